@@ -1,0 +1,139 @@
+# `make test` and `make demo` need Python 3.11 or later and nothing else: each target makes the
+# environment that it needs from a locked, hashed list in requirements/ and keeps it.
+
+PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3.14; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+CHECKS := lint types imports proto-check docs-check wheel-check floors mutations demo
+GENERATED := client/python/podium/v1
+SERVICES := $(wildcard proto/podium/v1/*_service.proto)
+PROTOS := $(wildcard proto/podium/v1/*.proto)
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# ---- Environments ------------------------------------------------------------
+
+# $(call environment,FOLDER,LOCK) makes a fresh environment of exactly what LOCK lists.
+define environment
+@test -n "$(PYTHON)" || { echo "Podium needs Python 3.11 or later. Install it, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
+@echo "Preparing $(1) from $(2) …"
+@$(PYTHON) -m venv --clear $(1) || { echo "Python cannot make environments here. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(2)
+@touch $@
+endef
+
+# $(call editable,FOLDER) installs Podium itself into it, as it stands in this folder.
+define editable
+@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+@touch $@
+endef
+
+.venv/locked: requirements/dev.txt
+	$(call environment,.venv,$<)
+.cache/%/locked: requirements/%.txt
+	$(call environment,.cache/$*,$<)
+.venv/ready: .venv/locked pyproject.toml
+	$(call editable,.venv)
+.cache/%/ready: .cache/%/locked pyproject.toml
+	$(call editable,.cache/$*)
+.PRECIOUS: .cache/%/locked
+
+# ---- The two commands of the README --------------------------------------------
+
+.PHONY: test demo
+test: .venv/ready ## run the tests
+	$(BIN)/pytest
+
+demo: .cache/demo/ready ## train a small sweep, record it, ask for eval() and score()
+	.cache/demo/bin/python examples/digits_sweep/sweep.py
+
+# ---- Checks ----------------------------------------------------------------------
+
+.PHONY: check print-checks $(CHECKS)
+check: test $(CHECKS) ## everything that CI runs
+
+print-checks:
+	@echo $(CHECKS)
+
+lint: .venv/ready ## ruff: rules and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/ready ## mypy --strict over everything
+	$(BIN)/mypy
+
+imports: .venv/ready ## the direction of imports
+	$(BIN)/lint-imports
+
+proto-check: .venv/ready .cache/proto/locked ## generated code, lint, format and compatibility of the protos
+	$(call generate,.cache/generated)
+	diff --recursive --exclude=__pycache__ .cache/generated/podium/v1 $(GENERATED) \
+		|| { echo "The generated code is not current: run make proto."; exit 1; }
+	$(BIN)/buf lint proto
+	$(BIN)/buf format --diff --exit-code proto
+	@tag=$$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null) || { echo "buf breaking: there is no tag yet to compare with."; exit 0; }; \
+	echo "buf breaking against $$tag"; $(BIN)/buf breaking proto --against ".git#tag=$$tag,subdir=proto"
+
+docs-check: .venv/ready ## docs/api.md says what the protos say
+	$(call document,.cache/api.md)
+	diff docs/api.md .cache/api.md || { echo "docs/api.md is not current: run make docs."; exit 1; }
+
+wheel-check: .venv/ready ## the wheel, installed without extras, used against a server
+	$(BIN)/python tools/wheel_check.py
+
+floors: .cache/floor/ready ## the tests at the lowest versions that pyproject.toml allows
+	.cache/floor/bin/pytest
+
+mutations: .venv/ready ## each listed defect turns a test red
+	$(BIN)/python tests/mutations/run.py
+
+.PHONY: bench
+bench: .venv/ready ## measure and print the figures of the README
+	$(BIN)/python benchmarks/run.py
+
+# ---- What is written by machine ----------------------------------------------------
+
+# $(call generate,FOLDER) fills FOLDER/podium/v1 from the protos, gRPC stubs for services only.
+define generate
+@rm -rf $(1)/podium/v1 && mkdir -p $(1)/podium/v1
+@.cache/proto/bin/python -m grpc_tools.protoc --proto_path=proto --python_out=$(1) \
+	--plugin=.cache/proto/bin/protoc-gen-mypy --mypy_out=quiet:$(1) $(PROTOS)
+@.cache/proto/bin/python -m grpc_tools.protoc --proto_path=proto --grpc_python_out=$(1) \
+	--plugin=.cache/proto/bin/protoc-gen-mypy_grpc --mypy_grpc_out=quiet:$(1) $(SERVICES)
+@echo '"""Generated from proto/podium/v1 by `make proto`: never edit."""' > $(1)/podium/v1/__init__.py
+endef
+
+# $(call document,FILE) writes the reference of the protos to FILE.
+define document
+@mkdir -p .cache
+@$(BIN)/buf build proto --as-file-descriptor-set --output .cache/podium.binpb
+@$(BIN)/python tools/api_docs.py .cache/podium.binpb > $(1)
+endef
+
+.PHONY: proto docs format lock clean help
+proto: .cache/proto/locked ## write client/python/podium/v1 anew
+	$(call generate,client/python)
+
+docs: .venv/ready ## write docs/api.md anew
+	$(call document,docs/api.md)
+
+format: .venv/ready ## format Python and protos
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+	$(BIN)/buf format --write proto
+
+LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --custom-compile-command "make lock"
+lock: .venv/locked ## write requirements/*.txt anew, with the newest versions allowed
+	$(LOCK) requirements/proto.in --output-file requirements/proto.txt
+	$(LOCK) requirements/demo.in pyproject.toml --extra server --output-file requirements/demo.txt
+	$(LOCK) requirements/floor.in pyproject.toml --extra server --output-file requirements/floor.txt --resolution lowest-direct
+	$(LOCK) requirements/dev.in pyproject.toml --extra server --output-file requirements/dev.txt
+
+clean: ## remove the environments and everything else that was made
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
