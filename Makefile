@@ -127,6 +127,7 @@ format: .venv/ready ## format Python and protos
 LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock"
 lock: .venv/locked ## write requirements/*.txt anew, with the newest versions allowed
+	$(LOCK) pyproject.toml --output-file requirements/client.txt
 	$(LOCK) requirements/proto.in --output-file requirements/proto.txt
 	$(LOCK) requirements/demo.in pyproject.toml --extra server --output-file requirements/demo.txt
 	$(LOCK) requirements/floor.in pyproject.toml --extra server --output-file requirements/floor.txt --resolution lowest-direct

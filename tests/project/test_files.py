@@ -1,0 +1,90 @@
+"""What no tracked file may hold, and where the links of the documents lead."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+_PROJECT = Path(__file__).parents[2]
+
+# Folders of the machines that Podium was written on, and hosts that packages come from: each is
+# written here in a form that does not match itself.
+_MACHINE_PATH = re.compile(r"(?<![\w.>})-])/(?:opt|work|root|home|Users)/\w")
+_REGISTRY = re.compile(
+    r"pypi[.]org|pythonhosted[.]org|registry[.]npmjs|index[.]crates[.]io|crates[.]io/api"
+    r"|proxy[.]golang|repo1?[.]maven|deb[.]debian[.]org|--(?:extra-)?index-url|--find-links"
+)
+
+_LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (?P<text>.+)$", re.MULTILINE)
+_ANCHOR = re.compile(r'<a id="(?P<id>[^"]+)">')
+_CODE_BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def _tracked(pattern: str = "") -> list[Path]:
+    command = ["git", "ls-files", "-z", *filter(None, [pattern])]
+    listed = subprocess.run(command, cwd=_PROJECT, check=True, capture_output=True, text=True)
+    files = [_PROJECT / name for name in listed.stdout.split("\0") if name]
+    return [file for file in files if file.is_file()]
+
+
+def _found(pattern: re.Pattern[str]) -> list[str]:
+    texts = {file: file.read_text(encoding="utf-8", errors="replace") for file in _tracked()}
+    return [
+        f"{file.relative_to(_PROJECT)}: {match[0]}"
+        for file, text in texts.items()
+        for match in pattern.finditer(text)
+    ]
+
+
+def test_no_machine_paths() -> None:
+    """No tracked file names a folder of somebody's machine."""
+    assert _found(_MACHINE_PATH) == []
+
+
+def test_no_registry_addresses() -> None:
+    """No tracked file says where packages are downloaded from: that is each machine's own."""
+    assert _found(_REGISTRY) == []
+
+
+def test_machine_paths_and_registries_would_be_found() -> None:
+    """The two patterns do find what they are for."""
+    slash = "/"
+    assert _MACHINE_PATH.search(f'path = "{slash}home{slash}me"')
+    assert _REGISTRY.search("https://files.pythonhosted" + ".org/x")
+
+
+def _anchors(document: Path) -> list[str]:
+    """Returns the anchors of a document, as GitHub makes them of its headings."""
+    text = _CODE_BLOCK.sub("", document.read_text(encoding="utf-8"))
+    headings = (match["text"].strip().lower() for match in _HEADING.finditer(text))
+    slugs = [re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in headings]
+    return slugs + [match["id"] for match in _ANCHOR.finditer(text)]
+
+
+def _broken(document: Path) -> list[str]:
+    text = _CODE_BLOCK.sub("", document.read_text(encoding="utf-8"))
+    targets = [match["target"] for match in _LINK.finditer(text)]
+    return [target for target in targets if "://" not in target and not _leads(document, target)]
+
+
+def _leads(document: Path, target: str) -> bool:
+    path, _, anchor = target.partition("#")
+    file = document.parent / path if path else document
+    return file.exists() and (not anchor or anchor in _anchors(file))
+
+
+@pytest.mark.parametrize(
+    "document", _tracked("*.md"), ids=lambda path: str(path.relative_to(_PROJECT))
+)
+def test_links_resolve(document: Path) -> None:
+    """Every link of a document into this repository leads to a file and a heading of it."""
+    assert _broken(document) == []
+
+
+def test_anchors_of_the_reference_are_unique() -> None:
+    """Each link in docs/api.md can mean one place only."""
+    anchors = _anchors(_PROJECT / "docs" / "api.md")
+    assert len(anchors) > 60
+    assert sorted(anchors) == sorted(set(anchors))

@@ -1,0 +1,45 @@
+"""What the two packages promise to whoever installs them."""
+
+import json
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+_PROJECT = Path(__file__).parents[2]
+
+
+def _modules_after(statement: str) -> set[str]:
+    """Returns the modules that a fresh interpreter has loaded after a statement."""
+    code = f"{statement}; import json, sys; print(json.dumps(sorted(sys.modules)))"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
+    )
+    return set(json.loads(answer.stdout))
+
+
+def test_import_podium_loads_neither_grpc_nor_protobuf() -> None:
+    """A trainer that imports podium can fork: the import brings no gRPC and no protobuf."""
+    loaded = _modules_after("import podium")
+    assert "podium" in loaded
+    assert {name for name in loaded if name.split(".")[0] in {"grpc", "google"}} == set()
+
+
+@pytest.mark.parametrize("package", ["podium", "podium_server"])
+def test_packages_are_typed(package: str) -> None:
+    """Type checkers read the annotations of both packages, since each has a py.typed."""
+    spec = find_spec(package)
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    assert (Path(spec.submodule_search_locations[0]) / "py.typed").is_file()
+
+
+def test_one_version() -> None:
+    """pyproject.toml and the installed distribution agree."""
+    with (_PROJECT / "pyproject.toml").open("rb") as file:
+        version = tomllib.load(file)["project"]["version"]
+    assert metadata.version("podium") == version

@@ -1,0 +1,256 @@
+"""Writes the reference of the protos, from their own comments, as Markdown.
+
+Usage: `python tools/api_docs.py FILE`, where FILE holds a FileDescriptorSet with source
+info; `make docs` does it. The page is printed.
+"""
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    EnumDescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorProto,
+    FileDescriptorSet,
+    MethodDescriptorProto,
+    ServiceDescriptorProto,
+)
+
+_INTRODUCTION = """\
+# API reference
+
+Written from the comments in `proto/podium/v1` by `make docs`: change them there, never here.
+
+Package `podium.v1`. A field that is marked *optional*, or whose type is a message, knows unset from
+zero and empty; any other field that is not sent reads as zero, empty or false. Beside these
+services the server answers the standard `grpc.health.v1.Health`.
+"""
+
+_ERROR_FILE = "podium/v1/error_reason.proto"
+_ERROR_PREFIX = "ERROR_REASON_"
+
+# `CODE, disposition. Meaning. Metadata: keys.` as the values of ErrorReason are commented.
+_ERROR_COMMENT = re.compile(
+    r"(?P<code>[A-Z_]+)(?:, (?P<refused>permanent|wait))?\. (?P<meaning>.*?)"
+    r"(?: Metadata: (?P<metadata>.*?)\.)?(?:\n\n(?P<sample>.*))?",
+    re.DOTALL,
+)
+
+# The numbers of fields in descriptor.proto, of which the paths of comments are made.
+_MESSAGE, _ENUM, _SERVICE = 4, 5, 6
+_MEMBER = 2
+
+_SCALARS = {
+    FieldDescriptorProto.TYPE_DOUBLE: "double",
+    FieldDescriptorProto.TYPE_INT64: "int64",
+    FieldDescriptorProto.TYPE_INT32: "int32",
+    FieldDescriptorProto.TYPE_BOOL: "bool",
+    FieldDescriptorProto.TYPE_STRING: "string",
+    FieldDescriptorProto.TYPE_BYTES: "bytes",
+}
+
+
+@dataclass(frozen=True)
+class _Type:
+    """A message or an enum, with the path of its comments."""
+
+    descriptor: DescriptorProto | EnumDescriptorProto
+    path: tuple[int, ...]
+
+
+def _numbered(
+    number: int, descriptors: Iterable[DescriptorProto | EnumDescriptorProto]
+) -> dict[str, _Type]:
+    return {item.name: _Type(item, (number, i)) for i, item in enumerate(descriptors)}
+
+
+class _File:
+    """A proto file and its comments."""
+
+    def __init__(self, descriptor: FileDescriptorProto) -> None:
+        self.name = descriptor.name
+        self.services = descriptor.service
+        self._enums = descriptor.enum_type
+        messages = _numbered(_MESSAGE, descriptor.message_type)
+        self.types = messages | _numbered(_ENUM, descriptor.enum_type)
+        self._comments = {
+            tuple(location.path): location.leading_comments
+            for location in descriptor.source_code_info.location
+        }
+
+    def values(self, enum: str) -> list[str]:
+        """Returns the names of the values of an enum."""
+        return [value.name for item in self._enums if item.name == enum for value in item.value]
+
+    def comment(self, *path: int) -> str:
+        """Returns a comment, its paragraphs unwrapped and separated by empty lines.
+
+        Raises:
+            SystemExit: There is none, so that nothing stays without its meaning.
+        """
+        paragraphs = re.split(r"\n\s*\n", self._comments.get(path, ""))
+        text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs).strip()
+        if not text:
+            sys.exit(f"{self.name}: no comment at {path}")
+        return text
+
+
+class _Page:
+    """The page: every proto file, and what links lead to."""
+
+    def __init__(self, files: Iterable[_File]) -> None:
+        self._files = sorted(files, key=lambda file: file.name)
+        errors = next(file for file in self._files if file.name == _ERROR_FILE)
+        self._errors = errors
+        self._reasons = [name.removeprefix(_ERROR_PREFIX) for name in errors.values("ErrorReason")]
+        self._names = {name for file in self._files for name in file.types}
+
+    def lines(self) -> Iterator[str]:
+        yield _INTRODUCTION
+        yield from self._contents()
+        for file in self._files:
+            for index, service in enumerate(file.services):
+                yield from self._service(file, index, service)
+        yield "## Messages\n"
+        for file in self._concepts():
+            for name in file.types:
+                yield from self._type(file, name, "###")
+        yield from self._error_table()
+
+    def _concepts(self) -> list[_File]:
+        return [file for file in self._files if not file.services and file is not self._errors]
+
+    def _contents(self) -> Iterator[str]:
+        for service in (service for file in self._files for service in file.services):
+            yield f"- {_link(service.name)}: {', '.join(_link(rpc.name) for rpc in service.method)}"
+        names = [name for file in self._concepts() for name in file.types]
+        yield f"- {_link('Messages')}: {', '.join(map(_link, names))}"
+        yield f"- {_link('ErrorReason')}\n"
+
+    def _service(self, file: _File, index: int, service: ServiceDescriptorProto) -> Iterator[str]:
+        yield f"## {service.name}\n\n{self._text(file.comment(_SERVICE, index))}\n"
+        shown: set[str] = set()
+        for number, method in enumerate(service.method):
+            comment = self._text(file.comment(_SERVICE, index, _MEMBER, number))
+            yield f"### {method.name}\n\n`/podium.v1.{service.name}/{method.name}`\n\n{comment}\n"
+            for name in _types_of(file, method):
+                if name not in shown:
+                    shown.add(name)
+                    yield from self._type(file, name, "####")
+        yield from self._rest(file, shown)
+
+    def _rest(self, file: _File, shown: set[str]) -> Iterator[str]:
+        """Yields the types that no request or response of the service holds."""
+        for name in file.types:
+            if name not in shown:
+                yield from self._type(file, name, "###")
+
+    def _type(self, file: _File, name: str, heading: str) -> Iterator[str]:
+        item = file.types[name]
+        yield f"{heading} {name}\n\n{self._text(file.comment(*item.path), but=name)}\n"
+        rows = list(self._rows(file, item))
+        if rows:
+            kind = (
+                "Field | Type" if isinstance(item.descriptor, DescriptorProto) else "Value | Number"
+            )
+            yield "\n".join([f"| {kind} | Meaning |", "|---|---|---|", *rows]) + "\n"
+
+    def _rows(self, file: _File, item: _Type) -> Iterator[str]:
+        if isinstance(item.descriptor, EnumDescriptorProto):
+            members = [(value.name, str(value.number)) for value in item.descriptor.value]
+        else:
+            members = [(f.name, self._type_of(item.descriptor, f)) for f in item.descriptor.field]
+        for index, (name, kind) in enumerate(members):
+            comment = self._cell(file.comment(*item.path, _MEMBER, index), but=item.descriptor.name)
+            yield f"| `{name}` | {kind} | {comment} |"
+
+    def _type_of(self, message: DescriptorProto, field: FieldDescriptorProto) -> str:
+        entry = next(
+            (m for m in message.nested_type if field.type_name.endswith(f".{m.name}")), None
+        )
+        if entry is not None:
+            key, value = (self._type_name(part) for part in entry.field)
+            return f"map of {key} to {value}"
+        name = self._type_name(field)
+        if field.label == FieldDescriptorProto.LABEL_REPEATED:
+            return f"list of {name}"
+        if field.proto3_optional:
+            return f"{name}, *optional*"
+        if field.HasField("oneof_index"):
+            return f"{name}, one of `{message.oneof_decl[field.oneof_index].name}`"
+        return name
+
+    def _type_name(self, field: FieldDescriptorProto) -> str:
+        name = field.type_name.rpartition(".")[2]
+        if name in self._names:
+            return _link(name)
+        return f"`{field.type_name.removeprefix('.') or _SCALARS[field.type]}`"
+
+    def _error_table(self) -> Iterator[str]:
+        comment = self._errors.comment(*self._errors.types["ErrorReason"].path)
+        yield f"## ErrorReason\n\n{self._text(comment, but='ErrorReason')}\n"
+        rows = [self._error_row(index, name) for index, name in enumerate(self._reasons) if index]
+        head = "| Reason | Status code | If refused | Meaning | Metadata |"
+        yield "\n".join([head, "|---|---|---|---|---|", *rows])
+
+    def _error_row(self, index: int, name: str) -> str:
+        path = self._errors.types["ErrorReason"].path
+        comment = self._errors.comment(*path, _MEMBER, index)
+        match = _ERROR_COMMENT.fullmatch(comment)
+        if match is None:
+            sys.exit(f"{_ERROR_FILE}: the comment of {name} does not begin with a status code")
+        said = {key: self._cell(value or "", but=name) for key, value in match.groupdict().items()}
+        anchor = f'<a id="{name.lower()}"></a>`{name}`'
+        meaning = "<br>".join(filter(None, (said["meaning"], said["sample"])))
+        return f"| {anchor} | {said['code']} | {said['refused']} | {meaning} | {said['metadata']} |"
+
+    def _cell(self, comment: str, *, but: str) -> str:
+        return self._text(comment, but=but).replace("\n\n", "<br>").replace("|", r"\|")
+
+    def _text(self, comment: str, *, but: str = "") -> str:
+        """Links the types and reasons that a comment names, except what it is about."""
+
+        def link(match: re.Match[str]) -> str:
+            word = match[0]
+            known = word in self._names or word in self._reasons
+            return _link(word) if known and word != but else word
+
+        # Names of two humps or parts only: Value and INTERNAL are words as well.
+        return re.sub(
+            r"(?<![`\w.])(?:[A-Z][a-z]+){2,}\b(?![`.]\w)|\b[A-Z]+(?:_[A-Z]+)+\b", link, comment
+        )
+
+
+def _types_of(file: _File, method: MethodDescriptorProto) -> Iterator[str]:
+    """Yields request, response and the types of this file that they hold, in that order."""
+    waiting = [_local(method.input_type), _local(method.output_type)]
+    while waiting:
+        name = waiting.pop(0)
+        if name not in file.types:
+            continue
+        yield name
+        descriptor = file.types[name].descriptor
+        if isinstance(descriptor, DescriptorProto):
+            waiting += [_local(field.type_name) for field in descriptor.field]
+
+
+def _link(name: str) -> str:
+    return f"[{name}](#{name.lower()})"
+
+
+def _local(type_name: str) -> str:
+    return type_name.rpartition(".")[2]
+
+
+def _main() -> None:
+    descriptors = FileDescriptorSet.FromString(Path(sys.argv[1]).read_bytes())
+    files = [_File(file) for file in descriptors.file if file.package == "podium.v1"]
+    print("\n".join(_Page(files).lines()))
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,107 @@
+"""Builds Podium, installs the wheel without extras, and uses that client against a server.
+
+Usage: `python tools/wheel_check.py`, in the development environment; `make wheel-check` does it.
+The server runs in this environment, the client in a clean one that holds nothing else. Exits
+with 1 and says what was wrong.
+"""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from podium_server.testing import running_server
+
+_PROJECT = Path(__file__).parents[1]
+_LOCK = _PROJECT / "requirements" / "client.txt"
+_PACKAGES = (_PROJECT / "client" / "python" / "podium", _PROJECT / "server" / "podium_server")
+
+# What `pip install podium` brings: the three dependencies, and what grpcio needs itself.
+_CLIENT = {"podium", "grpcio", "protobuf", "googleapis-common-protos", "typing-extensions"}
+_VENV = {"pip", "setuptools"}
+_LIST = "from importlib.metadata import distributions as d; print(*(x.name for x in d()))"
+_HINT = "pip install 'podium[server]'"
+
+
+def _run(*command: str | Path, expect: int = 0) -> str:
+    """Returns what a command printed, on both streams.
+
+    Raises:
+        SystemExit: It ended with another code than expected.
+    """
+    ended = subprocess.run(
+        [str(part) for part in command],
+        check=False,
+        cwd=_PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+    if ended.returncode != expect:
+        line = " ".join(map(str, command))
+        sys.exit(f"wheel-check: {line} exited with {ended.returncode}:\n{ended.stdout}")
+    return ended.stdout
+
+
+def _build(folder: Path) -> Path:
+    """Builds the sdist, and the wheel from it, with the locked build backend."""
+    _run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ".")
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def _check_contents(wheel: Path) -> None:
+    """The wheel holds the two packages as they stand here, and nothing else."""
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    here = {
+        file.relative_to(package.parent).as_posix()
+        for package in _PACKAGES
+        for file in package.rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+    if packed != here:
+        sys.exit(f"wheel-check: the wheel and the sources differ in {sorted(packed ^ here)}")
+
+
+def _install(wheel: Path, folder: Path) -> Path:
+    """Installs the wheel as a user does, from the locked packages only; returns the bin folder."""
+    _run(sys.executable, "-m", "venv", folder / "venv")
+    pip = (folder / "venv" / "bin" / "python", "-m", "pip", "--disable-pip-version-check")
+    packages = folder / "packages"
+    _run(*pip, "download", "--require-hashes", "--requirement", _LOCK, "--dest", packages)
+    _run(*pip, "install", "--no-index", "--find-links", packages, wheel)
+    installed = set(_run(pip[0], "-I", "-c", _LIST).replace("_", "-").split()) - _VENV
+    if installed != _CLIENT:
+        sys.exit(f"wheel-check: without extras came {sorted(installed)}")
+    return folder / "venv" / "bin"
+
+
+def _check_missing_extra(client: Path) -> None:
+    """A client that is asked to serve says which extra it lacks."""
+    said = _run(client / "podium", "serve", expect=2)
+    if _HINT not in said or "Traceback" in said:
+        sys.exit(f"wheel-check: podium serve without the extra does not say {_HINT!r}:\n{said}")
+
+
+def _check_client(client: Path, address: str) -> None:
+    """The library records and asks, and the command line finds what it recorded."""
+    _run(client / "python", "-I", _PROJECT / "tools" / "wheel_client.py", address)
+
+
+def _main() -> None:
+    with TemporaryDirectory(prefix="podium-wheel-") as name:
+        folder = Path(name)
+        wheel = _build(folder / "dist")
+        _check_contents(wheel)
+        client = _install(wheel, folder)
+        _check_missing_extra(client)
+        with running_server() as server:
+            _check_client(client, server.address)
+    print(f"wheel-check: {wheel.name} builds, installs without extras and works against a server")
+
+
+if __name__ == "__main__":
+    _main()
