@@ -1,0 +1,1 @@
+"""Podium: the results of experiment arms, and one answer to `eval()` and `score()`."""

@@ -1,0 +1,270 @@
+"""What can go wrong, as exceptions.
+
+    PodiumError                      anything below, and codes without a class of their own
+     ├── InvalidArgumentError        INVALID_ARGUMENT      also a ValueError
+     ├── NotFoundError               NOT_FOUND             also a LookupError
+     ├── FailedPreconditionError     FAILED_PRECONDITION
+     ├── AbortedError                ABORTED
+     ├── OutOfRangeError             OUT_OF_RANGE
+     ├── ResourceExhaustedError      RESOURCE_EXHAUSTED
+     ├── UnavailableError            UNAVAILABLE           also a ConnectionError
+     ├── DeadlineExceededError       DEADLINE_EXCEEDED     also a TimeoutError
+     ├── CanceledError               CANCELLED
+     ├── UnauthenticatedError        UNAUTHENTICATED
+     ├── PermissionDeniedError       PERMISSION_DENIED     also a PermissionError
+     ├── UnimplementedError          UNIMPLEMENTED         also a NotImplementedError
+     ├── InternalError               INTERNAL
+     └── ClientStateError            the client is closed or came   also a RuntimeError
+                                     through a fork
+
+A class is a gRPC status code. Why exactly a call failed is its `reason`: a name of the proto enum
+`ErrorReason` without its prefix. `REASONS` says which code each reason has, and whether an event
+refused for it may be accepted later; server and client read that one table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = [
+    "REASONS",
+    "AbortedError",
+    "CanceledError",
+    "ClientStateError",
+    "DeadlineExceededError",
+    "Disposition",
+    "FailedPreconditionError",
+    "InternalError",
+    "InvalidArgumentError",
+    "NotFoundError",
+    "OutOfRangeError",
+    "PermissionDeniedError",
+    "PodiumError",
+    "ReasonInfo",
+    "RefusedEvent",
+    "ResourceExhaustedError",
+    "UnauthenticatedError",
+    "UnavailableError",
+    "UnimplementedError",
+    "error_class_for",
+    "error_for",
+]
+
+
+class Disposition(StrEnum):
+    """Whether an event that was refused can be accepted later."""
+
+    PERMANENT = "permanent"
+    """The event will not be accepted as it is."""
+    WAIT = "wait"
+    """What the event needs may still come: wait and send it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedEvent:
+    """One refused event of a Record call."""
+
+    index: int
+    """The index of the event in the call, from 0."""
+    reason: str
+    """Why it was refused: a key of `REASONS`, or `""` for one that this version does not know."""
+    permanent: bool
+    """Whether it will never be accepted as it is; else what it needs may still come."""
+    message: str
+    """What was wrong and what would be right, said of the first event refused for the reason."""
+
+
+class PodiumError(Exception):
+    """A call to Podium failed.
+
+    Attributes:
+        code: The name of the canonical gRPC status code, such as `NOT_FOUND`.
+        message: What was wrong and what would be right.
+        reason: Why exactly, such as `STALE_ATTEMPT`: a key of `REASONS`. Empty where nobody said.
+        metadata: The particulars of the reason, such as `{"arm": "lora_rank4"}`.
+        refusals: Every refused event of a Record call; empty for other calls.
+    """
+
+    code: str = "UNKNOWN"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "",
+        metadata: Mapping[str, str] | None = None,
+        refusals: Iterable[RefusedEvent] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason
+        self.metadata = dict(metadata or {})
+        self.refusals = list(refusals)
+
+
+class InvalidArgumentError(PodiumError, ValueError):
+    """A field of the request is missing, malformed or out of its bounds."""
+
+    code = "INVALID_ARGUMENT"
+
+
+class NotFoundError(PodiumError, LookupError):
+    """The experiment or the arm does not exist."""
+
+    code = "NOT_FOUND"
+
+
+class FailedPreconditionError(PodiumError):
+    """What is recorded stands against the call, such as a newer attempt of the arm."""
+
+    code = "FAILED_PRECONDITION"
+
+
+class AbortedError(PodiumError):
+    """What was read kept changing meanwhile; the same call may succeed a moment later."""
+
+    code = "ABORTED"
+
+
+class OutOfRangeError(PodiumError):
+    """Events of the stream before the first one of the call are missing."""
+
+    code = "OUT_OF_RANGE"
+
+
+class ResourceExhaustedError(PodiumError):
+    """The server has too much to do, its disk is full, or the message is too large."""
+
+    code = "RESOURCE_EXHAUSTED"
+
+
+class UnavailableError(PodiumError, ConnectionError):
+    """No server answers at the address, or it is starting or stopping.
+
+    Whether a write was stored is unknown then; it is safe to send it again.
+    """
+
+    code = "UNAVAILABLE"
+
+
+class DeadlineExceededError(PodiumError, TimeoutError):
+    """The server did not answer in time.
+
+    Whether a write was stored is unknown then; it is safe to send it again.
+    """
+
+    code = "DEADLINE_EXCEEDED"
+
+
+class CanceledError(PodiumError):
+    """The call was given up, because the client was closed meanwhile or the server ended it."""
+
+    code = "CANCELLED"
+
+
+class UnauthenticatedError(PodiumError):
+    """The server does not know who is calling."""
+
+    code = "UNAUTHENTICATED"
+
+
+class PermissionDeniedError(PodiumError, PermissionError):
+    """The caller may not do this."""
+
+    code = "PERMISSION_DENIED"
+
+
+class UnimplementedError(PodiumError, NotImplementedError):
+    """The server does not know the call: it is older than the client, or it is not Podium."""
+
+    code = "UNIMPLEMENTED"
+
+
+class InternalError(PodiumError):
+    """A defect of the server; `metadata["incident"]` is an id that is also in its log."""
+
+    code = "INTERNAL"
+
+
+class ClientStateError(PodiumError, RuntimeError):
+    """The client is closed, came through a fork, or belongs to another event loop.
+
+    Nothing was sent.
+    """
+
+    code = "FAILED_PRECONDITION"
+
+
+class ReasonInfo(NamedTuple):
+    """What a reason means for the call."""
+
+    code: str
+    """The name of the gRPC status code."""
+    disposition: Disposition | None
+    """Whether an event refused for it can be accepted later; None: no event is refused for it."""
+
+
+_PERMANENT = Disposition.PERMANENT
+_WAIT = Disposition.WAIT
+
+REASONS: Mapping[str, ReasonInfo] = {
+    "MALFORMED_REQUEST": ReasonInfo("INVALID_ARGUMENT", None),
+    "FIELD_MISSING": ReasonInfo("INVALID_ARGUMENT", _PERMANENT),
+    "NAME_INVALID": ReasonInfo("INVALID_ARGUMENT", _PERMANENT),
+    "VALUE_INVALID": ReasonInfo("INVALID_ARGUMENT", _PERMANENT),
+    "ENUM_INVALID": ReasonInfo("INVALID_ARGUMENT", _PERMANENT),
+    "FIELD_OUT_OF_RANGE": ReasonInfo("INVALID_ARGUMENT", _PERMANENT),
+    "PAGE_TOKEN_INVALID": ReasonInfo("INVALID_ARGUMENT", None),
+    "LIMIT_EXCEEDED": ReasonInfo("INVALID_ARGUMENT", _PERMANENT),
+    "MIRROR_CONTRADICTS_EVALS": ReasonInfo("INVALID_ARGUMENT", _PERMANENT),
+    "STREAM_SUBJECT_CHANGED": ReasonInfo("INVALID_ARGUMENT", _PERMANENT),
+    "EXPERIMENT_NOT_FOUND": ReasonInfo("NOT_FOUND", _WAIT),
+    "ARM_NOT_FOUND": ReasonInfo("NOT_FOUND", _WAIT),
+    "STALE_ATTEMPT": ReasonInfo("FAILED_PRECONDITION", _PERMANENT),
+    "ARM_FINISHED": ReasonInfo("FAILED_PRECONDITION", _PERMANENT),
+    "RUN_CONFIG_CHANGED": ReasonInfo("FAILED_PRECONDITION", _PERMANENT),
+    "ARM_HAS_ATTEMPTS": ReasonInfo("FAILED_PRECONDITION", _PERMANENT),
+    "MODEL_REF_CHANGED": ReasonInfo("FAILED_PRECONDITION", _PERMANENT),
+    "ARM_DELETED": ReasonInfo("FAILED_PRECONDITION", _PERMANENT),
+    "EXPERIMENT_DELETED": ReasonInfo("FAILED_PRECONDITION", _PERMANENT),
+    "SEQUENCE_GAP": ReasonInfo("OUT_OF_RANGE", None),
+    "OVERLOADED": ReasonInfo("RESOURCE_EXHAUSTED", None),
+    "STORAGE_FULL": ReasonInfo("RESOURCE_EXHAUSTED", None),
+    "SHUTTING_DOWN": ReasonInfo("UNAVAILABLE", None),
+    "OUTCOME_UNKNOWN": ReasonInfo("UNAVAILABLE", None),
+    "DEADLINE_PASSED": ReasonInfo("DEADLINE_EXCEEDED", None),
+    "INTERNAL": ReasonInfo("INTERNAL", None),
+}
+"""Every reason of the proto enum `ErrorReason`, without its prefix."""
+
+
+_CLASSES: Mapping[str, type[PodiumError]] = {
+    error_class.code: error_class
+    for error_class in PodiumError.__subclasses__()
+    if error_class is not ClientStateError
+}
+
+
+def error_class_for(code: str) -> type[PodiumError]:
+    """Returns the exception class of a status code; PodiumError for codes without one."""
+    return _CLASSES.get(code, PodiumError)
+
+
+def error_for(
+    reason: str,
+    message: str,
+    metadata: Mapping[str, str] | None = None,
+    refusals: Iterable[RefusedEvent] = (),
+) -> PodiumError:
+    """Makes the exception of a reason, with the class of the reason's code.
+
+    Raises:
+        KeyError: The reason is not in `REASONS`.
+    """
+    error_class = error_class_for(REASONS[reason].code)
+    return error_class(message, reason=reason, metadata=metadata, refusals=refusals)

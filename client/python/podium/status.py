@@ -1,0 +1,221 @@
+"""google.rpc.Status <-> exceptions: both directions, total.
+
+A status travels twice: as gRPC's code and text, and as a google.rpc.Status in the trailing
+metadata, with a google.rpc.ErrorInfo and, for Record, a podium.v1.Refusals in its details.
+Both share one block of headers, of which peers refuse more than 8 KiB, so what is written here
+is cut to fit: the indexes of refused events come first, their texts share what is left.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from itertools import accumulate
+from operator import attrgetter
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+
+from podium.errors import PodiumError, RefusedEvent, error_class_for
+from podium.v1 import error_reason_pb2, recording_service_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+__all__ = ["DETAILS_KEY", "ERROR_DOMAIN", "Status", "from_rpc_error", "to_status"]
+
+ERROR_DOMAIN = "podium"
+"""The domain of every google.rpc.ErrorInfo that Podium writes and reads."""
+
+DETAILS_KEY = "grpc-status-details-bin"
+"""The key of the trailing metadata that carries the google.rpc.Status."""
+
+# In base64 the details are 6 KiB. With the text and the other headers that is below 8 KiB.
+_DETAILS_BYTES = 4608
+_TEXT_BYTES = 1024
+_METADATA_VALUE_BYTES = 300
+_REFUSAL_TEXT_BYTES = 300
+# The Any around a Refusals, and the header of one text in it.
+_ANY_BYTES = 64
+_HEADER_BYTES = 4
+_ELLIPSIS = "…"
+
+_PREFIX = "ERROR_REASON_"
+_M = TypeVar("_M", bound=Message)
+
+
+class Status(NamedTuple):
+    """What a servicer ends a failed call with."""
+
+    code: grpc.StatusCode
+    text: str
+    trailing_metadata: tuple[tuple[str, bytes], ...]
+
+
+def to_status(error: PodiumError) -> Status:
+    """Writes an exception as the status of a call."""
+    code = grpc.StatusCode.__members__.get(error.code, grpc.StatusCode.UNKNOWN)
+    text = _cut(error.message, _TEXT_BYTES, _percent_encoded_size)
+    status = status_pb2.Status(code=code.value[0], message=text)
+    if error.reason:
+        status.details.add().Pack(_error_info(error))
+    if error.refusals:
+        room = _DETAILS_BYTES - status.ByteSize() - _ANY_BYTES
+        status.details.add().Pack(_refusals_to_proto(error.refusals, room))
+    return Status(code, text, ((DETAILS_KEY, status.SerializeToString()),))
+
+
+def from_rpc_error(error: grpc.RpcError) -> PodiumError:
+    """Reads the status of a failed call, whoever wrote it.
+
+    Details that are missing or garbled, or that are not Podium's, leave fields empty.
+    """
+    code, text, status = _parts(error)
+    info = _detail(status, error_details_pb2.ErrorInfo())
+    ours = info.domain == ERROR_DOMAIN
+    result = error_class_for(code)(
+        text or status.message or code,
+        reason=info.reason if ours else "",
+        metadata=info.metadata if ours else None,
+        refusals=_refusals_from_proto(_detail(status, recording_service_pb2.Refusals())),
+    )
+    result.code = code
+    return result
+
+
+# ---- writing -----------------------------------------------------------------------------
+
+
+def _utf8_size(character: str) -> int:
+    return len(character.encode("utf-8", "replace"))
+
+
+def _percent_encoded_size(character: str) -> int:
+    """Counts a character as gRPC sends it in the text of a status."""
+    return 1 if " " <= character <= "~" and character != "%" else 3 * _utf8_size(character)
+
+
+def _error_info(error: PodiumError) -> error_details_pb2.ErrorInfo:
+    metadata = {key: _cut(value, _METADATA_VALUE_BYTES) for key, value in error.metadata.items()}
+    return error_details_pb2.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=metadata)
+
+
+def _refusals_to_proto(
+    refusals: Sequence[RefusedEvent], room: int
+) -> recording_service_pb2.Refusals:
+    """Groups refusals by reason, within so many bytes.
+
+    A thousand events fit; of more, the first ones are listed that do.
+    """
+    groups = _groups(refusals)
+    result = recording_service_pb2.Refusals(refusals=groups)
+    while result.ByteSize() > room and len(refusals) > 1:
+        refusals = refusals[: len(refusals) // 2]
+        groups = _groups(refusals)
+        result = recording_service_pb2.Refusals(refusals=groups)
+    share = (room - result.ByteSize()) // len(groups) - _HEADER_BYTES
+    _add_texts(result, refusals, min(share, _REFUSAL_TEXT_BYTES))
+    return result
+
+
+def _groups(refusals: Iterable[RefusedEvent]) -> list[recording_service_pb2.Refusal]:
+    groups: dict[tuple[str, bool], recording_service_pb2.Refusal] = {}
+    for refused in refusals:
+        key = (refused.reason, refused.permanent)
+        if key not in groups:
+            groups[key] = recording_service_pb2.Refusal(
+                reason=_reason_number(refused.reason), kind=_kind(permanent=refused.permanent)
+            )
+        groups[key].event_indexes.append(refused.index)
+    return list(groups.values())
+
+
+def _add_texts(
+    result: recording_service_pb2.Refusals, refusals: Iterable[RefusedEvent], limit: int
+) -> None:
+    texts = {refused.index: refused.message for refused in refusals}
+    for group in result.refusals:
+        group.message = _cut(texts[group.event_indexes[0]], limit)
+
+
+def _kind(*, permanent: bool) -> recording_service_pb2.RefusalKind.ValueType:
+    if permanent:
+        return recording_service_pb2.REFUSAL_KIND_PERMANENT
+    return recording_service_pb2.REFUSAL_KIND_WAIT
+
+
+def _reason_number(reason: str) -> error_reason_pb2.ErrorReason.ValueType:
+    known = error_reason_pb2.ErrorReason.DESCRIPTOR.values_by_name.get(_PREFIX + reason)
+    return error_reason_pb2.ErrorReason.ValueType(known.number if known else 0)
+
+
+def _cut(text: str, limit: int, size: Callable[[str], int] = _utf8_size) -> str:
+    """Shortens a text to a size; an ellipsis at its end says that something is missing."""
+    sizes = list(accumulate(map(size, text)))
+    if not sizes or sizes[-1] <= limit:
+        return _well_formed(text)
+    room = limit - size(_ELLIPSIS)
+    return _well_formed(text[: bisect_right(sizes, room)] + _ELLIPSIS) if room >= 0 else ""
+
+
+def _well_formed(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+# ---- reading -----------------------------------------------------------------------------
+
+
+@runtime_checkable
+class _FailedCall(Protocol):
+    """What the errors of grpc and grpc.aio share; at run time their base class has none of it."""
+
+    def code(self) -> grpc.StatusCode | None: ...
+    def details(self) -> str | None: ...
+    def trailing_metadata(self) -> Iterable[tuple[str, str | bytes]] | None: ...
+
+
+def _parts(error: grpc.RpcError) -> tuple[str, str, status_pb2.Status]:
+    if not isinstance(error, _FailedCall):
+        return "UNKNOWN", str(error), status_pb2.Status()
+    code = error.code()
+    status = _status(error.trailing_metadata() or ())
+    return code.name if code else "UNKNOWN", error.details() or "", status
+
+
+def _status(metadata: Iterable[tuple[str, str | bytes]]) -> status_pb2.Status:
+    values = [value for key, value in metadata if key == DETAILS_KEY]
+    try:
+        return status_pb2.Status.FromString(values[0] if values else b"")
+    except (DecodeError, TypeError):
+        return status_pb2.Status()
+
+
+def _detail(status: status_pb2.Status, empty: _M) -> _M:
+    """Returns the first detail of a type, or the empty message."""
+    for detail in status.details:
+        try:
+            if detail.Unpack(empty):
+                return empty
+        except DecodeError:
+            empty.Clear()
+    return empty
+
+
+def _refusals_from_proto(refusals: recording_service_pb2.Refusals) -> list[RefusedEvent]:
+    events = [
+        RefusedEvent(index, _reason_name(refusal.reason), _is_permanent(refusal), refusal.message)
+        for refusal in refusals.refusals
+        for index in refusal.event_indexes
+    ]
+    return sorted(events, key=attrgetter("index"))
+
+
+def _reason_name(number: int) -> str:
+    known = error_reason_pb2.ErrorReason.DESCRIPTOR.values_by_number.get(number)
+    return known.name.removeprefix(_PREFIX) if known and number else ""
+
+
+def _is_permanent(refusal: recording_service_pb2.Refusal) -> bool:
+    # A kind that this version does not know promises nothing, so waiting is no answer to it.
+    return refusal.kind != recording_service_pb2.REFUSAL_KIND_WAIT

@@ -1,0 +1,221 @@
+"""Exceptions become a google.rpc.Status and come back, whatever a server says."""
+
+from concurrent import futures
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from podium import errors
+from podium.status import DETAILS_KEY, from_rpc_error, to_status
+from podium.v1 import recording_service_pb2
+from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class FailedCall(grpc.RpcError):
+    """A failed call as grpc and grpc.aio raise it."""
+
+    def __init__(self, *parts: Any) -> None:
+        """Keeps what the server said: code, text and trailing metadata, or None for each."""
+        super().__init__()
+        self._parts = parts
+
+    def code(self) -> Any:
+        """Returns the status code."""
+        return self._parts[0]
+
+    def details(self) -> Any:
+        """Returns the text."""
+        return self._parts[1]
+
+    def trailing_metadata(self) -> Any:
+        """Returns the trailing metadata."""
+        return self._parts[2]
+
+
+def there_and_back(error: errors.PodiumError) -> errors.PodiumError:
+    """Writes an error as a status and reads that status."""
+    status = to_status(error)
+    return from_rpc_error(FailedCall(status.code, status.text, status.trailing_metadata))
+
+
+def refused(index: int, reason: str = "ARM_NOT_FOUND", message: str = "m") -> errors.RefusedEvent:
+    """Makes a refused event of the kind that goes with its reason."""
+    permanent = errors.REASONS[reason].disposition is errors.Disposition.PERMANENT
+    return errors.RefusedEvent(index, reason, permanent, message)
+
+
+@pytest.mark.parametrize("reason", errors.REASONS)
+def test_every_reason_comes_back(reason: str) -> None:
+    """An error of each reason arrives with its class, text, reason and metadata."""
+    back = there_and_back(errors.error_for(reason, "what was wrong", {"field": "events[0]"}))
+    assert type(back) is errors.error_class_for(errors.REASONS[reason].code)
+    assert (back.message, back.reason, back.code, back.metadata) == (
+        "what was wrong",
+        reason,
+        errors.REASONS[reason].code,
+        {"field": "events[0]"},
+    )
+
+
+@pytest.mark.parametrize("code", grpc.StatusCode)
+def test_every_status_code_becomes_an_error(code: grpc.StatusCode) -> None:
+    """A bare status of any code is an error that knows its code and says something."""
+    error = from_rpc_error(FailedCall(code, None, None))
+    assert isinstance(error, errors.PodiumError)
+    assert (error.code, error.message, error.reason) == (code.name, code.name, "")
+
+
+def test_an_error_without_a_status_is_unknown() -> None:
+    """The base class of gRPC's errors, which knows nothing, is an error of code UNKNOWN."""
+    error = from_rpc_error(grpc.RpcError("lost"))
+    assert (type(error), error.code, error.message) == (errors.PodiumError, "UNKNOWN", "lost")
+
+
+def test_a_code_that_grpc_does_not_know_is_sent_as_unknown() -> None:
+    """An exception with a strange code still ends a call."""
+    error = errors.PodiumError("text")
+    error.code = "STRANGE"
+    assert to_status(error).code is grpc.StatusCode.UNKNOWN
+
+
+def test_refusals_come_back_in_order() -> None:
+    """Every refused event arrives with index, reason and kind, and the text of the reason."""
+    refusals = [
+        refused(1, "ARM_NOT_FOUND", "no arm a"),
+        refused(4, "STALE_ATTEMPT", "a newer attempt"),
+        refused(7, "ARM_NOT_FOUND", "no arm b"),
+    ]
+    back = there_and_back(errors.error_for("ARM_NOT_FOUND", "no arm a", refusals=refusals))
+    assert back.refusals == [
+        errors.RefusedEvent(1, "ARM_NOT_FOUND", permanent=False, message="no arm a"),
+        errors.RefusedEvent(4, "STALE_ATTEMPT", permanent=True, message="a newer attempt"),
+        errors.RefusedEvent(7, "ARM_NOT_FOUND", permanent=False, message="no arm a"),
+    ]
+
+
+def test_a_refusal_of_a_later_version_is_permanent() -> None:
+    """A reason and a kind that this version does not know are read as a permanent refusal."""
+    refusals = recording_service_pb2.Refusals.FromString(
+        recording_service_pb2.Refusals(
+            refusals=[recording_service_pb2.Refusal(event_indexes=[2], message="later")]
+        ).SerializeToString()
+        + b"\x0a\x08\x0a\x01\x05\x10\xe7\x07\x18\x09"  # index 5, reason 999, kind 9
+    )
+    status = status_pb2.Status()
+    status.details.add().Pack(refusals)
+    error = from_rpc_error(
+        FailedCall(grpc.StatusCode.INTERNAL, "x", ((DETAILS_KEY, status.SerializeToString()),))
+    )
+    assert error.refusals == [
+        errors.RefusedEvent(2, "", permanent=True, message="later"),
+        errors.RefusedEvent(5, "", permanent=True, message=""),
+    ]
+
+
+def test_details_of_others_are_not_ours() -> None:
+    """An ErrorInfo of another domain, as a proxy may add it, gives neither reason nor metadata."""
+    status = status_pb2.Status(message="from the details")
+    status.details.add().Pack(
+        error_details_pb2.ErrorInfo(reason="QUOTA", domain="proxy.example", metadata={"a": "b"})
+    )
+    metadata = (("x", "y"), (DETAILS_KEY, status.SerializeToString()))
+    error = from_rpc_error(FailedCall(grpc.StatusCode.RESOURCE_EXHAUSTED, "", metadata))
+    assert (error.reason, error.metadata, error.message) == ("", {}, "from the details")
+
+
+def test_a_garbled_detail_is_left_out() -> None:
+    """A detail whose bytes cannot be read does not hide the status."""
+    detail = any_pb2.Any(type_url="type.googleapis.com/google.rpc.ErrorInfo", value=b"\xff")
+    status = status_pb2.Status(details=[detail])
+    metadata = ((DETAILS_KEY, status.SerializeToString()),)
+    error = from_rpc_error(FailedCall(grpc.StatusCode.NOT_FOUND, "no arm", metadata))
+    assert (type(error), error.message, error.reason) == (errors.NotFoundError, "no arm", "")
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    code=st.sampled_from([*grpc.StatusCode, None]),
+    text=st.none() | st.text(),
+    details=st.binary() | st.text(),
+)
+def test_any_status_becomes_an_error(
+    code: grpc.StatusCode | None, text: str | None, details: str | bytes
+) -> None:
+    """No code, text or details make reading a status fail."""
+    error = from_rpc_error(FailedCall(code, text, ((DETAILS_KEY, details),)))
+    assert isinstance(error, errors.PodiumError)
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(min_size=300) | st.text("\ud800é%\n\x00", min_size=300))
+def test_any_text_is_cut_to_its_budget(text: str) -> None:
+    """Texts are cut to 1 KiB as gRPC encodes them, and lone surrogates do not matter."""
+    status = to_status(errors.InternalError(text))
+    plain = sum(" " <= character <= "~" and character != "%" for character in status.text)
+    assert plain + 3 * (len(status.text.encode()) - plain) <= 1024
+
+
+def worst() -> errors.PodiumError:
+    """An error as large as the server's limits allow."""
+    reasons = [reason for reason, info in errors.REASONS.items() if info.disposition]
+    refusals = [refused(i, reasons[i % len(reasons)], "é" * 10_000) for i in range(1000)]
+    metadata = dict.fromkeys(("arm", "experiment", "eval", "paths"), "é" * 128)
+    return errors.error_for(reasons[0], "é" * 100_000, metadata, refusals)
+
+
+def test_a_thousand_refusals_are_all_listed() -> None:
+    """The indexes of a full call's events fit beside names of full length; only texts are cut."""
+    status = to_status(worst())
+    assert len(status.trailing_metadata[0][1]) <= 4608
+    back = there_and_back(worst())
+    assert [event.index for event in back.refusals] == list(range(1000))
+    assert back.metadata["paths"] == "é" * 128
+
+
+def test_more_refusals_than_fit_are_cut_at_the_end() -> None:
+    """Of very many refused events, the first ones are listed."""
+    refusals = [refused(index) for index in range(100_000)]
+    back = there_and_back(errors.error_for("ARM_NOT_FOUND", "text", refusals=refusals))
+    listed = [event.index for event in back.refusals]
+    assert listed == list(range(len(listed)))
+    assert len(listed) > 1000
+
+
+class Refusing(grpc.GenericRpcHandler):
+    """Ends every call with the worst error."""
+
+    def service(self, _details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        """Answers any method."""
+        return grpc.unary_unary_rpc_method_handler(self._refuse)
+
+    def _refuse(self, _request: bytes, context: grpc.ServicerContext) -> bytes:
+        code, text, metadata = to_status(worst())
+        context.set_trailing_metadata(metadata)
+        context.abort(code, text)
+
+
+@pytest.fixture
+def refusing_address() -> "Iterator[str]":
+    """The address of a server that refuses everything."""
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    server.add_generic_rpc_handlers((Refusing(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(0).wait()
+
+
+def test_the_worst_error_crosses_a_connection(refusing_address: str) -> None:
+    """The largest status passes a peer that takes 8 KiB of headers and no more."""
+    limits = [("grpc.max_metadata_size", 8192), ("grpc.absolute_max_metadata_size", 8192)]
+    with grpc.insecure_channel(refusing_address, options=limits) as channel:
+        with pytest.raises(grpc.RpcError) as caught:
+            RecordingServiceStub(channel).Record(recording_service_pb2.RecordRequest(), timeout=10)
+        assert len(from_rpc_error(caught.value).refusals) == 1000
