@@ -1,8 +1,9 @@
 # `make test` and `make demo` need Python 3.11 or later and nothing else: each target makes the
 # environment that it needs from a locked, hashed list in requirements/ and keeps it.
 
-PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3.14; do \
-	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c $(IS_NEW_ENOUGH) 2>/dev/null && echo $$python && break; done)
+IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
 
 CHECKS := lint types imports proto-check docs-check wheel-check floors mutations demo
 GENERATED := client/python/podium/v1
@@ -17,7 +18,7 @@ BIN := .venv/bin
 
 # $(call environment,FOLDER,LOCK) makes a fresh environment of exactly what LOCK lists.
 define environment
-@test -n "$(PYTHON)" || { echo "Podium needs Python 3.11 or later. Install it, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
+@$(or $(PYTHON),false) -c $(IS_NEW_ENOUGH) 2>/dev/null || { echo "Podium needs Python 3.11 or later. Install it, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
 @echo "Preparing $(1) from $(2) …"
 @$(PYTHON) -m venv --clear $(1) || { echo "Python cannot make environments here. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 @$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(2)
@@ -69,7 +70,7 @@ imports: .venv/ready ## the direction of imports
 
 proto-check: .venv/ready .cache/proto/locked ## generated code, lint, format and compatibility of the protos
 	$(call generate,.cache/generated)
-	diff --recursive --exclude=__pycache__ .cache/generated/podium/v1 $(GENERATED) \
+	diff --brief --recursive --exclude=__pycache__ .cache/generated/podium/v1 $(GENERATED) \
 		|| { echo "The generated code is not current: run make proto."; exit 1; }
 	$(BIN)/buf lint proto
 	$(BIN)/buf format --diff --exit-code proto

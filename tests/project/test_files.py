@@ -13,7 +13,7 @@ _PROJECT = Path(__file__).parents[2]
 _MACHINE_PATH = re.compile(r"(?<![\w.>})-])/(?:opt|work|root|home|Users)/\w")
 _REGISTRY = re.compile(
     r"pypi[.]org|pythonhosted[.]org|registry[.]npmjs|index[.]crates[.]io|crates[.]io/api"
-    r"|proxy[.]golang|repo1?[.]maven|deb[.]debian[.]org|--(?:extra-)?index-url|--find-links"
+    r"|proxy[.]golang|repo1?[.]maven|deb[.]debian[.]org"
 )
 
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
