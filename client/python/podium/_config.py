@@ -1,0 +1,105 @@
+"""What an arm was asked to do."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from podium import _coerce
+from podium._record import Record
+
+__all__ = ["Component", "DataConfig", "ModelConfig", "RunConfig"]
+
+
+@dataclass(eq=False)
+class DataConfig(Record):
+    """Where training data comes from."""
+
+    source_kind: str
+    """The kind of source, such as `in_memory`, `path` or `hf`."""
+    dataset_id: str | None = None
+    """The id of a registered dataset."""
+    dataset_name: str | None = None
+    """The name of a registered dataset."""
+    path: str | None = None
+    """A file or folder."""
+    hf_dataset: str | None = None
+    """The name of a Hugging Face dataset."""
+    hf_split: str | None = None
+    """The split of the Hugging Face dataset."""
+    rows: list[Any] = field(default_factory=list)
+    """Rows given in the configuration itself: values."""
+    transforms: list[Any] = field(default_factory=list)
+    """What is done to the rows, in order: values."""
+
+    def __post_init__(self) -> None:
+        self._coerce(_coerce.text, "source_kind")
+        self._coerce_optional(_coerce.text, "dataset_id", "dataset_name", "path")
+        self._coerce_optional(_coerce.text, "hf_dataset", "hf_split")
+        self._coerce(_coerce.values, "rows", "transforms")
+
+
+@dataclass(eq=False)
+class ModelConfig(Record):
+    """Which model a run trains and what it starts from."""
+
+    name: str
+    """The name of the model."""
+    load_checkpoint_path: str | None = None
+    """The checkpoint that training goes on from, optimizer state included."""
+    init_from_checkpoint: str | None = None
+    """The checkpoint whose weights training starts from."""
+    renderer_name: str | None = None
+    """The name of the chat template or renderer."""
+
+    def __post_init__(self) -> None:
+        self._coerce(_coerce.text, "name")
+        self._coerce_optional(_coerce.text, "load_checkpoint_path", "init_from_checkpoint")
+        self._coerce_optional(_coerce.text, "renderer_name")
+
+
+@dataclass(eq=False)
+class Component(Record):
+    """A pluggable part of a run."""
+
+    kind: str
+    """Which implementation, such as `sft` or `local`."""
+    params: dict[str, Any] = field(default_factory=dict)
+    """Its parameters: values; an int stays an int."""
+
+    def __post_init__(self) -> None:
+        self._coerce(_coerce.text, "kind")
+        self._coerce(_coerce.value_map, "params")
+
+
+@dataclass(eq=False)
+class RunConfig(Record):
+    """The expanded configuration of one training run: what an arm was asked to do."""
+
+    name: str
+    """The name of the run. It usually names the arm as well."""
+    data: DataConfig | None = None
+    """Where the training data came from."""
+    model: ModelConfig | None = None
+    """The model that was trained."""
+    algorithm: Component | None = None
+    """The training algorithm."""
+    backend: Component | None = None
+    """What carried out the training."""
+    eval: dict[str, Any] = field(default_factory=dict)
+    """Settings of the post-training evaluation: values."""
+    validation: dict[str, Any] = field(default_factory=dict)
+    """Settings of the in-loop evaluation: values."""
+    seed: int | None = None
+    """The random seed; 0 is one, None means that none was chosen."""
+    tags: list[str] = field(default_factory=list)
+    """Free labels."""
+    extras: dict[str, Any] = field(default_factory=dict)
+    """Keys of other or later schemas: values."""
+
+    def __post_init__(self) -> None:
+        self._coerce(_coerce.text, "name")
+        self._coerce_optional(_coerce.instance_of(DataConfig), "data")
+        self._coerce_optional(_coerce.instance_of(ModelConfig), "model")
+        self._coerce_optional(_coerce.instance_of(Component), "algorithm", "backend")
+        self._coerce(_coerce.value_map, "eval", "validation", "extras")
+        self._coerce_optional(_coerce.integer, "seed")
+        self._coerce(_coerce.texts, "tags")

@@ -1,0 +1,45 @@
+"""The closed sets of words; each word equals its plain text (`arm.status == "completed"`)."""
+
+from enum import StrEnum
+
+__all__ = ["ArmStatus", "Direction", "ExperimentStatus", "ScoreOrigin"]
+
+
+class ArmStatus(StrEnum):
+    """How far an arm's training has come."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Direction(StrEnum):
+    """Which scores are better: the greater or the smaller ones."""
+
+    MAXIMIZE = "maximize"
+    MINIMIZE = "minimize"
+
+
+class ExperimentStatus(StrEnum):
+    """What an experiment's arms have come to, taken together.
+
+    COMPLETED if any arm completed, FAILED if there are arms and all failed, else RUNNING.
+    """
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class ScoreOrigin(StrEnum):
+    """What kind of result a score is part of.
+
+    GIVEN_EVAL_METRICS are eval metrics that an arm was given, and not those of a row.
+    """
+
+    POST_TRAINING_EVAL = "post_training_eval"
+    IN_LOOP_EVAL = "in_loop_eval"
+    TRAINING_METRICS = "training_metrics"
+    GIVEN_EVAL_METRICS = "given_eval_metrics"

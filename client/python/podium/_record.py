@@ -1,0 +1,45 @@
+"""What the dataclasses of the model share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from math import isnan
+from typing import Any
+
+from podium import _coerce
+
+__all__ = ["Record"]
+
+
+@dataclass(eq=False)
+class Record:
+    """The base of the model's dataclasses, which leave comparison to it (`eq=False`).
+
+    Two results with the same NaN in them are equal, as a user who reads back what was
+    recorded expects; Python's own comparison would say so only of the very same object.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        compared = (item.name for item in fields(self) if item.compare)
+        return all(_same(getattr(self, name), getattr(other, name)) for name in compared)
+
+    __hash__ = None  # type: ignore[assignment]  # the way to say that it has none
+
+    def _coerce(self, convert: Callable[[Any, str], Any], *names: str) -> None:
+        for name in names:
+            setattr(self, name, convert(getattr(self, name), name))
+
+    def _coerce_optional(self, convert: Callable[[Any, str], Any], *names: str) -> None:
+        for name in names:
+            setattr(self, name, _coerce.optional(convert, getattr(self, name), name))
+
+
+def _same(left: object, right: object) -> bool:
+    if isinstance(left, float) and isinstance(right, float):
+        return left == right or (isnan(left) and isnan(right))
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_same, left, right))
+    return left == right
