@@ -1,0 +1,243 @@
+"""The bounds of every event, field by field; paths are relative to the event.
+
+A bad event of a Record call is refused like any other, with its index, so that a sender
+can set it aside and go on with those behind it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from google.protobuf.message import Message
+from podium.errors import PodiumError
+from podium.v1.arm_result_pb2 import ARM_STATUS_RUNNING, ArmResult, ArmStatus
+from podium.v1.eval_result_pb2 import EvalResult
+from podium.v1.event_pb2 import (
+    ArmFinished,
+    ArmRecorded,
+    ArmStarted,
+    EvalRecorded,
+    Event,
+    ExperimentConcluded,
+    ExperimentDeclared,
+    MetricsRecorded,
+)
+from podium.v1.experiment_pb2 import Direction
+from podium.v1.run_config_pb2 import RunConfig
+from podium.v1.run_result_pb2 import RunResult
+from podium.v1.value_pb2 import Value
+
+from podium_server.validate import (
+    Limits,
+    check_count,
+    check_enum,
+    check_experiment_name,
+    check_keys,
+    check_metric,
+    check_name,
+    check_seconds,
+    check_set,
+    check_text,
+    check_time,
+    check_values,
+)
+
+__all__ = ["ARM_STATUSES", "check_event", "invalid_events", "metric_count"]
+
+ARM_STATUSES: Mapping[int, str] = {number: name for name, number in ArmStatus.items() if number}
+"""The statuses that an arm can have, by number."""
+_DIRECTIONS: Mapping[int, str] = {number: name for name, number in Direction.items()}
+_FINAL_STATUSES = {
+    number: name for number, name in ARM_STATUSES.items() if number > ARM_STATUS_RUNNING
+}
+
+
+def invalid_events(events: Iterable[Event], limits: Limits) -> dict[int, PodiumError]:
+    """The errors of the events that are out of their bounds, by index."""
+    errors = {}
+    for index, event in enumerate(events):
+        try:
+            check_event(event, limits)
+        except PodiumError as error:
+            errors[index] = error
+    return errors
+
+
+def check_event(event: Event, limits: Limits) -> None:
+    """One event: its kind is set, its time is a time, its fields are in their bounds."""
+    kind = event.WhichOneof("kind")
+    if kind is None:
+        check_set(is_set=False, field="kind")
+    else:
+        _CHECKS[kind](getattr(event, kind), limits)
+    if event.HasField("event_time"):
+        check_time(event.event_time, "event_time")
+
+
+def metric_count(event: Event) -> int:
+    """How many metric values an event carries."""
+    kind = event.WhichOneof("kind")
+    if kind == "eval_recorded":
+        return len(event.eval_recorded.eval_result.metrics)
+    if kind == "metrics_recorded":
+        return len(event.metrics_recorded.metrics)
+    if kind == "arm_recorded":
+        arm = event.arm_recorded.arm_result
+        rows = sum(len(row.metrics) for row in arm.evals)
+        return len(arm.metrics) + len(arm.eval_metrics) + rows
+    return 0
+
+
+def _check_declared(event: ExperimentDeclared, limits: Limits) -> None:
+    if event.HasField("hypothesis"):
+        check_text(event.hypothesis, "experiment_declared.hypothesis", limits)
+    if event.HasField("success_metric"):
+        check_metric(event.success_metric, "experiment_declared.success_metric", limits)
+    if event.HasField("parent"):
+        check_experiment_name(event.parent, "experiment_declared.parent", limits)
+    check_enum(event.direction, "experiment_declared.direction", _DIRECTIONS)
+    check_keys(event.tags, "experiment_declared.tags", limits)
+    _check_value_map(event.metadata, "experiment_declared.metadata", limits)
+
+
+def _check_concluded(event: ExperimentConcluded, limits: Limits) -> None:
+    check_text(event.conclusion, "experiment_concluded.conclusion", limits)
+
+
+def _check_started(event: ArmStarted, limits: Limits) -> None:
+    check_name(event.arm, "arm_started.arm", limits)
+    check_set(is_set=event.HasField("run_config"), field="arm_started.run_config")
+    _check_config(event.run_config, "arm_started.run_config", limits)
+    check_set(is_set=event.HasField("attempt"), field="arm_started.attempt")
+    check_name(event.attempt.id, "arm_started.attempt.id", limits)
+    _check_optional_names(event, "arm_started", ("group_id", "group_name", "run_id"), limits)
+    if event.WhichOneof("mode") == "restart":
+        check_set(is_set=event.restart, field="arm_started.restart")
+
+
+def _check_metrics_recorded(event: MetricsRecorded, limits: Limits) -> None:
+    check_name(event.arm, "metrics_recorded.arm", limits)
+    if event.HasField("attempt_id"):
+        check_name(event.attempt_id, "metrics_recorded.attempt_id", limits)
+    check_keys(event.metrics, "metrics_recorded.metrics", limits)
+
+
+def _check_eval_recorded(event: EvalRecorded, limits: Limits) -> None:
+    check_name(event.arm, "eval_recorded.arm", limits)
+    if event.HasField("attempt_id"):
+        check_name(event.attempt_id, "eval_recorded.attempt_id", limits)
+    check_set(is_set=event.HasField("eval_result"), field="eval_recorded.eval_result")
+    _check_row(event.eval_result, limits)
+
+
+def _check_finished(event: ArmFinished, limits: Limits) -> None:
+    check_name(event.arm, "arm_finished.arm", limits)
+    if event.HasField("attempt_id"):
+        check_name(event.attempt_id, "arm_finished.attempt_id", limits)
+    check_enum(event.status, "arm_finished.status", _FINAL_STATUSES)
+    if event.HasField("train_seconds"):
+        check_seconds(event.train_seconds, "arm_finished.train_seconds")
+    if event.HasField("run_result"):
+        _check_run_result(event.run_result, "arm_finished.run_result", limits)
+
+
+def _check_arm_recorded(event: ArmRecorded, limits: Limits) -> None:
+    path = "arm_recorded.arm_result"
+    check_set(is_set=event.HasField("arm_result"), field=path)
+    arm = event.arm_result
+    check_name(arm.name, f"{path}.name", limits)
+    check_set(is_set=arm.HasField("run_config"), field=f"{path}.run_config")
+    _check_config(arm.run_config, f"{path}.run_config", limits)
+    check_enum(arm.status, f"{path}.status", ARM_STATUSES)
+    check_keys(arm.metrics, f"{path}.metrics", limits)
+    check_keys(arm.eval_metrics, f"{path}.eval_metrics", limits)
+    _check_value_map(arm.eval_breakdowns, f"{path}.eval_breakdowns", limits)
+    for row in arm.evals:
+        _check_row(row, limits)
+    _check_arm_facts(arm, path, limits)
+
+
+def _check_arm_facts(arm: ArmResult, path: str, limits: Limits) -> None:
+    _check_optional_names(arm, path, ("run_id", "group_id", "group_name"), limits)
+    if arm.HasField("train_seconds"):
+        check_seconds(arm.train_seconds, f"{path}.train_seconds")
+    if arm.HasField("eval_seconds"):
+        check_seconds(arm.eval_seconds, f"{path}.eval_seconds")
+    if arm.HasField("run_result"):
+        _check_run_result(arm.run_result, f"{path}.run_result", limits)
+
+
+def _check_row(row: EvalResult, limits: Limits) -> None:
+    check_name(row.name, "eval_result.name", limits)
+    check_count(row.ByteSize(), f"eval {row.name!r}", limits.row_bytes, "bytes")
+    check_keys(row.metrics, "eval_result.metrics", limits)
+    check_seconds(row.eval_seconds, "eval_result.eval_seconds")
+    if row.tags:
+        check_keys(row.tags, "eval_result.tags", limits)
+    if row.breakdowns:
+        _check_value_map(row.breakdowns, "eval_result.breakdowns", limits)
+    if row.HasField("benchmark_id"):
+        check_name(row.benchmark_id, "eval_result.benchmark_id", limits)
+    if row.HasField("model_ref"):
+        check_name(row.model_ref, "eval_result.model_ref", limits)
+
+
+def _check_config(config: RunConfig, path: str, limits: Limits) -> None:
+    check_count(config.ByteSize(), path, limits.arm_bytes, "bytes")
+    _check_texts(config, path, limits)
+    for part in (config.data, config.model):
+        _check_texts(part, f"{path}.{part.DESCRIPTOR.name}", limits)
+    check_values(config.data.rows, f"{path}.data.rows", limits)
+    check_values(config.data.transforms, f"{path}.data.transforms", limits)
+    for name, component in (("algorithm", config.algorithm), ("backend", config.backend)):
+        check_text(component.kind, f"{path}.{name}.kind", limits)
+        _check_value_map(component.params, f"{path}.{name}.params", limits)
+    for name, values in (
+        ("eval", config.eval),
+        ("validation", config.validation),
+        ("extras", config.extras),
+    ):
+        _check_value_map(values, f"{path}.{name}", limits)
+    check_keys(config.tags, f"{path}.tags", limits)
+
+
+def _check_run_result(result: RunResult, path: str, limits: Limits) -> None:
+    check_count(result.ByteSize(), path, limits.arm_bytes, "bytes")
+    check_text(result.run_id, f"{path}.run_id", limits)
+    check_text(result.status, f"{path}.status", limits)
+    check_keys(result.metrics, f"{path}.metrics", limits)
+    check_keys(result.artifacts, f"{path}.artifacts", limits)
+    for key, place in result.artifacts.items():
+        check_text(place, f"{path}.artifacts[{key!r}]", limits)
+    _check_value_map(result.extras, f"{path}.extras", limits)
+
+
+def _check_texts(message: Message, path: str, limits: Limits) -> None:
+    """Every text field of a message; none has to be set."""
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_STRING and not field.is_repeated:
+            check_text(value, f"{path}.{field.name}", limits)
+
+
+def _check_optional_names(
+    message: Message, path: str, names: Iterable[str], limits: Limits
+) -> None:
+    for name in names:
+        if message.HasField(name):
+            check_name(getattr(message, name), f"{path}.{name}", limits)
+
+
+def _check_value_map(values: Mapping[str, Value], path: str, limits: Limits) -> None:
+    check_keys(values, path, limits)
+    check_values(values.values(), path, limits)
+
+
+_CHECKS: dict[str, Callable[[Any, Limits], None]] = {
+    "experiment_declared": _check_declared,
+    "experiment_concluded": _check_concluded,
+    "arm_started": _check_started,
+    "metrics_recorded": _check_metrics_recorded,
+    "eval_recorded": _check_eval_recorded,
+    "arm_finished": _check_finished,
+    "arm_recorded": _check_arm_recorded,
+    "skipped": lambda _event, _limits: None,
+}

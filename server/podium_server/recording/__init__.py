@@ -1,0 +1,11 @@
+"""The meaning of writes, once and pure: loaded rows and events become changes or refusals.
+
+`call` has the calls that a store runs, `state` what one of them has loaded and changed so
+far, `experiments`, `arms` and `rows` what each event does, `settle` what follows for
+primary evals and scores, `delete` the deletions.
+"""
+
+from podium_server.recording.call import RecordCall, RecordOutcome
+from podium_server.recording.delete import DeleteArmCall, DeleteExperimentCall
+
+__all__ = ["DeleteArmCall", "DeleteExperimentCall", "RecordCall", "RecordOutcome"]

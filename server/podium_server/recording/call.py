@@ -1,0 +1,192 @@
+"""One Record call: which events of its stream are new, what each does, and what is refused."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from podium.errors import REASONS, Disposition, PodiumError, RefusedEvent, error_for
+from podium.v1.event_pb2 import Event
+from podium.v1.recording_service_pb2 import StreamPosition
+
+from podium_server.failures import failure, unknown_experiment
+from podium_server.recording.kinds import EXPERIMENT, Context, Told, told
+from podium_server.recording.settle import settle
+from podium_server.recording.state import CallState
+from podium_server.store.base import (
+    ArmChange,
+    ArmNeeds,
+    Changes,
+    Loaded,
+    Needs,
+    Settlement,
+    Standing,
+)
+from podium_server.store.rows import StreamRow, StreamState
+from podium_server.validate import Limits
+
+__all__ = ["RecordCall", "RecordOutcome"]
+
+
+@dataclass(slots=True)
+class RecordOutcome:
+    """What a call did: the fields of RecordResponse."""
+
+    revision: int = 0
+    changed_events: int = 0
+    skipped_events: int = 0
+    last_sequence: int | None = None
+    kept_fields: list[tuple[int, str]] = field(default_factory=list)
+
+
+class RecordCall:
+    """A Record call, its events checked one by one beforehand.
+
+    `invalid` has the errors of events that are out of their bounds, by index; `now` is the
+    time of the call in microseconds since 1970.
+    """
+
+    def __init__(
+        self,
+        experiment: str,
+        events: Sequence[Event],
+        position: StreamPosition | None,
+        *,
+        limits: Limits,
+        now: int,
+        invalid: dict[int, PodiumError],
+    ) -> None:
+        self.abandoned = False
+        self._experiment = experiment
+        self._told = [None if i in invalid else told(event) for i, event in enumerate(events)]
+        self._position = position
+        self._limits = limits
+        self._now = now
+        self._invalid = invalid
+        self._outcome = RecordOutcome()
+
+    @property
+    def needs(self) -> Needs:
+        """The experiment, the stream, and what each event looks at."""
+        needs = Needs(self._experiment, self._position.writer_id if self._position else None)
+        for event in self._told:
+            if event is None:
+                continue
+            if event.subject == EXPERIMENT:
+                needs.content = True
+            elif event.subject is not None:
+                event.kind.need(needs.arms.setdefault(event.subject, ArmNeeds()), event.body)
+        return needs
+
+    def decide(self, loaded: Loaded) -> Changes:
+        """Applies the events one by one; raises with every refused one, if any is."""
+        state = CallState(loaded, self._experiment, self._now)
+        stream = self._stream(loaded)
+        first = 0 if stream is None else self._first_new(stream)
+        self._outcome = RecordOutcome(skipped_events=first, kept_fields=state.kept)
+        refused = []
+        for index in range(first, len(self._told)):
+            try:
+                self._apply(state, stream, index)
+            except PodiumError as error:
+                refused.append((index, error))
+        if refused:
+            raise _refusal_of(refused)
+        if stream is not None:
+            self._advance(stream)
+        return state.changes(stream)
+
+    def settle(self, change: ArmChange, standing: Standing) -> Settlement:
+        """Brings primary eval and scores up to date."""
+        return settle(change, standing)
+
+    def result(self, changes: Changes) -> RecordOutcome:
+        """What the call did."""
+        if changes.experiment is not None:
+            self._outcome.revision = changes.experiment.revision
+        return self._outcome
+
+    def _stream(self, loaded: Loaded) -> StreamRow | None:
+        if self._position is None:
+            return None
+        return replace(loaded.stream) if loaded.stream else StreamRow(self._position.writer_id)
+
+    def _first_new(self, stream: StreamRow) -> int:
+        expected = stream.last_sequence + 1
+        first = self._first_sequence
+        if first > expected:
+            raise failure(
+                "SEQUENCE_GAP",
+                f"the call begins with event {first} of writer {stream.writer_id!r}, but event "
+                f"{expected} has not come yet; send from {expected} on",
+                expected_sequence=str(expected),
+            )
+        return min(expected - first, len(self._told))
+
+    @property
+    def _first_sequence(self) -> int:
+        return self._position.first_sequence if self._position else 1
+
+    def _advance(self, stream: StreamRow) -> None:
+        last = self._first_sequence + len(self._told) - 1
+        stream.last_sequence = max(stream.last_sequence, last)
+        self._outcome.last_sequence = stream.last_sequence
+
+    def _apply(self, state: CallState, stream: StreamRow | None, index: int) -> None:
+        event = self._told[index]
+        if event is None:
+            raise self._invalid[index]
+        if stream is not None:
+            _check_stream(stream, event)
+        if not (event.kind.creates_experiment or state.serves(event.subject)):
+            raise unknown_experiment(self._experiment)
+        before = state.changes_made
+        event.kind.apply(Context(state, self._limits, index, event.event_time), event.body)
+        self._outcome.changed_events += state.changes_made != before
+
+
+def _check_stream(stream: StreamRow, event: Told) -> None:
+    """Refuses events of a stream whose subject was deleted, or is another one."""
+    if event.subject is None:
+        return
+    if stream.state is not StreamState.OPEN:
+        raise _deleted(stream)
+    if stream.subject is None:
+        stream.subject = event.subject
+    elif stream.subject != event.subject:
+        raise failure(
+            "STREAM_SUBJECT_CHANGED",
+            f"writer {stream.writer_id!r} writes to {_subject(stream.subject)}, not to "
+            f"{_subject(event.subject)}; give every arm a writer_id of its own",
+            writer_id=stream.writer_id,
+        )
+
+
+def _subject(subject: str) -> str:
+    return "the experiment itself" if subject == EXPERIMENT else f"arm {subject!r}"
+
+
+def _deleted(stream: StreamRow) -> PodiumError:
+    arm = stream.state is StreamState.ARM_DELETED
+    what = _subject(stream.subject or EXPERIMENT) if arm else "the experiment"
+    return failure(
+        "ARM_DELETED" if arm else "EXPERIMENT_DELETED",
+        f"{what} was deleted after writer {stream.writer_id!r} wrote to it; a new writer_id "
+        "begins a new life of the name",
+        writer_id=stream.writer_id,
+    )
+
+
+def _refusal_of(refused: list[tuple[int, PodiumError]]) -> PodiumError:
+    """The error of a refused call: that of its first refused event, with all of them listed."""
+    events = [
+        RefusedEvent(
+            index,
+            error.reason,
+            REASONS[error.reason].disposition is Disposition.PERMANENT,
+            error.message,
+        )
+        for index, error in refused
+    ]
+    index, first = refused[0]
+    return error_for(
+        first.reason, f"events[{index}]: {first.message}", first.metadata, refusals=events
+    )

@@ -1,0 +1,94 @@
+"""The meaning of deletions: what is removed, and what stays behind as a tombstone."""
+
+from dataclasses import dataclass, replace
+
+from podium_server.failures import unknown_arm, unknown_experiment
+from podium_server.store.base import (
+    ArmChange,
+    ArmNeeds,
+    Changes,
+    Loaded,
+    Needs,
+    Settlement,
+    Standing,
+)
+from podium_server.store.rows import ExperimentRow
+
+__all__ = ["DeleteArmCall", "DeleteExperimentCall"]
+
+
+@dataclass(slots=True)
+class _Deletion:
+    """What both deletions share. `result` is the experiment's revision after the call."""
+
+    experiment: str
+    allow_missing: bool
+    now: int
+    abandoned: bool = False
+
+    def settle(self, _change: ArmChange, _standing: Standing, /) -> Settlement:
+        """Nothing follows from a deletion."""
+        return Settlement()
+
+    def result(self, changes: Changes) -> int:
+        """The experiment's revision; 0 where there never was one."""
+        return changes.experiment.revision if changes.experiment else 0
+
+    def _next(self, row: ExperimentRow) -> ExperimentRow:
+        return replace(row, revision=row.revision + 1, updated=self.now)
+
+
+@dataclass(slots=True)
+class DeleteArmCall(_Deletion):
+    """Deletes an arm with its rows and closes the streams that wrote to it."""
+
+    arm: str = ""
+
+    @property
+    def needs(self) -> Needs:
+        """The experiment and the arm."""
+        return Needs(self.experiment, arms={self.arm: ArmNeeds()})
+
+    def decide(self, loaded: Loaded) -> Changes:
+        """Removes the arm; NOT_FOUND if there is none and that is not allowed."""
+        experiment = _living(loaded, self.experiment, allow_missing=self.allow_missing)
+        arm = loaded.arms.get(self.arm)
+        if experiment is None or arm is None:
+            if self.allow_missing:
+                return Changes(experiment=loaded.experiment)
+            raise unknown_arm(self.experiment, self.arm)
+        after = self._next(experiment)
+        counts = list(after.counts)
+        counts[arm.row.status] -= 1
+        after.counts = tuple(counts)
+        return Changes(experiment=after, revision=after.revision, remove_arm=arm.row)
+
+
+@dataclass(slots=True)
+class DeleteExperimentCall(_Deletion):
+    """Deletes an experiment with its arms and closes the streams that wrote to it."""
+
+    @property
+    def needs(self) -> Needs:
+        """The experiment."""
+        return Needs(self.experiment)
+
+    def decide(self, loaded: Loaded) -> Changes:
+        """Leaves the name and its revision; NOT_FOUND if there is none to delete."""
+        experiment = _living(loaded, self.experiment, allow_missing=self.allow_missing)
+        if experiment is None:
+            return Changes(experiment=loaded.experiment)
+        after = replace(
+            self._next(experiment), deleted=True, content=b"", tags=(), counts=(0, 0, 0, 0, 0, 0)
+        )
+        after.deletion = after.revision
+        return Changes(experiment=after, revision=after.revision, remove_experiment=True)
+
+
+def _living(loaded: Loaded, name: str, *, allow_missing: bool) -> ExperimentRow | None:
+    row = loaded.experiment
+    if row is not None and not row.deleted:
+        return row
+    if allow_missing:
+        return None
+    raise unknown_experiment(name)

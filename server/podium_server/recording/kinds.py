@@ -1,0 +1,135 @@
+"""The kinds of events: whom each is about, what it needs to know, and what it does."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from podium.v1.event_pb2 import Event
+
+from podium_server.failures import unknown_arm
+from podium_server.recording import arms, experiments, rows
+from podium_server.recording.state import ArmState, CallState
+from podium_server.store.base import ArmNeeds
+from podium_server.store.rows import PART_NAMES
+from podium_server.validate import Limits
+
+__all__ = ["EXPERIMENT", "KINDS", "Context", "Kind", "Told", "told"]
+
+EXPERIMENT = ""
+"""The subject of events about the experiment itself; no arm has this name."""
+
+
+@dataclass(slots=True)
+class Context:
+    """What an event applies to, and where it stands in its call."""
+
+    state: CallState
+    limits: Limits
+    index: int
+    event_time: Timestamp | None
+
+
+class Kind(NamedTuple):
+    """A kind of event. Its functions take the event's own message."""
+
+    subject: Callable[[Any], str | None]
+    """The arm that it is about, EXPERIMENT, or None for nothing."""
+    need: Callable[[ArmNeeds, Any], None]
+    """Adds what has to be known of its arm."""
+    apply: Callable[[Context, Any], None]
+    """Does it, or raises and does nothing."""
+    creates_experiment: bool = False
+    """Whether it may come before there is an experiment."""
+
+
+class Told(NamedTuple):
+    """An event, taken apart: its kind, whom it is about, its own message, its time."""
+
+    kind: Kind
+    subject: str | None
+    body: Any
+    event_time: Timestamp | None
+
+
+def told(event: Event) -> Told:
+    """Takes an event apart; its kind must be set."""
+    name = event.WhichOneof("kind") or "skipped"
+    kind, body = KINDS[name], getattr(event, name)
+    event_time = event.event_time if event.HasField("event_time") else None
+    return Told(kind, kind.subject(body), body, event_time)
+
+
+def _own_arm(body: Any) -> str:
+    return str(body.arm)
+
+
+def _no_need(_needs: ArmNeeds, _body: Any) -> None:
+    """The arm's row is enough."""
+
+
+def _need_everything(needs: ArmNeeds, _body: Any) -> None:
+    needs.parts.update(PART_NAMES)
+    needs.all_rows = True
+
+
+def _need_parts(*names: str) -> Callable[[ArmNeeds, Any], None]:
+    return lambda needs, _body: needs.parts.update(names)
+
+
+def _need_row(needs: ArmNeeds, body: Any) -> None:
+    needs.keys.add(rows.key_of(body.eval_result))
+
+
+def _known_arm(context: Context, body: Any) -> ArmState:
+    arm = context.state.arm(body.arm)
+    if arm is None:
+        raise unknown_arm(context.state.experiment.name, body.arm)
+    arms.check_attempt(arm, body.attempt_id if body.HasField("attempt_id") else None)
+    return arm
+
+
+KINDS: dict[str, Kind] = {
+    "experiment_declared": Kind(
+        lambda _body: EXPERIMENT,
+        _no_need,
+        lambda context, body: experiments.declare(context.state, context.index, body),
+        creates_experiment=True,
+    ),
+    "experiment_concluded": Kind(
+        lambda _body: EXPERIMENT,
+        _no_need,
+        lambda context, body: experiments.conclude(context.state, body),
+    ),
+    "arm_started": Kind(
+        _own_arm,
+        _need_parts(*PART_NAMES),
+        lambda context, body: arms.start(context.state, body, context.limits),
+    ),
+    "metrics_recorded": Kind(
+        _own_arm,
+        _need_parts("metrics"),
+        lambda context, body: arms.record_metrics(_known_arm(context, body), body, context.limits),
+    ),
+    "eval_recorded": Kind(
+        _own_arm,
+        _need_row,
+        lambda context, body: rows.record(
+            _known_arm(context, body), body.eval_result, context.event_time
+        ),
+    ),
+    "arm_finished": Kind(
+        _own_arm,
+        _need_parts("facts"),
+        lambda context, body: arms.finish(_known_arm(context, body), body, context.limits),
+    ),
+    "arm_recorded": Kind(
+        lambda body: str(body.arm_result.name),
+        _need_everything,
+        lambda context, body: arms.record_whole(
+            context.state, body, context.event_time, context.limits
+        ),
+    ),
+    "skipped": Kind(lambda _body: None, _no_need, lambda _context, _body: None),
+}
+"""The kinds by the name of their field in `podium.v1.Event`."""

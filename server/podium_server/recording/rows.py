@@ -1,0 +1,133 @@
+"""What becomes of eval rows: recorded one by one, or with their whole arm."""
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from podium import scoring
+from podium.codec import eval_result_from_proto
+from podium.v1.arm_result_pb2 import ArmResult
+from podium.v1.eval_result_pb2 import EvalResult
+
+from podium_server.failures import failure
+from podium_server.recording.state import ArmState
+from podium_server.recording.values import encode
+from podium_server.store.rows import EvalKey, EvalRow
+
+__all__ = ["check_mirror", "first_of_each", "key_of", "record", "replace_all"]
+
+
+def key_of(row: EvalResult) -> EvalKey:
+    """The identity of a row within its arm."""
+    return EvalKey(row.name, row.step if row.HasField("step") else None)
+
+
+def first_of_each(evals: list[EvalResult]) -> dict[EvalKey, EvalResult]:
+    """The rows by identity: where one is repeated, the first counts."""
+    rows: dict[EvalKey, EvalResult] = {}
+    for row in evals:
+        rows.setdefault(key_of(row), row)
+    return rows
+
+
+def record(arm: ArmState, row: EvalResult, event_time: Timestamp | None) -> None:
+    """Adds a row, or replaces the one of its identity, unless it is the same."""
+    key = key_of(row)
+    before = arm.find(key)
+    content = _content(row)
+    if before is not None:
+        _check_model_ref(arm, before, row)
+        if before.content == content and _event_time(before) == event_time:
+            return
+    _write(arm, key, row, content, event_time)
+
+
+def replace_all(
+    arm: ArmState, rows: dict[EvalKey, EvalResult], event_time: Timestamp | None
+) -> None:
+    """Makes the rows of the arm these, in this order; a row that stays keeps its place."""
+    before = {row.key: row for row in arm.stored_rows()}
+    gone = [key for key in before if key not in rows]
+    if gone:
+        arm.remove_rows(gone)
+    last = -1
+    appended = arm.row.next_position
+    for key, row in rows.items():
+        old, content = before.get(key), _content(row)
+        keeps_place = old is not None and last < old.position < appended
+        position = old.position if old is not None and keeps_place else arm.row.next_position
+        last = position
+        if old is None or not keeps_place or old.content != content:
+            _write(arm, key, row, content, event_time, position)
+
+
+def check_mirror(result: ArmResult, rows: dict[EvalKey, EvalResult]) -> None:
+    """Refuses eval_metrics and eval_breakdowns that contradict the rows beside them."""
+    if not rows:
+        return
+    primary = _primary(rows)
+    if result.eval_metrics and not scoring.same_metrics(result.eval_metrics, primary.metrics):
+        raise _contradiction("eval_metrics", "metrics")
+    given, mirrored = ArmResult(), ArmResult()
+    given.eval_breakdowns.MergeFrom(result.eval_breakdowns)
+    mirrored.eval_breakdowns.MergeFrom(primary.breakdowns)
+    if result.eval_breakdowns and encode(given) != encode(mirrored):
+        raise _contradiction("eval_breakdowns", "breakdowns")
+
+
+def _primary(rows: dict[EvalKey, EvalResult]) -> EvalResult:
+    found = scoring.primary(map(eval_result_from_proto, rows.values()))
+    return EvalResult() if found is None else rows[EvalKey(found.name, found.step)]
+
+
+def _contradiction(field: str, source: str) -> Exception:
+    return failure(
+        "MIRROR_CONTRADICTS_EVALS",
+        f"{field} differ from the {source} of the primary eval among evals; leave {field} empty",
+        field=f"arm_result.{field}",
+    )
+
+
+def _content(row: EvalResult) -> bytes:
+    row.ClearField("revision")
+    row.ClearField("event_time")
+    row.ClearField("record_time")
+    return encode(row)
+
+
+def _event_time(row: EvalRow) -> Timestamp | None:
+    stamp = EvalResult.FromString(row.stamp)
+    return stamp.event_time if stamp.HasField("event_time") else None
+
+
+def _check_model_ref(arm: ArmState, before: EvalRow, row: EvalResult) -> None:
+    model_ref = row.model_ref if row.HasField("model_ref") else None
+    if before.model_ref != model_ref:
+        raise failure(
+            "MODEL_REF_CHANGED",
+            f"eval {row.name!r} of arm {arm.row.name!r} was recorded for "
+            f"{_model(before.model_ref)} and now names {_model(model_ref)}; "
+            "record another model's eval under another name",
+            arm=arm.row.name,
+            eval=row.name,
+        )
+
+
+def _model(model_ref: str | None) -> str:
+    return "the arm's own model" if model_ref is None else f"model {model_ref!r}"
+
+
+def _write(
+    arm: ArmState,
+    key: EvalKey,
+    row: EvalResult,
+    content: bytes,
+    event_time: Timestamp | None,
+    position: int | None = None,
+) -> None:
+    model_ref = row.model_ref if row.HasField("model_ref") else None
+    arm.write_row(
+        key,
+        content,
+        primary_class=scoring.primary_class(key.step, row.tags, model_ref),
+        model_ref=model_ref,
+        event_time=event_time,
+        position=position,
+    )

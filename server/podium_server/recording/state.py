@@ -1,0 +1,243 @@
+"""What a call has loaded and changed so far: events apply to this, one after the other."""
+
+from dataclasses import dataclass, field, replace
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from podium.v1.arm_result_pb2 import ARM_STATUS_RUNNING
+from podium.v1.eval_result_pb2 import EvalResult
+
+from podium_server.store.base import ArmChange, Changes, Loaded, LoadedArm
+from podium_server.store.rows import PART_NAMES, ArmRow, EvalKey, EvalRow, ExperimentRow, StreamRow
+
+__all__ = ["ArmState", "CallState"]
+
+
+class CallState:
+    """The experiment, the stream and the arms that a call works on.
+
+    `now` is the time of the call in microseconds since 1970, `revision` the one that its
+    changes carry, `changes_made` counts them, `kept` has the fields that declarations left.
+    Nothing loaded is changed in place: a refused call leaves no trace.
+    """
+
+    def __init__(self, loaded: Loaded, name: str, now: int) -> None:
+        found = loaded.experiment
+        self.now = now
+        self.experiment: ExperimentRow = replace(found) if found else _new_experiment(name, now)
+        self.exists = found is not None and not found.deleted
+        self.revision = self.experiment.revision + 1
+        self.changes_made = 0
+        self.kept: list[tuple[int, str]] = []
+        self._arms = {name: ArmState(arm, self) for name, arm in loaded.arms.items()}
+
+    def serves(self, subject: str | None) -> bool:
+        """Whether there is what an event needs: for None, as for Skipped, a tombstone will do."""
+        return self.exists or (subject is None and self.experiment.id is not None)
+
+    def arm(self, name: str) -> "ArmState | None":
+        """The arm of this name, if there is one by now."""
+        return self._arms.get(name)
+
+    def create_arm(self, name: str) -> "ArmState":
+        """A new arm, behind all others."""
+        ordinal = self.experiment.next_ordinal
+        self.experiment.next_ordinal = ordinal + 1
+        row = ArmRow(name, ordinal, status=0, created=self.now)
+        arm = ArmState(LoadedArm(row, dict.fromkeys(PART_NAMES, b""), {}), self)
+        self._arms[name] = arm
+        return arm
+
+    def count(self, before: int, after: int) -> None:
+        """Moves an arm from one status to another in the experiment's counts."""
+        counts = list(self.experiment.counts)
+        if before:
+            counts[before] -= 1
+        counts[after] += 1
+        self.experiment.counts = tuple(counts)
+
+    def changes(self, stream: StreamRow | None) -> Changes:
+        """Everything that the call changed, marked with its revision."""
+        changed = self.changes_made > 0
+        if changed:
+            self.experiment.revision = self.revision
+            self.experiment.updated = self.now
+        return Changes(
+            experiment=self.experiment,
+            revision=self.revision if changed else None,
+            stream=stream,
+            arms=[arm.change() for arm in self._arms.values() if arm.changed],
+        )
+
+
+def _new_experiment(name: str, now: int) -> ExperimentRow:
+    return ExperimentRow(id=None, name=name, deleted=True, created=now)
+
+
+@dataclass(slots=True)
+class _Cut:
+    """Which stored rows are left: those up to a step (None: all of them), or none at all."""
+
+    after: int | None = None
+    everything: bool = False
+    keys: set[EvalKey] = field(default_factory=set)
+
+    def leaves(self, key: EvalKey) -> bool:
+        if self.everything or key in self.keys:
+            return False
+        return self.after is None or (key.step is not None and key.step <= self.after)
+
+
+class ArmState:
+    """One arm: its row, its parts, and the rows that are stored, written and removed."""
+
+    def __init__(self, loaded: LoadedArm, call: CallState) -> None:
+        self.row = replace(loaded.row)
+        self.changed = False
+        self._call = call
+        self._loaded = loaded
+        self._parts: dict[str, bytes] = {}
+        self._written: dict[EvalKey, EvalRow] = {}
+        self._cut = _Cut()
+        self._change = ArmChange(self.row)
+
+    def touch(self) -> None:
+        """Marks the arm as changed by this call."""
+        self.changed = True
+        self._call.changes_made += 1
+        self.row.revision = self._call.revision
+        self.row.updated = self._call.now
+
+    def set_status(self, status: int) -> None:
+        """Gives the arm a status."""
+        if status != self.row.status:
+            self._call.count(self.row.status, status)
+            self.row.status = status
+            self.touch()
+
+    def part(self, name: str) -> bytes:
+        """A part of the arm; it must have been asked for in the call's needs."""
+        written = self._parts.get(name)
+        return self._loaded.parts[name] if written is None else written
+
+    def set_part(self, name: str, content: bytes) -> bool:
+        """Writes a part; says whether that changed it."""
+        before = self.part(name)
+        if before == content:
+            return False
+        self.row.part_bytes += len(content) - len(before)
+        self._parts[name] = content
+        self.touch()
+        return True
+
+    def set_digest(self, digest: bytes) -> None:
+        """Notes which whole arm was recorded last; nobody sees that as a change."""
+        self.changed = self.changed or digest != self.row.digest
+        self.row.digest = digest
+
+    def find(self, key: EvalKey) -> EvalRow | None:
+        """The row of a key; it must have been asked for in the call's needs."""
+        written = self._written.get(key)
+        if written is not None:
+            return written
+        return self._loaded.rows.get(key) if self._cut.leaves(key) else None
+
+    def stored_rows(self) -> list[EvalRow]:
+        """All rows by position; they must have been asked for in the call's needs."""
+        rows = {k: r for k, r in self._loaded.rows.items() if self._cut.leaves(k)}
+        rows.update(self._written)
+        return sorted(rows.values(), key=lambda row: row.position)
+
+    def write_row(
+        self,
+        key: EvalKey,
+        content: bytes,
+        *,
+        primary_class: int | None,
+        model_ref: str | None,
+        event_time: Timestamp | None,
+        position: int | None = None,
+    ) -> None:
+        """Writes a row, at its old place, at the one given, or behind all others."""
+        before = self.find(key)
+        if before is None:
+            self.row.eval_count += 1
+        if position is None:
+            position = self.row.next_position if before is None else before.position
+        self.row.next_position = max(self.row.next_position, position + 1)
+        stamp = self._stamp(event_time)
+        self._written[key] = EvalRow(
+            key, position, primary_class, model_ref, self._call.revision, content, stamp
+        )
+        self._change.unsettled.names.add(key.name)
+        self._note_primary(key, primary_class, position)
+        self.touch()
+
+    def _stamp(self, event_time: Timestamp | None) -> bytes:
+        seconds, micros = divmod(self._call.now, 1_000_000)
+        return EvalResult(
+            revision=self._call.revision,
+            event_time=event_time,
+            record_time=Timestamp(seconds=seconds, nanos=micros * 1000),
+        ).SerializeToString()
+
+    def _note_primary(self, key: EvalKey, primary_class: int | None, position: int) -> None:
+        row = self.row
+        if key == row.primary or row.primary_class is None or row.primary_position is None:
+            self._change.unsettled.primary = True
+        elif primary_class is not None:
+            place = (primary_class, position)
+            if place < (row.primary_class, row.primary_position):
+                self._change.unsettled.primary = True
+
+    def remove_rows(self, keys: list[EvalKey]) -> None:
+        """Removes rows that are there."""
+        for key in keys:
+            if self._written.pop(key, None) is None or key in self._loaded.rows:
+                self._cut.keys.add(key)
+                self._change.remove_keys.append(key)
+            self._change.unsettled.names.add(key.name)
+        self.row.eval_count -= len(keys)
+        self.unsettle_primary()
+
+    def clear_rows(self) -> None:
+        """Removes every row."""
+        self._cut.everything = True
+        self._change.clear_rows = True
+        self._written.clear()
+        self.row.eval_count = 0
+        self.unsettle_primary()
+
+    def cut_rows(self, after: int) -> None:
+        """Removes post-training rows and those after a step; the store counts what is left."""
+        cut = self._cut
+        cut.after = after if cut.after is None else min(after, cut.after)
+        self._change.cut_after = cut.after
+        self._written = {
+            key: row
+            for key, row in self._written.items()
+            if key.step is not None and key.step <= after
+        }
+        self._change.unsettled.all_names = True
+        self.unsettle_primary()
+
+    def unsettle_primary(self) -> None:
+        """Has the primary eval and every bare score derived anew."""
+        self._change.unsettled.primary = True
+        self.touch()
+
+    def note_metrics(self, metrics: dict[str, float]) -> None:
+        """Notes training metrics that changed, for their scores."""
+        noted = self._change.training_metrics or {}
+        self._change.training_metrics = noted | metrics
+        self._change.unsettled.metrics = True
+
+    def change(self) -> ArmChange:
+        """What becomes of the arm."""
+        self._change.parts = self._parts
+        self._change.rows = list(self._written.values())
+        return self._change
+
+    @property
+    def finished(self) -> bool:
+        """Whether the arm's training has ended."""
+        return self.row.status > ARM_STATUS_RUNNING

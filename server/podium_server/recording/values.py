@@ -1,0 +1,41 @@
+"""Encodings and comparisons that writes share: equal means equal bit by bit."""
+
+import struct
+from hashlib import blake2b
+
+from google.protobuf.message import Message
+
+__all__ = ["digest", "encode", "same_double", "shorten"]
+
+_DOUBLE = struct.Struct("<d")
+
+
+def encode(message: Message) -> bytes:
+    """The one encoding of a message, whatever the order of its maps."""
+    return message.SerializeToString(deterministic=True)
+
+
+def digest(message: Message) -> bytes:
+    """A short digest that tells a message from every other one."""
+    return blake2b(encode(message), digest_size=16).digest()
+
+
+def same_double(a: float | None, b: float) -> bool:
+    """Whether two doubles are the same: NaN is itself, and -0.0 is not 0.0."""
+    return a is not None and _DOUBLE.pack(a) == _DOUBLE.pack(b)
+
+
+def shorten(text: str, limit: int) -> str:
+    """The text in at most `limit` bytes of UTF-8, the middle left out if it is longer.
+
+    Characters that stores can't hold (NUL) become U+FFFD.
+    """
+    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    raw = text.encode()
+    if len(raw) <= limit:
+        return text
+    mark = f"\n… {len(raw) - limit:,} bytes left out …\n"
+    room = limit - len(mark.encode())
+    head = raw[: room - room // 2].decode(errors="ignore")
+    tail = raw[len(raw) - room // 2 :].decode(errors="ignore")
+    return head + mark + tail

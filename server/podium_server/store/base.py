@@ -1,0 +1,315 @@
+"""The contract of a store, in prose and types.
+
+A store keeps rows (`podium_server.store.rows`) and gives them back. It knows no meaning:
+what a call reads and changes is decided by `podium_server.recording`, what a question
+means by `podium.scoring`. Every store passes the one suite in `tests/store`.
+
+**Writes.** `transact(call)` runs one call in one transaction:
+
+1. it loads what `call.needs` names, as of the moment of the transaction;
+2. `call.decide(loaded)` answers with `Changes`, or raises: then nothing of the call is
+   written, and calls that share the transaction are not touched;
+3. it writes the rows of `Changes`, removals first;
+4. where `Changes.unsettled` names arms, it loads their `Standing` as of now, lets
+   `call.settle` add what follows from it, and writes that too;
+5. it returns `call.result(changes)` once the transaction is durable: a crash or a power cut after
+   that loses nothing. If the transaction fails for certain, it raises and nothing is
+   changed; if the outcome can't be known, it raises OUTCOME_UNKNOWN, and the store
+   answers nothing more.
+
+Calls on one experiment are applied one after the other; each sees all of those before it.
+
+**Reads.** Each sees one committed state, and everything whose `transact` has returned. It
+costs the same however many experiments, arms or rows there are. A page that finds
+little under its filters ends after a bounded number of rows and says where to go on.
+
+**Names** compare as bytes. Doubles come back bit by bit, NaN and -0.0 included.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from podium_server.store.rows import (
+    ArmRow,
+    EvalKey,
+    EvalRow,
+    ExperimentRow,
+    ScoreRow,
+    StreamRow,
+)
+
+__all__ = [
+    "ArmChange",
+    "ArmNeeds",
+    "ArmView",
+    "Call",
+    "Changes",
+    "Loaded",
+    "LoadedArm",
+    "Needs",
+    "Page",
+    "PageLimits",
+    "Score",
+    "Settlement",
+    "Standing",
+    "Store",
+    "StoreError",
+    "Unsettled",
+]
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class StoreError(Exception):
+    """A store cannot be opened; the text says why, and what would help."""
+
+
+@dataclass(slots=True)
+class ArmNeeds:
+    """What a call needs to know of one arm, beside its row.
+
+    `parts` and `keys` name parts and rows; `all_rows` asks for every row.
+    """
+
+    parts: set[str] = field(default_factory=set)
+    keys: set[EvalKey] = field(default_factory=set)
+    all_rows: bool = False
+
+
+@dataclass(slots=True)
+class Needs:
+    """What a call needs to know: the experiment's row, a stream's, and arms by name.
+
+    `content` asks for the experiment's content too.
+    """
+
+    experiment: str
+    writer_id: str | None = None
+    content: bool = False
+    arms: dict[str, ArmNeeds] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class LoadedArm:
+    """An arm as loaded: its row, the parts asked for ("" if empty) and the rows found."""
+
+    row: ArmRow
+    parts: dict[str, bytes]
+    rows: dict[EvalKey, EvalRow]
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What a store found of a call's needs; unknown arms are missing from `arms`."""
+
+    experiment: ExperimentRow | None
+    stream: StreamRow | None
+    arms: dict[str, LoadedArm]
+
+
+@dataclass(slots=True)
+class Unsettled:
+    """What has to be derived anew for an arm once its rows are written.
+
+    `names`: evals whose scores follow from the row that now answers for the name;
+    `all_names` stands for every eval that has scores.
+    `primary`: the primary eval and with it all bare scores may have changed.
+    `metrics`: the bare scores of training metrics may have changed.
+    """
+
+    names: set[str] = field(default_factory=set)
+    all_names: bool = False
+    primary: bool = False
+    metrics: bool = False
+
+    @property
+    def any(self) -> bool:
+        """Whether anything has to be derived."""
+        return self.primary or self.metrics or self.all_names or bool(self.names)
+
+
+@dataclass(slots=True)
+class ArmChange:
+    """What becomes of one arm.
+
+    Rows leave first: all, with all scores (`clear_rows`); or those after a step and the
+    post-training ones (`cut_after`); or the ones named (`remove_keys`). Then `parts` and
+    `rows` are written.
+    """
+
+    row: ArmRow
+    parts: dict[str, bytes] = field(default_factory=dict)
+    rows: list[EvalRow] = field(default_factory=list)
+    clear_rows: bool = False
+    cut_after: int | None = None
+    remove_keys: list[EvalKey] = field(default_factory=list)
+    unsettled: Unsettled = field(default_factory=Unsettled)
+    training_metrics: dict[str, float] | None = None
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a call changes. `revision` marks every removal; unset means no change.
+
+    The experiment's content is written where it is not None.
+
+    `remove_arm` removes an arm with all that belongs to it and closes the streams that
+    write to it; `remove_experiment` does so for every arm and stream of the experiment.
+    """
+
+    experiment: ExperimentRow | None = None
+    revision: int | None = None
+    stream: StreamRow | None = None
+    arms: list[ArmChange] = field(default_factory=list)
+    remove_arm: ArmRow | None = None
+    remove_experiment: bool = False
+
+
+@dataclass(slots=True)
+class Standing:
+    """What stands in an arm after its rows were written, as far as it is unsettled.
+
+    `answering` has, for each unsettled name, the row that answers for it without a step:
+    the post-training one, else the one with the greatest step. `first` is the first of the
+    rows that have a primary class, by class and position. `scores` has the recorded scores of each
+    unsettled name, under None the bare ones. `eval_count` is the number of rows.
+    """
+
+    eval_count: int = 0
+    answering: dict[str, EvalRow] = field(default_factory=dict)
+    first: EvalRow | None = None
+    parts: dict[str, bytes] = field(default_factory=dict)
+    scores: dict[str | None, dict[str, ScoreRow]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Settlement:
+    """What follows from a standing: scores to write and to remove, by eval name and key."""
+
+    write: list[tuple[str | None, str, ScoreRow]] = field(default_factory=list)
+    remove: list[tuple[str | None, str]] = field(default_factory=list)
+
+
+class Call(Protocol[T_co]):
+    """One call that changes results, decided without I/O."""
+
+    @property
+    def needs(self) -> Needs:
+        """What has to be loaded before the call is decided."""
+
+    def decide(self, loaded: Loaded) -> Changes:
+        """Says what the call changes, or raises a `podium.PodiumError` and changes nothing."""
+
+    def settle(self, change: ArmChange, standing: Standing, /) -> Settlement:
+        """Derives primary (into `change.row`) and scores from what now stands."""
+
+    def result(self, changes: Changes) -> T_co:
+        """The answer to the caller, once the changes are durable."""
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody waits for the call any more; it is then not begun."""
+
+
+@dataclass(slots=True)
+class Score:
+    """The answer to a score: the entry, and the key of the row that it came from."""
+
+    entry: ScoreRow
+    eval_name: str | None
+
+
+@dataclass(slots=True)
+class ArmView:
+    """An arm as read: its row and all its parts, and its primary row's content."""
+
+    row: ArmRow
+    parts: dict[str, bytes]
+    primary: bytes | None
+
+
+@dataclass(slots=True, frozen=True)
+class PageLimits:
+    """How much a page holds: rows, and bytes (one row fits always)."""
+
+    rows: int
+    size: int
+
+
+@dataclass(slots=True)
+class Page(Generic[T]):
+    """A page of a list, the place to go on from (None: the end), and its revision."""
+
+    items: list[T]
+    next: int | str | None
+    revision: int
+
+
+class Store(ABC):
+    """A place where results are kept; see the module's text for what it promises.
+
+    Reads of an experiment or arm that does not exist raise `podium.NotFoundError`. Lists
+    show the rows that `accepts` lets pass.
+    """
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Opens the store, creating or migrating its schema; raises `StoreError`."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Finishes calls under way and closes the store."""
+
+    @abstractmethod
+    async def transact(self, call: Call[T]) -> T:
+        """Runs a call in one transaction; returns its result when that is durable."""
+
+    @abstractmethod
+    async def eval(self, experiment: str, arm: str, name: str, step: int | None) -> bytes | None:
+        """The encoded row that answers for a name, or the in-loop row at a step."""
+
+    @abstractmethod
+    async def score(
+        self, experiment: str, arm: str, candidates: Sequence[tuple[str | None, str]]
+    ) -> Score | None:
+        """The first of the candidates (eval name or None, key) that has an entry."""
+
+    @abstractmethod
+    async def arm(
+        self, experiment: str, arm: str, limits: PageLimits
+    ) -> tuple[ArmView, Page[bytes]]:
+        """An arm and the first page of its rows, in one state."""
+
+    @abstractmethod
+    async def arms(
+        self, experiment: str, after: int, limits: PageLimits, accepts: Callable[[ArmRow], bool]
+    ) -> Page[ArmView]:
+        """The arms after an ordinal (-1: from the first), in order of creation."""
+
+    @abstractmethod
+    async def evals(
+        self,
+        experiment: str,
+        arm: str,
+        after: int,
+        limits: PageLimits,
+        accepts: Callable[[EvalKey], bool],
+    ) -> Page[bytes]:
+        """The encoded rows after a position (-1: from the first), in that order."""
+
+    @abstractmethod
+    async def experiment(self, experiment: str) -> ExperimentRow:
+        """An experiment."""
+
+    @abstractmethod
+    async def experiments(
+        self,
+        prefix: str,
+        after: str,
+        limits: PageLimits,
+        accepts: Callable[[ExperimentRow], bool],
+    ) -> Page[ExperimentRow]:
+        """The experiments whose names begin with a prefix and come after a name ("": all)."""

@@ -1,0 +1,145 @@
+"""The rows that a store keeps: plain data, the same for every store.
+
+What only whole messages need (configs, breakdowns, results) travels as opaque bytes that
+the store never looks into.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple
+
+__all__ = [
+    "PART_NAMES",
+    "ArmRow",
+    "EvalKey",
+    "EvalRow",
+    "ExperimentRow",
+    "Origin",
+    "ScoreRow",
+    "StreamRow",
+    "StreamState",
+]
+
+PART_NAMES = ("config", "metrics", "facts", "given")
+"""The parts of an arm that are kept beside its row, each written only when it changed."""
+
+
+class Origin(IntEnum):
+    """What a score is part of; the numbers are those of `podium.v1.ScoreOrigin`."""
+
+    POST_TRAINING_EVAL = 1
+    IN_LOOP_EVAL = 2
+    TRAINING_METRICS = 3
+    GIVEN_EVAL_METRICS = 4
+
+
+class StreamState(IntEnum):
+    """Whether a stream may still write."""
+
+    OPEN = 0
+    ARM_DELETED = 1
+    EXPERIMENT_DELETED = 2
+
+
+class EvalKey(NamedTuple):
+    """The identity of a row within its arm; a step of None is a value of its own."""
+
+    name: str
+    step: int | None
+
+
+@dataclass(slots=True)
+class ExperimentRow:
+    """An experiment, also after its deletion: its revision and ordinals never go back.
+
+    Times are microseconds since 1970. `counts` holds the number of arms by status, at the
+    index of the status's number. `deletion` is the revision of the last deletion, 0 if
+    there was none: what is older belongs to an earlier life of the name. `id` is None until
+    the store has given one. `content` is the encoded Experiment as far as it was declared;
+    None where it was not asked for.
+    """
+
+    id: int | None
+    name: str
+    deleted: bool = False
+    revision: int = 0
+    deletion: int = 0
+    next_ordinal: int = 0
+    created: int = 0
+    updated: int = 0
+    counts: tuple[int, ...] = (0, 0, 0, 0, 0, 0)
+    tags: tuple[str, ...] = ()
+    content: bytes | None = None
+
+
+@dataclass(slots=True)
+class ArmRow:
+    """An arm without its parts and rows.
+
+    An arm is identified by its experiment and its `ordinal`, which is never given again
+    and orders arms by creation. `primary` is the key of its primary eval, `primary_class`
+    that row's class (see `podium.scoring.primary_class`). `part_bytes` is the size of its
+    parts together; `digest` tells the whole arm that was recorded last.
+    """
+
+    name: str
+    ordinal: int
+    status: int
+    revision: int = 0
+    created: int = 0
+    updated: int = 0
+    group_name: str | None = None
+    tags: tuple[str, ...] = ()
+    attempt_id: str | None = None
+    attempt_order: int | None = None
+    next_position: int = 0
+    eval_count: int = 0
+    primary: EvalKey | None = None
+    primary_class: int | None = None
+    primary_position: int | None = None
+    part_bytes: int = 0
+    digest: bytes | None = None
+
+
+@dataclass(slots=True)
+class EvalRow:
+    """An eval row.
+
+    `position` orders the rows of an arm by first acceptance; `primary_class` is None for
+    a row of another model. `content` is the encoded EvalResult without its output-only
+    fields, `stamp` the encoding of those: joined, they are the message.
+    """
+
+    key: EvalKey
+    position: int
+    primary_class: int | None
+    model_ref: str | None
+    revision: int
+    content: bytes
+    stamp: bytes
+
+
+@dataclass(slots=True, frozen=True)
+class ScoreRow:
+    """What Score answers for a key: of an eval by name, or (`eval_name` None) of the arm.
+
+    `step` is the step of an in-loop eval that the value comes from.
+    """
+
+    value: float
+    origin: Origin
+    step: int | None = None
+
+
+@dataclass(slots=True)
+class StreamRow:
+    """The position of a stream: the last sequence number that was applied.
+
+    `subject` is the arm that it writes to, "" for the experiment itself, and None as long
+    as it has only skipped.
+    """
+
+    writer_id: str
+    last_sequence: int = 0
+    subject: str | None = None
+    state: StreamState = field(default=StreamState.OPEN)

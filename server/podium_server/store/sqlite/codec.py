@@ -1,0 +1,179 @@
+"""Rows of the store as rows of SQLite tables, and back."""
+
+import json
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from podium_server.store.rows import (
+    ArmRow,
+    EvalKey,
+    EvalRow,
+    ExperimentRow,
+    Origin,
+    ScoreRow,
+    StreamRow,
+    StreamState,
+)
+
+__all__ = [
+    "ARM_COLUMNS",
+    "EVAL_COLUMNS",
+    "EXPERIMENT_COLUMNS",
+    "arm_from",
+    "arm_values",
+    "bits_of",
+    "eval_from",
+    "eval_values",
+    "experiment_from",
+    "experiment_values",
+    "key_values",
+    "score_from",
+    "stream_from",
+]
+
+_DOUBLE = struct.Struct("<d")
+_INTEGER = struct.Struct("<q")
+
+EXPERIMENT_COLUMNS = (
+    "id, name, deleted, revision, deletion, next_ordinal, created, updated, "
+    "pending, running, completed, failed, cancelled, tags"
+)
+ARM_COLUMNS = (
+    "ordinal, name, status, revision, created, updated, group_name, tags, attempt_id, "
+    "attempt_order, next_position, eval_count, primary_name, primary_step, primary_class, "
+    "primary_position, part_bytes, digest"
+)
+EVAL_COLUMNS = "name, post, step, position, primary_class, model_ref, revision, stamp, content"
+
+
+def bits_of(value: float) -> int:
+    """The 64 bits of a double: SQLite itself would lose NaN and the sign of zero."""
+    return int(_INTEGER.unpack(_DOUBLE.pack(value))[0])
+
+
+def experiment_values(row: ExperimentRow) -> tuple[Any, ...]:
+    """An experiment in the order of its columns."""
+    return (
+        row.id,
+        row.name,
+        int(row.deleted),
+        row.revision,
+        row.deletion,
+        row.next_ordinal,
+        row.created,
+        row.updated,
+        *row.counts[1:],
+        _tags_to(row.tags),
+    )
+
+
+def experiment_from(values: Sequence[Any], content: bytes | None = None) -> ExperimentRow:
+    """The experiment of its columns."""
+    identity, name, deleted, revision, deletion, ordinal, created, updated, *counts, tags = values
+    return ExperimentRow(
+        id=identity,
+        name=name,
+        deleted=bool(deleted),
+        revision=revision,
+        deletion=deletion,
+        next_ordinal=ordinal,
+        created=created,
+        updated=updated,
+        counts=(0, *counts),
+        tags=_tags_from(tags),
+        content=content,
+    )
+
+
+def arm_values(row: ArmRow) -> tuple[Any, ...]:
+    """An arm in the order of its columns."""
+    primary_name, primary_step = row.primary or (None, None)
+    return (
+        row.ordinal,
+        row.name,
+        row.status,
+        row.revision,
+        row.created,
+        row.updated,
+        row.group_name,
+        _tags_to(row.tags),
+        row.attempt_id,
+        row.attempt_order,
+        row.next_position,
+        row.eval_count,
+        primary_name,
+        primary_step,
+        row.primary_class,
+        row.primary_position,
+        row.part_bytes,
+        row.digest,
+    )
+
+
+def arm_from(values: Sequence[Any]) -> ArmRow:
+    """The arm of its columns."""
+    primary_name, primary_step = values[12], values[13]
+    return ArmRow(
+        ordinal=values[0],
+        name=values[1],
+        status=values[2],
+        revision=values[3],
+        created=values[4],
+        updated=values[5],
+        group_name=values[6],
+        tags=_tags_from(values[7]),
+        attempt_id=values[8],
+        attempt_order=values[9],
+        next_position=values[10],
+        eval_count=values[11],
+        primary=None if primary_name is None else EvalKey(primary_name, primary_step),
+        primary_class=values[14],
+        primary_position=values[15],
+        part_bytes=values[16],
+        digest=values[17],
+    )
+
+
+def key_values(key: EvalKey) -> tuple[str, int, int]:
+    """A row's identity: its name, whether it is post-training, and its step."""
+    return (key.name, 1, 0) if key.step is None else (key.name, 0, key.step)
+
+
+def eval_values(row: EvalRow) -> tuple[Any, ...]:
+    """An eval row in the order of its columns."""
+    return (
+        *key_values(row.key),
+        row.position,
+        row.primary_class,
+        row.model_ref,
+        row.revision,
+        row.stamp,
+        row.content,
+    )
+
+
+def eval_from(values: Sequence[Any]) -> EvalRow:
+    """The eval row of its columns."""
+    name, post, step, position, primary_class, model_ref, revision, stamp, content = values
+    key = EvalKey(name, None if post else step)
+    return EvalRow(key, position, primary_class, model_ref, revision, content, stamp)
+
+
+def score_from(value: int, origin: int, step: int | None) -> ScoreRow:
+    """The score of its columns."""
+    return ScoreRow(_DOUBLE.unpack(_INTEGER.pack(value))[0], Origin(origin), step)
+
+
+def stream_from(values: Sequence[Any]) -> StreamRow:
+    """The stream of its columns."""
+    writer_id, last_sequence, subject, state = values
+    return StreamRow(writer_id, last_sequence, subject, StreamState(state))
+
+
+def _tags_to(tags: tuple[str, ...]) -> str:
+    return json.dumps(tags) if tags else "[]"
+
+
+def _tags_from(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text)) if text != "[]" else ()

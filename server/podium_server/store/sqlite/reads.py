@@ -1,0 +1,277 @@
+"""The reads of the SQLite store: point reads, and pages by keyset."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import apsw
+
+from podium_server.failures import unknown_arm, unknown_experiment
+from podium_server.store.base import ArmView, Page, PageLimits, Score
+from podium_server.store.rows import PART_NAMES, ArmRow, EvalKey, ExperimentRow
+from podium_server.store.sqlite import codec
+from podium_server.store.sqlite.connection import fetch, fetch_value
+
+__all__ = ["Reader"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+P = TypeVar("P", int, str)
+
+_SCAN_ROWS = 2_000
+"""How many rows a page looks at before it ends and says where to go on."""
+
+_LIVING_ARM = (
+    "FROM experiments x JOIN arms a ON a.experiment = x.id AND a.name = ?2 "
+    "{join} WHERE x.name = ?1 AND x.deleted = 0"
+)
+_EVAL = (
+    "SELECT e.content, e.stamp "
+    + _LIVING_ARM.format(
+        join="JOIN evals e ON e.experiment = a.experiment AND e.arm = a.ordinal AND e.name = ?3"
+    )
+    + " ORDER BY e.post DESC, e.step DESC LIMIT 1"
+)
+_EVAL_AT = "SELECT e.content, e.stamp " + _LIVING_ARM.format(
+    join="JOIN evals e ON e.experiment = a.experiment AND e.arm = a.ordinal "
+    "AND e.name = ?3 AND e.post = 0 AND e.step = ?4"
+)
+_SCORE = "SELECT s.value, s.origin, s.step, a.primary_name " + _LIVING_ARM.format(
+    join="JOIN scores s ON s.experiment = a.experiment AND s.arm = a.ordinal "
+    "AND s.eval_name = ?3 AND s.key = ?4"
+)
+_EXPERIMENT = (
+    f"SELECT {codec.EXPERIMENT_COLUMNS}, c.content FROM experiments x "
+    "LEFT JOIN experiment_contents c ON c.experiment = x.id WHERE name = ? AND deleted = 0"
+)
+_EXPERIMENTS = (
+    f"SELECT {codec.EXPERIMENT_COLUMNS}, c.content FROM experiments x "
+    "LEFT JOIN experiment_contents c ON c.experiment = x.id "
+    "WHERE name > ? AND name >= ? AND substr(name, 1, ?) = ? AND deleted = 0 ORDER BY name"
+)
+_ARM = f"SELECT {codec.ARM_COLUMNS} FROM arms WHERE experiment = ? AND name = ?"
+_ARMS = (
+    f"SELECT {codec.ARM_COLUMNS} FROM arms WHERE experiment = ? AND ordinal > ? ORDER BY ordinal"
+)
+_PARTS = "SELECT part, content FROM arm_parts WHERE experiment = ? AND arm = ?"
+_EVAL_OF = (
+    "SELECT content FROM evals "
+    "WHERE experiment = ? AND arm = ? AND name = ? AND post = ? AND step = ?"
+)
+_PLACES = (
+    "SELECT position, name, post, step FROM evals INDEXED BY evals_by_position "
+    "WHERE experiment = ? AND arm = ? AND position > ? ORDER BY position"
+)
+_EVAL_BYTES = _EVAL_OF.replace("content", "content, stamp", 1)
+
+
+class Reader:
+    """Reads on a connection of its own: each sees one committed state."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+
+    def eval(self, experiment: str, arm: str, name: str, step: int | None) -> bytes | None:
+        """The encoded row that answers for a name, or the in-loop row at a step."""
+        if step is None:
+            found = fetch(self._connection, _EVAL, (experiment, arm, name))
+        else:
+            found = fetch(self._connection, _EVAL_AT, (experiment, arm, name, step))
+        if found:
+            content, stamp = found[0]
+            return content + stamp  # type: ignore[no-any-return]
+        self._check_exists(experiment, arm)
+        return None
+
+    def score(
+        self, experiment: str, arm: str, candidates: Sequence[tuple[str | None, str]]
+    ) -> Score | None:
+        """The first candidate that has an entry."""
+        if len(candidates) == 1:
+            return self._first_score(experiment, arm, candidates)
+        with self._one_state():
+            return self._first_score(experiment, arm, candidates)
+
+    def _first_score(
+        self, experiment: str, arm: str, candidates: Sequence[tuple[str | None, str]]
+    ) -> Score | None:
+        for name, key in candidates:
+            bindings = (experiment, arm, name or "", key)
+            for value, origin, step, primary in fetch(self._connection, _SCORE, bindings):
+                entry = codec.score_from(value, origin, step)
+                return Score(entry, primary if name is None else name)
+        self._check_exists(experiment, arm)
+        return None
+
+    def arm(self, experiment: str, arm: str, limits: PageLimits) -> tuple[ArmView, Page[bytes]]:
+        """An arm and the first page of its rows."""
+        with self._one_state():
+            identity, row = self._find_arm(experiment, arm)
+            view = self._view(identity, row)
+            return view, self._evals(identity, row, -1, limits, lambda _key: True)
+
+    def arms(
+        self, experiment: str, after: int, limits: PageLimits, accepts: Callable[[ArmRow], bool]
+    ) -> Page[ArmView]:
+        """The arms after an ordinal, in order of creation."""
+        with self._one_state():
+            found = self._find_experiment(experiment)
+            return self._page(
+                _Query(_ARMS, (found.id, after), codec.arm_from, lambda row: row.ordinal, accepts),
+                lambda row: self._view(found.id, row),
+                lambda view: view.row.part_bytes + len(view.primary or b""),
+                limits,
+                found.revision,
+            )
+
+    def evals(
+        self,
+        experiment: str,
+        arm: str,
+        after: int,
+        limits: PageLimits,
+        accepts: Callable[[EvalKey], bool],
+    ) -> Page[bytes]:
+        """The encoded rows after a position, in order of acceptance."""
+        with self._one_state():
+            identity, row = self._find_arm(experiment, arm)
+            return self._evals(identity, row, after, limits, accepts)
+
+    def experiment(self, name: str) -> ExperimentRow:
+        """An experiment with its content."""
+        return self._find_experiment(name)
+
+    def experiments(
+        self,
+        prefix: str,
+        after: str,
+        limits: PageLimits,
+        accepts: Callable[[ExperimentRow], bool],
+    ) -> Page[ExperimentRow]:
+        """The experiments whose names begin with a prefix, after a name."""
+        with self._one_state():
+            return self._page(
+                _Query(
+                    _EXPERIMENTS,
+                    (after, prefix, len(prefix), prefix),
+                    _experiment_from,
+                    lambda row: row.name,
+                    accepts,
+                ),
+                lambda row: row,
+                lambda row: len(row.content or b""),
+                limits,
+                0,
+            )
+
+    def _evals(
+        self,
+        experiment: int,
+        arm: ArmRow,
+        after: int,
+        limits: PageLimits,
+        accepts: Callable[[EvalKey], bool],
+    ) -> Page[bytes]:
+        place = (experiment, arm.ordinal)
+        return self._page(
+            _Query(
+                _PLACES,
+                (*place, after),
+                _place_from,
+                lambda found: found[0],
+                lambda found: accepts(found[1]),
+            ),
+            lambda found: self._encoded(place, found[1]),
+            len,
+            limits,
+            arm.revision,
+        )
+
+    def _page(
+        self,
+        query: "_Query[R, P]",
+        load: Callable[[R], T],
+        size: Callable[[T], int],
+        limits: PageLimits,
+        revision: int,
+    ) -> Page[T]:
+        """Fills a page with the rows that a query accepts, within the page's limits."""
+        page: Page[T] = Page([], None, revision)
+        room, last, looked_at = limits.size, None, 0
+        with closing(self._execute(query.sql, query.bindings)) as rows:
+            for values in rows:
+                row = query.read(values)
+                if looked_at == _SCAN_ROWS or len(page.items) == limits.rows:
+                    page.next = last
+                    break
+                if query.accepts(row):
+                    item = load(row)
+                    room -= size(item)
+                    if room < 0 and page.items:
+                        page.next = last
+                        break
+                    page.items.append(item)
+                last = query.place(row)
+                looked_at += 1
+        return page
+
+    def _find_experiment(self, name: str) -> ExperimentRow:
+        found = fetch(self._connection, _EXPERIMENT, (name,))
+        if not found:
+            raise unknown_experiment(name)
+        return _experiment_from(found[0])
+
+    def _find_arm(self, experiment: str, name: str) -> tuple[int, ArmRow]:
+        identity = self._find_experiment(experiment).id or 0
+        found = fetch(self._connection, _ARM, (identity, name))
+        if not found:
+            raise unknown_arm(experiment, name)
+        return identity, codec.arm_from(found[0])
+
+    def _check_exists(self, experiment: str, arm: str) -> None:
+        """Tells nothing recorded from no such experiment or arm."""
+        self._find_arm(experiment, arm)
+
+    def _view(self, experiment: int | None, row: ArmRow) -> ArmView:
+        place = (experiment, row.ordinal)
+        parts = dict.fromkeys(PART_NAMES, b"") | dict(fetch(self._connection, _PARTS, place))
+        primary: bytes | None = None
+        if row.primary is not None:
+            primary = fetch_value(
+                self._connection, _EVAL_OF, (*place, *codec.key_values(row.primary))
+            )
+        return ArmView(row, parts, primary)
+
+    def _encoded(self, place: tuple[int, int], key: EvalKey) -> bytes:
+        [(content, stamp)] = fetch(self._connection, _EVAL_BYTES, (*place, *codec.key_values(key)))
+        return content + stamp  # type: ignore[no-any-return]
+
+    @contextmanager
+    def _one_state(self) -> Iterator[None]:
+        """Has every statement inside see the same committed state."""
+        self._execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._execute("COMMIT")
+
+
+class _Query(NamedTuple, Generic[R, P]):
+    """A scan: its rows in order, the place of each, and which of them are shown."""
+
+    sql: str
+    bindings: tuple[Any, ...]
+    read: Callable[[tuple[Any, ...]], R]
+    place: Callable[[R], P]
+    accepts: Callable[[R], bool]
+
+
+def _experiment_from(values: tuple[Any, ...]) -> ExperimentRow:
+    *row, content = values
+    return codec.experiment_from(row, content or b"")
+
+
+def _place_from(values: tuple[Any, ...]) -> tuple[int, EvalKey]:
+    position, name, post, step = values
+    return position, EvalKey(name, None if post else step)

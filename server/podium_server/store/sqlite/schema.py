@@ -1,0 +1,153 @@
+"""The tables of the SQLite store, and how older files become today's.
+
+`MIGRATIONS[n]` brings a file from version n to n + 1; the version is kept in the file's
+`user_version`. A migration is never changed once it was released.
+"""
+
+from collections.abc import Sequence
+
+import apsw
+
+from podium_server.store.base import StoreError
+
+__all__ = ["APPLICATION_ID", "MIGRATIONS", "VERSION", "migrate"]
+
+APPLICATION_ID = 0x506F6469
+"""Marks a file as Podium's ("Podi")."""
+
+_VERSION_1 = """
+CREATE TABLE experiments (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    deleted INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    deletion INTEGER NOT NULL,
+    next_ordinal INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    updated INTEGER NOT NULL,
+    pending INTEGER NOT NULL,
+    running INTEGER NOT NULL,
+    completed INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    cancelled INTEGER NOT NULL,
+    tags TEXT NOT NULL
+) STRICT;
+
+-- Apart from the row, which every call rewrites.
+CREATE TABLE experiment_contents (
+    experiment INTEGER PRIMARY KEY,
+    content BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE streams (
+    experiment INTEGER NOT NULL,
+    writer_id TEXT NOT NULL,
+    last_sequence INTEGER NOT NULL,
+    subject TEXT,
+    state INTEGER NOT NULL,
+    PRIMARY KEY (experiment, writer_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE arms (
+    experiment INTEGER NOT NULL,
+    ordinal INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    updated INTEGER NOT NULL,
+    group_name TEXT,
+    tags TEXT NOT NULL,
+    attempt_id TEXT,
+    attempt_order INTEGER,
+    next_position INTEGER NOT NULL,
+    eval_count INTEGER NOT NULL,
+    primary_name TEXT,
+    primary_step INTEGER,
+    primary_class INTEGER,
+    primary_position INTEGER,
+    part_bytes INTEGER NOT NULL,
+    digest BLOB,
+    PRIMARY KEY (experiment, ordinal)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX arms_by_name ON arms (experiment, name);
+
+CREATE TABLE arm_parts (
+    experiment INTEGER NOT NULL,
+    arm INTEGER NOT NULL,
+    part TEXT NOT NULL,
+    content BLOB NOT NULL,
+    PRIMARY KEY (experiment, arm, part)
+) STRICT, WITHOUT ROWID;
+
+-- A post-training row has post = 1 and step = 0.
+CREATE TABLE evals (
+    experiment INTEGER NOT NULL,
+    arm INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    post INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    primary_class INTEGER,
+    model_ref TEXT,
+    revision INTEGER NOT NULL,
+    stamp BLOB NOT NULL,
+    content BLOB NOT NULL,
+    PRIMARY KEY (experiment, arm, name, post, step)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX evals_by_position ON evals (experiment, arm, position);
+CREATE INDEX evals_by_class ON evals (experiment, arm, primary_class, position)
+    WHERE post = 1 AND primary_class IS NOT NULL;
+
+-- The arm's own (bare) scores have eval_name ''. A value is the 64 bits of its double.
+CREATE TABLE scores (
+    experiment INTEGER NOT NULL,
+    arm INTEGER NOT NULL,
+    eval_name TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value INTEGER NOT NULL,
+    origin INTEGER NOT NULL,
+    step INTEGER,
+    PRIMARY KEY (experiment, arm, eval_name, key)
+) STRICT, WITHOUT ROWID;
+
+-- What was removed, for consumers who follow. A whole arm has eval_name ''.
+CREATE TABLE removals (
+    experiment INTEGER NOT NULL,
+    arm TEXT NOT NULL,
+    eval_name TEXT NOT NULL,
+    post INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    PRIMARY KEY (experiment, arm, eval_name, post, step)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: Sequence[str] = (_VERSION_1,)
+VERSION = len(MIGRATIONS)
+"""The version of files that this server writes."""
+
+
+def migrate(connection: apsw.Connection, path: str) -> None:
+    """Brings a file to today's version, all of it or none; refuses other and newer files."""
+    version = connection.pragma("user_version")
+    _check_ours(connection, version, path)
+    if version == VERSION:
+        return
+    with connection:
+        for step in MIGRATIONS[version:]:
+            connection.execute(step)
+        connection.pragma("application_id", APPLICATION_ID)
+        connection.pragma("user_version", VERSION)
+
+
+def _check_ours(connection: apsw.Connection, version: int, path: str) -> None:
+    marked = connection.pragma("application_id")
+    empty = not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").get
+    if marked != APPLICATION_ID and not (marked == 0 and empty):
+        raise StoreError(f"{path} is a database, but not one of Podium's; give another path")
+    if version > VERSION:
+        raise StoreError(
+            f"{path} has schema version {version}, and this server knows {VERSION} at most; "
+            "start a newer podium, or give another path"
+        )

@@ -1,0 +1,138 @@
+"""The SQLite store: opening and closing its file, and the way from calls to connections."""
+
+import fcntl
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from podium_server.store.base import (
+    ArmView,
+    Call,
+    Page,
+    PageLimits,
+    Score,
+    Store,
+    StoreError,
+)
+from podium_server.store.rows import ArmRow, EvalKey, ExperimentRow
+from podium_server.store.sqlite import schema
+from podium_server.store.sqlite.connection import check_version, connect
+from podium_server.store.sqlite.group import GroupCommit
+from podium_server.store.sqlite.reads import Reader
+
+__all__ = ["SqliteStore"]
+
+T = TypeVar("T")
+
+_CHECKPOINT_PAGES = 4_000
+
+
+class SqliteStore(Store):
+    """Keeps results in one file of this machine, for one server at a time.
+
+    `on_broken` is called when a commit failed in a way that leaves its outcome unknown.
+    """
+
+    def __init__(self, path: Path, on_broken: Callable[[], None] = lambda: None) -> None:
+        self._path = path
+        self._on_broken = on_broken
+        self._lock: int | None = None
+
+    async def open(self) -> None:
+        """Opens the file, or creates it; migrates older ones."""
+        check_version(apsw.sqlite_lib_version())
+        self._lock = _lock(self._path)
+        try:
+            self._open()
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _open(self) -> None:
+        self._writing = connect(self._path)
+        self._writing.pragma("journal_mode", "wal")
+        self._writing.pragma("synchronous", "full")
+        self._writing.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES)
+        schema.migrate(self._writing, str(self._path))
+        self._reading = connect(self._path)
+        self._reading.pragma("query_only", 1)
+        self._reader = Reader(self._reading)
+        self._group = GroupCommit(self._writing, self._on_broken)
+
+    async def close(self) -> None:
+        """Finishes the calls that wait, and closes the file."""
+        await self._group.close()
+        self._reading.close()
+        self._writing.close()
+        if self._lock is not None:
+            os.close(self._lock)
+
+    async def transact(self, call: Call[T]) -> T:
+        """Runs a call in a transaction that it may share with others."""
+        return await self._group.submit(call)
+
+    async def eval(self, experiment: str, arm: str, name: str, step: int | None) -> bytes | None:
+        """See Store."""
+        return self._reader.eval(experiment, arm, name, step)
+
+    async def score(
+        self, experiment: str, arm: str, candidates: Sequence[tuple[str | None, str]]
+    ) -> Score | None:
+        """See Store."""
+        return self._reader.score(experiment, arm, candidates)
+
+    async def arm(
+        self, experiment: str, arm: str, limits: PageLimits
+    ) -> tuple[ArmView, Page[bytes]]:
+        """See Store."""
+        return self._reader.arm(experiment, arm, limits)
+
+    async def arms(
+        self, experiment: str, after: int, limits: PageLimits, accepts: Callable[[ArmRow], bool]
+    ) -> Page[ArmView]:
+        """See Store."""
+        return self._reader.arms(experiment, after, limits, accepts)
+
+    async def evals(
+        self,
+        experiment: str,
+        arm: str,
+        after: int,
+        limits: PageLimits,
+        accepts: Callable[[EvalKey], bool],
+    ) -> Page[bytes]:
+        """See Store."""
+        return self._reader.evals(experiment, arm, after, limits, accepts)
+
+    async def experiment(self, experiment: str) -> ExperimentRow:
+        """See Store."""
+        return self._reader.experiment(experiment)
+
+    async def experiments(
+        self,
+        prefix: str,
+        after: str,
+        limits: PageLimits,
+        accepts: Callable[[ExperimentRow], bool],
+    ) -> Page[ExperimentRow]:
+        """See Store."""
+        return self._reader.experiments(prefix, after, limits, accepts)
+
+
+def _lock(path: Path) -> int:
+    """Holds the file for this process, until it ends in whatever way."""
+    try:
+        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"cannot open {path}: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise StoreError(
+            f"another server holds {path}; stop it, ask it, or give this one another store"
+        ) from error
+    return lock

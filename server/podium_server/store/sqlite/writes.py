@@ -1,0 +1,293 @@
+"""What a transaction does on its connection: load, write, and load what stands."""
+
+from typing import Any
+
+import apsw
+
+from podium_server.store.base import (
+    ArmChange,
+    ArmNeeds,
+    Call,
+    Changes,
+    Loaded,
+    LoadedArm,
+    Needs,
+    Settlement,
+    Standing,
+    Unsettled,
+)
+from podium_server.store.rows import (
+    ArmRow,
+    EvalRow,
+    ExperimentRow,
+    ScoreRow,
+    StreamRow,
+    StreamState,
+)
+from podium_server.store.sqlite import codec
+from podium_server.store.sqlite.connection import fetch, fetch_value
+
+__all__ = ["apply"]
+
+_FIND_EXPERIMENT = f"SELECT {codec.EXPERIMENT_COLUMNS} FROM experiments WHERE name = ?"
+_FIND_CONTENT = "SELECT content FROM experiment_contents WHERE experiment = ?"
+_FIND_STREAM = (
+    "SELECT writer_id, last_sequence, subject, state FROM streams "
+    "WHERE experiment = ? AND writer_id = ?"
+)
+_FIND_ARM = f"SELECT {codec.ARM_COLUMNS} FROM arms WHERE experiment = ? AND name = ?"
+_FIND_PART = "SELECT content FROM arm_parts WHERE experiment = ? AND arm = ? AND part = ?"
+_FIND_EVAL = (
+    f"SELECT {codec.EVAL_COLUMNS} FROM evals "
+    "WHERE experiment = ? AND arm = ? AND name = ? AND post = ? AND step = ?"
+)
+_ALL_EVALS = f"SELECT {codec.EVAL_COLUMNS} FROM evals WHERE experiment = ? AND arm = ?"
+_ANSWERING = (
+    f"SELECT {codec.EVAL_COLUMNS} FROM evals WHERE experiment = ? AND arm = ? AND name = ? "
+    "ORDER BY post DESC, step DESC LIMIT 1"
+)
+_FIRST_POST_TRAINING = (
+    f"SELECT {codec.EVAL_COLUMNS} FROM evals WHERE experiment = ? AND arm = ? AND post = 1 "
+    "AND primary_class IS NOT NULL ORDER BY primary_class, position LIMIT 1"
+)
+_FIRST_IN_LOOP = (
+    f"SELECT {codec.EVAL_COLUMNS} FROM evals WHERE experiment = ? AND arm = ? "
+    "AND primary_class IS NOT NULL ORDER BY position LIMIT 1"
+)
+_COUNT_EVALS = "SELECT count(*) FROM evals WHERE experiment = ? AND arm = ?"
+_ALL_SCORES = (
+    "SELECT eval_name, key, value, origin, step FROM scores WHERE experiment = ? AND arm = ?"
+)
+_SCORES = f"{_ALL_SCORES} AND eval_name = ?"
+
+_PUT_EXPERIMENT = "INSERT OR REPLACE INTO experiments VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_PUT_CONTENT = "INSERT OR REPLACE INTO experiment_contents VALUES (?,?)"
+_PUT_STREAM = "INSERT OR REPLACE INTO streams VALUES (?,?,?,?,?)"
+_PUT_ARM = "INSERT OR REPLACE INTO arms VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_PUT_PART = "INSERT OR REPLACE INTO arm_parts VALUES (?,?,?,?)"
+_PUT_EVAL = (
+    "INSERT INTO evals VALUES (?,?,?,?,?,?,?,?,?,?,?) "
+    "ON CONFLICT (experiment, arm, name, post, step) DO UPDATE SET position = excluded.position, "
+    "primary_class = excluded.primary_class, model_ref = excluded.model_ref, "
+    "revision = excluded.revision, stamp = excluded.stamp, content = excluded.content"
+)
+_PUT_SCORE = "INSERT OR REPLACE INTO scores VALUES (?,?,?,?,?,?,?)"
+_DROP_SCORE = "DELETE FROM scores WHERE experiment = ? AND arm = ? AND eval_name = ? AND key = ?"
+_DROP_EVAL = (
+    "DELETE FROM evals WHERE experiment = ? AND arm = ? AND name = ? AND post = ? AND step = ?"
+)
+_NOTE_REMOVAL = "INSERT OR REPLACE INTO removals VALUES (?,?,?,?,?,?)"
+_NOTE_REMOVALS = (
+    "INSERT OR REPLACE INTO removals "
+    "SELECT experiment, ?, name, post, step, ? FROM evals WHERE experiment = ? AND arm = ?"
+)
+_DROP_EVALS = "DELETE FROM evals WHERE experiment = ? AND arm = ?"
+_AFTER = " AND (post = 1 OR step > ?)"
+
+_OF_AN_ARM = ("evals", "scores", "arm_parts")
+_BARE = ""
+"""The eval name that bare scores are kept under."""
+
+
+def apply(connection: apsw.Connection, call: Call[Any]) -> Changes:
+    """Runs a call in the transaction that is open; raises what the call decides."""
+    changes = call.decide(_load(connection, call.needs))
+    writer = _Writer(connection, changes)
+    writer.write()
+    for change in changes.arms:
+        if change.unsettled.any:
+            writer.settle(change, call.settle(change, writer.standing(change)))
+        writer.put_arm(change.row)
+    return changes
+
+
+def _load(connection: apsw.Connection, needs: Needs) -> Loaded:
+    found = fetch(connection, _FIND_EXPERIMENT, (needs.experiment,))
+    if not found:
+        return Loaded(None, None, {})
+    experiment = codec.experiment_from(found[0])
+    if needs.content:
+        experiment.content = fetch_value(connection, _FIND_CONTENT, (experiment.id,))
+    stream = _load_stream(connection, experiment, needs.writer_id)
+    arms = {
+        name: arm
+        for name, wanted in needs.arms.items()
+        if (arm := _load_arm(connection, experiment, name, wanted)) is not None
+    }
+    return Loaded(experiment, stream, arms)
+
+
+def _load_stream(
+    connection: apsw.Connection, experiment: ExperimentRow, writer_id: str | None
+) -> StreamRow | None:
+    if writer_id is None:
+        return None
+    found = fetch(connection, _FIND_STREAM, (experiment.id, writer_id))
+    return codec.stream_from(found[0]) if found else None
+
+
+def _load_arm(
+    connection: apsw.Connection, experiment: ExperimentRow, name: str, needs: ArmNeeds
+) -> LoadedArm | None:
+    found = fetch(connection, _FIND_ARM, (experiment.id, name))
+    if not found:
+        return None
+    row = codec.arm_from(found[0])
+    place = (experiment.id, row.ordinal)
+    parts = {part: _load_part(connection, place, part) for part in needs.parts}
+    if needs.all_rows:
+        evals = fetch(connection, _ALL_EVALS, place)
+    else:
+        evals = [
+            values
+            for key in needs.keys
+            for values in fetch(connection, _FIND_EVAL, (*place, *codec.key_values(key)))
+        ]
+    rows = map(codec.eval_from, evals)
+    return LoadedArm(row, parts, {row.key: row for row in rows})
+
+
+def _load_part(connection: apsw.Connection, place: tuple[Any, ...], part: str) -> bytes:
+    content: bytes | None = fetch_value(connection, _FIND_PART, (*place, part))
+    return content or b""
+
+
+class _Writer:
+    """Writes the changes of one call."""
+
+    def __init__(self, connection: apsw.Connection, changes: Changes) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+        self._changes = changes
+        self._experiment = 0
+
+    def write(self) -> None:
+        """Writes everything but the rows of arms, which wait for what is derived."""
+        changes = self._changes
+        if changes.experiment is not None:
+            self._put_experiment(changes.experiment)
+        if changes.remove_experiment:
+            self._remove_experiment()
+        if changes.remove_arm is not None:
+            self._remove_arm(changes.remove_arm)
+        if changes.stream is not None:
+            self._put_stream(changes.stream)
+        for change in changes.arms:
+            self._write_arm(change)
+
+    def _put_experiment(self, row: ExperimentRow) -> None:
+        if self._changes.revision is not None or row.id is None:
+            self._execute(_PUT_EXPERIMENT, codec.experiment_values(row))
+        if row.id is None:
+            row.id = self._connection.last_insert_rowid()
+        self._experiment = row.id
+        if row.content is not None and self._changes.revision is not None:
+            self._execute(_PUT_CONTENT, (row.id, row.content))
+
+    def _put_stream(self, row: StreamRow) -> None:
+        values = (self._experiment, row.writer_id, row.last_sequence, row.subject, int(row.state))
+        self._execute(_PUT_STREAM, values)
+
+    def _remove_experiment(self) -> None:
+        here = (self._experiment,)
+        for table in (*_OF_AN_ARM, "arms", "removals"):
+            self._execute(f"DELETE FROM {table} WHERE experiment = ?", here)
+        self._execute(
+            "UPDATE streams SET state = ? WHERE experiment = ?",
+            (int(StreamState.EXPERIMENT_DELETED), *here),
+        )
+
+    def _remove_arm(self, row: ArmRow) -> None:
+        place = (self._experiment, row.ordinal)
+        for table in _OF_AN_ARM:
+            self._execute(f"DELETE FROM {table} WHERE experiment = ? AND arm = ?", place)
+        self._execute("DELETE FROM arms WHERE experiment = ? AND ordinal = ?", place)
+        self._execute(
+            "DELETE FROM removals WHERE experiment = ? AND arm = ?", (self._experiment, row.name)
+        )
+        self._note_removal(row.name, ("", 0, 0))
+        self._execute(
+            "UPDATE streams SET state = ? WHERE experiment = ? AND subject = ? AND state = ?",
+            (int(StreamState.ARM_DELETED), self._experiment, row.name, int(StreamState.OPEN)),
+        )
+
+    def _note_removal(self, arm: str, key: tuple[str, int, int]) -> None:
+        self._execute(_NOTE_REMOVAL, (self._experiment, arm, *key, self._changes.revision))
+
+    def _write_arm(self, change: ArmChange) -> None:
+        place = (self._experiment, change.row.ordinal)
+        self._remove_rows(change, place)
+        for part, content in change.parts.items():
+            self._execute(_PUT_PART, (*place, part, content))
+        if change.rows:
+            self._connection.executemany(
+                _PUT_EVAL, ((*place, *codec.eval_values(row)) for row in change.rows)
+            )
+
+    def _remove_rows(self, change: ArmChange, place: tuple[int, int]) -> None:
+        removed = (change.row.name, self._changes.revision, *place)
+        if change.clear_rows:
+            self._execute(_NOTE_REMOVALS, removed)
+            self._execute(_DROP_EVALS, place)
+            self._execute("DELETE FROM scores WHERE experiment = ? AND arm = ?", place)
+        elif change.cut_after is not None:
+            self._execute(_NOTE_REMOVALS + _AFTER, (*removed, change.cut_after))
+            self._execute(_DROP_EVALS + _AFTER, (*place, change.cut_after))
+        for key in change.remove_keys:
+            self._note_removal(change.row.name, codec.key_values(key))
+            self._execute(_DROP_EVAL, (*place, *codec.key_values(key)))
+
+    def standing(self, change: ArmChange) -> Standing:
+        """What stands in an arm now, as far as it is unsettled."""
+        place = (self._experiment, change.row.ordinal)
+        unsettled = change.unsettled
+        standing = Standing(scores=self._scores(place, unsettled))
+        for name in unsettled.names | {name for name in standing.scores if name is not None}:
+            for values in fetch(self._connection, _ANSWERING, (*place, name)):
+                standing.answering[name] = codec.eval_from(values)
+        if unsettled.primary:
+            standing.first = self._first(place)
+            standing.parts = {
+                part: _load_part(self._connection, place, part) for part in ("metrics", "given")
+            }
+        if change.cut_after is not None:
+            standing.eval_count = fetch_value(self._connection, _COUNT_EVALS, place)
+        return standing
+
+    def _scores(
+        self, place: tuple[int, int], unsettled: Unsettled
+    ) -> dict[str | None, dict[str, ScoreRow]]:
+        if unsettled.all_names:
+            found = fetch(self._connection, _ALL_SCORES, place)
+        else:
+            wanted = [*unsettled.names]
+            if unsettled.primary or unsettled.metrics:
+                wanted.append(_BARE)
+            found = [
+                score
+                for name in wanted
+                for score in fetch(self._connection, _SCORES, (*place, name))
+            ]
+        scores: dict[str | None, dict[str, ScoreRow]] = {}
+        for name, key, *score in found:
+            scores.setdefault(name or None, {})[key] = codec.score_from(*score)
+        return scores
+
+    def _first(self, place: tuple[int, int]) -> EvalRow | None:
+        for query in (_FIRST_POST_TRAINING, _FIRST_IN_LOOP):
+            for values in fetch(self._connection, query, place):
+                return codec.eval_from(values)
+        return None
+
+    def settle(self, change: ArmChange, settlement: Settlement) -> None:
+        """Writes the scores that follow from what stands."""
+        place = (self._experiment, change.row.ordinal)
+        for name, key in settlement.remove:
+            self._execute(_DROP_SCORE, (*place, name or _BARE, key))
+        for name, key, score in settlement.write:
+            value = (codec.bits_of(score.value), int(score.origin), score.step)
+            self._execute(_PUT_SCORE, (*place, name or _BARE, key, *value))
+
+    def put_arm(self, row: ArmRow) -> None:
+        """Writes the row of an arm."""
+        self._execute(_PUT_ARM, (self._experiment, *codec.arm_values(row)))

@@ -1,0 +1,237 @@
+"""Every bound of what may be sent and stored, in one place.
+
+Checks raise `podium.InvalidArgumentError` with a reason, the path of the field, what was wrong
+and what would be right. They look at sizes before they touch what is inside.
+"""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from podium.v1.value_pb2 import Value
+
+from podium_server.failures import failure
+
+__all__ = [
+    "Limits",
+    "check_count",
+    "check_enum",
+    "check_experiment_name",
+    "check_keys",
+    "check_metric",
+    "check_name",
+    "check_names",
+    "check_range",
+    "check_seconds",
+    "check_set",
+    "check_text",
+    "check_time",
+    "check_values",
+]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_ACCEPTED_LIMIT = 20_000
+_SHOWN = 60
+"""How many characters of a bad text an error shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds that a server can be started with, held for requests and for what is stored."""
+
+    name_bytes: int = 256
+    """The bytes of a name, key, tag or id."""
+    map_keys: int = 1_000
+    """The keys of a map, and the items of a list of tags."""
+    value_depth: int = 8
+    """How deep a Value is nested."""
+    value_nodes: int = 10_000
+    """The nodes of all Values of one field together."""
+    call_events: int = 1_000
+    """The events of a Record call."""
+    call_metrics: int = 10_000
+    """The metric values of a Record call."""
+    message_bytes: int = 4 * 1024 * 1024
+    """The bytes of a request."""
+    row_bytes: int = 960 * 1024
+    """The bytes of an eval row."""
+    arm_bytes: int = 960 * 1024
+    """The bytes of an arm without its rows, and of an experiment."""
+    text_bytes: int = 64 * 1024
+    """The bytes of any other text."""
+    error_bytes: int = 64 * 1024
+    """The bytes of an error text; longer ones are shortened in the middle."""
+    page_rows: int = 1_000
+    """The rows of a page."""
+    page_bytes: int = 2 * 1024 * 1024
+    """The bytes of a page."""
+
+
+_accepted: defaultdict[int, set[str]] = defaultdict(set)
+"""Names that were accepted before, by the bound they were held to; names recur in every call."""
+
+
+def check_name(text: str, field: str, limits: Limits) -> None:
+    """A name, key, tag or id: 1 to 256 bytes of UTF-8 without control characters."""
+    accepted = _accepted[limits.name_bytes]
+    if text in accepted:
+        return
+    size = len(text.encode())
+    if not 0 < size <= limits.name_bytes:
+        what = "is empty" if not text else f"has {size} bytes: {_shown(text)}"
+        raise failure(
+            "NAME_INVALID", f"{field} {what}; give 1 to {limits.name_bytes} bytes", field=field
+        )
+    if _CONTROL.search(text):
+        raise failure(
+            "NAME_INVALID",
+            f"{field} holds a control character: {_shown(text)}; leave it out",
+            field=field,
+        )
+    if len(accepted) >= _ACCEPTED_LIMIT:
+        accepted.clear()
+    accepted.add(text)
+
+
+def check_experiment_name(text: str, field: str, limits: Limits) -> None:
+    """The name of an experiment: a name whose segments are not empty, `.` or `..`."""
+    check_name(text, field, limits)
+    if any(segment in ("", ".", "..") for segment in text.split("/")):
+        raise failure(
+            "NAME_INVALID",
+            f"{field} {_shown(text)} has a segment between slashes that is empty, '.' or '..'",
+            field=field,
+        )
+
+
+def check_metric(text: str, field: str, limits: Limits) -> None:
+    """A metric in the forms that Score takes: a key, or a name and a key with a dot."""
+    check_name(text, field, replace(limits, name_bytes=2 * limits.name_bytes + 1))
+
+
+def check_names(texts: Collection[str], field: str, limits: Limits) -> None:
+    """A list of names, such as tags, or the keys of a map."""
+    if _accepted[limits.name_bytes].issuperset(texts):
+        return
+    for text in texts:
+        check_name(text, field, limits)
+
+
+def check_keys(keys: Collection[str], field: str, limits: Limits) -> None:
+    """The keys of a map, or a list of tags: not too many, and each a name."""
+    check_count(len(keys), field, limits.map_keys, "keys")
+    check_names(keys, f"a key of {field}", limits)
+
+
+def check_count(actual: int, field: str, limit: int, what: str) -> None:
+    """The number of something, such as bytes."""
+    if actual > limit:
+        raise failure(
+            "LIMIT_EXCEEDED",
+            f"{field} has {actual:,} {what}; at most {limit:,} are allowed",
+            field=field,
+            limit=str(limit),
+            actual=str(actual),
+        )
+
+
+def check_text(text: str, field: str, limits: Limits) -> None:
+    """A free text: at most 64 KiB of UTF-8 without NUL."""
+    check_count(len(text.encode()), field, limits.text_bytes, "bytes")
+    if "\0" in text:
+        raise failure(
+            "FIELD_OUT_OF_RANGE", f"{field} holds a NUL character; leave it out", field=field
+        )
+
+
+def check_set(*, is_set: bool, field: str) -> None:
+    """A field that has to be set."""
+    if not is_set:
+        raise failure("FIELD_MISSING", f"{field} is not set", field=field)
+
+
+def check_enum(number: int, field: str, allowed: Mapping[int, str]) -> None:
+    """An enum field: one of the numbers that are allowed here."""
+    if number not in allowed:
+        raise failure(
+            "ENUM_INVALID",
+            f"{field} is {number}; give one of {', '.join(allowed.values())}",
+            field=field,
+        )
+
+
+def check_seconds(seconds: float, field: str) -> None:
+    """A duration in seconds: finite and not negative."""
+    if not (seconds >= 0 and math.isfinite(seconds)):
+        raise failure(
+            "FIELD_OUT_OF_RANGE",
+            f"{field} is {seconds}; give a finite number of seconds from 0",
+            field=field,
+        )
+
+
+def check_range(number: int, field: str, least: int, most: int) -> None:
+    """A whole number between two bounds, both included."""
+    if not least <= number <= most:
+        raise failure(
+            "FIELD_OUT_OF_RANGE",
+            f"{field} is {number}; give a number from {least} to {most}",
+            field=field,
+        )
+
+
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
+_NANOS = 1_000_000_000
+
+
+def check_time(time: Timestamp, field: str) -> None:
+    """A time between the years 1 and 9999."""
+    if not (_FIRST_SECOND <= time.seconds <= _LAST_SECOND and 0 <= time.nanos < _NANOS):
+        raise failure(
+            "FIELD_OUT_OF_RANGE",
+            f"{field} is no time between the years 1 and 9999",
+            field=field,
+        )
+
+
+def check_values(values: Iterable[Value], field: str, limits: Limits) -> None:
+    """The Values of one field: each says something, none is too deep, and not too many nodes.
+
+    Stops at the first node too many, so that a large request is never touched as a whole.
+    """
+    nodes = 0
+    pending = [(value, 1) for value in islice(values, limits.value_nodes + 1)]
+    while pending:
+        value, depth = pending.pop()
+        nodes += 1
+        if nodes + len(pending) > limits.value_nodes:
+            raise _value_invalid(field, f"holds more than {limits.value_nodes:,} nodes")
+        if depth > limits.value_depth:
+            raise _value_invalid(field, f"is nested more than {limits.value_depth} deep")
+        kind = value.WhichOneof("kind")
+        if kind is None:
+            raise _value_invalid(field, "holds a Value whose kind is not set; say null_value")
+        if kind == "list_value":
+            _check_room(len(value.list_value.values), len(pending) + nodes, field, limits)
+            pending.extend((item, depth + 1) for item in value.list_value.values)
+        elif kind == "map_value":
+            entries = value.map_value.entries
+            check_keys(entries, field, limits)
+            pending.extend((item, depth + 1) for item in entries.values())
+
+
+def _check_room(wanted: int, taken: int, field: str, limits: Limits) -> None:
+    if wanted + taken > limits.value_nodes:
+        raise _value_invalid(field, f"holds more than {limits.value_nodes:,} nodes")
+
+
+def _value_invalid(field: str, what: str) -> Exception:
+    return failure("VALUE_INVALID", f"{field} {what}", field=field)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
