@@ -34,8 +34,8 @@ _T = TypeVar("_T")
 _E = TypeVar("_E", bound=StrEnum)
 
 _INT64 = range(-(2**63), 2**63)
-# protobuf reads at most 100 nested messages, and a map within a map is three of them.
-_MAX_DEPTH = 25
+# What contains itself ends here; messages that can be read at all are less deep.
+_MAX_DEPTH = 64
 _BINARY = (bytes, bytearray, memoryview)
 
 

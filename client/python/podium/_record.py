@@ -7,7 +7,7 @@ from typing import Any
 
 from podium import _coerce
 
-__all__ = ["Record"]
+__all__ = ["Record", "same"]
 
 
 @dataclass(eq=False)
@@ -22,7 +22,7 @@ class Record:
         if other.__class__ is not self.__class__:
             return NotImplemented
         compared = (item.name for item in fields(self) if item.compare)
-        return all(_same(getattr(self, name), getattr(other, name)) for name in compared)
+        return all(same(getattr(self, name), getattr(other, name)) for name in compared)
 
     __hash__ = None  # type: ignore[assignment]  # the way to say that it has none
 
@@ -35,11 +35,12 @@ class Record:
             setattr(self, name, _coerce.optional(convert, getattr(self, name), name))
 
 
-def _same(left: object, right: object) -> bool:
+def same(left: object, right: object) -> bool:
+    """Whether two values are equal, with NaN equal to NaN."""
     if isinstance(left, float) and isinstance(right, float):
         return left == right or (isnan(left) and isnan(right))
     if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
     if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(_same, left, right))
+        return len(left) == len(right) and all(map(same, left, right))
     return left == right

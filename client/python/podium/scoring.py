@@ -88,17 +88,18 @@ _A = TypeVar("_A", bound=NamedArm)
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A score and where it came from.
-
-    `key` is the key that it was found under. `eval_name` is set for the two kinds of eval
-    rows, `step` for in-loop rows.
-    """
+    """A score and where it came from."""
 
     value: float
-    origin: ScoreOrigin
+    """The number; NaN is one."""
+    origin: str
+    """What kind of result it is part of: a ScoreOrigin."""
     key: str
+    """The key that it was found under."""
     eval_name: str | None = None
+    """The name of the row, for the two kinds of eval rows."""
     step: int | None = None
+    """The step of an in-loop row."""
 
 
 def find_eval(rows: Iterable[_R], name: str, step: int | None = None) -> _R | None:

@@ -1,0 +1,335 @@
+"""The model <-> the messages of podium.v1, in pairs.
+
+`x_to_proto` writes everything that an object holds, output-only fields included; of an arm's
+mirrored fields only what was given. It raises a TypeError or ValueError for what a message can't
+carry. `x_from_proto` reads whatever a server sends. What only a newer server knows becomes:
+
+- an enum value: the text `unknown(N)`, which `x_to_proto` refuses;
+- a kind of Value: None;
+- a field: nothing.
+"""
+
+from podium import _coerce, model, scoring
+from podium._config_codec import (
+    component_from_proto,
+    component_to_proto,
+    data_config_from_proto,
+    data_config_to_proto,
+    model_config_from_proto,
+    model_config_to_proto,
+    run_config_from_proto,
+    run_config_to_proto,
+    run_result_from_proto,
+    run_result_to_proto,
+)
+from podium._enums import ArmStatus
+from podium._record import same
+from podium._wire import (
+    arm_status_from_proto,
+    arm_status_to_proto,
+    direction_from_proto,
+    direction_to_proto,
+    experiment_status_from_proto,
+    experiment_status_to_proto,
+    get,
+    maybe,
+    score_origin_from_proto,
+    score_origin_to_proto,
+    timestamp_from_proto,
+    timestamp_to_proto,
+    value_from_proto,
+    value_to_proto,
+    values_from_proto,
+    values_to_proto,
+)
+from podium.v1 import arm_result_pb2, eval_result_pb2, experiment_pb2, results_service_pb2
+
+__all__ = [
+    "arm_counts_from_proto",
+    "arm_counts_to_proto",
+    "arm_result_from_proto",
+    "arm_result_to_proto",
+    "arm_status_from_proto",
+    "arm_status_to_proto",
+    "arm_summary_from_proto",
+    "arm_summary_to_proto",
+    "attempt_from_proto",
+    "attempt_to_proto",
+    "component_from_proto",
+    "component_to_proto",
+    "data_config_from_proto",
+    "data_config_to_proto",
+    "direction_from_proto",
+    "direction_to_proto",
+    "eval_result_from_proto",
+    "eval_result_to_proto",
+    "experiment_from_proto",
+    "experiment_status_from_proto",
+    "experiment_status_to_proto",
+    "experiment_to_proto",
+    "model_config_from_proto",
+    "model_config_to_proto",
+    "run_config_from_proto",
+    "run_config_to_proto",
+    "run_result_from_proto",
+    "run_result_to_proto",
+    "score_from_proto",
+    "score_origin_from_proto",
+    "score_origin_to_proto",
+    "score_to_proto",
+    "timestamp_from_proto",
+    "timestamp_to_proto",
+    "value_from_proto",
+    "value_to_proto",
+    "values_from_proto",
+    "values_to_proto",
+]
+
+
+def eval_result_to_proto(row: model.EvalResult) -> eval_result_pb2.EvalResult:
+    """Writes an eval row."""
+    return eval_result_pb2.EvalResult(
+        name=row.name,
+        benchmark_id=row.benchmark_id,
+        metrics=_coerce.metrics(row.metrics, "metrics"),
+        breakdowns=values_to_proto(row.breakdowns, "breakdowns"),
+        eval_seconds=row.eval_seconds,
+        step=_coerce.optional(_coerce.integer, row.step, "step"),
+        tags=_coerce.texts(row.tags, "tags"),
+        model_ref=row.model_ref,
+        revision=row.revision,
+        event_time=maybe(timestamp_to_proto, row.event_time),
+        record_time=maybe(timestamp_to_proto, row.record_time),
+    )
+
+
+def eval_result_from_proto(message: eval_result_pb2.EvalResult) -> model.EvalResult:
+    """Reads an eval row."""
+    row = model.EvalResult(
+        name=message.name,
+        benchmark_id=get(message, "benchmark_id"),
+        metrics=dict(message.metrics),
+        breakdowns=values_from_proto(message.breakdowns),
+        eval_seconds=message.eval_seconds,
+        step=get(message, "step"),
+        tags=list(message.tags),
+        model_ref=get(message, "model_ref"),
+    )
+    row.revision = message.revision
+    row.event_time = maybe(timestamp_from_proto, get(message, "event_time"))
+    row.record_time = maybe(timestamp_from_proto, get(message, "record_time"))
+    return row
+
+
+def attempt_to_proto(attempt: model.Attempt) -> arm_result_pb2.Attempt:
+    """Writes an attempt."""
+    return arm_result_pb2.Attempt(id=attempt.id, order=_coerce.integer(attempt.order, "order"))
+
+
+def attempt_from_proto(message: arm_result_pb2.Attempt) -> model.Attempt:
+    """Reads an attempt."""
+    return model.Attempt(id=message.id, order=message.order)
+
+
+def arm_result_to_proto(arm: model.ArmResult) -> arm_result_pb2.ArmResult:
+    """Writes an arm; of its eval metrics, breakdowns and seconds only what was given."""
+    given = vars(arm)
+    return arm_result_pb2.ArmResult(
+        name=arm.name,
+        run_config=maybe(run_config_to_proto, arm.run_config),
+        status=arm_status_to_proto(arm.status),
+        metrics=_coerce.metrics(arm.metrics, "metrics"),
+        eval_metrics=_coerce.metrics(given["eval_metrics"], "eval_metrics"),
+        eval_breakdowns=values_to_proto(given["eval_breakdowns"], "eval_breakdowns"),
+        evals=[eval_result_to_proto(row) for row in arm.evals],
+        run_id=arm.run_id,
+        error=arm.error,
+        train_seconds=arm.train_seconds,
+        eval_seconds=given["eval_seconds"],
+        run_result=maybe(run_result_to_proto, arm.run_result),
+        group_id=arm.group_id,
+        group_name=arm.group_name,
+        experiment=arm.experiment,
+        revision=arm.revision,
+        create_time=maybe(timestamp_to_proto, arm.create_time),
+        update_time=maybe(timestamp_to_proto, arm.update_time),
+        attempt=maybe(attempt_to_proto, arm.attempt),
+    )
+
+
+def arm_result_from_proto(message: arm_result_pb2.ArmResult) -> model.ArmResult:
+    """Reads an arm with all of its rows.
+
+    What mirrors the primary eval is taken as not given, so that it goes on mirroring when rows
+    are added and is not sent back as a claim of the caller's.
+    """
+    arm = model.ArmResult(
+        name=message.name,
+        run_config=run_config_from_proto(message.run_config),
+        status=ArmStatus.PENDING,
+        metrics=dict(message.metrics),
+        eval_metrics=dict(message.eval_metrics),
+        eval_breakdowns=values_from_proto(message.eval_breakdowns),
+        evals=[eval_result_from_proto(row) for row in message.evals],
+        run_id=get(message, "run_id"),
+        error=get(message, "error"),
+        train_seconds=get(message, "train_seconds"),
+        eval_seconds=get(message, "eval_seconds"),
+        run_result=maybe(run_result_from_proto, get(message, "run_result")),
+        group_id=get(message, "group_id"),
+        group_name=get(message, "group_name"),
+    )
+    arm.status = arm_status_from_proto(message.status)
+    arm.experiment = message.experiment
+    arm.revision = message.revision
+    arm.create_time = maybe(timestamp_from_proto, get(message, "create_time"))
+    arm.update_time = maybe(timestamp_from_proto, get(message, "update_time"))
+    arm.attempt = maybe(attempt_from_proto, get(message, "attempt"))
+    _forget_mirrored(arm)
+    return arm
+
+
+def _forget_mirrored(arm: model.ArmResult) -> None:
+    row = scoring.primary(arm.evals)
+    if row is None:
+        return
+    if same(arm.eval_metrics, row.metrics):
+        arm.eval_metrics = {}
+    if same(arm.eval_breakdowns, row.breakdowns):
+        arm.eval_breakdowns = {}
+    if same(arm.eval_seconds, row.eval_seconds):
+        arm.eval_seconds = None
+
+
+def arm_summary_to_proto(arm: model.ArmSummary) -> arm_result_pb2.ArmSummary:
+    """Writes an arm without its rows."""
+    return arm_result_pb2.ArmSummary(
+        name=arm.name,
+        run_config=run_config_to_proto(arm.run_config),
+        status=arm_status_to_proto(arm.status),
+        metrics=arm.metrics,
+        eval_metrics=arm.eval_metrics,
+        eval_count=arm.eval_count,
+        run_id=arm.run_id,
+        error=arm.error,
+        train_seconds=arm.train_seconds,
+        eval_seconds=arm.eval_seconds,
+        group_id=arm.group_id,
+        group_name=arm.group_name,
+        experiment=arm.experiment,
+        revision=arm.revision,
+        create_time=maybe(timestamp_to_proto, arm.create_time),
+        update_time=maybe(timestamp_to_proto, arm.update_time),
+        attempt=maybe(attempt_to_proto, arm.attempt),
+    )
+
+
+def arm_summary_from_proto(message: arm_result_pb2.ArmSummary) -> model.ArmSummary:
+    """Reads an arm without its rows."""
+    return model.ArmSummary(
+        name=message.name,
+        run_config=run_config_from_proto(message.run_config),
+        status=arm_status_from_proto(message.status),
+        metrics=dict(message.metrics),
+        eval_metrics=dict(message.eval_metrics),
+        eval_count=message.eval_count,
+        run_id=get(message, "run_id"),
+        error=get(message, "error"),
+        train_seconds=get(message, "train_seconds"),
+        eval_seconds=get(message, "eval_seconds"),
+        group_id=get(message, "group_id"),
+        group_name=get(message, "group_name"),
+        experiment=message.experiment,
+        revision=message.revision,
+        create_time=maybe(timestamp_from_proto, get(message, "create_time")),
+        update_time=maybe(timestamp_from_proto, get(message, "update_time")),
+        attempt=maybe(attempt_from_proto, get(message, "attempt")),
+    )
+
+
+def arm_counts_to_proto(counts: model.ArmCounts) -> experiment_pb2.ArmCounts:
+    """Writes the number of arms by status."""
+    return experiment_pb2.ArmCounts(
+        pending=counts.pending,
+        running=counts.running,
+        completed=counts.completed,
+        failed=counts.failed,
+        cancelled=counts.cancelled,
+    )
+
+
+def arm_counts_from_proto(message: experiment_pb2.ArmCounts) -> model.ArmCounts:
+    """Reads the number of arms by status."""
+    return model.ArmCounts(
+        pending=message.pending,
+        running=message.running,
+        completed=message.completed,
+        failed=message.failed,
+        cancelled=message.cancelled,
+    )
+
+
+def experiment_to_proto(experiment: model.Experiment) -> experiment_pb2.Experiment:
+    """Writes an experiment."""
+    return experiment_pb2.Experiment(
+        name=experiment.name,
+        hypothesis=experiment.hypothesis,
+        success_metric=experiment.success_metric,
+        conclusion=experiment.conclusion,
+        parent=experiment.parent,
+        direction=direction_to_proto(experiment.direction),
+        status=experiment_status_to_proto(experiment.status),
+        tags=_coerce.texts(experiment.tags, "tags"),
+        metadata=values_to_proto(experiment.metadata, "metadata"),
+        revision=experiment.revision,
+        create_time=maybe(timestamp_to_proto, experiment.create_time),
+        update_time=maybe(timestamp_to_proto, experiment.update_time),
+        arm_counts=arm_counts_to_proto(experiment.arm_counts),
+    )
+
+
+def experiment_from_proto(message: experiment_pb2.Experiment) -> model.Experiment:
+    """Reads an experiment."""
+    experiment = model.Experiment(
+        name=message.name,
+        hypothesis=get(message, "hypothesis"),
+        success_metric=get(message, "success_metric"),
+        conclusion=get(message, "conclusion"),
+        parent=get(message, "parent"),
+        tags=list(message.tags),
+        metadata=values_from_proto(message.metadata),
+    )
+    experiment.direction = direction_from_proto(message.direction)
+    experiment.status = experiment_status_from_proto(message.status)
+    experiment.revision = message.revision
+    experiment.create_time = maybe(timestamp_from_proto, get(message, "create_time"))
+    experiment.update_time = maybe(timestamp_from_proto, get(message, "update_time"))
+    experiment.arm_counts = arm_counts_from_proto(message.arm_counts)
+    return experiment
+
+
+def score_to_proto(score: scoring.Score | None) -> results_service_pb2.ScoreResponse:
+    """Writes a score and where it came from; None is a response without a value."""
+    if score is None:
+        return results_service_pb2.ScoreResponse()
+    source = results_service_pb2.ScoreSource(
+        origin=score_origin_to_proto(score.origin),
+        key=score.key,
+        eval_name=score.eval_name,
+        step=score.step,
+    )
+    return results_service_pb2.ScoreResponse(value=score.value, source=source)
+
+
+def score_from_proto(message: results_service_pb2.ScoreResponse) -> scoring.Score | None:
+    """Reads a score and where it came from."""
+    if not message.HasField("value"):
+        return None
+    source = message.source
+    return scoring.Score(
+        value=message.value,
+        origin=score_origin_from_proto(source.origin),
+        key=source.key,
+        eval_name=get(source, "eval_name"),
+        step=get(source, "step"),
+    )
