@@ -54,7 +54,6 @@ class RecordCall:
         now: int,
         invalid: dict[int, PodiumError],
     ) -> None:
-        self.abandoned = False
         self._experiment = experiment
         self._told = [None if i in invalid else told(event) for i, event in enumerate(events)]
         self._position = position

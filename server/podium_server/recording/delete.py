@@ -24,7 +24,6 @@ class _Deletion:
     experiment: str
     allow_missing: bool
     now: int
-    abandoned: bool = False
 
     def settle(self, _change: ArmChange, _standing: Standing, /) -> Settlement:
         """Nothing follows from a deletion."""

@@ -209,16 +209,13 @@ class Call(Protocol[T_co]):
     def result(self, changes: Changes) -> T_co:
         """The answer to the caller, once the changes are durable."""
 
-    @property
-    def abandoned(self) -> bool:
-        """Whether nobody waits for the call any more; it is then not begun."""
-
 
 @dataclass(slots=True)
 class Score:
-    """The answer to a score: the entry, and the key of the row that it came from."""
+    """The answer to a score: the entry, its key, and the eval row that it came from."""
 
     entry: ScoreRow
+    key: str
     eval_name: str | None
 
 

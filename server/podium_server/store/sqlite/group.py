@@ -118,7 +118,7 @@ class GroupCommit:
         turn_ends = time.monotonic() + _TURN_SECONDS
         while self._waiting and len(applied) < _GROUP_CALLS:
             waiting = self._waiting.popleft()
-            if waiting.answer.done() or waiting.call.abandoned:
+            if waiting.answer.done():
                 waiting.answer.cancel()
                 continue
             outcome = _Applied(waiting.answer)

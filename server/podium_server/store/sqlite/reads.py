@@ -8,11 +8,13 @@ import apsw
 
 from podium_server.failures import unknown_arm, unknown_experiment
 from podium_server.store.base import ArmView, Page, PageLimits, Score
-from podium_server.store.rows import PART_NAMES, ArmRow, EvalKey, ExperimentRow
+from podium_server.store.rows import PART_NAMES, ArmRow, EvalKey, ExperimentRow, Origin, ScoreRow
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch, fetch_value
 
 __all__ = ["Reader"]
+
+_OF_ROWS = (Origin.POST_TRAINING_EVAL, Origin.IN_LOOP_EVAL)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -100,7 +102,7 @@ class Reader:
             bindings = (experiment, arm, name or "", key)
             for value, origin, step, primary in fetch(self._connection, _SCORE, bindings):
                 entry = codec.score_from(value, origin, step)
-                return Score(entry, primary if name is None else name)
+                return Score(entry, key, _row_name(entry, primary, name))
         self._check_exists(experiment, arm)
         return None
 
@@ -270,6 +272,13 @@ class _Query(NamedTuple, Generic[R, P]):
 def _experiment_from(values: tuple[Any, ...]) -> ExperimentRow:
     *row, content = values
     return codec.experiment_from(row, content or b"")
+
+
+def _row_name(entry: ScoreRow, primary: str | None, name: str | None) -> str | None:
+    """The eval row behind a score: bare ones of eval rows come from the primary eval."""
+    if name is None and entry.origin in _OF_ROWS:
+        return primary
+    return name
 
 
 def _place_from(values: tuple[Any, ...]) -> tuple[int, EvalKey]:

@@ -1,0 +1,7 @@
+"""`python -m podium_server`: the same as `podium serve`."""
+
+import sys
+
+from podium_server.command import main
+
+sys.exit(main())

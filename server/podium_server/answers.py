@@ -1,0 +1,148 @@
+"""Answers from rows: what is stored as bytes is passed on as bytes."""
+
+from collections.abc import Iterable
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from podium.scoring import experiment_status
+from podium.v1.arm_result_pb2 import (
+    ARM_STATUS_COMPLETED,
+    ARM_STATUS_FAILED,
+    ArmResult,
+    ArmSummary,
+    Attempt,
+)
+from podium.v1.eval_result_pb2 import EvalResult
+from podium.v1.experiment_pb2 import (
+    EXPERIMENT_STATUS_COMPLETED,
+    EXPERIMENT_STATUS_FAILED,
+    EXPERIMENT_STATUS_RUNNING,
+    ArmCounts,
+    Experiment,
+)
+from podium.v1.run_config_pb2 import RunConfig
+
+from podium_server.store.base import ArmView
+from podium_server.store.rows import ArmRow, ExperimentRow
+
+__all__ = ["arm_result", "arm_summary", "experiment", "length_delimited", "status_of"]
+
+_STATUSES = {
+    "running": EXPERIMENT_STATUS_RUNNING,
+    "completed": EXPERIMENT_STATUS_COMPLETED,
+    "failed": EXPERIMENT_STATUS_FAILED,
+}
+
+
+def length_delimited(number: int, content: bytes) -> bytes:
+    """A message field as it travels: its tag, the length of its content, the content."""
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(number: int) -> bytes:
+    encoded = bytearray()
+    while (rest := number >> 7) > 0:
+        encoded.append(number & 0x7F | 0x80)
+        number = rest
+    encoded.append(number)
+    return bytes(encoded)
+
+
+def status_of(row: ExperimentRow) -> int:
+    """The number of an experiment's status."""
+    status = experiment_status(
+        total=sum(row.counts),
+        completed=row.counts[ARM_STATUS_COMPLETED],
+        failed=row.counts[ARM_STATUS_FAILED],
+    )
+    return _STATUSES[status]
+
+
+def experiment(row: ExperimentRow) -> Experiment:
+    """An experiment as it is answered."""
+    answer = Experiment.FromString(row.content or b"")
+    _, pending, running, completed, failed, cancelled = row.counts
+    answer.MergeFrom(
+        Experiment(
+            name=row.name,
+            status=status_of(row),  # type: ignore[arg-type]
+            revision=row.revision,
+            create_time=_time(row.created),
+            update_time=_time(row.updated),
+            arm_counts=ArmCounts(
+                pending=pending,
+                running=running,
+                completed=completed,
+                failed=failed,
+                cancelled=cancelled,
+            ),
+        )
+    )
+    return answer
+
+
+def arm_result(experiment_name: str, view: ArmView, rows: Iterable[bytes]) -> bytes:
+    """An arm as it is answered, encoded, with these encoded rows."""
+    row = view.row
+    answer = _recorded(view)
+    answer.name = row.name
+    answer.run_config.MergeFromString(view.parts["config"])
+    answer.MergeFromString(view.parts["metrics"])
+    answer.MergeFrom(
+        ArmResult(
+            status=row.status,  # type: ignore[arg-type]
+            experiment=experiment_name,
+            revision=row.revision,
+            create_time=_time(row.created),
+            update_time=_time(row.updated),
+            attempt=_attempt(row),
+        )
+    )
+    field = ArmResult.EVALS_FIELD_NUMBER
+    return answer.SerializeToString() + b"".join(length_delimited(field, row) for row in rows)
+
+
+def arm_summary(experiment_name: str, view: ArmView) -> ArmSummary:
+    """An arm without its rows as it is answered."""
+    row, recorded = view.row, _recorded(view)
+    return ArmSummary(
+        name=row.name,
+        run_config=RunConfig.FromString(view.parts["config"]),
+        status=row.status,  # type: ignore[arg-type]
+        metrics=ArmResult.FromString(view.parts["metrics"]).metrics,
+        eval_metrics=recorded.eval_metrics,
+        eval_count=row.eval_count,
+        experiment=experiment_name,
+        revision=row.revision,
+        create_time=_time(row.created),
+        update_time=_time(row.updated),
+        attempt=_attempt(row),
+        **{f.name: value for f, value in recorded.ListFields() if f.name in _SHARED},
+    )
+
+
+_SHARED = ("run_id", "error", "train_seconds", "eval_seconds", "group_id", "group_name")
+
+
+def _recorded(view: ArmView) -> ArmResult:
+    """What was recorded of an arm as a whole, with what it mirrors of its primary eval."""
+    answer = ArmResult.FromString(view.parts["facts"])
+    if view.row.eval_count == 0:
+        answer.MergeFromString(view.parts["given"])
+    if view.primary is not None:
+        primary = EvalResult.FromString(view.primary)
+        answer.eval_metrics.MergeFrom(primary.metrics)
+        answer.eval_breakdowns.MergeFrom(primary.breakdowns)
+        if not answer.HasField("eval_seconds"):
+            answer.eval_seconds = primary.eval_seconds
+    return answer
+
+
+def _attempt(row: ArmRow) -> Attempt | None:
+    if row.attempt_id is None:
+        return None
+    return Attempt(id=row.attempt_id, order=row.attempt_order or 0)
+
+
+def _time(micros: int) -> Timestamp:
+    seconds, rest = divmod(micros, 1_000_000)
+    return Timestamp(seconds=seconds, nanos=rest * 1000)

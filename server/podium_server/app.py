@@ -1,0 +1,142 @@
+"""The server as a whole: store, services, health, and the way down.
+
+On the way down health says NOT_SERVING first, calls under way get the grace period to
+end, and the store is closed when everything that was accepted is durable.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import OVERALL_HEALTH
+from grpc_health.v1.health import aio as health
+from podium.v1 import recording_service_pb2, results_service_pb2
+
+from podium_server.config import ConfigError, Settings, is_reachable, sqlite_path
+from podium_server.rpc import Admission, service_handler
+from podium_server.services import Recording, Results
+from podium_server.store.base import Store
+from podium_server.store.sqlite import SqliteStore
+
+__all__ = ["running"]
+
+_log = logging.getLogger(__name__)
+
+_RESULTS = results_service_pb2.DESCRIPTOR.services_by_name["ResultsService"]
+_RECORDING = recording_service_pb2.DESCRIPTOR.services_by_name["RecordingService"]
+_NAMES = (OVERALL_HEALTH, _RESULTS.full_name, _RECORDING.full_name)
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Sequence[str]]:
+    """Serves inside the block; gives the addresses that it listens on.
+
+    `broken` is set when the store failed so that the process has to end.
+    """
+    check_addresses(settings)
+    store = SqliteStore(sqlite_path(settings.store), on_broken=broken.set)
+    await store.open()
+    try:
+        server = grpc.aio.server(options=_options(settings))
+        checks = health.HealthServicer()
+        _add_services(server, checks, store, settings)
+        addresses = [_listen(server, address) for address in settings.listen]
+        await server.start()
+        await _set_health(checks, health_pb2.HealthCheckResponse.SERVING)
+        try:
+            yield addresses
+        finally:
+            await checks.enter_graceful_shutdown()
+            await server.stop(settings.grace_seconds)
+    finally:
+        await store.close()
+
+
+def check_addresses(settings: Settings) -> None:
+    """Refuses addresses that others can reach, unless that was asked for; then it warns."""
+    for address in settings.listen:
+        if not is_reachable(address):
+            continue
+        if not settings.insecure:
+            raise ConfigError(
+                f"others can reach {address}, and whoever does can read and change every result; "
+                "listen on 127.0.0.1 or unix:PATH, or say --insecure if the network is yours alone"
+            )
+        _log.warning("others can reach %s: they can read and change every result", address)
+
+
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", settings.limits.message_bytes),
+        ("grpc.max_concurrent_streams", 1_000),
+        ("grpc.server_handshake_timeout_ms", 5_000),
+        ("grpc.max_connection_idle_ms", 300_000),
+        ("grpc.max_connection_age_ms", 600_000),
+        ("grpc.max_connection_age_grace_ms", 30_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]
+
+
+def _add_services(
+    server: grpc.aio.Server, checks: health.HealthServicer, store: Store, settings: Settings
+) -> None:
+    admission = Admission(settings.concurrent_calls, settings.pending_bytes)
+    server.add_generic_rpc_handlers(
+        (
+            service_handler(_RESULTS, Results(store, settings.limits), admission),
+            service_handler(_RECORDING, Recording(store, settings.limits), admission),
+        )
+    )
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    if settings.reflection:
+        # Only here, since its import costs every start a tenth of a second.
+        from grpc_reflection.v1alpha import reflection  # noqa: PLC0415
+
+        health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+        names = (*_NAMES[1:], health_name, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+
+
+async def _set_health(checks: health.HealthServicer, status: int) -> None:
+    for name in _NAMES:
+        await checks.set(name, status)
+
+
+def _listen(server: grpc.aio.Server, address: str) -> str:
+    """Binds an address; gives it with the port that was chosen."""
+    try:
+        if address.startswith("unix:"):
+            return _listen_on_socket(server, address)
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise ConfigError(f"cannot listen on {address}: is another server there?") from error
+    return f"{address.rpartition(':')[0]}:{port}"
+
+
+def _listen_on_socket(server: grpc.aio.Server, address: str) -> str:
+    """Binds a socket that only this user can open; one that is served already is kept."""
+    path = Path(address.removeprefix("unix:"))
+    if _is_served(path):
+        raise ConfigError(f"cannot listen on {address}: another server does")
+    before = os.umask(0o177)
+    try:
+        server.add_insecure_port(address)
+    finally:
+        os.umask(before)
+    return address
+
+
+def _is_served(path: Path) -> bool:
+    if not path.exists() or not stat.S_ISSOCK(path.stat().st_mode):
+        return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0

@@ -1,0 +1,134 @@
+"""`podium serve`: the settings from arguments and environment, logs, and signals."""
+
+import argparse
+import asyncio
+import dataclasses
+import logging
+import os
+import signal
+import sys
+
+from podium_server.app import running
+from podium_server.config import ConfigError, Settings
+from podium_server.logs import set_up_logs
+from podium_server.store.base import StoreError
+from podium_server.validate import Limits
+
+__all__ = ["add_arguments", "main", "run"]
+
+_log = logging.getLogger(__name__)
+
+_EXIT_USAGE = 2
+_EXIT_FAILED = 3
+_LIMITS = {field.name: field for field in dataclasses.fields(Limits)}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `podium serve`."""
+    defaults = Settings()
+    parser.add_argument(
+        "--listen",
+        action="append",
+        metavar="ADDRESS",
+        help="HOST:PORT or unix:PATH; may be given more than once "
+        f"(default: $PODIUM_LISTEN or {defaults.listen[0]}; port 0 takes a free one)",
+    )
+    parser.add_argument(
+        "--store",
+        default=os.environ.get("PODIUM_STORE", defaults.store),
+        metavar="URL",
+        help="where results are kept (default: $PODIUM_STORE or %(default)s)",
+    )
+    parser.add_argument(
+        "--insecure",
+        action="store_true",
+        help="allow addresses that others can reach, without encryption or access control",
+    )
+    parser.add_argument(
+        "--reflection", action="store_true", help="let tools such as grpcurl list the services"
+    )
+    parser.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        type=_limit,
+        metavar="NAME=NUMBER",
+        help=f"change a bound: {', '.join(_LIMITS)}",
+    )
+    parser.add_argument(
+        "--grace",
+        type=float,
+        default=defaults.grace_seconds,
+        metavar="SECONDS",
+        help="how long calls under way may take after SIGTERM (default: %(default)s)",
+    )
+    parser.add_argument("--log-format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--log-level", choices=("debug", "info", "warning", "error"), default="info"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serves until SIGTERM or SIGINT; the exit code of the process."""
+    set_up_logs(arguments.log_format, arguments.log_level)
+    listen = arguments.listen or [os.environ.get("PODIUM_LISTEN", Settings().listen[0])]
+    settings = Settings(
+        listen=tuple(listen),
+        store=arguments.store,
+        insecure=arguments.insecure,
+        reflection=arguments.reflection,
+        grace_seconds=arguments.grace,
+        limits=Limits(**dict(arguments.limit)),
+    )
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_serve(settings))
+    except (ConfigError, StoreError) as error:
+        _log.error("%s", error)
+        return _EXIT_USAGE
+
+
+def main() -> int:
+    """The entry point of `python -m podium_server`."""
+    parser = argparse.ArgumentParser(prog="podium serve", description="Starts a Podium server.")
+    add_arguments(parser)
+    return run(parser.parse_args())
+
+
+async def _serve(settings: Settings) -> int:
+    stop, broken = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(settings, broken) as addresses:
+        for address in addresses:
+            _log.info("serving %s on %s", settings.store, address)
+            sys.stdout.write(f"listening on {address}\n")
+        sys.stdout.flush()
+        await _first_of(stop, broken)
+        _log.info("stopping")
+    _log.info("stopped")
+    return _EXIT_FAILED if broken.is_set() else 0
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+
+
+def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
+    """Uvloop's loops, a fifth faster, where there is uvloop."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return None
+    return uvloop.Loop
+
+
+def _limit(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if name not in _LIMITS or not number.replace("_", "").isdecimal():
+        raise argparse.ArgumentTypeError(f"give NAME=NUMBER with one of {', '.join(_LIMITS)}")
+    return name, int(number)

@@ -1,0 +1,72 @@
+"""Page tokens and sizes of lists.
+
+A token is opaque: where to go on, and a digest of the request that it belongs to, so that
+it can't be used with another query by mistake.
+"""
+
+import base64
+import binascii
+from hashlib import blake2b
+
+from google.protobuf.message import Message
+from podium.errors import PodiumError
+
+from podium_server.failures import failure
+from podium_server.store.base import PageLimits
+from podium_server.validate import Limits, check_range
+
+__all__ = ["page_limits", "read_token", "write_token"]
+
+_DIGEST_BYTES = 8
+_DEFAULT_ROWS = 100
+
+
+def page_limits(page_size: int, limits: Limits) -> PageLimits:
+    """How much the page of a request holds; 0 rows stands for 100."""
+    check_range(page_size, "page_size", 0, limits.page_rows)
+    return PageLimits(page_size or min(_DEFAULT_ROWS, limits.page_rows), limits.page_bytes)
+
+
+def write_token(query: Message, place: int | str | None) -> str:
+    """The token to go on with a query at a place; empty at the end."""
+    if place is None:
+        return ""
+    kind = b"i" if isinstance(place, int) else b"s"
+    token = _digest(query) + kind + str(place).encode()
+    return base64.urlsafe_b64encode(token).rstrip(b"=").decode()
+
+
+def read_token(query: Message, token: str, start: int | str) -> int | str:
+    """The place that a token stands for; `start` where there is no token."""
+    if not token:
+        return start
+    raw = _decode(token)
+    kind, place = raw[_DIGEST_BYTES : _DIGEST_BYTES + 1], raw[_DIGEST_BYTES + 1 :]
+    if raw[:_DIGEST_BYTES] != _digest(query) or kind != (b"i" if isinstance(start, int) else b"s"):
+        raise _bad_token()
+    return int(place) if isinstance(start, int) else place.decode()
+
+
+def _decode(token: str) -> bytes:
+    try:
+        return base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise _bad_token() from error
+
+
+def _digest(query: Message) -> bytes:
+    """What a query asks for, whatever the page and its size."""
+    asked = type(query)()
+    asked.CopyFrom(query)
+    asked.ClearField("page_token")
+    asked.ClearField("page_size")
+    key = f"{query.DESCRIPTOR.full_name}\0".encode() + asked.SerializeToString(deterministic=True)
+    return blake2b(key, digest_size=_DIGEST_BYTES).digest()
+
+
+def _bad_token() -> PodiumError:
+    return failure(
+        "PAGE_TOKEN_INVALID",
+        "page_token was not made by this request; send the next_page_token of the page before, "
+        "with all filters as they were, or none to begin again",
+    )

@@ -1,0 +1,117 @@
+"""From bytes to handlers and back: what every rpc has in common, built once per method.
+
+The handlers take raw bytes and parse themselves, so that a malformed message is
+INVALID_ARGUMENT. Errors become statuses here and nowhere else.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn, cast
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+from podium.errors import PodiumError
+from podium.status import to_status
+
+from podium_server.failures import failure
+
+__all__ = ["Admission", "service_handler", "snake_case"]
+
+_log = logging.getLogger(__name__)
+
+Handler = Callable[[Any], Awaitable[Message | bytes]]
+Context = grpc.aio.ServicerContext[bytes, bytes]
+
+
+class Admission:
+    """How many calls, and bytes of requests, are worked on at a time.
+
+    What goes beyond is refused at once, so that those inside are answered in time and the
+    process stays within its memory.
+    """
+
+    def __init__(self, calls: int, request_bytes: int) -> None:
+        self._calls_left = calls
+        self._bytes_left = request_bytes
+
+    def enter(self, size: int) -> None:
+        """Takes a call of so many bytes in; OVERLOADED if there is no room."""
+        if self._calls_left <= 0 or size > self._bytes_left:
+            raise failure("OVERLOADED", "the server has too many calls at once; try again later")
+        self._calls_left -= 1
+        self._bytes_left -= size
+
+    def leave(self, size: int) -> None:
+        """Lets the call of so many bytes out."""
+        self._calls_left += 1
+        self._bytes_left += size
+
+
+def service_handler(
+    service: ServiceDescriptor, servicer: object, admission: Admission
+) -> grpc.GenericRpcHandler:
+    """Serves every rpc of a service with the servicer's method of its name in snake case."""
+    methods: dict[str, Any] = {
+        method.name: grpc.unary_unary_rpc_method_handler(
+            _unary(method, getattr(servicer, snake_case(method.name)), admission)
+        )
+        for method in service.methods
+    }
+    return grpc.method_handlers_generic_handler(service.full_name, methods)
+
+
+def snake_case(name: str) -> str:
+    """The name of an rpc as a Python method: `GetArm` is `get_arm`."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)[1:]
+
+
+def _unary(method: MethodDescriptor, handle: Handler, admission: Admission) -> Any:
+    parse = cast("Callable[[bytes], Message]", GetMessageClass(method.input_type).FromString)
+
+    async def call(raw: bytes, context: Context) -> bytes:
+        try:
+            admission.enter(len(raw))
+            try:
+                answer = await handle(_parsed(parse, raw))
+            finally:
+                admission.leave(len(raw))
+            return answer if isinstance(answer, bytes) else answer.SerializeToString()
+        except PodiumError as error:
+            await _abort(context, error)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, its text stays in the log
+            await _abort(context, _defect(method, error))
+
+    return call
+
+
+def _parsed(parse: Callable[[bytes], Message], raw: bytes) -> Message:
+    try:
+        return parse(raw)
+    except DecodeError as error:
+        raise failure(
+            "MALFORMED_REQUEST",
+            "the request is not a message of its type: it is cut off, nested more than 100 deep, "
+            "or holds text that is not UTF-8",
+        ) from error
+
+
+def _defect(method: MethodDescriptor, error: Exception) -> PodiumError:
+    incident = secrets.token_hex(4)
+    _log.error("incident %s in %s", incident, method.full_name, exc_info=error)
+    return failure(
+        "INTERNAL",
+        f"a defect of the server, incident {incident}; its log says more under this id",
+        incident=incident,
+    )
+
+
+async def _abort(context: Context, error: PodiumError) -> NoReturn:
+    status = to_status(error)
+    await context.abort(status.code, status.text, status.trailing_metadata)
+    raise AssertionError  # abort raises

@@ -1,0 +1,281 @@
+"""The rpcs: each checks its request, asks the store, and encodes the answer.
+
+A handler has the name of its rpc in snake case, takes the request and returns the response,
+as a message or already encoded.
+"""
+
+import time
+from collections.abc import Collection, Mapping
+
+from podium.scoring import candidates
+from podium.v1 import recording_service_pb2 as recording_pb2
+from podium.v1 import results_service_pb2 as results_pb2
+from podium.v1.experiment_pb2 import ExperimentStatus
+
+from podium_server import answers
+from podium_server.answers import length_delimited
+from podium_server.bounds import ARM_STATUSES, invalid_events, metric_count
+from podium_server.failures import failure
+from podium_server.pages import page_limits, read_token, write_token
+from podium_server.recording import DeleteArmCall, DeleteExperimentCall, RecordCall
+from podium_server.store.base import PageLimits, Store
+from podium_server.store.rows import ArmRow, EvalKey, ExperimentRow
+from podium_server.validate import (
+    Limits,
+    check_count,
+    check_enum,
+    check_experiment_name,
+    check_keys,
+    check_metric,
+    check_name,
+    check_range,
+    check_text,
+)
+
+__all__ = ["Recording", "Results"]
+
+_EXPERIMENT_STATUSES: Mapping[int, str] = {
+    number: name for name, number in ExperimentStatus.items() if number
+}
+_MAX_SEQUENCE = 2**63 - 1
+
+
+class Results:
+    """ResultsService: questions about what a store keeps."""
+
+    def __init__(self, store: Store, limits: Limits) -> None:
+        self._store = store
+        self._limits = limits
+
+    async def eval(self, request: results_pb2.EvalRequest) -> bytes:
+        """The row that answers for a name, as it is stored."""
+        self._check_arm(request.experiment, request.arm)
+        check_name(request.name, "name", self._limits)
+        step = request.step if request.HasField("step") else None
+        row = await self._store.eval(request.experiment, request.arm, request.name, step)
+        return b"" if row is None else length_delimited(_EVAL_RESULT, row)
+
+    async def score(self, request: results_pb2.ScoreRequest) -> results_pb2.ScoreResponse:
+        """The first entry among the places where a score is looked for."""
+        self._check_arm(request.experiment, request.arm)
+        check_metric(request.metric, "metric", self._limits)
+        places = candidates(request.metric)
+        found = await self._store.score(request.experiment, request.arm, places)
+        if found is None:
+            return results_pb2.ScoreResponse()
+        return results_pb2.ScoreResponse(
+            value=found.entry.value,
+            source=results_pb2.ScoreSource(
+                origin=int(found.entry.origin),  # type: ignore[arg-type]
+                key=found.key,
+                eval_name=found.eval_name,
+                step=found.entry.step,
+            ),
+        )
+
+    async def get_arm(self, request: results_pb2.GetArmRequest) -> bytes:
+        """The arm with its first page of rows."""
+        self._check_arm(request.experiment, request.arm)
+        limits = PageLimits(self._limits.page_rows, self._limits.page_bytes)
+        view, page = await self._store.arm(request.experiment, request.arm, limits)
+        arm = answers.arm_result(request.experiment, view, page.items)
+        rest = results_pb2.ListEvalsRequest(experiment=request.experiment, arm=request.arm)
+        tail = results_pb2.GetArmResponse(next_evals_page_token=write_token(rest, page.next))
+        return length_delimited(_ARM_RESULT, arm) + tail.SerializeToString()
+
+    async def list_arms(self, request: results_pb2.ListArmsRequest) -> results_pb2.ListArmsResponse:
+        """A page of arms."""
+        check_experiment_name(request.experiment, "experiment", self._limits)
+        _check_statuses(request.statuses, ARM_STATUSES, self._limits)
+        check_keys(request.tags, "tags", self._limits)
+        if request.HasField("name_prefix"):
+            check_text(request.name_prefix, "name_prefix", self._limits)
+        page = await self._store.arms(
+            request.experiment,
+            int(read_token(request, request.page_token, -1)),
+            page_limits(request.page_size, self._limits),
+            _ArmFilter(request),
+        )
+        return results_pb2.ListArmsResponse(
+            arms=[answers.arm_summary(request.experiment, view) for view in page.items],
+            next_page_token=write_token(request, page.next),
+            revision=page.revision,
+        )
+
+    async def list_evals(self, request: results_pb2.ListEvalsRequest) -> bytes:
+        """A page of rows, as they are stored."""
+        self._check_arm(request.experiment, request.arm)
+        if request.HasField("name"):
+            check_name(request.name, "name", self._limits)
+        page = await self._store.evals(
+            request.experiment,
+            request.arm,
+            int(read_token(request, request.page_token, -1)),
+            page_limits(request.page_size, self._limits),
+            _EvalFilter(request),
+        )
+        tail = results_pb2.ListEvalsResponse(
+            next_page_token=write_token(request, page.next), revision=page.revision
+        )
+        rows = b"".join(length_delimited(_EVALS, row) for row in page.items)
+        return rows + tail.SerializeToString()
+
+    async def get_experiment(
+        self, request: results_pb2.GetExperimentRequest
+    ) -> results_pb2.GetExperimentResponse:
+        """An experiment."""
+        check_experiment_name(request.experiment, "experiment", self._limits)
+        row = await self._store.experiment(request.experiment)
+        return results_pb2.GetExperimentResponse(experiment=answers.experiment(row))
+
+    async def list_experiments(
+        self, request: results_pb2.ListExperimentsRequest
+    ) -> results_pb2.ListExperimentsResponse:
+        """A page of experiments."""
+        _check_statuses(request.statuses, _EXPERIMENT_STATUSES, self._limits)
+        check_keys(request.tags, "tags", self._limits)
+        check_text(request.name_prefix, "name_prefix", self._limits)
+        page = await self._store.experiments(
+            request.name_prefix,
+            str(read_token(request, request.page_token, "")),
+            page_limits(request.page_size, self._limits),
+            _ExperimentFilter(request),
+        )
+        return results_pb2.ListExperimentsResponse(
+            experiments=map(answers.experiment, page.items),
+            next_page_token=write_token(request, page.next),
+        )
+
+    def _check_arm(self, experiment: str, arm: str) -> None:
+        check_experiment_name(experiment, "experiment", self._limits)
+        check_name(arm, "arm", self._limits)
+
+
+class Recording:
+    """RecordingService: what changes a store."""
+
+    def __init__(self, store: Store, limits: Limits) -> None:
+        self._store = store
+        self._limits = limits
+
+    async def record(self, request: recording_pb2.RecordRequest) -> recording_pb2.RecordResponse:
+        """Records events of one experiment: all of them or none."""
+        self._check_record(request)
+        call = RecordCall(
+            request.experiment,
+            request.events,
+            request.position if request.HasField("position") else None,
+            limits=self._limits,
+            now=_now(),
+            invalid=invalid_events(request.events, self._limits),
+        )
+        outcome = await self._store.transact(call)
+        return recording_pb2.RecordResponse(
+            revision=outcome.revision,
+            changed_events=outcome.changed_events,
+            skipped_events=outcome.skipped_events,
+            last_sequence=outcome.last_sequence,
+            kept_fields=[
+                recording_pb2.KeptField(event_index=index, path=path)
+                for index, path in outcome.kept_fields
+            ],
+        )
+
+    async def delete_arm(
+        self, request: recording_pb2.DeleteArmRequest
+    ) -> recording_pb2.DeleteArmResponse:
+        """Deletes an arm."""
+        check_experiment_name(request.experiment, "experiment", self._limits)
+        check_name(request.arm, "arm", self._limits)
+        call = DeleteArmCall(
+            request.experiment, allow_missing=request.allow_missing, now=_now(), arm=request.arm
+        )
+        return recording_pb2.DeleteArmResponse(revision=await self._store.transact(call))
+
+    async def delete_experiment(
+        self, request: recording_pb2.DeleteExperimentRequest
+    ) -> recording_pb2.DeleteExperimentResponse:
+        """Deletes an experiment."""
+        check_experiment_name(request.experiment, "experiment", self._limits)
+        call = DeleteExperimentCall(
+            request.experiment, allow_missing=request.allow_missing, now=_now()
+        )
+        return recording_pb2.DeleteExperimentResponse(revision=await self._store.transact(call))
+
+    def _check_record(self, request: recording_pb2.RecordRequest) -> None:
+        """The bounds of the call as a whole; its events have theirs one by one."""
+        check_experiment_name(request.experiment, "experiment", self._limits)
+        if not request.events:
+            raise failure("FIELD_MISSING", "events is empty; send at least one", field="events")
+        check_count(len(request.events), "events", self._limits.call_events, "events")
+        metrics = sum(map(metric_count, request.events))
+        check_count(metrics, "events", self._limits.call_metrics, "metric values")
+        if request.HasField("position"):
+            position = request.position
+            check_name(position.writer_id, "position.writer_id", self._limits)
+            most = _MAX_SEQUENCE - len(request.events)
+            check_range(position.first_sequence, "position.first_sequence", 1, most)
+
+
+_EVAL_RESULT = results_pb2.EvalResponse.EVAL_RESULT_FIELD_NUMBER
+_ARM_RESULT = results_pb2.GetArmResponse.ARM_RESULT_FIELD_NUMBER
+_EVALS = results_pb2.ListEvalsResponse.EVALS_FIELD_NUMBER
+
+
+class _ArmFilter:
+    """Whether a list of arms shows an arm."""
+
+    def __init__(self, request: results_pb2.ListArmsRequest) -> None:
+        self._statuses = frozenset(request.statuses)
+        self._group = request.group_name if request.HasField("group_name") else None
+        self._prefix = request.name_prefix
+        self._tags = frozenset(request.tags)
+
+    def __call__(self, row: ArmRow) -> bool:
+        return (
+            (not self._statuses or row.status in self._statuses)
+            and (self._group is None or row.group_name == self._group)
+            and row.name.startswith(self._prefix)
+            and self._tags.issubset(row.tags)
+        )
+
+
+class _EvalFilter:
+    """Whether a list of rows shows a row."""
+
+    def __init__(self, request: results_pb2.ListEvalsRequest) -> None:
+        self._name = request.name if request.HasField("name") else None
+        self._min = request.min_step if request.HasField("min_step") else None
+        self._max = request.max_step if request.HasField("max_step") else None
+
+    def __call__(self, key: EvalKey) -> bool:
+        if self._name is not None and key.name != self._name:
+            return False
+        if key.step is None:
+            return self._min is None and self._max is None
+        return (self._min is None or key.step >= self._min) and (
+            self._max is None or key.step <= self._max
+        )
+
+
+class _ExperimentFilter:
+    """Whether a list of experiments shows an experiment."""
+
+    def __init__(self, request: results_pb2.ListExperimentsRequest) -> None:
+        self._statuses = frozenset(request.statuses)
+        self._tags = frozenset(request.tags)
+
+    def __call__(self, row: ExperimentRow) -> bool:
+        shown = not self._statuses or answers.status_of(row) in self._statuses
+        return shown and self._tags.issubset(row.tags)
+
+
+def _check_statuses(statuses: Collection[int], allowed: Mapping[int, str], limits: Limits) -> None:
+    check_count(len(statuses), "statuses", limits.map_keys, "items")
+    for status in statuses:
+        check_enum(status, "statuses", allowed)
+
+
+def _now() -> int:
+    """The time in microseconds since 1970."""
+    return time.time_ns() // 1000

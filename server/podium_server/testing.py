@@ -1,0 +1,91 @@
+"""A real server for tests: ours, and those of whoever builds on Podium."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+__all__ = ["RunningServer", "running_server"]
+
+_STOP_SECONDS = 20
+
+
+class RunningServer:
+    """A server in a process of its own, on a free port of this machine.
+
+    Attributes:
+        address: What a client connects to.
+        store: The URL of its store.
+        process: The process, for tests that stop, continue or kill it.
+    """
+
+    def __init__(self, store: str, arguments: Sequence[str] = ()) -> None:
+        self.store = store
+        self._arguments = arguments
+        self._listen = "127.0.0.1:0"
+        self.start()
+
+    def start(self) -> None:
+        """Starts the server; again on the same address, if it ran before."""
+        command = [sys.executable, "-m", "podium_server", "--listen", self._listen]
+        self.process = subprocess.Popen(  # noqa: S603 - our own server
+            [*command, "--store", self.store, *self._arguments],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.address = self._read_address()
+        self._listen = self.address
+
+    def stop(self) -> int:
+        """Stops the server as SIGTERM does; its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+        return self._wait()
+
+    def kill(self) -> None:
+        """Kills the server as SIGKILL does: it gets no chance to do anything."""
+        self.process.kill()
+        self._wait()
+
+    def restart(self) -> None:
+        """Stops the server and starts it on the same address and store."""
+        self.stop()
+        self.start()
+
+    def _wait(self) -> int:
+        try:
+            return self.process.wait(_STOP_SECONDS)
+        finally:
+            if self.process.stdout is not None:
+                self.process.stdout.close()
+
+    def _read_address(self) -> str:
+        line = self.process.stdout.readline() if self.process.stdout else ""
+        address = line.removeprefix("listening on ").strip()
+        if not address:
+            raise RuntimeError(f"the server did not start: exit code {self._wait()}")
+        return address
+
+
+@contextlib.contextmanager
+def running_server(store: str | None = None, *arguments: str) -> Iterator[RunningServer]:
+    """Runs a server inside the block, on a free port.
+
+    Args:
+        store: The URL of its store; by default a new one that is deleted afterwards.
+        arguments: More arguments of `podium serve`.
+
+    Example:
+        >>> with running_server() as server, podium.Client(server.address) as client:
+        ...     client.experiment("sweep").declare()
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        server = RunningServer(store or f"sqlite:///{Path(folder) / 'podium.db'}", arguments)
+        try:
+            yield server
+        finally:
+            server.stop()
