@@ -1,1 +1,152 @@
-"""Podium: the results of experiment arms, and one answer to `eval()` and `score()`."""
+"""Podium: the results of experiment arms, and one answer to `eval()` and `score()`.
+
+    with podium.Client("localhost:50051") as client:
+        arm = client.arm("rank_sweep", "lora_rank4")
+        arm.eval("val", step=100)
+        arm.score("test.pass_rate")
+
+Everything public is a name of this package. Importing it is cheap and loads neither grpc nor
+protobuf, so that a trainer may fork; a name's module is loaded when the name is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from podium import errors, events, scoring
+    from podium._async_client import AsyncClient
+    from podium._async_handles import (
+        AsyncArmHandle,
+        AsyncArmRun,
+        AsyncArmStart,
+        AsyncExperimentHandle,
+    )
+    from podium._client import Client
+    from podium._handles import ArmHandle, ArmRun, ExperimentHandle
+    from podium._recorder import (
+        ArmRecorder,
+        ExperimentRecorder,
+        KeptField,
+        RecordResult,
+        StreamPosition,
+    )
+    from podium.errors import (
+        AbortedError,
+        CanceledError,
+        ClientStateError,
+        DeadlineExceededError,
+        FailedPreconditionError,
+        InternalError,
+        InvalidArgumentError,
+        NotFoundError,
+        OutOfRangeError,
+        PermissionDeniedError,
+        PodiumError,
+        RefusedEvent,
+        ResourceExhaustedError,
+        UnauthenticatedError,
+        UnavailableError,
+        UnimplementedError,
+    )
+    from podium.model import (
+        ArmCounts,
+        ArmResult,
+        ArmStatus,
+        ArmSummary,
+        Attempt,
+        Component,
+        DataConfig,
+        Direction,
+        EvalResult,
+        Experiment,
+        ExperimentStatus,
+        ModelConfig,
+        RunConfig,
+        RunResult,
+        Value,
+    )
+    from podium.scoring import Score, ScoreOrigin
+
+__all__ = [
+    "AbortedError",
+    "ArmCounts",
+    "ArmHandle",
+    "ArmRecorder",
+    "ArmResult",
+    "ArmRun",
+    "ArmStatus",
+    "ArmSummary",
+    "AsyncArmHandle",
+    "AsyncArmRun",
+    "AsyncArmStart",
+    "AsyncClient",
+    "AsyncExperimentHandle",
+    "Attempt",
+    "CanceledError",
+    "Client",
+    "ClientStateError",
+    "Component",
+    "DataConfig",
+    "DeadlineExceededError",
+    "Direction",
+    "EvalResult",
+    "Experiment",
+    "ExperimentHandle",
+    "ExperimentRecorder",
+    "ExperimentStatus",
+    "FailedPreconditionError",
+    "InternalError",
+    "InvalidArgumentError",
+    "KeptField",
+    "ModelConfig",
+    "NotFoundError",
+    "OutOfRangeError",
+    "PermissionDeniedError",
+    "PodiumError",
+    "RecordResult",
+    "RefusedEvent",
+    "ResourceExhaustedError",
+    "RunConfig",
+    "RunResult",
+    "Score",
+    "ScoreOrigin",
+    "StreamPosition",
+    "UnauthenticatedError",
+    "UnavailableError",
+    "UnimplementedError",
+    "Value",
+    "errors",
+    "events",
+    "scoring",
+]
+
+_SUBMODULES = ("errors", "events", "scoring")
+
+# Where names are looked for: the modules that load neither grpc nor protobuf come first.
+_SOURCES = (
+    "errors",
+    "model",
+    "scoring",
+    "_recorder",
+    "_client",
+    "_handles",
+    "_async_client",
+    "_async_handles",
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = import_module(f"{__name__}.{name}") if name in _SUBMODULES else _find(name)
+    globals()[name] = value
+    return value
+
+
+def _find(name: str) -> Any:
+    modules = (import_module(f"{__name__}.{source}") for source in _SOURCES)
+    return next(getattr(module, name) for module in modules if name in module.__all__)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,238 @@
+"""Per rpc: build the request, read the reply. No I/O, so both clients share it.
+
+A function here returns *steps*: a generator that yields requests, is sent each one's response,
+and returns what the caller asked for. A list is `Pages`: the next request, and the items of its
+response. Arguments are checked when the steps are made or begin, before anything is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+
+from google.protobuf.message import Message
+
+from podium import _coerce, codec
+from podium._recorder import KeptField, RecordResult, StreamPosition
+from podium.errors import AbortedError
+from podium.v1 import recording_service_pb2 as recording
+from podium.v1 import results_service_pb2 as results
+
+if TYPE_CHECKING:
+    from podium.model import ArmResult, ArmSummary, EvalResult, Experiment
+    from podium.scoring import Score
+    from podium.v1 import arm_result_pb2
+    from podium.v1.event_pb2 import Event
+
+__all__ = [
+    "Pages",
+    "Steps",
+    "arms",
+    "delete_arm",
+    "delete_experiment",
+    "eval_result",
+    "evals",
+    "experiments",
+    "find_score",
+    "get_arm",
+    "get_experiment",
+    "record",
+    "score",
+]
+
+_T = TypeVar("_T")
+
+Steps: TypeAlias = Generator[Message, Any, _T]
+
+_GET_ATTEMPTS = 5
+_LARGEST_PAGE = 1000
+
+
+class Pages(Generic[_T]):
+    """A list in pages, without I/O.
+
+    Attributes:
+        request: Asks for the next page; None after the last one.
+    """
+
+    def __init__(self, request: Any, read: Callable[[Any], Iterable[_T]]) -> None:
+        self.request: Message | None = request
+        self._next = request
+        self._read = read
+
+    def read(self, response: Any) -> Iterable[_T]:
+        """Returns the items of a response and turns to the page after it."""
+        self._next.page_token = response.next_page_token
+        self.request = self._next if response.next_page_token else None
+        return self._read(response)
+
+
+# ---- ResultsService ----------------------------------------------------------------------
+
+
+def eval_result(experiment: str, arm: str, name: str, step: int | None) -> Steps[EvalResult | None]:
+    """Eval: the row that answers for a name, or the one at a step."""
+    request = results.EvalRequest(experiment=experiment, arm=arm, name=_coerce.text(name, "name"))
+    if step is not None:
+        request.step = _coerce.integer(step, "step")
+    response = yield request
+    return (
+        codec.eval_result_from_proto(response.eval_result)
+        if response.HasField("eval_result")
+        else None
+    )
+
+
+def score(experiment: str, arm: str, metric: str) -> Steps[float | None]:
+    """Score: the number alone."""
+    metric = _coerce.text(metric, "metric")
+    response = yield results.ScoreRequest(experiment=experiment, arm=arm, metric=metric)
+    return response.value if response.HasField("value") else None
+
+
+def find_score(experiment: str, arm: str, metric: str) -> Steps[Score | None]:
+    """Score: the number and where it came from."""
+    metric = _coerce.text(metric, "metric")
+    response = yield results.ScoreRequest(experiment=experiment, arm=arm, metric=metric)
+    return codec.score_from_proto(response)
+
+
+def get_arm(experiment: str, arm: str) -> Steps[ArmResult]:
+    """GetArm and ListEvals: the whole arm in one state, tried again while the arm changes."""
+    for _ in range(_GET_ATTEMPTS):
+        found = yield from _arm_in_one_state(experiment, arm)
+        if found is not None:
+            return codec.arm_result_from_proto(found)
+    raise AbortedError(
+        f"arm {arm!r} of {experiment!r} changed {_GET_ATTEMPTS} times while its rows were read: "
+        "it is too busy to be read as a whole; try again, or ask with eval(), score() or evals()"
+    )
+
+
+def _arm_in_one_state(experiment: str, arm: str) -> Steps[arm_result_pb2.ArmResult | None]:
+    response = yield results.GetArmRequest(experiment=experiment, arm=arm)
+    found: arm_result_pb2.ArmResult = response.arm_result
+    token = response.next_evals_page_token
+    while token:
+        page = yield results.ListEvalsRequest(
+            experiment=experiment, arm=arm, page_size=_LARGEST_PAGE, page_token=token
+        )
+        if page.revision != found.revision:
+            return None
+        found.evals.extend(page.evals)
+        token = page.next_page_token
+    return found
+
+
+def arms(
+    experiment: str,
+    *,
+    status: str | Iterable[str] | None,
+    group_name: str | None,
+    name_prefix: str | None,
+    tags: Iterable[str],
+    page_size: int | None,
+) -> Pages[ArmSummary]:
+    """ListArms."""
+    request = results.ListArmsRequest(
+        experiment=experiment,
+        page_size=_page_size(page_size),
+        statuses=map(codec.arm_status_to_proto, _one_or_more(status)),
+        group_name=_coerce.optional(_coerce.text, group_name, "group_name"),
+        name_prefix=_coerce.optional(_coerce.text, name_prefix, "name_prefix"),
+        tags=_coerce.texts(tags, "tags"),
+    )
+    return Pages(request, lambda response: map(codec.arm_summary_from_proto, response.arms))
+
+
+def evals(
+    experiment: str,
+    arm: str,
+    *,
+    name: str | None,
+    min_step: int | None,
+    max_step: int | None,
+    page_size: int | None,
+) -> Pages[EvalResult]:
+    """ListEvals."""
+    request = results.ListEvalsRequest(
+        experiment=experiment,
+        arm=arm,
+        page_size=_page_size(page_size),
+        name=_coerce.optional(_coerce.text, name, "name"),
+        min_step=_coerce.optional(_coerce.integer, min_step, "min_step"),
+        max_step=_coerce.optional(_coerce.integer, max_step, "max_step"),
+    )
+    return Pages(request, lambda response: map(codec.eval_result_from_proto, response.evals))
+
+
+def get_experiment(experiment: str) -> Steps[Experiment]:
+    """GetExperiment."""
+    response = yield results.GetExperimentRequest(experiment=experiment)
+    return codec.experiment_from_proto(response.experiment)
+
+
+def experiments(
+    *,
+    name_prefix: str | None,
+    status: str | Iterable[str] | None,
+    tags: Iterable[str],
+    page_size: int | None,
+) -> Pages[Experiment]:
+    """ListExperiments."""
+    request = results.ListExperimentsRequest(
+        page_size=_page_size(page_size),
+        name_prefix=_coerce.optional(_coerce.text, name_prefix, "name_prefix"),
+        statuses=map(codec.experiment_status_to_proto, _one_or_more(status)),
+        tags=_coerce.texts(tags, "tags"),
+    )
+    return Pages(request, lambda response: map(codec.experiment_from_proto, response.experiments))
+
+
+def _page_size(given: int | None) -> int:
+    return 0 if given is None else _coerce.integer(given, "page_size")
+
+
+def _one_or_more(given: str | Iterable[str] | None) -> Iterable[str]:
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, str) else given
+
+
+# ---- RecordingService --------------------------------------------------------------------
+
+
+def record(
+    experiment: str, events: Iterable[Event], position: StreamPosition | None = None
+) -> Steps[RecordResult]:
+    """Record: events of one experiment, all of them or none."""
+    request = recording.RecordRequest(experiment=experiment, events=events)
+    if position is not None:
+        request.position.writer_id = position.writer_id
+        request.position.first_sequence = position.first_sequence
+    response = yield request
+    return RecordResult(
+        revision=response.revision,
+        changed_events=response.changed_events,
+        skipped_events=response.skipped_events,
+        last_sequence=response.last_sequence if response.HasField("last_sequence") else None,
+        kept_fields=tuple(KeptField(kept.path, kept.event_index) for kept in response.kept_fields),
+    )
+
+
+def delete_arm(experiment: str, arm: str, *, allow_missing: bool) -> Steps[int]:
+    """DeleteArm: the experiment's revision after it."""
+    response = yield recording.DeleteArmRequest(
+        experiment=experiment, arm=arm, allow_missing=allow_missing
+    )
+    revision: int = response.revision
+    return revision
+
+
+def delete_experiment(experiment: str, *, allow_missing: bool) -> Steps[int]:
+    """DeleteExperiment: the experiment's revision after it."""
+    response = yield recording.DeleteExperimentRequest(
+        experiment=experiment, allow_missing=allow_missing
+    )
+    revision: int = response.revision
+    return revision

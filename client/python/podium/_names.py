@@ -1,0 +1,105 @@
+"""What the handles of both clients share: names, and what they record. No I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from podium import _calls, _coerce, events
+from podium._connection import AsyncConnection, BlockingConnection
+from podium._recorder import ending_of
+from podium.model import EvalResult
+
+if TYPE_CHECKING:
+    from podium._calls import Steps
+    from podium._recorder import Metrics, RecordResult
+    from podium.model import RunResult
+    from podium.v1.event_pb2 import Event
+
+__all__ = ["ArmNames", "ExperimentNames"]
+
+_N = TypeVar("_N", bound=BlockingConnection | AsyncConnection)
+
+
+class ExperimentNames(Generic[_N]):
+    """What the handles of an experiment share: its name, and the connection to ask through."""
+
+    def __init__(self, connection: _N, name: str) -> None:
+        self._connection = connection
+        self._name = _coerce.text(name, "experiment")
+
+    @property
+    def name(self) -> str:
+        """The name of the experiment."""
+        return self._name
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._name!r})"
+
+    def _recorded(self, event: Event) -> Steps[RecordResult]:
+        return _calls.record(self._name, [event])
+
+
+class ArmNames(Generic[_N]):
+    """What the handles of an arm share: its names, and the connection to ask through."""
+
+    def __init__(
+        self, connection: _N, experiment: str, name: str, attempt_id: str | None = None
+    ) -> None:
+        self._connection = connection
+        self._experiment = _coerce.text(experiment, "experiment")
+        self._name = _coerce.text(name, "arm")
+        self._attempt_id = _coerce.optional(_coerce.text, attempt_id, "attempt_id")
+        self._finished = False
+
+    @property
+    def experiment(self) -> str:
+        """The name of the experiment."""
+        return self._experiment
+
+    @property
+    def name(self) -> str:
+        """The name of the arm."""
+        return self._name
+
+    @property
+    def attempt_id(self) -> str | None:
+        """The attempt that this handle records for; None for a handle that asks or evaluates."""
+        return self._attempt_id
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._experiment!r}, {self._name!r})"
+
+    def _recorded(self, event: Event) -> Steps[RecordResult]:
+        return _calls.record(self._experiment, [event])
+
+    def _row_recorded(self, name: str, metrics: Metrics, **fields: Any) -> Steps[RecordResult]:
+        given: Any = metrics
+        row = EvalResult(name, metrics=given, **fields)
+        return self._recorded(events.eval_recorded(self._name, row, attempt_id=self._attempt_id))
+
+    def _finish(
+        self,
+        status: str,
+        error: str | None,
+        train_seconds: float | None = None,
+        run_result: RunResult | None = None,
+    ) -> Steps[RecordResult]:
+        # What was said on purpose stands at the end of the block, reported or not.
+        self._finished = True
+        return self._recorded(
+            events.arm_finished(
+                self._name,
+                status,
+                error=error,
+                train_seconds=train_seconds,
+                run_result=run_result,
+                attempt_id=self._attempt_id,
+            )
+        )
+
+    def _ended(self, error: BaseException | None) -> Steps[RecordResult] | None:
+        """How the block of an attempt ended; None if `finish` has said so."""
+        if self._finished:
+            return None
+        ending = ending_of(error)
+        return self._finish(ending.status, ending.error)

@@ -1,0 +1,243 @@
+"""Recording: the interface that trainers write to, and how an attempt begins and ends.
+
+`ExperimentRecorder` and `ArmRecorder` are what a trainer needs and no more, so that one training
+script runs with whatever delivers its results: a client's handles send each call at once.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, SupportsFloat, SupportsIndex, TypeAlias
+
+from podium import _coerce
+from podium._enums import ArmStatus
+from podium.model import Attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from podium.model import ArmResult, RunConfig, RunResult
+
+__all__ = [
+    "ArmRecorder",
+    "Ending",
+    "ExperimentRecorder",
+    "KeptField",
+    "Metrics",
+    "RecordResult",
+    "StreamPosition",
+    "ending_of",
+    "error_text",
+    "new_attempt",
+]
+
+Metrics: TypeAlias = "Mapping[str, SupportsFloat | SupportsIndex]"
+"""Metrics by key: numbers of any library. NaN and infinities are values."""
+
+# Far above what a server keeps, and well below what a message may hold.
+_ERROR_BYTES = 1 << 20
+
+
+class ArmRecorder(Protocol):
+    """Records one arm. As a context manager it says how the arm ended when its block ends.
+
+    At the end of the block the arm is completed; if the block raises, the arm is failed with the
+    error, or cancelled on KeyboardInterrupt and the like. `finish` may say so earlier.
+    """
+
+    @property
+    def experiment(self) -> str:
+        """The name of the experiment."""
+
+    @property
+    def name(self) -> str:
+        """The name of the arm."""
+
+    def log(self, metrics: Metrics) -> None:
+        """Records training metrics: the latest value of each key counts.
+
+        Args:
+            metrics: Numbers by key; keys are free text.
+        """
+
+    def log_eval(
+        self,
+        name: str,
+        metrics: Metrics,
+        *,
+        step: int | None = None,
+        tags: Iterable[str] = (),
+        breakdowns: Mapping[Any, Any] | None = None,
+        benchmark_id: str | None = None,
+        eval_seconds: float = 0.0,
+        model_ref: str | None = None,
+    ) -> None:
+        """Records an eval row; a row of the same name and step is replaced.
+
+        Args:
+            name: The name of the eval: free text.
+            metrics: What was measured, by key.
+            step: The training step of an in-loop eval, 0 and negatives included. None for the
+                post-training eval.
+            tags: Free labels. `test` makes a post-training row a candidate for the primary eval.
+            breakdowns: Results by part of the benchmark, of any JSON-like shape.
+            benchmark_id: The id of the benchmark, where it differs from the name.
+            eval_seconds: How long the evaluation took.
+            model_ref: The model that was scored, where it is another than the arm's own.
+        """
+
+    def finish(
+        self,
+        status: str = ArmStatus.COMPLETED,
+        *,
+        error: str | None = None,
+        train_seconds: float | None = None,
+        run_result: RunResult | None = None,
+    ) -> None:
+        """Records how training ended. It may be said again: the last one stands, as a whole.
+
+        Args:
+            status: `completed`, `failed` or `cancelled`.
+            error: Why it failed. Long texts are shortened in the middle.
+            train_seconds: How long training took.
+            run_result: What the training backend returned, as it was.
+        """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None: ...
+
+
+class ExperimentRecorder(Protocol):
+    """Records arms of one experiment."""
+
+    @property
+    def name(self) -> str:
+        """The name of the experiment."""
+
+    def start_arm(
+        self,
+        run_config: RunConfig,
+        *,
+        name: str | None = None,
+        group_id: str | None = None,
+        group_name: str | None = None,
+        run_id: str | None = None,
+        attempt_id: str | None = None,
+        order: int | None = None,
+        resume_step: int | None = None,
+        restart: bool = False,
+    ) -> ArmRecorder:
+        """Begins an attempt at training an arm.
+
+        Args:
+            run_config: What the arm is asked to do.
+            name: The name of the arm; the name of the run_config if not given.
+            group_id: The id of the group of arms that repeat one configuration.
+            group_name: The name of that group.
+            run_id: The id of the training run in the system that runs it.
+            attempt_id: An id that only this attempt uses; a new one if not given.
+            order: Which attempt is the newest: the greatest order. The start time in milliseconds
+                since 1970 if not given; a scheduler's restart count is better where there is one.
+            resume_step: Goes on after this step: metrics and in-loop rows up to it stay.
+            restart: Begins anew, also where the arm has finished.
+        """
+
+    def record_arm(self, arm_result: ArmResult, *, replace: bool = False) -> object:
+        """Records a whole arm: the arm becomes equal to it.
+
+        Args:
+            arm_result: The arm; its output-only fields are ignored.
+            replace: Whether also an arm that has attempts becomes equal to it.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPosition:
+    """A place in the stream of events that one life of one writer records about one arm.
+
+    Attributes:
+        writer_id: An id that no other writer uses, and this one for no other arm.
+        first_sequence: The sequence number of the call's first event, from 1.
+    """
+
+    writer_id: str
+    first_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptField:
+    """A field that a declaration left as it was, because it has another value.
+
+    Attributes:
+        path: The path of the field, such as `success_metric` or `metadata.owner`.
+        event_index: The index of the declaration in the call.
+    """
+
+    path: str
+    event_index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RecordResult:
+    """What a recording call did. It is on the server's disk.
+
+    Attributes:
+        revision: The experiment's revision after the call.
+        changed_events: How many of the call's events changed something.
+        skipped_events: How many events at the head of the call had been applied before.
+        last_sequence: The number of the stream's last event; None without a position.
+        kept_fields: Fields of the experiment that a declaration left as they were.
+    """
+
+    revision: int
+    changed_events: int = 0
+    skipped_events: int = 0
+    last_sequence: int | None = None
+    kept_fields: tuple[KeptField, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a block that trained an arm ended."""
+
+    status: ArmStatus
+    error: str | None = None
+
+
+def ending_of(error: BaseException | None) -> Ending:
+    """Says what an arm's block has come to, from the exception that left it."""
+    if error is None:
+        return Ending(ArmStatus.COMPLETED)
+    if isinstance(error, Exception) or (isinstance(error, SystemExit) and error.code):
+        return Ending(ArmStatus.FAILED, error_text("".join(traceback.format_exception(error))))
+    # KeyboardInterrupt, asyncio's CancelledError, sys.exit(): ended on request.
+    return Ending(ArmStatus.CANCELLED, "".join(traceback.format_exception_only(error)).strip())
+
+
+def error_text(text: str) -> str:
+    """Makes any error text one that can be sent: no text is a reason not to report a failure."""
+    data = text.replace("\0", "\\x00").encode("utf-8", "backslashreplace")
+    if len(data) <= _ERROR_BYTES:
+        return data.decode()
+    head, tail = data[: _ERROR_BYTES // 2], data[-_ERROR_BYTES // 2 :]
+    return f"{head.decode(errors='ignore')}\n…\n{tail.decode(errors='ignore')}"
+
+
+def new_attempt(attempt_id: str | None, order: int | None) -> Attempt:
+    """Names an attempt, by a fresh id and the time in milliseconds where nothing else is given."""
+    return Attempt(
+        os.urandom(16).hex() if attempt_id is None else _coerce.text(attempt_id, "attempt_id"),
+        time.time_ns() // 1_000_000 if order is None else _coerce.integer(order, "order"),
+    )

@@ -1,0 +1,175 @@
+"""Events, for `Client.record`: one function per kind of event, each returns its message.
+
+The handles of a client call these; use them yourself to record several events in one call, or
+events of a stream with its positions.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from podium import _coerce, codec
+from podium._enums import ArmStatus
+from podium._recorder import error_text
+from podium.model import ArmResult, RunConfig, RunResult
+from podium.v1 import event_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from podium._recorder import Metrics
+    from podium.model import Attempt, EvalResult
+
+__all__ = [
+    "arm_finished",
+    "arm_recorded",
+    "arm_started",
+    "eval_recorded",
+    "experiment_concluded",
+    "experiment_declared",
+    "metrics_recorded",
+    "skipped",
+]
+
+
+def experiment_declared(
+    *,
+    hypothesis: str | None = None,
+    success_metric: str | None = None,
+    direction: str | None = None,
+    parent: str | None = None,
+    tags: Iterable[str] = (),
+    metadata: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    event_time: datetime | None = None,
+) -> event_pb2.Event:
+    """An experiment begins, or says more about itself; see `ExperimentHandle.declare`."""
+    declared = event_pb2.ExperimentDeclared(
+        hypothesis=_coerce.optional(_coerce.text, hypothesis, "hypothesis"),
+        success_metric=_coerce.optional(_coerce.text, success_metric, "success_metric"),
+        direction=codec.direction_to_proto(direction),
+        parent=_coerce.optional(_coerce.text, parent, "parent"),
+        tags=_coerce.texts(tags, "tags"),
+        metadata=codec.values_to_proto(metadata or {}, "metadata"),
+        overwrite=overwrite,
+    )
+    return event_pb2.Event(event_time=_time(event_time), experiment_declared=declared)
+
+
+def arm_started(
+    arm: str,
+    run_config: RunConfig,
+    attempt: Attempt,
+    *,
+    group_id: str | None = None,
+    group_name: str | None = None,
+    run_id: str | None = None,
+    resume_step: int | None = None,
+    restart: bool = False,
+    event_time: datetime | None = None,
+) -> event_pb2.Event:
+    """An attempt at training an arm begins; see `ExperimentHandle.start_arm`."""
+    run_config = _coerce.instance_of(RunConfig)(run_config, "run_config")
+    if restart and resume_step is not None:
+        raise ValueError("an attempt either resumes (resume_step) or begins anew (restart)")
+    started = event_pb2.ArmStarted(
+        arm=_coerce.text(arm, "arm"),
+        run_config=codec.run_config_to_proto(run_config),
+        attempt=codec.attempt_to_proto(attempt),
+        group_id=_coerce.optional(_coerce.text, group_id, "group_id"),
+        group_name=_coerce.optional(_coerce.text, group_name, "group_name"),
+        run_id=_coerce.optional(_coerce.text, run_id, "run_id"),
+    )
+    if resume_step is not None:
+        started.resume_step = _coerce.integer(resume_step, "resume_step")
+    elif restart:
+        started.restart = True
+    return event_pb2.Event(event_time=_time(event_time), arm_started=started)
+
+
+def metrics_recorded(
+    arm: str,
+    metrics: Metrics,
+    *,
+    attempt_id: str | None = None,
+    event_time: datetime | None = None,
+) -> event_pb2.Event:
+    """Training metrics of an arm; see `ArmHandle.log`."""
+    recorded = event_pb2.MetricsRecorded(
+        arm=_coerce.text(arm, "arm"),
+        attempt_id=_coerce.optional(_coerce.text, attempt_id, "attempt_id"),
+        metrics=_coerce.metrics(metrics, "metrics"),
+    )
+    return event_pb2.Event(event_time=_time(event_time), metrics_recorded=recorded)
+
+
+def eval_recorded(
+    arm: str,
+    eval_result: EvalResult,
+    *,
+    attempt_id: str | None = None,
+    event_time: datetime | None = None,
+) -> event_pb2.Event:
+    """An eval row of an arm; see `ArmHandle.log_eval`."""
+    recorded = event_pb2.EvalRecorded(
+        arm=_coerce.text(arm, "arm"),
+        attempt_id=_coerce.optional(_coerce.text, attempt_id, "attempt_id"),
+        eval_result=codec.eval_result_to_proto(eval_result),
+    )
+    return event_pb2.Event(event_time=_time(event_time), eval_recorded=recorded)
+
+
+def arm_finished(
+    arm: str,
+    status: str = ArmStatus.COMPLETED,
+    *,
+    error: str | None = None,
+    train_seconds: float | None = None,
+    run_result: RunResult | None = None,
+    attempt_id: str | None = None,
+    event_time: datetime | None = None,
+) -> event_pb2.Event:
+    """An arm's training ended; see `ArmHandle.finish`."""
+    result = _coerce.optional(_coerce.instance_of(RunResult), run_result, "run_result")
+    finished = event_pb2.ArmFinished(
+        arm=_coerce.text(arm, "arm"),
+        attempt_id=_coerce.optional(_coerce.text, attempt_id, "attempt_id"),
+        status=codec.arm_status_to_proto(status),
+        error=None if error is None else error_text(_coerce.text(error, "error")),
+        train_seconds=_coerce.optional(_coerce.number, train_seconds, "train_seconds"),
+        run_result=None if result is None else codec.run_result_to_proto(result),
+    )
+    return event_pb2.Event(event_time=_time(event_time), arm_finished=finished)
+
+
+def arm_recorded(
+    arm_result: ArmResult, *, replace: bool = False, event_time: datetime | None = None
+) -> event_pb2.Event:
+    """A whole arm at once; see `ExperimentHandle.record_arm`."""
+    arm_result = _coerce.instance_of(ArmResult)(arm_result, "arm_result")
+    recorded = event_pb2.ArmRecorded(
+        arm_result=codec.arm_result_to_proto(arm_result), replace=replace
+    )
+    return event_pb2.Event(event_time=_time(event_time), arm_recorded=recorded)
+
+
+def experiment_concluded(conclusion: str, *, event_time: datetime | None = None) -> event_pb2.Event:
+    """The experiment's conclusion; see `ExperimentHandle.conclude`."""
+    concluded = event_pb2.ExperimentConcluded(conclusion=_coerce.text(conclusion, "conclusion"))
+    return event_pb2.Event(event_time=_time(event_time), experiment_concluded=concluded)
+
+
+def skipped(*, event_time: datetime | None = None) -> event_pb2.Event:
+    """Takes a sequence number of its stream and does nothing, for an event refused for good."""
+    return event_pb2.Event(event_time=_time(event_time), skipped=event_pb2.Skipped())
+
+
+def _time(given: datetime | None) -> Timestamp:
+    if given is not None:
+        return codec.timestamp_to_proto(given)
+    seconds, nanos = divmod(time.time_ns(), 1_000_000_000)
+    return Timestamp(seconds=seconds, nanos=nanos)
