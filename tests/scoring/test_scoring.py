@@ -1,0 +1,111 @@
+"""The parts of reads that no vector shows: candidates, best arms and conclusions."""
+
+import math
+
+import pytest
+from podium import ArmResult, InvalidArgumentError, RunConfig, scoring
+from podium.model import ExperimentStatus
+
+
+def _arm(name: str, status: str, **metrics: float) -> ArmResult:
+    return ArmResult(name, RunConfig(name), status, metrics)
+
+
+def test_candidates_are_the_dots_from_the_left_then_the_whole() -> None:
+    """Every split with two sides stands before the bare metric, the leftmost first."""
+    assert scoring.candidates("a.b.c") == [("a", "b.c"), ("a.b", "c"), (None, "a.b.c")]
+    assert scoring.candidates("acc") == [(None, "acc")]
+    assert scoring.candidates(".a.") == [(None, ".a.")]
+    assert scoring.candidates("..") == [(None, "..")]
+    assert scoring.candidates("...") == [(".", "."), (None, "...")]
+
+
+def test_an_empty_metric_is_an_invalid_argument() -> None:
+    """An empty metric is refused with the reason that a server gives."""
+    with pytest.raises(InvalidArgumentError, match="metric must not be empty") as caught:
+        _arm("a", "completed").score("")
+    assert caught.value.reason == "NAME_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("step", "tags", "model_ref", "expected"),
+    [
+        (None, ["test"], None, 0),
+        (None, [], None, 1),
+        (0, ["test"], None, 2),
+        (7, [], None, 2),
+        (None, ["test"], "gpt", None),
+        (7, [], "", None),
+    ],
+)
+def test_primary_class(
+    step: int | None, tags: list[str], model_ref: str | None, expected: int | None
+) -> None:
+    """Tagged post-training rows come before others, these before in-loop rows."""
+    assert scoring.primary_class(step, tags, model_ref) == expected
+
+
+@pytest.mark.parametrize(
+    ("total", "completed", "failed", "expected"),
+    [
+        (0, 0, 0, ExperimentStatus.RUNNING),
+        (3, 0, 0, ExperimentStatus.RUNNING),
+        (3, 0, 2, ExperimentStatus.RUNNING),
+        (3, 0, 3, ExperimentStatus.FAILED),
+        (3, 1, 2, ExperimentStatus.COMPLETED),
+        (1, 1, 0, ExperimentStatus.COMPLETED),
+    ],
+)
+def test_experiment_status(
+    total: int, completed: int, failed: int, expected: ExperimentStatus
+) -> None:
+    """One completed arm completes, all failed arms fail, anything else is running."""
+    assert scoring.experiment_status(total=total, completed=completed, failed=failed) is expected
+
+
+def test_the_best_arm_is_a_completed_one_with_a_number() -> None:
+    """Only completed arms count, NaN never, and of equal scores the first one stands."""
+    arms = [
+        _arm("nan", "completed", acc=math.nan),
+        _arm("none", "completed"),
+        _arm("low", "completed", acc=0.25),
+        _arm("first", "completed", acc=0.5),
+        _arm("second", "completed", acc=0.5),
+        _arm("failed", "failed", acc=0.9),
+        _arm("running", "running", acc=math.inf),
+    ]
+    assert scoring.best_arm(arms, "acc") == (arms[3], 0.5)
+    assert scoring.best_arm(arms, "acc", "maximize") == (arms[3], 0.5)
+    assert scoring.best_arm(arms, "acc", "minimize") == (arms[2], 0.25)
+    assert scoring.best_arm(arms, "f1") is None
+    assert scoring.best_arm(arms, None) is None
+    assert scoring.best_arm(arms[:2], "acc") is None
+
+
+def test_infinities_are_numbers_to_the_best_arm() -> None:
+    """An infinite score stands in its place in the order."""
+    arms = [
+        _arm("minus", "completed", loss=-math.inf),
+        _arm("one", "completed", loss=1),
+        _arm("plus", "completed", loss=math.inf),
+    ]
+    assert scoring.best_arm(arms, "loss") == (arms[2], math.inf)
+    assert scoring.best_arm(arms, "loss", "minimize") == (arms[0], -math.inf)
+
+
+def test_conclusions() -> None:
+    """The sentences of a conclusion, each where it belongs."""
+    good, bad = _arm("r4", "completed", acc=0.61234), _arm("r8", "failed")
+    silent, late = _arm("r2", "completed"), _arm("r1", "running")
+    other = _arm("r16", "failed")
+    assert scoring.conclusion([], "acc") == "No arms."
+    assert scoring.conclusion([bad], "acc") == "All 1 arms failed."
+    assert scoring.conclusion([bad, other], "acc") == "All 2 arms failed."
+    assert scoring.conclusion([good], "acc") == "Best arm: r4 at acc=0.6123. 1/1 arms completed."
+    assert scoring.conclusion([good, late, bad, other], "acc") == (
+        "Best arm: r4 at acc=0.6123. 1/4 arms completed. Failed: r8, r16."
+    )
+    assert scoring.conclusion([silent, late], "acc") == "1/2 arms completed."
+    assert scoring.conclusion([silent, bad], "acc") == "1/2 arms completed. Failed: r8."
+    assert scoring.conclusion([good], None) == "1/1 arms completed."
+    assert scoring.conclusion([late, bad], "acc") == "0/2 arms completed. Failed: r8."
