@@ -25,7 +25,7 @@ from podium_server.services import Recording, Results
 from podium_server.store.base import Store
 from podium_server.store.sqlite import SqliteStore
 
-__all__ = ["running"]
+__all__ = ["running", "server_options"]
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
     store = SqliteStore(sqlite_path(settings.store), on_broken=broken.set)
     await store.open()
     try:
-        server = grpc.aio.server(options=_options(settings))
+        server = grpc.aio.server(options=server_options(settings))
         checks = health.HealthServicer()
         _add_services(server, checks, store, settings)
         addresses = [_listen(server, address) for address in settings.listen]
@@ -72,7 +72,8 @@ def check_addresses(settings: Settings) -> None:
         _log.warning("others can reach %s: they can read and change every result", address)
 
 
-def _options(settings: Settings) -> list[tuple[str, int]]:
+def server_options(settings: Settings) -> list[tuple[str, int]]:
+    """The options of the gRPC server."""
     return [
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", settings.limits.message_bytes),

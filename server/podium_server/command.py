@@ -14,7 +14,7 @@ from podium_server.logs import set_up_logs
 from podium_server.store.base import StoreError
 from podium_server.validate import Limits
 
-__all__ = ["add_arguments", "main", "run"]
+__all__ = ["add_arguments", "loop_factory", "main", "run"]
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         limits=Limits(**dict(arguments.limit)),
     )
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(_serve(settings))
     except (ConfigError, StoreError) as error:
         _log.error("%s", error)
@@ -118,7 +118,7 @@ async def _first_of(*events: asyncio.Event) -> None:
         task.cancel()
 
 
-def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
+def loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
     """Uvloop's loops, a fifth faster, where there is uvloop."""
     try:
         import uvloop  # noqa: PLC0415 - not on every platform

@@ -1,7 +1,7 @@
 """One Record call: which events of its stream are new, what each does, and what is refused."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from podium.errors import REASONS, Disposition, PodiumError, RefusedEvent, error_for
 from podium.v1.event_pb2 import Event
@@ -106,7 +106,7 @@ class RecordCall:
     def _stream(self, loaded: Loaded) -> StreamRow | None:
         if self._position is None:
             return None
-        return replace(loaded.stream) if loaded.stream else StreamRow(self._position.writer_id)
+        return loaded.stream or StreamRow(self._position.writer_id)
 
     def _first_new(self, stream: StreamRow) -> int:
         expected = stream.last_sequence + 1

@@ -1,6 +1,6 @@
 """What a call has loaded and changed so far: events apply to this, one after the other."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from podium.v1.arm_result_pb2 import ARM_STATUS_RUNNING
@@ -17,13 +17,13 @@ class CallState:
 
     `now` is the time of the call in microseconds since 1970, `revision` the one that its
     changes carry, `changes_made` counts them, `kept` has the fields that declarations left.
-    Nothing loaded is changed in place: a refused call leaves no trace.
+    The rows that were loaded are the call's own and are changed in place.
     """
 
     def __init__(self, loaded: Loaded, name: str, now: int) -> None:
         found = loaded.experiment
         self.now = now
-        self.experiment: ExperimentRow = replace(found) if found else _new_experiment(name, now)
+        self.experiment = found or ExperimentRow(id=None, name=name, deleted=True, created=now)
         self.exists = found is not None and not found.deleted
         self.revision = self.experiment.revision + 1
         self.changes_made = 0
@@ -69,10 +69,6 @@ class CallState:
         )
 
 
-def _new_experiment(name: str, now: int) -> ExperimentRow:
-    return ExperimentRow(id=None, name=name, deleted=True, created=now)
-
-
 @dataclass(slots=True)
 class _Cut:
     """Which stored rows are left: those up to a step (None: all of them), or none at all."""
@@ -91,7 +87,7 @@ class ArmState:
     """One arm: its row, its parts, and the rows that are stored, written and removed."""
 
     def __init__(self, loaded: LoadedArm, call: CallState) -> None:
-        self.row = replace(loaded.row)
+        self.row = loaded.row
         self.changed = False
         self._call = call
         self._loaded = loaded
@@ -227,9 +223,7 @@ class ArmState:
 
     def note_metrics(self, metrics: dict[str, float]) -> None:
         """Notes training metrics that changed, for their scores."""
-        noted = self._change.training_metrics or {}
-        self._change.training_metrics = noted | metrics
-        self._change.unsettled.metrics = True
+        self._change.unsettled.metrics.update(metrics)
 
     def change(self) -> ArmChange:
         """What becomes of the arm."""

@@ -103,7 +103,10 @@ class LoadedArm:
 
 @dataclass(slots=True)
 class Loaded:
-    """What a store found of a call's needs; unknown arms are missing from `arms`."""
+    """What a store found of a call's needs; unknown arms are missing from `arms`.
+
+    It belongs to the call, which may change it.
+    """
 
     experiment: ExperimentRow | None
     stream: StreamRow | None
@@ -117,18 +120,18 @@ class Unsettled:
     `names`: evals whose scores follow from the row that now answers for the name;
     `all_names` stands for every eval that has scores.
     `primary`: the primary eval and with it all bare scores may have changed.
-    `metrics`: the bare scores of training metrics may have changed.
+    `metrics`: training metrics that changed, by key.
     """
 
     names: set[str] = field(default_factory=set)
     all_names: bool = False
     primary: bool = False
-    metrics: bool = False
+    metrics: dict[str, float] = field(default_factory=dict)
 
     @property
     def any(self) -> bool:
         """Whether anything has to be derived."""
-        return self.primary or self.metrics or self.all_names or bool(self.names)
+        return self.primary or self.all_names or bool(self.names or self.metrics)
 
 
 @dataclass(slots=True)
@@ -147,7 +150,6 @@ class ArmChange:
     cut_after: int | None = None
     remove_keys: list[EvalKey] = field(default_factory=list)
     unsettled: Unsettled = field(default_factory=Unsettled)
-    training_metrics: dict[str, float] | None = None
 
 
 @dataclass(slots=True)
@@ -173,24 +175,28 @@ class Standing:
     """What stands in an arm after its rows were written, as far as it is unsettled.
 
     `answering` has, for each unsettled name, the row that answers for it without a step:
-    the post-training one, else the one with the greatest step. `first` is the first of the
-    rows that have a primary class, by class and position. `scores` has the recorded scores of each
-    unsettled name, under None the bare ones. `eval_count` is the number of rows.
+    the post-training one, else the one with the greatest step, else None. `first` is the
+    first of the rows that have a primary class, by class and position. `eval_count` is the
+    number of rows.
     """
 
-    eval_count: int = 0
-    answering: dict[str, EvalRow] = field(default_factory=dict)
+    answering: dict[str, EvalRow | None] = field(default_factory=dict)
     first: EvalRow | None = None
     parts: dict[str, bytes] = field(default_factory=dict)
-    scores: dict[str | None, dict[str, ScoreRow]] = field(default_factory=dict)
+    eval_count: int = 0
 
 
 @dataclass(slots=True)
 class Settlement:
-    """What follows from a standing: scores to write and to remove, by eval name and key."""
+    """What follows from a standing.
 
-    write: list[tuple[str | None, str, ScoreRow]] = field(default_factory=list)
-    remove: list[tuple[str | None, str]] = field(default_factory=list)
+    `scores` has all scores of each eval name that it mentions, under None the bare ones:
+    they take the place of whatever was there. `training` has bare scores to write where no
+    score of another origin stands under the key.
+    """
+
+    scores: dict[str | None, dict[str, ScoreRow]] = field(default_factory=dict)
+    training: dict[str, ScoreRow] = field(default_factory=dict)
 
 
 class Call(Protocol[T_co]):

@@ -22,13 +22,13 @@ __all__ = [
     "EXPERIMENT_COLUMNS",
     "arm_from",
     "arm_values",
-    "bits_of",
     "eval_from",
     "eval_values",
     "experiment_from",
     "experiment_values",
     "key_values",
     "score_from",
+    "score_values",
     "stream_from",
 ]
 
@@ -45,11 +45,6 @@ ARM_COLUMNS = (
     "primary_position, part_bytes, digest"
 )
 EVAL_COLUMNS = "name, post, step, position, primary_class, model_ref, revision, stamp, content"
-
-
-def bits_of(value: float) -> int:
-    """The 64 bits of a double: SQLite itself would lose NaN and the sign of zero."""
-    return int(_INTEGER.unpack(_DOUBLE.pack(value))[0])
 
 
 def experiment_values(row: ExperimentRow) -> tuple[Any, ...]:
@@ -158,6 +153,14 @@ def eval_from(values: Sequence[Any]) -> EvalRow:
     name, post, step, position, primary_class, model_ref, revision, stamp, content = values
     key = EvalKey(name, None if post else step)
     return EvalRow(key, position, primary_class, model_ref, revision, content, stamp)
+
+
+def score_values(score: ScoreRow) -> tuple[int, int, int | None]:
+    """A score in the order of its columns.
+
+    The value is the 64 bits of its double: SQLite would lose NaN and the sign of zero.
+    """
+    return _INTEGER.unpack(_DOUBLE.pack(score.value))[0], int(score.origin), score.step
 
 
 def score_from(value: int, origin: int, step: int | None) -> ScoreRow:

@@ -89,21 +89,24 @@ class Reader:
     def score(
         self, experiment: str, arm: str, candidates: Sequence[tuple[str | None, str]]
     ) -> Score | None:
-        """The first candidate that has an entry."""
-        if len(candidates) == 1:
-            return self._first_score(experiment, arm, candidates)
+        """The first candidate that has an entry; mostly the first one, one statement."""
+        name, key = candidates[0]
+        found = self._score(experiment, arm, name, key)
+        if found is not None:
+            return found
         with self._one_state():
-            return self._first_score(experiment, arm, candidates)
+            for name, key in candidates:
+                found = self._score(experiment, arm, name, key)
+                if found is not None:
+                    return found
+            self._check_exists(experiment, arm)
+            return None
 
-    def _first_score(
-        self, experiment: str, arm: str, candidates: Sequence[tuple[str | None, str]]
-    ) -> Score | None:
-        for name, key in candidates:
-            bindings = (experiment, arm, name or "", key)
-            for value, origin, step, primary in fetch(self._connection, _SCORE, bindings):
-                entry = codec.score_from(value, origin, step)
-                return Score(entry, key, _row_name(entry, primary, name))
-        self._check_exists(experiment, arm)
+    def _score(self, experiment: str, arm: str, name: str | None, key: str) -> Score | None:
+        bindings = (experiment, arm, name or "", key)
+        for value, origin, step, primary in fetch(self._connection, _SCORE, bindings):
+            entry = codec.score_from(value, origin, step)
+            return Score(entry, key, _row_name(entry, primary, name))
         return None
 
     def arm(self, experiment: str, arm: str, limits: PageLimits) -> tuple[ArmView, Page[bytes]]:

@@ -14,13 +14,11 @@ from podium_server.store.base import (
     Needs,
     Settlement,
     Standing,
-    Unsettled,
 )
 from podium_server.store.rows import (
     ArmRow,
     EvalRow,
     ExperimentRow,
-    ScoreRow,
     StreamRow,
     StreamState,
 )
@@ -55,10 +53,10 @@ _FIRST_IN_LOOP = (
     "AND primary_class IS NOT NULL ORDER BY position LIMIT 1"
 )
 _COUNT_EVALS = "SELECT count(*) FROM evals WHERE experiment = ? AND arm = ?"
-_ALL_SCORES = (
-    "SELECT eval_name, key, value, origin, step FROM scores WHERE experiment = ? AND arm = ?"
+_NAMES = (
+    "SELECT eval_name FROM scores WHERE experiment = ? AND arm = ? AND eval_name != '' UNION "
+    "SELECT name FROM evals WHERE experiment = ? AND arm = ?"
 )
-_SCORES = f"{_ALL_SCORES} AND eval_name = ?"
 
 _PUT_EXPERIMENT = "INSERT OR REPLACE INTO experiments VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _PUT_CONTENT = "INSERT OR REPLACE INTO experiment_contents VALUES (?,?)"
@@ -71,8 +69,12 @@ _PUT_EVAL = (
     "primary_class = excluded.primary_class, model_ref = excluded.model_ref, "
     "revision = excluded.revision, stamp = excluded.stamp, content = excluded.content"
 )
-_PUT_SCORE = "INSERT OR REPLACE INTO scores VALUES (?,?,?,?,?,?,?)"
-_DROP_SCORE = "DELETE FROM scores WHERE experiment = ? AND arm = ? AND eval_name = ? AND key = ?"
+_PUT_SCORE = "INSERT INTO scores VALUES (?,?,?,?,?,?,?)"
+_PUT_TRAINING = (
+    f"{_PUT_SCORE} ON CONFLICT (experiment, arm, eval_name, key) "
+    "DO UPDATE SET value = excluded.value WHERE origin = excluded.origin"
+)
+_DROP_SCORES = "DELETE FROM scores WHERE experiment = ? AND arm = ? AND eval_name = ?"
 _DROP_EVAL = (
     "DELETE FROM evals WHERE experiment = ? AND arm = ? AND name = ? AND post = ? AND step = ?"
 )
@@ -219,10 +221,8 @@ class _Writer:
         self._remove_rows(change, place)
         for part, content in change.parts.items():
             self._execute(_PUT_PART, (*place, part, content))
-        if change.rows:
-            self._connection.executemany(
-                _PUT_EVAL, ((*place, *codec.eval_values(row)) for row in change.rows)
-            )
+        for row in change.rows:
+            self._execute(_PUT_EVAL, (*place, *codec.eval_values(row)))
 
     def _remove_rows(self, change: ArmChange, place: tuple[int, int]) -> None:
         removed = (change.row.name, self._changes.revision, *place)
@@ -241,10 +241,8 @@ class _Writer:
         """What stands in an arm now, as far as it is unsettled."""
         place = (self._experiment, change.row.ordinal)
         unsettled = change.unsettled
-        standing = Standing(scores=self._scores(place, unsettled))
-        for name in unsettled.names | {name for name in standing.scores if name is not None}:
-            for values in fetch(self._connection, _ANSWERING, (*place, name)):
-                standing.answering[name] = codec.eval_from(values)
+        names = self._names(place) if unsettled.all_names else unsettled.names
+        standing = Standing({name: self._answering(place, name) for name in names})
         if unsettled.primary:
             standing.first = self._first(place)
             standing.parts = {
@@ -254,24 +252,14 @@ class _Writer:
             standing.eval_count = fetch_value(self._connection, _COUNT_EVALS, place)
         return standing
 
-    def _scores(
-        self, place: tuple[int, int], unsettled: Unsettled
-    ) -> dict[str | None, dict[str, ScoreRow]]:
-        if unsettled.all_names:
-            found = fetch(self._connection, _ALL_SCORES, place)
-        else:
-            wanted = [*unsettled.names]
-            if unsettled.primary or unsettled.metrics:
-                wanted.append(_BARE)
-            found = [
-                score
-                for name in wanted
-                for score in fetch(self._connection, _SCORES, (*place, name))
-            ]
-        scores: dict[str | None, dict[str, ScoreRow]] = {}
-        for name, key, *score in found:
-            scores.setdefault(name or None, {})[key] = codec.score_from(*score)
-        return scores
+    def _names(self, place: tuple[int, int]) -> list[str]:
+        """Every eval that has scores or rows."""
+        return [name for (name,) in fetch(self._connection, _NAMES, place * 2)]
+
+    def _answering(self, place: tuple[int, int], name: str) -> EvalRow | None:
+        for values in fetch(self._connection, _ANSWERING, (*place, name)):
+            return codec.eval_from(values)
+        return None
 
     def _first(self, place: tuple[int, int]) -> EvalRow | None:
         for query in (_FIRST_POST_TRAINING, _FIRST_IN_LOOP):
@@ -282,11 +270,12 @@ class _Writer:
     def settle(self, change: ArmChange, settlement: Settlement) -> None:
         """Writes the scores that follow from what stands."""
         place = (self._experiment, change.row.ordinal)
-        for name, key in settlement.remove:
-            self._execute(_DROP_SCORE, (*place, name or _BARE, key))
-        for name, key, score in settlement.write:
-            value = (codec.bits_of(score.value), int(score.origin), score.step)
-            self._execute(_PUT_SCORE, (*place, name or _BARE, key, *value))
+        for name, scores in settlement.scores.items():
+            self._execute(_DROP_SCORES, (*place, name or _BARE))
+            for key, score in scores.items():
+                self._execute(_PUT_SCORE, (*place, name or _BARE, key, *codec.score_values(score)))
+        for key, score in settlement.training.items():
+            self._execute(_PUT_TRAINING, (*place, _BARE, key, *codec.score_values(score)))
 
     def put_arm(self, row: ArmRow) -> None:
         """Writes the row of an arm."""
