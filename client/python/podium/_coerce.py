@@ -91,7 +91,7 @@ def instance_of(kind: type[_T]) -> Callable[[Any, str], _T]:
 
     def instance(given: Any, where: str) -> _T:
         if not isinstance(given, kind):
-            raise TypeError(f"{where} must be a {kind.__name__}, not {_kind(given)}")
+            raise TypeError(f"{where} must be of type {kind.__name__}, not {_kind(given)}")
         return given
 
     return instance

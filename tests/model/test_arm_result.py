@@ -1,0 +1,183 @@
+"""ArmResult as plain Python data: mirrors, comparison, copies, pickles."""
+
+import copy
+import math
+import pickle
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+from podium import ArmResult, ArmStatus, EvalResult, RunConfig
+
+
+def _arm(**given: Any) -> ArmResult:
+    return ArmResult("a", RunConfig("a"), "completed", **given)
+
+
+def _row(name: str, acc: float, **given: Any) -> EvalResult:
+    return EvalResult(name, metrics={"acc": acc}, breakdowns={"all": acc}, **given)
+
+
+def test_a_mirror_follows_rows_that_are_added() -> None:
+    """Fields left empty read as those of the primary of the present rows."""
+    arm = _arm(metrics={"acc": 0.1})
+    assert (arm.eval_metrics, arm.eval_breakdowns, arm.eval_seconds) == ({}, {}, None)
+    assert arm.score("acc") == 0.1
+    arm.evals.append(_row("val", 0.25, step=10, eval_seconds=2))
+    assert (arm.eval_metrics, arm.score("acc"), arm.eval_seconds) == ({"acc": 0.25}, 0.25, 2.0)
+    arm.evals.append(_row("test", 0.5, tags=["test"]))
+    assert (arm.eval_metrics, arm.score("acc"), arm.eval_seconds) == ({"acc": 0.5}, 0.5, 0.0)
+    assert arm.eval_breakdowns == {"all": 0.5}
+    arm.evals.clear()
+    assert (arm.eval_metrics, arm.score("acc"), arm.eval_seconds) == ({}, 0.1, None)
+
+
+def test_given_fields_stand() -> None:
+    """What was given, at construction or later, is not replaced by the primary's."""
+    arm = _arm(eval_metrics={"acc": 0.9}, eval_seconds=0, evals=[_row("test", 0.5, eval_seconds=3)])
+    assert (arm.eval_metrics, arm.score("acc"), arm.eval_seconds) == ({"acc": 0.9}, 0.9, 0.0)
+    assert arm.eval_breakdowns == {"all": 0.5}
+    arm.eval_metrics = {"acc": 0.8}
+    assert arm.score("acc") == 0.8
+    arm.eval_metrics = {}
+    assert arm.score("acc") == 0.5
+
+
+def test_eval_metrics_of_an_arm_without_rows_can_be_filled() -> None:
+    """The dict is an ordinary one, and what is put into it is given."""
+    arm = _arm()
+    arm.eval_metrics["acc"] = 0.7
+    arm.evals.append(_row("test", 0.5))
+    assert arm.score("acc") == 0.7
+
+
+def test_a_mirror_is_the_row_s_own_dict() -> None:
+    """What is written through the mirror is written to the row, and not lost."""
+    arm = _arm(evals=[_row("test", 0.5)])
+    arm.eval_metrics["f1"] = 0.4
+    assert arm.evals[0].metrics == {"acc": 0.5, "f1": 0.4}
+    assert arm.score("test.f1") == 0.4
+
+
+def test_an_alias_of_a_row_is_a_mirror() -> None:
+    """eval_metrics passed as a row's own dict, as older code does, go on mirroring."""
+    row = _row("val", 0.25)
+    arm = _arm(eval_metrics=row.metrics, eval_breakdowns=row.breakdowns, evals=[row])
+    arm.evals.append(_row("test", 0.5, tags=["test"]))
+    assert (arm.score("acc"), arm.eval_breakdowns) == (0.5, {"all": 0.5})
+
+
+def test_replace_keeps_mirroring() -> None:
+    """dataclasses.replace does not freeze what was only mirrored, and keeps what was given."""
+    arm = _arm(evals=[_row("val", 0.25)])
+    better = replace(arm, evals=[*arm.evals, _row("test", 0.5, tags=["test"])])
+    assert (better.score("acc"), arm.score("acc")) == (0.5, 0.25)
+    given = _arm(eval_metrics={"acc": 0.9}, evals=[_row("val", 0.25)])
+    assert replace(given, status="failed").score("acc") == 0.9
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda arm: pickle.loads(pickle.dumps(arm))],  # noqa: S301 - our own
+    ids=["copy", "deepcopy", "pickle"],
+)
+def test_copies_are_equal_and_go_on_mirroring(copied: Callable[[ArmResult], ArmResult]) -> None:
+    """A copy is equal, output-only fields and NaN included, and mirrors its own rows."""
+    arm = _arm(metrics={"loss": math.nan}, evals=[_row("val", 0.25)])
+    arm.revision = 7
+    twin = copied(arm)
+    assert twin == arm
+    assert (twin.revision, twin.status) == (7, ArmStatus.COMPLETED)
+    twin.evals = [*twin.evals, _row("test", 0.5, tags=["test"])]
+    assert (twin.score("acc"), arm.score("acc")) == (0.5, 0.25)
+    assert twin != arm
+
+
+def test_comparison_takes_nan_for_nan_and_leaves_out_what_a_server_sets() -> None:
+    """An arm that was recorded and read back is equal to the one that was built."""
+    one = _arm(metrics={"loss": float("nan")}, evals=[_row("t", float("nan"))])
+    other = _arm(metrics={"loss": float("nan")}, evals=[_row("t", float("nan"))])
+    other.experiment, other.revision = "sweep", 5
+    other.evals[0].revision = 5
+    assert one == other
+    other.metrics["loss"] = 0.0
+    assert one != other
+    assert one != "a"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "b"},
+        {"run_config": RunConfig("b")},
+        {"status": "failed"},
+        {"metrics": {"x": 1}},
+        {"eval_metrics": {"x": 1}},
+        {"eval_breakdowns": {"x": 1}},
+        {"evals": [EvalResult("t")]},
+        {"run_id": "r"},
+        {"error": "e"},
+        {"train_seconds": 1},
+        {"eval_seconds": 1},
+        {"group_id": "g"},
+        {"group_name": "g"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_arms_that_differ_are_not_equal(change: dict[str, Any]) -> None:
+    """Every field that a caller gives counts in comparisons."""
+    assert replace(_arm(), **change) != _arm()
+
+
+def test_results_can_be_changed_and_not_hashed() -> None:
+    """Results are mutable data: fields can be set, and a result is no key."""
+    arm = _arm()
+    arm.status = "failed"
+    arm.error = "out of memory"
+    assert arm == replace(_arm(), status="failed", error="out of memory")
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(arm)
+
+
+def test_repr_says_what_was_given() -> None:
+    """The repr shows the constructor's fields, those that mirror as they read."""
+    text = repr(_arm(evals=[EvalResult("t", metrics={"acc": 0.5})]))
+    assert text.startswith("ArmResult(name='a', run_config=RunConfig(name='a', ")
+    assert "eval_metrics={'acc': 0.5}" in text
+    assert "revision" not in text
+
+
+def test_asdict_gives_plain_data_as_it_reads() -> None:
+    """dataclasses.asdict has every field, mirrors filled in."""
+    plain = asdict(_arm(evals=[_row("t", 0.5)]))
+    assert plain["eval_metrics"] == {"acc": 0.5}
+    assert plain["evals"][0]["breakdowns"] == {"all": 0.5}
+    assert plain["status"] == "completed"
+
+
+def test_statuses_are_their_texts() -> None:
+    """A status is given as text or member, compares as text, and is one of five."""
+    arm = ArmResult("a", RunConfig("a"), "completed")
+    assert arm.status == "completed"
+    assert arm.status is ArmStatus.COMPLETED
+    assert ArmResult("a", RunConfig("a"), ArmStatus.FAILED).status == "failed"
+    assert list(ArmStatus) == ["pending", "running", "completed", "failed", "cancelled"]
+    message = "status must be one of pending, running, completed, failed, cancelled; not 'done'"
+    with pytest.raises(ValueError, match=message):
+        ArmResult("a", RunConfig("a"), "done")
+
+
+def test_eval_takes_any_integer_for_a_step_but_no_bool() -> None:
+    """Steps of other libraries find their row; True is not step 1."""
+    arm = _arm(evals=[_row("val", 0.5, step=1)])
+
+    class Step:
+        def __index__(self) -> int:
+            return 1
+
+    assert arm.eval("val", step=Step()) is arm.evals[0]  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="step must be an integer, not bool"):
+        arm.eval("val", step=True)
+    with pytest.raises(TypeError, match="step must be an integer, not float"):
+        arm.eval("val", step=1.0)  # type: ignore[arg-type]

@@ -1,0 +1,207 @@
+"""What constructors take, and what it becomes."""
+
+import array
+import math
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from podium import Component, EvalResult, Experiment, RunConfig, RunResult
+from podium.model import ArmResult, DataConfig
+
+
+class _Tensor:
+    """Like a scalar of PyTorch or NumPy: a number, and the plain one in `tolist()`."""
+
+    def __init__(self, plain: Any) -> None:
+        self.plain = plain
+
+    def __float__(self) -> float:
+        return float(self.plain)
+
+    def tolist(self) -> Any:
+        return self.plain
+
+
+class _Name(str, Enum):  # noqa: UP042 - the form that older code has
+    ACC = "acc"
+
+
+def _value(given: Any) -> Any:
+    return Component("c", {"x": given}).params["x"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (1, 1.0),
+        (True, 1.0),
+        (Decimal("0.5"), 0.5),
+        (Fraction(1, 4), 0.25),
+        (_Tensor(0.75), 0.75),
+        (2**60, 2.0**60),
+        (math.inf, math.inf),
+    ],
+)
+def test_metrics_take_numbers_of_any_kind(given: Any, expected: float) -> None:
+    """Anything with `__float__` becomes a float."""
+    value = EvalResult("t", metrics={"x": given}).metrics["x"]
+    assert (type(value), value) == (float, expected)
+
+
+@pytest.mark.parametrize("given", ["0.5", b"1", None, [1.0], 1j, {}])
+def test_metrics_take_nothing_else(given: Any) -> None:
+    """What is no number is a TypeError that names the key; text is not parsed."""
+    with pytest.raises(TypeError, match=r"metrics\['x'\] must be a number, not "):
+        EvalResult("t", metrics={"x": given})
+
+
+def test_metrics_too_large_for_a_double_are_refused() -> None:
+    """An int beyond the doubles is an error that names the key."""
+    with pytest.raises(OverflowError, match=r"metrics\['x'\] must be a number"):
+        EvalResult("t", metrics={"x": 10**400})
+
+
+def test_keys_of_metrics_are_texts() -> None:
+    """Enums of text become it; other keys are refused rather than guessed."""
+    metrics = EvalResult("t", metrics={_Name.ACC: 1}).metrics
+    assert [type(key) for key in metrics] == [str]
+    assert metrics == {"acc": 1.0}
+    with pytest.raises(TypeError, match="a key of metrics must be a string, not int"):
+        EvalResult("t", metrics={3: 1.0})  # type: ignore[dict-item]
+    with pytest.raises(TypeError, match="metrics must be a mapping, not list"):
+        EvalResult("t", metrics=[("x", 1.0)])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("step", [0, -1, 2**63 - 1, -(2**63)])
+def test_steps_are_integers_of_64_bits(step: int) -> None:
+    """Every int64 is a step."""
+    assert EvalResult("t", step=step).step == step
+
+
+@pytest.mark.parametrize("step", [2**63, -(2**63) - 1])
+def test_steps_beyond_64_bits_are_value_errors(step: int) -> None:
+    """A step that cannot be recorded is refused where it is given."""
+    with pytest.raises(ValueError, match=f"step must be an integer of 64 bits, not {step}"):
+        EvalResult("t", step=step)
+
+
+@pytest.mark.parametrize("step", [True, 1.0, "1", Decimal(1)])
+def test_steps_are_nothing_else(step: Any) -> None:
+    """A bool, a float or a text is no step."""
+    with pytest.raises(TypeError, match="step must be an integer, not "):
+        EvalResult("t", step=step)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, None),
+        (True, True),
+        (2**53 + 1, 2**53 + 1),
+        (4, 4),
+        (4.0, 4.0),
+        ("x", "x"),
+        (_Name.ACC, "acc"),
+        ((1, "a", None), [1, "a", None]),
+        (range(3), [0, 1, 2]),
+        ({"a": {1: [2.5]}}, {"a": {"1": [2.5]}}),
+        (array.array("d", [0.5]), [0.5]),
+        (_Tensor(4), 4),
+        (_Tensor([[1, 2]]), [[1, 2]]),
+        (_Tensor(plain=True), True),
+        (Decimal("0.5"), 0.5),
+    ],
+)
+def test_values_become_plain(given: Any, expected: Any) -> None:
+    """Values of other kinds become Python's own, and an int stays an int."""
+    value = _value(given)
+    assert (type(value), value) == (type(expected), expected)
+
+
+@pytest.mark.parametrize("given", [b"x", bytearray(b"x"), memoryview(b"x"), {1}, object(), 1j])
+def test_values_are_nothing_else(given: Any) -> None:
+    """What JSON has no form for is a TypeError that says where it is."""
+    with pytest.raises(TypeError, match=r"params\['x'\]\[1\]\['y'\] must be None, a bool, "):
+        _value([0, {"y": given}])
+
+
+def test_integers_in_values_have_64_bits() -> None:
+    """An int that the wire can't carry is a ValueError."""
+    assert _value(2**63 - 1) == 2**63 - 1
+    with pytest.raises(ValueError, match=r"params\['x'\] must be an integer of 64 bits"):
+        _value(2**63)
+
+
+def test_keys_of_breakdowns_become_texts() -> None:
+    """Digits, bools and tuples can be keys, at every depth."""
+    given = {0: 0.5, True: 1, (1, 2): {3: 4}, _Name.ACC: 2, None: 5}
+    breakdowns = EvalResult("t", breakdowns=given).breakdowns  # type: ignore[arg-type]
+    assert breakdowns == {"0": 0.5, "True": 1, "(1, 2)": {"3": 4}, "acc": 2, "None": 5}
+
+
+def test_keys_that_read_the_same_are_refused() -> None:
+    """Two keys of one text would lose one of two values."""
+    with pytest.raises(ValueError, match="breakdowns has two keys that read '1'"):
+        EvalResult("t", breakdowns={1: 0.5, "1": 0.6})  # type: ignore[dict-item]
+
+
+def test_a_value_that_contains_itself_is_refused() -> None:
+    """An endless value is an error and not a crash."""
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(ValueError, match="nested more than 64 deep"):
+        _value(endless)
+
+
+def test_containers_are_copied() -> None:
+    """A dict or list that the caller goes on using does not change what was recorded."""
+    metrics, tags, rows = {"loss": 0.5}, ["val"], [EvalResult("t")]
+    deep = {"a": [1]}
+    row = EvalResult("t", metrics=metrics, breakdowns=deep, tags=tags)
+    arm = ArmResult("a", RunConfig("a"), "running", metrics, evals=rows)
+    metrics["loss"], deep["a"][0] = 0.1, 2
+    tags.append("x")
+    rows.clear()
+    assert (row.metrics, row.tags, row.breakdowns) == ({"loss": 0.5}, ["val"], {"a": [1]})
+    assert (arm.metrics, len(arm.evals)) == ({"loss": 0.5}, 1)
+
+
+def test_one_text_is_no_list_of_tags() -> None:
+    """`tags="test"` is refused instead of becoming four letters."""
+    with pytest.raises(TypeError, match="tags must be a list of strings, not str"):
+        EvalResult("t", tags="test")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"tags\[1\] must be a string, not int"):
+        RunConfig("r", tags=["a", 1])  # type: ignore[list-item]
+    assert EvalResult("t", tags=("a", "b")).tags == ["a", "b"]  # type: ignore[arg-type]
+
+
+def test_parts_have_their_classes() -> None:
+    """A dict in place of a dataclass is refused where it is given, by name."""
+    with pytest.raises(TypeError, match="run_config must be of type RunConfig, not dict"):
+        ArmResult("a", {"name": "a"}, "running")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"evals\[0\] must be of type EvalResult, not str"):
+        ArmResult("a", RunConfig("a"), "running", evals=["val"])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="data must be of type DataConfig, not dict"):
+        RunConfig("r", data={"source_kind": "hf"})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="rows must be a list, not str"):
+        DataConfig("in_memory", rows="abc")  # type: ignore[arg-type]
+
+
+def test_names_are_texts() -> None:
+    """A name of another type is refused, and one of a text's subclass becomes plain."""
+    with pytest.raises(TypeError, match="name must be a string, not None"):
+        EvalResult(None)  # type: ignore[arg-type]
+    assert type(EvalResult(_Name.ACC).name) is str
+    with pytest.raises(TypeError, match=r"artifacts\['log'\] must be a string, not int"):
+        RunResult("r", "ok", artifacts={"log": 3})  # type: ignore[dict-item]
+
+
+def test_directions_are_their_texts() -> None:
+    """A direction is given as text and is one of two, or none."""
+    assert Experiment("e", direction="minimize").direction == "minimize"
+    assert Experiment("e").direction is None
+    with pytest.raises(ValueError, match="direction must be one of maximize, minimize; not 'up'"):
+        Experiment("e", direction="up")
