@@ -135,12 +135,14 @@ _SOURCES = (
 )
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = import_module(f"{__name__}.{name}") if name in _SUBMODULES else _find(name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # to a type checker, it would make any name a public one
+
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = import_module(f"{__name__}.{name}") if name in _SUBMODULES else _find(name)
+        globals()[name] = value
+        return value
 
 
 def _find(name: str) -> Any:

@@ -94,7 +94,7 @@ class AsyncExperimentHandle(ExperimentNames[AsyncConnection]):
     ) -> AsyncArmStart:
         """As `ExperimentHandle.start_arm`, for `async with`, or awaited."""
         event = events.arm_started(
-            run_config.name if name is None else name,
+            name,
             run_config,
             new_attempt(attempt_id, order),
             group_id=group_id,

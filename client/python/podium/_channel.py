@@ -14,6 +14,7 @@ __all__ = ["channel_options", "deadline", "server_address"]
 
 _DEFAULT_ADDRESS = "localhost:50051"
 _ADDRESS = re.compile(r"unix:.+|(?:(?:dns|ipv4|ipv6):/*)?(?:\[[^\]\s]+\]|[^:/\s\[\]]+):[0-9]{1,5}")
+_UNIX_BYTES = len("unix:") + 107
 _LOOPBACK = re.compile(r"(?:localhost|127\.[0-9.]+|\[::1\]):[0-9]+")
 
 # Reads are safe to repeat by gRPC itself; a write may have been stored when its answer is lost.
@@ -39,9 +40,9 @@ _OPTIONS: dict[str, Any] = {
     "grpc.keepalive_time_ms": 30_000,
     "grpc.keepalive_timeout_ms": 10_000,
     "grpc.keepalive_permit_without_calls": 1,
-    # A server that is back is found within seconds; by default that can take two minutes.
+    # A server that is back is found while a read is repeated; gRPC's default is two minutes.
     "grpc.initial_reconnect_backoff_ms": 100,
-    "grpc.max_reconnect_backoff_ms": 2_000,
+    "grpc.max_reconnect_backoff_ms": 1_000,
     # A new client tries at once, whatever another one has just seen fail.
     "grpc.use_local_subchannel_pool": 1,
     # What was recorded in a message of 4 MiB comes back with times and revisions.
@@ -63,6 +64,8 @@ def server_address(address: str | None) -> str:
         address = os.environ.get("PODIUM_ADDRESS") or _DEFAULT_ADDRESS
     if not _ADDRESS.fullmatch(_coerce.text(address, "address")):
         raise ValueError(f"an address is HOST:PORT or unix:PATH, not {address!r}")
+    if address.startswith("unix:") and len(os.fsencode(address)) > _UNIX_BYTES:
+        raise ValueError(f"the path of a socket has at most 107 bytes: {address!r}")
     return address
 
 

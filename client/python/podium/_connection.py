@@ -19,6 +19,7 @@ from podium.errors import (
     CanceledError,
     ClientStateError,
     DeadlineExceededError,
+    InternalError,
     PodiumError,
     UnavailableError,
     UnimplementedError,
@@ -42,6 +43,8 @@ _C = TypeVar("_C", grpc.Channel, grpc.aio.Channel)
 
 _RESULTS = results_service_pb2.DESCRIPTOR.services_by_name["ResultsService"]
 _RECORDING = recording_service_pb2.DESCRIPTOR.services_by_name["RecordingService"]
+
+_UNKNOWN = "whether it was stored is unknown, and it is safe to send it again"
 
 _INHERITED: list[object] = []
 """Channels of a parent process. They are kept for good: to destroy one here can hang."""
@@ -127,7 +130,6 @@ class Connection(Generic[_C]):
         return result
 
     def _text(self, error: PodiumError, method: _Method) -> str:
-        again = "; it is safe to send it again" if method.is_write else ""
         match error:
             case UnavailableError():
                 return (
@@ -135,12 +137,14 @@ class Connection(Generic[_C]):
                     f"or give the right address ({error.message})"
                 )
             case DeadlineExceededError():
-                return f"{self.address} did not answer within {method.timeout:g} s{again}"
-            case UnimplementedError():
-                return f"the server at {self.address} does not know {method.name}: older or another"
+                text = f"{self.address} did not answer within {method.timeout:g} s"
             case CanceledError() if self._closed:
-                return f"the client was closed during the call{again}"
-        return f"{self.address}: {error.message}"
+                text = "the client was closed during the call"
+            case UnimplementedError():
+                return f"{self.address} is no Podium server, or an older one without {method.name}"
+            case _:
+                return f"{self.address}: {error.message}"
+        return f"{text}: {_UNKNOWN}" if method.is_write else text
 
 
 def _abandon(opened: _Opened[Any]) -> None:
@@ -224,7 +228,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
         if self._loop is not asyncio.get_running_loop():
             raise ClientStateError("this client belongs to another event loop; make a new one here")
         try:
-            return await method.call(request, timeout=method.timeout)
+            response = await method.call(request, timeout=method.timeout)
         except grpc.RpcError as error:
             raise self._explain(error, method) from None
         except (asyncio.CancelledError, grpc.aio.UsageError):
@@ -233,3 +237,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
             if self._closed and not (task and task.cancelling()):
                 raise CanceledError("the client was closed during the call") from None
             raise
+        if response is None:
+            # All that grpc.aio says of a response that cannot be read, beside a line in its log.
+            raise InternalError(f"{self.address}: the response to {method.name} cannot be read")
+        return response

@@ -146,7 +146,7 @@ class ExperimentHandle(ExperimentNames[BlockingConnection]):
                 not the one of the earlier attempts (RUN_CONFIG_CHANGED).
         """
         event = events.arm_started(
-            run_config.name if name is None else name,
+            name,
             run_config,
             new_attempt(attempt_id, order),
             group_id=group_id,

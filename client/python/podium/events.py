@@ -61,7 +61,7 @@ def experiment_declared(
 
 
 def arm_started(
-    arm: str,
+    arm: str | None,
     run_config: RunConfig,
     attempt: Attempt,
     *,
@@ -72,12 +72,15 @@ def arm_started(
     restart: bool = False,
     event_time: datetime | None = None,
 ) -> event_pb2.Event:
-    """An attempt at training an arm begins; see `ExperimentHandle.start_arm`."""
+    """An attempt at training an arm begins; see `ExperimentHandle.start_arm`.
+
+    None as `arm` stands for the name of the run_config.
+    """
     run_config = _coerce.instance_of(RunConfig)(run_config, "run_config")
     if restart and resume_step is not None:
         raise ValueError("an attempt either resumes (resume_step) or begins anew (restart)")
     started = event_pb2.ArmStarted(
-        arm=_coerce.text(arm, "arm"),
+        arm=run_config.name if arm is None else _coerce.text(arm, "arm"),
         run_config=codec.run_config_to_proto(run_config),
         attempt=codec.attempt_to_proto(attempt),
         group_id=_coerce.optional(_coerce.text, group_id, "group_id"),

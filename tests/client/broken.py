@@ -1,0 +1,65 @@
+"""Servers that misbehave: each is what a real one can look like from outside."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent import futures
+
+import grpc
+
+__all__ = ["Answer", "closed_port", "grpc_server", "tcp_server"]
+
+Answer = Callable[[bytes, grpc.ServicerContext], bytes]
+"""Answers a request with a response, both in bytes."""
+
+
+def closed_port() -> str:
+    """Returns the address of a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@contextlib.contextmanager
+def tcp_server(greeting: bytes) -> Iterator[str]:
+    """Runs a server that accepts connections, says so much, and nothing more."""
+    kept: list[socket.socket] = []
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                kept.append(listener.accept()[0])
+                kept[-1].sendall(greeting)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    for connection in kept:
+        connection.close()
+
+
+class _Handler(grpc.GenericRpcHandler):
+    def __init__(self, answers: dict[str, Answer]) -> None:
+        self._answers = answers
+
+    def service(
+        self, details: grpc.HandlerCallDetails
+    ) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
+        answer = self._answers.get(details.method.rpartition("/")[2])
+        return grpc.unary_unary_rpc_method_handler(answer) if answer else None
+
+
+@contextlib.contextmanager
+def grpc_server(**answers: Answer) -> Iterator[str]:
+    """Runs a gRPC server that answers the named rpcs, and no others."""
+    server = grpc.server(futures.ThreadPoolExecutor(2))
+    server.add_generic_rpc_handlers((_Handler(answers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(0).wait()

@@ -1,0 +1,84 @@
+"""Where a client looks for its server."""
+
+import math
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import podium
+import pytest
+from podium._channel import channel_options
+from podium_server.testing import running_server
+
+
+def test_the_default_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an address it is PODIUM_ADDRESS, or else localhost:50051."""
+    monkeypatch.delenv("PODIUM_ADDRESS", raising=False)
+    assert podium.Client().address == "localhost:50051"
+    monkeypatch.setenv("PODIUM_ADDRESS", "")
+    assert podium.AsyncClient().address == "localhost:50051"
+    monkeypatch.setenv("PODIUM_ADDRESS", "results.example:1234")
+    assert podium.Client().address == "results.example:1234"
+    assert podium.Client("other.example:1").address == "other.example:1"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "localhost:50051",
+        "127.0.0.1:1",
+        "[::1]:50051",
+        "unix:relative.sock",
+        "unix:/absolute.sock",
+        "unix:///absolute.sock",
+        "dns:///results.example:443",
+        "ipv4:10.0.0.1:50051",
+    ],
+)
+def test_addresses(address: str) -> None:
+    """Addresses of each form are taken as they are."""
+    assert podium.Client(address).address == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "localhost", "localhost:", ":50051", "http://localhost:50051", "a b:1", "unix:", "h:p"],
+)
+def test_no_addresses(address: str) -> None:
+    """What is no address is refused at once, with the forms that there are."""
+    with pytest.raises(ValueError, match="HOST:PORT or unix:PATH"):
+        podium.Client(address)
+
+
+def test_a_socket_path_that_is_too_long() -> None:
+    """A path longer than sockets can have is refused with its limit."""
+    with pytest.raises(ValueError, match="107 bytes"):
+        podium.Client("unix:/" + "x" * 107)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, math.inf, math.nan])
+def test_no_timeouts(seconds: float) -> None:
+    """Every call ends, so a timeout is a positive, finite time."""
+    with pytest.raises(ValueError, match="read_timeout"):
+        podium.Client("localhost:1", read_timeout=seconds)
+    with pytest.raises(ValueError, match="write_timeout"):
+        podium.AsyncClient("localhost:1", write_timeout=seconds)
+
+
+@pytest.mark.parametrize(
+    ("address", "asked"), [("localhost:1", False), ("127.0.0.1:1", False), ("example:1", True)]
+)
+def test_proxies_are_not_asked_for_this_machine(address: str, asked: bool) -> None:
+    """The proxy of the environment is left alone for a server on this machine."""
+    assert (("grpc.enable_http_proxy", 0) not in channel_options(address)) is asked
+
+
+def test_a_unix_socket() -> None:
+    """A client talks to a server over a socket in the file system."""
+    with TemporaryDirectory() as folder:
+        address = f"unix:{Path(folder) / 'podium.sock'}"
+        with (
+            running_server(None, "--listen", address) as server,
+            podium.Client(address) as client,
+        ):
+            assert server.process.poll() is None
+            assert client.experiment("e").declare().revision == 1

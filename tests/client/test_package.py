@@ -1,0 +1,53 @@
+"""The package's own face: what `import podium` loads and offers."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import podium
+import pytest
+
+
+def test_importing_loads_neither_grpc_nor_protobuf() -> None:
+    """The package, its model, its errors and its recording interface load neither."""
+    script = (
+        "import sys, podium\n"
+        "podium.ArmResult, podium.RunConfig, podium.PodiumError, podium.ArmRecorder, podium.Score\n"
+        "loaded = [name for name in sys.modules if name.startswith(('grpc', 'google'))]\n"
+        "assert not loaded, loaded\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_everything_public_can_be_had() -> None:
+    """Each name of __all__ is there, in dir() too, and the list is in order."""
+    assert podium.__all__ == sorted(podium.__all__)
+    for name in podium.__all__:
+        assert getattr(podium, name) is not None
+        assert name in dir(podium)
+
+
+def test_typing_sees_what_is_there() -> None:
+    """The imports that type checkers read are exactly the public names."""
+    tree = ast.parse(Path(podium.__file__).read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    imported = [
+        alias.name
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
+    assert sorted(imported) == podium.__all__
+
+
+def test_every_error_is_public() -> None:
+    """Each exception class can be caught by a name of the package."""
+    for error_class in podium.PodiumError.__subclasses__():
+        assert getattr(podium, error_class.__name__) is error_class
+
+
+def test_a_name_that_is_not_there() -> None:
+    """A misspelt name is an AttributeError as of any module."""
+    with pytest.raises(AttributeError, match="'podium' has no attribute 'Clinet'"):
+        _ = podium.Clinet  # type: ignore[attr-defined]

@@ -1,0 +1,43 @@
+"""What type checkers say of the asynchronous client. Checked, never run."""
+
+from collections.abc import AsyncIterator
+from typing import assert_type
+
+import podium
+
+
+async def reading(client: podium.AsyncClient) -> None:
+    """Handles answer the model's classes when they are awaited."""
+    arm = client.arm("e", "a")
+    assert_type(arm, podium.AsyncArmHandle)
+    assert_type(await arm.eval("val", step=100), podium.EvalResult | None)
+    assert_type(await arm.score("test.pass_rate"), float | None)
+    assert_type(await arm.find_score("loss"), podium.Score | None)
+    assert_type(await arm.get(), podium.ArmResult)
+    assert_type(arm.evals(name="val"), AsyncIterator[podium.EvalResult])
+    assert_type(client.experiments(), AsyncIterator[podium.Experiment])
+    experiment = client.experiment("e")
+    assert_type(experiment, podium.AsyncExperimentHandle)
+    assert_type(await experiment.get(), podium.Experiment)
+    async for summary in experiment.arms():
+        assert_type(summary, podium.ArmSummary)
+
+
+async def recording(experiment: podium.AsyncExperimentHandle, config: podium.RunConfig) -> None:
+    """An attempt is begun by `async with` or `await`."""
+    assert_type(await experiment.declare(), podium.RecordResult)
+    async with experiment.start_arm(config) as arm:
+        assert_type(arm, podium.AsyncArmRun)
+        assert_type(await arm.log({"loss": 0.31}), None)
+        await arm.log_eval("val", {"pass_rate": 0.52}, step=100)
+        await arm.finish()
+    assert_type(await experiment.start_arm(config), podium.AsyncArmRun)
+    assert_type(await experiment.record_arm(await arm.get()), podium.RecordResult)
+
+
+async def mistakes(client: podium.AsyncClient) -> None:
+    """What is not awaited is no result, and blocking handles are other classes."""
+    score: float | None = client.arm("e", "a").score("m")  # type: ignore[assignment]
+    handle: podium.ArmHandle = client.arm("e", "a")  # type: ignore[assignment]
+    with client.experiment("e").start_arm(podium.RunConfig("r")):  # type: ignore[attr-defined]
+        del score, handle

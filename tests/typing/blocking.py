@@ -1,0 +1,66 @@
+"""What type checkers say of the blocking client. Checked, never run."""
+
+from collections.abc import Iterator
+from typing import assert_type
+
+import podium
+
+
+def reading(client: podium.Client) -> None:
+    """Handles answer the model's classes."""
+    arm = client.arm("e", "a")
+    assert_type(arm, podium.ArmHandle)
+    assert_type(arm.eval("val", step=100), podium.EvalResult | None)
+    assert_type(arm.score("test.pass_rate"), float | None)
+    assert_type(arm.find_score("loss"), podium.Score | None)
+    assert_type(arm.get(), podium.ArmResult)
+    assert_type(arm.get().eval("val"), podium.EvalResult | None)
+    assert_type(arm.get().score("loss"), float | None)
+    assert_type(arm.evals(name="val", min_step=1), Iterator[podium.EvalResult])
+    assert_type(client.experiments(name_prefix="nlp/"), Iterator[podium.Experiment])
+    experiment = client.experiment("e")
+    assert_type(experiment, podium.ExperimentHandle)
+    assert_type(experiment.get(), podium.Experiment)
+    assert_type(experiment.arm("a"), podium.ArmHandle)
+    assert_type(experiment.arms(status="failed"), Iterator[podium.ArmSummary])
+    assert_type(experiment.arms(status=[podium.ArmStatus.FAILED]), Iterator[podium.ArmSummary])
+
+
+def recording(experiment: podium.ExperimentHandle, config: podium.RunConfig) -> None:
+    """Declarations say what they did, and an attempt is a context manager."""
+    assert_type(experiment.declare(direction="maximize"), podium.RecordResult)
+    assert_type(experiment.declare().kept_fields, tuple[podium.KeptField, ...])
+    with experiment.start_arm(config, resume_step=3) as arm:
+        assert_type(arm, podium.ArmRun)
+        arm.log({"loss": 0.31, "steps": 3})
+        arm.log_eval("val", {"pass_rate": 0.52}, step=100, tags=["val"], breakdowns={"a": [1]})
+        arm.finish(podium.ArmStatus.FAILED, error="no memory")
+    assert_type(experiment.record_arm(arm.get()), podium.RecordResult)
+    assert_type(experiment.delete(allow_missing=True), int)
+    assert_type(arm.delete(), int)
+
+
+def recorders(experiment: podium.ExperimentHandle, config: podium.RunConfig) -> None:
+    """The client's handles are what the recording interface asks for."""
+    recorder: podium.ExperimentRecorder = experiment
+    with recorder.start_arm(config) as arm:
+        assert_type(arm, podium.ArmRecorder)
+    run: podium.ArmRecorder = experiment.start_arm(config)
+    run.finish()
+
+
+def mistakes(client: podium.Client) -> None:
+    """Mistakes are told before anything runs."""
+    client.arm("e", "a").eval("val", 100)  # type: ignore[call-arg]
+    client.arm("e", "a").eval(5)  # type: ignore[arg-type]
+    client.arm("e", "a").log({"loss": "0.3"})  # type: ignore[dict-item]
+    client.experiment("e").start_arm("config")  # type: ignore[arg-type]
+    client.arms  # type: ignore[attr-defined] # noqa: B018 - it is the mistake
+
+
+def errors(error: podium.PodiumError) -> None:
+    """Errors tell their parts."""
+    assert_type(error.code, str)
+    assert_type(error.reason, str)
+    assert_type(error.metadata, dict[str, str])
+    assert_type(error.refusals, list[podium.RefusedEvent])
