@@ -22,6 +22,7 @@ from podium.v1.event_pb2 import (
     MetricsRecorded,
 )
 from podium.v1.experiment_pb2 import Direction
+from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.run_config_pb2 import RunConfig
 from podium.v1.run_result_pb2 import RunResult
 from podium.v1.value_pb2 import Value
@@ -41,7 +42,7 @@ from podium_server.validate import (
     check_values,
 )
 
-__all__ = ["ARM_STATUSES", "check_event", "invalid_events", "metric_count"]
+__all__ = ["ARM_STATUSES", "check_event", "check_metric_count", "invalid_events"]
 
 ARM_STATUSES: Mapping[int, str] = {number: name for name, number in ArmStatus.items() if number}
 """The statuses that an arm can have, by number."""
@@ -73,8 +74,18 @@ def check_event(event: Event, limits: Limits) -> None:
         check_time(event.event_time, "event_time")
 
 
-def metric_count(event: Event) -> int:
-    """How many metric values an event carries."""
+_METRIC_BYTES = 13
+"""What a metric of one letter takes in a message: no smaller message can hold one more."""
+
+
+def check_metric_count(request: RecordRequest, limits: Limits) -> None:
+    """The metric values of a call; they are counted only where there could be too many."""
+    if request.ByteSize() > limits.call_metrics * _METRIC_BYTES:
+        metrics = sum(map(_metric_count, request.events))
+        check_count(metrics, "events", limits.call_metrics, "metric values")
+
+
+def _metric_count(event: Event) -> int:
     kind = event.WhichOneof("kind")
     if kind == "eval_recorded":
         return len(event.eval_recorded.eval_result.metrics)
@@ -168,7 +179,7 @@ def _check_arm_facts(arm: ArmResult, path: str, limits: Limits) -> None:
 
 def _check_row(row: EvalResult, limits: Limits) -> None:
     check_name(row.name, "eval_result.name", limits)
-    check_count(row.ByteSize(), f"eval {row.name!r}", limits.row_bytes, "bytes")
+    check_count(row.ByteSize(), "eval_result", limits.row_bytes, "bytes")
     check_keys(row.metrics, "eval_result.metrics", limits)
     check_seconds(row.eval_seconds, "eval_result.eval_seconds")
     if row.tags:

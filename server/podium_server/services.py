@@ -14,7 +14,7 @@ from podium.v1.experiment_pb2 import ExperimentStatus
 
 from podium_server import answers
 from podium_server.answers import length_delimited
-from podium_server.bounds import ARM_STATUSES, invalid_events, metric_count
+from podium_server.bounds import ARM_STATUSES, check_metric_count, invalid_events
 from podium_server.failures import failure
 from podium_server.pages import page_limits, read_token, write_token
 from podium_server.recording import DeleteArmCall, DeleteExperimentCall, RecordCall
@@ -208,8 +208,7 @@ class Recording:
         if not request.events:
             raise failure("FIELD_MISSING", "events is empty; send at least one", field="events")
         check_count(len(request.events), "events", self._limits.call_events, "events")
-        metrics = sum(map(metric_count, request.events))
-        check_count(metrics, "events", self._limits.call_metrics, "metric values")
+        check_metric_count(request, self._limits)
         if request.HasField("position"):
             position = request.position
             check_name(position.writer_id, "position.writer_id", self._limits)

@@ -35,6 +35,7 @@ __all__ = [
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ACCEPTED_LIMIT = 20_000
+_NO_SEGMENT = frozenset({"", ".", ".."})
 _SHOWN = 60
 """How many characters of a bad text an error shows."""
 
@@ -100,7 +101,7 @@ def check_name(text: str, field: str, limits: Limits) -> None:
 def check_experiment_name(text: str, field: str, limits: Limits) -> None:
     """The name of an experiment: a name whose segments are not empty, `.` or `..`."""
     check_name(text, field, limits)
-    if any(segment in ("", ".", "..") for segment in text.split("/")):
+    if not _NO_SEGMENT.isdisjoint(text.split("/")):
         raise failure(
             "NAME_INVALID",
             f"{field} {_shown(text)} has a segment between slashes that is empty, '.' or '..'",
@@ -114,17 +115,18 @@ def check_metric(text: str, field: str, limits: Limits) -> None:
 
 
 def check_names(texts: Collection[str], field: str, limits: Limits) -> None:
-    """A list of names, such as tags, or the keys of a map."""
+    """A list of names, such as tags, or the keys of a map that is the field."""
     if _accepted[limits.name_bytes].issuperset(texts):
         return
     for text in texts:
-        check_name(text, field, limits)
+        check_name(text, f"a key of {field}", limits)
 
 
 def check_keys(keys: Collection[str], field: str, limits: Limits) -> None:
     """The keys of a map, or a list of tags: not too many, and each a name."""
-    check_count(len(keys), field, limits.map_keys, "keys")
-    check_names(keys, f"a key of {field}", limits)
+    if keys:
+        check_count(len(keys), field, limits.map_keys, "keys")
+        check_names(keys, field, limits)
 
 
 def check_count(actual: int, field: str, limit: int, what: str) -> None:

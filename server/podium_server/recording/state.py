@@ -28,7 +28,19 @@ class CallState:
         self.revision = self.experiment.revision + 1
         self.changes_made = 0
         self.kept: list[tuple[int, str]] = []
+        self._stamps: dict[bytes | None, bytes] = {}
         self._arms = {name: ArmState(arm, self) for name, arm in loaded.arms.items()}
+
+    def stamp(self, event_time: Timestamp | None) -> bytes:
+        """The encoded output-only fields of a row that this call writes."""
+        told = None if event_time is None else event_time.SerializeToString()
+        stamp = self._stamps.get(told)
+        if stamp is None:
+            seconds, micros = divmod(self.now, 1_000_000)
+            record_time = Timestamp(seconds=seconds, nanos=micros * 1000)
+            row = EvalResult(revision=self.revision, event_time=event_time, record_time=record_time)
+            stamp = self._stamps[told] = row.SerializeToString()
+        return stamp
 
     def serves(self, subject: str | None) -> bool:
         """Whether there is what an event needs: for None, as for Skipped, a tombstone will do."""
@@ -160,21 +172,13 @@ class ArmState:
         if position is None:
             position = self.row.next_position if before is None else before.position
         self.row.next_position = max(self.row.next_position, position + 1)
-        stamp = self._stamp(event_time)
+        stamp = self._call.stamp(event_time)
         self._written[key] = EvalRow(
             key, position, primary_class, model_ref, self._call.revision, content, stamp
         )
         self._change.unsettled.names.add(key.name)
         self._note_primary(key, primary_class, position)
         self.touch()
-
-    def _stamp(self, event_time: Timestamp | None) -> bytes:
-        seconds, micros = divmod(self._call.now, 1_000_000)
-        return EvalResult(
-            revision=self._call.revision,
-            event_time=event_time,
-            record_time=Timestamp(seconds=seconds, nanos=micros * 1000),
-        ).SerializeToString()
 
     def _note_primary(self, key: EvalKey, primary_class: int | None, position: int) -> None:
         row = self.row

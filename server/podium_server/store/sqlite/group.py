@@ -6,6 +6,7 @@ write, so a refused one leaves nothing to undo and its neighbours alone.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -30,21 +31,21 @@ _GROUP_CALLS = 256
 """The calls that share a transaction at most, so that the first one does not wait for long."""
 _TURN_SECONDS = 0.005
 """How long calls are applied before the event loop gets its turn."""
+_GATHER_SHARE = 1.0
+"""How long to wait for the callers of the last group, as a share of what its commit took."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiting:
+    """A call, its caller, and what the caller will be told."""
+
     call: Call[Any]
     answer: asyncio.Future[Any]
-
-
-@dataclass(slots=True)
-class _Applied:
-    answer: asyncio.Future[Any]
     result: Any = None
-    error: PodiumError | None = None
+    error: Exception | None = None
 
     def give(self) -> None:
+        """Tells the caller, if one still waits."""
         if self.answer.done():
             return
         if self.error is not None:
@@ -65,6 +66,9 @@ class GroupCommit:
         self._on_broken = on_broken
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
+        self._arrived = asyncio.Event()
+        self._expected = 0
+        self._commit_seconds = 0.0
         self._closing = False
         self._broken = False
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="podium-commit")
@@ -79,6 +83,8 @@ class GroupCommit:
         waiting = _Waiting(call, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._wake.set()
+        if len(self._waiting) >= self._expected:
+            self._arrived.set()
         result: T = await waiting.answer
         return result
 
@@ -94,72 +100,98 @@ class GroupCommit:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting and not self._broken:
+                await self._gather()
                 await self._group()
             if self._broken:
                 self._give_up()
             if self._closing:
                 return
 
+    async def _gather(self) -> None:
+        """Waits a moment for those who were just answered: they tend to call again.
+
+        A group of one waits for nobody; more callers share a commit instead of queueing
+        for one each.
+        """
+        if len(self._waiting) >= self._expected or self._closing:
+            return
+        self._arrived.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._arrived.wait(), self._commit_seconds * _GATHER_SHARE)
+
     async def _group(self) -> None:
         """One transaction: applies calls, commits, and only then answers."""
-        applied: list[_Applied] = []
+        applied: list[_Waiting] = []
         before = self._connection.total_changes()
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             await self._apply_waiting(applied)
         except apsw.Error as error:
-            self._undo(applied, error)
+            self._undo(applied, _undone(error))
+        except Exception as defect:  # noqa: BLE001 - one call's defect must not end the others
+            self._retry_without(applied, defect)
         else:
             await self._commit(applied, changed=self._connection.total_changes() != before)
-        for answer in applied:
-            answer.give()
+        self._expected = len(applied) + len(self._waiting)
+        for waiting in applied:
+            waiting.give()
 
-    async def _apply_waiting(self, applied: list[_Applied]) -> None:
+    async def _apply_waiting(self, applied: list[_Waiting]) -> None:
         turn_ends = time.monotonic() + _TURN_SECONDS
         while self._waiting and len(applied) < _GROUP_CALLS:
             waiting = self._waiting.popleft()
             if waiting.answer.done():
-                waiting.answer.cancel()
                 continue
-            outcome = _Applied(waiting.answer)
-            applied.append(outcome)
+            applied.append(waiting)
             try:
-                outcome.result = waiting.call.result(apply(self._connection, waiting.call))
+                waiting.result = waiting.call.result(apply(self._connection, waiting.call))
             except PodiumError as error:
-                outcome.error = error
+                waiting.error = error
             if time.monotonic() > turn_ends:
                 await asyncio.sleep(0)
                 turn_ends = time.monotonic() + _TURN_SECONDS
 
-    async def _commit(self, applied: list[_Applied], *, changed: bool) -> None:
+    async def _commit(self, applied: list[_Waiting], *, changed: bool) -> None:
         try:
             if changed:
+                begin = time.monotonic()
                 loop = asyncio.get_running_loop()
                 await loop.run_in_executor(self._committer, self._connection.execute, "COMMIT")
+                self._commit_seconds = time.monotonic() - begin
             else:
                 self._connection.execute("COMMIT")
         except apsw.FullError as error:
-            self._undo(applied, error)
+            self._undo(applied, _undone(error))
         except apsw.Error:
             _log.critical(
                 "a commit failed; its outcome is unknown, so the server stops", exc_info=True
             )
             self._broken = True
-            for answer in applied:
-                answer.error = _outcome_unknown()
+            for waiting in applied:
+                waiting.error = _outcome_unknown()
             self._on_broken()
 
-    def _undo(self, applied: list[_Applied], error: apsw.Error) -> None:
+    def _undo(self, applied: list[_Waiting], error: Exception) -> None:
         """Takes back a transaction that failed before it was durable."""
         if not self._connection.get_autocommit():
             self._connection.execute("ROLLBACK")
-        reason = _undone(error)
-        for answer in applied:
-            answer.error = reason
+        for waiting in applied:
+            waiting.error = error
+
+    def _retry_without(self, applied: list[_Waiting], defect: Exception) -> None:
+        """Takes a transaction back after a call that broke; the others come again."""
+        broken = applied.pop()
+        self._undo([broken], defect)
+        for waiting in reversed(applied):
+            waiting.error = None
+            self._waiting.appendleft(waiting)
+        applied[:] = [broken]
 
     def _give_up(self) -> None:
         while self._waiting:
-            _Applied(self._waiting.popleft().answer, error=_outcome_unknown()).give()
+            waiting = self._waiting.popleft()
+            waiting.error = _outcome_unknown()
+            waiting.give()
 
 
 def _undone(error: apsw.Error) -> PodiumError:
