@@ -14,6 +14,7 @@ __all__ = [
     "Value",
     "instance_of",
     "integer",
+    "kind_of",
     "list_of",
     "member_of",
     "metrics",
@@ -44,7 +45,7 @@ def number(given: Any, where: str) -> float:
     if type(given) is float:
         return given
     if not isinstance(given, SupportsFloat | SupportsIndex):
-        raise TypeError(f"{where} must be a number, not {_kind(given)}")
+        raise TypeError(f"{where} must be a number, not {kind_of(given)}")
     try:
         return float(given)
     except (TypeError, ValueError, OverflowError) as error:
@@ -54,7 +55,7 @@ def number(given: Any, where: str) -> float:
 def integer(given: Any, where: str) -> int:
     """An int of 64 bits from anything with `__index__` except bool."""
     if isinstance(given, bool) or not isinstance(given, SupportsIndex):
-        raise TypeError(f"{where} must be an integer, not {_kind(given)}")
+        raise TypeError(f"{where} must be an integer, not {kind_of(given)}")
     result = operator.index(given)
     if result not in _INT64:
         raise ValueError(f"{where} must be an integer of 64 bits, not {result}")
@@ -64,7 +65,7 @@ def integer(given: Any, where: str) -> int:
 def text(given: Any, where: str) -> str:
     """A str; what derives from str (an enum, NumPy's) becomes the plain one."""
     if not isinstance(given, str):
-        raise TypeError(f"{where} must be a string, not {_kind(given)}")
+        raise TypeError(f"{where} must be a string, not {kind_of(given)}")
     return str.__str__(given)
 
 
@@ -91,7 +92,7 @@ def instance_of(kind: type[_T]) -> Callable[[Any, str], _T]:
 
     def instance(given: Any, where: str) -> _T:
         if not isinstance(given, kind):
-            raise TypeError(f"{where} must be of type {kind.__name__}, not {_kind(given)}")
+            raise TypeError(f"{where} must be of type {kind.__name__}, not {kind_of(given)}")
         return given
 
     return instance
@@ -110,7 +111,7 @@ def list_of(kind: type[_T]) -> Callable[[Any, str], list[_T]]:
 def texts(given: Iterable[Any], where: str) -> list[str]:
     """A list of str; a single str is refused, since it would become its letters."""
     if isinstance(given, str) or not isinstance(given, Iterable):
-        raise TypeError(f"{where} must be a list of strings, not {_kind(given)}")
+        raise TypeError(f"{where} must be a list of strings, not {kind_of(given)}")
     return [text(item, f"{where}[{index}]") for index, item in enumerate(given)]
 
 
@@ -132,7 +133,7 @@ def value_map(given: Mapping[Any, Any], where: str) -> dict[str, Any]:
 def values(given: Sequence[Any], where: str) -> list[Any]:
     """A list of Values."""
     if isinstance(given, str) or not isinstance(given, Sequence):
-        raise TypeError(f"{where} must be a list, not {_kind(given)}")
+        raise TypeError(f"{where} must be a list, not {kind_of(given)}")
     return [_value(item, f"{where}[{index}]", 1) for index, item in enumerate(given)]
 
 
@@ -179,13 +180,13 @@ def _value_number(given: Any, where: str) -> int | float:
     if isinstance(given, SupportsFloat):
         return number(given, where)
     raise TypeError(
-        f"{where} must be None, a bool, a number, a string, a list or a dict, not {_kind(given)}"
+        f"{where} must be None, a bool, a number, a string, a list or a dict, not {kind_of(given)}"
     )
 
 
 def _value_map(given: Mapping[Any, Any], where: str, depth: int) -> dict[str, Any]:
     if not isinstance(given, Mapping):
-        raise TypeError(f"{where} must be a mapping, not {_kind(given)}")
+        raise TypeError(f"{where} must be a mapping, not {kind_of(given)}")
     result: dict[str, Any] = {}
     for key, item in given.items():
         name = text(key, where) if isinstance(key, str) else str(key)
@@ -197,9 +198,10 @@ def _value_map(given: Mapping[Any, Any], where: str, depth: int) -> dict[str, An
 
 def _items(given: Mapping[Any, Any], where: str) -> Iterable[tuple[str, Any]]:
     if not isinstance(given, Mapping):
-        raise TypeError(f"{where} must be a mapping, not {_kind(given)}")
+        raise TypeError(f"{where} must be a mapping, not {kind_of(given)}")
     return ((text(key, f"a key of {where}"), item) for key, item in given.items())
 
 
-def _kind(given: Any) -> str:
+def kind_of(given: Any) -> str:
+    """What to call the type of something in an error."""
     return "None" if given is None else type(given).__name__

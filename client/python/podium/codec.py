@@ -23,7 +23,7 @@ from podium._config_codec import (
     run_result_to_proto,
 )
 from podium._enums import ArmStatus
-from podium._record import same
+from podium._mirror import forget_mirrored, given_by
 from podium._wire import (
     arm_status_from_proto,
     arm_status_to_proto,
@@ -133,7 +133,7 @@ def attempt_from_proto(message: arm_result_pb2.Attempt) -> model.Attempt:
 
 def arm_result_to_proto(arm: model.ArmResult) -> arm_result_pb2.ArmResult:
     """Writes an arm; of its eval metrics, breakdowns and seconds only what was given."""
-    given = vars(arm)
+    given = given_by(arm)
     return arm_result_pb2.ArmResult(
         name=arm.name,
         run_config=maybe(run_config_to_proto, arm.run_config),
@@ -185,20 +185,8 @@ def arm_result_from_proto(message: arm_result_pb2.ArmResult) -> model.ArmResult:
     arm.create_time = maybe(timestamp_from_proto, get(message, "create_time"))
     arm.update_time = maybe(timestamp_from_proto, get(message, "update_time"))
     arm.attempt = maybe(attempt_from_proto, get(message, "attempt"))
-    _forget_mirrored(arm)
+    forget_mirrored(arm)
     return arm
-
-
-def _forget_mirrored(arm: model.ArmResult) -> None:
-    row = scoring.primary(arm.evals)
-    if row is None:
-        return
-    if same(arm.eval_metrics, row.metrics):
-        arm.eval_metrics = {}
-    if same(arm.eval_breakdowns, row.breakdowns):
-        arm.eval_breakdowns = {}
-    if same(arm.eval_seconds, row.eval_seconds):
-        arm.eval_seconds = None
 
 
 def arm_summary_to_proto(arm: model.ArmSummary) -> arm_result_pb2.ArmSummary:

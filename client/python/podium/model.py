@@ -12,12 +12,13 @@ server, the text `unknown(N)`.
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from podium import _coerce, scoring
 from podium._coerce import Value
 from podium._config import Component, DataConfig, ModelConfig, RunConfig
 from podium._enums import ArmStatus, Direction, ExperimentStatus
+from podium._mirror import forget_aliases, given_by, mirror_primary
 from podium._record import Record
 
 __all__ = [
@@ -37,8 +38,6 @@ __all__ = [
     "RunResult",
     "Value",
 ]
-
-_T = TypeVar("_T")
 
 
 @dataclass(eq=False)
@@ -117,36 +116,7 @@ class Attempt(Record):
         self._coerce(_coerce.integer, "order")
 
 
-_MIRRORS = {
-    "eval_metrics": "metrics",
-    "eval_breakdowns": "breakdowns",
-    "eval_seconds": "eval_seconds",
-}
-
-
-def _mirror(name: str, source: str) -> property:
-    def read(arm: "ArmResult") -> Any:
-        given = vars(arm)[name]
-        row = scoring.primary(arm.evals) if given in (None, {}) else None
-        return given if row is None else getattr(row, source)
-
-    def write(arm: "ArmResult", given: Any) -> None:
-        vars(arm)[name] = given
-
-    return property(read, write)
-
-
-def _mirror_primary(cls: type[_T]) -> type[_T]:
-    """Lets three fields of ArmResult read as the primary eval's as long as they are empty.
-
-    What was given is in `vars(arm)`, and so in copies and pickles.
-    """
-    for name, source in _MIRRORS.items():
-        setattr(cls, name, _mirror(name, source))
-    return cls
-
-
-@_mirror_primary
+@mirror_primary
 @dataclass(eq=False)
 class ArmResult(Record):
     """One arm of an experiment: one training run, with everything scored against it.
@@ -202,18 +172,14 @@ class ArmResult(Record):
         self._coerce(_coerce.member_of(ArmStatus), "status")
         self._coerce(_coerce.metrics, "metrics")
         self._coerce(_coerce.list_of(EvalResult), "evals")
+        forget_aliases(self)
         self._coerce_given()
         self._coerce_optional(_coerce.text, "run_id", "error", "group_id", "group_name")
         self._coerce_optional(_coerce.number, "train_seconds")
         self._coerce_optional(_coerce.instance_of(RunResult), "run_result")
 
     def _coerce_given(self) -> None:
-        given = vars(self)
-        for name in ("eval_metrics", "eval_breakdowns"):
-            # What an alias of a row's dict says is no more than the row says, as in
-            # dataclasses.replace(), which passes on what the mirror read as.
-            if any(given[name] is getattr(row, _MIRRORS[name]) for row in self.evals):
-                given[name] = {}
+        given = given_by(self)
         given["eval_metrics"] = _coerce.metrics(given["eval_metrics"], "eval_metrics")
         given["eval_breakdowns"] = _coerce.value_map(given["eval_breakdowns"], "eval_breakdowns")
         given["eval_seconds"] = _coerce.optional(

@@ -1,0 +1,69 @@
+"""Fields of an arm that read as its primary eval's as long as they are left empty.
+
+What was given is in the instance's own dict, and so in copies and pickles; what is read is
+computed from the present rows.
+"""
+
+from typing import Any, TypeVar
+
+from podium import scoring
+from podium._record import same
+
+__all__ = ["forget_aliases", "forget_mirrored", "given_by", "mirror_primary"]
+
+_T = TypeVar("_T")
+
+_MIRRORS = {
+    "eval_metrics": "metrics",
+    "eval_breakdowns": "breakdowns",
+    "eval_seconds": "eval_seconds",
+}
+
+
+def mirror_primary(cls: type[_T]) -> type[_T]:
+    """Makes three fields of a dataclass mirror the primary of its `evals`."""
+    for name, source in _MIRRORS.items():
+        setattr(cls, name, _mirror(name, source))
+    return cls
+
+
+def given_by(arm: Any) -> dict[str, Any]:
+    """The fields of an arm as they were given, nothing mirrored."""
+    given: dict[str, Any] = vars(arm)
+    return given
+
+
+def forget_aliases(arm: Any) -> None:
+    """Takes a row's own dict for not given.
+
+    dataclasses.replace() passes on what a mirror read as, which is such a dict.
+    """
+    given = given_by(arm)
+    for name in ("eval_metrics", "eval_breakdowns"):
+        if any(given[name] is getattr(row, _MIRRORS[name]) for row in arm.evals):
+            given[name] = {}
+
+
+def forget_mirrored(arm: Any) -> None:
+    """Takes what reads the same as the primary's for not given.
+
+    An arm that comes from a server has its mirrors filled in. They go on mirroring when rows
+    are added, and are not sent back as a claim of the caller's.
+    """
+    row = scoring.primary(arm.evals)
+    given = given_by(arm)
+    for name, source in _MIRRORS.items() if row is not None else ():
+        if same(given[name], getattr(row, source)):
+            given[name] = None if name == "eval_seconds" else {}
+
+
+def _mirror(name: str, source: str) -> property:
+    def read(arm: Any) -> Any:
+        given = given_by(arm)[name]
+        row = scoring.primary(arm.evals) if given in (None, {}) else None
+        return given if row is None else getattr(row, source)
+
+    def write(arm: Any, given: Any) -> None:
+        given_by(arm)[name] = given
+
+    return property(read, write)
