@@ -34,7 +34,7 @@ class Load:
     calls: int = 0
     seconds: float = 0.0
     busy: float = 0.0
-    answers: list[tuple[int, bytes]] = field(default_factory=list)
+    answers: list[tuple[int, int, bytes]] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
@@ -48,7 +48,7 @@ def drive(
     """Sends bodies on as many connections as there are iterators, for some seconds.
 
     A connection whose iterator ends sends no more. Every `keep_every`th answer is kept with
-    the number of the connection that it came from.
+    the numbers of its connection and of its call on it, from 0.
 
     Raises:
         RuntimeError: A call did not end with grpc-status 0.
@@ -192,7 +192,7 @@ class _Connection:
         load = self._load
         load.calls += 1
         if load.calls % self._keep_every == 0:
-            load.answers.append((self._number, self._answer[5:]))
+            load.answers.append((self._number, self._stream // 2, self._answer[5:]))
         self._stream += 2
         self.send_next()
 

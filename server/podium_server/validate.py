@@ -8,7 +8,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -78,15 +78,22 @@ _accepted: defaultdict[int, set[str]] = defaultdict(set)
 
 def check_name(text: str, field: str, limits: Limits) -> None:
     """A name, key, tag or id: 1 to 256 bytes of UTF-8 without control characters."""
-    accepted = _accepted[limits.name_bytes]
+    _check_name(text, field, limits.name_bytes)
+
+
+def check_metric(text: str, field: str, limits: Limits) -> None:
+    """A metric in the forms that Score takes: a key, or a name and a key with a dot."""
+    _check_name(text, field, 2 * limits.name_bytes + 1)
+
+
+def _check_name(text: str, field: str, most: int) -> None:
+    accepted = _accepted[most]
     if text in accepted:
         return
     size = len(text.encode())
-    if not 0 < size <= limits.name_bytes:
+    if not 0 < size <= most:
         what = "is empty" if not text else f"has {size} bytes: {_shown(text)}"
-        raise failure(
-            "NAME_INVALID", f"{field} {what}; give 1 to {limits.name_bytes} bytes", field=field
-        )
+        raise failure("NAME_INVALID", f"{field} {what}; give 1 to {most} bytes", field=field)
     if _CONTROL.search(text):
         raise failure(
             "NAME_INVALID",
@@ -107,11 +114,6 @@ def check_experiment_name(text: str, field: str, limits: Limits) -> None:
             f"{field} {_shown(text)} has a segment between slashes that is empty, '.' or '..'",
             field=field,
         )
-
-
-def check_metric(text: str, field: str, limits: Limits) -> None:
-    """A metric in the forms that Score takes: a key, or a name and a key with a dot."""
-    check_name(text, field, replace(limits, name_bytes=2 * limits.name_bytes + 1))
 
 
 def check_names(texts: Collection[str], field: str, limits: Limits) -> None:

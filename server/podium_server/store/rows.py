@@ -119,8 +119,7 @@ class EvalRow:
     stamp: bytes
 
 
-@dataclass(slots=True, frozen=True)
-class ScoreRow:
+class ScoreRow(NamedTuple):
     """What Score answers for a key: of an eval by name, or (`eval_name` None) of the arm.
 
     `step` is the step of an in-loop eval that the value comes from.

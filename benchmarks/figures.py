@@ -1,0 +1,32 @@
+"""The table that a run of the benchmarks ends with."""
+
+from dataclasses import dataclass
+
+__all__ = ["Figure", "table"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure: its number in the list of targets, what it is, and what was seen.
+
+    `met` is None where there is no target to hold it against.
+    """
+
+    number: str
+    what: str
+    seen: str
+    target: str
+    met: bool | None
+
+
+def table(figures: list[Figure]) -> str:
+    """The figures as a Markdown table, aligned for a terminal."""
+    rows = [("#", "figure", "seen", "target", "met")]
+    rows += [
+        (f.number, f.what, f.seen, f.target, {True: "yes", False: "NO", None: ""}[f.met])
+        for f in figures
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])

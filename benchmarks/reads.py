@@ -1,0 +1,135 @@
+"""P1, P2, P3: how fast Eval and Score answer, against an echo on the same stack."""
+
+import itertools
+import random
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import NamedTuple
+
+import grpc
+import podium
+from data import (
+    LARGE,
+    LARGE_ARMS,
+    SMALL,
+    SMALL_ARMS,
+    check_eval,
+    check_score,
+    eval_request,
+    score_request,
+)
+from figures import Figure
+from wire import drive
+
+__all__ = ["latency", "scaling", "throughput"]
+
+_CONNECTIONS = 16
+_ECHO = "/bench.Echo/Echo"
+_EVAL = "/podium.v1.ResultsService/Eval"
+_SCORE = "/podium.v1.ResultsService/Score"
+
+
+class _Question(NamedTuple):
+    name: str
+    path: str
+    request: Callable[[str, int], bytes]
+    check: Callable[[int, bytes], None]
+
+
+_QUESTIONS = (
+    _Question("Eval", _EVAL, eval_request, check_eval),
+    _Question("Score", _SCORE, score_request, check_score),
+)
+
+
+def throughput(podium_address: str, echo: str, *, seconds: float, rounds: int) -> list[Figure]:
+    """P1: calls a second, each round right beside one of the echo."""
+    figures = []
+    for question in _QUESTIONS:
+        ratios, rates, busy = [], [], []
+        for _ in range(rounds):
+            arms = [random.sample(range(LARGE_ARMS), 500) for _ in range(_CONNECTIONS)]
+            bodies = [[question.request(LARGE, arm) for arm in chosen] for chosen in arms]
+            base = drive(echo, _ECHO, list(map(itertools.cycle, bodies)), seconds)
+            load = drive(podium_address, question.path, list(map(itertools.cycle, bodies)), seconds)
+            _check_answers(load.answers, arms, question)
+            ratios.append(load.rate / base.rate)
+            rates.append(load.rate)
+            busy.append(max(load.busy, base.busy))
+        what = f"{question.name}: throughput against an echo, {_CONNECTIONS} connections"
+        seen = f"{median(ratios):.2f} ({median(rates):,.0f}/s, generator {max(busy):.0%} busy)"
+        figures.append(Figure("P1", what, seen, ">= 0.85", median(ratios) >= 0.85))
+    return figures
+
+
+def _check_answers(
+    answers: list[tuple[int, int, bytes]], arms: list[list[int]], question: _Question
+) -> None:
+    if not answers:
+        raise RuntimeError("no answer was looked at")
+    for connection, call, answer in answers:
+        chosen = arms[connection]
+        question.check(chosen[call % len(chosen)], answer)
+
+
+def latency(podium_address: str, echo: str, *, calls: int) -> list[Figure]:
+    """P2: the median a sync client sees, calls to both servers in turn."""
+    with grpc.insecure_channel(echo) as base, grpc.insecure_channel(podium_address) as channel:
+        figures = []
+        for question in _QUESTIONS:
+            bodies = [question.request(LARGE, random.randrange(LARGE_ARMS)) for _ in range(500)]
+            asked = _alternate(
+                {
+                    "echo": (base.unary_unary(_ECHO), bodies),
+                    "podium": (channel.unary_unary(question.path), bodies),
+                },
+                calls,
+            )
+            ratio = asked["podium"] / asked["echo"]
+            what = f"{question.name}: p50 of a sync stub against the echo"
+            seen = f"{ratio:.2f} ({asked['podium'] * 1e3:.2f} ms)"
+            figures.append(Figure("P2", what, seen, "<= 1.12", ratio <= 1.12))
+    return [*figures, _client_latency(podium_address, calls)]
+
+
+def _client_latency(address: str, calls: int) -> Figure:
+    with podium.Client(address) as client:
+        arms = [client.arm(LARGE, f"arm{random.randrange(LARGE_ARMS)}") for _ in range(500)]
+        times = []
+        for arm in itertools.islice(itertools.cycle(arms), calls):
+            begin = time.perf_counter()
+            arm.score("test.pass_rate")
+            times.append(time.perf_counter() - begin)
+    return Figure("P2", "score() of podium.Client: p50", f"{median(times) * 1e3:.2f} ms", "", None)
+
+
+def scaling(podium_address: str, *, calls: int) -> list[Figure]:
+    """P3: Score among few arms and among many."""
+    with grpc.insecure_channel(podium_address) as channel:
+        score = channel.unary_unary(_SCORE)
+        sizes = {SMALL: SMALL_ARMS, LARGE: LARGE_ARMS}
+        asked = _alternate(
+            {
+                name: (score, [score_request(name, random.randrange(arms)) for _ in range(500)])
+                for name, arms in sizes.items()
+            },
+            calls,
+        )
+    ratio = asked[LARGE] / asked[SMALL]
+    what = f"Score: p50 at {LARGE_ARMS:,} arms against {SMALL_ARMS}"
+    return [Figure("P3", what, f"{ratio:.2f}", "<= 1.1", ratio <= 1.1)]
+
+
+def _alternate(
+    asked: dict[str, tuple[Callable[[bytes], bytes], list[bytes]]], calls: int
+) -> dict[str, float]:
+    """The median seconds of each kind of call, one of each in turn."""
+    times: dict[str, list[float]] = {name: [] for name in asked}
+    for call in range(calls):
+        for name, (method, bodies) in asked.items():
+            body = bodies[call % len(bodies)]
+            begin = time.perf_counter()
+            method(body)
+            times[name].append(time.perf_counter() - begin)
+    return {name: median(seen[calls // 10 :]) for name, seen in times.items()}

@@ -1,0 +1,66 @@
+"""`make bench`: measures the figures that Podium promises, and prints them as a table."""
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+import reads
+import startup
+import writes
+from data import fill
+from figures import Figure, table
+from podium_server.testing import running_server
+from servers import echo_server
+
+
+def main() -> int:
+    """Runs the benchmarks; 1 if a target was missed and --strict was given."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="shorter rounds, noisier figures")
+    parser.add_argument("--strict", action="store_true", help="exit 1 if a target is missed")
+    arguments = parser.parse_args()
+    rounds, seconds, calls = (3, 1.0, 1_000) if arguments.quick else (5, 3.0, 5_000)
+    with tempfile.TemporaryDirectory() as folder:
+        figures = _measure(Path(folder), rounds, seconds, calls)
+    print(f"\n{platform.machine()}, {_cores()} cores, Python {platform.python_version()}\n")
+    print(table(figures))
+    missed = any(figure.met is False for figure in figures)
+    return 1 if missed and arguments.strict else 0
+
+
+def _measure(folder: Path, rounds: int, seconds: float, calls: int) -> list[Figure]:
+    _say("filling a store with 1,000,000 rows")
+    large = folder / "large.db"
+    fill(large)
+    _say("imports and starts")
+    figures = startup.imports(rounds=2 * rounds + 1)
+    figures.append(startup.start("empty store", folder / "empty.db", rounds=rounds))
+    figures.append(startup.start("1,000,000 rows", large, rounds=rounds))
+    with echo_server() as echo:
+        with running_server(f"sqlite:///{large}", "--log-level", "error") as server:
+            _say("memory")
+            figures.append(startup.memory(server))
+            _say("reads")
+            figures += reads.throughput(server.address, echo, seconds=seconds, rounds=rounds)
+            figures += reads.latency(server.address, echo, calls=calls)
+            figures += reads.scaling(server.address, calls=calls)
+        with running_server(f"sqlite:///{folder / 'writes.db'}", "--log-level", "error") as server:
+            _say("writes")
+            figures += writes.single_rows(server.address, echo, seconds=seconds, rounds=rounds)
+            figures += writes.batches(server.address, seconds=seconds, rounds=rounds)
+    return sorted(figures, key=lambda figure: int(figure.number[1:]))
+
+
+def _say(what: str) -> None:
+    print(f"{what} …", file=sys.stderr, flush=True)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""P10, P11, P12: what an import, a start and a large store cost."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+import grpc
+from data import LARGE, LARGE_ARMS, ROWS_PER_ARM, check_eval, eval_request
+from figures import Figure
+from podium_server.testing import RunningServer
+from servers import memory_mib
+
+__all__ = ["imports", "memory", "start"]
+
+_EVAL = "/podium.v1.ResultsService/Eval"
+_HEAVY = "import podium, sys; print([m for m in ('grpc', 'google.protobuf') if m in sys.modules])"
+
+
+def imports(*, rounds: int) -> list[Figure]:
+    """P10: `import podium` over an interpreter that imports nothing."""
+    bare, full = [], []
+    for _ in range(rounds):
+        bare.append(_seconds("pass"))
+        full.append(_seconds("import podium"))
+    cost = (median(full) - median(bare)) * 1e3
+    loaded = subprocess.run(
+        [sys.executable, "-c", _HEAVY], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    return [
+        Figure(
+            "P10", "import podium over a bare interpreter", f"{cost:.0f} ms", "<= 30 ms", cost <= 30
+        ),
+        Figure("P10", "… grpc or protobuf loaded by it", loaded, "[]", loaded == "[]"),
+    ]
+
+
+def _seconds(code: str) -> float:
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return time.perf_counter() - begin
+
+
+def start(name: str, store: Path, *, rounds: int) -> Figure:
+    """P11: from starting the process to its first answer."""
+    times = []
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        server = RunningServer(f"sqlite:///{store}", ["--log-level", "error"])
+        with grpc.insecure_channel(server.address) as channel:
+            try:
+                channel.unary_unary(_EVAL)(eval_request("none", 0), wait_for_ready=True)
+            except grpc.RpcError as error:
+                if error.code() is not grpc.StatusCode.NOT_FOUND:
+                    raise
+        times.append(time.perf_counter() - begin)
+        server.stop()
+    seen = f"{median(times):.2f} s"
+    return Figure("P11", f"start to first answer, {name}", seen, "<= 0.5 s", median(times) <= 0.5)
+
+
+def memory(server: RunningServer) -> Figure:
+    """P12: the server's memory with a million rows stored, after reads all over them."""
+    with grpc.insecure_channel(server.address) as channel:
+        ask = channel.unary_unary(_EVAL)
+        for arm in range(0, LARGE_ARMS, 5):
+            check_eval(arm, ask(eval_request(LARGE, arm)))
+    used = memory_mib(server.process.pid)
+    what = f"server memory with {LARGE_ARMS * ROWS_PER_ARM:,} rows stored"
+    return Figure("P12", what, f"{used:.0f} MB", "<= 80 MB", used <= 80)

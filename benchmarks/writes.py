@@ -1,0 +1,139 @@
+"""P6 and P7: durable writes, against the echo and against SQLite without anything around it."""
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import apsw
+import grpc
+import podium
+from data import row_calls, start_arms
+from figures import Figure
+from podium.v1.recording_service_pb2 import RecordRequest
+from podium_server.services import Recording
+from podium_server.store.sqlite import SqliteStore
+from podium_server.validate import Limits
+from wire import Load, drive
+
+__all__ = ["batches", "single_rows"]
+
+_WRITERS = 32
+_BATCH_WRITERS, _BATCH_ROWS = 8, 100
+_ECHO = "/bench.Echo/Echo"
+_RECORD = "/podium.v1.RecordingService/Record"
+_SLOW_COMMIT = 0.8e-3
+
+Statements = list[tuple[str, Sequence[Any] | None]]
+
+
+def single_rows(podium_address: str, echo: str, *, seconds: float, rounds: int) -> list[Figure]:
+    """P6: calls of one row from many writers, each answered when it is on disk."""
+    ratios, rates, busy = [], [], []
+    for number in range(rounds):
+        experiment = f"bench/single{number}"
+        _start(podium_address, experiment, _WRITERS)
+        writers = [row_calls(experiment, writer, 1) for writer in range(_WRITERS)]
+        base = drive(
+            echo, _ECHO, [row_calls(experiment, writer, 1) for writer in range(_WRITERS)], seconds
+        )
+        load = drive(podium_address, _RECORD, writers, seconds)
+        _check_stored(podium_address, experiment, load, 1)
+        ratios.append(load.rate / base.rate)
+        rates.append(load.rate)
+        busy.append(max(load.busy, base.busy))
+    raw = _raw_rate(rows=1, calls=400)
+    seen = f"{median(ratios):.2f} ({median(rates):,.0f}/s, generator {max(busy):.0%} busy)"
+    against_raw = median(rates) / raw
+    slow = 1 / raw >= _SLOW_COMMIT
+    return [
+        Figure(
+            "P6",
+            f"Record of one row, {_WRITERS} writers, durable: against the echo",
+            seen,
+            ">= 0.55",
+            median(ratios) >= 0.55,
+        ),
+        Figure(
+            "P6",
+            f"… against raw SQLite commits ({1e3 / raw:.2f} ms each)",
+            f"{against_raw:.2f}",
+            ">= 2 where a commit takes >= 0.8 ms",
+            against_raw >= 2 if slow else None,
+        ),
+    ]
+
+
+def batches(podium_address: str, *, seconds: float, rounds: int) -> list[Figure]:
+    """P7: calls of 100 rows, against the very same statements in a bare loop."""
+    ratios, rates = [], []
+    for number in range(rounds):
+        experiment = f"bench/batch{number}"
+        _start(podium_address, experiment, _BATCH_WRITERS)
+        writers = [row_calls(experiment, writer, _BATCH_ROWS) for writer in range(_BATCH_WRITERS)]
+        load = drive(podium_address, _RECORD, writers, seconds, keep_every=50)
+        _check_stored(podium_address, experiment, load, _BATCH_ROWS)
+        rates.append(load.rate * _BATCH_ROWS)
+        ratios.append(rates[-1] / _raw_rate(rows=_BATCH_ROWS, calls=200))
+    what = f"Record in calls of {_BATCH_ROWS} rows: rows/s against raw SQLite"
+    seen = f"{median(ratios):.2f} ({median(rates):,.0f} rows/s)"
+    return [Figure("P7", what, seen, ">= 0.5", median(ratios) >= 0.5)]
+
+
+def _start(address: str, experiment: str, writers: int) -> None:
+    with grpc.insecure_channel(address) as channel:
+        record = channel.unary_unary(_RECORD)
+        for call in start_arms(experiment, writers):
+            record(call.SerializeToString())
+
+
+def _check_stored(address: str, experiment: str, load: Load, rows: int) -> None:
+    """Fails unless every answered row is stored (a few more may be: calls cut off by the end)."""
+    with podium.Client(address) as client:
+        stored = sum(arm.eval_count for arm in client.experiment(experiment).arms())
+    if stored < load.calls * rows:
+        raise RuntimeError(f"{load.calls * rows} rows were acknowledged, {stored} are stored")
+
+
+def _raw_rate(*, rows: int, calls: int) -> float:
+    """Rows a second of SQLite alone, running the statements of Record calls of so many rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, copy = Path(folder) / "podium.db", Path(folder) / "raw.db"
+        statements = asyncio.run(_statements(path, copy, rows, calls))
+        connection = apsw.Connection(str(copy))
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "full")
+        connection.pragma("cache_size", -8192)
+        begin = time.perf_counter()
+        for call in statements:
+            connection.execute("BEGIN IMMEDIATE")
+            for statement, bindings in call:
+                connection.execute(statement, bindings).fetchall()
+            connection.execute("COMMIT")
+        seconds = time.perf_counter() - begin
+        connection.close()
+    return calls * rows / seconds
+
+
+async def _statements(path: Path, copy: Path, rows: int, calls: int) -> list[Statements]:
+    """What the store runs for each of these calls, and a copy of the file from before."""
+    store = SqliteStore(path)
+    await store.open()
+    recording = Recording(store, Limits())
+    for start in start_arms("bench/raw", _WRITERS):
+        await recording.record(start)
+    await store.close()
+    shutil.copy(path, copy)
+    await store.open()
+    recorded: list[Statements] = []
+    streams = [row_calls("bench/raw", writer, rows) for writer in range(_WRITERS)]
+    for number in range(calls):
+        recorded.append([])
+        store.trace(lambda text, bindings: recorded[-1].append((text, bindings)))
+        await recording.record(RecordRequest.FromString(next(streams[number % _WRITERS])))
+    await store.close()
+    return [[s for s in call if s[0] not in ("BEGIN IMMEDIATE", "COMMIT")] for call in recorded]
