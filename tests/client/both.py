@@ -9,8 +9,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import podium
-
 __all__ = ["AnyClient", "entered", "items", "result"]
 
 # Typing both at once would say nothing that tests/typing does not say better.
@@ -39,8 +37,3 @@ async def entered(manager: Any) -> AsyncIterator[Any]:
     else:
         with manager as value:
             yield value
-
-
-def is_blocking(client: AnyClient) -> bool:
-    """Whether a client is the blocking one."""
-    return isinstance(client, podium.Client)
