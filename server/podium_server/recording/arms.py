@@ -1,19 +1,19 @@
 """What the events about an arm as a whole do."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from podium.errors import PodiumError
 from podium.v1.arm_result_pb2 import ARM_STATUS_RUNNING, ArmResult
 from podium.v1.event_pb2 import ArmFinished, ArmRecorded, ArmStarted, MetricsRecorded
-from podium.v1.run_config_pb2 import RunConfig
 
 from podium_server.failures import failure
 from podium_server.recording import rows
 from podium_server.recording.configs import changed_paths
 from podium_server.recording.state import ArmState, CallState
 from podium_server.recording.values import digest, encode, same_double, shorten
+from podium_server.store.rows import PART_NAMES
 from podium_server.validate import Limits, check_count
 
 _Fact = Literal[
@@ -27,6 +27,8 @@ _Fact = Literal[
 ]
 _FACTS: tuple[_Fact, ...] = get_args(_Fact)
 _OUTCOME: tuple[_Fact, ...] = ("error", "train_seconds", "run_result")
+_Output = Literal["experiment", "revision", "create_time", "update_time", "attempt"]
+_OUTPUTS: tuple[_Output, ...] = get_args(_Output)
 
 __all__ = ["check_attempt", "finish", "record_metrics", "record_whole", "start"]
 
@@ -40,20 +42,17 @@ def check_attempt(arm: ArmState, attempt_id: str | None) -> None:
 def start(state: CallState, event: ArmStarted, limits: Limits) -> None:
     """Begins an attempt: a new arm, a repetition, or a newer attempt at a known arm."""
     arm = state.arm(event.arm)
-    if arm is None:
-        arm = state.create_arm(event.arm)
-    else:
+    if arm is not None:
         _check_start(arm, event)
         if arm.row.attempt_id == event.attempt.id:
             return
-        _reset(arm, event)
-    _describe(arm, event)
-    arm.row.digest = None
-    arm.row.attempt_id = event.attempt.id
-    arm.row.attempt_order = event.attempt.order
-    arm.set_status(ARM_STATUS_RUNNING)
-    arm.touch()
-    _check_arm(arm, limits)
+    parts = _parts_at_start(arm, event)
+    _check_size(event.arm, sum(map(len, parts.values())), limits)
+    if arm is None:
+        arm = state.create_arm(event.arm)
+    else:
+        _reset_rows(arm, event)
+    _begin(arm, event, parts)
 
 
 def record_metrics(arm: ArmState, event: MetricsRecorded, limits: Limits) -> None:
@@ -68,9 +67,8 @@ def record_metrics(arm: ArmState, event: MetricsRecorded, limits: Limits) -> Non
         return
     kept.metrics.update(new)
     check_count(len(kept.metrics), f"metrics of arm {arm.row.name!r}", limits.map_keys, "keys")
-    arm.set_part("metrics", encode(kept))
+    _replace_part(arm, "metrics", encode(kept), limits)
     arm.note_metrics(new)
-    _check_arm(arm, limits)
 
 
 def finish(arm: ArmState, event: ArmFinished, limits: Limits) -> None:
@@ -79,9 +77,8 @@ def finish(arm: ArmState, event: ArmFinished, limits: Limits) -> None:
     _clear(facts, _OUTCOME)
     facts.MergeFrom(_facts(event, _OUTCOME))
     _shorten_errors(facts, limits)
-    arm.set_part("facts", encode(facts))
+    _replace_part(arm, "facts", encode(facts), limits)
     arm.set_status(event.status)
-    _check_arm(arm, limits)
 
 
 def record_whole(
@@ -89,21 +86,30 @@ def record_whole(
 ) -> None:
     """Makes the arm equal to the one given."""
     result = event.arm_result
+    _forget_outputs(result)
     evals = rows.first_of_each(list(result.evals))
     rows.check_mirror(result, evals)
     told = digest(result)
     arm = state.arm(result.name)
-    if arm is None:
-        arm = state.create_arm(result.name)
-    elif not event.replace:
+    if arm is not None and not event.replace:
         if arm.row.attempt_id is not None:
             raise _has_attempts(arm)
         if arm.row.digest == told:
             return
-    _become(arm, result, limits)
+    parts = _parts_of(result, limits)
+    _check_size(result.name, sum(map(len, parts.values())), limits)
+    arm = arm or state.create_arm(result.name)
+    _become(arm, result, parts)
     rows.replace_all(arm, evals, event_time)
     arm.set_digest(told)
-    _check_arm(arm, limits)
+
+
+def _forget_outputs(result: ArmResult) -> None:
+    """Clears the output-only fields of an arm and its rows: in a request they say nothing."""
+    for name in _OUTPUTS:
+        result.ClearField(name)
+    for row in result.evals:
+        rows.forget_outputs(row)
 
 
 def _check_start(arm: ArmState, event: ArmStarted) -> None:
@@ -131,35 +137,44 @@ def _check_start(arm: ArmState, event: ArmStarted) -> None:
         )
 
 
-def _reset(arm: ArmState, event: ArmStarted) -> None:
-    facts = ArmResult.FromString(arm.part("facts"))
-    _clear(facts, (*_OUTCOME, "eval_seconds"))
-    if event.WhichOneof("mode") == "resume_step":
-        if arm.row.eval_count:
-            arm.set_part("given", b"")
-            arm.cut_rows(event.resume_step)
-    else:
-        facts.ClearField("run_id")
-        arm.set_part("given", b"")
-        arm.set_part("metrics", b"")
+def _parts_at_start(arm: ArmState | None, event: ArmStarted) -> dict[str, bytes]:
+    """What an arm consists of once the attempt has begun."""
+    before = {name: b"" if arm is None else arm.part(name) for name in PART_NAMES}
+    resumes = event.WhichOneof("mode") == "resume_step"
+    facts = ArmResult.FromString(before["facts"])
+    _clear(facts, (*_OUTCOME, "eval_seconds") if resumes else (*_OUTCOME, "eval_seconds", "run_id"))
+    facts.MergeFrom(_facts(event, _FACTS))
+    has_rows = arm is not None and arm.row.eval_count > 0
+    return {
+        "config": encode(event.run_config),
+        "facts": encode(facts),
+        "metrics": before["metrics"] if resumes else b"",
+        "given": before["given"] if resumes and not has_rows else b"",
+    }
+
+
+def _reset_rows(arm: ArmState, event: ArmStarted) -> None:
+    if event.WhichOneof("mode") != "resume_step":
         arm.clear_rows()
-    arm.set_part("facts", encode(facts))
+    elif arm.row.eval_count:
+        arm.cut_rows(event.resume_step)
 
 
-def _describe(arm: ArmState, event: ArmStarted) -> None:
-    facts = ArmResult.FromString(arm.part("facts"))
-    if event.HasField("run_id"):
-        facts.run_id = event.run_id
-    if event.HasField("group_id"):
-        facts.group_id = event.group_id
+def _begin(arm: ArmState, event: ArmStarted, parts: Mapping[str, bytes]) -> None:
+    row = arm.row
+    for name, content in parts.items():
+        arm.set_part(name, content)
     if event.HasField("group_name"):
-        facts.group_name = event.group_name
-    arm.set_part("facts", encode(facts))
-    _index(arm, facts, event.run_config)
-    arm.set_part("config", encode(event.run_config))
+        row.group_name = event.group_name
+    row.tags = tuple(event.run_config.tags)
+    row.digest = None
+    row.attempt_id = event.attempt.id
+    row.attempt_order = event.attempt.order
+    arm.set_status(ARM_STATUS_RUNNING)
+    arm.touch()
 
 
-def _facts(source: ArmResult | ArmFinished, names: Sequence[str]) -> ArmResult:
+def _facts(source: ArmResult | ArmStarted | ArmFinished, names: Sequence[str]) -> ArmResult:
     return ArmResult(**{f.name: value for f, value in source.ListFields() if f.name in names})
 
 
@@ -168,23 +183,24 @@ def _clear(facts: ArmResult, names: Iterable[_Fact]) -> None:
         facts.ClearField(name)
 
 
-def _index(arm: ArmState, facts: ArmResult, config: RunConfig) -> None:
-    arm.row.group_name = facts.group_name if facts.HasField("group_name") else None
-    arm.row.tags = tuple(config.tags)
-
-
-def _become(arm: ArmState, result: ArmResult, limits: Limits) -> None:
+def _parts_of(result: ArmResult, limits: Limits) -> dict[str, bytes]:
+    """What a whole arm consists of, beside its rows."""
     facts, given, metrics = _facts(result, _FACTS), ArmResult(), ArmResult()
     if not result.evals:
         given.eval_metrics.MergeFrom(result.eval_metrics)
         given.eval_breakdowns.MergeFrom(result.eval_breakdowns)
     metrics.metrics.MergeFrom(result.metrics)
     _shorten_errors(facts, limits)
-    _index(arm, facts, result.run_config)
     parts = {"config": result.run_config, "facts": facts, "given": given, "metrics": metrics}
-    changed = [arm.set_part(name, encode(content)) for name, content in parts.items()]
+    return {name: encode(content) for name, content in parts.items()}
+
+
+def _become(arm: ArmState, result: ArmResult, parts: Mapping[str, bytes]) -> None:
+    changed = [arm.set_part(name, content) for name, content in parts.items()]
     if any(changed):
         arm.unsettle_primary()
+    arm.row.group_name = result.group_name if result.HasField("group_name") else None
+    arm.row.tags = tuple(result.run_config.tags)
     arm.set_status(result.status)
 
 
@@ -195,9 +211,15 @@ def _shorten_errors(facts: ArmResult, limits: Limits) -> None:
         facts.run_result.error = shorten(facts.run_result.error, limits.error_bytes)
 
 
-def _check_arm(arm: ArmState, limits: Limits) -> None:
-    what = f"arm {arm.row.name!r} without its rows"
-    check_count(arm.row.part_bytes, what, limits.arm_bytes, "bytes")
+def _replace_part(arm: ArmState, name: str, content: bytes, limits: Limits) -> None:
+    """Writes a part; refuses before it does if the arm would become too large."""
+    size = arm.row.part_bytes + len(content) - len(arm.part(name))
+    _check_size(arm.row.name, size, limits)
+    arm.set_part(name, content)
+
+
+def _check_size(name: str, size: int, limits: Limits) -> None:
+    check_count(size, f"arm {name!r} without its rows", limits.arm_bytes, "bytes")
 
 
 def _stale(arm: ArmState, what: str) -> PodiumError:

@@ -25,6 +25,9 @@ from podium_server.validate import Limits
 
 __all__ = ["RecordCall", "RecordOutcome"]
 
+_MANY_EVENTS = 200
+"""From how many events on a call takes more than a few milliseconds."""
+
 
 @dataclass(slots=True)
 class RecordOutcome:
@@ -74,6 +77,13 @@ class RecordCall:
             elif event.subject is not None:
                 event.kind.need(needs.arms.setdefault(event.subject, ArmNeeds()), event.body)
         return needs
+
+    @property
+    def heavy(self) -> bool:
+        """Whether there are many events, or one that may move very many rows."""
+        return len(self._told) > _MANY_EVENTS or any(
+            event is not None and event.kind.heavy for event in self._told
+        )
 
     def decide(self, loaded: Loaded) -> Changes:
         """Applies the events one by one; raises with every refused one, if any is."""
@@ -139,6 +149,8 @@ class RecordCall:
             raise unknown_experiment(self._experiment)
         before = state.changes_made
         event.kind.apply(Context(state, self._limits, index, event.event_time), event.body)
+        if stream is not None and stream.subject is None:
+            stream.subject = event.subject
         self._outcome.changed_events += state.changes_made != before
 
 
@@ -148,12 +160,10 @@ def _check_stream(stream: StreamRow, event: Told) -> None:
         return
     if stream.state is not StreamState.OPEN:
         raise _deleted(stream)
-    if stream.subject is None:
-        stream.subject = event.subject
-    elif stream.subject != event.subject:
+    if stream.subject not in (None, event.subject):
         raise failure(
             "STREAM_SUBJECT_CHANGED",
-            f"writer {stream.writer_id!r} writes to {_subject(stream.subject)}, not to "
+            f"writer {stream.writer_id!r} writes to {_subject(stream.subject or EXPERIMENT)}, not to "
             f"{_subject(event.subject)}; give every arm a writer_id of its own",
             writer_id=stream.writer_id,
         )

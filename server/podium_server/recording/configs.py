@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from podium.v1.run_config_pb2 import RunConfig
 
@@ -26,13 +27,17 @@ def _differences(before: Message, after: Message, prefix: str) -> Iterator[str]:
         path = f"{prefix}{field.name}"
         if path in _FREE_PATHS:
             continue
-        a, b = getattr(before, field.name), getattr(after, field.name)
         if field.message_type is None or field.is_repeated:
-            yield from _value_differences(a, b, path)
-        else:
+            yield from _value_differences(_said(before, field), _said(after, field), path)
+        else:  # an empty part says as much as none
+            a, b = getattr(before, field.name), getattr(after, field.name)
             yield from _differences(a, b, f"{path}.")
-        if field.has_presence and before.HasField(field.name) != after.HasField(field.name):
-            yield path
+
+
+def _said(message: Message, field: FieldDescriptor) -> Any:
+    if field.has_presence and not message.HasField(field.name):
+        return None
+    return getattr(message, field.name)
 
 
 def _value_differences(a: Any, b: Any, path: str) -> Iterator[str]:

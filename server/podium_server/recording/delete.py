@@ -1,6 +1,7 @@
 """The meaning of deletions: what is removed, and what stays behind as a tombstone."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from podium_server.failures import unknown_arm, unknown_experiment
 from podium_server.store.base import (
@@ -24,6 +25,7 @@ class _Deletion:
     experiment: str
     allow_missing: bool
     now: int
+    heavy: ClassVar[bool] = True
 
     def settle(self, _change: ArmChange, _standing: Standing, /) -> Settlement:
         """Nothing follows from a deletion."""

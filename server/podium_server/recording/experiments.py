@@ -5,36 +5,29 @@ from podium.v1.experiment_pb2 import Experiment
 
 from podium_server.recording.state import CallState
 from podium_server.recording.values import encode
+from podium_server.validate import Limits, check_count
 
 __all__ = ["conclude", "declare"]
 
 
-def declare(state: CallState, index: int, event: ExperimentDeclared) -> None:
+def declare(state: CallState, index: int, event: ExperimentDeclared, limits: Limits) -> None:
     """Creates the experiment, or fills what is unset; notes the fields left as they were."""
-    if not state.exists:
-        _create(state)
-    content = Experiment.FromString(state.experiment.content or b"")
+    content = _content(state)
     kept = _fill_fields(content, event) + _fill_metadata(content, event)
+    check_count(len(content.metadata), "metadata", limits.map_keys, "keys")
+    _store(state, content, limits)
     state.kept.extend((index, path) for path in kept)
-    _store(state, content)
 
 
-def conclude(state: CallState, event: ExperimentConcluded) -> None:
+def conclude(state: CallState, event: ExperimentConcluded, limits: Limits) -> None:
     """Stores the conclusion."""
-    content = Experiment.FromString(state.experiment.content or b"")
+    content = _content(state)
     content.conclusion = event.conclusion
-    _store(state, content)
+    _store(state, content, limits)
 
 
-def _create(state: CallState) -> None:
-    experiment = state.experiment
-    experiment.deleted = False
-    experiment.created = state.now
-    experiment.content = b""
-    experiment.tags = ()
-    experiment.counts = (0,) * len(experiment.counts)
-    state.exists = True
-    state.changes_made += 1
+def _content(state: CallState) -> Experiment:
+    return Experiment.FromString((state.exists and state.experiment.content) or b"")
 
 
 def _fill_fields(content: Experiment, event: ExperimentDeclared) -> list[str]:
@@ -63,9 +56,14 @@ def _fill_metadata(content: Experiment, event: ExperimentDeclared) -> list[str]:
     return kept
 
 
-def _store(state: CallState, content: Experiment) -> None:
+def _store(state: CallState, content: Experiment, limits: Limits) -> None:
     encoded = encode(content)
-    if encoded != state.experiment.content:
-        state.experiment.content = encoded
-        state.experiment.tags = tuple(content.tags)
-        state.changes_made += 1
+    what = f"experiment {state.experiment.name!r}"
+    check_count(len(encoded), what, limits.arm_bytes, "bytes")
+    if not state.exists:
+        state.create_experiment()
+    elif encoded == state.experiment.content:
+        return
+    state.experiment.content = encoded
+    state.experiment.tags = tuple(content.tags)
+    state.changes_made += 1

@@ -41,6 +41,8 @@ class Kind(NamedTuple):
     """Does it, or raises and does nothing."""
     creates_experiment: bool = False
     """Whether it may come before there is an experiment."""
+    heavy: bool = False
+    """Whether it may write or remove very many rows."""
 
 
 class Told(NamedTuple):
@@ -93,18 +95,21 @@ KINDS: dict[str, Kind] = {
     "experiment_declared": Kind(
         lambda _body: EXPERIMENT,
         _no_need,
-        lambda context, body: experiments.declare(context.state, context.index, body),
+        lambda context, body: experiments.declare(
+            context.state, context.index, body, context.limits
+        ),
         creates_experiment=True,
     ),
     "experiment_concluded": Kind(
         lambda _body: EXPERIMENT,
         _no_need,
-        lambda context, body: experiments.conclude(context.state, body),
+        lambda context, body: experiments.conclude(context.state, body, context.limits),
     ),
     "arm_started": Kind(
         _own_arm,
         _need_parts(*PART_NAMES),
         lambda context, body: arms.start(context.state, body, context.limits),
+        heavy=True,
     ),
     "metrics_recorded": Kind(
         _own_arm,
@@ -129,6 +134,7 @@ KINDS: dict[str, Kind] = {
         lambda context, body: arms.record_whole(
             context.state, body, context.event_time, context.limits
         ),
+        heavy=True,
     ),
     "skipped": Kind(lambda _body: None, _no_need, lambda _context, _body: None),
 }

@@ -11,7 +11,14 @@ from podium_server.recording.state import ArmState
 from podium_server.recording.values import encode
 from podium_server.store.rows import EvalKey, EvalRow
 
-__all__ = ["check_mirror", "first_of_each", "key_of", "record", "replace_all"]
+__all__ = [
+    "check_mirror",
+    "first_of_each",
+    "forget_outputs",
+    "key_of",
+    "record",
+    "replace_all",
+]
 
 
 def key_of(row: EvalResult) -> EvalKey:
@@ -29,9 +36,9 @@ def first_of_each(evals: list[EvalResult]) -> dict[EvalKey, EvalResult]:
 
 def record(arm: ArmState, row: EvalResult, event_time: Timestamp | None) -> None:
     """Adds a row, or replaces the one of its identity, unless it is the same."""
-    key = key_of(row)
+    forget_outputs(row)
+    key, content = key_of(row), encode(row)
     before = arm.find(key)
-    content = _content(row)
     if before is not None:
         _check_model_ref(arm, before, row)
         if before.content == content and _event_time(before) == event_time:
@@ -50,12 +57,19 @@ def replace_all(
     last = -1
     appended = arm.row.next_position
     for key, row in rows.items():
-        old, content = before.get(key), _content(row)
+        old, content = before.get(key), encode(row)
         keeps_place = old is not None and last < old.position < appended
         position = old.position if old is not None and keeps_place else arm.row.next_position
         last = position
         if old is None or not keeps_place or old.content != content:
             _write(arm, key, row, content, event_time, position)
+
+
+def forget_outputs(row: EvalResult) -> None:
+    """Clears the output-only fields of a row: in a request they say nothing."""
+    row.ClearField("revision")
+    row.ClearField("event_time")
+    row.ClearField("record_time")
 
 
 def check_mirror(result: ArmResult, rows: dict[EvalKey, EvalResult]) -> None:
@@ -83,13 +97,6 @@ def _contradiction(field: str, source: str) -> Exception:
         f"{field} differ from the {source} of the primary eval among evals; leave {field} empty",
         field=f"arm_result.{field}",
     )
-
-
-def _content(row: EvalResult) -> bytes:
-    row.ClearField("revision")
-    row.ClearField("event_time")
-    row.ClearField("record_time")
-    return encode(row)
 
 
 def _event_time(row: EvalRow) -> Timestamp | None:

@@ -43,8 +43,15 @@ class CallState:
         return stamp
 
     def serves(self, subject: str | None) -> bool:
-        """Whether there is what an event needs: for None, as for Skipped, a tombstone will do."""
-        return self.exists or (subject is None and self.experiment.id is not None)
+        """Whether there is what an event needs; one about nothing, as Skipped, needs nothing."""
+        return self.exists or subject is None
+
+    def create_experiment(self) -> None:
+        """A new experiment, or a new life of a deleted one, whose revision goes on."""
+        self.experiment.deleted = False
+        self.experiment.created = self.now
+        self.experiment.counts = (0,) * len(self.experiment.counts)
+        self.exists = True
 
     def arm(self, name: str) -> "ArmState | None":
         """The arm of this name, if there is one by now."""
@@ -73,8 +80,9 @@ class CallState:
         if changed:
             self.experiment.revision = self.revision
             self.experiment.updated = self.now
+        leaves_trace = changed or stream is not None or self.experiment.id is not None
         return Changes(
-            experiment=self.experiment,
+            experiment=self.experiment if leaves_trace else None,
             revision=self.revision if changed else None,
             stream=stream,
             arms=[arm.change() for arm in self._arms.values() if arm.changed],

@@ -206,6 +206,10 @@ class Call(Protocol[T_co]):
     def needs(self) -> Needs:
         """What has to be loaded before the call is decided."""
 
+    @property
+    def heavy(self) -> bool:
+        """Whether the call may take more than a few milliseconds to apply."""
+
     def decide(self, loaded: Loaded) -> Changes:
         """Says what the call changes, or raises a `podium.PodiumError` and changes nothing."""
 

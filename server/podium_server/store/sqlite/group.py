@@ -1,8 +1,9 @@
 """Group commit: calls that come in while one transaction is made durable share the next.
 
-Statements run on the event loop's thread, where they cost microseconds; only COMMIT, which
-waits for the disk, runs in a thread of its own. Each call is decided before its first
-write, so a refused one leaves nothing to undo and its neighbours alone.
+Statements run on the event loop's thread, where they cost microseconds; COMMIT, which waits
+for the disk, and calls that may move very many rows run in a thread of their own. Each
+call is decided before its first write, so a refused one leaves nothing to undo and its
+neighbours alone.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ import apsw
 from podium.errors import PodiumError
 
 from podium_server.failures import failure
-from podium_server.store.base import Call
+from podium_server.store.base import Call, Changes
 from podium_server.store.sqlite.writes import apply
 
 __all__ = ["GroupCommit"]
@@ -96,6 +97,13 @@ class GroupCommit:
         self._committer.shutdown()
 
     async def _run(self) -> None:
+        try:
+            await self._serve()
+        except Exception:
+            self._break("the store failed in a way it was not made for: the server stops")
+            self._give_up()
+
+    async def _serve(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -144,32 +152,44 @@ class GroupCommit:
                 continue
             applied.append(waiting)
             try:
-                waiting.result = waiting.call.result(apply(self._connection, waiting.call))
+                waiting.result = waiting.call.result(await self._apply(waiting.call))
             except PodiumError as error:
                 waiting.error = error
             if time.monotonic() > turn_ends:
                 await asyncio.sleep(0)
                 turn_ends = time.monotonic() + _TURN_SECONDS
 
+    async def _apply(self, call: Call[Any]) -> Changes:
+        """Applies a call here, or beside the event loop if it would hold it up."""
+        if not call.heavy:
+            return apply(self._connection, call)
+        return await self._beside(apply, self._connection, call)
+
+    async def _beside(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Runs a function in the thread of commits."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._committer, function, *arguments)
+
     async def _commit(self, applied: list[_Waiting], *, changed: bool) -> None:
         try:
             if changed:
                 begin = time.monotonic()
-                loop = asyncio.get_running_loop()
-                await loop.run_in_executor(self._committer, self._connection.execute, "COMMIT")
+                await self._beside(self._connection.execute, "COMMIT")
                 self._commit_seconds = time.monotonic() - begin
             else:
                 self._connection.execute("COMMIT")
         except apsw.FullError as error:
             self._undo(applied, _undone(error))
         except apsw.Error:
-            _log.critical(
-                "a commit failed; its outcome is unknown, so the server stops", exc_info=True
-            )
-            self._broken = True
+            self._break("a commit failed, its outcome is unknown: the server stops")
             for waiting in applied:
                 waiting.error = _outcome_unknown()
-            self._on_broken()
+
+    def _break(self, why: str) -> None:
+        """Answers nothing more, since what is stored is not known any more."""
+        _log.critical(why, exc_info=True)
+        self._broken = True
+        self._on_broken()
 
     def _undo(self, applied: list[_Waiting], error: Exception) -> None:
         """Takes back a transaction that failed before it was durable."""
