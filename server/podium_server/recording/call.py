@@ -160,10 +160,11 @@ def _check_stream(stream: StreamRow, event: Told) -> None:
         return
     if stream.state is not StreamState.OPEN:
         raise _deleted(stream)
-    if stream.subject not in (None, event.subject):
+    subject = stream.subject
+    if subject is not None and subject != event.subject:
         raise failure(
             "STREAM_SUBJECT_CHANGED",
-            f"writer {stream.writer_id!r} writes to {_subject(stream.subject or EXPERIMENT)}, not to "
+            f"writer {stream.writer_id!r} writes to {_subject(subject)}, not to "
             f"{_subject(event.subject)}; give every arm a writer_id of its own",
             writer_id=stream.writer_id,
         )

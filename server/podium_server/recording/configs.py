@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from podium.v1.run_config_pb2 import RunConfig
 
@@ -28,16 +27,16 @@ def _differences(before: Message, after: Message, prefix: str) -> Iterator[str]:
         if path in _FREE_PATHS:
             continue
         if field.message_type is None or field.is_repeated:
-            yield from _value_differences(_said(before, field), _said(after, field), path)
+            yield from _value_differences(_said(before, field.name), _said(after, field.name), path)
         else:  # an empty part says as much as none
             a, b = getattr(before, field.name), getattr(after, field.name)
             yield from _differences(a, b, f"{path}.")
 
 
-def _said(message: Message, field: FieldDescriptor) -> Any:
-    if field.has_presence and not message.HasField(field.name):
+def _said(message: Message, name: str) -> Any:
+    if message.DESCRIPTOR.fields_by_name[name].has_presence and not message.HasField(name):
         return None
-    return getattr(message, field.name)
+    return getattr(message, name)
 
 
 def _value_differences(a: Any, b: Any, path: str) -> Iterator[str]:

@@ -1,0 +1,66 @@
+"""The ways to make a call: over the wire with the generated stubs, or straight into a store."""
+
+from typing import Any, Protocol
+
+import grpc
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from podium.status import from_rpc_error
+from podium.v1 import recording_service_pb2, results_service_pb2
+from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
+from podium.v1.results_service_pb2_grpc import ResultsServiceStub
+from podium_server.rpc import snake_case
+from podium_server.services import Recording, Results
+from podium_server.store.base import Store
+from podium_server.validate import Limits
+
+__all__ = ["METHODS", "Direct", "Way", "Wire"]
+
+METHODS = {
+    method.name: method
+    for service in (
+        recording_service_pb2.DESCRIPTOR.services_by_name["RecordingService"],
+        results_service_pb2.DESCRIPTOR.services_by_name["ResultsService"],
+    )
+    for method in service.methods
+}
+"""Every rpc of both services by its name."""
+
+
+class Way(Protocol):
+    """Makes calls by the name of their rpc; a refused one raises its `podium.PodiumError`."""
+
+    async def call(self, method: str, request: Message) -> Message:
+        """The response to a call."""
+
+
+class Wire:
+    """Calls a running server."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._stubs = (RecordingServiceStub(channel), ResultsServiceStub(channel))
+
+    async def call(self, method: str, request: Message) -> Message:
+        """The response to a call."""
+        stub = next(stub for stub in self._stubs if hasattr(stub, method))
+        try:
+            response: Message = getattr(stub, method)(request, timeout=30)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+        return response
+
+
+class Direct:
+    """Calls the handlers of the services over a store, without a server."""
+
+    def __init__(self, store: Store, limits: Limits) -> None:
+        self._services: tuple[Any, ...] = (Recording(store, limits), Results(store, limits))
+
+    async def call(self, method: str, request: Message) -> Message:
+        """The response to a call."""
+        name = snake_case(method)
+        service = next(service for service in self._services if hasattr(service, name))
+        answer: Message | bytes = await getattr(service, name)(request)
+        if isinstance(answer, bytes):
+            return GetMessageClass(METHODS[method].output_type).FromString(answer)
+        return answer

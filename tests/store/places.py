@@ -1,0 +1,72 @@
+"""The kinds of stores that the suites run over, each as a place that outlives its stores."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any, Protocol
+
+import apsw
+from podium_server.store.base import Store
+from podium_server.store.sqlite import SqliteStore
+
+__all__ = ["PLACES", "Dump", "Place", "SqlitePlace", "dump_sqlite", "opened"]
+
+Dump = dict[str, list[tuple[Any, ...]]]
+"""Every row of every table."""
+
+
+class Place(Protocol):
+    """Where a store keeps what it keeps: stores come and go, the rows stay."""
+
+    url: str
+    """The URL that a server of its own takes."""
+
+    def store(self) -> Store:
+        """A store over this place, not opened yet."""
+
+    def dump(self) -> Dump:
+        """Everything that is stored, whoever holds the place."""
+
+
+class SqlitePlace:
+    """A file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "podium.db"
+        self.url = f"sqlite:///{self.path}"
+
+    def store(self) -> Store:
+        """A store over the file."""
+        return SqliteStore(self.path)
+
+    def dump(self) -> Dump:
+        """Every row of every table, read through a connection of its own."""
+        return dump_sqlite(self.path)
+
+
+def dump_sqlite(path: Path) -> Dump:
+    """Every row of every table of a SQLite file; never through the standard library's sqlite3."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    with closing(connection):
+        connection.execute("PRAGMA query_only = 1; BEGIN")
+        tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        return {str(name): _rows(connection, str(name)) for (name,) in tables.fetchall()}
+
+
+def _rows(connection: apsw.Connection, table: str) -> list[tuple[Any, ...]]:
+    return sorted(connection.execute(f"SELECT * FROM {table}").fetchall(), key=repr)  # noqa: S608 - names of our own tables
+
+
+PLACES: dict[str, Callable[[Path], Place]] = {"sqlite": SqlitePlace}
+"""The kinds of stores by name; a new kind joins every suite here."""
+
+
+@asynccontextmanager
+async def opened(place: Place) -> AsyncIterator[Store]:
+    """An open store over a place, closed afterwards."""
+    store = place.store()
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
