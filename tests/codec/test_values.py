@@ -190,6 +190,15 @@ def test_given_eval_metrics_are_sent_as_given() -> None:
     assert codec.arm_result_from_proto(message).eval_metrics == {"acc": 0.6}
 
 
+@pytest.mark.parametrize(("given", "row"), [(1, True), (1, 1.0), (0.0, -0.0), ([1], [1.0])])
+def test_given_breakdowns_that_only_compare_equal_are_kept(given: Any, row: Any) -> None:
+    """A read arm takes for a mirror what is identical to the primary's, types and bits."""
+    config, rows = model.RunConfig("a"), [model.EvalResult("t", breakdowns={"x": row})]
+    arm = model.ArmResult("a", config, "failed", eval_breakdowns={"x": given}, evals=rows)
+    read = codec.arm_result_from_proto(codec.arm_result_to_proto(arm))
+    assert exact(read.eval_breakdowns) == exact({"x": given})
+
+
 def test_what_was_changed_after_construction_is_converted_too() -> None:
     """Values set on an attribute get the rules of the constructor when they are written."""
     row = model.EvalResult("val")

@@ -7,7 +7,7 @@ computed from the present rows.
 from typing import Any, TypeVar
 
 from podium import scoring
-from podium._record import same
+from podium._record import identical
 
 __all__ = ["forget_aliases", "forget_mirrored", "given_by", "mirror_primary"]
 
@@ -45,7 +45,7 @@ def forget_aliases(arm: Any) -> None:
 
 
 def forget_mirrored(arm: Any) -> None:
-    """Takes what reads the same as the primary's for not given.
+    """Takes what is identical to the primary's for not given.
 
     An arm that comes from a server has its mirrors filled in. They go on mirroring when rows
     are added, and are not sent back as a claim of the caller's.
@@ -53,7 +53,7 @@ def forget_mirrored(arm: Any) -> None:
     row = scoring.primary(arm.evals)
     given = given_by(arm)
     for name, source in _MIRRORS.items() if row is not None else ():
-        if same(given[name], getattr(row, source)):
+        if identical(given[name], getattr(row, source)):
             given[name] = None if name == "eval_seconds" else {}
 
 

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from math import isnan
+from struct import Struct
 from typing import Any
 
 from podium import _coerce
 
-__all__ = ["Record", "same"]
+__all__ = ["Record", "identical", "same"]
+
+_DOUBLE = Struct("<d")
 
 
 @dataclass(eq=False)
@@ -43,4 +46,19 @@ def same(left: object, right: object) -> bool:
         return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(same, left, right))
+    return left == right
+
+
+def identical(left: object, right: object) -> bool:
+    """Whether two values have the same types and bits, so that 1, 1.0 and True differ."""
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, float):
+        return _DOUBLE.pack(left) == _DOUBLE.pack(right)
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(
+            identical(item, right[key]) for key, item in left.items()
+        )
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(identical, left, right))
     return left == right
