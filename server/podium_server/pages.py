@@ -19,12 +19,13 @@ __all__ = ["page_limits", "read_token", "write_token"]
 
 _DIGEST_BYTES = 8
 _DEFAULT_ROWS = 100
+_MOST_ROWS = 2**31 - 1
 
 
 def page_limits(page_size: int, limits: Limits) -> PageLimits:
-    """How much the page of a request holds; 0 rows stands for 100."""
-    check_range(page_size, "page_size", 0, limits.page_rows)
-    return PageLimits(page_size or min(_DEFAULT_ROWS, limits.page_rows), limits.page_bytes)
+    """How much the page of a request holds: 0 rows stands for 100, too many for the most."""
+    check_range(page_size, "page_size", 0, _MOST_ROWS)
+    return PageLimits(min(page_size or _DEFAULT_ROWS, limits.page_rows), limits.page_bytes)
 
 
 def write_token(query: Message, place: int | str | None) -> str:

@@ -32,8 +32,8 @@ _GROUP_CALLS = 256
 """The calls that share a transaction at most, so that the first one does not wait for long."""
 _TURN_SECONDS = 0.005
 """How long calls are applied before the event loop gets its turn."""
-_GATHER_SHARE = 1.0
-"""How long to wait for the callers of the last group, as a share of what its commit took."""
+_GATHER_SECONDS = 0.01
+"""How long to wait at most for the callers of the last group."""
 
 
 @dataclass(slots=True, eq=False)
@@ -99,7 +99,7 @@ class GroupCommit:
     async def _run(self) -> None:
         try:
             await self._serve()
-        except Exception:
+        except Exception:  # noqa: BLE001 - whoever waits must not wait for ever
             self._break("the store failed in a way it was not made for: the server stops")
             self._give_up()
 
@@ -116,16 +116,19 @@ class GroupCommit:
                 return
 
     async def _gather(self) -> None:
-        """Waits a moment for those who were just answered: they tend to call again.
+        """Waits for those who were just answered, as long as they keep coming.
 
-        A group of one waits for nobody; more callers share a commit instead of queueing
-        for one each.
+        Closed loops of callers call again at once, and sharing a commit costs them less than
+        queueing for one each. A commit's time without a new call ends the wait; a caller
+        who is alone waits for nobody.
         """
-        if len(self._waiting) >= self._expected or self._closing:
-            return
+        ends = time.monotonic() + _GATHER_SECONDS
+        seen = 0
         self._arrived.clear()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._arrived.wait(), self._commit_seconds * _GATHER_SHARE)
+        while seen < len(self._waiting) < self._expected and time.monotonic() < ends:
+            seen = len(self._waiting)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), self._commit_seconds)
 
     async def _group(self) -> None:
         """One transaction: applies calls, commits, and only then answers."""
