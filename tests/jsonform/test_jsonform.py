@@ -2,11 +2,13 @@
 
 import json
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from podium import ArmResult, Component, EvalResult, Experiment, RunConfig, RunResult, jsonform
+from podium._record import Record
 from podium.model import ArmSummary
 from podium.scoring import Score
 
@@ -164,3 +166,22 @@ def test_null_is_the_default() -> None:
     """A key with null says no more than one that is left out."""
     row = jsonform.eval_from_json({"name": "t", "metrics": None, "tags": None, "step": None})
     assert row == EvalResult("t")
+
+
+@dataclass(eq=False)
+class _Measured(Record):
+    arm: str
+    metrics: dict[str, float]
+    row: EvalResult | None = None
+
+
+def test_other_records_read_alike() -> None:
+    """A dataclass made of the model's parts is read by the same rules and says the same."""
+    read = jsonform.record_from_json(
+        _Measured, {"arm": "a", "metrics": {"x": "NaN"}, "row": {"name": "v"}}, "line 1"
+    )
+    assert exact([read.arm, read.metrics, read.row]) == exact(
+        ["a", {"x": math.nan}, EvalResult("v")]
+    )
+    with pytest.raises(ValueError, match="line 1: metrics is missing"):
+        jsonform.record_from_json(_Measured, {"arm": "a"}, "line 1")

@@ -26,6 +26,7 @@ __all__ = [
     "eval_to_json",
     "experiment_from_json",
     "experiment_to_json",
+    "record_from_json",
     "run_config_from_json",
     "run_config_to_json",
     "run_result_from_json",
@@ -50,7 +51,7 @@ def arm_from_json(given: Any) -> model.ArmResult:
     Raises:
         ValueError: What was wrong, and where.
     """
-    arm = _read(model.ArmResult, given, "arm")
+    arm = record_from_json(model.ArmResult, given, "arm")
     forget_mirrored(arm)
     return arm
 
@@ -67,7 +68,7 @@ def eval_to_json(row: model.EvalResult) -> dict[str, Any]:
 
 def eval_from_json(given: Any) -> model.EvalResult:
     """Reads an eval row; raises a ValueError that says what was wrong, and where."""
-    return _read(model.EvalResult, given, "eval")
+    return record_from_json(model.EvalResult, given, "eval")
 
 
 def experiment_to_json(experiment: model.Experiment) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def experiment_to_json(experiment: model.Experiment) -> dict[str, Any]:
 
 def experiment_from_json(given: Any) -> model.Experiment:
     """Reads an experiment; raises a ValueError that says what was wrong, and where."""
-    experiment = _read(model.Experiment, given, "experiment")
+    experiment = record_from_json(model.Experiment, given, "experiment")
     known = (status for status in model.ExperimentStatus if status == experiment.status)
     experiment.status = next(known, experiment.status)
     return experiment
@@ -90,7 +91,7 @@ def run_config_to_json(config: model.RunConfig) -> dict[str, Any]:
 
 def run_config_from_json(given: Any) -> model.RunConfig:
     """Reads what an arm was asked to do; raises a ValueError that says what was wrong."""
-    return _read(model.RunConfig, given, "run_config")
+    return record_from_json(model.RunConfig, given, "run_config")
 
 
 def run_result_to_json(result: model.RunResult) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def run_result_to_json(result: model.RunResult) -> dict[str, Any]:
 
 def run_result_from_json(given: Any) -> model.RunResult:
     """Reads what a training backend returned; raises a ValueError that says what was wrong."""
-    return _read(model.RunResult, given, "run_result")
+    return record_from_json(model.RunResult, given, "run_result")
 
 
 def score_to_json(score: scoring.Score) -> dict[str, Any]:
@@ -153,7 +154,14 @@ def _write_plain(given: Any) -> Any:
 # ---- Reading -----------------------------------------------------------------------------
 
 
-def _read(kind: type[_R], given: Any, where: str) -> _R:
+def record_from_json(kind: type[_R], given: Any, where: str) -> _R:
+    """Reads any dataclass of such fields; raises a ValueError that says what was wrong, and where.
+
+    Args:
+        kind: The dataclass, whose own checks run as well.
+        given: What JSON says.
+        where: What the error should call it.
+    """
     try:
         return _construct(kind, given)
     except (TypeError, ValueError, OverflowError) as error:
@@ -202,14 +210,17 @@ def _read_field(item: Field[Any], given: Any) -> Any:
     if target == list[model.EvalResult]:
         return _read_evals(given)
     if isinstance(target, type) and issubclass(target, Record):
-        return _read(target, given, where)
+        return record_from_json(target, given, where)
     return _SCALARS[target](given, where) if target in _SCALARS else given
 
 
 def _read_evals(given: Any) -> list[model.EvalResult]:
     if not isinstance(given, list):
         raise TypeError(f"evals must be a list, not {_coerce.kind_of(given)}")
-    return [_read(model.EvalResult, row, f"evals[{index}]") for index, row in enumerate(given)]
+    return [
+        record_from_json(model.EvalResult, row, f"evals[{index}]")
+        for index, row in enumerate(given)
+    ]
 
 
 def _without_none(hint: Any) -> Any:
