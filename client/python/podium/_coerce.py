@@ -54,7 +54,7 @@ def number(given: Any, where: str) -> float:
 
 def integer(given: Any, where: str) -> int:
     """An int of 64 bits from anything with `__index__` except bool."""
-    # Whether something fits a protocol takes Python a while to find out.
+    # The usual case first: whether something fits a protocol takes Python a while to find out.
     if type(given) is not int and (isinstance(given, bool) or not isinstance(given, SupportsIndex)):
         raise TypeError(f"{where} must be an integer, not {kind_of(given)}")
     result = operator.index(given)

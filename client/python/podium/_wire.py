@@ -1,7 +1,7 @@
 """Values, times and enums <-> their form in podium.v1; part of `podium.codec`."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
@@ -31,6 +31,8 @@ __all__ = [
     "values_from_proto",
     "values_to_proto",
 ]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _T = TypeVar("_T")
 _G = TypeVar("_G")
@@ -120,7 +122,7 @@ def timestamp_to_proto(moment: datetime) -> Timestamp:
 
 def timestamp_from_proto(message: Timestamp) -> datetime:
     """Reads a time in UTC, cut to whole microseconds."""
-    return message.ToDatetime(tzinfo=UTC)
+    return _EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
 
 
 # ---- Enums -----------------------------------------------------------------------------

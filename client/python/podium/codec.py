@@ -104,17 +104,20 @@ def eval_result_to_proto(row: model.EvalResult) -> eval_result_pb2.EvalResult:
 
 
 def eval_result_from_proto(message: eval_result_pb2.EvalResult) -> model.EvalResult:
-    """Reads an eval row."""
-    row = model.EvalResult(
-        name=message.name,
-        benchmark_id=get(message, "benchmark_id"),
-        metrics=dict(message.metrics),
-        breakdowns=values_from_proto(message.breakdowns),
-        eval_seconds=message.eval_seconds,
-        step=get(message, "step"),
-        tags=list(message.tags),
-        model_ref=get(message, "model_ref"),
-    )
+    """Reads an eval row.
+
+    What a message holds has the right types: the constructor's coercion would cost each `eval()`
+    more than everything else here.
+    """
+    row = object.__new__(model.EvalResult)
+    row.name = message.name
+    row.benchmark_id = get(message, "benchmark_id")
+    row.metrics = dict(message.metrics)
+    row.breakdowns = values_from_proto(message.breakdowns)
+    row.eval_seconds = message.eval_seconds
+    row.step = get(message, "step")
+    row.tags = list(message.tags)
+    row.model_ref = get(message, "model_ref")
     row.revision = message.revision
     row.event_time = maybe(timestamp_from_proto, get(message, "event_time"))
     row.record_time = maybe(timestamp_from_proto, get(message, "record_time"))
