@@ -9,7 +9,7 @@ import sys
 
 import grpc
 from podium_server.app import server_options
-from podium_server.command import loop_factory
+from podium_server.command import loop_factory, tune_collector
 from podium_server.config import Settings
 
 
@@ -34,5 +34,6 @@ async def _serve() -> None:
 
 
 if __name__ == "__main__":
+    tune_collector()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_serve())

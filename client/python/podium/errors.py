@@ -237,7 +237,6 @@ REASONS: Mapping[str, ReasonInfo] = {
     "STORAGE_FULL": ReasonInfo("RESOURCE_EXHAUSTED", None),
     "SHUTTING_DOWN": ReasonInfo("UNAVAILABLE", None),
     "OUTCOME_UNKNOWN": ReasonInfo("UNAVAILABLE", None),
-    "DEADLINE_PASSED": ReasonInfo("DEADLINE_EXCEEDED", None),
     "INTERNAL": ReasonInfo("INTERNAL", None),
 }
 """Every reason of the proto enum `ErrorReason`, without its prefix."""

@@ -114,10 +114,6 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE. The store failed, and whether the call was stored is unknown. The
     server stops; send the same call again when it is back.
     """
-    ERROR_REASON_DEADLINE_PASSED: _ErrorReason.ValueType  # 54
-    """DEADLINE_EXCEEDED. The call's deadline passed before it was applied. Nothing was
-    changed.
-    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 60
     """INTERNAL. A defect of the server. Metadata: `incident`, an id that is also in
     the server's log.
@@ -221,10 +217,6 @@ ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 52
 ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 53
 """UNAVAILABLE. The store failed, and whether the call was stored is unknown. The
 server stops; send the same call again when it is back.
-"""
-ERROR_REASON_DEADLINE_PASSED: ErrorReason.ValueType  # 54
-"""DEADLINE_EXCEEDED. The call's deadline passed before it was applied. Nothing was
-changed.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 60
 """INTERNAL. A defect of the server. Metadata: `incident`, an id that is also in

@@ -296,7 +296,8 @@ class ListArmsRequest(_message.Message):
     experiment: _builtins.str
     """The name of the experiment."""
     page_size: _builtins.int
-    """At most so many arms in the page: 1 to 1,000. 0 means 100. A page can hold
+    """At most so many arms in the page: 1 to 1,000. 0 means 100, and
+    more than 1,000 means 1,000. A page can hold
     fewer, even none, and still be followed by another one.
     """
     page_token: _builtins.str
@@ -391,7 +392,8 @@ class ListEvalsRequest(_message.Message):
     arm: _builtins.str
     """The name of the arm."""
     page_size: _builtins.int
-    """At most so many rows in the page: 1 to 1,000. 0 means 100. A page holds at most
+    """At most so many rows in the page: 1 to 1,000. 0 means 100, and
+    more than 1,000 means 1,000. A page holds at most
     2 MiB, can hold fewer rows, even none, and still be followed by another one.
     """
     page_token: _builtins.str
@@ -524,7 +526,8 @@ class ListExperimentsRequest(_message.Message):
     STATUSES_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """At most so many experiments in the page: 1 to 1,000. 0 means 100. A page can
+    """At most so many experiments in the page: 1 to 1,000. 0 means 100, and
+    more than 1,000 means 1,000. A page can
     hold fewer, even none, and still be followed by another one.
     """
     page_token: _builtins.str

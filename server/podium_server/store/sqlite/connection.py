@@ -1,5 +1,6 @@
 """Connections to the file: how they are opened, and how statements run on them."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import apsw
 
 from podium_server.store.base import StoreError
 
-__all__ = ["check_version", "connect", "fetch", "fetch_value"]
+__all__ = ["check_version", "connect", "fetch", "fetch_value", "make_durable"]
 
 _SAFE_VERSION = (3, 51, 3)
 """Earlier versions can lose committed writes in WAL mode with two connections."""
@@ -34,6 +35,20 @@ def connect(path: Path) -> apsw.Connection:
     except apsw.Error as error:
         raise StoreError(f"cannot open {path}: {error}") from error
     return connection
+
+
+def make_durable(connection: apsw.Connection) -> None:
+    """Makes durable what an earlier process left in the log, before anybody reads it.
+
+    A process that was killed, or whose disk failed, leaves commits that are written and not
+    synced, and after a failed sync the system may not write them again by itself. So they
+    are copied to the database and synced there, and the log is begun anew with a commit that
+    changes nothing. A full disk, or somebody who reads the file, prevents only the copy.
+    """
+    with contextlib.suppress(apsw.FullError, apsw.BusyError):
+        frames, _ = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+        if frames:
+            connection.pragma("user_version", connection.pragma("user_version"))
 
 
 def fetch(

@@ -10,7 +10,7 @@ import apsw
 
 from podium_server.store.base import StoreError
 
-__all__ = ["APPLICATION_ID", "MIGRATIONS", "VERSION", "migrate"]
+__all__ = ["APPLICATION_ID", "MIGRATIONS", "VERSION", "check", "migrate"]
 
 APPLICATION_ID = 0x506F6469
 """Marks a file as Podium's ("Podi")."""
@@ -128,10 +128,23 @@ VERSION = len(MIGRATIONS)
 """The version of files that this server writes."""
 
 
-def migrate(connection: apsw.Connection, path: str) -> None:
-    """Brings a file to today's version, all of it or none; refuses other and newer files."""
+def check(connection: apsw.Connection, path: str) -> None:
+    """Refuses files that are not Podium's, or a newer Podium's, before anything is written."""
+    marked = connection.pragma("application_id")
+    empty = not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").get
+    if marked != APPLICATION_ID and not (marked == 0 and empty):
+        raise StoreError(f"{path} is a database, but not one of Podium's; give another path")
     version = connection.pragma("user_version")
-    _check_ours(connection, version, path)
+    if version > VERSION:
+        raise StoreError(
+            f"{path} has schema version {version}, and this server knows {VERSION} at most; "
+            "start a newer podium, or give another path"
+        )
+
+
+def migrate(connection: apsw.Connection) -> None:
+    """Brings a file to today's version, all of it or none."""
+    version = connection.pragma("user_version")
     if version == VERSION:
         return
     with connection:
@@ -139,15 +152,3 @@ def migrate(connection: apsw.Connection, path: str) -> None:
             connection.execute(step)
         connection.pragma("application_id", APPLICATION_ID)
         connection.pragma("user_version", VERSION)
-
-
-def _check_ours(connection: apsw.Connection, version: int, path: str) -> None:
-    marked = connection.pragma("application_id")
-    empty = not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").get
-    if marked != APPLICATION_ID and not (marked == 0 and empty):
-        raise StoreError(f"{path} is a database, but not one of Podium's; give another path")
-    if version > VERSION:
-        raise StoreError(
-            f"{path} has schema version {version}, and this server knows {VERSION} at most; "
-            "start a newer podium, or give another path"
-        )

@@ -19,7 +19,7 @@ from podium_server.store.base import (
 )
 from podium_server.store.rows import ArmRow, EvalKey, ExperimentRow
 from podium_server.store.sqlite import schema
-from podium_server.store.sqlite.connection import check_version, connect
+from podium_server.store.sqlite.connection import check_version, connect, make_durable
 from podium_server.store.sqlite.group import GroupCommit
 from podium_server.store.sqlite.reads import Reader
 
@@ -47,16 +47,21 @@ class SqliteStore(Store):
         self._lock = _lock(self._path)
         try:
             self._open()
+        except apsw.Error as error:
+            os.close(self._lock)
+            raise StoreError(f"cannot open {self._path}: {error}") from error
         except BaseException:
             os.close(self._lock)
             raise
 
     def _open(self) -> None:
         self._writing = connect(self._path)
+        schema.check(self._writing, str(self._path))
         self._writing.pragma("journal_mode", "wal")
         self._writing.pragma("synchronous", "full")
         self._writing.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES)
-        schema.migrate(self._writing, str(self._path))
+        make_durable(self._writing)
+        schema.migrate(self._writing)
         self._reading = connect(self._path)
         self._reading.pragma("query_only", 1)
         self._reader = Reader(self._reading)
