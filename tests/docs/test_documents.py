@@ -1,0 +1,64 @@
+"""What the documents show works as shown."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from podium_server.testing import RunningServer, running_server
+
+from tests.docs.blocks import Block, blocks_of, run_pytest, run_python, run_shell
+
+_PROJECT = Path(__file__).parents[2]
+_DOCUMENTS = [_PROJECT / "README.md", *sorted((_PROJECT / "docs").glob("*.md"))]
+
+
+@pytest.fixture
+def server() -> Iterator[RunningServer]:
+    """A server for one document."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.mark.parametrize("document", _DOCUMENTS, ids=lambda path: path.name)
+def test_code_blocks_run(
+    document: Path, server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every Python and shell block of a document runs and answers what it says, in order."""
+    monkeypatch.setenv("PODIUM_ADDRESS", server.address)
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    for block in blocks_of(document):
+        _run(block, document, namespace, tmp_path, server.address)
+
+
+def _run(
+    block: Block, document: Path, namespace: dict[str, Any], folder: Path, address: str
+) -> None:
+    environment = {"PODIUM_ADDRESS": address}
+    match block.info:
+        case "python":
+            run_python(block, document, namespace)
+        case "python pytest":
+            run_pytest(block, folder, environment)
+        case "sh":
+            run_shell(block, folder, environment)
+        case info:
+            assert info in {"console", "text", "json", "proto"}, f"nobody runs a block of {info!r}"
+
+
+def test_broken_promises_are_found(tmp_path: Path) -> None:
+    """A block whose answer is another, or which raises nothing, does fail."""
+    for text in (
+        "1 + 1  # → 3\n",
+        "1 + 1  # raises ValueError\n",
+        "int('x')  # raises TypeError\n",
+    ):
+        with pytest.raises(AssertionError):
+            run_python(Block("python", text, 1), tmp_path, {})
+    with pytest.raises(AssertionError, match="at the end of no expression"):
+        run_python(Block("python", "a = 1  # → 1\n", 1), tmp_path, {})
+    with pytest.raises(AssertionError):
+        run_shell(Block("sh", "echo 1  # → 2\n", 1), tmp_path, {})
+    run_python(Block("python", "1 + 1  # → 2\nint('x')  # raises ValueError\n", 1), tmp_path, {})
+    run_shell(Block("sh", "echo 1  # → 1\n", 1), tmp_path, {})
