@@ -1,6 +1,5 @@
 """Connections to the file: how they are opened, and how statements run on them."""
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,12 @@ import apsw
 
 from podium_server.store.base import StoreError
 
-__all__ = ["check_version", "connect", "fetch", "fetch_value", "make_durable"]
+__all__ = ["check_version", "connect", "fetch", "fetch_value", "make_log_durable"]
 
 _SAFE_VERSION = (3, 51, 3)
 """Earlier versions can lose committed writes in WAL mode with two connections."""
 _CACHE_KIB = 8 * 1024
+_COPY_BYTES = 64 * 1024
 
 
 def check_version(version: str) -> None:
@@ -37,18 +37,23 @@ def connect(path: Path) -> apsw.Connection:
     return connection
 
 
-def make_durable(connection: apsw.Connection) -> None:
+def make_log_durable(path: Path) -> None:
     """Makes durable what an earlier process left in the log, before anybody reads it.
 
-    A process that was killed, or whose disk failed, leaves commits that are written and not
-    synced, and after a failed sync the system may not write them again by itself. So they
-    are copied to the database and synced there, and the log is begun anew with a commit that
-    changes nothing. A full disk, or somebody who reads the file, prevents only the copy.
+    A process that was killed leaves commits that are written and not synced. What is read
+    from them, and what a call sent again finds there, must survive a power cut too. The log
+    is written again, since after a failed sync a mere second one would do nothing.
     """
-    with contextlib.suppress(apsw.FullError, apsw.BusyError):
-        frames, _ = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
-        if frames:
-            connection.pragma("user_version", connection.pragma("user_version"))
+    name = f"{path}-wal"
+    if not Path(name).exists():
+        return
+    flags = [apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_READWRITE, 0]
+    log = apsw.VFSFile("", name, flags)
+    size = log.xFileSize()
+    for offset in range(0, size, _COPY_BYTES):
+        log.xWrite(log.xRead(min(_COPY_BYTES, size - offset), offset), offset)
+    log.xSync(apsw.SQLITE_SYNC_FULL)
+    log.xClose()
 
 
 def fetch(

@@ -19,7 +19,7 @@ from podium_server.store.base import (
 )
 from podium_server.store.rows import ArmRow, EvalKey, ExperimentRow
 from podium_server.store.sqlite import schema
-from podium_server.store.sqlite.connection import check_version, connect, make_durable
+from podium_server.store.sqlite.connection import check_version, connect, make_log_durable
 from podium_server.store.sqlite.group import GroupCommit
 from podium_server.store.sqlite.reads import Reader
 
@@ -55,12 +55,12 @@ class SqliteStore(Store):
             raise
 
     def _open(self) -> None:
+        make_log_durable(self._path)
         self._writing = connect(self._path)
         schema.check(self._writing, str(self._path))
         self._writing.pragma("journal_mode", "wal")
         self._writing.pragma("synchronous", "full")
         self._writing.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES)
-        make_durable(self._writing)
         schema.migrate(self._writing)
         self._reading = connect(self._path)
         self._reading.pragma("query_only", 1)

@@ -1,0 +1,35 @@
+"""A store that can't be opened says so, and its file stays as it was."""
+
+import os
+from pathlib import Path
+
+import apsw
+import pytest
+from podium_server.store.base import StoreError
+from podium_server.store.sqlite import SqliteStore
+
+
+async def test_the_database_of_another_program_is_left_byte_for_byte(tmp_path: Path) -> None:
+    """Who names the wrong file gets an error and keeps the file."""
+    path = tmp_path / "other.db"
+    other = apsw.Connection(str(path))
+    other.execute("CREATE TABLE theirs (id INTEGER)")
+    other.close()
+    before = path.read_bytes()
+
+    with pytest.raises(StoreError, match="not one of Podium's"):
+        await SqliteStore(path).open()
+
+    assert path.read_bytes() == before
+    assert sorted(os.listdir(tmp_path)) == ["other.db", "other.db.lock"]
+
+
+async def test_a_file_that_is_no_database_is_left_byte_for_byte(tmp_path: Path) -> None:
+    """A text file is refused, not overwritten."""
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database " * 100)
+
+    with pytest.raises(StoreError, match="file is not a database"):
+        await SqliteStore(path).open()
+
+    assert path.read_text() == "not a database " * 100
