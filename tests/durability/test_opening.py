@@ -1,6 +1,5 @@
 """A store that can't be opened says so, and its file stays as it was."""
 
-import os
 from pathlib import Path
 
 import apsw
@@ -21,7 +20,7 @@ async def test_the_database_of_another_program_is_left_byte_for_byte(tmp_path: P
         await SqliteStore(path).open()
 
     assert path.read_bytes() == before
-    assert sorted(os.listdir(tmp_path)) == ["other.db", "other.db.lock"]
+    assert _names(tmp_path) == ["other.db", "other.db.lock"]
 
 
 async def test_a_file_that_is_no_database_is_left_byte_for_byte(tmp_path: Path) -> None:
@@ -33,3 +32,7 @@ async def test_a_file_that_is_no_database_is_left_byte_for_byte(tmp_path: Path) 
         await SqliteStore(path).open()
 
     assert path.read_text() == "not a database " * 100
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
