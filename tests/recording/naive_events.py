@@ -1,0 +1,341 @@
+"""What each event does, as naively as it can be said; see `naive`."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.protobuf.message import Message
+from podium.v1 import arm_result_pb2, event_pb2, experiment_pb2, run_config_pb2
+from podium.v1.eval_result_pb2 import EvalResult
+
+__all__ = ["Arm", "Experiment", "NaiveError", "Row", "Stream", "apply_event", "encoded", "moment"]
+
+_FINISHED = (3, 4, 5)
+_FACTS = (
+    "run_id",
+    "error",
+    "train_seconds",
+    "eval_seconds",
+    "run_result",
+    "group_id",
+    "group_name",
+)
+
+
+class NaiveError(Exception):
+    """A refusal: the reason of the call, and those of its refused events by index."""
+
+    def __init__(self, reason: str, events: dict[int, str] | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.events = events or {}
+
+
+@dataclass
+class Row:
+    """An eval row: what was recorded, when the writer says it happened, and its revision."""
+
+    said: EvalResult
+    event_time: Any
+    revision: int
+
+    @property
+    def identity(self) -> tuple[str, int | None]:
+        """Its name and step."""
+        return self.said.name, self.said.step if self.said.HasField("step") else None
+
+
+@dataclass
+class Arm:
+    """An arm; `facts` are its optional fields, `given` its eval metrics without rows."""
+
+    name: str
+    config: run_config_pb2.RunConfig = field(default_factory=run_config_pb2.RunConfig)
+    status: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+    given: Any = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    attempt: tuple[str, int] | None = None
+    recorded_last: bytes | None = None
+    revision: int = 0
+
+
+@dataclass
+class Stream:
+    """A stream: its last sequence number, its subject, and why it is closed."""
+
+    last: int = 0
+    subject: str | None = None
+    closed: str = ""
+
+
+@dataclass
+class Experiment:
+    """An experiment, before its first life, in one, or after one."""
+
+    alive: bool = False
+    revision: int = 0
+    said: experiment_pb2.Experiment = field(default_factory=experiment_pb2.Experiment)
+    arms: list[Arm] = field(default_factory=list)
+    streams: dict[str, Stream] = field(default_factory=dict)
+
+    def arm(self, name: str) -> Arm | None:
+        """The arm of this name."""
+        return next((arm for arm in self.arms if arm.name == name), None)
+
+
+def encoded(message: Message) -> bytes:
+    """A message in a form in which equal messages are equal."""
+    return message.SerializeToString(deterministic=True)
+
+
+def moment(stamp: Any) -> Any:
+    """A time in a form in which equal times are equal; None for none."""
+    return None if stamp is None else (stamp.seconds, stamp.nanos)
+
+
+def apply_event(experiment: Experiment, event: event_pb2.Event, stream: Stream | None) -> list[str]:
+    """Applies an event, or raises; the fields that a declaration left as they were."""
+    kind = event.WhichOneof("kind") or ""
+    if kind == "skipped":
+        return []
+    body = getattr(event, kind)
+    if stream is not None:
+        _speak(stream, _subject(kind, body))
+    if kind == "experiment_declared":
+        return _declare(experiment, body)
+    if not experiment.alive:
+        raise NaiveError("EXPERIMENT_NOT_FOUND")
+    _KINDS[kind](experiment, body, event.event_time if event.HasField("event_time") else None)
+    return []
+
+
+def _subject(kind: str, body: Any) -> str:
+    if kind.startswith("experiment_"):
+        return ""
+    return str(body.arm_result.name if kind == "arm_recorded" else body.arm)
+
+
+def _speak(stream: Stream, subject: str) -> None:
+    if stream.closed:
+        raise NaiveError(stream.closed)
+    if stream.subject not in (None, subject):
+        raise NaiveError("STREAM_SUBJECT_CHANGED")
+    stream.subject = subject
+
+
+def _declare(experiment: Experiment, body: event_pb2.ExperimentDeclared) -> list[str]:
+    if not experiment.alive:
+        experiment.alive, experiment.said, experiment.arms = True, experiment_pb2.Experiment(), []
+    said, kept = experiment.said, []
+    for name in ("hypothesis", "success_metric", "parent"):
+        if body.HasField(name):
+            if (
+                said.HasField(name)
+                and not body.overwrite
+                and getattr(said, name) != getattr(body, name)
+            ):
+                kept.append(name)
+            else:
+                setattr(said, name, getattr(body, name))
+    return kept + _declare_rest(said, body)
+
+
+def _declare_rest(said: experiment_pb2.Experiment, body: event_pb2.ExperimentDeclared) -> list[str]:
+    kept = []
+    if body.direction:
+        if said.direction not in (0, body.direction) and not body.overwrite:
+            kept.append("direction")
+        else:
+            said.direction = body.direction
+    if body.tags:
+        if said.tags and list(said.tags) != list(body.tags) and not body.overwrite:
+            kept.append("tags")
+        else:
+            said.tags[:] = body.tags
+    for key in sorted(body.metadata):
+        new = body.metadata[key]
+        if (
+            key in said.metadata
+            and encoded(said.metadata[key]) != encoded(new)
+            and not body.overwrite
+        ):
+            kept.append(f"metadata.{key}")
+        else:
+            said.metadata[key].CopyFrom(new)
+    return kept
+
+
+def _conclude(experiment: Experiment, body: event_pb2.ExperimentConcluded, _time: Any) -> None:
+    experiment.said.conclusion = body.conclusion
+
+
+def _start(experiment: Experiment, body: event_pb2.ArmStarted, _time: Any) -> None:
+    arm, mode = experiment.arm(body.arm), body.WhichOneof("mode")
+    if arm is None:
+        arm = Arm(body.arm)
+        experiment.arms.append(arm)
+    else:
+        _check_attempt_order(arm, body)
+        if arm.attempt == (body.attempt.id, body.attempt.order):
+            _check_config(arm, body)
+            return
+        if arm.status in _FINISHED and mode is None:
+            raise NaiveError("ARM_FINISHED")
+        _check_config(arm, body)
+        _leave(arm, body.resume_step if mode == "resume_step" else None)
+    arm.config, arm.status, arm.recorded_last = body.run_config, 2, None
+    arm.attempt = (body.attempt.id, body.attempt.order)
+    for name in ("run_id", "group_id", "group_name"):
+        if body.HasField(name):
+            arm.facts[name] = getattr(body, name)
+
+
+def _check_attempt_order(arm: Arm, body: event_pb2.ArmStarted) -> None:
+    if arm.attempt is None or arm.attempt == (body.attempt.id, body.attempt.order):
+        return
+    if arm.attempt[0] == body.attempt.id or body.attempt.order <= arm.attempt[1]:
+        raise NaiveError("STALE_ATTEMPT")
+
+
+def _check_config(arm: Arm, body: event_pb2.ArmStarted) -> None:
+    if _fixed(arm.config) != _fixed(body.run_config):
+        raise NaiveError("RUN_CONFIG_CHANGED")
+
+
+def _fixed(config: run_config_pb2.RunConfig) -> bytes:
+    """What no attempt may change; an empty part says as much as none."""
+    fixed: Any = deepcopy(config)
+    fixed.model.ClearField("load_checkpoint_path")
+    fixed.ClearField("tags")
+    fixed.ClearField("extras")
+    for part in ("data", "model", "algorithm", "backend"):
+        if not getattr(fixed, part).ByteSize():
+            fixed.ClearField(part)
+    return encoded(fixed)
+
+
+def _leave(arm: Arm, resume_step: int | None) -> None:
+    """What leaves an arm when a newer attempt begins."""
+    for name in ("error", "train_seconds", "eval_seconds", "run_result"):
+        arm.facts.pop(name, None)
+    if resume_step is None:
+        arm.facts.pop("run_id", None)
+        arm.rows, arm.metrics, arm.given = [], {}, None
+    else:
+        kept = [(row, row.identity[1]) for row in arm.rows]
+        arm.rows = [row for row, step in kept if step is not None and step <= resume_step]
+
+
+def _known(experiment: Experiment, body: Any) -> Arm:
+    arm = experiment.arm(body.arm)
+    if arm is None:
+        raise NaiveError("ARM_NOT_FOUND")
+    if body.HasField("attempt_id") and (arm.attempt is None or arm.attempt[0] != body.attempt_id):
+        raise NaiveError("STALE_ATTEMPT")
+    return arm
+
+
+def _metrics(experiment: Experiment, body: event_pb2.MetricsRecorded, _time: Any) -> None:
+    _known(experiment, body).metrics.update(body.metrics)
+
+
+def _eval(experiment: Experiment, body: event_pb2.EvalRecorded, event_time: Any) -> None:
+    arm = _known(experiment, body)
+    new = Row(_without_outputs(body.eval_result), event_time, experiment.revision + 1)
+    arm.given = None
+    for index, row in enumerate(arm.rows):
+        if row.identity == new.identity:
+            if _model(row) != _model(new):
+                raise NaiveError("MODEL_REF_CHANGED")
+            if _same(row, new):
+                return
+            arm.rows[index] = new
+            return
+    arm.rows.append(new)
+
+
+def _same(row: Row, other: Row) -> bool:
+    return encoded(row.said) == encoded(other.said) and moment(row.event_time) == moment(
+        other.event_time
+    )
+
+
+def _model(row: Row) -> str | None:
+    return row.said.model_ref if row.said.HasField("model_ref") else None
+
+
+def _without_outputs(said: EvalResult) -> EvalResult:
+    row = deepcopy(said)
+    for name in ("revision", "event_time", "record_time"):
+        row.ClearField(name)
+    return row
+
+
+def _finish(experiment: Experiment, body: event_pb2.ArmFinished, _time: Any) -> None:
+    arm = _known(experiment, body)
+    arm.status = body.status
+    for name in ("error", "train_seconds", "run_result"):
+        arm.facts.pop(name, None)
+        if body.HasField(name):
+            arm.facts[name] = getattr(body, name)
+
+
+def _whole(experiment: Experiment, body: event_pb2.ArmRecorded, event_time: Any) -> None:
+    said = deepcopy(body.arm_result)
+    for name in ("experiment", "revision", "create_time", "update_time", "attempt"):
+        said.ClearField(name)
+    for row in said.evals:
+        row.CopyFrom(_without_outputs(row))
+    arm = experiment.arm(said.name)
+    if arm is not None and not body.replace:
+        if arm.attempt is not None:
+            raise NaiveError("ARM_HAS_ATTEMPTS")
+        if arm.recorded_last == encoded(said):
+            return
+    if arm is None:
+        arm = Arm(said.name)
+        experiment.arms.append(arm)
+    _become(arm, said, event_time, experiment.revision + 1)
+
+
+def _become(arm: Arm, said: arm_result_pb2.ArmResult, event_time: Any, revision: int) -> None:
+    rows = _rows_of(arm, said, event_time, revision)
+    arm.rows, arm.config, arm.status = rows, said.run_config, said.status
+    arm.metrics, arm.given, arm.recorded_last = dict(said.metrics), None, encoded(said)
+    if not rows and (said.eval_metrics or said.eval_breakdowns):
+        arm.given = arm_result_pb2.ArmResult(
+            eval_metrics=said.eval_metrics, eval_breakdowns=said.eval_breakdowns
+        )
+    told = {found.name: value for found, value in said.ListFields()}
+    arm.facts = {name: told[name] for name in _FACTS if name in told}
+
+
+def _rows_of(arm: Arm, said: arm_result_pb2.ArmResult, event_time: Any, revision: int) -> list[Row]:
+    """The rows of a whole arm: those in front that stand in this order already stay."""
+    before = [row.identity for row in arm.rows]
+    rows: list[Row] = []
+    at, stays = -1, True
+    for content in said.evals:
+        new = Row(content, event_time, revision)
+        if new.identity in [row.identity for row in rows]:
+            continue
+        stays = stays and new.identity in before[at + 1 :]
+        if stays:
+            at = before.index(new.identity)
+            if encoded(arm.rows[at].said) == encoded(content):
+                new = arm.rows[at]
+        rows.append(new)
+    return rows
+
+
+_KINDS: dict[str, Callable[[Experiment, Any, Any], None]] = {
+    "experiment_concluded": _conclude,
+    "arm_started": _start,
+    "metrics_recorded": _metrics,
+    "eval_recorded": _eval,
+    "arm_finished": _finish,
+    "arm_recorded": _whole,
+}
