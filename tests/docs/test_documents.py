@@ -14,9 +14,9 @@ _DOCUMENTS = [_PROJECT / "README.md", *sorted((_PROJECT / "docs").glob("*.md"))]
 
 
 @pytest.fixture
-def server() -> Iterator[RunningServer]:
-    """A server for one document."""
-    with running_server() as server:
+def server(tmp_path: Path) -> Iterator[RunningServer]:
+    """A server for one document; its store is in the folder that commands run in."""
+    with running_server(f"sqlite:///{tmp_path / 'podium.db'}") as server:
         yield server
 
 

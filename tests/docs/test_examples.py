@@ -1,0 +1,79 @@
+"""The examples run as they stand, again and again."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import podium
+import pytest
+from podium_server.testing import running_server
+
+_EXAMPLES = Path(__file__).parents[2] / "examples"
+_SWEEP = _EXAMPLES / "digits_sweep" / "sweep.py"
+_SECONDS = 120
+
+
+def _run(script: Path, *arguments: str, **environment: str) -> str:
+    ended = subprocess.run(
+        [sys.executable, str(script), *arguments],
+        check=False,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def test_the_quickstart_runs_twice() -> None:
+    """The quickstart records and asks; run again on the same server, it says the same."""
+    with running_server() as server:
+        script, address = _EXAMPLES / "quickstart.py", server.address
+        first, second = (_run(script, PODIUM_ADDRESS=address) for _ in range(2))
+    assert first == second
+    assert "score: 0.72\n" in first
+    assert "val at step 7: None\n" in first
+    assert first.endswith("first_arm completed [0, 50, 100, None]\n")
+
+
+def test_the_sweep_runs_twice(tmp_path: Path) -> None:
+    """The demo trains, asks and prints; run again in the same folder, it trains its arms anew."""
+    pytest.importorskip("sklearn", reason="only where the demo's packages are installed")
+    small = ("--folder", str(tmp_path), "--configurations", "1", "--seeds", "2", "--processes", "2")
+    tables = [_table(_run(_SWEEP, *small)) for _ in range(2)]
+    assert tables[0] == tables[1]
+    assert [line.split()[:2] for line in tables[0][1:]] == [
+        ["width8_lr0.01_seed0", "completed"],
+        ["width8_lr0.01_seed1", "completed"],
+        ["width8_lr10000_seed0", "failed"],
+    ]
+    _check_recorded(tmp_path)
+
+
+def _table(printed: str) -> list[str]:
+    """The lines of the table; arms that began at the same time stand in any order."""
+    _, _, rest = printed.partition("\n\n")
+    header, *arms = rest.partition("\n\n")[0].splitlines()
+    return [header, *sorted(arms)]
+
+
+def _check_recorded(folder: Path) -> None:
+    store = f"sqlite:///{folder / 'podium.db'}"
+    with running_server(store) as server, podium.Client(server.address) as client:
+        state = client.experiment("digits_sweep").get()
+        assert (state.status, state.arm_counts.completed, state.arm_counts.failed) == (
+            "completed",
+            2,
+            1,
+        )
+        assert "2/3 arms completed. Failed: width8_lr10000_seed0." in (state.conclusion or "")
+        arm = client.arm("digits_sweep", "width8_lr0.01_seed1").get()
+        failed = client.arm("digits_sweep", "width8_lr10000_seed0").get()
+    assert [row.step for row in arm.evals] == [*range(20, 221, 20), None]
+    test = arm.eval("test")
+    assert test is not None
+    assert sorted(test.breakdowns) == list("0123456789")
+    assert arm.score("test.accuracy") == test.metrics["accuracy"]
+    assert "FloatingPointError: training diverged" in (failed.error or "")

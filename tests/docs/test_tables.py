@@ -1,0 +1,59 @@
+"""The tables of the documents say what the code says."""
+
+import argparse
+import dataclasses
+import inspect
+import re
+from pathlib import Path
+
+import podium
+from podium_server.command import add_arguments
+from podium_server.validate import Limits
+
+_DOCS = Path(__file__).parents[2] / "docs"
+
+
+def _rows(document: str, pattern: str) -> list[tuple[str, ...]]:
+    """The cells of those rows of a document's tables that a pattern fits."""
+    text = (_DOCS / document).read_text(encoding="utf-8")
+    return re.findall(rf"^\| {pattern} \|", text, re.MULTILINE)
+
+
+def test_limits() -> None:
+    """docs/server.md lists every limit with its default."""
+    listed = _rows("server.md", r"`(\w+)` \| ([\d,]+)")
+    assert {name: int(number.replace(",", "")) for name, number in listed} == dataclasses.asdict(
+        Limits()
+    )
+
+
+def test_options() -> None:
+    """docs/server.md says what every option of `podium serve` is for."""
+    parser = argparse.ArgumentParser(add_help=False)
+    add_arguments(parser)
+    text = (_DOCS / "server.md").read_text(encoding="utf-8")
+    options = [action.option_strings[0] for action in parser._actions]
+    assert [option for option in options if f"`{option}" not in text] == []
+
+
+def test_errors() -> None:
+    """docs/python.md names every error class that a server answers, with the builtin it also is."""
+    listed = _rows("python.md", r"`(\w+Error)` \|(?: `(\w+)`)?")
+    unlisted = {"UnauthenticatedError", "PermissionDeniedError"}
+    classes = {found.__name__: found for found in podium.PodiumError.__subclasses__()}
+    assert {name for name, _ in listed} == classes.keys() - unlisted
+    for name, builtin in listed:
+        bases = [base.__name__ for base in classes[name].__bases__]
+        assert bases == ["PodiumError", *filter(None, [builtin])]
+
+
+def test_events() -> None:
+    """docs/semantics.md lists every kind of event, each with a method that there is."""
+    listed = _rows("semantics.md", r"(\w+) \|(?: `(\w+)\.(\w+)\(\)`[^|]*?)?")
+    kinds = {name.title().replace("_", "") for name in podium.events.__all__}
+    handles = {"experiment": podium.ExperimentHandle, "arm": podium.ArmHandle}
+    methods = {kind: (handle, method) for kind, handle, method in listed if kind in kinds}
+    assert methods.keys() == kinds
+    assert methods.pop("Skipped") == ("", "")
+    for handle, method in methods.values():
+        assert inspect.isfunction(getattr(handles[handle], method))
