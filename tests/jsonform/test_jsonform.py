@@ -61,13 +61,13 @@ def test_an_arm_can_be_written_by_hand() -> None:
 
 
 def test_an_arm_is_written_as_it_reads() -> None:
-    """Every field has its key, mirrors are filled in, and the JSON is strict."""
+    """Every field has its key, mirrors are filled in, maps are in order, the JSON is strict."""
     config = RunConfig("a", algorithm=Component("sgd", {"rank": 4, "lr": 4.0, "x": math.nan}))
     row = EvalResult("t", metrics={"acc": -math.inf}, breakdowns={"0": [True, None]}, step=0)
     arm = ArmResult("a", config, "completed", evals=[row])
     assert json.dumps(jsonform.arm_to_json(arm), allow_nan=False) == (
         '{"name": "a", "run_config": {"name": "a", "data": null, "model": null, "algorithm": '
-        '{"kind": "sgd", "params": {"rank": 4, "lr": 4.0, "x": {"$double": "NaN"}}}, '
+        '{"kind": "sgd", "params": {"lr": 4.0, "rank": 4, "x": {"$double": "NaN"}}}, '
         '"backend": null, "eval": {}, "validation": {}, "seed": null, "tags": [], "extras": {}}, '
         '"status": "completed", "metrics": {}, "eval_metrics": {"acc": "-Infinity"}, '
         '"eval_breakdowns": {"0": [true, null]}, "evals": [{"name": "t", "benchmark_id": null, '

@@ -4,7 +4,8 @@ Keys are the names of the dataclasses' fields; in reading, what is left out or n
 default, and a key that is not known is an error, except in a RunConfig, whose `extras` take it.
 Times are ISO 8601 in UTC. JSON has no NaN and no infinities: in metrics they are the texts "NaN",
 "Infinity" and "-Infinity", and in values `{"$double": "NaN"}`, since a text would stay one. A dict
-that looks like that itself is written `{"$map": {...}}`. Ints are JSON's, of any size.
+that looks like that itself is written `{"$map": {...}}`. Maps are written by key, so that the same
+results are the same text. Ints are JSON's, of any size.
 """
 
 import math
@@ -126,7 +127,7 @@ def _write_items(given: Any) -> Any:
     # The dict or list of the field itself never stands for something else.
     if isinstance(given, list):
         return [_write_value(value) for value in given]
-    return {key: _write_value(value) for key, value in given.items()}
+    return {key: _write_value(given[key]) for key in sorted(given)}
 
 
 def _write_value(given: Any) -> Any:
@@ -145,7 +146,7 @@ def _write_plain(given: Any) -> Any:
     if isinstance(given, float) and not math.isfinite(given):
         return next(text for text, value in _NOT_FINITE.items() if repr(value) == repr(given))
     if isinstance(given, dict):
-        return {key: _write_plain(value) for key, value in given.items()}
+        return {key: _write_plain(given[key]) for key in sorted(given)}
     if isinstance(given, list):
         return [_write_plain(value) for value in given]
     return str(given) if isinstance(given, str) else given
