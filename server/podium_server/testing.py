@@ -30,11 +30,8 @@ class RunningServer:
 
     def start(self) -> None:
         """Starts the server; again on the same address, if it ran before."""
-        command = [sys.executable, "-m", "podium_server", "--listen", self._listen]
         self.process = subprocess.Popen(  # noqa: S603 - our own server
-            [*command, "--store", self.store, *self._arguments],
-            stdout=subprocess.PIPE,
-            text=True,
+            self._command(), stdout=subprocess.PIPE, text=True
         )
         self.address = self._read_address()
         self._listen = self.address
@@ -55,6 +52,10 @@ class RunningServer:
         """Stops the server and starts it on the same address and store."""
         self.stop()
         self.start()
+
+    def _command(self) -> list[str]:
+        place = ["--listen", self._listen, "--store", self.store]
+        return [sys.executable, "-m", "podium_server", *place, *self._arguments]
 
     def _wait(self) -> int:
         try:

@@ -1,0 +1,26 @@
+"""Nothing acknowledged is lost or doubled by SIGKILL of the server under write load."""
+
+import pytest
+
+from tests.durability.kills import kill_under_load
+
+
+def test_kills_lose_nothing_and_double_nothing() -> None:
+    """After ten kills the server holds exactly what it acknowledged, once, in order."""
+    report = kill_under_load(kills=10, rows=3_000, seed=20_261_123)
+
+    assert not report.findings.any, str(report)
+    assert report.kills >= 10
+    assert report.rows >= 3_000
+    assert report.unknown > 0, "no kill left a call without an answer"
+
+
+@pytest.mark.parametrize(
+    ("plant", "kind"),
+    [("ack_before_commit", "lost"), ("position_apart", "doubled"), ("resend_is_new", "doubled")],
+)
+def test_the_search_finds_a_planted_defect(plant: str, kind: str) -> None:
+    """The harness is able to fail: it finds what a server with a defect lost or doubled."""
+    report = kill_under_load(kills=6, rows=600, seed=20_261_123, plant=plant)
+
+    assert getattr(report.findings, kind) > 0, str(report)
