@@ -23,6 +23,7 @@ __all__ = [
     "experiment_status",
     "find_eval",
     "origin_of",
+    "precedence",
     "primary",
     "primary_class",
     "same_metrics",
@@ -111,13 +112,12 @@ def find_eval(rows: Iterable[_R], name: str, step: int | None = None) -> _R | No
     named = (row for row in rows if row.name == name)
     if step is not None:
         return next((row for row in named if row.step == step), None)
-    latest: _R | None = None
-    for row in named:
-        if row.step is None:
-            return row
-        if latest is None or latest.step is None or row.step > latest.step:
-            latest = row
-    return latest
+    return max(named, key=lambda row: precedence(row.step), default=None)
+
+
+def precedence(step: int | None) -> tuple[bool, int]:
+    """Which row of a name answers for it without a step: the one with the greatest of these."""
+    return (True, 0) if step is None else (False, step)
 
 
 def primary_class(step: int | None, tags: Collection[str], model_ref: str | None) -> int | None:

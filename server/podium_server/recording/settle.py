@@ -21,7 +21,7 @@ def settle(change: ArmChange, standing: Standing) -> Settlement:
     settlement = Settlement()
     if change.cut_after is not None:
         change.row.eval_count = standing.eval_count
-    for name, row in standing.answering.items():
+    for name, row in (change.unsettled.answering | standing.answering).items():
         settlement.scores[name] = _row_scores(row)
     if change.unsettled.primary:
         _set_primary(change.row, standing.first)

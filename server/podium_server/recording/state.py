@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from podium.scoring import precedence
 from podium.v1.arm_result_pb2 import ARM_STATUS_RUNNING
 from podium.v1.eval_result_pb2 import EvalResult
 
@@ -97,6 +98,10 @@ class _Cut:
     everything: bool = False
     keys: set[EvalKey] = field(default_factory=set)
 
+    @property
+    def removes(self) -> bool:
+        return self.everything or self.after is not None or bool(self.keys)
+
     def leaves(self, key: EvalKey) -> bool:
         if self.everything or key in self.keys:
             return False
@@ -184,9 +189,21 @@ class ArmState:
         self._written[key] = EvalRow(
             key, position, primary_class, model_ref, self._call.revision, content, stamp
         )
-        self._change.unsettled.names.add(key.name)
+        self._note_answering(self._written[key])
         self._note_primary(key, primary_class, position)
         self.touch()
+
+    def _note_answering(self, row: EvalRow) -> None:
+        """Notes the row if it answers for its name, or that nobody here knows which one does."""
+        name, step = row.key
+        unsettled = self._change.unsettled
+        known = self._loaded.answering
+        if name not in known or self._cut.removes:
+            unsettled.names.add(name)
+            return
+        before = unsettled.answering.get(name) or known[name]
+        if before is None or precedence(step) >= precedence(before.key.step):
+            unsettled.answering[name] = row
 
     def _note_primary(self, key: EvalKey, primary_class: int | None, position: int) -> None:
         row = self.row
@@ -204,6 +221,7 @@ class ArmState:
                 self._cut.keys.add(key)
                 self._change.remove_keys.append(key)
             self._change.unsettled.names.add(key.name)
+        self._forget_answering()
         self.row.eval_count -= len(keys)
         self.unsettle_primary()
 
@@ -212,6 +230,7 @@ class ArmState:
         self._cut.everything = True
         self._change.clear_rows = True
         self._written.clear()
+        self._forget_answering()
         self.row.eval_count = 0
         self.unsettle_primary()
 
@@ -226,7 +245,14 @@ class ArmState:
             if key.step is not None and key.step <= after
         }
         self._change.unsettled.all_names = True
+        self._forget_answering()
         self.unsettle_primary()
+
+    def _forget_answering(self) -> None:
+        """After a removal, the rows that answer have to be looked up."""
+        unsettled = self._change.unsettled
+        unsettled.names.update(unsettled.answering)
+        unsettled.answering.clear()
 
     def unsettle_primary(self) -> None:
         """Has the primary eval and every bare score derived anew."""

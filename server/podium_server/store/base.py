@@ -71,7 +71,8 @@ class StoreError(Exception):
 class ArmNeeds:
     """What a call needs to know of one arm, beside its row.
 
-    `parts` and `keys` name parts and rows; `all_rows` asks for every row.
+    `parts` and `keys` name parts and rows; with a key comes the row that answers for its
+    name. `all_rows` asks for every row.
     """
 
     parts: set[str] = field(default_factory=set)
@@ -94,11 +95,16 @@ class Needs:
 
 @dataclass(slots=True)
 class LoadedArm:
-    """An arm as loaded: its row, the parts asked for ("" if empty) and the rows found."""
+    """An arm as loaded: its row, the parts asked for ("" if empty) and the rows found.
+
+    `answering` has, for each name of the keys asked for, the row that answers for it without
+    a step, or None.
+    """
 
     row: ArmRow
     parts: dict[str, bytes]
     rows: dict[EvalKey, EvalRow]
+    answering: dict[str, EvalRow | None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -117,12 +123,13 @@ class Loaded:
 class Unsettled:
     """What has to be derived anew for an arm once its rows are written.
 
-    `names`: evals whose scores follow from the row that now answers for the name;
-    `all_names` stands for every eval that has scores.
+    `answering`: rows that now answer for their names, so that scores follow from them.
+    `names`: evals for which that row has to be looked up; `all_names`: all of the arm's.
     `primary`: the primary eval and with it all bare scores may have changed.
     `metrics`: training metrics that changed, by key.
     """
 
+    answering: dict[str, EvalRow] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
     all_names: bool = False
     primary: bool = False
@@ -131,7 +138,7 @@ class Unsettled:
     @property
     def any(self) -> bool:
         """Whether anything has to be derived."""
-        return self.primary or self.all_names or bool(self.names or self.metrics)
+        return self.primary or self.all_names or bool(self.answering or self.names or self.metrics)
 
 
 @dataclass(slots=True)

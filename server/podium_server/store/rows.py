@@ -71,6 +71,22 @@ class ExperimentRow:
     tags: tuple[str, ...] = ()
     content: bytes | None = None
 
+    def copy(self) -> "ExperimentRow":
+        """The same experiment in a row of its own."""
+        return ExperimentRow(
+            self.id,
+            self.name,
+            self.deleted,
+            self.revision,
+            self.deletion,
+            self.next_ordinal,
+            self.created,
+            self.updated,
+            self.counts,
+            self.tags,
+            self.content,
+        )
+
 
 @dataclass(slots=True)
 class ArmRow:

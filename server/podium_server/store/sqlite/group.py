@@ -21,7 +21,7 @@ from podium.errors import PodiumError
 
 from podium_server.failures import failure
 from podium_server.store.base import Call, Changes
-from podium_server.store.sqlite.writes import apply
+from podium_server.store.sqlite.writes import Transaction
 
 __all__ = ["GroupCommit"]
 
@@ -34,6 +34,9 @@ _TURN_SECONDS = 0.005
 """How long calls are applied before the event loop gets its turn."""
 _GATHER_SECONDS = 0.01
 """How long to wait at most for the callers of the last group."""
+_BUSY_SECONDS = 3.0
+"""How long to wait for another process that holds the file, such as a shell or a VACUUM."""
+_BUSY_PAUSE_SECONDS = 0.01
 
 
 @dataclass(slots=True, eq=False)
@@ -135,10 +138,12 @@ class GroupCommit:
         applied: list[_Waiting] = []
         before = self._connection.total_changes()
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            await self._apply_waiting(applied)
+            await self._begin()
+            transaction = Transaction(self._connection)
+            await self._apply_waiting(transaction, applied)
+            transaction.finish()
         except apsw.Error as error:
-            self._undo(applied, _undone(error))
+            self._undo(applied or self._take_waiting(applied), _undone(error))
         except Exception as defect:  # noqa: BLE001 - one call's defect must not end the others
             self._retry_without(applied, defect)
         else:
@@ -147,7 +152,26 @@ class GroupCommit:
         for waiting in applied:
             waiting.give()
 
-    async def _apply_waiting(self, applied: list[_Waiting]) -> None:
+    async def _begin(self) -> None:
+        """Begins a transaction; waits a while for another process that writes to the file."""
+        ends = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+            except apsw.BusyError:
+                if self._closing or time.monotonic() > ends:
+                    raise
+            else:
+                return
+            await asyncio.sleep(_BUSY_PAUSE_SECONDS)
+
+    def _take_waiting(self, applied: list[_Waiting]) -> list[_Waiting]:
+        """Everybody who waits: without a transaction nobody can be served."""
+        applied.extend(self._waiting)
+        self._waiting.clear()
+        return applied
+
+    async def _apply_waiting(self, transaction: Transaction, applied: list[_Waiting]) -> None:
         turn_ends = time.monotonic() + _TURN_SECONDS
         while self._waiting and len(applied) < _GROUP_CALLS:
             waiting = self._waiting.popleft()
@@ -155,18 +179,18 @@ class GroupCommit:
                 continue
             applied.append(waiting)
             try:
-                waiting.result = waiting.call.result(await self._apply(waiting.call))
+                waiting.result = waiting.call.result(await self._apply(transaction, waiting.call))
             except PodiumError as error:
                 waiting.error = error
             if time.monotonic() > turn_ends:
                 await asyncio.sleep(0)
                 turn_ends = time.monotonic() + _TURN_SECONDS
 
-    async def _apply(self, call: Call[Any]) -> Changes:
+    async def _apply(self, transaction: Transaction, call: Call[Any]) -> Changes:
         """Applies a call here, or beside the event loop if it would hold it up."""
         if not call.heavy:
-            return apply(self._connection, call)
-        return await self._beside(apply, self._connection, call)
+            return transaction.apply(call)
+        return await self._beside(transaction.apply, call)
 
     async def _beside(self, function: Callable[..., T], *arguments: Any) -> T:
         """Runs a function in the thread of commits."""
@@ -222,6 +246,12 @@ def _undone(error: apsw.Error) -> PodiumError:
         _log.error("the disk of the store is full")
         return failure(
             "STORAGE_FULL", "the disk of the store is full; nothing was changed; try again later"
+        )
+    if isinstance(error, apsw.BusyError):
+        _log.error("another process holds the file of the store")
+        return failure(
+            "OVERLOADED",
+            "another process holds the file of the store; nothing was changed; try again later",
         )
     _log.exception("a transaction failed and was taken back", exc_info=error)
     return failure("INTERNAL", "the store failed; nothing was changed")

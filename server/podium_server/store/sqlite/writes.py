@@ -1,8 +1,9 @@
-"""What a transaction does on its connection: load, write, and load what stands."""
+"""What a transaction does on its connection: load, write, and look up what then stands."""
 
 from typing import Any
 
 import apsw
+from podium.scoring import precedence
 
 from podium_server.store.base import (
     ArmChange,
@@ -17,15 +18,17 @@ from podium_server.store.base import (
 )
 from podium_server.store.rows import (
     ArmRow,
+    EvalKey,
     EvalRow,
     ExperimentRow,
+    ScoreRow,
     StreamRow,
     StreamState,
 )
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch, fetch_value
 
-__all__ = ["apply"]
+__all__ = ["Transaction"]
 
 _FIND_EXPERIMENT = f"SELECT {codec.EXPERIMENT_COLUMNS} FROM experiments WHERE name = ?"
 _FIND_CONTENT = "SELECT content FROM experiment_contents WHERE experiment = ?"
@@ -69,9 +72,14 @@ _PUT_EVAL = (
     "primary_class = excluded.primary_class, model_ref = excluded.model_ref, "
     "revision = excluded.revision, stamp = excluded.stamp, content = excluded.content"
 )
-_PUT_SCORE = "INSERT INTO scores VALUES (?,?,?,?,?,?,?)"
+_SCORES_AT_ONCE = 8
+_PUT_SCORES = [
+    "INSERT INTO scores VALUES " + ",".join(["(?,?,?,?,?,?,?)"] * rows)
+    for rows in range(_SCORES_AT_ONCE + 1)
+]
+"""Writes as many scores as its index says: one statement costs less than several."""
 _PUT_TRAINING = (
-    f"{_PUT_SCORE} ON CONFLICT (experiment, arm, eval_name, key) "
+    f"{_PUT_SCORES[1]} ON CONFLICT (experiment, arm, eval_name, key) "
     "DO UPDATE SET value = excluded.value WHERE origin = excluded.origin"
 )
 _DROP_SCORES = "DELETE FROM scores WHERE experiment = ? AND arm = ? AND eval_name = ?"
@@ -91,32 +99,67 @@ _BARE = ""
 """The eval name that bare scores are kept under."""
 
 
-def apply(connection: apsw.Connection, call: Call[Any]) -> Changes:
-    """Runs a call in the transaction that is open; raises what the call decides."""
-    changes = call.decide(_load(connection, call.needs))
-    writer = _Writer(connection, changes)
-    writer.write()
-    for change in changes.arms:
-        if change.unsettled.any:
-            writer.settle(change, call.settle(change, writer.standing(change)))
-        writer.put_arm(change.row)
-    return changes
+class Transaction:
+    """Calls that share one transaction, which is open on the connection.
+
+    The rows of experiments are kept here in between and written by `finish`: calls that share a
+    transaction mostly share an experiment too.
+    """
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._experiments: dict[str, ExperimentRow] = {}
+        self._changed: set[str] = set()
+
+    def apply(self, call: Call[Any]) -> Changes:
+        """Runs a call; raises what the call decides, before anything is written."""
+        changes = call.decide(self._load(call.needs))
+        row = changes.experiment
+        if row is not None:
+            if row.id is None:
+                row.id = _create_experiment(self._connection, row)
+            self._experiments[row.name] = row
+            if changes.revision is not None:
+                self._changed.add(row.name)
+            _Writer(self._connection, changes, row.id).write(call)
+        return changes
+
+    def finish(self) -> None:
+        """Writes what was kept."""
+        for name in self._changed:
+            row = self._experiments[name]
+            self._connection.execute(_PUT_EXPERIMENT, codec.experiment_values(row))
+
+    def _load(self, needs: Needs) -> Loaded:
+        experiment = self._load_experiment(needs)
+        if experiment is None:
+            return Loaded(None, None, {})
+        stream = _load_stream(self._connection, experiment, needs.writer_id)
+        arms = {
+            name: arm
+            for name, wanted in needs.arms.items()
+            if (arm := _load_arm(self._connection, experiment, name, wanted)) is not None
+        }
+        return Loaded(experiment, stream, arms)
+
+    def _load_experiment(self, needs: Needs) -> ExperimentRow | None:
+        known = self._experiments.get(needs.experiment)
+        if known is not None:
+            row = known.copy()
+        else:
+            found = fetch(self._connection, _FIND_EXPERIMENT, (needs.experiment,))
+            if not found:
+                return None
+            row = codec.experiment_from(found[0])
+        row.content = None
+        if needs.content:
+            row.content = fetch_value(self._connection, _FIND_CONTENT, (row.id,))
+        return row
 
 
-def _load(connection: apsw.Connection, needs: Needs) -> Loaded:
-    found = fetch(connection, _FIND_EXPERIMENT, (needs.experiment,))
-    if not found:
-        return Loaded(None, None, {})
-    experiment = codec.experiment_from(found[0])
-    if needs.content:
-        experiment.content = fetch_value(connection, _FIND_CONTENT, (experiment.id,))
-    stream = _load_stream(connection, experiment, needs.writer_id)
-    arms = {
-        name: arm
-        for name, wanted in needs.arms.items()
-        if (arm := _load_arm(connection, experiment, name, wanted)) is not None
-    }
-    return Loaded(experiment, stream, arms)
+def _create_experiment(connection: apsw.Connection, row: ExperimentRow) -> int:
+    connection.execute(_PUT_EXPERIMENT, codec.experiment_values(row))
+    return connection.last_insert_rowid()
 
 
 def _load_stream(
@@ -138,15 +181,37 @@ def _load_arm(
     place = (experiment.id, row.ordinal)
     parts = {part: _load_part(connection, place, part) for part in needs.parts}
     if needs.all_rows:
-        evals = fetch(connection, _ALL_EVALS, place)
-    else:
-        evals = [
-            values
-            for key in needs.keys
-            for values in fetch(connection, _FIND_EVAL, (*place, *codec.key_values(key)))
-        ]
-    rows = map(codec.eval_from, evals)
-    return LoadedArm(row, parts, {row.key: row for row in rows})
+        rows = [codec.eval_from(values) for values in fetch(connection, _ALL_EVALS, place)]
+        return LoadedArm(row, parts, {row.key: row for row in rows})
+    names = {key.name for key in needs.keys}
+    answering = {name: _load_answering(connection, place, name) for name in names}
+    loaded = LoadedArm(row, parts, {}, answering)
+    for key in needs.keys:
+        found_row = _load_row(connection, place, key, answering[key.name])
+        if found_row is not None:
+            loaded.rows[key] = found_row
+    return loaded
+
+
+def _load_answering(
+    connection: apsw.Connection, place: tuple[Any, ...], name: str
+) -> EvalRow | None:
+    for values in fetch(connection, _ANSWERING, (*place, name)):
+        return codec.eval_from(values)
+    return None
+
+
+def _load_row(
+    connection: apsw.Connection, place: tuple[Any, ...], key: EvalKey, answering: EvalRow | None
+) -> EvalRow | None:
+    """The row of a key; none is looked up before the one that answers for its name."""
+    if answering is None or precedence(key.step) > precedence(answering.key.step):
+        return None
+    if key == answering.key:
+        return answering
+    for values in fetch(connection, _FIND_EVAL, (*place, *codec.key_values(key))):
+        return codec.eval_from(values)
+    return None
 
 
 def _load_part(connection: apsw.Connection, place: tuple[Any, ...], part: str) -> bytes:
@@ -155,19 +220,18 @@ def _load_part(connection: apsw.Connection, place: tuple[Any, ...], part: str) -
 
 
 class _Writer:
-    """Writes the changes of one call."""
+    """Writes the changes of one call, but for its experiment's row."""
 
-    def __init__(self, connection: apsw.Connection, changes: Changes) -> None:
+    def __init__(self, connection: apsw.Connection, changes: Changes, experiment: int) -> None:
         self._connection = connection
         self._execute = connection.execute
         self._changes = changes
-        self._experiment = 0
+        self._experiment = experiment
 
-    def write(self) -> None:
-        """Writes everything but the rows of arms, which wait for what is derived."""
+    def write(self, call: Call[Any]) -> None:
+        """Writes everything, removals first, and what follows from it last."""
         changes = self._changes
-        if changes.experiment is not None:
-            self._put_experiment(changes.experiment)
+        self._put_content()
         if changes.remove_experiment:
             self._remove_experiment()
         if changes.remove_arm is not None:
@@ -176,15 +240,14 @@ class _Writer:
             self._put_stream(changes.stream)
         for change in changes.arms:
             self._write_arm(change)
+            if change.unsettled.any:
+                self._settle(change, call.settle(change, self._standing(change)))
+            self._put_arm(change.row)
 
-    def _put_experiment(self, row: ExperimentRow) -> None:
-        if self._changes.revision is not None or row.id is None:
-            self._execute(_PUT_EXPERIMENT, codec.experiment_values(row))
-        if row.id is None:
-            row.id = self._connection.last_insert_rowid()
-        self._experiment = row.id
-        if row.content is not None and self._changes.revision is not None:
-            self._execute(_PUT_CONTENT, (row.id, row.content))
+    def _put_content(self) -> None:
+        row = self._changes.experiment
+        if row is not None and row.content is not None and self._changes.revision is not None:
+            self._execute(_PUT_CONTENT, (self._experiment, row.content))
 
     def _put_stream(self, row: StreamRow) -> None:
         values = (self._experiment, row.writer_id, row.last_sequence, row.subject, int(row.state))
@@ -237,12 +300,14 @@ class _Writer:
             self._note_removal(change.row.name, codec.key_values(key))
             self._execute(_DROP_EVAL, (*place, *codec.key_values(key)))
 
-    def standing(self, change: ArmChange) -> Standing:
+    def _standing(self, change: ArmChange) -> Standing:
         """What stands in an arm now, as far as it is unsettled."""
         place = (self._experiment, change.row.ordinal)
         unsettled = change.unsettled
         names = self._names(place) if unsettled.all_names else unsettled.names
-        standing = Standing({name: self._answering(place, name) for name in names})
+        standing = Standing(
+            {name: _load_answering(self._connection, place, name) for name in names}
+        )
         if unsettled.primary:
             standing.first = self._first(place)
             standing.parts = {
@@ -256,27 +321,27 @@ class _Writer:
         """Every eval that has scores or rows."""
         return [name for (name,) in fetch(self._connection, _NAMES, place * 2)]
 
-    def _answering(self, place: tuple[int, int], name: str) -> EvalRow | None:
-        for values in fetch(self._connection, _ANSWERING, (*place, name)):
-            return codec.eval_from(values)
-        return None
-
     def _first(self, place: tuple[int, int]) -> EvalRow | None:
         for query in (_FIRST_POST_TRAINING, _FIRST_IN_LOOP):
             for values in fetch(self._connection, query, place):
                 return codec.eval_from(values)
         return None
 
-    def settle(self, change: ArmChange, settlement: Settlement) -> None:
+    def _settle(self, change: ArmChange, settlement: Settlement) -> None:
         """Writes the scores that follow from what stands."""
         place = (self._experiment, change.row.ordinal)
         for name, scores in settlement.scores.items():
             self._execute(_DROP_SCORES, (*place, name or _BARE))
-            for key, score in scores.items():
-                self._execute(_PUT_SCORE, (*place, name or _BARE, key, *codec.score_values(score)))
+            self._put_scores((*place, name or _BARE), list(scores.items()))
         for key, score in settlement.training.items():
             self._execute(_PUT_TRAINING, (*place, _BARE, key, *codec.score_values(score)))
 
-    def put_arm(self, row: ArmRow) -> None:
+    def _put_scores(self, place: tuple[Any, ...], scores: list[tuple[str, ScoreRow]]) -> None:
+        for first in range(0, len(scores), _SCORES_AT_ONCE):
+            some = scores[first : first + _SCORES_AT_ONCE]
+            values = [v for key, score in some for v in (*place, key, *codec.score_values(score))]
+            self._execute(_PUT_SCORES[len(some)], values)
+
+    def _put_arm(self, row: ArmRow) -> None:
         """Writes the row of an arm."""
         self._execute(_PUT_ARM, (self._experiment, *codec.arm_values(row)))
