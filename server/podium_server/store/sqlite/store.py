@@ -1,6 +1,7 @@
 """The SQLite store: opening and closing its file, and the way from calls to connections."""
 
 import fcntl
+import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ from podium_server.store.sqlite.reads import Reader
 __all__ = ["SqliteStore"]
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 _CHECKPOINT_PAGES = 4_000
 
@@ -70,8 +72,11 @@ class SqliteStore(Store):
     async def close(self) -> None:
         """Finishes the calls that wait, and closes the file."""
         await self._group.close()
-        self._reading.close()
-        self._writing.close()
+        try:
+            self._reading.close()
+            self._writing.close()
+        except apsw.Error:
+            _log.exception("%s could not be tidied up; the next start does it", self._path)
         if self._lock is not None:
             os.close(self._lock)
 
