@@ -48,9 +48,10 @@ _EXPERIMENT = (
 )
 _EXPERIMENTS = (
     f"SELECT {codec.EXPERIMENT_COLUMNS}, c.content FROM experiments x "
-    "LEFT JOIN experiment_contents c ON c.experiment = x.id "
-    "WHERE name > ? AND name >= ? AND substr(name, 1, ?) = ? AND deleted = 0 ORDER BY name"
+    "LEFT JOIN experiment_contents c ON c.experiment = x.id WHERE name {after} ? ORDER BY name"
 )
+_EXPERIMENTS_AFTER = _EXPERIMENTS.format(after=">")
+_EXPERIMENTS_FROM = _EXPERIMENTS.format(after=">=")
 _ARM = f"SELECT {codec.ARM_COLUMNS} FROM arms WHERE experiment = ? AND name = ?"
 _ARMS = (
     f"SELECT {codec.ARM_COLUMNS} FROM arms WHERE experiment = ? AND ordinal > ? ORDER BY ordinal"
@@ -155,14 +156,16 @@ class Reader:
         accepts: Callable[[ExperimentRow], bool],
     ) -> Page[ExperimentRow]:
         """The experiments whose names begin with a prefix, after a name."""
+        goes_on = after >= prefix
         with self._one_state():
             return self._page(
                 _Query(
-                    _EXPERIMENTS,
-                    (after, prefix, len(prefix), prefix),
+                    _EXPERIMENTS_AFTER if goes_on else _EXPERIMENTS_FROM,
+                    (after if goes_on else prefix,),
                     _experiment_from,
                     lambda row: row.name,
-                    accepts,
+                    lambda row: not row.deleted and accepts(row),
+                    lambda row: row.name.startswith(prefix),
                 ),
                 lambda row: row,
                 lambda row: len(row.content or b""),
@@ -207,6 +210,8 @@ class Reader:
         with closing(self._execute(query.sql, query.bindings)) as rows:
             for values in rows:
                 row = query.read(values)
+                if not query.belongs(row):
+                    break
                 if looked_at == _SCAN_ROWS or len(page.items) == limits.rows:
                     page.next = last
                     break
@@ -263,13 +268,17 @@ class Reader:
 
 
 class _Query(NamedTuple, Generic[R, P]):
-    """A scan: its rows in order, the place of each, and which of them are shown."""
+    """A scan: its rows in order, the place of each, and which of them are shown.
+
+    The first row that does not belong to it ends it.
+    """
 
     sql: str
     bindings: tuple[Any, ...]
     read: Callable[[tuple[Any, ...]], R]
     place: Callable[[R], P]
     accepts: Callable[[R], bool]
+    belongs: Callable[[R], bool] = lambda _row: True
 
 
 def _experiment_from(values: tuple[Any, ...]) -> ExperimentRow:

@@ -60,7 +60,10 @@ class SqliteStore(Store):
         make_log_durable(self._path)
         self._writing = connect(self._path)
         schema.check(self._writing, str(self._path))
-        self._writing.pragma("journal_mode", "wal")
+        if self._writing.pragma("journal_mode", "wal") != "wal":
+            raise StoreError(
+                f"{self._path} can't have a write-ahead log; give a file on a local disk"
+            )
         self._writing.pragma("synchronous", "full")
         self._writing.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES)
         schema.migrate(self._writing)

@@ -1,0 +1,90 @@
+"""Calls for stores, in few words; all of them at one moment, so that dumps can be compared."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from podium.v1.arm_result_pb2 import ArmResult, Attempt
+from podium.v1.eval_result_pb2 import EvalResult
+from podium.v1.event_pb2 import (
+    ArmRecorded,
+    ArmStarted,
+    EvalRecorded,
+    Event,
+    ExperimentDeclared,
+    MetricsRecorded,
+)
+from podium.v1.recording_service_pb2 import StreamPosition
+from podium.v1.run_config_pb2 import RunConfig
+from podium_server.recording import DeleteArmCall, DeleteExperimentCall, RecordCall
+from podium_server.validate import Limits
+
+__all__ = [
+    "NOW",
+    "arm",
+    "declared",
+    "delete_arm",
+    "delete_experiment",
+    "metrics",
+    "record",
+    "row",
+    "started",
+]
+
+NOW = 1_767_225_600_000_000
+"""The time of every call, in microseconds since 1970."""
+
+
+def record(
+    *events: Event,
+    experiment: str = "x",
+    writer: str | None = None,
+    first: int = 1,
+    kind: type[RecordCall] = RecordCall,
+) -> RecordCall:
+    """A Record call."""
+    position = None if writer is None else StreamPosition(writer_id=writer, first_sequence=first)
+    return kind(experiment, events, position, limits=Limits(), now=NOW, invalid={})
+
+
+def delete_arm(name: str, experiment: str = "x") -> DeleteArmCall:
+    """A DeleteArm call."""
+    return DeleteArmCall(experiment, allow_missing=False, now=NOW, arm=name)
+
+
+def delete_experiment(experiment: str = "x") -> DeleteExperimentCall:
+    """A DeleteExperiment call."""
+    return DeleteExperimentCall(experiment, allow_missing=False, now=NOW)
+
+
+def declared(**fields: Any) -> Event:
+    """An experiment begins."""
+    return Event(experiment_declared=ExperimentDeclared(**fields))
+
+
+def arm(name: str = "a", *rows: EvalResult, **fields: Any) -> Event:
+    """A whole arm; RUNNING unless another status is given."""
+    fields = {"status": 2, "run_config": RunConfig(name="r"), **fields}
+    return Event(arm_recorded=ArmRecorded(arm_result=ArmResult(name=name, evals=rows, **fields)))
+
+
+def started(name: str, attempt: str, order: int, **mode: Any) -> Event:
+    """An attempt begins."""
+    return Event(
+        arm_started=ArmStarted(
+            arm=name,
+            run_config=RunConfig(name="r"),
+            attempt=Attempt(id=attempt, order=order),
+            **mode,
+        )
+    )
+
+
+def metrics(values: Mapping[str, float], name: str = "a") -> Event:
+    """Training metrics."""
+    return Event(metrics_recorded=MetricsRecorded(arm=name, metrics=values))
+
+
+def row(eval_name: str, step: int | None = None, name: str = "a", **fields: Any) -> Event:
+    """An eval row."""
+    result = EvalResult(name=eval_name, step=step, **fields)
+    return Event(eval_recorded=EvalRecorded(arm=name, eval_result=result))
