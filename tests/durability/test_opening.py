@@ -4,6 +4,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+from podium.errors import NotFoundError
 from podium_server.store.base import StoreError
 from podium_server.store.sqlite import SqliteStore
 
@@ -32,6 +33,19 @@ async def test_a_file_that_is_no_database_is_left_byte_for_byte(tmp_path: Path) 
         await SqliteStore(path).open()
 
     assert path.read_text() == "not a database " * 100
+
+
+async def test_a_log_without_its_database_is_no_hindrance(tmp_path: Path) -> None:
+    """Who deletes the database and leaves its log starts with an empty store."""
+    path = tmp_path / "podium.db"
+    (tmp_path / "podium.db-wal").write_bytes(b"left")
+    store = SqliteStore(path)
+
+    await store.open()
+
+    with pytest.raises(NotFoundError):
+        await store.experiment("gone")
+    await store.close()
 
 
 def _names(folder: Path) -> list[str]:

@@ -45,7 +45,7 @@ def make_log_durable(path: Path) -> None:
     is written again, since after a failed sync a mere second one would do nothing.
     """
     name = f"{path}-wal"
-    if not Path(name).exists():
+    if not (path.exists() and Path(name).exists()):
         return
     flags = [apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_READWRITE, 0]
     log = apsw.VFSFile("", name, flags)
