@@ -1,0 +1,117 @@
+"""The `podium` command.
+
+Each command is a module of `podium.cli.commands` with `add_arguments(parser)` and
+`run(arguments, client, console)`; `podium serve` is the server's own. Only the module of the
+command that was given is loaded, and gRPC only where it is needed.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import podium
+from podium.cli import _parsers
+from podium.cli._console import Console
+from podium.cli._exits import CommandError, Exit, exit_of, text_of
+from podium.errors import PodiumError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from types import ModuleType
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command that the arguments name, those of the process if none are given.
+
+    Returns:
+        The exit code: 0; 1 if nothing was found; 2 for what can't be; 3 if the server failed.
+    """
+    _replace_closed_streams()
+    try:
+        code = _run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        _mute()
+        return Exit.PIPE_CLOSED
+    except OSError as error:
+        # Calls and files say themselves what went wrong with them: this is stdout.
+        _mute()
+        return _failed(f"the output cannot be written: {error.strerror}", Exit.FAILED)
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        given = _parsers.parse(arguments)
+        if given.command == "serve":
+            return _serve(given.rest)
+        module = import_module(f"podium.cli.commands.{given.command}")
+        return _call(module, _parsers.parse_command(given, module))
+    except CommandError as error:
+        return _failed(str(error), error.code)
+    except SystemExit as end:
+        # argparse has said what it had to say.
+        return end.code if isinstance(end.code, int) else Exit.OK
+
+
+def _call(module: ModuleType, arguments: argparse.Namespace) -> int:
+    console = Console(as_json=arguments.json)
+    try:
+        with _client(arguments) as client:
+            code: int = module.run(arguments, client, console)
+            return code
+    except CommandError as error:
+        console.note(str(error))
+        return error.code
+    except PodiumError as error:
+        console.note(text_of(error))
+        return exit_of(error)
+
+
+def _client(arguments: argparse.Namespace) -> podium.Client:
+    timeout: float | None = arguments.timeout
+    timeouts = {} if timeout is None else {"read_timeout": timeout, "write_timeout": timeout}
+    try:
+        return podium.Client(arguments.address, **timeouts)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+
+
+def _serve(rest: Sequence[str]) -> int:
+    try:
+        # By name: the client library knows no server, which comes with an extra.
+        command = import_module("podium_server.command")
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            f"the server is not installed ({error.name} is missing): pip install 'podium[server]'"
+        ) from error
+    code: int = command.run(_parsers.parse_serve(rest, command))
+    return code
+
+
+def _failed(message: str, code: Exit) -> Exit:
+    sys.stderr.write(f"podium: {message}\n")
+    return code
+
+
+def _replace_closed_streams() -> None:
+    """Gives a process that was started without stdout or stderr one that nobody reads."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, io.TextIOWrapper(io.BytesIO(), "utf-8"))
+
+
+def _mute() -> None:
+    """Sends what is still to be written nowhere, so that Python's exit does not stumble on it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,72 @@
+"""Arguments that several commands take."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from enum import StrEnum
+
+__all__ = ["add_arm", "add_experiment", "add_filters", "add_limit", "page_size", "step"]
+
+_LARGEST_PAGE = 1000
+_INT64 = range(-(2**63), 2**63)
+
+
+def add_experiment(parser: argparse.ArgumentParser) -> None:
+    """Adds the name of an experiment."""
+    parser.add_argument("experiment", metavar="EXPERIMENT", help="the name of the experiment")
+
+
+def add_arm(parser: argparse.ArgumentParser) -> None:
+    """Adds the names of an experiment and one of its arms."""
+    add_experiment(parser)
+    parser.add_argument("arm", metavar="ARM", help="the name of the arm")
+
+
+def add_filters(parser: argparse.ArgumentParser, what: str, statuses: type[StrEnum]) -> None:
+    """Adds the filters of a list by name, status and tags."""
+    parser.add_argument(
+        "--prefix", metavar="TEXT", help=f"only {what} whose name begins with this text"
+    )
+    parser.add_argument(
+        "--status",
+        action="append",
+        choices=[str(status) for status in statuses],
+        help="only those with this status; give it again for one more status",
+    )
+    parser.add_argument(
+        "--tag",
+        action="append",
+        default=[],
+        help="only those with this tag; give it again for those that have all of the tags",
+    )
+
+
+def add_limit(parser: argparse.ArgumentParser, what: str) -> None:
+    """Adds a bound on how much is listed."""
+    parser.add_argument("--limit", type=_positive, metavar="N", help=f"only the first N {what}")
+
+
+def page_size(limit: int | None) -> int:
+    """How many items to ask for in a call, for a list of which so many are wanted."""
+    return _LARGEST_PAGE if limit is None else min(limit, _LARGEST_PAGE)
+
+
+def step(text: str) -> int:
+    """A training step: an integer of 64 bits, negative ones included."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = _INT64.stop
+    if number not in _INT64:
+        raise argparse.ArgumentTypeError(f"a step is an integer of 64 bits, not {text!r}")
+    return number
+
+
+def _positive(text: str) -> int:
+    """A number of things."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"give a positive number, not {text!r}")
+    return int(text)

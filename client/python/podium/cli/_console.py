@@ -1,0 +1,118 @@
+"""What a command writes: results to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from podium.cli._table import columns_of, table, width_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+__all__ = ["Console"]
+
+# What was recorded must not steer a terminal.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_GAP = "  "
+_STEPS = 10
+
+
+class Console:
+    """Writes tables for people, or JSON for programs.
+
+    Attributes:
+        as_json: Whether the command was asked for JSON.
+        width: The width of the terminal; None where there is none, so that nothing is cut.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self.width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        self._line_is_open = False
+        self._tenths = 0
+
+    def json(self, value: Any) -> None:
+        """Writes one value as strict JSON."""
+        sys.stdout.write(_dumped(value) + "\n")
+
+    def json_list(self, values: Iterable[Any]) -> None:
+        """Writes a list as strict JSON, an item a line, while it comes in."""
+        separator = "[\n"
+        for value in values:
+            sys.stdout.write(separator + _dumped(value))
+            separator = ",\n"
+        sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
+
+    def line(self, text: str = "") -> None:
+        """Writes a line for people."""
+        sys.stdout.write(_clean(text) + "\n")
+
+    def table(self, rows: Iterable[Sequence[str]], *headers: str) -> bool:
+        """Writes a table for people, if there are rows; see `columns_of` for the headers."""
+        cells = [[_clean(cell) for cell in row] for row in rows]
+        for line in table(columns_of(cells, *headers), self.width):
+            self.line(line)
+        return bool(cells)
+
+    def fields(self, fields: Iterable[tuple[str, str]]) -> None:
+        """Writes labelled texts, without those that are empty; lines of a text stay lines."""
+        shown = [(label, text) for label, text in fields if text]
+        indent = max((width_of(label) for label, _ in shown), default=0) + 2 * len(_GAP)
+        for label, text in shown:
+            start = f"{_GAP}{label}".ljust(indent)
+            for part in self._wrapped(text, indent):
+                self.line(start + part)
+                start = " " * indent
+
+    def note(self, text: str) -> None:
+        """Says something beside the results."""
+        sys.stderr.write(f"{self._end_of_progress()}podium: {_clean(text)}\n")
+
+    def ask(self, question: str) -> bool:
+        """Asks on the terminal; only a yes is one."""
+        sys.stderr.write(f"{_clean(question)} [y/N] ")
+        sys.stderr.flush()
+        answer = sys.stdin.readline()
+        if not answer.endswith("\n"):
+            sys.stderr.write("\n")
+        return answer.strip().lower() in {"y", "yes"}
+
+    def progress(self, done: int, total: int, what: str) -> None:
+        """Says how far a long command has come; where no terminal shows it, ten times at most."""
+        text = f"{done:,} of {total:,} {what}"
+        tenths, before = _STEPS * done // total, self._tenths
+        self._tenths = tenths
+        if sys.stderr.isatty():
+            self._line_is_open = True
+            sys.stderr.write(f"\r{text}{self._end_of_progress() if done == total else ''}")
+        elif tenths > before:
+            sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+    def _wrapped(self, text: str, indent: int) -> Iterator[str]:
+        for line in text.splitlines():
+            shown = _clean(line.expandtabs())
+            if self.width is None:
+                yield shown
+            else:
+                yield from textwrap.wrap(
+                    shown, max(self.width - indent, 1), break_on_hyphens=False
+                ) or [""]
+
+    def _end_of_progress(self) -> str:
+        was_open, self._line_is_open = self._line_is_open, False
+        return "\n" if was_open else ""
+
+
+def _dumped(value: Any) -> str:
+    is_utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+    return json.dumps(value, allow_nan=False, ensure_ascii=not is_utf8)
+
+
+def _clean(text: str) -> str:
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)

@@ -1,0 +1,176 @@
+"""Events as JSON: `{"event": "eval_recorded", "arm": "lora_rank4", "eval_result": {...}}`.
+
+`event` is the kind, a name of the oneof in the proto `Event`; the other keys are the fields of the
+kind's message, in the natural form of `podium.jsonform`, and `event_time`, which stays unset where
+it is left out. What has no `event` is a whole arm.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from podium import _coerce, events, jsonform
+from podium._mirror import forget_mirrored
+from podium._record import Record
+from podium.model import ArmResult, ArmStatus, Attempt, EvalResult, RunConfig, RunResult
+from podium.v1.event_pb2 import Event
+
+__all__ = ["event_from_json"]
+
+_FINAL = (ArmStatus.COMPLETED, ArmStatus.FAILED, ArmStatus.CANCELLED)
+
+
+def event_from_json(given: Any, *, replace: bool = False) -> Event:
+    """Reads an event, or a whole arm.
+
+    Args:
+        given: What JSON says.
+        replace: Whether arms are recorded with `replace`, whatever they say.
+
+    Raises:
+        ValueError: What was wrong and what would be right.
+    """
+    kind, fields = _kind_and_fields(given)
+    form, make = _KINDS[kind]
+    said = vars(jsonform.record_from_json(form, fields, kind))
+    if replace and form is _ArmRecorded:
+        said["replace"] = True
+    try:
+        event = make(**said)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{kind}: {error}") from error
+    if said["event_time"] is None:
+        # A file may be read at any time, and twice: now says nothing of when it happened.
+        event.ClearField("event_time")
+    return event
+
+
+def _kind_and_fields(given: Any) -> tuple[str, dict[str, Any]]:
+    if not isinstance(given, dict):
+        raise ValueError(f"an arm or event must be an object, not {_coerce.kind_of(given)}")  # noqa: TRY004 - of the input, not of a caller's argument
+    if "event" in given:
+        return _known(given["event"]), {key: given[key] for key in given if key != "event"}
+    if "eval_count" in given:
+        raise ValueError(
+            "this is an arm without its rows, as `podium arms` lists it; "
+            "`podium show EXPERIMENT ARM --json` has the rows"
+        )
+    if "run_config" not in given:
+        raise ValueError(
+            f'this is no whole arm, which has a run_config; an event has "event": {_kinds()}'
+        )
+    return "arm_recorded", {"arm_result": given}
+
+
+def _known(kind: Any) -> str:
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise ValueError(f"event must be {_kinds()}; not {kind!r}")
+    return kind
+
+
+def _kinds() -> str:
+    *others, last = _KINDS
+    return f"{', '.join(others)} or {last}"
+
+
+def _truth(given: Any, where: str) -> bool:
+    if not isinstance(given, bool):
+        raise TypeError(f"{where} must be true or false, not {_coerce.kind_of(given)}")
+    return given
+
+
+# ---- The kinds ---------------------------------------------------------------------------
+
+
+@dataclass(eq=False, kw_only=True)
+class _Told(Record):
+    event_time: datetime | None = None
+
+
+@dataclass(eq=False, kw_only=True)
+class _ExperimentDeclared(_Told):
+    hypothesis: str | None = None
+    success_metric: str | None = None
+    parent: str | None = None
+    direction: str | None = None
+    tags: list[str] = field(default_factory=list)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        self._coerce(_truth, "overwrite")
+
+
+@dataclass(eq=False, kw_only=True)
+class _ArmStarted(_Told):
+    run_config: RunConfig
+    attempt: Attempt
+    arm: str | None = None
+    group_id: str | None = None
+    group_name: str | None = None
+    run_id: str | None = None
+    resume_step: int | None = None
+    restart: bool = False
+
+    def __post_init__(self) -> None:
+        self._coerce(_truth, "restart")
+
+
+@dataclass(eq=False, kw_only=True)
+class _MetricsRecorded(_Told):
+    arm: str
+    metrics: dict[str, float]
+    attempt_id: str | None = None
+
+
+@dataclass(eq=False, kw_only=True)
+class _EvalRecorded(_Told):
+    arm: str
+    eval_result: EvalResult
+    attempt_id: str | None = None
+
+    def __post_init__(self) -> None:
+        # A row that was exported goes on saying when it was measured.
+        self.event_time = self.event_time or self.eval_result.event_time
+
+
+@dataclass(eq=False, kw_only=True)
+class _ArmFinished(_Told):
+    arm: str
+    status: str
+    attempt_id: str | None = None
+    error: str | None = None
+    train_seconds: float | None = None
+    run_result: RunResult | None = None
+
+    def __post_init__(self) -> None:
+        if self.status not in _FINAL:
+            raise ValueError(f"status must be one of {', '.join(_FINAL)}; not {self.status!r}")
+
+
+@dataclass(eq=False, kw_only=True)
+class _ArmRecorded(_Told):
+    arm_result: ArmResult
+    replace: bool = False
+
+    def __post_init__(self) -> None:
+        forget_mirrored(self.arm_result)
+        self._coerce(_truth, "replace")
+
+
+@dataclass(eq=False, kw_only=True)
+class _ExperimentConcluded(_Told):
+    conclusion: str
+
+
+_KINDS: dict[str, tuple[type[_Told], Callable[..., Event]]] = {
+    "experiment_declared": (_ExperimentDeclared, events.experiment_declared),
+    "arm_started": (_ArmStarted, events.arm_started),
+    "metrics_recorded": (_MetricsRecorded, events.metrics_recorded),
+    "eval_recorded": (_EvalRecorded, events.eval_recorded),
+    "arm_finished": (_ArmFinished, events.arm_finished),
+    "arm_recorded": (_ArmRecorded, events.arm_recorded),
+    "experiment_concluded": (_ExperimentConcluded, events.experiment_concluded),
+    "skipped": (_Told, events.skipped),
+}

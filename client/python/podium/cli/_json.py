@@ -1,0 +1,74 @@
+"""Strict JSON: what two readers could take for two things is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+__all__ = ["describe", "loads"]
+
+_DIGITS = 310
+
+
+def loads(text: str) -> Any:
+    """Reads JSON.
+
+    Raises:
+        json.JSONDecodeError: It is not JSON; says where.
+        ValueError: It is JSON in Python's eyes only, says a key twice, or cannot be kept.
+    """
+    try:
+        value = json.loads(
+            text,
+            parse_constant=_constant,
+            parse_float=_double,
+            parse_int=_integer,
+            object_pairs_hook=_object,
+        )
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if "\\ud" in text.lower():
+        _check_text(value)
+    return value
+
+
+def describe(error: ValueError) -> str:
+    """Says what `loads` found wrong, for a text of one line."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at column {error.colno}"
+    return str(error)
+
+
+def _constant(name: str) -> float:
+    raise ValueError(
+        f'{name} is not JSON: in metrics write "{name}", in other values {{"$double": "{name}"}}'
+    )
+
+
+def _integer(text: str) -> int:
+    if len(text) > _DIGITS:
+        raise ValueError(f"a number of {len(text):,} digits is beyond a double")
+    return int(text)
+
+
+def _double(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text} is beyond a double")
+    return number
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} is said twice")
+    return result
+
+
+def _check_text(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError(r"it has half of a surrogate pair, such as \ud800") from None

@@ -1,0 +1,144 @@
+"""What may be written behind `podium`, and how it is read."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from podium._channel import deadline
+from podium.cli._exits import CommandError, Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+__all__ = [
+    "COMMANDS",
+    "parse",
+    "parse_command",
+    "parse_serve",
+]
+
+COMMANDS = {
+    "experiments": "list experiments",
+    "arms": "list the arms of an experiment",
+    "evals": "list the eval rows of an arm",
+    "show": "show an experiment or an arm",
+    "eval": "look up an eval row of an arm",
+    "score": "look up a score of an arm",
+    "declare": "create an experiment, or say more about it",
+    "record": "record arms and events from JSON",
+    "conclude": "store what an experiment found out",
+    "delete": "delete an experiment or an arm",
+    "serve": "start a server",
+}
+"""Every command, with what it does."""
+
+_EXAMPLES = """\
+examples:
+  podium serve --store sqlite:///podium.db
+  podium experiments
+  podium arms rank_sweep --status completed
+  podium eval rank_sweep lora_rank4 val --step 100
+  podium score rank_sweep lora_rank4 test.pass_rate
+
+exit codes: 0; 1 nothing found; 2 usage; 3 server error
+`podium COMMAND --help` says more about a command."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong in one line."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **settings,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(Exit.USAGE, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_given: object) -> NoReturn:
+        from importlib import metadata  # noqa: PLC0415 - slow, and needed for nothing else
+
+        sys.stdout.write(f"podium {metadata.version('podium')}\n")
+        parser.exit()
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Reads what stands before the command, and the command; `rest` is what is behind it."""
+    for argument in arguments:
+        if not argument.isprintable() and any("\ud800" <= sign <= "\udfff" for sign in argument):
+            raise CommandError(f"argument {argument!r} is not UTF-8")
+    parser = _main_parser()
+    if not arguments:
+        parser.exit(Exit.USAGE, parser.format_help())
+    given = parser.parse_args(arguments)
+    if given.command not in COMMANDS:
+        parser.error(f"{given.command!r} is no command; the commands are {', '.join(COMMANDS)}")
+    if given.command == "serve" and (given.json or given.address or given.timeout):
+        parser.error("serve makes no calls: it has --listen, and no --address, --timeout, --json")
+    return given
+
+
+def parse_command(given: argparse.Namespace, module: ModuleType) -> argparse.Namespace:
+    """Reads the arguments of a command of this package."""
+    parser = _Parser(prog=f"podium {given.command}")
+    module.add_arguments(parser)
+    _add_options(parser.add_argument_group("options of every command"))
+    return parser.parse_args(given.rest, given)
+
+
+def parse_serve(rest: Sequence[str], module: ModuleType) -> argparse.Namespace:
+    """Reads the arguments of `podium serve`."""
+    parser = _Parser(
+        prog="podium serve",
+        description="Starts a server; SIGTERM and Ctrl-C stop it.",
+        epilog="example:\n  podium serve --listen 127.0.0.1:50051 --store sqlite:///podium.db",
+    )
+    module.add_arguments(parser)
+    return parser.parse_args(rest)
+
+
+def _main_parser() -> _Parser:
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:{width}}  {text}" for name, text in COMMANDS.items())
+    parser = _Parser(
+        prog="podium",
+        usage="podium [OPTIONS] COMMAND ...",
+        description="The results of experiment arms, and one answer to eval() and score().\n\n"
+        f"commands:\n{commands}",
+        epilog=_EXAMPLES,
+    )
+    parser.add_argument("command", help=argparse.SUPPRESS)
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    _add_options(parser)
+    return parser
+
+
+def _seconds(text: str) -> float:
+    try:
+        return deadline(float(text), "a timeout")
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"give a positive number of seconds, not {text!r}"
+        ) from None
+
+
+def _add_options(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--address",
+        help="the server: HOST:PORT or unix:PATH (default: $PODIUM_ADDRESS or localhost:50051)",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help="how long a call may take (default: 10 to read, 30 to write)",
+    )
+    parser.add_argument("--json", action="store_true", help="write strict JSON, for programs")

@@ -1,0 +1,123 @@
+"""Tables for people: aligned columns that fit the terminal. Pure functions of text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+from unicodedata import category, east_asian_width
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+__all__ = ["Column", "columns_of", "cut", "table", "width_of"]
+
+_GAP = "  "
+_NARROWEST = 8
+_NARROWEST_LONG = 12
+_ELLIPSIS = "…"
+_INVISIBLE = frozenset({"Mn", "Me", "Cf"})
+
+
+class Column(NamedTuple):
+    """A column: its header and its cells, one for each row."""
+
+    header: str
+    cells: list[str]
+    is_number: bool = False
+    """Whether it is aligned at the right."""
+    is_long: bool = False
+    """Whether it gives way where there is not room for all columns."""
+
+
+def columns_of(rows: Iterable[Sequence[str]], *headers: str) -> list[Column]:
+    """Makes the columns of a table from its rows, without those that are empty all over.
+
+    A header that begins with `>` is one of numbers, one with `~` one of long texts.
+    """
+    cells = list(zip(*rows, strict=True)) or [()] * len(headers)
+    columns = [
+        Column(header.lstrip(">~"), list(column), header[0] == ">", header[0] == "~")
+        for header, column in zip(headers, cells, strict=True)
+    ]
+    return [column for column in columns if any(column.cells)]
+
+
+def table(columns: Sequence[Column], width: int | None) -> Iterator[str]:
+    """Yields the lines of a table that is no wider than `width`, as far as that is possible.
+
+    Long texts are cut first, then left out from the right, with a sign in the header; then
+    everything else is cut.
+    """
+    shown, widths = _fitted(columns, width)
+    for line in zip(*([column.header, *column.cells] for column in shown), strict=True):
+        cells = (
+            _padded(cut(cell, size), size, is_number=column.is_number)
+            for cell, size, column in zip(line, widths, shown, strict=True)
+        )
+        yield _GAP.join(cells).rstrip()
+
+
+def width_of(text: str) -> int:
+    """How many cells of a terminal a text takes."""
+    return len(text) if text.isascii() else sum(map(_width, text))
+
+
+def cut(text: str, width: int) -> str:
+    """Shortens a text to a width, with a sign that it was longer."""
+    if width_of(text) <= width:
+        return text
+    shown, room = "", width - 1
+    for character in text:
+        room -= _width(character)
+        if room < 0:
+            break
+        shown += character
+    return shown + _ELLIPSIS
+
+
+def _width(character: str) -> int:
+    if category(character) in _INVISIBLE:
+        return 0
+    return 2 if east_asian_width(character) in "WF" else 1
+
+
+def _fitted(columns: Sequence[Column], width: int | None) -> tuple[Sequence[Column], list[int]]:
+    if width is None:
+        return columns, list(map(_natural_width, columns))
+    for shown in _with_fewer(columns):
+        widths = list(map(_natural_width, shown))
+        least = [_NARROWEST_LONG if column.is_long else width for column in shown]
+        if _narrowed(widths, least, width):
+            break
+    else:
+        _narrowed(widths, [_NARROWEST] * len(widths), width)
+    return shown, widths
+
+
+def _with_fewer(columns: Sequence[Column]) -> Iterator[Sequence[Column]]:
+    """Yields all columns, then fewer and fewer of the long ones, with a sign behind them."""
+    yield columns
+    sign = Column(_ELLIPSIS, [""] * max((len(column.cells) for column in columns), default=0))
+    last = [index for index, column in enumerate(columns) if column.is_long]
+    while last:
+        columns = [column for index, column in enumerate(columns) if index != last[-1]]
+        last.pop()
+        yield [*columns, sign]
+
+
+def _natural_width(column: Column) -> int:
+    return max(map(width_of, (column.header, *column.cells)))
+
+
+def _narrowed(widths: list[int], least: Sequence[int], width: int) -> bool:
+    """Takes from the widest of the columns that have more than the least; whether all fit now."""
+    while sum(widths) + len(_GAP) * (len(widths) - 1) > width:
+        shrinkable = [(size, i) for i, size in enumerate(widths) if size > least[i]]
+        if not shrinkable:
+            return False
+        widths[max(shrinkable)[1]] -= 1
+    return True
+
+
+def _padded(text: str, width: int, *, is_number: bool) -> str:
+    padding = " " * (width - width_of(text))
+    return padding + text if is_number else text + padding

@@ -1,0 +1,69 @@
+"""`podium arms`."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from podium import jsonform
+from podium._enums import ArmStatus
+from podium.cli import _format
+from podium.cli._arguments import add_experiment, add_filters, add_limit, page_size
+from podium.cli._exits import Exit
+
+if TYPE_CHECKING:
+    import argparse
+
+    from podium import ArmSummary, Client
+    from podium.cli._console import Console
+
+__all__ = ["add_arguments", "run"]
+
+_HEADERS = ("ARM", "STATUS", "GROUP", ">EVALS", "~EVAL METRICS", "~ERROR", "~TRAINING METRICS")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.description = (
+        "Lists the arms of an experiment in the order in which they were created. EVAL METRICS\n"
+        "are those of the primary eval: the one tagged `test`, or else the first one."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  podium arms rank_sweep\n"
+        "  podium arms rank_sweep --status failed --status cancelled\n"
+        "  podium arms rank_sweep --group lora_rank4 --json | jq -r '.[].name'"
+    )
+    add_experiment(parser)
+    add_filters(parser, "arms", ArmStatus)
+    parser.add_argument("--group", metavar="NAME", help="only arms of this group")
+    add_limit(parser, "arms")
+
+
+def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
+    """Lists the arms."""
+    found = client.experiment(arguments.experiment).arms(
+        status=arguments.status,
+        group_name=arguments.group,
+        name_prefix=arguments.prefix,
+        tags=arguments.tag,
+        page_size=page_size(arguments.limit),
+    )
+    arms = islice(found, arguments.limit)
+    if console.as_json:
+        console.json_list(map(jsonform.arm_summary_to_json, arms))
+    elif not console.table(map(_row, arms), *_HEADERS):
+        console.note("no arms")
+    return Exit.OK
+
+
+def _row(arm: ArmSummary) -> tuple[str, ...]:
+    return (
+        arm.name,
+        arm.status,
+        arm.group_name or "",
+        str(arm.eval_count),
+        _format.metrics(arm.eval_metrics),
+        _format.last_line(arm.error),
+        _format.metrics(arm.metrics),
+    )

@@ -1,0 +1,36 @@
+"""`podium conclude`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from podium.cli._arguments import add_experiment
+from podium.cli._exits import Exit
+
+if TYPE_CHECKING:
+    import argparse
+
+    from podium import Client
+    from podium.cli._console import Console
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.description = "Stores what an experiment found out. The last conclusion stands."
+    parser.epilog = "example:\n  podium conclude rank_sweep 'Rank 4 is as good as rank 16.'"
+    add_experiment(parser)
+    parser.add_argument("conclusion", metavar="TEXT", help="what was found out")
+
+
+def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
+    """Stores the conclusion."""
+    result = client.experiment(arguments.experiment).conclude(arguments.conclusion)
+    if console.as_json:
+        console.json({"revision": result.revision, "changed_events": result.changed_events})
+    else:
+        console.line(
+            f"experiment {arguments.experiment!r} is concluded; revision {result.revision}"
+        )
+    return Exit.OK

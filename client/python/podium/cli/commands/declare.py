@@ -1,0 +1,98 @@
+"""`podium declare`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from podium import jsonform
+from podium._enums import Direction
+from podium.cli._arguments import add_experiment
+from podium.cli._exits import CommandError, Exit
+from podium.cli._json import describe, loads
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from podium import Client
+    from podium.cli._console import Console
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.description = (
+        "Creates an experiment, or fills those of its fields that are still unset. A field that\n"
+        "has another value is left as it is, and named, unless --overwrite is given. Metadata is\n"
+        "filled key by key: KEY=VALUE takes the value for text, KEY:=VALUE for JSON."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  podium declare rank_sweep --success-metric test.pass_rate\n"
+        "  podium declare rank_sweep --tag lora --metadata owner=ana --metadata gpus:=8"
+    )
+    add_experiment(parser)
+    parser.add_argument("--hypothesis", metavar="TEXT", help="what it is to find out")
+    parser.add_argument(
+        "--success-metric", metavar="METRIC", help="the metric that arms are compared by"
+    )
+    parser.add_argument(
+        "--direction",
+        choices=[str(direction) for direction in Direction],
+        help="whether greater or smaller scores are better",
+    )
+    parser.add_argument("--parent", metavar="EXPERIMENT", help="the experiment that it follows")
+    parser.add_argument("--tag", action="append", default=[], help="a label; may be given again")
+    parser.add_argument(
+        "--metadata",
+        action="append",
+        default=[],
+        type=_metadata,
+        metavar="KEY=VALUE",
+        help="anything else worth keeping; may be given again",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="give fields that have another value this one"
+    )
+
+
+def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
+    """Declares the experiment."""
+    result = client.experiment(arguments.experiment).declare(
+        hypothesis=arguments.hypothesis,
+        success_metric=arguments.success_metric,
+        direction=arguments.direction,
+        parent=arguments.parent,
+        tags=arguments.tag,
+        metadata=_read(arguments.metadata),
+        overwrite=arguments.overwrite,
+    )
+    kept = [field.path for field in result.kept_fields]
+    if console.as_json:
+        told = {"revision": result.revision, "changed_events": result.changed_events}
+        console.json(told | {"kept_fields": kept})
+        return Exit.OK
+    console.line(f"experiment {arguments.experiment!r} is declared; revision {result.revision}")
+    if kept:
+        console.note(f"kept as before: {', '.join(kept)}; --overwrite changes them")
+    return Exit.OK
+
+
+def _metadata(text: str) -> tuple[str, Any]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise argparse.ArgumentTypeError(f"give KEY=VALUE or KEY:=JSON, not {text!r}")
+    if not name.endswith(":"):
+        return name, value
+    try:
+        return name[:-1], loads(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{value!r}: {describe(error)}") from error
+
+
+def _read(metadata: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    try:
+        return jsonform.experiment_from_json({"name": "", "metadata": dict(metadata)}).metadata
+    except ValueError as error:
+        raise CommandError(str(error)) from error

@@ -1,0 +1,73 @@
+"""`podium delete`."""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import podium
+from podium.cli import _format
+from podium.cli._arguments import add_experiment
+from podium.cli._exits import CommandError, Exit
+
+if TYPE_CHECKING:
+    import argparse
+
+    from podium import ArmHandle, Client, ExperimentHandle
+    from podium.cli._console import Console
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.description = (
+        "Deletes an experiment with its arms, or one arm with its rows. On a terminal it asks\n"
+        "first; elsewhere it wants --yes. What is deleted cannot be brought back."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  podium delete rank_sweep lora_rank4\n"
+        "  podium delete rank_sweep --yes --allow-missing"
+    )
+    add_experiment(parser)
+    parser.add_argument("arm", metavar="ARM", nargs="?", help="an arm; else the whole experiment")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument(
+        "--allow-missing", action="store_true", help="it is all right if there is nothing to delete"
+    )
+
+
+def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
+    """Deletes the experiment or the arm."""
+    experiment = client.experiment(arguments.experiment)
+    handle = experiment if arguments.arm is None else experiment.arm(arguments.arm)
+    if not arguments.yes and not _is_confirmed(handle, console):
+        console.note("nothing was deleted")
+        return Exit.NOTHING
+    revision = handle.delete(allow_missing=arguments.allow_missing)
+    if console.as_json:
+        console.json({"revision": revision})
+    else:
+        console.line(f"{_named(handle)} is deleted; revision {revision}")
+    return Exit.OK
+
+
+def _is_confirmed(handle: ExperimentHandle | ArmHandle, console: Console) -> bool:
+    if not sys.stdin.isatty():
+        raise CommandError("there is no terminal to ask on; --yes deletes without a question")
+    return console.ask(f"Delete {_named(handle)}{_content(handle)}?")
+
+
+def _named(handle: ExperimentHandle | ArmHandle) -> str:
+    if isinstance(handle, podium.ExperimentHandle):
+        return f"experiment {handle.name!r}"
+    return f"arm {handle.name!r} of {handle.experiment!r}"
+
+
+def _content(handle: ExperimentHandle | ArmHandle) -> str:
+    """What goes with it; an error if there is nothing to ask about."""
+    if isinstance(handle, podium.ArmHandle):
+        return " with its rows" if list(islice(handle.evals(page_size=1), 1)) else ", without rows"
+    return f" with {_format.count(handle.get().arm_counts.total, 'arm')}"

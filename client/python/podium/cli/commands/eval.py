@@ -1,0 +1,77 @@
+"""`podium eval`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from podium import jsonform
+from podium.cli import _format
+from podium.cli._arguments import add_arm, step
+from podium.cli._exits import CommandError, Exit, command_line
+
+if TYPE_CHECKING:
+    import argparse
+
+    from podium import Client, EvalResult
+    from podium.cli._console import Console
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.description = (
+        "Looks up an eval row of an arm. Without a step: the post-training row of that name if\n"
+        "there is one, else the in-loop row with the greatest step. With a step: the in-loop row\n"
+        "at exactly that step. Exit code 1 if there is none."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  podium eval rank_sweep lora_rank4 test\n"
+        "  podium eval rank_sweep lora_rank4 val --step 100 --json | jq .metrics.pass_rate"
+    )
+    add_arm(parser)
+    parser.add_argument("name", metavar="NAME", help="the name of the eval")
+    parser.add_argument("--step", type=step, help="the training step, 0 and negatives included")
+
+
+def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
+    """Looks up the row."""
+    arm = client.arm(arguments.experiment, arguments.arm)
+    row = arm.eval(arguments.name, step=arguments.step)
+    if console.as_json:
+        console.json(row and jsonform.eval_to_json(row))
+        return Exit.NOTHING if row is None else Exit.OK
+    if row is None:
+        raise CommandError(_nothing(arguments), Exit.NOTHING)
+    _show(row, console)
+    return Exit.OK
+
+
+def _nothing(arguments: argparse.Namespace) -> str:
+    step = "" if arguments.step is None else f" at step {arguments.step}"
+    return (
+        f"arm {arguments.arm!r} has no eval {arguments.name!r}{step}; "
+        f"see `{command_line('evals', arguments.experiment, arguments.arm)}`"
+    )
+
+
+def _show(row: EvalResult, console: Console) -> None:
+    console.fields(
+        [
+            ("eval", row.name),
+            ("step", "none: post-training" if row.step is None else str(row.step)),
+            ("benchmark id", row.benchmark_id or ""),
+            ("model", row.model_ref or ""),
+            ("tags", " ".join(row.tags)),
+            ("eval time", _format.duration(row.eval_seconds)),
+            ("measured", _format.moment(row.event_time)),
+            ("recorded", f"{_format.moment(row.record_time)}, revision {row.revision}"),
+        ]
+    )
+    written = jsonform.eval_to_json(row)
+    for header, key in (("METRIC", "metrics"), ("BREAKDOWN", "breakdowns")):
+        if written[key]:
+            console.line()
+            items = sorted(written[key].items())
+            console.table([(name, _format.value(item)) for name, item in items], header, "~VALUE")

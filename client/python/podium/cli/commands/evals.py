@@ -1,0 +1,69 @@
+"""`podium evals`."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from podium import jsonform
+from podium.cli import _format
+from podium.cli._arguments import add_arm, add_limit, page_size, step
+from podium.cli._exits import Exit
+
+if TYPE_CHECKING:
+    import argparse
+
+    from podium import Client, EvalResult
+    from podium.cli._console import Console
+
+__all__ = ["add_arguments", "run"]
+
+_HEADERS = ("EVAL", ">STEP", "TAGS", "~MODEL", "~METRICS")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.description = (
+        "Lists the eval rows of an arm in the order in which they were first accepted. The step\n"
+        "`post` means none: a post-training row."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  podium evals rank_sweep lora_rank4\n"
+        "  podium evals rank_sweep lora_rank4 --name val --min-step 100"
+    )
+    add_arm(parser)
+    parser.add_argument("--name", help="only rows with this eval name")
+    parser.add_argument(
+        "--min-step", type=step, metavar="STEP", help="only in-loop rows at this step or later"
+    )
+    parser.add_argument(
+        "--max-step", type=step, metavar="STEP", help="only in-loop rows at this step or earlier"
+    )
+    add_limit(parser, "rows")
+
+
+def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
+    """Lists the rows."""
+    found = client.arm(arguments.experiment, arguments.arm).evals(
+        name=arguments.name,
+        min_step=arguments.min_step,
+        max_step=arguments.max_step,
+        page_size=page_size(arguments.limit),
+    )
+    rows = islice(found, arguments.limit)
+    if console.as_json:
+        console.json_list(map(jsonform.eval_to_json, rows))
+    elif not console.table(map(_row, rows), *_HEADERS):
+        console.note("no eval rows")
+    return Exit.OK
+
+
+def _row(row: EvalResult) -> tuple[str, ...]:
+    return (
+        row.name,
+        _format.step(row.step),
+        " ".join(row.tags),
+        row.model_ref or "",
+        _format.metrics(row.metrics),
+    )

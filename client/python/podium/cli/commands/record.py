@@ -1,0 +1,151 @@
+"""`podium record`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from podium.cli import _format
+from podium.cli._arguments import add_experiment
+from podium.cli._batches import batches
+from podium.cli._events import event_from_json
+from podium.cli._exits import CommandError, Exit, exit_of, text_of
+from podium.cli._input import name_of, read_items
+from podium.errors import PodiumError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+
+    from podium import Client, RecordResult
+    from podium.cli._batches import Batch
+    from podium.cli._console import Console
+    from podium.v1.event_pb2 import Event
+
+__all__ = ["add_arguments", "run"]
+
+_SHOWN_PLACES = 10
+_UNKNOWN = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "INTERNAL", "UNKNOWN"})
+"""Codes after which a call may have been stored, unless the server itself gave a reason."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.description = (
+        "Records whole arms and events from JSON: one object, a list of them, or JSON lines.\n"
+        'An object with "event" is an event of that kind; one without is a whole arm, as\n'
+        "`podium show EXPERIMENT ARM --json` writes it. The experiment must have been declared.\n\n"
+        "Everything is read and checked before anything is sent. What fits into one call (1,000\n"
+        "events, 10,000 metric values, 4 MB) is recorded as a whole or not at all; more goes in\n"
+        "several calls, one after the other. Recording the same file again is always safe."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  podium record rank_sweep arms.jsonl\n"
+        "  podium show rank_sweep lora_rank4 --json | podium record other_sweep -\n"
+        "  podium record rank_sweep - <<< \\\n"
+        '    \'{"event": "eval_recorded", "arm": "lora_rank4", "eval_result":\n'
+        '      {"name": "test", "tags": ["test"], "metrics": {"pass_rate": 0.61}}}\''
+    )
+    add_experiment(parser)
+    parser.add_argument("file", metavar="FILE", help="the file; - for standard input")
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="record whole arms also over arms that have attempts, or rows that came later",
+    )
+
+
+class _Sum(NamedTuple):
+    """What the calls did, taken together."""
+
+    revision: int = 0
+    events: int = 0
+    changed_events: int = 0
+    kept_fields: tuple[str, ...] = ()
+
+    def plus(self, batch: Batch, result: RecordResult) -> _Sum:
+        return _Sum(
+            result.revision,
+            self.events + len(batch.places),
+            self.changed_events + result.changed_events,
+            self.kept_fields + tuple(field.path for field in result.kept_fields),
+        )
+
+
+def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
+    """Reads everything, then records it call by call."""
+    to_send = _read(arguments.file, replace=arguments.replace)
+    total = sum(len(batch.places) for batch in to_send)
+    done = _Sum()
+    for batch in to_send:
+        done = done.plus(batch, _recorded(client, arguments.experiment, batch, done))
+        if len(to_send) > 1:
+            console.progress(done.events, total, "events recorded")
+    _report(done, console)
+    return Exit.OK
+
+
+def _read(path: str, *, replace: bool) -> list[Batch]:
+    try:
+        read = batches(_events(path, replace=replace))
+    except ValueError as error:
+        raise CommandError(f"{error}; nothing was recorded") from error
+    if not read:
+        raise CommandError(f"{name_of(path)} has nothing to record")
+    return read
+
+
+def _events(path: str, *, replace: bool) -> Iterator[tuple[str, Event]]:
+    for place, value in read_items(path):
+        try:
+            event = event_from_json(value, replace=replace)
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from error
+        yield place, event
+
+
+def _recorded(client: Client, experiment: str, batch: Batch, done: _Sum) -> RecordResult:
+    try:
+        return client.record(experiment, batch.events())
+    except PodiumError as error:
+        text = _refused(error, batch.places) + _standing(error, done.events)
+        raise CommandError(text, exit_of(error)) from error
+
+
+def _refused(error: PodiumError, places: Sequence[str]) -> str:
+    refused = list(dict.fromkeys(places[refusal.index] for refusal in error.refusals))
+    if not refused:
+        return text_of(error)
+    more = refused[1:_SHOWN_PLACES]
+    text = f"{refused[0]}: {text_of(error)}"
+    if more:
+        text += f"; also refused: {', '.join(more)}"
+    hidden = len(refused) - 1 - len(more)
+    return f"{text} and {hidden:,} more" if hidden else text
+
+
+def _standing(error: PodiumError, recorded: int) -> str:
+    """What of the whole is recorded, as far as one can know."""
+    is_known = error.reason != "OUTCOME_UNKNOWN" if error.reason else error.code not in _UNKNOWN
+    if not recorded:
+        return "; nothing was recorded" if is_known else ""
+    return (
+        f"; the first {_format.count(recorded, 'event')} of the whole are recorded"
+        f"{', the others are not' if is_known else ''}, and it is safe to record all of it again"
+    )
+
+
+def _report(done: _Sum, console: Console) -> None:
+    if console.as_json:
+        console.json(done._asdict())
+        return
+    changed = "" if done.changed_events == done.events else _changed(done.changed_events)
+    count = _format.count(done.events, "event")
+    console.line(f"{count} recorded{changed}; revision {done.revision}")
+    if done.kept_fields:
+        paths = ", ".join(done.kept_fields)
+        console.note(f'kept as before: {paths}; "overwrite": true changes them')
+
+
+def _changed(count: int) -> str:
+    return f", {count:,} of which changed something" if count else ", nothing changed"

@@ -1,0 +1,70 @@
+"""`podium score`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from podium import jsonform
+from podium._enums import ScoreOrigin
+from podium.cli._arguments import add_arm
+from podium.cli._exits import CommandError, Exit, command_line
+
+if TYPE_CHECKING:
+    import argparse
+
+    from podium import Client, Score
+    from podium.cli._console import Console
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.description = (
+        "Prints the score of an arm on a metric, with all of its digits. `pass_rate` is looked up\n"
+        "in the metrics of the primary eval, then in the training metrics; `bench.pass_rate` in\n"
+        "the row that `podium eval EXPERIMENT ARM bench` answers. NaN is a score (`nan`). Exit\n"
+        "code 1 if there is none."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  podium score rank_sweep lora_rank4 test.pass_rate\n"
+        "  podium score rank_sweep lora_rank4 loss --source\n"
+        "  best=$(podium score rank_sweep lora_rank4 pass_rate) || echo no score yet"
+    )
+    add_arm(parser)
+    parser.add_argument("metric", metavar="METRIC", help="a key, or the name of an eval and a key")
+    parser.add_argument(
+        "--source", action="store_true", help="say behind the number where it came from"
+    )
+
+
+def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
+    """Looks up the score."""
+    found = client.arm(arguments.experiment, arguments.arm).find_score(arguments.metric)
+    if console.as_json:
+        console.json(found and jsonform.score_to_json(found))
+        return Exit.NOTHING if found is None else Exit.OK
+    if found is None:
+        raise CommandError(
+            f"arm {arguments.arm!r} has no score on {arguments.metric!r}; "
+            f"see `{command_line('show', arguments.experiment, arguments.arm)}`",
+            Exit.NOTHING,
+        )
+    console.line(f"{found.value!r}  {_source(found)}" if arguments.source else repr(found.value))
+    return Exit.OK
+
+
+def _source(score: Score) -> str:
+    match score.origin:
+        case ScoreOrigin.POST_TRAINING_EVAL:
+            place = f"of the post-training eval {score.eval_name!r}"
+        case ScoreOrigin.IN_LOOP_EVAL:
+            place = f"of the in-loop eval {score.eval_name!r} at step {score.step}"
+        case ScoreOrigin.TRAINING_METRICS:
+            place = "of the training metrics"
+        case ScoreOrigin.GIVEN_EVAL_METRICS:
+            place = "of the eval metrics that the arm was recorded with"
+        case unknown:
+            place = f"of {unknown}"
+    return f"{score.key!r} {place}"

@@ -1,0 +1,136 @@
+"""`podium show`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from podium import jsonform, scoring
+from podium.cli import _format
+from podium.cli._arguments import add_experiment
+from podium.cli._exits import Exit
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Mapping
+
+    from podium import ArmCounts, ArmResult, Client, EvalResult, Experiment, RunConfig
+    from podium.cli._console import Console
+
+__all__ = ["add_arguments", "run"]
+
+_NOTHING: tuple[Any, ...] = (None, [], {}, "")
+_HEADERS = ("EVAL", ">ROWS", ">STEP", "TAGS", "~METRICS")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.description = (
+        "Shows an experiment, or an arm with what each of its evals answers: the post-training\n"
+        "row (STEP `post`), or else the in-loop row with the greatest step. With --json an arm\n"
+        "has all of its rows."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  podium show rank_sweep\n"
+        "  podium show rank_sweep lora_rank4\n"
+        "  podium show rank_sweep lora_rank4 --json > lora_rank4.json"
+    )
+    add_experiment(parser)
+    parser.add_argument("arm", metavar="ARM", nargs="?", help="the name of an arm")
+
+
+def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
+    """Shows the experiment or the arm."""
+    if arguments.arm is None:
+        experiment = client.experiment(arguments.experiment).get()
+        if console.as_json:
+            console.json(jsonform.experiment_to_json(experiment))
+        else:
+            console.fields(_experiment_fields(experiment))
+        return Exit.OK
+    arm = client.arm(arguments.experiment, arguments.arm).get()
+    if console.as_json:
+        console.json(jsonform.arm_to_json(arm))
+    else:
+        _show_arm(arm, console)
+    return Exit.OK
+
+
+def _experiment_fields(experiment: Experiment) -> Iterator[tuple[str, str]]:
+    yield "experiment", experiment.name
+    yield "status", experiment.status
+    yield "hypothesis", experiment.hypothesis or ""
+    yield "success metric", experiment.success_metric or ""
+    yield "direction", experiment.direction or ""
+    yield "parent", experiment.parent or ""
+    yield "tags", " ".join(experiment.tags)
+    yield "arms", _counts(experiment.arm_counts)
+    yield from _values("metadata", jsonform.experiment_to_json(experiment)["metadata"])
+    yield "conclusion", experiment.conclusion or ""
+    yield "created", _format.moment(experiment.create_time)
+    yield "updated", f"{_format.moment(experiment.update_time)}, revision {experiment.revision}"
+
+
+def _counts(counts: ArmCounts) -> str:
+    parts = [f"{count:,} {status}" for status, count in vars(counts).items() if count]
+    return f"{counts.total:,}" + (f": {', '.join(parts)}" if parts else "")
+
+
+def _show_arm(arm: ArmResult, console: Console) -> None:
+    console.fields(_arm_fields(arm))
+    if arm.evals:
+        console.line()
+        console.table(map(_answer_row, _by_name(arm.evals).values()), *_HEADERS)
+
+
+def _arm_fields(arm: ArmResult) -> Iterator[tuple[str, str]]:
+    yield "arm", f"{arm.name} of {arm.experiment}"
+    yield "status", arm.status
+    yield "group", " ".join(filter(None, (arm.group_name, arm.group_id and f"({arm.group_id})")))
+    yield "run id", arm.run_id or ""
+    yield "attempt", f"{arm.attempt.id} (order {arm.attempt.order})" if arm.attempt else ""
+    yield from _config_fields(arm.run_config)
+    yield "training metrics", _format.metrics(arm.metrics)
+    yield "eval metrics", _format.metrics(arm.eval_metrics)
+    yield "training time", _format.duration(arm.train_seconds)
+    yield "eval time", _format.duration(arm.eval_seconds)
+    yield "error", arm.error or ""
+    yield "created", _format.moment(arm.create_time)
+    yield "updated", f"{_format.moment(arm.update_time)}, revision {arm.revision}"
+
+
+def _config_fields(config: RunConfig) -> Iterator[tuple[str, str]]:
+    """Every part of the configuration that says something."""
+    return _values("config", jsonform.run_config_to_json(config))
+
+
+def _said(value: Any) -> Any:
+    """A value without the parts that say nothing."""
+    if not isinstance(value, dict):
+        return value
+    parts = {key: _said(part) for key, part in value.items()}
+    return {key: part for key, part in parts.items() if part not in _NOTHING}
+
+
+def _values(label: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        said = _said(value)
+        yield f"{label} {key}", "" if said in _NOTHING else _format.value(said)
+
+
+def _by_name(rows: list[EvalResult]) -> dict[str, list[EvalResult]]:
+    names: dict[str, list[EvalResult]] = {}
+    for row in rows:
+        names.setdefault(row.name, []).append(row)
+    return names
+
+
+def _answer_row(rows: list[EvalResult]) -> tuple[str, ...]:
+    row = scoring.find_eval(rows, rows[0].name, None) or rows[0]
+    return (
+        row.name,
+        f"{len(rows):,}",
+        _format.step(row.step),
+        " ".join(row.tags),
+        _format.metrics(row.metrics),
+    )

@@ -1,0 +1,84 @@
+"""Runs the `podium` command as a user does: in a process of its own, piped or on a terminal."""
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Mapping
+from typing import NamedTuple
+
+__all__ = ["PODIUM", "Outcome", "on_terminal", "podium"]
+
+PODIUM = (sys.executable, "-m", "podium")
+_SECONDS = 60
+
+
+class Outcome(NamedTuple):
+    """What a command has come to."""
+
+    code: int
+    out: str
+    err: str = ""
+
+
+def podium(
+    *arguments: str, address: str | None = None, stdin: str | bytes = "", **variables: str
+) -> Outcome:
+    """Runs a command with its output piped."""
+    done = subprocess.run(
+        [*PODIUM, *arguments],
+        input=stdin.encode() if isinstance(stdin, str) else stdin,
+        capture_output=True,
+        env=_environment(address, variables),
+        timeout=_SECONDS,
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def on_terminal(
+    *arguments: str, address: str, columns: int = 80, answer: str | None = None, stop: int = 0
+) -> Outcome:
+    """Runs a command on a terminal, where stdout and stderr are one.
+
+    Args:
+        arguments: The arguments of the command.
+        address: The address of the server.
+        columns: The width of the terminal.
+        answer: What to type when the command asks.
+        stop: The signal to send when the command asks.
+    """
+    terminal, its_end = pty.openpty()
+    fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    command = subprocess.Popen(
+        [*PODIUM, *arguments],
+        stdin=its_end,
+        stdout=its_end,
+        stderr=its_end,
+        env=_environment(address, {}),
+    )
+    os.close(its_end)
+    shown = b""
+    while chunk := _read(terminal):
+        shown += chunk
+        if chunk.endswith(b"] "):
+            if stop:
+                command.send_signal(stop)
+            os.write(terminal, (answer or "").encode())
+    os.close(terminal)
+    return Outcome(command.wait(_SECONDS), shown.decode().replace("\r\n", "\n"))
+
+
+def _environment(address: str | None, variables: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    return kept | {"PODIUM_ADDRESS": address or "localhost:1", **variables}
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # how Linux says that nobody has the terminal open any more
+        return b""
