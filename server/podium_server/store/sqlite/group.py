@@ -227,6 +227,8 @@ class GroupCommit:
 
     def _retry_without(self, applied: list[_Waiting], defect: Exception) -> None:
         """Takes a transaction back after a call that broke; the others come again."""
+        if not applied:
+            raise defect
         broken = applied.pop()
         self._undo([broken], defect)
         for waiting in reversed(applied):
