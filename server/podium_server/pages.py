@@ -1,7 +1,7 @@
 """Page tokens and sizes of lists.
 
-A token is opaque: where to go on, and a digest of the request that it belongs to, so that
-it can't be used with another query by mistake.
+A token is opaque: where to go on, and a digest of that and of the request that it belongs to,
+so that one that is damaged, or another query's, is noticed.
 """
 
 import base64
@@ -18,6 +18,7 @@ from podium_server.validate import Limits, check_range
 __all__ = ["page_limits", "read_token", "write_token"]
 
 _DIGEST_BYTES = 8
+_MOST_DIGITS = 19
 _DEFAULT_ROWS = 100
 _MOST_ROWS = 2**31 - 1
 
@@ -32,8 +33,8 @@ def write_token(query: Message, place: int | str | None) -> str:
     """The token to go on with a query at a place; empty at the end."""
     if place is None:
         return ""
-    kind = b"i" if isinstance(place, int) else b"s"
-    token = _digest(query) + kind + str(place).encode()
+    encoded = str(place).encode()
+    token = _digest(query, encoded) + encoded
     return base64.urlsafe_b64encode(token).rstrip(b"=").decode()
 
 
@@ -42,10 +43,16 @@ def read_token(query: Message, token: str, start: int | str) -> int | str:
     if not token:
         return start
     raw = _decode(token)
-    kind, place = raw[_DIGEST_BYTES : _DIGEST_BYTES + 1], raw[_DIGEST_BYTES + 1 :]
-    if raw[:_DIGEST_BYTES] != _digest(query) or kind != (b"i" if isinstance(start, int) else b"s"):
+    place = raw[_DIGEST_BYTES:]
+    if raw[:_DIGEST_BYTES] != _digest(query, place):
         raise _bad_token()
-    return int(place) if isinstance(start, int) else place.decode()
+    return _number(place) if isinstance(start, int) else place.decode(errors="replace")
+
+
+def _number(place: bytes) -> int:
+    if not (place.isdigit() and len(place) < _MOST_DIGITS):
+        raise _bad_token()
+    return int(place)
 
 
 def _decode(token: str) -> bytes:
@@ -55,14 +62,15 @@ def _decode(token: str) -> bytes:
         raise _bad_token() from error
 
 
-def _digest(query: Message) -> bytes:
-    """What a query asks for, whatever the page and its size."""
+def _digest(query: Message, place: bytes) -> bytes:
+    """What a query asks for, whatever the page and its size, and where it goes on."""
     asked = type(query)()
     asked.CopyFrom(query)
     asked.ClearField("page_token")
     asked.ClearField("page_size")
-    key = f"{query.DESCRIPTOR.full_name}\0".encode() + asked.SerializeToString(deterministic=True)
-    return blake2b(key, digest_size=_DIGEST_BYTES).digest()
+    digest = blake2b(asked.SerializeToString(deterministic=True), digest_size=_DIGEST_BYTES)
+    digest.update(b"\0" + query.DESCRIPTOR.full_name.encode() + b"\0" + place)
+    return digest.digest()
 
 
 def _bad_token() -> PodiumError:

@@ -69,6 +69,7 @@ class GroupCommit:
         self._connection = connection
         self._on_broken = on_broken
         self._waiting: deque[_Waiting] = deque()
+        self._applied: list[_Waiting] = []
         self._wake = asyncio.Event()
         self._arrived = asyncio.Event()
         self._expected = 0
@@ -135,7 +136,7 @@ class GroupCommit:
 
     async def _group(self) -> None:
         """One transaction: applies calls, commits, and only then answers."""
-        applied: list[_Waiting] = []
+        applied = self._applied = []
         before = self._connection.total_changes()
         try:
             await self._begin()
@@ -237,10 +238,10 @@ class GroupCommit:
         applied[:] = [broken]
 
     def _give_up(self) -> None:
-        while self._waiting:
-            waiting = self._waiting.popleft()
+        for waiting in (*self._applied, *self._waiting):
             waiting.error = _outcome_unknown()
             waiting.give()
+        self._waiting.clear()
 
 
 def _undone(error: apsw.Error) -> PodiumError:
