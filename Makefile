@@ -47,8 +47,8 @@ endef
 test: .venv/ready ## run the tests
 	$(BIN)/pytest
 
-demo: .cache/demo/ready ## train a small sweep, record it, ask for eval() and score()
-	.cache/demo/bin/python examples/digits_sweep/sweep.py
+demo: .venv/ready ## train a small sweep, record it, ask for eval() and score()
+	$(BIN)/python examples/digits_sweep/sweep.py
 
 # ---- Checks ----------------------------------------------------------------------
 
@@ -130,7 +130,6 @@ LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11
 lock: .venv/locked ## write requirements/*.txt anew, with the newest versions allowed
 	$(LOCK) pyproject.toml --output-file requirements/client.txt
 	$(LOCK) requirements/proto.in --output-file requirements/proto.txt
-	$(LOCK) requirements/demo.in pyproject.toml --extra server --output-file requirements/demo.txt
 	$(LOCK) requirements/floor.in pyproject.toml --extra server --output-file requirements/floor.txt --resolution lowest-direct
 	$(LOCK) requirements/dev.in pyproject.toml --extra server --output-file requirements/dev.txt
 

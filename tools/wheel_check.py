@@ -5,6 +5,7 @@ The server runs in this environment, the client in a clean one that holds nothin
 with 1 and says what was wrong.
 """
 
+import json
 import subprocess
 import sys
 import zipfile
@@ -21,6 +22,7 @@ _PACKAGES = (_PROJECT / "client" / "python" / "podium", _PROJECT / "server" / "p
 _CLIENT = {"podium", "grpcio", "protobuf", "googleapis-common-protos", "typing-extensions"}
 _VENV = {"pip", "setuptools"}
 _LIST = "from importlib.metadata import distributions as d; print(*(x.name for x in d()))"
+_SCRATCH = {"__pycache__", ".mypy_cache", ".ruff_cache"}
 _HINT = "pip install 'podium[server]'"
 
 
@@ -60,7 +62,7 @@ def _check_contents(wheel: Path) -> None:
         file.relative_to(package.parent).as_posix()
         for package in _PACKAGES
         for file in package.rglob("*")
-        if file.is_file() and "__pycache__" not in file.parts
+        if file.is_file() and not _SCRATCH.intersection(file.parts)
     }
     if packed != here:
         sys.exit(f"wheel-check: the wheel and the sources differ in {sorted(packed ^ here)}")
@@ -86,9 +88,24 @@ def _check_missing_extra(client: Path) -> None:
         sys.exit(f"wheel-check: podium serve without the extra does not say {_HINT!r}:\n{said}")
 
 
-def _check_client(client: Path, address: str) -> None:
-    """The library records and asks, and the command line finds what it recorded."""
+def _check_library(client: Path, address: str) -> None:
+    """The library declares, records and asks."""
     _run(client / "python", "-I", _PROJECT / "tools" / "wheel_client.py", address)
+
+
+def _check_command_line(client: Path, address: str, file: Path) -> None:
+    """The command line finds what the library recorded, and records it a second time."""
+    podium = (client / "podium", "--address", address)
+    file.write_text(_run(*podium, "show", "wheel/check", "live", "--json"), encoding="utf-8")
+    _run(*podium, "declare", "wheel/copy", "--success-metric", "test.pass_rate")
+    _run(*podium, "record", "wheel/copy", file)
+    row = json.loads(_run(*podium, "eval", "wheel/copy", "live", "val", "--step", "0", "--json"))
+    score = _run(*podium, "score", "wheel/copy", "live", "test.pass_rate")
+    if (row["metrics"], score) != ({"pass_rate": 0.5}, "0.75\n"):
+        sys.exit(f"wheel-check: the command line answered {row} and {score!r}")
+    _run(*podium, "score", "wheel/copy", "live", "no.such", expect=1)
+    _run(*podium, "score", "wheel/copy", "live", expect=2)
+    _run(*podium, "score", "wheel/copy", "nobody", "loss", expect=1)
 
 
 def _main() -> None:
@@ -99,7 +116,8 @@ def _main() -> None:
         client = _install(wheel, folder)
         _check_missing_extra(client)
         with running_server() as server:
-            _check_client(client, server.address)
+            _check_library(client, server.address)
+            _check_command_line(client, server.address, folder / "arm.json")
     print(f"wheel-check: {wheel.name} builds, installs without extras and works against a server")
 
 

@@ -1,6 +1,7 @@
 """What the two packages promise to whoever installs them."""
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -39,7 +40,10 @@ def test_packages_are_typed(package: str) -> None:
 
 
 def test_one_version() -> None:
-    """pyproject.toml and the installed distribution agree."""
+    """pyproject.toml, the installed distribution and the newest changelog entry agree."""
     with (_PROJECT / "pyproject.toml").open("rb") as file:
         version = tomllib.load(file)["project"]["version"]
-    assert metadata.version("podium") == version
+    changelog = (_PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## (\S+?),? ", changelog, re.MULTILINE)
+    assert newest is not None
+    assert metadata.version("podium") == version == newest[1]
