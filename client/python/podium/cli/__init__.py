@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0; 1 if nothing was found; 2 for what can't be; 3 if the server failed.
     """
-    _replace_closed_streams()
+    _prepare_streams()
     try:
         code = _run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
@@ -105,11 +105,13 @@ def _failed(message: str, code: Exit) -> Exit:
     return code
 
 
-def _replace_closed_streams() -> None:
-    """Gives a process that was started without stdout or stderr one that nobody reads."""
+def _prepare_streams() -> None:
+    """Makes streams that take any text, where a shell left them closed or not in UTF-8."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, io.TextIOWrapper(io.BytesIO(), "utf-8"))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _mute() -> None:

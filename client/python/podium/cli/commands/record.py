@@ -64,11 +64,12 @@ class _Sum(NamedTuple):
     kept_fields: tuple[str, ...] = ()
 
     def plus(self, batch: Batch, result: RecordResult) -> _Sum:
+        kept = (field.path for field in result.kept_fields)
         return _Sum(
             result.revision,
             self.events + len(batch.places),
             self.changed_events + result.changed_events,
-            self.kept_fields + tuple(field.path for field in result.kept_fields),
+            tuple(dict.fromkeys((*self.kept_fields, *kept))),
         )
 
 
