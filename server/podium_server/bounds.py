@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from google.protobuf.message import Message
-from podium.errors import PodiumError
+from podium.errors import PodiumError, error_for
 from podium.v1.arm_result_pb2 import ARM_STATUS_RUNNING, ArmResult, ArmStatus
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.event_pb2 import (
@@ -137,7 +137,7 @@ def _check_eval_recorded(event: EvalRecorded, limits: Limits) -> None:
     if event.HasField("attempt_id"):
         check_name(event.attempt_id, "eval_recorded.attempt_id", limits)
     check_set(is_set=event.HasField("eval_result"), field="eval_recorded.eval_result")
-    _check_row(event.eval_result, limits)
+    _check_row_at("eval_recorded.eval_result", event.eval_result, limits)
 
 
 def _check_finished(event: ArmFinished, limits: Limits) -> None:
@@ -162,8 +162,8 @@ def _check_arm_recorded(event: ArmRecorded, limits: Limits) -> None:
     check_keys(arm.metrics, f"{path}.metrics", limits)
     check_keys(arm.eval_metrics, f"{path}.eval_metrics", limits)
     _check_value_map(arm.eval_breakdowns, f"{path}.eval_breakdowns", limits)
-    for row in arm.evals:
-        _check_row(row, limits)
+    for index, row in enumerate(arm.evals):
+        _check_row_at(f"{path}.evals[{index}]", row, limits)
     _check_arm_facts(arm, path, limits)
 
 
@@ -177,26 +177,35 @@ def _check_arm_facts(arm: ArmResult, path: str, limits: Limits) -> None:
         _check_run_result(arm.run_result, f"{path}.run_result", limits)
 
 
+def _check_row_at(path: str, row: EvalResult, limits: Limits) -> None:
+    try:
+        _check_row(row, limits)
+    except PodiumError as error:
+        where = {**error.metadata, "field": f"{path}.{error.metadata['field']}"}
+        raise error_for(error.reason, f"{path}: {error.message}", where) from None
+
+
 def _check_row(row: EvalResult, limits: Limits) -> None:
-    check_name(row.name, "eval_result.name", limits)
-    check_count(row.ByteSize(), "eval_result", limits.row_bytes, "bytes")
-    check_keys(row.metrics, "eval_result.metrics", limits)
-    check_seconds(row.eval_seconds, "eval_result.eval_seconds")
+    """A row; paths are relative to it, and only errors pay for what stands before them."""
+    check_name(row.name, "name", limits)
+    check_count(row.ByteSize(), f"eval {row.name!r}", limits.row_bytes, "bytes")
+    check_keys(row.metrics, "metrics", limits)
+    check_seconds(row.eval_seconds, "eval_seconds")
     if row.tags:
-        check_keys(row.tags, "eval_result.tags", limits)
+        check_keys(row.tags, "tags", limits)
     if row.breakdowns:
-        _check_value_map(row.breakdowns, "eval_result.breakdowns", limits)
+        _check_value_map(row.breakdowns, "breakdowns", limits)
     if row.HasField("benchmark_id"):
-        check_name(row.benchmark_id, "eval_result.benchmark_id", limits)
+        check_name(row.benchmark_id, "benchmark_id", limits)
     if row.HasField("model_ref"):
-        check_name(row.model_ref, "eval_result.model_ref", limits)
+        check_name(row.model_ref, "model_ref", limits)
 
 
 def _check_config(config: RunConfig, path: str, limits: Limits) -> None:
     check_count(config.ByteSize(), path, limits.arm_bytes, "bytes")
     _check_texts(config, path, limits)
-    for part in (config.data, config.model):
-        _check_texts(part, f"{path}.{part.DESCRIPTOR.name}", limits)
+    _check_texts(config.data, f"{path}.data", limits)
+    _check_texts(config.model, f"{path}.model", limits)
     check_values(config.data.rows, f"{path}.data.rows", limits)
     check_values(config.data.transforms, f"{path}.data.transforms", limits)
     for name, component in (("algorithm", config.algorithm), ("backend", config.backend)):
@@ -212,7 +221,8 @@ def _check_config(config: RunConfig, path: str, limits: Limits) -> None:
 
 
 def _check_run_result(result: RunResult, path: str, limits: Limits) -> None:
-    check_count(result.ByteSize(), path, limits.arm_bytes, "bytes")
+    # An error text is shortened, never refused, so here it counts for nothing.
+    check_count(result.ByteSize() - len(result.error.encode()), path, limits.arm_bytes, "bytes")
     check_text(result.run_id, f"{path}.run_id", limits)
     check_text(result.status, f"{path}.status", limits)
     check_keys(result.metrics, f"{path}.metrics", limits)

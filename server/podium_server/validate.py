@@ -86,23 +86,27 @@ def check_metric(text: str, field: str, limits: Limits) -> None:
     _check_name(text, field, 2 * limits.name_bytes + 1)
 
 
-def _check_name(text: str, field: str, most: int) -> None:
+def _check_name(text: str, field: str, most: int, what: str = "") -> None:
+    """A name of `most` bytes; `what` says what it is, where that is only a part of the field."""
     accepted = _accepted[most]
     if text in accepted:
         return
-    size = len(text.encode())
-    if not 0 < size <= most:
-        what = "is empty" if not text else f"has {size} bytes: {_shown(text)}"
-        raise failure("NAME_INVALID", f"{field} {what}; give 1 to {most} bytes", field=field)
-    if _CONTROL.search(text):
-        raise failure(
-            "NAME_INVALID",
-            f"{field} holds a control character: {_shown(text)}; leave it out",
-            field=field,
-        )
+    wrong = _wrong_name(text, most)
+    if wrong:
+        raise failure("NAME_INVALID", f"{what or field} {wrong}", field=field)
     if len(accepted) >= _ACCEPTED_LIMIT:
         accepted.clear()
     accepted.add(text)
+
+
+def _wrong_name(text: str, most: int) -> str:
+    size = len(text.encode())
+    if not 0 < size <= most:
+        what = "is empty" if not text else f"has {size} bytes: {_shown(text)}"
+        return f"{what}; give 1 to {most} bytes"
+    if _CONTROL.search(text):
+        return f"holds a control character: {_shown(text)}; leave it out"
+    return ""
 
 
 def check_experiment_name(text: str, field: str, limits: Limits) -> None:
@@ -121,7 +125,7 @@ def check_names(texts: Collection[str], field: str, limits: Limits) -> None:
     if _accepted[limits.name_bytes].issuperset(texts):
         return
     for text in texts:
-        check_name(text, f"a key of {field}", limits)
+        _check_name(text, field, limits.name_bytes, f"a key of {field}")
 
 
 def check_keys(keys: Collection[str], field: str, limits: Limits) -> None:
@@ -202,6 +206,9 @@ def check_time(time: Timestamp, field: str) -> None:
         )
 
 
+_NULL = {0: "NULL_VALUE"}
+
+
 def check_values(values: Iterable[Value], field: str, limits: Limits) -> None:
     """The Values of one field: each says something, none is too deep, and not too many nodes.
 
@@ -219,7 +226,9 @@ def check_values(values: Iterable[Value], field: str, limits: Limits) -> None:
         kind = value.WhichOneof("kind")
         if kind is None:
             raise _value_invalid(field, "holds a Value whose kind is not set; say null_value")
-        if kind == "list_value":
+        if kind == "null_value":
+            check_enum(value.null_value, field, _NULL)
+        elif kind == "list_value":
             _check_room(len(value.list_value.values), len(pending) + nodes, field, limits)
             pending.extend((item, depth + 1) for item in value.list_value.values)
         elif kind == "map_value":

@@ -36,7 +36,7 @@ async def test_derived_rows(seed: int, tmp_path: Any) -> None:
             except PodiumError:
                 continue
             _follow(model, request)
-    _check(place.dump())
+    check_derived(place.dump())
 
 
 def _follow(model: Experiment, request: Any) -> None:
@@ -54,7 +54,8 @@ def _follow(model: Experiment, request: Any) -> None:
         raise AssertionError(request) from error
 
 
-def _check(dump: Dump) -> None:
+def check_derived(dump: Dump) -> None:
+    """Holds everything that is derived against the rows that it follows from."""
     arms = {values[:2]: codec.arm_from(values[1:]) for values in dump["arms"]}
     rows: dict[Any, list[EvalRow]] = defaultdict(list)
     for values in dump["evals"]:
