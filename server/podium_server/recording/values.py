@@ -34,8 +34,11 @@ def shorten(text: str, limit: int) -> str:
     raw = text.encode()
     if len(raw) <= limit:
         return text
-    mark = f"\n… {len(raw) - limit:,} bytes left out …\n"
-    room = limit - len(mark.encode())
+    room = limit - len(_mark(len(raw)).encode())
     head = raw[: room - room // 2].decode(errors="ignore")
     tail = raw[len(raw) - room // 2 :].decode(errors="ignore")
-    return head + mark + tail
+    return head + _mark(len(raw) - len((head + tail).encode())) + tail
+
+
+def _mark(left_out: int) -> str:
+    return f"\n… {left_out:,} bytes left out …\n"
