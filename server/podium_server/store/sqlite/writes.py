@@ -61,16 +61,35 @@ _NAMES = (
     "SELECT name FROM evals WHERE experiment = ? AND arm = ?"
 )
 
-_PUT_EXPERIMENT = "INSERT OR REPLACE INTO experiments VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+
+def _put(table: str, columns: str, key: str, fixed: str = "") -> str:
+    """A statement that writes a row, or the changed columns of the one that has the key.
+
+    The `fixed` columns never change. To name them spares their indexes, which REPLACE would
+    write anew with every row.
+    """
+    names = columns.split(", ")
+    kept = {*key.split(", "), fixed}
+    changed = ", ".join(f"{name} = excluded.{name}" for name in names if name not in kept)
+    return (
+        f"INSERT INTO {table} ({columns}) VALUES ({','.join('?' * len(names))}) "
+        f"ON CONFLICT ({key}) DO UPDATE SET {changed}"
+    )
+
+
+_PUT_EXPERIMENT = _put("experiments", codec.EXPERIMENT_COLUMNS, "id", "name")
 _PUT_CONTENT = "INSERT OR REPLACE INTO experiment_contents VALUES (?,?)"
-_PUT_STREAM = "INSERT OR REPLACE INTO streams VALUES (?,?,?,?,?)"
-_PUT_ARM = "INSERT OR REPLACE INTO arms VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_PUT_STREAM = _put(
+    "streams",
+    "experiment, writer_id, last_sequence, subject, state",
+    "experiment, writer_id",
+)
+_PUT_ARM = _put("arms", f"experiment, {codec.ARM_COLUMNS}", "experiment, ordinal", "name")
 _PUT_PART = "INSERT OR REPLACE INTO arm_parts VALUES (?,?,?,?)"
-_PUT_EVAL = (
-    "INSERT INTO evals VALUES (?,?,?,?,?,?,?,?,?,?,?) "
-    "ON CONFLICT (experiment, arm, name, post, step) DO UPDATE SET position = excluded.position, "
-    "primary_class = excluded.primary_class, model_ref = excluded.model_ref, "
-    "revision = excluded.revision, stamp = excluded.stamp, content = excluded.content"
+_PUT_EVAL = _put(
+    "evals",
+    f"experiment, arm, {codec.EVAL_COLUMNS}",
+    "experiment, arm, name, post, step",
 )
 _SCORES_AT_ONCE = 8
 _PUT_SCORES = [
