@@ -6,6 +6,7 @@ It runs on the same grpc.aio, loop and options as Podium's, without any work in 
 import asyncio
 import signal
 import sys
+from typing import Any
 
 import grpc
 from podium_server.app import server_options
@@ -19,7 +20,7 @@ async def _echo(request: bytes, _context: object) -> bytes:
 
 async def _serve() -> None:
     server = grpc.aio.server(options=server_options(Settings()))
-    method = grpc.unary_unary_rpc_method_handler(_echo)
+    method: Any = grpc.unary_unary_rpc_method_handler(_echo)
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("bench.Echo", {"Echo": method}),)
     )

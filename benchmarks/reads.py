@@ -20,6 +20,7 @@ from data import (
     score_request,
 )
 from figures import Figure
+from servers import Ask, asking
 from wire import drive
 
 __all__ = ["latency", "scaling", "throughput"]
@@ -81,8 +82,8 @@ def latency(podium_address: str, echo: str, *, calls: int) -> list[Figure]:
             bodies = [question.request(LARGE, random.randrange(LARGE_ARMS)) for _ in range(500)]
             asked = _alternate(
                 {
-                    "echo": (base.unary_unary(_ECHO), bodies),
-                    "podium": (channel.unary_unary(question.path), bodies),
+                    "echo": (asking(base, _ECHO), bodies),
+                    "podium": (asking(channel, question.path), bodies),
                 },
                 calls,
             )
@@ -107,7 +108,7 @@ def _client_latency(address: str, calls: int) -> Figure:
 def scaling(podium_address: str, *, calls: int) -> list[Figure]:
     """P3: Score among few arms and among many."""
     with grpc.insecure_channel(podium_address) as channel:
-        score = channel.unary_unary(_SCORE)
+        score = asking(channel, _SCORE)
         sizes = {SMALL: SMALL_ARMS, LARGE: LARGE_ARMS}
         asked = _alternate(
             {
@@ -121,9 +122,7 @@ def scaling(podium_address: str, *, calls: int) -> list[Figure]:
     return [Figure("P3", what, f"{ratio:.2f}", "<= 1.1", ratio <= 1.1)]
 
 
-def _alternate(
-    asked: dict[str, tuple[Callable[[bytes], bytes], list[bytes]]], calls: int
-) -> dict[str, float]:
+def _alternate(asked: dict[str, tuple[Ask, list[bytes]]], calls: int) -> dict[str, float]:
     """The median seconds of each kind of call, one of each in turn."""
     times: dict[str, list[float]] = {name: [] for name in asked}
     for call in range(calls):

@@ -5,10 +5,27 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Protocol
 
-__all__ = ["echo_server", "memory_mib"]
+import grpc
+
+__all__ = ["Ask", "asking", "echo_server", "memory_mib"]
 
 _ECHO = Path(__file__).parent / "echo.py"
+
+
+class Ask(Protocol):
+    """One rpc, from encoded request to encoded response."""
+
+    def __call__(self, request: bytes, /, *, wait_for_ready: bool = False) -> bytes:
+        """Calls it."""
+
+
+def asking(channel: grpc.Channel, path: str) -> Ask:
+    """An rpc of a channel, without the work of encoding on either side."""
+    method: Any = channel.unary_unary(path)
+    call: Ask = method
+    return call
 
 
 @contextmanager

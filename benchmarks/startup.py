@@ -10,7 +10,7 @@ import grpc
 from data import LARGE, LARGE_ARMS, ROWS_PER_ARM, check_eval, eval_request
 from figures import Figure
 from podium_server.testing import RunningServer
-from servers import memory_mib
+from servers import asking, memory_mib
 
 __all__ = ["imports", "memory", "start"]
 
@@ -50,7 +50,7 @@ def start(name: str, store: Path, *, rounds: int) -> Figure:
         server = RunningServer(f"sqlite:///{store}", ["--log-level", "error"])
         with grpc.insecure_channel(server.address) as channel:
             try:
-                channel.unary_unary(_EVAL)(eval_request("none", 0), wait_for_ready=True)
+                asking(channel, _EVAL)(eval_request("none", 0), wait_for_ready=True)
             except grpc.RpcError as error:
                 if error.code() is not grpc.StatusCode.NOT_FOUND:
                     raise
@@ -63,7 +63,7 @@ def start(name: str, store: Path, *, rounds: int) -> Figure:
 def memory(server: RunningServer) -> Figure:
     """P12: the server's memory with a million rows stored, after reads all over them."""
     with grpc.insecure_channel(server.address) as channel:
-        ask = channel.unary_unary(_EVAL)
+        ask = asking(channel, _EVAL)
         for arm in range(0, LARGE_ARMS, 5):
             check_eval(arm, ask(eval_request(LARGE, arm)))
     used = memory_mib(server.process.pid)

@@ -55,11 +55,12 @@ def drive(
     """
     load = Load()
     with selectors.DefaultSelector() as selector:
+        open_connections = set()
         for number, source in enumerate(bodies):
             connection = _Connection(address, path, number, source, load, keep_every)
             selector.register(connection.socket, selectors.EVENT_READ, connection)
+            open_connections.add(connection)
         begin, cpu = time.perf_counter(), time.process_time()
-        open_connections = {key.data for key in selector.get_map().values()}
         for connection in open_connections:
             connection.send_next()
         while open_connections and time.perf_counter() < begin + seconds:
@@ -70,8 +71,8 @@ def drive(
                     open_connections.discard(key.data)
         load.seconds = time.perf_counter() - begin
         load.busy = (time.process_time() - cpu) / load.seconds
-        for key in list(selector.get_map().values()):
-            key.fileobj.close()
+        for connection in open_connections:
+            connection.socket.close()
     return load
 
 
@@ -186,7 +187,8 @@ class _Connection:
     def _end_call(self, block: bytes) -> None:
         status = self._statuses.get(block)
         if status is None:
-            status = self._statuses[block] = dict(self._decoder.decode(block))
+            fields = self._decoder.decode(block)
+            status = self._statuses[block] = {str(name): str(value) for name, value, *_ in fields}
         if status.get("grpc-status") != "0":
             raise RuntimeError(f"a call failed: {status}")
         load = self._load

@@ -18,6 +18,7 @@ from podium.v1.recording_service_pb2 import RecordRequest
 from podium_server.services import Recording
 from podium_server.store.sqlite import SqliteStore
 from podium_server.validate import Limits
+from servers import asking
 from wire import Load, drive
 
 __all__ = ["batches", "single_rows"]
@@ -86,7 +87,7 @@ def batches(podium_address: str, *, seconds: float, rounds: int) -> list[Figure]
 
 def _start(address: str, experiment: str, writers: int) -> None:
     with grpc.insecure_channel(address) as channel:
-        record = channel.unary_unary(_RECORD)
+        record = asking(channel, _RECORD)
         for call in start_arms(experiment, writers):
             record(call.SerializeToString())
 
