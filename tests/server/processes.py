@@ -1,0 +1,44 @@
+"""Servers as processes, for tests that look at how they start and end."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["Ended", "command", "refused", "started"]
+
+_SECONDS = 30
+Ended = subprocess.CompletedProcess[str]
+
+
+def command(*arguments: str) -> list[str]:
+    """The command of a server."""
+    return [sys.executable, "-m", "podium_server", *arguments]
+
+
+def refused(*arguments: str) -> Ended:
+    """What a server says that ends by itself."""
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, timeout=_SECONDS, check=False
+    )
+
+
+@contextmanager
+def started(
+    store: Path, *arguments: str, prefix: tuple[str, ...] = ()
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server on a store's file, and its address; what it logs can be read once it has ended."""
+    process = subprocess.Popen(
+        [*prefix, *command("--store", f"sqlite:///{store}", *arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        address = process.stdout.readline().removeprefix("listening on ").strip()
+        yield process, address
+    finally:
+        process.kill()
+        process.communicate(timeout=_SECONDS)
