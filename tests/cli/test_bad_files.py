@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from podium.cli import main
 
-from tests.cli.shell import podium
+from tests.cli.shell import podium, quickly
 
 SKIPPED = '{"event": "skipped"}\n'
 EVAL = '{"event": "eval_recorded", "arm": "a", "eval_result": {"name": "v", "metrics": %s}}'
@@ -52,26 +51,27 @@ ARM = '{"name": "a", "run_config": {"name": "a"}, "status": "%s"}'
         ('{"name": "a", "eval_count": 3}', "line 1: this is an arm without its rows, as `podium "),
     ],
 )
-def test_a_bad_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, expected: str
-) -> None:
+def test_a_bad_file(tmp_path: Path, text: str, expected: str) -> None:
     """The place and the matter are named, and nothing is sent: there is no server to send to."""
     file = tmp_path / "bad.json"
     file.write_text(text, encoding="utf-8")
-    assert main(["--address", "localhost:1", "record", "e", str(file)]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith(f"podium: {file}, ")
-    assert expected in err
-    assert err.endswith("; nothing was recorded\n")
+    done = quickly("record", "e", str(file))
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"podium: {file}, ")
+    assert expected in done.err
+    assert done.err.endswith("; nothing was recorded\n")
 
 
-def test_deep_nesting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_deep_nesting(tmp_path: Path) -> None:
     """What is nested without end is refused as such."""
     file = tmp_path / "deep.json"
     file.write_text("[" * 100_000, encoding="utf-8")
-    assert main(["record", "e", str(file)]) == 2
-    assert "line 1: it is nested too deeply; nothing was recorded" in capsys.readouterr().err
+    done = podium("record", "e", str(file))
+    assert done == (
+        2,
+        "",
+        f"podium: {file}, line 1: it is nested too deeply; nothing was recorded\n",
+    )
 
 
 def test_bytes_that_are_no_text() -> None:
@@ -87,14 +87,12 @@ def test_nothing_to_record(text: str) -> None:
     assert done == (2, "", "podium: standard input has nothing to record\n")
 
 
-def test_a_file_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     """A missing file and a folder are named with the system's reason."""
-    assert main(["record", "e", str(tmp_path / "none")]) == 2
-    assert capsys.readouterr().err == (
-        f"podium: {tmp_path / 'none'} cannot be read: No such file or directory\n"
-    )
-    assert main(["record", "e", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == f"podium: {tmp_path} cannot be read: Is a directory\n"
+    for file, reason in [("none", "No such file or directory"), ("", "Is a directory")]:
+        path = tmp_path / file
+        done = quickly("record", "e", str(path))
+        assert done == (2, "", f"podium: {path} cannot be read: {reason}\n")
 
 
 def test_a_list_of_arms_is_told_from_whole_arms(address: str) -> None:

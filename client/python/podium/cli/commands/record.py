@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "`podium show EXPERIMENT ARM --json` writes it. The experiment must have been declared.\n\n"
         "Everything is read and checked before anything is sent. What fits into one call (1,000\n"
         "events, 10,000 metric values, 4 MB) is recorded as a whole or not at all; more goes in\n"
-        "several calls, one after the other. Recording the same file again is always safe."
+        "several calls, one after the other. To record the same file again changes nothing."
     )
     parser.epilog = (
         "examples:\n"
