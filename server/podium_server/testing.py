@@ -10,6 +10,7 @@ from pathlib import Path
 
 __all__ = ["RunningServer", "running_server"]
 
+_QUIET = ("--log-level", "warning")
 _STOP_SECONDS = 20
 
 
@@ -55,7 +56,7 @@ class RunningServer:
 
     def _command(self) -> list[str]:
         place = ["--listen", self._listen, "--store", self.store]
-        return [sys.executable, "-m", "podium_server", *place, *self._arguments]
+        return [sys.executable, "-m", "podium_server", *place, *_QUIET, *self._arguments]
 
     def _wait(self) -> int:
         try:
@@ -78,7 +79,8 @@ def running_server(store: str | None = None, *arguments: str) -> Iterator[Runnin
 
     Args:
         store: The URL of its store; by default a new one that is deleted afterwards.
-        arguments: More arguments of `podium serve`.
+        arguments: More arguments of `podium serve`. Its logs begin at warnings unless they
+            say otherwise.
 
     Example:
         >>> with running_server() as server, podium.Client(server.address) as client:

@@ -1,5 +1,6 @@
 """The SQLite store: opening and closing its file, and the way from calls to connections."""
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -58,6 +59,7 @@ class SqliteStore(Store):
 
     def _open(self) -> None:
         make_log_durable(self._path)
+        _create_for_this_user(self._path)
         self._writing = connect(self._path)
         schema.check(self._writing, str(self._path))
         if self._writing.pragma("journal_mode", "wal") != "wal":
@@ -142,6 +144,12 @@ class SqliteStore(Store):
     ) -> Page[ExperimentRow]:
         """See Store."""
         return self._reader.experiments(prefix, after, limits, accepts)
+
+
+def _create_for_this_user(path: Path) -> None:
+    """Makes a new file that only this user can read; its log takes over the same mode."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _lock(path: Path) -> int:
