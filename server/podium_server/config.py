@@ -31,7 +31,7 @@ class Settings:
 def sqlite_path(url: str) -> Path:
     """The file of a store's URL: `sqlite:///relative.db` or `sqlite:////absolute.db`."""
     prefix = "sqlite:///"
-    if not url.startswith(prefix) or len(url) == len(prefix):
+    if not url.startswith(prefix) or url.removeprefix(prefix) in ("", ":memory:"):
         raise ConfigError(
             f"store {url!r} is not known; give sqlite:///FILE, or sqlite:////FILE for a path from /"
         )
