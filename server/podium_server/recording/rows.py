@@ -43,7 +43,7 @@ def record(arm: ArmState, row: EvalResult, event_time: Timestamp | None) -> None
         _check_model_ref(arm, before, row)
         if before.content == content and _event_time(before) == event_time:
             return
-    _write(arm, key, row, content, event_time)
+    _write(arm, key, row, content, event_time, before)
 
 
 def replace_all(
@@ -62,7 +62,7 @@ def replace_all(
         position = old.position if old is not None and keeps_place else arm.row.next_position
         last = position
         if old is None or not keeps_place or old.content != content:
-            _write(arm, key, row, content, event_time, position)
+            _write(arm, key, row, content, event_time, old, position)
 
 
 def forget_outputs(row: EvalResult) -> None:
@@ -127,6 +127,7 @@ def _write(
     row: EvalResult,
     content: bytes,
     event_time: Timestamp | None,
+    before: EvalRow | None,
     position: int | None = None,
 ) -> None:
     model_ref = row.model_ref if row.HasField("model_ref") else None
@@ -136,5 +137,6 @@ def _write(
         primary_class=scoring.primary_class(key.step, row.tags, model_ref),
         model_ref=model_ref,
         event_time=event_time,
+        before=before,
         position=position,
     )

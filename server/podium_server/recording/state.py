@@ -176,10 +176,10 @@ class ArmState:
         primary_class: int | None,
         model_ref: str | None,
         event_time: Timestamp | None,
+        before: EvalRow | None,
         position: int | None = None,
     ) -> None:
-        """Writes a row, at its old place, at the one given, or behind all others."""
-        before = self.find(key)
+        """Writes a row over the one before, at its place, the one given, or behind all others."""
         if before is None:
             self.row.eval_count += 1
         if position is None:

@@ -12,7 +12,7 @@ __all__ = ["check_version", "connect", "fetch", "fetch_value", "make_log_durable
 
 _SAFE_VERSION = (3, 51, 3)
 """Earlier versions can lose committed writes in WAL mode with two connections."""
-_CACHE_KIB = 8 * 1024
+_CACHE_KIB = 12 * 1024
 _COPY_BYTES = 64 * 1024
 
 

@@ -8,7 +8,7 @@ import apsw
 
 from podium_server.failures import unknown_arm, unknown_experiment
 from podium_server.store.base import ArmView, Page, PageLimits, Score
-from podium_server.store.rows import PART_NAMES, ArmRow, EvalKey, ExperimentRow, Origin, ScoreRow
+from podium_server.store.rows import PART_NAMES, ArmRow, EvalKey, ExperimentRow, Origin
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch, fetch_value
 
@@ -38,10 +38,12 @@ _EVAL_AT = "SELECT e.content, e.stamp " + _LIVING_ARM.format(
     join="JOIN evals e ON e.experiment = a.experiment AND e.arm = a.ordinal "
     "AND e.name = ?3 AND e.post = 0 AND e.step = ?4"
 )
-_SCORE = "SELECT s.value, s.origin, s.step, a.primary_name " + _LIVING_ARM.format(
+_SCORE = "SELECT s.value, s.origin, s.step " + _LIVING_ARM.format(
     join="JOIN scores s ON s.experiment = a.experiment AND s.arm = a.ordinal "
     "AND s.eval_name = ?3 AND s.key = ?4"
 )
+_BARE_SCORE = _SCORE.replace("s.step", "s.step, a.primary_name", 1)
+"""Of a bare score the primary eval is asked as well, at the price of one more look-up."""
 _EXPERIMENT = (
     f"SELECT {codec.EXPERIMENT_COLUMNS}, c.content FROM experiments x "
     "LEFT JOIN experiment_contents c ON c.experiment = x.id WHERE name = ? AND deleted = 0"
@@ -104,10 +106,18 @@ class Reader:
             return None
 
     def _score(self, experiment: str, arm: str, name: str | None, key: str) -> Score | None:
-        bindings = (experiment, arm, name or "", key)
-        for value, origin, step, primary in fetch(self._connection, _SCORE, bindings):
+        if name is None:
+            return self._bare_score(experiment, arm, key)
+        bindings = (experiment, arm, name, key)
+        for value, origin, step in fetch(self._connection, _SCORE, bindings):
+            return Score(codec.score_from(value, origin, step), key, name)
+        return None
+
+    def _bare_score(self, experiment: str, arm: str, key: str) -> Score | None:
+        bindings = (experiment, arm, "", key)
+        for value, origin, step, primary in fetch(self._connection, _BARE_SCORE, bindings):
             entry = codec.score_from(value, origin, step)
-            return Score(entry, key, _row_name(entry, primary, name))
+            return Score(entry, key, primary if entry.origin in _OF_ROWS else None)
         return None
 
     def arm(self, experiment: str, arm: str, limits: PageLimits) -> tuple[ArmView, Page[bytes]]:
@@ -284,13 +294,6 @@ class _Query(NamedTuple, Generic[R, P]):
 def _experiment_from(values: tuple[Any, ...]) -> ExperimentRow:
     *row, content = values
     return codec.experiment_from(row, content or b"")
-
-
-def _row_name(entry: ScoreRow, primary: str | None, name: str | None) -> str | None:
-    """The eval row behind a score: bare ones of eval rows come from the primary eval."""
-    if name is None and entry.origin in _OF_ROWS:
-        return primary
-    return name
 
 
 def _place_from(values: tuple[Any, ...]) -> tuple[int, EvalKey]:
