@@ -4,10 +4,12 @@ import pytest
 
 from tests.durability.kills import kill_under_load
 
+_SEED = 20_261_123
+
 
 def test_kills_lose_nothing_and_double_nothing() -> None:
     """After ten kills the server holds exactly what it acknowledged, once, in order."""
-    report = kill_under_load(kills=10, rows=3_000, seed=20_261_123)
+    report = kill_under_load(kills=10, rows=3_000, seed=_SEED)
 
     assert not report.findings.any, str(report)
     assert report.kills >= 10
@@ -20,7 +22,13 @@ def test_kills_lose_nothing_and_double_nothing() -> None:
     [("ack_before_commit", "lost"), ("position_apart", "doubled"), ("resend_is_new", "doubled")],
 )
 def test_the_search_finds_a_planted_defect(plant: str, kind: str) -> None:
-    """The harness is able to fail: it finds what a server with a defect lost or doubled."""
-    report = kill_under_load(kills=6, rows=600, seed=20_261_123, plant=plant)
+    """The harness is able to fail: it finds what a server with a defect lost or doubled.
 
-    assert getattr(report.findings, kind) > 0, str(report)
+    Whether a kill hits the moment that shows the defect is chance, so it searches in rounds.
+    """
+    reports = []
+    for seed in range(_SEED, _SEED + 6):
+        reports.append(kill_under_load(kills=6, rows=600, seed=seed, plant=plant))
+        if getattr(reports[-1].findings, kind) > 0:
+            return
+    pytest.fail("\n".join(map(str, reports)))

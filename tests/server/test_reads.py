@@ -72,7 +72,7 @@ def _random_arms(seed: int) -> list[podium.ArmResult]:
 def test_random_arms_are_recorded_or_refused_as_the_naive_rules_say(
     client: podium.Client,
 ) -> None:
-    """Of 10,000 random arms, each contradictory one is refused and the answers of the rest agree."""
+    """Of 10,000 random arms, contradictory ones are refused and the rest answer alike."""
     experiment = client.experiment("reads")
     arms = _random_arms(5)
     for arm in filter(refusal, arms):
