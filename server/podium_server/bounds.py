@@ -59,7 +59,7 @@ def invalid_events(events: Iterable[Event], limits: Limits) -> dict[int, PodiumE
         try:
             check_event(event, limits)
         except PodiumError as error:
-            errors[index] = error
+            errors[index] = error.with_traceback(None)
     return errors
 
 
@@ -181,8 +181,11 @@ def _check_row_at(path: str, row: EvalResult, limits: Limits) -> None:
     try:
         _check_row(row, limits)
     except PodiumError as error:
-        where = {**error.metadata, "field": f"{path}.{error.metadata['field']}"}
-        raise error_for(error.reason, f"{path}: {error.message}", where) from None
+        wrong = error.with_traceback(None)  # else the two would hold each other, and the row
+    else:
+        return
+    where = {**wrong.metadata, "field": f"{path}.{wrong.metadata['field']}"}
+    raise error_for(wrong.reason, f"{path}: {wrong.message}", where)
 
 
 def _check_row(row: EvalResult, limits: Limits) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
@@ -81,11 +81,16 @@ def _unary(method: MethodDescriptor, handle: Handler, admission: Admission) -> A
                 admission.leave(len(raw))
             return answer if isinstance(answer, bytes) else answer.SerializeToString()
         except PodiumError as error:
-            await _abort(context, error)
+            status = to_status(error)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, its text stays in the log
-            await _abort(context, _defect(method, error))
+            status = to_status(_defect(method, error))
+        # gRPC keeps what abort raises, and with it the variables of this function, until
+        # garbage is collected: the request must not be among them.
+        del raw
+        await context.abort(status.code, status.text, status.trailing_metadata)
+        raise AssertionError  # abort raises
 
     return call
 
@@ -109,9 +114,3 @@ def _defect(method: MethodDescriptor, error: Exception) -> PodiumError:
         f"a defect of the server, incident {incident}; its log says more under this id",
         incident=incident,
     )
-
-
-async def _abort(context: Context, error: PodiumError) -> NoReturn:
-    status = to_status(error)
-    await context.abort(status.code, status.text, status.trailing_metadata)
-    raise AssertionError  # abort raises

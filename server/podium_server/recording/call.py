@@ -96,7 +96,8 @@ class RecordCall:
             try:
                 self._apply(state, stream, index)
             except PodiumError as error:
-                refused.append((index, error))
+                # With its frames, an error would hold the whole call until it is collected.
+                refused.append((index, error.with_traceback(None)))
         if refused:
             raise _refusal_of(refused)
         if stream is not None:
@@ -147,11 +148,11 @@ class RecordCall:
             _check_stream(stream, event)
         if not (event.kind.creates_experiment or state.serves(event.subject)):
             raise unknown_experiment(self._experiment)
-        before = state.changes_made
+        before = state.progress.changes_made
         event.kind.apply(Context(state, self._limits, index, event.event_time), event.body)
         if stream is not None and stream.subject is None:
             stream.subject = event.subject
-        self._outcome.changed_events += state.changes_made != before
+        self._outcome.changed_events += state.progress.changes_made != before
 
 
 def _check_stream(stream: StreamRow, event: Told) -> None:

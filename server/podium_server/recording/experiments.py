@@ -66,4 +66,4 @@ def _store(state: CallState, content: Experiment, limits: Limits) -> None:
         return
     state.experiment.content = encoded
     state.experiment.tags = tuple(content.tags)
-    state.changes_made += 1
+    state.progress.changes_made += 1

@@ -10,27 +10,23 @@ from podium.v1.eval_result_pb2 import EvalResult
 from podium_server.store.base import ArmChange, Changes, Loaded, LoadedArm
 from podium_server.store.rows import PART_NAMES, ArmRow, EvalKey, EvalRow, ExperimentRow, StreamRow
 
-__all__ = ["ArmState", "CallState"]
+__all__ = ["ArmState", "CallState", "Progress"]
 
 
-class CallState:
-    """The experiment, the stream and the arms that a call works on.
+class Progress:
+    """What the arms of a call share: its moment, its experiment, how much it has changed.
 
     `now` is the time of the call in microseconds since 1970, `revision` the one that its
-    changes carry, `changes_made` counts them, `kept` has the fields that declarations left.
-    The rows that were loaded are the call's own and are changed in place.
+    changes carry, `changes_made` counts them. It knows no arm, so that all of a call is
+    freed as soon as the call is over, and not when a garbage collector comes by.
     """
 
-    def __init__(self, loaded: Loaded, name: str, now: int) -> None:
-        found = loaded.experiment
+    def __init__(self, experiment: ExperimentRow, now: int) -> None:
+        self.experiment = experiment
         self.now = now
-        self.experiment = found or ExperimentRow(id=None, name=name, deleted=True, created=now)
-        self.exists = found is not None and not found.deleted
-        self.revision = self.experiment.revision + 1
+        self.revision = experiment.revision + 1
         self.changes_made = 0
-        self.kept: list[tuple[int, str]] = []
         self._stamps: dict[bytes | None, bytes] = {}
-        self._arms = {name: ArmState(arm, self) for name, arm in loaded.arms.items()}
 
     def stamp(self, event_time: Timestamp | None) -> bytes:
         """The encoded output-only fields of a row that this call writes."""
@@ -43,6 +39,30 @@ class CallState:
             stamp = self._stamps[told] = row.SerializeToString()
         return stamp
 
+    def count(self, before: int, after: int) -> None:
+        """Moves an arm from one status to another in the experiment's counts."""
+        counts = list(self.experiment.counts)
+        if before:
+            counts[before] -= 1
+        counts[after] += 1
+        self.experiment.counts = tuple(counts)
+
+
+class CallState:
+    """The experiment and the arms that a call works on.
+
+    `kept` has the fields that declarations left. The rows that were loaded are the call's
+    own and are changed in place.
+    """
+
+    def __init__(self, loaded: Loaded, name: str, now: int) -> None:
+        found = loaded.experiment
+        self.experiment = found or ExperimentRow(id=None, name=name, deleted=True, created=now)
+        self.exists = found is not None and not found.deleted
+        self.progress = Progress(self.experiment, now)
+        self.kept: list[tuple[int, str]] = []
+        self._arms = {name: ArmState(arm, self.progress) for name, arm in loaded.arms.items()}
+
     def serves(self, subject: str | None) -> bool:
         """Whether there is what an event needs; one about nothing, as Skipped, needs nothing."""
         return self.exists or subject is None
@@ -50,7 +70,7 @@ class CallState:
     def create_experiment(self) -> None:
         """A new experiment, or a new life of a deleted one, whose revision goes on."""
         self.experiment.deleted = False
-        self.experiment.created = self.now
+        self.experiment.created = self.progress.now
         self.experiment.counts = (0,) * len(self.experiment.counts)
         self.exists = True
 
@@ -62,29 +82,21 @@ class CallState:
         """A new arm, behind all others."""
         ordinal = self.experiment.next_ordinal
         self.experiment.next_ordinal = ordinal + 1
-        row = ArmRow(name, ordinal, status=0, created=self.now)
-        arm = ArmState(LoadedArm(row, dict.fromkeys(PART_NAMES, b""), {}), self)
+        row = ArmRow(name, ordinal, status=0, created=self.progress.now)
+        arm = ArmState(LoadedArm(row, dict.fromkeys(PART_NAMES, b""), {}), self.progress)
         self._arms[name] = arm
         return arm
 
-    def count(self, before: int, after: int) -> None:
-        """Moves an arm from one status to another in the experiment's counts."""
-        counts = list(self.experiment.counts)
-        if before:
-            counts[before] -= 1
-        counts[after] += 1
-        self.experiment.counts = tuple(counts)
-
     def changes(self, stream: StreamRow | None) -> Changes:
         """Everything that the call changed, marked with its revision."""
-        changed = self.changes_made > 0
+        changed = self.progress.changes_made > 0
         if changed:
-            self.experiment.revision = self.revision
-            self.experiment.updated = self.now
+            self.experiment.revision = self.progress.revision
+            self.experiment.updated = self.progress.now
         leaves_trace = changed or stream is not None or self.experiment.id is not None
         return Changes(
             experiment=self.experiment if leaves_trace else None,
-            revision=self.revision if changed else None,
+            revision=self.progress.revision if changed else None,
             stream=stream,
             arms=[arm.change() for arm in self._arms.values() if arm.changed],
         )
@@ -111,7 +123,7 @@ class _Cut:
 class ArmState:
     """One arm: its row, its parts, and the rows that are stored, written and removed."""
 
-    def __init__(self, loaded: LoadedArm, call: CallState) -> None:
+    def __init__(self, loaded: LoadedArm, call: Progress) -> None:
         self.row = loaded.row
         self.changed = False
         self._call = call

@@ -90,7 +90,10 @@ class GroupCommit:
         self._wake.set()
         if len(self._waiting) >= self._expected:
             self._arrived.set()
-        result: T = await waiting.answer
+        try:
+            result: T = await waiting.answer
+        finally:
+            del waiting  # else an error and this frame would hold each other, and the request
         return result
 
     async def close(self) -> None:
@@ -182,7 +185,7 @@ class GroupCommit:
             try:
                 waiting.result = waiting.call.result(await self._apply(transaction, waiting.call))
             except PodiumError as error:
-                waiting.error = error
+                waiting.error = error.with_traceback(None)
             if time.monotonic() > turn_ends:
                 await asyncio.sleep(0)
                 turn_ends = time.monotonic() + _TURN_SECONDS
