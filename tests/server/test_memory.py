@@ -67,3 +67,19 @@ def test_no_request_is_kept(request_of: Callable[[int], bytes], code: Any) -> No
         before = _peak(server)
         assert {send(step) for step in range(5, 5 + _CALLS)} == {code}
         assert _peak(server) - before < _GROWTH_KIB
+
+
+def test_an_import_does_not_load_the_arm_that_it_replaces() -> None:
+    """A whole arm is compared with what is stored a row at a time, however large the rows are."""
+    request_of = _large("val", "a")
+    whole = RecordRequest(
+        experiment="x", events=[arm("a", row("val", 1).eval_recorded.eval_result)]
+    )
+    with running_server() as server, grpc.insecure_channel(server.address) as channel:
+        stub = RecordingServiceStub(channel)
+        stub.Record(RecordRequest(experiment="x", events=[declared(), arm()]), timeout=20)
+        for step in range(_CALLS):
+            stub.Record(RecordRequest.FromString(request_of(step)), timeout=20)
+        before = _peak(server)
+        assert stub.Record(whole, timeout=20).revision == _CALLS + 2
+        assert _peak(server) - before < _GROWTH_KIB

@@ -30,7 +30,14 @@ _OUTCOME: tuple[_Fact, ...] = ("error", "train_seconds", "run_result")
 _Output = Literal["experiment", "revision", "create_time", "update_time", "attempt"]
 _OUTPUTS: tuple[_Output, ...] = get_args(_Output)
 
-__all__ = ["check_attempt", "finish", "record_metrics", "record_whole", "start"]
+__all__ = [
+    "check_attempt",
+    "finish",
+    "forget_outputs",
+    "record_metrics",
+    "record_whole",
+    "start",
+]
 
 
 def check_attempt(arm: ArmState, attempt_id: str | None) -> None:
@@ -84,9 +91,8 @@ def finish(arm: ArmState, event: ArmFinished, limits: Limits) -> None:
 def record_whole(
     state: CallState, event: ArmRecorded, event_time: Timestamp | None, limits: Limits
 ) -> None:
-    """Makes the arm equal to the one given."""
+    """Makes the arm equal to the one given, which has no output-only fields any more."""
     result = event.arm_result
-    _forget_outputs(result)
     evals = rows.first_of_each(list(result.evals))
     rows.check_mirror(result, evals)
     told = digest(result)
@@ -104,7 +110,7 @@ def record_whole(
     arm.set_digest(told)
 
 
-def _forget_outputs(result: ArmResult) -> None:
+def forget_outputs(result: ArmResult) -> None:
     """Clears the output-only fields of an arm and its rows: in a request they say nothing."""
     for name in _OUTPUTS:
         result.ClearField(name)

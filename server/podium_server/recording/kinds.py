@@ -70,9 +70,12 @@ def _no_need(_needs: ArmNeeds, _body: Any) -> None:
     """The arm's row is enough."""
 
 
-def _need_everything(needs: ArmNeeds, _body: Any) -> None:
+def _need_everything(needs: ArmNeeds, body: Any) -> None:
+    arms.forget_outputs(body.arm_result)
     needs.parts.update(PART_NAMES)
     needs.all_rows = True
+    for row in body.arm_result.evals:
+        needs.sizes.setdefault(rows.key_of(row), set()).add(row.ByteSize())
 
 
 def _need_parts(*names: str) -> Callable[[ArmNeeds, Any], None]:

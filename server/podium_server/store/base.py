@@ -72,12 +72,15 @@ class ArmNeeds:
     """What a call needs to know of one arm, beside its row.
 
     `parts` and `keys` name parts and rows; with a key comes the row that answers for its
-    name. `all_rows` asks for every row.
+    name. `all_rows` asks for every row, but for its content: that comes with the rows in
+    `keys`, and with those in `sizes` whose content has one of these sizes. So a call
+    never loads more than it brings, however large the arm is.
     """
 
     parts: set[str] = field(default_factory=set)
     keys: set[EvalKey] = field(default_factory=set)
     all_rows: bool = False
+    sizes: dict[EvalKey, set[int]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -42,7 +42,14 @@ _FIND_EVAL = (
     f"SELECT {codec.EVAL_COLUMNS} FROM evals "
     "WHERE experiment = ? AND arm = ? AND name = ? AND post = ? AND step = ?"
 )
-_ALL_EVALS = f"SELECT {codec.EVAL_COLUMNS} FROM evals WHERE experiment = ? AND arm = ?"
+_ALL_EVALS = (
+    f"SELECT {codec.EVAL_COLUMNS.replace('content', 'zeroblob(0)')} FROM evals "
+    "WHERE experiment = ? AND arm = ?"
+)
+_CONTENT_OF_SIZE = (
+    "SELECT content FROM evals WHERE experiment = ? AND arm = ? AND name = ? AND post = ? "
+    "AND step = ? AND length(content) = ?"
+)
 _ANSWERING = (
     f"SELECT {codec.EVAL_COLUMNS} FROM evals WHERE experiment = ? AND arm = ? AND name = ? "
     "ORDER BY post DESC, step DESC LIMIT 1"
@@ -200,8 +207,7 @@ def _load_arm(
     place = (experiment.id, row.ordinal)
     parts = {part: _load_part(connection, place, part) for part in needs.parts}
     if needs.all_rows:
-        rows = [codec.eval_from(values) for values in fetch(connection, _ALL_EVALS, place)]
-        return LoadedArm(row, parts, {row.key: row for row in rows})
+        return LoadedArm(row, parts, _load_all_rows(connection, place, needs))
     names = {key.name for key in needs.keys}
     answering = {name: _load_answering(connection, place, name) for name in names}
     loaded = LoadedArm(row, parts, {}, answering)
@@ -210,6 +216,23 @@ def _load_arm(
         if found_row is not None:
             loaded.rows[key] = found_row
     return loaded
+
+
+def _load_all_rows(
+    connection: apsw.Connection, place: tuple[Any, ...], needs: ArmNeeds
+) -> dict[EvalKey, EvalRow]:
+    found = [codec.eval_from(values) for values in fetch(connection, _ALL_EVALS, place)]
+    rows = {row.key: row for row in found}
+    for key in needs.keys & rows.keys():
+        [values] = fetch(connection, _FIND_EVAL, (*place, *codec.key_values(key)))
+        rows[key] = codec.eval_from(values)
+    for key in needs.sizes.keys() & rows.keys() - needs.keys:
+        for size in needs.sizes[key]:
+            wanted = (*place, *codec.key_values(key), size)
+            rows[key].content = (
+                fetch_value(connection, _CONTENT_OF_SIZE, wanted) or rows[key].content
+            )
+    return rows
 
 
 def _load_answering(
