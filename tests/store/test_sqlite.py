@@ -213,6 +213,25 @@ async def test_a_store_closes_while_another_program_holds_its_file(place: Sqlite
         await store.open()
 
 
+async def test_a_transaction_that_sqlite_refuses_is_taken_back(place: SqlitePlace) -> None:
+    """A file that fails in the middle of a call changes nothing, and names an incident."""
+    async with opened(place) as store:
+        await store.transact(record(declared(), arm()))
+        other = apsw.Connection(str(place.path))
+        other.execute(
+            "CREATE TRIGGER fault BEFORE INSERT ON scores BEGIN SELECT RAISE(ABORT, 'fault'); END"
+        )
+        before = place.dump()
+        with pytest.raises(PodiumError) as raised:
+            await store.transact(record(row("val", metrics={"acc": 1})))
+        assert raised.value.reason == "INTERNAL"
+        assert len(raised.value.metadata["incident"]) == 8
+        assert place.dump() == before
+        other.execute("DROP TRIGGER fault")
+        other.close()
+        assert (await store.transact(record(row("val", metrics={"acc": 1})))).revision == 2
+
+
 # ---- What reads cost: steps of SQLite's virtual machine, counted ---------------------------
 
 

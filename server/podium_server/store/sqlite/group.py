@@ -9,6 +9,7 @@ neighbours alone.
 import asyncio
 import contextlib
 import logging
+import secrets
 import time
 from collections import deque
 from collections.abc import Callable
@@ -259,8 +260,13 @@ def _undone(error: apsw.Error) -> PodiumError:
             "OVERLOADED",
             "another process holds the file of the store; nothing was changed; try again later",
         )
-    _log.exception("a transaction failed and was taken back", exc_info=error)
-    return failure("INTERNAL", "the store failed; nothing was changed")
+    incident = secrets.token_hex(4)
+    _log.error("incident %s: a transaction failed and was taken back", incident, exc_info=error)
+    return failure(
+        "INTERNAL",
+        f"the store failed, incident {incident}; nothing was changed; its log says more",
+        incident=incident,
+    )
 
 
 def _outcome_unknown() -> PodiumError:
