@@ -58,8 +58,14 @@ def told(event: Event) -> Told:
     """Takes an event apart; its kind must be set."""
     name = event.WhichOneof("kind") or "skipped"
     kind, body = KINDS[name], getattr(event, name)
-    event_time = event.event_time if event.HasField("event_time") else None
-    return Told(kind, kind.subject(body), body, event_time)
+    return Told(kind, kind.subject(body), body, _time_of(event))
+
+
+def _time_of(event: Event) -> Timestamp | None:
+    """The time of an event and nothing else: a message may carry fields that nobody knows."""
+    if not event.HasField("event_time"):
+        return None
+    return Timestamp(seconds=event.event_time.seconds, nanos=event.event_time.nanos)
 
 
 def _own_arm(body: Any) -> str:

@@ -34,7 +34,7 @@ def shorten(text: str, limit: int) -> str:
     raw = text.encode()
     if len(raw) <= limit:
         return text
-    room = limit - len(_mark(len(raw)).encode())
+    room = max(limit - len(_mark(len(raw)).encode()), 0)
     head = raw[: room - room // 2].decode(errors="ignore")
     tail = raw[len(raw) - room // 2 :].decode(errors="ignore")
     return head + _mark(len(raw) - len((head + tail).encode())) + tail
