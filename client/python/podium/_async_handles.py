@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from podium import _calls, events
 from podium._connection import AsyncConnection
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from podium.v1.event_pb2 import Event
 
 __all__ = ["AsyncArmHandle", "AsyncArmRun", "AsyncArmStart", "AsyncExperimentHandle"]
+
+_T = TypeVar("_T")
 
 
 class AsyncExperimentHandle(ExperimentNames[AsyncConnection]):
@@ -229,7 +232,8 @@ class AsyncArmRun(AsyncArmHandle):
         if steps is None:
             return
         try:
-            await self._connection.run(steps)
+            # How it ended is told also where the task is cancelled at this very moment.
+            await _to_its_end(self._connection.run(steps))
         except PodiumError as failure:
             if error is None:
                 raise
@@ -247,7 +251,13 @@ class AsyncArmStart(Awaitable[AsyncArmRun]):
         return self._start.__await__()
 
     async def __aenter__(self) -> AsyncArmRun:
-        self._run = await self._start
+        start = asyncio.ensure_future(self._start)
+        try:
+            self._run = await _to_its_end(start)
+        except asyncio.CancelledError as cancelled:
+            if not start.cancelled() and start.exception() is None:
+                await start.result().__aexit__(type(cancelled), cancelled, None)
+            raise
         return self._run
 
     async def __aexit__(
@@ -257,3 +267,13 @@ class AsyncArmStart(Awaitable[AsyncArmRun]):
         trace: TracebackType | None,
     ) -> None:
         await self._run.__aexit__(error_type, error, trace)
+
+
+async def _to_its_end(call: Awaitable[_T]) -> _T:
+    """Awaits a call that has to come to its end: a cancellation waits for that, too."""
+    task = asyncio.ensure_future(call)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

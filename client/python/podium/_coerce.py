@@ -169,7 +169,9 @@ def _value_container(given: Any, where: str, depth: int) -> Value:
     if isinstance(given, Sequence) and not isinstance(given, _BINARY):
         return [_value(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(given)]
     if hasattr(given, "tolist") and not isinstance(given, _BINARY):
-        return _value(given.tolist(), where, depth + 1)
+        listed = given.tolist()
+        if type(listed) is not type(given):
+            return _value(listed, where, depth + 1)
     return _value_number(given, where)
 
 

@@ -132,7 +132,7 @@ class Connection(Generic[_C]):
     def _text(self, error: PodiumError, method: _Method) -> str:
         match error:
             case UnavailableError():
-                return (
+                text = (
                     f"no Podium server answers at {self.address}: start one with `podium serve`, "
                     f"or give the right address ({error.message})"
                 )
@@ -140,6 +140,8 @@ class Connection(Generic[_C]):
                 text = f"{self.address} did not answer within {method.timeout:g} s"
             case CanceledError() if self._closed:
                 text = "the client was closed during the call"
+            case CanceledError():
+                text = f"{self.address} ended the call"
             case UnimplementedError():
                 return f"{self.address} is no Podium server, or an older one without {method.name}"
             case _:

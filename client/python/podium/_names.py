@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from podium import _calls, _coerce, events
 from podium._connection import AsyncConnection, BlockingConnection
-from podium._recorder import ending_of
-from podium.model import EvalResult
+from podium._recorder import Ending, ending_of
+from podium.model import ArmStatus, EvalResult
 
 if TYPE_CHECKING:
     from podium._calls import Steps
@@ -49,6 +49,7 @@ class ArmNames(Generic[_N]):
         self._experiment = _coerce.text(experiment, "experiment")
         self._name = _coerce.text(name, "arm")
         self._attempt_id = _coerce.optional(_coerce.text, attempt_id, "attempt_id")
+        self._said: Ending | None = None
         self._finished = False
 
     @property
@@ -84,22 +85,25 @@ class ArmNames(Generic[_N]):
         train_seconds: float | None = None,
         run_result: RunResult | None = None,
     ) -> Steps[RecordResult]:
-        # What was said on purpose stands at the end of the block, reported or not.
-        self._finished = True
-        return self._recorded(
-            events.arm_finished(
-                self._name,
-                status,
-                error=error,
-                train_seconds=train_seconds,
-                run_result=run_result,
-                attempt_id=self._attempt_id,
-            )
+        event = events.arm_finished(
+            self._name,
+            status,
+            error=error,
+            train_seconds=train_seconds,
+            run_result=run_result,
+            attempt_id=self._attempt_id,
         )
+        self._said = Ending(ArmStatus(status), error)
+        result = yield from self._recorded(event)
+        self._finished = True
+        return result
 
     def _ended(self, error: BaseException | None) -> Steps[RecordResult] | None:
-        """How the block of an attempt ended; None if `finish` has said so."""
+        """How the block of an attempt ended; None if `finish` has recorded it.
+
+        What `finish` was told stands, also where it could not record it: it is said once more.
+        """
         if self._finished:
             return None
-        ending = ending_of(error)
+        ending = self._said or ending_of(error)
         return self._finish(ending.status, ending.error)

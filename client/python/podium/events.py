@@ -137,6 +137,8 @@ def arm_finished(
     event_time: datetime | None = None,
 ) -> event_pb2.Event:
     """An arm's training ended; see `ArmHandle.finish`."""
+    if status in (ArmStatus.PENDING, ArmStatus.RUNNING):
+        raise ValueError(f"status must be completed, failed or cancelled; not {status!r}")
     result = _coerce.optional(_coerce.instance_of(RunResult), run_result, "run_result")
     finished = event_pb2.ArmFinished(
         arm=_coerce.text(arm, "arm"),
