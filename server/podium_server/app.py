@@ -1,7 +1,8 @@
 """The server as a whole: store, services, health, and the way down.
 
-On the way down health says NOT_SERVING first, calls under way get the grace period to
-end, and the store is closed when everything that was accepted is durable.
+On the way down health says NOT_SERVING first, new calls are answered SHUTTING_DOWN while those
+under way get the grace period to end, and the store is closed when everything that was
+accepted is durable.
 """
 
 import asyncio
@@ -31,6 +32,8 @@ _log = logging.getLogger(__name__)
 
 _RESULTS = results_service_pb2.DESCRIPTOR.services_by_name["ResultsService"]
 _RECORDING = recording_service_pb2.DESCRIPTOR.services_by_name["RecordingService"]
+_LAST_ANSWERS_SECONDS = 0.2
+"""How long the last answers may take to reach their callers; watches of health end then."""
 _NAMES = (OVERALL_HEALTH, _RESULTS.full_name, _RECORDING.full_name)
 
 
@@ -46,7 +49,8 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
     try:
         server = grpc.aio.server(options=server_options(settings))
         checks = health.HealthServicer()
-        _add_services(server, checks, store, settings)
+        admission = Admission(settings.concurrent_calls, settings.pending_bytes)
+        _add_services(server, checks, store, settings, admission)
         addresses = [_listen(server, address) for address in settings.listen]
         await server.start()
         await _set_health(checks, health_pb2.HealthCheckResponse.SERVING)
@@ -54,7 +58,8 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
             yield addresses
         finally:
             await checks.enter_graceful_shutdown()
-            await server.stop(settings.grace_seconds)
+            await admission.close(settings.grace_seconds)
+            await server.stop(_LAST_ANSWERS_SECONDS)
     finally:
         await store.close()
 
@@ -88,9 +93,12 @@ def server_options(settings: Settings) -> list[tuple[str, int]]:
 
 
 def _add_services(
-    server: grpc.aio.Server, checks: health.HealthServicer, store: Store, settings: Settings
+    server: grpc.aio.Server,
+    checks: health.HealthServicer,
+    store: Store,
+    settings: Settings,
+    admission: Admission,
 ) -> None:
-    admission = Admission(settings.concurrent_calls, settings.pending_bytes)
     server.add_generic_rpc_handlers(
         (
             service_handler(_RESULTS, Results(store, settings.limits), admission),

@@ -94,8 +94,9 @@ def _metric_count(event: Event) -> int:
     if kind == "arm_recorded":
         arm = event.arm_recorded.arm_result
         rows = sum(len(row.metrics) for row in arm.evals)
-        return len(arm.metrics) + len(arm.eval_metrics) + rows
-    return 0
+        returned = len(arm.run_result.metrics)
+        return len(arm.metrics) + len(arm.eval_metrics) + rows + returned
+    return len(event.arm_finished.run_result.metrics)
 
 
 def _check_declared(event: ExperimentDeclared, limits: Limits) -> None:

@@ -5,6 +5,7 @@ INVALID_ARGUMENT. Errors become statuses here and nowhere else.
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
@@ -35,20 +36,34 @@ class Admission:
     """
 
     def __init__(self, calls: int, request_bytes: int) -> None:
-        self._calls_left = calls
+        self._calls = 0
+        self._most_calls = calls
         self._bytes_left = request_bytes
+        self._closed = False
+        self._left = asyncio.Event()
 
     def enter(self, size: int) -> None:
         """Takes a call of so many bytes in; OVERLOADED if there is no room."""
-        if self._calls_left <= 0 or size > self._bytes_left:
+        if self._closed:
+            raise failure("SHUTTING_DOWN", "the server is stopping; try again later")
+        if self._calls >= self._most_calls or size > self._bytes_left:
             raise failure("OVERLOADED", "the server has too many calls at once; try again later")
-        self._calls_left -= 1
+        self._calls += 1
         self._bytes_left -= size
 
     def leave(self, size: int) -> None:
         """Lets the call of so many bytes out."""
-        self._calls_left += 1
+        self._calls -= 1
         self._bytes_left += size
+        if self._closed and self._calls == 0:
+            self._left.set()
+
+    async def close(self, seconds: float) -> None:
+        """Takes nobody in any more, and waits so long for those inside to leave."""
+        self._closed = True
+        if self._calls:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._left.wait(), seconds)
 
 
 def service_handler(

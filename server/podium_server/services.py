@@ -4,9 +4,11 @@ A handler has the name of its rpc in snake case, takes the request and returns t
 as a message or already encoded.
 """
 
+import asyncio
 import time
 from collections.abc import Collection, Mapping
 
+from podium.errors import PodiumError
 from podium.scoring import candidates
 from podium.v1 import recording_service_pb2 as recording_pb2
 from podium.v1 import results_service_pb2 as results_pb2
@@ -38,6 +40,7 @@ _EXPERIMENT_STATUSES: Mapping[int, str] = {
     number: name for name, number in ExperimentStatus.items() if number
 }
 _MAX_SEQUENCE = 2**63 - 1
+_LARGE_CALL = 64 * 1024
 
 
 class Results:
@@ -161,13 +164,15 @@ class Recording:
     async def record(self, request: recording_pb2.RecordRequest) -> recording_pb2.RecordResponse:
         """Records events of one experiment: all of them or none."""
         self._check_record(request)
+        size = request.ByteSize()
         call = RecordCall(
             request.experiment,
             request.events,
             request.position if request.HasField("position") else None,
             limits=self._limits,
             now=_now(),
-            invalid=invalid_events(request.events, self._limits),
+            invalid=await self._invalid_events(request, size),
+            size=size,
         )
         outcome = await self._store.transact(call)
         return recording_pb2.RecordResponse(
@@ -180,6 +185,14 @@ class Recording:
                 for index, path in outcome.kept_fields
             ],
         )
+
+    async def _invalid_events(
+        self, request: recording_pb2.RecordRequest, size: int
+    ) -> dict[int, PodiumError]:
+        """Checks the events; those of a large call beside the event loop."""
+        if size <= _LARGE_CALL:
+            return invalid_events(request.events, self._limits)
+        return await asyncio.to_thread(invalid_events, request.events, self._limits)
 
     async def delete_arm(
         self, request: recording_pb2.DeleteArmRequest

@@ -180,7 +180,6 @@ def _start(experiment: Experiment, body: event_pb2.ArmStarted, _time: Any) -> No
     else:
         _check_attempt_order(arm, body)
         if arm.attempt == (body.attempt.id, body.attempt.order):
-            _check_config(arm, body)
             return
         if arm.status in _FINISHED and mode is None:
             raise NaiveError("ARM_FINISHED")

@@ -124,6 +124,9 @@ class Connection(Generic[_C]):
     def _explain(self, error: grpc.RpcError, method: _Method) -> PodiumError:
         """Adds what gRPC does not say to an error that the server itself did not explain."""
         result = from_rpc_error(error)
+        if isinstance(result, CanceledError) and not self._closed:
+            # Nobody here cancelled it: so does a server that stops end what has just arrived.
+            result = UnavailableError(result.message)
         if not result.reason:
             result.message = self._text(result, method)
             result.args = (result.message,)
@@ -138,10 +141,8 @@ class Connection(Generic[_C]):
                 )
             case DeadlineExceededError():
                 text = f"{self.address} did not answer within {method.timeout:g} s"
-            case CanceledError() if self._closed:
-                text = "the client was closed during the call"
             case CanceledError():
-                text = f"{self.address} ended the call"
+                text = "the client was closed during the call"
             case UnimplementedError():
                 return f"{self.address} is no Podium server, or an older one without {method.name}"
             case _:

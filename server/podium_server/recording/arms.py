@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from podium.errors import PodiumError
-from podium.v1.arm_result_pb2 import ARM_STATUS_RUNNING, ArmResult
+from podium.v1.arm_result_pb2 import ARM_STATUS_RUNNING, ArmResult, Attempt
 from podium.v1.event_pb2 import ArmFinished, ArmRecorded, ArmStarted, MetricsRecorded
 
 from podium_server.failures import failure
@@ -50,9 +50,9 @@ def start(state: CallState, event: ArmStarted, limits: Limits) -> None:
     """Begins an attempt: a new arm, a repetition, or a newer attempt at a known arm."""
     arm = state.arm(event.arm)
     if arm is not None:
-        _check_start(arm, event)
-        if arm.row.attempt_id == event.attempt.id:
+        if _is_newest(arm, event.attempt):
             return
+        _check_start(arm, event)
     parts = _parts_at_start(arm, event)
     _check_size(event.arm, sum(map(len, parts.values())), limits)
     if arm is None:
@@ -118,14 +118,21 @@ def forget_outputs(result: ArmResult) -> None:
         rows.forget_outputs(row)
 
 
+def _is_newest(arm: ArmState, attempt: Attempt) -> bool:
+    """Whether this very attempt has begun already."""
+    row = arm.row
+    if row.attempt_id != attempt.id:
+        return False
+    if row.attempt_order != attempt.order:
+        raise _stale(arm, f"attempt {attempt.id!r} began with another order than {attempt.order}")
+    return True
+
+
 def _check_start(arm: ArmState, event: ArmStarted) -> None:
     row, attempt = arm.row, event.attempt
-    if row.attempt_id == attempt.id and row.attempt_order != attempt.order:
-        raise _stale(arm, f"attempt {attempt.id!r} began with another order than {attempt.order}")
-    newer = row.attempt_order is None or attempt.order > row.attempt_order
-    if row.attempt_id != attempt.id and not newer:
+    if row.attempt_order is not None and attempt.order <= row.attempt_order:
         raise _stale(arm, f"attempt {attempt.id!r} of order {attempt.order} is not newer")
-    if row.attempt_id != attempt.id and arm.finished and event.WhichOneof("mode") is None:
+    if arm.finished and event.WhichOneof("mode") is None:
         raise failure(
             "ARM_FINISHED",
             f"arm {row.name!r} has finished; start it with resume_step to keep its results up "

@@ -8,7 +8,7 @@ from podium.v1.event_pb2 import Event
 from podium.v1.recording_service_pb2 import StreamPosition
 
 from podium_server.failures import failure, unknown_experiment
-from podium_server.recording.kinds import EXPERIMENT, Context, Told, told
+from podium_server.recording.kinds import EXPERIMENT, KINDS, Context, Told, told
 from podium_server.recording.settle import settle
 from podium_server.recording.state import CallState
 from podium_server.store.base import (
@@ -25,8 +25,11 @@ from podium_server.validate import Limits
 
 __all__ = ["RecordCall", "RecordOutcome"]
 
-_MANY_EVENTS = 200
-"""From how many events on a call takes more than a few milliseconds."""
+_MANY_BYTES = 64 * 1024
+_MANY_REWRITES = 20
+"""From what on a call takes more than a few milliseconds: bytes of a request, and events
+that write more than themselves anew, such as all training metrics of an arm."""
+_ROW = KINDS["eval_recorded"]
 
 
 @dataclass(slots=True)
@@ -44,7 +47,7 @@ class RecordCall:
     """A Record call, its events checked one by one beforehand.
 
     `invalid` has the errors of events that are out of their bounds, by index; `now` is the
-    time of the call in microseconds since 1970.
+    time of the call in microseconds since 1970, `size` the bytes of its request.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class RecordCall:
         limits: Limits,
         now: int,
         invalid: dict[int, PodiumError],
+        size: int = 0,
     ) -> None:
         self._experiment = experiment
         self._told = [None if i in invalid else told(event) for i, event in enumerate(events)]
@@ -63,6 +67,7 @@ class RecordCall:
         self._limits = limits
         self._now = now
         self._invalid = invalid
+        self._size = size
         self._outcome = RecordOutcome()
 
     @property
@@ -80,10 +85,12 @@ class RecordCall:
 
     @property
     def heavy(self) -> bool:
-        """Whether there are many events, or one that may move very many rows."""
-        return len(self._told) > _MANY_EVENTS or any(
-            event is not None and event.kind.heavy for event in self._told
-        )
+        """Whether there is much to write, or an event that may move very many rows."""
+        if self._size > _MANY_BYTES:
+            return True
+        told = [event for event in self._told if event is not None]
+        rewrites = sum(event.kind is not _ROW for event in told)
+        return rewrites > _MANY_REWRITES or any(event.kind.heavy for event in told)
 
     def decide(self, loaded: Loaded) -> Changes:
         """Applies the events one by one; raises with every refused one, if any is."""

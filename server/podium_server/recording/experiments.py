@@ -5,7 +5,7 @@ from podium.v1.experiment_pb2 import Experiment
 
 from podium_server.recording.state import CallState
 from podium_server.recording.values import encode
-from podium_server.validate import Limits, check_count
+from podium_server.validate import Limits, check_count, check_values
 
 __all__ = ["conclude", "declare"]
 
@@ -15,6 +15,7 @@ def declare(state: CallState, index: int, event: ExperimentDeclared, limits: Lim
     content = _content(state)
     kept = _fill_fields(content, event) + _fill_metadata(content, event)
     check_count(len(content.metadata), "metadata", limits.map_keys, "keys")
+    check_values(content.metadata.values(), "metadata", limits)
     _store(state, content, limits)
     state.kept.extend((index, path) for path in kept)
 
