@@ -176,6 +176,37 @@ async def test_a_block_without_an_error_says_that_it_could_not_report(
     assert caught.value.reason == "STALE_ATTEMPT"
 
 
+async def test_an_ending_that_cannot_be_said_does_not_stand(
+    client: AnyClient, declared: str
+) -> None:
+    """A finish() with a status that does not exist fails the block, and so the arm."""
+    with pytest.raises(ValueError, match="status must be one of"):
+        async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
+            await result(arm.finish("done"))
+    assert (await result(client.arm(declared, "lora_rank4").get())).status == "failed"
+
+
+async def test_an_ending_that_was_refused_is_said_once_more(
+    client: AnyClient, declared: str
+) -> None:
+    """The status of a finish() whose result was too large to keep stands at the block's end."""
+    result_too_large = podium.RunResult("r", "ok", extras={"log": "x" * 1_000_000})
+    async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
+        with pytest.raises(podium.InvalidArgumentError):
+            await result(arm.finish("cancelled", error="enough", run_result=result_too_large))
+    found = await result(client.arm(declared, "lora_rank4").get())
+    assert (found.status, found.error) == ("cancelled", "enough")
+
+
+@pytest.mark.parametrize("status", ["pending", "running"])
+async def test_an_arm_does_not_finish_as_unfinished(
+    client: AnyClient, declared: str, status: str
+) -> None:
+    """finish() takes an end only, and says which there are."""
+    with pytest.raises(ValueError, match="completed, failed or cancelled"):
+        await result(client.arm(declared, "lora_rank4").finish(status))
+
+
 async def test_resume_and_restart(client: AnyClient, declared: str) -> None:
     """A finished arm asks for resume_step, which keeps rows, or restart, which does not."""
     experiment = client.experiment(declared)
@@ -275,6 +306,26 @@ async def test_a_cancelled_task_cancels_its_arm(declared: str, blocking: podium.
     with pytest.raises(asyncio.CancelledError):
         await task
     assert blocking.arm(declared, "lora_rank4").get().status == "cancelled"
+
+
+async def test_a_task_that_is_cancelled_while_it_starts_leaves_no_arm_running(
+    declared: str, blocking: podium.Client
+) -> None:
+    """Whenever the cancellation comes, an arm that began has ended."""
+
+    async def train(client: podium.AsyncClient, name: str) -> None:
+        async with client.experiment(declared).start_arm(CONFIG, name=name):
+            await asyncio.Event().wait()
+
+    async with podium.AsyncClient(blocking.address) as client:
+        for number in range(12):
+            task = asyncio.create_task(train(client, f"arm{number}"))
+            await asyncio.sleep(number * 0.0005)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+    left = [arm.name for arm in blocking.experiment(declared).arms(status="running")]
+    assert left == []
 
 
 def test_handles_are_recorders(blocking: podium.Client, declared: str) -> None:

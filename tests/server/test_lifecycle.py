@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import podium
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
@@ -85,6 +86,29 @@ def test_the_way_down_under_load(number: int) -> None:
     assert len(rows) == len(set(rows))
     codes: set[Any] = {writer.error and writer.error.code() for writer in writers}
     assert codes <= {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+
+
+def test_callers_hear_that_the_server_stops() -> None:
+    """To a client the way down is UNAVAILABLE, whatever its call ran into."""
+    errors: list[BaseException] = []
+
+    def write(client: podium.Client, number: int) -> None:
+        try:
+            while True:
+                client.arm("x", f"arm{number}").log({"loss": 0.5})
+        except podium.PodiumError as error:
+            errors.append(error)
+
+    with running_server() as server, podium.Client(server.address) as client:
+        client.experiment("x").declare()
+        runs = [client.experiment("x").start_arm(podium.RunConfig(f"arm{n}")) for n in range(6)]
+        threads = [threading.Thread(target=write, args=(client, n)) for n in range(len(runs))]
+        for thread in threads:
+            thread.start()
+        assert server.stop() == 0
+        for thread in threads:
+            thread.join(_SECONDS)
+    assert [type(error) for error in errors] == [podium.UnavailableError] * len(threads)
 
 
 def _health(channel: grpc.Channel) -> Any:

@@ -296,9 +296,9 @@ class ListArmsRequest(_message.Message):
     experiment: _builtins.str
     """The name of the experiment."""
     page_size: _builtins.int
-    """At most so many arms in the page: 1 to 1,000. 0 means 100, and
-    more than 1,000 means 1,000. A page can hold
-    fewer, even none, and still be followed by another one.
+    """At most so many arms in the page. 0 means 100, and more than 1,000 means 1,000.
+    A page holds at most 2 MiB, can hold fewer arms, even none, and still be
+    followed by another one.
     """
     page_token: _builtins.str
     """The `next_page_token` of the page before, with the rest of the request as it
@@ -392,9 +392,9 @@ class ListEvalsRequest(_message.Message):
     arm: _builtins.str
     """The name of the arm."""
     page_size: _builtins.int
-    """At most so many rows in the page: 1 to 1,000. 0 means 100, and
-    more than 1,000 means 1,000. A page holds at most
-    2 MiB, can hold fewer rows, even none, and still be followed by another one.
+    """At most so many rows in the page. 0 means 100, and more than 1,000 means 1,000.
+    A page holds at most 2 MiB, can hold fewer rows, even none, and still be
+    followed by another one.
     """
     page_token: _builtins.str
     """The `next_page_token` of the page before, with the rest of the request as it
@@ -526,9 +526,9 @@ class ListExperimentsRequest(_message.Message):
     STATUSES_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """At most so many experiments in the page: 1 to 1,000. 0 means 100, and
-    more than 1,000 means 1,000. A page can
-    hold fewer, even none, and still be followed by another one.
+    """At most so many experiments in the page. 0 means 100, and more than 1,000 means
+    1,000. A page holds at most 2 MiB, can hold fewer experiments, even none, and
+    still be followed by another one.
     """
     page_token: _builtins.str
     """The `next_page_token` of the page before, with the rest of the request as it

@@ -143,7 +143,8 @@ class ResultsServiceServicer(object):
 
     def ListEvals(self, request, context):
         """Lists the rows of an arm in the order in which they were first accepted. A row
-        that is there throughout appears exactly once in the pages.
+        that is there throughout appears exactly once in the pages, unless the whole
+        arm is recorded in another order meanwhile; the pages' revisions tell.
 
         Returns NOT_FOUND if the experiment or the arm does not exist, and
         INVALID_ARGUMENT for a page token that was not made by this request.

@@ -79,7 +79,8 @@ class ResultsServiceStub:
     """
     ListEvals: _grpc.UnaryUnaryMultiCallable[_results_service_pb2.ListEvalsRequest, _results_service_pb2.ListEvalsResponse]
     """Lists the rows of an arm in the order in which they were first accepted. A row
-    that is there throughout appears exactly once in the pages.
+    that is there throughout appears exactly once in the pages, unless the whole
+    arm is recorded in another order meanwhile; the pages' revisions tell.
 
     Returns NOT_FOUND if the experiment or the arm does not exist, and
     INVALID_ARGUMENT for a page token that was not made by this request.
@@ -146,7 +147,8 @@ class ResultsServiceAsyncStub(ResultsServiceStub):
     """
     ListEvals: _aio.UnaryUnaryMultiCallable[_results_service_pb2.ListEvalsRequest, _results_service_pb2.ListEvalsResponse]  # type: ignore[assignment]
     """Lists the rows of an arm in the order in which they were first accepted. A row
-    that is there throughout appears exactly once in the pages.
+    that is there throughout appears exactly once in the pages, unless the whole
+    arm is recorded in another order meanwhile; the pages' revisions tell.
 
     Returns NOT_FOUND if the experiment or the arm does not exist, and
     INVALID_ARGUMENT for a page token that was not made by this request.
@@ -240,7 +242,8 @@ class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_results_service_pb2.ListEvalsResponse, _abc.Awaitable[_results_service_pb2.ListEvalsResponse]]:
         """Lists the rows of an arm in the order in which they were first accepted. A row
-        that is there throughout appears exactly once in the pages.
+        that is there throughout appears exactly once in the pages, unless the whole
+        arm is recorded in another order meanwhile; the pages' revisions tell.
 
         Returns NOT_FOUND if the experiment or the arm does not exist, and
         INVALID_ARGUMENT for a page token that was not made by this request.
