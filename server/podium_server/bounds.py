@@ -74,8 +74,8 @@ def check_event(event: Event, limits: Limits) -> None:
         check_time(event.event_time, "event_time")
 
 
-_METRIC_BYTES = 13
-"""What a metric of one letter takes in a message: no smaller message can hold one more."""
+_METRIC_BYTES = 7
+"""What the least row takes in a message: no smaller message can hold one value or row more."""
 
 
 def check_metric_count(request: RecordRequest, limits: Limits) -> None:
@@ -93,7 +93,8 @@ def _metric_count(event: Event) -> int:
         return len(event.metrics_recorded.metrics)
     if kind == "arm_recorded":
         arm = event.arm_recorded.arm_result
-        rows = sum(len(row.metrics) for row in arm.evals)
+        # A row without metrics takes as much work as one with a single one.
+        rows = sum(max(1, len(row.metrics)) for row in arm.evals)
         returned = len(arm.run_result.metrics)
         return len(arm.metrics) + len(arm.eval_metrics) + rows + returned
     return len(event.arm_finished.run_result.metrics)

@@ -286,7 +286,7 @@ class DeleteArmResponse(_message.Message):
 
     REVISION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The experiment's revision after the call. 0 if the experiment does not exist."""
+    """The experiment's revision after the call. 0 if there never was one."""
     def __init__(
         self,
         *,

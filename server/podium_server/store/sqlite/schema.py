@@ -5,15 +5,18 @@
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import apsw
 
 from podium_server.store.base import StoreError
 
-__all__ = ["APPLICATION_ID", "MIGRATIONS", "VERSION", "check", "migrate"]
+__all__ = ["APPLICATION_ID", "MIGRATIONS", "VERSION", "check", "is_marked", "mark", "migrate"]
 
 APPLICATION_ID = 0x506F6469
 """Marks a file as Podium's ("Podi")."""
+_HEADER_BYTES, _MARK_AT = 100, 68
+"""The header of a SQLite file, and where the mark stands in it."""
 
 _VERSION_1 = """
 CREATE TABLE experiments (
@@ -142,6 +145,21 @@ def check(connection: apsw.Connection, path: str) -> None:
         )
 
 
+def mark(connection: apsw.Connection) -> None:
+    """Marks a new file as Podium's: before it has a log, so that the file itself says so."""
+    if connection.pragma("application_id") == 0:
+        connection.pragma("application_id", APPLICATION_ID)
+
+
+def is_marked(path: Path) -> bool:
+    """Whether a file is there and marked as Podium's, read without opening it as a database."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        header = file.read(_HEADER_BYTES)
+    return header[_MARK_AT : _MARK_AT + 4] == APPLICATION_ID.to_bytes(4)
+
+
 def migrate(connection: apsw.Connection) -> None:
     """Brings a file to today's version, all of it or none."""
     version = connection.pragma("user_version")
@@ -150,5 +168,4 @@ def migrate(connection: apsw.Connection) -> None:
     with connection:
         for step in MIGRATIONS[version:]:
             connection.execute(step)
-        connection.pragma("application_id", APPLICATION_ID)
         connection.pragma("user_version", VERSION)

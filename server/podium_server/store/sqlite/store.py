@@ -58,10 +58,12 @@ class SqliteStore(Store):
             raise
 
     def _open(self) -> None:
-        make_log_durable(self._path)
+        if schema.is_marked(self._path):
+            make_log_durable(self._path)
         _create_for_this_user(self._path)
         self._writing = connect(self._path)
         schema.check(self._writing, str(self._path))
+        schema.mark(self._writing)
         if self._writing.pragma("journal_mode", "wal") != "wal":
             raise StoreError(
                 f"{self._path} can't have a write-ahead log; give a file on a local disk"
