@@ -205,3 +205,30 @@ def test_directions_are_their_texts() -> None:
     assert Experiment("e").direction is None
     with pytest.raises(ValueError, match="direction must be one of maximize, minimize; not 'up'"):
         Experiment("e", direction="up")
+
+
+class _OwnList(float):
+    """Like NumPy's longdouble: its `tolist()` is of its own type."""
+
+    def tolist(self) -> "_OwnList":
+        """Returns itself."""
+        return self
+
+
+class _ListOfItself:
+    """A number by `__float__` whose `tolist()` is of its own type."""
+
+    def __float__(self) -> float:
+        return 0.5
+
+    def tolist(self) -> "_ListOfItself":
+        """Returns itself."""
+        return self
+
+
+@pytest.mark.parametrize("given", [_OwnList(0.5), _ListOfItself()])
+def test_a_scalar_whose_list_is_itself_is_a_number(given: Any) -> None:
+    """Such a scalar in a breakdown becomes a float, not an error about nesting."""
+    row = EvalResult("val", breakdowns={"x": given})
+    assert row.breakdowns == {"x": 0.5}
+    assert type(row.breakdowns["x"]) is float
