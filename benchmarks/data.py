@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from podium._validate import Limits
 from podium.v1.arm_result_pb2 import ARM_STATUS_COMPLETED, ArmResult, Attempt
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.event_pb2 import (
@@ -24,7 +25,6 @@ from podium.v1.results_service_pb2 import (
 from podium.v1.run_config_pb2 import RunConfig
 from podium_server.services import Recording
 from podium_server.store.sqlite import SqliteStore
-from podium_server.validate import Limits
 
 __all__ = [
     "LARGE",

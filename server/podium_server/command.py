@@ -9,11 +9,12 @@ import os
 import signal
 import sys
 
+from podium._validate import Limits
+
 from podium_server.app import running
 from podium_server.config import ConfigError, Settings
 from podium_server.logs import set_up_logs
 from podium_server.store.base import StoreError
-from podium_server.validate import Limits
 
 __all__ = ["add_arguments", "loop_factory", "main", "run", "tune_collector"]
 

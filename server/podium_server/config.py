@@ -5,7 +5,7 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from podium_server.validate import Limits
+from podium._validate import Limits
 
 __all__ = ["ConfigError", "Settings", "is_reachable", "sqlite_path"]
 

@@ -9,11 +9,11 @@ import binascii
 from hashlib import blake2b
 
 from google.protobuf.message import Message
+from podium._validate import Limits, check_range
 from podium.errors import PodiumError
 
 from podium_server.failures import failure
 from podium_server.store.base import PageLimits
-from podium_server.validate import Limits, check_range
 
 __all__ = ["page_limits", "read_token", "write_token"]
 

@@ -8,21 +8,8 @@ import asyncio
 import time
 from collections.abc import Collection, Mapping
 
-from podium.errors import PodiumError
-from podium.scoring import candidates
-from podium.v1 import recording_service_pb2 as recording_pb2
-from podium.v1 import results_service_pb2 as results_pb2
-from podium.v1.experiment_pb2 import ExperimentStatus
-
-from podium_server import answers
-from podium_server.answers import length_delimited
-from podium_server.bounds import ARM_STATUSES, check_metric_count, invalid_events
-from podium_server.failures import failure
-from podium_server.pages import page_limits, read_token, write_token
-from podium_server.recording import DeleteArmCall, DeleteExperimentCall, RecordCall
-from podium_server.store.base import PageLimits, Store
-from podium_server.store.rows import ArmRow, EvalKey, ExperimentRow
-from podium_server.validate import (
+from podium._bounds import ARM_STATUSES, check_metric_count, invalid_events
+from podium._validate import (
     Limits,
     check_count,
     check_enum,
@@ -33,6 +20,19 @@ from podium_server.validate import (
     check_range,
     check_text,
 )
+from podium.errors import PodiumError
+from podium.scoring import candidates
+from podium.v1 import recording_service_pb2 as recording_pb2
+from podium.v1 import results_service_pb2 as results_pb2
+from podium.v1.experiment_pb2 import ExperimentStatus
+
+from podium_server import answers
+from podium_server.answers import length_delimited
+from podium_server.failures import failure
+from podium_server.pages import page_limits, read_token, write_token
+from podium_server.recording import DeleteArmCall, DeleteExperimentCall, RecordCall
+from podium_server.store.base import PageLimits, Store
+from podium_server.store.rows import ArmRow, EvalKey, ExperimentRow
 
 __all__ = ["Recording", "Results"]
 

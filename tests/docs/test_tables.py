@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import podium
+from podium._validate import Limits
 from podium_server.command import add_arguments
-from podium_server.validate import Limits
 
 _DOCS = Path(__file__).parents[2] / "docs"
 

@@ -12,6 +12,8 @@ from random import Random
 from typing import Any, NamedTuple
 
 import apsw
+from podium._bounds import invalid_events
+from podium._validate import Limits
 from podium.errors import OutOfRangeError
 from podium.v1.arm_result_pb2 import ARM_STATUS_COMPLETED, Attempt
 from podium.v1.eval_result_pb2 import EvalResult
@@ -25,11 +27,9 @@ from podium.v1.event_pb2 import (
 )
 from podium.v1.recording_service_pb2 import StreamPosition
 from podium.v1.run_config_pb2 import RunConfig
-from podium_server.bounds import invalid_events
 from podium_server.recording import DeleteArmCall, RecordCall
 from podium_server.store.base import Call
 from podium_server.store.sqlite import SqliteStore
-from podium_server.validate import Limits
 
 __all__ = ["Round", "content_of", "rounds", "send"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import grpc
 import pytest
+from podium._validate import Limits
 from podium_server.testing import running_server
-from podium_server.validate import Limits
 
 from tests.recording.ways import Direct, Way, Wire
 from tests.store.places import PLACES, Place, opened

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from podium._validate import Limits
 from podium.errors import FailedPreconditionError
 from podium.v1.arm_result_pb2 import ARM_STATUS_COMPLETED, ArmResult
 from podium.v1.event_pb2 import ArmFinished, Event
 from podium.v1.recording_service_pb2 import DeleteArmRequest, RecordRequest
 from podium.v1.results_service_pb2 import GetArmRequest, ScoreRequest
-from podium_server.validate import Limits
 
 from tests.recording.conftest import MakeWire
 from tests.recording.sender import Sender

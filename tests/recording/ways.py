@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import grpc
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from podium._validate import Limits
 from podium.status import from_rpc_error
 from podium.v1 import recording_service_pb2, results_service_pb2
 from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
@@ -12,7 +13,6 @@ from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 from podium_server.rpc import snake_case
 from podium_server.services import Recording, Results
 from podium_server.store.base import Store
-from podium_server.validate import Limits
 
 __all__ = ["METHODS", "Direct", "Way", "Wire"]
 

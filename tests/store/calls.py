@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from podium._validate import Limits
 from podium.v1.arm_result_pb2 import ArmResult, Attempt
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.event_pb2 import (
@@ -16,7 +17,6 @@ from podium.v1.event_pb2 import (
 from podium.v1.recording_service_pb2 import StreamPosition
 from podium.v1.run_config_pb2 import RunConfig
 from podium_server.recording import DeleteArmCall, DeleteExperimentCall, RecordCall
-from podium_server.validate import Limits
 
 __all__ = [
     "NOW",

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from podium import scoring
+from podium._validate import Limits
 from podium.errors import PodiumError
 from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.eval_result_pb2 import EvalResult
 from podium_server.store.rows import ArmRow, EvalRow, Origin, ScoreRow
 from podium_server.store.sqlite import codec
-from podium_server.validate import Limits
 
 from tests.recording import naive
 from tests.recording.naive_events import Experiment, NaiveError

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from podium._validate import Limits, check_count
 from podium.errors import PodiumError
 from podium.v1.arm_result_pb2 import ARM_STATUS_RUNNING, ArmResult, Attempt
 from podium.v1.event_pb2 import ArmFinished, ArmRecorded, ArmStarted, MetricsRecorded
@@ -14,7 +15,6 @@ from podium_server.recording.configs import changed_paths
 from podium_server.recording.state import ArmState, CallState
 from podium_server.recording.values import digest, encode, same_double, shorten
 from podium_server.store.rows import PART_NAMES
-from podium_server.validate import Limits, check_count
 
 _Fact = Literal[
     "run_id",

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from podium._validate import Limits
 from podium.errors import REASONS, Disposition, PodiumError, RefusedEvent, error_for
 from podium.v1.event_pb2 import Event
 from podium.v1.recording_service_pb2 import StreamPosition
@@ -21,7 +22,6 @@ from podium_server.store.base import (
     Standing,
 )
 from podium_server.store.rows import StreamRow, StreamState
-from podium_server.validate import Limits
 
 __all__ = ["RecordCall", "RecordOutcome"]
 

@@ -1,11 +1,11 @@
 """What the events about an experiment do."""
 
+from podium._validate import Limits, check_count, check_values
 from podium.v1.event_pb2 import ExperimentConcluded, ExperimentDeclared
 from podium.v1.experiment_pb2 import Experiment
 
 from podium_server.recording.state import CallState
 from podium_server.recording.values import encode
-from podium_server.validate import Limits, check_count, check_values
 
 __all__ = ["conclude", "declare"]
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from podium._validate import Limits
 from podium.v1.event_pb2 import Event
 
 from podium_server.failures import unknown_arm
@@ -12,7 +13,6 @@ from podium_server.recording import arms, experiments, rows
 from podium_server.recording.state import ArmState, CallState
 from podium_server.store.base import ArmNeeds
 from podium_server.store.rows import PART_NAMES
-from podium_server.validate import Limits
 
 __all__ = ["EXPERIMENT", "KINDS", "Context", "Kind", "Told", "told"]
 

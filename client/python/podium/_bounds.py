@@ -8,6 +8,21 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from google.protobuf.message import Message
+
+from podium._validate import (
+    Limits,
+    check_count,
+    check_enum,
+    check_experiment_name,
+    check_keys,
+    check_metric,
+    check_name,
+    check_seconds,
+    check_set,
+    check_text,
+    check_time,
+    check_values,
+)
 from podium.errors import PodiumError, error_for
 from podium.v1.arm_result_pb2 import ARM_STATUS_RUNNING, ArmResult, ArmStatus
 from podium.v1.eval_result_pb2 import EvalResult
@@ -26,21 +41,6 @@ from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.run_config_pb2 import RunConfig
 from podium.v1.run_result_pb2 import RunResult
 from podium.v1.value_pb2 import Value
-
-from podium_server.validate import (
-    Limits,
-    check_count,
-    check_enum,
-    check_experiment_name,
-    check_keys,
-    check_metric,
-    check_name,
-    check_seconds,
-    check_set,
-    check_text,
-    check_time,
-    check_values,
-)
 
 __all__ = ["ARM_STATUSES", "check_event", "check_metric_count", "invalid_events"]
 

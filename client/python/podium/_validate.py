@@ -1,4 +1,4 @@
-"""Every bound of what may be sent and stored, in one place.
+"""Every bound of what may be sent and stored, in one place: a server holds them, a recorder too.
 
 Checks raise `podium.InvalidArgumentError` with a reason, the path of the field, what was wrong
 and what would be right. They look at sizes before they touch what is inside.
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from podium.v1.value_pb2 import Value
 
-from podium_server.failures import failure
+from podium.errors import error_for
+from podium.v1.value_pb2 import Value
 
 __all__ = [
     "Limits",
@@ -93,7 +93,7 @@ def _check_name(text: str, field: str, most: int, what: str = "") -> None:
         return
     wrong = _wrong_name(text, most)
     if wrong:
-        raise failure("NAME_INVALID", f"{what or field} {wrong}", field=field)
+        raise error_for("NAME_INVALID", f"{what or field} {wrong}", {"field": field})
     if len(accepted) >= _ACCEPTED_LIMIT:
         accepted.clear()
     accepted.add(text)
@@ -113,10 +113,10 @@ def check_experiment_name(text: str, field: str, limits: Limits) -> None:
     """The name of an experiment: a name whose segments are not empty, `.` or `..`."""
     check_name(text, field, limits)
     if not _NO_SEGMENT.isdisjoint(text.split("/")):
-        raise failure(
+        raise error_for(
             "NAME_INVALID",
             f"{field} {_shown(text)} has a segment between slashes that is empty, '.' or '..'",
-            field=field,
+            {"field": field},
         )
 
 
@@ -138,12 +138,10 @@ def check_keys(keys: Collection[str], field: str, limits: Limits) -> None:
 def check_count(actual: int, field: str, limit: int, what: str) -> None:
     """The number of something, such as bytes."""
     if actual > limit:
-        raise failure(
+        raise error_for(
             "LIMIT_EXCEEDED",
             f"{field} has {actual:,} {what}; at most {limit:,} are allowed",
-            field=field,
-            limit=str(limit),
-            actual=str(actual),
+            {"field": field, "limit": str(limit), "actual": str(actual)},
         )
 
 
@@ -151,44 +149,46 @@ def check_text(text: str, field: str, limits: Limits) -> None:
     """A free text: at most 64 KiB of UTF-8 without NUL."""
     check_count(len(text.encode()), field, limits.text_bytes, "bytes")
     if "\0" in text:
-        raise failure(
-            "FIELD_OUT_OF_RANGE", f"{field} holds a NUL character; leave it out", field=field
+        raise error_for(
+            "FIELD_OUT_OF_RANGE",
+            f"{field} holds a NUL character; leave it out",
+            {"field": field},
         )
 
 
 def check_set(*, is_set: bool, field: str) -> None:
     """A field that has to be set."""
     if not is_set:
-        raise failure("FIELD_MISSING", f"{field} is not set", field=field)
+        raise error_for("FIELD_MISSING", f"{field} is not set", {"field": field})
 
 
 def check_enum(number: int, field: str, allowed: Mapping[int, str]) -> None:
     """An enum field: one of the numbers that are allowed here."""
     if number not in allowed:
-        raise failure(
+        raise error_for(
             "ENUM_INVALID",
             f"{field} is {number}; give one of {', '.join(allowed.values())}",
-            field=field,
+            {"field": field},
         )
 
 
 def check_seconds(seconds: float, field: str) -> None:
     """A duration in seconds: finite and not negative."""
     if not (seconds >= 0 and math.isfinite(seconds)):
-        raise failure(
+        raise error_for(
             "FIELD_OUT_OF_RANGE",
             f"{field} is {seconds}; give a finite number of seconds from 0",
-            field=field,
+            {"field": field},
         )
 
 
 def check_range(number: int, field: str, least: int, most: int) -> None:
     """A whole number between two bounds, both included."""
     if not least <= number <= most:
-        raise failure(
+        raise error_for(
             "FIELD_OUT_OF_RANGE",
             f"{field} is {number}; give a number from {least} to {most}",
-            field=field,
+            {"field": field},
         )
 
 
@@ -199,10 +199,10 @@ _NANOS = 1_000_000_000
 def check_time(time: Timestamp, field: str) -> None:
     """A time between the years 1 and 9999."""
     if not (_FIRST_SECOND <= time.seconds <= _LAST_SECOND and 0 <= time.nanos < _NANOS):
-        raise failure(
+        raise error_for(
             "FIELD_OUT_OF_RANGE",
             f"{field} is no time between the years 1 and 9999",
-            field=field,
+            {"field": field},
         )
 
 
@@ -243,7 +243,7 @@ def _check_room(wanted: int, taken: int, field: str, limits: Limits) -> None:
 
 
 def _value_invalid(field: str, what: str) -> Exception:
-    return failure("VALUE_INVALID", f"{field} {what}", field=field)
+    return error_for("VALUE_INVALID", f"{field} {what}", {"field": field})
 
 
 def _shown(text: str) -> str:
