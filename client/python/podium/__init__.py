@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from podium import errors, events, scoring
+    from podium import errors, events, scoring, statistics
     from podium._async_client import AsyncClient
     from podium._async_handles import (
         AsyncArmHandle,
@@ -118,9 +118,10 @@ __all__ = [
     "errors",
     "events",
     "scoring",
+    "statistics",
 ]
 
-_SUBMODULES = ("errors", "events", "scoring")
+_SUBMODULES = ("errors", "events", "scoring", "statistics")
 
 # Where names are looked for: the modules that load neither grpc nor protobuf come first.
 _SOURCES = (

@@ -1,0 +1,244 @@
+"""Statistics of a few numbers, such as the scores of one configuration's seeds.
+
+Pure, and of the standard library alone. Sources, all of which state what is computed here:
+
+- standard deviation, in two passes and corrected: T. F. Chan, G. H. Golub, R. J. LeVeque,
+  "Algorithms for Computing the Sample Variance", The American Statistician 37 (1983);
+- Student's t through the incomplete beta function: NIST Digital Library of Mathematical Functions,
+  https://dlmf.nist.gov, 8.17; its continued fraction by the modified Lentz algorithm:
+  W. H. Press et al., "Numerical Recipes", 3rd ed. (2007), 5.2 and 6.4;
+- two means whose variances differ: B. L. Welch, "The Generalization of 'Student's' Problem When
+  Several Different Population Variances Are Involved", Biometrika 34 (1947).
+
+Intervals and p-values take the numbers for independent draws from a normal distribution. They say
+nothing about what varies in none of the runs, such as the data.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+__all__ = [
+    "CONFIDENCE",
+    "Description",
+    "Difference",
+    "describe",
+    "student_t_quantile",
+    "student_t_tails",
+    "welch",
+]
+
+CONFIDENCE = 0.95
+"""How often an interval holds the true value."""
+
+_TINY = 1e-300
+_PRECISION = 1e-16
+_TERMS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What some numbers have come to. Whatever they do not determine is None.
+
+    An infinite number makes the mean infinite, and leaves the spread and the interval undetermined;
+    infinities of both signs leave the mean undetermined as well.
+    """
+
+    n: int
+    """How many numbers there are."""
+    mean: float | None = None
+    """Their mean; None of no numbers."""
+    sd: float | None = None
+    """Their standard deviation, with n - 1; None of fewer than two."""
+    stderr: float | None = None
+    """The standard error of the mean: sd / sqrt(n)."""
+    ci_low: float | None = None
+    """Where the 95 % interval of the mean begins (Student's t)."""
+    ci_high: float | None = None
+    """Where it ends."""
+    min: float | None = None
+    """The least number."""
+    max: float | None = None
+    """The greatest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How far the mean of one set of numbers is from that of another, by Welch's test.
+
+    The interval and the p-value need two numbers on each side, and a spread on one of them.
+    """
+
+    difference: float | None = None
+    """The one mean less the other; None where a mean is undetermined, or both are infinite."""
+    stderr: float | None = None
+    """The standard error of the difference."""
+    df: float | None = None
+    """The degrees of freedom, of Welch and Satterthwaite."""
+    ci_low: float | None = None
+    """Where the 95 % interval of the difference begins."""
+    ci_high: float | None = None
+    """Where it ends."""
+    p_value: float | None = None
+    """How often equal means would look at least as different, either way."""
+
+
+def describe(values: Iterable[float]) -> Description:
+    """Describes numbers, whose order does not matter.
+
+    Raises:
+        ValueError: One is NaN, which is no number: leave it out, and say so.
+    """
+    numbers = [float(value) for value in values]
+    if any(map(math.isnan, numbers)):
+        raise ValueError("NaN has no place in a mean: leave it out, and say how many there were")
+    if not numbers:
+        return Description(0)
+    mean, sd = _mean_and_sd(numbers, min(numbers), max(numbers))
+    stderr = None if sd is None else sd / math.sqrt(len(numbers))
+    low, high = _interval(mean, stderr, len(numbers) - 1)
+    return Description(len(numbers), mean, sd, stderr, low, high, min(numbers), max(numbers))
+
+
+def _mean_and_sd(
+    numbers: Sequence[float], least: float, greatest: float
+) -> tuple[float | None, float | None]:
+    if math.isinf(least) or math.isinf(greatest):
+        mean = least + greatest
+        return None if math.isnan(mean) else mean, None
+    if least == greatest:
+        return least, 0.0 if len(numbers) > 1 else None
+    # By a power of two, which rounds nothing: no sum or square is out of a double's range then.
+    scale = math.frexp(max(-least, greatest))[1]
+    scaled = [math.ldexp(number, -scale) for number in numbers]
+    mean = math.fsum(scaled) / len(scaled)
+    return math.ldexp(mean, scale), _unscaled(_sd(scaled, mean), scale)
+
+
+def _sd(numbers: Sequence[float], mean: float) -> float:
+    deviations = [number - mean for number in numbers]
+    # The second sum is what the rounding of the mean brings into the first one.
+    squares = math.fsum(d * d for d in deviations) - math.fsum(deviations) ** 2 / len(numbers)
+    return math.sqrt(squares / (len(numbers) - 1))
+
+
+def _unscaled(number: float, scale: int) -> float | None:
+    try:
+        return math.ldexp(number, scale)
+    except OverflowError:
+        return None
+
+
+def welch(left: Description, right: Description) -> Difference:
+    """Compares two means, whose variances may differ: the left one less the right one."""
+    if left.mean is None or right.mean is None:
+        return Difference()
+    difference = left.mean - right.mean
+    if math.isnan(difference):
+        return Difference()
+    if left.stderr is None or right.stderr is None:
+        return Difference(difference)
+    stderr = math.hypot(left.stderr, right.stderr)
+    if not stderr:
+        return Difference(difference, stderr)
+    df = _welch_df((left.stderr / stderr) ** 2, left.n, right.n)
+    low, high = _interval(difference, stderr, df)
+    p_value = student_t_tails(difference / stderr, df)
+    return Difference(difference, stderr, df, low, high, p_value)
+
+
+def _welch_df(share: float, left: int, right: int) -> float:
+    """The degrees of freedom, from the left side's share of the variance of the difference."""
+    return 1 / (share**2 / (left - 1) + (1 - share) ** 2 / (right - 1))
+
+
+def _interval(
+    center: float | None, stderr: float | None, df: float
+) -> tuple[float | None, float | None]:
+    if center is None or stderr is None:
+        return None, None
+    half = student_t_quantile((1 + CONFIDENCE) / 2, df) * stderr
+    return _finite(center - half), _finite(center + half)
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
+
+
+# ---- Student's t ---------------------------------------------------------------------------
+
+
+def student_t_tails(t: float, df: float) -> float:
+    """How often a variable with Student's t distribution is at least as far from zero as t.
+
+    I_x(df/2, 1/2) with x = df/(df + t²), the regularized incomplete beta function. Ten digits
+    are right up to 100,000 degrees of freedom.
+
+    Args:
+        t: Any number.
+        df: The degrees of freedom, above 0; not whole as a rule.
+    """
+    if math.isinf(t):
+        return 0.0
+    scale = math.hypot(math.sqrt(df), t)
+    return _beta(df / 2, 0.5, (math.sqrt(df) / scale) ** 2, (t / scale) ** 2)
+
+
+@lru_cache(maxsize=1024)
+def student_t_quantile(probability: float, df: float) -> float:
+    """The number that a variable with Student's t distribution is below this often.
+
+    Args:
+        probability: From 0.5 up, below 1.
+        df: The degrees of freedom, above 0.
+    """
+    tails = 2 * (1 - probability)
+    low, high = 0.0, 1.0
+    while student_t_tails(high, df) > tails:
+        low, high = high, 2 * high
+    middle = (low + high) / 2
+    while low < middle < high:
+        if student_t_tails(middle, df) > tails:
+            low = middle
+        else:
+            high = middle
+        middle = (low + high) / 2
+    return middle
+
+
+def _beta(a: float, b: float, x: float, rest: float) -> float:
+    """I_x(a, b), with `rest` = 1 - x, which is known with all its digits where x is close to 1."""
+    if not x or not rest:
+        return 0.0 if not x else 1.0
+    log_factor = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+    log_factor += a * _log(x, rest) + b * _log(rest, x)
+    factor = math.exp(log_factor)
+    # Where the fraction converges slowly, its mirror image converges fast: DLMF 8.17.4.
+    if x < (a + 1) / (a + b + 2):
+        return factor * _beta_fraction(a, b, x) / a
+    return 1 - factor * _beta_fraction(b, a, rest) / b
+
+
+def _log(x: float, rest: float) -> float:
+    return math.log(x) if x < rest else math.log1p(-rest)
+
+
+def _beta_fraction(a: float, b: float, x: float) -> float:
+    """The continued fraction of DLMF 8.17.22, evaluated from its front by the Lentz algorithm."""
+    c, d = 1.0, 1 / _not_zero(1 - (a + b) * x / (a + 1))
+    fraction = d
+    for m in range(1, _TERMS):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        before = fraction
+        for term in (even, odd):
+            c, d = _not_zero(1 + term / c), 1 / _not_zero(1 + term * d)
+            fraction *= c * d
+        if abs(fraction - before) <= _PRECISION * abs(fraction):
+            break
+    return fraction
+
+
+def _not_zero(number: float) -> float:
+    return number if abs(number) > _TINY else _TINY

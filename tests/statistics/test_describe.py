@@ -1,0 +1,101 @@
+"""Means, standard deviations and intervals: by hand, and as scipy has them."""
+
+import math
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from podium.statistics import Description, describe
+from scipy import stats
+
+_NUMBERS = st.lists(st.floats(-1e300, 1e300).map(lambda x: x if abs(x) > 1e-280 else 0.0))
+
+
+def test_three_seeds_by_hand() -> None:
+    """Of 0.5, 0.6 and 0.7 the mean is 0.6, the sd 0.1, and t is 4.3027 of two degrees."""
+    found = describe([0.7, 0.5, 0.6])
+    assert (found.n, found.min, found.max) == (3, 0.5, 0.7)
+    assert found.mean == pytest.approx(0.6, rel=1e-15)
+    assert found.sd == pytest.approx(0.1, rel=1e-14)
+    assert found.stderr == pytest.approx(0.057735026918962574, rel=1e-14)
+    assert found.ci_low == pytest.approx(0.6 - 4.302652729749462 * 0.057735026918962574)
+    assert found.ci_high == pytest.approx(0.6 + 4.302652729749462 * 0.057735026918962574)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([], Description(0)),
+        ([0.25], Description(1, 0.25, min=0.25, max=0.25)),
+        ([1, 1], Description(2, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0)),
+        ([0.1] * 3, Description(3, 0.1, 0.0, 0.0, 0.1, 0.1, 0.1, 0.1)),
+        ([1.0, math.inf], Description(2, math.inf, min=1.0, max=math.inf)),
+        ([-math.inf, 1.0], Description(2, -math.inf, min=-math.inf, max=1.0)),
+        ([math.inf] * 2, Description(2, math.inf, min=math.inf, max=math.inf)),
+        ([-math.inf, 0.0, math.inf], Description(3, min=-math.inf, max=math.inf)),
+    ],
+)
+def test_what_few_or_odd_numbers_determine(values: list[float], expected: Description) -> None:
+    """One number has no spread, equal ones have exactly none, an infinite one leaves it unset."""
+    assert describe(values) == expected
+
+
+def test_nan_is_refused() -> None:
+    """NaN is never taken for a number, and never left out without a word."""
+    with pytest.raises(ValueError, match="NaN has no place in a mean"):
+        describe([0.5, math.nan])
+
+
+def test_numbers_at_the_ends_of_a_double_s_range() -> None:
+    """Neither a sum nor a square overflows; only a spread beyond a double is left unset."""
+    assert describe([1.5e308, 1.7e308]).mean == pytest.approx(1.6e308)
+    assert describe([1.5e308, 1.7e308]).sd == pytest.approx(math.sqrt(2) * 1e307)
+    assert describe([3e-200, 1e-200]).sd == pytest.approx(math.sqrt(2) * 1e-200)
+    wide = describe([-1.7e308, 1.7e308])
+    assert wide == Description(2, 0.0, min=-1.7e308, max=1.7e308)
+
+
+def test_order_does_not_matter() -> None:
+    """What cancels out leaves the small number between it whole, wherever that stands."""
+    assert describe([1e16, 0.75, -1e16]).mean == 0.25
+    assert describe([0.75, 1e16, -1e16]).mean == 0.25
+
+
+def test_a_small_spread_around_a_great_mean() -> None:
+    """Digits that the mean has in common with the numbers are not lost from the spread."""
+    found = describe([1e9 + 4, 1e9 + 7, 1e9 + 13, 1e9 + 16])
+    assert found.mean == 1e9 + 10
+    assert found.sd == pytest.approx(math.sqrt(30), rel=1e-15)
+
+
+@settings(deadline=None)
+@given(_NUMBERS.filter(lambda numbers: len(numbers) > 0))
+def test_any_numbers_against_exact_fractions(numbers: list[float]) -> None:
+    """Mean and variance are those of exact arithmetic, whatever the numbers and their order."""
+    found = describe(numbers)
+    assert found == describe(sorted(numbers))
+    exact = [Fraction(number) for number in numbers]
+    mean = sum(exact, Fraction()) / len(exact)
+    assert found.mean is not None
+    greatest = max(map(abs, exact))
+    assert abs(Fraction(found.mean) - mean) <= greatest * Fraction(2, 2**53)
+    if len(numbers) > 1 and found.sd is not None:
+        squares = ((number - mean) * (number - mean) for number in exact)
+        variance = sum(squares, Fraction()) / (len(exact) - 1)
+        assert abs(Fraction(found.sd) * Fraction(found.sd) - variance) <= variance * Fraction(
+            1, 10**12
+        )
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=50))
+def test_intervals_are_those_of_scipy(numbers: list[float]) -> None:
+    """The interval is scipy's for Student's t around the mean, as wide as it says."""
+    found = describe(numbers)
+    assert found.mean is not None
+    assert found.stderr is not None
+    if found.stderr:
+        expected = stats.t.interval(0.95, len(numbers) - 1, found.mean, found.stderr)
+        accuracy = 1e-12 * (abs(found.mean) + found.stderr)
+        assert (found.ci_low, found.ci_high) == pytest.approx(expected, rel=1e-12, abs=accuracy)

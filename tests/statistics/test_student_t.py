@@ -1,0 +1,55 @@
+"""Student's t: its tails and quantiles as tables and scipy have them."""
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from podium.statistics import student_t_quantile, student_t_tails
+from scipy import stats
+
+_DEGREES = (1, 1.5, 2, 3, 4.7, 10, 29.9, 100, 1000, 99_999)
+
+
+@pytest.mark.parametrize(
+    ("df", "expected"),
+    [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (9, 2.262), (29, 2.045), (120, 1.980)],
+)
+def test_the_printed_table(df: int, expected: float) -> None:
+    """The quantiles at 97.5 % are those at the back of any textbook."""
+    assert round(student_t_quantile(0.975, df), 3) == expected
+
+
+@pytest.mark.parametrize("t", [1e-8, 0.01, 0.5, 1.0, 3.0, 50.0, 1e10])
+def test_one_and_two_degrees_in_closed_form(t: float) -> None:
+    """With one degree of freedom it is 1 - 2 atan(t)/pi, with two 1 - t/sqrt(2 + t²)."""
+    assert student_t_tails(t, 1) == pytest.approx(2 * math.atan(1 / t) / math.pi, rel=1e-13)
+    assert student_t_tails(t, 2) == pytest.approx(
+        2 / (math.hypot(t, math.sqrt(2)) * (math.hypot(t, math.sqrt(2)) + t)), rel=1e-13
+    )
+
+
+def test_the_ends() -> None:
+    """Everything is at least as far from zero as zero, and nothing as infinity."""
+    assert student_t_tails(0.0, 3) == 1.0
+    assert student_t_tails(math.inf, 3) == 0.0
+    assert student_t_tails(-math.inf, 3) == 0.0
+    assert student_t_tails(1e200, 2.5) == 0.0
+    assert student_t_quantile(0.5, 3) == 0.0
+
+
+@pytest.mark.parametrize("df", _DEGREES)
+@pytest.mark.parametrize("t", [-0.3, 0.01, 0.5, 1.0, 2.0, 5.0, 30.0])
+def test_tails_are_those_of_scipy(t: float, df: float) -> None:
+    """Twelve digits agree for seeds, and ten still do for 100,000 arms."""
+    expected = 2 * stats.t.sf(abs(t), df)
+    accuracy = 1e-12 if df < 100 else 1e-9
+    assert student_t_tails(t, df) == pytest.approx(expected, rel=accuracy, abs=1e-290)
+
+
+@settings(deadline=None)
+@given(st.floats(1, 1e5), st.floats(0.51, 0.9999))
+def test_quantiles_are_those_of_scipy(df: float, probability: float) -> None:
+    """The quantile agrees with scipy's, for degrees of freedom that are not whole too."""
+    expected = stats.t.ppf(probability, df)
+    assert student_t_quantile(probability, df) == pytest.approx(expected, rel=1e-9)

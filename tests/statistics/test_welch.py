@@ -1,0 +1,71 @@
+"""Two means compared: by hand, and as scipy has them."""
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from podium.statistics import Description, Difference, describe, welch
+from scipy import stats
+
+_SEEDS = st.lists(st.integers(-(10**6), 10**6).map(lambda n: n / 1000), min_size=2, max_size=30)
+
+
+def test_by_hand() -> None:
+    """1, 2, 3 against 2, 4, 6, 8: variances 1/3 and 5/3 over n, so a standard error of sqrt(2)."""
+    found = welch(describe([1, 2, 3]), describe([2, 4, 6, 8]))
+    assert found.difference == -3.0
+    assert found.stderr == pytest.approx(math.sqrt(2), rel=1e-15)
+    assert found.df == pytest.approx(4 / (1 / 9 / 2 + 25 / 9 / 3), rel=1e-15)
+    assert found.ci_low == pytest.approx(-6.89798, abs=1e-5)
+    assert found.ci_high == pytest.approx(0.89798, abs=1e-5)
+    assert found.p_value == pytest.approx(0.0999, abs=1e-4)
+
+
+@settings(deadline=None)
+@given(_SEEDS, _SEEDS)
+def test_any_two_samples_against_scipy(left: list[float], right: list[float]) -> None:
+    """Degrees of freedom, interval and p-value are those of scipy's test, turned round too."""
+    sides = describe(left), describe(right)
+    found, turned = welch(*sides), welch(*reversed(sides))
+    assert found.difference == -(turned.difference or 0.0)
+    if not all(side.sd for side in sides):
+        return
+    assert found.p_value == pytest.approx(turned.p_value, rel=1e-12)
+    expected = stats.ttest_ind(left, right, equal_var=False)
+    interval = expected.confidence_interval(0.95)
+    assert found.df == pytest.approx(expected.df, rel=1e-9)
+    assert found.p_value == pytest.approx(expected.pvalue, rel=1e-8, abs=1e-290)
+    assert found.ci_low == pytest.approx(interval.low, rel=1e-8, abs=1e-8)
+    assert found.ci_high == pytest.approx(interval.high, rel=1e-8, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "expected"),
+    [
+        ([], [1.0, 2.0], Difference()),
+        ([3.0], [1.0, 2.0], Difference(1.5)),
+        ([3.0, 3.0], [1.0, 1.0], Difference(2.0, 0.0)),
+        ([math.inf, 1.0], [1.0, 2.0], Difference(math.inf)),
+        ([math.inf], [math.inf], Difference()),
+        ([-math.inf, math.inf], [1.0, 2.0], Difference()),
+    ],
+)
+def test_what_cannot_be_tested(left: list[float], right: list[float], expected: Difference) -> None:
+    """Without a spread, or with an infinity, there is a difference at most, and no p-value."""
+    assert welch(describe(left), describe(right)) == expected
+
+
+def test_a_spread_on_one_side_is_enough() -> None:
+    """Equal numbers on one side leave the degrees of freedom of the other."""
+    found = welch(describe([1.0, 1.0]), describe([1.0, 2.0, 3.0]))
+    assert (found.difference, found.df) == (-1.0, 2.0)
+    assert found.p_value == pytest.approx(0.2254, abs=1e-4)
+
+
+def test_descriptions_from_elsewhere() -> None:
+    """It needs no more than a paper's table says: mean, standard error and n of each side."""
+    left = Description(10, mean=20.6, sd=1.62, stderr=1.62 / math.sqrt(10))
+    right = Description(20, mean=22.1, sd=9.92, stderr=9.92 / math.sqrt(20))
+    expected = stats.ttest_ind_from_stats(20.6, 1.62, 10, 22.1, 9.92, 20, equal_var=False)
+    assert welch(left, right).p_value == pytest.approx(expected.pvalue, rel=1e-10)
