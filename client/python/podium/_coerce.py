@@ -34,9 +34,10 @@ Value: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=StrEnum)
 
-_INT64 = range(-(2**63), 2**63)
+_LEAST, _MOST = -(2**63), 2**63 - 1
 # What contains itself ends here; messages that can be read at all are less deep.
 _MAX_DEPTH = 64
+_LISTS = (list, tuple)
 _BINARY = (bytes, bytearray, memoryview)
 
 
@@ -58,13 +59,15 @@ def integer(given: Any, where: str) -> int:
     if type(given) is not int and (isinstance(given, bool) or not isinstance(given, SupportsIndex)):
         raise TypeError(f"{where} must be an integer, not {kind_of(given)}")
     result = operator.index(given)
-    if result not in _INT64:
+    if not _LEAST <= result <= _MOST:
         raise ValueError(f"{where} must be an integer of 64 bits, not {result}")
     return result
 
 
 def text(given: Any, where: str) -> str:
     """A str; what derives from str (an enum, NumPy's) becomes the plain one."""
+    if type(given) is str:
+        return given
     if not isinstance(given, str):
         raise TypeError(f"{where} must be a string, not {kind_of(given)}")
     return str.__str__(given)
@@ -111,19 +114,31 @@ def list_of(kind: type[_T]) -> Callable[[Any, str], list[_T]]:
 
 def texts(given: Iterable[Any], where: str) -> list[str]:
     """A list of str; a single str is refused, since it would become its letters."""
-    if isinstance(given, str) or not isinstance(given, Iterable):
+    if type(given) not in _LISTS and (isinstance(given, str) or not isinstance(given, Iterable)):
         raise TypeError(f"{where} must be a list of strings, not {kind_of(given)}")
-    return [text(item, f"{where}[{index}]") for index, item in enumerate(given)]
+    return [
+        item if type(item) is str else text(item, f"{where}[{index}]")
+        for index, item in enumerate(given)
+    ]
 
 
 def text_map(given: Mapping[Any, Any], where: str) -> dict[str, str]:
     """A dict of str to str."""
-    return {key: text(item, f"{where}[{key!r}]") for key, item in _items(given, where)}
+    return {
+        text(key, f"a key of {where}"): text(item, f"{where}[{key!r}]")
+        for key, item in _mapping(given, where).items()
+    }
 
 
 def metrics(given: Mapping[Any, Any], where: str) -> dict[str, float]:
     """A dict of str to float, from numbers of any kind."""
-    return {key: number(item, f"{where}[{key!r}]") for key, item in _items(given, where)}
+    # Every number that is logged comes by here: what needs no conversion costs no call, no text.
+    return {
+        key if type(key) is str else text(key, f"a key of {where}"): item
+        if type(item) is float
+        else number(item, f"{where}[{key!r}]")
+        for key, item in _mapping(given, where).items()
+    }
 
 
 def value_map(given: Mapping[Any, Any], where: str) -> dict[str, Any]:
@@ -188,10 +203,8 @@ def _value_number(given: Any, where: str) -> int | float:
 
 
 def _value_map(given: Mapping[Any, Any], where: str, depth: int) -> dict[str, Any]:
-    if not isinstance(given, Mapping):
-        raise TypeError(f"{where} must be a mapping, not {kind_of(given)}")
     result: dict[str, Any] = {}
-    for key, item in given.items():
+    for key, item in _mapping(given, where).items():
         name = text(key, where) if isinstance(key, str) else str(key)
         if name in result:
             raise ValueError(f"{where} has two keys that read {name!r}")
@@ -199,10 +212,10 @@ def _value_map(given: Mapping[Any, Any], where: str, depth: int) -> dict[str, An
     return result
 
 
-def _items(given: Mapping[Any, Any], where: str) -> Iterable[tuple[str, Any]]:
-    if not isinstance(given, Mapping):
+def _mapping(given: Mapping[Any, Any], where: str) -> Mapping[Any, Any]:
+    if type(given) is not dict and not isinstance(given, Mapping):
         raise TypeError(f"{where} must be a mapping, not {kind_of(given)}")
-    return ((text(key, f"a key of {where}"), item) for key, item in given.items())
+    return given
 
 
 def kind_of(given: Any) -> str:

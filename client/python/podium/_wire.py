@@ -20,6 +20,7 @@ __all__ = [
     "direction_to_proto",
     "experiment_status_from_proto",
     "experiment_status_to_proto",
+    "fill_values",
     "get",
     "maybe",
     "score_origin_from_proto",
@@ -72,6 +73,12 @@ def values_to_proto(values: Mapping[Any, Any], where: str = "values") -> dict[st
     """Writes a dict of values, for a map field; `where` names it in errors."""
     plain = _coerce.value_map(values, where)
     return {key: _plain_to_proto(item) for key, item in plain.items()}
+
+
+def fill_values(entries: Any, values: Mapping[Any, Any], where: str) -> None:
+    """Writes a dict of values into an empty map field."""
+    for key, item in _coerce.value_map(values, where).items():
+        _set(entries[key], item)
 
 
 def values_from_proto(messages: Mapping[str, value_pb2.Value]) -> dict[str, Any]:

@@ -35,6 +35,8 @@ __all__ = [
     "skipped",
 ]
 
+_NANOS = 1_000_000_000
+
 
 def experiment_declared(
     *,
@@ -102,12 +104,15 @@ def metrics_recorded(
     event_time: datetime | None = None,
 ) -> event_pb2.Event:
     """Training metrics of an arm; see `ArmHandle.log`."""
-    recorded = event_pb2.MetricsRecorded(
-        arm=_coerce.text(arm, "arm"),
-        attempt_id=_coerce.optional(_coerce.text, attempt_id, "attempt_id"),
-        metrics=_coerce.metrics(metrics, "metrics"),
-    )
-    return event_pb2.Event(event_time=_time(event_time), metrics_recorded=recorded)
+    event = _event(event_time)
+    recorded = event.metrics_recorded
+    recorded.arm = _coerce.text(arm, "arm")
+    if attempt_id is not None:
+        recorded.attempt_id = _coerce.text(attempt_id, "attempt_id")
+    values = recorded.metrics
+    for key, number in _coerce.metrics(metrics, "metrics").items():
+        values[key] = number
+    return event
 
 
 def eval_recorded(
@@ -118,12 +123,13 @@ def eval_recorded(
     event_time: datetime | None = None,
 ) -> event_pb2.Event:
     """An eval row of an arm; see `ArmHandle.log_eval`."""
-    recorded = event_pb2.EvalRecorded(
-        arm=_coerce.text(arm, "arm"),
-        attempt_id=_coerce.optional(_coerce.text, attempt_id, "attempt_id"),
-        eval_result=codec.eval_result_to_proto(eval_result),
-    )
-    return event_pb2.Event(event_time=_time(event_time), eval_recorded=recorded)
+    event = _event(event_time)
+    recorded = event.eval_recorded
+    recorded.arm = _coerce.text(arm, "arm")
+    if attempt_id is not None:
+        recorded.attempt_id = _coerce.text(attempt_id, "attempt_id")
+    codec.fill_eval_result(recorded.eval_result, eval_result)
+    return event
 
 
 def arm_finished(
@@ -173,8 +179,18 @@ def skipped(*, event_time: datetime | None = None) -> event_pb2.Event:
     return event_pb2.Event(event_time=_time(event_time), skipped=event_pb2.Skipped())
 
 
+def _event(given: datetime | None) -> event_pb2.Event:
+    """An event with its time, for a kind that is written in place: see `fill_eval_result`."""
+    event = event_pb2.Event()
+    if given is not None:
+        event.event_time.CopyFrom(codec.timestamp_to_proto(given))
+    else:
+        event.event_time.seconds, event.event_time.nanos = divmod(time.time_ns(), _NANOS)
+    return event
+
+
 def _time(given: datetime | None) -> Timestamp:
     if given is not None:
         return codec.timestamp_to_proto(given)
-    seconds, nanos = divmod(time.time_ns(), 1_000_000_000)
+    seconds, nanos = divmod(time.time_ns(), _NANOS)
     return Timestamp(seconds=seconds, nanos=nanos)
