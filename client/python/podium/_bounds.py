@@ -42,7 +42,13 @@ from podium.v1.run_config_pb2 import RunConfig
 from podium.v1.run_result_pb2 import RunResult
 from podium.v1.value_pb2 import Value
 
-__all__ = ["ARM_STATUSES", "check_event", "check_metric_count", "invalid_events"]
+__all__ = [
+    "ARM_STATUSES",
+    "check_event",
+    "check_metric_count",
+    "invalid_events",
+    "metric_count",
+]
 
 ARM_STATUSES: Mapping[int, str] = {number: name for name, number in ArmStatus.items() if number}
 """The statuses that an arm can have, by number."""
@@ -81,11 +87,12 @@ _METRIC_BYTES = 7
 def check_metric_count(request: RecordRequest, limits: Limits) -> None:
     """The metric values of a call; they are counted only where there could be too many."""
     if request.ByteSize() > limits.call_metrics * _METRIC_BYTES:
-        metrics = sum(map(_metric_count, request.events))
+        metrics = sum(map(metric_count, request.events))
         check_count(metrics, "events", limits.call_metrics, "metric values")
 
 
-def _metric_count(event: Event) -> int:
+def metric_count(event: Event) -> int:
+    """The metric values of an event, as a call's bound counts them."""
     kind = event.WhichOneof("kind")
     if kind == "eval_recorded":
         return len(event.eval_recorded.eval_result.metrics)

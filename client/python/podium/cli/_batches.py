@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from podium._bounds import metric_count
 from podium.v1.event_pb2 import EvalRecorded, Event
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _first_of_each(arm: ArmResult) -> list[EvalResult]:
 def _count_that_fits(load: _Load, rows: Iterable[EvalResult]) -> int:
     count = 0
     for row in rows:
-        load = load.plus(_Load(0, len(row.metrics), row.ByteSize() + _FRAME))
+        load = load.plus(_Load(0, max(1, len(row.metrics)), row.ByteSize() + _FRAME))
         if not load.fits:
             break
         count += 1
@@ -117,18 +118,4 @@ def _count_that_fits(load: _Load, rows: Iterable[EvalResult]) -> int:
 
 
 def _load_of(event: Event) -> _Load:
-    return _Load(1, _metric_count(event), event.ByteSize() + _FRAME)
-
-
-def _metric_count(event: Event) -> int:
-    match event.WhichOneof("kind"):
-        case "metrics_recorded":
-            return len(event.metrics_recorded.metrics)
-        case "eval_recorded":
-            return len(event.eval_recorded.eval_result.metrics)
-        case "arm_recorded":
-            arm = event.arm_recorded.arm_result
-            rows = sum(len(row.metrics) for row in arm.evals)
-            return len(arm.metrics) + len(arm.eval_metrics) + rows
-        case _:
-            return 0
+    return _Load(1, metric_count(event), event.ByteSize() + _FRAME)

@@ -1,0 +1,42 @@
+"""How long to wait before trying again: exponential, with full jitter."""
+
+from __future__ import annotations
+
+from random import SystemRandom
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Backoff"]
+
+_FIRST_SECONDS = 0.1
+_MOST_SECONDS = 30.0
+_DOUBLINGS = 10
+
+_random = SystemRandom()
+
+
+class Backoff:
+    """The waits between tries: each is drawn from 0 to a bound that doubles from 0.1 s to 30 s.
+
+    Drawn at random, they spread senders that lost the same server over the time until the next
+    try: "full jitter" of M. Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
+
+    Args:
+        uniform: Draws a number between two others.
+    """
+
+    def __init__(self, uniform: Callable[[float, float], float] = _random.uniform) -> None:
+        self._uniform = uniform
+        self.failures = 0
+
+    def next(self) -> float:
+        """Counts one more failure; returns how many seconds to wait."""
+        bound = min(_MOST_SECONDS, _FIRST_SECONDS * 2 ** min(self.failures, _DOUBLINGS))
+        self.failures += 1
+        return self._uniform(0, bound)
+
+    def reset(self) -> None:
+        """Begins anew, after a success."""
+        self.failures = 0

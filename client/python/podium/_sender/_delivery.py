@@ -1,0 +1,289 @@
+"""What to send next of a stream, and what an answer means: a state machine without I/O.
+
+    batch = delivery.next(entries)        # the entries behind delivery.delivered
+    verdict = delivery.succeeded(batch, …) or delivery.failed(batch, error)
+
+An event goes to the server exactly as it was recorded, at its own sequence number, as often as
+it takes to know that it arrived; the server's position of the stream tells what arrived before.
+How events are cut into calls may differ from one try to the next, since the server skips what it
+has. An event that was refused for good is set aside, on disk, before `Skipped` goes in its place.
+"""
+
+from __future__ import annotations
+
+from itertools import chain, repeat
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+from google.protobuf.message import DecodeError
+
+from podium._bounds import metric_count
+from podium.v1.event_pb2 import Event, Skipped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from podium.errors import PodiumError, RefusedEvent
+
+__all__ = [
+    "Again",
+    "Batch",
+    "Delivery",
+    "Entry",
+    "Pause",
+    "Refused",
+    "Rewound",
+    "SetAside",
+    "Verdict",
+]
+
+_EVENTS = 1_000
+_METRICS = 10_000
+_BYTES = 1 << 20
+"""What a call carries; an event that is larger by itself goes alone."""
+
+_ABOUT_THE_SERVER = frozenset(
+    {
+        "CANCELLED",
+        "DEADLINE_EXCEEDED",
+        "PERMISSION_DENIED",
+        "RESOURCE_EXHAUSTED",
+        "UNAUTHENTICATED",
+        "UNAVAILABLE",
+        "UNIMPLEMENTED",
+    }
+)
+"""Codes that say something of the server, whatever was sent."""
+
+_SMALLER_MAY_PASS = frozenset({"DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN", "DATA_LOSS"})
+"""Codes after which fewer events are tried: a slow or faulty one then holds up less."""
+
+_TOO_MUCH = frozenset({"LIMIT_EXCEEDED", "MALFORMED_REQUEST"})
+"""Reasons that a call as a whole is refused for, though each of its events might be accepted."""
+
+_GRPC_TOO_LARGE = "larger than max"
+"""What gRPC says of a message over the server's limit, in place of a reason."""
+
+
+class Entry(Protocol):
+    """A record of the outbox."""
+
+    @property
+    def sequence(self) -> int:
+        """Its number in the stream, from 1."""
+
+    @property
+    def payload(self) -> bytes:
+        """The event, serialized."""
+
+
+class Batch(NamedTuple):
+    """The events of one call."""
+
+    first: int
+    """The sequence number of the first event."""
+    events: list[Event]
+    missing: int = 0
+    """For how many of them `Skipped` goes because the outbox has them no more."""
+
+    @property
+    def last(self) -> int:
+        """The sequence number of the last event."""
+        return self.first + len(self.events) - 1
+
+
+class Refused(NamedTuple):
+    """An event that the server will not accept as it is."""
+
+    sequence: int
+    reason: str
+    message: str
+    payload: bytes
+
+
+class SetAside(NamedTuple):
+    """Keep these events aside, then tell `Delivery.set_aside`, and go on at once."""
+
+    refused: list[Refused]
+
+
+class Again(NamedTuple):
+    """Go on at once: fewer events go in the next call."""
+
+
+class Rewound(NamedTuple):
+    """Go on at once, from an earlier event: the server has less than it said before."""
+
+    expected: int
+
+
+class Pause(NamedTuple):
+    """Try again later; nothing is lost."""
+
+    reason: str
+    """A key of `podium.errors.REASONS`, or the status code where nobody gave a reason."""
+    message: str
+    is_about_server: bool = False
+    """Whether other streams would fare no better now."""
+    is_refusal: bool = False
+    """Whether the server has answered: what the event needs is not there yet."""
+
+
+Verdict: TypeAlias = SetAside | Again | Rewound | Pause
+
+
+class Delivery:
+    """The delivery of one stream.
+
+    Args:
+        delivered: The last event of which is known that the server has it; 0 for none.
+        aside: The sequence numbers of events that were set aside.
+        is_orphan: Whether the start of the stream's own arm is one of them.
+
+    Attributes:
+        delivered: The last event that the server has, with all before it.
+    """
+
+    def __init__(
+        self, delivered: int = 0, aside: Iterable[int] = (), *, is_orphan: bool = False
+    ) -> None:
+        self.delivered = delivered
+        self._aside = set(aside)
+        self._is_orphan = is_orphan
+        self._most = self._ceiling = _EVENTS
+
+    def next(self, entries: Sequence[Entry]) -> Batch | SetAside | None:
+        """Returns the next call, or what has to be set aside first, or None if nothing waits.
+
+        Args:
+            entries: Records of the outbox, in order, beginning behind `delivered` or wherever
+                the first one is that is still there.
+        """
+        fresh = [entry for entry in entries if entry.sequence > self.delivered]
+        if not fresh:
+            return None
+        return self._batch(fresh)
+
+    def succeeded(self, batch: Batch, last_sequence: int | None) -> None:
+        """Takes the answer that the server has the batch, and the stream up to a sequence."""
+        self.delivered = max(batch.last, last_sequence or 0)
+        self._ceiling = min(_EVENTS, self._ceiling + 1)
+        self._most = min(self._ceiling, self._most * 2)
+
+    def failed(self, batch: Batch, error: PodiumError) -> Verdict:
+        """Takes the answer that the batch was refused, or that its outcome is unknown."""
+        if error.refusals:
+            return self._refused(batch, error)
+        if error.reason == "SEQUENCE_GAP":
+            return self._rewound(batch, error)
+        if error.reason in _TOO_MUCH or _GRPC_TOO_LARGE in error.message:
+            return self._halved(batch, error)
+        if error.code in _SMALLER_MAY_PASS:
+            self._most = max(1, len(batch.events) // 2)
+        return _pause(error)
+
+    def set_aside(self, refused: Iterable[Refused]) -> None:
+        """Takes note of what has been set aside: `Skipped` goes in its place from now on."""
+        for sequence, _, _, payload in refused:
+            self._aside.add(sequence)
+            self._is_orphan |= _begins_arm(payload)
+
+    # ---- what to send ----------------------------------------------------------------------
+
+    def _batch(self, entries: Sequence[Entry]) -> Batch | SetAside:
+        batch = Batch(self.delivered + 1, [])
+        missing, metrics, size = 0, 0, 0
+        for payload in _contiguous(entries, batch.first):
+            event = self._event(batch.last + 1, payload)
+            if isinstance(event, Refused):
+                return batch._replace(missing=missing) if batch.events else SetAside([event])
+            metrics += metric_count(event)
+            size += len(payload or b"")
+            if batch.events and (metrics > _METRICS or size > _BYTES):
+                break
+            batch.events.append(event)
+            missing += payload is None
+            if len(batch.events) == self._most:
+                break
+        return batch._replace(missing=missing)
+
+    def _event(self, sequence: int, payload: bytes | None) -> Event | Refused:
+        if payload is None or sequence in self._aside:
+            return Event(skipped=Skipped())
+        try:
+            return Event.FromString(payload)
+        except DecodeError as error:
+            text = f"the record is no event that this version can read ({error})"
+            return Refused(sequence, "MALFORMED_REQUEST", text, payload)
+
+    # ---- what an answer means --------------------------------------------------------------
+
+    def _refused(self, batch: Batch, error: PodiumError) -> Verdict:
+        """Sets aside what is refused for good, as far as the first event that has to wait.
+
+        What is said of events behind that one may change when it has been accepted.
+        """
+        refused: list[Refused] = []
+        for refusal in sorted(error.refusals, key=lambda refusal: refusal.index):
+            if not _is_of_an_event(refusal, batch):
+                return _pause(error)
+            if self._has_to_wait(refusal):
+                return SetAside(refused) if refused else self._waiting(refusal)
+            refused.append(_refused(batch, refusal.index, refusal.reason, refusal.message))
+        return SetAside(refused)
+
+    def _has_to_wait(self, refusal: RefusedEvent) -> bool:
+        if self._is_orphan and refusal.reason == "ARM_NOT_FOUND":
+            # The start of the arm was refused for good: nobody else is bound to start it.
+            return False
+        return not refusal.permanent
+
+    def _waiting(self, refusal: RefusedEvent) -> Verdict:
+        if refusal.index:
+            self._most = refusal.index
+            return Again()
+        self._most = 1
+        return Pause(refusal.reason, refusal.message, is_refusal=True)
+
+    def _rewound(self, batch: Batch, error: PodiumError) -> Verdict:
+        expected = error.metadata.get("expected_sequence", "")
+        if not expected.isdecimal() or not 0 < int(expected) < batch.first:
+            return _pause(error)
+        self.delivered = int(expected) - 1
+        return Rewound(int(expected))
+
+    def _halved(self, batch: Batch, error: PodiumError) -> Verdict:
+        if len(batch.events) > 1:
+            self._most = self._ceiling = len(batch.events) // 2
+            return Again()
+        if batch.events[0].HasField("skipped"):
+            return _pause(error)
+        return SetAside([_refused(batch, 0, error.reason or "LIMIT_EXCEEDED", error.message)])
+
+
+def _contiguous(entries: Sequence[Entry], first: int) -> Iterator[bytes | None]:
+    """Yields the payloads from a sequence number on; None for those that are missing."""
+    for entry in entries:
+        yield from chain(repeat(None, entry.sequence - first), (entry.payload,))
+        first = entry.sequence + 1
+
+
+def _is_of_an_event(refusal: RefusedEvent, batch: Batch) -> bool:
+    """Whether the server speaks of an event that it was sent, and not of `Skipped`."""
+    index = refusal.index
+    return 0 <= index < len(batch.events) and not batch.events[index].HasField("skipped")
+
+
+def _refused(batch: Batch, index: int, reason: str, message: str) -> Refused:
+    payload = batch.events[index].SerializeToString()
+    return Refused(batch.first + index, reason, message, payload)
+
+
+def _begins_arm(payload: bytes) -> bool:
+    try:
+        return Event.FromString(payload).HasField("arm_started")
+    except DecodeError:
+        return False
+
+
+def _pause(error: PodiumError) -> Pause:
+    return Pause(error.reason or error.code, error.message, error.code in _ABOUT_THE_SERVER)

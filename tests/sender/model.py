@@ -1,0 +1,132 @@
+"""A server and an outbox in a few lines, for one stream: what the delivery is tried against.
+
+The server knows streams and refusals, and nothing else of Podium. Each event says by its kind
+how the server takes it:
+
+    g  it is accepted
+    b  it is refused for good
+    w  it has to wait until the server is told that it need not
+    l  it makes any call too large that carries it, itself too
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from podium._sender._delivery import Again, Batch, Delivery, Pause, Refused, Rewound, SetAside
+from podium.errors import PodiumError, RefusedEvent, error_for
+from podium.v1.event_pb2 import Event, ExperimentConcluded
+
+__all__ = ["Entry", "Outbox", "Server", "event", "kind_of", "step"]
+
+
+class Entry(NamedTuple):
+    """A record of the outbox."""
+
+    sequence: int
+    payload: bytes
+
+
+def event(kind: str, number: int) -> Event:
+    """An event of a kind; the number tells it from others."""
+    return Event(experiment_concluded=ExperimentConcluded(conclusion=f"{kind}{number}"))
+
+
+def kind_of(told: Event) -> str:
+    """The kind and number of an event; `-` for Skipped."""
+    return "-" if told.HasField("skipped") else told.experiment_concluded.conclusion
+
+
+@dataclass
+class Server:
+    """The server's side of the stream: what it applied, in order."""
+
+    applied: list[str] = field(default_factory=list)
+    waits: bool = True
+    most: int = 1_000
+
+    def record(self, batch: Batch) -> int:
+        """Applies a call or raises; returns the last sequence of the stream."""
+        expected = len(self.applied) + 1
+        if batch.first > expected:
+            raise error_for("SEQUENCE_GAP", "gap", {"expected_sequence": str(expected)})
+        told = list(map(kind_of, batch.events))
+        if len(told) > self.most or any(kind[0] == "l" for kind in told):
+            raise error_for("LIMIT_EXCEEDED", "too much")
+        fresh = told[expected - batch.first :]
+        refusals = list(self._refusals(told, expected - batch.first))
+        if refusals:
+            raise error_for(refusals[0].reason, "no", refusals=refusals)
+        self.applied += fresh
+        return len(self.applied)
+
+    def _refusals(self, told: list[str], first: int) -> "list[RefusedEvent]":
+        bad = {"b": ("VALUE_INVALID", True)}
+        if self.waits:
+            bad["w"] = ("ARM_NOT_FOUND", False)
+        return [
+            RefusedEvent(index, *bad[kind[0]], kind)
+            for index, kind in enumerate(told)
+            if index >= first and kind[0] in bad
+        ]
+
+
+@dataclass
+class Outbox:
+    """What is on the writer's disk: the events, what was set aside, the last known position."""
+
+    entries: list[Entry]
+    aside: list[Refused] = field(default_factory=list)
+    delivered: int = 0
+
+    @classmethod
+    def of(cls, kinds: str) -> "Outbox":
+        """An outbox with an event for each letter."""
+        payloads = (event(kind, i).SerializeToString() for i, kind in enumerate(kinds, 1))
+        return cls([Entry(i, payload) for i, payload in enumerate(payloads, 1)])
+
+    def delivery(self) -> Delivery:
+        """The delivery as a sender begins it that finds this on disk."""
+        return Delivery(self.delivered, {refused.sequence for refused in self.aside})
+
+    def after(self, sequence: int) -> list[Entry]:
+        """The entries behind one."""
+        return [entry for entry in self.entries if entry.sequence > sequence]
+
+
+def step(
+    outbox: Outbox, delivery: Delivery, server: Server, fault: str = ""
+) -> "Again | Rewound | Pause | SetAside | str":
+    """One call, as the driver makes it; the fault says what goes wrong around it.
+
+    `before` and `after` lose the call or its answer; `crash` ends the sender between what it
+    wrote aside and everything behind that. Returns `idle`, `sent`, `crashed`, or the verdict.
+    """
+    batch = delivery.next(outbox.after(delivery.delivered))
+    if batch is None:
+        return "idle"
+    verdict = batch if isinstance(batch, SetAside) else _answer(delivery, server, batch, fault)
+    if isinstance(verdict, SetAside):
+        outbox.aside += verdict.refused
+        if fault == "crash":
+            return "crashed"
+        delivery.set_aside(verdict.refused)
+    elif verdict == "sent":
+        if fault == "crash":
+            return "crashed"
+        outbox.delivered = delivery.delivered
+    return verdict
+
+
+def _answer(
+    delivery: Delivery, server: Server, batch: Batch, fault: str
+) -> "Again | Rewound | Pause | SetAside | str":
+    try:
+        if fault == "before":
+            raise error_for("SHUTTING_DOWN", "lost")
+        last = server.record(batch)
+        if fault == "after":
+            raise error_for("OUTCOME_UNKNOWN", "lost")
+    except PodiumError as error:
+        return delivery.failed(batch, error)
+    delivery.succeeded(batch, last)
+    return "sent"
