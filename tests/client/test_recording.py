@@ -340,3 +340,46 @@ def test_handles_are_recorders(blocking: podium.Client, declared: str) -> None:
     train(blocking.experiment(declared))
     found = blocking.arm(declared, "lora_rank4").get()
     assert (found.status, found.train_seconds, found.score("test.m")) == ("completed", 1.5, 1.0)
+
+
+async def test_an_evaluation_is_timed(client: AnyClient, declared: str) -> None:
+    """What the block of an evaluation logs is one row, with the seconds that the block took."""
+    async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
+        async with entered(
+            arm.evaluating("val", step=100, tags=["t"], benchmark_id="b", model_ref="m")
+        ) as evaluation:
+            evaluation.log({"pass_rate": 0.5, "n": 1})
+            await asyncio.sleep(0.02)
+            evaluation.log({"pass_rate": 0.75}, breakdowns={"math": 0.7})
+        row = await result(arm.eval("val", step=100))
+    assert 0.02 <= row.eval_seconds < 10
+    row.eval_seconds = 0.0
+    assert row == podium.EvalResult(
+        "val", "b", {"pass_rate": 0.75, "n": 1.0}, {"math": 0.7}, 0.0, 100, ["t"], "m"
+    )
+
+
+async def test_an_evaluation_that_raises_is_not_recorded(client: AnyClient, declared: str) -> None:
+    """Nothing of an evaluation is kept whose block raised: half of its numbers mean nothing."""
+    async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
+
+        async def evaluate() -> None:
+            async with entered(arm.evaluating("val")) as evaluation:
+                evaluation.log({"pass_rate": 0.5})
+                _ = 1 / 0
+
+        with pytest.raises(ZeroDivisionError):
+            await evaluate()
+        assert await result(arm.eval("val")) is None
+
+
+async def test_an_evaluation_refuses_a_bad_value_where_it_is_logged(
+    client: AnyClient, declared: str
+) -> None:
+    """A metric that is no number is a TypeError of `log`, and what was logged before it stays."""
+    async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
+        async with entered(arm.evaluating("val")) as evaluation:
+            evaluation.log({"pass_rate": 0.5})
+            with pytest.raises(TypeError, match="'n'"):
+                evaluation.log({"pass_rate": 0.6, "n": "3"})
+        assert (await result(arm.eval("val"))).metrics == {"pass_rate": 0.5}

@@ -30,6 +30,9 @@ async def recording(experiment: podium.AsyncExperimentHandle, config: podium.Run
         assert_type(arm, podium.AsyncArmRun)
         assert_type(await arm.log({"loss": 0.31}), None)
         await arm.log_eval("val", {"pass_rate": 0.52}, step=100)
+        async with arm.evaluating("val", step=100) as evaluation:
+            assert_type(evaluation, podium.AsyncEvaluation)
+            evaluation.log({"pass_rate": 0.5})
         await arm.finish()
     assert_type(await experiment.start_arm(config), podium.AsyncArmRun)
     assert_type(await experiment.record_arm(await arm.get()), podium.RecordResult)

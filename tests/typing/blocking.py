@@ -34,6 +34,9 @@ def recording(experiment: podium.ExperimentHandle, config: podium.RunConfig) -> 
         assert_type(arm, podium.ArmRun)
         arm.log({"loss": 0.31, "steps": 3})
         arm.log_eval("val", {"pass_rate": 0.52}, step=100, tags=["val"], breakdowns={"a": [1]})
+        with arm.evaluating("val", step=100) as evaluation:
+            assert_type(evaluation, podium.Evaluation)
+            evaluation.log({"pass_rate": 0.5}, breakdowns={"a": [1]})
         arm.finish(podium.ArmStatus.FAILED, error="no memory")
     assert_type(experiment.record_arm(arm.get()), podium.RecordResult)
     assert_type(experiment.delete(allow_missing=True), int)

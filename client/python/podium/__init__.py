@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         AsyncExperimentHandle,
     )
     from podium._client import Client
+    from podium._evaluating import AsyncEvaluation, Evaluation
     from podium._handles import ArmHandle, ArmRun, ExperimentHandle
     from podium._recorder import (
         ArmRecorder,
@@ -80,6 +81,7 @@ __all__ = [
     "AsyncArmRun",
     "AsyncArmStart",
     "AsyncClient",
+    "AsyncEvaluation",
     "AsyncExperimentHandle",
     "Attempt",
     "CanceledError",
@@ -90,6 +92,7 @@ __all__ = [
     "DeadlineExceededError",
     "Direction",
     "EvalResult",
+    "Evaluation",
     "Experiment",
     "ExperimentHandle",
     "ExperimentRecorder",
@@ -129,6 +132,7 @@ _SOURCES = (
     "model",
     "scoring",
     "_recorder",
+    "_evaluating",
     "_client",
     "_handles",
     "_async_client",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from podium import _calls, events
 from podium._connection import AsyncConnection
 from podium._enums import ArmStatus
+from podium._evaluating import AsyncEvaluates
 from podium._names import ArmNames, ExperimentNames
 from podium._recorder import new_attempt
 from podium.errors import PodiumError
@@ -129,7 +130,7 @@ class AsyncExperimentHandle(ExperimentNames[AsyncConnection]):
         return await self._connection.run(steps)
 
 
-class AsyncArmHandle(ArmNames[AsyncConnection]):
+class AsyncArmHandle(ArmNames[AsyncConnection], AsyncEvaluates):
     """One arm of a server, by experiment and name: `ArmHandle` for asyncio."""
 
     async def eval(self, name: str, *, step: int | None = None) -> EvalResult | None:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, SupportsFloat, SupportsIndex, TypeAlias, TypeVar
 
 __all__ = [
+    "Metrics",
     "Value",
     "instance_of",
     "integer",
@@ -30,6 +31,9 @@ __all__ = [
 
 Value: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
 """Any JSON-like value; lists and dicts hold Values again."""
+
+Metrics: TypeAlias = Mapping[str, SupportsFloat | SupportsIndex]
+"""Metrics by key: numbers of any library. NaN and infinities are values."""
 
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=StrEnum)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from podium import _calls, events
 from podium._connection import BlockingConnection
 from podium._enums import ArmStatus
+from podium._evaluating import Evaluates
 from podium._names import ArmNames, ExperimentNames
 from podium._recorder import new_attempt
 from podium.errors import PodiumError
@@ -188,7 +189,7 @@ class ExperimentHandle(ExperimentNames[BlockingConnection]):
         return self._connection.run(steps)
 
 
-class ArmHandle(ArmNames[BlockingConnection]):
+class ArmHandle(ArmNames[BlockingConnection], Evaluates):
     """One arm of a server, by experiment and name. Making a handle makes no call.
 
     It asks, and it records for whoever is no attempt at training the arm, such as an evaluator

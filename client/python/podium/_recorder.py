@@ -10,9 +10,10 @@ import os
 import time
 import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, SupportsFloat, SupportsIndex, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
 from podium import _coerce
+from podium._coerce import Metrics
 from podium._enums import ArmStatus
 from podium.model import Attempt
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from podium._evaluating import Evaluation
     from podium.model import ArmResult, RunConfig, RunResult
 
 __all__ = [
@@ -35,9 +37,6 @@ __all__ = [
     "error_text",
     "new_attempt",
 ]
-
-Metrics: TypeAlias = "Mapping[str, SupportsFloat | SupportsIndex]"
-"""Metrics by key: numbers of any library. NaN and infinities are values."""
 
 # Far above what a server keeps, and well below what a message may hold.
 _ERROR_BYTES = 1 << 20
@@ -89,6 +88,28 @@ class ArmRecorder(Protocol):
             benchmark_id: The id of the benchmark, where it differs from the name.
             eval_seconds: How long the evaluation took.
             model_ref: The model that was scored, where it is another than the arm's own.
+        """
+
+    def evaluating(
+        self,
+        name: str,
+        *,
+        step: int | None = None,
+        tags: Iterable[str] = (),
+        benchmark_id: str | None = None,
+        model_ref: str | None = None,
+    ) -> Evaluation:
+        """Times an evaluation: `with arm.evaluating("val", step=100) as ev: ev.log({...})`.
+
+        At the end of the block, what `ev.log` was given is recorded as one row, with the seconds
+        that the block took as its `eval_seconds`. If the block raises, nothing is recorded.
+
+        Args:
+            name: The name of the eval: free text.
+            step: The training step of an in-loop eval; None for the post-training eval.
+            tags: Free labels, as in `log_eval`.
+            benchmark_id: The id of the benchmark, where it differs from the name.
+            model_ref: The model that is scored, where it is another than the arm's own.
         """
 
     def finish(

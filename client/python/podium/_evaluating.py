@@ -1,0 +1,151 @@
+"""A timed evaluation: a block whose result is recorded as one row when it ends.
+
+with arm.evaluating("val", step=100) as ev:
+ev.log({"pass_rate": evaluate(model)})
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from podium import _coerce
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from podium._coerce import Metrics
+
+__all__ = ["AsyncEvaluates", "AsyncEvaluation", "Evaluates", "Evaluation"]
+
+
+class _Gathered:
+    """What the block of an evaluation has measured so far, and since when it runs."""
+
+    def __init__(self, name: str, fields: dict[str, Any]) -> None:
+        self._name = name
+        self._fields = fields
+        self._metrics: dict[str, float] = {}
+        self._breakdowns: dict[str, Any] = {}
+        self._begin = time.perf_counter()
+
+    def log(self, metrics: Metrics, *, breakdowns: Mapping[Any, Any] | None = None) -> None:
+        """Adds to the row of this evaluation: the latest value of each key counts.
+
+        Args:
+            metrics: What was measured, by key.
+            breakdowns: Results by part of the benchmark, of any JSON-like shape.
+        """
+        given: Any = metrics
+        measured = _coerce.metrics(given, "metrics")
+        self._breakdowns |= _coerce.value_map(breakdowns or {}, "breakdowns")
+        self._metrics |= measured
+
+    def _row(self) -> dict[str, Any]:
+        """The arguments of `log_eval`."""
+        return {
+            **self._fields,
+            "name": self._name,
+            "metrics": self._metrics,
+            "breakdowns": self._breakdowns,
+            "eval_seconds": time.perf_counter() - self._begin,
+        }
+
+
+class Evaluation(_Gathered):
+    """An evaluation that runs: what `evaluating` returns, for `with`.
+
+    At the end of the block what was logged is recorded as one row, with the seconds that the
+    block took. If the block raises, nothing is recorded.
+    """
+
+    def __init__(self, log_eval: Callable[..., None], name: str, fields: dict[str, Any]) -> None:
+        super().__init__(name, fields)
+        self._log_eval = log_eval
+
+    def __enter__(self) -> Self:
+        self._begin = time.perf_counter()
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._log_eval(**self._row())
+
+
+class AsyncEvaluation(_Gathered):
+    """An evaluation that runs: `Evaluation` for `async with`; its `log` needs no await."""
+
+    def __init__(
+        self, log_eval: Callable[..., Awaitable[None]], name: str, fields: dict[str, Any]
+    ) -> None:
+        super().__init__(name, fields)
+        self._log_eval = log_eval
+
+    async def __aenter__(self) -> Self:
+        self._begin = time.perf_counter()
+        return self
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            await self._log_eval(**self._row())
+
+
+class Evaluates:
+    """Gives whoever has `log_eval` its timed form."""
+
+    log_eval: Callable[..., None]
+
+    def evaluating(
+        self,
+        name: str,
+        *,
+        step: int | None = None,
+        tags: Iterable[str] = (),
+        benchmark_id: str | None = None,
+        model_ref: str | None = None,
+    ) -> Evaluation:
+        """Times an evaluation: `with arm.evaluating("val", step=100) as ev: ev.log({...})`.
+
+        At the end of the block, what `ev.log` was given is recorded as one row, with the seconds
+        that the block took as its `eval_seconds`. If the block raises, nothing is recorded.
+
+        Args:
+            name: The name of the eval: free text.
+            step: The training step of an in-loop eval; None for the post-training eval.
+            tags: Free labels, as in `log_eval`.
+            benchmark_id: The id of the benchmark, where it differs from the name.
+            model_ref: The model that is scored, where it is another than the arm's own.
+        """
+        fields = {"step": step, "tags": tags, "benchmark_id": benchmark_id, "model_ref": model_ref}
+        return Evaluation(self.log_eval, name, fields)
+
+
+class AsyncEvaluates:
+    """Gives whoever has an awaited `log_eval` its timed form."""
+
+    log_eval: Callable[..., Awaitable[None]]
+
+    def evaluating(
+        self,
+        name: str,
+        *,
+        step: int | None = None,
+        tags: Iterable[str] = (),
+        benchmark_id: str | None = None,
+        model_ref: str | None = None,
+    ) -> AsyncEvaluation:
+        """As `ArmHandle.evaluating`, for `async with`."""
+        fields = {"step": step, "tags": tags, "benchmark_id": benchmark_id, "model_ref": model_ref}
+        return AsyncEvaluation(self.log_eval, name, fields)
