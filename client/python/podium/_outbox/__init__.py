@@ -1,0 +1,43 @@
+"""The outbox: events on disk between the process that records and the sender that delivers.
+
+The format is described where it is written: `folders` (what is where), `records` (the bytes of a
+segment), `progress`, `asides`. The standard library only: trainers load this, and fork.
+"""
+
+from podium._outbox.asides import Aside
+from podium._outbox.budget import Budget
+from podium._outbox.failures import DamagedError, OutboxFullError
+from podium._outbox.folders import (
+    StreamInfo,
+    default_root,
+    new_writer_id,
+    outbox_address,
+    outbox_folder,
+    outboxes,
+    streams,
+    sweep,
+)
+from podium._outbox.locks import SenderLock
+from podium._outbox.progress import Progress
+from podium._outbox.reader import Entry, StreamReader
+from podium._outbox.writer import StreamWriter
+
+__all__ = [
+    "Aside",
+    "Budget",
+    "DamagedError",
+    "Entry",
+    "OutboxFullError",
+    "Progress",
+    "SenderLock",
+    "StreamInfo",
+    "StreamReader",
+    "StreamWriter",
+    "default_root",
+    "new_writer_id",
+    "outbox_address",
+    "outbox_folder",
+    "outboxes",
+    "streams",
+    "sweep",
+]

@@ -1,0 +1,118 @@
+"""Events that the server refused for good: kept in `aside.jsonl`, a line each, never deleted.
+
+A line that cannot be read is passed over, so a torn or damaged one hides no other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from base64 import b64decode, b64encode
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from podium._outbox.files import open_new, sync_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Aside", "append_aside", "append_retried", "read_asides"]
+
+_FILE = "aside.jsonl"
+_CHECK = "crc32"
+
+
+@dataclass(frozen=True)
+class Aside:
+    """An event that the server refused for good."""
+
+    sequence: int
+    reason: str
+    """Why: a reason such as `STALE_ATTEMPT`."""
+    message: str
+    time: float
+    """When it was set aside, in seconds since 1970."""
+    event: bytes
+    """The event itself."""
+    retried: bool = False
+    """Whether it was delivered after all, by `podium outbox retry`."""
+
+
+def read_asides(folder: Path) -> list[Aside]:
+    """What was set aside of a stream, in order of sequence, also what was retried since."""
+    asides: dict[int, Aside] = {}
+    for line in _lines(folder):
+        sequence = line.get("sequence")
+        if "event" in line:
+            event = b64decode(line.pop("event"))
+            asides[line["sequence"]] = Aside(event=event, **line)
+        elif sequence in asides:
+            asides[sequence] = replace(asides[sequence], retried=True)
+    return [asides[sequence] for sequence in sorted(asides)]
+
+
+def append_aside(folder: Path, aside: Aside) -> None:
+    """Keeps an event for good: it survives a power cut from then on.
+
+    Raises:
+        OSError: It could not be written.
+    """
+    line = asdict(aside) | {"event": b64encode(aside.event).decode()}
+    del line["retried"]
+    _append(folder, line)
+
+
+def append_retried(folder: Path, sequence: int) -> None:
+    """Marks an event as delivered after all.
+
+    Raises:
+        OSError: It could not be written.
+    """
+    _append(folder, {"sequence": sequence, "retried": time.time()})
+
+
+def _append(folder: Path, line: dict[str, Any]) -> None:
+    text = json.dumps(line | {_CHECK: _check(line)})
+    path = folder / _FILE
+    try:
+        descriptor = open_new(path, os.O_RDWR | os.O_APPEND)
+    except FileExistsError:
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
+    try:
+        _write(descriptor, text.encode() + b"\n")
+    finally:
+        os.close(descriptor)
+    sync_file(folder)
+
+
+def _write(descriptor: int, line: bytes) -> None:
+    """Writes a line whole and syncs it; one that was torn before it ends there."""
+    size = os.fstat(descriptor).st_size
+    if size and os.pread(descriptor, 1, size - 1) != b"\n":
+        line = b"\n" + line
+    while line:
+        line = line[os.write(descriptor, line) :]
+    os.fsync(descriptor)
+
+
+def _lines(folder: Path) -> list[dict[str, Any]]:
+    try:
+        content = (folder / _FILE).read_bytes()
+    except FileNotFoundError:
+        return []
+    return [line for text in content.split(b"\n") if (line := _line(text)) is not None]
+
+
+def _line(text: bytes) -> dict[str, Any] | None:
+    try:
+        line: dict[str, Any] = json.loads(text)
+        check = line.pop(_CHECK)
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return None
+    return line if check == _check(line) else None
+
+
+def _check(line: dict[str, Any]) -> int:
+    return crc32(json.dumps(line, sort_keys=True).encode())

@@ -1,0 +1,11 @@
+"""What can go wrong with an outbox, beside the OSError that a disk brings."""
+
+__all__ = ["DamagedError", "OutboxFullError"]
+
+
+class OutboxFullError(OSError):
+    """There is no room for a record now: the next segment is not ready, or the outbox is full."""
+
+
+class DamagedError(ValueError):
+    """A file of the outbox does not hold what was written, or is of a later version."""

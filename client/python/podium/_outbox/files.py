@@ -1,0 +1,83 @@
+"""Files and folders that belong to their user alone, and small JSON files that show damage."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from podium._outbox.failures import DamagedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["make_folder", "open_new", "read_json", "sync_file", "write_json"]
+
+_OURS_ONLY = 0o600
+_FOLDER = 0o700
+_CHECK = "crc32"
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder for its user only, whatever the umask; one that is there must be the user's.
+
+    Raises:
+        PermissionError: The folder belongs to somebody else.
+        OSError: It cannot be made.
+    """
+    try:
+        folder.mkdir(_FOLDER)
+        folder.chmod(_FOLDER)
+    except FileExistsError:
+        if folder.stat().st_uid != os.geteuid():
+            text = f"{folder} belongs to another user: set PODIUM_OUTBOX to a folder of your own"
+            raise PermissionError(text) from None
+
+
+def open_new(path: Path, flags: int = os.O_RDWR) -> int:
+    """Opens a new file for its user only, whatever the umask; its descriptor."""
+    descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, _OURS_ONLY)
+    os.fchmod(descriptor, _OURS_ONLY)
+    return descriptor
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes a small file whole: readers find the old content or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    text = json.dumps(content | {_CHECK: _check(content)}, indent=1) + "\n"
+    with os.fdopen(open_new(temporary), "w", encoding="utf-8") as file:
+        file.write(text)
+    temporary.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads what `write_json` wrote.
+
+    Raises:
+        DamagedError: It is not what was written.
+        OSError: There is no such file, or it cannot be read.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        check = content.pop(_CHECK)
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise DamagedError(f"{path} is damaged: {error}") from None
+    if check != _check(content):
+        text = f'{path} is damaged: its "{_CHECK}" is {check}, of what it says it is '
+        raise DamagedError(text + str(_check(content)))
+    return dict(content)
+
+
+def _check(content: dict[str, Any]) -> int:
+    return crc32(json.dumps(content, sort_keys=True).encode())
+
+
+def sync_file(path: Path) -> None:
+    """Has the content of a file, or the entries of a folder, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

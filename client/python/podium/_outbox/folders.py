@@ -1,0 +1,165 @@
+"""Where outboxes are, and what their folders say of themselves.
+
+Under the root:
+
+    HOST/SERVER/outbox.json              whom it is for
+    HOST/SERVER/WRITER_ID/stream.json    whose results these are
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import time
+from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from podium._outbox.failures import DamagedError
+from podium._outbox.files import make_folder, read_json, sync_file, write_json
+
+__all__ = [
+    "StreamInfo",
+    "default_root",
+    "new_writer_id",
+    "outbox_address",
+    "outbox_folder",
+    "outboxes",
+    "streams",
+    "sweep",
+]
+
+_FORMAT = 1
+"""The version of everything in these folders."""
+_STREAM_FILE = "stream.json"
+_OUTBOX_FILE = "outbox.json"
+_READABLE = 40
+_LEFT_SECONDS = 3600
+"""A stream is made, and removed, in less."""
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """Whose events a stream holds, and which process writes them."""
+
+    experiment: str
+    arm: str | None
+    """None: the experiment's own stream."""
+    writer_id: str
+    """Names the stream for the server and is the name of its folder: see `new_writer_id`."""
+    attempt_id: str | None = None
+    attempt_order: int | None = None
+    pid: int = 0
+    host: str = ""
+    create_time: float = 0.0
+    """Seconds since 1970."""
+
+    @staticmethod
+    def read(folder: Path) -> StreamInfo:
+        """What the folder of a stream says.
+
+        Raises:
+            DamagedError: It cannot be read, or is of a later version.
+            OSError: There is no such file.
+        """
+        content = _read(folder / _STREAM_FILE)
+        try:
+            return StreamInfo(**{item.name: content[item.name] for item in fields(StreamInfo)})
+        except KeyError as error:
+            raise DamagedError(f"{folder / _STREAM_FILE} does not say its {error}") from None
+
+    def write(self, folder: Path) -> None:
+        """Says it in the folder of a stream."""
+        write_json(folder / _STREAM_FILE, {"format": _FORMAT, **asdict(self)})
+
+    def sync(self, folder: Path) -> None:
+        """Has what was said survive a power cut."""
+        sync_file(folder / _STREAM_FILE)
+
+
+def new_writer_id() -> str:
+    """A writer_id that no other stream has; later ones sort behind earlier ones."""
+    now = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    return f"{now}-{os.getpid()}-{secrets.token_hex(8)}"
+
+
+def default_root() -> Path:
+    """The folder of all outboxes: $PODIUM_OUTBOX, else podium/outbox in the user's state folder."""
+    chosen = os.environ.get("PODIUM_OUTBOX")
+    if chosen:
+        return Path(chosen)
+    state = os.environ.get("XDG_STATE_HOME")
+    base = Path(state) if state else Path.home() / ".local" / "state"
+    return base / "podium" / "outbox"
+
+
+def outbox_folder(root: Path, address: str) -> Path:
+    """The outbox of this machine for a server; made where it does not exist.
+
+    Raises:
+        OSError: It cannot be made, or is somebody else's.
+    """
+    folder = root / _slug(os.uname().nodename) / _server_name(address)
+    root.parent.mkdir(parents=True, exist_ok=True)
+    for each in (root, folder.parent, folder):
+        make_folder(each)
+    if not (folder / _OUTBOX_FILE).exists():
+        write_json(folder / _OUTBOX_FILE, {"format": _FORMAT, "address": address})
+    return folder
+
+
+def outbox_address(outbox: Path) -> str:
+    """The address of the server that an outbox is for.
+
+    Raises:
+        DamagedError: It cannot be read, or is of a later version.
+        OSError: There is no such file.
+    """
+    return str(_read(outbox / _OUTBOX_FILE)["address"])
+
+
+def outboxes(root: Path) -> list[Path]:
+    """Every outbox under a folder, in order: of all hosts, or the folder itself if it is one."""
+    if (root / _OUTBOX_FILE).exists():
+        return [root]
+    return sorted(found.parent for found in root.glob(f"*/{_OUTBOX_FILE}")) or sorted(
+        found.parent for found in root.glob(f"*/*/{_OUTBOX_FILE}")
+    )
+
+
+def streams(outbox: Path) -> list[Path]:
+    """The folders of the streams of an outbox, in the order in which they were begun."""
+    with os.scandir(outbox) as entries:
+        return sorted(
+            Path(entry.path)
+            for entry in entries
+            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
+        )
+
+
+def sweep(outbox: Path) -> None:
+    """Deletes what is left of streams whose making or removal was killed; for the sender."""
+    with os.scandir(outbox) as entries:
+        hidden = [entry for entry in entries if entry.name.startswith(".") and entry.is_dir()]
+    for entry in hidden:
+        if entry.stat().st_mtime < time.time() - _LEFT_SECONDS:
+            shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content = read_json(path)
+    if content.get("format") != _FORMAT:
+        text = f"{path} is of format {content.get('format')}: this podium reads {_FORMAT}"
+        raise DamagedError(text)
+    return content
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text)[:_READABLE].strip(".-") or "host"
+
+
+def _server_name(address: str) -> str:
+    return f"{_slug(address)}-{sha256(address.encode()).hexdigest()[:8]}"

@@ -1,0 +1,117 @@
+"""Locks that end with the process that holds them, however it ends.
+
+POSIX record locks: a child made by fork does not inherit them, so a trainer's lock ends with the
+trainer and not with its last worker. The price: a process that opens the file of its own lock and
+closes it again has lost the lock. So nobody opens the file of a lock that this process holds.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from typing import TYPE_CHECKING
+
+from podium._outbox.files import open_new
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Lock", "SenderLock"]
+
+_SENDER_LOCK = "sender.lock"
+_TRIES = 20
+_TRY_SECONDS = 0.01
+_TAKEN = (BlockingIOError, PermissionError)
+"""How systems say that somebody else has a lock."""
+
+_held: dict[tuple[int, int], int] = {}
+"""The locks of this process, by device and inode of their files: the process that took them."""
+
+
+class Lock:
+    """A lock on a file, held by at most one process."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = -1
+
+    def try_acquire(self) -> bool:
+        """Takes the lock and keeps it until `release` or the end of the process; False: taken.
+
+        Raises:
+            OSError: The file cannot be opened.
+        """
+        descriptor = self._open_unless_ours()
+        if descriptor is None:
+            return False
+        # Known as ours before it is, so that no other thread opens and closes the file meanwhile.
+        _held[_identity(os.fstat(descriptor))] = os.getpid()
+        self._descriptor = descriptor
+        if _lock(descriptor):
+            return True
+        self.release()
+        return False
+
+    def _open_unless_ours(self) -> int | None:
+        try:
+            descriptor = open_new(self._path)
+        except FileExistsError:
+            if self._is_ours():
+                return None
+            descriptor = os.open(self._path, os.O_RDWR)
+        return descriptor
+
+    def assure(self) -> bool:
+        """Takes the lock again in case it was lost; False: somebody else has it now."""
+        return _lock(self._descriptor)
+
+    def release(self) -> None:
+        """Gives the lock up, if it was held."""
+        if self._descriptor < 0:
+            return
+        _held.pop(_identity(os.fstat(self._descriptor)), None)
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+    def is_held(self) -> bool:
+        """Whether a process holds the lock, this one included."""
+        try:
+            if self._is_ours():
+                return True
+            descriptor = os.open(self._path, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except _TAKEN:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def _is_ours(self) -> bool:
+        return _held.get(_identity(self._path.stat())) == os.getpid()
+
+
+class SenderLock(Lock):
+    """The lock of the one sender of an outbox."""
+
+    def __init__(self, outbox: Path) -> None:
+        super().__init__(outbox / _SENDER_LOCK)
+
+
+def _lock(descriptor: int) -> bool:
+    """Locks a file; tries for a moment, since whoever asks `is_held` holds it for one."""
+    for _ in range(_TRIES):
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except _TAKEN:
+            time.sleep(_TRY_SECONDS)
+        else:
+            return True
+    return False
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino

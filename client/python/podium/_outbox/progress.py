@@ -1,0 +1,55 @@
+"""How far a stream is delivered, as its sender notes it for the recorder.
+
+A cache, since the server's own position decides: it is not synced, and what cannot be read is 0.
+"""
+
+from __future__ import annotations
+
+import os
+from struct import Struct, error
+from typing import TYPE_CHECKING, NamedTuple
+from zlib import crc32
+
+from podium._outbox.files import open_new
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Progress", "note_progress", "read_progress"]
+
+_FILE = "delivered"
+_NUMBERS = Struct("<QQ")
+_CHECK = Struct("<I")
+
+
+class Progress(NamedTuple):
+    """How far a stream is delivered."""
+
+    delivered: int
+    """The last sequence that the server has, or that was set aside; 0: none."""
+    set_aside: int
+    """How many events were set aside and wait for `podium outbox retry`."""
+
+
+def read_progress(folder: Path) -> Progress:
+    """What was noted last; nothing is 0."""
+    try:
+        content = (folder / _FILE).read_bytes()
+        numbers, check = content[: _NUMBERS.size], _CHECK.unpack_from(content, _NUMBERS.size)[0]
+    except (FileNotFoundError, error):
+        return Progress(0, 0)
+    return Progress(*_NUMBERS.unpack(numbers)) if crc32(numbers) == check else Progress(0, 0)
+
+
+def note_progress(folder: Path, progress: Progress) -> None:
+    """Notes how far a stream is delivered."""
+    numbers = _NUMBERS.pack(*progress)
+    path = folder / _FILE
+    try:
+        descriptor = open_new(path, os.O_WRONLY)
+    except FileExistsError:
+        descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.pwrite(descriptor, numbers + _CHECK.pack(crc32(numbers)), 0)
+    finally:
+        os.close(descriptor)

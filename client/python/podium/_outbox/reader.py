@@ -1,0 +1,230 @@
+"""Reads a stream, also while it is written: for the sender and `podium outbox`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from bisect import bisect_left
+from typing import TYPE_CHECKING, NamedTuple
+
+from podium._outbox.asides import Aside, append_aside, append_retried, read_asides
+from podium._outbox.folders import StreamInfo
+from podium._outbox.locks import Lock
+from podium._outbox.progress import Progress, note_progress, read_progress
+from podium._outbox.records import FREE, HEADER, Record, find, is_written, seed_of, walk
+from podium._outbox.segments import segment_numbers, segment_path
+from podium._outbox.writer import CLOSED_FILE, LOCK_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Entry", "StreamReader"]
+
+_TORN = ".torn"
+_SURE_SECONDS = 3.0
+"""How long a stream that was not closed must be seen without its writer before it can go: a
+process that copies its own outbox loses the lock for a moment (see `locks`)."""
+
+
+class Entry(NamedTuple):
+    """An event of a stream."""
+
+    sequence: int
+    payload: bytes
+
+
+class _Cursor(NamedTuple):
+    """The place behind a record, where the next one is or will be."""
+
+    sequence: int
+    segment: int
+    offset: int
+
+
+_BEGIN = _Cursor(-1, 0, 0)
+
+
+class StreamReader:
+    """A stream in its folder. Reading changes nothing; what does belongs to the one sender."""
+
+    def __init__(self, folder: Path) -> None:
+        """Opens a stream.
+
+        Raises:
+            DamagedError: `stream.json` does not say whose it is.
+            OSError: There is no stream here.
+        """
+        self.folder = folder
+        self.info = StreamInfo.read(folder)
+        self._lock = Lock(folder / LOCK_FILE)
+        self._cursor = _BEGIN
+        self._end = _BEGIN
+        self._alone_since: float | None = None
+
+    def read(
+        self, after: int, *, most_events: int = 1_000, most_bytes: int = 1 << 20
+    ) -> list[Entry]:
+        """The events after a sequence, in order: as many as there are and fit, at least one.
+
+        A sequence that is missing was delivered and deleted, or is damaged (see `torn`).
+        """
+        entries: list[Entry] = []
+        size = 0
+        for record, behind in self._records(after):
+            size += len(record.payload)
+            if entries and (size > most_bytes or len(entries) == most_events):
+                break
+            entries.append(Entry(record.sequence, record.payload))
+            self._cursor = behind
+        return entries
+
+    def last_sequence(self) -> int:
+        """The sequence of the last event, delivered or not; 0: none."""
+        begun = [number for number in segment_numbers(self.folder) if self._bytes(number)][-1:]
+        for number in begun:
+            base = self._end.offset if self._end.segment == number else 0
+            data = self._bytes(number, base)
+            for record in walk(data, self._seed(number), final=True):
+                self._end = _Cursor(record.sequence, number, base + record.end)
+        return max(self._end.sequence, self.progress().delivered)
+
+    def writer_lives(self) -> bool:
+        """Whether more may be written: the process that records lives and has not closed it."""
+        return self._lock.is_held() and not self._is_closed()
+
+    def progress(self) -> Progress:
+        """How far the stream is delivered."""
+        return read_progress(self.folder)
+
+    def note_delivered(self, sequence: int) -> None:
+        """Notes that everything up to a sequence is delivered or set aside."""
+        waiting = sum(not aside.retried for aside in self.asides())
+        note_progress(self.folder, Progress(sequence, waiting))
+
+    def drop_delivered(self) -> list[Path]:
+        """Deletes segments that are read and delivered; returns those kept `*.torn`, as damaged."""
+        delivered = self.progress().delivered
+        passed = [n for n in segment_numbers(self.folder) if n < self._cursor.segment]
+        spent = [number for number in passed if self._last_of(number) <= delivered]
+        return [kept for number in spent if (kept := self._drop(number, delivered))]
+
+    def is_finished(self) -> bool:
+        """Whether the process that recorded is gone, and everything that can be read delivered."""
+        if self._lock.is_held():
+            self._alone_since = None
+            return False
+        if not self._is_closed() and not self._is_alone_for_sure():
+            return False
+        return next(self._records(self.progress().delivered), None) is None
+
+    def remove(self) -> bool:
+        """Deletes a finished stream; False: it stays, for what was set aside or is damaged."""
+        if not self._lock.try_acquire():
+            return False
+        try:
+            delivered = self.progress().delivered
+            for number in segment_numbers(self.folder):
+                self._drop(number, delivered)
+            stays = self.torn() or any(not aside.retried for aside in self.asides())
+            if not stays:
+                hidden = self.folder.rename(self.folder.with_name(f".{self.folder.name}"))
+                shutil.rmtree(hidden)
+        finally:
+            self._lock.release()
+        return not stays
+
+    def torn(self) -> list[Path]:
+        """Segments that are kept because something in them cannot be read, or is out of order."""
+        return sorted(self.folder.glob(f"*{_TORN}"))
+
+    def asides(self) -> list[Aside]:
+        """What was set aside, in order of sequence, also what was retried since."""
+        return read_asides(self.folder)
+
+    def set_aside(self, aside: Aside) -> None:
+        """Keeps an event that the server refused for good; survives a power cut from then on."""
+        append_aside(self.folder, aside)
+
+    def mark_retried(self, sequence: int) -> None:
+        """Marks an event that was set aside as delivered after all."""
+        append_retried(self.folder, sequence)
+        self.note_delivered(self.progress().delivered)
+
+    def _records(self, after: int) -> Iterator[tuple[Record, _Cursor]]:
+        """The records after a sequence, each with the place behind it.
+
+        What is missing in between was damaged. Where something was never written, all ends, since
+        what stands behind it was written later: so it is after a power cut, and in a copy that was
+        made while the stream was written.
+        """
+        start = self._cursor if self._cursor.sequence == after else _BEGIN
+        last, clean = start.sequence, start is not _BEGIN
+        numbers, final = self._segments()
+        for number in numbers[bisect_left(numbers, start.segment) :]:
+            base = start.offset if number == start.segment else 0
+            data, end = self._bytes(number, base), 0
+            for record in walk(data, self._seed(number), final=number in final):
+                if clean and record.begin == end and record.sequence != last + 1:
+                    return
+                last, end, clean = record.sequence, record.end, True
+                if last > after:
+                    yield record, _Cursor(last, number, base + end)
+            clean = clean and not is_written(data, end)
+
+    def _segments(self) -> tuple[list[int], set[int]]:
+        """The numbers of the segments there are, and of those that are not written any more."""
+        lives = self.writer_lives()
+        numbers = segment_numbers(self.folder)
+        if not lives:
+            return numbers, set(numbers)
+        begun = next((number for number in reversed(numbers) if self._bytes(number)), 0)
+        return numbers, {number for number in numbers if number < begun}
+
+    def _bytes(self, number: int, begin: int = 0) -> bytes:
+        """What a segment holds from the beginning of a record on; nothing if none was written."""
+        try:
+            descriptor = os.open(segment_path(self.folder, number), os.O_RDONLY)
+        except FileNotFoundError:
+            return b""
+        try:
+            if os.pread(descriptor, HEADER, begin) in FREE:
+                return b""
+            return os.pread(descriptor, os.fstat(descriptor).st_size - begin, begin)
+        finally:
+            os.close(descriptor)
+
+    def _seed(self, number: int) -> int:
+        return seed_of(self.info.writer_id, number)
+
+    def _last_of(self, number: int) -> int:
+        records = walk(self._bytes(number), self._seed(number), final=True)
+        return max((record.sequence for record in records), default=0)
+
+    def _drop(self, number: int, delivered: int) -> Path | None:
+        """Deletes a segment, or keeps it aside if there is something in it to keep."""
+        path = segment_path(self.folder, number)
+        if self._is_spent(path.read_bytes(), self._seed(number), delivered):
+            path.unlink()
+            return None
+        return path.rename(path.with_suffix(_TORN))
+
+    @staticmethod
+    def _is_spent(data: bytes, seed: int, delivered: int) -> bool:
+        """Whether everything that was written here is delivered."""
+        end = 0
+        for record in walk(data, seed, final=True):
+            if record.begin != end or record.sequence > delivered:
+                return False
+            end = record.end
+        return not is_written(data, end) and find(data, seed, end) is None
+
+    def _is_closed(self) -> bool:
+        return (self.folder / CLOSED_FILE).exists()
+
+    def _is_alone_for_sure(self) -> bool:
+        now = time.monotonic()
+        if self._alone_since is None:
+            self._alone_since = now
+        return now - self._alone_since >= _SURE_SECONDS

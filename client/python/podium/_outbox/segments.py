@@ -1,0 +1,110 @@
+"""The files that records are in.
+
+A segment has all its bytes on disk, as zeros, before its first record, and is mapped into memory:
+to write a record is to copy bytes. That needs no system call, cannot meet a full disk, and survives
+the process.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+from typing import TYPE_CHECKING
+
+from podium._outbox.files import open_new
+from podium._outbox.records import FREE, HEADER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Segment", "segment_numbers", "segment_path"]
+
+_SUFFIX = ".segment"
+_POPULATE = getattr(mmap, "MAP_POPULATE", 0)
+_fdatasync = getattr(os, "fdatasync", os.fsync)
+
+
+def segment_path(folder: Path, number: int) -> Path:
+    """The file of a segment."""
+    return folder / f"{number:08}{_SUFFIX}"
+
+
+def segment_numbers(folder: Path) -> list[int]:
+    """The numbers of the segments of a stream, in order."""
+    with os.scandir(folder) as entries:
+        names = (entry.name for entry in entries if entry.name.endswith(_SUFFIX))
+        return sorted(int(stem) for name in names if (stem := name.removesuffix(_SUFFIX)).isdigit())
+
+
+class Segment:
+    """A segment of this process, mapped for writing."""
+
+    def __init__(self, folder: Path, number: int, size: int) -> None:
+        """Makes the file, with all its bytes.
+
+        Raises:
+            OSError: There is no room for it, or it cannot be made. Nothing is left of it then.
+        """
+        self.number = number
+        self._failed = False
+        self.size = size
+        self.path = segment_path(folder, number)
+        temporary = self.path.with_name(f".{self.path.name}")
+        temporary.unlink(missing_ok=True)
+        self._descriptor = open_new(temporary)
+        try:
+            _fill(self._descriptor, size)
+            flags = mmap.MAP_SHARED | _POPULATE
+            self.bytes = mmap.mmap(self._descriptor, size, flags=flags)
+            temporary.rename(self.path)
+        except BaseException:
+            os.close(self._descriptor)
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def is_empty(self) -> bool:
+        """Whether nothing was written to it."""
+        return self.bytes[:HEADER] in FREE
+
+    def sync(self, used: int | None = None) -> None:
+        """Has what was written, the first `used` bytes, survive a power cut.
+
+        Raises:
+            OSError: It may not: the disk fails.
+        """
+        if self._failed:
+            # The kernel takes the pages of a failed sync for clean: it writes them again
+            # only if they are changed again.
+            self.bytes[:used] = self.bytes[:used]
+        self._failed = True
+        _fdatasync(self._descriptor)
+        self._failed = False
+
+    def close(self, used: int | None = None) -> None:
+        """Ends writing, and gives up what is behind the first `used` bytes; an empty file goes."""
+        empty = self.is_empty()
+        self.bytes.close()
+        if used is not None:
+            os.ftruncate(self._descriptor, used)
+        os.close(self._descriptor)
+        if empty:
+            self.path.unlink(missing_ok=True)
+
+    def forget(self) -> None:
+        """Ends writing in this process, and leaves the file alone."""
+        self.bytes.close()
+        os.close(self._descriptor)
+
+
+def _fill(descriptor: int, size: int) -> None:
+    """Gives a file its bytes: reserved on the disk, and zeros in memory."""
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError as error:
+            if error.errno not in {errno.EOPNOTSUPP, errno.EINVAL}:
+                raise
+    written = 0
+    while written < size:
+        written += os.pwrite(descriptor, bytes(min(size - written, 1 << 20)), written)

@@ -1,0 +1,295 @@
+"""Appends the events of one process life to a stream."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import deque
+from threading import Lock as ThreadLock
+from threading import RLock
+from typing import TYPE_CHECKING, NamedTuple
+
+from podium._outbox.budget import Budget
+from podium._outbox.failures import OutboxFullError
+from podium._outbox.files import open_new, sync_file
+from podium._outbox.locks import Lock
+from podium._outbox.progress import read_progress
+from podium._outbox.records import FREE, HEADER, header_of, room_for, seed_of
+from podium._outbox.segments import Segment, segment_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from podium._outbox.folders import StreamInfo
+    from podium._outbox.progress import Progress
+
+__all__ = ["CLOSED_FILE", "LOCK_FILE", "SEGMENT_BYTES", "StreamWriter"]
+
+SEGMENT_BYTES = 1 << 20
+LOCK_FILE = "lock"
+CLOSED_FILE = "closed"
+"""Is there when the writer ended in good order."""
+
+
+class _Place(NamedTuple):
+    """Where the next record goes. Replaced whole: an exception finds the old one or the new."""
+
+    segment: Segment
+    seed: int
+    offset: int
+    sequence: int
+    """Of the last record."""
+
+    def behind(self, length: int) -> _Place:
+        """The place behind a record that was written here, with a payload of so many bytes."""
+        end = self.offset + room_for(length)
+        return _Place(self.segment, self.seed, end, self.sequence + 1)
+
+
+class StreamWriter:
+    """Appends to a new stream. Any thread may append; upkeep is for one background thread.
+
+    `append` is quick. Everything that may wait for a disk is upkeep: `prepare`, `sync`, `progress`,
+    `close`, `release`.
+    """
+
+    def __init__(self, folder: Path, info: StreamInfo, budget: Budget, segment_bytes: int) -> None:
+        """For `create`, which makes the folder and a first segment in it."""
+        self.info = info
+        self.folder = folder
+        self._lock = Lock(folder / LOCK_FILE)
+        self._budget = budget
+        self._segment_bytes = segment_bytes
+        self._appending = RLock()
+        self._busy = False
+        self._wanted = 0
+        self._upkeep = ThreadLock()
+        self._spares: deque[Segment] = deque()
+        self._open: dict[int, Segment] = {}
+        self._sizes: dict[int, int] = {}
+        self._made = 0
+        self._synced = 0
+        self._synced_names = 0
+        self._closed = False
+
+    @classmethod
+    def create(
+        cls,
+        outbox: Path,
+        info: StreamInfo,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        budget: Budget | None = None,
+    ) -> StreamWriter:
+        """Begins a stream in an outbox, for this process.
+
+        Args:
+            outbox: The folder that `outbox_folder` made.
+            info: Whose stream; its `writer_id` is a new one.
+            segment_bytes: The bytes of a segment; a larger record gets a larger one.
+            budget: What it may take of the disk, shared by the streams of a recorder; 1 GiB.
+
+        Raises:
+            OutboxFullError: The budget has no room for another stream.
+            OSError: The folder cannot be made, or the disk is full. Nothing is left of it then.
+        """
+        hidden = outbox / f".{info.writer_id}"
+        writer = cls(hidden, info, budget or Budget(), segment_bytes)
+        hidden.mkdir(0o700)
+        try:
+            writer._begin(outbox / info.writer_id)
+        except BaseException:
+            writer.abandon()
+            shutil.rmtree(hidden, ignore_errors=True)
+            raise
+        return writer
+
+    def _begin(self, folder: Path) -> None:
+        """Fills the folder, and then lets it appear."""
+        self.folder.chmod(0o700)
+        self._lock.try_acquire()
+        self.info.write(self.folder)
+        self._place = self._beginning(self._make(self._segment_bytes), 0)
+        self.folder.rename(folder)
+        self.folder = folder
+
+    def _beginning(self, segment: Segment, sequence: int) -> _Place:
+        return _Place(segment, seed_of(self.info.writer_id, segment.number), 0, sequence)
+
+    @property
+    def last_sequence(self) -> int:
+        """The sequence of the last record; 0: none."""
+        return self._place.sequence
+
+    @property
+    def needs_room(self) -> bool:
+        """Whether `prepare` should be called soon. Quick: for the thread that appends."""
+        place = self._place
+        return self._wanted > 0 or (not self._spares and place.offset * 4 >= place.segment.size)
+
+    def append(self, payload: bytes) -> int:
+        """Appends a record; returns its sequence. It survives the process from then on.
+
+        Raises:
+            OutboxFullError: There is no room now. `prepare` makes some, if there is any.
+            ValueError: The stream is closed.
+        """
+        with self._appending:
+            if self._busy:
+                # A signal handler or a finalizer that logs came in between.
+                raise OutboxFullError("this thread is just appending another record")
+            self._busy = True
+            try:
+                return self._append(payload)
+            finally:
+                self._busy = False
+
+    def _append(self, payload: bytes) -> int:
+        if self._closed:
+            raise ValueError("the stream is closed")
+        place = self._free_place(room_for(len(payload)))
+        sequence = place.sequence + 1
+        header = header_of(sequence, payload, place.seed)
+        content, begin = place.segment.bytes, place.offset + HEADER
+        end = begin + len(payload)
+        content[begin:end] = payload
+        content[place.offset : begin] = header
+        self._place = place.behind(len(payload))
+        return sequence
+
+    def _free_place(self, size: int) -> _Place:
+        place = self._place
+        begun = place.segment.bytes[place.offset : place.offset + HEADER]
+        if begun not in FREE:
+            # Written when an exception, such as that of Ctrl-C, kept it from being counted.
+            self._place = place = place.behind(int.from_bytes(begun[:4], "little"))
+        if place.offset + size > place.segment.size:
+            self._place = place = self._turn(size)
+        return place
+
+    def _turn(self, size: int) -> _Place:
+        """Goes on to a spare segment that is large enough; smaller ones stay empty."""
+        while self._spares:
+            spare = self._spares.popleft()
+            if size <= spare.size:
+                return self._beginning(spare, self._place.sequence)
+        self._wanted = size
+        raise OutboxFullError("the next segment of the outbox is not ready")
+
+    def prepare(self) -> None:
+        """Makes a spare segment if one is needed soon, and notices what was delivered.
+
+        Raises:
+            OutboxFullError: The outbox holds as much as it may, undelivered.
+            ValueError: The record that waits for it is larger than the outbox may be.
+            OSError: There is no room on the disk, or somebody deleted the stream.
+        """
+        with self._upkeep:
+            self._give_back()
+            if self._closed or not self.needs_room:
+                return
+            wanted, self._wanted = self._wanted, 0
+            try:
+                self._spares.append(self._make(max(self._segment_bytes, wanted)))
+            except BaseException:
+                self._wanted = max(wanted, self._wanted)
+                raise
+
+    def _make(self, size: int) -> Segment:
+        if size > self._budget.max_bytes:
+            text = f"a record of {size} bytes: the outbox may hold {self._budget.max_bytes}"
+            raise ValueError(text)
+        if not self._budget.take(size):
+            raise OutboxFullError(f"the outbox holds {self._budget.taken} bytes, undelivered")
+        try:
+            segment = Segment(self.folder, self._made + 1, size)
+        except BaseException:
+            self._budget.give_back(size)
+            raise
+        self._made = segment.number
+        self._open[segment.number] = segment
+        self._sizes[segment.number] = size
+        return segment
+
+    def _give_back(self) -> None:
+        """Gives back what the sender deleted, since it is delivered."""
+        for number in list(self._sizes):
+            if not segment_path(self.folder, number).exists():
+                self._budget.give_back(self._sizes.pop(number))
+
+    def sync(self) -> int:
+        """Has what was appended survive a power cut; the last sequence that does.
+
+        Raises:
+            OSError: The disk fails, or somebody deleted the stream.
+        """
+        with self._upkeep:
+            if not self._closed:
+                self._sync()
+            return self._synced
+
+    def _sync(self) -> None:
+        self._lock.assure()
+        place, made = self._place, self._made
+        if place.sequence == self._synced:
+            return
+        left = [self._open[number] for number in self._open if number < place.segment.number]
+        for segment in left:
+            segment.sync()
+        place.segment.sync(place.offset)
+        self._sync_names(made)
+        for segment in left:
+            del self._open[segment.number]
+            segment.close()
+        self._synced = place.sequence
+
+    def _sync_names(self, made: int) -> None:
+        if not self._synced_names:
+            self.info.sync(self.folder)
+            sync_file(self.folder.parent)
+        if made > self._synced_names:
+            sync_file(self.folder)
+        self._synced_names = made
+
+    def progress(self) -> Progress:
+        """How far the sender has come."""
+        return read_progress(self.folder)
+
+    def close(self) -> None:
+        """Ends the stream: syncs it and gives up what it did not use.
+
+        Its folder stays until it is delivered, and until `release` or the end of the process.
+
+        Raises:
+            OSError: The disk fails. The stream is closed all the same.
+        """
+        with self._upkeep:
+            with self._appending:
+                if self._closed:
+                    return
+                self._closed = True
+            try:
+                self._sync()
+            finally:
+                self._close_segments()
+                os.close(open_new(self.folder / CLOSED_FILE))
+
+    def _close_segments(self) -> None:
+        last, used = self._place.segment.number, self._place.offset
+        for segment in self._open.values():
+            segment.close(used if segment.number == last else None)
+        self._open.clear()
+
+    def release(self) -> None:
+        """Closes the stream and lets the sender remove it: nobody asks for its progress now."""
+        self.close()
+        self._lock.release()
+
+    def abandon(self) -> None:
+        """Forgets the stream in a forked child, whose parent goes on with it; touches no file."""
+        self._closed = True
+        self._appending, self._upkeep, self._busy = RLock(), ThreadLock(), False
+        for segment in self._open.values():
+            segment.forget()
+        self._open.clear()
+        self._lock.release()
