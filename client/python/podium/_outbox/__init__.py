@@ -20,9 +20,14 @@ from podium._outbox.folders import (
 from podium._outbox.locks import SenderLock
 from podium._outbox.progress import Progress
 from podium._outbox.reader import Entry, StreamReader
+from podium._outbox.sender_state import DELIVERING, IDLE, UNREACHABLE, WAITING, SenderState
 from podium._outbox.writer import StreamWriter
 
 __all__ = [
+    "DELIVERING",
+    "IDLE",
+    "UNREACHABLE",
+    "WAITING",
     "Aside",
     "Budget",
     "DamagedError",
@@ -30,6 +35,7 @@ __all__ = [
     "OutboxFullError",
     "Progress",
     "SenderLock",
+    "SenderState",
     "StreamInfo",
     "StreamReader",
     "StreamWriter",

@@ -16,9 +16,10 @@ from zlib import crc32
 from podium._outbox.files import open_new, sync_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["Aside", "append_aside", "append_retried", "read_asides"]
+__all__ = ["Aside", "WaitingAsides", "append_asides", "append_retried", "read_asides"]
 
 _FILE = "aside.jsonl"
 _CHECK = "crc32"
@@ -53,15 +54,16 @@ def read_asides(folder: Path) -> list[Aside]:
     return [asides[sequence] for sequence in sorted(asides)]
 
 
-def append_aside(folder: Path, aside: Aside) -> None:
-    """Keeps an event for good: it survives a power cut from then on.
+def append_asides(folder: Path, asides: Iterable[Aside]) -> None:
+    """Keeps events for good: they survive a power cut from then on.
 
     Raises:
-        OSError: It could not be written.
+        OSError: They could not all be written.
     """
-    line = asdict(aside) | {"event": b64encode(aside.event).decode()}
-    del line["retried"]
-    _append(folder, line)
+    lines = [asdict(aside) | {"event": b64encode(aside.event).decode()} for aside in asides]
+    for line in lines:
+        del line["retried"]
+    _append(folder, lines)
 
 
 def append_retried(folder: Path, sequence: int) -> None:
@@ -70,31 +72,57 @@ def append_retried(folder: Path, sequence: int) -> None:
     Raises:
         OSError: It could not be written.
     """
-    _append(folder, {"sequence": sequence, "retried": time.time()})
+    _append(folder, [{"sequence": sequence, "retried": time.time()}])
 
 
-def _append(folder: Path, line: dict[str, Any]) -> None:
-    text = json.dumps(line | {_CHECK: _check(line)})
+def _append(folder: Path, lines: Iterable[dict[str, Any]]) -> None:
+    text = "".join(json.dumps(line | {_CHECK: _check(line)}) + "\n" for line in lines)
     path = folder / _FILE
     try:
         descriptor = open_new(path, os.O_RDWR | os.O_APPEND)
     except FileExistsError:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
     try:
-        _write(descriptor, text.encode() + b"\n")
+        _write(descriptor, text.encode())
     finally:
         os.close(descriptor)
     sync_file(folder)
 
 
-def _write(descriptor: int, line: bytes) -> None:
-    """Writes a line whole and syncs it; one that was torn before it ends there."""
+def _write(descriptor: int, lines: bytes) -> None:
+    """Writes lines whole and syncs them; one that was torn before them ends there."""
     size = os.fstat(descriptor).st_size
     if size and os.pread(descriptor, 1, size - 1) != b"\n":
-        line = b"\n" + line
-    while line:
-        line = line[os.write(descriptor, line) :]
+        lines = b"\n" + lines
+    while lines:
+        lines = lines[os.write(descriptor, lines) :]
     os.fsync(descriptor)
+
+
+class WaitingAsides:
+    """Counts what was set aside and not retried since; reads only what has been added."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / _FILE
+        self._read = 0
+        self._sequences: set[int] = set()
+
+    def count(self) -> int:
+        """How many there are now."""
+        for line in filter(None, map(_line, self._news())):
+            change = self._sequences.add if "event" in line else self._sequences.discard
+            change(line["sequence"])
+        return len(self._sequences)
+
+    def _news(self) -> list[bytes]:
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._read)
+                whole, end, _ = file.read().rpartition(b"\n")
+        except FileNotFoundError:
+            return []
+        self._read += len(whole) + len(end)
+        return whole.split(b"\n")
 
 
 def _lines(folder: Path) -> list[dict[str, Any]]:

@@ -8,7 +8,13 @@ import time
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
-from podium._outbox.asides import Aside, append_aside, append_retried, read_asides
+from podium._outbox.asides import (
+    Aside,
+    WaitingAsides,
+    append_asides,
+    append_retried,
+    read_asides,
+)
 from podium._outbox.folders import StreamInfo
 from podium._outbox.locks import Lock
 from podium._outbox.progress import Progress, note_progress, read_progress
@@ -62,6 +68,7 @@ class StreamReader:
         self._cursor = _BEGIN
         self._end = _BEGIN
         self._alone_since: float | None = None
+        self._waiting_asides = WaitingAsides(folder)
 
     def read(
         self, after: int, *, most_events: int = 1_000, most_bytes: int = 1 << 20
@@ -79,6 +86,10 @@ class StreamReader:
             entries.append(Entry(record.sequence, record.payload))
             self._cursor = behind
         return entries
+
+    def has_more(self, after: int) -> bool:
+        """Whether there are events after a sequence. A look: `read` stays where it is."""
+        return next(self._records(after), None) is not None
 
     def last_sequence(self) -> int:
         """The sequence of the last event, delivered or not; 0: none."""
@@ -100,8 +111,7 @@ class StreamReader:
 
     def note_delivered(self, sequence: int) -> None:
         """Notes that everything up to a sequence is delivered or set aside."""
-        waiting = sum(not aside.retried for aside in self.asides())
-        note_progress(self.folder, Progress(sequence, waiting))
+        note_progress(self.folder, Progress(sequence, self._waiting_asides.count()))
 
     def drop_delivered(self) -> list[Path]:
         """Deletes segments that are read and delivered; returns those kept `*.torn`, as damaged."""
@@ -143,9 +153,9 @@ class StreamReader:
         """What was set aside, in order of sequence, also what was retried since."""
         return read_asides(self.folder)
 
-    def set_aside(self, aside: Aside) -> None:
-        """Keeps an event that the server refused for good; survives a power cut from then on."""
-        append_aside(self.folder, aside)
+    def set_aside(self, *asides: Aside) -> None:
+        """Keeps events that the server refused for good; they survive a power cut from then on."""
+        append_asides(self.folder, asides)
 
     def mark_retried(self, sequence: int) -> None:
         """Marks an event that was set aside as delivered after all."""

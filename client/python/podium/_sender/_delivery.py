@@ -185,7 +185,7 @@ class Delivery:
         """Takes note of what has been set aside: `Skipped` goes in its place from now on."""
         for sequence, _, _, payload in refused:
             self._aside.add(sequence)
-            self._is_orphan |= _begins_arm(payload)
+            self._is_orphan |= begins_arm(payload)
 
     # ---- what to send ----------------------------------------------------------------------
 
@@ -278,7 +278,7 @@ def _refused(batch: Batch, index: int, reason: str, message: str) -> Refused:
     return Refused(batch.first + index, reason, message, payload)
 
 
-def _begins_arm(payload: bytes) -> bool:
+def begins_arm(payload: bytes) -> bool:
     try:
         return Event.FromString(payload).HasField("arm_started")
     except DecodeError:

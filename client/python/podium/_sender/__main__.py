@@ -1,0 +1,84 @@
+"""`python -m podium._sender FOLDER`: delivers an outbox, and ends when there is nothing to do."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from podium._async_client import AsyncClient
+from podium._outbox import DamagedError, SenderLock, outbox_address, sweep
+from podium._sender._report import Report
+from podium._sender._sender import BACKGROUND, Rules, Sender
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+_log = logging.getLogger("podium._sender")
+
+_FAILED = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Delivers the outbox that the arguments name.
+
+    Returns:
+        0 when there is nothing to do, also since another sender does it; 1 if it is no outbox.
+    """
+    given = _parser().parse_args(arguments)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(process)d %(message)s"
+    )
+    lock = SenderLock(given.outbox)
+    try:
+        address = outbox_address(given.outbox)
+        if not lock.try_acquire():
+            return 0
+        sweep(given.outbox)
+    except (OSError, DamagedError) as error:
+        _log.error("this outbox cannot be delivered: %s", error)
+        return _FAILED
+    rules = replace(
+        BACKGROUND, idle_seconds=given.idle_seconds, patience_seconds=given.patience_seconds
+    )
+    asyncio.run(_deliver(given.outbox, address, rules))
+    lock.release()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m podium._sender", description=__doc__)
+    parser.add_argument("outbox", type=Path, help="the folder of an outbox")
+    parser.add_argument(
+        "--idle-seconds",
+        type=float,
+        default=BACKGROUND.idle_seconds,
+        help="end so long after everything is delivered and nobody records any more",
+    )
+    parser.add_argument(
+        "--patience-seconds",
+        type=float,
+        default=BACKGROUND.patience_seconds,
+        help="give up so long after nothing could be delivered and nobody records any more",
+    )
+    return parser
+
+
+async def _deliver(outbox: Path, address: str, rules: Rules) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncClient(address) as client:
+        await Sender(outbox, client, rules, Report(outbox, address)).run(stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

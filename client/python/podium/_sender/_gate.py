@@ -1,0 +1,58 @@
+"""Whether the server is to be called at all now: what one stream learns of it holds for all."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from podium._sender._backoff import Backoff
+
+if TYPE_CHECKING:
+    from podium._sender._delivery import Pause
+
+__all__ = ["Gate"]
+
+_log = logging.getLogger(__name__)
+
+
+class Gate:
+    """Shut while the server does not answer; then one call at a time tries whether it does again.
+
+    Attributes:
+        pause: Why it is shut; None if it is open.
+        due: When the next call may try, on the clock of `time.monotonic`.
+        due_time: The same in seconds since 1970.
+        since_time: Since when it is shut, in seconds since 1970.
+    """
+
+    def __init__(self, backoff: Backoff | None = None) -> None:
+        self._backoff = backoff or Backoff()
+        self.pause: Pause | None = None
+        self.due = self.due_time = self.since_time = 0.0
+
+    def room(self, now: float, most: int) -> int:
+        """How many calls may be under way now, of so many at most."""
+        if self.pause is None:
+            return most
+        return 1 if now >= self.due else 0
+
+    def shut(self, pause: Pause, now: float) -> None:
+        """Takes note of a call that says something bad of the server."""
+        if self.pause is not None and now < self.due:
+            # It began before the others had failed.
+            return
+        if self.pause is None:
+            self.since_time = time.time()
+        if self.pause is None or self.pause.reason != pause.reason:
+            _log.warning("the server takes nothing now: %s (%s)", pause.message, pause.reason)
+        self.pause = pause
+        seconds = self._backoff.next()
+        self.due, self.due_time = now + seconds, time.time() + seconds
+
+    def open(self) -> None:
+        """Takes note of an answer."""
+        if self.pause is not None:
+            _log.warning("the server answers again")
+        self.pause = None
+        self._backoff.reset()

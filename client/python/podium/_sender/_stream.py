@@ -1,0 +1,242 @@
+"""One stream of an outbox on its way to the server: a call, and what its answer asks for."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from podium._outbox import Aside, DamagedError, Entry, StreamReader
+from podium._recorder import StreamPosition
+from podium._sender._backoff import Backoff
+from podium._sender._delivery import (
+    Batch,
+    Delivery,
+    Pause,
+    Refused,
+    Rewound,
+    SetAside,
+    Verdict,
+    begins_arm,
+)
+from podium.errors import PodiumError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from podium._recorder import RecordResult
+    from podium.v1.event_pb2 import Event
+
+__all__ = ["Recording", "Stream"]
+
+_log = logging.getLogger(__name__)
+
+_EVENTS, _BYTES = 1_000, 1 << 20
+"""How much is read for a call."""
+
+
+class Recording(Protocol):
+    """What a stream needs of a client."""
+
+    async def record(
+        self, experiment: str, events: Iterable[Event], position: StreamPosition | None = None
+    ) -> RecordResult:
+        """Records events."""
+
+
+class Stream:
+    """A stream, its place in its delivery, and when it may try again.
+
+    Args:
+        folder: Where it is.
+        is_bounded: Whether what its writer adds from now on does not count as pending.
+
+    Attributes:
+        folder: Where it is.
+        info: Whose it is.
+        pause: Why it waits, for reasons of its own; None if it does not.
+        due: When it may try again, on the clock of `time.monotonic`.
+        failing_since: When the first of its failures in a row was; None if the last call was good.
+        advances: How often it got further.
+        set_aside: How many events were set aside here and now.
+        missing: How many events had to be skipped because they were gone from the outbox.
+
+    Raises:
+        DamagedError: Its folder cannot be read.
+        OSError: So says the disk.
+    """
+
+    def __init__(self, folder: Path, *, is_bounded: bool = False) -> None:
+        self.folder = folder
+        self._reader = StreamReader(folder)
+        self.info = self._reader.info
+        asides = [aside for aside in self._reader.asides() if not aside.retried]
+        self._delivery = Delivery(
+            self._reader.progress().delivered,
+            (aside.sequence for aside in asides),
+            is_orphan=any(begins_arm(aside.event) for aside in asides),
+        )
+        self._backoff = Backoff()
+        self._lives = True
+        self._read: list[Entry] = []
+        self._is_pending = False
+        self._until = self._reader.last_sequence() if is_bounded else None
+        self.pause: Pause | None = None
+        self.due = 0.0
+        self.failing_since: float | None = None
+        self.advances = self.set_aside = self.missing = 0
+
+    @property
+    def delivered(self) -> int:
+        """The last event that the server has."""
+        return self._delivery.delivered
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether events wait to be delivered."""
+        if self._until is not None and self.delivered >= self._until:
+            return False
+        # What waits stays there until it is delivered: one look is enough.
+        self._is_pending = self._is_pending or self._reader.has_more(self.delivered)
+        return self._is_pending
+
+    @property
+    def lives(self) -> bool:
+        """Whether its writer may add to it. Once it is dead it stays so."""
+        self._lives = self._lives and self._reader.writer_lives()
+        return self._lives
+
+    def count_pending(self) -> int:
+        """Counts the events that wait to be delivered; slower than `has_pending`."""
+        last = self._reader.last_sequence() if self._until is None else self._until
+        return max(0, last - self.delivered)
+
+    def finish(self) -> bool:
+        """Removes what nobody can still need, if the stream is at its end; whether it was."""
+        if not self._reader.is_finished():
+            return False
+        self._reader.remove()
+        return True
+
+    async def send(self, client: Recording) -> Pause | None:
+        """Makes one call, or does what has to be done instead; returns why it must wait, if so.
+
+        What is said of the server as a whole is not the stream's own `pause`.
+        """
+        try:
+            verdict = await self._send(client)
+        except (OSError, DamagedError) as error:
+            verdict = _unreadable(error)
+        pause = verdict if isinstance(verdict, Pause) else None
+        if pause is None:
+            self._is_pending = False
+        else:
+            # Many streams may wait, and for long.
+            self._read = []
+        if pause is None or not pause.is_about_server:
+            self.wait(pause)
+        return pause
+
+    def cannot_read(self, error: Exception) -> bool:
+        """Waits since its files cannot be read; true, since then something may be in them."""
+        self.wait(_unreadable(error))
+        return True
+
+    def wait(self, pause: Pause | None) -> None:
+        """Waits for a reason of its own, or not at all."""
+        if pause is None:
+            self._backoff.reset()
+            self.pause = self.failing_since = None
+            return
+        now = time.monotonic()
+        self.due = now + self._backoff.next()
+        if self.failing_since is None:
+            self.failing_since = now
+        if self.pause is None or self.pause.message != pause.message:
+            _log.warning("%s: waits: %s (%s)", self.folder, pause.message, pause.reason)
+        self.pause = pause
+
+    async def _send(self, client: Recording) -> Verdict | None:
+        batch = self._delivery.next(self._entries())
+        verdict = await self._call(client, batch) if isinstance(batch, Batch) else batch
+        if isinstance(verdict, SetAside):
+            self._set_aside(verdict.refused)
+        elif isinstance(verdict, Rewound):
+            self._read = []
+            self._say_rewound(verdict)
+        return verdict
+
+    def _entries(self) -> list[Entry]:
+        """The next entries: those that were read and not sent, or else those behind them."""
+        if self._read and self._read[-1].sequence <= self.delivered:
+            self._read = []
+        if not self._read:
+            self._read = self._reader.read(self.delivered, most_events=_EVENTS, most_bytes=_BYTES)
+        return self._read
+
+    async def _call(self, client: Recording, batch: Batch) -> Verdict | None:
+        position = StreamPosition(self.info.writer_id, batch.first)
+        try:
+            result = await client.record(self.info.experiment, batch.events, position)
+        except PodiumError as error:
+            return self._delivery.failed(batch, error)
+        self._delivery.succeeded(batch, result.last_sequence)
+        self._note_delivered(batch)
+        return None
+
+    def _note_delivered(self, batch: Batch) -> None:
+        self.advances += 1
+        if batch.missing:
+            self.missing += batch.missing
+            _log.error(
+                "%s: %d events from %d on are gone from the outbox; they were skipped",
+                self.folder,
+                batch.missing,
+                batch.first,
+            )
+        with _unimportant(self.folder):
+            self._reader.note_delivered(self.delivered)
+            self._reader.drop_delivered()
+
+    def _set_aside(self, refused: list[Refused]) -> None:
+        """Keeps events aside, on disk, before anything else is sent in their place."""
+        now = time.time()
+        asides = (
+            Aside(sequence, reason, message, now, payload)
+            for sequence, reason, message, payload in refused
+        )
+        self._reader.set_aside(*asides)
+        self._delivery.set_aside(refused)
+        self.advances += 1
+        self.set_aside += len(refused)
+        _log.warning(
+            "%s: %d events set aside; event %d: %s (%s)",
+            self.folder,
+            len(refused),
+            refused[0].sequence,
+            refused[0].message,
+            refused[0].reason,
+        )
+
+    def _say_rewound(self, rewound: Rewound) -> None:
+        _log.warning(
+            "%s: the server has the events before %d only: it is another one, or was restored "
+            "from an older state; they are sent again from there",
+            self.folder,
+            rewound.expected,
+        )
+
+
+def _unreadable(error: Exception) -> Pause:
+    return Pause("OUTBOX_UNREADABLE", f"the outbox cannot be read or written: {error}")
+
+
+@contextmanager
+def _unimportant(folder: Path) -> Iterator[None]:
+    """Goes on where a note could not be made: the server knows how far it is."""
+    try:
+        yield
+    except OSError as error:
+        _log.warning("%s: %s", folder, error)

@@ -1,0 +1,29 @@
+"""A server for each test that asks for one, and an outbox for it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import podium
+import pytest
+from podium._outbox import outbox_folder
+from podium_server.testing import RunningServer, running_server
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RunningServer]:
+    """A server with a store that a test may kill it over, and start it again."""
+    with running_server(f"sqlite:///{tmp_path / 'podium.db'}") as server:
+        yield server
+
+
+@pytest.fixture
+def outbox(tmp_path: Path, server: RunningServer) -> Path:
+    """An outbox for the server."""
+    return outbox_folder(tmp_path / "outbox", server.address)
+
+
+@pytest.fixture
+def client(server: RunningServer) -> Iterator[podium.Client]:
+    """A client of the server."""
+    with podium.Client(server.address) as client:
+        yield client

@@ -1,0 +1,108 @@
+"""Outboxes written as a recorder writes them, and real senders, for tests."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from podium._outbox import StreamInfo, StreamReader, StreamWriter, new_writer_id
+from podium.v1.event_pb2 import Event
+
+__all__ = [
+    "asides",
+    "dead_stream",
+    "deliver",
+    "running_sender",
+    "start_sender",
+    "told",
+    "until",
+    "writer",
+]
+
+_SECONDS = 30
+
+
+def writer(outbox: Path, experiment: str, arm: str | None = "a", **fields: object) -> StreamWriter:
+    """A stream that this process writes."""
+    said: dict[str, object] = {
+        "experiment": experiment,
+        "arm": arm,
+        "writer_id": new_writer_id(),
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "create_time": time.time(),
+    }
+    return StreamWriter.create(outbox, StreamInfo(**(said | fields)))  # type: ignore[arg-type]  # fields by name
+
+
+def told(stream: StreamWriter, *events: Event) -> StreamWriter:
+    """Records events as they are."""
+    for event in events:
+        stream.prepare()
+        stream.append(event.SerializeToString())
+    return stream
+
+
+def dead_stream(
+    outbox: Path, experiment: str, *events: Event, arm: str | None = "a", **fields: object
+) -> Path:
+    """The folder of a stream whose writer has ended in good order."""
+    stream = told(writer(outbox, experiment, arm, **fields), *events)
+    stream.release()
+    return stream.folder
+
+
+def asides(folder: Path) -> list[tuple[int, str]]:
+    """What was set aside of a stream and not delivered since: sequences and reasons."""
+    found = StreamReader(folder).asides()
+    return [(aside.sequence, aside.reason) for aside in found if not aside.retried]
+
+
+def start_sender(
+    outbox: Path, *arguments: str, idle: float = 0.2, patience: float = 3600
+) -> subprocess.Popen[str]:
+    """Starts a sender that ends soon after everything is delivered."""
+    limits = ("--idle-seconds", str(idle), "--patience-seconds", str(patience))
+    return subprocess.Popen(
+        [sys.executable, "-m", "podium._sender", str(outbox), *limits, *arguments],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@contextlib.contextmanager
+def running_sender(
+    outbox: Path, *, idle: float = 0.2, patience: float = 3600
+) -> Iterator[subprocess.Popen[str]]:
+    """A sender for the time of the block, at most."""
+    sender = start_sender(outbox, idle=idle, patience=patience)
+    try:
+        yield sender
+    finally:
+        sender.kill()
+        sender.communicate(timeout=_SECONDS)
+
+
+def deliver(outbox: Path) -> str:
+    """Runs a sender until it ends by itself; what it says."""
+    sender = start_sender(outbox)
+    try:
+        _, said = sender.communicate(timeout=_SECONDS)
+    finally:
+        sender.kill()
+    assert sender.returncode == 0, said
+    return said
+
+
+def until(condition: Callable[[], object], seconds: float = _SECONDS) -> None:
+    """Waits until something holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it does not come to hold"
+        time.sleep(0.01)
