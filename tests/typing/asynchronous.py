@@ -44,3 +44,9 @@ async def mistakes(client: podium.AsyncClient) -> None:
     handle: podium.ArmHandle = client.arm("e", "a")  # type: ignore[assignment]
     with client.experiment("e").start_arm(podium.RunConfig("r")):  # type: ignore[attr-defined]
         del score, handle
+
+
+async def comparing(experiment: podium.AsyncExperimentHandle) -> None:
+    """What takes several calls is awaited once."""
+    assert_type(await experiment.compare("a", "b", kind="group"), podium.Comparison)
+    assert_type(await experiment.curve("val.acc", by_group=True), podium.Curves)

@@ -67,3 +67,9 @@ def errors(error: podium.PodiumError) -> None:
     assert_type(error.reason, str)
     assert_type(error.metadata, dict[str, str])
     assert_type(error.refusals, list[podium.RefusedEvent])
+
+
+def comparing(experiment: podium.ExperimentHandle) -> None:
+    """What takes several calls answers plain data."""
+    assert_type(experiment.compare("a", "b", kind="group"), podium.Comparison)
+    assert_type(experiment.curve("val.acc", by_group=True), podium.Curves)

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from podium import errors, events, scoring, statistics
+    from podium import comparing, curves, errors, events, scoring, statistics
     from podium._async_client import AsyncClient
     from podium._async_handles import (
         AsyncArmHandle,
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         AsyncExperimentHandle,
     )
     from podium._client import Client
+    from podium._enums import ComparisonFlag
     from podium._evaluating import AsyncEvaluation, Evaluation
     from podium._handles import ArmHandle, ArmRun, ExperimentHandle
     from podium._recorder import (
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
         RecordResult,
         StreamPosition,
     )
+    from podium.comparing import ComparedMetric, ComparedSide, Comparison
+    from podium.curves import Curve, CurvePoint, Curves
     from podium.errors import (
         AbortedError,
         CanceledError,
@@ -87,7 +90,14 @@ __all__ = [
     "CanceledError",
     "Client",
     "ClientStateError",
+    "ComparedMetric",
+    "ComparedSide",
+    "Comparison",
+    "ComparisonFlag",
     "Component",
+    "Curve",
+    "CurvePoint",
+    "Curves",
     "DataConfig",
     "DeadlineExceededError",
     "Direction",
@@ -118,19 +128,24 @@ __all__ = [
     "UnavailableError",
     "UnimplementedError",
     "Value",
+    "comparing",
+    "curves",
     "errors",
     "events",
     "scoring",
     "statistics",
 ]
 
-_SUBMODULES = ("errors", "events", "scoring", "statistics")
+_SUBMODULES = ("comparing", "curves", "errors", "events", "scoring", "statistics")
 
 # Where names are looked for: the modules that load neither grpc nor protobuf come first.
 _SOURCES = (
     "errors",
     "model",
     "scoring",
+    "_enums",
+    "comparing",
+    "curves",
     "_recorder",
     "_evaluating",
     "_client",

@@ -7,10 +7,11 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from podium import _calls, events
+from podium._analysis_handles import AsyncAnalysis
 from podium._connection import AsyncConnection
 from podium._enums import ArmStatus
 from podium._evaluating import AsyncEvaluates
-from podium._names import ArmNames, ExperimentNames
+from podium._names import ArmNames
 from podium._recorder import new_attempt
 from podium.errors import PodiumError
 
@@ -29,7 +30,7 @@ __all__ = ["AsyncArmHandle", "AsyncArmRun", "AsyncArmStart", "AsyncExperimentHan
 _T = TypeVar("_T")
 
 
-class AsyncExperimentHandle(ExperimentNames[AsyncConnection]):
+class AsyncExperimentHandle(AsyncAnalysis):
     """One experiment of a server, by name: `ExperimentHandle` for asyncio."""
 
     def arm(self, name: str, *, attempt_id: str | None = None) -> AsyncArmHandle:

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-__all__ = ["ArmStatus", "Direction", "ExperimentStatus", "ScoreOrigin"]
+__all__ = ["ArmStatus", "ComparisonFlag", "Direction", "ExperimentStatus", "ScoreOrigin"]
 
 
 class ArmStatus(StrEnum):
@@ -13,6 +13,20 @@ class ArmStatus(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+class ComparisonFlag(StrEnum):
+    """Why a comparison should not be trusted without a second look.
+
+    CONFIGS_DIFFER: the arms of a group differ in more than name and seed. The others say it of the
+    rows that a number comes from: they have different benchmark_ids or model_refs, or were measured
+    at different steps, as in-loop and post-training rows are.
+    """
+
+    CONFIGS_DIFFER = "configs_differ"
+    BENCHMARKS_DIFFER = "benchmarks_differ"
+    MODELS_DIFFER = "models_differ"
+    STEPS_DIFFER = "steps_differ"
 
 
 class Direction(StrEnum):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from podium import _calls, events
+from podium._analysis_handles import Analysis
 from podium._connection import BlockingConnection
 from podium._enums import ArmStatus
 from podium._evaluating import Evaluates
-from podium._names import ArmNames, ExperimentNames
+from podium._names import ArmNames
 from podium._recorder import new_attempt
 from podium.errors import PodiumError
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["ArmHandle", "ArmRun", "ExperimentHandle"]
 
 
-class ExperimentHandle(ExperimentNames[BlockingConnection]):
+class ExperimentHandle(Analysis):
     """One experiment of a server, by name. Making a handle makes no call.
 
     Every call can raise the errors of `podium.errors`; what is written below are those with a

@@ -10,12 +10,12 @@ results are the same text. Ints are JSON's, of any size.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import UTC, datetime
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args
 
-from podium import _coerce, model, scoring
+from podium import _coerce, comparing, curves, model, scoring
 from podium._mirror import forget_mirrored
 from podium._record import Record
 
@@ -23,6 +23,8 @@ __all__ = [
     "arm_from_json",
     "arm_summary_to_json",
     "arm_to_json",
+    "comparison_to_json",
+    "curves_to_json",
     "eval_from_json",
     "eval_to_json",
     "experiment_from_json",
@@ -110,6 +112,16 @@ def score_to_json(score: scoring.Score) -> dict[str, Any]:
     return _write(score)
 
 
+def comparison_to_json(comparison: comparing.Comparison) -> dict[str, Any]:
+    """Writes two arms or groups compared."""
+    return _write(comparison)
+
+
+def curves_to_json(found: curves.Curves) -> dict[str, Any]:
+    """Writes the curves of a metric."""
+    return _write(found)
+
+
 # ---- Writing -----------------------------------------------------------------------------
 
 
@@ -139,7 +151,7 @@ def _write_value(given: Any) -> Any:
 
 
 def _write_plain(given: Any) -> Any:
-    if isinstance(given, Record):
+    if is_dataclass(given):
         return _write(given)
     if isinstance(given, datetime):
         return given.astimezone(UTC).isoformat().replace("+00:00", "Z")
@@ -147,7 +159,7 @@ def _write_plain(given: Any) -> Any:
         return next(text for text, value in _NOT_FINITE.items() if repr(value) == repr(given))
     if isinstance(given, dict):
         return {key: _write_plain(given[key]) for key in sorted(given)}
-    if isinstance(given, list):
+    if isinstance(given, list | tuple):
         return [_write_plain(value) for value in given]
     return str(given) if isinstance(given, str) else given
 

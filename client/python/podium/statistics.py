@@ -62,6 +62,11 @@ class Description:
     max: float | None = None
     """The greatest."""
 
+    @property
+    def half_width(self) -> float | None:
+        """Half the width of the interval."""
+        return _half_width(self.ci_low, self.ci_high)
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -82,6 +87,11 @@ class Difference:
     """Where it ends."""
     p_value: float | None = None
     """How often equal means would look at least as different, either way."""
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the width of the interval."""
+        return _half_width(self.ci_low, self.ci_high)
 
 
 def describe(values: Iterable[float]) -> Description:
@@ -160,6 +170,10 @@ def _interval(
         return None, None
     half = student_t_quantile((1 + CONFIDENCE) / 2, df) * stderr
     return _finite(center - half), _finite(center + half)
+
+
+def _half_width(low: float | None, high: float | None) -> float | None:
+    return None if low is None or high is None else high / 2 - low / 2
 
 
 def _finite(number: float) -> float | None:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from enum import StrEnum
 
-__all__ = ["add_arm", "add_experiment", "add_filters", "add_limit", "page_size", "step"]
+__all__ = [
+    "add_arm",
+    "add_experiment",
+    "add_filters",
+    "add_limit",
+    "add_statuses",
+    "page_size",
+    "step",
+]
 
 _LARGEST_PAGE = 1000
 _INT64 = range(-(2**63), 2**63)
@@ -30,17 +38,22 @@ def add_filters(parser: argparse.ArgumentParser, what: str, statuses: type[StrEn
     parser.add_argument(
         "--prefix", metavar="TEXT", help=f"only {what} whose name begins with this text"
     )
-    parser.add_argument(
-        "--status",
-        action="append",
-        choices=[str(status) for status in statuses],
-        help="only those with this status; give it again for one more status",
-    )
+    add_statuses(parser, statuses, "only those with this status")
     parser.add_argument(
         "--tag",
         action="append",
         default=[],
         help="only those with this tag; give it again for those that have all of the tags",
+    )
+
+
+def add_statuses(parser: argparse.ArgumentParser, statuses: type[StrEnum], text: str) -> None:
+    """Adds a filter by status, with what it does."""
+    parser.add_argument(
+        "--status",
+        action="append",
+        choices=[str(status) for status in statuses],
+        help=f"{text}; give it again for one more status",
     )
 
 

@@ -10,14 +10,30 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-__all__ = ["count", "duration", "last_line", "metrics", "moment", "number", "step", "value"]
+__all__ = [
+    "count",
+    "duration",
+    "last_line",
+    "metrics",
+    "moment",
+    "number",
+    "p_value",
+    "step",
+    "value",
+]
 
 _MINUTE, _HOUR = 60, 3600
+_LEAST_P = 1e-4
 
 
 def number(given: float) -> str:
     """Six significant digits; `podium score` and `--json` have them all."""
     return f"{given:.6g}"
+
+
+def p_value(given: float) -> str:
+    """A probability with two digits; below 0.0001 only that."""
+    return "<0.0001" if given < _LEAST_P else f"{given:.2g}"
 
 
 def metrics(given: Mapping[str, float]) -> str:

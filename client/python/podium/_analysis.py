@@ -1,0 +1,151 @@
+"""Questions that take several calls. No I/O: as in `_calls`, a function here returns steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from podium import _calls, _coerce, comparing
+from podium._enums import ArmStatus
+from podium.curves import Curves, curves_of, eval_names
+from podium.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from podium._calls import Pages, Steps
+    from podium.comparing import Comparison, Members
+    from podium.model import ArmSummary, EvalResult
+
+__all__ = ["compare", "curve"]
+
+_T = TypeVar("_T")
+
+_LARGEST_PAGE = 1000
+_FIRST_STEP = -(2**63)
+_CURVED = (ArmStatus.RUNNING, ArmStatus.COMPLETED)
+
+
+def compare(
+    experiment: str,
+    left: str,
+    right: str,
+    *,
+    kind: str | None,
+    status: str | Iterable[str] | None,
+    evals: Iterable[str] | None,
+) -> Steps[Comparison]:
+    """ListArms and GetArm: two arms or groups, number by number."""
+    if kind not in (None, "arm", "group"):
+        raise ValueError(f"kind must be 'arm', 'group' or None, not {kind!r}")
+    chosen = None if evals is None else _coerce.texts(evals, "evals")
+    statuses = _statuses(status, (ArmStatus.COMPLETED,))
+    one = yield from _members(experiment, _coerce.text(left, "left"), kind, statuses)
+    other = yield from _members(experiment, _coerce.text(right, "right"), kind, statuses)
+    return comparing.compare(one, other, chosen)
+
+
+def _members(
+    experiment: str, name: str, kind: str | None, statuses: Collection[str]
+) -> Steps[Members]:
+    listed = [] if kind == "arm" else (yield from _arms(experiment, group_name=name))
+    if kind == "group" and not listed:
+        raise NotFoundError(f"experiment {experiment!r} has no group {name!r}")
+    if not listed:
+        arm = yield from _calls.get_arm(experiment, name)
+        return comparing.Members(name, is_group=False, arms=[arm])
+    arms = []
+    for summary in listed:
+        if summary.status in statuses:
+            arm = yield from _calls.get_arm(experiment, summary.name)
+            arms.append(arm)
+    left_out = _left_out(listed, statuses)
+    return comparing.Members(name, is_group=True, arms=arms, left_out=left_out)
+
+
+class _ArmRows(NamedTuple):
+    """An arm with those of its rows that a curve may be of."""
+
+    name: str
+    group_name: str | None
+    evals: list[EvalResult]
+
+
+def curve(
+    experiment: str,
+    metric: str,
+    names: Iterable[str] | None,
+    *,
+    by_group: bool,
+    status: str | Iterable[str] | None,
+) -> Steps[Curves]:
+    """ListArms and ListEvals: the in-loop values of a metric by step."""
+    evals = eval_names(_coerce.text(metric, "metric"))
+    wanted = None if names is None else _coerce.texts(names, "names")
+    listed = yield from _arms(experiment)
+    chosen = [arm for arm in listed if wanted is None or _name_of(arm, by_group) in wanted]
+    _check_names(experiment, wanted, {_name_of(arm, by_group) for arm in chosen})
+    every = tuple(ArmStatus) if wanted is not None and not by_group else _CURVED
+    statuses = _statuses(status, every)
+    arms = []
+    for arm in chosen:
+        if arm.status in statuses:
+            rows = yield from _in_loop_rows(experiment, arm.name, evals)
+            arms.append(_ArmRows(arm.name, arm.group_name, rows))
+    return curves_of(arms, metric, by_group=by_group, left_out=_left_out(chosen, statuses))
+
+
+def _name_of(arm: ArmSummary, by_group: bool) -> str:
+    return arm.group_name if by_group and arm.group_name is not None else arm.name
+
+
+def _check_names(experiment: str, wanted: list[str] | None, found: Collection[str]) -> None:
+    unknown = [name for name in wanted or () if name not in found]
+    if unknown:
+        raise NotFoundError(f"experiment {experiment!r} has no arm or group {unknown[0]!r}")
+
+
+def _in_loop_rows(experiment: str, arm: str, names: Iterable[str]) -> Steps[list[EvalResult]]:
+    rows = []
+    for name in names:
+        pages = _calls.evals(
+            experiment,
+            arm,
+            name=name,
+            min_step=_FIRST_STEP,
+            max_step=None,
+            page_size=_LARGEST_PAGE,
+        )
+        found = yield from _all(pages)
+        rows += found
+    return rows
+
+
+def _arms(experiment: str, group_name: str | None = None) -> Steps[list[ArmSummary]]:
+    pages = _calls.arms(
+        experiment,
+        status=None,
+        group_name=group_name,
+        name_prefix=None,
+        tags=(),
+        page_size=_LARGEST_PAGE,
+    )
+    return (yield from _all(pages))
+
+
+def _all(pages: Pages[_T]) -> Steps[list[_T]]:
+    items: list[_T] = []
+    while pages.request is not None:
+        response = yield pages.request
+        items += pages.read(response)
+    return items
+
+
+def _statuses(given: str | Iterable[str] | None, default: Collection[str]) -> Collection[str]:
+    if given is None:
+        return default
+    member = _coerce.member_of(ArmStatus)
+    return {member(status, "status") for status in ((given,) if isinstance(given, str) else given)}
+
+
+def _left_out(arms: Iterable[ArmSummary], statuses: Collection[str]) -> dict[str, str]:
+    return {arm.name: arm.status for arm in arms if arm.status not in statuses}

@@ -1,0 +1,145 @@
+"""`podium compare`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from podium import jsonform
+from podium._enums import ArmStatus
+from podium.cli import _format
+from podium.cli._arguments import add_experiment, add_statuses
+from podium.cli._exits import CommandError, Exit
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from podium import Client, ComparedMetric, ComparedSide, Comparison
+    from podium.cli._console import Console
+
+__all__ = ["add_arguments", "run"]
+
+_HEADERS = ("METRIC", ">A", ">SD", ">B", ">SD", ">A - B", ">±95%", ">P", ">N", "FLAGS")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.description = (
+        "Compares two arms or groups, A and B, number by number: the metrics and breakdowns of\n"
+        "each eval, and the training metrics. Of a group the completed arms count, each as one\n"
+        "draw: mean and standard deviation (n - 1) of each side, the difference of the means with\n"
+        "half the width of its 95% interval and its p-value by Welch's t-test, and the numbers of\n"
+        "arms. An interval needs two arms on each side. The p-values are those of single\n"
+        "comparisons: of twenty, one is below 0.05 by chance."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  podium compare rank_sweep rank4 rank16\n"
+        "  podium compare rank_sweep lora_rank4 lora_rank16 --eval test"
+    )
+    add_experiment(parser)
+    parser.add_argument("left", metavar="A", help="the name of a group, or else of an arm")
+    parser.add_argument("right", metavar="B", help="the name of the other one")
+    parser.add_argument(
+        "--kind", choices=["arm", "group"], help="take both names for those of arms, or of groups"
+    )
+    parser.add_argument(
+        "--eval",
+        action="append",
+        metavar="NAME",
+        help="only this eval; give it again for one more",
+    )
+    add_statuses(parser, ArmStatus, "count the arms of a group with this status, not the completed")
+    parser.add_argument(
+        "--strict", action="store_true", help="refuse what the column FLAGS would warn of"
+    )
+
+
+def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
+    """Compares the two."""
+    found = client.experiment(arguments.experiment).compare(
+        arguments.left,
+        arguments.right,
+        kind=arguments.kind,
+        status=arguments.status,
+        evals=arguments.eval,
+    )
+    if arguments.strict and found.flags:
+        raise CommandError(f"not comparable: {', '.join(_doubts(found))}")
+    if console.as_json:
+        console.json(jsonform.comparison_to_json(found))
+    else:
+        _show(found, console)
+    return Exit.OK
+
+
+def _show(found: Comparison, console: Console) -> None:
+    sides = (("A", found.left), ("B", found.right))
+    console.fields((letter, _side(side)) for letter, side in sides)
+    console.line()
+    if not console.table(map(_row, found.metrics), *_HEADERS):
+        console.note("neither side has a number to compare")
+    elif not any(metric.difference.p_value for metric in found.metrics):
+        console.note("an interval and a p-value need two arms on each side, and a spread")
+
+
+def _side(side: ComparedSide) -> str:
+    names = ", ".join(f"{name}{_unless_completed(status)}" for name, status in side.arms.items())
+    text = (
+        f"group {side.name}: {names or 'no arm that counts'}" if side.is_group else f"arm {names}"
+    )
+    if side.left_out:
+        left_out = ", ".join(f"{name} ({status})" for name, status in side.left_out.items())
+        text += f"; left out: {left_out}"
+    return "; ".join([text, *map(_words, side.flags)])
+
+
+def _unless_completed(status: str) -> str:
+    return "" if status == ArmStatus.COMPLETED else f" ({status})"
+
+
+def _row(metric: ComparedMetric) -> tuple[str, ...]:
+    left, right, difference = metric.left.statistics, metric.right.statistics, metric.difference
+    return (
+        metric.label,
+        _digits(left.mean, ".4g"),
+        _digits(left.sd, ".2g"),
+        _digits(right.mean, ".4g"),
+        _digits(right.sd, ".2g"),
+        _digits(difference.difference, "+.3g"),
+        _digits(difference.half_width, ".2g"),
+        "" if difference.p_value is None else _format.p_value(difference.p_value),
+        f"{left.n}, {right.n}",
+        ", ".join(_remarks(metric)),
+    )
+
+
+def _digits(number: float | None, form: str) -> str:
+    return "" if number is None else format(number, form)
+
+
+def _remarks(metric: ComparedMetric) -> Iterator[str]:
+    yield from map(_words, metric.flags)
+    missing = len(metric.left.missing) + len(metric.right.missing)
+    nan = len(metric.left.nan) + len(metric.right.nan)
+    if missing:
+        yield f"{missing} without it"
+    if nan:
+        yield f"{nan} NaN"
+
+
+def _doubts(found: Comparison) -> Iterator[str]:
+    """Says of each flag where it stands, first of all."""
+    places: dict[str, list[str]] = {}
+    for side in (found.left, found.right):
+        for flag in side.flags:
+            places.setdefault(flag, []).append(f"group {side.name}")
+    for metric in found.metrics:
+        for flag in metric.flags:
+            places.setdefault(flag, []).append(metric.label)
+    for flag, (first, *others) in places.items():
+        yield f"{_words(flag)} ({first}{f' and {len(others)} more' if others else ''})"
+
+
+def _words(flag: str) -> str:
+    return flag.replace("_", " ")

@@ -1,0 +1,240 @@
+"""Two arms or groups of arms, compared number by number. Pure: it works on whole arms.
+
+What is compared are the numbers that answer: for each eval name the metrics and breakdowns of the
+row that `eval(name)` answers, and the training metrics. A breakdown counts as far as it is a
+number, or a dict that holds numbers.
+"""
+
+import math
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from podium import scoring
+from podium._enums import ComparisonFlag, ScoreOrigin
+from podium.model import ArmResult, RunConfig
+from podium.statistics import Description, Difference, describe, welch
+
+__all__ = [
+    "ComparedMetric",
+    "ComparedSide",
+    "Comparison",
+    "Members",
+    "Observed",
+    "compare",
+]
+
+
+class Members(NamedTuple):
+    """What is compared: one arm, or the arms of a group that count."""
+
+    name: str
+    is_group: bool
+    arms: Sequence[ArmResult]
+    left_out: Mapping[str, str] = {}
+    """The status of each arm that does not count, by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedSide:
+    """One side of a comparison."""
+
+    name: str
+    """The name of the arm or group."""
+    is_group: bool
+    """Whether it is a group of arms."""
+    arms: dict[str, str]
+    """The status of each arm that counts, by its name."""
+    left_out: dict[str, str]
+    """The status of each arm that does not, by its name."""
+    flags: tuple[str, ...]
+    """What makes it doubtful: CONFIGS_DIFFER, or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What the arms of one side have for one number."""
+
+    statistics: Description
+    """Of the arms that have it."""
+    missing: tuple[str, ...]
+    """The names of the arms that do not have it."""
+    nan: tuple[str, ...]
+    """The names of the arms where it is NaN; they have no part in the statistics."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedMetric:
+    """One number on both sides."""
+
+    eval_name: str | None
+    """The name of the eval; None for metrics of the arm itself."""
+    key: str | None
+    """The key of the metric; None for a breakdown."""
+    breakdown: tuple[str, ...]
+    """Where in the breakdowns it stands; empty for a metric."""
+    left: Observed
+    """Its statistics on the left side."""
+    right: Observed
+    """Its statistics on the right side."""
+    difference: Difference
+    """The left mean less the right one, with Welch's interval and p-value."""
+    flags: tuple[str, ...]
+    """What makes it doubtful: a ComparisonFlag of the rows each."""
+
+    @property
+    def label(self) -> str:
+        """How to call it: `test.pass_rate` as in a score, `test[math]` for a breakdown."""
+        if self.key is None:
+            return f"{self.eval_name}{''.join(f'[{part}]' for part in self.breakdown)}"
+        return self.key if self.eval_name is None else f"{self.eval_name}.{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two arms or groups, compared."""
+
+    left: ComparedSide
+    """The one that the other is subtracted from."""
+    right: ComparedSide
+    """The other one."""
+    metrics: tuple[ComparedMetric, ...]
+    """Every number that an arm of either side has."""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Everything that makes a part of the comparison doubtful."""
+        parts = (self.left.flags, self.right.flags, *(metric.flags for metric in self.metrics))
+        return tuple(dict.fromkeys(flag for part in parts for flag in part))
+
+
+class _Place(NamedTuple):
+    """Where a number stands in an arm."""
+
+    eval_name: str | None
+    key: str | None
+    breakdown: tuple[str, ...] = ()
+
+
+class _Found(NamedTuple):
+    """A number of an arm, and what it is a number of."""
+
+    value: float
+    origin: str
+    step: int | None = None
+    benchmark_id: str | None = None
+    model_ref: str | None = None
+
+
+def compare(left: Members, right: Members, evals: Collection[str] | None = None) -> Comparison:
+    """Compares every number of two sides, the left one less the right one.
+
+    Args:
+        left: One arm or group.
+        right: The other one.
+        evals: Only these evals; everything if not given.
+    """
+    found = [{arm.name: dict(_numbers(arm, evals)) for arm in side.arms} for side in (left, right)]
+    places = dict.fromkeys(place for side in found for arm in side.values() for place in arm)
+    metrics = tuple(_compared(place, *found) for place in _sorted(places))
+    return Comparison(_side(left), _side(right), metrics)
+
+
+def configs_differ(configs: Iterable[RunConfig]) -> bool:
+    """Whether configurations differ in more than what tells seeds apart: name and seed."""
+    alike = [replace(config, name="", seed=None) for config in configs]
+    return any(config != alike[0] for config in alike[1:])
+
+
+def _side(members: Members) -> ComparedSide:
+    mixed = configs_differ(arm.run_config for arm in members.arms)
+    return ComparedSide(
+        members.name,
+        members.is_group,
+        {arm.name: arm.status for arm in members.arms},
+        dict(members.left_out),
+        (ComparisonFlag.CONFIGS_DIFFER,) if mixed else (),
+    )
+
+
+_Numbers = Mapping[str, Mapping[_Place, _Found]]
+
+
+def _compared(place: _Place, left: _Numbers, right: _Numbers) -> ComparedMetric:
+    sides = _observed(place, left), _observed(place, right)
+    difference = welch(*(side.statistics for side in sides))
+    found = [arm[place] for arm in (*left.values(), *right.values()) if place in arm]
+    return ComparedMetric(*place, *sides, difference, tuple(_flags(found)))
+
+
+def _observed(place: _Place, arms: _Numbers) -> Observed:
+    values = {name: arm[place].value for name, arm in arms.items() if place in arm}
+    return Observed(
+        describe(value for value in values.values() if not math.isnan(value)),
+        tuple(name for name in arms if name not in values),
+        tuple(name for name, value in values.items() if math.isnan(value)),
+    )
+
+
+def _flags(found: Sequence[_Found]) -> Iterator[str]:
+    if len({number.benchmark_id for number in found}) > 1:
+        yield ComparisonFlag.BENCHMARKS_DIFFER
+    if len({number.model_ref for number in found}) > 1:
+        yield ComparisonFlag.MODELS_DIFFER
+    if len({(number.origin, number.step) for number in found}) > 1:
+        yield ComparisonFlag.STEPS_DIFFER
+
+
+# ---- The numbers of an arm -----------------------------------------------------------------
+
+
+def _numbers(arm: ArmResult, evals: Collection[str] | None) -> Iterator[tuple[_Place, _Found]]:
+    for name in dict.fromkeys(row.name for row in arm.evals):
+        if evals is None or name in evals:
+            yield from _row_numbers(arm, name)
+    if evals is None:
+        for key, value in arm.metrics.items():
+            yield _Place(None, key), _Found(value, ScoreOrigin.TRAINING_METRICS)
+        # As score() has it: what an arm without rows was given goes before training metrics.
+        for key, value in () if arm.evals else arm.eval_metrics.items():
+            yield _Place(None, key), _Found(value, ScoreOrigin.GIVEN_EVAL_METRICS)
+
+
+def _row_numbers(arm: ArmResult, name: str) -> Iterator[tuple[_Place, _Found]]:
+    row = scoring.find_eval(arm.evals, name)
+    if row is None:
+        return
+    source = (scoring.origin_of(row.step), row.step, row.benchmark_id, row.model_ref)
+    for key, value in row.metrics.items():
+        yield _Place(name, key), _Found(value, *source)
+    for path, value in _leaves(row.breakdowns):
+        yield _Place(name, None, path), _Found(value, *source)
+
+
+def _leaves(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[Any, float]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, (*path, key))
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield (*path, key), float(value)
+
+
+def _sorted(places: Collection[_Place]) -> list[_Place]:
+    """Evals as they were recorded, and at the end the arms' own metrics; within each by key."""
+    names = list(dict.fromkeys(place.eval_name for place in places))
+    return sorted(
+        places,
+        key=lambda place: (
+            place.eval_name is None,
+            names.index(place.eval_name),
+            place.key is None,
+            place.key or "",
+            [_natural(part) for part in place.breakdown],
+        ),
+    )
+
+
+def _natural(part: str) -> tuple[int, str]:
+    """Numbers in their order before everything else, so that 9 stands before 10."""
+    return (len(part), part) if part.isdecimal() else (sys.maxsize, part)

@@ -1,0 +1,142 @@
+"""Curves: the in-loop values of a metric by step, of arms and of groups of arms. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from podium import scoring
+from podium.statistics import Description, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+__all__ = ["Curve", "CurveArm", "CurvePoint", "Curves", "curves_of", "eval_names"]
+
+
+class CurveArm(Protocol):
+    """An arm, as far as curves look at it; an ArmResult is one."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def group_name(self) -> str | None:
+        """The name of its group."""
+
+    @property
+    def evals(self) -> Sequence[scoring.Row]:
+        """Its rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """What was measured at one step."""
+
+    step: int
+    """The step."""
+    statistics: Description
+    """Of the arms that have a number there; of a single arm, the mean is its number."""
+    nan: int
+    """How many arms have NaN there; they have no part in the statistics."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """The values of an arm, or of the arms of a group, by step."""
+
+    name: str
+    """The name of the arm or group."""
+    is_group: bool
+    """Whether it is a group of arms."""
+    arms: tuple[str, ...]
+    """The names of the arms that have values."""
+    points: tuple[CurvePoint, ...]
+    """The points, by step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """The curves of an experiment's arms or groups."""
+
+    metric: str
+    """The metric, as it was asked for."""
+    curves: tuple[Curve, ...]
+    """A curve for each arm or group that has values, in the order of the first arm's creation."""
+    without: tuple[str, ...]
+    """The names of the arms that have none."""
+    left_out: dict[str, str]
+    """The status of each arm that was not asked for because of it, by its name."""
+
+
+def curves_of(
+    arms: Iterable[CurveArm],
+    metric: str,
+    *,
+    by_group: bool = False,
+    left_out: Mapping[str, str] | None = None,
+) -> Curves:
+    """Takes the curves of a metric from the in-loop rows of arms.
+
+    Args:
+        arms: The arms, with their rows.
+        metric: The name of an eval and a key, such as `val.pass_rate`. Names and keys may hold
+            dots: of an arm, each dot is tried from the left, as in a score.
+        by_group: Takes the arms of a group together; an arm without one is a group of one.
+        left_out: The status of each arm that is not among them because of it.
+
+    Raises:
+        ValueError: The metric names no eval.
+    """
+    eval_names(metric)
+    grouped: dict[tuple[bool, str], dict[str, dict[int, float]]] = {}
+    without = []
+    for arm in arms:
+        values = _values(arm.evals, metric)
+        if not values:
+            without.append(arm.name)
+            continue
+        is_group = by_group and arm.group_name is not None
+        name = arm.group_name if is_group and arm.group_name is not None else arm.name
+        grouped.setdefault((is_group, name), {})[arm.name] = values
+    found = tuple(_curve(name, is_group, arms) for (is_group, name), arms in grouped.items())
+    return Curves(metric, found, tuple(without), dict(left_out or {}))
+
+
+def eval_names(metric: str) -> list[str]:
+    """The names of the evals that a curve of a metric may be of: one for each dot.
+
+    Raises:
+        ValueError: The metric names no eval.
+    """
+    names = [name for name, _ in scoring.candidates(metric) if name is not None]
+    if not names:
+        raise ValueError(
+            "a curve is of an eval's metric, such as val.pass_rate, and not of "
+            f"{metric!r}: training metrics have their latest value only"
+        )
+    return names
+
+
+def _values(rows: Sequence[scoring.Row], metric: str) -> dict[int, float]:
+    for name, key in scoring.candidates(metric):
+        values: dict[int, float] = {}
+        for row in rows:
+            if row.name == name and row.step is not None and key in row.metrics:
+                values.setdefault(row.step, float(row.metrics[key]))
+        if values:
+            return values
+    return {}
+
+
+def _curve(name: str, is_group: bool, arms: Mapping[str, Mapping[int, float]]) -> Curve:
+    steps = sorted({step for values in arms.values() for step in values})
+    points = (_point(step, [v[step] for v in arms.values() if step in v]) for step in steps)
+    return Curve(name, is_group, tuple(arms), tuple(points))
+
+
+def _point(step: int, values: Sequence[float]) -> CurvePoint:
+    numbers = [value for value in values if not math.isnan(value)]
+    return CurvePoint(step, describe(numbers), len(values) - len(numbers))

@@ -1,0 +1,146 @@
+"""Two arms or groups compared, without a server: which numbers, what is missing, what is odd."""
+
+import math
+from typing import Any
+
+import pytest
+from podium import ArmResult, Component, EvalResult, RunConfig
+from podium.comparing import Members, compare, configs_differ
+from scipy import stats
+
+
+def arm(name: str, *evals: EvalResult, **metrics: float) -> ArmResult:
+    """A completed arm with these rows and training metrics."""
+    return ArmResult(name, RunConfig(name), "completed", metrics, evals=list(evals))
+
+
+def row(name: str = "test", step: int | None = None, **fields: Any) -> EvalResult:
+    """A row."""
+    return EvalResult(name, step=step, **fields)
+
+
+def group(*arms: ArmResult) -> Members:
+    """Arms as one side."""
+    return Members("g", is_group=True, arms=arms)
+
+
+def seeds(*scores: float) -> Members:
+    """A group with an arm for each score on `test.acc`."""
+    return group(*(arm(f"s{i}", row(metrics={"acc": score})) for i, score in enumerate(scores)))
+
+
+def test_the_statistics_are_those_of_the_arms() -> None:
+    """Each arm is one draw: mean and sd by hand, interval and p-value as scipy has them."""
+    found = compare(seeds(0.5, 0.6, 0.7), seeds(0.2, 0.4))
+    (metric,) = found.metrics
+    assert metric.label == "test.acc"
+    assert (metric.left.statistics.n, metric.right.statistics.n) == (3, 2)
+    assert metric.left.statistics.mean == pytest.approx(0.6)
+    assert metric.right.statistics.sd == pytest.approx(0.2 / math.sqrt(2))
+    assert metric.difference.difference == pytest.approx(0.3)
+    expected = stats.ttest_ind([0.5, 0.6, 0.7], [0.2, 0.4], equal_var=False)
+    assert metric.difference.p_value == pytest.approx(expected.pvalue, rel=1e-10)
+    assert metric.difference.ci_low == pytest.approx(expected.confidence_interval().low)
+    assert metric.flags == found.flags == ()
+
+
+def test_every_number_is_compared_in_order() -> None:
+    """Metrics and breakdowns of each eval as it was recorded, then the arm's own metrics."""
+    breakdowns = {"10": 1.0, "9": 2, "math": {"n": 3, "acc": 0.5}, "b": True, "t": "x", "l": [1]}
+    left = arm("a", row("val", 5, metrics={"z": 1.0, "a": 2.0}), loss=0.1)
+    right = arm("b", row("test", breakdowns=breakdowns), row("val", 5, metrics={"a": 3.0}))
+    found = compare(Members("a", is_group=False, arms=[left]), group(right))
+    assert [metric.label for metric in found.metrics] == [
+        "val.a",
+        "val.z",
+        "test[9]",
+        "test[10]",
+        "test[math][acc]",
+        "test[math][n]",
+        "loss",
+    ]
+    assert found.metrics[0].difference.difference == -1.0
+    assert found.metrics[3].right.statistics.mean == 1.0
+
+
+def test_the_answering_row_is_compared() -> None:
+    """As eval() does without a step: the post-training row, else the greatest step."""
+    left = arm("a", row("val", 5, metrics={"acc": 0.5}), row("val", metrics={"acc": 0.9}))
+    right = arm("b", row("val", 10, metrics={"acc": 0.6}), row("val", 5, metrics={"acc": 0.1}))
+    (metric,) = compare(group(left), group(right)).metrics
+    assert (metric.left.statistics.mean, metric.right.statistics.mean) == (0.9, 0.6)
+    assert metric.flags == ("steps_differ",)
+
+
+def test_what_is_missing_or_nan_is_named() -> None:
+    """An arm without a number, and one where it is NaN, are named and have no part in the mean."""
+    left = group(*seeds(0.5, math.nan).arms, arm("none"))
+    (metric,) = compare(left, seeds(0.25)).metrics
+    assert metric.left.statistics.n == 1
+    assert metric.left.statistics.mean == 0.5
+    assert (metric.left.missing, metric.left.nan) == (("none",), ("s1",))
+    assert (metric.right.missing, metric.right.nan) == ((), ())
+    assert metric.difference.difference == 0.25
+    assert metric.difference.p_value is None
+
+
+def test_a_number_on_one_side_only() -> None:
+    """It is shown, and there is no difference."""
+    (metric,) = compare(group(arm("a", loss=0.5)), group(arm("b"))).metrics
+    assert (metric.left.statistics.mean, metric.right.statistics.mean) == (0.5, None)
+    assert metric.difference.difference is None
+    assert metric.right.missing == ("b",)
+
+
+def test_evals_can_be_chosen() -> None:
+    """Only the evals that were asked for, and then no training metrics."""
+    left = arm("a", row("val", metrics={"m": 1.0}), row("test", metrics={"m": 2.0}), loss=1.0)
+    found = compare(group(left), group(left), ["test"])
+    assert [metric.label for metric in found.metrics] == ["test.m"]
+
+
+def test_given_eval_metrics_go_before_training_metrics() -> None:
+    """Of an arm without rows, its own eval metrics count, as in a score."""
+    old = ArmResult("old", RunConfig("old"), "completed", {"acc": 0.1}, {"acc": 0.7})
+    (metric,) = compare(group(old), group(arm("new", acc=0.2))).metrics
+    assert metric.left.statistics.mean == old.score("acc") == 0.7
+    assert metric.flags == ("steps_differ",)
+
+
+@pytest.mark.parametrize(
+    ("fields", "flag"),
+    [
+        ({"benchmark_id": "v2"}, "benchmarks_differ"),
+        ({"model_ref": "openai/gpt-4.1"}, "models_differ"),
+        ({"step": 3}, "steps_differ"),
+    ],
+)
+def test_rows_that_measured_something_else_are_flagged(fields: Any, flag: str) -> None:
+    """Another benchmark, model or step on either side, or within one, is said of each number."""
+    plain = arm("a", row(metrics={"m": 1.0}))
+    other = arm("b", row(**({"step": None} | fields), metrics={"m": 1.0}))
+    assert compare(group(plain), group(other)).metrics[0].flags == (flag,)
+    assert compare(group(plain, other), group(plain)).flags == (flag,)
+
+
+def test_groups_of_mixed_configs_are_flagged() -> None:
+    """Seeds may differ in name and seed; a group whose arms differ in more is flagged."""
+    first = RunConfig("a", algorithm=Component("sgd", {"lr": 0.1}), seed=0)
+    seed = RunConfig("b", algorithm=Component("sgd", {"lr": 0.1}), seed=1)
+    other = RunConfig("c", algorithm=Component("sgd", {"lr": 0.2}), seed=0)
+    assert not configs_differ([])
+    assert not configs_differ([first, seed])
+    assert configs_differ([first, seed, other])
+    mixed = group(*(ArmResult(c.name, c, "completed") for c in (first, other)))
+    found = compare(mixed, seeds(0.5))
+    assert (found.left.flags, found.right.flags) == (("configs_differ",), ())
+    assert found.flags == ("configs_differ",)
+
+
+def test_sides_say_who_counts() -> None:
+    """Each side names its arms with their status, and those that were left out."""
+    running = ArmResult("a", RunConfig("a"), "running")
+    side = Members("g", is_group=True, arms=[running], left_out={"b": "failed"})
+    found = compare(side, seeds(0.5)).left
+    assert (found.name, found.is_group) == ("g", True)
+    assert (found.arms, found.left_out) == ({"a": "running"}, {"b": "failed"})

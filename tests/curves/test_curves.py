@@ -1,0 +1,88 @@
+"""Curves without a server: which rows they are of, and what a group's points say."""
+
+import math
+
+import pytest
+from podium import ArmResult, Curves, EvalResult, RunConfig
+from podium.curves import curves_of
+
+
+def arm(name: str, values: dict[int | None, float], group: str | None = None) -> ArmResult:
+    """An arm with a row of `val` for each step."""
+    rows = [EvalResult("val", metrics={"acc": value}, step=step) for step, value in values.items()]
+    return ArmResult(name, RunConfig(name), "running", evals=rows, group_name=group)
+
+
+def points(found: Curves, index: int = 0) -> list[tuple[int, float | None, int]]:
+    """The points of a curve: step, mean and number of arms."""
+    curve = found.curves[index]
+    return [(point.step, point.statistics.mean, point.statistics.n) for point in curve.points]
+
+
+def test_rows_in_any_order_make_a_curve_by_step() -> None:
+    """Negative steps and 0 are steps; the post-training row is none."""
+    found = curves_of([arm("a", {10: 0.3, -5: 0.1, None: 0.9, 0: 0.2})], "val.acc")
+    assert points(found) == [(-5, 0.1, 1), (0, 0.2, 1), (10, 0.3, 1)]
+    assert (found.metric, found.curves[0].is_group) == ("val.acc", False)
+
+
+def test_a_group_has_the_arms_that_are_there_at_each_step() -> None:
+    """The mean at a step is that of the arms that have reached it, and their number is said."""
+    arms = [arm("a", {0: 0.2, 10: 0.4}, "g"), arm("b", {0: 0.4}, "g"), arm("c", {0: 0.5})]
+    found = curves_of(arms, "val.acc", by_group=True)
+    assert points(found) == [(0, pytest.approx(0.3), 2), (10, 0.4, 1)]
+    assert [(curve.name, curve.is_group) for curve in found.curves] == [("g", True), ("c", False)]
+    assert found.curves[0].arms == ("a", "b")
+    ungrouped = curves_of(arms, "val.acc")
+    assert [curve.name for curve in ungrouped.curves] == ["a", "b", "c"]
+
+
+def test_an_arm_with_the_name_of_a_group_is_another_curve() -> None:
+    """A group and an arm without one are two things, whatever they are called."""
+    arms = [arm("g", {0: 0.1}), arm("b", {0: 0.4}, "g")]
+    assert len(curves_of(arms, "val.acc", by_group=True).curves) == 2
+
+
+def test_nan_is_counted_and_not_averaged() -> None:
+    """NaN has no part in a mean; where nothing else is, there is no mean."""
+    arms = [arm("a", {0: math.nan, 10: math.nan}, "g"), arm("b", {0: 0.4}, "g")]
+    found = curves_of(arms, "val.acc", by_group=True)
+    assert points(found) == [(0, 0.4, 1), (10, None, 0)]
+    assert [point.nan for point in found.curves[0].points] == [1, 1]
+
+
+def test_arms_without_rows_are_named() -> None:
+    """An arm that has no such rows has no curve, and is named; so is one that was left out."""
+    found = curves_of([arm("a", {None: 0.9})], "val.acc", left_out={"b": "failed"})
+    assert (found.curves, found.without, found.left_out) == ((), ("a",), {"b": "failed"})
+
+
+def test_dots_are_tried_from_the_left() -> None:
+    """Of each arm, the first split that has in-loop rows with the key is its curve."""
+    plain = ArmResult(
+        "a",
+        RunConfig("a"),
+        "running",
+        evals=[
+            EvalResult("mmlu", metrics={"math.acc": 0.2}, step=1),
+            EvalResult("mmlu.math", metrics={"acc": 0.3}, step=2),
+        ],
+    )
+    other = ArmResult("b", plain.run_config, "running", evals=plain.evals[1:])
+    found = curves_of([plain, other], "mmlu.math.acc")
+    assert points(found, 0) == [(1, 0.2, 1)]
+    assert points(found, 1) == [(2, 0.3, 1)]
+
+
+def test_the_first_of_repeated_rows_counts() -> None:
+    """As in a score of an ArmResult built by hand."""
+    rows = [EvalResult("val", metrics={"acc": value}, step=1) for value in (0.1, 0.2)]
+    found = curves_of([ArmResult("a", RunConfig("a"), "running", evals=rows)], "val.acc")
+    assert points(found) == [(1, 0.1, 1)]
+
+
+@pytest.mark.parametrize("metric", ["acc", "acc.", ".acc", ""])
+def test_a_metric_that_names_no_eval(metric: str) -> None:
+    """A curve needs the name of an eval and a key."""
+    with pytest.raises(ValueError, match=r"must not be empty|a curve is of an eval's metric"):
+        curves_of([], metric)
