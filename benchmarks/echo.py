@@ -1,26 +1,29 @@
 """The measure of what the stack can do: a server that sends every request back as it came.
 
-It runs on the same grpc.aio, loop and options as Podium's, without any work in between.
+It runs on the same grpc.aio, loop and options as Podium's, behind the same admission and
+errors, without any work in between.
 """
 
 import asyncio
 import signal
 import sys
-from typing import Any
 
 import grpc
 from podium_server.app import server_options
 from podium_server.command import loop_factory, tune_collector
 from podium_server.config import Settings
+from podium_server.rpc import Admission, unary_handler
 
 
-async def _echo(request: bytes, _context: object) -> bytes:
+async def _echo(request: bytes) -> bytes:
     return request
 
 
 async def _serve() -> None:
-    server = grpc.aio.server(options=server_options(Settings()))
-    method: Any = grpc.unary_unary_rpc_method_handler(_echo)
+    settings = Settings()
+    server = grpc.aio.server(options=server_options(settings))
+    admission = Admission(settings.concurrent_calls, settings.pending_bytes)
+    method = unary_handler("bench.Echo.Echo", _echo, admission)
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("bench.Echo", {"Echo": method}),)
     )

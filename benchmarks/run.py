@@ -39,15 +39,23 @@ def _measure(folder: Path, rounds: int, seconds: float, calls: int) -> list[Figu
     figures = startup.imports(rounds=2 * rounds + 1)
     figures.append(startup.start("empty store", folder / "empty.db", rounds=rounds))
     figures.append(startup.start("1,000,000 rows", large, rounds=rounds))
+    quiet = ("--log-level", "error")
+    slices = int(rounds * seconds) + 4
     with echo_server() as echo:
-        with running_server(f"sqlite:///{large}", "--log-level", "error") as server:
+        with running_server(f"sqlite:///{large}", *quiet, "--answer-cache", "0") as server:
             _say("memory")
             figures.append(startup.memory(server))
             _say("reads")
-            figures += reads.throughput(server.address, echo, seconds=seconds, rounds=rounds)
+            figures += reads.throughput(
+                server.address, echo, how="read from the store", target=0.85, slices=slices
+            )
             figures += reads.latency(server.address, echo, calls=calls)
             figures += reads.scaling(server.address, calls=calls)
-        with running_server(f"sqlite:///{folder / 'writes.db'}", "--log-level", "error") as server:
+        with running_server(f"sqlite:///{large}", *quiet) as server:
+            figures += reads.throughput(
+                server.address, echo, how="asked again", target=0.95, slices=slices
+            )
+        with running_server(f"sqlite:///{folder / 'writes.db'}", *quiet) as server:
             _say("writes")
             figures += writes.single_rows(server.address, echo, seconds=seconds, rounds=rounds)
             figures += writes.batches(server.address, seconds=seconds, rounds=rounds)

@@ -20,6 +20,7 @@ from grpc_health.v1.health import OVERALL_HEALTH
 from grpc_health.v1.health import aio as health
 from podium.v1 import recording_service_pb2, results_service_pb2
 
+from podium_server.answer_cache import AnswerCache
 from podium_server.config import ConfigError, Settings, is_reachable, sqlite_path
 from podium_server.rpc import Admission, service_handler
 from podium_server.services import Recording, Results
@@ -32,6 +33,8 @@ _log = logging.getLogger(__name__)
 
 _RESULTS = results_service_pb2.DESCRIPTOR.services_by_name["ResultsService"]
 _RECORDING = recording_service_pb2.DESCRIPTOR.services_by_name["RecordingService"]
+_KEPT = ("Eval", "Score")
+"""The rpcs whose answers are kept: small ones about one arm, asked for again and again."""
 _LAST_ANSWERS_SECONDS = 0.2
 """How long the last answers may take to reach their callers; watches of health end then."""
 _NAMES = (OVERALL_HEALTH, _RESULTS.full_name, _RECORDING.full_name)
@@ -99,10 +102,13 @@ def _add_services(
     settings: Settings,
     admission: Admission,
 ) -> None:
+    cache = AnswerCache(settings.answer_cache_bytes)
+    store.listen(cache)
+    kept = {rpc: cache.rpc() for rpc in _KEPT}
     server.add_generic_rpc_handlers(
         (
-            service_handler(_RESULTS, Results(store, settings.limits), admission),
-            service_handler(_RECORDING, Recording(store, settings.limits), admission),
+            service_handler(_RESULTS, Results(store, settings.limits), admission, kept),
+            service_handler(_RECORDING, Recording(store, settings.limits), admission, {}),
         )
     )
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)

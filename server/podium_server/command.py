@@ -60,6 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"change a bound: {', '.join(_LIMITS)}",
     )
     parser.add_argument(
+        "--answer-cache",
+        type=_size,
+        default=defaults.answer_cache_bytes,
+        metavar="BYTES",
+        help="memory for answers that are asked for again; 0 for none (default: %(default)s)",
+    )
+    parser.add_argument(
         "--grace",
         type=float,
         default=defaults.grace_seconds,
@@ -82,6 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
         insecure=arguments.insecure,
         reflection=arguments.reflection,
         grace_seconds=arguments.grace,
+        answer_cache_bytes=arguments.answer_cache,
         limits=Limits(**dict(arguments.limit)),
     )
     tune_collector()
@@ -136,6 +144,12 @@ def loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
     except ImportError:
         return None
     return uvloop.Loop
+
+
+def _size(text: str) -> int:
+    if not text.replace("_", "").isdecimal():
+        raise argparse.ArgumentTypeError("give a number of bytes, such as 8_000_000")
+    return int(text)
 
 
 def _limit(text: str) -> tuple[str, int]:

@@ -25,6 +25,7 @@ class Settings:
     grace_seconds: float = 1.5
     concurrent_calls: int = 2_000
     pending_bytes: int = 64 * 1024 * 1024
+    answer_cache_bytes: int = 8 * 1024 * 1024
     limits: Limits = field(default_factory=Limits)
 
 

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 import grpc
@@ -18,13 +18,16 @@ from google.protobuf.message_factory import GetMessageClass
 from podium.errors import PodiumError
 from podium.status import to_status
 
+from podium_server.answer_cache import KeptAnswers
 from podium_server.failures import failure
 
-__all__ = ["Admission", "service_handler", "snake_case"]
+__all__ = ["Admission", "service_handler", "snake_case", "unary_handler"]
 
 _log = logging.getLogger(__name__)
 
 Handler = Callable[[Any], Awaitable[Message | bytes]]
+Answer = Callable[[bytes], Awaitable[bytes]]
+Parser = Callable[[bytes], Message]
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
 
@@ -67,16 +70,47 @@ class Admission:
 
 
 def service_handler(
-    service: ServiceDescriptor, servicer: object, admission: Admission
+    service: ServiceDescriptor,
+    servicer: object,
+    admission: Admission,
+    kept: Mapping[str, KeptAnswers],
 ) -> grpc.GenericRpcHandler:
-    """Serves every rpc of a service with the servicer's method of its name in snake case."""
-    methods: dict[str, Any] = {
-        method.name: grpc.unary_unary_rpc_method_handler(
-            _unary(method, getattr(servicer, snake_case(method.name)), admission)
-        )
-        for method in service.methods
-    }
+    """Serves every rpc of a service with the servicer's method of its name in snake case.
+
+    Answers of the rpcs in `kept` are kept there; their requests name an experiment and an arm.
+    """
+    methods: dict[str, Any] = {}
+    for method in service.methods:
+        parse, handle = _parser(method), getattr(servicer, snake_case(method.name))
+        place = kept.get(method.name)
+        answer = _remembering(parse, handle, place) if place else _answering(parse, handle)
+        methods[method.name] = unary_handler(method.full_name, answer, admission)
     return grpc.method_handlers_generic_handler(service.full_name, methods)
+
+
+def unary_handler(name: str, answer: Answer, admission: Admission) -> Any:
+    """Serves an rpc by a function of bytes: within the server's room, its errors as statuses."""
+
+    async def call(raw: bytes, context: Context) -> bytes:
+        try:
+            admission.enter(len(raw))
+            try:
+                return await answer(raw)
+            finally:
+                admission.leave(len(raw))
+        except PodiumError as error:
+            status = to_status(error)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, its text stays in the log
+            status = to_status(_defect(name, error))
+        # gRPC keeps what abort raises, and with it the variables of this function, until
+        # garbage is collected: the request must not be among them.
+        del raw
+        await context.abort(status.code, status.text, status.trailing_metadata)
+        raise AssertionError  # abort raises
+
+    return grpc.unary_unary_rpc_method_handler(call)
 
 
 def snake_case(name: str) -> str:
@@ -84,33 +118,36 @@ def snake_case(name: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)[1:]
 
 
-def _unary(method: MethodDescriptor, handle: Handler, admission: Admission) -> Any:
-    parse = cast("Callable[[bytes], Message]", GetMessageClass(method.input_type).FromString)
-
-    async def call(raw: bytes, context: Context) -> bytes:
-        try:
-            admission.enter(len(raw))
-            try:
-                answer = await handle(_parsed(parse, raw))
-            finally:
-                admission.leave(len(raw))
-            return answer if isinstance(answer, bytes) else answer.SerializeToString()
-        except PodiumError as error:
-            status = to_status(error)
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, its text stays in the log
-            status = to_status(_defect(method, error))
-        # gRPC keeps what abort raises, and with it the variables of this function, until
-        # garbage is collected: the request must not be among them.
-        del raw
-        await context.abort(status.code, status.text, status.trailing_metadata)
-        raise AssertionError  # abort raises
-
-    return call
+def _parser(method: MethodDescriptor) -> Parser:
+    return cast("Parser", GetMessageClass(method.input_type).FromString)
 
 
-def _parsed(parse: Callable[[bytes], Message], raw: bytes) -> Message:
+def _answering(parse: Parser, handle: Handler) -> Answer:
+    async def answer(raw: bytes) -> bytes:
+        return _encoded(await handle(_parsed(parse, raw)))
+
+    return answer
+
+
+def _remembering(parse: Parser, handle: Handler, kept: KeptAnswers) -> Answer:
+    async def answer(raw: bytes) -> bytes:
+        known = kept.find(raw)
+        if known is not None:
+            return known
+        moment = kept.moment
+        request: Any = _parsed(parse, raw)
+        encoded = _encoded(await handle(request))
+        kept.keep(raw, (request.experiment, request.arm), encoded, moment)
+        return encoded
+
+    return answer
+
+
+def _encoded(answer: Message | bytes) -> bytes:
+    return answer if isinstance(answer, bytes) else answer.SerializeToString()
+
+
+def _parsed(parse: Parser, raw: bytes) -> Message:
     try:
         return parse(raw)
     except DecodeError as error:
@@ -121,9 +158,9 @@ def _parsed(parse: Callable[[bytes], Message], raw: bytes) -> Message:
         ) from error
 
 
-def _defect(method: MethodDescriptor, error: Exception) -> PodiumError:
+def _defect(name: str, error: Exception) -> PodiumError:
     incident = secrets.token_hex(4)
-    _log.error("incident %s in %s", incident, method.full_name, exc_info=error)
+    _log.error("incident %s in %s", incident, name, exc_info=error)
     return failure(
         "INTERNAL",
         f"a defect of the server, incident {incident}; its log says more under this id",

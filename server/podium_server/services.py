@@ -7,6 +7,7 @@ as a message or already encoded.
 import asyncio
 import time
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 
 from podium._bounds import ARM_STATUSES, check_metric_count, invalid_events
 from podium._validate import (
@@ -39,6 +40,8 @@ __all__ = ["Recording", "Results"]
 _EXPERIMENT_STATUSES: Mapping[int, str] = {
     number: name for name, number in ExperimentStatus.items() if number
 }
+_candidates = lru_cache(1_000)(candidates)
+"""Where a score is looked for: the same few metrics are asked of every arm."""
 _MAX_SEQUENCE = 2**63 - 1
 _LARGE_CALL = 64 * 1024
 
@@ -62,7 +65,7 @@ class Results:
         """The first entry among the places where a score is looked for."""
         self._check_arm(request.experiment, request.arm)
         check_metric(request.metric, "metric", self._limits)
-        places = candidates(request.metric)
+        places = _candidates(request.metric)
         found = await self._store.score(request.experiment, request.arm, places)
         if found is None:
             return results_pb2.ScoreResponse()

@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+from collections.abc import Collection
 from random import Random
 from typing import Any
 
@@ -10,7 +11,15 @@ import pytest
 from podium.errors import PodiumError
 from podium.v1.eval_result_pb2 import EvalResult
 from podium_server.recording import RecordCall
-from podium_server.store.base import ArmChange, Loaded, PageLimits, Settlement, Standing, Store
+from podium_server.store.base import (
+    ArmChange,
+    Loaded,
+    PageLimits,
+    Settlement,
+    Standing,
+    Store,
+    Subject,
+)
 
 from tests.store.calls import (
     arm,
@@ -157,9 +166,10 @@ async def test_callers_who_give_up_harm_nobody(store: Store) -> None:
     """A call whose caller has gone is applied as a whole or not at all; the others are answered."""
     await store.transact(record(declared(), arm()))
     tasks = [asyncio.create_task(store.transact(record(row("val", n)))) for n in range(100)]
+    gone = set()
     for number, task in enumerate(tasks):
-        if number % 3 == 0:
-            task.cancel()
+        if number % 3 == 0 and task.cancel():
+            gone.add(number)
         if number % 10 == 0:
             await asyncio.sleep(0)
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
@@ -167,7 +177,8 @@ async def test_callers_who_give_up_harm_nobody(store: Store) -> None:
     page = await store.evals("x", "a", -1, _PAGE, lambda _key: True)
     steps = {EvalResult.FromString(row).step for row in page.items[:-1]}
     answered = {n for n, outcome in enumerate(outcomes) if not isinstance(outcome, BaseException)}
-    assert answered == set(range(100)) - set(range(0, 100, 3))
+    assert gone
+    assert answered == set(range(100)) - gone
     assert answered <= steps
     assert revision == len(steps) + 2
 
@@ -281,3 +292,50 @@ async def test_what_does_not_exist_is_not_found(store: Store) -> None:
             await store.experiment(experiment)
         with pytest.raises(podium.NotFoundError):
             await store.arms(experiment, -1, _PAGE, lambda _row: True)
+
+
+class _Heard:
+    """A listener that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, set[Subject]]] = []
+
+    def changing(self, subjects: Collection[Subject]) -> None:
+        self.told.append(("changing", set(subjects)))
+
+    def changed(self, subjects: Collection[Subject]) -> None:
+        self.told.append(("changed", set(subjects)))
+
+
+async def test_listeners_hear_of_every_change_before_and_after(store: Store) -> None:
+    """What a commit changes is told before and after it, whole experiments where they go."""
+    heard = _Heard()
+    store.listen(heard)
+    await store.transact(record(declared(), arm("a"), arm("b")))
+    await store.transact(record(row("val", name="b")))
+    await store.transact(record(row("val", name="b")))
+    await store.transact(delete_arm("a"))
+    await store.transact(delete_experiment())
+    a, b, everything = ("x", "a"), ("x", "b"), ("x", None)
+    expected: list[set[Subject]] = [{a, b}, {b}, set(), {a}, {everything}]
+    told = [("changing", subjects) for subjects in expected]
+    assert heard.told[::2] == told
+    assert heard.told[1::2] == [("changed", subjects) for _, subjects in told]
+
+
+async def test_reads_see_what_a_commit_left_also_when_it_failed(store: Store) -> None:
+    """Reads between, during and after commits see one state each, never an older one."""
+    await store.transact(record(declared(), arm()))
+    seen = []
+    for step in range(30):
+        write = asyncio.create_task(store.transact(record(row("val", step))))
+        while not write.done():
+            found = await store.eval("x", "a", "val", None)
+            seen.append(-1 if found is None else EvalResult.FromString(found).step)
+            await asyncio.sleep(0)
+        found = await store.eval("x", "a", "val", None)
+        assert found is not None
+        assert EvalResult.FromString(found).step == step
+        with pytest.raises(PodiumError):
+            await store.transact(record(row("val", name="unknown")))
+    assert seen == sorted(seen)

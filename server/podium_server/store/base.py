@@ -23,13 +23,16 @@ Calls on one experiment are applied one after the other; each sees all of those 
 costs the same however many experiments, arms or rows there are. A page that finds
 little under its filters ends after a bounded number of rows and says where to go on.
 
+**Listeners** learn of every commit: what it changes, before the first reader can see it and
+again when it has ended, in whatever way, before anybody who waits for it is answered.
+
 **Names** compare as bytes. Doubles come back bit by bit, NaN and -0.0 included.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from podium_server.store.rows import (
     ArmRow,
@@ -45,6 +48,7 @@ __all__ = [
     "ArmNeeds",
     "ArmView",
     "Call",
+    "ChangeListener",
     "Changes",
     "Loaded",
     "LoadedArm",
@@ -56,11 +60,16 @@ __all__ = [
     "Standing",
     "Store",
     "StoreError",
+    "Subject",
     "Unsettled",
 ]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+
+
+Subject: TypeAlias = "tuple[str, str | None]"
+"""An arm by experiment and name; without a name, everything in the experiment."""
 
 
 class StoreError(Exception):
@@ -179,6 +188,18 @@ class Changes:
     remove_arm: ArmRow | None = None
     remove_experiment: bool = False
 
+    def subjects(self) -> set[Subject]:
+        """What is changed: arms, or everything in the experiment."""
+        if self.experiment is None or self.revision is None:
+            return set()
+        experiment = self.experiment.name
+        if self.remove_experiment:
+            return {(experiment, None)}
+        arms: set[Subject] = {(experiment, change.row.name) for change in self.arms}
+        if self.remove_arm is not None:
+            arms.add((experiment, self.remove_arm.name))
+        return arms
+
 
 @dataclass(slots=True)
 class Standing:
@@ -265,6 +286,16 @@ class Page(Generic[T]):
     revision: int
 
 
+class ChangeListener(Protocol):
+    """Somebody who has to know when what is stored changes."""
+
+    def changing(self, subjects: Collection[Subject], /) -> None:
+        """A commit of changes to these begins: readers may see them from now on."""
+
+    def changed(self, subjects: Collection[Subject], /) -> None:
+        """The commit has ended, in whatever way."""
+
+
 class Store(ABC):
     """A place where results are kept; see the module's text for what it promises.
 
@@ -279,6 +310,10 @@ class Store(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Finishes calls under way and closes the store."""
+
+    @abstractmethod
+    def listen(self, listener: ChangeListener) -> None:
+        """Tells the listener of every commit from now on; the store must be open."""
 
     @abstractmethod
     async def transact(self, call: Call[T]) -> T:

@@ -12,7 +12,7 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ import apsw
 from podium.errors import PodiumError
 
 from podium_server.failures import failure
-from podium_server.store.base import Call, Changes
+from podium_server.store.base import Call, ChangeListener, Changes, Subject
 from podium_server.store.sqlite.writes import Transaction
 
 __all__ = ["GroupCommit"]
@@ -69,6 +69,7 @@ class GroupCommit:
     def __init__(self, connection: apsw.Connection, on_broken: Callable[[], None]) -> None:
         self._connection = connection
         self._on_broken = on_broken
+        self._listeners: list[ChangeListener] = []
         self._waiting: deque[_Waiting] = deque()
         self._applied: list[_Waiting] = []
         self._wake = asyncio.Event()
@@ -79,6 +80,10 @@ class GroupCommit:
         self._broken = False
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="podium-commit")
         self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def listen(self, listener: ChangeListener) -> None:
+        """Tells the listener of every commit from now on."""
+        self._listeners.append(listener)
 
     async def submit(self, call: Call[T]) -> T:
         """Runs a call; returns when it is durable."""
@@ -152,7 +157,9 @@ class GroupCommit:
         except Exception as defect:  # noqa: BLE001 - one call's defect must not end the others
             self._retry_without(applied, defect)
         else:
-            await self._commit(applied, changed=self._connection.total_changes() != before)
+            changed = self._connection.total_changes() != before
+            with self._told(transaction.subjects):
+                await self._commit(applied, changed=changed)
         self._expected = len(applied) + len(self._waiting)
         for waiting in applied:
             waiting.give()
@@ -216,6 +223,17 @@ class GroupCommit:
             self._break("a commit failed, its outcome is unknown: the server stops")
             for waiting in applied:
                 waiting.error = _outcome_unknown()
+
+    @contextlib.contextmanager
+    def _told(self, subjects: Collection[Subject]) -> Iterator[None]:
+        """Tells listeners of what is committed inside the block."""
+        for listener in self._listeners:
+            listener.changing(subjects)
+        try:
+            yield
+        finally:
+            for listener in self._listeners:
+                listener.changed(subjects)
 
     def _break(self, why: str) -> None:
         """Answers nothing more, since what is stored is not known any more."""

@@ -1,13 +1,13 @@
 """The reads of the SQLite store: point reads, and pages by keyset."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import apsw
 
 from podium_server.failures import unknown_arm, unknown_experiment
-from podium_server.store.base import ArmView, Page, PageLimits, Score
+from podium_server.store.base import ArmView, ChangeListener, Page, PageLimits, Score, Subject
 from podium_server.store.rows import PART_NAMES, ArmRow, EvalKey, ExperimentRow, Origin
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch, fetch_value
@@ -20,29 +20,32 @@ T = TypeVar("T")
 R = TypeVar("R")
 P = TypeVar("P", int, str)
 
+_PLACES_LIMIT = 10_000
+"""How many places of arms are remembered at most."""
 _SCAN_ROWS = 2_000
 """How many rows a page looks at before it ends and says where to go on."""
 
-_LIVING_ARM = (
-    "FROM experiments x JOIN arms a ON a.experiment = x.id AND a.name = ?2 "
-    "{join} WHERE x.name = ?1 AND x.deleted = 0"
+_PLACE = (
+    "SELECT a.experiment, a.ordinal FROM experiments x "
+    "JOIN arms a ON a.experiment = x.id AND a.name = ?2 WHERE x.name = ?1 AND x.deleted = 0"
 )
 _EVAL = (
-    "SELECT e.content, e.stamp "
-    + _LIVING_ARM.format(
-        join="JOIN evals e ON e.experiment = a.experiment AND e.arm = a.ordinal AND e.name = ?3"
-    )
-    + " ORDER BY e.post DESC, e.step DESC LIMIT 1"
+    "SELECT content, stamp FROM evals WHERE experiment = ? AND arm = ? AND name = ? "
+    "ORDER BY post DESC, step DESC LIMIT 1"
 )
-_EVAL_AT = "SELECT e.content, e.stamp " + _LIVING_ARM.format(
-    join="JOIN evals e ON e.experiment = a.experiment AND e.arm = a.ordinal "
-    "AND e.name = ?3 AND e.post = 0 AND e.step = ?4"
+_EVAL_AT = (
+    "SELECT content, stamp FROM evals "
+    "WHERE experiment = ? AND arm = ? AND name = ? AND post = 0 AND step = ?"
 )
-_SCORE = "SELECT s.value, s.origin, s.step " + _LIVING_ARM.format(
-    join="JOIN scores s ON s.experiment = a.experiment AND s.arm = a.ordinal "
-    "AND s.eval_name = ?3 AND s.key = ?4"
+_SCORE = (
+    "SELECT s.value, s.origin, s.step FROM scores s "
+    "WHERE s.experiment = ? AND s.arm = ? AND s.eval_name = ? AND s.key = ?"
 )
-_BARE_SCORE = _SCORE.replace("s.step", "s.step, a.primary_name", 1)
+_BARE_SCORE = (
+    "SELECT s.value, s.origin, s.step, a.primary_name FROM scores s "
+    "JOIN arms a ON a.experiment = s.experiment AND a.ordinal = s.arm "
+    "WHERE s.experiment = ? AND s.arm = ? AND s.eval_name = '' AND s.key = ?"
+)
 """Of a bare score the primary eval is asked as well, at the price of one more look-up."""
 _EXPERIMENT = (
     f"SELECT {codec.EXPERIMENT_COLUMNS}, c.content FROM experiments x "
@@ -63,62 +66,87 @@ _EVAL_OF = (
     "SELECT content FROM evals "
     "WHERE experiment = ? AND arm = ? AND name = ? AND post = ? AND step = ?"
 )
-_PLACES = (
+_ROW_PLACES = (
     "SELECT position, name, post, step FROM evals INDEXED BY evals_by_position "
     "WHERE experiment = ? AND arm = ? AND position > ? ORDER BY position"
 )
 _EVAL_BYTES = _EVAL_OF.replace("content", "content, stamp", 1)
 
 
-class Reader:
-    """Reads on a connection of its own: each sees one committed state."""
+class Reader(ChangeListener):
+    """Reads on a connection of its own: each sees one committed state.
+
+    From one commit to the next nothing changes, so reads share one transaction then: to begin
+    one costs more than a point read. While a commit is under way each has its own.
+    """
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._execute = connection.execute
+        self._commits = 0
+        self._shares = False
+        self._places: dict[tuple[str, str], tuple[int, int]] = {}
 
     def eval(self, experiment: str, arm: str, name: str, step: int | None) -> bytes | None:
         """The encoded row that answers for a name, or the in-loop row at a step."""
+        self._share_state()
+        known = self._places.get((experiment, arm))
+        found = None if known is None else self._eval(known, name, step)
+        if found is not None:
+            return found
+        with self._one_state():
+            place = self._find_place(experiment, arm)
+            return self._eval(place, name, step)
+
+    def _eval(self, place: tuple[int, int], name: str, step: int | None) -> bytes | None:
         if step is None:
-            found = fetch(self._connection, _EVAL, (experiment, arm, name))
+            found = fetch(self._connection, _EVAL, (*place, name))
         else:
-            found = fetch(self._connection, _EVAL_AT, (experiment, arm, name, step))
-        if found:
-            content, stamp = found[0]
+            found = fetch(self._connection, _EVAL_AT, (*place, name, step))
+        for content, stamp in found:
             return content + stamp  # type: ignore[no-any-return]
-        self._check_exists(experiment, arm)
         return None
 
     def score(
         self, experiment: str, arm: str, candidates: Sequence[tuple[str | None, str]]
     ) -> Score | None:
         """The first candidate that has an entry; mostly the first one, one statement."""
-        name, key = candidates[0]
-        found = self._score(experiment, arm, name, key)
+        self._share_state()
+        known = self._places.get((experiment, arm))
+        found = None if known is None else self._score(known, *candidates[0])
         if found is not None:
             return found
         with self._one_state():
-            for name, key in candidates:
-                found = self._score(experiment, arm, name, key)
-                if found is not None:
-                    return found
-            self._check_exists(experiment, arm)
-            return None
+            place = self._find_place(experiment, arm)
+            scores = (self._score(place, name, key) for name, key in candidates)
+            return next((score for score in scores if score is not None), None)
 
-    def _score(self, experiment: str, arm: str, name: str | None, key: str) -> Score | None:
+    def _score(self, place: tuple[int, int], name: str | None, key: str) -> Score | None:
         if name is None:
-            return self._bare_score(experiment, arm, key)
-        bindings = (experiment, arm, name, key)
-        for value, origin, step in fetch(self._connection, _SCORE, bindings):
+            return self._bare_score(place, key)
+        for value, origin, step in fetch(self._connection, _SCORE, (*place, name, key)):
             return Score(codec.score_from(value, origin, step), key, name)
         return None
 
-    def _bare_score(self, experiment: str, arm: str, key: str) -> Score | None:
-        bindings = (experiment, arm, "", key)
-        for value, origin, step, primary in fetch(self._connection, _BARE_SCORE, bindings):
+    def _bare_score(self, place: tuple[int, int], key: str) -> Score | None:
+        for value, origin, step, primary in fetch(self._connection, _BARE_SCORE, (*place, key)):
             entry = codec.score_from(value, origin, step)
             return Score(entry, key, primary if entry.origin in _OF_ROWS else None)
         return None
+
+    def _find_place(self, experiment: str, arm: str) -> tuple[int, int]:
+        """The place of an arm's rows, remembered for the next question about it.
+
+        A place is never given again, and a deleted arm leaves nothing at its own: what is
+        found at a remembered place is right, and where nothing is, it is looked up again.
+        """
+        for place in fetch(self._connection, _PLACE, (experiment, arm)):
+            if len(self._places) >= _PLACES_LIMIT:
+                self._places.clear()
+            self._places[experiment, arm] = place
+            return place
+        self._find_experiment(experiment)
+        raise unknown_arm(experiment, arm)
 
     def arm(self, experiment: str, arm: str, limits: PageLimits) -> tuple[ArmView, Page[bytes]]:
         """An arm and the first page of its rows."""
@@ -194,7 +222,7 @@ class Reader:
         place = (experiment, arm.ordinal)
         return self._page(
             _Query(
-                _PLACES,
+                _ROW_PLACES,
                 (*place, after),
                 _place_from,
                 lambda found: found[0],
@@ -249,10 +277,6 @@ class Reader:
             raise unknown_arm(experiment, name)
         return identity, codec.arm_from(found[0])
 
-    def _check_exists(self, experiment: str, arm: str) -> None:
-        """Tells nothing recorded from no such experiment or arm."""
-        self._find_arm(experiment, arm)
-
     def _view(self, experiment: int | None, row: ArmRow) -> ArmView:
         place = (experiment, row.ordinal)
         parts = dict.fromkeys(PART_NAMES, b"") | dict(fetch(self._connection, _PARTS, place))
@@ -267,9 +291,30 @@ class Reader:
         [(content, stamp)] = fetch(self._connection, _EVAL_BYTES, (*place, *codec.key_values(key)))
         return content + stamp  # type: ignore[no-any-return]
 
+    def changing(self, _subjects: Collection[Subject]) -> None:
+        """A commit begins: the state that reads share is over, and the log may begin anew."""
+        self._commits += 1
+        if self._shares:
+            self._execute("COMMIT")
+            self._shares = False
+
+    def changed(self, _subjects: Collection[Subject]) -> None:
+        """The commit has ended."""
+        self._commits -= 1
+
+    def _share_state(self) -> None:
+        """Begins the transaction that reads share until the next commit."""
+        if not (self._shares or self._commits):
+            self._execute("BEGIN")
+            self._shares = True
+
     @contextmanager
     def _one_state(self) -> Iterator[None]:
         """Has every statement inside see the same committed state."""
+        self._share_state()
+        if self._shares:
+            yield
+            return
         self._execute("BEGIN")
         try:
             yield

@@ -13,6 +13,7 @@ import apsw
 from podium_server.store.base import (
     ArmView,
     Call,
+    ChangeListener,
     Page,
     PageLimits,
     Score,
@@ -75,6 +76,7 @@ class SqliteStore(Store):
         self._reading.pragma("query_only", 1)
         self._reader = Reader(self._reading)
         self._group = GroupCommit(self._writing, self._on_broken)
+        self._group.listen(self._reader)
 
     async def close(self) -> None:
         """Finishes the calls that wait, and closes the file."""
@@ -86,6 +88,10 @@ class SqliteStore(Store):
             _log.exception("%s could not be tidied up; the next start does it", self._path)
         if self._lock is not None:
             os.close(self._lock)
+
+    def listen(self, listener: ChangeListener) -> None:
+        """See Store."""
+        self._group.listen(listener)
 
     async def transact(self, call: Call[T]) -> T:
         """Runs a call in a transaction that it may share with others."""

@@ -15,6 +15,7 @@ from podium_server.store.base import (
     Needs,
     Settlement,
     Standing,
+    Subject,
 )
 from podium_server.store.rows import (
     ArmRow,
@@ -136,6 +137,7 @@ class Transaction:
         self._connection = connection
         self._experiments: dict[str, ExperimentRow] = {}
         self._changed: set[str] = set()
+        self.subjects: set[Subject] = set()
 
     def apply(self, call: Call[Any]) -> Changes:
         """Runs a call; raises what the call decides, before anything is written."""
@@ -147,6 +149,7 @@ class Transaction:
             self._experiments[row.name] = row
             if changes.revision is not None:
                 self._changed.add(row.name)
+                self.subjects |= changes.subjects()
             _Writer(self._connection, changes, row.id).write(call)
         return changes
 
