@@ -1,6 +1,6 @@
 """Answers from rows: what is stored as bytes is passed on as bytes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from podium.scoring import experiment_status
@@ -24,7 +24,7 @@ from podium.v1.run_config_pb2 import RunConfig
 from podium_server.store.base import ArmView
 from podium_server.store.rows import ArmRow, ExperimentRow
 
-__all__ = ["arm_result", "arm_summary", "experiment", "length_delimited", "status_of"]
+__all__ = ["arm_counts", "arm_result", "arm_summary", "experiment", "length_delimited", "status_of"]
 
 _STATUSES = {
     "running": EXPERIMENT_STATUS_RUNNING,
@@ -60,7 +60,6 @@ def status_of(row: ExperimentRow) -> int:
 def experiment(row: ExperimentRow) -> Experiment:
     """An experiment as it is answered."""
     answer = Experiment.FromString(row.content or b"")
-    _, pending, running, completed, failed, cancelled = row.counts
     answer.MergeFrom(
         Experiment(
             name=row.name,
@@ -68,16 +67,18 @@ def experiment(row: ExperimentRow) -> Experiment:
             revision=row.revision,
             create_time=_time(row.created),
             update_time=_time(row.updated),
-            arm_counts=ArmCounts(
-                pending=pending,
-                running=running,
-                completed=completed,
-                failed=failed,
-                cancelled=cancelled,
-            ),
+            arm_counts=arm_counts(row.counts),
         )
     )
     return answer
+
+
+def arm_counts(counts: Sequence[int]) -> ArmCounts:
+    """The number of arms by status, from that at the index of each status's number."""
+    _, pending, running, completed, failed, cancelled = counts
+    return ArmCounts(
+        pending=pending, running=running, completed=completed, failed=failed, cancelled=cancelled
+    )
 
 
 def arm_result(experiment_name: str, view: ArmView, rows: Iterable[bytes]) -> bytes:

@@ -15,7 +15,7 @@ from podium.errors import PodiumError
 from podium_server.failures import failure
 from podium_server.store.base import PageLimits
 
-__all__ = ["page_limits", "read_token", "write_token"]
+__all__ = ["bad_token", "page_limits", "read_token", "write_token"]
 
 _DIGEST_BYTES = 8
 _MOST_DIGITS = 19
@@ -45,13 +45,13 @@ def read_token(query: Message, token: str, start: int | str) -> int | str:
     raw = _decode(token)
     place = raw[_DIGEST_BYTES:]
     if raw[:_DIGEST_BYTES] != _digest(query, place):
-        raise _bad_token()
+        raise bad_token()
     return _number(place) if isinstance(start, int) else place.decode(errors="replace")
 
 
 def _number(place: bytes) -> int:
     if not (place.isdigit() and len(place) < _MOST_DIGITS):
-        raise _bad_token()
+        raise bad_token()
     return int(place)
 
 
@@ -59,7 +59,7 @@ def _decode(token: str) -> bytes:
     try:
         return base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
-        raise _bad_token() from error
+        raise bad_token() from error
 
 
 def _digest(query: Message, place: bytes) -> bytes:
@@ -73,7 +73,8 @@ def _digest(query: Message, place: bytes) -> bytes:
     return digest.digest()
 
 
-def _bad_token() -> PodiumError:
+def bad_token() -> PodiumError:
+    """A page token is damaged, or another query's."""
     return failure(
         "PAGE_TOKEN_INVALID",
         "page_token was not made by this request; send the next_page_token of the page before, "

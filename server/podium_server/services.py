@@ -25,12 +25,13 @@ from podium.errors import PodiumError
 from podium.scoring import candidates
 from podium.v1 import recording_service_pb2 as recording_pb2
 from podium.v1 import results_service_pb2 as results_pb2
-from podium.v1.experiment_pb2 import ExperimentStatus
+from podium.v1.experiment_pb2 import Direction, ExperimentStatus
 
 from podium_server import answers
 from podium_server.answers import length_delimited
 from podium_server.failures import failure
 from podium_server.pages import page_limits, read_token, write_token
+from podium_server.rankings import Question, score_source
 from podium_server.recording import DeleteArmCall, DeleteExperimentCall, RecordCall
 from podium_server.store.base import PageLimits, Store
 from podium_server.store.rows import ArmRow, EvalKey, ExperimentRow
@@ -40,6 +41,7 @@ __all__ = ["Recording", "Results"]
 _EXPERIMENT_STATUSES: Mapping[int, str] = {
     number: name for name, number in ExperimentStatus.items() if number
 }
+_DIRECTIONS: Mapping[int, str] = {number: name for name, number in Direction.items()}
 _candidates = lru_cache(1_000)(candidates)
 """Where a score is looked for: the same few metrics are asked of every arm."""
 _MAX_SEQUENCE = 2**63 - 1
@@ -71,12 +73,7 @@ class Results:
             return results_pb2.ScoreResponse()
         return results_pb2.ScoreResponse(
             value=found.entry.value,
-            source=results_pb2.ScoreSource(
-                origin=int(found.entry.origin),  # type: ignore[arg-type]
-                key=found.key,
-                eval_name=found.eval_name,
-                step=found.entry.step,
-            ),
+            source=score_source(found),
         )
 
     async def get_arm(self, request: results_pb2.GetArmRequest) -> bytes:
@@ -151,6 +148,17 @@ class Results:
             experiments=map(answers.experiment, page.items),
             next_page_token=write_token(request, page.next),
         )
+
+    async def rank(self, request: results_pb2.RankRequest) -> results_pb2.RankResponse:
+        """A page of a ranking."""
+        check_experiment_name(request.experiment, "experiment", self._limits)
+        if request.HasField("metric"):
+            check_metric(request.metric, "metric", self._limits)
+        check_enum(request.direction, "direction", _DIRECTIONS)
+        _check_statuses(request.statuses, ARM_STATUSES, self._limits)
+        question = Question(request)
+        limits = page_limits(request.page_size, self._limits)
+        return question.answer(await self._store.rank(request.experiment, question.ask, limits))
 
     def _check_arm(self, experiment: str, arm: str) -> None:
         check_experiment_name(experiment, "experiment", self._limits)

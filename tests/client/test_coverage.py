@@ -85,6 +85,9 @@ CALLS: dict[str, Callable[[AnyClient], Any]] = {
     "ListExperiments": lambda client: items(
         client.experiments(name_prefix="p", status="failed", tags=["t"], page_size=1)
     ),
+    "Rank": lambda client: result(
+        client.experiment("e").rank("m", direction="minimize", status="failed", top=2000)
+    ),
     "Record": record,
     "DeleteArm": lambda client: result(client.arm("e", "a").delete(allow_missing=True)),
     "DeleteExperiment": lambda client: result(client.experiment("e").delete(allow_missing=True)),

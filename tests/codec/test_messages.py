@@ -23,6 +23,10 @@ _ALWAYS_SET = {
     "Experiment.arm_counts",
     "ArmSummary.run_config",
     "ArmResult.run_config",
+    "RankCounts.left_out",
+    "RankSource.origin",
+    "RankedArm.status",
+    "ScoreSource.origin",
 }
 
 

@@ -8,7 +8,13 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given, settings
 from podium import codec, model
-from podium.v1 import arm_result_pb2, eval_result_pb2, experiment_pb2, results_service_pb2
+from podium.v1 import (
+    arm_result_pb2,
+    eval_result_pb2,
+    experiment_pb2,
+    results_service_pb2,
+    score_pb2,
+)
 from podium.v1.value_pb2 import Value
 
 from tests.codec.strategies import arm_results, exact, experiments, values
@@ -103,7 +109,7 @@ def test_the_enums_have_no_more_members_in_the_protos() -> None:
     assert len(arm_result_pb2.ArmStatus.items()) == len(model.ArmStatus) + 1
     assert len(experiment_pb2.Direction.items()) == len(model.Direction) + 1
     assert len(experiment_pb2.ExperimentStatus.items()) == len(model.ExperimentStatus) + 1
-    assert len(results_service_pb2.ScoreOrigin.items()) == 4 + 1
+    assert len(score_pb2.ScoreOrigin.items()) == 4 + 1
 
 
 def test_an_arm_with_a_status_of_a_newer_server_can_be_read() -> None:
@@ -127,8 +133,8 @@ def test_a_score_comes_back_with_its_source() -> None:
     """A score's value, origin, key, eval and step are carried; no score is an empty response."""
     message = results_service_pb2.ScoreResponse(
         value=math.nan,
-        source=results_service_pb2.ScoreSource(
-            origin=results_service_pb2.SCORE_ORIGIN_IN_LOOP_EVAL, key="k", eval_name="e", step=0
+        source=score_pb2.ScoreSource(
+            origin=score_pb2.SCORE_ORIGIN_IN_LOOP_EVAL, key="k", eval_name="e", step=0
         ),
     )
     score = codec.score_from_proto(message)

@@ -138,6 +138,16 @@ _READS: list[tuple[str, dict[str, Any]]] = [
     ("ListEvals", {"arm": "a", "pageSize": 1}),
     ("GetExperiment", {}),
     (
+        "Rank",
+        {
+            "pageSize": 1,
+            "metric": "val.acc",
+            "direction": "DIRECTION_MINIMIZE",
+            "statuses": ["ARM_STATUS_COMPLETED", "ARM_STATUS_FAILED"],
+        },
+    ),
+    ("Rank", {"pageSize": 1}),
+    (
         "ListExperiments",
         {
             "pageSize": 1,

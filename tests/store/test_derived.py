@@ -1,6 +1,7 @@
 """What a SQLite store derives from its rows is right after any random writes."""
 
 from collections import Counter, defaultdict
+from math import isnan
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ from podium._validate import Limits
 from podium.errors import PodiumError
 from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.eval_result_pb2 import EvalResult
-from podium_server.store.rows import ArmRow, EvalRow, Origin, ScoreRow
+from podium_server.store.rows import COMPLETED, ArmRow, EvalRow, Origin, ScoreRow
 from podium_server.store.sqlite import codec
 
 from tests.recording import naive
@@ -72,6 +73,27 @@ def check_derived(dump: Dump) -> None:
     for place, arm in arms.items():
         _check_arm(arm, parts[place], rows[place])
     _check_counts(dump, arms)
+    _check_ranks(dump, arms)
+
+
+def _check_ranks(dump: Dump, arms: dict[Any, ArmRow]) -> None:
+    """The scores of completed arms are in order and counted, and no others."""
+    ranked, counted = set(), Counter[Any]()
+    for experiment, ordinal, name, key, *score in dump["scores"]:
+        arm, entry = arms[experiment, ordinal], codec.score_from(*score)
+        if arm.status != COMPLETED:
+            continue
+        ranked.add((experiment, name, key, scoring.sort_key(entry.value), ordinal))
+        source = (name or (arm.primary and arm.primary.name)) if codec.is_of_row(entry) else ""
+        place = (experiment, name, key, entry.origin, source, entry.benchmark_id or "")
+        counted[*place, isnan(entry.value)] += 1
+    assert set(dump["ranks"]) == ranked
+    counts = {values[:6]: values[6:] for values in dump["rank_counts"]}
+    assert counts == {
+        place: (counted[*place, False], counted[*place, True])
+        for *place, _ in counted
+        for place in [tuple(place)]
+    }
 
 
 def _check_arm(arm: ArmRow, parts: dict[str, bytes], rows: list[EvalRow]) -> None:
@@ -113,6 +135,7 @@ def _plain(row: EvalRow) -> Any:
         tags=list(content.tags),
         metrics=dict(content.metrics),
         model_ref=row.model_ref,
+        benchmark_id=content.benchmark_id if content.HasField("benchmark_id") else None,
     )
 
 
@@ -148,4 +171,7 @@ def _bare_scores(arm: Any) -> dict[tuple[str, str], ScoreRow]:
 
 def _row_scores(row: Any) -> dict[str, ScoreRow]:
     origin = Origin.POST_TRAINING_EVAL if row.step is None else Origin.IN_LOOP_EVAL
-    return {key: ScoreRow(value, origin, row.step) for key, value in row.metrics.items()}
+    return {
+        key: ScoreRow(value, origin, row.step, row.benchmark_id)
+        for key, value in row.metrics.items()
+    }

@@ -118,7 +118,7 @@ async def test_a_migration_is_all_or_nothing(
     before = dump_sqlite(place.path)
     steps = (*schema.MIGRATIONS, "CREATE TABLE later (x); CREATE TABLE experiments (x)")
     monkeypatch.setattr(schema, "MIGRATIONS", steps)
-    monkeypatch.setattr(schema, "VERSION", 2)
+    monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
     assert "already exists" in await _refused(place.path)
     monkeypatch.undo()
     assert dump_sqlite(place.path) == before
@@ -134,7 +134,7 @@ async def test_an_older_file_is_migrated(
         await store.transact(record(declared()))
     steps = (*schema.MIGRATIONS, "CREATE TABLE later (x)")
     monkeypatch.setattr(schema, "MIGRATIONS", steps)
-    monkeypatch.setattr(schema, "VERSION", 2)
+    monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
     async with opened(place) as store:
         assert (await store.experiment("x")).revision == 1
         assert "later" in place.dump()

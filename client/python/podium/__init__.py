@@ -69,6 +69,14 @@ if TYPE_CHECKING:
         RunResult,
         Value,
     )
+    from podium.ranking import (
+        RankCounts,
+        RankedArm,
+        RankFlag,
+        Ranking,
+        RankSource,
+        ScoreSource,
+    )
     from podium.scoring import Score, ScoreOrigin
 
 __all__ = [
@@ -116,6 +124,11 @@ __all__ = [
     "OutOfRangeError",
     "PermissionDeniedError",
     "PodiumError",
+    "RankCounts",
+    "RankFlag",
+    "RankSource",
+    "RankedArm",
+    "Ranking",
     "RecordResult",
     "RefusedEvent",
     "ResourceExhaustedError",
@@ -123,6 +136,7 @@ __all__ = [
     "RunResult",
     "Score",
     "ScoreOrigin",
+    "ScoreSource",
     "StreamPosition",
     "UnauthenticatedError",
     "UnavailableError",
@@ -146,6 +160,7 @@ _SOURCES = (
     "_enums",
     "comparing",
     "curves",
+    "ranking",
     "_recorder",
     "_evaluating",
     "_client",

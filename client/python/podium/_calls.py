@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from podium.v1.event_pb2 import Event
 
 __all__ = [
+    "ATTEMPTS",
+    "LARGEST_PAGE",
     "Pages",
     "Steps",
     "arms",
@@ -36,6 +38,7 @@ __all__ = [
     "find_score",
     "get_arm",
     "get_experiment",
+    "one_or_more",
     "record",
     "score",
 ]
@@ -44,8 +47,10 @@ _T = TypeVar("_T")
 
 Steps: TypeAlias = Generator[Message, Any, _T]
 
-_GET_ATTEMPTS = 5
-_LARGEST_PAGE = 1000
+ATTEMPTS = 5
+"""How often what takes several calls is read until it is of one state."""
+LARGEST_PAGE = 1000
+"""How much the page of a list holds at most."""
 
 
 class Pages(Generic[_T]):
@@ -99,12 +104,12 @@ def find_score(experiment: str, arm: str, metric: str) -> Steps[Score | None]:
 
 def get_arm(experiment: str, arm: str) -> Steps[ArmResult]:
     """GetArm and ListEvals: the whole arm in one state, tried again while the arm changes."""
-    for _ in range(_GET_ATTEMPTS):
+    for _ in range(ATTEMPTS):
         found = yield from _arm_in_one_state(experiment, arm)
         if found is not None:
             return codec.arm_result_from_proto(found)
     raise AbortedError(
-        f"arm {arm!r} of {experiment!r} changed {_GET_ATTEMPTS} times while its rows were read: "
+        f"arm {arm!r} of {experiment!r} changed {ATTEMPTS} times while its rows were read: "
         "it is too busy to be read as a whole; try again, or ask with eval(), score() or evals()"
     )
 
@@ -115,7 +120,7 @@ def _arm_in_one_state(experiment: str, arm: str) -> Steps[arm_result_pb2.ArmResu
     token = response.next_evals_page_token
     while token:
         page = yield results.ListEvalsRequest(
-            experiment=experiment, arm=arm, page_size=_LARGEST_PAGE, page_token=token
+            experiment=experiment, arm=arm, page_size=LARGEST_PAGE, page_token=token
         )
         if page.revision != found.revision:
             return None
@@ -137,7 +142,7 @@ def arms(
     request = results.ListArmsRequest(
         experiment=experiment,
         page_size=_page_size(page_size),
-        statuses=map(codec.arm_status_to_proto, _one_or_more(status)),
+        statuses=map(codec.arm_status_to_proto, one_or_more(status)),
         group_name=_coerce.optional(_coerce.text, group_name, "group_name"),
         name_prefix=_coerce.optional(_coerce.text, name_prefix, "name_prefix"),
         tags=_coerce.texts(tags, "tags"),
@@ -183,7 +188,7 @@ def experiments(
     request = results.ListExperimentsRequest(
         page_size=_page_size(page_size),
         name_prefix=_coerce.optional(_coerce.text, name_prefix, "name_prefix"),
-        statuses=map(codec.experiment_status_to_proto, _one_or_more(status)),
+        statuses=map(codec.experiment_status_to_proto, one_or_more(status)),
         tags=_coerce.texts(tags, "tags"),
     )
     return Pages(request, lambda response: map(codec.experiment_from_proto, response.experiments))
@@ -193,7 +198,8 @@ def _page_size(given: int | None) -> int:
     return 0 if given is None else _coerce.integer(given, "page_size")
 
 
-def _one_or_more(given: str | Iterable[str] | None) -> Iterable[str]:
+def one_or_more(given: str | Iterable[str] | None) -> Iterable[str]:
+    """The words of an argument that takes one word or several; none for None."""
     if given is None:
         return ()
     return (given,) if isinstance(given, str) else given

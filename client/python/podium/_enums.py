@@ -2,7 +2,14 @@
 
 from enum import StrEnum
 
-__all__ = ["ArmStatus", "ComparisonFlag", "Direction", "ExperimentStatus", "ScoreOrigin"]
+__all__ = [
+    "ArmStatus",
+    "ComparisonFlag",
+    "Direction",
+    "ExperimentStatus",
+    "RankFlag",
+    "ScoreOrigin",
+]
 
 
 class ArmStatus(StrEnum):
@@ -45,6 +52,17 @@ class ExperimentStatus(StrEnum):
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"
+
+
+class RankFlag(StrEnum):
+    """Why a place in a ranking should not be trusted without a second look.
+
+    NAN: the score is not a number. BENCHMARKS_DIFFER: rows of the eval that it came from have
+    different benchmark_ids among the arms of the ranking.
+    """
+
+    NAN = "nan"
+    BENCHMARKS_DIFFER = "benchmarks_differ"
 
 
 class ScoreOrigin(StrEnum):

@@ -10,8 +10,8 @@ from google.protobuf.struct_pb2 import NULL_VALUE
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from podium import _coerce
-from podium._enums import ArmStatus, Direction, ExperimentStatus, ScoreOrigin
-from podium.v1 import arm_result_pb2, experiment_pb2, results_service_pb2, value_pb2
+from podium._enums import ArmStatus, Direction, ExperimentStatus, RankFlag, ScoreOrigin
+from podium.v1 import arm_result_pb2, experiment_pb2, ranking_pb2, score_pb2, value_pb2
 
 __all__ = [
     "arm_status_from_proto",
@@ -23,6 +23,8 @@ __all__ = [
     "fill_values",
     "get",
     "maybe",
+    "rank_flag_from_proto",
+    "rank_flag_to_proto",
     "score_origin_from_proto",
     "score_origin_to_proto",
     "timestamp_from_proto",
@@ -148,7 +150,8 @@ _DIRECTIONS = _numbers(Direction, experiment_pb2.Direction, "DIRECTION")
 _EXPERIMENT_STATUSES = _numbers(
     ExperimentStatus, experiment_pb2.ExperimentStatus, "EXPERIMENT_STATUS"
 )
-_SCORE_ORIGINS = _numbers(ScoreOrigin, results_service_pb2.ScoreOrigin, "SCORE_ORIGIN")
+_RANK_FLAGS = _numbers(RankFlag, ranking_pb2.RankFlag, "RANK_FLAG")
+_SCORE_ORIGINS = _numbers(ScoreOrigin, score_pb2.ScoreOrigin, "SCORE_ORIGIN")
 
 
 def _member(numbers: dict[_E, _N], number: _N) -> str:
@@ -188,11 +191,21 @@ def experiment_status_from_proto(number: experiment_pb2.ExperimentStatus.ValueTy
     return _member(_EXPERIMENT_STATUSES, number)
 
 
-def score_origin_to_proto(origin: str) -> results_service_pb2.ScoreOrigin.ValueType:
+def rank_flag_to_proto(flag: str) -> ranking_pb2.RankFlag.ValueType:
+    """Writes a flag of a place in a ranking."""
+    return _RANK_FLAGS[_coerce.member_of(RankFlag)(flag, "flag")]
+
+
+def rank_flag_from_proto(number: ranking_pb2.RankFlag.ValueType) -> str:
+    """Reads a flag of a place in a ranking."""
+    return _member(_RANK_FLAGS, number)
+
+
+def score_origin_to_proto(origin: str) -> score_pb2.ScoreOrigin.ValueType:
     """Writes the origin of a score."""
     return _SCORE_ORIGINS[_coerce.member_of(ScoreOrigin)(origin, "origin")]
 
 
-def score_origin_from_proto(number: results_service_pb2.ScoreOrigin.ValueType) -> str:
+def score_origin_from_proto(number: score_pb2.ScoreOrigin.ValueType) -> str:
     """Reads the origin of a score."""
     return _member(_SCORE_ORIGINS, number)

@@ -24,6 +24,19 @@ from podium._config_codec import (
 )
 from podium._enums import ArmStatus
 from podium._mirror import forget_mirrored, given_by
+from podium._ranking_codec import (
+    arm_counts_from_proto,
+    arm_counts_to_proto,
+    rank_counts_from_proto,
+    rank_counts_to_proto,
+    rank_source_from_proto,
+    rank_source_to_proto,
+    ranked_arm_from_proto,
+    ranked_arm_to_proto,
+    ranking_from_proto,
+    score_source_from_proto,
+    score_source_to_proto,
+)
 from podium._wire import (
     arm_status_from_proto,
     arm_status_to_proto,
@@ -43,7 +56,13 @@ from podium._wire import (
     values_from_proto,
     values_to_proto,
 )
-from podium.v1 import arm_result_pb2, eval_result_pb2, experiment_pb2, results_service_pb2
+from podium.v1 import (
+    arm_result_pb2,
+    eval_result_pb2,
+    experiment_pb2,
+    results_service_pb2,
+    score_pb2,
+)
 
 __all__ = [
     "arm_counts_from_proto",
@@ -71,6 +90,13 @@ __all__ = [
     "fill_eval_result",
     "model_config_from_proto",
     "model_config_to_proto",
+    "rank_counts_from_proto",
+    "rank_counts_to_proto",
+    "rank_source_from_proto",
+    "rank_source_to_proto",
+    "ranked_arm_from_proto",
+    "ranked_arm_to_proto",
+    "ranking_from_proto",
     "run_config_from_proto",
     "run_config_to_proto",
     "run_result_from_proto",
@@ -78,6 +104,8 @@ __all__ = [
     "score_from_proto",
     "score_origin_from_proto",
     "score_origin_to_proto",
+    "score_source_from_proto",
+    "score_source_to_proto",
     "score_to_proto",
     "timestamp_from_proto",
     "timestamp_to_proto",
@@ -262,28 +290,6 @@ def arm_summary_from_proto(message: arm_result_pb2.ArmSummary) -> model.ArmSumma
     )
 
 
-def arm_counts_to_proto(counts: model.ArmCounts) -> experiment_pb2.ArmCounts:
-    """Writes the number of arms by status."""
-    return experiment_pb2.ArmCounts(
-        pending=counts.pending,
-        running=counts.running,
-        completed=counts.completed,
-        failed=counts.failed,
-        cancelled=counts.cancelled,
-    )
-
-
-def arm_counts_from_proto(message: experiment_pb2.ArmCounts) -> model.ArmCounts:
-    """Reads the number of arms by status."""
-    return model.ArmCounts(
-        pending=message.pending,
-        running=message.running,
-        completed=message.completed,
-        failed=message.failed,
-        cancelled=message.cancelled,
-    )
-
-
 def experiment_to_proto(experiment: model.Experiment) -> experiment_pb2.Experiment:
     """Writes an experiment."""
     return experiment_pb2.Experiment(
@@ -327,7 +333,7 @@ def score_to_proto(score: scoring.Score | None) -> results_service_pb2.ScoreResp
     """Writes a score and where it came from; None is a response without a value."""
     if score is None:
         return results_service_pb2.ScoreResponse()
-    source = results_service_pb2.ScoreSource(
+    source = score_pb2.ScoreSource(
         origin=score_origin_to_proto(score.origin),
         key=score.key,
         eval_name=score.eval_name,

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args
 
-from podium import _coerce, comparing, curves, model, scoring
+from podium import _coerce, comparing, curves, model, ranking, scoring
 from podium._mirror import forget_mirrored
 from podium._record import Record
 
@@ -29,6 +29,7 @@ __all__ = [
     "eval_to_json",
     "experiment_from_json",
     "experiment_to_json",
+    "ranking_to_json",
     "record_from_json",
     "run_config_from_json",
     "run_config_to_json",
@@ -105,6 +106,11 @@ def run_result_to_json(result: model.RunResult) -> dict[str, Any]:
 def run_result_from_json(given: Any) -> model.RunResult:
     """Reads what a training backend returned; raises a ValueError that says what was wrong."""
     return record_from_json(model.RunResult, given, "run_result")
+
+
+def ranking_to_json(ranked: ranking.Ranking) -> dict[str, Any]:
+    """Writes a ranking."""
+    return _write(ranked)
 
 
 def score_to_json(score: scoring.Score) -> dict[str, Any]:

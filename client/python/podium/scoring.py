@@ -6,14 +6,18 @@ Everything here is pure and works on any objects that look like a `Row` or an `A
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
-from typing import Protocol, TypeVar
+from struct import Struct
+from typing import NamedTuple, Protocol, TypeVar
 
 from podium._enums import ArmStatus, Direction, ExperimentStatus, ScoreOrigin
 from podium.errors import error_for
 
 __all__ = [
+    "NAN_KEY",
     "Arm",
     "NamedArm",
+    "OrderKey",
+    "Ranks",
     "Row",
     "Score",
     "ScoreOrigin",
@@ -22,12 +26,15 @@ __all__ = [
     "conclusion",
     "experiment_status",
     "find_eval",
+    "order_key",
     "origin_of",
     "precedence",
     "primary",
     "primary_class",
+    "ranked",
     "same_metrics",
     "score",
+    "sort_key",
 ]
 
 
@@ -211,6 +218,72 @@ def same_metrics(left: Mapping[str, float], right: Mapping[str, float]) -> bool:
     return left.keys() == right.keys() and all(
         value == right[key] or (isnan(value) and isnan(right[key])) for key, value in left.items()
     )
+
+
+_DOUBLE = Struct("<d")
+_INTEGER = Struct("<q")
+_MAGNITUDE = 2**63 - 1
+NAN_KEY = 2**63 - 1
+"""The sort key of NaN, greater than that of every number."""
+
+
+def sort_key(value: float) -> int:
+    """An integer of 64 bits for each number, in the same order; the same for 0.0 and -0.0.
+
+    The bits of doubles above zero are in their order, those below zero in the opposite one.
+    """
+    if isnan(value):
+        return NAN_KEY
+    bits: int = _INTEGER.unpack(_DOUBLE.pack(value + 0.0))[0]
+    return bits if bits >= 0 else bits ^ _MAGNITUDE
+
+
+class OrderKey(NamedTuple):
+    """Where a score stands in a ranking: the least of these comes first."""
+
+    section: int
+    """0 for numbers, 1 for NaN, 2 for no score."""
+    key: int
+    """Among numbers, the sort key, negated where the greater score is better; else 0."""
+
+
+def order_key(score: float | None, direction: str | None = None) -> OrderKey:
+    """Where a score stands among others, the best first: numbers, then NaN, then None."""
+    if score is None:
+        return OrderKey(2, 0)
+    if isnan(score):
+        return OrderKey(1, 0)
+    key = sort_key(score)
+    return OrderKey(0, key if direction == Direction.MINIMIZE else -key)
+
+
+@dataclass(slots=True)
+class Ranks:
+    """Gives places to scores that come in order: equal ones share one (1, 2, 2, 4).
+
+    What it has is where it goes on from: how many scores came, and the last one's place.
+    """
+
+    seen: int = 0
+    rank: int = 0
+    last: OrderKey | None = None
+
+    def next(self, key: OrderKey) -> int | None:
+        """The place of the next score; None for no score."""
+        self.seen += 1
+        if key != self.last:
+            self.rank, self.last = self.seen, key
+        return None if key.section == order_key(None).section else self.rank
+
+
+def ranked(
+    scores: Sequence[float | None], direction: str | None = None
+) -> list[tuple[int, int | None]]:
+    """Orders scores: the index and the place of each, the best first, equal ones as they came."""
+    keys = [order_key(value, direction) for value in scores]
+    ranks = Ranks()
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    return [(index, ranks.next(keys[index])) for index in order]
 
 
 def experiment_status(*, total: int, completed: int, failed: int) -> ExperimentStatus:

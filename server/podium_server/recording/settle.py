@@ -36,8 +36,10 @@ def _row_scores(row: EvalRow | None) -> dict[str, ScoreRow]:
         return {}
     step = row.key.step
     origin = Origin.POST_TRAINING_EVAL if step is None else Origin.IN_LOOP_EVAL
-    metrics = EvalResult.FromString(row.content).metrics
-    return {key: ScoreRow(metrics[key], origin, step) for key in metrics}
+    result = EvalResult.FromString(row.content)
+    benchmark_id = result.benchmark_id if result.HasField("benchmark_id") else None
+    metrics = result.metrics
+    return {key: ScoreRow(metrics[key], origin, step, benchmark_id) for key in metrics}
 
 
 def _training_scores(metrics: Mapping[str, float]) -> dict[str, ScoreRow]:

@@ -8,7 +8,15 @@ from podium.v1.arm_result_pb2 import ARM_STATUS_RUNNING
 from podium.v1.eval_result_pb2 import EvalResult
 
 from podium_server.store.base import ArmChange, Changes, Loaded, LoadedArm
-from podium_server.store.rows import PART_NAMES, ArmRow, EvalKey, EvalRow, ExperimentRow, StreamRow
+from podium_server.store.rows import (
+    COMPLETED,
+    PART_NAMES,
+    ArmRow,
+    EvalKey,
+    EvalRow,
+    ExperimentRow,
+    StreamRow,
+)
 
 __all__ = ["ArmState", "CallState", "Progress"]
 
@@ -131,7 +139,7 @@ class ArmState:
         self._parts: dict[str, bytes] = {}
         self._written: dict[EvalKey, EvalRow] = {}
         self._cut = _Cut()
-        self._change = ArmChange(self.row)
+        self._change = ArmChange(self.row, was_completed=self.row.status == COMPLETED)
 
     def touch(self) -> None:
         """Marks the arm as changed by this call."""

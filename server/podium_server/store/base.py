@@ -34,11 +34,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
+from podium_server.store.ranks import RankPage, RankQuery
 from podium_server.store.rows import (
     ArmRow,
     EvalKey,
     EvalRow,
     ExperimentRow,
+    Score,
     ScoreRow,
     StreamRow,
 )
@@ -55,7 +57,6 @@ __all__ = [
     "Needs",
     "Page",
     "PageLimits",
-    "Score",
     "Settlement",
     "Standing",
     "Store",
@@ -159,10 +160,11 @@ class ArmChange:
 
     Rows leave first: all, with all scores (`clear_rows`); or those after a step and the
     post-training ones (`cut_after`); or the ones named (`remove_keys`). Then `parts` and
-    `rows` are written.
+    `rows` are written. `was_completed` says whether the arm was COMPLETED before.
     """
 
     row: ArmRow
+    was_completed: bool = False
     parts: dict[str, bytes] = field(default_factory=dict)
     rows: list[EvalRow] = field(default_factory=list)
     clear_rows: bool = False
@@ -249,15 +251,6 @@ class Call(Protocol[T_co]):
 
     def result(self, changes: Changes) -> T_co:
         """The answer to the caller, once the changes are durable."""
-
-
-@dataclass(slots=True)
-class Score:
-    """The answer to a score: the entry, its key, and the eval row that it came from."""
-
-    entry: ScoreRow
-    key: str
-    eval_name: str | None
 
 
 @dataclass(slots=True)
@@ -365,3 +358,13 @@ class Store(ABC):
         accepts: Callable[[ExperimentRow], bool],
     ) -> Page[ExperimentRow]:
         """The experiments whose names begin with a prefix and come after a name ("": all)."""
+
+    @abstractmethod
+    async def rank(
+        self, experiment: str, ask: Callable[[ExperimentRow], RankQuery], limits: PageLimits
+    ) -> RankPage:
+        """A page of a ranking; `ask` says what is asked for, given the experiment as it is then.
+
+        The first places of COMPLETED arms cost the same however many arms there are, where no
+        other candidate has scores; whatever else is asked for costs a look at every arm.
+        """

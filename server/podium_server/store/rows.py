@@ -9,12 +9,14 @@ from enum import IntEnum
 from typing import NamedTuple
 
 __all__ = [
+    "COMPLETED",
     "PART_NAMES",
     "ArmRow",
     "EvalKey",
     "EvalRow",
     "ExperimentRow",
     "Origin",
+    "Score",
     "ScoreRow",
     "StreamRow",
     "StreamState",
@@ -22,6 +24,10 @@ __all__ = [
 
 PART_NAMES = ("config", "metrics", "facts", "given")
 """The parts of an arm that are kept beside its row, each written only when it changed."""
+
+
+COMPLETED = 3
+"""The status of the arms that are ranked: the number of `podium.v1.ArmStatus`."""
 
 
 class Origin(IntEnum):
@@ -138,12 +144,23 @@ class EvalRow:
 class ScoreRow(NamedTuple):
     """What Score answers for a key: of an eval by name, or (`eval_name` None) of the arm.
 
-    `step` is the step of an in-loop eval that the value comes from.
+    `step` is the step of an in-loop eval that the value comes from, `benchmark_id` that of
+    an eval of either kind.
     """
 
     value: float
     origin: Origin
     step: int | None = None
+    benchmark_id: str | None = None
+
+
+@dataclass(slots=True)
+class Score:
+    """The answer to a score: the entry, its key, and the eval row that it came from."""
+
+    entry: ScoreRow
+    key: str
+    eval_name: str | None
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ __all__ = [
     "add_limit",
     "add_statuses",
     "page_size",
+    "positive",
     "step",
 ]
 
@@ -59,7 +60,7 @@ def add_statuses(parser: argparse.ArgumentParser, statuses: type[StrEnum], text:
 
 def add_limit(parser: argparse.ArgumentParser, what: str) -> None:
     """Adds a bound on how much is listed."""
-    parser.add_argument("--limit", type=_positive, metavar="N", help=f"only the first N {what}")
+    parser.add_argument("--limit", type=positive, metavar="N", help=f"only the first N {what}")
 
 
 def page_size(limit: int | None) -> int:
@@ -78,7 +79,7 @@ def step(text: str) -> int:
     return number
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
     """A number of things."""
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"give a positive number, not {text!r}")

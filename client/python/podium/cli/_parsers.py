@@ -27,6 +27,7 @@ COMMANDS = {
     "show": "show an experiment or an arm",
     "eval": "look up an eval row of an arm",
     "score": "look up a score of an arm",
+    "rank": "rank the arms of an experiment by a score",
     "compare": "compare two arms or groups",
     "declare": "create an experiment, or say more about it",
     "record": "record arms and events from JSON",

@@ -100,6 +100,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION, permanent. The experiment that the stream wrote to was
     deleted. Metadata: `writer_id`.
     """
+    ERROR_REASON_METRIC_MISSING: _ErrorReason.ValueType  # 37
+    """FAILED_PRECONDITION. A ranking needs a metric: the request names none, and the
+    experiment has no success_metric. Metadata: `experiment`.
+    """
     ERROR_REASON_SEQUENCE_GAP: _ErrorReason.ValueType  # 40
     """OUT_OF_RANGE. Events of the stream before the first one are missing. Metadata:
     `expected_sequence`.
@@ -203,6 +207,10 @@ Metadata: `writer_id`.
 ERROR_REASON_EXPERIMENT_DELETED: ErrorReason.ValueType  # 36
 """FAILED_PRECONDITION, permanent. The experiment that the stream wrote to was
 deleted. Metadata: `writer_id`.
+"""
+ERROR_REASON_METRIC_MISSING: ErrorReason.ValueType  # 37
+"""FAILED_PRECONDITION. A ranking needs a metric: the request names none, and the
+experiment has no success_metric. Metadata: `experiment`.
 """
 ERROR_REASON_SEQUENCE_GAP: ErrorReason.ValueType  # 40
 """OUT_OF_RANGE. Events of the stream before the first one are missing. Metadata:

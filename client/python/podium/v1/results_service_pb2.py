@@ -25,47 +25,49 @@ _sym_db = _symbol_database.Default()
 from podium.v1 import arm_result_pb2 as podium_dot_v1_dot_arm__result__pb2
 from podium.v1 import eval_result_pb2 as podium_dot_v1_dot_eval__result__pb2
 from podium.v1 import experiment_pb2 as podium_dot_v1_dot_experiment__pb2
+from podium.v1 import ranking_pb2 as podium_dot_v1_dot_ranking__pb2
+from podium.v1 import score_pb2 as podium_dot_v1_dot_score__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpodium/v1/results_service.proto\x12\tpodium.v1\x1a\x1apodium/v1/arm_result.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/experiment.proto\"X\n\x0b\x45valRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\x04step\x18\x04 \x01(\x03H\x00\x88\x01\x01\x42\x07\n\x05_step\"O\n\x0c\x45valResponse\x12/\n\x0b\x65val_result\x18\x01 \x01(\x0b\x32\x15.podium.v1.EvalResultH\x00\x88\x01\x01\x42\x0e\n\x0c_eval_result\"?\n\x0cScoreRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\x12\x0e\n\x06metric\x18\x03 \x01(\t\"U\n\rScoreResponse\x12\x12\n\x05value\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12&\n\x06source\x18\x02 \x01(\x0b\x32\x16.podium.v1.ScoreSourceB\x08\n\x06_value\"\x84\x01\n\x0bScoreSource\x12&\n\x06origin\x18\x01 \x01(\x0e\x32\x16.podium.v1.ScoreOrigin\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x16\n\teval_name\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04step\x18\x04 \x01(\x03H\x01\x88\x01\x01\x42\x0c\n\n_eval_nameB\x07\n\x05_step\"0\n\rGetArmRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\"Y\n\x0eGetArmResponse\x12(\n\narm_result\x18\x01 \x01(\x0b\x32\x14.podium.v1.ArmResult\x12\x1d\n\x15next_evals_page_token\x18\x02 \x01(\t\"\xd4\x01\n\x0fListArmsRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12&\n\x08statuses\x18\x04 \x03(\x0e\x32\x14.podium.v1.ArmStatus\x12\x17\n\ngroup_name\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0bname_prefix\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x0c\n\x04tags\x18\x07 \x03(\tB\r\n\x0b_group_nameB\x0e\n\x0c_name_prefix\"b\n\x10ListArmsResponse\x12#\n\x04\x61rms\x18\x01 \x03(\x0b\x32\x15.podium.v1.ArmSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\xbe\x01\n\x10ListEvalsRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x11\n\x04name\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08min_step\x18\x06 \x01(\x03H\x01\x88\x01\x01\x12\x15\n\x08max_step\x18\x07 \x01(\x03H\x02\x88\x01\x01\x42\x07\n\x05_nameB\x0b\n\t_min_stepB\x0b\n\t_max_step\"d\n\x11ListEvalsResponse\x12$\n\x05\x65vals\x18\x01 \x03(\x0b\x32\x15.podium.v1.EvalResult\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"*\n\x14GetExperimentRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\"B\n\x15GetExperimentResponse\x12)\n\nexperiment\x18\x01 \x01(\x0b\x32\x15.podium.v1.Experiment\"\xa6\x01\n\x16ListExperimentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x18\n\x0bname_prefix\x18\x03 \x01(\tH\x00\x88\x01\x01\x12-\n\x08statuses\x18\x04 \x03(\x0e\x32\x1b.podium.v1.ExperimentStatus\x12\x0c\n\x04tags\x18\x05 \x03(\tB\x0e\n\x0c_name_prefix\"^\n\x17ListExperimentsResponse\x12*\n\x0b\x65xperiments\x18\x01 \x03(\x0b\x32\x15.podium.v1.Experiment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xb7\x01\n\x0bScoreOrigin\x12\x1c\n\x18SCORE_ORIGIN_UNSPECIFIED\x10\x00\x12#\n\x1fSCORE_ORIGIN_POST_TRAINING_EVAL\x10\x01\x12\x1d\n\x19SCORE_ORIGIN_IN_LOOP_EVAL\x10\x02\x12!\n\x1dSCORE_ORIGIN_TRAINING_METRICS\x10\x03\x12#\n\x1fSCORE_ORIGIN_GIVEN_EVAL_METRICS\x10\x04\x32\xff\x03\n\x0eResultsService\x12\x37\n\x04\x45val\x12\x16.podium.v1.EvalRequest\x1a\x17.podium.v1.EvalResponse\x12:\n\x05Score\x12\x17.podium.v1.ScoreRequest\x1a\x18.podium.v1.ScoreResponse\x12=\n\x06GetArm\x12\x18.podium.v1.GetArmRequest\x1a\x19.podium.v1.GetArmResponse\x12\x43\n\x08ListArms\x12\x1a.podium.v1.ListArmsRequest\x1a\x1b.podium.v1.ListArmsResponse\x12\x46\n\tListEvals\x12\x1b.podium.v1.ListEvalsRequest\x1a\x1c.podium.v1.ListEvalsResponse\x12R\n\rGetExperiment\x12\x1f.podium.v1.GetExperimentRequest\x1a .podium.v1.GetExperimentResponse\x12X\n\x0fListExperiments\x12!.podium.v1.ListExperimentsRequest\x1a\".podium.v1.ListExperimentsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpodium/v1/results_service.proto\x12\tpodium.v1\x1a\x1apodium/v1/arm_result.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/experiment.proto\x1a\x17podium/v1/ranking.proto\x1a\x15podium/v1/score.proto\"X\n\x0b\x45valRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\x04step\x18\x04 \x01(\x03H\x00\x88\x01\x01\x42\x07\n\x05_step\"O\n\x0c\x45valResponse\x12/\n\x0b\x65val_result\x18\x01 \x01(\x0b\x32\x15.podium.v1.EvalResultH\x00\x88\x01\x01\x42\x0e\n\x0c_eval_result\"?\n\x0cScoreRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\x12\x0e\n\x06metric\x18\x03 \x01(\t\"U\n\rScoreResponse\x12\x12\n\x05value\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12&\n\x06source\x18\x02 \x01(\x0b\x32\x16.podium.v1.ScoreSourceB\x08\n\x06_value\"0\n\rGetArmRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\"Y\n\x0eGetArmResponse\x12(\n\narm_result\x18\x01 \x01(\x0b\x32\x14.podium.v1.ArmResult\x12\x1d\n\x15next_evals_page_token\x18\x02 \x01(\t\"\xd4\x01\n\x0fListArmsRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12&\n\x08statuses\x18\x04 \x03(\x0e\x32\x14.podium.v1.ArmStatus\x12\x17\n\ngroup_name\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0bname_prefix\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x0c\n\x04tags\x18\x07 \x03(\tB\r\n\x0b_group_nameB\x0e\n\x0c_name_prefix\"b\n\x10ListArmsResponse\x12#\n\x04\x61rms\x18\x01 \x03(\x0b\x32\x15.podium.v1.ArmSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\xbe\x01\n\x10ListEvalsRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x11\n\x04name\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08min_step\x18\x06 \x01(\x03H\x01\x88\x01\x01\x12\x15\n\x08max_step\x18\x07 \x01(\x03H\x02\x88\x01\x01\x42\x07\n\x05_nameB\x0b\n\t_min_stepB\x0b\n\t_max_step\"d\n\x11ListEvalsResponse\x12$\n\x05\x65vals\x18\x01 \x03(\x0b\x32\x15.podium.v1.EvalResult\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"*\n\x14GetExperimentRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\"B\n\x15GetExperimentResponse\x12)\n\nexperiment\x18\x01 \x01(\x0b\x32\x15.podium.v1.Experiment\"\xa6\x01\n\x16ListExperimentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x18\n\x0bname_prefix\x18\x03 \x01(\tH\x00\x88\x01\x01\x12-\n\x08statuses\x18\x04 \x03(\x0e\x32\x1b.podium.v1.ExperimentStatus\x12\x0c\n\x04tags\x18\x05 \x03(\tB\x0e\n\x0c_name_prefix\"^\n\x17ListExperimentsResponse\x12*\n\x0b\x65xperiments\x18\x01 \x03(\x0b\x32\x15.podium.v1.Experiment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb9\x01\n\x0bRankRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x13\n\x06metric\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\'\n\tdirection\x18\x05 \x01(\x0e\x32\x14.podium.v1.Direction\x12&\n\x08statuses\x18\x06 \x03(\x0e\x32\x14.podium.v1.ArmStatusB\t\n\x07_metric\"\xe5\x01\n\x0cRankResponse\x12\"\n\x04\x61rms\x18\x01 \x03(\x0b\x32\x14.podium.v1.RankedArm\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x0e\n\x06metric\x18\x04 \x01(\t\x12\'\n\tdirection\x18\x05 \x01(\x0e\x32\x14.podium.v1.Direction\x12%\n\x06\x63ounts\x18\x06 \x01(\x0b\x32\x15.podium.v1.RankCounts\x12&\n\x07sources\x18\x07 \x03(\x0b\x32\x15.podium.v1.RankSource2\xb8\x04\n\x0eResultsService\x12\x37\n\x04\x45val\x12\x16.podium.v1.EvalRequest\x1a\x17.podium.v1.EvalResponse\x12:\n\x05Score\x12\x17.podium.v1.ScoreRequest\x1a\x18.podium.v1.ScoreResponse\x12=\n\x06GetArm\x12\x18.podium.v1.GetArmRequest\x1a\x19.podium.v1.GetArmResponse\x12\x43\n\x08ListArms\x12\x1a.podium.v1.ListArmsRequest\x1a\x1b.podium.v1.ListArmsResponse\x12\x46\n\tListEvals\x12\x1b.podium.v1.ListEvalsRequest\x1a\x1c.podium.v1.ListEvalsResponse\x12R\n\rGetExperiment\x12\x1f.podium.v1.GetExperimentRequest\x1a .podium.v1.GetExperimentResponse\x12X\n\x0fListExperiments\x12!.podium.v1.ListExperimentsRequest\x1a\".podium.v1.ListExperimentsResponse\x12\x37\n\x04Rank\x12\x16.podium.v1.RankRequest\x1a\x17.podium.v1.RankResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'podium.v1.results_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SCOREORIGIN']._serialized_start=1718
-  _globals['_SCOREORIGIN']._serialized_end=1901
-  _globals['_EVALREQUEST']._serialized_start=131
-  _globals['_EVALREQUEST']._serialized_end=219
-  _globals['_EVALRESPONSE']._serialized_start=221
-  _globals['_EVALRESPONSE']._serialized_end=300
-  _globals['_SCOREREQUEST']._serialized_start=302
-  _globals['_SCOREREQUEST']._serialized_end=365
-  _globals['_SCORERESPONSE']._serialized_start=367
-  _globals['_SCORERESPONSE']._serialized_end=452
-  _globals['_SCORESOURCE']._serialized_start=455
-  _globals['_SCORESOURCE']._serialized_end=587
-  _globals['_GETARMREQUEST']._serialized_start=589
-  _globals['_GETARMREQUEST']._serialized_end=637
-  _globals['_GETARMRESPONSE']._serialized_start=639
-  _globals['_GETARMRESPONSE']._serialized_end=728
-  _globals['_LISTARMSREQUEST']._serialized_start=731
-  _globals['_LISTARMSREQUEST']._serialized_end=943
-  _globals['_LISTARMSRESPONSE']._serialized_start=945
-  _globals['_LISTARMSRESPONSE']._serialized_end=1043
-  _globals['_LISTEVALSREQUEST']._serialized_start=1046
-  _globals['_LISTEVALSREQUEST']._serialized_end=1236
-  _globals['_LISTEVALSRESPONSE']._serialized_start=1238
-  _globals['_LISTEVALSRESPONSE']._serialized_end=1338
-  _globals['_GETEXPERIMENTREQUEST']._serialized_start=1340
-  _globals['_GETEXPERIMENTREQUEST']._serialized_end=1382
-  _globals['_GETEXPERIMENTRESPONSE']._serialized_start=1384
-  _globals['_GETEXPERIMENTRESPONSE']._serialized_end=1450
-  _globals['_LISTEXPERIMENTSREQUEST']._serialized_start=1453
-  _globals['_LISTEXPERIMENTSREQUEST']._serialized_end=1619
-  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_start=1621
-  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_end=1715
-  _globals['_RESULTSSERVICE']._serialized_start=1904
-  _globals['_RESULTSSERVICE']._serialized_end=2415
+  _globals['_EVALREQUEST']._serialized_start=179
+  _globals['_EVALREQUEST']._serialized_end=267
+  _globals['_EVALRESPONSE']._serialized_start=269
+  _globals['_EVALRESPONSE']._serialized_end=348
+  _globals['_SCOREREQUEST']._serialized_start=350
+  _globals['_SCOREREQUEST']._serialized_end=413
+  _globals['_SCORERESPONSE']._serialized_start=415
+  _globals['_SCORERESPONSE']._serialized_end=500
+  _globals['_GETARMREQUEST']._serialized_start=502
+  _globals['_GETARMREQUEST']._serialized_end=550
+  _globals['_GETARMRESPONSE']._serialized_start=552
+  _globals['_GETARMRESPONSE']._serialized_end=641
+  _globals['_LISTARMSREQUEST']._serialized_start=644
+  _globals['_LISTARMSREQUEST']._serialized_end=856
+  _globals['_LISTARMSRESPONSE']._serialized_start=858
+  _globals['_LISTARMSRESPONSE']._serialized_end=956
+  _globals['_LISTEVALSREQUEST']._serialized_start=959
+  _globals['_LISTEVALSREQUEST']._serialized_end=1149
+  _globals['_LISTEVALSRESPONSE']._serialized_start=1151
+  _globals['_LISTEVALSRESPONSE']._serialized_end=1251
+  _globals['_GETEXPERIMENTREQUEST']._serialized_start=1253
+  _globals['_GETEXPERIMENTREQUEST']._serialized_end=1295
+  _globals['_GETEXPERIMENTRESPONSE']._serialized_start=1297
+  _globals['_GETEXPERIMENTRESPONSE']._serialized_end=1363
+  _globals['_LISTEXPERIMENTSREQUEST']._serialized_start=1366
+  _globals['_LISTEXPERIMENTSREQUEST']._serialized_end=1532
+  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_start=1534
+  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_end=1628
+  _globals['_RANKREQUEST']._serialized_start=1631
+  _globals['_RANKREQUEST']._serialized_end=1816
+  _globals['_RANKRESPONSE']._serialized_start=1819
+  _globals['_RANKRESPONSE']._serialized_end=2048
+  _globals['_RESULTSSERVICE']._serialized_start=2051
+  _globals['_RESULTSSERVICE']._serialized_end=2619
 # @@protoc_insertion_point(module_scope)

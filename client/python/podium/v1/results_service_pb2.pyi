@@ -7,10 +7,11 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
-from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from podium.v1 import arm_result_pb2 as _arm_result_pb2
 from podium.v1 import eval_result_pb2 as _eval_result_pb2
 from podium.v1 import experiment_pb2 as _experiment_pb2
+from podium.v1 import ranking_pb2 as _ranking_pb2
+from podium.v1 import score_pb2 as _score_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -21,38 +22,6 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
-
-class _ScoreOrigin:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _ScoreOriginEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ScoreOrigin.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    SCORE_ORIGIN_UNSPECIFIED: _ScoreOrigin.ValueType  # 0
-    """Not said. Never answered by a server."""
-    SCORE_ORIGIN_POST_TRAINING_EVAL: _ScoreOrigin.ValueType  # 1
-    """A row without a step."""
-    SCORE_ORIGIN_IN_LOOP_EVAL: _ScoreOrigin.ValueType  # 2
-    """A row with a step."""
-    SCORE_ORIGIN_TRAINING_METRICS: _ScoreOrigin.ValueType  # 3
-    """The arm's training metrics."""
-    SCORE_ORIGIN_GIVEN_EVAL_METRICS: _ScoreOrigin.ValueType  # 4
-    """The `eval_metrics` that an arm without rows was recorded with."""
-
-class ScoreOrigin(_ScoreOrigin, metaclass=_ScoreOriginEnumTypeWrapper):
-    """ScoreOrigin is a kind of result that scores come from."""
-
-SCORE_ORIGIN_UNSPECIFIED: ScoreOrigin.ValueType  # 0
-"""Not said. Never answered by a server."""
-SCORE_ORIGIN_POST_TRAINING_EVAL: ScoreOrigin.ValueType  # 1
-"""A row without a step."""
-SCORE_ORIGIN_IN_LOOP_EVAL: ScoreOrigin.ValueType  # 2
-"""A row with a step."""
-SCORE_ORIGIN_TRAINING_METRICS: ScoreOrigin.ValueType  # 3
-"""The arm's training metrics."""
-SCORE_ORIGIN_GIVEN_EVAL_METRICS: ScoreOrigin.ValueType  # 4
-"""The `eval_metrics` that an arm without rows was recorded with."""
-Global___ScoreOrigin: _TypeAlias = ScoreOrigin  # noqa: Y015
 
 @_typing.final
 class EvalRequest(_message.Message):
@@ -161,14 +130,14 @@ class ScoreResponse(_message.Message):
     value: _builtins.float
     """The score. Unset if there is none; NaN is a score."""
     @_builtins.property
-    def source(self) -> Global___ScoreSource:
+    def source(self) -> _score_pb2.ScoreSource:
         """Where the score came from. Unset if there is none."""
 
     def __init__(
         self,
         *,
         value: _builtins.float | None = ...,
-        source: Global___ScoreSource | None = ...,
+        source: _score_pb2.ScoreSource | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "source", b"source", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -179,47 +148,6 @@ class ScoreResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__value) -> _WhichOneofReturnType__value | None: ...
 
 Global___ScoreResponse: _TypeAlias = ScoreResponse  # noqa: Y015
-
-@_typing.final
-class ScoreSource(_message.Message):
-    """ScoreSource says where a score came from."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    ORIGIN_FIELD_NUMBER: _builtins.int
-    KEY_FIELD_NUMBER: _builtins.int
-    EVAL_NAME_FIELD_NUMBER: _builtins.int
-    STEP_FIELD_NUMBER: _builtins.int
-    origin: Global___ScoreOrigin.ValueType
-    """What kind of result it is part of."""
-    key: _builtins.str
-    """The key that it was found under."""
-    eval_name: _builtins.str
-    """The name of the eval row. Set for the two kinds of eval rows."""
-    step: _builtins.int
-    """The step of the row. Set for an in-loop eval."""
-    def __init__(
-        self,
-        *,
-        origin: Global___ScoreOrigin.ValueType = ...,
-        key: _builtins.str = ...,
-        eval_name: _builtins.str | None = ...,
-        step: _builtins.int | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_eval_name", b"_eval_name", "_step", b"_step", "eval_name", b"eval_name", "step", b"step"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_eval_name", b"_eval_name", "_step", b"_step", "eval_name", b"eval_name", "key", b"key", "origin", b"origin", "step", b"step"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__eval_name: _TypeAlias = _typing.Literal["eval_name"]  # noqa: Y015
-    _WhichOneofArgType__eval_name: _TypeAlias = _typing.Literal["_eval_name", b"_eval_name"]  # noqa: Y015
-    _WhichOneofReturnType__step: _TypeAlias = _typing.Literal["step"]  # noqa: Y015
-    _WhichOneofArgType__step: _TypeAlias = _typing.Literal["_step", b"_step"]  # noqa: Y015
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__eval_name) -> _WhichOneofReturnType__eval_name | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__step) -> _WhichOneofReturnType__step | None: ...
-
-Global___ScoreSource: _TypeAlias = ScoreSource  # noqa: Y015
 
 @_typing.final
 class GetArmRequest(_message.Message):
@@ -590,3 +518,113 @@ class ListExperimentsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListExperimentsResponse: _TypeAlias = ListExperimentsResponse  # noqa: Y015
+
+@_typing.final
+class RankRequest(_message.Message):
+    """RankRequest asks for a ranking."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPERIMENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    METRIC_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
+    STATUSES_FIELD_NUMBER: _builtins.int
+    experiment: _builtins.str
+    """The name of the experiment."""
+    page_size: _builtins.int
+    """At most so many arms in the page. 0 means 100, and more than 1,000 means 1,000.
+    A page can hold fewer arms, even none, and still be followed by another one.
+    """
+    page_token: _builtins.str
+    """The `next_page_token` of the page before, with the rest of the request as it
+    was. Empty for the first page.
+    """
+    metric: _builtins.str
+    """The metric, in the forms that Score takes. Unset means the experiment's
+    `success_metric`.
+    """
+    direction: _experiment_pb2.Direction.ValueType
+    """Which scores are better. Unspecified means the experiment's direction, and the
+    greater ones if it has none.
+    """
+    @_builtins.property
+    def statuses(self) -> _containers.RepeatedScalarFieldContainer[_arm_result_pb2.ArmStatus.ValueType]:
+        """Ranks the arms with one of these statuses. None means COMPLETED."""
+
+    def __init__(
+        self,
+        *,
+        experiment: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        metric: _builtins.str | None = ...,
+        direction: _experiment_pb2.Direction.ValueType = ...,
+        statuses: _abc.Iterable[_arm_result_pb2.ArmStatus.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_metric", b"_metric", "metric", b"metric"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_metric", b"_metric", "direction", b"direction", "experiment", b"experiment", "metric", b"metric", "page_size", b"page_size", "page_token", b"page_token", "statuses", b"statuses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__metric: _TypeAlias = _typing.Literal["metric"]  # noqa: Y015
+    _WhichOneofArgType__metric: _TypeAlias = _typing.Literal["_metric", b"_metric"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__metric) -> _WhichOneofReturnType__metric | None: ...
+
+Global___RankRequest: _TypeAlias = RankRequest  # noqa: Y015
+
+@_typing.final
+class RankResponse(_message.Message):
+    """RankResponse is a page of a ranking."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ARMS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    METRIC_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    SOURCES_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page. Empty if this is the last one."""
+    revision: _builtins.int
+    """The experiment's revision that this page shows, its counts and sources
+    included. Pages of different revisions can repeat an arm or miss one.
+    """
+    metric: _builtins.str
+    """The metric that was ranked by."""
+    direction: _experiment_pb2.Direction.ValueType
+    """The direction that was ranked in: MAXIMIZE or MINIMIZE."""
+    @_builtins.property
+    def arms(self) -> _containers.RepeatedCompositeFieldContainer[_ranking_pb2.RankedArm]:
+        """The arms, the best ones first."""
+
+    @_builtins.property
+    def counts(self) -> _ranking_pb2.RankCounts:
+        """What became of all arms of the experiment, not only of those in this page."""
+
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedCompositeFieldContainer[_ranking_pb2.RankSource]:
+        """Where all scores of the ranking came from, the most frequent place first; at most 100
+        places.
+        """
+
+    def __init__(
+        self,
+        *,
+        arms: _abc.Iterable[_ranking_pb2.RankedArm] | None = ...,
+        next_page_token: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        metric: _builtins.str = ...,
+        direction: _experiment_pb2.Direction.ValueType = ...,
+        counts: _ranking_pb2.RankCounts | None = ...,
+        sources: _abc.Iterable[_ranking_pb2.RankSource] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arms", b"arms", "counts", b"counts", "direction", b"direction", "metric", b"metric", "next_page_token", b"next_page_token", "revision", b"revision", "sources", b"sources"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RankResponse: _TypeAlias = RankResponse  # noqa: Y015

@@ -76,6 +76,11 @@ class ResultsServiceStub(object):
                 request_serializer=podium_dot_v1_dot_results__service__pb2.ListExperimentsRequest.SerializeToString,
                 response_deserializer=podium_dot_v1_dot_results__service__pb2.ListExperimentsResponse.FromString,
                 _registered_method=True)
+        self.Rank = channel.unary_unary(
+                '/podium.v1.ResultsService/Rank',
+                request_serializer=podium_dot_v1_dot_results__service__pb2.RankRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_results__service__pb2.RankResponse.FromString,
+                _registered_method=True)
 
 
 class ResultsServiceServicer(object):
@@ -171,6 +176,29 @@ class ResultsServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Rank(self, request, context):
+        """Ranks the arms of an experiment by their scores on a metric, as Score answers
+        them.
+
+        Numbers stand in order, infinities included, then NaN, then the arms without a
+        score. Equal scores share a place (1, 2, 2, 4) and stand in the order in which
+        their arms were created; -0.0 equals 0.0. Only COMPLETED arms are ranked unless
+        `statuses` says otherwise. Nothing is left out silently: the counts say what
+        became of every arm.
+
+        The first places of COMPLETED arms cost the same however many arms there are.
+        With other statuses, each page costs time in proportion to the number of arms;
+        so do the counts where several splits of a metric with dots have scores.
+
+        Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
+        there is no metric, neither in the request nor in the experiment
+        (METRIC_MISSING), and INVALID_ARGUMENT for a page token that was not made by
+        this request.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ResultsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -208,6 +236,11 @@ def add_ResultsServiceServicer_to_server(servicer, server):
                     servicer.ListExperiments,
                     request_deserializer=podium_dot_v1_dot_results__service__pb2.ListExperimentsRequest.FromString,
                     response_serializer=podium_dot_v1_dot_results__service__pb2.ListExperimentsResponse.SerializeToString,
+            ),
+            'Rank': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rank,
+                    request_deserializer=podium_dot_v1_dot_results__service__pb2.RankRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_results__service__pb2.RankResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -406,6 +439,33 @@ class ResultsService(object):
             '/podium.v1.ResultsService/ListExperiments',
             podium_dot_v1_dot_results__service__pb2.ListExperimentsRequest.SerializeToString,
             podium_dot_v1_dot_results__service__pb2.ListExperimentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rank(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.ResultsService/Rank',
+            podium_dot_v1_dot_results__service__pb2.RankRequest.SerializeToString,
+            podium_dot_v1_dot_results__service__pb2.RankResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -95,6 +95,25 @@ class ResultsServiceStub:
 
     Returns INVALID_ARGUMENT for a page token that was not made by this request.
     """
+    Rank: _grpc.UnaryUnaryMultiCallable[_results_service_pb2.RankRequest, _results_service_pb2.RankResponse]
+    """Ranks the arms of an experiment by their scores on a metric, as Score answers
+    them.
+
+    Numbers stand in order, infinities included, then NaN, then the arms without a
+    score. Equal scores share a place (1, 2, 2, 4) and stand in the order in which
+    their arms were created; -0.0 equals 0.0. Only COMPLETED arms are ranked unless
+    `statuses` says otherwise. Nothing is left out silently: the counts say what
+    became of every arm.
+
+    The first places of COMPLETED arms cost the same however many arms there are.
+    With other statuses, each page costs time in proportion to the number of arms;
+    so do the counts where several splits of a metric with dots have scores.
+
+    Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
+    there is no metric, neither in the request nor in the experiment
+    (METRIC_MISSING), and INVALID_ARGUMENT for a page token that was not made by
+    this request.
+    """
 
 @_typing.type_check_only
 class ResultsServiceAsyncStub(ResultsServiceStub):
@@ -162,6 +181,25 @@ class ResultsServiceAsyncStub(ResultsServiceStub):
     """Lists experiments by name, in the order of the names' bytes.
 
     Returns INVALID_ARGUMENT for a page token that was not made by this request.
+    """
+    Rank: _aio.UnaryUnaryMultiCallable[_results_service_pb2.RankRequest, _results_service_pb2.RankResponse]  # type: ignore[assignment]
+    """Ranks the arms of an experiment by their scores on a metric, as Score answers
+    them.
+
+    Numbers stand in order, infinities included, then NaN, then the arms without a
+    score. Equal scores share a place (1, 2, 2, 4) and stand in the order in which
+    their arms were created; -0.0 equals 0.0. Only COMPLETED arms are ranked unless
+    `statuses` says otherwise. Nothing is left out silently: the counts say what
+    became of every arm.
+
+    The first places of COMPLETED arms cost the same however many arms there are.
+    With other statuses, each page costs time in proportion to the number of arms;
+    so do the counts where several splits of a metric with dots have scores.
+
+    Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
+    there is no metric, neither in the request nor in the experiment
+    (METRIC_MISSING), and INVALID_ARGUMENT for a page token that was not made by
+    this request.
     """
 
 class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -269,6 +307,31 @@ class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists experiments by name, in the order of the names' bytes.
 
         Returns INVALID_ARGUMENT for a page token that was not made by this request.
+        """
+
+    @_abc_1.abstractmethod
+    def Rank(
+        self,
+        request: _results_service_pb2.RankRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_results_service_pb2.RankResponse, _abc.Awaitable[_results_service_pb2.RankResponse]]:
+        """Ranks the arms of an experiment by their scores on a metric, as Score answers
+        them.
+
+        Numbers stand in order, infinities included, then NaN, then the arms without a
+        score. Equal scores share a place (1, 2, 2, 4) and stand in the order in which
+        their arms were created; -0.0 equals 0.0. Only COMPLETED arms are ranked unless
+        `statuses` says otherwise. Nothing is left out silently: the counts say what
+        became of every arm.
+
+        The first places of COMPLETED arms cost the same however many arms there are.
+        With other statuses, each page costs time in proportion to the number of arms;
+        so do the counts where several splits of a metric with dots have scores.
+
+        Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
+        there is no metric, neither in the request nor in the experiment
+        (METRIC_MISSING), and INVALID_ARGUMENT for a page token that was not made by
+        this request.
         """
 
 def add_ResultsServiceServicer_to_server(servicer: ResultsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,10 +26,12 @@ __all__ = [
     "eval_values",
     "experiment_from",
     "experiment_values",
+    "is_of_row",
     "key_values",
     "score_from",
     "score_values",
     "stream_from",
+    "value_from",
 ]
 
 _DOUBLE = struct.Struct("<d")
@@ -155,17 +157,31 @@ def eval_from(values: Sequence[Any]) -> EvalRow:
     return EvalRow(key, position, primary_class, model_ref, revision, content, stamp)
 
 
-def score_values(score: ScoreRow) -> tuple[int, int, int | None]:
+def score_values(score: ScoreRow) -> tuple[int, int, int | None, str | None]:
     """A score in the order of its columns.
 
     The value is the 64 bits of its double: SQLite would lose NaN and the sign of zero.
     """
-    return _INTEGER.unpack(_DOUBLE.pack(score.value))[0], int(score.origin), score.step
+    bits = _INTEGER.unpack(_DOUBLE.pack(score.value))[0]
+    return bits, int(score.origin), score.step, score.benchmark_id
 
 
-def score_from(value: int, origin: int, step: int | None) -> ScoreRow:
+def score_from(
+    value: int, origin: int, step: int | None, benchmark_id: str | None = None
+) -> ScoreRow:
     """The score of its columns."""
-    return ScoreRow(_DOUBLE.unpack(_INTEGER.pack(value))[0], Origin(origin), step)
+    return ScoreRow(value_from(value), Origin(origin), step, benchmark_id)
+
+
+def is_of_row(score: ScoreRow) -> bool:
+    """Whether a score is of an eval row."""
+    return score.origin <= Origin.IN_LOOP_EVAL
+
+
+def value_from(bits: int) -> float:
+    """The double of its 64 bits."""
+    value: float = _DOUBLE.unpack(_INTEGER.pack(bits))[0]
+    return value
 
 
 def stream_from(values: Sequence[Any]) -> StreamRow:

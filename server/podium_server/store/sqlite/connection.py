@@ -1,6 +1,7 @@
 """Connections to the file: how they are opened, and how statements run on them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import apsw
 
 from podium_server.store.base import StoreError
 
-__all__ = ["check_version", "connect", "fetch", "fetch_value", "make_log_durable"]
+__all__ = ["check_version", "connect", "fetch", "fetch_value", "make_log_durable", "one_state"]
 
 _SAFE_VERSION = (3, 51, 3)
 """Earlier versions can lose committed writes in WAL mode with two connections."""
@@ -67,3 +68,13 @@ def fetch_value(connection: apsw.Connection, statement: str, bindings: Sequence[
     """The one value of the one row of a result; None where there is no row."""
     rows = connection.execute(statement, bindings).fetchall()
     return rows[0][0] if rows else None
+
+
+@contextmanager
+def one_state(connection: apsw.Connection) -> Iterator[None]:
+    """Has every statement inside see the same committed state."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")

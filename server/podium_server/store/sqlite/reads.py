@@ -7,14 +7,12 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import apsw
 
 from podium_server.failures import unknown_arm, unknown_experiment
-from podium_server.store.base import ArmView, ChangeListener, Page, PageLimits, Score, Subject
-from podium_server.store.rows import PART_NAMES, ArmRow, EvalKey, ExperimentRow, Origin
+from podium_server.store.base import ArmView, ChangeListener, Page, PageLimits, Subject
+from podium_server.store.rows import PART_NAMES, ArmRow, EvalKey, ExperimentRow, Score
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch, fetch_value
 
 __all__ = ["Reader"]
-
-_OF_ROWS = (Origin.POST_TRAINING_EVAL, Origin.IN_LOOP_EVAL)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -94,7 +92,7 @@ class Reader(ChangeListener):
         found = None if known is None else self._eval(known, name, step)
         if found is not None:
             return found
-        with self._one_state():
+        with self.one_state():
             place = self._find_place(experiment, arm)
             return self._eval(place, name, step)
 
@@ -116,7 +114,7 @@ class Reader(ChangeListener):
         found = None if known is None else self._score(known, *candidates[0])
         if found is not None:
             return found
-        with self._one_state():
+        with self.one_state():
             place = self._find_place(experiment, arm)
             scores = (self._score(place, name, key) for name, key in candidates)
             return next((score for score in scores if score is not None), None)
@@ -131,7 +129,7 @@ class Reader(ChangeListener):
     def _bare_score(self, place: tuple[int, int], key: str) -> Score | None:
         for value, origin, step, primary in fetch(self._connection, _BARE_SCORE, (*place, key)):
             entry = codec.score_from(value, origin, step)
-            return Score(entry, key, primary if entry.origin in _OF_ROWS else None)
+            return Score(entry, key, primary if codec.is_of_row(entry) else None)
         return None
 
     def _find_place(self, experiment: str, arm: str) -> tuple[int, int]:
@@ -150,7 +148,7 @@ class Reader(ChangeListener):
 
     def arm(self, experiment: str, arm: str, limits: PageLimits) -> tuple[ArmView, Page[bytes]]:
         """An arm and the first page of its rows."""
-        with self._one_state():
+        with self.one_state():
             identity, row = self._find_arm(experiment, arm)
             view = self._view(identity, row)
             return view, self._evals(identity, row, -1, limits, lambda _key: True)
@@ -159,7 +157,7 @@ class Reader(ChangeListener):
         self, experiment: str, after: int, limits: PageLimits, accepts: Callable[[ArmRow], bool]
     ) -> Page[ArmView]:
         """The arms after an ordinal, in order of creation."""
-        with self._one_state():
+        with self.one_state():
             found = self._find_experiment(experiment)
             return self._page(
                 _Query(_ARMS, (found.id, after), codec.arm_from, lambda row: row.ordinal, accepts),
@@ -178,7 +176,7 @@ class Reader(ChangeListener):
         accepts: Callable[[EvalKey], bool],
     ) -> Page[bytes]:
         """The encoded rows after a position, in order of acceptance."""
-        with self._one_state():
+        with self.one_state():
             identity, row = self._find_arm(experiment, arm)
             return self._evals(identity, row, after, limits, accepts)
 
@@ -195,7 +193,7 @@ class Reader(ChangeListener):
     ) -> Page[ExperimentRow]:
         """The experiments whose names begin with a prefix, after a name."""
         goes_on = after >= prefix
-        with self._one_state():
+        with self.one_state():
             return self._page(
                 _Query(
                     _EXPERIMENTS_AFTER if goes_on else _EXPERIMENTS_FROM,
@@ -309,7 +307,7 @@ class Reader(ChangeListener):
             self._shares = True
 
     @contextmanager
-    def _one_state(self) -> Iterator[None]:
+    def one_state(self) -> Iterator[None]:
         """Has every statement inside see the same committed state."""
         self._share_state()
         if self._shares:

@@ -126,7 +126,35 @@ CREATE TABLE removals (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: Sequence[str] = (_VERSION_1,)
+_VERSION_2 = """
+ALTER TABLE scores ADD COLUMN benchmark_id TEXT;
+
+-- The scores of COMPLETED arms in order: `sort_key` is as `podium.scoring.sort_key` says.
+CREATE TABLE ranks (
+    experiment INTEGER NOT NULL,
+    eval_name TEXT NOT NULL,
+    key TEXT NOT NULL,
+    sort_key INTEGER NOT NULL,
+    arm INTEGER NOT NULL,
+    PRIMARY KEY (experiment, eval_name, key, sort_key, arm)
+) STRICT, WITHOUT ROWID;
+
+-- How many of them there are, by where they come from: `source` is the name of the eval, '' for
+-- none, and so is `benchmark_id`.
+CREATE TABLE rank_counts (
+    experiment INTEGER NOT NULL,
+    eval_name TEXT NOT NULL,
+    key TEXT NOT NULL,
+    origin INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    benchmark_id TEXT NOT NULL,
+    numbers INTEGER NOT NULL,
+    nans INTEGER NOT NULL,
+    PRIMARY KEY (experiment, eval_name, key, origin, source, benchmark_id)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: Sequence[str] = (_VERSION_1, _VERSION_2)
 VERSION = len(MIGRATIONS)
 """The version of files that this server writes."""
 

@@ -16,14 +16,21 @@ from podium_server.store.base import (
     ChangeListener,
     Page,
     PageLimits,
-    Score,
     Store,
     StoreError,
 )
-from podium_server.store.rows import ArmRow, EvalKey, ExperimentRow
+from podium_server.store.ranks import RankPage, RankQuery
+from podium_server.store.rows import ArmRow, EvalKey, ExperimentRow, Score
 from podium_server.store.sqlite import schema
-from podium_server.store.sqlite.connection import check_version, connect, make_log_durable
+from podium_server.store.sqlite.connection import (
+    check_version,
+    connect,
+    make_log_durable,
+    one_state,
+)
 from podium_server.store.sqlite.group import GroupCommit
+from podium_server.store.sqlite.leisure import Leisure
+from podium_server.store.sqlite.ranking import Ranker
 from podium_server.store.sqlite.reads import Reader
 
 __all__ = ["SqliteStore"]
@@ -72,15 +79,22 @@ class SqliteStore(Store):
         self._writing.pragma("synchronous", "full")
         self._writing.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES)
         schema.migrate(self._writing)
-        self._reading = connect(self._path)
-        self._reading.pragma("query_only", 1)
+        self._reading = self._connect_to_read()
         self._reader = Reader(self._reading)
+        self._ranker = Ranker(self._reading, self._reader.one_state)
+        self._at_leisure = Leisure(self._connect_to_read)
         self._group = GroupCommit(self._writing, self._on_broken)
         self._group.listen(self._reader)
+
+    def _connect_to_read(self) -> apsw.Connection:
+        connection = connect(self._path)
+        connection.pragma("query_only", 1)
+        return connection
 
     async def close(self) -> None:
         """Finishes the calls that wait, and closes the file."""
         await self._group.close()
+        self._at_leisure.close()
         try:
             self._reading.close()
             self._writing.close()
@@ -152,6 +166,19 @@ class SqliteStore(Store):
     ) -> Page[ExperimentRow]:
         """See Store."""
         return self._reader.experiments(prefix, after, limits, accepts)
+
+    async def rank(
+        self, experiment: str, ask: Callable[[ExperimentRow], RankQuery], limits: PageLimits
+    ) -> RankPage:
+        """See Store."""
+        page = self._ranker.rank(experiment, ask, limits)
+        if page is not None:
+            return page
+        return await self._at_leisure.run(
+            lambda connection: Ranker(connection, lambda: one_state(connection)).rank_at_leisure(
+                experiment, ask, limits
+            )
+        )
 
 
 def _create_for_this_user(path: Path) -> None:

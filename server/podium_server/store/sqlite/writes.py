@@ -18,6 +18,7 @@ from podium_server.store.base import (
     Subject,
 )
 from podium_server.store.rows import (
+    COMPLETED,
     ArmRow,
     EvalKey,
     EvalRow,
@@ -28,6 +29,7 @@ from podium_server.store.rows import (
 )
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch, fetch_value
+from podium_server.store.sqlite.ranks import RankWriter
 
 __all__ = ["Transaction"]
 
@@ -101,7 +103,7 @@ _PUT_EVAL = _put(
 )
 _SCORES_AT_ONCE = 8
 _PUT_SCORES = [
-    "INSERT INTO scores VALUES " + ",".join(["(?,?,?,?,?,?,?)"] * rows)
+    "INSERT INTO scores VALUES " + ",".join(["(?,?,?,?,?,?,?,?)"] * rows)
     for rows in range(_SCORES_AT_ONCE + 1)
 ]
 """Writes as many scores as its index says: one statement costs less than several."""
@@ -138,6 +140,7 @@ class Transaction:
         self._experiments: dict[str, ExperimentRow] = {}
         self._changed: set[str] = set()
         self.subjects: set[Subject] = set()
+        self._ranks = RankWriter(connection)
 
     def apply(self, call: Call[Any]) -> Changes:
         """Runs a call; raises what the call decides, before anything is written."""
@@ -150,7 +153,7 @@ class Transaction:
             if changes.revision is not None:
                 self._changed.add(row.name)
                 self.subjects |= changes.subjects()
-            _Writer(self._connection, changes, row.id).write(call)
+            _Writer(self._connection, changes, row.id, self._ranks).write(call)
         return changes
 
     def finish(self) -> None:
@@ -158,6 +161,7 @@ class Transaction:
         for name in self._changed:
             row = self._experiments[name]
             self._connection.execute(_PUT_EXPERIMENT, codec.experiment_values(row))
+        self._ranks.finish()
 
     def _load(self, needs: Needs) -> Loaded:
         experiment = self._load_experiment(needs)
@@ -267,11 +271,14 @@ def _load_part(connection: apsw.Connection, place: tuple[Any, ...], part: str) -
 class _Writer:
     """Writes the changes of one call, but for its experiment's row."""
 
-    def __init__(self, connection: apsw.Connection, changes: Changes, experiment: int) -> None:
+    def __init__(
+        self, connection: apsw.Connection, changes: Changes, experiment: int, ranks: RankWriter
+    ) -> None:
         self._connection = connection
         self._execute = connection.execute
         self._changes = changes
         self._experiment = experiment
+        self._ranks = ranks
 
     def write(self, call: Call[Any]) -> None:
         """Writes everything, removals first, and what follows from it last."""
@@ -284,10 +291,27 @@ class _Writer:
         if changes.stream is not None:
             self._put_stream(changes.stream)
         for change in changes.arms:
-            self._write_arm(change)
-            if change.unsettled.any:
-                self._settle(change, call.settle(change, self._standing(change)))
-            self._put_arm(change.row)
+            if change.was_completed or change.row.status == COMPLETED:
+                self._write_ranked(change, call)
+            else:
+                self._write_settled(change, call)
+
+    def _write_ranked(self, change: ArmChange, call: Call[Any]) -> None:
+        """Writes an arm that is ranked before or after, and its place in the order."""
+        place = (self._experiment, change.row.ordinal)
+        is_completed = change.row.status == COMPLETED
+        may_move = change.unsettled.any or change.was_completed != is_completed
+        before = self._ranks.entries(*place) if may_move and change.was_completed else set()
+        self._write_settled(change, call)
+        after = self._ranks.entries(*place) if may_move and is_completed else set()
+        self._ranks.replace(*place, before, after)
+
+    def _write_settled(self, change: ArmChange, call: Call[Any]) -> None:
+        """Writes an arm and what follows from its rows."""
+        self._write_arm(change)
+        if change.unsettled.any:
+            self._settle(change, call.settle(change, self._standing(change)))
+        self._put_arm(change.row)
 
     def _put_content(self) -> None:
         row = self._changes.experiment
@@ -302,6 +326,7 @@ class _Writer:
         here = (self._experiment,)
         for table in (*_OF_AN_ARM, "arms", "removals"):
             self._execute(f"DELETE FROM {table} WHERE experiment = ?", here)
+        self._ranks.remove_experiment(self._experiment)
         self._execute(
             "UPDATE streams SET state = ? WHERE experiment = ?",
             (int(StreamState.EXPERIMENT_DELETED), *here),
@@ -309,6 +334,8 @@ class _Writer:
 
     def _remove_arm(self, row: ArmRow) -> None:
         place = (self._experiment, row.ordinal)
+        if row.status == COMPLETED:
+            self._ranks.replace(*place, self._ranks.entries(*place), set())
         for table in _OF_AN_ARM:
             self._execute(f"DELETE FROM {table} WHERE experiment = ? AND arm = ?", place)
         self._execute("DELETE FROM arms WHERE experiment = ? AND ordinal = ?", place)

@@ -1,0 +1,66 @@
+"""The steps of calls that compare arms: Rank. No I/O; see `podium._calls`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from podium import _coerce, codec
+from podium._calls import ATTEMPTS, LARGEST_PAGE, Steps, one_or_more
+from podium.errors import AbortedError
+from podium.v1 import results_service_pb2 as results
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from podium.ranking import Ranking
+
+__all__ = ["rank"]
+
+
+def rank(
+    experiment: str,
+    metric: str | None,
+    *,
+    direction: str | None,
+    status: str | Iterable[str] | None,
+    top: int | None,
+) -> Steps[Ranking]:
+    """Rank: the whole ranking or its first arms, in one state."""
+    top = _coerce.optional(_coerce.integer, top, "top")
+    if top is not None and top < 1:
+        raise ValueError(f"top must be at least 1, not {top}")
+    request = results.RankRequest(
+        experiment=experiment,
+        page_size=LARGEST_PAGE if top is None else min(top, LARGEST_PAGE),
+        metric=_coerce.optional(_coerce.text, metric, "metric"),
+        direction=codec.direction_to_proto(direction),
+        statuses=map(codec.arm_status_to_proto, one_or_more(status)),
+    )
+    return _rank(request, top)
+
+
+def _rank(request: results.RankRequest, top: int | None) -> Steps[Ranking]:
+    for _ in range(ATTEMPTS):
+        found = yield from _rank_in_one_state(request, top)
+        if found is not None:
+            return codec.ranking_from_proto(found)
+    raise AbortedError(
+        f"experiment {request.experiment!r} changed {ATTEMPTS} times while its ranking was read: "
+        f"it is too busy to be ranked as a whole; try again, or ask for the top {LARGEST_PAGE:,}"
+    )
+
+
+def _rank_in_one_state(
+    request: results.RankRequest, top: int | None
+) -> Steps[results.RankResponse | None]:
+    request.page_token = ""
+    found: results.RankResponse = yield request
+    request.page_token = found.next_page_token
+    while request.page_token and (top is None or len(found.arms) < top):
+        page = yield request
+        if page.revision != found.revision:
+            return None
+        found.arms.extend(page.arms)
+        request.page_token = page.next_page_token
+    del found.arms[top:]
+    return found

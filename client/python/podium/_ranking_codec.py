@@ -1,0 +1,151 @@
+"""Rankings and what they are made of <-> their form in podium.v1; part of `podium.codec`."""
+
+from podium import model, ranking
+from podium._wire import (
+    arm_status_from_proto,
+    arm_status_to_proto,
+    direction_from_proto,
+    get,
+    maybe,
+    rank_flag_from_proto,
+    rank_flag_to_proto,
+    score_origin_from_proto,
+    score_origin_to_proto,
+)
+from podium.v1 import experiment_pb2, ranking_pb2, results_service_pb2, score_pb2
+
+__all__ = [
+    "arm_counts_from_proto",
+    "arm_counts_to_proto",
+    "rank_counts_from_proto",
+    "rank_counts_to_proto",
+    "rank_source_from_proto",
+    "rank_source_to_proto",
+    "ranked_arm_from_proto",
+    "ranked_arm_to_proto",
+    "ranking_from_proto",
+    "score_source_from_proto",
+    "score_source_to_proto",
+]
+
+
+def arm_counts_to_proto(counts: model.ArmCounts) -> experiment_pb2.ArmCounts:
+    """Writes the number of arms by status."""
+    return experiment_pb2.ArmCounts(
+        pending=counts.pending,
+        running=counts.running,
+        completed=counts.completed,
+        failed=counts.failed,
+        cancelled=counts.cancelled,
+    )
+
+
+def arm_counts_from_proto(message: experiment_pb2.ArmCounts) -> model.ArmCounts:
+    """Reads the number of arms by status."""
+    return model.ArmCounts(
+        pending=message.pending,
+        running=message.running,
+        completed=message.completed,
+        failed=message.failed,
+        cancelled=message.cancelled,
+    )
+
+
+def score_source_to_proto(source: ranking.ScoreSource) -> score_pb2.ScoreSource:
+    """Writes where a score came from."""
+    return score_pb2.ScoreSource(
+        origin=score_origin_to_proto(source.origin),
+        key=source.key,
+        eval_name=source.eval_name,
+        step=source.step,
+    )
+
+
+def score_source_from_proto(message: score_pb2.ScoreSource) -> ranking.ScoreSource:
+    """Reads where a score came from."""
+    return ranking.ScoreSource(
+        origin=score_origin_from_proto(message.origin),
+        key=message.key,
+        eval_name=get(message, "eval_name"),
+        step=get(message, "step"),
+    )
+
+
+def ranked_arm_to_proto(arm: ranking.RankedArm) -> ranking_pb2.RankedArm:
+    """Writes an arm at its place."""
+    return ranking_pb2.RankedArm(
+        arm=arm.arm,
+        rank=arm.rank,
+        score=arm.score,
+        source=maybe(score_source_to_proto, arm.source),
+        benchmark_id=arm.benchmark_id,
+        group_name=arm.group_name,
+        status=arm_status_to_proto(arm.status),
+        flags=map(rank_flag_to_proto, arm.flags),
+    )
+
+
+def ranked_arm_from_proto(message: ranking_pb2.RankedArm) -> ranking.RankedArm:
+    """Reads an arm at its place."""
+    return ranking.RankedArm(
+        arm=message.arm,
+        rank=get(message, "rank"),
+        score=get(message, "score"),
+        source=maybe(score_source_from_proto, get(message, "source")),
+        benchmark_id=get(message, "benchmark_id"),
+        group_name=get(message, "group_name"),
+        status=arm_status_from_proto(message.status),
+        flags=list(map(rank_flag_from_proto, message.flags)),
+    )
+
+
+def rank_source_to_proto(source: ranking.RankSource) -> ranking_pb2.RankSource:
+    """Writes where scores came from."""
+    return ranking_pb2.RankSource(
+        origin=score_origin_to_proto(source.origin),
+        eval_name=source.eval_name,
+        benchmark_id=source.benchmark_id,
+        scores=source.scores,
+    )
+
+
+def rank_source_from_proto(message: ranking_pb2.RankSource) -> ranking.RankSource:
+    """Reads where scores came from."""
+    return ranking.RankSource(
+        origin=score_origin_from_proto(message.origin),
+        eval_name=get(message, "eval_name"),
+        benchmark_id=get(message, "benchmark_id"),
+        scores=message.scores,
+    )
+
+
+def rank_counts_to_proto(counts: ranking.RankCounts) -> ranking_pb2.RankCounts:
+    """Writes what became of all arms."""
+    return ranking_pb2.RankCounts(
+        numbers=counts.numbers,
+        nans=counts.nans,
+        without_score=counts.without_score,
+        left_out=arm_counts_to_proto(counts.left_out),
+    )
+
+
+def rank_counts_from_proto(message: ranking_pb2.RankCounts) -> ranking.RankCounts:
+    """Reads what became of all arms."""
+    return ranking.RankCounts(
+        numbers=message.numbers,
+        nans=message.nans,
+        without_score=message.without_score,
+        left_out=arm_counts_from_proto(message.left_out),
+    )
+
+
+def ranking_from_proto(message: results_service_pb2.RankResponse) -> ranking.Ranking:
+    """Reads a page of a ranking."""
+    return ranking.Ranking(
+        metric=message.metric,
+        direction=direction_from_proto(message.direction) or "",
+        revision=message.revision,
+        arms=list(map(ranked_arm_from_proto, message.arms)),
+        counts=rank_counts_from_proto(message.counts),
+        sources=list(map(rank_source_from_proto, message.sources)),
+    )

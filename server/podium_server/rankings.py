@@ -1,0 +1,190 @@
+"""What a ranking is asked for, and how it is answered."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from math import isnan
+
+from podium.model import Direction
+from podium.scoring import OrderKey, Ranks, candidates
+from podium.v1.experiment_pb2 import (
+    DIRECTION_MAXIMIZE,
+    DIRECTION_MINIMIZE,
+    Experiment,
+)
+from podium.v1.ranking_pb2 import (
+    RANK_FLAG_BENCHMARKS_DIFFER,
+    RANK_FLAG_NAN,
+    RankCounts,
+    RankedArm,
+    RankFlag,
+)
+from podium.v1.ranking_pb2 import RankSource as SourceMessage
+from podium.v1.results_service_pb2 import RankRequest, RankResponse
+from podium.v1.score_pb2 import ScoreSource
+
+from podium_server.answers import arm_counts
+from podium_server.failures import failure
+from podium_server.pages import bad_token, read_token, write_token
+from podium_server.store.ranks import (
+    RankedRow,
+    RankPage,
+    RankPlace,
+    RankQuery,
+    RankSource,
+    RankTally,
+)
+from podium_server.store.rows import COMPLETED, ExperimentRow, Score
+
+__all__ = ["Question", "score_source"]
+
+_SHOWN_SOURCES = 100
+_INT64 = range(-(2**63), 2**63)
+
+
+class Question:
+    """One call of Rank; what it leaves open, the experiment says."""
+
+    def __init__(self, request: RankRequest) -> None:
+        self._request = request
+        self._asked = RankRequest()
+        self._ranks = Ranks()
+
+    def ask(self, experiment: ExperimentRow) -> RankQuery:
+        """What to rank, given the experiment as it is."""
+        asked = self._asked = _resolved(self._request, experiment)
+        after, self._ranks = _read_place(asked)
+        return RankQuery(
+            candidates=tuple(candidates(asked.metric)),
+            direction=_DIRECTIONS[asked.direction],
+            statuses=frozenset(asked.statuses),
+            after=after,
+        )
+
+    def answer(self, page: RankPage) -> RankResponse:
+        """The page as it is answered."""
+        mixed = set(_mixed_evals(page.tally.sources))
+        return RankResponse(
+            arms=[_ranked_arm(row, self._ranks.next(row.place.key), mixed) for row in page.rows],
+            next_page_token=write_token(self._asked, _write_place(page.next, self._ranks)),
+            revision=page.revision,
+            metric=self._asked.metric,
+            direction=self._asked.direction,
+            counts=_counts(page.tally),
+            sources=_sources(page.tally),
+        )
+
+
+_DIRECTIONS = {DIRECTION_MAXIMIZE: Direction.MAXIMIZE, DIRECTION_MINIMIZE: Direction.MINIMIZE}
+
+
+def score_source(found: Score) -> ScoreSource:
+    """Where a score came from, as it is answered."""
+    return ScoreSource(
+        origin=int(found.entry.origin),  # type: ignore[arg-type]
+        key=found.key,
+        eval_name=found.eval_name,
+        step=found.entry.step,
+    )
+
+
+def _resolved(request: RankRequest, experiment: ExperimentRow) -> RankRequest:
+    """The request with everything said: a page token belongs to that."""
+    asked = RankRequest()
+    asked.CopyFrom(request)
+    if not (request.HasField("metric") and request.direction):
+        declared = Experiment.FromString(experiment.content or b"")
+        asked.metric = request.metric or declared.success_metric
+        asked.direction = request.direction or declared.direction or DIRECTION_MAXIMIZE
+    if not asked.metric:
+        raise failure(
+            "METRIC_MISSING",
+            f"experiment {experiment.name!r} has no success_metric; name a metric to rank by, or "
+            "declare one",
+            experiment=experiment.name,
+        )
+    if not asked.statuses:
+        asked.statuses.append(COMPLETED)  # type: ignore[arg-type]
+    return asked
+
+
+# ---- Places as page tokens hold them ---------------------------------------------------
+
+
+def _write_place(place: RankPlace | None, ranks: Ranks) -> str | None:
+    if place is None:
+        return None
+    return ",".join(map(str, (*place.key, place.ordinal, ranks.seen, ranks.rank)))
+
+
+def _read_place(asked: RankRequest) -> tuple[RankPlace | None, Ranks]:
+    place = str(read_token(asked, asked.page_token, ""))
+    if not place:
+        return None, Ranks()
+    try:
+        section, key, ordinal, seen, rank = map(int, place.split(","))
+    except ValueError as error:
+        raise bad_token() from error
+    if any(number not in _INT64 for number in (section, key, ordinal, seen, rank)):
+        raise bad_token()
+    after = RankPlace(OrderKey(section, key), ordinal)
+    return after, Ranks(seen, rank, after.key)
+
+
+# ---- Answers ---------------------------------------------------------------------------
+
+
+def _ranked_arm(row: RankedRow, rank: int | None, mixed: set[str]) -> RankedArm:
+    found = row.score
+    arm = RankedArm(
+        arm=row.name,
+        rank=rank,
+        group_name=row.group_name,
+        status=row.status,  # type: ignore[arg-type]
+    )
+    if found is not None:
+        arm.score = found.entry.value
+        arm.source.CopyFrom(score_source(found))
+        if found.entry.benchmark_id is not None:
+            arm.benchmark_id = found.entry.benchmark_id
+        arm.flags.extend(_flags(found, mixed))
+    return arm
+
+
+def _flags(found: Score, mixed: set[str]) -> Iterator[RankFlag.ValueType]:
+    if isnan(found.entry.value):
+        yield RANK_FLAG_NAN
+    if found.eval_name in mixed:
+        yield RANK_FLAG_BENCHMARKS_DIFFER
+
+
+def _mixed_evals(sources: Iterable[RankSource]) -> Iterator[str]:
+    """The evals that are not the same benchmark everywhere; one without an id has its name."""
+    benchmarks = defaultdict(set)
+    for source in sources:
+        if source.eval_name is not None:
+            benchmarks[source.eval_name].add(source.benchmark_id or source.eval_name)
+    return (name for name, found in benchmarks.items() if len(found) > 1)
+
+
+def _counts(tally: RankTally) -> RankCounts:
+    return RankCounts(
+        numbers=tally.numbers,
+        nans=tally.nans,
+        without_score=tally.without_score,
+        left_out=arm_counts(tally.left_out),
+    )
+
+
+def _sources(tally: RankTally) -> list[SourceMessage]:
+    """Where the scores are from, the most frequent places first."""
+    scores = {source: sum(counts) for source, counts in tally.sources.items()}
+    order = sorted(scores, key=lambda source: (-scores[source], *map(str, source)))
+    return [
+        SourceMessage(
+            origin=int(source.origin),  # type: ignore[arg-type]
+            eval_name=source.eval_name,
+            benchmark_id=source.benchmark_id,
+            scores=scores[source],
+        )
+        for source in order[:_SHOWN_SOURCES]
+    ]

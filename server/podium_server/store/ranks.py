@@ -1,0 +1,85 @@
+"""What a store is asked for a ranking, and what it answers: plain data."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from podium.scoring import OrderKey
+
+from podium_server.store.rows import COMPLETED, Origin, Score
+
+__all__ = ["RankPage", "RankPlace", "RankQuery", "RankSource", "RankTally", "RankedRow"]
+
+
+class RankPlace(NamedTuple):
+    """Where an arm stands in a ranking: the least of these comes first."""
+
+    key: OrderKey
+    """The place of its score among others."""
+    ordinal: int
+    """Its own place among arms with an equal score."""
+
+
+@dataclass(slots=True, frozen=True)
+class RankQuery:
+    """What is ranked: the first of the candidates (eval name or None, key) of each arm.
+
+    `direction` is one of `podium.Direction`, `statuses` are the numbers of those that are ranked,
+    and `after` is the place of the last arm before the page.
+    """
+
+    candidates: tuple[tuple[str | None, str], ...]
+    direction: str
+    statuses: frozenset[int] = frozenset({COMPLETED})
+    after: RankPlace | None = None
+
+
+@dataclass(slots=True)
+class RankedRow:
+    """An arm in a ranking, and the score that it is ranked by, if it has one."""
+
+    place: RankPlace
+    name: str
+    status: int
+    group_name: str | None
+    score: Score | None = None
+
+
+class RankSource(NamedTuple):
+    """Where scores come from; what is not there is None."""
+
+    origin: Origin
+    eval_name: str | None
+    benchmark_id: str | None
+
+
+@dataclass(slots=True)
+class RankTally:
+    """What became of all arms: how many scores are numbers and NaN, by where they come from.
+
+    `without_score` counts the arms that have the right status and no score, `left_out` those of
+    other statuses, at the index of the status's number.
+    """
+
+    sources: dict[RankSource, tuple[int, int]] = field(default_factory=dict)
+    without_score: int = 0
+    left_out: tuple[int, ...] = (0, 0, 0, 0, 0, 0)
+
+    @property
+    def numbers(self) -> int:
+        """The arms whose score is a number."""
+        return sum(numbers for numbers, _ in self.sources.values())
+
+    @property
+    def nans(self) -> int:
+        """The arms whose score is NaN."""
+        return sum(nans for _, nans in self.sources.values())
+
+
+@dataclass(slots=True)
+class RankPage:
+    """A page of a ranking, and the place to go on from (None: the end)."""
+
+    rows: list[RankedRow]
+    next: RankPlace | None
+    revision: int
+    tally: RankTally

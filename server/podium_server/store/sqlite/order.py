@@ -1,0 +1,110 @@
+"""The order in which the scores of COMPLETED arms are kept, read from any place in it."""
+
+from collections.abc import Generator
+from contextlib import closing
+from typing import Any
+
+import apsw
+from podium.scoring import NAN_KEY, OrderKey, order_key
+
+from podium_server.store.ranks import RankedRow, RankPlace
+from podium_server.store.rows import Score
+from podium_server.store.sqlite import codec
+
+__all__ = ["SCORED", "SOURCE", "KeptOrder", "ranked_row"]
+
+SCORED = (
+    "SELECT {key}, a.ordinal, a.name, a.status, a.group_name, a.primary_name, s.eval_name, s.key, "
+    "s.value, s.origin, s.step, s.benchmark_id FROM {ranks} arms a {join} "
+    "CROSS JOIN scores s ON s.experiment = a.experiment AND s.arm = a.ordinal "
+    "WHERE a.experiment = ?1 AND s.eval_name = ?2 AND s.key = ?3 {rest}"
+)
+"""Scores of one candidate with their arms; the first column is a sort key."""
+SOURCE = (
+    "CASE WHEN s.origin > 2 THEN '' WHEN s.eval_name = '' THEN a.primary_name "
+    "ELSE s.eval_name END, ifnull(s.benchmark_id, '')"
+)
+"""The name of the eval and the benchmark_id that a score `s` of an arm `a` is of, '' for none."""
+
+
+def _kept(rest: str) -> str:
+    return SCORED.format(
+        key="r.sort_key",
+        ranks="ranks r CROSS JOIN",
+        join="ON a.experiment = r.experiment AND a.ordinal = r.arm",
+        rest=f"AND r.experiment = ?1 AND r.eval_name = ?2 AND r.key = ?3 AND {rest}",
+    )
+
+
+_RUN = _kept("r.sort_key = ?4 AND r.arm > ?5 ORDER BY r.arm")
+_UPWARD = _kept(f"r.sort_key > ?4 AND r.sort_key < {NAN_KEY} ORDER BY r.sort_key, r.arm")
+_DOWNWARD = _kept("r.sort_key < ?4 ORDER BY r.sort_key DESC, r.arm DESC")
+_BELOW_ALL = -(2**63)
+"""Less than the sort key of every number."""
+
+_Row = tuple[Any, ...]
+
+
+def ranked_row(row: _Row, direction: str) -> RankedRow:
+    """An arm with a score, of the columns of `SCORED`."""
+    _, ordinal, name, status, group_name, primary, eval_name, key, *score = row
+    entry = codec.score_from(*score)
+    place = RankPlace(order_key(entry.value, direction), ordinal)
+    of = (eval_name or primary) if codec.is_of_row(entry) else None
+    return RankedRow(place, name, status, group_name, Score(entry, key, of))
+
+
+class KeptOrder:
+    """The order of one candidate's scores, the smallest (`upward`) or the greatest first.
+
+    Equal scores stand in order of their arms in both directions.
+    """
+
+    def __init__(
+        self, connection: apsw.Connection, candidate: tuple[int, str, str], *, upward: bool
+    ) -> None:
+        self._connection = connection
+        self._candidate = candidate
+        self._upward = upward
+
+    def rows(self, after: RankPlace | None) -> Generator[_Row]:
+        """The rows of `SCORED` behind a place: numbers, then NaN."""
+        key, ordinal = after or RankPlace(OrderKey(0, 0), -1)
+        if key.section == 0:
+            yield from self._numbers(after)
+            ordinal = -1
+        if key.section <= 1:
+            yield from self._run(NAN_KEY, ordinal)
+
+    def _numbers(self, after: RankPlace | None) -> Generator[_Row]:
+        if after is None:
+            beyond = _BELOW_ALL if self._upward else NAN_KEY
+        else:
+            beyond = after.key.key if self._upward else -after.key.key
+            yield from self._run(beyond, after.ordinal)
+        yield from (self._read(_UPWARD, beyond) if self._upward else self._downward(beyond))
+
+    def _downward(self, below: int | None) -> Generator[_Row]:
+        """The scores below one; those that are equal are read once more, in order of arms."""
+        while below is not None:
+            tied = None
+            with closing(self._read(_DOWNWARD, below)) as rows:
+                before = next(rows, None)
+                while before is not None and tied is None:
+                    row = next(rows, None)
+                    if row is not None and row[0] == before[0]:
+                        tied = row[0]
+                    else:
+                        yield before
+                    before = row
+            if tied is not None:
+                yield from self._run(tied, -1)
+            below = tied
+
+    def _run(self, sort_key: int, after: int) -> Generator[_Row]:
+        """The arms with one score, behind one of them."""
+        return self._read(_RUN, sort_key, after)
+
+    def _read(self, statement: str, *place: int) -> Generator[_Row]:
+        with closing(self._connection.execute(statement, (*self._candidate, *place))) as rows:
+            yield from rows
