@@ -10,7 +10,10 @@ from typing import Any
 
 from podium import _coerce
 
-__all__ = ["channel_options", "deadline", "server_address"]
+__all__ = ["OUTCOME_UNKNOWN", "channel_options", "deadline", "server_address"]
+
+OUTCOME_UNKNOWN = ": whether it was stored is unknown, and it is safe to send it again"
+"""What the text of an error ends in when the answer to a call that writes was lost."""
 
 _DEFAULT_ADDRESS = "localhost:50051"
 _ADDRESS = re.compile(r"unix:.+|(?:(?:dns|ipv4|ipv6):/*)?(?:\[[^\]\s]+\]|[^:/\s\[\]]+):[0-9]{1,5}")

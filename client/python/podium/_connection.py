@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import grpc
 from google.protobuf.message_factory import GetMessageClass
 
-from podium._channel import channel_options, deadline, server_address
+from podium._channel import OUTCOME_UNKNOWN, channel_options, deadline, server_address
 from podium.errors import (
     CanceledError,
     ClientStateError,
@@ -43,8 +43,6 @@ _C = TypeVar("_C", grpc.Channel, grpc.aio.Channel)
 
 _RESULTS = results_service_pb2.DESCRIPTOR.services_by_name["ResultsService"]
 _RECORDING = recording_service_pb2.DESCRIPTOR.services_by_name["RecordingService"]
-
-_UNKNOWN = "whether it was stored is unknown, and it is safe to send it again"
 
 _INHERITED: list[object] = []
 """Channels of a parent process. They are kept for good: to destroy one here can hang."""
@@ -147,7 +145,7 @@ class Connection(Generic[_C]):
                 return f"{self.address} is no Podium server, or an older one without {method.name}"
             case _:
                 return f"{self.address}: {error.message}"
-        return f"{text}: {_UNKNOWN}" if method.is_write else text
+        return text + OUTCOME_UNKNOWN if method.is_write else text
 
 
 def _abandon(opened: _Opened[Any]) -> None:

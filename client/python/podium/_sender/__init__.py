@@ -1,1 +1,6 @@
 """The sender: the process that delivers outboxes, and what `podium sync` shares with it."""
+
+from podium._sender._report import Report
+from podium._sender._sender import BACKGROUND, FOREGROUND, Rules, Sender
+
+__all__ = ["BACKGROUND", "FOREGROUND", "Report", "Rules", "Sender"]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 from google.protobuf.message import DecodeError
 
 from podium._bounds import metric_count
+from podium._channel import OUTCOME_UNKNOWN
 from podium.v1.event_pb2 import Event, Skipped
 
 if TYPE_CHECKING:
@@ -286,4 +287,6 @@ def begins_arm(payload: bytes) -> bool:
 
 
 def _pause(error: PodiumError) -> Pause:
-    return Pause(error.reason or error.code, error.message, error.code in _ABOUT_THE_SERVER)
+    # Everything here is sent again, as often as it takes.
+    message = error.message.removesuffix(OUTCOME_UNKNOWN)
+    return Pause(error.reason or error.code, message, error.code in _ABOUT_THE_SERVER)

@@ -48,7 +48,7 @@ class Rules:
 
 
 BACKGROUND = Rules(idle_seconds=10, patience_seconds=3_600)
-FOREGROUND = Rules(idle_seconds=0, patience_seconds=10, is_bounded=True)
+FOREGROUND = Rules(idle_seconds=0, patience_seconds=5, is_bounded=True)
 
 
 class Sender:
@@ -210,20 +210,23 @@ class Sender:
         return self._tried.get(stream.folder, -1) < self._advances
 
     async def _send(self, stream: Stream) -> None:
-        delivered, set_aside = stream.delivered, stream.set_aside
-        missing, advances = stream.missing, stream.advances
+        before = (stream.advances, stream.taken, stream.set_aside, stream.missing)
         self._tried[stream.folder] = self._advances
         pause = await self._sent(stream)
         if pause is not None and pause.is_about_server:
             self.gate.shut(pause, time.monotonic())
         else:
             self.gate.open()
-        self.delivered += max(0, stream.delivered - delivered)
-        self.set_aside += stream.set_aside - set_aside
-        self.missing += stream.missing - missing
-        if stream.advances > advances:
-            self._advances += 1
+        after = (stream.advances, stream.taken, stream.set_aside, stream.missing)
+        self._count(*(new - old for old, new in zip(before, after, strict=True)))
+
+    def _count(self, advances: int, taken: int, set_aside: int, missing: int) -> None:
+        self._advances += advances
+        if advances:
             self._advanced = time.monotonic()
+        self.delivered += taken
+        self.set_aside += set_aside
+        self.missing += missing
 
     async def _sent(self, stream: Stream) -> Pause | None:
         try:

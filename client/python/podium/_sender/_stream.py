@@ -60,6 +60,7 @@ class Stream:
         due: When it may try again, on the clock of `time.monotonic`.
         failing_since: When the first of its failures in a row was; None if the last call was good.
         advances: How often it got further.
+        taken: How many events the server has taken here and now.
         set_aside: How many events were set aside here and now.
         missing: How many events had to be skipped because they were gone from the outbox.
 
@@ -86,7 +87,7 @@ class Stream:
         self.pause: Pause | None = None
         self.due = 0.0
         self.failing_since: float | None = None
-        self.advances = self.set_aside = self.missing = 0
+        self.advances = self.taken = self.set_aside = self.missing = 0
 
     @property
     def delivered(self) -> int:
@@ -188,6 +189,7 @@ class Stream:
 
     def _note_delivered(self, batch: Batch) -> None:
         self.advances += 1
+        self.taken += sum(not event.HasField("skipped") for event in batch.events)
         if batch.missing:
             self.missing += batch.missing
             _log.error(

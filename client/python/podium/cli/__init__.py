@@ -1,8 +1,9 @@
 """The `podium` command.
 
 Each command is a module of `podium.cli.commands` with `add_arguments(parser)` and
-`run(arguments, client, console)`; `podium serve` is the server's own. Only the module of the
-command that was given is loaded, and gRPC only where it is needed.
+`run(arguments, client, console)`, or with `run_locally(arguments, console)` where it is about
+files of this machine; `podium serve` is the server's own. Only the module of the command that
+was given is loaded, and gRPC only where it is needed.
 """
 
 from __future__ import annotations
@@ -68,15 +69,23 @@ def _run(arguments: Sequence[str]) -> int:
 def _call(module: ModuleType, arguments: argparse.Namespace) -> int:
     console = Console(as_json=arguments.json)
     try:
-        with _client(arguments) as client:
-            code: int = module.run(arguments, client, console)
-            return code
+        return _run_command(module, arguments, console)
     except CommandError as error:
         console.note(str(error))
         return error.code
     except PodiumError as error:
         console.note(text_of(error))
         return exit_of(error)
+
+
+def _run_command(module: ModuleType, arguments: argparse.Namespace, console: Console) -> int:
+    code: int
+    if hasattr(module, "run_locally"):
+        code = module.run_locally(arguments, console)
+        return code
+    with _client(arguments) as client:
+        code = module.run(arguments, client, console)
+        return code
 
 
 def _client(arguments: argparse.Namespace) -> podium.Client:

@@ -18,7 +18,8 @@ class Exit(IntEnum):
 
     OK = 0
     NOTHING = 1
-    """There is no such eval, score, arm or experiment; or the answer to a question was no."""
+    """There is no such eval, score, arm or experiment; or the answer to a question was no; or
+    not everything that was recorded is delivered."""
     USAGE = 2
     """What was given can't be: an argument, a line of a file, a value out of its bounds."""
     FAILED = 3

@@ -33,6 +33,8 @@ COMMANDS = {
     "record": "record arms and events from JSON",
     "conclude": "store what an experiment found out",
     "delete": "delete an experiment or an arm",
+    "sync": "deliver what was recorded and is not at the server",
+    "outbox": "show what waits to be delivered, and what was refused",
     "serve": "start a server",
 }
 """Every command, with what it does."""

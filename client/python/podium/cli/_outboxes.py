@@ -1,0 +1,174 @@
+"""Outboxes as `podium outbox` and `podium sync` see them: what waits, what is aside, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from podium._outbox import (
+    UNREACHABLE,
+    Aside,
+    DamagedError,
+    SenderLock,
+    SenderState,
+    StreamInfo,
+    StreamReader,
+    default_root,
+    outbox_address,
+    outboxes,
+    streams,
+)
+from podium.cli._exits import CommandError
+from podium.v1.event_pb2 import Event
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["OutboxView", "StreamView", "add_folder", "event_of", "find_outboxes", "view_of"]
+
+
+class StreamView(NamedTuple):
+    """A stream: what of it is not at the server."""
+
+    folder: Path
+    info: StreamInfo
+    is_recording: bool
+    """Whether its process lives and may add to it."""
+    waiting: int
+    oldest: datetime | None
+    """When the first event that waits was recorded; None if none waits, or it does not say."""
+    asides: list[Aside]
+    """What was set aside and not delivered since."""
+    torn: list[Path]
+    """Files with records that cannot be read."""
+    why: str
+    """Why what waits does so, as far as the sender has said."""
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """How many events were set aside, by reason."""
+        return dict(Counter(aside.reason for aside in self.asides))
+
+    @property
+    def is_delivered(self) -> bool:
+        """Whether everything of it is at the server."""
+        return not (self.waiting or self.asides or self.torn)
+
+
+class OutboxView(NamedTuple):
+    """An outbox, and what its sender says."""
+
+    folder: Path
+    address: str
+    state: SenderState | None
+    """What the last sender said."""
+    is_sending: bool
+    """Whether a sender runs."""
+    streams: list[StreamView]
+    damaged: dict[Path, str]
+    """Folders of streams that cannot be read, and why."""
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait."""
+        return sum(stream.waiting for stream in self.streams)
+
+    @property
+    def set_aside(self) -> int:
+        """How many events are set aside."""
+        return sum(len(stream.asides) for stream in self.streams)
+
+
+def add_folder(parser: argparse.ArgumentParser) -> None:
+    """Adds the folder to look in."""
+    parser.add_argument(
+        "folder",
+        metavar="FOLDER",
+        nargs="?",
+        type=Path,
+        help="an outbox, or a folder of outboxes, also a copied one (default: $PODIUM_OUTBOX, or "
+        "podium/outbox in $XDG_STATE_HOME or ~/.local/state)",
+    )
+
+
+def find_outboxes(folder: Path | None) -> list[Path]:
+    """Finds the outboxes in a folder, by default in that of this user.
+
+    Raises:
+        CommandError: The folder is given, and there are none in it.
+    """
+    found = outboxes(folder or default_root())
+    if folder is not None and not found:
+        what = "is no outbox and has none in it" if folder.is_dir() else "is no folder"
+        raise CommandError(f"{folder} {what}; give the folder that PODIUM_OUTBOX named, or a copy")
+    return found
+
+
+def view_of(outbox: Path) -> OutboxView:
+    """Looks at an outbox, and changes nothing.
+
+    Raises:
+        CommandError: It cannot be read.
+    """
+    try:
+        address, folders = outbox_address(outbox), streams(outbox)
+    except (OSError, DamagedError) as error:
+        raise CommandError(str(error)) from error
+    state = SenderState.read(outbox)
+    is_sending = SenderLock(outbox).is_held()
+    seen: list[StreamView] = []
+    damaged: dict[Path, str] = {}
+    for folder in folders:
+        try:
+            seen.append(_stream_view(folder, _why(state, folder.name, is_sending=is_sending)))
+        except FileNotFoundError:
+            # Delivered and removed meanwhile.
+            continue
+        except (OSError, DamagedError) as error:
+            damaged[folder] = str(error)
+    seen.sort(key=lambda stream: stream.info.create_time)
+    return OutboxView(outbox, address, state, is_sending, seen, damaged)
+
+
+def event_of(payload: bytes) -> Event | None:
+    """Reads an event of an outbox; None if it cannot be read."""
+    try:
+        return Event.FromString(payload)
+    except DecodeError:
+        return None
+
+
+def _stream_view(folder: Path, why: str) -> StreamView:
+    reader = StreamReader(folder)
+    delivered = reader.progress().delivered
+    waiting = max(0, reader.last_sequence() - delivered)
+    return StreamView(
+        folder,
+        reader.info,
+        reader.writer_lives(),
+        waiting,
+        _oldest(reader, delivered) if waiting else None,
+        [aside for aside in reader.asides() if not aside.retried],
+        reader.torn(),
+        why if waiting else "",
+    )
+
+
+def _oldest(reader: StreamReader, delivered: int) -> datetime | None:
+    first = reader.read(delivered, most_events=1)
+    event = event_of(first[0].payload) if first else None
+    if event is None or not event.HasField("event_time"):
+        return None
+    return event.event_time.ToDatetime(UTC)
+
+
+def _why(state: SenderState | None, writer_id: str, *, is_sending: bool) -> str:
+    if state is not None and writer_id in state.waits:
+        return state.waits[writer_id]
+    if state is not None and state.state == UNREACHABLE and state.error:
+        return state.error
+    return "" if is_sending else "no sender runs"

@@ -1,0 +1,182 @@
+"""`podium outbox`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.json_format import MessageToDict
+
+from podium._outbox import UNREACHABLE
+from podium.cli import _format
+from podium.cli._exits import CommandError, Exit
+from podium.cli._outboxes import add_folder, event_of, find_outboxes, view_of
+from podium.cli._retry import retry
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from podium._outbox import Aside, SenderState
+    from podium.cli._console import Console
+    from podium.cli._outboxes import OutboxView, StreamView
+
+__all__ = ["add_arguments", "run_locally"]
+
+_RETRY = "retry"
+_HEADERS = ("EXPERIMENT", "ARM", "WRITER", ">WAITING", "SINCE", ">SET ASIDE", "~WHY")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.description = (
+        "Shows what was recorded on this machine and is not at the server: by stream, which is\n"
+        "what one process recorded of one arm, how much waits, how much was set aside because the\n"
+        "server refused it for good, and why. --json shows every event that was set aside.\n\n"
+        "`podium outbox retry` sends events that were set aside once more, each by itself and in\n"
+        "their order: after what stood against them has changed. Those that are refused again\n"
+        "stay. It overwrites newer values of the same keys and rows, as any late event does."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  podium outbox \n"
+        "  podium outbox /mnt/usb/outbox --json | jq '.[].streams[].set_aside'\n"
+        "  podium outbox retry --experiment rank_sweep --reason LIMIT_EXCEEDED"
+    )
+    parser.add_argument("action", metavar=_RETRY, nargs="?", help="send what was set aside again")
+    add_folder(parser)
+    which = parser.add_argument_group("which events to send again (default: all)")
+    which.add_argument("--experiment", metavar="NAME", help="only of this experiment")
+    which.add_argument("--arm", metavar="NAME", help="only of this arm")
+    which.add_argument("--reason", metavar="REASON", help="only those refused for this reason")
+
+
+def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
+    """Shows outboxes, or sends what was set aside again."""
+    folder: Path | None = arguments.folder
+    if arguments.action == _RETRY:
+        return retry(find_outboxes(folder), arguments, console)
+    if arguments.action is not None:
+        if folder is not None:
+            text = f"give one folder, or `podium outbox retry FOLDER`; {arguments.action!r} is none"
+            raise CommandError(text)
+        folder = Path(arguments.action)
+    return _list([view_of(outbox) for outbox in find_outboxes(folder)], console)
+
+
+# ---- showing -------------------------------------------------------------------------------
+
+
+def _list(views: list[OutboxView], console: Console) -> Exit:
+    if console.as_json:
+        console.json_list(map(_to_json, views))
+        return Exit.OK
+    for view in views:
+        _show(view, console)
+    if not any(_lines(view) or view.damaged for view in views):
+        console.note("nothing waits, and nothing is set aside")
+    return Exit.OK
+
+
+def _show(view: OutboxView, console: Console) -> None:
+    rows = _lines(view)
+    if rows or view.damaged:
+        console.line(f"{view.folder}, for {view.address}: {_sender(view)}")
+    console.table(rows, *_HEADERS)
+    for folder, why in view.damaged.items():
+        console.note(f"{folder} cannot be read: {why}")
+    for path in (path for stream in view.streams for path in stream.torn):
+        console.note(f"{path} has records that cannot be read; it is kept")
+
+
+def _sender(view: OutboxView) -> str:
+    state = view.state
+    if not view.is_sending or state is None:
+        return "a sender runs" if view.is_sending else "no sender runs"
+    text = f"sender {state.pid} is {state.state}"
+    if state.state != UNREACHABLE or state.since is None or state.next_try is None:
+        return text
+    since, next_try = (datetime.fromtimestamp(at, UTC) for at in (state.since, state.next_try))
+    return f"{text} since {_format.moment(since)}, next try {_format.moment(next_try)}"
+
+
+def _lines(view: OutboxView) -> list[tuple[str, ...]]:
+    return [_line(stream) for stream in view.streams if not stream.is_delivered]
+
+
+def _line(stream: StreamView) -> tuple[str, ...]:
+    info = stream.info
+    return (
+        info.experiment,
+        "" if info.arm is None else info.arm,
+        f"{info.pid}@{info.host}{', recording' if stream.is_recording else ''}",
+        str(stream.waiting),
+        _format.moment(stream.oldest),
+        str(len(stream.asides)),
+        "; ".join([stream.why] * bool(stream.why) + list(_reasons(stream.asides))),
+    )
+
+
+def _reasons(asides: list[Aside]) -> Iterator[str]:
+    counts = Counter(aside.reason for aside in asides)
+    messages = {aside.reason: aside.message for aside in reversed(asides)}
+    for reason, count in counts.items():
+        yield f"{count:,} {reason}: {messages[reason]}"
+
+
+def _to_json(view: OutboxView) -> dict[str, Any]:
+    return {
+        "folder": str(view.folder),
+        "address": view.address,
+        "sender": _sender_to_json(view.state) if view.is_sending and view.state else None,
+        "waiting": view.waiting,
+        "set_aside": view.set_aside,
+        "streams": [_stream_to_json(stream) for stream in view.streams],
+        "damaged": {str(folder): why for folder, why in view.damaged.items()},
+    }
+
+
+def _sender_to_json(state: SenderState) -> dict[str, Any]:
+    return {
+        "pid": state.pid,
+        "state": state.state,
+        "error": state.error,
+        "since": _time_to_json(state.since),
+        "next_try": _time_to_json(state.next_try),
+    }
+
+
+def _stream_to_json(stream: StreamView) -> dict[str, Any]:
+    info = stream.info
+    return {
+        "folder": str(stream.folder),
+        "experiment": info.experiment,
+        "arm": info.arm,
+        "writer_id": info.writer_id,
+        "attempt_id": info.attempt_id,
+        "pid": info.pid,
+        "host": info.host,
+        "recording": stream.is_recording,
+        "waiting": stream.waiting,
+        "oldest": None if stream.oldest is None else stream.oldest.isoformat(),
+        "why": stream.why or None,
+        "set_aside": [_aside_to_json(aside) for aside in stream.asides],
+        "torn": list(map(str, stream.torn)),
+    }
+
+
+def _aside_to_json(aside: Aside) -> dict[str, Any]:
+    event = event_of(aside.event)
+    return {
+        "sequence": aside.sequence,
+        "reason": aside.reason,
+        "message": aside.message,
+        "time": _time_to_json(aside.time),
+        "event": event and MessageToDict(event, preserving_proto_field_name=True),
+    }
+
+
+def _time_to_json(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
