@@ -167,10 +167,12 @@ def test_both_clients_have_the_same_methods(blocking: type, asynchronous: type) 
 
 
 def test_an_attempt_records_as_the_interface_says() -> None:
-    """The handles have the recording interface's parameters and defaults, and may have more."""
+    """What records has the recording interface's parameters and defaults, and may have more."""
     for interface, kind in [
         (podium.ExperimentRecorder, podium.ExperimentHandle),
+        (podium.ExperimentRecorder, podium.ExperimentRecording),
         (podium.ArmRecorder, podium.ArmRun),
+        (podium.ArmRecorder, podium.ArmRecording),
     ]:
         for name, method in methods(interface).items():
             ours = inspect.signature(getattr(kind, name)).parameters.values()

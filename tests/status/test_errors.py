@@ -14,6 +14,7 @@ BUILTIN_PARENTS = [
     (errors.PermissionDeniedError, PermissionError),
     (errors.UnimplementedError, NotImplementedError),
     (errors.ClientStateError, RuntimeError),
+    (errors.RecordingError, RuntimeError),
 ]
 
 

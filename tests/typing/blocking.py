@@ -52,6 +52,22 @@ def recorders(experiment: podium.ExperimentHandle, config: podium.RunConfig) -> 
     run.finish()
 
 
+def outbox(config: podium.RunConfig) -> None:
+    """What records into an outbox is what the recording interface asks for, too."""
+    with podium.record("e", success_metric="m", strict=True) as experiment:
+        assert_type(experiment, podium.ExperimentRecording)
+        recorder: podium.ExperimentRecorder = experiment
+        recorder.record_arm(podium.ArmResult("a", config, "failed"))
+        with experiment.start_arm(config) as arm:
+            assert_type(arm, podium.ArmRecording)
+            attempt: podium.ArmRecorder = arm
+            attempt.log({"loss": 0.3})
+            with arm.evaluating("val") as evaluation:
+                assert_type(evaluation, podium.Evaluation)
+            assert_type(arm.flush(timeout=1), podium.Flushed)
+            assert_type(arm.counters, podium.Counters)
+
+
 def mistakes(client: podium.Client) -> None:
     """Mistakes are told before anything runs."""
     client.arm("e", "a").eval("val", 100)  # type: ignore[call-arg]

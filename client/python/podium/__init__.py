@@ -32,6 +32,13 @@ if TYPE_CHECKING:
         RecordResult,
         StreamPosition,
     )
+    from podium._recording import (
+        ArmRecording,
+        Counters,
+        ExperimentRecording,
+        Flushed,
+        record,
+    )
     from podium.comparing import ComparedMetric, ComparedSide, Comparison
     from podium.curves import Curve, CurvePoint, Curves
     from podium.errors import (
@@ -46,6 +53,7 @@ if TYPE_CHECKING:
         OutOfRangeError,
         PermissionDeniedError,
         PodiumError,
+        RecordingError,
         RefusedEvent,
         ResourceExhaustedError,
         UnauthenticatedError,
@@ -84,6 +92,7 @@ __all__ = [
     "ArmCounts",
     "ArmHandle",
     "ArmRecorder",
+    "ArmRecording",
     "ArmResult",
     "ArmRun",
     "ArmStatus",
@@ -103,6 +112,7 @@ __all__ = [
     "Comparison",
     "ComparisonFlag",
     "Component",
+    "Counters",
     "Curve",
     "CurvePoint",
     "Curves",
@@ -114,8 +124,10 @@ __all__ = [
     "Experiment",
     "ExperimentHandle",
     "ExperimentRecorder",
+    "ExperimentRecording",
     "ExperimentStatus",
     "FailedPreconditionError",
+    "Flushed",
     "InternalError",
     "InvalidArgumentError",
     "KeptField",
@@ -130,6 +142,7 @@ __all__ = [
     "RankedArm",
     "Ranking",
     "RecordResult",
+    "RecordingError",
     "RefusedEvent",
     "ResourceExhaustedError",
     "RunConfig",
@@ -146,6 +159,7 @@ __all__ = [
     "curves",
     "errors",
     "events",
+    "record",
     "scoring",
     "statistics",
 ]
@@ -163,6 +177,7 @@ _SOURCES = (
     "ranking",
     "_recorder",
     "_evaluating",
+    "_recording",
     "_client",
     "_handles",
     "_async_client",

@@ -7,7 +7,7 @@ ev.log({"pass_rate": evaluate(model)})
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from podium import _coerce
 
@@ -38,9 +38,11 @@ class _Gathered:
             metrics: What was measured, by key.
             breakdowns: Results by part of the benchmark, of any JSON-like shape.
         """
-        given: Any = metrics
-        measured = _coerce.metrics(given, "metrics")
-        self._breakdowns |= _coerce.value_map(breakdowns or {}, "breakdowns")
+        self._add(metrics, {} if breakdowns is None else breakdowns)
+
+    def _add(self, metrics: Any, breakdowns: Any) -> None:
+        measured = _coerce.metrics(metrics, "metrics")
+        self._breakdowns |= _coerce.value_map(breakdowns, "breakdowns")
         self._metrics |= measured
 
     def _row(self) -> dict[str, Any]:
@@ -106,6 +108,7 @@ class Evaluates:
     """Gives whoever has `log_eval` its timed form."""
 
     log_eval: Callable[..., None]
+    _evaluation: ClassVar[type[Evaluation]] = Evaluation
 
     def evaluating(
         self,
@@ -129,7 +132,7 @@ class Evaluates:
             model_ref: The model that is scored, where it is another than the arm's own.
         """
         fields = {"step": step, "tags": tags, "benchmark_id": benchmark_id, "model_ref": model_ref}
-        return Evaluation(self.log_eval, name, fields)
+        return self._evaluation(self.log_eval, name, fields)
 
 
 class AsyncEvaluates:

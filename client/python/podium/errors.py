@@ -14,8 +14,9 @@
      ├── PermissionDeniedError       PERMISSION_DENIED     also a PermissionError
      ├── UnimplementedError          UNIMPLEMENTED         also a NotImplementedError
      ├── InternalError               INTERNAL
-     └── ClientStateError            the client is closed or came   also a RuntimeError
-                                     through a fork
+     ├── ClientStateError            the client is closed or came   also a RuntimeError
+     │                               through a fork
+     └── RecordingError              the outbox cannot take it      also a RuntimeError
 
 A class is a gRPC status code. Why exactly a call failed is its `reason`: a name of the proto enum
 `ErrorReason` without its prefix. `REASONS` says which code each reason has, and whether an event
@@ -46,6 +47,7 @@ __all__ = [
     "PermissionDeniedError",
     "PodiumError",
     "ReasonInfo",
+    "RecordingError",
     "RefusedEvent",
     "ResourceExhaustedError",
     "UnauthenticatedError",
@@ -209,6 +211,12 @@ class ReasonInfo(NamedTuple):
     """Whether an event refused for it can be accepted later; None: no event is refused for it."""
 
 
+class RecordingError(PodiumError, RuntimeError):
+    """What was logged could not be kept: told where `podium.record` is to be strict."""
+
+    code = "RESOURCE_EXHAUSTED"
+
+
 _PERMANENT = Disposition.PERMANENT
 _WAIT = Disposition.WAIT
 
@@ -246,7 +254,7 @@ REASONS: Mapping[str, ReasonInfo] = {
 _CLASSES: Mapping[str, type[PodiumError]] = {
     error_class.code: error_class
     for error_class in PodiumError.__subclasses__()
-    if error_class is not ClientStateError
+    if error_class not in {ClientStateError, RecordingError}
 }
 
 

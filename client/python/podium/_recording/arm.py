@@ -1,0 +1,299 @@
+"""Recording one arm into the outbox."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from podium import events
+from podium._bounds import check_event
+from podium._enums import ArmStatus
+from podium._evaluating import Evaluates, Evaluation
+from podium._recorder import Ending, ending_of
+from podium._recording.counts import Counters, Flushed
+from podium._recording.salvage import salvaged
+from podium._validate import Limits
+from podium.errors import RecordingError
+from podium.model import EvalResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from podium._recorder import Metrics
+    from podium._recording.experiment import ExperimentRecording
+    from podium._recording.salvage import EventOf
+    from podium._recording.settings import Subject
+    from podium._recording.stream import Stream
+    from podium.model import RunResult
+    from podium.v1.event_pb2 import Event
+
+__all__ = ["ArmRecording"]
+
+_LIMITS = Limits()
+
+
+class _SparingEvaluation(Evaluation):
+    """An evaluation that takes anything: what is wrong with it is said where it is recorded."""
+
+    def _add(self, metrics: Any, breakdowns: Any) -> None:
+        try:
+            super()._add(metrics, breakdowns)
+        except Exception:  # noqa: BLE001 - `log_eval` says it, and is strict where it has to be
+            self._metrics.update(metrics)
+
+
+class ArmRecording(Evaluates):
+    """Records one arm: what `start_arm` of `podium.record` returns.
+
+    What is logged is in a file of this machine when the call returns, some microseconds later; a
+    process beside this one delivers it. What cannot be recorded is a warning, and training goes
+    on, unless `podium.record` was told to be strict.
+
+    As a context manager it says how the arm ended: completed at the end of the block, failed with
+    the error if the block raises, cancelled on KeyboardInterrupt and the like. If `finish` was
+    called in the block, that stands.
+
+    A forked process, or one that gets it as an argument, may log to it as well. How the arm ended
+    is said by the process that started it.
+    """
+
+    _evaluation = _SparingEvaluation
+
+    def __init__(
+        self,
+        experiment: ExperimentRecording,
+        subject: Subject,
+        *,
+        is_silent: bool = False,
+        owner: int | None = None,
+    ) -> None:
+        self._experiment = experiment
+        self._notices = experiment.notices
+        self._subject = subject
+        self._name = subject.arm or ""
+        self._attempt_id = subject.attempt_id
+        self._is_silent = is_silent or experiment.is_silent
+        self._owner = os.getpid() if owner is None else owner
+        self._stream: Stream | None = None
+        self._said: Ending | None = None
+        self._has_said = False
+        if not self._is_silent and owner is None:
+            self._open()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        remade = partial(ArmRecording, is_silent=self._is_silent, owner=self._owner)
+        return remade, (self._experiment, self._subject)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._experiment.name!r}, {self._name!r})"
+
+    @property
+    def experiment(self) -> str:
+        """The name of the experiment."""
+        return self._experiment.name
+
+    @property
+    def name(self) -> str:
+        """The name of the arm."""
+        return self._name
+
+    @property
+    def attempt_id(self) -> str | None:
+        """The attempt that this records for; None for an evaluator elsewhere."""
+        return self._attempt_id
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing is recorded: not the main process, or the arm could not be started."""
+        return self._is_silent
+
+    @property
+    def counters(self) -> Counters:
+        """How far what this process logged has come."""
+        stream = self._stream
+        return stream.counters if stream and stream.pid == os.getpid() else Counters()
+
+    def log(self, metrics: Metrics) -> None:
+        """Records training metrics: the latest value of each key counts.
+
+        Args:
+            metrics: Numbers by key; keys are free text.
+        """
+        if not self._is_silent:
+            self._record("log", self._metrics_event, metrics)
+
+    def log_eval(
+        self,
+        name: str,
+        metrics: Metrics,
+        *,
+        step: int | None = None,
+        tags: Iterable[str] = (),
+        breakdowns: Mapping[Any, Any] | None = None,
+        benchmark_id: str | None = None,
+        eval_seconds: float = 0.0,
+        model_ref: str | None = None,
+    ) -> None:
+        """Records an eval row; a row of the same name and step is replaced.
+
+        Args:
+            name: The name of the eval: free text.
+            metrics: What was measured, by key.
+            step: The training step of an in-loop eval, 0 and negatives included. None for the
+                post-training eval.
+            tags: Free labels. `test` makes a post-training row a candidate for the primary eval.
+            breakdowns: Results by part of the benchmark, of any JSON-like shape.
+            benchmark_id: The id of the benchmark, where it differs from the name.
+            eval_seconds: How long the evaluation took.
+            model_ref: The model that was scored, where it is another than the arm's own.
+        """
+        if self._is_silent:
+            return
+
+        def row(metrics: Any, parts: Any = breakdowns) -> Event:
+            result = EvalResult(
+                name,
+                benchmark_id,
+                metrics,
+                {} if parts is None else parts,
+                eval_seconds,
+                step,
+                tags,  # type: ignore[arg-type]  # any iterable becomes a list
+                model_ref,
+            )
+            event = events.eval_recorded(self._name, result, attempt_id=self._attempt_id)
+            check_event(event, _LIMITS)
+            return event
+
+        self._record("log_eval", row, metrics)
+
+    def finish(
+        self,
+        status: str = ArmStatus.COMPLETED,
+        *,
+        error: str | None = None,
+        train_seconds: float | None = None,
+        run_result: RunResult | None = None,
+    ) -> None:
+        """Records how training ended. It may be said again: the last one stands, as a whole.
+
+        Args:
+            status: `completed`, `failed` or `cancelled`.
+            error: Why it failed. Long texts are shortened in the middle.
+            train_seconds: How long training took.
+            run_result: What the training backend returned, as it was.
+        """
+        if self._is_silent:
+            return
+        with self._notices.sparing("finish"):
+            self._finish(status, error, train_seconds, run_result)
+
+    def flush(self, timeout: float = 10.0) -> Flushed:
+        """Waits until the server has what was logged to this arm by this process.
+
+        Args:
+            timeout: For how many seconds at most.
+        """
+        streams = [] if self._stream is None else [self._stream]
+        return self._experiment.flush_streams(streams, timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._is_silent:
+            return
+        try:
+            with self._notices.sparing("the end of an arm"):
+                self._end(error)
+        except Exception as failure:
+            if error is None:
+                raise
+            # What went wrong in the block is what its caller has to see.
+            error.add_note(f"Podium could not record how {self!r} ended: {failure}")
+
+    # ---- Events ------------------------------------------------------------------------------
+
+    def _metrics_event(self, metrics: Any) -> Event:
+        event = events.metrics_recorded(self._name, metrics, attempt_id=self._attempt_id)
+        check_event(event, _LIMITS)
+        return event
+
+    def _record(self, what: str, event_of: EventOf, metrics: Mapping[Any, Any]) -> None:
+        try:
+            self._put(event_of(metrics))
+        except RecordingError as error:
+            self._notices.refuse(f"{what} of arm {self._name!r}", error)
+        except Exception as error:  # noqa: BLE001 - whatever was logged, training goes on
+            self._record_rest(what, event_of, metrics, error)
+
+    def _record_rest(
+        self, what: str, event_of: Any, metrics: Mapping[Any, Any], error: Exception
+    ) -> None:
+        """Says what is wrong with a record, and records what is not."""
+        self._notices.refuse(f"{what} of arm {self._name!r}", error)
+        event = salvaged(event_of, metrics)
+        if event is None and what == "log_eval":
+            event = salvaged(partial(event_of, parts=None), metrics)
+        if event is not None:
+            with self._notices.sparing(f"{what} of arm {self._name!r}"):
+                self._put(event)
+
+    def _put(self, event: Event, *, needed: bool = False) -> None:
+        stream = self._stream
+        if stream is None or stream.has_ended or stream.pid != os.getpid():
+            stream = self._open()
+        stream.put(event.SerializeToString(), needed=needed)
+
+    def _open(self) -> Stream:
+        """Begins a stream of this process: the first one, or in a fork, or after the arm's end."""
+        self._stream = self._experiment.open(self._subject)
+        return self._stream
+
+    # ---- The end -----------------------------------------------------------------------------
+
+    def _finish(
+        self,
+        status: str,
+        error: str | None = None,
+        train_seconds: float | None = None,
+        run_result: RunResult | None = None,
+    ) -> None:
+        event = events.arm_finished(
+            self._name,
+            status,
+            error=error,
+            train_seconds=train_seconds,
+            run_result=run_result,
+            attempt_id=self._attempt_id,
+        )
+        check_event(event, _LIMITS)
+        self._said = Ending(ArmStatus(status), error)
+        if self._may_say(self._said):
+            self._put(event, needed=True)
+            self._has_said = True
+
+    def _may_say(self, ending: Ending) -> bool:
+        """Whether it is this process that says how the arm ended."""
+        if os.getpid() != self._owner:
+            raise RecordingError(
+                f"arm {self._name!r} was started by process {self._owner}, which says how it "
+                f"ended; its fork {os.getpid()} does not"
+            )
+        # Of several that share an attempt, one that fails says so, and the main one what it was.
+        return self._experiment.is_main or ending.status is not ArmStatus.COMPLETED
+
+    def _end(self, error: BaseException | None) -> None:
+        ending = self._said or ending_of(error)
+        if not self._has_said:
+            self._finish(ending.status, ending.error)
+        if self._stream is not None and self._stream.pid == os.getpid():
+            self._experiment.end(self._stream)

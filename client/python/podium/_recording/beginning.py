@@ -1,0 +1,164 @@
+"""`podium.record`: checks what it is given, and begins to record."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from podium import _coerce, events
+from podium._bounds import check_event
+from podium._channel import server_address
+from podium._outbox import default_root
+from podium._recording.experiment import ExperimentRecording
+from podium._recording.notices import Notices
+from podium._recording.ranks import Rank, process_rank
+from podium._recording.settings import Settings
+from podium._validate import Limits, check_experiment_name
+from podium.model import Attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["record"]
+
+_LIMITS = Limits()
+_MAX_BYTES = 1 << 30
+_UNIX = "unix:"
+_OTHER_RANK = (
+    "this process is rank {0.number} ({0.source}): only the main process records, and this one "
+    "does nothing; give all of them the same attempt= to record from each of them, or rank=0 here"
+)
+
+
+def record(
+    name: str,
+    *,
+    hypothesis: str | None = None,
+    success_metric: str | None = None,
+    direction: str | None = None,
+    parent: str | None = None,
+    tags: Iterable[str] = (),
+    metadata: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    address: str | None = None,
+    outbox: str | os.PathLike[str] | None = None,
+    attempt: Attempt | None = None,
+    rank: int | None = None,
+    offline: bool | None = None,
+    strict: bool = False,
+    close_timeout: float = 5.0,
+    max_bytes: int = _MAX_BYTES,
+) -> ExperimentRecording:
+    """Begins to record an experiment, which is declared by it.
+
+        with podium.record("rank_sweep", success_metric="test.pass_rate") as experiment:
+            with experiment.start_arm(run_config) as arm:
+                arm.log({"loss": 0.31})
+
+    Whatever happens here, the training goes on: what cannot be recorded is a warning of the logger
+    `podium`, unless `strict` is set.
+
+    Args:
+        name: The name of the experiment.
+        hypothesis: What the experiment is to find out.
+        success_metric: The metric that arms are compared by, in the forms `score` takes.
+        direction: Which scores are better: `maximize` or `minimize`.
+        parent: The name of the experiment that this one follows.
+        tags: Free labels.
+        metadata: Anything else worth keeping: JSON-like values by key.
+        overwrite: Whether fields that have another value take the one given here.
+        address: The server: `HOST:PORT` or `unix:PATH`. PODIUM_ADDRESS if not given, and
+            localhost:50051 where that is not set either. Nobody need listen there yet.
+        outbox: The folder that results wait in. PODIUM_OUTBOX if not given, and
+            `~/.local/state/podium/outbox` where that is not set either.
+        attempt: The attempt that the processes of a distributed training share on purpose. All
+            of them record then; without it only the main one does.
+        rank: Which of the processes of a distributed training this is; only 0 records. If not
+            given, torch.distributed is asked where it is loaded, then RANK and SLURM_PROCID.
+        offline: Whether nothing is delivered until `podium sync` does it. The environment
+            variable PODIUM_OFFLINE=1 if not given.
+        strict: Whether what cannot be recorded raises an error.
+        close_timeout: For how many seconds at most the end of the block waits for delivery.
+        max_bytes: What the outbox of this process may take of the disk, undelivered.
+    """
+    notices = Notices(is_strict=strict)
+    checks = _Checks(notices)
+    known_name = checks.name(name)
+    declared = checks.declared(
+        hypothesis=hypothesis,
+        success_metric=success_metric,
+        direction=direction,
+        parent=parent,
+        tags=tags,
+        metadata=metadata,
+        overwrite=overwrite,
+    )
+    server = checks.address(address)
+    root = checks.root(outbox)
+    shared = checks.attempt(attempt)
+    found = process_rank() if rank is None else Rank(rank, "rank=")
+    is_main = found is None or found.number == 0
+    if found is not None and not is_main and shared is None:
+        notices.say("another rank", _OTHER_RANK.format(found))
+    settings = Settings(
+        experiment=known_name or str(name),
+        declared=declared,
+        address=server or str(address or os.environ.get("PODIUM_ADDRESS")),
+        root=root or Path(),
+        attempt=shared,
+        is_silent=not known_name or root is None or not (is_main or shared),
+        is_main=is_main,
+        is_offline=server is None or (_is_offline() if offline is None else bool(offline)),
+        is_strict=strict,
+        close_timeout=float(close_timeout),
+        max_bytes=int(max_bytes),
+    )
+    return ExperimentRecording(settings, notices)
+
+
+class _Checks:
+    """What becomes of arguments: what is wrong with one is said, and the rest is made use of."""
+
+    def __init__(self, notices: Notices) -> None:
+        self._notices = notices
+
+    def name(self, given: Any) -> str | None:
+        with self._notices.sparing("record"):
+            name = _coerce.text(given, "name")
+            check_experiment_name(name, "name", _LIMITS)
+            return name
+        return None
+
+    def declared(self, **fields: Any) -> bytes:
+        """The declaration, without its fields if there is something wrong with them."""
+        event = events.experiment_declared()
+        with self._notices.sparing("the declaration"):
+            told = events.experiment_declared(**fields)
+            check_event(told, _LIMITS)
+            event = told
+        return event.SerializeToString()
+
+    def address(self, given: str | None) -> str | None:
+        """The address; None if it is malformed: results wait for one that is not, then."""
+        with self._notices.sparing("address"):
+            address = server_address(given)
+            if address.startswith(_UNIX):
+                # The sender runs in another folder.
+                address = _UNIX + str(Path(address.removeprefix(_UNIX)).absolute())
+            return address
+        return None
+
+    def root(self, given: Any) -> Path | None:
+        with self._notices.sparing("outbox"):
+            return (default_root() if given is None else Path(given)).absolute()
+        return None
+
+    def attempt(self, given: Any) -> Attempt | None:
+        with self._notices.sparing("attempt"):
+            return _coerce.optional(_coerce.instance_of(Attempt), given, "attempt")
+        return None
+
+
+def _is_offline() -> bool:
+    return os.environ.get("PODIUM_OFFLINE", "").strip().lower() not in {"", "0", "false", "no"}

@@ -1,0 +1,57 @@
+"""What a recorder says of how far its results have come."""
+
+from dataclasses import dataclass
+
+__all__ = ["Counters", "Flushed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """How far what this process logged has come. Seen about once a second.
+
+    Attributes:
+        pending: Events that wait for delivery, on disk or in memory.
+        delivered: Events that the server has stored.
+        set_aside: Events that the server refused for good; `podium outbox` shows them.
+        dropped: Events that are lost, because there was no room on disk and in memory.
+        lag_seconds: For how long the oldest pending event has been waiting; 0.0 if none is.
+    """
+
+    pending: int = 0
+    delivered: int = 0
+    set_aside: int = 0
+    dropped: int = 0
+    lag_seconds: float = 0.0
+
+    def __add__(self, other: "Counters") -> "Counters":
+        return Counters(
+            self.pending + other.pending,
+            self.delivered + other.delivered,
+            self.set_aside + other.set_aside,
+            self.dropped + other.dropped,
+            max(self.lag_seconds, other.lag_seconds),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    """What `flush` has come to, of everything that was logged before it.
+
+    Attributes:
+        delivered: Events that the server has stored.
+        pending: Events that wait for delivery.
+        set_aside: Events that the server refused for good.
+        dropped: Events that are lost, because there was no room for them.
+        synced: Whether what waits would survive a power cut of this machine.
+    """
+
+    delivered: int
+    pending: int
+    set_aside: int
+    dropped: int
+    synced: bool
+
+    @property
+    def durable(self) -> bool:
+        """Whether the server has stored everything."""
+        return not (self.pending or self.set_aside or self.dropped)

@@ -1,0 +1,294 @@
+"""Recording an experiment into the outbox."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from podium import _coerce, events
+from podium._bounds import check_event, check_metric_count
+from podium._recorder import new_attempt
+from podium._recording.arm import ArmRecording
+from podium._recording.counts import Counters, Flushed
+from podium._recording.outlet import Outlet
+from podium._recording.settings import Settings, Subject
+from podium._validate import Limits, check_count, check_name
+from podium.errors import RecordingError
+from podium.v1.recording_service_pb2 import RecordRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from podium._recording.notices import Notices
+    from podium._recording.stream import Stream
+    from podium.model import ArmResult, Attempt, RunConfig
+    from podium.v1.event_pb2 import Event
+
+__all__ = ["ExperimentRecording"]
+
+_LOGGER = logging.getLogger("podium")
+_LIMITS = Limits()
+_INTERRUPTED_SECONDS = 1.0
+_SEGMENT_MARGIN = 4096
+
+
+class ExperimentRecording:
+    """Records arms of one experiment: what `podium.record` returns.
+
+    As a context manager it waits at the end of its block for the server to have everything, some
+    seconds at most, and says what waits where if that is not enough.
+    """
+
+    def __init__(self, settings: Settings, notices: Notices, owner: int | None = None) -> None:
+        self.notices = notices
+        self._settings = settings
+        self._owner = os.getpid() if owner is None else owner
+        self._outlet: Outlet | None = None
+        self._stream: Stream | None = None
+        if not settings.is_silent and owner is None:
+            self._own_stream()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ExperimentRecording, (self._settings, self.notices, self._owner)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+    @property
+    def name(self) -> str:
+        """The name of the experiment."""
+        return self._settings.experiment
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing is recorded: this is not the main process, or nothing could be."""
+        return self._settings.is_silent
+
+    @property
+    def outbox(self) -> Path | None:
+        """The folder that results wait in; None before there is one."""
+        outlet = self._outlet_here()
+        return None if outlet is None else outlet.folder
+
+    @property
+    def counters(self) -> Counters:
+        """How far what this process logged has come, of all arms."""
+        outlet = self._outlet_here()
+        return Counters() if outlet is None else outlet.counters()
+
+    def start_arm(
+        self,
+        run_config: RunConfig,
+        *,
+        name: str | None = None,
+        group_id: str | None = None,
+        group_name: str | None = None,
+        run_id: str | None = None,
+        attempt_id: str | None = None,
+        order: int | None = None,
+        resume_step: int | None = None,
+        restart: bool = False,
+    ) -> ArmRecording:
+        """Begins an attempt at training an arm.
+
+        Where that is not possible, such as with a bad run_config, what it returns does nothing.
+
+        Args:
+            run_config: What the arm is asked to do.
+            name: The name of the arm; the name of the run_config if not given.
+            group_id: The id of the group of arms that repeat one configuration.
+            group_name: The name of that group.
+            run_id: The id of the training run in the system that runs it.
+            attempt_id: An id that only this attempt uses; a new one if not given.
+            order: Which attempt is the newest: the greatest order. The start time in milliseconds
+                since 1970 if not given; a scheduler's restart count is better where there is one.
+            resume_step: Goes on after this step: metrics and in-loop rows up to it stay.
+            restart: Begins anew, also where the arm has finished.
+        """
+        with self.notices.sparing("start_arm"):
+            attempt = self._attempt(attempt_id, order)
+            event = events.arm_started(
+                name,
+                run_config,
+                attempt,
+                group_id=group_id,
+                group_name=group_name,
+                run_id=run_id,
+                resume_step=resume_step,
+                restart=restart,
+            )
+            check_event(event, _LIMITS)
+            started = event.arm_started.arm
+            opening = event.SerializeToString()
+            return ArmRecording(self, Subject(started, attempt.id, attempt.order, opening))
+        return ArmRecording(self, Subject(str(name)), is_silent=True)
+
+    def arm(self, name: str, *, attempt_id: str | None = None) -> ArmRecording:
+        """Records for whoever is no attempt at training an arm, such as an evaluator elsewhere.
+
+        Args:
+            name: The name of the arm. It may be started later.
+            attempt_id: The attempt that what is recorded is part of, if it is.
+        """
+        with self.notices.sparing("arm"):
+            check_name(_coerce.text(name, "arm"), "arm", _LIMITS)
+            return ArmRecording(self, Subject(name, attempt_id))
+        return ArmRecording(self, Subject(str(name)), is_silent=True)
+
+    def record_arm(self, arm_result: ArmResult, *, replace: bool = False) -> None:
+        """Records a whole arm: the arm becomes equal to it.
+
+        Args:
+            arm_result: The arm; its output-only fields are ignored.
+            replace: Whether also an arm that has attempts becomes equal to it.
+        """
+        if self.is_silent:
+            return
+        with self.notices.sparing("record_arm"):
+            event = events.arm_recorded(arm_result, replace=replace)
+            _check_whole(event)
+            payload = event.SerializeToString()
+            size = len(payload) + _SEGMENT_MARGIN
+            stream = self.open(Subject(arm_result.name), size)
+            stream.put(payload)
+            self.end(stream)
+
+    def conclude(self, conclusion: str) -> None:
+        """Stores what was found out. The last conclusion stands."""
+        if self.is_silent:
+            return
+        with self.notices.sparing("conclude"):
+            event = events.experiment_concluded(conclusion)
+            check_event(event, _LIMITS)
+            self._own_stream().put(event.SerializeToString())
+
+    def flush(self, timeout: float = 10.0) -> Flushed:
+        """Waits until the server has everything that was logged by this process.
+
+        Args:
+            timeout: For how many seconds at most.
+        """
+        return self.flush_streams(None, timeout)
+
+    def close(self) -> None:
+        """Ends recording: waits for delivery, some seconds at most, and says what waits where."""
+        self._close(self._settings.close_timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        timeout = self._settings.close_timeout
+        if error is not None and not isinstance(error, Exception):
+            # Who interrupts a training does not want to wait.
+            timeout = min(timeout, _INTERRUPTED_SECONDS)
+        self._close(timeout)
+
+    # ---- For the arms of this experiment -----------------------------------------------------
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process says how arms end, where several share an attempt."""
+        return self._settings.is_main
+
+    def open(self, subject: Subject, size: int = 0) -> Stream:
+        """Begins a stream of this process.
+
+        Raises:
+            RecordingError: There is no outbox, and that is to be an error.
+        """
+        outlet = self._outlet_here() or self._new_outlet()
+        stream = outlet.open(subject, size)
+        if self._settings.is_strict and stream.folder is None:
+            raise RecordingError(f"the outbox cannot be written to: {outlet.trouble}")
+        return stream
+
+    def end(self, stream: Stream) -> None:
+        """Ends a stream of this process."""
+        outlet = self._outlet_here()
+        if outlet is not None:
+            outlet.end(stream)
+
+    def flush_streams(self, streams: Sequence[Stream] | None, timeout: float) -> Flushed:
+        """Waits until streams of this process are delivered, or all of them."""
+        outlet = self._outlet_here()
+        if outlet is None:
+            return Flushed(0, 0, 0, 0, synced=True)
+        return outlet.flush(streams, timeout)
+
+    def _attempt(self, attempt_id: str | None, order: int | None) -> Attempt:
+        shared = self._settings.attempt
+        if shared is not None:
+            attempt_id = shared.id if attempt_id is None else attempt_id
+            order = shared.order if order is None else order
+        return new_attempt(attempt_id, order)
+
+    def _own_stream(self) -> Stream:
+        stream = self._stream
+        if stream is None or stream.has_ended or stream.pid != os.getpid():
+            self._stream = stream = self.open(Subject(None, opening=self._settings.declared))
+        return stream
+
+    def _outlet_here(self) -> Outlet | None:
+        """The outlet of this process; one that came through a fork is the parent's."""
+        outlet = self._outlet
+        return outlet if outlet is not None and outlet.pid == os.getpid() else None
+
+    def _new_outlet(self) -> Outlet:
+        self._outlet = Outlet(self._settings, self.notices)
+        _recording.add(self)
+        return self._outlet
+
+    def _close(self, timeout: float) -> None:
+        outlet = self._outlet_here()
+        if outlet is None:
+            return
+        _recording.discard(self)
+        self._outlet = None
+        counters = outlet.close(timeout if os.getpid() == self._owner else 0.0)
+        for line in self._last_words(outlet, counters):
+            _LOGGER.warning("podium: %s", line)
+
+    def _last_words(self, outlet: Outlet, counters: Counters) -> Iterator[str]:
+        """What the user has to know when recording ends; nothing if everything is delivered."""
+        if counters.pending:
+            reason = outlet.unreachable() or "they are on their way"
+            yield (
+                f"{counters.pending} events of {self.name!r} are not delivered yet ({reason}): "
+                f"they wait in {outlet.folder}; `podium sync` delivers them"
+            )
+        if counters.set_aside:
+            yield f"{counters.set_aside} events were refused for good: see `podium outbox`"
+        if counters.dropped:
+            yield f"{counters.dropped} events are lost, since the outbox took no more"
+        summary = self.notices.summary()
+        if summary:
+            yield f"in all: {summary}"
+
+
+_recording: set[ExperimentRecording] = set()
+"""What this process records: it ends with the process at the latest."""
+
+
+@atexit.register
+def _close_all() -> None:
+    for recording in tuple(_recording):
+        recording.close()
+
+
+def _check_whole(event: Event) -> None:
+    """Holds a whole arm to the bounds of a call, which it is alone."""
+    check_event(event, _LIMITS)
+    call = RecordRequest(events=[event])
+    check_count(call.ByteSize(), "the arm", _LIMITS.message_bytes, "bytes")
+    check_metric_count(call, _LIMITS)

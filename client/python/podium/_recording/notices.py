@@ -1,0 +1,55 @@
+"""What a recorder says to its user: on the logger `podium`, each kind of trouble once."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Notices"]
+
+_LOGGER = logging.getLogger("podium")
+
+
+class Notices:
+    """Says each kind of trouble when it first comes, and counts it.
+
+    Args:
+        is_strict: Whether what cannot be recorded raises its error.
+    """
+
+    def __init__(self, *, is_strict: bool) -> None:
+        self._is_strict = is_strict
+        self._times: Counter[str] = Counter()
+
+    def say(self, kind: str, text: str) -> None:
+        """Says something, unless something of its kind was said; then it is only counted."""
+        self._times[kind] += 1
+        if self._times[kind] == 1:
+            _LOGGER.warning("podium: %s", text)
+
+    def refuse(self, what: str, error: Exception) -> None:
+        """Says why something is not recorded as it was given; if strict, raises it."""
+        if self._is_strict:
+            raise error
+        self.say(
+            f"{what}: {type(error).__name__}",
+            f"{what}: {error} ({type(error).__name__}); it is not recorded, and training goes on",
+        )
+
+    @contextmanager
+    def sparing(self, what: str) -> Iterator[None]:
+        """Keeps what goes wrong in a block from the training loop, unless it is to be strict."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            self.refuse(what, error)
+
+    def summary(self) -> str:
+        """What came more often than it was said; empty if nothing did."""
+        often = ((kind, times) for kind, times in self._times.items() if times > 1)
+        return ", ".join(f"{kind} ({times} times)" for kind, times in often)

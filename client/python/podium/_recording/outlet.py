@@ -1,0 +1,223 @@
+"""Where the events of one process go: its streams, their upkeep, and the sender."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from podium._outbox import (
+    Budget,
+    StreamInfo,
+    StreamReader,
+    StreamWriter,
+    new_writer_id,
+    outbox_folder,
+)
+from podium._recording.counts import Counters, Flushed
+from podium._recording.sender import SenderStarter, unreachable
+from podium._recording.stream import MEMORY_BYTES, Stream
+from podium._recording.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from podium._recording.notices import Notices
+    from podium._recording.settings import Settings, Subject
+
+__all__ = ["Outlet"]
+
+_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 0.02
+_DISK_SECONDS = 5.0
+"""How long a thread waits for a sync at most, and for the upkeep to end."""
+_ARM_SEGMENT = 1 << 20
+_SMALL_SEGMENT = 1 << 16
+_MOST_WATCHED = 64
+"""How many streams that have ended are watched until they are delivered: each has a file open."""
+
+
+class Outlet:
+    """The outbox as one process uses it. It is never used, nor closed, in a fork."""
+
+    def __init__(self, settings: Settings, notices: Notices) -> None:
+        self.pid = os.getpid()
+        self.folder: Path | None = None
+        self.trouble: OSError | None = None
+        self._settings = settings
+        self._notices = notices
+        self._budget = Budget(settings.max_bytes)
+        self._streams: list[Stream] = []
+        self._past = Counters()
+        self._sender = SenderStarter(notices)
+        self._next_look = 0.0
+        self._upkeep = Upkeep(self._work)
+        self._upkeep.start()
+
+    # ---- For the threads that train ----------------------------------------------------------
+
+    def open(self, subject: Subject, size: int = 0) -> Stream:
+        """Begins a stream.
+
+        Args:
+            subject: Whose.
+            size: The bytes that will be put into it, if they are known.
+        """
+        segment_bytes = size or (_SMALL_SEGMENT if subject.arm is None else _ARM_SEGMENT)
+        begin = partial(self._begin, subject, segment_bytes)
+        stream = Stream(begin, subject.opening, self._upkeep.wake, self._notices)
+        self._streams.append(stream)
+        self._upkeep.wake()
+        stream.wait_for_room()
+        return stream
+
+    def end(self, stream: Stream) -> None:
+        """Ends a stream: it is on disk, and survives a power cut, unless the disk hangs."""
+        self._upkeep.call(stream.end, _DISK_SECONDS)
+
+    def flush(self, streams: Sequence[Stream] | None, timeout: float) -> Flushed:
+        """Waits until what was put into streams, or all of them, is delivered."""
+        chosen = tuple(self._streams if streams is None else streams)
+        targets = [(stream, stream.last) for stream in chosen]
+        deadline = time.monotonic() + timeout
+        synced = bool(self._upkeep.call(partial(self._sync, chosen), timeout))
+        pending = self._pending(targets, timeout)
+        while pending and time.monotonic() < deadline and not self._settings.is_offline:
+            time.sleep(_POLL_SECONDS)
+            pending = self._pending(targets, timeout)
+        counts = self.counters(streams)
+        return Flushed(counts.delivered, pending, counts.set_aside, counts.dropped, synced)
+
+    def counters(self, streams: Sequence[Stream] | None = None) -> Counters:
+        """How far streams have come, or all of this process."""
+        if streams is not None:
+            return sum((stream.counters for stream in streams), Counters())
+        return sum((stream.counters for stream in tuple(self._streams)), self._past)
+
+    def close(self, timeout: float) -> Counters:
+        """Ends everything, waits for its delivery so many seconds, and tells what it came to."""
+        streams = tuple(self._streams)
+        self._upkeep.call(partial(self._end_all, streams), _DISK_SECONDS)
+        deadline = time.monotonic() + timeout
+        while self._pending([(stream, stream.last) for stream in streams], _DISK_SECONDS):
+            if time.monotonic() > deadline or self.unreachable() is not None:
+                break
+            time.sleep(_POLL_SECONDS)
+        counters = self.counters()
+        self._upkeep.call(partial(self._release_all, streams), _DISK_SECONDS)
+        self._upkeep.stop(_DISK_SECONDS)
+        return counters
+
+    @property
+    def in_memory(self) -> int:
+        """How many events are only in memory."""
+        return sum(stream.in_memory for stream in tuple(self._streams))
+
+    def unreachable(self) -> str | None:
+        """Why nothing is delivered for now; None if it is, for all we know."""
+        if self._settings.is_offline:
+            return "this process records offline"
+        return None if self.folder is None else unreachable(self.folder)
+
+    def _pending(self, targets: Sequence[tuple[Stream, int]], timeout: float) -> int:
+        self._upkeep.call(partial(self._look_at, [stream for stream, _ in targets]), timeout)
+        return sum(stream.pending_of(target) for stream, target in targets)
+
+    # ---- For the upkeep thread ---------------------------------------------------------------
+
+    def _begin(self, subject: Subject, segment_bytes: int) -> StreamWriter:
+        self.folder = outbox_folder(self._settings.root, self._settings.address)
+        info = StreamInfo(
+            experiment=self._settings.experiment,
+            arm=subject.arm,
+            writer_id=new_writer_id(),
+            attempt_id=subject.attempt_id,
+            attempt_order=subject.attempt_order,
+            pid=self.pid,
+            host=os.uname().nodename,
+            create_time=time.time(),
+        )
+        return StreamWriter.create(
+            self.folder, info, segment_bytes=segment_bytes, budget=self._budget
+        )
+
+    def _work(self) -> None:
+        for stream in tuple(self._streams):
+            self._keep_up(stream)
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + _LOOK_SECONDS
+            self._look_around()
+
+    def _keep_up(self, stream: Stream) -> None:
+        try:
+            stream.upkeep()
+        except OSError as error:
+            self.trouble = error
+            self._notices.say(
+                "disk trouble",
+                f"the outbox in {self.folder or self._settings.root} takes no more now ({error}): "
+                f"up to {MEMORY_BYTES >> 20} MiB wait in memory, and training goes on",
+            )
+        else:
+            self.trouble = None
+
+    def _look_around(self) -> None:
+        streams = tuple(self._streams)
+        self._sync(streams)
+        self._look_at(streams)
+        self._retire(streams)
+        if self.folder is not None and not self._settings.is_offline:
+            self._sender.assure(self.folder)
+
+    def _sync(self, streams: Sequence[Stream]) -> bool:
+        try:
+            synced = [stream.sync() for stream in streams]
+        except OSError as error:
+            self._notices.say("failed syncs", f"the disk of the outbox fails: {error}")
+            return False
+        return all(synced)
+
+    def _look_at(self, streams: Sequence[Stream]) -> None:
+        for stream in streams:
+            told = stream.counters.set_aside
+            stream.look()
+            if stream.folder is not None and stream.counters.set_aside > told:
+                self._tell_asides(stream.folder)
+
+    def _tell_asides(self, folder: Path) -> None:
+        for aside in StreamReader(folder).asides():
+            if not aside.retried:
+                self._notices.say(
+                    f"refused: {aside.reason}",
+                    f"the server refused an event for good, which is kept aside (see `podium "
+                    f"outbox`): {aside.reason}: {aside.message}",
+                )
+
+    def _retire(self, streams: Sequence[Stream]) -> None:
+        """Lets go of streams that have ended: those that are delivered, and the oldest of many."""
+        ended = [stream for stream in streams if stream.has_ended]
+        for stream in ended[:-_MOST_WATCHED]:
+            self._release(stream)
+        for stream in ended:
+            if not stream.counters.pending:
+                self._release(stream)
+                self._past += stream.counters
+                self._streams.remove(stream)
+
+    def _end_all(self, streams: Sequence[Stream]) -> None:
+        for stream in streams:
+            stream.has_ended = True
+            self._keep_up(stream)
+        self._look_around()
+
+    def _release_all(self, streams: Sequence[Stream]) -> None:
+        for stream in streams:
+            self._release(stream)
+
+    def _release(self, stream: Stream) -> None:
+        try:
+            stream.release()
+        except OSError as error:
+            self._notices.say("failed syncs", f"the disk of the outbox fails: {error}")

@@ -1,0 +1,87 @@
+"""Starts the sender: the process that delivers the outbox, the only one with gRPC in it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from podium._outbox import SenderLock
+from podium._outbox.sender_state import UNREACHABLE, SenderState
+
+if TYPE_CHECKING:
+    from podium._recording.notices import Notices
+
+__all__ = ["SenderStarter", "unreachable"]
+
+_PACKAGES = Path(__file__).parents[2]
+"""The folder that `podium` is imported from."""
+_LOG = "sender.log"
+_FIRST_DELAY, _MOST_DELAY = 2.0, 60.0
+_START_SECONDS = 10.0
+
+
+class SenderStarter:
+    """Sees to it that a sender runs. For the upkeep thread."""
+
+    def __init__(self, notices: Notices) -> None:
+        self._notices = notices
+        self._delay = _FIRST_DELAY
+        self._next = 0.0
+
+    def assure(self, outbox: Path) -> None:
+        """Starts a sender for an outbox if none runs, but not too often."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        if SenderLock(outbox).is_held():
+            self._delay = _FIRST_DELAY
+            return
+        self._next = now + self._delay
+        self._delay = min(2 * self._delay, _MOST_DELAY)
+        try:
+            _start(outbox)
+        except (OSError, subprocess.SubprocessError) as error:
+            self._notices.say(
+                "no sender",
+                f"the process that delivers cannot be started ({error}): results are recorded in "
+                f"{outbox} and delivered by `podium sync`",
+            )
+
+
+def _start(outbox: Path) -> None:
+    """Starts a process that goes on when this one ends, and that is nobody's child.
+
+    It comes by exec, so nothing of the training process is in it, and `-P` keeps modules of the
+    folder that training runs in out of its way.
+    """
+    command = [sys.executable, "-P", "-m", "podium._sender.detached", str(outbox)]
+    with os.fdopen(os.open(outbox / _LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)) as log:
+        subprocess.run(  # noqa: S603 - this interpreter, with a path
+            command,
+            check=True,
+            cwd=outbox,
+            env=os.environ | {"PYTHONPATH": _python_path()},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            start_new_session=True,
+            timeout=_START_SECONDS,
+        )
+
+
+def _python_path() -> str:
+    """Where a fresh interpreter finds this very package, whatever the training has changed."""
+    inherited = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    return os.pathsep.join([str(_PACKAGES), *map(os.path.abspath, inherited)])
+
+
+def unreachable(outbox: Path) -> str | None:
+    """Why the server cannot be reached, as the sender said last; None if it can."""
+    state = SenderState.read(outbox)
+    if state is None or state.state != UNREACHABLE:
+        return None
+    return state.error or f"{state.address} does not answer"

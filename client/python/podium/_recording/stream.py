@@ -1,0 +1,270 @@
+"""One stream of this process: what is put into it is in the outbox when `put` returns.
+
+Where the outbox has no room, or its disk hangs, events wait in memory, in order; beyond a
+bound the newest are dropped, and counted. The thread that trains never waits for a disk: it
+copies bytes into a mapped file, and the upkeep thread does everything else.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from threading import RLock
+from typing import TYPE_CHECKING
+
+from podium._outbox import OutboxFullError, Progress, StreamWriter
+from podium._recording.counts import Counters
+from podium.errors import RecordingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from podium._recording.notices import Notices
+
+__all__ = ["MEMORY_BYTES", "Stream"]
+
+MEMORY_BYTES = 16 << 20
+"""What may wait in memory, of one stream."""
+_PATIENCE = 1.0
+"""For how many seconds `put` waits for room before it takes the disk for one that hangs."""
+_STEP = 0.001
+
+
+class Stream:
+    """A stream that is written to by the process that made it.
+
+    Args:
+        begin: Makes the file: for the upkeep thread.
+        opening: The event that the stream begins with, if any.
+        wake: Wakes the upkeep thread.
+        notices: Where trouble is told.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[], StreamWriter],
+        opening: bytes | None,
+        wake: Callable[[], None],
+        notices: Notices,
+    ) -> None:
+        self.pid = os.getpid()
+        self.has_ended = False
+        self._begin = begin
+        self._opening = opening
+        self._wake = wake
+        self._notices = notices
+        self._writer: StreamWriter | None = None
+        self._waiting: deque[bytes] = deque()
+        self._memory = 0
+        self._keeping = RLock()
+        self._is_slow = False
+        self._is_released = False
+        self._dropped = 0
+        self._progress = Progress(0, 0)
+        self._marks: deque[tuple[int, float]] = deque()
+
+    # ---- For the threads that train ----------------------------------------------------------
+
+    def put(self, payload: bytes, *, needed: bool = False) -> None:
+        """Takes an event. It survives the process from then on, unless the disk hangs.
+
+        Args:
+            payload: The serialized event.
+            needed: Whether it is kept also beyond the bound of what may wait.
+
+        Raises:
+            RecordingError: It was dropped, since there is no room for it.
+        """
+        writer = self._writer
+        if writer is None or self._waiting or not _append(writer, payload):
+            self._keep(payload, needed=needed)
+        elif writer.needs_room:
+            self._wake()
+
+    def _keep(self, payload: bytes, *, needed: bool) -> None:
+        with self._keeping:
+            if self._memory + len(payload) > MEMORY_BYTES and not needed:
+                self._drop()
+            self._memory += len(payload)
+            self._waiting.append(payload)
+        self._wake()
+        self.wait_for_room()
+
+    def _drop(self) -> None:
+        self._dropped += 1
+        raise RecordingError(
+            "an event was dropped: the disk of the outbox takes no more, and what may wait in "
+            f"memory is full ({MEMORY_BYTES >> 20} MiB); make room on the disk"
+        )
+
+    def wait_for_room(self) -> None:
+        """Waits for the outbox to take what waits, for a moment and not where it hangs."""
+        deadline = time.monotonic() + _PATIENCE
+        while (self._writer is None or self._waiting) and not self._is_slow:
+            if time.monotonic() > deadline:
+                self._is_slow = True
+                self._notices.say("slow disk", _SLOW)
+            time.sleep(_STEP)
+
+    # ---- For the upkeep thread ---------------------------------------------------------------
+
+    def upkeep(self) -> None:
+        """Makes room and moves what waits into the outbox.
+
+        Raises:
+            OSError: There is no room.
+        """
+        if self._is_released:
+            return
+        try:
+            writer = self._open()
+            writer.prepare()
+            self._move(writer)
+            if self.has_ended:
+                writer.close()
+        except OSError:
+            self._is_slow = True
+            raise
+        self._is_slow = False
+
+    def _open(self) -> StreamWriter:
+        if self._writer is None:
+            writer = self._begin()
+            if self._opening is not None:
+                writer.append(self._opening)
+            self._writer = writer
+        return self._writer
+
+    def _move(self, writer: StreamWriter) -> None:
+        while self._waiting:
+            # It leaves the memory after it is in the file, so that `put` overtakes nothing.
+            if _append(writer, self._waiting[0]):
+                self._forget_first()
+            else:
+                self._make_room(writer)
+
+    def _make_room(self, writer: StreamWriter) -> None:
+        try:
+            writer.prepare()
+        except ValueError as error:
+            self._dropped += 1
+            self._forget_first()
+            self._notices.say("events too large", f"an event was dropped: {error}")
+
+    def _forget_first(self) -> None:
+        with self._keeping:
+            self._memory -= len(self._waiting.popleft())
+
+    def sync(self) -> bool:
+        """Has everything survive a power cut; whether it does.
+
+        Raises:
+            OSError: The disk fails.
+        """
+        writer = self._writer
+        if writer is None:
+            return False
+        logged = writer.last_sequence
+        return writer.sync() >= logged and not self._waiting
+
+    def look(self) -> None:
+        """Notes how far the sender has come."""
+        writer = self._writer
+        if writer is None:
+            return
+        progress = writer.progress()
+        if not writer.folder.exists():
+            if not self._is_released:
+                self._begin_anew(writer)
+                return
+            # The sender deletes what is delivered.
+            progress = Progress(writer.last_sequence, 0)
+        self._progress = progress
+        self._mark(progress)
+
+    def _begin_anew(self, writer: StreamWriter) -> None:
+        """Goes on after somebody deleted the folder of the stream."""
+        lost = writer.last_sequence - self._progress.delivered
+        self._dropped += lost
+        self._notices.say(
+            "outbox deleted",
+            f"somebody deleted {writer.folder}: {lost} events in it were not delivered and are "
+            "lost; recording goes on in a new folder",
+        )
+        writer.abandon()
+        self._writer = None
+        self._progress = Progress(0, 0)
+        self._marks.clear()
+
+    def _mark(self, progress: Progress) -> None:
+        """Remembers since when events wait."""
+        now, last = time.monotonic(), self.last
+        if last > (self._marks[-1][0] if self._marks else progress.delivered):
+            self._marks.append((last, now))
+        while self._marks and self._marks[0][0] <= progress.delivered:
+            self._marks.popleft()
+
+    def end(self) -> None:
+        """Closes the file: nothing is put into the stream after that.
+
+        Raises:
+            OSError: The disk fails. What waits goes on waiting.
+        """
+        self.has_ended = True
+        self.upkeep()
+
+    def release(self) -> None:
+        """Lets the sender delete what it has delivered.
+
+        Raises:
+            OSError: The disk fails.
+        """
+        if self._writer is not None and not self._is_released:
+            self._is_released = True
+            self._writer.release()
+
+    # ---- For everybody -----------------------------------------------------------------------
+
+    @property
+    def last(self) -> int:
+        """The sequence of the last event, or what it will be."""
+        written = 0 if self._writer is None else self._writer.last_sequence
+        return written + len(self._waiting)
+
+    def pending_of(self, sequence: int) -> int:
+        """How many events up to a sequence were not delivered at the last look."""
+        return max(0, sequence - self._progress.delivered)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the stream is on disk, if it is."""
+        return None if self._writer is None else self._writer.folder
+
+    @property
+    def in_memory(self) -> int:
+        """How many events wait in memory."""
+        return len(self._waiting)
+
+    @property
+    def counters(self) -> Counters:
+        """How far its events have come, as seen at the last look."""
+        delivered, set_aside = self._progress
+        pending = self.pending_of(self.last)
+        lag = time.monotonic() - self._marks[0][1] if pending and self._marks else 0.0
+        return Counters(pending, max(0, delivered - set_aside), set_aside, self._dropped, lag)
+
+
+_SLOW = (
+    "the disk of the outbox is slow or hangs: events wait in memory and training goes on; what "
+    "waits there would not survive the process"
+)
+
+
+def _append(writer: StreamWriter, payload: bytes) -> bool:
+    try:
+        writer.append(payload)
+    except OutboxFullError:
+        return False
+    return True

@@ -1,0 +1,115 @@
+"""The background thread of a recorder: whatever may wait for a disk is done here, and only here."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Signal", "Upkeep"]
+
+_LOGGER = logging.getLogger("podium")
+_INTERVAL = 0.25
+
+_T = TypeVar("_T")
+
+
+class Signal:
+    """Wakes the one thread that waits for it.
+
+    A signal handler that logs may set it in the middle of being set, which `threading.Event` does
+    not survive.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        """Wakes the thread now, or ends its next wait at once."""
+        try:
+            self._lock.release()
+        except RuntimeError:
+            return  # it was set
+
+    def wait(self, timeout: float) -> bool:
+        """Waits until it is set; False if that took longer than the timeout in seconds."""
+        return self._lock.acquire(timeout=timeout)
+
+
+class _Errand(Generic[_T]):
+    """Something that another thread wants done here."""
+
+    def __init__(self, action: Callable[[], _T]) -> None:
+        self._action = action
+        self._done = Signal()
+        self.result: _T | None = None
+
+    def run(self) -> None:
+        try:
+            self.result = self._action()
+        finally:
+            self._done.set()
+
+    def wait(self, timeout: float) -> bool:
+        return self._done.wait(timeout)
+
+
+class Upkeep:
+    """Does its work four times a second, or when it is woken, in a thread of its own."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self._signal = Signal()
+        self._errands: deque[_Errand[Any]] = deque()
+        self._is_stopping = False
+        self._thread: Thread | None = None
+
+    def start(self) -> None:
+        """Begins. Where Python starts no threads any more, as at its end, `call` does the work."""
+        thread = Thread(target=self._run, name="podium", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return
+        self._thread = thread
+
+    def wake(self) -> None:
+        """Has the work done soon. May be called from a signal handler."""
+        self._signal.set()
+
+    def call(self, action: Callable[[], _T], timeout: float) -> _T | None:
+        """Has something done here, within so many seconds; None if it fails or takes longer."""
+        errand = _Errand(action)
+        if self._thread is None:
+            self._do(errand.run)
+            return errand.result
+        self._errands.append(errand)
+        self.wake()
+        return errand.result if errand.wait(timeout) else None
+
+    def stop(self, timeout: float) -> None:
+        """Ends the thread; one that hangs in a disk is left behind after so many seconds."""
+        self._is_stopping = True
+        self.wake()
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while not self._is_stopping:
+            self._do(self._work)
+            while self._errands:
+                self._do(self._errands.popleft().run)
+            self._signal.wait(_INTERVAL)
+
+    @staticmethod
+    def _do(action: Callable[[], object]) -> None:
+        try:
+            action()
+        except Exception:
+            # Whatever it is, training goes on, and so does the upkeep of everything else.
+            _LOGGER.exception("podium: the upkeep of the outbox failed")

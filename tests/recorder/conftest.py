@@ -1,0 +1,52 @@
+"""A server for the whole folder, and for each test a name and an outbox of its own."""
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import podium
+import pytest
+from podium_server.testing import RunningServer, running_server
+
+_NUMBERS = count(1)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What decides in the environment how a process records is not set."""
+    for name in ("RANK", "SLURM_PROCID", "PODIUM_OFFLINE", "PODIUM_ADDRESS", "PODIUM_OUTBOX"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[RunningServer]:
+    """A server that tests share; each takes experiments of its own."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: RunningServer) -> Iterator[podium.Client]:
+    """A client that asks what was recorded."""
+    with podium.Client(server.address) as client:
+        yield client
+
+
+@pytest.fixture
+def name() -> str:
+    """The name of an experiment that no other test uses."""
+    return f"tests/sweep_{next(_NUMBERS)}"
+
+
+@pytest.fixture(scope="session")
+def outbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An outbox that tests share, and so one sender."""
+    return tmp_path_factory.mktemp("outbox")
+
+
+@pytest.fixture
+def record(server: RunningServer, outbox: Path) -> Any:
+    """`podium.record` to the server; the end of its block waits for delivery."""
+    return partial(podium.record, address=server.address, outbox=outbox, close_timeout=60.0)
