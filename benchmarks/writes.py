@@ -1,10 +1,11 @@
 """P6 and P7: durable writes, against the echo and against SQLite without anything around it."""
 
 import asyncio
+import itertools
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,6 +26,7 @@ __all__ = ["batches", "single_rows"]
 
 _WRITERS = 32
 _BATCH_WRITERS, _BATCH_ROWS = 8, 100
+_MOST_ROWS = 150_000
 _ECHO = "/bench.Echo/Echo"
 _RECORD = "/podium.v1.RecordingService/Record"
 _SLOW_COMMIT = 0.8e-3
@@ -75,14 +77,20 @@ def batches(podium_address: str, *, seconds: float, rounds: int) -> list[Figure]
     for number in range(rounds):
         experiment = f"bench/batch{number}"
         _start(podium_address, experiment, _BATCH_WRITERS)
-        writers = [row_calls(experiment, writer, _BATCH_ROWS) for writer in range(_BATCH_WRITERS)]
-        load = drive(podium_address, _RECORD, writers, seconds, keep_every=50)
+        load = drive(podium_address, _RECORD, _prepared(experiment, seconds), seconds)
         _check_stored(podium_address, experiment, load, _BATCH_ROWS)
         rates.append(load.rate * _BATCH_ROWS)
         ratios.append(rates[-1] / _raw_rate(rows=_BATCH_ROWS, calls=200))
     what = f"Record in calls of {_BATCH_ROWS} rows: rows/s against raw SQLite"
     seen = f"{median(ratios):.2f} ({median(rates):,.0f} rows/s)"
     return [Figure("P7", what, seen, ">= 0.5", median(ratios) >= 0.5)]
+
+
+def _prepared(experiment: str, seconds: float) -> list[Iterator[bytes]]:
+    """More calls of the batch writers than can be done, made in advance: to make them takes long."""
+    calls = int(seconds * _MOST_ROWS / _BATCH_ROWS / _BATCH_WRITERS)
+    streams = [row_calls(experiment, writer, _BATCH_ROWS) for writer in range(_BATCH_WRITERS)]
+    return [iter(list(itertools.islice(stream, calls))) for stream in streams]
 
 
 def _start(address: str, experiment: str, writers: int) -> None:

@@ -4,6 +4,7 @@ A bad event of a Record call is refused like any other, with its index, so that 
 can set it aside and go on with those behind it.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from google.protobuf.message import Message
 
 from podium._validate import (
     Limits,
+    are_accepted,
     check_count,
     check_enum,
     check_experiment_name,
@@ -142,11 +144,31 @@ def _check_metrics_recorded(event: MetricsRecorded, limits: Limits) -> None:
 
 
 def _check_eval_recorded(event: EvalRecorded, limits: Limits) -> None:
+    if _is_plain(event, limits):
+        return
     check_name(event.arm, "eval_recorded.arm", limits)
     if event.HasField("attempt_id"):
         check_name(event.attempt_id, "eval_recorded.attempt_id", limits)
     check_set(is_set=event.HasField("eval_result"), field="eval_recorded.eval_result")
     _check_row_at("eval_recorded.eval_result", event.eval_result, limits)
+
+
+def _is_plain(event: EvalRecorded, limits: Limits) -> bool:
+    """Whether a row is like most: nothing but names that were accepted before, and numbers.
+
+    It says in one look what the checks below would find one by one.
+    """
+    row = event.eval_result
+    names = [event.arm, row.name, *row.metrics, *row.tags]
+    if event.HasField("attempt_id"):
+        names.append(event.attempt_id)
+    return (
+        are_accepted(names, limits)
+        and len(names) <= limits.map_keys
+        and 0.0 <= row.eval_seconds < math.inf
+        and row.ByteSize() <= limits.row_bytes
+        and not (row.breakdowns or row.HasField("benchmark_id") or row.HasField("model_ref"))
+    )
 
 
 def _check_finished(event: ArmFinished, limits: Limits) -> None:

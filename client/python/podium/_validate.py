@@ -18,6 +18,7 @@ from podium.v1.value_pb2 import Value
 
 __all__ = [
     "Limits",
+    "are_accepted",
     "check_count",
     "check_enum",
     "check_experiment_name",
@@ -126,6 +127,11 @@ def check_names(texts: Collection[str], field: str, limits: Limits) -> None:
         return
     for text in texts:
         _check_name(text, field, limits.name_bytes, f"a key of {field}")
+
+
+def are_accepted(names: Collection[str], limits: Limits) -> bool:
+    """Whether each of these was accepted as a name before."""
+    return _accepted[limits.name_bytes].issuperset(names)
 
 
 def check_keys(keys: Collection[str], field: str, limits: Limits) -> None:
