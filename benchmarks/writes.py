@@ -87,7 +87,7 @@ def batches(podium_address: str, *, seconds: float, rounds: int) -> list[Figure]
 
 
 def _prepared(experiment: str, seconds: float) -> list[Iterator[bytes]]:
-    """More calls of the batch writers than can be done, made in advance: to make them takes long."""
+    """More calls of the batch writers than can be done, made in advance since that takes long."""
     calls = int(seconds * _MOST_ROWS / _BATCH_ROWS / _BATCH_WRITERS)
     streams = [row_calls(experiment, writer, _BATCH_ROWS) for writer in range(_BATCH_WRITERS)]
     return [iter(list(itertools.islice(stream, calls))) for stream in streams]
