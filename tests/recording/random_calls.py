@@ -47,6 +47,8 @@ def random_call(rng: Random, experiment: Experiment, name: str) -> Message:
         return DeleteExperimentRequest(experiment=name, allow_missing=rng.random() < 0.5)
     subject = rng.choice((None, None, *ARMS))
     request = RecordRequest(experiment=name)
+    if not experiment.alive and rng.random() < 0.3:
+        _declare(rng, request.events.add(), "")
     for _ in range(rng.choice((1, 1, 1, 2, 3, 6))):
         request.events.append(_random_event(rng, experiment, subject))
     if rng.random() < 0.5:
@@ -119,6 +121,7 @@ def _row(rng: Random) -> EvalResult:
         step=rng.choice(STEPS),
         metrics=_metrics(rng),
         tags=rng.choice(_TAGS),
+        benchmark_id=rng.choice((None, None, "b", "val")),
         model_ref=rng.choice((None,) * 9 + ("gpt",)),
         eval_seconds=rng.choice((0.0, 2.5)),
         breakdowns={"k": Value(int_value=1)} if rng.random() < 0.2 else {},
@@ -155,7 +158,7 @@ def _start(rng: Random, event: Event, arm: str) -> None:
 def _finish(rng: Random, event: Event, arm: str) -> None:
     body = event.arm_finished
     body.arm = arm
-    body.status = rng.choice((3, 4, 5))  # type: ignore[assignment]
+    body.status = rng.choice((3, 3, 3, 4, 5))  # type: ignore[assignment]
     if rng.random() < 0.5:
         body.error = rng.choice(("", "boom"))
     if rng.random() < 0.5:
@@ -176,7 +179,7 @@ def _arm(rng: Random, arm: str) -> ArmResult:
     result = ArmResult(
         name=arm,
         run_config=_config(rng),
-        status=rng.choice((1, 2, 3, 4, 5)),  # type: ignore[arg-type]
+        status=rng.choice((1, 2, 3, 3, 3, 4, 5)),  # type: ignore[arg-type]
         metrics=_metrics(rng),
         evals=[_row(rng) for _ in range(rng.choice((0, 0, 1, 3, 6)))],
         train_seconds=rng.choice((None, 2.0)),

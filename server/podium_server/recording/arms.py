@@ -14,6 +14,7 @@ from podium_server.recording import rows
 from podium_server.recording.configs import changed_paths
 from podium_server.recording.state import ArmState, CallState
 from podium_server.recording.values import digest, encode, same_double, shorten
+from podium_server.store.contents import config_digest
 from podium_server.store.rows import PART_NAMES
 
 _Fact = Literal[
@@ -181,6 +182,7 @@ def _begin(arm: ArmState, event: ArmStarted, parts: Mapping[str, bytes]) -> None
         row.group_name = event.group_name
     row.tags = tuple(event.run_config.tags)
     row.digest = None
+    row.config_digest = config_digest(parts["config"])
     row.attempt_id = event.attempt.id
     row.attempt_order = event.attempt.order
     arm.set_status(ARM_STATUS_RUNNING)
@@ -214,6 +216,7 @@ def _become(arm: ArmState, result: ArmResult, parts: Mapping[str, bytes]) -> Non
         arm.unsettle_primary()
     arm.row.group_name = result.group_name if result.HasField("group_name") else None
     arm.row.tags = tuple(result.run_config.tags)
+    arm.row.config_digest = config_digest(parts["config"])
     arm.set_status(result.status)
 
 

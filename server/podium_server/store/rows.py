@@ -101,7 +101,8 @@ class ArmRow:
     An arm is identified by its experiment and its `ordinal`, which is never given again
     and orders arms by creation. `primary` is the key of its primary eval, `primary_class`
     that row's class (see `podium.scoring.primary_class`). `part_bytes` is the size of its
-    parts together; `digest` tells the whole arm that was recorded last.
+    parts together; `digest` tells the whole arm that was recorded last, `config_digest` its
+    configuration (see `podium_server.store.contents`).
     """
 
     name: str
@@ -121,6 +122,7 @@ class ArmRow:
     primary_position: int | None = None
     part_bytes: int = 0
     digest: bytes | None = None
+    config_digest: bytes = b""
 
 
 @dataclass(slots=True)

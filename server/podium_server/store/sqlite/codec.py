@@ -44,7 +44,7 @@ EXPERIMENT_COLUMNS = (
 ARM_COLUMNS = (
     "ordinal, name, status, revision, created, updated, group_name, tags, attempt_id, "
     "attempt_order, next_position, eval_count, primary_name, primary_step, primary_class, "
-    "primary_position, part_bytes, digest"
+    "primary_position, part_bytes, digest, config_digest"
 )
 EVAL_COLUMNS = "name, post, step, position, primary_class, model_ref, revision, stamp, content"
 
@@ -105,6 +105,7 @@ def arm_values(row: ArmRow) -> tuple[Any, ...]:
         row.primary_position,
         row.part_bytes,
         row.digest,
+        row.config_digest,
     )
 
 
@@ -129,6 +130,7 @@ def arm_from(values: Sequence[Any]) -> ArmRow:
         primary_position=values[15],
         part_bytes=values[16],
         digest=values[17],
+        config_digest=values[18],
     )
 
 

@@ -4,12 +4,16 @@
 `user_version`. A migration is never changed once it was released.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import apsw
+from podium.scoring import sort_key
 
 from podium_server.store.base import StoreError
+from podium_server.store.contents import config_digest, text_field
+from podium_server.store.sqlite.codec import value_from
 
 __all__ = ["APPLICATION_ID", "MIGRATIONS", "VERSION", "check", "is_marked", "mark", "migrate"]
 
@@ -128,6 +132,20 @@ CREATE TABLE removals (
 
 _VERSION_2 = """
 ALTER TABLE scores ADD COLUMN benchmark_id TEXT;
+UPDATE scores SET benchmark_id = (
+    SELECT text_field(e.content, 2) FROM arms a JOIN evals e
+    ON e.experiment = a.experiment AND e.arm = a.ordinal
+    AND e.name = CASE scores.eval_name WHEN '' THEN a.primary_name ELSE scores.eval_name END
+    AND e.post = (scores.origin = 1) AND e.step = ifnull(scores.step, 0)
+    WHERE a.experiment = scores.experiment AND a.ordinal = scores.arm
+) WHERE origin <= 2;
+
+-- Tells configurations apart, but for name and seed.
+ALTER TABLE arms ADD COLUMN config_digest BLOB NOT NULL DEFAULT x'';
+UPDATE arms SET config_digest = config_digest(ifnull((
+    SELECT content FROM arm_parts p
+    WHERE p.experiment = arms.experiment AND p.arm = arms.ordinal AND p.part = 'config'
+), x''));
 
 -- The scores of COMPLETED arms in order: `sort_key` is as `podium.scoring.sort_key` says.
 CREATE TABLE ranks (
@@ -152,11 +170,31 @@ CREATE TABLE rank_counts (
     nans INTEGER NOT NULL,
     PRIMARY KEY (experiment, eval_name, key, origin, source, benchmark_id)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TEMP TABLE completed AS
+SELECT s.experiment, s.eval_name, s.key, s.arm, s.origin, sort_key(s.value) AS sort_key,
+    CASE WHEN s.origin > 2 THEN '' WHEN s.eval_name = '' THEN a.primary_name
+    ELSE s.eval_name END AS source,
+    ifnull(s.benchmark_id, '') AS benchmark_id
+FROM scores s JOIN arms a ON a.experiment = s.experiment AND a.ordinal = s.arm
+WHERE a.status = 3;
+INSERT INTO ranks SELECT experiment, eval_name, key, sort_key, arm FROM completed;
+INSERT INTO rank_counts
+SELECT experiment, eval_name, key, origin, source, benchmark_id,
+    sum(sort_key < 9223372036854775807), sum(sort_key = 9223372036854775807)
+FROM completed GROUP BY 1, 2, 3, 4, 5, 6;
+DROP TABLE completed;
 """
 
 MIGRATIONS: Sequence[str] = (_VERSION_1, _VERSION_2)
 VERSION = len(MIGRATIONS)
 """The version of files that this server writes."""
+_FUNCTIONS: Mapping[str, Any] = {
+    "config_digest": config_digest,
+    "sort_key": lambda bits: sort_key(value_from(bits)),
+    "text_field": text_field,
+}
+"""What migrations need beside SQL."""
 
 
 def check(connection: apsw.Connection, path: str) -> None:
@@ -193,6 +231,8 @@ def migrate(connection: apsw.Connection) -> None:
     version = connection.pragma("user_version")
     if version == VERSION:
         return
+    for name, function in _FUNCTIONS.items():
+        connection.create_scalar_function(name, function, deterministic=True)
     with connection:
         for step in MIGRATIONS[version:]:
             connection.execute(step)

@@ -1,0 +1,63 @@
+"""The little that is looked up in the encoded messages that stores keep.
+
+Stores know no messages. What they keep beside the bytes is told by those who do, or, where a file
+was written before it was told, read from the bytes here.
+"""
+
+from collections.abc import Iterator
+from hashlib import blake2b
+
+__all__ = ["config_digest", "text_field"]
+
+_VARINT, _FIXED_64, _LENGTH, _FIXED_32 = 0, 1, 2, 5
+_SIZES = {_FIXED_64: 8, _FIXED_32: 4}
+_NAME, _SEED = 1, 8
+"""The numbers of the fields of a RunConfig that may differ within a group."""
+
+
+def config_digest(config: bytes) -> bytes:
+    """Tells the configuration of an arm from every other one, but for its name and seed.
+
+    Args:
+        config: The RunConfig in its one encoding; a part of it that is empty says nothing.
+    """
+    digest = blake2b(digest_size=16)
+    for number, field, content in _fields(config):
+        if number not in {_NAME, _SEED} and content != b"":
+            digest.update(field)
+    return digest.digest()
+
+
+def text_field(message: bytes, number: int) -> str | None:
+    """A text field of an encoded message; None where it is not set."""
+    found = [content for at, _, content in _fields(message) if at == number]
+    return found[-1].decode() if found and found[-1] is not None else None
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes | None]]:
+    """Each field of an encoded message: its number, its bytes, and its content if it has a length.
+
+    See https://protobuf.dev/programming-guides/encoding.
+    """
+    at = 0
+    while at < len(message):
+        begin = at
+        tag, at = _varint(message, at)
+        kind, content = tag & 7, None
+        if kind == _VARINT:
+            _, at = _varint(message, at)
+        elif kind == _LENGTH:
+            size, at = _varint(message, at)
+            content, at = message[at : at + size], at + size
+        else:
+            at += _SIZES[kind]
+        yield tag >> 3, message[begin:at], content
+
+
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    number = shift = 0
+    while message[at] & 0x80:
+        number |= (message[at] & 0x7F) << shift
+        shift += 7
+        at += 1
+    return number | message[at] << shift, at + 1
