@@ -6,7 +6,7 @@ segment), `progress`, `asides`. The standard library only: trainers load this, a
 
 from podium._outbox.asides import Aside
 from podium._outbox.budget import Budget
-from podium._outbox.failures import DamagedError, OutboxFullError
+from podium._outbox.failures import DamagedError, OutboxFullError, UnknownFormatError
 from podium._outbox.folders import (
     StreamInfo,
     default_root,
@@ -39,6 +39,7 @@ __all__ = [
     "StreamInfo",
     "StreamReader",
     "StreamWriter",
+    "UnknownFormatError",
     "default_root",
     "new_writer_id",
     "outbox_address",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from threading import Lock
 
+from podium._outbox.failures import OutboxFullError
+
 __all__ = ["MAX_BYTES", "Budget"]
 
 MAX_BYTES = 1 << 30
@@ -23,13 +25,26 @@ class Budget:
         """The bytes that are in use."""
         return self._taken
 
-    def take(self, size: int) -> bool:
-        """Takes so many bytes, if they are free."""
+    def check(self, size: int) -> None:
+        """Checks that a record can ever have room.
+
+        Raises:
+            ValueError: It is larger than everything.
+        """
+        if size > self.max_bytes:
+            raise ValueError(f"a record of {size} bytes: the outbox may take {self.max_bytes}")
+
+    def take(self, size: int, *, beyond: bool = False) -> None:
+        """Takes so many bytes if they are free; with `beyond` also if they are not.
+
+        Raises:
+            OutboxFullError: They are not free.
+        """
         with self._lock:
-            if self._taken + size > self.max_bytes:
-                return False
+            if self._taken + size > self.max_bytes and not beyond:
+                text = f"{self._taken} bytes are not delivered, of {self.max_bytes} that may wait"
+                raise OutboxFullError(text)
             self._taken += size
-            return True
 
     def give_back(self, size: int) -> None:
         """Gives back bytes that were taken."""

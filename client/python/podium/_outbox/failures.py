@@ -1,6 +1,6 @@
 """What can go wrong with an outbox, beside the OSError that a disk brings."""
 
-__all__ = ["DamagedError", "OutboxFullError"]
+__all__ = ["DamagedError", "OutboxFullError", "UnknownFormatError"]
 
 
 class OutboxFullError(OSError):
@@ -8,4 +8,8 @@ class OutboxFullError(OSError):
 
 
 class DamagedError(ValueError):
-    """A file of the outbox does not hold what was written, or is of a later version."""
+    """A file of the outbox does not hold what was written."""
+
+
+class UnknownFormatError(DamagedError):
+    """A file of the outbox was written by another version of podium."""

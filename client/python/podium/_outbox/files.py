@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -12,7 +13,7 @@ from podium._outbox.failures import DamagedError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["make_folder", "open_new", "read_json", "sync_file", "write_json"]
+__all__ = ["make_folder", "open_new", "own_folder", "read_json", "sync_file", "write_json"]
 
 _OURS_ONLY = 0o600
 _FOLDER = 0o700
@@ -20,19 +21,29 @@ _CHECK = "crc32"
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder for its user only, whatever the umask; one that is there must be the user's.
+    """Makes a folder for its user only, whatever the umask.
+
+    Raises:
+        OSError: It cannot be made, or is there.
+    """
+    folder.mkdir(_FOLDER)
+    folder.chmod(_FOLDER)
+
+
+def own_folder(folder: Path) -> None:
+    """Makes a folder for its user only, or makes sure that the one that is there is.
 
     Raises:
         PermissionError: The folder belongs to somebody else.
         OSError: It cannot be made.
     """
     try:
-        folder.mkdir(_FOLDER)
-        folder.chmod(_FOLDER)
+        make_folder(folder)
     except FileExistsError:
         if folder.stat().st_uid != os.geteuid():
             text = f"{folder} belongs to another user: set PODIUM_OUTBOX to a folder of your own"
             raise PermissionError(text) from None
+        folder.chmod(_FOLDER)
 
 
 def open_new(path: Path, flags: int = os.O_RDWR) -> int:
@@ -44,8 +55,7 @@ def open_new(path: Path, flags: int = os.O_RDWR) -> int:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Writes a small file whole: readers find the old content or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     text = json.dumps(content | {_CHECK: _check(content)}, indent=1) + "\n"
     with os.fdopen(open_new(temporary), "w", encoding="utf-8") as file:
         file.write(text)

@@ -18,8 +18,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from podium._outbox.failures import DamagedError
-from podium._outbox.files import make_folder, read_json, sync_file, write_json
+from podium._outbox.failures import DamagedError, UnknownFormatError
+from podium._outbox.files import own_folder, read_json, sync_file, write_json
 
 __all__ = [
     "StreamInfo",
@@ -62,7 +62,7 @@ class StreamInfo:
         """What the folder of a stream says.
 
         Raises:
-            DamagedError: It cannot be read, or is of a later version.
+            DamagedError: It cannot be read.
             OSError: There is no such file.
         """
         content = _read(folder / _STREAM_FILE)
@@ -87,35 +87,61 @@ def new_writer_id() -> str:
 
 
 def default_root() -> Path:
-    """The folder of all outboxes: $PODIUM_OUTBOX, else podium/outbox in the user's state folder."""
+    """The folder of all outboxes: $PODIUM_OUTBOX, else podium/outbox in the user's state folder.
+
+    Raises:
+        FileNotFoundError: The user has no home.
+    """
     chosen = os.environ.get("PODIUM_OUTBOX")
     if chosen:
-        return Path(chosen)
+        return Path(chosen).expanduser()
     state = os.environ.get("XDG_STATE_HOME")
-    base = Path(state) if state else Path.home() / ".local" / "state"
+    base = Path(state) if state else _home() / ".local" / "state"
     return base / "podium" / "outbox"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        raise FileNotFoundError(f"{error}: set PODIUM_OUTBOX to a folder of your own") from None
 
 
 def outbox_folder(root: Path, address: str) -> Path:
     """The outbox of this machine for a server; made where it does not exist.
 
     Raises:
+        UnknownFormatError: Another version of podium made it.
         OSError: It cannot be made, or is somebody else's.
     """
+    root = root.absolute()
     folder = root / _slug(os.uname().nodename) / _server_name(address)
-    root.parent.mkdir(parents=True, exist_ok=True)
-    for each in (root, folder.parent, folder):
-        make_folder(each)
-    if not (folder / _OUTBOX_FILE).exists():
+    if not root.exists():
+        root.parent.mkdir(parents=True, exist_ok=True)
+        own_folder(root)
+    for each in (folder.parent, folder):
+        own_folder(each)
+    if not _says_address(folder):
         write_json(folder / _OUTBOX_FILE, {"format": _FORMAT, "address": address})
+        for each in (folder / _OUTBOX_FILE, folder, folder.parent, root):
+            sync_file(each)
     return folder
+
+
+def _says_address(outbox: Path) -> bool:
+    try:
+        return bool(outbox_address(outbox))
+    except UnknownFormatError:
+        raise
+    except (DamagedError, FileNotFoundError):
+        return False
 
 
 def outbox_address(outbox: Path) -> str:
     """The address of the server that an outbox is for.
 
     Raises:
-        DamagedError: It cannot be read, or is of a later version.
+        DamagedError: It cannot be read.
         OSError: There is no such file.
     """
     return str(_read(outbox / _OUTBOX_FILE)["address"])
@@ -153,7 +179,7 @@ def _read(path: Path) -> dict[str, Any]:
     content = read_json(path)
     if content.get("format") != _FORMAT:
         text = f"{path} is of format {content.get('format')}: this podium reads {_FORMAT}"
-        raise DamagedError(text)
+        raise UnknownFormatError(text)
     return content
 
 

@@ -40,7 +40,7 @@ class Lock:
         """Takes the lock and keeps it until `release` or the end of the process; False: taken.
 
         Raises:
-            OSError: The file cannot be opened.
+            OSError: The file cannot be opened, or its file system has no locks.
         """
         descriptor = self._open_unless_ours()
         if descriptor is None:
@@ -108,6 +108,9 @@ def _lock(descriptor: int) -> bool:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except _TAKEN:
             time.sleep(_TRY_SECONDS)
+        except OSError as error:
+            text = f"no file can be locked here ({error}): set PODIUM_OUTBOX to a local folder"
+            raise OSError(error.errno, text) from None
         else:
             return True
     return False

@@ -93,12 +93,10 @@ class StreamReader:
 
     def last_sequence(self) -> int:
         """The sequence of the last event, delivered or not; 0: none."""
-        begun = [number for number in segment_numbers(self.folder) if self._bytes(number)][-1:]
-        for number in begun:
-            base = self._end.offset if self._end.segment == number else 0
-            data = self._bytes(number, base)
-            for record in walk(data, self._seed(number), final=True):
-                self._end = _Cursor(record.sequence, number, base + record.end)
+        number = self._last_begun(segment_numbers(self.folder))
+        base = self._end.offset if self._end.segment == number else 0
+        for record in walk(self._bytes(number, base), self._seed(number), final=True):
+            self._end = _Cursor(record.sequence, number, base + record.end)
         return max(self._end.sequence, self.progress().delivered)
 
     def writer_lives(self) -> bool:
@@ -189,10 +187,14 @@ class StreamReader:
         numbers = segment_numbers(self.folder)
         if not lives:
             return numbers, set(numbers)
-        begun = next((number for number in reversed(numbers) if self._bytes(number)), 0)
+        begun = self._last_begun(numbers)
         return numbers, {number for number in numbers if number < begun}
 
-    def _bytes(self, number: int, begin: int = 0) -> bytes:
+    def _last_begun(self, numbers: list[int]) -> int:
+        """The last segment that something was written to; 0: none."""
+        return next((n for n in reversed(numbers) if self._bytes(n, most=HEADER)), 0)
+
+    def _bytes(self, number: int, begin: int = 0, most: int | None = None) -> bytes:
         """What a segment holds from the beginning of a record on; nothing if none was written."""
         try:
             descriptor = os.open(segment_path(self.folder, number), os.O_RDONLY)
@@ -201,7 +203,7 @@ class StreamReader:
         try:
             if os.pread(descriptor, HEADER, begin) in FREE:
                 return b""
-            return os.pread(descriptor, os.fstat(descriptor).st_size - begin, begin)
+            return os.pread(descriptor, most or os.fstat(descriptor).st_size - begin, begin)
         finally:
             os.close(descriptor)
 

@@ -12,6 +12,7 @@ is written finds a header whole or not at all.
 
 from __future__ import annotations
 
+import re
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
@@ -39,6 +40,7 @@ FREE = frozenset({bytes(HEADER), b""})
 _GRID = 16
 _CRC_PIECE = 4096
 """zlib gives up the GIL for pieces over 5 KiB, and beside a busy thread gets it back after 5 ms."""
+_WRITTEN = re.compile(rb"[^\0]")
 _NUMBERS = Struct("<IQ")
 _HEADER = Struct("<IIQ")
 
@@ -109,14 +111,11 @@ def find(data: bytes, seed: int, begin: int) -> Record | None:
         record = _at(data, begin, seed)
         if record is not None:
             return record
-        begin = _next_written(data, begin + _GRID)
+        written = _WRITTEN.search(data, begin + _GRID)
+        if written is None:
+            return None
+        begin = written.start() & -_GRID
     return None
-
-
-def _next_written(data: bytes, begin: int) -> int:
-    """The first place of the grid, from one on, where something other than zeros stands."""
-    zeros = len(data) - begin - len(data[begin:].lstrip(b"\0"))
-    return (begin + zeros) & -_GRID
 
 
 def _at(data: bytes, begin: int, seed: int) -> Record | None:

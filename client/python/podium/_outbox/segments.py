@@ -55,8 +55,7 @@ class Segment:
         self._descriptor = open_new(temporary)
         try:
             _fill(self._descriptor, size)
-            flags = mmap.MAP_SHARED | _POPULATE
-            self.bytes = mmap.mmap(self._descriptor, size, flags=flags)
+            self.bytes = _map(self._descriptor, size)
             temporary.rename(self.path)
         except BaseException:
             os.close(self._descriptor)
@@ -95,6 +94,14 @@ class Segment:
         """Ends writing in this process, and leaves the file alone."""
         self.bytes.close()
         os.close(self._descriptor)
+
+
+def _map(descriptor: int, size: int) -> mmap.mmap:
+    try:
+        return mmap.mmap(descriptor, size, flags=mmap.MAP_SHARED | _POPULATE)
+    except OSError as error:
+        text = f"no file can be mapped here ({error}): set PODIUM_OUTBOX to a local folder"
+        raise OSError(error.errno, text) from None
 
 
 def _fill(descriptor: int, size: int) -> None:

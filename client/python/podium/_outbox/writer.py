@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from podium._outbox.budget import Budget
 from podium._outbox.failures import OutboxFullError
-from podium._outbox.files import open_new, sync_file
+from podium._outbox.files import make_folder, open_new, sync_file
 from podium._outbox.locks import Lock
 from podium._outbox.progress import read_progress
 from podium._outbox.records import FREE, HEADER, header_of, room_for, seed_of
@@ -95,18 +95,18 @@ class StreamWriter:
         """
         hidden = outbox / f".{info.writer_id}"
         writer = cls(hidden, info, budget or Budget(), segment_bytes)
-        hidden.mkdir(0o700)
+        make_folder(hidden)
         try:
             writer._begin(outbox / info.writer_id)
         except BaseException:
             writer.abandon()
+            writer._budget.give_back(sum(writer._sizes.values()))
             shutil.rmtree(hidden, ignore_errors=True)
             raise
         return writer
 
     def _begin(self, folder: Path) -> None:
         """Fills the folder, and then lets it appear."""
-        self.folder.chmod(0o700)
         self._lock.try_acquire()
         self.info.write(self.folder)
         self._place = self._beginning(self._make(self._segment_bytes), 0)
@@ -132,7 +132,7 @@ class StreamWriter:
 
         Raises:
             OutboxFullError: There is no room now. `prepare` makes some, if there is any.
-            ValueError: The stream is closed.
+            ValueError: The stream is closed, or the record larger than the outbox may be.
         """
         with self._appending:
             if self._busy:
@@ -173,6 +173,7 @@ class StreamWriter:
             spare = self._spares.popleft()
             if size <= spare.size:
                 return self._beginning(spare, self._place.sequence)
+        self._budget.check(size)
         self._wanted = size
         raise OutboxFullError("the next segment of the outbox is not ready")
 
@@ -181,7 +182,6 @@ class StreamWriter:
 
         Raises:
             OutboxFullError: The outbox holds as much as it may, undelivered.
-            ValueError: The record that waits for it is larger than the outbox may be.
             OSError: There is no room on the disk, or somebody deleted the stream.
         """
         with self._upkeep:
@@ -189,18 +189,16 @@ class StreamWriter:
             if self._closed or not self.needs_room:
                 return
             wanted, self._wanted = self._wanted, 0
+            # A stream that is delivered goes on: its last segment goes when the next one is begun.
+            delivered = self.progress().delivered >= self.last_sequence
             try:
-                self._spares.append(self._make(max(self._segment_bytes, wanted)))
+                self._spares.append(self._make(max(self._segment_bytes, wanted), beyond=delivered))
             except BaseException:
                 self._wanted = max(wanted, self._wanted)
                 raise
 
-    def _make(self, size: int) -> Segment:
-        if size > self._budget.max_bytes:
-            text = f"a record of {size} bytes: the outbox may hold {self._budget.max_bytes}"
-            raise ValueError(text)
-        if not self._budget.take(size):
-            raise OutboxFullError(f"the outbox holds {self._budget.taken} bytes, undelivered")
+    def _make(self, size: int, *, beyond: bool = False) -> Segment:
+        self._budget.take(size, beyond=beyond)
         try:
             segment = Segment(self.folder, self._made + 1, size)
         except BaseException:
