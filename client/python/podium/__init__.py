@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from podium import comparing, curves, errors, events, scoring, statistics
+    from podium import comparing, curves, errors, events, plots, scoring, statistics
     from podium._async_client import AsyncClient
     from podium._async_handles import (
         AsyncArmHandle,
@@ -159,12 +159,13 @@ __all__ = [
     "curves",
     "errors",
     "events",
+    "plots",
     "record",
     "scoring",
     "statistics",
 ]
 
-_SUBMODULES = ("comparing", "curves", "errors", "events", "scoring", "statistics")
+_SUBMODULES = ("comparing", "curves", "errors", "events", "plots", "scoring", "statistics")
 
 # Where names are looked for: the modules that load neither grpc nor protobuf come first.
 _SOURCES = (

@@ -28,11 +28,13 @@ class Console:
     Attributes:
         as_json: Whether the command was asked for JSON.
         width: The width of the terminal; None where there is none, so that nothing is cut.
+        is_utf8: Whether what is written can hold any character.
     """
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         self.width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        self.is_utf8 = _is_utf8()
         self._line_is_open = False
         self._tenths = 0
 
@@ -109,9 +111,12 @@ class Console:
         return "\n" if was_open else ""
 
 
+def _is_utf8() -> bool:
+    return sys.stdout.encoding.lower().replace("-", "") == "utf8"
+
+
 def _dumped(value: Any) -> str:
-    is_utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
-    return json.dumps(value, allow_nan=False, ensure_ascii=not is_utf8)
+    return json.dumps(value, allow_nan=False, ensure_ascii=not _is_utf8())
 
 
 def _clean(text: str) -> str:

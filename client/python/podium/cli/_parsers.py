@@ -29,6 +29,7 @@ COMMANDS = {
     "score": "look up a score of an arm",
     "rank": "rank the arms of an experiment by a score",
     "compare": "compare two arms or groups",
+    "curve": "draw a metric by step",
     "declare": "create an experiment, or say more about it",
     "record": "record arms and events from JSON",
     "conclude": "store what an experiment found out",

@@ -35,7 +35,7 @@ def columns_of(rows: Iterable[Sequence[str]], *headers: str) -> list[Column]:
     """
     cells = list(zip(*rows, strict=True)) or [()] * len(headers)
     columns = [
-        Column(header.lstrip(">~"), list(column), header[0] == ">", header[0] == "~")
+        Column(header.lstrip(">~"), list(column), header[:1] == ">", header[:1] == "~")
         for header, column in zip(headers, cells, strict=True)
     ]
     return [column for column in columns if any(column.cells)]

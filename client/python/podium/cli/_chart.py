@@ -1,0 +1,118 @@
+"""Curves as text: a chart with a letter for each curve, and one line of a table. Pure."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from string import ascii_letters
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["LETTERS", "Series", "chart", "spark"]
+
+LETTERS = ascii_letters
+"""What the curves of a chart are drawn with, in their order."""
+
+_HEIGHT = 16
+_BARS = "▁▂▃▄▅▆▇█"
+_ASCII_BARS = "_.-=+*%#"
+_FRAME = ("│", "└", "─", "·")
+_ASCII_FRAME = ("|", "+", "-", ".")
+_TICKS = 4
+
+
+class Series(NamedTuple):
+    """The finite values of a curve, by step; no step twice."""
+
+    steps: Sequence[int]
+    values: Sequence[float]
+
+
+def chart(series: Sequence[Series], width: int, *, is_ascii: bool = False) -> Iterator[str]:
+    """Yields the lines of a chart of this width; without a value there are none.
+
+    A letter is a measured point, a dot lies on the straight line between two. Where points meet,
+    the first curve is shown.
+    """
+    drawn = [one for one in series if one.steps]
+    if not drawn:
+        return
+    low, high = _bounds(drawn)
+    labels = _labels(low, high)
+    margin = max(map(len, labels))
+    columns = max(width - margin - 2, 10)
+    side, corner, ground, between = _ASCII_FRAME if is_ascii else _FRAME
+    grid = _grid(series, columns, low, high, between)
+    for row, label in zip(grid, labels, strict=True):
+        yield f"{label:>{margin}} {side}{''.join(row)}".rstrip()
+    yield f"{'':{margin}} {corner}{ground * columns}"
+    first, last = _steps(drawn)
+    yield f"{'':{margin + 2}}{first:<{columns - len(str(last))}}{last}"
+
+
+def spark(one: Series, others: Sequence[Series], width: int, *, is_ascii: bool = False) -> str:
+    """A curve in one line, in the bounds of all of them; a space is where it has no value."""
+    bars = _ASCII_BARS if is_ascii else _BARS
+    low, high = _bounds([each for each in others if each.steps])
+    cells = [" "] * width
+    for column, value in _line(one, width, *_steps(others)):
+        cells[column] = bars[_level(value, low, high, len(bars))]
+    return "".join(cells).rstrip()
+
+
+def _grid(
+    series: Sequence[Series], columns: int, low: float, high: float, between: str
+) -> list[list[str]]:
+    grid = [[" "] * columns for _ in range(_HEIGHT)]
+    first, last = _steps(series)
+    drawn = list(zip(LETTERS, series, strict=False))
+    for _, one in drawn:
+        for column, value in _line(one, columns, first, last):
+            grid[_HEIGHT - 1 - _level(value, low, high, _HEIGHT)][column] = between
+    # The first curve is drawn last, over the others.
+    for letter, one in reversed(drawn):
+        for step, value in zip(one.steps, one.values, strict=True):
+            row = _HEIGHT - 1 - _level(value, low, high, _HEIGHT)
+            grid[row][_column(step, columns, first, last)] = letter
+    return grid
+
+
+def _line(one: Series, columns: int, first: int, last: int) -> Iterator[tuple[int, float]]:
+    """The values of a curve at every column that it reaches."""
+    places = [_column(step, columns, first, last) for step in one.steps]
+    yield from zip(places, one.values, strict=True)
+    for left, right in pairwise(zip(places, one.values, strict=True)):
+        for column in range(left[0] + 1, right[0]):
+            share = (column - left[0]) / (right[0] - left[0])
+            yield column, left[1] + (right[1] - left[1]) * share
+
+
+def _column(step: int, columns: int, first: int, last: int) -> int:
+    return round((step - first) / max(last - first, 1) * (columns - 1))
+
+
+def _level(value: float, low: float, high: float, levels: int) -> int:
+    return min(math.floor((value - low) / (high - low) * levels), levels - 1)
+
+
+def _bounds(series: Sequence[Series]) -> tuple[float, float]:
+    values = [value for one in series for value in one.values]
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    room = (abs(low) / 10 or 1.0) if low == high else 0.0
+    return low - room, high + room
+
+
+def _steps(series: Sequence[Series]) -> tuple[int, int]:
+    steps = [step for one in series for step in one.steps]
+    return min(steps, default=0), max(steps, default=0)
+
+
+def _labels(low: float, high: float) -> list[str]:
+    """What stands before each line: the value at its middle, at every fourth one."""
+    height = (high - low) / _HEIGHT
+    return [
+        f"{high - (row + 0.5) * height:.4g}" if row % _TICKS == 0 or row == _HEIGHT - 1 else ""
+        for row in range(_HEIGHT)
+    ]

@@ -1,0 +1,129 @@
+"""`podium curve`."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from podium import jsonform
+from podium._enums import ArmStatus
+from podium.cli import _chart
+from podium.cli._arguments import add_experiment, add_picture, add_statuses
+from podium.cli._chart import LETTERS, Series
+from podium.cli._exits import CommandError, Exit
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from podium import Client, Curve, Curves
+    from podium.cli._console import Console
+
+__all__ = ["add_arguments", "run"]
+
+_WIDTH = 80
+_SPARK = 24
+_CHARTED = 10
+"""More curves than that cannot be told apart in a chart: the table alone has them."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.description = (
+        "Draws the in-loop values of a metric by step: of arms that run or are completed, or of\n"
+        "the arms named; with --by-group of groups, as the mean of the arms that were measured at\n"
+        "a step. The table has the last point of each curve: its step, its value or mean, half\n"
+        "the width of the mean's 95% interval (Student's t), and the number of arms. More than\n"
+        "ten curves are in the table alone: name some, to see their chart.\n\n"
+        "With --output it writes a picture instead, a .png, .svg or .pdf."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  podium curve rank_sweep val.pass_rate\n"
+        "  podium curve rank_sweep val.pass_rate lora_rank4 lora_rank16\n"
+        "  podium curve rank_sweep val.pass_rate --by-group --output val.svg"
+    )
+    add_experiment(parser)
+    parser.add_argument(
+        "metric", metavar="METRIC", help="the name of an eval and a key, such as val.pass_rate"
+    )
+    parser.add_argument("names", metavar="NAME", nargs="*", help="only these arms, or groups")
+    parser.add_argument("--by-group", action="store_true", help="take the arms of a group together")
+    add_statuses(parser, ArmStatus, "only arms with this status")
+    add_picture(parser)
+
+
+def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
+    """Draws the curves."""
+    try:
+        found = client.experiment(arguments.experiment).curve(
+            arguments.metric,
+            arguments.names or None,
+            by_group=arguments.by_group,
+            status=arguments.status,
+        )
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    if arguments.output:
+        _draw(found, arguments, console)
+    elif console.as_json:
+        console.json(jsonform.curves_to_json(found))
+    elif found.curves:
+        _show(found, console, by_group=arguments.by_group)
+    _say_what_is_missing(found, console)
+    return Exit.OK
+
+
+def _draw(found: Curves, arguments: argparse.Namespace, console: Console) -> None:
+    from podium import plots  # noqa: PLC0415 - only here
+
+    try:
+        plots.save_curves(found, arguments.output, title=arguments.title)
+    except (ValueError, ImportError) as error:
+        raise CommandError(str(error)) from error
+    except OSError as error:
+        raise CommandError(f"{arguments.output} cannot be written: {error.strerror}") from error
+    console.note(f"{arguments.output} is written")
+
+
+def _show(found: Curves, console: Console, *, by_group: bool) -> None:
+    series = [_series(curve) for curve in found.curves]
+    if len(series) <= _CHARTED:
+        for line in _chart.chart(series, console.width or _WIDTH, is_ascii=not console.is_utf8):
+            console.line(line)
+        console.line()
+    name = "GROUP" if by_group else "ARM"
+    headers = ("", name, ">STEP", ">MEAN" if by_group else ">VALUE", ">±95%", ">N", "~CURVE")
+    console.table(_rows(found, series, console), *headers)
+
+
+def _series(curve: Curve) -> Series:
+    points = [
+        (point.step, mean)
+        for point in curve.points
+        if (mean := point.statistics.mean) is not None and math.isfinite(mean)
+    ]
+    return Series([step for step, _ in points], [value for _, value in points])
+
+
+def _rows(found: Curves, series: list[Series], console: Console) -> Iterator[tuple[str, ...]]:
+    for index, (curve, one) in enumerate(zip(found.curves, series, strict=True)):
+        last = curve.points[-1]
+        mean, half = last.statistics.mean, last.statistics.half_width
+        yield (
+            LETTERS[index] if len(series) <= _CHARTED else "",
+            curve.name,
+            str(last.step),
+            "NaN" if mean is None else f"{mean:.4g}",
+            "" if half is None else f"{half:.2g}",
+            str(last.statistics.n) if curve.is_group else "",
+            _chart.spark(one, series, _SPARK, is_ascii=not console.is_utf8),
+        )
+
+
+def _say_what_is_missing(found: Curves, console: Console) -> None:
+    if found.without:
+        console.note(f"without in-loop values of {found.metric}: {', '.join(found.without)}")
+    if found.left_out:
+        left_out = ", ".join(f"{name} ({status})" for name, status in found.left_out.items())
+        console.note(f"left out: {left_out}; --status takes them in")

@@ -1,0 +1,59 @@
+"""What the tests of pictures look at: every text of a figure, and where it stands."""
+
+from itertools import combinations
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+__all__ = ["axes_of", "check_texts", "texts"]
+
+
+def texts(figure: Figure) -> list[str]:
+    """Every text of a figure, once it is drawn."""
+    return [text.get_text() for text in _shown(figure)]
+
+
+def check_texts(figure: Figure) -> None:
+    """No text of a figure lies on another one, or reaches out of it."""
+    boxes = [(text.get_text(), text.get_window_extent()) for text in _shown(figure)]
+    for name, box in boxes:
+        assert _within(box, figure.bbox), f"{name!r} reaches out of the figure"
+    for (one, first), (other, second) in combinations(boxes, 2):
+        assert not _overlap(first, second), f"{one!r} lies on {other!r}"
+
+
+def axes_of(figure: Figure) -> Any:
+    """The plot of a figure; its types would say more than a test asks."""
+    return figure.axes[0]
+
+
+def _shown(figure: Figure) -> list[Text]:
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    axes = axes_of(figure)
+    hidden = [*_beyond_limits(axes.xaxis), *_beyond_limits(axes.yaxis)]
+    found = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_visible()]
+    return [text for text in found if text.get_text().strip() and text not in hidden]
+
+
+def _beyond_limits(axis: Any) -> list[Text]:
+    """The labels of ticks that are there and not drawn."""
+    low, high = axis.get_view_interval()
+    return [tick.label1 for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high]
+
+
+def _within(inner: Any, outer: Any) -> bool:
+    return bool(
+        inner.x0 >= outer.x0 - 1
+        and inner.y0 >= outer.y0 - 1
+        and inner.x1 <= outer.x1 + 1
+        and inner.y1 <= outer.y1 + 1
+    )
+
+
+def _overlap(one: Any, other: Any) -> bool:
+    width = min(one.x1, other.x1) - max(one.x0, other.x0)
+    height = min(one.y1, other.y1) - max(one.y0, other.y0)
+    return bool(width > 1 and height > 1)
