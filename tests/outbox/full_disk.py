@@ -63,6 +63,8 @@ def main(folder: Path) -> None:
         StreamWriter.create(outbox, info())
     assert [path.name for path in outbox.iterdir() if path.is_dir()] == [writer.folder.name]
     assert writer.sync() == len(all_of(reader)) == last
+    reader.note_delivered(1)
+    assert writer.progress().delivered == 1, "progress needs no room"
     filler.unlink()
     writer.prepare()
     assert writer.append(b"more") == last + 1

@@ -17,25 +17,25 @@ _PROJECT = Path(__file__).parents[2]
 _KILLS = 25
 
 
-def _killed(outbox: Path, seed: int, seconds: float) -> tuple[Path, list[int]]:
-    """Starts a process that appends and kills it; its stream, and what it said it appended."""
+def _killed(outbox: Path, seed: int, after: int, seconds: float = 0) -> tuple[Path, list[int]]:
+    """Kills a process after so many appends and a moment; its stream, and what it appended."""
     command = (sys.executable, "-m", "tests.outbox.appending", str(outbox), str(seed))
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=_PROJECT) as process:
         assert process.stdout is not None
         folder = Path(process.stdout.readline().decode().strip())
+        said = [int(process.stdout.readline()) for _ in range(after)]
         time.sleep(seconds)
         process.kill()
-        said = process.stdout.read().splitlines()
+        said += [int(line) for line in process.stdout.read().splitlines()]
     assert process.returncode == -signal.SIGKILL
-    return folder, [int(line) for line in said]
+    return folder, said
 
 
 def test_kills_lose_double_and_reorder_nothing(tmp_path: Path) -> None:
     """Every sequence that was returned is there, in order and once, with its own content."""
     outbox, random = new_outbox(tmp_path), Random(7)  # noqa: S311 - no secret
-    appended = 0
     for seed in range(_KILLS):
-        folder, said = _killed(outbox, seed, random.uniform(0, 0.04))
+        folder, said = _killed(outbox, seed, random.randint(0, 300), random.uniform(0, 0.002))
         assert said == list(range(1, len(said) + 1))
         reader = StreamReader(folder)
         assert not reader.writer_lives()
@@ -44,14 +44,12 @@ def test_kills_lose_double_and_reorder_nothing(tmp_path: Path) -> None:
         assert len(said) <= len(found) <= len(said) + 1
         expected = [(number, payload_of(seed, number)) for number in range(1, len(found) + 1)]
         assert found == expected
-        appended += len(found)
     assert len(streams(outbox)) == _KILLS
-    assert appended > 100 * _KILLS, "too few to say anything"
 
 
 def test_a_killed_stream_can_go_only_when_it_is_surely_alone(tmp_path: Path) -> None:
     """A stream without a writer is finished when it is delivered and was seen alone for a while."""
-    folder, _ = _killed(new_outbox(tmp_path), 1, 0.02)
+    folder, _ = _killed(new_outbox(tmp_path), 1, 20)
     reader = StreamReader(folder)
     reader.note_delivered(all_of(reader)[-1][0])
     assert not reader.is_finished()

@@ -94,7 +94,7 @@ def test_exceptions_of_signal_handlers_leave_no_trace(tmp_path: Path) -> None:
         raise _InterruptedError
 
     with _upkeep(writer), suppress(_InterruptedError), _signals(interrupt):
-        while interrupted < 3_000:
+        while interrupted < 2_000 or len(told) < 3_000:
             payload = b"%d" % (3 * interrupted)
             try:
                 while True:
@@ -104,7 +104,6 @@ def test_exceptions_of_signal_handlers_leave_no_trace(tmp_path: Path) -> None:
     found = all_of(StreamReader(writer.folder))
     assert [sequence for sequence, _ in found] == list(range(1, len(found) + 1))
     assert {sequence: payload for sequence, payload in found if sequence in told} == told
-    assert len(told) > 3_000
     assert len(found) - len(told) <= interrupted
 
 

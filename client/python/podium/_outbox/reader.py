@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import time
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["Entry", "StreamReader"]
+
+_log = logging.getLogger(__name__)
 
 _TORN = ".torn"
 _SURE_SECONDS = 3.0
@@ -68,6 +71,7 @@ class StreamReader:
         self._cursor = _BEGIN
         self._end = _BEGIN
         self._alone_since: float | None = None
+        self._noted = 0
         self._waiting_asides = WaitingAsides(folder)
 
     def read(
@@ -97,7 +101,7 @@ class StreamReader:
         base = self._end.offset if self._end.segment == number else 0
         for record in walk(self._bytes(number, base), self._seed(number), final=True):
             self._end = _Cursor(record.sequence, number, base + record.end)
-        return max(self._end.sequence, self.progress().delivered)
+        return max(self._end.sequence, self._delivered())
 
     def writer_lives(self) -> bool:
         """Whether more may be written: the process that records lives and has not closed it."""
@@ -108,12 +112,17 @@ class StreamReader:
         return read_progress(self.folder)
 
     def note_delivered(self, sequence: int) -> None:
-        """Notes that everything up to a sequence is delivered or set aside."""
+        """Notes that everything up to a sequence is delivered or set aside.
+
+        Raises:
+            OSError: It could not be written down. This reader knows it all the same.
+        """
+        self._noted = sequence
         note_progress(self.folder, Progress(sequence, self._waiting_asides.count()))
 
     def drop_delivered(self) -> list[Path]:
         """Deletes segments that are read and delivered; returns those kept `*.torn`, as damaged."""
-        delivered = self.progress().delivered
+        delivered = self._delivered()
         passed = [n for n in segment_numbers(self.folder) if n < self._cursor.segment]
         spent = [number for number in passed if self._last_of(number) <= delivered]
         return [kept for number in spent if (kept := self._drop(number, delivered))]
@@ -125,14 +134,14 @@ class StreamReader:
             return False
         if not self._is_closed() and not self._is_alone_for_sure():
             return False
-        return next(self._records(self.progress().delivered), None) is None
+        return not self.has_more(self._delivered())
 
     def remove(self) -> bool:
         """Deletes a finished stream; False: it stays, for what was set aside or is damaged."""
         if not self._lock.try_acquire():
             return False
         try:
-            delivered = self.progress().delivered
+            delivered = self._delivered()
             for number in segment_numbers(self.folder):
                 self._drop(number, delivered)
             stays = self.torn() or any(not aside.retried for aside in self.asides())
@@ -158,7 +167,10 @@ class StreamReader:
     def mark_retried(self, sequence: int) -> None:
         """Marks an event that was set aside as delivered after all."""
         append_retried(self.folder, sequence)
-        self.note_delivered(self.progress().delivered)
+        self.note_delivered(self._delivered())
+
+    def _delivered(self) -> int:
+        return max(self._noted, self.progress().delivered)
 
     def _records(self, after: int) -> Iterator[tuple[Record, _Cursor]]:
         """The records after a sequence, each with the place behind it.
@@ -220,7 +232,9 @@ class StreamReader:
         if self._is_spent(path.read_bytes(), self._seed(number), delivered):
             path.unlink()
             return None
-        return path.rename(path.with_suffix(_TORN))
+        kept = path.rename(path.with_suffix(_TORN))
+        _log.error("%s: something in it cannot be read, or follows a gap: it is kept", kept)
+        return kept
 
     @staticmethod
     def _is_spent(data: bytes, seed: int, delivered: int) -> bool:

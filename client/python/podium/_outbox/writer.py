@@ -13,7 +13,7 @@ from podium._outbox.budget import Budget
 from podium._outbox.failures import OutboxFullError
 from podium._outbox.files import make_folder, open_new, sync_file
 from podium._outbox.locks import Lock
-from podium._outbox.progress import read_progress
+from podium._outbox.progress import Progress, note_progress, read_progress
 from podium._outbox.records import FREE, HEADER, header_of, room_for, seed_of
 from podium._outbox.segments import Segment, segment_path
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from podium._outbox.folders import StreamInfo
-    from podium._outbox.progress import Progress
 
 __all__ = ["CLOSED_FILE", "LOCK_FILE", "SEGMENT_BYTES", "StreamWriter"]
 
@@ -109,6 +108,8 @@ class StreamWriter:
         """Fills the folder, and then lets it appear."""
         self._lock.try_acquire()
         self.info.write(self.folder)
+        # Written over later: a note of progress must not need room on a full disk.
+        note_progress(self.folder, Progress(0, 0))
         self._place = self._beginning(self._make(self._segment_bytes), 0)
         self.folder.rename(folder)
         self.folder = folder

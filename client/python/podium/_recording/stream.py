@@ -75,13 +75,23 @@ class Stream:
             needed: Whether it is kept also beyond the bound of what may wait.
 
         Raises:
-            RecordingError: It was dropped, since there is no room for it.
+            RecordingError: It was dropped, since there is no room for it, or never can be.
         """
         writer = self._writer
-        if writer is None or self._waiting or not _append(writer, payload):
+        if writer is None or self._waiting or not self._append(writer, payload):
             self._keep(payload, needed=needed)
         elif writer.needs_room:
             self._wake()
+
+    def _append(self, writer: StreamWriter, payload: bytes) -> bool:
+        try:
+            writer.append(payload)
+        except OutboxFullError:
+            return False
+        except ValueError as error:
+            self._dropped += 1
+            raise RecordingError(f"an event was dropped: {error}") from None
+        return True
 
     def _keep(self, payload: bytes, *, needed: bool) -> None:
         with self._keeping:
@@ -140,18 +150,18 @@ class Stream:
     def _move(self, writer: StreamWriter) -> None:
         while self._waiting:
             # It leaves the memory after it is in the file, so that `put` overtakes nothing.
-            if _append(writer, self._waiting[0]):
+            if self._is_settled(writer, self._waiting[0]):
                 self._forget_first()
             else:
-                self._make_room(writer)
+                writer.prepare()
 
-    def _make_room(self, writer: StreamWriter) -> None:
+    def _is_settled(self, writer: StreamWriter, payload: bytes) -> bool:
+        """Whether an event is in the file, or can never be."""
         try:
-            writer.prepare()
-        except ValueError as error:
-            self._dropped += 1
-            self._forget_first()
-            self._notices.say("events too large", f"an event was dropped: {error}")
+            return self._append(writer, payload)
+        except RecordingError as error:
+            self._notices.say("events too large", str(error))
+            return True
 
     def _forget_first(self) -> None:
         with self._keeping:
@@ -260,11 +270,3 @@ _SLOW = (
     "the disk of the outbox is slow or hangs: events wait in memory and training goes on; what "
     "waits there would not survive the process"
 )
-
-
-def _append(writer: StreamWriter, payload: bytes) -> bool:
-    try:
-        writer.append(payload)
-    except OutboxFullError:
-        return False
-    return True
