@@ -90,6 +90,10 @@ floors: .cache/floor/ready ## the tests at the lowest versions that pyproject.to
 mutations: .venv/ready ## each listed defect turns a test red
 	$(BIN)/python tests/mutations/run.py
 
+.PHONY: conformance
+conformance: .venv/ready ## the clients of all languages against the vectors (CONFORMANCE=--all: none may be missing)
+	$(BIN)/python -m tests.conformance.run $(CONFORMANCE)
+
 .PHONY: bench
 bench: .venv/ready ## measure and print the figures of the README
 	$(BIN)/python benchmarks/run.py

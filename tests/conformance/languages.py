@@ -1,0 +1,118 @@
+"""The languages that are held to the vectors: what builds, tests and runs each of them."""
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["LANGUAGES", "PROJECT", "Command", "Language"]
+
+PROJECT = Path(__file__).parents[2]
+
+Command = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Language:
+    """A language. Its commands run in its folder."""
+
+    name: str
+    folder: str
+    """The folder, from the project's."""
+    runner: Command
+    """Runs a plan, whose file is the last argument."""
+    toolchain: tuple[Command, ...] = ()
+    """What must be there to build it: commands that succeed where it is."""
+    build: tuple[Command, ...] = ()
+    """Builds the client and everything below."""
+    tests: Command = ()
+    """The client's own tests, with PODIUM_ADDRESS naming a server."""
+    example: Command = ()
+    """The README's example, with PODIUM_ADDRESS naming a server."""
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return PROJECT / self.folder
+
+    def missing(self) -> list[str]:
+        """The commands of the toolchain that fail or are not there."""
+        return [" ".join(command) for command in self.toolchain if not _succeeds(command)]
+
+
+def _succeeds(command: Command) -> bool:
+    if shutil.which(command[0]) is None:
+        return False
+    ended = subprocess.run(command, check=False, capture_output=True)
+    return ended.returncode == 0
+
+
+_PYTHON = Language(
+    name="python",
+    folder=".",
+    runner=(sys.executable, "-m", "tests.conformance.python_runner"),
+    example=(sys.executable, "examples/quickstart.py"),
+)
+
+_GO = Language(
+    name="go",
+    folder="client/go",
+    toolchain=(("go", "version"),),
+    build=(("go", "build", "-o", "build/conformance", "./internal/conformance"),),
+    tests=("go", "test", "./..."),
+    example=("go", "run", "./examples/quickstart"),
+    runner=("build/conformance",),
+)
+
+_TYPESCRIPT = Language(
+    name="typescript",
+    folder="client/typescript",
+    toolchain=(("node", "--version"), ("npm", "--version")),
+    build=(("npm", "ci", "--no-audit", "--no-fund"), ("npm", "run", "build")),
+    tests=("npm", "test"),
+    example=("npm", "run", "example"),
+    runner=("node", "build/conformance/main.js"),
+)
+
+_JAVA = Language(
+    name="java",
+    folder="client/java",
+    toolchain=(("javac", "--version"), ("mvn", "--version")),
+    build=(("mvn", "--batch-mode", "--quiet", "-DskipTests", "package"),),
+    tests=("mvn", "--batch-mode", "--quiet", "surefire:test"),
+    example=("sh", "example.sh"),
+    runner=("sh", "conformance.sh"),
+)
+
+_RUST = Language(
+    name="rust",
+    folder="client/rust",
+    toolchain=(("cargo", "--version"),),
+    build=(("cargo", "build", "--locked", "--examples"),),
+    tests=("cargo", "test", "--locked"),
+    example=("cargo", "run", "--locked", "--quiet", "--example", "quickstart"),
+    runner=("target/debug/examples/conformance",),
+)
+
+_CPP = Language(
+    name="cpp",
+    folder="client/cpp",
+    toolchain=(
+        ("g++", "--version"),
+        ("cmake", "--version"),
+        ("pkg-config", "--exists", "grpc++"),
+        ("protoc", "--version"),
+        ("sh", "-c", "command -v grpc_cpp_plugin"),
+    ),
+    build=(
+        ("cmake", "-S", ".", "-B", "build"),
+        ("cmake", "--build", "build", "--parallel", "2"),
+    ),
+    tests=("ctest", "--test-dir", "build", "--output-on-failure"),
+    example=("build/quickstart",),
+    runner=("build/conformance",),
+)
+
+LANGUAGES = (_PYTHON, _GO, _TYPESCRIPT, _JAVA, _RUST, _CPP)
+"""Every language. Each helper of a language keeps its own entry."""
