@@ -80,7 +80,10 @@ class RecordCall:
             if event.subject == EXPERIMENT:
                 needs.content = True
             elif event.subject is not None:
-                event.kind.need(needs.arms.setdefault(event.subject, ArmNeeds()), event.body)
+                arm = needs.arms.get(event.subject)
+                if arm is None:
+                    arm = needs.arms[event.subject] = ArmNeeds()
+                event.kind.need(arm, event.body)
         return needs
 
     @property
