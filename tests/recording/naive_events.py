@@ -287,7 +287,8 @@ def _whole(experiment: Experiment, body: event_pb2.ArmRecorded, event_time: Any)
     for name in ("experiment", "revision", "create_time", "update_time", "attempt"):
         said.ClearField(name)
     for row in said.evals:
-        row.CopyFrom(_without_outputs(row))
+        row.ClearField("revision")
+        row.ClearField("record_time")
     arm = experiment.arm(said.name)
     if arm is not None and not body.replace:
         if arm.attempt is not None:
@@ -317,15 +318,19 @@ def _rows_of(arm: Arm, said: arm_result_pb2.ArmResult, event_time: Any, revision
     before = [row.identity for row in arm.rows]
     rows: list[Row] = []
     at, stays = -1, True
-    for content in said.evals:
-        new = Row(content, event_time, revision)
+    for row in said.evals:
+        content = _without_outputs(row)
+        own = row.event_time if row.HasField("event_time") else None
+        new = Row(content, own or event_time, revision)
         if new.identity in [row.identity for row in rows]:
             continue
         stays = stays and new.identity in before[at + 1 :]
         if stays:
             at = before.index(new.identity)
-            if encoded(arm.rows[at].said) == encoded(content):
-                new = arm.rows[at]
+            old = arm.rows[at]
+            same_time = own is None or moment(own) == moment(old.event_time)
+            if encoded(old.said) == encoded(content) and same_time:
+                new = old
         rows.append(new)
     return rows
 

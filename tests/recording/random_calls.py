@@ -188,6 +188,9 @@ def _arm(rng: Random, arm: str) -> ArmResult:
         run_id=rng.choice((None, "r")),
         revision=rng.choice((0, 5)),
     )
+    for row in result.evals:
+        if rng.random() < 0.3:
+            row.event_time.CopyFrom(Timestamp(seconds=rng.choice((1, 3))))
     if not result.evals:
         result.eval_metrics.update(_metrics(rng))
     return result

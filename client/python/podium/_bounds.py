@@ -195,6 +195,8 @@ def _check_arm_recorded(event: ArmRecorded, limits: Limits) -> None:
     _check_value_map(arm.eval_breakdowns, f"{path}.eval_breakdowns", limits)
     for index, row in enumerate(arm.evals):
         _check_row_at(f"{path}.evals[{index}]", row, limits)
+        if row.HasField("event_time"):
+            check_time(row.event_time, f"{path}.evals[{index}].event_time")
     _check_arm_facts(arm, path, limits)
 
 

@@ -63,7 +63,7 @@ class EvalResult(Record):
     revision: int = field(init=False, default=0, compare=False, repr=False)
     """Output only. The experiment's revision in which the row last changed."""
     event_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
-    """Output only. When the row was measured, as told by its writer."""
+    """When the row was measured, as told by its writer. No parameter; kept with a whole arm."""
     record_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
     """Output only. When the server accepted the row in its present state."""
 

@@ -112,11 +112,14 @@ def record_whole(
 
 
 def forget_outputs(result: ArmResult) -> None:
-    """Clears the output-only fields of an arm and its rows: in a request they say nothing."""
+    """Clears the output-only fields of an arm and its rows: in a request they say nothing.
+
+    Only when a row was measured is kept: the writer alone knows that.
+    """
     for name in _OUTPUTS:
         result.ClearField(name)
     for row in result.evals:
-        rows.forget_outputs(row)
+        rows.forget_outputs(row, keep_time=True)
 
 
 def _is_newest(arm: ArmState, attempt: Attempt) -> bool:

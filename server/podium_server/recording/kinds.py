@@ -11,6 +11,7 @@ from podium.v1.event_pb2 import Event
 from podium_server.failures import unknown_arm
 from podium_server.recording import arms, experiments, rows
 from podium_server.recording.state import ArmState, CallState
+from podium_server.recording.values import plain_time
 from podium_server.store.base import ArmNeeds
 from podium_server.store.rows import PART_NAMES
 
@@ -62,10 +63,7 @@ def told(event: Event) -> Told:
 
 
 def _time_of(event: Event) -> Timestamp | None:
-    """The time of an event and nothing else: a message may carry fields that nobody knows."""
-    if not event.HasField("event_time"):
-        return None
-    return Timestamp(seconds=event.event_time.seconds, nanos=event.event_time.nanos)
+    return plain_time(event.event_time) if event.HasField("event_time") else None
 
 
 def _own_arm(body: Any) -> str:
@@ -81,7 +79,7 @@ def _need_everything(needs: ArmNeeds, body: Any) -> None:
     needs.parts.update(PART_NAMES)
     needs.all_rows = True
     for row in body.arm_result.evals:
-        needs.sizes.setdefault(rows.key_of(row), set()).add(row.ByteSize())
+        needs.sizes.setdefault(rows.key_of(row), set()).add(rows.content_size(row))
 
 
 def _need_parts(*names: str) -> Callable[[ArmNeeds, Any], None]:

@@ -8,11 +8,12 @@ from podium.v1.eval_result_pb2 import EvalResult
 
 from podium_server.failures import failure
 from podium_server.recording.state import ArmState
-from podium_server.recording.values import encode
+from podium_server.recording.values import encode, plain_time
 from podium_server.store.rows import EvalKey, EvalRow
 
 __all__ = [
     "check_mirror",
+    "content_size",
     "first_of_each",
     "forget_outputs",
     "key_of",
@@ -49,7 +50,10 @@ def record(arm: ArmState, row: EvalResult, event_time: Timestamp | None) -> None
 def replace_all(
     arm: ArmState, rows: dict[EvalKey, EvalResult], event_time: Timestamp | None
 ) -> None:
-    """Makes the rows of the arm these, in this order; a row that stays keeps its place."""
+    """Makes the rows of the arm these, in this order; a row that stays keeps its place.
+
+    A row may say when it was measured; the others take the time of the event.
+    """
     before = {row.key: row for row in arm.stored_rows()}
     gone = [key for key in before if key not in rows]
     if gone:
@@ -57,19 +61,43 @@ def replace_all(
     last = -1
     appended = arm.row.next_position
     for key, row in rows.items():
-        old, content = before.get(key), encode(row)
+        old, content, own_time = before.get(key), encode(_content(row)), _own_time(row)
         keeps_place = old is not None and last < old.position < appended
         position = old.position if old is not None and keeps_place else arm.row.next_position
         last = position
-        if old is None or not keeps_place or old.content != content:
-            _write(arm, key, row, content, event_time, old, position)
+        stays = old is not None and keeps_place and old.content == content
+        if not stays or own_time not in (None, _event_time(old)):
+            _write(arm, key, row, content, own_time or event_time, old, position)
 
 
-def forget_outputs(row: EvalResult) -> None:
-    """Clears the output-only fields of a row: in a request they say nothing."""
+def forget_outputs(row: EvalResult, *, keep_time: bool = False) -> None:
+    """Clears the output-only fields of a row: in a request they say nothing.
+
+    With its whole arm a row brings its own event_time, which an event has for a single one.
+    """
     row.ClearField("revision")
-    row.ClearField("event_time")
     row.ClearField("record_time")
+    if not keep_time:
+        row.ClearField("event_time")
+
+
+def content_size(row: EvalResult) -> int:
+    """The bytes of a row of a whole arm as it is stored."""
+    return _content(row).ByteSize()
+
+
+def _content(row: EvalResult) -> EvalResult:
+    """The row without its time, which is not part of what is compared."""
+    if not row.HasField("event_time"):
+        return row
+    content = EvalResult()
+    content.CopyFrom(row)
+    content.ClearField("event_time")
+    return content
+
+
+def _own_time(row: EvalResult) -> Timestamp | None:
+    return plain_time(row.event_time) if row.HasField("event_time") else None
 
 
 def check_mirror(result: ArmResult, rows: dict[EvalKey, EvalResult]) -> None:
@@ -99,7 +127,9 @@ def _contradiction(field: str, source: str) -> Exception:
     )
 
 
-def _event_time(row: EvalRow) -> Timestamp | None:
+def _event_time(row: EvalRow | None) -> Timestamp | None:
+    if row is None:
+        return None
     stamp = EvalResult.FromString(row.stamp)
     return stamp.event_time if stamp.HasField("event_time") else None
 

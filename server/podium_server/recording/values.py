@@ -4,8 +4,9 @@ import struct
 from hashlib import blake2b
 
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
-__all__ = ["digest", "encode", "same_double", "shorten"]
+__all__ = ["digest", "encode", "plain_time", "same_double", "shorten"]
 
 _DOUBLE = struct.Struct("<d")
 
@@ -13,6 +14,11 @@ _DOUBLE = struct.Struct("<d")
 def encode(message: Message) -> bytes:
     """The one encoding of a message, whatever the order of its maps."""
     return message.SerializeToString(deterministic=True)
+
+
+def plain_time(time: Timestamp) -> Timestamp:
+    """A time and nothing else: a message may carry fields that nobody knows."""
+    return Timestamp(seconds=time.seconds, nanos=time.nanos)
 
 
 def digest(message: Message) -> bytes:

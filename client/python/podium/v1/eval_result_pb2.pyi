@@ -121,8 +121,9 @@ class EvalResult(_message.Message):
 
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
-        """Output only. When the row was measured, as told by its writer. It is shown
-        and orders nothing.
+        """When the row was measured, as told by its writer. It is shown and orders
+        nothing. In EvalRecorded it is output only: the event has it. In ArmRecorded a
+        row without it takes the event's.
         """
 
     @_builtins.property

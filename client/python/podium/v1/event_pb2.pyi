@@ -451,7 +451,7 @@ class ArmRecorded(_message.Message):
     """
     @_builtins.property
     def arm_result(self) -> _arm_result_pb2.ArmResult:
-        """The arm. Its output-only fields are ignored."""
+        """The arm. Its output-only fields are ignored; its rows keep their event_time."""
 
     def __init__(
         self,
