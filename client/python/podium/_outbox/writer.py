@@ -10,7 +10,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple
 
 from podium._outbox.budget import Budget
-from podium._outbox.failures import OutboxFullError
+from podium._outbox.failures import BusyError, OutboxFullError
 from podium._outbox.files import make_folder, open_new, sync_file
 from podium._outbox.locks import Lock
 from podium._outbox.progress import Progress, note_progress, read_progress
@@ -138,7 +138,7 @@ class StreamWriter:
         with self._appending:
             if self._busy:
                 # A signal handler or a finalizer that logs came in between.
-                raise OutboxFullError("this thread is just appending another record")
+                raise BusyError("this thread is just appending another record")
             self._busy = True
             try:
                 return self._append(payload)

@@ -13,7 +13,7 @@ from collections import deque
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from podium._outbox import OutboxFullError, Progress, StreamWriter
+from podium._outbox import BusyError, OutboxFullError, Progress, StreamWriter
 from podium._recording.counts import Counters
 from podium.errors import RecordingError
 
@@ -78,14 +78,21 @@ class Stream:
             RecordingError: It was dropped, since there is no room for it, or never can be.
         """
         writer = self._writer
-        if writer is None or self._waiting or not self._append(writer, payload):
+        try:
+            if writer is None or self._waiting or not self._append(writer, payload):
+                self._keep(payload, needed=needed)
+                self.wait_for_room()
+            elif writer.needs_room:
+                self._wake()
+        except BusyError:
+            # Nothing moves before this thread, which a signal has interrupted, goes on.
             self._keep(payload, needed=needed)
-        elif writer.needs_room:
-            self._wake()
 
     def _append(self, writer: StreamWriter, payload: bytes) -> bool:
         try:
             writer.append(payload)
+        except BusyError:
+            raise
         except OutboxFullError:
             return False
         except ValueError as error:
@@ -100,7 +107,6 @@ class Stream:
             self._memory += len(payload)
             self._waiting.append(payload)
         self._wake()
-        self.wait_for_room()
 
     def _drop(self) -> None:
         self._dropped += 1
@@ -216,15 +222,6 @@ class Stream:
         while self._marks and self._marks[0][0] <= progress.delivered:
             self._marks.popleft()
 
-    def end(self) -> None:
-        """Closes the file: nothing is put into the stream after that.
-
-        Raises:
-            OSError: The disk fails. What waits goes on waiting.
-        """
-        self.has_ended = True
-        self.upkeep()
-
     def release(self) -> None:
         """Lets the sender delete what it has delivered.
 
@@ -241,7 +238,7 @@ class Stream:
     def last(self) -> int:
         """The sequence of the last event, or what it will be."""
         written = 0 if self._writer is None else self._writer.last_sequence
-        return written + len(self._waiting)
+        return written + self.in_memory
 
     def pending_of(self, sequence: int) -> int:
         """How many events up to a sequence were not delivered at the last look."""
@@ -254,8 +251,9 @@ class Stream:
 
     @property
     def in_memory(self) -> int:
-        """How many events wait in memory."""
-        return len(self._waiting)
+        """How many events are only in memory."""
+        opening = self._writer is None and self._opening is not None
+        return len(self._waiting) + opening
 
     @property
     def counters(self) -> Counters:
