@@ -227,7 +227,7 @@ def test_a_signal_handler_that_logs(record: Any, client: podium.Client, name: st
 
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
         old = signal.signal(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0005)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.002)
         try:
             for step in range(5000):
                 arm.log_eval("val", {"n": step}, step=step)

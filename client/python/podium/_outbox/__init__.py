@@ -6,7 +6,7 @@ segment), `progress`, `asides`. The standard library only: trainers load this, a
 
 from podium._outbox.asides import Aside
 from podium._outbox.budget import Budget
-from podium._outbox.failures import BusyError, DamagedError, OutboxFullError, UnknownFormatError
+from podium._outbox.failures import DamagedError, OutboxFullError, UnknownFormatError
 from podium._outbox.folders import (
     StreamInfo,
     default_root,
@@ -30,7 +30,6 @@ __all__ = [
     "WAITING",
     "Aside",
     "Budget",
-    "BusyError",
     "DamagedError",
     "Entry",
     "OutboxFullError",

@@ -1,14 +1,10 @@
 """What can go wrong with an outbox, beside the OSError that a disk brings."""
 
-__all__ = ["BusyError", "DamagedError", "OutboxFullError", "UnknownFormatError"]
+__all__ = ["DamagedError", "OutboxFullError", "UnknownFormatError"]
 
 
 class OutboxFullError(OSError):
     """There is no room for a record now: the next segment is not ready, or the outbox is full."""
-
-
-class BusyError(OutboxFullError):
-    """This very thread is appending another record: a signal handler logs in the middle of it."""
 
 
 class DamagedError(ValueError):

@@ -13,7 +13,7 @@ from collections import deque
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from podium._outbox import BusyError, OutboxFullError, Progress, StreamWriter
+from podium._outbox import OutboxFullError, Progress, StreamWriter
 from podium._recording.counts import Counters
 from podium.errors import RecordingError
 
@@ -78,21 +78,15 @@ class Stream:
             RecordingError: It was dropped, since there is no room for it, or never can be.
         """
         writer = self._writer
-        try:
-            if writer is None or self._waiting or not self._append(writer, payload):
-                self._keep(payload, needed=needed)
-                self.wait_for_room()
-            elif writer.needs_room:
-                self._wake()
-        except BusyError:
-            # Nothing moves before this thread, which a signal has interrupted, goes on.
+        if writer is None or self._waiting or not self._append(writer, payload):
             self._keep(payload, needed=needed)
+            self.wait_for_room()
+        elif writer.needs_room:
+            self._wake()
 
     def _append(self, writer: StreamWriter, payload: bytes) -> bool:
         try:
             writer.append(payload)
-        except BusyError:
-            raise
         except OutboxFullError:
             return False
         except ValueError as error:
@@ -117,6 +111,9 @@ class Stream:
 
     def wait_for_room(self) -> None:
         """Waits for the outbox to take what waits, for a moment and not where it hangs."""
+        if self._writer is not None and self._writer.is_interrupted:
+            # A signal handler logs: nothing moves before what it has interrupted goes on.
+            return
         deadline = time.monotonic() + _PATIENCE
         while (self._writer is None or self._waiting) and not self._is_slow:
             if time.monotonic() > deadline:
