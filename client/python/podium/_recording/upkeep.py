@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import deque
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -65,7 +64,6 @@ class Upkeep:
 
     def __init__(self, work: Callable[[], None]) -> None:
         self._work = work
-        self._next = 0.0
         self._signal = Signal()
         self._errands: deque[_Errand[Any]] = deque()
         self._is_stopping = False
@@ -82,7 +80,6 @@ class Upkeep:
 
     def wake(self) -> None:
         """Has the work done soon. May be called from a signal handler."""
-        self._next = 0.0
         self._signal.set()
 
     def call(self, action: Callable[[], _T], timeout: float) -> _T | None:
@@ -92,7 +89,7 @@ class Upkeep:
             self._do(errand.run)
             return errand.result
         self._errands.append(errand)
-        self._signal.set()
+        self.wake()
         return errand.result if errand.wait(timeout) else None
 
     def stop(self, timeout: float) -> None:
@@ -104,12 +101,10 @@ class Upkeep:
 
     def _run(self) -> None:
         while not self._is_stopping:
-            if time.monotonic() >= self._next:
-                self._next = time.monotonic() + _INTERVAL
-                self._do(self._work)
+            self._do(self._work)
             while self._errands:
                 self._do(self._errands.popleft().run)
-            self._signal.wait(max(0.0, self._next - time.monotonic()))
+            self._signal.wait(_INTERVAL)
 
     @staticmethod
     def _do(action: Callable[[], object]) -> None:

@@ -1,0 +1,158 @@
+package podium
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"podium.example/podium/podiumv1"
+)
+
+// How often what takes several calls is read until it is of one state.
+const attempts = 5
+
+const largestPage = 1000
+
+// Arm is a handle of an arm: to make one calls nobody.
+type Arm struct {
+	client           *Client
+	experiment, name string
+}
+
+// Arm is a handle of an arm of an experiment.
+func (c *Client) Arm(experiment, name string) *Arm {
+	return &Arm{c, experiment, name}
+}
+
+// Eval is the post-training row of that name if there is one, else the in-loop row with the
+// greatest step. It is nil if there is no such row; an arm that does not exist is an error.
+func (a *Arm) Eval(ctx context.Context, name string) (*podiumv1.EvalResult, error) {
+	return a.eval(ctx, name, nil)
+}
+
+// EvalAt is the in-loop row of that name at exactly that step, 0 and negatives included, else nil.
+func (a *Arm) EvalAt(ctx context.Context, name string, step int64) (*podiumv1.EvalResult, error) {
+	return a.eval(ctx, name, &step)
+}
+
+func (a *Arm) eval(ctx context.Context, name string, step *int64) (*podiumv1.EvalResult, error) {
+	response, err := a.client.Results.Eval(ctx, &podiumv1.EvalRequest{
+		Experiment: a.experiment, Arm: a.name, Name: name, Step: step,
+	})
+	return response.GetEvalResult(), err
+}
+
+// Score is the number of a metric, and whether there is one.
+func (a *Arm) Score(ctx context.Context, metric string) (value float64, found bool, err error) {
+	score, err := a.FindScore(ctx, metric)
+	if score == nil {
+		return 0, false, err
+	}
+	return score.Value, true, nil
+}
+
+// FindScore is the score on a metric and where it came from; nil if there is none.
+func (a *Arm) FindScore(ctx context.Context, metric string) (*Score, error) {
+	response, err := a.client.Results.Score(ctx, &podiumv1.ScoreRequest{
+		Experiment: a.experiment, Arm: a.name, Metric: metric,
+	})
+	if err != nil || response.Value == nil {
+		return nil, err
+	}
+	return &Score{response.GetValue(), response.GetSource()}, nil
+}
+
+// Get is the whole arm as of one revision. An arm that changes too fast to be read is an error
+// with codes.Aborted.
+func (a *Arm) Get(ctx context.Context) (*ArmResult, error) {
+	for range attempts {
+		found, err := a.inOneState(ctx)
+		if found != nil || err != nil {
+			return found, err
+		}
+	}
+	return nil, tooBusy(fmt.Sprintf("arm %s of %s", quoted(a.name), quoted(a.experiment)))
+}
+
+// inOneState is nil if the arm changed while its rows were read.
+func (a *Arm) inOneState(ctx context.Context) (*ArmResult, error) {
+	response, err := a.client.Results.GetArm(ctx, &podiumv1.GetArmRequest{
+		Experiment: a.experiment, Arm: a.name,
+	})
+	if err != nil {
+		return nil, err
+	}
+	found := response.GetArmResult()
+	for token := response.GetNextEvalsPageToken(); token != ""; {
+		page, err := a.client.Results.ListEvals(ctx, &podiumv1.ListEvalsRequest{
+			Experiment: a.experiment, Arm: a.name, PageSize: largestPage, PageToken: token,
+		})
+		if err != nil || page.GetRevision() != found.GetRevision() {
+			return nil, err
+		}
+		found.Evals = append(found.Evals, page.GetEvals()...)
+		token = page.GetNextPageToken()
+	}
+	return NewArmResult(found), nil
+}
+
+// EvalFilter says which rows a list has; the zero value means all.
+type EvalFilter struct {
+	// Name keeps only rows with this eval name.
+	Name *string
+	// MinStep and MaxStep keep only in-loop rows at these steps or between them.
+	MinStep, MaxStep *int64
+}
+
+// Evals is the rows in the order in which they were first accepted, fetched page by page.
+// Iteration ends after an error.
+func (a *Arm) Evals(
+	ctx context.Context, filter EvalFilter,
+) iter.Seq2[*podiumv1.EvalResult, error] {
+	request := &podiumv1.ListEvalsRequest{
+		Experiment: a.experiment, Arm: a.name,
+		Name: filter.Name, MinStep: filter.MinStep, MaxStep: filter.MaxStep,
+	}
+	return pages(func(token string) ([]*podiumv1.EvalResult, string, error) {
+		request.PageToken = token
+		page, err := a.client.Results.ListEvals(ctx, request)
+		return page.GetEvals(), page.GetNextPageToken(), err
+	})
+}
+
+// Delete deletes the arm with its rows, and answers the experiment's revision after it.
+func (a *Arm) Delete(ctx context.Context) (revision int64, err error) {
+	return a.delete(ctx, false)
+}
+
+// DeleteIfPresent is Delete, and no error if the experiment or the arm does not exist.
+func (a *Arm) DeleteIfPresent(ctx context.Context) (revision int64, err error) {
+	return a.delete(ctx, true)
+}
+
+func (a *Arm) delete(ctx context.Context, allowMissing bool) (int64, error) {
+	response, err := a.client.Recording.DeleteArm(ctx, &podiumv1.DeleteArmRequest{
+		Experiment: a.experiment, Arm: a.name, AllowMissing: allowMissing,
+	})
+	return response.GetRevision(), err
+}
+
+// pages turns a list in pages into its items.
+func pages[T any](fetch func(token string) ([]T, string, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for token, more := "", true; more; more = token != "" {
+			items, next, err := fetch(token)
+			if err != nil {
+				var none T
+				yield(none, err)
+				return
+			}
+			for _, item := range items {
+				if !yield(item, nil) {
+					return
+				}
+			}
+			token = next
+		}
+	}
+}

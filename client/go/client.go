@@ -1,0 +1,143 @@
+// Package podium asks a Podium server what eval and score answer, records results, and answers
+// the same two questions for an arm in this process, without a server.
+//
+//	client, err := podium.Connect("localhost:50051")
+//	arm := client.Arm("rank_sweep", "lora_rank4")
+//	row, err := arm.EvalAt(ctx, "val", 100)
+//	value, found, err := arm.Score(ctx, "test.pass_rate")
+//
+// Messages are those of package podiumv1, generated from the protocol. What an answer means is
+// written down in docs/semantics.md of the project.
+package podium
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+
+	"podium.example/podium/podiumv1"
+)
+
+const (
+	// ReadTimeout is how long a question may take whose context has no deadline.
+	ReadTimeout = 10 * time.Second
+	// WriteTimeout is how long a call that changes something may take whose context has no
+	// deadline.
+	WriteTimeout = 30 * time.Second
+
+	defaultAddress = "localhost:50051"
+	// What was recorded in a message of 4 MiB comes back with times and revisions.
+	maxResponseBytes = 16 << 20
+)
+
+// Reads are safe to repeat by gRPC itself; a write may have been stored when its answer is lost.
+const retryReads = `{"methodConfig": [{
+	"name": [{"service": "podium.v1.ResultsService"}],
+	"retryPolicy": {
+		"maxAttempts": 5,
+		"initialBackoff": "0.1s",
+		"maxBackoff": "1s",
+		"backoffMultiplier": 2,
+		"retryableStatusCodes": ["UNAVAILABLE"]
+	}
+}]}`
+
+// Client is a connection to a server. Any number of goroutines may share it.
+type Client struct {
+	// Results has every rpc that reads, for what the other methods do not wrap. Its deadlines and
+	// errors are the client's.
+	Results podiumv1.ResultsServiceClient
+	// Recording has every rpc that writes, likewise.
+	Recording podiumv1.RecordingServiceClient
+
+	connection *grpc.ClientConn
+}
+
+// Connect makes a client of the server at an address, HOST:PORT or unix:PATH. An empty address
+// stands for the environment variable PODIUM_ADDRESS, or localhost:50051 where that is not set
+// either. The connection is opened by the first call. Options are added to the client's own.
+func Connect(address string, options ...grpc.DialOption) (*Client, error) {
+	if address == "" {
+		address = os.Getenv("PODIUM_ADDRESS")
+	}
+	if address == "" {
+		address = defaultAddress
+	}
+	connection, err := grpc.NewClient(address, append(dialOptions(address), options...)...)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{
+		Results:    podiumv1.NewResultsServiceClient(connection),
+		Recording:  podiumv1.NewRecordingServiceClient(connection),
+		connection: connection,
+	}, nil
+}
+
+// Close ends the connection; calls under way are cancelled.
+func (c *Client) Close() error {
+	return c.connection.Close()
+}
+
+func dialOptions(address string) []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultServiceConfig(retryReads),
+		grpc.WithDisableServiceConfig(),
+		// Notices a server that vanished without a word.
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{
+			Time: 30 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true,
+		}),
+		// A server that is back is found while a read is repeated; gRPC's default is two minutes.
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff: backoff.Config{
+				BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second,
+			},
+			MinConnectTimeout: 5 * time.Second,
+		}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxResponseBytes)),
+		grpc.WithChainUnaryInterceptor(everyCall(address)),
+	}
+}
+
+// everyCall gives each call a deadline and turns its failure into an *Error.
+func everyCall(address string) grpc.UnaryClientInterceptor {
+	return func(
+		ctx context.Context, method string, request, response any,
+		connection *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption,
+	) error {
+		if _, has := ctx.Deadline(); !has {
+			limited, cancel := context.WithTimeout(ctx, timeoutOf(method))
+			defer cancel()
+			ctx = limited
+		}
+		err := invoke(ctx, method, request, response, connection, options...)
+		if err == nil {
+			return nil
+		}
+		result := fromCall(err, address, isWrite(method))
+		if result.Code == codes.Canceled && ctx.Err() == nil && isOpen(connection) {
+			// Nobody here cancelled it: so does a server that stops end what has just arrived.
+			result.Code = codes.Unavailable
+		}
+		return result
+	}
+}
+
+func isOpen(connection *grpc.ClientConn) bool {
+	return connection.GetState() != connectivity.Shutdown
+}
+
+func timeoutOf(method string) time.Duration {
+	if isWrite(method) {
+		return WriteTimeout
+	}
+	return ReadTimeout
+}

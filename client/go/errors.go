@@ -1,0 +1,165 @@
+package podium
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"podium.example/podium/podiumv1"
+)
+
+const (
+	errorDomain  = "podium"
+	reasonPrefix = "ERROR_REASON_"
+
+	outcomeUnknown = ": whether it was stored is unknown, and it is safe to send it again"
+)
+
+// Error is a call that failed. Every call of this package that fails returns one; errors.As finds
+// it.
+type Error struct {
+	// Code is the canonical code, such as codes.NotFound.
+	Code codes.Code
+	// Reason is why exactly, such as STALE_ATTEMPT: a name of podiumv1.ErrorReason without its
+	// prefix. Empty where nobody said.
+	Reason string
+	// Message says what was wrong and what would be right.
+	Message string
+	// Metadata has the particulars of the reason, such as {"arm": "lora_rank4"}.
+	Metadata map[string]string
+	// Refusals is every refused event of a Record call; empty for other calls.
+	Refusals []RefusedEvent
+
+	status *status.Status
+}
+
+// RefusedEvent is one refused event of a Record call.
+type RefusedEvent struct {
+	// Index is the index of the event in the call, from 0.
+	Index int
+	// Reason is why it was refused, as in Error. Empty for one that this version does not know.
+	Reason string
+	// Permanent says that it will never be accepted as it is; else what it needs may still come.
+	Permanent bool
+	// Message says what was wrong with the first event refused for the reason.
+	Message string
+}
+
+// Error says what was wrong, behind the reason or the code.
+func (e *Error) Error() string {
+	if e.Reason != "" {
+		return e.Reason + ": " + e.Message
+	}
+	return e.Code.String() + ": " + e.Message
+}
+
+// GRPCStatus is the status that the call ended with, so that status.Code knows it.
+func (e *Error) GRPCStatus() *status.Status {
+	if e.status == nil {
+		return status.New(e.Code, e.Message)
+	}
+	return e.status
+}
+
+// Unwrap lets errors.Is find context.DeadlineExceeded and context.Canceled.
+func (e *Error) Unwrap() error {
+	switch e.Code {
+	case codes.DeadlineExceeded:
+		return context.DeadlineExceeded
+	case codes.Canceled:
+		return context.Canceled
+	}
+	return nil
+}
+
+// fromCall reads the error of a failed call, whoever wrote it: details that are missing or are not
+// Podium's leave fields empty.
+func fromCall(err error, address string, isWrite bool) *Error {
+	given := status.Convert(err)
+	result := &Error{Code: given.Code(), Message: given.Message(), status: given}
+	for _, detail := range given.Details() {
+		switch detail := detail.(type) {
+		case *errdetails.ErrorInfo:
+			if detail.GetDomain() == errorDomain {
+				result.Reason, result.Metadata = detail.GetReason(), detail.GetMetadata()
+			}
+		case *podiumv1.Refusals:
+			result.Refusals = refusedEvents(detail)
+		}
+	}
+	if result.Reason == "" {
+		result.Message = explained(result, address, isWrite)
+	}
+	return result
+}
+
+// explained adds what gRPC does not say to an error that the server itself did not explain.
+func explained(err *Error, address string, isWrite bool) string {
+	var text string
+	switch err.Code {
+	case codes.Unavailable:
+		text = fmt.Sprintf("no Podium server answers at %s: start one with `podium serve`, "+
+			"or give the right address (%s)", address, err.Message)
+	case codes.DeadlineExceeded:
+		text = address + " did not answer in time"
+	case codes.Canceled:
+		text = "the call was cancelled"
+	case codes.Unimplemented:
+		return address + " is no Podium server, or an older one without this call"
+	default:
+		return address + ": " + err.Message
+	}
+	if isWrite {
+		return text + outcomeUnknown
+	}
+	return text
+}
+
+func refusedEvents(refusals *podiumv1.Refusals) []RefusedEvent {
+	var events []RefusedEvent
+	for _, refusal := range refusals.GetRefusals() {
+		for _, index := range refusal.GetEventIndexes() {
+			events = append(events, RefusedEvent{
+				Index:  int(index),
+				Reason: reasonName(refusal.GetReason()),
+				// A kind that this version does not know promises nothing: waiting is no answer.
+				Permanent: refusal.GetKind() != podiumv1.RefusalKind_REFUSAL_KIND_WAIT,
+				Message:   refusal.GetMessage(),
+			})
+		}
+	}
+	slices.SortStableFunc(events, func(a, b RefusedEvent) int { return a.Index - b.Index })
+	return events
+}
+
+func reasonName(reason podiumv1.ErrorReason) string {
+	name, known := podiumv1.ErrorReason_name[int32(reason)]
+	if !known || reason == podiumv1.ErrorReason_ERROR_REASON_UNSPECIFIED {
+		return ""
+	}
+	return strings.TrimPrefix(name, reasonPrefix)
+}
+
+func isWrite(method string) bool {
+	return strings.HasPrefix(method, "/"+podiumv1.RecordingService_ServiceDesc.ServiceName+"/")
+}
+
+func invalidMetric() *Error {
+	return &Error{
+		Code: codes.InvalidArgument, Reason: "NAME_INVALID",
+		Message: "metric must not be empty", Metadata: map[string]string{"field": "metric"},
+	}
+}
+
+func tooBusy(what string) *Error {
+	return &Error{
+		Code: codes.Aborted,
+		Message: fmt.Sprintf("%s changed %d times while it was read: it is too busy to be read as a "+
+			"whole; try again, or ask for less", what, attempts),
+	}
+}

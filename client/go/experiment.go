@@ -1,0 +1,178 @@
+package podium
+
+import (
+	"context"
+	"iter"
+
+	"podium.example/podium/podiumv1"
+)
+
+// Experiment is a handle of an experiment: to make one calls nobody.
+type Experiment struct {
+	client *Client
+	name   string
+}
+
+// Experiment is a handle of an experiment.
+func (c *Client) Experiment(name string) *Experiment {
+	return &Experiment{c, name}
+}
+
+// ExperimentFilter says which experiments a list has; the zero value means all.
+type ExperimentFilter struct {
+	// NamePrefix keeps only experiments whose name begins with this text.
+	NamePrefix *string
+	// Statuses keeps only experiments with one of these; none means any.
+	Statuses []podiumv1.ExperimentStatus
+	// Tags keeps only experiments that have all of these.
+	Tags []string
+}
+
+// Experiments is the experiments in the order of their names' bytes, fetched page by page.
+// Iteration ends after an error.
+func (c *Client) Experiments(
+	ctx context.Context, filter ExperimentFilter,
+) iter.Seq2[*podiumv1.Experiment, error] {
+	request := &podiumv1.ListExperimentsRequest{
+		NamePrefix: filter.NamePrefix, Statuses: filter.Statuses, Tags: filter.Tags,
+	}
+	return pages(func(token string) ([]*podiumv1.Experiment, string, error) {
+		request.PageToken = token
+		page, err := c.Results.ListExperiments(ctx, request)
+		return page.GetExperiments(), page.GetNextPageToken(), err
+	})
+}
+
+// Arm is a handle of one of its arms.
+func (e *Experiment) Arm(name string) *Arm {
+	return e.client.Arm(e.name, name)
+}
+
+// Get is the experiment itself, with the number of its arms by status.
+func (e *Experiment) Get(ctx context.Context) (*podiumv1.Experiment, error) {
+	response, err := e.client.Results.GetExperiment(ctx, &podiumv1.GetExperimentRequest{
+		Experiment: e.name,
+	})
+	return response.GetExperiment(), err
+}
+
+// ArmFilter says which arms a list has; the zero value means all.
+type ArmFilter struct {
+	// Statuses keeps only arms with one of these; none means any.
+	Statuses []podiumv1.ArmStatus
+	// GroupName keeps only arms of the group with this name.
+	GroupName *string
+	// NamePrefix keeps only arms whose name begins with this text.
+	NamePrefix *string
+	// Tags keeps only arms whose run_config has all of these.
+	Tags []string
+}
+
+// Arms is the arms without their rows, in the order in which they were created, fetched page by
+// page. Iteration ends after an error.
+func (e *Experiment) Arms(
+	ctx context.Context, filter ArmFilter,
+) iter.Seq2[*podiumv1.ArmSummary, error] {
+	request := &podiumv1.ListArmsRequest{
+		Experiment: e.name, Statuses: filter.Statuses, GroupName: filter.GroupName,
+		NamePrefix: filter.NamePrefix, Tags: filter.Tags,
+	}
+	return pages(func(token string) ([]*podiumv1.ArmSummary, string, error) {
+		request.PageToken = token
+		page, err := e.client.Results.ListArms(ctx, request)
+		return page.GetArms(), page.GetNextPageToken(), err
+	})
+}
+
+// RankOptions says what is ranked; the zero value means what the experiment says of itself.
+type RankOptions struct {
+	// Metric is ranked by; nil means the experiment's success_metric.
+	Metric *string
+	// Direction says which scores are better; unspecified means the experiment's direction.
+	Direction podiumv1.Direction
+	// Statuses says which arms are ranked; none means the completed ones.
+	Statuses []podiumv1.ArmStatus
+	// Top is how many of the first arms are wanted; 0 means all.
+	Top int
+}
+
+// Rank is the arms in the order of their scores, the best first, as of one revision, with what
+// became of every arm of the experiment. An experiment that changes too fast to be read is an
+// error with codes.Aborted.
+func (e *Experiment) Rank(
+	ctx context.Context, options RankOptions,
+) (*podiumv1.RankResponse, error) {
+	for range attempts {
+		found, err := e.rankInOneState(ctx, options)
+		if found != nil || err != nil {
+			return found, err
+		}
+	}
+	return nil, tooBusy("the ranking of experiment " + quoted(e.name))
+}
+
+// rankInOneState is nil if the experiment changed between the pages.
+func (e *Experiment) rankInOneState(
+	ctx context.Context, options RankOptions,
+) (*podiumv1.RankResponse, error) {
+	top := options.Top
+	request := &podiumv1.RankRequest{
+		Experiment: e.name, Metric: options.Metric, Direction: options.Direction,
+		Statuses: options.Statuses, PageSize: largestPage,
+	}
+	if 0 < top && top < largestPage {
+		request.PageSize = int32(top)
+	}
+	found, err := e.client.Results.Rank(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	for found.NextPageToken != "" && (top <= 0 || len(found.Arms) < top) {
+		request.PageToken = found.NextPageToken
+		page, err := e.client.Results.Rank(ctx, request)
+		if err != nil || page.GetRevision() != found.GetRevision() {
+			return nil, err
+		}
+		found.Arms = append(found.Arms, page.GetArms()...)
+		found.NextPageToken = page.GetNextPageToken()
+	}
+	if 0 < top && top < len(found.Arms) {
+		found.Arms = found.Arms[:top]
+	}
+	return found, nil
+}
+
+// Record records events: all of them or none. They apply in order, as if sent one by one, and to
+// send them again is safe.
+func (e *Experiment) Record(
+	ctx context.Context, events ...*podiumv1.Event,
+) (*podiumv1.RecordResponse, error) {
+	return e.RecordAt(ctx, nil, events...)
+}
+
+// RecordAt is Record for events of a stream: the position says where the first one stands in it,
+// so that each is applied exactly once however late it is repeated.
+func (e *Experiment) RecordAt(
+	ctx context.Context, position *podiumv1.StreamPosition, events ...*podiumv1.Event,
+) (*podiumv1.RecordResponse, error) {
+	return e.client.Recording.Record(ctx, &podiumv1.RecordRequest{
+		Experiment: e.name, Events: events, Position: position,
+	})
+}
+
+// Delete deletes the experiment with its arms, and answers its revision after it.
+func (e *Experiment) Delete(ctx context.Context) (revision int64, err error) {
+	return e.delete(ctx, false)
+}
+
+// DeleteIfPresent is Delete, and no error if the experiment does not exist.
+func (e *Experiment) DeleteIfPresent(ctx context.Context) (revision int64, err error) {
+	return e.delete(ctx, true)
+}
+
+func (e *Experiment) delete(ctx context.Context, allowMissing bool) (int64, error) {
+	response, err := e.client.Recording.DeleteExperiment(ctx, &podiumv1.DeleteExperimentRequest{
+		Experiment: e.name, AllowMissing: allowMissing,
+	})
+	return response.GetRevision(), err
+}

@@ -1,0 +1,133 @@
+package podium_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"podium.example/podium"
+	"podium.example/podium/podiumv1"
+)
+
+// troubled is a server that is away at first, and whose arm never stands still.
+type troubled struct {
+	podiumv1.UnimplementedResultsServiceServer
+	podiumv1.UnimplementedRecordingServiceServer
+	reads, writes, pages atomic.Int64
+	deadline             atomic.Int64
+}
+
+func (s *troubled) Score(
+	ctx context.Context, _ *podiumv1.ScoreRequest,
+) (*podiumv1.ScoreResponse, error) {
+	if s.reads.Add(1) < 3 {
+		return nil, status.Error(codes.Unavailable, "starting")
+	}
+	s.noteDeadline(ctx)
+	value := 0.5
+	return &podiumv1.ScoreResponse{Value: &value}, nil
+}
+
+func (s *troubled) Record(
+	ctx context.Context, _ *podiumv1.RecordRequest,
+) (*podiumv1.RecordResponse, error) {
+	s.writes.Add(1)
+	s.noteDeadline(ctx)
+	return nil, status.Error(codes.Unavailable, "stopping")
+}
+
+func (s *troubled) noteDeadline(ctx context.Context) {
+	deadline, _ := ctx.Deadline()
+	s.deadline.Store(int64(time.Until(deadline).Round(time.Second).Seconds()))
+}
+
+func (s *troubled) GetArm(
+	context.Context, *podiumv1.GetArmRequest,
+) (*podiumv1.GetArmResponse, error) {
+	arm := &podiumv1.ArmResult{Name: "a", Revision: s.pages.Add(1)}
+	return &podiumv1.GetArmResponse{ArmResult: arm, NextEvalsPageToken: "more"}, nil
+}
+
+func (s *troubled) ListEvals(
+	context.Context, *podiumv1.ListEvalsRequest,
+) (*podiumv1.ListEvalsResponse, error) {
+	return &podiumv1.ListEvalsResponse{Revision: s.pages.Add(1)}, nil
+}
+
+func served(t *testing.T) (*troubled, *podium.Client) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	service, server := &troubled{}, grpc.NewServer()
+	podiumv1.RegisterResultsServiceServer(server, service)
+	podiumv1.RegisterRecordingServiceServer(server, service)
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.Stop)
+	return service, connected(t, listener.Addr().String())
+}
+
+// A read is repeated while the server is away; it has 10 seconds for that.
+func TestReadsAreRepeated(t *testing.T) {
+	service, client := served(t)
+	value, found, err := client.Arm("x", "a").Score(t.Context(), "acc")
+	if value != 0.5 || !found || err != nil {
+		t.Errorf("score is %v, %v, %v", value, found, err)
+	}
+	if service.reads.Load() != 3 || service.deadline.Load() != 10 {
+		t.Errorf("%d reads, with %d s", service.reads.Load(), service.deadline.Load())
+	}
+}
+
+// A write is sent once: whether it was stored is unknown, and its error says so.
+func TestWritesAreNotRepeated(t *testing.T) {
+	service, client := served(t)
+	_, err := client.Experiment("x").Record(t.Context(), podium.Skipped())
+	if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "is unknown") {
+		t.Errorf("a write to a server that stops: %v", err)
+	}
+	if service.writes.Load() != 1 || service.deadline.Load() != 30 {
+		t.Errorf("%d writes, with %d s", service.writes.Load(), service.deadline.Load())
+	}
+}
+
+// An arm that changes between all pages is not brought in pieces of several states.
+func TestAnArmThatIsTooBusy(t *testing.T) {
+	_, client := served(t)
+	arm, err := client.Arm("x", "a").Get(t.Context())
+	if arm != nil || status.Code(err) != codes.Aborted || !strings.Contains(err.Error(), "too busy") {
+		t.Errorf("a busy arm: %v, %v", arm, err)
+	}
+}
+
+// A server that accepts and says nothing ends in a deadline, an absent one in a hint.
+func TestSilentAndAbsentServers(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	soon, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	client := connected(t, silent.Addr().String())
+	_, err = client.Arm("x", "a").Eval(soon, "val")
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a silent server: %v", err)
+	}
+	if err := silent.Close(); err != nil {
+		t.Fatal(err)
+	}
+	absent := connected(t, silent.Addr().String())
+	_, err = absent.Experiment("x").Delete(t.Context())
+	if !strings.Contains(err.Error(), "podium serve") {
+		t.Errorf("an absent server: %v", err)
+	}
+}
