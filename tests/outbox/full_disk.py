@@ -59,6 +59,7 @@ def main(folder: Path) -> None:
     assert last > _SEGMENT // 128, "every byte of a prepared segment can be written"
     with _no_room():
         writer.prepare()
+    assert not list(writer.folder.glob(".*")), "nothing is left of a segment without room"
     with _no_room():
         StreamWriter.create(outbox, info())
     assert [path.name for path in outbox.iterdir() if path.is_dir()] == [writer.folder.name]

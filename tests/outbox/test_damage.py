@@ -15,7 +15,7 @@ from podium._outbox import (
     outbox_folder,
 )
 
-from tests.outbox.places import ADDRESS, all_of, info, new_outbox
+from tests.outbox.places import ADDRESS, all_of, info, new_outbox, new_writer
 
 _PAYLOADS = [bytes([number]) * (number * 11 % 90) for number in range(1, 16)]
 _ALL = list(enumerate(_PAYLOADS, 1))
@@ -35,9 +35,9 @@ def _flips(path: Path) -> Iterator[int]:
     """Changes each byte of a file in turn, for as long as the loop looks at it."""
     content = path.read_bytes()
     for place, byte in enumerate(content):
-        for bit in (1, 128):
-            path.write_bytes(content[:place] + bytes([byte ^ bit]) + content[place + 1 :])
-            yield place
+        flipped = byte ^ (1 << place % 8)
+        path.write_bytes(content[:place] + bytes([flipped]) + content[place + 1 :])
+        yield place
     path.write_bytes(content)
 
 
@@ -170,3 +170,36 @@ def test_damage_to_what_was_set_aside_hides_no_third_event(tmp_path: Path) -> No
         assert [aside for aside in asides if aside in found] == found
         assert len(found) >= 1
     assert reader.asides() == asides
+
+
+def test_records_inside_a_damaged_one_are_not_found(tmp_path: Path) -> None:
+    """An event that holds a copy of a segment, byte for byte, never makes events of its parts."""
+    outbox = new_outbox(tmp_path)
+    source = new_writer(outbox)
+    source.append(b"one")
+    source.append(b"two")
+    inner = (source.folder / "00000001.segment").read_bytes()
+    writer = StreamWriter.create(outbox, info(), segment_bytes=8192)
+    for payload in (b"before", inner, b"behind"):
+        writer.append(payload)
+    writer.release()
+    segment = writer.folder / "00000001.segment"
+    content = bytearray(segment.read_bytes())
+    content[32] ^= 1
+    segment.write_bytes(content)
+    assert all_of(StreamReader(writer.folder)) == [(1, b"before"), (3, b"behind")]
+
+
+def test_progress_that_cannot_be_written_holds_nothing_up(tmp_path: Path) -> None:
+    """A sender that cannot note its progress says so, deletes what is delivered, and finishes."""
+    folder = _closed_stream(tmp_path)
+    (folder / "delivered").unlink()
+    (folder / "delivered").mkdir()
+    reader = StreamReader(folder)
+    all_of(reader)
+    with pytest.raises(IsADirectoryError):
+        reader.note_delivered(15)
+    reader.drop_delivered()
+    assert len(list(folder.glob("*.segment"))) == 1
+    assert reader.is_finished()
+    assert reader.remove()

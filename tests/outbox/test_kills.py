@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 from random import Random
 
+import pytest
 from podium._outbox import StreamReader, streams, sweep
+from podium._outbox import reader as reader_module
 
 from tests.outbox.appending import payload_of
 from tests.outbox.places import all_of, new_outbox
@@ -47,13 +49,16 @@ def test_kills_lose_double_and_reorder_nothing(tmp_path: Path) -> None:
     assert len(streams(outbox)) == _KILLS
 
 
-def test_a_killed_stream_can_go_only_when_it_is_surely_alone(tmp_path: Path) -> None:
+def test_a_killed_stream_can_go_only_when_it_is_surely_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A stream without a writer is finished when it is delivered and was seen alone for a while."""
+    monkeypatch.setattr(reader_module, "_SURE_SECONDS", 0.2)
     folder, _ = _killed(new_outbox(tmp_path), 1, 20)
     reader = StreamReader(folder)
     reader.note_delivered(all_of(reader)[-1][0])
     assert not reader.is_finished()
-    time.sleep(3.1)
+    time.sleep(0.25)
     assert reader.is_finished()
     assert reader.remove()
     assert not folder.exists()

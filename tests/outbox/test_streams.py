@@ -67,6 +67,8 @@ def test_a_large_record_gets_a_large_segment(tmp_path: Path) -> None:
         writer.append(large)
     writer.prepare()
     assert writer.append(large) == 2
+    writer.prepare()
+    assert not writer.needs_room
     assert all_of(StreamReader(writer.folder)) == [(1, b"small"), (2, large)]
 
 

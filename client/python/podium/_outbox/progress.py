@@ -36,7 +36,7 @@ def read_progress(folder: Path) -> Progress:
     try:
         content = (folder / _FILE).read_bytes()
         numbers, check = content[: _NUMBERS.size], _CHECK.unpack_from(content, _NUMBERS.size)[0]
-    except (FileNotFoundError, error):
+    except (OSError, error):
         return Progress(0, 0)
     return Progress(*_NUMBERS.unpack(numbers)) if crc32(numbers) == check else Progress(0, 0)
 

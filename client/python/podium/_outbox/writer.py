@@ -189,14 +189,11 @@ class StreamWriter:
             self._give_back()
             if self._closed or not self.needs_room:
                 return
-            wanted, self._wanted = self._wanted, 0
             # A stream that is delivered goes on: its last segment goes when the next one is begun.
             delivered = self.progress().delivered >= self.last_sequence
-            try:
-                self._spares.append(self._make(max(self._segment_bytes, wanted), beyond=delivered))
-            except BaseException:
-                self._wanted = max(wanted, self._wanted)
-                raise
+            size = max(self._segment_bytes, self._wanted)
+            self._spares.append(self._make(size, beyond=delivered))
+            self._wanted = 0
 
     def _make(self, size: int, *, beyond: bool = False) -> Segment:
         self._budget.take(size, beyond=beyond)
