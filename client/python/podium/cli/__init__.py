@@ -9,6 +9,7 @@ was given is loaded, and gRPC only where it is needed.
 from __future__ import annotations
 
 import io
+import keyword
 import os
 import sys
 from importlib import import_module
@@ -57,13 +58,18 @@ def _run(arguments: Sequence[str]) -> int:
         given = _parsers.parse(arguments)
         if given.command == "serve":
             return _serve(given.rest)
-        module = import_module(f"podium.cli.commands.{given.command}")
+        module = import_module(f"podium.cli.commands.{_module_name(given.command)}")
         return _call(module, _parsers.parse_command(given, module))
     except CommandError as error:
         return _failed(str(error), error.code)
     except SystemExit as end:
         # argparse has said what it had to say.
         return end.code if isinstance(end.code, int) else Exit.OK
+
+
+def _module_name(command: str) -> str:
+    """The name of a command's module: no module can be called `import`."""
+    return f"{command}_" if keyword.iskeyword(command) else command
 
 
 def _call(module: ModuleType, arguments: argparse.Namespace) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from podium._batches import batches
 from podium.cli import _format
 from podium.cli._arguments import add_experiment
-from podium.cli._batches import batches
 from podium.cli._events import event_from_json
 from podium.cli._exits import CommandError, Exit, exit_of, text_of
 from podium.cli._input import name_of, read_items
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from podium import Client, RecordResult
-    from podium.cli._batches import Batch
+    from podium._batches import Batch
     from podium.cli._console import Console
     from podium.v1.event_pb2 import Event
 

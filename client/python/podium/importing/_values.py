@@ -1,0 +1,88 @@
+"""Reading the values of foreign files: JSON as it is found, numbers, times."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+__all__ = ["head", "json_lines", "json_object", "number", "numbers", "time_from_seconds"]
+
+_HEAD_BYTES = 64 * 1024
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """Reads a file that holds one JSON object; NaN and Infinity are numbers, as Python writes them.
+
+    Raises:
+        ValueError: It does not; the text says where it goes wrong.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except UnicodeDecodeError as error:
+        raise ValueError("not UTF-8, so no JSON") from error
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"no JSON: {error.msg} in line {error.lineno}") from error
+    if not isinstance(found, dict):
+        raise ValueError("not a JSON object")  # noqa: TRY004 - of the file, not of an argument
+    return found
+
+
+def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | ValueError]]:
+    """Reads JSON lines: the number of each line, and its object, or what is wrong with it."""
+    with path.open("rb") as file:
+        for number_of_line, line in enumerate(file, start=1):
+            if line.strip():
+                yield number_of_line, _line(line)
+
+
+def _line(line: bytes) -> dict[str, Any] | ValueError:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        is_torn = not line.endswith(b"\n")
+        return ValueError("cut off: the writer was stopped" if is_torn else "no JSON")
+    return found if isinstance(found, dict) else ValueError("not a JSON object")
+
+
+def head(path: Path) -> bytes:
+    """The first bytes of a file, to tell its kind by; nothing if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD_BYTES)
+    except OSError:
+        return b""
+
+
+def number(value: Any) -> float | None:
+    """Reads a number, also one that was written as text; None for what is none, a bool too."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    """Reads the values that are numbers."""
+    found = {key: number(value) for key, value in values.items()}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def time_from_seconds(seconds: Any) -> datetime | None:
+    """Reads a time in seconds since 1970; None for what is none."""
+    given = number(seconds)
+    if given is None or not math.isfinite(given):
+        return None
+    try:
+        return datetime.fromtimestamp(given, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
