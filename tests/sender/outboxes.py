@@ -1,5 +1,6 @@
 """Outboxes written as a recorder writes them, and real senders, for tests."""
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -9,13 +10,23 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from podium._outbox import StreamInfo, StreamReader, StreamWriter, new_writer_id
+import podium
+from podium._outbox import (
+    SenderLock,
+    StreamInfo,
+    StreamReader,
+    StreamWriter,
+    new_writer_id,
+    outbox_address,
+)
+from podium._sender import Rules, Sender
 from podium.v1.event_pb2 import Event
 
 __all__ = [
     "asides",
     "dead_stream",
     "deliver",
+    "deliver_here",
     "running_sender",
     "start_sender",
     "told",
@@ -89,15 +100,33 @@ def running_sender(
         sender.communicate(timeout=_SECONDS)
 
 
-def deliver(outbox: Path) -> str:
+def deliver(outbox: Path, idle: float = 0.2) -> str:
     """Runs a sender until it ends by itself; what it says."""
-    sender = start_sender(outbox)
+    sender = start_sender(outbox, idle=idle)
     try:
         _, said = sender.communicate(timeout=_SECONDS)
     finally:
         sender.kill()
     assert sender.returncode == 0, said
     return said
+
+
+def deliver_here(outbox: Path, *, write_timeout: float = 30.0) -> Sender:
+    """Delivers an outbox in this process, until nothing waits."""
+
+    async def run() -> Sender:
+        address = outbox_address(outbox)
+        async with podium.AsyncClient(address, write_timeout=write_timeout) as client:
+            sender = Sender(outbox, client, Rules(idle_seconds=0, patience_seconds=_SECONDS))
+            await sender.run()
+            return sender
+
+    lock = SenderLock(outbox)
+    assert lock.try_acquire()
+    try:
+        return asyncio.run(run())
+    finally:
+        lock.release()
 
 
 def until(condition: Callable[[], object], seconds: float = _SECONDS) -> None:

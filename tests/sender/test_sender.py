@@ -53,4 +53,4 @@ def test_refused_events_are_set_aside(outbox: Path, client: podium.Client) -> No
     assert asides(folder) == [(2, "NAME_INVALID"), (4, "FIELD_OUT_OF_RANGE")]
     assert client.arm("x", "a").score("val.acc") == 2
     assert client.arm("x", "a").score("loss") == 1
-    assert "2 events set aside; event 2: " in said
+    assert "set aside: 2 of its events; event 2: " in said

@@ -7,7 +7,7 @@ ev.log({"pass_rate": evaluate(model)})
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from podium import _coerce
 
@@ -108,7 +108,6 @@ class Evaluates:
     """Gives whoever has `log_eval` its timed form."""
 
     log_eval: Callable[..., None]
-    _evaluation: ClassVar[type[Evaluation]] = Evaluation
 
     def evaluating(
         self,
@@ -132,7 +131,10 @@ class Evaluates:
             model_ref: The model that is scored, where it is another than the arm's own.
         """
         fields = {"step": step, "tags": tags, "benchmark_id": benchmark_id, "model_ref": model_ref}
-        return self._evaluation(self.log_eval, name, fields)
+        return self._new_evaluation(name, fields)
+
+    def _new_evaluation(self, name: str, fields: dict[str, Any]) -> Evaluation:
+        return Evaluation(self.log_eval, name, fields)
 
 
 class AsyncEvaluates:

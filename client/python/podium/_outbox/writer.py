@@ -6,7 +6,7 @@ import os
 import shutil
 from collections import deque
 from threading import Lock as ThreadLock
-from threading import RLock
+from threading import RLock, get_ident
 from typing import TYPE_CHECKING, NamedTuple
 
 from podium._outbox.budget import Budget
@@ -60,7 +60,7 @@ class StreamWriter:
         self._budget = budget
         self._segment_bytes = segment_bytes
         self._appending = RLock()
-        self._busy = False
+        self._busy_thread = 0
         self._wanted = 0
         self._upkeep = ThreadLock()
         self._spares: deque[Segment] = deque()
@@ -128,6 +128,11 @@ class StreamWriter:
         place = self._place
         return self._wanted > 0 or (not self._spares and place.offset * 4 >= place.segment.size)
 
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether this very thread is in the middle of `append`: asked in a signal handler."""
+        return self._busy_thread == get_ident()
+
     def append(self, payload: bytes) -> int:
         """Appends a record; returns its sequence. It survives the process from then on.
 
@@ -136,14 +141,14 @@ class StreamWriter:
             ValueError: The stream is closed, or the record larger than the outbox may be.
         """
         with self._appending:
-            if self._busy:
+            if self._busy_thread:
                 # A signal handler or a finalizer that logs came in between.
                 raise OutboxFullError("this thread is just appending another record")
-            self._busy = True
+            self._busy_thread = get_ident()
             try:
                 return self._append(payload)
             finally:
-                self._busy = False
+                self._busy_thread = 0
 
     def _append(self, payload: bytes) -> int:
         if self._closed:
@@ -284,7 +289,7 @@ class StreamWriter:
     def abandon(self) -> None:
         """Forgets the stream in a forked child, whose parent goes on with it; touches no file."""
         self._closed = True
-        self._appending, self._upkeep, self._busy = RLock(), ThreadLock(), False
+        self._appending, self._upkeep, self._busy_thread = RLock(), ThreadLock(), 0
         for segment in self._open.values():
             segment.forget()
         self._open.clear()

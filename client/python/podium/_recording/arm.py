@@ -12,18 +12,19 @@ from podium._enums import ArmStatus
 from podium._evaluating import Evaluates, Evaluation
 from podium._recorder import Ending, ending_of
 from podium._recording.counts import Counters, Flushed
-from podium._recording.salvage import salvaged
+from podium._recording.salvage import good_numbers, salvaged
 from podium._validate import Limits
 from podium.errors import RecordingError
 from podium.model import EvalResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
     from typing import Self
 
     from podium._recorder import Metrics
     from podium._recording.experiment import ExperimentRecording
+    from podium._recording.notices import Notices
     from podium._recording.salvage import EventOf
     from podium._recording.settings import Subject
     from podium._recording.stream import Stream
@@ -33,16 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["ArmRecording"]
 
 _LIMITS = Limits()
-
-
-class _SparingEvaluation(Evaluation):
-    """An evaluation that takes anything: what is wrong with it is said where it is recorded."""
-
-    def _add(self, metrics: Any, breakdowns: Any) -> None:
-        try:
-            super()._add(metrics, breakdowns)
-        except Exception:  # noqa: BLE001 - `log_eval` says it, and is strict where it has to be
-            self._metrics.update(metrics)
 
 
 class ArmRecording(Evaluates):
@@ -59,8 +50,6 @@ class ArmRecording(Evaluates):
     A forked process, or one that gets it as an argument, may log to it as well. How the arm ended
     is said by the process that started it.
     """
-
-    _evaluation = _SparingEvaluation
 
     def __init__(
         self,
@@ -297,3 +286,28 @@ class ArmRecording(Evaluates):
             self._finish(ending.status, ending.error)
         if self._stream is not None and self._stream.pid == os.getpid():
             self._experiment.end(self._stream)
+
+    def _new_evaluation(self, name: str, fields: dict[str, Any]) -> Evaluation:
+        return _SparingEvaluation(self.log_eval, name, fields, self._notices)
+
+
+class _SparingEvaluation(Evaluation):
+    """An evaluation whose `log` leaves out what cannot be recorded, and says so."""
+
+    def __init__(
+        self,
+        log_eval: Callable[..., None],
+        name: str,
+        fields: dict[str, Any],
+        notices: Notices,
+    ) -> None:
+        super().__init__(log_eval, name, fields)
+        self._notices = notices
+
+    def _add(self, metrics: Any, breakdowns: Any) -> None:
+        try:
+            super()._add(metrics, breakdowns)
+        except Exception as error:  # noqa: BLE001 - whatever was logged, training goes on
+            self._notices.refuse(f"the evaluation {self._name!r}", error)
+            for key, value in good_numbers(metrics):
+                self._metrics[key] = value

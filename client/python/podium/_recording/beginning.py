@@ -24,6 +24,7 @@ __all__ = ["record"]
 
 _LIMITS = Limits()
 _MAX_BYTES = 1 << 30
+_CLOSE_TIMEOUT = 5.0
 _UNIX = "unix:"
 _OTHER_RANK = (
     "this process is rank {0.number} ({0.source}): only the main process records, and this one "
@@ -47,7 +48,7 @@ def record(
     rank: int | None = None,
     offline: bool | None = None,
     strict: bool = False,
-    close_timeout: float = 5.0,
+    close_timeout: float = _CLOSE_TIMEOUT,
     max_bytes: int = _MAX_BYTES,
 ) -> ExperimentRecording:
     """Begins to record an experiment, which is declared by it.
@@ -97,7 +98,7 @@ def record(
     server = checks.address(address)
     root = checks.root(outbox)
     shared = checks.attempt(attempt)
-    found = process_rank() if rank is None else Rank(rank, "rank=")
+    found = checks.rank(rank)
     is_main = found is None or found.number == 0
     if found is not None and not is_main and shared is None:
         notices.say("another rank", _OTHER_RANK.format(found))
@@ -111,8 +112,8 @@ def record(
         is_main=is_main,
         is_offline=server is None or (_is_offline() if offline is None else bool(offline)),
         is_strict=strict,
-        close_timeout=float(close_timeout),
-        max_bytes=int(max_bytes),
+        close_timeout=checks.number(close_timeout, "close_timeout", _CLOSE_TIMEOUT),
+        max_bytes=int(checks.number(max_bytes, "max_bytes", _MAX_BYTES)),
     )
     return ExperimentRecording(settings, notices)
 
@@ -158,6 +159,17 @@ class _Checks:
         with self._notices.sparing("attempt"):
             return _coerce.optional(_coerce.instance_of(Attempt), given, "attempt")
         return None
+
+    def rank(self, given: Any) -> Rank | None:
+        with self._notices.sparing("rank"):
+            number = _coerce.optional(_coerce.integer, given, "rank")
+            return process_rank() if number is None else Rank(number, "rank=")
+        return None
+
+    def number(self, given: Any, where: str, default: float) -> float:
+        with self._notices.sparing(where):
+            return _coerce.number(given, where)
+        return default
 
 
 def _is_offline() -> bool:

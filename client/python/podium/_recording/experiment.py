@@ -51,7 +51,14 @@ class ExperimentRecording:
         self._outlet: Outlet | None = None
         self._stream: Stream | None = None
         if not settings.is_silent and owner is None:
+            self._begin()
+
+    def _begin(self) -> None:
+        try:
             self._own_stream()
+        except RecordingError:
+            self._close(0.0)
+            raise
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ExperimentRecording, (self._settings, self.notices, self._owner)
@@ -210,6 +217,7 @@ class ExperimentRecording:
         outlet = self._outlet_here() or self._new_outlet()
         stream = outlet.open(subject, size)
         if self._settings.is_strict and stream.folder is None:
+            outlet.forget(stream)
             raise RecordingError(f"the outbox cannot be written to: {outlet.trouble}")
         return stream
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -73,9 +74,13 @@ class Outlet:
         stream.wait_for_room()
         return stream
 
+    def forget(self, stream: Stream) -> None:
+        """Gives up a stream that has no file."""
+        self._streams.remove(stream)
+
     def end(self, stream: Stream) -> None:
         """Ends a stream: it is on disk, and survives a power cut, unless the disk hangs."""
-        self._upkeep.call(stream.end, _DISK_SECONDS)
+        self._upkeep.call(partial(self._end_all, [stream]), _DISK_SECONDS)
 
     def flush(self, streams: Sequence[Stream] | None, timeout: float) -> Flushed:
         """Waits until what was put into streams, or all of them, is delivered."""
@@ -100,26 +105,30 @@ class Outlet:
         """Ends everything, waits for its delivery so many seconds, and tells what it came to."""
         streams = tuple(self._streams)
         self._upkeep.call(partial(self._end_all, streams), _DISK_SECONDS)
+        self._upkeep.call(self._look_around, _DISK_SECONDS)
         deadline = time.monotonic() + timeout
         while self._pending([(stream, stream.last) for stream in streams], _DISK_SECONDS):
             if time.monotonic() > deadline or self.unreachable() is not None:
                 break
             time.sleep(_POLL_SECONDS)
-        counters = self.counters()
+        counters = self._final(streams)
         self._upkeep.call(partial(self._release_all, streams), _DISK_SECONDS)
         self._upkeep.stop(_DISK_SECONDS)
         return counters
 
-    @property
-    def in_memory(self) -> int:
-        """How many events are only in memory."""
-        return sum(stream.in_memory for stream in tuple(self._streams))
+    def _final(self, streams: Sequence[Stream]) -> Counters:
+        """What everything came to: what is not on disk now is lost."""
+        lost = sum(stream.in_memory for stream in streams)
+        counters = self.counters()
+        return replace(counters, pending=counters.pending - lost, dropped=counters.dropped + lost)
 
     def unreachable(self) -> str | None:
         """Why nothing is delivered for now; None if it is, for all we know."""
         if self._settings.is_offline:
             return "this process records offline"
-        return None if self.folder is None else unreachable(self.folder)
+        if self.folder is None:
+            return str(self.trouble)
+        return unreachable(self.folder)
 
     def _pending(self, targets: Sequence[tuple[Stream, int]], timeout: float) -> int:
         self._upkeep.call(partial(self._look_at, [stream for stream, _ in targets]), timeout)
@@ -154,14 +163,18 @@ class Outlet:
         try:
             stream.upkeep()
         except OSError as error:
+            if self.trouble is None:
+                self._tell_trouble(error)
             self.trouble = error
-            self._notices.say(
-                "disk trouble",
-                f"the outbox in {self.folder or self._settings.root} takes no more now ({error}): "
-                f"up to {MEMORY_BYTES >> 20} MiB wait in memory, and training goes on",
-            )
         else:
             self.trouble = None
+
+    def _tell_trouble(self, error: OSError) -> None:
+        self._notices.say(
+            "disk trouble",
+            f"the outbox in {self.folder or self._settings.root} takes no more now ({error}): up "
+            f"to {MEMORY_BYTES >> 20} MiB of events wait in memory, and training goes on",
+        )
 
     def _look_around(self) -> None:
         streams = tuple(self._streams)
@@ -210,7 +223,6 @@ class Outlet:
         for stream in streams:
             stream.has_ended = True
             self._keep_up(stream)
-        self._look_around()
 
     def _release_all(self, streams: Sequence[Stream]) -> None:
         for stream in streams:

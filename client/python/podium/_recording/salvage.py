@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from podium import _coerce
+
 if TYPE_CHECKING:
     from podium.v1.event_pb2 import Event
 
-__all__ = ["EventOf", "salvaged"]
+__all__ = ["EventOf", "good_numbers", "salvaged"]
 
 EventOf: TypeAlias = "Callable[[Mapping[Any, Any]], Event]"
 """Makes an event of metrics; raises an error for bad ones."""
@@ -28,6 +30,15 @@ def salvaged(event_of: EventOf, metrics: object) -> Event | None:
         return event_of(good)
     except Exception:  # noqa: BLE001 - whatever the value raises, it cannot be recorded
         return None
+
+
+def good_numbers(metrics: object) -> Iterator[tuple[str, float]]:
+    """Those of some metrics that are numbers."""
+    for key, value in metrics.items() if isinstance(metrics, Mapping) else ():
+        try:
+            yield from _coerce.metrics({key: value}, "metrics").items()
+        except Exception:  # noqa: BLE001, S112 - as above, and this is no fast path
+            continue
 
 
 def _good(event_of: EventOf, metrics: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:

@@ -80,6 +80,7 @@ class Stream:
         writer = self._writer
         if writer is None or self._waiting or not self._append(writer, payload):
             self._keep(payload, needed=needed)
+            self.wait_for_room()
         elif writer.needs_room:
             self._wake()
 
@@ -100,7 +101,6 @@ class Stream:
             self._memory += len(payload)
             self._waiting.append(payload)
         self._wake()
-        self.wait_for_room()
 
     def _drop(self) -> None:
         self._dropped += 1
@@ -111,6 +111,9 @@ class Stream:
 
     def wait_for_room(self) -> None:
         """Waits for the outbox to take what waits, for a moment and not where it hangs."""
+        if self._writer is not None and self._writer.is_interrupted:
+            # A signal handler logs: nothing moves before what it has interrupted goes on.
+            return
         deadline = time.monotonic() + _PATIENCE
         while (self._writer is None or self._waiting) and not self._is_slow:
             if time.monotonic() > deadline:
@@ -216,15 +219,6 @@ class Stream:
         while self._marks and self._marks[0][0] <= progress.delivered:
             self._marks.popleft()
 
-    def end(self) -> None:
-        """Closes the file: nothing is put into the stream after that.
-
-        Raises:
-            OSError: The disk fails. What waits goes on waiting.
-        """
-        self.has_ended = True
-        self.upkeep()
-
     def release(self) -> None:
         """Lets the sender delete what it has delivered.
 
@@ -241,7 +235,7 @@ class Stream:
     def last(self) -> int:
         """The sequence of the last event, or what it will be."""
         written = 0 if self._writer is None else self._writer.last_sequence
-        return written + len(self._waiting)
+        return written + self.in_memory
 
     def pending_of(self, sequence: int) -> int:
         """How many events up to a sequence were not delivered at the last look."""
@@ -254,8 +248,9 @@ class Stream:
 
     @property
     def in_memory(self) -> int:
-        """How many events wait in memory."""
-        return len(self._waiting)
+        """How many events are only in memory."""
+        opening = self._writer is None and self._opening is not None
+        return len(self._waiting) + opening
 
     @property
     def counters(self) -> Counters:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -64,6 +65,7 @@ class Upkeep:
 
     def __init__(self, work: Callable[[], None]) -> None:
         self._work = work
+        self._next = 0.0
         self._signal = Signal()
         self._errands: deque[_Errand[Any]] = deque()
         self._is_stopping = False
@@ -80,6 +82,7 @@ class Upkeep:
 
     def wake(self) -> None:
         """Has the work done soon. May be called from a signal handler."""
+        self._next = 0.0
         self._signal.set()
 
     def call(self, action: Callable[[], _T], timeout: float) -> _T | None:
@@ -89,7 +92,7 @@ class Upkeep:
             self._do(errand.run)
             return errand.result
         self._errands.append(errand)
-        self.wake()
+        self._signal.set()
         return errand.result if errand.wait(timeout) else None
 
     def stop(self, timeout: float) -> None:
@@ -101,10 +104,12 @@ class Upkeep:
 
     def _run(self) -> None:
         while not self._is_stopping:
-            self._do(self._work)
+            if time.monotonic() >= self._next:
+                self._next = time.monotonic() + _INTERVAL
+                self._do(self._work)
             while self._errands:
                 self._do(self._errands.popleft().run)
-            self._signal.wait(_INTERVAL)
+            self._signal.wait(max(0.0, self._next - time.monotonic()))
 
     @staticmethod
     def _do(action: Callable[[], object]) -> None:

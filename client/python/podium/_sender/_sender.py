@@ -140,6 +140,9 @@ class Sender:
             return list(self.streams)
         try:
             return streams(self._outbox)
+        except FileNotFoundError:
+            # Somebody has deleted the outbox.
+            return []
         except OSError as error:
             _log.warning("%s: %s", self._outbox, error)
             return list(self.streams)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from podium._outbox import Aside, DamagedError, Entry, StreamReader
+from podium._outbox.writer import CLOSED_FILE
 from podium._recorder import StreamPosition
 from podium._sender._backoff import Backoff
 from podium._sender._delivery import (
@@ -118,8 +120,14 @@ class Stream:
         """Removes what nobody can still need, if the stream is at its end; whether it was."""
         if not self._reader.is_finished():
             return False
-        self._reader.remove()
+        if self._may_be_removed():
+            self._reader.remove()
         return True
+
+    def _may_be_removed(self) -> bool:
+        """Not where a writer may live unseen: hosts that share files may not share locks."""
+        is_here = self.info.host == os.uname().nodename
+        return is_here or (self.folder / CLOSED_FILE).exists()
 
     async def send(self, client: Recording) -> Pause | None:
         """Makes one call, or does what has to be done instead; returns why it must wait, if so.
@@ -214,7 +222,7 @@ class Stream:
         self.advances += 1
         self.set_aside += len(refused)
         _log.warning(
-            "%s: %d events set aside; event %d: %s (%s)",
+            "%s: set aside: %d of its events; event %d: %s (%s)",
             self.folder,
             len(refused),
             refused[0].sequence,

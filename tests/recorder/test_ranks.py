@@ -1,0 +1,153 @@
+"""Distributed training: eight processes, started as torchrun starts them."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import podium
+import pytest
+from podium_server.testing import RunningServer
+
+RANKS = range(8)
+
+# What every rank runs. Its arguments: the experiment, and keyword arguments of `record`.
+SCRIPT = """
+import json, os, signal, sys
+import podium
+
+name, given = sys.argv[1], json.loads(sys.argv[2])
+if "attempt" in given:
+    given["attempt"] = podium.Attempt(**given["attempt"])
+rank = int(os.environ.get("RANK") or os.environ["SLURM_PROCID"])
+with podium.record(name, close_timeout=60, **given) as experiment:
+    with experiment.start_arm(podium.RunConfig("arm", seed=1)) as arm:
+        for step in range(50):
+            arm.log_eval(f"rank{rank}", {"n": step}, step=step)
+        if os.environ.get("FAILS") == str(rank):
+            raise RuntimeError(f"rank {rank} is out of memory")
+        if "KILLED" in os.environ:
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+TORCHRUN = {"WORLD_SIZE": "8", "MASTER_ADDR": "localhost", "TORCHELASTIC_RESTART_COUNT": "0"}
+
+
+def train(
+    server: RunningServer,
+    outbox: Path,
+    name: str,
+    variable: str = "RANK",
+    environment: Mapping[str, str] = TORCHRUN,
+    **given: object,
+) -> list[str]:
+    """Runs all ranks side by side; what each of them told its user."""
+    command = [sys.executable, "-c", SCRIPT, name, json.dumps(given)]
+    told = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)}
+    processes = [
+        subprocess.Popen(
+            command,
+            env={**os.environ, **environment, **told, variable: str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in RANKS
+    ]
+    return [process.communicate(timeout=120)[1] for process in processes]
+
+
+@pytest.mark.parametrize("variable", ["RANK", "SLURM_PROCID"])
+def test_only_the_main_process_records(
+    server: RunningServer, outbox: Path, client: podium.Client, name: str, variable: str
+) -> None:
+    """Of eight ranks, rank 0 records the arm; each of the others says once that it does not."""
+    told = train(server, outbox, name, variable)
+    assert told[0] == ""
+    for rank in RANKS[1:]:
+        assert told[rank].startswith(f"podium: this process is rank {rank} ({variable})")
+        assert told[rank].count("\n") == 1
+    found = client.arm(name, "arm").get()
+    assert found.status == "completed"
+    assert [(row.name, row.step) for row in found.evals] == [("rank0", n) for n in range(50)]
+
+
+def test_a_shared_attempt(
+    server: RunningServer, outbox: Path, client: podium.Client, name: str
+) -> None:
+    """With one attempt given to all, the rows of all eight ranks are the arm's, each once."""
+    told = train(server, outbox, name, attempt={"id": "job-7", "order": 7})
+    assert told == [""] * 8
+    found = client.arm(name, "arm").get()
+    assert (found.status, found.attempt) == ("completed", podium.Attempt("job-7", 7))
+    for rank in RANKS:
+        steps = [row.step for row in found.evals if row.name == f"rank{rank}"]
+        assert steps == list(range(50))
+
+
+def test_a_rank_that_fails(
+    server: RunningServer, outbox: Path, client: podium.Client, name: str
+) -> None:
+    """Where one rank fails and torchrun kills the others, the arm is failed, with its error."""
+    environment = {**TORCHRUN, "FAILS": "3", "KILLED": "1"}
+    train(server, outbox, name, environment=environment, attempt={"id": "job-8", "order": 8})
+    found = client.arm(name, "arm").get()
+    assert found.status == "failed"
+    assert "rank 3 is out of memory" in (found.error or "")
+
+
+def test_the_main_process_fails(
+    server: RunningServer, outbox: Path, client: podium.Client, name: str
+) -> None:
+    """Other ranks that end well never make an arm completed whose main process failed."""
+    environment = {**TORCHRUN, "FAILS": "0"}
+    train(server, outbox, name, environment=environment, attempt={"id": "job-9", "order": 9})
+    found = client.arm(name, "arm").get()
+    assert found.status == "failed"
+    assert "rank 0 is out of memory" in (found.error or "")
+
+
+# torch itself is large; what is asked of it is what its documentation names.
+TORCH = """
+import sys, types
+distributed = types.ModuleType("torch.distributed")
+distributed.is_available = lambda: True
+distributed.is_initialized = lambda: sys.argv[1] != "not yet"
+distributed.get_rank = lambda: int(sys.argv[1])
+sys.modules["torch.distributed"] = distributed
+import podium
+with podium.record("torch") as experiment:
+    print(experiment.is_silent)
+"""
+
+
+@pytest.mark.parametrize(
+    ("rank", "variable", "silent"),
+    [("0", "5", "False"), ("5", "0", "True"), ("not yet", "0", "False"), ("not yet", "5", "True")],
+)
+def test_torch_distributed(tmp_path: Path, rank: str, variable: str, silent: str) -> None:
+    """An initialised torch.distributed says the rank, whatever the environment says."""
+    environment = {
+        **os.environ,
+        "RANK": variable,
+        "PODIUM_OFFLINE": "1",
+        "PODIUM_OUTBOX": str(tmp_path),
+    }
+    command = [sys.executable, "-c", TORCH, rank]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == silent
+
+
+def test_a_rank_that_is_given(record: object, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Independent trainings that a scheduler numbers record each, when they say so."""
+    assert callable(record)
+    monkeypatch.setenv("SLURM_PROCID", "3")
+    with record(name, rank=0) as experiment:
+        assert not experiment.is_silent
+    with record(name) as experiment:
+        assert experiment.is_silent
+    monkeypatch.setenv("RANK", "some")
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    with record(name) as experiment:
+        assert not experiment.is_silent
