@@ -117,7 +117,7 @@ def deliver_here(outbox: Path, *, write_timeout: float = 30.0) -> Sender:
     async def run() -> Sender:
         address = outbox_address(outbox)
         async with podium.AsyncClient(address, write_timeout=write_timeout) as client:
-            sender = Sender(outbox, client, Rules(idle_seconds=0, patience_seconds=_SECONDS))
+            sender = Sender([outbox], client, Rules(idle_seconds=0, patience_seconds=_SECONDS))
             await sender.run()
             return sender
 

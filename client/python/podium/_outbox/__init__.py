@@ -20,7 +20,14 @@ from podium._outbox.folders import (
 from podium._outbox.locks import SenderLock
 from podium._outbox.progress import Progress
 from podium._outbox.reader import Entry, StreamReader
-from podium._outbox.sender_state import DELIVERING, IDLE, UNREACHABLE, WAITING, SenderState
+from podium._outbox.sender_state import (
+    DELIVERING,
+    IDLE,
+    UNREACHABLE,
+    WAITING,
+    SenderState,
+    forget_state,
+)
 from podium._outbox.writer import StreamWriter
 
 __all__ = [
@@ -41,6 +48,7 @@ __all__ = [
     "StreamWriter",
     "UnknownFormatError",
     "default_root",
+    "forget_state",
     "new_writer_id",
     "outbox_address",
     "outbox_folder",

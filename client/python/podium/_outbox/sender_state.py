@@ -14,7 +14,7 @@ from podium._outbox.files import read_json, write_json
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["DELIVERING", "IDLE", "UNREACHABLE", "WAITING", "SenderState"]
+__all__ = ["DELIVERING", "IDLE", "UNREACHABLE", "WAITING", "SenderState", "forget_state"]
 
 DELIVERING = "delivering"
 """Events are on their way."""
@@ -63,3 +63,12 @@ class SenderState:
             return SenderState(**{item.name: content[item.name] for item in fields(SenderState)})
         except (OSError, DamagedError, KeyError):
             return None
+
+
+def forget_state(outbox: Path) -> None:
+    """Forgets what the sender before said: with the lock taken, for one that begins.
+
+    Raises:
+        OSError: It cannot be deleted.
+    """
+    (outbox / _FILE).unlink(missing_ok=True)

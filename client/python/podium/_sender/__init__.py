@@ -1,6 +1,6 @@
 """The sender: the process that delivers outboxes, and what `podium sync` shares with it."""
 
 from podium._sender._report import Report
-from podium._sender._sender import BACKGROUND, FOREGROUND, Rules, Sender
+from podium._sender._sender import BACKGROUND, FOREGROUND, Rules, Sender, Tally
 
-__all__ = ["BACKGROUND", "FOREGROUND", "Report", "Rules", "Sender"]
+__all__ = ["BACKGROUND", "FOREGROUND", "Report", "Rules", "Sender", "Tally"]

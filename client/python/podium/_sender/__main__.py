@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from podium._async_client import AsyncClient
-from podium._outbox import DamagedError, SenderLock, outbox_address, sweep
+from podium._outbox import DamagedError, SenderLock, forget_state, outbox_address, sweep
 from podium._sender._report import Report
 from podium._sender._sender import BACKGROUND, Rules, Sender
 
@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         address = outbox_address(given.outbox)
         if not lock.try_acquire():
             return 0
+        forget_state(given.outbox)
         sweep(given.outbox)
     except (OSError, DamagedError) as error:
         _log.error("this outbox cannot be delivered: %s", error)
@@ -48,8 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rules = replace(
         BACKGROUND, idle_seconds=given.idle_seconds, patience_seconds=given.patience_seconds
     )
-    asyncio.run(_deliver(given.outbox, address, rules))
-    lock.release()
+    try:
+        asyncio.run(_deliver(given.outbox, address, rules))
+    except ValueError as error:
+        _log.error("%s: %s", given.outbox, error)
+        return _FAILED
+    finally:
+        lock.release()
     return 0
 
 
@@ -77,7 +83,7 @@ async def _deliver(outbox: Path, address: str, rules: Rules) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with AsyncClient(address) as client:
-        await Sender(outbox, client, rules, Report(outbox, address)).run(stop)
+        await Sender([outbox], client, rules, Report([outbox], address)).run(stop)
 
 
 if __name__ == "__main__":

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from podium._outbox import DELIVERING, IDLE, UNREACHABLE, WAITING, SenderState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from podium._sender._delivery import Pause
     from podium._sender._sender import Sender
+    from podium._sender._stream import Stream
 
 __all__ = ["Report"]
 
@@ -22,46 +24,53 @@ _MOST = 100
 
 
 class Report:
-    """Writes what a sender does whenever that has changed; an observer of `Sender`."""
+    """Writes what a sender does whenever that has changed; an observer of `Sender`.
 
-    def __init__(self, outbox: Path, address: str) -> None:
-        self._outbox = outbox
+    Args:
+        outboxes: Those that it delivers.
+        address: Where to.
+    """
+
+    def __init__(self, outboxes: Sequence[Path], address: str) -> None:
+        self._outboxes = outboxes
         self._address = address
-        self._said: SenderState | None = None
+        self._said: dict[Path, SenderState] = {}
 
     def __call__(self, sender: Sender) -> None:
-        """Writes it, if it is news."""
-        state = self._state(sender)
-        if state == self._said:
-            return
+        """Writes it, where it is news."""
+        for outbox in self._outboxes:
+            state = self._state(sender, outbox)
+            if state != self._said.get(outbox):
+                self._said[outbox] = state
+                self._write(state, outbox)
+
+    def _write(self, state: SenderState, outbox: Path) -> None:
         try:
-            state.write(self._outbox)
+            state.write(outbox)
         except OSError as error:
             _log.warning("sender.json cannot be written: %s", error)
-        self._said = state
 
-    def _state(self, sender: Sender) -> SenderState:
+    def _state(self, sender: Sender, outbox: Path) -> SenderState:
         gate = sender.gate
-        waits = {
-            stream.info.writer_id: f"{stream.pause.message} ({stream.pause.reason})"
-            for stream in islice(sender.waiting, _MOST)
-            if stream.pause is not None
-        }
+        unsent = [stream for stream in sender.streams.unsent if stream.folder.parent == outbox]
+        damaged = [item for item in sender.streams.damaged.items() if item[0].parent == outbox]
         return SenderState(
             pid=os.getpid(),
             address=self._address,
-            state=_word(sender),
-            error=f"{gate.pause.message} ({gate.pause.reason})" if gate.pause else None,
+            state=UNREACHABLE if gate.pause else _word(unsent),
+            error=_text(gate.pause) if gate.pause else None,
             since=gate.since_time if gate.pause else None,
             next_try=gate.due_time if gate.pause else None,
-            waits=waits,
-            damaged={folder.name: text for folder, text in islice(sender.damaged.items(), _MOST)},
+            waits={s.info.writer_id: _text(s.pause) for s in unsent[:_MOST] if s.pause},
+            damaged={folder.name: text for folder, text in damaged[:_MOST]},
         )
 
 
-def _word(sender: Sender) -> str:
-    if sender.gate.pause is not None:
-        return UNREACHABLE
-    if sender.is_delivering:
-        return DELIVERING
-    return WAITING if sender.waiting else IDLE
+def _word(unsent: Sequence[Stream]) -> str:
+    if not unsent:
+        return IDLE
+    return WAITING if all(stream.pause or stream.is_behind for stream in unsent) else DELIVERING
+
+
+def _text(pause: Pause) -> str:
+    return f"{pause.message} ({pause.reason})"

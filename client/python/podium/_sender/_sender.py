@@ -9,18 +9,17 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from podium._outbox import DamagedError, streams
 from podium._sender._delivery import Pause
 from podium._sender._gate import Gate
-from podium._sender._stream import Stream
+from podium._sender._streams import Streams
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from podium._sender._stream import Recording
+    from podium._sender._stream import Recording, Stream
 
-__all__ = ["BACKGROUND", "FOREGROUND", "Rules", "Sender"]
+__all__ = ["BACKGROUND", "FOREGROUND", "Rules", "Sender", "Tally"]
 
 _log = logging.getLogger(__name__)
 
@@ -51,32 +50,40 @@ BACKGROUND = Rules(idle_seconds=10, patience_seconds=3_600)
 FOREGROUND = Rules(idle_seconds=0, patience_seconds=5, is_bounded=True)
 
 
+@dataclass
+class Tally:
+    """What became of the events of an outbox."""
+
+    delivered: int = 0
+    """How many the server took."""
+    set_aside: int = 0
+    """How many it refused for good."""
+    missing: int = 0
+    """How many were gone from the outbox."""
+
+
 class Sender:
-    """Delivers an outbox. Its caller holds the outbox's `SenderLock`.
+    """Delivers outboxes to one server. Its caller holds their `SenderLock`s.
 
     Args:
-        outbox: The folder.
+        outboxes: The folders.
         client: Where to.
         rules: When to end.
         observe: Called whenever something may have changed.
 
     Attributes:
-        streams: Those that are known, by folder.
-        damaged: Those that cannot be read, with the reason.
+        streams: What there is to deliver.
         gate: What is known of the server.
-        delivered: How many events the server took.
-        set_aside: How many it refused for good.
-        missing: How many were gone from the outbox.
+        tallies: What became of it, by outbox.
     """
 
     def __init__(
         self,
-        outbox: Path,
+        outboxes: Sequence[Path],
         client: Recording,
         rules: Rules = BACKGROUND,
         observe: Callable[[Sender], None] = lambda _sender: None,
     ) -> None:
-        self._outbox = outbox
         self._client = client
         self._rules = rules
         self._observe = observe
@@ -84,12 +91,9 @@ class Sender:
         self._advanced = self._lived = time.monotonic()
         self._advances = 0
         self._tried: dict[Path, int] = {}
-        self._settled: set[Path] = set()
-        self._unsent: list[Stream] = []
-        self.streams: dict[Path, Stream] = {}
-        self.damaged: dict[Path, str] = {}
+        self.streams = Streams(outboxes, is_bounded=rules.is_bounded)
         self.gate = Gate()
-        self.delivered = self.set_aside = self.missing = 0
+        self.tallies = {outbox: Tally() for outbox in outboxes}
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
         """Delivers until there is nothing more to do, or `stop` is set.
@@ -99,7 +103,7 @@ class Sender:
         stopped = asyncio.ensure_future((stop or asyncio.Event()).wait())
         try:
             while not stopped.done():
-                self._look()
+                self.streams.look(self._busy())
                 self._start_calls()
                 self._observe(self)
                 if self._is_done():
@@ -113,72 +117,6 @@ class Sender:
             await _cancelled(stopped, *self._tasks)
             self._observe(self)
 
-    @property
-    def is_delivering(self) -> bool:
-        """Whether something is on its way."""
-        return bool(self._tasks) or any(stream.pause is None for stream in self._unsent)
-
-    @property
-    def waiting(self) -> list[Stream]:
-        """The streams that wait for reasons of their own."""
-        return [stream for stream in self._unsent if stream.pause is not None]
-
-    # ---- the streams -------------------------------------------------------------------------
-
-    def _look(self) -> None:
-        """Finds new streams and new events, and lets go of streams that are finished."""
-        found = self._folders()
-        for folder in self.streams.keys() - set(found) - self._busy():
-            self._drop(folder)
-        for folder in found:
-            if folder not in self.streams and folder not in self.damaged:
-                self._add(folder)
-        self._unsent = [stream for stream in list(self.streams.values()) if self._has_work(stream)]
-
-    def _folders(self) -> list[Path]:
-        if self._rules.is_bounded and self.streams:
-            return list(self.streams)
-        try:
-            return streams(self._outbox)
-        except FileNotFoundError:
-            # Somebody has deleted the outbox.
-            return []
-        except OSError as error:
-            _log.warning("%s: %s", self._outbox, error)
-            return list(self.streams)
-
-    def _add(self, folder: Path) -> None:
-        try:
-            self.streams[folder] = Stream(folder, is_bounded=self._rules.is_bounded)
-        except FileNotFoundError:
-            # It has just been removed.
-            return
-        except (OSError, DamagedError) as error:
-            self.damaged[folder] = str(error)
-            _log.error("%s cannot be delivered: %s", folder, error)
-
-    def _has_work(self, stream: Stream) -> bool:
-        """Whether something of it waits. What is finished goes; what stays of it is settled."""
-        if stream.folder in self._busy():
-            return True
-        if stream.folder in self._settled:
-            return False
-        try:
-            if stream.has_pending:
-                return True
-            if not stream.lives and stream.finish():
-                self._settled.add(stream.folder)
-        except (OSError, DamagedError) as error:
-            return stream.cannot_read(error)
-        return False
-
-    def _drop(self, folder: Path) -> None:
-        del self.streams[folder]
-        self._settled.discard(folder)
-
-    def _busy(self) -> set[Path]:
-        return {stream.folder for stream in self._tasks.values()}
-
     # ---- calls -------------------------------------------------------------------------------
 
     def _start_calls(self) -> None:
@@ -190,12 +128,16 @@ class Sender:
             task = asyncio.ensure_future(self._send(stream))
             self._tasks[task] = stream
             task.add_done_callback(self._tasks.pop)
-            # The others come first next time.
-            self.streams[stream.folder] = self.streams.pop(stream.folder)
+            self.streams.move_back(stream)
 
     def _ready(self, now: float) -> list[Stream]:
         """The streams that have something to send and may."""
-        unsent = [stream for stream in self._unsent if stream.folder not in self._busy()]
+        busy = self._busy()
+        unsent = [
+            stream
+            for stream in self.streams.unsent
+            if stream.folder not in busy and not stream.is_behind
+        ]
         ready = [stream for stream in unsent if stream.pause is None or self._is_due(stream, now)]
         if ready or self._tasks or not self._rules.is_bounded:
             return ready
@@ -212,24 +154,27 @@ class Sender:
         """Whether others got further since a stream was told to wait."""
         return self._tried.get(stream.folder, -1) < self._advances
 
+    def _busy(self) -> set[Path]:
+        return {stream.folder for stream in self._tasks.values()}
+
     async def _send(self, stream: Stream) -> None:
-        before = (stream.advances, stream.taken, stream.set_aside, stream.missing)
+        before = _counts(stream)
         self._tried[stream.folder] = self._advances
         pause = await self._sent(stream)
-        if pause is not None and pause.is_about_server:
-            self.gate.shut(pause, time.monotonic())
-        else:
+        answers, advances, taken, set_aside, missing = (
+            new - old for new, old in zip(_counts(stream), before, strict=True)
+        )
+        if answers:
             self.gate.open()
-        after = (stream.advances, stream.taken, stream.set_aside, stream.missing)
-        self._count(*(new - old for old, new in zip(before, after, strict=True)))
-
-    def _count(self, advances: int, taken: int, set_aside: int, missing: int) -> None:
-        self._advances += advances
+        elif pause is not None and pause.is_about_server:
+            self.gate.shut(pause, time.monotonic())
         if advances:
+            self._advances += advances
             self._advanced = time.monotonic()
-        self.delivered += taken
-        self.set_aside += set_aside
-        self.missing += missing
+        tally = self.tallies[stream.folder.parent]
+        tally.delivered += taken
+        tally.set_aside += set_aside
+        tally.missing += missing
 
     async def _sent(self, stream: Stream) -> Pause | None:
         try:
@@ -248,8 +193,8 @@ class Sender:
         quiet = min(max((now - self._advanced) / _SLOWING, _FASTEST), _SLOWEST)
         if self.gate.pause is not None:
             return max(min(quiet, self.gate.due - now), 0) if not self._tasks else quiet
-        dues = [stream.due - now for stream in self.waiting if not self._waits_for_others(stream)]
-        return max(min([quiet, *dues]), 0)
+        dues = (stream.due - now for stream in self.streams.unsent if not self._is_blocked(stream))
+        return max(min([quiet, *(due for due in dues if due > 0)]), 0)
 
     def _is_done(self) -> bool:
         if self._tasks:
@@ -258,20 +203,33 @@ class Sender:
 
     def _is_done_for_good(self) -> bool:
         now = time.monotonic()
-        if any(stream.lives for stream in self.streams.values()):
+        if any(stream.lives for stream in self.streams.known.values()):
             self._lived = now
         quiet = now - max(self._lived, self._advanced)
-        limit = self._rules.patience_seconds if self._unsent else self._rules.idle_seconds
+        limit = self._rules.patience_seconds if self.streams.unsent else self._rules.idle_seconds
         return quiet >= limit
 
     def _is_done_for_now(self) -> bool:
         now = time.monotonic()
-        if not self._unsent or now - self._advanced >= self._rules.patience_seconds:
+        if not self.streams.unsent or now - self._advanced >= self._rules.patience_seconds:
             return True
-        return self.gate.pause is None and all(
-            self._waits_for_others(stream) and not self._may_have_come(stream)
-            for stream in self._unsent
-        )
+        return self.gate.pause is None and all(map(self._is_blocked, self.streams.unsent))
+
+    def _is_blocked(self, stream: Stream) -> bool:
+        """Whether only another stream can help it."""
+        if stream.is_behind:
+            return True
+        return self._waits_for_others(stream) and not self._may_have_come(stream)
+
+
+def _counts(stream: Stream) -> tuple[int, ...]:
+    return (
+        stream.answers,
+        stream.advances,
+        stream.taken,
+        stream.set_aside,
+        stream.missing,
+    )
 
 
 async def _cancelled(*tasks: asyncio.Future[Any]) -> None:

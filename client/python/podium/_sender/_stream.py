@@ -37,6 +37,8 @@ _log = logging.getLogger(__name__)
 
 _EVENTS, _BYTES = 1_000, 1 << 20
 """How much is read for a call."""
+_PASSED_SECONDS = 60.0
+"""How long a stream that fails holds back those behind it."""
 
 
 class Recording(Protocol):
@@ -65,6 +67,8 @@ class Stream:
         taken: How many events the server has taken here and now.
         set_aside: How many events were set aside here and now.
         missing: How many events had to be skipped because they were gone from the outbox.
+        answers: How often the server has answered.
+        is_gone: Whether its folder is.
 
     Raises:
         DamagedError: Its folder cannot be read.
@@ -89,7 +93,9 @@ class Stream:
         self.pause: Pause | None = None
         self.due = 0.0
         self.failing_since: float | None = None
-        self.advances = self.taken = self.set_aside = self.missing = 0
+        self._ahead: list[tuple[Stream, int]] = []
+        self.advances = self.taken = self.set_aside = self.missing = self.answers = 0
+        self.is_gone = False
 
     @property
     def delivered(self) -> int:
@@ -113,8 +119,33 @@ class Stream:
 
     def count_pending(self) -> int:
         """Counts the events that wait to be delivered; slower than `has_pending`."""
-        last = self._reader.last_sequence() if self._until is None else self._until
+        last = self.last_sequence() if self._until is None else self._until
         return max(0, last - self.delivered)
+
+    def stay_behind(self, others: Iterable[Stream]) -> None:
+        """Waits until other streams have sent what they have now."""
+        self._ahead = [(other, other.last_sequence()) for other in others]
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether it still is; those that fail for long, for reasons of their own, are passed."""
+        self._ahead = [
+            (other, last)
+            for other, last in self._ahead
+            if other.delivered < last and not other.is_gone and not other.fails_for_long
+        ]
+        return bool(self._ahead)
+
+    @property
+    def fails_for_long(self) -> bool:
+        """Whether all of its calls have failed for a while, though the server takes others."""
+        since = self.failing_since
+        is_failure = self.pause is not None and not self.pause.is_refusal
+        return is_failure and since is not None and time.monotonic() - since > _PASSED_SECONDS
+
+    def last_sequence(self) -> int:
+        """The last event that there is now."""
+        return self._reader.last_sequence()
 
     def finish(self) -> bool:
         """Removes what nobody can still need, if the stream is at its end; whether it was."""
@@ -190,7 +221,10 @@ class Stream:
         try:
             result = await client.record(self.info.experiment, batch.events, position)
         except PodiumError as error:
-            return self._delivery.failed(batch, error)
+            verdict = self._delivery.failed(batch, error)
+            self.answers += not (isinstance(verdict, Pause) and verdict.is_about_server)
+            return verdict
+        self.answers += 1
         self._delivery.succeeded(batch, result.last_sequence)
         self._note_delivered(batch)
         return None

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from podium._async_client import AsyncClient
-from podium._outbox import SenderLock, SenderState
-from podium._sender import FOREGROUND, Report, Sender
 from podium.cli import _format
-from podium.cli._exits import CommandError, Exit, command_line
-from podium.cli._outboxes import OutboxView, add_folder, find_outboxes, view_of
+from podium.cli._exits import Exit, command_line
+from podium.cli._outboxes import add_folder, find_outboxes, view_of
+from podium.cli._syncing import sync
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
-    from pathlib import Path
 
     from podium.cli._console import Console
+    from podium.cli._outboxes import OutboxView
+    from podium.cli._syncing import Done
 
 __all__ = ["add_arguments", "run_locally"]
-
-_LOOK_SECONDS = 0.2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,29 +39,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_folder(parser)
 
 
-class _Done(NamedTuple):
-    """What became of an outbox."""
-
-    view: OutboxView
-    address: str
-    delivered: int = 0
-    missing: int = 0
-    failure: str = ""
-    """Why the server, or the folder, did not take part."""
-
-    @property
-    def exit(self) -> Exit:
-        """The exit code of this outbox alone."""
-        if self.failure or self.view.damaged:
-            return Exit.FAILED
-        left = self.missing or any(not stream.is_delivered for stream in self.view.streams)
-        return Exit.NOTHING if left else Exit.OK
-
-
 def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
-    """Delivers one outbox after the other."""
+    """Delivers the outboxes, those for one server together."""
+    # What the sender would log is told here.
     logging.getLogger("podium").addHandler(logging.NullHandler())
-    done = [_sync(outbox, arguments, console) for outbox in find_outboxes(arguments.folder)]
+    servers: dict[str, list[OutboxView]] = {}
+    for view in map(view_of, find_outboxes(arguments.folder)):
+        servers.setdefault(arguments.address or view.address, []).append(view)
+    done = [
+        each
+        for address, views in servers.items()
+        for each in sync(views, address, arguments.timeout, console)
+    ]
     if console.as_json:
         console.json([_to_json(each) for each in done])
     else:
@@ -75,104 +58,7 @@ def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
     return max((each.exit for each in done), default=Exit.OK)
 
 
-def _sync(outbox: Path, arguments: argparse.Namespace, console: Console) -> _Done:
-    before = view_of(outbox)
-    address = arguments.address or before.address
-    lock = SenderLock(outbox)
-    done = _Done(before, address)
-    while done.view.waiting and not done.failure:
-        try:
-            if not lock.try_acquire():
-                done = _follow(before, address, console)
-                continue
-            return _deliver(before, address, arguments.timeout, console)
-        except OSError as error:
-            text = f"{outbox} cannot be written, but how far it is delivered is noted there"
-            return done._replace(failure=f"{text}: {error}")
-        finally:
-            lock.release()
-    return done
-
-
-# ---- delivering ----------------------------------------------------------------------------
-
-
-def _deliver(before: OutboxView, address: str, timeout: float | None, console: Console) -> _Done:
-    report = Report(before.folder, address)
-
-    def observe(sender: Sender) -> None:
-        report(sender)
-        left = sum(stream.count_pending() for stream in sender.streams.values())
-        _show(console, before.waiting, left)
-
-    settings = {} if timeout is None else {"write_timeout": timeout}
-    try:
-        sender = asyncio.run(_run(before.folder, AsyncClient(address, **settings), observe))
-    except ValueError as error:
-        raise CommandError(str(error)) from error
-    return _Done(
-        view_of(before.folder), address, sender.delivered, sender.missing, _failure(sender)
-    )
-
-
-async def _run(outbox: Path, client: AsyncClient, observe: Callable[[Sender], None]) -> Sender:
-    async with client:
-        sender = Sender(outbox, client, FOREGROUND, observe)
-        await sender.run()
-        return sender
-
-
-def _failure(sender: Sender) -> str:
-    """What went wrong, other than that the server waits for something."""
-    pauses = [sender.gate.pause, *(stream.pause for stream in sender.waiting)]
-    return next((pause.message for pause in pauses if pause and not pause.is_refusal), "")
-
-
-# ---- following another sender ----------------------------------------------------------------
-
-
-def _follow(before: OutboxView, address: str, console: Console) -> _Done:
-    """Waits for a sender that is at work: it has the lock."""
-    state = SenderState.read(before.folder)
-    pid = f" (process {state.pid})" if state else ""
-    if address != before.address:
-        text = (
-            f"a sender{pid} is delivering {before.folder} to {before.address}: wait for its end, "
-            "or end it, before you deliver this to another server"
-        )
-        return _Done(before, address, failure=text)
-    console.note(f"a sender{pid} is at work on {before.folder}; this shows how far it comes")
-    view, is_stuck = _watched(before, console)
-    failure = ""
-    if is_stuck:
-        failure = (view.state and view.state.error) or "the sender at work gets no further"
-    return _Done(view, address, max(0, before.waiting - view.waiting), failure=failure)
-
-
-def _watched(before: OutboxView, console: Console) -> tuple[OutboxView, bool]:
-    """Looks on until everything is delivered or the sender ends; or gets no further: true."""
-    view, moved = before, time.monotonic()
-    while view.waiting and view.is_sending:
-        if time.monotonic() - moved >= FOREGROUND.patience_seconds:
-            return view, True
-        time.sleep(_LOOK_SECONDS)
-        now = view_of(before.folder)
-        if now.waiting < view.waiting:
-            moved = time.monotonic()
-        view = now
-        _show(console, max(before.waiting, view.waiting), view.waiting)
-    return view, False
-
-
-# ---- telling -----------------------------------------------------------------------------------
-
-
-def _show(console: Console, total: int, left: int) -> None:
-    if total and left <= total:
-        console.progress(total - left, total, "events delivered")
-
-
-def _tell(done: list[_Done], console: Console) -> None:
+def _tell(done: list[Done], console: Console) -> None:
     for each in done:
         if each.delivered or each.exit is not Exit.OK:
             count = _format.count(each.delivered, "event")
@@ -183,7 +69,7 @@ def _tell(done: list[_Done], console: Console) -> None:
         console.line("nothing waits: everything that was recorded is delivered")
 
 
-def _left(done: _Done) -> list[str]:
+def _left(done: Done) -> list[str]:
     """What is not delivered and why, a line each."""
     view, texts = done.view, []
     if view.waiting:
@@ -211,7 +97,7 @@ def _left(done: _Done) -> list[str]:
     return texts
 
 
-def _to_json(done: _Done) -> dict[str, Any]:
+def _to_json(done: Done) -> dict[str, Any]:
     return {
         "outbox": str(done.view.folder),
         "address": done.address,

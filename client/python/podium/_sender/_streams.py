@@ -1,0 +1,133 @@
+"""The streams of outboxes: which there are, which have something to send, and who is first."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from podium._outbox import DamagedError, streams
+from podium._sender._stream import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+    from pathlib import Path
+
+__all__ = ["Streams"]
+
+_log = logging.getLogger(__name__)
+
+
+class Streams:
+    """The streams of some outboxes.
+
+    Args:
+        outboxes: The folders.
+        is_bounded: Whether only what is there at first counts: no later streams, nor events.
+
+    Attributes:
+        known: The streams that there are, those first whose turn it is.
+        unsent: Those of them that have something to send.
+        damaged: Folders that cannot be read, with the reason.
+    """
+
+    def __init__(self, outboxes: Sequence[Path], *, is_bounded: bool) -> None:
+        self._outboxes = outboxes
+        self._is_bounded = is_bounded
+        self._settled: set[Path] = set()
+        self.known: dict[Path, Stream] = {}
+        self.unsent: list[Stream] = []
+        self.damaged: dict[Path, str] = {}
+
+    def look(self, busy: Collection[Path]) -> None:
+        """Finds new streams and new events, and lets go of streams that are finished.
+
+        Args:
+            busy: Folders of streams that are just being delivered.
+        """
+        found = self._folders()
+        for folder in self.known.keys() - set(found) - set(busy):
+            self._drop(folder)
+        added = [self._added(folder) for folder in found if not self._is_known(folder)]
+        self._line_up([stream for stream in added if stream is not None])
+        self.unsent = [
+            stream
+            for folder, stream in self.known.items()
+            if folder in busy or self._has_work(stream)
+        ]
+
+    def move_back(self, stream: Stream) -> None:
+        """Gives the others their turn first."""
+        self.known[stream.folder] = self.known.pop(stream.folder)
+
+    # ---- which there are ---------------------------------------------------------------------
+
+    def _folders(self) -> list[Path]:
+        if self._is_bounded and self.known:
+            return list(self.known)
+        return [folder for outbox in self._outboxes for folder in self._folders_of(outbox)]
+
+    def _folders_of(self, outbox: Path) -> list[Path]:
+        try:
+            return streams(outbox)
+        except FileNotFoundError:
+            # Somebody has deleted it.
+            return []
+        except OSError as error:
+            _log.warning("%s: %s", outbox, error)
+            return [folder for folder in self.known if folder.parent == outbox]
+
+    def _is_known(self, folder: Path) -> bool:
+        return folder in self.known or folder in self.damaged
+
+    def _added(self, folder: Path) -> Stream | None:
+        try:
+            self.known[folder] = stream = Stream(folder, is_bounded=self._is_bounded)
+        except FileNotFoundError:
+            # It has just been removed.
+            return None
+        except (OSError, DamagedError) as error:
+            self.damaged[folder] = str(error)
+            _log.error("%s cannot be delivered: %s", folder, error)
+            return None
+        return stream
+
+    def _drop(self, folder: Path) -> None:
+        self.known.pop(folder).is_gone = True
+        self._settled.discard(folder)
+
+    # ---- what they have ----------------------------------------------------------------------
+
+    def _has_work(self, stream: Stream) -> bool:
+        """Whether something of it waits. What is finished goes; what stays of it is settled."""
+        if stream.folder in self._settled:
+            return False
+        try:
+            if stream.has_pending:
+                return True
+            if not stream.lives and stream.finish():
+                self._settled.add(stream.folder)
+        except (OSError, DamagedError) as error:
+            return stream.cannot_read(error)
+        return False
+
+    # ---- who is first ------------------------------------------------------------------------
+
+    def _line_up(self, added: Iterable[Stream]) -> None:
+        """Puts new streams behind older attempts at the same arm, as far as those are written.
+
+        A newer attempt ends the older one: what that had recorded before would be refused behind
+        it, though it was first, and a resumed training would miss what it resumes from.
+        """
+        attempts = defaultdict(list)
+        for stream in self.known.values():
+            attempts[stream.info.experiment, stream.info.arm].append(stream)
+        for stream in added:
+            if not stream.delivered:
+                others = attempts[stream.info.experiment, stream.info.arm]
+                stream.stay_behind(older for older in others if _is_older(older, stream))
+
+
+def _is_older(stream: Stream, than: Stream) -> bool:
+    order, other = stream.info.attempt_order, than.info.attempt_order
+    return order is not None and other is not None and order < other

@@ -1,0 +1,188 @@
+"""`podium sync`: delivers outboxes here, or follows the sender that does."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from podium._async_client import AsyncClient
+from podium._outbox import SenderLock, SenderState
+from podium._sender import FOREGROUND, Report, Sender, Tally
+from podium.cli._exits import Exit
+from podium.cli._outboxes import OutboxView, view_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from podium.cli._console import Console
+
+__all__ = ["Done", "sync"]
+
+_LOOK_SECONDS = 0.2
+
+
+class Done(NamedTuple):
+    """What became of an outbox."""
+
+    view: OutboxView
+    """As it is now."""
+    address: str
+    delivered: int = 0
+    missing: int = 0
+    failure: str = ""
+    """Why the server, or the folder, did not take part."""
+    was_followed: bool = False
+    """Whether another sender delivered it."""
+
+    @property
+    def can_be_taken_over(self) -> bool:
+        """Whether its sender has ended and left something."""
+        return self.was_followed and bool(self.view.waiting) and not self.failure
+
+    @property
+    def exit(self) -> Exit:
+        """The exit code of this outbox alone."""
+        if self.failure or self.view.damaged:
+            return Exit.FAILED
+        left = self.missing or any(not stream.is_delivered for stream in self.view.streams)
+        return Exit.NOTHING if left else Exit.OK
+
+
+def sync(
+    views: Sequence[OutboxView], address: str, timeout: float | None, console: Console
+) -> list[Done]:
+    """Delivers outboxes to one server: together, so that older attempts come before newer ones.
+
+    Args:
+        views: The outboxes.
+        address: The address of the server.
+        timeout: How long a call may take.
+        console: Where to show the progress.
+    """
+    done = {view.folder: Done(view, address) for view in views}
+    left = [view for view in views if view.waiting]
+    while left:
+        with _locked(left) as failures:
+            ours = [view for view in left if failures[view.folder] is None]
+            news = _deliver(ours, address, timeout, console) if ours else []
+        for view in left:
+            failure = failures[view.folder]
+            if failure:
+                news.append(Done(view, address, failure=failure))
+            elif failure is not None:
+                news.append(_follow(view, address, console))
+        for each in news:
+            before = done[each.view.folder].delivered
+            done[each.view.folder] = each._replace(delivered=before + each.delivered)
+        # Where a sender has ended before everything was delivered, this one takes over.
+        left = [each.view for each in news if each.can_be_taken_over]
+    return list(done.values())
+
+
+@contextmanager
+def _locked(views: Sequence[OutboxView]) -> Iterator[dict[Path, str | None]]:
+    """Takes the locks of outboxes for the block. Yields None for those it has, by folder.
+
+    For others it yields why they cannot be used; an empty text if a sender is at work there.
+    """
+    locks = {view.folder: SenderLock(view.folder) for view in views}
+    try:
+        yield {folder: _try_lock(lock) for folder, lock in locks.items()}
+    finally:
+        for lock in locks.values():
+            lock.release()
+
+
+def _try_lock(lock: SenderLock) -> str | None:
+    try:
+        return None if lock.try_acquire() else ""
+    except OSError as error:
+        return f"it cannot be noted there how far it is delivered: {error}"
+
+
+# ---- delivering ----------------------------------------------------------------------------
+
+
+def _deliver(
+    views: Sequence[OutboxView], address: str, timeout: float | None, console: Console
+) -> list[Done]:
+    folders = [view.folder for view in views]
+    total = sum(view.waiting for view in views)
+    report = Report(folders, address)
+
+    def observe(sender: Sender) -> None:
+        report(sender)
+        left = sum(stream.count_pending() for stream in sender.streams.known.values())
+        _show(console, total, left)
+
+    settings = {} if timeout is None else {"write_timeout": timeout}
+    try:
+        client = AsyncClient(address, **settings)
+    except ValueError as error:
+        return [Done(view, address, failure=f"{error}; give --address") for view in views]
+    sender = asyncio.run(_run(folders, client, observe))
+    return [_done(sender, folder, address) for folder in folders]
+
+
+async def _run(
+    folders: Sequence[Path], client: AsyncClient, observe: Callable[[Sender], None]
+) -> Sender:
+    async with client:
+        sender = Sender(folders, client, FOREGROUND, observe)
+        await sender.run()
+        return sender
+
+
+def _done(sender: Sender, folder: Path, address: str) -> Done:
+    tally = sender.tallies.get(folder, Tally())
+    unsent = [stream for stream in sender.streams.unsent if stream.folder.parent == folder]
+    pauses = [sender.gate.pause, *(stream.pause for stream in unsent)] if unsent else []
+    # What the server waits for is no failure.
+    failures = [pause.message for pause in pauses if pause and not pause.is_refusal]
+    failure = failures[0] if failures else ""
+    return Done(view_of(folder), address, tally.delivered, tally.missing, failure)
+
+
+# ---- following another sender ----------------------------------------------------------------
+
+
+def _follow(before: OutboxView, address: str, console: Console) -> Done:
+    """Waits for a sender at work: until all is delivered, or it ends, or gets no further."""
+    state = SenderState.read(before.folder)
+    pid = f" (process {state.pid})" if state else ""
+    theirs = state.address if state else before.address
+    if address != theirs:
+        text = (
+            f"a sender{pid} is delivering {before.folder} to {theirs}: wait for its end, "
+            "or end it, before you deliver this to another server"
+        )
+        return Done(before, address, failure=text)
+    console.note(f"a sender{pid} is at work on {before.folder}; this shows how far it comes")
+    view, is_stuck = _watched(before, console)
+    failure = ""
+    if is_stuck:
+        failure = (view.state and view.state.error) or "the sender at work gets no further"
+    taken = max(0, before.waiting - view.waiting)
+    return Done(view, address, taken, failure=failure, was_followed=True)
+
+
+def _watched(before: OutboxView, console: Console) -> tuple[OutboxView, bool]:
+    view, moved = before, time.monotonic()
+    while view.waiting and view.is_sending:
+        if time.monotonic() - moved >= FOREGROUND.patience_seconds:
+            return view, True
+        time.sleep(_LOOK_SECONDS)
+        now = view_of(before.folder)
+        if now.waiting < view.waiting:
+            moved = time.monotonic()
+        view = now
+        _show(console, max(before.waiting, view.waiting), view.waiting)
+    return view, False
+
+
+def _show(console: Console, total: int, left: int) -> None:
+    if total and left <= total:
+        console.progress(total - left, total, "events delivered")
