@@ -1,0 +1,96 @@
+//! What becomes of calls that no server answers. Each test's peer is a real socket.
+
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use podium::v1::{Event, Skipped};
+use podium::{Client, Code};
+
+/// A peer that does as told with each connection; its address, and how many there were.
+fn peer(answer: impl Fn(TcpStream) + Send + 'static) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            counted.fetch_add(1, Ordering::SeqCst);
+            answer(stream.unwrap());
+        }
+    });
+    (address, connections)
+}
+
+fn hang_up(mut stream: TcpStream) {
+    let _ = stream.read(&mut [0; 1024]);
+}
+
+/// A read is tried five times while nobody answers, and then says that nobody did.
+#[tokio::test]
+async fn reads_are_tried_again() {
+    let (address, connections) = peer(hang_up);
+    let client = Client::connect(&address).unwrap();
+    let error = client.arm("e", "a").eval("val").await.unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable, "{error}");
+    assert!(connections.load(Ordering::SeqCst) >= 5);
+}
+
+/// A write is sent once, and its error says that the outcome is unknown.
+#[tokio::test]
+async fn writes_are_sent_once() {
+    let (address, connections) = peer(hang_up);
+    let client = Client::connect(&address).unwrap();
+    let events = vec![Event::now(Skipped {})];
+    let error = client.record("e", events, None).await.unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable, "{error}");
+    assert!(error.message().contains("safe to send it again"), "{error}");
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+/// A port that nobody listens on is an error of this client, with nothing of the peer in it.
+#[tokio::test]
+async fn nobody_listens() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closed.local_addr().unwrap().to_string();
+    drop(closed);
+    let client = Client::connect(&address).unwrap();
+    let error = client.experiment("e").get().await.unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable, "{error}");
+    assert_eq!(error.reason(), "");
+}
+
+/// A peer that never answers holds nobody up for longer than the deadline.
+#[tokio::test]
+async fn calls_end_at_their_deadline() {
+    let (address, _) = peer(|stream| {
+        thread::spawn(move || {
+            let _open = stream;
+            thread::sleep(Duration::from_secs(20));
+        });
+    });
+    let short = Duration::from_millis(300);
+    let client = Client::connect(&address)
+        .unwrap()
+        .with_timeouts(short, short);
+    let start = Instant::now();
+    let error = client.arm("e", "a").score("x").await.unwrap_err();
+    assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
+    let error = client.arm("e", "a").delete(false).await.unwrap_err();
+    assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
+    assert!(error.message().contains("unknown"), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(3));
+}
+
+/// A bad address and a missing runtime are said before anything is sent.
+#[test]
+fn clients_that_cannot_be() {
+    let error = Client::connect("http://localhost:1").unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument);
+    assert!(error.message().contains("HOST:PORT or unix:PATH"));
+    let error = Client::connect("localhost:1").unwrap_err();
+    assert_eq!(error.code(), Code::FailedPrecondition);
+}
