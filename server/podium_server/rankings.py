@@ -1,10 +1,15 @@
 """What a ranking is asked for, and how it is answered."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from math import isnan
 
+from podium.codec import (
+    arm_status_from_proto,
+    rank_group_counts_to_proto,
+    ranked_group_to_proto,
+)
 from podium.model import Direction
+from podium.ranking import Groups, Member, mixed_evals
 from podium.scoring import OrderKey, Ranks, candidates
 from podium.v1.experiment_pb2 import (
     DIRECTION_MAXIMIZE,
@@ -26,23 +31,23 @@ from podium_server.answers import arm_counts
 from podium_server.failures import failure
 from podium_server.pages import bad_token, read_token, write_token
 from podium_server.store.ranks import (
+    MemberRow,
     RankedRow,
     RankPage,
     RankPlace,
     RankQuery,
-    RankSource,
     RankTally,
 )
 from podium_server.store.rows import COMPLETED, ExperimentRow, Score
 
-__all__ = ["Question", "score_source"]
+__all__ = ["GroupQuestion", "Question", "score_source"]
 
 _SHOWN_SOURCES = 100
 _INT64 = range(-(2**63), 2**63)
 
 
 class Question:
-    """One call of Rank; what it leaves open, the experiment says."""
+    """One call of Rank by arm; what it leaves open, the experiment says."""
 
     def __init__(self, request: RankRequest) -> None:
         self._request = request
@@ -53,16 +58,11 @@ class Question:
         """What to rank, given the experiment as it is."""
         asked = self._asked = _resolved(self._request, experiment)
         after, self._ranks = _read_place(asked)
-        return RankQuery(
-            candidates=tuple(candidates(asked.metric)),
-            direction=_DIRECTIONS[asked.direction],
-            statuses=frozenset(asked.statuses),
-            after=after,
-        )
+        return _query(asked, after)
 
     def answer(self, page: RankPage) -> RankResponse:
         """The page as it is answered."""
-        mixed = set(_mixed_evals(page.tally.sources))
+        mixed = _mixed_evals(page.tally)
         return RankResponse(
             arms=[_ranked_arm(row, self._ranks.next(row.place.key), mixed) for row in page.rows],
             next_page_token=write_token(self._asked, _write_place(page.next, self._ranks)),
@@ -72,6 +72,49 @@ class Question:
             counts=_counts(page.tally),
             sources=_sources(page.tally),
         )
+
+
+class GroupQuestion:
+    """One call of Rank by group."""
+
+    def __init__(self, request: RankRequest, rows: int) -> None:
+        self._request = request
+        self._rows = rows
+        self._asked = RankRequest()
+        self._begin = 0
+
+    def ask(self, experiment: ExperimentRow) -> RankQuery:
+        """Whose scores count, given the experiment as it is."""
+        asked = self._asked = _resolved(self._request, experiment)
+        self._begin = int(read_token(asked, asked.page_token, 0))
+        return _query(asked)
+
+    def answer(self, members: Iterable[MemberRow], tally: RankTally, revision: int) -> RankResponse:
+        """The page as it is answered."""
+        asked, groups = self._asked, Groups()
+        for member in members:
+            groups.add(_member(member, counts=member.status in asked.statuses))
+        found, counts = groups.ranked(
+            _DIRECTIONS[asked.direction], asked.min_members, _mixed_evals(tally)
+        )
+        end = self._begin + self._rows
+        return RankResponse(
+            groups=map(ranked_group_to_proto, found[self._begin : end]),
+            next_page_token=write_token(asked, end if end < len(found) else None),
+            revision=revision,
+            metric=asked.metric,
+            direction=asked.direction,
+            counts=_counts(tally),
+            sources=_sources(tally),
+            group_counts=rank_group_counts_to_proto(counts),
+        )
+
+
+def _member(row: MemberRow, *, counts: bool) -> Member:
+    status = arm_status_from_proto(row.status)  # type: ignore[arg-type]
+    return Member(
+        row.name, row.group_name, status, counts, row.value, row.eval_name, row.config_digest
+    )
 
 
 _DIRECTIONS = {DIRECTION_MAXIMIZE: Direction.MAXIMIZE, DIRECTION_MINIMIZE: Direction.MINIMIZE}
@@ -105,6 +148,15 @@ def _resolved(request: RankRequest, experiment: ExperimentRow) -> RankRequest:
     if not asked.statuses:
         asked.statuses.append(COMPLETED)  # type: ignore[arg-type]
     return asked
+
+
+def _query(asked: RankRequest, after: RankPlace | None = None) -> RankQuery:
+    return RankQuery(
+        candidates=tuple(candidates(asked.metric)),
+        direction=_DIRECTIONS[asked.direction],
+        statuses=frozenset(asked.statuses),
+        after=after,
+    )
 
 
 # ---- Places as page tokens hold them ---------------------------------------------------
@@ -157,13 +209,8 @@ def _flags(found: Score, mixed: set[str]) -> Iterator[RankFlag.ValueType]:
         yield RANK_FLAG_BENCHMARKS_DIFFER
 
 
-def _mixed_evals(sources: Iterable[RankSource]) -> Iterator[str]:
-    """The evals that are not the same benchmark everywhere; one without an id has its name."""
-    benchmarks = defaultdict(set)
-    for source in sources:
-        if source.eval_name is not None:
-            benchmarks[source.eval_name].add(source.benchmark_id or source.eval_name)
-    return (name for name, found in benchmarks.items() if len(found) > 1)
+def _mixed_evals(tally: RankTally) -> set[str]:
+    return mixed_evals((source.eval_name, source.benchmark_id) for source in tally.sources)
 
 
 def _counts(tally: RankTally) -> RankCounts:
@@ -178,7 +225,9 @@ def _counts(tally: RankTally) -> RankCounts:
 def _sources(tally: RankTally) -> list[SourceMessage]:
     """Where the scores are from, the most frequent places first."""
     scores = {source: sum(counts) for source, counts in tally.sources.items()}
-    order = sorted(scores, key=lambda source: (-scores[source], *map(str, source)))
+    order = sorted(
+        scores, key=lambda at: (-scores[at], at.origin, at.eval_name or "", at.benchmark_id or "")
+    )
     return [
         SourceMessage(
             origin=int(source.origin),  # type: ignore[arg-type]

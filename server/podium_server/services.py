@@ -31,7 +31,7 @@ from podium_server import answers
 from podium_server.answers import length_delimited
 from podium_server.failures import failure
 from podium_server.pages import page_limits, read_token, write_token
-from podium_server.rankings import Question, score_source
+from podium_server.rankings import GroupQuestion, Question, score_source
 from podium_server.recording import DeleteArmCall, DeleteExperimentCall, RecordCall
 from podium_server.store.base import PageLimits, Store
 from podium_server.store.rows import ArmRow, EvalKey, ExperimentRow
@@ -44,6 +44,7 @@ _EXPERIMENT_STATUSES: Mapping[int, str] = {
 _DIRECTIONS: Mapping[int, str] = {number: name for name, number in Direction.items()}
 _candidates = lru_cache(1_000)(candidates)
 """Where a score is looked for: the same few metrics are asked of every arm."""
+_MOST_MEMBERS = 2**31 - 1
 _MAX_SEQUENCE = 2**63 - 1
 _LARGE_CALL = 64 * 1024
 
@@ -156,8 +157,18 @@ class Results:
             check_metric(request.metric, "metric", self._limits)
         check_enum(request.direction, "direction", _DIRECTIONS)
         _check_statuses(request.statuses, ARM_STATUSES, self._limits)
-        question = Question(request)
         limits = page_limits(request.page_size, self._limits)
+        if request.by_group:
+            check_range(request.min_members, "min_members", 0, _MOST_MEMBERS)
+            groups = GroupQuestion(request, limits.rows)
+            return await self._store.members(request.experiment, groups.ask, groups.answer)
+        if request.min_members:
+            raise failure(
+                "FIELD_OUT_OF_RANGE",
+                "min_members is set without by_group; ask for groups, or leave it out",
+                field="min_members",
+            )
+        question = Question(request)
         return question.answer(await self._store.rank(request.experiment, question.ask, limits))
 
     def _check_arm(self, experiment: str, arm: str) -> None:

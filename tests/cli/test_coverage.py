@@ -68,7 +68,7 @@ USES: dict[str, list[str]] = {
     "ListEvals": ["evals e a --name v --min-step 1 --max-step 2"],
     "GetExperiment": ["show e"],
     "ListExperiments": ["experiments --prefix p --status failed --tag t"],
-    "Rank": ["rank e --metric m --minimize --status failed"],
+    "Rank": ["rank e --metric m --minimize --status failed --by-group --min-members 2"],
     "Record": ["record e -"],
     "DeleteArm": ["delete e a --yes --allow-missing"],
     "DeleteExperiment": ["delete e --yes --allow-missing"],

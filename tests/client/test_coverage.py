@@ -86,7 +86,9 @@ CALLS: dict[str, Callable[[AnyClient], Any]] = {
         client.experiments(name_prefix="p", status="failed", tags=["t"], page_size=1)
     ),
     "Rank": lambda client: result(
-        client.experiment("e").rank("m", direction="minimize", status="failed", top=2000)
+        client.experiment("e").rank_groups(
+            "m", direction="minimize", status="failed", min_members=2, top=2000
+        )
     ),
     "Record": record,
     "DeleteArm": lambda client: result(client.arm("e", "a").delete(allow_missing=True)),

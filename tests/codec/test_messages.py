@@ -25,6 +25,7 @@ _ALWAYS_SET = {
     "ArmResult.run_config",
     "RankCounts.left_out",
     "RankSource.origin",
+    "RankedGroup.statistics",
     "RankedArm.status",
     "ScoreSource.origin",
 }

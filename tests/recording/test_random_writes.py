@@ -29,6 +29,8 @@ from podium.v1.results_service_pb2 import (
     ScoreRequest,
 )
 
+from tests.ranking.asking import ask_arms, ask_groups
+from tests.ranking.holding import hold_arms, hold_groups
 from tests.recording import naive
 from tests.recording.conftest import MakeWire
 from tests.recording.naive_events import Arm, Experiment, NaiveError, encoded, moment
@@ -168,6 +170,19 @@ async def _look(way: Way, model: Experiment, name: str) -> None:
     assert listed.revision == model.revision
     for arm in model.arms:
         await _look_at_arm(way, name, arm)
+    await _look_at_rankings(way, name, list(map(_plain, model.arms)))
+
+
+async def _look_at_rankings(way: Way, name: str, arms: list[podium.ArmResult]) -> None:
+    """Ranks the arms by everything that they could have, in pages of different sizes."""
+    metrics = [*KEYS, *(f"{n}.{k}" for n in NAMES for k in KEYS)]
+    for size, metric in enumerate(metrics):
+        for direction in ("maximize", "minimize"):
+            for statuses in ({"completed"}, {"completed", "failed", "running"}):
+                asked = (way, name, metric, direction, statuses)
+                hold_arms(await ask_arms(*asked, page_size=size % 3), arms, statuses)
+                groups = await ask_groups(*asked, least=size % 2, page_size=size % 3)
+                hold_groups(groups, arms, statuses, size % 2)
 
 
 def _counts(experiment: Any) -> list[tuple[str, int]]:
@@ -228,7 +243,10 @@ async def _ask(way: Way, name: str, arm: Arm) -> None:
 
 def _plain(arm: Arm) -> podium.ArmResult:
     """The arm as one built by hand, which the naive rules of reads answer for."""
-    plain = podium.ArmResult(arm.name, podium.RunConfig("r"), "running", dict(arm.metrics))
+    config = codec.run_config_from_proto(arm.config)
+    status = codec.arm_status_from_proto(arm.status)  # type: ignore[arg-type]
+    plain = podium.ArmResult(arm.name, config, status, dict(arm.metrics))
+    plain.group_name = arm.facts.get("group_name")
     plain.evals = [codec.eval_result_from_proto(row.said) for row in arm.rows]
     if arm.given is not None and not arm.rows:
         plain.eval_metrics = dict(arm.given.eval_metrics)

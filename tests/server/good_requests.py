@@ -146,6 +146,7 @@ _READS: list[tuple[str, dict[str, Any]]] = [
             "statuses": ["ARM_STATUS_COMPLETED", "ARM_STATUS_FAILED"],
         },
     ),
+    ("Rank", {"pageSize": 1, "byGroup": True, "minMembers": 1}),
     ("Rank", {"pageSize": 1}),
     (
         "ListExperiments",

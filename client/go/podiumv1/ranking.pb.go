@@ -27,12 +27,15 @@ type RankFlag int32
 const (
 	// Not said. Never answered by a server.
 	RankFlag_RANK_FLAG_UNSPECIFIED RankFlag = 0
-	// The score is NaN: not a number, and behind every number.
+	// The score, or that of a member, is NaN: not a number, and behind every number.
 	RankFlag_RANK_FLAG_NAN RankFlag = 1
-	// The score came from an eval that was not the same benchmark for all arms of
-	// the ranking: rows of this name have different benchmark_ids. (A row without
-	// one has its name as benchmark_id.)
+	// The score, or that of a member, came from an eval that was not the same
+	// benchmark for all arms of the ranking: rows of this name have different
+	// benchmark_ids. (A row without one has its name as benchmark_id.)
 	RankFlag_RANK_FLAG_BENCHMARKS_DIFFER RankFlag = 2
+	// The run_configs of members that are not left out differ in more than name and
+	// seed.
+	RankFlag_RANK_FLAG_CONFIGS_DIFFER RankFlag = 3
 )
 
 // Enum value maps for RankFlag.
@@ -41,11 +44,13 @@ var (
 		0: "RANK_FLAG_UNSPECIFIED",
 		1: "RANK_FLAG_NAN",
 		2: "RANK_FLAG_BENCHMARKS_DIFFER",
+		3: "RANK_FLAG_CONFIGS_DIFFER",
 	}
 	RankFlag_value = map[string]int32{
 		"RANK_FLAG_UNSPECIFIED":       0,
 		"RANK_FLAG_NAN":               1,
 		"RANK_FLAG_BENCHMARKS_DIFFER": 2,
+		"RANK_FLAG_CONFIGS_DIFFER":    3,
 	}
 )
 
@@ -187,6 +192,254 @@ func (x *RankedArm) GetFlags() []RankFlag {
 	return nil
 }
 
+// RankedGroup is a group of arms, such as the seeds of one configuration, at its
+// place in a ranking by the mean of its members' scores. An arm without a group is
+// a group of one.
+//
+// Each member is counted once: as one of the `n` numbers of the statistics, or as
+// NaN, missing, failed or left out.
+type RankedGroup struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the group. Unset for an arm without one.
+	GroupName *string `protobuf:"bytes,1,opt,name=group_name,json=groupName,proto3,oneof" json:"group_name,omitempty"`
+	// The name of the member that was created first. Groups with equal means stand in
+	// the order in which these were created.
+	FirstArm string `protobuf:"bytes,2,opt,name=first_arm,json=firstArm,proto3" json:"first_arm,omitempty"`
+	// Its place, counted from 1, as that of a RankedArm. Unset for a group without a
+	// mean.
+	Rank *int64 `protobuf:"varint,3,opt,name=rank,proto3,oneof" json:"rank,omitempty"`
+	// The number of members, whatever their status.
+	Members int64 `protobuf:"varint,4,opt,name=members,proto3" json:"members,omitempty"`
+	// The statistics of the scores that are numbers.
+	Statistics *ScoreStatistics `protobuf:"bytes,5,opt,name=statistics,proto3" json:"statistics,omitempty"`
+	// Members whose score is NaN. They have no part in the statistics.
+	Nans int64 `protobuf:"varint,6,opt,name=nans,proto3" json:"nans,omitempty"`
+	// Members without a score.
+	Missing int64 `protobuf:"varint,7,opt,name=missing,proto3" json:"missing,omitempty"`
+	// Members that are left out because they failed.
+	Failed int64 `protobuf:"varint,8,opt,name=failed,proto3" json:"failed,omitempty"`
+	// Members that are left out because of another status.
+	LeftOut int64 `protobuf:"varint,9,opt,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`
+	// What should be known before the place is trusted.
+	Flags         []RankFlag `protobuf:"varint,10,rep,packed,name=flags,proto3,enum=podium.v1.RankFlag" json:"flags,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RankedGroup) Reset() {
+	*x = RankedGroup{}
+	mi := &file_podium_v1_ranking_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RankedGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RankedGroup) ProtoMessage() {}
+
+func (x *RankedGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_podium_v1_ranking_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RankedGroup.ProtoReflect.Descriptor instead.
+func (*RankedGroup) Descriptor() ([]byte, []int) {
+	return file_podium_v1_ranking_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *RankedGroup) GetGroupName() string {
+	if x != nil && x.GroupName != nil {
+		return *x.GroupName
+	}
+	return ""
+}
+
+func (x *RankedGroup) GetFirstArm() string {
+	if x != nil {
+		return x.FirstArm
+	}
+	return ""
+}
+
+func (x *RankedGroup) GetRank() int64 {
+	if x != nil && x.Rank != nil {
+		return *x.Rank
+	}
+	return 0
+}
+
+func (x *RankedGroup) GetMembers() int64 {
+	if x != nil {
+		return x.Members
+	}
+	return 0
+}
+
+func (x *RankedGroup) GetStatistics() *ScoreStatistics {
+	if x != nil {
+		return x.Statistics
+	}
+	return nil
+}
+
+func (x *RankedGroup) GetNans() int64 {
+	if x != nil {
+		return x.Nans
+	}
+	return 0
+}
+
+func (x *RankedGroup) GetMissing() int64 {
+	if x != nil {
+		return x.Missing
+	}
+	return 0
+}
+
+func (x *RankedGroup) GetFailed() int64 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *RankedGroup) GetLeftOut() int64 {
+	if x != nil {
+		return x.LeftOut
+	}
+	return 0
+}
+
+func (x *RankedGroup) GetFlags() []RankFlag {
+	if x != nil {
+		return x.Flags
+	}
+	return nil
+}
+
+// ScoreStatistics is what some scores have come to.
+//
+// A score that is infinite makes the mean infinite and leaves the standard
+// deviation and the interval unset; infinities of both signs leave the mean unset as
+// well.
+type ScoreStatistics struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The number of scores.
+	N int64 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
+	// Their mean. Unset if there are none.
+	Mean *float64 `protobuf:"fixed64,2,opt,name=mean,proto3,oneof" json:"mean,omitempty"`
+	// Their standard deviation, with n - 1. Unset if there are fewer than two.
+	Sd *float64 `protobuf:"fixed64,3,opt,name=sd,proto3,oneof" json:"sd,omitempty"`
+	// The standard error of the mean: sd / sqrt(n).
+	Stderr *float64 `protobuf:"fixed64,4,opt,name=stderr,proto3,oneof" json:"stderr,omitempty"`
+	// Where the 95 % interval of the mean begins, by Student's t distribution with
+	// n - 1 degrees of freedom.
+	CiLow *float64 `protobuf:"fixed64,5,opt,name=ci_low,json=ciLow,proto3,oneof" json:"ci_low,omitempty"`
+	// Where that interval ends.
+	CiHigh *float64 `protobuf:"fixed64,6,opt,name=ci_high,json=ciHigh,proto3,oneof" json:"ci_high,omitempty"`
+	// The smallest score.
+	Min *float64 `protobuf:"fixed64,7,opt,name=min,proto3,oneof" json:"min,omitempty"`
+	// The greatest score.
+	Max           *float64 `protobuf:"fixed64,8,opt,name=max,proto3,oneof" json:"max,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScoreStatistics) Reset() {
+	*x = ScoreStatistics{}
+	mi := &file_podium_v1_ranking_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScoreStatistics) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScoreStatistics) ProtoMessage() {}
+
+func (x *ScoreStatistics) ProtoReflect() protoreflect.Message {
+	mi := &file_podium_v1_ranking_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScoreStatistics.ProtoReflect.Descriptor instead.
+func (*ScoreStatistics) Descriptor() ([]byte, []int) {
+	return file_podium_v1_ranking_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ScoreStatistics) GetN() int64 {
+	if x != nil {
+		return x.N
+	}
+	return 0
+}
+
+func (x *ScoreStatistics) GetMean() float64 {
+	if x != nil && x.Mean != nil {
+		return *x.Mean
+	}
+	return 0
+}
+
+func (x *ScoreStatistics) GetSd() float64 {
+	if x != nil && x.Sd != nil {
+		return *x.Sd
+	}
+	return 0
+}
+
+func (x *ScoreStatistics) GetStderr() float64 {
+	if x != nil && x.Stderr != nil {
+		return *x.Stderr
+	}
+	return 0
+}
+
+func (x *ScoreStatistics) GetCiLow() float64 {
+	if x != nil && x.CiLow != nil {
+		return *x.CiLow
+	}
+	return 0
+}
+
+func (x *ScoreStatistics) GetCiHigh() float64 {
+	if x != nil && x.CiHigh != nil {
+		return *x.CiHigh
+	}
+	return 0
+}
+
+func (x *ScoreStatistics) GetMin() float64 {
+	if x != nil && x.Min != nil {
+		return *x.Min
+	}
+	return 0
+}
+
+func (x *ScoreStatistics) GetMax() float64 {
+	if x != nil && x.Max != nil {
+		return *x.Max
+	}
+	return 0
+}
+
 // RankSource is a place that scores of a ranking came from.
 type RankSource struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -204,7 +457,7 @@ type RankSource struct {
 
 func (x *RankSource) Reset() {
 	*x = RankSource{}
-	mi := &file_podium_v1_ranking_proto_msgTypes[1]
+	mi := &file_podium_v1_ranking_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -216,7 +469,7 @@ func (x *RankSource) String() string {
 func (*RankSource) ProtoMessage() {}
 
 func (x *RankSource) ProtoReflect() protoreflect.Message {
-	mi := &file_podium_v1_ranking_proto_msgTypes[1]
+	mi := &file_podium_v1_ranking_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -229,7 +482,7 @@ func (x *RankSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankSource.ProtoReflect.Descriptor instead.
 func (*RankSource) Descriptor() ([]byte, []int) {
-	return file_podium_v1_ranking_proto_rawDescGZIP(), []int{1}
+	return file_podium_v1_ranking_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *RankSource) GetOrigin() ScoreOrigin {
@@ -278,7 +531,7 @@ type RankCounts struct {
 
 func (x *RankCounts) Reset() {
 	*x = RankCounts{}
-	mi := &file_podium_v1_ranking_proto_msgTypes[2]
+	mi := &file_podium_v1_ranking_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -290,7 +543,7 @@ func (x *RankCounts) String() string {
 func (*RankCounts) ProtoMessage() {}
 
 func (x *RankCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_podium_v1_ranking_proto_msgTypes[2]
+	mi := &file_podium_v1_ranking_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -303,7 +556,7 @@ func (x *RankCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankCounts.ProtoReflect.Descriptor instead.
 func (*RankCounts) Descriptor() ([]byte, []int) {
-	return file_podium_v1_ranking_proto_rawDescGZIP(), []int{2}
+	return file_podium_v1_ranking_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *RankCounts) GetNumbers() int64 {
@@ -334,6 +587,72 @@ func (x *RankCounts) GetLeftOut() *ArmCounts {
 	return nil
 }
 
+// RankGroupCounts is what became of the groups of an experiment in a ranking: each
+// group is counted once.
+type RankGroupCounts struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Groups with a place.
+	Ranked int64 `protobuf:"varint,1,opt,name=ranked,proto3" json:"ranked,omitempty"`
+	// Groups without a mean. They stand last, without a place.
+	WithoutMean int64 `protobuf:"varint,2,opt,name=without_mean,json=withoutMean,proto3" json:"without_mean,omitempty"`
+	// Groups that the ranking leaves out because they have fewer than `min_members`
+	// numbers.
+	TooSmall      int64 `protobuf:"varint,3,opt,name=too_small,json=tooSmall,proto3" json:"too_small,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RankGroupCounts) Reset() {
+	*x = RankGroupCounts{}
+	mi := &file_podium_v1_ranking_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RankGroupCounts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RankGroupCounts) ProtoMessage() {}
+
+func (x *RankGroupCounts) ProtoReflect() protoreflect.Message {
+	mi := &file_podium_v1_ranking_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RankGroupCounts.ProtoReflect.Descriptor instead.
+func (*RankGroupCounts) Descriptor() ([]byte, []int) {
+	return file_podium_v1_ranking_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RankGroupCounts) GetRanked() int64 {
+	if x != nil {
+		return x.Ranked
+	}
+	return 0
+}
+
+func (x *RankGroupCounts) GetWithoutMean() int64 {
+	if x != nil {
+		return x.WithoutMean
+	}
+	return 0
+}
+
+func (x *RankGroupCounts) GetTooSmall() int64 {
+	if x != nil {
+		return x.TooSmall
+	}
+	return 0
+}
+
 var File_podium_v1_ranking_proto protoreflect.FileDescriptor
 
 const file_podium_v1_ranking_proto_rawDesc = "" +
@@ -352,7 +671,41 @@ const file_podium_v1_ranking_proto_rawDesc = "" +
 	"\x05_rankB\b\n" +
 	"\x06_scoreB\x0f\n" +
 	"\r_benchmark_idB\r\n" +
-	"\v_group_name\"\xbd\x01\n" +
+	"\v_group_name\"\xe1\x02\n" +
+	"\vRankedGroup\x12\"\n" +
+	"\n" +
+	"group_name\x18\x01 \x01(\tH\x00R\tgroupName\x88\x01\x01\x12\x1b\n" +
+	"\tfirst_arm\x18\x02 \x01(\tR\bfirstArm\x12\x17\n" +
+	"\x04rank\x18\x03 \x01(\x03H\x01R\x04rank\x88\x01\x01\x12\x18\n" +
+	"\amembers\x18\x04 \x01(\x03R\amembers\x12:\n" +
+	"\n" +
+	"statistics\x18\x05 \x01(\v2\x1a.podium.v1.ScoreStatisticsR\n" +
+	"statistics\x12\x12\n" +
+	"\x04nans\x18\x06 \x01(\x03R\x04nans\x12\x18\n" +
+	"\amissing\x18\a \x01(\x03R\amissing\x12\x16\n" +
+	"\x06failed\x18\b \x01(\x03R\x06failed\x12\x19\n" +
+	"\bleft_out\x18\t \x01(\x03R\aleftOut\x12)\n" +
+	"\x05flags\x18\n" +
+	" \x03(\x0e2\x13.podium.v1.RankFlagR\x05flagsB\r\n" +
+	"\v_group_nameB\a\n" +
+	"\x05_rank\"\x94\x02\n" +
+	"\x0fScoreStatistics\x12\f\n" +
+	"\x01n\x18\x01 \x01(\x03R\x01n\x12\x17\n" +
+	"\x04mean\x18\x02 \x01(\x01H\x00R\x04mean\x88\x01\x01\x12\x13\n" +
+	"\x02sd\x18\x03 \x01(\x01H\x01R\x02sd\x88\x01\x01\x12\x1b\n" +
+	"\x06stderr\x18\x04 \x01(\x01H\x02R\x06stderr\x88\x01\x01\x12\x1a\n" +
+	"\x06ci_low\x18\x05 \x01(\x01H\x03R\x05ciLow\x88\x01\x01\x12\x1c\n" +
+	"\aci_high\x18\x06 \x01(\x01H\x04R\x06ciHigh\x88\x01\x01\x12\x15\n" +
+	"\x03min\x18\a \x01(\x01H\x05R\x03min\x88\x01\x01\x12\x15\n" +
+	"\x03max\x18\b \x01(\x01H\x06R\x03max\x88\x01\x01B\a\n" +
+	"\x05_meanB\x05\n" +
+	"\x03_sdB\t\n" +
+	"\a_stderrB\t\n" +
+	"\a_ci_lowB\n" +
+	"\n" +
+	"\b_ci_highB\x06\n" +
+	"\x04_minB\x06\n" +
+	"\x04_max\"\xbd\x01\n" +
 	"\n" +
 	"RankSource\x12.\n" +
 	"\x06origin\x18\x01 \x01(\x0e2\x16.podium.v1.ScoreOriginR\x06origin\x12 \n" +
@@ -367,11 +720,16 @@ const file_podium_v1_ranking_proto_rawDesc = "" +
 	"\anumbers\x18\x01 \x01(\x03R\anumbers\x12\x12\n" +
 	"\x04nans\x18\x02 \x01(\x03R\x04nans\x12#\n" +
 	"\rwithout_score\x18\x03 \x01(\x03R\fwithoutScore\x12/\n" +
-	"\bleft_out\x18\x04 \x01(\v2\x14.podium.v1.ArmCountsR\aleftOut*Y\n" +
+	"\bleft_out\x18\x04 \x01(\v2\x14.podium.v1.ArmCountsR\aleftOut\"i\n" +
+	"\x0fRankGroupCounts\x12\x16\n" +
+	"\x06ranked\x18\x01 \x01(\x03R\x06ranked\x12!\n" +
+	"\fwithout_mean\x18\x02 \x01(\x03R\vwithoutMean\x12\x1b\n" +
+	"\ttoo_small\x18\x03 \x01(\x03R\btooSmall*w\n" +
 	"\bRankFlag\x12\x19\n" +
 	"\x15RANK_FLAG_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rRANK_FLAG_NAN\x10\x01\x12\x1f\n" +
-	"\x1bRANK_FLAG_BENCHMARKS_DIFFER\x10\x02b\x06proto3"
+	"\x1bRANK_FLAG_BENCHMARKS_DIFFER\x10\x02\x12\x1c\n" +
+	"\x18RANK_FLAG_CONFIGS_DIFFER\x10\x03b\x06proto3"
 
 var (
 	file_podium_v1_ranking_proto_rawDescOnce sync.Once
@@ -386,28 +744,33 @@ func file_podium_v1_ranking_proto_rawDescGZIP() []byte {
 }
 
 var file_podium_v1_ranking_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_podium_v1_ranking_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_podium_v1_ranking_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_podium_v1_ranking_proto_goTypes = []any{
-	(RankFlag)(0),       // 0: podium.v1.RankFlag
-	(*RankedArm)(nil),   // 1: podium.v1.RankedArm
-	(*RankSource)(nil),  // 2: podium.v1.RankSource
-	(*RankCounts)(nil),  // 3: podium.v1.RankCounts
-	(*ScoreSource)(nil), // 4: podium.v1.ScoreSource
-	(ArmStatus)(0),      // 5: podium.v1.ArmStatus
-	(ScoreOrigin)(0),    // 6: podium.v1.ScoreOrigin
-	(*ArmCounts)(nil),   // 7: podium.v1.ArmCounts
+	(RankFlag)(0),           // 0: podium.v1.RankFlag
+	(*RankedArm)(nil),       // 1: podium.v1.RankedArm
+	(*RankedGroup)(nil),     // 2: podium.v1.RankedGroup
+	(*ScoreStatistics)(nil), // 3: podium.v1.ScoreStatistics
+	(*RankSource)(nil),      // 4: podium.v1.RankSource
+	(*RankCounts)(nil),      // 5: podium.v1.RankCounts
+	(*RankGroupCounts)(nil), // 6: podium.v1.RankGroupCounts
+	(*ScoreSource)(nil),     // 7: podium.v1.ScoreSource
+	(ArmStatus)(0),          // 8: podium.v1.ArmStatus
+	(ScoreOrigin)(0),        // 9: podium.v1.ScoreOrigin
+	(*ArmCounts)(nil),       // 10: podium.v1.ArmCounts
 }
 var file_podium_v1_ranking_proto_depIdxs = []int32{
-	4, // 0: podium.v1.RankedArm.source:type_name -> podium.v1.ScoreSource
-	5, // 1: podium.v1.RankedArm.status:type_name -> podium.v1.ArmStatus
-	0, // 2: podium.v1.RankedArm.flags:type_name -> podium.v1.RankFlag
-	6, // 3: podium.v1.RankSource.origin:type_name -> podium.v1.ScoreOrigin
-	7, // 4: podium.v1.RankCounts.left_out:type_name -> podium.v1.ArmCounts
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	7,  // 0: podium.v1.RankedArm.source:type_name -> podium.v1.ScoreSource
+	8,  // 1: podium.v1.RankedArm.status:type_name -> podium.v1.ArmStatus
+	0,  // 2: podium.v1.RankedArm.flags:type_name -> podium.v1.RankFlag
+	3,  // 3: podium.v1.RankedGroup.statistics:type_name -> podium.v1.ScoreStatistics
+	0,  // 4: podium.v1.RankedGroup.flags:type_name -> podium.v1.RankFlag
+	9,  // 5: podium.v1.RankSource.origin:type_name -> podium.v1.ScoreOrigin
+	10, // 6: podium.v1.RankCounts.left_out:type_name -> podium.v1.ArmCounts
+	7,  // [7:7] is the sub-list for method output_type
+	7,  // [7:7] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_podium_v1_ranking_proto_init() }
@@ -420,13 +783,15 @@ func file_podium_v1_ranking_proto_init() {
 	file_podium_v1_score_proto_init()
 	file_podium_v1_ranking_proto_msgTypes[0].OneofWrappers = []any{}
 	file_podium_v1_ranking_proto_msgTypes[1].OneofWrappers = []any{}
+	file_podium_v1_ranking_proto_msgTypes[2].OneofWrappers = []any{}
+	file_podium_v1_ranking_proto_msgTypes[3].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_podium_v1_ranking_proto_rawDesc), len(file_podium_v1_ranking_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   3,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -945,8 +945,9 @@ type RankRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the experiment.
 	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
-	// At most so many arms in the page. 0 means 100, and more than 1,000 means 1,000.
-	// A page can hold fewer arms, even none, and still be followed by another one.
+	// At most so many arms or groups in the page. 0 means 100, and more than 1,000
+	// means 1,000. A page can hold fewer, even none, and still be followed by another
+	// one.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The `next_page_token` of the page before, with the rest of the request as it
 	// was. Empty for the first page.
@@ -958,7 +959,11 @@ type RankRequest struct {
 	// greater ones if it has none.
 	Direction Direction `protobuf:"varint,5,opt,name=direction,proto3,enum=podium.v1.Direction" json:"direction,omitempty"`
 	// Ranks the arms with one of these statuses. None means COMPLETED.
-	Statuses      []ArmStatus `protobuf:"varint,6,rep,packed,name=statuses,proto3,enum=podium.v1.ArmStatus" json:"statuses,omitempty"`
+	Statuses []ArmStatus `protobuf:"varint,6,rep,packed,name=statuses,proto3,enum=podium.v1.ArmStatus" json:"statuses,omitempty"`
+	// Whether to rank groups of arms instead of arms.
+	ByGroup bool `protobuf:"varint,7,opt,name=by_group,json=byGroup,proto3" json:"by_group,omitempty"`
+	// Only groups with at least so many scores that are numbers. Only with by_group.
+	MinMembers    int32 `protobuf:"varint,8,opt,name=min_members,json=minMembers,proto3" json:"min_members,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1035,10 +1040,24 @@ func (x *RankRequest) GetStatuses() []ArmStatus {
 	return nil
 }
 
+func (x *RankRequest) GetByGroup() bool {
+	if x != nil {
+		return x.ByGroup
+	}
+	return false
+}
+
+func (x *RankRequest) GetMinMembers() int32 {
+	if x != nil {
+		return x.MinMembers
+	}
+	return 0
+}
+
 // RankResponse is a page of a ranking.
 type RankResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The arms, the best ones first.
+	// The arms, the best ones first. Empty in a ranking by group.
 	Arms []*RankedArm `protobuf:"bytes,1,rep,name=arms,proto3" json:"arms,omitempty"`
 	// Asks for the next page. Empty if this is the last one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
@@ -1051,9 +1070,14 @@ type RankResponse struct {
 	Direction Direction `protobuf:"varint,5,opt,name=direction,proto3,enum=podium.v1.Direction" json:"direction,omitempty"`
 	// What became of all arms of the experiment, not only of those in this page.
 	Counts *RankCounts `protobuf:"bytes,6,opt,name=counts,proto3" json:"counts,omitempty"`
-	// Where all scores of the ranking came from, the most frequent place first; at most 100
-	// places.
-	Sources       []*RankSource `protobuf:"bytes,7,rep,name=sources,proto3" json:"sources,omitempty"`
+	// Where all scores of the ranking came from, the most frequent place first; at
+	// most 100 places.
+	Sources []*RankSource `protobuf:"bytes,7,rep,name=sources,proto3" json:"sources,omitempty"`
+	// The groups, the best ones first. Empty in a ranking by arm.
+	Groups []*RankedGroup `protobuf:"bytes,8,rep,name=groups,proto3" json:"groups,omitempty"`
+	// What became of all groups, not only of those in this page. Unset in a ranking by
+	// arm.
+	GroupCounts   *RankGroupCounts `protobuf:"bytes,9,opt,name=group_counts,json=groupCounts,proto3,oneof" json:"group_counts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1133,6 +1157,20 @@ func (x *RankResponse) GetCounts() *RankCounts {
 func (x *RankResponse) GetSources() []*RankSource {
 	if x != nil {
 		return x.Sources
+	}
+	return nil
+}
+
+func (x *RankResponse) GetGroups() []*RankedGroup {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *RankResponse) GetGroupCounts() *RankGroupCounts {
+	if x != nil {
+		return x.GroupCounts
 	}
 	return nil
 }
@@ -1229,7 +1267,7 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\f_name_prefix\"z\n" +
 	"\x17ListExperimentsResponse\x127\n" +
 	"\vexperiments\x18\x01 \x03(\v2\x15.podium.v1.ExperimentR\vexperiments\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xf7\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb3\x02\n" +
 	"\vRankRequest\x12\x1e\n" +
 	"\n" +
 	"experiment\x18\x01 \x01(\tR\n" +
@@ -1239,8 +1277,11 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\x12\x1b\n" +
 	"\x06metric\x18\x04 \x01(\tH\x00R\x06metric\x88\x01\x01\x122\n" +
 	"\tdirection\x18\x05 \x01(\x0e2\x14.podium.v1.DirectionR\tdirection\x120\n" +
-	"\bstatuses\x18\x06 \x03(\x0e2\x14.podium.v1.ArmStatusR\bstatusesB\t\n" +
-	"\a_metric\"\xa8\x02\n" +
+	"\bstatuses\x18\x06 \x03(\x0e2\x14.podium.v1.ArmStatusR\bstatuses\x12\x19\n" +
+	"\bby_group\x18\a \x01(\bR\abyGroup\x12\x1f\n" +
+	"\vmin_members\x18\b \x01(\x05R\n" +
+	"minMembersB\t\n" +
+	"\a_metric\"\xad\x03\n" +
 	"\fRankResponse\x12(\n" +
 	"\x04arms\x18\x01 \x03(\v2\x14.podium.v1.RankedArmR\x04arms\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1a\n" +
@@ -1248,7 +1289,10 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\x06metric\x18\x04 \x01(\tR\x06metric\x122\n" +
 	"\tdirection\x18\x05 \x01(\x0e2\x14.podium.v1.DirectionR\tdirection\x12-\n" +
 	"\x06counts\x18\x06 \x01(\v2\x15.podium.v1.RankCountsR\x06counts\x12/\n" +
-	"\asources\x18\a \x03(\v2\x15.podium.v1.RankSourceR\asources2\xb8\x04\n" +
+	"\asources\x18\a \x03(\v2\x15.podium.v1.RankSourceR\asources\x12.\n" +
+	"\x06groups\x18\b \x03(\v2\x16.podium.v1.RankedGroupR\x06groups\x12B\n" +
+	"\fgroup_counts\x18\t \x01(\v2\x1a.podium.v1.RankGroupCountsH\x00R\vgroupCounts\x88\x01\x01B\x0f\n" +
+	"\r_group_counts2\xb8\x04\n" +
 	"\x0eResultsService\x127\n" +
 	"\x04Eval\x12\x16.podium.v1.EvalRequest\x1a\x17.podium.v1.EvalResponse\x12:\n" +
 	"\x05Score\x12\x17.podium.v1.ScoreRequest\x1a\x18.podium.v1.ScoreResponse\x12=\n" +
@@ -1300,6 +1344,8 @@ var file_podium_v1_results_service_proto_goTypes = []any{
 	(*RankedArm)(nil),               // 24: podium.v1.RankedArm
 	(*RankCounts)(nil),              // 25: podium.v1.RankCounts
 	(*RankSource)(nil),              // 26: podium.v1.RankSource
+	(*RankedGroup)(nil),             // 27: podium.v1.RankedGroup
+	(*RankGroupCounts)(nil),         // 28: podium.v1.RankGroupCounts
 }
 var file_podium_v1_results_service_proto_depIdxs = []int32{
 	16, // 0: podium.v1.EvalResponse.eval_result:type_name -> podium.v1.EvalResult
@@ -1317,27 +1363,29 @@ var file_podium_v1_results_service_proto_depIdxs = []int32{
 	23, // 12: podium.v1.RankResponse.direction:type_name -> podium.v1.Direction
 	25, // 13: podium.v1.RankResponse.counts:type_name -> podium.v1.RankCounts
 	26, // 14: podium.v1.RankResponse.sources:type_name -> podium.v1.RankSource
-	0,  // 15: podium.v1.ResultsService.Eval:input_type -> podium.v1.EvalRequest
-	2,  // 16: podium.v1.ResultsService.Score:input_type -> podium.v1.ScoreRequest
-	4,  // 17: podium.v1.ResultsService.GetArm:input_type -> podium.v1.GetArmRequest
-	6,  // 18: podium.v1.ResultsService.ListArms:input_type -> podium.v1.ListArmsRequest
-	8,  // 19: podium.v1.ResultsService.ListEvals:input_type -> podium.v1.ListEvalsRequest
-	10, // 20: podium.v1.ResultsService.GetExperiment:input_type -> podium.v1.GetExperimentRequest
-	12, // 21: podium.v1.ResultsService.ListExperiments:input_type -> podium.v1.ListExperimentsRequest
-	14, // 22: podium.v1.ResultsService.Rank:input_type -> podium.v1.RankRequest
-	1,  // 23: podium.v1.ResultsService.Eval:output_type -> podium.v1.EvalResponse
-	3,  // 24: podium.v1.ResultsService.Score:output_type -> podium.v1.ScoreResponse
-	5,  // 25: podium.v1.ResultsService.GetArm:output_type -> podium.v1.GetArmResponse
-	7,  // 26: podium.v1.ResultsService.ListArms:output_type -> podium.v1.ListArmsResponse
-	9,  // 27: podium.v1.ResultsService.ListEvals:output_type -> podium.v1.ListEvalsResponse
-	11, // 28: podium.v1.ResultsService.GetExperiment:output_type -> podium.v1.GetExperimentResponse
-	13, // 29: podium.v1.ResultsService.ListExperiments:output_type -> podium.v1.ListExperimentsResponse
-	15, // 30: podium.v1.ResultsService.Rank:output_type -> podium.v1.RankResponse
-	23, // [23:31] is the sub-list for method output_type
-	15, // [15:23] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	27, // 15: podium.v1.RankResponse.groups:type_name -> podium.v1.RankedGroup
+	28, // 16: podium.v1.RankResponse.group_counts:type_name -> podium.v1.RankGroupCounts
+	0,  // 17: podium.v1.ResultsService.Eval:input_type -> podium.v1.EvalRequest
+	2,  // 18: podium.v1.ResultsService.Score:input_type -> podium.v1.ScoreRequest
+	4,  // 19: podium.v1.ResultsService.GetArm:input_type -> podium.v1.GetArmRequest
+	6,  // 20: podium.v1.ResultsService.ListArms:input_type -> podium.v1.ListArmsRequest
+	8,  // 21: podium.v1.ResultsService.ListEvals:input_type -> podium.v1.ListEvalsRequest
+	10, // 22: podium.v1.ResultsService.GetExperiment:input_type -> podium.v1.GetExperimentRequest
+	12, // 23: podium.v1.ResultsService.ListExperiments:input_type -> podium.v1.ListExperimentsRequest
+	14, // 24: podium.v1.ResultsService.Rank:input_type -> podium.v1.RankRequest
+	1,  // 25: podium.v1.ResultsService.Eval:output_type -> podium.v1.EvalResponse
+	3,  // 26: podium.v1.ResultsService.Score:output_type -> podium.v1.ScoreResponse
+	5,  // 27: podium.v1.ResultsService.GetArm:output_type -> podium.v1.GetArmResponse
+	7,  // 28: podium.v1.ResultsService.ListArms:output_type -> podium.v1.ListArmsResponse
+	9,  // 29: podium.v1.ResultsService.ListEvals:output_type -> podium.v1.ListEvalsResponse
+	11, // 30: podium.v1.ResultsService.GetExperiment:output_type -> podium.v1.GetExperimentResponse
+	13, // 31: podium.v1.ResultsService.ListExperiments:output_type -> podium.v1.ListExperimentsResponse
+	15, // 32: podium.v1.ResultsService.Rank:output_type -> podium.v1.RankResponse
+	25, // [25:33] is the sub-list for method output_type
+	17, // [17:25] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_podium_v1_results_service_proto_init() }
@@ -1357,6 +1405,7 @@ func file_podium_v1_results_service_proto_init() {
 	file_podium_v1_results_service_proto_msgTypes[8].OneofWrappers = []any{}
 	file_podium_v1_results_service_proto_msgTypes[12].OneofWrappers = []any{}
 	file_podium_v1_results_service_proto_msgTypes[14].OneofWrappers = []any{}
+	file_podium_v1_results_service_proto_msgTypes[15].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from podium import comparing, curves, errors, events, plots, scoring, statistics
+    from podium import comparing, curves, errors, events, plots, ranking, scoring, statistics
     from podium._async_client import AsyncClient
     from podium._async_handles import (
         AsyncArmHandle,
@@ -78,9 +78,12 @@ if TYPE_CHECKING:
         Value,
     )
     from podium.ranking import (
+        GroupRanking,
         RankCounts,
         RankedArm,
+        RankedGroup,
         RankFlag,
+        RankGroupCounts,
         Ranking,
         RankSource,
         ScoreSource,
@@ -128,6 +131,7 @@ __all__ = [
     "ExperimentStatus",
     "FailedPreconditionError",
     "Flushed",
+    "GroupRanking",
     "InternalError",
     "InvalidArgumentError",
     "KeptField",
@@ -138,8 +142,10 @@ __all__ = [
     "PodiumError",
     "RankCounts",
     "RankFlag",
+    "RankGroupCounts",
     "RankSource",
     "RankedArm",
+    "RankedGroup",
     "Ranking",
     "RecordResult",
     "RecordingError",
@@ -160,12 +166,22 @@ __all__ = [
     "errors",
     "events",
     "plots",
+    "ranking",
     "record",
     "scoring",
     "statistics",
 ]
 
-_SUBMODULES = ("comparing", "curves", "errors", "events", "plots", "scoring", "statistics")
+_SUBMODULES = (
+    "comparing",
+    "curves",
+    "errors",
+    "events",
+    "plots",
+    "ranking",
+    "scoring",
+    "statistics",
+)
 
 # Where names are looked for: the modules that load neither grpc nor protobuf come first.
 _SOURCES = (

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from podium import _calls, _ranking_calls, events
+from podium import _calls, events
 from podium._analysis_handles import AsyncAnalysis
 from podium._connection import AsyncConnection
 from podium._enums import ArmStatus
 from podium._evaluating import AsyncEvaluates
 from podium._names import ArmNames
+from podium._ranking_handles import AsyncRankings
 from podium._recorder import new_attempt
 from podium.errors import PodiumError
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from podium._recorder import Metrics, RecordResult
     from podium.model import ArmResult, ArmSummary, EvalResult, Experiment, RunConfig, RunResult
-    from podium.ranking import Ranking
     from podium.scoring import Score
     from podium.v1.event_pb2 import Event
 
@@ -31,7 +31,7 @@ __all__ = ["AsyncArmHandle", "AsyncArmRun", "AsyncArmStart", "AsyncExperimentHan
 _T = TypeVar("_T")
 
 
-class AsyncExperimentHandle(AsyncAnalysis):
+class AsyncExperimentHandle(AsyncAnalysis, AsyncRankings):
     """One experiment of a server, by name: `ExperimentHandle` for asyncio."""
 
     def arm(self, name: str, *, attempt_id: str | None = None) -> AsyncArmHandle:
@@ -61,18 +61,6 @@ class AsyncExperimentHandle(AsyncAnalysis):
             page_size=page_size,
         )
         return self._connection.iterate(pages)
-
-    async def rank(
-        self,
-        metric: str | None = None,
-        *,
-        direction: str | None = None,
-        status: str | Iterable[str] | None = None,
-        top: int | None = None,
-    ) -> Ranking:
-        """As `ExperimentHandle.rank`, awaited."""
-        steps = _ranking_calls.rank(self._name, metric, direction=direction, status=status, top=top)
-        return await self._connection.run(steps)
 
     async def declare(
         self,

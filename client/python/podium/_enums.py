@@ -57,12 +57,14 @@ class ExperimentStatus(StrEnum):
 class RankFlag(StrEnum):
     """Why a place in a ranking should not be trusted without a second look.
 
-    NAN: the score is not a number. BENCHMARKS_DIFFER: rows of the eval that it came from have
-    different benchmark_ids among the arms of the ranking.
+    NAN: a score is not a number. BENCHMARKS_DIFFER: rows of the eval that a score came from have
+    different benchmark_ids among the arms of the ranking. CONFIGS_DIFFER: the arms of a group
+    differ in more than name and seed.
     """
 
     NAN = "nan"
     BENCHMARKS_DIFFER = "benchmarks_differ"
+    CONFIGS_DIFFER = "configs_differ"
 
 
 class ScoreOrigin(StrEnum):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from podium import _calls, _ranking_calls, events
+from podium import _calls, events
 from podium._analysis_handles import Analysis
 from podium._connection import BlockingConnection
 from podium._enums import ArmStatus
 from podium._evaluating import Evaluates
 from podium._names import ArmNames
+from podium._ranking_handles import Rankings
 from podium._recorder import new_attempt
 from podium.errors import PodiumError
 
@@ -20,13 +21,12 @@ if TYPE_CHECKING:
 
     from podium._recorder import Metrics, RecordResult
     from podium.model import ArmResult, ArmSummary, EvalResult, Experiment, RunConfig, RunResult
-    from podium.ranking import Ranking
     from podium.scoring import Score
 
 __all__ = ["ArmHandle", "ArmRun", "ExperimentHandle"]
 
 
-class ExperimentHandle(Analysis):
+class ExperimentHandle(Analysis, Rankings):
     """One experiment of a server, by name. Making a handle makes no call.
 
     Every call can raise the errors of `podium.errors`; what is written below are those with a
@@ -75,31 +75,6 @@ class ExperimentHandle(Analysis):
             page_size=page_size,
         )
         return self._connection.iterate(pages)
-
-    def rank(
-        self,
-        metric: str | None = None,
-        *,
-        direction: str | None = None,
-        status: str | Iterable[str] | None = None,
-        top: int | None = None,
-    ) -> Ranking:
-        """Ranks the arms by their scores: the best first, then NaN, then those without a score.
-
-        Args:
-            metric: What to rank by, in the forms `score` takes; the success_metric if not given.
-            direction: Which scores are better: `maximize` or `minimize`; the experiment's if not
-                given, and `maximize` if it has none.
-            status: Ranks the arms with this status, or with one of these; `completed` if not given.
-            top: How many arms to fetch; all if not given.
-
-        Raises:
-            NotFoundError: The experiment does not exist.
-            FailedPreconditionError: No metric is given, and the experiment has no success_metric.
-            AbortedError: The experiment kept changing while more than 1,000 arms were read.
-        """
-        steps = _ranking_calls.rank(self._name, metric, direction=direction, status=status, top=top)
-        return self._connection.run(steps)
 
     def declare(
         self,

@@ -12,9 +12,9 @@ from podium.v1 import results_service_pb2 as results
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from podium.ranking import Ranking
+    from podium._rankings import GroupRanking, Ranking
 
-__all__ = ["rank"]
+__all__ = ["rank", "rank_groups"]
 
 
 def rank(
@@ -25,42 +25,70 @@ def rank(
     status: str | Iterable[str] | None,
     top: int | None,
 ) -> Steps[Ranking]:
-    """Rank: the whole ranking or its first arms, in one state."""
-    top = _coerce.optional(_coerce.integer, top, "top")
-    if top is not None and top < 1:
-        raise ValueError(f"top must be at least 1, not {top}")
-    request = results.RankRequest(
+    """Rank: the arms in order, or the first ones, in one state."""
+    request = _request(experiment, metric, direction, status)
+    found = yield from _ranked(request, top)
+    return codec.ranking_from_proto(found)
+
+
+def rank_groups(
+    experiment: str,
+    metric: str | None,
+    *,
+    direction: str | None,
+    status: str | Iterable[str] | None,
+    min_members: int,
+    top: int | None,
+) -> Steps[GroupRanking]:
+    """Rank: the groups in order, or the first ones, in one state."""
+    request = _request(experiment, metric, direction, status)
+    request.by_group = True
+    request.min_members = _coerce.integer(min_members, "min_members")
+    found = yield from _ranked(request, top)
+    return codec.group_ranking_from_proto(found)
+
+
+def _request(
+    experiment: str,
+    metric: str | None,
+    direction: str | None,
+    status: str | Iterable[str] | None,
+) -> results.RankRequest:
+    return results.RankRequest(
         experiment=experiment,
-        page_size=LARGEST_PAGE if top is None else min(top, LARGEST_PAGE),
         metric=_coerce.optional(_coerce.text, metric, "metric"),
         direction=codec.direction_to_proto(direction),
         statuses=map(codec.arm_status_to_proto, one_or_more(status)),
     )
-    return _rank(request, top)
 
 
-def _rank(request: results.RankRequest, top: int | None) -> Steps[Ranking]:
+def _ranked(request: results.RankRequest, top: int | None) -> Steps[results.RankResponse]:
+    top = _coerce.optional(_coerce.integer, top, "top")
+    if top is not None and top < 1:
+        raise ValueError(f"top must be at least 1, not {top}")
+    request.page_size = LARGEST_PAGE if top is None else min(top, LARGEST_PAGE)
     for _ in range(ATTEMPTS):
-        found = yield from _rank_in_one_state(request, top)
+        found = yield from _ranked_in_one_state(request, top)
         if found is not None:
-            return codec.ranking_from_proto(found)
+            return found
     raise AbortedError(
         f"experiment {request.experiment!r} changed {ATTEMPTS} times while its ranking was read: "
         f"it is too busy to be ranked as a whole; try again, or ask for the top {LARGEST_PAGE:,}"
     )
 
 
-def _rank_in_one_state(
+def _ranked_in_one_state(
     request: results.RankRequest, top: int | None
 ) -> Steps[results.RankResponse | None]:
     request.page_token = ""
     found: results.RankResponse = yield request
     request.page_token = found.next_page_token
-    while request.page_token and (top is None or len(found.arms) < top):
+    while request.page_token and (top is None or len(found.arms) + len(found.groups) < top):
         page = yield request
         if page.revision != found.revision:
             return None
         found.arms.extend(page.arms)
+        found.groups.extend(page.groups)
         request.page_token = page.next_page_token
-    del found.arms[top:]
+    del found.arms[top:], found.groups[top:]
     return found

@@ -1,6 +1,10 @@
 """Rankings and what they are made of <-> their form in podium.v1; part of `podium.codec`."""
 
-from podium import model, ranking
+from dataclasses import asdict
+from typing import Any
+
+from podium import _rankings as ranking
+from podium import model
 from podium._wire import (
     arm_status_from_proto,
     arm_status_to_proto,
@@ -12,20 +16,28 @@ from podium._wire import (
     score_origin_from_proto,
     score_origin_to_proto,
 )
+from podium.statistics import Description
 from podium.v1 import experiment_pb2, ranking_pb2, results_service_pb2, score_pb2
 
 __all__ = [
     "arm_counts_from_proto",
     "arm_counts_to_proto",
+    "group_ranking_from_proto",
     "rank_counts_from_proto",
     "rank_counts_to_proto",
+    "rank_group_counts_from_proto",
+    "rank_group_counts_to_proto",
     "rank_source_from_proto",
     "rank_source_to_proto",
     "ranked_arm_from_proto",
     "ranked_arm_to_proto",
+    "ranked_group_from_proto",
+    "ranked_group_to_proto",
     "ranking_from_proto",
     "score_source_from_proto",
     "score_source_to_proto",
+    "score_statistics_from_proto",
+    "score_statistics_to_proto",
 ]
 
 
@@ -99,6 +111,49 @@ def ranked_arm_from_proto(message: ranking_pb2.RankedArm) -> ranking.RankedArm:
     )
 
 
+def score_statistics_to_proto(found: Description) -> ranking_pb2.ScoreStatistics:
+    """Writes what some scores have come to."""
+    return ranking_pb2.ScoreStatistics(**asdict(found))
+
+
+def score_statistics_from_proto(message: ranking_pb2.ScoreStatistics) -> Description:
+    """Reads what some scores have come to."""
+    names = ("mean", "sd", "stderr", "ci_low", "ci_high", "min", "max")
+    return Description(message.n, *(get(message, name) for name in names))
+
+
+def ranked_group_to_proto(group: ranking.RankedGroup) -> ranking_pb2.RankedGroup:
+    """Writes a group at its place."""
+    return ranking_pb2.RankedGroup(
+        group_name=group.group_name,
+        first_arm=group.first_arm,
+        rank=group.rank,
+        members=group.members,
+        statistics=score_statistics_to_proto(group.statistics),
+        nans=group.nans,
+        missing=group.missing,
+        failed=group.failed,
+        left_out=group.left_out,
+        flags=map(rank_flag_to_proto, group.flags),
+    )
+
+
+def ranked_group_from_proto(message: ranking_pb2.RankedGroup) -> ranking.RankedGroup:
+    """Reads a group at its place."""
+    return ranking.RankedGroup(
+        group_name=get(message, "group_name"),
+        first_arm=message.first_arm,
+        rank=get(message, "rank"),
+        members=message.members,
+        statistics=score_statistics_from_proto(message.statistics),
+        nans=message.nans,
+        missing=message.missing,
+        failed=message.failed,
+        left_out=message.left_out,
+        flags=list(map(rank_flag_from_proto, message.flags)),
+    )
+
+
 def rank_source_to_proto(source: ranking.RankSource) -> ranking_pb2.RankSource:
     """Writes where scores came from."""
     return ranking_pb2.RankSource(
@@ -139,13 +194,44 @@ def rank_counts_from_proto(message: ranking_pb2.RankCounts) -> ranking.RankCount
     )
 
 
-def ranking_from_proto(message: results_service_pb2.RankResponse) -> ranking.Ranking:
-    """Reads a page of a ranking."""
-    return ranking.Ranking(
-        metric=message.metric,
-        direction=direction_from_proto(message.direction) or "",
-        revision=message.revision,
-        arms=list(map(ranked_arm_from_proto, message.arms)),
-        counts=rank_counts_from_proto(message.counts),
-        sources=list(map(rank_source_from_proto, message.sources)),
+def rank_group_counts_to_proto(
+    counts: ranking.RankGroupCounts,
+) -> ranking_pb2.RankGroupCounts:
+    """Writes what became of all groups."""
+    return ranking_pb2.RankGroupCounts(
+        ranked=counts.ranked, without_mean=counts.without_mean, too_small=counts.too_small
     )
+
+
+def rank_group_counts_from_proto(
+    message: ranking_pb2.RankGroupCounts,
+) -> ranking.RankGroupCounts:
+    """Reads what became of all groups."""
+    return ranking.RankGroupCounts(
+        ranked=message.ranked, without_mean=message.without_mean, too_small=message.too_small
+    )
+
+
+def ranking_from_proto(message: results_service_pb2.RankResponse) -> ranking.Ranking:
+    """Reads a ranking by arm."""
+    return ranking.Ranking(**_said(message), arms=list(map(ranked_arm_from_proto, message.arms)))
+
+
+def group_ranking_from_proto(message: results_service_pb2.RankResponse) -> ranking.GroupRanking:
+    """Reads a ranking by group."""
+    return ranking.GroupRanking(
+        **_said(message),
+        groups=list(map(ranked_group_from_proto, message.groups)),
+        group_counts=rank_group_counts_from_proto(message.group_counts),
+    )
+
+
+def _said(message: results_service_pb2.RankResponse) -> dict[str, Any]:
+    """What a ranking of either kind says beside its entries."""
+    return {
+        "metric": message.metric,
+        "direction": direction_from_proto(message.direction) or "",
+        "revision": message.revision,
+        "counts": rank_counts_from_proto(message.counts),
+        "sources": list(map(rank_source_from_proto, message.sources)),
+    }

@@ -108,8 +108,8 @@ def run_result_from_json(given: Any) -> model.RunResult:
     return record_from_json(model.RunResult, given, "run_result")
 
 
-def ranking_to_json(ranked: ranking.Ranking) -> dict[str, Any]:
-    """Writes a ranking."""
+def ranking_to_json(ranked: ranking.Ranking | ranking.GroupRanking) -> dict[str, Any]:
+    """Writes a ranking by arm or by group."""
     return _write(ranked)
 
 

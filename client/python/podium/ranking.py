@@ -1,91 +1,288 @@
-"""Rankings: arms in the order of their scores, with what to know before trusting it."""
+"""What a ranking means: arms and groups in order. Pure, for server and clients alike.
 
-from dataclasses import dataclass, field
+The server keeps the scores in order and ranks arms without looking at all of them; `rank` says the
+same of any list of arms. Groups are made here in both cases.
+"""
 
-from podium._enums import RankFlag
-from podium._record import Record
-from podium.model import ArmCounts
+from array import array
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from math import isnan
+from typing import Any, NamedTuple
 
-__all__ = ["RankCounts", "RankFlag", "RankSource", "RankedArm", "Ranking", "ScoreSource"]
+from podium._enums import ArmStatus, Direction, RankFlag, ScoreOrigin
+from podium._rankings import (
+    GroupRanking,
+    RankCounts,
+    RankedArm,
+    RankedGroup,
+    RankGroupCounts,
+    Ranking,
+    RankSource,
+    ScoreSource,
+)
+from podium.model import ArmCounts, ArmResult
+from podium.scoring import find_eval, ranked, score
+from podium.statistics import describe
+
+__all__ = [
+    "GroupRanking",
+    "Groups",
+    "Member",
+    "RankCounts",
+    "RankFlag",
+    "RankGroupCounts",
+    "RankSource",
+    "RankedArm",
+    "RankedGroup",
+    "Ranking",
+    "ScoreSource",
+    "mixed_evals",
+    "rank",
+    "rank_groups",
+]
+
+_SHOWN_SOURCES = 100
 
 
-@dataclass(eq=False)
-class ScoreSource(Record):
-    """Where a score came from."""
-
-    origin: str
-    """What kind of result it is part of: a ScoreOrigin."""
-    key: str
-    """The key that it was found under."""
-    eval_name: str | None = None
-    """The name of the row, for the two kinds of eval rows."""
-    step: int | None = None
-    """The step of an in-loop row."""
+# ---- Groups ----------------------------------------------------------------------------
 
 
-@dataclass(eq=False)
-class RankedArm(Record):
-    """An arm at its place in a ranking."""
+class Member(NamedTuple):
+    """An arm, as far as its group looks at it."""
 
     arm: str
-    """The name of the arm."""
-    rank: int | None
-    """Its place, from 1; arms with equal scores share one. None for an arm without a score."""
-    score: float | None
-    """Its score; NaN is one. None if there is none."""
-    source: ScoreSource | None
-    """Where the score came from."""
-    benchmark_id: str | None
-    """The benchmark_id of the eval row that the score came from."""
+    """Its name."""
     group_name: str | None
-    """The name of the arm's group."""
+    """The name of its group; None for a group of one."""
     status: str
-    """How far the arm has come: an ArmStatus."""
-    flags: list[str] = field(default_factory=list)
-    """What to know before trusting the place: RankFlags."""
+    """How far it has come."""
+    counts: bool
+    """Whether arms of this status are ranked."""
+    score: float | None = None
+    """Its score."""
+    eval_name: str | None = None
+    """The eval that the score came from."""
+    config: object = None
+    """What is equal for arms that were asked to do the same, but for name and seed."""
 
 
-@dataclass(eq=False)
-class RankSource(Record):
-    """A place that scores of a ranking came from."""
+@dataclass(slots=True)
+class _Group:
+    """The members of a group, as they come."""
 
-    origin: str
-    """What kind of result they are part of: a ScoreOrigin."""
-    eval_name: str | None
-    """The name of the eval rows, for the two kinds of eval rows."""
-    benchmark_id: str | None
-    """The benchmark_id of those rows."""
-    scores: int
-    """How many scores came from there, NaN included."""
-
-
-@dataclass(eq=False)
-class RankCounts(Record):
-    """What became of the arms of an experiment in a ranking: each arm is counted once."""
-
-    numbers: int = 0
-    """Arms whose score is a number, infinities included."""
+    group_name: str | None
+    first_arm: str
+    numbers: "array[float]" = field(default_factory=lambda: array("d"))
     nans: int = 0
-    """Arms whose score is NaN."""
-    without_score: int = 0
-    """Arms without a score."""
-    left_out: ArmCounts = field(default_factory=ArmCounts)
-    """Arms that are left out because of their status."""
+    missing: int = 0
+    failed: int = 0
+    left_out: int = 0
+    configs: list[object] = field(default_factory=list)
+    evals: set[str] = field(default_factory=set)
+
+    def add(self, member: Member) -> None:
+        if not member.counts:
+            self.failed += member.status == ArmStatus.FAILED
+            self.left_out += member.status != ArmStatus.FAILED
+            return
+        if not self.configs or (len(self.configs) == 1 and member.config != self.configs[0]):
+            self.configs.append(member.config)
+        if member.eval_name is not None:
+            self.evals.add(member.eval_name)
+        if member.score is None:
+            self.missing += 1
+        elif isnan(member.score):
+            self.nans += 1
+        else:
+            self.numbers.append(member.score)
+
+    def ranked(self, mixed: Collection[str]) -> RankedGroup:
+        aside = self.nans + self.missing + self.failed + self.left_out
+        return RankedGroup(
+            group_name=self.group_name,
+            first_arm=self.first_arm,
+            rank=None,
+            members=len(self.numbers) + aside,
+            statistics=describe(self.numbers),
+            nans=self.nans,
+            missing=self.missing,
+            failed=self.failed,
+            left_out=self.left_out,
+            flags=list(self._flags(mixed)),
+        )
+
+    def _flags(self, mixed: Collection[str]) -> Iterator[RankFlag]:
+        if self.nans:
+            yield RankFlag.NAN
+        if not self.evals.isdisjoint(mixed):
+            yield RankFlag.BENCHMARKS_DIFFER
+        if len(self.configs) > 1:
+            yield RankFlag.CONFIGS_DIFFER
 
 
-@dataclass(eq=False)
-class Ranking(Record):
-    """The arms of an experiment, or the first of them, the best ones first."""
+class Groups:
+    """Collects the arms of an experiment, in the order of their creation, into groups."""
 
-    metric: str
-    """What was ranked by."""
-    direction: str
-    """Which scores are better: a Direction."""
-    revision: int
-    """The experiment's revision that this shows."""
-    arms: list[RankedArm]
-    """The arms in order: numbers, then NaN, then those without a score."""
-    counts: RankCounts
-    """What became of all arms of the experiment."""
-    sources: list[RankSource]
-    """Where all scores of the ranking came from, the most frequent place first."""
+    def __init__(self) -> None:
+        self._groups: dict[str, _Group] = {}
+        self._order: list[_Group] = []
+
+    def add(self, member: Member) -> None:
+        """Adds an arm to its group."""
+        name = member.group_name
+        group = None if name is None else self._groups.get(name)
+        if group is None:
+            group = _Group(name, member.arm)
+            self._order.append(group)
+            if name is not None:
+                self._groups[name] = group
+        group.add(member)
+
+    def ranked(
+        self, direction: str | None, min_members: int, mixed: Collection[str]
+    ) -> tuple[list[RankedGroup], RankGroupCounts]:
+        """The groups in order, the best mean first, and what became of all of them.
+
+        Args:
+            direction: Which means are better: a Direction.
+            min_members: Only groups with so many numbers.
+            mixed: The evals that are not the same benchmark for all arms.
+        """
+        large = [group.ranked(mixed) for group in self._order if len(group.numbers) >= min_members]
+        order = ranked([group.statistics.mean for group in large], direction)
+        for index, place in order:
+            large[index].rank = place
+        places = sum(place is not None for _, place in order)
+        too_small = len(self._order) - len(large)
+        counts = RankGroupCounts(places, len(large) - places, too_small)
+        return [large[index] for index, _ in order], counts
+
+
+def mixed_evals(sources: Iterable[tuple[str | None, str | None]]) -> set[str]:
+    """The evals that are not the same benchmark everywhere, of pairs of name and benchmark_id.
+
+    A row without a benchmark_id has its name for one.
+    """
+    pairs = {(name, benchmark_id or name) for name, benchmark_id in sources if name is not None}
+    return {name for name, count in Counter(name for name, _ in pairs).items() if count > 1}
+
+
+# ---- Rankings of arms that are at hand ---------------------------------------------------
+
+
+def rank(
+    arms: Sequence[ArmResult],
+    metric: str,
+    *,
+    direction: str | None = None,
+    status: str | Collection[str] = ArmStatus.COMPLETED,
+) -> Ranking:
+    """Ranks arms by their scores.
+
+    Args:
+        arms: The arms of an experiment, in the order of their creation.
+        metric: What to rank by, in the forms `score` takes.
+        direction: Which scores are better: `maximize`, if not given, or `minimize`.
+        status: Ranks the arms with this status, or with one of these.
+    """
+    scored = _Scored(arms, metric, status)
+    entries = scored.arms
+    order = ranked([entry.score for entry in entries], direction)
+    for index, place in order:
+        entries[index].rank = place
+    return Ranking(**scored.said(direction), arms=[entries[index] for index, _ in order])
+
+
+def rank_groups(
+    arms: Sequence[ArmResult],
+    metric: str,
+    *,
+    direction: str | None = None,
+    status: str | Collection[str] = ArmStatus.COMPLETED,
+    min_members: int = 0,
+) -> GroupRanking:
+    """Ranks groups of arms by the means of their scores; an arm without a group is one of one.
+
+    Args:
+        arms: The arms of an experiment, in the order of their creation.
+        metric: What to rank by, in the forms `score` takes.
+        direction: Which means are better: `maximize`, if not given, or `minimize`.
+        status: The scores of arms with this status, or with one of these, count.
+        min_members: Only groups with so many scores that are numbers.
+    """
+    scored, groups = _Scored(arms, metric, status), Groups()
+    entries = {entry.arm: entry for entry in scored.arms}
+    for arm in arms:
+        groups.add(_member(arm, entries.get(arm.name)))
+    found, counts = groups.ranked(direction, min_members, scored.mixed)
+    return GroupRanking(**scored.said(direction), groups=found, group_counts=counts)
+
+
+class _Scored:
+    """The arms that are ranked, with their scores and flags, and what became of the others."""
+
+    def __init__(
+        self, arms: Sequence[ArmResult], metric: str, status: str | Collection[str]
+    ) -> None:
+        wanted = {status} if isinstance(status, str) else set(status)
+        self.metric = metric
+        self.arms = [_unranked(arm, metric) for arm in arms if arm.status in wanted]
+        self.left_out = Counter(str(arm.status) for arm in arms if arm.status not in wanted)
+        self.sources = Counter(
+            (entry.source.origin, entry.source.eval_name, entry.benchmark_id)
+            for entry in self.arms
+            if entry.source is not None
+        )
+        self.mixed = mixed_evals((name, benchmark_id) for _, name, benchmark_id in self.sources)
+        for entry in self.arms:
+            entry.flags = list(self._flags(entry))
+
+    def _flags(self, entry: RankedArm) -> Iterator[RankFlag]:
+        if entry.score is not None and isnan(entry.score):
+            yield RankFlag.NAN
+        if entry.source is not None and entry.source.eval_name in self.mixed:
+            yield RankFlag.BENCHMARKS_DIFFER
+
+    def said(self, direction: str | None) -> dict[str, Any]:
+        """What a ranking of either kind says beside its entries."""
+        scores = [entry.score for entry in self.arms if entry.score is not None]
+        nans = sum(map(isnan, scores))
+        without = len(self.arms) - len(scores)
+        counts = RankCounts(len(scores) - nans, nans, without, ArmCounts(**self.left_out))
+        order = sorted(self.sources, key=lambda place: (-self.sources[place], *_said_order(place)))
+        return {
+            "metric": self.metric,
+            "direction": direction or Direction.MAXIMIZE,
+            "revision": 0,
+            "counts": counts,
+            "sources": [RankSource(*at, self.sources[at]) for at in order[:_SHOWN_SOURCES]],
+        }
+
+
+def _said_order(place: tuple[str, str | None, str | None]) -> tuple[int, str, str]:
+    origin, eval_name, benchmark_id = place
+    return list(ScoreOrigin).index(ScoreOrigin(origin)), eval_name or "", benchmark_id or ""
+
+
+def _unranked(arm: ArmResult, metric: str) -> RankedArm:
+    """An arm and its score, without a place."""
+    entry = RankedArm(arm.name, None, None, None, None, arm.group_name, arm.status)
+    found = score(arm, metric)
+    if found is not None:
+        entry.score = found.value
+        entry.source = ScoreSource(found.origin, found.key, found.eval_name, found.step)
+        if found.eval_name is not None:
+            row = find_eval(arm.evals, found.eval_name, found.step)
+            entry.benchmark_id = None if row is None else row.benchmark_id
+    return entry
+
+
+def _member(arm: ArmResult, entry: RankedArm | None) -> Member:
+    member = Member(arm.name, arm.group_name, arm.status, counts=entry is not None)
+    if entry is None:
+        return member
+    name = None if entry.source is None else entry.source.eval_name
+    config = replace(arm.run_config, name="", seed=None)
+    return member._replace(score=entry.score, eval_name=name, config=config)

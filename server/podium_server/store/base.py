@@ -30,11 +30,11 @@ again when it has ended, in whatever way, before anybody who waits for it is ans
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from podium_server.store.ranks import RankPage, RankQuery
+from podium_server.store.ranks import MemberRow, RankPage, RankQuery, RankTally
 from podium_server.store.rows import (
     ArmRow,
     EvalKey,
@@ -367,4 +367,17 @@ class Store(ABC):
 
         The first places of COMPLETED arms cost the same however many arms there are, where no
         other candidate has scores; whatever else is asked for costs a look at every arm.
+        """
+
+    @abstractmethod
+    async def members(
+        self,
+        experiment: str,
+        ask: Callable[[ExperimentRow], RankQuery],
+        fold: Callable[[Iterable[MemberRow], RankTally, int], T],
+    ) -> T:
+        """What `fold` makes of every arm, in order of creation, of the tally and the revision.
+
+        Arms of other statuses than those asked for have no score. Where there are many arms,
+        `fold` runs in another thread, so that nobody waits for it.
         """

@@ -7,7 +7,15 @@ from podium.scoring import OrderKey
 
 from podium_server.store.rows import COMPLETED, Origin, Score
 
-__all__ = ["RankPage", "RankPlace", "RankQuery", "RankSource", "RankTally", "RankedRow"]
+__all__ = [
+    "MemberRow",
+    "RankPage",
+    "RankPlace",
+    "RankQuery",
+    "RankSource",
+    "RankTally",
+    "RankedRow",
+]
 
 
 class RankPlace(NamedTuple):
@@ -42,6 +50,17 @@ class RankedRow:
     status: int
     group_name: str | None
     score: Score | None = None
+
+
+class MemberRow(NamedTuple):
+    """An arm as a member of its group: what it was asked to do, and its score, if it has one."""
+
+    name: str
+    status: int
+    group_name: str | None
+    config_digest: bytes
+    value: float | None
+    eval_name: str | None
 
 
 class RankSource(NamedTuple):

@@ -31,11 +31,15 @@ class _RankFlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RankFlag.Val
     RANK_FLAG_UNSPECIFIED: _RankFlag.ValueType  # 0
     """Not said. Never answered by a server."""
     RANK_FLAG_NAN: _RankFlag.ValueType  # 1
-    """The score is NaN: not a number, and behind every number."""
+    """The score, or that of a member, is NaN: not a number, and behind every number."""
     RANK_FLAG_BENCHMARKS_DIFFER: _RankFlag.ValueType  # 2
-    """The score came from an eval that was not the same benchmark for all arms of
-    the ranking: rows of this name have different benchmark_ids. (A row without
-    one has its name as benchmark_id.)
+    """The score, or that of a member, came from an eval that was not the same
+    benchmark for all arms of the ranking: rows of this name have different
+    benchmark_ids. (A row without one has its name as benchmark_id.)
+    """
+    RANK_FLAG_CONFIGS_DIFFER: _RankFlag.ValueType  # 3
+    """The run_configs of members that are not left out differ in more than name and
+    seed.
     """
 
 class RankFlag(_RankFlag, metaclass=_RankFlagEnumTypeWrapper):
@@ -44,11 +48,15 @@ class RankFlag(_RankFlag, metaclass=_RankFlagEnumTypeWrapper):
 RANK_FLAG_UNSPECIFIED: RankFlag.ValueType  # 0
 """Not said. Never answered by a server."""
 RANK_FLAG_NAN: RankFlag.ValueType  # 1
-"""The score is NaN: not a number, and behind every number."""
+"""The score, or that of a member, is NaN: not a number, and behind every number."""
 RANK_FLAG_BENCHMARKS_DIFFER: RankFlag.ValueType  # 2
-"""The score came from an eval that was not the same benchmark for all arms of
-the ranking: rows of this name have different benchmark_ids. (A row without
-one has its name as benchmark_id.)
+"""The score, or that of a member, came from an eval that was not the same
+benchmark for all arms of the ranking: rows of this name have different
+benchmark_ids. (A row without one has its name as benchmark_id.)
+"""
+RANK_FLAG_CONFIGS_DIFFER: RankFlag.ValueType  # 3
+"""The run_configs of members that are not left out differ in more than name and
+seed.
 """
 Global___RankFlag: _TypeAlias = RankFlag  # noqa: Y015
 
@@ -123,6 +131,169 @@ class RankedArm(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__score) -> _WhichOneofReturnType__score | None: ...
 
 Global___RankedArm: _TypeAlias = RankedArm  # noqa: Y015
+
+@_typing.final
+class RankedGroup(_message.Message):
+    """RankedGroup is a group of arms, such as the seeds of one configuration, at its
+    place in a ranking by the mean of its members' scores. An arm without a group is
+    a group of one.
+
+    Each member is counted once: as one of the `n` numbers of the statistics, or as
+    NaN, missing, failed or left out.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_NAME_FIELD_NUMBER: _builtins.int
+    FIRST_ARM_FIELD_NUMBER: _builtins.int
+    RANK_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    STATISTICS_FIELD_NUMBER: _builtins.int
+    NANS_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
+    FLAGS_FIELD_NUMBER: _builtins.int
+    group_name: _builtins.str
+    """The name of the group. Unset for an arm without one."""
+    first_arm: _builtins.str
+    """The name of the member that was created first. Groups with equal means stand in
+    the order in which these were created.
+    """
+    rank: _builtins.int
+    """Its place, counted from 1, as that of a RankedArm. Unset for a group without a
+    mean.
+    """
+    members: _builtins.int
+    """The number of members, whatever their status."""
+    nans: _builtins.int
+    """Members whose score is NaN. They have no part in the statistics."""
+    missing: _builtins.int
+    """Members without a score."""
+    failed: _builtins.int
+    """Members that are left out because they failed."""
+    left_out: _builtins.int
+    """Members that are left out because of another status."""
+    @_builtins.property
+    def statistics(self) -> Global___ScoreStatistics:
+        """The statistics of the scores that are numbers."""
+
+    @_builtins.property
+    def flags(self) -> _containers.RepeatedScalarFieldContainer[Global___RankFlag.ValueType]:
+        """What should be known before the place is trusted."""
+
+    def __init__(
+        self,
+        *,
+        group_name: _builtins.str | None = ...,
+        first_arm: _builtins.str = ...,
+        rank: _builtins.int | None = ...,
+        members: _builtins.int = ...,
+        statistics: Global___ScoreStatistics | None = ...,
+        nans: _builtins.int = ...,
+        missing: _builtins.int = ...,
+        failed: _builtins.int = ...,
+        left_out: _builtins.int = ...,
+        flags: _abc.Iterable[Global___RankFlag.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_group_name", b"_group_name", "_rank", b"_rank", "group_name", b"group_name", "rank", b"rank", "statistics", b"statistics"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_group_name", b"_group_name", "_rank", b"_rank", "failed", b"failed", "first_arm", b"first_arm", "flags", b"flags", "group_name", b"group_name", "left_out", b"left_out", "members", b"members", "missing", b"missing", "nans", b"nans", "rank", b"rank", "statistics", b"statistics"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__group_name: _TypeAlias = _typing.Literal["group_name"]  # noqa: Y015
+    _WhichOneofArgType__group_name: _TypeAlias = _typing.Literal["_group_name", b"_group_name"]  # noqa: Y015
+    _WhichOneofReturnType__rank: _TypeAlias = _typing.Literal["rank"]  # noqa: Y015
+    _WhichOneofArgType__rank: _TypeAlias = _typing.Literal["_rank", b"_rank"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__group_name) -> _WhichOneofReturnType__group_name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rank) -> _WhichOneofReturnType__rank | None: ...
+
+Global___RankedGroup: _TypeAlias = RankedGroup  # noqa: Y015
+
+@_typing.final
+class ScoreStatistics(_message.Message):
+    """ScoreStatistics is what some scores have come to.
+
+    A score that is infinite makes the mean infinite and leaves the standard
+    deviation and the interval unset; infinities of both signs leave the mean unset as
+    well.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    N_FIELD_NUMBER: _builtins.int
+    MEAN_FIELD_NUMBER: _builtins.int
+    SD_FIELD_NUMBER: _builtins.int
+    STDERR_FIELD_NUMBER: _builtins.int
+    CI_LOW_FIELD_NUMBER: _builtins.int
+    CI_HIGH_FIELD_NUMBER: _builtins.int
+    MIN_FIELD_NUMBER: _builtins.int
+    MAX_FIELD_NUMBER: _builtins.int
+    n: _builtins.int
+    """The number of scores."""
+    mean: _builtins.float
+    """Their mean. Unset if there are none."""
+    sd: _builtins.float
+    """Their standard deviation, with n - 1. Unset if there are fewer than two."""
+    stderr: _builtins.float
+    """The standard error of the mean: sd / sqrt(n)."""
+    ci_low: _builtins.float
+    """Where the 95 % interval of the mean begins, by Student's t distribution with
+    n - 1 degrees of freedom.
+    """
+    ci_high: _builtins.float
+    """Where that interval ends."""
+    min: _builtins.float
+    """The smallest score."""
+    max: _builtins.float
+    """The greatest score."""
+    def __init__(
+        self,
+        *,
+        n: _builtins.int = ...,
+        mean: _builtins.float | None = ...,
+        sd: _builtins.float | None = ...,
+        stderr: _builtins.float | None = ...,
+        ci_low: _builtins.float | None = ...,
+        ci_high: _builtins.float | None = ...,
+        min: _builtins.float | None = ...,
+        max: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ci_high", b"_ci_high", "_ci_low", b"_ci_low", "_max", b"_max", "_mean", b"_mean", "_min", b"_min", "_sd", b"_sd", "_stderr", b"_stderr", "ci_high", b"ci_high", "ci_low", b"ci_low", "max", b"max", "mean", b"mean", "min", b"min", "sd", b"sd", "stderr", b"stderr"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ci_high", b"_ci_high", "_ci_low", b"_ci_low", "_max", b"_max", "_mean", b"_mean", "_min", b"_min", "_sd", b"_sd", "_stderr", b"_stderr", "ci_high", b"ci_high", "ci_low", b"ci_low", "max", b"max", "mean", b"mean", "min", b"min", "n", b"n", "sd", b"sd", "stderr", b"stderr"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ci_high: _TypeAlias = _typing.Literal["ci_high"]  # noqa: Y015
+    _WhichOneofArgType__ci_high: _TypeAlias = _typing.Literal["_ci_high", b"_ci_high"]  # noqa: Y015
+    _WhichOneofReturnType__ci_low: _TypeAlias = _typing.Literal["ci_low"]  # noqa: Y015
+    _WhichOneofArgType__ci_low: _TypeAlias = _typing.Literal["_ci_low", b"_ci_low"]  # noqa: Y015
+    _WhichOneofReturnType__max: _TypeAlias = _typing.Literal["max"]  # noqa: Y015
+    _WhichOneofArgType__max: _TypeAlias = _typing.Literal["_max", b"_max"]  # noqa: Y015
+    _WhichOneofReturnType__mean: _TypeAlias = _typing.Literal["mean"]  # noqa: Y015
+    _WhichOneofArgType__mean: _TypeAlias = _typing.Literal["_mean", b"_mean"]  # noqa: Y015
+    _WhichOneofReturnType__min: _TypeAlias = _typing.Literal["min"]  # noqa: Y015
+    _WhichOneofArgType__min: _TypeAlias = _typing.Literal["_min", b"_min"]  # noqa: Y015
+    _WhichOneofReturnType__sd: _TypeAlias = _typing.Literal["sd"]  # noqa: Y015
+    _WhichOneofArgType__sd: _TypeAlias = _typing.Literal["_sd", b"_sd"]  # noqa: Y015
+    _WhichOneofReturnType__stderr: _TypeAlias = _typing.Literal["stderr"]  # noqa: Y015
+    _WhichOneofArgType__stderr: _TypeAlias = _typing.Literal["_stderr", b"_stderr"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ci_high) -> _WhichOneofReturnType__ci_high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ci_low) -> _WhichOneofReturnType__ci_low | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max) -> _WhichOneofReturnType__max | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mean) -> _WhichOneofReturnType__mean | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min) -> _WhichOneofReturnType__min | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sd) -> _WhichOneofReturnType__sd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stderr) -> _WhichOneofReturnType__stderr | None: ...
+
+Global___ScoreStatistics: _TypeAlias = ScoreStatistics  # noqa: Y015
 
 @_typing.final
 class RankSource(_message.Message):
@@ -202,3 +373,37 @@ class RankCounts(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RankCounts: _TypeAlias = RankCounts  # noqa: Y015
+
+@_typing.final
+class RankGroupCounts(_message.Message):
+    """RankGroupCounts is what became of the groups of an experiment in a ranking: each
+    group is counted once.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RANKED_FIELD_NUMBER: _builtins.int
+    WITHOUT_MEAN_FIELD_NUMBER: _builtins.int
+    TOO_SMALL_FIELD_NUMBER: _builtins.int
+    ranked: _builtins.int
+    """Groups with a place."""
+    without_mean: _builtins.int
+    """Groups without a mean. They stand last, without a place."""
+    too_small: _builtins.int
+    """Groups that the ranking leaves out because they have fewer than `min_members`
+    numbers.
+    """
+    def __init__(
+        self,
+        *,
+        ranked: _builtins.int = ...,
+        without_mean: _builtins.int = ...,
+        too_small: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ranked", b"ranked", "too_small", b"too_small", "without_mean", b"without_mean"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RankGroupCounts: _TypeAlias = RankGroupCounts  # noqa: Y015

@@ -531,11 +531,14 @@ class RankRequest(_message.Message):
     METRIC_FIELD_NUMBER: _builtins.int
     DIRECTION_FIELD_NUMBER: _builtins.int
     STATUSES_FIELD_NUMBER: _builtins.int
+    BY_GROUP_FIELD_NUMBER: _builtins.int
+    MIN_MEMBERS_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
     """The name of the experiment."""
     page_size: _builtins.int
-    """At most so many arms in the page. 0 means 100, and more than 1,000 means 1,000.
-    A page can hold fewer arms, even none, and still be followed by another one.
+    """At most so many arms or groups in the page. 0 means 100, and more than 1,000
+    means 1,000. A page can hold fewer, even none, and still be followed by another
+    one.
     """
     page_token: _builtins.str
     """The `next_page_token` of the page before, with the rest of the request as it
@@ -549,6 +552,10 @@ class RankRequest(_message.Message):
     """Which scores are better. Unspecified means the experiment's direction, and the
     greater ones if it has none.
     """
+    by_group: _builtins.bool
+    """Whether to rank groups of arms instead of arms."""
+    min_members: _builtins.int
+    """Only groups with at least so many scores that are numbers. Only with by_group."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_arm_result_pb2.ArmStatus.ValueType]:
         """Ranks the arms with one of these statuses. None means COMPLETED."""
@@ -562,10 +569,12 @@ class RankRequest(_message.Message):
         metric: _builtins.str | None = ...,
         direction: _experiment_pb2.Direction.ValueType = ...,
         statuses: _abc.Iterable[_arm_result_pb2.ArmStatus.ValueType] | None = ...,
+        by_group: _builtins.bool = ...,
+        min_members: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_metric", b"_metric", "metric", b"metric"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_metric", b"_metric", "direction", b"direction", "experiment", b"experiment", "metric", b"metric", "page_size", b"page_size", "page_token", b"page_token", "statuses", b"statuses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_metric", b"_metric", "by_group", b"by_group", "direction", b"direction", "experiment", b"experiment", "metric", b"metric", "min_members", b"min_members", "page_size", b"page_size", "page_token", b"page_token", "statuses", b"statuses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__metric: _TypeAlias = _typing.Literal["metric"]  # noqa: Y015
     _WhichOneofArgType__metric: _TypeAlias = _typing.Literal["_metric", b"_metric"]  # noqa: Y015
@@ -586,6 +595,8 @@ class RankResponse(_message.Message):
     DIRECTION_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
     SOURCES_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    GROUP_COUNTS_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Asks for the next page. Empty if this is the last one."""
     revision: _builtins.int
@@ -598,7 +609,7 @@ class RankResponse(_message.Message):
     """The direction that was ranked in: MAXIMIZE or MINIMIZE."""
     @_builtins.property
     def arms(self) -> _containers.RepeatedCompositeFieldContainer[_ranking_pb2.RankedArm]:
-        """The arms, the best ones first."""
+        """The arms, the best ones first. Empty in a ranking by group."""
 
     @_builtins.property
     def counts(self) -> _ranking_pb2.RankCounts:
@@ -606,8 +617,18 @@ class RankResponse(_message.Message):
 
     @_builtins.property
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[_ranking_pb2.RankSource]:
-        """Where all scores of the ranking came from, the most frequent place first; at most 100
-        places.
+        """Where all scores of the ranking came from, the most frequent place first; at
+        most 100 places.
+        """
+
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[_ranking_pb2.RankedGroup]:
+        """The groups, the best ones first. Empty in a ranking by arm."""
+
+    @_builtins.property
+    def group_counts(self) -> _ranking_pb2.RankGroupCounts:
+        """What became of all groups, not only of those in this page. Unset in a ranking by
+        arm.
         """
 
     def __init__(
@@ -620,11 +641,15 @@ class RankResponse(_message.Message):
         direction: _experiment_pb2.Direction.ValueType = ...,
         counts: _ranking_pb2.RankCounts | None = ...,
         sources: _abc.Iterable[_ranking_pb2.RankSource] | None = ...,
+        groups: _abc.Iterable[_ranking_pb2.RankedGroup] | None = ...,
+        group_counts: _ranking_pb2.RankGroupCounts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_group_counts", b"_group_counts", "counts", b"counts", "group_counts", b"group_counts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arms", b"arms", "counts", b"counts", "direction", b"direction", "metric", b"metric", "next_page_token", b"next_page_token", "revision", b"revision", "sources", b"sources"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_group_counts", b"_group_counts", "arms", b"arms", "counts", b"counts", "direction", b"direction", "group_counts", b"group_counts", "groups", b"groups", "metric", b"metric", "next_page_token", b"next_page_token", "revision", b"revision", "sources", b"sources"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__group_counts: _TypeAlias = _typing.Literal["group_counts"]  # noqa: Y015
+    _WhichOneofArgType__group_counts: _TypeAlias = _typing.Literal["_group_counts", b"_group_counts"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__group_counts) -> _WhichOneofReturnType__group_counts | None: ...
 
 Global___RankResponse: _TypeAlias = RankResponse  # noqa: Y015

@@ -105,9 +105,12 @@ class ResultsServiceStub:
     `statuses` says otherwise. Nothing is left out silently: the counts say what
     became of every arm.
 
-    The first places of COMPLETED arms cost the same however many arms there are.
-    With other statuses, each page costs time in proportion to the number of arms;
-    so do the counts where several splits of a metric with dots have scores.
+    By group, the members of one group_name are one entry, and the order is that of
+    their means.
+
+    The first places of COMPLETED arms cost the same however many arms there are. By
+    group, with other statuses, or where several splits of a metric with dots have
+    scores, each page costs time in proportion to the number of arms.
 
     Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
     there is no metric, neither in the request nor in the experiment
@@ -192,9 +195,12 @@ class ResultsServiceAsyncStub(ResultsServiceStub):
     `statuses` says otherwise. Nothing is left out silently: the counts say what
     became of every arm.
 
-    The first places of COMPLETED arms cost the same however many arms there are.
-    With other statuses, each page costs time in proportion to the number of arms;
-    so do the counts where several splits of a metric with dots have scores.
+    By group, the members of one group_name are one entry, and the order is that of
+    their means.
+
+    The first places of COMPLETED arms cost the same however many arms there are. By
+    group, with other statuses, or where several splits of a metric with dots have
+    scores, each page costs time in proportion to the number of arms.
 
     Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
     there is no metric, neither in the request nor in the experiment
@@ -324,9 +330,12 @@ class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
         `statuses` says otherwise. Nothing is left out silently: the counts say what
         became of every arm.
 
-        The first places of COMPLETED arms cost the same however many arms there are.
-        With other statuses, each page costs time in proportion to the number of arms;
-        so do the counts where several splits of a metric with dots have scores.
+        By group, the members of one group_name are one entry, and the order is that of
+        their means.
+
+        The first places of COMPLETED arms cost the same however many arms there are. By
+        group, with other statuses, or where several splits of a metric with dots have
+        scores, each page costs time in proportion to the number of arms.
 
         Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
         there is no metric, neither in the request nor in the experiment

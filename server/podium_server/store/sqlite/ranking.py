@@ -5,16 +5,18 @@ same price however many there are. Anything else looks at every arm.
 """
 
 from bisect import bisect_right
-from collections import defaultdict
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing
 from math import isnan
+from typing import Any, NamedTuple, TypeVar
 
 import apsw
-from podium.scoring import OrderKey, order_key
+from podium.scoring import order_key
 
 from podium_server.store.base import PageLimits
 from podium_server.store.ranks import (
+    MemberRow,
     RankedRow,
     RankPage,
     RankPlace,
@@ -30,6 +32,7 @@ from podium_server.store.sqlite.reads import Reader
 
 __all__ = ["Ranker"]
 
+T = TypeVar("T")
 _Candidate = tuple[str | None, str]
 _Ask = Callable[[ExperimentRow], RankQuery]
 
@@ -48,6 +51,10 @@ _WITHOUT = (
     "FROM arms a WHERE experiment = ?1 AND ordinal > ?4 ORDER BY ordinal"
 )
 _ARMS = "SELECT ordinal, status FROM arms WHERE experiment = ? ORDER BY ordinal"
+_MEMBERS = (
+    "SELECT ordinal, name, status, group_name, config_digest FROM arms WHERE experiment = ? "
+    "ORDER BY ordinal"
+)
 _ARM = "SELECT name, status, group_name FROM arms WHERE experiment = ? AND ordinal = ?"
 _VALUES = (
     f"SELECT a.ordinal, a.status, s.value, s.origin, {SOURCE} FROM arms a "
@@ -55,6 +62,14 @@ _VALUES = (
     "WHERE a.experiment = ? AND s.eval_name = ? AND s.key = ?"
 )
 _ONE = SCORED.format(key="0", ranks="", join="", rest="AND a.ordinal = ?4")
+
+
+class _Found(NamedTuple):
+    """The score of an arm, the candidate that it stands under, and where it comes from."""
+
+    value: float
+    candidate: _Candidate
+    source: RankSource
 
 
 class Ranker:
@@ -83,6 +98,23 @@ class Ranker:
             row = self._reader.experiment(experiment)
             query = ask(row)
             return self._in_kept_order(row, query, limits) or self._over_all(row, query, limits)
+
+    def is_small(self, experiment: str) -> bool:
+        """Whether an experiment has so few arms that each may be looked at."""
+        return sum(self._reader.experiment(experiment).counts) <= _FEW_ARMS
+
+    def members(
+        self,
+        experiment: str,
+        ask: _Ask,
+        fold: Callable[[Iterable[MemberRow], RankTally, int], T],
+    ) -> T:
+        """What `fold` makes of every arm."""
+        with self._one_state():
+            row = self._reader.experiment(experiment)
+            query = ask(row)
+            scores = self._first_scores(row, query)
+            return fold(self._members(row, scores), _tally_of(scores, row, query), row.revision)
 
     # ---- In the order that is kept -----------------------------------------------------
 
@@ -143,49 +175,50 @@ class Ranker:
 
     def _over_all(self, row: ExperimentRow, query: RankQuery, limits: PageLimits) -> RankPage:
         """A page of arms of any statuses, after a look at each arm."""
-        scored, sources = self._first_scores(row, query)
+        scores = self._first_scores(row, query)
         order = [
-            RankPlace(scored.get(ordinal, (order_key(None), 0))[0], ordinal)
+            RankPlace(order_key(None if found is None else found.value, query.direction), ordinal)
             for ordinal, status in fetch(self._connection, _ARMS, (row.id,))
             if status in query.statuses
+            for found in [scores.get(ordinal)]
         ]
         order.sort()
         begin = 0 if query.after is None else bisect_right(order, query.after)
         end = begin + limits.rows
-        rows = [self._load(row, query, place, scored) for place in order[begin:end]]
+        rows = [self._load(row, query, place, scores) for place in order[begin:end]]
         following = order[end - 1] if end < len(order) else None
-        return RankPage(rows, following, row.revision, _tally(sources, row, query))
+        return RankPage(rows, following, row.revision, _tally_of(scores, row, query))
 
-    def _first_scores(
-        self, row: ExperimentRow, query: RankQuery
-    ) -> tuple[dict[int, tuple[OrderKey, int]], dict[RankSource, tuple[int, int]]]:
-        """By ordinal, the order of an arm's score and the index of its candidate; the sources."""
-        scored: dict[int, tuple[OrderKey, int]] = {}
-        sources: dict[RankSource, tuple[int, int]] = defaultdict(lambda: (0, 0))
-        for index, candidate in enumerate(query.candidates):
+    def _first_scores(self, row: ExperimentRow, query: RankQuery) -> dict[int, _Found]:
+        """By ordinal, the score of each arm that is asked for, of the first candidate it has."""
+        scores: dict[int, _Found] = {}
+        sources: dict[tuple[Any, ...], RankSource] = {}
+        for candidate in query.candidates:
             rows = self._connection.execute(_VALUES, _place(row, candidate))
-            for ordinal, status, bits, *source in rows:
-                if ordinal in scored or status not in query.statuses:
+            for ordinal, status, bits, *of in rows:
+                if ordinal in scores or status not in query.statuses:
                     continue
-                value = codec.value_from(bits)
-                scored[ordinal] = order_key(value, query.direction), index
-                numbers, nans = sources[_source(*source)]
-                sources[_source(*source)] = numbers + (not isnan(value)), nans + isnan(value)
-        return scored, sources
+                source = sources.get(tuple(of)) or sources.setdefault(tuple(of), _source(*of))
+                scores[ordinal] = _Found(codec.value_from(bits), candidate, source)
+        return scores
+
+    def _members(self, row: ExperimentRow, scores: dict[int, _Found]) -> Iterator[MemberRow]:
+        with closing(self._connection.execute(_MEMBERS, (row.id,))) as rows:
+            for ordinal, *member in rows:
+                found = scores.get(ordinal)
+                score = (None, None) if found is None else (found.value, found.source.eval_name)
+                yield MemberRow(*member, *score)
 
     def _load(
-        self,
-        row: ExperimentRow,
-        query: RankQuery,
-        place: RankPlace,
-        scored: dict[int, tuple[OrderKey, int]],
+        self, row: ExperimentRow, query: RankQuery, place: RankPlace, scores: dict[int, _Found]
     ) -> RankedRow:
-        if place.ordinal not in scored:
+        found = scores.get(place.ordinal)
+        if found is None:
             [(name, status, group)] = fetch(self._connection, _ARM, (row.id, place.ordinal))
             return RankedRow(place, name, status, group)
-        candidate = query.candidates[scored[place.ordinal][1]]
-        [found] = fetch(self._connection, _ONE, (*_place(row, candidate), place.ordinal))
-        return ranked_row(found, query.direction)
+        where = (*_place(row, found.candidate), place.ordinal)
+        [values] = fetch(self._connection, _ONE, where)
+        return ranked_row(values, query.direction)
 
 
 def _place(row: ExperimentRow, candidate: _Candidate) -> tuple[int, str, str]:
@@ -196,6 +229,12 @@ def _place(row: ExperimentRow, candidate: _Candidate) -> tuple[int, str, str]:
 
 def _source(origin: int, name: str, benchmark_id: str) -> RankSource:
     return RankSource(Origin(origin), name or None, benchmark_id or None)
+
+
+def _tally_of(scores: dict[int, _Found], row: ExperimentRow, query: RankQuery) -> RankTally:
+    counts = Counter((found.source, isnan(found.value)) for found in scores.values())
+    sources = {source: (counts[source, False], counts[source, True]) for source, _ in counts}
+    return _tally(sources, row, query)
 
 
 def _tally(

@@ -73,6 +73,7 @@ class RankWriter:
     def finish(self) -> None:
         """Writes the counts."""
         for place, counts in self._counts.items():
-            self._connection.execute(_COUNT, (*place, *counts))
+            if any(counts):
+                self._connection.execute(_COUNT, (*place, *counts))
             if min(counts) < 0:
                 self._connection.execute(_FORGET, place)

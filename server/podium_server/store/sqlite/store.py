@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from podium_server.store.base import (
     Store,
     StoreError,
 )
-from podium_server.store.ranks import RankPage, RankQuery
+from podium_server.store.ranks import MemberRow, RankPage, RankQuery, RankTally
 from podium_server.store.rows import ArmRow, EvalKey, ExperimentRow, Score
 from podium_server.store.sqlite import schema
 from podium_server.store.sqlite.connection import (
@@ -175,10 +175,25 @@ class SqliteStore(Store):
         if page is not None:
             return page
         return await self._at_leisure.run(
-            lambda connection: Ranker(connection, lambda: one_state(connection)).rank_at_leisure(
-                experiment, ask, limits
-            )
+            lambda connection: _ranker(connection).rank_at_leisure(experiment, ask, limits)
         )
+
+    async def members(
+        self,
+        experiment: str,
+        ask: Callable[[ExperimentRow], RankQuery],
+        fold: Callable[[Iterable[MemberRow], RankTally, int], T],
+    ) -> T:
+        """See Store."""
+        if self._ranker.is_small(experiment):
+            return self._ranker.members(experiment, ask, fold)
+        return await self._at_leisure.run(
+            lambda connection: _ranker(connection).members(experiment, ask, fold)
+        )
+
+
+def _ranker(connection: apsw.Connection) -> Ranker:
+    return Ranker(connection, lambda: one_state(connection))
 
 
 def _create_for_this_user(path: Path) -> None:

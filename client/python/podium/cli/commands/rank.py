@@ -5,21 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from podium import jsonform
-from podium._enums import ArmStatus, Direction, ScoreOrigin
+from podium._enums import ArmStatus, Direction, RankFlag, ScoreOrigin
+from podium._rankings import GroupRanking
 from podium.cli import _format
 from podium.cli._arguments import add_experiment, add_statuses, positive
-from podium.cli._exits import Exit
+from podium.cli._exits import CommandError, Exit
+from podium.ranking import mixed_evals
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from podium import ArmCounts, Client, RankedArm, Ranking, ScoreSource
+    from podium import Client, RankedArm, RankedGroup, Ranking, RankSource
     from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
 
-_HEADERS = (">RANK", "ARM", ">SCORE", "SOURCE", "~BENCHMARK", "GROUP", "FLAGS")
+_ARM_HEADERS = (">RANK", "ARM", ">SCORE", "SOURCE", "~BENCHMARK", "GROUP", "STATUS", "FLAGS")
+_GROUP_HEADERS = (
+    ">RANK", "GROUP", ">MEAN", ">±95%", ">SD", ">N", ">MIN", ">MAX", "ASIDE", "FLAGS",
+)  # fmt: skip
+_SHOWN_SOURCES = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,13 +33,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Ranks the completed arms of an experiment by their scores, on its success metric and in\n"
         "its direction unless told otherwise. Equal scores share a rank; NaN comes after every\n"
-        "number, and arms without a score come last. The line below the table says what is not\n"
-        "in it."
+        "number, and arms without a score come last. With --by-group the seeds of a configuration\n"
+        "are one entry: the mean with half the width of its 95% interval (Student's t), the\n"
+        "standard deviation (n - 1), and the number of scores, of so many members if some have\n"
+        "none; an arm without a group is a group of one. The line below the table says what the\n"
+        "table leaves out."
     )
     parser.epilog = (
         "examples:\n"
         "  podium rank rank_sweep --top 10\n"
         "  podium rank rank_sweep --metric val.loss --minimize\n"
+        "  podium rank rank_sweep --by-group --min-members 3\n"
         "  podium rank rank_sweep --json | jq -r '.arms[0].arm'"
     )
     add_experiment(parser)
@@ -47,45 +57,125 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             const=word,
             help=f"the {which} score is better, whatever the experiment says",
         )
+    parser.add_argument("--by-group", action="store_true", help="rank groups of arms")
+    parser.add_argument(
+        "--min-members",
+        type=positive,
+        metavar="N",
+        help="only groups with at least N scores (with --by-group)",
+    )
     parser.add_argument("--top", type=positive, metavar="K", help="only the first K")
-    add_statuses(parser, ArmStatus, "rank those with this status (default: completed)")
+    add_statuses(parser, ArmStatus, "rank the arms with this status, not the completed")
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse scores of different benchmarks, and groups of mixed configurations",
+    )
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
-    """Ranks the arms."""
-    found = client.experiment(arguments.experiment).rank(
-        arguments.metric,
-        direction=arguments.direction,
-        status=arguments.status,
-        top=arguments.top,
-    )
+    """Ranks the arms, or the groups."""
+    found = _ranked(arguments, client)
+    doubts = list(_doubts(found))
+    if arguments.strict and doubts:
+        raise CommandError(f"not comparable: {'; '.join(doubts)}")
     if console.as_json:
         console.json(jsonform.ranking_to_json(found))
-        return Exit.OK
-    if console.table(map(_row, found.arms), *_HEADERS):
-        console.line()
-    console.line(_summary(found))
+    else:
+        _show(found, console)
+        for doubt in doubts:
+            console.note(doubt)
     return Exit.OK
 
 
-def _row(arm: RankedArm) -> tuple[str, ...]:
-    return (
-        "" if arm.rank is None else str(arm.rank),
-        arm.arm,
-        "" if arm.score is None else _format.number(arm.score),
-        "" if arm.source is None else _source(arm.source),
-        arm.benchmark_id or "",
-        arm.group_name or "",
-        " ".join(arm.flags),
+def _ranked(arguments: argparse.Namespace, client: Client) -> Ranking | GroupRanking:
+    experiment = client.experiment(arguments.experiment)
+    if not arguments.by_group:
+        if arguments.min_members is not None:
+            raise CommandError("--min-members is for groups: say --by-group as well")
+        return experiment.rank(
+            arguments.metric,
+            direction=arguments.direction,
+            status=arguments.status,
+            top=arguments.top,
+        )
+    return experiment.rank_groups(
+        arguments.metric,
+        direction=arguments.direction,
+        status=arguments.status,
+        min_members=arguments.min_members or 0,
+        top=arguments.top,
     )
 
 
-def _source(source: ScoreSource) -> str:
-    match source.origin:
+def _show(found: Ranking | GroupRanking, console: Console) -> None:
+    if isinstance(found, GroupRanking):
+        shown = console.table(map(_group_row, found.groups), *_GROUP_HEADERS)
+    else:
+        shown = console.table(map(_arm_row, found.arms), *_ARM_HEADERS)
+    if shown:
+        console.line()
+    console.line(_summary(found))
+    if found.sources:
+        console.line(f"scores from {_sources(found.sources)}; revision {found.revision}")
+
+
+def _arm_row(arm: RankedArm) -> tuple[str, ...]:
+    source = arm.source
+    return (
+        _digits(arm.rank, ",d"),
+        arm.arm,
+        "" if arm.score is None else _format.number(arm.score),
+        "" if source is None else _place(source.origin, source.eval_name, source.step),
+        arm.benchmark_id or "",
+        arm.group_name or "",
+        "" if arm.status == ArmStatus.COMPLETED else arm.status,
+        ", ".join(map(_words, arm.flags)),
+    )
+
+
+def _group_row(group: RankedGroup) -> tuple[str, ...]:
+    found = group.statistics
+    half_width = None
+    if found.ci_low is not None and found.ci_high is not None:
+        half_width = (found.ci_high - found.ci_low) / 2
+    aside = _said(
+        [
+            (group.nans, "NaN"),
+            (group.missing, "without a score"),
+            (group.failed, "failed"),
+            (group.left_out, "left out"),
+        ]
+    )
+    return (
+        _digits(group.rank, ",d"),
+        group.name,
+        _digits(found.mean, ".6g"),
+        _digits(half_width, ".2g"),
+        _digits(found.sd, ".2g"),
+        f"{found.n}/{group.members}" if aside else str(found.n),
+        _digits(found.min if group.members > 1 else None, ".6g"),
+        _digits(found.max if group.members > 1 else None, ".6g"),
+        ", ".join(aside),
+        ", ".join(_words(flag) for flag in group.flags if flag != RankFlag.NAN),
+    )
+
+
+def _digits(number: float | None, form: str) -> str:
+    return "" if number is None else format(number, form)
+
+
+def _words(flag: str) -> str:
+    return flag.replace("_", " ")
+
+
+def _place(origin: str, eval_name: str | None, step: int | None = None) -> str:
+    """Where a score came from, in a word or two."""
+    match origin:
         case ScoreOrigin.POST_TRAINING_EVAL:
-            return f"{source.eval_name}"
+            return eval_name or ""
         case ScoreOrigin.IN_LOOP_EVAL:
-            return f"{source.eval_name} at {source.step}"
+            return f"{eval_name} in-loop" if step is None else f"{eval_name} at {step}"
         case ScoreOrigin.TRAINING_METRICS:
             return "training"
         case ScoreOrigin.GIVEN_EVAL_METRICS:
@@ -94,21 +184,56 @@ def _source(source: ScoreSource) -> str:
             return unknown
 
 
-def _summary(found: Ranking) -> str:
-    """What was ranked, and what became of everything that was not."""
+def _summary(found: Ranking | GroupRanking) -> str:
+    """What was ranked, and what became of everything else."""
     counts = found.counts
-    aside = [
-        *([f"{counts.nans:,} NaN"] if counts.nans else []),
-        *([f"{counts.without_score:,} without a score"] if counts.without_score else []),
-        *_left_out(counts.left_out),
+    aside = [(counts.nans, "NaN"), (counts.without_score, "without a score")]
+    left_out = vars(counts.left_out).items()
+    said = [
+        f"{counts.numbers:,} {'score' if counts.numbers == 1 else 'scores'}",
+        *_said(aside),
+        *_said([(count, f"{status} left out") for status, count in left_out]),
     ]
-    shown = sum(arm.rank is not None for arm in found.arms)
-    first = "" if shown >= counts.numbers + counts.nans else f", the first {shown:,} shown"
-    return (
-        f"{found.metric}, {found.direction}: {_format.count(counts.numbers, 'arm')} ranked{first}"
-        f"{'; ' if aside else ''}{', '.join(aside)} (revision {found.revision})"
-    )
+    return f"{found.metric}, {found.direction}: {_entries(found)}{', '.join(said)}"
 
 
-def _left_out(counts: ArmCounts) -> Iterator[str]:
-    return (f"{count:,} {status} left out" for status, count in vars(counts).items() if count)
+def _entries(found: Ranking | GroupRanking) -> str:
+    if isinstance(found, GroupRanking):
+        groups = found.group_counts
+        shown = sum(group.rank is not None for group in found.groups)
+        aside = [(groups.without_mean, "without a mean"), (groups.too_small, "too small")]
+        said = [_format.count(groups.ranked, "group"), *_said(aside)]
+        return f"{_first(shown, groups.ranked)}{', '.join(said)}; "
+    ranked = found.counts.numbers + found.counts.nans
+    return _first(sum(arm.rank is not None for arm in found.arms), ranked)
+
+
+def _first(shown: int, ranked: int) -> str:
+    return f"the first {shown:,} of " if shown < ranked else ""
+
+
+def _said(parts: list[tuple[int, str]]) -> list[str]:
+    return [f"{count:,} {what}" for count, what in parts if count]
+
+
+def _sources(sources: list[RankSource]) -> str:
+    """The places that most scores came from."""
+    said = [
+        _place(source.origin, source.eval_name)
+        + ("" if source.benchmark_id is None else f" of benchmark {source.benchmark_id}")
+        + ("" if len(sources) == 1 else f" ({source.scores:,})")
+        for source in sources[:_SHOWN_SOURCES]
+    ]
+    more = len(sources) - len(said)
+    return ", ".join(said) + (f" and {more:,} more" if more else "")
+
+
+def _doubts(found: Ranking | GroupRanking) -> Iterator[str]:
+    """What speaks against comparing these scores."""
+    mixed = mixed_evals((source.eval_name, source.benchmark_id) for source in found.sources)
+    for name in sorted(mixed):
+        yield f"eval {name} is not the same benchmark everywhere; `--json` has every benchmark_id"
+    if isinstance(found, GroupRanking):
+        flagged = [g.name for g in found.groups if RankFlag.CONFIGS_DIFFER in g.flags]
+        if flagged:
+            yield f"configurations differ in more than name and seed within {', '.join(flagged)}"

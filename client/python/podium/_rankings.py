@@ -1,0 +1,161 @@
+"""What a ranking is made of; part of `podium.ranking`."""
+
+from dataclasses import dataclass, field
+
+from podium._record import Record
+from podium.model import ArmCounts
+from podium.statistics import Description
+
+__all__ = [
+    "GroupRanking",
+    "RankCounts",
+    "RankGroupCounts",
+    "RankSource",
+    "RankedArm",
+    "RankedGroup",
+    "Ranking",
+    "ScoreSource",
+]
+
+
+@dataclass(eq=False)
+class ScoreSource(Record):
+    """Where a score came from."""
+
+    origin: str
+    """What kind of result it is part of: a ScoreOrigin."""
+    key: str
+    """The key that it was found under."""
+    eval_name: str | None = None
+    """The name of the row, for the two kinds of eval rows."""
+    step: int | None = None
+    """The step of an in-loop row."""
+
+
+@dataclass(eq=False)
+class RankedArm(Record):
+    """An arm at its place in a ranking."""
+
+    arm: str
+    """The name of the arm."""
+    rank: int | None
+    """Its place, from 1; arms with equal scores share one. None for an arm without a score."""
+    score: float | None
+    """Its score; NaN is one. None if there is none."""
+    source: ScoreSource | None
+    """Where the score came from."""
+    benchmark_id: str | None
+    """The benchmark_id of the eval row that the score came from."""
+    group_name: str | None
+    """The name of the arm's group."""
+    status: str
+    """How far the arm has come: an ArmStatus."""
+    flags: list[str] = field(default_factory=list)
+    """What to know before trusting the place: RankFlags."""
+
+
+@dataclass(eq=False)
+class RankedGroup(Record):
+    """A group of arms at its place in a ranking by mean; an arm without a group is one of one.
+
+    Each member is counted once: as one of the n numbers of the statistics, or as NaN, missing,
+    failed or left out.
+    """
+
+    group_name: str | None
+    """The name of the group; None for an arm without one."""
+    first_arm: str
+    """The name of the member that was created first."""
+    rank: int | None
+    """Its place, from 1; groups with equal means share one. None for a group without a mean."""
+    members: int
+    """The number of members, whatever their status."""
+    statistics: Description
+    """The statistics of the scores that are numbers."""
+    nans: int = 0
+    """Members whose score is NaN."""
+    missing: int = 0
+    """Members without a score."""
+    failed: int = 0
+    """Members that are left out because they failed."""
+    left_out: int = 0
+    """Members that are left out because of another status."""
+    flags: list[str] = field(default_factory=list)
+    """What to know before trusting the place: RankFlags."""
+
+    @property
+    def name(self) -> str:
+        """What to call it: the name of the group, or of an arm without one."""
+        return self.first_arm if self.group_name is None else self.group_name
+
+
+@dataclass(eq=False)
+class RankSource(Record):
+    """A place that scores of a ranking came from."""
+
+    origin: str
+    """What kind of result they are part of: a ScoreOrigin."""
+    eval_name: str | None
+    """The name of the eval rows, for the two kinds of eval rows."""
+    benchmark_id: str | None
+    """The benchmark_id of those rows."""
+    scores: int
+    """How many scores came from there, NaN included."""
+
+
+@dataclass(eq=False)
+class RankCounts(Record):
+    """What became of the arms of an experiment in a ranking: each arm is counted once."""
+
+    numbers: int = 0
+    """Arms whose score is a number, infinities included."""
+    nans: int = 0
+    """Arms whose score is NaN."""
+    without_score: int = 0
+    """Arms without a score."""
+    left_out: ArmCounts = field(default_factory=ArmCounts)
+    """Arms that are left out because of their status."""
+
+
+@dataclass(eq=False)
+class RankGroupCounts(Record):
+    """What became of the groups of an experiment in a ranking: each group is counted once."""
+
+    ranked: int = 0
+    """Groups with a place."""
+    without_mean: int = 0
+    """Groups without a mean."""
+    too_small: int = 0
+    """Groups that are left out because they have fewer numbers than was asked for."""
+
+
+@dataclass(eq=False)
+class _AnyRanking(Record):
+    metric: str
+    """What was ranked by."""
+    direction: str
+    """Which scores are better: a Direction."""
+    revision: int
+    """The experiment's revision that this shows; 0 for arms that are on no server."""
+    counts: RankCounts
+    """What became of all arms of the experiment."""
+    sources: list[RankSource]
+    """Where all scores came from, the most frequent place first; at most 100 places."""
+
+
+@dataclass(eq=False)
+class Ranking(_AnyRanking):
+    """The arms of an experiment, or the first of them, the best ones first."""
+
+    arms: list[RankedArm]
+    """The arms in order: numbers, then NaN, then those without a score."""
+
+
+@dataclass(eq=False)
+class GroupRanking(_AnyRanking):
+    """The groups of an experiment, or the first of them, the best ones first."""
+
+    groups: list[RankedGroup]
+    """The groups in order; those without a mean last."""
+    group_counts: RankGroupCounts
+    """What became of all groups."""
