@@ -172,4 +172,10 @@ def _group(members: list[ArmResult], entries: list[Entry]) -> GroupEntry:
 
 
 def _plain(config: Any) -> dict[str, Any]:
-    return {name: value for name, value in vars(config).items() if name not in {"name", "seed"}}
+    """What a configuration says, but for name and seed."""
+    said = {name: value for name, value in vars(config).items() if name not in {"name", "seed"}}
+    return {
+        name: value
+        for name, value in said.items()
+        if value and (isinstance(value, list | dict) or any(vars(value).values()))
+    }

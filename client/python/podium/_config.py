@@ -1,12 +1,12 @@
 """What an arm was asked to do."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from podium import _coerce
 from podium._record import Record
 
-__all__ = ["Component", "DataConfig", "ModelConfig", "RunConfig"]
+__all__ = ["Component", "DataConfig", "ModelConfig", "RunConfig", "without_identity"]
 
 
 @dataclass(eq=False)
@@ -103,3 +103,15 @@ class RunConfig(Record):
         self._coerce(_coerce.value_map, "eval", "validation", "extras")
         self._coerce_optional(_coerce.integer, "seed")
         self._coerce(_coerce.texts, "tags")
+
+
+def without_identity(config: RunConfig) -> RunConfig:
+    """A configuration without what tells seeds apart: name and seed. Equal ones ask for the same.
+
+    A part that says nothing is as good as none.
+    """
+    parts = {name: getattr(config, name) for name in ("data", "model", "algorithm", "backend")}
+    silent: dict[str, Any] = {
+        name: None for name, part in parts.items() if part and not any(vars(part).values())
+    }
+    return replace(config, name="", seed=None, **silent)

@@ -8,10 +8,11 @@ number, or a dict that holds numbers.
 import math
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from podium import scoring
+from podium._config import without_identity
 from podium._enums import ComparisonFlag, ScoreOrigin
 from podium.model import ArmResult, RunConfig
 from podium.statistics import Description, Difference, describe, welch
@@ -143,7 +144,7 @@ def compare(left: Members, right: Members, evals: Collection[str] | None = None)
 
 def configs_differ(configs: Iterable[RunConfig]) -> bool:
     """Whether configurations differ in more than what tells seeds apart: name and seed."""
-    alike = [replace(config, name="", seed=None) for config in configs]
+    alike = list(map(without_identity, configs))
     return any(config != alike[0] for config in alike[1:])
 
 

@@ -7,10 +7,11 @@ same of any list of arms. Groups are made here in both cases.
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import isnan
 from typing import Any, NamedTuple
 
+from podium._config import without_identity
 from podium._enums import ArmStatus, Direction, RankFlag, ScoreOrigin
 from podium._rankings import (
     GroupRanking,
@@ -284,5 +285,5 @@ def _member(arm: ArmResult, entry: RankedArm | None) -> Member:
     if entry is None:
         return member
     name = None if entry.source is None else entry.source.eval_name
-    config = replace(arm.run_config, name="", seed=None)
+    config = without_identity(arm.run_config)
     return member._replace(score=entry.score, eval_name=name, config=config)
