@@ -6,6 +6,7 @@ from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+from podium.importing.kinds.evsys import EvsysImporter
 from podium.importing.kinds.hf_trainer import HfTrainerImporter
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ __all__ = ["GROUP", "importers"]
 GROUP = "podium.importers"
 """The group of entry points; each names a class without parameters."""
 
-_OWN: tuple[type[Importer], ...] = (HfTrainerImporter,)
+_OWN: tuple[type[Importer], ...] = (EvsysImporter, HfTrainerImporter)
 
 
 @cache

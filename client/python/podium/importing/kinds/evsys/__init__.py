@@ -1,0 +1,37 @@
+"""What the evsys SDK leaves on disk: its local store, and the folders of single runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from podium.importing.kinds.evsys import _logs, _runs, _store
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+    from types import ModuleType
+
+    from podium.importing._found import Found
+
+__all__ = ["EvsysImporter"]
+
+_SHAPES: tuple[ModuleType, ...] = (_store, _logs, _runs)
+
+
+class EvsysImporter:
+    """Reads local stores, log folders of experiments, and folders of runs."""
+
+    kind = "evsys"
+    summary = "local stores, experiment logs and run folders of the evsys SDK"
+
+    def claims(self, path: Path) -> Collection[Path]:
+        """Returns the folder, if it is one of these."""
+        return [path] if any(shape.is_one(path) for shape in _SHAPES) else []
+
+    def read(self, path: Path) -> Iterator[Found]:
+        """Reads a store, a log folder or a run."""
+        for shape in _SHAPES:
+            if shape.is_one(path):
+                yield from shape.read(path)
+                return
+        raise ValueError("neither a local store, nor the logs of an experiment, nor a run")

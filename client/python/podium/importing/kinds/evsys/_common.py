@@ -1,0 +1,59 @@
+"""What the shapes of evsys folders have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from podium.importing._configs import seed_from, unquoted
+from podium.importing._found import Left
+from podium.importing._values import json_lines, numbers, time_from_seconds
+from podium.model import ArmStatus, EvalResult
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from podium.importing._found import Found
+
+__all__ = ["status_of", "text_or_none", "training_and_rows"]
+
+_TRAINING = frozenset({"", "train", "training"})
+_NOTHING = frozenset({"", "None", "(none)", "null"})
+
+
+def status_of(said: Any) -> ArmStatus:
+    """Reads a status; one that is not known has not come to an end."""
+    text = str(said or "").lower()
+    return ArmStatus(text) if text in set(ArmStatus) else ArmStatus.RUNNING
+
+
+def text_or_none(said: Any) -> str | None:
+    """Reads a text; what says nothing is none."""
+    return None if said is None or str(said) in _NOTHING else str(said)
+
+
+def training_and_rows(
+    file: Path,
+) -> Generator[Found, None, tuple[dict[str, float], list[EvalResult]]]:
+    """Reads `metrics.jsonl`: the last value of each training metric, and the in-loop rows.
+
+    A line has `step`, `split` and `metrics`; the splits other than `train` are evals.
+    """
+    metrics: dict[str, float] = {}
+    rows: dict[tuple[str, int | None], EvalResult] = {}
+    if not file.is_file():
+        return metrics, []
+    for line, said in json_lines(file):
+        if isinstance(said, ValueError):
+            yield Left(f"{file}:{line}", str(said))
+            continue
+        told = unquoted(said.get("metrics"))
+        values = numbers(told) if isinstance(told, dict) else {}
+        split = str(said.get("split") or "")
+        if split in _TRAINING:
+            metrics |= values
+        else:
+            row = EvalResult(split, metrics=values, step=seed_from(said.get("step")))
+            row.event_time = time_from_seconds(said.get("ts"))
+            rows[row.name, row.step] = row
+    return metrics, list(rows.values())

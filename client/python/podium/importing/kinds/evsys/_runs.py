@@ -1,0 +1,67 @@
+"""The folder of a single run: `run_result.json`, and `logs/` with metrics and hyperparameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from podium.importing._configs import run_config_from, unquoted
+from podium.importing._found import FoundArm, Left
+from podium.importing._values import json_object, numbers
+from podium.importing.kinds.evsys._common import status_of, text_or_none, training_and_rows
+from podium.model import ArmResult, RunResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from podium.importing._found import Found
+
+__all__ = ["is_one", "read"]
+
+_RESULT = "run_result.json"
+
+
+def is_one(path: Path) -> bool:
+    """Whether a folder is that of a run."""
+    return (path / _RESULT).is_file()
+
+
+def read(path: Path) -> Iterator[Found]:
+    """Reads a run, which is an arm of the experiment that its hyperparameters name."""
+    said = json_object(path / _RESULT)
+    hyperparams: dict[str, Any] = {}
+    if (path / "logs" / "hyperparams.json").is_file():
+        try:
+            hyperparams = json_object(path / "logs" / "hyperparams.json")
+        except ValueError as error:
+            yield Left(str(path / "logs" / "hyperparams.json"), str(error))
+    logged, rows = yield from training_and_rows(path / "logs" / "metrics.jsonl")
+    name = text_or_none(said.get("run_id")) or path.name
+    result = _result(said, name)
+    config = run_config_from(said.get("hparams"), name, hyperparams=hyperparams or None)
+    experiment = text_or_none(hyperparams.get("experiment_name")) or path.resolve().parent.name
+    arm = ArmResult(
+        config.name,
+        config,
+        status_of(said.get("status")),
+        {**logged, **result.metrics},
+        evals=rows,
+        run_id=name,
+        error=result.error,
+        run_result=result,
+    )
+    yield FoundArm(experiment, arm, str(path / _RESULT))
+
+
+def _result(said: dict[str, Any], name: str) -> RunResult:
+    metrics, artifacts = unquoted(said.get("metrics")), unquoted(said.get("artifacts"))
+    return RunResult(
+        name,
+        str(said.get("status") or ""),
+        numbers(metrics) if isinstance(metrics, dict) else {},
+        {str(key): str(place) for key, place in artifacts.items()}
+        if isinstance(artifacts, dict)
+        else {},
+        text_or_none(said.get("error")),
+        {"ts": said["ts"]} if said.get("ts") is not None else {},
+    )
