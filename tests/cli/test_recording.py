@@ -118,6 +118,23 @@ def test_a_row_keeps_its_time(address: str, name: str) -> None:
     assert str(measured) == "2026-01-01 00:00:00+00:00"
 
 
+def test_rows_of_a_whole_arm_keep_their_times(address: str, name: str, tmp_path: Path) -> None:
+    """Also where the arm has more rows than a call; rows without a time have none."""
+    times = ["2026-01-01T00:00:00Z", None, "2026-01-03T00:00:00Z"]
+    rows = [
+        {"name": "val", "step": step, "event_time": times[step % 3], "metrics": {"m": 1}}
+        for step in range(10_001)
+    ]
+    file = tmp_path / "timed.jsonl"
+    file.write_text(lines({**ARM, "evals": rows}), encoding="utf-8")
+    for _ in range(2):
+        done = podium("record", name, str(file), address=address)
+        assert done.code == 0
+    assert "nothing changed" in done.out
+    measured = [row.event_time and row.event_time.day for row in arm(address, name, "a").evals]
+    assert measured == [(1, None, 3)[step % 3] for step in range(10_001)]
+
+
 def test_a_declaration_says_what_it_keeps(address: str, name: str) -> None:
     """Fields that a file's declaration leaves as they were are named."""
     text = lines(
@@ -134,6 +151,7 @@ def test_a_declaration_says_what_it_keeps(address: str, name: str) -> None:
         "events": 3,
         "changed_events": 0,
         "kept_fields": ["parent"],
+        "experiments": [name],
     }
 
 

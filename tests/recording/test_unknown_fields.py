@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from podium.errors import InvalidArgumentError
+from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.event_pb2 import Event
 from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.results_service_pb2 import EvalRequest, EvalResponse
@@ -62,3 +63,18 @@ async def test_a_time_is_a_time_and_nothing_more(direct: Way) -> None:
     response = await _eval(direct)
     assert response.eval_result.event_time.seconds == 5
     assert response.ByteSize() < 100
+
+
+async def test_the_time_of_a_whole_arm_s_row_is_a_time_and_nothing_more(direct: Way) -> None:
+    """A row that says itself when it was measured is held to what a time is."""
+    said = EvalResult(name="val")
+    said.event_time.seconds = 5
+    said.event_time.MergeFromString(_unknown(100))
+    await _record(direct, declared(), arm("a", said))
+    response = await _eval(direct)
+    assert response.eval_result.event_time.seconds == 5
+    assert response.ByteSize() < 100
+    said.event_time.seconds = 2**60
+    with pytest.raises(InvalidArgumentError) as raised:
+        await _record(direct, arm("a", said))
+    assert raised.value.metadata["field"] == "arm_recorded.arm_result.evals[0].event_time"

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Self
 
+    from google.protobuf.timestamp_pb2 import Timestamp
+
     from podium.v1.arm_result_pb2 import ArmResult
     from podium.v1.eval_result_pb2 import EvalResult
 
@@ -93,10 +95,16 @@ def _parts(event: Event) -> Iterator[Event]:
     count = _count_that_fits(_load_of(head), rows)
     head.arm_recorded.arm_result.evals.extend(rows[:count])
     yield head
-    event_time = event.event_time if event.HasField("event_time") else None
     for row in rows[count:]:
         told = EvalRecorded(arm=event.arm_recorded.arm_result.name, eval_result=row)
-        yield Event(event_time=event_time, eval_recorded=told)
+        yield Event(event_time=_time_of(row, event), eval_recorded=told)
+
+
+def _time_of(row: EvalResult, event: Event) -> Timestamp | None:
+    """When a row of a whole arm was measured: as it says itself, or else as its event does."""
+    if row.HasField("event_time"):
+        return row.event_time
+    return event.event_time if event.HasField("event_time") else None
 
 
 def _first_of_each(arm: ArmResult) -> list[EvalResult]:

@@ -23,6 +23,7 @@ __all__ = [
     "Comparison",
     "Members",
     "Observed",
+    "breakdown_numbers",
     "compare",
 ]
 
@@ -209,14 +210,17 @@ def _row_numbers(arm: ArmResult, name: str) -> Iterator[tuple[_Place, _Found]]:
     source = (scoring.origin_of(row.step), row.step, row.benchmark_id, row.model_ref)
     for key, value in row.metrics.items():
         yield _Place(name, key), _Found(value, *source)
-    for path, value in _leaves(row.breakdowns):
+    for path, value in breakdown_numbers(row.breakdowns):
         yield _Place(name, None, path), _Found(value, *source)
 
 
-def _leaves(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[Any, float]]:
+def breakdown_numbers(
+    values: Mapping[str, Any], path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], float]]:
+    """The numbers in breakdowns, also in dicts in them, each with the keys that lead to it."""
     for key, value in values.items():
         if isinstance(value, dict):
-            yield from _leaves(value, (*path, key))
+            yield from breakdown_numbers(value, (*path, key))
         elif isinstance(value, int | float) and not isinstance(value, bool):
             yield (*path, key), float(value)
 

@@ -29,6 +29,7 @@ __all__ = [
     "eval_to_json",
     "experiment_from_json",
     "experiment_to_json",
+    "plain_to_json",
     "ranking_to_json",
     "record_from_json",
     "run_config_from_json",
@@ -126,6 +127,11 @@ def comparison_to_json(comparison: comparing.Comparison) -> dict[str, Any]:
 def curves_to_json(found: curves.Curves) -> dict[str, Any]:
     """Writes the curves of a metric."""
     return _write(found)
+
+
+def plain_to_json(given: Any) -> Any:
+    """Writes a number, text or time as it is written within anything else."""
+    return _write_plain(given)
 
 
 # ---- Writing -----------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 `event` is the kind, a name of the oneof in the proto `Event`; the other keys are the fields of the
 kind's message, in the natural form of `podium.jsonform`, and `event_time`, which stays unset where
-it is left out. What has no `event` is a whole arm.
+it is left out. What has no `event` is a whole arm. Either may say which `experiment` it is of.
 """
 
 from collections.abc import Callable
@@ -50,7 +50,8 @@ def _kind_and_fields(given: Any) -> tuple[str, dict[str, Any]]:
     if not isinstance(given, dict):
         raise ValueError(f"an arm or event must be an object, not {_coerce.kind_of(given)}")  # noqa: TRY004 - of the input, not of a caller's argument
     if "event" in given:
-        return _known(given["event"]), {key: given[key] for key in given if key != "event"}
+        fields = {key: given[key] for key in given if key not in ("event", "experiment")}
+        return _known(given["event"]), fields
     if "eval_count" in given:
         raise ValueError(
             "this is an arm without its rows, as `podium arms` lists it; "

@@ -32,6 +32,7 @@ COMMANDS = {
     "curve": "draw a metric by step",
     "declare": "create an experiment, or say more about it",
     "record": "record arms and events from JSON",
+    "export": "write an experiment, or all of them, as JSON lines or CSV",
     "import": "bring in results that other tools left on disk",
     "conclude": "store what an experiment found out",
     "delete": "delete an experiment or an arm",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from podium._batches import batches
 from podium.cli import _format
-from podium.cli._arguments import add_experiment
 from podium.cli._events import event_from_json
 from podium.cli._exits import CommandError, Exit, exit_of, text_of
 from podium.cli._input import name_of, read_items
@@ -33,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Records whole arms and events from JSON: one object, a list of them, or JSON lines.\n"
         'An object with "event" is an event of that kind; one without is a whole arm, as\n'
-        "`podium show EXPERIMENT ARM --json` writes it. The experiment must have been declared.\n\n"
+        "`podium show EXPERIMENT ARM --json` writes it. The experiment must have been declared.\n"
+        'Without EXPERIMENT each object says it ("experiment"), as in what `podium export`\n'
+        "writes.\n\n"
         "Everything is read and checked before anything is sent. What fits into one call (1,000\n"
         "events, 10,000 metric values, 4 MB) is recorded as a whole or not at all; more goes in\n"
         "several calls, one after the other. To record the same file again changes nothing."
@@ -42,11 +45,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "examples:\n"
         "  podium record rank_sweep arms.jsonl\n"
         "  podium show rank_sweep lora_rank4 --json | podium record other_sweep -\n"
+        "  podium export | podium --address backup:50051 record -\n"
         "  podium record rank_sweep - <<< \\\n"
         '    \'{"event": "eval_recorded", "arm": "lora_rank4", "eval_result":\n'
         '      {"name": "test", "tags": ["test"], "metrics": {"pass_rate": 0.61}}}\''
     )
-    add_experiment(parser)
+    parser.add_argument(
+        "experiment",
+        metavar="EXPERIMENT",
+        nargs="?",
+        help="the experiment that all of it goes to; what each object says if not given",
+    )
     parser.add_argument("file", metavar="FILE", help="the file; - for standard input")
     parser.add_argument(
         "--replace",
@@ -58,37 +67,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 class _Sum(NamedTuple):
     """What the calls did, taken together."""
 
-    revision: int = 0
+    revision: int | None = None
+    """Of the experiment, if it is only one."""
     events: int = 0
     changed_events: int = 0
     kept_fields: tuple[str, ...] = ()
 
-    def plus(self, batch: Batch, result: RecordResult) -> _Sum:
+    experiments: tuple[str, ...] = ()
+
+    def plus(self, experiment: str, batch: Batch, result: RecordResult) -> _Sum:
         kept = (field.path for field in result.kept_fields)
+        experiments = tuple(dict.fromkeys((*self.experiments, experiment)))
         return _Sum(
-            result.revision,
+            result.revision if len(experiments) == 1 else None,
             self.events + len(batch.places),
             self.changed_events + result.changed_events,
             tuple(dict.fromkeys((*self.kept_fields, *kept))),
+            experiments,
         )
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
     """Reads everything, then records it call by call."""
-    to_send = _read(arguments.file, replace=arguments.replace)
-    total = sum(len(batch.places) for batch in to_send)
+    to_send = _read(arguments.file, arguments.experiment, replace=arguments.replace)
+    total = sum(len(batch.places) for _, batch in to_send)
     done = _Sum()
-    for batch in to_send:
-        done = done.plus(batch, _recorded(client, arguments.experiment, batch, done))
+    for experiment, batch in to_send:
+        done = done.plus(experiment, batch, _recorded(client, experiment, batch, done))
         if len(to_send) > 1:
             console.progress(done.events, total, "events recorded")
     _report(done, console)
     return Exit.OK
 
 
-def _read(path: str, *, replace: bool) -> list[Batch]:
+def _read(path: str, experiment: str | None, *, replace: bool) -> list[tuple[str, Batch]]:
+    """The calls to make: of each experiment, in the order of the file."""
+    events = _events(path, experiment, replace=replace)
     try:
-        read = batches(_events(path, replace=replace))
+        read = [
+            (name, batch)
+            for name, told in groupby(events, key=attrgetter("experiment"))
+            for batch in batches((each.place, each.event) for each in told)
+        ]
     except ValueError as error:
         raise CommandError(f"{error}; nothing was recorded") from error
     if not read:
@@ -96,13 +116,27 @@ def _read(path: str, *, replace: bool) -> list[Batch]:
     return read
 
 
-def _events(path: str, *, replace: bool) -> Iterator[tuple[str, Event]]:
+class _Told(NamedTuple):
+    experiment: str
+    place: str
+    event: Event
+
+
+def _events(path: str, experiment: str | None, *, replace: bool) -> Iterator[_Told]:
     for place, value in read_items(path):
         try:
             event = event_from_json(value, replace=replace)
+            name = _experiment_of(value) if experiment is None else experiment
         except ValueError as error:
             raise ValueError(f"{place}: {error}") from error
-        yield place, event
+        yield _Told(name, place, event)
+
+
+def _experiment_of(value: dict[str, Any]) -> str:
+    said = value.get("experiment") or value.get("arm_result", {}).get("experiment")
+    if not isinstance(said, str) or not said:
+        raise ValueError('it says no "experiment", and the command was given none')
+    return said
 
 
 def _recorded(client: Client, experiment: str, batch: Batch, done: _Sum) -> RecordResult:
@@ -142,7 +176,10 @@ def _report(done: _Sum, console: Console) -> None:
         return
     changed = "" if done.changed_events == done.events else _changed(done.changed_events)
     count = _format.count(done.events, "event")
-    console.line(f"{count} recorded{changed}; revision {done.revision}")
+    where = f"revision {done.revision}"
+    if done.revision is None:
+        where = _format.count(len(done.experiments), "experiment")
+    console.line(f"{count} recorded{changed}; {where}")
     if done.kept_fields:
         paths = ", ".join(done.kept_fields)
         console.note(f'kept as before: {paths}; "overwrite": true changes them')

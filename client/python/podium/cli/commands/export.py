@@ -1,0 +1,163 @@
+"""`podium export`."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from podium import exporting, jsonform
+from podium.cli import _format
+from podium.cli._exits import CommandError, Exit
+from podium.errors import NotFoundError, PodiumError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+    from typing import TextIO
+
+    from podium import ArmResult, Client, Experiment
+    from podium.cli._console import Console
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.description = (
+        "Writes an experiment, or all of them, as JSON lines: its declaration, its arms with all\n"
+        "of their rows, and its conclusion. `podium record` takes such a file on another server;\n"
+        "recording it twice changes nothing.\n\n"
+        "With --format csv it writes a flat table instead, a line for each number, which\n"
+        "spreadsheets and data frames read. Configurations and breakdowns that are no numbers are\n"
+        "not in it, and it is not taken back.\n\n"
+        "Each arm is written as of one moment. What changes meanwhile may be in it or not, and a\n"
+        "note says so."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  podium export rank_sweep --output rank_sweep.jsonl\n"
+        "  podium export rank_sweep --format csv --output rank_sweep.csv\n"
+        "  podium export | gzip > everything.jsonl.gz"
+    )
+    parser.add_argument(
+        "experiment", metavar="EXPERIMENT", nargs="?", help="its name; all of them if not given"
+    )
+    parser.add_argument("--output", metavar="FILE", help="the file; standard output if not given")
+    parser.add_argument("--format", choices=["jsonl", "csv"], default="jsonl")
+
+
+def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
+    """Writes what there is."""
+    if console.as_json and arguments.format == "csv":
+        raise CommandError("--json asks for JSON, and --format csv for something else")
+    name: str | None = arguments.experiment
+    experiments = client.experiments() if name is None else iter([client.experiment(name).get()])
+    with _opened(arguments.output) as file:
+        is_utf8 = bool(arguments.output) or console.is_utf8
+        writer = _Csv(file) if arguments.format == "csv" else _JsonLines(file, is_utf8=is_utf8)
+        counts = [_export(experiment, client, writer, console) for experiment in experiments]
+    if arguments.output:
+        arms = sum(count.arms for count in counts)
+        rows = sum(count.rows for count in counts)
+        console.note(
+            f"{arguments.output}: {_format.count(len(counts), 'experiment')}, "
+            f"{_format.count(arms, 'arm')}, {_format.count(rows, 'eval row')}"
+        )
+    return Exit.OK
+
+
+class _Count(NamedTuple):
+    arms: int
+    rows: int
+
+
+def _export(
+    experiment: Experiment, client: Client, writer: _JsonLines | _Csv, console: Console
+) -> _Count:
+    handle = client.experiment(experiment.name)
+    arms = rows = 0
+    writer.item(exporting.declaration_item(experiment))
+    for summary in handle.arms(page_size=1000):
+        try:
+            arm = handle.arm(summary.name).get()
+        except NotFoundError:
+            continue  # deleted meanwhile, as the revision below says
+        writer.arm(arm)
+        arms, rows = arms + 1, rows + len(arm.evals)
+    conclusion = exporting.conclusion_item(experiment)
+    if conclusion is not None:
+        writer.item(conclusion)
+    _say_what_changed(experiment, client, console)
+    return _Count(arms, rows)
+
+
+def _say_what_changed(experiment: Experiment, client: Client, console: Console) -> None:
+    try:
+        revision = client.experiment(experiment.name).get().revision
+    except NotFoundError:
+        console.note(f"{experiment.name} was deleted while it was exported")
+        return
+    if revision != experiment.revision:
+        console.note(
+            f"{experiment.name} changed while it was exported, from revision "
+            f"{experiment.revision} to {revision}: export it again for all of it"
+        )
+
+
+# ---- Forms ---------------------------------------------------------------------------------
+
+
+class _JsonLines:
+    """An object a line."""
+
+    def __init__(self, file: TextIO, *, is_utf8: bool) -> None:
+        self._file = file
+        self._is_utf8 = is_utf8
+
+    def item(self, item: dict[str, Any]) -> None:
+        """Writes an event."""
+        text = json.dumps(item, allow_nan=False, ensure_ascii=not self._is_utf8)
+        self._file.write(f"{text}\n")
+
+    def arm(self, arm: ArmResult) -> None:
+        """Writes an arm."""
+        self.item(jsonform.arm_to_json(arm))
+
+
+class _Csv:
+    """A number a line, below a line of the columns' names."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._writer = csv.writer(file, lineterminator="\n")
+        self._writer.writerow(exporting.Number._fields)
+
+    def item(self, item: dict[str, Any]) -> None:
+        """Leaves an event: it has no number."""
+
+    def arm(self, arm: ArmResult) -> None:
+        """Writes the numbers of an arm."""
+        for number in exporting.numbers(arm):
+            self._writer.writerow(jsonform.plain_to_json(field) for field in number)
+
+
+@contextmanager
+def _opened(path: str | None) -> Iterator[TextIO]:
+    """Standard output, or a file that is there once it is whole."""
+    if path is None:
+        yield sys.stdout
+        return
+    part = Path(f"{path}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        part.replace(path)
+    except PodiumError:
+        raise  # some are OSErrors as well
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror}", Exit.FAILED) from error
+    finally:
+        part.unlink(missing_ok=True)

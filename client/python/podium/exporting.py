@@ -1,0 +1,104 @@
+"""Taking results out: as JSON that `podium record` takes back, and as a flat table.
+
+Without I/O of its own: what it works on are a client's handles and whole arms.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from podium import jsonform, scoring
+from podium._enums import ScoreOrigin
+from podium.comparing import breakdown_numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from podium.model import ArmResult, EvalResult, Experiment
+
+__all__ = ["Number", "conclusion_item", "declaration_item", "numbers"]
+
+
+class Number(NamedTuple):
+    """One number of an arm, with everything that tells it from others. The columns of a table."""
+
+    experiment: str
+    arm: str
+    group: str | None
+    seed: int | None
+    status: str
+    source: str | None = None
+    """What it is part of: a ScoreOrigin. None for an arm that has no number at all."""
+    eval: str | None = None
+    step: int | None = None
+    """None for a post-training eval, and for what is no eval."""
+    metric: str | None = None
+    """The key of a metric; None for a breakdown."""
+    breakdown: str | None = None
+    """Where in the breakdowns it stands, with `/` between the keys; None for a metric."""
+    value: float | None = None
+    benchmark_id: str | None = None
+    model_ref: str | None = None
+    tags: str | None = None
+    """The row's tags, with a space between them."""
+    event_time: datetime | None = None
+    """When it was measured."""
+
+
+def declaration_item(experiment: Experiment) -> dict[str, Any]:
+    """The event that declares an experiment as it is, for `podium record`."""
+    said = jsonform.experiment_to_json(experiment)
+    names = ("hypothesis", "success_metric", "direction", "parent", "tags", "metadata")
+    fields = {name: said[name] for name in names if said[name] not in (None, [], {})}
+    return {"event": "experiment_declared", "experiment": experiment.name, **fields}
+
+
+def conclusion_item(experiment: Experiment) -> dict[str, Any] | None:
+    """The event that concludes an experiment as it is; None without a conclusion."""
+    if experiment.conclusion is None:
+        return None
+    return {
+        "event": "experiment_concluded",
+        "experiment": experiment.name,
+        "conclusion": experiment.conclusion,
+    }
+
+
+def numbers(arm: ArmResult) -> Iterator[Number]:
+    """Every number of an arm, in the order of its rows; a line without one if it has none."""
+    base = Number(arm.experiment, arm.name, arm.group_name, arm.run_config.seed, arm.status)
+    found = [*_row_numbers(arm, base), *_own_numbers(arm, base)]
+    yield from found or [base]
+
+
+def _row_numbers(arm: ArmResult, base: Number) -> Iterator[Number]:
+    for row in arm.evals:
+        of_row = _of_row(row, base)
+        for metric in sorted(row.metrics):
+            yield of_row._replace(metric=metric, value=row.metrics[metric])
+        for path, value in breakdown_numbers(row.breakdowns):
+            yield of_row._replace(breakdown="/".join(path), value=value)
+
+
+def _of_row(row: EvalResult, base: Number) -> Number:
+    return base._replace(
+        source=scoring.origin_of(row.step),
+        eval=row.name,
+        step=row.step,
+        benchmark_id=row.benchmark_id,
+        model_ref=row.model_ref,
+        tags=" ".join(row.tags) or None,
+        event_time=row.event_time,
+    )
+
+
+def _own_numbers(arm: ArmResult, base: Number) -> Iterator[Number]:
+    """Numbers that are of no row."""
+    given = {} if arm.evals else arm.eval_metrics
+    for source, metrics in (
+        (ScoreOrigin.TRAINING_METRICS, arm.metrics),
+        (ScoreOrigin.GIVEN_EVAL_METRICS, given),
+    ):
+        for metric in sorted(metrics):
+            yield base._replace(source=source, metric=metric, value=metrics[metric])
