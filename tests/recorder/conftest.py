@@ -1,5 +1,6 @@
 """A server for the whole folder, and for each test a name and an outbox of its own."""
 
+import time
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
@@ -8,6 +9,7 @@ from typing import Any
 
 import podium
 import pytest
+from podium._outbox import StreamReader, streams
 from podium_server.testing import RunningServer, running_server
 
 _NUMBERS = count(1)
@@ -44,6 +46,27 @@ def name() -> str:
 def outbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An outbox that tests share, and so one sender."""
     return tmp_path_factory.mktemp("outbox")
+
+
+def wait_for_delivery(outbox: Path, experiment: str) -> None:
+    """Waits until an experiment is delivered, of whatever process, also of those that are gone."""
+    deadline = time.monotonic() + 60
+    while waiting := [str(folder) for folder in _streams(outbox) if _waits(folder, experiment)]:
+        assert time.monotonic() < deadline, waiting
+        time.sleep(0.05)
+
+
+def _streams(outbox: Path) -> list[Path]:
+    return [folder for server in outbox.glob("*/*") for folder in streams(server)]
+
+
+def _waits(folder: Path, experiment: str) -> bool:
+    try:
+        stream = StreamReader(folder)
+        ours = stream.info.experiment == experiment
+        return ours and stream.progress().delivered < stream.last_sequence()
+    except FileNotFoundError:
+        return False  # the sender has deleted it, since it is delivered
 
 
 @pytest.fixture

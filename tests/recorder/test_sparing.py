@@ -206,7 +206,7 @@ def test_an_outbox_that_cannot_be(
     """Without a folder to write to, training goes on, and the user hears that results are lost."""
     (tmp_path / "file").touch()
     with (
-        record(name, outbox=tmp_path / "file" / "outbox") as experiment,
+        record(name, outbox=tmp_path / "file" / "outbox", close_timeout=0.5) as experiment,
         experiment.start_arm(CONFIG) as arm,
     ):
         arm.log({"loss": 1})

@@ -13,6 +13,7 @@ from podium._evaluating import Evaluates, Evaluation
 from podium._recorder import Ending, ending_of
 from podium._recording.counts import Counters, Flushed
 from podium._recording.salvage import good_numbers, salvaged
+from podium._recording.stream import StreamEndedError
 from podium._validate import Limits
 from podium.errors import RecordingError
 from podium.model import EvalResult
@@ -240,7 +241,11 @@ class ArmRecording(Evaluates):
         stream = self._stream
         if stream is None or stream.has_ended or stream.pid != os.getpid():
             stream = self._open()
-        stream.put(event.SerializeToString(), needed=needed)
+        try:
+            stream.put(event.SerializeToString(), needed=needed)
+        except StreamEndedError:
+            # Another thread has just ended it.
+            self._open().put(event.SerializeToString(), needed=needed)
 
     def _open(self) -> Stream:
         """Begins a stream of this process: the first one, or in a fork, or after the arm's end."""

@@ -253,7 +253,8 @@ class ExperimentRecording:
         return outlet if outlet is not None and outlet.pid == os.getpid() else None
 
     def _new_outlet(self) -> Outlet:
-        self._outlet = Outlet(self._settings, self.notices)
+        is_child = os.getpid() != self._owner
+        self._outlet = Outlet(self._settings, self.notices, is_child=is_child)
         _recording.add(self)
         return self._outlet
 
@@ -278,7 +279,7 @@ class ExperimentRecording:
         if counters.set_aside:
             yield f"{counters.set_aside} events were refused for good: see `podium outbox`"
         if counters.dropped:
-            yield f"{counters.dropped} events are lost, since the outbox took no more"
+            yield f"{counters.dropped} events are lost"
         summary = self.notices.summary()
         if summary:
             yield f"in all: {summary}"

@@ -35,7 +35,7 @@ _POLL_SECONDS = 0.02
 _DISK_SECONDS = 5.0
 """How long a thread waits for a sync at most, and for the upkeep to end."""
 _ARM_SEGMENT = 1 << 20
-_SMALL_SEGMENT = 1 << 16
+_SMALL_SEGMENT = 1 << 17
 _MOST_WATCHED = 64
 """How many streams that have ended are watched until they are delivered: each has a file open."""
 
@@ -43,8 +43,9 @@ _MOST_WATCHED = 64
 class Outlet:
     """The outbox as one process uses it. It is never used, nor closed, in a fork."""
 
-    def __init__(self, settings: Settings, notices: Notices) -> None:
+    def __init__(self, settings: Settings, notices: Notices, *, is_child: bool) -> None:
         self.pid = os.getpid()
+        self._is_child = is_child
         self.folder: Path | None = None
         self.trouble: OSError | None = None
         self._settings = settings
@@ -66,7 +67,8 @@ class Outlet:
             subject: Whose.
             size: The bytes that will be put into it, if they are known.
         """
-        segment_bytes = size or (_SMALL_SEGMENT if subject.arm is None else _ARM_SEGMENT)
+        small = subject.arm is None or self._is_child
+        segment_bytes = size or (_SMALL_SEGMENT if small else _ARM_SEGMENT)
         begin = partial(self._begin, subject, segment_bytes)
         stream = Stream(begin, subject.opening, self._upkeep.wake, self._notices)
         self._streams.append(stream)
@@ -108,13 +110,17 @@ class Outlet:
         self._upkeep.call(self._look_around, _DISK_SECONDS)
         deadline = time.monotonic() + timeout
         while self._pending([(stream, stream.last) for stream in streams], _DISK_SECONDS):
-            if time.monotonic() > deadline or self.unreachable() is not None:
+            if time.monotonic() > deadline or self._is_safe(streams):
                 break
             time.sleep(_POLL_SECONDS)
         counters = self._final(streams)
         self._upkeep.call(partial(self._release_all, streams), _DISK_SECONDS)
         self._upkeep.stop(_DISK_SECONDS)
         return counters
+
+    def _is_safe(self, streams: Sequence[Stream]) -> bool:
+        """Whether waiting is no use: all is on disk, and nobody delivers it for now."""
+        return not any(stream.in_memory for stream in streams) and self.unreachable() is not None
 
     def _final(self, streams: Sequence[Stream]) -> Counters:
         """What everything came to: what is not on disk now is lost."""
@@ -126,9 +132,7 @@ class Outlet:
         """Why nothing is delivered for now; None if it is, for all we know."""
         if self._settings.is_offline:
             return "this process records offline"
-        if self.folder is None:
-            return str(self.trouble)
-        return unreachable(self.folder)
+        return None if self.folder is None else unreachable(self.folder)
 
     def _pending(self, targets: Sequence[tuple[Stream, int]], timeout: float) -> int:
         self._upkeep.call(partial(self._look_at, [stream for stream, _ in targets]), timeout)
@@ -178,8 +182,8 @@ class Outlet:
 
     def _look_around(self) -> None:
         streams = tuple(self._streams)
-        self._sync(streams)
         self._look_at(streams)
+        self._sync(streams)
         self._retire(streams)
         if self.folder is not None and not self._settings.is_offline:
             self._sender.assure(self.folder)

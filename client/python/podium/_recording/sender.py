@@ -22,6 +22,7 @@ _PACKAGES = Path(__file__).parents[2]
 _LOG = "sender.log"
 _FIRST_DELAY, _MOST_DELAY = 2.0, 60.0
 _START_SECONDS = 10.0
+_STALE_SECONDS = 5.0
 
 
 class SenderStarter:
@@ -84,4 +85,6 @@ def unreachable(outbox: Path) -> str | None:
     state = SenderState.read(outbox)
     if state is None or state.state != UNREACHABLE:
         return None
-    return state.error or f"{state.address} does not answer"
+    if state.next_try is not None and state.next_try + _STALE_SECONDS < time.time():
+        return None  # a sender of long ago has said it
+    return (state.error or f"{state.address} does not answer").partition(" (")[0]

@@ -23,13 +23,17 @@ if TYPE_CHECKING:
 
     from podium._recording.notices import Notices
 
-__all__ = ["MEMORY_BYTES", "Stream"]
+__all__ = ["MEMORY_BYTES", "Stream", "StreamEndedError"]
 
 MEMORY_BYTES = 16 << 20
 """What may wait in memory, of one stream."""
 _PATIENCE = 1.0
 """For how many seconds `put` waits for room before it takes the disk for one that hangs."""
 _STEP = 0.001
+
+
+class StreamEndedError(Exception):
+    """The stream takes no more events; another one does."""
 
 
 class Stream:
@@ -60,6 +64,7 @@ class Stream:
         self._memory = 0
         self._keeping = RLock()
         self._is_slow = False
+        self._is_closed = False
         self._is_released = False
         self._dropped = 0
         self._progress = Progress(0, 0)
@@ -75,6 +80,7 @@ class Stream:
             needed: Whether it is kept also beyond the bound of what may wait.
 
         Raises:
+            StreamEndedError: The stream has ended meanwhile.
             RecordingError: It was dropped, since there is no room for it, or never can be.
         """
         writer = self._writer
@@ -90,12 +96,18 @@ class Stream:
         except OutboxFullError:
             return False
         except ValueError as error:
+            if self._is_closed:
+                raise StreamEndedError from None
+            if writer is not self._writer:
+                return False  # somebody has just deleted its folder
             self._dropped += 1
             raise RecordingError(f"an event was dropped: {error}") from None
         return True
 
     def _keep(self, payload: bytes, *, needed: bool) -> None:
         with self._keeping:
+            if self._is_closed:
+                raise StreamEndedError
             if self._memory + len(payload) > MEMORY_BYTES and not needed:
                 self._drop()
             self._memory += len(payload)
@@ -135,12 +147,17 @@ class Stream:
             writer = self._open()
             writer.prepare()
             self._move(writer)
-            if self.has_ended:
+            if self._may_close():
                 writer.close()
         except OSError:
             self._is_slow = True
             raise
         self._is_slow = False
+
+    def _may_close(self) -> bool:
+        with self._keeping:
+            self._is_closed = self.has_ended and not self._waiting
+            return self._is_closed
 
     def _open(self) -> StreamWriter:
         if self._writer is None:
@@ -206,8 +223,8 @@ class Stream:
             f"somebody deleted {writer.folder}: {lost} events in it were not delivered and are "
             "lost; recording goes on in a new folder",
         )
-        writer.abandon()
         self._writer = None
+        writer.abandon()
         self._progress = Progress(0, 0)
         self._marks.clear()
 

@@ -1,0 +1,79 @@
+"""A connection that can be cut: forwards a port of this machine to a server."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+__all__ = ["Connection", "connection_to"]
+
+
+class Connection:
+    """Forwards connections until it is cut, and again when it is mended.
+
+    Attributes:
+        address: What a client connects to.
+        carried: How many bytes have gone through it.
+    """
+
+    def __init__(self, target: str) -> None:
+        host, _, port = target.rpartition(":")
+        self._target = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: set[socket.socket] = set()
+        self._is_cut = False
+        self.carried = 0
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """Ends every connection, in the middle of whatever it carries, and accepts none."""
+        self._is_cut = True
+        for end in tuple(self._open):
+            _close(end)
+
+    def mend(self) -> None:
+        """Accepts connections again."""
+        self._is_cut = False
+
+    def close(self) -> None:
+        """Ends for good."""
+        self.cut()
+        _close(self._listener)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                if self._is_cut:
+                    near.close()
+                    continue
+                far = socket.create_connection(self._target)
+                self._open |= {near, far}
+                for pair in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=pair, daemon=True).start()
+
+    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                self.carried += len(data)
+                sink.sendall(data)
+        for end in (source, sink):
+            self._open.discard(end)
+            _close(end)
+
+
+def _close(end: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+    end.close()
+
+
+@contextlib.contextmanager
+def connection_to(target: str) -> Iterator[Connection]:
+    """A connection to a server, for a block."""
+    connection = Connection(target)
+    try:
+        yield connection
+    finally:
+        connection.close()

@@ -1,0 +1,347 @@
+"""What a recorder says of how far its results have come, and what it does where they do not."""
+
+import logging
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import podium
+import pytest
+from podium._outbox.sender_state import SenderState
+from podium._recording import stream
+from podium_server.testing import RunningServer
+
+CONFIG = podium.RunConfig("arm")
+NOBODY = "127.0.0.1:1"
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the user was told."""
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_flush(record: Any, client: podium.Client, name: str) -> None:
+    """After a flush that says so, everything that was logged is at the server."""
+    with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
+        for step in range(100):
+            arm.log_eval("val", {"n": step}, step=step)
+        flushed = arm.flush(60)
+        assert flushed == podium.Flushed(101, 0, 0, 0, synced=True)
+        assert flushed.durable
+        assert len(list(client.arm(name, "arm").evals())) == 100
+        assert arm.counters == podium.Counters(delivered=101)
+        assert experiment.flush(60).delivered == 102
+        assert experiment.counters == podium.Counters(delivered=102)
+
+
+def test_flush_without_a_server(record: Any, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Without a server, a flush waits as long as it may and says what is only on disk."""
+    with record(name, address=NOBODY) as experiment, experiment.start_arm(CONFIG) as arm:
+        arm.log({"loss": 1})
+        begin = time.monotonic()
+        flushed = arm.flush(1.5)
+        assert 1.5 <= time.monotonic() - begin < 5
+        assert flushed == podium.Flushed(0, 2, 0, 0, synced=True)
+        assert not flushed.durable
+        time.sleep(1.5)
+        assert arm.counters.pending == 2
+        assert 1 < arm.counters.lag_seconds < 10
+        folder = experiment.outbox
+        begin = time.monotonic()
+    assert time.monotonic() - begin < 10
+    (line,) = told(caplog)
+    assert line == (
+        f"podium: 4 events of '{name}' are not delivered yet (no Podium server answers at "
+        f"{NOBODY}: start one with `podium serve`, or give the right address): they wait in "
+        f"{folder}; "
+        "`podium sync` delivers them"
+    )
+    state = SenderState.read(folder)
+    assert state is not None
+    os.kill(state.pid, signal.SIGTERM)
+
+
+def test_offline(
+    record: Any, client: podium.Client, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Offline, nobody delivers and nobody waits; `podium sync` delivers it later."""
+    outbox = tmp_path / "outbox"
+    begin = time.monotonic()
+    with record(name, outbox=outbox, offline=True) as experiment:
+        with experiment.start_arm(CONFIG) as arm:
+            arm.log({"loss": 1})
+            assert arm.flush() == podium.Flushed(0, 2, 0, 0, synced=True)
+        folder = experiment.outbox
+    assert time.monotonic() - begin < 10
+    (line,) = told(caplog)
+    assert line == (
+        f"podium: 4 events of '{name}' are not delivered yet (this process records offline): they "
+        f"wait in {folder}; `podium sync` delivers them"
+    )
+    assert not (folder / "sender.log").exists()
+    command = [sys.executable, "-m", "podium", "sync", str(outbox)]
+    subprocess.run(command, check=True, timeout=60, capture_output=True)
+    assert client.arm(name, "arm").score("loss") == 1.0
+
+
+@pytest.mark.parametrize(("value", "offline"), [("1", True), ("0", False), ("", False)])
+def test_offline_by_the_environment(
+    record: Any,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    value: str,
+    *,
+    offline: bool,
+) -> None:
+    """PODIUM_OFFLINE=1 says it too."""
+    monkeypatch.setenv("PODIUM_OFFLINE", value)
+    with record(name, outbox=tmp_path / "outbox") as experiment:
+        experiment.start_arm(CONFIG).finish()
+        assert experiment.flush(60).durable is not offline
+
+
+def test_what_is_set_aside(
+    record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the server refuses for good is told while training, with the reason, and counted."""
+    with record(name) as experiment, experiment.start_arm(CONFIG, order=1) as old:
+        old.log({"loss": 1})
+        assert old.flush(60).durable
+        with experiment.start_arm(CONFIG, order=2) as new:
+            new.log({"loss": 2})
+            assert new.flush(60).durable
+        old.log({"loss": 3})
+        old.log({"loss": 4})
+        flushed = old.flush(60)
+        assert (flushed.pending, flushed.set_aside, flushed.durable) == (0, 2, False)
+        assert old.counters.set_aside == 2
+        assert len(told(caplog)) == 1
+        assert "STALE_ATTEMPT" in told(caplog)[0]
+        assert "podium outbox" in told(caplog)[0]
+    assert "3 events were refused for good: see `podium outbox`" in told(caplog)[1]
+    assert client.arm(name, "arm").score("loss") == 2.0
+
+
+def test_an_evaluator_elsewhere(record: Any, client: podium.Client, name: str) -> None:
+    """An evaluator records for an arm that it did not start, also before it is started."""
+    with record(name, close_timeout=0.2) as experiment:
+        early = experiment.arm("arm")
+        early.log_eval("bench", {"pass^3": 0.2})
+        assert early.attempt_id is None
+    with record(name) as experiment:
+        with experiment.start_arm(CONFIG, attempt_id="a") as arm:
+            arm.log({"loss": 1})
+        part = experiment.arm("arm", attempt_id="a")
+        part.log_eval("part", {"n": 1})
+        assert part.flush(60).durable
+    deadline = time.monotonic() + 60
+    while client.arm(name, "arm").eval("bench") is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert client.arm(name, "arm").score("bench.pass^3") == 0.2
+    assert client.arm(name, "arm").get().status == "completed"
+
+
+def test_many_threads(record: Any, client: podium.Client, name: str) -> None:
+    """Threads share an arm: every row is there once, and those of a thread in its order."""
+
+    def log(number: int) -> None:
+        for step in range(300):
+            arm.log_eval(f"thread{number}", {"n": step}, step=step)
+
+    with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
+        threads = [threading.Thread(target=log, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    found = client.arm(name, "arm").get()
+    assert len(found.evals) == 2400
+    for number in range(8):
+        steps = [row.step for row in found.evals if row.name == f"thread{number}"]
+        assert steps == list(range(300))
+
+
+def open_files() -> int:
+    """How many files this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_many_arms(record: Any, client: podium.Client, name: str) -> None:
+    """A sweep in one process leaves no files open behind its arms, and all are there."""
+    with record(name) as experiment:
+        experiment.start_arm(CONFIG, name="first").finish()
+        before = open_files()
+        for number in range(200):
+            with experiment.start_arm(CONFIG, name=f"arm{number:03}") as arm:
+                arm.log({"loss": number})
+            experiment.record_arm(podium.ArmResult(f"whole{number:03}", CONFIG, "failed"))
+        assert open_files() < before + 150
+        assert experiment.flush(60).durable
+        assert experiment.counters.delivered == 2 + 1 + 200 * 3 + 200
+    counts = client.experiment(name).get().arm_counts
+    assert (counts.completed, counts.failed) == (201, 200)
+    assert client.arm(name, "arm137").score("loss") == 137.0
+
+
+def test_a_disk_that_hangs(
+    record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While the disk hangs, training waits for it once, for a second; then all is written."""
+    with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
+        arm.log({"loss": 0})
+        # Whoever does something with the disk has this lock; one that hangs never gives it back.
+        hanging = arm._stream._writer._upkeep
+        with hanging:
+            begin = time.monotonic()
+            for step in range(30_000):
+                arm.log_eval("val", {"n": step}, step=step)
+            assert time.monotonic() - begin < 20
+            assert arm._stream.in_memory > 0
+            assert len(told(caplog)) == 1
+            assert "the disk of the outbox is slow or hangs" in told(caplog)[0]
+        assert experiment.flush(60).durable
+    found = client.arm(name, "arm").get()
+    assert [row.step for row in found.evals] == list(range(30_000))
+
+
+def test_a_full_memory(
+    record: Any,
+    client: podium.Client,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What memory cannot hold is dropped and counted, the newest first; the end is always kept."""
+    monkeypatch.setattr(stream, "MEMORY_BYTES", 100_000)
+    with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
+        with arm._stream._writer._upkeep:
+            for step in range(20_000):
+                arm.log_eval("val", {"n": step}, step=step)
+            arm.finish(train_seconds=5)
+        dropped = arm.counters.dropped
+        assert 1_000 < dropped < 20_000
+        assert experiment.flush(60) == podium.Flushed(20_003 - dropped, 0, 0, dropped, synced=True)
+    assert "an event was dropped" in told(caplog)[1]
+    assert f"podium: {dropped} events are lost" in told(caplog)
+    found = client.arm(name, "arm").get()
+    assert [row.step for row in found.evals] == list(range(20_000 - dropped))
+    assert found.train_seconds == 5.0
+
+
+def test_a_full_memory_is_an_error_if_strict(
+    record: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With strict, what would be dropped is a RecordingError of the call that logs it."""
+    monkeypatch.setattr(stream, "MEMORY_BYTES", 1_000)
+
+    def log() -> None:
+        for step in range(20_000):
+            arm.log_eval("val", {"n": step}, step=step)
+
+    with record(name, strict=True) as experiment, experiment.start_arm(CONFIG) as arm:
+        assert arm.flush(60).durable
+        with arm._stream._writer._upkeep, pytest.raises(podium.RecordingError, match="dropped"):
+            log()
+
+
+def test_a_deleted_outbox(
+    record: Any,
+    client: podium.Client,
+    name: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Where somebody deletes the outbox, recording goes on in a new one; what is lost is told."""
+    with record(name, outbox=tmp_path / "outbox", offline=True) as experiment:
+        arm = experiment.start_arm(CONFIG)
+        arm.log({"lost": 1})
+        shutil.rmtree(tmp_path / "outbox")
+        deadline = time.monotonic() + 30
+        while not arm.counters.dropped and time.monotonic() < deadline:
+            arm.log({"between": 1})
+            time.sleep(0.1)
+        assert arm.counters.dropped >= 2
+        arm.log({"after": 1})
+    assert "somebody deleted" in told(caplog)[0]
+    command = [sys.executable, "-m", "podium", "sync", str(tmp_path / "outbox")]
+    subprocess.run(command, check=True, timeout=60, capture_output=True)
+    assert client.arm(name, "arm").score("after") == 1.0
+
+
+def test_nobody_else_can_read_it(record: Any, name: str, tmp_path: Path) -> None:
+    """Folders are 0700 and files 0600, whatever the umask."""
+    old = os.umask(0)
+    try:
+        with record(name, outbox=tmp_path / "outbox", close_timeout=0) as experiment:
+            experiment.start_arm(CONFIG).log({"loss": 1})
+            time.sleep(1.5)
+    finally:
+        os.umask(old)
+    places = [tmp_path / "outbox", *(tmp_path / "outbox").rglob("*")]
+    assert any(place.name == "sender.log" for place in places)
+    for place in places:
+        assert stat.S_IMODE(place.stat().st_mode) == (0o700 if place.is_dir() else 0o600), place
+
+
+# What a trainer might rely on, and a recorder in it must not change.
+TRAINER = """
+import os, sys
+import podium
+
+experiment = podium.record(sys.argv[1], close_timeout=60)
+arm = experiment.start_arm(podium.RunConfig("arm"))
+arm.log({"loss": 1})
+arm.finish()
+assert experiment.flush(60).durable
+loaded = [name for name in sys.modules if name.split(".")[0] == "grpc"]
+assert not loaded, loaded
+try:
+    os.waitpid(-1, 0)
+except ChildProcessError:
+    pass
+arm.log_eval("late", {"n": 1})
+if len(sys.argv) > 2:
+    raise SystemExit(sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("arguments", [[], ["no more memory"]])
+def test_a_process_that_records(
+    server: RunningServer, outbox: Path, client: podium.Client, name: str, arguments: list[str]
+) -> None:
+    """It loads no gRPC and has no children; without a block, its end delivers what it logged."""
+    told = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", TRAINER, name, *arguments],
+        env={**os.environ, **told},
+        check=False,
+        timeout=60,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr.strip()) == (bool(arguments), "".join(arguments))
+    assert client.arm(name, "arm").score("late.n") == 1.0
+
+
+def test_a_relative_socket(
+    record: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket given by a relative path is found by the sender, which runs in another folder."""
+    monkeypatch.chdir(tmp_path)
+    command = [sys.executable, "-m", "podium_server", "--listen", "unix:s", "--store"]
+    store = f"sqlite:///{tmp_path / 'podium.db'}"
+    with subprocess.Popen([*command, store], stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        server.stdout.readline()
+        with record(name, address="unix:s", strict=True) as experiment:
+            experiment.start_arm(CONFIG).finish()
+            assert experiment.flush(60).durable
+        server.terminate()
