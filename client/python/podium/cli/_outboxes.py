@@ -38,7 +38,10 @@ class StreamView(NamedTuple):
     info: StreamInfo
     is_recording: bool
     """Whether its process lives and may add to it."""
+    delivered: int
+    """The last event that the server has, or that is aside."""
     waiting: int
+    """How many events behind it wait."""
     oldest: datetime | None
     """When the first event that waits was recorded; None if none waits, or it does not say."""
     asides: list[Aside]
@@ -76,6 +79,15 @@ class OutboxView(NamedTuple):
     def waiting(self) -> int:
         """How many events wait."""
         return sum(stream.waiting for stream in self.streams)
+
+    def left_of(self, before: OutboxView) -> int:
+        """How many of the events that waited before do so still; later ones do not count."""
+        now = {stream.folder: stream.delivered for stream in self.streams}
+        return sum(
+            max(0, stream.delivered + stream.waiting - now[stream.folder])
+            for stream in before.streams
+            if stream.folder in now
+        )
 
     @property
     def set_aside(self) -> int:
@@ -150,6 +162,7 @@ def _stream_view(folder: Path, why: str) -> StreamView:
         folder,
         reader.info,
         reader.writer_lives(),
+        delivered,
         waiting,
         _oldest(reader, delivered) if waiting else None,
         [aside for aside in reader.asides() if not aside.retried],

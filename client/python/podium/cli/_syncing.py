@@ -30,6 +30,8 @@ class Done(NamedTuple):
     view: OutboxView
     """As it is now."""
     address: str
+    waiting: int = 0
+    """How many of the events wait that there were at first."""
     delivered: int = 0
     missing: int = 0
     failure: str = ""
@@ -40,15 +42,16 @@ class Done(NamedTuple):
     @property
     def can_be_taken_over(self) -> bool:
         """Whether its sender has ended and left something."""
-        return self.was_followed and bool(self.view.waiting) and not self.failure
+        return self.was_followed and bool(self.waiting) and not self.failure
 
     @property
     def exit(self) -> Exit:
         """The exit code of this outbox alone."""
         if self.failure or self.view.damaged:
             return Exit.FAILED
-        left = self.missing or any(not stream.is_delivered for stream in self.view.streams)
-        return Exit.NOTHING if left else Exit.OK
+        is_torn = any(stream.torn for stream in self.view.streams)
+        is_left = self.waiting or self.missing or self.view.set_aside or is_torn
+        return Exit.NOTHING if is_left else Exit.OK
 
 
 def sync(
@@ -71,7 +74,7 @@ def sync(
         for view in left:
             failure = failures[view.folder]
             if failure:
-                news.append(Done(view, address, failure=failure))
+                news.append(Done(view, address, view.waiting, failure=failure))
             elif failure is not None:
                 news.append(_follow(view, address, console))
         for each in news:
@@ -122,9 +125,10 @@ def _deliver(
     try:
         client = AsyncClient(address, **settings)
     except ValueError as error:
-        return [Done(view, address, failure=f"{error}; give --address") for view in views]
+        text = f"{error}; give --address"
+        return [Done(view, address, view.waiting, failure=text) for view in views]
     sender = asyncio.run(_run(folders, client, observe))
-    return [_done(sender, folder, address) for folder in folders]
+    return [_done(sender, view, address) for view in views]
 
 
 async def _run(
@@ -136,14 +140,17 @@ async def _run(
         return sender
 
 
-def _done(sender: Sender, folder: Path, address: str) -> Done:
+def _done(sender: Sender, before: OutboxView, address: str) -> Done:
+    folder = before.folder
     tally = sender.tallies.get(folder, Tally())
     unsent = [stream for stream in sender.streams.unsent if stream.folder.parent == folder]
     pauses = [sender.gate.pause, *(stream.pause for stream in unsent)] if unsent else []
     # What the server waits for is no failure.
     failures = [pause.message for pause in pauses if pause and not pause.is_refusal]
     failure = failures[0] if failures else ""
-    return Done(view_of(folder), address, tally.delivered, tally.missing, failure)
+    view = view_of(folder)
+    left = view.left_of(before)
+    return Done(view, address, left, tally.delivered, tally.missing, failure)
 
 
 # ---- following another sender ----------------------------------------------------------------
@@ -159,27 +166,28 @@ def _follow(before: OutboxView, address: str, console: Console) -> Done:
             f"a sender{pid} is delivering {before.folder} to {theirs}: wait for its end, "
             "or end it, before you deliver this to another server"
         )
-        return Done(before, address, failure=text)
+        return Done(before, address, before.waiting, failure=text)
     console.note(f"a sender{pid} is at work on {before.folder}; this shows how far it comes")
     view, is_stuck = _watched(before, console)
     failure = ""
     if is_stuck:
         failure = (view.state and view.state.error) or "the sender at work gets no further"
-    taken = max(0, before.waiting - view.waiting)
-    return Done(view, address, taken, failure=failure, was_followed=True)
+    left = view.left_of(before)
+    return Done(view, address, left, before.waiting - left, 0, failure, was_followed=True)
 
 
 def _watched(before: OutboxView, console: Console) -> tuple[OutboxView, bool]:
-    view, moved = before, time.monotonic()
-    while view.waiting and view.is_sending:
+    """Looks on until what waits is delivered, or its sender ends; or nothing moves: true."""
+    view, left, moved = before, before.waiting, time.monotonic()
+    while left and view.is_sending:
         if time.monotonic() - moved >= FOREGROUND.patience_seconds:
             return view, True
         time.sleep(_LOOK_SECONDS)
-        now = view_of(before.folder)
-        if now.waiting < view.waiting:
+        view = view_of(before.folder)
+        if view.left_of(before) < left:
             moved = time.monotonic()
-        view = now
-        _show(console, max(before.waiting, view.waiting), view.waiting)
+        left = view.left_of(before)
+        _show(console, before.waiting, left)
     return view, False
 
 

@@ -72,11 +72,10 @@ def _tell(done: list[Done], console: Console) -> None:
 def _left(done: Done) -> list[str]:
     """What is not delivered and why, a line each."""
     view, texts = done.view, []
-    if view.waiting:
+    if done.waiting:
         why = done.failure or "; ".join(sorted({s.why for s in view.streams if s.why}))
-        texts.append(
-            f"{_format.count(view.waiting, 'event')} wait{'s' * (view.waiting == 1)}: {why}"
-        )
+        count = _format.count(done.waiting, "event")
+        texts.append(f"{count} wait{'s' * (done.waiting == 1)}: {why}")
     elif done.failure:
         texts.append(done.failure)
     if done.missing:
@@ -102,7 +101,7 @@ def _to_json(done: Done) -> dict[str, Any]:
         "outbox": str(done.view.folder),
         "address": done.address,
         "delivered": done.delivered,
-        "waiting": done.view.waiting,
+        "waiting": done.waiting,
         "set_aside": done.view.set_aside,
         "missing": done.missing,
         "error": done.failure or None,
