@@ -126,3 +126,14 @@ async def test_curves_that_cannot_be(client: AnyClient, sweep: str) -> None:
         await result(experiment.curve("loss"))
     with pytest.raises(podium.NotFoundError, match="has no arm or group 'nobody'"):
         await result(experiment.curve("val.acc", ["wide_0", "nobody"]))
+
+
+async def test_a_ranking_has_everybody_or_the_first(client: AnyClient, sweep: str) -> None:
+    """Without a bound a ranking has all arms, or all groups, and with one the first of them."""
+    experiment = client.experiment(sweep)
+    names = [entry.arm for entry in (await result(experiment.rank("test.acc"))).arms]
+    assert names == ["wide_2", "wide_1", "wide_0", "narrow_1", "narrow_0"]
+    assert len((await result(experiment.rank("test.acc", top=2))).arms) == 2
+    groups = (await result(experiment.rank_groups("test.acc"))).groups
+    assert [group.name for group in groups] == ["wide", "narrow", "alone"]
+    assert len((await result(experiment.rank_groups("test.acc", top=1))).groups) == 1

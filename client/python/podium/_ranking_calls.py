@@ -90,5 +90,6 @@ def _ranked_in_one_state(
         found.arms.extend(page.arms)
         found.groups.extend(page.groups)
         request.page_token = page.next_page_token
-    del found.arms[top:], found.groups[top:]
+    if top is not None:
+        del found.arms[top:], found.groups[top:]
     return found
