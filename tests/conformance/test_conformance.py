@@ -7,8 +7,9 @@ import pytest
 
 from tests.conformance import run
 from tests.conformance.judging import Cell, judge
-from tests.conformance.languages import LANGUAGES
+from tests.conformance.languages import LANGUAGES, PROJECT
 from tests.conformance.plans import vector_cells
+from tests.conformance.planted import defects, planted
 from tests.conformance.table import table
 
 _ASKED = [Cell("reads.json", "pure", "a"), Cell("reads.json", "wire", "a")]
@@ -86,6 +87,25 @@ def test_a_runner_that_fails_is_red(
     printed = capsys.readouterr().out
     assert "the runner ended with 3: so long" in printed
     assert "0 of 16" in printed
+
+
+def test_every_planted_defect_can_be_planted() -> None:
+    """The text of each listed defect is there exactly once, and is back afterwards."""
+    for defect in defects():
+        file = PROJECT / defect.file
+        before = file.read_bytes()
+        with planted(defect):
+            assert file.read_bytes() != before
+        assert file.read_bytes() == before
+
+
+def test_planted_defects_turn_cells_red_that_are_asked_for() -> None:
+    """Each listed defect names a language that there is, and cells of the table."""
+    cells = {f"{cell.file} {cell.way}" for cell in vector_cells()}
+    for defect in defects():
+        assert defect.language in {language.name for language in LANGUAGES}
+        assert defect.red
+        assert set(defect.red) <= cells
 
 
 def test_a_table_has_a_column_for_each_language() -> None:

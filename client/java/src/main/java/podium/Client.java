@@ -194,8 +194,12 @@ public final class Client implements AutoCloseable {
     connection.close();
   }
 
-  /** Makes any call of either service. */
-  <Q extends Message, R extends Message> R call(MethodDescriptor<Q, R> method, Q request) {
+  /**
+   * Makes any call of either service, with the limits and errors of this client.
+   *
+   * @param method the call, such as {@code ResultsServiceGrpc.getRankMethod()}
+   */
+  public <Q extends Message, R extends Message> R call(MethodDescriptor<Q, R> method, Q request) {
     return connection.call(method, request);
   }
 }

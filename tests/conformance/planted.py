@@ -1,0 +1,99 @@
+"""Proves that the harness sees defects: plants each that is listed and expects its cells red.
+
+    python -m tests.conformance.planted [LANGUAGE ...]
+
+`planted.toml` lists, for each language, defects of its pure code and of what speaks to the server:
+a text that occurs once in a file, what takes its place, and the cells of the table that must turn
+red, no others. The file is changed where it is and put back afterwards, and the language is built
+anew for each defect: that takes a while, so it is no part of `make check`.
+"""
+
+import sys
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.conformance.languages import LANGUAGES, PROJECT, Language
+from tests.conformance.running import Row, built, run_vectors, servers
+
+__all__ = ["Defect", "defects", "main", "planted"]
+
+_LIST = Path(__file__).with_suffix(".toml")
+
+
+@dataclass(frozen=True)
+class Defect:
+    """A defect of a language's client, and the cells that it must turn red."""
+
+    language: str
+    name: str
+    file: str
+    before: str
+    after: str
+    red: tuple[str, ...]
+
+
+def defects() -> list[Defect]:
+    """Every defect that is listed."""
+    listed = tomllib.loads(_LIST.read_text(encoding="utf-8"))["defects"]
+    return [Defect(**{**item, "red": tuple(sorted(item["red"]))}) for item in listed]
+
+
+@contextmanager
+def planted(defect: Defect) -> Iterator[None]:
+    """Has the defect in its file within the block.
+
+    Raises:
+        ValueError: The text that it replaces does not occur exactly once.
+    """
+    file = PROJECT / defect.file
+    text = file.read_text(encoding="utf-8")
+    if text.count(defect.before) != 1:
+        raise ValueError(f"{defect.file}: not found exactly once: {defect.before}")
+    file.write_text(text.replace(defect.before, defect.after), encoding="utf-8")
+    try:
+        yield
+    finally:
+        file.write_text(text, encoding="utf-8")
+
+
+def main(names: Sequence[str]) -> int:
+    """Plants the defects of some languages or of all; 0 if each turned exactly its cells red."""
+    failures = 0
+    for language in LANGUAGES:
+        listed = [defect for defect in defects() if defect.language == language.name]
+        if listed and (not names or language.name in names):
+            for defect in listed:
+                with planted(defect):
+                    red = _red(language)
+                failures += _judged(defect.language, defect.name, red, defect.red)
+            failures += _judged(language.name, "no defect", _red(language), ())
+    return min(failures, 1)
+
+
+def _red(language: Language) -> tuple[str, ...]:
+    """The cells of a language in which something disagrees."""
+    row = built(language)
+    if not row.complaints:
+        with servers() as started:
+            run_vectors(row, started)
+    return _red_cells(row)
+
+
+def _red_cells(row: Row) -> tuple[str, ...]:
+    cells = row.cells.items()
+    return tuple(sorted(cell for cell, said in cells if " of " in said or said == "failed"))
+
+
+def _judged(language: str, name: str, red: tuple[str, ...], expected: tuple[str, ...]) -> bool:
+    """Says what a defect turned red; whether that is wrong."""
+    wrong = red != expected
+    verdict = f"WRONG, not {', '.join(expected) or 'none'}" if wrong else "as it must"
+    print(f"{language}: {name}: red: {', '.join(red) or 'none'}: {verdict}", flush=True)
+    return wrong
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
