@@ -117,7 +117,7 @@ define document
 @$(BIN)/python tools/api_docs.py .cache/podium.binpb > $(1)
 endef
 
-.PHONY: proto proto-go docs format lock clean help
+.PHONY: proto proto-go proto-typescript docs format lock clean help
 proto: .cache/proto/locked ## write client/python/podium/v1 anew
 	$(call generate,client/python)
 
@@ -133,6 +133,14 @@ proto-go: .cache/proto/locked ## write client/go/podiumv1 anew
 	@.cache/proto/bin/python -m grpc_tools.protoc --proto_path=proto \
 		--plugin=.cache/go/protoc-gen-go --go_out=client/go $(call GO_OPTIONS,go) \
 		--plugin=.cache/go/protoc-gen-go-grpc --go-grpc_out=client/go $(call GO_OPTIONS,go-grpc) $(PROTOS)
+
+TYPESCRIPT := client/typescript
+proto-typescript: .cache/proto/locked ## write client/typescript/src/podium/v1 anew
+	@npm --prefix $(TYPESCRIPT) ci --silent
+	@rm -rf $(TYPESCRIPT)/src/podium $(TYPESCRIPT)/src/google
+	@.cache/proto/bin/python -m grpc_tools.protoc --proto_path=proto --proto_path=$(TYPESCRIPT)/proto \
+		--plugin=$(TYPESCRIPT)/node_modules/.bin/protoc-gen-es --es_out=$(TYPESCRIPT)/src \
+		--es_opt=target=ts --es_opt=import_extension=js $(PROTOS) google/rpc/error_info.proto
 
 docs: .venv/ready ## write docs/api.md anew
 	$(call document,docs/api.md)

@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,6 @@ def _plain(value: Any) -> Any:
         return "NaN" if value != value else struct.pack("<d", value)  # noqa: PLR0124 - NaN is not itself
     if hasattr(value, "items"):
         return {key: _plain(inner) for key, inner in value.items()}
-    if hasattr(value, "__iter__") and not isinstance(value, str | bytes):
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [_plain(inner) for inner in value]
     return value

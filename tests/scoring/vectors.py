@@ -6,6 +6,8 @@ ArmResult, or a client of a running server.
 
 import json
 import struct
+from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -63,7 +65,7 @@ def check(case: Case, asker: Asker) -> None:
 
 
 def plain(message: Message | None) -> Any:
-    """Everything that a message says, in a form in which doubles compare by their bits."""
+    """Everything that a message says, with doubles by their bits, whichever NaN it is."""
     if message is None:
         return None
     return {field.name: _plain(value) for field, value in message.ListFields()}
@@ -73,14 +75,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Message):
         return plain(value)
     if isinstance(value, float):
-        return struct.pack("<d", value)
+        return "NaN" if isnan(value) else struct.pack("<d", value)
     if hasattr(value, "items"):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if _is_list(value) else value
 
 
 def _is_list(value: Any) -> bool:
-    return hasattr(value, "__iter__") and not isinstance(value, str | bytes)
+    # Lists of messages have no __iter__.
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
 def _row(row: model.EvalResult | None) -> EvalResult | None:

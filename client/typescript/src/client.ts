@@ -1,0 +1,72 @@
+import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+
+import { ArmHandle } from "./arm_handle.js";
+import { Connection, type CallOptions } from "./connection.js";
+import { ExperimentHandle } from "./experiment_handle.js";
+import { pages } from "./pages.js";
+import type { Experiment, ExperimentStatus } from "./podium/v1/experiment_pb.js";
+import { ResultsService } from "./podium/v1/results_service_pb.js";
+
+/** Which experiments a list has; nothing said means all. */
+export interface ExperimentFilter {
+  /** Only experiments whose name begins with this text. */
+  readonly namePrefix?: string;
+  /** Only experiments with one of these statuses. */
+  readonly statuses?: ExperimentStatus[];
+  /** Only experiments that have all of these tags. */
+  readonly tags?: string[];
+}
+
+/** A client of a Podium server. Its calls may overlap. */
+export class Client {
+  readonly #connection: Connection;
+
+  /**
+   * Makes no call yet.
+   *
+   * @param address `HOST:PORT` or `unix:PATH`; else what the environment variable PODIUM_ADDRESS
+   *   says, or localhost:50051.
+   * @throws TypeError It is neither.
+   */
+  constructor(address?: string) {
+    this.#connection = new Connection(address);
+  }
+
+  /** A handle of an arm: to make one calls nobody. */
+  arm(experiment: string, name: string): ArmHandle {
+    return new ArmHandle(this.#connection, experiment, name);
+  }
+
+  /** A handle of an experiment: to make one calls nobody. */
+  experiment(name: string): ExperimentHandle {
+    return new ExperimentHandle(this.#connection, name);
+  }
+
+  /** The experiments in the order of their names' bytes, fetched page by page. */
+  experiments(filter: ExperimentFilter = {}, options?: CallOptions): AsyncGenerator<Experiment> {
+    return pages(async (pageToken) => {
+      const request = { ...filter, pageToken };
+      const page = await this.call(ResultsService.method.listExperiments, request, options);
+      return { items: page.experiments, nextPageToken: page.nextPageToken };
+    });
+  }
+
+  /**
+   * Makes any call of either service, with the deadlines, repetitions and errors of the others:
+   * `client.call(ResultsService.method.getExperiment, { experiment: "rank_sweep" })`.
+   *
+   * @throws PodiumError
+   */
+  call<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    options?: CallOptions,
+  ): Promise<MessageShape<O>> {
+    return this.#connection.call(method, request, options);
+  }
+
+  /** Closes the connection, which keeps a process alive; calls under way are cancelled. */
+  close(): void {
+    this.#connection.close();
+  }
+}

@@ -1,0 +1,168 @@
+import { connect as connectSocket, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import {
+  create,
+  type DescMessage,
+  type DescMethodUnary,
+  type MessageInitShape,
+  type MessageShape,
+} from "@bufbuild/protobuf";
+import { Code, ConnectError, type Transport } from "@connectrpc/connect";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+
+import { fromCall, PodiumError } from "./errors.js";
+import { RecordingService } from "./podium/v1/recording_service_pb.js";
+
+/** How a single call is made. */
+export interface CallOptions {
+  /** How long it may take, in milliseconds, all its attempts together. */
+  readonly timeoutMs?: number;
+  /** Ends it early. */
+  readonly signal?: AbortSignal;
+}
+
+/** How long a call that reads may take, in milliseconds, unless it says otherwise. */
+export const readTimeoutMs = 10_000;
+/** How long a call that changes something may take, in milliseconds, likewise. */
+export const writeTimeoutMs = 30_000;
+
+const defaultAddress = "localhost:50051";
+const addressForm =
+  /^(?:unix:(?<path>.+)|(?<host>\[[^\]\s]+\]|[^:/\s[\]]+):(?<port>[0-9]{1,5}))$/;
+// What was recorded in a message of 4 MiB comes back with times and revisions.
+const maxResponseBytes = 16 << 20;
+
+const attempts = 5;
+const firstPauseMs = 100;
+const longestPauseMs = 1_000;
+
+/** Carries out calls to one server. The connection is opened by the first one. */
+export class Connection {
+  readonly address: string;
+  readonly #session: Http2SessionManager;
+  readonly #transport: Transport;
+  #socket: Socket | undefined;
+  #isClosed = false;
+
+  constructor(address = process.env["PODIUM_ADDRESS"] || defaultAddress) {
+    this.address = address;
+    this.#session = this.#sessionTo(address);
+    this.#transport = createGrpcTransport({
+      baseUrl: this.#session.authority,
+      sessionManager: this.#session,
+      readMaxBytes: maxResponseBytes,
+    });
+  }
+
+  /**
+   * Makes a call. One that reads is repeated while no server answers; one that writes may have
+   * been stored when its answer is lost.
+   *
+   * @throws PodiumError
+   */
+  async call<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    options: CallOptions = {},
+  ): Promise<MessageShape<O>> {
+    const isWrite = method.parent.typeName === RecordingService.typeName;
+    const end = performance.now() + (options.timeoutMs ?? timeoutOf(isWrite));
+    const message = create(method.input, request);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#attempt(method, message, end, options.signal);
+      } catch (error) {
+        const failed = this.#cause(error, options.signal);
+        const pause = pauseAfter(attempt);
+        if (
+          isWrite || failed.code !== Code.Unavailable || attempt === attempts ||
+          this.#isClosed || performance.now() + pause >= end
+        ) {
+          throw fromCall(failed, this.address, isWrite);
+        }
+        await this.#pause(pause, options.signal);
+      }
+    }
+  }
+
+  /** Closes the connection; calls under way are cancelled. */
+  close(): void {
+    this.#isClosed = true;
+    // First, so that the server sees no more than an end: a session that is aborted tells it of a
+    // cancellation, which it would log.
+    this.#socket?.destroy();
+    this.#session.abort(new ConnectError("the client was closed", Code.Canceled));
+  }
+
+  async #attempt<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    message: MessageShape<I>,
+    end: number,
+    signal: AbortSignal | undefined,
+  ): Promise<MessageShape<O>> {
+    if (this.#isClosed) {
+      throw new Error("no call of a closed client is sent");
+    }
+    // Connect takes 0 for no deadline at all.
+    const left = Math.max(1, Math.ceil(end - performance.now()));
+    const given = message as MessageInitShape<I>;
+    const response = await this.#transport.unary(method, signal, left, undefined, given);
+    return response.message;
+  }
+
+  #sessionTo(address: string): Http2SessionManager {
+    const place = placeOf(address);
+    const createConnection = (): Socket => {
+      this.#socket = "path" in place ? connectSocket(place) : connectSocket({ ...place, noDelay: true });
+      return this.#socket;
+    };
+    return new Http2SessionManager(
+      "path" in place ? "http://localhost" : `http://${address}`,
+      // Notices a server that vanished without a word.
+      { pingIntervalMs: 30_000, pingTimeoutMs: 10_000, pingIdleConnection: true },
+      { createConnection },
+    );
+  }
+
+  /** What ended an attempt: a server that stops cancels what has just arrived. */
+  #cause(error: unknown, signal: AbortSignal | undefined): ConnectError {
+    if (this.#isClosed) {
+      return new ConnectError("the client is closed; make a new one", Code.Canceled);
+    }
+    const failed = ConnectError.from(error);
+    if (failed.code !== Code.Canceled || signal?.aborted) {
+      return failed;
+    }
+    return new ConnectError(failed.rawMessage, Code.Unavailable, failed.metadata);
+  }
+
+  async #pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await sleep(milliseconds, undefined, { signal });
+    } catch {
+      throw new PodiumError("CANCELLED", "the call was cancelled");
+    }
+  }
+}
+
+/** Where the socket of an address leads. */
+function placeOf(address: string): { path: string } | { host: string; port: number } {
+  const { path, host, port } = addressForm.exec(address)?.groups ?? {};
+  if (path !== undefined) {
+    return { path };
+  }
+  if (host === undefined) {
+    throw new TypeError(`an address is HOST:PORT or unix:PATH, not ${JSON.stringify(address)}`);
+  }
+  return { host: host.replace(/^\[|\]$/g, ""), port: Number(port) };
+}
+
+function timeoutOf(isWrite: boolean): number {
+  return isWrite ? writeTimeoutMs : readTimeoutMs;
+}
+
+function pauseAfter(attempt: number): number {
+  const longest = Math.min(longestPauseMs, firstPauseMs * 2 ** (attempt - 1));
+  return longest * (0.8 + 0.4 * Math.random());
+}

@@ -1,0 +1,123 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+
+import { ErrorInfoSchema } from "./google/rpc/error_info_pb.js";
+import { ErrorReason } from "./podium/v1/error_reason_pb.js";
+import { RefusalKind, RefusalsSchema, type Refusal } from "./podium/v1/recording_service_pb.js";
+
+/** One refused event of a `record` call. */
+export interface RefusedEvent {
+  /** The index of the event in the call, from 0. */
+  readonly index: number;
+  /** Why it was refused, as in `PodiumError`; empty for one that this version does not know. */
+  readonly reason: string;
+  /** Whether it will never be accepted as it is; else what it needs may still come. */
+  readonly permanent: boolean;
+  /** What was wrong with the first event refused for the reason. */
+  readonly message: string;
+}
+
+/** What an error says besides its text. */
+export interface ErrorParts {
+  readonly reason?: string;
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly refusals?: readonly RefusedEvent[];
+  readonly cause?: unknown;
+}
+
+/** A call to Podium failed. */
+export class PodiumError extends Error {
+  override readonly name = "PodiumError";
+  /** The name of the canonical gRPC status code, such as `NOT_FOUND`. */
+  readonly code: string;
+  /**
+   * Why exactly, such as `STALE_ATTEMPT`: a name of the enum ErrorReason without its prefix. Empty
+   * where nobody said.
+   */
+  readonly reason: string;
+  /** The particulars of the reason, such as `{ arm: "lora_rank4" }`. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Every refused event of a `record` call; empty for other calls. */
+  readonly refusals: readonly RefusedEvent[];
+
+  constructor(code: string, message: string, parts: ErrorParts = {}) {
+    super(message, { cause: parts.cause });
+    this.code = code;
+    this.reason = parts.reason ?? "";
+    this.metadata = parts.metadata ?? {};
+    this.refusals = parts.refusals ?? [];
+  }
+}
+
+const errorDomain = "podium";
+
+const outcomeUnknown = ": whether it was stored is unknown, and it is safe to send it again";
+
+/**
+ * Reads the error of a failed call, whoever wrote it. Details that are missing or are not
+ * Podium's leave fields empty.
+ */
+export function fromCall(error: ConnectError, address: string, isWrite: boolean): PodiumError {
+  const [info] = error.findDetails(ErrorInfoSchema);
+  const [refusals] = error.findDetails(RefusalsSchema);
+  const isOurs = info?.domain === errorDomain && info.reason !== "";
+  return new PodiumError(
+    codeName(error.code),
+    isOurs ? error.rawMessage : explained(error, address, isWrite),
+    {
+      ...(isOurs ? { reason: info.reason, metadata: info.metadata } : {}),
+      refusals: refusals === undefined ? [] : refusals.refusals.flatMap(events).sort(byIndex),
+      cause: error,
+    },
+  );
+}
+
+/** Adds what gRPC does not say to an error that the server itself did not explain. */
+function explained(error: ConnectError, address: string, isWrite: boolean): string {
+  const text = described(error, address);
+  const isUnknown = [Code.Unavailable, Code.DeadlineExceeded, Code.Canceled].includes(error.code);
+  return isWrite && isUnknown ? text + outcomeUnknown : text;
+}
+
+function described(error: ConnectError, address: string): string {
+  switch (error.code) {
+    case Code.Unavailable:
+      return (
+        `no Podium server answers at ${address}: start one with \`podium serve\`, ` +
+        `or give the right address (${error.rawMessage})`
+      );
+    case Code.DeadlineExceeded:
+      return `${address} did not answer in time`;
+    case Code.Canceled:
+      return `the call was cancelled (${error.rawMessage})`;
+    case Code.Unimplemented:
+      return `${address} is no Podium server, or an older one without this call`;
+    default:
+      return `${address}: ${error.rawMessage}`;
+  }
+}
+
+function events(refusal: Refusal): RefusedEvent[] {
+  const shared = {
+    reason: reasonName(refusal.reason),
+    // A kind that this version does not know promises nothing: waiting is no answer to it.
+    permanent: refusal.kind !== RefusalKind.WAIT,
+    message: refusal.message,
+  };
+  return refusal.eventIndexes.map((index) => ({ index, ...shared }));
+}
+
+function byIndex(a: RefusedEvent, b: RefusedEvent): number {
+  return a.index - b.index;
+}
+
+function reasonName(reason: ErrorReason): string {
+  return reason === ErrorReason.UNSPECIFIED ? "" : (ErrorReason[reason] ?? "");
+}
+
+/** The canonical name of a code: Connect's own are in another spelling. */
+function codeName(code: Code): string {
+  if (code === Code.Canceled) {
+    return "CANCELLED";
+  }
+  return (Code[code] ?? "Unknown").replace(/(?<=.)(?=[A-Z])/g, "_").toUpperCase();
+}

@@ -1,0 +1,123 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+
+import { ArmHandle, type DeleteOptions } from "./arm_handle.js";
+import type { CallOptions, Connection } from "./connection.js";
+import { inOneState, largestPage, pages } from "./pages.js";
+import type { ArmStatus, ArmSummary } from "./podium/v1/arm_result_pb.js";
+import type { EventSchema } from "./podium/v1/event_pb.js";
+import type { Direction, Experiment } from "./podium/v1/experiment_pb.js";
+import { RecordingService, type RecordResponse } from "./podium/v1/recording_service_pb.js";
+import { ResultsService, type RankResponse } from "./podium/v1/results_service_pb.js";
+
+/** Which arms a list has; nothing said means all. */
+export interface ArmFilter {
+  /** Only arms with one of these statuses. */
+  readonly statuses?: ArmStatus[];
+  /** Only arms of the group with this name. */
+  readonly groupName?: string;
+  /** Only arms whose name begins with this text. */
+  readonly namePrefix?: string;
+  /** Only arms whose run_config has all of these tags. */
+  readonly tags?: string[];
+}
+
+/** What is ranked; nothing said means what the experiment says of itself. */
+export interface RankOptions extends CallOptions {
+  /** Else the experiment's success_metric. */
+  readonly metric?: string;
+  /** Which scores are better; else the experiment's direction. */
+  readonly direction?: Direction;
+  /** Which arms are ranked; else the completed ones. */
+  readonly statuses?: ArmStatus[];
+  /** How many of the first arms are wanted; else all. */
+  readonly top?: number;
+}
+
+/** Where the first event of a call stands in its stream. */
+export interface RecordOptions extends CallOptions {
+  /** So that each event is applied exactly once, however late the call is repeated. */
+  readonly position?: {
+    /** The id of the stream's writer: one process life, and one arm. */
+    readonly writerId: string;
+    /** The number of the first event of the call, from 1. */
+    readonly firstSequence: bigint;
+  };
+}
+
+/** An experiment on a server. Every method that calls throws a `PodiumError` if the call fails. */
+export class ExperimentHandle {
+  readonly name: string;
+  readonly #connection: Connection;
+
+  constructor(connection: Connection, name: string) {
+    this.#connection = connection;
+    this.name = name;
+  }
+
+  /** A handle of one of its arms: to make one calls nobody. */
+  arm(name: string): ArmHandle {
+    return new ArmHandle(this.#connection, this.name, name);
+  }
+
+  /** The experiment itself, with the number of its arms by status. */
+  async get(options?: CallOptions): Promise<Experiment> {
+    const { getExperiment } = ResultsService.method;
+    const request = { experiment: this.name };
+    return (await this.#connection.call(getExperiment, request, options)).experiment!;
+  }
+
+  /** The arms without their rows, in the order in which they were created, page by page. */
+  arms(filter: ArmFilter = {}, options?: CallOptions): AsyncGenerator<ArmSummary> {
+    return pages(async (pageToken) => {
+      const request = { ...filter, experiment: this.name, pageToken };
+      const page = await this.#connection.call(ResultsService.method.listArms, request, options);
+      return { items: page.arms, nextPageToken: page.nextPageToken };
+    });
+  }
+
+  /**
+   * The arms in the order of their scores, the best first, as of one revision, with what became of
+   * every arm. An experiment that changes too fast is an error, ABORTED.
+   */
+  async rank(options: RankOptions = {}): Promise<RankResponse> {
+    const what = `the ranking of experiment ${JSON.stringify(this.name)}`;
+    return inOneState(what, () => this.#rankInOneState(options));
+  }
+
+  /** Records events, all of them or none. They apply in order, and to send them again is safe. */
+  async record(
+    events: MessageInitShape<typeof EventSchema>[],
+    options: RecordOptions = {},
+  ): Promise<RecordResponse> {
+    const request = { experiment: this.name, events, position: options.position };
+    return this.#connection.call(RecordingService.method.record, request, options);
+  }
+
+  /** Deletes the experiment with its arms, and answers its revision after it. */
+  async delete(options: DeleteOptions = {}): Promise<bigint> {
+    const request = { experiment: this.name, allowMissing: options.allowMissing };
+    const { deleteExperiment } = RecordingService.method;
+    return (await this.#connection.call(deleteExperiment, request, options)).revision;
+  }
+
+  /** Undefined if the experiment changed between the pages. */
+  async #rankInOneState(options: RankOptions): Promise<RankResponse | undefined> {
+    const { metric, direction, statuses, top = Infinity } = options;
+    const request = {
+      experiment: this.name, metric, direction, statuses, pageSize: Math.min(top, largestPage),
+    };
+    const { rank } = ResultsService.method;
+    const found = await this.#connection.call(rank, request, options);
+    while (found.nextPageToken !== "" && found.arms.length < top) {
+      const next = { ...request, pageToken: found.nextPageToken };
+      const page = await this.#connection.call(rank, next, options);
+      if (page.revision !== found.revision) {
+        return undefined;
+      }
+      found.arms.push(...page.arms);
+      found.nextPageToken = page.nextPageToken;
+    }
+    found.arms.splice(top);
+    return found;
+  }
+}

@@ -1,0 +1,12 @@
+export { ArmHandle, type DeleteOptions, type EvalFilter } from "./arm_handle.js";
+export { ArmResult, type Score } from "./arm_result.js";
+export { Client, type ExperimentFilter } from "./client.js";
+export { type CallOptions, readTimeoutMs, writeTimeoutMs } from "./connection.js";
+export { PodiumError, type RefusedEvent } from "./errors.js";
+export * as events from "./events.js";
+export {
+  type ArmFilter,
+  ExperimentHandle,
+  type RankOptions,
+  type RecordOptions,
+} from "./experiment_handle.js";

@@ -1,0 +1,43 @@
+import { PodiumError } from "./errors.js";
+
+/** The most items that a page of a list holds. */
+export const largestPage = 1_000;
+
+const attempts = 5;
+
+/** One page of a list. */
+export interface Page<T> {
+  readonly items: T[];
+  readonly nextPageToken: string;
+}
+
+/** The items of a list, fetched page by page as they are asked for. */
+export async function* pages<T>(
+  fetch: (pageToken: string) => Promise<Page<T>>,
+): AsyncGenerator<T, void, undefined> {
+  for (let token = "", more = true; more; more = token !== "") {
+    const page = await fetch(token);
+    yield* page.items;
+    token = page.nextPageToken;
+  }
+}
+
+/**
+ * Reads what takes several calls until it is of one state.
+ *
+ * @param read Answers undefined if what it read changed meanwhile.
+ * @throws PodiumError ABORTED: it never stood still.
+ */
+export async function inOneState<T>(what: string, read: () => Promise<T | undefined>): Promise<T> {
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    const found = await read();
+    if (found !== undefined) {
+      return found;
+    }
+  }
+  throw new PodiumError(
+    "ABORTED",
+    `${what} changed ${attempts} times while it was read: ` +
+      "it is too busy to be read as a whole; try again, or ask for less",
+  );
+}
