@@ -117,9 +117,12 @@ define document
 @$(BIN)/python tools/api_docs.py .cache/podium.binpb > $(1)
 endef
 
-.PHONY: proto proto-go proto-typescript docs format lock clean help
+.PHONY: proto proto-go proto-rust proto-typescript docs format lock clean help
 proto: .cache/proto/locked ## write client/python/podium/v1 anew
 	$(call generate,client/python)
+
+proto-rust: ## write client/rust/src/v1 anew
+	cd client/rust && cargo run --locked --package podium-codegen
 
 # The protos name no Go package: each is mapped to the one of the client here.
 GO_MODULE := podium.example/podium

@@ -89,10 +89,13 @@ _RUST = Language(
     name="rust",
     folder="client/rust",
     toolchain=(("cargo", "--version"),),
-    build=(("cargo", "build", "--locked", "--examples"),),
+    build=(
+        ("cargo", "build", "--locked", "-p", "podium-client", "--examples"),
+        ("cargo", "build", "--locked", "-p", "podium-conformance"),
+    ),
     tests=("cargo", "test", "--locked"),
     example=("cargo", "run", "--locked", "--quiet", "--example", "quickstart"),
-    runner=("target/debug/examples/conformance",),
+    runner=("target/debug/podium-conformance",),
 )
 
 _CPP = Language(

@@ -71,7 +71,8 @@ impl ExperimentHandle {
         })
     }
 
-    /// The ranking of the arms, the best first, in one state: all of it, or its first `top` arms.
+    /// The ranking of the arms (or groups), the best first, in one state: all of it, or its first
+    /// `top`.
     ///
     /// # Errors
     ///
@@ -93,18 +94,21 @@ impl ExperimentHandle {
         top: usize,
     ) -> Result<Option<RankResponse>> {
         request.experiment.clone_from(&self.name);
+        request.page_token.clear();
         request.page_size = i32::try_from(top).unwrap_or(LARGEST_PAGE).min(LARGEST_PAGE);
         let mut found = self.client.calls().rank(request.clone()).await?;
-        while !found.next_page_token.is_empty() && found.arms.len() < top {
+        while !found.next_page_token.is_empty() && found.arms.len() + found.groups.len() < top {
             request.page_token.clone_from(&found.next_page_token);
             let page = self.client.calls().rank(request.clone()).await?;
             if page.revision != found.revision {
                 return Ok(None);
             }
             found.arms.extend(page.arms);
+            found.groups.extend(page.groups);
             found.next_page_token = page.next_page_token;
         }
         found.arms.truncate(top);
+        found.groups.truncate(top);
         Ok(Some(found))
     }
 

@@ -153,6 +153,12 @@ async fn lists_and_ranks() {
         .await
         .unwrap();
     assert_eq!(top.arms.len(), 1);
+    let by_group = RankRequest {
+        by_group: true,
+        ..Default::default()
+    };
+    let groups = experiment.rank(by_group, Some(2)).await.unwrap().groups;
+    assert_eq!(groups.len(), 2);
 }
 
 /// Errors carry their code, reason, metadata and every refused event; a list ends with its error.

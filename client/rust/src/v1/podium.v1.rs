@@ -109,8 +109,9 @@ pub struct EvalResult {
     /// Output only. The experiment's revision in which the row last changed.
     #[prost(int64, tag = "9")]
     pub revision: i64,
-    /// Output only. When the row was measured, as told by its writer. It is shown
-    /// and orders nothing.
+    /// When the row was measured, as told by its writer. It is shown and orders
+    /// nothing. In EvalRecorded it is output only: the event has it. In ArmRecorded a
+    /// row without it takes the event's.
     #[prost(message, optional, tag = "10")]
     pub event_time: ::core::option::Option<::prost_types::Timestamp>,
     /// Output only. When the server accepted the row in its present state.
@@ -1003,7 +1004,7 @@ pub struct ArmFinished {
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ArmRecorded {
-    /// The arm. Its output-only fields are ignored.
+    /// The arm. Its output-only fields are ignored; its rows keep their event_time.
     #[prost(message, optional, tag = "1")]
     pub arm_result: ::core::option::Option<ArmResult>,
     /// Whether the arm becomes equal to this one also where it has attempts, or
@@ -1125,6 +1126,82 @@ pub struct RankedArm {
     #[prost(enumeration = "RankFlag", repeated, tag = "8")]
     pub flags: crate::exact::alloc::vec::Vec<i32>,
 }
+/// RankedGroup is a group of arms, such as the seeds of one configuration, at its
+/// place in a ranking by the mean of its members' scores. An arm without a group is
+/// a group of one.
+///
+/// Each member is counted once: as one of the `n` numbers of the statistics, or as
+/// NaN, missing, failed or left out.
+#[derive(Clone, PartialEq, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct RankedGroup {
+    /// The name of the group. Unset for an arm without one.
+    #[prost(string, optional, tag = "1")]
+    pub group_name: ::core::option::Option<crate::exact::alloc::string::String>,
+    /// The name of the member that was created first. Groups with equal means stand in
+    /// the order in which these were created.
+    #[prost(string, tag = "2")]
+    pub first_arm: crate::exact::alloc::string::String,
+    /// Its place, counted from 1, as that of a RankedArm. Unset for a group without a
+    /// mean.
+    #[prost(int64, optional, tag = "3")]
+    pub rank: ::core::option::Option<i64>,
+    /// The number of members, whatever their status.
+    #[prost(int64, tag = "4")]
+    pub members: i64,
+    /// The statistics of the scores that are numbers.
+    #[prost(message, optional, tag = "5")]
+    pub statistics: ::core::option::Option<ScoreStatistics>,
+    /// Members whose score is NaN. They have no part in the statistics.
+    #[prost(int64, tag = "6")]
+    pub nans: i64,
+    /// Members without a score.
+    #[prost(int64, tag = "7")]
+    pub missing: i64,
+    /// Members that are left out because they failed.
+    #[prost(int64, tag = "8")]
+    pub failed: i64,
+    /// Members that are left out because of another status.
+    #[prost(int64, tag = "9")]
+    pub left_out: i64,
+    /// What should be known before the place is trusted.
+    #[prost(enumeration = "RankFlag", repeated, tag = "10")]
+    pub flags: crate::exact::alloc::vec::Vec<i32>,
+}
+/// ScoreStatistics is what some scores have come to.
+///
+/// A score that is infinite makes the mean infinite and leaves the standard
+/// deviation and the interval unset; infinities of both signs leave the mean unset as
+/// well.
+#[derive(Clone, Copy, PartialEq, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct ScoreStatistics {
+    /// The number of scores.
+    #[prost(int64, tag = "1")]
+    pub n: i64,
+    /// Their mean. Unset if there are none.
+    #[prost(double, optional, tag = "2")]
+    pub mean: ::core::option::Option<f64>,
+    /// Their standard deviation, with n - 1. Unset if there are fewer than two.
+    #[prost(double, optional, tag = "3")]
+    pub sd: ::core::option::Option<f64>,
+    /// The standard error of the mean: sd / sqrt(n).
+    #[prost(double, optional, tag = "4")]
+    pub stderr: ::core::option::Option<f64>,
+    /// Where the 95 % interval of the mean begins, by Student's t distribution with
+    /// n - 1 degrees of freedom.
+    #[prost(double, optional, tag = "5")]
+    pub ci_low: ::core::option::Option<f64>,
+    /// Where that interval ends.
+    #[prost(double, optional, tag = "6")]
+    pub ci_high: ::core::option::Option<f64>,
+    /// The smallest score.
+    #[prost(double, optional, tag = "7")]
+    pub min: ::core::option::Option<f64>,
+    /// The greatest score.
+    #[prost(double, optional, tag = "8")]
+    pub max: ::core::option::Option<f64>,
+}
 /// RankSource is a place that scores of a ranking came from.
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
@@ -1160,6 +1237,22 @@ pub struct RankCounts {
     #[prost(message, optional, tag = "4")]
     pub left_out: ::core::option::Option<ArmCounts>,
 }
+/// RankGroupCounts is what became of the groups of an experiment in a ranking: each
+/// group is counted once.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct RankGroupCounts {
+    /// Groups with a place.
+    #[prost(int64, tag = "1")]
+    pub ranked: i64,
+    /// Groups without a mean. They stand last, without a place.
+    #[prost(int64, tag = "2")]
+    pub without_mean: i64,
+    /// Groups that the ranking leaves out because they have fewer than `min_members`
+    /// numbers.
+    #[prost(int64, tag = "3")]
+    pub too_small: i64,
+}
 /// RankFlag is a reason not to trust a place in a ranking without a second look.
 #[derive(
     Clone,
@@ -1177,12 +1270,15 @@ pub struct RankCounts {
 pub enum RankFlag {
     /// Not said. Never answered by a server.
     Unspecified = 0,
-    /// The score is NaN: not a number, and behind every number.
+    /// The score, or that of a member, is NaN: not a number, and behind every number.
     Nan = 1,
-    /// The score came from an eval that was not the same benchmark for all arms of
-    /// the ranking: rows of this name have different benchmark_ids. (A row without
-    /// one has its name as benchmark_id.)
+    /// The score, or that of a member, came from an eval that was not the same
+    /// benchmark for all arms of the ranking: rows of this name have different
+    /// benchmark_ids. (A row without one has its name as benchmark_id.)
     BenchmarksDiffer = 2,
+    /// The run_configs of members that are not left out differ in more than name and
+    /// seed.
+    ConfigsDiffer = 3,
 }
 impl RankFlag {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1194,6 +1290,7 @@ impl RankFlag {
             Self::Unspecified => "RANK_FLAG_UNSPECIFIED",
             Self::Nan => "RANK_FLAG_NAN",
             Self::BenchmarksDiffer => "RANK_FLAG_BENCHMARKS_DIFFER",
+            Self::ConfigsDiffer => "RANK_FLAG_CONFIGS_DIFFER",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1202,6 +1299,7 @@ impl RankFlag {
             "RANK_FLAG_UNSPECIFIED" => Some(Self::Unspecified),
             "RANK_FLAG_NAN" => Some(Self::Nan),
             "RANK_FLAG_BENCHMARKS_DIFFER" => Some(Self::BenchmarksDiffer),
+            "RANK_FLAG_CONFIGS_DIFFER" => Some(Self::ConfigsDiffer),
             _ => None,
         }
     }
@@ -1791,8 +1889,9 @@ pub struct RankRequest {
     /// The name of the experiment.
     #[prost(string, tag = "1")]
     pub experiment: crate::exact::alloc::string::String,
-    /// At most so many arms in the page. 0 means 100, and more than 1,000 means 1,000.
-    /// A page can hold fewer arms, even none, and still be followed by another one.
+    /// At most so many arms or groups in the page. 0 means 100, and more than 1,000
+    /// means 1,000. A page can hold fewer, even none, and still be followed by another
+    /// one.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
     /// The `next_page_token` of the page before, with the rest of the request as it
@@ -1810,12 +1909,18 @@ pub struct RankRequest {
     /// Ranks the arms with one of these statuses. None means COMPLETED.
     #[prost(enumeration = "ArmStatus", repeated, tag = "6")]
     pub statuses: crate::exact::alloc::vec::Vec<i32>,
+    /// Whether to rank groups of arms instead of arms.
+    #[prost(bool, tag = "7")]
+    pub by_group: bool,
+    /// Only groups with at least so many scores that are numbers. Only with by_group.
+    #[prost(int32, tag = "8")]
+    pub min_members: i32,
 }
 /// RankResponse is a page of a ranking.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct RankResponse {
-    /// The arms, the best ones first.
+    /// The arms, the best ones first. Empty in a ranking by group.
     #[prost(message, repeated, tag = "1")]
     pub arms: crate::exact::alloc::vec::Vec<RankedArm>,
     /// Asks for the next page. Empty if this is the last one.
@@ -1834,10 +1939,17 @@ pub struct RankResponse {
     /// What became of all arms of the experiment, not only of those in this page.
     #[prost(message, optional, tag = "6")]
     pub counts: ::core::option::Option<RankCounts>,
-    /// Where all scores of the ranking came from, the most frequent place first; at most 100
-    /// places.
+    /// Where all scores of the ranking came from, the most frequent place first; at
+    /// most 100 places.
     #[prost(message, repeated, tag = "7")]
     pub sources: crate::exact::alloc::vec::Vec<RankSource>,
+    /// The groups, the best ones first. Empty in a ranking by arm.
+    #[prost(message, repeated, tag = "8")]
+    pub groups: crate::exact::alloc::vec::Vec<RankedGroup>,
+    /// What became of all groups, not only of those in this page. Unset in a ranking by
+    /// arm.
+    #[prost(message, optional, tag = "9")]
+    pub group_counts: ::core::option::Option<RankGroupCounts>,
 }
 /// Generated client implementations.
 pub mod results_service_client {
@@ -2146,9 +2258,12 @@ pub mod results_service_client {
         /// `statuses` says otherwise. Nothing is left out silently: the counts say what
         /// became of every arm.
         ///
-        /// The first places of COMPLETED arms cost the same however many arms there are.
-        /// With other statuses, each page costs time in proportion to the number of arms;
-        /// so do the counts where several splits of a metric with dots have scores.
+        /// By group, the members of one group_name are one entry, and the order is that of
+        /// their means.
+        ///
+        /// The first places of COMPLETED arms cost the same however many arms there are. By
+        /// group, with other statuses, or where several splits of a metric with dots have
+        /// scores, each page costs time in proportion to the number of arms.
         ///
         /// Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
         /// there is no metric, neither in the request nor in the experiment

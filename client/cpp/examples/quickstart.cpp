@@ -1,0 +1,55 @@
+// Records an arm and asks about it, at the server that PODIUM_ADDRESS names.
+#include <podium/podium.h>
+
+#include <cstdlib>
+#include <iostream>
+
+podium::v1::ArmResult trained_arm() {
+  podium::v1::ArmResult arm;
+  arm.set_name("lora_rank4");
+  arm.mutable_run_config()->set_name("lora_rank4");
+  arm.set_status(podium::v1::ARM_STATUS_COMPLETED);
+  (*arm.mutable_metrics())["loss"] = 0.31;
+
+  podium::v1::EvalResult& val = *arm.add_evals();
+  val.set_name("val");
+  val.set_step(100);
+  (*val.mutable_metrics())["pass_rate"] = 0.52;
+
+  podium::v1::EvalResult& test = *arm.add_evals();
+  test.set_name("test");
+  test.add_tags("test");
+  (*test.mutable_metrics())["pass_rate"] = 0.61;
+  return arm;
+}
+
+int main() {
+  const char* address = std::getenv("PODIUM_ADDRESS");
+  podium::Client client(address != nullptr ? address : "localhost:50051");
+
+  podium::Experiment experiment = client.experiment("cpp_quickstart");
+  podium::v1::ExperimentDeclared declared;
+  declared.set_success_metric("test.pass_rate");
+  experiment.declare(declared);
+  experiment.record_arm(trained_arm());
+
+  podium::Arm arm = client.arm("cpp_quickstart", "lora_rank4");                    // a handle; no call yet
+  std::optional<podium::v1::EvalResult> row = arm.eval("val", 100);                // the row at exactly step 100
+  std::cout << "val at 100: " << row->metrics().at("pass_rate") << "\n";           // val at 100: 0.52
+  std::cout << "val at 99: " << arm.eval("val", 99).has_value() << "\n";           // val at 99: 0
+  std::cout << "test: " << arm.score("test.pass_rate").value() << "\n";            // test: 0.61
+
+  podium::v1::ArmResult snapshot = arm.get();                                      // the whole arm in one state:
+  std::cout << "val: " << podium::score(snapshot, "val.pass_rate").value() << "\n";  // the same questions, no calls
+
+  podium::v1::RankResponse best = experiment.rank({}, 3);
+  for (const podium::v1::RankedArm& ranked : best.arms()) {
+    std::cout << ranked.rank() << ". " << ranked.arm() << ": " << ranked.score() << "\n";
+  }
+
+  try {
+    client.arm("cpp_quickstart", "lora_rank5").eval("val");
+  } catch (const podium::Error& error) {
+    std::cout << error.code_name() << " " << error.reason() << "\n";               // NOT_FOUND ARM_NOT_FOUND
+  }
+}

@@ -1,0 +1,93 @@
+/// Experiments and arms to ask and to record. Handles make no call; they are cheap to copy.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "podium/calls.h"
+#include "podium/listing.h"
+#include "podium/scoring.h"
+
+namespace podium {
+
+/// An arm at a server, which may not exist yet. Where the experiment or the arm does not exist, a
+/// call throws an Error with NOT_FOUND.
+class Arm {
+ public:
+  Arm(std::shared_ptr<const Calls> calls, std::string experiment, std::string name);
+
+  const std::string& name() const { return name_; }
+
+  /// The row that answers for a name, as podium::eval() says it.
+  std::optional<v1::EvalResult> eval(const std::string& name, std::optional<std::int64_t> step = std::nullopt) const;
+
+  /// The number that a metric has, as podium::score() says it.
+  std::optional<double> score(const std::string& metric) const;
+
+  /// The number that a metric has, and where it came from.
+  std::optional<Score> find_score(const std::string& metric) const;
+
+  /// The whole arm with its rows, in one state: ask it with podium::eval() and podium::score().
+  ///
+  /// Throws an Error with ABORTED if the arm is too busy to be read as a whole.
+  v1::ArmResult get() const;
+
+  /// Records training metrics: the latest value of each key counts.
+  v1::RecordResponse log(const google::protobuf::Map<std::string, double>& metrics) const;
+
+  /// Records an eval row; a row of the same name and step is replaced.
+  v1::RecordResponse log_eval(const v1::EvalResult& row) const;
+
+  /// Deletes the arm with its rows; the experiment's revision after the call.
+  std::int64_t remove(bool allow_missing = false) const;
+
+ private:
+  std::optional<v1::ArmResult> get_in_one_state() const;
+
+  std::shared_ptr<const Calls> calls_;
+  std::string experiment_;
+  std::string name_;
+};
+
+/// An experiment at a server, which may not exist yet. Where it does not, a read throws an Error
+/// with NOT_FOUND.
+class Experiment {
+ public:
+  Experiment(std::shared_ptr<const Calls> calls, std::string name);
+
+  const std::string& name() const { return name_; }
+
+  /// A handle on one of its arms.
+  Arm arm(std::string name) const { return {calls_, name_, std::move(name)}; }
+
+  /// The experiment.
+  v1::Experiment get() const;
+
+  /// The arms that pass the filters of a request, in the order in which they were created.
+  Listing<v1::ArmSummary> arms(v1::ListArmsRequest filter = {}) const;
+
+  /// The ranking of the arms (or groups), the best first, in one state: all of it, or its first `top`.
+  ///
+  /// Throws an Error with FAILED_PRECONDITION if there is no metric, neither in the request nor in
+  /// the experiment, and with ABORTED if the experiment is too busy.
+  v1::RankResponse rank(v1::RankRequest request = {}, std::optional<int> top = std::nullopt) const;
+
+  /// Creates the experiment, or fills fields that are still unset.
+  v1::RecordResponse declare(const v1::ExperimentDeclared& declared = {}) const;
+
+  /// Records a whole arm: the arm of that name becomes equal to it.
+  v1::RecordResponse record_arm(const v1::ArmResult& arm) const;
+
+  /// Deletes the experiment with its arms; the revision after the call.
+  std::int64_t remove(bool allow_missing = false) const;
+
+ private:
+  std::optional<v1::RankResponse> rank_in_one_state(v1::RankRequest request, int top) const;
+
+  std::shared_ptr<const Calls> calls_;
+  std::string name_;
+};
+
+}  // namespace podium

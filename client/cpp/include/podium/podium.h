@@ -1,0 +1,9 @@
+/// Client of Podium, the results service of machine-learning experiments: everything in one header.
+#pragma once
+
+#include "podium/client.h"
+#include "podium/error.h"
+#include "podium/event.h"
+#include "podium/handles.h"
+#include "podium/scoring.h"
+#include "podium/value.h"

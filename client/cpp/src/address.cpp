@@ -1,0 +1,57 @@
+#include "address.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include <regex>
+#include <stdexcept>
+
+namespace podium {
+namespace {
+
+// Reads are safe to repeat by gRPC itself; a write may have been stored when its answer is lost.
+constexpr char kRetries[] = R"({"methodConfig": [{
+  "name": [{"service": "podium.v1.ResultsService"}],
+  "retryPolicy": {
+    "maxAttempts": 5, "initialBackoff": "0.1s", "maxBackoff": "1s", "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE"]
+  }
+}]})";
+
+// What was recorded in a message of 4 MiB comes back with times and revisions.
+constexpr int kLargestResponse = 16 << 20;
+
+grpc::ChannelArguments arguments(const std::string& address) {
+  static const std::regex loopback(R"((localhost|127\.[0-9.]+|\[::1\]):[0-9]+)");
+  grpc::ChannelArguments arguments;
+  arguments.SetServiceConfigJSON(kRetries);
+  arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
+  // Notices a server that vanished without a word.
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  // A server that is back is found while a read is repeated; gRPC's default is two minutes.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
+  // A new client tries at once, whatever another one has just seen fail.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetMaxReceiveMessageSize(kLargestResponse);
+  if (std::regex_match(address, loopback)) {
+    // gRPC would ask the proxy of the environment for this machine's own ports.
+    arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  }
+  return arguments;
+}
+
+}  // namespace
+
+std::shared_ptr<grpc::Channel> channel_to(const std::string& address) {
+  static const std::regex sound(R"(unix:.+|(\[[^\]\s]+\]|[^:/\s\[\]]+):[0-9]{1,5})");
+  if (!std::regex_match(address, sound)) {
+    throw std::invalid_argument("an address is HOST:PORT or unix:PATH, not \"" + address + "\"");
+  }
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments(address));
+}
+
+}  // namespace podium

@@ -1,0 +1,15 @@
+/// Where a server is, and how a channel to it behaves.
+#pragma once
+
+#include <grpcpp/channel.h>
+
+#include <memory>
+#include <string>
+
+namespace podium {
+
+/// A channel that connects with its first call, and anew after a loss. Throws std::invalid_argument
+/// unless the address is HOST:PORT or unix:PATH.
+std::shared_ptr<grpc::Channel> channel_to(const std::string& address);
+
+}  // namespace podium

@@ -1,0 +1,86 @@
+#include "podium/error.h"
+
+#include <google/protobuf/any.pb.h>
+
+#include <array>
+#include <utility>
+
+#include "podium/internal/details.pb.h"
+#include "podium/v1/recording_service.pb.h"
+
+namespace podium {
+namespace {
+
+constexpr char kDomain[] = "podium";
+constexpr char kPrefix[] = "ERROR_REASON_";
+
+// In the order of their numbers.
+constexpr std::array<const char*, 17> kCodes = {
+    "OK",           "CANCELLED",     "UNKNOWN",        "INVALID_ARGUMENT",  "DEADLINE_EXCEEDED",  "NOT_FOUND",
+    "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE",
+    "UNIMPLEMENTED", "INTERNAL",     "UNAVAILABLE",    "DATA_LOSS",         "UNAUTHENTICATED"};
+
+std::string name_of(grpc::StatusCode code) {
+  const auto number = static_cast<std::size_t>(code);
+  return number < kCodes.size() ? kCodes[number] : "UNKNOWN";
+}
+
+std::string said(grpc::StatusCode code, const std::string& reason, const std::string& message) {
+  return name_of(code) + (reason.empty() ? "" : " (" + reason + ")") + ": " + message;
+}
+
+/// Reads a detail if it is of this type.
+template <class Message>
+bool unpack(const google::protobuf::Any& detail, const std::string& type, Message& message) {
+  const std::string& url = detail.type_url();
+  return url.substr(url.rfind('/') + 1) == type && message.ParseFromString(detail.value());
+}
+
+std::vector<RefusedEvent> refused_events(const v1::Refusals& refusals) {
+  std::vector<RefusedEvent> events;
+  for (const v1::Refusal& refusal : refusals.refusals()) {
+    const bool permanent = refusal.kind() == v1::REFUSAL_KIND_PERMANENT;
+    for (const auto index : refusal.event_indexes()) {
+      events.push_back({static_cast<std::size_t>(index), refusal.reason(), permanent, refusal.message()});
+    }
+  }
+  return events;
+}
+
+}  // namespace
+
+Error::Error(grpc::StatusCode code, std::string message, std::string reason, Metadata metadata,
+             std::vector<RefusedEvent> refusals)
+    : std::runtime_error(said(code, reason, message)),
+      code_(code),
+      message_(std::move(message)),
+      reason_(std::move(reason)),
+      metadata_(std::move(metadata)),
+      refusals_(std::move(refusals)) {}
+
+Error Error::from(const grpc::Status& status) {
+  internal::Status details;
+  details.ParseFromString(status.error_details());
+  internal::ErrorInfo info;
+  v1::Refusals refusals;
+  for (const auto& detail : details.details()) {
+    internal::ErrorInfo found;
+    if (unpack(detail, "google.rpc.ErrorInfo", found) && found.domain() == kDomain) {
+      info = found;
+    }
+    unpack(detail, "podium.v1.Refusals", refusals);
+  }
+  return {status.error_code(), status.error_message(), info.reason(),
+          Metadata(info.metadata().begin(), info.metadata().end()), refused_events(refusals)};
+}
+
+std::string Error::code_name() const { return name_of(code_); }
+
+bool Error::is(v1::ErrorReason reason) const { return !reason_.empty() && reason_ == reason_name(reason); }
+
+std::string reason_name(v1::ErrorReason reason) {
+  const std::string name = v1::ErrorReason_Name(reason);
+  return name.rfind(kPrefix, 0) == 0 ? name.substr(sizeof(kPrefix) - 1) : name;
+}
+
+}  // namespace podium

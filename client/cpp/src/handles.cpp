@@ -1,0 +1,186 @@
+#include "podium/handles.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "podium/error.h"
+#include "podium/event.h"
+
+namespace podium {
+namespace {
+
+constexpr int kAttempts = 5;
+constexpr int kLargestPage = 1000;
+
+Error too_busy(const std::string& what, const std::string& how) {
+  return {grpc::StatusCode::ABORTED, what + " changed " + std::to_string(kAttempts) +
+                                         " times meanwhile: it is too busy to be " + how +
+                                         " as a whole; try again, or ask for less"};
+}
+
+/// Takes away what stands behind the first `top` items.
+template <class Items>
+void cut(Items& items, int top) {
+  while (items.size() > top) {
+    items.RemoveLast();
+  }
+}
+
+v1::RecordResponse record(const Calls& calls, const std::string& experiment, v1::Event event) {
+  v1::RecordRequest request;
+  request.set_experiment(experiment);
+  *request.add_events() = std::move(event);
+  return calls.record(request);
+}
+
+}  // namespace
+
+Arm::Arm(std::shared_ptr<const Calls> calls, std::string experiment, std::string name)
+    : calls_(std::move(calls)), experiment_(std::move(experiment)), name_(std::move(name)) {}
+
+std::optional<v1::EvalResult> Arm::eval(const std::string& name, std::optional<std::int64_t> step) const {
+  v1::EvalRequest request;
+  request.set_experiment(experiment_);
+  request.set_arm(name_);
+  request.set_name(name);
+  if (step) {
+    request.set_step(*step);
+  }
+  const v1::EvalResponse response = calls_->eval(request);
+  return response.has_eval_result() ? std::optional(response.eval_result()) : std::nullopt;
+}
+
+std::optional<double> Arm::score(const std::string& metric) const {
+  const auto found = find_score(metric);
+  return found ? std::optional(found->value) : std::nullopt;
+}
+
+std::optional<Score> Arm::find_score(const std::string& metric) const {
+  v1::ScoreRequest request;
+  request.set_experiment(experiment_);
+  request.set_arm(name_);
+  request.set_metric(metric);
+  const v1::ScoreResponse response = calls_->score(request);
+  return response.has_value() ? std::optional(Score{response.value(), response.source()}) : std::nullopt;
+}
+
+v1::ArmResult Arm::get() const {
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    if (auto found = get_in_one_state()) {
+      return *std::move(found);
+    }
+  }
+  throw too_busy("arm \"" + name_ + "\" of \"" + experiment_ + "\"", "read");
+}
+
+std::optional<v1::ArmResult> Arm::get_in_one_state() const {
+  v1::GetArmRequest head;
+  head.set_experiment(experiment_);
+  head.set_arm(name_);
+  v1::GetArmResponse response = calls_->get_arm(head);
+  v1::ArmResult found = std::move(*response.mutable_arm_result());
+
+  v1::ListEvalsRequest rest;
+  rest.set_experiment(experiment_);
+  rest.set_arm(name_);
+  rest.set_page_size(kLargestPage);
+  rest.set_page_token(response.next_evals_page_token());
+  while (!rest.page_token().empty()) {
+    const v1::ListEvalsResponse page = calls_->list_evals(rest);
+    if (page.revision() != found.revision()) {
+      return std::nullopt;
+    }
+    found.mutable_evals()->MergeFrom(page.evals());
+    rest.set_page_token(page.next_page_token());
+  }
+  return found;
+}
+
+v1::RecordResponse Arm::log(const google::protobuf::Map<std::string, double>& metrics) const {
+  v1::MetricsRecorded recorded;
+  recorded.set_arm(name_);
+  *recorded.mutable_metrics() = metrics;
+  return record(*calls_, experiment_, event(std::move(recorded)));
+}
+
+v1::RecordResponse Arm::log_eval(const v1::EvalResult& row) const {
+  v1::EvalRecorded recorded;
+  recorded.set_arm(name_);
+  *recorded.mutable_eval_result() = row;
+  return record(*calls_, experiment_, event(std::move(recorded)));
+}
+
+std::int64_t Arm::remove(bool allow_missing) const {
+  v1::DeleteArmRequest request;
+  request.set_experiment(experiment_);
+  request.set_arm(name_);
+  request.set_allow_missing(allow_missing);
+  return calls_->delete_arm(request).revision();
+}
+
+Experiment::Experiment(std::shared_ptr<const Calls> calls, std::string name)
+    : calls_(std::move(calls)), name_(std::move(name)) {}
+
+v1::Experiment Experiment::get() const {
+  v1::GetExperimentRequest request;
+  request.set_experiment(name_);
+  return calls_->get_experiment(request).experiment();
+}
+
+Listing<v1::ArmSummary> Experiment::arms(v1::ListArmsRequest filter) const {
+  filter.set_experiment(name_);
+  return Listing<v1::ArmSummary>([calls = calls_, request = std::move(filter)](const std::string& token) mutable {
+    request.set_page_token(token);
+    const v1::ListArmsResponse page = calls->list_arms(request);
+    return Page<v1::ArmSummary>{{page.arms().begin(), page.arms().end()}, page.next_page_token()};
+  });
+}
+
+v1::RankResponse Experiment::rank(v1::RankRequest request, std::optional<int> top) const {
+  request.set_experiment(name_);
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    if (auto found = rank_in_one_state(request, top.value_or(std::numeric_limits<int>::max()))) {
+      return *std::move(found);
+    }
+  }
+  throw too_busy("experiment \"" + name_ + "\"", "ranked");
+}
+
+std::optional<v1::RankResponse> Experiment::rank_in_one_state(v1::RankRequest request, int top) const {
+  request.set_page_size(std::min(top, kLargestPage));
+  request.clear_page_token();
+  v1::RankResponse found = calls_->rank(request);
+  while (!found.next_page_token().empty() && found.arms_size() + found.groups_size() < top) {
+    request.set_page_token(found.next_page_token());
+    const v1::RankResponse page = calls_->rank(request);
+    if (page.revision() != found.revision()) {
+      return std::nullopt;
+    }
+    found.mutable_arms()->MergeFrom(page.arms());
+    found.mutable_groups()->MergeFrom(page.groups());
+    found.set_next_page_token(page.next_page_token());
+  }
+  cut(*found.mutable_arms(), top);
+  cut(*found.mutable_groups(), top);
+  return found;
+}
+
+v1::RecordResponse Experiment::declare(const v1::ExperimentDeclared& declared) const {
+  return record(*calls_, name_, event(declared));
+}
+
+v1::RecordResponse Experiment::record_arm(const v1::ArmResult& arm) const {
+  v1::ArmRecorded recorded;
+  *recorded.mutable_arm_result() = arm;
+  return record(*calls_, name_, event(std::move(recorded)));
+}
+
+std::int64_t Experiment::remove(bool allow_missing) const {
+  v1::DeleteExperimentRequest request;
+  request.set_experiment(name_);
+  request.set_allow_missing(allow_missing);
+  return calls_->delete_experiment(request).revision();
+}
+
+}  // namespace podium

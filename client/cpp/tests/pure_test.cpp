@@ -1,0 +1,93 @@
+// What an arm in your hands answers by itself. The vectors of the project say the rest.
+#include <gtest/gtest.h>
+#include <podium/podium.h>
+
+#include <cmath>
+#include <limits>
+
+namespace {
+
+namespace v1 = podium::v1;
+
+void add_row(v1::ArmResult& arm, const std::string& name, std::optional<std::int64_t> step, double value) {
+  v1::EvalResult& row = *arm.add_evals();
+  row.set_name(name);
+  if (step) {
+    row.set_step(*step);
+  }
+  (*row.mutable_metrics())["acc"] = value;
+}
+
+// A post-training row answers before in-loop rows, and a step is matched exactly.
+TEST(Pure, EvalFindsRows) {
+  v1::ArmResult arm;
+  add_row(arm, "val", 0, 0.1);
+  add_row(arm, "val", std::nullopt, 0.2);
+  EXPECT_EQ(podium::eval(arm, "val"), &arm.evals(1));
+  EXPECT_EQ(podium::eval(arm, "val", 0), &arm.evals(0));
+  EXPECT_EQ(podium::eval(arm, "val", 1), nullptr);
+  EXPECT_EQ(podium::eval(arm, "test"), nullptr);
+}
+
+// A score says where it came from, and NaN is one.
+TEST(Pure, ScoreFindsNumbers) {
+  v1::ArmResult arm;
+  (*arm.mutable_metrics())["loss"] = 0.3;
+  add_row(arm, "val", 7, std::numeric_limits<double>::quiet_NaN());
+  const auto found = podium::find_score(arm, "val.acc");
+  ASSERT_TRUE(found.has_value());
+  EXPECT_TRUE(std::isnan(found->value));
+  EXPECT_EQ(found->source.origin(), v1::SCORE_ORIGIN_IN_LOOP_EVAL);
+  EXPECT_EQ(found->source.step(), 7);
+  EXPECT_EQ(podium::score(arm, "loss"), 0.3);
+  EXPECT_EQ(podium::score(arm, "val.loss"), std::nullopt);
+  EXPECT_EQ(podium::score(arm, "."), std::nullopt);
+}
+
+// An empty metric is an error that says so, without a server.
+TEST(Pure, AnEmptyMetricIsRefused) {
+  try {
+    podium::score({}, "");
+    FAIL() << "no error";
+  } catch (const podium::Error& error) {
+    EXPECT_EQ(error.code(), grpc::StatusCode::INVALID_ARGUMENT);
+    EXPECT_TRUE(error.is(v1::ERROR_REASON_NAME_INVALID));
+    EXPECT_FALSE(error.is(v1::ERROR_REASON_FIELD_MISSING));
+    EXPECT_EQ(error.metadata().at("field"), "metric");
+    EXPECT_STREQ(error.what(), "INVALID_ARGUMENT (NAME_INVALID): metric must not be empty");
+  }
+}
+
+// What was left empty reads as the primary eval's, and what was given stands.
+TEST(Pure, ThePrimaryEvalIsMirrored) {
+  v1::ArmResult arm;
+  EXPECT_EQ(podium::effective_eval_seconds(arm), std::nullopt);
+  add_row(arm, "val", std::nullopt, 0.2);
+  EXPECT_EQ(podium::effective_eval_metrics(arm).at("acc"), 0.2);
+  EXPECT_EQ(podium::effective_eval_seconds(arm), 0.0);
+  (*arm.mutable_eval_metrics())["acc"] = 0.9;
+  EXPECT_EQ(podium::effective_eval_metrics(arm).at("acc"), 0.9);
+  EXPECT_EQ(podium::score(arm, "acc"), 0.9);
+}
+
+// Values are made of plain data, and integers stay integers.
+TEST(Pure, ValuesAreMadeOfPlainData) {
+  EXPECT_EQ(podium::value(4).int_value(), 4);
+  EXPECT_EQ(podium::value(4.0).double_value(), 4.0);
+  EXPECT_EQ(podium::value("x").string_value(), "x");
+  EXPECT_EQ(podium::value(std::string("y")).string_value(), "y");
+  EXPECT_TRUE(podium::value(true).bool_value());
+  EXPECT_EQ(podium::value(nullptr).kind_case(), v1::Value::kNullValue);
+}
+
+// An address is HOST:PORT or unix:PATH and nothing else.
+TEST(Pure, Addresses) {
+  for (const char* good : {"localhost:50051", "127.0.0.1:1", "[::1]:2", "unix:/tmp/x"}) {
+    EXPECT_NO_THROW(podium::Client{good}) << good;
+  }
+  for (const char* bad : {"", "localhost", ":1", "h:", "http://h:1", "h:1/x", "unix:", "a b:1"}) {
+    EXPECT_THROW(podium::Client{bad}, std::invalid_argument) << bad;
+  }
+}
+
+}  // namespace
