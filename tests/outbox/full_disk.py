@@ -7,6 +7,7 @@ import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from mmap import mmap
 from pathlib import Path
 
 from podium._outbox import OutboxFullError, StreamReader, StreamWriter
@@ -41,7 +42,7 @@ def _append_all(writer: StreamWriter) -> int:
     """Appends until there is no room; the last sequence."""
     while True:
         try:
-            sequence = writer.append(b"x" * 100)
+            sequence = writer.append(b"x" * 1_000)
         except OutboxFullError:
             return writer.last_sequence
         assert sequence == writer.last_sequence
@@ -56,7 +57,7 @@ def main(folder: Path) -> None:
     _fill(filler)
     reader = StreamReader(writer.folder)
     last = _append_all(writer)
-    assert last > _SEGMENT // 128, "every byte of a prepared segment can be written"
+    assert last > _SEGMENT // 1_024, "every byte of a prepared segment can be written"
     with _no_room():
         writer.prepare()
     assert not list(writer.folder.glob(".*")), "nothing is left of a segment without room"
@@ -64,8 +65,10 @@ def main(folder: Path) -> None:
         StreamWriter.create(outbox, info())
     assert [path.name for path in outbox.iterdir() if path.is_dir()] == [writer.folder.name]
     assert writer.sync() == len(all_of(reader)) == last
-    reader.note_delivered(1)
-    assert writer.progress().delivered == 1, "progress needs no room"
+    if isinstance(writer._place.segment.bytes, mmap):
+        # Not on btrfs, which writes elsewhere.
+        reader.note_delivered(1)
+        assert writer.progress().delivered == 1, "progress needs no room"
     filler.unlink()
     writer.prepare()
     assert writer.append(b"more") == last + 1

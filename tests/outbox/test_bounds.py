@@ -15,24 +15,29 @@ from tests.outbox.places import all_of, info, new_outbox, new_writer
 
 _PROJECT = Path(__file__).parents[2]
 _NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
-_MOUNT = (*_NAMESPACE, "sh", "-c", 'mount -t tmpfs -o size=1m tmpfs "$0" && exec "$@"')
+_TMPFS = (*_NAMESPACE, "sh", "-ec", 'mount -t tmpfs -o size=1m tmpfs "$0"; exec "$@"')
+_ON_BTRFS = """
+truncate --size 112M "$0.image"
+mkfs.btrfs --quiet --force "$0.image" >/dev/null
+mount -o loop "$0.image" "$0"
+exec "$@"
+"""
+_BTRFS = ("unshare", "--mount", "sh", "-ec", _ON_BTRFS)
 
 
-def _can_mount(folder: Path) -> bool:
-    if shutil.which("unshare") is None:
-        return False
-    probe = subprocess.run([*_MOUNT, str(folder), "true"], check=False, capture_output=True)
-    return probe.returncode == 0
+def _fill_disk(mount: tuple[str, ...], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs `full_disk` on a file system of its own."""
+    probe = (*mount, str(folder), "true")
+    if shutil.which("unshare") is None or subprocess.run(probe, check=False).returncode:
+        pytest.skip("this machine does not let this user make and mount such a file system")
+    command = (*mount, str(folder), sys.executable, "-m", "tests.outbox.full_disk", str(folder))
+    return subprocess.run(command, cwd=_PROJECT, check=False, capture_output=True, text=True)
 
 
-def test_a_full_disk(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mount", [_TMPFS, _BTRFS], ids=["tmpfs", "btrfs"])
+def test_a_full_disk(tmp_path: Path, mount: tuple[str, ...]) -> None:
     """On a disk that fills up, what has room is written, and with new room it goes on."""
-    if not _can_mount(tmp_path):
-        pytest.skip("this machine lets nobody mount a file system of their own")
-    command = (*_MOUNT, str(tmp_path), sys.executable, "-m", "tests.outbox.full_disk")
-    ran = subprocess.run(
-        [*command, str(tmp_path)], cwd=_PROJECT, check=False, capture_output=True, text=True
-    )
+    ran = _fill_disk(mount, tmp_path)
     assert (ran.returncode, ran.stdout) == (0, "went on\n"), ran.stderr
 
 

@@ -1,6 +1,5 @@
 """Many threads append, signals come in between, exceptions fly: nothing is lost or doubled."""
 
-import mmap
 import signal
 import sys
 import threading
@@ -13,6 +12,7 @@ from types import FrameType
 
 import pytest
 from podium._outbox import OutboxFullError, StreamReader, StreamWriter
+from podium._outbox.segments import Memory
 
 from tests.outbox.places import all_of, info, new_outbox
 
@@ -142,7 +142,7 @@ def test_a_signal_handler_may_try_to_append(tmp_path: Path) -> None:
 class _DyingMemory:
     """The memory of a segment, for a process that dies after so many stores into it."""
 
-    def __init__(self, memory: mmap.mmap, stores: int) -> None:
+    def __init__(self, memory: Memory, stores: int) -> None:
         self._memory = memory
         self._stores = stores
 
@@ -155,6 +155,9 @@ class _DyingMemory:
         self._stores -= 1
         self._memory[place] = content
 
+    def close(self) -> None:
+        """It is closed by whoever made it."""
+
 
 def test_a_record_is_whole_or_not_there(tmp_path: Path) -> None:
     """Whoever dies between two stores of an append leaves nothing, not even damage."""
@@ -162,7 +165,7 @@ def test_a_record_is_whole_or_not_there(tmp_path: Path) -> None:
         writer = _writer(tmp_path)
         writer.append(b"first")
         segment = writer._place.segment
-        memory, segment.bytes = segment.bytes, _DyingMemory(segment.bytes, stores)  # type: ignore[assignment]  # as the real one
+        memory, segment.bytes = segment.bytes, _DyingMemory(segment.bytes, stores)
         with pytest.raises(_InterruptedError):
             writer.append(b"second")
         segment.bytes = memory

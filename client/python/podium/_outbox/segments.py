@@ -8,19 +8,25 @@ the process.
 from __future__ import annotations
 
 import errno
+import fcntl
 import mmap
 import os
-from typing import TYPE_CHECKING
+from struct import Struct
+from typing import TYPE_CHECKING, Protocol
 
+from podium._outbox.failures import OutboxFullError
 from podium._outbox.files import open_new
 from podium._outbox.records import FREE, HEADER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Segment", "segment_numbers", "segment_path"]
+__all__ = ["Memory", "Segment", "segment_numbers", "segment_path"]
 
 _SUFFIX = ".segment"
+_FLAGS = Struct("l")
+_GET_FLAGS, _SET_FLAGS, _NO_COPY_ON_WRITE = 0x80086601, 0x40086602, 0x00800000
+"""Of Linux: FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_NOCOW_FL. Elsewhere there are no such calls."""
 _POPULATE = getattr(mmap, "MAP_POPULATE", 0)
 _fdatasync = getattr(os, "fdatasync", os.fsync)
 
@@ -54,8 +60,7 @@ class Segment:
         temporary.unlink(missing_ok=True)
         self._descriptor = open_new(temporary)
         try:
-            _fill(self._descriptor, size)
-            self.bytes = _map(self._descriptor, size)
+            self.bytes: Memory = _memory(self._descriptor, size)
             temporary.rename(self.path)
         except BaseException:
             os.close(self._descriptor)
@@ -64,10 +69,10 @@ class Segment:
 
     def is_empty(self) -> bool:
         """Whether nothing was written to it."""
-        return self.bytes[:HEADER] in FREE
+        return self.bytes[0:HEADER] in FREE
 
-    def sync(self, used: int | None = None) -> None:
-        """Has what was written, the first `used` bytes, survive a power cut.
+    def sync(self, used: int) -> None:
+        """Has what was written, in the first `used` bytes, survive a power cut.
 
         Raises:
             OSError: It may not: the disk fails.
@@ -75,7 +80,7 @@ class Segment:
         if self._failed:
             # The kernel takes the pages of a failed sync for clean: it writes them again
             # only if they are changed again.
-            self.bytes[:used] = self.bytes[:used]
+            self.bytes[0:used] = self.bytes[0:used]
         self._failed = True
         _fdatasync(self._descriptor)
         self._failed = False
@@ -96,6 +101,59 @@ class Segment:
         os.close(self._descriptor)
 
 
+class Memory(Protocol):
+    """The bytes of a segment: memory that is the file."""
+
+    def __getitem__(self, place: slice) -> bytes: ...
+    def __setitem__(self, place: slice, content: bytes) -> None: ...
+    def close(self) -> None: ...
+
+
+class _Calls:
+    """The bytes of a segment on btrfs, by system calls: slower, but nothing else is safe there.
+
+    When the disk is full, a store into mapped memory raises SIGBUS, which ends the process, or
+    hangs. A call does neither, at least where the file keeps its place (see `_keep_in_place`).
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __getitem__(self, place: slice) -> bytes:
+        begin = place.start or 0
+        return os.pread(self._descriptor, place.stop - begin, begin)
+
+    def __setitem__(self, place: slice, content: bytes) -> None:
+        try:
+            written = os.pwrite(self._descriptor, content, place.start or 0)
+        except OSError as error:
+            raise OutboxFullError(error.errno, error.strerror) from None
+        if written < len(content):
+            raise OutboxFullError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _memory(descriptor: int, size: int) -> Memory:
+    """Gives a new file its bytes, on the disk and in memory."""
+    keeps_in_place = _keep_in_place(descriptor)
+    _fill(descriptor, size)
+    return _Calls(descriptor) if keeps_in_place else _map(descriptor, size)
+
+
+def _keep_in_place(descriptor: int) -> bool:
+    """Has btrfs write where the zeros are: elsewhere needs room. False: another file system."""
+    flags = bytearray(_FLAGS.size)
+    try:
+        fcntl.ioctl(descriptor, _GET_FLAGS, flags)
+        kept = _FLAGS.unpack(flags)[0] | _NO_COPY_ON_WRITE
+        fcntl.ioctl(descriptor, _SET_FLAGS, _FLAGS.pack(kept))
+    except OSError:
+        return False
+    return True
+
+
 def _map(descriptor: int, size: int) -> mmap.mmap:
     try:
         return mmap.mmap(descriptor, size, flags=mmap.MAP_SHARED | _POPULATE)
@@ -105,7 +163,7 @@ def _map(descriptor: int, size: int) -> mmap.mmap:
 
 
 def _fill(descriptor: int, size: int) -> None:
-    """Gives a file its bytes: reserved on the disk, and zeros in memory."""
+    """Reserves bytes on the disk, and has zeros in memory for them."""
     if hasattr(os, "posix_fallocate"):
         try:
             os.posix_fallocate(descriptor, 0, size)

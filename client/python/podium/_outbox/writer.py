@@ -236,7 +236,7 @@ class StreamWriter:
             return
         left = [self._open[number] for number in self._open if number < place.segment.number]
         for segment in left:
-            segment.sync()
+            segment.sync(segment.size)
         place.segment.sync(place.offset)
         self._sync_names(made)
         for segment in left:
