@@ -71,3 +71,66 @@ def test_hf_trainer(client: podium.Client) -> None:
     assert (first.metrics["accuracy"], first.eval_seconds) == (0.7082294264339152, 5.7095)
     sets = {row.name for row in experiment.arm("aigoncharov__trainer_state_viz").get().evals}
     assert sets == {"g0", "g1", "g2", "g3", "g4", "g5"}
+
+
+def test_lm_eval(client: podium.Client) -> None:
+    """Nine files, nine arms; filters, N/A, NaN, Infinity and old formats among them."""
+    report = _imported(client, "lm_eval")
+    assert (report.recorded, report.left) == (9, [])
+    experiment = client.experiment("lm_eval")
+    assert len(list(experiment.arms(group_name="google/gemma-2b"))) == 3
+    llama = experiment.arm("meta-llama/Meta-Llama-3-8B-Instruct@2024-08-25T21:55:00Z")
+    assert llama.score("gsm8k_cot_llama.exact_match,strict-match") == 0.7725549658832449
+    assert (
+        llama.score("gsm8k_cot_llama.exact_match_stderr,flexible-extract") == 0.011449986902435323
+    )
+    bloom = experiment.arm("bigscience/bloom-1b1@bloom-1b1_xcopa_0-shot")
+    assert bloom.score("xcopa_id.acc") == 0.648
+    assert experiment.arm("gpt-4o-mini@2025-06-30T23:39:56Z").score(
+        "polymer_tg_prediction.mae"
+    ) == float("inf")
+    group = experiment.arm("google/gemma-2b@2026-01-26T15:09:46Z").eval("global_mmlu_sw")
+    assert group is not None
+    assert len(group.breakdowns) == 6
+
+
+def test_mlflow(client: podium.Client) -> None:
+    """Two stores with a run experiment each: five runs, four of which tie; three, two failed."""
+    report = _imported(client, "mlflow")
+    assert (sorted(report.experiments), report.recorded, report.left) == (
+        ["DQN", "mlflow-demo"],
+        8,
+        [],
+    )
+    demo = client.experiment("mlflow-demo")
+    scores = sorted(demo.arm(arm.name).score("accuracy") or 0.0 for arm in demo.arms())
+    assert scores == [0.6333333333333333] + [0.9666666666666667] * 4
+    dqn = client.experiment("DQN")
+    assert len(list(dqn.arms(status="failed"))) == 2
+    run = dqn.arm("qb-770cc011").get()
+    assert run.metrics["rollout/exploration rate"] == 0.1
+    assert run.score("eval.mean_reward") == -200.721436
+    assert run.run_config.algorithm is not None
+    assert run.run_config.algorithm.params["batch_size"] == 64
+
+
+def test_inspect_ai(client: podium.Client) -> None:
+    """13 files: nine runs, three copies of them, and one of a version that nobody knows."""
+    report = _imported(client, "inspect_ai")
+    assert (report.recorded, len(report.left)) == (9, 4)
+    assert _wrong(report) == ["inspect_ai/tests/log/test_eval_log/log_version_3.txt"]
+    experiment = client.experiment("inspect_ai")
+    assert len(list(experiment.arms(group_name="ollama/gemma3"))) == 2
+    valid = experiment.arm("wikipedia@openai/gpt-4-i5LyrzaU-YAdbKczy")
+    assert valid.score("wikipedia.accuracy") == 1.0
+    unscored = experiment.arm("popularity@openai/gpt-4o-mini-nnS4q9qs-dPiJifoW").get()
+    assert (unscored.status, unscored.evals) == ("completed", [])
+
+
+def test_what_is_not_read_is_refused_with_a_reason(client: podium.Client) -> None:
+    """Event files and runs of other trackers are named, and nothing of them comes in."""
+    for folder, word in (("tensorboard", "TensorBoard"), ("wandb", "Weights & Biases")):
+        report = _imported(client, folder)
+        assert report.recorded == 0
+        [left] = report.left
+        assert word in left.why

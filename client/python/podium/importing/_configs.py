@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from podium import jsonform
 from podium.model import Component, DataConfig, ModelConfig, RunConfig
 
-__all__ = ["run_config_from", "seed_from", "unquoted"]
+__all__ = ["kept_values", "run_config_from", "seed_from", "unquoted"]
 
 _PARTS = {"data": DataConfig, "model": ModelConfig, "algorithm": Component, "backend": Component}
 _MAPS = ("eval", "validation")
@@ -36,11 +36,11 @@ def run_config_from(said: Any, name: str, **extras: Any) -> RunConfig:
             del rest[field]
     for field in _MAPS:
         if isinstance(rest.get(field), dict):
-            setattr(config, field, _values(rest.pop(field)))
+            setattr(config, field, kept_values(rest.pop(field)))
     config.seed = seed_from(rest.pop("seed", None))
     config.tags = [str(tag) for tag in _list(rest.pop("tags", None))]
     told = {key: value for key, value in extras.items() if value is not None}
-    config.extras = _values({**rest, **told})
+    config.extras = kept_values({**rest, **told})
     return config
 
 
@@ -81,12 +81,12 @@ def _list(value: Any) -> list[Any]:
     return given if isinstance(given, list) else []
 
 
-def _values(said: Any) -> Any:
+def kept_values(said: Any) -> Any:
     """Data that can be kept as values; what cannot is kept as text."""
     if isinstance(said, dict):
-        return {str(key): _values(item) for key, item in said.items()}
+        return {str(key): kept_values(item) for key, item in said.items()}
     if isinstance(said, list | tuple):
-        return [_values(item) for item in said]
+        return [kept_values(item) for item in said]
     if isinstance(said, int) and not -(2**63) <= said < 2**63:
         return str(said)
     return said if isinstance(said, str | float | int | None) else str(said)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from podium.importing._found import Left
 from podium.importing._registry import importers
+from podium.importing._unread import Unread
 
 if TYPE_CHECKING:
     import os
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from podium.importing._found import Found, Importer
 
 __all__ = ["Place", "places", "read", "read_results"]
+
+
+_UNREAD = Unread()
 
 
 class Place(NamedTuple):
@@ -82,7 +86,7 @@ def _search(path: Path, known: Mapping[str, Importer]) -> Iterator[Place]:
         here = pending.pop()
         if here in taken:
             continue
-        for importer in known.values():
+        for importer in (*known.values(), _UNREAD):
             claimed = set(importer.claims(here)) - taken
             if claimed:
                 taken |= claimed

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 from podium.importing.kinds.evsys import EvsysImporter
 from podium.importing.kinds.hf_trainer import HfTrainerImporter
+from podium.importing.kinds.inspect_ai import InspectImporter
+from podium.importing.kinds.lm_eval import LmEvalImporter
+from podium.importing.kinds.mlflow import MlflowImporter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +22,13 @@ __all__ = ["GROUP", "importers"]
 GROUP = "podium.importers"
 """The group of entry points; each names a class without parameters."""
 
-_OWN: tuple[type[Importer], ...] = (EvsysImporter, HfTrainerImporter)
+_OWN: tuple[type[Importer], ...] = (
+    EvsysImporter,
+    HfTrainerImporter,
+    InspectImporter,
+    LmEvalImporter,
+    MlflowImporter,
+)
 
 
 @cache

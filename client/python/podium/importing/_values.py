@@ -11,7 +11,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["head", "json_lines", "json_object", "number", "numbers", "time_from_seconds"]
+__all__ = [
+    "head",
+    "json_lines",
+    "json_object",
+    "number",
+    "numbers",
+    "time_from_seconds",
+    "yaml_object",
+]
 
 _HEAD_BYTES = 64 * 1024
 
@@ -59,6 +67,27 @@ def head(path: Path) -> bytes:
             return file.read(_HEAD_BYTES)
     except OSError:
         return b""
+
+
+def yaml_object(path: Path) -> dict[str, Any]:
+    """Reads a file that holds one YAML mapping.
+
+    Raises:
+        ValueError: It does not, or there is no reader of YAML.
+    """
+    try:
+        import yaml  # noqa: PLC0415 - only where there is YAML to read
+    except ImportError as error:
+        raise ValueError("YAML needs one more package: pip install 'podium[import]'") from error
+    try:
+        found = yaml.safe_load(path.read_bytes())
+    except yaml.YAMLError as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", None)
+        where = "" if line is None else f" in line {line + 1}"
+        raise ValueError(f"no YAML: {getattr(error, 'problem', error)}{where}") from error
+    if not isinstance(found, dict):
+        raise ValueError("not a YAML mapping")  # noqa: TRY004 - of the file, not of an argument
+    return {str(key): value for key, value in found.items()}
 
 
 def number(value: Any) -> float | None:

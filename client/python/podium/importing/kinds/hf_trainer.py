@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from podium.importing._found import FoundArm, Left
+from podium.importing._rows import with_last_rows
 from podium.importing._values import head, json_object, numbers
 from podium.model import ArmResult, ArmStatus, Component, EvalResult, RunConfig
 
@@ -115,7 +116,7 @@ def _arm(state: _State) -> ArmResult:
         _run_config(state),
         ArmStatus.COMPLETED if state.is_finished else ArmStatus.RUNNING,
         _training_metrics(state.log),
-        evals=[*rows, *(_last_rows(rows, state) if state.is_finished else ())],
+        evals=with_last_rows(rows) if state.is_finished else rows,
         train_seconds=_train_seconds(state.log),
     )
 
@@ -163,13 +164,3 @@ def _prefixes(entry: Mapping[str, Any]) -> list[str]:
     told = [key for key in entry if key.startswith(f"{_EVAL}_")]
     timed = [key.removesuffix(_RUNTIME) for key in told if key.endswith(_RUNTIME)]
     return timed or ([_EVAL] if told else [])
-
-
-def _last_rows(rows: Iterable[EvalResult], state: _State) -> Iterator[EvalResult]:
-    """The rows of the last step once more: they tell how good the finished model is."""
-    last = state.said.get("global_step")
-    for row in rows:
-        if row.step == last:
-            yield EvalResult(
-                row.name, metrics=row.metrics, eval_seconds=row.eval_seconds, tags=["test"]
-            )

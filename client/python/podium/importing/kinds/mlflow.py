@@ -1,0 +1,221 @@
+"""File stores of MLflow's tracking: `mlruns/<experiment>/<run>/`, a file a parameter and metric.
+
+A run is an arm. Metrics whose name begins with that of an evaluation (`eval/`, `val_` …) are
+eval rows by step; of the others the last value is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from podium.importing._configs import kept_values, seed_from, unquoted
+from podium.importing._found import FoundArm, FoundExperiment, Left
+from podium.importing._rows import with_last_rows
+from podium.importing._values import number, time_from_seconds, yaml_object
+from podium.model import ArmResult, ArmStatus, Component, EvalResult, RunConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Generator, Iterator
+    from pathlib import Path
+
+    from podium.importing._found import Found
+
+__all__ = ["MlflowImporter"]
+
+_META = "meta.yaml"
+_ID_LENGTH = 8
+_MILLISECONDS = 1000
+_EVAL = re.compile(r"(eval|evaluation|val|valid|validation|dev|test)[/_.](.+)", re.DOTALL)
+_STATUSES = {
+    "1": ArmStatus.RUNNING,
+    "2": ArmStatus.PENDING,
+    "3": ArmStatus.COMPLETED,
+    "4": ArmStatus.FAILED,
+    "5": ArmStatus.CANCELLED,
+    "RUNNING": ArmStatus.RUNNING,
+    "SCHEDULED": ArmStatus.PENDING,
+    "FINISHED": ArmStatus.COMPLETED,
+    "FAILED": ArmStatus.FAILED,
+    "KILLED": ArmStatus.CANCELLED,
+}
+
+_Said = dict[str, Any]
+
+
+class _Value(NamedTuple):
+    """A line of a metric's file."""
+
+    time: float
+    value: float
+    step: int
+
+
+class MlflowImporter:
+    """Reads file stores, single experiments of one, and single runs."""
+
+    kind = "mlflow"
+    summary = "file stores of MLflow (mlruns/)"
+
+    def claims(self, path: Path) -> Collection[Path]:
+        """Returns the folder, if it is a store, or an experiment or run of one."""
+        if not path.is_dir():
+            return []
+        if (path / _META).is_file():
+            return [path] if _is_meta(path / _META) else []
+        metas = path.glob(f"*/{_META}")
+        return [path] if any(_is_meta(meta, "artifact_location") for meta in metas) else []
+
+    def read(self, path: Path) -> Iterator[Found]:
+        """Reads the experiments of a store, or what the folder is."""
+        if not (path / _META).is_file():
+            for meta in sorted(path.glob(f"*/{_META}")):
+                yield from _experiment(meta.parent)
+        elif _is_meta(path / _META, "run_id", "run_uuid"):
+            meta = path.parent / _META
+            name = _name_of(yaml_object(meta), path.parent) if meta.is_file() else path.parent.name
+            yield from _run(path, name)
+        else:
+            yield from _experiment(path)
+
+
+def _is_meta(file: Path, *fields: str) -> bool:
+    try:
+        text = file.read_text(errors="replace")
+    except OSError:
+        return False
+    wanted = fields or ("artifact_location", "artifact_uri")
+    return any(re.search(rf"^{field}:", text, re.MULTILINE) for field in wanted)
+
+
+def _experiment(folder: Path) -> Iterator[Found]:
+    said = yield from _meta(folder)
+    if said is None:
+        return
+    name = _name_of(said, folder)
+    if _is_deleted(said):
+        yield Left(str(folder), f"experiment {name!r} was deleted", is_wrong=False)
+        return
+    runs = sorted(meta.parent for meta in folder.glob(f"*/{_META}"))
+    if runs:
+        facts = {key: value for key, value in said.items() if key != "name" and value}
+        metadata = kept_values({"mlflow": facts})
+        yield FoundExperiment(name, str(folder / _META), metadata=metadata)
+    for run in runs:
+        yield from _run(run, name)
+
+
+def _name_of(said: _Said, folder: Path) -> str:
+    return str(said.get("name") or f"mlflow-{folder.name}").strip("/")
+
+
+def _meta(folder: Path) -> Generator[Found, None, _Said | None]:
+    """Reads a folder's description; None, and why, where it cannot be read."""
+    try:
+        return yaml_object(folder / _META)
+    except (ValueError, OSError) as error:
+        yield Left(str(folder / _META), str(error))
+        return None
+
+
+def _is_deleted(said: _Said) -> bool:
+    return said.get("lifecycle_stage") == "deleted"
+
+
+def _run(folder: Path, experiment: str) -> Iterator[Found]:
+    said = yield from _meta(folder)
+    if said is None:
+        return
+    if _is_deleted(said):
+        yield Left(str(folder), "the run was deleted", is_wrong=False)
+        return
+    identity = str(said.get("run_id") or said.get("run_uuid") or folder.name)
+    tags = _texts(folder / "tags")
+    title = str(said.get("run_name") or tags.get("mlflow.runName") or said.get("name") or "run")
+    name = f"{title}-{identity[:_ID_LENGTH]}"
+    status = _STATUSES.get(str(said.get("status")), ArmStatus.RUNNING)
+    metrics, rows = yield from _metrics(folder / "metrics")
+    arm = ArmResult(
+        name,
+        _run_config(name, said, _texts(folder / "params"), tags),
+        status,
+        metrics,
+        evals=with_last_rows(rows) if status == ArmStatus.COMPLETED else rows,
+        run_id=identity,
+        train_seconds=_seconds(said),
+    )
+    yield FoundArm(experiment, arm, str(folder))
+
+
+def _run_config(name: str, said: _Said, params: dict[str, str], tags: dict[str, str]) -> RunConfig:
+    values = {key: _plain(text) for key, text in params.items()}
+    facts = {key: value for key, value in said.items() if value not in (None, "", [])}
+    return RunConfig(
+        name,
+        algorithm=Component("mlflow", kept_values(values)),
+        seed=seed_from(params.get("seed")),
+        extras=kept_values({"mlflow": {**facts, "tags": tags}}),
+    )
+
+
+def _plain(text: str) -> Any:
+    """A parameter, which is always a text there: a number again if it was one."""
+    value = unquoted(text)
+    return value if isinstance(value, int | float | None) else text
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    """The files of a folder and what stands in them; names may have slashes."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return {_key(file, folder): file.read_text(errors="replace").rstrip("\n") for file in files}
+
+
+def _key(file: Path, folder: Path) -> str:
+    return file.relative_to(folder).as_posix()
+
+
+def _seconds(said: _Said) -> float | None:
+    start, end = number(said.get("start_time")), number(said.get("end_time"))
+    if not start or not end or end < start:
+        return None
+    return (end - start) / _MILLISECONDS
+
+
+def _metrics(
+    folder: Path,
+) -> Generator[Found, None, tuple[dict[str, float], list[EvalResult]]]:
+    """Reads the metrics: the last value of each, and the rows of those that are evaluations."""
+    last: dict[str, float] = {}
+    rows: defaultdict[tuple[int, str], dict[str, _Value]] = defaultdict(dict)
+    for file in sorted(found for found in folder.rglob("*") if found.is_file()):
+        values = yield from _values(file)
+        if not values:
+            continue
+        match = _EVAL.fullmatch(_key(file, folder))
+        if match is None:
+            last[_key(file, folder)] = max(values, key=lambda told: (told.step, told.time)).value
+            continue
+        for told in values:
+            rows[told.step, match[1]][match[2]] = told
+    return last, [_row(name, step, rows[step, name]) for step, name in sorted(rows)]
+
+
+def _row(name: str, step: int, told: dict[str, _Value]) -> EvalResult:
+    row = EvalResult(name, metrics={key: value.value for key, value in told.items()}, step=step)
+    row.event_time = time_from_seconds(max(value.time for value in told.values()) / _MILLISECONDS)
+    return row
+
+
+def _values(file: Path) -> Generator[Found, None, list[_Value]]:
+    """Reads a metric's lines: time in milliseconds, value and step, which old files lack."""
+    values = []
+    for line_number, line in enumerate(file.read_text(errors="replace").splitlines(), start=1):
+        parts = line.split()
+        told = [number(part) for part in (*parts, "0")[:3]]
+        step = seed_from(parts[2]) if len(parts) > 2 else 0  # noqa: PLR2004 - the third
+        if len(parts) < 2 or None in told or step is None:  # noqa: PLR2004 - time and value
+            yield Left(f"{file}:{line_number}", "not TIME VALUE STEP")
+            continue
+        values.append(_Value(told[0] or 0.0, told[1] or 0.0, step))
+    return values

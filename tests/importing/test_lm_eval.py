@@ -1,0 +1,117 @@
+"""Results of lm-evaluation-harness, old and new."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import podium
+import pytest
+from podium.importing import Left, read_results
+
+from tests.importing.files import write_json, write_text
+from tests.importing.reading import results
+
+
+def _said(**said: Any) -> dict[str, Any]:
+    return {
+        "results": {
+            "math": {"acc,none": 0.25, "acc_stderr,none": 0.125, "alias": "math"},
+            "math_easy": {"acc,none": 0.5, "acc_stderr,none": "N/A", "alias": " - math_easy"},
+        },
+        "groups": {"math": {"acc,none": 0.25, "acc_stderr,none": 0.125, "alias": "math"}},
+        "group_subtasks": {"math": ["math_easy"]},
+        "versions": {"math": 1.0, "math_easy": 2.0},
+        "n-shot": {"math_easy": 5},
+        "n-samples": {"math_easy": {"original": 100, "effective": 60}},
+        "config": {
+            "model": "vllm",
+            "model_args": {"pretrained": "org/model", "dtype": "bfloat16"},
+            "limit": None,
+            "random_seed": 7,
+        },
+        "date": 1_767_225_600.25,
+        "model_name": "org/model",
+        "total_evaluation_time_seconds": "12.5",
+        **said,
+    }
+
+
+def _one(path: Path) -> podium.ArmResult:
+    found = results(path)
+    assert found.left == {}
+    [arm] = found.arms.values()
+    return arm
+
+
+def test_a_file_is_an_arm_and_each_task_an_eval(tmp_path: Path) -> None:
+    """Values, standard errors and counts are kept; N/A is none; a group shows its tasks."""
+    write_json(tmp_path / "results_1.json", _said())
+    arm = _one(tmp_path)
+    assert (arm.name, arm.group_name) == ("org/model@2026-01-01T00:00:00Z", "org/model")
+    assert (arm.status, arm.eval_seconds, arm.run_config.seed) == ("completed", 12.5, 7)
+    assert [(row.name, row.step, row.benchmark_id, row.metrics) for row in arm.evals] == [
+        ("math", None, "math@1.0", {"acc": 0.25, "acc_stderr": 0.125}),
+        ("math_easy", None, "math_easy@2.0,5-shot", {"acc": 0.5, "n_samples": 60.0}),
+    ]
+    assert arm.evals[0].breakdowns == {"math_easy": {"acc": 0.5}}
+    assert arm.evals[0].event_time is not None
+    assert arm.evals[0].event_time.isoformat() == "2026-01-01T00:00:00.250000+00:00"
+    assert arm.run_config.model == podium.ModelConfig("org/model")
+    assert arm.run_config.backend == podium.Component(
+        "vllm", {"pretrained": "org/model", "dtype": "bfloat16"}
+    )
+
+
+def test_a_metric_under_several_filters_is_several_metrics(tmp_path: Path) -> None:
+    """The filter stays part of the name, unless it is none."""
+    task = {"em,strict-match": 0.25, "em_stderr,strict-match": 0.125, "em,flexible": 0.5}
+    write_json(tmp_path / "results.json", _said(results={"t": task}, groups={}))
+    assert _one(tmp_path).evals[0].metrics == task
+
+
+@pytest.mark.parametrize(
+    ("config", "model"),
+    [
+        ({"model": "hf", "model_args": "pretrained=org/m,dtype=float"}, "org/m"),
+        ({"model": "openai", "model_args": "model=gpt"}, "gpt"),
+        ({"model": "dummy", "model_args": ""}, "dummy"),
+    ],
+)
+def test_the_model_is_found_where_the_file_has_it(
+    tmp_path: Path, config: dict[str, Any], model: str
+) -> None:
+    """Without a name, the model's arguments tell it, also as one text."""
+    write_json(tmp_path / "results.json", _said(config=config, model_name=""))
+    assert _one(tmp_path).group_name == model
+
+
+def test_files_from_before_version_0_4_are_read(tmp_path: Path) -> None:
+    """They have neither filters nor a date: the file's name tells them apart."""
+    said = {
+        "results": {"xcopa": {"acc": 0.5, "acc_stderr": 0.25}},
+        "versions": {"xcopa": 0},
+        "config": {"model": "hf", "model_args": "pretrained=org/m", "num_fewshot": 0},
+    }
+    write_json(tmp_path / "m_xcopa.json", said)
+    arm = _one(tmp_path)
+    assert arm.name == "org/m@m_xcopa"
+    assert arm.evals[0].benchmark_id == "xcopa@0,0-shot"
+    assert arm.score("xcopa.acc_stderr") == 0.25
+
+
+def test_infinite_and_nan_are_values(tmp_path: Path) -> None:
+    """Python's bare tokens are read as what they stand for."""
+    task = {"mae,none": math.inf, "mae_stderr,none": math.nan}
+    write_json(tmp_path / "results.json", _said(results={"t": task}, groups={}))
+    arm = _one(tmp_path)
+    assert arm.score("t.mae") == math.inf
+    assert math.isnan(arm.score("t.mae_stderr") or 0.0)
+
+
+def test_other_json_is_nobodys(tmp_path: Path) -> None:
+    """A file that merely has results is passed over; said to be of the kind, it is refused."""
+    write_json(tmp_path / "other.json", {"results": [1, 2], "config": {}})
+    write_text(tmp_path / "torn.json", '{"results": {"a"')
+    assert results(tmp_path) == ({}, [], {}, set())
+    forced = list(read_results(tmp_path / "other.json", kind="lm_eval"))
+    assert [type(item) for item in forced] == [Left]
