@@ -44,7 +44,9 @@ def _run(
         case "sh":
             run_shell(block, folder, environment)
         case info:
-            assert info in {"console", "text", "json", "proto"}, f"nobody runs a block of {info!r}"
+            assert info in {"console", "text", "json", "proto", "toml"}, (
+                f"nobody runs a block of {info!r}"
+            )
 
 
 def test_broken_promises_are_found(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ class FoundExperiment:
         hypothesis: What it was to find out.
         success_metric: The metric that its arms are compared by.
         direction: Which scores are better: `maximize` or `minimize`.
+        parent: The name of the experiment that this one follows.
         conclusion: What was found out.
         tags: Free labels.
         metadata: Anything else worth keeping: JSON-like values by key.
@@ -49,6 +50,7 @@ class FoundExperiment:
     hypothesis: str | None = None
     success_metric: str | None = None
     direction: str | None = None
+    parent: str | None = None
     conclusion: str | None = None
     tags: list[str] = field(default_factory=list)
     metadata: dict[str, Any] = field(default_factory=dict)

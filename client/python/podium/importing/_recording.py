@@ -127,6 +127,7 @@ class _Import:
             hypothesis=found.hypothesis,
             success_metric=found.success_metric,
             direction=found.direction,
+            parent=found.parent,
             tags=found.tags,
             metadata=found.metadata,
         )

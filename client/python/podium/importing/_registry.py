@@ -11,6 +11,7 @@ from podium.importing.kinds.hf_trainer import HfTrainerImporter
 from podium.importing.kinds.inspect_ai import InspectImporter
 from podium.importing.kinds.lm_eval import LmEvalImporter
 from podium.importing.kinds.mlflow import MlflowImporter
+from podium.importing.kinds.podium_export import PodiumImporter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,7 @@ _OWN: tuple[type[Importer], ...] = (
     InspectImporter,
     LmEvalImporter,
     MlflowImporter,
+    PodiumImporter,
 )
 
 

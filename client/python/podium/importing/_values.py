@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from io import BufferedReader
     from pathlib import Path
 
 __all__ = [
@@ -45,10 +47,14 @@ def json_object(path: Path) -> dict[str, Any]:
 
 def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | ValueError]]:
     """Reads JSON lines: the number of each line, and its object, or what is wrong with it."""
-    with path.open("rb") as file:
+    with _opened(path) as file:
         for number_of_line, line in enumerate(file, start=1):
             if line.strip():
                 yield number_of_line, _line(line)
+
+
+def _opened(path: Path) -> gzip.GzipFile | BufferedReader:
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
 def _line(line: bytes) -> dict[str, Any] | ValueError:
@@ -63,9 +69,9 @@ def _line(line: bytes) -> dict[str, Any] | ValueError:
 def head(path: Path) -> bytes:
     """The first bytes of a file, to tell its kind by; nothing if it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             return file.read(_HEAD_BYTES)
-    except OSError:
+    except (OSError, EOFError):
         return b""
 
 
