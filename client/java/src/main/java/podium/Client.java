@@ -3,22 +3,9 @@ package podium;
 import com.google.protobuf.Message;
 import io.grpc.MethodDescriptor;
 import java.time.Duration;
-import java.util.List;
-import podium.v1.ArmSummary;
-import podium.v1.DeleteExperimentRequest;
-import podium.v1.Event;
 import podium.v1.Experiment;
-import podium.v1.GetExperimentRequest;
-import podium.v1.ListArmsRequest;
 import podium.v1.ListExperimentsRequest;
-import podium.v1.RankRequest;
-import podium.v1.RankResponse;
-import podium.v1.RankedArm;
-import podium.v1.RecordRequest;
-import podium.v1.RecordResponse;
-import podium.v1.RecordingServiceGrpc;
 import podium.v1.ResultsServiceGrpc;
-import podium.v1.StreamPosition;
 
 /**
  * A client of a Podium server. Any number of threads may share one.
@@ -71,23 +58,18 @@ public final class Client implements AutoCloseable {
     return new ArmHandle(connection, experiment, name);
   }
 
-  /**
-   * Gets an experiment.
-   *
-   * @throws PodiumException.NotFound if it does not exist
-   */
-  public Experiment getExperiment(String name) {
-    var request = GetExperimentRequest.newBuilder().setExperiment(name).build();
-    return call(ResultsServiceGrpc.getGetExperimentMethod(), request).getExperiment();
+  /** Returns a handle to an experiment. That makes no call, and it need not exist. */
+  public ExperimentHandle experiment(String name) {
+    return new ExperimentHandle(connection, name);
   }
 
   /** Lists all experiments by name, in the order of the names' bytes. */
-  public Pages<Experiment> listExperiments() {
-    return listExperiments(ListExperimentsRequest.getDefaultInstance());
+  public Pages<Experiment> experiments() {
+    return experiments(ListExperimentsRequest.getDefaultInstance());
   }
 
   /** Lists the experiments that pass every filter of a request. Its page token is ignored. */
-  public Pages<Experiment> listExperiments(ListExperimentsRequest request) {
+  public Pages<Experiment> experiments(ListExperimentsRequest request) {
     return new Pages<>(
         token -> {
           var page =
@@ -96,96 +78,6 @@ public final class Client implements AutoCloseable {
                   request.toBuilder().setPageToken(token).build());
           return new Pages.Page<>(page.getExperimentsList(), page.getNextPageToken());
         });
-  }
-
-  /** Lists the arms of an experiment without their rows, in the order of their creation. */
-  public Pages<ArmSummary> listArms(String experiment) {
-    return listArms(ListArmsRequest.newBuilder().setExperiment(experiment).build());
-  }
-
-  /** Lists the arms that pass every filter of a request. Its page token is ignored. */
-  public Pages<ArmSummary> listArms(ListArmsRequest request) {
-    return new Pages<>(
-        token -> {
-          var page =
-              call(
-                  ResultsServiceGrpc.getListArmsMethod(),
-                  request.toBuilder().setPageToken(token).build());
-          return new Pages.Page<>(page.getArmsList(), page.getNextPageToken());
-        });
-  }
-
-  /**
-   * Ranks the completed arms of an experiment by its success metric: the best ones first.
-   *
-   * @throws PodiumException.FailedPrecondition if it has no success metric (METRIC_MISSING)
-   */
-  public Pages<RankedArm> rank(String experiment) {
-    return rank(RankRequest.newBuilder().setExperiment(experiment).build());
-  }
-
-  /** Ranks the arms of an experiment as a request says. Its page token is ignored. */
-  public Pages<RankedArm> rank(RankRequest request) {
-    return new Pages<>(
-        token -> {
-          var page = rankPage(request.toBuilder().setPageToken(token).build());
-          return new Pages.Page<>(page.getArmsList(), page.getNextPageToken());
-        });
-  }
-
-  /** Gets one page of a ranking, with what became of all arms and where the scores came from. */
-  public RankResponse rankPage(RankRequest request) {
-    return call(ResultsServiceGrpc.getRankMethod(), request);
-  }
-
-  /**
-   * Records events of one experiment: all of them or none. They are on disk when it returns.
-   *
-   * @throws PodiumException with every refused event in its {@code refusals()}
-   */
-  public RecordResponse record(String experiment, Event... events) {
-    return record(experiment, List.of(events));
-  }
-
-  /** Records events of one experiment, as {@link #record(String, Event...)}. */
-  public RecordResponse record(String experiment, List<Event> events) {
-    return record(
-        RecordRequest.newBuilder().setExperiment(experiment).addAllEvents(events).build());
-  }
-
-  /**
-   * Records events at a place in a stream: what was applied there before is skipped.
-   *
-   * @throws PodiumException.OutOfRange if events before the first one are missing (SEQUENCE_GAP)
-   */
-  public RecordResponse record(String experiment, List<Event> events, StreamPosition position) {
-    return record(
-        RecordRequest.newBuilder()
-            .setExperiment(experiment)
-            .addAllEvents(events)
-            .setPosition(position)
-            .build());
-  }
-
-  /** Makes a Record call as it stands. */
-  public RecordResponse record(RecordRequest request) {
-    return call(RecordingServiceGrpc.getRecordMethod(), request);
-  }
-
-  /**
-   * Deletes an experiment with its arms.
-   *
-   * @param allowMissing whether it is all right if it does not exist
-   * @return the experiment's revision afterwards
-   * @throws PodiumException.NotFound if it does not exist and has to
-   */
-  public long deleteExperiment(String name, boolean allowMissing) {
-    var request =
-        DeleteExperimentRequest.newBuilder()
-            .setExperiment(name)
-            .setAllowMissing(allowMissing)
-            .build();
-    return call(RecordingServiceGrpc.getDeleteExperimentMethod(), request).getRevision();
   }
 
   /** Closes the connection. Calls under way fail. */

@@ -16,8 +16,8 @@ import podium.v1.MetricsRecorded;
 import podium.v1.RunConfig;
 
 /**
- * Makes the events that {@link Client#record} takes, happening now. For what these do not say,
- * build an {@link Event} of one's own.
+ * Makes the events that {@link ExperimentHandle#record} takes, happening now. For what these do not
+ * say, build an {@link Event} of one's own.
  */
 public final class Events {
   private Events() {}

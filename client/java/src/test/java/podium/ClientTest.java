@@ -31,13 +31,12 @@ import podium.v1.StreamPosition;
 class ClientTest {
   private static final Client CLIENT = TestServer.client();
 
-  private String experiment;
+  private ExperimentHandle experiment;
 
   @BeforeEach
   void declare() {
-    experiment = TestServer.newExperiment();
-    CLIENT.record(
-        experiment,
+    experiment = CLIENT.experiment(TestServer.newExperiment());
+    experiment.record(
         Events.declared(ExperimentDeclared.newBuilder().setSuccessMetric("test.acc").build()));
   }
 
@@ -64,8 +63,7 @@ class ClientTest {
   /** What was recorded is answered; what was not is an empty answer. */
   @Test
   void recordsAndAsks() {
-    CLIENT.record(
-        experiment,
+    experiment.record(
         Events.recorded(arm("a", ArmStatus.ARM_STATUS_RUNNING).build()),
         Events.metrics("a", Map.of("loss", Double.NaN)),
         Events.eval("a", row("val", 0.1).setStep(0).build()),
@@ -73,7 +71,7 @@ class ClientTest {
         Events.eval("a", row("val", 0.3).setStep(Long.MAX_VALUE).build()),
         Events.eval("a", row("test", -0.0).build()),
         Events.finished("a", ArmStatus.ARM_STATUS_COMPLETED));
-    ArmHandle arm = CLIENT.arm(experiment, "a");
+    ArmHandle arm = experiment.arm("a");
     assertEquals(Long.MAX_VALUE, arm.eval("val").orElseThrow().getStep());
     assertEquals(0.1, arm.eval("val", 0).orElseThrow().getMetricsOrThrow("acc"));
     assertEquals(Long.MIN_VALUE, arm.eval("val", Long.MIN_VALUE).orElseThrow().getStep());
@@ -89,13 +87,13 @@ class ClientTest {
   /** An arm that is not there is an error with its reason and particulars. */
   @Test
   void whatDoesNotExist() {
-    ArmHandle arm = CLIENT.arm(experiment, "nobody");
+    ArmHandle arm = experiment.arm("nobody");
     var error = assertThrows(PodiumException.NotFound.class, () -> arm.eval("val"));
     assertEquals(Status.Code.NOT_FOUND, error.code());
     assertEquals("ARM_NOT_FOUND", error.reason());
-    assertEquals(Map.of("experiment", experiment, "arm", "nobody"), error.metadata());
+    assertEquals(Map.of("experiment", experiment.name(), "arm", "nobody"), error.metadata());
     assertEquals(List.of(), error.refusals());
-    assertThrows(PodiumException.NotFound.class, () -> CLIENT.getExperiment(experiment + "/no"));
+    assertThrows(PodiumException.NotFound.class, () -> CLIENT.experiment("no such").get());
   }
 
   /** A call that is refused names every event that was, and changes nothing. */
@@ -105,8 +103,7 @@ class ClientTest {
         assertThrows(
             PodiumException.class,
             () ->
-                CLIENT.record(
-                    experiment,
+                experiment.record(
                     Events.concluded("never stored"),
                     Events.metrics("nobody", Map.of("loss", 1.0)),
                     Events.eval("nobody", row("", 1).build())));
@@ -115,24 +112,24 @@ class ClientTest {
     assertEquals(false, error.refusals().get(0).permanent());
     assertEquals("NAME_INVALID", error.refusals().get(1).reason());
     assertEquals(true, error.refusals().get(1).permanent());
-    assertEquals(false, CLIENT.getExperiment(experiment).hasConclusion());
+    assertEquals(false, experiment.get().hasConclusion());
   }
 
   /** An arm with more rows than a response holds is got whole, in order. */
   @Test
   void manyRows() {
-    CLIENT.record(experiment, Events.recorded(arm("a", ArmStatus.ARM_STATUS_RUNNING).build()));
+    experiment.record(Events.recorded(arm("a", ArmStatus.ARM_STATUS_RUNNING).build()));
     List<Event> events = new ArrayList<>();
     String breakdown = "x".repeat(2_000);
     LongStream.range(0, 900)
         .mapToObj(step -> row("val", step).setStep(step))
         .map(row -> row.putBreakdowns("x", Values.of(breakdown)).build())
         .forEach(row -> events.add(Events.eval("a", row)));
-    CLIENT.record(experiment, events);
-    CLIENT.record(experiment, events.stream().map(ClientTest::later).toList());
-    var steps = CLIENT.arm(experiment, "a").get().evals().stream().map(EvalResult::getStep);
+    experiment.record(events);
+    experiment.record(events.stream().map(ClientTest::later).toList());
+    var steps = experiment.arm("a").get().evals().stream().map(EvalResult::getStep);
     assertEquals(LongStream.range(0, 1_800).boxed().toList(), steps.toList());
-    assertEquals(1_800, CLIENT.arm(experiment, "a").evals().stream().count());
+    assertEquals(1_800, experiment.arm("a").evals().stream().count());
   }
 
   private static Event later(Event event) {
@@ -146,33 +143,31 @@ class ClientTest {
   @Test
   void lists() {
     List<String> names = IntStream.range(0, 5).mapToObj(number -> "arm" + number).toList();
-    CLIENT.record(
-        experiment, names.stream().map(name -> Events.recorded(completed(name, 1))).toList());
-    var request = ListArmsRequest.newBuilder().setExperiment(experiment).setPageSize(2).build();
-    var arms = CLIENT.listArms(request);
+    experiment.record(names.stream().map(name -> Events.recorded(completed(name, 1))).toList());
+    var request = ListArmsRequest.newBuilder().setPageSize(2).build();
+    var arms = experiment.arms(request);
     assertEquals(names, arms.stream().map(ArmSummary::getName).toList());
     assertEquals(names, arms.stream().map(ArmSummary::getName).toList());
-    assertEquals(names, CLIENT.listArms(experiment).stream().map(ArmSummary::getName).toList());
-    var prefix = ListExperimentsRequest.newBuilder().setNamePrefix(experiment).build();
+    assertEquals(names, experiment.arms().stream().map(ArmSummary::getName).toList());
+    var prefix = ListExperimentsRequest.newBuilder().setNamePrefix(experiment.name()).build();
     assertEquals(
-        List.of(experiment),
-        CLIENT.listExperiments(prefix).stream().map(Experiment::getName).toList());
-    assertEquals(true, CLIENT.listExperiments().iterator().hasNext());
+        List.of(experiment.name()),
+        CLIENT.experiments(prefix).stream().map(Experiment::getName).toList());
+    assertEquals(true, CLIENT.experiments().iterator().hasNext());
   }
 
   /** The best arm comes first; the page says what became of the others. */
   @Test
   void ranks() {
-    CLIENT.record(
-        experiment,
+    experiment.record(
         Events.recorded(completed("worse", 0.1)),
         Events.recorded(completed("better", 0.9)),
         Events.recorded(completed("nan", Double.NaN)),
         Events.recorded(arm("running", ArmStatus.ARM_STATUS_RUNNING).build()));
     assertEquals(
         List.of("better", "worse", "nan"),
-        CLIENT.rank(experiment).stream().map(RankedArm::getArm).toList());
-    var page = CLIENT.rankPage(RankRequest.newBuilder().setExperiment(experiment).build());
+        experiment.rank().stream().map(RankedArm::getArm).toList());
+    var page = experiment.rankPage(RankRequest.getDefaultInstance());
     assertEquals(2, page.getCounts().getNumbers());
     assertEquals(1, page.getCounts().getNans());
     assertEquals(1, page.getCounts().getLeftOut().getRunning());
@@ -183,12 +178,11 @@ class ClientTest {
   void positions() {
     var events = List.of(Events.concluded("first"), Events.concluded("second"));
     var position = StreamPosition.newBuilder().setWriterId("w").setFirstSequence(1).build();
-    assertEquals(2, CLIENT.record(experiment, events, position).getChangedEvents());
-    assertEquals(2, CLIENT.record(experiment, events, position).getSkippedEvents());
+    assertEquals(2, experiment.record(events, position).getChangedEvents());
+    assertEquals(2, experiment.record(events, position).getSkippedEvents());
     var gap = position.toBuilder().setFirstSequence(4).build();
     var error =
-        assertThrows(
-            PodiumException.OutOfRange.class, () -> CLIENT.record(experiment, events, gap));
+        assertThrows(PodiumException.OutOfRange.class, () -> experiment.record(events, gap));
     assertEquals("SEQUENCE_GAP", error.reason());
     assertEquals(Map.of("expected_sequence", "3"), error.metadata());
   }
@@ -196,13 +190,13 @@ class ClientTest {
   /** What was deleted is gone; deleting it again is an error unless it may be missing. */
   @Test
   void deletes() {
-    CLIENT.record(experiment, Events.recorded(completed("a", 1)));
-    ArmHandle arm = CLIENT.arm(experiment, "a");
+    experiment.record(Events.recorded(completed("a", 1)));
+    ArmHandle arm = experiment.arm("a");
     assertEquals(3, arm.delete(false));
     assertThrows(PodiumException.NotFound.class, () -> arm.delete(false));
     assertEquals(3, arm.delete(true));
-    assertEquals(4, CLIENT.deleteExperiment(experiment, false));
-    assertThrows(PodiumException.NotFound.class, () -> CLIENT.deleteExperiment(experiment, false));
+    assertEquals(4, experiment.delete(false));
+    assertThrows(PodiumException.NotFound.class, () -> experiment.delete(false));
   }
 
   /** Text that protobuf would spoil is refused before anything is sent. */
@@ -211,7 +205,7 @@ class ClientTest {
     var error =
         assertThrows(
             IllegalArgumentException.class,
-            () -> CLIENT.record(experiment, Events.metrics("a", Map.of("\ud83c", 1.0))));
+            () -> experiment.record(Events.metrics("a", Map.of("\ud83c", 1.0))));
     assertEquals("key holds half of a surrogate pair, which is no text", error.getMessage());
   }
 
@@ -225,7 +219,7 @@ class ClientTest {
             .putMetrics("pass^3", -0.0)
             .addEvals(row("bench@openai/gpt-4.1", 0.5).setModelRef("openai/gpt-4.1"))
             .build();
-    CLIENT.record(experiment, Events.recorded(given));
-    assertEquals(given, Checks.bare(CLIENT.arm(experiment, "ünïcode 🏆").get().message()));
+    experiment.record(Events.recorded(given));
+    assertEquals(given, Checks.bare(experiment.arm("ünïcode 🏆").get().message()));
   }
 }

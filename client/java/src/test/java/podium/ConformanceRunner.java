@@ -72,7 +72,7 @@ public final class ConformanceRunner {
         experiment + "/" + arm.getName(),
         () -> {
           if (way.equals("write")) {
-            client.record(experiment, Events.declared(), Events.recorded(arm));
+            client.experiment(experiment).record(Events.declared(), Events.recorded(arm));
           } else {
             ArmResult found = client.arm(experiment, arm.getName()).get();
             Checks.equal(arm, Checks.bare(found.message()), "the arm");

@@ -118,8 +118,7 @@ class ConnectionTest {
   void writesAreNotRepeated() {
     failures = 1;
     var error =
-        assertThrows(
-            PodiumException.Unavailable.class, () -> client.record("e", Events.declared()));
+        assertThrows(PodiumException.Unavailable.class, () -> client.experiment("e").declare());
     assertEquals(1, calls.get());
     assertTrue(error.getMessage().endsWith("it is safe to send it again"));
   }
@@ -129,7 +128,7 @@ class ConnectionTest {
   void deadlines() {
     var error =
         assertThrows(
-            PodiumException.DeadlineExceeded.class, () -> client.record("e", Events.declared()));
+            PodiumException.DeadlineExceeded.class, () -> client.experiment("e").declare());
     assertTrue(error.getMessage().contains("did not answer within 0.3 s: whether it was stored"));
   }
 
@@ -154,15 +153,14 @@ class ConnectionTest {
   void nobodyThere() {
     server.shutdownNow();
     var error =
-        assertThrows(
-            PodiumException.Unavailable.class, () -> client.record("e", Events.declared()));
+        assertThrows(PodiumException.Unavailable.class, () -> client.experiment("e").declare());
     assertTrue(error.getMessage().startsWith("no Podium server answers at 127.0.0.1:"));
   }
 
   /** A server that is no Podium is named as such. */
   @Test
   void anotherServer() {
-    var error = assertThrows(PodiumException.class, () -> client.deleteExperiment("e", false));
+    var error = assertThrows(PodiumException.class, () -> client.experiment("e").delete(false));
     assertEquals(Status.Code.UNIMPLEMENTED, error.code());
     assertTrue(error.getMessage().contains("without podium.v1.RecordingService/DeleteExperiment"));
   }

@@ -63,9 +63,9 @@ final class ReadVectors {
   static void overTheWire(JsonObject test, Client client, String experiment) {
     var message = armOf(test);
     String refused = test.has("refused") ? test.get("refused").getAsString() : "";
-    client.record(experiment, Events.declared());
+    client.experiment(experiment).declare();
     try {
-      client.record(experiment, Events.recorded(message));
+      client.experiment(experiment).recordArm(message);
     } catch (PodiumException error) {
       Checks.equal(refused, error.reason(), "the reason of " + error.getMessage());
       return;

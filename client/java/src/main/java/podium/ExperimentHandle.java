@@ -1,0 +1,159 @@
+package podium;
+
+import java.util.List;
+import podium.v1.ArmSummary;
+import podium.v1.DeleteExperimentRequest;
+import podium.v1.Event;
+import podium.v1.Experiment;
+import podium.v1.ExperimentDeclared;
+import podium.v1.GetExperimentRequest;
+import podium.v1.ListArmsRequest;
+import podium.v1.RankRequest;
+import podium.v1.RankResponse;
+import podium.v1.RankedArm;
+import podium.v1.RecordRequest;
+import podium.v1.RecordResponse;
+import podium.v1.RecordingServiceGrpc;
+import podium.v1.ResultsServiceGrpc;
+import podium.v1.StreamPosition;
+
+/**
+ * An experiment on a server: arms that answer one question.
+ *
+ * <p>What asks throws a {@link PodiumException.NotFound} if the experiment does not exist. In
+ * requests that are given, the name of the experiment and the page token are ignored.
+ */
+public final class ExperimentHandle {
+  private final Connection connection;
+  private final String name;
+
+  ExperimentHandle(Connection connection, String name) {
+    this.connection = connection;
+    this.name = name;
+  }
+
+  /** Returns the name of the experiment. */
+  public String name() {
+    return name;
+  }
+
+  /** Returns a handle to an arm. That makes no call, and the arm need not exist. */
+  public ArmHandle arm(String arm) {
+    return new ArmHandle(connection, name, arm);
+  }
+
+  /** Gets the experiment. */
+  public Experiment get() {
+    var request = GetExperimentRequest.newBuilder().setExperiment(name).build();
+    return connection.call(ResultsServiceGrpc.getGetExperimentMethod(), request).getExperiment();
+  }
+
+  /** Lists the arms without their rows, in the order of their creation. */
+  public Pages<ArmSummary> arms() {
+    return arms(ListArmsRequest.getDefaultInstance());
+  }
+
+  /** Lists the arms that pass every filter of a request. */
+  public Pages<ArmSummary> arms(ListArmsRequest request) {
+    var named = request.toBuilder().setExperiment(name).build();
+    return new Pages<>(
+        token -> {
+          var asked = named.toBuilder().setPageToken(token).build();
+          var page = connection.call(ResultsServiceGrpc.getListArmsMethod(), asked);
+          return new Pages.Page<>(page.getArmsList(), page.getNextPageToken());
+        });
+  }
+
+  /**
+   * Ranks the completed arms by the experiment's success metric: the best ones first.
+   *
+   * @throws PodiumException.FailedPrecondition if it has no success metric (METRIC_MISSING)
+   */
+  public Pages<RankedArm> rank() {
+    return rank(RankRequest.getDefaultInstance());
+  }
+
+  /** Ranks the arms as a request says. */
+  public Pages<RankedArm> rank(RankRequest request) {
+    return new Pages<>(
+        token -> {
+          var page = rankPage(request.toBuilder().setPageToken(token).build());
+          return new Pages.Page<>(page.getArmsList(), page.getNextPageToken());
+        });
+  }
+
+  /**
+   * Gets one page of a ranking, with what became of all arms and where their scores came from. Its
+   * page token counts.
+   */
+  public RankResponse rankPage(RankRequest request) {
+    var named = request.toBuilder().setExperiment(name).build();
+    return connection.call(ResultsServiceGrpc.getRankMethod(), named);
+  }
+
+  /** Creates the experiment if there is none. */
+  public RecordResponse declare() {
+    return record(Events.declared());
+  }
+
+  /** Creates the experiment, or fills those of its fields that are unset. */
+  public RecordResponse declare(ExperimentDeclared declared) {
+    return record(Events.declared(declared));
+  }
+
+  /** Records a whole arm: the arm becomes equal to it. */
+  public RecordResponse recordArm(podium.v1.ArmResult arm) {
+    return record(Events.recorded(arm));
+  }
+
+  /**
+   * Records events: all of them or none. They are on disk when it returns.
+   *
+   * @throws PodiumException with every refused event in its {@code refusals()}
+   */
+  public RecordResponse record(Event... events) {
+    return record(List.of(events));
+  }
+
+  /** Records events, as {@link #record(Event...)}. */
+  public RecordResponse record(List<Event> events) {
+    return record(request(events).build());
+  }
+
+  /**
+   * Records events at a place in a stream: what was applied there before is skipped.
+   *
+   * @throws PodiumException.OutOfRange if events before the first one are missing (SEQUENCE_GAP)
+   */
+  public RecordResponse record(List<Event> events, StreamPosition position) {
+    return record(request(events).setPosition(position).build());
+  }
+
+  private RecordRequest.Builder request(List<Event> events) {
+    return RecordRequest.newBuilder().setExperiment(name).addAllEvents(events);
+  }
+
+  private RecordResponse record(RecordRequest request) {
+    return connection.call(RecordingServiceGrpc.getRecordMethod(), request);
+  }
+
+  /**
+   * Deletes the experiment with its arms.
+   *
+   * @param allowMissing whether it is all right if it does not exist
+   * @return the experiment's revision afterwards
+   */
+  public long delete(boolean allowMissing) {
+    var request =
+        DeleteExperimentRequest.newBuilder()
+            .setExperiment(name)
+            .setAllowMissing(allowMissing)
+            .build();
+    return connection.call(RecordingServiceGrpc.getDeleteExperimentMethod(), request).getRevision();
+  }
+
+  @Override
+  public String toString() {
+    return "ExperimentHandle(" + name + ")";
+  }
+}
