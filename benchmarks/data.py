@@ -29,6 +29,8 @@ from podium_server.store.sqlite import SqliteStore
 __all__ = [
     "LARGE",
     "LARGE_ARMS",
+    "MEDIUM",
+    "MEDIUM_ARMS",
     "ROWS_PER_ARM",
     "SMALL",
     "SMALL_ARMS",
@@ -41,8 +43,8 @@ __all__ = [
     "start_arms",
 ]
 
-SMALL, LARGE = "bench/small", "bench/large"
-SMALL_ARMS, LARGE_ARMS, ROWS_PER_ARM = 100, 100_000, 10
+SMALL, MEDIUM, LARGE = "bench/small", "bench/medium", "bench/large"
+SMALL_ARMS, MEDIUM_ARMS, LARGE_ARMS, ROWS_PER_ARM = 100, 1_000, 100_000, 10
 _ARMS_PER_CALL = 100
 
 
@@ -91,8 +93,8 @@ async def _fill(path: Path, experiments: dict[str, int]) -> None:
 
 
 def fill(path: Path) -> None:
-    """Makes a store with a small experiment and one of 1,000,000 rows."""
-    asyncio.run(_fill(path, {SMALL: SMALL_ARMS, LARGE: LARGE_ARMS}))
+    """Makes a store with smaller experiments and one of 1,000,000 rows."""
+    asyncio.run(_fill(path, {SMALL: SMALL_ARMS, MEDIUM: MEDIUM_ARMS, LARGE: LARGE_ARMS}))
 
 
 def eval_request(experiment: str, arm: int) -> bytes:

@@ -19,12 +19,23 @@ from podium.v1.experiment_pb2 import (
     ArmCounts,
     Experiment,
 )
+from podium.v1.results_service_pb2 import ScoresResponse
 from podium.v1.run_config_pb2 import RunConfig
+from podium.v1.score_matrix_pb2 import ScoreColumn, ScoredArm
 
 from podium_server.store.base import ArmView
+from podium_server.store.ranks import ScoreMatrix
 from podium_server.store.rows import ArmRow, ExperimentRow
 
-__all__ = ["arm_counts", "arm_result", "arm_summary", "experiment", "length_delimited", "status_of"]
+__all__ = [
+    "arm_counts",
+    "arm_result",
+    "arm_summary",
+    "experiment",
+    "length_delimited",
+    "scores",
+    "status_of",
+]
 
 _STATUSES = {
     "running": EXPERIMENT_STATUS_RUNNING,
@@ -118,6 +129,21 @@ def arm_summary(experiment_name: str, view: ArmView) -> ArmSummary:
         update_time=_time(row.updated),
         attempt=_attempt(row),
         **{f.name: value for f, value in recorded.ListFields() if f.name in _SHARED},
+    )
+
+
+def scores(metrics: Iterable[str], found: ScoreMatrix, token: str) -> ScoresResponse:
+    """A page of a matrix of scores as it is answered."""
+    arms = [
+        ScoredArm(arm=arm.name, status=arm.status, group_name=arm.group_name)  # type: ignore[arg-type]
+        for arm in found.arms
+    ]
+    columns = [
+        ScoreColumn(metric=metric, values=values, present=present)
+        for metric, (values, present) in zip(metrics, found.columns, strict=True)
+    ]
+    return ScoresResponse(
+        arms=arms, columns=columns, next_page_token=token, revision=found.revision
     )
 
 

@@ -15,7 +15,7 @@ from podium.errors import PodiumError
 from podium_server.failures import failure
 from podium_server.store.base import PageLimits
 
-__all__ = ["bad_token", "page_limits", "read_token", "write_token"]
+__all__ = ["bad_token", "matrix_limits", "page_limits", "read_token", "write_token"]
 
 _DIGEST_BYTES = 8
 _MOST_DIGITS = 19
@@ -27,6 +27,14 @@ def page_limits(page_size: int, limits: Limits) -> PageLimits:
     """How much the page of a request holds: 0 rows stands for 100, too many for the most."""
     check_range(page_size, "page_size", 0, _MOST_ROWS)
     return PageLimits(min(page_size or _DEFAULT_ROWS, limits.page_rows), limits.page_bytes)
+
+
+def matrix_limits(page_size: int, metrics: int, limits: Limits) -> PageLimits:
+    """How many arms the page of a matrix holds, whose size is counted in scores; one at least."""
+    check_range(page_size, "page_size", 0, _MOST_ROWS)
+    scores = min(page_size or limits.page_scores, limits.page_scores)
+    size = limits.page_bytes // 2  # the other half is for the scores
+    return PageLimits(max(scores // metrics, 1), size)
 
 
 def write_token(query: Message, place: int | str | None) -> str:

@@ -66,7 +66,8 @@ class Question:
         return RankResponse(
             arms=[_ranked_arm(row, self._ranks.next(row.place.key), mixed) for row in page.rows],
             next_page_token=write_token(self._asked, _write_place(page.next, self._ranks)),
-            revision=page.revision,
+            revision=page.tally.revision,
+            ranking_revision=page.tally.ranking_revision,
             metric=self._asked.metric,
             direction=self._asked.direction,
             counts=_counts(page.tally),
@@ -89,7 +90,7 @@ class GroupQuestion:
         self._begin = int(read_token(asked, asked.page_token, 0))
         return _query(asked)
 
-    def answer(self, members: Iterable[MemberRow], tally: RankTally, revision: int) -> RankResponse:
+    def answer(self, members: Iterable[MemberRow], tally: RankTally) -> RankResponse:
         """The page as it is answered."""
         asked, groups = self._asked, Groups()
         for member in members:
@@ -101,7 +102,8 @@ class GroupQuestion:
         return RankResponse(
             groups=map(ranked_group_to_proto, found[self._begin : end]),
             next_page_token=write_token(asked, end if end < len(found) else None),
-            revision=revision,
+            revision=tally.revision,
+            ranking_revision=tally.revision,
             metric=asked.metric,
             direction=asked.direction,
             counts=_counts(tally),

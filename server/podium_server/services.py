@@ -30,11 +30,11 @@ from podium.v1.experiment_pb2 import Direction, ExperimentStatus
 from podium_server import answers
 from podium_server.answers import length_delimited
 from podium_server.failures import failure
-from podium_server.pages import page_limits, read_token, write_token
+from podium_server.filters import ArmFilter, EvalFilter, ExperimentFilter
+from podium_server.pages import matrix_limits, page_limits, read_token, write_token
 from podium_server.rankings import GroupQuestion, Question, score_source
 from podium_server.recording import DeleteArmCall, DeleteExperimentCall, RecordCall
 from podium_server.store.base import PageLimits, Store
-from podium_server.store.rows import ArmRow, EvalKey, ExperimentRow
 
 __all__ = ["Recording", "Results"]
 
@@ -90,15 +90,12 @@ class Results:
     async def list_arms(self, request: results_pb2.ListArmsRequest) -> results_pb2.ListArmsResponse:
         """A page of arms."""
         check_experiment_name(request.experiment, "experiment", self._limits)
-        _check_statuses(request.statuses, ARM_STATUSES, self._limits)
-        check_keys(request.tags, "tags", self._limits)
-        if request.HasField("name_prefix"):
-            check_text(request.name_prefix, "name_prefix", self._limits)
+        self._check_arm_filter(request)
         page = await self._store.arms(
             request.experiment,
             int(read_token(request, request.page_token, -1)),
             page_limits(request.page_size, self._limits),
-            _ArmFilter(request),
+            ArmFilter(request),
         )
         return results_pb2.ListArmsResponse(
             arms=[answers.arm_summary(request.experiment, view) for view in page.items],
@@ -116,7 +113,7 @@ class Results:
             request.arm,
             int(read_token(request, request.page_token, -1)),
             page_limits(request.page_size, self._limits),
-            _EvalFilter(request),
+            EvalFilter(request),
         )
         tail = results_pb2.ListEvalsResponse(
             next_page_token=write_token(request, page.next), revision=page.revision
@@ -143,7 +140,7 @@ class Results:
             request.name_prefix,
             str(read_token(request, request.page_token, "")),
             page_limits(request.page_size, self._limits),
-            _ExperimentFilter(request),
+            ExperimentFilter(request),
         )
         return results_pb2.ListExperimentsResponse(
             experiments=map(answers.experiment, page.items),
@@ -170,6 +167,33 @@ class Results:
             )
         question = Question(request)
         return question.answer(await self._store.rank(request.experiment, question.ask, limits))
+
+    async def scores(self, request: results_pb2.ScoresRequest) -> results_pb2.ScoresResponse:
+        """A page of a matrix of scores."""
+        check_experiment_name(request.experiment, "experiment", self._limits)
+        self._check_arm_filter(request)
+        if not request.metrics:
+            raise failure("FIELD_MISSING", "metrics is empty; name at least one", field="metrics")
+        check_count(len(request.metrics), "metrics", self._limits.map_keys, "metrics")
+        for metric in request.metrics:
+            check_metric(metric, "metrics", self._limits)
+        found = await self._store.scores(
+            request.experiment,
+            int(read_token(request, request.page_token, -1)),
+            matrix_limits(request.page_size, len(request.metrics), self._limits),
+            ArmFilter(request),
+            [_candidates(metric) for metric in request.metrics],
+        )
+        token = write_token(request, found.next)
+        return answers.scores(request.metrics, found, token)
+
+    def _check_arm_filter(
+        self, request: results_pb2.ListArmsRequest | results_pb2.ScoresRequest
+    ) -> None:
+        _check_statuses(request.statuses, ARM_STATUSES, self._limits)
+        check_keys(request.tags, "tags", self._limits)
+        if request.HasField("name_prefix"):
+            check_text(request.name_prefix, "name_prefix", self._limits)
 
     def _check_arm(self, experiment: str, arm: str) -> None:
         check_experiment_name(experiment, "experiment", self._limits)
@@ -254,54 +278,6 @@ class Recording:
 _EVAL_RESULT = results_pb2.EvalResponse.EVAL_RESULT_FIELD_NUMBER
 _ARM_RESULT = results_pb2.GetArmResponse.ARM_RESULT_FIELD_NUMBER
 _EVALS = results_pb2.ListEvalsResponse.EVALS_FIELD_NUMBER
-
-
-class _ArmFilter:
-    """Whether a list of arms shows an arm."""
-
-    def __init__(self, request: results_pb2.ListArmsRequest) -> None:
-        self._statuses = frozenset(request.statuses)
-        self._group = request.group_name if request.HasField("group_name") else None
-        self._prefix = request.name_prefix
-        self._tags = frozenset(request.tags)
-
-    def __call__(self, row: ArmRow) -> bool:
-        return (
-            (not self._statuses or row.status in self._statuses)
-            and (self._group is None or row.group_name == self._group)
-            and row.name.startswith(self._prefix)
-            and self._tags.issubset(row.tags)
-        )
-
-
-class _EvalFilter:
-    """Whether a list of rows shows a row."""
-
-    def __init__(self, request: results_pb2.ListEvalsRequest) -> None:
-        self._name = request.name if request.HasField("name") else None
-        self._min = request.min_step if request.HasField("min_step") else None
-        self._max = request.max_step if request.HasField("max_step") else None
-
-    def __call__(self, key: EvalKey) -> bool:
-        if self._name is not None and key.name != self._name:
-            return False
-        if key.step is None:
-            return self._min is None and self._max is None
-        return (self._min is None or key.step >= self._min) and (
-            self._max is None or key.step <= self._max
-        )
-
-
-class _ExperimentFilter:
-    """Whether a list of experiments shows an experiment."""
-
-    def __init__(self, request: results_pb2.ListExperimentsRequest) -> None:
-        self._statuses = frozenset(request.statuses)
-        self._tags = frozenset(request.tags)
-
-    def __call__(self, row: ExperimentRow) -> bool:
-        shown = not self._statuses or answers.status_of(row) in self._statuses
-        return shown and self._tags.issubset(row.tags)
 
 
 def _check_statuses(statuses: Collection[int], allowed: Mapping[int, str], limits: Limits) -> None:

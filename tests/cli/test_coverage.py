@@ -69,6 +69,7 @@ USES: dict[str, list[str]] = {
     "GetExperiment": ["show e"],
     "ListExperiments": ["experiments --prefix p --status failed --tag t"],
     "Rank": ["rank e --metric m --minimize --status failed --by-group --min-members 2"],
+    "Scores": ["scores e m --status failed --group g --prefix p --tag t"],
     "Record": ["record e -"],
     "DeleteArm": ["delete e a --yes --allow-missing"],
     "DeleteExperiment": ["delete e --yes --allow-missing"],

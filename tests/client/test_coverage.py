@@ -90,6 +90,11 @@ CALLS: dict[str, Callable[[AnyClient], Any]] = {
             "m", direction="minimize", status="failed", min_members=2, top=2000
         )
     ),
+    "Scores": lambda client: result(
+        client.experiment("e").scores(
+            ["m"], status="failed", group_name="g", name_prefix="p", tags=["t"], page_size=1
+        )
+    ),
     "Record": record,
     "DeleteArm": lambda client: result(client.arm("e", "a").delete(allow_missing=True)),
     "DeleteExperiment": lambda client: result(client.experiment("e").delete(allow_missing=True)),

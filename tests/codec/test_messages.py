@@ -27,7 +27,10 @@ _ALWAYS_SET = {
     "RankSource.origin",
     "RankedGroup.statistics",
     "RankedArm.status",
+    "ScoreColumn.present",
+    "ScoreColumn.values",
     "ScoreSource.origin",
+    "ScoredArm.status",
 }
 
 

@@ -149,6 +149,18 @@ _READS: list[tuple[str, dict[str, Any]]] = [
     ("Rank", {"pageSize": 1, "byGroup": True, "minMembers": 1}),
     ("Rank", {"pageSize": 1}),
     (
+        "Scores",
+        {
+            "pageSize": 1,
+            "metrics": ["val.acc", "loss"],
+            "statuses": ["ARM_STATUS_COMPLETED"],
+            "groupName": "g",
+            "namePrefix": "a",
+            "tags": ["t"],
+        },
+    ),
+    ("Scores", {"pageSize": 1, "metrics": ["val.acc"]}),
+    (
         "ListExperiments",
         {
             "pageSize": 1,

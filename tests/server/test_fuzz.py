@@ -148,7 +148,7 @@ def test_a_damaged_page_token_is_noticed(target: _Target) -> None:
                 wrong.page_token = damaged  # type: ignore[attr-defined]
                 answer = target.send(method, wrong.SerializeToString())
                 assert answer == ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID"), (method, damaged)
-    assert tried == {"ListArms", "ListEvals", "ListExperiments", "Rank"}
+    assert tried == {"ListArms", "ListEvals", "ListExperiments", "Rank", "Scores"}
 
 
 def _damaged(token: str) -> Iterator[str]:

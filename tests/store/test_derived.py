@@ -90,6 +90,9 @@ def _check_ranks(dump: Dump, arms: dict[Any, ArmRow]) -> None:
         place = (experiment, name, key, entry.origin, source, entry.benchmark_id or "")
         counted[*place, isnan(entry.value)] += 1
     assert set(dump["ranks"]) == ranked
+    changed: dict[Any, Any] = dict(dump["rank_changes"])
+    for (experiment, _), arm in arms.items():
+        assert arm.status != COMPLETED or arm.revision <= changed[experiment]
     counts = {values[:6]: values[6:] for values in dump["rank_counts"]}
     assert counts == {
         place: (counted[*place, False], counted[*place, True])

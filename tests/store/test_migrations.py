@@ -68,8 +68,12 @@ async def test_version_1(tmp_path: Path) -> None:
         dump = await _written(new, seed)
         _write_version_1(old.path, dump)
         async with opened(old):
-            assert dump_sqlite(old.path) == dump
-        check_derived(dump)
+            migrated = dump_sqlite(old.path)
+        check_derived(migrated)
+        for found in (migrated, dump):
+            # It tells of arms that were COMPLETED once, too, of which an older file knew nothing.
+            del found["rank_changes"]
+        assert migrated == dump
 
 
 def test_the_digest_of_a_configuration_leaves_out_name_and_seed() -> None:

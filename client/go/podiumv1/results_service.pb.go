@@ -1062,7 +1062,7 @@ type RankResponse struct {
 	// Asks for the next page. Empty if this is the last one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	// The experiment's revision that this page shows, its counts and sources
-	// included. Pages of different revisions can repeat an arm or miss one.
+	// included.
 	Revision int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
 	// The metric that was ranked by.
 	Metric string `protobuf:"bytes,4,opt,name=metric,proto3" json:"metric,omitempty"`
@@ -1077,9 +1077,14 @@ type RankResponse struct {
 	Groups []*RankedGroup `protobuf:"bytes,8,rep,name=groups,proto3" json:"groups,omitempty"`
 	// What became of all groups, not only of those in this page. Unset in a ranking by
 	// arm.
-	GroupCounts   *RankGroupCounts `protobuf:"bytes,9,opt,name=group_counts,json=groupCounts,proto3,oneof" json:"group_counts,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	GroupCounts *RankGroupCounts `protobuf:"bytes,9,opt,name=group_counts,json=groupCounts,proto3,oneof" json:"group_counts,omitempty"`
+	// In a ranking of COMPLETED arms, the revision in which such an arm last changed;
+	// in any other one, and by group, the same as `revision`. Pages in which it is the
+	// same are of one ranking, whatever is recorded of other arms meanwhile. Other
+	// pages can repeat an arm or miss one.
+	RankingRevision int64 `protobuf:"varint,10,opt,name=ranking_revision,json=rankingRevision,proto3" json:"ranking_revision,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *RankResponse) Reset() {
@@ -1175,11 +1180,203 @@ func (x *RankResponse) GetGroupCounts() *RankGroupCounts {
 	return nil
 }
 
+func (x *RankResponse) GetRankingRevision() int64 {
+	if x != nil {
+		return x.RankingRevision
+	}
+	return 0
+}
+
+// ScoresRequest asks for the scores of the arms that pass every filter.
+type ScoresRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the experiment.
+	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
+	// The metrics, each in the forms that Score takes: 1 to 1,000.
+	Metrics []string `protobuf:"bytes,2,rep,name=metrics,proto3" json:"metrics,omitempty"`
+	// At most so many scores in the page: the number of its arms times that of the
+	// metrics. 0 means 10,000, and more than 10,000 means 10,000. A page has one arm at
+	// least, if there is one, but can have none and still be followed by another one.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The `next_page_token` of the page before, with the rest of the request as it
+	// was. Empty for the first page.
+	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only arms with one of these statuses. None means any.
+	Statuses []ArmStatus `protobuf:"varint,5,rep,packed,name=statuses,proto3,enum=podium.v1.ArmStatus" json:"statuses,omitempty"`
+	// Only arms of the group with this name.
+	GroupName *string `protobuf:"bytes,6,opt,name=group_name,json=groupName,proto3,oneof" json:"group_name,omitempty"`
+	// Only arms whose name begins with this text.
+	NamePrefix *string `protobuf:"bytes,7,opt,name=name_prefix,json=namePrefix,proto3,oneof" json:"name_prefix,omitempty"`
+	// Only arms whose run_config has all of these tags.
+	Tags          []string `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScoresRequest) Reset() {
+	*x = ScoresRequest{}
+	mi := &file_podium_v1_results_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScoresRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScoresRequest) ProtoMessage() {}
+
+func (x *ScoresRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_podium_v1_results_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScoresRequest.ProtoReflect.Descriptor instead.
+func (*ScoresRequest) Descriptor() ([]byte, []int) {
+	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ScoresRequest) GetExperiment() string {
+	if x != nil {
+		return x.Experiment
+	}
+	return ""
+}
+
+func (x *ScoresRequest) GetMetrics() []string {
+	if x != nil {
+		return x.Metrics
+	}
+	return nil
+}
+
+func (x *ScoresRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ScoresRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ScoresRequest) GetStatuses() []ArmStatus {
+	if x != nil {
+		return x.Statuses
+	}
+	return nil
+}
+
+func (x *ScoresRequest) GetGroupName() string {
+	if x != nil && x.GroupName != nil {
+		return *x.GroupName
+	}
+	return ""
+}
+
+func (x *ScoresRequest) GetNamePrefix() string {
+	if x != nil && x.NamePrefix != nil {
+		return *x.NamePrefix
+	}
+	return ""
+}
+
+func (x *ScoresRequest) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+// ScoresResponse is a page of a matrix of scores.
+type ScoresResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The arms, in the order in which they were created.
+	Arms []*ScoredArm `protobuf:"bytes,1,rep,name=arms,proto3" json:"arms,omitempty"`
+	// Their scores: a column for each metric, in the order of the request.
+	Columns []*ScoreColumn `protobuf:"bytes,2,rep,name=columns,proto3" json:"columns,omitempty"`
+	// Asks for the next page. Empty if this is the last one.
+	NextPageToken string `protobuf:"bytes,3,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// The experiment's revision that this page shows.
+	Revision      int64 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScoresResponse) Reset() {
+	*x = ScoresResponse{}
+	mi := &file_podium_v1_results_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScoresResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScoresResponse) ProtoMessage() {}
+
+func (x *ScoresResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_podium_v1_results_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScoresResponse.ProtoReflect.Descriptor instead.
+func (*ScoresResponse) Descriptor() ([]byte, []int) {
+	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ScoresResponse) GetArms() []*ScoredArm {
+	if x != nil {
+		return x.Arms
+	}
+	return nil
+}
+
+func (x *ScoresResponse) GetColumns() []*ScoreColumn {
+	if x != nil {
+		return x.Columns
+	}
+	return nil
+}
+
+func (x *ScoresResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ScoresResponse) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
 var File_podium_v1_results_service_proto protoreflect.FileDescriptor
 
 const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1fpodium/v1/results_service.proto\x12\tpodium.v1\x1a\x1apodium/v1/arm_result.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/experiment.proto\x1a\x17podium/v1/ranking.proto\x1a\x15podium/v1/score.proto\"u\n" +
+	"\x1fpodium/v1/results_service.proto\x12\tpodium.v1\x1a\x1apodium/v1/arm_result.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/experiment.proto\x1a\x17podium/v1/ranking.proto\x1a\x15podium/v1/score.proto\x1a\x1cpodium/v1/score_matrix.proto\"u\n" +
 	"\vEvalRequest\x12\x1e\n" +
 	"\n" +
 	"experiment\x18\x01 \x01(\tR\n" +
@@ -1281,7 +1478,7 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\bby_group\x18\a \x01(\bR\abyGroup\x12\x1f\n" +
 	"\vmin_members\x18\b \x01(\x05R\n" +
 	"minMembersB\t\n" +
-	"\a_metric\"\xad\x03\n" +
+	"\a_metric\"\xd8\x03\n" +
 	"\fRankResponse\x12(\n" +
 	"\x04arms\x18\x01 \x03(\v2\x14.podium.v1.RankedArmR\x04arms\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1a\n" +
@@ -1291,8 +1488,31 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\x06counts\x18\x06 \x01(\v2\x15.podium.v1.RankCountsR\x06counts\x12/\n" +
 	"\asources\x18\a \x03(\v2\x15.podium.v1.RankSourceR\asources\x12.\n" +
 	"\x06groups\x18\b \x03(\v2\x16.podium.v1.RankedGroupR\x06groups\x12B\n" +
-	"\fgroup_counts\x18\t \x01(\v2\x1a.podium.v1.RankGroupCountsH\x00R\vgroupCounts\x88\x01\x01B\x0f\n" +
-	"\r_group_counts2\xb8\x04\n" +
+	"\fgroup_counts\x18\t \x01(\v2\x1a.podium.v1.RankGroupCountsH\x00R\vgroupCounts\x88\x01\x01\x12)\n" +
+	"\x10ranking_revision\x18\n" +
+	" \x01(\x03R\x0frankingRevisionB\x0f\n" +
+	"\r_group_counts\"\xb4\x02\n" +
+	"\rScoresRequest\x12\x1e\n" +
+	"\n" +
+	"experiment\x18\x01 \x01(\tR\n" +
+	"experiment\x12\x18\n" +
+	"\ametrics\x18\x02 \x03(\tR\ametrics\x12\x1b\n" +
+	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\x120\n" +
+	"\bstatuses\x18\x05 \x03(\x0e2\x14.podium.v1.ArmStatusR\bstatuses\x12\"\n" +
+	"\n" +
+	"group_name\x18\x06 \x01(\tH\x00R\tgroupName\x88\x01\x01\x12$\n" +
+	"\vname_prefix\x18\a \x01(\tH\x01R\n" +
+	"namePrefix\x88\x01\x01\x12\x12\n" +
+	"\x04tags\x18\b \x03(\tR\x04tagsB\r\n" +
+	"\v_group_nameB\x0e\n" +
+	"\f_name_prefix\"\xb0\x01\n" +
+	"\x0eScoresResponse\x12(\n" +
+	"\x04arms\x18\x01 \x03(\v2\x14.podium.v1.ScoredArmR\x04arms\x120\n" +
+	"\acolumns\x18\x02 \x03(\v2\x16.podium.v1.ScoreColumnR\acolumns\x12&\n" +
+	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\x12\x1a\n" +
+	"\brevision\x18\x04 \x01(\x03R\brevision2\xf7\x04\n" +
 	"\x0eResultsService\x127\n" +
 	"\x04Eval\x12\x16.podium.v1.EvalRequest\x1a\x17.podium.v1.EvalResponse\x12:\n" +
 	"\x05Score\x12\x17.podium.v1.ScoreRequest\x1a\x18.podium.v1.ScoreResponse\x12=\n" +
@@ -1301,7 +1521,8 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\tListEvals\x12\x1b.podium.v1.ListEvalsRequest\x1a\x1c.podium.v1.ListEvalsResponse\x12R\n" +
 	"\rGetExperiment\x12\x1f.podium.v1.GetExperimentRequest\x1a .podium.v1.GetExperimentResponse\x12X\n" +
 	"\x0fListExperiments\x12!.podium.v1.ListExperimentsRequest\x1a\".podium.v1.ListExperimentsResponse\x127\n" +
-	"\x04Rank\x12\x16.podium.v1.RankRequest\x1a\x17.podium.v1.RankResponseb\x06proto3"
+	"\x04Rank\x12\x16.podium.v1.RankRequest\x1a\x17.podium.v1.RankResponse\x12=\n" +
+	"\x06Scores\x12\x18.podium.v1.ScoresRequest\x1a\x19.podium.v1.ScoresResponseb\x06proto3"
 
 var (
 	file_podium_v1_results_service_proto_rawDescOnce sync.Once
@@ -1315,7 +1536,7 @@ func file_podium_v1_results_service_proto_rawDescGZIP() []byte {
 	return file_podium_v1_results_service_proto_rawDescData
 }
 
-var file_podium_v1_results_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_podium_v1_results_service_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_podium_v1_results_service_proto_goTypes = []any{
 	(*EvalRequest)(nil),             // 0: podium.v1.EvalRequest
 	(*EvalResponse)(nil),            // 1: podium.v1.EvalResponse
@@ -1333,59 +1554,68 @@ var file_podium_v1_results_service_proto_goTypes = []any{
 	(*ListExperimentsResponse)(nil), // 13: podium.v1.ListExperimentsResponse
 	(*RankRequest)(nil),             // 14: podium.v1.RankRequest
 	(*RankResponse)(nil),            // 15: podium.v1.RankResponse
-	(*EvalResult)(nil),              // 16: podium.v1.EvalResult
-	(*ScoreSource)(nil),             // 17: podium.v1.ScoreSource
-	(*ArmResult)(nil),               // 18: podium.v1.ArmResult
-	(ArmStatus)(0),                  // 19: podium.v1.ArmStatus
-	(*ArmSummary)(nil),              // 20: podium.v1.ArmSummary
-	(*Experiment)(nil),              // 21: podium.v1.Experiment
-	(ExperimentStatus)(0),           // 22: podium.v1.ExperimentStatus
-	(Direction)(0),                  // 23: podium.v1.Direction
-	(*RankedArm)(nil),               // 24: podium.v1.RankedArm
-	(*RankCounts)(nil),              // 25: podium.v1.RankCounts
-	(*RankSource)(nil),              // 26: podium.v1.RankSource
-	(*RankedGroup)(nil),             // 27: podium.v1.RankedGroup
-	(*RankGroupCounts)(nil),         // 28: podium.v1.RankGroupCounts
+	(*ScoresRequest)(nil),           // 16: podium.v1.ScoresRequest
+	(*ScoresResponse)(nil),          // 17: podium.v1.ScoresResponse
+	(*EvalResult)(nil),              // 18: podium.v1.EvalResult
+	(*ScoreSource)(nil),             // 19: podium.v1.ScoreSource
+	(*ArmResult)(nil),               // 20: podium.v1.ArmResult
+	(ArmStatus)(0),                  // 21: podium.v1.ArmStatus
+	(*ArmSummary)(nil),              // 22: podium.v1.ArmSummary
+	(*Experiment)(nil),              // 23: podium.v1.Experiment
+	(ExperimentStatus)(0),           // 24: podium.v1.ExperimentStatus
+	(Direction)(0),                  // 25: podium.v1.Direction
+	(*RankedArm)(nil),               // 26: podium.v1.RankedArm
+	(*RankCounts)(nil),              // 27: podium.v1.RankCounts
+	(*RankSource)(nil),              // 28: podium.v1.RankSource
+	(*RankedGroup)(nil),             // 29: podium.v1.RankedGroup
+	(*RankGroupCounts)(nil),         // 30: podium.v1.RankGroupCounts
+	(*ScoredArm)(nil),               // 31: podium.v1.ScoredArm
+	(*ScoreColumn)(nil),             // 32: podium.v1.ScoreColumn
 }
 var file_podium_v1_results_service_proto_depIdxs = []int32{
-	16, // 0: podium.v1.EvalResponse.eval_result:type_name -> podium.v1.EvalResult
-	17, // 1: podium.v1.ScoreResponse.source:type_name -> podium.v1.ScoreSource
-	18, // 2: podium.v1.GetArmResponse.arm_result:type_name -> podium.v1.ArmResult
-	19, // 3: podium.v1.ListArmsRequest.statuses:type_name -> podium.v1.ArmStatus
-	20, // 4: podium.v1.ListArmsResponse.arms:type_name -> podium.v1.ArmSummary
-	16, // 5: podium.v1.ListEvalsResponse.evals:type_name -> podium.v1.EvalResult
-	21, // 6: podium.v1.GetExperimentResponse.experiment:type_name -> podium.v1.Experiment
-	22, // 7: podium.v1.ListExperimentsRequest.statuses:type_name -> podium.v1.ExperimentStatus
-	21, // 8: podium.v1.ListExperimentsResponse.experiments:type_name -> podium.v1.Experiment
-	23, // 9: podium.v1.RankRequest.direction:type_name -> podium.v1.Direction
-	19, // 10: podium.v1.RankRequest.statuses:type_name -> podium.v1.ArmStatus
-	24, // 11: podium.v1.RankResponse.arms:type_name -> podium.v1.RankedArm
-	23, // 12: podium.v1.RankResponse.direction:type_name -> podium.v1.Direction
-	25, // 13: podium.v1.RankResponse.counts:type_name -> podium.v1.RankCounts
-	26, // 14: podium.v1.RankResponse.sources:type_name -> podium.v1.RankSource
-	27, // 15: podium.v1.RankResponse.groups:type_name -> podium.v1.RankedGroup
-	28, // 16: podium.v1.RankResponse.group_counts:type_name -> podium.v1.RankGroupCounts
-	0,  // 17: podium.v1.ResultsService.Eval:input_type -> podium.v1.EvalRequest
-	2,  // 18: podium.v1.ResultsService.Score:input_type -> podium.v1.ScoreRequest
-	4,  // 19: podium.v1.ResultsService.GetArm:input_type -> podium.v1.GetArmRequest
-	6,  // 20: podium.v1.ResultsService.ListArms:input_type -> podium.v1.ListArmsRequest
-	8,  // 21: podium.v1.ResultsService.ListEvals:input_type -> podium.v1.ListEvalsRequest
-	10, // 22: podium.v1.ResultsService.GetExperiment:input_type -> podium.v1.GetExperimentRequest
-	12, // 23: podium.v1.ResultsService.ListExperiments:input_type -> podium.v1.ListExperimentsRequest
-	14, // 24: podium.v1.ResultsService.Rank:input_type -> podium.v1.RankRequest
-	1,  // 25: podium.v1.ResultsService.Eval:output_type -> podium.v1.EvalResponse
-	3,  // 26: podium.v1.ResultsService.Score:output_type -> podium.v1.ScoreResponse
-	5,  // 27: podium.v1.ResultsService.GetArm:output_type -> podium.v1.GetArmResponse
-	7,  // 28: podium.v1.ResultsService.ListArms:output_type -> podium.v1.ListArmsResponse
-	9,  // 29: podium.v1.ResultsService.ListEvals:output_type -> podium.v1.ListEvalsResponse
-	11, // 30: podium.v1.ResultsService.GetExperiment:output_type -> podium.v1.GetExperimentResponse
-	13, // 31: podium.v1.ResultsService.ListExperiments:output_type -> podium.v1.ListExperimentsResponse
-	15, // 32: podium.v1.ResultsService.Rank:output_type -> podium.v1.RankResponse
-	25, // [25:33] is the sub-list for method output_type
-	17, // [17:25] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	18, // 0: podium.v1.EvalResponse.eval_result:type_name -> podium.v1.EvalResult
+	19, // 1: podium.v1.ScoreResponse.source:type_name -> podium.v1.ScoreSource
+	20, // 2: podium.v1.GetArmResponse.arm_result:type_name -> podium.v1.ArmResult
+	21, // 3: podium.v1.ListArmsRequest.statuses:type_name -> podium.v1.ArmStatus
+	22, // 4: podium.v1.ListArmsResponse.arms:type_name -> podium.v1.ArmSummary
+	18, // 5: podium.v1.ListEvalsResponse.evals:type_name -> podium.v1.EvalResult
+	23, // 6: podium.v1.GetExperimentResponse.experiment:type_name -> podium.v1.Experiment
+	24, // 7: podium.v1.ListExperimentsRequest.statuses:type_name -> podium.v1.ExperimentStatus
+	23, // 8: podium.v1.ListExperimentsResponse.experiments:type_name -> podium.v1.Experiment
+	25, // 9: podium.v1.RankRequest.direction:type_name -> podium.v1.Direction
+	21, // 10: podium.v1.RankRequest.statuses:type_name -> podium.v1.ArmStatus
+	26, // 11: podium.v1.RankResponse.arms:type_name -> podium.v1.RankedArm
+	25, // 12: podium.v1.RankResponse.direction:type_name -> podium.v1.Direction
+	27, // 13: podium.v1.RankResponse.counts:type_name -> podium.v1.RankCounts
+	28, // 14: podium.v1.RankResponse.sources:type_name -> podium.v1.RankSource
+	29, // 15: podium.v1.RankResponse.groups:type_name -> podium.v1.RankedGroup
+	30, // 16: podium.v1.RankResponse.group_counts:type_name -> podium.v1.RankGroupCounts
+	21, // 17: podium.v1.ScoresRequest.statuses:type_name -> podium.v1.ArmStatus
+	31, // 18: podium.v1.ScoresResponse.arms:type_name -> podium.v1.ScoredArm
+	32, // 19: podium.v1.ScoresResponse.columns:type_name -> podium.v1.ScoreColumn
+	0,  // 20: podium.v1.ResultsService.Eval:input_type -> podium.v1.EvalRequest
+	2,  // 21: podium.v1.ResultsService.Score:input_type -> podium.v1.ScoreRequest
+	4,  // 22: podium.v1.ResultsService.GetArm:input_type -> podium.v1.GetArmRequest
+	6,  // 23: podium.v1.ResultsService.ListArms:input_type -> podium.v1.ListArmsRequest
+	8,  // 24: podium.v1.ResultsService.ListEvals:input_type -> podium.v1.ListEvalsRequest
+	10, // 25: podium.v1.ResultsService.GetExperiment:input_type -> podium.v1.GetExperimentRequest
+	12, // 26: podium.v1.ResultsService.ListExperiments:input_type -> podium.v1.ListExperimentsRequest
+	14, // 27: podium.v1.ResultsService.Rank:input_type -> podium.v1.RankRequest
+	16, // 28: podium.v1.ResultsService.Scores:input_type -> podium.v1.ScoresRequest
+	1,  // 29: podium.v1.ResultsService.Eval:output_type -> podium.v1.EvalResponse
+	3,  // 30: podium.v1.ResultsService.Score:output_type -> podium.v1.ScoreResponse
+	5,  // 31: podium.v1.ResultsService.GetArm:output_type -> podium.v1.GetArmResponse
+	7,  // 32: podium.v1.ResultsService.ListArms:output_type -> podium.v1.ListArmsResponse
+	9,  // 33: podium.v1.ResultsService.ListEvals:output_type -> podium.v1.ListEvalsResponse
+	11, // 34: podium.v1.ResultsService.GetExperiment:output_type -> podium.v1.GetExperimentResponse
+	13, // 35: podium.v1.ResultsService.ListExperiments:output_type -> podium.v1.ListExperimentsResponse
+	15, // 36: podium.v1.ResultsService.Rank:output_type -> podium.v1.RankResponse
+	17, // 37: podium.v1.ResultsService.Scores:output_type -> podium.v1.ScoresResponse
+	29, // [29:38] is the sub-list for method output_type
+	20, // [20:29] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_podium_v1_results_service_proto_init() }
@@ -1398,6 +1628,7 @@ func file_podium_v1_results_service_proto_init() {
 	file_podium_v1_experiment_proto_init()
 	file_podium_v1_ranking_proto_init()
 	file_podium_v1_score_proto_init()
+	file_podium_v1_score_matrix_proto_init()
 	file_podium_v1_results_service_proto_msgTypes[0].OneofWrappers = []any{}
 	file_podium_v1_results_service_proto_msgTypes[1].OneofWrappers = []any{}
 	file_podium_v1_results_service_proto_msgTypes[3].OneofWrappers = []any{}
@@ -1406,13 +1637,14 @@ func file_podium_v1_results_service_proto_init() {
 	file_podium_v1_results_service_proto_msgTypes[12].OneofWrappers = []any{}
 	file_podium_v1_results_service_proto_msgTypes[14].OneofWrappers = []any{}
 	file_podium_v1_results_service_proto_msgTypes[15].OneofWrappers = []any{}
+	file_podium_v1_results_service_proto_msgTypes[16].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_podium_v1_results_service_proto_rawDesc), len(file_podium_v1_results_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,6 +27,7 @@ const (
 	ResultsService_GetExperiment_FullMethodName   = "/podium.v1.ResultsService/GetExperiment"
 	ResultsService_ListExperiments_FullMethodName = "/podium.v1.ResultsService/ListExperiments"
 	ResultsService_Rank_FullMethodName            = "/podium.v1.ResultsService/Rank"
+	ResultsService_Scores_FullMethodName          = "/podium.v1.ResultsService/Scores"
 )
 
 // ResultsServiceClient is the client API for ResultsService service.
@@ -110,6 +111,12 @@ type ResultsServiceClient interface {
 	// (METRIC_MISSING), and INVALID_ARGUMENT for a page token that was not made by
 	// this request.
 	Rank(ctx context.Context, in *RankRequest, opts ...grpc.CallOption) (*RankResponse, error)
+	// Looks up the scores of many arms on many metrics: the numbers that Score
+	// answers, in columns. The arms stand in the order in which they were created.
+	//
+	// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
+	// empty metric, and for a page token that was not made by this request.
+	Scores(ctx context.Context, in *ScoresRequest, opts ...grpc.CallOption) (*ScoresResponse, error)
 }
 
 type resultsServiceClient struct {
@@ -200,6 +207,16 @@ func (c *resultsServiceClient) Rank(ctx context.Context, in *RankRequest, opts .
 	return out, nil
 }
 
+func (c *resultsServiceClient) Scores(ctx context.Context, in *ScoresRequest, opts ...grpc.CallOption) (*ScoresResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ScoresResponse)
+	err := c.cc.Invoke(ctx, ResultsService_Scores_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ResultsServiceServer is the server API for ResultsService service.
 // All implementations must embed UnimplementedResultsServiceServer
 // for forward compatibility.
@@ -281,6 +298,12 @@ type ResultsServiceServer interface {
 	// (METRIC_MISSING), and INVALID_ARGUMENT for a page token that was not made by
 	// this request.
 	Rank(context.Context, *RankRequest) (*RankResponse, error)
+	// Looks up the scores of many arms on many metrics: the numbers that Score
+	// answers, in columns. The arms stand in the order in which they were created.
+	//
+	// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
+	// empty metric, and for a page token that was not made by this request.
+	Scores(context.Context, *ScoresRequest) (*ScoresResponse, error)
 	mustEmbedUnimplementedResultsServiceServer()
 }
 
@@ -314,6 +337,9 @@ func (UnimplementedResultsServiceServer) ListExperiments(context.Context, *ListE
 }
 func (UnimplementedResultsServiceServer) Rank(context.Context, *RankRequest) (*RankResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Rank not implemented")
+}
+func (UnimplementedResultsServiceServer) Scores(context.Context, *ScoresRequest) (*ScoresResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Scores not implemented")
 }
 func (UnimplementedResultsServiceServer) mustEmbedUnimplementedResultsServiceServer() {}
 func (UnimplementedResultsServiceServer) testEmbeddedByValue()                        {}
@@ -480,6 +506,24 @@ func _ResultsService_Rank_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ResultsService_Scores_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ScoresRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ResultsServiceServer).Scores(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ResultsService_Scores_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ResultsServiceServer).Scores(ctx, req.(*ScoresRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ResultsService_ServiceDesc is the grpc.ServiceDesc for ResultsService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -518,6 +562,10 @@ var ResultsService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Rank",
 			Handler:    _ResultsService_Rank_Handler,
+		},
+		{
+			MethodName: "Scores",
+			Handler:    _ResultsService_Scores_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

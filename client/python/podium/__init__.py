@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         UnavailableError,
         UnimplementedError,
     )
+    from podium.matrices import ScoreColumn, ScoredArm, ScoreMatrix
     from podium.model import (
         ArmCounts,
         ArmResult,
@@ -154,8 +155,11 @@ __all__ = [
     "RunConfig",
     "RunResult",
     "Score",
+    "ScoreColumn",
+    "ScoreMatrix",
     "ScoreOrigin",
     "ScoreSource",
+    "ScoredArm",
     "StreamPosition",
     "UnauthenticatedError",
     "UnavailableError",
@@ -192,6 +196,7 @@ _SOURCES = (
     "comparing",
     "curves",
     "ranking",
+    "matrices",
     "_recorder",
     "_evaluating",
     "_recording",

@@ -1,4 +1,4 @@
-"""The steps of calls that compare arms: Rank. No I/O; see `podium._calls`."""
+"""The steps of calls that compare arms: Rank and Scores. No I/O; see `podium._calls`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from podium._rankings import GroupRanking, Ranking
+    from podium.matrices import ScoreMatrix
 
-__all__ = ["rank", "rank_groups"]
+__all__ = ["rank", "rank_groups", "scores"]
 
 
 def rank(
@@ -72,8 +73,8 @@ def _ranked(request: results.RankRequest, top: int | None) -> Steps[results.Rank
         if found is not None:
             return found
     raise AbortedError(
-        f"experiment {request.experiment!r} changed {ATTEMPTS} times while its ranking was read: "
-        f"it is too busy to be ranked as a whole; try again, or ask for the top {LARGEST_PAGE:,}"
+        f"the ranking of {request.experiment!r} changed {ATTEMPTS} times while it was read: it is "
+        f"too busy to be ranked as a whole; try again, or ask for the top {LARGEST_PAGE:,}"
     )
 
 
@@ -85,7 +86,7 @@ def _ranked_in_one_state(
     request.page_token = found.next_page_token
     while request.page_token and (top is None or len(found.arms) + len(found.groups) < top):
         page = yield request
-        if page.revision != found.revision:
+        if page.ranking_revision != found.ranking_revision:
             return None
         found.arms.extend(page.arms)
         found.groups.extend(page.groups)
@@ -93,3 +94,31 @@ def _ranked_in_one_state(
     if top is not None:
         del found.arms[top:], found.groups[top:]
     return found
+
+
+def scores(
+    experiment: str,
+    metrics: Iterable[str],
+    *,
+    status: str | Iterable[str] | None,
+    group_name: str | None,
+    name_prefix: str | None,
+    tags: Iterable[str],
+    page_size: int | None,
+) -> Steps[ScoreMatrix]:
+    """Scores: every page of the matrix."""
+    request = results.ScoresRequest(
+        experiment=experiment,
+        metrics=_coerce.texts(metrics, "metrics"),
+        statuses=map(codec.arm_status_to_proto, one_or_more(status)),
+        group_name=_coerce.optional(_coerce.text, group_name, "group_name"),
+        name_prefix=_coerce.optional(_coerce.text, name_prefix, "name_prefix"),
+        tags=_coerce.texts(tags, "tags"),
+        page_size=_coerce.optional(_coerce.integer, page_size, "page_size") or 0,
+    )
+    pages: list[results.ScoresResponse] = []
+    while not pages or request.page_token:
+        page = yield request
+        pages.append(page)
+        request.page_token = page.next_page_token
+    return codec.score_matrix_from_proto(list(request.metrics), pages)

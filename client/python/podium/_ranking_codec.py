@@ -1,10 +1,11 @@
 """Rankings and what they are made of <-> their form in podium.v1; part of `podium.codec`."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from podium import _rankings as ranking
-from podium import model
+from podium import matrices, model
 from podium._wire import (
     arm_status_from_proto,
     arm_status_to_proto,
@@ -17,7 +18,7 @@ from podium._wire import (
     score_origin_to_proto,
 )
 from podium.statistics import Description
-from podium.v1 import experiment_pb2, ranking_pb2, results_service_pb2, score_pb2
+from podium.v1 import experiment_pb2, ranking_pb2, results_service_pb2, score_matrix_pb2, score_pb2
 
 __all__ = [
     "arm_counts_from_proto",
@@ -34,10 +35,15 @@ __all__ = [
     "ranked_group_from_proto",
     "ranked_group_to_proto",
     "ranking_from_proto",
+    "score_column_from_proto",
+    "score_column_to_proto",
+    "score_matrix_from_proto",
     "score_source_from_proto",
     "score_source_to_proto",
     "score_statistics_from_proto",
     "score_statistics_to_proto",
+    "scored_arm_from_proto",
+    "scored_arm_to_proto",
 ]
 
 
@@ -235,3 +241,47 @@ def _said(message: results_service_pb2.RankResponse) -> dict[str, Any]:
         "counts": rank_counts_from_proto(message.counts),
         "sources": list(map(rank_source_from_proto, message.sources)),
     }
+
+
+def scored_arm_to_proto(arm: matrices.ScoredArm) -> score_matrix_pb2.ScoredArm:
+    """Writes an arm of a matrix."""
+    return score_matrix_pb2.ScoredArm(
+        arm=arm.arm, status=arm_status_to_proto(arm.status), group_name=arm.group_name
+    )
+
+
+def scored_arm_from_proto(message: score_matrix_pb2.ScoredArm) -> matrices.ScoredArm:
+    """Reads an arm of a matrix."""
+    return matrices.ScoredArm(
+        message.arm, arm_status_from_proto(message.status), get(message, "group_name")
+    )
+
+
+def score_column_to_proto(column: matrices.ScoreColumn) -> score_matrix_pb2.ScoreColumn:
+    """Writes the scores on a metric."""
+    return score_matrix_pb2.ScoreColumn(
+        metric=column.metric,
+        values=[0.0 if value is None else value for value in column.scores],
+        present=[value is not None for value in column.scores],
+    )
+
+
+def score_column_from_proto(message: score_matrix_pb2.ScoreColumn) -> matrices.ScoreColumn:
+    """Reads the scores on a metric."""
+    cells = zip(message.values, message.present, strict=False)
+    return matrices.ScoreColumn(
+        message.metric, [value if is_there else None for value, is_there in cells]
+    )
+
+
+def score_matrix_from_proto(
+    metrics: Sequence[str], pages: Sequence[results_service_pb2.ScoresResponse]
+) -> matrices.ScoreMatrix:
+    """Reads the pages of a matrix."""
+    arms = [scored_arm_from_proto(arm) for page in pages for arm in page.arms]
+    columns = [matrices.ScoreColumn(metric, []) for metric in metrics]
+    for page in pages:
+        for column, part in zip(columns, page.columns, strict=False):
+            column.scores += score_column_from_proto(part).scores
+    revisions = {page.revision for page in pages}
+    return matrices.ScoreMatrix(arms, columns, revisions.pop() if len(revisions) == 1 else None)

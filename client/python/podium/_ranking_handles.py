@@ -1,4 +1,4 @@
-"""How the handles of an experiment rank its arms and groups, blocking and awaited."""
+"""How the handles of an experiment rank and score its arms, blocking and awaited."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from podium._rankings import GroupRanking, Ranking
+    from podium.matrices import ScoreMatrix
 
 __all__ = ["AsyncRankings", "Rankings"]
 
 
 class Rankings(ExperimentNames[BlockingConnection]):
-    """Ranks the arms and groups of an experiment."""
+    """Ranks the arms and groups of an experiment, and puts their scores side by side."""
 
     def rank(
         self,
@@ -79,6 +80,40 @@ class Rankings(ExperimentNames[BlockingConnection]):
         )
         return self._connection.run(steps)
 
+    def scores(
+        self,
+        metrics: Iterable[str],
+        *,
+        status: str | Iterable[str] | None = None,
+        group_name: str | None = None,
+        name_prefix: str | None = None,
+        tags: Iterable[str] = (),
+        page_size: int | None = None,
+    ) -> ScoreMatrix:
+        """Looks up the scores of the arms on metrics: a column for each metric.
+
+        Args:
+            metrics: What to look up, each in the forms `score` takes.
+            status: Only arms with this status, or with one of these; any if not given.
+            group_name: Only arms of this group.
+            name_prefix: Only arms whose name begins with this text.
+            tags: Only arms whose run_config has all of these tags.
+            page_size: How many scores to fetch in a call, at most 10,000, as if not given.
+
+        Raises:
+            NotFoundError: The experiment does not exist.
+        """
+        steps = _ranking_calls.scores(
+            self._name,
+            metrics,
+            status=status,
+            group_name=group_name,
+            name_prefix=name_prefix,
+            tags=tags,
+            page_size=page_size,
+        )
+        return self._connection.run(steps)
+
 
 class AsyncRankings(ExperimentNames[AsyncConnection]):
     """Ranks the arms and groups of an experiment: `Rankings` for asyncio."""
@@ -112,5 +147,27 @@ class AsyncRankings(ExperimentNames[AsyncConnection]):
             status=status,
             min_members=min_members,
             top=top,
+        )
+        return await self._connection.run(steps)
+
+    async def scores(
+        self,
+        metrics: Iterable[str],
+        *,
+        status: str | Iterable[str] | None = None,
+        group_name: str | None = None,
+        name_prefix: str | None = None,
+        tags: Iterable[str] = (),
+        page_size: int | None = None,
+    ) -> ScoreMatrix:
+        """As `ExperimentHandle.scores`, awaited."""
+        steps = _ranking_calls.scores(
+            self._name,
+            metrics,
+            status=status,
+            group_name=group_name,
+            name_prefix=name_prefix,
+            tags=tags,
+            page_size=page_size,
         )
         return await self._connection.run(steps)

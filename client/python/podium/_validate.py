@@ -69,6 +69,8 @@ class Limits:
     """The bytes of an error text; longer ones are shortened in the middle."""
     page_rows: int = 1_000
     """The rows of a page."""
+    page_scores: int = 10_000
+    """The scores of a page of a matrix."""
     page_bytes: int = 2 * 1024 * 1024
     """The bytes of a page."""
 

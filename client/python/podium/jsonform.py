@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args
 
-from podium import _coerce, comparing, curves, model, ranking, scoring
+from podium import _coerce, comparing, curves, matrices, model, ranking, scoring
 from podium._mirror import forget_mirrored
 from podium._record import Record
 
@@ -36,6 +36,7 @@ __all__ = [
     "run_config_to_json",
     "run_result_from_json",
     "run_result_to_json",
+    "score_matrix_to_json",
     "score_to_json",
 ]
 
@@ -112,6 +113,11 @@ def run_result_from_json(given: Any) -> model.RunResult:
 def ranking_to_json(ranked: ranking.Ranking | ranking.GroupRanking) -> dict[str, Any]:
     """Writes a ranking by arm or by group."""
     return _write(ranked)
+
+
+def score_matrix_to_json(matrix: matrices.ScoreMatrix) -> dict[str, Any]:
+    """Writes a matrix of scores."""
+    return _write(matrix)
 
 
 def score_to_json(score: scoring.Score) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from podium_server.store.ranks import MemberRow, RankPage, RankQuery, RankTally
+from podium_server.store.ranks import MemberRow, RankPage, RankQuery, RankTally, ScoreMatrix
 from podium_server.store.rows import (
     ArmRow,
     EvalKey,
@@ -370,13 +370,24 @@ class Store(ABC):
         """
 
     @abstractmethod
+    async def scores(
+        self,
+        experiment: str,
+        after: int,
+        limits: PageLimits,
+        accepts: Callable[[ArmRow], bool],
+        metrics: Sequence[Sequence[tuple[str | None, str]]],
+    ) -> ScoreMatrix:
+        """The arms after an ordinal, with a column for the candidates of each metric."""
+
+    @abstractmethod
     async def members(
         self,
         experiment: str,
         ask: Callable[[ExperimentRow], RankQuery],
-        fold: Callable[[Iterable[MemberRow], RankTally, int], T],
+        fold: Callable[[Iterable[MemberRow], RankTally], T],
     ) -> T:
-        """What `fold` makes of every arm, in order of creation, of the tally and the revision.
+        """What `fold` makes of every arm, in order of creation, and of the tally.
 
         Arms of other statuses than those asked for have no score. Where there are many arms,
         `fold` runs in another thread, so that nobody waits for it.

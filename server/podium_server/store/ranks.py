@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from podium.scoring import OrderKey
 
-from podium_server.store.rows import COMPLETED, Origin, Score
+from podium_server.store.rows import COMPLETED, ArmRow, Origin, Score
 
 __all__ = [
     "MemberRow",
@@ -15,6 +15,7 @@ __all__ = [
     "RankSource",
     "RankTally",
     "RankedRow",
+    "ScoreMatrix",
 ]
 
 
@@ -76,12 +77,15 @@ class RankTally:
     """What became of all arms: how many scores are numbers and NaN, by where they come from.
 
     `without_score` counts the arms that have the right status and no score, `left_out` those of
-    other statuses, at the index of the status's number.
+    other statuses, at the index of the status's number. `revision` is the experiment's,
+    `ranking_revision` the one in which a COMPLETED arm last changed, where others are left out.
     """
 
     sources: dict[RankSource, tuple[int, int]] = field(default_factory=dict)
     without_score: int = 0
     left_out: tuple[int, ...] = (0, 0, 0, 0, 0, 0)
+    revision: int = 0
+    ranking_revision: int = 0
 
     @property
     def numbers(self) -> int:
@@ -95,10 +99,23 @@ class RankTally:
 
 
 @dataclass(slots=True)
+class ScoreMatrix:
+    """A page of arms, of which only what lists filter by is there, and their scores.
+
+    A column has a number for each arm, 0 where it has none, and whether it has one. `next` is
+    the ordinal to go on from (None: the end).
+    """
+
+    arms: list[ArmRow]
+    columns: list[tuple[list[float], list[bool]]]
+    next: int | str | None
+    revision: int
+
+
+@dataclass(slots=True)
 class RankPage:
     """A page of a ranking, and the place to go on from (None: the end)."""
 
     rows: list[RankedRow]
     next: RankPlace | None
-    revision: int
     tally: RankTally

@@ -27,6 +27,7 @@ COMMANDS = {
     "show": "show an experiment or an arm",
     "eval": "look up an eval row of an arm",
     "score": "look up a score of an arm",
+    "scores": "put the scores of arms side by side",
     "rank": "rank the arms of an experiment by a score",
     "compare": "compare two arms or groups",
     "curve": "draw a metric by step",

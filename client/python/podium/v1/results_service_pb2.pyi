@@ -11,6 +11,7 @@ from podium.v1 import arm_result_pb2 as _arm_result_pb2
 from podium.v1 import eval_result_pb2 as _eval_result_pb2
 from podium.v1 import experiment_pb2 as _experiment_pb2
 from podium.v1 import ranking_pb2 as _ranking_pb2
+from podium.v1 import score_matrix_pb2 as _score_matrix_pb2
 from podium.v1 import score_pb2 as _score_pb2
 import builtins as _builtins
 import sys
@@ -597,16 +598,23 @@ class RankResponse(_message.Message):
     SOURCES_FIELD_NUMBER: _builtins.int
     GROUPS_FIELD_NUMBER: _builtins.int
     GROUP_COUNTS_FIELD_NUMBER: _builtins.int
+    RANKING_REVISION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Asks for the next page. Empty if this is the last one."""
     revision: _builtins.int
     """The experiment's revision that this page shows, its counts and sources
-    included. Pages of different revisions can repeat an arm or miss one.
+    included.
     """
     metric: _builtins.str
     """The metric that was ranked by."""
     direction: _experiment_pb2.Direction.ValueType
     """The direction that was ranked in: MAXIMIZE or MINIMIZE."""
+    ranking_revision: _builtins.int
+    """In a ranking of COMPLETED arms, the revision in which such an arm last changed;
+    in any other one, and by group, the same as `revision`. Pages in which it is the
+    same are of one ranking, whatever is recorded of other arms meanwhile. Other
+    pages can repeat an arm or miss one.
+    """
     @_builtins.property
     def arms(self) -> _containers.RepeatedCompositeFieldContainer[_ranking_pb2.RankedArm]:
         """The arms, the best ones first. Empty in a ranking by group."""
@@ -643,13 +651,120 @@ class RankResponse(_message.Message):
         sources: _abc.Iterable[_ranking_pb2.RankSource] | None = ...,
         groups: _abc.Iterable[_ranking_pb2.RankedGroup] | None = ...,
         group_counts: _ranking_pb2.RankGroupCounts | None = ...,
+        ranking_revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_group_counts", b"_group_counts", "counts", b"counts", "group_counts", b"group_counts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_group_counts", b"_group_counts", "arms", b"arms", "counts", b"counts", "direction", b"direction", "group_counts", b"group_counts", "groups", b"groups", "metric", b"metric", "next_page_token", b"next_page_token", "revision", b"revision", "sources", b"sources"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_group_counts", b"_group_counts", "arms", b"arms", "counts", b"counts", "direction", b"direction", "group_counts", b"group_counts", "groups", b"groups", "metric", b"metric", "next_page_token", b"next_page_token", "ranking_revision", b"ranking_revision", "revision", b"revision", "sources", b"sources"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__group_counts: _TypeAlias = _typing.Literal["group_counts"]  # noqa: Y015
     _WhichOneofArgType__group_counts: _TypeAlias = _typing.Literal["_group_counts", b"_group_counts"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__group_counts) -> _WhichOneofReturnType__group_counts | None: ...
 
 Global___RankResponse: _TypeAlias = RankResponse  # noqa: Y015
+
+@_typing.final
+class ScoresRequest(_message.Message):
+    """ScoresRequest asks for the scores of the arms that pass every filter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPERIMENT_FIELD_NUMBER: _builtins.int
+    METRICS_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    STATUSES_FIELD_NUMBER: _builtins.int
+    GROUP_NAME_FIELD_NUMBER: _builtins.int
+    NAME_PREFIX_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    experiment: _builtins.str
+    """The name of the experiment."""
+    page_size: _builtins.int
+    """At most so many scores in the page: the number of its arms times that of the
+    metrics. 0 means 10,000, and more than 10,000 means 10,000. A page has one arm at
+    least, if there is one, but can have none and still be followed by another one.
+    """
+    page_token: _builtins.str
+    """The `next_page_token` of the page before, with the rest of the request as it
+    was. Empty for the first page.
+    """
+    group_name: _builtins.str
+    """Only arms of the group with this name."""
+    name_prefix: _builtins.str
+    """Only arms whose name begins with this text."""
+    @_builtins.property
+    def metrics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The metrics, each in the forms that Score takes: 1 to 1,000."""
+
+    @_builtins.property
+    def statuses(self) -> _containers.RepeatedScalarFieldContainer[_arm_result_pb2.ArmStatus.ValueType]:
+        """Only arms with one of these statuses. None means any."""
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only arms whose run_config has all of these tags."""
+
+    def __init__(
+        self,
+        *,
+        experiment: _builtins.str = ...,
+        metrics: _abc.Iterable[_builtins.str] | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        statuses: _abc.Iterable[_arm_result_pb2.ArmStatus.ValueType] | None = ...,
+        group_name: _builtins.str | None = ...,
+        name_prefix: _builtins.str | None = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_group_name", b"_group_name", "_name_prefix", b"_name_prefix", "group_name", b"group_name", "name_prefix", b"name_prefix"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_group_name", b"_group_name", "_name_prefix", b"_name_prefix", "experiment", b"experiment", "group_name", b"group_name", "metrics", b"metrics", "name_prefix", b"name_prefix", "page_size", b"page_size", "page_token", b"page_token", "statuses", b"statuses", "tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__group_name: _TypeAlias = _typing.Literal["group_name"]  # noqa: Y015
+    _WhichOneofArgType__group_name: _TypeAlias = _typing.Literal["_group_name", b"_group_name"]  # noqa: Y015
+    _WhichOneofReturnType__name_prefix: _TypeAlias = _typing.Literal["name_prefix"]  # noqa: Y015
+    _WhichOneofArgType__name_prefix: _TypeAlias = _typing.Literal["_name_prefix", b"_name_prefix"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__group_name) -> _WhichOneofReturnType__group_name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__name_prefix) -> _WhichOneofReturnType__name_prefix | None: ...
+
+Global___ScoresRequest: _TypeAlias = ScoresRequest  # noqa: Y015
+
+@_typing.final
+class ScoresResponse(_message.Message):
+    """ScoresResponse is a page of a matrix of scores."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ARMS_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page. Empty if this is the last one."""
+    revision: _builtins.int
+    """The experiment's revision that this page shows."""
+    @_builtins.property
+    def arms(self) -> _containers.RepeatedCompositeFieldContainer[_score_matrix_pb2.ScoredArm]:
+        """The arms, in the order in which they were created."""
+
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedCompositeFieldContainer[_score_matrix_pb2.ScoreColumn]:
+        """Their scores: a column for each metric, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        arms: _abc.Iterable[_score_matrix_pb2.ScoredArm] | None = ...,
+        columns: _abc.Iterable[_score_matrix_pb2.ScoreColumn] | None = ...,
+        next_page_token: _builtins.str = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arms", b"arms", "columns", b"columns", "next_page_token", b"next_page_token", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScoresResponse: _TypeAlias = ScoresResponse  # noqa: Y015

@@ -81,6 +81,11 @@ class ResultsServiceStub(object):
                 request_serializer=podium_dot_v1_dot_results__service__pb2.RankRequest.SerializeToString,
                 response_deserializer=podium_dot_v1_dot_results__service__pb2.RankResponse.FromString,
                 _registered_method=True)
+        self.Scores = channel.unary_unary(
+                '/podium.v1.ResultsService/Scores',
+                request_serializer=podium_dot_v1_dot_results__service__pb2.ScoresRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_results__service__pb2.ScoresResponse.FromString,
+                _registered_method=True)
 
 
 class ResultsServiceServicer(object):
@@ -202,6 +207,17 @@ class ResultsServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Scores(self, request, context):
+        """Looks up the scores of many arms on many metrics: the numbers that Score
+        answers, in columns. The arms stand in the order in which they were created.
+
+        Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
+        empty metric, and for a page token that was not made by this request.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ResultsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -244,6 +260,11 @@ def add_ResultsServiceServicer_to_server(servicer, server):
                     servicer.Rank,
                     request_deserializer=podium_dot_v1_dot_results__service__pb2.RankRequest.FromString,
                     response_serializer=podium_dot_v1_dot_results__service__pb2.RankResponse.SerializeToString,
+            ),
+            'Scores': grpc.unary_unary_rpc_method_handler(
+                    servicer.Scores,
+                    request_deserializer=podium_dot_v1_dot_results__service__pb2.ScoresRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_results__service__pb2.ScoresResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -469,6 +490,33 @@ class ResultsService(object):
             '/podium.v1.ResultsService/Rank',
             podium_dot_v1_dot_results__service__pb2.RankRequest.SerializeToString,
             podium_dot_v1_dot_results__service__pb2.RankResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Scores(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.ResultsService/Scores',
+            podium_dot_v1_dot_results__service__pb2.ScoresRequest.SerializeToString,
+            podium_dot_v1_dot_results__service__pb2.ScoresResponse.FromString,
             options,
             channel_credentials,
             insecure,

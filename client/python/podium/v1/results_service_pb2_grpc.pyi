@@ -117,6 +117,13 @@ class ResultsServiceStub:
     (METRIC_MISSING), and INVALID_ARGUMENT for a page token that was not made by
     this request.
     """
+    Scores: _grpc.UnaryUnaryMultiCallable[_results_service_pb2.ScoresRequest, _results_service_pb2.ScoresResponse]
+    """Looks up the scores of many arms on many metrics: the numbers that Score
+    answers, in columns. The arms stand in the order in which they were created.
+
+    Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
+    empty metric, and for a page token that was not made by this request.
+    """
 
 @_typing.type_check_only
 class ResultsServiceAsyncStub(ResultsServiceStub):
@@ -206,6 +213,13 @@ class ResultsServiceAsyncStub(ResultsServiceStub):
     there is no metric, neither in the request nor in the experiment
     (METRIC_MISSING), and INVALID_ARGUMENT for a page token that was not made by
     this request.
+    """
+    Scores: _aio.UnaryUnaryMultiCallable[_results_service_pb2.ScoresRequest, _results_service_pb2.ScoresResponse]  # type: ignore[assignment]
+    """Looks up the scores of many arms on many metrics: the numbers that Score
+    answers, in columns. The arms stand in the order in which they were created.
+
+    Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
+    empty metric, and for a page token that was not made by this request.
     """
 
 class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -341,6 +355,19 @@ class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
         there is no metric, neither in the request nor in the experiment
         (METRIC_MISSING), and INVALID_ARGUMENT for a page token that was not made by
         this request.
+        """
+
+    @_abc_1.abstractmethod
+    def Scores(
+        self,
+        request: _results_service_pb2.ScoresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_results_service_pb2.ScoresResponse, _abc.Awaitable[_results_service_pb2.ScoresResponse]]:
+        """Looks up the scores of many arms on many metrics: the numbers that Score
+        answers, in columns. The arms stand in the order in which they were created.
+
+        Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
+        empty metric, and for a page token that was not made by this request.
         """
 
 def add_ResultsServiceServicer_to_server(servicer: ResultsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -28,6 +28,7 @@ __all__ = [
     "experiment_values",
     "is_of_row",
     "key_values",
+    "listed_arm",
     "score_from",
     "score_values",
     "stream_from",
@@ -132,6 +133,12 @@ def arm_from(values: Sequence[Any]) -> ArmRow:
         digest=values[17],
         config_digest=values[18],
     )
+
+
+def listed_arm(values: Sequence[Any]) -> ArmRow:
+    """An arm as far as lists filter it, of its ordinal, name, status, group and tags."""
+    ordinal, name, status, group_name, tags = values
+    return ArmRow(name, ordinal, status, group_name=group_name, tags=_tags_from(tags))
 
 
 def key_values(key: EvalKey) -> tuple[str, int, int]:

@@ -26,7 +26,7 @@ from podium_server.store.ranks import (
 )
 from podium_server.store.rows import COMPLETED, ExperimentRow, Origin
 from podium_server.store.sqlite import codec
-from podium_server.store.sqlite.connection import fetch
+from podium_server.store.sqlite.connection import fetch, fetch_value
 from podium_server.store.sqlite.order import SCORED, SOURCE, KeptOrder, ranked_row
 from podium_server.store.sqlite.reads import Reader
 
@@ -51,6 +51,7 @@ _WITHOUT = (
     "FROM arms a WHERE experiment = ?1 AND ordinal > ?4 ORDER BY ordinal"
 )
 _ARMS = "SELECT ordinal, status FROM arms WHERE experiment = ? ORDER BY ordinal"
+_CHANGED = "SELECT revision FROM rank_changes WHERE experiment = ?"
 _MEMBERS = (
     "SELECT ordinal, name, status, group_name, config_digest FROM arms WHERE experiment = ? "
     "ORDER BY ordinal"
@@ -107,14 +108,14 @@ class Ranker:
         self,
         experiment: str,
         ask: _Ask,
-        fold: Callable[[Iterable[MemberRow], RankTally, int], T],
+        fold: Callable[[Iterable[MemberRow], RankTally], T],
     ) -> T:
         """What `fold` makes of every arm."""
         with self._one_state():
             row = self._reader.experiment(experiment)
             query = ask(row)
             scores = self._first_scores(row, query)
-            return fold(self._members(row, scores), _tally_of(scores, row, query), row.revision)
+            return fold(self._members(row, scores), self._tally_of(scores, row, query))
 
     # ---- In the order that is kept -----------------------------------------------------
 
@@ -130,7 +131,7 @@ class Ranker:
             return None
         # Where none has scores, any of them tells that of every arm.
         candidate = scored[0] if scored else query.candidates[0]
-        page = RankPage([], None, row.revision, _tally(found[candidate], row, query))
+        page = RankPage([], None, self._tally(found[candidate], row, query))
         self._fill(page, _place(row, candidate), query, limits)
         return page
 
@@ -187,7 +188,7 @@ class Ranker:
         end = begin + limits.rows
         rows = [self._load(row, query, place, scores) for place in order[begin:end]]
         following = order[end - 1] if end < len(order) else None
-        return RankPage(rows, following, row.revision, _tally_of(scores, row, query))
+        return RankPage(rows, following, self._tally_of(scores, row, query))
 
     def _first_scores(self, row: ExperimentRow, query: RankQuery) -> dict[int, _Found]:
         """By ordinal, the score of each arm that is asked for, of the first candidate it has."""
@@ -209,6 +210,27 @@ class Ranker:
                 score = (None, None) if found is None else (found.value, found.source.eval_name)
                 yield MemberRow(*member, *score)
 
+    def _tally_of(
+        self, scores: dict[int, _Found], row: ExperimentRow, query: RankQuery
+    ) -> RankTally:
+        counts = Counter((found.source, isnan(found.value)) for found in scores.values())
+        sources = {source: (counts[source, False], counts[source, True]) for source, _ in counts}
+        return self._tally(sources, row, query)
+
+    def _tally(
+        self, sources: dict[RankSource, tuple[int, int]], row: ExperimentRow, query: RankQuery
+    ) -> RankTally:
+        """What became of all arms, of which these have scores."""
+        scores = sum(numbers + nans for numbers, nans in sources.values())
+        arms = sum(row.counts[status] for status in query.statuses)
+        left_out = tuple(
+            0 if status in query.statuses else count for status, count in enumerate(row.counts)
+        )
+        changed = row.revision
+        if query.statuses == {COMPLETED}:
+            changed = fetch_value(self._connection, _CHANGED, (row.id,)) or 0
+        return RankTally(sources, arms - scores, left_out, row.revision, changed)
+
     def _load(
         self, row: ExperimentRow, query: RankQuery, place: RankPlace, scores: dict[int, _Found]
     ) -> RankedRow:
@@ -229,21 +251,3 @@ def _place(row: ExperimentRow, candidate: _Candidate) -> tuple[int, str, str]:
 
 def _source(origin: int, name: str, benchmark_id: str) -> RankSource:
     return RankSource(Origin(origin), name or None, benchmark_id or None)
-
-
-def _tally_of(scores: dict[int, _Found], row: ExperimentRow, query: RankQuery) -> RankTally:
-    counts = Counter((found.source, isnan(found.value)) for found in scores.values())
-    sources = {source: (counts[source, False], counts[source, True]) for source, _ in counts}
-    return _tally(sources, row, query)
-
-
-def _tally(
-    sources: dict[RankSource, tuple[int, int]], row: ExperimentRow, query: RankQuery
-) -> RankTally:
-    """What became of all arms, of which these have scores."""
-    scores = sum(numbers + nans for numbers, nans in sources.values())
-    arms = sum(row.counts[status] for status in query.statuses)
-    left_out = tuple(
-        0 if status in query.statuses else count for status, count in enumerate(row.counts)
-    )
-    return RankTally(dict(sources), arms - scores, left_out)

@@ -28,6 +28,7 @@ _DROP = (
     "DELETE FROM ranks WHERE experiment = ? AND eval_name = ? AND key = ? AND sort_key = ? "
     "AND arm = ?"
 )
+_NOTE = "INSERT OR REPLACE INTO rank_changes VALUES (?,?)"
 _COUNT = (
     "INSERT INTO rank_counts VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET "
     "numbers = numbers + excluded.numbers, nans = nans + excluded.nans"
@@ -44,10 +45,16 @@ class RankWriter:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._counts: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0])
+        self._revisions: dict[int, int] = {}
 
     def entries(self, experiment: int, ordinal: int) -> set[_Entry]:
         """What an arm is ranked by while it is COMPLETED, as stored at present."""
         return set(fetch(self._connection, _ENTRIES, (experiment, ordinal)))
+
+    def note(self, experiment: int, revision: int | None) -> None:
+        """Notes that a COMPLETED arm changed, or one that was so before."""
+        if revision is not None:
+            self._revisions[experiment] = revision
 
     def replace(
         self, experiment: int, ordinal: int, before: set[_Entry], after: set[_Entry]
@@ -71,7 +78,9 @@ class RankWriter:
             del self._counts[counted]
 
     def finish(self) -> None:
-        """Writes the counts."""
+        """Writes the counts, and when they last changed."""
+        for change in self._revisions.items():
+            self._connection.execute(_NOTE, change)
         for place, counts in self._counts.items():
             if any(counts):
                 self._connection.execute(_COUNT, (*place, *counts))

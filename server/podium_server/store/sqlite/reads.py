@@ -12,7 +12,7 @@ from podium_server.store.rows import PART_NAMES, ArmRow, EvalKey, ExperimentRow,
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch, fetch_value
 
-__all__ = ["Reader"]
+__all__ = ["Query", "Reader"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -159,8 +159,8 @@ class Reader(ChangeListener):
         """The arms after an ordinal, in order of creation."""
         with self.one_state():
             found = self._find_experiment(experiment)
-            return self._page(
-                _Query(_ARMS, (found.id, after), codec.arm_from, lambda row: row.ordinal, accepts),
+            return self.page(
+                Query(_ARMS, (found.id, after), codec.arm_from, lambda row: row.ordinal, accepts),
                 lambda row: self._view(found.id, row),
                 lambda view: view.row.part_bytes + len(view.primary or b""),
                 limits,
@@ -194,8 +194,8 @@ class Reader(ChangeListener):
         """The experiments whose names begin with a prefix, after a name."""
         goes_on = after >= prefix
         with self.one_state():
-            return self._page(
-                _Query(
+            return self.page(
+                Query(
                     _EXPERIMENTS_AFTER if goes_on else _EXPERIMENTS_FROM,
                     (after if goes_on else prefix,),
                     _experiment_from,
@@ -218,8 +218,8 @@ class Reader(ChangeListener):
         accepts: Callable[[EvalKey], bool],
     ) -> Page[bytes]:
         place = (experiment, arm.ordinal)
-        return self._page(
-            _Query(
+        return self.page(
+            Query(
                 _ROW_PLACES,
                 (*place, after),
                 _place_from,
@@ -232,9 +232,9 @@ class Reader(ChangeListener):
             arm.revision,
         )
 
-    def _page(
+    def page(
         self,
-        query: "_Query[R, P]",
+        query: "Query[R, P]",
         load: Callable[[R], T],
         size: Callable[[T], int],
         limits: PageLimits,
@@ -320,7 +320,7 @@ class Reader(ChangeListener):
             self._execute("COMMIT")
 
 
-class _Query(NamedTuple, Generic[R, P]):
+class Query(NamedTuple, Generic[R, P]):
     """A scan: its rows in order, the place of each, and which of them are shown.
 
     The first row that does not belong to it ends it.

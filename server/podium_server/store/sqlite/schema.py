@@ -171,6 +171,14 @@ CREATE TABLE rank_counts (
     PRIMARY KEY (experiment, eval_name, key, origin, source, benchmark_id)
 ) STRICT, WITHOUT ROWID;
 
+-- When a COMPLETED arm last changed, so that pages of a ranking can be told from those of another.
+CREATE TABLE rank_changes (
+    experiment INTEGER PRIMARY KEY,
+    revision INTEGER NOT NULL
+) STRICT;
+INSERT INTO rank_changes
+SELECT experiment, max(revision) FROM arms WHERE status = 3 GROUP BY experiment;
+
 CREATE TEMP TABLE completed AS
 SELECT s.experiment, s.eval_name, s.key, s.arm, s.origin, sort_key(s.value) AS sort_key,
     CASE WHEN s.origin > 2 THEN '' WHEN s.eval_name = '' THEN a.primary_name

@@ -19,7 +19,7 @@ from podium_server.store.base import (
     Store,
     StoreError,
 )
-from podium_server.store.ranks import MemberRow, RankPage, RankQuery, RankTally
+from podium_server.store.ranks import MemberRow, RankPage, RankQuery, RankTally, ScoreMatrix
 from podium_server.store.rows import ArmRow, EvalKey, ExperimentRow, Score
 from podium_server.store.sqlite import schema
 from podium_server.store.sqlite.connection import (
@@ -30,6 +30,7 @@ from podium_server.store.sqlite.connection import (
 )
 from podium_server.store.sqlite.group import GroupCommit
 from podium_server.store.sqlite.leisure import Leisure
+from podium_server.store.sqlite.matrix import Matrix
 from podium_server.store.sqlite.ranking import Ranker
 from podium_server.store.sqlite.reads import Reader
 
@@ -38,6 +39,8 @@ __all__ = ["SqliteStore"]
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
+_FEW_SCORES = 25_000
+"""How many scores are looked up while others wait for it."""
 _CHECKPOINT_PAGES = 4_000
 
 
@@ -81,6 +84,7 @@ class SqliteStore(Store):
         schema.migrate(self._writing)
         self._reading = self._connect_to_read()
         self._reader = Reader(self._reading)
+        self._matrix = Matrix(self._reading, self._reader.one_state)
         self._ranker = Ranker(self._reading, self._reader.one_state)
         self._at_leisure = Leisure(self._connect_to_read)
         self._group = GroupCommit(self._writing, self._on_broken)
@@ -178,11 +182,27 @@ class SqliteStore(Store):
             lambda connection: _ranker(connection).rank_at_leisure(experiment, ask, limits)
         )
 
+    async def scores(
+        self,
+        experiment: str,
+        after: int,
+        limits: PageLimits,
+        accepts: Callable[[ArmRow], bool],
+        metrics: Sequence[Sequence[tuple[str | None, str]]],
+    ) -> ScoreMatrix:
+        """See Store."""
+        asked = (experiment, after, limits, accepts, metrics)
+        if limits.rows * sum(map(len, metrics)) <= _FEW_SCORES:
+            return self._matrix.scores(*asked)
+        return await self._at_leisure.run(
+            lambda connection: Matrix(connection, lambda: one_state(connection)).scores(*asked)
+        )
+
     async def members(
         self,
         experiment: str,
         ask: Callable[[ExperimentRow], RankQuery],
-        fold: Callable[[Iterable[MemberRow], RankTally, int], T],
+        fold: Callable[[Iterable[MemberRow], RankTally], T],
     ) -> T:
         """See Store."""
         if self._ranker.is_small(experiment):

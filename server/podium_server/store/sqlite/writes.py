@@ -304,6 +304,7 @@ class _Writer:
         before = self._ranks.entries(*place) if may_move and change.was_completed else set()
         self._write_settled(change, call)
         after = self._ranks.entries(*place) if may_move and is_completed else set()
+        self._ranks.note(self._experiment, self._changes.revision)
         self._ranks.replace(*place, before, after)
 
     def _write_settled(self, change: ArmChange, call: Call[Any]) -> None:
@@ -327,6 +328,7 @@ class _Writer:
         for table in (*_OF_AN_ARM, "arms", "removals"):
             self._execute(f"DELETE FROM {table} WHERE experiment = ?", here)
         self._ranks.remove_experiment(self._experiment)
+        self._ranks.note(self._experiment, self._changes.revision)
         self._execute(
             "UPDATE streams SET state = ? WHERE experiment = ?",
             (int(StreamState.EXPERIMENT_DELETED), *here),
@@ -335,6 +337,7 @@ class _Writer:
     def _remove_arm(self, row: ArmRow) -> None:
         place = (self._experiment, row.ordinal)
         if row.status == COMPLETED:
+            self._ranks.note(self._experiment, self._changes.revision)
             self._ranks.replace(*place, self._ranks.entries(*place), set())
         for table in _OF_AN_ARM:
             self._execute(f"DELETE FROM {table} WHERE experiment = ? AND arm = ?", place)

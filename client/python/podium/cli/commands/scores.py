@@ -1,0 +1,65 @@
+"""`podium scores`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from podium import jsonform
+from podium._enums import ArmStatus
+from podium.cli import _format
+from podium.cli._arguments import add_experiment, add_filters
+from podium.cli._exits import Exit
+
+if TYPE_CHECKING:
+    import argparse
+
+    from podium import Client
+    from podium.cli._console import Console
+
+__all__ = ["add_arguments", "run"]
+
+_LARGEST_PAGE = 10_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.description = (
+        "Puts the scores of the arms of an experiment on several metrics side by side, in the\n"
+        "order in which the arms were created. What is not there is left blank; `nan` is a score."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  podium scores rank_sweep test.pass_rate val.pass_rate loss\n"
+        "  podium scores rank_sweep test.pass_rate --group rank4 --json"
+    )
+    add_experiment(parser)
+    parser.add_argument(
+        "metrics", metavar="METRIC", nargs="+", help="a key, or the name of an eval and a key"
+    )
+    add_filters(parser, "arms", ArmStatus)
+    parser.add_argument("--group", metavar="NAME", help="only arms of this group")
+
+
+def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
+    """Looks up the scores."""
+    found = client.experiment(arguments.experiment).scores(
+        arguments.metrics,
+        status=arguments.status,
+        group_name=arguments.group,
+        name_prefix=arguments.prefix,
+        tags=arguments.tag,
+        page_size=_LARGEST_PAGE,
+    )
+    if console.as_json:
+        console.json(jsonform.score_matrix_to_json(found))
+        return Exit.OK
+    columns = [[_cell(value) for value in column.scores] for column in found.columns]
+    names = [arm.arm for arm in found.arms]
+    headers = (f">{column.metric}" for column in found.columns)
+    if not console.table(zip(names, *columns, strict=True), "ARM", *headers):
+        console.note("no arms")
+    return Exit.OK
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else _format.number(value)
