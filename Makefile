@@ -9,6 +9,7 @@ CHECKS := lint types imports proto-check docs-check wheel-check floors mutations
 GENERATED := client/python/podium/v1
 SERVICES := $(wildcard proto/podium/v1/*_service.proto)
 PROTOS := $(wildcard proto/podium/v1/*.proto)
+RELEASED := proto/released/podium.v1.binpb
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
@@ -74,8 +75,7 @@ proto-check: .venv/ready .cache/proto/locked ## generated code, lint, format and
 		|| { echo "The generated code is not current: run make proto."; exit 1; }
 	$(BIN)/buf lint proto
 	$(BIN)/buf format --diff --exit-code proto
-	@tag=$$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null) || { echo "buf breaking: there is no tag yet to compare with."; exit 0; }; \
-	echo "buf breaking against $$tag"; $(BIN)/buf breaking proto --against ".git#tag=$$tag,subdir=proto"
+	$(BIN)/buf breaking proto --against $(RELEASED)
 
 docs-check: .venv/ready ## docs/api.md says what the protos say
 	$(call document,.cache/api.md)
@@ -144,6 +144,10 @@ proto-typescript: .cache/proto/locked ## write client/typescript/src/podium/v1 a
 	@.cache/proto/bin/python -m grpc_tools.protoc --proto_path=proto --proto_path=$(TYPESCRIPT)/proto \
 		--plugin=$(TYPESCRIPT)/node_modules/.bin/protoc-gen-es --es_out=$(TYPESCRIPT)/src \
 		--es_opt=target=ts --es_opt=import_extension=js $(PROTOS) google/rpc/error_info.proto
+
+contract: .venv/ready ## with a release: today's protos are what later ones stay compatible with
+	$(BIN)/buf breaking proto --against $(RELEASED)
+	$(BIN)/buf build proto --exclude-source-info --output $(RELEASED)
 
 docs: .venv/ready ## write docs/api.md anew
 	$(call document,docs/api.md)
