@@ -2,8 +2,9 @@
 
     python tests/recorder/forking.py METHOD COUNT EXPERIMENT
 
-METHOD is a start method of multiprocessing, or `os.fork`. Prints a line when all have ended well.
-The load: two threads that log without a pause, while processes begin and end.
+METHOD is `os.fork`, or a start method of multiprocessing: a process for each of COUNT tasks, or,
+as in `spawn pool`, few for all of them. Prints a line when all have ended well. The load: two
+threads that log without a pause, while processes begin and end.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def main(method: str, count: int, experiment: str) -> None:
         for thread in busy:
             thread.start()
         try:
-            _fork(arm, count) if method == "os.fork" else _start(method, arm, count)
+            _begin(method, arm, count)
         finally:
             stop.set()
             for thread in busy:
@@ -62,6 +63,17 @@ def _log(arm: podium.ArmRecording, number: int, stop: threading.Event) -> None:
         arm.log_eval(f"parent{number}", {"n": step}, step=step)
         step += 1
     arm.log({f"parent{number}": step})
+
+
+def _begin(method: str, arm: podium.ArmRecording, count: int) -> None:
+    kind, _, pool = method.partition(" ")
+    if kind == "os.fork":
+        _fork(arm, count)
+    elif pool:
+        with multiprocessing.get_context(kind).Pool(_AT_A_TIME) as workers:
+            workers.starmap(child, [(arm, number) for number in range(count)])
+    else:
+        _start(kind, arm, count)
 
 
 def _fork(arm: podium.ArmRecording, count: int) -> None:

@@ -83,7 +83,8 @@ class Connection(Generic[_C]):
         if opened.pid != os.getpid():
             raise ClientStateError(
                 f"this client belongs to process {opened.pid} and cannot be used in its fork "
-                f"{os.getpid()}; make a new client there"
+                f"{os.getpid()}: record with podium.record, which may fork, or start the process "
+                "by spawn and make a client in it"
             )
         return opened.methods[type(request)]
 

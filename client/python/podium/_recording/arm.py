@@ -74,8 +74,7 @@ class ArmRecording(Evaluates):
             self._open()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        remade = partial(ArmRecording, is_silent=self._is_silent, owner=self._owner)
-        return remade, (self._experiment, self._subject)
+        return _sent, (self._experiment, self._subject, self._is_silent, self._owner)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._experiment.name!r}, {self._name!r})"
@@ -294,6 +293,15 @@ class ArmRecording(Evaluates):
 
     def _new_evaluation(self, name: str, fields: dict[str, Any]) -> Evaluation:
         return _SparingEvaluation(self.log_eval, name, fields, self._notices)
+
+
+def _sent(
+    experiment: ExperimentRecording,
+    subject: Subject,
+    is_silent: bool,
+    owner: int,
+) -> ArmRecording:
+    return experiment.received_arm(subject, is_silent=is_silent, owner=owner)
 
 
 class _SparingEvaluation(Evaluation):

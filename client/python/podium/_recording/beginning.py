@@ -103,6 +103,7 @@ def record(
     if found is not None and not is_main and shared is None:
         notices.say("another rank", _OTHER_RANK.format(found))
     settings = Settings(
+        key=os.urandom(16).hex(),
         experiment=known_name or str(name),
         declared=declared,
         address=server or str(address or os.environ.get("PODIUM_ADDRESS")),

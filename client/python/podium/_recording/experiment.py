@@ -50,6 +50,7 @@ class ExperimentRecording:
         self._owner = os.getpid() if owner is None else owner
         self._outlet: Outlet | None = None
         self._stream: Stream | None = None
+        self._arms: dict[Subject, ArmRecording] = {}
         if not settings.is_silent and owner is None:
             self._begin()
 
@@ -61,7 +62,7 @@ class ExperimentRecording:
             raise
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ExperimentRecording, (self._settings, self.notices, self._owner)
+        return _sent, (self._settings, self.notices, self._owner)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -221,6 +222,11 @@ class ExperimentRecording:
             raise RecordingError(f"the outbox cannot be written to: {outlet.trouble}")
         return stream
 
+    def received_arm(self, subject: Subject, *, is_silent: bool, owner: int) -> ArmRecording:
+        """The recorder of an arm that another process has sent: one, however often it comes."""
+        arm = ArmRecording(self, subject, is_silent=is_silent, owner=owner)
+        return self._arms.setdefault(subject, arm)
+
     def end(self, stream: Stream) -> None:
         """Ends a stream of this process."""
         outlet = self._outlet_here()
@@ -285,6 +291,14 @@ class ExperimentRecording:
             yield f"in all: {summary}"
 
 
+def _sent(settings: Settings, notices: Notices, owner: int) -> ExperimentRecording:
+    """The recorder that another process has sent: one, however often it comes."""
+    recording = ExperimentRecording(settings, notices, owner)
+    return _received.setdefault(settings.key, recording)
+
+
+_received: dict[str, ExperimentRecording] = {}
+"""Recorders that came from other processes, by key."""
 _recording: set[ExperimentRecording] = set()
 """What this process records: it ends with the process at the latest."""
 

@@ -17,6 +17,8 @@ __all__ = ["Settings", "Subject"]
 class Settings:
     """How an experiment is recorded."""
 
+    key: str
+    """Names this recorder among all: what is sent to a process again and again is one there."""
     experiment: str
     declared: bytes
     """The serialized event that begins the experiment's own stream."""

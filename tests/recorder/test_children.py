@@ -1,0 +1,91 @@
+"""What a process may do with the recorder of the one that began it."""
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import podium
+import pytest
+from podium_server.testing import RunningServer
+
+CONFIG = podium.RunConfig("arm")
+
+
+def test_a_recorder_that_is_sent(record: Any, client: podium.Client, name: str) -> None:
+    """What gets a recorder by pickle records for the same attempt, in a stream of its own."""
+    with record(name) as experiment, experiment.start_arm(CONFIG, attempt_id="a", order=7) as arm:
+        arm.log({"loss": 1})
+        again: podium.ArmRecording = pickle.loads(pickle.dumps(arm))  # noqa: S301 - our own
+        assert (again.experiment, again.name, again.attempt_id) == (name, "arm", "a")
+        assert pickle.loads(pickle.dumps(arm)) is again  # noqa: S301
+        again.log({"again": 2})
+        assert again.flush(60).durable
+        assert again.counters.delivered == 2
+        sent: podium.ExperimentRecording = pickle.loads(pickle.dumps(experiment))  # noqa: S301
+        sent.conclude("fine")
+        assert sent.flush(60).durable
+        sent.close()
+    found = client.arm(name, "arm").get()
+    assert (found.metrics, found.attempt) == ({"loss": 1.0, "again": 2.0}, podium.Attempt("a", 7))
+    assert client.experiment(name).get().conclusion == "fine"
+
+
+def test_a_silent_recorder_that_is_sent(record: Any, name: str) -> None:
+    """A recorder that does nothing does nothing elsewhere either."""
+    with record(name, rank=1) as experiment:
+        arm = pickle.loads(pickle.dumps(experiment.start_arm(CONFIG)))  # noqa: S301 - our own
+        assert arm.is_silent
+        arm.log({"loss": 1})
+
+
+# A child that leaves the blocks of its parent, as a program does that forks in the middle of them.
+LEAVES = """
+import os, sys
+import podium
+
+try:
+    with podium.record(sys.argv[1], close_timeout=60, strict=sys.argv[2] == "strict") as experiment:
+        with experiment.start_arm(podium.RunConfig("arm")) as arm:
+            arm.log({"parent": 1})
+            child = os.fork()
+            if child == 0:
+                arm.log({"child": 1})
+                if sys.argv[3] == "finishes":
+                    arm.finish("failed")
+            elif os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0:
+                sys.exit("the child failed")
+            arm.log_eval("both", {"n": child == 0}, step=child == 0 and 1 or 0)
+except podium.RecordingError as error:
+    assert child == 0 and sys.argv[2] == "strict", error
+    print(error, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("strict", ["strict", "sparing"])
+@pytest.mark.parametrize("finishes", ["finishes", "leaves"])
+def test_the_end_belongs_to_the_parent(
+    server: RunningServer,
+    outbox: Path,
+    client: podium.Client,
+    name: str,
+    strict: str,
+    finishes: str,
+) -> None:
+    """A forked child logs; that it ends the arm is refused and told; the parent's end stands."""
+    told = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)}
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVES, name, strict, finishes],
+        env={**os.environ, **told},
+        check=False,
+        timeout=120,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "was started by process" in done.stderr
+    found = client.arm(name, "arm").get()
+    assert found.status == "completed"
+    assert found.metrics == {"parent": 1.0, "child": 1.0}
