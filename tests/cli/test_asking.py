@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import podium as library
@@ -281,3 +282,15 @@ def test_options_may_stand_before_the_command(address: str) -> None:
     before = podium("--address", address, "--json", "--timeout", "5", "score", "sweep", "r4", "acc")
     assert before.out.startswith('{"value": 1.3333333333333333, ')
     assert podium("score", "sweep", "r4", "acc", "--json", address=address) == before
+
+
+def test_a_ranking_can_be_drawn(address: str, tmp_path: Path) -> None:
+    """--plot draws what the table shows, beside it, and says so."""
+    file = tmp_path / "ranking.svg"
+    line = ["rank", "sweep", "--plot", str(file), "--title", "Ranks"]
+    done = podium(*line, address=address)
+    assert (done.code, done.err) == (0, f"podium: {file} is written\n")
+    assert done.out.startswith("RANK  ARM")
+    assert file.read_bytes().startswith(b"<?xml")
+    done = podium("rank", "sweep", "--plot", "ranking.txt", address=address)
+    assert (done.code, "a picture is a .png, .svg or .pdf file" in done.err) == (2, True)

@@ -40,7 +40,7 @@ def _shown(figure: Figure) -> list[Text]:
 
 def _beyond_limits(axis: Any) -> list[Text]:
     """The labels of ticks that are there and not drawn."""
-    low, high = axis.get_view_interval()
+    low, high = sorted(axis.get_view_interval())
     return [tick.label1 for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high]
 
 

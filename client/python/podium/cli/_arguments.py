@@ -13,7 +13,6 @@ __all__ = [
     "add_experiment",
     "add_filters",
     "add_limit",
-    "add_picture",
     "add_statuses",
     "page_size",
     "positive",
@@ -62,14 +61,6 @@ def add_statuses(parser: argparse.ArgumentParser, statuses: type[StrEnum], text:
 def add_limit(parser: argparse.ArgumentParser, what: str) -> None:
     """Adds a bound on how much is listed."""
     parser.add_argument("--limit", type=positive, metavar="N", help=f"only the first N {what}")
-
-
-def add_picture(parser: argparse.ArgumentParser) -> None:
-    """Adds a file to draw a picture into."""
-    parser.add_argument(
-        "--output", metavar="FILE", help="write a picture to FILE: .png, .svg or .pdf"
-    )
-    parser.add_argument("--title", help="what stands above the picture; an empty text for nothing")
 
 
 def page_size(limit: int | None) -> int:

@@ -6,5 +6,6 @@ A figure can be changed before it is saved: `curves_figure(found).axes[0].set_yl
 """
 
 from podium.plots._curves import curves_figure, save_curves
+from podium.plots._ranking import ranking_figure, save_ranking
 
-__all__ = ["curves_figure", "save_curves"]
+__all__ = ["curves_figure", "ranking_figure", "save_curves", "save_ranking"]

@@ -14,6 +14,7 @@ from podium.plots._figure import (
     check_suffix,
     listed,
     new_figure,
+    plain_numbers,
     save,
     settings,
     shortened,
@@ -40,8 +41,6 @@ _BANDS = 4
 _MARKERS = 12
 """Curves of more points have a marker at every so many of them, and at the last one."""
 _UNNAMED = {"color": GREY, "marker": "", "linestyle": "-", "alpha": 0.5}
-_LEAST, _GREATEST = 1e-3, 1e6
-"""Numbers out of these bounds are written with their power of ten."""
 _THIN = {
     "arrowstyle": "-",
     "color": GREY,
@@ -180,8 +179,7 @@ def _frame(axes: Axes, lines: Sequence[_Line], metric: str) -> None:
     axes.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
     axes.set_xlabel("training step")
     axes.set_ylabel(metric)
-    if not _LEAST <= max(map(abs, axes.get_ylim())) < _GREATEST:
-        axes.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:.4g}"))
+    plain_numbers(axes.yaxis, axes.get_ylim())
 
 
 # ---- Beside the plot -----------------------------------------------------------------------

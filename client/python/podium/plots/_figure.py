@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 __all__ = [
+    "COLOR",
     "DARK",
     "GREY",
     "LINE_HEIGHT",
@@ -21,6 +23,7 @@ __all__ = [
     "check_suffix",
     "listed",
     "new_figure",
+    "plain_numbers",
     "save",
     "settings",
     "shortened",
@@ -32,10 +35,12 @@ LINE_HEIGHT = 0.165
 """Inches from one line of small text to the next."""
 
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOR = _COLORS[0]
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LINES = ("-", "--", ":", "-.")
 _WIDTH = 6.8
 """Inches: as wide as the text of a page."""
+_LEAST, _GREATEST = 1e-3, 1e6
 _LONGEST, _LISTED = 40, 3
 _SUFFIXES = (".png", ".svg", ".pdf")
 _SETTINGS: Any = {
@@ -85,6 +90,14 @@ def styles() -> Iterator[Mapping[str, Any]]:
     for line in _LINES:
         for color, marker in zip(_COLORS, _MARKERS, strict=True):
             yield {"color": color, "marker": marker, "linestyle": line}
+
+
+def plain_numbers(axis: Axis, limits: tuple[float, float]) -> None:
+    """Writes numbers that are very small or great with their power of ten, each by itself."""
+    from matplotlib import ticker  # noqa: PLC0415 - optional, and slow to load
+
+    if not _LEAST <= max(map(abs, limits)) < _GREATEST:
+        axis.set_major_formatter(ticker.StrMethodFormatter("{x:.4g}"))
 
 
 def caption(axes: Axes, title: str, notes: Iterable[str]) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from podium import jsonform
+from podium import jsonform, plots
 from podium._enums import ArmStatus
 from podium.cli import _chart
-from podium.cli._arguments import add_experiment, add_picture, add_statuses
+from podium.cli._arguments import add_experiment, add_statuses
 from podium.cli._chart import LETTERS, Series
 from podium.cli._exits import CommandError, Exit
+from podium.cli._pictures import add_picture, draw
 
 if TYPE_CHECKING:
     import argparse
@@ -50,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", metavar="NAME", nargs="*", help="only these arms, or groups")
     parser.add_argument("--by-group", action="store_true", help="take the arms of a group together")
     add_statuses(parser, ArmStatus, "only arms with this status")
-    add_picture(parser)
+    add_picture(parser, "--output", "draw a picture instead,")
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
@@ -64,26 +65,14 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         )
     except ValueError as error:
         raise CommandError(str(error)) from error
-    if arguments.output:
-        _draw(found, arguments, console)
+    if arguments.picture:
+        draw(plots.save_curves, found, arguments, console)
     elif console.as_json:
         console.json(jsonform.curves_to_json(found))
     elif found.curves:
         _show(found, console, by_group=arguments.by_group)
     _say_what_is_missing(found, console)
     return Exit.OK
-
-
-def _draw(found: Curves, arguments: argparse.Namespace, console: Console) -> None:
-    from podium import plots  # noqa: PLC0415 - only here
-
-    try:
-        plots.save_curves(found, arguments.output, title=arguments.title)
-    except (ValueError, ImportError) as error:
-        raise CommandError(str(error)) from error
-    except OSError as error:
-        raise CommandError(f"{arguments.output} cannot be written: {error.strerror}") from error
-    console.note(f"{arguments.output} is written")
 
 
 def _show(found: Curves, console: Console, *, by_group: bool) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from podium import jsonform
+from podium import jsonform, plots
 from podium._enums import ArmStatus, Direction, RankFlag, ScoreOrigin
 from podium._rankings import GroupRanking
 from podium.cli import _format
 from podium.cli._arguments import add_experiment, add_statuses, positive
 from podium.cli._exits import CommandError, Exit
+from podium.cli._pictures import add_picture, draw
 from podium.ranking import mixed_evals
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "examples:\n"
         "  podium rank rank_sweep --top 10\n"
         "  podium rank rank_sweep --metric val.loss --minimize\n"
-        "  podium rank rank_sweep --by-group --min-members 3\n"
+        "  podium rank rank_sweep --by-group --min-members 3 --plot ranking.svg\n"
         "  podium rank rank_sweep --json | jq -r '.arms[0].arm'"
     )
     add_experiment(parser)
@@ -66,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--top", type=positive, metavar="K", help="only the first K")
     add_statuses(parser, ArmStatus, "rank the arms with this status, not the completed")
+    add_picture(parser, "--plot", "draw the ranking as well,")
     parser.add_argument(
         "--strict",
         action="store_true",
@@ -85,6 +87,8 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         _show(found, console)
         for doubt in doubts:
             console.note(doubt)
+    if arguments.picture:
+        draw(plots.save_ranking, found, arguments, console)
     return Exit.OK
 
 
@@ -136,9 +140,6 @@ def _arm_row(arm: RankedArm) -> tuple[str, ...]:
 
 def _group_row(group: RankedGroup) -> tuple[str, ...]:
     found = group.statistics
-    half_width = None
-    if found.ci_low is not None and found.ci_high is not None:
-        half_width = (found.ci_high - found.ci_low) / 2
     aside = _said(
         [
             (group.nans, "NaN"),
@@ -151,7 +152,7 @@ def _group_row(group: RankedGroup) -> tuple[str, ...]:
         _digits(group.rank, ",d"),
         group.name,
         _digits(found.mean, ".6g"),
-        _digits(half_width, ".2g"),
+        _digits(found.half_width, ".2g"),
         _digits(found.sd, ".2g"),
         f"{found.n}/{group.members}" if aside else str(found.n),
         _digits(found.min if group.members > 1 else None, ".6g"),

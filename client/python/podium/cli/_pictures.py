@@ -1,0 +1,40 @@
+"""Pictures that commands draw."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from podium.cli._exits import CommandError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from podium.cli._console import Console
+
+__all__ = ["add_picture", "draw"]
+
+_T = TypeVar("_T")
+
+
+def add_picture(parser: argparse.ArgumentParser, option: str, what: str) -> None:
+    """Adds the file to draw a picture into, and what stands above it."""
+    help_text = f"{what} into FILE: a .png, .svg or .pdf"
+    parser.add_argument(option, dest="picture", metavar="FILE", help=help_text)
+    parser.add_argument(
+        "--title", metavar="TEXT", help="what stands above the picture; an empty text for nothing"
+    )
+
+
+def draw(
+    save: Callable[..., None], found: _T, arguments: argparse.Namespace, console: Console
+) -> None:
+    """Draws a picture with a function of `podium.plots`, and says so."""
+    path: str = arguments.picture
+    try:
+        save(found, path, title=arguments.title)
+    except (ValueError, ImportError) as error:
+        raise CommandError(str(error)) from error
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror}") from error
+    console.note(f"{path} is written")
