@@ -212,6 +212,27 @@ def test_sync_tells_programs(root: Path, outbox: Path, address: str, name: str) 
     ]
 
 
+def test_outboxes_for_several_servers(root: Path, outbox: Path, address: str, name: str) -> None:
+    """Each goes to its own server; one that is away, or no address at all, stops no other."""
+    dead_stream(outbox, name, started("a", "A", 1), *_rows(2))
+    away = closed_port()
+    dead_stream(outbox_folder(root, away), name, *_rows(1))
+    dead_stream(outbox_folder(root, "nowhere"), name, *_rows(1))
+    done = _run(root, "sync")
+    assert done.code == 3
+    assert set(done.out.splitlines()) == {
+        f"3 events delivered to {address}",
+        f"0 events delivered to {away}",
+        "0 events delivered to nowhere",
+    }
+    assert (
+        "podium: 1 event waits: an address is HOST:PORT or unix:PATH, not 'nowhere'; " in done.err
+    )
+    assert f"podium: 1 event waits: no Podium server answers at {away}" in done.err
+    wrong = _run(root, "sync", "--address", "nowhere")
+    assert wrong == (2, "", "podium: an address is HOST:PORT or unix:PATH, not 'nowhere'\n")
+
+
 def test_a_damaged_stream_is_named(root: Path, outbox: Path, address: str, name: str) -> None:
     """A folder that cannot be read is kept and said; the others are delivered."""
     dead_stream(outbox, name, started("a", "A", 1), *_rows(2))

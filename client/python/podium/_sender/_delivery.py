@@ -35,6 +35,7 @@ __all__ = [
     "Rewound",
     "SetAside",
     "Verdict",
+    "begins_arm",
 ]
 
 _EVENTS = 1_000
@@ -280,6 +281,7 @@ def _refused(batch: Batch, index: int, reason: str, message: str) -> Refused:
 
 
 def begins_arm(payload: bytes) -> bool:
+    """Whether an event is the start of an arm."""
     try:
         return Event.FromString(payload).HasField("arm_started")
     except DecodeError:

@@ -24,7 +24,7 @@ __all__ = ["BACKGROUND", "FOREGROUND", "Rules", "Sender", "Tally"]
 _log = logging.getLogger(__name__)
 
 _MOST_CALLS = 8
-_FASTEST, _SLOWEST = 0.05, 1.0
+_FASTEST, _SLOWEST = 0.1, 1.0
 """Seconds between two looks at the outbox, while events come and when none have for long."""
 _SLOWING = 10
 

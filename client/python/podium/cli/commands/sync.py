@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from podium._channel import server_address
 from podium.cli import _format
-from podium.cli._exits import Exit, command_line
+from podium.cli._exits import CommandError, Exit, command_line
 from podium.cli._outboxes import add_folder, find_outboxes, view_of
 from podium.cli._syncing import sync
 
@@ -43,6 +44,7 @@ def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
     """Delivers the outboxes, those for one server together."""
     # What the sender would log is told here.
     logging.getLogger("podium").addHandler(logging.NullHandler())
+    _check_address(arguments.address)
     servers: dict[str, list[OutboxView]] = {}
     for view in map(view_of, find_outboxes(arguments.folder)):
         servers.setdefault(arguments.address or view.address, []).append(view)
@@ -56,6 +58,15 @@ def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
     else:
         _tell(done, console)
     return max((each.exit for each in done), default=Exit.OK)
+
+
+def _check_address(given: str | None) -> None:
+    """An outbox knows its server; what is given instead has to be an address."""
+    try:
+        server_address(given)
+    except ValueError as error:
+        if given is not None:
+            raise CommandError(str(error)) from error
 
 
 def _tell(done: list[Done], console: Console) -> None:
