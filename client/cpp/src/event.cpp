@@ -8,63 +8,49 @@
 namespace podium {
 namespace {
 
-v1::Event now() {
-  using std::chrono::duration_cast;
+/// An event that happens now, and what it tells in the place that `field` names.
+template <class Told>
+v1::Event now(Told* (v1::Event::*field)(), Told told) {
   const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
-  const auto nanoseconds = duration_cast<std::chrono::nanoseconds>(since_1970).count();
+  const auto nanoseconds = std::chrono::duration_cast<std::chrono::nanoseconds>(since_1970).count();
   v1::Event event;
   *event.mutable_event_time() = google::protobuf::util::TimeUtil::NanosecondsToTimestamp(nanoseconds);
+  *(event.*field)() = std::move(told);
   return event;
 }
 
 }  // namespace
 
 v1::Event event(v1::ExperimentDeclared declared) {
-  v1::Event made = now();
-  *made.mutable_experiment_declared() = std::move(declared);
-  return made;
+  return now(&v1::Event::mutable_experiment_declared, std::move(declared));
 }
 
 v1::Event event(v1::ArmStarted started) {
-  v1::Event made = now();
-  *made.mutable_arm_started() = std::move(started);
-  return made;
+  return now(&v1::Event::mutable_arm_started, std::move(started));
 }
 
 v1::Event event(v1::MetricsRecorded recorded) {
-  v1::Event made = now();
-  *made.mutable_metrics_recorded() = std::move(recorded);
-  return made;
+  return now(&v1::Event::mutable_metrics_recorded, std::move(recorded));
 }
 
 v1::Event event(v1::EvalRecorded recorded) {
-  v1::Event made = now();
-  *made.mutable_eval_recorded() = std::move(recorded);
-  return made;
+  return now(&v1::Event::mutable_eval_recorded, std::move(recorded));
 }
 
 v1::Event event(v1::ArmFinished finished) {
-  v1::Event made = now();
-  *made.mutable_arm_finished() = std::move(finished);
-  return made;
+  return now(&v1::Event::mutable_arm_finished, std::move(finished));
 }
 
 v1::Event event(v1::ArmRecorded recorded) {
-  v1::Event made = now();
-  *made.mutable_arm_recorded() = std::move(recorded);
-  return made;
+  return now(&v1::Event::mutable_arm_recorded, std::move(recorded));
 }
 
 v1::Event event(v1::ExperimentConcluded concluded) {
-  v1::Event made = now();
-  *made.mutable_experiment_concluded() = std::move(concluded);
-  return made;
+  return now(&v1::Event::mutable_experiment_concluded, std::move(concluded));
 }
 
 v1::Event event(v1::Skipped skipped) {
-  v1::Event made = now();
-  *made.mutable_skipped() = std::move(skipped);
-  return made;
+  return now(&v1::Event::mutable_skipped, std::move(skipped));
 }
 
 }  // namespace podium
