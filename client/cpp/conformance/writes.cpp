@@ -50,6 +50,7 @@ Verdict run(const Calls& calls, const std::string& experiment, const Json& step)
   if (name == "GetExperiment") return call(calls, &Calls::get_experiment, experiment, step);
   if (name == "ListExperiments") return call(calls, &Calls::list_experiments, experiment, step);
   if (name == "Rank") return call(calls, &Calls::rank, experiment, step);
+  if (name == "Scores") return call(calls, &Calls::scores, experiment, step);
   if (name == "Record") return call(calls, &Calls::record, experiment, step);
   if (name == "DeleteArm") return call(calls, &Calls::delete_arm, experiment, step);
   if (name == "DeleteExperiment") return call(calls, &Calls::delete_experiment, experiment, step);

@@ -93,6 +93,10 @@ v1::RankResponse Calls::rank(const v1::RankRequest& request) const {
   return read(*results_, &Results::Rank, request, timeouts_);
 }
 
+v1::ScoresResponse Calls::scores(const v1::ScoresRequest& request) const {
+  return read(*results_, &Results::Scores, request, timeouts_);
+}
+
 v1::RecordResponse Calls::record(const v1::RecordRequest& request) const {
   return write(*recording_, &Recording::Record, request, timeouts_);
 }

@@ -14,7 +14,7 @@ use crate::v1::{
     EvalRequest, EvalResponse, GetArmRequest, GetArmResponse, GetExperimentRequest,
     GetExperimentResponse, ListArmsRequest, ListArmsResponse, ListEvalsRequest, ListEvalsResponse,
     ListExperimentsRequest, ListExperimentsResponse, RankRequest, RankResponse, RecordRequest,
-    RecordResponse, ScoreRequest, ScoreResponse,
+    RecordResponse, ScoreRequest, ScoreResponse, ScoresRequest, ScoresResponse,
 };
 
 /// How long to wait after each failed attempt at a read but the last one.
@@ -125,6 +125,7 @@ rpcs! {
     get_experiment(GetExperimentRequest) -> GetExperimentResponse;
     list_experiments(ListExperimentsRequest) -> ListExperimentsResponse;
     rank(RankRequest) -> RankResponse;
+    scores(ScoresRequest) -> ScoresResponse;
 }
 
 rpcs! {

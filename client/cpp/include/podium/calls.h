@@ -32,6 +32,7 @@ class Calls {
   v1::GetExperimentResponse get_experiment(const v1::GetExperimentRequest& request) const;
   v1::ListExperimentsResponse list_experiments(const v1::ListExperimentsRequest& request) const;
   v1::RankResponse rank(const v1::RankRequest& request) const;
+  v1::ScoresResponse scores(const v1::ScoresRequest& request) const;
 
   v1::RecordResponse record(const v1::RecordRequest& request) const;
   v1::DeleteArmResponse delete_arm(const v1::DeleteArmRequest& request) const;

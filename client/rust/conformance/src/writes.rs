@@ -60,6 +60,7 @@ async fn call(calls: &Calls, method: &str, request: Value) -> Result<Answer, Str
         "GetExperiment" => call!(get_experiment),
         "ListExperiments" => call!(list_experiments),
         "Rank" => call!(rank),
+        "Scores" => call!(scores),
         "Record" => call!(record),
         "DeleteArm" => call!(delete_arm),
         "DeleteExperiment" => call!(delete_experiment),

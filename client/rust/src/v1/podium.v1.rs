@@ -1669,6 +1669,34 @@ pub mod recording_service_client {
         }
     }
 }
+/// ScoredArm is an arm of a matrix of scores.
+#[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct ScoredArm {
+    /// The name of the arm.
+    #[prost(string, tag = "1")]
+    pub arm: crate::exact::alloc::string::String,
+    /// How far it has come.
+    #[prost(enumeration = "ArmStatus", tag = "2")]
+    pub status: i32,
+    /// The name of its group.
+    #[prost(string, optional, tag = "3")]
+    pub group_name: ::core::option::Option<crate::exact::alloc::string::String>,
+}
+/// ScoreColumn has the scores of arms on one metric, in the order of the arms.
+#[derive(Clone, PartialEq, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct ScoreColumn {
+    /// The metric.
+    #[prost(string, tag = "1")]
+    pub metric: crate::exact::alloc::string::String,
+    /// A number for each arm: its score, or 0 if it has none.
+    #[prost(double, repeated, tag = "2")]
+    pub values: crate::exact::alloc::vec::Vec<f64>,
+    /// For each arm, whether it has a score.
+    #[prost(bool, repeated, tag = "3")]
+    pub present: crate::exact::alloc::vec::Vec<bool>,
+}
 /// EvalRequest names an eval row.
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
@@ -1927,7 +1955,7 @@ pub struct RankResponse {
     #[prost(string, tag = "2")]
     pub next_page_token: crate::exact::alloc::string::String,
     /// The experiment's revision that this page shows, its counts and sources
-    /// included. Pages of different revisions can repeat an arm or miss one.
+    /// included.
     #[prost(int64, tag = "3")]
     pub revision: i64,
     /// The metric that was ranked by.
@@ -1950,6 +1978,61 @@ pub struct RankResponse {
     /// arm.
     #[prost(message, optional, tag = "9")]
     pub group_counts: ::core::option::Option<RankGroupCounts>,
+    /// In a ranking of COMPLETED arms, the revision in which such an arm last changed;
+    /// in any other one, and by group, the same as `revision`. Pages in which it is the
+    /// same are of one ranking, whatever is recorded of other arms meanwhile. Other
+    /// pages can repeat an arm or miss one.
+    #[prost(int64, tag = "10")]
+    pub ranking_revision: i64,
+}
+/// ScoresRequest asks for the scores of the arms that pass every filter.
+#[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct ScoresRequest {
+    /// The name of the experiment.
+    #[prost(string, tag = "1")]
+    pub experiment: crate::exact::alloc::string::String,
+    /// The metrics, each in the forms that Score takes: 1 to 1,000.
+    #[prost(string, repeated, tag = "2")]
+    pub metrics: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
+    /// At most so many scores in the page: the number of its arms times that of the
+    /// metrics. 0 means 10,000, and more than 10,000 means 10,000. A page has one arm at
+    /// least, if there is one, but can have none and still be followed by another one.
+    #[prost(int32, tag = "3")]
+    pub page_size: i32,
+    /// The `next_page_token` of the page before, with the rest of the request as it
+    /// was. Empty for the first page.
+    #[prost(string, tag = "4")]
+    pub page_token: crate::exact::alloc::string::String,
+    /// Only arms with one of these statuses. None means any.
+    #[prost(enumeration = "ArmStatus", repeated, tag = "5")]
+    pub statuses: crate::exact::alloc::vec::Vec<i32>,
+    /// Only arms of the group with this name.
+    #[prost(string, optional, tag = "6")]
+    pub group_name: ::core::option::Option<crate::exact::alloc::string::String>,
+    /// Only arms whose name begins with this text.
+    #[prost(string, optional, tag = "7")]
+    pub name_prefix: ::core::option::Option<crate::exact::alloc::string::String>,
+    /// Only arms whose run_config has all of these tags.
+    #[prost(string, repeated, tag = "8")]
+    pub tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
+}
+/// ScoresResponse is a page of a matrix of scores.
+#[derive(Clone, PartialEq, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct ScoresResponse {
+    /// The arms, in the order in which they were created.
+    #[prost(message, repeated, tag = "1")]
+    pub arms: crate::exact::alloc::vec::Vec<ScoredArm>,
+    /// Their scores: a column for each metric, in the order of the request.
+    #[prost(message, repeated, tag = "2")]
+    pub columns: crate::exact::alloc::vec::Vec<ScoreColumn>,
+    /// Asks for the next page. Empty if this is the last one.
+    #[prost(string, tag = "3")]
+    pub next_page_token: crate::exact::alloc::string::String,
+    /// The experiment's revision that this page shows.
+    #[prost(int64, tag = "4")]
+    pub revision: i64,
 }
 /// Generated client implementations.
 pub mod results_service_client {
@@ -2288,6 +2371,32 @@ pub mod results_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("podium.v1.ResultsService", "Rank"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Looks up the scores of many arms on many metrics: the numbers that Score
+        /// answers, in columns. The arms stand in the order in which they were created.
+        ///
+        /// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
+        /// empty metric, and for a page token that was not made by this request.
+        pub async fn scores(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ScoresRequest>,
+        ) -> std::result::Result<tonic::Response<super::ScoresResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/podium.v1.ResultsService/Scores",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("podium.v1.ResultsService", "Scores"));
             self.inner.unary(req, path, codec).await
         }
     }
