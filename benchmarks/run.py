@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import reads
+import recording
 import startup
 import writes
 from data import fill
@@ -59,6 +60,8 @@ def _measure(folder: Path, rounds: int, seconds: float, calls: int) -> list[Figu
             _say("writes")
             figures += writes.single_rows(server.address, echo, seconds=seconds, rounds=rounds)
             figures += writes.batches(server.address, seconds=seconds, rounds=rounds)
+            _say("the trainer's side")
+            figures += recording.trainer_side(server.address, rounds=rounds)
     return sorted(figures, key=lambda figure: int(figure.number[1:]))
 
 

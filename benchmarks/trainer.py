@@ -1,0 +1,51 @@
+"""A training that times its `log_eval`, in a process of its own, as trainings are.
+
+    python benchmarks/trainer.py EVENTS PAUSE BUSY
+
+Prints the median and the 99th percentile in microseconds, as JSON. Where to record is said by the
+environment.
+"""
+
+import itertools
+import json
+import sys
+import threading
+import time
+
+import podium
+
+__all__ = ["main"]
+
+
+def main(events: int, pause: float, *, busy: bool) -> None:
+    """Trains, and prints what each call took."""
+    with (
+        podium.record("benchmark", close_timeout=0, strict=True) as experiment,
+        experiment.start_arm(podium.RunConfig("arm")) as arm,
+    ):
+        arm.log_eval("val", {"pass_rate": 0.5, "loss": 0.1}, step=-1, tags=["val"])
+        # Until the sender is at work; without a server, until it has found out.
+        arm.flush(3)
+        if busy:
+            threading.Thread(target=_spin, daemon=True).start()
+        taken = sorted(_timed(arm, step, pause) for step in range(events))
+        print(json.dumps([taken[events // 2] / 1e3, taken[events * 99 // 100] / 1e3]))
+
+
+def _timed(arm: podium.ArmRecording, step: int, pause: float) -> int:
+    if pause:
+        time.sleep(pause)
+    metrics = {"pass_rate": step / 7, "loss": 1 / (step + 1)}
+    begin = time.perf_counter_ns()
+    arm.log_eval("val", metrics, step=step, tags=["val"])
+    return time.perf_counter_ns() - begin
+
+
+def _spin() -> None:
+    """Computes without a pause and without letting go of the interpreter."""
+    for _ in itertools.count():
+        pass
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), float(sys.argv[2]), busy=sys.argv[3] == "busy")
