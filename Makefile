@@ -162,8 +162,8 @@ LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11
 lock: .venv/locked ## write requirements/*.txt anew, with the newest versions allowed
 	$(LOCK) pyproject.toml --output-file requirements/client.txt
 	$(LOCK) requirements/proto.in --output-file requirements/proto.txt
-	$(LOCK) requirements/floor.in pyproject.toml --extra server --extra pandas --extra plot --output-file requirements/floor.txt --resolution lowest-direct
-	$(LOCK) requirements/dev.in pyproject.toml --extra server --extra pandas --extra plot --output-file requirements/dev.txt
+	$(LOCK) requirements/floor.in pyproject.toml --all-extras --output-file requirements/floor.txt --resolution lowest-direct
+	$(LOCK) requirements/dev.in pyproject.toml --all-extras --output-file requirements/dev.txt
 
 clean: ## remove the environments and everything else that was made
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

@@ -4,6 +4,7 @@ import gzip
 import json
 from pathlib import Path
 
+import pandas as pd
 import podium
 from podium.cli import main
 from podium.importing import import_results
@@ -24,6 +25,31 @@ def _fill(client: podium.Client) -> None:
         arm.log_eval("test", {"acc": 0.25}, tags=["test"], breakdowns={"easy": [1, None]})
     experiment.record_arm(podium.ArmResult("b", podium.RunConfig("b"), "failed", error="boom"))
     experiment.conclude("done")
+
+
+def test_parquet_is_a_table_and_is_taken_back_whole(client: podium.Client, tmp_path: Path) -> None:
+    """Data frames read the numbers, and an import has the very same arms."""
+    _fill(client)
+    file = tmp_path / "all.parquet"
+    arguments = ["export", "--format", "parquet", "--output", str(file)]
+    assert main(["--address", client.address, *arguments]) == 0
+    table = pd.read_parquet(file)
+    numbers = table[table["value"].notna() & (table["metric"] == "acc")]
+    assert list(numbers["value"]) == [0.25]
+    assert list(numbers["eval"]) == ["test"]
+    with running_server() as server, podium.Client(server.address) as other:
+        assert import_results(other, file).left == []
+        assert import_results(other, file).recorded == 0
+        for name in ("a", "b"):
+            assert other.arm("nlp/sweep", name).get() == client.arm("nlp/sweep", name).get()
+        assert other.experiment("nlp/sweep").get().conclusion == "done"
+
+
+def test_other_parquet_is_nobodys(tmp_path: Path) -> None:
+    """Tables of other programs, and files that are none, are passed over."""
+    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
+    write_text(tmp_path / "torn.parquet", "PAR1")
+    assert results(tmp_path) == ({}, [], {}, set())
 
 
 def _exported(address: str, folder: Path) -> str:

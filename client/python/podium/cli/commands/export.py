@@ -7,9 +7,10 @@ import json
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from podium import exporting, jsonform
+from podium._parquet import ParquetWriter
 from podium.cli import _format
 from podium.cli._exits import CommandError, Exit
 from podium.errors import NotFoundError, PodiumError
@@ -33,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "recording it twice changes nothing.\n\n"
         "With --format csv it writes a flat table instead, a line for each number, which\n"
         "spreadsheets and data frames read. Configurations and breakdowns that are no numbers are\n"
-        "not in it, and it is not taken back.\n\n"
+        "not in it, and it is not taken back. --format parquet has the same table for data\n"
+        "frames, and whole records beside it, which `podium import` takes back.\n\n"
         "Each arm is written as of one moment. What changes meanwhile may be in it or not, and a\n"
         "note says so."
     )
@@ -47,18 +49,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "experiment", metavar="EXPERIMENT", nargs="?", help="its name; all of them if not given"
     )
     parser.add_argument("--output", metavar="FILE", help="the file; standard output if not given")
-    parser.add_argument("--format", choices=["jsonl", "csv"], default="jsonl")
+    parser.add_argument("--format", choices=["jsonl", "csv", "parquet"], default="jsonl")
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
     """Writes what there is."""
-    if console.as_json and arguments.format == "csv":
-        raise CommandError("--json asks for JSON, and --format csv for something else")
+    if console.as_json and arguments.format != "jsonl":
+        raise CommandError(
+            f"--json asks for JSON, and --format {arguments.format} for another form"
+        )
+    if arguments.format == "parquet" and not arguments.output:
+        raise CommandError("--format parquet is no text: say where to with --output FILE")
     name: str | None = arguments.experiment
     experiments = client.experiments() if name is None else iter([client.experiment(name).get()])
-    with _opened(arguments.output) as file:
-        is_utf8 = bool(arguments.output) or console.is_utf8
-        writer = _Csv(file) if arguments.format == "csv" else _JsonLines(file, is_utf8=is_utf8)
+    with _opened(arguments, console) as writer:
         counts = [_export(experiment, client, writer, console) for experiment in experiments]
     if arguments.output:
         arms = sum(count.arms for count in counts)
@@ -75,9 +79,7 @@ class _Count(NamedTuple):
     rows: int
 
 
-def _export(
-    experiment: Experiment, client: Client, writer: _JsonLines | _Csv, console: Console
-) -> _Count:
+def _export(experiment: Experiment, client: Client, writer: _Writer, console: Console) -> _Count:
     handle = client.experiment(experiment.name)
     arms = rows = 0
     writer.item(exporting.declaration_item(experiment))
@@ -109,6 +111,16 @@ def _say_what_changed(experiment: Experiment, client: Client, console: Console) 
 
 
 # ---- Forms ---------------------------------------------------------------------------------
+
+
+class _Writer(Protocol):
+    """A form that experiments are written in."""
+
+    def item(self, item: dict[str, Any]) -> None:
+        """Writes an event."""
+
+    def arm(self, arm: ArmResult) -> None:
+        """Writes an arm."""
 
 
 class _JsonLines:
@@ -145,15 +157,16 @@ class _Csv:
 
 
 @contextmanager
-def _opened(path: str | None) -> Iterator[TextIO]:
-    """Standard output, or a file that is there once it is whole."""
+def _opened(arguments: argparse.Namespace, console: Console) -> Iterator[_Writer]:
+    """A writer of the form to standard output, or to a file that is there once it is whole."""
+    path: str | None = arguments.output
     if path is None:
-        yield sys.stdout
+        yield _text_form(arguments.format, sys.stdout, is_utf8=console.is_utf8)
         return
     part = Path(f"{path}.part")
     try:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            yield file
+        with _form_in_file(arguments.format, part) as writer:
+            yield writer
         part.replace(path)
     except PodiumError:
         raise  # some are OSErrors as well
@@ -161,3 +174,21 @@ def _opened(path: str | None) -> Iterator[TextIO]:
         raise CommandError(f"{path} cannot be written: {error.strerror}", Exit.FAILED) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _form_in_file(form: str, path: Path) -> Iterator[_Writer]:
+    if form == "parquet":
+        try:
+            writer = ParquetWriter(path)
+        except ValueError as error:
+            raise CommandError(str(error)) from error
+        with writer:
+            yield writer
+        return
+    with path.open("w", encoding="utf-8", newline="") as file:
+        yield _text_form(form, file, is_utf8=True)
+
+
+def _text_form(form: str, file: TextIO, *, is_utf8: bool) -> _Writer:
+    return _Csv(file) if form == "csv" else _JsonLines(file, is_utf8=is_utf8)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from podium import jsonform
 from podium._mirror import forget_mirrored
+from podium._parquet import is_export, read_items
 from podium.importing._found import FoundArm, FoundExperiment, Left
 from podium.importing._values import head, json_lines
 from podium.model import ArmResult
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PodiumImporter"]
 
+_PARQUET = ".parquet"
 _SUFFIXES = (".jsonl", ".jsonl.gz")
 _DECLARED, _CONCLUDED = "experiment_declared", "experiment_concluded"
 
@@ -32,10 +34,12 @@ class PodiumImporter:
     """Reads exports: experiments, their arms with all rows, and their conclusions."""
 
     kind = "podium"
-    summary = "what `podium export` has written, .jsonl and .jsonl.gz"
+    summary = "what `podium export` has written, .jsonl, .jsonl.gz and .parquet"
 
     def claims(self, path: Path) -> Collection[Path]:
         """Returns the file, if its first line is of an export."""
+        if path.suffix == _PARQUET and path.is_file():
+            return [path] if is_export(path) else []
         if not path.name.endswith(_SUFFIXES) or not path.is_file():
             return []
         try:
@@ -46,7 +50,8 @@ class PodiumImporter:
 
     def read(self, path: Path) -> Iterator[Found]:
         """Reads an export line by line."""
-        for number, said in json_lines(path):
+        items = enumerate(read_items(path), 1) if path.suffix == _PARQUET else json_lines(path)
+        for number, said in items:
             source = f"{path}:{number}"
             if isinstance(said, ValueError):
                 yield Left(source, str(said))

@@ -1,0 +1,124 @@
+"""Exports as Parquet: a line for each number, and beside them lines with the whole records.
+
+The columns are those of `podium.exporting.Number`, and `item`: the JSON that `podium export` writes
+of an experiment or an arm, in lines of source `record`, which have no value. So a file is a table
+for whoever reads numbers, and an import loses nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from podium import exporting, jsonform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from podium.model import ArmResult
+
+__all__ = ["ParquetWriter", "is_export", "read_items"]
+
+_RECORD = "record"
+_ITEM = "item"
+_LINES = 10_000
+"""How many lines are written at a time."""
+_COLUMNS = (*exporting.Number._fields, _ITEM)
+_TYPES = {"seed": "int64", "step": "int64", "value": "float64"}
+
+
+class ParquetWriter:
+    """Writes an export to a file.
+
+    Raises:
+        ValueError: pyarrow, which writes it, is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._pa, self._pq = _libraries()
+        self._schema = _schema(self._pa)
+        self._writer = self._pq.ParquetWriter(path, self._schema, compression="zstd")
+        self._lines: list[tuple[Any, ...]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._flush()
+        self._writer.close()
+
+    def item(self, item: dict[str, Any]) -> None:
+        """Writes an event."""
+        self._record(item["experiment"], None, item)
+
+    def arm(self, arm: ArmResult) -> None:
+        """Writes an arm and its numbers."""
+        self._record(arm.experiment, arm.name, jsonform.arm_to_json(arm))
+        for number in exporting.numbers(arm):
+            self._add((*number, None))
+
+    def _record(self, experiment: str, arm: str | None, item: dict[str, Any]) -> None:
+        told = {"experiment": experiment, "arm": arm, "source": _RECORD}
+        text = json.dumps(item, allow_nan=False, ensure_ascii=False)
+        self._add((*(told.get(name) for name in _COLUMNS[:-1]), text))
+
+    def _add(self, line: tuple[Any, ...]) -> None:
+        self._lines.append(line)
+        if len(self._lines) >= _LINES:
+            self._flush()
+
+    def _flush(self) -> None:
+        columns = list(zip(*self._lines, strict=True)) or [()] * len(_COLUMNS)
+        arrays = [
+            self._pa.array(column, type=field.type)
+            for column, field in zip(columns, self._schema, strict=True)
+        ]
+        self._writer.write_table(self._pa.Table.from_arrays(arrays, schema=self._schema))
+        self._lines.clear()
+
+
+def is_export(path: Path) -> bool:
+    """Whether a Parquet file is an export; not so without pyarrow."""
+    try:
+        names = _libraries()[1].read_schema(path).names
+    except (ValueError, OSError):  # pyarrow's own errors are of these
+        return False
+    return set(_COLUMNS) <= set(names)
+
+
+def read_items(path: Path) -> Iterator[Any]:
+    """Reads back the items of an export, one at a time.
+
+    Raises:
+        ValueError: It is none, it is damaged, or pyarrow is not installed.
+    """
+    _pa, parquet = _libraries()
+    file = parquet.ParquetFile(path)
+    for batch in file.iter_batches(columns=[_ITEM]):
+        for text in batch.column(0).to_pylist():
+            if text is not None:
+                yield json.loads(text)
+
+
+def _libraries() -> tuple[Any, Any]:
+    try:
+        import pyarrow  # noqa: ICN001, PLC0415 - large, and only for this
+        import pyarrow.parquet  # noqa: PLC0415
+    except ImportError as error:
+        raise ValueError("Parquet needs one more package: pip install 'podium[parquet]'") from error
+    return pyarrow, pyarrow.parquet
+
+
+def _schema(pa: Any) -> Any:
+    types = {"event_time": pa.timestamp("us", tz="UTC")}
+    types |= {name: getattr(pa, kind)() for name, kind in _TYPES.items()}
+    return pa.schema([(name, types.get(name, pa.string())) for name in _COLUMNS])
