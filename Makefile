@@ -48,7 +48,7 @@ endef
 test: .venv/ready ## run the tests
 	$(BIN)/pytest
 
-demo: .venv/ready ## train a small sweep, record it, ask for eval() and score()
+demo: .venv/ready ## train a small sweep, record it, ask for eval() and score(), rank it
 	$(BIN)/python examples/digits_sweep/sweep.py
 
 # ---- Checks ----------------------------------------------------------------------

@@ -2,9 +2,12 @@
 
 Six configurations of a small neural network, three seeds each, and one arm that diverges. Several
 processes train and record at the same time, each with a client of its own; the parent watches
-through the same server, then asks for `eval()` and `score()` and prints the answers.
+through the same server, then asks for `eval()` and `score()` and prints the answers. At the end it
+ranks the configurations over their seeds, asks whether the best one really is better than the next
+one, and draws what it found.
 
-`train` is what a trainer of your own would do; `watch` and `report` are what anyone can ask.
+`train` is what a trainer of your own would do; `watch`, `report`, `rank` and `draw` are what anyone
+can ask.
 """
 
 import argparse
@@ -197,11 +200,58 @@ def _print_table(header: list[str], rows: Iterable[list[str]]) -> None:
         print("  ".join(map(str.ljust, line, widths)).rstrip())
 
 
+def rank(experiment: podium.ExperimentHandle) -> None:
+    """Ranks the configurations by the mean of their seeds, and tests the first against the next."""
+    ranking = experiment.rank_groups()
+    _print_table(["rank", "group", f"mean {ranking.metric}", "n"], map(_place, ranking.groups))
+    counts = ranking.counts
+    print(f"{counts.numbers} scores; left out: {counts.left_out.failed} failed")
+
+    match [group for group in ranking.groups if group.statistics.sd is not None]:
+        case [best, other, *_]:
+            compared = experiment.compare(best.name, other.name, kind="group", evals=["test"])
+            difference = _difference(compared.metrics[0].difference)
+            print(f"\n{best.name} is ahead of {other.name} by {difference}")
+
+
+def _place(group: podium.RankedGroup) -> list[str]:
+    found = group.statistics
+    mean = _number(found.mean)
+    if found.half_width is not None:
+        mean += f" ± {found.half_width:.4f}"  # the 95 % interval, by Student's t
+    return [_rank(group.rank), group.name, mean, f"{found.n} of {group.members}"]
+
+
+def _rank(place: int | None) -> str:
+    return "-" if place is None else str(place)
+
+
+def _difference(found: podium.statistics.Difference) -> str:
+    if found.half_width is None or found.p_value is None:
+        return _number(found.difference)
+    return (
+        f"{_number(found.difference)} ± {found.half_width:.4f} "
+        f"(95 % interval, p = {found.p_value:.2g}, Welch's test)"
+    )
+
+
+def draw(experiment: podium.ExperimentHandle, folder: Path) -> None:
+    """Draws the ranking, and how each configuration came there."""
+    ranking, curves = folder / "ranking.svg", folder / "val_accuracy.svg"
+    try:
+        podium.plots.save_ranking(experiment.rank_groups(), ranking)
+        podium.plots.save_curves(experiment.curve("val.accuracy", by_group=True), curves)
+    except ImportError as error:
+        print(f"\nNo pictures: {error}")
+    else:
+        print(f"\nPictures: {ranking} and {curves}")
+
+
 # ---- The sweep ------------------------------------------------------------------------------
 
 
-def sweep(address: str, configurations: int, seeds: int, processes: int) -> None:
-    """Declares the experiment, trains its arms in several processes, and reports."""
+def sweep(address: str, configurations: int, seeds: int, processes: int, folder: Path) -> None:
+    """Declares the experiment, trains its arms in several processes, and says what came of it."""
     with podium.Client(address) as client:
         experiment = client.experiment(EXPERIMENT)
         experiment.declare(
@@ -219,6 +269,8 @@ def sweep(address: str, configurations: int, seeds: int, processes: int) -> None
             if not isinstance(training.exception(), FloatingPointError):
                 training.result()
         report(experiment)
+        rank(experiment)
+        draw(experiment, folder)
 
 
 def main() -> None:
@@ -235,10 +287,10 @@ def main() -> None:
     store = f"sqlite:///{given.folder / 'podium.db'}"
     with running_server(store, "--log-level", "warning") as server:
         print(f"A server on {server.address} keeps the results in {store}.")
-        sweep(server.address, given.configurations, given.seeds, given.processes)
+        sweep(server.address, given.configurations, given.seeds, given.processes, given.folder)
     podium_command = os.path.relpath(Path(sys.prefix) / "bin" / "podium")
     print(f"\nThe results stay there. To ask more: {podium_command} serve --store {store}")
-    print(f"and in another terminal: {podium_command} arms {EXPERIMENT}")
+    print(f"and in another terminal: {podium_command} rank {EXPERIMENT} --by-group")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 import podium
 import pytest
 from podium_server.testing import running_server
+from scipy import stats
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 _SWEEP = _EXAMPLES / "digits_sweep" / "sweep.py"
@@ -42,14 +43,20 @@ def test_the_sweep_runs_twice(tmp_path: Path) -> None:
     """The demo trains, asks and prints; run again in the same folder, it trains its arms anew."""
     pytest.importorskip("sklearn", reason="only where the demo's packages are installed")
     small = ("--folder", str(tmp_path), "--configurations", "1", "--seeds", "2", "--processes", "2")
-    tables = [_table(_run(_SWEEP, *small)) for _ in range(2)]
+    printed = [_run(_SWEEP, *small) for _ in range(2)]
+    tables = list(map(_table, printed))
     assert tables[0] == tables[1]
+    ranked = printed[0].partition("rank  group")[2].splitlines()
+    assert ranked[1].split()[:2] == ["1", "width8_lr0.01"]
+    assert ranked[2].split() == ["-", "width8_lr10000", "-", "0", "of", "1"]
     assert [line.split()[:2] for line in tables[0][1:]] == [
         ["width8_lr0.01_seed0", "completed"],
         ["width8_lr0.01_seed1", "completed"],
         ["width8_lr10000_seed0", "failed"],
     ]
     _check_recorded(tmp_path)
+    for picture in ("ranking.svg", "val_accuracy.svg"):
+        assert (tmp_path / picture).read_bytes().startswith(b"<?xml")
 
 
 def _table(printed: str) -> list[str]:
@@ -71,9 +78,26 @@ def _check_recorded(folder: Path) -> None:
         assert "2/3 arms completed. Failed: width8_lr10000_seed0." in (state.conclusion or "")
         arm = client.arm("digits_sweep", "width8_lr0.01_seed1").get()
         failed = client.arm("digits_sweep", "width8_lr10000_seed0").get()
+        _check_ranking(client.experiment("digits_sweep"))
     assert [row.step for row in arm.evals] == [*range(20, 221, 20), None]
     test = arm.eval("test")
     assert test is not None
     assert sorted(test.breakdowns) == list("0123456789")
     assert arm.score("test.accuracy") == test.metrics["accuracy"]
     assert "FloatingPointError: training diverged" in (failed.error or "")
+
+
+def _check_ranking(experiment: podium.ExperimentHandle) -> None:
+    """What the demo ranks is what scipy says of the scores, one by one."""
+    names = [f"width8_lr0.01_seed{seed}" for seed in range(2)]
+    scores = [experiment.arm(name).score("test.accuracy") or 0.0 for name in names]
+    ranking = experiment.rank()
+    assert [entry.score for entry in ranking.arms] == sorted(scores, reverse=True)
+    group, diverged = experiment.rank_groups().groups
+    assert (group.name, group.rank, group.statistics.n) == ("width8_lr0.01", 1, 2)
+    described = stats.describe(scores)
+    assert group.statistics.mean == pytest.approx(described.mean)
+    assert group.statistics.sd == pytest.approx(described.variance**0.5)
+    interval = stats.t.interval(0.95, 1, described.mean, stats.sem(scores))
+    assert (group.statistics.ci_low, group.statistics.ci_high) == pytest.approx(interval)
+    assert (diverged.name, diverged.rank, diverged.failed) == ("width8_lr10000", None, 1)

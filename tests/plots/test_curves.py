@@ -92,6 +92,26 @@ def test_more_groups_have_bars_at_their_ends() -> None:
     ]
 
 
+def test_intervals_that_are_not_drawn_take_no_room() -> None:
+    """With bars at the last points, an early interval does not stretch the axis."""
+    early = [
+        ArmResult(
+            f"g{group}_{seed}",
+            RunConfig("c"),
+            "completed",
+            evals=[
+                EvalResult("val", metrics={"acc": 5.0 * seed if step == 0 else 5.0}, step=step)
+                for step in range(3)
+            ],
+            group_name=f"g{group}",
+        )
+        for group in range(5)
+        for seed in range(3)
+    ]
+    axes = axes_of(plots.curves_figure(curves_of(early, "val.acc", by_group=True)))
+    assert axes.get_ylim() == pytest.approx((4.98, 5.02))
+
+
 def test_many_curves_have_no_names() -> None:
     """More than anybody can tell apart are thin and grey, and their number is said."""
     shown = texts(plots.curves_figure(curves_of(arms(1, 60), "val.acc")))

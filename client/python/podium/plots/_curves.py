@@ -168,7 +168,8 @@ def _frame(axes: Axes, lines: Sequence[_Line], metric: str) -> None:
     means = [_mean(point) for line in lines for point in line.points]
     low, high = min(means), max(means)
     room = 0.5 * (high - low) or 0.05 * abs(high) or 1.0
-    bounds = [bound for line in lines for point in line.points for bound in _interval(point)]
+    drawn = [line.points if len(lines) <= _BANDS else line.points[-1:] for line in lines]
+    bounds = [bound for points in drawn for point in points for bound in _interval(point)]
     inside = [min(max(bound, low - room), high + room) for bound in bounds if not math.isnan(bound)]
     low, high = min([low, *inside]), max([high, *inside])
     margin = 0.04 * (high - low or 2 * room)
