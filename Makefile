@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c $(IS_NEW_ENOUGH) 2>/dev/null && echo $$python && break; done)
 IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
 
-CHECKS := lint types imports proto-check docs-check wheel-check floors mutations demo
+CHECKS := lint types imports proto-check docs-check wheel-check floors mutations demo conformance
 GENERATED := client/python/podium/v1
 SERVICES := $(wildcard proto/podium/v1/*_service.proto)
 PROTOS := $(wildcard proto/podium/v1/*.proto)
@@ -90,7 +90,6 @@ floors: .cache/floor/ready ## the tests at the lowest versions that pyproject.to
 mutations: .venv/ready ## each listed defect turns a test red
 	$(BIN)/python tests/mutations/run.py
 
-.PHONY: conformance
 conformance: .venv/ready ## the clients of all languages against the vectors (CONFORMANCE=--all: none may be missing)
 	$(BIN)/python -m tests.conformance.run $(CONFORMANCE)
 
@@ -167,6 +166,7 @@ lock: .venv/locked ## write requirements/*.txt anew, with the newest versions al
 
 clean: ## remove the environments and everything else that was made
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf client/*/build client/*/target client/*/node_modules
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -37,7 +37,8 @@ int main() {
   std::optional<podium::v1::EvalResult> row = arm.eval("val", 100);                // the row at exactly step 100
   std::cout << "val at 100: " << row->metrics().at("pass_rate") << "\n";           // val at 100: 0.52
   std::cout << "val at 99: " << arm.eval("val", 99).has_value() << "\n";           // val at 99: 0
-  std::cout << "test: " << arm.score("test.pass_rate").value() << "\n";            // test: 0.61
+  std::optional<double> score = arm.score("test.pass_rate");                       // empty if there is none
+  std::cout << "test: " << score.value() << "\n";                                  // test: 0.61
 
   podium::v1::ArmResult snapshot = arm.get();                                      // the whole arm in one state:
   std::cout << "val: " << podium::score(snapshot, "val.pass_rate").value() << "\n";  // the same questions, no calls

@@ -20,7 +20,8 @@ public class Quickstart {
     try (Client client = Client.connect()) { // without PODIUM_ADDRESS: localhost:50051
       ExperimentHandle experiment = client.experiment("java_quickstart");
       record(experiment);
-      ask(experiment.arm("lora_rank4")); // or client.arm("java_quickstart", "lora_rank4")
+      ArmHandle arm = client.arm("java_quickstart", "lora_rank4"); // a handle; no call yet
+      ask(arm);
       for (RankedArm ranked : experiment.rank()) {
         System.out.println(ranked.getRank() + ". " + ranked.getArm()); // 1. lora_rank4
       }
@@ -57,8 +58,8 @@ public class Quickstart {
     OptionalDouble score = arm.score("test.pass_rate"); // NaN is a score; empty is none
     System.out.println(row.isPresent() + " " + score.getAsDouble()); // true 0.61
 
-    ArmResult held = arm.get(); // the whole arm, as it was at one moment
-    System.out.println(held.eval("val", 99).isPresent()); // false: the same questions, no calls
-    System.out.println(held.score("loss").getAsDouble()); // 0.31
+    ArmResult snapshot = arm.get(); // the whole arm, as it was at one moment
+    System.out.println(snapshot.eval("val", 99).isPresent()); // false: the same questions, no calls
+    System.out.println(snapshot.score("loss").getAsDouble()); // 0.31
   }
 }

@@ -23,7 +23,8 @@ async fn main() -> Result<()> {
     let row = arm.eval_at("val", 100).await?; // Option<EvalResult>
     println!("val at 100: {:?}", row.map(|row| row.metrics));
     println!("val at 99: {:?}", arm.eval_at("val", 99).await?);
-    println!("test.pass_rate: {:?}", arm.score("test.pass_rate").await?); // Option<f64>
+    let score = arm.score("test.pass_rate").await?; // Option<f64>
+    println!("test.pass_rate: {score:?}");
 
     let snapshot = arm.get().await?; // ArmResult: the same questions, no calls
     println!("val.pass_rate: {:?}", snapshot.score("val.pass_rate")?);

@@ -1,0 +1,49 @@
+"""The five lines of each language in docs/clients.md are lines of the example that is run."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.docs.blocks import blocks_of
+
+_PROJECT = Path(__file__).parents[2]
+_ADDRESS = '"localhost:50051"'
+
+# The example of each language, and what stands in it for the server's address.
+_EXAMPLES = {
+    "go": ("client/go/examples/quickstart/main.go", 'Connect("")', f"Connect({_ADDRESS})"),
+    "ts": ("client/typescript/examples/quickstart.ts", "Client()", f"Client({_ADDRESS})"),
+    "java": ("client/java/examples/Quickstart.java", "connect()", f"connect({_ADDRESS})"),
+    "rust": ("client/rust/examples/quickstart.rs", "&address", _ADDRESS),
+    "cpp": (
+        "client/cpp/examples/quickstart.cpp",
+        f"address != nullptr ? address : {_ADDRESS}",
+        _ADDRESS,
+    ),
+}
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of a program without comments, spaces at their ends, and experiments' names."""
+    text = re.sub(r"//.*", "", text)
+    text = re.sub(r'(arm|Arm)\("\w+", "lora_rank4"\)', r'\1("rank_sweep", "lora_rank4")', text)
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("language", _EXAMPLES)
+def test_the_five_lines_are_the_examples(language: str) -> None:
+    """Each line stands in the language's example, which `make conformance` builds and runs."""
+    example, before, after = _EXAMPLES[language]
+    text = (_PROJECT / example).read_text(encoding="utf-8").replace(before, after)
+    (block,) = [
+        block for block in blocks_of(_PROJECT / "docs/clients.md") if block.info == language
+    ]
+    lines = _lines(block.text)
+    assert len(lines) == 5
+    assert [line for line in lines if not _is_in(line, _lines(text))] == []
+
+
+def _is_in(line: str, example: list[str]) -> bool:
+    # What an example does within a `try` or an `if` begins with that.
+    return any(other.endswith(line) or line.rstrip(";") in other for other in example)
