@@ -116,7 +116,7 @@ define document
 @$(BIN)/python tools/api_docs.py .cache/podium.binpb > $(1)
 endef
 
-.PHONY: proto proto-go proto-rust proto-typescript docs format lock clean help
+.PHONY: proto proto-go proto-rust proto-typescript stubs-check docs format lock clean help
 proto: .cache/proto/locked ## write client/python/podium/v1 anew
 	$(call generate,client/python)
 
@@ -147,6 +147,10 @@ proto-typescript: .cache/proto/locked ## write client/typescript/src/podium/v1 a
 contract: .venv/ready ## with a release: today's protos are what later ones stay compatible with
 	$(BIN)/buf breaking proto --against $(RELEASED)
 	$(BIN)/buf build proto --exclude-source-info --output $(RELEASED)
+
+stubs-check: proto-go proto-typescript ## generated code of Go and TypeScript (it needs both)
+	git diff --exit-code --stat -- client/go/podiumv1 $(TYPESCRIPT)/src/podium $(TYPESCRIPT)/src/google \
+		|| { echo "The generated code is not current: commit what make proto-go proto-typescript wrote."; exit 1; }
 
 docs: .venv/ready ## write docs/api.md anew
 	$(call document,docs/api.md)

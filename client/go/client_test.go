@@ -220,6 +220,32 @@ func TestRank(t *testing.T) {
 	}
 }
 
+// Groups are ranked by the means of their members.
+func TestRankByGroup(t *testing.T) {
+	experiment := declared(t)
+	scores := metrics{"a0": 0.2, "a1": 0.4, "b0": 0.5}
+	for name, acc := range scores {
+		group := name[:1]
+		recorded(t, experiment, podium.ArmRecorded(podium.NewArmResult(&podiumv1.ArmResult{
+			Name: name, GroupName: &group, RunConfig: &podiumv1.RunConfig{Name: group},
+			Status: podiumv1.ArmStatus_ARM_STATUS_COMPLETED,
+			Evals:  []*podiumv1.EvalResult{row("test", metrics{"acc": acc})},
+		})))
+	}
+	ranking, err := experiment.Rank(t.Context(), podium.RankOptions{ByGroup: true})
+	if err != nil || len(ranking.GetGroups()) != 2 || len(ranking.GetArms()) != 0 {
+		t.Fatalf("the groups are %v, %v", ranking, err)
+	}
+	if ranking.GetGroups()[0].GetGroupName() != "b" {
+		t.Errorf("the first group is %v", ranking.GetGroups()[0])
+	}
+	several := podium.RankOptions{ByGroup: true, MinMembers: 2, Top: 1}
+	ranking, err = experiment.Rank(t.Context(), several)
+	if err != nil || len(ranking.GetGroups()) != 1 || ranking.GetGroups()[0].GetGroupName() != "a" {
+		t.Errorf("the groups of several are %v, %v", ranking, err)
+	}
+}
+
 func ranked(ranking *podiumv1.RankResponse) []string {
 	var names []string
 	for _, arm := range ranking.GetArms() {

@@ -92,12 +92,16 @@ type RankOptions struct {
 	Direction podiumv1.Direction
 	// Statuses says which arms are ranked; none means the completed ones.
 	Statuses []podiumv1.ArmStatus
-	// Top is how many of the first arms are wanted; 0 means all.
+	// Top is how many of the first arms or groups are wanted; 0 means all.
 	Top int
+	// ByGroup ranks groups of arms by the means of their members.
+	ByGroup bool
+	// MinMembers keeps only groups with at least so many scores that are numbers.
+	MinMembers int32
 }
 
-// Rank is the arms in the order of their scores, the best first, as of one revision, with what
-// became of every arm of the experiment. An experiment that changes too fast to be read is an
+// Rank is the arms in the order of their scores, or the groups in that of their means, the best
+// first, as of one revision, with what became of every arm of the experiment. An experiment that changes too fast to be read is an
 // error with codes.Aborted.
 func (e *Experiment) Rank(
 	ctx context.Context, options RankOptions,
@@ -119,6 +123,7 @@ func (e *Experiment) rankInOneState(
 	request := &podiumv1.RankRequest{
 		Experiment: e.name, Metric: options.Metric, Direction: options.Direction,
 		Statuses: options.Statuses, PageSize: largestPage,
+		ByGroup: options.ByGroup, MinMembers: options.MinMembers,
 	}
 	if 0 < top && top < largestPage {
 		request.PageSize = int32(top)
@@ -127,17 +132,19 @@ func (e *Experiment) rankInOneState(
 	if err != nil {
 		return nil, err
 	}
-	for found.NextPageToken != "" && (top <= 0 || len(found.Arms) < top) {
+	for found.NextPageToken != "" && (top <= 0 || len(found.Arms)+len(found.Groups) < top) {
 		request.PageToken = found.NextPageToken
 		page, err := e.client.Results.Rank(ctx, request)
 		if err != nil || page.GetRevision() != found.GetRevision() {
 			return nil, err
 		}
 		found.Arms = append(found.Arms, page.GetArms()...)
+		found.Groups = append(found.Groups, page.GetGroups()...)
 		found.NextPageToken = page.GetNextPageToken()
 	}
-	if 0 < top && top < len(found.Arms) {
-		found.Arms = found.Arms[:top]
+	if top > 0 {
+		found.Arms = found.Arms[:min(top, len(found.Arms))]
+		found.Groups = found.Groups[:min(top, len(found.Groups))]
 	}
 	return found, nil
 }

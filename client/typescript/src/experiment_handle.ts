@@ -29,8 +29,12 @@ export interface RankOptions extends CallOptions {
   readonly direction?: Direction;
   /** Which arms are ranked; else the completed ones. */
   readonly statuses?: ArmStatus[];
-  /** How many of the first arms are wanted; else all. */
+  /** How many of the first arms or groups are wanted; else all. */
   readonly top?: number;
+  /** Whether groups of arms are ranked, by the means of their members. */
+  readonly byGroup?: boolean;
+  /** Only groups with at least so many scores that are numbers. */
+  readonly minMembers?: number;
 }
 
 /** Where the first event of a call stands in its stream. */
@@ -76,8 +80,8 @@ export class ExperimentHandle {
   }
 
   /**
-   * The arms in the order of their scores, the best first, as of one revision, with what became of
-   * every arm. An experiment that changes too fast is an error, ABORTED.
+   * The arms in the order of their scores, or the groups in that of their means, the best first, as
+   * of one revision, with what became of every arm. An experiment that changes too fast is an error, ABORTED.
    */
   async rank(options: RankOptions = {}): Promise<RankResponse> {
     const what = `the ranking of experiment ${JSON.stringify(this.name)}`;
@@ -102,22 +106,24 @@ export class ExperimentHandle {
 
   /** Undefined if the experiment changed between the pages. */
   async #rankInOneState(options: RankOptions): Promise<RankResponse | undefined> {
-    const { metric, direction, statuses, top = Infinity } = options;
-    const request = {
-      experiment: this.name, metric, direction, statuses, pageSize: Math.min(top, largestPage),
-    };
+    const { metric, direction, statuses, byGroup, minMembers, top = Infinity } = options;
+    const pageSize = Math.min(top, largestPage);
+    const experiment = this.name;
+    const request = { experiment, metric, direction, statuses, byGroup, minMembers, pageSize };
     const { rank } = ResultsService.method;
     const found = await this.#connection.call(rank, request, options);
-    while (found.nextPageToken !== "" && found.arms.length < top) {
+    while (found.nextPageToken !== "" && found.arms.length + found.groups.length < top) {
       const next = { ...request, pageToken: found.nextPageToken };
       const page = await this.#connection.call(rank, next, options);
       if (page.revision !== found.revision) {
         return undefined;
       }
       found.arms.push(...page.arms);
+      found.groups.push(...page.groups);
       found.nextPageToken = page.nextPageToken;
     }
     found.arms.splice(top);
+    found.groups.splice(top);
     return found;
   }
 }

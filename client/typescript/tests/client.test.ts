@@ -132,6 +132,19 @@ test("a ranking has the best arm first and says what became of the others", asyn
   assert.deepEqual(lowest.arms.map((arm) => arm.arm), ["low"]);
 });
 
+test("groups are ranked by the means of their members", async () => {
+  const experiment = await declared(client);
+  const runs = Object.entries({ a0: 0.2, a1: 0.4, b0: 0.5 });
+  await experiment.record(runs.map(([name, acc]) => events.armRecorded(new ArmResult({
+    name, groupName: name[0], runConfig: { name: name[0] }, status: ArmStatus.COMPLETED,
+    evals: [{ name: "test", metrics: { acc } }],
+  }))));
+  const ranking = await experiment.rank({ byGroup: true });
+  assert.deepEqual(ranking.groups.map((group) => group.groupName), ["b", "a"]);
+  const several = await experiment.rank({ byGroup: true, minMembers: 2, top: 1 });
+  assert.deepEqual(several.groups.map((group) => group.groupName), ["a"]);
+});
+
 test("what was deleted is gone; to delete it again is an error unless that is all right", async () => {
   const experiment = await declared(client);
   await experiment.record([wholeArm("a")]);
