@@ -143,13 +143,15 @@ proto-typescript: .cache/proto/locked ## write client/typescript/src/podium/v1 a
 	@.cache/proto/bin/python -m grpc_tools.protoc --proto_path=proto --proto_path=$(TYPESCRIPT)/proto \
 		--plugin=$(TYPESCRIPT)/node_modules/.bin/protoc-gen-es --es_out=$(TYPESCRIPT)/src \
 		--es_opt=target=ts --es_opt=import_extension=js $(PROTOS) google/rpc/error_info.proto
+	@{ echo '/** Every message, enum and service of the protocol `podium.v1`, as they were generated. */'; \
+		printf 'export * from "./podium/v1/%s_pb.js";\n' $(basename $(notdir $(PROTOS))); } > $(TYPESCRIPT)/src/v1.ts
 
 contract: .venv/ready ## with a release: today's protos are what later ones stay compatible with
 	$(BIN)/buf breaking proto --against $(RELEASED)
 	$(BIN)/buf build proto --exclude-source-info --output $(RELEASED)
 
 stubs-check: proto-go proto-typescript ## generated code of Go and TypeScript (it needs both)
-	git diff --exit-code --stat -- client/go/podiumv1 $(TYPESCRIPT)/src/podium $(TYPESCRIPT)/src/google \
+	@test -z "$$(git status --porcelain -- client/go/podiumv1 $(TYPESCRIPT)/src)" \
 		|| { echo "The generated code is not current: commit what make proto-go proto-typescript wrote."; exit 1; }
 
 docs: .venv/ready ## write docs/api.md anew

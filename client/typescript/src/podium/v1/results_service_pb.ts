@@ -14,13 +14,15 @@ import type { RankCounts, RankedArm, RankedGroup, RankGroupCounts, RankSource } 
 import { file_podium_v1_ranking } from "./ranking_pb.js";
 import type { ScoreSource } from "./score_pb.js";
 import { file_podium_v1_score } from "./score_pb.js";
+import type { ScoreColumn, ScoredArm } from "./score_matrix_pb.js";
+import { file_podium_v1_score_matrix } from "./score_matrix_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file podium/v1/results_service.proto.
  */
 export const file_podium_v1_results_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9wb2RpdW0vdjEvcmVzdWx0c19zZXJ2aWNlLnByb3RvEglwb2RpdW0udjEiWAoLRXZhbFJlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRILCgNhcm0YAiABKAkSDAoEbmFtZRgDIAEoCRIRCgRzdGVwGAQgASgDSACIAQFCBwoFX3N0ZXAiTwoMRXZhbFJlc3BvbnNlEi8KC2V2YWxfcmVzdWx0GAEgASgLMhUucG9kaXVtLnYxLkV2YWxSZXN1bHRIAIgBAUIOCgxfZXZhbF9yZXN1bHQiPwoMU2NvcmVSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJEg4KBm1ldHJpYxgDIAEoCSJVCg1TY29yZVJlc3BvbnNlEhIKBXZhbHVlGAEgASgBSACIAQESJgoGc291cmNlGAIgASgLMhYucG9kaXVtLnYxLlNjb3JlU291cmNlQggKBl92YWx1ZSIwCg1HZXRBcm1SZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJIlkKDkdldEFybVJlc3BvbnNlEigKCmFybV9yZXN1bHQYASABKAsyFC5wb2RpdW0udjEuQXJtUmVzdWx0Eh0KFW5leHRfZXZhbHNfcGFnZV90b2tlbhgCIAEoCSLUAQoPTGlzdEFybXNSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSJgoIc3RhdHVzZXMYBCADKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEhcKCmdyb3VwX25hbWUYBSABKAlIAIgBARIYCgtuYW1lX3ByZWZpeBgGIAEoCUgBiAEBEgwKBHRhZ3MYByADKAlCDQoLX2dyb3VwX25hbWVCDgoMX25hbWVfcHJlZml4ImIKEExpc3RBcm1zUmVzcG9uc2USIwoEYXJtcxgBIAMoCzIVLnBvZGl1bS52MS5Bcm1TdW1tYXJ5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAyK+AQoQTGlzdEV2YWxzUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEgsKA2FybRgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRIRCgRuYW1lGAUgASgJSACIAQESFQoIbWluX3N0ZXAYBiABKANIAYgBARIVCghtYXhfc3RlcBgHIAEoA0gCiAEBQgcKBV9uYW1lQgsKCV9taW5fc3RlcEILCglfbWF4X3N0ZXAiZAoRTGlzdEV2YWxzUmVzcG9uc2USJAoFZXZhbHMYASADKAsyFS5wb2RpdW0udjEuRXZhbFJlc3VsdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEAoIcmV2aXNpb24YAyABKAMiKgoUR2V0RXhwZXJpbWVudFJlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCSJCChVHZXRFeHBlcmltZW50UmVzcG9uc2USKQoKZXhwZXJpbWVudBgBIAEoCzIVLnBvZGl1bS52MS5FeHBlcmltZW50IqYBChZMaXN0RXhwZXJpbWVudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEhgKC25hbWVfcHJlZml4GAMgASgJSACIAQESLQoIc3RhdHVzZXMYBCADKA4yGy5wb2RpdW0udjEuRXhwZXJpbWVudFN0YXR1cxIMCgR0YWdzGAUgAygJQg4KDF9uYW1lX3ByZWZpeCJeChdMaXN0RXhwZXJpbWVudHNSZXNwb25zZRIqCgtleHBlcmltZW50cxgBIAMoCzIVLnBvZGl1bS52MS5FeHBlcmltZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLgAQoLUmFua1JlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCRITCgZtZXRyaWMYBCABKAlIAIgBARInCglkaXJlY3Rpb24YBSABKA4yFC5wb2RpdW0udjEuRGlyZWN0aW9uEiYKCHN0YXR1c2VzGAYgAygOMhQucG9kaXVtLnYxLkFybVN0YXR1cxIQCghieV9ncm91cBgHIAEoCBITCgttaW5fbWVtYmVycxgIIAEoBUIJCgdfbWV0cmljItUCCgxSYW5rUmVzcG9uc2USIgoEYXJtcxgBIAMoCzIULnBvZGl1bS52MS5SYW5rZWRBcm0SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhAKCHJldmlzaW9uGAMgASgDEg4KBm1ldHJpYxgEIAEoCRInCglkaXJlY3Rpb24YBSABKA4yFC5wb2RpdW0udjEuRGlyZWN0aW9uEiUKBmNvdW50cxgGIAEoCzIVLnBvZGl1bS52MS5SYW5rQ291bnRzEiYKB3NvdXJjZXMYByADKAsyFS5wb2RpdW0udjEuUmFua1NvdXJjZRImCgZncm91cHMYCCADKAsyFi5wb2RpdW0udjEuUmFua2VkR3JvdXASNQoMZ3JvdXBfY291bnRzGAkgASgLMhoucG9kaXVtLnYxLlJhbmtHcm91cENvdW50c0gAiAEBQg8KDV9ncm91cF9jb3VudHMyuAQKDlJlc3VsdHNTZXJ2aWNlEjcKBEV2YWwSFi5wb2RpdW0udjEuRXZhbFJlcXVlc3QaFy5wb2RpdW0udjEuRXZhbFJlc3BvbnNlEjoKBVNjb3JlEhcucG9kaXVtLnYxLlNjb3JlUmVxdWVzdBoYLnBvZGl1bS52MS5TY29yZVJlc3BvbnNlEj0KBkdldEFybRIYLnBvZGl1bS52MS5HZXRBcm1SZXF1ZXN0GhkucG9kaXVtLnYxLkdldEFybVJlc3BvbnNlEkMKCExpc3RBcm1zEhoucG9kaXVtLnYxLkxpc3RBcm1zUmVxdWVzdBobLnBvZGl1bS52MS5MaXN0QXJtc1Jlc3BvbnNlEkYKCUxpc3RFdmFscxIbLnBvZGl1bS52MS5MaXN0RXZhbHNSZXF1ZXN0GhwucG9kaXVtLnYxLkxpc3RFdmFsc1Jlc3BvbnNlElIKDUdldEV4cGVyaW1lbnQSHy5wb2RpdW0udjEuR2V0RXhwZXJpbWVudFJlcXVlc3QaIC5wb2RpdW0udjEuR2V0RXhwZXJpbWVudFJlc3BvbnNlElgKD0xpc3RFeHBlcmltZW50cxIhLnBvZGl1bS52MS5MaXN0RXhwZXJpbWVudHNSZXF1ZXN0GiIucG9kaXVtLnYxLkxpc3RFeHBlcmltZW50c1Jlc3BvbnNlEjcKBFJhbmsSFi5wb2RpdW0udjEuUmFua1JlcXVlc3QaFy5wb2RpdW0udjEuUmFua1Jlc3BvbnNlYgZwcm90bzM", [file_podium_v1_arm_result, file_podium_v1_eval_result, file_podium_v1_experiment, file_podium_v1_ranking, file_podium_v1_score]);
+  fileDesc("Ch9wb2RpdW0vdjEvcmVzdWx0c19zZXJ2aWNlLnByb3RvEglwb2RpdW0udjEiWAoLRXZhbFJlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRILCgNhcm0YAiABKAkSDAoEbmFtZRgDIAEoCRIRCgRzdGVwGAQgASgDSACIAQFCBwoFX3N0ZXAiTwoMRXZhbFJlc3BvbnNlEi8KC2V2YWxfcmVzdWx0GAEgASgLMhUucG9kaXVtLnYxLkV2YWxSZXN1bHRIAIgBAUIOCgxfZXZhbF9yZXN1bHQiPwoMU2NvcmVSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJEg4KBm1ldHJpYxgDIAEoCSJVCg1TY29yZVJlc3BvbnNlEhIKBXZhbHVlGAEgASgBSACIAQESJgoGc291cmNlGAIgASgLMhYucG9kaXVtLnYxLlNjb3JlU291cmNlQggKBl92YWx1ZSIwCg1HZXRBcm1SZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJIlkKDkdldEFybVJlc3BvbnNlEigKCmFybV9yZXN1bHQYASABKAsyFC5wb2RpdW0udjEuQXJtUmVzdWx0Eh0KFW5leHRfZXZhbHNfcGFnZV90b2tlbhgCIAEoCSLUAQoPTGlzdEFybXNSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSJgoIc3RhdHVzZXMYBCADKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEhcKCmdyb3VwX25hbWUYBSABKAlIAIgBARIYCgtuYW1lX3ByZWZpeBgGIAEoCUgBiAEBEgwKBHRhZ3MYByADKAlCDQoLX2dyb3VwX25hbWVCDgoMX25hbWVfcHJlZml4ImIKEExpc3RBcm1zUmVzcG9uc2USIwoEYXJtcxgBIAMoCzIVLnBvZGl1bS52MS5Bcm1TdW1tYXJ5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAyK+AQoQTGlzdEV2YWxzUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEgsKA2FybRgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRIRCgRuYW1lGAUgASgJSACIAQESFQoIbWluX3N0ZXAYBiABKANIAYgBARIVCghtYXhfc3RlcBgHIAEoA0gCiAEBQgcKBV9uYW1lQgsKCV9taW5fc3RlcEILCglfbWF4X3N0ZXAiZAoRTGlzdEV2YWxzUmVzcG9uc2USJAoFZXZhbHMYASADKAsyFS5wb2RpdW0udjEuRXZhbFJlc3VsdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEAoIcmV2aXNpb24YAyABKAMiKgoUR2V0RXhwZXJpbWVudFJlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCSJCChVHZXRFeHBlcmltZW50UmVzcG9uc2USKQoKZXhwZXJpbWVudBgBIAEoCzIVLnBvZGl1bS52MS5FeHBlcmltZW50IqYBChZMaXN0RXhwZXJpbWVudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEhgKC25hbWVfcHJlZml4GAMgASgJSACIAQESLQoIc3RhdHVzZXMYBCADKA4yGy5wb2RpdW0udjEuRXhwZXJpbWVudFN0YXR1cxIMCgR0YWdzGAUgAygJQg4KDF9uYW1lX3ByZWZpeCJeChdMaXN0RXhwZXJpbWVudHNSZXNwb25zZRIqCgtleHBlcmltZW50cxgBIAMoCzIVLnBvZGl1bS52MS5FeHBlcmltZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLgAQoLUmFua1JlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCRITCgZtZXRyaWMYBCABKAlIAIgBARInCglkaXJlY3Rpb24YBSABKA4yFC5wb2RpdW0udjEuRGlyZWN0aW9uEiYKCHN0YXR1c2VzGAYgAygOMhQucG9kaXVtLnYxLkFybVN0YXR1cxIQCghieV9ncm91cBgHIAEoCBITCgttaW5fbWVtYmVycxgIIAEoBUIJCgdfbWV0cmljIu8CCgxSYW5rUmVzcG9uc2USIgoEYXJtcxgBIAMoCzIULnBvZGl1bS52MS5SYW5rZWRBcm0SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhAKCHJldmlzaW9uGAMgASgDEg4KBm1ldHJpYxgEIAEoCRInCglkaXJlY3Rpb24YBSABKA4yFC5wb2RpdW0udjEuRGlyZWN0aW9uEiUKBmNvdW50cxgGIAEoCzIVLnBvZGl1bS52MS5SYW5rQ291bnRzEiYKB3NvdXJjZXMYByADKAsyFS5wb2RpdW0udjEuUmFua1NvdXJjZRImCgZncm91cHMYCCADKAsyFi5wb2RpdW0udjEuUmFua2VkR3JvdXASNQoMZ3JvdXBfY291bnRzGAkgASgLMhoucG9kaXVtLnYxLlJhbmtHcm91cENvdW50c0gAiAEBEhgKEHJhbmtpbmdfcmV2aXNpb24YCiABKANCDwoNX2dyb3VwX2NvdW50cyLjAQoNU2NvcmVzUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEg8KB21ldHJpY3MYAiADKAkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkSJgoIc3RhdHVzZXMYBSADKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEhcKCmdyb3VwX25hbWUYBiABKAlIAIgBARIYCgtuYW1lX3ByZWZpeBgHIAEoCUgBiAEBEgwKBHRhZ3MYCCADKAlCDQoLX2dyb3VwX25hbWVCDgoMX25hbWVfcHJlZml4IogBCg5TY29yZXNSZXNwb25zZRIiCgRhcm1zGAEgAygLMhQucG9kaXVtLnYxLlNjb3JlZEFybRInCgdjb2x1bW5zGAIgAygLMhYucG9kaXVtLnYxLlNjb3JlQ29sdW1uEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCRIQCghyZXZpc2lvbhgEIAEoAzL3BAoOUmVzdWx0c1NlcnZpY2USNwoERXZhbBIWLnBvZGl1bS52MS5FdmFsUmVxdWVzdBoXLnBvZGl1bS52MS5FdmFsUmVzcG9uc2USOgoFU2NvcmUSFy5wb2RpdW0udjEuU2NvcmVSZXF1ZXN0GhgucG9kaXVtLnYxLlNjb3JlUmVzcG9uc2USPQoGR2V0QXJtEhgucG9kaXVtLnYxLkdldEFybVJlcXVlc3QaGS5wb2RpdW0udjEuR2V0QXJtUmVzcG9uc2USQwoITGlzdEFybXMSGi5wb2RpdW0udjEuTGlzdEFybXNSZXF1ZXN0GhsucG9kaXVtLnYxLkxpc3RBcm1zUmVzcG9uc2USRgoJTGlzdEV2YWxzEhsucG9kaXVtLnYxLkxpc3RFdmFsc1JlcXVlc3QaHC5wb2RpdW0udjEuTGlzdEV2YWxzUmVzcG9uc2USUgoNR2V0RXhwZXJpbWVudBIfLnBvZGl1bS52MS5HZXRFeHBlcmltZW50UmVxdWVzdBogLnBvZGl1bS52MS5HZXRFeHBlcmltZW50UmVzcG9uc2USWAoPTGlzdEV4cGVyaW1lbnRzEiEucG9kaXVtLnYxLkxpc3RFeHBlcmltZW50c1JlcXVlc3QaIi5wb2RpdW0udjEuTGlzdEV4cGVyaW1lbnRzUmVzcG9uc2USNwoEUmFuaxIWLnBvZGl1bS52MS5SYW5rUmVxdWVzdBoXLnBvZGl1bS52MS5SYW5rUmVzcG9uc2USPQoGU2NvcmVzEhgucG9kaXVtLnYxLlNjb3Jlc1JlcXVlc3QaGS5wb2RpdW0udjEuU2NvcmVzUmVzcG9uc2ViBnByb3RvMw", [file_podium_v1_arm_result, file_podium_v1_eval_result, file_podium_v1_experiment, file_podium_v1_ranking, file_podium_v1_score, file_podium_v1_score_matrix]);
 
 /**
  * EvalRequest names an eval row.
@@ -630,7 +632,7 @@ export type RankResponse = Message<"podium.v1.RankResponse"> & {
 
   /**
    * The experiment's revision that this page shows, its counts and sources
-   * included. Pages of different revisions can repeat an arm or miss one.
+   * included.
    *
    * @generated from field: int64 revision = 3;
    */
@@ -679,6 +681,16 @@ export type RankResponse = Message<"podium.v1.RankResponse"> & {
    * @generated from field: optional podium.v1.RankGroupCounts group_counts = 9;
    */
   groupCounts?: RankGroupCounts | undefined;
+
+  /**
+   * In a ranking of COMPLETED arms, the revision in which such an arm last changed;
+   * in any other one, and by group, the same as `revision`. Pages in which it is the
+   * same are of one ranking, whatever is recorded of other arms meanwhile. Other
+   * pages can repeat an arm or miss one.
+   *
+   * @generated from field: int64 ranking_revision = 10;
+   */
+  rankingRevision: bigint;
 };
 
 /**
@@ -687,6 +699,121 @@ export type RankResponse = Message<"podium.v1.RankResponse"> & {
  */
 export const RankResponseSchema: GenMessage<RankResponse> = /*@__PURE__*/
   messageDesc(file_podium_v1_results_service, 15);
+
+/**
+ * ScoresRequest asks for the scores of the arms that pass every filter.
+ *
+ * @generated from message podium.v1.ScoresRequest
+ */
+export type ScoresRequest = Message<"podium.v1.ScoresRequest"> & {
+  /**
+   * The name of the experiment.
+   *
+   * @generated from field: string experiment = 1;
+   */
+  experiment: string;
+
+  /**
+   * The metrics, each in the forms that Score takes: 1 to 1,000.
+   *
+   * @generated from field: repeated string metrics = 2;
+   */
+  metrics: string[];
+
+  /**
+   * At most so many scores in the page: the number of its arms times that of the
+   * metrics. 0 means 10,000, and more than 10,000 means 10,000. A page has one arm at
+   * least, if there is one, but can have none and still be followed by another one.
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * The `next_page_token` of the page before, with the rest of the request as it
+   * was. Empty for the first page.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+
+  /**
+   * Only arms with one of these statuses. None means any.
+   *
+   * @generated from field: repeated podium.v1.ArmStatus statuses = 5;
+   */
+  statuses: ArmStatus[];
+
+  /**
+   * Only arms of the group with this name.
+   *
+   * @generated from field: optional string group_name = 6;
+   */
+  groupName?: string | undefined;
+
+  /**
+   * Only arms whose name begins with this text.
+   *
+   * @generated from field: optional string name_prefix = 7;
+   */
+  namePrefix?: string | undefined;
+
+  /**
+   * Only arms whose run_config has all of these tags.
+   *
+   * @generated from field: repeated string tags = 8;
+   */
+  tags: string[];
+};
+
+/**
+ * Describes the message podium.v1.ScoresRequest.
+ * Use `create(ScoresRequestSchema)` to create a new message.
+ */
+export const ScoresRequestSchema: GenMessage<ScoresRequest> = /*@__PURE__*/
+  messageDesc(file_podium_v1_results_service, 16);
+
+/**
+ * ScoresResponse is a page of a matrix of scores.
+ *
+ * @generated from message podium.v1.ScoresResponse
+ */
+export type ScoresResponse = Message<"podium.v1.ScoresResponse"> & {
+  /**
+   * The arms, in the order in which they were created.
+   *
+   * @generated from field: repeated podium.v1.ScoredArm arms = 1;
+   */
+  arms: ScoredArm[];
+
+  /**
+   * Their scores: a column for each metric, in the order of the request.
+   *
+   * @generated from field: repeated podium.v1.ScoreColumn columns = 2;
+   */
+  columns: ScoreColumn[];
+
+  /**
+   * Asks for the next page. Empty if this is the last one.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken: string;
+
+  /**
+   * The experiment's revision that this page shows.
+   *
+   * @generated from field: int64 revision = 4;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message podium.v1.ScoresResponse.
+ * Use `create(ScoresResponseSchema)` to create a new message.
+ */
+export const ScoresResponseSchema: GenMessage<ScoresResponse> = /*@__PURE__*/
+  messageDesc(file_podium_v1_results_service, 17);
 
 /**
  * ResultsService answers questions about recorded results. None of its calls
@@ -832,6 +959,20 @@ export const ResultsService: GenService<{
     methodKind: "unary";
     input: typeof RankRequestSchema;
     output: typeof RankResponseSchema;
+  },
+  /**
+   * Looks up the scores of many arms on many metrics: the numbers that Score
+   * answers, in columns. The arms stand in the order in which they were created.
+   *
+   * Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
+   * empty metric, and for a page token that was not made by this request.
+   *
+   * @generated from rpc podium.v1.ResultsService.Scores
+   */
+  scores: {
+    methodKind: "unary";
+    input: typeof ScoresRequestSchema;
+    output: typeof ScoresResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_podium_v1_results_service, 0);
