@@ -27,6 +27,7 @@ def test_code_blocks_run(
 ) -> None:
     """Every Python and shell block of a document runs and answers what it says, in order."""
     monkeypatch.setenv("PODIUM_ADDRESS", server.address)
+    monkeypatch.setenv("PODIUM_OUTBOX", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks_of(document):
