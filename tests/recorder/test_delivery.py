@@ -130,6 +130,20 @@ def test_what_is_set_aside(
     assert client.arm(name, "arm").score("loss") == 2.0
 
 
+def test_a_second_run(
+    record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A finished arm that is started again without a word is told at once, with what to say."""
+    for loss in (1, 2):
+        with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
+            arm.log({"loss": loss})
+            assert arm.flush(60).durable is (loss == 1)
+    assert "ARM_FINISHED" in told(caplog)[0]
+    assert "resume_step" in told(caplog)[0]
+    assert "restart" in told(caplog)[0]
+    assert client.arm(name, "arm").score("loss") == 1.0
+
+
 def test_an_evaluator_elsewhere(record: Any, client: podium.Client, name: str) -> None:
     """An evaluator records for an arm that it did not start, also before it is started."""
     with record(name, close_timeout=0.2) as experiment:
