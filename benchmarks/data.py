@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from podium._validate import Limits
@@ -19,8 +19,12 @@ from podium.v1.recording_service_pb2 import RecordRequest, StreamPosition
 from podium.v1.results_service_pb2 import (
     EvalRequest,
     EvalResponse,
+    RankRequest,
+    RankResponse,
     ScoreRequest,
     ScoreResponse,
+    ScoresRequest,
+    ScoresResponse,
 )
 from podium.v1.run_config_pb2 import RunConfig
 from podium_server.services import Recording
@@ -29,23 +33,34 @@ from podium_server.store.sqlite import SqliteStore
 __all__ = [
     "LARGE",
     "LARGE_ARMS",
+    "MATRIX",
+    "MATRIX_ARMS",
+    "MATRIX_METRICS",
     "MEDIUM",
     "MEDIUM_ARMS",
     "ROWS_PER_ARM",
     "SMALL",
     "SMALL_ARMS",
     "check_eval",
+    "check_rank",
     "check_score",
+    "check_scores",
     "eval_request",
     "fill",
+    "rank_request",
     "row_calls",
     "score_request",
+    "scores_request",
     "start_arms",
 ]
 
 SMALL, MEDIUM, LARGE = "bench/small", "bench/medium", "bench/large"
 SMALL_ARMS, MEDIUM_ARMS, LARGE_ARMS, ROWS_PER_ARM = 100, 1_000, 100_000, 10
+MATRIX, MATRIX_ARMS = "bench/matrix", 300
+MATRIX_METRICS = tuple(f"bench{number}.pass_rate" for number in range(31))
 _ARMS_PER_CALL = 100
+_GROUP_ARMS = 5
+_TOP = 10
 
 
 def _metrics(arm: int, row: int) -> dict[str, float]:
@@ -64,15 +79,31 @@ def _arm(arm: int) -> ArmResult:
         status=ARM_STATUS_COMPLETED,
         metrics={"train.loss": 1 / (1 + arm)},
         evals=[*rows, test],
+        group_name=f"group{arm // _GROUP_ARMS}",
     )
 
 
-def _fill_calls(experiment: str, arms: int) -> Iterator[RecordRequest]:
+def _matrix_arm(arm: int) -> ArmResult:
+    names = [metric.partition(".")[0] for metric in MATRIX_METRICS]
+    rows = [
+        EvalResult(name=name, metrics=_metrics(arm, number)) for number, name in enumerate(names)
+    ]
+    return ArmResult(
+        name=f"arm{arm}",
+        run_config=RunConfig(name=f"arm{arm}", seed=arm),
+        status=ARM_STATUS_COMPLETED,
+        evals=rows,
+    )
+
+
+def _fill_calls(
+    experiment: str, arms: int, made: Callable[[int], ArmResult]
+) -> Iterator[RecordRequest]:
     declared = Event(experiment_declared=ExperimentDeclared(success_metric="test.pass_rate"))
     yield RecordRequest(experiment=experiment, events=[declared])
     for first in range(0, arms, _ARMS_PER_CALL):
         events = [
-            Event(arm_recorded=ArmRecorded(arm_result=_arm(arm)))
+            Event(arm_recorded=ArmRecorded(arm_result=made(arm)))
             for arm in range(first, min(arms, first + _ARMS_PER_CALL))
         ]
         yield RecordRequest(experiment=experiment, events=events)
@@ -83,7 +114,8 @@ async def _fill(path: Path, experiments: dict[str, int]) -> None:
     await store.open()
     recording = Recording(store, Limits())
     for experiment, arms in experiments.items():
-        for number, call in enumerate(_fill_calls(experiment, arms)):
+        made = _matrix_arm if experiment == MATRIX else _arm
+        for number, call in enumerate(_fill_calls(experiment, arms, made)):
             await recording.record(call)
             if number % 50 == 0 and arms > _ARMS_PER_CALL:
                 done = number * _ARMS_PER_CALL
@@ -94,7 +126,8 @@ async def _fill(path: Path, experiments: dict[str, int]) -> None:
 
 def fill(path: Path) -> None:
     """Makes a store with smaller experiments and one of 1,000,000 rows."""
-    asyncio.run(_fill(path, {SMALL: SMALL_ARMS, MEDIUM: MEDIUM_ARMS, LARGE: LARGE_ARMS}))
+    sizes = {SMALL: SMALL_ARMS, MEDIUM: MEDIUM_ARMS, MATRIX: MATRIX_ARMS, LARGE: LARGE_ARMS}
+    asyncio.run(_fill(path, sizes))
 
 
 def eval_request(experiment: str, arm: int) -> bytes:
@@ -122,6 +155,35 @@ def check_score(arm: int, answer: bytes) -> None:
     score = ScoreResponse.FromString(answer)
     if not score.HasField("value") or score.value != arm + ROWS_PER_ARM / 16:
         raise RuntimeError(f"a wrong answer for arm {arm}: {score}")
+
+
+def rank_request(experiment: str, *, by_group: bool = False) -> bytes:
+    """Asks for the first places of an experiment by its success metric."""
+    request = RankRequest(experiment=experiment, page_size=_TOP, by_group=by_group)
+    return request.SerializeToString()
+
+
+def check_rank(arms: int, answer: bytes) -> None:
+    """Fails on an answer to `rank_request` by arm that is not right."""
+    found = RankResponse.FromString(answer)
+    best = [(f"arm{arms - 1 - place}", place + 1) for place in range(_TOP)]
+    if [(arm.arm, arm.rank) for arm in found.arms] != best or found.counts.numbers != arms:
+        raise RuntimeError(f"a wrong ranking of {arms} arms: {found}")
+
+
+def scores_request() -> bytes:
+    """Asks for every score of the matrix."""
+    return ScoresRequest(experiment=MATRIX, metrics=MATRIX_METRICS).SerializeToString()
+
+
+def check_scores(answer: bytes) -> None:
+    """Fails on an answer to `scores_request` that is not right."""
+    found = ScoresResponse.FromString(answer)
+    if len(found.arms) != MATRIX_ARMS or found.next_page_token:
+        raise RuntimeError(f"a matrix of {len(found.arms)} arms in the first page")
+    for number, column in enumerate(found.columns):
+        if list(column.values) != [arm + number / 16 for arm in range(MATRIX_ARMS)]:
+            raise RuntimeError(f"a wrong column: {column}")
 
 
 def start_arms(experiment: str, writers: int) -> Iterator[RecordRequest]:

@@ -23,7 +23,7 @@ from figures import Figure
 from servers import Ask, asking
 from wire import Load, drive
 
-__all__ = ["latency", "scaling", "throughput"]
+__all__ = ["alternate", "latency", "scaling", "throughput"]
 
 _CONNECTIONS = 16
 _SLICE_SECONDS = 0.5
@@ -101,7 +101,7 @@ def latency(podium_address: str, echo: str, *, calls: int) -> list[Figure]:
         figures = []
         for question in _QUESTIONS:
             bodies = [question.request(LARGE, random.randrange(LARGE_ARMS)) for _ in range(500)]
-            asked = _alternate(
+            asked = alternate(
                 {
                     "echo": (asking(base, _ECHO), bodies),
                     "podium": (asking(channel, question.path), bodies),
@@ -131,7 +131,7 @@ def scaling(podium_address: str, *, calls: int) -> list[Figure]:
     with grpc.insecure_channel(podium_address) as channel:
         score = asking(channel, _SCORE)
         sizes = {SMALL: SMALL_ARMS, LARGE: LARGE_ARMS}
-        asked = _alternate(
+        asked = alternate(
             {
                 name: (score, [score_request(name, random.randrange(arms)) for _ in range(500)])
                 for name, arms in sizes.items()
@@ -143,7 +143,7 @@ def scaling(podium_address: str, *, calls: int) -> list[Figure]:
     return [Figure("P3", what, f"{ratio:.2f}", "<= 1.1", ratio <= 1.1)]
 
 
-def _alternate(asked: dict[str, tuple[Ask, list[bytes]]], calls: int) -> dict[str, float]:
+def alternate(asked: dict[str, tuple[Ask, list[bytes]]], calls: int) -> dict[str, float]:
     """The median seconds of each kind of call, one of each in turn, in any order.
 
     Always in the same order, whoever comes second pays for caches that the first one filled.

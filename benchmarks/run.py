@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import ranking
 import reads
 import recording
 import startup
@@ -52,6 +53,10 @@ def _measure(folder: Path, rounds: int, seconds: float, calls: int) -> list[Figu
             )
             figures += reads.latency(server.address, echo, calls=calls)
             figures += reads.scaling(server.address, calls=calls)
+            _say("rankings")
+            figures += ranking.first_places(server.address, echo, calls=calls)
+            figures += ranking.groups(server.address, calls=calls)
+            figures += ranking.matrix(server.address, calls=calls)
         with running_server(f"sqlite:///{large}", *quiet) as server:
             figures += reads.throughput(
                 server.address, echo, how="asked again", target=0.95, slices=slices

@@ -22,6 +22,7 @@ from podium.v1.experiment_pb2 import (
 from podium.v1.results_service_pb2 import ScoresResponse
 from podium.v1.run_config_pb2 import RunConfig
 from podium.v1.score_matrix_pb2 import ScoreColumn, ScoredArm
+from podium.v1.score_pb2 import ScoreSource
 
 from podium_server.store.base import ArmView
 from podium_server.store.ranks import ScoreMatrix
@@ -33,6 +34,7 @@ __all__ = [
     "arm_summary",
     "experiment",
     "length_delimited",
+    "score_source",
     "scores",
     "status_of",
 ]
@@ -130,6 +132,11 @@ def arm_summary(experiment_name: str, view: ArmView) -> ArmSummary:
         attempt=_attempt(row),
         **{f.name: value for f, value in recorded.ListFields() if f.name in _SHARED},
     )
+
+
+def score_source(origin: int, key: str, eval_name: str | None, step: int | None) -> ScoreSource:
+    """Where a score came from, as it is answered."""
+    return ScoreSource(origin=int(origin), key=key, eval_name=eval_name, step=step)  # type: ignore[arg-type]
 
 
 def scores(metrics: Iterable[str], found: ScoreMatrix, token: str) -> ScoresResponse:

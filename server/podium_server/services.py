@@ -32,7 +32,7 @@ from podium_server.answers import length_delimited
 from podium_server.failures import failure
 from podium_server.filters import ArmFilter, EvalFilter, ExperimentFilter
 from podium_server.pages import matrix_limits, page_limits, read_token, write_token
-from podium_server.rankings import GroupQuestion, Question, score_source
+from podium_server.rankings import GroupQuestion, Question
 from podium_server.recording import DeleteArmCall, DeleteExperimentCall, RecordCall
 from podium_server.store.base import PageLimits, Store
 
@@ -74,7 +74,9 @@ class Results:
             return results_pb2.ScoreResponse()
         return results_pb2.ScoreResponse(
             value=found.entry.value,
-            source=score_source(found),
+            source=answers.score_source(
+                found.entry.origin, found.key, found.eval_name, found.entry.step
+            ),
         )
 
     async def get_arm(self, request: results_pb2.GetArmRequest) -> bytes:

@@ -86,7 +86,9 @@ def _check_ranks(dump: Dump, arms: dict[Any, ArmRow]) -> None:
         if arm.status != COMPLETED:
             continue
         ranked.add((experiment, name, key, scoring.sort_key(entry.value), ordinal))
-        source = (name or (arm.primary and arm.primary.name)) if codec.is_of_row(entry) else ""
+        source = (
+            (name or (arm.primary and arm.primary.name)) if codec.is_of_row(entry.origin) else ""
+        )
         place = (experiment, name, key, entry.origin, source, entry.benchmark_id or "")
         counted[*place, isnan(entry.value)] += 1
     assert set(dump["ranks"]) == ranked

@@ -79,6 +79,7 @@ if TYPE_CHECKING:
         Value,
     )
     from podium.ranking import (
+        ExperimentResult,
         GroupRanking,
         RankCounts,
         RankedArm,
@@ -129,6 +130,7 @@ __all__ = [
     "ExperimentHandle",
     "ExperimentRecorder",
     "ExperimentRecording",
+    "ExperimentResult",
     "ExperimentStatus",
     "FailedPreconditionError",
     "Flushed",

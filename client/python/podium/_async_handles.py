@@ -122,10 +122,6 @@ class AsyncExperimentHandle(AsyncAnalysis, AsyncRankings):
             self._recorded(events.arm_recorded(arm_result, replace=replace))
         )
 
-    async def conclude(self, conclusion: str) -> RecordResult:
-        """As `ExperimentHandle.conclude`, awaited."""
-        return await self._connection.run(self._recorded(events.experiment_concluded(conclusion)))
-
     async def delete(self, *, allow_missing: bool = False) -> int:
         """As `ExperimentHandle.delete`, awaited."""
         steps = _calls.delete_experiment(self._name, allow_missing=allow_missing)

@@ -177,10 +177,6 @@ class ExperimentHandle(Analysis, Rankings):
             self._recorded(events.arm_recorded(arm_result, replace=replace))
         )
 
-    def conclude(self, conclusion: str) -> RecordResult:
-        """Stores what was found out. The last conclusion stands."""
-        return self._connection.run(self._recorded(events.experiment_concluded(conclusion)))
-
     def delete(self, *, allow_missing: bool = False) -> int:
         """Deletes the experiment with its arms, and returns the revision after it.
 

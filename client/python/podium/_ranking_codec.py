@@ -119,13 +119,12 @@ def ranked_arm_from_proto(message: ranking_pb2.RankedArm) -> ranking.RankedArm:
 
 def score_statistics_to_proto(found: Description) -> ranking_pb2.ScoreStatistics:
     """Writes what some scores have come to."""
-    said = asdict(found)
-    return ranking_pb2.ScoreStatistics(standard_error=said.pop("stderr"), **said)
+    return ranking_pb2.ScoreStatistics(**asdict(found))
 
 
 def score_statistics_from_proto(message: ranking_pb2.ScoreStatistics) -> Description:
     """Reads what some scores have come to."""
-    names = ("mean", "sd", "standard_error", "ci_low", "ci_high", "min", "max")
+    names = ("mean", "sd", "stderr", "ci_low", "ci_high", "min", "max")
     return Description(message.n, *(get(message, name) for name in names))
 
 

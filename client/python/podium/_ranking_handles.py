@@ -1,17 +1,18 @@
-"""How the handles of an experiment rank and score its arms, blocking and awaited."""
+"""How the handles of an experiment rank, score and sum up its arms, blocking and awaited."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from podium import _ranking_calls
+from podium import _concluding, _ranking_calls
 from podium._connection import AsyncConnection, BlockingConnection
 from podium._names import ExperimentNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from podium._rankings import GroupRanking, Ranking
+    from podium._rankings import ExperimentResult, GroupRanking, RankedArm, Ranking
+    from podium._recorder import RecordResult
     from podium.matrices import ScoreMatrix
 
 __all__ = ["AsyncRankings", "Rankings"]
@@ -114,6 +115,38 @@ class Rankings(ExperimentNames[BlockingConnection]):
         )
         return self._connection.run(steps)
 
+    def best(self, metric: str | None = None, *, direction: str | None = None) -> RankedArm | None:
+        """Looks up the completed arm with the best score; None if none has a number.
+
+        NaN is never the best. Of equal scores, the arm that was created first stands.
+
+        Args:
+            metric: What to rank by, in the forms `score` takes; the success_metric if not given.
+            direction: Which scores are better; the experiment's direction if not given.
+
+        Raises:
+            NotFoundError: The experiment does not exist.
+            FailedPreconditionError: No metric is given, and the experiment has no success_metric.
+        """
+        return self._connection.run(_concluding.best(self._name, metric, direction))
+
+    def result(self) -> ExperimentResult:
+        """Gets what the experiment has come to: its arms, the best one, and that in words.
+
+        Raises:
+            NotFoundError: The experiment does not exist.
+            AbortedError: The experiment kept changing while it was read.
+        """
+        return self._connection.run(_concluding.result(self._name))
+
+    def conclude(self, conclusion: str | None = None) -> RecordResult:
+        """Stores what was found out. The last conclusion stands.
+
+        Args:
+            conclusion: The text; what `result()` says if not given.
+        """
+        return self._connection.run(_concluding.conclude(self._name, conclusion))
+
 
 class AsyncRankings(ExperimentNames[AsyncConnection]):
     """Ranks the arms and groups of an experiment: `Rankings` for asyncio."""
@@ -171,3 +204,17 @@ class AsyncRankings(ExperimentNames[AsyncConnection]):
             page_size=page_size,
         )
         return await self._connection.run(steps)
+
+    async def best(
+        self, metric: str | None = None, *, direction: str | None = None
+    ) -> RankedArm | None:
+        """As `ExperimentHandle.best`, awaited."""
+        return await self._connection.run(_concluding.best(self._name, metric, direction))
+
+    async def result(self) -> ExperimentResult:
+        """As `ExperimentHandle.result`, awaited."""
+        return await self._connection.run(_concluding.result(self._name))
+
+    async def conclude(self, conclusion: str | None = None) -> RecordResult:
+        """As `ExperimentHandle.conclude`, awaited."""
+        return await self._connection.run(_concluding.conclude(self._name, conclusion))

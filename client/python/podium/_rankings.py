@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 
 from podium._record import Record
-from podium.model import ArmCounts
+from podium.model import ArmCounts, ArmSummary, Experiment
 from podium.statistics import Description
 
 __all__ = [
+    "ExperimentResult",
     "GroupRanking",
     "RankCounts",
     "RankGroupCounts",
@@ -127,6 +128,25 @@ class RankGroupCounts(Record):
     """Groups without a mean."""
     too_small: int = 0
     """Groups that are left out because they have fewer numbers than was asked for."""
+
+
+@dataclass(eq=False)
+class ExperimentResult(Record):
+    """What an experiment has come to, all of one state."""
+
+    experiment: Experiment
+    """The experiment."""
+    status: str
+    """COMPLETED if any arm completed, FAILED if all arms failed, else RUNNING."""
+    arms: list[ArmSummary]
+    """The arms, in the order in which they were created."""
+    best_arm: str | None
+    """The name of the completed arm with the best score on the success metric; of equals, the
+    first. None if there is none: NaN is never the best."""
+    best_score: float | None
+    """Its score."""
+    conclusion: str
+    """What that amounts to, in a few words."""
 
 
 @dataclass(eq=False)

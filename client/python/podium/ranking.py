@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from podium._config import without_identity
 from podium._enums import ArmStatus, Direction, RankFlag, ScoreOrigin
 from podium._rankings import (
+    ExperimentResult,
     GroupRanking,
     RankCounts,
     RankedArm,
@@ -28,6 +29,7 @@ from podium.scoring import find_eval, ranked, score
 from podium.statistics import describe
 
 __all__ = [
+    "ExperimentResult",
     "GroupRanking",
     "Groups",
     "Member",

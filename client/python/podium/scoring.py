@@ -15,6 +15,7 @@ from podium.errors import error_for
 __all__ = [
     "NAN_KEY",
     "Arm",
+    "ListedArm",
     "NamedArm",
     "OrderKey",
     "Ranks",
@@ -24,6 +25,7 @@ __all__ = [
     "best_arm",
     "candidates",
     "conclusion",
+    "conclusion_of",
     "experiment_status",
     "find_eval",
     "order_key",
@@ -78,8 +80,8 @@ class Arm(Protocol):
         """Its training metrics."""
 
 
-class NamedArm(Arm, Protocol):
-    """An arm, as far as an experiment's conclusion looks at it."""
+class ListedArm(Protocol):
+    """An arm, as far as lists have it."""
 
     @property
     def name(self) -> str:
@@ -88,6 +90,10 @@ class NamedArm(Arm, Protocol):
     @property
     def status(self) -> str:
         """How far it has come."""
+
+
+class NamedArm(Arm, ListedArm, Protocol):
+    """An arm, as far as an experiment's conclusion looks at it."""
 
 
 _R = TypeVar("_R", bound=Row)
@@ -316,15 +322,22 @@ def best_arm(
 
 def conclusion(arms: Sequence[_A], metric: str | None, direction: str | None = None) -> str:
     """What an experiment's arms amount to, in a few words."""
+    best = best_arm(arms, metric, direction)
+    return conclusion_of(arms, metric, None if best is None else (best[0].name, best[1]))
+
+
+def conclusion_of(
+    arms: Sequence[ListedArm], metric: str | None, best: tuple[str, float] | None
+) -> str:
+    """The conclusion, given the name of the best arm and its score, if there is one."""
     if not arms:
         return "No arms."
     failed = [arm.name for arm in arms if arm.status == ArmStatus.FAILED]
     if len(failed) == len(arms):
         return f"All {len(arms)} arms failed."
     completed = sum(arm.status == ArmStatus.COMPLETED for arm in arms)
-    best = best_arm(arms, metric, direction)
     sentences = [
-        f"Best arm: {best[0].name} at {metric}={best[1]:.4f}." if best else "",
+        f"Best arm: {best[0]} at {metric}={best[1]:.4f}." if best else "",
         f"{completed}/{len(arms)} arms completed.",
         f"Failed: {', '.join(failed)}." if failed else "",
     ]

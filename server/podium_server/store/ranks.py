@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from podium.scoring import OrderKey
 
-from podium_server.store.rows import COMPLETED, ArmRow, Origin, Score
+from podium_server.store.rows import COMPLETED, ArmRow, Origin
 
 __all__ = [
     "MemberRow",
@@ -16,6 +16,7 @@ __all__ = [
     "RankTally",
     "RankedRow",
     "ScoreMatrix",
+    "ScorePlace",
 ]
 
 
@@ -42,15 +43,25 @@ class RankQuery:
     after: RankPlace | None = None
 
 
-@dataclass(slots=True)
-class RankedRow:
+class ScorePlace(NamedTuple):
+    """Where the score of an arm stands: in which eval, if any, and in which row of it."""
+
+    origin: Origin
+    key: str
+    eval_name: str | None
+    step: int | None
+
+
+class RankedRow(NamedTuple):
     """An arm in a ranking, and the score that it is ranked by, if it has one."""
 
     place: RankPlace
     name: str
     status: int
     group_name: str | None
-    score: Score | None = None
+    value: float | None = None
+    source: ScorePlace | None = None
+    benchmark_id: str | None = None
 
 
 class MemberRow(NamedTuple):

@@ -38,6 +38,9 @@ __all__ = [
 _DOUBLE = struct.Struct("<d")
 _INTEGER = struct.Struct("<q")
 
+_ORIGINS = {int(origin): origin for origin in Origin}
+"""A look-up takes a fifth of the time of a call of the enum."""
+
 EXPERIMENT_COLUMNS = (
     "id, name, deleted, revision, deletion, next_ordinal, created, updated, "
     "pending, running, completed, failed, cancelled, tags"
@@ -179,12 +182,12 @@ def score_from(
     value: int, origin: int, step: int | None, benchmark_id: str | None = None
 ) -> ScoreRow:
     """The score of its columns."""
-    return ScoreRow(value_from(value), Origin(origin), step, benchmark_id)
+    return ScoreRow(value_from(value), _ORIGINS[origin], step, benchmark_id)
 
 
-def is_of_row(score: ScoreRow) -> bool:
-    """Whether a score is of an eval row."""
-    return score.origin <= Origin.IN_LOOP_EVAL
+def is_of_row(origin: int) -> bool:
+    """Whether a score of this origin is of an eval row."""
+    return origin <= Origin.IN_LOOP_EVAL
 
 
 def value_from(bits: int) -> float:

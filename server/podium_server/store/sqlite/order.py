@@ -1,21 +1,23 @@
 """The order in which the scores of COMPLETED arms are kept, read from any place in it."""
 
+import math
 from collections.abc import Generator
 from contextlib import closing
+from functools import lru_cache
 from typing import Any
 
 import apsw
 from podium.scoring import NAN_KEY, OrderKey, order_key
 
-from podium_server.store.ranks import RankedRow, RankPlace
-from podium_server.store.rows import Score
+from podium_server.store.ranks import RankedRow, RankPlace, ScorePlace
+from podium_server.store.rows import Origin
 from podium_server.store.sqlite import codec
 
 __all__ = ["SCORED", "SOURCE", "KeptOrder", "ranked_row"]
 
 SCORED = (
-    "SELECT {key}, a.ordinal, a.name, a.status, a.group_name, a.primary_name, s.eval_name, s.key, "
-    "s.value, s.origin, s.step, s.benchmark_id FROM {ranks} arms a {join} "
+    "SELECT {key}, a.ordinal, a.name, a.status, a.group_name, s.value, s.benchmark_id, "
+    "s.origin, s.key, s.step, s.eval_name, a.primary_name FROM {ranks} arms a {join} "
     "CROSS JOIN scores s ON s.experiment = a.experiment AND s.arm = a.ordinal "
     "WHERE a.experiment = ?1 AND s.eval_name = ?2 AND s.key = ?3 {rest}"
 )
@@ -41,17 +43,25 @@ _UPWARD = _kept(f"r.sort_key > ?4 AND r.sort_key < {NAN_KEY} ORDER BY r.sort_key
 _DOWNWARD = _kept("r.sort_key < ?4 ORDER BY r.sort_key DESC, r.arm DESC")
 _BELOW_ALL = -(2**63)
 """Less than the sort key of every number."""
+_NAN = order_key(math.nan)
 
 _Row = tuple[Any, ...]
 
 
-def ranked_row(row: _Row, direction: str) -> RankedRow:
-    """An arm with a score, of the columns of `SCORED`."""
-    _, ordinal, name, status, group_name, primary, eval_name, key, *score = row
-    entry = codec.score_from(*score)
-    place = RankPlace(order_key(entry.value, direction), ordinal)
-    of = (eval_name or primary) if codec.is_of_row(entry) else None
-    return RankedRow(place, name, status, group_name, Score(entry, key, of))
+def ranked_row(row: _Row, key: OrderKey) -> RankedRow:
+    """An arm with a score that stands at a place, of the columns of `SCORED`."""
+    _, ordinal, name, status, group_name, bits, benchmark_id, *source = row
+    value, at = codec.value_from(bits), _score_place(*source)
+    return RankedRow(RankPlace(key, ordinal), name, status, group_name, value, at, benchmark_id)
+
+
+@lru_cache(256)
+def _score_place(
+    origin: int, key: str, step: int | None, eval_name: str, primary: str | None
+) -> ScorePlace:
+    """The same few places are where most scores stand."""
+    name = (eval_name or primary) if codec.is_of_row(origin) else None
+    return ScorePlace(Origin(origin), key, name, step)
 
 
 class KeptOrder:
@@ -66,6 +76,12 @@ class KeptOrder:
         self._connection = connection
         self._candidate = candidate
         self._upward = upward
+
+    def key(self, row: _Row) -> OrderKey:
+        """The place of a row of `SCORED` among others."""
+        if row[0] == NAN_KEY:
+            return _NAN
+        return OrderKey(0, row[0] if self._upward else -row[0])
 
     def rows(self, after: RankPlace | None) -> Generator[_Row]:
         """The rows of `SCORED` behind a place: numbers, then NaN."""

@@ -150,7 +150,7 @@ class Ranker:
                 if len(page.rows) == limits.rows:
                     page.next = page.rows[-1].place
                     return
-                page.rows.append(ranked_row(row, query.direction))
+                page.rows.append(ranked_row(row, order.key(row)))
         if page.tally.without_score:
             self._add_without_score(page, place, query, limits)
 
@@ -186,7 +186,7 @@ class Ranker:
         order.sort()
         begin = 0 if query.after is None else bisect_right(order, query.after)
         end = begin + limits.rows
-        rows = [self._load(row, query, place, scores) for place in order[begin:end]]
+        rows = [self._load(row, place, scores) for place in order[begin:end]]
         following = order[end - 1] if end < len(order) else None
         return RankPage(rows, following, self._tally_of(scores, row, query))
 
@@ -231,16 +231,14 @@ class Ranker:
             changed = fetch_value(self._connection, _CHANGED, (row.id,)) or 0
         return RankTally(sources, arms - scores, left_out, row.revision, changed)
 
-    def _load(
-        self, row: ExperimentRow, query: RankQuery, place: RankPlace, scores: dict[int, _Found]
-    ) -> RankedRow:
+    def _load(self, row: ExperimentRow, place: RankPlace, scores: dict[int, _Found]) -> RankedRow:
         found = scores.get(place.ordinal)
         if found is None:
             [(name, status, group)] = fetch(self._connection, _ARM, (row.id, place.ordinal))
             return RankedRow(place, name, status, group)
         where = (*_place(row, found.candidate), place.ordinal)
         [values] = fetch(self._connection, _ONE, where)
-        return ranked_row(values, query.direction)
+        return ranked_row(values, place.key)
 
 
 def _place(row: ExperimentRow, candidate: _Candidate) -> tuple[int, str, str]:

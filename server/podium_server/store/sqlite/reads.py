@@ -129,7 +129,7 @@ class Reader(ChangeListener):
     def _bare_score(self, place: tuple[int, int], key: str) -> Score | None:
         for value, origin, step, primary in fetch(self._connection, _BARE_SCORE, (*place, key)):
             entry = codec.score_from(value, origin, step)
-            return Score(entry, key, primary if codec.is_of_row(entry) else None)
+            return Score(entry, key, primary if codec.is_of_row(origin) else None)
         return None
 
     def _find_place(self, experiment: str, arm: str) -> tuple[int, int]:

@@ -18,19 +18,28 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.description = "Stores what an experiment found out. The last conclusion stands."
-    parser.epilog = "example:\n  podium conclude rank_sweep 'Rank 4 is as good as rank 16.'"
+    parser.description = (
+        "Stores what an experiment found out. The last conclusion stands. Without a TEXT it is\n"
+        "what the arms amount to: the best one on the success metric, and how many completed and\n"
+        "failed."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  podium conclude rank_sweep\n"
+        "  podium conclude rank_sweep 'Rank 4 is as good as rank 16.'"
+    )
     add_experiment(parser)
-    parser.add_argument("conclusion", metavar="TEXT", help="what was found out")
+    parser.add_argument("conclusion", metavar="TEXT", nargs="?", help="what was found out")
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
     """Stores the conclusion."""
-    result = client.experiment(arguments.experiment).conclude(arguments.conclusion)
+    experiment = client.experiment(arguments.experiment)
+    result = experiment.conclude(arguments.conclusion)
     if console.as_json:
         console.json({"revision": result.revision, "changed_events": result.changed_events})
     else:
-        console.line(
-            f"experiment {arguments.experiment!r} is concluded; revision {result.revision}"
-        )
+        console.line(f"experiment {experiment.name!r} is concluded; revision {result.revision}")
+        if arguments.conclusion is None:
+            console.line(experiment.get().conclusion or "")
     return Exit.OK

@@ -1,0 +1,120 @@
+"""P4, P5: the first places of a ranking among few arms and many, and a matrix of scores."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import grpc
+import podium
+from data import (
+    LARGE,
+    LARGE_ARMS,
+    MATRIX,
+    MATRIX_ARMS,
+    MATRIX_METRICS,
+    MEDIUM,
+    MEDIUM_ARMS,
+    check_rank,
+    check_scores,
+    rank_request,
+    scores_request,
+)
+from figures import Figure
+from reads import alternate
+from servers import asking
+
+__all__ = ["first_places", "groups", "matrix"]
+
+_ECHO = "/bench.Echo/Echo"
+_RANK = "/podium.v1.ResultsService/Rank"
+_SCORES = "/podium.v1.ResultsService/Scores"
+_WRITES = 100
+"""How many rows a second arms record that are training meanwhile."""
+
+
+def first_places(address: str, echo: str, *, calls: int) -> list[Figure]:
+    """P4: the top 10, at rest and while arms in training record their evals."""
+    figures = []
+    with grpc.insecure_channel(echo) as base, grpc.insecure_channel(address) as channel:
+        rank = asking(channel, _RANK)
+        few, many = rank_request(MEDIUM), rank_request(LARGE)
+        check_rank(MEDIUM_ARMS, rank(few))
+        check_rank(LARGE_ARMS, rank(many))
+        kinds = {
+            "echo": (asking(base, _ECHO), [many]),
+            MEDIUM: (rank, [few]),
+            LARGE: (rank, [many]),
+        }
+        figures += _compared("", alternate(kinds, calls))
+        with _recording(address):
+            figures += _compared(f", {_WRITES} rows/s recorded", alternate(kinds, calls))
+    return figures
+
+
+def _compared(how: str, asked: dict[str, float]) -> list[Figure]:
+    growth, ratio = asked[LARGE] / asked[MEDIUM], asked[LARGE] / asked["echo"]
+    what = f"Rank, top 10: p50 at {LARGE_ARMS:,} arms against"
+    seen = f"{ratio:.2f} ({asked[LARGE] * 1e3:.2f} ms)"
+    return [
+        Figure("P4", f"{what} {MEDIUM_ARMS:,}{how}", f"{growth:.2f}", "<= 1.1", growth <= 1.1),
+        Figure("P4", f"{what} the echo{how}", seen, "<= 1.3", ratio <= 1.3),
+    ]
+
+
+@contextmanager
+def _recording(address: str) -> Iterator[None]:
+    """Records in-loop rows of an arm of the large experiment while the block runs."""
+    done = threading.Event()
+
+    def record() -> None:
+        with podium.Client(address) as client:
+            run = client.experiment(LARGE).start_arm(podium.RunConfig("in_training"))
+            for step in range(10**9):
+                if done.wait(1 / _WRITES):
+                    return
+                run.log_eval("val", {"pass_rate": 0.5, "loss": 1.0}, step=step)
+
+    thread = threading.Thread(target=record)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def groups(address: str, *, calls: int) -> list[Figure]:
+    """What a ranking by group costs: a look at every arm."""
+    figures = []
+    with grpc.insecure_channel(address) as channel:
+        rank = asking(channel, _RANK)
+        for name, arms in ((MEDIUM, MEDIUM_ARMS), (LARGE, LARGE_ARMS)):
+            request = rank_request(name, by_group=True)
+            rank(request)
+            asked = alternate({name: (rank, [request])}, max(5, calls * MEDIUM_ARMS // arms // 50))
+            what = f"Rank by group, top 10 of {arms:,} arms in groups of 5: p50"
+            figures.append(Figure("P4", what, f"{asked[name] * 1e3:.1f} ms", "", None))
+    return figures
+
+
+def matrix(address: str, *, calls: int) -> list[Figure]:
+    """P5: every score of a sweep in one call."""
+    with grpc.insecure_channel(address) as channel, podium.Client(address) as client:
+        scores, request = asking(channel, _SCORES), scores_request()
+        check_scores(scores(request))
+        asked = alternate({MATRIX: (scores, [request])}, max(20, calls // 10))
+        experiment = client.experiment(MATRIX)
+        times = []
+        for _ in range(max(20, calls // 50)):
+            begin = time.perf_counter()
+            experiment.scores(MATRIX_METRICS)
+            times.append(time.perf_counter() - begin)
+    seconds, client_seconds = asked[MATRIX], sorted(times)[len(times) // 2]
+    what = f"Scores, {MATRIX_ARMS} arms by {len(MATRIX_METRICS)} metrics: p50"
+    return [
+        Figure("P5", what, f"{seconds * 1e3:.1f} ms", "<= 10 ms", seconds <= 0.010),
+        Figure(
+            "P5", "scores() of podium.Client, the same", f"{client_seconds * 1e3:.1f} ms", "", None
+        ),
+    ]

@@ -1,0 +1,102 @@
+"""The steps of what an experiment has come to: its best arm, result and conclusion. No I/O."""
+
+from __future__ import annotations
+
+from math import isnan
+from typing import TYPE_CHECKING
+
+from podium import _calls, _ranking_calls, events
+from podium._rankings import ExperimentResult
+from podium.errors import AbortedError
+from podium.scoring import conclusion_of
+
+if TYPE_CHECKING:
+    from podium._calls import Steps
+    from podium._rankings import RankedArm, Ranking
+    from podium._recorder import RecordResult
+    from podium.model import ArmSummary
+
+__all__ = ["best", "conclude", "result"]
+
+_TEXT_BYTES = 64 * 1024
+"""How long a conclusion may be that a server stores, unless it was started with another limit."""
+_MORE = " \u2026"
+
+
+def best(experiment: str, metric: str | None, direction: str | None) -> Steps[RankedArm | None]:
+    """Rank: the first place, if a number has it."""
+    found = yield from _ranking_calls.rank(
+        experiment, metric, direction=direction, status=None, top=1
+    )
+    return _best_of(found)
+
+
+def result(experiment: str) -> Steps[ExperimentResult]:
+    """GetExperiment, ListArms and Rank: what the experiment has come to, in one state."""
+    for _ in range(_calls.ATTEMPTS):
+        found = yield from _result_in_one_state(experiment)
+        if found is not None:
+            return found
+    raise AbortedError(
+        f"experiment {experiment!r} changed {_calls.ATTEMPTS} times while it was read: it is too "
+        "busy to be read as a whole; try again when fewer arms are training"
+    )
+
+
+def conclude(experiment: str, text: str | None) -> Steps[RecordResult]:
+    """Record: a conclusion, or what the arms amount to."""
+    if text is None:
+        found = yield from result(experiment)
+        text = _storable(found.conclusion)
+    recorded = yield from _calls.record(experiment, [events.experiment_concluded(text)])
+    return recorded
+
+
+def _result_in_one_state(experiment: str) -> Steps[ExperimentResult | None]:
+    about = yield from _calls.get_experiment(experiment)
+    arms: list[ArmSummary] = []
+    pages = _calls.arms(
+        experiment,
+        status=None,
+        group_name=None,
+        name_prefix=None,
+        tags=(),
+        page_size=_calls.LARGEST_PAGE,
+    )
+    while pages.request is not None:
+        page = yield pages.request
+        if page.revision != about.revision:
+            return None
+        arms += pages.read(page)
+    first = None
+    if about.success_metric is not None:
+        ranking = yield from _ranking_calls.rank(
+            experiment, None, direction=None, status=None, top=1
+        )
+        if ranking.revision != about.revision:
+            return None
+        first = _best_of(ranking)
+    score = None if first is None else first.score
+    named = None if first is None or score is None else (first.arm, score)
+    return ExperimentResult(
+        experiment=about,
+        status=about.status,
+        arms=arms,
+        best_arm=named and named[0],
+        best_score=score,
+        conclusion=conclusion_of(arms, about.success_metric, named),
+    )
+
+
+def _best_of(found: Ranking) -> RankedArm | None:
+    """The first place of a ranking, if a number has it."""
+    arm = next(iter(found.arms), None)
+    return None if arm is None or arm.score is None or isnan(arm.score) else arm
+
+
+def _storable(text: str) -> str:
+    """A conclusion as long as a server stores it: so many names may have failed."""
+    raw = text.encode()
+    if len(raw) <= _TEXT_BYTES:
+        return text
+    return raw[: _TEXT_BYTES - len(_MORE.encode())].decode(errors="ignore") + _MORE
