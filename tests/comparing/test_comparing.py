@@ -123,6 +123,19 @@ def test_rows_that_measured_something_else_are_flagged(fields: Any, flag: str) -
     assert compare(group(plain, other), group(plain)).flags == (flag,)
 
 
+def test_other_steps_are_flagged() -> None:
+    """Arms that have come to different steps are compared, and the comparison is flagged."""
+    early, late = (group(arm("a", row("val", k, metrics={"m": 1.0}))) for k in (100, 200))
+    assert compare(early, late).flags == ("steps_differ",)
+    assert compare(early, early).flags == ()
+
+
+def test_a_row_without_a_benchmark_id_has_its_name_for_one() -> None:
+    """Whether the id says the name once more makes no difference."""
+    named = arm("a", row(metrics={"m": 1.0}, benchmark_id="test"))
+    assert compare(group(named), group(arm("b", row(metrics={"m": 1.0})))).flags == ()
+
+
 def test_groups_of_mixed_configs_are_flagged() -> None:
     """Seeds may differ in name and seed; a group whose arms differ in more is flagged."""
     first = RunConfig("a", algorithm=Component("sgd", {"lr": 0.1}), seed=0)

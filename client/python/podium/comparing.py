@@ -207,7 +207,9 @@ def _row_numbers(arm: ArmResult, name: str) -> Iterator[tuple[_Place, _Found]]:
     row = scoring.find_eval(arm.evals, name)
     if row is None:
         return
-    source = (scoring.origin_of(row.step), row.step, row.benchmark_id, row.model_ref)
+    # A row without a benchmark_id has its name for one.
+    benchmark = row.benchmark_id or row.name
+    source = (scoring.origin_of(row.step), row.step, benchmark, row.model_ref)
     for key, value in row.metrics.items():
         yield _Place(name, key), _Found(value, *source)
     for path, value in breakdown_numbers(row.breakdowns):
