@@ -11,6 +11,10 @@ SERVICES := $(wildcard proto/podium/v1/*_service.proto)
 PROTOS := $(wildcard proto/podium/v1/*.proto)
 RELEASED := proto/released/podium.v1.binpb
 BIN := .venv/bin
+# Most tests wait for processes more than they compute.
+AT_ONCE := --numprocesses=4 --dist=worksteal
+# Kills, power cuts, chaos and documents try nothing of a library that the others don't.
+FLOOR_TESTS := $(foreach folder,chaos docs durability project scenarios,--ignore=tests/$(folder))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -46,7 +50,7 @@ endef
 
 .PHONY: test demo
 test: .venv/ready ## run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest $(AT_ONCE)
 
 demo: .venv/ready ## train a small sweep, record it, ask for eval() and score(), rank it
 	$(BIN)/python examples/digits_sweep/sweep.py
@@ -85,7 +89,7 @@ wheel-check: .venv/ready ## the wheel, installed without extras, used against a 
 	$(BIN)/python tools/wheel_check.py
 
 floors: .cache/floor/ready ## the tests at the lowest versions that pyproject.toml allows
-	.cache/floor/bin/pytest
+	.cache/floor/bin/pytest $(AT_ONCE) $(FLOOR_TESTS)
 
 mutations: .venv/ready ## each listed defect turns a test red
 	$(BIN)/python tests/mutations/run.py
