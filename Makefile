@@ -97,6 +97,10 @@ mutations: .venv/ready ## each listed defect turns a test red
 conformance: .venv/ready ## the clients of all languages against the vectors (CONFORMANCE=--all: none may be missing)
 	$(BIN)/python -m tests.conformance.run $(CONFORMANCE)
 
+.PHONY: test-integrations
+test-integrations: .cache/integrations/ready ## the integrations with the real libraries (their environment takes 6 GB)
+	.cache/integrations/bin/pytest -W default tests/integrations
+
 .PHONY: bench
 bench: .venv/ready ## measure and print the figures of the README
 	$(BIN)/python benchmarks/run.py
@@ -172,6 +176,7 @@ lock: .venv/locked ## write requirements/*.txt anew, with the newest versions al
 	$(LOCK) pyproject.toml --output-file requirements/client.txt
 	$(LOCK) requirements/proto.in --output-file requirements/proto.txt
 	$(LOCK) requirements/floor.in pyproject.toml --all-extras --output-file requirements/floor.txt --resolution lowest-direct
+	$(LOCK) requirements/integrations.in pyproject.toml --extra server --output-file requirements/integrations.txt
 	$(LOCK) requirements/dev.in pyproject.toml --all-extras --output-file requirements/dev.txt
 
 clean: ## remove the environments and everything else that was made

@@ -1,0 +1,43 @@
+"""What a boosting library says after a round, as rows and training metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from podium.integrations._training import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from podium.integrations._training import Training
+
+__all__ = ["TRAINING_SETS", "log_round", "rows_of"]
+
+TRAINING_SETS = frozenset({"train", "training", "dtrain"})
+"""What a data set is called if it is the one that is trained on."""
+
+Scores = dict[str, dict[str, float]]
+"""Of each data set, its metrics."""
+
+
+def rows_of(scores: Mapping[str, Mapping[str, Any]], step: int) -> list[Row]:
+    """The rows of a round, one of each data set; a score of several folds is mean and deviation."""
+    return [Row(name, dict(_flat(metrics)), step) for name, metrics in scores.items()]
+
+
+def log_round(training: Training, rows: Iterable[Row], training_sets: frozenset[str]) -> None:
+    """Records a round: what is measured on training data goes to the training metrics."""
+    for row in rows:
+        if row.name in training_sets:
+            training.log(row.metrics)
+        else:
+            training.log_row(row)
+
+
+def _flat(metrics: Mapping[str, Any]) -> Iterable[tuple[str, float]]:
+    for key, score in metrics.items():
+        if isinstance(score, tuple):
+            yield key, score[0]
+            yield f"{key}_std", score[1]
+        else:
+            yield key, score

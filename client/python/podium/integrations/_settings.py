@@ -1,0 +1,67 @@
+"""What a library's own arguments become in a run's configuration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["plain", "seed_of", "settings_of"]
+
+_MAX_DEPTH = 6
+_MAX_ITEMS = 200
+_MAX_TEXT = 2_000
+
+
+def settings_of(given: Mapping[Any, Any], *, without: frozenset[str] = frozenset()) -> Any:
+    """The arguments that say something, as plain values: None says nothing.
+
+    Args:
+        given: The arguments by name.
+        without: Names that are left out.
+    """
+    return {
+        str(key): plain(item)
+        for key, item in given.items()
+        if item is not None and str(key) not in without
+    }
+
+
+def plain(given: Any, depth: int = 1) -> Any:
+    """A JSON-like value from anything: functions and classes become their names.
+
+    It is the same each time the same program runs: no text with an address in memory.
+    """
+    if isinstance(given, bool | int | float) or given is None:
+        return given
+    if isinstance(given, str):
+        return str.__str__(given)[:_MAX_TEXT]
+    if isinstance(given, Mapping) and depth < _MAX_DEPTH:
+        items = list(given.items())[:_MAX_ITEMS]
+        return {str(key): plain(item, depth + 1) for key, item in items}
+    if isinstance(given, list | tuple | set | frozenset) and depth < _MAX_DEPTH:
+        items = sorted(given, key=str) if isinstance(given, set | frozenset) else list(given)
+        return [plain(item, depth + 1) for item in items[:_MAX_ITEMS]]
+    return _number(given) if hasattr(given, "__float__") else _name(given)
+
+
+def seed_of(given: Any) -> int | None:
+    """A seed from an argument, also one that came as text; None if it is none."""
+    try:
+        return None if given is None or isinstance(given, bool) else int(given)
+    except (TypeError, ValueError):
+        return None
+
+
+def _number(given: Any) -> Any:
+    try:
+        number = float(given)
+    except (TypeError, ValueError, RuntimeError):
+        return _name(given)
+    has_index = hasattr(given, "__index__") and math.isfinite(number)
+    return int(given) if has_index else number
+
+
+def _name(given: Any) -> str:
+    named = given if hasattr(given, "__qualname__") else type(given)
+    return f"{named.__module__}.{named.__qualname__}"

@@ -1,0 +1,212 @@
+"""How a trainer that calls back is recorded: what all integrations share."""
+
+from __future__ import annotations
+
+import atexit
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypedDict, TypeVar
+
+from podium._enums import ArmStatus
+from podium._recorder import ending_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+    from typing import Self, Unpack
+
+    from podium._recorder import ArmRecorder, ExperimentRecorder
+    from podium.model import RunConfig
+
+__all__ = ["ArmOptions", "Records", "Row", "Training"]
+
+
+class ArmOptions(TypedDict, total=False):
+    """What a callback hands on to `start_arm`, where it is described."""
+
+    group_id: str | None
+    group_name: str | None
+    run_id: str | None
+    attempt_id: str | None
+    order: int | None
+    restart: bool
+
+
+class Row(NamedTuple):
+    """The result of one evaluation while training goes on."""
+
+    name: str
+    metrics: Mapping[str, Any]
+    step: int
+    seconds: float = 0.0
+
+
+class Training:
+    """One arm, from the trainer's first word to its last.
+
+    An arm that its trainer never ended is ended with the process: failed with the error that ended
+    the process; completed or cancelled if there is none.
+
+    Args:
+        experiment: The experiment, or its name.
+        ends_quietly: Whether the trainer may end well without a word, so that a process that
+            ends well says that its training was completed.
+        options: What is handed on to `start_arm`.
+    """
+
+    def __init__(
+        self,
+        experiment: str | ExperimentRecorder,
+        *,
+        ends_quietly: bool = False,
+        **options: Unpack[ArmOptions],
+    ) -> None:
+        self._experiment = experiment
+        self._ends_quietly = ends_quietly
+        self._options = options
+        self._arm: ArmRecorder | None = None
+        self._is_running = False
+        self._began = 0.0
+        self._last: dict[str, Row] = {}
+
+    @property
+    def arm(self) -> ArmRecorder | None:
+        """The arm that is recorded, or was last; None before there is one."""
+        return self._arm
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a training has begun and not ended."""
+        return self._is_running
+
+    def begin(self, run_config: RunConfig, *, resume_step: int | None = None) -> None:
+        """Begins an attempt. One that is under way is over: its trainer began another.
+
+        Args:
+            run_config: What the arm is asked to do; its name is the arm's.
+            resume_step: The step that training goes on after.
+        """
+        if self._is_running:
+            self.stop("the trainer began another training")
+        options = self._options.copy()
+        if resume_step is not None:
+            options["restart"] = False
+        self._arm = self._recorder().start_arm(run_config, resume_step=resume_step, **options)
+        self._is_running = True
+        self._began = time.monotonic()
+        self._last.clear()
+        atexit.register(self._end_with_process)
+
+    def log(self, metrics: Mapping[str, Any]) -> None:
+        """Records training metrics."""
+        if self._arm is not None and metrics:
+            self._arm.log(metrics)
+
+    def log_row(self, row: Row) -> None:
+        """Records an in-loop row while training goes on, and a post-training row after it."""
+        if self._arm is None:
+            return
+        if not self._is_running:
+            self._log_final(row)
+            return
+        self._last[row.name] = row
+        self._arm.log_eval(row.name, row.metrics, step=row.step, eval_seconds=row.seconds)
+
+    def log_final(self, name: str, metrics: Mapping[str, Any], seconds: float = 0.0) -> None:
+        """Records what the trained model is worth, tagged `test`."""
+        if self._arm is not None:
+            self._arm.log_eval(name, metrics, tags=["test"], eval_seconds=seconds)
+
+    def end(self, *, best: Iterable[Row] = (), train_seconds: float | None = None) -> None:
+        """Says that training is completed: of each eval the last row is its result.
+
+        Args:
+            best: Rows that are the result instead, where the trainer kept an earlier model.
+            train_seconds: How long it took; since the beginning if not given.
+        """
+        if self._arm is None or not self._is_running:
+            return
+        for row in (self._last | {row.name: row for row in best}).values():
+            self._log_final(row)
+        took = time.monotonic() - self._began if train_seconds is None else train_seconds
+        self._over()
+        self._arm.finish(train_seconds=took)
+
+    def stop(self, why: str) -> None:
+        """Says that training was cancelled."""
+        self._finish(ArmStatus.CANCELLED, why)
+
+    def leave(self, error: BaseException | None) -> None:
+        """Ends what is under way as its block or process ended, and waits for delivery.
+
+        Args:
+            error: What ended it; None if all went well.
+        """
+        if self._is_running and error is None:
+            self.end()
+        elif self._is_running:
+            ending = ending_of(error)
+            self._finish(ending.status, ending.error)
+        close = getattr(self._experiment_of_our_own, "close", None)
+        if close is not None:
+            close()
+
+    # ---- What it is made of ------------------------------------------------------------------
+
+    def _recorder(self) -> ExperimentRecorder:
+        if not isinstance(self._experiment, str):
+            return self._experiment
+        if self._experiment_of_our_own is None:
+            # Only now is it known which process of a distributed training this is.
+            from podium._recording import record  # noqa: PLC0415 - it loads protobuf
+
+            self._experiment_of_our_own = record(self._experiment)
+        return self._experiment_of_our_own
+
+    _experiment_of_our_own: ExperimentRecorder | None = None
+
+    def _log_final(self, row: Row) -> None:
+        self.log_final(row.name, row.metrics, row.seconds)
+
+    def _finish(self, status: ArmStatus, error: str | None) -> None:
+        if self._arm is not None and self._is_running:
+            took = time.monotonic() - self._began
+            self._over()
+            self._arm.finish(status, error=error, train_seconds=took)
+
+    def _over(self) -> None:
+        self._is_running = False
+        atexit.unregister(self._end_with_process)
+
+    def _end_with_process(self) -> None:
+        # Python leaves here the error that ended a script, also where nobody imports traceback.
+        error: BaseException | None = getattr(sys, "last_value", None)
+        if error is None and not self._ends_quietly:
+            self.stop("the process ended before the training did")
+        self.leave(error)
+
+
+_T = TypeVar("_T", bound=Training)
+
+
+class Records(Generic[_T]):
+    """What callbacks have in common: they are context managers, and name their arm."""
+
+    _training: _T
+
+    @property
+    def arm(self) -> ArmRecorder | None:
+        """The arm that is recorded, or was last; None before there is one."""
+        return self._training.arm
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Ends a training that has not ended: failed or cancelled if the block raised."""
+        self._training.leave(error)

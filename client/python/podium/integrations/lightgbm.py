@@ -1,0 +1,137 @@
+"""Records what LightGBM trains.
+
+with PodiumCallback("churn", "leaves31") as callback:
+    lightgbm.train(params, train_set, valid_sets=[val_set], callbacks=[callback])
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from podium._config import Component, RunConfig
+from podium.integrations._boosting import TRAINING_SETS, log_round, rows_of
+from podium.integrations._missing import missing
+from podium.integrations._settings import seed_of, settings_of
+from podium.integrations._training import Records, Row, Training
+
+try:
+    import lightgbm
+except ImportError as error:
+    raise missing("lightgbm", "lightgbm", error) from error
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from typing import Unpack
+
+    from podium._recorder import ExperimentRecorder
+    from podium.integrations._training import ArmOptions
+
+__all__ = ["PodiumCallback"]
+
+_SEEDS = ("seed", "random_seed", "random_state")
+_ROUNDS = frozenset({"num_iterations", "num_boost_round", "n_estimators", "num_round", "n_iter"})
+_MACHINE = frozenset({"num_threads", "n_jobs", "verbosity", "verbose"})
+_VERSION: str = lightgbm.__version__
+
+
+class PodiumCallback(Records["_Training"]):
+    """Records a training: one row of each evaluated data set for each round.
+
+    Rounds are counted as LightGBM prints them, from 1; a training that goes on with `init_model`
+    counts on. After early stopping the best round is the result, otherwise the last one.
+
+    LightGBM does not tell callbacks that it stopped early, nor that it failed: as a context manager
+    this says so at the end of its block. Without that, the end of the process does.
+
+    Args:
+        experiment: The name of the experiment, or what `podium.record` returned.
+        name: The name of the arm.
+        run_config: What the arm is asked to do, if not LightGBM's own parameters.
+        training_sets: Data sets whose scores are training metrics, and no rows, beside the one
+            that LightGBM itself calls its training data.
+        options: As of `start_arm`: group_id, group_name, run_id, attempt_id, order, restart.
+    """
+
+    def __init__(
+        self,
+        experiment: str | ExperimentRecorder,
+        name: str,
+        *,
+        run_config: RunConfig | None = None,
+        training_sets: Collection[str] = TRAINING_SETS,
+        **options: Unpack[ArmOptions],
+    ) -> None:
+        # Before LightGBM's early stopping (30), which hides a round from those that come after it.
+        self.order = 25
+        self.before_iteration = False
+        self._training = _Training(experiment, ends_quietly=True, **options)
+        self._name = name
+        self._run_config = run_config
+        self._training_sets = frozenset(training_sets)
+
+    def __call__(self, env: Any) -> None:
+        """Records a round; the first one begins the arm, the last one ends it."""
+        step = env.iteration + 1
+        if env.iteration == env.begin_iteration:
+            config = self._run_config or run_config(self._name, env.params)
+            self._training.begin_rounds(config, env.model, env.begin_iteration or None)
+        train = getattr(env.model, "_train_data_name", "training")
+        training_sets = self._training_sets | {train}
+        rows = rows_of(_scores(env.evaluation_result_list or ()), step)
+        log_round(self._training, rows, training_sets)
+        self._training.keep([row for row in rows if row.name not in training_sets])
+        if step == env.end_iteration:
+            self._training.end()
+
+
+class _Training(Training):
+    """A training whose model says only after the last round which one was the best."""
+
+    _model: Any = None
+    _rows: dict[int, list[Row]]
+
+    def begin_rounds(self, config: RunConfig, model: Any, resume_step: int | None) -> None:
+        self.begin(config, resume_step=resume_step)
+        self._model = model
+        self._rows = {}
+
+    def keep(self, rows: list[Row]) -> None:
+        for row in rows:
+            self._rows.setdefault(row.step, []).append(row)
+
+    def leave(self, error: BaseException | None) -> None:
+        best = [] if self._model is None else self._rows.get(self._model.best_iteration, [])
+        if error is None and self.is_running:
+            self.end(best=best)
+        elif error is None:
+            for row in best:
+                self.log_row(row)
+        self._model = None
+        super().leave(error)
+
+
+def run_config(name: str, params: Mapping[str, Any]) -> RunConfig:
+    """The configuration of an arm, from the parameters that `lightgbm.train` was given.
+
+    How many rounds it takes is told beside it: a training that goes on asks for the rest of them.
+    """
+    seeds = (seed_of(params.get(key)) for key in _SEEDS)
+    told = settings_of(params, without=frozenset({*_SEEDS, *_ROUNDS, *_MACHINE}))
+    extras = settings_of({key: params.get(key) for key in sorted(_ROUNDS)})
+    return RunConfig(
+        name,
+        algorithm=Component("lightgbm", told),
+        seed=next((seed for seed in seeds if seed is not None), None),
+        extras={**extras, "lightgbm_version": _VERSION},
+    )
+
+
+def _scores(results: Any) -> dict[str, dict[str, Any]]:
+    """The scores of each data set; of several folds with their standard deviation."""
+    scores: dict[str, dict[str, Any]] = {}
+    for result in results:
+        name, metric, value, _, *spread = result
+        if name == "cv_agg":
+            name, _, metric = metric.partition(" ")
+        scores.setdefault(name, {})[metric] = (value, *spread) if spread else value
+    return scores

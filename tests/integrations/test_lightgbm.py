@@ -1,0 +1,115 @@
+"""LightGBM's trainings are recorded: rows, results, how they ended, and how they go on."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+import podium
+import pytest
+from podium.integrations.lightgbm import PodiumCallback
+
+_ROWS = np.random.default_rng(0).normal(size=(300, 4))
+_PARAMS: dict[str, Any] = {
+    "objective": "binary",
+    "num_leaves": 4,
+    "learning_rate": 0.5,
+    "seed": 3,
+    "metric": ["binary_logloss", "binary_error"],
+    "verbosity": -1,
+}
+
+Ended = Callable[[str, str], podium.ArmResult]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def _train(rounds: int, *callbacks: Any) -> dict[str, Any]:
+    history: dict[str, Any] = {}
+    train = lightgbm.Dataset(_ROWS[:200], _ROWS[:200, 0] > 0)
+    val = lightgbm.Dataset(_ROWS[200:], np.random.default_rng(1).random(100) > 0.5, train)
+    keeping = lightgbm.record_evaluation(history)
+    sets = {"valid_sets": [train, val], "valid_names": ["mine", "val"]}
+    lightgbm.train(_PARAMS, train, rounds, callbacks=[keeping, *callbacks], **sets)
+    return history
+
+
+def test_each_round_is_a_row_and_the_last_is_the_result(ended: Ended) -> None:
+    """Rows and metrics are what LightGBM's own history says, without a block around it."""
+    history = _train(3, PodiumCallback("plain", "arm"))
+    arm = ended("plain", "arm")
+    assert arm.status == "completed"
+    assert [(row.name, row.step) for row in arm.evals] == [
+        ("val", 1),
+        ("val", 2),
+        ("val", 3),
+        ("val", None),
+    ]
+    losses = [row.metrics["binary_logloss"] for row in arm.evals[:3]]
+    assert losses == history["val"]["binary_logloss"]
+    assert arm.evals[-1].metrics == arm.evals[-2].metrics
+    assert arm.metrics == {key: values[-1] for key, values in history["mine"].items()}
+    config = arm.run_config
+    assert config is not None
+    assert config.algorithm is not None
+    assert (config.seed, config.algorithm.kind) == (3, "lightgbm")
+    assert config.algorithm.params["num_leaves"] == 4
+    assert config.extras["num_iterations"] == 3
+
+
+@pytest.mark.parametrize("rounds", [5, 50])
+def test_early_stopping_makes_the_best_round_the_result(ended: Ended, rounds: int) -> None:
+    """Labels at random are learned by heart: an early round is the result, stopped or not."""
+    with PodiumCallback("early", f"arm{rounds}") as callback:
+        history = _train(rounds, callback, lightgbm.early_stopping(20, True, verbose=False))  # noqa: FBT003
+    losses = history["val"]["binary_logloss"]
+    arm = ended("early", f"arm{rounds}")
+    assert (len(losses), arm.status) == (min(rounds, 21), "completed")
+    assert [row.step for row in arm.evals] == [*range(1, len(losses) + 1), None]
+    assert arm.evals[-1].metrics["binary_logloss"] == min(losses) < losses[-1]
+
+
+def _breaking(error: BaseException) -> Callable[[Any], None]:
+    def callback(env: Any) -> None:
+        if env.iteration == 2:
+            raise error
+
+    return callback
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(ValueError("no more"), "failed"), (KeyboardInterrupt(), "cancelled")]
+)
+def test_a_training_that_breaks_off(ended: Ended, error: BaseException, status: str) -> None:
+    """An error makes the arm failed, an interruption cancelled; there is no result."""
+    with pytest.raises(type(error)), PodiumCallback("broken", status) as callback:
+        _train(5, callback, _breaking(error))
+    arm = ended("broken", status)
+    assert arm.status == status
+    assert [row.step for row in arm.evals][:2] == [1, 2]
+    assert arm.eval("val", step=None) == arm.evals[-1]
+    assert arm.evals[-1].step is not None
+    assert type(error).__name__ in (arm.error or "")
+
+
+def test_folds_are_a_mean_and_a_deviation(ended: Ended) -> None:
+    """A cross-validation is recorded by its means, with their deviations beside them."""
+    train = lightgbm.Dataset(_ROWS, _ROWS[:, 0] > 0)
+    with PodiumCallback("folds", "arm") as callback:
+        table = lightgbm.cv(_PARAMS, train, 2, nfold=3, callbacks=[callback])
+    arm = ended("folds", "arm")
+    assert [row.step for row in arm.evals] == [1, 2, None]
+    assert arm.evals[-1].metrics["binary_error"] == table["valid binary_error-mean"][-1]
+    assert arm.evals[-1].metrics["binary_error_std"] == table["valid binary_error-stdv"][-1]
+
+
+def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) -> None:
+    """Killed after 25 rounds, the example goes on after the 20 that it had saved."""
+    first = run("train_lightgbm.py", str(tmp_path / "models"), kill_after=25)
+    assert first.returncode == -9, first.stderr
+    again = run("train_lightgbm.py", str(tmp_path / "models"))
+    assert again.returncode == 0, again.stderr
+    arm = ended("integrations/lightgbm", "leaves7")
+    assert arm.status == "completed"
+    assert [row.step for row in arm.evals] == [*range(1, 41), None]

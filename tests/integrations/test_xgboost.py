@@ -1,0 +1,134 @@
+"""XGBoost's trainings are recorded: rows, results, how they ended, and how they go on."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import podium
+import pytest
+import xgboost
+from podium.integrations.xgboost import PodiumCallback
+
+_ROWS = np.random.default_rng(0).normal(size=(300, 4))
+_TRAIN = xgboost.DMatrix(_ROWS[:200], _ROWS[:200, 0] > 0)
+_VAL = xgboost.DMatrix(_ROWS[200:], np.random.default_rng(1).random(100) > 0.5)
+_PARAMS: dict[str, Any] = {
+    "objective": "binary:logistic",
+    "max_depth": 2,
+    "eta": 0.5,
+    "seed": 3,
+    "eval_metric": ["logloss", "error"],
+}
+
+Ended = Callable[[str, str], podium.ArmResult]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def _train(rounds: int, *callbacks: Any) -> dict[str, Any]:
+    history: dict[str, Any] = {}
+    evals = [(_TRAIN, "train"), (_VAL, "val")]
+    xgboost.train(
+        _PARAMS,
+        _TRAIN,
+        rounds,
+        evals=evals,
+        evals_result=history,
+        callbacks=[*callbacks],
+        verbose_eval=False,
+    )
+    return history
+
+
+def test_each_round_is_a_row_and_the_last_is_the_result(ended: Ended) -> None:
+    """Rows and metrics are what XGBoost's own history says; the configuration is its own."""
+    history = _train(3, PodiumCallback("plain", "arm"))
+    arm = ended("plain", "arm")
+    assert arm.status == "completed"
+    assert [(row.name, row.step) for row in arm.evals] == [
+        ("val", 0),
+        ("val", 1),
+        ("val", 2),
+        ("val", None),
+    ]
+    assert [row.metrics["logloss"] for row in arm.evals[:3]] == history["val"]["logloss"]
+    assert arm.evals[-1].metrics == arm.evals[-2].metrics
+    assert arm.evals[-1].tags == ["test"]
+    assert arm.metrics == {key: values[-1] for key, values in history["train"].items()}
+    config = arm.run_config
+    assert config is not None
+    assert config.algorithm is not None
+    assert (config.seed, config.algorithm.kind) == (3, "xgboost")
+    params = config.algorithm.params
+    assert (params["max_depth"], params["objective"]) == (2, "binary:logistic")
+
+
+def test_early_stopping_makes_the_best_round_the_result(ended: Ended) -> None:
+    """Labels at random are learned by heart: an early round is the best one, and the result."""
+    stop = xgboost.callback.EarlyStopping(rounds=3, data_name="val", metric_name="logloss")
+    history = _train(50, PodiumCallback("early", "arm"), stop)
+    losses = history["val"]["logloss"]
+    arm = ended("early", "arm")
+    assert len(losses) < 50
+    assert [row.step for row in arm.evals] == [*range(len(losses)), None]
+    assert arm.evals[-1].metrics["logloss"] == min(losses)
+
+
+class _Break(xgboost.callback.TrainingCallback):  # type: ignore[misc, unused-ignore]
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self._error = error
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:  # noqa: ARG002
+        if epoch == 1:
+            raise self._error
+        return False
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(ValueError("no more"), "failed"), (KeyboardInterrupt(), "cancelled")]
+)
+def test_a_training_that_breaks_off(ended: Ended, error: BaseException, status: str) -> None:
+    """An error makes the arm failed, an interruption cancelled; there is no result."""
+    with pytest.raises(type(error)), PodiumCallback("broken", status) as callback:
+        _train(5, callback, _Break(error))
+    arm = ended("broken", status)
+    assert arm.status == status
+    assert [row.step for row in arm.evals] == [0, 1]
+    assert type(error).__name__ in (arm.error or "")
+
+
+def test_folds_are_a_mean_and_a_deviation(ended: Ended) -> None:
+    """A cross-validation is recorded by its means, with their deviations beside them."""
+    table = xgboost.cv(
+        _PARAMS,
+        _TRAIN,
+        2,
+        nfold=3,
+        seed=1,
+        as_pandas=False,
+        callbacks=[PodiumCallback("folds", "arm")],
+    )
+    arm = ended("folds", "arm")
+    assert [row.step for row in arm.evals] == [0, 1, None]
+    row = arm.eval("test")
+    assert row is not None
+    assert row.metrics["error"] == table["test-error-mean"][-1]
+    assert row.metrics["error_std"] == table["test-error-std"][-1]
+
+
+def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) -> None:
+    """Killed after 25 rounds, the example goes on after the 20 that it had saved."""
+    first = run("train_xgboost.py", str(tmp_path / "models"), kill_after=25)
+    assert first.returncode == -9, first.stderr
+    again = run("train_xgboost.py", str(tmp_path / "models"))
+    assert again.returncode == 0, again.stderr
+    arm = ended("integrations/xgboost", "depth3")
+    assert arm.status == "completed"
+    assert [row.step for row in arm.evals] == [*range(40), None]
+    whole = run("train_xgboost.py", str(tmp_path / "others"))
+    assert whole.returncode == 0, whole.stderr
+    assert [row.metrics for row in ended("integrations/xgboost", "depth3").evals] == [
+        row.metrics for row in arm.evals
+    ]

@@ -1,0 +1,72 @@
+"""A library's own arguments become plain values, the same in each process."""
+
+import enum
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from podium.integrations._settings import plain, seed_of, settings_of
+
+
+class _Kind(enum.StrEnum):
+    COSINE = "cosine"
+
+
+def _metric() -> None: ...
+
+
+def test_plain_values() -> None:
+    """Numbers of any library, enums, sets and functions become what JSON has, without addresses."""
+    given = {
+        "rate": np.float32(0.5),
+        "layers": np.int64(3),
+        "kind": _Kind.COSINE,
+        "targets": {"v", "q"},
+        "metric": _metric,
+        "model": object(),
+        "nothing": None,
+        "is_on": True,
+        "output": "/tmp/run",  # noqa: S108 - nothing is written there
+    }
+    told = settings_of(given, without=frozenset({"output"}))
+    assert told == {
+        "rate": 0.5,
+        "layers": 3,
+        "kind": "cosine",
+        "targets": ["q", "v"],
+        "metric": f"{__name__}._metric",
+        "model": "builtins.object",
+        "is_on": True,
+    }
+    assert type(told["layers"]) is int
+    assert type(told["kind"]) is str
+
+
+def test_what_is_too_deep_or_too_long_is_shortened() -> None:
+    """An argument of any size stays within what a configuration may hold."""
+    deep: object = 1
+    for _ in range(20):
+        deep = {"a": [deep]}
+    assert "builtins." in str(plain(deep))
+    assert len(plain(list(range(1_000)))) == 200
+    assert len(plain("x" * 10_000)) == 2_000
+
+
+@pytest.mark.parametrize(
+    ("given", "seed"), [(7, 7), ("7", 7), (None, None), ("no", None), (True, None), (0, 0)]
+)
+def test_seeds(given: object, seed: int | None) -> None:
+    """A seed may come as text; what is no number is none."""
+    assert seed_of(given) == seed
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+def test_a_library_that_is_missing(library: str) -> None:
+    """A module whose library is not there says what to install."""
+    code = f"import sys; sys.modules['{library}'] = None; import podium.integrations.{library}"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == 1
+    assert f"install it: pip install {library}" in ended.stderr
