@@ -61,7 +61,7 @@ def test_seeds(given: object, seed: int | None) -> None:
     assert seed_of(given) == seed
 
 
-@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+@pytest.mark.parametrize("library", ["lightgbm", "transformers", "xgboost"])
 def test_a_library_that_is_missing(library: str) -> None:
     """A module whose library is not there says what to install."""
     code = f"import sys; sys.modules['{library}'] = None; import podium.integrations.{library}"

@@ -1,0 +1,119 @@
+"""What Hugging Face's Trainer logs, as rows and training metrics: plain Python."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from podium._config import Component, ModelConfig, RunConfig
+from podium.integrations._settings import settings_of
+from podium.integrations._training import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+__all__ = ["last_rows", "rows_of", "run_config", "training_metrics"]
+
+_EVAL = "eval"
+_RUNTIME = "_runtime"
+_TRAIN = "train"
+_NO_METRICS = frozenset({"step"})
+_TRAINERS = frozenset({"TrainingArguments", "Seq2SeqTrainingArguments"})
+_MACHINE = frozenset(
+    {
+        "output_dir",
+        "logging_dir",
+        "run_name",
+        "local_rank",
+        "resume_from_checkpoint",
+        "overwrite_output_dir",
+        "seed",
+        "data_seed",
+        "report_to",
+        "disable_tqdm",
+        "log_level",
+        "log_level_replica",
+        "log_on_each_node",
+        "push_to_hub",
+        "project",
+        "trackio_space_id",
+    }
+)
+"""Arguments of where and when, not of what: they tell attempts and seeds apart."""
+
+
+def rows_of(entry: Mapping[str, Any], step: int) -> list[Row]:
+    """The rows of what was logged at a step: one of each set that was evaluated.
+
+    Args:
+        entry: The metrics, with names such as `eval_loss`, or `eval_NAME_loss` of one of several.
+        step: The step.
+    """
+    return [_row(entry, step, prefix) for prefix in _prefixes(entry)]
+
+
+def training_metrics(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The training metrics among what was logged."""
+    evaluated = tuple(f"{prefix}_" for prefix in [_EVAL, *_prefixes(entry)])
+    return {
+        key: value
+        for key, value in entry.items()
+        if not key.startswith(evaluated)
+        and key not in _NO_METRICS
+        and isinstance(value, int | float)
+    }
+
+
+def last_rows(log: Iterable[Mapping[str, Any]], step: int | None) -> list[Row]:
+    """The rows of a step, from the Trainer's own log, which a checkpoint keeps.
+
+    Args:
+        log: The log's entries.
+        step: The step; None has no rows.
+    """
+    return (
+        []
+        if step is None
+        else [row for entry in log if entry.get("step") == step for row in rows_of(entry, step)]
+    )
+
+
+def run_config(name: str, kind: str, arguments: Mapping[str, Any], model: str) -> RunConfig:
+    """The configuration of an arm.
+
+    Args:
+        name: The name of the arm.
+        kind: The class of the arguments, such as TRL's `SFTConfig`.
+        arguments: The arguments by name.
+        model: The name or class of the model.
+    """
+    told = {
+        key: value
+        for key, value in settings_of(arguments, without=_MACHINE).items()
+        if not key.endswith("_token") and not key.startswith(("hub_", "_"))
+    }
+    algorithm = "hf_trainer" if kind in _TRAINERS else kind.removesuffix("Config").lower()
+    return RunConfig(
+        name,
+        model=ModelConfig(model),
+        algorithm=Component(algorithm, told),
+        seed=arguments.get("seed"),
+    )
+
+
+def _prefixes(entry: Mapping[str, Any]) -> list[str]:
+    """What the keys of each evaluation begin with: each has its runtime, as training has."""
+    timed = [key.removesuffix(_RUNTIME) for key in entry if key.endswith(_RUNTIME)]
+    found = [prefix for prefix in timed if prefix != _TRAIN]
+    return found or ([_EVAL] if any(key.startswith(f"{_EVAL}_") for key in entry) else [])
+
+
+def _row(entry: Mapping[str, Any], step: int, prefix: str) -> Row:
+    metrics = dict(_metrics(entry, f"{prefix}_"))
+    seconds = metrics.pop("runtime", 0.0)
+    return Row(prefix.removeprefix(f"{_EVAL}_"), metrics, step, max(seconds, 0.0))
+
+
+def _metrics(entry: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, float]]:
+    for key, value in entry.items():
+        if key.startswith(prefix) and isinstance(value, int | float):
+            yield key.removeprefix(prefix), value

@@ -1,0 +1,125 @@
+"""Records what Hugging Face's Trainer trains, and TRL's trainers, which are made of it.
+
+trainer = Trainer(model, args, train_dataset=..., callbacks=[PodiumCallback("rank_sweep")])
+trainer.train()
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from podium.integrations._missing import missing
+from podium.integrations._trainer_logs import last_rows, rows_of, run_config, training_metrics
+from podium.integrations._training import Records, Training
+
+try:
+    from transformers.trainer_callback import TrainerCallback
+except ImportError as error:
+    raise missing("transformers", "transformers", error) from error
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Unpack
+
+    from podium._config import RunConfig
+    from podium._recorder import ExperimentRecorder
+    from podium.integrations._training import ArmOptions
+
+__all__ = ["PodiumCallback"]
+
+
+class PodiumCallback(Records[Training], TrainerCallback):  # type: ignore[misc, unused-ignore]
+    """Records a training: a row of each evaluation at its step, and what is logged beside it.
+
+    An evaluation of one set is the eval `eval`, of several each has the name of its set. At the end
+    the last row of each is its result, or that of the best step with `load_best_model_at_end`.
+    What is evaluated after training, and `trainer.predict`, is a result too.
+
+    As a context manager it also says how a training ended that raised an error. Without that, the
+    end of the process says so.
+
+    Args:
+        experiment: The name of the experiment, or what `podium.record` returned.
+        name: The name of the arm; the name of the output folder if not given.
+        run_config: What the arm is asked to do, if not the trainer's own arguments.
+        options: As of `start_arm`: group_id, group_name, run_id, attempt_id, order, restart.
+    """
+
+    def __init__(
+        self,
+        experiment: str | ExperimentRecorder,
+        name: str | None = None,
+        *,
+        run_config: RunConfig | None = None,
+        **options: Unpack[ArmOptions],
+    ) -> None:
+        super().__init__()
+        self._training = Training(experiment, **options)
+        self._name = name
+        self._run_config = run_config
+        self._train_seconds: float | None = None
+
+    def on_train_begin(
+        self, args: Any, state: Any, control: Any, *, model: Any = None, **others: Any
+    ) -> None:
+        """Begins the arm; it goes on after the step of the checkpoint that was loaded."""
+        del control, others
+        if not state.is_world_process_zero:
+            return
+        config = self._run_config or run_config(
+            self._name or Path(args.output_dir).resolve().name,
+            type(args).__name__,
+            args.to_dict(),
+            _model_name(model),
+        )
+        self._train_seconds = None
+        self._training.begin(config, resume_step=state.global_step or None)
+
+    def on_log(
+        self,
+        args: Any,
+        state: Any,
+        control: Any,
+        logs: Mapping[str, Any] | None = None,
+        **others: Any,
+    ) -> None:
+        """Records training metrics; what was evaluated comes by `on_evaluate` as well."""
+        del args, state, control, others
+        logged = logs or {}
+        self._train_seconds = logged.get("train_runtime", self._train_seconds)
+        self._training.log(training_metrics(logged))
+
+    def on_evaluate(
+        self,
+        args: Any,
+        state: Any,
+        control: Any,
+        metrics: Mapping[str, Any] | None = None,
+        **others: Any,
+    ) -> None:
+        """Records the rows of an evaluation: in-loop while training goes on, else a result."""
+        del args, control, others
+        for row in rows_of(metrics or {}, state.global_step):
+            self._training.log_row(row)
+
+    def on_predict(
+        self, args: Any, state: Any, control: Any, metrics: Mapping[str, Any], **others: Any
+    ) -> None:
+        """Records what the predictions on a test set are worth."""
+        del args, control, others
+        for row in rows_of(metrics, state.global_step):
+            self._training.log_final(row.name, row.metrics, row.seconds)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        """Says that training is completed, with the result of the model that it leaves."""
+        del control, others
+        best = state.best_global_step if args.load_best_model_at_end else None
+        rows = last_rows(state.log_history, best)
+        self._training.end(best=rows, train_seconds=self._train_seconds)
+
+
+def _model_name(model: Any) -> str:
+    """The name that a model was loaded by, or its class."""
+    name = getattr(getattr(model, "config", None), "name_or_path", None)
+    return str(name or type(model).__name__)

@@ -1,0 +1,60 @@
+"""What Hugging Face's Trainer logs becomes rows, metrics and a configuration."""
+
+from podium.integrations._trainer_logs import last_rows, rows_of, run_config, training_metrics
+from podium.integrations._training import Row
+
+_EVALUATED = {
+    "eval_loss": 0.5,
+    "eval_accuracy": 0.75,
+    "eval_runtime": 2.0,
+    "epoch": 1.0,
+}
+
+
+def test_an_evaluation_is_a_row() -> None:
+    """Its names lose their prefix, its runtime becomes the seconds; the rest is training's."""
+    row = Row("eval", {"loss": 0.5, "accuracy": 0.75}, 40, 2.0)
+    assert rows_of(_EVALUATED, 40) == [row]
+    assert training_metrics(_EVALUATED) == {"epoch": 1.0}
+
+
+def test_each_set_has_a_name() -> None:
+    """Of several sets each is an eval; a prefix of one's own is a name too."""
+    first = {"eval_wiki_loss": 0.5, "eval_wiki_runtime": 1.0}
+    assert rows_of(first, 3) == [Row("wiki", {"loss": 0.5}, 3, 1.0)]
+    test = {"test_loss": 0.25, "test_runtime": 1.0, "epoch": 2.0}
+    assert rows_of(test, 9) == [Row("test", {"loss": 0.25}, 9, 1.0)]
+    assert training_metrics(test) == {"epoch": 2.0}
+
+
+def test_training_is_no_evaluation() -> None:
+    """What a training says of itself is metrics, numbers only."""
+    said = {"loss": 0.1, "train_runtime": 3.0, "note": "x", "step": 7}
+    assert rows_of(said, 7) == []
+    assert training_metrics(said) == {"loss": 0.1, "train_runtime": 3.0}
+
+
+def test_the_rows_of_the_best_step() -> None:
+    """They are in the log that a checkpoint keeps, also of the life before."""
+    log = [{"loss": 1.0, "step": 10}, _EVALUATED | {"step": 10}, {"eval_loss": 0.6, "step": 20}]
+    assert last_rows(log, 10) == [Row("eval", {"loss": 0.5, "accuracy": 0.75}, 10, 2.0)]
+    assert last_rows(log, None) == []
+
+
+def test_the_configuration() -> None:
+    """It holds what is asked for, and not where, by whose token, or by which seed."""
+    arguments = {
+        "learning_rate": 0.1,
+        "seed": 7,
+        "output_dir": "runs/a",
+        "hub_token": "<HUB_TOKEN>",
+        "lr_scheduler_kwargs": None,
+    }
+    config = run_config("a", "SFTConfig", arguments, "tiny")
+    assert config.algorithm is not None
+    assert config.model is not None
+    assert (config.name, config.seed, config.model.name) == ("a", 7, "tiny")
+    assert (config.algorithm.kind, config.algorithm.params) == ("sft", {"learning_rate": 0.1})
+    plain = run_config("a", "TrainingArguments", arguments, "tiny").algorithm
+    assert plain is not None
+    assert plain.kind == "hf_trainer"
