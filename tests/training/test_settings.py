@@ -61,10 +61,19 @@ def test_seeds(given: object, seed: int | None) -> None:
     assert seed_of(given) == seed
 
 
-@pytest.mark.parametrize("library", ["lightgbm", "transformers", "xgboost"])
-def test_a_library_that_is_missing(library: str) -> None:
+@pytest.mark.parametrize(
+    ("module", "library"),
+    [
+        ("lightgbm", "lightgbm"),
+        ("lightning", "pytorch-lightning"),
+        ("transformers", "transformers"),
+        ("xgboost", "xgboost"),
+    ],
+)
+def test_a_library_that_is_missing(module: str, library: str) -> None:
     """A module whose library is not there says what to install."""
-    code = f"import sys; sys.modules['{library}'] = None; import podium.integrations.{library}"
+    absent = library.replace("-", "_")
+    code = f"import sys; sys.modules['{absent}'] = None; import podium.integrations.{module}"
     ended = subprocess.run(
         [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60
     )

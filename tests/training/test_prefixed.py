@@ -1,0 +1,13 @@
+"""Metrics are told apart by the set that their names begin with."""
+
+from podium.integrations._prefixed import by_set
+
+
+def test_sets() -> None:
+    """A prefix with an underscore or a slash names the set; other names are training's."""
+    assert by_set({"val_loss": 1, "val/acc": 0.5, "test_loss": 2, "loss": 3, "value_head": 4}) == {
+        "val": {"loss": 1.0, "acc": 0.5},
+        "test": {"loss": 2.0},
+        "": {"loss": 3.0, "value_head": 4.0},
+    }
+    assert by_set({}) == {}
