@@ -36,6 +36,7 @@ def test_flush(record: Any, client: podium.Client, name: str) -> None:
         assert flushed == podium.Flushed(101, 0, 0, 0, synced=True)
         assert flushed.durable
         assert len(list(client.arm(name, "arm").evals())) == 100
+        assert arm._stream._writer._synced == 101
         assert arm.counters == podium.Counters(delivered=101)
         assert experiment.flush(60).delivered == 102
         assert experiment.counters == podium.Counters(delivered=102)
@@ -66,6 +67,31 @@ def test_flush_without_a_server(record: Any, name: str, caplog: pytest.LogCaptur
     state = SenderState.read(folder)
     assert state is not None
     os.kill(state.pid, signal.SIGTERM)
+
+
+def test_a_sender_that_does_not_start(
+    record: Any,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Where the sender ends at once, or there is nothing to start it with, the user hears of it."""
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with record(name, outbox=tmp_path / "frozen", close_timeout=0) as experiment:
+        experiment.start_arm(CONFIG).log({"loss": 1})
+        time.sleep(1.5)
+    assert "does not run (there is no Python interpreter" in told(caplog)[0]
+    monkeypatch.undo()
+    caplog.clear()
+    monkeypatch.setattr(sys, "executable", "/bin/true")
+    with record(name, outbox=tmp_path / "true", close_timeout=0) as experiment:
+        experiment.start_arm(CONFIG).log({"loss": 1})
+        deadline = time.monotonic() + 30
+        while not told(caplog) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    assert "does not run (it ends at once" in told(caplog)[0]
+    assert "podium sync" in told(caplog)[0]
 
 
 def test_offline(

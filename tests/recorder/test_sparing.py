@@ -148,7 +148,7 @@ BAD_BEGINNINGS: dict[str, dict[str, Any]] = {
     "a parent": {"parent": "a//b"},
     "an attempt": {"attempt": ("a", 1)},
     "a timeout": {"close_timeout": "soon"},
-    "a bound": {"max_bytes": None},
+    "a bound": {"max_bytes": float("inf")},
     "a rank": {"rank": "first"},
 }
 

@@ -128,16 +128,7 @@ class ArmRecording(Evaluates):
     ) -> None:
         """Records an eval row; a row of the same name and step is replaced.
 
-        Args:
-            name: The name of the eval: free text.
-            metrics: What was measured, by key.
-            step: The training step of an in-loop eval, 0 and negatives included. None for the
-                post-training eval.
-            tags: Free labels. `test` makes a post-training row a candidate for the primary eval.
-            breakdowns: Results by part of the benchmark, of any JSON-like shape.
-            benchmark_id: The id of the benchmark, where it differs from the name.
-            eval_seconds: How long the evaluation took.
-            model_ref: The model that was scored, where it is another than the arm's own.
+        The arguments are those of `ArmRecorder.log_eval`.
         """
         if self._is_silent:
             return
@@ -169,11 +160,7 @@ class ArmRecording(Evaluates):
     ) -> None:
         """Records how training ended. It may be said again: the last one stands, as a whole.
 
-        Args:
-            status: `completed`, `failed` or `cancelled`.
-            error: Why it failed. Long texts are shortened in the middle.
-            train_seconds: How long training took.
-            run_result: What the training backend returned, as it was.
+        The arguments are those of `ArmRecorder.finish`.
         """
         if self._is_silent:
             return

@@ -114,7 +114,7 @@ def record(
         is_offline=server is None or (_is_offline() if offline is None else bool(offline)),
         is_strict=strict,
         close_timeout=checks.number(close_timeout, "close_timeout", _CLOSE_TIMEOUT),
-        max_bytes=int(checks.number(max_bytes, "max_bytes", _MAX_BYTES)),
+        max_bytes=checks.integer(max_bytes, "max_bytes", _MAX_BYTES),
     )
     return ExperimentRecording(settings, notices)
 
@@ -170,6 +170,11 @@ class _Checks:
     def number(self, given: Any, where: str, default: float) -> float:
         with self._notices.sparing(where):
             return _coerce.number(given, where)
+        return default
+
+    def integer(self, given: Any, where: str, default: int) -> int:
+        with self._notices.sparing(where):
+            return _coerce.integer(given, where)
         return default
 
 

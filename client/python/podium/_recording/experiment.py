@@ -106,17 +106,7 @@ class ExperimentRecording:
 
         Where that is not possible, such as with a bad run_config, what it returns does nothing.
 
-        Args:
-            run_config: What the arm is asked to do.
-            name: The name of the arm; the name of the run_config if not given.
-            group_id: The id of the group of arms that repeat one configuration.
-            group_name: The name of that group.
-            run_id: The id of the training run in the system that runs it.
-            attempt_id: An id that only this attempt uses; a new one if not given.
-            order: Which attempt is the newest: the greatest order. The start time in milliseconds
-                since 1970 if not given; a scheduler's restart count is better where there is one.
-            resume_step: Goes on after this step: metrics and in-loop rows up to it stay.
-            restart: Begins anew, also where the arm has finished.
+        The arguments are those of `ExperimentRecorder.start_arm`.
         """
         with self.notices.sparing("start_arm"):
             attempt = self._attempt(attempt_id, order)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -31,6 +32,10 @@ class Notices:
         self._times[kind] += 1
         if self._times[kind] == 1:
             _LOGGER.warning("podium: %s", text)
+
+    def say_unforeseen(self, error: Exception) -> None:
+        """Says what should not have happened, with where it did."""
+        self.say("unforeseen errors", "".join(traceback.format_exception(error)).strip())
 
     def refuse(self, what: str, error: Exception) -> None:
         """Says why something is not recorded as it was given; if strict, raises it."""

@@ -55,7 +55,7 @@ class Outlet:
         self._past = Counters()
         self._sender = SenderStarter(notices)
         self._next_look = 0.0
-        self._upkeep = Upkeep(self._work)
+        self._upkeep = Upkeep(self._work, notices.say_unforeseen)
         self._upkeep.start()
 
     # ---- For the threads that train ----------------------------------------------------------

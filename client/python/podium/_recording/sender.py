@@ -23,6 +23,7 @@ _LOG = "sender.log"
 _FIRST_DELAY, _MOST_DELAY = 2.0, 60.0
 _START_SECONDS = 10.0
 _STALE_SECONDS = 5.0
+_TOO_MANY_STARTS = 3
 
 
 class SenderStarter:
@@ -32,6 +33,7 @@ class SenderStarter:
         self._notices = notices
         self._delay = _FIRST_DELAY
         self._next = 0.0
+        self._starts = 0
 
     def assure(self, outbox: Path) -> None:
         """Starts a sender for an outbox if none runs, but not too often."""
@@ -40,17 +42,24 @@ class SenderStarter:
             return
         if SenderLock(outbox).is_held():
             self._delay = _FIRST_DELAY
+            self._starts = 0
             return
         self._next = now + self._delay
         self._delay = min(2 * self._delay, _MOST_DELAY)
+        self._starts += 1
+        if self._starts == _TOO_MANY_STARTS:
+            self._tell(outbox, f"it ends at once; {outbox / _LOG} may say why")
         try:
             _start(outbox)
         except (OSError, subprocess.SubprocessError) as error:
-            self._notices.say(
-                "no sender",
-                f"the process that delivers cannot be started ({error}): results are recorded in "
-                f"{outbox} and delivered by `podium sync`",
-            )
+            self._tell(outbox, str(error))
+
+    def _tell(self, outbox: Path, why: str) -> None:
+        self._notices.say(
+            "no sender",
+            f"the process that delivers does not run ({why}): results are recorded in {outbox}, "
+            "and `podium sync` delivers them",
+        )
 
 
 def _start(outbox: Path) -> None:
@@ -59,6 +68,8 @@ def _start(outbox: Path) -> None:
     It comes by exec, so nothing of the training process is in it, and `-P` keeps modules of the
     folder that training runs in out of its way.
     """
+    if not sys.executable or getattr(sys, "frozen", False):
+        raise OSError("there is no Python interpreter to start it with")
     command = [sys.executable, "-P", "-m", "podium._sender.detached", str(outbox)]
     with os.fdopen(os.open(outbox / _LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)) as log:
         subprocess.run(  # noqa: S603 - this interpreter, with a path

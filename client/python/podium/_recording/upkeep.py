@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 from threading import Lock, Thread
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Signal", "Upkeep"]
 
-_LOGGER = logging.getLogger("podium")
 _INTERVAL = 0.25
 
 _T = TypeVar("_T")
@@ -61,10 +59,16 @@ class _Errand(Generic[_T]):
 
 
 class Upkeep:
-    """Does its work four times a second, or when it is woken, in a thread of its own."""
+    """Does its work four times a second, or when it is woken, in a thread of its own.
 
-    def __init__(self, work: Callable[[], None]) -> None:
+    Args:
+        work: What there is to do.
+        tell: Is told what goes wrong with it that nobody has foreseen.
+    """
+
+    def __init__(self, work: Callable[[], None], tell: Callable[[Exception], None]) -> None:
         self._work = work
+        self._tell = tell
         self._next = 0.0
         self._signal = Signal()
         self._errands: deque[_Errand[Any]] = deque()
@@ -111,10 +115,8 @@ class Upkeep:
                 self._do(self._errands.popleft().run)
             self._signal.wait(max(0.0, self._next - time.monotonic()))
 
-    @staticmethod
-    def _do(action: Callable[[], object]) -> None:
+    def _do(self, action: Callable[[], object]) -> None:
         try:
             action()
-        except Exception:
-            # Whatever it is, training goes on, and so does the upkeep of everything else.
-            _LOGGER.exception("podium: the upkeep of the outbox failed")
+        except Exception as error:  # noqa: BLE001 - training goes on, and so does all other upkeep
+            self._tell(error)
