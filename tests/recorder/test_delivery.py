@@ -1,10 +1,6 @@
 """What a recorder says of how far its results have come, and what it does where they do not."""
 
-import logging
 import os
-import shutil
-import signal
-import stat
 import subprocess
 import sys
 import threading
@@ -14,17 +10,11 @@ from typing import Any
 
 import podium
 import pytest
-from podium._outbox.sender_state import SenderState
-from podium._recording import stream
 from podium_server.testing import RunningServer
 
+from tests.recorder.looking import NOBODY, end_sender, told
+
 CONFIG = podium.RunConfig("arm")
-NOBODY = "127.0.0.1:1"
-
-
-def told(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the user was told."""
-    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def test_flush(record: Any, client: podium.Client, name: str) -> None:
@@ -64,9 +54,7 @@ def test_flush_without_a_server(record: Any, name: str, caplog: pytest.LogCaptur
         f"{folder}; "
         "`podium sync` delivers them"
     )
-    state = SenderState.read(folder)
-    assert state is not None
-    os.kill(state.pid, signal.SIGTERM)
+    end_sender(folder)
 
 
 def test_a_sender_that_does_not_start(
@@ -207,128 +195,6 @@ def test_many_threads(record: Any, client: podium.Client, name: str) -> None:
     for number in range(8):
         steps = [row.step for row in found.evals if row.name == f"thread{number}"]
         assert steps == list(range(300))
-
-
-def open_files() -> int:
-    """How many files this process has open."""
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def test_many_arms(record: Any, client: podium.Client, name: str) -> None:
-    """A sweep in one process leaves no files open behind its arms, and all are there."""
-    with record(name) as experiment:
-        experiment.start_arm(CONFIG, name="first").finish()
-        before = open_files()
-        for number in range(200):
-            with experiment.start_arm(CONFIG, name=f"arm{number:03}") as arm:
-                arm.log({"loss": number})
-            experiment.record_arm(podium.ArmResult(f"whole{number:03}", CONFIG, "failed"))
-        assert open_files() < before + 150
-        assert experiment.flush(60).durable
-        assert experiment.counters.delivered == 2 + 1 + 200 * 3 + 200
-    counts = client.experiment(name).get().arm_counts
-    assert (counts.completed, counts.failed) == (201, 200)
-    assert client.arm(name, "arm137").score("loss") == 137.0
-
-
-def test_a_disk_that_hangs(
-    record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    """While the disk hangs, training waits for it once, for a second; then all is written."""
-    with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
-        arm.log({"loss": 0})
-        # Whoever does something with the disk has this lock; one that hangs never gives it back.
-        hanging = arm._stream._writer._upkeep
-        with hanging:
-            begin = time.monotonic()
-            for step in range(30_000):
-                arm.log_eval("val", {"n": step}, step=step)
-            assert time.monotonic() - begin < 20
-            assert arm._stream.in_memory > 0
-            assert len(told(caplog)) == 1
-            assert "the disk of the outbox is slow or hangs" in told(caplog)[0]
-        assert experiment.flush(60).durable
-    found = client.arm(name, "arm").get()
-    assert [row.step for row in found.evals] == list(range(30_000))
-
-
-def test_a_full_memory(
-    record: Any,
-    client: podium.Client,
-    name: str,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """What memory cannot hold is dropped and counted, the newest first; the end is always kept."""
-    monkeypatch.setattr(stream, "MEMORY_BYTES", 100_000)
-    with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
-        with arm._stream._writer._upkeep:
-            for step in range(20_000):
-                arm.log_eval("val", {"n": step}, step=step)
-            arm.finish(train_seconds=5)
-        dropped = arm.counters.dropped
-        assert 1_000 < dropped < 20_000
-        assert experiment.flush(60) == podium.Flushed(20_003 - dropped, 0, 0, dropped, synced=True)
-    assert "an event was dropped" in told(caplog)[1]
-    assert f"podium: {dropped} events are lost" in told(caplog)
-    found = client.arm(name, "arm").get()
-    assert [row.step for row in found.evals] == list(range(20_000 - dropped))
-    assert found.train_seconds == 5.0
-
-
-def test_a_full_memory_is_an_error_if_strict(
-    record: Any, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With strict, what would be dropped is a RecordingError of the call that logs it."""
-    monkeypatch.setattr(stream, "MEMORY_BYTES", 1_000)
-
-    def log() -> None:
-        for step in range(20_000):
-            arm.log_eval("val", {"n": step}, step=step)
-
-    with record(name, strict=True) as experiment, experiment.start_arm(CONFIG) as arm:
-        assert arm.flush(60).durable
-        with arm._stream._writer._upkeep, pytest.raises(podium.RecordingError, match="dropped"):
-            log()
-
-
-def test_a_deleted_outbox(
-    record: Any,
-    client: podium.Client,
-    name: str,
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """Where somebody deletes the outbox, recording goes on in a new one; what is lost is told."""
-    with record(name, outbox=tmp_path / "outbox", offline=True) as experiment:
-        arm = experiment.start_arm(CONFIG)
-        arm.log({"lost": 1})
-        shutil.rmtree(tmp_path / "outbox")
-        deadline = time.monotonic() + 30
-        while not arm.counters.dropped and time.monotonic() < deadline:
-            arm.log({"between": 1})
-            time.sleep(0.1)
-        assert arm.counters.dropped >= 2
-        arm.log({"after": 1})
-    assert "somebody deleted" in told(caplog)[0]
-    command = [sys.executable, "-m", "podium", "sync", str(tmp_path / "outbox")]
-    subprocess.run(command, check=True, timeout=60, capture_output=True)
-    assert client.arm(name, "arm").score("after") == 1.0
-
-
-def test_nobody_else_can_read_it(record: Any, name: str, tmp_path: Path) -> None:
-    """Folders are 0700 and files 0600, whatever the umask."""
-    old = os.umask(0)
-    try:
-        with record(name, outbox=tmp_path / "outbox", close_timeout=0) as experiment:
-            experiment.start_arm(CONFIG).log({"loss": 1})
-            time.sleep(1.5)
-    finally:
-        os.umask(old)
-    places = [tmp_path / "outbox", *(tmp_path / "outbox").rglob("*")]
-    assert any(place.name == "sender.log" for place in places)
-    for place in places:
-        assert stat.S_IMODE(place.stat().st_mode) == (0o700 if place.is_dir() else 0o600), place
 
 
 # What a trainer might rely on, and a recorder in it must not change.

@@ -1,6 +1,5 @@
 """Whatever is wrong with what is recorded: training goes on, and the user hears of it."""
 
-import logging
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +7,8 @@ from typing import Any
 
 import podium
 import pytest
+
+from tests.recorder.looking import told
 
 CONFIG = podium.RunConfig("arm")
 
@@ -17,11 +18,6 @@ class Broken:
 
     def __float__(self) -> float:
         raise RuntimeError("device-side assert triggered")
-
-
-def told(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the user was told."""
-    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 BAD_LOGS: dict[str, tuple[Callable[[podium.ArmRecording], object], dict[str, float]]] = {

@@ -1,0 +1,31 @@
+"""What tests of the recorder look at."""
+
+import logging
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from podium._outbox.sender_state import SenderState
+
+__all__ = ["NOBODY", "end_sender", "open_files", "told"]
+
+NOBODY = "127.0.0.1:1"
+"""Where no server is."""
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the user was told."""
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def open_files() -> int:
+    """How many files this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def end_sender(outbox: Path) -> None:
+    """Ends the sender for a server that will never be there."""
+    state = SenderState.read(outbox)
+    assert state is not None
+    os.kill(state.pid, signal.SIGTERM)
