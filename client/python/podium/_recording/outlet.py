@@ -227,6 +227,7 @@ class Outlet:
         for stream in streams:
             stream.has_ended = True
             self._keep_up(stream)
+        self._retire(tuple(self._streams))
 
     def _release_all(self, streams: Sequence[Stream]) -> None:
         for stream in streams:
