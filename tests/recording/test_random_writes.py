@@ -34,6 +34,7 @@ from tests.ranking.holding import hold_arms, hold_groups
 from tests.recording import naive
 from tests.recording.conftest import MakeWire
 from tests.recording.naive_events import Arm, Experiment, NaiveError, encoded, moment
+from tests.recording.plain import plain
 from tests.recording.random_calls import KEYS, NAMES, STEPS, random_call, reason_if_invalid
 from tests.recording.ways import Way
 from tests.scoring.bruteforce import eval_answer, score_answer
@@ -170,7 +171,7 @@ async def _look(way: Way, model: Experiment, name: str) -> None:
     assert listed.revision == model.revision
     for arm in model.arms:
         await _look_at_arm(way, name, arm)
-    await _look_at_rankings(way, name, list(map(_plain, model.arms)))
+    await _look_at_rankings(way, name, list(map(plain, model.arms)))
 
 
 async def _look_at_rankings(way: Way, name: str, arms: list[podium.ArmResult]) -> None:
@@ -223,34 +224,22 @@ def _look_at_facts(found: arm_result_pb2.ArmResult, arm: Arm) -> None:
 
 async def _ask(way: Way, name: str, arm: Arm) -> None:
     """Asks for every row and score that an arm of these names could have."""
-    plain = _plain(arm)
+    as_built = plain(arm)
     for eval_name in NAMES:
         for step in dict.fromkeys(STEPS):
             request = EvalRequest(experiment=name, arm=arm.name, name=eval_name, step=step)
             found: Any = await way.call("Eval", request)
-            expected = eval_answer(plain, eval_name, step)
+            expected = eval_answer(as_built, eval_name, step)
             assert found.HasField("eval_result") == (expected is not None)
             if expected is not None:
                 assert _bits(found.eval_result.metrics) == _bits(expected.metrics)
                 assert (found.eval_result.name, expected.step) == (eval_name, expected.step)
     for metric in [*KEYS, *(f"{n}.{k}" for n in NAMES for k in KEYS)]:
-        answer = score_answer(plain, metric)
+        answer = score_answer(as_built, metric)
         response = await way.call(
             "Score", ScoreRequest(experiment=name, arm=arm.name, metric=metric)
         )
         assert repr(response) == repr(codec.score_to_proto(answer)), (arm, metric)
-
-
-def _plain(arm: Arm) -> podium.ArmResult:
-    """The arm as one built by hand, which the naive rules of reads answer for."""
-    config = codec.run_config_from_proto(arm.config)
-    status = codec.arm_status_from_proto(arm.status)  # type: ignore[arg-type]
-    plain = podium.ArmResult(arm.name, config, status, dict(arm.metrics))
-    plain.group_name = arm.facts.get("group_name")
-    plain.evals = [codec.eval_result_from_proto(row.said) for row in arm.rows]
-    if arm.given is not None and not arm.rows:
-        plain.eval_metrics = dict(arm.given.eval_metrics)
-    return plain
 
 
 def _bits(metrics: Any) -> dict[str, bytes]:
