@@ -33,8 +33,14 @@ _WRITES = 100
 """How many rows a second arms record that are training meanwhile."""
 
 
-def first_places(address: str, echo: str, *, calls: int) -> list[Figure]:
-    """P4: the top 10, at rest and while arms in training record their evals."""
+def first_places(
+    address: str, echo: str, *, how: str, target: float | None, calls: int
+) -> list[Figure]:
+    """P4: the top 10, at rest and while arms in training record their evals.
+
+    A server keeps a ranking until an arm changes that has completed; one without that memory
+    shows what it takes to read it. `target` is the most that it may take of the echo's time.
+    """
     figures = []
     with grpc.insecure_channel(echo) as base, grpc.insecure_channel(address) as channel:
         rank = asking(channel, _RANK)
@@ -46,19 +52,26 @@ def first_places(address: str, echo: str, *, calls: int) -> list[Figure]:
             MEDIUM: (rank, [few]),
             LARGE: (rank, [many]),
         }
-        figures += _compared("", alternate(kinds, calls))
+        figures += _compared(how, target, alternate(kinds, calls))
         with _recording(address):
-            figures += _compared(f", {_WRITES} rows/s recorded", alternate(kinds, calls))
+            how += f", {_WRITES} rows/s recorded"
+            figures += _compared(how, target, alternate(kinds, calls))
     return figures
 
 
-def _compared(how: str, asked: dict[str, float]) -> list[Figure]:
+def _compared(how: str, target: float | None, asked: dict[str, float]) -> list[Figure]:
     growth, ratio = asked[LARGE] / asked[MEDIUM], asked[LARGE] / asked["echo"]
-    what = f"Rank, top 10: p50 at {LARGE_ARMS:,} arms against"
+    what = f"Rank, top 10, {how}: p50 at {LARGE_ARMS:,} arms against"
     seen = f"{ratio:.2f} ({asked[LARGE] * 1e3:.2f} ms)"
     return [
-        Figure("P4", f"{what} {MEDIUM_ARMS:,}{how}", f"{growth:.2f}", "<= 1.1", growth <= 1.1),
-        Figure("P4", f"{what} the echo{how}", seen, "<= 1.3", ratio <= 1.3),
+        Figure("P4", f"{what} {MEDIUM_ARMS:,}", f"{growth:.2f}", "<= 1.1", growth <= 1.1),
+        Figure(
+            "P4",
+            f"{what} the echo",
+            seen,
+            "" if target is None else f"<= {target}",
+            None if target is None else ratio <= target,
+        ),
     ]
 
 

@@ -54,12 +54,17 @@ def _measure(folder: Path, rounds: int, seconds: float, calls: int) -> list[Figu
             figures += reads.latency(server.address, echo, calls=calls)
             figures += reads.scaling(server.address, calls=calls)
             _say("rankings")
-            figures += ranking.first_places(server.address, echo, calls=calls)
+            figures += ranking.first_places(
+                server.address, echo, how="read from the store", target=None, calls=calls
+            )
             figures += ranking.groups(server.address, calls=calls)
             figures += ranking.matrix(server.address, calls=calls)
         with running_server(f"sqlite:///{large}", *quiet) as server:
             figures += reads.throughput(
                 server.address, echo, how="asked again", target=0.95, slices=slices
+            )
+            figures += ranking.first_places(
+                server.address, echo, how="asked again", target=1.3, calls=calls
             )
         with running_server(f"sqlite:///{folder / 'writes.db'}", *quiet) as server:
             _say("writes")

@@ -102,12 +102,14 @@ def _add_services(
     settings: Settings,
     admission: Admission,
 ) -> None:
-    cache = AnswerCache(settings.answer_cache_bytes)
+    for_rankings = settings.answer_cache_bytes // 4
+    cache = AnswerCache(settings.answer_cache_bytes - for_rankings)
     store.listen(cache)
     kept = {rpc: cache.rpc() for rpc in _KEPT}
+    results = Results(store, settings.limits, for_rankings)
     server.add_generic_rpc_handlers(
         (
-            service_handler(_RESULTS, Results(store, settings.limits), admission, kept),
+            service_handler(_RESULTS, results, admission, kept),
             service_handler(_RECORDING, Recording(store, settings.limits), admission, {}),
         )
     )

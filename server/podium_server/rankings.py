@@ -1,9 +1,11 @@
 """What a ranking is asked for, and how it is answered."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from math import isnan
+from typing import NamedTuple
 
+from podium._validate import Limits
 from podium.codec import (
     arm_status_from_proto,
     rank_group_counts_to_proto,
@@ -12,6 +14,7 @@ from podium.codec import (
 from podium.model import Direction
 from podium.ranking import Groups, Member, mixed_evals
 from podium.scoring import OrderKey, Ranks, candidates
+from podium.v1.arm_result_pb2 import ArmStatus
 from podium.v1.experiment_pb2 import (
     DIRECTION_MAXIMIZE,
     DIRECTION_MINIMIZE,
@@ -27,7 +30,9 @@ from podium.v1.results_service_pb2 import RankRequest, RankResponse
 
 from podium_server.answers import arm_counts, score_source
 from podium_server.failures import failure
-from podium_server.pages import bad_token, read_token, write_token
+from podium_server.pages import bad_token, page_limits, read_token, write_token
+from podium_server.ranking_cache import RankingCache
+from podium_server.store.base import Store
 from podium_server.store.ranks import (
     MemberRow,
     RankedRow,
@@ -35,17 +40,82 @@ from podium_server.store.ranks import (
     RankPlace,
     RankQuery,
     RankTally,
+    left_out_of,
 )
 from podium_server.store.rows import COMPLETED, ExperimentRow
 
-__all__ = ["GroupQuestion", "Question"]
+__all__ = ["Rankings"]
 
 _SHOWN_SOURCES = 100
 _INT64 = range(-(2**63), 2**63)
 
 
-class Question:
-    """One call of Rank by arm; what it leaves open, the experiment says."""
+class Rankings:
+    """Answers to Rank, from a store; those whose state has not changed, from memory.
+
+    What is kept of an answer is encoded, without its revision and the arms that it leaves out:
+    these change while arms are training, and the ranking of those that have completed does not.
+    """
+
+    def __init__(self, store: Store, limits: Limits, cache_bytes: int) -> None:
+        self._store = store
+        self._limits = limits
+        self._cache: RankingCache[bytes] = RankingCache(cache_bytes)
+
+    async def answer(self, request: RankRequest) -> bytes:
+        """A page of a ranking, encoded; its request is in its bounds."""
+        experiment, changed = await self._store.ranking_state(request.experiment)
+        asked = _resolved(request, experiment)
+        if not _is_of_completed_arms(asked):
+            changed = experiment.revision
+        question = asked.SerializeToString(deterministic=True)
+        kept = self._cache.find(question, changed)
+        if kept is not None:
+            left_out = left_out_of(experiment.counts, asked.statuses)
+            return kept + _fresh(experiment.revision, left_out)
+        answer = await (self._groups(request) if request.by_group else self._arms(request))
+        return self._keep(answer)
+
+    async def _arms(self, request: RankRequest) -> "_Answer":
+        question = _Question(request)
+        limits = page_limits(request.page_size, self._limits)
+        page = await self._store.rank(request.experiment, question.ask, limits)
+        return question.answer(page)
+
+    async def _groups(self, request: RankRequest) -> "_Answer":
+        limits = page_limits(request.page_size, self._limits)
+        question = _GroupQuestion(request, limits.rows)
+        return await self._store.members(request.experiment, question.ask, question.answer)
+
+    def _keep(self, answer: "_Answer") -> bytes:
+        """Keeps what stays of an answer; gives all of it."""
+        tally = answer.tally
+        kept = answer.response.SerializeToString()
+        question = answer.asked.SerializeToString(deterministic=True)
+        self._cache.keep(question, answer.response.ranking_revision, kept, len(kept))
+        return kept + _fresh(tally.revision, tally.left_out)
+
+
+class _Answer(NamedTuple):
+    """What was asked, and what stays of the answer as long as the ranking does."""
+
+    asked: RankRequest
+    response: RankResponse
+    tally: RankTally
+
+
+def _is_of_completed_arms(asked: RankRequest) -> bool:
+    return not asked.by_group and set(asked.statuses) == {COMPLETED}
+
+
+def _fresh(revision: int, left_out: Sequence[int]) -> bytes:
+    """What changes of an answer also where the ranking does not."""
+    counts = RankCounts(left_out=arm_counts(left_out))
+    return RankResponse(revision=revision, counts=counts).SerializeToString()
+
+
+class _Question:
+    """One question for a ranking by arm; what it leaves open, the experiment says."""
 
     def __init__(self, request: RankRequest) -> None:
         self._request = request
@@ -58,25 +128,18 @@ class Question:
         after, self._ranks = _read_place(asked)
         return _query(asked, after)
 
-    def answer(self, page: RankPage) -> RankResponse:
+    def answer(self, page: RankPage) -> _Answer:
         """The page as it is answered."""
         ranks, mixed = self._ranks, _mixed_evals(page.tally)
-        response = RankResponse(
-            revision=page.tally.revision,
-            ranking_revision=page.tally.ranking_revision,
-            metric=self._asked.metric,
-            direction=self._asked.direction,
-            counts=_counts(page.tally),
-            sources=_sources(page.tally),
-        )
+        response = _response(self._asked, page.tally)
         for row in page.rows:
             _add_arm(response, row, ranks.next(row.place.key), mixed)
         response.next_page_token = write_token(self._asked, _write_place(page.next, ranks))
-        return response
+        return _Answer(self._asked, response, page.tally)
 
 
-class GroupQuestion:
-    """One call of Rank by group."""
+class _GroupQuestion:
+    """One question for a ranking by group."""
 
     def __init__(self, request: RankRequest, rows: int) -> None:
         self._request = request
@@ -90,35 +153,40 @@ class GroupQuestion:
         self._begin = int(read_token(asked, asked.page_token, 0))
         return _query(asked)
 
-    def answer(self, members: Iterable[MemberRow], tally: RankTally) -> RankResponse:
+    def answer(self, members: Iterable[MemberRow], tally: RankTally) -> _Answer:
         """The page as it is answered."""
         asked, groups = self._asked, Groups()
         for member in members:
             groups.add(_member(member, counts=member.status in asked.statuses))
-        found, counts = groups.ranked(
-            _DIRECTIONS[asked.direction], asked.min_members, _mixed_evals(tally)
-        )
+        direction = _DIRECTIONS[asked.direction]
+        found, counts = groups.ranked(direction, asked.min_members, _mixed_evals(tally))
         end = self._begin + self._rows
-        return RankResponse(
-            groups=map(ranked_group_to_proto, found[self._begin : end]),
-            next_page_token=write_token(asked, end if end < len(found) else None),
-            revision=tally.revision,
-            ranking_revision=tally.revision,
-            metric=asked.metric,
-            direction=asked.direction,
-            counts=_counts(tally),
-            sources=_sources(tally),
-            group_counts=rank_group_counts_to_proto(counts),
-        )
+        response = _response(asked, tally)
+        response.groups.extend(map(ranked_group_to_proto, found[self._begin : end]))
+        response.next_page_token = write_token(asked, end if end < len(found) else None)
+        response.group_counts.CopyFrom(rank_group_counts_to_proto(counts))
+        return _Answer(asked, response, tally)
 
 
-def _member(row: MemberRow, *, counts: bool) -> Member:
-    status = arm_status_from_proto(row.status)  # type: ignore[arg-type]
-    return Member(
-        row.name, row.group_name, status, counts, row.value, row.eval_name, row.config_digest
+def _response(asked: RankRequest, tally: RankTally) -> RankResponse:
+    """What a ranking of either kind says beside its entries and what is fresh."""
+    return RankResponse(
+        metric=asked.metric,
+        direction=asked.direction,
+        counts=RankCounts(
+            numbers=tally.numbers, nans=tally.nans, without_score=tally.without_score
+        ),
+        sources=_sources(tally),
+        ranking_revision=tally.ranking_revision if _is_of_completed_arms(asked) else tally.revision,
     )
 
 
+def _member(row: MemberRow, *, counts: bool) -> Member:
+    name, status, group_name, digest, value, eval_name = row
+    return Member(name, group_name, _STATUSES[status], counts, value, eval_name, digest)
+
+
+_STATUSES: dict[int, str] = {number: arm_status_from_proto(number) for number in ArmStatus.values()}
 _DIRECTIONS = {DIRECTION_MAXIMIZE: Direction.MAXIMIZE, DIRECTION_MINIMIZE: Direction.MINIMIZE}
 
 
@@ -202,15 +270,6 @@ def _add_arm(response: RankResponse, row: RankedRow, rank: int | None, mixed: se
 
 def _mixed_evals(tally: RankTally) -> set[str]:
     return mixed_evals((source.eval_name, source.benchmark_id) for source in tally.sources)
-
-
-def _counts(tally: RankTally) -> RankCounts:
-    return RankCounts(
-        numbers=tally.numbers,
-        nans=tally.nans,
-        without_score=tally.without_score,
-        left_out=arm_counts(tally.left_out),
-    )
 
 
 def _sources(tally: RankTally) -> list[SourceMessage]:

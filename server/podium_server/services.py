@@ -32,7 +32,7 @@ from podium_server.answers import length_delimited
 from podium_server.failures import failure
 from podium_server.filters import ArmFilter, EvalFilter, ExperimentFilter
 from podium_server.pages import matrix_limits, page_limits, read_token, write_token
-from podium_server.rankings import GroupQuestion, Question
+from podium_server.rankings import Rankings
 from podium_server.recording import DeleteArmCall, DeleteExperimentCall, RecordCall
 from podium_server.store.base import PageLimits, Store
 
@@ -50,11 +50,15 @@ _LARGE_CALL = 64 * 1024
 
 
 class Results:
-    """ResultsService: questions about what a store keeps."""
+    """ResultsService: questions about what a store keeps.
 
-    def __init__(self, store: Store, limits: Limits) -> None:
+    Rankings that don't change are answered from so many bytes of memory.
+    """
+
+    def __init__(self, store: Store, limits: Limits, ranking_cache_bytes: int = 0) -> None:
         self._store = store
         self._limits = limits
+        self._rankings = Rankings(store, limits, ranking_cache_bytes)
 
     async def eval(self, request: results_pb2.EvalRequest) -> bytes:
         """The row that answers for a name, as it is stored."""
@@ -149,26 +153,21 @@ class Results:
             next_page_token=write_token(request, page.next),
         )
 
-    async def rank(self, request: results_pb2.RankRequest) -> results_pb2.RankResponse:
+    async def rank(self, request: results_pb2.RankRequest) -> bytes:
         """A page of a ranking."""
         check_experiment_name(request.experiment, "experiment", self._limits)
         if request.HasField("metric"):
             check_metric(request.metric, "metric", self._limits)
         check_enum(request.direction, "direction", _DIRECTIONS)
         _check_statuses(request.statuses, ARM_STATUSES, self._limits)
-        limits = page_limits(request.page_size, self._limits)
-        if request.by_group:
-            check_range(request.min_members, "min_members", 0, _MOST_MEMBERS)
-            groups = GroupQuestion(request, limits.rows)
-            return await self._store.members(request.experiment, groups.ask, groups.answer)
-        if request.min_members:
+        check_range(request.min_members, "min_members", 0, _MOST_MEMBERS)
+        if request.min_members and not request.by_group:
             raise failure(
                 "FIELD_OUT_OF_RANGE",
                 "min_members is set without by_group; ask for groups, or leave it out",
                 field="min_members",
             )
-        question = Question(request)
-        return question.answer(await self._store.rank(request.experiment, question.ask, limits))
+        return await self._rankings.answer(request)
 
     async def scores(self, request: results_pb2.ScoresRequest) -> results_pb2.ScoresResponse:
         """A page of a matrix of scores."""

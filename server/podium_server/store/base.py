@@ -360,6 +360,10 @@ class Store(ABC):
         """The experiments whose names begin with a prefix and come after a name ("": all)."""
 
     @abstractmethod
+    async def ranking_state(self, experiment: str) -> tuple[ExperimentRow, int]:
+        """An experiment, and the revision in which a COMPLETED arm of it last changed."""
+
+    @abstractmethod
     async def rank(
         self, experiment: str, ask: Callable[[ExperimentRow], RankQuery], limits: PageLimits
     ) -> RankPage:

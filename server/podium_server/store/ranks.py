@@ -1,5 +1,6 @@
 """What a store is asked for a ranking, and what it answers: plain data."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ __all__ = [
     "RankedRow",
     "ScoreMatrix",
     "ScorePlace",
+    "left_out_of",
 ]
 
 
@@ -107,6 +109,11 @@ class RankTally:
     def nans(self) -> int:
         """The arms whose score is NaN."""
         return sum(nans for _, nans in self.sources.values())
+
+
+def left_out_of(counts: Sequence[int], statuses: Collection[int]) -> tuple[int, ...]:
+    """How many arms have other statuses than these, at the index of the status's number."""
+    return tuple(0 if status in statuses else count for status, count in enumerate(counts))
 
 
 @dataclass(slots=True)

@@ -23,6 +23,7 @@ from podium_server.store.ranks import (
     RankQuery,
     RankSource,
     RankTally,
+    left_out_of,
 )
 from podium_server.store.rows import COMPLETED, ExperimentRow, Origin
 from podium_server.store.sqlite import codec
@@ -82,6 +83,15 @@ class Ranker:
         self._connection = connection
         self._one_state = one_state
         self._reader = Reader(connection)
+
+    def state(self, experiment: str) -> tuple[ExperimentRow, int]:
+        """An experiment, and when a COMPLETED arm of it last changed."""
+        with self._one_state():
+            row = self._reader.experiment(experiment)
+            return row, self._changed(row)
+
+    def _changed(self, row: ExperimentRow) -> int:
+        return fetch_value(self._connection, _CHANGED, (row.id,)) or 0
 
     def rank(self, experiment: str, ask: _Ask, limits: PageLimits) -> RankPage | None:
         """A page of a ranking; None if that takes a look at very many arms."""
@@ -223,12 +233,10 @@ class Ranker:
         """What became of all arms, of which these have scores."""
         scores = sum(numbers + nans for numbers, nans in sources.values())
         arms = sum(row.counts[status] for status in query.statuses)
-        left_out = tuple(
-            0 if status in query.statuses else count for status, count in enumerate(row.counts)
-        )
+        left_out = left_out_of(row.counts, query.statuses)
         changed = row.revision
         if query.statuses == {COMPLETED}:
-            changed = fetch_value(self._connection, _CHANGED, (row.id,)) or 0
+            changed = self._changed(row)
         return RankTally(sources, arms - scores, left_out, row.revision, changed)
 
     def _load(self, row: ExperimentRow, place: RankPlace, scores: dict[int, _Found]) -> RankedRow:

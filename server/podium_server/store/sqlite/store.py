@@ -171,6 +171,10 @@ class SqliteStore(Store):
         """See Store."""
         return self._reader.experiments(prefix, after, limits, accepts)
 
+    async def ranking_state(self, experiment: str) -> tuple[ExperimentRow, int]:
+        """See Store."""
+        return self._ranker.state(experiment)
+
     async def rank(
         self, experiment: str, ask: Callable[[ExperimentRow], RankQuery], limits: PageLimits
     ) -> RankPage:
