@@ -64,6 +64,7 @@ def test_seeds(given: object, seed: int | None) -> None:
 @pytest.mark.parametrize(
     ("module", "library"),
     [
+        ("keras", "keras"),
         ("lightgbm", "lightgbm"),
         ("lightning", "pytorch-lightning"),
         ("transformers", "transformers"),

@@ -1,0 +1,109 @@
+"""Records what Keras trains.
+
+with PodiumCallback("rank_sweep", "width32") as callback:
+    model.fit(x, y, validation_data=(x_val, y_val), epochs=5, callbacks=[callback])
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from podium._config import Component, ModelConfig, RunConfig
+from podium.integrations._missing import missing
+from podium.integrations._prefixed import by_set
+from podium.integrations._settings import settings_of
+from podium.integrations._training import Records, Row, Training
+
+try:
+    from keras.callbacks import Callback
+except ImportError as error:
+    raise missing("keras", "keras", error) from error
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Unpack
+
+    from podium._recorder import ExperimentRecorder
+    from podium.integrations._training import ArmOptions
+
+__all__ = ["PodiumCallback"]
+
+_RATE = "learning_rate"
+_VAL = "val"
+_TEST = "test"
+
+
+class PodiumCallback(Records[Training], Callback):  # type: ignore[misc, unused-ignore]
+    """Records a training: a row of the eval `val` for each epoch, and training's own metrics.
+
+    Epochs are counted as Keras tells its callbacks, from 0; a training with `initial_epoch` goes on
+    after the epoch before that one. `model.evaluate` after training is the result `test`.
+
+    As a context manager it also says how a training ended that raised an error. Without that, the
+    end of the process says so.
+
+    Args:
+        experiment: The name of the experiment, or what `podium.record` returned.
+        name: The name of the arm.
+        run_config: What the arm is asked to do, if not what the model was compiled with.
+        options: As of `start_arm`: group_id, group_name, run_id, attempt_id, order, restart.
+    """
+
+    def __init__(
+        self,
+        experiment: str | ExperimentRecorder,
+        name: str,
+        *,
+        run_config: RunConfig | None = None,
+        **options: Unpack[ArmOptions],
+    ) -> None:
+        super().__init__()
+        self._training = Training(experiment, **options)
+        self._name = name
+        self._run_config = run_config
+        self._is_fitting = False
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Awaits the first epoch, which says where training goes on from."""
+        del logs
+        self._is_fitting = False
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Begins the arm with the first epoch."""
+        del logs
+        if not self._is_fitting:
+            self._is_fitting = True
+            config = self._run_config or _run_config(self._name, self.model, self.params)
+            self._training.begin(config, resume_step=epoch - 1 if epoch else None)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Records an epoch."""
+        sets = by_set(logs or {})
+        self._training.log(sets.get("", {}))
+        if _VAL in sets:
+            self._training.log_row(Row(_VAL, sets[_VAL], epoch))
+
+    def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Records an evaluation after training; those while training goes on come with epochs."""
+        if logs and not self._training.is_running:
+            self._training.log_final(_TEST, {key: float(value) for key, value in logs.items()})
+
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Says that training is completed."""
+        del logs
+        self._training.end()
+
+
+def _run_config(name: str, model: Any, params: Mapping[str, Any]) -> RunConfig:
+    """The configuration; the learning rate is told beside it, since schedules change it."""
+    optimizer = model.optimizer.get_config()
+    # The name of an optimizer tells how many the process has made: its class says what it is.
+    settings = settings_of(optimizer, without=frozenset({_RATE, "name"}))
+    kind = type(model.optimizer).__name__
+    told = {"optimizer": {"kind": kind, **settings}, "loss": model.loss}
+    return RunConfig(
+        name,
+        model=ModelConfig(type(model).__name__),
+        algorithm=Component("keras", settings_of({**told, "epochs": params.get("epochs")})),
+        extras=settings_of({_RATE: optimizer.get(_RATE)}),
+    )

@@ -1,0 +1,88 @@
+"""Trainings of Keras are recorded: rows, results, and how they go on."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import podium
+import pytest
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
+import keras
+import numpy as np
+from podium.integrations.keras import PodiumCallback
+
+Ended = Callable[[str, str], podium.ArmResult]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+_X = np.random.default_rng(0).normal(size=(16, 2))
+_Y = _X.sum(1)
+
+
+def _fit(*callbacks: Any) -> tuple[Any, dict[str, list[float]]]:
+    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
+    model.compile(optimizer=keras.optimizers.SGD(0.05), loss="mse")
+    history = model.fit(
+        _X, _Y, validation_data=(_X, _Y), epochs=3, verbose=0, callbacks=[*callbacks]
+    )
+    return model, history.history
+
+
+def test_epochs_are_rows_and_the_last_is_the_result(ended: Ended) -> None:
+    """Rows and metrics are what Keras's own history says; an evaluation afterwards is a result."""
+    with PodiumCallback("plain", "arm") as callback:
+        model, history = _fit(callback)
+        tested = model.evaluate(_X, _Y, verbose=0, callbacks=[callback])
+    arm = ended("plain", "arm")
+    assert arm.status == "completed"
+    val = [row for row in arm.evals if row.name == "val"]
+    assert [row.step for row in val] == [0, 1, 2, None]
+    assert [row.metrics["loss"] for row in val[:3]] == history["val_loss"]
+    assert val[-1].metrics == val[-2].metrics
+    assert arm.metrics == {"loss": history["loss"][-1]}
+    row = arm.eval("test")
+    assert row is not None
+    assert (row.step, row.metrics["loss"]) == (None, tested)
+    config = arm.run_config
+    assert config is not None
+    assert config.algorithm is not None
+    assert (config.algorithm.kind, config.algorithm.params["epochs"]) == ("keras", 3)
+    assert config.algorithm.params["optimizer"]["kind"] == "SGD"
+    assert config.extras["learning_rate"] == pytest.approx(0.05)
+
+
+class _Break(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self._error = error
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        if epoch == 1:
+            raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(ValueError("no more"), "failed"), (KeyboardInterrupt(), "cancelled")]
+)
+def test_a_training_that_breaks_off(ended: Ended, error: BaseException, status: str) -> None:
+    """An error makes the arm failed, an interruption cancelled; there is no result."""
+    with pytest.raises(type(error)), PodiumCallback("broken", status) as callback:
+        _fit(callback, _Break(error))
+    arm = ended("broken", status)
+    assert arm.status == status
+    assert [row.step for row in arm.evals] == [0]
+    assert type(error).__name__ in (arm.error or "")
+
+
+def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) -> None:
+    """Killed in its fourth epoch, the example goes on after the three that it had saved."""
+    first = run("train_keras.py", str(tmp_path / "run"), kill_after=4)
+    assert first.returncode == -9, first.stderr
+    again = run("train_keras.py", str(tmp_path / "run"))
+    assert again.returncode == 0, again.stderr
+    arm = ended("integrations/keras", "line")
+    assert arm.status == "completed"
+    assert [row.step for row in arm.evals] == [*range(8), None]
