@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c $(IS_NEW_ENOUGH) 2>/dev/null && echo $$python && break; done)
 IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
 
-CHECKS := lint types imports proto-check docs-check wheel-check floors mutations demo conformance
+CHECKS := lint types imports proto-check docs-check wheel-check floors mutations chaos demo conformance
 GENERATED := client/python/podium/v1
 SERVICES := $(wildcard proto/podium/v1/*_service.proto)
 PROTOS := $(wildcard proto/podium/v1/*.proto)
@@ -90,6 +90,12 @@ wheel-check: .venv/ready ## the wheel, installed without extras, used against a 
 
 floors: .cache/floor/ready ## the tests at the lowest versions that pyproject.toml allows
 	.cache/floor/bin/pytest $(AT_ONCE) $(FLOOR_TESTS)
+
+chaos: .venv/ready ## kill trainers, senders and the server while results are recorded
+	$(BIN)/python -m tests.chaos.run --kills 100 --rows 50000
+
+chaos-plants: .venv/ready ## the same with each planted defect, which has to be found: takes minutes
+	$(BIN)/python -m tests.chaos.run --plants
 
 mutations: .venv/ready ## each listed defect turns a test red
 	$(BIN)/python tests/mutations/run.py

@@ -10,6 +10,7 @@ a defect instead (`planted`), to see that it is found.
 """
 
 import argparse
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from tests.durability.checker import Findings, check
 from tests.durability.planted import PLANTS
 from tests.durability.writers import Evaluator, Trainer, Writer, begin
 
-__all__ = ["Report", "kill_under_load", "main"]
+__all__ = ["KillableServer", "Report", "StalledError", "kill_under_load", "main"]
 
 _TRAINERS = 6
 _EVALUATORS = 2
@@ -76,7 +77,7 @@ def kill_under_load(kills: int, rows: int, seed: int, plant: str | None = None) 
     report = Report(seed)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "podium.db"
-        server = _Server(f"sqlite:///{path}", plant)
+        server = KillableServer(f"sqlite:///{path}", plant)
         try:
             _run(server, report, kills, rows)
         finally:
@@ -85,7 +86,7 @@ def kill_under_load(kills: int, rows: int, seed: int, plant: str | None = None) 
     return report
 
 
-def _run(server: "_Server", report: Report, kills: int, rows: int) -> None:
+def _run(server: "KillableServer", report: Report, kills: int, rows: int) -> None:
     random = Random(report.seed)  # noqa: S311 - no secret
     for experiment in _EXPERIMENTS:
         begin(server.address, experiment)
@@ -150,7 +151,7 @@ def _check_file(path: Path, findings: Findings) -> None:
         findings.note(f"integrity_check: {check}")
 
 
-class _Server(RunningServer):
+class KillableServer(RunningServer):
     """A server, with a defect if one is named."""
 
     def __init__(self, store: str, plant: str | None) -> None:
@@ -168,6 +169,14 @@ class _Server(RunningServer):
             kills = 2
         self.start()
         return kills
+
+    def pause(self) -> None:
+        """Has the server hang: it keeps its connections and answers nothing."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Has the server go on."""
+        self.process.send_signal(signal.SIGCONT)
 
     def _command(self) -> list[str]:
         command = super()._command()

@@ -1,0 +1,62 @@
+"""Triggers in the server's store: they note what it does in the transaction in which it does it.
+
+A call that changes something raises the experiment's revision by one, and one that carries new
+events of a stream moves the stream forward, in the same commit. So an experiment that is at
+revision r has had r calls, and its streams have moved as often: a call that was applied twice has
+raised the revision once more.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+__all__ = ["Audit", "begin_audit"]
+
+_TRIGGERS = """
+CREATE TABLE chaos_moves (experiment INTEGER NOT NULL, own INTEGER NOT NULL);
+CREATE TRIGGER chaos_begun AFTER INSERT ON streams BEGIN
+    INSERT INTO chaos_moves VALUES (new.experiment, ifnull(new.subject, '') = '');
+END;
+CREATE TRIGGER chaos_moved AFTER UPDATE OF last_sequence ON streams
+WHEN new.last_sequence > old.last_sequence BEGIN
+    INSERT INTO chaos_moves VALUES (new.experiment, ifnull(new.subject, '') = '');
+END;
+"""
+_MOVES = """
+SELECT revision, (SELECT count(*) FROM chaos_moves WHERE experiment = id AND NOT own)
+FROM experiments WHERE name = ?
+"""
+_STREAMS = "SELECT writer_id, last_sequence FROM streams"
+
+
+class Audit:
+    """What a store holds, read from its file when no server has it open."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self._connection.close()
+
+    def integrity(self) -> str:
+        """What SQLite finds wrong with the file, or `ok`."""
+        return str(self._connection.pragma("integrity_check"))
+
+    def moves(self, experiment: str) -> tuple[int, int]:
+        """The revision of an experiment, and how often the streams of its arms moved."""
+        revision, moves = self._connection.execute(_MOVES, (experiment,)).get
+        return int(revision), int(moves)
+
+    def positions(self) -> dict[str, int]:
+        """The last sequence of each stream, by writer_id."""
+        rows: list[Any] = self._connection.execute(_STREAMS).fetchall()
+        return dict(rows)
+
+
+def begin_audit(path: Path) -> None:
+    """Has a store note what it does, from now on; no server may have it open."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    connection.execute(_TRIGGERS)
+    connection.close()

@@ -1,0 +1,142 @@
+"""What a sender of a chaos run does besides sending: it notes each answer, and has its defects.
+
+The environment says where to (`CHAOS_ANSWERS`), and which defect (`CHAOS_PLANT`), if any.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from podium import AsyncClient
+from podium._outbox import records
+from podium._recorder import RecordResult, StreamPosition
+from podium._sender import _delivery
+from podium.errors import PodiumError
+from podium.v1.event_pb2 import Event
+
+__all__ = ["ANSWERS", "PLANT", "PLANTS", "Answer", "install", "read_answers"]
+
+ANSWERS, PLANT = "CHAOS_ANSWERS", "CHAOS_PLANT"
+"""The variables of the environment."""
+_UNKNOWN = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
+_record = AsyncClient.record
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server answered to a call, or why it did not.
+
+    Attributes:
+        writer_id: The stream.
+        last: The last sequence that the server said it has; of a gap, the one before it.
+        skipped: How many events it had before.
+        error: The reason or the code of an error; empty if there was none.
+    """
+
+    writer_id: str
+    last: int
+    skipped: int
+    error: str
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nobody knows what became of the call."""
+        return self.error in _UNKNOWN
+
+
+def read_answers(path: Path) -> list[Answer]:
+    """What senders noted, in order."""
+    text = path.read_text() if path.exists() else ""
+    lines = (line.split(" ") for line in text[: text.rfind("\n") + 1].splitlines())
+    return [
+        Answer(writer_id, int(last), int(skipped), error)
+        for writer_id, last, skipped, error in lines
+    ]
+
+
+async def _noted(
+    self: AsyncClient,
+    experiment: str,
+    events: Iterable[Event],
+    position: StreamPosition | None = None,
+) -> RecordResult:
+    """Records, and notes the answer before anybody else sees it."""
+    assert position is not None
+    result: RecordResult
+    try:
+        result = await _send(self, experiment, events, position)
+    except PodiumError as error:
+        gap = int(error.metadata.get("expected_sequence", "1")) - 1
+        _note(position.writer_id, gap, 0, error.reason or error.code)
+        raise
+    _note(position.writer_id, result.last_sequence or 0, result.skipped_events, "")
+    return result
+
+
+_send: Any = _record
+
+
+def _note(writer_id: str, last: int, skipped: int, error: str) -> None:
+    descriptor = os.open(os.environ[ANSWERS], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.write(descriptor, f"{writer_id} {last} {skipped} {error}\n".encode())
+    os.close(descriptor)
+
+
+def _resend_anew() -> None:
+    """Sends a call whose outcome is unknown once more as if it were a new one."""
+    unknown: set[str] = set()
+
+    async def send(
+        client: AsyncClient, experiment: str, events: list[Event], position: StreamPosition
+    ) -> RecordResult:
+        again = position.writer_id in unknown
+        unknown.discard(position.writer_id)
+        try:
+            return await _record(client, experiment, events, None if again else position)
+        except PodiumError as error:
+            if error.code in _UNKNOWN:
+                unknown.add(position.writer_id)
+            raise
+
+    globals()["_send"] = send
+
+
+def _skip_a_wait() -> None:
+    """Passes over events whose arm is not there yet."""
+
+    def refused(self: Any, batch: Any, error: PodiumError) -> Any:
+        self._aside.update(batch.first + refusal.index for refusal in error.refusals)
+        return _delivery.Again()
+
+    _delivery.Delivery._refused = refused  # type: ignore[method-assign]
+
+
+def _no_cut() -> None:
+    """Takes a record for whole that was torn: its check is not looked at."""
+
+    def at(data: bytes, begin: int, seed: int) -> records.Record | None:
+        if begin + records.HEADER > len(data):
+            return None
+        del seed
+        length, _, sequence = records._HEADER.unpack_from(data, begin)
+        end = begin + records.HEADER + length
+        if not sequence or end > len(data):
+            return None
+        payload = data[begin + records.HEADER : end]
+        return records.Record(sequence, payload, begin, begin + records.room_for(length))
+
+    records._at = at
+
+
+PLANTS = {"resend_anew": _resend_anew, "skip_a_wait": _skip_a_wait, "no_cut": _no_cut}
+"""The defects of senders, by name."""
+
+
+def install() -> None:
+    """Changes the sender of this process."""
+    AsyncClient.record = _noted  # type: ignore[method-assign]
+    plant = os.environ.get(PLANT)
+    if plant in PLANTS:
+        PLANTS[plant]()
