@@ -36,7 +36,6 @@ __all__ = ["PLANTS", "main", "run", "search"]
 PLANTS = {
     "ack_before_commit": "server",
     "position_apart": "server",
-    "resend_is_new": "server",
     "resend_anew": "server",
     "skip_a_wait": "trainer",
     "no_cut": "trainer",

@@ -94,3 +94,31 @@ def test_delivered_streams_go(tmp_path: Path) -> None:
     assert reader.is_finished()
     assert reader.remove()
     assert streams(outbox) == []
+
+
+def test_a_record_that_is_half_written_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer that goes on to its next segment between two looks has nothing skipped for that."""
+    writer = new_writer(new_outbox(tmp_path))
+    for _ in range(3):
+        writer.append(b"x" * 1000)
+    writer.prepare()
+    reader = StreamReader(writer.folder)
+    monkeypatch.setattr(reader, "writer_lives", lambda: True)
+    whole = reader._bytes
+
+    def half(number: int, begin: int = 0, most: int | None = None) -> bytes:
+        data = whole(number, begin, most)
+        if number != 1 or most is not None:
+            return data
+        if writer.last_sequence == 3:
+            writer.append(b"y" * 1000)
+            writer.prepare()
+            writer.append(b"z" * 1000)
+        return data[: data.rindex(b"x") - 500]
+
+    monkeypatch.setattr(reader, "_bytes", half)
+    assert [entry.sequence for entry in reader.read(0)] == [1, 2]
+    monkeypatch.setattr(reader, "_bytes", whole)
+    assert [entry.sequence for entry in reader.read(2)] == [3, 4, 5]

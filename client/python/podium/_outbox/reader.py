@@ -194,13 +194,18 @@ class StreamReader:
             clean = clean and not is_written(data, end)
 
     def _segments(self) -> tuple[list[int], set[int]]:
-        """The numbers of the segments there are, and of those that are not written any more."""
+        """The numbers of the segments to read, and of those that are not written any more.
+
+        While the writer lives, nothing behind the one it is at is looked at: it may go on to the
+        next one between two looks, and what is half written here is no damage then.
+        """
         lives = self.writer_lives()
         numbers = segment_numbers(self.folder)
         if not lives:
             return numbers, set(numbers)
         begun = self._last_begun(numbers)
-        return numbers, {number for number in numbers if number < begun}
+        final = {number for number in numbers if number < begun}
+        return [number for number in numbers if number <= begun], final
 
     def _last_begun(self, numbers: list[int]) -> int:
         """The last segment that something was written to; 0: none."""
