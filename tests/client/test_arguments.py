@@ -51,7 +51,7 @@ WRONG: list[tuple[Callable[[AnyClient], Any], type[Exception], str]] = [
         "resume_step",
     ),
     (lambda client: client.experiment("e").record_arm(CONFIG), TypeError, "arm_result must be"),
-    (lambda client: client.experiment("e").conclude(None), TypeError, "conclusion must be"),
+    (lambda client: client.experiment("e").conclude(7), TypeError, "conclusion must be"),
     (lambda client: client.record("e", ["event"]), TypeError, "Event"),
 ]
 
