@@ -166,7 +166,7 @@ async def test_closing_breaks_off_what_takes_long(tmp_path: Any) -> None:
     metric = tuple((f"{n}", "k") for n in range(2_000))
     query = RankQuery(metric, "maximize", frozenset({_FAILED}))
     slow = asyncio.create_task(store.rank("x", lambda _row: query, PageLimits(10, 2**21)))
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.01)
     await asyncio.wait_for(store.close(), 2)
     with pytest.raises(podium.UnavailableError) as raised:
         await slow
