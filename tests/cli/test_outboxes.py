@@ -186,7 +186,7 @@ def test_ctrl_c_ends_it_without_a_trace(root: Path, tmp_path: Path, name: str) -
         dead_stream(outbox, name, started("a", "A", 1), *_rows(3))
         server.process.send_signal(signal.SIGSTOP)
         sync = subprocess.Popen([*PODIUM, "sync", str(root)], stderr=subprocess.PIPE, text=True)
-        until(SenderLock(outbox).is_held)
+        until((outbox / "sender.json").exists)  # its loop runs by then, and takes the signal
         sync.send_signal(signal.SIGINT)
         _, said = sync.communicate(timeout=30)
         assert (sync.returncode, said) == (130, "")
