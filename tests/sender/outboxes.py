@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -31,6 +32,7 @@ __all__ = [
     "start_sender",
     "told",
     "until",
+    "vanish",
     "writer",
 ]
 
@@ -135,3 +137,14 @@ def until(condition: Callable[[], object], seconds: float = _SECONDS) -> None:
     while not condition():
         assert time.monotonic() < end, "it does not come to hold"
         time.sleep(0.01)
+
+
+def vanish(folder: Path) -> None:
+    """Deletes a folder in which somebody may be writing: what is added meanwhile goes, too."""
+
+    def is_gone() -> bool:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(folder)
+        return not folder.exists()
+
+    until(is_gone)

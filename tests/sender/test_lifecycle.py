@@ -1,7 +1,6 @@
 """How a sender begins and ends, and what it costs while there is nothing to do."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from tests.sender.outboxes import (
     start_sender,
     told,
     until,
+    vanish,
     writer,
 )
 from tests.store.calls import row, started
@@ -117,12 +117,12 @@ def test_a_folder_that_vanishes(outbox: Path, client: podium.Client) -> None:
     folder = dead_stream(outbox, "x", row("v", 1))
     with running_sender(outbox) as sender:
         until(lambda: SenderState.read(outbox) is not None)
-        shutil.rmtree(folder)
+        vanish(folder)
         assert sender.wait(10) == 0
     stream = writer(outbox, "x")
     with running_sender(outbox) as sender:
         until(lambda: SenderLock(outbox).is_held())
-        shutil.rmtree(outbox)
+        vanish(outbox)
         assert sender.wait(20) == 0
     stream.abandon()
 

@@ -1,6 +1,5 @@
 """Attempts at one arm: what an older one recorded arrives before a newer one ends it."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from tests.sender.outboxes import (
     running_sender,
     told,
     until,
+    vanish,
     writer,
 )
 from tests.store.calls import row, started
@@ -104,7 +104,7 @@ def test_an_older_attempt_that_waits_or_vanishes(outbox: Path, client: podium.Cl
     newer = writer(outbox, "x", attempt_id="2", attempt_order=2)
     told(newer, started("a", "2", 2))
     with running_sender(outbox):
-        shutil.rmtree(older)
+        vanish(older)
         client.experiment("x").declare()
         until(lambda: newer.progress().delivered == 1)
     newer.release()
