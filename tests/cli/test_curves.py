@@ -68,7 +68,7 @@ def test_as_json(address: str, sweep: str) -> None:
             "n": 2,
             "mean": 0.0,
             "sd": 0.0,
-            "stderr": 0.0,
+            "standard_error": 0.0,
             "ci_low": 0.0,
             "ci_high": 0.0,
             "min": 0.0,

@@ -114,7 +114,11 @@ def _run(folder: Path, tests: tuple[str, ...]) -> str:
 
 def main(subjects: list[str]) -> int:
     """Tries every mutation of the subjects, all of them by default; 0 if each did as expected."""
-    names = subjects or sorted(file.stem for file in _FOLDER.glob("*.toml"))
+    known = sorted(file.stem for file in _FOLDER.glob("*.toml"))
+    if unknown := sorted(set(subjects) - set(known)):
+        print(f"no list of defects is called {', '.join(unknown)}; there are: {', '.join(known)}")
+        return 2
+    names = subjects or known
     mutations = [mutation for name in names for mutation in load(name)]
     wrong = 0
     with ThreadPoolExecutor(os.cpu_count()) as workers:

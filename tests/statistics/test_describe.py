@@ -18,7 +18,7 @@ def test_three_seeds_by_hand() -> None:
     assert (found.n, found.min, found.max) == (3, 0.5, 0.7)
     assert found.mean == pytest.approx(0.6, rel=1e-15)
     assert found.sd == pytest.approx(0.1, rel=1e-14)
-    assert found.stderr == pytest.approx(0.057735026918962574, rel=1e-14)
+    assert found.standard_error == pytest.approx(0.057735026918962574, rel=1e-14)
     assert found.ci_low == pytest.approx(0.6 - 4.302652729749462 * 0.057735026918962574)
     assert found.ci_high == pytest.approx(0.6 + 4.302652729749462 * 0.057735026918962574)
 
@@ -94,8 +94,8 @@ def test_intervals_are_those_of_scipy(numbers: list[float]) -> None:
     """The interval is scipy's for Student's t around the mean, as wide as it says."""
     found = describe(numbers)
     assert found.mean is not None
-    assert found.stderr is not None
-    if found.stderr:
-        expected = stats.t.interval(0.95, len(numbers) - 1, found.mean, found.stderr)
-        accuracy = 1e-12 * (abs(found.mean) + found.stderr)
+    assert found.standard_error is not None
+    if found.standard_error:
+        expected = stats.t.interval(0.95, len(numbers) - 1, found.mean, found.standard_error)
+        accuracy = 1e-12 * (abs(found.mean) + found.standard_error)
         assert (found.ci_low, found.ci_high) == pytest.approx(expected, rel=1e-12, abs=accuracy)

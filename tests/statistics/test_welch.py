@@ -15,7 +15,7 @@ def test_by_hand() -> None:
     """1, 2, 3 against 2, 4, 6, 8: variances 1/3 and 5/3 over n, so a standard error of sqrt(2)."""
     found = welch(describe([1, 2, 3]), describe([2, 4, 6, 8]))
     assert found.difference == -3.0
-    assert found.stderr == pytest.approx(math.sqrt(2), rel=1e-15)
+    assert found.standard_error == pytest.approx(math.sqrt(2), rel=1e-15)
     assert found.df == pytest.approx(4 / (1 / 9 / 2 + 25 / 9 / 3), rel=1e-15)
     assert found.ci_low == pytest.approx(-6.89798, abs=1e-5)
     assert found.ci_high == pytest.approx(0.89798, abs=1e-5)
@@ -65,7 +65,7 @@ def test_a_spread_on_one_side_is_enough() -> None:
 
 def test_descriptions_from_elsewhere() -> None:
     """It needs no more than a paper's table says: mean, standard error and n of each side."""
-    left = Description(10, mean=20.6, sd=1.62, stderr=1.62 / math.sqrt(10))
-    right = Description(20, mean=22.1, sd=9.92, stderr=9.92 / math.sqrt(20))
+    left = Description(10, mean=20.6, sd=1.62, standard_error=1.62 / math.sqrt(10))
+    right = Description(20, mean=22.1, sd=9.92, standard_error=9.92 / math.sqrt(20))
     expected = stats.ttest_ind_from_stats(20.6, 1.62, 10, 22.1, 9.92, 20, equal_var=False)
     assert welch(left, right).p_value == pytest.approx(expected.pvalue, rel=1e-10)

@@ -340,7 +340,7 @@ type ScoreStatistics struct {
 	// Their standard deviation, with n - 1. Unset if there are fewer than two.
 	Sd *float64 `protobuf:"fixed64,3,opt,name=sd,proto3,oneof" json:"sd,omitempty"`
 	// The standard error of the mean: sd / sqrt(n).
-	Stderr *float64 `protobuf:"fixed64,4,opt,name=stderr,proto3,oneof" json:"stderr,omitempty"`
+	StandardError *float64 `protobuf:"fixed64,4,opt,name=standard_error,json=standardError,proto3,oneof" json:"standard_error,omitempty"`
 	// Where the 95 % interval of the mean begins, by Student's t distribution with
 	// n - 1 degrees of freedom.
 	CiLow *float64 `protobuf:"fixed64,5,opt,name=ci_low,json=ciLow,proto3,oneof" json:"ci_low,omitempty"`
@@ -405,9 +405,9 @@ func (x *ScoreStatistics) GetSd() float64 {
 	return 0
 }
 
-func (x *ScoreStatistics) GetStderr() float64 {
-	if x != nil && x.Stderr != nil {
-		return *x.Stderr
+func (x *ScoreStatistics) GetStandardError() float64 {
+	if x != nil && x.StandardError != nil {
+		return *x.StandardError
 	}
 	return 0
 }
@@ -688,19 +688,19 @@ const file_podium_v1_ranking_proto_rawDesc = "" +
 	"\x05flags\x18\n" +
 	" \x03(\x0e2\x13.podium.v1.RankFlagR\x05flagsB\r\n" +
 	"\v_group_nameB\a\n" +
-	"\x05_rank\"\x94\x02\n" +
+	"\x05_rank\"\xab\x02\n" +
 	"\x0fScoreStatistics\x12\f\n" +
 	"\x01n\x18\x01 \x01(\x03R\x01n\x12\x17\n" +
 	"\x04mean\x18\x02 \x01(\x01H\x00R\x04mean\x88\x01\x01\x12\x13\n" +
-	"\x02sd\x18\x03 \x01(\x01H\x01R\x02sd\x88\x01\x01\x12\x1b\n" +
-	"\x06stderr\x18\x04 \x01(\x01H\x02R\x06stderr\x88\x01\x01\x12\x1a\n" +
+	"\x02sd\x18\x03 \x01(\x01H\x01R\x02sd\x88\x01\x01\x12*\n" +
+	"\x0estandard_error\x18\x04 \x01(\x01H\x02R\rstandardError\x88\x01\x01\x12\x1a\n" +
 	"\x06ci_low\x18\x05 \x01(\x01H\x03R\x05ciLow\x88\x01\x01\x12\x1c\n" +
 	"\aci_high\x18\x06 \x01(\x01H\x04R\x06ciHigh\x88\x01\x01\x12\x15\n" +
 	"\x03min\x18\a \x01(\x01H\x05R\x03min\x88\x01\x01\x12\x15\n" +
 	"\x03max\x18\b \x01(\x01H\x06R\x03max\x88\x01\x01B\a\n" +
 	"\x05_meanB\x05\n" +
-	"\x03_sdB\t\n" +
-	"\a_stderrB\t\n" +
+	"\x03_sdB\x11\n" +
+	"\x0f_standard_errorB\t\n" +
 	"\a_ci_lowB\n" +
 	"\n" +
 	"\b_ci_highB\x06\n" +

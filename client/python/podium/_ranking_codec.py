@@ -124,7 +124,7 @@ def score_statistics_to_proto(found: Description) -> ranking_pb2.ScoreStatistics
 
 def score_statistics_from_proto(message: ranking_pb2.ScoreStatistics) -> Description:
     """Reads what some scores have come to."""
-    names = ("mean", "sd", "stderr", "ci_low", "ci_high", "min", "max")
+    names = ("mean", "sd", "standard_error", "ci_low", "ci_high", "min", "max")
     return Description(message.n, *(get(message, name) for name in names))
 
 

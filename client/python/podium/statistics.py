@@ -51,7 +51,7 @@ class Description:
     """Their mean; None of no numbers."""
     sd: float | None = None
     """Their standard deviation, with n - 1; None of fewer than two."""
-    stderr: float | None = None
+    standard_error: float | None = None
     """The standard error of the mean: sd / sqrt(n)."""
     ci_low: float | None = None
     """Where the 95 % interval of the mean begins (Student's t)."""
@@ -77,7 +77,7 @@ class Difference:
 
     difference: float | None = None
     """The one mean less the other; None where a mean is undetermined, or both are infinite."""
-    stderr: float | None = None
+    standard_error: float | None = None
     """The standard error of the difference."""
     df: float | None = None
     """The degrees of freedom, of Welch and Satterthwaite."""
@@ -106,9 +106,11 @@ def describe(values: Iterable[float]) -> Description:
     if not numbers:
         return Description(0)
     mean, sd = _mean_and_sd(numbers, min(numbers), max(numbers))
-    stderr = None if sd is None else sd / math.sqrt(len(numbers))
-    low, high = _interval(mean, stderr, len(numbers) - 1)
-    return Description(len(numbers), mean, sd, stderr, low, high, min(numbers), max(numbers))
+    standard_error = None if sd is None else sd / math.sqrt(len(numbers))
+    low, high = _interval(mean, standard_error, len(numbers) - 1)
+    return Description(
+        len(numbers), mean, sd, standard_error, low, high, min(numbers), max(numbers)
+    )
 
 
 def _mean_and_sd(
@@ -147,15 +149,15 @@ def welch(left: Description, right: Description) -> Difference:
     difference = left.mean - right.mean
     if math.isnan(difference):
         return Difference()
-    if left.stderr is None or right.stderr is None:
+    if left.standard_error is None or right.standard_error is None:
         return Difference(difference)
-    stderr = math.hypot(left.stderr, right.stderr)
-    if not stderr:
-        return Difference(difference, stderr)
-    df = _welch_df((left.stderr / stderr) ** 2, left.n, right.n)
-    low, high = _interval(difference, stderr, df)
-    p_value = student_t_tails(difference / stderr, df)
-    return Difference(difference, stderr, df, low, high, p_value)
+    standard_error = math.hypot(left.standard_error, right.standard_error)
+    if not standard_error:
+        return Difference(difference, standard_error)
+    df = _welch_df((left.standard_error / standard_error) ** 2, left.n, right.n)
+    low, high = _interval(difference, standard_error, df)
+    p_value = student_t_tails(difference / standard_error, df)
+    return Difference(difference, standard_error, df, low, high, p_value)
 
 
 def _welch_df(share: float, left: int, right: int) -> float:
@@ -164,11 +166,11 @@ def _welch_df(share: float, left: int, right: int) -> float:
 
 
 def _interval(
-    center: float | None, stderr: float | None, df: float
+    center: float | None, standard_error: float | None, df: float
 ) -> tuple[float | None, float | None]:
-    if center is None or stderr is None:
+    if center is None or standard_error is None:
         return None, None
-    half = student_t_quantile((1 + CONFIDENCE) / 2, df) * stderr
+    half = student_t_quantile((1 + CONFIDENCE) / 2, df) * standard_error
     return _finite(center - half), _finite(center + half)
 
 

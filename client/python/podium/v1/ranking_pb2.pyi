@@ -225,7 +225,7 @@ class ScoreStatistics(_message.Message):
     N_FIELD_NUMBER: _builtins.int
     MEAN_FIELD_NUMBER: _builtins.int
     SD_FIELD_NUMBER: _builtins.int
-    STDERR_FIELD_NUMBER: _builtins.int
+    STANDARD_ERROR_FIELD_NUMBER: _builtins.int
     CI_LOW_FIELD_NUMBER: _builtins.int
     CI_HIGH_FIELD_NUMBER: _builtins.int
     MIN_FIELD_NUMBER: _builtins.int
@@ -236,7 +236,7 @@ class ScoreStatistics(_message.Message):
     """Their mean. Unset if there are none."""
     sd: _builtins.float
     """Their standard deviation, with n - 1. Unset if there are fewer than two."""
-    stderr: _builtins.float
+    standard_error: _builtins.float
     """The standard error of the mean: sd / sqrt(n)."""
     ci_low: _builtins.float
     """Where the 95 % interval of the mean begins, by Student's t distribution with
@@ -254,15 +254,15 @@ class ScoreStatistics(_message.Message):
         n: _builtins.int = ...,
         mean: _builtins.float | None = ...,
         sd: _builtins.float | None = ...,
-        stderr: _builtins.float | None = ...,
+        standard_error: _builtins.float | None = ...,
         ci_low: _builtins.float | None = ...,
         ci_high: _builtins.float | None = ...,
         min: _builtins.float | None = ...,
         max: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_ci_high", b"_ci_high", "_ci_low", b"_ci_low", "_max", b"_max", "_mean", b"_mean", "_min", b"_min", "_sd", b"_sd", "_stderr", b"_stderr", "ci_high", b"ci_high", "ci_low", b"ci_low", "max", b"max", "mean", b"mean", "min", b"min", "sd", b"sd", "stderr", b"stderr"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ci_high", b"_ci_high", "_ci_low", b"_ci_low", "_max", b"_max", "_mean", b"_mean", "_min", b"_min", "_sd", b"_sd", "_standard_error", b"_standard_error", "ci_high", b"ci_high", "ci_low", b"ci_low", "max", b"max", "mean", b"mean", "min", b"min", "sd", b"sd", "standard_error", b"standard_error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ci_high", b"_ci_high", "_ci_low", b"_ci_low", "_max", b"_max", "_mean", b"_mean", "_min", b"_min", "_sd", b"_sd", "_stderr", b"_stderr", "ci_high", b"ci_high", "ci_low", b"ci_low", "max", b"max", "mean", b"mean", "min", b"min", "n", b"n", "sd", b"sd", "stderr", b"stderr"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ci_high", b"_ci_high", "_ci_low", b"_ci_low", "_max", b"_max", "_mean", b"_mean", "_min", b"_min", "_sd", b"_sd", "_standard_error", b"_standard_error", "ci_high", b"ci_high", "ci_low", b"ci_low", "max", b"max", "mean", b"mean", "min", b"min", "n", b"n", "sd", b"sd", "standard_error", b"standard_error"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__ci_high: _TypeAlias = _typing.Literal["ci_high"]  # noqa: Y015
     _WhichOneofArgType__ci_high: _TypeAlias = _typing.Literal["_ci_high", b"_ci_high"]  # noqa: Y015
@@ -276,8 +276,8 @@ class ScoreStatistics(_message.Message):
     _WhichOneofArgType__min: _TypeAlias = _typing.Literal["_min", b"_min"]  # noqa: Y015
     _WhichOneofReturnType__sd: _TypeAlias = _typing.Literal["sd"]  # noqa: Y015
     _WhichOneofArgType__sd: _TypeAlias = _typing.Literal["_sd", b"_sd"]  # noqa: Y015
-    _WhichOneofReturnType__stderr: _TypeAlias = _typing.Literal["stderr"]  # noqa: Y015
-    _WhichOneofArgType__stderr: _TypeAlias = _typing.Literal["_stderr", b"_stderr"]  # noqa: Y015
+    _WhichOneofReturnType__standard_error: _TypeAlias = _typing.Literal["standard_error"]  # noqa: Y015
+    _WhichOneofArgType__standard_error: _TypeAlias = _typing.Literal["_standard_error", b"_standard_error"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__ci_high) -> _WhichOneofReturnType__ci_high | None: ...
     @_typing.overload
@@ -291,7 +291,7 @@ class ScoreStatistics(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__sd) -> _WhichOneofReturnType__sd | None: ...
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__stderr) -> _WhichOneofReturnType__stderr | None: ...
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__standard_error) -> _WhichOneofReturnType__standard_error | None: ...
 
 Global___ScoreStatistics: _TypeAlias = ScoreStatistics  # noqa: Y015
 

@@ -1187,7 +1187,7 @@ pub struct ScoreStatistics {
     pub sd: ::core::option::Option<f64>,
     /// The standard error of the mean: sd / sqrt(n).
     #[prost(double, optional, tag = "4")]
-    pub stderr: ::core::option::Option<f64>,
+    pub standard_error: ::core::option::Option<f64>,
     /// Where the 95 % interval of the mean begins, by Student's t distribution with
     /// n - 1 degrees of freedom.
     #[prost(double, optional, tag = "5")]
