@@ -1,17 +1,14 @@
-"""What a transaction does on its connection: load, write, and look up what then stands."""
+"""What a transaction does on its connection: it loads, has decided, and writes."""
 
 from typing import Any
 
 import apsw
-from podium.scoring import precedence
 
 from podium_server.store.base import (
     ArmChange,
-    ArmNeeds,
     Call,
     Changes,
     Loaded,
-    LoadedArm,
     Needs,
     Settlement,
     Standing,
@@ -20,56 +17,16 @@ from podium_server.store.base import (
 from podium_server.store.rows import (
     COMPLETED,
     ArmRow,
-    EvalKey,
-    EvalRow,
     ExperimentRow,
     ScoreRow,
     StreamRow,
     StreamState,
 )
 from podium_server.store.sqlite import codec
-from podium_server.store.sqlite.connection import fetch, fetch_value
+from podium_server.store.sqlite.loads import Loader
 from podium_server.store.sqlite.ranks import RankWriter
 
 __all__ = ["Transaction"]
-
-_FIND_EXPERIMENT = f"SELECT {codec.EXPERIMENT_COLUMNS} FROM experiments WHERE name = ?"
-_FIND_CONTENT = "SELECT content FROM experiment_contents WHERE experiment = ?"
-_FIND_STREAM = (
-    "SELECT writer_id, last_sequence, subject, state FROM streams "
-    "WHERE experiment = ? AND writer_id = ?"
-)
-_FIND_ARM = f"SELECT {codec.ARM_COLUMNS} FROM arms WHERE experiment = ? AND name = ?"
-_FIND_PART = "SELECT content FROM arm_parts WHERE experiment = ? AND arm = ? AND part = ?"
-_FIND_EVAL = (
-    f"SELECT {codec.EVAL_COLUMNS} FROM evals "
-    "WHERE experiment = ? AND arm = ? AND name = ? AND post = ? AND step = ?"
-)
-_ALL_EVALS = (
-    f"SELECT {codec.EVAL_COLUMNS.replace('content', 'zeroblob(0)')} FROM evals "
-    "WHERE experiment = ? AND arm = ?"
-)
-_CONTENT_OF_SIZE = (
-    "SELECT content FROM evals WHERE experiment = ? AND arm = ? AND name = ? AND post = ? "
-    "AND step = ? AND length(content) = ?"
-)
-_ANSWERING = (
-    f"SELECT {codec.EVAL_COLUMNS} FROM evals WHERE experiment = ? AND arm = ? AND name = ? "
-    "ORDER BY post DESC, step DESC LIMIT 1"
-)
-_FIRST_POST_TRAINING = (
-    f"SELECT {codec.EVAL_COLUMNS} FROM evals WHERE experiment = ? AND arm = ? AND post = 1 "
-    "AND primary_class IS NOT NULL ORDER BY primary_class, position LIMIT 1"
-)
-_FIRST_IN_LOOP = (
-    f"SELECT {codec.EVAL_COLUMNS} FROM evals WHERE experiment = ? AND arm = ? "
-    "AND primary_class IS NOT NULL ORDER BY position LIMIT 1"
-)
-_COUNT_EVALS = "SELECT count(*) FROM evals WHERE experiment = ? AND arm = ?"
-_NAMES = (
-    "SELECT eval_name FROM scores WHERE experiment = ? AND arm = ? AND eval_name != '' UNION "
-    "SELECT name FROM evals WHERE experiment = ? AND arm = ?"
-)
 
 
 def _put(table: str, columns: str, key: str, fixed: str = "") -> str:
@@ -137,6 +94,7 @@ class Transaction:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
+        self._loader = Loader(connection)
         self._experiments: dict[str, ExperimentRow] = {}
         self._changed: set[str] = set()
         self.subjects: set[Subject] = set()
@@ -153,7 +111,8 @@ class Transaction:
             if changes.revision is not None:
                 self._changed.add(row.name)
                 self.subjects |= changes.subjects()
-            _Writer(self._connection, changes, row.id, self._ranks).write(call)
+            writer = _Writer(self._connection, self._loader, self._ranks, changes, row.id)
+            writer.write(call)
         return changes
 
     def finish(self) -> None:
@@ -165,28 +124,22 @@ class Transaction:
 
     def _load(self, needs: Needs) -> Loaded:
         experiment = self._load_experiment(needs)
-        if experiment is None:
+        if experiment is None or experiment.id is None:
             return Loaded(None, None, {})
-        stream = _load_stream(self._connection, experiment, needs.writer_id)
+        here, writer = experiment.id, needs.writer_id
+        stream = None if writer is None else self._loader.stream(here, writer)
         arms = {
             name: arm
             for name, wanted in needs.arms.items()
-            if (arm := _load_arm(self._connection, experiment, name, wanted)) is not None
+            if (arm := self._loader.arm(here, name, wanted)) is not None
         }
         return Loaded(experiment, stream, arms)
 
     def _load_experiment(self, needs: Needs) -> ExperimentRow | None:
         known = self._experiments.get(needs.experiment)
-        if known is not None:
-            row = known.copy()
-        else:
-            found = fetch(self._connection, _FIND_EXPERIMENT, (needs.experiment,))
-            if not found:
-                return None
-            row = codec.experiment_from(found[0])
-        row.content = None
-        if needs.content:
-            row.content = fetch_value(self._connection, _FIND_CONTENT, (row.id,))
+        row = self._loader.experiment(needs.experiment) if known is None else known.copy()
+        if row is not None:
+            row.content = self._loader.content(row) if needs.content else None
         return row
 
 
@@ -195,90 +148,22 @@ def _create_experiment(connection: apsw.Connection, row: ExperimentRow) -> int:
     return connection.last_insert_rowid()
 
 
-def _load_stream(
-    connection: apsw.Connection, experiment: ExperimentRow, writer_id: str | None
-) -> StreamRow | None:
-    if writer_id is None:
-        return None
-    found = fetch(connection, _FIND_STREAM, (experiment.id, writer_id))
-    return codec.stream_from(found[0]) if found else None
-
-
-def _load_arm(
-    connection: apsw.Connection, experiment: ExperimentRow, name: str, needs: ArmNeeds
-) -> LoadedArm | None:
-    found = fetch(connection, _FIND_ARM, (experiment.id, name))
-    if not found:
-        return None
-    row = codec.arm_from(found[0])
-    place = (experiment.id, row.ordinal)
-    parts = {part: _load_part(connection, place, part) for part in needs.parts}
-    if needs.all_rows:
-        return LoadedArm(row, parts, _load_all_rows(connection, place, needs))
-    names = {key.name for key in needs.keys}
-    answering = {name: _load_answering(connection, place, name) for name in names}
-    loaded = LoadedArm(row, parts, {}, answering)
-    for key in needs.keys:
-        found_row = _load_row(connection, place, key, answering[key.name])
-        if found_row is not None:
-            loaded.rows[key] = found_row
-    return loaded
-
-
-def _load_all_rows(
-    connection: apsw.Connection, place: tuple[Any, ...], needs: ArmNeeds
-) -> dict[EvalKey, EvalRow]:
-    found = [codec.eval_from(values) for values in fetch(connection, _ALL_EVALS, place)]
-    rows = {row.key: row for row in found}
-    for key in needs.keys & rows.keys():
-        [values] = fetch(connection, _FIND_EVAL, (*place, *codec.key_values(key)))
-        rows[key] = codec.eval_from(values)
-    for key in needs.sizes.keys() & rows.keys() - needs.keys:
-        for size in needs.sizes[key]:
-            wanted = (*place, *codec.key_values(key), size)
-            rows[key].content = (
-                fetch_value(connection, _CONTENT_OF_SIZE, wanted) or rows[key].content
-            )
-    return rows
-
-
-def _load_answering(
-    connection: apsw.Connection, place: tuple[Any, ...], name: str
-) -> EvalRow | None:
-    for values in fetch(connection, _ANSWERING, (*place, name)):
-        return codec.eval_from(values)
-    return None
-
-
-def _load_row(
-    connection: apsw.Connection, place: tuple[Any, ...], key: EvalKey, answering: EvalRow | None
-) -> EvalRow | None:
-    """The row of a key; none is looked up before the one that answers for its name."""
-    if answering is None or precedence(key.step) > precedence(answering.key.step):
-        return None
-    if key == answering.key:
-        return answering
-    for values in fetch(connection, _FIND_EVAL, (*place, *codec.key_values(key))):
-        return codec.eval_from(values)
-    return None
-
-
-def _load_part(connection: apsw.Connection, place: tuple[Any, ...], part: str) -> bytes:
-    content: bytes | None = fetch_value(connection, _FIND_PART, (*place, part))
-    return content or b""
-
-
 class _Writer:
     """Writes the changes of one call, but for its experiment's row."""
 
     def __init__(
-        self, connection: apsw.Connection, changes: Changes, experiment: int, ranks: RankWriter
+        self,
+        connection: apsw.Connection,
+        loader: Loader,
+        ranks: RankWriter,
+        changes: Changes,
+        experiment: int,
     ) -> None:
-        self._connection = connection
         self._execute = connection.execute
+        self._loader = loader
+        self._ranks = ranks
         self._changes = changes
         self._experiment = experiment
-        self._ranks = ranks
 
     def write(self, call: Call[Any]) -> None:
         """Writes everything, removals first, and what follows from it last."""
@@ -379,28 +264,15 @@ class _Writer:
         """What stands in an arm now, as far as it is unsettled."""
         place = (self._experiment, change.row.ordinal)
         unsettled = change.unsettled
-        names = self._names(place) if unsettled.all_names else unsettled.names
-        standing = Standing(
-            {name: _load_answering(self._connection, place, name) for name in names}
-        )
+        load = self._loader
+        names = load.names(place) if unsettled.all_names else unsettled.names
+        standing = Standing({name: load.answering(place, name) for name in names})
         if unsettled.primary:
-            standing.first = self._first(place)
-            standing.parts = {
-                part: _load_part(self._connection, place, part) for part in ("metrics", "given")
-            }
+            standing.first = load.first(place)
+            standing.parts = {part: load.part(place, part) for part in ("metrics", "given")}
         if change.cut_after is not None:
-            standing.eval_count = fetch_value(self._connection, _COUNT_EVALS, place)
+            standing.eval_count = load.count(place)
         return standing
-
-    def _names(self, place: tuple[int, int]) -> list[str]:
-        """Every eval that has scores or rows."""
-        return [name for (name,) in fetch(self._connection, _NAMES, place * 2)]
-
-    def _first(self, place: tuple[int, int]) -> EvalRow | None:
-        for query in (_FIRST_POST_TRAINING, _FIRST_IN_LOOP):
-            for values in fetch(self._connection, query, place):
-                return codec.eval_from(values)
-        return None
 
     def _settle(self, change: ArmChange, settlement: Settlement) -> None:
         """Writes the scores that follow from what stands."""

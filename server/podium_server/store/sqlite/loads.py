@@ -1,0 +1,144 @@
+"""What a transaction looks up on its connection: what calls need, and what then stands."""
+
+from typing import Any
+
+import apsw
+from podium.scoring import precedence
+
+from podium_server.store.base import ArmNeeds, LoadedArm
+from podium_server.store.rows import EvalKey, EvalRow, ExperimentRow, StreamRow
+from podium_server.store.sqlite import codec
+from podium_server.store.sqlite.connection import fetch, fetch_value
+
+__all__ = ["Loader"]
+
+_Place = tuple[int, int]
+"""An arm: its experiment's number, and its ordinal."""
+
+_FIND_EXPERIMENT = f"SELECT {codec.EXPERIMENT_COLUMNS} FROM experiments WHERE name = ?"
+_FIND_CONTENT = "SELECT content FROM experiment_contents WHERE experiment = ?"
+_FIND_STREAM = (
+    "SELECT writer_id, last_sequence, subject, state FROM streams "
+    "WHERE experiment = ? AND writer_id = ?"
+)
+_FIND_ARM = f"SELECT {codec.ARM_COLUMNS} FROM arms WHERE experiment = ? AND name = ?"
+_FIND_PART = "SELECT content FROM arm_parts WHERE experiment = ? AND arm = ? AND part = ?"
+_FIND_EVAL = (
+    f"SELECT {codec.EVAL_COLUMNS} FROM evals "
+    "WHERE experiment = ? AND arm = ? AND name = ? AND post = ? AND step = ?"
+)
+_ALL_EVALS = (
+    f"SELECT {codec.EVAL_COLUMNS.replace('content', 'zeroblob(0)')} FROM evals "
+    "WHERE experiment = ? AND arm = ?"
+)
+_CONTENT_OF_SIZE = (
+    "SELECT content FROM evals WHERE experiment = ? AND arm = ? AND name = ? AND post = ? "
+    "AND step = ? AND length(content) = ?"
+)
+_ANSWERING = (
+    f"SELECT {codec.EVAL_COLUMNS} FROM evals WHERE experiment = ? AND arm = ? AND name = ? "
+    "ORDER BY post DESC, step DESC LIMIT 1"
+)
+_FIRST_POST_TRAINING = (
+    f"SELECT {codec.EVAL_COLUMNS} FROM evals WHERE experiment = ? AND arm = ? AND post = 1 "
+    "AND primary_class IS NOT NULL ORDER BY primary_class, position LIMIT 1"
+)
+_FIRST_IN_LOOP = (
+    f"SELECT {codec.EVAL_COLUMNS} FROM evals WHERE experiment = ? AND arm = ? "
+    "AND primary_class IS NOT NULL ORDER BY position LIMIT 1"
+)
+_COUNT_EVALS = "SELECT count(*) FROM evals WHERE experiment = ? AND arm = ?"
+_NAMES = (
+    "SELECT eval_name FROM scores WHERE experiment = ? AND arm = ? AND eval_name != '' UNION "
+    "SELECT name FROM evals WHERE experiment = ? AND arm = ?"
+)
+
+
+class Loader:
+    """Looks up rows as they stand in the transaction that is open on the connection."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def experiment(self, name: str) -> ExperimentRow | None:
+        """An experiment, without its content."""
+        for values in fetch(self._connection, _FIND_EXPERIMENT, (name,)):
+            return codec.experiment_from(values)
+        return None
+
+    def content(self, experiment: ExperimentRow) -> bytes | None:
+        """The content of an experiment."""
+        content: bytes | None = fetch_value(self._connection, _FIND_CONTENT, (experiment.id,))
+        return content
+
+    def stream(self, experiment: int, writer_id: str) -> StreamRow | None:
+        """The stream of a writer."""
+        for values in fetch(self._connection, _FIND_STREAM, (experiment, writer_id)):
+            return codec.stream_from(values)
+        return None
+
+    def arm(self, experiment: int, name: str, needs: ArmNeeds) -> LoadedArm | None:
+        """An arm with what is needed of it."""
+        found = fetch(self._connection, _FIND_ARM, (experiment, name))
+        if not found:
+            return None
+        row = codec.arm_from(found[0])
+        place = (experiment, row.ordinal)
+        parts = {part: self.part(place, part) for part in needs.parts}
+        if needs.all_rows:
+            return LoadedArm(row, parts, self._all_rows(place, needs))
+        names = {key.name for key in needs.keys}
+        loaded = LoadedArm(row, parts, {}, {name: self.answering(place, name) for name in names})
+        for key in needs.keys:
+            found_row = self._row(place, key, loaded.answering[key.name])
+            if found_row is not None:
+                loaded.rows[key] = found_row
+        return loaded
+
+    def part(self, place: _Place, part: str) -> bytes:
+        """A part of an arm."""
+        content: bytes | None = fetch_value(self._connection, _FIND_PART, (*place, part))
+        return content or b""
+
+    def answering(self, place: _Place, name: str) -> EvalRow | None:
+        """The row that answers for a name without a step."""
+        return self._find(_ANSWERING, (*place, name))
+
+    def first(self, place: _Place) -> EvalRow | None:
+        """The first row that has a primary class, by class and position."""
+        return self._find(_FIRST_POST_TRAINING, place) or self._find(_FIRST_IN_LOOP, place)
+
+    def names(self, place: _Place) -> list[str]:
+        """Every eval that has scores or rows."""
+        return [name for (name,) in fetch(self._connection, _NAMES, place * 2)]
+
+    def count(self, place: _Place) -> int:
+        """The number of rows."""
+        rows: int = fetch_value(self._connection, _COUNT_EVALS, place)
+        return rows
+
+    def _all_rows(self, place: _Place, needs: ArmNeeds) -> dict[EvalKey, EvalRow]:
+        found = [codec.eval_from(values) for values in fetch(self._connection, _ALL_EVALS, place)]
+        rows = {row.key: row for row in found}
+        for key in needs.keys & rows.keys():
+            [values] = fetch(self._connection, _FIND_EVAL, (*place, *codec.key_values(key)))
+            rows[key] = codec.eval_from(values)
+        for key in needs.sizes.keys() & rows.keys() - needs.keys:
+            for size in needs.sizes[key]:
+                wanted = (*place, *codec.key_values(key), size)
+                content = fetch_value(self._connection, _CONTENT_OF_SIZE, wanted)
+                rows[key].content = content or rows[key].content
+        return rows
+
+    def _row(self, place: _Place, key: EvalKey, answering: EvalRow | None) -> EvalRow | None:
+        """The row of a key; none is looked up before the one that answers for its name."""
+        if answering is None or precedence(key.step) > precedence(answering.key.step):
+            return None
+        if key == answering.key:
+            return answering
+        return self._find(_FIND_EVAL, (*place, *codec.key_values(key)))
+
+    def _find(self, statement: str, bindings: tuple[Any, ...]) -> EvalRow | None:
+        for values in fetch(self._connection, statement, bindings):
+            return codec.eval_from(values)
+        return None
