@@ -10,9 +10,10 @@ from typing import Any
 import podium as library
 import pytest
 from podium._outbox import SenderLock, outbox_folder, streams
+from podium.errors import error_for
 from podium_server.testing import running_server
 
-from tests.cli.shell import PODIUM, Outcome, podium
+from tests.cli.shell import PODIUM, Outcome, podium, quickly
 from tests.client.broken import closed_port
 from tests.sender.outboxes import asides, dead_stream, running_sender, told, until, writer
 from tests.store.calls import declared, row, started
@@ -159,6 +160,8 @@ def test_a_sender_at_work_is_followed(root: Path, tmp_path: Path, name: str) -> 
         server.process.send_signal(signal.SIGSTOP)
         with running_sender(outbox) as sender:
             until(SenderLock(outbox).is_held)
+            refused = podium("sync", str(root), "--address", "localhost:1")
+            assert (refused.code, "to another server" in refused.err) == (3, True)
             sync = subprocess.Popen(
                 [*PODIUM, "sync", str(root)],
                 stderr=subprocess.PIPE,
@@ -167,8 +170,7 @@ def test_a_sender_at_work_is_followed(root: Path, tmp_path: Path, name: str) -> 
             )
             assert sync.stderr is not None
             assert "is at work on" in sync.stderr.readline()
-            refused = podium("sync", str(root), "--address", "localhost:1")
-            assert (refused.code, "to another server" in refused.err) == (3, True)
+            # Before its patience ends.
             sender.kill()
             server.process.send_signal(signal.SIGCONT)
             out, _ = sync.communicate(timeout=30)
@@ -318,6 +320,28 @@ def test_retry_without_a_server(root: Path, name: str, outbox: Path) -> None:
     told = _json(root, "outbox", "retry")
     assert (told["delivered"], told["error"]) == (0, None)
     assert [refused["sequence"] for refused in told["refused"]] == [2, 3]
+
+
+def test_retry_goes_on_behind_what_makes_the_server_fail(
+    root: Path, outbox: Path, address: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event that the server still fails at stays aside; the others are sent all the same."""
+    folder = dead_stream(
+        outbox, name, started("a", "A", 1), *(row("v", k, eval_seconds=-1) for k in range(2))
+    )
+    _run(root, "sync")
+    failing = iter([error_for("INTERNAL", "internal error 4711")])
+
+    def record(*_: object) -> None:
+        for error in failing:
+            raise error
+
+    monkeypatch.setattr(library.Client, "record", record)
+    done = quickly("outbox", "retry", str(root), address=address)
+    assert (done.code, done.out) == (1, "1 of 2 events delivered\n")
+    assert "event 2 of arm 'a'" in done.err
+    assert "stays aside: internal error 4711 (INTERNAL)" in done.err
+    assert asides(folder) == [(2, "FIELD_OUT_OF_RANGE")]
 
 
 def test_two_words_that_are_no_folder(tmp_path: Path) -> None:

@@ -153,7 +153,10 @@ def test_every_code_without_a_reason(code: str, about_server: bool) -> None:
     error = PodiumError("text")
     error.code = code
     delivery = Delivery()
-    assert delivery.failed(_batch(delivery, "g"), error) == Pause(code, "text", about_server)
+    is_defect = code in {"UNKNOWN", "INTERNAL"}
+    assert delivery.failed(_batch(delivery, "g"), error) == Pause(
+        code, "text", about_server, is_defect=is_defect
+    )
     assert _batch(delivery, "g").events == [event("g", 1)]
 
 

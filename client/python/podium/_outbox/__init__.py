@@ -6,6 +6,7 @@ segment), `progress`, `asides`. The standard library only: trainers load this, a
 
 from podium._outbox.asides import Aside
 from podium._outbox.budget import Budget
+from podium._outbox.doorbell import Doorbell, ring
 from podium._outbox.failures import DamagedError, OutboxFullError, UnknownFormatError
 from podium._outbox.folders import (
     StreamInfo,
@@ -38,6 +39,7 @@ __all__ = [
     "Aside",
     "Budget",
     "DamagedError",
+    "Doorbell",
     "Entry",
     "OutboxFullError",
     "Progress",
@@ -53,6 +55,7 @@ __all__ = [
     "outbox_address",
     "outbox_folder",
     "outboxes",
+    "ring",
     "streams",
     "sweep",
 ]

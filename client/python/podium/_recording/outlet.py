@@ -32,6 +32,7 @@ __all__ = ["Outlet"]
 
 _LOOK_SECONDS = 1.0
 _POLL_SECONDS = 0.02
+_RING_SECONDS = 1.0
 _DISK_SECONDS = 5.0
 """How long a thread waits for a sync at most, and for the upkeep to end."""
 _ARM_SEGMENT = 1 << 20
@@ -54,7 +55,7 @@ class Outlet:
         self._streams: list[Stream] = []
         self._past = Counters()
         self._sender = SenderStarter(notices)
-        self._next_look = 0.0
+        self._next_look = self._next_ring = 0.0
         self._upkeep = Upkeep(self._work, notices.say_unforeseen)
         self._upkeep.start()
 
@@ -92,6 +93,7 @@ class Outlet:
         synced = bool(self._upkeep.call(partial(self._sync, chosen), timeout))
         pending = self._pending(targets, timeout)
         while pending and time.monotonic() < deadline and not self._settings.is_offline:
+            self._ring(targets, timeout)
             time.sleep(_POLL_SECONDS)
             pending = self._pending(targets, timeout)
         counts = self.counters(streams)
@@ -108,6 +110,8 @@ class Outlet:
         streams = tuple(self._streams)
         self._upkeep.call(partial(self._end_all, streams), _DISK_SECONDS)
         self._upkeep.call(self._look_around, _DISK_SECONDS)
+        self._next_ring = 0.0
+        self._ring([(stream, stream.last) for stream in streams], _DISK_SECONDS)
         deadline = time.monotonic() + timeout
         while self._pending([(stream, stream.last) for stream in streams], _DISK_SECONDS):
             if time.monotonic() > deadline or self._is_safe(streams):
@@ -137,6 +141,13 @@ class Outlet:
     def _pending(self, targets: Sequence[tuple[Stream, int]], timeout: float) -> int:
         self._upkeep.call(partial(self._look_at, [stream for stream, _ in targets]), timeout)
         return sum(stream.pending_of(target) for stream, target in targets)
+
+    def _ring(self, targets: Sequence[tuple[Stream, int]], timeout: float) -> None:
+        """Says that somebody waits, about once a second."""
+        if time.monotonic() >= self._next_ring and not self._settings.is_offline:
+            self._next_ring = time.monotonic() + _RING_SECONDS
+            waiting = [stream for stream, target in targets if stream.pending_of(target)]
+            self._upkeep.call(partial(_ring_all, waiting), timeout)
 
     # ---- For the upkeep thread ---------------------------------------------------------------
 
@@ -238,3 +249,8 @@ class Outlet:
             stream.release()
         except OSError as error:
             self._notices.say("failed syncs", f"the disk of the outbox fails: {error}")
+
+
+def _ring_all(streams: Sequence[Stream]) -> None:
+    for stream in streams:
+        stream.ring()

@@ -13,7 +13,7 @@ from collections import deque
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from podium._outbox import OutboxFullError, Progress, StreamWriter
+from podium._outbox import OutboxFullError, Progress, StreamWriter, ring
 from podium._recording.counts import Counters
 from podium.errors import RecordingError
 
@@ -213,6 +213,11 @@ class Stream:
             progress = Progress(writer.last_sequence, 0)
         self._progress = progress
         self._mark(progress)
+
+    def ring(self) -> None:
+        """Asks the sender to try soon, where it does not: somebody waits."""
+        if self._writer is not None:
+            ring(self._writer.folder)
 
     def _begin_anew(self, writer: StreamWriter) -> None:
         """Goes on after somebody deleted the folder of the stream."""

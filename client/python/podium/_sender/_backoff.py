@@ -13,6 +13,7 @@ __all__ = ["Backoff"]
 _FIRST_SECONDS = 0.1
 _MOST_SECONDS = 30.0
 _DOUBLINGS = 10
+_SOON_SECONDS = (0.5, 1.5)
 
 _random = SystemRandom()
 
@@ -36,6 +37,10 @@ class Backoff:
         bound = min(_MOST_SECONDS, _FIRST_SECONDS * 2 ** min(self.failures, _DOUBLINGS))
         self.failures += 1
         return self._uniform(0, bound)
+
+    def soon(self) -> float:
+        """Returns how many seconds to wait where somebody waits for the next try."""
+        return self._uniform(*_SOON_SECONDS)
 
     def reset(self) -> None:
         """Begins anew, after a success."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from podium.errors import PodiumError, RefusedEvent
 
 __all__ = [
+    "DEFECTS",
     "Again",
     "Batch",
     "Delivery",
@@ -56,7 +57,10 @@ _ABOUT_THE_SERVER = frozenset(
 )
 """Codes that say something of the server, whatever was sent."""
 
-_SMALLER_MAY_PASS = frozenset({"DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN", "DATA_LOSS"})
+DEFECTS = frozenset({"INTERNAL", "UNKNOWN", "DATA_LOSS"})
+"""Codes of a server that failed at what it was sent, and may do so whenever it gets it."""
+
+_SMALLER_MAY_PASS = DEFECTS | {"DEADLINE_EXCEEDED"}
 """Codes after which fewer events are tried: a slow or faulty one then holds up less."""
 
 _TOO_MUCH = frozenset({"LIMIT_EXCEEDED", "MALFORMED_REQUEST"})
@@ -64,6 +68,10 @@ _TOO_MUCH = frozenset({"LIMIT_EXCEEDED", "MALFORMED_REQUEST"})
 
 _GRPC_TOO_LARGE = "larger than max"
 """What gRPC says of a message over the server's limit, in place of a reason."""
+
+
+_NEEDED = frozenset({"arm_started", "experiment_declared", "skipped", None})
+"""Events that are waited for, whatever they make the server do: nothing is gained without them."""
 
 
 class Entry(Protocol):
@@ -128,6 +136,8 @@ class Pause(NamedTuple):
     """Whether other streams would fare no better now."""
     is_refusal: bool = False
     """Whether the server has answered: what the event needs is not there yet."""
+    is_defect: bool = False
+    """Whether the server failed at one event that others can do without."""
 
 
 Verdict: TypeAlias = SetAside | Again | Rewound | Pause
@@ -181,7 +191,12 @@ class Delivery:
             return self._halved(batch, error)
         if error.code in _SMALLER_MAY_PASS:
             self._most = max(1, len(batch.events) // 2)
-        return _pause(error)
+        return _pause(error)._replace(is_defect=error.code in DEFECTS and _is_dispensable(batch))
+
+    def given_up(self, batch: Batch, pause: Pause) -> SetAside:
+        """Goes on without the one event of a batch that makes the server fail again and again."""
+        text = f"the server fails at this event: {pause.message}"
+        return SetAside([_refused(batch, 0, pause.reason, text)])
 
     def set_aside(self, refused: Iterable[Refused]) -> None:
         """Takes note of what has been set aside: `Skipped` goes in its place from now on."""
@@ -278,6 +293,12 @@ def _is_of_an_event(refusal: RefusedEvent, batch: Batch) -> bool:
 def _refused(batch: Batch, index: int, reason: str, message: str) -> Refused:
     payload = batch.events[index].SerializeToString()
     return Refused(batch.first + index, reason, message, payload)
+
+
+def _is_dispensable(batch: Batch) -> bool:
+    """Whether it is one event, and what comes behind it can be recorded without it."""
+    kind = batch.events[0].WhichOneof("kind")
+    return len(batch.events) == 1 and kind not in _NEEDED
 
 
 def begins_arm(payload: bytes) -> bool:

@@ -15,6 +15,9 @@ __all__ = ["Gate"]
 
 _log = logging.getLogger(__name__)
 
+_WANTS_PEACE = "OVERLOADED"
+"""The reason of a server that everybody has to leave alone for a while."""
+
 
 class Gate:
     """Shut while the server does not answer; then one call at a time tries whether it does again.
@@ -30,6 +33,7 @@ class Gate:
         self._backoff = backoff or Backoff()
         self.pause: Pause | None = None
         self.due = self.due_time = self.since_time = 0.0
+        self._tried = 0.0
 
     def room(self, now: float, most: int) -> int:
         """How many calls may be under way now, of so many at most."""
@@ -47,8 +51,17 @@ class Gate:
         if self.pause is None or self.pause.reason != pause.reason:
             _log.warning("the server takes nothing now: %s (%s)", pause.message, pause.reason)
         self.pause = pause
+        self._tried = now
         seconds = self._backoff.next()
         self.due, self.due_time = now + seconds, time.time() + seconds
+
+    def hurry(self) -> None:
+        """Lets the next call try about a second after the last one: somebody waits for it."""
+        if self.pause is None or self.pause.reason == _WANTS_PEACE:
+            return
+        sooner = self.due - (self._tried + self._backoff.soon())
+        if sooner > 0:
+            self.due, self.due_time = self.due - sooner, self.due_time - sooner
 
     def open(self) -> None:
         """Takes note of an answer."""

@@ -39,15 +39,18 @@ class Rules:
         is_bounded: Whether it delivers what it finds at its start and does not wait for those who
             might write more; what the server wants to wait is tried again only when others
             got further.
+        defect_seconds: How long a stream stays at an event that makes the server fail, at first,
+            before it goes on without it.
     """
 
     idle_seconds: float
     patience_seconds: float
     is_bounded: bool = False
+    defect_seconds: float = 600
 
 
 BACKGROUND = Rules(idle_seconds=10, patience_seconds=3_600)
-FOREGROUND = Rules(idle_seconds=0, patience_seconds=5, is_bounded=True)
+FOREGROUND = Rules(idle_seconds=0, patience_seconds=5, is_bounded=True, defect_seconds=2)
 
 
 @dataclass
@@ -91,7 +94,9 @@ class Sender:
         self._advanced = self._lived = time.monotonic()
         self._advances = 0
         self._tried: dict[Path, int] = {}
-        self.streams = Streams(outboxes, is_bounded=rules.is_bounded)
+        self.streams = Streams(
+            outboxes, is_bounded=rules.is_bounded, defect_seconds=rules.defect_seconds
+        )
         self.gate = Gate()
         self.tallies = {outbox: Tally() for outbox in outboxes}
 
@@ -104,6 +109,7 @@ class Sender:
         try:
             while not stopped.done():
                 self.streams.look(self._busy())
+                self._listen()
                 self._start_calls()
                 self._observe(self)
                 if self._is_done():
@@ -129,6 +135,16 @@ class Sender:
             self._tasks[task] = stream
             task.add_done_callback(self._tasks.pop)
             self.streams.move_back(stream)
+
+    def _listen(self) -> None:
+        """Tries sooner where somebody waits."""
+        waiting = [
+            stream for stream in self.streams.unsent if self.gate.pause or stream.pause is not None
+        ]
+        for stream in waiting:
+            if stream.has_rung():
+                self.gate.hurry()
+                stream.hurry()
 
     def _ready(self, now: float) -> list[Stream]:
         """The streams that have something to send and may."""

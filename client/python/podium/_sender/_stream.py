@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from podium._outbox import Aside, DamagedError, Entry, StreamReader
+from podium._outbox import Aside, DamagedError, Doorbell, Entry, StreamReader
 from podium._outbox.writer import CLOSED_FILE
 from podium._recorder import StreamPosition
 from podium._sender._backoff import Backoff
@@ -22,6 +22,7 @@ from podium._sender._delivery import (
     Verdict,
     begins_arm,
 )
+from podium._sender._patience import Patience
 from podium.errors import PodiumError
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Stream:
 
     Args:
         folder: Where it is.
+        defect_seconds: How long it stays at an event that makes the server fail, at first.
         is_bounded: Whether what its writer adds from now on does not count as pending.
 
     Attributes:
@@ -75,7 +77,7 @@ class Stream:
         OSError: So says the disk.
     """
 
-    def __init__(self, folder: Path, *, is_bounded: bool = False) -> None:
+    def __init__(self, folder: Path, defect_seconds: float, *, is_bounded: bool = False) -> None:
         self.folder = folder
         self._reader = StreamReader(folder)
         self.info = self._reader.info
@@ -86,12 +88,14 @@ class Stream:
             is_orphan=any(begins_arm(aside.event) for aside in asides),
         )
         self._backoff = Backoff()
+        self._patience = Patience(defect_seconds)
+        self._doorbell = Doorbell(folder)
         self._lives = True
         self._read: list[Entry] = []
         self._is_pending = False
         self._until = self._reader.last_sequence() if is_bounded else None
         self.pause: Pause | None = None
-        self.due = 0.0
+        self.due = self._waits_since = 0.0
         self.failing_since: float | None = None
         self._ahead: list[tuple[Stream, int]] = []
         self.advances = self.taken = self.set_aside = self.missing = self.answers = 0
@@ -191,12 +195,22 @@ class Stream:
             self.pause = self.failing_since = None
             return
         now = time.monotonic()
+        self._waits_since = now
         self.due = now + self._backoff.next()
         if self.failing_since is None:
             self.failing_since = now
         if self.pause is None or self.pause.message != pause.message:
             _log.warning("%s: waits: %s (%s)", self.folder, pause.message, pause.reason)
         self.pause = pause
+
+    def has_rung(self) -> bool:
+        """Whether somebody waits for its delivery, and has said so since this was asked last."""
+        return self._doorbell.has_rung()
+
+    def hurry(self) -> None:
+        """Tries again about a second after the last time, if it waits for reasons of its own."""
+        if self.pause is not None:
+            self.due = min(self.due, self._waits_since + self._backoff.soon())
 
     async def _send(self, client: Recording) -> Verdict | None:
         batch = self._delivery.next(self._entries())
@@ -222,6 +236,8 @@ class Stream:
             result = await client.record(self.info.experiment, batch.events, position)
         except PodiumError as error:
             verdict = self._delivery.failed(batch, error)
+            if isinstance(verdict, Pause) and verdict.is_defect and self._gives_up(batch):
+                verdict = self._delivery.given_up(batch, verdict)
             self.answers += not (isinstance(verdict, Pause) and verdict.is_about_server)
             return verdict
         self.answers += 1
@@ -229,9 +245,15 @@ class Stream:
         self._note_delivered(batch)
         return None
 
+    def _gives_up(self, batch: Batch) -> bool:
+        return self._patience.is_over(batch.first, time.monotonic())
+
     def _note_delivered(self, batch: Batch) -> None:
         self.advances += 1
-        self.taken += sum(not event.HasField("skipped") for event in batch.events)
+        taken = sum(not event.HasField("skipped") for event in batch.events)
+        if taken:
+            self._patience.succeeded()
+        self.taken += taken
         if batch.missing:
             self.missing += batch.missing
             _log.error(

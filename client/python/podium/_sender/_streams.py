@@ -24,6 +24,7 @@ class Streams:
     Args:
         outboxes: The folders.
         is_bounded: Whether only what is there at first counts: no later streams, nor events.
+        defect_seconds: How long each stays at an event that makes the server fail, at first.
 
     Attributes:
         known: The streams that there are, those first whose turn it is.
@@ -31,9 +32,12 @@ class Streams:
         damaged: Folders that cannot be read, with the reason.
     """
 
-    def __init__(self, outboxes: Sequence[Path], *, is_bounded: bool) -> None:
+    def __init__(
+        self, outboxes: Sequence[Path], *, is_bounded: bool, defect_seconds: float
+    ) -> None:
         self._outboxes = outboxes
         self._is_bounded = is_bounded
+        self._defect_seconds = defect_seconds
         self._settled: set[Path] = set()
         self.known: dict[Path, Stream] = {}
         self.unsent: list[Stream] = []
@@ -82,7 +86,9 @@ class Streams:
 
     def _added(self, folder: Path) -> Stream | None:
         try:
-            self.known[folder] = stream = Stream(folder, is_bounded=self._is_bounded)
+            self.known[folder] = stream = Stream(
+                folder, self._defect_seconds, is_bounded=self._is_bounded
+            )
         except FileNotFoundError:
             # It has just been removed.
             return None

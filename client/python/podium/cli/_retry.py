@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from podium._client import Client
 from podium._outbox import SenderLock, StreamReader
+from podium._sender import DEFECTS
 from podium.cli import _format
 from podium.cli._exits import CommandError, Exit, text_of
 from podium.cli._outboxes import event_of, view_of
@@ -89,7 +90,7 @@ def _sent(client: Client, stream: StreamView, aside: Aside) -> _Outcome:
     try:
         client.record(stream.info.experiment, [event])
     except PodiumError as error:
-        is_answer = error.refusals or error.reason == "LIMIT_EXCEEDED"
+        is_answer = error.refusals or error.reason == "LIMIT_EXCEEDED" or error.code in DEFECTS
         text = text_of(error)
         return _Outcome(stream, aside, **{"refusal" if is_answer else "failure": text})
     StreamReader(stream.folder).mark_retried(aside.sequence)

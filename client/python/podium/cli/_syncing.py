@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from podium._async_client import AsyncClient
-from podium._outbox import SenderLock, SenderState
+from podium._outbox import SenderLock, SenderState, ring
 from podium._sender import FOREGROUND, Report, Sender, Tally
 from podium.cli._exits import Exit
 from podium.cli._outboxes import OutboxView, view_of
@@ -182,6 +182,9 @@ def _watched(before: OutboxView, console: Console) -> tuple[OutboxView, bool]:
     while left and view.is_sending:
         if time.monotonic() - moved >= FOREGROUND.patience_seconds:
             return view, True
+        for stream in view.streams:
+            if stream.waiting:
+                ring(stream.folder)
         time.sleep(_LOOK_SECONDS)
         view = view_of(before.folder)
         if view.left_of(before) < left:
