@@ -50,6 +50,56 @@ def test_a_bad_log(
     assert (found.status, found.metrics) == ("completed", {**kept, "after": 1.0})
 
 
+def test_every_bad_key_is_told(record: Any, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Several mistakes are several lines, each with its key, but not without end."""
+    with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
+        arm.log({"lr": "0.1"})
+        arm.log({"note": None})
+        arm.log({"device": Broken()})
+        assert told(caplog) == [
+            f"podium: log of arm 'arm': metrics[{text}); it is not recorded, and training goes on"
+            for text in (
+                "'lr'] must be a number, not str (TypeError",
+                "'note'] must be a number, not None (TypeError",
+                "'device'] must be a number: device-side assert triggered (RuntimeError",
+            )
+        ]
+        for number in range(100):
+            arm.log({f"note {number}": None})
+        assert len(told(caplog)) == 6
+    assert told(caplog)[6:] == ["podium: in all: log of arm 'arm': TypeError (102 times)"]
+
+
+@pytest.mark.parametrize("timeout", [None, "3", float("nan"), -5, float("inf"), 1e300])
+def test_any_time_to_flush(
+    record: Any, name: str, caplog: pytest.LogCaptureFixture, timeout: Any
+) -> None:
+    """A flush is no place for an error either, whatever it is given."""
+    with record(name, close_timeout=timeout) as experiment, experiment.start_arm(CONFIG) as arm:
+        arm.log({"loss": 1})
+        assert arm.flush(timeout).dropped == 0
+        if timeout != -5:
+            assert arm.flush(timeout).durable
+    is_number = isinstance(timeout, float | int) and timeout == timeout  # noqa: PLR0124 - NaN
+    assert any("timeout must be a number" in line for line in told(caplog)) is not is_number
+
+
+def test_an_arm_that_is_started_twice(
+    record: Any, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two arms of one name, as a loop makes them that forgets to name them, are told at once."""
+    with record(name) as experiment:
+        with experiment.start_arm(CONFIG, order=1):
+            pass
+        first = experiment.start_arm(CONFIG, order=2, restart=True)
+        assert told(caplog) == []
+        with experiment.start_arm(CONFIG, order=3, restart=True) as second:
+            assert "podium: arm 'arm' is started a second time" in told(caplog)[0]
+            assert (first.has_finished, second.has_finished) == (False, False)
+        assert second.has_finished
+    assert len(told(caplog)) == 1
+
+
 BAD_EVALS: dict[str, tuple[dict[str, Any], podium.EvalResult | None]] = {
     "a metric": (
         {"metrics": {"n": 1, "m": None}, "step": 3, "breakdowns": {"a": 1}},

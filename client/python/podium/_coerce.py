@@ -5,6 +5,7 @@ that a dict which a training loop goes on using does not change what was recorde
 Each function takes `where`, the name of the argument as an error should say it.
 """
 
+import math
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -21,6 +22,7 @@ __all__ = [
     "metrics",
     "number",
     "optional",
+    "seconds",
     "text",
     "text_map",
     "texts",
@@ -42,6 +44,8 @@ _LEAST, _MOST = -(2**63), 2**63 - 1
 # What contains itself ends here; messages that can be read at all are less deep.
 _MAX_DEPTH = 64
 _LISTS = (list, tuple)
+_NUMBER_ERRORS = (TypeError, ValueError, OverflowError, RuntimeError)
+"""What libraries raise of something that is no number; PyTorch of a tensor with two."""
 _BINARY = (bytes, bytearray, memoryview)
 
 
@@ -53,8 +57,19 @@ def number(given: Any, where: str) -> float:
         raise TypeError(f"{where} must be a number, not {kind_of(given)}")
     try:
         return float(given)
-    except (TypeError, ValueError, OverflowError) as error:
+    except _NUMBER_ERRORS as error:
+        if type(error) not in _NUMBER_ERRORS:
+            # One of their own, such as that of a device without memory: its class says more.
+            raise
         raise type(error)(f"{where} must be a number: {error}") from error
+
+
+def seconds(given: Any, where: str) -> float:
+    """How long something may take: a number, infinity included, and not NaN."""
+    result = number(given, where)
+    if math.isnan(result):
+        raise ValueError(f"{where} must be a number of seconds, not nan")
+    return result
 
 
 def integer(given: Any, where: str) -> int:

@@ -100,6 +100,11 @@ class ArmRecording(Evaluates):
         return self._is_silent
 
     @property
+    def has_finished(self) -> bool:
+        """Whether this process has said how the arm ended."""
+        return self._has_said
+
+    @property
     def counters(self) -> Counters:
         """How far what this process logged has come."""
         stream = self._stream
@@ -171,7 +176,7 @@ class ArmRecording(Evaluates):
         """Waits until the server has what was logged to this arm by this process.
 
         Args:
-            timeout: For how many seconds at most.
+            timeout: For how many seconds at most; 0 asks without waiting.
         """
         streams = [] if self._stream is None else [self._stream]
         return self._experiment.flush_streams(streams, timeout)

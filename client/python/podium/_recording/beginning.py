@@ -113,7 +113,7 @@ def record(
         is_main=is_main,
         is_offline=server is None or (_is_offline() if offline is None else bool(offline)),
         is_strict=strict,
-        close_timeout=checks.number(close_timeout, "close_timeout", _CLOSE_TIMEOUT),
+        close_timeout=checks.seconds(close_timeout, "close_timeout", _CLOSE_TIMEOUT),
         max_bytes=checks.integer(max_bytes, "max_bytes", _MAX_BYTES),
     )
     return ExperimentRecording(settings, notices)
@@ -167,9 +167,9 @@ class _Checks:
             return process_rank() if number is None else Rank(number, "rank=")
         return None
 
-    def number(self, given: Any, where: str, default: float) -> float:
+    def seconds(self, given: Any, where: str, default: float) -> float:
         with self._notices.sparing(where):
-            return _coerce.number(given, where)
+            return _coerce.seconds(given, where)
         return default
 
     def integer(self, given: Any, where: str, default: int) -> int:

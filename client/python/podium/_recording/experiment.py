@@ -5,7 +5,9 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import threading
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from podium import _coerce, events
 from podium._bounds import check_event, check_metric_count
@@ -34,7 +36,12 @@ __all__ = ["ExperimentRecording"]
 _LOGGER = logging.getLogger("podium")
 _LIMITS = Limits()
 _INTERRUPTED_SECONDS = 1.0
+_FLUSH_SECONDS = 10.0
 _SEGMENT_MARGIN = 4096
+_STARTED_TWICE = (
+    "arm {!r} is started a second time, before this process has said how it ended: it begins anew, "
+    "and what is logged to the first one from now on is refused; each arm needs a name of its own"
+)
 
 
 class ExperimentRecording:
@@ -51,6 +58,7 @@ class ExperimentRecording:
         self._outlet: Outlet | None = None
         self._stream: Stream | None = None
         self._arms: dict[Subject, ArmRecording] = {}
+        self._started: WeakValueDictionary[str, ArmRecording] = WeakValueDictionary()
         if not settings.is_silent and owner is None:
             self._begin()
 
@@ -123,8 +131,11 @@ class ExperimentRecording:
             check_event(event, _LIMITS)
             started = event.arm_started.arm
             opening = event.SerializeToString()
-            return ArmRecording(self, Subject(started, attempt.id, attempt.order, opening))
-        return ArmRecording(self, Subject(str(name)), is_silent=True)
+            arm = ArmRecording(self, Subject(started, attempt.id, attempt.order, opening))
+            self._note_start(arm)
+            return arm
+        given = getattr(run_config, "name", run_config) if name is None else name
+        return ArmRecording(self, Subject(str(given)), is_silent=True)
 
     def arm(self, name: str, *, attempt_id: str | None = None) -> ArmRecording:
         """Records for whoever is no attempt at training an arm, such as an evaluator elsewhere.
@@ -165,11 +176,11 @@ class ExperimentRecording:
             check_event(event, _LIMITS)
             self._own_stream().put(event.SerializeToString())
 
-    def flush(self, timeout: float = 10.0) -> Flushed:
+    def flush(self, timeout: float = _FLUSH_SECONDS) -> Flushed:
         """Waits until the server has everything that was logged by this process.
 
         Args:
-            timeout: For how many seconds at most.
+            timeout: For how many seconds at most; 0 asks without waiting.
         """
         return self.flush_streams(None, timeout)
 
@@ -228,7 +239,10 @@ class ExperimentRecording:
         outlet = self._outlet_here()
         if outlet is None:
             return Flushed(0, 0, 0, 0, synced=True)
-        return outlet.flush(streams, timeout)
+        seconds = _FLUSH_SECONDS
+        with self.notices.sparing("flush"):
+            seconds = _coerce.seconds(timeout, "timeout")
+        return outlet.flush(streams, min(max(seconds, 0.0), threading.TIMEOUT_MAX))
 
     def _attempt(self, attempt_id: str | None, order: int | None) -> Attempt:
         shared = self._settings.attempt
@@ -236,6 +250,14 @@ class ExperimentRecording:
             attempt_id = shared.id if attempt_id is None else attempt_id
             order = shared.order if order is None else order
         return new_attempt(attempt_id, order)
+
+    def _note_start(self, arm: ArmRecording) -> None:
+        """Says so where an arm begins anew under somebody who is still recording it here."""
+        before = self._started.get(arm.name)
+        is_other = before is not None and before.attempt_id != arm.attempt_id
+        if before is not None and is_other and not before.has_finished:
+            self.notices.say("started twice", _STARTED_TWICE.format(arm.name))
+        self._started[arm.name] = arm
 
     def _own_stream(self) -> Stream:
         stream = self._stream

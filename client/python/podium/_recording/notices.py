@@ -1,10 +1,10 @@
-"""What a recorder says to its user: on the logger `podium`, each kind of trouble once."""
+"""What a recorder says to its user, on the logger `podium`: enough of each kind of trouble."""
 
 from __future__ import annotations
 
 import logging
 import traceback
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,12 @@ __all__ = ["Notices"]
 
 _LOGGER = logging.getLogger("podium")
 
+_MOST_TEXTS = 5
+"""How many texts of a kind are said: where five keys are wrong, each is worth a line."""
+
 
 class Notices:
-    """Says each kind of trouble when it first comes, and counts it.
+    """Says each trouble when it first comes, a few of a kind, and counts them.
 
     Args:
         is_strict: Whether what cannot be recorded raises its error.
@@ -26,6 +29,7 @@ class Notices:
     def __init__(self, *, is_strict: bool) -> None:
         self._is_strict = is_strict
         self._times: Counter[str] = Counter()
+        self._texts: defaultdict[str, set[str]] = defaultdict(set)
 
     def say(self, kind: str, text: str) -> None:
         """Says something, unless something of its kind was said; then it is only counted."""
@@ -41,10 +45,12 @@ class Notices:
         """Says why something is not recorded as it was given; if strict, raises it."""
         if self._is_strict:
             raise error
-        self.say(
-            f"{what}: {type(error).__name__}",
-            f"{what}: {error} ({type(error).__name__}); it is not recorded, and training goes on",
-        )
+        kind, text = f"{what}: {type(error).__name__}", f"{error} ({type(error).__name__})"
+        self._times[kind] += 1
+        said = self._texts[kind]
+        if text not in said and len(said) < _MOST_TEXTS:
+            said.add(text)
+            _LOGGER.warning("podium: %s: %s; it is not recorded, and training goes on", what, text)
 
     @contextmanager
     def sparing(self, what: str) -> Iterator[None]:
@@ -56,5 +62,9 @@ class Notices:
 
     def summary(self) -> str:
         """What came more often than it was said; empty if nothing did."""
-        often = ((kind, times) for kind, times in self._times.items() if times > 1)
+        often = (
+            (kind, times)
+            for kind, times in self._times.items()
+            if times > max(1, len(self._texts.get(kind, ())))
+        )
         return ", ".join(f"{kind} ({times} times)" for kind, times in often)
