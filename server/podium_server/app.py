@@ -7,6 +7,7 @@ accepted is durable.
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import socket
@@ -21,7 +22,13 @@ from grpc_health.v1.health import aio as health
 from podium.v1 import recording_service_pb2, results_service_pb2
 
 from podium_server.answer_cache import AnswerCache
-from podium_server.config import ConfigError, Settings, is_reachable, sqlite_path
+from podium_server.config import (
+    ConfigError,
+    Settings,
+    host_and_port,
+    is_reachable,
+    sqlite_path,
+)
 from podium_server.rpc import Admission, service_handler
 from podium_server.services import Recording, Results
 from podium_server.store.base import Store
@@ -135,8 +142,25 @@ def _listen(server: grpc.aio.Server, address: str) -> str:
             return _listen_on_socket(server, address)
         port = server.add_insecure_port(address)
     except RuntimeError as error:
-        raise ConfigError(f"cannot listen on {address}: is another server there?") from error
+        raise ConfigError(f"cannot listen on {address}: {_why_not(address)}") from error
     return f"{address.rpartition(':')[0]}:{port}"
+
+
+def _why_not(address: str) -> str:
+    """What the operating system says of an address; gRPC has said it to its own log only."""
+    try:
+        if address.startswith("unix:"):
+            Path(address.removeprefix("unix:")).parent.stat()
+            return "there is a file, or it cannot be made"
+        host, port = host_and_port(address)
+        for family, kind, _, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(place)
+    except OSError as error:
+        hint = "; is another server there?" if error.errno == errno.EADDRINUSE else ""
+        return f"{error.strerror}{hint}"
+    return "is another server there?"
 
 
 def _listen_on_socket(server: grpc.aio.Server, address: str) -> str:

@@ -5,13 +5,13 @@ import asyncio
 import dataclasses
 import gc
 import logging
+import math
 import os
 import signal
 import sys
 
 from podium._validate import Limits
 
-from podium_server.app import running
 from podium_server.config import ConfigError, Settings
 from podium_server.logs import set_up_logs
 from podium_server.store.base import StoreError
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--grace",
-        type=float,
+        type=_seconds,
         default=defaults.grace_seconds,
         metavar="SECONDS",
         help="how long calls under way may take after SIGTERM (default: %(default)s)",
@@ -92,7 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
         answer_cache_bytes=arguments.answer_cache,
         limits=Limits(**dict(arguments.limit)),
     )
-    tune_collector()
+    # What gRPC writes by itself is no line of this log; what matters of it is said here.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(_serve(settings))
@@ -109,6 +110,10 @@ def main() -> int:
 
 
 async def _serve(settings: Settings) -> int:
+    # Here, since gRPC reads the environment when it is loaded.
+    from podium_server.app import running  # noqa: PLC0415
+
+    tune_collector()
     stop, broken = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -152,8 +157,19 @@ def _size(text: str) -> int:
     return int(text)
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"give a number of seconds, from 0, not {text!r}")
+    return seconds
+
+
 def _limit(text: str) -> tuple[str, int]:
     name, _, number = text.partition("=")
-    if name not in _LIMITS or not number.replace("_", "").isdecimal():
-        raise argparse.ArgumentTypeError(f"give NAME=NUMBER with one of {', '.join(_LIMITS)}")
+    if name not in _LIMITS or not number.replace("_", "").isdecimal() or not int(number):
+        known = ", ".join(_LIMITS)
+        raise argparse.ArgumentTypeError(f"give NAME=NUMBER, from 1, with one of {known}")
     return name, int(number)

@@ -1,13 +1,19 @@
 """What a server is started with, and the rules for it."""
 
 import ipaddress
+import os
+import re
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from podium._validate import Limits
 
-__all__ = ["ConfigError", "Settings", "is_reachable", "sqlite_path"]
+__all__ = ["ConfigError", "Settings", "host_and_port", "is_reachable", "sqlite_path"]
+
+_HOST_AND_PORT = re.compile(r"(?:\[([^\]\s]+)\]|([^:\s\[\]]+)):([0-9]{1,5})")
+_MOST_PORTS = 65_535
+_SOCKET_BYTES = 107
 
 
 class ConfigError(Exception):
@@ -39,15 +45,30 @@ def sqlite_path(url: str) -> Path:
     return Path(url.removeprefix(prefix))
 
 
+def host_and_port(address: str) -> tuple[str, int]:
+    """The parts of `HOST:PORT`, where an IPv6 address stands in brackets."""
+    found = _HOST_AND_PORT.fullmatch(address)
+    if found is None:
+        raise ConfigError(
+            f"address {address!r} is neither HOST:PORT nor unix:PATH; "
+            "an IPv6 address stands in brackets: [::1]:50051"
+        )
+    port = int(found[3])
+    if port > _MOST_PORTS:
+        raise ConfigError(f"address {address!r}: a port is at most {_MOST_PORTS}")
+    return found[1] or found[2], port
+
+
 def is_reachable(address: str) -> bool:
     """Whether others than this machine can reach an address: `HOST:PORT` or `unix:PATH`."""
     if address.startswith("unix:"):
+        if len(os.fsencode(address.removeprefix("unix:"))) > _SOCKET_BYTES:
+            text = f"the path of a socket has at most {_SOCKET_BYTES} bytes"
+            raise ConfigError(f"address {address!r}: {text}")
         return False
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise ConfigError(f"address {address!r} is neither HOST:PORT nor unix:PATH")
+    host, _ = host_and_port(address)
     try:
-        found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError as error:
         raise ConfigError(f"address {address!r}: {error.strerror}") from error
     return not all(ipaddress.ip_address(item[4][0]).is_loopback for item in found)

@@ -49,6 +49,12 @@ def test_no_addresses(address: str) -> None:
         podium.Client(address)
 
 
+def test_a_port_that_there_is_not() -> None:
+    """A channel would take the rest of it by 65536, and so call some other server."""
+    with pytest.raises(ValueError, match="a port is at most 65535: 'localhost:70000'"):
+        podium.Client("localhost:70000")
+
+
 def test_a_socket_path_that_is_too_long() -> None:
     """A path longer than sockets can have is refused with its limit."""
     with pytest.raises(ValueError, match="107 bytes"):

@@ -1,5 +1,6 @@
 """Where a server listens, and where it refuses to."""
 
+import json
 import socket
 import stat
 from pathlib import Path
@@ -51,6 +52,38 @@ def test_what_is_no_address_is_refused(address: str, tmp_path: Path) -> None:
     assert ended.returncode == _USAGE
     assert "HOST:PORT" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("127.0.0.1:65536", "a port is at most 65535"),
+        ("127.0.0.1:99999", "a port is at most 65535"),
+        ("::1:0", "an IPv6 address stands in brackets"),
+        ("unix:/nowhere/podium.sock", "cannot listen on unix:/nowhere/podium.sock: No such file"),
+        ("unix:/" + "x" * 107, "the path of a socket has at most 107 bytes"),
+        ("192.0.2.1:0", "cannot listen on 192.0.2.1:0: Cannot assign requested address"),
+    ],
+)
+def test_why_an_address_cannot_be_listened_on(address: str, why: str, tmp_path: Path) -> None:
+    """The one line of the log says it, and gRPC adds none of its own."""
+    store = f"sqlite:///{tmp_path / 'podium.db'}"
+    ended = refused("--listen", address, "--store", store, "--insecure", "--log-format", "json")
+    assert ended.returncode == _USAGE
+    *warnings, error = map(json.loads, ended.stderr.splitlines())
+    assert why in error["message"]
+    assert [line["level"] for line in warnings] == ["warning"] * address.startswith("192")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["--limit=name_bytes=0", "--limit=name_bytes=-1", "--grace=-1", "--grace=nan", "--grace=x"],
+)
+def test_a_setting_that_cannot_be(setting: str, tmp_path: Path) -> None:
+    """A bound of nothing, or no time at all, is refused with what would be right."""
+    ended = refused(setting, "--store", f"sqlite:///{tmp_path / 'podium.db'}", "--listen", "x")
+    assert ended.returncode == _USAGE
+    assert ", from " in ended.stderr
 
 
 def test_a_socket_is_for_its_user_alone(tmp_path: Path) -> None:

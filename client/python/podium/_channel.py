@@ -17,6 +17,7 @@ OUTCOME_UNKNOWN = ": whether it was stored is unknown, and it is safe to send it
 
 _DEFAULT_ADDRESS = "localhost:50051"
 _ADDRESS = re.compile(r"unix:.+|(?:(?:dns|ipv4|ipv6):/*)?(?:\[[^\]\s]+\]|[^:/\s\[\]]+):[0-9]{1,5}")
+_MOST_PORTS = 65_535
 _UNIX_BYTES = len("unix:") + 107
 _LOOPBACK = re.compile(r"(?:localhost|127\.[0-9.]+|\[::1\]):[0-9]+")
 
@@ -67,6 +68,8 @@ def server_address(address: str | None) -> str:
         address = os.environ.get("PODIUM_ADDRESS") or _DEFAULT_ADDRESS
     if not _ADDRESS.fullmatch(_coerce.text(address, "address")):
         raise ValueError(f"an address is HOST:PORT or unix:PATH, not {address!r}")
+    if not address.startswith("unix:") and int(address.rpartition(":")[2]) > _MOST_PORTS:
+        raise ValueError(f"a port is at most {_MOST_PORTS}: {address!r}")
     if address.startswith("unix:") and len(os.fsencode(address)) > _UNIX_BYTES:
         raise ValueError(f"the path of a socket has at most 107 bytes: {address!r}")
     return address
