@@ -13,6 +13,10 @@ def set_up_logs(style: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # Loops and pollers: nothing about calls.
+    for library in ("asyncio", "grpc"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
 
 
 class _TextFormatter(logging.Formatter):

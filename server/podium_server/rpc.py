@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
@@ -24,6 +25,8 @@ from podium_server.failures import failure
 __all__ = ["Admission", "service_handler", "snake_case", "unary_handler"]
 
 _log = logging.getLogger(__name__)
+
+_WARNING_SECONDS = 60.0
 
 Handler = Callable[[Any], Awaitable[Message | bytes]]
 Answer = Callable[[bytes], Awaitable[bytes]]
@@ -44,15 +47,31 @@ class Admission:
         self._bytes_left = request_bytes
         self._closed = False
         self._left = asyncio.Event()
+        self._turned_away = 0
+        self._next_warning = 0.0
 
     def enter(self, size: int) -> None:
         """Takes a call of so many bytes in; OVERLOADED if there is no room."""
         if self._closed:
             raise failure("SHUTTING_DOWN", "the server is stopping; try again later")
         if self._calls >= self._most_calls or size > self._bytes_left:
+            self._warn()
             raise failure("OVERLOADED", "the server has too many calls at once; try again later")
         self._calls += 1
         self._bytes_left -= size
+
+    def _warn(self) -> None:
+        """Says that calls are turned away, which is for the operator to know: once a minute."""
+        self._turned_away += 1
+        now = time.monotonic()
+        if now >= self._next_warning:
+            self._next_warning = now + _WARNING_SECONDS
+            _log.warning(
+                "OVERLOADED: %d calls under way, %d bytes left for requests; %d turned away so far",
+                self._calls,
+                self._bytes_left,
+                self._turned_away,
+            )
 
     def leave(self, size: int) -> None:
         """Lets the call of so many bytes out."""
@@ -99,6 +118,7 @@ def unary_handler(name: str, answer: Answer, admission: Admission) -> Any:
             finally:
                 admission.leave(len(raw))
         except PodiumError as error:
+            _log.debug("%s: %s: %s", name, error.reason, error.message)
             status = to_status(error)
         except asyncio.CancelledError:
             raise
