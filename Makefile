@@ -6,6 +6,8 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
 
 CHECKS := lint types imports proto-check docs-check wheel-check floors mutations chaos demo conformance
+# What CI runs beside them: its libraries are 6 GB.
+HEAVY_CHECKS := test-integrations
 GENERATED := client/python/podium/v1
 SERVICES := $(wildcard proto/podium/v1/*_service.proto)
 PROTOS := $(wildcard proto/podium/v1/*.proto)
@@ -26,9 +28,12 @@ define environment
 @$(or $(PYTHON),false) -c $(IS_NEW_ENOUGH) 2>/dev/null || { echo "Podium needs Python 3.11 or later. Install it, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
 @echo "Preparing $(1) from $(2) …"
 @$(PYTHON) -m venv --clear $(1) || { echo "Python cannot make environments here. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
-@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(2)
+$(call again,$(1)/bin/python -m pip install --quiet --disable-pip-version-check --retries 10 --require-hashes --requirement $(2))
 @touch $@
 endef
+
+# $(call again,COMMAND) runs what fetches from a registry, once more if that fails: what it has is kept.
+again = @$(1) || { echo "That failed. Once more …"; sleep 20; $(1); }
 
 # $(call editable,FOLDER) installs Podium itself into it, as it stands in this folder.
 define editable
@@ -40,6 +45,21 @@ endef
 	$(call environment,.venv,$<)
 .cache/%/locked: requirements/%.txt
 	$(call environment,.cache/$*,$<)
+
+# The heavy one. uv fetches several packages at once, says so of each, and leaves no second copy: the environment
+# is hard links into its cache.
+HEAVY_GB := 8
+UV = UV_CACHE_DIR=$(CURDIR)/.cache/uv UV_HTTP_TIMEOUT=120 UV_HTTP_RETRIES=10 $(BIN)/uv
+.cache/integrations/locked: requirements/integrations.txt | .venv/locked
+	@mkdir -p $(@D)
+	@df -Pk $(@D) | awk 'NR == 2 && $$4 < $(HEAVY_GB)e6 { \
+		printf "$(@D) needs $(HEAVY_GB) GB of disk; free are %.1f GB.\n", $$4 / 1e6; exit 1 }'
+	@echo "Preparing $(@D) from $< …"
+	@$(PYTHON) -m venv --clear $(@D)
+	$(call again,$(UV) pip install --python $(@D) --require-hashes --requirement $<)
+	@du -sh $(@D)
+	@touch $@
+
 .venv/ready: .venv/locked pyproject.toml
 	$(call editable,.venv)
 .cache/%/ready: .cache/%/locked pyproject.toml
@@ -57,11 +77,14 @@ demo: .venv/ready ## train a small sweep, record it, ask for eval() and score(),
 
 # ---- Checks ----------------------------------------------------------------------
 
-.PHONY: check print-checks $(CHECKS)
-check: test $(CHECKS) ## everything that CI runs
+.PHONY: check check-all print-checks $(CHECKS) $(HEAVY_CHECKS)
+check: test $(CHECKS) ## what CI runs, but for test-integrations and languages whose tools are missing here
+
+check-all: CONFORMANCE = --all
+check-all: check $(HEAVY_CHECKS) ## everything that CI runs
 
 print-checks:
-	@echo $(CHECKS)
+	@echo $(CHECKS) $(HEAVY_CHECKS)
 
 lint: .venv/ready ## ruff: rules and format
 	$(BIN)/ruff check
@@ -103,8 +126,7 @@ mutations: .venv/ready ## each listed defect turns a test red
 conformance: .venv/ready ## the clients of all languages against the vectors (CONFORMANCE=--all: none may be missing)
 	$(BIN)/python -m tests.conformance.run $(CONFORMANCE)
 
-.PHONY: test-integrations
-test-integrations: .cache/integrations/ready ## the integrations with the real libraries (their environment takes 6 GB)
+test-integrations: .cache/integrations/ready ## the integrations with the real libraries, in an environment of 6 GB
 	.cache/integrations/bin/pytest -W default tests/integrations
 
 .PHONY: bench
@@ -190,4 +212,4 @@ clean: ## remove the environments and everything else that was made
 	rm -rf client/*/build client/*/target client/*/node_modules
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -13,7 +13,7 @@ from podium_server.testing import RunningServer, running_server
 
 _PROJECT = Path(__file__).parents[2]
 _KILLED = Path(__file__).with_name("killed.py")
-_SECONDS = 300
+_SECONDS = 600
 
 Ended = Callable[[str, str], podium.ArmResult]
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -1,0 +1,79 @@
+"""What TRL's trainers train is recorded by the callback of transformers."""
+
+import subprocess
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+
+import podium
+from datasets import Dataset
+from podium.integrations.transformers import PodiumCallback
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from trl import DPOConfig, DPOTrainer
+
+Ended = Callable[[str, str], podium.ArmResult]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+_END = "<end>"
+
+
+def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) -> None:
+    """Killed at its third evaluation, the fine-tuning goes on after the checkpoint of step 10."""
+    first = run("train_trl.py", str(tmp_path / "run"), kill_after=3)
+    assert first.returncode == -9, first.stderr
+    again = run("train_trl.py", str(tmp_path / "run"))
+    assert again.returncode == 0, again.stderr
+    arm = ended("integrations/trl", "counting")
+    assert arm.status == "completed"
+    assert [(row.name, row.step) for row in arm.evals] == [
+        *(("eval", step) for step in (5, 10, 15, 20)),
+        ("eval", None),
+    ]
+    assert arm.evals[-1].metrics == arm.evals[-2].metrics
+    assert {"loss", "mean_token_accuracy", "entropy"} <= arm.evals[-1].metrics.keys()
+    assert {"loss", "mean_token_accuracy", "train_loss"} <= arm.metrics.keys()
+    config = arm.run_config
+    assert config is not None
+    assert config.algorithm is not None
+    assert (config.seed, config.algorithm.kind) == (7, "sft")
+    assert config.algorithm.params["max_length"] == 16
+
+
+def test_preferences(ended: Ended, tmp_path: Path) -> None:
+    """A trainer of preferences is the same line: its rewards are in the rows."""
+    words = Tokenizer(WordLevel({"good": 0, "bad": 1, _END: 2}, unk_token=_END))
+    model = GPT2LMHeadModel(
+        GPT2Config(vocab_size=3, n_embd=4, n_layer=1, n_head=1, bos_token_id=2, eos_token_id=2)
+    )
+    pairs = {"prompt": ["bad"] * 8, "chosen": ["good"] * 8, "rejected": ["bad"] * 8}
+    data = Dataset.from_dict(pairs)
+    arguments = DPOConfig(
+        output_dir=str(tmp_path / "liking"),
+        max_steps=2,
+        eval_strategy="steps",
+        eval_steps=1,
+        save_strategy="no",
+        bf16=False,
+        report_to=[],
+        use_cpu=True,
+        disable_tqdm=True,
+    )
+    DPOTrainer(
+        model,
+        deepcopy(model),
+        args=arguments,
+        train_dataset=data,
+        eval_dataset=data,
+        processing_class=PreTrainedTokenizerFast(
+            tokenizer_object=words, eos_token=_END, pad_token=_END
+        ),
+        callbacks=[PodiumCallback("preferences")],
+    ).train()
+    arm = ended("preferences", "liking")
+    assert (arm.status, [row.step for row in arm.evals]) == ("completed", [1, 2, None])
+    assert "rewards/accuracies" in arm.evals[-1].metrics
+    assert arm.run_config is not None
+    assert arm.run_config.algorithm is not None
+    assert arm.run_config.algorithm.kind == "dpo"
