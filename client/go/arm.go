@@ -13,7 +13,7 @@ const attempts = 5
 
 const largestPage = 1000
 
-// Arm is a handle of an arm: to make one calls nobody.
+// Arm is a handle of an arm: to make one calls nobody. Any number of goroutines may share it.
 type Arm struct {
 	client           *Client
 	experiment, name string
@@ -109,13 +109,11 @@ type EvalFilter struct {
 func (a *Arm) Evals(
 	ctx context.Context, filter EvalFilter,
 ) iter.Seq2[*podiumv1.EvalResult, error] {
-	request := &podiumv1.ListEvalsRequest{
-		Experiment: a.experiment, Arm: a.name,
-		Name: filter.Name, MinStep: filter.MinStep, MaxStep: filter.MaxStep,
-	}
 	return pages(func(token string) ([]*podiumv1.EvalResult, string, error) {
-		request.PageToken = token
-		page, err := a.client.Results.ListEvals(ctx, request)
+		page, err := a.client.Results.ListEvals(ctx, &podiumv1.ListEvalsRequest{
+			Experiment: a.experiment, Arm: a.name, PageToken: token,
+			Name: filter.Name, MinStep: filter.MinStep, MaxStep: filter.MaxStep,
+		})
 		return page.GetEvals(), page.GetNextPageToken(), err
 	})
 }
@@ -137,7 +135,8 @@ func (a *Arm) delete(ctx context.Context, allowMissing bool) (int64, error) {
 	return response.GetRevision(), err
 }
 
-// pages turns a list in pages into its items.
+// pages turns a list in pages into its items. It may be gone through again, and by several
+// goroutines at once.
 func pages[T any](fetch func(token string) ([]T, string, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for token, more := "", true; more; more = token != "" {

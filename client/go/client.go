@@ -12,7 +12,11 @@ package podium
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -21,6 +25,7 @@ import (
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/resolver"
 
 	"podium.example/podium/podiumv1"
 )
@@ -62,13 +67,20 @@ type Client struct {
 
 // Connect makes a client of the server at an address, HOST:PORT or unix:PATH. An empty address
 // stands for the environment variable PODIUM_ADDRESS, or localhost:50051 where that is not set
-// either. The connection is opened by the first call. Options are added to the client's own.
+// either. The connection is opened by the first call. Another address is an error.
+//
+// Options are added to the client's own: grpc.WithTransportCredentials for one that encrypts,
+// grpc.WithPerRPCCredentials for a token. Metadata of a single call goes with its context, by
+// metadata.AppendToOutgoingContext.
 func Connect(address string, options ...grpc.DialOption) (*Client, error) {
 	if address == "" {
 		address = os.Getenv("PODIUM_ADDRESS")
 	}
 	if address == "" {
 		address = defaultAddress
+	}
+	if err := checkAddress(address); err != nil {
+		return nil, err
 	}
 	connection, err := grpc.NewClient(address, append(dialOptions(address), options...)...)
 	if err != nil {
@@ -79,6 +91,19 @@ func Connect(address string, options ...grpc.DialOption) (*Client, error) {
 		Recording:  podiumv1.NewRecordingServiceClient(connection),
 		connection: connection,
 	}, nil
+}
+
+// checkAddress refuses what gRPC would take for a host without a port, or for a scheme.
+func checkAddress(address string) error {
+	scheme, rest, hasScheme := strings.Cut(address, ":")
+	if hasScheme && rest != "" && resolver.Get(scheme) != nil {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(address)
+	if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || host == "" {
+		return fmt.Errorf("podium: an address is HOST:PORT or unix:PATH, not %q", address)
+	}
+	return nil
 }
 
 // Close ends the connection; calls under way are cancelled.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -103,6 +104,10 @@ func TestErrorsAreTyped(t *testing.T) {
 	if !errors.As(err, &failed) || failed.Reason != "ARM_NOT_FOUND" {
 		t.Fatalf("a missing arm: %v", err)
 	}
+	if !podium.HasReason(err, podiumv1.ErrorReason_ERROR_REASON_ARM_NOT_FOUND) ||
+		podium.HasReason(err, podiumv1.ErrorReason_ERROR_REASON_UNSPECIFIED) {
+		t.Errorf("a missing arm has the reason %v", failed.Reason)
+	}
 	if status.Code(err) != codes.NotFound || failed.Metadata["arm"] != "missing" {
 		t.Errorf("a missing arm: %v, %v", status.Code(err), failed.Metadata)
 	}
@@ -145,6 +150,16 @@ func TestListsFollowTheirPages(t *testing.T) {
 		t.Errorf("the arms are %v", names)
 	}
 	prefix := "arm-00"
+	both := experiment.Arms(t.Context(), podium.ArmFilter{NamePrefix: &prefix})
+	var together sync.WaitGroup
+	for range 2 {
+		together.Go(func() {
+			if few := maps.Collect(both); len(few) != 10 {
+				t.Errorf("%d arms begin with %s, side by side", len(few), prefix)
+			}
+		})
+	}
+	together.Wait()
 	few := maps.Collect(experiment.Arms(t.Context(), podium.ArmFilter{NamePrefix: &prefix}))
 	if len(few) != 10 {
 		t.Errorf("%d arms begin with %s", len(few), prefix)

@@ -2,6 +2,7 @@ package podium
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -56,6 +57,12 @@ func (e *Error) Error() string {
 		return e.Reason + ": " + e.Message
 	}
 	return e.Code.String() + ": " + e.Message
+}
+
+// HasReason says whether an error is an *Error with this reason, or wraps one.
+func HasReason(err error, reason podiumv1.ErrorReason) bool {
+	var failed *Error
+	return errors.As(err, &failed) && failed.Reason != "" && failed.Reason == reasonName(reason)
 }
 
 // GRPCStatus is the status that the call ended with, so that status.Code knows it.

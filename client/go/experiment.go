@@ -7,7 +7,8 @@ import (
 	"podium.example/podium/podiumv1"
 )
 
-// Experiment is a handle of an experiment: to make one calls nobody.
+// Experiment is a handle of an experiment: to make one calls nobody. Any number of goroutines may
+// share it.
 type Experiment struct {
 	client *Client
 	name   string
@@ -33,12 +34,11 @@ type ExperimentFilter struct {
 func (c *Client) Experiments(
 	ctx context.Context, filter ExperimentFilter,
 ) iter.Seq2[*podiumv1.Experiment, error] {
-	request := &podiumv1.ListExperimentsRequest{
-		NamePrefix: filter.NamePrefix, Statuses: filter.Statuses, Tags: filter.Tags,
-	}
 	return pages(func(token string) ([]*podiumv1.Experiment, string, error) {
-		request.PageToken = token
-		page, err := c.Results.ListExperiments(ctx, request)
+		page, err := c.Results.ListExperiments(ctx, &podiumv1.ListExperimentsRequest{
+			NamePrefix: filter.NamePrefix, Statuses: filter.Statuses, Tags: filter.Tags,
+			PageToken: token,
+		})
 		return page.GetExperiments(), page.GetNextPageToken(), err
 	})
 }
@@ -73,13 +73,11 @@ type ArmFilter struct {
 func (e *Experiment) Arms(
 	ctx context.Context, filter ArmFilter,
 ) iter.Seq2[*podiumv1.ArmSummary, error] {
-	request := &podiumv1.ListArmsRequest{
-		Experiment: e.name, Statuses: filter.Statuses, GroupName: filter.GroupName,
-		NamePrefix: filter.NamePrefix, Tags: filter.Tags,
-	}
 	return pages(func(token string) ([]*podiumv1.ArmSummary, string, error) {
-		request.PageToken = token
-		page, err := e.client.Results.ListArms(ctx, request)
+		page, err := e.client.Results.ListArms(ctx, &podiumv1.ListArmsRequest{
+			Experiment: e.name, Statuses: filter.Statuses, GroupName: filter.GroupName,
+			NamePrefix: filter.NamePrefix, Tags: filter.Tags, PageToken: token,
+		})
 		return page.GetArms(), page.GetNextPageToken(), err
 	})
 }
@@ -101,8 +99,8 @@ type RankOptions struct {
 }
 
 // Rank is the arms in the order of their scores, or the groups in that of their means, the best
-// first, as of one revision, with what became of every arm of the experiment. An experiment that changes too fast to be read is an
-// error with codes.Aborted.
+// first, as of one revision, with what became of every arm of the experiment. An experiment that
+// changes too fast to be read is an error with codes.Aborted.
 func (e *Experiment) Rank(
 	ctx context.Context, options RankOptions,
 ) (*podiumv1.RankResponse, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"podium.example/podium"
@@ -23,6 +25,7 @@ type troubled struct {
 	podiumv1.UnimplementedRecordingServiceServer
 	reads, writes, pages atomic.Int64
 	deadline             atomic.Int64
+	token                atomic.Value
 }
 
 func (s *troubled) Score(
@@ -32,6 +35,8 @@ func (s *troubled) Score(
 		return nil, status.Error(codes.Unavailable, "starting")
 	}
 	s.noteDeadline(ctx)
+	given, _ := metadata.FromIncomingContext(ctx)
+	s.token.Store(strings.Join(given["authorization"], ""))
 	value := 0.5
 	return &podiumv1.ScoreResponse{Value: &value}, nil
 }
@@ -64,7 +69,13 @@ func (s *troubled) ListEvals(
 
 func served(t *testing.T) (*troubled, *podium.Client) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	service, address := servedAt(t, "tcp", "127.0.0.1:0")
+	return service, connected(t, address)
+}
+
+func servedAt(t *testing.T, network, place string) (*troubled, string) {
+	t.Helper()
+	listener, err := net.Listen(network, place)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +84,32 @@ func served(t *testing.T) (*troubled, *podium.Client) {
 	podiumv1.RegisterRecordingServiceServer(server, service)
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(server.Stop)
-	return service, connected(t, listener.Addr().String())
+	return service, listener.Addr().String()
+}
+
+// A socket is an address too, and a token goes with each call.
+func TestSocketsAndTokens(t *testing.T) {
+	service, place := servedAt(t, "unix", filepath.Join(t.TempDir(), "socket"))
+	client := connected(t, "unix:"+place)
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer x")
+	if _, _, err := client.Arm("x", "a").Score(ctx, "acc"); err != nil {
+		t.Fatal(err)
+	}
+	if token := service.token.Load(); token != "Bearer x" {
+		t.Errorf("the token is %v", token)
+	}
+}
+
+// What gRPC would take for a host without a port is refused at once.
+func TestAddresses(t *testing.T) {
+	for _, good := range []string{"localhost:1", "[::1]:2", "unix:/tmp/x", "dns:///localhost:1"} {
+		connected(t, good)
+	}
+	for _, bad := range []string{"localhost", ":1", "h:", "h:99999", "http://h:1", "h:1/x", "unix:"} {
+		if _, err := podium.Connect(bad); err == nil {
+			t.Errorf("%q is taken for an address", bad)
+		}
+	}
 }
 
 // A read is repeated while the server is away; it has 10 seconds for that.
