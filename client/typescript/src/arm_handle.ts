@@ -24,10 +24,13 @@ export interface DeleteOptions extends CallOptions {
 
 /** An arm on a server. Every method that calls throws a `PodiumError` if the call fails. */
 export class ArmHandle {
+  /** The name of its experiment. */
   readonly experiment: string;
+  /** Its name. */
   readonly name: string;
   readonly #connection: Connection;
 
+  /** @internal `client` makes handles. */
   constructor(connection: Connection, experiment: string, name: string) {
     this.#connection = connection;
     this.experiment = experiment;

@@ -12,6 +12,7 @@ import { toStep } from "./steps.js";
 
 /** A number and where it came from. NaN is a number. */
 export interface Score {
+  /** The number. */
   readonly value: number;
   /** What kind of result it is part of. */
   readonly origin: ScoreOrigin;

@@ -1,7 +1,7 @@
 import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 
 import { ArmHandle } from "./arm_handle.js";
-import { Connection, type CallOptions } from "./connection.js";
+import { type CallOptions, type ClientOptions, Connection } from "./connection.js";
 import { ExperimentHandle } from "./experiment_handle.js";
 import { pages } from "./pages.js";
 import type { Experiment, ExperimentStatus } from "./podium/v1/experiment_pb.js";
@@ -17,7 +17,7 @@ export interface ExperimentFilter {
   readonly tags?: string[];
 }
 
-/** A client of a Podium server. Its calls may overlap. */
+/** A client of a Podium server. Its calls may overlap. `using client = new Client()` closes it. */
 export class Client {
   readonly #connection: Connection;
 
@@ -27,9 +27,10 @@ export class Client {
    * @param address `HOST:PORT` or `unix:PATH`; else what the environment variable PODIUM_ADDRESS
    *   says, or localhost:50051.
    * @throws TypeError It is neither.
+   * @throws RangeError A timeout is not positive and finite.
    */
-  constructor(address?: string) {
-    this.#connection = new Connection(address);
+  constructor(address?: string, options?: ClientOptions) {
+    this.#connection = new Connection(address, options);
   }
 
   /** A handle of an arm: to make one calls nobody. */
@@ -68,5 +69,10 @@ export class Client {
   /** Closes the connection, which keeps a process alive; calls under way are cancelled. */
   close(): void {
     this.#connection.close();
+  }
+
+  /** As `close`. */
+  [Symbol.dispose](): void {
+    this.close();
   }
 }

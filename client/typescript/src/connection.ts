@@ -8,7 +8,7 @@ import {
   type MessageInitShape,
   type MessageShape,
 } from "@bufbuild/protobuf";
-import { Code, ConnectError, type Transport } from "@connectrpc/connect";
+import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 
 import { fromCall, PodiumError } from "./errors.js";
@@ -17,9 +17,21 @@ import { RecordingService } from "./podium/v1/recording_service_pb.js";
 /** How a single call is made. */
 export interface CallOptions {
   /** How long it may take, in milliseconds, all its attempts together. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** Ends it early. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
+  /** Metadata that it sends, such as `{ authorization: "Bearer …" }`. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
+/** How a client makes its calls. */
+export interface ClientOptions {
+  /** How long a call that reads may take unless it says otherwise, in milliseconds; else 10,000. */
+  readonly readTimeoutMs?: number | undefined;
+  /** How long a call that changes something may take, likewise; else 30,000. */
+  readonly writeTimeoutMs?: number | undefined;
+  /** What each call goes through, such as what adds a token to its headers. */
+  readonly interceptors?: Interceptor[] | undefined;
 }
 
 /** How long a call that reads may take, in milliseconds, unless it says otherwise. */
@@ -33,6 +45,8 @@ const addressForm =
 // What was recorded in a message of 4 MiB comes back with times and revisions.
 const maxResponseBytes = 16 << 20;
 
+const longestTimeoutMs = 2 ** 31 - 1;
+
 const attempts = 5;
 const firstPauseMs = 100;
 const longestPauseMs = 1_000;
@@ -42,16 +56,25 @@ export class Connection {
   readonly address: string;
   readonly #session: Http2SessionManager;
   readonly #transport: Transport;
+  readonly #timeouts: { read: number; write: number };
   #socket: Socket | undefined;
   #isClosed = false;
 
-  constructor(address = process.env["PODIUM_ADDRESS"] || defaultAddress) {
+  constructor(
+    address = process.env["PODIUM_ADDRESS"] || defaultAddress,
+    { readTimeoutMs: read, writeTimeoutMs: write, interceptors }: ClientOptions = {},
+  ) {
     this.address = address;
+    this.#timeouts = {
+      read: checkedTimeout(read ?? readTimeoutMs),
+      write: checkedTimeout(write ?? writeTimeoutMs),
+    };
     this.#session = this.#sessionTo(address);
     this.#transport = createGrpcTransport({
       baseUrl: this.#session.authority,
       sessionManager: this.#session,
       readMaxBytes: maxResponseBytes,
+      ...(interceptors === undefined ? {} : { interceptors }),
     });
   }
 
@@ -60,6 +83,7 @@ export class Connection {
    * been stored when its answer is lost.
    *
    * @throws PodiumError
+   * @throws RangeError The timeout is not positive and finite.
    */
   async call<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
@@ -67,11 +91,12 @@ export class Connection {
     options: CallOptions = {},
   ): Promise<MessageShape<O>> {
     const isWrite = method.parent.typeName === RecordingService.typeName;
-    const end = performance.now() + (options.timeoutMs ?? timeoutOf(isWrite));
+    const { read, write } = this.#timeouts;
+    const end = performance.now() + checkedTimeout(options.timeoutMs ?? (isWrite ? write : read));
     const message = create(method.input, request);
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#attempt(method, message, end, options.signal);
+        return await this.#attempt(method, message, end, options);
       } catch (error) {
         const failed = this.#cause(error, options.signal);
         const pause = pauseAfter(attempt);
@@ -99,7 +124,7 @@ export class Connection {
     method: DescMethodUnary<I, O>,
     message: MessageShape<I>,
     end: number,
-    signal: AbortSignal | undefined,
+    { signal, headers }: CallOptions,
   ): Promise<MessageShape<O>> {
     if (this.#isClosed) {
       throw new Error("no call of a closed client is sent");
@@ -107,7 +132,7 @@ export class Connection {
     // Connect takes 0 for no deadline at all.
     const left = Math.max(1, Math.ceil(end - performance.now()));
     const given = message as MessageInitShape<I>;
-    const response = await this.#transport.unary(method, signal, left, undefined, given);
+    const response = await this.#transport.unary(method, signal, left, headers, given);
     return response.message;
   }
 
@@ -158,8 +183,12 @@ function placeOf(address: string): { path: string } | { host: string; port: numb
   return { host: host.replace(/^\[|\]$/g, ""), port: Number(port) };
 }
 
-function timeoutOf(isWrite: boolean): number {
-  return isWrite ? writeTimeoutMs : readTimeoutMs;
+/** Timers take other numbers for a moment, so that a call would end before it began. */
+function checkedTimeout(milliseconds: number): number {
+  if (!(milliseconds > 0 && milliseconds <= longestTimeoutMs)) {
+    throw new RangeError(`a timeout is between 0 and ${longestTimeoutMs} ms, not ${milliseconds}`);
+  }
+  return milliseconds;
 }
 
 function pauseAfter(attempt: number): number {

@@ -18,14 +18,19 @@ export interface RefusedEvent {
 
 /** What an error says besides its text. */
 export interface ErrorParts {
+  /** Why exactly. */
   readonly reason?: string;
+  /** The particulars of the reason. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** Every refused event. */
   readonly refusals?: readonly RefusedEvent[];
+  /** What it was made of. */
   readonly cause?: unknown;
 }
 
 /** A call to Podium failed. */
 export class PodiumError extends Error {
+  /** The name of the class. */
   override readonly name = "PodiumError";
   /** The name of the canonical gRPC status code, such as `NOT_FOUND`. */
   readonly code: string;
@@ -39,6 +44,7 @@ export class PodiumError extends Error {
   /** Every refused event of a `record` call; empty for other calls. */
   readonly refusals: readonly RefusedEvent[];
 
+  /** An error that says all this. */
   constructor(code: string, message: string, parts: ErrorParts = {}) {
     super(message, { cause: parts.cause });
     this.code = code;

@@ -50,9 +50,11 @@ export interface RecordOptions extends CallOptions {
 
 /** An experiment on a server. Every method that calls throws a `PodiumError` if the call fails. */
 export class ExperimentHandle {
+  /** Its name. */
   readonly name: string;
   readonly #connection: Connection;
 
+  /** @internal `client` makes handles. */
   constructor(connection: Connection, name: string) {
     this.#connection = connection;
     this.name = name;

@@ -1,8 +1,14 @@
+/**
+ * A client of Podium, the results service of machine-learning experiments.
+ *
+ * @packageDocumentation
+ */
+
 export { ArmHandle, type DeleteOptions, type EvalFilter } from "./arm_handle.js";
 export { ArmResult, type Score } from "./arm_result.js";
 export { Client, type ExperimentFilter } from "./client.js";
-export { type CallOptions, readTimeoutMs, writeTimeoutMs } from "./connection.js";
-export { PodiumError, type RefusedEvent } from "./errors.js";
+export { type CallOptions, type ClientOptions, readTimeoutMs, writeTimeoutMs } from "./connection.js";
+export { type ErrorParts, PodiumError, type RefusedEvent } from "./errors.js";
 export * as events from "./events.js";
 export {
   type ArmFilter,

@@ -8,7 +8,7 @@ import { after, test } from "node:test";
 
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { type Client, PodiumError } from "podium-client";
+import { Client, PodiumError } from "podium-client";
 import { RecordingService, ResultsService } from "podium-client/v1";
 
 import { connected } from "./server.js";
@@ -18,6 +18,7 @@ class Troubled {
   reads = 0;
   writes = 0;
   timeoutMs: number | undefined;
+  token: string | null = null;
   #revision = 0n;
 
   readonly routes = (router: ConnectRouter): void => {
@@ -25,6 +26,7 @@ class Troubled {
       score: (_, context) => {
         this.reads += 1;
         this.timeoutMs = context.timeoutMs();
+        this.token = context.requestHeader.get("authorization");
         if (this.reads < 3) {
           throw new ConnectError("starting", Code.Unavailable);
         }
@@ -59,9 +61,13 @@ async function serve(service: Troubled, place: string | number): Promise<Address
   return server.address() as AddressInfo;
 }
 
-async function troubled(): Promise<[Troubled, Client]> {
+async function listening(): Promise<[Troubled, AddressInfo]> {
   const service = new Troubled();
-  const { port } = await serve(service, 0);
+  return [service, await serve(service, 0)];
+}
+
+async function troubled(): Promise<[Troubled, Client]> {
+  const [service, { port }] = await listening();
   return [service, connected(`127.0.0.1:${port}`)];
 }
 
@@ -85,6 +91,33 @@ test("a write is sent once: whether it was stored is unknown, and its error says
   assert.match(failed.message, /is unknown/);
   assert.equal(service.writes, 1);
   assert.ok(service.timeoutMs! > 28_000 && service.timeoutMs! <= 30_000, String(service.timeoutMs));
+});
+
+test("a client and a call say how long they may take, and what they send", async () => {
+  const [service, { port }] = await listening();
+  using client = new Client(`127.0.0.1:${port}`, {
+    readTimeoutMs: 60_000,
+    interceptors: [(next) => (request) => {
+      request.header.set("authorization", "Bearer client");
+      return next(request);
+    }],
+  });
+  await client.arm("x", "a").score("acc");
+  assert.ok(service.timeoutMs! > 50_000, String(service.timeoutMs));
+  assert.equal(service.token, "Bearer client");
+  const options = { timeoutMs: 90_000, headers: { authorization: "Bearer call" } };
+  using other = new Client(`127.0.0.1:${port}`);
+  await other.arm("x", "a").score("acc", options);
+  assert.ok(service.timeoutMs! > 80_000, String(service.timeoutMs));
+  assert.equal(service.token, "Bearer call");
+});
+
+test("a timeout that timers would take for a moment is refused", async () => {
+  const [, client] = await troubled();
+  for (const timeoutMs of [0, -1, Number.NaN, Infinity, 2 ** 31]) {
+    await assert.rejects(client.arm("x", "a").score("acc", { timeoutMs }), RangeError);
+    assert.throws(() => new Client("localhost:1", { readTimeoutMs: timeoutMs }), RangeError);
+  }
 });
 
 test("an arm that changes between all pages is not brought in pieces of several states", async () => {
