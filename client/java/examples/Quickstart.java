@@ -22,7 +22,7 @@ public class Quickstart {
       record(experiment);
       ArmHandle arm = client.arm("java_quickstart", "lora_rank4"); // a handle; no call yet
       ask(arm);
-      for (RankedArm ranked : experiment.rank()) {
+      for (RankedArm ranked : experiment.rank().getArmsList()) {
         System.out.println(ranked.getRank() + ". " + ranked.getArm()); // 1. lora_rank4
       }
       try {

@@ -8,6 +8,7 @@ import podium.v1.EvalResult;
 import podium.v1.GetArmRequest;
 import podium.v1.GetArmResponse;
 import podium.v1.ListEvalsRequest;
+import podium.v1.ListEvalsResponse;
 import podium.v1.RecordingServiceGrpc;
 import podium.v1.ResultsServiceGrpc;
 import podium.v1.ScoreRequest;
@@ -19,9 +20,6 @@ import podium.v1.ScoreRequest;
  * exist. An eval or a score that is not there is no error, but an empty answer.
  */
 public final class ArmHandle {
-  private static final int ATTEMPTS = 5;
-  private static final int LARGEST_PAGE = 1_000;
-
   private final Connection connection;
   private final String experiment;
   private final String name;
@@ -89,16 +87,7 @@ public final class ArmHandle {
    * @throws PodiumException.Aborted if the arm kept changing while its rows were read
    */
   public ArmResult get() {
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-      var found = inOneState();
-      if (found.isPresent()) {
-        return found.get();
-      }
-    }
-    throw new PodiumException.Aborted(
-        "arm '%s' of '%s' changed %d times while its rows were read: it is too busy to be read as a"
-                .formatted(name, experiment, ATTEMPTS)
-            + " whole; try again, or ask with eval(), score() or evals()");
+    return OneState.read("arm '%s' of '%s'".formatted(name, experiment), this::inOneState);
   }
 
   /** The arm with all of its rows; nothing if it changed between two pages. */
@@ -107,8 +96,9 @@ public final class ArmHandle {
     GetArmResponse first = connection.call(ResultsServiceGrpc.getGetArmMethod(), request);
     var arm = first.getArmResult().toBuilder();
     var token = first.getNextEvalsPageToken();
+    var whole = ListEvalsRequest.newBuilder().setPageSize(OneState.LARGEST_PAGE).build();
     while (!token.isEmpty()) {
-      var page = connection.call(ResultsServiceGrpc.getListEvalsMethod(), rows(token));
+      var page = page(whole, token);
       if (page.getRevision() != arm.getRevision()) {
         return Optional.empty();
       }
@@ -120,20 +110,24 @@ public final class ArmHandle {
 
   /** Lists the rows in the order in which they were first accepted. */
   public Pages<EvalResult> evals() {
+    return evals(ListEvalsRequest.getDefaultInstance());
+  }
+
+  /**
+   * Lists the rows that pass every filter of a request. The names of the experiment and the arm,
+   * and the page token, are ignored in it.
+   */
+  public Pages<EvalResult> evals(ListEvalsRequest request) {
     return new Pages<>(
         token -> {
-          var page = connection.call(ResultsServiceGrpc.getListEvalsMethod(), rows(token));
+          var page = page(request, token);
           return new Pages.Page<>(page.getEvalsList(), page.getNextPageToken());
         });
   }
 
-  private ListEvalsRequest rows(String token) {
-    return ListEvalsRequest.newBuilder()
-        .setExperiment(experiment)
-        .setArm(name)
-        .setPageSize(LARGEST_PAGE)
-        .setPageToken(token)
-        .build();
+  private ListEvalsResponse page(ListEvalsRequest request, String token) {
+    var asked = request.toBuilder().setExperiment(experiment).setArm(name).setPageToken(token);
+    return connection.call(ResultsServiceGrpc.getListEvalsMethod(), asked.build());
   }
 
   /**

@@ -1,8 +1,14 @@
 package podium;
 
 import com.google.protobuf.Message;
+import io.grpc.CallCredentials;
+import io.grpc.ChannelCredentials;
+import io.grpc.ClientInterceptor;
+import io.grpc.InsecureChannelCredentials;
 import io.grpc.MethodDescriptor;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import podium.v1.Experiment;
 import podium.v1.ListExperimentsRequest;
 import podium.v1.ResultsServiceGrpc;
@@ -11,17 +17,14 @@ import podium.v1.ResultsServiceGrpc;
  * A client of a Podium server. Any number of threads may share one.
  *
  * <p>Every call ends: reads after 10 s, writes after 30 s at the latest, unless the client was
- * given other limits. Reads are repeated while the server is unavailable, up to 5 attempts; writes
- * are not, since one may have been stored when its answer is lost. To send a write again is always
- * safe.
+ * given other limits. A thread that is interrupted ends its call. Reads are repeated while the
+ * server is unavailable, up to 5 attempts; writes are not, since one may have been stored when its
+ * answer is lost. To send a write again is always safe.
  *
  * <p>Whatever the server refuses is a {@link PodiumException}. What could not even be sent is an
  * {@link IllegalArgumentException}.
  */
 public final class Client implements AutoCloseable {
-  private static final Duration READ_TIMEOUT = Duration.ofSeconds(10);
-  private static final Duration WRITE_TIMEOUT = Duration.ofSeconds(30);
-
   private final Connection connection;
 
   private Client(Connection connection) {
@@ -30,7 +33,7 @@ public final class Client implements AutoCloseable {
 
   /** Connects to {@code PODIUM_ADDRESS}, or {@code localhost:50051} where that is not set. */
   public static Client connect() {
-    return connect(Connection.defaultAddress());
+    return builder().build();
   }
 
   /**
@@ -39,18 +42,21 @@ public final class Client implements AutoCloseable {
    * @param address {@code HOST:PORT} or {@code unix:PATH}
    */
   public static Client connect(String address) {
-    return connect(address, READ_TIMEOUT, WRITE_TIMEOUT);
+    return builder().address(address).build();
+  }
+
+  /** Returns what makes a client with other limits, credentials or interceptors. */
+  public static Builder builder() {
+    return new Builder();
   }
 
   /**
-   * Connects to a server with other limits.
-   *
-   * @param address {@code HOST:PORT} or {@code unix:PATH}
-   * @param readTimeout how long a call may take that only asks
-   * @param writeTimeout how long a call may take that changes something
+   * Returns a client over the same connection, whose calls may take so long: {@code
+   * client.withTimeout(Duration.ofSeconds(1)).arm("e", "a").score("acc")}. To close either closes
+   * both.
    */
-  public static Client connect(String address, Duration readTimeout, Duration writeTimeout) {
-    return new Client(new Connection(address, readTimeout, writeTimeout));
+  public Client withTimeout(Duration timeout) {
+    return new Client(connection.withTimeout(timeout));
   }
 
   /** Returns a handle to an arm. That makes no call, and the arm need not exist. */
@@ -89,9 +95,69 @@ public final class Client implements AutoCloseable {
   /**
    * Makes any call of either service, with the limits and errors of this client.
    *
+   * @param <Q> the request
+   * @param <R> the response
    * @param method the call, such as {@code ResultsServiceGrpc.getRankMethod()}
    */
   public <Q extends Message, R extends Message> R call(MethodDescriptor<Q, R> method, Q request) {
     return connection.call(method, request);
+  }
+
+  /** Makes a client. What is not said has its default. */
+  public static final class Builder {
+    private String address = Connection.defaultAddress();
+    private Duration readTimeout = Duration.ofSeconds(10);
+    private Duration writeTimeout = Duration.ofSeconds(30);
+    private ChannelCredentials channelCredentials = InsecureChannelCredentials.create();
+    private CallCredentials callCredentials;
+    private final List<ClientInterceptor> interceptors = new ArrayList<>();
+
+    private Builder() {}
+
+    /** Names the server: {@code HOST:PORT} or {@code unix:PATH}. */
+    public Builder address(String address) {
+      this.address = address;
+      return this;
+    }
+
+    /** Says how long a call may take that only asks, its attempts together. */
+    public Builder readTimeout(Duration timeout) {
+      readTimeout = timeout;
+      return this;
+    }
+
+    /** Says how long a call may take that changes something. */
+    public Builder writeTimeout(Duration timeout) {
+      writeTimeout = timeout;
+      return this;
+    }
+
+    /** Says how the server is to prove who it is. Without, nothing is encrypted. */
+    public Builder channelCredentials(ChannelCredentials credentials) {
+      channelCredentials = credentials;
+      return this;
+    }
+
+    /** Says how each call proves who makes it, such as by a token. */
+    public Builder callCredentials(CallCredentials credentials) {
+      callCredentials = credentials;
+      return this;
+    }
+
+    /** Has each call go through an interceptor, such as one that adds metadata. */
+    public Builder intercept(ClientInterceptor interceptor) {
+      interceptors.add(interceptor);
+      return this;
+    }
+
+    /**
+     * Makes the client. Nothing is sent before its first call.
+     *
+     * @throws IllegalArgumentException if the address is none, or a timeout is not positive
+     */
+    public Client build() {
+      var server = new Server(address, channelCredentials, callCredentials, interceptors);
+      return new Client(new Connection(server, readTimeout, writeTimeout));
+    }
   }
 }

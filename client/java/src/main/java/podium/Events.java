@@ -2,6 +2,7 @@ package podium;
 
 import java.time.Instant;
 import java.util.Map;
+import java.util.function.Consumer;
 import podium.v1.ArmFinished;
 import podium.v1.ArmRecorded;
 import podium.v1.ArmStarted;
@@ -14,10 +15,11 @@ import podium.v1.ExperimentConcluded;
 import podium.v1.ExperimentDeclared;
 import podium.v1.MetricsRecorded;
 import podium.v1.RunConfig;
+import podium.v1.Skipped;
 
 /**
- * Makes the events that {@link ExperimentHandle#record} takes, happening now. For what these do not
- * say, build an {@link Event} of one's own.
+ * Makes the events that {@link ExperimentHandle#record} takes, happening now. For what the others
+ * do not say, there is {@link #now(Consumer)}.
  */
 public final class Events {
   private Events() {}
@@ -70,6 +72,21 @@ public final class Events {
     return now()
         .setExperimentConcluded(ExperimentConcluded.newBuilder().setConclusion(conclusion))
         .build();
+  }
+
+  /** Nothing, in the place of an event of a stream: it takes a sequence number. */
+  public static Event skipped() {
+    return now().setSkipped(Skipped.getDefaultInstance()).build();
+  }
+
+  /**
+   * Whatever is set: {@code Events.now(event -> event.getArmFinishedBuilder().setArm("a")
+   * .setAttemptId(id).setStatus(ArmStatus.ARM_STATUS_FAILED))}.
+   */
+  public static Event now(Consumer<Event.Builder> what) {
+    var event = now();
+    what.accept(event);
+    return event.build();
   }
 
   private static Event.Builder now() {

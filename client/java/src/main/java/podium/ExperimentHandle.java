@@ -1,6 +1,7 @@
 package podium;
 
 import java.util.List;
+import java.util.Optional;
 import podium.v1.ArmSummary;
 import podium.v1.DeleteExperimentRequest;
 import podium.v1.Event;
@@ -10,7 +11,6 @@ import podium.v1.GetExperimentRequest;
 import podium.v1.ListArmsRequest;
 import podium.v1.RankRequest;
 import podium.v1.RankResponse;
-import podium.v1.RankedArm;
 import podium.v1.RecordRequest;
 import podium.v1.RecordResponse;
 import podium.v1.RecordingServiceGrpc;
@@ -65,30 +65,72 @@ public final class ExperimentHandle {
   }
 
   /**
-   * Ranks the completed arms by the experiment's success metric: the best ones first.
-   *
-   * @throws PodiumException.FailedPrecondition if it has no success metric (METRIC_MISSING)
+   * Ranks the completed arms by the experiment's success metric, the best ones first, with what
+   * became of all arms: as {@link #rank(RankRequest)} of an empty request.
    */
-  public Pages<RankedArm> rank() {
+  public RankResponse rank() {
     return rank(RankRequest.getDefaultInstance());
   }
 
-  /** Ranks the arms as a request says. */
-  public Pages<RankedArm> rank(RankRequest request) {
-    return new Pages<>(
-        token -> {
-          var page = rankPage(request.toBuilder().setPageToken(token).build());
-          return new Pages.Page<>(page.getArmsList(), page.getNextPageToken());
-        });
+  /**
+   * Ranks the arms, or the groups of arms, as a request says, as they were at one moment. Its page
+   * size and page token are ignored.
+   *
+   * @throws PodiumException.FailedPrecondition if there is no metric, neither in the request nor in
+   *     the experiment (METRIC_MISSING)
+   * @throws PodiumException.Aborted if the experiment kept changing meanwhile
+   */
+  public RankResponse rank(RankRequest request) {
+    return rank(request, Integer.MAX_VALUE);
   }
 
   /**
-   * Gets one page of a ranking, with what became of all arms and where their scores came from. Its
-   * page token counts.
+   * Ranks the arms, or the groups, as {@link #rank(RankRequest)}, and gets the first ones.
+   *
+   * @param top how many
+   * @throws IllegalArgumentException if top is not positive
    */
-  public RankResponse rankPage(RankRequest request) {
-    var named = request.toBuilder().setExperiment(name).build();
-    return connection.call(ResultsServiceGrpc.getRankMethod(), named);
+  public RankResponse rank(RankRequest request, int top) {
+    if (top < 1) {
+      throw new IllegalArgumentException("the first %d are none".formatted(top));
+    }
+    return OneState.read(
+        "the ranking of experiment '%s'".formatted(name), () -> rankInOneState(request, top));
+  }
+
+  /** The ranking up to a place; nothing if the experiment changed between two pages. */
+  private Optional<RankResponse> rankInOneState(RankRequest request, int top) {
+    var asked =
+        request.toBuilder()
+            .setExperiment(name)
+            .setPageSize(Math.min(top, OneState.LARGEST_PAGE))
+            .clearPageToken();
+    var method = ResultsServiceGrpc.getRankMethod();
+    var found = connection.call(method, asked.build()).toBuilder();
+    while (!found.getNextPageToken().isEmpty()
+        && found.getArmsCount() + found.getGroupsCount() < top) {
+      var page =
+          connection.call(method, asked.setPageToken(found.getNextPageToken()).build());
+      if (page.getRevision() != found.getRevision()) {
+        return Optional.empty();
+      }
+      found.addAllArms(page.getArmsList()).addAllGroups(page.getGroupsList());
+      found.setNextPageToken(page.getNextPageToken());
+    }
+    return Optional.of(first(found, top));
+  }
+
+  /** A ranking without what stands behind its first places. */
+  private static RankResponse first(RankResponse.Builder ranking, int top) {
+    var arms = ranking.getArmsList().stream().limit(top).toList();
+    var groups = ranking.getGroupsList().stream().limit(top).toList();
+    return ranking
+        .clearArms()
+        .addAllArms(arms)
+        .clearGroups()
+        .addAllGroups(groups)
+        .clearNextPageToken()
+        .build();
   }
 
   /** Creates the experiment if there is none. */

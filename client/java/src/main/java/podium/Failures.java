@@ -33,6 +33,10 @@ final class Failures {
       Map<String, String> metadata,
       List<RefusedEvent> refusals) {
 
+    Failure withCode(io.grpc.Status.Code other) {
+      return new Failure(other, message, reason, metadata, refusals);
+    }
+
     Failure withMessage(String text) {
       return new Failure(code, text, reason, metadata, refusals);
     }
@@ -44,6 +48,7 @@ final class Failures {
         case NOT_FOUND -> new PodiumException.NotFound(message, reason, metadata, refusals);
         case FAILED_PRECONDITION ->
             new PodiumException.FailedPrecondition(message, reason, metadata, refusals);
+        case ABORTED -> new PodiumException.Aborted(message, reason, metadata, refusals);
         case OUT_OF_RANGE -> new PodiumException.OutOfRange(message, reason, metadata, refusals);
         case RESOURCE_EXHAUSTED ->
             new PodiumException.ResourceExhausted(message, reason, metadata, refusals);
@@ -89,7 +94,8 @@ final class Failures {
   private static List<RefusedEvent> refusals(Refusals message) {
     List<RefusedEvent> events = new ArrayList<>();
     for (Refusal refusal : message.getRefusalsList()) {
-      boolean permanent = refusal.getKind() == RefusalKind.REFUSAL_KIND_PERMANENT;
+      // A kind that this version does not know promises nothing: waiting is no answer to it.
+      boolean permanent = refusal.getKind() != RefusalKind.REFUSAL_KIND_WAIT;
       for (int index : refusal.getEventIndexesList()) {
         events.add(
             new RefusedEvent(index, name(refusal.getReason()), permanent, refusal.getMessage()));

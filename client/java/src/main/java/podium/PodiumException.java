@@ -87,7 +87,12 @@ public class PodiumException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
     Aborted(String message) {
-      super(Status.Code.ABORTED, message, "", Map.of(), List.of());
+      this(message, "", Map.of(), List.of());
+    }
+
+    Aborted(
+        String message, String reason, Map<String, String> metadata, List<RefusedEvent> refusals) {
+      super(Status.Code.ABORTED, message, reason, metadata, refusals);
     }
   }
 

@@ -21,9 +21,12 @@ import podium.v1.Event;
 import podium.v1.Experiment;
 import podium.v1.ExperimentDeclared;
 import podium.v1.ListArmsRequest;
+import podium.v1.ListEvalsRequest;
 import podium.v1.ListExperimentsRequest;
 import podium.v1.RankRequest;
+import podium.v1.RankResponse;
 import podium.v1.RankedArm;
+import podium.v1.RankedGroup;
 import podium.v1.RunConfig;
 import podium.v1.StreamPosition;
 
@@ -130,6 +133,9 @@ class ClientTest {
     var steps = experiment.arm("a").get().evals().stream().map(EvalResult::getStep);
     assertEquals(LongStream.range(0, 1_800).boxed().toList(), steps.toList());
     assertEquals(1_800, experiment.arm("a").evals().stream().count());
+    var some = ListEvalsRequest.newBuilder().setMinStep(10).setMaxStep(12).setPageSize(2).build();
+    var listed = experiment.arm("a").evals(some).stream().map(EvalResult::getStep);
+    assertEquals(List.of(10L, 11L, 12L), listed.toList());
   }
 
   private static Event later(Event event) {
@@ -166,11 +172,30 @@ class ClientTest {
         Events.recorded(arm("running", ArmStatus.ARM_STATUS_RUNNING).build()));
     assertEquals(
         List.of("better", "worse", "nan"),
-        experiment.rank().stream().map(RankedArm::getArm).toList());
-    var page = experiment.rankPage(RankRequest.getDefaultInstance());
-    assertEquals(2, page.getCounts().getNumbers());
-    assertEquals(1, page.getCounts().getNans());
-    assertEquals(1, page.getCounts().getLeftOut().getRunning());
+        experiment.rank().getArmsList().stream().map(RankedArm::getArm).toList());
+    var counts = experiment.rank().getCounts();
+    assertEquals(2, counts.getNumbers());
+    assertEquals(1, counts.getNans());
+    assertEquals(1, counts.getLeftOut().getRunning());
+    var best = experiment.rank(RankRequest.getDefaultInstance(), 1);
+    assertEquals(List.of("better"), best.getArmsList().stream().map(RankedArm::getArm).toList());
+  }
+
+  /** Groups are ranked by the means of their members. */
+  @Test
+  void ranksGroups() {
+    experiment.record(
+        Events.recorded(completed("a0", 0.2).toBuilder().setGroupName("a").build()),
+        Events.recorded(completed("a1", 0.4).toBuilder().setGroupName("a").build()),
+        Events.recorded(completed("b0", 0.5).toBuilder().setGroupName("b").build()));
+    var groups = RankRequest.newBuilder().setByGroup(true);
+    assertEquals(List.of("b", "a"), groupNames(experiment.rank(groups.build())));
+    assertEquals(List.of("b"), groupNames(experiment.rank(groups.build(), 1)));
+    assertEquals(List.of("a"), groupNames(experiment.rank(groups.setMinMembers(2).build())));
+  }
+
+  private static List<String> groupNames(RankResponse ranking) {
+    return ranking.getGroupsList().stream().map(RankedGroup::getGroupName).toList();
   }
 
   /** A call with a position is applied once; a gap before it is refused. */

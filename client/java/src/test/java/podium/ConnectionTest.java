@@ -2,15 +2,27 @@ package podium;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeout;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.google.protobuf.Any;
 import io.grpc.Grpc;
 import io.grpc.InsecureServerCredentials;
-import io.grpc.Server;
+import io.grpc.Metadata;
+import io.grpc.ServerCall;
+import io.grpc.ServerCallHandler;
+import io.grpc.ServerInterceptor;
 import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
+import io.grpc.protobuf.StatusProto;
+import io.grpc.stub.MetadataUtils;
 import io.grpc.stub.StreamObserver;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
 import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -22,15 +34,22 @@ import podium.v1.ListEvalsResponse;
 import podium.v1.RecordRequest;
 import podium.v1.RecordResponse;
 import podium.v1.RecordingServiceGrpc;
+import podium.v1.Refusal;
+import podium.v1.Refusals;
 import podium.v1.ResultsServiceGrpc;
 import podium.v1.ScoreRequest;
 import podium.v1.ScoreResponse;
 
 /** What the client makes of servers that fail, which a real one does not do when asked to. */
 class ConnectionTest {
+  private static final Metadata.Key<String> TOKEN =
+      Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
+
   private final AtomicInteger calls = new AtomicInteger();
   private int failures;
-  private Server server;
+  private StatusRuntimeException failure = failure(Status.UNAVAILABLE, "starting");
+  private volatile String token;
+  private io.grpc.Server server;
   private Client client;
 
   @BeforeEach
@@ -39,11 +58,17 @@ class ConnectionTest {
         Grpc.newServerBuilderForPort(0, InsecureServerCredentials.create())
             .addService(new Results())
             .addService(new Recording())
+            .intercept(new TokenReader())
             .build()
             .start();
-    client =
-        Client.connect(
-            "127.0.0.1:" + server.getPort(), Duration.ofSeconds(5), Duration.ofMillis(300));
+    client = builder().build();
+  }
+
+  private Client.Builder builder() {
+    return Client.builder()
+        .address("127.0.0.1:" + server.getPort())
+        .readTimeout(Duration.ofMinutes(1))
+        .writeTimeout(Duration.ofMinutes(1));
   }
 
   @AfterEach
@@ -76,6 +101,16 @@ class ConnectionTest {
     }
   }
 
+  /** Notes the token of each call. */
+  private final class TokenReader implements ServerInterceptor {
+    @Override
+    public <Q, R> ServerCall.Listener<Q> interceptCall(
+        ServerCall<Q, R> call, Metadata headers, ServerCallHandler<Q, R> next) {
+      token = headers.get(TOKEN);
+      return next.startCall(call, headers);
+    }
+  }
+
   private final class Recording extends RecordingServiceGrpc.RecordingServiceImplBase {
     @Override
     public void record(RecordRequest request, StreamObserver<RecordResponse> observer) {
@@ -86,9 +121,13 @@ class ConnectionTest {
     }
   }
 
+  private static StatusRuntimeException failure(Status status, String text) {
+    return status.withDescription(text).asRuntimeException();
+  }
+
   private <T> void answer(StreamObserver<T> observer, T response) {
     if (calls.get() <= failures) {
-      observer.onError(Status.UNAVAILABLE.withDescription("starting").asRuntimeException());
+      observer.onError(failure);
     } else {
       observer.onNext(response);
       observer.onCompleted();
@@ -123,13 +162,20 @@ class ConnectionTest {
     assertTrue(error.getMessage().endsWith("it is safe to send it again"));
   }
 
-  /** A server that never answers is given up at the deadline. */
+  /** A server that never answers is given up at the deadline: the client's, or that of a call. */
   @Test
   void deadlines() {
-    var error =
-        assertThrows(
-            PodiumException.DeadlineExceeded.class, () -> client.experiment("e").declare());
-    assertTrue(error.getMessage().contains("did not answer within 0.3 s: whether it was stored"));
+    try (var hasty = builder().writeTimeout(Duration.ofMillis(300)).build()) {
+      assertGivenUp(hasty, "did not answer within 0.3 s: whether it was stored");
+    }
+    assertGivenUp(client.withTimeout(Duration.ofMillis(50)), "did not answer within 0.05 s");
+    assertThrows(IllegalArgumentException.class, () -> client.withTimeout(Duration.ZERO));
+  }
+
+  private static void assertGivenUp(Client hasty, String text) {
+    var experiment = hasty.experiment("e");
+    var error = assertThrows(PodiumException.DeadlineExceeded.class, experiment::declare);
+    assertTrue(error.getMessage().contains(text), error.getMessage());
   }
 
   /** An arm that changes between its pages is read anew. */
@@ -173,13 +219,112 @@ class ConnectionTest {
     assertEquals(0, calls.get());
   }
 
+  /** A thread that is interrupted waits no longer, and stays interrupted. */
+  @Test
+  void interruption() throws InterruptedException {
+    var patient = client.withTimeout(Duration.ofMinutes(5)).experiment("e");
+    var failed = new CompletableFuture<Status.Code>();
+    var waiting =
+        new Thread(
+            () -> {
+              var error = assertThrows(PodiumException.class, patient::declare);
+              failed.complete(Thread.interrupted() ? error.code() : Status.Code.OK);
+            });
+    waiting.start();
+    waiting.interrupt();
+    assertEquals(Status.Code.CANCELLED, failed.orTimeout(60, TimeUnit.SECONDS).join());
+    waiting.join();
+  }
+
+  /** A server that stops cancels what has just arrived: for the caller, it is not there. */
+  @Test
+  void cancelledByTheServer() {
+    failures = 1;
+    failure = failure(Status.CANCELLED, "stopping");
+    var error =
+        assertThrows(PodiumException.Unavailable.class, () -> client.experiment("e").declare());
+    assertTrue(error.getMessage().contains("(stopping): whether it was stored is unknown"));
+  }
+
+  /** A code that a server says has the class of that code. */
+  @Test
+  void aborted() {
+    failures = 1;
+    failure = failure(Status.ABORTED, "busy");
+    assertThrows(PodiumException.Aborted.class, () -> client.arm("e", "a").score("m"));
+  }
+
+  /** A refusal of a kind that this version does not know is final: waiting may never end. */
+  @Test
+  void anUnknownKindOfRefusal() {
+    failures = 1;
+    var refusal = Refusal.newBuilder().setKindValue(99).setReasonValue(9999).addEventIndexes(0);
+    var status =
+        com.google.rpc.Status.newBuilder()
+            .setCode(Status.Code.FAILED_PRECONDITION.value())
+            .addDetails(Any.pack(Refusals.newBuilder().addRefusals(refusal).build()))
+            .build();
+    failure = StatusProto.toStatusRuntimeException(status);
+    var error =
+        assertThrows(
+            PodiumException.FailedPrecondition.class, () -> client.experiment("e").declare());
+    assertEquals(new RefusedEvent(0, "", true, ""), error.refusals().get(0));
+  }
+
+  /** Credentials and interceptors go with each call. */
+  @Test
+  void tokens() {
+    var attach = MetadataUtils.newAttachHeadersInterceptor(headers());
+    try (Client known = builder().intercept(attach).build()) {
+      known.arm("e", "a").score("m");
+    }
+    assertEquals("Bearer x", token);
+  }
+
+  private static Metadata headers() {
+    var headers = new Metadata();
+    headers.put(TOKEN, "Bearer x");
+    return headers;
+  }
+
+  /** A server that is lost is looked for by each call, however long it was away. */
+  @Test
+  void lostServersAreLookedForAgain() throws IOException {
+    var connections = new AtomicInteger();
+    try (var peer = new ServerSocket(0, 16, InetAddress.getLoopbackAddress());
+        var lost = Client.connect("127.0.0.1:" + peer.getLocalPort())) {
+      var hangingUp = new Thread(() -> hangUp(peer, connections));
+      hangingUp.start();
+      // gRPC by itself would make the eighth attempt after 40 s.
+      assertTimeout(
+          Duration.ofSeconds(30),
+          () -> {
+            while (connections.get() < 8) {
+              assertThrows(
+                  PodiumException.Unavailable.class, () -> lost.experiment("e").delete(true));
+              Thread.sleep(20);
+            }
+          });
+    }
+  }
+
+  private static void hangUp(ServerSocket peer, AtomicInteger connections) {
+    try {
+      while (true) {
+        peer.accept().close();
+        connections.incrementAndGet();
+      }
+    } catch (IOException closed) {
+      // The test is over.
+    }
+  }
+
   /** What is no address, or no time, is refused at once. */
   @Test
   void badArguments() {
     assertThrows(IllegalArgumentException.class, () -> Client.connect("localhost"));
     assertThrows(IllegalArgumentException.class, () -> Client.connect("http://localhost:1"));
     assertThrows(
-        IllegalArgumentException.class,
-        () -> Client.connect("localhost:1", Duration.ZERO, Duration.ofSeconds(1)));
+        IllegalArgumentException.class, () -> builder().readTimeout(Duration.ZERO).build());
   }
 }

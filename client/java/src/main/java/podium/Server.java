@@ -1,0 +1,110 @@
+package podium;
+
+import io.grpc.CallCredentials;
+import io.grpc.CallOptions;
+import io.grpc.Channel;
+import io.grpc.ChannelCredentials;
+import io.grpc.ClientInterceptor;
+import io.grpc.ClientInterceptors;
+import io.grpc.ConnectivityState;
+import io.grpc.Grpc;
+import io.grpc.ManagedChannel;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
+import podium.v1.ResultsServiceGrpc;
+
+/** A server, and the channel that leads to it. */
+final class Server {
+  private static final Pattern ADDRESS =
+      Pattern.compile(
+          "unix:.+|(?:(?:dns|ipv4|ipv6):/*)?(?:\\[[^\\]\\s]+\\]|[^:/\\s\\[\\]]+):[0-9]{1,5}");
+
+  /** What was recorded in a message of 4 MiB comes back with times and revisions. */
+  private static final int LARGEST_RESPONSE = 16 << 20;
+
+  /** Reads are safe to repeat; a write may have been stored when its answer is lost. */
+  private static final Map<String, ?> RETRIES =
+      Map.of(
+          "methodConfig",
+          List.of(
+              Map.of(
+                  "name",
+                  List.of(Map.of("service", ResultsServiceGrpc.SERVICE_NAME)),
+                  "retryPolicy",
+                  Map.of(
+                      "maxAttempts",
+                      5.0,
+                      "initialBackoff",
+                      "0.1s",
+                      "maxBackoff",
+                      "1s",
+                      "backoffMultiplier",
+                      2.0,
+                      "retryableStatusCodes",
+                      List.of("UNAVAILABLE")))));
+
+  private final String address;
+  private final ManagedChannel channel;
+  private final Channel intercepted;
+  private final CallOptions options;
+  private volatile boolean closed;
+
+  Server(
+      String address,
+      ChannelCredentials credentials,
+      CallCredentials callCredentials,
+      List<ClientInterceptor> interceptors) {
+    if (!ADDRESS.matcher(address).matches()) {
+      throw new IllegalArgumentException(
+          "an address is HOST:PORT or unix:PATH, not '" + address + "'");
+    }
+    this.address = address;
+    channel = channelTo(address, credentials);
+    intercepted = ClientInterceptors.intercept(channel, interceptors);
+    options = CallOptions.DEFAULT.withCallCredentials(callCredentials);
+  }
+
+  private static ManagedChannel channelTo(String address, ChannelCredentials credentials) {
+    return Grpc.newChannelBuilder(address, credentials)
+        .defaultServiceConfig(RETRIES)
+        .disableServiceConfigLookUp()
+        .enableRetry()
+        // Notices a server that vanished without a word.
+        .keepAliveTime(30, TimeUnit.SECONDS)
+        .keepAliveTimeout(10, TimeUnit.SECONDS)
+        .keepAliveWithoutCalls(true)
+        .maxInboundMessageSize(LARGEST_RESPONSE)
+        .build();
+  }
+
+  String address() {
+    return address;
+  }
+
+  boolean isClosed() {
+    return closed;
+  }
+
+  CallOptions options() {
+    return options;
+  }
+
+  /** The channel for a call that begins now. */
+  Channel channel() {
+    if (closed) {
+      throw new IllegalStateException("this client is closed; make a new one");
+    }
+    if (channel.getState(false) == ConnectivityState.TRANSIENT_FAILURE) {
+      // gRPC waits up to two minutes before it looks for a lost server again: too long for a call.
+      channel.resetConnectBackoff();
+    }
+    return intercepted;
+  }
+
+  void close() {
+    closed = true;
+    channel.shutdownNow();
+  }
+}
