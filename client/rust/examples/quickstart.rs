@@ -1,15 +1,12 @@
 //! Records an arm and asks about it, at the server that `PODIUM_ADDRESS` names:
 //! `cargo run --example quickstart`.
 
-use std::env;
-
 use podium::v1::{ArmResult, ArmStatus, EvalResult, ExperimentDeclared, RankRequest, RunConfig};
 use podium::{Client, Result};
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let address = env::var("PODIUM_ADDRESS").unwrap_or("localhost:50051".to_owned());
-    let client = Client::connect(&address)?;
+    let client = Client::from_env()?; // PODIUM_ADDRESS, or localhost:50051
 
     let experiment = client.experiment("rust_quickstart");
     let declared = ExperimentDeclared {

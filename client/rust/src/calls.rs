@@ -1,8 +1,11 @@
 //! Every rpc as it is, with this client's deadlines, retries and errors.
 
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
+use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 
@@ -30,17 +33,21 @@ const LARGEST_RESPONSE: usize = 16 << 20;
 pub struct Calls {
     results: ResultsServiceClient<Channel>,
     recording: RecordingServiceClient<Channel>,
+    address: Arc<str>,
+    pub(crate) metadata: MetadataMap,
     pub(crate) read_timeout: Duration,
     pub(crate) write_timeout: Duration,
 }
 
 impl Calls {
-    pub(crate) fn new(channel: Channel) -> Self {
+    pub(crate) fn new(channel: Channel, address: &str) -> Self {
         Self {
             results: ResultsServiceClient::new(channel.clone())
                 .max_decoding_message_size(LARGEST_RESPONSE),
             recording: RecordingServiceClient::new(channel)
                 .max_decoding_message_size(LARGEST_RESPONSE),
+            address: address.into(),
+            metadata: MetadataMap::new(),
             read_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
         }
@@ -54,17 +61,19 @@ impl Calls {
     {
         let deadline = Instant::now() + self.read_timeout;
         let attempt = |request| call(self.results.clone(), request);
-        for pause in PAUSES_MS.map(Duration::from_millis) {
-            match within(deadline, message.clone(), attempt).await {
-                Err(error) if error.code() == Code::Unavailable => {}
-                answer => return answer,
+        let mut pauses = PAUSES_MS.into_iter();
+        loop {
+            match self.within(deadline, message.clone(), attempt).await {
+                Err(error) if error.code() == Code::Unavailable => {
+                    let pause = pauses.next().map(jittered);
+                    match pause.filter(|pause| Instant::now() + *pause < deadline) {
+                        Some(pause) => sleep(pause).await,
+                        None => return Err(error.explained(&self.address, false)),
+                    }
+                }
+                answer => return answer.map_err(|error| error.explained(&self.address, false)),
             }
-            if Instant::now() + pause >= deadline {
-                break;
-            }
-            sleep(pause).await;
         }
-        within(deadline, message, attempt).await
     }
 
     async fn write<Q, A, F, Answer>(&self, message: Q, call: F) -> Result<A>
@@ -74,29 +83,38 @@ impl Calls {
     {
         let deadline = Instant::now() + self.write_timeout;
         let attempt = |request| call(self.recording.clone(), request);
-        let answer = within(deadline, message, attempt).await;
-        answer.map_err(Error::of_write)
+        let answer = self.within(deadline, message, attempt).await;
+        answer.map_err(|error| error.explained(&self.address, true))
+    }
+
+    /// Makes one attempt that ends at the deadline, here and at the server.
+    async fn within<Q, A, Answer>(
+        &self,
+        deadline: Instant,
+        message: Q,
+        call: impl FnOnce(Request<Q>) -> Answer,
+    ) -> Result<A>
+    where
+        Answer: Future<Output = Result<Response<A>, Status>>,
+    {
+        match timeout_at(deadline, call(self.request(deadline, message))).await {
+            Ok(answer) => Ok(answer?.into_inner()),
+            Err(_) => Err(Error::new(Code::DeadlineExceeded, "")),
+        }
+    }
+
+    fn request<Q>(&self, deadline: Instant, message: Q) -> Request<Q> {
+        let mut request = Request::new(message);
+        *request.metadata_mut() = self.metadata.clone();
+        request.set_timeout(deadline.saturating_duration_since(Instant::now()));
+        request
     }
 }
 
-/// Makes one attempt that ends at the deadline, here and at the server.
-async fn within<Q, A, Answer>(
-    deadline: Instant,
-    message: Q,
-    call: impl FnOnce(Request<Q>) -> Answer,
-) -> Result<A>
-where
-    Answer: Future<Output = Result<Response<A>, Status>>,
-{
-    let mut request = Request::new(message);
-    request.set_timeout(deadline.saturating_duration_since(Instant::now()));
-    match timeout_at(deadline, call(request)).await {
-        Ok(answer) => Ok(answer?.into_inner()),
-        Err(_) => Err(Error::new(
-            Code::DeadlineExceeded,
-            "the server did not answer in time",
-        )),
-    }
+/// A pause that differs by up to a fifth, so that clients do not come back all at once.
+fn jittered(milliseconds: u64) -> Duration {
+    let random = RandomState::new().hash_one(milliseconds) % 401;
+    Duration::from_micros(milliseconds * (800 + random))
 }
 
 macro_rules! rpcs {
@@ -133,4 +151,28 @@ rpcs! {
     record(RecordRequest) -> RecordResponse;
     delete_arm(DeleteArmRequest) -> DeleteArmResponse;
     delete_experiment(DeleteExperimentRequest) -> DeleteExperimentResponse;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+    use tonic::metadata::MetadataMap;
+    use tonic::transport::Endpoint;
+
+    use crate::client::Client;
+
+    /// Each call sends the client's metadata, and how long it may take.
+    #[tokio::test]
+    async fn metadata_is_sent() {
+        let channel = Endpoint::from_static("http://localhost:1").connect_lazy();
+        let mut metadata = MetadataMap::new();
+        metadata.insert("authorization", "Bearer x".parse().unwrap());
+        let client = Client::from_channel(channel, "localhost:1").with_metadata(metadata);
+        let deadline = Instant::now() + Duration::from_secs(9);
+        let request = client.calls().request(deadline, ());
+        assert_eq!(request.metadata().get("authorization").unwrap(), "Bearer x");
+        assert!(request.metadata().contains_key("grpc-timeout"));
+    }
 }

@@ -1,17 +1,24 @@
 //! Where everything begins.
 
+use std::env;
 use std::time::Duration;
+
+use tonic::metadata::MetadataMap;
+use tonic::transport::Channel;
 
 use crate::calls::Calls;
 use crate::channel::channel;
 use crate::error::Result;
 use crate::handles::{ArmHandle, ExperimentHandle};
 use crate::listing::Listing;
-use crate::v1::{
-    Event, Experiment, ListExperimentsRequest, RecordRequest, RecordResponse, StreamPosition,
-};
+use crate::v1::{Experiment, ListExperimentsRequest};
 
-/// A client of one server. Clones share its connection and are cheap.
+const DEFAULT_ADDRESS: &str = "localhost:50051";
+
+/// A client of one server.
+///
+/// Clones share its connection and are cheap, and any number of tasks and threads may use them. The
+/// connection ends with the last of them. To drop the future of a call cancels it.
 #[derive(Clone, Debug)]
 pub struct Client {
     calls: Calls,
@@ -25,11 +32,41 @@ impl Client {
     /// `InvalidArgument`: the address is neither. `FailedPrecondition`: there is no Tokio runtime
     /// here.
     pub fn connect(address: &str) -> Result<Self> {
-        let calls = Calls::new(channel(address)?);
+        let calls = Calls::new(channel(address)?, address);
         Ok(Self { calls })
     }
 
-    /// The same client with other deadlines than 10 seconds for reads and 30 for writes.
+    /// A client of the server that the environment variable `PODIUM_ADDRESS` names, or of
+    /// `localhost:50051` where it is not set.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub fn from_env() -> Result<Self> {
+        let address = env::var("PODIUM_ADDRESS").unwrap_or_default();
+        Self::connect(match address.as_str() {
+            "" => DEFAULT_ADDRESS,
+            given => given,
+        })
+    }
+
+    /// A client over a channel of your own, such as one with TLS. The name stands for the server in
+    /// messages of errors.
+    #[must_use]
+    pub fn from_channel(channel: Channel, name: &str) -> Self {
+        let calls = Calls::new(channel, name);
+        Self { calls }
+    }
+
+    /// The same client, with metadata that each call sends, such as a token.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: MetadataMap) -> Self {
+        self.calls.metadata = metadata;
+        self
+    }
+
+    /// The same client with other deadlines than 10 seconds for reads and 30 for writes. For one
+    /// call: `client.clone().with_timeouts(soon, soon).arm("e", "a").score("acc")`.
     #[must_use]
     pub fn with_timeouts(mut self, reads: Duration, writes: Duration) -> Self {
         self.calls.read_timeout = reads;
@@ -67,26 +104,5 @@ impl Client {
                 Ok((page.experiments, next))
             }
         })
-    }
-
-    /// Records events of one experiment, all of them or none. With a position, they are applied
-    /// exactly once; without one, the call is still safe to repeat.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::refusals`](crate::Error::refusals) lists every refused event.
-    pub async fn record(
-        &self,
-        experiment: impl Into<String>,
-        events: Vec<Event>,
-        position: Option<StreamPosition>,
-    ) -> Result<RecordResponse> {
-        let experiment = experiment.into();
-        let request = RecordRequest {
-            experiment,
-            events,
-            position,
-        };
-        self.calls.record(request).await
     }
 }

@@ -1,6 +1,7 @@
 //! What can go wrong.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::{error, fmt};
 
 use prost::Message;
@@ -26,10 +27,22 @@ pub struct Error {
     reason: String,
     metadata: BTreeMap<String, String>,
     refusals: Vec<RefusedEvent>,
+    source: Source,
+}
+
+/// What tonic said of the call, if it was made. Errors that say the same are equal whatever it was.
+#[derive(Clone, Debug, Default)]
+struct Source(Option<Arc<Status>>);
+
+impl PartialEq for Source {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// One refused event of a Record call.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RefusedEvent {
     /// The index of the event in the call, from 0.
     pub index: usize,
@@ -79,7 +92,7 @@ impl Error {
         &self.metadata
     }
 
-    /// Every refused event of a Record call, in the order of their reasons; empty for other calls.
+    /// Every refused event of a Record call, in their order; empty for other calls.
     #[must_use]
     pub fn refusals(&self) -> &[RefusedEvent] {
         &self.refusals
@@ -92,6 +105,7 @@ impl Error {
             reason: String::new(),
             metadata: BTreeMap::new(),
             refusals: Vec::new(),
+            source: Source::default(),
         }
     }
 
@@ -104,13 +118,37 @@ impl Error {
         }
     }
 
-    /// Says of a write without an answer that it may have been stored.
-    pub(crate) fn of_write(mut self) -> Self {
-        let unanswered = matches!(self.code, Code::Unavailable | Code::DeadlineExceeded);
-        if unanswered && self.reason.is_empty() {
-            self.message.push_str(OUTCOME_UNKNOWN);
+    /// Says what gRPC does not, where the server itself did not explain the error.
+    pub(crate) fn explained(mut self, address: &str, is_write: bool) -> Self {
+        if self.reason.is_empty() {
+            self.message = self.explanation(address);
+            if is_write && self.is_unanswered() {
+                self.message.push_str(OUTCOME_UNKNOWN);
+            }
         }
         self
+    }
+
+    fn explanation(&self, address: &str) -> String {
+        match self.code {
+            Code::Unavailable => format!(
+                "no Podium server answers at {address}: start one with `podium serve`, or give the \
+                 right address ({})",
+                self.message
+            ),
+            Code::DeadlineExceeded => format!("{address} did not answer in time"),
+            Code::Unimplemented => {
+                format!("{address} is no Podium server, or an older one without this call")
+            }
+            _ => format!("{address}: {}", self.message),
+        }
+    }
+
+    fn is_unanswered(&self) -> bool {
+        matches!(
+            self.code,
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled
+        )
     }
 
     fn read_details(&mut self, bytes: &[u8]) {
@@ -137,31 +175,38 @@ impl fmt::Display for Error {
     }
 }
 
-impl error::Error for Error {}
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        let status = self.source.0.as_deref();
+        status.map(|status| status as &(dyn error::Error + 'static))
+    }
+}
 
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
         let mut error = Self::new(status.code(), status.message());
-        if let Some(source) = error::Error::source(&status) {
-            error.code = code_of_lost_call(source, status.code());
-        }
         error.read_details(status.details());
+        error.code = code_of(&status);
+        error.source = Source(Some(Arc::new(status)));
         error
     }
 }
 
-/// The code of a call that the server did not answer: tonic calls these `Unknown`, `Internal` or
-/// `Cancelled`, as the case may be.
-fn code_of_lost_call(source: &(dyn error::Error + 'static), code: Code) -> Code {
-    let mut next = Some(source);
+/// The code of a failed call. Calls that the server did not answer tonic calls `Unknown`, `Internal`
+/// or `Cancelled`, as the case may be; and what a server cancels it does not serve: nobody cancelled
+/// it here, since that drops the future.
+fn code_of(status: &Status) -> Code {
+    let mut next = error::Error::source(status);
+    let is_lost = next.is_some();
     while let Some(error) = next {
         if error.is::<TimeoutExpired>() {
             return Code::DeadlineExceeded;
         }
         next = error.source();
     }
-    match code {
-        Code::Unknown | Code::Internal | Code::Cancelled => Code::Unavailable,
+    match status.code() {
+        Code::Unknown | Code::Internal if is_lost => Code::Unavailable,
+        Code::Cancelled => Code::Unavailable,
         other => other,
     }
 }
@@ -175,7 +220,8 @@ fn refused_events(refusals: Refusals) -> Vec<RefusedEvent> {
     let mut events = Vec::new();
     for refusal in refusals.refusals {
         let reason = refusal.reason();
-        let permanent = refusal.kind() == RefusalKind::Permanent;
+        // A kind that this version does not know promises nothing: waiting is no answer to it.
+        let permanent = refusal.kind() != RefusalKind::Wait;
         events.extend(refusal.event_indexes.iter().map(|&index| RefusedEvent {
             index: usize::try_from(index).unwrap_or_default(),
             reason,
@@ -183,6 +229,7 @@ fn refused_events(refusals: Refusals) -> Vec<RefusedEvent> {
             message: refusal.message.clone(),
         }));
     }
+    events.sort_by_key(|event| event.index);
     events
 }
 
@@ -205,5 +252,50 @@ fn name_of(code: Code) -> &'static str {
         Code::Unavailable => "UNAVAILABLE",
         Code::DataLoss => "DATA_LOSS",
         Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+    use tonic::{Code, Status};
+    use tonic_types::pb::Status as Details;
+
+    use super::Error;
+    use crate::v1::{Refusal, RefusalKind, Refusals};
+
+    /// A refusal of a kind that this version does not know is final, and events stand in order.
+    #[test]
+    fn refusals_are_read() {
+        let refusal = |kind, index| Refusal {
+            kind,
+            event_indexes: vec![index],
+            ..Default::default()
+        };
+        let refusals = vec![refusal(99, 2), refusal(RefusalKind::Wait.into(), 1)];
+        let detail = prost_types::Any {
+            type_url: "type.googleapis.com/podium.v1.Refusals".to_owned(),
+            value: Refusals { refusals }.encode_to_vec(),
+        };
+        let details = Details {
+            details: vec![detail],
+            ..Default::default()
+        };
+        let details = details.encode_to_vec().into();
+        let error = Error::from(Status::with_details(Code::FailedPrecondition, "", details));
+        let told = error.refusals().iter().map(|e| (e.index, e.permanent));
+        assert_eq!(told.collect::<Vec<_>>(), [(1, false), (2, true)]);
+    }
+
+    /// A server that stops cancels what has just arrived: for the caller, it is not there.
+    #[test]
+    fn what_a_server_cancels_is_unavailable() {
+        let error = Error::from(Status::cancelled("stopping")).explained("h:1", true);
+        assert_eq!(error.code(), Code::Unavailable);
+        assert!(
+            error.message().ends_with("safe to send it again"),
+            "{error}"
+        );
+        assert!(error.message().contains("(stopping)"), "{error}");
     }
 }

@@ -8,7 +8,7 @@ use crate::v1::{
     ArmRecorded, ArmResult, ArmSummary, DeleteArmRequest, DeleteExperimentRequest, EvalRecorded,
     EvalRequest, EvalResult, Event, Experiment, ExperimentDeclared, GetArmRequest,
     GetExperimentRequest, ListArmsRequest, ListEvalsRequest, MetricsRecorded, RankRequest,
-    RankResponse, RecordResponse, ScoreRequest,
+    RankResponse, RecordRequest, RecordResponse, ScoreRequest, StreamPosition,
 };
 use tonic::Code;
 
@@ -16,7 +16,7 @@ use tonic::Code;
 const ATTEMPTS: usize = 5;
 const LARGEST_PAGE: i32 = 1000;
 
-/// An experiment at a server, which may not exist yet.
+/// An experiment at a server, which may not exist yet. It is cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ExperimentHandle {
     client: Client,
@@ -118,7 +118,7 @@ impl ExperimentHandle {
     ///
     /// `InvalidArgument`: a field is out of its bounds.
     pub async fn declare(&self, declared: ExperimentDeclared) -> Result<RecordResponse> {
-        self.record(Event::now(declared)).await
+        self.record([Event::now(declared)]).await
     }
 
     /// Records a whole arm: the arm of that name becomes equal to it.
@@ -131,7 +131,45 @@ impl ExperimentHandle {
             arm_result: Some(arm),
             replace: false,
         };
-        self.record(Event::now(recorded)).await
+        self.record([Event::now(recorded)]).await
+    }
+
+    /// Records events, all of them or none: they apply in order, as if sent one by one. To send
+    /// them again is safe.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::refusals`] lists every refused event.
+    pub async fn record(&self, events: impl IntoIterator<Item = Event>) -> Result<RecordResponse> {
+        self.record_request(events, None).await
+    }
+
+    /// Records events of a stream: the position says where the first one stands in it, so that each
+    /// is applied exactly once however late it is repeated.
+    ///
+    /// # Errors
+    ///
+    /// `OutOfRange` (`SEQUENCE_GAP`): events before the first one are missing. Else as
+    /// [`record`](Self::record).
+    pub async fn record_at(
+        &self,
+        position: StreamPosition,
+        events: impl IntoIterator<Item = Event>,
+    ) -> Result<RecordResponse> {
+        self.record_request(events, Some(position)).await
+    }
+
+    async fn record_request(
+        &self,
+        events: impl IntoIterator<Item = Event>,
+        position: Option<StreamPosition>,
+    ) -> Result<RecordResponse> {
+        let request = RecordRequest {
+            experiment: self.name.clone(),
+            events: events.into_iter().collect(),
+            position,
+        };
+        self.client.calls().record(request).await
     }
 
     /// Deletes the experiment with its arms; the revision after the call.
@@ -147,13 +185,9 @@ impl ExperimentHandle {
         let response = self.client.calls().delete_experiment(request).await?;
         Ok(response.revision)
     }
-
-    async fn record(&self, event: Event) -> Result<RecordResponse> {
-        self.client.record(&self.name, vec![event], None).await
-    }
 }
 
-/// An arm at a server, which may not exist yet.
+/// An arm at a server, which may not exist yet. It is cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ArmHandle {
     experiment: ExperimentHandle,
@@ -161,6 +195,12 @@ pub struct ArmHandle {
 }
 
 impl ArmHandle {
+    /// The name of the arm's experiment.
+    #[must_use]
+    pub fn experiment(&self) -> &str {
+        &self.experiment.name
+    }
+
     /// The arm's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -264,6 +304,24 @@ impl ArmHandle {
         Ok(Some(found))
     }
 
+    /// The rows that pass the filters of a request, in the order in which they were first accepted.
+    /// `Default::default()` lists all.
+    #[must_use]
+    pub fn evals(&self, mut request: ListEvalsRequest) -> Listing<EvalResult> {
+        request.experiment.clone_from(&self.experiment.name);
+        request.arm.clone_from(&self.name);
+        let calls = self.client().calls().clone();
+        Listing::new(request, move |mut request: ListEvalsRequest| {
+            let calls = calls.clone();
+            async move {
+                let page = calls.list_evals(request.clone()).await?;
+                request.page_token = page.next_page_token;
+                let next = (!request.page_token.is_empty()).then_some(request);
+                Ok((page.evals, next))
+            }
+        })
+    }
+
     /// Records training metrics: the latest value of each key counts.
     ///
     /// # Errors
@@ -278,7 +336,7 @@ impl ArmHandle {
             metrics: metrics.into_iter().map(|(k, v)| (k.into(), v)).collect(),
             ..Default::default()
         };
-        self.experiment.record(Event::now(recorded)).await
+        self.experiment.record([Event::now(recorded)]).await
     }
 
     /// Records an eval row; a row of the same name and step is replaced.
@@ -292,7 +350,7 @@ impl ArmHandle {
             eval_result: Some(row),
             ..Default::default()
         };
-        self.experiment.record(Event::now(recorded)).await
+        self.experiment.record([Event::now(recorded)]).await
     }
 
     /// Deletes the arm with its rows; the experiment's revision after the call.

@@ -50,3 +50,5 @@ pub use handles::{ArmHandle, ExperimentHandle};
 pub use listing::Listing;
 pub use scoring::Score;
 pub use tonic::Code;
+pub use tonic::metadata::MetadataMap;
+pub use tonic::transport::Channel;

@@ -7,6 +7,7 @@ use crate::v1::{ArmResult, EvalResult, ScoreOrigin, ScoreSource};
 
 /// A score and where it came from.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Score {
     /// The number; NaN is one.
     pub value: f64,

@@ -44,8 +44,8 @@ async fn reads_are_tried_again() {
 async fn writes_are_sent_once() {
     let (address, connections) = peer(hang_up);
     let client = Client::connect(&address).unwrap();
-    let events = vec![Event::now(Skipped {})];
-    let error = client.record("e", events, None).await.unwrap_err();
+    let events = [Event::now(Skipped {})];
+    let error = client.experiment("e").record(events).await.unwrap_err();
     assert_eq!(error.code(), Code::Unavailable, "{error}");
     assert!(error.message().contains("safe to send it again"), "{error}");
     assert_eq!(connections.load(Ordering::SeqCst), 1);
@@ -58,9 +58,13 @@ async fn nobody_listens() {
     let address = closed.local_addr().unwrap().to_string();
     drop(closed);
     let client = Client::connect(&address).unwrap();
-    let error = client.experiment("e").get().await.unwrap_err();
+    let call = async move { client.experiment("e").get().await };
+    let error = tokio::spawn(call).await.unwrap().unwrap_err(); // a call can move to another task
     assert_eq!(error.code(), Code::Unavailable, "{error}");
     assert_eq!(error.reason(), "");
+    let hint = format!("no Podium server answers at {address}: start one with `podium serve`");
+    assert!(error.message().starts_with(&hint), "{error}");
+    assert!(std::error::Error::source(&error).is_some());
 }
 
 /// A peer that never answers holds nobody up for longer than the deadline.

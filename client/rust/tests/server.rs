@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use podium::v1::{
     ArmResult, ArmStatus, ErrorReason, EvalRecorded, EvalResult, Event, ExperimentDeclared,
-    ListArmsRequest, ListExperimentsRequest, MetricsRecorded, RankRequest, RunConfig,
-    StreamPosition,
+    ListArmsRequest, ListEvalsRequest, ListExperimentsRequest, MetricsRecorded, RankRequest,
+    RunConfig, StreamPosition,
 };
 use podium::{Client, Code, ExperimentHandle};
 
@@ -89,8 +89,7 @@ async fn records_and_asks() {
 /// An arm whose rows fill several pages is read as a whole.
 #[tokio::test]
 async fn reads_every_page_of_an_arm() {
-    let client = client();
-    let experiment = experiment(&client, "pages").await;
+    let experiment = experiment(&client(), "pages").await;
     experiment.record_arm(arm("a", vec![])).await.unwrap();
     for batch in 0..3 {
         let steps = (0..1000).map(|number| batch * 1000 + number);
@@ -104,14 +103,20 @@ async fn reads_every_page_of_an_arm() {
                 ..Default::default()
             })
         });
-        client
-            .record(experiment.name(), events.collect(), None)
-            .await
-            .unwrap();
+        experiment.record(events).await.unwrap();
     }
     let found = experiment.arm("a").get().await.unwrap();
     let steps: Vec<_> = found.evals.iter().filter_map(|row| row.step).collect();
     assert_eq!(steps, (0..3000).collect::<Vec<_>>());
+    let some = ListEvalsRequest {
+        min_step: Some(10),
+        max_step: Some(12),
+        page_size: 2,
+        ..Default::default()
+    };
+    let listed = experiment.arm("a").evals(some).all().await.unwrap();
+    let steps: Vec<_> = listed.iter().filter_map(|row| row.step).collect();
+    assert_eq!(steps, [10, 11, 12]);
 }
 
 /// Lists go through all of their pages, and a ranking is whole or its first places.
@@ -180,10 +185,7 @@ async fn errors_say_why() {
         })
     };
     let events = vec![metrics("nobody"), metrics("")];
-    let error = client
-        .record(experiment.name(), events, None)
-        .await
-        .unwrap_err();
+    let error = experiment.record(events).await.unwrap_err();
     let refused: Vec<_> = error
         .refusals()
         .iter()
@@ -223,11 +225,7 @@ async fn streams_and_deletions() {
         first_sequence: 1,
     };
     for skipped in [0, 1] {
-        let recorded = client.record(
-            experiment.name(),
-            vec![event.clone()],
-            Some(position.clone()),
-        );
+        let recorded = experiment.record_at(position.clone(), [event.clone()]);
         assert_eq!(recorded.await.unwrap().skipped_events, skipped);
     }
     experiment.arm("a").delete(false).await.unwrap();
