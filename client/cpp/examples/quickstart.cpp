@@ -1,7 +1,6 @@
 // Records an arm and asks about it, at the server that PODIUM_ADDRESS names.
 #include <podium/podium.h>
 
-#include <cstdlib>
 #include <iostream>
 
 podium::v1::ArmResult trained_arm() {
@@ -24,8 +23,7 @@ podium::v1::ArmResult trained_arm() {
 }
 
 int main() {
-  const char* address = std::getenv("PODIUM_ADDRESS");
-  podium::Client client(address != nullptr ? address : "localhost:50051");
+  podium::Client client;  // of the server that PODIUM_ADDRESS names, or of localhost:50051
 
   podium::Experiment experiment = client.experiment("cpp_quickstart");
   podium::v1::ExperimentDeclared declared;
@@ -49,7 +47,7 @@ int main() {
   }
 
   try {
-    client.arm("cpp_quickstart", "lora_rank5").eval("val");
+    row = client.arm("cpp_quickstart", "lora_rank5").eval("val");
   } catch (const podium::Error& error) {
     std::cout << error.code_name() << " " << error.reason() << "\n";               // NOT_FOUND ARM_NOT_FOUND
   }

@@ -1,7 +1,6 @@
 #include "address.h"
 
 #include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
 #include <regex>
@@ -46,12 +45,14 @@ grpc::ChannelArguments arguments(const std::string& address) {
 
 }  // namespace
 
-std::shared_ptr<grpc::Channel> channel_to(const std::string& address) {
+std::shared_ptr<grpc::Channel> channel_to(const std::string& address,
+                                          const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   static const std::regex sound(R"(unix:.+|(\[[^\]\s]+\]|[^:/\s\[\]]+):[0-9]{1,5})");
   if (!std::regex_match(address, sound)) {
     throw std::invalid_argument("an address is HOST:PORT or unix:PATH, not \"" + address + "\"");
   }
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments(address));
+  return grpc::CreateCustomChannel(address, credentials ? credentials : grpc::InsecureChannelCredentials(),
+                                   arguments(address));
 }
 
 }  // namespace podium

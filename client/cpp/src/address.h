@@ -2,14 +2,16 @@
 #pragma once
 
 #include <grpcpp/channel.h>
+#include <grpcpp/security/credentials.h>
 
 #include <memory>
 #include <string>
 
 namespace podium {
 
-/// A channel that connects with its first call, and anew after a loss. Throws std::invalid_argument
-/// unless the address is HOST:PORT or unix:PATH.
-std::shared_ptr<grpc::Channel> channel_to(const std::string& address);
+/// A channel that connects with its first call, and anew after a loss; without credentials, one that
+/// encrypts nothing. Throws std::invalid_argument unless the address is HOST:PORT or unix:PATH.
+std::shared_ptr<grpc::Channel> channel_to(const std::string& address,
+                                          const std::shared_ptr<grpc::ChannelCredentials>& credentials);
 
 }  // namespace podium

@@ -1,11 +1,23 @@
 #include "podium/client.h"
 
+#include <cstdlib>
 #include <utility>
 
 namespace podium {
 
-Client::Client(const std::string& address, Timeouts timeouts)
-    : calls_(std::make_shared<const Calls>(address, timeouts)) {}
+std::string default_address() {
+  const char* given = std::getenv("PODIUM_ADDRESS");
+  return given != nullptr && *given != '\0' ? given : "localhost:50051";
+}
+
+Client::Client(const std::string& address, Options options)
+    : Client(std::make_shared<const Calls>(address, std::move(options))) {}
+
+Client::Client(std::shared_ptr<const Calls> calls) : calls_(std::move(calls)) {}
+
+Client Client::with_timeouts(Timeouts timeouts) const {
+  return Client(std::make_shared<const Calls>(calls_->with_timeouts(timeouts)));
+}
 
 Experiment Client::experiment(std::string name) const { return {calls_, std::move(name)}; }
 
@@ -19,17 +31,6 @@ Listing<v1::Experiment> Client::experiments(v1::ListExperimentsRequest filter) c
     const v1::ListExperimentsResponse page = calls->list_experiments(request);
     return Page<v1::Experiment>{{page.experiments().begin(), page.experiments().end()}, page.next_page_token()};
   });
-}
-
-v1::RecordResponse Client::record(const std::string& experiment, const std::vector<v1::Event>& events,
-                                  const std::optional<v1::StreamPosition>& position) const {
-  v1::RecordRequest request;
-  request.set_experiment(experiment);
-  *request.mutable_events() = {events.begin(), events.end()};
-  if (position) {
-    *request.mutable_position() = *position;
-  }
-  return calls_->record(request);
 }
 
 }  // namespace podium

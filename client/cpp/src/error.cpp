@@ -2,6 +2,7 @@
 
 #include <google/protobuf/any.pb.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -25,7 +26,7 @@ std::string name_of(grpc::StatusCode code) {
   return number < kCodes.size() ? kCodes[number] : "UNKNOWN";
 }
 
-std::string said(grpc::StatusCode code, const std::string& reason, const std::string& message) {
+std::string what_of(grpc::StatusCode code, const std::string& reason, const std::string& message) {
   return name_of(code) + (reason.empty() ? "" : " (" + reason + ")") + ": " + message;
 }
 
@@ -39,11 +40,14 @@ bool unpack(const google::protobuf::Any& detail, const std::string& type, Messag
 std::vector<RefusedEvent> refused_events(const v1::Refusals& refusals) {
   std::vector<RefusedEvent> events;
   for (const v1::Refusal& refusal : refusals.refusals()) {
-    const bool permanent = refusal.kind() == v1::REFUSAL_KIND_PERMANENT;
+    // A kind that this version does not know promises nothing: waiting is no answer to it.
+    const bool permanent = refusal.kind() != v1::REFUSAL_KIND_WAIT;
     for (const auto index : refusal.event_indexes()) {
       events.push_back({static_cast<std::size_t>(index), refusal.reason(), permanent, refusal.message()});
     }
   }
+  const auto is_before = [](const RefusedEvent& a, const RefusedEvent& b) { return a.index < b.index; };
+  std::stable_sort(events.begin(), events.end(), is_before);
   return events;
 }
 
@@ -51,12 +55,9 @@ std::vector<RefusedEvent> refused_events(const v1::Refusals& refusals) {
 
 Error::Error(grpc::StatusCode code, std::string message, std::string reason, Metadata metadata,
              std::vector<RefusedEvent> refusals)
-    : std::runtime_error(said(code, reason, message)),
-      code_(code),
-      message_(std::move(message)),
-      reason_(std::move(reason)),
-      metadata_(std::move(metadata)),
-      refusals_(std::move(refusals)) {}
+    : std::runtime_error(what_of(code, reason, message)),
+      said_(std::make_shared<const Said>(
+          Said{code, std::move(message), std::move(reason), std::move(metadata), std::move(refusals)})) {}
 
 Error Error::from(const grpc::Status& status) {
   internal::Status details;
@@ -74,9 +75,9 @@ Error Error::from(const grpc::Status& status) {
           Metadata(info.metadata().begin(), info.metadata().end()), refused_events(refusals)};
 }
 
-std::string Error::code_name() const { return name_of(code_); }
+std::string Error::code_name() const { return name_of(code()); }
 
-bool Error::is(v1::ErrorReason reason) const { return !reason_.empty() && reason_ == reason_name(reason); }
+bool Error::is(v1::ErrorReason reason) const { return !this->reason().empty() && this->reason() == reason_name(reason); }
 
 std::string reason_name(v1::ErrorReason reason) {
   const std::string name = v1::ErrorReason_Name(reason);

@@ -27,7 +27,7 @@ void cut(Items& items, int top) {
   }
 }
 
-v1::RecordResponse record(const Calls& calls, const std::string& experiment, v1::Event event) {
+v1::RecordResponse record_one(const Calls& calls, const std::string& experiment, v1::Event event) {
   v1::RecordRequest request;
   request.set_experiment(experiment);
   *request.add_events() = std::move(event);
@@ -97,18 +97,28 @@ std::optional<v1::ArmResult> Arm::get_in_one_state() const {
   return found;
 }
 
+Listing<v1::EvalResult> Arm::evals(v1::ListEvalsRequest filter) const {
+  filter.set_experiment(experiment_);
+  filter.set_arm(name_);
+  return Listing<v1::EvalResult>([calls = calls_, request = std::move(filter)](const std::string& token) mutable {
+    request.set_page_token(token);
+    const v1::ListEvalsResponse page = calls->list_evals(request);
+    return Page<v1::EvalResult>{{page.evals().begin(), page.evals().end()}, page.next_page_token()};
+  });
+}
+
 v1::RecordResponse Arm::log(const google::protobuf::Map<std::string, double>& metrics) const {
   v1::MetricsRecorded recorded;
   recorded.set_arm(name_);
   *recorded.mutable_metrics() = metrics;
-  return record(*calls_, experiment_, event(std::move(recorded)));
+  return record_one(*calls_, experiment_, event(std::move(recorded)));
 }
 
 v1::RecordResponse Arm::log_eval(const v1::EvalResult& row) const {
   v1::EvalRecorded recorded;
   recorded.set_arm(name_);
   *recorded.mutable_eval_result() = row;
-  return record(*calls_, experiment_, event(std::move(recorded)));
+  return record_one(*calls_, experiment_, event(std::move(recorded)));
 }
 
 std::int64_t Arm::remove(bool allow_missing) const {
@@ -167,13 +177,24 @@ std::optional<v1::RankResponse> Experiment::rank_in_one_state(v1::RankRequest re
 }
 
 v1::RecordResponse Experiment::declare(const v1::ExperimentDeclared& declared) const {
-  return record(*calls_, name_, event(declared));
+  return record_one(*calls_, name_, event(declared));
 }
 
 v1::RecordResponse Experiment::record_arm(const v1::ArmResult& arm) const {
   v1::ArmRecorded recorded;
   *recorded.mutable_arm_result() = arm;
-  return record(*calls_, name_, event(std::move(recorded)));
+  return record_one(*calls_, name_, event(std::move(recorded)));
+}
+
+v1::RecordResponse Experiment::record(const std::vector<v1::Event>& events,
+                                      const std::optional<v1::StreamPosition>& position) const {
+  v1::RecordRequest request;
+  request.set_experiment(name_);
+  *request.mutable_events() = {events.begin(), events.end()};
+  if (position) {
+    *request.mutable_position() = *position;
+  }
+  return calls_->record(request);
 }
 
 std::int64_t Experiment::remove(bool allow_missing) const {

@@ -13,11 +13,10 @@ namespace {
 namespace v1 = podium::v1;
 
 podium::Client client() {
-  const char* address = std::getenv("PODIUM_ADDRESS");
-  if (address == nullptr) {
+  if (std::getenv("PODIUM_ADDRESS") == nullptr) {
     throw std::runtime_error("PODIUM_ADDRESS names a server: start one with `podium serve`");
   }
-  return podium::Client(address);
+  return {};
 }
 
 /// A new experiment, declared.
@@ -104,13 +103,22 @@ TEST(Server, ReadsEveryPageOfAnArm) {
       }
       events.push_back(podium::event(recorded));
     }
-    client().record(paged.name(), events);
+    paged.record(events);
   }
   const v1::ArmResult found = paged.arm("a").get();
   ASSERT_EQ(found.evals_size(), 3000);
   for (int index = 0; index < 3000; ++index) {
     ASSERT_EQ(found.evals(index).step(), index);
   }
+  v1::ListEvalsRequest some;
+  some.set_min_step(10);
+  some.set_max_step(12);
+  some.set_page_size(2);
+  std::vector<std::int64_t> steps;
+  for (const v1::EvalResult& listed : paged.arm("a").evals(some)) {
+    steps.push_back(listed.step());
+  }
+  EXPECT_EQ(steps, (std::vector<std::int64_t>{10, 11, 12}));
 }
 
 // Lists go through all of their pages, and a ranking is whole or its first places.
@@ -129,7 +137,7 @@ TEST(Server, ListsAndRanks) {
 
   v1::ListExperimentsRequest this_one;
   this_one.set_name_prefix(listed.name());
-  EXPECT_EQ(client().experiments(this_one).all().size(), 1);
+  EXPECT_EQ(client().experiments(this_one).all().size(), 1U);
 
   const v1::RankResponse ranking = listed.rank();
   ASSERT_EQ(ranking.arms_size(), 3);
@@ -144,22 +152,38 @@ TEST(Server, ListsAndRanks) {
 // Errors carry their code, reason, metadata and every refused event.
 TEST(Server, ErrorsSayWhy) {
   const auto refusing = experiment("errors");
-  const podium::Error unknown = error_of([&] { refusing.arm("nobody").eval("val"); });
+  const podium::Error unknown = error_of([&] { return refusing.arm("nobody").eval("val"); });
   EXPECT_EQ(unknown.code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_EQ(unknown.reason(), "ARM_NOT_FOUND");
   EXPECT_EQ(unknown.metadata().at("arm"), "nobody");
 
   const podium::Error refused =
-      error_of([&] { client().record(refusing.name(), {metrics_of("nobody"), metrics_of("")}); });
-  ASSERT_EQ(refused.refusals().size(), 2);
+      error_of([&] { refusing.record({metrics_of("nobody"), metrics_of("")}); });
+  ASSERT_EQ(refused.refusals().size(), 2U);
   EXPECT_EQ(refused.refusals()[0].reason, v1::ERROR_REASON_ARM_NOT_FOUND);
   EXPECT_FALSE(refused.refusals()[0].permanent);
-  EXPECT_EQ(refused.refusals()[1].index, 1);
+  EXPECT_EQ(refused.refusals()[1].index, 1U);
   EXPECT_EQ(refused.refusals()[1].reason, v1::ERROR_REASON_NAME_INVALID);
   EXPECT_TRUE(refused.refusals()[1].permanent);
 
-  const podium::Error nowhere = error_of([&] { client().experiment("nowhere").arms().all(); });
+  const podium::Error nowhere = error_of([&] { return client().experiment("nowhere").arms().all(); });
   EXPECT_EQ(nowhere.reason(), "EXPERIMENT_NOT_FOUND");
+}
+
+// What prepares the context of each call may add metadata, or cancel it.
+TEST(Server, CallsArePrepared) {
+  int prepared = 0;
+  podium::Options options;
+  options.prepare = [&](grpc::ClientContext& context) {
+    context.AddMetadata("authorization", "Bearer x");
+    if (++prepared == 2) {
+      context.TryCancel();
+    }
+  };
+  const podium::Client prepares(podium::default_address(), options);
+  EXPECT_EQ(error_of([&] { return prepares.experiment("nowhere").get(); }).reason(), "EXPERIMENT_NOT_FOUND");
+  const podium::Error cancelled = error_of([&] { return prepares.experiment("nowhere").get(); });
+  EXPECT_EQ(cancelled.code(), grpc::StatusCode::CANCELLED) << cancelled.what();
 }
 
 // A call with a position is applied once, and what is deleted is gone.
@@ -170,12 +194,12 @@ TEST(Server, StreamsAndDeletions) {
   position.set_writer_id("writer");
   position.set_first_sequence(1);
   const std::vector<v1::Event> events = {metrics_of("a")};
-  EXPECT_EQ(client().record(streamed.name(), events, position).skipped_events(), 0);
-  EXPECT_EQ(client().record(streamed.name(), events, position).skipped_events(), 1);
+  EXPECT_EQ(streamed.record(events, position).skipped_events(), 0);
+  EXPECT_EQ(streamed.record(events, position).skipped_events(), 1);
   streamed.arm("a").remove();
-  EXPECT_EQ(error_of([&] { streamed.arm("a").get(); }).reason(), "ARM_NOT_FOUND");
+  EXPECT_EQ(error_of([&] { return streamed.arm("a").get(); }).reason(), "ARM_NOT_FOUND");
   streamed.remove();
-  EXPECT_EQ(error_of([&] { streamed.get(); }).reason(), "EXPERIMENT_NOT_FOUND");
+  EXPECT_EQ(error_of([&] { return streamed.get(); }).reason(), "EXPERIMENT_NOT_FOUND");
   EXPECT_NO_THROW(streamed.remove(true));
 }
 

@@ -1,7 +1,11 @@
 /// Every rpc as it is, with this client's deadlines, retries and errors.
 #pragma once
 
+#include <grpcpp/client_context.h>
+#include <grpcpp/security/credentials.h>
+
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -10,10 +14,23 @@
 
 namespace podium {
 
-/// How long calls may take.
+/// How long calls may take, their attempts together.
 struct Timeouts {
+  /// Of calls that only ask.
   std::chrono::milliseconds reads = std::chrono::seconds(10);
+  /// Of calls that change something.
   std::chrono::milliseconds writes = std::chrono::seconds(30);
+};
+
+/// How a client speaks to its server.
+struct Options {
+  /// How long calls may take.
+  Timeouts timeouts = {};
+  /// How the server is to prove who it is. Null: nothing is encrypted.
+  std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr;
+  /// Is given the context of each call before the call is made: to add metadata, such as a token, or
+  /// to cancel it by grpc::ClientContext::TryCancel() from another thread while it lasts.
+  std::function<void(grpc::ClientContext&)> prepare = nullptr;
 };
 
 /// Every rpc, requests and responses as the protos have them; each throws an Error where it fails.
@@ -22,28 +39,54 @@ struct Timeouts {
 /// sent once. Safe to use from any number of threads.
 class Calls {
  public:
-  Calls(const std::string& address, Timeouts timeouts);
+  /// Throws std::invalid_argument unless the address is HOST:PORT or unix:PATH.
+  Calls(const std::string& address, Options options);
 
-  v1::EvalResponse eval(const v1::EvalRequest& request) const;
-  v1::ScoreResponse score(const v1::ScoreRequest& request) const;
-  v1::GetArmResponse get_arm(const v1::GetArmRequest& request) const;
-  v1::ListArmsResponse list_arms(const v1::ListArmsRequest& request) const;
-  v1::ListEvalsResponse list_evals(const v1::ListEvalsRequest& request) const;
-  v1::GetExperimentResponse get_experiment(const v1::GetExperimentRequest& request) const;
-  v1::ListExperimentsResponse list_experiments(const v1::ListExperimentsRequest& request) const;
-  v1::RankResponse rank(const v1::RankRequest& request) const;
-  v1::ScoresResponse scores(const v1::ScoresRequest& request) const;
+  /// The same calls over the same connection, which may take so long.
+  [[nodiscard]] Calls with_timeouts(Timeouts timeouts) const;
 
+  /// Makes the call Eval of podium.v1.ResultsService.
+  [[nodiscard]] v1::EvalResponse eval(const v1::EvalRequest& request) const;
+  /// Makes the call Score.
+  [[nodiscard]] v1::ScoreResponse score(const v1::ScoreRequest& request) const;
+  /// Makes the call GetArm.
+  [[nodiscard]] v1::GetArmResponse get_arm(const v1::GetArmRequest& request) const;
+  /// Makes the call ListArms.
+  [[nodiscard]] v1::ListArmsResponse list_arms(const v1::ListArmsRequest& request) const;
+  /// Makes the call ListEvals.
+  [[nodiscard]] v1::ListEvalsResponse list_evals(const v1::ListEvalsRequest& request) const;
+  /// Makes the call GetExperiment.
+  [[nodiscard]] v1::GetExperimentResponse get_experiment(const v1::GetExperimentRequest& request) const;
+  /// Makes the call ListExperiments.
+  [[nodiscard]] v1::ListExperimentsResponse list_experiments(const v1::ListExperimentsRequest& request) const;
+  /// Makes the call Rank.
+  [[nodiscard]] v1::RankResponse rank(const v1::RankRequest& request) const;
+  /// Makes the call Scores.
+  [[nodiscard]] v1::ScoresResponse scores(const v1::ScoresRequest& request) const;
+
+  /// Makes the call Record of podium.v1.RecordingService.
   v1::RecordResponse record(const v1::RecordRequest& request) const;
+  /// Makes the call DeleteArm.
   v1::DeleteArmResponse delete_arm(const v1::DeleteArmRequest& request) const;
+  /// Makes the call DeleteExperiment.
   v1::DeleteExperimentResponse delete_experiment(const v1::DeleteExperimentRequest& request) const;
 
  private:
-  Calls(const std::shared_ptr<grpc::Channel>& channel, Timeouts timeouts);
+  template <class Stub, class Request, class Response>
+  using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Response*);
 
-  std::unique_ptr<v1::ResultsService::StubInterface> results_;
-  std::unique_ptr<v1::RecordingService::StubInterface> recording_;
-  Timeouts timeouts_;
+  template <class Request, class Response>
+  Response read(Method<v1::ResultsService::StubInterface, Request, Response> method, const Request& request) const;
+  template <class Request, class Response>
+  Response write(Method<v1::RecordingService::StubInterface, Request, Response> method,
+                 const Request& request) const;
+  void prepare(grpc::ClientContext& context, std::chrono::milliseconds timeout) const;
+  [[noreturn]] void fail(const grpc::Status& status, bool is_write) const;
+
+  std::string address_;
+  Options options_;
+  std::shared_ptr<v1::ResultsService::StubInterface> results_;
+  std::shared_ptr<v1::RecordingService::StubInterface> recording_;
 };
 
 }  // namespace podium

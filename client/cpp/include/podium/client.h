@@ -2,41 +2,48 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
-#include <vector>
 
 #include "podium/calls.h"
 #include "podium/handles.h"
 
 namespace podium {
 
-/// A client of one server. Copies share its connection; safe to use from any number of threads.
+/// The address that the environment variable PODIUM_ADDRESS names; localhost:50051 where it is not
+/// set.
+[[nodiscard]] std::string default_address();
+
+/// A client of one server. Copies share its connection, which ends with the last of them and of their
+/// handles; safe to use from any number of threads. After a fork, the child makes a client of its own.
 class Client {
  public:
-  /// A client of the server at HOST:PORT or unix:PATH. The first call connects.
+  /// A client of the server that PODIUM_ADDRESS names, or of localhost:50051. The first call connects.
+  Client() : Client(default_address()) {}
+
+  /// A client of the server at HOST:PORT or unix:PATH.
   ///
   /// Throws std::invalid_argument if the address is neither.
-  explicit Client(const std::string& address, Timeouts timeouts = {});
+  explicit Client(const std::string& address, Options options = {});
+
+  /// A client over the same connection whose calls may take so long:
+  /// `client.with_timeouts({1s, 1s}).arm("e", "a").score("acc")`.
+  [[nodiscard]] Client with_timeouts(Timeouts timeouts) const;
 
   /// A handle on an experiment; no call is made.
-  Experiment experiment(std::string name) const;
+  [[nodiscard]] Experiment experiment(std::string name) const;
 
   /// A handle on an arm; no call is made.
-  Arm arm(std::string experiment, std::string name) const;
+  [[nodiscard]] Arm arm(std::string experiment, std::string name) const;
 
   /// The experiments that pass the filters of a request, by name.
-  Listing<v1::Experiment> experiments(v1::ListExperimentsRequest filter = {}) const;
-
-  /// Records events of one experiment, all of them or none. With a position they are applied exactly
-  /// once; without one, the call is still safe to repeat. Error::refusals() lists every refused one.
-  v1::RecordResponse record(const std::string& experiment, const std::vector<v1::Event>& events,
-                            const std::optional<v1::StreamPosition>& position = std::nullopt) const;
+  [[nodiscard]] Listing<v1::Experiment> experiments(v1::ListExperimentsRequest filter = {}) const;
 
   /// Every rpc as it is.
-  const Calls& calls() const { return *calls_; }
+  [[nodiscard]] const Calls& calls() const noexcept { return *calls_; }
 
  private:
+  explicit Client(std::shared_ptr<const Calls> calls);
+
   std::shared_ptr<const Calls> calls_;
 };
 

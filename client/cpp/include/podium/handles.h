@@ -5,6 +5,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "podium/calls.h"
 #include "podium/listing.h"
@@ -16,23 +18,31 @@ namespace podium {
 /// call throws an Error with NOT_FOUND.
 class Arm {
  public:
+  /// Client::arm() makes handles.
   Arm(std::shared_ptr<const Calls> calls, std::string experiment, std::string name);
 
-  const std::string& name() const { return name_; }
+  /// The name of the arm's experiment.
+  [[nodiscard]] const std::string& experiment() const noexcept { return experiment_; }
+  /// The arm's name.
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
   /// The row that answers for a name, as podium::eval() says it.
-  std::optional<v1::EvalResult> eval(const std::string& name, std::optional<std::int64_t> step = std::nullopt) const;
+  [[nodiscard]] std::optional<v1::EvalResult> eval(const std::string& name,
+                                                   std::optional<std::int64_t> step = std::nullopt) const;
 
   /// The number that a metric has, as podium::score() says it.
-  std::optional<double> score(const std::string& metric) const;
+  [[nodiscard]] std::optional<double> score(const std::string& metric) const;
 
   /// The number that a metric has, and where it came from.
-  std::optional<Score> find_score(const std::string& metric) const;
+  [[nodiscard]] std::optional<Score> find_score(const std::string& metric) const;
 
   /// The whole arm with its rows, in one state: ask it with podium::eval() and podium::score().
   ///
   /// Throws an Error with ABORTED if the arm is too busy to be read as a whole.
-  v1::ArmResult get() const;
+  [[nodiscard]] v1::ArmResult get() const;
+
+  /// The rows that pass the filters of a request, in the order in which they were first accepted.
+  [[nodiscard]] Listing<v1::EvalResult> evals(v1::ListEvalsRequest filter = {}) const;
 
   /// Records training metrics: the latest value of each key counts.
   v1::RecordResponse log(const google::protobuf::Map<std::string, double>& metrics) const;
@@ -55,30 +65,39 @@ class Arm {
 /// with NOT_FOUND.
 class Experiment {
  public:
+  /// Client::experiment() makes handles.
   Experiment(std::shared_ptr<const Calls> calls, std::string name);
 
-  const std::string& name() const { return name_; }
+  /// The experiment's name.
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
   /// A handle on one of its arms.
-  Arm arm(std::string name) const { return {calls_, name_, std::move(name)}; }
+  [[nodiscard]] Arm arm(std::string name) const { return {calls_, name_, std::move(name)}; }
 
   /// The experiment.
-  v1::Experiment get() const;
+  [[nodiscard]] v1::Experiment get() const;
 
   /// The arms that pass the filters of a request, in the order in which they were created.
-  Listing<v1::ArmSummary> arms(v1::ListArmsRequest filter = {}) const;
+  [[nodiscard]] Listing<v1::ArmSummary> arms(v1::ListArmsRequest filter = {}) const;
 
   /// The ranking of the arms (or groups), the best first, in one state: all of it, or its first `top`.
   ///
   /// Throws an Error with FAILED_PRECONDITION if there is no metric, neither in the request nor in
   /// the experiment, and with ABORTED if the experiment is too busy.
-  v1::RankResponse rank(v1::RankRequest request = {}, std::optional<int> top = std::nullopt) const;
+  [[nodiscard]] v1::RankResponse rank(v1::RankRequest request = {}, std::optional<int> top = std::nullopt) const;
 
   /// Creates the experiment, or fills fields that are still unset.
   v1::RecordResponse declare(const v1::ExperimentDeclared& declared = {}) const;
 
   /// Records a whole arm: the arm of that name becomes equal to it.
   v1::RecordResponse record_arm(const v1::ArmResult& arm) const;
+
+  /// Records events, all of them or none: they apply in order, as if sent one by one. With a position
+  /// they are applied exactly once; without one, the call is still safe to repeat.
+  ///
+  /// Throws an Error whose refusals() list every refused event.
+  v1::RecordResponse record(const std::vector<v1::Event>& events,
+                            const std::optional<v1::StreamPosition>& position = std::nullopt) const;
 
   /// Deletes the experiment with its arms; the revision after the call.
   std::int64_t remove(bool allow_missing = false) const;

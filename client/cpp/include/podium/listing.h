@@ -14,6 +14,7 @@ namespace podium {
 /// Part of a list.
 template <class T>
 struct Page {
+  /// What stands on it.
   std::vector<T> items;
   /// Asks for the next page; empty if this is the last one.
   std::string next_token;
@@ -27,8 +28,10 @@ class Listing {
   /// Fetches the page of a token, the first one for an empty token.
   using Fetch = std::function<Page<T>(const std::string& token)>;
 
+  /// A list of what `fetch` answers.
   explicit Listing(Fetch fetch) : fetch_(std::move(fetch)) {}
 
+  /// A place in the list; the end where nothing follows.
   class iterator {
    public:
     using iterator_category = std::input_iterator_tag;
@@ -83,11 +86,13 @@ class Listing {
     std::shared_ptr<Place> place_;
   };
 
-  iterator begin() const { return iterator(fetch_); }
-  iterator end() const { return {}; }
+  /// The first item: fetches the first page.
+  [[nodiscard]] iterator begin() const { return iterator(fetch_); }
+  /// The end of the list.
+  [[nodiscard]] iterator end() const { return {}; }
 
   /// All items.
-  std::vector<T> all() const { return {begin(), end()}; }
+  [[nodiscard]] std::vector<T> all() const { return {begin(), end()}; }
 
  private:
   Fetch fetch_;

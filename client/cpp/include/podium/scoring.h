@@ -25,29 +25,30 @@ struct Score {
 ///
 /// Without a step: the post-training row if there is one, else the in-loop row with the greatest
 /// step. With a step, 0 and negatives included: the in-loop row at exactly that step.
-const v1::EvalResult* eval(const v1::ArmResult& arm, std::string_view name,
-                           std::optional<std::int64_t> step = std::nullopt);
+[[nodiscard]] const v1::EvalResult* eval(const v1::ArmResult& arm, std::string_view name,
+                                         std::optional<std::int64_t> step = std::nullopt);
 
 /// The number that a metric has: a key, or the name of an eval and a key with a dot between them.
 /// NaN is a number.
 ///
 /// Throws an Error (INVALID_ARGUMENT, NAME_INVALID) if the metric is empty.
-std::optional<double> score(const v1::ArmResult& arm, std::string_view metric);
+[[nodiscard]] std::optional<double> score(const v1::ArmResult& arm, std::string_view metric);
 
 /// The number that a metric has, and where it came from. Throws as score() does.
-std::optional<Score> find_score(const v1::ArmResult& arm, std::string_view metric);
+[[nodiscard]] std::optional<Score> find_score(const v1::ArmResult& arm, std::string_view metric);
 
 /// The primary eval: the first post-training row tagged `test`; else the first post-training row;
 /// else the first row. Rows with a model_ref are never primary. Null if there is none.
-const v1::EvalResult* primary_eval(const v1::ArmResult& arm);
+[[nodiscard]] const v1::EvalResult* primary_eval(const v1::ArmResult& arm);
 
 /// `eval_metrics` as they read: those that were given, else the primary eval's metrics.
-const google::protobuf::Map<std::string, double>& effective_eval_metrics(const v1::ArmResult& arm);
+[[nodiscard]] const google::protobuf::Map<std::string, double>& effective_eval_metrics(const v1::ArmResult& arm);
 
 /// `eval_breakdowns` as they read: those that were given, else the primary eval's breakdowns.
-const google::protobuf::Map<std::string, v1::Value>& effective_eval_breakdowns(const v1::ArmResult& arm);
+[[nodiscard]] const google::protobuf::Map<std::string, v1::Value>& effective_eval_breakdowns(
+    const v1::ArmResult& arm);
 
 /// `eval_seconds` as they read: those that were given, else the primary eval's.
-std::optional<double> effective_eval_seconds(const v1::ArmResult& arm);
+[[nodiscard]] std::optional<double> effective_eval_seconds(const v1::ArmResult& arm);
 
 }  // namespace podium

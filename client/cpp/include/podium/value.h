@@ -14,7 +14,7 @@ namespace podium {
 /// A Value of a bool, an integer, a floating-point number, text, or nullptr. Lists and maps are
 /// filled in: `list.mutable_list_value()->add_values()`.
 template <class T>
-v1::Value value(const T& plain) {
+[[nodiscard]] v1::Value value(const T& plain) {
   v1::Value made;
   if constexpr (std::is_same_v<T, std::nullptr_t>) {
     made.set_null_value(google::protobuf::NULL_VALUE);
