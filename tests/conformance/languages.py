@@ -26,6 +26,8 @@ class Language:
     """What must be there to build it: commands that succeed where it is."""
     build: tuple[Command, ...] = ()
     """Builds the client and everything below."""
+    lint: tuple[Command, ...] = ()
+    """What is wrong with the code beyond what its build says."""
     tests: Command = ()
     """The client's own tests, with PODIUM_ADDRESS naming a server."""
     example: Command = ()
@@ -60,6 +62,10 @@ _GO = Language(
     folder="client/go",
     toolchain=(("go", "version"),),
     build=(("go", "build", "-o", "build/conformance", "./internal/conformance"),),
+    lint=(
+        ("go", "vet", "./..."),
+        ("sh", "-c", 'unformatted=$(gofmt -l .) && test -z "$unformatted"'),
+    ),
     tests=("go", "test", "./..."),
     example=("go", "run", "./examples/quickstart"),
     runner=("build/conformance",),
@@ -88,10 +94,14 @@ _JAVA = Language(
 _RUST = Language(
     name="rust",
     folder="client/rust",
-    toolchain=(("cargo", "--version"),),
+    toolchain=(("cargo", "clippy", "--version"), ("cargo", "fmt", "--version")),
     build=(
         ("cargo", "build", "--locked", "-p", "podium-client", "--examples"),
         ("cargo", "build", "--locked", "-p", "podium-conformance"),
+    ),
+    lint=(
+        ("cargo", "fmt", "--all", "--check"),
+        ("cargo", "clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"),
     ),
     tests=("cargo", "test", "--locked"),
     example=("cargo", "run", "--locked", "--quiet", "--example", "quickstart"),
@@ -109,7 +119,8 @@ _CPP = Language(
         ("sh", "-c", "command -v grpc_cpp_plugin"),
     ),
     build=(
-        ("cmake", "-S", ".", "-B", "build"),
+        # No optimisation: it would take twice the time.
+        ("cmake", "-S", ".", "-B", "build", "-DCMAKE_BUILD_TYPE=None"),
         ("cmake", "--build", "build", "--parallel", "2"),
     ),
     tests=("ctest", "--test-dir", "build", "--output-on-failure"),

@@ -23,7 +23,9 @@ Entry = dict[str, Any]
 
 _FOLDER = PROJECT / "tests" / "vectors"
 
-VECTORS = tuple(sorted([*_FOLDER.glob("reads*.json"), *_FOLDER.glob("writes*.json")]))
+VECTORS = tuple(
+    file for kind in ("rank", "reads", "writes") for file in sorted(_FOLDER.glob(f"{kind}*.json"))
+)
 """The files of vectors."""
 
 _EXCHANGED = _FOLDER / "exchange.json"

@@ -16,8 +16,12 @@ import grpc
 import podium
 from google.protobuf.json_format import ParseDict
 from podium import codec, model, scoring
+from podium.status import from_rpc_error
 from podium.v1.arm_result_pb2 import ArmResult
+from podium.v1.results_service_pb2 import RankRequest, RankResponse
+from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 
+from tests.ranking import vectors as rankings
 from tests.recording.vectors import run
 from tests.recording.ways import Wire
 from tests.scoring.vectors import Case, arm_of, check, plain
@@ -76,6 +80,8 @@ def _go_through(file: Path, address: str) -> None:
         if file.name.startswith("reads"):
             _report(file.name, "pure", case["name"], partial(_read_locally, case))
             _report(file.name, "wire", case["name"], partial(_read, case, address))
+        elif file.name.startswith("rank"):
+            _report(file.name, "wire", case["name"], partial(_rank, case, address))
         else:
             _report(file.name, "wire", case["name"], partial(_write, case, address))
 
@@ -116,6 +122,47 @@ def _distinct(arm: ArmResult) -> list[Any]:
     for row in arm.evals:
         rows.setdefault((row.name, row.step if row.HasField("step") else None), plain(row))
     return list(rows.values())
+
+
+def _rank(case: dict[str, Any], address: str) -> None:
+    with podium.Client(address) as client:
+        name = _new_experiment()
+        rankings.record(client, name, case)
+        experiment = client.experiment(name)
+        for asked in case["ranks"]:
+            _ask_rank(experiment, asked, partial(_rank_by_stub, address, name))
+        if "conclusion" in case:
+            expected = case["conclusion"]["status"].removeprefix("EXPERIMENT_STATUS_")
+            _expect(experiment.get().status.upper(), expected)
+
+
+def _ask_rank(
+    experiment: podium.ExperimentHandle,
+    asked: dict[str, Any],
+    by_stub: Callable[[RankRequest], RankResponse],
+) -> None:
+    request = ParseDict(asked["request"], RankRequest())
+    rank = experiment.rank_groups if request.by_group else experiment.rank
+    metric = request.metric if request.HasField("metric") else None
+    try:
+        if request.min_members and not request.by_group:
+            found = by_stub(request)  # The client has no way to ask that.
+        else:
+            found = rankings.response_of(rank(metric, **rankings.arguments_of(request)))
+    except podium.PodiumError as error:
+        _expect({"code": error.code, "reason": error.reason}, asked.get("error"))
+        return
+    rankings.hold(asked["response"], found)
+
+
+def _rank_by_stub(address: str, name: str, request: RankRequest) -> RankResponse:
+    request.experiment = name
+    with grpc.insecure_channel(address) as channel:
+        try:
+            response: RankResponse = ResultsServiceStub(channel).Rank(request, timeout=30)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+    return response
 
 
 def _write(case: Case, address: str) -> None:

@@ -18,8 +18,8 @@ from tests.conformance.running import (
     Row,
     Servers,
     built,
+    run_checks,
     run_plan,
-    run_tests_and_example,
     run_vectors,
     servers,
 )
@@ -73,7 +73,7 @@ def _run_all(rows: Sequence[Row], servers: Servers) -> None:
     for row in rows:
         entries = plans.exchange_entries("read", names, servers.usual)
         run_plan(row, entries, plans.exchange_cells("read", names))
-        run_tests_and_example(row)
+        run_checks(row)
 
 
 def _print(rows: Sequence[Row]) -> None:

@@ -16,7 +16,7 @@ from tests.conformance import plans
 from tests.conformance.judging import Cell, judge
 from tests.conformance.languages import PROJECT, Command, Language
 
-__all__ = ["Row", "Servers", "built", "run_plan", "run_tests_and_example", "run_vectors", "servers"]
+__all__ = ["Row", "Servers", "built", "run_checks", "run_plan", "run_vectors", "servers"]
 
 _BUILD_SECONDS = 900
 _RUN_SECONDS = 300
@@ -132,11 +132,18 @@ def run_plan(row: Row, entries: list[plans.Entry], asked: set[Cell]) -> None:
         row.cells[" ".join(place)] = str(cases) if agreed == cases else f"{agreed} of {cases}"
 
 
-def run_tests_and_example(row: Row) -> None:
-    """Runs a language's own tests and its example, each with an empty server."""
-    commands = {"tests": row.language.tests, "example": row.language.example}
-    for column, command in commands.items():
+def run_checks(row: Row) -> None:
+    """Runs a language's lint, and its own tests and its example with an empty server each."""
+    for command in row.language.lint:
+        _note(row, "lint", command)
+    for column, command in {"tests": row.language.tests, "example": row.language.example}.items():
         if command:
             with running_server() as server:
-                good = _succeeds(row, command, _RUN_SECONDS, PODIUM_ADDRESS=server.address)
-            row.cells[column] = "ok" if good else "failed"
+                _note(row, column, command, PODIUM_ADDRESS=server.address)
+
+
+def _note(row: Row, column: str, command: Command, **environment: str) -> None:
+    """Runs a command; its column is ok if every one of the column's commands is."""
+    # Some of them build first.
+    good = _succeeds(row, command, _BUILD_SECONDS, **environment)
+    row.cells[column] = "ok" if good and row.cells.get(column, "ok") == "ok" else "failed"

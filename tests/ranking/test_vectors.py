@@ -3,7 +3,6 @@
 import struct
 from collections.abc import Iterator
 from itertools import count
-from typing import Any
 
 import grpc
 import podium
@@ -11,7 +10,6 @@ import pytest
 from google.protobuf.json_format import ParseDict
 from podium import codec, ranking, scoring
 from podium.status import from_rpc_error
-from podium.v1.event_pb2 import ArmRecorded, Event, ExperimentDeclared
 from podium.v1.experiment_pb2 import Experiment
 from podium.v1.results_service_pb2 import RankRequest, RankResponse
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
@@ -22,9 +20,12 @@ from tests.ranking.vectors import (
     CONCLUSION_KEYS,
     RANK_KEYS,
     Case,
+    arguments_of,
     arms_of,
     cases,
     hold,
+    record,
+    response_of,
 )
 
 _NUMBERS = count()
@@ -62,26 +63,11 @@ def _ranked(
 ) -> RankResponse:
     """What the pure functions answer to a request, as a message."""
     metric = request.metric or experiment.success_metric or ""
-    asked: Any = {
-        "direction": codec.direction_from_proto(request.direction) or experiment.direction,
-        "status": [codec.arm_status_from_proto(s) for s in request.statuses] or "completed",
-    }
-    found: Any
-    if request.by_group:
-        found = ranking.rank_groups(arms, metric, min_members=request.min_members, **asked)
-    else:
-        found = ranking.rank(arms, metric, **asked)
-    return RankResponse(
-        arms=map(codec.ranked_arm_to_proto, getattr(found, "arms", [])),
-        groups=map(codec.ranked_group_to_proto, getattr(found, "groups", [])),
-        metric=found.metric,
-        direction=codec.direction_to_proto(found.direction),
-        counts=codec.rank_counts_to_proto(found.counts),
-        sources=map(codec.rank_source_to_proto, found.sources),
-        group_counts=codec.rank_group_counts_to_proto(found.group_counts)
-        if request.by_group
-        else None,
-    )
+    asked = arguments_of(request)
+    asked["direction"] = asked["direction"] or experiment.direction
+    asked["status"] = asked["status"] or "completed"
+    found = (ranking.rank_groups if request.by_group else ranking.rank)(arms, metric, **asked)
+    return response_of(found)
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case["name"])
@@ -89,7 +75,7 @@ def test_over_the_wire(case: Case, server: RunningServer) -> None:
     """A server's rankings, best arm and conclusion say what the vector says."""
     name = f"case{next(_NUMBERS)}"
     with podium.Client(server.address) as client, grpc.insecure_channel(server.address) as channel:
-        _record(client, name, case)
+        record(client, name, case)
         stub = ResultsServiceStub(channel)
         for asked in case["ranks"]:
             request = ParseDict({"experiment": name, **asked["request"]}, RankRequest())
@@ -99,16 +85,6 @@ def test_over_the_wire(case: Case, server: RunningServer) -> None:
                 hold(asked["response"], stub.Rank(request))
         if "conclusion" in case:
             _hold_conclusion(client.experiment(name), case["conclusion"])
-
-
-def _record(client: podium.Client, name: str, case: Case) -> None:
-    said = _experiment(case)
-    declared = ExperimentDeclared(
-        success_metric=said.success_metric if said.HasField("success_metric") else None,
-        direction=said.direction,
-    )
-    recorded = [Event(arm_recorded=ArmRecorded(arm_result=arm)) for arm in arms_of(case)]
-    client.record(name, [Event(experiment_declared=declared), *recorded])
 
 
 def _refusal(stub: ResultsServiceStub, request: RankRequest) -> dict[str, str]:

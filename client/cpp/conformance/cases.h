@@ -19,6 +19,9 @@ Verdict read_purely(const Json& vector);
 /// Makes every call of a case in an experiment that is the case's own.
 Verdict write(const podium::Calls& calls, const std::string& experiment, const Json& vector);
 
+/// Records the arms of a case, and has the client rank them.
+Verdict rank(const podium::Experiment& experiment, const Json& vector);
+
 /// Records an arm for the other languages.
 Verdict exchange_write(const podium::Experiment& experiment, const Json& arm);
 

@@ -47,6 +47,8 @@ void vectors(const podium::Client& client, const std::string& path) {
     if (file.rfind("reads", 0) == 0) {
       report(file, "wire", name, [&] { return read_over_the_wire(experiment, vector); });
       report(file, "pure", name, [&] { return read_purely(vector); });
+    } else if (file.rfind("rank", 0) == 0) {
+      report(file, "wire", name, [&] { return rank(experiment, vector); });
     } else {
       report(file, "wire", name, [&] { return write(client.calls(), experiment.name(), vector); });
     }

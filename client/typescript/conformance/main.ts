@@ -10,6 +10,7 @@ import { basename } from "node:path";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { Client } from "podium-client";
 
+import { rank, type RankCase } from "./rankings.js";
 import { exchange, readLocally, readServed, type ReadCase } from "./reads.js";
 import { write, type WriteCase } from "./writes.js";
 
@@ -43,15 +44,23 @@ async function goThrough(entry: Entry, client: Client): Promise<void> {
   const { cases } = readJson(entry.file) as { cases: unknown[] };
   const file = basename(entry.file);
   for (const one of cases) {
-    await (file.startsWith("reads")
-      ? goThroughRead(file, one as ReadCase, client)
-      : goThroughWrite(file, one as WriteCase, client));
+    if (file.startsWith("reads")) {
+      await goThroughRead(file, one as ReadCase, client);
+    } else if (file.startsWith("rank")) {
+      await goThroughRanking(file, one as RankCase, client);
+    } else {
+      await goThroughWrite(file, one as WriteCase, client);
+    }
   }
 }
 
 async function goThroughRead(file: string, one: ReadCase, client: Client): Promise<void> {
   await tell(file, "pure", one.name, () => readLocally(one));
   await tell(file, "wire", one.name, () => readServed(one, client.experiment(newExperiment())));
+}
+
+async function goThroughRanking(file: string, one: RankCase, client: Client): Promise<void> {
+  await tell(file, "wire", one.name, () => rank(one, client.experiment(newExperiment())));
 }
 
 async function goThroughWrite(file: string, one: WriteCase, client: Client): Promise<void> {

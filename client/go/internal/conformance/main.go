@@ -68,6 +68,8 @@ func goThrough(entry entry) error {
 		return exchange(client, entry)
 	case strings.HasPrefix(filepath.Base(entry.File), "reads"):
 		return goThroughReads(client, entry.File)
+	case strings.HasPrefix(filepath.Base(entry.File), "rank"):
+		return goThroughRankings(client, entry.File)
 	default:
 		return goThroughWrites(client, entry.File)
 	}

@@ -4,11 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
 
-	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -111,8 +111,8 @@ func checkRefusal(wanted refusal, err error) error {
 	if !errors.As(err, &failed) {
 		return fmt.Errorf("%v instead of a refusal with %s", err, wanted.Reason)
 	}
-	if failed.Reason != wanted.Reason || code.Code_name[int32(failed.Code)] != wanted.Code {
-		return fmt.Errorf("%s, %w instead of %s, %s", failed.Code, err, wanted.Code, wanted.Reason)
+	if err := checkError(wanted, err); err != nil {
+		return err
 	}
 	for key, value := range wanted.Metadata {
 		if found, has := failed.Metadata[key]; !has || found != value {
@@ -169,6 +169,8 @@ func checkField(
 			return fmt.Errorf("%s is %v", where, plainField(field, answer.Get(field)))
 		}
 		return nil
+	case isStatistic(field):
+		return checkStatistic(value, answer.Get(field).Float(), where)
 	case field.IsMap() || field.Message() == nil || isWhole(field.Message()):
 		return checkWhole(field, name, value, answer, where)
 	case field.IsList():
@@ -186,6 +188,23 @@ func isWhole(message protoreflect.MessageDescriptor) bool {
 	name := message.FullName()
 	return name == (&podiumv1.Value{}).ProtoReflect().Descriptor().FullName() ||
 		name == "google.protobuf.Timestamp"
+}
+
+// isStatistic says whether a number is computed from several: it may differ by rounding.
+func isStatistic(field protoreflect.FieldDescriptor) bool {
+	message := (&podiumv1.ScoreStatistics{}).ProtoReflect().Descriptor()
+	return field.Kind() == protoreflect.DoubleKind && field.Parent().FullName() == message.FullName()
+}
+
+func checkStatistic(value json.RawMessage, found float64, where string) error {
+	wanted, err := strconv.ParseFloat(strings.Trim(string(value), `"`), 64)
+	if err != nil {
+		return err
+	}
+	if found != wanted && !(math.Abs(found-wanted) <= 1e-9*math.Abs(wanted)) {
+		return fmt.Errorf("%s: %v instead of %v", where, found, wanted)
+	}
+	return nil
 }
 
 func checkWhole(

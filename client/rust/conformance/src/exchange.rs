@@ -16,8 +16,8 @@ pub(crate) async fn write(experiment: &ExperimentHandle, arm: &Value) -> Verdict
     recorded.map(|_| ()).map_err(|error| error.to_string())
 }
 
-/// Holds the arm that the server has against the one given. What the server adds is left out: the
-/// output-only fields, and mirrors of the primary eval where none were given.
+/// Holds the arm that the server has against the one given, which says its mirrors too. What only
+/// the server sets is left out.
 pub(crate) async fn read(experiment: &ExperimentHandle, json: &Value) -> Verdict {
     let arm: ArmResult = typed("ArmResult", json)?;
     let found = experiment.arm(&arm.name).get().await;
@@ -33,18 +33,5 @@ pub(crate) async fn read(experiment: &ExperimentHandle, json: &Value) -> Verdict
         attempt: None,
         ..found
     };
-    equal("ArmResult", &without_mirrors(told, json), &arm)
-}
-
-fn without_mirrors(mut arm: ArmResult, json: &Value) -> ArmResult {
-    if json.get("evalMetrics").is_none() {
-        arm.eval_metrics.clear();
-    }
-    if json.get("evalBreakdowns").is_none() {
-        arm.eval_breakdowns.clear();
-    }
-    if json.get("evalSeconds").is_none() {
-        arm.eval_seconds = None;
-    }
-    arm
+    equal("ArmResult", &told, &arm)
 }

@@ -9,6 +9,7 @@
 mod encode;
 mod exchange;
 mod json;
+mod rankings;
 mod reads;
 mod writes;
 
@@ -60,6 +61,9 @@ async fn vectors(client: &Client, path: &str) -> Result<(), Box<dyn Error>> {
         if file.starts_with("reads") {
             report(&file, "wire", name, &reads::wire(&experiment, case).await);
             report(&file, "pure", name, &reads::pure(case).await);
+        } else if file.starts_with("rank") {
+            let verdict = rankings::run(&experiment, case).await;
+            report(&file, "wire", name, &verdict);
         } else {
             let verdict = writes::run(client.calls(), experiment.name(), case).await;
             report(&file, "wire", name, &verdict);

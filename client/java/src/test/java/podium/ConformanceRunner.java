@@ -51,6 +51,8 @@ public final class ConformanceRunner {
       if (name.startsWith("reads")) {
         report(name, "pure", title, () -> ReadVectors.locally(test));
         report(name, "wire", title, () -> ReadVectors.overTheWire(test, client, newExperiment()));
+      } else if (name.startsWith("rank")) {
+        report(name, "wire", title, () -> RankVectors.overTheWire(test, client, newExperiment()));
       } else {
         report(name, "wire", title, () -> WriteVectors.overTheWire(test, client, newExperiment()));
       }
