@@ -15,11 +15,15 @@ _EXAMPLES = {
     "go": ("client/go/examples/quickstart/main.go", 'Connect("")', f"Connect({_ADDRESS})"),
     "ts": ("client/typescript/examples/quickstart.ts", "Client()", f"Client({_ADDRESS})"),
     "java": ("client/java/examples/Quickstart.java", "connect()", f"connect({_ADDRESS})"),
-    "rust": ("client/rust/examples/quickstart.rs", "&address", _ADDRESS),
+    "rust": (
+        "client/rust/examples/quickstart.rs",
+        "Client::from_env()",
+        f"Client::connect({_ADDRESS})",
+    ),
     "cpp": (
         "client/cpp/examples/quickstart.cpp",
-        f"address != nullptr ? address : {_ADDRESS}",
-        _ADDRESS,
+        "podium::Client client;",
+        f"podium::Client client({_ADDRESS});",
     ),
 }
 

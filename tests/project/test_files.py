@@ -43,6 +43,13 @@ def test_no_machine_paths() -> None:
     assert _found(_MACHINE_PATH) == []
 
 
+@pytest.mark.parametrize("client", ["go", "rust", "typescript"])
+def test_packages_carry_the_license(client: str) -> None:
+    """What Go, crates and npm pack is a client's own folder: the license lies there, the same."""
+    carried = _PROJECT / "client" / client / "LICENSE"
+    assert carried.read_text("utf-8") == (_PROJECT / "LICENSE").read_text("utf-8")
+
+
 def test_no_registry_addresses() -> None:
     """No tracked file says where packages are downloaded from: that is each machine's own."""
     assert _found(_REGISTRY) == []
