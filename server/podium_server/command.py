@@ -12,6 +12,10 @@ import sys
 
 from podium._validate import Limits
 
+# What gRPC writes by itself is no line of our log. It reads this when it is loaded.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+from podium_server.app import running
 from podium_server.config import ConfigError, Settings
 from podium_server.logs import set_up_logs
 from podium_server.store.base import StoreError
@@ -92,8 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
         answer_cache_bytes=arguments.answer_cache,
         limits=Limits(**dict(arguments.limit)),
     )
-    # What gRPC writes by itself is no line of this log; what matters of it is said here.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    tune_collector()
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(_serve(settings))
@@ -110,10 +113,6 @@ def main() -> int:
 
 
 async def _serve(settings: Settings) -> int:
-    # Here, since gRPC reads the environment when it is loaded.
-    from podium_server.app import running  # noqa: PLC0415
-
-    tune_collector()
     stop, broken = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

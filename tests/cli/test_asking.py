@@ -48,6 +48,17 @@ def test_arms(address: str) -> None:
     )
 
 
+def test_what_was_recorded_turns_no_line_round(address: str, name: str) -> None:
+    """Signs that only steer how text is shown are written out, and a long error is cut."""
+    with library.Client(address) as client:
+        config = library.RunConfig("a\u202eb\u2066c\u2028d")
+        arm = library.ArmResult(config.name, config, "failed", error="E: " + "x" * 9_000)
+        client.experiment(name).record_arm(arm)
+    assert shown("arms", name, address=address).splitlines()[1] == (
+        "a\\u202eb\\u2066c\\u2028d  failed      0  E: " + "x" * 196 + "…"
+    )
+
+
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [

@@ -57,6 +57,11 @@ def test_arms_by_name(address: str, sweep: str) -> None:
     assert rows == [["a", "flat0", "40", "0.02"], ["b", "bad", "40", "4"]]
 
 
+def test_no_arms(address: str, name: str) -> None:
+    """An experiment without arms is said to be one."""
+    assert quickly("curve", name, "val.acc", address=address) == (0, "", "podium: no arms\n")
+
+
 def test_as_json(address: str, sweep: str) -> None:
     """As JSON each point has its statistics."""
     done = quickly("curve", sweep, "val.acc", "steep", "--by-group", "--json", address=address)

@@ -33,6 +33,15 @@ def test_help_names_every_command() -> None:
         assert expected in done.out
 
 
+def test_a_command_that_is_misspelt() -> None:
+    """The commands that are near are named, not all of them."""
+    assert quickly("scroe", "x", "y") == (
+        2,
+        "",
+        "podium: 'scroe' is no command (did you mean score or scores?); see `podium --help`\n",
+    )
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_help_with_examples(command: str) -> None:
     """`podium COMMAND --help` says what it does and shows how."""
@@ -67,7 +76,7 @@ def test_no_command_is_usage() -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("evl", "podium: 'evl' is no command; the commands are experiments, arms, "),
+        ("frobnicate", "podium: 'frobnicate' is no command (the commands are experiments, arms, "),
         ("--frobnicate arms e", "podium: unrecognized arguments: --frobnicate"),
         ("eval e a", "podium eval: the following arguments are required: NAME; see `podium eval "),
         ("eval e a v --step 1.5", "argument --step: a step is an integer of 64 bits, not '1.5'"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import podium
 from podium._validate import Limits
+from podium.cli._parsers import COMMANDS
 from podium_server.command import add_arguments
 
 _DOCS = Path(__file__).parents[2] / "docs"
@@ -34,6 +35,12 @@ def test_options() -> None:
     text = (_DOCS / "server.md").read_text(encoding="utf-8")
     options = [action.option_strings[0] for action in parser._actions]
     assert [option for option in options if f"`{option}" not in text] == []
+
+
+def test_commands() -> None:
+    """docs/cli.md lists every command, and none that there is not."""
+    listed = _rows("cli.md", r"`podium (\w+)(?: [^|]*)?` \|[^|]*")
+    assert set(listed) == COMMANDS.keys()
 
 
 def test_errors() -> None:

@@ -10,7 +10,13 @@ from typing import Any
 
 from podium import _coerce
 
-__all__ = ["OUTCOME_UNKNOWN", "channel_options", "deadline", "server_address"]
+__all__ = [
+    "OUTCOME_UNKNOWN",
+    "channel_options",
+    "connection_failure",
+    "deadline",
+    "server_address",
+]
 
 OUTCOME_UNKNOWN = ": whether it was stored is unknown, and it is safe to send it again"
 """What the text of an error ends in when the answer to a call that writes was lost."""
@@ -19,6 +25,12 @@ _DEFAULT_ADDRESS = "localhost:50051"
 _ADDRESS = re.compile(r"unix:.+|(?:(?:dns|ipv4|ipv6):/*)?(?:\[[^\]\s]+\]|[^:/\s\[\]]+):[0-9]{1,5}")
 _MOST_PORTS = 65_535
 _UNIX_BYTES = len("unix:") + 107
+_NOT_CONNECTED = re.compile(
+    r"(?:failed to connect to all addresses; last error: [A-Z_]+: \S+: "
+    r"(?:Failed to connect to remote host: )?"
+    r"|errors resolving [^\[]*\[(?:.*: )?)(.+?)\]?",
+    re.DOTALL,
+)
 _LOOPBACK = re.compile(r"(?:localhost|127\.[0-9.]+|\[::1\]):[0-9]+")
 
 # Reads are safe to repeat by gRPC itself; a write may have been stored when its answer is lost.
@@ -73,6 +85,12 @@ def server_address(address: str | None) -> str:
     if address.startswith("unix:") and len(os.fsencode(address)) > _UNIX_BYTES:
         raise ValueError(f"the path of a socket has at most 107 bytes: {address!r}")
     return address
+
+
+def connection_failure(text: str) -> str | None:
+    """Why there is no connection, without gRPC's own words; None if a call may have been sent."""
+    found = _NOT_CONNECTED.fullmatch(text)
+    return None if found is None else found[1]
 
 
 def channel_options(address: str) -> list[tuple[str, Any]]:

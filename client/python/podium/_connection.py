@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import grpc
 from google.protobuf.message_factory import GetMessageClass
 
-from podium._channel import OUTCOME_UNKNOWN, channel_options, deadline, server_address
+from podium._channel import (
+    OUTCOME_UNKNOWN,
+    channel_options,
+    connection_failure,
+    deadline,
+    server_address,
+)
 from podium.errors import (
     CanceledError,
     ClientStateError,
@@ -134,10 +140,13 @@ class Connection(Generic[_C]):
     def _text(self, error: PodiumError, method: _Method) -> str:
         match error:
             case UnavailableError():
+                why = connection_failure(error.message)
                 text = (
                     f"no Podium server answers at {self.address}: start one with `podium serve`, "
-                    f"or give the right address ({error.message})"
+                    f"or give the right address ({why or error.message})"
                 )
+                if why is not None:
+                    return text
             case DeadlineExceededError():
                 text = f"{self.address} did not answer within {method.timeout:g} s"
             case CanceledError():

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Console"]
 
-# What was recorded must not steer a terminal.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# What was recorded must not steer a terminal, nor be read in another order than it is in.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _GAP = "  "
 _STEPS = 10
 

@@ -6,6 +6,8 @@ import json
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
+from podium.cli._table import cut
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
@@ -22,6 +24,7 @@ __all__ = [
     "value",
 ]
 
+_LINE = 200
 _MINUTE, _HOUR = 60, 3600
 _LEAST_P = 1e-4
 
@@ -71,9 +74,10 @@ def moment(given: datetime | None) -> str:
 
 
 def last_line(given: str | None) -> str:
-    """The last line of a text: what a traceback ends in."""
+    """The last line of a text, what a traceback ends in, as far as a table can hold it."""
     lines = (given or "").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return cut(last, _LINE)
 
 
 def value(given: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -42,6 +43,14 @@ COMMANDS = {
     "serve": "start a server",
 }
 """Every command, with what it does."""
+
+_HEADINGS = {
+    "experiments": "ask:\n",
+    "declare": "\nresults in and out:\n",
+    "sync": "\ndeliver what `podium.record` has kept:\n",
+    "serve": "\nkeep results:\n",
+}
+"""What stands above the first command of a kind."""
 
 _EXAMPLES = """\
 examples:
@@ -87,10 +96,17 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         parser.exit(Exit.USAGE, parser.format_help())
     given = parser.parse_args(arguments)
     if given.command not in COMMANDS:
-        parser.error(f"{given.command!r} is no command; the commands are {', '.join(COMMANDS)}")
+        parser.error(f"{given.command!r} is no command ({_meant(given.command)})")
     if given.command == "serve" and (given.json or given.address or given.timeout):
         parser.error("serve makes no calls: it has --listen, and no --address, --timeout, --json")
     return given
+
+
+def _meant(command: str) -> str:
+    close = difflib.get_close_matches(command, COMMANDS, n=2)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"the commands are {', '.join(COMMANDS)}"
 
 
 def parse_command(given: argparse.Namespace, module: ModuleType) -> argparse.Namespace:
@@ -114,12 +130,14 @@ def parse_serve(rest: Sequence[str], module: ModuleType) -> argparse.Namespace:
 
 def _main_parser() -> _Parser:
     width = max(map(len, COMMANDS))
-    commands = "\n".join(f"  {name:{width}}  {text}" for name, text in COMMANDS.items())
+    commands = "\n".join(
+        f"{_HEADINGS.get(name, '')}  {name:{width}}  {text}" for name, text in COMMANDS.items()
+    )
     parser = _Parser(
         prog="podium",
         usage="podium [OPTIONS] COMMAND ...",
         description="The results of experiment arms, and one answer to eval() and score().\n\n"
-        f"commands:\n{commands}",
+        f"{commands}",
         epilog=_EXAMPLES,
     )
     parser.add_argument("command", help=argparse.SUPPRESS)

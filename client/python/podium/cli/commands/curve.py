@@ -111,6 +111,8 @@ def _rows(found: Curves, series: list[Series], console: Console) -> Iterator[tup
 
 
 def _say_what_is_missing(found: Curves, console: Console) -> None:
+    if not (found.curves or found.without or found.left_out):
+        console.note("no arms")
     if found.without:
         console.note(f"without in-loop values of {found.metric}: {', '.join(found.without)}")
     if found.left_out:

@@ -24,7 +24,7 @@ __all__ = ["add_arguments", "run"]
 
 _ARM_HEADERS = (">RANK", "ARM", ">SCORE", "SOURCE", "~BENCHMARK", "GROUP", "STATUS", "FLAGS")
 _GROUP_HEADERS = (
-    ">RANK", "GROUP", ">MEAN", ">±95%", ">SD", ">N", ">MIN", ">MAX", "ASIDE", "FLAGS",
+    ">RANK", "GROUP", ">MEAN", ">±95%", ">SD", ">N", ">MIN", ">MAX", "~ASIDE", "~FLAGS",
 )  # fmt: skip
 _SHOWN_SOURCES = 3
 
