@@ -1,6 +1,7 @@
 """Answers from rows: what is stored as bytes is passed on as bytes."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from podium.scoring import experiment_status
@@ -19,14 +20,14 @@ from podium.v1.experiment_pb2 import (
     ArmCounts,
     Experiment,
 )
-from podium.v1.results_service_pb2 import ScoresResponse
+from podium.v1.results_service_pb2 import ScoreResponse, ScoresResponse
 from podium.v1.run_config_pb2 import RunConfig
 from podium.v1.score_matrix_pb2 import ScoreColumn, ScoredArm
 from podium.v1.score_pb2 import ScoreSource
 
 from podium_server.store.base import ArmView
 from podium_server.store.ranks import ScoreMatrix
-from podium_server.store.rows import ArmRow, ExperimentRow
+from podium_server.store.rows import ArmRow, ExperimentRow, Score
 
 __all__ = [
     "arm_counts",
@@ -34,6 +35,7 @@ __all__ = [
     "arm_summary",
     "experiment",
     "length_delimited",
+    "score",
     "score_source",
     "scores",
     "status_of",
@@ -51,6 +53,7 @@ def length_delimited(number: int, content: bytes) -> bytes:
     return _varint(number << 3 | 2) + _varint(len(content)) + content
 
 
+@lru_cache(4_096)
 def _varint(number: int) -> bytes:
     encoded = bytearray()
     while (rest := number >> 7) > 0:
@@ -134,9 +137,26 @@ def arm_summary(experiment_name: str, view: ArmView) -> ArmSummary:
     )
 
 
+def score(found: Score) -> bytes:
+    """A score as it is answered, encoded."""
+    entry = found.entry
+    source = _encoded_source(entry.origin, found.key, found.eval_name, entry.step)
+    return ScoreResponse(value=entry.value).SerializeToString() + source
+
+
+@lru_cache(1_000)
 def score_source(origin: int, key: str, eval_name: str | None, step: int | None) -> ScoreSource:
-    """Where a score came from, as it is answered."""
+    """Where a score came from, as it is answered: not to be changed.
+
+    Most scores come from the same few places.
+    """
     return ScoreSource(origin=int(origin), key=key, eval_name=eval_name, step=step)  # type: ignore[arg-type]
+
+
+@lru_cache(1_000)
+def _encoded_source(origin: int, key: str, eval_name: str | None, step: int | None) -> bytes:
+    source = score_source(origin, key, eval_name, step)
+    return ScoreResponse(source=source).SerializeToString()
 
 
 def scores(metrics: Iterable[str], found: ScoreMatrix, token: str) -> ScoresResponse:

@@ -1,7 +1,6 @@
 """What a ranking is asked for, and how it is answered."""
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from math import isnan
 from typing import NamedTuple
 
@@ -190,10 +189,6 @@ _STATUSES: dict[int, str] = {number: arm_status_from_proto(number) for number in
 _DIRECTIONS = {DIRECTION_MAXIMIZE: Direction.MAXIMIZE, DIRECTION_MINIMIZE: Direction.MINIMIZE}
 
 
-_score_source = lru_cache(256)(score_source)
-"""Most scores come from the same few places."""
-
-
 def _resolved(request: RankRequest, experiment: ExperimentRow) -> RankRequest:
     """The request with everything said: a page token belongs to that."""
     asked = RankRequest()
@@ -261,7 +256,7 @@ def _add_arm(response: RankResponse, row: RankedRow, rank: int | None, mixed: se
         status=status,
     )
     if value is not None and source is not None:
-        arm.source.CopyFrom(_score_source(*source))
+        arm.source.CopyFrom(score_source(*source))
         if isnan(value):
             arm.flags.append(RANK_FLAG_NAN)
         if source.eval_name in mixed:

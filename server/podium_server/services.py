@@ -68,20 +68,13 @@ class Results:
         row = await self._store.eval(request.experiment, request.arm, request.name, step)
         return b"" if row is None else length_delimited(_EVAL_RESULT, row)
 
-    async def score(self, request: results_pb2.ScoreRequest) -> results_pb2.ScoreResponse:
+    async def score(self, request: results_pb2.ScoreRequest) -> bytes:
         """The first entry among the places where a score is looked for."""
         self._check_arm(request.experiment, request.arm)
         check_metric(request.metric, "metric", self._limits)
         places = _candidates(request.metric)
         found = await self._store.score(request.experiment, request.arm, places)
-        if found is None:
-            return results_pb2.ScoreResponse()
-        return results_pb2.ScoreResponse(
-            value=found.entry.value,
-            source=answers.score_source(
-                found.entry.origin, found.key, found.eval_name, found.entry.step
-            ),
-        )
+        return b"" if found is None else answers.score(found)
 
     async def get_arm(self, request: results_pb2.GetArmRequest) -> bytes:
         """The arm with its first page of rows."""
