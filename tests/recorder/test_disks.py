@@ -82,11 +82,11 @@ def test_the_end_waits_for_room(
     ):
         assert not arm.flush(2).durable
         arm._stream._writer._upkeep.acquire()
-        threading.Timer(3, arm._stream._writer._upkeep.release).start()
         for step in range(12_000):
             arm.log_eval("val", {"n": step}, step=step)
         assert arm._stream.in_memory > 0
         folder = arm._stream.folder
+        threading.Timer(1, arm._stream._writer._upkeep.release).start()
     assert StreamReader(folder).last_sequence() == 12_002
     end_sender(folder.parent)
 

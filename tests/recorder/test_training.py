@@ -4,10 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
 
 import podium
 import pytest
@@ -23,10 +21,14 @@ SECONDS = 120
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
 MOUNT = (*NAMESPACE, "sh", "-c", 'mount -t tmpfs -o size=4m tmpfs "$0" && exec "$@"')
 
-# Trains with a full disk, on which there is room again some steps later.
+# Trains with a full disk, on which there is room again as soon as somebody says so.
 FULL_DISK = """
 import runpy, sys, threading
 from pathlib import Path
+
+def make_room():
+    sys.stdin.readline()
+    ballast.unlink()
 
 ballast = Path(sys.argv[2], "ballast")
 with ballast.open("wb", buffering=0) as file:
@@ -35,8 +37,8 @@ with ballast.open("wb", buffering=0) as file:
             pass
     except OSError as error:
         print(error, file=sys.stderr)
-threading.Timer(float(sys.argv[3]), ballast.unlink).start()
-sys.argv = [sys.argv[1], sys.argv[4]]
+threading.Thread(target=make_room).start()
+sys.argv = [sys.argv[1], sys.argv[3]]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
@@ -66,9 +68,16 @@ def train(address: str, outbox: Path, *prefix: str) -> subprocess.Popen[str]:
 
 def wait_for_step(training: subprocess.Popen[str], step: int) -> None:
     """Waits until a step has been logged."""
-    assert isinstance(training.stdout, TextIO) or training.stdout is not None
+    assert training.stdout is not None
     while int(training.stdout.readline()) < step:
         pass
+
+
+def remaining_steps(training: subprocess.Popen[str]) -> list[int]:
+    """Waits for the end of a training: the steps that it has logged since the one waited for."""
+    with training:
+        assert training.stdout is not None
+        return [int(line) for line in training.stdout]
 
 
 def sync(address: str, outbox: Path) -> None:
@@ -155,8 +164,7 @@ def test_the_process_is_killed(own_server: RunningServer, tmp_path: Path, step: 
     training = train(own_server.address, tmp_path / "outbox")
     wait_for_step(training, step)
     training.kill()
-    printed = training.communicate()[0].split()
-    logged = int(printed[-1]) if printed else step
+    logged = max([step, *remaining_steps(training)])
     sync(own_server.address, tmp_path / "outbox")
     with podium.Client(own_server.address) as client:
         found = client.arm("training", "long_run").get()
@@ -174,19 +182,19 @@ def test_the_disk_is_full(own_server: RunningServer, tmp_path: Path) -> None:
     disk.mkdir()
     if not _can_mount(disk):
         pytest.skip("this machine lets nobody mount a file system of their own")
-    begin = time.monotonic()
-    done = subprocess.run(
-        [*MOUNT, str(disk), sys.executable, "-c", FULL_DISK, TRAINING, str(disk), "2", str(STEPS)],
+    training = subprocess.Popen(
+        [*MOUNT, str(disk), sys.executable, "-c", FULL_DISK, TRAINING, str(disk), str(STEPS)],
         env=environment(own_server.address, disk / "outbox"),
-        timeout=SECONDS,
-        check=False,
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
-    assert time.monotonic() - begin > 2
-    assert "No space left on device" in done.stderr.splitlines()[0]
-    assert "takes no more now" in done.stderr
+    assert training.stderr is not None
+    assert "No space left on device" in training.stderr.readline()
+    assert "takes no more now" in training.stderr.readline()
+    training.communicate("make room\n", timeout=SECONDS)
+    assert training.returncode == 0
     check_all(own_server.address)
 
 

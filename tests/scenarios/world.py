@@ -81,8 +81,10 @@ class World:
     def reach(self, training: Training, step: int) -> None:
         """Waits until a training has recorded a step."""
         assert training.stdout is not None
-        while training.stdout.readline() != f"{step}\n":
-            assert training.poll() is None
+        for line in training.stdout:
+            if line == f"{step}\n":
+                return
+        raise AssertionError(f"the training ended before step {step}")
 
     def sync(self, root: Path | None = None) -> shell.Outcome:
         """Delivers what waits."""

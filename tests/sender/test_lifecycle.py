@@ -121,10 +121,15 @@ def test_a_folder_that_vanishes(outbox: Path, client: podium.Client) -> None:
         assert sender.wait(10) == 0
     stream = writer(outbox, "x")
     with running_sender(outbox) as sender:
-        until(lambda: SenderLock(outbox).is_held())
+        until(lambda: _is_at_work(outbox, sender.pid))
         vanish(outbox)
         assert sender.wait(20) == 0
     stream.abandon()
+
+
+def _is_at_work(outbox: Path, pid: int) -> bool:
+    state = SenderState.read(outbox)
+    return state is not None and state.pid == pid
 
 
 def test_a_folder_that_is_no_outbox(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
