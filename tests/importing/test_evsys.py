@@ -182,3 +182,65 @@ def test_logs_tell_evals_in_words_and_numbers(tmp_path: Path) -> None:
     arm = _arms(found)["a"]
     assert [(row.name, row.step, row.tags) for row in arm.evals] == [("bench", None, ["test"])]
     assert arm.score("bench.acc") == 1 / 3
+
+
+def test_two_evals_of_one_split_have_each_their_exact_numbers(tmp_path: Path) -> None:
+    """The log has a line for each, with one step and split; the words tell which is which."""
+    home = tmp_path / "2026-06-25_00-31-43_dotted"
+    write_text(home / "experiment.md", "# dotted\n\n- conclusion: done\n")
+    words = (
+        "- status: completed\n"
+        "- eval **val_set** (test, step=None): acc=0.3333\n"
+        "- eval **test_set** (test, step=None): acc=0.6667\n"
+    )
+    write_text(home / "a" / "logs" / "conclusion.md", words)
+    rows = ({"step": 0, "split": "test", "metrics": {"acc": value}} for value in (1 / 3, 2 / 3))
+    write_lines(home / "a" / "logs" / "test" / "metrics.jsonl", *rows)
+    found = _read(tmp_path)
+    arm = _arms(found)["a"]
+    assert _left(found, tmp_path) == []
+    assert (arm.score("val_set.acc"), arm.score("test_set.acc")) == (1 / 3, 2 / 3)
+
+
+def test_an_arm_that_never_concluded_is_not_lost(tmp_path: Path) -> None:
+    """Its logs have numbers and no words: it is running, and the last value of a step counts."""
+    home = tmp_path / "2026-06-25_00-31-43_single"
+    write_text(home / "experiment.md", "# single\n\n- hypothesis: h\n")
+    rows = ({"step": 0, "split": "test", "metrics": {"acc": value}} for value in (1.0, 0.5))
+    write_lines(home / "base" / "logs" / "test" / "metrics.jsonl", *rows)
+    [arm] = _arms(_read(tmp_path)).values()
+    assert (arm.name, arm.status) == ("base", "running")
+    assert [(row.name, row.step, row.metrics) for row in arm.evals] == [("test", 0, {"acc": 0.5})]
+
+
+def test_lines_of_one_step_add_up(tmp_path: Path) -> None:
+    """A writer that logs the metrics of a step one by one loses none of them."""
+    folder = _generation(_store(tmp_path), "a1", "x")
+    write_lines(
+        folder / "metrics.jsonl",
+        {"step": 2, "split": "val", "metrics": {"loss": 0.5, "acc": 0.25}},
+        {"step": 2, "split": "val", "metrics": {"acc": 0.75}},
+    )
+    [row] = _arms(_read(tmp_path))["x"].evals
+    assert row.metrics == {"loss": 0.5, "acc": 0.75}
+
+
+def test_what_is_no_step_is_named_and_makes_no_final_row(tmp_path: Path) -> None:
+    """Only a row without a step is post-training; one with an odd step is told as wrong."""
+    folder = _generation(_store(tmp_path), "a1", "x")
+    write_lines(
+        folder / "evals.jsonl",
+        {"metrics": {"acc": 0.5}, "step": "last"},
+        {"metrics": {"acc": 0.25}, "step": 10},
+        {"metrics": {"acc": 0.75}, "step": "None"},
+    )
+    write_lines(folder / "metrics.jsonl", {"split": "val", "step": 1.5, "metrics": {"acc": 0}})
+    found = _read(tmp_path)
+    assert [(row.step, row.metrics["acc"]) for row in _arms(found)["x"].evals] == [
+        (10, 0.25),
+        (None, 0.75),
+    ]
+    assert _left(found, tmp_path) == [
+        ("generations/a1/metrics.jsonl:1", True),
+        ("generations/a1/evals.jsonl:1", True),
+    ]

@@ -99,7 +99,8 @@ def test_checkpoints_of_a_training_are_earlier_states_of_it(tmp_path: Path) -> N
         ('{"log_history": [', "no JSON: Expecting value in line 1"),
         ('{"log_history": 1}', "no trainer_state.json: it has no list log_history"),
         ('["log_history"]', "not a JSON object"),
-        ('{"log_history": [{"step": "x", "eval_loss": 1}]}', "not as hf_trainer writes it"),
+        ('{"log_history": [{"step": "x", "eval_loss": 1}]}', "'x' is no step"),
+        ('{"log_history": [{"eval_loss": 1}], "max_steps": 1, "global_step": "x"}', "not as hf"),
         ('{"log_history": [{"step": 1, "eval_loss": 1}], "global_step": "x"}', ""),
     ],
 )
@@ -122,3 +123,75 @@ def test_nan_is_a_value(tmp_path: Path) -> None:
     value = arm.score("eval.loss")
     assert value is not None
     assert value != value  # noqa: PLR0124 - only NaN is not itself
+
+
+def test_the_longest_training_of_a_folder_has_the_folders_name(tmp_path: Path) -> None:
+    """So it keeps its name when it goes on, and checkpoints come and go."""
+    for steps in (2, 4):
+        log = _LOG[:steps]
+        write_json(tmp_path / "run" / f"checkpoint-{steps}" / "trainer_state.json", _state(log))
+        assert [item.arm.name for item in _read(tmp_path) if isinstance(item, FoundArm)] == ["run"]
+    alone = _read(tmp_path / "run" / "checkpoint-2")
+    assert [item.arm.name for item in alone if isinstance(item, FoundArm)] == ["run/checkpoint-2"]
+
+
+def test_a_folder_whose_name_says_nothing_is_named_with_the_one_around_it(tmp_path: Path) -> None:
+    """Everybody trains into `results`: trainings of two projects are two arms."""
+    for project in ("a", "b"):
+        folder = tmp_path / project / "results" / "checkpoint-4"
+        write_json(folder / "trainer_state.json", _state([{"step": 4, "loss": 0.5, "p": project}]))
+    names = [item.arm.name for item in _read(tmp_path) if isinstance(item, FoundArm)]
+    assert names == ["a/results", "b/results"]
+
+
+def test_a_checkpoint_with_nan_in_its_log_is_an_earlier_state(tmp_path: Path) -> None:
+    """A training that diverged is one training, however often NaN is in its log."""
+    log = [{"step": 1, "loss": float("nan")}, {"step": 2, "loss": float("nan")}]
+    for steps in (1, 2):
+        folder = tmp_path / "run" / f"checkpoint-{steps}"
+        write_json(folder / "trainer_state.json", _state(log[:steps]))
+    found = _read(tmp_path)
+    assert [item.arm.name for item in found if isinstance(item, FoundArm)] == ["run"]
+    assert [item.is_wrong for item in found if isinstance(item, Left)] == [False]
+
+
+def test_an_evaluation_of_the_test_set_is_an_eval(tmp_path: Path) -> None:
+    """What has its own runtime is an evaluation, also with another prefix; training's is not."""
+    log = [
+        {"step": 4, "test_loss": 0.5, "test_f1": 0.25, "test_runtime": 2.0},
+        {"step": 4, "eval_loss": 0.5, "eval_runtime": 1.0, "eval_a_loss": 1.5, "eval_a_runtime": 3},
+        {"step": 4, "train_runtime": 60.0, "train_loss": 0.8},
+    ]
+    arm = _arm(write_json(tmp_path / "run" / "trainer_state.json", _state(log))).arm
+    assert [(row.name, row.metrics, row.eval_seconds) for row in arm.evals] == [
+        ("test", {"loss": 0.5, "f1": 0.25}, 2.0),
+        ("eval", {"loss": 0.5}, 1.0),
+        ("a", {"loss": 1.5}, 3.0),
+    ]
+    assert arm.metrics == {"train_runtime": 60.0, "train_loss": 0.8}
+
+
+def test_rewards_of_trl_are_metrics_with_their_names(tmp_path: Path) -> None:
+    """Preference training logs names with slashes, in training and in evals."""
+    log = [
+        {"step": 2, "rewards/margins": float("nan"), "completions/mean_length": 12.5},
+        {"step": 2, "eval_rewards/margins": 0.75, "eval_logps/chosen": -20.5, "eval_runtime": 1.0},
+    ]
+    arm = _arm(write_json(tmp_path / "run" / "trainer_state.json", _state(log))).arm
+    assert arm.evals[0].metrics == {"rewards/margins": 0.75, "logps/chosen": -20.5}
+    assert arm.metrics["completions/mean_length"] == 12.5
+    assert arm.metrics["rewards/margins"] != arm.metrics["rewards/margins"]
+
+
+def test_a_second_evaluation_at_the_last_step_tells_how_good_the_model_is(tmp_path: Path) -> None:
+    """With load_best_model_at_end the best model is evaluated again where the training ended."""
+    log = [
+        {"step": 4, "eval_acc": 0.5, "eval_runtime": 1.0},
+        {"step": 4, "eval_acc": 0.75, "eval_runtime": 1.0},
+    ]
+    path = write_json(tmp_path / "run" / "trainer_state.json", _state(log, max_steps=4))
+    arm = _arm(path).arm
+    assert arm.score("eval.acc") == 0.75
+    in_loop = arm.eval("eval", step=4)
+    assert in_loop is not None
+    assert in_loop.metrics == {"acc": 0.5}

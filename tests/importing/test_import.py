@@ -6,8 +6,7 @@ from pathlib import Path
 
 import podium
 import pytest
-from podium import importing
-from podium.importing import Found, FoundArm, FoundExperiment, Left, import_results
+from podium.importing import Found, FoundArm, FoundExperiment, Left, _registry, import_results
 
 from tests.importing.files import write_json, write_text
 
@@ -39,9 +38,9 @@ def _notes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     entry = metadata.EntryPoint("notes", f"{__name__}:_Notes", "podium.importers")
     monkeypatch.setattr(metadata, "entry_points", lambda group: [entry] if group else [])
     monkeypatch.setattr(metadata.EntryPoint, "load", lambda _entry: _Notes)
-    importing.importers.cache_clear()
+    _registry._all.cache_clear()
     yield
-    importing.importers.cache_clear()
+    _registry._all.cache_clear()
 
 
 def test_a_second_import_changes_nothing(client: podium.Client, tmp_path: Path) -> None:

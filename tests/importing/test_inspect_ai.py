@@ -1,9 +1,11 @@
 """Logs of Inspect, as zips and as JSON."""
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
+
+import pytest
+from podium.importing._zips import zipfile
 
 from tests.importing.files import write_json
 from tests.importing.reading import results
@@ -36,13 +38,14 @@ def _said(**said: Any) -> dict[str, Any]:
     }
 
 
-def _zip(path: Path, **files: Any) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+def _zip(path: Path, method: int = zipfile.ZIP_DEFLATED, **files: Any) -> Path:
+    with zipfile.ZipFile(path, "w", method) as archive:
         for name, value in files.items():
             archive.writestr(name.replace("__", "/") + ".json", json.dumps(value))
     return path
 
 
+_ZSTANDARD = 93  # zipfile.ZIP_ZSTANDARD, which has a name from Python 3.14 on
 _NAME = "suite/popularity@ollama/llama-BpiPFmbV-9eTnG3tV"
 
 
@@ -116,3 +119,58 @@ def test_logs_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     assert found.wrong == {"newer.json", "torn.eval", "other.eval"}
     assert "version 4" in found.left["newer.json"]
     assert "header.json" in found.left["other.eval"]
+
+
+def test_logs_compressed_with_zstandard_are_read(tmp_path: Path) -> None:
+    """Inspect writes them so by default; Python reads them by itself from 3.14 on."""
+    _zip(tmp_path / "log.eval", _ZSTANDARD, header=_said())
+    assert results(tmp_path).arms[_NAME].score("suite/popularity.accuracy") == 1.0
+
+
+def test_without_zstandard_a_log_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who lacks the package is told its name."""
+
+    def read(_archive: zipfile.ZipFile, name: str) -> bytes:
+        raise NotImplementedError(f"compression of {name} is not supported")
+
+    _zip(tmp_path / "log.eval", header=_said())
+    monkeypatch.setattr(zipfile.ZipFile, "read", read)
+    found = results(tmp_path)
+    assert found.wrong == {"log.eval"}
+    assert "pip install 'podium[import]'" in found.left["log.eval"]
+
+
+def test_other_json_about_logs_is_nobodys(tmp_path: Path) -> None:
+    """A listing of logs has them inside it, and a schema speaks of them: neither is one."""
+    write_json(tmp_path / "logs.json", {"2025-09-12_popularity.eval": _said()})
+    write_json(tmp_path / "openapi.json", {"components": {"eval": {"task_id": "string"}}})
+    assert results(tmp_path) == ({}, [], {}, set())
+
+
+def test_a_log_without_version_and_status_is_read(tmp_path: Path) -> None:
+    """Services that keep headers leave these out; with results it came to its end."""
+    said = {key: value for key, value in _said().items() if key not in {"version", "status"}}
+    write_json(tmp_path / "header.json", said)
+    found = results(tmp_path)
+    assert found.left == {}
+    assert found.arms[_NAME].status == "completed"
+
+
+def test_scores_of_one_name_are_evals_of_their_own(tmp_path: Path) -> None:
+    """Scorers may name their scores alike: then the scorer, or a number, tells them apart."""
+    scores = [
+        {"name": "quality", "scorer": "judge", "metrics": {"mean": {"value": 4}}},
+        {"name": "quality", "scorer": "rule", "metrics": {"mean": {"value": 2}}},
+        {"name": "same", "metrics": {"mean": {"value": 1}}},
+        {"name": "same", "metrics": {"mean": {"value": 0}}},
+    ]
+    write_json(tmp_path / "log.json", _said(results={"scores": scores}))
+    evals = results(tmp_path).arms[_NAME].evals
+    assert [(row.name.removeprefix("suite/popularity/"), row.metrics["mean"]) for row in evals] == [
+        ("judge/quality", 4.0),
+        ("rule/quality", 2.0),
+        ("same", 1.0),
+        ("same-1", 0.0),
+    ]

@@ -47,7 +47,10 @@ def test_a_file_is_an_arm_and_each_task_an_eval(tmp_path: Path) -> None:
     """Values, standard errors and counts are kept; N/A is none; a group shows its tasks."""
     write_json(tmp_path / "results_1.json", _said())
     arm = _one(tmp_path)
-    assert (arm.name, arm.group_name) == ("org/model@2026-01-01T00:00:00Z", "org/model")
+    assert (arm.name, arm.group_name) == (
+        "org/model@2026-01-01T00:00:00.250000Z",
+        "org/model",
+    )
     assert (arm.status, arm.eval_seconds, arm.run_config.seed) == ("completed", 12.5, 7)
     assert [(row.name, row.step, row.benchmark_id, row.metrics) for row in arm.evals] == [
         ("math", None, "math@1.0", {"acc": 0.25, "acc_stderr": 0.125}),
@@ -86,7 +89,7 @@ def test_the_model_is_found_where_the_file_has_it(
 
 
 def test_files_from_before_version_0_4_are_read(tmp_path: Path) -> None:
-    """They have neither filters nor a date: the file's name tells them apart."""
+    """They have neither filters nor a date: the file's name and content tell them apart."""
     said = {
         "results": {"xcopa": {"acc": 0.5, "acc_stderr": 0.25}},
         "versions": {"xcopa": 0},
@@ -94,7 +97,7 @@ def test_files_from_before_version_0_4_are_read(tmp_path: Path) -> None:
     }
     write_json(tmp_path / "m_xcopa.json", said)
     arm = _one(tmp_path)
-    assert arm.name == "org/m@m_xcopa"
+    assert arm.name == "org/m@m_xcopa-0e50e2ff"
     assert arm.evals[0].benchmark_id == "xcopa@0,0-shot"
     assert arm.score("xcopa.acc_stderr") == 0.25
 
@@ -115,3 +118,54 @@ def test_other_json_is_nobodys(tmp_path: Path) -> None:
     assert results(tmp_path) == ({}, [], {}, set())
     forced = list(read_results(tmp_path / "other.json", kind="lm_eval"))
     assert [type(item) for item in forced] == [Left]
+
+
+def test_jobs_that_began_within_a_millisecond_are_arms_of_their_own(tmp_path: Path) -> None:
+    """A scheduler begins many evaluations of one model at once; the date has microseconds."""
+    for number, date in enumerate((1_771_758_380.925204, 1_771_758_380.9255078)):
+        write_json(tmp_path / f"results_{number}.json", _said(date=date))
+    assert set(results(tmp_path).arms) == {
+        "org/model@2026-02-22T11:06:20.925204Z",
+        "org/model@2026-02-22T11:06:20.925508Z",
+    }
+
+
+def test_files_of_one_name_without_a_date_are_told_apart_by_their_content(tmp_path: Path) -> None:
+    """The results of several tasks lie in folders, all as results.json; a copy is one of them."""
+    said = {"versions": {}, "config": {"model": "hf", "model_args": "pretrained=org/m"}}
+    for folder, value in (("mrpc", 0.5), ("qnli", 0.75), ("copy", 0.75)):
+        write_json(tmp_path / folder / "results.json", {**said, "results": {"t": {"acc": value}}})
+    arms = results(tmp_path).arms
+    assert [name.rpartition("-")[0] for name in arms] == ["org/m@results"] * 2
+    assert sorted(arm.score("t.acc") or 0.0 for arm in arms.values()) == [0.5, 0.75]
+
+
+def test_a_group_has_the_count_of_its_samples(tmp_path: Path) -> None:
+    """It stands among the metrics, by metric; where it differs there is no one count."""
+    tasks = {
+        "mmlu": {"acc,none": 0.5, "sample_count": {"acc,none": 14_042}},
+        "mixed": {"acc,none": 0.5, "f1,none": 0.5, "sample_count": {"acc,none": 40, "f1,none": 20}},
+    }
+    write_json(tmp_path / "results.json", _said(results=tasks, groups={}))
+    arm = _one(tmp_path)
+    assert arm.score("mmlu.n_samples") == 14_042
+    assert arm.score("mixed.n_samples") is None
+
+
+def test_what_is_no_number_is_told(tmp_path: Path) -> None:
+    """Values of single samples instead of a mean are not metrics, and not lost in silence."""
+    task = {"acc": [0, 1, 1], "id": ["a", "b", "c"], "f1": 0.5, "alias": "t"}
+    path = write_json(tmp_path / "results.json", _said(results={"t": task}, groups={}))
+    found = results(tmp_path)
+    assert found.left == {path.name: "task 't': no number, so not a metric: acc, id"}
+    assert found.wrong == set()
+    assert next(iter(found.arms.values())).evals[0].metrics == {"f1": 0.5}
+
+
+def test_results_of_a_fork_are_refused_with_the_reason(tmp_path: Path) -> None:
+    """They look alike, and list their tasks: they are named rather than passed over."""
+    said = {"results": [{"task_name": "wino", "em": 0.5}], "config": {"model_args": "x=y"}}
+    write_json(tmp_path / "agg.json", said)
+    found = results(tmp_path)
+    assert found.wrong == {"agg.json"}
+    assert "a fork of lm-evaluation-harness" in found.left["agg.json"]

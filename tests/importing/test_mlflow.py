@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import podium
+from podium.importing import import_results
 
 from tests.importing.files import write_text
 from tests.importing.reading import results
@@ -86,3 +87,79 @@ def test_an_experiment_or_run_alone_is_the_same_arm(tmp_path: Path) -> None:
     whole = results(tmp_path).arms
     assert results(tmp_path / "1").arms == whole
     assert results(run).arms == whole
+
+
+def test_of_one_step_and_moment_the_last_line_counts(tmp_path: Path) -> None:
+    """Quick programs log a metric twice within a millisecond: all metrics are of one time."""
+    run = _store(tmp_path)
+    write_text(run / "metrics" / "mape", "1607702011870 0.25 0\n1607702011870 0.5 0\n")
+    write_text(run / "metrics" / "wape", "1607702011870 3121.0 0\n1607702011870 2598.0 0\n")
+    assert results(tmp_path).arms["qb-770cc011"].metrics == {"mape": 0.5, "wape": 2598.0}
+
+
+def test_parameters_are_numbers_only_if_they_are_written_so(tmp_path: Path) -> None:
+    """Names and versions that Python would read as numbers stay what they are."""
+    run = _store(tmp_path)
+    given = {
+        "int": "-3",
+        "float": "1e-5",
+        "half": ".5",
+        "yes": "True",
+        "none": "None",
+        "version": "1_000",
+        "agent": "007",
+        "hex": "0x10",
+        "huge": "9" * 30,
+        "path": r"C:\data\new",
+        "quoted": "'text'",
+        "list": "[1, 2]",
+        "empty": "",
+    }
+    for name, text in given.items():
+        write_text(run / "params" / name, text)
+    algorithm = results(tmp_path).arms["qb-770cc011"].run_config.algorithm
+    assert algorithm is not None
+    assert {name: algorithm.params[name] for name in given} == {
+        **given,
+        "int": -3,
+        "float": 1e-5,
+        "half": 0.5,
+        "yes": True,
+        "none": None,
+    }
+
+
+def test_deleted_experiments_are_told_wherever_they_lie(tmp_path: Path) -> None:
+    """Older servers leave them in place, newer ones move them to .trash; no run of theirs comes."""
+    run = _store(tmp_path)
+    meta = run.parent / "meta.yaml"
+    meta.write_text(meta.read_text().replace("active", "deleted"))
+    assert results(tmp_path).left == {"1": "experiment 'DQN' was deleted"}
+    (tmp_path / ".trash").mkdir()
+    run.parent.rename(tmp_path / ".trash" / "1")
+    found = results(tmp_path)
+    assert (found.arms, found.left) == ({}, {".trash/1": "experiment 'DQN' was deleted"})
+
+
+def test_each_run_is_a_place_of_its_own(tmp_path: Path) -> None:
+    """So a large store shows how far it has come, and one bad run is one bad place."""
+    run = _store(tmp_path)
+    for number in range(3):
+        other = run.with_name(f"{number:032x}")
+        write_text(other / "meta.yaml", f"run_id: {other.name}\nstatus: 3\n")
+    write_text(run.with_name("f" * 32) / "meta.yaml", "")
+    told: list[tuple[int, int]] = []
+    report = import_results(
+        None, tmp_path, on_progress=lambda done, total: told.append((done, total))
+    )
+    assert told == [(done, 6) for done in range(1, 7)]
+    assert (report.recorded, [left.why for left in report.left]) == (4, ["not a YAML mapping"])
+
+
+def test_models_beside_the_runs_are_not_experiments(tmp_path: Path) -> None:
+    """MLflow 3 describes logged models in the same words."""
+    model = _store(tmp_path).parent / "models" / "m-2b7d"
+    write_text(model / "meta.yaml", "artifact_location: file:///m\nmodel_id: m-2b7d\nname: net\n")
+    found = results(tmp_path)
+    assert [experiment.name for experiment in found.experiments] == ["DQN"]
+    assert (list(found.arms), found.left) == (["qb-770cc011"], {})

@@ -10,7 +10,7 @@ Each kind of file has an importer. One for a kind of your own is a class with th
 from podium.importing._found import Found, FoundArm, FoundExperiment, Importer, Left
 from podium.importing._reading import read_results
 from podium.importing._recording import ImportReport, import_results
-from podium.importing._registry import importers
+from podium.importing._registry import broken_importers, importers
 
 __all__ = [
     "Found",
@@ -19,6 +19,7 @@ __all__ = [
     "ImportReport",
     "Importer",
     "Left",
+    "broken_importers",
     "import_results",
     "importers",
     "read_results",

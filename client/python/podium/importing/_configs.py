@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from dataclasses import fields
 from typing import Any, TypeVar
 
 from podium import jsonform
 from podium.model import Component, DataConfig, ModelConfig, RunConfig
 
-__all__ = ["kept_values", "run_config_from", "seed_from", "unquoted"]
+__all__ = ["kept_values", "run_config_from", "seed_from", "step_from", "unquoted"]
 
 _PARTS = {"data": DataConfig, "model": ModelConfig, "algorithm": Component, "backend": Component}
 _MAPS = ("eval", "validation")
@@ -49,7 +50,9 @@ def unquoted(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return ast.literal_eval(value)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of backslashes, as in paths of Windows
+            return ast.literal_eval(value)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return value
 
@@ -61,6 +64,18 @@ def seed_from(value: Any) -> int | None:
         given = int(given)
     is_seed = isinstance(given, int) and not isinstance(given, bool)
     return given if is_seed and -(2**63) <= given < 2**63 else None
+
+
+def step_from(value: Any) -> int | None:
+    """Reads a step, also one written as text or as 42.0; None is none.
+
+    Raises:
+        ValueError: There is something, and it is no step.
+    """
+    step = seed_from(value)
+    if step is None and unquoted(value) is not None:
+        raise ValueError(f"{value!r} is no step")
+    return step
 
 
 def _part(form: type[_T], said: Any) -> _T | None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from podium.importing._found import Left
-from podium.importing._registry import importers
-from podium.importing._unread import Unread
+from podium.importing._found import FoundArm, FoundExperiment, Left
+from podium.importing._registry import broken_importers, importers
+from podium.importing._unread import Refused, Unread
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Mapping
 
     from podium.importing._found import Found, Importer
@@ -45,17 +45,26 @@ def read_results(path: str | os.PathLike[str], *, kind: str | None = None) -> It
 def read(place: Place) -> Iterator[Found]:
     """Reads one place; what cannot be read at all is told, too."""
     try:
-        yield from place.importer.read(place.path)
-    except OSError as error:
-        yield Left(str(error.filename or place.path), error.strerror or str(error))
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
-        # Files of other tools hold anything: whatever a reader stumbles on is the file's.
-        yield Left(str(place.path), _text(error, place.importer.kind))
+        for found in place.importer.read(place.path):
+            if not isinstance(found, FoundArm | FoundExperiment | Left):
+                raise TypeError(f"it yielded {type(found).__name__}")  # noqa: TRY301 - as others
+            yield found
+    except Exception as error:  # noqa: BLE001 - files, and importers of others, hold anything
+        yield Left(_source(error, place), _text(error, place.importer.kind))
+
+
+def _source(error: Exception, place: Place) -> str:
+    named = error.filename if isinstance(error, OSError) else None
+    return os.fsdecode(named) if isinstance(named, str | bytes) else str(place.path)
 
 
 def _text(error: Exception, kind: str) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
     if type(error) is ValueError or isinstance(error, OverflowError):
         return str(error)
+    if isinstance(error, RecursionError):
+        return "nested too deep"
     return f"not as {kind} writes it ({type(error).__name__}: {error})"
 
 
@@ -74,6 +83,9 @@ def _chosen(kind: str | None) -> Mapping[str, Importer]:
     known = importers()
     if kind is None:
         return known
+    broken = broken_importers().get(kind)
+    if broken is not None and kind not in known:
+        raise ValueError(f"kind {kind!r} cannot be loaded from {broken.place}: {broken.why}")
     if kind not in known:
         raise ValueError(f"kind {kind!r} is not known; give one of {', '.join(sorted(known))}")
     return {kind: known[kind]}
@@ -81,22 +93,36 @@ def _chosen(kind: str | None) -> Mapping[str, Importer]:
 
 def _search(path: Path, known: Mapping[str, Importer]) -> Iterator[Place]:
     """Goes through a tree; what an importer claimed is not offered to another one."""
-    pending, taken = [path], set[Path]()
+    pending, taken, entered = [path], set[Path](), {path.resolve()}
     while pending:
         here = pending.pop()
         if here in taken:
             continue
         for importer in (*known.values(), _UNREAD):
-            claimed = set(importer.claims(here)) - taken
+            try:
+                claimed = set(importer.claims(here)) - taken
+            except Exception as error:  # noqa: BLE001 - as in `read`
+                yield Place(Refused(_text(error, importer.kind)), here)
+                continue
             if claimed:
                 taken |= claimed
                 yield Place(importer, here)
-        if here not in taken and here.is_dir() and (here == path or not here.is_symlink()):
-            pending.extend(reversed(_inside(here)))
+        if here not in taken and (here == path or _may_enter(here, entered)):
+            try:
+                pending.extend(reversed(sorted(here.iterdir()) if here.is_dir() else []))
+            except OSError as error:
+                yield Place(Refused(_text(error, "")), here)
 
 
-def _inside(folder: Path) -> list[Path]:
+def _may_enter(here: Path, entered: set[Path]) -> bool:
+    """Whether to look into a folder: a link may lead to where the search has been or will come."""
     try:
-        return sorted(folder.iterdir())
-    except PermissionError:
-        return []
+        if not here.is_symlink():
+            return True
+        target = here.resolve()
+    except (OSError, RuntimeError):  # a link that leads to itself
+        return False
+    if any(target.is_relative_to(one) or one.is_relative_to(target) for one in entered):
+        return False
+    entered.add(target)
+    return True

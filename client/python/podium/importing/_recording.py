@@ -11,6 +11,7 @@ from podium._batches import batches
 from podium.errors import PodiumError, UnavailableError
 from podium.importing._found import FoundArm, FoundExperiment, Left
 from podium.importing._reading import places, read
+from podium.importing._registry import broken_importers
 
 if TYPE_CHECKING:
     import os
@@ -86,6 +87,8 @@ def import_results(
     """
     found = places(Path(path), kind=kind)
     work = _Import(client, experiment, replace=replace)
+    if kind is None:
+        work.report.left += map(_unloaded, broken_importers())
     for number, place in enumerate(found, start=1):
         for item in read(place):
             work.take(item, place.importer.kind)
@@ -170,7 +173,13 @@ def _second(found: FoundArm, before: FoundArm) -> Left:
     name = f"arm {found.arm.name!r}"
     if found.arm == before.arm:
         return Left(found.source, f"{name} is the same as in {before.source}", is_wrong=False)
-    return Left(found.source, f"{name} was read from {before.source}, with other results")
+    why = f"{name} was read from {before.source}, with other results"
+    return Left(found.source, f"{why}; import this one into another experiment (--experiment)")
+
+
+def _unloaded(name: str) -> Left:
+    place, why = broken_importers()[name]
+    return Left(place, f"the importer {name!r} cannot be loaded, so its files are left: {why}")
 
 
 def _text(error: Exception) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from podium.importing.kinds.evsys import EvsysImporter
 from podium.importing.kinds.hf_trainer import HfTrainerImporter
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from podium.importing._found import Importer
 
-__all__ = ["GROUP", "importers"]
+__all__ = ["GROUP", "Broken", "broken_importers", "importers"]
 
 GROUP = "podium.importers"
 """The group of entry points; each names a class without parameters."""
@@ -31,13 +31,49 @@ _OWN: tuple[type[Importer], ...] = (
     MlflowImporter,
     PodiumImporter,
 )
+_PARTS = ("kind", "summary", "claims", "read")
+
+
+class Broken(NamedTuple):
+    """An importer of an entry point that cannot be had."""
+
+    place: str
+    """The package and what its entry point names."""
+    why: str
+
+
+class _All(NamedTuple):
+    known: dict[str, Importer]
+    broken: dict[str, Broken]
+
+
+def importers() -> Mapping[str, Importer]:
+    """Returns the importers by kind. One of an entry point takes the place of Podium's own."""
+    return _all().known
+
+
+def broken_importers() -> Mapping[str, Broken]:
+    """Returns those that cannot be loaded, by the names of their entry points."""
+    return _all().broken
 
 
 @cache
-def importers() -> Mapping[str, Importer]:
-    """Returns the importers by kind. One of an entry point takes the place of Podium's own."""
-    known = {made.kind: made for made in (own() for own in _OWN)}
+def _all() -> _All:
+    found = _All({made.kind: made for made in (own() for own in _OWN)}, {})
     for entry in metadata.entry_points(group=GROUP):
-        made = entry.load()()
-        known[made.kind] = made
-    return known
+        try:
+            made = _made(entry)
+        except Exception as error:  # noqa: BLE001 - whatever a package does wrong, others go on
+            place = f"{entry.value}{f' of {entry.dist.name}' if entry.dist else ''}"
+            found.broken[entry.name] = Broken(place, f"{type(error).__name__}: {error}")
+        else:
+            found.known[made.kind] = made
+    return found
+
+
+def _made(entry: metadata.EntryPoint) -> Importer:
+    made: Importer = entry.load()()
+    missing = [part for part in _PARTS if not hasattr(made, part)]
+    if missing:
+        raise TypeError(f"it has no {missing[0]}, so it is no importer")
+    return made

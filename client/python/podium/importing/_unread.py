@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from podium.importing._found import Found
 
-__all__ = ["Unread"]
+__all__ = ["Refused", "Unread"]
 
 _TENSORBOARD = (
     "an event file of TensorBoard, which Podium does not read: it has scalars without saying which "
@@ -37,6 +37,24 @@ class Unread:
     def read(self, path: Path) -> Iterator[Found]:
         """Says why it is not read."""
         yield Left(str(path), _why(path))
+
+
+class Refused:
+    """Tells of a file or folder that could not even be looked at."""
+
+    kind = "unread"
+    summary = "what cannot be looked at"
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def claims(self, path: Path) -> Collection[Path]:
+        """Returns the path."""
+        return [path]
+
+    def read(self, path: Path) -> Iterator[Found]:
+        """Says what was wrong with it."""
+        yield Left(str(path), self._why)
 
 
 def _why(path: Path) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from podium.cli import _format
 from podium.cli._exits import CommandError, Exit
-from podium.importing import import_results, importers
+from podium.importing import broken_importers, import_results, importers
 
 if TYPE_CHECKING:
     import argparse
@@ -22,11 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     known = importers()
     width = max(map(len, known))
-    kinds = "\n".join(f"  {kind:{width}}  {known[kind].summary}" for kind in sorted(known))
+    table = "\n".join(f"  {kind:{width}}  {known[kind].summary}" for kind in sorted(known))
     parser.description = (
         "Brings in results that other tools have left on disk: a file, or a whole tree of them.\n"
         "What kind each is, it finds out itself. To import the same again changes nothing; what\n"
-        f"cannot be brought in is named, and the rest goes on.\n\nkinds:\n{kinds}"
+        f"cannot be brought in is named, and the rest goes on.\n\nkinds:\n{table}"
     )
     parser.epilog = (
         "examples:\n"
@@ -37,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file; 2 usage; 3 server error"
     )
     parser.add_argument("path", metavar="PATH", help="a file or folder")
-    parser.add_argument("--kind", choices=sorted(known), help="what it is, if not found out")
+    kinds = sorted({*known, *broken_importers()})
+    parser.add_argument("--kind", choices=kinds, help="what it is, if not found out")
     parser.add_argument("--experiment", metavar="NAME", help="the experiment that all arms go to")
     parser.add_argument(
         "--dry-run", action="store_true", help="read everything, and record nothing"

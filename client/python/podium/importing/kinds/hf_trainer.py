@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from podium._record import same
+from podium.importing._configs import kept_values, step_from
 from podium.importing._found import FoundArm, Left
 from podium.importing._rows import with_last_rows
 from podium.importing._values import head, json_object, numbers
@@ -24,7 +26,10 @@ __all__ = ["HfTrainerImporter"]
 
 _FILE = "trainer_state.json"
 _CHECKPOINT = re.compile(r"(?:checkpoint-\d+|last-checkpoint)\Z")
+_NO_NAME = re.compile(r"(?:checkpoint|ckpt|model|out|output|result|trainer_output)s?\Z")
+"""Folders whose name tells nothing of the training in them: the one around them does."""
 _EVAL = "eval"
+_TRAIN = "train"
 _RUNTIME = "_runtime"
 _NO_METRICS = frozenset({"step"})
 _SETTINGS = (
@@ -76,13 +81,16 @@ class HfTrainerImporter:
         for found in [path] if path.is_file() else _states_of(path):
             try:
                 states.append(_read(found))
-            except ValueError as error:
+            except (ValueError, OSError) as error:
                 yield Left(str(found), str(error))
         states.sort(key=lambda state: len(state.log), reverse=True)
+        is_folder = path.is_dir() and not _CHECKPOINT.match(path.name)
+        longest = states[0] if is_folder and states else None
         for number, state in enumerate(states):
             later = _later_state(state, states[:number])
             if later is None:
-                yield FoundArm(self.kind, _arm(state), str(state.path))
+                name = _name(state.path, is_folders=state is longest)
+                yield FoundArm(self.kind, _arm(state, name), str(state.path))
             else:
                 why = f"an earlier state of the training in {later.path}"
                 yield Left(str(state.path), why, is_wrong=False)
@@ -106,14 +114,14 @@ def _read(path: Path) -> _State:
 def _later_state(state: _State, others: Iterable[_State]) -> _State | None:
     """The state of the same training that goes further."""
     log = state.log
-    return next((other for other in others if other.log[: len(log)] == log), None)
+    return next((other for other in others if same(other.log[: len(log)], log)), None)
 
 
-def _arm(state: _State) -> ArmResult:
+def _arm(state: _State, name: str) -> ArmResult:
     rows = [row for entry in state.log for row in _rows(entry)]
     return ArmResult(
-        _name(state.path),
-        _run_config(state),
+        name,
+        _run_config(state, name),
         ArmStatus.COMPLETED if state.is_finished else ArmStatus.RUNNING,
         _training_metrics(state.log),
         evals=with_last_rows(rows) if state.is_finished else rows,
@@ -121,25 +129,35 @@ def _arm(state: _State) -> ArmResult:
     )
 
 
-def _name(path: Path) -> str:
-    """The name of the training's folder; a checkpoint's own is told with it."""
+def _name(path: Path, *, is_folders: bool) -> str:
+    """The name of the training's folder, which its longest state is known by.
+
+    Another training's checkpoint in it, or one that is read alone, has its own name behind that.
+    """
     folder = path.resolve().parent
-    if _CHECKPOINT.match(folder.name):
-        return f"{folder.parent.name}/{folder.name}"
-    return folder.name
+    if not _CHECKPOINT.match(folder.name):
+        return _told(folder)
+    return _told(folder.parent) if is_folders else f"{_told(folder.parent)}/{folder.name}"
 
 
-def _run_config(state: _State) -> RunConfig:
+def _told(folder: Path) -> str:
+    is_name = not _NO_NAME.match(folder.name.lower()) or not folder.parent.name
+    return folder.name if is_name else f"{folder.parent.name}/{folder.name}"
+
+
+def _run_config(state: _State, name: str) -> RunConfig:
     settings = {key: state.said[key] for key in _SETTINGS if state.said.get(key) is not None}
     best = {key: state.said[key] for key in _BEST if state.said.get(key) is not None}
-    return RunConfig(_name(state.path), algorithm=Component("hf_trainer", settings), extras=best)
+    algorithm = Component("hf_trainer", kept_values(settings))
+    return RunConfig(name, algorithm=algorithm, extras=kept_values(best))
 
 
 def _training_metrics(log: _Log) -> dict[str, float]:
     """The last value of each training metric."""
     metrics: dict[str, float] = {}
     for entry in log:
-        told = {key: value for key, value in entry.items() if not key.startswith(f"{_EVAL}_")}
+        of_evals = _prefix_of_each(entry)
+        told = {key: value for key, value in entry.items() if key not in of_evals}
         metrics |= {key: value for key, value in numbers(told).items() if key not in _NO_METRICS}
     return metrics
 
@@ -150,17 +168,25 @@ def _train_seconds(log: _Log) -> float | None:
 
 def _rows(entry: Mapping[str, Any]) -> Iterator[EvalResult]:
     """The eval rows of an entry of the log: one of each set that was evaluated."""
-    step = entry.get("step")
-    for prefix in _prefixes(entry):
-        told = {key: entry[key] for key in entry if key.startswith(f"{prefix}_")}
+    step = step_from(entry.get("step"))
+    of_evals = _prefix_of_each(entry)
+    for prefix in dict.fromkeys(of_evals.values()):
+        told = {key: entry[key] for key, its in of_evals.items() if its == prefix}
         metrics = {key.removeprefix(f"{prefix}_"): value for key, value in numbers(told).items()}
         seconds = metrics.pop("runtime", 0.0)
         name = prefix.removeprefix(f"{_EVAL}_")
         yield EvalResult(name, metrics=metrics, eval_seconds=max(seconds, 0.0), step=step)
 
 
-def _prefixes(entry: Mapping[str, Any]) -> list[str]:
-    """What the keys of each eval begin with: `eval`, or `eval_NAME` of a set with a name."""
-    told = [key for key in entry if key.startswith(f"{_EVAL}_")]
-    timed = [key.removesuffix(_RUNTIME) for key in told if key.endswith(_RUNTIME)]
-    return timed or ([_EVAL] if told else [])
+def _prefix_of_each(entry: Mapping[str, Any]) -> dict[str, str]:
+    """What the keys of evals begin with: `eval`, `eval_NAME` of a set with a name, or `test`.
+
+    Each eval tells its runtime; a key is of the eval with the longest beginning that fits.
+    """
+    timed = [key.removesuffix(_RUNTIME) for key in entry if key.endswith(_RUNTIME)]
+    prefixes = sorted({_EVAL, *timed} - {_TRAIN, ""}, key=len, reverse=True)
+    found = {
+        key: next((prefix for prefix in prefixes if key.startswith(f"{prefix}_")), "")
+        for key in entry
+    }
+    return {key: prefix for key, prefix in found.items() if prefix}

@@ -7,13 +7,16 @@ is a post-training eval, named by the task, and by the scorer where there are se
 from __future__ import annotations
 
 import json
-import zipfile
+import re
+import zlib
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from podium.importing._configs import kept_values, seed_from
 from podium.importing._found import FoundArm, Left
 from podium.importing._values import head, json_object, number
+from podium.importing._zips import zipfile
 from podium.model import ArmResult, ArmStatus, Component, EvalResult, ModelConfig, RunConfig
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ _HEADERS = ("header.json", "_journal/start.json")
 _HEADER_BYTES = 64 * 1024 * 1024
 _ID_LENGTH = 8
 _SUFFIXES = frozenset({".json", ".txt", ".eval"})
+_TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*(:?)|[{}\[\]]', re.DOTALL)
 _STATUSES = {
     "success": ArmStatus.COMPLETED,
     "error": ArmStatus.FAILED,
@@ -55,22 +59,39 @@ class InspectImporter:
         begin = head(path)
         if path.suffix == ".eval":
             return [path] if begin.startswith(b"PK") else []
-        return [path] if b'"eval"' in begin and b'"task_id"' in begin else []
+        return [path] if b'"task_id"' in begin and b"eval" in _outer_keys(begin) else []
 
     def read(self, path: Path) -> Iterator[Found]:
         """Reads a log."""
-        said = _zipped(path) if zipfile.is_zipfile(path) else json_object(path)
+        said = _zipped(path) if _is_zip(path) else json_object(path)
         if not isinstance(said.get("eval"), dict):
             raise ValueError("no log of Inspect: it has no object eval")  # noqa: TRY004 - of the file
-        version = said.get("version")
+        version = said.get("version", _NEWEST)
         if not isinstance(version, int) or version > _NEWEST:
             raise ValueError(
                 f"a log of version {version}, and {_NEWEST} is the newest that is known here; "
                 "a newer Podium may know it"
             )
         yield FoundArm(self.kind, _arm(said), str(path))
-        if said.get("status") is None:
+        if said.get("status") is None and not _scores(said):
             yield Left(str(path), "the log has no end: its results are missing", is_wrong=False)
+
+
+def _outer_keys(text: bytes) -> set[bytes]:
+    """The keys of an object whose beginning a text is, without those of what is in it."""
+    depth, found = 0, set()
+    for token in _TOKEN.finditer(text):
+        if token[0] in b"{[":
+            depth += 1
+        elif token[0] in b"}]":
+            depth -= 1
+        elif depth == 1 and token[2]:
+            found.add(token[1])
+    return found
+
+
+def _is_zip(path: Path) -> bool:
+    return path.suffix == ".eval" or zipfile.is_zipfile(path)
 
 
 def _zipped(path: Path) -> _Said:
@@ -83,10 +104,13 @@ def _zipped(path: Path) -> _Said:
             if archive.getinfo(name).file_size > _HEADER_BYTES:
                 raise ValueError(f"{name} has more than {_HEADER_BYTES:,} bytes")
             found = json.loads(archive.read(name))
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ValueError(f"a damaged zip: {error}") from error
-    except NotImplementedError as error:
-        raise ValueError(f"a zip that this Python cannot read: {error}") from error
+    except (NotImplementedError, RuntimeError) as error:
+        raise ValueError(
+            "a zip that this Python cannot read, perhaps since it is compressed with Zstandard: "
+            f"pip install 'podium[import]' ({error})"
+        ) from error
     if not isinstance(found, dict):
         raise ValueError(f"{name} is no JSON object")  # noqa: TRY004 - of the file
     return found
@@ -104,13 +128,18 @@ def _arm(said: _Said) -> ArmResult:
     return ArmResult(
         name,
         _run_config(said, model, name),
-        _STATUSES.get(str(said.get("status")), ArmStatus.RUNNING),
+        _status(said),
         evals=list(_evals(said, task, seconds or 0.0, end)),
         run_id=str(told["run_id"]) if told.get("run_id") else None,
         error=str(error.get("message") or error) if isinstance(error, dict) else None,
         eval_seconds=seconds,
         group_name=model,
     )
+
+
+def _status(said: _Said) -> ArmStatus:
+    unsaid = ArmStatus.COMPLETED if _scores(said) else ArmStatus.RUNNING
+    return _STATUSES.get(str(said.get("status")), unsaid)
 
 
 def _times(said: _Said) -> tuple[datetime | None, datetime | None]:
@@ -147,7 +176,7 @@ def _run_config(said: _Said, model: str, name: str) -> RunConfig:
 
 def _evals(said: _Said, task: str, seconds: float, time: datetime | None) -> Iterator[EvalResult]:
     scores = _scores(said)
-    names = [_name(score) for score in scores]
+    names = _names(scores)
     for score, name in zip(scores, names, strict=True):
         row = EvalResult(
             task if len(scores) == 1 else f"{task}/{name}",
@@ -169,8 +198,21 @@ def _scores(said: _Said) -> list[_Said]:
     return [score for score in listed if isinstance(score, dict)]
 
 
+def _names(scores: list[_Said]) -> list[str]:
+    """The name of each score, and how it took several epochs together if that is told.
+
+    Where two have one name the scorer stands before it, and a number behind it if need be.
+    """
+    names = [_name(score) for score in scores]
+    counts = Counter(names)
+    told = [
+        f"{score.get('scorer')}/{name}" if counts[name] > 1 and score.get("scorer") else name
+        for score, name in zip(scores, names, strict=True)
+    ]
+    return [f"{name}-{n}" if (n := told[:at].count(name)) else name for at, name in enumerate(told)]
+
+
 def _name(score: _Said) -> str:
-    """The scorer, and how it took several epochs together if that is told."""
     reducer = score.get("reducer")
     return f"{score.get('name', 'score')}{f'/{reducer}' if reducer else ''}"
 

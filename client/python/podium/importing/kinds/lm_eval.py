@@ -6,10 +6,12 @@ behind a metric's name (`exact_match,strict-match`) unless it is `none`.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import TYPE_CHECKING, Any
 
 from podium.importing._configs import kept_values, seed_from
-from podium.importing._found import FoundArm
+from podium.importing._found import FoundArm, Left
 from podium.importing._values import head, json_object, number, numbers, time_from_seconds
 from podium.model import ArmResult, ArmStatus, Component, EvalResult, ModelConfig, RunConfig
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["LmEvalImporter"]
 
 _NO_FILTER = ",none"
+_COUNTS = "sample_count"
+_DIGITS = 8
 _MODEL_ARGUMENTS = ("pretrained", "model", "path", "engine")
 _FACTS = (
     "date",
@@ -60,21 +64,36 @@ class LmEvalImporter:
         said = json_object(path)
         if not _is_result(said):
             raise ValueError("no results of lm-evaluation-harness: it lacks results, or config")
+        if isinstance(said["results"], list):
+            raise ValueError(  # noqa: TRY004 - of the file
+                "results of a fork of lm-evaluation-harness, which lists them by prompt: not read"
+            )
         yield FoundArm(self.kind, _arm(said, path), str(path))
+        for task, names in _unread(said).items():
+            why = f"task {task!r}: no number, so not a metric: {', '.join(names)}"
+            yield Left(str(path), why, is_wrong=False)
 
 
 def _is_result(said: _Said) -> bool:
     results, config = said.get("results"), said.get("config")
-    has_tasks = isinstance(results, dict) and all(
-        isinstance(task, dict) for task in results.values()
-    )
+    tasks = list(results.values()) if isinstance(results, dict) else results
+    has_tasks = isinstance(tasks, list) and all(isinstance(task, dict) for task in tasks)
     return has_tasks and isinstance(config, dict) and "model_args" in config
+
+
+def _unread(said: _Said) -> dict[str, list[str]]:
+    """What stands among the metrics of a task and is none; texts are labels and N/A."""
+    found = {
+        task: [key for key in values if key != _COUNTS and isinstance(values[key], list | dict)]
+        for task, values in _maps(said, "results").items()
+    }
+    return {task: names for task, names in found.items() if names}
 
 
 def _arm(said: _Said, path: Path) -> ArmResult:
     model = _model(said)
     time = time_from_seconds(said.get("date"))
-    name = f"{model}@{path.stem if time is None else time.strftime('%Y-%m-%dT%H:%M:%SZ')}"
+    name = f"{model}@{_mark(said, path, time)}"
     return ArmResult(
         name,
         _run_config(said, model, name),
@@ -83,6 +102,17 @@ def _arm(said: _Said, path: Path) -> ArmResult:
         eval_seconds=number(said.get("total_evaluation_time_seconds")),
         group_name=model,
     )
+
+
+def _mark(said: _Said, path: Path, time: datetime | None) -> str:
+    """What tells apart the files of a model: a date, or the file's name and what is in it.
+
+    Jobs that begin within a second are common, and so are files that all have one name.
+    """
+    if time is not None:
+        return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return f"{path.stem}-{digest[:_DIGITS]}"
 
 
 def _model(said: _Said) -> str:
@@ -154,8 +184,13 @@ def _benchmark(said: _Said, task: str) -> str | None:
 
 
 def _sample_count(said: _Said, task: str) -> dict[str, float]:
+    """How many samples were used; of a group, if that is the same for each of its metrics."""
     counts = _maps(said, "n-samples").get(task)
     told = numbers(counts) if isinstance(counts, dict) else {}
+    by_metric = _maps(said, "results").get(task, {}).get(_COUNTS)
+    if "effective" not in told and isinstance(by_metric, dict):
+        values = set(numbers(by_metric).values())
+        told = {"effective": values.pop()} if len(values) == 1 else {}
     return {"n_samples": told["effective"]} if "effective" in told else {}
 
 

@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from podium.importing._configs import kept_values, seed_from, unquoted
+from podium.importing._configs import kept_values, seed_from
 from podium.importing._found import FoundArm, FoundExperiment, Left
 from podium.importing._rows import with_last_rows
 from podium.importing._values import number, time_from_seconds, yaml_object
@@ -27,6 +27,10 @@ __all__ = ["MlflowImporter"]
 _META = "meta.yaml"
 _ID_LENGTH = 8
 _MILLISECONDS = 1000
+_RUN = re.compile(r"[0-9a-f]{32}")
+_SEEDS = ("seed", "random_seed", "random_state")
+_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
+_WORDS = {"True": True, "False": False, "None": None}
 _EVAL = re.compile(r"(eval|evaluation|val|valid|validation|dev|test)[/_.](.+)", re.DOTALL)
 _STATUSES = {
     "1": ArmStatus.RUNNING,
@@ -59,34 +63,40 @@ class MlflowImporter:
     summary = "file stores of MLflow (mlruns/)"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the folder, if it is a store, or an experiment or run of one."""
-        if not path.is_dir():
+        """Returns a run's folder, or the description of an experiment: its runs are found apart.
+
+        Nothing is found apart in an experiment that was deleted.
+        """
+        meta = path / _META
+        if not path.is_dir() or not meta.is_file():
             return []
-        if (path / _META).is_file():
-            return [path] if _is_meta(path / _META) else []
-        metas = path.glob(f"*/{_META}")
-        return [path] if any(_is_meta(meta, "artifact_location") for meta in metas) else []
+        if _is_run(path):
+            return [path]
+        if not _says(meta, r"artifact_location:") or _says(meta, r"model_id:"):
+            return []
+        return [path if _says(meta, r"lifecycle_stage:\s*deleted") else meta]
 
     def read(self, path: Path) -> Iterator[Found]:
-        """Reads the experiments of a store, or what the folder is."""
-        if not (path / _META).is_file():
-            for meta in sorted(path.glob(f"*/{_META}")):
-                yield from _experiment(meta.parent)
-        elif _is_meta(path / _META, "run_id", "run_uuid"):
-            meta = path.parent / _META
-            name = _name_of(yaml_object(meta), path.parent) if meta.is_file() else path.parent.name
+        """Reads a run, or what an experiment's description says."""
+        if _is_run(path):
+            above = path.parent / _META
+            name = _name_of(yaml_object(above) if above.is_file() else {}, path.parent)
             yield from _run(path, name)
-        else:
+        elif (path / _META).is_file():
             yield from _experiment(path)
+        else:
+            raise ValueError(f"neither an experiment nor a run: it has no {_META}")
 
 
-def _is_meta(file: Path, *fields: str) -> bool:
-    try:
-        text = file.read_text(errors="replace")
-    except OSError:
-        return False
-    wanted = fields or ("artifact_location", "artifact_uri")
-    return any(re.search(rf"^{field}:", text, re.MULTILINE) for field in wanted)
+def _is_run(folder: Path) -> bool:
+    """Whether a folder is that of a run, also where its description was cut off."""
+    meta = folder / _META
+    return meta.is_file() and bool(_RUN.fullmatch(folder.name) or _says(meta, "run_(?:uu)?id:"))
+
+
+def _says(file: Path, line: str) -> bool:
+    """Whether a line of a file begins so."""
+    return bool(re.search(rf"^{line}", file.read_text(errors="replace"), re.MULTILINE))
 
 
 def _experiment(folder: Path) -> Iterator[Found]:
@@ -96,14 +106,10 @@ def _experiment(folder: Path) -> Iterator[Found]:
     name = _name_of(said, folder)
     if _is_deleted(said):
         yield Left(str(folder), f"experiment {name!r} was deleted", is_wrong=False)
-        return
-    runs = sorted(meta.parent for meta in folder.glob(f"*/{_META}"))
-    if runs:
+    elif any(folder.glob(f"*/{_META}")):
         facts = {key: value for key, value in said.items() if key != "name" and value}
         metadata = kept_values({"mlflow": facts})
         yield FoundExperiment(name, str(folder / _META), metadata=metadata)
-    for run in runs:
-        yield from _run(run, name)
 
 
 def _name_of(said: _Said, folder: Path) -> str:
@@ -154,15 +160,19 @@ def _run_config(name: str, said: _Said, params: dict[str, str], tags: dict[str, 
     return RunConfig(
         name,
         algorithm=Component("mlflow", kept_values(values)),
-        seed=seed_from(params.get("seed")),
+        seed=next((seed_from(params[key]) for key in _SEEDS if key in params), None),
         extras=kept_values({"mlflow": {**facts, "tags": tags}}),
     )
 
 
 def _plain(text: str) -> Any:
     """A parameter, which is always a text there: a number again if it was one."""
-    value = unquoted(text)
-    return value if isinstance(value, int | float | None) else text
+    if text in _WORDS:
+        return _WORDS[text]
+    if not _NUMBER.fullmatch(text) or re.match(r"[-+]?0\d", text):
+        return text  # 007 is a name, as is 1_000
+    value = number(text) if re.search(r"[.eE]", text) else seed_from(text)
+    return text if value is None else value
 
 
 def _texts(folder: Path) -> dict[str, str]:
@@ -194,6 +204,8 @@ def _metrics(
             continue
         match = _EVAL.fullmatch(_key(file, folder))
         if match is None:
+            # Of one step and millisecond the line that was written last counts.
+            values.reverse()
             last[_key(file, folder)] = max(values, key=lambda told: (told.step, told.time)).value
             continue
         for told in values:

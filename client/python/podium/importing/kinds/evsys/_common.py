@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from podium.importing._configs import seed_from, unquoted
+from podium.importing._configs import step_from, unquoted
 from podium.importing._found import Left
 from podium.importing._values import json_lines, numbers, time_from_seconds
 from podium.model import ArmStatus, EvalResult
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
     from pathlib import Path
 
     from podium.importing._found import Found
 
-__all__ = ["status_of", "text_or_none", "training_and_rows"]
+__all__ = ["merged", "status_of", "text_or_none", "training_and_rows"]
 
 _TRAINING = frozenset({"", "train", "training"})
 _NOTHING = frozenset({"", "None", "(none)", "null"})
@@ -37,12 +37,13 @@ def training_and_rows(
 ) -> Generator[Found, None, tuple[dict[str, float], list[EvalResult]]]:
     """Reads `metrics.jsonl`: the last value of each training metric, and the in-loop rows.
 
-    A line has `step`, `split` and `metrics`; the splits other than `train` are evals.
+    A line has `step`, `split` and `metrics`; the splits other than `train` are evals, with a row
+    for each line.
     """
     metrics: dict[str, float] = {}
-    rows: dict[tuple[str, int | None], EvalResult] = {}
+    rows: list[EvalResult] = []
     if not file.is_file():
-        return metrics, []
+        return metrics, rows
     for line, said in json_lines(file):
         if isinstance(said, ValueError):
             yield Left(f"{file}:{line}", str(said))
@@ -53,7 +54,21 @@ def training_and_rows(
         if split in _TRAINING:
             metrics |= values
         else:
-            row = EvalResult(split, metrics=values, step=seed_from(said.get("step")))
+            try:
+                row = EvalResult(split, metrics=values, step=step_from(said.get("step")))
+            except ValueError as error:
+                yield Left(f"{file}:{line}", str(error))
+                continue
             row.event_time = time_from_seconds(said.get("ts"))
-            rows[row.name, row.step] = row
-    return metrics, list(rows.values())
+            rows.append(row)
+    return metrics, rows
+
+
+def merged(rows: Iterable[EvalResult]) -> list[EvalResult]:
+    """Makes one row of those of one split and step: a metric's last value counts."""
+    found: dict[tuple[str, int | None], EvalResult] = {}
+    for row in rows:
+        first = found.setdefault((row.name, row.step), row)
+        first.metrics |= row.metrics
+        first.event_time = row.event_time
+    return list(found.values())

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 
 from podium.importing._found import FoundArm, FoundExperiment, Left
 from podium.importing._values import numbers
-from podium.importing.kinds.evsys._common import status_of, text_or_none, training_and_rows
+from podium.importing.kinds.evsys._common import (
+    merged,
+    status_of,
+    text_or_none,
+    training_and_rows,
+)
 from podium.model import ArmResult, EvalResult, RunConfig
 
 if TYPE_CHECKING:
@@ -25,6 +30,8 @@ __all__ = ["is_one", "read"]
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_")
 _FIELD = re.compile(r"- (hypothesis|status|conclusion|error): (.*)")
 _EVAL = re.compile(r"- eval \*\*(.+)\*\* \((\w+), step=(None|-?\d+)\): (.*)")
+_FILES = ("conclusion.md", "metrics.jsonl", "*/metrics.jsonl")
+"""What an arm's logs have; without a conclusion it has not come to its end."""
 _DIGITS = 4
 """How many digits the words have of a number."""
 
@@ -62,12 +69,17 @@ def _experiment_name(path: Path) -> str:
 def _arm_folders(path: Path) -> list[Path]:
     if not path.is_dir():
         return []
-    return sorted(found.parents[1] for found in path.glob("*/logs/conclusion.md"))
+    logs = path.glob("*/logs")
+    return sorted(found.parent for found in logs if any(any(found.glob(file)) for file in _FILES))
 
 
 def _fields(file: Path) -> Mapping[str, str]:
-    found = map(_FIELD.fullmatch, file.read_text(errors="replace").splitlines())
+    found = map(_FIELD.fullmatch, _lines(file))
     return {match[1]: match[2] for match in found if match}
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text(errors="replace").splitlines() if file.is_file() else []
 
 
 def _arm(folder: Path) -> Generator[Found, None, ArmResult]:
@@ -91,7 +103,7 @@ def _arm(folder: Path) -> Generator[Found, None, ArmResult]:
 def _told_evals(file: Path, logged: list[EvalResult]) -> Generator[Found, None, list[EvalResult]]:
     """The evals that the words tell, with the exact numbers of the log; then the others."""
     rows, left = [], list(logged)
-    for number, line in enumerate(file.read_text(errors="replace").splitlines(), start=1):
+    for number, line in enumerate(_lines(file), start=1):
         match = _EVAL.fullmatch(line)
         if match is None:
             continue
@@ -107,7 +119,7 @@ def _told_evals(file: Path, logged: list[EvalResult]) -> Generator[Found, None, 
         metrics = told if exact is None else exact.metrics
         steps = None if step == "None" else int(step)
         rows.append(EvalResult(name, metrics=metrics, step=steps, tags=[split]))
-    return [*rows, *left]
+    return [*rows, *merged(left)]
 
 
 def _agree(row: EvalResult, told: Mapping[str, float]) -> bool:

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 from podium.importing._configs import run_config_from, unquoted
 from podium.importing._found import FoundArm, Left
 from podium.importing._values import json_object, numbers
-from podium.importing.kinds.evsys._common import status_of, text_or_none, training_and_rows
+from podium.importing.kinds.evsys._common import (
+    merged,
+    status_of,
+    text_or_none,
+    training_and_rows,
+)
 from podium.model import ArmResult, RunResult
 
 if TYPE_CHECKING:
@@ -45,7 +50,7 @@ def read(path: Path) -> Iterator[Found]:
         config,
         status_of(said.get("status")),
         {**logged, **result.metrics},
-        evals=rows,
+        evals=merged(rows),
         run_id=name,
         error=result.error,
         run_result=result,

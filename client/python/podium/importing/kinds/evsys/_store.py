@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from podium.importing._configs import run_config_from, seed_from, unquoted
+from podium.importing._configs import run_config_from, seed_from, step_from, unquoted
 from podium.importing._found import FoundArm, FoundExperiment, Left
 from podium.importing._values import json_lines, json_object, number, numbers, time_from_seconds
-from podium.importing.kinds.evsys._common import status_of, text_or_none, training_and_rows
+from podium.importing.kinds.evsys._common import (
+    merged,
+    status_of,
+    text_or_none,
+    training_and_rows,
+)
 from podium.model import ArmResult, EvalResult
 
 if TYPE_CHECKING:
@@ -130,7 +135,7 @@ def _arm(
         config,
         status_of(said.get("status")),
         metrics,
-        evals=[*evals, *rows],
+        evals=[*evals, *merged(rows)],
         run_id=identity,
         error=text_or_none(said.get("error_message")),
         group_id=group,
@@ -148,7 +153,11 @@ def _evals(file: Path) -> Generator[Found, None, list[EvalResult]]:
         if isinstance(said, ValueError):
             yield Left(f"{file}:{line}", str(said))
             continue
-        row = _row(said)
+        try:
+            row = _row(said)
+        except (ValueError, TypeError) as error:  # a step or breakdowns that cannot be
+            yield Left(f"{file}:{line}", str(error))
+            continue
         before = rows.get((row.name, row.step))
         if before is not None:
             why = f"eval {row.name!r} was recorded again in line {line}"
@@ -165,7 +174,7 @@ def _row(said: _Said) -> EvalResult:
         benchmark,
         numbers(metrics) if isinstance(metrics, dict) else {},
         breakdowns if isinstance(breakdowns, dict) else {},
-        step=seed_from(said.get("step")),
+        step=step_from(said.get("step")),
         tags=["test"] if said.get("split") == "test" else [],
     )
     row.event_time = time_from_seconds(said.get("_created_at"))
