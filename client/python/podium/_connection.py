@@ -50,6 +50,8 @@ _C = TypeVar("_C", grpc.Channel, grpc.aio.Channel)
 _RESULTS = results_service_pb2.DESCRIPTOR.services_by_name["ResultsService"]
 _RECORDING = recording_service_pb2.DESCRIPTOR.services_by_name["RecordingService"]
 
+_IS_CLOSED = "this client is closed; make a new one"
+
 _INHERITED: list[object] = []
 """Channels of a parent process. They are kept for good: to destroy one here can hang."""
 
@@ -79,6 +81,12 @@ class Connection(Generic[_C]):
         self._opened: _Opened[_C] | None = None
         self._closed = False
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy, and a client in another process, connects by itself.
+        if self._closed:
+            raise ClientStateError(_IS_CLOSED)
+        return type(self), (self.address, self._read_timeout, self._write_timeout)
+
     def _new_channel(self) -> _C:
         raise NotImplementedError
 
@@ -96,7 +104,7 @@ class Connection(Generic[_C]):
 
     def _open(self) -> _Opened[_C]:
         if self._closed:
-            raise ClientStateError("this client is closed; make a new one")
+            raise ClientStateError(_IS_CLOSED)
         channel = self._new_channel()
         self._opened = _Opened(os.getpid(), channel, self._methods(channel))
         weakref.finalize(self, _abandon, self._opened)
