@@ -137,11 +137,26 @@ def test_what_is_set_aside(
         flushed = old.flush(60)
         assert (flushed.pending, flushed.set_aside, flushed.durable) == (0, 2, False)
         assert old.counters.set_aside == 2
-        assert len(told(caplog)) == 1
-        assert "STALE_ATTEMPT" in told(caplog)[0]
-        assert "podium outbox" in told(caplog)[0]
-    assert "3 events were refused for good: see `podium outbox`" in told(caplog)[1]
+        started, refused = told(caplog)
+        assert "is started a second time" in started
+        assert "STALE_ATTEMPT" in refused
+        assert "podium outbox" in refused
+    assert told(caplog)[2:] == [
+        "podium: 3 events were refused for good: see `podium outbox`",
+        "podium: in all: refused: STALE_ATTEMPT (3 times)",
+    ]
     assert client.arm(name, "arm").score("loss") == 2.0
+
+
+def test_one_event(record: Any, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What is told of one is told as of one."""
+    with record(name, address=NOBODY, offline=True) as experiment:
+        folder = experiment.outbox
+    (line,) = told(caplog)
+    assert line == (
+        f"podium: 1 event of {name!r} is not delivered yet (this process records offline): it "
+        f"waits in {folder}; `podium sync` delivers it"
+    )
 
 
 def test_a_second_run(

@@ -38,6 +38,7 @@ _LIMITS = Limits()
 _INTERRUPTED_SECONDS = 1.0
 _FLUSH_SECONDS = 10.0
 _SEGMENT_MARGIN = 4096
+_NUMBERS = (("is", "it waits", "it"), ("are", "they wait", "them"))
 _STARTED_TWICE = (
     "arm {!r} is started a second time, before this process has said how it ended: it begins anew, "
     "and what is logged to the first one from now on is refused; each arm needs a name of its own"
@@ -290,14 +291,16 @@ class ExperimentRecording:
         """What the user has to know when recording ends; nothing if everything is delivered."""
         if counters.pending:
             reason = outlet.unreachable() or "they are on their way"
+            are, they_wait, them = _NUMBERS[counters.pending > 1]
             yield (
-                f"{counters.pending} events of {self.name!r} are not delivered yet ({reason}): "
-                f"they wait in {outlet.folder}; `podium sync` delivers them"
+                f"{_events(counters.pending)} of {self.name!r} {are} not delivered yet ({reason}): "
+                f"{they_wait} in {outlet.folder}; `podium sync` delivers {them}"
             )
         if counters.set_aside:
-            yield f"{counters.set_aside} events were refused for good: see `podium outbox`"
+            were = "were" if counters.set_aside > 1 else "was"
+            yield f"{_events(counters.set_aside)} {were} refused for good: see `podium outbox`"
         if counters.dropped:
-            yield f"{counters.dropped} events are lost"
+            yield f"{_events(counters.dropped)} {_NUMBERS[counters.dropped > 1][0]} lost"
         summary = self.notices.summary()
         if summary:
             yield f"in all: {summary}"
@@ -319,6 +322,10 @@ _recording: set[ExperimentRecording] = set()
 def _close_all() -> None:
     for recording in tuple(_recording):
         recording.close()
+
+
+def _events(count: int) -> str:
+    return f"{count} event" if count == 1 else f"{count} events"
 
 
 def _check_whole(event: Event) -> None:

@@ -212,11 +212,13 @@ class Outlet:
             told = stream.counters.set_aside
             stream.look()
             if stream.folder is not None and stream.counters.set_aside > told:
-                self._tell_asides(stream.folder)
+                self._tell_asides(stream, stream.folder)
 
-    def _tell_asides(self, folder: Path) -> None:
+    def _tell_asides(self, stream: Stream, folder: Path) -> None:
+        """Says why events were set aside, each once: they are set aside in their order."""
         for aside in StreamReader(folder).asides():
-            if not aside.retried:
+            if not aside.retried and aside.sequence > stream.told_aside:
+                stream.told_aside = aside.sequence
                 self._notices.say(
                     f"refused: {aside.reason}",
                     f"the server refused an event for good, which is kept aside (see `podium "

@@ -55,6 +55,8 @@ class Stream:
     ) -> None:
         self.pid = os.getpid()
         self.has_ended = False
+        self.told_aside = 0
+        """The last event of which was told that it was set aside."""
         self._begin = begin
         self._opening = opening
         self._wake = wake
