@@ -9,10 +9,11 @@ import {
   type MessageShape,
 } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
-import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { createGrpcTransport } from "@connectrpc/connect-node";
 
 import { fromCall, PodiumError } from "./errors.js";
 import { RecordingService } from "./podium/v1/recording_service_pb.js";
+import { Sessions } from "./sessions.js";
 
 /** How a single call is made. */
 export interface CallOptions {
@@ -54,7 +55,7 @@ const longestPauseMs = 1_000;
 /** Carries out calls to one server. The connection is opened by the first one. */
 export class Connection {
   readonly address: string;
-  readonly #session: Http2SessionManager;
+  readonly #session: Sessions;
   readonly #transport: Transport;
   readonly #timeouts: { read: number; write: number };
   #socket: Socket | undefined;
@@ -136,13 +137,13 @@ export class Connection {
     return response.message;
   }
 
-  #sessionTo(address: string): Http2SessionManager {
+  #sessionTo(address: string): Sessions {
     const place = placeOf(address);
     const createConnection = (): Socket => {
       this.#socket = "path" in place ? connectSocket(place) : connectSocket({ ...place, noDelay: true });
       return this.#socket;
     };
-    return new Http2SessionManager(
+    return new Sessions(
       "path" in place ? "http://localhost" : `http://${address}`,
       // Notices a server that vanished without a word.
       { pingIntervalMs: 30_000, pingTimeoutMs: 10_000, pingIdleConnection: true },

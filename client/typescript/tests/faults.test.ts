@@ -5,12 +5,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { Client, PodiumError } from "podium-client";
 import { RecordingService, ResultsService } from "podium-client/v1";
 
+import { Sessions } from "../src/sessions.js";
 import { connected } from "./server.js";
 
 /** A server that is away at first, and whose arm never stands still. */
@@ -154,6 +156,23 @@ test("a client that is closed cancels the calls under way", async () => {
   const call = failure(client.arm("x", "a").eval("val"));
   setTimeout(() => client.close(), 50);
   assert.equal((await call).code, "CANCELLED");
+});
+
+test("a session that is over is not asked whether it still lives", async () => {
+  const server = createHttp2Server();
+  server.on("stream", (stream) => stream.on("error", () => {})); // It never answers.
+  server.on("sessionError", () => {});
+  await new Promise<void>((ready) => server.listen(0, "127.0.0.1", ready));
+  after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const pings = { pingIntervalMs: 20, pingIdleConnection: true };
+  const sessions = new Sessions(`http://127.0.0.1:${port}`, pings);
+  const stream = await sessions.request("POST", "/", {}, {});
+  stream.on("error", () => {});
+  const closed = new Promise((ready) => stream.once("close", ready));
+  sessions.abort();
+  await closed;
+  await sleep(100); // A ping of a session that is over would be an uncaught error.
 });
 
 test("a socket is an address too", async () => {
