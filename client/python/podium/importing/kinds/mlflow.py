@@ -223,11 +223,16 @@ def _values(file: Path) -> Generator[Found, None, list[_Value]]:
     """Reads a metric's lines: time in milliseconds, value and step, which old files lack."""
     values = []
     for line_number, line in enumerate(file.read_text(errors="replace").splitlines(), start=1):
-        parts = line.split()
-        told = [number(part) for part in (*parts, "0")[:3]]
-        step = seed_from(parts[2]) if len(parts) > 2 else 0  # noqa: PLR2004 - the third
-        if len(parts) < 2 or None in told or step is None:  # noqa: PLR2004 - time and value
+        try:
+            time, value, *more = line.split()
+            values.append(_Value(float(time), float(value), _step(more)))
+        except ValueError:
             yield Left(f"{file}:{line_number}", "not TIME VALUE STEP")
-            continue
-        values.append(_Value(told[0] or 0.0, told[1] or 0.0, step))
     return values
+
+
+def _step(told: list[str]) -> int:
+    step = int(told[0]) if told else 0
+    if not -(2**63) <= step < 2**63:
+        raise ValueError(f"{step} is no step")
+    return step

@@ -11,7 +11,7 @@ from podium._mirror import forget_mirrored
 from podium._parquet import is_export, read_items
 from podium.importing._found import FoundArm, FoundExperiment, Left
 from podium.importing._values import head, json_lines
-from podium.model import ArmResult
+from podium.model import ArmResult, Experiment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -79,4 +79,5 @@ def _found(said: _Said, source: str) -> Found:
     unknown = told.keys() - _FIELDS
     if unknown:
         raise ValueError(f"{said['event']}: no such field: {', '.join(sorted(unknown))}")
-    return FoundExperiment(name, source, **told)
+    read = jsonform.record_from_json(Experiment, {**told, "name": name}, said["event"])
+    return FoundExperiment(name, source, **{field: getattr(read, field) for field in told})
