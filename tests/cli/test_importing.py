@@ -24,7 +24,14 @@ def test_an_import_tells_what_came_in(address: str, name: str, tmp_path: Path) -
         "1 arm recorded\n"
     )
     again = podium(*arguments, "--json", address=address)
-    count = {"experiment": name, "kind": "hf_trainer", "recorded": 0, "unchanged": 1, "evals": 1}
+    count = {
+        "experiment": name,
+        "kind": "hf_trainer",
+        "recorded": 0,
+        "changed": 0,
+        "unchanged": 1,
+        "evals": 1,
+    }
     assert json.loads(again.out) == {"dry_run": False, "experiments": [count], "left": []}
     assert podium("score", name, "run", "eval.acc", address=address).out == "0.5\n"
 

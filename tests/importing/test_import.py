@@ -1,11 +1,13 @@
 """Importing whatever the kind: repeated, over what is there, with bad files, and rehearsed."""
 
+import json
 from collections.abc import Collection, Iterator
 from importlib import metadata
 from pathlib import Path
 
 import podium
 import pytest
+from podium.cli import main
 from podium.importing import Found, FoundArm, FoundExperiment, Left, _registry, import_results
 
 from tests.importing.files import write_json, write_text
@@ -60,13 +62,30 @@ def test_a_second_import_changes_nothing(client: podium.Client, tmp_path: Path) 
 
 
 def test_a_changed_source_changes_its_arm(client: podium.Client, tmp_path: Path) -> None:
-    """An arm becomes what its source says now; the others stay."""
+    """An arm becomes what its source says now, and the report counts it; the others stay."""
     path = write_text(tmp_path / "a.note", "x=0.5\ny=0.25\n")
-    import_results(client, path)
-    path.write_text("x=0.75\ny=0.25\n")
+    first = import_results(client, path)
+    assert (first.recorded, first.changed) == (2, 0)
+    path.write_text("x=0.75\ny=0.25\nz=1\n")
     report = import_results(client, path)
-    assert (report.recorded, report.unchanged) == (1, 1)
+    assert (report.recorded, report.changed, report.unchanged) == (2, 1, 1)
     assert client.arm("notes", "x").score("acc") == 0.75
+
+
+def test_the_command_says_what_was_recorded_over(
+    client: podium.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who imports another source of the same name sees that it took the place of the first."""
+    write_text(tmp_path / "a.note", "x=0.5\n")
+    write_text(tmp_path / "b.note", "x=0.75\n")
+    command = ["--address", client.address, "import"]
+    assert main([*command, str(tmp_path / "a.note")]) == 0
+    assert "1 arm recorded\n" in capsys.readouterr().out
+    assert main([*command, str(tmp_path / "b.note")]) == 0
+    assert "1 arm recorded, 1 of them over other results\n" in capsys.readouterr().out
+    assert main([*command, str(tmp_path / "a.note"), "--json"]) == 0
+    [told] = json.loads(capsys.readouterr().out)["experiments"]
+    assert (told["recorded"], told["changed"], told["unchanged"]) == (1, 1, 0)
 
 
 def test_a_rehearsal_records_nothing(client: podium.Client, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ class ArmCount:
 
     kind: str
     recorded: int = 0
+    changed: int = 0
     unchanged: int = 0
     evals: int = 0
 
@@ -39,8 +40,9 @@ class ImportReport:
     """What an import did.
 
     Attributes:
-        experiments: The arms by experiment: how many were recorded, how many were there already
-            and how many eval rows they have.
+        experiments: The arms by experiment: how many were recorded, how many of these were there
+            before with other results, how many were there as they are, and how many eval rows
+            all of them have.
         left: What was not brought in, and why.
     """
 
@@ -51,6 +53,11 @@ class ImportReport:
     def recorded(self) -> int:
         """How many arms are new or have changed."""
         return sum(count.recorded for count in self.experiments.values())
+
+    @property
+    def changed(self) -> int:
+        """How many of the recorded arms were there before, with other results."""
+        return sum(count.changed for count in self.experiments.values())
 
     @property
     def unchanged(self) -> int:
@@ -104,6 +111,7 @@ class _Import:
         self._experiment = experiment
         self._replace = replace
         self._declared: set[str] = set()
+        self._there: dict[str, set[str]] = {}
         self._taken: dict[tuple[str, str], FoundArm] = {}
         self.report = ImportReport()
 
@@ -152,11 +160,22 @@ class _Import:
         # An import may be repeated: when it ran says nothing of when a row was measured.
         event.ClearField("event_time")
         self._declare(experiment)
-        changed = self._record(experiment, found.source, event)
+        was_there = found.arm.name in self._arms_of(experiment)
+        is_recorded = self._record(experiment, found.source, event)
         count = self.report.experiments.setdefault(experiment, ArmCount(kind))
-        count.recorded += changed
-        count.unchanged += not changed
+        count.recorded += is_recorded
+        count.changed += is_recorded and was_there
+        count.unchanged += not is_recorded
         count.evals += len(found.arm.evals)
+
+    def _arms_of(self, experiment: str) -> set[str]:
+        """The names of the arms that an experiment had before this import."""
+        if self._client is None:
+            return set()
+        if experiment not in self._there:
+            arms = self._client.experiment(experiment).arms(page_size=1000)
+            self._there[experiment] = {arm.name for arm in arms}
+        return self._there[experiment]
 
     def _record(self, experiment: str, source: str, event: Event) -> bool:
         """Records an arm; says whether that changed anything."""

@@ -98,6 +98,7 @@ def _summary(report: ImportReport, *, dry_run: bool) -> str:
         return "nothing was found that an importer knows; --help names the kinds"
     parts = [
         f"{_format.count(report.recorded, 'arm')} {'would be ' if dry_run else ''}recorded",
+        f"{report.changed:,} of them over other results" if report.changed else "",
         f"{report.unchanged:,} unchanged" if report.unchanged else "",
         f"{len(report.left) - wrong:,} left out" if len(report.left) > wrong else "",
         f"{wrong:,} wrong" if wrong else "",
@@ -113,6 +114,7 @@ def _json(report: ImportReport, *, dry_run: bool) -> dict[str, object]:
                 "experiment": name,
                 "kind": count.kind,
                 "recorded": count.recorded,
+                "changed": count.changed,
                 "unchanged": count.unchanged,
                 "evals": count.evals,
             }
