@@ -21,7 +21,6 @@ from podium._validate import (
     check_range,
     check_text,
 )
-from podium.errors import PodiumError
 from podium.scoring import candidates
 from podium.v1 import recording_service_pb2 as recording_pb2
 from podium.v1 import results_service_pb2 as results_pb2
@@ -203,17 +202,11 @@ class Recording:
 
     async def record(self, request: recording_pb2.RecordRequest) -> recording_pb2.RecordResponse:
         """Records events of one experiment: all of them or none."""
-        self._check_record(request)
         size = request.ByteSize()
-        call = RecordCall(
-            request.experiment,
-            request.events,
-            request.position if request.HasField("position") else None,
-            limits=self._limits,
-            now=_now(),
-            invalid=await self._invalid_events(request, size),
-            size=size,
-        )
+        if size <= _LARGE_CALL:
+            call = self._call(request, size)
+        else:
+            call = await asyncio.to_thread(self._call, request, size)
         outcome = await self._store.transact(call)
         return recording_pb2.RecordResponse(
             revision=outcome.revision,
@@ -226,13 +219,18 @@ class Recording:
             ],
         )
 
-    async def _invalid_events(
-        self, request: recording_pb2.RecordRequest, size: int
-    ) -> dict[int, PodiumError]:
-        """Checks the events; those of a large call beside the event loop."""
-        if size <= _LARGE_CALL:
-            return invalid_events(request.events, self._limits)
-        return await asyncio.to_thread(invalid_events, request.events, self._limits)
+    def _call(self, request: recording_pb2.RecordRequest, size: int) -> RecordCall:
+        """Checks the request and reads it; for a large one beside the event loop."""
+        self._check_record(request, size)
+        return RecordCall(
+            request.experiment,
+            request.events,
+            request.position if request.HasField("position") else None,
+            limits=self._limits,
+            now=_now(),
+            invalid=invalid_events(request.events, size, self._limits),
+            size=size,
+        )
 
     async def delete_arm(
         self, request: recording_pb2.DeleteArmRequest
@@ -255,13 +253,13 @@ class Recording:
         )
         return recording_pb2.DeleteExperimentResponse(revision=await self._store.transact(call))
 
-    def _check_record(self, request: recording_pb2.RecordRequest) -> None:
+    def _check_record(self, request: recording_pb2.RecordRequest, size: int) -> None:
         """The bounds of the call as a whole; its events have theirs one by one."""
         check_experiment_name(request.experiment, "experiment", self._limits)
         if not request.events:
             raise failure("FIELD_MISSING", "events is empty; send at least one", field="events")
         check_count(len(request.events), "events", self._limits.call_events, "events")
-        check_metric_count(request, self._limits)
+        check_metric_count(request.events, size, self._limits)
         if request.HasField("position"):
             position = request.position
             check_name(position.writer_id, "position.writer_id", self._limits)

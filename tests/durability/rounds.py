@@ -73,7 +73,7 @@ def _record_call(told: _Told, now: int) -> RecordCall:
         told.position,
         limits=_LIMITS,
         now=now,
-        invalid=invalid_events(events, _LIMITS),
+        invalid=invalid_events(events, sum(event.ByteSize() for event in events), _LIMITS),
     )
 
 

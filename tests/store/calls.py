@@ -17,9 +17,12 @@ from podium.v1.event_pb2 import (
 from podium.v1.recording_service_pb2 import StreamPosition
 from podium.v1.run_config_pb2 import RunConfig
 from podium_server.recording import DeleteArmCall, DeleteExperimentCall, RecordCall
+from podium_server.store.base import ArmChange, Loaded, Settlement, Standing
 
 __all__ = [
     "NOW",
+    "BrokenAfter",
+    "BrokenBefore",
     "arm",
     "declared",
     "delete_arm",
@@ -88,3 +91,20 @@ def row(eval_name: str, step: int | None = None, name: str = "a", **fields: Any)
     """An eval row."""
     result = EvalResult(name=eval_name, step=step, **fields)
     return Event(eval_recorded=EvalRecorded(arm=name, eval_result=result))
+
+
+class BrokenBefore(RecordCall):
+    """A call with a defect in its decision."""
+
+    def decide(self, loaded: Loaded) -> Any:
+        """Breaks."""
+        super().decide(loaded)
+        raise ZeroDivisionError
+
+
+class BrokenAfter(RecordCall):
+    """A call with a defect that shows when half of it is written."""
+
+    def settle(self, _change: ArmChange, _standing: Standing) -> Settlement:
+        """Breaks."""
+        raise ZeroDivisionError

@@ -12,16 +12,14 @@ from podium.errors import PodiumError
 from podium.v1.eval_result_pb2 import EvalResult
 from podium_server.recording import RecordCall
 from podium_server.store.base import (
-    ArmChange,
-    Loaded,
     PageLimits,
-    Settlement,
-    Standing,
     Store,
     Subject,
 )
 
 from tests.store.calls import (
+    BrokenAfter,
+    BrokenBefore,
     arm,
     declared,
     delete_arm,
@@ -129,22 +127,7 @@ async def test_refused_calls_leave_their_neighbours_alone(place: Place, tmp_path
     assert reasons == {"ARM_NOT_FOUND", "SEQUENCE_GAP", "STALE_ATTEMPT", "EXPERIMENT_NOT_FOUND"}
 
 
-class _BrokenBefore(RecordCall):
-    """A call with a defect in its decision."""
-
-    def decide(self, loaded: Loaded) -> Any:
-        super().decide(loaded)
-        raise ZeroDivisionError
-
-
-class _BrokenAfter(RecordCall):
-    """A call with a defect that shows when half of it is written."""
-
-    def settle(self, _change: ArmChange, _standing: Standing) -> Settlement:
-        raise ZeroDivisionError
-
-
-@pytest.mark.parametrize("broken", [_BrokenBefore, _BrokenAfter])
+@pytest.mark.parametrize("broken", [BrokenBefore, BrokenAfter])
 async def test_a_defect_in_one_call_is_its_own(
     store: Store, place: Place, broken: type[RecordCall]
 ) -> None:

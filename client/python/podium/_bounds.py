@@ -24,6 +24,7 @@ from podium._validate import (
     check_text,
     check_time,
     check_values,
+    is_time,
 )
 from podium.errors import PodiumError, error_for
 from podium.v1.arm_result_pb2 import ARM_STATUS_RUNNING, ArmResult, ArmStatus
@@ -39,7 +40,6 @@ from podium.v1.event_pb2 import (
     MetricsRecorded,
 )
 from podium.v1.experiment_pb2 import Direction
-from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.run_config_pb2 import RunConfig
 from podium.v1.run_result_pb2 import RunResult
 from podium.v1.value_pb2 import Value
@@ -60,12 +60,15 @@ _FINAL_STATUSES = {
 }
 
 
-def invalid_events(events: Iterable[Event], limits: Limits) -> dict[int, PodiumError]:
-    """The errors of the events that are out of their bounds, by index."""
+def invalid_events(events: Iterable[Event], size: int, limits: Limits) -> dict[int, PodiumError]:
+    """The errors of the events that are out of their bounds, by index; `size` is their bytes."""
     errors = {}
+    are_small = size <= limits.row_bytes
     for index, event in enumerate(events):
+        if are_small and _is_plain(event, limits):
+            continue
         try:
-            check_event(event, limits)
+            _check_event(event, limits)
         except PodiumError as error:
             errors[index] = error.with_traceback(None)
     return errors
@@ -73,6 +76,11 @@ def invalid_events(events: Iterable[Event], limits: Limits) -> dict[int, PodiumE
 
 def check_event(event: Event, limits: Limits) -> None:
     """One event: its kind is set, its time is a time, its fields are in their bounds."""
+    if not (event.ByteSize() <= limits.row_bytes and _is_plain(event, limits)):
+        _check_event(event, limits)
+
+
+def _check_event(event: Event, limits: Limits) -> None:
     kind = event.WhichOneof("kind")
     if kind is None:
         check_set(is_set=False, field="kind")
@@ -86,10 +94,10 @@ _METRIC_BYTES = 7
 """What the least row takes in a message: no smaller message can hold one value or row more."""
 
 
-def check_metric_count(request: RecordRequest, limits: Limits) -> None:
-    """The metric values of a call; they are counted only where there could be too many."""
-    if request.ByteSize() > limits.call_metrics * _METRIC_BYTES:
-        metrics = sum(map(metric_count, request.events))
+def check_metric_count(events: Iterable[Event], size: int, limits: Limits) -> None:
+    """The metric values of a call of so many bytes; they are counted where too many could be."""
+    if size > limits.call_metrics * _METRIC_BYTES:
+        metrics = sum(map(metric_count, events))
         check_count(metrics, "events", limits.call_metrics, "metric values")
 
 
@@ -144,8 +152,6 @@ def _check_metrics_recorded(event: MetricsRecorded, limits: Limits) -> None:
 
 
 def _check_eval_recorded(event: EvalRecorded, limits: Limits) -> None:
-    if _is_plain(event, limits):
-        return
     check_name(event.arm, "eval_recorded.arm", limits)
     if event.HasField("attempt_id"):
         check_name(event.attempt_id, "eval_recorded.attempt_id", limits)
@@ -153,21 +159,23 @@ def _check_eval_recorded(event: EvalRecorded, limits: Limits) -> None:
     _check_row_at("eval_recorded.eval_result", event.eval_result, limits)
 
 
-def _is_plain(event: EvalRecorded, limits: Limits) -> bool:
-    """Whether a row is like most: nothing but names that were accepted before, and numbers.
+def _is_plain(event: Event, limits: Limits) -> bool:
+    """Whether a small event is a row like most: numbers, and names that were accepted before.
 
-    It says in one look what the checks below would find one by one.
+    It says in one look what the checks would find one by one. An event of another kind has
+    an empty name here, which is never accepted.
     """
-    row = event.eval_result
-    names = [event.arm, row.name, *row.metrics, *row.tags]
-    if event.HasField("attempt_id"):
-        names.append(event.attempt_id)
+    recorded = event.eval_recorded
+    row = recorded.eval_result
+    names = [recorded.arm, row.name, *row.metrics, *row.tags]
+    if recorded.HasField("attempt_id"):
+        names.append(recorded.attempt_id)
     return (
         are_accepted(names, limits)
         and len(names) <= limits.map_keys
         and 0.0 <= row.eval_seconds < math.inf
-        and row.ByteSize() <= limits.row_bytes
         and not (row.breakdowns or row.HasField("benchmark_id") or row.HasField("model_ref"))
+        and not (event.HasField("event_time") and not is_time(event.event_time))
     )
 
 

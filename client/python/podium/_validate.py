@@ -32,6 +32,7 @@ __all__ = [
     "check_text",
     "check_time",
     "check_values",
+    "is_time",
 ]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -77,6 +78,7 @@ class Limits:
 
 _accepted: defaultdict[int, set[str]] = defaultdict(set)
 """Names that were accepted before, by the bound they were held to; names recur in every call."""
+_accepted_experiments: defaultdict[int, set[str]] = defaultdict(set)
 
 
 def check_name(text: str, field: str, limits: Limits) -> None:
@@ -97,6 +99,10 @@ def _check_name(text: str, field: str, most: int, what: str = "") -> None:
     wrong = _wrong_name(text, most)
     if wrong:
         raise error_for("NAME_INVALID", f"{what or field} {wrong}", {"field": field})
+    _accept(accepted, text)
+
+
+def _accept(accepted: set[str], text: str) -> None:
     if len(accepted) >= _ACCEPTED_LIMIT:
         accepted.clear()
     accepted.add(text)
@@ -114,6 +120,9 @@ def _wrong_name(text: str, most: int) -> str:
 
 def check_experiment_name(text: str, field: str, limits: Limits) -> None:
     """The name of an experiment: a name whose segments are not empty, `.` or `..`."""
+    accepted = _accepted_experiments[limits.name_bytes]
+    if text in accepted:
+        return
     check_name(text, field, limits)
     if not _NO_SEGMENT.isdisjoint(text.split("/")):
         raise error_for(
@@ -121,6 +130,7 @@ def check_experiment_name(text: str, field: str, limits: Limits) -> None:
             f"{field} {_shown(text)} has a segment between slashes that is empty, '.' or '..'",
             {"field": field},
         )
+    _accept(accepted, text)
 
 
 def check_names(texts: Collection[str], field: str, limits: Limits) -> None:
@@ -204,9 +214,14 @@ _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 _NANOS = 1_000_000_000
 
 
+def is_time(time: Timestamp) -> bool:
+    """Whether it is between the years 1 and 9999."""
+    return _FIRST_SECOND <= time.seconds <= _LAST_SECOND and 0 <= time.nanos < _NANOS
+
+
 def check_time(time: Timestamp, field: str) -> None:
     """A time between the years 1 and 9999."""
-    if not (_FIRST_SECOND <= time.seconds <= _LAST_SECOND and 0 <= time.nanos < _NANOS):
+    if not is_time(time):
         raise error_for(
             "FIELD_OUT_OF_RANGE",
             f"{field} is no time between the years 1 and 9999",

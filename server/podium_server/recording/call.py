@@ -91,9 +91,8 @@ class RecordCall:
         """Whether there is much to write, or an event that may move very many rows."""
         if self._size > _MANY_BYTES:
             return True
-        told = [event for event in self._told if event is not None]
-        rewrites = sum(event.kind is not _ROW for event in told)
-        return rewrites > _MANY_REWRITES or any(event.kind.heavy for event in told)
+        others = [e.kind for e in self._told if e is not None and e.kind is not _ROW]
+        return len(others) > _MANY_REWRITES or any(kind.heavy for kind in others)
 
     def decide(self, loaded: Loaded) -> Changes:
         """Applies the events one by one; raises with every refused one, if any is."""
@@ -102,9 +101,10 @@ class RecordCall:
         first = 0 if stream is None else self._first_new(stream)
         self._outcome = RecordOutcome(skipped_events=first, kept_fields=state.kept)
         refused = []
+        context = Context(state, self._limits)
         for index in range(first, len(self._told)):
             try:
-                self._apply(state, stream, index)
+                self._apply(context, stream, index)
             except PodiumError as error:
                 # With its frames, an error would hold the whole call until it is collected.
                 refused.append((index, error.with_traceback(None)))
@@ -150,8 +150,8 @@ class RecordCall:
         stream.last_sequence = max(stream.last_sequence, last)
         self._outcome.last_sequence = stream.last_sequence
 
-    def _apply(self, state: CallState, stream: StreamRow | None, index: int) -> None:
-        event = self._told[index]
+    def _apply(self, context: Context, stream: StreamRow | None, index: int) -> None:
+        state, event = context.state, self._told[index]
         if event is None:
             raise self._invalid[index]
         if stream is not None:
@@ -159,7 +159,8 @@ class RecordCall:
         if not (event.kind.creates_experiment or state.serves(event.subject)):
             raise unknown_experiment(self._experiment)
         before = state.progress.changes_made
-        event.kind.apply(Context(state, self._limits, index, event.event_time), event.body)
+        context.index, context.event_time = index, event.event_time
+        event.kind.apply(context, event.body)
         if stream is not None and stream.subject is None:
             stream.subject = event.subject
         self._outcome.changed_events += state.progress.changes_made != before

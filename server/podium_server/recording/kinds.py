@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from podium._validate import Limits
-from podium.v1.event_pb2 import Event
+from podium.v1.event_pb2 import ArmFinished, EvalRecorded, Event, MetricsRecorded
 
 from podium_server.failures import unknown_arm
 from podium_server.recording import arms, experiments, rows
-from podium_server.recording.state import ArmState, CallState
+from podium_server.recording.state import ArmState, CallState, ToldRow
 from podium_server.recording.values import plain_time
 from podium_server.store.base import ArmNeeds
 from podium_server.store.rows import PART_NAMES
@@ -27,12 +27,12 @@ class Context:
 
     state: CallState
     limits: Limits
-    index: int
-    event_time: Timestamp | None
+    index: int = 0
+    event_time: Timestamp | None = None
 
 
 class Kind(NamedTuple):
-    """A kind of event. Its functions take the event's own message."""
+    """A kind of event. Its functions take the event's own message, or what `read` makes of it."""
 
     subject: Callable[[Any], str | None]
     """The arm that it is about, EXPERIMENT, or None for nothing."""
@@ -40,6 +40,8 @@ class Kind(NamedTuple):
     """Adds what has to be known of its arm."""
     apply: Callable[[Context, Any], None]
     """Does it, or raises and does nothing."""
+    read: Callable[[Any], Any] = lambda body: body
+    """What the other functions take, read once from the event's own message."""
     creates_experiment: bool = False
     """Whether it may come before there is an experiment."""
     heavy: bool = False
@@ -47,7 +49,7 @@ class Kind(NamedTuple):
 
 
 class Told(NamedTuple):
-    """An event, taken apart: its kind, whom it is about, its own message, its time."""
+    """An event, taken apart: its kind, whom it is about, what it says, its time."""
 
     kind: Kind
     subject: str | None
@@ -58,7 +60,8 @@ class Told(NamedTuple):
 def told(event: Event) -> Told:
     """Takes an event apart; its kind must be set."""
     name = event.WhichOneof("kind") or "skipped"
-    kind, body = KINDS[name], getattr(event, name)
+    kind = KINDS[name]
+    body = kind.read(getattr(event, name))
     return Told(kind, kind.subject(body), body, _time_of(event))
 
 
@@ -67,7 +70,18 @@ def _time_of(event: Event) -> Timestamp | None:
 
 
 def _own_arm(body: Any) -> str:
-    return str(body.arm)
+    arm: str = body.arm
+    return arm
+
+
+def _attempt_of(body: Any) -> str | None:
+    return body.attempt_id if body.HasField("attempt_id") else None
+
+
+def _read_row(body: EvalRecorded) -> ToldRow:
+    row = body.eval_result
+    rows.forget_outputs(row)
+    return rows.read(row, body.arm, _attempt_of(body))
 
 
 def _no_need(_needs: ArmNeeds, _body: Any) -> None:
@@ -86,16 +100,29 @@ def _need_parts(*names: str) -> Callable[[ArmNeeds, Any], None]:
     return lambda needs, _body: needs.parts.update(names)
 
 
-def _need_row(needs: ArmNeeds, body: Any) -> None:
-    needs.keys.add(rows.key_of(body.eval_result))
+def _need_row(needs: ArmNeeds, row: ToldRow) -> None:
+    needs.keys.add(row.key)
 
 
-def _known_arm(context: Context, body: Any) -> ArmState:
-    arm = context.state.arm(body.arm)
+def _known_arm(context: Context, name: str, attempt_id: str | None) -> ArmState:
+    arm = context.state.arm(name)
     if arm is None:
-        raise unknown_arm(context.state.experiment.name, body.arm)
-    arms.check_attempt(arm, body.attempt_id if body.HasField("attempt_id") else None)
+        raise unknown_arm(context.state.experiment.name, name)
+    arms.check_attempt(arm, attempt_id)
     return arm
+
+
+def _record_metrics(context: Context, body: MetricsRecorded) -> None:
+    arm = _known_arm(context, body.arm, _attempt_of(body))
+    arms.record_metrics(arm, body, context.limits)
+
+
+def _record_row(context: Context, row: ToldRow) -> None:
+    rows.record(_known_arm(context, row.arm, row.attempt_id), row, context.event_time)
+
+
+def _finish(context: Context, body: ArmFinished) -> None:
+    arms.finish(_known_arm(context, body.arm, _attempt_of(body)), body, context.limits)
 
 
 KINDS: dict[str, Kind] = {
@@ -121,19 +148,13 @@ KINDS: dict[str, Kind] = {
     "metrics_recorded": Kind(
         _own_arm,
         _need_parts("metrics"),
-        lambda context, body: arms.record_metrics(_known_arm(context, body), body, context.limits),
+        _record_metrics,
     ),
-    "eval_recorded": Kind(
-        _own_arm,
-        _need_row,
-        lambda context, body: rows.record(
-            _known_arm(context, body), body.eval_result, context.event_time
-        ),
-    ),
+    "eval_recorded": Kind(_own_arm, _need_row, _record_row, read=_read_row),
     "arm_finished": Kind(
         _own_arm,
         _need_parts("facts"),
-        lambda context, body: arms.finish(_known_arm(context, body), body, context.limits),
+        _finish,
     ),
     "arm_recorded": Kind(
         lambda body: str(body.arm_result.name),

@@ -7,7 +7,7 @@ from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.eval_result_pb2 import EvalResult
 
 from podium_server.failures import failure
-from podium_server.recording.state import ArmState
+from podium_server.recording.state import ArmState, ToldRow
 from podium_server.recording.values import encode, plain_time
 from podium_server.store.rows import EvalKey, EvalRow
 
@@ -17,9 +17,19 @@ __all__ = [
     "first_of_each",
     "forget_outputs",
     "key_of",
+    "read",
     "record",
     "replace_all",
 ]
+
+
+def read(row: EvalResult, arm: str, attempt_id: str | None = None) -> ToldRow:
+    """Reads a row of an arm that says nothing of its output-only fields any more."""
+    step = row.step if row.HasField("step") else None
+    model_ref = row.model_ref if row.HasField("model_ref") else None
+    primary_class = scoring.primary_class(step, row.tags, model_ref)
+    key = EvalKey(row.name, step)
+    return ToldRow(arm, attempt_id, key, encode(row), primary_class, model_ref)
 
 
 def key_of(row: EvalResult) -> EvalKey:
@@ -35,16 +45,14 @@ def first_of_each(evals: list[EvalResult]) -> dict[EvalKey, EvalResult]:
     return rows
 
 
-def record(arm: ArmState, row: EvalResult, event_time: Timestamp | None) -> None:
+def record(arm: ArmState, row: ToldRow, event_time: Timestamp | None) -> None:
     """Adds a row, or replaces the one of its identity, unless it is the same."""
-    forget_outputs(row)
-    key, content = key_of(row), encode(row)
-    before = arm.find(key)
+    before = arm.find(row.key)
     if before is not None:
         _check_model_ref(arm, before, row)
-        if before.content == content and _event_time(before) == event_time:
+        if before.content == row.content and _event_time(before) == event_time:
             return
-    _write(arm, key, row, content, event_time, before)
+    arm.write_row(row, event_time, before)
 
 
 def replace_all(
@@ -61,13 +69,13 @@ def replace_all(
     last = -1
     appended = arm.row.next_position
     for key, row in rows.items():
-        old, content, own_time = before.get(key), encode(_content(row)), _own_time(row)
+        old, told, own_time = before.get(key), read(_content(row), arm.row.name), _own_time(row)
         keeps_place = old is not None and last < old.position < appended
         position = old.position if old is not None and keeps_place else arm.row.next_position
         last = position
-        stays = old is not None and keeps_place and old.content == content
+        stays = old is not None and keeps_place and old.content == told.content
         if not stays or own_time not in (None, _event_time(old)):
-            _write(arm, key, row, content, own_time or event_time, old, position)
+            arm.write_row(told, own_time or event_time, old, position)
 
 
 def forget_outputs(row: EvalResult, *, keep_time: bool = False) -> None:
@@ -134,39 +142,18 @@ def _event_time(row: EvalRow | None) -> Timestamp | None:
     return stamp.event_time if stamp.HasField("event_time") else None
 
 
-def _check_model_ref(arm: ArmState, before: EvalRow, row: EvalResult) -> None:
-    model_ref = row.model_ref if row.HasField("model_ref") else None
+def _check_model_ref(arm: ArmState, before: EvalRow, row: ToldRow) -> None:
+    model_ref = row.model_ref
     if before.model_ref != model_ref:
         raise failure(
             "MODEL_REF_CHANGED",
-            f"eval {row.name!r} of arm {arm.row.name!r} was recorded for "
+            f"eval {row.key.name!r} of arm {arm.row.name!r} was recorded for "
             f"{_model(before.model_ref)} and now names {_model(model_ref)}; "
             "record another model's eval under another name",
             arm=arm.row.name,
-            eval=row.name,
+            eval=row.key.name,
         )
 
 
 def _model(model_ref: str | None) -> str:
     return "the arm's own model" if model_ref is None else f"model {model_ref!r}"
-
-
-def _write(
-    arm: ArmState,
-    key: EvalKey,
-    row: EvalResult,
-    content: bytes,
-    event_time: Timestamp | None,
-    before: EvalRow | None,
-    position: int | None = None,
-) -> None:
-    model_ref = row.model_ref if row.HasField("model_ref") else None
-    arm.write_row(
-        key,
-        content,
-        primary_class=scoring.primary_class(key.step, row.tags, model_ref),
-        model_ref=model_ref,
-        event_time=event_time,
-        before=before,
-        position=position,
-    )

@@ -1,8 +1,7 @@
 """What follows from an arm's rows: its primary eval, and the scores kept for questions.
 
 Scores are kept under (eval name, key); only the row that answers for a name without a
-step has entries. Bare scores (eval name None) are the arm's eval_metrics, then its
-training metrics.
+step has entries. Bare scores are the arm's eval_metrics, then its training metrics.
 """
 
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.eval_result_pb2 import EvalResult
 
 from podium_server.store.base import ArmChange, Settlement, Standing
-from podium_server.store.rows import ArmRow, EvalRow, Origin, ScoreRow
+from podium_server.store.rows import ArmRow, EvalRow, Origin, RowScores, ScoreRow
 
 __all__ = ["settle"]
 
@@ -25,21 +24,21 @@ def settle(change: ArmChange, standing: Standing) -> Settlement:
         settlement.scores[name] = _row_scores(row)
     if change.unsettled.primary:
         _set_primary(change.row, standing.first)
-        settlement.scores[None] = _bare_scores(standing, has_rows=change.row.eval_count > 0)
+        settlement.bare = _bare_scores(standing, has_rows=change.row.eval_count > 0)
     else:
         settlement.training = _training_scores(change.unsettled.metrics)
     return settlement
 
 
-def _row_scores(row: EvalRow | None) -> dict[str, ScoreRow]:
+def _row_scores(row: EvalRow | None) -> RowScores | None:
     if row is None:
-        return {}
+        return None
     step = row.key.step
     origin = Origin.POST_TRAINING_EVAL if step is None else Origin.IN_LOOP_EVAL
     result = EvalResult.FromString(row.content)
     benchmark_id = result.benchmark_id if result.HasField("benchmark_id") else None
     metrics = result.metrics
-    return {key: ScoreRow(metrics[key], origin, step, benchmark_id) for key in metrics}
+    return RowScores({key: metrics[key] for key in metrics}, origin, step, benchmark_id)
 
 
 def _training_scores(metrics: Mapping[str, float]) -> dict[str, ScoreRow]:
@@ -58,4 +57,11 @@ def _bare_scores(standing: Standing, *, has_rows: bool) -> dict[str, ScoreRow]:
     if not has_rows:
         given = ArmResult.FromString(standing.parts["given"]).eval_metrics
         scores |= {key: ScoreRow(value, Origin.GIVEN_EVAL_METRICS) for key, value in given.items()}
-    return scores | _row_scores(standing.first)
+    return scores | _each(_row_scores(standing.first))
+
+
+def _each(scores: RowScores | None) -> dict[str, ScoreRow]:
+    if scores is None:
+        return {}
+    metrics, origin, step, benchmark_id = scores
+    return {key: ScoreRow(value, origin, step, benchmark_id) for key, value in metrics.items()}

@@ -1,6 +1,7 @@
 """What a call has loaded and changed so far: events apply to this, one after the other."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from podium.scoring import precedence
@@ -18,7 +19,18 @@ from podium_server.store.rows import (
     StreamRow,
 )
 
-__all__ = ["ArmState", "CallState", "Progress"]
+__all__ = ["ArmState", "CallState", "Progress", "ToldRow"]
+
+
+class ToldRow(NamedTuple):
+    """What a row says, read once: of which arm and attempt, its key, how it stands for primary."""
+
+    arm: str
+    attempt_id: str | None
+    key: EvalKey
+    content: bytes
+    primary_class: int | None
+    model_ref: str | None
 
 
 class Progress:
@@ -34,18 +46,22 @@ class Progress:
         self.now = now
         self.revision = experiment.revision + 1
         self.changes_made = 0
-        self._stamps: dict[bytes | None, bytes] = {}
+        self._stamp = b""
 
     def stamp(self, event_time: Timestamp | None) -> bytes:
         """The encoded output-only fields of a row that this call writes."""
-        told = None if event_time is None else event_time.SerializeToString()
-        stamp = self._stamps.get(told)
-        if stamp is None:
-            seconds, micros = divmod(self.now, 1_000_000)
-            record_time = Timestamp(seconds=seconds, nanos=micros * 1000)
-            row = EvalResult(revision=self.revision, event_time=event_time, record_time=record_time)
-            stamp = self._stamps[told] = row.SerializeToString()
-        return stamp
+        if not self._stamp:
+            self._stamp = self._encoded_stamp()
+        if event_time is None:
+            return self._stamp
+        return self._stamp + EvalResult(event_time=event_time).SerializeToString()
+
+    def _encoded_stamp(self) -> bytes:
+        """The part of a stamp that is the same for every row."""
+        row = EvalResult(revision=self.revision)
+        seconds, micros = divmod(self.now, 1_000_000)
+        row.record_time.seconds, row.record_time.nanos = seconds, micros * 1000
+        return row.SerializeToString()
 
     def count(self, before: int, after: int) -> None:
         """Moves an arm from one status to another in the experiment's counts."""
@@ -118,10 +134,6 @@ class _Cut:
     everything: bool = False
     keys: set[EvalKey] = field(default_factory=set)
 
-    @property
-    def removes(self) -> bool:
-        return self.everything or self.after is not None or bool(self.keys)
-
     def leaves(self, key: EvalKey) -> bool:
         if self.everything or key in self.keys:
             return False
@@ -177,10 +189,12 @@ class ArmState:
 
     def find(self, key: EvalKey) -> EvalRow | None:
         """The row of a key; it must have been asked for in the call's needs."""
-        written = self._written.get(key)
-        if written is not None:
-            return written
-        return self._loaded.rows.get(key) if self._cut.leaves(key) else None
+        row = self._written.get(key)
+        if row is None:
+            row = self._loaded.rows.get(key)
+            if row is not None and not self._cut.leaves(key):
+                return None
+        return row
 
     def stored_rows(self) -> list[EvalRow]:
         """All rows by position; they must have been asked for in the call's needs."""
@@ -190,40 +204,37 @@ class ArmState:
 
     def write_row(
         self,
-        key: EvalKey,
-        content: bytes,
-        *,
-        primary_class: int | None,
-        model_ref: str | None,
+        told: ToldRow,
         event_time: Timestamp | None,
         before: EvalRow | None,
         position: int | None = None,
     ) -> None:
         """Writes a row over the one before, at its place, the one given, or behind all others."""
+        arm, call = self.row, self._call
+        _, _, key, content, primary_class, model_ref = told
         if before is None:
-            self.row.eval_count += 1
+            arm.eval_count += 1
         if position is None:
-            position = self.row.next_position if before is None else before.position
-        self.row.next_position = max(self.row.next_position, position + 1)
-        stamp = self._call.stamp(event_time)
-        self._written[key] = EvalRow(
-            key, position, primary_class, model_ref, self._call.revision, content, stamp
-        )
-        self._note_answering(self._written[key])
+            position = arm.next_position if before is None else before.position
+        if position >= arm.next_position:
+            arm.next_position = position + 1
+        stamp = call.stamp(event_time)
+        row = EvalRow(key, position, primary_class, model_ref, call.revision, content, stamp)
+        self._written[key] = row
+        self._note_answering(row)
         self._note_primary(key, primary_class, position)
         self.touch()
 
     def _note_answering(self, row: EvalRow) -> None:
         """Notes the row if it answers for its name, or that nobody here knows which one does."""
         name, step = row.key
-        unsettled = self._change.unsettled
         known = self._loaded.answering
-        if name not in known or self._cut.removes:
-            unsettled.names.add(name)
+        if name not in known:
+            self._change.unsettled.names.add(name)
             return
-        before = unsettled.answering.get(name) or known[name]
+        before = known[name]
         if before is None or precedence(step) >= precedence(before.key.step):
-            unsettled.answering[name] = row
+            known[name] = self._change.unsettled.answering[name] = row
 
     def _note_primary(self, key: EvalKey, primary_class: int | None, position: int) -> None:
         row = self.row
@@ -273,6 +284,7 @@ class ArmState:
         unsettled = self._change.unsettled
         unsettled.names.update(unsettled.answering)
         unsettled.answering.clear()
+        self._loaded.answering.clear()
 
     def unsettle_primary(self) -> None:
         """Has the primary eval and every bare score derived anew."""

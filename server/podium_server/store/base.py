@@ -40,6 +40,7 @@ from podium_server.store.rows import (
     EvalKey,
     EvalRow,
     ExperimentRow,
+    RowScores,
     Score,
     ScoreRow,
     StreamRow,
@@ -122,10 +123,7 @@ class LoadedArm:
 
 @dataclass(slots=True)
 class Loaded:
-    """What a store found of a call's needs; unknown arms are missing from `arms`.
-
-    It belongs to the call, which may change it.
-    """
+    """What a store found of a call's needs, without unknown arms; the call may change it."""
 
     experiment: ExperimentRow | None
     stream: StreamRow | None
@@ -223,12 +221,13 @@ class Standing:
 class Settlement:
     """What follows from a standing.
 
-    `scores` has all scores of each eval name that it mentions, under None the bare ones:
-    they take the place of whatever was there. `training` has bare scores to write where no
-    score of another origin stands under the key.
+    `scores` has all scores of each eval name that it mentions (None: there are none), and
+    `bare`, if it is set, all bare ones: they take the place of whatever was there.
+    `training` has bare scores to write where no score of another origin stands under the key.
     """
 
-    scores: dict[str | None, dict[str, ScoreRow]] = field(default_factory=dict)
+    scores: dict[str, RowScores | None] = field(default_factory=dict)
+    bare: dict[str, ScoreRow] | None = None
     training: dict[str, ScoreRow] = field(default_factory=dict)
 
 

@@ -4,6 +4,7 @@ What only whole messages need (configs, breakdowns, results) travels as opaque b
 the store never looks into.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
@@ -16,6 +17,7 @@ __all__ = [
     "EvalRow",
     "ExperimentRow",
     "Origin",
+    "RowScores",
     "Score",
     "ScoreRow",
     "StreamRow",
@@ -154,6 +156,15 @@ class ScoreRow(NamedTuple):
     origin: Origin
     step: int | None = None
     benchmark_id: str | None = None
+
+
+class RowScores(NamedTuple):
+    """All scores of an eval row: its metrics, and what a `ScoreRow` of each of them says."""
+
+    metrics: Mapping[str, float]
+    origin: Origin
+    step: int | None
+    benchmark_id: str | None
 
 
 @dataclass(slots=True)

@@ -333,4 +333,4 @@ def _check_whole(event: Event) -> None:
     check_event(event, _LIMITS)
     call = RecordRequest(events=[event])
     check_count(call.ByteSize(), "the arm", _LIMITS.message_bytes, "bytes")
-    check_metric_count(call, _LIMITS)
+    check_metric_count(call.events, call.ByteSize(), _LIMITS)

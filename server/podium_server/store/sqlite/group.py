@@ -22,6 +22,8 @@ from podium.errors import PodiumError
 
 from podium_server.failures import failure
 from podium_server.store.base import Call, ChangeListener, Changes, Subject
+from podium_server.store.sqlite.connection import fetch_value
+from podium_server.store.sqlite.memory import Memory
 from podium_server.store.sqlite.writes import Transaction
 
 __all__ = ["GroupCommit"]
@@ -68,6 +70,8 @@ class GroupCommit:
 
     def __init__(self, connection: apsw.Connection, on_broken: Callable[[], None]) -> None:
         self._connection = connection
+        self._memory = Memory()
+        self._foreign_changes = 0
         self._on_broken = on_broken
         self._listeners: list[ChangeListener] = []
         self._waiting: deque[_Waiting] = deque()
@@ -149,7 +153,7 @@ class GroupCommit:
         before = self._connection.total_changes()
         try:
             await self._begin()
-            transaction = Transaction(self._connection)
+            transaction = Transaction(self._connection, self._memory)
             await self._apply_waiting(transaction, applied)
             transaction.finish()
         except apsw.Error as error:
@@ -174,8 +178,17 @@ class GroupCommit:
                 if self._closing or time.monotonic() > ends:
                     raise
             else:
+                self._mind_others()
                 return
             await asyncio.sleep(_BUSY_PAUSE_SECONDS)
+
+    def _mind_others(self) -> None:
+        """Forgets everything if another program has written to the file, or there is too much."""
+        changes = fetch_value(self._connection, "PRAGMA data_version")
+        if changes != self._foreign_changes:
+            self._foreign_changes = changes
+            self._memory.forget()
+        self._memory.forget_if_full()
 
     def _take_waiting(self, applied: list[_Waiting]) -> list[_Waiting]:
         """Everybody who waits: without a transaction nobody can be served."""
@@ -243,6 +256,7 @@ class GroupCommit:
 
     def _undo(self, applied: list[_Waiting], error: Exception) -> None:
         """Takes back a transaction that failed before it was durable."""
+        self._memory.forget()
         if not self._connection.get_autocommit():
             self._connection.execute("ROLLBACK")
         for waiting in applied:

@@ -9,6 +9,7 @@ from podium_server.store.base import ArmNeeds, LoadedArm
 from podium_server.store.rows import EvalKey, EvalRow, ExperimentRow, StreamRow
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch, fetch_value
+from podium_server.store.sqlite.memory import ArmMemory, Memory
 
 __all__ = ["Loader"]
 
@@ -17,10 +18,7 @@ _Place = tuple[int, int]
 
 _FIND_EXPERIMENT = f"SELECT {codec.EXPERIMENT_COLUMNS} FROM experiments WHERE name = ?"
 _FIND_CONTENT = "SELECT content FROM experiment_contents WHERE experiment = ?"
-_FIND_STREAM = (
-    "SELECT writer_id, last_sequence, subject, state FROM streams "
-    "WHERE experiment = ? AND writer_id = ?"
-)
+_FIND_STREAM = f"SELECT {codec.STREAM_COLUMNS} FROM streams WHERE experiment = ? AND writer_id = ?"
 _FIND_ARM = f"SELECT {codec.ARM_COLUMNS} FROM arms WHERE experiment = ? AND name = ?"
 _FIND_PART = "SELECT content FROM arm_parts WHERE experiment = ? AND arm = ? AND part = ?"
 _FIND_EVAL = (
@@ -55,16 +53,25 @@ _NAMES = (
 
 
 class Loader:
-    """Looks up rows as they stand in the transaction that is open on the connection."""
+    """Looks up rows as they stand in the transaction that is open on the connection.
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    What calls need is looked up in the memory first, and remembered there.
+    """
+
+    def __init__(self, connection: apsw.Connection, memory: Memory) -> None:
         self._connection = connection
+        self._memory = memory
 
     def experiment(self, name: str) -> ExperimentRow | None:
         """An experiment, without its content."""
-        for values in fetch(self._connection, _FIND_EXPERIMENT, (name,)):
-            return codec.experiment_from(values)
-        return None
+        columns = self._memory.experiments.get(name)
+        if columns is None:
+            found = fetch(self._connection, _FIND_EXPERIMENT, (name,))
+            if not found:
+                return None
+            columns = found[0]
+            self._memory.keep_experiment(name, columns)
+        return codec.experiment_from(columns)
 
     def content(self, experiment: ExperimentRow) -> bytes | None:
         """The content of an experiment."""
@@ -73,23 +80,29 @@ class Loader:
 
     def stream(self, experiment: int, writer_id: str) -> StreamRow | None:
         """The stream of a writer."""
-        for values in fetch(self._connection, _FIND_STREAM, (experiment, writer_id)):
-            return codec.stream_from(values)
-        return None
+        columns = self._memory.streams.get((experiment, writer_id))
+        if columns is None:
+            found = fetch(self._connection, _FIND_STREAM, (experiment, writer_id))
+            if not found:
+                return None
+            columns = found[0]
+            self._memory.keep_stream(experiment, columns)
+        return codec.stream_from(columns)
 
     def arm(self, experiment: int, name: str, needs: ArmNeeds) -> LoadedArm | None:
         """An arm with what is needed of it."""
-        found = fetch(self._connection, _FIND_ARM, (experiment, name))
-        if not found:
+        known = self._known_arm(experiment, name)
+        if known is None or known.columns is None:
             return None
-        row = codec.arm_from(found[0])
+        row = codec.arm_from(known.columns)
         place = (experiment, row.ordinal)
-        parts = {part: self.part(place, part) for part in needs.parts}
+        parts = {part: self._known_part(known, place, part) for part in needs.parts}
         if needs.all_rows:
             return LoadedArm(row, parts, self._all_rows(place, needs))
-        names = {key.name for key in needs.keys}
-        loaded = LoadedArm(row, parts, {}, {name: self.answering(place, name) for name in names})
+        loaded = LoadedArm(row, parts, {}, {})
         for key in needs.keys:
+            if key.name not in loaded.answering:
+                loaded.answering[key.name] = self._known_answering(known, place, key.name)
             found_row = self._row(place, key, loaded.answering[key.name])
             if found_row is not None:
                 loaded.rows[key] = found_row
@@ -116,6 +129,27 @@ class Loader:
         """The number of rows."""
         rows: int = fetch_value(self._connection, _COUNT_EVALS, place)
         return rows
+
+    def _known_arm(self, experiment: int, name: str) -> ArmMemory | None:
+        known = self._memory.arms.get((experiment, name))
+        if known is None:
+            for columns in fetch(self._connection, _FIND_ARM, (experiment, name)):
+                return self._memory.keep_arm(experiment, name, columns)
+        return known
+
+    def _known_part(self, known: ArmMemory, place: _Place, part: str) -> bytes:
+        content = known.parts.get(part)
+        if content is None:
+            content = self.part(place, part)
+            known.keep_part(part, content)
+        return content
+
+    def _known_answering(self, known: ArmMemory, place: _Place, name: str) -> EvalRow | None:
+        if name in known.answering:
+            return known.answering[name]
+        row = self.answering(place, name)
+        known.keep_answering(name, row)
+        return row
 
     def _all_rows(self, place: _Place, needs: ArmNeeds) -> dict[EvalKey, EvalRow]:
         found = [codec.eval_from(values) for values in fetch(self._connection, _ALL_EVALS, place)]

@@ -1,5 +1,7 @@
 """What a transaction does on its connection: it loads, has decided, and writes."""
 
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import apsw
@@ -18,12 +20,13 @@ from podium_server.store.rows import (
     COMPLETED,
     ArmRow,
     ExperimentRow,
-    ScoreRow,
+    RowScores,
     StreamRow,
     StreamState,
 )
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.loads import Loader
+from podium_server.store.sqlite.memory import ArmMemory, Memory
 from podium_server.store.sqlite.ranks import RankWriter
 
 __all__ = ["Transaction"]
@@ -46,11 +49,7 @@ def _put(table: str, columns: str, key: str, fixed: str = "") -> str:
 
 _PUT_EXPERIMENT = _put("experiments", codec.EXPERIMENT_COLUMNS, "id", "name")
 _PUT_CONTENT = "INSERT OR REPLACE INTO experiment_contents VALUES (?,?)"
-_PUT_STREAM = _put(
-    "streams",
-    "experiment, writer_id, last_sequence, subject, state",
-    "experiment, writer_id",
-)
+_PUT_STREAM = _put("streams", f"experiment, {codec.STREAM_COLUMNS}", "experiment, writer_id")
 _PUT_ARM = _put("arms", f"experiment, {codec.ARM_COLUMNS}", "experiment, ordinal", "name")
 _PUT_PART = "INSERT OR REPLACE INTO arm_parts VALUES (?,?,?,?)"
 _PUT_EVAL = _put(
@@ -58,14 +57,25 @@ _PUT_EVAL = _put(
     f"experiment, arm, {codec.EVAL_COLUMNS}",
     "experiment, arm, name, post, step",
 )
+_MOVING = ("revision", "updated", "next_position", "eval_count")
+_MOVE_ARM = (
+    f"UPDATE arms SET {', '.join(f'{name} = ?' for name in _MOVING)} "
+    "WHERE experiment = ? AND ordinal = ?"
+)
+_lasting = itemgetter(
+    *(at for at, name in enumerate(codec.ARM_COLUMNS.split(", ")) if name not in _MOVING)
+)
+"""Of an arm's columns, those that an eval mostly leaves alone."""
 _SCORES_AT_ONCE = 8
 _PUT_SCORES = [
-    "INSERT INTO scores VALUES " + ",".join(["(?,?,?,?,?,?,?,?)"] * rows)
-    for rows in range(_SCORES_AT_ONCE + 1)
+    "REPLACE INTO scores VALUES "
+    + ",".join(f"(?1,?2,?3,?{at},?{at + 1},?4,?5,?6)" for at in range(7, 7 + 2 * scores, 2))
+    for scores in range(_SCORES_AT_ONCE + 1)
 ]
-"""Writes as many scores as its index says: one statement costs less than several."""
+"""Writes as many scores of a row as its index says: one statement costs less than several."""
+_PUT_BARE = "REPLACE INTO scores VALUES (?,?,?,?,?,?,?,?)"
 _PUT_TRAINING = (
-    f"{_PUT_SCORES[1]} ON CONFLICT (experiment, arm, eval_name, key) "
+    "INSERT INTO scores VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (experiment, arm, eval_name, key) "
     "DO UPDATE SET value = excluded.value WHERE origin = excluded.origin"
 )
 _DROP_SCORES = "DELETE FROM scores WHERE experiment = ? AND arm = ? AND eval_name = ?"
@@ -92,13 +102,15 @@ class Transaction:
     transaction mostly share an experiment too.
     """
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, memory: Memory) -> None:
         self._connection = connection
-        self._loader = Loader(connection)
+        self._memory = memory
+        self._loader = Loader(connection, memory)
+        self._ranks = RankWriter(connection)
+        self._writer = _Writer(connection, memory, self._loader, self._ranks)
         self._experiments: dict[str, ExperimentRow] = {}
         self._changed: set[str] = set()
         self.subjects: set[Subject] = set()
-        self._ranks = RankWriter(connection)
 
     def apply(self, call: Call[Any]) -> Changes:
         """Runs a call; raises what the call decides, before anything is written."""
@@ -111,15 +123,15 @@ class Transaction:
             if changes.revision is not None:
                 self._changed.add(row.name)
                 self.subjects |= changes.subjects()
-            writer = _Writer(self._connection, self._loader, self._ranks, changes, row.id)
-            writer.write(call)
+            self._writer.write(call, changes, row.id)
         return changes
 
     def finish(self) -> None:
         """Writes what was kept."""
         for name in self._changed:
-            row = self._experiments[name]
-            self._connection.execute(_PUT_EXPERIMENT, codec.experiment_values(row))
+            columns = codec.experiment_values(self._experiments[name])
+            self._connection.execute(_PUT_EXPERIMENT, columns)
+            self._memory.keep_experiment(name, columns)
         self._ranks.finish()
 
     def _load(self, needs: Needs) -> Loaded:
@@ -149,25 +161,19 @@ def _create_experiment(connection: apsw.Connection, row: ExperimentRow) -> int:
 
 
 class _Writer:
-    """Writes the changes of one call, but for its experiment's row."""
+    """Writes the changes of calls, one after the other, but for the rows of experiments."""
 
     def __init__(
-        self,
-        connection: apsw.Connection,
-        loader: Loader,
-        ranks: RankWriter,
-        changes: Changes,
-        experiment: int,
+        self, connection: apsw.Connection, memory: Memory, loader: Loader, ranks: RankWriter
     ) -> None:
         self._execute = connection.execute
+        self._memory = memory
         self._loader = loader
         self._ranks = ranks
-        self._changes = changes
-        self._experiment = experiment
 
-    def write(self, call: Call[Any]) -> None:
-        """Writes everything, removals first, and what follows from it last."""
-        changes = self._changes
+    def write(self, call: Call[Any], changes: Changes, experiment: int) -> None:
+        """Writes everything of a call, removals first, and what follows from it last."""
+        self._changes, self._experiment = changes, experiment
         self._put_content()
         if changes.remove_experiment:
             self._remove_experiment()
@@ -194,10 +200,16 @@ class _Writer:
 
     def _write_settled(self, change: ArmChange, call: Call[Any]) -> None:
         """Writes an arm and what follows from its rows."""
-        self._write_arm(change)
+        here, name = self._experiment, change.row.name
+        arm = self._memory.arms.get((here, name)) or self._memory.keep_arm(here, name, None)
+        self._write_arm(change, arm)
         if change.unsettled.any:
-            self._settle(change, call.settle(change, self._standing(change)))
-        self._put_arm(change.row)
+            standing = self._standing(change)
+            self._settle(change, call.settle(change, standing), arm)
+            for known in (change.unsettled.answering, standing.answering):
+                for answered, row in known.items():
+                    arm.keep_answering(answered, row)
+        self._put_arm(change.row, arm)
 
     def _put_content(self) -> None:
         row = self._changes.experiment
@@ -205,10 +217,12 @@ class _Writer:
             self._execute(_PUT_CONTENT, (self._experiment, row.content))
 
     def _put_stream(self, row: StreamRow) -> None:
-        values = (self._experiment, row.writer_id, row.last_sequence, row.subject, int(row.state))
-        self._execute(_PUT_STREAM, values)
+        columns = codec.stream_values(row)
+        self._execute(_PUT_STREAM, (self._experiment, *columns))
+        self._memory.keep_stream(self._experiment, columns)
 
     def _remove_experiment(self) -> None:
+        self._memory.forget()
         here = (self._experiment,)
         for table in (*_OF_AN_ARM, "arms", "removals"):
             self._execute(f"DELETE FROM {table} WHERE experiment = ?", here)
@@ -220,6 +234,7 @@ class _Writer:
         )
 
     def _remove_arm(self, row: ArmRow) -> None:
+        self._memory.forget()
         place = (self._experiment, row.ordinal)
         if row.status == COMPLETED:
             self._ranks.note(self._experiment, self._changes.revision)
@@ -239,11 +254,14 @@ class _Writer:
     def _note_removal(self, arm: str, key: tuple[str, int, int]) -> None:
         self._execute(_NOTE_REMOVAL, (self._experiment, arm, *key, self._changes.revision))
 
-    def _write_arm(self, change: ArmChange) -> None:
+    def _write_arm(self, change: ArmChange, arm: ArmMemory) -> None:
         place = (self._experiment, change.row.ordinal)
-        self._remove_rows(change, place)
+        if change.clear_rows or change.cut_after is not None or change.remove_keys:
+            arm.forget_rows()
+            self._remove_rows(change, place)
         for part, content in change.parts.items():
             self._execute(_PUT_PART, (*place, part, content))
+            arm.keep_part(part, content)
         for row in change.rows:
             self._execute(_PUT_EVAL, (*place, *codec.eval_values(row)))
 
@@ -274,21 +292,41 @@ class _Writer:
             standing.eval_count = load.count(place)
         return standing
 
-    def _settle(self, change: ArmChange, settlement: Settlement) -> None:
+    def _settle(self, change: ArmChange, settlement: Settlement, arm: ArmMemory) -> None:
         """Writes the scores that follow from what stands."""
         place = (self._experiment, change.row.ordinal)
         for name, scores in settlement.scores.items():
-            self._execute(_DROP_SCORES, (*place, name or _BARE))
-            self._put_scores((*place, name or _BARE), list(scores.items()))
+            self._put_scores((*place, name), scores, arm)
+        if settlement.bare is not None:
+            self._execute(_DROP_SCORES, (*place, _BARE))
+            for key, score in settlement.bare.items():
+                self._execute(_PUT_BARE, (*place, _BARE, key, *codec.score_values(score)))
         for key, score in settlement.training.items():
             self._execute(_PUT_TRAINING, (*place, _BARE, key, *codec.score_values(score)))
 
-    def _put_scores(self, place: tuple[Any, ...], scores: list[tuple[str, ScoreRow]]) -> None:
-        for first in range(0, len(scores), _SCORES_AT_ONCE):
-            some = scores[first : first + _SCORES_AT_ONCE]
-            values = [v for key, score in some for v in (*place, key, *codec.score_values(score))]
-            self._execute(_PUT_SCORES[len(some)], values)
+    def _put_scores(
+        self, place: tuple[int, int, str], scores: RowScores | None, arm: ArmMemory
+    ) -> None:
+        """Writes the scores of an eval; none of other keys are left."""
+        *_, name = place
+        metrics = {} if scores is None else scores.metrics
+        if arm.scored.get(name) != metrics.keys():
+            self._execute(_DROP_SCORES, place)
+            arm.keep_scored(name, metrics)
+        if scores is None:
+            return
+        shared = (*place, int(scores.origin), scores.step, scores.benchmark_id)
+        pairs = list(zip(metrics, codec.values_of(metrics.values()), strict=True))
+        for first in range(0, len(pairs), _SCORES_AT_ONCE):
+            some = pairs[first : first + _SCORES_AT_ONCE]
+            self._execute(_PUT_SCORES[len(some)], (*shared, *chain.from_iterable(some)))
 
-    def _put_arm(self, row: ArmRow) -> None:
-        """Writes the row of an arm."""
-        self._execute(_PUT_ARM, (self._experiment, *codec.arm_values(row)))
+    def _put_arm(self, row: ArmRow, arm: ArmMemory) -> None:
+        """Writes the row of an arm, or of a known one only what moves with every eval."""
+        columns = codec.arm_values(row)
+        if arm.columns is not None and _lasting(arm.columns) == _lasting(columns):
+            moved = (row.revision, row.updated, row.next_position, row.eval_count)
+            self._execute(_MOVE_ARM, (*moved, self._experiment, row.ordinal))
+        else:
+            self._execute(_PUT_ARM, (self._experiment, *columns))
+        arm.columns = columns
