@@ -35,7 +35,7 @@ _GROUP_CALLS = 256
 """The calls that share a transaction at most, so that the first one does not wait for long."""
 _TURN_SECONDS = 0.005
 """How long calls are applied before the event loop gets its turn."""
-_GATHER_SECONDS = 0.01
+_GATHER_SECONDS = 0.02
 """How long to wait at most for the callers of the last group."""
 _BUSY_SECONDS = 3.0
 """How long to wait for another process that holds the file, such as a shell or a VACUUM."""
@@ -136,16 +136,28 @@ class GroupCommit:
         """Waits for those who were just answered, as long as they keep coming.
 
         Closed loops of callers call again at once, and sharing a commit costs them less than
-        queueing for one each. A commit's time without a new call ends the wait; a caller
-        who is alone waits for nobody.
+        queueing for one each. The wait ends when this thread has had nothing to do for a
+        commit's time, so that nobody's call is on its way through it; a caller who is alone
+        waits for nobody.
         """
         ends = time.monotonic() + _GATHER_SECONDS
-        seen = 0
-        self._arrived.clear()
-        while seen < len(self._waiting) < self._expected and time.monotonic() < ends:
+        idle = 0.0
+        while 0 < len(self._waiting) < self._expected and time.monotonic() < ends:
             seen = len(self._waiting)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._arrived.wait(), self._commit_seconds)
+            idle += await self._arrival()
+            if len(self._waiting) > seen:
+                idle = 0.0
+            elif idle >= self._commit_seconds:
+                return
+
+    async def _arrival(self) -> float:
+        """Waits until enough calls are there, or a while; how long this thread was idle."""
+        begin, busy = time.monotonic(), time.thread_time()
+        self._arrived.clear()
+        patience = asyncio.get_running_loop().call_later(self._commit_seconds, self._arrived.set)
+        await self._arrived.wait()
+        patience.cancel()
+        return time.monotonic() - begin - (time.thread_time() - busy)
 
     async def _group(self) -> None:
         """One transaction: applies calls, commits, and only then answers."""
