@@ -48,7 +48,8 @@ class Kind(NamedTuple):
     """Whether it may write or remove very many rows."""
 
 
-class Told(NamedTuple):
+@dataclass(slots=True)
+class Told:
     """An event, taken apart: its kind, whom it is about, what it says, its time."""
 
     kind: Kind

@@ -25,10 +25,9 @@ __all__ = [
 
 def read(row: EvalResult, arm: str, attempt_id: str | None = None) -> ToldRow:
     """Reads a row of an arm that says nothing of its output-only fields any more."""
-    step = row.step if row.HasField("step") else None
+    key = key_of(row)
     model_ref = row.model_ref if row.HasField("model_ref") else None
-    primary_class = scoring.primary_class(step, row.tags, model_ref)
-    key = EvalKey(row.name, step)
+    primary_class = scoring.primary_class(key.step, row.tags, model_ref)
     return ToldRow(arm, attempt_id, key, encode(row), primary_class, model_ref)
 
 

@@ -1,7 +1,6 @@
 """What a call has loaded and changed so far: events apply to this, one after the other."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from podium.scoring import precedence
@@ -22,7 +21,8 @@ from podium_server.store.rows import (
 __all__ = ["ArmState", "CallState", "Progress", "ToldRow"]
 
 
-class ToldRow(NamedTuple):
+@dataclass(slots=True)
+class ToldRow:
     """What a row says, read once: of which arm and attempt, its key, how it stands for primary."""
 
     arm: str
@@ -211,7 +211,7 @@ class ArmState:
     ) -> None:
         """Writes a row over the one before, at its place, the one given, or behind all others."""
         arm, call = self.row, self._call
-        _, _, key, content, primary_class, model_ref = told
+        key, primary_class = told.key, told.primary_class
         if before is None:
             arm.eval_count += 1
         if position is None:
@@ -219,7 +219,9 @@ class ArmState:
         if position >= arm.next_position:
             arm.next_position = position + 1
         stamp = call.stamp(event_time)
-        row = EvalRow(key, position, primary_class, model_ref, call.revision, content, stamp)
+        row = EvalRow(
+            key, position, primary_class, told.model_ref, call.revision, told.content, stamp
+        )
         self._written[key] = row
         self._note_answering(row)
         self._note_primary(key, primary_class, position)

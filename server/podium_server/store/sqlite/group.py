@@ -35,7 +35,7 @@ _GROUP_CALLS = 256
 """The calls that share a transaction at most, so that the first one does not wait for long."""
 _TURN_SECONDS = 0.005
 """How long calls are applied before the event loop gets its turn."""
-_GATHER_SECONDS = 0.02
+_GATHER_SECONDS = 0.01
 """How long to wait at most for the callers of the last group."""
 _BUSY_SECONDS = 3.0
 """How long to wait for another process that holds the file, such as a shell or a VACUUM."""

@@ -97,7 +97,7 @@ class Memory:
         when everything begins anew.
         """
         self._room -= _ROW_BYTES + size
-        return size <= _LARGE_BYTES
+        return self._room >= 0 and size <= _LARGE_BYTES
 
     def keep_experiment(self, name: str, columns: Columns) -> None:
         """Remembers an experiment that was loaded or written."""
