@@ -219,9 +219,10 @@ class ExperimentRecording:
         """
         outlet = self._outlet_here() or self._new_outlet()
         stream = outlet.open(subject, size)
-        if self._settings.is_strict and stream.folder is None:
+        if self._settings.is_strict and not outlet.has_begun(stream):
             outlet.forget(stream)
-            raise RecordingError(f"the outbox cannot be written to: {outlet.trouble}")
+            why = outlet.trouble or "its disk hangs"
+            raise RecordingError(f"the outbox cannot be written to: {why}")
         return stream
 
     def received_arm(self, subject: Subject, *, is_silent: bool, owner: int) -> ArmRecording:

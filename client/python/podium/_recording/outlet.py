@@ -33,6 +33,8 @@ __all__ = ["Outlet"]
 _LOOK_SECONDS = 1.0
 _POLL_SECONDS = 0.02
 _RING_SECONDS = 1.0
+_SLOW_SECONDS = 30.0
+"""How long to wait for the first sign of a disk where having none is an error."""
 _DISK_SECONDS = 5.0
 """How long a thread waits for a sync at most, and for the upkeep to end."""
 _ARM_SEGMENT = 1 << 20
@@ -76,6 +78,13 @@ class Outlet:
         self._upkeep.wake()
         stream.wait_for_room()
         return stream
+
+    def has_begun(self, stream: Stream) -> bool:
+        """Whether a stream has its file; waits for a disk that is slow, not for one that fails."""
+        deadline = time.monotonic() + _SLOW_SECONDS
+        while stream.folder is None and self.trouble is None and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+        return stream.folder is not None
 
     def forget(self, stream: Stream) -> None:
         """Gives up a stream that has no file."""
