@@ -6,7 +6,7 @@ from typing import Any
 
 import podium
 import pytest
-from podium.importing import Left, read_results
+from podium.importing import Left, import_results, read_results
 
 from tests.importing.files import write_json, write_text
 from tests.importing.reading import results
@@ -169,3 +169,14 @@ def test_results_of_a_fork_are_refused_with_the_reason(tmp_path: Path) -> None:
     found = results(tmp_path)
     assert found.wrong == {"agg.json"}
     assert "a fork of lm-evaluation-harness" in found.left["agg.json"]
+
+
+def test_a_copy_with_its_tasks_in_another_order_is_a_copy(tmp_path: Path) -> None:
+    """Programs that write a file again order its keys as they like."""
+    tasks = {"b": {"acc": 0.5}, "a": {"acc": 0.25, "f1": 0.75}}
+    said = {"results": tasks, "config": {"model_args": "pretrained=m"}}
+    write_json(tmp_path / "1" / "r.json", said)
+    write_json(tmp_path / "2" / "r.json", {**said, "results": dict(reversed(tasks.items()))})
+    report = import_results(None, tmp_path)
+    assert report.recorded == 1
+    assert [left.is_wrong for left in report.left] == [False]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from podium import Client
     from podium.importing._found import Found
+    from podium.model import ArmResult
     from podium.v1.event_pb2 import Event
 
 __all__ = ["ArmCount", "ImportReport", "import_results"]
@@ -190,10 +192,17 @@ class _Import:
 def _second(found: FoundArm, before: FoundArm) -> Left:
     """Why the second arm of a name is left: as a copy, or since nobody knows which one is right."""
     name = f"arm {found.arm.name!r}"
-    if found.arm == before.arm:
+    if _in_order(found.arm) == _in_order(before.arm):
         return Left(found.source, f"{name} is the same as in {before.source}", is_wrong=False)
     why = f"{name} was read from {before.source}, with other results"
     return Left(found.source, f"{why}; import this one into another experiment (--experiment)")
+
+
+def _in_order(arm: ArmResult) -> ArmResult:
+    """The arm with its rows in an order of their own: a copy may list them in another one."""
+    kept = copy(arm)
+    kept.evals = sorted(arm.evals, key=lambda row: (row.name, row.step is not None, row.step or 0))
+    return kept
 
 
 def _unloaded(name: str) -> Left:
