@@ -49,9 +49,32 @@ def test_epochs_are_rows_and_the_last_is_the_result(ended: Ended) -> None:
     config = arm.run_config
     assert config is not None
     assert config.algorithm is not None
-    assert (config.algorithm.kind, config.algorithm.params["epochs"]) == ("keras", 3)
+    assert (config.algorithm.kind, config.extras["epochs"]) == ("keras", 3)
     assert config.algorithm.params["optimizer"]["kind"] == "SGD"
     assert config.extras["learning_rate"] == pytest.approx(0.05)
+
+
+def test_weights_that_are_restored_are_the_result(ended: Ended) -> None:
+    """Early stopping that the callback is told of makes the best epoch the result."""
+    stop = keras.callbacks.EarlyStopping(min_delta=100, patience=1, restore_best_weights=True)
+    _, history = _fit(PodiumCallback("early", "arm", early_stopping=stop), stop)
+    losses = history["val_loss"]
+    arm = ended("early", "arm")
+    assert [row.step for row in arm.evals] == [0, 1, None]
+    assert arm.evals[-1].metrics["loss"] == losses[0] > losses[1]
+
+
+def test_more_epochs_are_the_same_arm(ended: Ended) -> None:
+    """A model that is fitted further goes on with its arm."""
+    with PodiumCallback("more", "arm") as callback:
+        model, _ = _fit(callback)
+        more: dict[str, Any] = {"initial_epoch": 3, "epochs": 5, "callbacks": [callback]}
+        model.fit(_X, _Y, validation_data=(_X, _Y), verbose=0, **more)
+    steps = [row.step for row in ended("more", "arm").evals]
+    assert (sorted(step for step in steps if step is not None), steps.count(None)) == (
+        [0, 1, 2, 3, 4],
+        1,
+    )
 
 
 class _Break(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import podium
 import pytest
+from podium_server.testing import RunningServer
 
 Ended = Callable[[str, str], podium.ArmResult]
 _SCRIPT = """
@@ -39,3 +40,16 @@ def test_a_script_that_breaks_off(ended: Ended, breaks: str, status: str, says: 
     arm = ended("process", "arm")
     assert arm.status == status
     assert says in (arm.error or "")
+
+
+def test_a_server_that_is_down(server: RunningServer) -> None:
+    """Training goes on without it, and says at the end where its results wait."""
+    server.stop()
+    script = _SCRIPT.format(breaks="return False")
+    command = [sys.executable, "-c", script]
+    ran = subprocess.run(
+        command, check=False, capture_output=True, env=dict(os.environ), text=True, timeout=120
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "events of 'process' are not delivered yet" in ran.stderr
+    assert ran.stderr.count("podium: ") == 1, ran.stderr

@@ -1,10 +1,13 @@
 """Trainings of Hugging Face's Trainer are recorded: rows, results, and how they go on."""
 
+import math
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import optuna
 import podium
 import pytest
 import torch
@@ -17,17 +20,24 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+from transformers.trainer_utils import get_last_checkpoint
 
 Ended = Callable[[str, str], podium.ArmResult]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 _TOKENS = (torch.arange(32)[:, None] + torch.arange(6)) % 7
 _ROWS = [{"input_ids": row, "labels": row} for row in _TOKENS]
+_SIZE = GPT2Config(vocab_size=7, n_positions=6, n_embd=8, n_layer=1, n_head=1)
 
 
-def _trainer(folder: Path, *callbacks: TrainerCallback, **arguments: Any) -> Trainer:
+def _trainer(
+    folder: Path,
+    *callbacks: TrainerCallback,
+    kind: type[Trainer] = Trainer,
+    eval_dataset: Any = _ROWS[24:],
+    **arguments: Any,
+) -> Trainer:
     set_seed(5)
-    config = GPT2Config(vocab_size=7, n_positions=6, n_embd=8, n_layer=1, n_head=1)
     given: dict[str, Any] = {
         "output_dir": str(folder),
         "max_steps": 6,
@@ -41,13 +51,21 @@ def _trainer(folder: Path, *callbacks: TrainerCallback, **arguments: Any) -> Tra
         "use_cpu": True,
         "disable_tqdm": True,
     }
-    return Trainer(
-        GPT2LMHeadModel(config),
+    return kind(
+        GPT2LMHeadModel(_SIZE),
         TrainingArguments(**(given | arguments)),
         train_dataset=_ROWS[:24],
-        eval_dataset=_ROWS[24:],
+        eval_dataset=eval_dataset,
         callbacks=[*callbacks],
     )
+
+
+def _wait(is_so: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return True
 
 
 def _losses(log: list[dict[str, Any]]) -> list[float]:
@@ -75,6 +93,7 @@ def test_evaluations_are_rows_and_the_last_is_the_result(ended: Ended, tmp_path:
     assert config.algorithm is not None
     assert config.model is not None
     assert (config.seed, config.algorithm.kind) == (5, "hf_trainer")
+    assert config.extras["max_steps"] == 6
     assert config.algorithm.params["learning_rate"] == 0.01
     assert config.model.name == "GPT2LMHeadModel"
 
@@ -110,6 +129,87 @@ def test_what_is_evaluated_afterwards_is_a_result(ended: Ended, tmp_path: Path) 
     assert row is not None
     assert told is not None
     assert (row.step, row.metrics["loss"], row.tags) == (None, told["test_loss"], ["test"])
+
+
+def test_a_start_that_is_evaluated(ended: Ended, tmp_path: Path) -> None:
+    """It is the row of step 0; steps are the optimizer's, however many batches each takes."""
+    callback = PodiumCallback("start", "arm")
+    sets = {"wiki/en": _ROWS[24:], "a^b": _ROWS[28:]}
+    more: dict[str, Any] = {"eval_on_start": True, "gradient_accumulation_steps": 2, "max_steps": 2}
+    _trainer(tmp_path, callback, eval_dataset=sets, **more).train()
+    assert [(row.name, row.step) for row in ended("start", "arm").evals] == [
+        ("wiki/en", 0),
+        ("a^b", 0),
+        ("wiki/en", 2),
+        ("a^b", 2),
+        ("wiki/en", None),
+        ("a^b", None),
+    ]
+
+
+class _Diverging(Trainer):  # type: ignore[misc, unused-ignore]
+    def compute_loss(self, *given: Any, **named: Any) -> Any:
+        loss = super().compute_loss(*given, **named)
+        return (loss[0] * math.nan, *loss[1:]) if isinstance(loss, tuple) else loss * math.nan
+
+
+def test_a_loss_that_is_no_number(ended: Ended, tmp_path: Path) -> None:
+    """NaN is a value: rows and metrics tell that the training diverged."""
+    callback = PodiumCallback("nan", "arm")
+    arguments: dict[str, Any] = {"logging_nan_inf_filter": False, "max_steps": 2}
+    _trainer(tmp_path, callback, kind=_Diverging, **arguments).train()
+    arm = ended("nan", "arm")
+    assert (arm.status, [row.step for row in arm.evals]) == ("completed", [2, None])
+    assert math.isnan(arm.evals[-1].metrics["loss"])
+    assert math.isnan(arm.metrics["loss"])
+
+
+class _TooLarge(Trainer):  # type: ignore[misc, unused-ignore]
+    def training_step(self, *given: Any, **named: Any) -> Any:
+        if self._train_batch_size == 8 and self.state.global_step == 3:
+            raise RuntimeError("CUDA out of memory.")
+        return super().training_step(*given, **named)
+
+
+def test_a_batch_that_is_too_large(ended: Ended, tmp_path: Path) -> None:
+    """With auto_find_batch_size the trainer begins once more: the arm is that of the last try."""
+    callback = PodiumCallback("memory", "arm")
+    _trainer(tmp_path, callback, kind=_TooLarge, auto_find_batch_size=True).train()
+    arm = ended("memory", "arm")
+    assert (arm.status, [row.step for row in arm.evals]) == ("completed", [2, 4, 6, None])
+
+
+def test_a_search(ended: Ended, tmp_path: Path) -> None:
+    """A trainer that searches has one callback: each trial is an arm with its own arguments."""
+    trainer = _trainer(tmp_path, PodiumCallback("search", "arm"), max_steps=2)
+    trainer.model_init = lambda: GPT2LMHeadModel(_SIZE)
+    trainer.hyperparameter_search(
+        hp_space=lambda trial: {"learning_rate": trial.suggest_categorical("rate", [0.5, 0.25])},
+        hp_name=lambda trial: f"trial{trial.number}",
+        n_trials=2,
+        backend="optuna",
+        sampler=optuna.samplers.BruteForceSampler(seed=1),
+    )
+    rates = set()
+    for name in ("arm-trial0", "arm-trial1"):
+        config = ended("search", name).run_config
+        assert config is not None
+        assert config.algorithm is not None
+        rates.add(config.algorithm.params["learning_rate"])
+    assert rates == {0.5, 0.25}
+
+
+def test_a_trainer_that_trains_again(ended: Ended, tmp_path: Path) -> None:
+    """It begins at the first step: that is another arm. Going on with more steps is the same."""
+    trainer = _trainer(
+        tmp_path, PodiumCallback("again", "arm"), max_steps=2, save_strategy="steps", save_steps=2
+    )
+    trainer.train()
+    trainer.train()
+    trainer.args.max_steps = 4
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(tmp_path)))
+    assert [row.step for row in ended("again", "arm").evals] == [2, None]
+    assert _wait(lambda: [row.step for row in ended("again", "arm-2").evals] == [2, 4, None])
 
 
 class _Break(TrainerCallback):  # type: ignore[misc, unused-ignore]

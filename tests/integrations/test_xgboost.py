@@ -10,6 +10,7 @@ import podium
 import pytest
 import xgboost
 from podium.integrations.xgboost import PodiumCallback
+from sklearn.model_selection import GridSearchCV
 
 _ROWS = np.random.default_rng(0).normal(size=(300, 4))
 _TRAIN = xgboost.DMatrix(_ROWS[:200], _ROWS[:200, 0] > 0)
@@ -116,6 +117,30 @@ def test_folds_are_a_mean_and_a_deviation(ended: Ended) -> None:
     assert row is not None
     assert row.metrics["error"] == table["test-error-mean"][-1]
     assert row.metrics["error_std"] == table["test-error-std"][-1]
+
+
+def test_a_search_of_scikit_learn(ended: Ended) -> None:
+    """It copies the callback: each training is an arm of its own, with its own parameters."""
+    model = xgboost.XGBRegressor(n_estimators=2, callbacks=[PodiumCallback("grid", "arm")])
+    search = GridSearchCV(model, {"max_depth": [1, 2]}, cv=2, refit=False)
+    search.fit(_ROWS, _ROWS[:, 0])
+    depths = []
+    for name in ("arm", "arm-2", "arm-3", "arm-4"):
+        arm = ended("grid", name)
+        assert arm.status == "completed"
+        assert arm.run_config is not None
+        assert arm.run_config.algorithm is not None
+        depths.append(arm.run_config.algorithm.params["max_depth"])
+    assert depths == [1, 1, 2, 2]
+
+
+def test_names_that_are_free_text(ended: Ended) -> None:
+    """Names of data sets may be what people make of them."""
+    evals = [(_VAL, "b/c^3"), (_VAL, "größer")]
+    callbacks = [PodiumCallback("names", "arm")]
+    xgboost.train(_PARAMS, _TRAIN, 1, evals=evals, callbacks=callbacks, verbose_eval=False)
+    names = [row.name for row in ended("names", "arm").evals if row.step is None]
+    assert names == ["b/c^3", "größer"]
 
 
 def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) -> None:

@@ -11,3 +11,8 @@ def test_sets() -> None:
         "": {"loss": 3.0, "value_head": 4.0},
     }
     assert by_set({}) == {}
+
+
+def test_what_is_no_number() -> None:
+    """It is left as it is, for the recorder to refuse: training goes on."""
+    assert by_set({"val_loss": 1, "val_table": [1, 2]}) == {"val": {"loss": 1.0, "table": [1, 2]}}

@@ -1,10 +1,14 @@
 """What a trainer says becomes rows, metrics and a result: the logic without the libraries."""
 
+import copy
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import podium
 import pytest
+from podium._recording import ArmRecording
 from podium.integrations._boosting import log_round, rows_of
 from podium.integrations._training import Row, Training
 from podium_server.testing import running_server
@@ -88,6 +92,79 @@ def test_another_training_ends_the_one_before(experiment: podium.ExperimentHandl
     training.end()
     assert experiment.arm("first").get().status == "cancelled"
     assert experiment.arm("second").get().status == "completed"
+
+
+def test_a_callback_that_is_used_again_records_another_arm(
+    experiment: podium.ExperimentHandle, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What has ended stays as it is: the next training of the same name, or a copy's, says so."""
+    training = Training(experiment)
+    searched = copy.deepcopy(training)
+    training.begin(podium.RunConfig("arm"))
+    training.log_row(Row("val", {"loss": 1.0}, 1))
+    training.end()
+    training.begin(podium.RunConfig("arm", seed=1))
+    training.end()
+    searched.begin(podium.RunConfig("arm", seed=2))
+    searched.end()
+    found = {arm.name: arm.status for arm in experiment.arms()}
+    assert found == {"arm": "completed", "arm-2": "completed", "arm-3": "completed"}
+    assert _rows(experiment) == [("val", 1, {"loss": 1.0}), ("val", None, {"loss": 1.0})]
+    assert "another training is arm 'arm-2'" in caplog.text
+
+
+def test_a_training_that_begins_once_more_is_the_same_arm(
+    experiment: podium.ExperimentHandle,
+) -> None:
+    """Nothing has ended, such as after it was out of memory: its rows are those of the last try."""
+    training = Training(experiment)
+    training.begin(podium.RunConfig("arm", seed=1))
+    training.log_row(Row("val", {"loss": 1.0}, 1))
+    training.begin(podium.RunConfig("arm", seed=1))
+    training.log_row(Row("val", {"loss": 0.5}, 2))
+    training.end()
+    assert [step for _, step, _ in _rows(experiment)] == [2, None]
+    training.begin(podium.RunConfig("arm", seed=1), resume_step=2)
+    training.end()
+    assert [arm.name for arm in experiment.arms()] == ["arm"]
+
+
+def test_trainings_share_what_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many trainings a process has seen, it holds the threads and streams of one."""
+    monkeypatch.setenv("PODIUM_OUTBOX", str(tmp_path / "outbox"))
+    monkeypatch.setenv("PODIUM_OFFLINE", "1")
+    threads = []
+    arms: list[Any] = []
+    for number in range(5):
+        training = Training("search")
+        training.begin(podium.RunConfig(f"arm{number}"))
+        training.end()
+        training.log_final("bench", {"score": 1.0})
+        arms.append(training.arm)
+        threads.append(threading.active_count())
+    assert len(set(threads)) == 1
+    assert [arm._stream.has_ended for arm in arms] == [True] * 4 + [False]
+    training.leave(None)
+
+
+def test_another_process_records_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the trainer is not the main process it says so, once; where it is, that counts."""
+    monkeypatch.setenv("PODIUM_OUTBOX", str(tmp_path / "outbox"))
+    monkeypatch.setenv("PODIUM_OFFLINE", "1")
+    other = Training("distributed")
+    for _ in range(2):
+        other.begin(podium.RunConfig("arm"), rank=3)
+    assert other.arm is None
+    assert caplog.text.count("this process is rank 3") == 1
+    monkeypatch.setenv("SLURM_PROCID", "3")  # four trainings, each alone
+    training = Training("distributed")
+    training.begin(podium.RunConfig("arm"), rank=0)
+    assert isinstance(training.arm, ArmRecording)
+    assert not training.arm.is_silent
+    training.stop("enough")
+    training.leave(None)
 
 
 def test_going_on_keeps_what_was_done(experiment: podium.ExperimentHandle) -> None:

@@ -53,8 +53,14 @@ def test_what_is_too_deep_or_too_long_is_shortened() -> None:
     assert len(plain("x" * 10_000)) == 2_000
 
 
+def test_integers_that_are_too_large_for_the_protocol() -> None:
+    """They are told as text, since an argument is no reason to end a training."""
+    assert plain([2**63 - 1, 2**63, -(2**63)]) == [2**63 - 1, str(2**63), -(2**63)]
+
+
 @pytest.mark.parametrize(
-    ("given", "seed"), [(7, 7), ("7", 7), (None, None), ("no", None), (True, None), (0, 0)]
+    ("given", "seed"),
+    [(7, 7), ("7", 7), (None, None), ("no", None), (True, None), (0, 0), (2**63, None)],
 )
 def test_seeds(given: object, seed: int | None) -> None:
     """A seed may come as text; what is no number is none."""

@@ -1,5 +1,7 @@
 """What Hugging Face's Trainer logs becomes rows, metrics and a configuration."""
 
+from decimal import Decimal
+
 from podium.integrations._trainer_logs import last_rows, rows_of, run_config, training_metrics
 from podium.integrations._training import Row
 
@@ -27,6 +29,20 @@ def test_each_set_has_a_name() -> None:
     assert training_metrics(test) == {"epoch": 2.0}
 
 
+def test_a_metric_that_is_called_like_a_runtime() -> None:
+    """It is a metric of the set that was evaluated, and no set."""
+    entry = _EVALUATED | {"eval_tokenizer_runtime": 0.5}
+    metrics = {"loss": 0.5, "accuracy": 0.75, "tokenizer_runtime": 0.5}
+    assert rows_of(entry, 40) == [Row("eval", metrics, 40, 2.0)]
+
+
+def test_numbers_of_other_libraries() -> None:
+    """Whatever converts to a number is one."""
+    number = Decimal("0.5")
+    assert training_metrics({"loss": number}) == {"loss": number}
+    assert rows_of({"eval_loss": number}, 1) == [Row("eval", {"loss": number}, 1)]
+
+
 def test_training_is_no_evaluation() -> None:
     """What a training says of itself is metrics, numbers only."""
     said = {"loss": 0.1, "train_runtime": 3.0, "note": "x", "step": 7}
@@ -42,19 +58,23 @@ def test_the_rows_of_the_best_step() -> None:
 
 
 def test_the_configuration() -> None:
-    """It holds what is asked for, and not where, by whose token, or by which seed."""
+    """It holds what is asked for, and not where or by whose token; how long stands beside it."""
     arguments = {
         "learning_rate": 0.1,
         "seed": 7,
         "output_dir": "runs/a",
         "hub_token": "<HUB_TOKEN>",
         "lr_scheduler_kwargs": None,
+        "max_steps": 5,
+        "save_steps": 2,
+        "dataloader_num_workers": 1,
     }
     config = run_config("a", "SFTConfig", arguments, "tiny")
     assert config.algorithm is not None
     assert config.model is not None
     assert (config.name, config.seed, config.model.name) == ("a", 7, "tiny")
     assert (config.algorithm.kind, config.algorithm.params) == ("sft", {"learning_rate": 0.1})
+    assert config.extras == {"max_steps": 5, "save_steps": 2, "dataloader_num_workers": 1}
     plain = run_config("a", "TrainingArguments", arguments, "tiny").algorithm
     assert plain is not None
     assert plain.kind == "hf_trainer"

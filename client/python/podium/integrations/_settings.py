@@ -11,6 +11,7 @@ __all__ = ["plain", "seed_of", "settings_of"]
 _MAX_DEPTH = 6
 _MAX_ITEMS = 200
 _MAX_TEXT = 2_000
+_INT64 = 1 << 63
 
 
 def settings_of(given: Mapping[Any, Any], *, without: frozenset[str] = frozenset()) -> Any:
@@ -32,8 +33,10 @@ def plain(given: Any, depth: int = 1) -> Any:
 
     It is the same each time the same program runs: no text with an address in memory.
     """
-    if isinstance(given, bool | int | float) or given is None:
+    if isinstance(given, bool | float) or given is None:
         return given
+    if isinstance(given, int):
+        return int(given) if -_INT64 <= given < _INT64 else str(int(given))
     if isinstance(given, str):
         return str.__str__(given)[:_MAX_TEXT]
     if isinstance(given, Mapping) and depth < _MAX_DEPTH:
@@ -48,9 +51,10 @@ def plain(given: Any, depth: int = 1) -> Any:
 def seed_of(given: Any) -> int | None:
     """A seed from an argument, also one that came as text; None if it is none."""
     try:
-        return None if given is None or isinstance(given, bool) else int(given)
-    except (TypeError, ValueError):
+        seed = None if given is None or isinstance(given, bool) else int(given)
+    except (TypeError, ValueError, OverflowError):
         return None
+    return seed if seed is None or -_INT64 <= seed < _INT64 else None
 
 
 def _number(given: Any) -> Any:
@@ -59,7 +63,7 @@ def _number(given: Any) -> Any:
     except (TypeError, ValueError, RuntimeError):
         return _name(given)
     has_index = hasattr(given, "__index__") and math.isfinite(number)
-    return int(given) if has_index else number
+    return plain(int(given)) if has_index else number
 
 
 def _name(given: Any) -> str:

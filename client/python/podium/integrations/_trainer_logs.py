@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from podium._config import Component, ModelConfig, RunConfig
-from podium.integrations._settings import settings_of
+from podium.integrations._settings import seed_of, settings_of
 from podium.integrations._training import Row
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ _MACHINE = frozenset(
     }
 )
 """Arguments of where and when, not of what: they tell attempts and seeds apart."""
+_LENGTH = frozenset({"num_train_epochs", "max_steps"})
+_COURSE = ("dataloader_", "ddp_", "eval_", "logging_", "save_")
+"""What may change where training goes on: told beside the configuration."""
 
 
 def rows_of(entry: Mapping[str, Any], step: int) -> list[Row]:
@@ -57,9 +60,7 @@ def training_metrics(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: value
         for key, value in entry.items()
-        if not key.startswith(evaluated)
-        and key not in _NO_METRICS
-        and isinstance(value, int | float)
+        if not key.startswith(evaluated) and key not in _NO_METRICS and hasattr(value, "__float__")
     }
 
 
@@ -91,20 +92,31 @@ def run_config(name: str, kind: str, arguments: Mapping[str, Any], model: str) -
         for key, value in settings_of(arguments, without=_MACHINE).items()
         if not key.endswith("_token") and not key.startswith(("hub_", "_"))
     }
+    course = {key: told.pop(key) for key in list(told) if _is_of_course(key)}
     algorithm = "hf_trainer" if kind in _TRAINERS else kind.removesuffix("Config").lower()
     return RunConfig(
         name,
         model=ModelConfig(model),
         algorithm=Component(algorithm, told),
-        seed=arguments.get("seed"),
+        seed=seed_of(arguments.get("seed")),
+        extras=course,
     )
+
+
+def _is_of_course(key: str) -> bool:
+    return key in _LENGTH or key.startswith(_COURSE)
 
 
 def _prefixes(entry: Mapping[str, Any]) -> list[str]:
     """What the keys of each evaluation begin with: each has its runtime, as training has."""
     timed = [key.removesuffix(_RUNTIME) for key in entry if key.endswith(_RUNTIME)]
-    found = [prefix for prefix in timed if prefix != _TRAIN]
+    found = [prefix for prefix in timed if prefix != _TRAIN and not _is_metric(prefix, timed)]
     return found or ([_EVAL] if any(key.startswith(f"{_EVAL}_") for key in entry) else [])
+
+
+def _is_metric(prefix: str, timed: list[str]) -> bool:
+    """Whether it belongs to a set: `eval_tokenizer_runtime` is a metric beside `eval_runtime`."""
+    return any(prefix.startswith(f"{other}_") for other in timed)
 
 
 def _row(entry: Mapping[str, Any], step: int, prefix: str) -> Row:
@@ -115,5 +127,5 @@ def _row(entry: Mapping[str, Any], step: int, prefix: str) -> Row:
 
 def _metrics(entry: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, float]]:
     for key, value in entry.items():
-        if key.startswith(prefix) and isinstance(value, int | float):
+        if key.startswith(prefix) and hasattr(value, "__float__"):
             yield key.removeprefix(prefix), value

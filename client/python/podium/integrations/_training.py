@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import sys
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypedDict, TypeVar
 
 from podium._enums import ArmStatus
 from podium._recorder import ending_of
+from podium.integrations._recorders import recorder_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
     from typing import Self, Unpack
 
+    from podium._config import RunConfig
     from podium._recorder import ArmRecorder, ExperimentRecorder
-    from podium.model import RunConfig
+    from podium._recording import ExperimentRecording
 
 __all__ = ["ArmOptions", "Records", "Row", "Training"]
+
+_LOGGER = logging.getLogger("podium")
 
 
 class ArmOptions(TypedDict, total=False):
@@ -41,8 +47,32 @@ class Row(NamedTuple):
     seconds: float = 0.0
 
 
+class _Names:
+    """The names of arms that a callback and its copies, which searches make, have given out."""
+
+    def __init__(self) -> None:
+        self._times: Counter[str] = Counter()
+
+    def next(self, name: str) -> str:
+        """The name itself, once; then that with a number."""
+        self._times[name] += 1
+        times = self._times[name]
+        if times == 1:
+            return name
+        another = f"{name}-{times}"
+        _LOGGER.warning(
+            "podium: arm %r was recorded by this callback: another training is arm %r",
+            name,
+            another,
+        )
+        return another
+
+
 class Training:
-    """One arm, from the trainer's first word to its last.
+    """One arm after the other, each from the trainer's first word to its last.
+
+    A training that goes on from a checkpoint, or begins once more while it is under way, as after
+    it was out of memory, is another attempt at the same arm. Any other one is another arm.
 
     An arm that its trainer never ended is ended with the process: failed with the error that ended
     the process; completed or cancelled if there is none.
@@ -51,6 +81,7 @@ class Training:
         experiment: The experiment, or its name.
         ends_quietly: Whether the trainer may end well without a word, so that a process that
             ends well says that its training was completed.
+        names: The names that copies of this have given out.
         options: What is handed on to `start_arm`.
     """
 
@@ -59,15 +90,29 @@ class Training:
         experiment: str | ExperimentRecorder,
         *,
         ends_quietly: bool = False,
+        names: _Names | None = None,
         **options: Unpack[ArmOptions],
     ) -> None:
         self._experiment = experiment
         self._ends_quietly = ends_quietly
         self._options = options
+        self._names = names or _Names()
+        self._asked: RunConfig | None = None
+        self._name = ""
         self._arm: ArmRecorder | None = None
+        self._recorder_of_our_own: ExperimentRecording | None = None
         self._is_running = False
         self._began = 0.0
         self._last: dict[str, Row] = {}
+
+    def __deepcopy__(self, copied: dict[int, Any]) -> Self:
+        """A copy, such as searches make, records its own arms, by the same recorder and names."""
+        return type(self)(
+            self._experiment,
+            ends_quietly=self._ends_quietly,
+            names=self._names,
+            **self._options,
+        )
 
     @property
     def arm(self) -> ArmRecorder | None:
@@ -79,28 +124,48 @@ class Training:
         """Whether a training has begun and not ended."""
         return self._is_running
 
-    def begin(self, run_config: RunConfig, *, resume_step: int | None = None) -> None:
-        """Begins an attempt. One that is under way is over: its trainer began another.
+    def begin(
+        self, run_config: RunConfig, *, resume_step: int | None = None, rank: int | None = None
+    ) -> None:
+        """Begins an attempt; in another process than the main one, says that nothing is recorded.
 
         Args:
             run_config: What the arm is asked to do; its name is the arm's.
             resume_step: The step that training goes on after.
+            rank: Which process of a distributed training this is; None if the trainer does not
+                know.
         """
-        if self._is_running:
-            self.stop("the trainer began another training")
+        if rank:
+            self._recorder(rank)
+            return
+        _release()
+        self._choose_arm(run_config, goes_on=resume_step is not None)
         options = self._options.copy()
         if resume_step is not None:
             options["restart"] = False
-        self._arm = self._recorder().start_arm(run_config, resume_step=resume_step, **options)
+        self._arm = self._recorder(rank).start_arm(
+            run_config, name=self._name, resume_step=resume_step, **options
+        )
         self._is_running = True
         self._began = time.monotonic()
         self._last.clear()
         atexit.register(self._end_with_process)
 
+    def _choose_arm(self, run_config: RunConfig, *, goes_on: bool) -> None:
+        before, self._asked = self._asked, run_config
+        has_name = before is not None and before.name == run_config.name
+        is_same = has_name and (goes_on or (self._is_running and before == run_config))
+        if is_same:
+            return
+        if self._is_running:
+            self.stop("the trainer began another training")
+        self._name = self._names.next(run_config.name)
+
     def log(self, metrics: Mapping[str, Any]) -> None:
         """Records training metrics."""
         if self._arm is not None and metrics:
             self._arm.log(metrics)
+            self._may_release()
 
     def log_row(self, row: Row) -> None:
         """Records an in-loop row while training goes on, and a post-training row after it."""
@@ -116,6 +181,7 @@ class Training:
         """Records what the trained model is worth, tagged `test`."""
         if self._arm is not None:
             self._arm.log_eval(name, metrics, tags=["test"], eval_seconds=seconds)
+            self._may_release()
 
     def end(self, *, best: Iterable[Row] = (), train_seconds: float | None = None) -> None:
         """Says that training is completed: of each eval the last row is its result.
@@ -131,6 +197,7 @@ class Training:
         took = time.monotonic() - self._began if train_seconds is None else train_seconds
         self._over()
         self._arm.finish(train_seconds=took)
+        self._may_release()
 
     def stop(self, why: str) -> None:
         """Says that training was cancelled."""
@@ -147,23 +214,20 @@ class Training:
         elif self._is_running:
             ending = ending_of(error)
             self._finish(ending.status, ending.error)
-        close = getattr(self._experiment_of_our_own, "close", None)
-        if close is not None:
-            close()
+        if self._recorder_of_our_own is not None:
+            self._recorder_of_our_own.close()
 
     # ---- What it is made of ------------------------------------------------------------------
 
-    def _recorder(self) -> ExperimentRecorder:
+    def _recorder(self, rank: int | None) -> ExperimentRecorder:
         if not isinstance(self._experiment, str):
             return self._experiment
-        if self._experiment_of_our_own is None:
-            # Only now is it known which process of a distributed training this is.
-            from podium._recording import record  # noqa: PLC0415 - it loads protobuf
+        self._recorder_of_our_own = recorder_of(self._experiment, rank)
+        return self._recorder_of_our_own
 
-            self._experiment_of_our_own = record(self._experiment)
-        return self._experiment_of_our_own
-
-    _experiment_of_our_own: ExperimentRecorder | None = None
+    def _may_release(self) -> None:
+        if self._arm is not None and not self._is_running and self._arm not in _ended:
+            _ended.append(self._arm)
 
     def _log_final(self, row: Row) -> None:
         self.log_final(row.name, row.metrics, row.seconds)
@@ -173,6 +237,7 @@ class Training:
             took = time.monotonic() - self._began
             self._over()
             self._arm.finish(status, error=error, train_seconds=took)
+            self._may_release()
 
     def _over(self) -> None:
         self._is_running = False
@@ -184,6 +249,20 @@ class Training:
         if error is None and not self._ends_quietly:
             self.stop("the process ended before the training did")
         self.leave(error)
+
+
+_ended: list[ArmRecorder] = []
+"""Arms whose training is over, that hold files still."""
+
+
+def _release() -> None:
+    """Ends the streams of arms whose training is over, when another one begins.
+
+    Not at once: a result that is logged after training would come by a stream of its own, and might
+    overtake one that is in the stream of the training.
+    """
+    while _ended:
+        _ended.pop().__exit__(None, None, None)
 
 
 _T = TypeVar("_T", bound=Training)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Unpack
 
+    from keras.callbacks import EarlyStopping
+
     from podium._recorder import ExperimentRecorder
     from podium.integrations._training import ArmOptions
 
@@ -46,6 +48,8 @@ class PodiumCallback(Records[Training], Callback):  # type: ignore[misc, unused-
         experiment: The name of the experiment, or what `podium.record` returned.
         name: The name of the arm.
         run_config: What the arm is asked to do, if not what the model was compiled with.
+        early_stopping: The EarlyStopping among the callbacks, which tells no other one that it
+            restores the weights of its best epoch: that epoch is the result, then.
         options: As of `start_arm`: group_id, group_name, run_id, attempt_id, order, restart.
     """
 
@@ -55,12 +59,15 @@ class PodiumCallback(Records[Training], Callback):  # type: ignore[misc, unused-
         name: str,
         *,
         run_config: RunConfig | None = None,
+        early_stopping: EarlyStopping | None = None,
         **options: Unpack[ArmOptions],
     ) -> None:
         super().__init__()
         self._training = Training(experiment, **options)
         self._name = name
         self._run_config = run_config
+        self._early_stopping = early_stopping
+        self._rows: dict[int, Row] = {}
         self._is_fitting = False
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -73,6 +80,7 @@ class PodiumCallback(Records[Training], Callback):  # type: ignore[misc, unused-
         del logs
         if not self._is_fitting:
             self._is_fitting = True
+            self._rows = {}
             config = self._run_config or _run_config(self._name, self.model, self.params)
             self._training.begin(config, resume_step=epoch - 1 if epoch else None)
 
@@ -81,21 +89,28 @@ class PodiumCallback(Records[Training], Callback):  # type: ignore[misc, unused-
         sets = by_set(logs or {})
         self._training.log(sets.get("", {}))
         if _VAL in sets:
-            self._training.log_row(Row(_VAL, sets[_VAL], epoch))
+            self._rows[epoch] = Row(_VAL, sets[_VAL], epoch)
+            self._training.log_row(self._rows[epoch])
 
     def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Records an evaluation after training; those while training goes on come with epochs."""
         if logs and not self._training.is_running:
-            self._training.log_final(_TEST, {key: float(value) for key, value in logs.items()})
+            self._training.log_final(_TEST, logs)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Says that training is completed."""
+        """Says that training is completed, with the result of the weights that it leaves."""
         del logs
-        self._training.end()
+        stop = self._early_stopping
+        is_restored = stop and stop.restore_best_weights and stop.best_weights is not None
+        best = self._rows.get(stop.best_epoch) if stop and is_restored else None
+        self._training.end(best=[best] if best else [])
 
 
 def _run_config(name: str, model: Any, params: Mapping[str, Any]) -> RunConfig:
-    """The configuration; the learning rate is told beside it, since schedules change it."""
+    """The configuration; beside it what may change where training goes on.
+
+    These are the number of epochs, and the learning rate, which schedules change.
+    """
     optimizer = model.optimizer.get_config()
     # The name of an optimizer tells how many the process has made: its class says what it is.
     settings = settings_of(optimizer, without=frozenset({_RATE, "name"}))
@@ -104,6 +119,6 @@ def _run_config(name: str, model: Any, params: Mapping[str, Any]) -> RunConfig:
     return RunConfig(
         name,
         model=ModelConfig(type(model).__name__),
-        algorithm=Component("keras", settings_of({**told, "epochs": params.get("epochs")})),
-        extras=settings_of({_RATE: optimizer.get(_RATE)}),
+        algorithm=Component("keras", settings_of(told)),
+        extras=settings_of({_RATE: optimizer.get(_RATE), "epochs": params.get("epochs")}),
     )

@@ -65,16 +65,19 @@ class PodiumCallback(Records[Training], TrainerCallback):  # type: ignore[misc, 
     ) -> None:
         """Begins the arm; it goes on after the step of the checkpoint that was loaded."""
         del control, others
-        if not state.is_world_process_zero:
-            return
         config = self._run_config or run_config(
-            self._name or Path(args.output_dir).resolve().name,
+            self._arm_name(args, state),
             type(args).__name__,
             args.to_dict(),
             _model_name(model),
         )
         self._train_seconds = None
-        self._training.begin(config, resume_step=state.global_step or None)
+        self._training.begin(config, resume_step=state.global_step or None, rank=args.process_index)
+
+    def _arm_name(self, args: Any, state: Any) -> str:
+        """The name of the arm; of a search, with that of the trial, if it has names for them."""
+        name = self._name or Path(args.output_dir).resolve().name
+        return f"{name}-{state.trial_name}" if state.trial_name else name
 
     def on_log(
         self,

@@ -16,6 +16,7 @@ from podium.integrations._settings import seed_of
 from podium.integrations._training import Records, Training
 
 try:
+    from xgboost import collective
     from xgboost.callback import TrainingCallback
 except ImportError as error:
     raise missing("xgboost", "xgboost", error) from error
@@ -79,7 +80,11 @@ class PodiumCallback(Records[Training], TrainingCallback):  # type: ignore[misc,
         self._best_before = booster.attr(_BEST)
         self._history = {}
         config = self._run_config or run_config(self._name, booster.save_config())
-        self._training.begin(config, resume_step=self._rounds - 1 if self._rounds else None)
+        self._training.begin(
+            config,
+            resume_step=self._rounds - 1 if self._rounds else None,
+            rank=collective.get_rank() if collective.is_distributed() else None,
+        )
         return model
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Mapping[str, Any]) -> bool:
