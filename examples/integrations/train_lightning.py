@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from podium.integrations.lightning import PodiumCallback
+from podium.integrations.lightning import PodiumLogger
 from pytorch_lightning import LightningModule, Trainer, seed_everything
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader, TensorDataset
@@ -49,14 +49,11 @@ class Line(LightningModule):  # type: ignore[misc, unused-ignore]
 trainer = Trainer(
     max_epochs=8,
     accelerator="cpu",
-    logger=False,
+    logger=PodiumLogger("integrations/lightning", "line", restart=True),
     enable_progress_bar=False,
     enable_model_summary=False,
     log_every_n_steps=2,
-    callbacks=[
-        PodiumCallback("integrations/lightning", "line", restart=True),
-        ModelCheckpoint(folder, save_last=True, every_n_epochs=1),
-    ],
+    callbacks=[ModelCheckpoint(folder, save_last=True, every_n_epochs=1)],
 )
 last = folder / "last.ckpt"
 train, val = DataLoader(data, 16), DataLoader(data, 96)

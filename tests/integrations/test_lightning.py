@@ -8,7 +8,7 @@ from typing import Any
 import podium
 import pytest
 import torch
-from podium.integrations.lightning import PodiumCallback
+from podium.integrations.lightning import PodiumCallback, PodiumLogger
 from pytorch_lightning import LightningModule, Trainer
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -40,22 +40,23 @@ class _Model(LightningModule):  # type: ignore[misc, unused-ignore]
     def test_step(self, batch: Any, batch_idx: int) -> None:
         del batch, batch_idx
         self.log("test/accuracy", 0.75)
+        self.log("f1", 0.5)
 
     def configure_optimizers(self) -> Any:
         return torch.optim.SGD(self.parameters(), self.rate)
 
 
-def _trainer(callback: PodiumCallback) -> Trainer:
-    return Trainer(
-        max_epochs=3,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        log_every_n_steps=1,
-        callbacks=[callback],
-    )
+def _trainer(*callbacks: PodiumCallback, **arguments: Any) -> Trainer:
+    given: dict[str, Any] = {
+        "max_epochs": 3,
+        "accelerator": "cpu",
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "log_every_n_steps": 1,
+    }
+    return Trainer(callbacks=[*callbacks], **(given | arguments))
 
 
 def test_validations_are_rows_and_the_last_is_the_result(ended: Ended) -> None:
@@ -76,19 +77,107 @@ def test_validations_are_rows_and_the_last_is_the_result(ended: Ended) -> None:
     assert config is not None
     assert config.algorithm is not None
     assert config.algorithm.kind == "lightning"
-    assert (config.algorithm.params["rate"], config.algorithm.params["max_epochs"]) == (0.01, 3)
+    assert (config.algorithm.params["rate"], config.extras["max_epochs"]) == (0.01, 3)
 
 
-def test_a_test_is_a_result(ended: Ended) -> None:
-    """What `trainer.test` finds after training is a post-training row."""
+def test_what_is_evaluated_afterwards_is_a_result(ended: Ended) -> None:
+    """What `trainer.test` and `trainer.validate` find is a post-training row, by any name."""
     with PodiumCallback("tested", "arm") as callback:
         trainer = _trainer(callback)
         model = _Model(0.01)
         trainer.fit(model, _DATA)
         trainer.test(model, _DATA, verbose=False)
-    row = ended("tested", "arm").eval("test")
-    assert row is not None
-    assert (row.step, row.metrics["accuracy"], row.tags) == (None, 0.75, ["test"])
+        trainer.validate(model, _DATA, verbose=False)
+    arm = ended("tested", "arm")
+    assert [(row.name, row.step, row.metrics, row.tags) for row in arm.evals] == [
+        ("test", None, {"accuracy": 0.75, "f1": 0.5}, ["test"]),
+        ("val", None, {"accuracy": 3.0}, ["test"]),
+    ]
+    assert arm.metrics.keys() == {"loss"}
+
+
+class _Stepping(_Model):
+    def training_step(self, batch: Any, index: int) -> Any:
+        if index == 1:
+            raise ValueError("no more")
+        self.log("step_loss", 1.0)
+        return self.layer(batch[0]).square().mean()
+
+
+class _Telling(_Model):
+    def on_validation_epoch_end(self) -> None:
+        self.logger.log_metrics({"rate": self.rate, "val_accuracy": -1.0}, step=0)
+        self.logger.experiment.log_eval("own", {"x": 1.0}, step=self.global_step)
+
+
+def test_a_logger_is_enough(ended: Ended, tmp_path: Path) -> None:
+    """It records as the callback does; what only loggers are told is metrics."""
+    logger = PodiumLogger("logged", "arm")
+    logger.log_hyperparams({"data": "ones"})
+    trainer = _trainer(logger=logger, enable_checkpointing=True, default_root_dir=str(tmp_path))
+    model = _Telling(0.01)
+    trainer.fit(model, _DATA, _DATA)
+    trainer.test(model, _DATA, verbose=False)
+    logger.callback.__exit__(None, None, None)
+    arm = ended("logged", "arm")
+    assert arm.status == "completed"
+    rows = [(row.name, row.step) for row in arm.evals]
+    for step in (2, 4, 6):
+        assert {("val", step), ("own", step)} <= set(rows)
+    assert rows[-2:] == [("val", None), ("test", None)]
+    assert [row.metrics["accuracy"] for row in arm.evals if row.name == "val"] == [0, 1, 2, 2]
+    assert arm.metrics.keys() == {"loss", "rate"}
+    config = arm.run_config
+    assert config is not None
+    assert config.algorithm is not None
+    assert (config.algorithm.params["rate"], config.algorithm.params["data"]) == (0.01, "ones")
+    assert (tmp_path / "logged" / "arm" / "checkpoints" / "epoch=2-step=6.ckpt").is_file()
+
+
+def test_a_logger_says_what_broke(ended: Ended) -> None:
+    """The error that ended the training is the arm's."""
+    with pytest.raises(ValueError, match="no more"):
+        _trainer(logger=PodiumLogger("logged", "broken")).fit(
+            _Model(0.01, ValueError("no more")), _DATA, _DATA
+        )
+    arm = ended("logged", "broken")
+    assert arm.status == "failed"
+    assert "ValueError: no more" in (arm.error or "")
+
+
+def test_a_logger_that_no_trainer_tells_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    """Used by hand, without a training, it records nothing, and says so once."""
+    logger = PodiumLogger("nothing", "arm")
+    logger.log_metrics({"loss": 1.0})
+    logger.log_metrics({"loss": 0.5})
+    assert caplog.text.count("nothing is recorded") == 1
+
+
+def test_more_epochs_are_the_same_arm(ended: Ended) -> None:
+    """Training may go on for longer than was asked at first; a rehearsal is not recorded."""
+    callback = PodiumCallback("more", "arm")
+    model = _Model(0.01)
+    _trainer(callback, fast_dev_run=True).fit(model, _DATA, _DATA)
+    assert callback.arm is None
+    trainer = _trainer(callback, accumulate_grad_batches=2)
+    trainer.fit(model, _DATA, _DATA)
+    trainer.fit_loop.max_epochs = 4
+    trainer.fit(model, _DATA, _DATA)
+    callback.__exit__(None, None, None)
+    arm = ended("more", "arm")
+    steps = [row.step for row in arm.evals]
+    assert (sorted(step for step in steps if step), steps.count(None)) == ([1, 2, 3, 4], 1)
+    config = arm.run_config
+    assert config is not None
+    assert config.extras["max_epochs"] == 4
+
+
+def test_metrics_of_steps_are_recorded_while_training(ended: Ended) -> None:
+    """They are recorded as often as the trainer logs, also where it has no logger."""
+    callback = PodiumCallback("steps", "arm")
+    with pytest.raises(ValueError, match="no more"):
+        _trainer(callback).fit(_Stepping(0.01), _DATA)
+    assert ended("steps", "arm").metrics.keys() == {"step_loss"}
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
-"""Records what PyTorch Lightning trains.
+"""Records what PyTorch Lightning trains: by a logger, or by a callback.
 
-trainer = Trainer(max_epochs=3, callbacks=[PodiumCallback("rank_sweep", "lora_rank4")])
+trainer = Trainer(max_epochs=3, logger=PodiumLogger("rank_sweep", "lora_rank4"))
 trainer.fit(model, train, val)
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -20,28 +21,35 @@ try:
     # It goes by two names, whose classes differ: the one that the script uses counts.
     if "lightning.pytorch" in sys.modules:
         from lightning.pytorch.callbacks import Callback
+        from lightning.pytorch.loggers.logger import DummyLogger, Logger
     else:
         from pytorch_lightning.callbacks import Callback
+        from pytorch_lightning.loggers.logger import DummyLogger, Logger
 except ImportError as error:
     raise missing("lightning", "pytorch-lightning", error) from error
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Mapping
     from typing import Unpack
 
     from podium._recorder import ExperimentRecorder
     from podium.integrations._training import ArmOptions
 
-__all__ = ["PodiumCallback"]
+__all__ = ["PodiumCallback", "PodiumLogger"]
 
-_TRAINER = ("max_epochs", "max_steps", "accumulate_grad_batches", "gradient_clip_val", "precision")
+_LOGGER = logging.getLogger("podium")
+_TRAINER = ("accumulate_grad_batches", "gradient_clip_val", "precision")
+_LENGTH = ("max_epochs", "max_steps")
+_VALIDATE = "validate"
 
 
 class PodiumCallback(Records[Training], Callback):  # type: ignore[misc, unused-ignore]
     """Records a training: a row of each validation at its step, and what else is logged.
 
     What the model logs as `val_loss` or `val/loss` is `loss` of the eval `val`, and so for `valid`,
-    `validation` and `test`; everything else is training metrics. It is a callback and no logger,
-    since a logger hears neither of errors nor from where a training goes on.
+    `validation` and `test`; everything else is training metrics. What `trainer.validate` and
+    `trainer.test` find after training is a result. With `fast_dev_run` nothing is recorded.
 
     Args:
         experiment: The name of the experiment, or what `podium.record` returned.
@@ -63,36 +71,52 @@ class PodiumCallback(Records[Training], Callback):  # type: ignore[misc, unused-
         self._training = Training(experiment, **options)
         self._name = name
         self._run_config = run_config
+        self._logged_step: int | None = None
+        self.hyperparameters: dict[str, Any] = {}
+        """What the configuration says beside the hyperparameters of model and data."""
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Begins the arm; it goes on after the step of the checkpoint that was loaded."""
-        if trainer.is_global_zero:
-            config = self._run_config or _run_config(self._name, trainer, pl_module)
-            self._training.begin(config, resume_step=trainer.global_step or None)
+        if trainer.fast_dev_run:
+            return
+        self._logged_step = None
+        config = self._run_config or _run_config(
+            self._name, trainer, pl_module, self.hyperparameters
+        )
+        self._training.begin(
+            config, resume_step=trainer.global_step or None, rank=trainer.global_rank
+        )
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Records training metrics as often as the trainer logs."""
+        """Records training metrics as often as the trainer logs, once a step."""
         del pl_module, outputs, batch, batch_idx
-        if trainer.global_step % max(trainer.log_every_n_steps, 1) == 0:
-            self._training.log(by_set(trainer.logged_metrics).get("", {}))
+        step = trainer.global_step
+        if step % max(trainer.log_every_n_steps, 1) == 0 and step != self._logged_step:
+            self._logged_step = step
+            self._log_training(trainer)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
-        """Records the rows of a validation."""
+        """Records the rows of a validation: in-loop ones, or results after training."""
         del pl_module
-        if self._training.is_running and not trainer.sanity_checking:
-            self._log(trainer)
+        if trainer.state.fn == _VALIDATE:
+            self._log_result(trainer, "val")
+        elif self._training.is_running and not trainer.sanity_checking:
+            for name, metrics in by_set(trainer.callback_metrics).items():
+                if name:
+                    self._training.log_row(Row(name, metrics, trainer.global_step))
+            self._log_training(trainer)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Records the training metrics of an epoch."""
         del pl_module
-        self._training.log(by_set(trainer.callback_metrics).get("", {}))
+        self._log_training(trainer)
 
     def on_test_end(self, trainer: Any, pl_module: Any) -> None:
         """Records what the trained model is worth on a test set."""
         del pl_module
-        self._log(trainer)
+        self._log_result(trainer, "test")
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
         """Says that training is completed."""
@@ -104,20 +128,115 @@ class PodiumCallback(Records[Training], Callback):  # type: ignore[misc, unused-
         del trainer, pl_module
         self._training.leave(exception)
 
-    def _log(self, trainer: Any) -> None:
-        for name, metrics in by_set(trainer.callback_metrics).items():
-            if name:
-                self._training.log_row(Row(name, metrics, trainer.global_step))
-            else:
-                self._training.log(metrics)
+    def _log_training(self, trainer: Any) -> None:
+        if self._training.is_running:
+            self._training.log(by_set(trainer.callback_metrics).get("", {}))
+
+    def _log_result(self, trainer: Any, name: str) -> None:
+        """After training whatever is logged belongs to the set, also without its name."""
+        if self._training.is_running or trainer.fast_dev_run:
+            return
+        sets = by_set(trainer.callback_metrics)
+        unnamed = sets.pop("", {})
+        if unnamed:
+            sets[name] = unnamed | sets.get(name, {})
+        for known, metrics in sets.items():
+            self._training.log_final(known, metrics)
 
 
-def _run_config(name: str, trainer: Any, module: Any) -> RunConfig:
+class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
+    """Records a training as PodiumCallback does: `Trainer(logger=PodiumLogger(...))`.
+
+    Lightning tells loggers neither of the error that ended a training nor of the step that it goes
+    on from, so this one adds a callback of its own to the trainer, which records. What only loggers
+    are told, such as by `self.logger.log_metrics`, is training metrics.
+
+    Args:
+        experiment: The name of the experiment, or what `podium.record` returned.
+        name: The name of the arm.
+        run_config: What the arm is asked to do, if not the model's hyperparameters and the
+            trainer's arguments.
+        options: As of `start_arm`: group_id, group_name, run_id, attempt_id, order, restart.
+    """
+
+    def __init__(
+        self,
+        experiment: str | ExperimentRecorder,
+        name: str,
+        *,
+        run_config: RunConfig | None = None,
+        **options: Unpack[ArmOptions],
+    ) -> None:
+        super().__init__()
+        self._experiment = experiment
+        self._arm_name = name
+        self._trainer: Any = None
+        self._has_warned = False
+        self.callback = PodiumCallback(experiment, name, run_config=run_config, **options)
+        """What records; the trainer's, once a training begins."""
+
+    @property
+    def name(self) -> str:
+        """The name of the experiment."""
+        return self._experiment if isinstance(self._experiment, str) else self._experiment.name
+
+    @property
+    def version(self) -> str:
+        """The name of the arm."""
+        return self._arm_name
+
+    @property
+    def experiment(self) -> Any:
+        """The arm, for `self.logger.experiment.log_eval(...)`: the recorder that `start_arm` gave.
+
+        Before training, and in other processes than the main one, it takes anything and does
+        nothing.
+        """
+        return self.callback.arm or DummyLogger().experiment
+
+    def log_graph(self, model: Any, input_array: Any = None) -> None:
+        """Adds the callback to the trainer, which says of which model it is before it begins."""
+        del input_array
+        self._trainer = model.trainer
+        if self.callback not in self._trainer.callbacks:
+            # Before those that save checkpoints: rows up to a checkpoint's step are recorded then.
+            self._trainer.callbacks.insert(0, self.callback)
+
+    def log_hyperparams(
+        self, params: Mapping[str, Any] | Namespace, *others: Any, **named: Any
+    ) -> None:
+        """Adds to the configuration, until training begins."""
+        del others, named
+        self.callback.hyperparameters |= dict(params if isinstance(params, dict) else vars(params))
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Records as training metrics what the trainer tells loggers only."""
+        del step
+        if self._trainer is None:
+            self._warn()
+        elif self.callback.arm is not None:
+            known = {"epoch", *self._trainer.callback_metrics}
+            self.callback.arm.log({key: metrics[key] for key in metrics if key not in known})
+
+    def _warn(self) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            _LOGGER.warning(
+                "podium: %s records what a Trainer of Lightning trains, which has to tell it of "
+                "the model (enable_autolog_hparams): nothing is recorded",
+                type(self).__name__,
+            )
+
+
+def _run_config(name: str, trainer: Any, module: Any, others: Mapping[str, Any]) -> RunConfig:
+    """The configuration; beside it how long the training is, which may change where it goes on."""
     told = {key: getattr(trainer, key, None) for key in _TRAINER}
-    hyperparameters = dict(getattr(module, "hparams", None) or {})
+    for source in (trainer.datamodule, module):
+        told |= dict(getattr(source, "hparams", None) or {})
     return RunConfig(
         name,
         model=ModelConfig(type(module).__name__),
-        algorithm=Component("lightning", settings_of({**told, **hyperparameters})),
+        algorithm=Component("lightning", settings_of({**told, **others})),
         seed=seed_of(os.environ.get("PL_GLOBAL_SEED")),
+        extras=settings_of({key: getattr(trainer, key, None) for key in _LENGTH}),
     )
