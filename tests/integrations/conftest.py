@@ -4,8 +4,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+# Trainings as tiny as these are slower by several threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import podium
 import pytest
@@ -52,14 +55,19 @@ def ended(server: RunningServer) -> Iterator[Ended]:
 
 @pytest.fixture
 def run(server: RunningServer) -> Run:
-    """Runs an example in a process; `kill_after` rows it is killed."""
+    """Runs an example, or a script of the tests, in a process.
+
+    `kill_after` rows it is killed; `launcher` is what Python runs it by.
+    """
     assert server
 
-    def run(example: str, *arguments: str, kill_after: int = 0) -> subprocess.CompletedProcess[str]:
+    def run(
+        example: str | Path, *arguments: str, kill_after: int = 0, launcher: Sequence[str] = ()
+    ) -> subprocess.CompletedProcess[str]:
         killed = [str(_KILLED), str(kill_after)] if kill_after else []
         script = str(_PROJECT / "examples" / "integrations" / example)
         return subprocess.run(
-            [sys.executable, *killed, script, *arguments],
+            [sys.executable, *launcher, *killed, script, *arguments],
             check=False,
             env=dict(os.environ),
             capture_output=True,
