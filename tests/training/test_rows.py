@@ -147,6 +147,21 @@ def test_trainings_share_what_records(tmp_path: Path, monkeypatch: pytest.Monkey
     training.leave(None)
 
 
+def test_beginning_once_more_is_no_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The recorder does not warn of it, as it does where two trainings have one name."""
+    monkeypatch.setenv("PODIUM_OUTBOX", str(tmp_path / "outbox"))
+    monkeypatch.setenv("PODIUM_OFFLINE", "1")
+    training = Training("memory")
+    for _ in range(2):
+        training.begin(podium.RunConfig("arm"))
+    training.end()
+    training.leave(None)
+    assert "a second time" not in caplog.text
+    assert training.arm is not None
+
+
 def test_another_process_records_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -143,6 +143,7 @@ class Training:
         options = self._options.copy()
         if resume_step is not None:
             options["restart"] = False
+        self._arm = None  # its recorder takes one that is held for somebody else's
         self._arm = self._recorder(rank).start_arm(
             run_config, name=self._name, resume_step=resume_step, **options
         )
