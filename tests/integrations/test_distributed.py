@@ -38,7 +38,7 @@ def test_transformers(
     assert arm.status == "completed"
     assert [row.step for row in arm.evals] == [5, 10, 15, 20, 25, 30, 35, 40, None]
     assert arms("integrations/transformers") == ["counting"]
-    assert "podium:" not in ran.stderr.replace(_OTHER, "")
+    assert "refused" not in ran.stderr
 
 
 @pytest.mark.parametrize(
@@ -54,4 +54,4 @@ def test_what_the_trainer_itself_starts(
     arm = ended("distributed", name)
     assert (arm.status, [row.step for row in arm.evals]) == ("completed", steps)
     assert arms("distributed") == [name]
-    assert "podium:" not in ran.stderr.replace(_OTHER, "")
+    assert "refused" not in ran.stderr
