@@ -181,3 +181,13 @@ def test_eval_takes_any_integer_for_a_step_but_no_bool() -> None:
         arm.eval("val", step=True)
     with pytest.raises(TypeError, match="step must be an integer, not float"):
         arm.eval("val", step=1.0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [None, 7, b"val"])
+def test_eval_and_score_take_names_only(wrong: Any) -> None:
+    """What is no string is a TypeError that says so, as it is where a server is asked."""
+    arm = _arm()
+    with pytest.raises(TypeError, match="name must be a string, not"):
+        arm.eval(wrong)
+    with pytest.raises(TypeError, match="metric must be a string, not"):
+        arm.score(wrong)

@@ -193,6 +193,7 @@ class ArmResult(Record):
         row with the greatest step. With a step, 0 included: the in-loop row at exactly that step.
         None if there is no such row.
         """
+        name = _coerce.text(name, "name")
         return scoring.find_eval(self.evals, name, _coerce.optional(_coerce.integer, step, "step"))
 
     def score(self, metric: str) -> float | None:
@@ -205,7 +206,7 @@ class ArmResult(Record):
         Raises:
             InvalidArgumentError: The metric is empty.
         """
-        found = scoring.score(self, metric)
+        found = scoring.score(self, _coerce.text(metric, "metric"))
         return None if found is None else found.value
 
 
