@@ -7,6 +7,7 @@ whose `log_eval` and `log` returned.
 """
 
 import json
+import logging
 import os
 import signal
 import sys
@@ -64,7 +65,7 @@ class Logged:
     sure: int
     """How many of them were in the outbox when logging returned, or later: kills spare those."""
     ended: bool
-    """Whether the process came to its end."""
+    """Whether the process came to its end, and the outbox had everything then."""
 
     @classmethod
     def read(cls, ledger: Path) -> "Logged":
@@ -84,6 +85,16 @@ def eval_name(life: Life) -> str:
     return f"bench{life.number}" if life.kind == EVALUATOR else "val"
 
 
+class _Losses(logging.Handler):
+    """Hears the recorder tell of a loss: a disk that hung to the end has not taken all."""
+
+    told = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Notes it."""
+        self.told = self.told or record.getMessage().endswith(" lost")
+
+
 class _Training:
     """Records bursts of rows until it is told to stop."""
 
@@ -100,7 +111,8 @@ class _Training:
 
     def run(self) -> None:
         """Records, and ends in good order when it is stopped."""
-        life = self._life
+        life, losses = self._life, _Losses()
+        logging.getLogger("podium").addHandler(losses)
         with podium.record(
             life.experiment, address=life.address, outbox=life.outbox, close_timeout=0
         ) as experiment:
@@ -111,7 +123,8 @@ class _Training:
                 resume = life.first_step - 1 if life.kind == RESUMED and life.number else None
                 with experiment.start_arm(config, order=life.number, resume_step=resume) as arm:
                     self._record(arm)
-        os.write(self._ledger, f"{_END}\n".encode())
+        if not losses.told:
+            os.write(self._ledger, f"{_END}\n".encode())
 
     def _record(self, arm: Any) -> None:
         while not self._is_stopped:
@@ -133,6 +146,7 @@ class _Training:
 
 if __name__ == "__main__":
     outlet._ARM_SEGMENT = _SEGMENT_BYTES
+    logging.basicConfig(format="%(message)s")
     given = Life(**json.loads(sys.argv[1]))
     if given.tears:
         tear()
