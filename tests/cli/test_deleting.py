@@ -39,7 +39,7 @@ def test_an_arm_and_an_experiment(address: str, filled: str) -> None:
     assert (done.code, done.out) == (1, "")
     assert done.err.endswith("(EXPERIMENT_NOT_FOUND)\n")
     done = podium("delete", filled, "--yes", "--allow-missing", address=address)
-    assert done == (0, f"experiment '{filled}' was not there; revision 4\n", "")
+    assert done == (0, f"experiment '{filled}' is gone; revision 4\n", "")
 
 
 def test_it_asks_on_a_terminal(address: str, filled: str) -> None:

@@ -46,22 +46,13 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     if not arguments.yes and not _is_confirmed(handle, console):
         console.note("nothing was deleted")
         return Exit.NOTHING
-    revision, what = _deleted(handle, allow_missing=arguments.allow_missing)
+    revision = handle.delete(allow_missing=arguments.allow_missing)
     if console.as_json:
         console.json({"revision": revision})
     else:
-        console.line(f"{_named(handle)} {what}; revision {revision}")
+        what = "gone" if arguments.allow_missing else "deleted"  # it need not have been there
+        console.line(f"{_named(handle)} is {what}; revision {revision}")
     return Exit.OK
-
-
-def _deleted(handle: ExperimentHandle | ArmHandle, *, allow_missing: bool) -> tuple[int, str]:
-    """Deletes it; the revision, and what became of it."""
-    try:
-        return handle.delete(), "is deleted"
-    except podium.NotFoundError:
-        if not allow_missing:
-            raise
-        return handle.delete(allow_missing=True), "was not there"
 
 
 def _is_confirmed(handle: ExperimentHandle | ArmHandle, console: Console) -> bool:
