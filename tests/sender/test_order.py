@@ -55,22 +55,6 @@ def test_a_resumed_attempt_waits_for_what_it_resumes_from(
     assert _rows(client) == RESUMED
 
 
-@pytest.mark.parametrize("later_first", [False, True])
-def test_what_a_process_records_after_the_end_of_an_arm_stays_behind(
-    later_first: bool, outbox: Path, client: podium.Client
-) -> None:
-    """It is a stream of its own, whose rows are the newer ones, whichever is found first."""
-    client.experiment("x").declare()
-    client.experiment("x").record_arm(podium.ArmResult("a", podium.RunConfig("a"), "running"))
-    streams = [("1", 3_000, 1.0), ("2", 10, 2.0)]
-    for by, steps, created in reversed(streams) if later_first else streams:
-        rows = [row("val", step, metrics={"by": int(by)}) for step in range(steps)]
-        writer_id = f"writer-{'21'[int(by) - 1] if later_first else by}"
-        dead_stream(outbox, "x", *rows, writer_id=writer_id, create_time=created)
-    deliver_here(outbox)
-    assert _rows(client) == [(step, 2 if step < 10 else 1) for step in range(3_000)]
-
-
 def test_attempts_on_two_machines_are_delivered_together(
     tmp_path: Path, server: RunningServer, client: podium.Client
 ) -> None:

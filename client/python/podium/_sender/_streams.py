@@ -120,12 +120,10 @@ class Streams:
     # ---- who is first ------------------------------------------------------------------------
 
     def _line_up(self, added: Iterable[Stream]) -> None:
-        """Puts new streams behind what was recorded before of an arm, as far as it is written.
+        """Puts new streams behind older attempts at the same arm, as far as those are written.
 
         A newer attempt ends the older one: what that had recorded before would be refused behind
-        it, though it was first, and a resumed training would miss what it resumes from. A process
-        that goes on with an arm after its end does so in a stream of its own: a row that it
-        records again there is the newer one.
+        it, though it was first, and a resumed training would miss what it resumes from.
         """
         attempts = defaultdict(list)
         for stream in self.known.values():
@@ -137,9 +135,5 @@ class Streams:
 
 
 def _is_older(stream: Stream, than: Stream) -> bool:
-    """Whether a stream is of an older attempt, or an earlier one of the same process."""
-    one, other = stream.info, than.info
-    if (one.host, one.pid, one.attempt_id) == (other.host, other.pid, other.attempt_id):
-        return one.create_time < other.create_time
-    orders = (one.attempt_order, other.attempt_order)
-    return orders[0] is not None and orders[1] is not None and orders[0] < orders[1]
+    order, other = stream.info.attempt_order, than.info.attempt_order
+    return order is not None and other is not None and order < other

@@ -259,8 +259,8 @@ _ended: list[ArmRecorder] = []
 def _release() -> None:
     """Ends the streams of arms whose training is over, when another one begins.
 
-    Not at once: what is logged after training, such as a test, comes by the same stream then, and
-    needs none of its own.
+    Not at once: a result that is logged after training would come by a stream of its own, and might
+    overtake one that is in the stream of the training.
     """
     while _ended:
         _ended.pop().__exit__(None, None, None)
