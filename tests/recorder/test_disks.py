@@ -120,7 +120,6 @@ def test_the_end_waits_for_room(
         for step in range(12_000):
             arm.log_eval("val", {"n": step}, step=step)
         assert arm._stream.in_memory > 0
-        threading.Timer(1, arm._stream._writer._upkeep.release).start()
         folder = arm._stream.folder
         threading.Timer(1, arm._stream._writer._upkeep.release).start()
     assert StreamReader(folder).last_sequence() == 12_002
