@@ -9,6 +9,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+import podium
 import pytest
 
 _PROJECT = Path(__file__).parents[2]
@@ -40,10 +41,17 @@ def test_packages_are_typed(package: str) -> None:
 
 
 def test_one_version() -> None:
-    """pyproject.toml, the installed distribution and the newest changelog entry agree."""
+    """pyproject.toml, the package, the distribution and the newest changelog entry agree."""
     with (_PROJECT / "pyproject.toml").open("rb") as file:
         version = tomllib.load(file)["project"]["version"]
     changelog = (_PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")
     newest = re.search(r"^## (\S+?),? ", changelog, re.MULTILINE)
     assert newest is not None
-    assert metadata.version("podium") == version == newest[1]
+    assert podium.__version__ == metadata.version("podium") == version == newest[1]
+
+
+def test_the_version_is_read_when_asked() -> None:
+    """Only `__version__` loads importlib.metadata, which costs more than `import podium`."""
+    assert "importlib.metadata" not in _modules_after("import podium")
+    assert "importlib.metadata" in _modules_after("import podium; podium.__version__")
+    assert "__version__" in dir(podium)

@@ -92,6 +92,8 @@ if TYPE_CHECKING:
     )
     from podium.scoring import Score, ScoreOrigin
 
+    __version__: str
+
 __all__ = [
     "AbortedError",
     "ArmCounts",
@@ -212,17 +214,21 @@ _SOURCES = (
 if not TYPE_CHECKING:  # to a type checker, it would make any name a public one
 
     def __getattr__(name: str) -> Any:
-        if name not in __all__:
+        if name not in {*__all__, "__version__"}:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = import_module(f"{__name__}.{name}") if name in _SUBMODULES else _find(name)
+        value = _find(name)
         globals()[name] = value
         return value
 
 
 def _find(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version(__name__)
+    if name in _SUBMODULES:
+        return import_module(f"{__name__}.{name}")
     modules = (import_module(f"{__name__}.{source}") for source in _SOURCES)
     return next(getattr(module, name) for module in modules if name in module.__all__)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "__version__"})

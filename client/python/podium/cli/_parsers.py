@@ -7,6 +7,7 @@ import difflib
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import podium
 from podium._channel import deadline
 from podium.cli._exits import CommandError, Exit
 
@@ -80,9 +81,7 @@ class _Parser(argparse.ArgumentParser):
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_given: object) -> NoReturn:
-        from importlib import metadata  # noqa: PLC0415 - slow, and needed for nothing else
-
-        sys.stdout.write(f"podium {metadata.version('podium')}\n")
+        sys.stdout.write(f"podium {podium.__version__}\n")
         parser.exit()
 
 
