@@ -8,6 +8,8 @@ import fcntl
 import io
 import os
 import pty
+import select
+import signal
 import struct
 import subprocess
 import sys
@@ -55,7 +57,11 @@ def quickly(*arguments: str, address: str = "localhost:1") -> Outcome:
 
 
 def on_terminal(
-    *arguments: str, address: str, columns: int = 80, answer: str | None = None, stop: int = 0
+    *arguments: str,
+    address: str,
+    columns: int = 80,
+    answer: str = "",
+    stop: signal.Signals | None = None,
 ) -> Outcome:
     """Runs a command on a terminal, where stdout and stderr are one.
 
@@ -68,23 +74,35 @@ def on_terminal(
     """
     terminal, its_end = pty.openpty()
     fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    command = subprocess.Popen(
+    with subprocess.Popen(
         [*PODIUM, *arguments],
         stdin=its_end,
         stdout=its_end,
         stderr=its_end,
         env=_environment(address, {}),
-    )
-    os.close(its_end)
+    ) as command:
+        os.close(its_end)
+        try:
+            shown = _converse(command, terminal, answer, stop)
+            code = command.wait(_SECONDS)
+        finally:
+            command.kill()
+            os.close(terminal)
+    return Outcome(code, shown.decode().replace("\r\n", "\n"))
+
+
+def _converse(
+    command: subprocess.Popen[bytes], terminal: int, answer: str, stop: signal.Signals | None
+) -> bytes:
+    """Returns what the command shows until it closes its terminal; answers its question."""
     shown = b""
     while chunk := _read(terminal):
         shown += chunk
-        if chunk.endswith(b"] "):
+        if shown.endswith(b"] "):
             if stop:
                 command.send_signal(stop)
-            os.write(terminal, (answer or "").encode())
-    os.close(terminal)
-    return Outcome(command.wait(_SECONDS), shown.decode().replace("\r\n", "\n"))
+            os.write(terminal, answer.encode())
+    return shown
 
 
 def _content(stream: io.TextIOWrapper) -> str:
@@ -98,7 +116,10 @@ def _environment(address: str | None, variables: Mapping[str, str]) -> dict[str,
 
 
 def _read(terminal: int) -> bytes:
+    ready, _, _ = select.select([terminal], [], [], _SECONDS)
+    if not ready:
+        raise TimeoutError(f"the command showed nothing for {_SECONDS} s, and did not end")
     try:
         return os.read(terminal, 4096)
-    except OSError:  # how Linux says that nobody has the terminal open any more
+    except OSError:  # so Linux reports that the last process has closed the terminal
         return b""

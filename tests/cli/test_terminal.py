@@ -126,6 +126,7 @@ def test_a_terminal_without_unicode(address: str, name: str) -> None:
 def test_ctrl_c_is_quiet() -> None:
     """Ctrl-C during a call ends the command at once and without a word."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         with subprocess.Popen(
             [*PODIUM, "--address", address, "experiments"],

@@ -25,8 +25,6 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningServer]:
     """A server, which the environment names; the outbox is the test's own."""
-    for name in ("RANK", "SLURM_PROCID", "PODIUM_OFFLINE"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PODIUM_OUTBOX", str(tmp_path / "outbox"))
     with running_server() as server:
         monkeypatch.setenv("PODIUM_ADDRESS", server.address)

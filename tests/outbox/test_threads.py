@@ -95,6 +95,7 @@ def _alarm(handler: Callable[[], None]) -> Iterator[Callable[[], None]]:
         signal.signal(signal.SIGALRM, before)
 
 
+@pytest.mark.timeout(method="thread")  # SIGALRM is used by the test itself
 def test_exceptions_of_signal_handlers_leave_no_trace(tmp_path: Path) -> None:
     """An append that Ctrl-C ends has appended its record or not; the next ones go on behind it."""
     writer, told, seen = _writer(tmp_path), dict[int, bytes](), list[tuple[int, bytes]]()
@@ -119,6 +120,7 @@ def test_exceptions_of_signal_handlers_leave_no_trace(tmp_path: Path) -> None:
     assert 0 < len(seen) - len(told) <= 1_500
 
 
+@pytest.mark.timeout(method="thread")  # as above
 def test_a_signal_handler_may_try_to_append(tmp_path: Path) -> None:
     """A handler that logs while its thread appends is told that there is no room now, no more."""
     writer, told, refused = _writer(tmp_path), list[tuple[int, bytes]](), 0

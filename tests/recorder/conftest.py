@@ -15,13 +15,6 @@ from podium_server.testing import RunningServer, running_server
 _NUMBERS = count(1)
 
 
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What decides in the environment how a process records is not set."""
-    for name in ("RANK", "SLURM_PROCID", "PODIUM_OFFLINE", "PODIUM_ADDRESS", "PODIUM_OUTBOX"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.fixture(scope="session")
 def server() -> Iterator[RunningServer]:
     """A server that tests share; each takes experiments of its own."""

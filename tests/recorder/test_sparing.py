@@ -262,6 +262,7 @@ def test_an_outbox_that_cannot_be(
         record(name, outbox=tmp_path / "file" / "outbox", strict=True)
 
 
+@pytest.mark.timeout(method="thread")  # SIGALRM is used by the test itself
 def test_a_signal_handler_that_logs(record: Any, client: podium.Client, name: str) -> None:
     """A handler, as for the end of a job's time, may log whatever the training does just then."""
     logged = 0

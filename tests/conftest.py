@@ -1,0 +1,44 @@
+"""Settings for every test, so that it does not matter how and where pytest was started."""
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+_SLOW_SECONDS = 1800
+_VARIABLES = (
+    "RANK",
+    "SLURM_PROCID",
+    *(f"PODIUM_{name}" for name in ("ADDRESS", "LISTEN", "OFFLINE", "OUTBOX", "STORE")),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives each slow test more time than the limit in pyproject.toml."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_SLOW_SECONDS))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _restore_signals() -> None:
+    """Restores signals that pytest was started with ignored: each process it starts inherits them.
+
+    A shell without job control ignores SIGINT and SIGQUIT in its background jobs, nohup SIGHUP.
+    """
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGQUIT, signal.SIG_DFL),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _environment() -> Iterator[None]:
+    """Removes the variables that decide where and how Podium records or serves."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in _VARIABLES:
+            patch.delenv(name, raising=False)
+        yield
