@@ -2,7 +2,7 @@
 
     python tests/mutations/run.py [SUBJECT ...]
 
-A subject is a file SUBJECT.toml beside this script: the folder that its files are in, the
+A subject is a file SUBJECT.toml beside this script: the
 tests that must turn red, and the mutations, each a text that occurs once in a file and what
 takes its place. Without a defect the tests must be green; a text that is not found once, a
 test that can't be collected and a run that hangs are failures too.
@@ -51,8 +51,7 @@ def load(subject: str) -> Iterator[Mutation]:
     tests = tuple(listed["tests"])
     yield Mutation(subject, tests, "no defect")
     for item in listed["mutations"]:
-        file = f"{listed['folder']}/{item['file']}"
-        yield Mutation(subject, tests, item["name"], file, item["before"], item["after"])
+        yield Mutation(subject, tests, **item)
 
 
 def mutated(mutation: Mutation) -> str:
