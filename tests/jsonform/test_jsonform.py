@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from podium import ArmResult, Component, EvalResult, Experiment, RunConfig, RunResult, jsonform
-from podium._record import Record
+from podium._values.base import Record
 from podium.model import ArmSummary
 from podium.scoring import Score
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         AsyncExperimentHandle,
     )
     from podium._client import Client
-    from podium._enums import ComparisonFlag
     from podium._evaluating import AsyncEvaluation, Evaluation
     from podium._handles import ArmHandle, ArmRun, ExperimentHandle
     from podium._recorder import (
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
         Flushed,
         record,
     )
+    from podium._values.enums import ComparisonFlag
     from podium.comparing import ComparedMetric, ComparedSide, Comparison
     from podium.curves import Curve, CurvePoint, Curves
     from podium.errors import (
@@ -196,7 +196,7 @@ _SOURCES = (
     "errors",
     "model",
     "scoring",
-    "_enums",
+    "_values.enums",
     "comparing",
     "curves",
     "ranking",

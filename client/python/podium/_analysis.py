@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from podium import _calls, _coerce, comparing
-from podium._enums import ArmStatus
+from podium import _calls, comparing
+from podium._values import coerce
+from podium._values.enums import ArmStatus
 from podium.curves import Curves, curves_of, eval_names
 from podium.errors import NotFoundError
 
@@ -37,10 +38,10 @@ def compare(
     """ListArms and GetArm: two arms or groups, number by number."""
     if kind not in (None, "arm", "group"):
         raise ValueError(f"kind must be 'arm', 'group' or None, not {kind!r}")
-    chosen = None if evals is None else _coerce.texts(evals, "evals")
+    chosen = None if evals is None else coerce.texts(evals, "evals")
     statuses = _statuses(status, (ArmStatus.COMPLETED,))
-    one = yield from _members(experiment, _coerce.text(left, "left"), kind, statuses)
-    other = yield from _members(experiment, _coerce.text(right, "right"), kind, statuses)
+    one = yield from _members(experiment, coerce.text(left, "left"), kind, statuses)
+    other = yield from _members(experiment, coerce.text(right, "right"), kind, statuses)
     return comparing.compare(one, other, chosen)
 
 
@@ -79,8 +80,8 @@ def curve(
     status: str | Iterable[str] | None,
 ) -> Steps[Curves]:
     """ListArms and ListEvals: the in-loop values of a metric by step."""
-    evals = eval_names(_coerce.text(metric, "metric"))
-    wanted = None if names is None else _coerce.texts(names, "names")
+    evals = eval_names(coerce.text(metric, "metric"))
+    wanted = None if names is None else coerce.texts(names, "names")
     listed = yield from _arms(experiment)
     chosen = [arm for arm in listed if wanted is None or _name_of(arm, by_group) in wanted]
     _check_names(experiment, wanted, {_name_of(arm, by_group) for arm in chosen})
@@ -143,7 +144,7 @@ def _all(pages: Pages[_T]) -> Steps[list[_T]]:
 def _statuses(given: str | Iterable[str] | None, default: Collection[str]) -> Collection[str]:
     if given is None:
         return default
-    member = _coerce.member_of(ArmStatus)
+    member = coerce.member_of(ArmStatus)
     return {member(status, "status") for status in ((given,) if isinstance(given, str) else given)}
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from podium import _calls, _coerce
+from podium import _calls
 from podium._async_handles import AsyncArmHandle, AsyncExperimentHandle
 from podium._connection import AsyncConnection
+from podium._values import coerce
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -82,7 +83,7 @@ class AsyncClient:
         self, experiment: str, events: Iterable[Event], position: StreamPosition | None = None
     ) -> RecordResult:
         """As `Client.record`, awaited."""
-        name = _coerce.text(experiment, "experiment")
+        name = coerce.text(experiment, "experiment")
         return await self._connection.run(_calls.record(name, events, position))
 
     async def close(self) -> None:

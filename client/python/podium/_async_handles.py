@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from podium import _calls, events
 from podium._analysis_handles import AsyncAnalysis
 from podium._connection import AsyncConnection
-from podium._enums import ArmStatus
 from podium._evaluating import AsyncEvaluates
 from podium._names import ArmNames
 from podium._ranking_handles import AsyncRankings
 from podium._recorder import new_attempt
+from podium._values.enums import ArmStatus
 from podium.errors import PodiumError
 
 if TYPE_CHECKING:

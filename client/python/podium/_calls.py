@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
 
-from podium import _coerce, codec
+from podium import codec
 from podium._recorder import KeptField, RecordResult, StreamPosition
+from podium._values import coerce
 from podium.errors import AbortedError
 from podium.v1 import recording_service_pb2 as recording
 from podium.v1 import results_service_pb2 as results
@@ -77,9 +78,9 @@ class Pages(Generic[_T]):
 
 def eval_result(experiment: str, arm: str, name: str, step: int | None) -> Steps[EvalResult | None]:
     """Eval: the row that answers for a name, or the one at a step."""
-    request = results.EvalRequest(experiment=experiment, arm=arm, name=_coerce.text(name, "name"))
+    request = results.EvalRequest(experiment=experiment, arm=arm, name=coerce.text(name, "name"))
     if step is not None:
-        request.step = _coerce.integer(step, "step")
+        request.step = coerce.integer(step, "step")
     response = yield request
     return (
         codec.eval_result_from_proto(response.eval_result)
@@ -90,14 +91,14 @@ def eval_result(experiment: str, arm: str, name: str, step: int | None) -> Steps
 
 def score(experiment: str, arm: str, metric: str) -> Steps[float | None]:
     """Score: the number alone."""
-    metric = _coerce.text(metric, "metric")
+    metric = coerce.text(metric, "metric")
     response = yield results.ScoreRequest(experiment=experiment, arm=arm, metric=metric)
     return response.value if response.HasField("value") else None
 
 
 def find_score(experiment: str, arm: str, metric: str) -> Steps[Score | None]:
     """Score: the number and where it came from."""
-    metric = _coerce.text(metric, "metric")
+    metric = coerce.text(metric, "metric")
     response = yield results.ScoreRequest(experiment=experiment, arm=arm, metric=metric)
     return codec.score_from_proto(response)
 
@@ -143,9 +144,9 @@ def arms(
         experiment=experiment,
         page_size=_page_size(page_size),
         statuses=map(codec.arm_status_to_proto, one_or_more(status)),
-        group_name=_coerce.optional(_coerce.text, group_name, "group_name"),
-        name_prefix=_coerce.optional(_coerce.text, name_prefix, "name_prefix"),
-        tags=_coerce.texts(tags, "tags"),
+        group_name=coerce.optional(coerce.text, group_name, "group_name"),
+        name_prefix=coerce.optional(coerce.text, name_prefix, "name_prefix"),
+        tags=coerce.texts(tags, "tags"),
     )
     return Pages(request, lambda response: map(codec.arm_summary_from_proto, response.arms))
 
@@ -164,9 +165,9 @@ def evals(
         experiment=experiment,
         arm=arm,
         page_size=_page_size(page_size),
-        name=_coerce.optional(_coerce.text, name, "name"),
-        min_step=_coerce.optional(_coerce.integer, min_step, "min_step"),
-        max_step=_coerce.optional(_coerce.integer, max_step, "max_step"),
+        name=coerce.optional(coerce.text, name, "name"),
+        min_step=coerce.optional(coerce.integer, min_step, "min_step"),
+        max_step=coerce.optional(coerce.integer, max_step, "max_step"),
     )
     return Pages(request, lambda response: map(codec.eval_result_from_proto, response.evals))
 
@@ -187,15 +188,15 @@ def experiments(
     """ListExperiments."""
     request = results.ListExperimentsRequest(
         page_size=_page_size(page_size),
-        name_prefix=_coerce.optional(_coerce.text, name_prefix, "name_prefix"),
+        name_prefix=coerce.optional(coerce.text, name_prefix, "name_prefix"),
         statuses=map(codec.experiment_status_to_proto, one_or_more(status)),
-        tags=_coerce.texts(tags, "tags"),
+        tags=coerce.texts(tags, "tags"),
     )
     return Pages(request, lambda response: map(codec.experiment_from_proto, response.experiments))
 
 
 def _page_size(given: int | None) -> int:
-    return 0 if given is None else _coerce.integer(given, "page_size")
+    return 0 if given is None else coerce.integer(given, "page_size")
 
 
 def one_or_more(given: str | Iterable[str] | None) -> Iterable[str]:

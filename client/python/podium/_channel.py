@@ -8,7 +8,7 @@ import os
 import re
 from typing import Any
 
-from podium import _coerce
+from podium._values import coerce
 
 __all__ = [
     "OUTCOME_UNKNOWN",
@@ -78,7 +78,7 @@ def server_address(address: str | None) -> str:
     """
     if address is None:
         address = os.environ.get("PODIUM_ADDRESS") or _DEFAULT_ADDRESS
-    if not _ADDRESS.fullmatch(_coerce.text(address, "address")):
+    if not _ADDRESS.fullmatch(coerce.text(address, "address")):
         raise ValueError(f"an address is HOST:PORT or unix:PATH, not {address!r}")
     if not address.startswith("unix:") and int(address.rpartition(":")[2]) > _MOST_PORTS:
         raise ValueError(f"a port is at most {_MOST_PORTS}: {address!r}")
@@ -104,7 +104,7 @@ def channel_options(address: str) -> list[tuple[str, Any]]:
 
 def deadline(seconds: float, where: str) -> float:
     """Checks how long a call may take: every call ends, so a finite time in seconds."""
-    result = _coerce.number(seconds, where)
+    result = coerce.number(seconds, where)
     if not 0 < result < math.inf:
         raise ValueError(f"{where} must be a positive number of seconds, not {result}")
     return result

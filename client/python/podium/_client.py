@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from podium import _calls, _coerce
+from podium import _calls
 from podium._connection import BlockingConnection
 from podium._handles import ArmHandle, ExperimentHandle
+from podium._values import coerce
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -111,7 +112,7 @@ class Client:
             OutOfRangeError: Events of the stream before the first one are missing;
                 `metadata["expected_sequence"]` says which one comes next.
         """
-        name = _coerce.text(experiment, "experiment")
+        name = coerce.text(experiment, "experiment")
         return self._connection.run(_calls.record(name, events, position))
 
     def close(self) -> None:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from podium import _coerce
-from podium._record import Record
+from podium._values import coerce
+from podium._values.base import Record
 
 __all__ = ["Component", "DataConfig", "ModelConfig", "RunConfig", "without_identity"]
 
@@ -31,10 +31,10 @@ class DataConfig(Record):
     """What is done to the rows, in order: values."""
 
     def __post_init__(self) -> None:
-        self._coerce(_coerce.text, "source_kind")
-        self._coerce_optional(_coerce.text, "dataset_id", "dataset_name", "path")
-        self._coerce_optional(_coerce.text, "hf_dataset", "hf_split")
-        self._coerce(_coerce.values, "rows", "transforms")
+        self._coerce(coerce.text, "source_kind")
+        self._coerce_optional(coerce.text, "dataset_id", "dataset_name", "path")
+        self._coerce_optional(coerce.text, "hf_dataset", "hf_split")
+        self._coerce(coerce.values, "rows", "transforms")
 
 
 @dataclass(eq=False)
@@ -51,9 +51,9 @@ class ModelConfig(Record):
     """The name of the chat template or renderer."""
 
     def __post_init__(self) -> None:
-        self._coerce(_coerce.text, "name")
-        self._coerce_optional(_coerce.text, "load_checkpoint_path", "init_from_checkpoint")
-        self._coerce_optional(_coerce.text, "renderer_name")
+        self._coerce(coerce.text, "name")
+        self._coerce_optional(coerce.text, "load_checkpoint_path", "init_from_checkpoint")
+        self._coerce_optional(coerce.text, "renderer_name")
 
 
 @dataclass(eq=False)
@@ -66,8 +66,8 @@ class Component(Record):
     """Its parameters: values; an int stays an int."""
 
     def __post_init__(self) -> None:
-        self._coerce(_coerce.text, "kind")
-        self._coerce(_coerce.value_map, "params")
+        self._coerce(coerce.text, "kind")
+        self._coerce(coerce.value_map, "params")
 
 
 @dataclass(eq=False)
@@ -96,13 +96,13 @@ class RunConfig(Record):
     """Keys of other or later schemas: values."""
 
     def __post_init__(self) -> None:
-        self._coerce(_coerce.text, "name")
-        self._coerce_optional(_coerce.instance_of(DataConfig), "data")
-        self._coerce_optional(_coerce.instance_of(ModelConfig), "model")
-        self._coerce_optional(_coerce.instance_of(Component), "algorithm", "backend")
-        self._coerce(_coerce.value_map, "eval", "validation", "extras")
-        self._coerce_optional(_coerce.integer, "seed")
-        self._coerce(_coerce.texts, "tags")
+        self._coerce(coerce.text, "name")
+        self._coerce_optional(coerce.instance_of(DataConfig), "data")
+        self._coerce_optional(coerce.instance_of(ModelConfig), "model")
+        self._coerce_optional(coerce.instance_of(Component), "algorithm", "backend")
+        self._coerce(coerce.value_map, "eval", "validation", "extras")
+        self._coerce_optional(coerce.integer, "seed")
+        self._coerce(coerce.texts, "tags")
 
 
 def without_identity(config: RunConfig) -> RunConfig:

@@ -1,6 +1,7 @@
 """What an arm was asked to do, and its backend's answer, <-> podium.v1; part of `podium.codec`."""
 
-from podium import _coerce, model
+from podium import model
+from podium._values import coerce
 from podium._wire import (
     get,
     maybe,
@@ -95,8 +96,8 @@ def run_config_to_proto(config: model.RunConfig) -> run_config_pb2.RunConfig:
         backend=maybe(component_to_proto, config.backend),
         eval=values_to_proto(config.eval, "eval"),
         validation=values_to_proto(config.validation, "validation"),
-        seed=_coerce.optional(_coerce.integer, config.seed, "seed"),
-        tags=_coerce.texts(config.tags, "tags"),
+        seed=coerce.optional(coerce.integer, config.seed, "seed"),
+        tags=coerce.texts(config.tags, "tags"),
         extras=values_to_proto(config.extras, "extras"),
     )
 
@@ -122,7 +123,7 @@ def run_result_to_proto(result: model.RunResult) -> run_result_pb2.RunResult:
     return run_result_pb2.RunResult(
         run_id=result.run_id,
         status=result.status,
-        metrics=_coerce.metrics(result.metrics, "metrics"),
+        metrics=coerce.metrics(result.metrics, "metrics"),
         artifacts=result.artifacts,
         error=result.error,
         extras=values_to_proto(result.extras, "extras"),

@@ -9,14 +9,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from podium import _coerce
+from podium._values import coerce
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from types import TracebackType
     from typing import Self
 
-    from podium._coerce import Metrics
+    from podium._values.coerce import Metrics
 
 __all__ = ["AsyncEvaluates", "AsyncEvaluation", "Evaluates", "Evaluation"]
 
@@ -41,8 +41,8 @@ class _Gathered:
         self._add(metrics, {} if breakdowns is None else breakdowns)
 
     def _add(self, metrics: Any, breakdowns: Any) -> None:
-        measured = _coerce.metrics(metrics, "metrics")
-        self._breakdowns |= _coerce.value_map(breakdowns, "breakdowns")
+        measured = coerce.metrics(metrics, "metrics")
+        self._breakdowns |= coerce.value_map(breakdowns, "breakdowns")
         self._metrics |= measured
 
     def _row(self) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from podium import _calls, events
 from podium._analysis_handles import Analysis
 from podium._connection import BlockingConnection
-from podium._enums import ArmStatus
 from podium._evaluating import Evaluates
 from podium._names import ArmNames
 from podium._ranking_handles import Rankings
 from podium._recorder import new_attempt
+from podium._values.enums import ArmStatus
 from podium.errors import PodiumError
 
 if TYPE_CHECKING:

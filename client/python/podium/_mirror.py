@@ -7,7 +7,7 @@ computed from the present rows.
 from typing import Any, TypeVar
 
 from podium import scoring
-from podium._record import identical
+from podium._values.base import identical
 
 __all__ = ["forget_aliases", "forget_mirrored", "given_by", "mirror_primary"]
 

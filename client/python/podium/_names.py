@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from podium import _calls, _coerce, events
+from podium import _calls, events
 from podium._connection import AsyncConnection, BlockingConnection
 from podium._recorder import Ending, ending_of
+from podium._values import coerce
 from podium.model import ArmStatus, EvalResult
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class ExperimentNames(Generic[_N]):
 
     def __init__(self, connection: _N, name: str) -> None:
         self._connection = connection
-        self._name = _coerce.text(name, "experiment")
+        self._name = coerce.text(name, "experiment")
 
     @property
     def name(self) -> str:
@@ -46,9 +47,9 @@ class ArmNames(Generic[_N]):
         self, connection: _N, experiment: str, name: str, attempt_id: str | None = None
     ) -> None:
         self._connection = connection
-        self._experiment = _coerce.text(experiment, "experiment")
-        self._name = _coerce.text(name, "arm")
-        self._attempt_id = _coerce.optional(_coerce.text, attempt_id, "attempt_id")
+        self._experiment = coerce.text(experiment, "experiment")
+        self._name = coerce.text(name, "arm")
+        self._attempt_id = coerce.optional(coerce.text, attempt_id, "attempt_id")
         self._said: Ending | None = None
         self._finished = False
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from podium import _coerce, codec
+from podium import codec
 from podium._calls import ATTEMPTS, LARGEST_PAGE, Steps, one_or_more
+from podium._values import coerce
 from podium.errors import AbortedError
 from podium.v1 import results_service_pb2 as results
 
@@ -44,7 +45,7 @@ def rank_groups(
     """Rank: the groups in order, or the first ones, in one state."""
     request = _request(experiment, metric, direction, status)
     request.by_group = True
-    request.min_members = _coerce.integer(min_members, "min_members")
+    request.min_members = coerce.integer(min_members, "min_members")
     found = yield from _ranked(request, top)
     return codec.group_ranking_from_proto(found)
 
@@ -57,14 +58,14 @@ def _request(
 ) -> results.RankRequest:
     return results.RankRequest(
         experiment=experiment,
-        metric=_coerce.optional(_coerce.text, metric, "metric"),
+        metric=coerce.optional(coerce.text, metric, "metric"),
         direction=codec.direction_to_proto(direction),
         statuses=map(codec.arm_status_to_proto, one_or_more(status)),
     )
 
 
 def _ranked(request: results.RankRequest, top: int | None) -> Steps[results.RankResponse]:
-    top = _coerce.optional(_coerce.integer, top, "top")
+    top = coerce.optional(coerce.integer, top, "top")
     if top is not None and top < 1:
         raise ValueError(f"top must be at least 1, not {top}")
     request.page_size = LARGEST_PAGE if top is None else min(top, LARGEST_PAGE)
@@ -109,12 +110,12 @@ def scores(
     """Scores: every page of the matrix."""
     request = results.ScoresRequest(
         experiment=experiment,
-        metrics=_coerce.texts(metrics, "metrics"),
+        metrics=coerce.texts(metrics, "metrics"),
         statuses=map(codec.arm_status_to_proto, one_or_more(status)),
-        group_name=_coerce.optional(_coerce.text, group_name, "group_name"),
-        name_prefix=_coerce.optional(_coerce.text, name_prefix, "name_prefix"),
-        tags=_coerce.texts(tags, "tags"),
-        page_size=_coerce.optional(_coerce.integer, page_size, "page_size") or 0,
+        group_name=coerce.optional(coerce.text, group_name, "group_name"),
+        name_prefix=coerce.optional(coerce.text, name_prefix, "name_prefix"),
+        tags=coerce.texts(tags, "tags"),
+        page_size=coerce.optional(coerce.integer, page_size, "page_size") or 0,
     )
     pages: list[results.ScoresResponse] = []
     while not pages or request.page_token:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from podium._record import Record
+from podium._values.base import Record
 from podium.model import ArmCounts, ArmSummary, Experiment
 from podium.statistics import Description
 

@@ -12,9 +12,9 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from podium import _coerce
-from podium._coerce import Metrics
-from podium._enums import ArmStatus
+from podium._values import coerce
+from podium._values.coerce import Metrics
+from podium._values.enums import ArmStatus
 from podium.model import Attempt
 
 if TYPE_CHECKING:
@@ -259,6 +259,6 @@ def error_text(text: str) -> str:
 def new_attempt(attempt_id: str | None, order: int | None) -> Attempt:
     """Names an attempt, by a fresh id and the time in milliseconds where nothing else is given."""
     return Attempt(
-        os.urandom(16).hex() if attempt_id is None else _coerce.text(attempt_id, "attempt_id"),
-        time.time_ns() // 1_000_000 if order is None else _coerce.integer(order, "order"),
+        os.urandom(16).hex() if attempt_id is None else coerce.text(attempt_id, "attempt_id"),
+        time.time_ns() // 1_000_000 if order is None else coerce.integer(order, "order"),
     )

@@ -9,8 +9,8 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import NULL_VALUE
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from podium import _coerce
-from podium._enums import ArmStatus, Direction, ExperimentStatus, RankFlag, ScoreOrigin
+from podium._values import coerce
+from podium._values.enums import ArmStatus, Direction, ExperimentStatus, RankFlag, ScoreOrigin
 from podium.v1 import arm_result_pb2, experiment_pb2, ranking_pb2, score_pb2, value_pb2
 
 __all__ = [
@@ -56,7 +56,7 @@ def maybe(convert: Callable[[_G], _T], given: _G | None) -> _T | None:
 
 def value_to_proto(value: Any) -> value_pb2.Value:
     """Writes a value; see `podium.model` for what it may be."""
-    return _plain_to_proto(_coerce.value(value, "value"))
+    return _plain_to_proto(coerce.value(value, "value"))
 
 
 def value_from_proto(message: value_pb2.Value) -> Any:
@@ -73,13 +73,13 @@ def value_from_proto(message: value_pb2.Value) -> Any:
 
 def values_to_proto(values: Mapping[Any, Any], where: str = "values") -> dict[str, value_pb2.Value]:
     """Writes a dict of values, for a map field; `where` names it in errors."""
-    plain = _coerce.value_map(values, where)
+    plain = coerce.value_map(values, where)
     return {key: _plain_to_proto(item) for key, item in plain.items()}
 
 
 def fill_values(entries: Any, values: Mapping[Any, Any], where: str) -> None:
     """Writes a dict of values into an empty map field."""
-    for key, item in _coerce.value_map(values, where).items():
+    for key, item in coerce.value_map(values, where).items():
         _set(entries[key], item)
 
 
@@ -161,7 +161,7 @@ def _member(numbers: dict[_E, _N], number: _N) -> str:
 
 def arm_status_to_proto(status: str) -> arm_result_pb2.ArmStatus.ValueType:
     """Writes an arm's status: an ArmStatus or its text."""
-    return _ARM_STATUSES[_coerce.member_of(ArmStatus)(status, "status")]
+    return _ARM_STATUSES[coerce.member_of(ArmStatus)(status, "status")]
 
 
 def arm_status_from_proto(number: arm_result_pb2.ArmStatus.ValueType) -> str:
@@ -173,7 +173,7 @@ def direction_to_proto(direction: str | None) -> experiment_pb2.Direction.ValueT
     """Writes a direction; None is unspecified."""
     if direction is None:
         return experiment_pb2.DIRECTION_UNSPECIFIED
-    return _DIRECTIONS[_coerce.member_of(Direction)(direction, "direction")]
+    return _DIRECTIONS[coerce.member_of(Direction)(direction, "direction")]
 
 
 def direction_from_proto(number: experiment_pb2.Direction.ValueType) -> str | None:
@@ -183,7 +183,7 @@ def direction_from_proto(number: experiment_pb2.Direction.ValueType) -> str | No
 
 def experiment_status_to_proto(status: str) -> experiment_pb2.ExperimentStatus.ValueType:
     """Writes an experiment's status."""
-    return _EXPERIMENT_STATUSES[_coerce.member_of(ExperimentStatus)(status, "status")]
+    return _EXPERIMENT_STATUSES[coerce.member_of(ExperimentStatus)(status, "status")]
 
 
 def experiment_status_from_proto(number: experiment_pb2.ExperimentStatus.ValueType) -> str:
@@ -193,7 +193,7 @@ def experiment_status_from_proto(number: experiment_pb2.ExperimentStatus.ValueTy
 
 def rank_flag_to_proto(flag: str) -> ranking_pb2.RankFlag.ValueType:
     """Writes a flag of a place in a ranking."""
-    return _RANK_FLAGS[_coerce.member_of(RankFlag)(flag, "flag")]
+    return _RANK_FLAGS[coerce.member_of(RankFlag)(flag, "flag")]
 
 
 def rank_flag_from_proto(number: ranking_pb2.RankFlag.ValueType) -> str:
@@ -203,7 +203,7 @@ def rank_flag_from_proto(number: ranking_pb2.RankFlag.ValueType) -> str:
 
 def score_origin_to_proto(origin: str) -> score_pb2.ScoreOrigin.ValueType:
     """Writes the origin of a score."""
-    return _SCORE_ORIGINS[_coerce.member_of(ScoreOrigin)(origin, "origin")]
+    return _SCORE_ORIGINS[coerce.member_of(ScoreOrigin)(origin, "origin")]
 
 
 def score_origin_from_proto(number: score_pb2.ScoreOrigin.ValueType) -> str:

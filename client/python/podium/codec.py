@@ -9,7 +9,7 @@ carry. `x_from_proto` reads whatever a server sends. What only a newer server kn
 - a field: nothing.
 """
 
-from podium import _coerce, model, scoring
+from podium import model, scoring
 from podium._config_codec import (
     component_from_proto,
     component_to_proto,
@@ -22,7 +22,6 @@ from podium._config_codec import (
     run_result_from_proto,
     run_result_to_proto,
 )
-from podium._enums import ArmStatus
 from podium._mirror import forget_mirrored, given_by
 from podium._ranking_codec import (
     arm_counts_from_proto,
@@ -49,6 +48,8 @@ from podium._ranking_codec import (
     scored_arm_from_proto,
     scored_arm_to_proto,
 )
+from podium._values import coerce
+from podium._values.enums import ArmStatus
 from podium._wire import (
     arm_status_from_proto,
     arm_status_to_proto,
@@ -155,12 +156,12 @@ def fill_eval_result(message: eval_result_pb2.EvalResult, row: model.EvalResult)
     """
     message.name = row.name
     metrics = message.metrics
-    for key, number in _coerce.metrics(row.metrics, "metrics").items():
+    for key, number in coerce.metrics(row.metrics, "metrics").items():
         metrics[key] = number
     if row.step is not None:
-        message.step = _coerce.integer(row.step, "step")
+        message.step = coerce.integer(row.step, "step")
     if row.tags:
-        message.tags.extend(_coerce.texts(row.tags, "tags"))
+        message.tags.extend(coerce.texts(row.tags, "tags"))
     if row.breakdowns:
         fill_values(message.breakdowns, row.breakdowns, "breakdowns")
     message.eval_seconds = row.eval_seconds
@@ -202,7 +203,7 @@ def eval_result_from_proto(message: eval_result_pb2.EvalResult) -> model.EvalRes
 
 def attempt_to_proto(attempt: model.Attempt) -> arm_result_pb2.Attempt:
     """Writes an attempt."""
-    return arm_result_pb2.Attempt(id=attempt.id, order=_coerce.integer(attempt.order, "order"))
+    return arm_result_pb2.Attempt(id=attempt.id, order=coerce.integer(attempt.order, "order"))
 
 
 def attempt_from_proto(message: arm_result_pb2.Attempt) -> model.Attempt:
@@ -217,8 +218,8 @@ def arm_result_to_proto(arm: model.ArmResult) -> arm_result_pb2.ArmResult:
         name=arm.name,
         run_config=maybe(run_config_to_proto, arm.run_config),
         status=arm_status_to_proto(arm.status),
-        metrics=_coerce.metrics(arm.metrics, "metrics"),
-        eval_metrics=_coerce.metrics(given["eval_metrics"], "eval_metrics"),
+        metrics=coerce.metrics(arm.metrics, "metrics"),
+        eval_metrics=coerce.metrics(given["eval_metrics"], "eval_metrics"),
         eval_breakdowns=values_to_proto(given["eval_breakdowns"], "eval_breakdowns"),
         evals=[eval_result_to_proto(row) for row in arm.evals],
         run_id=arm.run_id,
@@ -324,7 +325,7 @@ def experiment_to_proto(experiment: model.Experiment) -> experiment_pb2.Experime
         parent=experiment.parent,
         direction=direction_to_proto(experiment.direction),
         status=experiment_status_to_proto(experiment.status),
-        tags=_coerce.texts(experiment.tags, "tags"),
+        tags=coerce.texts(experiment.tags, "tags"),
         metadata=values_to_proto(experiment.metadata, "metadata"),
         revision=experiment.revision,
         create_time=maybe(timestamp_to_proto, experiment.create_time),

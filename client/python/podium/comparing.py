@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from podium import scoring
 from podium._config import without_identity
-from podium._enums import ComparisonFlag, ScoreOrigin
+from podium._values.enums import ComparisonFlag, ScoreOrigin
 from podium.model import ArmResult, RunConfig
 from podium.statistics import Description, Difference, describe, welch
 

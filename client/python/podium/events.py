@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from podium import _coerce, codec
-from podium._enums import ArmStatus
+from podium import codec
 from podium._recorder import error_text
+from podium._values import coerce
+from podium._values.enums import ArmStatus
 from podium.model import ArmResult, RunConfig, RunResult
 from podium.v1 import event_pb2
 
@@ -51,11 +52,11 @@ def experiment_declared(
 ) -> event_pb2.Event:
     """An experiment begins, or says more about itself; see `ExperimentHandle.declare`."""
     declared = event_pb2.ExperimentDeclared(
-        hypothesis=_coerce.optional(_coerce.text, hypothesis, "hypothesis"),
-        success_metric=_coerce.optional(_coerce.text, success_metric, "success_metric"),
+        hypothesis=coerce.optional(coerce.text, hypothesis, "hypothesis"),
+        success_metric=coerce.optional(coerce.text, success_metric, "success_metric"),
         direction=codec.direction_to_proto(direction),
-        parent=_coerce.optional(_coerce.text, parent, "parent"),
-        tags=_coerce.texts(tags, "tags"),
+        parent=coerce.optional(coerce.text, parent, "parent"),
+        tags=coerce.texts(tags, "tags"),
         metadata=codec.values_to_proto(metadata or {}, "metadata"),
         overwrite=overwrite,
     )
@@ -78,19 +79,19 @@ def arm_started(
 
     None as `arm` stands for the name of the run_config.
     """
-    run_config = _coerce.instance_of(RunConfig)(run_config, "run_config")
+    run_config = coerce.instance_of(RunConfig)(run_config, "run_config")
     if restart and resume_step is not None:
         raise ValueError("an attempt either resumes (resume_step) or begins anew (restart)")
     started = event_pb2.ArmStarted(
-        arm=run_config.name if arm is None else _coerce.text(arm, "arm"),
+        arm=run_config.name if arm is None else coerce.text(arm, "arm"),
         run_config=codec.run_config_to_proto(run_config),
         attempt=codec.attempt_to_proto(attempt),
-        group_id=_coerce.optional(_coerce.text, group_id, "group_id"),
-        group_name=_coerce.optional(_coerce.text, group_name, "group_name"),
-        run_id=_coerce.optional(_coerce.text, run_id, "run_id"),
+        group_id=coerce.optional(coerce.text, group_id, "group_id"),
+        group_name=coerce.optional(coerce.text, group_name, "group_name"),
+        run_id=coerce.optional(coerce.text, run_id, "run_id"),
     )
     if resume_step is not None:
-        started.resume_step = _coerce.integer(resume_step, "resume_step")
+        started.resume_step = coerce.integer(resume_step, "resume_step")
     elif restart:
         started.restart = True
     return event_pb2.Event(event_time=_time(event_time), arm_started=started)
@@ -106,11 +107,11 @@ def metrics_recorded(
     """Training metrics of an arm; see `ArmHandle.log`."""
     event = _event(event_time)
     recorded = event.metrics_recorded
-    recorded.arm = _coerce.text(arm, "arm")
+    recorded.arm = coerce.text(arm, "arm")
     if attempt_id is not None:
-        recorded.attempt_id = _coerce.text(attempt_id, "attempt_id")
+        recorded.attempt_id = coerce.text(attempt_id, "attempt_id")
     values = recorded.metrics
-    for key, number in _coerce.metrics(metrics, "metrics").items():
+    for key, number in coerce.metrics(metrics, "metrics").items():
         values[key] = number
     return event
 
@@ -125,9 +126,9 @@ def eval_recorded(
     """An eval row of an arm; see `ArmHandle.log_eval`."""
     event = _event(event_time)
     recorded = event.eval_recorded
-    recorded.arm = _coerce.text(arm, "arm")
+    recorded.arm = coerce.text(arm, "arm")
     if attempt_id is not None:
-        recorded.attempt_id = _coerce.text(attempt_id, "attempt_id")
+        recorded.attempt_id = coerce.text(attempt_id, "attempt_id")
     codec.fill_eval_result(recorded.eval_result, eval_result)
     return event
 
@@ -145,13 +146,13 @@ def arm_finished(
     """An arm's training ended; see `ArmHandle.finish`."""
     if status in (ArmStatus.PENDING, ArmStatus.RUNNING):
         raise ValueError(f"status must be completed, failed or cancelled; not {status!r}")
-    result = _coerce.optional(_coerce.instance_of(RunResult), run_result, "run_result")
+    result = coerce.optional(coerce.instance_of(RunResult), run_result, "run_result")
     finished = event_pb2.ArmFinished(
-        arm=_coerce.text(arm, "arm"),
-        attempt_id=_coerce.optional(_coerce.text, attempt_id, "attempt_id"),
+        arm=coerce.text(arm, "arm"),
+        attempt_id=coerce.optional(coerce.text, attempt_id, "attempt_id"),
         status=codec.arm_status_to_proto(status),
-        error=None if error is None else error_text(_coerce.text(error, "error")),
-        train_seconds=_coerce.optional(_coerce.number, train_seconds, "train_seconds"),
+        error=None if error is None else error_text(coerce.text(error, "error")),
+        train_seconds=coerce.optional(coerce.number, train_seconds, "train_seconds"),
         run_result=None if result is None else codec.run_result_to_proto(result),
     )
     return event_pb2.Event(event_time=_time(event_time), arm_finished=finished)
@@ -161,7 +162,7 @@ def arm_recorded(
     arm_result: ArmResult, *, replace: bool = False, event_time: datetime | None = None
 ) -> event_pb2.Event:
     """A whole arm at once; see `ExperimentHandle.record_arm`."""
-    arm_result = _coerce.instance_of(ArmResult)(arm_result, "arm_result")
+    arm_result = coerce.instance_of(ArmResult)(arm_result, "arm_result")
     recorded = event_pb2.ArmRecorded(
         arm_result=codec.arm_result_to_proto(arm_result), replace=replace
     )
@@ -170,7 +171,7 @@ def arm_recorded(
 
 def experiment_concluded(conclusion: str, *, event_time: datetime | None = None) -> event_pb2.Event:
     """The experiment's conclusion; see `ExperimentHandle.conclude`."""
-    concluded = event_pb2.ExperimentConcluded(conclusion=_coerce.text(conclusion, "conclusion"))
+    concluded = event_pb2.ExperimentConcluded(conclusion=coerce.text(conclusion, "conclusion"))
     return event_pb2.Event(event_time=_time(event_time), experiment_concluded=concluded)
 
 

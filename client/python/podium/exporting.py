@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from podium import jsonform, scoring
-from podium._enums import ScoreOrigin
+from podium._values.enums import ScoreOrigin
 from podium.comparing import breakdown_numbers
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args
 
-from podium import _coerce, comparing, curves, matrices, model, ranking, scoring
+from podium import comparing, curves, matrices, model, ranking, scoring
 from podium._mirror import forget_mirrored
-from podium._record import Record
+from podium._values import coerce
+from podium._values.base import Record
 
 __all__ = [
     "arm_from_json",
@@ -201,7 +202,7 @@ def record_from_json(kind: type[_R], given: Any, where: str) -> _R:
 
 def _construct(kind: type[_R], given: Any) -> _R:
     if not isinstance(given, Mapping):
-        raise TypeError(f"must be an object, not {_coerce.kind_of(given)}")
+        raise TypeError(f"must be an object, not {coerce.kind_of(given)}")
     known = {item.name: item for item in fields(kind)}
     said = _said(kind, {key: item for key, item in given.items() if item is not None}, known)
     read = {name: _read_field(known[name], item) for name, item in said.items()}
@@ -225,7 +226,7 @@ def _said(kind: type, given: dict[str, Any], known: Mapping[str, Field[Any]]) ->
 
 def _merged(extras: Mapping[str, Any], unknown: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(extras, Mapping):
-        raise TypeError(f"extras must be a mapping, not {_coerce.kind_of(extras)}")
+        raise TypeError(f"extras must be a mapping, not {coerce.kind_of(extras)}")
     twice = extras.keys() & unknown.keys()
     if twice:
         raise ValueError(f"{min(twice)!r} is said twice, here and in extras")
@@ -237,7 +238,7 @@ def _read_field(item: Field[Any], given: Any) -> Any:
     if target in (dict[str, Any], list[Any]):
         return _read_items(given)
     if target == dict[str, float]:
-        return _coerce.metrics(_read_numbers(given), where)
+        return coerce.metrics(_read_numbers(given), where)
     if target == list[model.EvalResult]:
         return _read_evals(given)
     if isinstance(target, type) and issubclass(target, Record):
@@ -247,7 +248,7 @@ def _read_field(item: Field[Any], given: Any) -> Any:
 
 def _read_evals(given: Any) -> list[model.EvalResult]:
     if not isinstance(given, list):
-        raise TypeError(f"evals must be a list, not {_coerce.kind_of(given)}")
+        raise TypeError(f"evals must be a list, not {coerce.kind_of(given)}")
     return [
         record_from_json(model.EvalResult, row, f"evals[{index}]")
         for index, row in enumerate(given)
@@ -292,15 +293,15 @@ def _read_number(given: Any) -> Any:
 
 
 def _read_time(given: Any, where: str) -> datetime:
-    moment = datetime.fromisoformat(_coerce.text(given, where))
+    moment = datetime.fromisoformat(coerce.text(given, where))
     if moment.tzinfo is None:
         raise ValueError(f"{where} must have a time zone, such as Z at its end")
     return moment.astimezone(UTC)
 
 
 _SCALARS: dict[Any, Callable[[Any, str], Any]] = {
-    str: _coerce.text,
-    int: _coerce.integer,
-    float: lambda given, where: _coerce.number(_read_number(given), where),
+    str: coerce.text,
+    int: coerce.integer,
+    float: lambda given, where: coerce.number(_read_number(given), where),
     datetime: _read_time,
 }

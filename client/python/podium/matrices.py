@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from podium._record import Record
+from podium._values.base import Record
 
 if TYPE_CHECKING:
     import pandas as pd

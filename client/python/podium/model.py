@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from podium import _coerce, scoring
-from podium._coerce import Value
+from podium import scoring
 from podium._config import Component, DataConfig, ModelConfig, RunConfig
-from podium._enums import ArmStatus, Direction, ExperimentStatus
 from podium._mirror import forget_aliases, given_by, mirror_primary
-from podium._record import Record
+from podium._values import coerce
+from podium._values.base import Record
+from podium._values.coerce import Value
+from podium._values.enums import ArmStatus, Direction, ExperimentStatus
 
 __all__ = [
     "ArmCounts",
@@ -68,13 +69,13 @@ class EvalResult(Record):
     """Output only. When the server accepted the row in its present state."""
 
     def __post_init__(self) -> None:
-        self._coerce(_coerce.text, "name")
-        self._coerce_optional(_coerce.text, "benchmark_id", "model_ref")
-        self._coerce(_coerce.metrics, "metrics")
-        self._coerce(_coerce.value_map, "breakdowns")
-        self._coerce(_coerce.number, "eval_seconds")
-        self._coerce_optional(_coerce.integer, "step")
-        self._coerce(_coerce.texts, "tags")
+        self._coerce(coerce.text, "name")
+        self._coerce_optional(coerce.text, "benchmark_id", "model_ref")
+        self._coerce(coerce.metrics, "metrics")
+        self._coerce(coerce.value_map, "breakdowns")
+        self._coerce(coerce.number, "eval_seconds")
+        self._coerce_optional(coerce.integer, "step")
+        self._coerce(coerce.texts, "tags")
 
 
 @dataclass(eq=False)
@@ -95,11 +96,11 @@ class RunResult(Record):
     """Anything else that the backend returned: values."""
 
     def __post_init__(self) -> None:
-        self._coerce(_coerce.text, "run_id", "status")
-        self._coerce(_coerce.metrics, "metrics")
-        self._coerce(_coerce.text_map, "artifacts")
-        self._coerce_optional(_coerce.text, "error")
-        self._coerce(_coerce.value_map, "extras")
+        self._coerce(coerce.text, "run_id", "status")
+        self._coerce(coerce.metrics, "metrics")
+        self._coerce(coerce.text_map, "artifacts")
+        self._coerce_optional(coerce.text, "error")
+        self._coerce(coerce.value_map, "extras")
 
 
 @dataclass(eq=False)
@@ -112,8 +113,8 @@ class Attempt(Record):
     """Which attempt is newer: the greater order."""
 
     def __post_init__(self) -> None:
-        self._coerce(_coerce.text, "id")
-        self._coerce(_coerce.integer, "order")
+        self._coerce(coerce.text, "id")
+        self._coerce(coerce.integer, "order")
 
 
 @mirror_primary
@@ -167,23 +168,23 @@ class ArmResult(Record):
     """Output only. The newest attempt; None if none was started."""
 
     def __post_init__(self) -> None:
-        self._coerce(_coerce.text, "name")
-        self._coerce_optional(_coerce.instance_of(RunConfig), "run_config")
-        self._coerce(_coerce.member_of(ArmStatus), "status")
-        self._coerce(_coerce.metrics, "metrics")
-        self._coerce(_coerce.list_of(EvalResult), "evals")
+        self._coerce(coerce.text, "name")
+        self._coerce_optional(coerce.instance_of(RunConfig), "run_config")
+        self._coerce(coerce.member_of(ArmStatus), "status")
+        self._coerce(coerce.metrics, "metrics")
+        self._coerce(coerce.list_of(EvalResult), "evals")
         forget_aliases(self)
         self._coerce_given()
-        self._coerce_optional(_coerce.text, "run_id", "error", "group_id", "group_name")
-        self._coerce_optional(_coerce.number, "train_seconds")
-        self._coerce_optional(_coerce.instance_of(RunResult), "run_result")
+        self._coerce_optional(coerce.text, "run_id", "error", "group_id", "group_name")
+        self._coerce_optional(coerce.number, "train_seconds")
+        self._coerce_optional(coerce.instance_of(RunResult), "run_result")
 
     def _coerce_given(self) -> None:
         given = given_by(self)
-        given["eval_metrics"] = _coerce.metrics(given["eval_metrics"], "eval_metrics")
-        given["eval_breakdowns"] = _coerce.value_map(given["eval_breakdowns"], "eval_breakdowns")
-        given["eval_seconds"] = _coerce.optional(
-            _coerce.number, given["eval_seconds"], "eval_seconds"
+        given["eval_metrics"] = coerce.metrics(given["eval_metrics"], "eval_metrics")
+        given["eval_breakdowns"] = coerce.value_map(given["eval_breakdowns"], "eval_breakdowns")
+        given["eval_seconds"] = coerce.optional(
+            coerce.number, given["eval_seconds"], "eval_seconds"
         )
 
     def eval(self, name: str, *, step: int | None = None) -> EvalResult | None:
@@ -193,8 +194,8 @@ class ArmResult(Record):
         row with the greatest step. With a step, 0 included: the in-loop row at exactly that step.
         None if there is no such row.
         """
-        name = _coerce.text(name, "name")
-        return scoring.find_eval(self.evals, name, _coerce.optional(_coerce.integer, step, "step"))
+        name = coerce.text(name, "name")
+        return scoring.find_eval(self.evals, name, coerce.optional(coerce.integer, step, "step"))
 
     def score(self, metric: str) -> float | None:
         """The value of a metric; None if there is none, while NaN is a value.
@@ -206,7 +207,7 @@ class ArmResult(Record):
         Raises:
             InvalidArgumentError: The metric is empty.
         """
-        found = scoring.score(self, _coerce.text(metric, "metric"))
+        found = scoring.score(self, coerce.text(metric, "metric"))
         return None if found is None else found.value
 
 
@@ -301,8 +302,8 @@ class Experiment(Record):
     """Output only. How many arms there are, by status."""
 
     def __post_init__(self) -> None:
-        self._coerce(_coerce.text, "name")
-        self._coerce_optional(_coerce.text, "hypothesis", "success_metric", "conclusion", "parent")
-        self._coerce_optional(_coerce.member_of(Direction), "direction")
-        self._coerce(_coerce.texts, "tags")
-        self._coerce(_coerce.value_map, "metadata")
+        self._coerce(coerce.text, "name")
+        self._coerce_optional(coerce.text, "hypothesis", "success_metric", "conclusion", "parent")
+        self._coerce_optional(coerce.member_of(Direction), "direction")
+        self._coerce(coerce.texts, "tags")
+        self._coerce(coerce.value_map, "metadata")

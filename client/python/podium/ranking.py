@@ -12,7 +12,6 @@ from math import isnan
 from typing import Any, NamedTuple
 
 from podium._config import without_identity
-from podium._enums import ArmStatus, Direction, RankFlag, ScoreOrigin
 from podium._rankings import (
     ExperimentResult,
     GroupRanking,
@@ -24,6 +23,7 @@ from podium._rankings import (
     RankSource,
     ScoreSource,
 )
+from podium._values.enums import ArmStatus, Direction, RankFlag, ScoreOrigin
 from podium.model import ArmCounts, ArmResult
 from podium.scoring import find_eval, ranked, score
 from podium.statistics import describe

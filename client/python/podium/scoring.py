@@ -9,7 +9,7 @@ from math import isnan
 from struct import Struct
 from typing import NamedTuple, Protocol, TypeVar
 
-from podium._enums import ArmStatus, Direction, ExperimentStatus, ScoreOrigin
+from podium._values.enums import ArmStatus, Direction, ExperimentStatus, ScoreOrigin
 from podium.errors import error_for
 
 __all__ = [

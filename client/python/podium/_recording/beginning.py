@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from podium import _coerce, events
+from podium import events
 from podium._bounds import check_event
 from podium._channel import server_address
 from podium._outbox import default_root
@@ -15,6 +15,7 @@ from podium._recording.notices import Notices
 from podium._recording.ranks import Rank, process_rank
 from podium._recording.settings import Settings
 from podium._validate import Limits, check_experiment_name
+from podium._values import coerce
 from podium.model import Attempt
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class _Checks:
 
     def name(self, given: Any) -> str | None:
         with self._notices.sparing("record"):
-            name = _coerce.text(given, "name")
+            name = coerce.text(given, "name")
             check_experiment_name(name, "name", _LIMITS)
             return name
         return None
@@ -158,23 +159,23 @@ class _Checks:
 
     def attempt(self, given: Any) -> Attempt | None:
         with self._notices.sparing("attempt"):
-            return _coerce.optional(_coerce.instance_of(Attempt), given, "attempt")
+            return coerce.optional(coerce.instance_of(Attempt), given, "attempt")
         return None
 
     def rank(self, given: Any) -> Rank | None:
         with self._notices.sparing("rank"):
-            number = _coerce.optional(_coerce.integer, given, "rank")
+            number = coerce.optional(coerce.integer, given, "rank")
             return process_rank() if number is None else Rank(number, "rank=")
         return None
 
     def seconds(self, given: Any, where: str, default: float) -> float:
         with self._notices.sparing(where):
-            return _coerce.seconds(given, where)
+            return coerce.seconds(given, where)
         return default
 
     def integer(self, given: Any, where: str, default: int) -> int:
         with self._notices.sparing(where):
-            return _coerce.integer(given, where)
+            return coerce.integer(given, where)
         return default
 
 

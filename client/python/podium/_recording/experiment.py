@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from podium import _coerce, events
+from podium import events
 from podium._bounds import check_event, check_metric_count
 from podium._recorder import new_attempt
 from podium._recording.arm import ArmRecording
@@ -17,6 +17,7 @@ from podium._recording.counts import Counters, Flushed
 from podium._recording.outlet import Outlet
 from podium._recording.settings import Settings, Subject
 from podium._validate import Limits, check_count, check_name
+from podium._values import coerce
 from podium.errors import RecordingError
 from podium.v1.recording_service_pb2 import RecordRequest
 
@@ -146,7 +147,7 @@ class ExperimentRecording:
             attempt_id: The attempt that what is recorded is part of, if it is.
         """
         with self.notices.sparing("arm"):
-            check_name(_coerce.text(name, "arm"), "arm", _LIMITS)
+            check_name(coerce.text(name, "arm"), "arm", _LIMITS)
             return ArmRecording(self, Subject(name, attempt_id))
         return ArmRecording(self, Subject(str(name)), is_silent=True)
 
@@ -243,7 +244,7 @@ class ExperimentRecording:
             return Flushed(0, 0, 0, 0, synced=True)
         seconds = _FLUSH_SECONDS
         with self.notices.sparing("flush"):
-            seconds = _coerce.seconds(timeout, "timeout")
+            seconds = coerce.seconds(timeout, "timeout")
         return outlet.flush(streams, min(max(seconds, 0.0), threading.TIMEOUT_MAX))
 
     def _attempt(self, attempt_id: str | None, order: int | None) -> Attempt:

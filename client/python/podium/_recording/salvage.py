@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from podium import _coerce
+from podium._values import coerce
 
 if TYPE_CHECKING:
     from podium.v1.event_pb2 import Event
@@ -36,7 +36,7 @@ def good_numbers(metrics: object) -> Iterator[tuple[str, float]]:
     """Those of some metrics that are numbers."""
     for key, value in metrics.items() if isinstance(metrics, Mapping) else ():
         try:
-            yield from _coerce.metrics({key: value}, "metrics").items()
+            yield from coerce.metrics({key: value}, "metrics").items()
         except Exception:  # noqa: BLE001, S112 - as above, and this is no fast path
             continue
 

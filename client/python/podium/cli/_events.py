@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from podium import _coerce, events, jsonform
+from podium import events, jsonform
 from podium._mirror import forget_mirrored
-from podium._record import Record
+from podium._values import coerce
+from podium._values.base import Record
 from podium.model import ArmResult, ArmStatus, Attempt, EvalResult, RunConfig, RunResult
 from podium.v1.event_pb2 import Event
 
@@ -48,7 +49,7 @@ def event_from_json(given: Any, *, replace: bool = False) -> Event:
 
 def _kind_and_fields(given: Any) -> tuple[str, dict[str, Any]]:
     if not isinstance(given, dict):
-        raise ValueError(f"an arm or event must be an object, not {_coerce.kind_of(given)}")  # noqa: TRY004 - of the input, not of a caller's argument
+        raise ValueError(f"an arm or event must be an object, not {coerce.kind_of(given)}")  # noqa: TRY004 - of the input, not of a caller's argument
     if "event" in given:
         fields = {key: given[key] for key in given if key not in ("event", "experiment")}
         return _known(given["event"]), fields
@@ -77,7 +78,7 @@ def _kinds() -> str:
 
 def _truth(given: Any, where: str) -> bool:
     if not isinstance(given, bool):
-        raise TypeError(f"{where} must be true or false, not {_coerce.kind_of(given)}")
+        raise TypeError(f"{where} must be true or false, not {coerce.kind_of(given)}")
     return given
 
 

@@ -9,8 +9,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypedDict, TypeVar
 
-from podium._enums import ArmStatus
 from podium._recorder import ending_of
+from podium._values.enums import ArmStatus
 from podium.integrations._recorders import recorder_of
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from podium._enums import Direction, RankFlag
 from podium._rankings import GroupRanking
+from podium._values.enums import Direction, RankFlag
 from podium.plots._figure import (
     COLOR,
     DARK,

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from podium import jsonform
-from podium._enums import ArmStatus
+from podium._values.enums import ArmStatus
 from podium.cli import _format
 from podium.cli._arguments import add_experiment, add_filters, add_limit, page_size
 from podium.cli._exits import Exit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from podium import jsonform
-from podium._enums import ArmStatus
+from podium._values.enums import ArmStatus
 from podium.cli import _format
 from podium.cli._arguments import add_experiment, add_statuses
 from podium.cli._exits import CommandError, Exit

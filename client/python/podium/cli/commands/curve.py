@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from podium import jsonform, plots
-from podium._enums import ArmStatus
+from podium._values.enums import ArmStatus
 from podium.cli import _chart
 from podium.cli._arguments import add_experiment, add_statuses
 from podium.cli._chart import LETTERS, Series

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from podium import jsonform
-from podium._enums import Direction
+from podium._values.enums import Direction
 from podium.cli._arguments import add_experiment
 from podium.cli._exits import CommandError, Exit
 from podium.cli._json import describe, loads

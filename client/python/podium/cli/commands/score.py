@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from podium import jsonform
-from podium._enums import ScoreOrigin
+from podium._values.enums import ScoreOrigin
 from podium.cli._arguments import add_arm
 from podium.cli._exits import CommandError, Exit, command_line
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from podium._record import same
+from podium._values.base import same
 from podium.importing._configs import kept_values, step_from
 from podium.importing._found import FoundArm, Left
 from podium.importing._rows import with_last_rows

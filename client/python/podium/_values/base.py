@@ -6,7 +6,7 @@ from math import isnan
 from struct import Struct
 from typing import Any
 
-from podium import _coerce
+from podium._values import coerce
 
 __all__ = ["Record", "identical", "same"]
 
@@ -35,7 +35,7 @@ class Record:
 
     def _coerce_optional(self, convert: Callable[[Any, str], Any], *names: str) -> None:
         for name in names:
-            setattr(self, name, _coerce.optional(convert, getattr(self, name), name))
+            setattr(self, name, coerce.optional(convert, getattr(self, name), name))
 
 
 def same(left: object, right: object) -> bool:

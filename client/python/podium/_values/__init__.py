@@ -1,0 +1,1 @@
+"""What callers may pass, and the base of the dataclasses: imports nothing else of Podium."""
