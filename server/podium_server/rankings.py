@@ -4,13 +4,13 @@ from collections.abc import Iterable, Sequence
 from math import isnan
 from typing import NamedTuple
 
+from podium._model.results import Direction
 from podium._validate import Limits
 from podium.codec import (
     arm_status_from_proto,
     rank_group_counts_to_proto,
     ranked_group_to_proto,
 )
-from podium.model import Direction
 from podium.ranking import Groups, Member, mixed_evals
 from podium.scoring import OrderKey, Ranks, candidates
 from podium.v1.arm_result_pb2 import ArmStatus

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import strategies as st
-from podium import model
+from podium._model import results
 
 __all__ = ["arm_results", "exact", "experiments", "values"]
 
@@ -31,19 +31,19 @@ def _maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.none() | strategy
 
 
-_COMPONENTS = st.builds(model.Component, _TEXTS, _VALUE_MAPS)
+_COMPONENTS = st.builds(results.Component, _TEXTS, _VALUE_MAPS)
 _DATA = st.builds(
-    model.DataConfig,
+    results.DataConfig,
     _TEXTS,
     *[_maybe(_TEXTS)] * 5,
     _VALUE_LISTS,
     _VALUE_LISTS,
 )
 _RUN_CONFIGS = st.builds(
-    model.RunConfig,
+    results.RunConfig,
     _TEXTS,
     _maybe(_DATA),
-    _maybe(st.builds(model.ModelConfig, _TEXTS, *[_maybe(_TEXTS)] * 3)),
+    _maybe(st.builds(results.ModelConfig, _TEXTS, *[_maybe(_TEXTS)] * 3)),
     _maybe(_COMPONENTS),
     _maybe(_COMPONENTS),
     _VALUE_MAPS,
@@ -53,7 +53,7 @@ _RUN_CONFIGS = st.builds(
     _VALUE_MAPS,
 )
 _RUN_RESULTS = st.builds(
-    model.RunResult,
+    results.RunResult,
     _TEXTS,
     _TEXTS,
     _METRICS,
@@ -62,7 +62,7 @@ _RUN_RESULTS = st.builds(
     _VALUE_MAPS,
 )
 _EVAL_RESULTS = st.builds(
-    model.EvalResult,
+    results.EvalResult,
     _TEXTS,
     _maybe(_TEXTS),
     _METRICS,
@@ -76,12 +76,12 @@ _TIMES = st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31), timezones=st
 
 
 @st.composite
-def arm_results(draw: st.DrawFn) -> model.ArmResult:
+def arm_results(draw: st.DrawFn) -> results.ArmResult:
     """Arms of every shape, output-only fields included."""
-    arm = model.ArmResult(
+    arm = results.ArmResult(
         draw(_TEXTS),
         draw(_RUN_CONFIGS),
-        draw(st.sampled_from(model.ArmStatus)),
+        draw(st.sampled_from(results.ArmStatus)),
         draw(_METRICS),
         draw(_METRICS),
         draw(_VALUE_MAPS),
@@ -96,27 +96,27 @@ def arm_results(draw: st.DrawFn) -> model.ArmResult:
     )
     arm.experiment, arm.revision = draw(_TEXTS), draw(_INT64)
     arm.create_time, arm.update_time = draw(_maybe(_TIMES)), draw(_maybe(_TIMES))
-    arm.attempt = draw(_maybe(st.builds(model.Attempt, _TEXTS, _INT64)))
+    arm.attempt = draw(_maybe(st.builds(results.Attempt, _TEXTS, _INT64)))
     return arm
 
 
 @st.composite
-def experiments(draw: st.DrawFn) -> model.Experiment:
+def experiments(draw: st.DrawFn) -> results.Experiment:
     """Experiments of every shape, output-only fields included."""
-    experiment = model.Experiment(
+    experiment = results.Experiment(
         draw(_TEXTS),
         draw(_maybe(_TEXTS)),
         draw(_maybe(_TEXTS)),
         draw(_maybe(_TEXTS)),
         draw(_maybe(_TEXTS)),
-        draw(_maybe(st.sampled_from(model.Direction))),
+        draw(_maybe(st.sampled_from(results.Direction))),
         draw(_TAGS),
         draw(_VALUE_MAPS),
     )
-    experiment.status = draw(st.sampled_from(model.ExperimentStatus))
+    experiment.status = draw(st.sampled_from(results.ExperimentStatus))
     experiment.revision = draw(_INT64)
     experiment.create_time, experiment.update_time = draw(_maybe(_TIMES)), draw(_maybe(_TIMES))
-    experiment.arm_counts = model.ArmCounts(*[draw(st.integers(0, 9)) for _ in range(5)])
+    experiment.arm_counts = results.ArmCounts(*[draw(st.integers(0, 9)) for _ in range(5)])
     return experiment
 
 

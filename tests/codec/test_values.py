@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given, settings
-from podium import codec, model
+from podium import codec
+from podium._model import results
 from podium.v1 import (
     arm_result_pb2,
     eval_result_pb2,
@@ -40,7 +41,7 @@ def test_a_value_comes_back_exactly(value: Any) -> None:
 
 @settings(deadline=None)
 @given(arm_results())
-def test_an_arm_comes_back_exactly(arm: model.ArmResult) -> None:
+def test_an_arm_comes_back_exactly(arm: results.ArmResult) -> None:
     """An arm of any shape comes back with the same types and bits, over the wire."""
     encoded = codec.arm_result_to_proto(arm).SerializeToString()
     message = arm_result_pb2.ArmResult.FromString(encoded)
@@ -49,7 +50,7 @@ def test_an_arm_comes_back_exactly(arm: model.ArmResult) -> None:
 
 @settings(deadline=None)
 @given(experiments())
-def test_an_experiment_comes_back_exactly(experiment: model.Experiment) -> None:
+def test_an_experiment_comes_back_exactly(experiment: results.Experiment) -> None:
     """An experiment of any shape comes back with the same types and bits, over the wire."""
     encoded = codec.experiment_to_proto(experiment).SerializeToString()
     message = experiment_pb2.Experiment.FromString(encoded)
@@ -96,8 +97,8 @@ def test_a_text_that_is_no_unicode_is_refused() -> None:
         codec.value_to_proto("\ud800")
 
 
-@pytest.mark.parametrize("status", list(model.ArmStatus))
-def test_every_arm_status_has_a_number(status: model.ArmStatus) -> None:
+@pytest.mark.parametrize("status", list(results.ArmStatus))
+def test_every_arm_status_has_a_number(status: results.ArmStatus) -> None:
     """The statuses of the model are those of the protos, by name."""
     number = codec.arm_status_to_proto(status.value)
     assert arm_result_pb2.ArmStatus.Name(number) == f"ARM_STATUS_{status.name}"
@@ -106,9 +107,9 @@ def test_every_arm_status_has_a_number(status: model.ArmStatus) -> None:
 
 def test_the_enums_have_no_more_members_in_the_protos() -> None:
     """An enum value that is added to a proto needs a member in the model."""
-    assert len(arm_result_pb2.ArmStatus.items()) == len(model.ArmStatus) + 1
-    assert len(experiment_pb2.Direction.items()) == len(model.Direction) + 1
-    assert len(experiment_pb2.ExperimentStatus.items()) == len(model.ExperimentStatus) + 1
+    assert len(arm_result_pb2.ArmStatus.items()) == len(results.ArmStatus) + 1
+    assert len(experiment_pb2.Direction.items()) == len(results.Direction) + 1
+    assert len(experiment_pb2.ExperimentStatus.items()) == len(results.ExperimentStatus) + 1
     assert len(score_pb2.ScoreOrigin.items()) == 4 + 1
 
 
@@ -165,8 +166,8 @@ def test_a_time_without_a_zone_is_refused() -> None:
 
 def test_what_an_arm_mirrors_is_not_sent() -> None:
     """Only given eval metrics are sent; those that read as the primary's are left empty."""
-    row = model.EvalResult("test", metrics={"acc": 0.5}, breakdowns={"0": 1}, eval_seconds=3)
-    arm = model.ArmResult("a", model.RunConfig("a"), "completed", evals=[row])
+    row = results.EvalResult("test", metrics={"acc": 0.5}, breakdowns={"0": 1}, eval_seconds=3)
+    arm = results.ArmResult("a", results.RunConfig("a"), "completed", evals=[row])
     message = codec.arm_result_to_proto(arm)
     assert arm.eval_metrics == {"acc": 0.5}
     assert dict(message.eval_metrics) == {}
@@ -181,16 +182,16 @@ def test_a_read_arm_goes_on_mirroring() -> None:
         name="a", status=arm_result_pb2.ARM_STATUS_RUNNING, eval_metrics=row.metrics, evals=[row]
     )
     arm = codec.arm_result_from_proto(message)
-    arm.evals.append(model.EvalResult("test", metrics={"acc": 0.75}))
+    arm.evals.append(results.EvalResult("test", metrics={"acc": 0.75}))
     assert arm.score("acc") == 0.75
     assert dict(codec.arm_result_to_proto(arm).eval_metrics) == {}
 
 
 def test_given_eval_metrics_are_sent_as_given() -> None:
     """Eval metrics that differ from the rows' are the caller's claim and are not dropped."""
-    row = model.EvalResult("test", metrics={"acc": 0.5})
-    config = model.RunConfig("a")
-    arm = model.ArmResult("a", config, "completed", eval_metrics={"acc": 0.6}, evals=[row])
+    row = results.EvalResult("test", metrics={"acc": 0.5})
+    config = results.RunConfig("a")
+    arm = results.ArmResult("a", config, "completed", eval_metrics={"acc": 0.6}, evals=[row])
     message = codec.arm_result_to_proto(arm)
     assert dict(message.eval_metrics) == {"acc": 0.6}
     assert codec.arm_result_from_proto(message).eval_metrics == {"acc": 0.6}
@@ -199,15 +200,15 @@ def test_given_eval_metrics_are_sent_as_given() -> None:
 @pytest.mark.parametrize(("given", "row"), [(1, True), (1, 1.0), (0.0, -0.0), ([1], [1.0])])
 def test_given_breakdowns_that_only_compare_equal_are_kept(given: Any, row: Any) -> None:
     """A read arm takes for a mirror what is identical to the primary's, types and bits."""
-    config, rows = model.RunConfig("a"), [model.EvalResult("t", breakdowns={"x": row})]
-    arm = model.ArmResult("a", config, "failed", eval_breakdowns={"x": given}, evals=rows)
+    config, rows = results.RunConfig("a"), [results.EvalResult("t", breakdowns={"x": row})]
+    arm = results.ArmResult("a", config, "failed", eval_breakdowns={"x": given}, evals=rows)
     read = codec.arm_result_from_proto(codec.arm_result_to_proto(arm))
     assert exact(read.eval_breakdowns) == exact({"x": given})
 
 
 def test_what_was_changed_after_construction_is_converted_too() -> None:
     """Values set on an attribute get the rules of the constructor when they are written."""
-    row = model.EvalResult("val")
+    row = results.EvalResult("val")
     row.metrics["acc"] = 1
     row.breakdowns[7] = (1, 2)  # type: ignore[index]
     message = codec.eval_result_to_proto(row)

@@ -15,7 +15,8 @@ from typing import Any
 import grpc
 import podium
 from google.protobuf.json_format import ParseDict
-from podium import codec, model, scoring
+from podium import codec, scoring
+from podium._model import results
 from podium.status import from_rpc_error
 from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.results_service_pb2 import RankRequest, RankResponse
@@ -39,29 +40,29 @@ class _Handle:
     def __init__(self, arm: podium.ArmHandle) -> None:
         self._arm = arm
 
-    def eval(self, name: str, step: int | None) -> model.EvalResult | None:
+    def eval(self, name: str, step: int | None) -> results.EvalResult | None:
         return self._arm.eval(name, step=step)
 
     def score(self, metric: str) -> scoring.Score | None:
         return self._arm.find_score(metric)
 
-    def arm(self) -> model.ArmResult:
+    def arm(self) -> results.ArmResult:
         return self._arm.get()
 
 
 class _Local:
     """Asks the arm itself."""
 
-    def __init__(self, arm: model.ArmResult) -> None:
+    def __init__(self, arm: results.ArmResult) -> None:
         self._arm = arm
 
-    def eval(self, name: str, step: int | None) -> model.EvalResult | None:
+    def eval(self, name: str, step: int | None) -> results.EvalResult | None:
         return self._arm.eval(name, step=step)
 
     def score(self, metric: str) -> scoring.Score | None:
         return scoring.score(self._arm, metric)
 
-    def arm(self) -> model.ArmResult:
+    def arm(self) -> results.ArmResult:
         return self._arm
 
 
@@ -181,14 +182,14 @@ def _exchange(entry: dict[str, Any]) -> None:
             _expect(plain(_bare(experiment.arm(message.name).get())), plain(message))
 
 
-def _as_given(message: ArmResult) -> model.ArmResult:
+def _as_given(message: ArmResult) -> results.ArmResult:
     """The arm of a message, with the mirrors that it gives and no others."""
     arm = codec.arm_result_from_proto(message)
     arm.eval_metrics = dict(message.eval_metrics)
     return arm
 
 
-def _bare(arm: model.ArmResult) -> ArmResult:
+def _bare(arm: results.ArmResult) -> ArmResult:
     """An arm's message as it was given, without what the server adds."""
     message = codec.arm_result_to_proto(arm)
     message.eval_metrics.update(arm.eval_metrics)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from podium import ArmResult, Component, EvalResult, Experiment, RunConfig, RunResult, jsonform
+from podium._model.results import ArmSummary
 from podium._values.base import Record
-from podium.model import ArmSummary
 from podium.scoring import Score
 
 from tests.codec.strategies import arm_results, exact, experiments

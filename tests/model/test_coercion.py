@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from podium import Component, EvalResult, Experiment, RunConfig, RunResult
-from podium.model import ArmResult, DataConfig
+from podium._model.results import ArmResult, DataConfig
 
 
 class _Tensor:

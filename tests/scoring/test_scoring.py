@@ -4,7 +4,7 @@ import math
 
 import pytest
 from podium import ArmResult, InvalidArgumentError, RunConfig, scoring
-from podium.model import ExperimentStatus
+from podium._model.results import ExperimentStatus
 
 
 def _arm(name: str, status: str, **metrics: float) -> ArmResult:

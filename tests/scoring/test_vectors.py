@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from podium import codec, model, scoring
+from podium import codec, scoring
+from podium._model import results
 from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.eval_result_pb2 import EvalResult
 
@@ -50,7 +51,7 @@ class _Functions:
     def metrics(self) -> dict[str, float]:
         return dict(self.message.metrics)
 
-    def eval(self, name: str, step: int | None) -> model.EvalResult | None:
+    def eval(self, name: str, step: int | None) -> results.EvalResult | None:
         row = scoring.find_eval(self.evals, name, step)
         return None if row is None else codec.eval_result_from_proto(row.message)
 
@@ -65,9 +66,9 @@ class _Functions:
 class _Snapshot:
     """Asks an ArmResult."""
 
-    result: model.ArmResult
+    result: results.ArmResult
 
-    def eval(self, name: str, step: int | None) -> model.EvalResult | None:
+    def eval(self, name: str, step: int | None) -> results.EvalResult | None:
         return self.result.eval(name, step=step)
 
     def score(self, metric: str) -> scoring.Score | None:
@@ -76,18 +77,18 @@ class _Snapshot:
         assert repr(value) == repr(score.value if score else None)
         return score
 
-    def arm(self) -> model.ArmResult:
+    def arm(self) -> results.ArmResult:
         return self.result
 
 
-def _constructed(message: ArmResult) -> model.ArmResult:
+def _constructed(message: ArmResult) -> results.ArmResult:
     read = codec.arm_result_from_proto(message)
     given: dict[str, Any] = {
         "eval_metrics": dict(message.eval_metrics),
         "eval_breakdowns": codec.values_from_proto(message.eval_breakdowns),
         "eval_seconds": message.eval_seconds if message.HasField("eval_seconds") else None,
     }
-    return model.ArmResult(
+    return results.ArmResult(
         read.name, read.run_config, read.status, read.metrics, evals=read.evals, **given
     )
 

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
-from podium import codec, model, scoring
+from podium import codec, scoring
+from podium._model import results
 from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.results_service_pb2 import ScoreResponse
@@ -28,13 +29,13 @@ _FOLDER = Path(__file__).parents[1] / "vectors"
 class Asker(Protocol):
     """One way of asking an arm."""
 
-    def eval(self, name: str, step: int | None) -> model.EvalResult | None:
+    def eval(self, name: str, step: int | None) -> results.EvalResult | None:
         """The row that answers for a name, without or at a step."""
 
     def score(self, metric: str) -> scoring.Score | None:
         """The score on a metric and its source; raises podium.InvalidArgumentError."""
 
-    def arm(self) -> model.ArmResult | None:
+    def arm(self) -> results.ArmResult | None:
         """The whole arm as it reads, if this way has one."""
 
 
@@ -86,7 +87,7 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
-def _row(row: model.EvalResult | None) -> EvalResult | None:
+def _row(row: results.EvalResult | None) -> EvalResult | None:
     if row is None:
         return None
     message = codec.eval_result_to_proto(row)
@@ -108,7 +109,7 @@ def _expected_score(question: Case) -> Any:
     return plain(ParseDict(question["answer"], ScoreResponse()))
 
 
-def _check_reads(expected: Case, arm: model.ArmResult) -> None:
+def _check_reads(expected: Case, arm: results.ArmResult) -> None:
     reads = ArmResult(
         eval_metrics=arm.eval_metrics,
         eval_breakdowns=codec.values_to_proto(arm.eval_breakdowns),

@@ -24,6 +24,24 @@ if TYPE_CHECKING:
     from podium._client import Client
     from podium._evaluating import AsyncEvaluation, Evaluation
     from podium._handles import ArmHandle, ArmRun, ExperimentHandle
+    from podium._model.results import (
+        ArmCounts,
+        ArmResult,
+        ArmStatus,
+        ArmSummary,
+        Attempt,
+        Component,
+        DataConfig,
+        Direction,
+        EvalResult,
+        Experiment,
+        ExperimentStatus,
+        ModelConfig,
+        RunConfig,
+        RunResult,
+        Value,
+    )
+    from podium._model.score_matrix import ScoreColumn, ScoredArm, ScoreMatrix
     from podium._recorder import (
         ArmRecorder,
         ExperimentRecorder,
@@ -59,24 +77,6 @@ if TYPE_CHECKING:
         UnauthenticatedError,
         UnavailableError,
         UnimplementedError,
-    )
-    from podium.matrices import ScoreColumn, ScoredArm, ScoreMatrix
-    from podium.model import (
-        ArmCounts,
-        ArmResult,
-        ArmStatus,
-        ArmSummary,
-        Attempt,
-        Component,
-        DataConfig,
-        Direction,
-        EvalResult,
-        Experiment,
-        ExperimentStatus,
-        ModelConfig,
-        RunConfig,
-        RunResult,
-        Value,
     )
     from podium.ranking import (
         ExperimentResult,
@@ -194,13 +194,13 @@ _SUBMODULES = (
 # Where names are looked for: the modules that load neither grpc nor protobuf come first.
 _SOURCES = (
     "errors",
-    "model",
+    "_model.results",
     "scoring",
     "_values.enums",
     "comparing",
     "curves",
     "ranking",
-    "matrices",
+    "_model.score_matrix",
     "_recorder",
     "_evaluating",
     "_recording",

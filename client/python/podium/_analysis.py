@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from podium._calls import Pages, Steps
+    from podium._model.results import ArmSummary, EvalResult
     from podium.comparing import Comparison, Members
-    from podium.model import ArmSummary, EvalResult
 
 __all__ = ["compare", "curve"]
 

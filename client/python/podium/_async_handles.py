@@ -21,8 +21,15 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from podium._model.results import (
+        ArmResult,
+        ArmSummary,
+        EvalResult,
+        Experiment,
+        RunConfig,
+        RunResult,
+    )
     from podium._recorder import Metrics, RecordResult
-    from podium.model import ArmResult, ArmSummary, EvalResult, Experiment, RunConfig, RunResult
     from podium.scoring import Score
     from podium.v1.event_pb2 import Event
 

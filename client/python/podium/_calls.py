@@ -20,7 +20,7 @@ from podium.v1 import recording_service_pb2 as recording
 from podium.v1 import results_service_pb2 as results
 
 if TYPE_CHECKING:
-    from podium.model import ArmResult, ArmSummary, EvalResult, Experiment
+    from podium._model.results import ArmResult, ArmSummary, EvalResult, Experiment
     from podium.scoring import Score
     from podium.v1 import arm_result_pb2
     from podium.v1.event_pb2 import Event

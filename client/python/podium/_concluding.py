@@ -6,15 +6,15 @@ from math import isnan
 from typing import TYPE_CHECKING
 
 from podium import _calls, _ranking_calls, events
-from podium._rankings import ExperimentResult
+from podium._model.rankings import ExperimentResult
 from podium.errors import AbortedError
 from podium.scoring import conclusion_of
 
 if TYPE_CHECKING:
     from podium._calls import Steps
-    from podium._rankings import RankedArm, Ranking
+    from podium._model.rankings import RankedArm, Ranking
+    from podium._model.results import ArmSummary
     from podium._recorder import RecordResult
-    from podium.model import ArmSummary
 
 __all__ = ["best", "conclude", "result"]
 

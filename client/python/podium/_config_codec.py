@@ -1,6 +1,6 @@
 """What an arm was asked to do, and its backend's answer, <-> podium.v1; part of `podium.codec`."""
 
-from podium import model
+from podium._model import results
 from podium._values import coerce
 from podium._wire import (
     get,
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 
-def data_config_to_proto(data: model.DataConfig) -> run_config_pb2.DataConfig:
+def data_config_to_proto(data: results.DataConfig) -> run_config_pb2.DataConfig:
     """Writes where data comes from."""
     return run_config_pb2.DataConfig(
         source_kind=data.source_kind,
@@ -40,9 +40,9 @@ def data_config_to_proto(data: model.DataConfig) -> run_config_pb2.DataConfig:
     )
 
 
-def data_config_from_proto(message: run_config_pb2.DataConfig) -> model.DataConfig:
+def data_config_from_proto(message: run_config_pb2.DataConfig) -> results.DataConfig:
     """Reads where data comes from."""
-    return model.DataConfig(
+    return results.DataConfig(
         source_kind=message.source_kind,
         dataset_id=get(message, "dataset_id"),
         dataset_name=get(message, "dataset_name"),
@@ -54,7 +54,7 @@ def data_config_from_proto(message: run_config_pb2.DataConfig) -> model.DataConf
     )
 
 
-def model_config_to_proto(config: model.ModelConfig) -> run_config_pb2.ModelConfig:
+def model_config_to_proto(config: results.ModelConfig) -> run_config_pb2.ModelConfig:
     """Writes which model is trained."""
     return run_config_pb2.ModelConfig(
         name=config.name,
@@ -64,9 +64,9 @@ def model_config_to_proto(config: model.ModelConfig) -> run_config_pb2.ModelConf
     )
 
 
-def model_config_from_proto(message: run_config_pb2.ModelConfig) -> model.ModelConfig:
+def model_config_from_proto(message: run_config_pb2.ModelConfig) -> results.ModelConfig:
     """Reads which model is trained."""
-    return model.ModelConfig(
+    return results.ModelConfig(
         name=message.name,
         load_checkpoint_path=get(message, "load_checkpoint_path"),
         init_from_checkpoint=get(message, "init_from_checkpoint"),
@@ -74,19 +74,19 @@ def model_config_from_proto(message: run_config_pb2.ModelConfig) -> model.ModelC
     )
 
 
-def component_to_proto(component: model.Component) -> run_config_pb2.Component:
+def component_to_proto(component: results.Component) -> run_config_pb2.Component:
     """Writes a part of a run."""
     return run_config_pb2.Component(
         kind=component.kind, params=values_to_proto(component.params, "params")
     )
 
 
-def component_from_proto(message: run_config_pb2.Component) -> model.Component:
+def component_from_proto(message: run_config_pb2.Component) -> results.Component:
     """Reads a part of a run."""
-    return model.Component(kind=message.kind, params=values_from_proto(message.params))
+    return results.Component(kind=message.kind, params=values_from_proto(message.params))
 
 
-def run_config_to_proto(config: model.RunConfig) -> run_config_pb2.RunConfig:
+def run_config_to_proto(config: results.RunConfig) -> run_config_pb2.RunConfig:
     """Writes what an arm was asked to do."""
     return run_config_pb2.RunConfig(
         name=config.name,
@@ -102,9 +102,9 @@ def run_config_to_proto(config: model.RunConfig) -> run_config_pb2.RunConfig:
     )
 
 
-def run_config_from_proto(message: run_config_pb2.RunConfig) -> model.RunConfig:
+def run_config_from_proto(message: run_config_pb2.RunConfig) -> results.RunConfig:
     """Reads what an arm was asked to do."""
-    return model.RunConfig(
+    return results.RunConfig(
         name=message.name,
         data=maybe(data_config_from_proto, get(message, "data")),
         model=maybe(model_config_from_proto, get(message, "model")),
@@ -118,7 +118,7 @@ def run_config_from_proto(message: run_config_pb2.RunConfig) -> model.RunConfig:
     )
 
 
-def run_result_to_proto(result: model.RunResult) -> run_result_pb2.RunResult:
+def run_result_to_proto(result: results.RunResult) -> run_result_pb2.RunResult:
     """Writes what a training backend returned."""
     return run_result_pb2.RunResult(
         run_id=result.run_id,
@@ -130,9 +130,9 @@ def run_result_to_proto(result: model.RunResult) -> run_result_pb2.RunResult:
     )
 
 
-def run_result_from_proto(message: run_result_pb2.RunResult) -> model.RunResult:
+def run_result_from_proto(message: run_result_pb2.RunResult) -> results.RunResult:
     """Reads what a training backend returned."""
-    return model.RunResult(
+    return results.RunResult(
         run_id=message.run_id,
         status=message.status,
         metrics=dict(message.metrics),

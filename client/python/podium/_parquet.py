@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from podium.model import ArmResult
+    from podium._model.results import ArmResult
 
 __all__ = ["ParquetWriter", "is_export", "read_items"]
 

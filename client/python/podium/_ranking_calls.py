@@ -13,8 +13,8 @@ from podium.v1 import results_service_pb2 as results
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from podium._rankings import GroupRanking, Ranking
-    from podium.matrices import ScoreMatrix
+    from podium._model.rankings import GroupRanking, Ranking
+    from podium._model.score_matrix import ScoreMatrix
 
 __all__ = ["rank", "rank_groups", "scores"]
 

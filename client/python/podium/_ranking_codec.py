@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from podium import _rankings as ranking
-from podium import matrices, model
+from podium._model import rankings as ranking
+from podium._model import results, score_matrix
 from podium._wire import (
     arm_status_from_proto,
     arm_status_to_proto,
@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 
-def arm_counts_to_proto(counts: model.ArmCounts) -> experiment_pb2.ArmCounts:
+def arm_counts_to_proto(counts: results.ArmCounts) -> experiment_pb2.ArmCounts:
     """Writes the number of arms by status."""
     return experiment_pb2.ArmCounts(
         pending=counts.pending,
@@ -58,9 +58,9 @@ def arm_counts_to_proto(counts: model.ArmCounts) -> experiment_pb2.ArmCounts:
     )
 
 
-def arm_counts_from_proto(message: experiment_pb2.ArmCounts) -> model.ArmCounts:
+def arm_counts_from_proto(message: experiment_pb2.ArmCounts) -> results.ArmCounts:
     """Reads the number of arms by status."""
-    return model.ArmCounts(
+    return results.ArmCounts(
         pending=message.pending,
         running=message.running,
         completed=message.completed,
@@ -243,21 +243,21 @@ def _said(message: results_service_pb2.RankResponse) -> dict[str, Any]:
     }
 
 
-def scored_arm_to_proto(arm: matrices.ScoredArm) -> score_matrix_pb2.ScoredArm:
+def scored_arm_to_proto(arm: score_matrix.ScoredArm) -> score_matrix_pb2.ScoredArm:
     """Writes an arm of a matrix."""
     return score_matrix_pb2.ScoredArm(
         arm=arm.arm, status=arm_status_to_proto(arm.status), group_name=arm.group_name
     )
 
 
-def scored_arm_from_proto(message: score_matrix_pb2.ScoredArm) -> matrices.ScoredArm:
+def scored_arm_from_proto(message: score_matrix_pb2.ScoredArm) -> score_matrix.ScoredArm:
     """Reads an arm of a matrix."""
-    return matrices.ScoredArm(
+    return score_matrix.ScoredArm(
         message.arm, arm_status_from_proto(message.status), get(message, "group_name")
     )
 
 
-def score_column_to_proto(column: matrices.ScoreColumn) -> score_matrix_pb2.ScoreColumn:
+def score_column_to_proto(column: score_matrix.ScoreColumn) -> score_matrix_pb2.ScoreColumn:
     """Writes the scores on a metric."""
     return score_matrix_pb2.ScoreColumn(
         metric=column.metric,
@@ -266,22 +266,22 @@ def score_column_to_proto(column: matrices.ScoreColumn) -> score_matrix_pb2.Scor
     )
 
 
-def score_column_from_proto(message: score_matrix_pb2.ScoreColumn) -> matrices.ScoreColumn:
+def score_column_from_proto(message: score_matrix_pb2.ScoreColumn) -> score_matrix.ScoreColumn:
     """Reads the scores on a metric."""
     cells = zip(message.values, message.present, strict=False)
-    return matrices.ScoreColumn(
+    return score_matrix.ScoreColumn(
         message.metric, [value if is_there else None for value, is_there in cells]
     )
 
 
 def score_matrix_from_proto(
     metrics: Sequence[str], pages: Sequence[results_service_pb2.ScoresResponse]
-) -> matrices.ScoreMatrix:
+) -> score_matrix.ScoreMatrix:
     """Reads the pages of a matrix."""
     arms = [scored_arm_from_proto(arm) for page in pages for arm in page.arms]
-    columns = [matrices.ScoreColumn(metric, []) for metric in metrics]
+    columns = [score_matrix.ScoreColumn(metric, []) for metric in metrics]
     for page in pages:
         for column, part in zip(columns, page.columns, strict=False):
             column.scores += score_column_from_proto(part).scores
     revisions = {page.revision for page in pages}
-    return matrices.ScoreMatrix(arms, columns, revisions.pop() if len(revisions) == 1 else None)
+    return score_matrix.ScoreMatrix(arms, columns, revisions.pop() if len(revisions) == 1 else None)

@@ -11,9 +11,9 @@ from podium._names import ExperimentNames
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from podium._rankings import ExperimentResult, GroupRanking, RankedArm, Ranking
+    from podium._model.rankings import ExperimentResult, GroupRanking, RankedArm, Ranking
+    from podium._model.score_matrix import ScoreMatrix
     from podium._recorder import RecordResult
-    from podium.matrices import ScoreMatrix
 
 __all__ = ["AsyncRankings", "Rankings"]
 

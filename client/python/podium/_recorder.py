@@ -12,10 +12,10 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from podium._model.results import Attempt
 from podium._values import coerce
 from podium._values.coerce import Metrics
 from podium._values.enums import ArmStatus
-from podium.model import Attempt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from podium._evaluating import Evaluation
-    from podium.model import ArmResult, RunConfig, RunResult
+    from podium._model.results import ArmResult, RunConfig, RunResult
 
 __all__ = [
     "ArmRecorder",

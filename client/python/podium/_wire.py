@@ -55,7 +55,7 @@ def maybe(convert: Callable[[_G], _T], given: _G | None) -> _T | None:
 
 
 def value_to_proto(value: Any) -> value_pb2.Value:
-    """Writes a value; see `podium.model` for what it may be."""
+    """Writes a value; see `podium._model.results` for what it may be."""
     return _plain_to_proto(coerce.value(value, "value"))
 
 

@@ -9,7 +9,7 @@ carry. `x_from_proto` reads whatever a server sends. What only a newer server kn
 - a field: nothing.
 """
 
-from podium import model, scoring
+from podium import scoring
 from podium._config_codec import (
     component_from_proto,
     component_to_proto,
@@ -22,7 +22,8 @@ from podium._config_codec import (
     run_result_from_proto,
     run_result_to_proto,
 )
-from podium._mirror import forget_mirrored, given_by
+from podium._model import results
+from podium._model.mirror import forget_mirrored, given_by
 from podium._ranking_codec import (
     arm_counts_from_proto,
     arm_counts_to_proto,
@@ -141,14 +142,14 @@ __all__ = [
 ]
 
 
-def eval_result_to_proto(row: model.EvalResult) -> eval_result_pb2.EvalResult:
+def eval_result_to_proto(row: results.EvalResult) -> eval_result_pb2.EvalResult:
     """Writes an eval row."""
     message = eval_result_pb2.EvalResult()
     fill_eval_result(message, row)
     return message
 
 
-def fill_eval_result(message: eval_result_pb2.EvalResult, row: model.EvalResult) -> None:
+def fill_eval_result(message: eval_result_pb2.EvalResult, row: results.EvalResult) -> None:
     """Writes an eval row into an empty message, such as a field of an event.
 
     A training loop waits for it: in place, it takes a third of what a constructor takes, whose
@@ -172,7 +173,7 @@ def fill_eval_result(message: eval_result_pb2.EvalResult, row: model.EvalResult)
     _fill_output(message, row)
 
 
-def _fill_output(message: eval_result_pb2.EvalResult, row: model.EvalResult) -> None:
+def _fill_output(message: eval_result_pb2.EvalResult, row: results.EvalResult) -> None:
     message.revision = row.revision
     if row.event_time is not None:
         message.event_time.CopyFrom(timestamp_to_proto(row.event_time))
@@ -180,13 +181,13 @@ def _fill_output(message: eval_result_pb2.EvalResult, row: model.EvalResult) -> 
         message.record_time.CopyFrom(timestamp_to_proto(row.record_time))
 
 
-def eval_result_from_proto(message: eval_result_pb2.EvalResult) -> model.EvalResult:
+def eval_result_from_proto(message: eval_result_pb2.EvalResult) -> results.EvalResult:
     """Reads an eval row.
 
     What a message holds has the right types: the constructor's coercion would cost each `eval()`
     more than everything else here.
     """
-    row = object.__new__(model.EvalResult)
+    row = object.__new__(results.EvalResult)
     row.name = message.name
     row.benchmark_id = get(message, "benchmark_id")
     row.metrics = dict(message.metrics)
@@ -201,17 +202,17 @@ def eval_result_from_proto(message: eval_result_pb2.EvalResult) -> model.EvalRes
     return row
 
 
-def attempt_to_proto(attempt: model.Attempt) -> arm_result_pb2.Attempt:
+def attempt_to_proto(attempt: results.Attempt) -> arm_result_pb2.Attempt:
     """Writes an attempt."""
     return arm_result_pb2.Attempt(id=attempt.id, order=coerce.integer(attempt.order, "order"))
 
 
-def attempt_from_proto(message: arm_result_pb2.Attempt) -> model.Attempt:
+def attempt_from_proto(message: arm_result_pb2.Attempt) -> results.Attempt:
     """Reads an attempt."""
-    return model.Attempt(id=message.id, order=message.order)
+    return results.Attempt(id=message.id, order=message.order)
 
 
-def arm_result_to_proto(arm: model.ArmResult) -> arm_result_pb2.ArmResult:
+def arm_result_to_proto(arm: results.ArmResult) -> arm_result_pb2.ArmResult:
     """Writes an arm; of its eval metrics, breakdowns and seconds only what was given."""
     given = given_by(arm)
     return arm_result_pb2.ArmResult(
@@ -237,13 +238,13 @@ def arm_result_to_proto(arm: model.ArmResult) -> arm_result_pb2.ArmResult:
     )
 
 
-def arm_result_from_proto(message: arm_result_pb2.ArmResult) -> model.ArmResult:
+def arm_result_from_proto(message: arm_result_pb2.ArmResult) -> results.ArmResult:
     """Reads an arm with all of its rows.
 
     What mirrors the primary eval is taken as not given, so that it goes on mirroring when rows
     are added and is not sent back as a claim of the caller's.
     """
-    arm = model.ArmResult(
+    arm = results.ArmResult(
         name=message.name,
         run_config=run_config_from_proto(message.run_config),
         status=ArmStatus.PENDING,
@@ -269,7 +270,7 @@ def arm_result_from_proto(message: arm_result_pb2.ArmResult) -> model.ArmResult:
     return arm
 
 
-def arm_summary_to_proto(arm: model.ArmSummary) -> arm_result_pb2.ArmSummary:
+def arm_summary_to_proto(arm: results.ArmSummary) -> arm_result_pb2.ArmSummary:
     """Writes an arm without its rows."""
     return arm_result_pb2.ArmSummary(
         name=arm.name,
@@ -292,9 +293,9 @@ def arm_summary_to_proto(arm: model.ArmSummary) -> arm_result_pb2.ArmSummary:
     )
 
 
-def arm_summary_from_proto(message: arm_result_pb2.ArmSummary) -> model.ArmSummary:
+def arm_summary_from_proto(message: arm_result_pb2.ArmSummary) -> results.ArmSummary:
     """Reads an arm without its rows."""
-    return model.ArmSummary(
+    return results.ArmSummary(
         name=message.name,
         run_config=run_config_from_proto(message.run_config),
         status=arm_status_from_proto(message.status),
@@ -315,7 +316,7 @@ def arm_summary_from_proto(message: arm_result_pb2.ArmSummary) -> model.ArmSumma
     )
 
 
-def experiment_to_proto(experiment: model.Experiment) -> experiment_pb2.Experiment:
+def experiment_to_proto(experiment: results.Experiment) -> experiment_pb2.Experiment:
     """Writes an experiment."""
     return experiment_pb2.Experiment(
         name=experiment.name,
@@ -334,9 +335,9 @@ def experiment_to_proto(experiment: model.Experiment) -> experiment_pb2.Experime
     )
 
 
-def experiment_from_proto(message: experiment_pb2.Experiment) -> model.Experiment:
+def experiment_from_proto(message: experiment_pb2.Experiment) -> results.Experiment:
     """Reads an experiment."""
-    experiment = model.Experiment(
+    experiment = results.Experiment(
         name=message.name,
         hypothesis=get(message, "hypothesis"),
         success_metric=get(message, "success_metric"),

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from podium import scoring
-from podium._config import without_identity
+from podium._model.config import without_identity
+from podium._model.results import ArmResult, RunConfig
 from podium._values.enums import ComparisonFlag, ScoreOrigin
-from podium.model import ArmResult, RunConfig
 from podium.statistics import Description, Difference, describe, welch
 
 __all__ = [

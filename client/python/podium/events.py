@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from podium import codec
+from podium._model.results import ArmResult, RunConfig, RunResult
 from podium._recorder import error_text
 from podium._values import coerce
 from podium._values.enums import ArmStatus
-from podium.model import ArmResult, RunConfig, RunResult
 from podium.v1 import event_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
+    from podium._model.results import Attempt, EvalResult
     from podium._recorder import Metrics
-    from podium.model import Attempt, EvalResult
 
 __all__ = [
     "arm_finished",

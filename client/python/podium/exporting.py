@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from podium.model import ArmResult, EvalResult, Experiment
+    from podium._model.results import ArmResult, EvalResult, Experiment
 
 __all__ = ["Number", "conclusion_item", "declaration_item", "numbers"]
 

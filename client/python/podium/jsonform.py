@@ -15,8 +15,9 @@ from datetime import UTC, datetime
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args
 
-from podium import comparing, curves, matrices, model, ranking, scoring
-from podium._mirror import forget_mirrored
+from podium import comparing, curves, ranking, scoring
+from podium._model import results, score_matrix
+from podium._model.mirror import forget_mirrored
 from podium._values import coerce
 from podium._values.base import Record
 
@@ -47,68 +48,68 @@ _DOUBLE, _MAP = "$double", "$map"
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
-def arm_to_json(arm: model.ArmResult) -> dict[str, Any]:
+def arm_to_json(arm: results.ArmResult) -> dict[str, Any]:
     """Writes an arm, with eval metrics, breakdowns and seconds as they read."""
     return _write(arm)
 
 
-def arm_from_json(given: Any) -> model.ArmResult:
+def arm_from_json(given: Any) -> results.ArmResult:
     """Reads an arm; what reads the same as the primary eval's goes on mirroring it.
 
     Raises:
         ValueError: What was wrong, and where.
     """
-    arm = record_from_json(model.ArmResult, given, "arm")
+    arm = record_from_json(results.ArmResult, given, "arm")
     forget_mirrored(arm)
     return arm
 
 
-def arm_summary_to_json(arm: model.ArmSummary) -> dict[str, Any]:
+def arm_summary_to_json(arm: results.ArmSummary) -> dict[str, Any]:
     """Writes an arm without its rows."""
     return _write(arm)
 
 
-def eval_to_json(row: model.EvalResult) -> dict[str, Any]:
+def eval_to_json(row: results.EvalResult) -> dict[str, Any]:
     """Writes an eval row."""
     return _write(row)
 
 
-def eval_from_json(given: Any) -> model.EvalResult:
+def eval_from_json(given: Any) -> results.EvalResult:
     """Reads an eval row; raises a ValueError that says what was wrong, and where."""
-    return record_from_json(model.EvalResult, given, "eval")
+    return record_from_json(results.EvalResult, given, "eval")
 
 
-def experiment_to_json(experiment: model.Experiment) -> dict[str, Any]:
+def experiment_to_json(experiment: results.Experiment) -> dict[str, Any]:
     """Writes an experiment."""
     return _write(experiment)
 
 
-def experiment_from_json(given: Any) -> model.Experiment:
+def experiment_from_json(given: Any) -> results.Experiment:
     """Reads an experiment; raises a ValueError that says what was wrong, and where."""
-    experiment = record_from_json(model.Experiment, given, "experiment")
-    known = (status for status in model.ExperimentStatus if status == experiment.status)
+    experiment = record_from_json(results.Experiment, given, "experiment")
+    known = (status for status in results.ExperimentStatus if status == experiment.status)
     experiment.status = next(known, experiment.status)
     return experiment
 
 
-def run_config_to_json(config: model.RunConfig) -> dict[str, Any]:
+def run_config_to_json(config: results.RunConfig) -> dict[str, Any]:
     """Writes what an arm was asked to do."""
     return _write(config)
 
 
-def run_config_from_json(given: Any) -> model.RunConfig:
+def run_config_from_json(given: Any) -> results.RunConfig:
     """Reads what an arm was asked to do; raises a ValueError that says what was wrong."""
-    return record_from_json(model.RunConfig, given, "run_config")
+    return record_from_json(results.RunConfig, given, "run_config")
 
 
-def run_result_to_json(result: model.RunResult) -> dict[str, Any]:
+def run_result_to_json(result: results.RunResult) -> dict[str, Any]:
     """Writes what a training backend returned."""
     return _write(result)
 
 
-def run_result_from_json(given: Any) -> model.RunResult:
+def run_result_from_json(given: Any) -> results.RunResult:
     """Reads what a training backend returned; raises a ValueError that says what was wrong."""
-    return record_from_json(model.RunResult, given, "run_result")
+    return record_from_json(results.RunResult, given, "run_result")
 
 
 def ranking_to_json(ranked: ranking.Ranking | ranking.GroupRanking) -> dict[str, Any]:
@@ -116,7 +117,7 @@ def ranking_to_json(ranked: ranking.Ranking | ranking.GroupRanking) -> dict[str,
     return _write(ranked)
 
 
-def score_matrix_to_json(matrix: matrices.ScoreMatrix) -> dict[str, Any]:
+def score_matrix_to_json(matrix: score_matrix.ScoreMatrix) -> dict[str, Any]:
     """Writes a matrix of scores."""
     return _write(matrix)
 
@@ -219,7 +220,7 @@ def _said(kind: type, given: dict[str, Any], known: Mapping[str, Field[Any]]) ->
         if required and item.name not in given:
             raise ValueError(f"{item.name} is missing")
     unknown = {key: given.pop(key) for key in list(given) if key not in known}
-    if unknown and kind is not model.RunConfig:
+    if unknown and kind is not results.RunConfig:
         raise ValueError(f"{next(iter(unknown))!r} is not a key; the keys are {', '.join(known)}")
     return given | {"extras": _merged(given.get("extras", {}), unknown)} if unknown else given
 
@@ -239,18 +240,18 @@ def _read_field(item: Field[Any], given: Any) -> Any:
         return _read_items(given)
     if target == dict[str, float]:
         return coerce.metrics(_read_numbers(given), where)
-    if target == list[model.EvalResult]:
+    if target == list[results.EvalResult]:
         return _read_evals(given)
     if isinstance(target, type) and issubclass(target, Record):
         return record_from_json(target, given, where)
     return _SCALARS[target](given, where) if target in _SCALARS else given
 
 
-def _read_evals(given: Any) -> list[model.EvalResult]:
+def _read_evals(given: Any) -> list[results.EvalResult]:
     if not isinstance(given, list):
         raise TypeError(f"evals must be a list, not {coerce.kind_of(given)}")
     return [
-        record_from_json(model.EvalResult, row, f"evals[{index}]")
+        record_from_json(results.EvalResult, row, f"evals[{index}]")
         for index, row in enumerate(given)
     ]
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from math import isnan
 from typing import Any, NamedTuple
 
-from podium._config import without_identity
-from podium._rankings import (
+from podium._model.config import without_identity
+from podium._model.rankings import (
     ExperimentResult,
     GroupRanking,
     RankCounts,
@@ -23,8 +23,8 @@ from podium._rankings import (
     RankSource,
     ScoreSource,
 )
+from podium._model.results import ArmCounts, ArmResult
 from podium._values.enums import ArmStatus, Direction, RankFlag, ScoreOrigin
-from podium.model import ArmCounts, ArmResult
 from podium.scoring import find_eval, ranked, score
 from podium.statistics import describe
 

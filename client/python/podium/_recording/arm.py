@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from podium import events
 from podium._bounds import check_event
 from podium._evaluating import Evaluates, Evaluation
+from podium._model.results import EvalResult
 from podium._recorder import Ending, ending_of
 from podium._recording.counts import Counters, Flushed
 from podium._recording.salvage import good_numbers, salvaged
@@ -16,20 +17,19 @@ from podium._recording.stream import StreamEndedError
 from podium._validate import Limits
 from podium._values.enums import ArmStatus
 from podium.errors import RecordingError
-from podium.model import EvalResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
     from typing import Self
 
+    from podium._model.results import RunResult
     from podium._recorder import Metrics
     from podium._recording.experiment import ExperimentRecording
     from podium._recording.notices import Notices
     from podium._recording.salvage import EventOf
     from podium._recording.settings import Subject
     from podium._recording.stream import Stream
-    from podium.model import RunResult
     from podium.v1.event_pb2 import Event
 
 __all__ = ["ArmRecording"]

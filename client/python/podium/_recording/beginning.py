@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from podium import events
 from podium._bounds import check_event
 from podium._channel import server_address
+from podium._model.results import Attempt
 from podium._outbox import default_root
 from podium._recording.experiment import ExperimentRecording
 from podium._recording.notices import Notices
@@ -16,7 +17,6 @@ from podium._recording.ranks import Rank, process_rank
 from podium._recording.settings import Settings
 from podium._validate import Limits, check_experiment_name
 from podium._values import coerce
-from podium.model import Attempt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

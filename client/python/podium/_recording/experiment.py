@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from podium._model.results import ArmResult, Attempt, RunConfig
     from podium._recording.notices import Notices
     from podium._recording.stream import Stream
-    from podium.model import ArmResult, Attempt, RunConfig
     from podium.v1.event_pb2 import Event
 
 __all__ = ["ExperimentRecording"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from podium.model import Attempt
+    from podium._model.results import Attempt
 
 __all__ = ["Settings", "Subject"]
 

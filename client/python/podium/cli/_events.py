@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Any
 
 from podium import events, jsonform
-from podium._mirror import forget_mirrored
+from podium._model.mirror import forget_mirrored
+from podium._model.results import ArmResult, ArmStatus, Attempt, EvalResult, RunConfig, RunResult
 from podium._values import coerce
 from podium._values.base import Record
-from podium.model import ArmResult, ArmStatus, Attempt, EvalResult, RunConfig, RunResult
 from podium.v1.event_pb2 import Event
 
 __all__ = ["event_from_json"]

@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from podium import jsonform
-from podium.model import Component, DataConfig, ModelConfig, RunConfig
+from podium._model.results import Component, DataConfig, ModelConfig, RunConfig
 
 __all__ = ["kept_values", "run_config_from", "seed_from", "step_from", "unquoted"]
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
-    from podium.model import ArmResult
+    from podium._model.results import ArmResult
 
 __all__ = ["Found", "FoundArm", "FoundExperiment", "Importer", "Left"]
 

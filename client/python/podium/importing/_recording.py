@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from podium import Client
+    from podium._model.results import ArmResult
     from podium.importing._found import Found
-    from podium.model import ArmResult
     from podium.v1.event_pb2 import Event
 
 __all__ = ["ArmCount", "ImportReport", "import_results"]

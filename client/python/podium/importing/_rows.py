@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from podium.model import EvalResult
+from podium._model.results import EvalResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

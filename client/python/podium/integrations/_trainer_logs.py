@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from podium._config import Component, ModelConfig, RunConfig
+from podium._model.config import Component, ModelConfig, RunConfig
 from podium.integrations._settings import seed_of, settings_of
 from podium.integrations._training import Row
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, Unpack
 
-    from podium._config import RunConfig
+    from podium._model.config import RunConfig
     from podium._recorder import ArmRecorder, ExperimentRecorder
     from podium._recording import ExperimentRecording
 

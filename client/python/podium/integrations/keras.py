@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from podium._config import Component, ModelConfig, RunConfig
+from podium._model.config import Component, ModelConfig, RunConfig
 from podium.integrations._missing import missing
 from podium.integrations._prefixed import by_set
 from podium.integrations._settings import settings_of

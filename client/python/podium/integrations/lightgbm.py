@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from podium._config import Component, RunConfig
+from podium._model.config import Component, RunConfig
 from podium.integrations._boosting import TRAINING_SETS, log_round, rows_of
 from podium.integrations._missing import missing
 from podium.integrations._settings import seed_of, settings_of

@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from podium._config import Component, ModelConfig, RunConfig
+from podium._model.config import Component, ModelConfig, RunConfig
 from podium.integrations._missing import missing
 from podium.integrations._prefixed import by_set
 from podium.integrations._settings import seed_of, settings_of

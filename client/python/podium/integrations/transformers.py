@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Unpack
 
-    from podium._config import RunConfig
+    from podium._model.config import RunConfig
     from podium._recorder import ExperimentRecorder
     from podium.integrations._training import ArmOptions
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from podium._rankings import GroupRanking
+from podium._model.rankings import GroupRanking
 from podium._values.enums import Direction, RankFlag
 from podium.plots._figure import (
     COLOR,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from podium._rankings import RankedArm, RankedGroup, Ranking
+    from podium._model.rankings import RankedArm, RankedGroup, Ranking
 
 __all__ = ["ranking_figure", "save_ranking"]
 

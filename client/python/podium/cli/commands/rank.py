@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from podium import jsonform, plots
-from podium._rankings import GroupRanking
+from podium._model.rankings import GroupRanking
 from podium._values.enums import ArmStatus, Direction, RankFlag, ScoreOrigin
 from podium.cli import _format
 from podium.cli._arguments import add_experiment, add_statuses, positive

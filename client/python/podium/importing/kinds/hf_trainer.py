@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from podium._model.results import ArmResult, ArmStatus, Component, EvalResult, RunConfig
 from podium._values.base import same
 from podium.importing._configs import kept_values, step_from
 from podium.importing._found import FoundArm, Left
 from podium.importing._rows import with_last_rows
 from podium.importing._values import head, json_object, numbers
-from podium.model import ArmResult, ArmStatus, Component, EvalResult, RunConfig
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

@@ -13,11 +13,18 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from podium._model.results import (
+    ArmResult,
+    ArmStatus,
+    Component,
+    EvalResult,
+    ModelConfig,
+    RunConfig,
+)
 from podium.importing._configs import kept_values, seed_from
 from podium.importing._found import FoundArm, Left
 from podium.importing._values import head, json_object, number
 from podium.importing._zips import zipfile
-from podium.model import ArmResult, ArmStatus, Component, EvalResult, ModelConfig, RunConfig
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

@@ -10,11 +10,11 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from podium._model.results import ArmResult, ArmStatus, Component, EvalResult, RunConfig
 from podium.importing._configs import kept_values, seed_from
 from podium.importing._found import FoundArm, FoundExperiment, Left
 from podium.importing._rows import with_last_rows
 from podium.importing._values import number, time_from_seconds, yaml_object
-from podium.model import ArmResult, ArmStatus, Component, EvalResult, RunConfig
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator

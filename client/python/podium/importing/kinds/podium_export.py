@@ -7,11 +7,11 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from podium import jsonform
-from podium._mirror import forget_mirrored
+from podium._model.mirror import forget_mirrored
+from podium._model.results import ArmResult, Experiment
 from podium._parquet import is_export, read_items
 from podium.importing._found import FoundArm, FoundExperiment, Left
 from podium.importing._values import head, json_lines
-from podium.model import ArmResult, Experiment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

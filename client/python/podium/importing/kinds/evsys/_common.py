@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from podium._model.results import ArmStatus, EvalResult
 from podium.importing._configs import step_from, unquoted
 from podium.importing._found import Left
 from podium.importing._values import json_lines, numbers, time_from_seconds
-from podium.model import ArmStatus, EvalResult
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable

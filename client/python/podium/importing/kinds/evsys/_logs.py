@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from podium._model.results import ArmResult, EvalResult, RunConfig
 from podium.importing._found import FoundArm, FoundExperiment, Left
 from podium.importing._values import numbers
 from podium.importing.kinds.evsys._common import (
@@ -17,7 +18,6 @@ from podium.importing.kinds.evsys._common import (
     text_or_none,
     training_and_rows,
 )
-from podium.model import ArmResult, EvalResult, RunConfig
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping

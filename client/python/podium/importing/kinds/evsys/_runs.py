@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from podium._model.results import ArmResult, RunResult
 from podium.importing._configs import run_config_from, unquoted
 from podium.importing._found import FoundArm, Left
 from podium.importing._values import json_object, numbers
@@ -13,7 +14,6 @@ from podium.importing.kinds.evsys._common import (
     text_or_none,
     training_and_rows,
 )
-from podium.model import ArmResult, RunResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

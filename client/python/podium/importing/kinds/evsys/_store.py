@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from podium._model.results import ArmResult, EvalResult
 from podium.importing._configs import run_config_from, seed_from, step_from, unquoted
 from podium.importing._found import FoundArm, FoundExperiment, Left
 from podium.importing._values import json_lines, json_object, number, numbers, time_from_seconds
@@ -17,7 +18,6 @@ from podium.importing.kinds.evsys._common import (
     text_or_none,
     training_and_rows,
 )
-from podium.model import ArmResult, EvalResult
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping

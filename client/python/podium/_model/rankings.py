@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from podium._model.results import ArmCounts, ArmSummary, Experiment
 from podium._values.base import Record
-from podium.model import ArmCounts, ArmSummary, Experiment
 from podium.statistics import Description
 
 __all__ = [

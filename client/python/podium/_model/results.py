@@ -1,0 +1,309 @@
+"""The results of experiments as plain Python data.
+
+Every class is a dataclass. Constructors take numbers of any library, copy the containers that they
+are given and refuse what could not be recorded with a TypeError or ValueError. Attributes said
+to be *output only* are set by the server, are no parameters, and do not count in comparisons. NaN
+equals NaN when whole results are compared.
+
+Times are aware datetimes in UTC. A *value* is None, a bool, int, float or str, or a list or a
+str-keyed dict of values. A status or direction is a member of its enum, or, told by a newer
+server, the text `unknown(N)`.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from podium import scoring
+from podium._model.config import Component, DataConfig, ModelConfig, RunConfig
+from podium._model.mirror import forget_aliases, given_by, mirror_primary
+from podium._values import coerce
+from podium._values.base import Record
+from podium._values.coerce import Value
+from podium._values.enums import ArmStatus, Direction, ExperimentStatus
+
+__all__ = [
+    "ArmCounts",
+    "ArmResult",
+    "ArmStatus",
+    "ArmSummary",
+    "Attempt",
+    "Component",
+    "DataConfig",
+    "Direction",
+    "EvalResult",
+    "Experiment",
+    "ExperimentStatus",
+    "ModelConfig",
+    "RunConfig",
+    "RunResult",
+    "Value",
+]
+
+
+@dataclass(eq=False)
+class EvalResult(Record):
+    """One evaluation of an arm: a row, identified within its arm by its name and step."""
+
+    name: str
+    """Free text; may hold dots, slashes and spaces."""
+    benchmark_id: str | None = None
+    """The id of the benchmark, where it differs from the name."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """What was measured."""
+    breakdowns: dict[str, Any] = field(default_factory=dict)
+    """Results by part of the benchmark: values; keys become strings."""
+    eval_seconds: float = 0.0
+    """How long the evaluation took."""
+    step: int | None = None
+    """The training step of an in-loop eval; None for a post-training eval."""
+    tags: list[str] = field(default_factory=list)
+    """Free labels; `test` makes a post-training row a candidate for the primary eval."""
+    model_ref: str | None = None
+    """The model that was scored, where it is another than the arm's own."""
+    revision: int = field(init=False, default=0, compare=False, repr=False)
+    """Output only. The experiment's revision in which the row last changed."""
+    event_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
+    """When the row was measured, as told by its writer. No parameter; kept with a whole arm."""
+    record_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
+    """Output only. When the server accepted the row in its present state."""
+
+    def __post_init__(self) -> None:
+        self._coerce(coerce.text, "name")
+        self._coerce_optional(coerce.text, "benchmark_id", "model_ref")
+        self._coerce(coerce.metrics, "metrics")
+        self._coerce(coerce.value_map, "breakdowns")
+        self._coerce(coerce.number, "eval_seconds")
+        self._coerce_optional(coerce.integer, "step")
+        self._coerce(coerce.texts, "tags")
+
+
+@dataclass(eq=False)
+class RunResult(Record):
+    """What the training backend itself returned; no question looks at it."""
+
+    run_id: str
+    """The backend's id of the run."""
+    status: str
+    """The backend's own word for how the run ended."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """The training metrics that the backend returned."""
+    artifacts: dict[str, str] = field(default_factory=dict)
+    """Where the run's artifacts are: a name and a path or URL."""
+    error: str | None = None
+    """Why the run failed, in the backend's words."""
+    extras: dict[str, Any] = field(default_factory=dict)
+    """Anything else that the backend returned: values."""
+
+    def __post_init__(self) -> None:
+        self._coerce(coerce.text, "run_id", "status")
+        self._coerce(coerce.metrics, "metrics")
+        self._coerce(coerce.text_map, "artifacts")
+        self._coerce_optional(coerce.text, "error")
+        self._coerce(coerce.value_map, "extras")
+
+
+@dataclass(eq=False)
+class Attempt(Record):
+    """One life of an arm's training process."""
+
+    id: str
+    """An id that only this attempt uses."""
+    order: int
+    """Which attempt is newer: the greater order."""
+
+    def __post_init__(self) -> None:
+        self._coerce(coerce.text, "id")
+        self._coerce(coerce.integer, "order")
+
+
+@mirror_primary
+@dataclass(eq=False)
+class ArmResult(Record):
+    """One arm of an experiment: one training run, with everything scored against it.
+
+    `eval_metrics`, `eval_breakdowns` and `eval_seconds` read as those of the primary eval of
+    the present `evals` while they are left empty; given ones stand. The primary eval is the
+    first post-training row tagged `test`, or the first post-training row, or the first row;
+    rows with a `model_ref` never are.
+    """
+
+    name: str
+    """The name of the arm, unique in its experiment."""
+    run_config: RunConfig
+    """What the arm was asked to do."""
+    status: str
+    """How far it has come: an ArmStatus, or its text."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Training metrics."""
+    eval_metrics: dict[str, float] = field(default_factory=dict)
+    """The metrics of the primary eval."""
+    eval_breakdowns: dict[str, Any] = field(default_factory=dict)
+    """The breakdowns of the primary eval."""
+    evals: list[EvalResult] = field(default_factory=list)
+    """The rows, in the order in which they were first accepted."""
+    run_id: str | None = None
+    """The id of the training run in the system that ran it."""
+    error: str | None = None
+    """Why the arm failed."""
+    train_seconds: float | None = None
+    """How long training took."""
+    eval_seconds: float | None = None
+    """How long evaluation took."""
+    run_result: RunResult | None = None
+    """What the training backend returned, as it was."""
+    group_id: str | None = None
+    """The id of the group of arms that repeat one configuration."""
+    group_name: str | None = None
+    """The name of that group."""
+    experiment: str = field(init=False, default="", compare=False, repr=False)
+    """Output only. The experiment that the arm belongs to."""
+    revision: int = field(init=False, default=0, compare=False, repr=False)
+    """Output only. The experiment's revision in which the arm or a row last changed."""
+    create_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
+    """Output only. When the arm was first recorded."""
+    update_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
+    """Output only. When the arm or one of its rows last changed."""
+    attempt: Attempt | None = field(init=False, default=None, compare=False, repr=False)
+    """Output only. The newest attempt; None if none was started."""
+
+    def __post_init__(self) -> None:
+        self._coerce(coerce.text, "name")
+        self._coerce_optional(coerce.instance_of(RunConfig), "run_config")
+        self._coerce(coerce.member_of(ArmStatus), "status")
+        self._coerce(coerce.metrics, "metrics")
+        self._coerce(coerce.list_of(EvalResult), "evals")
+        forget_aliases(self)
+        self._coerce_given()
+        self._coerce_optional(coerce.text, "run_id", "error", "group_id", "group_name")
+        self._coerce_optional(coerce.number, "train_seconds")
+        self._coerce_optional(coerce.instance_of(RunResult), "run_result")
+
+    def _coerce_given(self) -> None:
+        given = given_by(self)
+        given["eval_metrics"] = coerce.metrics(given["eval_metrics"], "eval_metrics")
+        given["eval_breakdowns"] = coerce.value_map(given["eval_breakdowns"], "eval_breakdowns")
+        given["eval_seconds"] = coerce.optional(
+            coerce.number, given["eval_seconds"], "eval_seconds"
+        )
+
+    def eval(self, name: str, *, step: int | None = None) -> EvalResult | None:
+        """The row that answers for an eval.
+
+        Without a step: the post-training row of that name if there is one, else the in-loop
+        row with the greatest step. With a step, 0 included: the in-loop row at exactly that step.
+        None if there is no such row.
+        """
+        name = coerce.text(name, "name")
+        return scoring.find_eval(self.evals, name, coerce.optional(coerce.integer, step, "step"))
+
+    def score(self, metric: str) -> float | None:
+        """The value of a metric; None if there is none, while NaN is a value.
+
+        `pass_rate` is looked up in `eval_metrics`, then in `metrics`. `bench.pass_rate` is the
+        key `pass_rate` of `eval("bench")`; each dot is tried from the left, and if no split
+        resolves, the whole text is looked up as one without a dot.
+
+        Raises:
+            InvalidArgumentError: The metric is empty.
+        """
+        found = scoring.score(self, coerce.text(metric, "metric"))
+        return None if found is None else found.value
+
+
+@dataclass(eq=False)
+class ArmSummary(Record):
+    """An arm without its rows, as lists have it.
+
+    It has no `eval()` and no `score()`: ask the server, or get the whole arm.
+    """
+
+    name: str
+    """The name of the arm."""
+    run_config: RunConfig
+    """What the arm was asked to do."""
+    status: str
+    """How far it has come: an ArmStatus."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Training metrics."""
+    eval_metrics: dict[str, float] = field(default_factory=dict)
+    """The metrics of the primary eval."""
+    eval_count: int = 0
+    """The number of rows."""
+    run_id: str | None = None
+    """The id of the training run in the system that ran it."""
+    error: str | None = None
+    """Why the arm failed."""
+    train_seconds: float | None = None
+    """How long training took."""
+    eval_seconds: float | None = None
+    """How long evaluation took."""
+    group_id: str | None = None
+    """The id of the group of arms that repeat one configuration."""
+    group_name: str | None = None
+    """The name of that group."""
+    experiment: str = ""
+    """The experiment that the arm belongs to."""
+    revision: int = 0
+    """The experiment's revision in which the arm or one of its rows last changed."""
+    create_time: datetime | None = None
+    """When the arm was first recorded."""
+    update_time: datetime | None = None
+    """When the arm or one of its rows last changed."""
+    attempt: Attempt | None = None
+    """The newest attempt; None if none was started."""
+
+
+@dataclass(eq=False)
+class ArmCounts(Record):
+    """The number of arms by status."""
+
+    pending: int = 0
+    running: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+    @property
+    def total(self) -> int:
+        """The number of arms."""
+        return self.pending + self.running + self.completed + self.failed + self.cancelled
+
+
+@dataclass(eq=False)
+class Experiment(Record):
+    """A named set of arms that answer one question."""
+
+    name: str
+    """Segments separated by `/`, as in `nlp/rank_sweep`."""
+    hypothesis: str | None = None
+    """What the experiment is to find out."""
+    success_metric: str | None = None
+    """The metric that arms are compared by, in the forms that `score()` takes."""
+    conclusion: str | None = None
+    """What was found out."""
+    parent: str | None = None
+    """The name of the experiment that this one follows."""
+    direction: str | None = None
+    """Which scores are better: a Direction. None was not said; the greater is better then."""
+    tags: list[str] = field(default_factory=list)
+    """Free labels."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """Anything else worth keeping: values."""
+    status: str = field(init=False, default=ExperimentStatus.RUNNING, compare=False, repr=False)
+    """Output only. What its arms have come to: an ExperimentStatus."""
+    revision: int = field(init=False, default=0, compare=False, repr=False)
+    """Output only. The number of changes so far."""
+    create_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
+    """Output only. When the experiment was declared."""
+    update_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
+    """Output only. When the experiment or anything in it last changed."""
+    arm_counts: ArmCounts = field(init=False, default_factory=ArmCounts, compare=False, repr=False)
+    """Output only. How many arms there are, by status."""
+
+    def __post_init__(self) -> None:
+        self._coerce(coerce.text, "name")
+        self._coerce_optional(coerce.text, "hypothesis", "success_metric", "conclusion", "parent")
+        self._coerce_optional(coerce.member_of(Direction), "direction")
+        self._coerce(coerce.texts, "tags")
+        self._coerce(coerce.value_map, "metadata")
