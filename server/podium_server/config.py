@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from podium._validate import Limits
+from podium._limits.checks import Limits
 
 __all__ = ["ConfigError", "Settings", "host_and_port", "is_reachable", "sqlite_path"]
 

@@ -9,7 +9,7 @@ import binascii
 from hashlib import blake2b
 
 from google.protobuf.message import Message
-from podium._validate import Limits, check_range
+from podium._limits.checks import Limits, check_range
 from podium.errors import PodiumError
 
 from podium_server.failures import failure

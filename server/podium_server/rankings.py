@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from math import isnan
 from typing import NamedTuple
 
+from podium._limits.checks import Limits
 from podium._model.results import Direction
-from podium._validate import Limits
 from podium.codec import (
     arm_status_from_proto,
     rank_group_counts_to_proto,

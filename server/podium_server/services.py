@@ -9,8 +9,7 @@ import time
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 
-from podium._bounds import ARM_STATUSES, check_metric_count, invalid_events
-from podium._validate import (
+from podium._limits.checks import (
     Limits,
     check_count,
     check_enum,
@@ -21,6 +20,7 @@ from podium._validate import (
     check_range,
     check_text,
 )
+from podium._limits.event_checks import ARM_STATUSES, check_metric_count, invalid_events
 from podium.scoring import candidates
 from podium.v1 import recording_service_pb2 as recording_pb2
 from podium.v1 import results_service_pb2 as results_pb2

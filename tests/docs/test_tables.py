@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import podium
-from podium._validate import Limits
+from podium._limits.checks import Limits
 from podium.cli._parsers import COMMANDS
 from podium_server.command import add_arguments
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from podium._validate import Limits
+from podium._limits.checks import Limits
 from podium.v1.results_service_pb2 import RankRequest, RankResponse
 from podium_server.ranking_cache import RankingCache
 from podium_server.services import Results

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from podium._validate import Limits
+from podium._limits.checks import Limits
 from podium_server.testing import running_server
 
 from tests.recording.ways import Direct, Way, Wire

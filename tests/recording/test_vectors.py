@@ -1,7 +1,7 @@
 """The vectors hold over the wire, and straight into every kind of store."""
 
 import pytest
-from podium._validate import Limits
+from podium._limits.checks import Limits
 
 from tests.recording.conftest import MakeWire
 from tests.recording.vectors import CASE_KEYS, REFUSED_KEYS, STEP_KEYS, Case, cases, run

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from podium._validate import Limits, check_count
+from podium._limits.checks import Limits, check_count
 from podium.errors import PodiumError
 from podium.v1.arm_result_pb2 import ARM_STATUS_RUNNING, ArmResult, Attempt
 from podium.v1.event_pb2 import ArmFinished, ArmRecorded, ArmStarted, MetricsRecorded

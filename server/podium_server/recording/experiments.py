@@ -1,6 +1,6 @@
 """What the events about an experiment do."""
 
-from podium._validate import Limits, check_count, check_values
+from podium._limits.checks import Limits, check_count, check_values
 from podium.v1.event_pb2 import ExperimentConcluded, ExperimentDeclared
 from podium.v1.experiment_pb2 import Experiment
 

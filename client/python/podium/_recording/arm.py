@@ -7,14 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from podium import events
-from podium._bounds import check_event
 from podium._evaluating import Evaluates, Evaluation
+from podium._limits.checks import Limits
+from podium._limits.event_checks import check_event
 from podium._model.results import EvalResult
 from podium._recorder import Ending, ending_of
 from podium._recording.counts import Counters, Flushed
 from podium._recording.salvage import good_numbers, salvaged
 from podium._recording.stream import StreamEndedError
-from podium._validate import Limits
 from podium._values.enums import ArmStatus
 from podium.errors import RecordingError
 

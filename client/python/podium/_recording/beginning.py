@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from podium import events
-from podium._bounds import check_event
 from podium._channel import server_address
+from podium._limits.checks import Limits, check_experiment_name
+from podium._limits.event_checks import check_event
 from podium._model.results import Attempt
 from podium._outbox import default_root
 from podium._recording.experiment import ExperimentRecording
 from podium._recording.notices import Notices
 from podium._recording.ranks import Rank, process_rank
 from podium._recording.settings import Settings
-from podium._validate import Limits, check_experiment_name
 from podium._values import coerce
 
 if TYPE_CHECKING:

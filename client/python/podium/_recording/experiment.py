@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from podium import events
-from podium._bounds import check_event, check_metric_count
+from podium._limits.checks import Limits, check_count, check_name
+from podium._limits.event_checks import check_event, check_metric_count
 from podium._recorder import new_attempt
 from podium._recording.arm import ArmRecording
 from podium._recording.counts import Counters, Flushed
 from podium._recording.outlet import Outlet
 from podium._recording.settings import Settings, Subject
-from podium._validate import Limits, check_count, check_name
 from podium._values import coerce
 from podium.errors import RecordingError
 from podium.v1.recording_service_pb2 import RecordRequest

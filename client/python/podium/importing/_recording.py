@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from podium import events
-from podium._batches import batches
+from podium._limits.batches import batches
 from podium.errors import PodiumError, UnavailableError
 from podium.importing._found import FoundArm, FoundExperiment, Left
 from podium.importing._reading import places, read

@@ -6,7 +6,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from podium._batches import batches
+from podium._limits.batches import batches
 from podium.cli import _format
 from podium.cli._events import event_from_json
 from podium.cli._exits import CommandError, Exit, exit_of, text_of
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from podium import Client, RecordResult
-    from podium._batches import Batch
+    from podium._limits.batches import Batch
     from podium.cli._console import Console
     from podium.v1.event_pb2 import Event
 

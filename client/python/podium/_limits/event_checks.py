@@ -10,7 +10,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from podium._validate import (
+from podium._limits.checks import (
     Limits,
     are_accepted,
     check_count,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from podium._bounds import metric_count
+from podium._limits.event_checks import metric_count
 from podium.v1.event_pb2 import EvalRecorded, Event
 
 if TYPE_CHECKING:
