@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from podium._limits.checks import Limits
 from podium._model.results import Direction
-from podium.codec import (
+from podium._wire.codec import (
     arm_status_from_proto,
     rank_group_counts_to_proto,
     ranked_group_to_proto,

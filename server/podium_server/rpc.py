@@ -16,8 +16,8 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
+from podium._wire.status import to_status
 from podium.errors import PodiumError
-from podium.status import to_status
 
 from podium_server.answer_cache import KeptAnswers
 from podium_server.failures import failure

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from podium import codec, v1
+from podium import v1
+from podium._wire import codec
 
 from tests.codec.filling import fill, fill_field
 

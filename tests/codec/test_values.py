@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given, settings
-from podium import codec
 from podium._model import results
+from podium._wire import codec
 from podium.v1 import (
     arm_result_pb2,
     eval_result_pb2,

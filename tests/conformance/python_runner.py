@@ -15,9 +15,10 @@ from typing import Any
 import grpc
 import podium
 from google.protobuf.json_format import ParseDict
-from podium import codec, scoring
+from podium import scoring
 from podium._model import results
-from podium.status import from_rpc_error
+from podium._wire import codec
+from podium._wire.status import from_rpc_error
 from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.results_service_pb2 import RankRequest, RankResponse
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub

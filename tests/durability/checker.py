@@ -7,7 +7,7 @@ A call that was applied twice takes two, and leaves one that no row has.
 from dataclasses import dataclass, field
 
 import grpc
-from podium.status import from_rpc_error
+from podium._wire.status import from_rpc_error
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.event_pb2 import Event, Skipped
 from podium.v1.recording_service_pb2 import RecordRequest, StreamPosition

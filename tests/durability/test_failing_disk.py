@@ -7,8 +7,8 @@ from pathlib import Path
 
 import grpc
 import pytest
+from podium._wire.status import from_rpc_error
 from podium.errors import PodiumError
-from podium.status import from_rpc_error
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.event_pb2 import EvalRecorded, Event
 from podium.v1.recording_service_pb2 import RecordRequest, RecordResponse, StreamPosition

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 import grpc
-from podium.status import from_rpc_error
+from podium._wire.status import from_rpc_error
 from podium.v1.arm_result_pb2 import Attempt
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.event_pb2 import (

@@ -3,7 +3,7 @@
 from typing import Any
 
 import podium
-from podium import codec
+from podium._wire import codec
 from podium.v1.results_service_pb2 import RankRequest, RankResponse
 
 from tests.recording.ways import Way

@@ -8,8 +8,9 @@ import grpc
 import podium
 import pytest
 from google.protobuf.json_format import ParseDict
-from podium import codec, ranking, scoring
-from podium.status import from_rpc_error
+from podium import ranking, scoring
+from podium._wire import codec
+from podium._wire.status import from_rpc_error
 from podium.v1.experiment_pb2 import Experiment
 from podium.v1.results_service_pb2 import RankRequest, RankResponse
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import grpc
 import podium
-from podium import codec, events
+from podium import events
+from podium._wire import codec
 from podium.v1.event_pb2 import Event
 from podium.v1.recording_service_pb2 import DeleteArmRequest, RecordRequest
 from podium.v1.recording_service_pb2_grpc import RecordingServiceStub

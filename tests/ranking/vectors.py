@@ -7,7 +7,7 @@ from typing import Any
 
 import podium
 from google.protobuf.json_format import ParseDict
-from podium import codec
+from podium._wire import codec
 from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.event_pb2 import ArmRecorded, Event, ExperimentDeclared
 from podium.v1.ranking_pb2 import ScoreStatistics

@@ -1,7 +1,7 @@
 """Arms of the naive rules of writes, for the naive rules of reads."""
 
 import podium
-from podium import codec
+from podium._wire import codec
 
 from tests.recording.naive_events import Arm
 

@@ -10,7 +10,7 @@ from typing import Any
 import podium
 import pytest
 from google.protobuf.message import Message
-from podium import codec
+from podium._wire import codec
 from podium.errors import PodiumError
 from podium.v1 import arm_result_pb2
 from podium.v1.recording_service_pb2 import (

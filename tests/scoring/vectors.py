@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
-from podium import codec, scoring
+from podium import scoring
 from podium._model import results
+from podium._wire import codec
 from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.results_service_pb2 import ScoreResponse

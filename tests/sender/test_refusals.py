@@ -7,8 +7,8 @@ import grpc
 import podium
 import pytest
 from podium._outbox import SenderState, StreamReader, outbox_folder, streams
+from podium._wire.status import to_status
 from podium.errors import REASONS, Disposition, error_for
-from podium.status import to_status
 from podium.v1.arm_result_pb2 import ARM_STATUS_COMPLETED, ArmResult
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.event_pb2 import ArmFinished, ArmRecorded, Event, MetricsRecorded

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import grpc
 import pytest
+from podium._wire.status import from_rpc_error
 from podium.errors import PodiumError, ResourceExhaustedError
-from podium.status import from_rpc_error
 from podium.v1.recording_service_pb2 import RecordRequest, StreamPosition
 from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
 from podium.v1.results_service_pb2 import ListEvalsRequest

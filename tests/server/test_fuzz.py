@@ -14,8 +14,8 @@ import apsw
 import grpc
 import pytest
 from google.protobuf.message_factory import GetMessageClass
+from podium._wire.status import from_rpc_error
 from podium.errors import REASONS
-from podium.status import from_rpc_error
 from podium.v1.recording_service_pb2 import RecordRequest
 from podium_server.testing import RunningServer, running_server
 

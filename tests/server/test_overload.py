@@ -9,8 +9,8 @@ from typing import Any
 import apsw
 import grpc
 import pytest
+from podium._wire.status import from_rpc_error
 from podium.errors import ResourceExhaustedError
-from podium.status import from_rpc_error
 from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
 from podium.v1.results_service_pb2 import GetExperimentRequest

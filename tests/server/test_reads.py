@@ -6,7 +6,8 @@ from random import Random
 
 import podium
 import pytest
-from podium import codec, events
+from podium import events
+from podium._wire import codec
 from podium_server.testing import running_server
 
 from tests.scoring.bruteforce import (

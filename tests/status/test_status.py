@@ -10,7 +10,7 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from podium import errors
-from podium.status import DETAILS_KEY, from_rpc_error, to_status
+from podium._wire.status import DETAILS_KEY, from_rpc_error, to_status
 from podium.v1 import recording_service_pb2
 from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
 

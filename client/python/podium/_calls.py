@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
 
-from podium import codec
 from podium._recorder import KeptField, RecordResult, StreamPosition
 from podium._values import coerce
+from podium._wire import codec
 from podium.errors import AbortedError
 from podium.v1 import recording_service_pb2 as recording
 from podium.v1 import results_service_pb2 as results

@@ -21,6 +21,7 @@ from podium._channel import (
     deadline,
     server_address,
 )
+from podium._wire.status import from_rpc_error
 from podium.errors import (
     CanceledError,
     ClientStateError,
@@ -30,7 +31,6 @@ from podium.errors import (
     UnavailableError,
     UnimplementedError,
 )
-from podium.status import from_rpc_error
 from podium.v1 import recording_service_pb2, results_service_pb2
 from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from podium import codec
 from podium._calls import ATTEMPTS, LARGEST_PAGE, Steps, one_or_more
 from podium._values import coerce
+from podium._wire import codec
 from podium.errors import AbortedError
 from podium.v1 import results_service_pb2 as results
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from podium import codec
 from podium._model.results import ArmResult, RunConfig, RunResult
 from podium._recorder import error_text
 from podium._values import coerce
 from podium._values.enums import ArmStatus
+from podium._wire import codec
 from podium.v1 import event_pb2
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from podium import scoring
-from podium.codec import eval_result_from_proto
+from podium._wire.codec import eval_result_from_proto
 from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.eval_result_pb2 import EvalResult
 

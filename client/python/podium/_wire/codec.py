@@ -10,7 +10,11 @@ carry. `x_from_proto` reads whatever a server sends. What only a newer server kn
 """
 
 from podium import scoring
-from podium._config_codec import (
+from podium._model import results
+from podium._model.mirror import forget_mirrored, given_by
+from podium._values import coerce
+from podium._values.enums import ArmStatus
+from podium._wire.config import (
     component_from_proto,
     component_to_proto,
     data_config_from_proto,
@@ -22,9 +26,7 @@ from podium._config_codec import (
     run_result_from_proto,
     run_result_to_proto,
 )
-from podium._model import results
-from podium._model.mirror import forget_mirrored, given_by
-from podium._ranking_codec import (
+from podium._wire.rankings import (
     arm_counts_from_proto,
     arm_counts_to_proto,
     group_ranking_from_proto,
@@ -49,9 +51,7 @@ from podium._ranking_codec import (
     scored_arm_from_proto,
     scored_arm_to_proto,
 )
-from podium._values import coerce
-from podium._values.enums import ArmStatus
-from podium._wire import (
+from podium._wire.values import (
     arm_status_from_proto,
     arm_status_to_proto,
     direction_from_proto,

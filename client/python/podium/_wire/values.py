@@ -1,4 +1,4 @@
-"""Values, times and enums <-> their form in podium.v1; part of `podium.codec`."""
+"""Values, times and enums <-> their form in podium.v1; part of `podium._wire.codec`."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta

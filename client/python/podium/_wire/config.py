@@ -1,8 +1,8 @@
-"""What an arm was asked to do, and its backend's answer, <-> podium.v1; part of `podium.codec`."""
+"""What an arm was asked to do, and its backend's answer, <-> podium.v1; part of `podium._wire.codec`."""
 
 from podium._model import results
 from podium._values import coerce
-from podium._wire import (
+from podium._wire.values import (
     get,
     maybe,
     value_from_proto,

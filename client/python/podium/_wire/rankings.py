@@ -1,4 +1,4 @@
-"""Rankings and what they are made of <-> their form in podium.v1; part of `podium.codec`."""
+"""Rankings and what they are made of <-> their form in podium.v1; part of `podium._wire.codec`."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -6,7 +6,7 @@ from typing import Any
 
 from podium._model import rankings as ranking
 from podium._model import results, score_matrix
-from podium._wire import (
+from podium._wire.values import (
     arm_status_from_proto,
     arm_status_to_proto,
     direction_from_proto,

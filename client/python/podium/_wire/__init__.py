@@ -1,0 +1,1 @@
+"""The model and errors <-> the messages of podium.v1."""
