@@ -7,7 +7,7 @@ from typing import Any
 
 import podium as library
 import pytest
-from podium import jsonform
+from podium._files import json_form
 
 from tests.cli.shell import podium, quickly
 
@@ -183,10 +183,10 @@ def test_json_is_the_natural_form(address: str) -> None:
     with library.Client(address) as client:
         arm = client.arm("sweep", "r4").get()
         experiment = client.experiment("sweep").get()
-    assert jsonform.arm_from_json(read("show", "sweep", "r4", address=address)) == arm
-    assert read("show", "sweep", address=address) == jsonform.experiment_to_json(experiment)
+    assert json_form.arm_from_json(read("show", "sweep", "r4", address=address)) == arm
+    assert read("show", "sweep", address=address) == json_form.experiment_to_json(experiment)
     assert read("experiments", "--limit=1", "--prefix=sweep", address=address) == [
-        jsonform.experiment_to_json(experiment)
+        json_form.experiment_to_json(experiment)
     ]
 
 

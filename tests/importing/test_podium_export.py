@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import podium
 import pytest
-from podium import exporting, jsonform
+from podium._files import exports, json_form
 from podium.cli import main
 from podium.importing import import_results
 from podium_server.testing import running_server
@@ -139,12 +139,12 @@ def _told(client: podium.Client) -> list[object]:
         for arm in client.experiment(found.name).arms()
     ]
     rows = [(row.event_time, row.tags, row.model_ref) for arm in arms for row in arm.evals]
-    written = [exporting.declaration_item(found) for found in experiments]
+    written = [exports.declaration_item(found) for found in experiments]
     return [json.dumps(written, sort_keys=True), [_text(arm) for arm in arms], rows]
 
 
 def _text(arm: podium.ArmResult) -> str:
-    said = jsonform.arm_to_json(arm)
+    said = json_form.arm_to_json(arm)
     own = ("revision", "create_time", "update_time", "attempt", "evals")
     rows = [{**row, "revision": 0, "record_time": ""} for row in said["evals"]]
     kept = {key: value for key, value in said.items() if key not in own}

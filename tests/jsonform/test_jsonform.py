@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from podium import ArmResult, Component, EvalResult, Experiment, RunConfig, RunResult, jsonform
+from podium import ArmResult, Component, EvalResult, Experiment, RunConfig, RunResult
+from podium._files import json_form
 from podium._model.results import ArmSummary
 from podium._values.base import Record
 from podium.scoring import Score
@@ -49,7 +50,7 @@ def _strict(given: dict[str, Any]) -> Any:
 
 def test_an_arm_can_be_written_by_hand() -> None:
     """Natural JSON, most of it left out, is the arm that it looks like."""
-    arm = jsonform.arm_from_json(_ARM)
+    arm = json_form.arm_from_json(_ARM)
     assert arm.run_config.algorithm == Component("sgd", {"rank": 4, "lr": 0.5, "big": 2**53 + 1})
     assert exact(arm.run_config.extras) == exact({"warmup": 10})
     assert exact(arm.metrics) == exact({"loss": math.nan, "steps": 100.0})
@@ -65,7 +66,7 @@ def test_an_arm_is_written_as_it_reads() -> None:
     config = RunConfig("a", algorithm=Component("sgd", {"rank": 4, "lr": 4.0, "x": math.nan}))
     row = EvalResult("t", metrics={"acc": -math.inf}, breakdowns={"0": [True, None]}, step=0)
     arm = ArmResult("a", config, "completed", evals=[row])
-    assert json.dumps(jsonform.arm_to_json(arm), allow_nan=False) == (
+    assert json.dumps(json_form.arm_to_json(arm), allow_nan=False) == (
         '{"name": "a", "run_config": {"name": "a", "data": null, "model": null, "algorithm": '
         '{"kind": "sgd", "params": {"lr": 4.0, "rank": 4, "x": {"$double": "NaN"}}}, '
         '"backend": null, "eval": {}, "validation": {}, "seed": null, "tags": [], "extras": {}}, '
@@ -84,7 +85,7 @@ def test_an_arm_is_written_as_it_reads() -> None:
 @given(arm_results())
 def test_an_arm_comes_back_exactly(arm: ArmResult) -> None:
     """An arm of any shape comes back through strict JSON with the same types and bits."""
-    read = jsonform.arm_from_json(_strict(jsonform.arm_to_json(arm)))
+    read = json_form.arm_from_json(_strict(json_form.arm_to_json(arm)))
     assert exact(read, one_nan=True) == exact(arm, one_nan=True)
 
 
@@ -92,13 +93,13 @@ def test_an_arm_comes_back_exactly(arm: ArmResult) -> None:
 @given(experiments())
 def test_an_experiment_comes_back_exactly(experiment: Experiment) -> None:
     """An experiment of any shape comes back through strict JSON, output-only fields included."""
-    read = jsonform.experiment_from_json(_strict(jsonform.experiment_to_json(experiment)))
+    read = json_form.experiment_from_json(_strict(json_form.experiment_to_json(experiment)))
     assert exact(read, one_nan=True) == exact(experiment, one_nan=True)
 
 
 def test_a_read_arm_goes_on_mirroring() -> None:
     """The mirrors in an export do not stand against rows that are added to it."""
-    arm = jsonform.arm_from_json(jsonform.arm_to_json(jsonform.arm_from_json(_ARM)))
+    arm = json_form.arm_from_json(json_form.arm_to_json(json_form.arm_from_json(_ARM)))
     arm.evals[1].metrics["acc"] = 0.75
     assert arm.score("acc") == 0.75
 
@@ -106,14 +107,14 @@ def test_a_read_arm_goes_on_mirroring() -> None:
 def test_the_other_forms() -> None:
     """Rows, run results, configs, summaries and scores have their form too."""
     row = EvalResult("t", step=3)
-    assert jsonform.eval_from_json(jsonform.eval_to_json(row)) == row
+    assert json_form.eval_from_json(json_form.eval_to_json(row)) == row
     result = RunResult("r", "ok", {"loss": math.nan}, {"log": "x"}, extras={"a": 1})
-    assert jsonform.run_result_from_json(jsonform.run_result_to_json(result)) == result
+    assert json_form.run_result_from_json(json_form.run_result_to_json(result)) == result
     config = RunConfig("r", extras={"a": 1})
-    assert jsonform.run_config_from_json(jsonform.run_config_to_json(config)) == config
-    summary = jsonform.arm_summary_to_json(ArmSummary("a", config, "failed", eval_count=2))
+    assert json_form.run_config_from_json(json_form.run_config_to_json(config)) == config
+    summary = json_form.arm_summary_to_json(ArmSummary("a", config, "failed", eval_count=2))
     assert (summary["status"], summary["eval_count"], summary["attempt"]) == ("failed", 2, None)
-    assert jsonform.score_to_json(Score(math.nan, "in_loop_eval", "acc", "val", 0)) == {
+    assert json_form.score_to_json(Score(math.nan, "in_loop_eval", "acc", "val", 0)) == {
         "value": "NaN",
         "origin": "in_loop_eval",
         "key": "acc",
@@ -159,12 +160,12 @@ def test_the_other_forms() -> None:
 def test_what_is_wrong_is_said_with_its_place(given: Any, message: str) -> None:
     """Anything that is no arm is a ValueError that names the key."""
     with pytest.raises(ValueError, match=message):
-        jsonform.arm_from_json(given)
+        json_form.arm_from_json(given)
 
 
 def test_null_is_the_default() -> None:
     """A key with null says no more than one that is left out."""
-    row = jsonform.eval_from_json({"name": "t", "metrics": None, "tags": None, "step": None})
+    row = json_form.eval_from_json({"name": "t", "metrics": None, "tags": None, "step": None})
     assert row == EvalResult("t")
 
 
@@ -177,11 +178,11 @@ class _Measured(Record):
 
 def test_other_records_read_alike() -> None:
     """A dataclass made of the model's parts is read by the same rules and says the same."""
-    read = jsonform.record_from_json(
+    read = json_form.record_from_json(
         _Measured, {"arm": "a", "metrics": {"x": "NaN"}, "row": {"name": "v"}}, "line 1"
     )
     assert exact([read.arm, read.metrics, read.row]) == exact(
         ["a", {"x": math.nan}, EvalResult("v")]
     )
     with pytest.raises(ValueError, match="line 1: metrics is missing"):
-        jsonform.record_from_json(_Measured, {"arm": "a"}, "line 1")
+        json_form.record_from_json(_Measured, {"arm": "a"}, "line 1")

@@ -7,7 +7,7 @@ import warnings
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from podium import jsonform
+from podium._files import json_form
 from podium._model.results import Component, DataConfig, ModelConfig, RunConfig
 
 __all__ = ["kept_values", "run_config_from", "seed_from", "step_from", "unquoted"]
@@ -86,7 +86,7 @@ def _part(form: type[_T], said: Any) -> _T | None:
     if not isinstance(said, dict) or not known.issuperset(said):
         return None
     try:
-        return jsonform.record_from_json(form, said, form.__name__)
+        return json_form.record_from_json(form, said, form.__name__)
     except ValueError:
         return None
 

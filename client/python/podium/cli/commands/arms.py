@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from podium import jsonform
+from podium._files import json_form
 from podium._values.enums import ArmStatus
 from podium.cli import _format
 from podium.cli._arguments import add_experiment, add_filters, add_limit, page_size
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     )
     arms = islice(found, arguments.limit)
     if console.as_json:
-        console.json_list(map(jsonform.arm_summary_to_json, arms))
+        console.json_list(map(json_form.arm_summary_to_json, arms))
     elif not console.table(map(_row, arms), *_HEADERS):
         console.note("no arms")
     return Exit.OK

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from podium import jsonform
+from podium._files import json_form
 from podium._values.enums import ArmStatus
 from podium.cli import _format
 from podium.cli._arguments import add_experiment, add_statuses
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     if arguments.strict and found.flags:
         raise CommandError(f"not comparable: {', '.join(_doubts(found))}")
     if console.as_json:
-        console.json(jsonform.comparison_to_json(found))
+        console.json(json_form.comparison_to_json(found))
     else:
         _show(found, console)
     return Exit.OK

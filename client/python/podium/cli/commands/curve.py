@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from podium import jsonform, plots
+from podium import plots
+from podium._files import json_form
 from podium._values.enums import ArmStatus
 from podium.cli import _chart
 from podium.cli._arguments import add_experiment, add_statuses
@@ -68,7 +69,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     if arguments.picture:
         draw(plots.save_curves, found, arguments, console)
     elif console.as_json:
-        console.json(jsonform.curves_to_json(found))
+        console.json(json_form.curves_to_json(found))
     elif found.curves:
         _show(found, console, by_group=arguments.by_group)
     _say_what_is_missing(found, console)

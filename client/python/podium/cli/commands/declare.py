@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from podium import jsonform
+from podium._files import json_form
 from podium._values.enums import Direction
 from podium.cli._arguments import add_experiment
 from podium.cli._exits import CommandError, Exit
@@ -93,6 +93,6 @@ def _metadata(text: str) -> tuple[str, Any]:
 
 def _read(metadata: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     try:
-        return jsonform.experiment_from_json({"name": "", "metadata": dict(metadata)}).metadata
+        return json_form.experiment_from_json({"name": "", "metadata": dict(metadata)}).metadata
     except ValueError as error:
         raise CommandError(str(error)) from error

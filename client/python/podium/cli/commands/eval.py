@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from podium import jsonform
+from podium._files import json_form
 from podium.cli import _format
 from podium.cli._arguments import add_arm, step
 from podium.cli._exits import CommandError, Exit, command_line
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     arm = client.arm(arguments.experiment, arguments.arm)
     row = arm.eval(arguments.name, step=arguments.step)
     if console.as_json:
-        console.json(row and jsonform.eval_to_json(row))
+        console.json(row and json_form.eval_to_json(row))
         return Exit.NOTHING if row is None else Exit.OK
     if row is None:
         raise CommandError(_nothing(arguments), Exit.NOTHING)
@@ -69,7 +69,7 @@ def _show(row: EvalResult, console: Console) -> None:
             ("recorded", f"{_format.moment(row.record_time)}, revision {row.revision}"),
         ]
     )
-    written = jsonform.eval_to_json(row)
+    written = json_form.eval_to_json(row)
     for header, key in (("METRIC", "metrics"), ("BREAKDOWN", "breakdowns")):
         if written[key]:
             console.line()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from podium import jsonform
+from podium._files import json_form
 from podium.cli import _format
 from podium.cli._arguments import add_arm, add_limit, page_size, step
 from podium.cli._exits import Exit
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     )
     rows = islice(found, arguments.limit)
     if console.as_json:
-        console.json_list(map(jsonform.eval_to_json, rows))
+        console.json_list(map(json_form.eval_to_json, rows))
     elif not console.table(map(_row, rows), *_HEADERS):
         console.note("no eval rows")
     return Exit.OK

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from podium import jsonform
+from podium._files import json_form
 from podium._values.enums import ExperimentStatus
 from podium.cli import _format
 from podium.cli._arguments import add_filters, add_limit, page_size
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     )
     experiments = islice(found, arguments.limit)
     if console.as_json:
-        console.json_list(map(jsonform.experiment_to_json, experiments))
+        console.json_list(map(json_form.experiment_to_json, experiments))
     elif not console.table(map(_row, experiments), *_HEADERS):
         console.note("no experiments")
     return Exit.OK

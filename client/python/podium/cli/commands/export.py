@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from podium import exporting, jsonform
-from podium._parquet import ParquetWriter
+from podium._files import exports, json_form
+from podium._files.parquet import ParquetWriter
 from podium.cli import _format
 from podium.cli._exits import CommandError, Exit
 from podium.errors import NotFoundError, PodiumError
@@ -82,7 +82,7 @@ class _Count(NamedTuple):
 def _export(experiment: Experiment, client: Client, writer: _Writer, console: Console) -> _Count:
     handle = client.experiment(experiment.name)
     arms = rows = 0
-    writer.item(exporting.declaration_item(experiment))
+    writer.item(exports.declaration_item(experiment))
     for summary in handle.arms(page_size=1000):
         try:
             arm = handle.arm(summary.name).get()
@@ -90,7 +90,7 @@ def _export(experiment: Experiment, client: Client, writer: _Writer, console: Co
             continue  # deleted meanwhile, as the revision below says
         writer.arm(arm)
         arms, rows = arms + 1, rows + len(arm.evals)
-    conclusion = exporting.conclusion_item(experiment)
+    conclusion = exports.conclusion_item(experiment)
     if conclusion is not None:
         writer.item(conclusion)
     _say_what_changed(experiment, client, console)
@@ -137,7 +137,7 @@ class _JsonLines:
 
     def arm(self, arm: ArmResult) -> None:
         """Writes an arm."""
-        self.item(jsonform.arm_to_json(arm))
+        self.item(json_form.arm_to_json(arm))
 
 
 class _Csv:
@@ -145,15 +145,15 @@ class _Csv:
 
     def __init__(self, file: TextIO) -> None:
         self._writer = csv.writer(file, lineterminator="\n")
-        self._writer.writerow(exporting.Number._fields)
+        self._writer.writerow(exports.Number._fields)
 
     def item(self, item: dict[str, Any]) -> None:
         """Leaves an event: it has no number."""
 
     def arm(self, arm: ArmResult) -> None:
         """Writes the numbers of an arm."""
-        for number in exporting.numbers(arm):
-            self._writer.writerow(jsonform.plain_to_json(field) for field in number)
+        for number in exports.numbers(arm):
+            self._writer.writerow(json_form.plain_to_json(field) for field in number)
 
 
 @contextmanager

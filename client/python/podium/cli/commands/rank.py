@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from podium import jsonform, plots
+from podium import plots
+from podium._files import json_form
 from podium._model.rankings import GroupRanking
 from podium._values.enums import ArmStatus, Direction, RankFlag, ScoreOrigin
 from podium.cli import _format
@@ -82,7 +83,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     if arguments.strict and doubts:
         raise CommandError(f"not comparable: {'; '.join(doubts)}")
     if console.as_json:
-        console.json(jsonform.ranking_to_json(found))
+        console.json(json_form.ranking_to_json(found))
     else:
         _show(found, console)
         for doubt in doubts:

@@ -6,9 +6,9 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from podium._files.event_json import event_from_json
 from podium._limits.batches import batches
 from podium.cli import _format
-from podium.cli._events import event_from_json
 from podium.cli._exits import CommandError, Exit, exit_of, text_of
 from podium.cli._input import name_of, read_items
 from podium.errors import PodiumError

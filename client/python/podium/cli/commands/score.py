@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from podium import jsonform
+from podium._files import json_form
 from podium._values.enums import ScoreOrigin
 from podium.cli._arguments import add_arm
 from podium.cli._exits import CommandError, Exit, command_line
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     """Looks up the score."""
     found = client.arm(arguments.experiment, arguments.arm).find_score(arguments.metric)
     if console.as_json:
-        console.json(found and jsonform.score_to_json(found))
+        console.json(found and json_form.score_to_json(found))
         return Exit.NOTHING if found is None else Exit.OK
     if found is None:
         raise CommandError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from podium import jsonform
+from podium._files import json_form
 from podium._values.enums import ArmStatus
 from podium.cli import _format
 from podium.cli._arguments import add_experiment, add_filters
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         page_size=_LARGEST_PAGE,
     )
     if console.as_json:
-        console.json(jsonform.score_matrix_to_json(found))
+        console.json(json_form.score_matrix_to_json(found))
         return Exit.OK
     columns = [[_cell(value) for value in column.scores] for column in found.columns]
     names = [arm.arm for arm in found.arms]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from podium import jsonform, scoring
+from podium import scoring
+from podium._files import json_form
 from podium.cli import _format
 from podium.cli._arguments import add_experiment
 from podium.cli._exits import Exit
@@ -44,13 +45,13 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     if arguments.arm is None:
         experiment = client.experiment(arguments.experiment).get()
         if console.as_json:
-            console.json(jsonform.experiment_to_json(experiment))
+            console.json(json_form.experiment_to_json(experiment))
         else:
             console.fields(_experiment_fields(experiment))
         return Exit.OK
     arm = client.arm(arguments.experiment, arguments.arm).get()
     if console.as_json:
-        console.json(jsonform.arm_to_json(arm))
+        console.json(json_form.arm_to_json(arm))
     else:
         _show_arm(arm, console)
     return Exit.OK
@@ -65,7 +66,7 @@ def _experiment_fields(experiment: Experiment) -> Iterator[tuple[str, str]]:
     yield "parent", experiment.parent or ""
     yield "tags", " ".join(experiment.tags)
     yield "arms", _counts(experiment.arm_counts)
-    yield from _values("metadata", jsonform.experiment_to_json(experiment)["metadata"])
+    yield from _values("metadata", json_form.experiment_to_json(experiment)["metadata"])
     yield "conclusion", experiment.conclusion or ""
     yield "created", _format.moment(experiment.create_time)
     yield "updated", f"{_format.moment(experiment.update_time)}, revision {experiment.revision}"
@@ -101,7 +102,7 @@ def _arm_fields(arm: ArmResult) -> Iterator[tuple[str, str]]:
 
 def _config_fields(config: RunConfig) -> Iterator[tuple[str, str]]:
     """Every part of the configuration that says something."""
-    return _values("config", jsonform.run_config_to_json(config))
+    return _values("config", json_form.run_config_to_json(config))
 
 
 def _said(value: Any) -> Any:

@@ -6,10 +6,10 @@ import json
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from podium import jsonform
+from podium._files import json_form
+from podium._files.parquet import is_export, read_items
 from podium._model.mirror import forget_mirrored
 from podium._model.results import ArmResult, Experiment
-from podium._parquet import is_export, read_items
 from podium.importing._found import FoundArm, FoundExperiment, Left
 from podium.importing._values import head, json_lines
 
@@ -72,12 +72,12 @@ def _found(said: _Said, source: str) -> Found:
         raise ValueError("neither an experiment of an export, nor an arm with its experiment")
     name = str(said["experiment"])
     if "event" not in said:
-        arm = jsonform.record_from_json(ArmResult, said, "arm")
+        arm = json_form.record_from_json(ArmResult, said, "arm")
         forget_mirrored(arm)
         return FoundArm(name, arm, source)
     told = {key: value for key, value in said.items() if key not in {"event", "experiment"}}
     unknown = told.keys() - _FIELDS
     if unknown:
         raise ValueError(f"{said['event']}: no such field: {', '.join(sorted(unknown))}")
-    read = jsonform.record_from_json(Experiment, {**told, "name": name}, said["event"])
+    read = json_form.record_from_json(Experiment, {**told, "name": name}, said["event"])
     return FoundExperiment(name, source, **{field: getattr(read, field) for field in told})

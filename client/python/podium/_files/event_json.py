@@ -1,7 +1,7 @@
 """Events as JSON: `{"event": "eval_recorded", "arm": "lora_rank4", "eval_result": {...}}`.
 
 `event` is the kind, a name of the oneof in the proto `Event`; the other keys are the fields of the
-kind's message, in the natural form of `podium.jsonform`, and `event_time`, which stays unset where
+kind's message, in the natural form of `podium._files.json_form`, and `event_time`, which stays unset where
 it is left out. What has no `event` is a whole arm. Either may say which `experiment` it is of.
 """
 
@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from podium import events, jsonform
+from podium import events
+from podium._files import json_form
 from podium._model.mirror import forget_mirrored
 from podium._model.results import ArmResult, ArmStatus, Attempt, EvalResult, RunConfig, RunResult
 from podium._values import coerce
@@ -34,7 +35,7 @@ def event_from_json(given: Any, *, replace: bool = False) -> Event:
     """
     kind, fields = _kind_and_fields(given)
     form, make = _KINDS[kind]
-    said = vars(jsonform.record_from_json(form, fields, kind))
+    said = vars(json_form.record_from_json(form, fields, kind))
     if replace and form is _ArmRecorded:
         said["replace"] = True
     try:

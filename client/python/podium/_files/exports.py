@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from podium import jsonform, scoring
+from podium import scoring
+from podium._files import json_form
 from podium._values.enums import ScoreOrigin
 from podium.comparing import breakdown_numbers
 
@@ -48,7 +49,7 @@ class Number(NamedTuple):
 
 def declaration_item(experiment: Experiment) -> dict[str, Any]:
     """The event that declares an experiment as it is, for `podium record`."""
-    said = jsonform.experiment_to_json(experiment)
+    said = json_form.experiment_to_json(experiment)
     names = ("hypothesis", "success_metric", "direction", "parent", "tags", "metadata")
     fields = {name: said[name] for name in names if said[name] not in (None, [], {})}
     return {"event": "experiment_declared", "experiment": experiment.name, **fields}

@@ -1,6 +1,6 @@
 """Exports as Parquet: a line for each number, and beside them lines with the whole records.
 
-The columns are those of `podium.exporting.Number`, and `item`: the JSON that `podium export` writes
+The columns are those of `podium._files.exports.Number`, and `item`: the JSON that `podium export` writes
 of an experiment or an arm, in lines of source `record`, which have no value. So a file is a table
 for whoever reads numbers, and an import loses nothing.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from podium import exporting, jsonform
+from podium._files import exports, json_form
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ _RECORD = "record"
 _ITEM = "item"
 _LINES = 10_000
 """How many lines are written at a time."""
-_COLUMNS = (*exporting.Number._fields, _ITEM)
+_COLUMNS = (*exports.Number._fields, _ITEM)
 _TYPES = {"seed": "int64", "step": "int64", "value": "float64"}
 
 
@@ -62,8 +62,8 @@ class ParquetWriter:
 
     def arm(self, arm: ArmResult) -> None:
         """Writes an arm and its numbers."""
-        self._record(arm.experiment, arm.name, jsonform.arm_to_json(arm))
-        for number in exporting.numbers(arm):
+        self._record(arm.experiment, arm.name, json_form.arm_to_json(arm))
+        for number in exports.numbers(arm):
             self._add((*number, None))
 
     def _record(self, experiment: str, arm: str | None, item: dict[str, Any]) -> None:
