@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from podium import AsyncClient
+from podium._interface.recorders import RecordResult, StreamPosition
 from podium._outbox import records
-from podium._recorder import RecordResult, StreamPosition
 from podium._sender import _delivery
 from podium.errors import PodiumError
 from podium.v1.event_pb2 import Event

@@ -22,8 +22,15 @@ if TYPE_CHECKING:
         AsyncExperimentHandle,
     )
     from podium._client import Client
-    from podium._evaluating import AsyncEvaluation, Evaluation
     from podium._handles import ArmHandle, ArmRun, ExperimentHandle
+    from podium._interface.recorders import (
+        ArmRecorder,
+        ExperimentRecorder,
+        KeptField,
+        RecordResult,
+        StreamPosition,
+    )
+    from podium._interface.timed_eval import AsyncEvaluation, Evaluation
     from podium._model.results import (
         ArmCounts,
         ArmResult,
@@ -42,13 +49,6 @@ if TYPE_CHECKING:
         Value,
     )
     from podium._model.score_matrix import ScoreColumn, ScoredArm, ScoreMatrix
-    from podium._recorder import (
-        ArmRecorder,
-        ExperimentRecorder,
-        KeptField,
-        RecordResult,
-        StreamPosition,
-    )
     from podium._recording import (
         ArmRecording,
         Counters,
@@ -201,8 +201,8 @@ _SOURCES = (
     "curves",
     "ranking",
     "_model.score_matrix",
-    "_recorder",
-    "_evaluating",
+    "_interface.recorders",
+    "_interface.timed_eval",
     "_recording",
     "_client",
     "_handles",

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from podium._interface.recorders import RecordResult, StreamPosition
     from podium._model.results import Experiment
-    from podium._recorder import RecordResult, StreamPosition
     from podium.v1.event_pb2 import Event
 
 __all__ = ["AsyncClient"]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from podium import _calls, events
 from podium._analysis_handles import AsyncAnalysis
 from podium._connection import AsyncConnection
-from podium._evaluating import AsyncEvaluates
+from podium._interface.recorders import new_attempt
+from podium._interface.timed_eval import AsyncEvaluates
 from podium._names import ArmNames
 from podium._ranking_handles import AsyncRankings
-from podium._recorder import new_attempt
 from podium._values.enums import ArmStatus
 from podium.errors import PodiumError
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from podium._interface.recorders import Metrics, RecordResult
     from podium._model.results import (
         ArmResult,
         ArmSummary,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
         RunConfig,
         RunResult,
     )
-    from podium._recorder import Metrics, RecordResult
     from podium.scoring import Score
     from podium.v1.event_pb2 import Event
 

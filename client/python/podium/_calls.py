@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
 
-from podium._recorder import KeptField, RecordResult, StreamPosition
+from podium._interface.recorders import KeptField, RecordResult, StreamPosition
 from podium._values import coerce
 from podium._wire import codec
 from podium.errors import AbortedError

@@ -12,9 +12,9 @@ from podium.scoring import conclusion_of
 
 if TYPE_CHECKING:
     from podium._calls import Steps
+    from podium._interface.recorders import RecordResult
     from podium._model.rankings import RankedArm, Ranking
     from podium._model.results import ArmSummary
-    from podium._recorder import RecordResult
 
 __all__ = ["best", "conclude", "result"]
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from podium import _calls, events
 from podium._analysis_handles import Analysis
 from podium._connection import BlockingConnection
-from podium._evaluating import Evaluates
+from podium._interface.recorders import new_attempt
+from podium._interface.timed_eval import Evaluates
 from podium._names import ArmNames
 from podium._ranking_handles import Rankings
-from podium._recorder import new_attempt
 from podium._values.enums import ArmStatus
 from podium.errors import PodiumError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from podium._interface.recorders import Metrics, RecordResult
     from podium._model.results import (
         ArmResult,
         ArmSummary,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
         RunConfig,
         RunResult,
     )
-    from podium._recorder import Metrics, RecordResult
     from podium.scoring import Score
 
 __all__ = ["ArmHandle", "ArmRun", "ExperimentHandle"]

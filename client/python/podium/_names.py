@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from podium import _calls, events
 from podium._connection import AsyncConnection, BlockingConnection
+from podium._interface.recorders import Ending, ending_of
 from podium._model.results import ArmStatus, EvalResult
-from podium._recorder import Ending, ending_of
 from podium._values import coerce
 
 if TYPE_CHECKING:
     from podium._calls import Steps
+    from podium._interface.recorders import Metrics, RecordResult
     from podium._model.results import RunResult
-    from podium._recorder import Metrics, RecordResult
     from podium.v1.event_pb2 import Event
 
 __all__ = ["ArmNames", "ExperimentNames"]

@@ -11,9 +11,9 @@ from podium._names import ExperimentNames
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from podium._interface.recorders import RecordResult
     from podium._model.rankings import ExperimentResult, GroupRanking, RankedArm, Ranking
     from podium._model.score_matrix import ScoreMatrix
-    from podium._recorder import RecordResult
 
 __all__ = ["AsyncRankings", "Rankings"]
 

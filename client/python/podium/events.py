@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from podium._interface.recorders import error_text
 from podium._model.results import ArmResult, RunConfig, RunResult
-from podium._recorder import error_text
 from podium._values import coerce
 from podium._values.enums import ArmStatus
 from podium._wire import codec
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
+    from podium._interface.recorders import Metrics
     from podium._model.results import Attempt, EvalResult
-    from podium._recorder import Metrics
 
 __all__ = [
     "arm_finished",

@@ -7,11 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from podium import events
-from podium._evaluating import Evaluates, Evaluation
+from podium._interface.recorders import Ending, ending_of
+from podium._interface.timed_eval import Evaluates, Evaluation
 from podium._limits.checks import Limits
 from podium._limits.event_checks import check_event
 from podium._model.results import EvalResult
-from podium._recorder import Ending, ending_of
 from podium._recording.counts import Counters, Flushed
 from podium._recording.salvage import good_numbers, salvaged
 from podium._recording.stream import StreamEndedError
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from podium._interface.recorders import Metrics
     from podium._model.results import RunResult
-    from podium._recorder import Metrics
     from podium._recording.experiment import ExperimentRecording
     from podium._recording.notices import Notices
     from podium._recording.salvage import EventOf

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from podium import events
+from podium._interface.recorders import new_attempt
 from podium._limits.checks import Limits, check_count, check_name
 from podium._limits.event_checks import check_event, check_metric_count
-from podium._recorder import new_attempt
 from podium._recording.arm import ArmRecording
 from podium._recording.counts import Counters, Flushed
 from podium._recording.outlet import Outlet

@@ -8,9 +8,9 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from podium._interface.recorders import StreamPosition
 from podium._outbox import Aside, DamagedError, Doorbell, Entry, StreamReader
 from podium._outbox.writer import CLOSED_FILE
-from podium._recorder import StreamPosition
 from podium._sender._backoff import Backoff
 from podium._sender._delivery import (
     Batch,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from podium._recorder import RecordResult
+    from podium._interface.recorders import RecordResult
     from podium.v1.event_pb2 import Event
 
 __all__ = ["Recording", "Stream"]

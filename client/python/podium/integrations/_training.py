@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypedDict, TypeVar
 
-from podium._recorder import ending_of
+from podium._interface.recorders import ending_of
 from podium._values.enums import ArmStatus
 from podium.integrations._recorders import recorder_of
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, Unpack
 
+    from podium._interface.recorders import ArmRecorder, ExperimentRecorder
     from podium._model.config import RunConfig
-    from podium._recorder import ArmRecorder, ExperimentRecorder
     from podium._recording import ExperimentRecording
 
 __all__ = ["ArmOptions", "Records", "Row", "Training"]

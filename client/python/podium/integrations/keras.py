@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from keras.callbacks import EarlyStopping
 
-    from podium._recorder import ExperimentRecorder
+    from podium._interface.recorders import ExperimentRecorder
     from podium.integrations._training import ArmOptions
 
 __all__ = ["PodiumCallback"]

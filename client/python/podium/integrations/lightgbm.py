@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from typing import Unpack
 
-    from podium._recorder import ExperimentRecorder
+    from podium._interface.recorders import ExperimentRecorder
     from podium.integrations._training import ArmOptions
 
 __all__ = ["PodiumCallback"]

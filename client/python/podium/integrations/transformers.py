@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Unpack
 
+    from podium._interface.recorders import ExperimentRecorder
     from podium._model.config import RunConfig
-    from podium._recorder import ExperimentRecorder
     from podium.integrations._training import ArmOptions
 
 __all__ = ["PodiumCallback"]

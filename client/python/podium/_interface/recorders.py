@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from podium._evaluating import Evaluation
+    from podium._interface.timed_eval import Evaluation
     from podium._model.results import ArmResult, RunConfig, RunResult
 
 __all__ = [

@@ -1,0 +1,1 @@
+"""What handles of a server and recorders into an outbox have in common."""
