@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 import podium
 import pytest
-from podium._channel import channel_options
+from podium._client.channel import channel_options
 from podium_server.testing import running_server
 
 

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from podium import comparing, curves, errors, events, plots, ranking, scoring, statistics
-    from podium._async_client import AsyncClient
-    from podium._async_handles import (
+    from podium._client.aio.client import AsyncClient
+    from podium._client.aio.handles import (
         AsyncArmHandle,
         AsyncArmRun,
         AsyncArmStart,
         AsyncExperimentHandle,
     )
-    from podium._client import Client
-    from podium._handles import ArmHandle, ArmRun, ExperimentHandle
+    from podium._client.blocking.client import Client
+    from podium._client.blocking.handles import ArmHandle, ArmRun, ExperimentHandle
     from podium._interface.recorders import (
         ArmRecorder,
         ExperimentRecorder,
@@ -204,10 +204,10 @@ _SOURCES = (
     "_interface.recorders",
     "_interface.timed_eval",
     "_recording",
-    "_client",
-    "_handles",
-    "_async_client",
-    "_async_handles",
+    "_client.blocking.client",
+    "_client.blocking.handles",
+    "_client.aio.client",
+    "_client.aio.handles",
 )
 
 

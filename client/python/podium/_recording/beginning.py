@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from podium import events
-from podium._channel import server_address
+from podium._client.channel import server_address
 from podium._limits.checks import Limits, check_experiment_name
 from podium._limits.event_checks import check_event
 from podium._model.results import Attempt

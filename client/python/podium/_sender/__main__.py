@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from podium._async_client import AsyncClient
+from podium._client.aio.client import AsyncClient
 from podium._outbox import DamagedError, SenderLock, forget_state, outbox_address, sweep
 from podium._sender._report import Report
 from podium._sender._sender import BACKGROUND, Rules, Sender

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from google.protobuf.message import DecodeError
 
-from podium._channel import OUTCOME_UNKNOWN
+from podium._client.channel import OUTCOME_UNKNOWN
 from podium._limits.event_checks import metric_count
 from podium.v1.event_pb2 import Event, Skipped
 

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import podium
-from podium._channel import deadline
+from podium._client.channel import deadline
 from podium.cli._exits import CommandError, Exit
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from podium._client import Client
+from podium._client.blocking.client import Client
 from podium._outbox import SenderLock, StreamReader
 from podium._sender import DEFECTS
 from podium.cli import _format

@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from podium._async_client import AsyncClient
+from podium._client.aio.client import AsyncClient
 from podium._outbox import SenderLock, SenderState, ring
 from podium._sender import FOREGROUND, Report, Sender, Tally
 from podium.cli._exits import Exit

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from podium import _concluding, _ranking_calls
-from podium._connection import AsyncConnection, BlockingConnection
-from podium._names import ExperimentNames
+from podium._client import experiment_result, ranking_calls
+from podium._client.connection import AsyncConnection, BlockingConnection
+from podium._client.handle_base import ExperimentNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +43,7 @@ class Rankings(ExperimentNames[BlockingConnection]):
             FailedPreconditionError: No metric is given, and the experiment has no success_metric.
             AbortedError: The experiment kept changing while more than 1,000 arms were read.
         """
-        steps = _ranking_calls.rank(self._name, metric, direction=direction, status=status, top=top)
+        steps = ranking_calls.rank(self._name, metric, direction=direction, status=status, top=top)
         return self._connection.run(steps)
 
     def rank_groups(
@@ -71,7 +71,7 @@ class Rankings(ExperimentNames[BlockingConnection]):
             FailedPreconditionError: No metric is given, and the experiment has no success_metric.
             AbortedError: The experiment kept changing while more than 1,000 groups were read.
         """
-        steps = _ranking_calls.rank_groups(
+        steps = ranking_calls.rank_groups(
             self._name,
             metric,
             direction=direction,
@@ -104,7 +104,7 @@ class Rankings(ExperimentNames[BlockingConnection]):
         Raises:
             NotFoundError: The experiment does not exist.
         """
-        steps = _ranking_calls.scores(
+        steps = ranking_calls.scores(
             self._name,
             metrics,
             status=status,
@@ -128,7 +128,7 @@ class Rankings(ExperimentNames[BlockingConnection]):
             NotFoundError: The experiment does not exist.
             FailedPreconditionError: No metric is given, and the experiment has no success_metric.
         """
-        return self._connection.run(_concluding.best(self._name, metric, direction))
+        return self._connection.run(experiment_result.best(self._name, metric, direction))
 
     def result(self) -> ExperimentResult:
         """Gets what the experiment has come to: its arms, the best one, and that in words.
@@ -137,7 +137,7 @@ class Rankings(ExperimentNames[BlockingConnection]):
             NotFoundError: The experiment does not exist.
             AbortedError: The experiment kept changing while it was read.
         """
-        return self._connection.run(_concluding.result(self._name))
+        return self._connection.run(experiment_result.result(self._name))
 
     def conclude(self, conclusion: str | None = None) -> RecordResult:
         """Stores what was found out. The last conclusion stands.
@@ -145,7 +145,7 @@ class Rankings(ExperimentNames[BlockingConnection]):
         Args:
             conclusion: The text; what `result()` says if not given.
         """
-        return self._connection.run(_concluding.conclude(self._name, conclusion))
+        return self._connection.run(experiment_result.conclude(self._name, conclusion))
 
 
 class AsyncRankings(ExperimentNames[AsyncConnection]):
@@ -160,7 +160,7 @@ class AsyncRankings(ExperimentNames[AsyncConnection]):
         top: int | None = None,
     ) -> Ranking:
         """As `ExperimentHandle.rank`, awaited."""
-        steps = _ranking_calls.rank(self._name, metric, direction=direction, status=status, top=top)
+        steps = ranking_calls.rank(self._name, metric, direction=direction, status=status, top=top)
         return await self._connection.run(steps)
 
     async def rank_groups(
@@ -173,7 +173,7 @@ class AsyncRankings(ExperimentNames[AsyncConnection]):
         top: int | None = None,
     ) -> GroupRanking:
         """As `ExperimentHandle.rank_groups`, awaited."""
-        steps = _ranking_calls.rank_groups(
+        steps = ranking_calls.rank_groups(
             self._name,
             metric,
             direction=direction,
@@ -194,7 +194,7 @@ class AsyncRankings(ExperimentNames[AsyncConnection]):
         page_size: int | None = None,
     ) -> ScoreMatrix:
         """As `ExperimentHandle.scores`, awaited."""
-        steps = _ranking_calls.scores(
+        steps = ranking_calls.scores(
             self._name,
             metrics,
             status=status,
@@ -209,12 +209,12 @@ class AsyncRankings(ExperimentNames[AsyncConnection]):
         self, metric: str | None = None, *, direction: str | None = None
     ) -> RankedArm | None:
         """As `ExperimentHandle.best`, awaited."""
-        return await self._connection.run(_concluding.best(self._name, metric, direction))
+        return await self._connection.run(experiment_result.best(self._name, metric, direction))
 
     async def result(self) -> ExperimentResult:
         """As `ExperimentHandle.result`, awaited."""
-        return await self._connection.run(_concluding.result(self._name))
+        return await self._connection.run(experiment_result.result(self._name))
 
     async def conclude(self, conclusion: str | None = None) -> RecordResult:
         """As `ExperimentHandle.conclude`, awaited."""
-        return await self._connection.run(_concluding.conclude(self._name, conclusion))
+        return await self._connection.run(experiment_result.conclude(self._name, conclusion))

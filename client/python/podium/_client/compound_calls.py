@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from podium import _calls, comparing
+from podium import comparing
+from podium._client import calls
 from podium._values import coerce
 from podium._values.enums import ArmStatus
 from podium.curves import Curves, curves_of, eval_names
@@ -13,7 +14,7 @@ from podium.errors import NotFoundError
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from podium._calls import Pages, Steps
+    from podium._client.calls import Pages, Steps
     from podium._model.results import ArmSummary, EvalResult
     from podium.comparing import Comparison, Members
 
@@ -52,12 +53,12 @@ def _members(
     if kind == "group" and not listed:
         raise NotFoundError(f"experiment {experiment!r} has no group {name!r}")
     if not listed:
-        arm = yield from _calls.get_arm(experiment, name)
+        arm = yield from calls.get_arm(experiment, name)
         return comparing.Members(name, is_group=False, arms=[arm])
     arms = []
     for summary in listed:
         if summary.status in statuses:
-            arm = yield from _calls.get_arm(experiment, summary.name)
+            arm = yield from calls.get_arm(experiment, summary.name)
             arms.append(arm)
     left_out = _left_out(listed, statuses)
     return comparing.Members(name, is_group=True, arms=arms, left_out=left_out)
@@ -108,7 +109,7 @@ def _check_names(experiment: str, wanted: list[str] | None, found: Collection[st
 def _in_loop_rows(experiment: str, arm: str, names: Iterable[str]) -> Steps[list[EvalResult]]:
     rows = []
     for name in names:
-        pages = _calls.evals(
+        pages = calls.evals(
             experiment,
             arm,
             name=name,
@@ -122,7 +123,7 @@ def _in_loop_rows(experiment: str, arm: str, names: Iterable[str]) -> Steps[list
 
 
 def _arms(experiment: str, group_name: str | None = None) -> Steps[list[ArmSummary]]:
-    pages = _calls.arms(
+    pages = calls.arms(
         experiment,
         status=None,
         group_name=group_name,

@@ -1,10 +1,10 @@
-"""The steps of calls that compare arms: Rank and Scores. No I/O; see `podium._calls`."""
+"""The steps of calls that compare arms: Rank and Scores. No I/O; see `podium._client.calls`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from podium._calls import ATTEMPTS, LARGEST_PAGE, Steps, one_or_more
+from podium._client.calls import ATTEMPTS, LARGEST_PAGE, Steps, one_or_more
 from podium._values import coerce
 from podium._wire import codec
 from podium.errors import AbortedError

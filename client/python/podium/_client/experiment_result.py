@@ -5,13 +5,14 @@ from __future__ import annotations
 from math import isnan
 from typing import TYPE_CHECKING
 
-from podium import _calls, _ranking_calls, events
+from podium import events
+from podium._client import calls, ranking_calls
 from podium._model.rankings import ExperimentResult
 from podium.errors import AbortedError
 from podium.scoring import conclusion_of
 
 if TYPE_CHECKING:
-    from podium._calls import Steps
+    from podium._client.calls import Steps
     from podium._interface.recorders import RecordResult
     from podium._model.rankings import RankedArm, Ranking
     from podium._model.results import ArmSummary
@@ -25,7 +26,7 @@ _MORE = " \u2026"
 
 def best(experiment: str, metric: str | None, direction: str | None) -> Steps[RankedArm | None]:
     """Rank: the first place, if a number has it."""
-    found = yield from _ranking_calls.rank(
+    found = yield from ranking_calls.rank(
         experiment, metric, direction=direction, status=None, top=1
     )
     return _best_of(found)
@@ -33,12 +34,12 @@ def best(experiment: str, metric: str | None, direction: str | None) -> Steps[Ra
 
 def result(experiment: str) -> Steps[ExperimentResult]:
     """GetExperiment, ListArms and Rank: what the experiment has come to, in one state."""
-    for _ in range(_calls.ATTEMPTS):
+    for _ in range(calls.ATTEMPTS):
         found = yield from _result_in_one_state(experiment)
         if found is not None:
             return found
     raise AbortedError(
-        f"experiment {experiment!r} changed {_calls.ATTEMPTS} times while it was read: it is too "
+        f"experiment {experiment!r} changed {calls.ATTEMPTS} times while it was read: it is too "
         "busy to be read as a whole; try again when fewer arms are training"
     )
 
@@ -48,20 +49,20 @@ def conclude(experiment: str, text: str | None) -> Steps[RecordResult]:
     if text is None:
         found = yield from result(experiment)
         text = _storable(found.conclusion)
-    recorded = yield from _calls.record(experiment, [events.experiment_concluded(text)])
+    recorded = yield from calls.record(experiment, [events.experiment_concluded(text)])
     return recorded
 
 
 def _result_in_one_state(experiment: str) -> Steps[ExperimentResult | None]:
-    about = yield from _calls.get_experiment(experiment)
+    about = yield from calls.get_experiment(experiment)
     arms: list[ArmSummary] = []
-    pages = _calls.arms(
+    pages = calls.arms(
         experiment,
         status=None,
         group_name=None,
         name_prefix=None,
         tags=(),
-        page_size=_calls.LARGEST_PAGE,
+        page_size=calls.LARGEST_PAGE,
     )
     while pages.request is not None:
         page = yield pages.request
@@ -70,7 +71,7 @@ def _result_in_one_state(experiment: str) -> Steps[ExperimentResult | None]:
         arms += pages.read(page)
     first = None
     if about.success_metric is not None:
-        ranking = yield from _ranking_calls.rank(
+        ranking = yield from ranking_calls.rank(
             experiment, None, direction=None, status=None, top=1
         )
         if ranking.revision != about.revision:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from podium import _analysis
-from podium._connection import AsyncConnection, BlockingConnection
-from podium._names import ExperimentNames
+from podium._client import compound_calls
+from podium._client.connection import AsyncConnection, BlockingConnection
+from podium._client.handle_base import ExperimentNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +46,9 @@ class Analysis(ExperimentNames[BlockingConnection]):
         Raises:
             NotFoundError: There is no such experiment, group or arm.
         """
-        steps = _analysis.compare(self._name, left, right, kind=kind, status=status, evals=evals)
+        steps = compound_calls.compare(
+            self._name, left, right, kind=kind, status=status, evals=evals
+        )
         return self._connection.run(steps)
 
     def curve(
@@ -71,7 +73,7 @@ class Analysis(ExperimentNames[BlockingConnection]):
             ValueError: The metric names no eval.
             NotFoundError: There is no such experiment, arm or group.
         """
-        steps = _analysis.curve(self._name, metric, names, by_group=by_group, status=status)
+        steps = compound_calls.curve(self._name, metric, names, by_group=by_group, status=status)
         return self._connection.run(steps)
 
 
@@ -88,7 +90,9 @@ class AsyncAnalysis(ExperimentNames[AsyncConnection]):
         evals: Iterable[str] | None = None,
     ) -> Comparison:
         """As `ExperimentHandle.compare`, awaited."""
-        steps = _analysis.compare(self._name, left, right, kind=kind, status=status, evals=evals)
+        steps = compound_calls.compare(
+            self._name, left, right, kind=kind, status=status, evals=evals
+        )
         return await self._connection.run(steps)
 
     async def curve(
@@ -100,5 +104,5 @@ class AsyncAnalysis(ExperimentNames[AsyncConnection]):
         status: str | Iterable[str] | None = None,
     ) -> Curves:
         """As `ExperimentHandle.curve`, awaited."""
-        steps = _analysis.curve(self._name, metric, names, by_group=by_group, status=status)
+        steps = compound_calls.curve(self._name, metric, names, by_group=by_group, status=status)
         return await self._connection.run(steps)

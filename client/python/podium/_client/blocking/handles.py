@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from podium import _calls, events
-from podium._analysis_handles import Analysis
-from podium._connection import BlockingConnection
+from podium import events
+from podium._client import calls
+from podium._client.compound_handles import Analysis
+from podium._client.connection import BlockingConnection
+from podium._client.handle_base import ArmNames
+from podium._client.ranking_handles import Rankings
 from podium._interface.recorders import new_attempt
 from podium._interface.timed_eval import Evaluates
-from podium._names import ArmNames
-from podium._ranking_handles import Rankings
 from podium._values.enums import ArmStatus
 from podium.errors import PodiumError
 
@@ -50,7 +51,7 @@ class ExperimentHandle(Analysis, Rankings):
         Raises:
             NotFoundError: It does not exist.
         """
-        return self._connection.run(_calls.get_experiment(self._name))
+        return self._connection.run(calls.get_experiment(self._name))
 
     def arms(
         self,
@@ -73,7 +74,7 @@ class ExperimentHandle(Analysis, Rankings):
         Raises:
             NotFoundError: The experiment does not exist (said at the first arm).
         """
-        pages = _calls.arms(
+        pages = calls.arms(
             self._name,
             status=status,
             group_name=group_name,
@@ -190,7 +191,7 @@ class ExperimentHandle(Analysis, Rankings):
         Args:
             allow_missing: Whether it is all right if the experiment does not exist.
         """
-        steps = _calls.delete_experiment(self._name, allow_missing=allow_missing)
+        steps = calls.delete_experiment(self._name, allow_missing=allow_missing)
         return self._connection.run(steps)
 
 
@@ -210,7 +211,7 @@ class ArmHandle(ArmNames[BlockingConnection], Evaluates):
             step: The in-loop row at exactly this step, 0 and negatives included. None asks for
                 the post-training row, or else the in-loop row with the greatest step.
         """
-        return self._connection.run(_calls.eval_result(self._experiment, self._name, name, step))
+        return self._connection.run(calls.eval_result(self._experiment, self._name, name, step))
 
     def score(self, metric: str) -> float | None:
         """Looks up a score; None if there is none, while NaN is a score.
@@ -219,11 +220,11 @@ class ArmHandle(ArmNames[BlockingConnection], Evaluates):
             metric: `pass_rate` is looked up in the metrics of the primary eval, then in the
                 training metrics; `bench.pass_rate` in the row that `eval("bench")` answers.
         """
-        return self._connection.run(_calls.score(self._experiment, self._name, metric))
+        return self._connection.run(calls.score(self._experiment, self._name, metric))
 
     def find_score(self, metric: str) -> Score | None:
         """Looks up a score and says where it came from: which eval and step, or training."""
-        return self._connection.run(_calls.find_score(self._experiment, self._name, metric))
+        return self._connection.run(calls.find_score(self._experiment, self._name, metric))
 
     def get(self) -> ArmResult:
         """Gets the whole arm, all its rows included, in one state.
@@ -231,7 +232,7 @@ class ArmHandle(ArmNames[BlockingConnection], Evaluates):
         Raises:
             AbortedError: The arm kept changing while it was read.
         """
-        return self._connection.run(_calls.get_arm(self._experiment, self._name))
+        return self._connection.run(calls.get_arm(self._experiment, self._name))
 
     def evals(
         self,
@@ -251,7 +252,7 @@ class ArmHandle(ArmNames[BlockingConnection], Evaluates):
             max_step: Only in-loop rows at this step or earlier.
             page_size: How many rows to fetch in a call, at most 1,000; 100 if not given.
         """
-        pages = _calls.evals(
+        pages = calls.evals(
             self._experiment,
             self._name,
             name=name,
@@ -341,7 +342,7 @@ class ArmHandle(ArmNames[BlockingConnection], Evaluates):
         Args:
             allow_missing: Whether it is all right if the experiment or the arm does not exist.
         """
-        steps = _calls.delete_arm(self._experiment, self._name, allow_missing=allow_missing)
+        steps = calls.delete_arm(self._experiment, self._name, allow_missing=allow_missing)
         return self._connection.run(steps)
 
 

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from podium import _calls, events
-from podium._analysis_handles import AsyncAnalysis
-from podium._connection import AsyncConnection
+from podium import events
+from podium._client import calls
+from podium._client.compound_handles import AsyncAnalysis
+from podium._client.connection import AsyncConnection
+from podium._client.handle_base import ArmNames
+from podium._client.ranking_handles import AsyncRankings
 from podium._interface.recorders import new_attempt
 from podium._interface.timed_eval import AsyncEvaluates
-from podium._names import ArmNames
-from podium._ranking_handles import AsyncRankings
 from podium._values.enums import ArmStatus
 from podium.errors import PodiumError
 
@@ -47,7 +48,7 @@ class AsyncExperimentHandle(AsyncAnalysis, AsyncRankings):
 
     async def get(self) -> Experiment:
         """As `ExperimentHandle.get`, awaited."""
-        return await self._connection.run(_calls.get_experiment(self._name))
+        return await self._connection.run(calls.get_experiment(self._name))
 
     def arms(
         self,
@@ -59,7 +60,7 @@ class AsyncExperimentHandle(AsyncAnalysis, AsyncRankings):
         page_size: int | None = None,
     ) -> AsyncIterator[ArmSummary]:
         """As `ExperimentHandle.arms`, for `async for`."""
-        pages = _calls.arms(
+        pages = calls.arms(
             self._name,
             status=status,
             group_name=group_name,
@@ -131,7 +132,7 @@ class AsyncExperimentHandle(AsyncAnalysis, AsyncRankings):
 
     async def delete(self, *, allow_missing: bool = False) -> int:
         """As `ExperimentHandle.delete`, awaited."""
-        steps = _calls.delete_experiment(self._name, allow_missing=allow_missing)
+        steps = calls.delete_experiment(self._name, allow_missing=allow_missing)
         return await self._connection.run(steps)
 
 
@@ -141,20 +142,20 @@ class AsyncArmHandle(ArmNames[AsyncConnection], AsyncEvaluates):
     async def eval(self, name: str, *, step: int | None = None) -> EvalResult | None:
         """As `ArmHandle.eval`, awaited."""
         return await self._connection.run(
-            _calls.eval_result(self._experiment, self._name, name, step)
+            calls.eval_result(self._experiment, self._name, name, step)
         )
 
     async def score(self, metric: str) -> float | None:
         """As `ArmHandle.score`, awaited."""
-        return await self._connection.run(_calls.score(self._experiment, self._name, metric))
+        return await self._connection.run(calls.score(self._experiment, self._name, metric))
 
     async def find_score(self, metric: str) -> Score | None:
         """As `ArmHandle.find_score`, awaited."""
-        return await self._connection.run(_calls.find_score(self._experiment, self._name, metric))
+        return await self._connection.run(calls.find_score(self._experiment, self._name, metric))
 
     async def get(self) -> ArmResult:
         """As `ArmHandle.get`, awaited."""
-        return await self._connection.run(_calls.get_arm(self._experiment, self._name))
+        return await self._connection.run(calls.get_arm(self._experiment, self._name))
 
     def evals(
         self,
@@ -165,7 +166,7 @@ class AsyncArmHandle(ArmNames[AsyncConnection], AsyncEvaluates):
         page_size: int | None = None,
     ) -> AsyncIterator[EvalResult]:
         """As `ArmHandle.evals`, for `async for`."""
-        pages = _calls.evals(
+        pages = calls.evals(
             self._experiment,
             self._name,
             name=name,
@@ -218,7 +219,7 @@ class AsyncArmHandle(ArmNames[AsyncConnection], AsyncEvaluates):
 
     async def delete(self, *, allow_missing: bool = False) -> int:
         """As `ArmHandle.delete`, awaited."""
-        steps = _calls.delete_arm(self._experiment, self._name, allow_missing=allow_missing)
+        steps = calls.delete_arm(self._experiment, self._name, allow_missing=allow_missing)
         return await self._connection.run(steps)
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from podium import _calls, events
-from podium._connection import AsyncConnection, BlockingConnection
+from podium import events
+from podium._client import calls
+from podium._client.connection import AsyncConnection, BlockingConnection
 from podium._interface.recorders import Ending, ending_of
 from podium._model.results import ArmStatus, EvalResult
 from podium._values import coerce
 
 if TYPE_CHECKING:
-    from podium._calls import Steps
+    from podium._client.calls import Steps
     from podium._interface.recorders import Metrics, RecordResult
     from podium._model.results import RunResult
     from podium.v1.event_pb2 import Event
@@ -37,7 +38,7 @@ class ExperimentNames(Generic[_N]):
         return f"{type(self).__name__}({self._name!r})"
 
     def _recorded(self, event: Event) -> Steps[RecordResult]:
-        return _calls.record(self._name, [event])
+        return calls.record(self._name, [event])
 
 
 class ArmNames(Generic[_N]):
@@ -72,7 +73,7 @@ class ArmNames(Generic[_N]):
         return f"{type(self).__name__}({self._experiment!r}, {self._name!r})"
 
     def _recorded(self, event: Event) -> Steps[RecordResult]:
-        return _calls.record(self._experiment, [event])
+        return calls.record(self._experiment, [event])
 
     def _row_recorded(self, name: str, metrics: Metrics, **fields: Any) -> Steps[RecordResult]:
         given: Any = metrics

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from podium import _calls
-from podium._connection import BlockingConnection
-from podium._handles import ArmHandle, ExperimentHandle
+from podium._client import calls
+from podium._client.blocking.handles import ArmHandle, ExperimentHandle
+from podium._client.connection import BlockingConnection
 from podium._values import coerce
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Client:
             tags: Only experiments that have all of these tags.
             page_size: How many to fetch in a call, at most 1,000; 100 if not given.
         """
-        pages = _calls.experiments(
+        pages = calls.experiments(
             name_prefix=name_prefix, status=status, tags=tags, page_size=page_size
         )
         return self._connection.iterate(pages)
@@ -113,7 +113,7 @@ class Client:
                 `metadata["expected_sequence"]` says which one comes next.
         """
         name = coerce.text(experiment, "experiment")
-        return self._connection.run(_calls.record(name, events, position))
+        return self._connection.run(calls.record(name, events, position))
 
     def close(self) -> None:
         """Closes the connection. Calls under way in other threads end with a CanceledError."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import grpc
 from google.protobuf.message_factory import GetMessageClass
 
-from podium._channel import (
+from podium._client.channel import (
     OUTCOME_UNKNOWN,
     channel_options,
     connection_failure,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from podium._calls import Pages, Steps
+    from podium._client.calls import Pages, Steps
 
 __all__ = ["AsyncConnection", "BlockingConnection", "Connection"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from podium import _calls
-from podium._async_handles import AsyncArmHandle, AsyncExperimentHandle
-from podium._connection import AsyncConnection
+from podium._client import calls
+from podium._client.aio.handles import AsyncArmHandle, AsyncExperimentHandle
+from podium._client.connection import AsyncConnection
 from podium._values import coerce
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class AsyncClient:
         page_size: int | None = None,
     ) -> AsyncIterator[Experiment]:
         """As `Client.experiments`, for `async for`."""
-        pages = _calls.experiments(
+        pages = calls.experiments(
             name_prefix=name_prefix, status=status, tags=tags, page_size=page_size
         )
         return self._connection.iterate(pages)
@@ -84,7 +84,7 @@ class AsyncClient:
     ) -> RecordResult:
         """As `Client.record`, awaited."""
         name = coerce.text(experiment, "experiment")
-        return await self._connection.run(_calls.record(name, events, position))
+        return await self._connection.run(calls.record(name, events, position))
 
     async def close(self) -> None:
         """As `Client.close`, awaited."""

@@ -1,0 +1,1 @@
+"""The clients: calls without I/O, connections that carry them out, handles over both."""
