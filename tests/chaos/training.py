@@ -18,7 +18,7 @@ from random import Random
 from typing import Any
 
 import podium
-from podium._recording import outlet
+from podium._recorder import process_outbox
 
 from tests.chaos.tearing import tear
 
@@ -145,7 +145,7 @@ class _Training:
 
 
 if __name__ == "__main__":
-    outlet._ARM_SEGMENT = _SEGMENT_BYTES
+    process_outbox._ARM_SEGMENT = _SEGMENT_BYTES
     logging.basicConfig(format="%(message)s")
     given = Life(**json.loads(sys.argv[1]))
     if given.tears:

@@ -107,7 +107,7 @@ def _forked(arm: podium.ArmRecording, number: int) -> int:
 def _start(method: str, arm: podium.ArmRecording, count: int) -> None:
     context = multiprocessing.get_context(method)
     if method == "forkserver":
-        context.set_forkserver_preload(["podium", "podium._recording"])
+        context.set_forkserver_preload(["podium", "podium._recorder"])
     begin: Callable[..., BaseProcess] = context.Process  # type: ignore[attr-defined]
     waiting = [begin(target=child, args=(arm, number)) for number in range(count)]
     running: list[BaseProcess] = []

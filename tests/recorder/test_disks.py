@@ -13,7 +13,7 @@ from typing import Any
 import podium
 import pytest
 from podium._outbox import StreamReader, StreamWriter
-from podium._recording import outlet, stream
+from podium._recorder import stream
 
 from tests.recorder.looking import NOBODY, end_sender, open_files, told
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import podium
 import pytest
 from podium._outbox import Doorbell, outbox_folder, ring
-from podium._recording.sender import SenderStarter
+from podium._recorder.launch_sender import SenderStarter
 from podium._sender import Rules, Sender
 from podium._sender._backoff import Backoff
 from podium._sender._delivery import Pause

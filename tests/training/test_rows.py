@@ -7,7 +7,7 @@ from typing import Any
 
 import podium
 import pytest
-from podium._recording import ArmRecording
+from podium._recorder import ArmRecording
 from podium.integrations._boosting import log_round, rows_of
 from podium.integrations._training import Row, Training
 from podium_server.testing import running_server

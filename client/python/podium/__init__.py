@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         Value,
     )
     from podium._model.score_matrix import ScoreColumn, ScoredArm, ScoreMatrix
-    from podium._recording import (
+    from podium._recorder import (
         ArmRecording,
         Counters,
         ExperimentRecording,
@@ -203,7 +203,7 @@ _SOURCES = (
     "_model.score_matrix",
     "_interface.recorders",
     "_interface.timed_eval",
-    "_recording",
+    "_recorder",
     "_client.blocking.client",
     "_client.blocking.handles",
     "_client.aio.client",

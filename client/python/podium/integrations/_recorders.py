@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from podium._recording import ExperimentRecording
+    from podium._recorder import ExperimentRecording
 
 __all__ = ["recorder_of"]
 
@@ -22,8 +22,8 @@ def recorder_of(experiment: str, rank: int | None) -> ExperimentRecording:
         rank: Which process of a distributed training this is; None if the trainer does not know.
     """
     # Only when training begins is it known which process this is; and the package loads protobuf.
-    from podium._recording import record  # noqa: PLC0415
-    from podium._recording.ranks import process_rank  # noqa: PLC0415
+    from podium._recorder import record  # noqa: PLC0415
+    from podium._recorder.process_rank import process_rank  # noqa: PLC0415
 
     found = process_rank()
     if found is not None and found.number == rank:

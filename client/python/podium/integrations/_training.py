@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from podium._interface.recorders import ArmRecorder, ExperimentRecorder
     from podium._model.config import RunConfig
-    from podium._recording import ExperimentRecording
+    from podium._recorder import ExperimentRecording
 
 __all__ = ["ArmOptions", "Records", "Row", "Training"]
 

@@ -12,10 +12,10 @@ from podium._limits.checks import Limits, check_experiment_name
 from podium._limits.event_checks import check_event
 from podium._model.results import Attempt
 from podium._outbox import default_root
-from podium._recording.experiment import ExperimentRecording
-from podium._recording.notices import Notices
-from podium._recording.ranks import Rank, process_rank
-from podium._recording.settings import Settings
+from podium._recorder.experiment import ExperimentRecording
+from podium._recorder.process_rank import Rank, process_rank
+from podium._recorder.settings import Settings
+from podium._recorder.warnings import Notices
 from podium._values import coerce
 
 if TYPE_CHECKING:

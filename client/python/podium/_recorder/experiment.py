@@ -13,10 +13,10 @@ from podium import events
 from podium._interface.recorders import new_attempt
 from podium._limits.checks import Limits, check_count, check_name
 from podium._limits.event_checks import check_event, check_metric_count
-from podium._recording.arm import ArmRecording
-from podium._recording.counts import Counters, Flushed
-from podium._recording.outlet import Outlet
-from podium._recording.settings import Settings, Subject
+from podium._recorder.arm import ArmRecording
+from podium._recorder.counts import Counters, Flushed
+from podium._recorder.process_outbox import Outlet
+from podium._recorder.settings import Settings, Subject
 from podium._values import coerce
 from podium.errors import RecordingError
 from podium.v1.recording_service_pb2 import RecordRequest
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from podium._model.results import ArmResult, Attempt, RunConfig
-    from podium._recording.notices import Notices
-    from podium._recording.stream import Stream
+    from podium._recorder.stream import Stream
+    from podium._recorder.warnings import Notices
     from podium.v1.event_pb2 import Event
 
 __all__ = ["ExperimentRecording"]

@@ -12,9 +12,9 @@ from podium._interface.timed_eval import Evaluates, Evaluation
 from podium._limits.checks import Limits
 from podium._limits.event_checks import check_event
 from podium._model.results import EvalResult
-from podium._recording.counts import Counters, Flushed
-from podium._recording.salvage import good_numbers, salvaged
-from podium._recording.stream import StreamEndedError
+from podium._recorder.counts import Counters, Flushed
+from podium._recorder.partial_events import good_numbers, salvaged
+from podium._recorder.stream import StreamEndedError
 from podium._values.enums import ArmStatus
 from podium.errors import RecordingError
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
     from podium._interface.recorders import Metrics
     from podium._model.results import RunResult
-    from podium._recording.experiment import ExperimentRecording
-    from podium._recording.notices import Notices
-    from podium._recording.salvage import EventOf
-    from podium._recording.settings import Subject
-    from podium._recording.stream import Stream
+    from podium._recorder.experiment import ExperimentRecording
+    from podium._recorder.partial_events import EventOf
+    from podium._recorder.settings import Subject
+    from podium._recorder.stream import Stream
+    from podium._recorder.warnings import Notices
     from podium.v1.event_pb2 import Event
 
 __all__ = ["ArmRecording"]

@@ -16,17 +16,17 @@ from podium._outbox import (
     new_writer_id,
     outbox_folder,
 )
-from podium._recording.counts import Counters, Flushed
-from podium._recording.sender import SenderStarter, unreachable
-from podium._recording.stream import MEMORY_BYTES, Stream
-from podium._recording.upkeep import Upkeep
+from podium._recorder.counts import Counters, Flushed
+from podium._recorder.launch_sender import SenderStarter, unreachable
+from podium._recorder.stream import MEMORY_BYTES, Stream
+from podium._recorder.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from podium._recording.notices import Notices
-    from podium._recording.settings import Settings, Subject
+    from podium._recorder.settings import Settings, Subject
+    from podium._recorder.warnings import Notices
 
 __all__ = ["Outlet"]
 

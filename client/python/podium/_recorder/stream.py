@@ -14,14 +14,14 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 from podium._outbox import OutboxFullError, Progress, StreamWriter, ring
-from podium._recording.counts import Counters
+from podium._recorder.counts import Counters
 from podium.errors import RecordingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from podium._recording.notices import Notices
+    from podium._recorder.warnings import Notices
 
 __all__ = ["MEMORY_BYTES", "Stream", "StreamEndedError"]
 

@@ -4,9 +4,9 @@ The process that trains loads no gRPC and never waits for a server: events are a
 outbox, and a process beside it delivers them (`podium._sender`).
 """
 
-from podium._recording.arm import ArmRecording
-from podium._recording.beginning import record
-from podium._recording.counts import Counters, Flushed
-from podium._recording.experiment import ExperimentRecording
+from podium._recorder.arm import ArmRecording
+from podium._recorder.counts import Counters, Flushed
+from podium._recorder.experiment import ExperimentRecording
+from podium._recorder.record import record
 
 __all__ = ["ArmRecording", "Counters", "ExperimentRecording", "Flushed", "record"]

@@ -13,7 +13,7 @@ from podium._outbox import SenderLock
 from podium._outbox.sender_state import UNREACHABLE, SenderState
 
 if TYPE_CHECKING:
-    from podium._recording.notices import Notices
+    from podium._recorder.warnings import Notices
 
 __all__ = ["SenderStarter", "unreachable"]
 
