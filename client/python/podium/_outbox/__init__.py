@@ -4,10 +4,8 @@ The format is described where it is written: `folders` (what is where), `records
 segment), `progress`, `asides`. The standard library only: trainers load this, and fork.
 """
 
-from podium._outbox.asides import Aside
 from podium._outbox.budget import Budget
-from podium._outbox.doorbell import Doorbell, ring
-from podium._outbox.failures import DamagedError, OutboxFullError, UnknownFormatError
+from podium._outbox.errors import DamagedError, OutboxFullError, UnknownFormatError
 from podium._outbox.folders import (
     StreamInfo,
     default_root,
@@ -21,6 +19,7 @@ from podium._outbox.folders import (
 from podium._outbox.locks import SenderLock
 from podium._outbox.progress import Progress
 from podium._outbox.reader import Entry, StreamReader
+from podium._outbox.rejected import Aside
 from podium._outbox.sender_state import (
     DELIVERING,
     IDLE,
@@ -29,6 +28,7 @@ from podium._outbox.sender_state import (
     SenderState,
     forget_state,
 )
+from podium._outbox.wake import Doorbell, ring
 from podium._outbox.writer import StreamWriter
 
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Lock
 
-from podium._outbox.failures import OutboxFullError
+from podium._outbox.errors import OutboxFullError
 
 __all__ = ["MAX_BYTES", "Budget"]
 

@@ -8,7 +8,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from podium._outbox.failures import DamagedError
+from podium._outbox.errors import DamagedError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from podium._outbox.failures import DamagedError, UnknownFormatError
+from podium._outbox.errors import DamagedError, UnknownFormatError
 from podium._outbox.files import own_folder, read_json, sync_file, write_json
 
 __all__ = [

@@ -9,17 +9,17 @@ import time
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
-from podium._outbox.asides import (
+from podium._outbox.folders import StreamInfo
+from podium._outbox.locks import Lock
+from podium._outbox.progress import Progress, note_progress, read_progress
+from podium._outbox.records import FREE, HEADER, Record, find, is_written, seed_of, walk
+from podium._outbox.rejected import (
     Aside,
     WaitingAsides,
     append_asides,
     append_retried,
     read_asides,
 )
-from podium._outbox.folders import StreamInfo
-from podium._outbox.locks import Lock
-from podium._outbox.progress import Progress, note_progress, read_progress
-from podium._outbox.records import FREE, HEADER, Record, find, is_written, seed_of, walk
 from podium._outbox.segments import segment_numbers, segment_path
 from podium._outbox.writer import CLOSED_FILE, LOCK_FILE
 

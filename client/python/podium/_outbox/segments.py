@@ -14,7 +14,7 @@ import os
 from struct import Struct
 from typing import TYPE_CHECKING, Protocol
 
-from podium._outbox.failures import OutboxFullError
+from podium._outbox.errors import OutboxFullError
 from podium._outbox.files import open_new
 from podium._outbox.records import FREE, HEADER
 

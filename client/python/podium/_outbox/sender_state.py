@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING
 
-from podium._outbox.failures import DamagedError
+from podium._outbox.errors import DamagedError
 from podium._outbox.files import read_json, write_json
 
 if TYPE_CHECKING:

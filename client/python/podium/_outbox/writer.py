@@ -10,7 +10,7 @@ from threading import RLock, get_ident
 from typing import TYPE_CHECKING, NamedTuple
 
 from podium._outbox.budget import Budget
-from podium._outbox.failures import OutboxFullError
+from podium._outbox.errors import OutboxFullError
 from podium._outbox.files import make_folder, open_new, sync_file
 from podium._outbox.locks import Lock
 from podium._outbox.progress import Progress, note_progress, read_progress
