@@ -12,7 +12,7 @@ from typing import Any
 from podium import AsyncClient
 from podium._interface.recorders import RecordResult, StreamPosition
 from podium._outbox import records
-from podium._sender import _delivery
+from podium._sender import protocol
 from podium.errors import PodiumError
 from podium.v1.event_pb2 import Event
 
@@ -108,9 +108,9 @@ def _skip_a_wait() -> None:
 
     def refused(self: Any, batch: Any, error: PodiumError) -> Any:
         self._aside.update(batch.first + refusal.index for refusal in error.refusals)
-        return _delivery.Again()
+        return protocol.Again()
 
-    _delivery.Delivery._refused = refused  # type: ignore[method-assign]
+    protocol.Delivery._refused = refused  # type: ignore[method-assign]
 
 
 def _no_cut() -> None:

@@ -12,7 +12,7 @@ how the server takes it:
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from podium._sender._delivery import Again, Batch, Delivery, Pause, Refused, Rewound, SetAside
+from podium._sender.protocol import Again, Batch, Delivery, Pause, Refused, Rewound, SetAside
 from podium.errors import PodiumError, RefusedEvent, error_for
 from podium.v1.event_pb2 import Event, ExperimentConcluded
 

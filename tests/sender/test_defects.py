@@ -9,8 +9,8 @@ import podium
 import pytest
 from podium._outbox import SenderLock, StreamReader, outbox_address
 from podium._sender import BACKGROUND, FOREGROUND, Rules, Sender
-from podium._sender._backoff import Backoff
-from podium._sender._patience import Patience
+from podium._sender.backoff import Backoff
+from podium._sender.poison_events import Patience
 from podium.errors import error_for
 from podium.v1.event_pb2 import Event
 

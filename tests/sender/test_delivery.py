@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
-from podium._sender._delivery import Again, Batch, Delivery, Pause, Refused, Rewound, SetAside
+from podium._sender.protocol import Again, Batch, Delivery, Pause, Refused, Rewound, SetAside
 from podium.errors import REASONS, Disposition, PodiumError, RefusedEvent, error_for
 from podium.v1.event_pb2 import ArmStarted, Event, MetricsRecorded
 

@@ -10,9 +10,9 @@ import pytest
 from podium._outbox import Doorbell, outbox_folder, ring
 from podium._recorder.launch_sender import SenderStarter
 from podium._sender import Rules, Sender
-from podium._sender._backoff import Backoff
-from podium._sender._delivery import Pause
-from podium._sender._gate import Gate
+from podium._sender.backoff import Backoff
+from podium._sender.circuit_breaker import Gate
+from podium._sender.protocol import Pause
 from podium_server.testing import RunningServer
 
 from tests.client.broken import closed_port

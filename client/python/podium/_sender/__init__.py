@@ -1,7 +1,7 @@
 """The sender: the process that delivers outboxes, and what `podium sync` shares with it."""
 
-from podium._sender._delivery import DEFECTS
-from podium._sender._report import Report
-from podium._sender._sender import BACKGROUND, FOREGROUND, Rules, Sender, Tally
+from podium._sender.protocol import DEFECTS
+from podium._sender.sender import BACKGROUND, FOREGROUND, Rules, Sender, Tally
+from podium._sender.status_file import Report
 
 __all__ = ["BACKGROUND", "DEFECTS", "FOREGROUND", "Report", "Rules", "Sender", "Tally"]

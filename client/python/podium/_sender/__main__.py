@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from podium._client.aio.client import AsyncClient
 from podium._outbox import DamagedError, SenderLock, forget_state, outbox_address, sweep
-from podium._sender._report import Report
-from podium._sender._sender import BACKGROUND, Rules, Sender
+from podium._sender.sender import BACKGROUND, Rules, Sender
+from podium._sender.status_file import Report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,10 +6,10 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from podium._sender._backoff import Backoff
+from podium._sender.backoff import Backoff
 
 if TYPE_CHECKING:
-    from podium._sender._delivery import Pause
+    from podium._sender.protocol import Pause
 
 __all__ = ["Gate"]
 

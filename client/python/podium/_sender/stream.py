@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 from podium._interface.recorders import StreamPosition
 from podium._outbox import Aside, DamagedError, Doorbell, Entry, StreamReader
 from podium._outbox.writer import CLOSED_FILE
-from podium._sender._backoff import Backoff
-from podium._sender._delivery import (
+from podium._sender.backoff import Backoff
+from podium._sender.poison_events import Patience
+from podium._sender.protocol import (
     Batch,
     Delivery,
     Pause,
@@ -22,7 +23,6 @@ from podium._sender._delivery import (
     Verdict,
     begins_arm,
 )
-from podium._sender._patience import Patience
 from podium.errors import PodiumError
 
 if TYPE_CHECKING:

@@ -9,15 +9,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from podium._sender._delivery import Pause
-from podium._sender._gate import Gate
-from podium._sender._streams import Streams
+from podium._sender.circuit_breaker import Gate
+from podium._sender.protocol import Pause
+from podium._sender.streams import Streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from podium._sender._stream import Recording, Stream
+    from podium._sender.stream import Recording, Stream
 
 __all__ = ["BACKGROUND", "FOREGROUND", "Rules", "Sender", "Tally"]
 

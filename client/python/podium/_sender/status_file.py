@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from podium._sender._delivery import Pause
-    from podium._sender._sender import Sender
-    from podium._sender._stream import Stream
+    from podium._sender.protocol import Pause
+    from podium._sender.sender import Sender
+    from podium._sender.stream import Stream
 
 __all__ = ["Report"]
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from podium._outbox import DamagedError, streams
-from podium._sender._stream import Stream
+from podium._sender.stream import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
