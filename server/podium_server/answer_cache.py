@@ -1,7 +1,7 @@
 """Answers that were given before, kept until what they say may have changed.
 
 A dashboard asks the same questions again and again, and most arms don't change in between. The
-cache is told of every commit before and after it happens (`podium_server.store.base`), so
+cache is told of every commit before and after it happens (`podium_server.store.contract`), so
 an answer from it is never older than one from the store: while a commit is under way, what it
 changes is answered from the store and kept by nobody.
 """
@@ -9,7 +9,7 @@ changes is answered from the store and kept by nobody.
 from collections import defaultdict
 from collections.abc import Collection
 
-from podium_server.store.base import Subject
+from podium_server.store.contract import Subject
 
 __all__ = ["AnswerCache", "KeptAnswers"]
 

@@ -25,8 +25,8 @@ from podium.v1.run_config_pb2 import RunConfig
 from podium.v1.score_matrix_pb2 import ScoreColumn, ScoredArm
 from podium.v1.score_pb2 import ScoreSource
 
-from podium_server.store.base import ArmView
-from podium_server.store.ranks import ScoreMatrix
+from podium_server.store.contract import ArmView
+from podium_server.store.ranking_queries import ScoreMatrix
 from podium_server.store.rows import ArmRow, ExperimentRow, Score
 
 __all__ = [

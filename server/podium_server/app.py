@@ -31,7 +31,7 @@ from podium_server.config import (
 )
 from podium_server.rpc import Admission, service_handler
 from podium_server.services import Recording, Results
-from podium_server.store.base import Store
+from podium_server.store.contract import Store
 from podium_server.store.sqlite import SqliteStore
 
 __all__ = ["running", "server_options"]

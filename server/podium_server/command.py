@@ -18,7 +18,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 from podium_server.app import running
 from podium_server.config import ConfigError, Settings
 from podium_server.logs import set_up_logs
-from podium_server.store.base import StoreError
+from podium_server.store.contract import StoreError
 
 __all__ = ["add_arguments", "loop_factory", "main", "run", "tune_collector"]
 

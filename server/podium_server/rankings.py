@@ -31,8 +31,8 @@ from podium_server.answers import arm_counts, score_source
 from podium_server.failures import failure
 from podium_server.pages import bad_token, page_limits, read_token, write_token
 from podium_server.ranking_cache import RankingCache
-from podium_server.store.base import Store
-from podium_server.store.ranks import (
+from podium_server.store.contract import Store
+from podium_server.store.ranking_queries import (
     MemberRow,
     RankedRow,
     RankPage,

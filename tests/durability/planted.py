@@ -14,7 +14,7 @@ from podium_server.command import main
 from podium_server.recording.call import RecordCall
 from podium_server.store.rows import StreamRow
 from podium_server.store.sqlite import writes
-from podium_server.store.sqlite.group import GroupCommit
+from podium_server.store.sqlite.group_commit import GroupCommit
 
 __all__ = ["PLANTS"]
 

@@ -26,7 +26,7 @@ from random import Random, SystemRandom
 
 import apsw
 from podium.errors import ResourceExhaustedError, UnavailableError
-from podium_server.store.base import StoreError
+from podium_server.store.contract import StoreError
 from podium_server.store.sqlite import SqliteStore
 
 from tests.durability.disk import Disk, FailedSync, Journal, Note, Power, Sync

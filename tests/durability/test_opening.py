@@ -5,7 +5,7 @@ from pathlib import Path
 import apsw
 import pytest
 from podium.errors import NotFoundError
-from podium_server.store.base import StoreError
+from podium_server.store.contract import StoreError
 from podium_server.store.sqlite import SqliteStore
 
 

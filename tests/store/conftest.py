@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from podium_server.store.base import Store
+from podium_server.store.contract import Store
 
 from tests.store.places import PLACES, Place, opened
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import apsw
-from podium_server.store.base import Store
+from podium_server.store.contract import Store
 from podium_server.store.sqlite import SqliteStore
 
 __all__ = ["PLACES", "Dump", "Place", "SqlitePlace", "dump_sqlite", "opened"]

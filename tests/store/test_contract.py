@@ -11,7 +11,7 @@ import pytest
 from podium.errors import PodiumError
 from podium.v1.eval_result_pb2 import EvalResult
 from podium_server.recording import RecordCall
-from podium_server.store.base import (
+from podium_server.store.contract import (
     PageLimits,
     Store,
     Subject,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from podium_server.store.sqlite import SqliteStore, group
+from podium_server.store.sqlite import SqliteStore
 
 from tests.store.calls import arm, declared, record, row
 from tests.store.places import SqlitePlace, opened

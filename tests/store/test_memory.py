@@ -11,11 +11,11 @@ import apsw
 import pytest
 from podium._limits.checks import Limits
 from podium.errors import PodiumError
-from podium_server.store.base import ArmNeeds
+from podium_server.store.contract import ArmNeeds
 from podium_server.store.rows import PART_NAMES, EvalKey
 from podium_server.store.sqlite import SqliteStore, codec
 from podium_server.store.sqlite.loads import Loader
-from podium_server.store.sqlite.memory import ArmMemory, Memory
+from podium_server.store.sqlite.row_cache import ArmMemory, Memory
 
 from tests.durability.recorder import recording
 from tests.recording.naive_events import Experiment

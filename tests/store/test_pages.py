@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from podium.v1.eval_result_pb2 import EvalResult
-from podium_server.store.base import Page, PageLimits, Store
+from podium_server.store.contract import Page, PageLimits, Store
 
 from tests.store.calls import arm, declared, delete_arm, delete_experiment, record, row
 

@@ -12,8 +12,8 @@ import podium
 import pytest
 from podium import ranking
 from podium.v1.eval_result_pb2 import EvalResult
-from podium_server.store.base import PageLimits, Store
-from podium_server.store.ranks import RankPlace, RankQuery
+from podium_server.store.contract import PageLimits, Store
+from podium_server.store.ranking_queries import RankPlace, RankQuery
 from podium_server.store.rows import ExperimentRow
 from podium_server.store.sqlite import SqliteStore
 

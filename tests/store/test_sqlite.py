@@ -8,8 +8,8 @@ from typing import Any
 import apsw
 import pytest
 from podium.errors import PodiumError
-from podium_server.store.base import PageLimits, StoreError
-from podium_server.store.sqlite import SqliteStore, group, schema
+from podium_server.store.contract import PageLimits, StoreError
+from podium_server.store.sqlite import SqliteStore, schema
 from podium_server.store.sqlite.connection import check_version
 
 from tests.store.calls import arm, declared, record, row

@@ -14,7 +14,7 @@ from podium_server.recording import rows
 from podium_server.recording.configs import changed_paths
 from podium_server.recording.state import ArmState, CallState
 from podium_server.recording.values import digest, encode, same_double, shorten
-from podium_server.store.contents import config_digest
+from podium_server.store.message_fields import config_digest
 from podium_server.store.rows import PART_NAMES
 
 _Fact = Literal[

@@ -12,7 +12,7 @@ from podium_server.failures import failure, unknown_experiment
 from podium_server.recording.kinds import EXPERIMENT, KINDS, Context, Told, told
 from podium_server.recording.settle import settle
 from podium_server.recording.state import CallState
-from podium_server.store.base import (
+from podium_server.store.contract import (
     ArmChange,
     ArmNeeds,
     Changes,

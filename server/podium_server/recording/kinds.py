@@ -12,7 +12,7 @@ from podium_server.failures import unknown_arm
 from podium_server.recording import arms, experiments, rows
 from podium_server.recording.state import ArmState, CallState, ToldRow
 from podium_server.recording.values import plain_time
-from podium_server.store.base import ArmNeeds
+from podium_server.store.contract import ArmNeeds
 from podium_server.store.rows import PART_NAMES
 
 __all__ = ["EXPERIMENT", "KINDS", "Context", "Kind", "Told", "told"]

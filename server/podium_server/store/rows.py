@@ -104,7 +104,7 @@ class ArmRow:
     and orders arms by creation. `primary` is the key of its primary eval, `primary_class`
     that row's class (see `podium.scoring.primary_class`). `part_bytes` is the size of its
     parts together; `digest` tells the whole arm that was recorded last, `config_digest` its
-    configuration (see `podium_server.store.contents`).
+    configuration (see `podium_server.store.message_fields`).
     """
 
     name: str

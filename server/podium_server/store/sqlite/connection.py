@@ -7,7 +7,7 @@ from typing import Any
 
 import apsw
 
-from podium_server.store.base import StoreError
+from podium_server.store.contract import StoreError
 
 __all__ = ["check_version", "connect", "fetch", "fetch_value", "make_log_durable", "one_state"]
 

@@ -5,11 +5,11 @@ from typing import Any
 import apsw
 from podium.scoring import precedence
 
-from podium_server.store.base import ArmNeeds, LoadedArm
+from podium_server.store.contract import ArmNeeds, LoadedArm
 from podium_server.store.rows import EvalKey, EvalRow, ExperimentRow, StreamRow
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch, fetch_value
-from podium_server.store.sqlite.memory import ArmMemory, Memory
+from podium_server.store.sqlite.row_cache import ArmMemory, Memory
 
 __all__ = ["Loader"]
 

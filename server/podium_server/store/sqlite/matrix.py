@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 
 import apsw
 
-from podium_server.store.base import PageLimits
-from podium_server.store.ranks import ScoreMatrix
+from podium_server.store.contract import PageLimits
+from podium_server.store.ranking_queries import ScoreMatrix
 from podium_server.store.rows import ArmRow
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch

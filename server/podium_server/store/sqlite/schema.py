@@ -11,8 +11,8 @@ from typing import Any
 import apsw
 from podium.scoring import sort_key
 
-from podium_server.store.base import StoreError
-from podium_server.store.contents import config_digest, text_field
+from podium_server.store.contract import StoreError
+from podium_server.store.message_fields import config_digest, text_field
 from podium_server.store.sqlite.codec import value_from
 
 __all__ = ["APPLICATION_ID", "MIGRATIONS", "VERSION", "check", "is_marked", "mark", "migrate"]

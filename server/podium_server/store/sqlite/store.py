@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import apsw
 
-from podium_server.store.base import (
+from podium_server.store.contract import (
     ArmView,
     Call,
     ChangeListener,
@@ -19,7 +19,13 @@ from podium_server.store.base import (
     Store,
     StoreError,
 )
-from podium_server.store.ranks import MemberRow, RankPage, RankQuery, RankTally, ScoreMatrix
+from podium_server.store.ranking_queries import (
+    MemberRow,
+    RankPage,
+    RankQuery,
+    RankTally,
+    ScoreMatrix,
+)
 from podium_server.store.rows import ArmRow, EvalKey, ExperimentRow, Score
 from podium_server.store.sqlite import schema
 from podium_server.store.sqlite.connection import (
@@ -28,11 +34,11 @@ from podium_server.store.sqlite.connection import (
     make_log_durable,
     one_state,
 )
-from podium_server.store.sqlite.group import GroupCommit
-from podium_server.store.sqlite.leisure import Leisure
+from podium_server.store.sqlite.group_commit import GroupCommit
 from podium_server.store.sqlite.matrix import Matrix
-from podium_server.store.sqlite.ranking import Ranker
+from podium_server.store.sqlite.rankings import Ranker
 from podium_server.store.sqlite.reads import Reader
+from podium_server.store.sqlite.slow_reads import Leisure
 
 __all__ = ["SqliteStore"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import apsw
 
-from podium_server.store.base import (
+from podium_server.store.contract import (
     ArmChange,
     Call,
     Changes,
@@ -26,8 +26,8 @@ from podium_server.store.rows import (
 )
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.loads import Loader
-from podium_server.store.sqlite.memory import ArmMemory, Memory
-from podium_server.store.sqlite.ranks import RankWriter
+from podium_server.store.sqlite.rank_index import RankWriter
+from podium_server.store.sqlite.row_cache import ArmMemory, Memory
 
 __all__ = ["Transaction"]
 

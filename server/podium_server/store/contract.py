@@ -34,7 +34,13 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from podium_server.store.ranks import MemberRow, RankPage, RankQuery, RankTally, ScoreMatrix
+from podium_server.store.ranking_queries import (
+    MemberRow,
+    RankPage,
+    RankQuery,
+    RankTally,
+    ScoreMatrix,
+)
 from podium_server.store.rows import (
     ArmRow,
     EvalKey,

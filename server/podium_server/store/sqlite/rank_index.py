@@ -11,7 +11,7 @@ from podium.scoring import NAN_KEY, sort_key
 
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch
-from podium_server.store.sqlite.order import SOURCE
+from podium_server.store.sqlite.rank_index_reader import SOURCE
 
 __all__ = ["RankWriter"]
 

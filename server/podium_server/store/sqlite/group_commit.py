@@ -21,9 +21,9 @@ import apsw
 from podium.errors import PodiumError
 
 from podium_server.failures import failure
-from podium_server.store.base import Call, ChangeListener, Changes, Subject
+from podium_server.store.contract import Call, ChangeListener, Changes, Subject
 from podium_server.store.sqlite.connection import fetch_value
-from podium_server.store.sqlite.memory import Memory
+from podium_server.store.sqlite.row_cache import Memory
 from podium_server.store.sqlite.writes import Transaction
 
 __all__ = ["GroupCommit"]

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, TypeVar
 import apsw
 from podium.scoring import order_key
 
-from podium_server.store.base import PageLimits
-from podium_server.store.ranks import (
+from podium_server.store.contract import PageLimits
+from podium_server.store.ranking_queries import (
     MemberRow,
     RankedRow,
     RankPage,
@@ -28,7 +28,7 @@ from podium_server.store.ranks import (
 from podium_server.store.rows import COMPLETED, ExperimentRow, Origin
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch, fetch_value
-from podium_server.store.sqlite.order import SCORED, SOURCE, KeptOrder, ranked_row
+from podium_server.store.sqlite.rank_index_reader import SCORED, SOURCE, KeptOrder, ranked_row
 from podium_server.store.sqlite.reads import Reader
 
 __all__ = ["Ranker"]

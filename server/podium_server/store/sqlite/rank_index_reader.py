@@ -9,7 +9,7 @@ from typing import Any
 import apsw
 from podium.scoring import NAN_KEY, OrderKey, order_key
 
-from podium_server.store.ranks import RankedRow, RankPlace, ScorePlace
+from podium_server.store.ranking_queries import RankedRow, RankPlace, ScorePlace
 from podium_server.store.rows import Origin
 from podium_server.store.sqlite import codec
 
