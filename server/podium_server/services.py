@@ -32,8 +32,8 @@ from podium_server.failures import failure
 from podium_server.filters import ArmFilter, EvalFilter, ExperimentFilter
 from podium_server.pages import matrix_limits, page_limits, read_token, write_token
 from podium_server.rankings import Rankings
-from podium_server.recording import DeleteArmCall, DeleteExperimentCall, RecordCall
 from podium_server.store.contract import PageLimits, Store
+from podium_server.writes import DeleteArmCall, DeleteExperimentCall, RecordCall
 
 __all__ = ["Recording", "Results"]
 

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from podium_server.command import main
-from podium_server.recording.call import RecordCall
 from podium_server.store.rows import StreamRow
 from podium_server.store.sqlite import writes
 from podium_server.store.sqlite.group_commit import GroupCommit
+from podium_server.writes.call import RecordCall
 
 __all__ = ["PLANTS"]
 

@@ -1,6 +1,6 @@
 """The rules of writes once more, as naively as they can be said: everything in memory.
 
-Nothing here is fast or clever, and nothing is shared with `podium_server.recording`: each
+Nothing here is fast or clever, and nothing is shared with `podium_server.writes`: each
 function follows a sentence of the contract. Before each event everything is copied, and
 whether it changed something is seen by looking at everything afterwards.
 """

@@ -10,12 +10,12 @@ import podium
 import pytest
 from podium.errors import PodiumError
 from podium.v1.eval_result_pb2 import EvalResult
-from podium_server.recording import RecordCall
 from podium_server.store.contract import (
     PageLimits,
     Store,
     Subject,
 )
+from podium_server.writes import RecordCall
 
 from tests.store.calls import (
     BrokenAfter,

@@ -9,9 +9,9 @@ from podium._limits.checks import Limits
 from podium.errors import PodiumError
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.run_config_pb2 import DataConfig, ModelConfig, RunConfig
-from podium_server.recording.values import encode
 from podium_server.store.message_fields import config_digest, text_field
 from podium_server.store.sqlite import schema
+from podium_server.writes.encoding import encode
 
 from tests.recording.naive_events import Experiment
 from tests.recording.random_calls import random_call

@@ -1,7 +1,7 @@
 """The contract of a store, in prose and types.
 
 A store keeps rows (`podium_server.store.rows`) and gives them back. It knows no meaning:
-what a call reads and changes is decided by `podium_server.recording`, what a question
+what a call reads and changes is decided by `podium_server.writes`, what a question
 means by `podium.scoring`. Every store passes the one suite in `tests/store`.
 
 **Writes.** `transact(call)` runs one call in one transaction:

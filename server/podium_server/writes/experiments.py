@@ -4,8 +4,8 @@ from podium._limits.checks import Limits, check_count, check_values
 from podium.v1.event_pb2 import ExperimentConcluded, ExperimentDeclared
 from podium.v1.experiment_pb2 import Experiment
 
-from podium_server.recording.state import CallState
-from podium_server.recording.values import encode
+from podium_server.writes.encoding import encode
+from podium_server.writes.state import CallState
 
 __all__ = ["conclude", "declare"]
 

@@ -5,7 +5,7 @@ far, `experiments`, `arms` and `rows` what each event does, `settle` what follow
 primary evals and scores, `delete` the deletions.
 """
 
-from podium_server.recording.call import RecordCall, RecordOutcome
-from podium_server.recording.delete import DeleteArmCall, DeleteExperimentCall
+from podium_server.writes.call import RecordCall, RecordOutcome
+from podium_server.writes.delete import DeleteArmCall, DeleteExperimentCall
 
 __all__ = ["DeleteArmCall", "DeleteExperimentCall", "RecordCall", "RecordOutcome"]

@@ -6,7 +6,7 @@ from typing import Any
 from google.protobuf.message import Message
 from podium.v1.run_config_pb2 import RunConfig
 
-from podium_server.recording.values import encode
+from podium_server.writes.encoding import encode
 
 __all__ = ["changed_paths"]
 

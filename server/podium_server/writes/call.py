@@ -9,9 +9,6 @@ from podium.v1.event_pb2 import Event
 from podium.v1.recording_service_pb2 import StreamPosition
 
 from podium_server.failures import failure, unknown_experiment
-from podium_server.recording.kinds import EXPERIMENT, KINDS, Context, Told, told
-from podium_server.recording.settle import settle
-from podium_server.recording.state import CallState
 from podium_server.store.contract import (
     ArmChange,
     ArmNeeds,
@@ -22,6 +19,9 @@ from podium_server.store.contract import (
     Standing,
 )
 from podium_server.store.rows import StreamRow, StreamState
+from podium_server.writes.derive import settle
+from podium_server.writes.event_kinds import EXPERIMENT, KINDS, Context, Told, told
+from podium_server.writes.state import CallState
 
 __all__ = ["RecordCall", "RecordOutcome"]
 

@@ -10,12 +10,12 @@ from podium.v1.arm_result_pb2 import ARM_STATUS_RUNNING, ArmResult, Attempt
 from podium.v1.event_pb2 import ArmFinished, ArmRecorded, ArmStarted, MetricsRecorded
 
 from podium_server.failures import failure
-from podium_server.recording import rows
-from podium_server.recording.configs import changed_paths
-from podium_server.recording.state import ArmState, CallState
-from podium_server.recording.values import digest, encode, same_double, shorten
 from podium_server.store.message_fields import config_digest
 from podium_server.store.rows import PART_NAMES
+from podium_server.writes import rows
+from podium_server.writes.configs import changed_paths
+from podium_server.writes.encoding import digest, encode, same_double, shorten
+from podium_server.writes.state import ArmState, CallState
 
 _Fact = Literal[
     "run_id",

@@ -9,11 +9,11 @@ from podium._limits.checks import Limits
 from podium.v1.event_pb2 import ArmFinished, EvalRecorded, Event, MetricsRecorded
 
 from podium_server.failures import unknown_arm
-from podium_server.recording import arms, experiments, rows
-from podium_server.recording.state import ArmState, CallState, ToldRow
-from podium_server.recording.values import plain_time
 from podium_server.store.contract import ArmNeeds
 from podium_server.store.rows import PART_NAMES
+from podium_server.writes import arms, experiments, rows
+from podium_server.writes.encoding import plain_time
+from podium_server.writes.state import ArmState, CallState, ToldRow
 
 __all__ = ["EXPERIMENT", "KINDS", "Context", "Kind", "Told", "told"]
 

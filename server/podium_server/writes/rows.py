@@ -7,9 +7,9 @@ from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.eval_result_pb2 import EvalResult
 
 from podium_server.failures import failure
-from podium_server.recording.state import ArmState, ToldRow
-from podium_server.recording.values import encode, plain_time
 from podium_server.store.rows import EvalKey, EvalRow
+from podium_server.writes.encoding import encode, plain_time
+from podium_server.writes.state import ArmState, ToldRow
 
 __all__ = [
     "check_mirror",
