@@ -21,7 +21,8 @@ from grpc_health.v1.health import OVERALL_HEALTH
 from grpc_health.v1.health import aio as health
 from podium.v1 import recording_service_pb2, results_service_pb2
 
-from podium_server.answer_cache import AnswerCache
+from podium_server.api.answer_cache import AnswerCache
+from podium_server.api.services import Recording, Results
 from podium_server.config import (
     ConfigError,
     Settings,
@@ -30,7 +31,6 @@ from podium_server.config import (
     sqlite_path,
 )
 from podium_server.rpc import Admission, service_handler
-from podium_server.services import Recording, Results
 from podium_server.store.contract import Store
 from podium_server.store.sqlite import SqliteStore
 

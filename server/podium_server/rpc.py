@@ -19,8 +19,8 @@ from google.protobuf.message_factory import GetMessageClass
 from podium._wire.status import to_status
 from podium.errors import PodiumError
 
-from podium_server.answer_cache import KeptAnswers
-from podium_server.failures import failure
+from podium_server.api.answer_cache import KeptAnswers
+from podium_server.errors import failure
 
 __all__ = ["Admission", "service_handler", "snake_case", "unary_handler"]
 

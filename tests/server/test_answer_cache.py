@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 
 import podium
-from podium_server.answer_cache import AnswerCache
+from podium_server.api.answer_cache import AnswerCache
 from podium_server.testing import running_server
 
 _ARM = ("x", "a")

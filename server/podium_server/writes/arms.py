@@ -9,7 +9,7 @@ from podium.errors import PodiumError
 from podium.v1.arm_result_pb2 import ARM_STATUS_RUNNING, ArmResult, Attempt
 from podium.v1.event_pb2 import ArmFinished, ArmRecorded, ArmStarted, MetricsRecorded
 
-from podium_server.failures import failure
+from podium_server.errors import failure
 from podium_server.store.message_fields import config_digest
 from podium_server.store.rows import PART_NAMES
 from podium_server.writes import rows

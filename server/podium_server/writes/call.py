@@ -8,7 +8,7 @@ from podium.errors import REASONS, Disposition, PodiumError, RefusedEvent, error
 from podium.v1.event_pb2 import Event
 from podium.v1.recording_service_pb2 import StreamPosition
 
-from podium_server.failures import failure, unknown_experiment
+from podium_server.errors import failure, unknown_experiment
 from podium_server.store.contract import (
     ArmChange,
     ArmNeeds,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from podium_server.failures import unknown_arm, unknown_experiment
+from podium_server.errors import unknown_arm, unknown_experiment
 from podium_server.store.contract import (
     ArmChange,
     ArmNeeds,

@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from podium._limits.checks import Limits
 from podium.v1.event_pb2 import ArmFinished, EvalRecorded, Event, MetricsRecorded
 
-from podium_server.failures import unknown_arm
+from podium_server.errors import unknown_arm
 from podium_server.store.contract import ArmNeeds
 from podium_server.store.rows import PART_NAMES
 from podium_server.writes import arms, experiments, rows

@@ -6,7 +6,7 @@ from podium._wire.codec import eval_result_from_proto
 from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.eval_result_pb2 import EvalResult
 
-from podium_server.failures import failure
+from podium_server.errors import failure
 from podium_server.store.rows import EvalKey, EvalRow
 from podium_server.writes.encoding import encode, plain_time
 from podium_server.writes.state import ArmState, ToldRow

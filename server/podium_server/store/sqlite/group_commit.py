@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import apsw
 from podium.errors import PodiumError
 
-from podium_server.failures import failure
+from podium_server.errors import failure
 from podium_server.store.contract import Call, ChangeListener, Changes, Subject
 from podium_server.store.sqlite.connection import fetch_value
 from podium_server.store.sqlite.row_cache import Memory

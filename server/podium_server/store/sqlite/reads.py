@@ -6,7 +6,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import apsw
 
-from podium_server.failures import unknown_arm, unknown_experiment
+from podium_server.errors import unknown_arm, unknown_experiment
 from podium_server.store.contract import ArmView, ChangeListener, Page, PageLimits, Subject
 from podium_server.store.rows import PART_NAMES, ArmRow, EvalKey, ExperimentRow, Score
 from podium_server.store.sqlite import codec

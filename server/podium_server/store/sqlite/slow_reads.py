@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import apsw
 
-from podium_server.failures import failure
+from podium_server.errors import failure
 
 __all__ = ["Leisure"]
 

@@ -27,10 +27,10 @@ from podium.v1.ranking_pb2 import (
 from podium.v1.ranking_pb2 import RankSource as SourceMessage
 from podium.v1.results_service_pb2 import RankRequest, RankResponse
 
-from podium_server.answers import arm_counts, score_source
-from podium_server.failures import failure
-from podium_server.pages import bad_token, page_limits, read_token, write_token
-from podium_server.ranking_cache import RankingCache
+from podium_server.api.answers import arm_counts, score_source
+from podium_server.api.pages import bad_token, page_limits, read_token, write_token
+from podium_server.api.ranking_cache import RankingCache
+from podium_server.errors import failure
 from podium_server.store.contract import Store
 from podium_server.store.ranking_queries import (
     MemberRow,

@@ -2,7 +2,7 @@
 
 from podium.v1 import results_service_pb2 as results_pb2
 
-from podium_server import answers
+from podium_server.api import answers
 from podium_server.store.rows import ArmRow, EvalKey, ExperimentRow
 
 __all__ = ["ArmFilter", "EvalFilter", "ExperimentFilter"]

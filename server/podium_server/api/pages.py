@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from podium._limits.checks import Limits, check_range
 from podium.errors import PodiumError
 
-from podium_server.failures import failure
+from podium_server.errors import failure
 from podium_server.store.contract import PageLimits
 
 __all__ = ["bad_token", "matrix_limits", "page_limits", "read_token", "write_token"]

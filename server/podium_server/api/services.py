@@ -26,12 +26,12 @@ from podium.v1 import recording_service_pb2 as recording_pb2
 from podium.v1 import results_service_pb2 as results_pb2
 from podium.v1.experiment_pb2 import Direction, ExperimentStatus
 
-from podium_server import answers
-from podium_server.answers import length_delimited
-from podium_server.failures import failure
-from podium_server.filters import ArmFilter, EvalFilter, ExperimentFilter
-from podium_server.pages import matrix_limits, page_limits, read_token, write_token
-from podium_server.rankings import Rankings
+from podium_server.api import answers
+from podium_server.api.answers import length_delimited
+from podium_server.api.filters import ArmFilter, EvalFilter, ExperimentFilter
+from podium_server.api.pages import matrix_limits, page_limits, read_token, write_token
+from podium_server.api.rankings import Rankings
+from podium_server.errors import failure
 from podium_server.store.contract import PageLimits, Store
 from podium_server.writes import DeleteArmCall, DeleteExperimentCall, RecordCall
 

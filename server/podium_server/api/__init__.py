@@ -1,0 +1,1 @@
+"""The rpcs: requests are checked, the store is asked, answers are encoded."""
