@@ -9,10 +9,10 @@ import signal
 import sys
 
 import grpc
-from podium_server.app import server_options
-from podium_server.command import loop_factory, tune_collector
-from podium_server.config import Settings
-from podium_server.rpc import Admission, unary_handler
+from podium_server.rpc.methods import Admission, unary_handler
+from podium_server.serve.command import loop_factory, tune_collector
+from podium_server.serve.server import server_options
+from podium_server.serve.settings import Settings
 
 
 async def _echo(request: bytes) -> bytes:

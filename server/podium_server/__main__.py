@@ -2,6 +2,6 @@
 
 import sys
 
-from podium_server.command import main
+from podium_server.serve.command import main
 
 sys.exit(main())

@@ -9,7 +9,7 @@ from pathlib import Path
 import podium
 from podium._limits.checks import Limits
 from podium.cli._parsers import COMMANDS
-from podium_server.command import add_arguments
+from podium_server.serve.command import add_arguments
 
 _DOCS = Path(__file__).parents[2] / "docs"
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import apsw
-from podium_server.command import main
+from podium_server.serve.command import main
 
 __all__: list[str] = []
 

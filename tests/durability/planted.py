@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from podium_server.command import main
+from podium_server.serve.command import main
 from podium_server.store.rows import StreamRow
 from podium_server.store.sqlite import writes
 from podium_server.store.sqlite.group_commit import GroupCommit

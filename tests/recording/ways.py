@@ -11,7 +11,7 @@ from podium.v1 import recording_service_pb2, results_service_pb2
 from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 from podium_server.api.services import Recording, Results
-from podium_server.rpc import snake_case
+from podium_server.rpc.methods import snake_case
 from podium_server.store.contract import Store
 
 __all__ = ["METHODS", "Direct", "Way", "Wire"]

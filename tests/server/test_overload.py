@@ -16,7 +16,7 @@ from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
 from podium.v1.results_service_pb2 import GetExperimentRequest
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 from podium.v1.value_pb2 import Value
-from podium_server.rpc import Admission
+from podium_server.rpc.methods import Admission
 from podium_server.testing import running_server
 
 from tests.server.processes import started

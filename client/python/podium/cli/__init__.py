@@ -106,7 +106,7 @@ def _client(arguments: argparse.Namespace) -> podium.Client:
 def _serve(rest: Sequence[str]) -> int:
     try:
         # By name: the client library knows no server, which comes with an extra.
-        command = import_module("podium_server.command")
+        command = import_module("podium_server.serve.command")
     except ModuleNotFoundError as error:
         raise CommandError(
             f"the server is not installed ({error.name} is missing): pip install 'podium[server]'"

@@ -15,9 +15,9 @@ from podium._limits.checks import Limits
 # What gRPC writes by itself is no line of our log. It reads this when it is loaded.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-from podium_server.app import running
-from podium_server.config import ConfigError, Settings
-from podium_server.logs import set_up_logs
+from podium_server.serve.logs import set_up_logs
+from podium_server.serve.server import running
+from podium_server.serve.settings import ConfigError, Settings
 from podium_server.store.contract import StoreError
 
 __all__ = ["add_arguments", "loop_factory", "main", "run", "tune_collector"]

@@ -23,14 +23,14 @@ from podium.v1 import recording_service_pb2, results_service_pb2
 
 from podium_server.api.answer_cache import AnswerCache
 from podium_server.api.services import Recording, Results
-from podium_server.config import (
+from podium_server.rpc.methods import Admission, service_handler
+from podium_server.serve.settings import (
     ConfigError,
     Settings,
     host_and_port,
     is_reachable,
     sqlite_path,
 )
-from podium_server.rpc import Admission, service_handler
 from podium_server.store.contract import Store
 from podium_server.store.sqlite import SqliteStore
 

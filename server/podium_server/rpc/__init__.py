@@ -1,0 +1,1 @@
+"""From bytes to handlers and back: what every rpc has in common."""
