@@ -16,7 +16,7 @@ BIN := .venv/bin
 # Most tests wait for processes more than they compute.
 AT_ONCE := --numprocesses=4 --dist=worksteal
 # Kills, power cuts, chaos and documents try nothing of a library that the others don't.
-FLOOR_TESTS := $(foreach folder,chaos docs durability project scenarios,--ignore=tests/$(folder))
+FLOOR_TESTS := $(foreach folder,crash docs project,--ignore=tests/$(folder))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -115,19 +115,19 @@ floors: .cache/floor/ready ## the tests at the lowest versions that pyproject.to
 	.cache/floor/bin/pytest $(AT_ONCE) $(FLOOR_TESTS)
 
 chaos: .venv/ready ## kill trainers, senders and the server while results are recorded
-	$(BIN)/python -m tests.chaos.run --kills 100 --rows 50000
+	$(BIN)/python -m tests.crash.chaos.run --kills 100 --rows 50000
 
 chaos-plants: .venv/ready ## the same with each planted defect, which has to be found: takes minutes
-	$(BIN)/python -m tests.chaos.run --plants
+	$(BIN)/python -m tests.crash.chaos.run --plants
 
 mutations: .venv/ready ## each listed defect turns a test red
-	$(BIN)/python tests/mutations/run.py
+	$(BIN)/python tests/project/mutations/run.py
 
 conformance: .venv/ready ## the clients of all languages against the vectors (CONFORMANCE=--all: none may be missing)
 	$(BIN)/python -m tests.conformance.run $(CONFORMANCE)
 
 test-integrations: .cache/integrations/ready ## the integrations with the real libraries, in an environment of 6 GB
-	.cache/integrations/bin/pytest -W default tests/integrations
+	.cache/integrations/bin/pytest -W default tests/client/integrations
 
 .PHONY: bench
 bench: .venv/ready ## measure and print the figures of the README

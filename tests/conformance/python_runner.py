@@ -23,10 +23,10 @@ from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.results_service_pb2 import RankRequest, RankResponse
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 
-from tests.ranking import vectors as rankings
-from tests.recording.vectors import run
-from tests.recording.ways import Wire
-from tests.scoring.vectors import Case, arm_of, check, plain
+from tests.server.ranking import vectors as rankings
+from tests.server.writes.vectors import run
+from tests.server.writes.ways import Wire
+from tests.unit.scoring.vectors import Case, arm_of, check, plain
 
 __all__ = ["main"]
 

@@ -2,7 +2,7 @@
 
 A store keeps rows (`podium_server.store.rows`) and gives them back. It knows no meaning:
 what a call reads and changes is decided by `podium_server.writes`, what a question
-means by `podium.scoring`. Every store passes the one suite in `tests/store`.
+means by `podium.scoring`. Every store passes the one suite in `tests/server/store`.
 
 **Writes.** `transact(call)` runs one call in one transaction:
 

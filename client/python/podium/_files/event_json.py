@@ -1,8 +1,8 @@
 """Events as JSON: `{"event": "eval_recorded", "arm": "lora_rank4", "eval_result": {...}}`.
 
-`event` is the kind, a name of the oneof in the proto `Event`; the other keys are the fields of the
-kind's message, in the natural form of `podium._files.json_form`, and `event_time`, which stays unset where
-it is left out. What has no `event` is a whole arm. Either may say which `experiment` it is of.
+`event` is the kind, a name of the oneof in the proto `Event`. The other keys are the fields of the
+kind's message, in the form of `json_form`, and `event_time`, which may be left out. An object
+without `event` is a whole arm. Both may name their `experiment`.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """Exports as Parquet: a line for each number, and beside them lines with the whole records.
 
-The columns are those of `podium._files.exports.Number`, and `item`: the JSON that `podium export` writes
-of an experiment or an arm, in lines of source `record`, which have no value. So a file is a table
-for whoever reads numbers, and an import loses nothing.
+The columns are those of `exports.Number`, and `item`: the JSON that `podium export` writes for an
+experiment or an arm, in rows of source `record`, which have no value. So readers of numbers get a
+table, and an import loses nothing.
 """
 
 from __future__ import annotations

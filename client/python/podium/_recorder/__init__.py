@@ -7,6 +7,6 @@ outbox, and a process beside it delivers them (`podium._sender`).
 from podium._recorder.arm import ArmRecording
 from podium._recorder.counts import Counters, Flushed
 from podium._recorder.experiment import ExperimentRecording
-from podium._recorder.record import record
+from podium._recorder.start_recording import record
 
 __all__ = ["ArmRecording", "Counters", "ExperimentRecording", "Flushed", "record"]

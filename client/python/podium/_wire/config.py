@@ -1,4 +1,4 @@
-"""What an arm was asked to do, and its backend's answer, <-> podium.v1; part of `podium._wire.codec`."""
+"""Converts RunConfig and RunResult to and from podium.v1."""
 
 from podium._model import results
 from podium._values import coerce

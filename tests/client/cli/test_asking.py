@@ -1,0 +1,307 @@
+"""What the commands that ask print: tables for people, numbers and JSON for programs."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import podium as library
+import pytest
+from podium._files import json_form
+
+from tests.client.cli.shell import podium, quickly
+
+TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ")
+
+
+def shown(*arguments: str, address: str) -> str:
+    """What a command prints, with its times as TIME."""
+    done = podium(*arguments, address=address)
+    assert (done.code, done.err) == (0, "")
+    return TIME.sub("TIME", done.out)
+
+
+def read(*arguments: str, address: str) -> Any:
+    """What a command prints as strict JSON."""
+    done = quickly(*arguments, "--json", address=address)
+    assert (done.code, done.err) == (0, "")
+    return json.loads(done.out, parse_constant=pytest.fail)
+
+
+def test_experiments(address: str) -> None:
+    """Experiments are a table of their arms, metric and tags."""
+    assert shown("experiments", "--prefix", "sweep", address=address) == (
+        "EXPERIMENT  STATUS     ARMS  DONE  FAILED  SUCCESS METRIC  UPDATED  TAGS\n".replace(
+            "UPDATED", "UPDATED             "
+        )
+        + "sweep       completed     3     2       1  test.acc        TIME  lora\n"
+    )
+
+
+def test_arms(address: str) -> None:
+    """Arms are a table in the order of their creation, with the last line of their errors."""
+    assert shown("arms", "sweep", address=address) == (
+        "ARM  STATUS     GROUP  EVALS  EVAL METRICS           ERROR            TRAINING METRICS\n"
+        "r1   completed  small      5  acc=0.333333  ppl=nan                   train/loss=1\n"
+        "r4   completed  small      5  acc=1.33333  ppl=nan                    train/loss=0.25\n"
+        "r16  failed                3  acc=-0.1               Error: \\x1b[mno  train/loss=0.0625\n"
+    )
+
+
+def test_what_was_recorded_turns_no_line_round(address: str, name: str) -> None:
+    """Signs that only steer how text is shown are written out, and a long error is cut."""
+    with library.Client(address) as client:
+        config = library.RunConfig("a\u202eb\u2066c\u2028d")
+        arm = library.ArmResult(config.name, config, "failed", error="E: " + "x" * 9_000)
+        client.experiment(name).record_arm(arm)
+    assert shown("arms", name, address=address).splitlines()[1] == (
+        "a\\u202eb\\u2066c\\u2028d  failed      0  E: " + "x" * 196 + "…"
+    )
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ("--status failed", ["r16"]),
+        ("--status failed --status completed", ["r1", "r4", "r16"]),
+        ("--group small", ["r1", "r4"]),
+        ("--prefix r1", ["r1", "r16"]),
+        ("--tag lora", ["r4", "r16"]),
+        ("--tag lora --tag x", []),
+        ("--limit 2", ["r1", "r4"]),
+    ],
+)
+def test_arms_are_filtered(address: str, filters: str, expected: list[str]) -> None:
+    """The filters of the rpc are arguments, and a list can be bounded."""
+    arms = read("arms", "sweep", *filters.split(), address=address)
+    assert [arm["name"] for arm in arms] == expected
+
+
+def test_evals(address: str) -> None:
+    """Rows are a table in the order of acceptance, with steps below each other."""
+    assert shown("evals", "sweep", "r4", address=address) == (
+        "EVAL         STEP  TAGS  MODEL      METRICS\n"
+        "val          -100  val              acc=-0.1\n"
+        "val             0  val              acc=0\n"
+        "val           100  val              acc=0.1\n"
+        "test         post  test             acc=1.33333  ppl=nan\n"
+        "b@x/gpt-4.1  post        x/gpt-4.1  acc=0.9\n"
+    )
+
+
+def test_evals_are_filtered(address: str) -> None:
+    """Rows can be had by name and by steps, negative ones too."""
+    rows = read("evals", "sweep", "r4", "--min-step", "-100", "--max-step=0", address=address)
+    assert [row["step"] for row in rows] == [-100, 0]
+    rows = read("evals", "sweep", "r4", "--name", "test", address=address)
+    assert [row["name"] for row in rows] == ["test"]
+
+
+def test_show_experiment(address: str) -> None:
+    """An experiment is shown with what is set of it."""
+    assert shown("show", "sweep", address=address) == (
+        "  experiment      sweep\n"
+        "  status          completed\n"
+        "  hypothesis      Rank 4 is enough.\n"
+        "  success metric  test.acc\n"
+        "  direction       maximize\n"
+        "  tags            lora\n"
+        "  arms            3: 2 completed, 1 failed\n"
+        "  metadata gpus   8\n"
+        "  metadata owner  ana\n"
+        "  created         TIME\n"
+        "  updated         TIME, revision 4\n"
+    )
+
+
+def test_show_arm(address: str) -> None:
+    """An arm is shown with its configuration and what each of its evals answers."""
+    assert shown("show", "sweep", "r4", address=address) == (
+        "  arm               r4 of sweep\n"
+        "  status            completed\n"
+        "  group             small\n"
+        "  config name       r4\n"
+        '  config model      {"name": "qwen"}\n'
+        '  config algorithm  {"kind": "sft", "params": {"rank": 4}}\n'
+        "  config seed       0\n"
+        '  config tags       ["lora"]\n'
+        "  training metrics  train/loss=0.25\n"
+        "  eval metrics      acc=1.33333  ppl=nan\n"
+        "  training time     1 h 02 min\n"
+        "  eval time         1 min 01 s\n"
+        "  created           TIME\n"
+        "  updated           TIME, revision 3\n"
+        "\n"
+        "EVAL         ROWS  STEP  TAGS  METRICS\n"
+        "val             3   100  val   acc=0.1\n"
+        "test            1  post  test  acc=1.33333  ppl=nan\n"
+        "b@x/gpt-4.1     1  post        acc=0.9\n"
+    )
+
+
+def test_show_failed_arm(address: str) -> None:
+    """An error is shown line by line, and cannot steer the terminal."""
+    assert (
+        "  error             Traceback:\n"
+        "                      File x\n"
+        "                    Error: \\x1b[mno\n"
+    ) in shown("show", "sweep", "r16", address=address)
+
+
+def test_eval(address: str) -> None:
+    """A row is shown with all digits of its metrics, and its breakdowns."""
+    assert shown("eval", "sweep", "r4", "test", address=address) == (
+        "  eval       test\n"
+        "  step       none: post-training\n"
+        "  tags       test\n"
+        "  eval time  1 min 01 s\n"
+        "  measured   TIME\n"
+        "  recorded   TIME, revision 3\n"
+        "\n"
+        "METRIC  VALUE\n"
+        "acc     1.3333333333333333\n"
+        "ppl     NaN\n"
+        "\n"
+        "BREAKDOWN  VALUE\n"
+        '0          {"n": 3}\n'
+        "1          [1.5, null]\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"), [([], 100), (["--step", "-100"], -100), (["--step=0"], 0)]
+)
+def test_eval_by_step(address: str, step: list[str], expected: int) -> None:
+    """A step is the in-loop row at exactly that step; without one, the latest answers."""
+    row = read("eval", "sweep", "r4", "val", *step, address=address)
+    assert row["step"] == expected
+    assert row["metrics"] == {"acc": expected / 1000}
+
+
+def test_json_is_the_natural_form(address: str) -> None:
+    """What --json writes reads as the library's own objects."""
+    with library.Client(address) as client:
+        arm = client.arm("sweep", "r4").get()
+        experiment = client.experiment("sweep").get()
+    assert json_form.arm_from_json(read("show", "sweep", "r4", address=address)) == arm
+    assert read("show", "sweep", address=address) == json_form.experiment_to_json(experiment)
+    assert read("experiments", "--limit=1", "--prefix=sweep", address=address) == [
+        json_form.experiment_to_json(experiment)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("acc", "1.3333333333333333  'acc' of the post-training eval 'test'"),
+        ("val.acc", "0.1  'acc' of the in-loop eval 'val' at step 100"),
+        ("b@x/gpt-4.1.acc", "0.9  'acc' of the post-training eval 'b@x/gpt-4.1'"),
+        ("train/loss", "0.25  'train/loss' of the training metrics"),
+        ("ppl", "nan  'ppl' of the post-training eval 'test'"),
+    ],
+)
+def test_the_source_of_a_score(address: str, metric: str, expected: str) -> None:
+    """--source says behind the number where it came from."""
+    done = quickly("score", "sweep", "r4", metric, "--source", address=address)
+    assert done == (0, f"{expected}\n", "")
+
+
+def test_a_score_is_exact(address: str) -> None:
+    """The number stands alone on stdout, with all of its digits."""
+    done = podium("score", "sweep", "r4", "test.acc", address=address)
+    assert done == (0, "1.3333333333333333\n", "")
+    assert float(done.out) == 4 / 3
+
+
+def test_score_as_json(address: str) -> None:
+    """As JSON a score says where it came from, and NaN is a text."""
+    assert read("score", "sweep", "r4", "ppl", address=address) == {
+        "value": "NaN",
+        "origin": "post_training_eval",
+        "key": "ppl",
+        "eval_name": "test",
+        "step": None,
+    }
+
+
+def test_given_eval_metrics_are_named(address: str, name: str) -> None:
+    """A score of an arm without rows says that its eval metrics were given."""
+    arm = {"name": "a", "run_config": {"name": "a"}, "status": "failed", "eval_metrics": {"x": 1}}
+    assert podium("record", name, "-", stdin=json.dumps(arm), address=address).code == 0
+    assert podium("score", name, "a", "x", "--source", address=address).out == (
+        "1.0  'x' of the eval metrics that the arm was recorded with\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            "eval sweep r4 nope",
+            "arm 'r4' has no eval 'nope'; see `podium evals sweep r4`",
+        ),
+        (
+            "eval sweep r4 test --step 0",
+            "arm 'r4' has no eval 'test' at step 0; see `podium evals sweep r4`",
+        ),
+        (
+            "score sweep r4 val.nope",
+            "arm 'r4' has no score on 'val.nope'; see `podium show sweep r4`",
+        ),
+    ],
+)
+def test_nothing_is_exit_code_1(address: str, line: str, expected: str) -> None:
+    """Nothing is told on stderr, and is null for programs."""
+    assert quickly(*line.split(), address=address) == (1, "", f"podium: {expected}\n")
+    assert quickly(*line.split(), "--json", address=address) == (1, "null\n", "")
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "expected"),
+    [
+        ("show nope", 1, "there is no experiment 'nope'; .*EXPERIMENT_NOT_FOUND"),
+        ("arms nope", 1, "there is no experiment 'nope'; .*EXPERIMENT_NOT_FOUND"),
+        ("eval sweep nope x", 1, "experiment 'sweep' has no arm 'nope'; .*ARM_NOT_FOUND"),
+        ("show sweep nope", 1, "experiment 'sweep' has no arm 'nope'; .*ARM_NOT_FOUND"),
+        ("show a//b", 2, "experiment 'a//b' has a segment .*NAME_INVALID"),
+        (f"evals sweep r4 --name {'x' * 300}", 2, "name has 300 bytes: .*NAME_INVALID"),
+    ],
+)
+def test_errors_of_the_server(address: str, line: str, code: int, expected: str) -> None:
+    """What the server refuses is one line on stderr, with the reason and an exit code."""
+    done = quickly(*line.split(), address=address)
+    assert (done.code, done.out) == (code, "")
+    assert re.fullmatch(rf"podium: {expected}\)\n", done.err)
+
+
+def test_empty_lists(address: str) -> None:
+    """An empty list is an answer: nothing on stdout, or an empty list for programs."""
+    for command, what in [("experiments", "experiments"), ("arms sweep", "arms")]:
+        line = f"{command} --prefix zzz".split()
+        assert quickly(*line, address=address) == (0, "", f"podium: no {what}\n")
+        assert quickly(*line, "--json", address=address) == (0, "[]\n", "")
+
+
+def test_names_that_look_like_options(address: str) -> None:
+    """Behind `--` every argument is a name."""
+    done = podium("eval", "sweep", "r4", "--", "--step", address=address)
+    assert done.err.startswith("podium: arm 'r4' has no eval '--step'; ")
+
+
+def test_options_may_stand_before_the_command(address: str) -> None:
+    """The options of every command are understood on both sides of it."""
+    before = podium("--address", address, "--json", "--timeout", "5", "score", "sweep", "r4", "acc")
+    assert before.out.startswith('{"value": 1.3333333333333333, ')
+    assert podium("score", "sweep", "r4", "acc", "--json", address=address) == before
+
+
+def test_a_ranking_can_be_drawn(address: str, tmp_path: Path) -> None:
+    """--plot draws what the table shows, beside it, and says so."""
+    file = tmp_path / "ranking.svg"
+    line = ["rank", "sweep", "--plot", str(file), "--title", "Ranks"]
+    done = podium(*line, address=address)
+    assert (done.code, done.err) == (0, f"podium: {file} is written\n")
+    assert done.out.startswith("RANK  ARM")
+    assert file.read_bytes().startswith(b"<?xml")
+    done = podium("rank", "sweep", "--plot", "ranking.txt", address=address)
+    assert (done.code, "a picture is a .png, .svg or .pdf file" in done.err) == (2, True)

@@ -1,0 +1,104 @@
+"""What `podium record` says of a file that cannot be recorded: before anything is sent."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.client.cli.shell import podium, quickly
+
+SKIPPED = '{"event": "skipped"}\n'
+EVAL = '{"event": "eval_recorded", "arm": "a", "eval_result": {"name": "v", "metrics": %s}}'
+STARTED = '{"event": "arm_started", "run_config": {"name": "a"}, "attempt": %s}'
+ARM = '{"name": "a", "run_config": {"name": "a"}, "status": "%s"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{", "line 1: Expecting property name enclosed in double quotes at column 2"),
+        ('{"event": skipped}', "line 1: Expecting value at column 11"),
+        (SKIPPED + "\n{]\n", "line 3: Expecting property name enclosed in double quotes at column"),
+        ('{\n"name": "a"\n"status": 1\n}', "line 3: Expecting ',' delimiter at column 1"),
+        ('[{"event": "skipped"},\n3]', "item 2: an arm or event must be an object, not int"),
+        ("3", "line 1: an arm or event must be an object, not int"),
+        ("{}", 'line 1: this is no whole arm, which has a run_config; an event has "event": '),
+        ('{"event": "eval"}', "line 1: event must be experiment_declared, arm_started, "),
+        ('{"event": ["x"]}', "arm_recorded, experiment_concluded or skipped; not ['x']"),
+        (SKIPPED + EVAL % '{"a": "x"}', "line 2: eval_recorded: eval_result: metrics['a'] must be"),
+        (EVAL % '{"a": NaN}', 'NaN is not JSON: in metrics write "NaN", in other values {"$dou'),
+        (EVAL % '{"a": -1e999}', "line 1: -1e999 is beyond a double"),
+        (EVAL % f'{{"a": {"9" * 5000}}}', "line 1: a number of 5,000 digits is beyond a double"),
+        (EVAL % '{"a": 1, "a": 2}', "line 1: 'a' is said twice"),
+        (EVAL % '{"\\ud800": 1}', "line 1: it has half of a surrogate pair, such as \\ud800"),
+        ('{"event": "skipped", "arm": "a"}', "skipped: 'arm' is not a key; the keys are event_tim"),
+        ('{"event": "eval_recorded", "arm": "a"}', "line 1: eval_recorded: eval_result is missing"),
+        ('{"event": "skipped", "event_time": "soon"}', "Invalid isoformat string: 'soon'"),
+        (
+            '{"event": "arm_finished", "arm": "a", "status": "running"}',
+            "arm_finished: status must be one of completed, failed, cancelled; not 'running'",
+        ),
+        (
+            '{"event": "experiment_declared", "overwrite": 1}',
+            "experiment_declared: overwrite must be true or false, not int",
+        ),
+        (
+            STARTED % '{"id": "j", "order": 1}, "resume_step": 1, "restart": true',
+            "arm_started: an attempt either resumes (resume_step) or begins anew (restart)",
+        ),
+        (STARTED % '{"id": "j"}', "line 1: arm_started: attempt: order is missing"),
+        (ARM % "done", "line 1: arm_recorded: arm_result: status must be one of pending, runn"),
+        ('{"name": "a", "eval_count": 3}', "line 1: this is an arm without its rows, as `podium "),
+    ],
+)
+def test_a_bad_file(tmp_path: Path, text: str, expected: str) -> None:
+    """The place and the matter are named, and nothing is sent: there is no server to send to."""
+    file = tmp_path / "bad.json"
+    file.write_text(text, encoding="utf-8")
+    done = quickly("record", "e", str(file))
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"podium: {file}, ")
+    assert expected in done.err
+    assert done.err.endswith("; nothing was recorded\n")
+
+
+def test_deep_nesting(tmp_path: Path) -> None:
+    """What is nested without end is refused as such."""
+    file = tmp_path / "deep.json"
+    file.write_text("[" * 100_000, encoding="utf-8")
+    done = podium("record", "e", str(file))
+    assert done == (
+        2,
+        "",
+        f"podium: {file}, line 1: it is nested too deeply; nothing was recorded\n",
+    )
+
+
+def test_bytes_that_are_no_text() -> None:
+    """A line that is not UTF-8 is named, also from standard input."""
+    done = podium("record", "e", "-", stdin=SKIPPED.encode() + b"\xff\n")
+    assert done == (2, "", "podium: line 2: it is not UTF-8; nothing was recorded\n")
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "[]"])
+def test_nothing_to_record(text: str) -> None:
+    """An empty file is more likely a mistake than a wish."""
+    done = podium("record", "e", "-", stdin=text)
+    assert done == (2, "", "podium: standard input has nothing to record\n")
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """A missing file and a folder are named with the system's reason."""
+    for file, reason in [("none", "No such file or directory"), ("", "Is a directory")]:
+        path = tmp_path / file
+        done = quickly("record", "e", str(path))
+        assert done == (2, "", f"podium: {path} cannot be read: {reason}\n")
+
+
+def test_a_list_of_arms_is_told_from_whole_arms(address: str) -> None:
+    """What `podium arms --json` writes has no rows, and is refused with what has them."""
+    listed = podium("arms", "sweep", "--json", address=address).out
+    assert json.loads(listed)[0]["eval_count"] == 5
+    done = podium("record", "sweep", "-", stdin=listed, address=address)
+    assert (done.code, done.out) == (2, "")
+    assert "`podium show EXPERIMENT ARM --json` has the rows" in done.err

@@ -1,0 +1,121 @@
+"""Coverage by construction: every rpc, field and event can be had from the command line."""
+
+import json
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message_factory import GetMessageClass
+from podium.cli._parsers import COMMANDS
+from podium.v1 import event_pb2
+
+from tests.client.cli.shell import podium
+from tests.client.client.broken import grpc_server
+from tests.client.client.test_coverage import RPCS, fields_in, fields_of
+
+CONFIG = {"name": "a"}
+ATTEMPT = {"id": "job", "order": 1}
+EVENTS: dict[str, list[dict[str, Any]]] = {
+    "experiment_declared": [
+        {
+            "hypothesis": "h",
+            "success_metric": "m",
+            "parent": "p",
+            "direction": "minimize",
+            "tags": ["t"],
+            "metadata": {"k": 1},
+            "overwrite": True,
+        }
+    ],
+    "arm_started": [
+        {
+            "arm": "a",
+            "run_config": CONFIG,
+            "attempt": ATTEMPT,
+            "group_id": "g",
+            "group_name": "g",
+            "run_id": "r",
+            "resume_step": 3,
+        },
+        {"run_config": CONFIG, "attempt": ATTEMPT, "restart": True},
+    ],
+    "metrics_recorded": [{"arm": "a", "attempt_id": "job", "metrics": {"m": 1}}],
+    "eval_recorded": [{"arm": "a", "attempt_id": "job", "eval_result": {"name": "v"}}],
+    "arm_finished": [
+        {
+            "arm": "a",
+            "attempt_id": "job",
+            "status": "failed",
+            "error": "e",
+            "train_seconds": 1,
+            "run_result": {"run_id": "r", "status": "ok"},
+        }
+    ],
+    "arm_recorded": [
+        {"arm_result": {"name": "a", "run_config": CONFIG, "status": "pending"}, "replace": True}
+    ],
+    "experiment_concluded": [{"conclusion": "c"}],
+    "skipped": [{"event_time": "2026-01-01T00:00:00Z"}],
+}
+
+# rpc -> commands that together set every field of its request.
+USES: dict[str, list[str]] = {
+    "Eval": ["eval e a v --step 0"],
+    "Score": ["score e a m"],
+    "GetArm": ["show e a"],
+    "ListArms": ["arms e --status failed --group g --prefix p --tag t"],
+    "ListEvals": ["evals e a --name v --min-step 1 --max-step 2"],
+    "GetExperiment": ["show e"],
+    "ListExperiments": ["experiments --prefix p --status failed --tag t"],
+    "Rank": ["rank e --metric m --minimize --status failed --by-group --min-members 2"],
+    "Scores": ["scores e m --status failed --group g --prefix p --tag t"],
+    "Record": ["record e -"],
+    "DeleteArm": ["delete e a --yes --allow-missing"],
+    "DeleteExperiment": ["delete e --yes --allow-missing"],
+}
+
+# A stream is written by one process life only, which a command is not.
+NOT_OFFERED = {
+    "podium.v1.RecordRequest.position",
+    "podium.v1.StreamPosition.writer_id",
+    "podium.v1.StreamPosition.first_sequence",
+}
+
+
+@pytest.mark.parametrize("rpc", RPCS, ids=lambda rpc: rpc.name)
+def test_every_field_of_every_rpc_is_sent(rpc: MethodDescriptor) -> None:
+    """A command, with all of its arguments, sets every field of every rpc's request."""
+    sent: set[str] = set()
+
+    def answer(raw: bytes, _context: grpc.ServicerContext) -> bytes:
+        request: Any = GetMessageClass(rpc.input_type)()
+        request.ParseFromString(raw)
+        sent.update(fields_in(request))
+        response: Any = GetMessageClass(rpc.output_type)()
+        if "next_page_token" in rpc.output_type.fields_by_name and not request.page_token:
+            response.next_page_token = "next"  # noqa: S105 - no secret
+        return bytes(response.SerializeToString())
+
+    lines = [json.dumps({"event": kind, **event}) for kind in EVENTS for event in EVENTS[kind]]
+    with grpc_server(**{rpc.name: answer}) as address:
+        for use in USES[rpc.name]:
+            done = podium(*use.split(), address=address, stdin="\n".join(lines))
+            assert "Traceback" not in done.err
+    assert sent == fields_of(rpc.input_type) - NOT_OFFERED
+
+
+def test_every_command_is_tried() -> None:
+    """Each command calls an rpc in the table above, but for those that need no table."""
+    tried = {use.split()[0] for uses in USES.values() for use in uses}
+    comparing = {"compare", "curve", "export"}
+    untried = comparing | {"conclude", "declare", "import", "outbox", "serve", "sync"}
+    assert tried | untried == set(COMMANDS)
+
+
+def test_every_kind_of_event_has_its_form() -> None:
+    """The kinds of the proto are those of the JSON form, in the same words."""
+    kinds = event_pb2.Event.DESCRIPTOR.oneofs_by_name["kind"].fields
+    assert [kind.name for kind in kinds] == list(EVENTS)
+    unknown = podium("record", "e", "-", stdin='{"event": "x"}').err
+    assert all(kind.name in unknown for kind in kinds)

@@ -1,0 +1,63 @@
+"""`podium delete`: what it asks, and what is gone afterwards."""
+
+import json
+import signal
+
+import podium as library
+import pytest
+
+from tests.client.cli.shell import on_terminal, podium
+
+ARM = json.dumps({"name": "a", "run_config": {"name": "a"}, "status": "failed"})
+
+
+@pytest.fixture
+def filled(address: str, name: str) -> str:
+    """The name of an experiment with one arm."""
+    podium("record", name, "-", stdin=ARM, address=address)
+    return name
+
+
+def arms(address: str, experiment: str) -> list[str] | None:
+    """The arms that are there; None if the experiment is not."""
+    with library.Client(address) as client:
+        try:
+            return [arm.name for arm in client.experiment(experiment).arms()]
+        except library.NotFoundError:
+            return None
+
+
+def test_an_arm_and_an_experiment(address: str, filled: str) -> None:
+    """With --yes it deletes at once; what is gone is exit code 1, unless that is all right."""
+    done = podium("delete", filled, "a", "--yes", address=address)
+    assert done == (0, f"arm 'a' of '{filled}' is deleted; revision 3\n", "")
+    assert arms(address, filled) == []
+    done = podium("delete", filled, "--yes", "--json", address=address)
+    assert done == (0, '{"revision": 4}\n', "")
+    assert arms(address, filled) is None
+    done = podium("delete", filled, "--yes", address=address)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.endswith("(EXPERIMENT_NOT_FOUND)\n")
+    done = podium("delete", filled, "--yes", "--allow-missing", address=address)
+    assert done == (0, f"experiment '{filled}' is gone; revision 4\n", "")
+
+
+def test_it_asks_on_a_terminal(address: str, filled: str) -> None:
+    """It says what goes with the experiment, and deletes after a yes only."""
+    question = f"Delete experiment '{filled}' with 1 arm? [y/N] "
+    done = on_terminal("delete", filled, address=address, answer="n\n")
+    assert done == (1, f"{question}n\npodium: nothing was deleted\n", "")
+    assert on_terminal("delete", filled, address=address, answer="\x04").code == 1
+    assert on_terminal("delete", filled, address=address, stop=signal.SIGINT).code == 130
+    assert arms(address, filled) == ["a"]
+    done = on_terminal("delete", filled, "a", address=address, answer="y\n")
+    assert done.out.startswith(f"Delete arm 'a' of '{filled}', without rows? [y/N] y\n")
+    assert arms(address, filled) == []
+    assert on_terminal("delete", filled, address=address, answer="yes\n").code == 0
+    assert arms(address, filled) is None
+
+
+def test_it_does_not_ask_about_nothing(address: str) -> None:
+    """What is not there is not asked about."""
+    done = on_terminal("delete", "sweep", "nope", address=address)
+    assert (done.code, "[y/N]" in done.out) == (1, False)

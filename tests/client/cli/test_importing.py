@@ -1,0 +1,68 @@
+"""`podium import`: what it tells, and its exit codes."""
+
+import json
+from pathlib import Path
+
+from tests.client.cli.shell import podium
+
+
+def _state(folder: Path, text: str = '{"log_history": [{"step": 1, "eval_acc": 0.5}]}') -> Path:
+    folder.mkdir()
+    (folder / "trainer_state.json").write_text(text)
+    return folder
+
+
+def test_an_import_tells_what_came_in(address: str, name: str, tmp_path: Path) -> None:
+    """The first time arms are recorded, the second time nothing changes; exit code 0."""
+    _state(tmp_path / "run")
+    arguments = ("import", str(tmp_path), "--experiment", name)
+    done = podium(*arguments, address=address)
+    assert (done.code, done.err) == (0, "1 of 1 places read\n")
+    assert done.out == (
+        "EXPERIMENT".ljust(len(name)) + "  KIND        RECORDED  UNCHANGED  EVALS\n"
+        f"{name}  hf_trainer         1          0      1\n"
+        "1 arm recorded\n"
+    )
+    again = podium(*arguments, "--json", address=address)
+    count = {
+        "experiment": name,
+        "kind": "hf_trainer",
+        "recorded": 0,
+        "changed": 0,
+        "unchanged": 1,
+        "evals": 1,
+    }
+    assert json.loads(again.out) == {"dry_run": False, "experiments": [count], "left": []}
+    assert podium("score", name, "run", "eval.acc", address=address).out == "0.5\n"
+
+
+def test_what_was_left_is_told_on_stderr(address: str, name: str, tmp_path: Path) -> None:
+    """A bad file is named, the others come in, and the exit code says that something is wrong."""
+    _state(tmp_path / "run")
+    bad = _state(tmp_path / "bad", '{"log_history": [')
+    done = podium("import", str(tmp_path), "--experiment", name, address=address)
+    assert done.code == 1
+    why = "no JSON: Expecting value in line 1"
+    assert f"podium: {bad}/trainer_state.json: {why}\n" in done.err
+    assert done.out.endswith("1 arm recorded, 1 wrong\n")
+
+
+def test_a_rehearsal_needs_no_server(tmp_path: Path) -> None:
+    """`--dry-run` reads everything, and calls nobody."""
+    _state(tmp_path / "run")
+    done = podium("import", str(tmp_path), "--dry-run", address="127.0.0.1:1")
+    assert (done.code, done.out.splitlines()[-1]) == (0, "1 arm would be recorded")
+
+
+def test_nothing_to_import_says_so(address: str, tmp_path: Path) -> None:
+    """A folder without results is exit code 1, a path that is not there a wrong argument."""
+    done = podium("import", str(tmp_path), address=address)
+    assert (done.code, done.out) == (
+        1,
+        "nothing was found that an importer knows; --help names the kinds\n",
+    )
+    missing = podium("import", str(tmp_path / "none"), address=address)
+    assert (missing.code, missing.err) == (2, f"podium: there is no {tmp_path}/none\n")
+    wrong = podium("import", str(tmp_path), "--kind", "tea", address=address)
+    assert wrong.code == 2
+    assert "hf_trainer" in wrong.err

@@ -1,0 +1,350 @@
+"""`podium sync` and `podium outbox`: what waits is delivered, what is left is explained."""
+
+import json
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import podium as library
+import pytest
+from podium._outbox import SenderLock, outbox_folder, streams
+from podium.errors import error_for
+from podium_server.testing import running_server
+
+from tests.client.cli.shell import PODIUM, Outcome, podium, quickly
+from tests.client.client.broken import closed_port
+from tests.client.sender.outboxes import asides, dead_stream, running_sender, told, until, writer
+from tests.server.store.calls import declared, row, started
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The folder of all outboxes."""
+    return tmp_path / "outbox"
+
+
+@pytest.fixture
+def outbox(root: Path, address: str) -> Path:
+    """An outbox for the server of this folder."""
+    return outbox_folder(root, address)
+
+
+def _run(root: Path, *arguments: str) -> Outcome:
+    return podium(*arguments, PODIUM_OUTBOX=str(root))
+
+
+def _json(root: Path, *arguments: str) -> Any:
+    return json.loads(_run(root, *arguments, "--json").out)
+
+
+def _steps(address: str, name: str) -> list[int | None]:
+    with library.Client(address) as client:
+        return [found.step for found in client.arm(name, "a").evals()]
+
+
+def _rows(count: int) -> list[Any]:
+    return [row("val", step, metrics={"acc": step}) for step in range(count)]
+
+
+# ---- sync ----------------------------------------------------------------------------------
+
+
+def test_what_was_recorded_offline_is_delivered(
+    root: Path, outbox: Path, address: str, name: str
+) -> None:
+    """Everything arrives, the progress and a summary say so, and nothing is left of it."""
+    dead_stream(outbox, name, started("a", "A", 1), *_rows(2_500))
+    done = _run(root, "sync")
+    assert done.code == 0
+    assert done.out == f"2,501 events delivered to {address}\n"
+    assert done.err.endswith("2,501 of 2,501 events delivered\n")
+    assert _steps(address, name) == list(range(2_500))
+    assert streams(outbox) == []
+    again = _run(root, "sync")
+    assert again == (0, "nothing waits: everything that was recorded is delivered\n", "")
+
+
+def test_nothing_was_ever_recorded(tmp_path: Path) -> None:
+    """No folder at all is no error."""
+    done = _run(tmp_path / "none", "sync")
+    assert done == (0, "nothing waits: everything that was recorded is delivered\n", "")
+    done = _run(tmp_path / "none", "outbox")
+    assert done == (0, "", "podium: nothing waits, and nothing is set aside\n")
+    assert _json(tmp_path / "none", "outbox") == []
+
+
+@pytest.mark.parametrize("command", ["sync", "outbox", "outbox retry"])
+def test_a_folder_that_is_no_outbox(tmp_path: Path, command: str) -> None:
+    """It is said, with what would be right."""
+    done = podium(*command.split(), str(tmp_path / "none"))
+    assert (done.code, done.out) == (2, "")
+    assert f"{tmp_path / 'none'} is no folder; give the folder that PODIUM_OUTBOX named" in done.err
+    assert "is no outbox and has none in it" in podium(*command.split(), str(tmp_path)).err
+
+
+def test_a_copied_folder_on_another_machine(root: Path, tmp_path: Path, name: str) -> None:
+    """A copy is delivered to the address that is given, also twice, also after the original."""
+    elsewhere = outbox_folder(root, closed_port())
+    dead_stream(elsewhere, name, started("a", "A", 1), *_rows(5), host="gpu-node-7")
+    shutil.copytree(root, tmp_path / "copy")
+    shutil.move(tmp_path / "copy" / elsewhere.parent.name, tmp_path / "copy" / "gpu-node-7")
+    with running_server() as server:
+        with library.Client(server.address) as client:
+            client.experiment(name).declare()
+        given = ("--address", server.address)
+        assert podium("sync", str(tmp_path / "copy"), *given).code == 0
+        assert _steps(server.address, name) == [0, 1, 2, 3, 4]
+        assert podium("sync", str(tmp_path / "copy"), *given).out.startswith("nothing waits")
+        done = _run(root, "sync", *given)
+        assert (done.code, _steps(server.address, name)) == (0, [0, 1, 2, 3, 4])
+
+
+def test_a_copy_of_a_running_trainers_folder(
+    root: Path, outbox: Path, tmp_path: Path, address: str, name: str
+) -> None:
+    """What the copy has arrives, and the trainer's own sender delivers the rest, once each."""
+    stream = told(writer(outbox, name), started("a", "A", 1), *_rows(3))
+    shutil.copytree(root, tmp_path / "copy")
+    assert podium("sync", str(tmp_path / "copy")).code == 0
+    assert _steps(address, name) == [0, 1, 2]
+    told(stream, row("val", 3))
+    stream.release()
+    assert _run(root, "sync").out == f"5 events delivered to {address}\n"
+    assert _steps(address, name) == [0, 1, 2, 3]
+
+
+def test_a_server_that_is_away(root: Path, name: str) -> None:
+    """It is said how much waits and why, with exit code 3, and nothing is lost."""
+    address = closed_port()
+    outbox = outbox_folder(root, address)
+    dead_stream(outbox, name, started("a", "A", 1), *_rows(3))
+    done = _run(root, "sync")
+    assert (done.code, done.out) == (3, f"0 events delivered to {address}\n")
+    assert f"podium: 4 events wait: no Podium server answers at {address}" in done.err
+    assert "safe to send" not in done.err
+    assert _json(root, "outbox")[0]["waiting"] == 4
+    found = _run(root, "outbox")
+    assert f"{outbox}, for {address}: no sender runs\n" in found.out
+    assert "no Podium server answers" in found.out
+
+
+def test_what_waits_and_what_is_set_aside(root: Path, outbox: Path, name: str) -> None:
+    """Exit code 1, a line for each, and the table says why; an early eval is delivered later."""
+    dead_stream(outbox, name, row("bench", name="late", metrics={"acc": 1}), arm="late")
+    folder = dead_stream(outbox, name, started("a", "A", 1), row("", 1), *_rows(2), arm="a")
+    done = _run(root, "sync")
+    assert (done.code, done.out[:20]) == (1, "3 events delivered t")
+    assert f"podium: 1 event waits: experiment '{name}' has no arm 'late'; " in done.err
+    assert "podium: 1 event set aside, since the server refused it: `podium outbox " in done.err
+    assert asides(folder) == [(2, "NAME_INVALID")]
+
+    table = _run(root, "outbox")
+    late, bad = table.out.splitlines()[2:]
+    assert "(ARM_NOT_FOUND)" in late
+    assert "1 NAME_INVALID: eval_recorded.eval_result: name is empty" in bad
+
+    dead_stream(outbox, name, started("late", "L", 1), arm="late")
+    done = _run(root, "sync")
+    assert (done.code, done.out[:20]) == (1, "2 events delivered t")
+
+
+def test_a_sender_at_work_is_followed(root: Path, tmp_path: Path, name: str) -> None:
+    """Where a sender has the outbox, sync shows how far it comes; and takes over when it ends."""
+    with running_server(f"sqlite:///{tmp_path / 'podium.db'}") as server:
+        outbox = outbox_folder(root, server.address)
+        with library.Client(server.address) as client:
+            client.experiment(name).declare()
+        dead_stream(outbox, name, started("a", "A", 1), *_rows(100))
+        server.process.send_signal(signal.SIGSTOP)
+        with running_sender(outbox) as sender:
+            until(SenderLock(outbox).is_held)
+            refused = podium("sync", str(root), "--address", "localhost:1")
+            assert (refused.code, "to another server" in refused.err) == (3, True)
+            sync = subprocess.Popen(
+                [*PODIUM, "sync", str(root)],
+                stderr=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            assert sync.stderr is not None
+            assert "is at work on" in sync.stderr.readline()
+            # Before its patience ends.
+            sender.kill()
+            server.process.send_signal(signal.SIGCONT)
+            out, _ = sync.communicate(timeout=30)
+        assert sync.returncode == 0
+        assert out == f"101 events delivered to {server.address}\n"
+        assert _steps(server.address, name) == list(range(100))
+
+
+def test_ctrl_c_ends_it_without_a_trace(root: Path, tmp_path: Path, name: str) -> None:
+    """Ended in the middle, the rest waits for the next one."""
+    with running_server(f"sqlite:///{tmp_path / 'podium.db'}") as server:
+        outbox = outbox_folder(root, server.address)
+        with library.Client(server.address) as client:
+            client.experiment(name).declare()
+        dead_stream(outbox, name, started("a", "A", 1), *_rows(3))
+        server.process.send_signal(signal.SIGSTOP)
+        sync = subprocess.Popen([*PODIUM, "sync", str(root)], stderr=subprocess.PIPE, text=True)
+        until((outbox / "sender.json").exists)  # its loop runs by then, and takes the signal
+        sync.send_signal(signal.SIGINT)
+        _, said = sync.communicate(timeout=30)
+        assert (sync.returncode, said) == (130, "")
+        server.process.send_signal(signal.SIGCONT)
+        assert podium("sync", str(root)).code == 0
+        assert _steps(server.address, name) == [0, 1, 2]
+
+
+def test_sync_tells_programs(root: Path, outbox: Path, address: str, name: str) -> None:
+    """With --json, an object for each outbox."""
+    dead_stream(outbox, name, started("a", "A", 1), row("", 1))
+    assert _json(root, "sync") == [
+        {
+            "outbox": str(outbox),
+            "address": address,
+            "delivered": 1,
+            "waiting": 0,
+            "set_aside": 1,
+            "missing": 0,
+            "error": None,
+            "damaged": [],
+        }
+    ]
+
+
+def test_outboxes_for_several_servers(root: Path, outbox: Path, address: str, name: str) -> None:
+    """Each goes to its own server; one that is away, or no address at all, stops no other."""
+    dead_stream(outbox, name, started("a", "A", 1), *_rows(2))
+    away = closed_port()
+    dead_stream(outbox_folder(root, away), name, *_rows(1))
+    dead_stream(outbox_folder(root, "nowhere"), name, *_rows(1))
+    done = _run(root, "sync")
+    assert done.code == 3
+    assert set(done.out.splitlines()) == {
+        f"3 events delivered to {address}",
+        f"0 events delivered to {away}",
+        "0 events delivered to nowhere",
+    }
+    assert (
+        "podium: 1 event waits: an address is HOST:PORT or unix:PATH, not 'nowhere'; " in done.err
+    )
+    assert f"podium: 1 event waits: no Podium server answers at {away}" in done.err
+    wrong = _run(root, "sync", "--address", "nowhere")
+    assert wrong == (2, "", "podium: an address is HOST:PORT or unix:PATH, not 'nowhere'\n")
+
+
+def test_a_damaged_stream_is_named(root: Path, outbox: Path, address: str, name: str) -> None:
+    """A folder that cannot be read is kept and said; the others are delivered."""
+    dead_stream(outbox, name, started("a", "A", 1), *_rows(2))
+    folder = dead_stream(outbox, name, *_rows(2))
+    (folder / "stream.json").write_text("{}")
+    done = _run(root, "sync")
+    assert (done.code, done.out) == (3, f"3 events delivered to {address}\n")
+    assert f"podium: {folder} cannot be read: " in done.err
+    assert f"podium: {folder} cannot be read: " in _run(root, "outbox").err
+    assert folder.exists()
+
+
+# ---- outbox --------------------------------------------------------------------------------
+
+
+def test_the_outbox_of_a_running_trainer(root: Path, outbox: Path, name: str) -> None:
+    """The table says who records and since when something waits; JSON says it for programs."""
+    event = row("val", 1)
+    event.event_time.FromJsonString("2026-03-01T12:00:00Z")
+    stream = told(writer(outbox, name), event, row("val", 2))
+    [view] = _json(root, "outbox")
+    [found] = view["streams"]
+    assert (view["waiting"], view["set_aside"], view["sender"]) == (2, 0, None)
+    assert (found["experiment"], found["arm"], found["recording"]) == (name, "a", True)
+    assert (found["oldest"], found["why"]) == ("2026-03-01T12:00:00+00:00", "no sender runs")
+    line = _run(root, "outbox").out.splitlines()[2].split()
+    assert line[:2] == [name, "a"]
+    assert line[2:5] == [f"{stream.info.pid}@{stream.info.host},", "recording", "2"]
+    assert line[5:7] == ["2026-03-01", "12:00:00Z"]
+    stream.release()
+
+
+def test_what_was_set_aside_is_shown_whole(root: Path, outbox: Path, name: str) -> None:
+    """JSON has every event that was set aside, with its reason and its content."""
+    dead_stream(outbox, name, started("a", "A", 1), row("val", 7, eval_seconds=-1))
+    _run(root, "sync")
+    [aside] = _json(root, "outbox")[0]["streams"][0]["set_aside"]
+    assert (aside["sequence"], aside["reason"]) == (2, "FIELD_OUT_OF_RANGE")
+    assert aside["event"] == {
+        "eval_recorded": {
+            "arm": "a",
+            "eval_result": {"name": "val", "eval_seconds": -1, "step": "7"},
+        }
+    }
+
+
+def _small(folder: Path, *arguments: str) -> Any:
+    return running_server(f"sqlite:///{folder / 'podium.db'}", *arguments)
+
+
+def test_retry_after_the_limit_was_raised(root: Path, tmp_path: Path) -> None:
+    """What a server with small limits refused arrives when they were raised; then it is gone."""
+    large = row("val", 1, metrics={str(i): i for i in range(20)})
+    with _small(tmp_path, "--limit", "map_keys=10") as server:
+        address = server.address
+        outbox = outbox_folder(root, address)
+        dead_stream(outbox, "x", declared(), arm=None)
+        folder = dead_stream(outbox, "x", started("a", "A", 1), large, *_rows(1))
+        assert _run(root, "sync").code == 1
+        assert asides(folder) == [(2, "LIMIT_EXCEEDED")]
+        done = _run(root, "outbox", "retry")
+        assert (done.code, done.out) == (1, "0 of 1 event delivered\n")
+        assert "podium: event 2 of arm 'a' of 'x' stays aside: eval_recorded.eval_res" in done.err
+    with _small(tmp_path) as server:
+        given = ("--address", server.address)
+        none = _run(root, "outbox", "retry", *given, "--arm", "b")
+        assert none == (0, "nothing is set aside\n", "")
+        chosen = ("--experiment", "x", "--arm", "a", "--reason", "LIMIT_EXCEEDED")
+        done = _run(root, "outbox", "retry", *given, *chosen)
+        assert (done.code, done.out) == (0, "1 of 1 event delivered\n")
+        assert sorted(map(str, _steps(server.address, "x"))) == ["0", "1"]
+        assert streams(outbox) == []
+
+
+def test_retry_without_a_server(root: Path, name: str, outbox: Path) -> None:
+    """What cannot be sent stays aside, with exit code 3; programs read it as JSON."""
+    folder = dead_stream(outbox, name, started("a", "A", 1), row("", 1), row("", 2))
+    _run(root, "sync")
+    done = _run(root, "outbox", "retry", "--address", closed_port())
+    assert (done.code, done.out) == (3, "0 of 2 events delivered\n")
+    assert "podium: no Podium server answers at " in done.err
+    assert asides(folder) == [(2, "NAME_INVALID"), (3, "NAME_INVALID")]
+    told = _json(root, "outbox", "retry")
+    assert (told["delivered"], told["error"]) == (0, None)
+    assert [refused["sequence"] for refused in told["refused"]] == [2, 3]
+
+
+def test_retry_goes_on_behind_what_makes_the_server_fail(
+    root: Path, outbox: Path, address: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event that the server still fails at stays aside; the others are sent all the same."""
+    folder = dead_stream(
+        outbox, name, started("a", "A", 1), *(row("v", k, eval_seconds=-1) for k in range(2))
+    )
+    _run(root, "sync")
+    failing = iter([error_for("INTERNAL", "internal error 4711")])
+
+    def record(*_: object) -> None:
+        for error in failing:
+            raise error
+
+    monkeypatch.setattr(library.Client, "record", record)
+    done = quickly("outbox", "retry", str(root), address=address)
+    assert (done.code, done.out) == (1, "1 of 2 events delivered\n")
+    assert "event 2 of arm 'a'" in done.err
+    assert "stays aside: internal error 4711 (INTERNAL)" in done.err
+    assert asides(folder) == [(2, "FIELD_OUT_OF_RANGE")]
+
+
+def test_two_words_that_are_no_folder(tmp_path: Path) -> None:
+    """A misspelt action is named."""
+    done = podium("outbox", "retyr", str(tmp_path))
+    assert (done.code, "'retyr' is none" in done.err) == (2, True)

@@ -1,0 +1,226 @@
+"""`podium rank` and `podium scores`: what their tables say, literally."""
+
+import json
+import math
+from typing import Any
+
+import podium as library
+import pytest
+
+from tests.client.cli.shell import Outcome, on_terminal, podium, quickly
+
+SCORES: list[tuple[str, str | None, int, str, float | None]] = [
+    # arm, group, rank in the config, status, test.acc
+    ("a0", "a", 4, "completed", 0.5),
+    ("a1", "a", 4, "completed", 0.7),
+    ("b0", "b", 8, "completed", 0.7),
+    ("b1", "b", 9, "completed", math.nan),
+    ("b2", "b", 8, "completed", None),
+    ("c0", "c", 1, "completed", 0.1),
+    ("c1", "c", 1, "failed", 0.2),
+    ("alone", None, 3, "completed", math.inf),
+    ("later", None, 3, "running", 0.9),
+]
+
+
+@pytest.fixture(scope="module")
+def sweep(address: str) -> str:
+    """An experiment with ties, NaN, infinity, what has no score, and what has not completed."""
+    with library.Client(address) as client:
+        experiment = client.experiment("ranked")
+        experiment.declare(success_metric="test.acc", direction="maximize")
+        for row in SCORES:
+            experiment.record_arm(_arm(*row))
+    return "ranked"
+
+
+def _arm(
+    name: str, group: str | None, rank: int, status: str, score: float | None
+) -> library.ArmResult:
+    config = library.RunConfig(name, algorithm=library.Component("sft", {"rank": rank}))
+    rows = [library.EvalResult("val", metrics={"acc": 0.25}, step=100)]
+    if score is not None:
+        rows.append(library.EvalResult("test", metrics={"acc": score}, tags=["test"]))
+    return library.ArmResult(
+        name, config, status, {"loss": float(rank)}, evals=rows, group_name=group
+    )
+
+
+def _shown(*arguments: str, address: str) -> list[str]:
+    done = quickly(*arguments, address=address)
+    assert (done.code, done.err) == (0, "")
+    return done.out.splitlines()
+
+
+def _json(*arguments: str, address: str) -> Any:
+    done = quickly(*arguments, "--json", address=address)
+    assert (done.code, done.err) == (0, "")
+    return json.loads(done.out, parse_constant=pytest.fail)
+
+
+# ---- rank ------------------------------------------------------------------------------------
+
+
+def test_a_ranking(address: str, sweep: str) -> None:
+    """Equal scores share a rank, NaN comes after numbers, and what has no score comes last."""
+    assert podium("rank", sweep, address=address) == Outcome(
+        0,
+        "RANK  ARM    SCORE  SOURCE  GROUP  FLAGS\n"
+        "   1  alone    inf  test\n"
+        "   2  a1       0.7  test    a\n"
+        "   2  b0       0.7  test    b\n"
+        "   4  a0       0.5  test    a\n"
+        "   5  c0       0.1  test    c\n"
+        "   6  b1       nan  test    b      nan\n"
+        "      b2                    b\n"
+        "\n"
+        "test.acc, maximize: 5 scores, 1 NaN, 1 without a score, 1 running left out, "
+        "1 failed left out\n"
+        "scores from test; revision 10\n",
+    )
+
+
+def test_the_first_ones_by_another_metric(address: str, sweep: str) -> None:
+    """The metric, the direction, the number of arms and their status are the user's to choose."""
+    chosen = ("--metric", "loss", "--minimize", "--top", "2")
+    assert _shown("rank", sweep, *chosen, address=address) == [
+        "RANK  ARM    SCORE  SOURCE    GROUP",
+        "   1  c0         1  training  c",
+        "   2  alone      3  training",
+        "",
+        "loss, minimize: the first 2 of 7 scores, 1 running left out, 1 failed left out",
+        "scores from training; revision 10",
+    ]
+    others = ("--metric", "val.acc", "--status", "failed", "--status", "running")
+    assert _shown("rank", sweep, *others, address=address) == [
+        "RANK  ARM    SCORE  SOURCE      GROUP  STATUS",
+        "   1  c1      0.25  val at 100  c      failed",
+        "   1  later   0.25  val at 100         running",
+        "",
+        "val.acc, maximize: 2 scores, 7 completed left out",
+        "scores from val in-loop; revision 10",
+    ]
+
+
+def test_groups(address: str, sweep: str) -> None:
+    """Each seed counts in its group; one that did not count is said beside it."""
+    counts, left_out = "5 scores, 1 NaN, 1 without a score", "1 running left out, 1 failed left out"
+    done = quickly("rank", sweep, "--by-group", address=address)
+    assert done.out.splitlines() == [
+        "RANK  GROUP  MEAN  ±95%    SD    N  MIN  MAX  ASIDE                     FLAGS",
+        "   1  alone   inf                1",
+        "   2  b       0.7              1/3  0.7  0.7  1 NaN, 1 without a score  configs differ",
+        "   3  a       0.6   1.3  0.14    2  0.5  0.7",
+        "   4  c       0.1              1/2  0.1  0.1  1 failed",
+        "      later                    0/1            1 left out",
+        "",
+        f"test.acc, maximize: 4 groups, 1 without a mean; {counts}, {left_out}",
+        "scores from test; revision 10",
+    ]
+    assert done.err == "podium: configurations differ in more than name and seed within b\n"
+
+
+def test_groups_that_are_too_small(address: str, sweep: str) -> None:
+    """What --min-members leaves out is counted; without groups it makes no sense."""
+    lines = _shown("rank", sweep, "--by-group", "--min-members", "2", address=address)
+    assert lines[1:2] == ["   1  a       0.6   1.3  0.14  2  0.5  0.7"]
+    assert lines[-2].startswith("test.acc, maximize: 1 group, 4 too small; ")
+    alone = quickly("rank", sweep, "--min-members", "2", address=address)
+    assert alone == (2, "", "podium: --min-members is for groups: say --by-group as well\n")
+
+
+def test_what_cannot_be_compared(address: str, sweep: str) -> None:
+    """With --strict, doubts are the end of it, before anything is shown."""
+    done = quickly("rank", sweep, "--by-group", "--strict", address=address)
+    assert done == (
+        2,
+        "",
+        "podium: not comparable: configurations differ in more than name and seed within b\n",
+    )
+
+
+def test_a_ranking_as_json(address: str, sweep: str) -> None:
+    """Programs get every arm, NaN and infinity in the way of this JSON, and what was left out."""
+    found = _json("rank", sweep, address=address)
+    assert [(arm["rank"], arm["arm"], arm["score"]) for arm in found["arms"]] == [
+        (1, "alone", "Infinity"),
+        (2, "a1", 0.7),
+        (2, "b0", 0.7),
+        (4, "a0", 0.5),
+        (5, "c0", 0.1),
+        (6, "b1", "NaN"),
+        (None, "b2", None),
+    ]
+    assert found["counts"]["left_out"]["failed"] == 1
+    groups = _json("rank", sweep, "--by-group", address=address)["groups"]
+    assert [(found["rank"], found["group_name"], found["first_arm"]) for found in groups] == [
+        (1, None, "alone"),
+        (2, "b", "b0"),
+        (3, "a", "a0"),
+        (4, "c", "c0"),
+        (None, None, "later"),
+    ]
+
+
+def test_nothing_to_rank(address: str, name: str) -> None:
+    """No arms are no error; no metric is, and so is an experiment that there is not."""
+    assert _shown("rank", name, "--metric", "m", address=address) == ["m, maximize: 0 scores"]
+    missing = quickly("rank", name, address=address)
+    assert (missing.code, missing.out) == (3, "")
+    assert "has no success_metric; name a metric to rank by, or declare one" in missing.err
+    assert quickly("rank", "nope", "--metric", "m", address=address).code == 1
+
+
+def test_a_ranking_on_a_narrow_terminal(address: str, sweep: str) -> None:
+    """No line is wider than the terminal."""
+    done = on_terminal("rank", sweep, "--by-group", address=address, columns=50)
+    table = done.out.split("\n\n")[0].splitlines()
+    assert max(map(len, table)) <= 50
+    assert len(table) == 6
+
+
+# ---- scores ----------------------------------------------------------------------------------
+
+
+def test_scores_side_by_side(address: str, sweep: str) -> None:
+    """In the order of creation; NaN is a score, and what is not there is blank."""
+    done = podium("scores", sweep, "test.acc", "loss", "test.nope", "val.acc", address=address)
+    assert done == Outcome(
+        0,
+        "ARM    test.acc  loss  val.acc\n"
+        "a0          0.5     4     0.25\n"
+        "a1          0.7     4     0.25\n"
+        "b0          0.7     8     0.25\n"
+        "b1          nan     9     0.25\n"
+        "b2                  8     0.25\n"
+        "c0          0.1     1     0.25\n"
+        "c1          0.2     1     0.25\n"
+        "alone       inf     3     0.25\n"
+        "later       0.9     3     0.25\n",
+    )
+
+
+def test_scores_of_some_arms(address: str, sweep: str) -> None:
+    """By the filters of lists; none left is said."""
+    chosen = ("--prefix", "b", "--status", "completed", "--group", "b")
+    assert _shown("scores", sweep, "loss", *chosen, address=address) == [
+        "ARM  loss",
+        "b0      8",
+        "b1      9",
+        "b2      8",
+    ]
+    assert quickly("scores", sweep, "loss", "--tag", "x", address=address) == (
+        0,
+        "",
+        "podium: no arms\n",
+    )
+
+
+def test_scores_as_json(address: str, sweep: str) -> None:
+    """Columns of the length of the arms, null where there is nothing, also for all of a metric."""
+    found = _json("scores", sweep, "test.acc", "nope", "--prefix", "b", address=address)
+    assert [arm["arm"] for arm in found["arms"]] == ["b0", "b1", "b2"]
+    assert found["columns"] == [
+        {"metric": "test.acc", "scores": [0.7, "NaN", None]},
+        {"metric": "nope", "scores": [None, None, None]},
+    ]

@@ -1,0 +1,232 @@
+"""`podium declare`, `conclude` and `record`: what they store, and what they say."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import podium as library
+import pytest
+
+from tests.client.cli.shell import podium
+
+ARM = {
+    "name": "a",
+    "run_config": {"name": "a", "lr": 0.1},
+    "status": "completed",
+    "metrics": {"loss": "NaN"},
+    "evals": [{"name": "test", "tags": ["test"], "metrics": {"acc": 0.5}}],
+}
+STORY: list[dict[str, Any]] = [
+    {"event": "experiment_declared", "success_metric": "test.acc", "metadata": {"gpus": 8}},
+    {"event": "arm_started", "run_config": {"name": "b"}, "attempt": {"id": "job-1", "order": 1}},
+    {"event": "metrics_recorded", "arm": "b", "attempt_id": "job-1", "metrics": {"loss": 0.25}},
+    {
+        "event": "eval_recorded",
+        "arm": "b",
+        "event_time": "2026-01-01T01:00:00+01:00",
+        "eval_result": {"name": "val", "step": -5, "metrics": {"acc": "-Infinity"}},
+    },
+    {"event": "arm_finished", "arm": "b", "attempt_id": "job-1", "status": "failed", "error": "e"},
+    {"event": "experiment_concluded", "conclusion": "No."},
+    {"event": "skipped"},
+]
+
+
+def lines(*values: Any) -> str:
+    """JSON lines."""
+    return "".join(json.dumps(value) + "\n" for value in values)
+
+
+def arm(address: str, experiment: str, name: str) -> library.ArmResult:
+    """An arm as the library has it."""
+    with library.Client(address) as client:
+        return client.arm(experiment, name).get()
+
+
+def test_declare_and_conclude(address: str) -> None:
+    """A declaration fills what is unset, names what it keeps, and overwrites when told to."""
+    line = ["declare", "declared", "--hypothesis", "h", "--tag", "x", "--metadata", "n:=4"]
+    done = podium(*line, "--metadata", "v=1.10", address=address)
+    assert done == (0, "experiment 'declared' is declared; revision 1\n", "")
+    done = podium("declare", "declared", "--hypothesis", "g", "--metadata=n:=5", address=address)
+    assert done.out == "experiment 'declared' is declared; revision 1\n"
+    assert done.err == "podium: kept as before: hypothesis, metadata.n; --overwrite changes them\n"
+    done = podium("declare", "declared", "--hypothesis=g", "--overwrite", "--json", address=address)
+    assert json.loads(done.out) == {"revision": 2, "changed_events": 1, "kept_fields": []}
+    done = podium("conclude", "declared", "It works.", address=address)
+    assert done == (0, "experiment 'declared' is concluded; revision 3\n", "")
+    with library.Client(address) as client:
+        found = client.experiment("declared").get()
+    assert (found.hypothesis, found.tags, found.conclusion) == ("g", ["x"], "It works.")
+    assert found.metadata == {"n": 4, "v": "1.10"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(ARM),
+        json.dumps(ARM, indent=2),
+        json.dumps([ARM]),
+        json.dumps([ARM], indent=2),
+        "\ufeff" + lines(ARM),
+        "\n\n" + lines(ARM),
+        lines({"event": "arm_recorded", "arm_result": ARM}),
+    ],
+    ids=["object", "indented", "list", "indented list", "byte order mark", "blank lines", "event"],
+)
+def test_an_arm_in_any_shape(address: str, name: str, text: str) -> None:
+    """One value, a list, and JSON lines are all understood."""
+    done = podium("record", name, "-", stdin=text, address=address)
+    assert done == (0, "1 event recorded; revision 2\n", "")
+    found = arm(address, name, "a")
+    assert found.run_config.extras == {"lr": 0.1}
+    assert str(found.score("loss")) == "nan"
+    assert found.score("acc") == 0.5
+
+
+def test_events(address: str, tmp_path: Path) -> None:
+    """A file of every kind of event is recorded in order; again, it changes nothing."""
+    file = tmp_path / "events.jsonl"
+    file.write_text(lines(*STORY), encoding="utf-8")
+    done = podium("record", "story", str(file), address=address)
+    assert done == (0, "7 events recorded, 6 of which changed something; revision 1\n", "")
+    done = podium("record", "story", str(file), address=address)
+    assert done == (0, "7 events recorded, nothing changed; revision 1\n", "")
+    found = arm(address, "story", "b")
+    assert (found.status, found.error, found.metrics) == ("failed", "e", {"loss": 0.25})
+    assert found.attempt == library.Attempt("job-1", 1)
+    row = found.eval("val", step=-5)
+    assert row is not None
+    assert row.metrics == {"acc": float("-inf")}
+    assert str(row.event_time) == "2026-01-01 00:00:00+00:00"
+
+
+def test_what_show_writes_can_be_recorded(address: str, name: str) -> None:
+    """An exported arm, piped into another experiment, is the same arm there."""
+    exported = podium("show", "sweep", "r4", "--json", address=address).out
+    assert podium("record", name, "-", stdin=exported, address=address).code == 0
+    assert arm(address, name, "r4") == arm(address, "sweep", "r4")
+
+
+def test_a_row_keeps_its_time(address: str, name: str) -> None:
+    """An exported row, recorded as an event, goes on saying when it was measured."""
+    podium("record", name, "-", stdin=lines(*STORY[:4], ARM), address=address)
+    (row,) = json.loads(podium("evals", name, "b", "--json", address=address).out)
+    event = {"event": "eval_recorded", "arm": "a", "eval_result": row}
+    podium("record", name, "-", stdin=lines(event), address=address)
+    measured = arm(address, name, "a").evals[-1].event_time
+    assert str(measured) == "2026-01-01 00:00:00+00:00"
+
+
+def test_rows_of_a_whole_arm_keep_their_times(address: str, name: str, tmp_path: Path) -> None:
+    """Also where the arm has more rows than a call; rows without a time have none."""
+    times = ["2026-01-01T00:00:00Z", None, "2026-01-03T00:00:00Z"]
+    rows = [
+        {"name": "val", "step": step, "event_time": times[step % 3], "metrics": {"m": 1}}
+        for step in range(10_001)
+    ]
+    file = tmp_path / "timed.jsonl"
+    file.write_text(lines({**ARM, "evals": rows}), encoding="utf-8")
+    for _ in range(2):
+        done = podium("record", name, str(file), address=address)
+        assert done.code == 0
+    assert "nothing changed" in done.out
+    measured = [row.event_time and row.event_time.day for row in arm(address, name, "a").evals]
+    assert measured == [(1, None, 3)[step % 3] for step in range(10_001)]
+
+
+def test_a_declaration_says_what_it_keeps(address: str, name: str) -> None:
+    """Fields that a file's declaration leaves as they were are named."""
+    text = lines(
+        {"event": "experiment_declared", "parent": "p"},
+        {"event": "experiment_declared", "parent": "q"},
+        {"event": "experiment_declared", "parent": "r"},
+    )
+    done = podium("record", name, "-", stdin=text, address=address)
+    assert done.out == "3 events recorded, 1 of which changed something; revision 2\n"
+    assert done.err == 'podium: kept as before: parent; "overwrite": true changes them\n'
+    done = podium("record", name, "-", "--json", stdin=text, address=address)
+    assert json.loads(done.out) == {
+        "revision": 2,
+        "events": 3,
+        "changed_events": 0,
+        "kept_fields": ["parent"],
+        "experiments": [name],
+    }
+
+
+def test_replace(address: str, name: str) -> None:
+    """An arm that has attempts is recorded over only with --replace."""
+    whole = {**ARM, "name": "b"}
+    done = podium("record", name, "-", stdin=lines(*STORY[1:5], whole), address=address)
+    assert (done.code, done.out) == (3, "")
+    assert done.err.startswith("podium: line 5: ")
+    assert done.err.endswith("(ARM_HAS_ATTEMPTS); nothing was recorded\n")
+    text = lines(*STORY[1:5], whole)
+    assert podium("record", name, "-", "--replace", stdin=text, address=address).code == 0
+    assert arm(address, name, "b").score("acc") == 0.5
+
+
+def test_many_events_are_many_calls(address: str, tmp_path: Path) -> None:
+    """A large file goes in calls of 1,000 events, and says how far it has come."""
+    row = {"event": "eval_recorded", "arm": "a"}
+    rows = [{**row, "eval_result": {"name": "v", "step": step}} for step in range(2500)]
+    file = tmp_path / "rows.jsonl"
+    file.write_text(lines({"event": "experiment_declared"}, ARM, *rows), encoding="utf-8")
+    done = podium("record", "many", str(file), address=address)
+    assert (done.code, done.out) == (0, "2,502 events recorded; revision 3\n")
+    assert done.err == "".join(
+        f"{count} of 2,502 events recorded\n" for count in ("1,000", "2,000", "2,502")
+    )
+    assert len(arm(address, "many", "a").evals) == 2501
+
+
+def test_a_large_arm_is_recorded_in_parts(address: str, tmp_path: Path) -> None:
+    """An arm with more rows than a call carries arrives whole; its first rows of a step count."""
+    metrics = {f"m{key}": key for key in range(20)}
+    rows = [{"name": "val", "step": step, "metrics": metrics} for step in range(600)]
+    evals = [*rows, {"name": "val", "step": 0, "metrics": {"m0": 99}}, *ARM["evals"]]
+    file = tmp_path / "arm.json"
+    file.write_text(json.dumps({**ARM, "evals": evals}), encoding="utf-8")
+    podium("declare", "large", address=address)
+    done = podium("record", "large", str(file), address=address)
+    assert (done.code, done.out) == (0, "103 events recorded; revision 3\n")
+    found = arm(address, "large", "a")
+    assert len(found.evals) == 601
+    assert (found.score("test.acc"), found.score("acc")) == (0.5, 0.5)
+    first = found.eval("val", step=0)
+    assert first is not None
+    assert first.metrics["m0"] == 0
+    done = podium("record", "large", str(file), address=address)
+    assert done.out == "103 events recorded, nothing changed; revision 3\n"
+
+
+def test_what_is_recorded_when_a_later_call_fails(address: str, name: str) -> None:
+    """If a call is refused, the line is named, and what stands before it is told."""
+    good = {"event": "metrics_recorded", "arm": "a", "metrics": {"x": 1}}
+    text = lines(ARM, *[good] * 999, good, {**good, "arm": "nope"}, {**good, "arm": ""})
+    done = podium("record", name, "-", stdin=text, address=address)
+    assert (done.code, done.out) == (1, "")
+    progress, told = done.err.splitlines()
+    assert progress == "1,000 of 1,003 events recorded"
+    assert told.startswith(f"podium: line 1002: experiment '{name}' has no arm 'nope'; ")
+    assert told.endswith(
+        "(ARM_NOT_FOUND); also refused: line 1003; the first 1,000 events of the whole are "
+        "recorded, the others are not, and it is safe to record all of it again"
+    )
+
+
+def test_a_server_that_is_gone(tmp_path: Path) -> None:
+    """Without a server, the command ends with exit code 3 and a way out."""
+    file = tmp_path / "arm.json"
+    file.write_text(json.dumps(ARM), encoding="utf-8")
+    done = podium("record", "e", str(file), address="localhost:1")
+    assert (done.code, done.out) == (3, "")
+    assert done.err.startswith("podium: no Podium server answers at localhost:1: start one with ")
+
+
+def test_an_experiment_that_was_not_declared(address: str) -> None:
+    """An unknown experiment is exit code 1, and says what to do."""
+    done = podium("record", "unknown", "-", stdin=lines(ARM), address=address)
+    assert (done.code, done.out) == (1, "")
+    assert "there is no experiment 'unknown'; declare it first" in done.err

@@ -1,0 +1,127 @@
+"""Before any call: help, version, usage, and what a start loads."""
+
+import json
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+from podium.cli._parsers import COMMANDS
+
+from tests.client.cli.shell import podium, quickly
+
+SERVE_WITHOUT = """
+import sys
+sys.modules["apsw"] = None
+from podium.cli import main
+sys.exit(main(["serve"]))
+"""
+
+LOADED_BY_HELP = """
+import json, sys
+from podium.cli import main
+main(["--help"])
+sys.stderr.write(json.dumps(sorted(sys.modules)))
+"""
+
+
+def test_help_names_every_command() -> None:
+    """`podium --help` lists the commands, the options and the exit codes."""
+    done = podium("--help")
+    assert (done.code, done.err) == (0, "")
+    for expected in [*COMMANDS, "--address", "--timeout", "--json", "exit codes", "examples:"]:
+        assert expected in done.out
+
+
+def test_a_command_that_is_misspelt() -> None:
+    """The commands that are near are named, not all of them."""
+    assert quickly("scroe", "x", "y") == (
+        2,
+        "",
+        "podium: 'scroe' is no command (did you mean score or scores?); see `podium --help`\n",
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help_with_examples(command: str) -> None:
+    """`podium COMMAND --help` says what it does and shows how."""
+    done = podium(command, "--help") if command == "serve" else quickly(command, "--help")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f"usage: podium {command} ")
+    assert f"\n  podium {command} " in done.out
+
+
+def test_help_loads_no_grpc() -> None:
+    """Help comes fast: it loads neither grpc nor protobuf, nor any command."""
+    script = [sys.executable, "-c", LOADED_BY_HELP]
+    done = subprocess.run(script, check=True, capture_output=True, text=True, timeout=60)
+    loaded = json.loads(done.stderr)
+    assert "podium.cli" in loaded
+    assert [name for name in loaded if name.split(".")[0] in {"grpc", "google"}] == []
+    assert [name for name in loaded if name.startswith("podium.cli.commands")] == []
+
+
+def test_version() -> None:
+    """`podium --version` prints the version of the distribution."""
+    assert podium("--version") == (0, f"podium {metadata.version('podium')}\n", "")
+
+
+def test_no_command_is_usage() -> None:
+    """`podium` alone shows the help, on stderr."""
+    done = podium()
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("usage: podium [OPTIONS] COMMAND")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("frobnicate", "podium: 'frobnicate' is no command (the commands are experiments, arms, "),
+        ("--frobnicate arms e", "podium: unrecognized arguments: --frobnicate"),
+        ("eval e a", "podium eval: the following arguments are required: NAME; see `podium eval "),
+        ("eval e a v --step 1.5", "argument --step: a step is an integer of 64 bits, not '1.5'"),
+        ("eval e a v --step 9223372036854775808", "a step is an integer of 64 bits, not '92233"),
+        ("arms e --status done", "invalid choice: 'done' (choose from 'pending', 'running', "),
+        ("arms e --lim 3", "podium arms: unrecognized arguments: --lim 3"),
+        ("arms e --limit 0", "argument --limit: give a positive number, not '0'"),
+        ("--timeout 0 arms e", "argument --timeout: give a positive number of seconds, not '0'"),
+        ("arms e --timeout nan", "give a positive number of seconds, not 'nan'"),
+        ("--address here arms e", "podium: an address is HOST:PORT or unix:PATH, not 'here'"),
+        ("serve", "podium: serve makes no calls: it has --listen, and no --address"),
+        ("declare e --metadata x", "give KEY=VALUE or KEY:=JSON, not 'x'"),
+        ("declare e --metadata x:={1", "'{1': Expecting property name enclosed in double quotes"),
+        ("declare e --metadata x:=1e999", "'1e999': 1e999 is beyond a double"),
+        ("declare e --metadata x:=92233720368547758070", "must be an integer of 64 bits"),
+        ("delete e", "podium: there is no terminal to ask on; --yes deletes without a question"),
+    ],
+)
+def test_wrong_usage(line: str, expected: str) -> None:
+    """What can't be is said in one line that helps, with exit code 2, and nothing is called."""
+    done = quickly(*line.split())
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("podium")
+    assert expected in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_an_argument_that_is_not_utf8() -> None:
+    """Bytes that are no text are refused as such."""
+    done = podium("arms", "a\udcff")
+    assert done == (2, "", "podium: argument 'a\\udcff' is not UTF-8\n")
+
+
+def test_the_address_of_the_environment() -> None:
+    """A malformed PODIUM_ADDRESS is named; --address goes before it."""
+    done = podium("experiments", address="nowhere")
+    assert done.err == "podium: an address is HOST:PORT or unix:PATH, not 'nowhere'\n"
+    assert "at localhost:1:" in podium("--address", "localhost:1", "arms", "e", address="x").err
+
+
+def test_serve_says_what_is_missing() -> None:
+    """Without the server's extra, `podium serve` says how to get it."""
+    script = [sys.executable, "-c", SERVE_WITHOUT]
+    done = subprocess.run(script, check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "podium: the server is not installed (apsw is missing): pip install 'podium[server]'\n"
+    )

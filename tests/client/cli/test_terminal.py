@@ -1,0 +1,153 @@
+"""Output on a terminal, into a pipe that closes, onto a full disk; Ctrl-C; silent servers."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from podium.cli._table import Column, columns_of, cut, table, width_of
+
+from tests.client.cli.shell import PODIUM, on_terminal, podium
+from tests.client.client.broken import tcp_server
+
+WHOLE = (
+    "ARM  STATUS     GROUP  EVALS  EVAL METRICS           ERROR            TRAINING METRICS",
+    "r1   completed  small      5  acc=0.333333  ppl=nan                   train/loss=1",
+)
+
+
+@pytest.mark.parametrize(
+    ("columns", "header", "row"),
+    [
+        (90, *WHOLE),
+        (
+            70,
+            "ARM  STATUS     GROUP  EVALS  EVAL METRICS  ERROR         TRAINING ME…",
+            "r1   completed  small      5  acc=0.33333…                train/loss=1",
+        ),
+        (
+            60,
+            "ARM  STATUS     GROUP  EVALS  EVAL METRICS   ERROR         …",
+            "r1   completed  small      5  acc=0.333333…",
+        ),
+        (40, "ARM  STATUS     GROUP  EVALS  …", "r1   completed  small      5"),
+        (24, "ARM  STATUS    GROUP  EVALS  …", "r1   complet…  small      5"),
+    ],
+)
+def test_a_table_fits_the_terminal(address: str, columns: int, header: str, row: str) -> None:
+    """Long texts are cut first, then left out with a sign, then what is still long is cut."""
+    done = on_terminal("arms", "sweep", address=address, columns=columns)
+    assert done.out.splitlines()[:2] == [header, row]
+    assert "\x1b" not in done.out
+
+
+def test_a_long_value_is_wrapped(address: str) -> None:
+    """What stands beside a label goes on below itself."""
+    done = on_terminal("show", "sweep", "r4", address=address, columns=40)
+    assert '  config algorithm  {"kind": "sft",\n                    "params":' in done.out
+    assert max(map(len, done.out.splitlines())) <= 40
+
+
+def test_wide_characters_are_aligned() -> None:
+    """A character that takes two cells of a terminal counts as two, a combining one as none."""
+    rows = [("日本", "1"), ("e\u0301", "10"), ("", "")]
+    columns = columns_of(rows, "NAME", ">N")
+    assert list(table(columns, None)) == ["NAME   N", "日本   1", "e\u0301     10", ""]
+    assert (width_of("日本"), cut("日本語", 4), cut("日本語", 6)) == (4, "日…", "日本語")
+
+
+def test_columns_without_cells_are_left_out() -> None:
+    """A column that is empty all over is not shown, and without rows there is no table."""
+    assert columns_of([("a", "", "")], "A", "~B", ">C") == [Column("A", ["a"])]
+    assert list(table(columns_of([], "A", "B"), 80)) == []
+
+
+def test_progress_on_a_terminal(address: str, tmp_path: Path) -> None:
+    """On a terminal progress is one line that counts up."""
+    file = tmp_path / "skipped.jsonl"
+    file.write_text((json.dumps({"event": "skipped"}) + "\n") * 2001, encoding="utf-8")
+    done = on_terminal("record", "sweep", str(file), address=address)
+    assert done.out == (
+        "\r1,000 of 2,001 events recorded\r2,000 of 2,001 events recorded"
+        "\r2,001 of 2,001 events recorded\n2,001 events recorded, nothing changed; revision 4\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", [["arms", "sweep"], ["arms", "sweep", "--json"]])
+def test_a_closed_pipe_is_quiet(address: str, arguments: list[str]) -> None:
+    """When nobody reads any more (`| head`), the command ends without a word."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [*PODIUM, *arguments, "--address", address]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False, timeout=60)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_full_disk(address: str) -> None:
+    """Output that cannot be written is told, and is not a success."""
+    command = [*PODIUM, "arms", "sweep", "--address", address]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, timeout=60)
+    assert done.returncode == 3
+    assert done.stderr == b"podium: the output cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr", "stdin"])
+def test_a_stream_that_is_closed(address: str, stream: str) -> None:
+    """A command that is started without a stream still does its work."""
+    number = ["stdin", "stdout", "stderr"].index(stream)
+    script = f'exec "$0" -m podium score sweep r4 acc {number}>&-'
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, PODIUM[0]],
+        capture_output=True,
+        env={**os.environ, "PODIUM_ADDRESS": address},
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == (b"" if stream == "stdout" else b"1.3333333333333333\n")
+
+
+def test_a_terminal_without_unicode(address: str, name: str) -> None:
+    """Where stdout is not UTF-8, other characters are escaped; JSON stays JSON."""
+    podium("declare", name, "--tag", "日本", address=address)
+    line = ["experiments", "--prefix", name]
+    done = podium(*line, address=address, PYTHONIOENCODING="ascii")
+    assert done.code == 0
+    assert "\\u65e5\\u672c" in done.out
+    done = podium(*line, "--json", address=address, PYTHONIOENCODING="ascii")
+    assert json.loads(done.out)[0]["tags"] == ["日本"]
+
+
+def test_ctrl_c_is_quiet() -> None:
+    """Ctrl-C during a call ends the command at once and without a word."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with subprocess.Popen(
+            [*PODIUM, "--address", address, "experiments"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as command:
+            connection, _ = silent.accept()
+            command.send_signal(signal.SIGINT)
+            assert command.communicate(timeout=60) == (b"", b"")
+            connection.close()
+        assert command.returncode == 130
+
+
+def test_a_server_that_does_not_answer() -> None:
+    """A stalled server ends a command after its timeout, with what to know about a write."""
+    with tcp_server(b"") as address:
+        done = podium("experiments", "--timeout", "0.5", address=address)
+        assert done == (3, "", f"podium: {address} did not answer within 0.5 s\n")
+        done = podium("declare", "e", "--timeout", "0.5", address=address)
+        assert (done.code, done.out) == (3, "")
+        assert done.err == (
+            f"podium: {address} did not answer within 0.5 s: whether it was stored is unknown, and "
+            "it is safe to send it again\n"
+        )

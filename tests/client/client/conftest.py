@@ -1,0 +1,47 @@
+"""A server for the whole folder, and a client of each kind for each test."""
+
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+
+import podium
+import pytest
+from podium_server.testing import RunningServer, running_server
+
+from tests.client.client.both import AnyClient, entered
+
+_NUMBERS = count(1)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[RunningServer]:
+    """A server that tests share; each takes experiments of its own."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["blocking", "asyncio"])
+async def client(request: pytest.FixtureRequest, server: RunningServer) -> AsyncIterator[AnyClient]:
+    """A client of each kind."""
+    kind = podium.Client if request.param == "blocking" else podium.AsyncClient
+    async with entered(kind(server.address)) as client:
+        yield client
+
+
+@pytest.fixture
+def blocking(server: RunningServer) -> Iterator[podium.Client]:
+    """A blocking client."""
+    with podium.Client(server.address) as client:
+        yield client
+
+
+@pytest.fixture
+def name() -> str:
+    """The name of an experiment that no other test uses."""
+    return f"tests/sweep_{next(_NUMBERS)}"
+
+
+@pytest.fixture
+def declared(blocking: podium.Client, name: str) -> str:
+    """The name of an experiment that is declared."""
+    blocking.experiment(name).declare(success_metric="test.pass_rate")
+    return name

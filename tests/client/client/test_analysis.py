@@ -1,0 +1,139 @@
+"""What takes several calls, over both clients: comparing arms and groups, curves."""
+
+import podium
+import pytest
+
+from tests.client.client.both import AnyClient, result
+
+SCORES = {"wide": (0.7, 0.8, 0.9), "narrow": (0.4, 0.6)}
+
+
+def seed(group: str, number: int, score: float, status: str = "completed") -> podium.ArmResult:
+    """An arm of a group with three in-loop rows and a post-training one."""
+    name = f"{group}_{number}"
+    evals = [podium.EvalResult("val", metrics={"acc": score * k}, step=10 * k) for k in range(3)]
+    evals.append(podium.EvalResult("test", metrics={"acc": score}, tags=["test"]))
+    config = podium.RunConfig(name, seed=number)
+    return podium.ArmResult(name, config, status, evals=evals, group_name=group)
+
+
+@pytest.fixture
+def sweep(blocking: podium.Client, declared: str) -> str:
+    """An experiment of two groups; one has an arm that failed, and there is an arm without one."""
+    experiment = blocking.experiment(declared)
+    for group, scores in SCORES.items():
+        for number, score in enumerate(scores):
+            experiment.record_arm(seed(group, number, score))
+    experiment.record_arm(seed("narrow", 2, 0.1, "failed"))
+    alone = podium.ArmResult("alone", podium.RunConfig("alone"), "running", {"loss": 1.0})
+    experiment.record_arm(alone)
+    return declared
+
+
+async def test_groups_are_compared(client: AnyClient, sweep: str) -> None:
+    """Of a group the completed arms count, and what is left out is named."""
+    found = await result(client.experiment(sweep).compare("wide", "narrow"))
+    assert found.left.arms == dict.fromkeys(["wide_0", "wide_1", "wide_2"], "completed")
+    assert (found.right.is_group, found.right.left_out) == (True, {"narrow_2": "failed"})
+    assert [metric.label for metric in found.metrics] == ["val.acc", "test.acc"]
+    test = found.metrics[1]
+    assert test.difference.difference == pytest.approx(0.3)
+    assert test.difference.p_value == pytest.approx(0.15, abs=0.01)
+
+
+async def test_other_statuses_and_evals(client: AnyClient, sweep: str) -> None:
+    """Which arms and which evals count can be said."""
+    experiment = client.experiment(sweep)
+    statuses = [podium.ArmStatus.COMPLETED, podium.ArmStatus.FAILED]
+    found = await result(experiment.compare("wide", "narrow", status=statuses, evals=["test"]))
+    assert found.right.left_out == {}
+    assert found.metrics[0].right.statistics.n == 3
+    assert len(found.metrics) == 1
+
+
+async def test_arms_are_compared(client: AnyClient, sweep: str) -> None:
+    """An arm counts whatever its status, and has no interval."""
+    found = await result(client.experiment(sweep).compare("wide_0", "alone"))
+    assert (found.left.is_group, found.right.arms) == (False, {"alone": "running"})
+    assert found.metrics[1].left.statistics.mean == 0.7
+    assert found.metrics[1].right.missing == ("alone",)
+
+
+async def test_a_name_of_both_kinds(client: AnyClient, blocking: podium.Client, sweep: str) -> None:
+    """A name that is a group's and an arm's is the group's, unless `kind` says otherwise."""
+    blocking.experiment(sweep).record_arm(seed("wide", 0, 0.1))
+    both = podium.ArmResult("wide", podium.RunConfig("wide"), "completed", {"loss": 2.0})
+    blocking.experiment(sweep).record_arm(both)
+    experiment = client.experiment(sweep)
+    assert (await result(experiment.compare("wide", "alone"))).left.is_group
+    found = await result(experiment.compare("wide", "alone", kind="arm"))
+    assert not found.left.is_group
+    assert found.metrics[-1].difference.difference == 1.0
+
+
+async def test_what_there_is_not(client: AnyClient, sweep: str) -> None:
+    """An unknown arm, group or experiment is named, a wrong kind or status too."""
+    experiment = client.experiment(sweep)
+    with pytest.raises(podium.NotFoundError, match="nobody"):
+        await result(experiment.compare("wide", "nobody"))
+    with pytest.raises(podium.NotFoundError, match="has no group 'alone'"):
+        await result(experiment.compare("wide", "alone", kind="group"))
+    with pytest.raises(podium.NotFoundError, match="not_there"):
+        await result(client.experiment("not_there").compare("wide", "narrow"))
+    with pytest.raises(ValueError, match="kind must be 'arm', 'group' or None, not 'arms'"):
+        await result(experiment.compare("wide", "narrow", kind="arms"))
+    with pytest.raises(ValueError, match="status must be one of pending, "):
+        await result(experiment.compare("wide", "narrow", status="done"))
+
+
+async def test_curves_of_arms(client: AnyClient, sweep: str) -> None:
+    """Each arm's in-loop rows by step; post-training rows have no part in a curve."""
+    found = await result(client.experiment(sweep).curve("val.acc"))
+    assert [curve.name for curve in found.curves] == [
+        *(f"wide_{k}" for k in range(3)),
+        *(f"narrow_{k}" for k in range(2)),
+    ]
+    points = [(point.step, point.statistics.mean) for point in found.curves[0].points]
+    assert points == [(0, 0.0), (10, 0.7), (20, 1.4)]
+    assert (found.without, found.left_out) == (("alone",), {"narrow_2": "failed"})
+
+
+async def test_curves_of_groups(client: AnyClient, sweep: str) -> None:
+    """A group's arms are taken together by step: mean, interval and how many there are."""
+    found = await result(client.experiment(sweep).curve("val.acc", by_group=True))
+    wide, narrow = found.curves
+    assert (wide.name, wide.is_group, len(wide.arms)) == ("wide", True, 3)
+    last = narrow.points[-1].statistics
+    assert (last.n, last.mean) == (2, pytest.approx(1.0))
+    assert last.half_width == pytest.approx(12.7062 * 0.2, rel=1e-4)
+
+
+async def test_curves_by_name_and_status(client: AnyClient, sweep: str) -> None:
+    """Named arms are shown whatever their status; of a group those that count."""
+    experiment = client.experiment(sweep)
+    found = await result(experiment.curve("val.acc", ["narrow_2", "wide_0"]))
+    assert [curve.name for curve in found.curves] == ["wide_0", "narrow_2"]
+    found = await result(experiment.curve("val.acc", ["narrow"], by_group=True))
+    assert found.left_out == {"narrow_2": "failed"}
+    found = await result(experiment.curve("val.acc", status="failed"))
+    assert [curve.name for curve in found.curves] == ["narrow_2"]
+
+
+async def test_curves_that_cannot_be(client: AnyClient, sweep: str) -> None:
+    """A metric that names no eval, and a name that nobody has, are refused."""
+    experiment = client.experiment(sweep)
+    with pytest.raises(ValueError, match="training metrics have their latest value only"):
+        await result(experiment.curve("loss"))
+    with pytest.raises(podium.NotFoundError, match="has no arm or group 'nobody'"):
+        await result(experiment.curve("val.acc", ["wide_0", "nobody"]))
+
+
+async def test_a_ranking_has_everybody_or_the_first(client: AnyClient, sweep: str) -> None:
+    """Without a bound a ranking has all arms, or all groups, and with one the first of them."""
+    experiment = client.experiment(sweep)
+    names = [entry.arm for entry in (await result(experiment.rank("test.acc"))).arms]
+    assert names == ["wide_2", "wide_1", "wide_0", "narrow_1", "narrow_0"]
+    assert len((await result(experiment.rank("test.acc", top=2))).arms) == 2
+    groups = (await result(experiment.rank_groups("test.acc"))).groups
+    assert [group.name for group in groups] == ["wide", "narrow", "alone"]
+    assert len((await result(experiment.rank_groups("test.acc", top=1))).groups) == 1

@@ -1,0 +1,100 @@
+"""Arguments that cannot be meant are refused before any call."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import podium
+import pytest
+from podium import events
+
+from tests.client.client.both import AnyClient, items, result
+
+CONFIG = podium.RunConfig("r")
+
+# What is wrong, the error, and the text that it has to hold.
+WRONG: list[tuple[Callable[[AnyClient], Any], type[Exception], str]] = [
+    (lambda client: client.experiment(5), TypeError, "experiment must be a string"),
+    (lambda client: client.arm("e", None), TypeError, "arm must be a string"),
+    (lambda client: client.arm("e", "a").eval(5), TypeError, "name must be a string"),
+    (lambda client: client.arm("e", "a").eval(b"val"), TypeError, "name must be a string"),
+    (lambda client: client.arm("e", "a").eval("v", step=True), TypeError, "step must be"),
+    (lambda client: client.arm("e", "a").eval("v", step=1.0), TypeError, "step must be"),
+    (lambda client: client.arm("e", "a").eval("v", step=2**63), ValueError, "64 bits"),
+    (lambda client: client.arm("e", "a").eval("\udcff"), ValueError, "surrogate"),
+    (lambda client: client.arm("\udcff", "a").eval("v"), ValueError, "surrogate"),
+    (lambda client: client.arm("e", "a").score(None), TypeError, "metric must be a string"),
+    (lambda client: client.arm("e", "a").log({"m": "1"}), TypeError, "must be a number"),
+    (lambda client: client.arm("e", "a").log({1: 1.0}), TypeError, "key of metrics"),
+    (lambda client: client.arm("e", "a").log(["m"]), TypeError, "metrics must be a mapping"),
+    (lambda client: client.arm("e", "a").log({"\udcff": 1.0}), ValueError, "surrogate"),
+    (lambda client: client.arm("e", "a").log_eval("v", {}, tags="test"), TypeError, "tags"),
+    (
+        lambda client: client.arm("e", "a").log_eval("v", {}, breakdowns={1: 0, "1": 0}),
+        ValueError,
+        "two keys",
+    ),
+    (lambda client: client.arm("e", "a").finish("done"), ValueError, "status must be one of"),
+    (lambda client: client.arm("e", "a").finish(run_result={}), TypeError, "run_result must be"),
+    (lambda client: client.arm("e", "a").evals(min_step=0.5), TypeError, "min_step"),
+    (lambda client: client.experiment("e").arms(status="done"), ValueError, "status must be"),
+    (lambda client: client.experiment("e").arms(page_size="1"), TypeError, "page_size"),
+    (lambda client: client.experiment("e").arms(tags="lora"), TypeError, "tags"),
+    (lambda client: client.experiments(status=["done"]), ValueError, "status must be one of"),
+    (lambda client: client.experiment("e").declare(direction="up"), ValueError, "direction must"),
+    (lambda client: client.experiment("e").declare(metadata={"x": b""}), TypeError, "metadata"),
+    (lambda client: client.experiment("e").start_arm({}), TypeError, "run_config must be"),
+    (lambda client: client.experiment("e").start_arm(CONFIG, order=True), TypeError, "order"),
+    (
+        lambda client: client.experiment("e").start_arm(CONFIG, restart=True, resume_step=1),
+        ValueError,
+        "resume_step",
+    ),
+    (lambda client: client.experiment("e").record_arm(CONFIG), TypeError, "arm_result must be"),
+    (lambda client: client.experiment("e").conclude(7), TypeError, "conclusion must be"),
+    (lambda client: client.record("e", ["event"]), TypeError, "Event"),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "text"), WRONG)
+async def test_wrong_arguments(
+    client: AnyClient, call: Callable[[AnyClient], Any], error: type[Exception], text: str
+) -> None:
+    """A wrong argument is a TypeError or ValueError of this process that says what is wrong."""
+    with pytest.raises(error, match=text) as caught:
+        await result(call(client))
+    assert not isinstance(caught.value, podium.PodiumError)
+    assert client._connection._opened is None
+
+
+async def test_anything_that_is_an_index_is_a_step(client: AnyClient, declared: str) -> None:
+    """Steps take what Python takes as an index, metrics what it takes as a float."""
+
+    class Seven:
+        def __index__(self) -> int:
+            return 7
+
+        def __float__(self) -> float:
+            return 7.5
+
+    await result(client.experiment(declared).start_arm(CONFIG))
+    await result(client.arm(declared, "r").log_eval("v", {"m": Seven()}, step=Seven()))
+    row = await result(client.arm(declared, "r").eval("v", step=Seven()))
+    assert (row.step, row.metrics) == (7, {"m": 7.5})
+    assert [r.step for r in await items(client.arm(declared, "r").evals(min_step=Seven()))] == [7]
+
+
+async def test_an_event_carries_its_time(client: AnyClient, declared: str) -> None:
+    """The time of an event is now, or what it says; a time without a zone is refused."""
+    moment = dt.datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=dt.UTC)
+    await result(client.experiment(declared).start_arm(CONFIG))
+    row = events.eval_recorded("r", podium.EvalResult("v"), event_time=moment)
+    await result(client.record(declared, [row]))
+    assert (await result(client.arm(declared, "r").eval("v"))).event_time == moment
+    before = dt.datetime.now(dt.UTC)
+    await result(client.arm(declared, "r").log_eval("now", {}))
+    after = dt.datetime.now(dt.UTC)
+    assert before <= (await result(client.arm(declared, "r").eval("now"))).event_time <= after
+    naive = moment.replace(tzinfo=None)
+    with pytest.raises(ValueError, match="time zone"):
+        events.skipped(event_time=naive)

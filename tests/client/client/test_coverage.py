@@ -1,0 +1,187 @@
+"""Coverage by construction: both clients send every rpc and every field of its request."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from typing import Any
+
+import grpc
+import podium
+import pytest
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from podium import events
+from podium.v1 import event_pb2, recording_service_pb2, results_service_pb2
+
+from tests.client.client.both import AnyClient, entered, items, result
+from tests.client.client.broken import grpc_server
+
+PAIRS = [
+    (podium.Client, podium.AsyncClient),
+    (podium.ExperimentHandle, podium.AsyncExperimentHandle),
+    (podium.ArmHandle, podium.AsyncArmHandle),
+    (podium.ArmRun, podium.AsyncArmRun),
+]
+FILES = [results_service_pb2.DESCRIPTOR, recording_service_pb2.DESCRIPTOR, event_pb2.DESCRIPTOR]
+RPCS = [
+    rpc for file in FILES for service in file.services_by_name.values() for rpc in service.methods
+]
+
+CONFIG = podium.RunConfig("r")
+RUN_RESULT = podium.RunResult("r", "ok")
+RESULT = podium.ArmResult("a", CONFIG, "failed")
+
+
+async def declare(client: AnyClient) -> None:
+    """Sets every field of a declaration."""
+    await result(
+        client.experiment("e").declare(
+            hypothesis="h",
+            success_metric="m",
+            direction="minimize",
+            parent="p",
+            tags=["t"],
+            metadata={"k": 1},
+            overwrite=True,
+        )
+    )
+
+
+async def start(client: AnyClient) -> None:
+    """Sets every field of a start, of both modes."""
+    groups = {"group_id": "g", "group_name": "g", "run_id": "r"}
+    experiment = client.experiment("e")
+    await result(experiment.start_arm(CONFIG, **groups, restart=True))
+    arm = await result(experiment.start_arm(CONFIG, resume_step=1))
+    await result(arm.log({"m": 1}))
+    await result(arm.log_eval("v", {"m": 1}))
+    await result(arm.finish("failed", error="e", train_seconds=1, run_result=RUN_RESULT))
+
+
+async def record(client: AnyClient) -> None:
+    """Sets every field of a Record call."""
+    experiment = client.experiment("e")
+    await result(experiment.conclude("c"))
+    await result(experiment.record_arm(RESULT, replace=True))
+    await result(client.record("e", [events.skipped()], podium.StreamPosition("w", 1)))
+    await declare(client)
+    await start(client)
+
+
+CALLS: dict[str, Callable[[AnyClient], Any]] = {
+    "Eval": lambda client: result(client.arm("e", "a").eval("v", step=1)),
+    "Score": lambda client: result(client.arm("e", "a").score("m")),
+    "GetArm": lambda client: result(client.arm("e", "a").get()),
+    "ListArms": lambda client: items(
+        client.experiment("e").arms(
+            status="failed", group_name="g", name_prefix="p", tags=["t"], page_size=1
+        )
+    ),
+    "ListEvals": lambda client: items(
+        client.arm("e", "a").evals(name="v", min_step=1, max_step=2, page_size=1)
+    ),
+    "GetExperiment": lambda client: result(client.experiment("e").get()),
+    "ListExperiments": lambda client: items(
+        client.experiments(name_prefix="p", status="failed", tags=["t"], page_size=1)
+    ),
+    "Rank": lambda client: result(
+        client.experiment("e").rank_groups(
+            "m", direction="minimize", status="failed", min_members=2, top=2000
+        )
+    ),
+    "Scores": lambda client: result(
+        client.experiment("e").scores(
+            ["m"], status="failed", group_name="g", name_prefix="p", tags=["t"], page_size=1
+        )
+    ),
+    "Record": record,
+    "DeleteArm": lambda client: result(client.arm("e", "a").delete(allow_missing=True)),
+    "DeleteExperiment": lambda client: result(client.experiment("e").delete(allow_missing=True)),
+}
+
+
+def fields_of(kind: Descriptor) -> set[str]:
+    """The fields of a request and of what it holds, as far as no codec writes it."""
+    names = {field.full_name for field in kind.fields}
+    parts = [field.message_type for field in kind.fields if is_ours(field)]
+    return names.union(*(fields_of(part) for part in parts if part))
+
+
+def fields_in(message: Message) -> Iterator[str]:
+    """The fields that are set in a request and in what it holds."""
+    for field, value in message.ListFields():
+        yield field.full_name
+        if is_ours(field):
+            for part in value if field.is_repeated else [value]:
+                yield from fields_in(part)
+
+
+def is_ours(field: FieldDescriptor) -> bool:
+    """Whether a field holds a message of a request's or an event's own."""
+    kind = field.message_type
+    return kind is not None and kind.file in FILES and not kind.GetOptions().map_entry
+
+
+@pytest.mark.parametrize("rpc", RPCS, ids=lambda rpc: rpc.name)
+@pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient])
+async def test_every_field_of_every_rpc_is_sent(rpc: MethodDescriptor, kind: Any) -> None:
+    """The clients' methods can set every field of every rpc's request."""
+    sent: set[str] = set()
+
+    def answer(raw: bytes, _context: grpc.ServicerContext) -> bytes:
+        request: Any = GetMessageClass(rpc.input_type)()
+        request.ParseFromString(raw)
+        sent.update(fields_in(request))
+        response: Any = GetMessageClass(rpc.output_type)()
+        if "next_page_token" in rpc.output_type.fields_by_name and not request.page_token:
+            response.next_page_token = "next"  # noqa: S105 - no secret
+        return bytes(response.SerializeToString())
+
+    with grpc_server(**{rpc.name: answer}) as address:
+        async with entered(kind(address)) as client:
+            await CALLS[rpc.name](client)
+    assert sent == fields_of(rpc.input_type)
+
+
+def test_every_field_of_a_recording_answer_is_told() -> None:
+    """What Record answers is in its result, field by field."""
+    answers = recording_service_pb2.DESCRIPTOR.message_types_by_name
+    for name, kind in [("RecordResponse", podium.RecordResult), ("KeptField", podium.KeptField)]:
+        assert set(answers[name].fields_by_name) == {field.name for field in fields(kind)}
+    position = set(answers["StreamPosition"].fields_by_name)
+    assert position == {field.name for field in fields(podium.StreamPosition)}
+
+
+def methods(kind: type) -> dict[str, Any]:
+    """The public methods of a class, and those of `with`."""
+    return {
+        name.replace("__a", "__"): value
+        for name, value in inspect.getmembers(kind, inspect.isfunction)
+        if not name.startswith("_") or name in {"__enter__", "__exit__", "__aenter__", "__aexit__"}
+    }
+
+
+@pytest.mark.parametrize(("blocking", "asynchronous"), PAIRS)
+def test_both_clients_have_the_same_methods(blocking: type, asynchronous: type) -> None:
+    """The two kinds have methods of the same names, parameters and defaults, all described."""
+    theirs = methods(asynchronous)
+    assert set(theirs) == set(methods(blocking))
+    for name, method in methods(blocking).items():
+        ours, other = inspect.signature(method), inspect.signature(theirs[name])
+        assert list(ours.parameters.values()) == list(other.parameters.values())
+        assert name.startswith("__") or (method.__doc__ and theirs[name].__doc__)
+
+
+def test_an_attempt_records_as_the_interface_says() -> None:
+    """What records has the recording interface's parameters and defaults, and may have more."""
+    for interface, kind in [
+        (podium.ExperimentRecorder, podium.ExperimentHandle),
+        (podium.ExperimentRecorder, podium.ExperimentRecording),
+        (podium.ArmRecorder, podium.ArmRun),
+        (podium.ArmRecorder, podium.ArmRecording),
+    ]:
+        for name, method in methods(interface).items():
+            ours = inspect.signature(getattr(kind, name)).parameters.values()
+            theirs = inspect.signature(method).parameters.values()
+            assert [(p.name, p.default) for p in ours] == [(p.name, p.default) for p in theirs]

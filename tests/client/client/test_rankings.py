@@ -1,0 +1,216 @@
+"""Rankings, matrices and results, over both clients."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import podium
+import pytest
+from podium.v1.ranking_pb2 import RankedArm
+from podium.v1.results_service_pb2 import (
+    GetExperimentResponse,
+    ListArmsResponse,
+    RankRequest,
+    RankResponse,
+    ScoresRequest,
+    ScoresResponse,
+)
+from podium.v1.score_matrix_pb2 import ScoreColumn, ScoredArm
+
+from tests.client.client.both import AnyClient, entered, result
+from tests.client.client.broken import grpc_server
+
+SCORES = {"low": 0.25, "nan": math.nan, "high": 0.75, "half": 0.5}
+
+
+@pytest.fixture
+def sweep(blocking: podium.Client, declared: str) -> str:
+    """The name of an experiment of four completed arms and a failed one."""
+    experiment = blocking.experiment(declared)
+    for seed, (name, score) in enumerate(SCORES.items()):
+        config = podium.RunConfig(name, seed=seed)
+        row = podium.EvalResult("test", metrics={"pass_rate": score}, tags=["test"])
+        arm = podium.ArmResult(name, config, "completed", evals=[row], group_name=name[0])
+        experiment.record_arm(arm)
+    experiment.record_arm(podium.ArmResult("bad", podium.RunConfig("bad"), "failed"))
+    return declared
+
+
+async def test_rank(client: AnyClient, sweep: str) -> None:
+    """rank() answers the arms in order, and says what it is a ranking of."""
+    found = await result(client.experiment(sweep).rank())
+    assert [(arm.rank, arm.arm) for arm in found.arms] == [
+        (1, "high"), (2, "half"), (3, "low"), (4, "nan"),
+    ]  # fmt: skip
+    assert found.arms[0].source == podium.ScoreSource("post_training_eval", "pass_rate", "test")
+    assert found.arms[3].flags == [podium.RankFlag.NAN]
+    assert (found.metric, found.direction, found.revision) == ("test.pass_rate", "maximize", 6)
+    assert found.counts == podium.RankCounts(3, 1, 0, podium.ArmCounts(failed=1))
+    assert found.sources == [podium.RankSource("post_training_eval", "test", None, 4)]
+
+
+async def test_rank_with_everything_said(client: AnyClient, sweep: str) -> None:
+    """Metric, direction, statuses and the number of arms can be chosen."""
+    experiment = client.experiment(sweep)
+    least = await result(experiment.rank("pass_rate", direction="minimize", top=1))
+    assert [arm.arm for arm in least.arms] == ["low"]
+    assert least.counts.numbers == 3
+    both = await result(experiment.rank(status=["failed", "completed"]))
+    assert [(arm.rank, arm.arm) for arm in both.arms][-1] == (None, "bad")
+    with pytest.raises(ValueError, match="top must be at least 1"):
+        await result(experiment.rank(top=0))
+
+
+async def test_rank_groups(client: AnyClient, sweep: str) -> None:
+    """rank_groups() answers means with their spread; small groups can be left out."""
+    found = await result(client.experiment(sweep).rank_groups(min_members=2))
+    [group] = found.groups
+    assert (group.name, group.rank, group.members) == ("h", 1, 2)
+    assert (group.statistics.mean, group.statistics.n) == (0.625, 2)
+    assert group.statistics.sd == pytest.approx(0.1767766953)
+    assert found.group_counts == podium.RankGroupCounts(ranked=1, too_small=3)
+
+
+async def test_an_arm_without_a_group_has_its_own_name(client: AnyClient, declared: str) -> None:
+    """A group of one is called like its arm."""
+    experiment = client.experiment(declared)
+    arm = podium.ArmResult("alone", podium.RunConfig("r"), "completed", {"m": 1})
+    await result(experiment.record_arm(arm))
+    [group] = (await result(experiment.rank_groups("m"))).groups
+    assert (group.group_name, group.name, group.statistics.sd) == (None, "alone", None)
+
+
+async def test_best(client: AnyClient, sweep: str) -> None:
+    """best() answers the arm with the best number, or None."""
+    experiment = client.experiment(sweep)
+    best = await result(experiment.best())
+    assert (best.arm, best.score) == ("high", 0.75)
+    assert (await result(experiment.best("pass_rate", direction="minimize"))).arm == "low"
+    assert await result(experiment.best("nothing")) is None
+
+
+async def test_result_and_conclusion(client: AnyClient, sweep: str) -> None:
+    """result() sums the experiment up, and conclude() without a text stores that."""
+    experiment = client.experiment(sweep)
+    found = await result(experiment.result())
+    assert (found.best_arm, found.best_score, found.status) == ("high", 0.75, "completed")
+    assert [arm.name for arm in found.arms] == [*SCORES, "bad"]
+    assert found.experiment.success_metric == "test.pass_rate"
+    said = "Best arm: high at test.pass_rate=0.7500. 4/5 arms completed. Failed: bad."
+    assert found.conclusion == said
+    await result(experiment.conclude())
+    assert (await result(experiment.get())).conclusion == said
+    await result(experiment.conclude("Seeds matter."))
+    assert (await result(experiment.get())).conclusion == "Seeds matter."
+
+
+async def test_without_a_metric(client: AnyClient, blocking: podium.Client, name: str) -> None:
+    """Without a success metric there is a result, but no ranking."""
+    blocking.experiment(name).declare()
+    experiment = client.experiment(name)
+    with pytest.raises(podium.FailedPreconditionError) as raised:
+        await result(experiment.rank())
+    assert raised.value.reason == "METRIC_MISSING"
+    found = await result(experiment.result())
+    assert (found.best_arm, found.conclusion) == (None, "No arms.")
+
+
+async def test_a_conclusion_that_names_very_many_arms(client: AnyClient, declared: str) -> None:
+    """What conclude() makes up is shortened to what a server stores."""
+    experiment = client.experiment(declared)
+    for number in range(300):
+        arm = podium.ArmResult(f"{number}" + 250 * "x", podium.RunConfig("r"), "failed")
+        await result(experiment.record_arm(arm))
+    arm = podium.ArmResult("good", podium.RunConfig("r"), "completed")
+    await result(experiment.record_arm(arm))
+    await result(experiment.conclude())
+    conclusion = (await result(experiment.get())).conclusion
+    assert len(conclusion.encode()) == 65_536
+    assert conclusion.endswith("x …")
+    assert (await result(experiment.result())).conclusion.startswith(conclusion[:-2])
+
+
+# ---- Pages -------------------------------------------------------------------------------
+
+
+def _page(request: RankRequest, revision: int, ranking_revision: int) -> RankResponse:
+    at = int(request.page_token or 0)
+    arms = [RankedArm(arm=f"arm{at}", rank=at + 1, status=3)]  # type: ignore[arg-type]
+    token = "" if at == 2 else str(at + 1)
+    return RankResponse(
+        arms=arms, next_page_token=token, revision=revision, ranking_revision=ranking_revision
+    )
+
+
+def _answering(answer: Callable[[Any], Any], kind: Any) -> Callable[[bytes, object], bytes]:
+    return lambda raw, _context: bytes(answer(kind.FromString(raw)).SerializeToString())
+
+
+@pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient])
+async def test_pages_of_one_ranking_are_joined(kind: Any) -> None:
+    """A ranking of several calls is whole, although other arms record meanwhile."""
+    revisions = iter(range(100))
+    answer = _answering(lambda request: _page(request, next(revisions), 7), RankRequest)
+    with grpc_server(Rank=answer) as address:
+        async with entered(kind(address)) as client:
+            found = await result(client.experiment("e").rank())
+    assert [(arm.arm, arm.rank) for arm in found.arms] == [("arm0", 1), ("arm1", 2), ("arm2", 3)]
+    assert found.revision == 0
+
+
+@pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient])
+@pytest.mark.parametrize(("changes", "is_found"), [(3, True), (1_000, False)])
+async def test_a_ranking_that_changes_is_read_again(
+    kind: Any, changes: int, is_found: bool
+) -> None:
+    """Pages of different rankings are not joined; after a few attempts an error says so."""
+    calls = iter(range(1_000))
+    answer = _answering(lambda request: _page(request, 0, min(next(calls), changes)), RankRequest)
+    with grpc_server(Rank=answer) as address:
+        async with entered(kind(address)) as client:
+            if is_found:
+                assert len((await result(client.experiment("e").rank())).arms) == 3
+            else:
+                with pytest.raises(podium.AbortedError, match="top 1,000"):
+                    await result(client.experiment("e").rank())
+
+
+@pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient])
+async def test_pages_of_a_matrix_are_joined(kind: Any) -> None:
+    """A matrix of several calls has every arm, and no revision if that changed meanwhile."""
+
+    def page(request: ScoresRequest) -> ScoresResponse:
+        at = int(request.page_token or 0)
+        column = ScoreColumn(metric="m", values=[at], present=[at != 1])
+        return ScoresResponse(
+            arms=[ScoredArm(arm=f"arm{at}", status=3)],  # type: ignore[arg-type]
+            columns=[column],
+            next_page_token="" if at == 2 else str(at + 1),
+            revision=5 + at,
+        )
+
+    with grpc_server(Scores=_answering(page, ScoresRequest)) as address:
+        async with entered(kind(address)) as client:
+            found = await result(client.experiment("e").scores(["m"]))
+    assert [arm.arm for arm in found.arms] == ["arm0", "arm1", "arm2"]
+    assert (found["m"], found.revision) == ([0.0, None, 2.0], None)
+
+
+@pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient])
+async def test_an_experiment_that_keeps_changing_has_no_result(kind: Any) -> None:
+    """What is of several states is no result: an error says so instead."""
+    revisions = iter(range(1_000))
+
+    def experiment(_raw: bytes, _context: grpc.ServicerContext) -> bytes:
+        response = GetExperimentResponse()
+        response.experiment.revision = next(revisions)
+        return response.SerializeToString()
+
+    def arms(_raw: bytes, _context: grpc.ServicerContext) -> bytes:
+        return ListArmsResponse(revision=next(revisions)).SerializeToString()
+
+    with grpc_server(GetExperiment=experiment, ListArms=arms) as address:
+        async with entered(kind(address)) as client:
+            with pytest.raises(podium.AbortedError, match="changed 5 times"):
+                await result(client.experiment("e").result())

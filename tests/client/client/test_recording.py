@@ -1,0 +1,385 @@
+"""What the handles record, over both clients."""
+
+import asyncio
+import time
+
+import podium
+import pytest
+from podium import events
+
+from tests.client.client.both import AnyClient, entered, result
+
+CONFIG = podium.RunConfig("lora_rank4", seed=0)
+
+
+async def test_declare(client: AnyClient, name: str) -> None:
+    """declare() fills what is unset, names what it kept, and overwrites when it is told to."""
+    experiment = client.experiment(name)
+    first = await result(
+        experiment.declare(
+            hypothesis="h",
+            success_metric="m",
+            direction="minimize",
+            parent="p",
+            tags=["t"],
+            metadata={"owner": "a", "n": 2**53 + 1},
+        )
+    )
+    assert (first.revision, first.changed_events, first.kept_fields) == (1, 1, ())
+    again = await result(experiment.declare(success_metric="x", metadata={"owner": "b"}))
+    assert [kept.path for kept in again.kept_fields] == ["success_metric", "metadata.owner"]
+    await result(experiment.declare(success_metric="x", overwrite=True))
+    found = await result(experiment.get())
+    assert found == podium.Experiment(
+        name, "h", "x", None, "p", "minimize", ["t"], {"owner": "a", "n": 2**53 + 1}
+    )
+
+
+async def test_conclude(client: AnyClient, declared: str) -> None:
+    """conclude() stores the conclusion."""
+    experiment = client.experiment(declared)
+    await result(experiment.conclude("rank 4 is enough"))
+    assert (await result(experiment.get())).conclusion == "rank 4 is enough"
+
+
+async def test_an_arm_is_completed_at_the_end_of_its_block(
+    client: AnyClient, declared: str
+) -> None:
+    """Everything that an attempt records is there, and its arm is completed."""
+    experiment = client.experiment(declared)
+    started = experiment.start_arm(
+        CONFIG, name="arm", group_id="g1", group_name="g", run_id="r", attempt_id="a", order=7
+    )
+    async with entered(started) as arm:
+        assert (await result(arm.get())).status == "running"
+        await result(arm.log({"loss": 0.4}))
+        await result(arm.log({"loss": 0.31, "lr": 1}))
+        await result(
+            arm.log_eval(
+                "test",
+                {"pass_rate": 0.61},
+                tags=["test"],
+                breakdowns={1: {"n": 3}},
+                benchmark_id="b",
+                eval_seconds=2,
+            )
+        )
+        await result(arm.log_eval("gpt", {"pass_rate": 0.9}, step=0, model_ref="openai/gpt"))
+    found = await result(client.arm(declared, "arm").get())
+    assert found == podium.ArmResult(
+        "arm",
+        CONFIG,
+        "completed",
+        metrics={"loss": 0.31, "lr": 1.0},
+        evals=[
+            podium.EvalResult(
+                "test", "b", {"pass_rate": 0.61}, {"1": {"n": 3}}, 2.0, None, ["test"]
+            ),
+            podium.EvalResult("gpt", metrics={"pass_rate": 0.9}, step=0, model_ref="openai/gpt"),
+        ],
+        run_id="r",
+        group_id="g1",
+        group_name="g",
+    )
+    assert found.attempt == podium.Attempt("a", 7)
+
+
+async def test_an_arm_is_named_by_its_config_and_ordered_by_time(
+    client: AnyClient, declared: str
+) -> None:
+    """Without more, the arm has the config's name and the attempt the time in milliseconds."""
+    before = time.time_ns() // 1_000_000
+    async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
+        assert arm.name == "lora_rank4"
+        attempt = (await result(arm.get())).attempt
+    assert attempt.id == arm.attempt_id
+    assert before <= attempt.order <= time.time_ns() // 1_000_000
+
+
+async def test_an_arm_fails_with_the_error_of_its_block(client: AnyClient, declared: str) -> None:
+    """A block that raises leaves a failed arm with type, message and traceback, and raises."""
+    with pytest.raises(ZeroDivisionError):
+        async with entered(client.experiment(declared).start_arm(CONFIG)):
+            _ = 1 / 0
+    found = await result(client.arm(declared, "lora_rank4").get())
+    assert found.status == "failed"
+    assert found.error.startswith("Traceback")
+    assert found.error.endswith("ZeroDivisionError: division by zero\n")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), asyncio.CancelledError(), SystemExit(0)])
+async def test_an_interrupted_arm_is_cancelled(
+    client: AnyClient, declared: str, error: BaseException
+) -> None:
+    """What ends a block on request leaves a cancelled arm."""
+    with pytest.raises(type(error)):
+        async with entered(client.experiment(declared).start_arm(CONFIG)):
+            raise error
+    found = await result(client.arm(declared, "lora_rank4").get())
+    assert found.status == "cancelled"
+    assert type(error).__name__ in found.error
+
+
+async def test_an_error_of_any_text_is_recorded(client: AnyClient, declared: str) -> None:
+    """Lone surrogates, NUL and millions of characters do not keep a failure from being recorded."""
+    with pytest.raises(RuntimeError):
+        async with entered(client.experiment(declared).start_arm(CONFIG)):
+            raise RuntimeError("\udcff\0" + "ä" * 5_000_000)
+    found = await result(client.arm(declared, "lora_rank4").get())
+    assert found.status == "failed"
+    assert "RuntimeError: \\udcff\\x00ä" in found.error
+
+
+async def test_what_finish_says_stands(client: AnyClient, declared: str) -> None:
+    """An explicit finish() in the block is not overwritten at its end, whatever the block does."""
+    run_result = podium.RunResult("r", "ok", {"loss": 0.3}, {"model": "s3://m"}, None, {"k": 1})
+    ending = {"error": "enough", "train_seconds": 3, "run_result": run_result}
+
+    async def train() -> None:
+        async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
+            await result(arm.finish("cancelled", **ending))
+            _ = 1 / 0
+
+    with pytest.raises(ZeroDivisionError):
+        await train()
+    found = await result(client.arm(declared, "lora_rank4").get())
+    assert (found.status, found.error, found.train_seconds) == ("cancelled", "enough", 3.0)
+    assert found.run_result == run_result
+
+
+async def test_a_failure_to_report_does_not_hide_the_error(
+    client: AnyClient, declared: str
+) -> None:
+    """The block's own error leaves it, with a note that its end could not be recorded."""
+    experiment = client.experiment(declared)
+
+    async def train() -> None:
+        async with entered(experiment.start_arm(CONFIG, order=1)):
+            await result(experiment.start_arm(CONFIG, order=2))
+            _ = 1 / 0
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        await train()
+    (note,) = caught.value.__notes__
+    assert note.startswith("Podium could not record how ")
+    assert "attempt" in note
+
+
+async def test_a_block_without_an_error_says_that_it_could_not_report(
+    client: AnyClient, declared: str
+) -> None:
+    """If only reporting failed, that is the error."""
+    experiment = client.experiment(declared)
+    with pytest.raises(podium.FailedPreconditionError) as caught:
+        async with entered(experiment.start_arm(CONFIG, order=1)):
+            await result(experiment.start_arm(CONFIG, order=2))
+    assert caught.value.reason == "STALE_ATTEMPT"
+
+
+async def test_an_ending_that_cannot_be_said_does_not_stand(
+    client: AnyClient, declared: str
+) -> None:
+    """A finish() with a status that does not exist fails the block, and so the arm."""
+    with pytest.raises(ValueError, match="status must be one of"):
+        async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
+            await result(arm.finish("done"))
+    assert (await result(client.arm(declared, "lora_rank4").get())).status == "failed"
+
+
+async def test_an_ending_that_was_refused_is_said_once_more(
+    client: AnyClient, declared: str
+) -> None:
+    """The status of a finish() whose result was too large to keep stands at the block's end."""
+    result_too_large = podium.RunResult("r", "ok", extras={"log": "x" * 1_000_000})
+    async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
+        with pytest.raises(podium.InvalidArgumentError):
+            await result(arm.finish("cancelled", error="enough", run_result=result_too_large))
+    found = await result(client.arm(declared, "lora_rank4").get())
+    assert (found.status, found.error) == ("cancelled", "enough")
+
+
+@pytest.mark.parametrize("status", ["pending", "running"])
+async def test_an_arm_does_not_finish_as_unfinished(
+    client: AnyClient, declared: str, status: str
+) -> None:
+    """finish() takes an end only, and says which there are."""
+    with pytest.raises(ValueError, match="completed, failed or cancelled"):
+        await result(client.arm(declared, "lora_rank4").finish(status))
+
+
+async def test_resume_and_restart(client: AnyClient, declared: str) -> None:
+    """A finished arm asks for resume_step, which keeps rows, or restart, which does not."""
+    experiment = client.experiment(declared)
+    async with entered(experiment.start_arm(CONFIG, order=1)) as arm:
+        for step in (1, 2, 3):
+            await result(arm.log_eval("val", {"m": step}, step=step))
+    with pytest.raises(podium.FailedPreconditionError, match=r"resume_step.*restart"):
+        await result(experiment.start_arm(CONFIG, order=2))
+    resumed = await result(experiment.start_arm(CONFIG, order=3, resume_step=2))
+    assert [row.step for row in (await result(resumed.get())).evals] == [1, 2]
+    restarted = await result(experiment.start_arm(CONFIG, order=4, restart=True))
+    assert (await result(restarted.get())).evals == []
+
+
+async def test_an_evaluator_records_without_an_attempt(client: AnyClient, declared: str) -> None:
+    """A plain handle records for an arm that others train, or for a named attempt of it."""
+    experiment = client.experiment(declared)
+    await result(experiment.start_arm(CONFIG, attempt_id="a", order=1))
+    await result(client.arm(declared, "lora_rank4").log_eval("bench", {"m": 1}))
+    await result(client.arm(declared, "lora_rank4", attempt_id="a").log({"loss": 1}))
+    with pytest.raises(podium.FailedPreconditionError):
+        await result(experiment.arm("lora_rank4", attempt_id="zombie").log({"loss": 2}))
+    assert await result(experiment.arm("lora_rank4").score("loss")) == 1.0
+
+
+async def test_record_arm_replaces_only_when_told(client: AnyClient, declared: str) -> None:
+    """record_arm() is refused for an arm with attempts, unless it may replace it."""
+    experiment = client.experiment(declared)
+    await result(experiment.start_arm(CONFIG))
+    whole = podium.ArmResult("lora_rank4", CONFIG, "completed", metrics={"m": 1.0})
+    with pytest.raises(podium.FailedPreconditionError) as caught:
+        await result(experiment.record_arm(whole))
+    assert caught.value.reason == "ARM_HAS_ATTEMPTS"
+    done = await result(experiment.record_arm(whole, replace=True))
+    assert done.changed_events == 1
+    assert await result(experiment.arm("lora_rank4").get()) == whole
+
+
+async def test_record_several_events_of_a_stream(client: AnyClient, declared: str) -> None:
+    """record() applies a stream exactly once and says what it skipped."""
+    stream = [
+        events.arm_started("arm", CONFIG, podium.Attempt("a", 1)),
+        events.metrics_recorded("arm", {"loss": 1}, attempt_id="a"),
+        events.skipped(),
+    ]
+    call = (declared, stream, podium.StreamPosition("w", 1))
+    assert await result(client.record(*call)) == podium.RecordResult(2, 2, 0, 3)
+    assert await result(client.record(*call)) == podium.RecordResult(2, 0, 3, 3)
+    with pytest.raises(podium.OutOfRangeError) as caught:
+        await result(client.record(declared, stream, podium.StreamPosition("w", 9)))
+    assert caught.value.metadata["expected_sequence"] == "4"
+
+
+async def test_record_lists_every_refused_event(client: AnyClient, declared: str) -> None:
+    """A refused call says of each refused event why, and whether waiting can help."""
+    bad = [
+        events.metrics_recorded("nobody", {"loss": 1}),
+        events.experiment_concluded("c"),
+        events.eval_recorded("nobody", podium.EvalResult("")),
+    ]
+    with pytest.raises(podium.PodiumError) as caught:
+        await result(client.record(declared, bad))
+    refusals = [(event.index, event.reason, event.permanent) for event in caught.value.refusals]
+    assert refusals == [(0, "ARM_NOT_FOUND", False), (2, "NAME_INVALID", True)]
+
+
+async def test_delete(client: AnyClient, declared: str) -> None:
+    """delete() removes an arm or an experiment, and minds a missing one unless told not to."""
+    experiment = client.experiment(declared)
+    arm = experiment.arm("lora_rank4")
+    await result(experiment.start_arm(CONFIG))
+    assert await result(arm.delete()) == 3
+    with pytest.raises(podium.NotFoundError):
+        await result(arm.delete())
+    assert await result(arm.delete(allow_missing=True)) == 3
+    await result(experiment.delete())
+    with pytest.raises(podium.NotFoundError):
+        await result(experiment.delete())
+    await result(experiment.delete(allow_missing=True))
+
+
+async def test_a_cancelled_task_cancels_its_arm(declared: str, blocking: podium.Client) -> None:
+    """Cancelling the task of an asynchronous attempt leaves a cancelled arm."""
+    entered_block = asyncio.Event()
+
+    async def train() -> None:
+        async with (
+            podium.AsyncClient(blocking.address) as client,
+            client.experiment(declared).start_arm(CONFIG),
+        ):
+            entered_block.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(train())
+    await entered_block.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert blocking.arm(declared, "lora_rank4").get().status == "cancelled"
+
+
+async def test_a_task_that_is_cancelled_while_it_starts_leaves_no_arm_running(
+    declared: str, blocking: podium.Client
+) -> None:
+    """Whenever the cancellation comes, an arm that began has ended."""
+
+    async def train(client: podium.AsyncClient, name: str) -> None:
+        async with client.experiment(declared).start_arm(CONFIG, name=name):
+            await asyncio.Event().wait()
+
+    async with podium.AsyncClient(blocking.address) as client:
+        for number in range(12):
+            task = asyncio.create_task(train(client, f"arm{number}"))
+            await asyncio.sleep(number * 0.0005)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+    left = [arm.name for arm in blocking.experiment(declared).arms(status="running")]
+    assert left == []
+
+
+def test_handles_are_recorders(blocking: podium.Client, declared: str) -> None:
+    """A trainer that knows only the recording interface runs with the client's handles."""
+
+    def train(experiment: podium.ExperimentRecorder) -> None:
+        with experiment.start_arm(CONFIG) as arm:
+            arm.log({"loss": 0.5})
+            arm.log_eval("test", {"m": 1})
+            arm.finish(train_seconds=1.5)
+
+    train(blocking.experiment(declared))
+    found = blocking.arm(declared, "lora_rank4").get()
+    assert (found.status, found.train_seconds, found.score("test.m")) == ("completed", 1.5, 1.0)
+
+
+async def test_an_evaluation_is_timed(client: AnyClient, declared: str) -> None:
+    """What the block of an evaluation logs is one row, with the seconds that the block took."""
+    async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
+        async with entered(
+            arm.evaluating("val", step=100, tags=["t"], benchmark_id="b", model_ref="m")
+        ) as evaluation:
+            evaluation.log({"pass_rate": 0.5, "n": 1})
+            await asyncio.sleep(0.02)
+            evaluation.log({"pass_rate": 0.75}, breakdowns={"math": 0.7})
+        row = await result(arm.eval("val", step=100))
+    assert 0.02 <= row.eval_seconds < 10
+    row.eval_seconds = 0.0
+    assert row == podium.EvalResult(
+        "val", "b", {"pass_rate": 0.75, "n": 1.0}, {"math": 0.7}, 0.0, 100, ["t"], "m"
+    )
+
+
+async def test_an_evaluation_that_raises_is_not_recorded(client: AnyClient, declared: str) -> None:
+    """Nothing of an evaluation is kept whose block raised: half of its numbers mean nothing."""
+    async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
+
+        async def evaluate() -> None:
+            async with entered(arm.evaluating("val")) as evaluation:
+                evaluation.log({"pass_rate": 0.5})
+                _ = 1 / 0
+
+        with pytest.raises(ZeroDivisionError):
+            await evaluate()
+        assert await result(arm.eval("val")) is None
+
+
+async def test_an_evaluation_refuses_a_bad_value_where_it_is_logged(
+    client: AnyClient, declared: str
+) -> None:
+    """A metric that is no number is a TypeError of `log`, and what was logged before it stays."""
+    async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
+        async with entered(arm.evaluating("val")) as evaluation:
+            evaluation.log({"pass_rate": 0.5})
+            with pytest.raises(TypeError, match="'n'"):
+                evaluation.log({"pass_rate": 0.6, "n": "3"})
+        assert (await result(arm.eval("val"))).metrics == {"pass_rate": 0.5}

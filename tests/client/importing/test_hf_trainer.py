@@ -1,0 +1,197 @@
+"""States of Hugging Face trainings, and what becomes of them."""
+
+from pathlib import Path
+from typing import Any
+
+import podium
+import pytest
+from podium.importing import Found, FoundArm, Left, read_results
+
+from tests.client.importing.files import write_json, write_text
+
+
+def _state(log: list[dict[str, Any]], **said: Any) -> dict[str, Any]:
+    return {"global_step": 4, "max_steps": 8, "log_history": log, **said}
+
+
+_LOG = [
+    {"epoch": 1.0, "step": 2, "loss": 0.9, "learning_rate": 1e-5},
+    {"epoch": 1.0, "step": 2, "eval_loss": 0.8, "eval_acc": 0.5, "eval_runtime": 3.0},
+    {"epoch": 2.0, "step": 4, "loss": 0.7},
+    {"epoch": 2.0, "step": 4, "eval_loss": 0.6, "eval_acc": 0.75, "eval_runtime": 2.5},
+]
+_END = {"epoch": 2.0, "step": 4, "train_runtime": 60.0, "train_loss": 0.8, "total_flos": 5e20}
+
+
+def _read(path: Path) -> list[Found]:
+    return list(read_results(path))
+
+
+def _arm(path: Path) -> FoundArm:
+    [found] = _read(path)
+    assert isinstance(found, FoundArm)
+    return found
+
+
+def test_a_finished_training_is_an_arm_with_its_evals(tmp_path: Path) -> None:
+    """Evals keep their steps; those of the end also tell how good the finished model is."""
+    write_json(tmp_path / "run" / "trainer_state.json", _state([*_LOG, _END], max_steps=4))
+    arm = _arm(tmp_path).arm
+    assert (arm.name, arm.status, arm.train_seconds) == ("run", "completed", 60.0)
+    assert [(row.name, row.step, row.eval_seconds) for row in arm.evals] == [
+        ("eval", 2, 3.0),
+        ("eval", 4, 2.5),
+        ("eval", None, 2.5),
+    ]
+    assert arm.score("eval.acc") == 0.75
+    assert arm.score("acc") == 0.75
+    assert arm.score("train_loss") == 0.8
+    assert arm.metrics == {
+        "loss": 0.7,
+        "learning_rate": 1e-5,
+        "epoch": 2.0,
+        "train_runtime": 60.0,
+        "train_loss": 0.8,
+        "total_flos": 5e20,
+    }
+    assert arm.run_config.algorithm == podium.Component("hf_trainer", {"max_steps": 4})
+
+
+def test_an_unfinished_training_is_running_and_has_no_result(tmp_path: Path) -> None:
+    """Until its last step a training has no post-training row."""
+    arm = _arm(write_json(tmp_path / "run" / "trainer_state.json", _state(_LOG))).arm
+    assert arm.status == "running"
+    assert [row.step for row in arm.evals] == [2, 4]
+
+
+def test_named_eval_sets_are_evals_of_their_own(tmp_path: Path) -> None:
+    """A set's name stands between `eval_` and the metric, and its runtime tells where it ends."""
+    log = [
+        {"step": 2, "eval_g0_loss": 0.5, "eval_g0_runtime": 1.0},
+        {"step": 2, "eval_g_1_loss": 0.25, "eval_g_1_runtime": 2.0},
+    ]
+    arm = _arm(write_json(tmp_path / "run" / "trainer_state.json", _state(log))).arm
+    assert [(row.name, row.metrics) for row in arm.evals] == [
+        ("g0", {"loss": 0.5}),
+        ("g_1", {"loss": 0.25}),
+    ]
+
+
+def test_checkpoints_of_a_training_are_earlier_states_of_it(tmp_path: Path) -> None:
+    """The longest log is the arm, whichever file has it; another training's is another arm."""
+    write_json(tmp_path / "run" / "trainer_state.json", _state(_LOG))
+    write_json(tmp_path / "run" / "checkpoint-2" / "trainer_state.json", _state(_LOG[:2]))
+    other = [{"step": 2, "loss": 0.1}]
+    write_json(tmp_path / "run" / "checkpoint-3" / "trainer_state.json", _state(other))
+    found = _read(tmp_path)
+    assert [item.arm.name for item in found if isinstance(item, FoundArm)] == [
+        "run",
+        "run/checkpoint-3",
+    ]
+    [left] = [item for item in found if isinstance(item, Left)]
+    assert left.source == str(tmp_path / "run" / "checkpoint-2" / "trainer_state.json")
+    assert not left.is_wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"log_history": [', "no JSON: Expecting value in line 1"),
+        ('{"log_history": 1}', "no trainer_state.json: it has no list log_history"),
+        ('["log_history"]', "not a JSON object"),
+        ('{"log_history": [{"step": "x", "eval_loss": 1}]}', "'x' is no step"),
+        ('{"log_history": [{"eval_loss": 1}], "max_steps": 1, "global_step": "x"}', "not as hf"),
+        ('{"log_history": [{"step": 1, "eval_loss": 1}], "global_step": "x"}', ""),
+    ],
+)
+def test_a_bad_state_is_named_and_the_others_go_on(tmp_path: Path, text: str, why: str) -> None:
+    """What is wrong with a file is said with its path; the next training is read."""
+    write_text(tmp_path / "a" / "trainer_state.json", text)
+    write_json(tmp_path / "b" / "trainer_state.json", _state(_LOG))
+    found = _read(tmp_path)
+    assert [item.arm.name for item in found if isinstance(item, FoundArm)][-1] == "b"
+    if why:
+        [left] = [item for item in found if isinstance(item, Left)]
+        assert left.source.startswith(str(tmp_path / "a"))
+        assert why in left.why
+
+
+def test_nan_is_a_value(tmp_path: Path) -> None:
+    """A loss that became NaN is kept as that."""
+    log = [{"step": 2, "eval_loss": float("nan")}]
+    arm = _arm(write_json(tmp_path / "run" / "trainer_state.json", _state(log))).arm
+    value = arm.score("eval.loss")
+    assert value is not None
+    assert value != value  # noqa: PLR0124 - only NaN is not itself
+
+
+def test_the_longest_training_of_a_folder_has_the_folders_name(tmp_path: Path) -> None:
+    """So it keeps its name when it goes on, and checkpoints come and go."""
+    for steps in (2, 4):
+        log = _LOG[:steps]
+        write_json(tmp_path / "run" / f"checkpoint-{steps}" / "trainer_state.json", _state(log))
+        assert [item.arm.name for item in _read(tmp_path) if isinstance(item, FoundArm)] == ["run"]
+    alone = _read(tmp_path / "run" / "checkpoint-2")
+    assert [item.arm.name for item in alone if isinstance(item, FoundArm)] == ["run/checkpoint-2"]
+
+
+def test_a_folder_whose_name_says_nothing_is_named_with_the_one_around_it(tmp_path: Path) -> None:
+    """Everybody trains into `results`: trainings of two projects are two arms."""
+    for project in ("a", "b"):
+        folder = tmp_path / project / "results" / "checkpoint-4"
+        write_json(folder / "trainer_state.json", _state([{"step": 4, "loss": 0.5, "p": project}]))
+    names = [item.arm.name for item in _read(tmp_path) if isinstance(item, FoundArm)]
+    assert names == ["a/results", "b/results"]
+
+
+def test_a_checkpoint_with_nan_in_its_log_is_an_earlier_state(tmp_path: Path) -> None:
+    """A training that diverged is one training, however often NaN is in its log."""
+    log = [{"step": 1, "loss": float("nan")}, {"step": 2, "loss": float("nan")}]
+    for steps in (1, 2):
+        folder = tmp_path / "run" / f"checkpoint-{steps}"
+        write_json(folder / "trainer_state.json", _state(log[:steps]))
+    found = _read(tmp_path)
+    assert [item.arm.name for item in found if isinstance(item, FoundArm)] == ["run"]
+    assert [item.is_wrong for item in found if isinstance(item, Left)] == [False]
+
+
+def test_an_evaluation_of_the_test_set_is_an_eval(tmp_path: Path) -> None:
+    """What has its own runtime is an evaluation, also with another prefix; training's is not."""
+    log = [
+        {"step": 4, "test_loss": 0.5, "test_f1": 0.25, "test_runtime": 2.0},
+        {"step": 4, "eval_loss": 0.5, "eval_runtime": 1.0, "eval_a_loss": 1.5, "eval_a_runtime": 3},
+        {"step": 4, "train_runtime": 60.0, "train_loss": 0.8},
+    ]
+    arm = _arm(write_json(tmp_path / "run" / "trainer_state.json", _state(log))).arm
+    assert [(row.name, row.metrics, row.eval_seconds) for row in arm.evals] == [
+        ("test", {"loss": 0.5, "f1": 0.25}, 2.0),
+        ("eval", {"loss": 0.5}, 1.0),
+        ("a", {"loss": 1.5}, 3.0),
+    ]
+    assert arm.metrics == {"train_runtime": 60.0, "train_loss": 0.8}
+
+
+def test_rewards_of_trl_are_metrics_with_their_names(tmp_path: Path) -> None:
+    """Preference training logs names with slashes, in training and in evals."""
+    log = [
+        {"step": 2, "rewards/margins": float("nan"), "completions/mean_length": 12.5},
+        {"step": 2, "eval_rewards/margins": 0.75, "eval_logps/chosen": -20.5, "eval_runtime": 1.0},
+    ]
+    arm = _arm(write_json(tmp_path / "run" / "trainer_state.json", _state(log))).arm
+    assert arm.evals[0].metrics == {"rewards/margins": 0.75, "logps/chosen": -20.5}
+    assert arm.metrics["completions/mean_length"] == 12.5
+    assert arm.metrics["rewards/margins"] != arm.metrics["rewards/margins"]
+
+
+def test_a_second_evaluation_at_the_last_step_tells_how_good_the_model_is(tmp_path: Path) -> None:
+    """With load_best_model_at_end the best model is evaluated again where the training ended."""
+    log = [
+        {"step": 4, "eval_acc": 0.5, "eval_runtime": 1.0},
+        {"step": 4, "eval_acc": 0.75, "eval_runtime": 1.0},
+    ]
+    path = write_json(tmp_path / "run" / "trainer_state.json", _state(log, max_steps=4))
+    arm = _arm(path).arm
+    assert arm.score("eval.acc") == 0.75
+    in_loop = arm.eval("eval", step=4)
+    assert in_loop is not None
+    assert in_loop.metrics == {"acc": 0.5}

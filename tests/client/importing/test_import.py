@@ -1,0 +1,176 @@
+"""Importing whatever the kind: repeated, over what is there, with bad files, and rehearsed."""
+
+import json
+from collections.abc import Collection, Iterator
+from importlib import metadata
+from pathlib import Path
+
+import podium
+import pytest
+from podium.cli import main
+from podium.importing import Found, FoundArm, FoundExperiment, Left, _registry, import_results
+
+from tests.client.importing.files import write_json, write_text
+
+
+class _Notes:
+    """A kind of results of one's own: files `*.note` with a name and a value."""
+
+    kind = "notes"
+    summary = "files *.note"
+
+    def claims(self, path: Path) -> Collection[Path]:
+        return [path] if path.suffix == ".note" else []
+
+    def read(self, path: Path) -> Iterator[Found]:
+        yield FoundExperiment("notes", str(path), success_metric="acc", metadata={"by": "hand"})
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            name, _, value = line.partition("=")
+            if not value:
+                yield Left(f"{path}:{number}", "no NAME=VALUE")
+                continue
+            row = podium.EvalResult("test", metrics={"acc": float(value)}, tags=["test"])
+            arm = podium.ArmResult(name, podium.RunConfig(name), "completed", evals=[row])
+            yield FoundArm("notes", arm, f"{path}:{number}")
+
+
+@pytest.fixture(autouse=True)
+def _notes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Makes the kind known as an installed package would."""
+    entry = metadata.EntryPoint("notes", f"{__name__}:_Notes", "podium.importers")
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [entry] if group else [])
+    monkeypatch.setattr(metadata.EntryPoint, "load", lambda _entry: _Notes)
+    _registry._all.cache_clear()
+    yield
+    _registry._all.cache_clear()
+
+
+def test_a_second_import_changes_nothing(client: podium.Client, tmp_path: Path) -> None:
+    """What was imported stays as it is, with the rows that came since, and the report says so."""
+    write_text(tmp_path / "a.note", "x=0.5\ny=0.25\n")
+    first = import_results(client, tmp_path)
+    assert (first.recorded, first.unchanged, first.left) == (2, 0, [])
+    client.arm("notes", "x").log_eval("late", {"acc": 1.0})
+    revision = client.experiment("notes").get().revision
+    second = import_results(client, tmp_path)
+    assert (second.recorded, second.unchanged, second.left) == (0, 2, [])
+    assert client.experiment("notes").get().revision == revision
+    assert client.arm("notes", "x").score("late.acc") == 1.0
+    assert client.arm("notes", "x").score("acc") == 0.5
+    found = client.experiment("notes").get()
+    assert (found.success_metric, found.metadata) == ("acc", {"by": "hand"})
+
+
+def test_a_changed_source_changes_its_arm(client: podium.Client, tmp_path: Path) -> None:
+    """An arm becomes what its source says now, and the report counts it; the others stay."""
+    path = write_text(tmp_path / "a.note", "x=0.5\ny=0.25\n")
+    first = import_results(client, path)
+    assert (first.recorded, first.changed) == (2, 0)
+    path.write_text("x=0.75\ny=0.25\nz=1\n")
+    report = import_results(client, path)
+    assert (report.recorded, report.changed, report.unchanged) == (2, 1, 1)
+    assert client.arm("notes", "x").score("acc") == 0.75
+
+
+def test_the_command_says_what_was_recorded_over(
+    client: podium.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who imports another source of the same name sees that it took the place of the first."""
+    write_text(tmp_path / "a.note", "x=0.5\n")
+    write_text(tmp_path / "b.note", "x=0.75\n")
+    command = ["--address", client.address, "import"]
+    assert main([*command, str(tmp_path / "a.note")]) == 0
+    assert "1 arm recorded\n" in capsys.readouterr().out
+    assert main([*command, str(tmp_path / "b.note")]) == 0
+    assert "1 arm recorded, 1 of them over other results\n" in capsys.readouterr().out
+    assert main([*command, str(tmp_path / "a.note"), "--json"]) == 0
+    [told] = json.loads(capsys.readouterr().out)["experiments"]
+    assert (told["recorded"], told["changed"], told["unchanged"]) == (1, 1, 0)
+
+
+def test_a_rehearsal_records_nothing(client: podium.Client, tmp_path: Path) -> None:
+    """Without a client everything is read and counted, and nothing is recorded."""
+    write_text(tmp_path / "a.note", "x=0.5\nnonsense\n")
+    report = import_results(None, tmp_path)
+    assert report.recorded == 1
+    assert [left.source for left in report.left] == [f"{tmp_path}/a.note:2"]
+    assert list(client.experiments()) == []
+
+
+def test_bad_lines_are_named_and_the_rest_goes_on(client: podium.Client, tmp_path: Path) -> None:
+    """A line, a value or a file that cannot be is told with its place; all others come in."""
+    write_text(tmp_path / "a.note", "x=0.5\nnonsense\n")
+    write_text(tmp_path / "b.note", "z=many\n")
+    write_text(tmp_path / "c.note", f"{'n' * 300}=1\ny=0.25\n")
+    report = import_results(client, tmp_path)
+    assert {arm.name for arm in client.experiment("notes").arms()} == {"x", "y"}
+    sources = [left.source.removeprefix(f"{tmp_path}/") for left in report.left]
+    assert sources == ["a.note:2", "b.note", "c.note:1"]
+    assert "NAME_INVALID" in report.left[2].why
+
+
+def test_two_arms_of_one_name_are_not_mixed(client: podium.Client, tmp_path: Path) -> None:
+    """A copy is left out on purpose; with other results it is wrong, and the first one stands."""
+    write_text(tmp_path / "a.note", "x=0.5\n")
+    write_text(tmp_path / "b.note", "x=0.5\n")
+    write_text(tmp_path / "c.note", "x=0.75\n")
+    report = import_results(client, tmp_path)
+    assert [left.is_wrong for left in report.left] == [False, True]
+    assert "b.note" in report.left[0].source
+    assert client.arm("notes", "x").score("acc") == 0.5
+
+
+def test_what_a_trainer_recorded_is_not_overwritten(client: podium.Client, tmp_path: Path) -> None:
+    """An arm that was started by a trainer stays, unless the user says replace."""
+    write_text(tmp_path / "a.note", "x=0.5\n")
+    experiment = client.experiment("notes")
+    experiment.declare()
+    with experiment.start_arm(podium.RunConfig("x")) as arm:
+        arm.log_eval("test", {"acc": 0.125})
+    report = import_results(client, tmp_path)
+    assert "ARM_HAS_ATTEMPTS" in report.left[0].why
+    assert client.arm("notes", "x").score("acc") == 0.125
+    assert import_results(client, tmp_path, replace=True).recorded == 1
+    assert client.arm("notes", "x").score("acc") == 0.5
+
+
+def test_all_arms_may_go_to_one_experiment(client: podium.Client, tmp_path: Path) -> None:
+    """`experiment` takes the place of what sources say."""
+    write_text(tmp_path / "a.note", "x=0.5\n")
+    write_json(tmp_path / "run" / "trainer_state.json", {"log_history": []})
+    import_results(client, tmp_path, experiment="all/of/it")
+    assert [found.name for found in client.experiments()] == ["all/of/it"]
+    assert {arm.name for arm in client.experiment("all/of/it").arms()} == {"x", "run"}
+    assert client.experiment("all/of/it").get().success_metric is None
+
+
+def test_an_arm_larger_than_a_call_comes_in_whole(client: podium.Client, tmp_path: Path) -> None:
+    """Thousands of rows go in several calls, and again change nothing."""
+    log = [{"step": step, "eval_a": step, "eval_b": 1} for step in range(7_000)]
+    write_json(tmp_path / "run" / "trainer_state.json", {"log_history": log})
+    assert import_results(client, tmp_path).recorded == 1
+    assert client.arm("hf_trainer", "run").score("eval.a") == 6_999
+    assert client.arm("hf_trainer", "run").get().evals[-1].step == 6_999
+    again = import_results(client, tmp_path)
+    assert (again.recorded, again.unchanged) == (0, 1)
+
+
+def test_a_wrong_path_or_kind_says_what_would_be_right(tmp_path: Path) -> None:
+    """Nothing there, and a kind that nobody knows, are errors; a forced kind reads any file."""
+    with pytest.raises(ValueError, match="there is no"):
+        import_results(None, tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"give one of .*hf_trainer, .*notes"):
+        import_results(None, tmp_path, kind="tea")
+    path = write_text(tmp_path / "plain.txt", "x=1\n")
+    assert import_results(None, path).recorded == 0
+    assert import_results(None, path, kind="notes").recorded == 1
+
+
+def test_a_dead_server_ends_an_import_at_once(tmp_path: Path) -> None:
+    """Files are not blamed for a server that is away."""
+    write_text(tmp_path / "a.note", "x=0.5\n")
+    with (
+        podium.Client("127.0.0.1:1", read_timeout=2, write_timeout=2) as client,
+        pytest.raises(podium.UnavailableError),
+    ):
+        import_results(client, tmp_path)

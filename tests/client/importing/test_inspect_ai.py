@@ -1,0 +1,176 @@
+"""Logs of Inspect, as zips and as JSON."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from podium.importing._zips import zipfile
+
+from tests.client.importing.files import write_json
+from tests.client.importing.reading import results
+
+
+def _said(**said: Any) -> dict[str, Any]:
+    return {
+        "version": 2,
+        "status": "success",
+        "eval": {
+            "run_id": "BpiPFmbVcMCRUAXv8ovCTx",
+            "task_id": "9eTnG3tV8jGRYoTPMH54Ee",
+            "task": "suite/popularity",
+            "task_version": 3,
+            "model": "ollama/llama",
+            "model_args": {"device": "cpu"},
+            "config": {"limit": 1, "seed": 5},
+            "dataset": {"name": "popularity", "samples": 100, "sample_ids": [1]},
+            "created": "2024-10-15T12:53:13-04:00",
+        },
+        "results": {
+            "completed_samples": 9,
+            "scores": [{"name": "match", "metrics": {"accuracy": {"name": "a", "value": 1}}}],
+        },
+        "stats": {
+            "started_at": "2024-10-15T12:53:13-04:00",
+            "completed_at": "2024-10-15T12:53:14.500000-04:00",
+        },
+        **said,
+    }
+
+
+def _zip(path: Path, method: int = zipfile.ZIP_DEFLATED, **files: Any) -> Path:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, value in files.items():
+            archive.writestr(name.replace("__", "/") + ".json", json.dumps(value))
+    return path
+
+
+_ZSTANDARD = 93  # zipfile.ZIP_ZSTANDARD, which has a name from Python 3.14 on
+_NAME = "suite/popularity@ollama/llama-BpiPFmbV-9eTnG3tV"
+
+
+def test_a_log_is_an_arm_with_its_scores(tmp_path: Path) -> None:
+    """The task names the eval; times, counts, seed and configuration are kept."""
+    write_json(tmp_path / "log.json", _said())
+    arm = results(tmp_path).arms[_NAME]
+    assert (arm.status, arm.group_name, arm.eval_seconds) == ("completed", "ollama/llama", 1.5)
+    [row] = arm.evals
+    assert (row.name, row.benchmark_id) == ("suite/popularity", "suite/popularity@3")
+    assert row.metrics == {"accuracy": 1.0, "n_samples": 9.0}
+    assert row.event_time is not None
+    assert row.event_time.isoformat() == "2024-10-15T16:53:14.500000+00:00"
+    assert (arm.run_config.seed, arm.run_config.eval) == (5, {"limit": 1, "seed": 5})
+    assert arm.run_config.extras["dataset"] == {"name": "popularity", "samples": 100}
+
+
+def test_a_zip_and_its_json_twin_are_one_arm(tmp_path: Path) -> None:
+    """Both forms of a log read alike, whatever else stands in them."""
+    write_json(tmp_path / "a.json", {**_said(), "samples": [{"id": 1}]})
+    _zip(tmp_path / "b.eval", header=_said(), samples__1={"id": 1})
+    assert results(tmp_path / "a.json").arms == results(tmp_path / "b.eval").arms
+
+
+def test_several_scorers_and_reducers_are_several_evals(tmp_path: Path) -> None:
+    """Where one score does not say it all, the scorer and how it reduced stand in the name."""
+    scores = [
+        {"name": "match", "scored_samples": 4, "metrics": {"acc": {"value": 0.5}}},
+        {"name": "match", "reducer": "mean", "metrics": {"acc": {"value": 0.25}}},
+    ]
+    write_json(tmp_path / "log.json", _said(results={"completed_samples": 9, "scores": scores}))
+    evals = results(tmp_path).arms[_NAME].evals
+    assert [(row.name, row.metrics) for row in evals] == [
+        ("suite/popularity/match", {"acc": 0.5, "n_samples": 4.0}),
+        ("suite/popularity/match/mean", {"acc": 0.25, "n_samples": 9.0}),
+    ]
+
+
+def test_old_logs_call_scores_scorers(tmp_path: Path) -> None:
+    """The old name reads like the new one."""
+    scorers = [{"name": "fact", "metrics": {"accuracy": {"value": 1}}}]
+    write_json(tmp_path / "log.txt", _said(results={"scorers": scorers}))
+    assert results(tmp_path).arms[_NAME].evals[0].metrics == {"accuracy": 1.0}
+
+
+def test_a_failed_log_says_why(tmp_path: Path) -> None:
+    """An error is the arm's error; without results there are no rows."""
+    said = _said(status="error", results=None, error={"message": "boom", "traceback": "…"})
+    write_json(tmp_path / "log.json", said)
+    arm = results(tmp_path).arms[_NAME]
+    assert (arm.status, arm.error, arm.evals) == ("failed", "boom", [])
+
+
+def test_a_log_that_never_ended_is_running(tmp_path: Path) -> None:
+    """Of a run that was killed there is only how it began, and the report says so."""
+    began = {"version": 2, "eval": _said()["eval"]}
+    _zip(tmp_path / "log.eval", _journal__start=began)
+    found = results(tmp_path)
+    assert found.arms[_NAME].status == "running"
+    assert found.left == {"log.eval": "the log has no end: its results are missing"}
+    assert found.wrong == set()
+
+
+def test_logs_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    """A newer version, a damaged zip and some other zip are named, each with its reason."""
+    write_json(tmp_path / "newer.json", _said(version=4))
+    (tmp_path / "torn.eval").write_bytes(b"PK\x03\x04 torn")
+    _zip(tmp_path / "other.eval", readme={})
+    found = results(tmp_path)
+    assert found.arms == {}
+    assert found.wrong == {"newer.json", "torn.eval", "other.eval"}
+    assert "version 4" in found.left["newer.json"]
+    assert "header.json" in found.left["other.eval"]
+
+
+def test_logs_compressed_with_zstandard_are_read(tmp_path: Path) -> None:
+    """Inspect writes them so by default; Python reads them by itself from 3.14 on."""
+    _zip(tmp_path / "log.eval", _ZSTANDARD, header=_said())
+    assert results(tmp_path).arms[_NAME].score("suite/popularity.accuracy") == 1.0
+
+
+def test_without_zstandard_a_log_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who lacks the package is told its name."""
+
+    def read(_archive: zipfile.ZipFile, name: str) -> bytes:
+        raise NotImplementedError(f"compression of {name} is not supported")
+
+    _zip(tmp_path / "log.eval", header=_said())
+    monkeypatch.setattr(zipfile.ZipFile, "read", read)
+    found = results(tmp_path)
+    assert found.wrong == {"log.eval"}
+    assert "pip install 'podium[import]'" in found.left["log.eval"]
+
+
+def test_other_json_about_logs_is_nobodys(tmp_path: Path) -> None:
+    """A listing of logs has them inside it, and a schema speaks of them: neither is one."""
+    write_json(tmp_path / "logs.json", {"2025-09-12_popularity.eval": _said()})
+    write_json(tmp_path / "openapi.json", {"components": {"eval": {"task_id": "string"}}})
+    assert results(tmp_path) == ({}, [], {}, set())
+
+
+def test_a_log_without_version_and_status_is_read(tmp_path: Path) -> None:
+    """Services that keep headers leave these out; with results it came to its end."""
+    said = {key: value for key, value in _said().items() if key not in {"version", "status"}}
+    write_json(tmp_path / "header.json", said)
+    found = results(tmp_path)
+    assert found.left == {}
+    assert found.arms[_NAME].status == "completed"
+
+
+def test_scores_of_one_name_are_evals_of_their_own(tmp_path: Path) -> None:
+    """Scorers may name their scores alike: then the scorer, or a number, tells them apart."""
+    scores = [
+        {"name": "quality", "scorer": "judge", "metrics": {"mean": {"value": 4}}},
+        {"name": "quality", "scorer": "rule", "metrics": {"mean": {"value": 2}}},
+        {"name": "same", "metrics": {"mean": {"value": 1}}},
+        {"name": "same", "metrics": {"mean": {"value": 0}}},
+    ]
+    write_json(tmp_path / "log.json", _said(results={"scores": scores}))
+    evals = results(tmp_path).arms[_NAME].evals
+    assert [(row.name.removeprefix("suite/popularity/"), row.metrics["mean"]) for row in evals] == [
+        ("judge/quality", 4.0),
+        ("rule/quality", 2.0),
+        ("same", 1.0),
+        ("same-1", 0.0),
+    ]

@@ -1,0 +1,182 @@
+"""Results of lm-evaluation-harness, old and new."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import podium
+import pytest
+from podium.importing import Left, import_results, read_results
+
+from tests.client.importing.files import write_json, write_text
+from tests.client.importing.reading import results
+
+
+def _said(**said: Any) -> dict[str, Any]:
+    return {
+        "results": {
+            "math": {"acc,none": 0.25, "acc_stderr,none": 0.125, "alias": "math"},
+            "math_easy": {"acc,none": 0.5, "acc_stderr,none": "N/A", "alias": " - math_easy"},
+        },
+        "groups": {"math": {"acc,none": 0.25, "acc_stderr,none": 0.125, "alias": "math"}},
+        "group_subtasks": {"math": ["math_easy"]},
+        "versions": {"math": 1.0, "math_easy": 2.0},
+        "n-shot": {"math_easy": 5},
+        "n-samples": {"math_easy": {"original": 100, "effective": 60}},
+        "config": {
+            "model": "vllm",
+            "model_args": {"pretrained": "org/model", "dtype": "bfloat16"},
+            "limit": None,
+            "random_seed": 7,
+        },
+        "date": 1_767_225_600.25,
+        "model_name": "org/model",
+        "total_evaluation_time_seconds": "12.5",
+        **said,
+    }
+
+
+def _one(path: Path) -> podium.ArmResult:
+    found = results(path)
+    assert found.left == {}
+    [arm] = found.arms.values()
+    return arm
+
+
+def test_a_file_is_an_arm_and_each_task_an_eval(tmp_path: Path) -> None:
+    """Values, standard errors and counts are kept; N/A is none; a group shows its tasks."""
+    write_json(tmp_path / "results_1.json", _said())
+    arm = _one(tmp_path)
+    assert (arm.name, arm.group_name) == (
+        "org/model@2026-01-01T00:00:00.250000Z",
+        "org/model",
+    )
+    assert (arm.status, arm.eval_seconds, arm.run_config.seed) == ("completed", 12.5, 7)
+    assert [(row.name, row.step, row.benchmark_id, row.metrics) for row in arm.evals] == [
+        ("math", None, "math@1.0", {"acc": 0.25, "acc_stderr": 0.125}),
+        ("math_easy", None, "math_easy@2.0,5-shot", {"acc": 0.5, "n_samples": 60.0}),
+    ]
+    assert arm.evals[0].breakdowns == {"math_easy": {"acc": 0.5}}
+    assert arm.evals[0].event_time is not None
+    assert arm.evals[0].event_time.isoformat() == "2026-01-01T00:00:00.250000+00:00"
+    assert arm.run_config.model == podium.ModelConfig("org/model")
+    assert arm.run_config.backend == podium.Component(
+        "vllm", {"pretrained": "org/model", "dtype": "bfloat16"}
+    )
+
+
+def test_a_metric_under_several_filters_is_several_metrics(tmp_path: Path) -> None:
+    """The filter stays part of the name, unless it is none."""
+    task = {"em,strict-match": 0.25, "em_stderr,strict-match": 0.125, "em,flexible": 0.5}
+    write_json(tmp_path / "results.json", _said(results={"t": task}, groups={}))
+    assert _one(tmp_path).evals[0].metrics == task
+
+
+@pytest.mark.parametrize(
+    ("config", "model"),
+    [
+        ({"model": "hf", "model_args": "pretrained=org/m,dtype=float"}, "org/m"),
+        ({"model": "openai", "model_args": "model=gpt"}, "gpt"),
+        ({"model": "dummy", "model_args": ""}, "dummy"),
+    ],
+)
+def test_the_model_is_found_where_the_file_has_it(
+    tmp_path: Path, config: dict[str, Any], model: str
+) -> None:
+    """Without a name, the model's arguments tell it, also as one text."""
+    write_json(tmp_path / "results.json", _said(config=config, model_name=""))
+    assert _one(tmp_path).group_name == model
+
+
+def test_files_from_before_version_0_4_are_read(tmp_path: Path) -> None:
+    """They have neither filters nor a date: the file's name and content tell them apart."""
+    said = {
+        "results": {"xcopa": {"acc": 0.5, "acc_stderr": 0.25}},
+        "versions": {"xcopa": 0},
+        "config": {"model": "hf", "model_args": "pretrained=org/m", "num_fewshot": 0},
+    }
+    write_json(tmp_path / "m_xcopa.json", said)
+    arm = _one(tmp_path)
+    assert arm.name == "org/m@m_xcopa-0e50e2ff"
+    assert arm.evals[0].benchmark_id == "xcopa@0,0-shot"
+    assert arm.score("xcopa.acc_stderr") == 0.25
+
+
+def test_infinite_and_nan_are_values(tmp_path: Path) -> None:
+    """Python's bare tokens are read as what they stand for."""
+    task = {"mae,none": math.inf, "mae_stderr,none": math.nan}
+    write_json(tmp_path / "results.json", _said(results={"t": task}, groups={}))
+    arm = _one(tmp_path)
+    assert arm.score("t.mae") == math.inf
+    assert math.isnan(arm.score("t.mae_stderr") or 0.0)
+
+
+def test_other_json_is_nobodys(tmp_path: Path) -> None:
+    """A file that merely has results is passed over; said to be of the kind, it is refused."""
+    write_json(tmp_path / "other.json", {"results": [1, 2], "config": {}})
+    write_text(tmp_path / "torn.json", '{"results": {"a"')
+    assert results(tmp_path) == ({}, [], {}, set())
+    forced = list(read_results(tmp_path / "other.json", kind="lm_eval"))
+    assert [type(item) for item in forced] == [Left]
+
+
+def test_jobs_that_began_within_a_millisecond_are_arms_of_their_own(tmp_path: Path) -> None:
+    """A scheduler begins many evaluations of one model at once; the date has microseconds."""
+    for number, date in enumerate((1_771_758_380.925204, 1_771_758_380.9255078)):
+        write_json(tmp_path / f"results_{number}.json", _said(date=date))
+    assert set(results(tmp_path).arms) == {
+        "org/model@2026-02-22T11:06:20.925204Z",
+        "org/model@2026-02-22T11:06:20.925508Z",
+    }
+
+
+def test_files_of_one_name_without_a_date_are_told_apart_by_their_content(tmp_path: Path) -> None:
+    """The results of several tasks lie in folders, all as results.json; a copy is one of them."""
+    said = {"versions": {}, "config": {"model": "hf", "model_args": "pretrained=org/m"}}
+    for folder, value in (("mrpc", 0.5), ("qnli", 0.75), ("copy", 0.75)):
+        write_json(tmp_path / folder / "results.json", {**said, "results": {"t": {"acc": value}}})
+    arms = results(tmp_path).arms
+    assert [name.rpartition("-")[0] for name in arms] == ["org/m@results"] * 2
+    assert sorted(arm.score("t.acc") or 0.0 for arm in arms.values()) == [0.5, 0.75]
+
+
+def test_a_group_has_the_count_of_its_samples(tmp_path: Path) -> None:
+    """It stands among the metrics, by metric; where it differs there is no one count."""
+    tasks = {
+        "mmlu": {"acc,none": 0.5, "sample_count": {"acc,none": 14_042}},
+        "mixed": {"acc,none": 0.5, "f1,none": 0.5, "sample_count": {"acc,none": 40, "f1,none": 20}},
+    }
+    write_json(tmp_path / "results.json", _said(results=tasks, groups={}))
+    arm = _one(tmp_path)
+    assert arm.score("mmlu.n_samples") == 14_042
+    assert arm.score("mixed.n_samples") is None
+
+
+def test_what_is_no_number_is_told(tmp_path: Path) -> None:
+    """Values of single samples instead of a mean are not metrics, and not lost in silence."""
+    task = {"acc": [0, 1, 1], "id": ["a", "b", "c"], "f1": 0.5, "alias": "t"}
+    path = write_json(tmp_path / "results.json", _said(results={"t": task}, groups={}))
+    found = results(tmp_path)
+    assert found.left == {path.name: "task 't': no number, so not a metric: acc, id"}
+    assert found.wrong == set()
+    assert next(iter(found.arms.values())).evals[0].metrics == {"f1": 0.5}
+
+
+def test_results_of_a_fork_are_refused_with_the_reason(tmp_path: Path) -> None:
+    """They look alike, and list their tasks: they are named rather than passed over."""
+    said = {"results": [{"task_name": "wino", "em": 0.5}], "config": {"model_args": "x=y"}}
+    write_json(tmp_path / "agg.json", said)
+    found = results(tmp_path)
+    assert found.wrong == {"agg.json"}
+    assert "a fork of lm-evaluation-harness" in found.left["agg.json"]
+
+
+def test_a_copy_with_its_tasks_in_another_order_is_a_copy(tmp_path: Path) -> None:
+    """Programs that write a file again order its keys as they like."""
+    tasks = {"b": {"acc": 0.5}, "a": {"acc": 0.25, "f1": 0.75}}
+    said = {"results": tasks, "config": {"model_args": "pretrained=m"}}
+    write_json(tmp_path / "1" / "r.json", said)
+    write_json(tmp_path / "2" / "r.json", {**said, "results": dict(reversed(tasks.items()))})
+    report = import_results(None, tmp_path)
+    assert report.recorded == 1
+    assert [left.is_wrong for left in report.left] == [False]

@@ -1,0 +1,199 @@
+"""Trees and files as they really lie about: cut off, linked, mixed, unreadable, oddly named."""
+
+import gzip
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import podium
+import pytest
+from podium.importing import import_results
+
+from tests.client.importing.files import write_json, write_lines, write_text
+from tests.client.importing.reading import results
+
+_STATE = {"global_step": 2, "max_steps": 4, "log_history": [{"step": 2, "eval_acc": 0.5}]}
+
+
+def _training(folder: Path, **said: Any) -> Path:
+    return write_json(folder / "trainer_state.json", {**_STATE, **said})
+
+
+def test_links_are_followed_once(tmp_path: Path) -> None:
+    """A link out of the tree leads to results; a loop, or a link into the tree, to nothing new."""
+    _training(tmp_path / "elsewhere" / "far")
+    tree = tmp_path / "tree"
+    _training(tree / "near")
+    (tree / "far").symlink_to(tmp_path / "elsewhere")
+    (tree / "again").symlink_to(tmp_path / "elsewhere")
+    (tree / "itself").symlink_to(tree / "itself")
+    (tree / "near" / "up").symlink_to(tree)
+    (tree / "above").symlink_to(tmp_path)
+    found = results(tree)
+    assert (set(found.arms), found.left) == ({"near", "far"}, {})
+
+
+def test_what_may_not_be_looked_at_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder and a file of somebody else are told, and the others come in."""
+    _training(tmp_path / "mine")
+    closed = _training(tmp_path / "closed" / "run").parent.parent
+    private = _training(tmp_path / "private")
+    listed, opened = Path.iterdir, Path.open
+
+    def iterdir(path: Path) -> Iterator[Path]:
+        if path == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    def read_bytes(path: Path) -> bytes:
+        if path == private:
+            raise PermissionError(13, "Permission denied", str(path))
+        with opened(path, "rb") as file:
+            return file.read()
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    found = results(tmp_path)
+    assert set(found.arms) == {"mine"}
+    assert found.left == {
+        "closed": "Permission denied",
+        "private/trainer_state.json": "[Errno 13] Permission denied: " + repr(str(private)),
+    }
+
+
+def test_kinds_lie_in_one_folder(tmp_path: Path) -> None:
+    """Each file and folder finds its importer, whatever lies beside it."""
+    _training(tmp_path)
+    _training(tmp_path / "checkpoint-2")
+    row = {"results": {"t": {"acc": 0.5}}, "config": {"model": "hf", "model_args": "pretrained=m"}}
+    write_json(tmp_path / "results.json", row)
+    write_json(tmp_path / "log.json", {"version": 2, "eval": {"task_id": "t", "task": "q"}})
+    write_text(tmp_path / "mlruns" / "0" / ("a" * 32) / "meta.yaml", "run_id: a\nstatus: 3\n")
+    write_json(tmp_path / "r" / "run_result.json", {"run_id": "r", "status": "completed"})
+    write_json(tmp_path / "notes.json", {"log_history": "mine"})
+    write_text(tmp_path / "events.out.tfevents.1", "")
+    found = results(tmp_path)
+    assert len(found.arms) == 5
+    assert set(found.left) == {
+        "checkpoint-2/trainer_state.json",
+        "log.json",
+        "events.out.tfevents.1",
+    }
+
+
+def test_a_byte_order_mark_and_keys_twice_are_read(tmp_path: Path) -> None:
+    """Editors of Windows write the one, careless writers the other: the last of two counts."""
+    log = '"log_history": [{"loss": 1, "loss": 2}]'
+    text = f'{{"global_step": 1, "max_steps": 1, "max_steps": 9, {log}}}'
+    path = tmp_path / "run" / "trainer_state.json"
+    path.parent.mkdir()
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    arm = results(tmp_path).arms["run"]
+    assert (arm.status, arm.metrics) == ("running", {"loss": 2.0})
+
+
+def test_numbers_that_do_not_fit_are_kept_as_what_they_are(
+    client: podium.Client, tmp_path: Path
+) -> None:
+    """Integers beyond 64 bits are doubles as metrics, texts as settings, and no steps."""
+    huge = 10**30
+    log = [{"step": 2, "total_flos": huge, "eval_acc": 0.5}]
+    _training(tmp_path / "run", log_history=log, train_batch_size=huge, save_steps=-(2**63))
+    assert import_results(client, tmp_path).left == []
+    arm = client.arm("hf_trainer", "run").get()
+    assert arm.metrics["total_flos"] == 1e30
+    assert arm.run_config.algorithm is not None
+    assert arm.run_config.algorithm.params["train_batch_size"] == str(huge)
+    assert arm.run_config.algorithm.params["save_steps"] == -(2**63)
+    _training(tmp_path / "other", log_history=[{"step": huge, "eval_acc": 0.5}])
+    assert results(tmp_path).left == {"other": f"{huge} is no step"}
+
+
+def test_names_that_cannot_be_are_refused_with_the_reason(
+    client: podium.Client, tmp_path: Path
+) -> None:
+    """Control characters and names beyond 256 bytes are named, and shown without their effect."""
+    _training(tmp_path / "tab\tbed")
+    _training(tmp_path / ("ü" * 120))
+    row = {"results": {"t": {"acc": 0.5}}, "config": {"model_args": "pretrained=" + "m" * 300}}
+    write_json(tmp_path / "results.json", row)
+    report = import_results(client, tmp_path)
+    assert report.recorded == 1
+    assert ["NAME_INVALID" in left.why for left in report.left] == [True, True]
+
+
+def test_steps_that_go_back_keep_their_rows(client: podium.Client, tmp_path: Path) -> None:
+    """A training that was set back logs a step again: rows stand by step, the last value counts."""
+    run = tmp_path / "mlruns" / "0" / ("b" * 32)
+    write_text(run / "meta.yaml", f"run_id: {run.name}\nrun_name: back\nstatus: 3\n")
+    write_text(run / "metrics" / "val_acc", "1 0.5 10\n2 0.75 20\n3 0.625 10\n4 0.25 -1\n")
+    write_text(run / "metrics" / "loss", "1 0.5 10\n2 0.25 20\n3 0.125 10\n")
+    import_results(client, tmp_path)
+    arm = client.arm("mlflow-0", "back-bbbbbbbb").get()
+    assert arm.metrics == {"loss": 0.25}
+    assert [(row.step, row.metrics["acc"]) for row in arm.evals] == [
+        (-1, 0.25),
+        (10, 0.625),
+        (20, 0.75),
+        (None, 0.75),
+    ]
+
+
+def test_compressed_exports_that_were_cut_off_are_named(tmp_path: Path) -> None:
+    """What could be unpacked comes in, and the end is told; a damaged beginning is no export."""
+    arms = [
+        {"experiment": "e", "name": f"a{n}", "run_config": {"name": str(n)}, "status": "completed"}
+        for n in range(2_000)
+    ]
+    whole = gzip.compress(b"".join(json.dumps(arm).encode() + b"\n" for arm in arms))
+    (tmp_path / "cut.jsonl.gz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "none.jsonl.gz").write_bytes(b"\x1f\x8b\x08" + bytes(20))
+    found = results(tmp_path)
+    assert 0 < len(found.arms) < 2_000
+    assert {source.partition(":")[0] for source in found.wrong} == {"cut.jsonl.gz"}
+    assert "ends or is damaged" in list(found.left.values())[-1]
+
+
+def test_files_that_break_their_readers_are_named(tmp_path: Path) -> None:
+    """Nested without end, damaged inside, locked: each says so, and the training comes in."""
+    _training(tmp_path / "run")
+    deep = '{"log_history": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    write_text(tmp_path / "deep" / "trainer_state.json", deep)
+    with zipfile.ZipFile(tmp_path / "bad.eval", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("header.json", json.dumps({"eval": {"task_id": os.urandom(200).hex()}}))
+    data = bytearray((tmp_path / "bad.eval").read_bytes())
+    data[45:60] = bytes(15)
+    (tmp_path / "bad.eval").write_bytes(data)
+    found = results(tmp_path)
+    assert set(found.arms) == {"run"}
+    assert found.wrong == {"deep/trainer_state.json", "bad.eval"}
+    assert found.left["deep/trainer_state.json"] == "nested too deep"
+    assert found.left["bad.eval"].startswith("a damaged zip")
+
+
+def test_empty_files_and_folders_are_no_results(tmp_path: Path) -> None:
+    """Nothing is made up of nothing."""
+    for name in ("trainer_state.json", "results.json", "log.eval", "all.jsonl", "all.jsonl.gz"):
+        write_text(tmp_path / name, "")
+    for folder in ("mlruns", "experiments", "generations/x", "checkpoint-1"):
+        (tmp_path / folder).mkdir(parents=True)
+    write_lines(tmp_path / "other.jsonl", {"a": 1})
+    assert results(tmp_path) == ({}, [], {}, set())
+
+
+def test_one_name_twice_tells_what_to_do(client: podium.Client, tmp_path: Path) -> None:
+    """Of two trainings in folders of one name the first comes in; the other says how it can."""
+    _training(tmp_path / "a" / "run")
+    _training(tmp_path / "b" / "run", log_history=[{"step": 2, "eval_acc": 0.25}])
+    report = import_results(client, tmp_path)
+    assert client.arm("hf_trainer", "run").score("eval.acc") == 0.5
+    [left] = report.left
+    assert left.source == str(tmp_path / "b" / "run" / "trainer_state.json")
+    assert left.why.endswith("import this one into another experiment (--experiment)")
+    import_results(client, tmp_path / "b", experiment="second")
+    assert client.arm("second", "run").score("eval.acc") == 0.25

@@ -1,0 +1,149 @@
+"""Importers of other packages: a good one is used, a broken one is named and hurts no other."""
+
+from collections.abc import Callable, Collection, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any, cast
+
+import podium
+import pytest
+from podium.cli import main
+from podium.importing import Found, FoundArm, _registry, import_results
+
+from tests.client.importing.files import write_json, write_text
+
+
+class _Own:
+    """Files `*.own`, as many arms as a test says."""
+
+    kind = "own"
+    summary = "files *.own"
+
+    def claims(self, path: Path) -> Collection[Path]:
+        return [path] if path.suffix == ".own" else []
+
+    def read(self, path: Path) -> Iterator[Found]:
+        arm = podium.ArmResult("a", podium.RunConfig("a"), "completed")
+        yield FoundArm("own", arm, str(path))
+
+
+class _Raising(_Own):
+    """Fails at whatever it is asked."""
+
+    def claims(self, path: Path) -> Collection[Path]:
+        raise LookupError(f"no idea of {path.name}")
+
+
+class _RaisingLate(_Own):
+    """Fails once it has read something."""
+
+    def read(self, path: Path) -> Iterator[Found]:
+        yield from super().read(path)
+        raise AssertionError("half way")
+
+
+class _Odd(_Own):
+    """Yields what is nothing that is found."""
+
+    def read(self, path: Path) -> Iterator[Found]:
+        yield cast("Any", {"arm": path.name})
+
+
+class _Partial:
+    """Is no importer."""
+
+    kind = "partial"
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Makes importers known as installed packages would."""
+
+    def make_known(**found: Any) -> None:
+        entries = [metadata.EntryPoint(name, "pack:It", "podium.importers") for name in found]
+
+        def load(entry: metadata.EntryPoint) -> Any:
+            if isinstance(found[entry.name], Exception):
+                raise found[entry.name]
+            return found[entry.name]
+
+        monkeypatch.setattr(metadata, "entry_points", lambda group: entries if group else [])
+        monkeypatch.setattr(metadata.EntryPoint, "load", load)
+        _registry._all.cache_clear()
+
+    yield make_known
+    monkeypatch.undo()
+    _registry._all.cache_clear()
+
+
+def _results(folder: Path) -> Path:
+    """A file for a kind of one's own, and one for a kind that everybody has."""
+    write_text(folder / "file.own", "")
+    write_json(folder / "run" / "trainer_state.json", {"log_history": []})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [
+        (ImportError("no module named numpy"), "ImportError: no module named numpy"),
+        (_Partial, "TypeError: it has no summary, so it is no importer"),
+    ],
+)
+def test_one_that_cannot_be_loaded_is_named(
+    tmp_path: Path, known: Callable[..., None], broken: Any, why: str
+) -> None:
+    """The report says which and why, and the other kinds come in."""
+    known(own=_Own, lost=broken)
+    report = import_results(None, _results(tmp_path))
+    assert set(report.experiments) == {"own", "hf_trainer"}
+    [left] = report.left
+    assert left.source == "pack:It"
+    assert left.why.startswith("the importer 'lost' cannot be loaded")
+    assert left.why.endswith(why)
+    with pytest.raises(ValueError, match="kind 'lost' cannot be loaded from pack:It"):
+        import_results(None, tmp_path, kind="lost")
+    assert import_results(None, tmp_path, kind="own").left == []
+
+
+def test_the_command_goes_on_beside_a_broken_one(
+    tmp_path: Path, known: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Help is there, the fault is a line, and the exit code says that something is wrong."""
+    known(lost=ImportError("no module named numpy"))
+    assert main(["import", "--help"]) == 0
+    assert main(["import", str(_results(tmp_path)), "--dry-run"]) == 1
+    told = capsys.readouterr()
+    assert "1 arm would be recorded, 1 wrong" in told.out
+    assert "pack:It: the importer 'lost' cannot be loaded" in told.err
+    assert main(["import", str(tmp_path), "--dry-run", "--kind", "lost"]) == 2
+    assert "no module named numpy" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("own", "why"),
+    [
+        (_RaisingLate, "not as own writes it (AssertionError: half way)"),
+        (_Odd, "not as own writes it (TypeError: it yielded dict)"),
+    ],
+)
+def test_one_that_fails_at_a_file_fails_at_that_file_only(
+    tmp_path: Path, known: Callable[..., None], own: type[_Own], why: str
+) -> None:
+    """Whatever it raises, the file is named and the others come in."""
+    known(own=own)
+    report = import_results(None, _results(tmp_path))
+    assert [(Path(left.source).name, left.why) for left in report.left] == [("file.own", why)]
+    assert "hf_trainer" in report.experiments
+
+
+def test_one_that_fails_at_looking_leaves_files_to_others(
+    tmp_path: Path, known: Callable[..., None]
+) -> None:
+    """The paths it failed at are named, and offered to the other importers."""
+    known(own=_Raising)
+    report = import_results(None, _results(tmp_path) / "run")
+    assert [(Path(left.source).name, left.why) for left in report.left] == [
+        ("run", "not as own writes it (LookupError: no idea of run)")
+    ]
+    assert report.recorded == 1

@@ -1,0 +1,199 @@
+"""Podium's own export, taken back."""
+
+import csv
+import gzip
+import json
+import math
+from pathlib import Path
+
+import pandas as pd
+import podium
+import pytest
+from podium._files import exports, json_form
+from podium.cli import main
+from podium.importing import import_results
+from podium_server.testing import running_server
+
+from tests.client.importing.files import write_text
+from tests.client.importing.reading import results
+
+
+def _fill(client: podium.Client) -> None:
+    experiment = client.experiment("nlp/sweep")
+    experiment.declare(
+        hypothesis="h", success_metric="test.acc", direction="minimize", parent="nlp/old"
+    )
+    with experiment.start_arm(podium.RunConfig("a", seed=3), group_name="g") as arm:
+        arm.log({"loss": 0.5})
+        arm.log_eval("val", {"acc": float("nan")}, step=0)
+        arm.log_eval("test", {"acc": 0.25}, tags=["test"], breakdowns={"easy": [1, None]})
+    experiment.record_arm(podium.ArmResult("b", podium.RunConfig("b"), "failed", error="boom"))
+    experiment.conclude("done")
+
+
+def test_parquet_is_a_table_and_is_taken_back_whole(client: podium.Client, tmp_path: Path) -> None:
+    """Data frames read the numbers, and an import has the very same arms."""
+    _fill(client)
+    file = tmp_path / "all.parquet"
+    arguments = ["export", "--format", "parquet", "--output", str(file)]
+    assert main(["--address", client.address, *arguments]) == 0
+    table = pd.read_parquet(file)
+    numbers = table[table["value"].notna() & (table["metric"] == "acc")]
+    assert list(numbers["value"]) == [0.25]
+    assert list(numbers["eval"]) == ["test"]
+    with running_server() as server, podium.Client(server.address) as other:
+        assert import_results(other, file).left == []
+        assert import_results(other, file).recorded == 0
+        for name in ("a", "b"):
+            assert other.arm("nlp/sweep", name).get() == client.arm("nlp/sweep", name).get()
+        assert other.experiment("nlp/sweep").get().conclusion == "done"
+
+
+def test_other_parquet_is_nobodys(tmp_path: Path) -> None:
+    """Tables of other programs, and files that are none, are passed over."""
+    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
+    write_text(tmp_path / "torn.parquet", "PAR1")
+    assert results(tmp_path) == ({}, [], {}, set())
+
+
+def _exported(address: str, folder: Path) -> str:
+    file = folder / "exported"
+    assert main(["--address", address, "export", "--output", str(file)]) == 0
+    return file.read_text()
+
+
+def test_an_export_is_taken_back_whole(client: podium.Client, tmp_path: Path) -> None:
+    """Another server has the same experiment and arms, times of rows included; twice is once."""
+    _fill(client)
+    text = _exported(client.address, tmp_path)
+    with gzip.open(tmp_path / "all.jsonl.gz", "wt") as file:
+        file.write(text)
+    with running_server() as server, podium.Client(server.address) as other:
+        report = import_results(other, tmp_path)
+        assert (report.recorded, report.left) == (2, [])
+        assert import_results(other, tmp_path).recorded == 0
+        for name in ("a", "b"):
+            before, after = client.arm("nlp/sweep", name).get(), other.arm("nlp/sweep", name).get()
+            assert after == before
+            assert [row.event_time for row in after.evals] == [
+                row.event_time for row in before.evals
+            ]
+        experiment = other.experiment("nlp/sweep").get()
+        assert (experiment.conclusion, experiment.parent, experiment.direction) == (
+            "done",
+            "nlp/old",
+            "minimize",
+        )
+        assert _exported(server.address, tmp_path).splitlines()[0] == text.splitlines()[0]
+
+
+_ODD = {
+    "nan": math.nan,
+    "zero": -0.0,
+    "large": 2**53 + 1,
+    "whole": 4.0,
+    "text": 'a\u2028b, "c"\nd',
+    "nested": [1, [None, {"$double": "NaN"}], {"x": math.inf}],
+}
+
+
+def _fill_oddly(client: podium.Client) -> None:
+    """Experiments with everything that is easily lost on the way."""
+    experiment = client.experiment("ü/ß é")
+    experiment.declare(tags=["c,d", "e f"], metadata=_ODD)
+    config = podium.RunConfig(
+        "a", seed=2**62, algorithm=podium.Component("k", dict(_ODD)), extras={"more": _ODD}
+    )
+    with experiment.start_arm(config, group_name="g, 1") as arm:
+        arm.log({"loss": -0.0, "nan": math.nan, "low": -math.inf, "tiny": 5e-324})
+        for step in (-5, 0, 2**62):
+            arm.log_eval("val", {"acc": step / 3}, step=step)
+        arm.log_eval(
+            'b,"q"@x/y^3', {"k, 1": 0.1 + 0.2}, breakdowns=_ODD, tags=["x y"], model_ref="api/gpt"
+        )
+    for how in ({}, {"restart": True}, {"resume_step": 2}):
+        with experiment.start_arm(podium.RunConfig("thrice"), **how) as arm:
+            arm.log_eval("val", {"acc": 0.5}, step=len(how) + 1)
+    whole = podium.ArmResult(
+        "given",
+        podium.RunConfig("given"),
+        "cancelled",
+        eval_metrics={"m": math.nan},
+        eval_breakdowns=_ODD,
+        error='stop, "now"',
+        run_id="r",
+        run_result=podium.RunResult("r", "odd", {"m": -0.0}, {"p": "/x"}, None, _ODD),
+    )
+    experiment.record_arm(whole)
+    experiment.record_arm(podium.ArmResult("gone", podium.RunConfig("gone"), "completed"))
+    experiment.arm("gone").delete()
+    client.experiment("empty").declare()
+
+
+def _told(client: podium.Client) -> list[object]:
+    """Everything on a server but what it gives itself: revisions, times of writing, attempts."""
+    experiments = list(client.experiments())
+    arms = [
+        client.arm(found.name, arm.name).get()
+        for found in experiments
+        for arm in client.experiment(found.name).arms()
+    ]
+    rows = [(row.event_time, row.tags, row.model_ref) for arm in arms for row in arm.evals]
+    written = [exports.declaration_item(found) for found in experiments]
+    return [json.dumps(written, sort_keys=True), [_text(arm) for arm in arms], rows]
+
+
+def _text(arm: podium.ArmResult) -> str:
+    said = json_form.arm_to_json(arm)
+    own = ("revision", "create_time", "update_time", "attempt", "evals")
+    rows = [{**row, "revision": 0, "record_time": ""} for row in said["evals"]]
+    kept = {key: value for key, value in said.items() if key not in own}
+    return json.dumps([kept, rows], sort_keys=True)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_nothing_is_lost_on_the_way(client: podium.Client, tmp_path: Path, form: str) -> None:
+    """NaN, signs of zeros, large integers, odd texts, attempts and empty experiments come back."""
+    _fill_oddly(client)
+    file = tmp_path / f"all.{form}"
+    arguments = ["export", "--format", form, "--output", str(file)]
+    assert main(["--address", client.address, *arguments]) == 0
+    with running_server() as server, podium.Client(server.address) as other:
+        assert import_results(other, file).left == []
+        assert _told(other) == _told(client)
+        again = import_results(other, file)
+        assert (again.recorded, again.unchanged, again.left) == (0, 3, [])
+
+
+def test_csv_is_quoted_where_it_has_to_be(client: podium.Client, tmp_path: Path) -> None:
+    """Names with commas and quotes are one cell, and every double is exact."""
+    _fill_oddly(client)
+    file = tmp_path / "all.csv"
+    assert (
+        main(["--address", client.address, "export", "--format", "csv", "--output", str(file)]) == 0
+    )
+    with file.open(newline="") as opened:
+        lines = [line for line in csv.DictReader(opened) if line["arm"] == "a"]
+    assert {(line["experiment"], line["group"]) for line in lines} == {("ü/ß é", "g, 1")}
+    [odd] = [line for line in lines if line["metric"] == "k, 1"]
+    assert (odd["eval"], odd["model_ref"]) == ('b,"q"@x/y^3', "api/gpt")
+    assert float(odd["value"]) == 0.1 + 0.2
+    found = {line["metric"]: line["value"] for line in lines if line["source"] != "in_loop_eval"}
+    assert (found["loss"], found["nan"], found["low"], found["tiny"]) == (
+        "-0.0",
+        "NaN",
+        "-Infinity",
+        "5e-324",
+    )
+
+
+def test_bad_lines_of_an_export_are_named(client: podium.Client, tmp_path: Path) -> None:
+    """A torn line, an odd one and one with a wrong value are told; the others come in."""
+    _fill(client)
+    lines = _exported(client.address, tmp_path).splitlines()
+    bad = json.dumps({**json.loads(lines[2]), "status": "lost"})
+    write_text(tmp_path / "all.jsonl", "\n".join([*lines[:2], "[]", bad, lines[2][:40]]))
+    found = results(tmp_path)
+    assert list(found.arms) == ["a"]
+    assert found.wrong == {f"all.jsonl:{number}" for number in (3, 4, 5)}
+    assert "lost" in found.left["all.jsonl:4"]

@@ -1,0 +1,138 @@
+"""Real files of other tools, where they lie beside the project; what is expected was read by hand.
+
+They are no part of the project. PODIUM_IMPORT_DATA names their folder.
+"""
+
+import os
+from pathlib import Path
+
+import podium
+import pytest
+from podium.importing import ImportReport, import_results
+
+_HERE = Path(__file__).resolve().parents[3]
+_DATA = Path(os.environ.get("PODIUM_IMPORT_DATA", _HERE.parent / "shared" / "data"))
+
+pytestmark = pytest.mark.skipif(
+    not _DATA.is_dir(),
+    reason=f"the real files are not here: there is no {_DATA} (PODIUM_IMPORT_DATA names it)",
+)
+
+
+def _imported(client: podium.Client, folder: str) -> ImportReport:
+    """Imports a folder twice: the second time changes nothing."""
+    report = import_results(client, _DATA / folder)
+    again = import_results(client, _DATA / folder)
+    assert (again.recorded, again.unchanged) == (0, report.recorded)
+    assert again.left == report.left
+    return report
+
+
+def _wrong(report: ImportReport) -> list[str]:
+    return [left.source.removeprefix(f"{_DATA}/") for left in report.left if left.is_wrong]
+
+
+def test_evsys(client: podium.Client) -> None:
+    """11 experiments of the store, 2 of logs, 2 of run folders; 16, 14 and 5 arms."""
+    report = _imported(client, "evsys")
+    assert (len(report.experiments), report.recorded, _wrong(report)) == (15, 35, [])
+    sweep = client.experiment("rank_sweep-c42530b6").get()
+    assert sweep.status == "failed"
+    assert sweep.hypothesis is not None
+    assert "\u2192" in sweep.hypothesis
+    failed = client.arm("rank_sweep-c42530b6", "base__lora_rank4").get()
+    assert failed.error == "RuntimeError: boom on arm 'base__lora_rank4'"
+    assert client.arm("bench_sweep-49ef6a7d", "base__lora_rank1").score("eval.pass_rate") == 0.5
+    logged = client.arm("bench_sweep-2026-06-25_00-31-43", "base__lora_rank4")
+    assert logged.score("benchmark.mean_reward") == 1.0
+    seeds = list(client.experiment("x-7d975dd4").arms(group_name="base"))
+    assert [arm.name for arm in seeds] == ["base__s100", "base__s101", "base__s102"]
+    run = client.arm("example_03_matrix", "sweep__e1__r4").get()
+    assert run.metrics["train/final_loss"] == 0.11435014706879487
+    assert run.run_config.algorithm == podium.Component(
+        "mock_sft", {"num_epochs": 1, "batch_size": 1, "lora_rank": 4}
+    )
+
+
+def test_hf_trainer(client: podium.Client) -> None:
+    """Four trainings, one of which has an earlier state beside it."""
+    report = _imported(client, "hf_trainer")
+    assert (report.recorded, len(report.left), _wrong(report)) == (4, 1, [])
+    experiment = client.experiment("hf_trainer")
+    whisper = experiment.arm("P4P4N1CK__whisper-large-v2-japanese-5k-steps").get()
+    assert whisper.status == "completed"
+    assert whisper.metrics["total_flos"] == 5.27162132754432e20
+    assert whisper.score("eval.wer") == 0.7449365679946583
+    assert whisper.train_seconds == 77350.9963
+    unfinished = experiment.arm(
+        "Franmartin09__Requirement-Classification-Fine-Tuning/results"
+    ).get()
+    assert (unfinished.status, len(unfinished.evals)) == ("running", 45)
+    first = experiment.arm("aigoncharov__trainer_state_viz").eval("g0", step=0)
+    assert first is not None
+    assert (first.metrics["accuracy"], first.eval_seconds) == (0.7082294264339152, 5.7095)
+    sets = {row.name for row in experiment.arm("aigoncharov__trainer_state_viz").get().evals}
+    assert sets == {"g0", "g1", "g2", "g3", "g4", "g5"}
+
+
+def test_lm_eval(client: podium.Client) -> None:
+    """Nine files, nine arms; filters, N/A, NaN, Infinity and old formats among them."""
+    report = _imported(client, "lm_eval")
+    assert (report.recorded, report.left) == (9, [])
+    experiment = client.experiment("lm_eval")
+    assert len(list(experiment.arms(group_name="google/gemma-2b"))) == 3
+    llama = experiment.arm("meta-llama/Meta-Llama-3-8B-Instruct@2024-08-25T21:55:00.312985Z")
+    assert llama.score("gsm8k_cot_llama.exact_match,strict-match") == 0.7725549658832449
+    assert (
+        llama.score("gsm8k_cot_llama.exact_match_stderr,flexible-extract") == 0.011449986902435323
+    )
+    bloom = experiment.arm("bigscience/bloom-1b1@bloom-1b1_xcopa_0-shot-ff1ffe28")
+    assert bloom.score("xcopa_id.acc") == 0.648
+    assert experiment.arm("gpt-4o-mini@2025-06-30T23:39:56.890493Z").score(
+        "polymer_tg_prediction.mae"
+    ) == float("inf")
+    group = experiment.arm("google/gemma-2b@2026-01-26T15:09:46.425794Z").eval("global_mmlu_sw")
+    assert group is not None
+    assert len(group.breakdowns) == 6
+
+
+def test_mlflow(client: podium.Client) -> None:
+    """Two stores with a run experiment each: five runs, four of which tie; three, two failed."""
+    report = _imported(client, "mlflow")
+    assert (sorted(report.experiments), report.recorded, report.left) == (
+        ["DQN", "mlflow-demo"],
+        8,
+        [],
+    )
+    demo = client.experiment("mlflow-demo")
+    scores = sorted(demo.arm(arm.name).score("accuracy") or 0.0 for arm in demo.arms())
+    assert scores == [0.6333333333333333] + [0.9666666666666667] * 4
+    dqn = client.experiment("DQN")
+    assert len(list(dqn.arms(status="failed"))) == 2
+    run = dqn.arm("qb-770cc011").get()
+    assert run.metrics["rollout/exploration rate"] == 0.1
+    assert run.score("eval.mean_reward") == -200.721436
+    assert run.run_config.algorithm is not None
+    assert run.run_config.algorithm.params["batch_size"] == 64
+
+
+def test_inspect_ai(client: podium.Client) -> None:
+    """13 files: nine runs, three copies of them, and one of a version that nobody knows."""
+    report = _imported(client, "inspect_ai")
+    assert (report.recorded, len(report.left)) == (9, 4)
+    assert _wrong(report) == ["inspect_ai/tests/log/test_eval_log/log_version_3.txt"]
+    experiment = client.experiment("inspect_ai")
+    assert len(list(experiment.arms(group_name="ollama/gemma3"))) == 2
+    valid = experiment.arm("wikipedia@openai/gpt-4-i5LyrzaU-YAdbKczy")
+    assert valid.score("wikipedia.accuracy") == 1.0
+    unscored = experiment.arm("popularity@openai/gpt-4o-mini-nnS4q9qs-dPiJifoW").get()
+    assert (unscored.status, unscored.evals) == ("completed", [])
+
+
+def test_what_is_not_read_is_refused_with_a_reason(client: podium.Client) -> None:
+    """Event files and runs of other trackers are named, and nothing of them comes in."""
+    for folder, word in (("tensorboard", "TensorBoard"), ("wandb", "Weights & Biases")):
+        report = _imported(client, folder)
+        assert report.recorded == 0
+        [left] = report.left
+        assert word in left.why

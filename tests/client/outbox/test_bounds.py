@@ -1,0 +1,203 @@
+"""What an outbox may take of the disk, and what it takes of the thread that appends."""
+
+import errno
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from podium._outbox import Budget, OutboxFullError, StreamReader, StreamWriter, segments
+
+from tests.client.outbox.places import all_of, info, new_outbox, new_writer
+
+_PROJECT = Path(__file__).parents[3]
+_NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
+_TMPFS = (*_NAMESPACE, "sh", "-ec", 'mount -t tmpfs -o size=1m tmpfs "$0"; exec "$@"')
+_ON_BTRFS = """
+truncate --size 112M "$0.image"
+mkfs.btrfs --quiet --force "$0.image" >/dev/null
+mount -o loop "$0.image" "$0"
+exec "$@"
+"""
+_BTRFS = ("unshare", "--mount", "sh", "-ec", _ON_BTRFS)
+
+
+def _fill_disk(mount: tuple[str, ...], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs `full_disk` on a file system of its own."""
+    probe = (*mount, str(folder), "true")
+    if shutil.which("unshare") is None or subprocess.run(probe, check=False).returncode:
+        pytest.skip("this machine does not let this user make and mount such a file system")
+    command = (
+        *mount,
+        str(folder),
+        sys.executable,
+        "-m",
+        "tests.client.outbox.full_disk",
+        str(folder),
+    )
+    return subprocess.run(command, cwd=_PROJECT, check=False, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("mount", [_TMPFS, _BTRFS], ids=["tmpfs", "btrfs"])
+def test_a_full_disk(tmp_path: Path, mount: tuple[str, ...]) -> None:
+    """On a disk that fills up, what has room is written, and with new room it goes on."""
+    ran = _fill_disk(mount, tmp_path)
+    assert (ran.returncode, ran.stdout) == (0, "went on\n"), ran.stderr
+
+
+def test_the_undelivered_is_bounded(tmp_path: Path) -> None:
+    """No segment is made beyond the budget of all streams; delivery gives room."""
+    outbox, budget = new_outbox(tmp_path), Budget(3 * 4096)
+    first, second = (
+        StreamWriter.create(outbox, info(), segment_bytes=4096, budget=budget) for _ in range(2)
+    )
+    second.append(b"second")
+    first.append(b"x" * 3_000)
+    first.prepare()
+    first.append(b"x" * 3_000)
+    with pytest.raises(OutboxFullError, match="12288 bytes are not delivered, of 12288 that may"):
+        first.prepare()
+    with pytest.raises(OutboxFullError):
+        first.append(b"x" * 3_000)
+    with pytest.raises(OutboxFullError):
+        StreamWriter.create(outbox, info(), segment_bytes=4096, budget=budget)
+    reader = StreamReader(first.folder)
+    reader.note_delivered(all_of(reader)[0][0])
+    reader.drop_delivered()
+    first.prepare()
+    assert first.append(b"x" * 3_000) == 3
+    assert budget.taken == 3 * 4096
+
+
+def test_streams_give_back_what_they_took(tmp_path: Path) -> None:
+    """Streams that are delivered and removed, or never began, leave nothing in the budget."""
+    outbox, budget = new_outbox(tmp_path), Budget(1 << 20)
+    for _ in range(3):
+        writer = StreamWriter.create(outbox, info(), segment_bytes=4096, budget=budget)
+        writer.append(b"x" * 3_000)
+        writer.prepare()
+        writer.release()
+        reader = StreamReader(writer.folder)
+        all_of(reader)
+        reader.note_delivered(1)
+        assert reader.remove()
+        writer.prepare()
+        assert budget.taken == 0
+    taken = info(writer_id=new_writer(outbox).info.writer_id)
+    with pytest.raises(OSError, match="not empty"):
+        StreamWriter.create(outbox, taken, budget=budget)
+    assert budget.taken == 0
+    assert not [path for path in outbox.iterdir() if path.name.startswith(".")]
+
+
+def test_a_delivered_stream_always_goes_on(tmp_path: Path) -> None:
+    """A budget of one segment is enough as long as everything is delivered."""
+    budget = Budget(4096)
+    writer = StreamWriter.create(new_outbox(tmp_path), info(), segment_bytes=4096, budget=budget)
+    reader = StreamReader(writer.folder)
+    for number in range(1, 20):
+        assert writer.append(b"x" * 3_000) == number
+        with pytest.raises(OutboxFullError):
+            writer.prepare()
+        assert len(reader.read(number - 1)) == 1
+        reader.note_delivered(number)
+        reader.drop_delivered()
+        writer.prepare()
+        assert budget.taken <= 2 * 4096
+
+
+def test_a_record_larger_than_the_budget_is_refused(tmp_path: Path) -> None:
+    """It would wait for ever, so it is an error of its own, and the next record goes on."""
+    writer = StreamWriter.create(
+        new_outbox(tmp_path), info(), segment_bytes=4096, budget=Budget(8192)
+    )
+    with pytest.raises(ValueError, match="a record of 10016 bytes: the outbox may take 8192"):
+        writer.append(b"x" * 10_000)
+    assert not writer.needs_room
+    assert writer.append(b"x") == 1
+
+
+def test_appending_never_gives_up_the_interpreter(tmp_path: Path) -> None:
+    """Another thread that waits for the GIL does not get it from `append`, at any size."""
+    writer = StreamWriter.create(new_outbox(tmp_path), info(), segment_bytes=1 << 20)
+    turns, stop = [0], threading.Event()
+
+    def wait_for_turns() -> None:
+        while not stop.is_set():
+            turns[0] += 1
+            time.sleep(0)
+
+    thread = threading.Thread(target=wait_for_turns)
+    interval = sys.getswitchinterval()
+    thread.start()
+    sys.setswitchinterval(1_000)
+    try:
+        time.sleep(0.01)
+        before = turns[0]
+        for size in [*range(0, 2_000, 10), 6_000, 20_000, 200_000]:
+            writer.append(bytes(size))
+        during = turns[0] - before
+    finally:
+        sys.setswitchinterval(interval)
+        stop.set()
+        thread.join()
+    assert before > 0
+    assert during == 0
+
+
+def test_a_failed_sync_is_said_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a failing disk did not take is not called safe before a later sync took it."""
+    writer = new_writer(new_outbox(tmp_path))
+    writer.append(b"first")
+    assert writer.sync() == 1
+    writer.append(b"second")
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "the disk fails")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(segments, "_fdatasync", fail)
+        for _ in range(2):
+            with pytest.raises(OSError, match="the disk fails"):
+                writer.sync()
+    writer.append(b"third")
+    assert writer.sync() == 3
+    assert [payload for _, payload in all_of(StreamReader(writer.folder))] == [
+        b"first",
+        b"second",
+        b"third",
+    ]
+
+
+def test_a_stream_that_somebody_deleted_says_so(tmp_path: Path) -> None:
+    """Upkeep fails where the folder is gone; appending does no harm."""
+    writer = new_writer(new_outbox(tmp_path))
+    writer.append(b"x" * 3_000)
+    shutil.rmtree(writer.folder)
+    assert writer.append(b"more") == 2
+    with pytest.raises(FileNotFoundError):
+        writer.sync()
+    with pytest.raises(FileNotFoundError):
+        writer.prepare()
+    with pytest.raises(FileNotFoundError):
+        writer.release()
+    with pytest.raises(ValueError, match="closed"):
+        writer.append(b"more")
+
+
+def test_a_closed_stream_takes_what_it_needs(tmp_path: Path) -> None:
+    """Closing gives up spare segments and the rest of the last one, and all is on disk then."""
+    writer = StreamWriter.create(new_outbox(tmp_path), info())
+    writer.append(b"x" * 300_000)
+    writer.prepare()
+    writer.close()
+    writer.close()
+    (segment,) = writer.folder.glob("*.segment")
+    assert segment.stat().st_size == 300_016
+    assert writer.sync() == 1
+    assert all_of(StreamReader(writer.folder)) == [(1, b"x" * 300_000)]

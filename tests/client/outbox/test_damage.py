@@ -1,0 +1,205 @@
+"""Any byte of an outbox may change: no crash, no wrong record, and what can be read is read."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from podium._outbox import (
+    Aside,
+    DamagedError,
+    Progress,
+    StreamReader,
+    StreamWriter,
+    outbox_address,
+    outbox_folder,
+)
+
+from tests.client.outbox.places import ADDRESS, all_of, info, new_outbox, new_writer
+
+_PAYLOADS = [bytes([number]) * (number * 11 % 90) for number in range(1, 16)]
+_ALL = list(enumerate(_PAYLOADS, 1))
+
+
+def _closed_stream(root: Path) -> Path:
+    """A stream of 15 records in several segments, whose writer is gone."""
+    writer = StreamWriter.create(new_outbox(root), info(), segment_bytes=512)
+    for payload in _PAYLOADS:
+        writer.prepare()
+        writer.append(payload)
+    writer.release()
+    return writer.folder
+
+
+def _flips(path: Path) -> Iterator[int]:
+    """Changes each byte of a file in turn, for as long as the loop looks at it."""
+    content = path.read_bytes()
+    for place, byte in enumerate(content):
+        flipped = byte ^ (1 << place % 8)
+        path.write_bytes(content[:place] + bytes([flipped]) + content[place + 1 :])
+        yield place
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_flipped_byte_costs_one_record_at_most(tmp_path: Path, number: int) -> None:
+    """Whatever byte of a segment changes, every record is as it was written or not there."""
+    folder = _closed_stream(tmp_path)
+    costs = set()
+    for _ in _flips(folder / f"{number:08}.segment"):
+        found = all_of(StreamReader(folder))
+        assert [entry for entry in _ALL if entry in found] == found
+        costs.add(len(_ALL) - len(found))
+    assert costs == {0, 1}
+    assert all_of(StreamReader(folder)) == _ALL
+
+
+def test_what_cannot_be_read_is_kept(tmp_path: Path) -> None:
+    """A segment with a damaged record is kept whole when the rest of it is delivered."""
+    folder = _closed_stream(tmp_path)
+    segment = folder / "00000002.segment"
+    content = bytearray(segment.read_bytes())
+    content[20] ^= 1
+    segment.write_bytes(content)
+    reader = StreamReader(folder)
+    found = all_of(reader)
+    assert len(found) == len(_ALL) - 1
+    reader.note_delivered(15)
+    assert [path.name for path in reader.drop_delivered()] == ["00000002.torn"]
+    assert reader.is_finished()
+    assert not reader.remove()
+    assert [path.name for path in reader.torn()] == ["00000002.torn"]
+    assert reader.torn()[0].read_bytes() == content
+    assert sorted(path.name for path in folder.glob("*.segment")) == []
+    assert reader.is_finished()
+    assert all_of(StreamReader(folder)) == []
+
+
+def test_every_segment_may_be_cut_anywhere(tmp_path: Path) -> None:
+    """A file that ends too early holds the records that are whole in it, and those alone."""
+    folder = _closed_stream(tmp_path)
+    last = max(folder.glob("*.segment"))
+    content = last.read_bytes()
+    before = len(_ALL)
+    for size in reversed(range(len(content))):
+        last.write_bytes(content[:size])
+        found = all_of(StreamReader(folder))
+        assert found == _ALL[: len(found)]
+        assert len(found) <= before
+        before = len(found)
+
+
+def test_what_stands_behind_a_place_never_written_is_not_delivered_but_kept(tmp_path: Path) -> None:
+    """After a power cut a page may be missing: what is before it stands, what is behind is kept."""
+    folder = _closed_stream(tmp_path)
+    segment = folder / "00000002.segment"
+    content = segment.read_bytes()
+    segment.write_bytes(bytes(256) + content[256:])
+    reader = StreamReader(folder)
+    found = all_of(reader)
+    assert 0 < len(found) < 8
+    assert found == _ALL[: len(found)]
+    reader.note_delivered(len(found))
+    assert reader.is_finished()
+    assert not reader.remove()
+    kept = [path.name for path in reader.torn()]
+    assert kept[0] == "00000002.torn"
+    assert len(kept) > 1, "later segments are kept, too"
+    assert not list(folder.glob("*.segment"))
+
+
+def test_damage_while_it_is_written_waits_for_the_next_segment(tmp_path: Path) -> None:
+    """Nobody can tell a damaged record from one just being written, until the writer goes on."""
+    writer = StreamWriter.create(new_outbox(tmp_path), info(), segment_bytes=512)
+    for _ in range(3):
+        writer.append(b"x" * 100)
+    with (writer.folder / "00000001.segment").open("r+b") as file:
+        file.seek(128 + 20)
+        file.write(b"y")
+    reader = StreamReader(writer.folder)
+    assert [entry.sequence for entry in reader.read(0)] == [1]
+    assert reader.read(1) == []
+    writer.prepare()
+    writer.append(b"z" * 400)
+    assert [entry.sequence for entry in reader.read(1)] == [3, 4]
+    assert [entry.sequence for entry in StreamReader(writer.folder).read(0)] == [1, 3, 4]
+
+
+def test_damage_to_what_a_stream_says_of_itself(tmp_path: Path) -> None:
+    """A stream whose `stream.json` changed is delivered to nobody by mistake."""
+    folder = _closed_stream(tmp_path)
+    said = StreamReader(folder).info
+    for _ in _flips(folder / "stream.json"):
+        with suppress(DamagedError):
+            assert StreamReader(folder).info == said  # such as a space that became a tab
+
+
+def test_damage_to_the_address_is_mended(tmp_path: Path) -> None:
+    """An outbox never tells another address than its own; whoever knows it writes it again."""
+    outbox = new_outbox(tmp_path)
+    for _ in _flips(outbox / "outbox.json"):
+        with suppress(DamagedError):
+            assert outbox_address(outbox) == ADDRESS
+    (outbox / "outbox.json").write_bytes(b"")
+    with pytest.raises(DamagedError, match=r"outbox\.json is damaged"):
+        outbox_address(outbox)
+    assert outbox_folder(tmp_path / "outbox", ADDRESS) == outbox
+    assert outbox_address(outbox) == ADDRESS
+
+
+def test_damage_to_the_progress_begins_anew(tmp_path: Path) -> None:
+    """How far it is delivered is a cache: damaged, it is nothing."""
+    folder = _closed_stream(tmp_path)
+    reader = StreamReader(folder)
+    reader.note_delivered(11)
+    for _ in _flips(folder / "delivered"):
+        assert reader.progress() == Progress(0, 0)
+    assert reader.progress() == Progress(11, 0)
+
+
+def test_damage_to_what_was_set_aside_hides_no_third_event(tmp_path: Path) -> None:
+    """A line of `aside.jsonl` that changed is passed over; where its end did, so is the next."""
+    reader = StreamReader(_closed_stream(tmp_path))
+    asides = [
+        Aside(number, "STALE_ATTEMPT", "a newer attempt", 1.5, b"event") for number in (3, 5, 9)
+    ]
+    for aside in asides:
+        reader.set_aside(aside)
+    for _ in _flips(reader.folder / "aside.jsonl"):
+        found = reader.asides()
+        assert [aside for aside in asides if aside in found] == found
+        assert len(found) >= 1
+    assert reader.asides() == asides
+
+
+def test_records_inside_a_damaged_one_are_not_found(tmp_path: Path) -> None:
+    """An event that holds a copy of a segment, byte for byte, never makes events of its parts."""
+    outbox = new_outbox(tmp_path)
+    source = new_writer(outbox)
+    source.append(b"one")
+    source.append(b"two")
+    inner = (source.folder / "00000001.segment").read_bytes()
+    writer = StreamWriter.create(outbox, info(), segment_bytes=8192)
+    for payload in (b"before", inner, b"behind"):
+        writer.append(payload)
+    writer.release()
+    segment = writer.folder / "00000001.segment"
+    content = bytearray(segment.read_bytes())
+    content[32] ^= 1
+    segment.write_bytes(content)
+    assert all_of(StreamReader(writer.folder)) == [(1, b"before"), (3, b"behind")]
+
+
+def test_progress_that_cannot_be_written_holds_nothing_up(tmp_path: Path) -> None:
+    """A sender that cannot note its progress says so, deletes what is delivered, and finishes."""
+    folder = _closed_stream(tmp_path)
+    (folder / "delivered").unlink()
+    (folder / "delivered").mkdir()
+    reader = StreamReader(folder)
+    all_of(reader)
+    with pytest.raises(IsADirectoryError):
+        reader.note_delivered(15)
+    reader.drop_delivered()
+    assert len(list(folder.glob("*.segment"))) == 1
+    assert reader.is_finished()
+    assert reader.remove()

@@ -1,0 +1,89 @@
+"""Who lives, and who sends: locks that end with their process."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from podium._outbox import SenderLock, StreamReader
+
+from tests.client.outbox.places import all_of, new_outbox, new_writer
+
+_HOLD = """
+import sys, time
+from pathlib import Path
+from podium._outbox import SenderLock
+lock = SenderLock(Path(sys.argv[1]))
+print(lock.try_acquire(), flush=True)
+time.sleep(60)
+"""
+
+
+def test_one_sender_at_a_time(tmp_path: Path) -> None:
+    """A second sender gets no lock, sees that it is held, and gets it after a kill of the first."""
+    outbox = new_outbox(tmp_path)
+    command = (sys.executable, "-c", _HOLD, str(outbox))
+    assert not SenderLock(outbox).is_held()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"True\n"
+        assert SenderLock(outbox).is_held()
+        assert not SenderLock(outbox).try_acquire()
+        process.send_signal(signal.SIGKILL)
+    lock = SenderLock(outbox)
+    assert not lock.is_held()
+    assert lock.try_acquire()
+    lock.release()
+    assert not SenderLock(outbox).is_held()
+
+
+def test_a_lock_is_not_lost_by_looking_at_it(tmp_path: Path) -> None:
+    """The process that holds a lock may ask whether it is held, and try to take it again."""
+    outbox = new_outbox(tmp_path)
+    lock = SenderLock(outbox)
+    assert lock.try_acquire()
+    assert SenderLock(outbox).is_held()
+    assert not SenderLock(outbox).try_acquire()
+    assert _is_held_for_others(outbox)
+    lock.release()
+    assert not _is_held_for_others(outbox)
+
+
+def _is_held_for_others(outbox: Path) -> bool:
+    code = (
+        "import sys; from pathlib import Path; from podium._outbox import SenderLock; "
+        "print(SenderLock(Path(sys.argv[1])).is_held())"
+    )
+    command = (sys.executable, "-c", code, str(outbox))
+    return subprocess.run(command, check=True, capture_output=True).stdout == b"True\n"
+
+
+def test_a_stream_that_is_copied_by_its_own_process_lives_on(tmp_path: Path) -> None:
+    """Copying takes the lock away for a moment; the next upkeep takes it again."""
+    writer = new_writer(new_outbox(tmp_path))
+    writer.append(b"first")
+    shutil.copytree(writer.folder, tmp_path / "copy")
+    assert not _lives_for_others(writer.folder)
+    writer.append(b"second")
+    writer.sync()
+    assert _lives_for_others(writer.folder)
+    assert not StreamReader(tmp_path / "copy").writer_lives()
+
+
+def _lives_for_others(folder: Path) -> bool:
+    child = os.fork()
+    if not child:
+        os._exit(StreamReader(folder).writer_lives())
+    return bool(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+
+def test_a_live_stream_is_not_removed(tmp_path: Path) -> None:
+    """Removing a stream that somebody still writes changes nothing."""
+    writer = new_writer(new_outbox(tmp_path))
+    writer.append(b"first")
+    reader = StreamReader(writer.folder)
+    assert not reader.remove()
+    assert all_of(reader) == [(1, b"first")]
+    assert writer.append(b"second") == 2

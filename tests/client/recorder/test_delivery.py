@@ -1,0 +1,268 @@
+"""What a recorder says of how far its results have come, and what it does where they do not."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import podium
+import pytest
+from podium_server.testing import RunningServer
+
+from tests.client.recorder.looking import NOBODY, end_sender, told
+
+CONFIG = podium.RunConfig("arm")
+
+
+def test_flush(record: Any, client: podium.Client, name: str) -> None:
+    """After a flush that says so, everything that was logged is at the server."""
+    with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
+        for step in range(100):
+            arm.log_eval("val", {"n": step}, step=step)
+        flushed = arm.flush(60)
+        assert flushed == podium.Flushed(101, 0, 0, 0, synced=True)
+        assert flushed.durable
+        assert len(list(client.arm(name, "arm").evals())) == 100
+        assert arm._stream._writer._synced == 101
+        assert arm.counters == podium.Counters(delivered=101)
+        assert experiment.flush(60).delivered == 102
+        assert experiment.counters == podium.Counters(delivered=102)
+
+
+def test_flush_without_a_server(record: Any, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Without a server, a flush waits as long as it may and says what is only on disk."""
+    with record(name, address=NOBODY) as experiment, experiment.start_arm(CONFIG) as arm:
+        arm.log({"loss": 1})
+        begin = time.monotonic()
+        flushed = arm.flush(1.5)
+        assert 1.5 <= time.monotonic() - begin < 5
+        assert flushed == podium.Flushed(0, 2, 0, 0, synced=True)
+        assert not flushed.durable
+        time.sleep(1.5)
+        assert arm.counters.pending == 2
+        assert 1 < arm.counters.lag_seconds < 10
+        folder = experiment.outbox
+        begin = time.monotonic()
+    assert time.monotonic() - begin < 10
+    (line,) = told(caplog)
+    assert line == (
+        f"podium: 4 events of '{name}' are not delivered yet (no Podium server answers at "
+        f"{NOBODY}: start one with `podium serve`, or give the right address): they wait in "
+        f"{folder}; "
+        "`podium sync` delivers them"
+    )
+    end_sender(folder)
+
+
+def test_a_sender_that_does_not_start(
+    record: Any,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Where the sender ends at once, or there is nothing to start it with, the user hears of it."""
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with record(name, outbox=tmp_path / "frozen", close_timeout=0) as experiment:
+        experiment.start_arm(CONFIG).log({"loss": 1})
+        time.sleep(1.5)
+    assert "does not run (there is no Python interpreter" in told(caplog)[0]
+    monkeypatch.undo()
+    caplog.clear()
+    monkeypatch.setattr(sys, "executable", "/bin/true")
+    with record(name, outbox=tmp_path / "true", close_timeout=0) as experiment:
+        experiment.start_arm(CONFIG).log({"loss": 1})
+        deadline = time.monotonic() + 30
+        while not told(caplog) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    assert "does not run (it ends at once" in told(caplog)[0]
+    assert "podium sync" in told(caplog)[0]
+
+
+def test_offline(
+    record: Any, client: podium.Client, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Offline, nobody delivers and nobody waits; `podium sync` delivers it later."""
+    outbox = tmp_path / "outbox"
+    begin = time.monotonic()
+    with record(name, outbox=outbox, offline=True) as experiment:
+        with experiment.start_arm(CONFIG) as arm:
+            arm.log({"loss": 1})
+            assert arm.flush() == podium.Flushed(0, 2, 0, 0, synced=True)
+        folder = experiment.outbox
+    assert time.monotonic() - begin < 10
+    (line,) = told(caplog)
+    assert line == (
+        f"podium: 4 events of '{name}' are not delivered yet (this process records offline): they "
+        f"wait in {folder}; `podium sync` delivers them"
+    )
+    assert not (folder / "sender.log").exists()
+    command = [sys.executable, "-m", "podium", "sync", str(outbox)]
+    subprocess.run(command, check=True, timeout=60, capture_output=True)
+    assert client.arm(name, "arm").score("loss") == 1.0
+
+
+@pytest.mark.parametrize(("value", "offline"), [("1", True), ("0", False), ("", False)])
+def test_offline_by_the_environment(
+    record: Any,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    value: str,
+    *,
+    offline: bool,
+) -> None:
+    """PODIUM_OFFLINE=1 says it too."""
+    monkeypatch.setenv("PODIUM_OFFLINE", value)
+    with record(name, outbox=tmp_path / "outbox") as experiment:
+        experiment.start_arm(CONFIG).finish()
+        assert experiment.flush(60).durable is not offline
+
+
+def test_what_is_set_aside(
+    record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the server refuses for good is told while training, with the reason, and counted."""
+    with record(name) as experiment, experiment.start_arm(CONFIG, order=1) as old:
+        old.log({"loss": 1})
+        assert old.flush(60).durable
+        with experiment.start_arm(CONFIG, order=2) as new:
+            new.log({"loss": 2})
+            assert new.flush(60).durable
+        old.log({"loss": 3})
+        old.log({"loss": 4})
+        flushed = old.flush(60)
+        assert (flushed.pending, flushed.set_aside, flushed.durable) == (0, 2, False)
+        assert old.counters.set_aside == 2
+        started, refused = told(caplog)
+        assert "is started a second time" in started
+        assert "STALE_ATTEMPT" in refused
+        assert "podium outbox" in refused
+    assert told(caplog)[2:] == [
+        "podium: 3 events were refused for good: see `podium outbox`",
+        "podium: in all: refused: STALE_ATTEMPT (3 times)",
+    ]
+    assert client.arm(name, "arm").score("loss") == 2.0
+
+
+def test_one_event(record: Any, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What is told of one is told as of one."""
+    with record(name, address=NOBODY, offline=True) as experiment:
+        folder = experiment.outbox
+    (line,) = told(caplog)
+    assert line == (
+        f"podium: 1 event of {name!r} is not delivered yet (this process records offline): it "
+        f"waits in {folder}; `podium sync` delivers it"
+    )
+
+
+def test_a_second_run(
+    record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A finished arm that is started again without a word is told at once, with what to say."""
+    for loss in (1, 2):
+        with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
+            arm.log({"loss": loss})
+            assert arm.flush(60).durable is (loss == 1)
+    assert "ARM_FINISHED" in told(caplog)[0]
+    assert "resume_step" in told(caplog)[0]
+    assert "restart" in told(caplog)[0]
+    assert client.arm(name, "arm").score("loss") == 1.0
+
+
+def test_an_evaluator_elsewhere(record: Any, client: podium.Client, name: str) -> None:
+    """An evaluator records for an arm that it did not start, also before it is started."""
+    with record(name, close_timeout=0.2) as experiment:
+        early = experiment.arm("arm")
+        early.log_eval("bench", {"pass^3": 0.2})
+        assert early.attempt_id is None
+    with record(name) as experiment:
+        with experiment.start_arm(CONFIG, attempt_id="a") as arm:
+            arm.log({"loss": 1})
+        part = experiment.arm("arm", attempt_id="a")
+        part.log_eval("part", {"n": 1})
+        assert part.flush(60).durable
+    deadline = time.monotonic() + 60
+    while client.arm(name, "arm").eval("bench") is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert client.arm(name, "arm").score("bench.pass^3") == 0.2
+    assert client.arm(name, "arm").get().status == "completed"
+
+
+def test_many_threads(record: Any, client: podium.Client, name: str) -> None:
+    """Threads share an arm: every row is there once, and those of a thread in its order."""
+
+    def log(number: int) -> None:
+        for step in range(300):
+            arm.log_eval(f"thread{number}", {"n": step}, step=step)
+
+    with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
+        threads = [threading.Thread(target=log, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    found = client.arm(name, "arm").get()
+    assert len(found.evals) == 2400
+    for number in range(8):
+        steps = [row.step for row in found.evals if row.name == f"thread{number}"]
+        assert steps == list(range(300))
+
+
+# What a trainer might rely on, and a recorder in it must not change.
+TRAINER = """
+import os, sys
+import podium
+
+experiment = podium.record(sys.argv[1], close_timeout=60)
+arm = experiment.start_arm(podium.RunConfig("arm"))
+arm.log({"loss": 1})
+arm.finish()
+assert experiment.flush(60).durable
+loaded = [name for name in sys.modules if name.split(".")[0] == "grpc"]
+assert not loaded, loaded
+try:
+    os.waitpid(-1, 0)
+except ChildProcessError:
+    pass
+arm.log_eval("late", {"n": 1})
+if len(sys.argv) > 2:
+    raise SystemExit(sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("arguments", [[], ["no more memory"]])
+def test_a_process_that_records(
+    server: RunningServer, outbox: Path, client: podium.Client, name: str, arguments: list[str]
+) -> None:
+    """It loads no gRPC and has no children; without a block, its end delivers what it logged."""
+    told = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", TRAINER, name, *arguments],
+        env={**os.environ, **told},
+        check=False,
+        timeout=60,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr.strip()) == (bool(arguments), "".join(arguments))
+    assert client.arm(name, "arm").score("late.n") == 1.0
+
+
+def test_a_relative_socket(
+    record: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket given by a relative path is found by the sender, which runs in another folder."""
+    monkeypatch.chdir(tmp_path)
+    command = [sys.executable, "-m", "podium_server", "--listen", "unix:s", "--store"]
+    store = f"sqlite:///{tmp_path / 'podium.db'}"
+    with subprocess.Popen([*command, store], stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        server.stdout.readline()
+        with record(name, address="unix:s", strict=True) as experiment:
+            experiment.start_arm(CONFIG).finish()
+            assert experiment.flush(60).durable
+        server.terminate()

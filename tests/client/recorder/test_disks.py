@@ -1,0 +1,205 @@
+"""The outbox on disks that hang, are full or lose it, and what it takes of files and memory."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import podium
+import pytest
+from podium._outbox import StreamReader, StreamWriter
+from podium._recorder import process_outbox, stream
+
+from tests.client.recorder.looking import NOBODY, end_sender, open_files, told
+
+CONFIG = podium.RunConfig("arm")
+
+
+def test_many_arms(record: Any, client: podium.Client, name: str) -> None:
+    """A sweep in one process leaves no files open behind its arms, and all are there."""
+    with record(name) as experiment:
+        experiment.start_arm(CONFIG, name="first").finish()
+        before = open_files()
+        for number in range(200):
+            with experiment.start_arm(CONFIG, name=f"arm{number:03}") as arm:
+                arm.log({"loss": number})
+            experiment.record_arm(podium.ArmResult(f"whole{number:03}", CONFIG, "failed"))
+        assert open_files() < before + 100
+        assert experiment.flush(60).durable
+        assert experiment.counters.delivered == 2 + 1 + 200 * 3 + 200
+    counts = client.experiment(name).get().arm_counts
+    assert (counts.completed, counts.failed) == (201, 200)
+    assert client.arm(name, "arm137").score("loss") == 137.0
+
+
+def test_many_arms_that_wait(record: Any, name: str, tmp_path: Path) -> None:
+    """Arms that end while nobody delivers do not keep files open either."""
+    with record(name, outbox=tmp_path / "outbox", offline=True) as experiment:
+        before = open_files()
+        for number in range(150):
+            experiment.start_arm(CONFIG, name=f"arm{number}").__exit__(None, None, None)
+        assert open_files() < before + 100
+        assert experiment.counters.pending == 1 + 150 * 2
+
+
+def test_a_disk_that_hangs(
+    record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While the disk hangs, training waits for it once, for a second; then all is written."""
+    with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
+        arm.log({"loss": 0})
+        # Whoever does something with the disk has this lock; one that hangs never gives it back.
+        writer = arm._stream._writer
+        with writer._upkeep:
+            begin = time.monotonic()
+            for step in range(30_000):
+                arm.log_eval("val", {"n": step}, step=step)
+            assert time.monotonic() - begin < 120
+            assert arm._stream.in_memory > 0
+            assert len(told(caplog)) == 1
+            assert "the disk of the outbox is slow or hangs" in told(caplog)[0]
+            # There is room again before what waits is written: nothing may overtake it.
+            writer._spares.append(writer._make(1 << 20))
+            arm.log_eval("val", {"n": 30_000}, step=30_000)
+        assert experiment.flush(60).durable
+    found = client.arm(name, "arm").get()
+    assert [row.step for row in found.evals] == list(range(30_001))
+
+
+def test_a_slow_disk_is_no_error_if_strict(
+    record: Any, client: podium.Client, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream that takes long to begin is waited for; the training loses nothing."""
+    create = StreamWriter.create
+
+    def slow(*arguments: Any, **options: Any) -> StreamWriter:
+        time.sleep(1.5)
+        return create(*arguments, **options)
+
+    with record(name, strict=True) as experiment:
+        monkeypatch.setattr(StreamWriter, "create", slow)
+        with experiment.start_arm(CONFIG) as arm:
+            arm.log({"loss": 1})
+    assert client.arm(name, "arm").score("loss") == 1.0
+
+
+def test_a_disk_that_hangs_is_an_error_if_strict(
+    record: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who wants errors hears of a disk that gives no sign."""
+    monkeypatch.setattr(process_outbox, "_SLOW_SECONDS", 0.1)
+    with record(name, strict=True) as experiment:
+        create, goes_on = StreamWriter.create, threading.Event()
+
+        def hangs(*arguments: Any, **options: Any) -> StreamWriter:
+            goes_on.wait(60)
+            return create(*arguments, **options)
+
+        monkeypatch.setattr(StreamWriter, "create", hangs)
+        with pytest.raises(podium.RecordingError, match="cannot be written to: its disk hangs"):
+            experiment.start_arm(CONFIG)
+        goes_on.set()
+
+
+def test_the_end_waits_for_room(
+    record: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nobody can deliver, the end waits for the disk to take what is in memory."""
+    monkeypatch.setattr(process_outbox, "_DISK_SECONDS", 0.2)
+    with (
+        record(name, address=NOBODY, outbox=tmp_path / "outbox") as experiment,
+        experiment.start_arm(CONFIG) as arm,
+    ):
+        assert not arm.flush(2).durable
+        arm._stream._writer._upkeep.acquire()
+        for step in range(12_000):
+            arm.log_eval("val", {"n": step}, step=step)
+        assert arm._stream.in_memory > 0
+        folder = arm._stream.folder
+        threading.Timer(1, arm._stream._writer._upkeep.release).start()
+    assert StreamReader(folder).last_sequence() == 12_002
+    end_sender(folder.parent)
+
+
+def test_a_full_memory(
+    record: Any,
+    client: podium.Client,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What memory cannot hold is dropped and counted, the newest first; the end is always kept."""
+    monkeypatch.setattr(stream, "MEMORY_BYTES", 100_000)
+    with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
+        with arm._stream._writer._upkeep:
+            for step in range(20_000):
+                arm.log_eval("val", {"n": step}, step=step)
+            arm.finish(train_seconds=5)
+        dropped = arm.counters.dropped
+        assert 1_000 < dropped < 20_000
+        assert experiment.flush(60) == podium.Flushed(20_003 - dropped, 0, 0, dropped, synced=True)
+    assert "an event was dropped" in told(caplog)[1]
+    assert f"podium: {dropped} events are lost" in told(caplog)
+    found = client.arm(name, "arm").get()
+    assert [row.step for row in found.evals] == list(range(20_000 - dropped))
+    assert found.train_seconds == 5.0
+
+
+def test_a_full_memory_is_an_error_if_strict(
+    record: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With strict, what would be dropped is a RecordingError of the call that logs it."""
+    monkeypatch.setattr(stream, "MEMORY_BYTES", 1_000)
+
+    def log() -> None:
+        for step in range(20_000):
+            arm.log_eval("val", {"n": step}, step=step)
+
+    with record(name, strict=True) as experiment, experiment.start_arm(CONFIG) as arm:
+        assert arm.flush(60).durable
+        with arm._stream._writer._upkeep, pytest.raises(podium.RecordingError, match="dropped"):
+            log()
+
+
+def test_a_deleted_outbox(
+    record: Any,
+    client: podium.Client,
+    name: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Where somebody deletes the outbox, recording goes on in a new one; what is lost is told."""
+    with record(name, outbox=tmp_path / "outbox", offline=True) as experiment:
+        arm = experiment.start_arm(CONFIG)
+        arm.log({"lost": 1})
+        shutil.rmtree(tmp_path / "outbox")
+        deadline = time.monotonic() + 30
+        while not arm.counters.dropped and time.monotonic() < deadline:
+            arm.log({"between": 1})
+            time.sleep(0.1)
+        assert arm.counters.dropped >= 2
+        arm.log({"after": 1})
+    assert "somebody deleted" in told(caplog)[0]
+    command = [sys.executable, "-m", "podium", "sync", str(tmp_path / "outbox")]
+    subprocess.run(command, check=True, timeout=60, capture_output=True)
+    assert client.arm(name, "arm").score("after") == 1.0
+
+
+def test_nobody_else_can_read_it(record: Any, name: str, tmp_path: Path) -> None:
+    """Folders are 0700 and files 0600, whatever the umask."""
+    old = os.umask(0)
+    try:
+        with record(name, outbox=tmp_path / "outbox", close_timeout=0) as experiment:
+            experiment.start_arm(CONFIG).log({"loss": 1})
+            time.sleep(1.5)
+    finally:
+        os.umask(old)
+    places = [tmp_path / "outbox", *(tmp_path / "outbox").rglob("*")]
+    assert any(place.name == "sender.log" for place in places)
+    for place in places:
+        assert stat.S_IMODE(place.stat().st_mode) == (0o700 if place.is_dir() else 0o600), place

@@ -1,0 +1,287 @@
+"""Whatever is wrong with what is recorded: training goes on, and the user hears of it."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import podium
+import pytest
+
+from tests.client.recorder.looking import told
+
+CONFIG = podium.RunConfig("arm")
+
+
+class Broken:
+    """A number of a library whose device has failed."""
+
+    def __float__(self) -> float:
+        raise RuntimeError("device-side assert triggered")
+
+
+BAD_LOGS: dict[str, tuple[Callable[[podium.ArmRecording], object], dict[str, float]]] = {
+    "a text": (lambda arm: arm.log({"a": 1, "b": "0.3"}), {"a": 1.0}),  # type: ignore[dict-item]
+    "no numbers at all": (lambda arm: arm.log({"b": "0.3"}), {}),  # type: ignore[dict-item]
+    "a broken device": (lambda arm: arm.log({"a": 1, "b": Broken()}), {"a": 1.0}),
+    "an empty key": (lambda arm: arm.log({"": 1, "a": 2}), {"a": 2.0}),
+    "a key that is no text": (lambda arm: arm.log({5: 1, "a": 2}), {"a": 2.0}),  # type: ignore[dict-item]
+    "a lone surrogate": (lambda arm: arm.log({"\ud800": 1, "a": 2}), {"a": 2.0}),
+    "no mapping": (lambda arm: arm.log(0.3), {}),  # type: ignore[arg-type]
+    "nothing": (lambda arm: arm.log(None), {}),  # type: ignore[arg-type]
+    "too many keys": (lambda arm: arm.log({str(n): n for n in range(1001)}), {}),
+}
+
+
+@pytest.mark.parametrize("case", BAD_LOGS)
+def test_a_bad_log(
+    record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture, case: str
+) -> None:
+    """What cannot be recorded of a log is told once; what can be, and what comes after, is kept."""
+    log, kept = BAD_LOGS[case]
+    with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
+        log(arm)
+        assert len(told(caplog)) == 1
+        assert "log of arm 'arm'" in told(caplog)[0]
+        log(arm)
+        arm.log({"after": 1})
+    assert [line for line in told(caplog)[1:] if "2 times" not in line] == []
+    found = client.arm(name, "arm").get()
+    assert (found.status, found.metrics) == ("completed", {**kept, "after": 1.0})
+
+
+def test_every_bad_key_is_told(record: Any, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Several mistakes are several lines, each with its key, but not without end."""
+    with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
+        arm.log({"lr": "0.1"})
+        arm.log({"note": None})
+        arm.log({"device": Broken()})
+        assert told(caplog) == [
+            f"podium: log of arm 'arm': metrics[{text}); it is not recorded, and training goes on"
+            for text in (
+                "'lr'] must be a number, not str (TypeError",
+                "'note'] must be a number, not None (TypeError",
+                "'device'] must be a number: device-side assert triggered (RuntimeError",
+            )
+        ]
+        for number in range(100):
+            arm.log({f"note {number}": None})
+        assert len(told(caplog)) == 6
+    assert told(caplog)[6:] == ["podium: in all: log of arm 'arm': TypeError (102 times)"]
+
+
+@pytest.mark.parametrize("timeout", [None, "3", float("nan"), -5, float("inf"), 1e300])
+def test_any_time_to_flush(
+    record: Any, name: str, caplog: pytest.LogCaptureFixture, timeout: Any
+) -> None:
+    """A flush is no place for an error either, whatever it is given."""
+    with record(name, close_timeout=timeout) as experiment, experiment.start_arm(CONFIG) as arm:
+        arm.log({"loss": 1})
+        assert arm.flush(timeout).dropped == 0
+        if timeout != -5:
+            assert arm.flush(timeout).durable
+    is_number = isinstance(timeout, float | int) and timeout == timeout  # noqa: PLR0124 - NaN
+    assert any("timeout must be a number" in line for line in told(caplog)) is not is_number
+
+
+def test_an_arm_that_is_started_twice(
+    record: Any, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two arms of one name, as a loop makes them that forgets to name them, are told at once."""
+    with record(name) as experiment:
+        with experiment.start_arm(CONFIG, order=1):
+            pass
+        first = experiment.start_arm(CONFIG, order=2, restart=True)
+        assert told(caplog) == []
+        with experiment.start_arm(CONFIG, order=3, restart=True) as second:
+            assert "podium: arm 'arm' is started a second time" in told(caplog)[0]
+            assert (first.has_finished, second.has_finished) == (False, False)
+        assert second.has_finished
+    assert len(told(caplog)) == 1
+
+
+BAD_EVALS: dict[str, tuple[dict[str, Any], podium.EvalResult | None]] = {
+    "a metric": (
+        {"metrics": {"n": 1, "m": None}, "step": 3, "breakdowns": {"a": 1}},
+        podium.EvalResult("val", metrics={"n": 1}, step=3, breakdowns={"a": 1}),
+    ),
+    "breakdowns": (
+        {"metrics": {"n": 1}, "tags": ["t"], "breakdowns": {"a": {1}}},
+        podium.EvalResult("val", metrics={"n": 1}, tags=["t"]),
+    ),
+    "large breakdowns": (
+        {"metrics": {"n": 1}, "breakdowns": {"a": "x" * 1_000_000}},
+        podium.EvalResult("val", metrics={"n": 1}),
+    ),
+    "metrics and breakdowns": (
+        {"metrics": {"n": 1, "m": "2"}, "breakdowns": 5},
+        podium.EvalResult("val", metrics={"n": 1}),
+    ),
+    "a step": ({"metrics": {"n": 1}, "step": 1.5}, None),
+    "a tag": ({"metrics": {"n": 1}, "tags": "test"}, None),
+    "seconds": ({"metrics": {"n": 1}, "eval_seconds": -1}, None),
+}
+
+
+@pytest.mark.parametrize("case", BAD_EVALS)
+def test_a_bad_eval(
+    record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture, case: str
+) -> None:
+    """Of a row, what is good is kept, unless what is bad says which row it is or what it means."""
+    arguments, kept = BAD_EVALS[case]
+    with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
+        arm.log_eval("val", **arguments)
+        arm.log_eval("after", {"n": 1})
+    assert "log_eval of arm 'arm'" in told(caplog)[0]
+    found = client.arm(name, "arm").get()
+    assert found.evals == [*filter(None, [kept]), podium.EvalResult("after", metrics={"n": 1})]
+
+
+def test_a_bad_evaluation(
+    record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the block of an evaluation, too, bad values are told, and good ones kept."""
+    with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
+        with arm.evaluating("val") as evaluation:
+            evaluation.log({"n": 1})
+            evaluation.log({"n": 2, "m": "x"}, breakdowns={"a": {1}})
+        with arm.evaluating("none") as evaluation:
+            evaluation.log(5)
+    assert len(told(caplog)) >= 2
+    found = client.arm(name, "arm").eval("val")
+    assert found is not None
+    assert found.metrics == {"n": 2.0}
+
+
+BAD_STARTS: dict[str, dict[str, Any]] = {
+    "no config": {"run_config": None},
+    "a name": {"run_config": CONFIG, "name": "a\0b"},
+    "an order": {"run_config": CONFIG, "order": "1"},
+    "two modes": {"run_config": CONFIG, "restart": True, "resume_step": 1},
+}
+
+
+@pytest.mark.parametrize("case", BAD_STARTS)
+def test_a_bad_start(
+    record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture, case: str
+) -> None:
+    """An arm that cannot be started is told; logging to it does nothing; other arms are kept."""
+    with record(name) as experiment:
+        with experiment.start_arm(**BAD_STARTS[case]) as arm:
+            assert arm.is_silent
+            arm.log({"loss": 1})
+            arm.log_eval("val", {"n": 1})
+            with arm.evaluating("val") as evaluation:
+                evaluation.log({"n": 1})
+            arm.finish("nonsense")
+            assert arm.flush() == podium.Flushed(0, 0, 0, 0, synced=True)
+        assert [line for line in told(caplog) if "start_arm" in line] == told(caplog)
+        with experiment.start_arm(CONFIG) as arm:
+            arm.log({"loss": 1})
+        experiment.record_arm("arm")
+        experiment.record_arm(podium.ArmResult("", CONFIG, "failed"))
+        experiment.arm(5).log({"loss": 1})
+        experiment.conclude(5)
+        experiment.conclude("fine")
+    assert [found.name for found in client.experiment(name).arms()] == ["arm"]
+    assert client.experiment(name).get().conclusion == "fine"
+
+
+BAD_BEGINNINGS: dict[str, dict[str, Any]] = {
+    "a direction": {"direction": "up", "success_metric": "m"},
+    "metadata": {"metadata": {"a": {1}}},
+    "tags": {"tags": "abc"},
+    "a parent": {"parent": "a//b"},
+    "an attempt": {"attempt": ("a", 1)},
+    "a timeout": {"close_timeout": "soon"},
+    "a bound": {"max_bytes": float("inf")},
+    "a rank": {"rank": "first"},
+}
+
+
+@pytest.mark.parametrize("case", BAD_BEGINNINGS)
+def test_a_bad_beginning(
+    record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture, case: str
+) -> None:
+    """What is wrong with an argument of `record` is told, and what arms log is kept."""
+    with record(name, **BAD_BEGINNINGS[case]) as experiment:
+        assert len(told(caplog)) == 1
+        with experiment.start_arm(CONFIG) as arm:
+            arm.log({"loss": 1})
+        experiment.flush(60)
+    assert client.arm(name, "arm").score("loss") == 1.0
+
+
+@pytest.mark.parametrize("case", [*BAD_BEGINNINGS, "a name"])
+def test_a_bad_beginning_that_is_strict(record: Any, name: str, case: str) -> None:
+    """What is wrong with an argument of `record` is an error where that is asked for."""
+    given, arguments = ("a//b", {}) if case == "a name" else (name, BAD_BEGINNINGS[case])
+    with pytest.raises((TypeError, ValueError)):
+        record(given, strict=True, **arguments)
+
+
+@pytest.mark.parametrize("bad", ["", "a//b", "x" * 257, None, 5])
+def test_an_experiment_without_a_name(
+    record: Any, caplog: pytest.LogCaptureFixture, bad: Any
+) -> None:
+    """Where nobody can say whose results they are, nothing is recorded; that is told."""
+    with record(bad) as experiment:
+        assert experiment.is_silent
+        with experiment.start_arm(CONFIG) as arm:
+            arm.log({"loss": 1})
+    assert len(told(caplog)) == 1
+
+
+def test_a_bad_address(
+    record: Any, name: str, outbox: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a malformed address, results wait in the outbox until somebody gives a good one."""
+    with record(name, address="results server") as experiment:
+        with experiment.start_arm(CONFIG) as arm:
+            arm.log({"loss": 1})
+        assert experiment.outbox is not None
+        assert experiment.counters.pending == 4
+    assert "HOST:PORT" in told(caplog)[0]
+    assert str(outbox) in told(caplog)[-1]
+    assert "podium sync" in told(caplog)[-1]
+
+
+def test_an_outbox_that_cannot_be(
+    record: Any, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without a folder to write to, training goes on, and the user hears that results are lost."""
+    (tmp_path / "file").touch()
+    with (
+        record(name, outbox=tmp_path / "file" / "outbox", close_timeout=0.5) as experiment,
+        experiment.start_arm(CONFIG) as arm,
+    ):
+        arm.log({"loss": 1})
+    assert "takes no more now" in told(caplog)[0]
+    assert "4 events are lost" in told(caplog)[-1]
+    with pytest.raises(podium.RecordingError, match="File exists"):
+        record(name, outbox=tmp_path / "file" / "outbox", strict=True)
+
+
+@pytest.mark.timeout(method="thread")  # SIGALRM is used by the test itself
+def test_a_signal_handler_that_logs(record: Any, client: podium.Client, name: str) -> None:
+    """A handler, as for the end of a job's time, may log whatever the training does just then."""
+    logged = 0
+
+    def handler(_number: int, _frame: Any) -> None:
+        nonlocal logged
+        logged += 1
+        arm.log({"signals": logged})
+
+    with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
+        old = signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.002)
+        try:
+            for step in range(5000):
+                arm.log_eval("val", {"n": step}, step=step)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, old)
+    assert logged > 10
+    found = client.arm(name, "arm").get()
+    assert found.metrics == {"signals": float(logged)}
+    assert [row.step for row in found.evals] == list(range(5000))

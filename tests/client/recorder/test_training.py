@@ -1,0 +1,205 @@
+"""The training of examples/, which goes on whatever happens; after `podium sync` all is there."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import podium
+import pytest
+from podium_server.testing import RunningServer, running_server
+
+from tests.client.recorder.cut import connection_to
+
+PROJECT = Path(__file__).parents[3]
+TRAINING = str(PROJECT / "examples" / "training.py")
+STEPS = 300
+SECONDS = 120
+
+NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
+MOUNT = (*NAMESPACE, "sh", "-c", 'mount -t tmpfs -o size=4m tmpfs "$0" && exec "$@"')
+
+# Trains with a full disk, on which there is room again as soon as somebody says so.
+FULL_DISK = """
+import runpy, sys, threading
+from pathlib import Path
+
+def make_room():
+    sys.stdin.readline()
+    ballast.unlink()
+
+ballast = Path(sys.argv[2], "ballast")
+with ballast.open("wb", buffering=0) as file:
+    try:
+        while file.write(bytes(4096)):
+            pass
+    except OSError as error:
+        print(error, file=sys.stderr)
+threading.Thread(target=make_room).start()
+sys.argv = [sys.argv[1], sys.argv[3]]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[RunningServer]:
+    """A server for one test, which may kill it over its store."""
+    with running_server(f"sqlite:///{tmp_path / 'podium.db'}") as server:
+        yield server
+
+
+def environment(address: str, outbox: Path) -> dict[str, str]:
+    """Says where to record."""
+    return {**os.environ, "PODIUM_ADDRESS": address, "PODIUM_OUTBOX": str(outbox)}
+
+
+def train(address: str, outbox: Path, *prefix: str) -> subprocess.Popen[str]:
+    """Begins the training."""
+    return subprocess.Popen(
+        [*prefix, sys.executable, TRAINING, str(STEPS)],
+        env=environment(address, outbox),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_step(training: subprocess.Popen[str], step: int) -> None:
+    """Waits until a step has been logged."""
+    assert training.stdout is not None
+    while int(training.stdout.readline()) < step:
+        pass
+
+
+def remaining_steps(training: subprocess.Popen[str]) -> list[int]:
+    """Waits for the end of a training: the steps that it has logged since the one waited for."""
+    with training:
+        assert training.stdout is not None
+        return [int(line) for line in training.stdout]
+
+
+def sync(address: str, outbox: Path) -> None:
+    """Delivers what waits, as a user does."""
+    subprocess.run(
+        [sys.executable, "-m", "podium", "sync", str(outbox)],
+        env=environment(address, outbox),
+        timeout=SECONDS,
+        check=True,
+        capture_output=True,
+    )
+
+
+def check_all(address: str) -> None:
+    """Checks that everything that the training logs is there, and nothing else."""
+    with podium.Client(address) as client:
+        found = client.arm("training", "long_run").get()
+    assert found.status == "completed"
+    assert [(row.name, row.step) for row in found.evals] == [
+        *(("val", step) for step in range(STEPS)),
+        ("test", None),
+    ]
+    assert found.score("test.accuracy") == found.score("val.accuracy")
+
+
+def test_everything_is_well(own_server: RunningServer, tmp_path: Path) -> None:
+    """With a server that answers, all is there when the training ends, and it has said nothing."""
+    training = train(own_server.address, tmp_path / "outbox")
+    assert training.communicate(timeout=SECONDS)[1] == ""
+    check_all(own_server.address)
+
+
+def test_the_server_is_down(own_server: RunningServer, tmp_path: Path) -> None:
+    """With the server down, training ends well and says what waits where and what to do."""
+    own_server.kill()
+    training = train(own_server.address, tmp_path / "outbox")
+    told = training.communicate(timeout=SECONDS)[1]
+    assert training.returncode == 0
+    assert told.count("\n") == 1
+    assert "no Podium server answers" in told
+    assert str(tmp_path / "outbox") in told
+    assert "podium sync" in told
+    own_server.start()
+    sync(own_server.address, tmp_path / "outbox")
+    check_all(own_server.address)
+
+
+def test_the_server_is_killed_and_stalls(own_server: RunningServer, tmp_path: Path) -> None:
+    """While the server dies, comes back and hangs, no step takes longer, and all arrives."""
+    training = train(own_server.address, tmp_path / "outbox")
+    wait_for_step(training, 50)
+    own_server.kill()
+    wait_for_step(training, 100)
+    own_server.start()
+    wait_for_step(training, 150)
+    own_server.process.send_signal(19)
+    wait_for_step(training, 250)
+    own_server.process.send_signal(18)
+    training.communicate(timeout=SECONDS)
+    assert training.returncode == 0
+    sync(own_server.address, tmp_path / "outbox")
+    check_all(own_server.address)
+
+
+def test_the_connection_is_cut(own_server: RunningServer, tmp_path: Path) -> None:
+    """A connection that breaks again and again loses nothing and doubles nothing."""
+    with connection_to(own_server.address) as connection:
+        training = train(connection.address, tmp_path / "outbox")
+        for step in range(20, STEPS - 20, 40):
+            wait_for_step(training, step)
+            connection.cut()
+            wait_for_step(training, step + 15)
+            connection.mend()
+        training.communicate(timeout=SECONDS)
+        assert training.returncode == 0
+        sync(connection.address, tmp_path / "outbox")
+        assert connection.carried > 10_000
+    check_all(own_server.address)
+
+
+@pytest.mark.parametrize("step", [0, 150])
+def test_the_process_is_killed(own_server: RunningServer, tmp_path: Path, step: int) -> None:
+    """What was logged before a kill -9 is there after `podium sync`, and the next run goes on."""
+    training = train(own_server.address, tmp_path / "outbox")
+    wait_for_step(training, step)
+    training.kill()
+    logged = max([step, *remaining_steps(training)])
+    sync(own_server.address, tmp_path / "outbox")
+    with podium.Client(own_server.address) as client:
+        found = client.arm("training", "long_run").get()
+    assert found.status == "running"
+    steps = [row.step for row in found.evals if row.name == "val"]
+    assert steps in ([*range(logged + 1)], [*range(logged + 2)])
+    train(own_server.address, tmp_path / "outbox").communicate(timeout=SECONDS)
+    sync(own_server.address, tmp_path / "outbox")
+    check_all(own_server.address)
+
+
+def test_the_disk_is_full(own_server: RunningServer, tmp_path: Path) -> None:
+    """On a full disk training goes on, and what it logged meanwhile is there when there is room."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if not _can_mount(disk):
+        pytest.skip("this machine lets nobody mount a file system of their own")
+    training = subprocess.Popen(
+        [*MOUNT, str(disk), sys.executable, "-c", FULL_DISK, TRAINING, str(disk), str(STEPS)],
+        env=environment(own_server.address, disk / "outbox"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert training.stderr is not None
+    assert "No space left on device" in training.stderr.readline()
+    assert "takes no more now" in training.stderr.readline()
+    training.communicate("make room\n", timeout=SECONDS)
+    assert training.returncode == 0
+    check_all(own_server.address)
+
+
+def _can_mount(folder: Path) -> bool:
+    if shutil.which("unshare") is None:
+        return False
+    probe = subprocess.run([*MOUNT, str(folder), "true"], check=False, capture_output=True)
+    return probe.returncode == 0

@@ -1,0 +1,142 @@
+"""Events that make the server fail: nothing is lost, and what is behind them gets through."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import podium
+import pytest
+from podium._outbox import SenderLock, StreamReader, outbox_address
+from podium._sender import BACKGROUND, FOREGROUND, Rules, Sender
+from podium._sender.backoff import Backoff
+from podium._sender.poison_events import Patience
+from podium.errors import error_for
+from podium.v1.event_pb2 import Event
+
+from tests.client.sender.outboxes import asides, dead_stream
+from tests.server.store.calls import declared, row, started
+
+POISON = "poison"
+QUICK = Rules(idle_seconds=0, patience_seconds=2, defect_seconds=0.05)
+
+
+class FailingClient:
+    """The way to a real server, which has a defect: it fails at calls with certain events."""
+
+    def __init__(self, client: podium.AsyncClient, kind: str) -> None:
+        self._client = client
+        self._kind = kind
+
+    async def record(
+        self,
+        experiment: str,
+        events: Iterable[Event],
+        position: podium.StreamPosition | None = None,
+    ) -> podium.RecordResult:
+        """Records events, as far as the defect lets it."""
+        sent = list(events)
+        if any(self._is_poison(event) for event in sent):
+            raise error_for("INTERNAL", "internal error 4711", {"incident": "4711"})
+        return await self._client.record(experiment, sent, position)
+
+    def _is_poison(self, event: Event) -> bool:
+        if self._kind == "eval_recorded":
+            return event.eval_recorded.eval_result.name == POISON
+        return event.WhichOneof("kind") == self._kind
+
+
+def _deliver(outbox: Path, rules: Rules, kind: str = "eval_recorded") -> Sender:
+    async def run() -> Sender:
+        async with podium.AsyncClient(outbox_address(outbox)) as client:
+            sender = Sender([outbox], FailingClient(client, kind), rules)
+            await sender.run()
+            return sender
+
+    lock = SenderLock(outbox)
+    assert lock.try_acquire()
+    try:
+        return asyncio.run(run())
+    finally:
+        lock.release()
+
+
+@pytest.fixture(autouse=True)
+def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries follow each other at once."""
+    monkeypatch.setattr(Backoff, "next", lambda _self: 0.01)
+
+
+def test_what_is_behind_a_poisonous_event_arrives(outbox: Path, client: podium.Client) -> None:
+    """Such events are set aside after a while, with what the server said, and the rest arrives."""
+    client.experiment("x").declare()
+    rows = [row(POISON if step in {3, 4, 40} else "v", step) for step in range(60)]
+    folder = dead_stream(outbox, "x", started("a", "A", 1), *rows)
+    sender = _deliver(outbox, QUICK)
+    assert [found.step for found in client.arm("x", "a").evals()] == [
+        step for step in range(60) if step not in {3, 4, 40}
+    ]
+    assert asides(folder) == [(5, "INTERNAL"), (6, "INTERNAL"), (42, "INTERNAL")]
+    assert StreamReader(folder).asides()[0].message == (
+        "the server fails at this event: internal error 4711"
+    )
+    assert sender.tallies[outbox].delivered == 58
+    assert sender.tallies[outbox].set_aside == 3
+
+
+@pytest.mark.parametrize("kind", ["arm_started", "experiment_declared"])
+def test_what_everything_else_needs_is_waited_for(
+    outbox: Path, client: podium.Client, kind: str
+) -> None:
+    """The start of an arm, and a declaration, are never passed: nothing would be gained."""
+    client.experiment("x").declare()
+    first = started("a", "A", 1) if kind == "arm_started" else declared()
+    folder = dead_stream(outbox, "x", first, arm=None)
+    _deliver(outbox, QUICK, kind)
+    assert asides(folder) == []
+    assert StreamReader(folder).read(0)
+
+
+def test_a_server_that_is_mended_in_time_gets_all(outbox: Path, client: podium.Client) -> None:
+    """Nothing is set aside before its time: the next sender delivers everything."""
+    client.experiment("x").declare()
+    folder = dead_stream(outbox, "x", started("a", "A", 1), row(POISON, 1), row("v", 2))
+    _deliver(outbox, replace(QUICK, defect_seconds=60, patience_seconds=0.5))
+    assert asides(folder) == []
+    _deliver(outbox, QUICK, "nothing")
+    assert [found.name for found in client.arm("x", "a").evals()] == [POISON, "v"]
+
+
+def test_patience() -> None:
+    """Three tries and some time; half the time where that helped, twice as long where not."""
+    patience = Patience(600)
+    assert [patience.is_over(7, now) for now in (0, 599, 600)] == [False, False, True]
+    assert [patience.is_over(8, now) for now in (700, 1_500, 1_899, 1_900)] == [
+        False,
+        False,
+        False,
+        True,
+    ]
+    patience.succeeded()
+    patience.succeeded()
+    assert [patience.is_over(10, now) for now in (2_000, 2_599, 2_600)] == [False, False, True]
+    patience.succeeded()
+    assert [patience.is_over(12, now) for now in (3_000, 3_299, 3_300)] == [False, False, True]
+
+
+def test_patience_has_bounds() -> None:
+    """It is never longer than an hour, and never much shorter than it was."""
+    longer, shorter = Patience(600), Patience(640)
+    for sequence in range(1, 20):
+        for now in (0, 1, 3_600):
+            longer.is_over(sequence, now)
+            shorter.is_over(sequence, now)
+        shorter.succeeded()
+    assert [longer.is_over(99, now) for now in (0, 3_599, 3_600)] == [False, False, True]
+    assert [shorter.is_over(99, now) for now in (0, 9, 10)] == [False, False, True]
+
+
+def test_who_watches_is_told_before_the_command_gives_up() -> None:
+    """`podium sync` goes on behind such an event; in the background there is time to mend it."""
+    assert FOREGROUND.defect_seconds < FOREGROUND.patience_seconds
+    assert BACKGROUND.defect_seconds >= 600

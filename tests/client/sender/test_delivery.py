@@ -1,0 +1,297 @@
+"""What is sent next and what an answer means, tried in every order against a model of a server."""
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+from podium._sender.protocol import Again, Batch, Delivery, Pause, Refused, Rewound, SetAside
+from podium.errors import REASONS, Disposition, PodiumError, RefusedEvent, error_for
+from podium.v1.event_pb2 import ArmStarted, Event, MetricsRecorded
+
+from tests.client.sender.model import Entry, Outbox, Server, event, kind_of, step
+
+FAULTS = ("", "before", "after", "crash")
+
+
+def _streams() -> Iterator[str]:
+    """Every stream of up to four events of any kind."""
+    for length in range(1, 5):
+        yield from map("".join, itertools.product("gbwl", repeat=length))
+
+
+def _expected(kinds: str) -> tuple[list[str], list[tuple[int, str]]]:
+    """What the server has in the end, and what is aside, by sequence and reason."""
+    reasons = {"b": "VALUE_INVALID", "l": "LIMIT_EXCEEDED"}
+    stored = [f"{kind}{i}" if kind in "gw" else "-" for i, kind in enumerate(kinds, 1)]
+    aside = [(i, reasons[kind]) for i, kind in enumerate(kinds, 1) if kind in reasons]
+    return stored, aside
+
+
+def _deliver(outbox: Outbox, server: Server, faults: Iterator[str]) -> None:
+    """Delivers until nothing is left, and frees what waits when nothing else goes."""
+    delivery = outbox.delivery()
+    for _ in range(200):
+        match step(outbox, delivery, server, next(faults, "")):
+            case "idle":
+                return
+            case "crashed":
+                delivery = outbox.delivery()
+            case Pause(is_refusal=True):
+                server.waits = False
+            case _:
+                pass
+    raise AssertionError("the delivery does not end")
+
+
+@pytest.mark.parametrize("kinds", list(_streams()))
+def test_every_stream_arrives_whatever_goes_wrong(kinds: str) -> None:
+    """Each event arrives once and in order, or is aside with its reason; after any three faults."""
+    for faults in itertools.product(FAULTS, repeat=3):
+        outbox, server = Outbox.of(kinds), Server()
+        _deliver(outbox, server, iter(faults))
+        stored, aside = _expected(kinds)
+        assert server.applied == stored, faults
+        assert sorted({(item.sequence, item.reason) for item in outbox.aside}) == aside, faults
+
+
+@pytest.mark.parametrize("kinds", ["ggg", "gbg", "bwg", "ggwl", "bbbb"])
+@pytest.mark.parametrize("kept", range(4))
+def test_a_server_that_goes_back_gets_everything_again(kinds: str, kept: int) -> None:
+    """A server restored from an older state is brought up to date, with what was aside left out."""
+    outbox, server = Outbox.of(kinds), Server()
+    _deliver(outbox, server, iter(()))
+    del server.applied[kept:]
+    outbox.entries.append(Entry(len(kinds) + 1, event("g", len(kinds) + 1).SerializeToString()))
+    _deliver(outbox, server, iter(()))
+    assert server.applied == [*_expected(kinds)[0], f"g{len(kinds) + 1}"]
+
+
+def test_what_the_outbox_has_no_more_is_skipped() -> None:
+    """A server restored from before the first segment that is left gets Skipped up to there."""
+    outbox, server = Outbox.of("gggggg"), Server()
+    outbox.delivered = 4
+    del outbox.entries[:4]
+    delivery = outbox.delivery()
+    assert step(outbox, delivery, server) == Rewound(1)
+    batch = delivery.next(outbox.after(0))
+    assert isinstance(batch, Batch)
+    assert (batch.first, batch.missing) == (1, 4)
+    _deliver(outbox, server, iter(()))
+    assert server.applied == ["-", "-", "-", "-", "g5", "g6"]
+
+
+def test_a_hole_in_the_middle_is_skipped() -> None:
+    """Records that were torn out of a segment hold up nothing behind them."""
+    outbox, server = Outbox.of("ggggg"), Server()
+    del outbox.entries[1:3]
+    _deliver(outbox, server, iter(()))
+    assert server.applied == ["g1", "-", "-", "g4", "g5"]
+
+
+def test_another_sender_may_have_been_faster() -> None:
+    """Where the server's position is ahead, the stream goes on from there."""
+    delivery = Delivery()
+    batch = delivery.next(Outbox.of("gg").entries[:1])
+    assert isinstance(batch, Batch)
+    delivery.succeeded(batch, 2)
+    assert delivery.delivered == 2
+    assert delivery.next(Outbox.of("gg").entries) is None
+
+
+def _batch(delivery: Delivery, kinds: str) -> Batch:
+    batch = delivery.next(Outbox.of(kinds).entries)
+    assert isinstance(batch, Batch)
+    return batch
+
+
+@pytest.mark.parametrize("reason", [name for name, info in REASONS.items() if info.disposition])
+def test_every_reason_of_a_refusal(reason: str) -> None:
+    """A permanent reason sets the event aside, one that can wait makes the stream wait."""
+    permanent = REASONS[reason].disposition is Disposition.PERMANENT
+    delivery = Delivery()
+    batch = _batch(delivery, "gg")
+    refusal = RefusedEvent(0, reason, permanent, "why")
+    verdict = delivery.failed(batch, error_for(reason, "text", refusals=[refusal]))
+    if permanent:
+        assert verdict == SetAside([Refused(1, reason, "why", event("g", 1).SerializeToString())])
+    else:
+        assert verdict == Pause(reason, "why", is_refusal=True)
+        assert len(_batch(delivery, "gg").events) == 1
+
+
+@pytest.mark.parametrize("reason", [name for name, info in REASONS.items() if not info.disposition])
+def test_every_reason_of_a_call(reason: str) -> None:
+    """What is said of a call as a whole never costs an event."""
+    delivery = Delivery()
+    verdict = delivery.failed(_batch(delivery, "gg"), error_for(reason, "text"))
+    if reason == "MALFORMED_REQUEST":
+        assert verdict == Again()
+    else:
+        about_server = REASONS[reason].code in {"UNAVAILABLE", "RESOURCE_EXHAUSTED"}
+        assert verdict == Pause(reason, "text", is_about_server=about_server)
+    assert delivery.delivered == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "about_server"),
+    [
+        ("UNAVAILABLE", True),
+        ("DEADLINE_EXCEEDED", True),
+        ("UNAUTHENTICATED", True),
+        ("PERMISSION_DENIED", True),
+        ("UNIMPLEMENTED", True),
+        ("RESOURCE_EXHAUSTED", True),
+        ("CANCELLED", True),
+        ("UNKNOWN", False),
+        ("INTERNAL", False),
+        ("INVALID_ARGUMENT", False),
+        ("FAILED_PRECONDITION", False),
+    ],
+)
+def test_every_code_without_a_reason(code: str, about_server: bool) -> None:
+    """Whoever ended the call, such as a proxy: the events stay, and are sent again."""
+    error = PodiumError("text")
+    error.code = code
+    delivery = Delivery()
+    is_defect = code in {"UNKNOWN", "INTERNAL"}
+    assert delivery.failed(_batch(delivery, "g"), error) == Pause(
+        code, "text", about_server, is_defect=is_defect
+    )
+    assert _batch(delivery, "g").events == [event("g", 1)]
+
+
+def test_a_single_event_that_is_too_large_is_set_aside() -> None:
+    """Also where only gRPC says so, in words."""
+    error = PodiumError("CLIENT: Received message larger than max (5 vs. 4)")
+    delivery = Delivery()
+    assert delivery.failed(_batch(delivery, "gg"), error) == Again()
+    verdict = delivery.failed(_batch(delivery, "gg"), error)
+    assert isinstance(verdict, SetAside)
+    assert [(item.sequence, item.reason) for item in verdict.refused] == [(1, "LIMIT_EXCEEDED")]
+
+
+@pytest.mark.parametrize("most", [1, 2, 7, 100])
+def test_a_server_that_takes_less_in_a_call(most: int) -> None:
+    """Batches become as small as the server wants them, and hardly any call is refused then."""
+    outbox, server = Outbox.of("g" * 1_000), Server(most=most)
+    delivery = outbox.delivery()
+    calls = 0
+    while step(outbox, delivery, server) != "idle":
+        calls += 1
+    assert len(server.applied) == 1_000
+    assert calls <= 2.3 * 1_000 / most + 30
+
+
+def test_after_deadlines_fewer_events_are_sent_and_then_more_again() -> None:
+    """A server that is too slow for a batch gets half of it, and whole ones when it is well."""
+    outbox = Outbox.of("g" * 3_000)
+    delivery = outbox.delivery()
+    sizes = []
+    for failed in [True, True, False, False, False]:
+        batch = delivery.next(outbox.after(delivery.delivered))
+        assert isinstance(batch, Batch)
+        sizes.append(len(batch.events))
+        if failed:
+            error = PodiumError("slow")
+            error.code = "DEADLINE_EXCEEDED"
+            delivery.failed(batch, error)
+        else:
+            delivery.succeeded(batch, batch.last)
+    assert sizes == [1_000, 500, 250, 500, 1_000]
+
+
+def test_the_bounds_of_a_call() -> None:
+    """A call has at most 1,000 events, 10,000 metric values and about 1 MiB; a larger one alone."""
+    assert len(_batch(Delivery(), "g" * 1_001).events) == 1_000
+    metrics = MetricsRecorded(arm="a", metrics={str(i): i for i in range(4_000)})
+    assert _size(Event(metrics_recorded=metrics), 3) == 2
+    large = Event(metrics_recorded=MetricsRecorded(arm="a" * (1 << 20)))
+    assert _size(large, 2) == 1
+    small = Event(metrics_recorded=MetricsRecorded(arm="a" * 10_000))
+    assert _size(small, 200) == 104
+
+
+def _size(told: Event, count: int) -> int:
+    payload = told.SerializeToString()
+    batch = Delivery().next([Entry(i + 1, payload) for i in range(count)])
+    assert isinstance(batch, Batch)
+    return len(batch.events)
+
+
+def test_an_arm_whose_start_was_refused_is_not_waited_for() -> None:
+    """Once its own start is aside, what names the unknown arm is set aside too, also later on."""
+    start = Event(arm_started=ArmStarted(arm="a")).SerializeToString()
+    rest = Event(metrics_recorded=MetricsRecorded(arm="a")).SerializeToString()
+    entries = [Entry(1, start), Entry(2, rest)]
+    missing = RefusedEvent(1, "ARM_NOT_FOUND", permanent=False, message="no arm")
+    bad = RefusedEvent(0, "VALUE_INVALID", permanent=True, message="bad")
+    error = error_for("VALUE_INVALID", "bad", refusals=[bad, missing])
+
+    delivery = Delivery()
+    batch = delivery.next(entries)
+    assert isinstance(batch, Batch)
+    first = delivery.failed(batch, error)
+    assert first == SetAside([Refused(1, "VALUE_INVALID", "bad", start)])
+    delivery.set_aside(first.refused)
+    again = error_for("ARM_NOT_FOUND", "no arm", refusals=[missing])
+    for restarted in (delivery, Delivery(0, {1}, is_orphan=True)):
+        batch = restarted.next(entries)
+        assert isinstance(batch, Batch)
+        assert list(map(kind_of, batch.events)) == ["-", ""]
+        assert restarted.failed(batch, again) == SetAside(
+            [Refused(2, "ARM_NOT_FOUND", "no arm", rest)]
+        )
+
+
+def test_what_is_said_behind_a_waiting_event_is_not_believed_yet() -> None:
+    """An event behind one that waits may be accepted when that one has been."""
+    delivery = Delivery()
+    refusals = [
+        RefusedEvent(1, "ARM_NOT_FOUND", permanent=False, message="early"),
+        RefusedEvent(2, "STALE_ATTEMPT", permanent=True, message="stale"),
+    ]
+    verdict = delivery.failed(
+        _batch(delivery, "ggg"), error_for("ARM_NOT_FOUND", "early", refusals=refusals)
+    )
+    assert verdict == Again()
+    assert [kind_of(told) for told in _batch(delivery, "ggg").events] == ["g1"]
+
+
+def test_a_record_that_is_no_event_is_set_aside() -> None:
+    """Bytes that nobody can read go aside as they are, and hold up nothing."""
+    entries = [Entry(1, event("g", 1).SerializeToString()), Entry(2, b"\xff\xff")]
+    delivery = Delivery()
+    batch = delivery.next(entries)
+    assert isinstance(batch, Batch)
+    assert len(batch.events) == 1
+    delivery.succeeded(batch, 1)
+    verdict = delivery.next(entries)
+    assert isinstance(verdict, SetAside)
+    assert [item[:2] + item[3:] for item in verdict.refused] == [
+        (2, "MALFORMED_REQUEST", b"\xff\xff")
+    ]
+    delivery.set_aside(verdict.refused)
+    batch = delivery.next(entries)
+    assert isinstance(batch, Batch)
+    assert list(map(kind_of, batch.events)) == ["-"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        error_for("SEQUENCE_GAP", "no number"),
+        error_for("SEQUENCE_GAP", "later", {"expected_sequence": "9"}),
+        error_for("SEQUENCE_GAP", "none", {"expected_sequence": "0"}),
+        error_for("VALUE_INVALID", "x", refusals=[RefusedEvent(7, "VALUE_INVALID", True, "")]),  # noqa: FBT003
+        error_for("VALUE_INVALID", "x", refusals=[RefusedEvent(0, "VALUE_INVALID", True, "")]),  # noqa: FBT003
+        error_for("LIMIT_EXCEEDED", "x"),
+    ],
+    ids=range(6),
+)
+def test_an_answer_that_makes_no_sense_is_waited_out(error: PodiumError) -> None:
+    """A server that refuses Skipped, or events that were not sent, costs no event and no spin."""
+    delivery = Delivery(0, {1})
+    batch = _batch(delivery, "g")
+    verdict = delivery.failed(batch, error)
+    assert isinstance(verdict, Pause)
+    assert delivery.delivered == 0

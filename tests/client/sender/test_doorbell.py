@@ -1,0 +1,150 @@
+"""Somebody waits for delivery: the sender tries about a second after its last failure."""
+
+import asyncio
+import shutil
+import time
+from pathlib import Path
+
+import podium
+import pytest
+from podium._outbox import Doorbell, outbox_folder, ring
+from podium._recorder.launch_sender import SenderStarter
+from podium._sender import Rules, Sender
+from podium._sender.backoff import Backoff
+from podium._sender.circuit_breaker import Gate
+from podium._sender.protocol import Pause
+from podium_server.testing import RunningServer
+
+from tests.client.client.broken import closed_port
+from tests.client.recorder.looking import NOBODY
+from tests.client.sender.outboxes import dead_stream
+from tests.server.store.calls import declared, row
+
+AWAY = Pause("UNAVAILABLE", "nobody answers", is_about_server=True)
+RULES = Rules(idle_seconds=0, patience_seconds=60)
+
+
+def _longest(low: float, high: float) -> float:
+    return low + (high - low)
+
+
+def _for_ever(low: float, _high: float) -> float:
+    """Waits that end only where somebody rings, and then at once."""
+    return 0.0 if low else 3_600.0
+
+
+def test_a_ring(tmp_path: Path) -> None:
+    """Each ring is heard once, what was rung before or in a copy is not; a lost one is no error."""
+    ring(tmp_path)
+    bell = Doorbell(tmp_path)
+    assert not bell.has_rung()
+    for _ in range(3):
+        time.sleep(0.01)
+        ring(tmp_path)
+        assert bell.has_rung()
+        assert not bell.has_rung()
+    assert (tmp_path / "doorbell").stat().st_mode & 0o777 == 0o600
+    shutil.copytree(tmp_path, tmp_path / "copy")
+    assert not Doorbell(tmp_path / "copy").has_rung()
+    ring(tmp_path / "nowhere")
+    assert not Doorbell(tmp_path / "nowhere").has_rung()
+
+
+def test_the_gate_is_in_less_of_a_hurry_than_who_rings() -> None:
+    """However often somebody rings, tries are half a second apart at least."""
+    gate = Gate(Backoff(_longest))
+    gate.hurry()
+    assert gate.pause is None
+    for _ in range(12):
+        gate.shut(AWAY, gate.due)
+    tried, time_before = gate.due - 30, gate.due_time
+    for _ in range(10):
+        gate.hurry()
+    assert gate.due == pytest.approx(tried + 1.5)
+    assert time_before - gate.due_time == pytest.approx(28.5)
+    gate.shut(AWAY, gate.due)
+    assert gate.due == pytest.approx(tried + 1.5 + 30)
+
+
+def test_a_server_that_is_overloaded_is_left_in_peace() -> None:
+    """Ringing does not bring more calls to a server that has too many."""
+    gate = Gate(Backoff(_longest))
+    gate.shut(Pause("OVERLOADED", "too much", is_about_server=True), 100.0)
+    due = gate.due
+    gate.hurry()
+    assert gate.due == due
+
+
+def test_a_server_that_is_back(tmp_path: Path) -> None:
+    """What would be tried in an hour is delivered when somebody rings."""
+
+    def observe(sender: Sender) -> None:
+        if sender.gate.pause is not None:
+            shut.set()
+
+    async def run(outbox: Path, folder: Path) -> None:
+        async with podium.AsyncClient(address) as client:
+            sender = Sender([outbox], client, RULES, observe)
+            sender.gate = Gate(Backoff(_for_ever))
+            delivery = asyncio.ensure_future(sender.run())
+            await shut.wait()
+            server = RunningServer(f"sqlite:///{tmp_path / 'podium.db'}", ["--listen", address])
+            try:
+                while not delivery.done():
+                    ring(folder)
+                    await asyncio.sleep(0.2)
+                assert await client.experiment("x").get()
+            finally:
+                server.stop()
+            await delivery
+
+    shut = asyncio.Event()
+    address = closed_port()
+    outbox = outbox_folder(tmp_path / "outbox", address)
+    folder = dead_stream(outbox, "x", declared(), arm=None)
+    asyncio.run(asyncio.wait_for(run(outbox, folder), 60))
+
+
+def test_a_stream_that_waits_for_its_arm(outbox: Path, client: podium.Client) -> None:
+    """An evaluator's flush does not wait for the next try of its own stream either."""
+
+    def wait_for_ever(sender: Sender) -> None:
+        for stream in sender.streams.unsent:
+            if stream.pause is not None and not waits.is_set():
+                stream.due = time.monotonic() + 3_600
+                waits.set()
+
+    async def run() -> None:
+        async with podium.AsyncClient(client.address) as sending:
+            sender = Sender([outbox], sending, RULES, wait_for_ever)
+            delivery = asyncio.ensure_future(sender.run())
+            await waits.wait()
+            client.experiment("x").start_arm(podium.RunConfig("a")).finish()
+            while not delivery.done():
+                ring(folder)
+                await asyncio.sleep(0.2)
+            await delivery
+
+    waits = asyncio.Event()
+    client.experiment("x").declare()
+    folder = dead_stream(outbox, "x", row("v", 1))
+    asyncio.run(asyncio.wait_for(run(), 60))
+    assert client.arm("x", "a").eval("v", step=1) is not None
+
+
+def test_who_waits_rings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flush rings at the streams that it waits for, the end at all of them; offline at none."""
+    monkeypatch.setattr(SenderStarter, "assure", lambda *_: None)
+    for offline in (True, False):
+        root = tmp_path / str(offline)
+        with podium.record(
+            "x", address=NOBODY, outbox=root, offline=offline, close_timeout=0
+        ) as experiment:
+            arm = experiment.start_arm(podium.RunConfig("a"))
+            other = experiment.start_arm(podium.RunConfig("b"))
+            other.log({"loss": 1})
+            arm.flush(0.2)
+            rung = {path.parent for path in root.glob("*/*/*/doorbell")}
+            folder = arm._stream.folder if arm._stream else None
+            assert rung == (set() if offline else {folder})
+        assert len(list(root.glob("*/*/*/doorbell"))) == (0 if offline else 3)

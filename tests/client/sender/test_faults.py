@@ -1,0 +1,230 @@
+"""Servers that die, stall, forget or fill up, and outboxes that are damaged: it arrives once."""
+
+import shutil
+import signal
+import time
+from pathlib import Path
+from threading import Timer
+
+import podium
+import pytest
+from podium._outbox import (
+    UNREACHABLE,
+    SenderLock,
+    SenderState,
+    StreamReader,
+    outbox_folder,
+    streams,
+)
+from podium.v1.value_pb2 import Value
+from podium_server.testing import RunningServer
+
+from tests.client.client.broken import closed_port, tcp_server
+from tests.client.sender.outboxes import (
+    asides,
+    dead_stream,
+    deliver,
+    deliver_here,
+    running_sender,
+    start_sender,
+    told,
+    until,
+    writer,
+)
+from tests.server.store.calls import declared, metrics, row, started
+
+
+def _state(outbox: Path) -> str:
+    state = SenderState.read(outbox)
+    return "" if state is None else state.state
+
+
+def _steps(client: podium.Client, experiment: str = "x") -> list[int | None]:
+    return [found.step for found in client.arm(experiment, "a").evals()]
+
+
+def test_a_server_that_is_killed_again_and_again(
+    outbox: Path, server: RunningServer, client: podium.Client
+) -> None:
+    """What is recorded while the server dies five times arrives, each row once and in order."""
+    client.experiment("x").declare()
+    stream = told(writer(outbox, "x"), started("a", "A", 1))
+    with running_sender(outbox) as sender:
+        for life in range(5):
+            for step in range(200):
+                told(stream, row("v", 200 * life + step))
+            time.sleep(0.05 * life)
+            server.kill()
+            server.start()
+        until(lambda: stream.progress().delivered == 1_001)
+        assert sender.poll() is None
+    assert _steps(client) == list(range(1_000))
+    stream.release()
+
+
+def test_a_server_that_starts_late(tmp_path: Path) -> None:
+    """A sender that finds no server says so, and delivers when there is one."""
+    address = closed_port()
+    outbox = outbox_folder(tmp_path / "outbox", address)
+    dead_stream(outbox, "x", declared(), arm=None)
+    dead_stream(outbox, "x", started("a", "A", 1), row("v", 1))
+    with running_sender(outbox) as sender:
+        until(lambda: _state(outbox) == UNREACHABLE)
+        state = SenderState.read(outbox)
+        assert state is not None
+        assert (state.pid, state.address) == (sender.pid, address)
+        assert f"no Podium server answers at {address}" in str(state.error)
+        assert state.since is not None
+        assert state.next_try is not None
+        assert time.time() - 30 < state.since <= state.next_try < time.time() + 30
+        server = RunningServer(f"sqlite:///{tmp_path / 'podium.db'}", ["--listen", address])
+        try:
+            assert sender.wait(40) == 0
+            with podium.Client(address) as client:
+                assert _steps(client) == [1]
+        finally:
+            server.stop()
+
+
+def test_a_server_that_is_stopped(
+    outbox: Path, server: RunningServer, client: podium.Client
+) -> None:
+    """A server that hangs in the middle of a call does not hang the sender; it arrives later."""
+    client.experiment("x").declare()
+    stream = told(writer(outbox, "x"), started("a", "A", 1))
+    with running_sender(outbox) as sender:
+        until(lambda: stream.progress().delivered == 1)
+        server.process.send_signal(signal.SIGSTOP)
+        told(stream, *(row("v", step) for step in range(50)))
+        time.sleep(1)
+        assert (sender.poll(), stream.progress().delivered) == (None, 1)
+        server.process.send_signal(signal.SIGCONT)
+        until(lambda: stream.progress().delivered == 51)
+    assert _steps(client) == list(range(50))
+    stream.release()
+
+
+def test_deadlines(outbox: Path, server: RunningServer, client: podium.Client) -> None:
+    """Calls that a stalled server lets time out are sent again; what it did late counts once."""
+    client.experiment("x").declare()
+    dead_stream(outbox, "x", started("a", "A", 1), *(row("v", step) for step in range(500)))
+    server.process.send_signal(signal.SIGSTOP)
+    goes_on = Timer(1.5, server.process.send_signal, [signal.SIGCONT])
+    goes_on.start()
+    deliver_here(outbox, write_timeout=0.3)
+    goes_on.join()
+    assert _steps(client) == list(range(500))
+
+
+def test_something_else_at_the_address(tmp_path: Path) -> None:
+    """What is no Podium server is waited out, and the sender gives up when its patience ends."""
+    with tcp_server(b"HTTP/1.1 400 Bad Request\r\n\r\n") as address:
+        outbox = outbox_folder(tmp_path / "outbox", address)
+        folder = dead_stream(outbox, "x", row("v", 1))
+        sender = start_sender(outbox, patience=1)
+        assert sender.wait(40) == 0
+        sender.communicate()
+    assert StreamReader(folder).read(0) != []
+    assert _state(outbox) == UNREACHABLE
+
+
+def test_a_deleted_database(outbox: Path, server: RunningServer, client: podium.Client) -> None:
+    """A server that has lost everything gets what the outbox still has, from the first event on."""
+    dead_stream(outbox, "x", declared(), arm=None)
+    stream = told(writer(outbox, "x"), started("a", "A", 1), *(row("v", i) for i in range(10)))
+    with running_sender(outbox):
+        until(lambda: stream.progress().delivered == 11)
+        server.stop()
+        for file in Path(server.store.removeprefix("sqlite:///")).parent.glob("podium.db*"):
+            file.unlink()
+        server.start()
+        told(stream, row("v", 10), row("", 1), row("v", 11))
+        client.experiment("x").declare()
+        until(lambda: stream.progress() == (14, 1))
+    assert _steps(client) == list(range(12))
+    assert client.arm("x", "a").get().status == "running"
+    stream.release()
+
+
+def test_a_database_restored_from_before_what_is_left(
+    outbox: Path, server: RunningServer, client: podium.Client
+) -> None:
+    """Events that neither the server nor the outbox has are skipped, said, and hold up nothing."""
+    client.experiment("x").declare()
+    client.experiment("x").record_arm(podium.ArmResult("a", podium.RunConfig("a"), "running"))
+    stream = told(writer(outbox, "x"), *(row("v", i) for i in range(3)))
+    folder = stream.folder
+    for step in range(3, 6_000):
+        told(stream, row("v", step, breakdowns={"k": Value(string_value="x" * 500)}))
+    stream.release()
+    first = min(folder.glob("*.segment"))
+    first.unlink()
+    left = StreamReader(folder).read(0)[0].sequence
+    assert left > 1_001
+    said = deliver(outbox)
+    gone = "events from {} on are gone from the outbox; they were skipped"
+    assert f"1000 {gone.format(1)}" in said
+    assert f"{left - 1 - 1_000} {gone.format(1_001)}" in said
+    assert _steps(client) == list(range(left - 1, 6_000))
+    assert server.process.poll() is None
+
+
+def test_two_senders_on_one_folder(outbox: Path, client: podium.Client) -> None:
+    """The second one ends at once, as if all was done: the first one does it."""
+    stream = told(writer(outbox, "x"), declared())
+    with running_sender(outbox) as first:
+        until(lambda: SenderLock(outbox).is_held())
+        second = start_sender(outbox)
+        _, said = second.communicate(timeout=20)
+        assert (said, second.returncode, first.poll()) == ("", 0, None)
+    stream.release()
+    assert client.address
+
+
+def test_two_senders_on_copies_of_one_folder(
+    tmp_path: Path, outbox: Path, client: podium.Client
+) -> None:
+    """At the same time, from two folders: the server takes each event once."""
+    client.experiment("x").declare()
+    dead_stream(outbox, "x", started("a", "A", 1), *(row("v", step) for step in range(5_000)))
+    copy = tmp_path / "copy"
+    shutil.copytree(outbox, copy)
+    senders = [start_sender(folder) for folder in (outbox, copy)]
+    for sender in senders:
+        sender.communicate(timeout=60)
+        assert sender.returncode == 0
+    assert _steps(client) == list(range(5_000))
+    assert (streams(outbox), streams(copy)) == ([], [])
+
+
+def test_an_outbox_that_cannot_be_written(
+    outbox: Path, client: podium.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While nothing can be kept aside nothing is skipped: the disk has to have room first."""
+    client.experiment("x").declare()
+    folder = dead_stream(outbox, "x", started("a", "A", 1), row("", 1), row("v", 1))
+    tries = []
+
+    def full(self: StreamReader, *given: object) -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise OSError(28, "No space left on device")
+        original(self, *given)  # type: ignore[arg-type]  # as it is
+
+    original = StreamReader.set_aside
+    monkeypatch.setattr(StreamReader, "set_aside", full)
+    deliver_here(outbox)
+    assert len(tries) == 3
+    assert asides(folder) == [(2, "NAME_INVALID")]
+    assert _steps(client) == [1]
+
+
+def test_metrics_keep_their_order(outbox: Path, client: podium.Client) -> None:
+    """The latest value of a key is the last one recorded, across batches and failures."""
+    client.experiment("x").declare()
+    stream = told(writer(outbox, "x"), started("a", "A", 1))
+    for value in range(3_000):
+        told(stream, metrics({"loss": value}))
+    stream.release()
+    deliver_here(outbox)
+    assert client.arm("x", "a").score("loss") == 2_999

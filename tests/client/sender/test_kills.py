@@ -1,0 +1,63 @@
+"""Senders that are killed: whoever comes next goes on, and nothing is lost or doubled."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import podium
+import pytest
+from podium._outbox import outbox_folder, streams
+from podium_server.testing import RunningServer
+
+from tests.client.sender.dying import KILLED
+from tests.client.sender.outboxes import asides, dead_stream, deliver_here
+from tests.server.store.calls import metrics, row, started
+
+Dying = subprocess.Popen[str]
+
+
+@pytest.fixture
+def dying() -> Iterator[Dying]:
+    """Runs senders that die."""
+    command = [sys.executable, "-m", "tests.client.sender.dying"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        yield process
+        process.kill()
+
+
+def _dies(dying: Dying, outbox: Path, step: int) -> bool:
+    """Whether a sender dies at a step; else it has ended in good order."""
+    assert dying.stdin is not None
+    assert dying.stdout is not None
+    dying.stdin.write(f"{step} {outbox}\n")
+    dying.stdin.flush()
+    code = int(dying.stdout.readline())
+    assert code in {0, KILLED}
+    return code == KILLED
+
+
+def test_killed_at_every_step(
+    tmp_path: Path, server: RunningServer, client: podium.Client, dying: Dying
+) -> None:
+    """Between any two things that a sender writes it may die: all arrives once, or is aside."""
+    step = 0
+    while True:
+        name = f"x/{step}"
+        client.experiment(name).declare()
+        outbox = outbox_folder(tmp_path / f"outbox{step}", server.address)
+        dead_stream(outbox, name, started("a", "A", 1), row("val", 1), metrics({"loss": 1}))
+        said = [started("b", "B", 1), row("", 1, name="b"), row("v", 1, name="b")]
+        bad = dead_stream(outbox, name, *said, arm="b")
+        is_dead = _dies(dying, outbox, step)
+        deliver_here(outbox)
+        assert [found.step for found in client.arm(name, "a").evals()] == [1], step
+        assert [found.name for found in client.arm(name, "b").evals()] == ["v"], step
+        assert client.arm(name, "a").score("loss") == 1
+        assert streams(outbox) == [bad], step
+        assert asides(bad) == [(2, "NAME_INVALID")], step
+        if not is_dead:
+            break
+        step += 1
+    assert step >= 20

@@ -1,0 +1,169 @@
+"""How a sender begins and ends, and what it costs while there is nothing to do."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import podium
+import pytest
+from podium._outbox import IDLE, SenderLock, SenderState, outbox_folder, streams
+from podium._sender.__main__ import main
+from podium_server.testing import RunningServer
+
+from tests.client.client.broken import closed_port
+from tests.client.sender.outboxes import (
+    dead_stream,
+    deliver,
+    deliver_here,
+    running_sender,
+    start_sender,
+    told,
+    until,
+    vanish,
+    writer,
+)
+from tests.server.store.calls import row, started
+
+TRAINER = """
+import os, sys, time
+from pathlib import Path
+from tests.client.sender.outboxes import told, writer
+from tests.server.store.calls import row, started
+stream = writer(Path(sys.argv[1]), "x")
+told(stream, started("a", "A", 1), *(row("v", i) for i in range(9)))
+print("recorded", flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_outbox_of_a_killed_trainer(outbox: Path, client: podium.Client) -> None:
+    """A trainer is killed without a sender; whichever one comes next delivers and removes it."""
+    client.experiment("x").declare()
+    command = [sys.executable, "-c", TRAINER, str(outbox)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as trainer:
+        assert trainer.stdout is not None
+        assert trainer.stdout.readline() == "recorded\n"
+        trainer.kill()
+    # That its writer is gone for good takes some seconds to know.
+    deliver(outbox, idle=4)
+    assert [found.step for found in client.arm("x", "a").evals()] == list(range(9))
+    assert streams(outbox) == []
+
+
+def test_it_ends_when_idle_and_not_before(outbox: Path, client: podium.Client) -> None:
+    """It stays while a process records, and ends so long after the last one has."""
+    client.experiment("x").declare()
+    stream = told(writer(outbox, "x"), started("a", "A", 1))
+    with running_sender(outbox, idle=1) as sender:
+        until(lambda: stream.progress().delivered == 1)
+        time.sleep(1.5)
+        assert sender.poll() is None
+        stream.release()
+        began = time.monotonic()
+        assert sender.wait(10) == 0
+        assert time.monotonic() - began > 0.8
+    state = SenderState.read(outbox)
+    assert state is not None
+    assert (state.state, state.error, state.waits) == (IDLE, None, {})
+    assert not SenderLock(outbox).is_held()
+
+
+def test_it_gives_up_without_a_server(tmp_path: Path) -> None:
+    """Nobody records any more and the server does not come back: it ends; everything stays."""
+    outbox = outbox_folder(tmp_path / "outbox", closed_port())
+    folder = dead_stream(outbox, "x", row("v", 1))
+    sender = start_sender(outbox, patience=1)
+    _, said = sender.communicate(timeout=20)
+    assert sender.returncode == 0
+    assert said.count("\n") <= 2, "it says once what is wrong"
+    assert streams(outbox) == [folder]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals(
+    number: signal.Signals, outbox: Path, server: RunningServer, client: podium.Client
+) -> None:
+    """A signal ends it at once, also in the middle of a call; the next one goes on."""
+    client.experiment("x").declare()
+    dead_stream(outbox, "x", started("a", "A", 1), *(row("v", step) for step in range(10)))
+    server.process.send_signal(signal.SIGSTOP)
+    with running_sender(outbox) as sender:
+        until(lambda: SenderState.read(outbox) is not None)
+        sender.send_signal(number)
+        began = time.monotonic()
+        assert sender.wait(10) == 0
+        assert time.monotonic() - began < 3
+    server.process.send_signal(signal.SIGCONT)
+    deliver(outbox)
+    assert [found.step for found in client.arm("x", "a").evals()] == list(range(10))
+
+
+def test_it_survives_its_terminal_and_its_trainer(outbox: Path, client: podium.Client) -> None:
+    """It has a session of its own: Ctrl-C and the end of the trainer's group do not reach it."""
+    client.experiment("x").declare()
+    stream = told(writer(outbox, "x"), started("a", "A", 1))
+    with running_sender(outbox) as sender:
+        until(lambda: stream.progress().delivered == 1)
+        assert os.getsid(sender.pid) == sender.pid
+    stream.release()
+
+
+def test_a_folder_that_vanishes(outbox: Path, client: podium.Client) -> None:
+    """A stream that somebody deletes, and then the whole outbox, ends no sender with an error."""
+    client.experiment("x").declare()
+    folder = dead_stream(outbox, "x", row("v", 1))
+    with running_sender(outbox) as sender:
+        until(lambda: SenderState.read(outbox) is not None)
+        vanish(folder)
+        assert sender.wait(10) == 0
+    stream = writer(outbox, "x")
+    with running_sender(outbox) as sender:
+        until(lambda: _is_at_work(outbox, sender.pid))
+        vanish(outbox)
+        assert sender.wait(20) == 0
+    stream.abandon()
+
+
+def _is_at_work(outbox: Path, pid: int) -> bool:
+    state = SenderState.read(outbox)
+    return state is not None and state.pid == pid
+
+
+def test_a_folder_that_is_no_outbox(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is said, and the exit code is 1."""
+    assert main([str(tmp_path)]) == 1
+    assert "this outbox cannot be delivered" in caplog.text
+
+
+def test_hundreds_of_streams(outbox: Path, client: podium.Client) -> None:
+    """Many dead trainers: all are delivered, and nothing is left of them."""
+    client.experiment("x").declare()
+    for i in range(300):
+        name = f"a{i}"
+        dead_stream(outbox, "x", started(name, name, 1), row("v", 1, name=name), arm=name)
+    deliver_here(outbox)
+    assert client.experiment("x").get().arm_counts.total == 300
+    assert streams(outbox) == []
+
+
+def test_an_idle_sender_costs_next_to_nothing(outbox: Path, client: podium.Client) -> None:
+    """With ten streams that are open and quiet it takes less than 3 % of one core."""
+    client.experiment("x").declare()
+    open_streams = [told(writer(outbox, "x", f"a{i}"), started(f"a{i}", "A", 1)) for i in range(10)]
+    with running_sender(outbox) as sender:
+        until(lambda: all(stream.progress().delivered == 1 for stream in open_streams))
+        time.sleep(4)
+        before = _cpu_seconds(sender.pid)
+        time.sleep(3)
+        used = _cpu_seconds(sender.pid) - before
+    assert used < 0.09
+    for stream in open_streams:
+        stream.release()
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,0 +1,110 @@
+"""Attempts at one arm: what an older one recorded arrives before a newer one ends it."""
+
+from pathlib import Path
+from typing import Any
+
+import podium
+import pytest
+from podium._outbox import outbox_folder
+from podium_server.testing import RunningServer
+
+from tests.client.cli.shell import podium as command
+from tests.client.sender.outboxes import (
+    asides,
+    dead_stream,
+    deliver_here,
+    running_sender,
+    told,
+    until,
+    vanish,
+    writer,
+)
+from tests.server.store.calls import row, started
+
+
+def _attempt(outbox: Path, order: int, steps: range, **mode: Any) -> Path:
+    """The stream of an attempt that recorded a row for each step."""
+    attempt = str(order)
+    rows = [row("val", step, metrics={"by": order}) for step in steps]
+    for each in rows:
+        each.eval_recorded.attempt_id = attempt
+    begin = started("a", attempt, order, **mode)
+    return dead_stream(outbox, "x", begin, *rows, attempt_id=attempt, attempt_order=order)
+
+
+def _rows(client: podium.Client) -> list[tuple[int | None, float]]:
+    return [(found.step, found.metrics["by"]) for found in client.arm("x", "a").evals()]
+
+
+RESUMED = [*((step, 1) for step in range(3_000)), *((step, 2) for step in range(3_000, 3_010))]
+
+
+@pytest.mark.parametrize("newer_first", [False, True])
+def test_a_resumed_attempt_waits_for_what_it_resumes_from(
+    newer_first: bool, outbox: Path, client: podium.Client
+) -> None:
+    """Both recorded without a connection: all rows up to the checkpoint are those of the first."""
+    client.experiment("x").declare()
+    attempts: list[tuple[int, range, dict[str, int]]] = [
+        (1, range(3_050), {}),
+        (2, range(3_000, 3_010), {"resume_step": 2_999}),
+    ]
+    for order, steps, mode in reversed(attempts) if newer_first else attempts:
+        _attempt(outbox, order, steps, **mode)
+    deliver_here(outbox)
+    assert _rows(client) == RESUMED
+
+
+def test_attempts_on_two_machines_are_delivered_together(
+    tmp_path: Path, server: RunningServer, client: podium.Client
+) -> None:
+    """A job went on elsewhere: `podium sync` of both folders knows what came first."""
+    client.experiment("x").declare()
+    here = outbox_folder(tmp_path / "outbox", server.address)
+    there = tmp_path / "outbox" / "another-host" / here.name
+    there.parent.mkdir()
+    there.mkdir()
+    (there / "outbox.json").write_bytes((here / "outbox.json").read_bytes())
+    _attempt(there, 2, range(3_000, 3_010), resume_step=2_999)
+    _attempt(here, 1, range(3_050))
+    done = command("sync", str(tmp_path / "outbox"))
+    assert (done.code, _rows(client)) == (0, RESUMED)
+    assert done.out.splitlines() == [
+        f"11 events delivered to {server.address}",
+        f"3,051 events delivered to {server.address}",
+    ]
+
+
+def test_an_older_attempt_that_goes_on_does_not_hold_up_the_newer_one(
+    outbox: Path, client: podium.Client
+) -> None:
+    """What a zombie records after the newer attempt began is refused, and delays nobody."""
+    client.experiment("x").declare()
+    zombie = writer(outbox, "x", attempt_id="1", attempt_order=1)
+    late = row("val", 9)
+    late.eval_recorded.attempt_id = "1"
+    told(zombie, started("a", "1", 1))
+    with running_sender(outbox):
+        newer = writer(outbox, "x", attempt_id="2", attempt_order=2)
+        told(newer, started("a", "2", 2))
+        while newer.progress().delivered == 0:
+            told(zombie, late)
+        told(zombie, late)
+        until(lambda: zombie.progress().delivered == zombie.last_sequence)
+    assert client.arm("x", "a").get().attempt == podium.Attempt("2", 2)
+    assert asides(zombie.folder)[-1] == (zombie.last_sequence, "STALE_ATTEMPT")
+    assert asides(newer.folder) == []
+    zombie.release()
+    newer.release()
+
+
+def test_an_older_attempt_that_waits_or_vanishes(outbox: Path, client: podium.Client) -> None:
+    """Both wait for the experiment; when somebody deletes the older one the newer one goes on."""
+    older = _attempt(outbox, 1, range(3))
+    newer = writer(outbox, "x", attempt_id="2", attempt_order=2)
+    told(newer, started("a", "2", 2))
+    with running_sender(outbox):
+        vanish(older)
+        client.experiment("x").declare()
+        until(lambda: newer.progress().delivered == 1)
+    newer.release()

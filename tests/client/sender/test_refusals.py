@@ -1,0 +1,245 @@
+"""Refusals of a real server, for every reason there is: set aside, or waited for."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import podium
+import pytest
+from podium._outbox import SenderState, StreamReader, outbox_folder, streams
+from podium._wire.status import to_status
+from podium.errors import REASONS, Disposition, error_for
+from podium.v1.arm_result_pb2 import ARM_STATUS_COMPLETED, ArmResult
+from podium.v1.eval_result_pb2 import EvalResult
+from podium.v1.event_pb2 import ArmFinished, ArmRecorded, Event, MetricsRecorded
+from podium.v1.run_config_pb2 import RunConfig
+from podium.v1.value_pb2 import Value
+from podium_server.testing import RunningServer, running_server
+
+from tests.client.client.broken import grpc_server
+from tests.client.sender.outboxes import (
+    asides,
+    dead_stream,
+    deliver_here,
+    running_sender,
+    told,
+    until,
+    writer,
+)
+from tests.server.store.calls import arm, declared, metrics, row, started
+
+
+def _by(attempt: str, event: Event) -> Event:
+    event.metrics_recorded.attempt_id = attempt
+    return event
+
+
+def _mirrored() -> Event:
+    result = ArmResult(
+        name="a",
+        run_config=RunConfig(name="r"),
+        status=ARM_STATUS_COMPLETED,
+        evals=[EvalResult(name="test", metrics={"acc": 1})],
+        eval_metrics={"acc": 2},
+    )
+    return Event(arm_recorded=ArmRecorded(arm_result=result))
+
+
+def _other_config() -> Event:
+    event = started("a", "B", 2)
+    event.arm_started.run_config.seed = 7
+    return event
+
+
+def _finished() -> Event:
+    return Event(arm_finished=ArmFinished(arm="a", status=ARM_STATUS_COMPLETED))
+
+
+NO_KIND = Event()
+NO_KIND.event_time.GetCurrentTime()
+
+# reason -> what the stream says before, and what is refused for it.
+REFUSED: dict[str, tuple[list[Event], Event]] = {
+    "FIELD_MISSING": ([], NO_KIND),
+    "NAME_INVALID": ([], row("", 1)),
+    "VALUE_INVALID": ([], row("v", 1, breakdowns={"k": Value()})),
+    "ENUM_INVALID": ([], Event(arm_finished=ArmFinished(arm="a", status=77))),  # type: ignore[arg-type]  # not known
+    "FIELD_OUT_OF_RANGE": ([], row("v", 1, eval_seconds=-1)),
+    "LIMIT_EXCEEDED": ([], row("v", 1, metrics={str(i): i for i in range(1_001)})),
+    "MIRROR_CONTRADICTS_EVALS": ([], _mirrored()),
+    "STREAM_SUBJECT_CHANGED": ([], row("v", 1, name="b")),
+    "STALE_ATTEMPT": ([], _by("Z", metrics({"loss": 9}))),
+    "ARM_FINISHED": ([_finished()], started("a", "B", 2)),
+    "RUN_CONFIG_CHANGED": ([], _other_config()),
+    "ARM_HAS_ATTEMPTS": ([], arm()),
+    "MODEL_REF_CHANGED": ([row("v", 1)], row("v", 1, model_ref="other")),
+}
+DELETED = {"ARM_DELETED", "EXPERIMENT_DELETED"}
+
+
+def test_the_table_is_whole() -> None:
+    """Every permanent reason is tried against a real server, here or where something is deleted."""
+    permanent = {r for r, info in REASONS.items() if info.disposition is Disposition.PERMANENT}
+    assert REFUSED.keys() | DELETED == permanent
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[RunningServer]:
+    """A server for all tests here that let it live."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_a_permanent_refusal(reason: str, tmp_path: Path, shared: RunningServer) -> None:
+    """The event is aside with its reason, as it was recorded; those around it arrive."""
+    outbox = outbox_folder(tmp_path / "outbox", shared.address)
+    before, refused = REFUSED[reason]
+    with podium.Client(shared.address) as client:
+        client.experiment(reason).declare()
+        said = [started("a", "A", 1), *before, refused, row("last", 1)]
+        folder = dead_stream(outbox, reason, *said)
+        deliver_here(outbox)
+        assert asides(folder) == [(len(said) - 1, reason)]
+        assert client.arm(reason, "a").eval("last", step=1) is not None
+    [aside] = StreamReader(folder).asides()
+    assert Event.FromString(aside.event) == refused
+
+
+@pytest.mark.parametrize("reason", sorted(DELETED))
+def test_what_was_deleted_stays_deleted(
+    reason: str, outbox: Path, server: RunningServer, client: podium.Client
+) -> None:
+    """What a writer says of what was deleted meanwhile is set aside; a new one begins anew."""
+    client.experiment("x").declare()
+    stream = told(writer(outbox, "x"), started("a", "A", 1), row("v", 1))
+    with running_sender(outbox):
+        until(lambda: stream.progress().delivered == 2)
+        if reason == "ARM_DELETED":
+            client.arm("x", "a").delete()
+        else:
+            client.experiment("x").delete()
+        told(stream, row("v", 2), metrics({"loss": 1}))
+        until(lambda: stream.progress() == (4, 2))
+    assert asides(stream.folder) == [(3, reason), (4, reason)]
+    client.experiment("x").declare()
+    dead_stream(outbox, "x", started("a", "B", 0), row("v", 9))
+    deliver_here(outbox)
+    assert [found.step for found in client.arm("x", "a").evals()] == [9]
+    assert server.process.poll() is None
+
+
+def test_an_early_event_waits_until_it_need_not(outbox: Path, client: podium.Client) -> None:
+    """Without an experiment, then without an arm, the sender waits and says why."""
+    stream = told(writer(outbox, "x"), row("bench", metrics={"acc": 0.5}))
+
+    def why() -> str:
+        state = SenderState.read(outbox)
+        return "" if state is None else str(state.waits.get(stream.info.writer_id))
+
+    with running_sender(outbox):
+        until(lambda: why().endswith("(EXPERIMENT_NOT_FOUND)"))
+        client.experiment("x").declare()
+        until(lambda: why().endswith("(ARM_NOT_FOUND)"))
+        assert stream.progress() == (0, 0)
+        client.experiment("x").record_arm(podium.ArmResult("a", podium.RunConfig("a"), "running"))
+        until(lambda: stream.progress().delivered == 1)
+    assert client.arm("x", "a").score("bench.acc") == 0.5
+    stream.release()
+
+
+def test_a_waiting_stream_holds_up_no_other(outbox: Path, client: podium.Client) -> None:
+    """Dozens of evaluators that are early leave the others their turn."""
+    client.experiment("x").declare()
+    for i in range(40):
+        dead_stream(outbox, "x", row("v", 1, name=f"none{i}"), arm=f"none{i}")
+    stream = told(writer(outbox, "x"), started("a", "A", 1), row("v", 1))
+    with running_sender(outbox):
+        until(lambda: stream.progress().delivered == 2, 20)
+        told(stream, row("v", 2))
+        until(lambda: stream.progress().delivered == 3, 20)
+    stream.release()
+
+
+def test_an_arm_whose_start_was_refused(outbox: Path, client: podium.Client) -> None:
+    """All that its stream says of it is aside, in order, and `is_orphan` survives the sender."""
+    client.experiment("x").declare()
+    stream = told(writer(outbox, "x"), started("a", "", 1), row("v", 1))
+    with running_sender(outbox):
+        until(lambda: stream.progress() == (2, 2))
+    told(stream, _by("A", metrics({"loss": 1})))
+    stream.release()
+    deliver_here(outbox)
+    assert asides(stream.folder) == [
+        (1, "NAME_INVALID"),
+        (2, "ARM_NOT_FOUND"),
+        (3, "ARM_NOT_FOUND"),
+    ]
+
+
+# ---- the call as a whole ---------------------------------------------------------------------
+
+CALL_REASONS = [
+    reason
+    for reason, info in REASONS.items()
+    if info.disposition is None and reason not in {"MALFORMED_REQUEST", "SEQUENCE_GAP"}
+]
+
+
+@pytest.mark.parametrize("reason", CALL_REASONS)
+def test_an_error_of_the_call_is_waited_out(reason: str, tmp_path: Path) -> None:
+    """Whatever ends a call twice: the third one carries the same events at the same place."""
+    seen: list[bytes] = []
+
+    def answer(raw: bytes, context: grpc.ServicerContext) -> bytes:
+        seen.append(raw)
+        if len(seen) < 3:
+            status = to_status(error_for(reason, "not now"))
+            context.set_trailing_metadata(status.trailing_metadata)
+            context.abort(status.code, status.text)
+        return b""
+
+    with grpc_server(Record=answer) as address:
+        outbox = outbox_folder(tmp_path / "outbox", address)
+        dead_stream(outbox, "x", row("v", 1))
+        deliver_here(outbox)
+    assert len(seen) == 3
+    assert seen[0] == seen[1] == seen[2]
+    assert streams(outbox) == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "events"),
+    [
+        (["call_events=3"], 50),
+        (["call_metrics=40"], 50),
+        (["message_bytes=20000"], 200),
+    ],
+)
+def test_batches_that_are_too_large_for_the_server(
+    limits: list[str], events: int, tmp_path: Path
+) -> None:
+    """A server with smaller limits gets smaller calls, whoever refuses the large ones."""
+    arguments = [word for limit in limits for word in ("--limit", limit)]
+    with running_server(None, *arguments) as server:
+        outbox = outbox_folder(tmp_path / "outbox", server.address)
+        dead_stream(outbox, "x", declared(), arm=None)
+        rows = [row("v", i, metrics={str(k): k for k in range(30)}) for i in range(events)]
+        dead_stream(outbox, "x", started("a", "A", 1), *rows)
+        deliver_here(outbox)
+        with podium.Client(server.address) as client:
+            assert [found.step for found in client.arm("x", "a").evals()] == list(range(events))
+    assert streams(outbox) == []
+
+
+def test_a_single_event_that_is_too_large(tmp_path: Path) -> None:
+    """An event over the size of a message is set aside, the others arrive."""
+    with running_server(None, "--limit", "message_bytes=20000") as server:
+        outbox = outbox_folder(tmp_path / "outbox", server.address)
+        dead_stream(outbox, "x", declared(), arm=None)
+        large = Event(metrics_recorded=MetricsRecorded(arm="a" * 30_000))
+        folder = dead_stream(outbox, "x", started("a", "A", 1), large, row("v", 1))
+        deliver_here(outbox)
+        with podium.Client(server.address) as client:
+            assert [found.step for found in client.arm("x", "a").evals()] == [1]
+    assert asides(folder) == [(2, "LIMIT_EXCEEDED")]

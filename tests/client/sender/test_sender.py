@@ -1,0 +1,64 @@
+"""The sender process against real servers: what is in an outbox arrives, and then it ends."""
+
+from pathlib import Path
+
+import podium
+from podium._outbox import streams
+
+from tests.client.sender.outboxes import (
+    asides,
+    dead_stream,
+    deliver,
+    running_sender,
+    told,
+    until,
+    writer,
+)
+from tests.server.store.calls import declared, metrics, row, started
+
+
+def test_outboxes_of_dead_trainers_are_delivered(outbox: Path, client: podium.Client) -> None:
+    """Streams of several trainers arrive whatever their order, and nothing is left of them."""
+    for name in ("a", "b", "c"):
+        rows = (row("val", step, name=name, metrics={"acc": step / 10}) for step in range(5))
+        dead_stream(outbox, "x", started(name, name, 1), *rows, arm=name)
+    dead_stream(outbox, "x", declared(success_metric="val.acc"), arm=None)
+    deliver(outbox)
+    for name in ("a", "b", "c"):
+        assert [found.step for found in client.arm("x", name).evals()] == [0, 1, 2, 3, 4]
+    assert client.experiment("x").get().success_metric == "val.acc"
+    assert streams(outbox) == []
+
+
+def test_what_a_living_trainer_records_arrives_soon(outbox: Path, client: podium.Client) -> None:
+    """Events are delivered while they are recorded, and the sender stays as long as the trainer."""
+    client.experiment("x").declare()
+    stream = told(writer(outbox, "x"), started("a", "A", 1))
+    with running_sender(outbox) as sender:
+        for step in range(5):
+            told(stream, row("val", step, metrics={"acc": step}))
+            until(lambda: stream.progress().delivered == stream.last_sequence, 5)
+        assert client.arm("x", "a").score("val.acc") == 4
+        assert sender.poll() is None
+        stream.release()
+        assert sender.wait(10) == 0
+    assert streams(outbox) == []
+
+
+def test_refused_events_are_set_aside(outbox: Path, client: podium.Client) -> None:
+    """What is refused for good is kept with its reason; what is around it arrives."""
+    client.experiment("x").declare()
+    folder = dead_stream(
+        outbox,
+        "x",
+        started("a", "A", 1),
+        row("", 1),
+        metrics({"loss": 1}),
+        row("val", 1, eval_seconds=-1),
+        row("val", 2, metrics={"acc": 2}),
+    )
+    said = deliver(outbox)
+    assert asides(folder) == [(2, "NAME_INVALID"), (4, "FIELD_OUT_OF_RANGE")]
+    assert client.arm("x", "a").score("val.acc") == 2
+    assert client.arm("x", "a").score("loss") == 1
+    assert "set aside: 2 of its events; event 2: " in said

@@ -1,0 +1,203 @@
+"""The processes of a chaos run, and what is done to them."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from random import Random
+
+from podium._outbox import SenderLock, SenderState
+
+from tests.crash.chaos.training import RESUMED, Life, Logged
+
+__all__ = ["Disk", "Place", "Senders", "Slot"]
+
+_PROJECT = Path(__file__).parents[3]
+_STOP_SECONDS = 60
+
+
+class Place:
+    """Where everything is: the server, the outboxes of two machines, the folder of ledgers."""
+
+    def __init__(
+        self, address: str, outbox: Path, ledgers: Path, environment: dict[str, str]
+    ) -> None:
+        self.address = address
+        self.roots = [outbox / "here", outbox / "there"]
+        self.ledgers = ledgers
+        self.environment = environment
+
+    def root(self, number: int) -> Path:
+        """Where a life with this number keeps its outbox: attempts change the machine."""
+        return self.roots[number % 2]
+
+    def outboxes(self) -> list[Path]:
+        """The outboxes of the one server."""
+        return [path.parent for root in self.roots for path in root.glob("*/*/outbox.json")]
+
+    def start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Starts a process that needs no looking after."""
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            cwd=_PROJECT,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._log(),
+        )
+
+    def _log(self) -> int:
+        with (self.ledgers / "stderr.log").open("ab") as log:
+            return os.dup(log.fileno())
+
+
+class Slot:
+    """A process that records, one life after the other.
+
+    Attributes:
+        name: What its arms are called.
+        experiment: Where it records.
+        lives: All lives so far, the present one last.
+    """
+
+    def __init__(
+        self, place: Place, kind: str, name: str, seed: int, *, tears: bool = False
+    ) -> None:
+        self._place = place
+        self._kind = kind
+        self.name = name
+        self._random = Random(seed)  # noqa: S311 - no secret
+        self._tears = tears
+        self._process: subprocess.Popen[bytes] | None = None
+        self.experiment = f"chaos/{kind}"
+        self.lives: list[Life] = []
+        self._counts: dict[str, int] = {}
+
+    def start(self, arm: str | None = None) -> None:
+        """Begins the next life.
+
+        Args:
+            arm: Whose rows it writes, if it is an evaluator.
+        """
+        number = len(self.lives)
+        life = Life(
+            kind=self._kind,
+            number=number,
+            experiment="chaos/trainer" if arm else self.experiment,
+            arm=arm or self.arm(number),
+            first_step=self._first_step(),
+            address=self._place.address,
+            outbox=str(self._place.root(number if self._kind == RESUMED else 0)),
+            ledger=str(self._place.ledgers / f"{self.name}-{number}"),
+            seed=self._random.randrange(2**32),
+            tears=self._tears,
+        )
+        self.lives.append(life)
+        self._process = self._place.start("tests.crash.chaos.training", life.to_json())
+
+    def arm(self, number: int) -> str:
+        """The name of the arm of a life."""
+        return self.name if self._kind == RESUMED else f"{self.name}-{number}"
+
+    def _first_step(self) -> int:
+        if self._kind != RESUMED or not self.lives:
+            return 1
+        before = self.lives[-1]
+        steps = Logged.read(Path(before.ledger)).steps
+        return steps[-1] + 1 if steps else before.first_step
+
+    def kill(self) -> None:
+        """Kills the present life."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        _ = self.logged
+
+    def stop(self) -> None:
+        """Has the present life end in good order."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(_STOP_SECONDS)
+        _ = self.logged
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the present life has begun its arm, so that it is not lost by a kill."""
+        return Logged.read(Path(self.lives[-1].ledger)).sure > 0
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the present life ended by itself."""
+        return self._process is not None and self._process.poll() is not None
+
+    @property
+    def logged(self) -> int:
+        """How many rows were logged."""
+        if self.lives:
+            with contextlib.suppress(FileNotFoundError):
+                self._counts[self.lives[-1].ledger] = _lines(Path(self.lives[-1].ledger))
+        return sum(self._counts.values())
+
+
+class Senders:
+    """The senders that recorders start, one for each outbox."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def kill(self, random: Random | None = None) -> int:
+        """Kills the senders that run, or one of them at random; how many."""
+        running = [pid for outbox in self._place.outboxes() if (pid := _sender_of(outbox))]
+        chosen = random.sample(running, 1) if random and running else running
+        for pid in chosen:
+            os.kill(pid, signal.SIGKILL)
+            while _command(pid):
+                time.sleep(0.001)
+        return len(chosen)
+
+    def start(self) -> None:
+        """Starts those that do not run, as the next recorder would do."""
+        for outbox in self._place.outboxes():
+            if not SenderLock(outbox).is_held():
+                self._place.start("podium._sender.detached", str(outbox)).wait()
+
+
+def _sender_of(outbox: Path) -> int:
+    """The process that delivers an outbox; 0: none. An id may have gone to another one since."""
+    state = SenderState.read(outbox)
+    is_there = state is not None and str(outbox).encode() in _command(state.pid)
+    return state.pid if state is not None and is_there else 0
+
+
+def _command(pid: int) -> bytes:
+    """How a process was started; nothing if it has ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
+def _lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n")
+
+
+class Disk:
+    """A small disk that outboxes are on."""
+
+    def __init__(self, folder: Path) -> None:
+        self._filler = folder / "filler"
+
+    def fill(self) -> None:
+        """Takes every last byte."""
+        with self._filler.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(1 << 16))
+        with self._filler.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(512))
+
+    def free(self) -> None:
+        """Gives it back."""
+        self._filler.unlink(missing_ok=True)

@@ -1,0 +1,158 @@
+"""Compares what was logged with the store, the outbox and the answers that senders got.
+
+Every row that was in the outbox is in the store, once, in order and with its numbers, or it was
+set aside for a reason that there is. Nothing else is there, but for the row that a process had in
+its hands when it was killed. What the server acknowledged it has.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import podium
+from podium._outbox import Aside, StreamReader, streams
+from podium.v1.event_pb2 import Event
+
+from tests.crash.chaos.audit import Audit
+from tests.crash.chaos.sending import Answer
+from tests.crash.chaos.training import RESUMED, Life, Logged, eval_name
+from tests.crash.durability.checker import Findings
+
+__all__ = ["Checker"]
+
+_DECLARED = 1
+"""The revision at which an experiment begins here."""
+_STALE = "STALE_ATTEMPT"
+
+
+@dataclass
+class _Rows:
+    """The rows of an arm with one name, as the store has them: steps and lives, in order."""
+
+    steps: list[int]
+    lives: dict[int, int]
+    wrong: list[int]
+
+
+@dataclass
+class Checker:
+    """Finds what is wrong after everything was delivered.
+
+    Attributes:
+        findings: What is wrong.
+        rows: How many rows are in the store.
+        set_aside: How many are not, and are kept.
+        torn: How many segments are kept for a torn record.
+    """
+
+    lives: list[Life]
+    answers: list[Answer]
+    findings: Findings = field(default_factory=Findings)
+    rows: int = 0
+    set_aside: int = 0
+    torn: int = 0
+    _asides: set[tuple[int, int]] = field(default_factory=set)
+
+    def check_outbox(self, outbox: Path) -> None:
+        """Nothing waits, and what was set aside had to be."""
+        for folder in streams(outbox):
+            reader = StreamReader(folder)
+            torn = len(reader.torn())
+            self.torn += torn
+            waiting = len(reader.read(reader.progress().delivered))
+            if waiting:
+                self.findings.note(f"{folder.name}: {waiting} events wait", lost=waiting)
+            for aside in reader.asides():
+                self._note_aside(reader, aside)
+
+    def _note_aside(self, reader: StreamReader, aside: Aside) -> None:
+        self.set_aside += 1
+        if aside.reason != _STALE or reader.info.experiment != f"chaos/{RESUMED}":
+            text = f"{reader.info.arm}: set aside for {aside.reason}: {aside.message}"
+            self.findings.note(text, lost=1)
+            return
+        event = Event.FromString(aside.event)
+        if event.HasField("eval_recorded"):
+            row = event.eval_recorded.eval_result
+            self._asides.add((int(row.metrics["life"]), row.step))
+
+    def check_rows(self, client: podium.Client) -> None:
+        """Every row that was logged is there, once, in order, and no other is."""
+        arms: dict[tuple[str, str, str], list[Life]] = defaultdict(list)
+        for life in self.lives:
+            arms[life.experiment, life.arm, eval_name(life)].append(life)
+        for (experiment, arm, name), lives in arms.items():
+            self._check_arm(_rows(client.arm(experiment, arm), name), lives, f"{arm} {name}")
+
+    def _check_arm(self, rows: _Rows, lives: list[Life], where: str) -> None:
+        self.rows += len(rows.steps)
+        if rows.steps != sorted(set(rows.steps)) or rows.wrong:
+            self.findings.note(f"{where}: not in order, or wrong: {rows.wrong[:5]}", doubled=1)
+        unexplained = dict(rows.lives)
+        for life in lives:
+            logged = Logged.read(Path(life.ledger))
+            self._check_life(life, logged, rows, where)
+            last = logged.steps[-1] if logged.steps else life.first_step - 1
+            in_hands = set() if logged.ended else {last + 1}
+            for step in set(logged.steps) | in_hands:
+                if unexplained.get(step) == life.number:
+                    del unexplained[step]
+        if unexplained:
+            self.findings.note(f"{where}: nobody logged {sorted(unexplained)[:5]}")
+
+    def _check_life(self, life: Life, logged: Logged, rows: _Rows, where: str) -> None:
+        sure = logged.steps[: logged.sure]
+        aside = {step for step in sure if (life.number, step) in self._asides}
+        if life.kind != RESUMED:
+            aside = set()
+        stored = {step for step in sure if rows.lives.get(step) == life.number}
+        lost = [step for step in sure if step not in stored | aside]
+        if lost:
+            text = f"{where}: life {life.number} logged {len(lost)} rows that are lost: {lost[:5]}"
+            self.findings.note(text, lost=len(lost))
+        if aside & stored:
+            text = f"{where}: stored and set aside: {sorted(aside & stored)[:5]}"
+            self.findings.note(text, doubled=len(aside & stored))
+
+    def check_store(self, audit: Audit) -> None:
+        """The file is sound; no call was applied twice; what was acknowledged is there."""
+        if audit.integrity() != "ok":
+            self.findings.note(f"integrity_check: {audit.integrity()}")
+        for experiment in sorted({life.experiment for life in self.lives}):
+            revision, moves = audit.moves(experiment)
+            twice = revision - _DECLARED - moves
+            # A call of nothing but `Skipped` moves a stream and changes nothing.
+            if twice > 0 or (twice < 0 and experiment != f"chaos/{RESUMED}"):
+                text = f"{experiment}: revision {revision} after {moves} moves of its streams"
+                self.findings.note(text, doubled=abs(twice))
+        self._check_answers(audit.positions())
+
+    def _check_answers(self, positions: dict[str, int]) -> None:
+        """The server never has less of a stream than it has acknowledged."""
+        acknowledged: dict[str, int] = defaultdict(int)
+        for answer in self.answers:
+            has = acknowledged[answer.writer_id]
+            if answer.error == "SEQUENCE_GAP" and answer.last < has:
+                text = f"{answer.writer_id}: {has} were acknowledged, {answer.last} are there"
+                self.findings.note(text, lost=has - answer.last)
+            if not answer.error:
+                acknowledged[answer.writer_id] = max(has, answer.last)
+        for writer_id, last in acknowledged.items():
+            if positions.get(writer_id, 0) < last:
+                text = f"{writer_id}: {last} were acknowledged, not {positions.get(writer_id, 0)}"
+                self.findings.note(text, lost=last - positions.get(writer_id, 0))
+
+
+def _rows(arm: podium.ArmHandle, name: str) -> _Rows:
+    rows = _Rows([], {}, [])
+    try:
+        found = list(arm.evals(name=name, page_size=1_000))
+    except podium.NotFoundError:
+        return rows
+    for row in found:
+        assert row.step is not None
+        rows.steps.append(row.step)
+        rows.lives[row.step] = int(row.metrics.get("life", -1))
+        if row.metrics.get("value") != row.step:
+            rows.wrong.append(row.step)
+    return rows

@@ -1,0 +1,100 @@
+"""What happened in a chaos run, what was found, and whether it was enough to say anything."""
+
+from dataclasses import dataclass, field
+
+from tests.crash.chaos.checker import Checker
+from tests.crash.chaos.sending import Answer
+from tests.crash.durability.checker import Findings
+
+__all__ = ["Report"]
+
+_FEWEST_ROWS_A_SECOND = 250
+_ENOUGH = 60
+"""With so many kills, everything that may happen has to."""
+_EXPECTED = (
+    "trainer_kills",
+    "sender_kills",
+    "server_kills",
+    "stalls",
+    "unknown",
+    "skipped",
+    "waits",
+    "set_aside",
+    "torn",
+)
+
+
+@dataclass
+class Report:
+    """What happened, and what was found.
+
+    Attributes:
+        logged: How many rows were logged.
+        stored: How many of them the store has.
+        unknown: How many calls nobody answered.
+        skipped: How many events were sent again that the server had.
+        waits: How often something waited for an arm that was not there yet.
+    """
+
+    seed: int
+    seconds: float = 0.0
+    trainer_kills: int = 0
+    sender_kills: int = 0
+    server_kills: int = 0
+    stalls: int = 0
+    full_disks: int = 0
+    logged: int = 0
+    stored: int = 0
+    set_aside: int = 0
+    torn: int = 0
+    calls: int = 0
+    unknown: int = 0
+    skipped: int = 0
+    waits: int = 0
+    findings: Findings = field(default_factory=Findings)
+
+    @property
+    def kills(self) -> int:
+        """How many processes were killed."""
+        return self.trainer_kills + self.sender_kills + self.server_kills
+
+    def take(self, checker: Checker, logged: int, answers: list[Answer]) -> None:
+        """Takes what is known in the end."""
+        self.logged = logged
+        self.stored = checker.rows
+        self.set_aside = checker.set_aside
+        self.torn = checker.torn
+        self.calls = len(answers)
+        self.unknown = sum(answer.is_unknown for answer in answers)
+        self.skipped = sum(answer.skipped for answer in answers)
+        self.waits = sum(answer.error == "ARM_NOT_FOUND" for answer in answers)
+
+    def too_little(self, kills: int, rows: int) -> list[str]:
+        """Why the run says nothing, as so few things happened; empty if it does."""
+        rate = self.logged / max(self.seconds, 0.001)
+        seen = {
+            f"{self.kills} kills of {kills}": self.kills >= kills,
+            f"{self.logged} rows of {rows}": self.logged >= rows,
+            f"{rate:.0f} rows a second": rate >= _FEWEST_ROWS_A_SECOND,
+        }
+        if kills >= _ENOUGH:
+            seen |= {f"no {name}": getattr(self, name) > 0 for name in _EXPECTED}
+        return [text for text, enough in seen.items() if not enough]
+
+    def __str__(self) -> str:
+        found = self.findings
+        rate = self.logged / max(self.seconds, 0.001)
+        lines = [
+            f"seed {self.seed}: {self.kills} kills in {self.seconds:.0f} s",
+            f"killed: {self.trainer_kills} trainers, {self.sender_kills} senders",
+            f"the server was killed {self.server_kills} times, and hung {self.stalls} times",
+            f"the disk was full {self.full_disks} times",
+            f"{self.logged} rows logged ({rate:.0f} a second), {self.stored} stored",
+            f"{self.set_aside} events set aside, {self.torn} torn records",
+            f"{self.calls} calls, {self.unknown} of them without an answer",
+            f"{self.skipped} events sent again that the server had",
+            f"{self.waits} times an arm was not there yet",
+            f"{found.lost} lost, {found.doubled} doubled, {found.other} other findings",
+        ]
+        lines += found.samples
+        return "\n  ".join(lines)

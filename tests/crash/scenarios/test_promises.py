@@ -1,0 +1,95 @@
+"""A training script of twenty lines goes on whatever happens, and what it recorded arrives."""
+
+import signal
+import time
+
+import pytest
+
+from tests.crash.scenarios.proxy import Proxy
+from tests.crash.scenarios.world import World
+
+_STEPS = 200
+
+
+def _check(world: World) -> None:
+    assert world.sync().code == 0
+    assert world.rows() == dict.fromkeys(range(_STEPS), 1)
+    found = world.arm.get()
+    assert (found.status, found.metrics["by"], found.score("test.by")) == ("completed", 1, 1)
+    assert "nothing waits" in world.outbox().err
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_the_server_is_down(world: World, kill: bool) -> None:
+    """It ends, or is killed, in the middle, and is not back before the training has ended."""
+    training = world.begin("--steps", _STEPS, "--pace", 0.005)
+    world.reach(training, 50)
+    if kill:
+        world.server.kill()
+    else:
+        world.server.stop()
+    _, said = training.communicate(timeout=60)
+    assert training.returncode == 0
+    assert "events of 'sweep' are not delivered yet" in said
+    assert "`podium sync`" in said
+    world.server.start()
+    _check(world)
+
+
+def test_there_never_was_a_server(world: World) -> None:
+    """Everything waits in the outbox; the training takes no longer for it than a start takes."""
+    world.server.stop()
+    world.train("--steps", _STEPS)
+    world.server.start()
+    _check(world)
+
+
+def test_the_server_hangs(world: World) -> None:
+    """A server that is stopped delays the end of a training by five seconds and no more."""
+    training = world.begin("--steps", _STEPS, "--pace", 0.005)
+    world.reach(training, 50)
+    world.server.process.send_signal(signal.SIGSTOP)
+    world.reach(training, _STEPS - 1)
+    began = time.monotonic()
+    training.communicate(timeout=60)
+    assert (training.returncode, time.monotonic() - began < 15) == (0, True)
+    world.server.process.send_signal(signal.SIGCONT)
+    _check(world)
+
+
+def test_the_connection_is_cut(world: World) -> None:
+    """Again and again, in the middle of calls: what is recorded meanwhile arrives once."""
+    direct = world.server.address
+    proxy = Proxy(direct)
+    world.server.address = proxy.address
+    training = world.begin("--steps", _STEPS, "--pace", 0.01)
+    world.server.address = direct
+    for step in (20, 60, 100, 140):
+        world.reach(training, step)
+        proxy.cut()
+        time.sleep(0.2)
+        proxy.mend()
+    training.communicate(timeout=60)
+    assert training.returncode == 0
+    _check(world)
+
+
+def test_the_training_is_killed(world: World) -> None:
+    """What was recorded before the kill arrives, whoever delivers it; the arm stays running."""
+    world.train("--steps", _STEPS, "--die", 120)
+    world.sync()
+    assert world.rows() == dict.fromkeys(range(121), 1)
+    assert world.arm.get().status == "running"
+
+
+def test_the_sender_is_killed(world: World) -> None:
+    """The training starts another one, or `podium sync` does its work."""
+    training = world.begin("--steps", 400, "--pace", 0.01)
+    world.reach(training, 50)
+    world.kill_sender()
+    world.reach(training, 200)
+    world.kill_sender()
+    training.communicate(timeout=60)
+    assert training.returncode == 0
+    assert world.sync().code == 0
+    assert world.rows() == dict.fromkeys(range(400), 1)

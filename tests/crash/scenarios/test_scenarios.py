@@ -1,0 +1,229 @@
+"""What worries whoever trains, told as stories with real trainings, senders and servers."""
+
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import podium
+import pytest
+
+from tests.client.cli import shell
+from tests.client.sender.outboxes import until
+from tests.crash.scenarios.world import TRAIN, World
+
+
+def _by(steps: range, number: float) -> dict[int | None, float]:
+    return dict.fromkeys(steps, number)
+
+
+def test_late_outbox_after_a_re_run(world: World, tmp_path: Path) -> None:
+    """A node without a connection died; the run was repeated elsewhere; then the node is back."""
+    node = tmp_path / "node"
+    world.train("--by", 1, "--steps", 30, "--die", 20, root=node, offline=True)
+    world.train("--by", 2, "--steps", 10)
+    assert world.sync().code == 0
+    before = world.arm.get()
+
+    late = world.sync(node)
+
+    assert late.code == 1
+    assert "set aside" in late.err
+    assert world.arm.get() == before
+    assert (world.rows(), world.arm.score("test.by")) == (_by(range(10), 2), 2)
+    shown = shell.podium("outbox", str(node)).out
+    assert " STALE_ATTEMPT: " in shown
+
+
+def test_evaluator_first(world: World) -> None:
+    """An evaluator has a result of an arm that no server knows yet: it waits, then it counts."""
+    with podium.record(
+        "sweep", address=world.server.address, outbox=world.root, offline=True
+    ) as experiment:
+        experiment.arm("a").log_eval("bench", {"by": 7})
+    early = world.sync()
+    assert early.code == 1
+    assert "1 event waits: experiment 'sweep' has no arm 'a'" in early.err
+    assert world.client.experiment("sweep").get().name == "sweep"
+
+    world.train("--by", 1, offline=True)
+
+    assert world.sync().code == 0
+    assert world.arm.score("bench.by") == 7
+    assert world.arm.score("test.by") == 1
+
+
+def test_deletion_while_offline(world: World) -> None:
+    """An arm is deleted while its training has no connection: it does not come back by itself."""
+    training = world.begin("--steps", 400, "--pace", 0.01, offline=True)
+    world.reach(training, 20)
+    assert world.sync().code == 0
+    assert set(world.rows()) >= set(range(21))
+    world.arm.delete()
+    training.communicate(timeout=60)
+
+    assert world.sync().code == 1
+
+    assert list(world.client.experiment("sweep").arms()) == []
+    assert " ARM_DELETED: " in world.outbox().out
+    world.train("--by", 2, "--steps", 5, offline=True)
+    world.sync()
+    assert (world.rows(), world.arm.score("test.by")) == (_by(range(5), 2), 2)
+
+
+def test_preempted_zombie(world: World) -> None:
+    """A preempted training was only stopped; when it goes on beside its successor it is refused."""
+    zombie = world.begin("--by", 1, "--steps", 100, "--pace", 0.02)
+    world.reach(zombie, 10)
+    zombie.send_signal(signal.SIGSTOP)
+    world.train("--by", 2, "--steps", 5, "--restart")
+    world.until_delivered()
+    before = world.arm.get()
+    assert (before.status, world.rows()) == ("completed", _by(range(5), 2))
+
+    zombie.send_signal(signal.SIGCONT)
+    _, said = zombie.communicate(timeout=60)
+    world.sync()
+
+    assert zombie.returncode == 0, "its user's training goes on all the same"
+    assert world.arm.get() == before
+    assert "STALE_ATTEMPT" in said
+
+
+def test_resumed_from_a_checkpoint(world: World) -> None:
+    """Killed at step 57 and resumed from step 50: each step counts as who trained it last."""
+    world.train("--by", 1, "--steps", 100, "--die", 57, offline=True)
+    world.train("--by", 2, "--first", 51, "--steps", 49, "--resume", 50, offline=True)
+
+    assert world.sync().code == 0
+
+    assert world.rows() == _by(range(51), 1) | _by(range(51, 100), 2)
+    found = world.arm.get()
+    assert (found.status, found.score("test.by"), found.metrics["by"]) == ("completed", 2, 2)
+
+
+def test_same_script_started_twice(world: World) -> None:
+    """By accident, one after the other: the first result stands, and the second one is kept."""
+    world.train("--by", 1)
+    world.until_delivered()
+    before = world.arm.get()
+
+    said = world.train("--by", 2)
+    world.sync()
+
+    assert world.arm.get() == before
+    assert "ARM_FINISHED" in said
+    shown = world.outbox().out
+    assert "1 ARM_FINISHED: " in shown
+    assert " STALE_ATTEMPT: " in shown
+
+
+def test_same_script_started_twice_at_a_time(world: World) -> None:
+    """Beside each other: the one that began last is the arm's, whole; the other one is told."""
+    first = world.begin("--by", 1, "--steps", 300, "--pace", 0.02)
+    world.reach(first, 5)
+    second = world.begin("--by", 2, "--steps", 50, "--pace", 0.02)
+    said = [training.communicate(timeout=60)[1] for training in (first, second)]
+    world.sync()
+
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert (world.rows(), world.arm.score("test.by")) == (_by(range(50), 2), 2)
+    assert world.arm.get().status == "completed"
+    assert "STALE_ATTEMPT" in said[0]
+    assert "STALE_ATTEMPT" not in said[1]
+
+
+def test_copied_folder(world: World, tmp_path: Path) -> None:
+    """A folder is copied in the middle of a training, and both are delivered from two machines."""
+    training = world.begin("--steps", 300, "--pace", 0.005, offline=True)
+    world.reach(training, 100)
+    copy = tmp_path / "usb" / "outbox"
+    shutil.copytree(world.root, copy)
+    training.communicate(timeout=60)
+
+    assert world.sync(copy).code == 0
+    assert set(world.rows()) >= set(range(101))
+    assert world.sync().code == 0
+    before = world.arm.get()
+    world.sync(copy)
+
+    assert world.arm.get() == before
+    assert world.rows() == _by(range(300), 1)
+    assert before.status == "completed"
+
+
+_NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
+_MOUNT = (*_NAMESPACE, "sh", "-c", 'mount -t tmpfs -o size=3m tmpfs "$PODIUM_OUTBOX" && "$@"')
+
+
+def _can_mount(folder: Path) -> bool:
+    if shutil.which("unshare") is None:
+        return False
+    probe = [*_NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", str(folder)]
+    return subprocess.run(probe, check=False, capture_output=True).returncode == 0
+
+
+def test_full_disk(world: World) -> None:
+    """The server is away until the disk is full: training goes on; what is lost at most is told.
+
+    Everything that was written arrives. What had to wait in memory is written when the server is
+    back and delivered events make room; at the end of the training, the rest of it is counted.
+    """
+    world.root.mkdir()
+    if not _can_mount(world.root):
+        pytest.skip("this machine lets nobody mount a file system of their own")
+    world.server.stop()
+    train = shlex.join([*TRAIN, "--steps", "400", "--size", "20000", "--pace", "0.01"])
+    command = f"{train} && {shlex.join(shell.PODIUM)} sync"
+    training = world.run(*_MOUNT, "sh", "sh", "-c", command)
+    world.reach(training, 300)
+    world.server.start()
+    _, said = training.communicate(timeout=90)
+
+    assert training.returncode == 0, said
+    assert "No space left on device" in said
+    # Of the arm: its start, two events for each step, its last row, its end.
+    found = re.search(r"(\d+) events are lost", said)
+    written = 1 + 2 * 400 + 2 - (int(found[1]) if found else 0)
+    assert world.rows() == _by(range(min(400, (written - 1) // 2)), 1)
+    assert len(world.rows()) > 90
+
+
+def test_server_upgraded_meanwhile(world: World) -> None:
+    """Away for its upgrade, with higher limits afterwards: what it had refused is delivered."""
+    world.restart("--limit", "map_keys=10")
+    training = world.begin("--steps", 300, "--pace", 0.01, "--wide")
+    world.reach(training, 50)
+    until(lambda: " LIMIT_EXCEEDED: " in world.outbox().out)
+    world.server.stop()
+    world.reach(training, 200)
+    world.restart()
+    _, said = training.communicate(timeout=60)
+    assert training.returncode == 0, said
+    assert "LIMIT_EXCEEDED" in said
+
+    assert world.sync().code == 1
+    assert (world.rows(), world.arm.eval("wide")) == (_by(range(300), 1), None)
+    assert world.outbox("retry").code == 0
+    assert world.sync().code == 0
+
+    assert (world.rows("wide"), world.arm.get().status) == ({None: 1}, "completed")
+
+
+def test_clock_set_back(world: World) -> None:
+    """A clock that is wrong orders no rows; an attempt that seems older has to say its order."""
+    world.train("--by", 1, "--steps", 5)
+    world.until_delivered()
+
+    said = world.train("--by", 2, "--restart", "--clock", -3600)
+    world.sync()
+    assert (world.rows(), world.arm.score("test.by")) == (_by(range(5), 1), 1)
+    assert "STALE_ATTEMPT" in said
+
+    newest = world.arm.get().attempt
+    assert newest is not None
+    world.train("--by", 3, "--restart", "--clock", -3600, "--order", newest.order + 1)
+    world.sync()
+    assert (world.rows(), world.arm.score("test.by")) == (_by(range(10), 3), 3)

@@ -1,0 +1,131 @@
+"""Rankings that are kept in memory are right, however much changes around them."""
+
+from typing import Any
+
+import pytest
+from podium._limits.checks import Limits
+from podium.v1.results_service_pb2 import RankRequest, RankResponse
+from podium_server.api.ranking_cache import RankingCache
+from podium_server.api.services import Results
+from podium_server.store.contract import Store
+from podium_server.store.sqlite import SqliteStore
+
+from tests.server.store.calls import arm, declared, delete_arm, metrics, record, row, started
+
+
+@pytest.fixture
+async def store(tmp_path: Any) -> Any:
+    """A store with two completed arms."""
+    store = SqliteStore(tmp_path / "podium.db")
+    await store.open()
+    arms = (arm("a", status=3, metrics={"m": 1}), arm("b", status=3, metrics={"m": 2}))
+    await store.transact(record(declared(success_metric="m"), *arms))
+    yield store
+    await store.close()
+
+
+class _Asker:
+    """Asks a server that keeps rankings, and counts how often that looks for one."""
+
+    def __init__(self, store: Store) -> None:
+        self._results = Results(store, Limits(), ranking_cache_bytes=10_000)
+        self._store: Any = store
+        self.looked = 0
+        for name in ("rank", "members"):
+            setattr(store, name, self._counting(getattr(store, name)))
+
+    def _counting(self, look: Any) -> Any:
+        async def counted(*arguments: Any) -> Any:
+            self.looked += 1
+            return await look(*arguments)
+
+        return counted
+
+    async def ask(self, **asked: Any) -> RankResponse:
+        """The answer to a question."""
+        request = RankRequest(experiment="x", **asked)
+        return RankResponse.FromString(await self._results.rank(request))
+
+
+async def test_a_ranking_is_kept_while_other_arms_train(store: Store) -> None:
+    """What arms in training record is in revision and counts, and the order is not read again."""
+    asker = _Asker(store)
+    first = await asker.ask()
+    await store.transact(record(started("c", "A", 1)))
+    await store.transact(record(row("val", 1, "c", metrics={"m": 9}), metrics({"m": 9}, "c")))
+    second = await asker.ask()
+    assert [entry.arm for entry in second.arms] == ["b", "a"]
+    assert (second.revision, second.ranking_revision) == (3, first.ranking_revision)
+    assert (second.counts.numbers, second.counts.left_out.running) == (2, 1)
+    assert asker.looked == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: record(arm("a", status=3, metrics={"m": 3})),
+        lambda: record(arm("c", status=3, metrics={"m": 3})),
+        lambda: record(arm("b", status=4, metrics={"m": 2})),
+        lambda: record(metrics({"m": -1}, "b")),
+        lambda: record(row("test", name="b", tags=["test"], metrics={"m": 0})),
+        lambda: record(arm("b", status=3, metrics={"m": 2}, group_name="g")),
+        lambda: delete_arm("b"),
+    ],
+)
+async def test_a_completed_arm_that_changes_ends_it(store: Store, change: Any) -> None:
+    """After any change of a completed arm the answer is the same as without a memory."""
+    asker = _Asker(store)
+    before = await asker.ask()
+    await store.transact(change())
+    after = await asker.ask()
+    assert after == RankResponse.FromString(
+        await Results(store, Limits()).rank(RankRequest(experiment="x"))
+    )
+    assert after.arms != before.arms
+    assert after.ranking_revision == after.revision == 2
+
+
+async def test_what_is_left_open_is_the_experiments_at_that_time(store: Store) -> None:
+    """Another success metric or direction is another question."""
+    asker = _Asker(store)
+    await asker.ask()
+    await store.transact(record(declared(success_metric="n", direction=2, overwrite=True)))
+    found = await asker.ask()
+    assert (found.metric, found.direction, found.counts.without_score) == ("n", 2, 2)
+
+
+async def test_groups_and_other_statuses_are_kept_until_anything_changes(store: Store) -> None:
+    """They say something of arms of every status."""
+    asker = _Asker(store)
+    for asked in ({"by_group": True}, {"statuses": [3, 4]}):
+        before = asker.looked
+        first = await asker.ask(**asked)
+        assert await asker.ask(**asked) == first
+        assert asker.looked == before + 1
+        await store.transact(record(arm(f"failed{before}", status=4)))
+        assert (await asker.ask(**asked)).revision == first.revision + 1
+        assert asker.looked == before + 2
+
+
+def test_the_memory_is_bounded() -> None:
+    """What was not asked for for the longest time goes first; too large an answer is not kept."""
+    cache: RankingCache[str] = RankingCache(20)
+    cache.keep(b"a", 1, "A", 8)
+    cache.keep(b"b", 1, "B", 8)
+    assert cache.find(b"a", 1) == "A"
+    cache.keep(b"c", 1, "C", 8)
+    assert [cache.find(key, 1) for key in (b"a", b"b", b"c")] == ["A", None, "C"]
+    assert cache.find(b"a", 2) is None
+    cache.keep(b"a", 2, "AA", 8)
+    assert [cache.find(b"a", 2), cache.find(b"a", 1), cache.find(b"c", 1)] == ["AA", None, "C"]
+    cache.keep(b"d", 1, "D", 99)
+    assert [cache.find(key, 1) for key in (b"c", b"d")] == [None, None]
+    cache.keep(b"e", 1, "E", 19)
+    assert cache.find(b"e", 1) == "E"
+
+
+def test_without_memory_nothing_is_kept() -> None:
+    """A server can be started without it."""
+    cache: RankingCache[str] = RankingCache(0)
+    cache.keep(b"a", 1, "A", 0)
+    assert cache.find(b"a", 1) is None

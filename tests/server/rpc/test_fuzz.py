@@ -1,0 +1,161 @@
+"""Whatever is sent: a precise answer, a server that lives, and no trace of a refused write."""
+
+import base64
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import apsw
+import grpc
+import pytest
+from google.protobuf.message_factory import GetMessageClass
+from podium._wire.status import from_rpc_error
+from podium.errors import REASONS
+from podium.v1.recording_service_pb2 import RecordRequest
+from podium_server.testing import RunningServer, running_server
+
+from tests.server.rpc.fuzz import HUGE, random_request
+from tests.server.rpc.good_requests import good_requests
+from tests.server.store.calls import declared, row
+from tests.server.store.places import Dump, dump_sqlite
+from tests.server.store.test_derived import check_derived
+from tests.server.writes.ways import METHODS
+
+REQUESTS = int(os.environ.get("PODIUM_FUZZ_REQUESTS", "2500"))
+"""How many requests are sent; 50,000 is the promise."""
+
+_SEED = int(os.environ.get("PODIUM_FUZZ_SEED", "1"))
+_CODES = {
+    "OK",
+    "INVALID_ARGUMENT",
+    "NOT_FOUND",
+    "FAILED_PRECONDITION",
+    "OUT_OF_RANGE",
+    "RESOURCE_EXHAUSTED",
+}
+
+
+@dataclass
+class _Target:
+    """A running server, and a look at what it stores."""
+
+    server: RunningServer
+    channel: grpc.Channel
+    path: Path
+    watch: apsw.Connection
+    tokens: list[str] = field(default_factory=list)
+
+    def send(self, method: str, raw: bytes) -> tuple[str, str]:
+        """The code and the reason of the answer; an answer that is OK can be read."""
+        path = f"/{METHODS[method].containing_service.full_name}/{method}"
+        call: Any = self.channel.unary_unary(path)
+        try:
+            answer: bytes = call(raw, timeout=30)
+        except grpc.RpcError as error:
+            failed = from_rpc_error(error)
+            return failed.code, failed.reason
+        response: Any = GetMessageClass(METHODS[method].output_type).FromString(answer)
+        self._keep_token(response)
+        return "OK", ""
+
+    def _keep_token(self, response: Any) -> None:
+        for name in ("next_page_token", "next_evals_page_token"):
+            token = getattr(response, name, "")
+            if token and len(self.tokens) < 20:
+                self.tokens.append(token)
+
+    def version(self) -> int:
+        """Another number whenever the server has stored something."""
+        return int(str(self.watch.pragma("data_version")))
+
+    def dump(self) -> Dump:
+        """Every row of every table."""
+        return dump_sqlite(self.path)
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Iterator[_Target]:
+    """A server with an experiment of every kind of row."""
+    path = tmp_path / "podium.db"
+    with running_server(f"sqlite:///{path}") as server:
+        with (
+            grpc.insecure_channel(server.address) as channel,
+            closing(apsw.Connection(str(path))) as watch,
+        ):
+            target = _Target(server, channel, path, watch)
+            for method, request in good_requests():
+                assert target.send(method, request.SerializeToString()) == ("OK", "")
+            yield target
+        assert server.process.poll() is None
+        assert server.stop() == 0
+
+
+def test_any_request_is_answered_precisely(target: _Target) -> None:
+    """Wrong requests by the thousand: a code and its reason each, and no trace of a refused one."""
+    rng, seen = Random(_SEED), Counter[str]()  # noqa: S311 - the same requests every time
+    version, dump = target.version(), target.dump()
+    for number in range(REQUESTS):
+        method, raw = random_request(rng, target.tokens)
+        code, reason = target.send(method, raw)
+        where = f"request {number} of seed {_SEED}: {method} {raw[:2_000]!r}: {code} {reason}"
+        assert code in _CODES, where
+        if code != "OK" and len(raw) <= HUGE:
+            assert REASONS[reason].code == code, where
+        seen[reason or code] += 1
+        if (now := target.version()) != version:
+            before, version, dump = dump, now, target.dump()
+            assert code == "OK" or dump == before, where
+        if now != version or number % 500 == 0:
+            assert target.dump() == dump, where
+    assert target.dump() == dump
+    check_derived(dump)
+    print(f"\n{REQUESTS} requests: {dict(seen.most_common())}")  # noqa: T201 - for who asks with -s
+    _check_worth(seen)
+
+
+def _check_worth(seen: Counter[str]) -> None:
+    """The requests reach every reason that a field alone can be refused for."""
+    assert seen["OK"] > REQUESTS // 20
+    for reason in (
+        "MALFORMED_REQUEST", "FIELD_MISSING", "NAME_INVALID", "VALUE_INVALID", "ENUM_INVALID",
+        "FIELD_OUT_OF_RANGE", "PAGE_TOKEN_INVALID", "LIMIT_EXCEEDED", "EXPERIMENT_NOT_FOUND",
+        "ARM_NOT_FOUND",
+    ):  # fmt: skip
+        assert seen[reason], reason
+
+
+def test_a_damaged_page_token_is_noticed(target: _Target) -> None:
+    """A token with any one letter changed goes on nowhere, and says so."""
+    for events, experiment in (([row("gen")], "x"), ([declared()], "xy")):
+        more = RecordRequest(experiment=experiment, events=events)
+        assert target.send("Record", more.SerializeToString()) == ("OK", "")
+    tried = set()
+    for method, request in good_requests():
+        if "page_token" not in request.DESCRIPTOR.fields_by_name:
+            continue
+        target.tokens.clear()
+        target.send(method, request.SerializeToString())
+        for token in target.tokens:
+            tried.add(method)
+            for damaged in _damaged(token):
+                wrong = type(request)()
+                wrong.CopyFrom(request)
+                wrong.page_token = damaged  # type: ignore[attr-defined]
+                answer = target.send(method, wrong.SerializeToString())
+                assert answer == ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID"), (method, damaged)
+    assert tried == {"ListArms", "ListEvals", "ListExperiments", "Rank", "Scores"}
+
+
+def _damaged(token: str) -> Iterator[str]:
+    """The token with each of its bytes changed, cut off after each, and with more behind it."""
+    raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    for at in range(len(raw)):
+        changed = raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]
+        yield base64.urlsafe_b64encode(changed).rstrip(b"=").decode()
+        yield base64.urlsafe_b64encode(raw[:at]).rstrip(b"=").decode() or "A"
+    yield from (token + "A", token + "AAAA", "ä", "====", "*")

@@ -1,0 +1,182 @@
+"""How a server lives and ends: health, reflection, logs, and the way down under load."""
+
+import json
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import grpc
+import podium
+import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
+from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
+from podium.v1.recording_service_pb2 import RecordRequest
+from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
+from podium.v1.results_service_pb2 import GetExperimentRequest, ListEvalsRequest
+from podium.v1.results_service_pb2_grpc import ResultsServiceStub
+from podium_server.testing import RunningServer, running_server
+
+from tests.server.rpc.processes import started
+from tests.server.store.calls import arm, declared, row
+
+_SERVICES = ("", "podium.v1.ResultsService", "podium.v1.RecordingService")
+_SECONDS = 10
+"""Tests give a server that ends more time than the two seconds that are promised."""
+
+
+class _Writer(threading.Thread):
+    """Writes rows of its own, one call after the other, until the server is gone."""
+
+    def __init__(self, channel: grpc.Channel, number: int) -> None:
+        super().__init__()
+        self._stub = RecordingServiceStub(channel)
+        self._name = f"writer{number}"
+        self.acknowledged: list[tuple[str, int]] = []
+        self.error: grpc.RpcError | None = None
+
+    def run(self) -> None:
+        """Writes and notes what was acknowledged."""
+        step = 0
+        while self.error is None:
+            request = RecordRequest(experiment="x", events=[row(self._name, step)])
+            try:
+                self._stub.Record(request, timeout=_SECONDS)
+            except grpc.RpcError as error:
+                self.error = error
+            else:
+                self.acknowledged.append((self._name, step))
+            step += 1
+
+
+def _rows(server: RunningServer) -> list[tuple[str, int]]:
+    with grpc.insecure_channel(server.address) as channel:
+        stub, token, rows = ResultsServiceStub(channel), "", []
+        while True:
+            request = ListEvalsRequest(experiment="x", arm="a", page_size=1_000, page_token=token)
+            page = stub.ListEvals(request, timeout=_SECONDS)
+            rows += [(found.name, found.step) for found in page.evals]
+            token = page.next_page_token
+            if not token:
+                return rows
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_way_down_under_load(number: int) -> None:
+    """On a signal the process ends soon, with 0; every row that it acknowledged is there after."""
+    with running_server() as server:
+        with grpc.insecure_channel(server.address) as channel:
+            first = RecordRequest(experiment="x", events=[declared(), arm()])
+            RecordingServiceStub(channel).Record(first, timeout=_SECONDS)
+            writers = [_Writer(channel, n) for n in range(16)]
+            for writer in writers:
+                writer.start()
+            while min(len(writer.acknowledged) for writer in writers) < 20:
+                assert server.process.poll() is None
+            server.process.send_signal(number)
+            assert server.process.wait(_SECONDS) == 0
+            for writer in writers:
+                writer.join(_SECONDS)
+        server.restart()
+        rows = _rows(server)
+    acknowledged = [told for writer in writers for told in writer.acknowledged]
+    assert set(acknowledged) <= set(rows)
+    assert len(rows) == len(set(rows))
+    codes: set[Any] = {writer.error and writer.error.code() for writer in writers}
+    assert codes <= {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+
+
+def test_callers_hear_that_the_server_stops() -> None:
+    """To a client the way down is UNAVAILABLE, whatever its call ran into."""
+    errors: list[BaseException] = []
+
+    def write(client: podium.Client, number: int) -> None:
+        try:
+            while True:
+                client.arm("x", f"arm{number}").log({"loss": 0.5})
+        except podium.PodiumError as error:
+            errors.append(error)
+
+    with running_server() as server, podium.Client(server.address) as client:
+        client.experiment("x").declare()
+        runs = [client.experiment("x").start_arm(podium.RunConfig(f"arm{n}")) for n in range(6)]
+        threads = [threading.Thread(target=write, args=(client, n)) for n in range(len(runs))]
+        for thread in threads:
+            thread.start()
+        assert server.stop() == 0
+        for thread in threads:
+            thread.join(_SECONDS)
+    assert [type(error) for error in errors] == [podium.UnavailableError] * len(threads)
+
+
+def _health(channel: grpc.Channel) -> Any:
+    """A stub; its library has no types."""
+    return HealthStub(channel)
+
+
+def test_health_says_that_all_is_well() -> None:
+    """The health service answers SERVING for the server and for each of its services."""
+    with running_server() as server, grpc.insecure_channel(server.address) as channel:
+        stub = _health(channel)
+        for service in _SERVICES:
+            answer = stub.Check(HealthCheckRequest(service=service), timeout=_SECONDS)
+            assert answer.status == HealthCheckResponse.SERVING
+        with pytest.raises(grpc.RpcError) as raised:
+            stub.Check(HealthCheckRequest(service="podium.v1.Nothing"), timeout=_SECONDS)
+        assert raised.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_health_says_when_the_server_goes() -> None:
+    """Who watches hears NOT_SERVING before the end; nobody who watches holds the end up."""
+    with running_server() as server, grpc.insecure_channel(server.address) as channel:
+        watch = _health(channel).Watch(HealthCheckRequest(service=_SERVICES[1]))
+        assert next(watch).status == HealthCheckResponse.SERVING
+        server.process.terminate()
+        assert next(watch).status == HealthCheckResponse.NOT_SERVING
+        assert server.process.wait(_SECONDS) == 0
+
+
+def _reflected(address: str) -> list[str]:
+    with grpc.insecure_channel(address) as channel:
+        make_stub: Any = ServerReflectionStub
+        request = ServerReflectionRequest(list_services="")
+        [answer] = make_stub(channel).ServerReflectionInfo(iter([request]), timeout=_SECONDS)
+        return [service.name for service in answer.list_services_response.service]
+
+
+def test_reflection_is_off_unless_switched_on() -> None:
+    """Tools can list the services with --reflection, and learn nothing without."""
+    with running_server() as server, pytest.raises(grpc.RpcError) as raised:
+        _reflected(server.address)
+    assert raised.value.code() == grpc.StatusCode.UNIMPLEMENTED
+    with running_server(None, "--reflection") as server:
+        assert set(_reflected(server.address)) > set(_SERVICES[1:])
+
+
+def test_json_logs_are_one_object_a_line(tmp_path: Path) -> None:
+    """Every line of the log is a JSON object with time, level, logger and message."""
+    with started(tmp_path / "podium.db", "--listen", "127.0.0.1:0", "--log-format", "json") as (
+        process,
+        address,
+    ):
+        with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError):
+            ResultsServiceStub(channel).GetExperiment(GetExperimentRequest(), timeout=_SECONDS)
+        process.terminate()
+        _, log = process.communicate(timeout=_SECONDS)
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert all(line.keys() >= {"time", "level", "logger", "message"} for line in lines)
+    assert [line["message"] for line in lines][-2:] == ["stopping", "stopped"]
+
+
+def test_small_limits_are_told_with_the_refusal() -> None:
+    """A bound that the server was started with is the one that errors name."""
+    request = GetExperimentRequest(experiment="longer")
+    with (
+        running_server(None, "--limit", "name_bytes=5") as server,
+        grpc.insecure_channel(server.address) as channel,
+        pytest.raises(grpc.RpcError) as raised,
+    ):
+        ResultsServiceStub(channel).GetExperiment(request, timeout=_SECONDS)
+    assert "give 1 to 5 bytes" in str(raised.value.details())

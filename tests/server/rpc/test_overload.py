@@ -1,0 +1,97 @@
+"""More than a server can hold: what is too much is refused at once, what was taken is done."""
+
+import json
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import apsw
+import grpc
+import pytest
+from podium._wire.status import from_rpc_error
+from podium.errors import ResourceExhaustedError
+from podium.v1.recording_service_pb2 import RecordRequest
+from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
+from podium.v1.results_service_pb2 import GetExperimentRequest
+from podium.v1.results_service_pb2_grpc import ResultsServiceStub
+from podium.v1.value_pb2 import Value
+from podium_server.rpc.methods import Admission
+from podium_server.testing import running_server
+
+from tests.server.rpc.processes import started
+from tests.server.store.calls import arm, declared, row
+
+_SECONDS = 20
+_CALLS = 90
+"""Calls of 0.9 MB; a server holds 64 MiB of requests."""
+
+
+def test_too_many_bytes_at_once_are_refused_at_once(tmp_path: Path) -> None:
+    """While nothing can be written, requests wait up to a bound; those beyond it come back."""
+    path = tmp_path / "podium.db"
+    with running_server(f"sqlite:///{path}") as server, grpc.insecure_channel(server.address) as ch:
+        stub, ballast = RecordingServiceStub(ch), {"k": Value(string_value="x" * 900_000)}
+        stub.Record(RecordRequest(experiment="x", events=[declared(), arm()]), timeout=_SECONDS)
+        holder = apsw.Connection(str(path))
+        holder.execute("BEGIN IMMEDIATE")
+        requests = [
+            RecordRequest(experiment="x", events=[row("val", n, breakdowns=ballast)])
+            for n in range(_CALLS)
+        ]
+        calls: list[Any] = [stub.Record.future(request, timeout=_SECONDS) for request in requests]
+        while not any(call.done() for call in calls):
+            time.sleep(0.01)
+        found = ResultsServiceStub(ch).GetExperiment(
+            GetExperimentRequest(experiment="x"), timeout=_SECONDS
+        )
+        assert found.experiment.revision == 1
+        holder.execute("ROLLBACK")
+        holder.close()
+        outcomes = Counter(_outcome(call) for call in calls)
+        last = stub.Record(RecordRequest(experiment="x", events=[row("last")]), timeout=_SECONDS)
+    assert outcomes.keys() == {"OK", "OVERLOADED"}
+    assert last.revision == outcomes["OK"] + 2
+
+
+def test_an_overload_is_a_warning_and_a_refusal_is_a_line_for_who_debugs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The operator hears of calls that are turned away: once, however many there are."""
+    admission = Admission(1, 100)
+    admission.enter(60)
+    for size in (60, 10, 10):
+        with pytest.raises(ResourceExhaustedError):
+            admission.enter(size)
+    (line,) = caplog.messages
+    assert line == (
+        "OVERLOADED: 1 calls under way, 40 bytes left for requests; 1 turned away so far"
+    )
+
+
+def test_refused_calls_in_the_log(tmp_path: Path) -> None:
+    """Each is a line of JSON at the level `debug`, and nothing else but what the server does."""
+    arguments = ("--listen", "127.0.0.1:0", "--log-format", "json", "--log-level", "debug")
+    with started(tmp_path / "podium.db", *arguments) as (process, address):
+        with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError):
+            ResultsServiceStub(channel).GetExperiment(
+                GetExperimentRequest(experiment="nope"), timeout=_SECONDS
+            )
+        process.terminate()
+        _, log = process.communicate(timeout=_SECONDS)
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert [line["message"].partition(" ")[0] for line in lines] == [
+        "serving",
+        "podium.v1.ResultsService.GetExperiment:",
+        "stopping",
+        "stopped",
+    ]
+    assert "EXPERIMENT_NOT_FOUND: there is no experiment 'nope'" in lines[1]["message"]
+
+
+def _outcome(call: Any) -> str:
+    try:
+        call.result(_SECONDS)
+    except grpc.RpcError as error:
+        return from_rpc_error(error).reason
+    return "OK"

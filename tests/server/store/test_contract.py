@@ -1,0 +1,324 @@
+"""What every store promises about calls: durable, in order, apart from each other."""
+
+import asyncio
+import struct
+from collections.abc import Collection
+from random import Random
+from typing import Any
+
+import podium
+import pytest
+from podium.errors import PodiumError
+from podium.v1.eval_result_pb2 import EvalResult
+from podium_server.store.contract import (
+    PageLimits,
+    Store,
+    Subject,
+)
+from podium_server.writes import RecordCall
+
+from tests.server.store.calls import (
+    BrokenAfter,
+    BrokenBefore,
+    arm,
+    declared,
+    delete_arm,
+    delete_experiment,
+    metrics,
+    record,
+    row,
+    started,
+)
+from tests.server.store.places import Place, opened
+
+_PAGE = PageLimits(1_000, 2**21)
+
+
+async def _outcome(store: Store, call: Any) -> object:
+    try:
+        return await store.transact(call)
+    except (PodiumError, ArithmeticError) as error:
+        return getattr(error, "reason", type(error))
+
+
+async def _everything(store: Store) -> object:
+    """All that can be read of experiment x."""
+    found = await store.experiment("x")
+    arms = await store.arms("x", -1, _PAGE, lambda _row: True)
+    rows = [
+        await store.evals("x", view.row.name, -1, _PAGE, lambda _key: True) for view in arms.items
+    ]
+    return found, arms, rows
+
+
+async def test_what_was_answered_is_there_after_reopening(place: Place) -> None:
+    """A store that is closed and opened again reads the same in every respect."""
+    async with opened(place) as store:
+        await store.transact(record(declared(hypothesis="h"), arm("a", metrics={"loss": 0.5})))
+        await store.transact(record(row("val", 5, metrics={"acc": 0.25}), writer="w"))
+        await store.transact(record(arm("b"), arm("c")))
+        await store.transact(delete_arm("b"))
+        before = await _everything(store)
+        dump = place.dump()
+    async with opened(place) as store:
+        assert await _everything(store) == before
+        assert place.dump() == dump
+        again = await store.transact(record(row("val", 5, metrics={"acc": 0.25}), writer="w"))
+        assert (again.revision, again.skipped_events, again.last_sequence) == (4, 1, 1)
+
+
+async def test_a_read_sees_every_call_that_has_returned(store: Store) -> None:
+    """There is no moment between the answer to a write and its being read."""
+    await store.transact(record(declared(), arm()))
+    for number in range(50):
+        await store.transact(record(row("val", number, metrics={"n": number})))
+        score = await store.score("x", "a", [("val", "n")])
+        assert score is not None
+        assert score.entry.value == number
+        assert (await store.experiment("x")).revision == number + 2
+
+
+async def test_calls_at_once_are_applied_in_order_without_a_gap(store: Store) -> None:
+    """Of calls that come in together each sees those before it and raises the revision by one."""
+    await store.transact(record(declared(), arm()))
+    calls = [record(metrics({"n": number})) for number in range(600)]
+    outcomes = await asyncio.gather(*map(store.transact, calls))
+    assert [outcome.revision for outcome in outcomes] == list(range(2, 602))
+    score = await store.score("x", "a", [(None, "n")])
+    assert score is not None
+    assert score.entry.value == 599
+
+
+def _mixed_calls() -> list[Any]:
+    """Good and refused calls on two experiments, built anew each time."""
+    rng = Random(3)  # noqa: S311 - the same calls every time
+    calls: list[Any] = [record(declared(), arm()), record(declared(), arm(), experiment="y")]
+    for number in range(300):
+        experiment = rng.choice("xy")
+        good = row("val", rng.randrange(20), metrics={"acc": rng.random()})
+        match rng.randrange(6):
+            case 0:
+                calls.append(record(good, row("v", name="nobody"), experiment=experiment))
+            case 1:
+                calls.append(record(good, experiment=experiment, writer="w", first=900))
+            case 2:
+                calls.append(record(started("a", "A", 3 - number), experiment=experiment))
+            case 3:
+                calls.append(delete_arm("nobody", experiment))
+            case _:
+                calls.append(record(good, metrics({"loss": number}), experiment=experiment))
+    calls += [delete_experiment("y"), record(row("val"), experiment="y")]
+    return calls
+
+
+async def test_refused_calls_leave_their_neighbours_alone(place: Place, tmp_path: Any) -> None:
+    """Calls all at once answer and store exactly what they do one after the other."""
+    async with opened(place) as store:
+        at_once = await asyncio.gather(*(_outcome(store, call) for call in _mixed_calls()))
+        dump = place.dump()
+    (tmp_path / "other").mkdir()
+    kind: Any = type(place)
+    other = kind(tmp_path / "other")
+    async with opened(other) as store:
+        one_by_one = [await _outcome(store, call) for call in _mixed_calls()]
+        assert other.dump() == dump
+    assert at_once == one_by_one
+    reasons = {outcome for outcome in at_once if isinstance(outcome, str)}
+    assert reasons == {"ARM_NOT_FOUND", "SEQUENCE_GAP", "STALE_ATTEMPT", "EXPERIMENT_NOT_FOUND"}
+
+
+@pytest.mark.parametrize("broken", [BrokenBefore, BrokenAfter])
+async def test_a_defect_in_one_call_is_its_own(
+    store: Store, place: Place, broken: type[RecordCall]
+) -> None:
+    """A call that breaks is told so and changes nothing; those beside it are applied."""
+    await store.transact(record(declared(), arm()))
+    bad = record(row("bad", metrics={"acc": 1}), kind=broken)
+    calls = [record(row("val", n)) for n in range(20)]
+    outcomes = await asyncio.gather(
+        *(_outcome(store, call) for call in [*calls[:10], bad, *calls[10:]])
+    )
+    assert outcomes.pop(10) is ZeroDivisionError
+    assert [outcome.revision for outcome in outcomes] == list(range(2, 22))  # type: ignore[attr-defined]
+    page = await store.evals("x", "a", -1, _PAGE, lambda _key: True)
+    assert [EvalResult.FromString(row).step for row in page.items] == list(range(20))
+    assert "bad" not in repr(place.dump())
+
+
+async def test_callers_who_give_up_harm_nobody(store: Store) -> None:
+    """A call whose caller has gone is applied as a whole or not at all; the others are answered."""
+    await store.transact(record(declared(), arm()))
+    tasks = [asyncio.create_task(store.transact(record(row("val", n)))) for n in range(100)]
+    gone = set()
+    for number, task in enumerate(tasks):
+        if number % 3 == 0 and task.cancel():
+            gone.add(number)
+        if number % 10 == 0:
+            await asyncio.sleep(0)
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    revision = (await store.transact(record(row("last")))).revision
+    page = await store.evals("x", "a", -1, _PAGE, lambda _key: True)
+    steps = {EvalResult.FromString(row).step for row in page.items[:-1]}
+    answered = {n for n, outcome in enumerate(outcomes) if not isinstance(outcome, BaseException)}
+    assert gone
+    assert answered == set(range(100)) - gone
+    assert answered <= steps
+    assert revision == len(steps) + 2
+
+
+async def test_closing_finishes_the_calls_that_wait(place: Place) -> None:
+    """Calls that were accepted are applied and answered; later ones are told to come again."""
+    store = place.store()
+    await store.open()
+    await store.transact(record(declared(), arm()))
+    tasks = [asyncio.create_task(store.transact(record(row("val", n)))) for n in range(400)]
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(store.close())
+    await asyncio.sleep(0)
+    assert await _outcome(store, record(row("late"))) == "SHUTTING_DOWN"
+    outcomes = await asyncio.gather(*tasks)
+    await closing
+    assert [outcome.revision for outcome in outcomes] == list(range(2, 402))
+    async with opened(place) as store:
+        assert (await store.experiment("x")).revision == 401
+
+
+_DOUBLES = {
+    "nan": b"\x00\x00\x00\x00\x00\x00\xf8\x7f",
+    "negative nan": b"\x00\x00\x00\x00\x00\x00\xf8\xff",
+    "nan with a payload": b"\x01\x02\x03\x04\x05\x06\xf8\x7f",
+    "-0.0": b"\x00\x00\x00\x00\x00\x00\x00\x80",
+    "0.0": b"\x00\x00\x00\x00\x00\x00\x00\x00",
+    "inf": b"\x00\x00\x00\x00\x00\x00\xf0\x7f",
+    "-inf": b"\x00\x00\x00\x00\x00\x00\xf0\xff",
+    "smallest": b"\x01\x00\x00\x00\x00\x00\x00\x00",
+    "greatest": b"\xff\xff\xff\xff\xff\xff\xef\x7f",
+}
+
+
+async def test_doubles_come_back_bit_by_bit(place: Place) -> None:
+    """NaN of every kind, both zeros and both infinities are stored as they are."""
+    values = {key: struct.unpack("<d", bits)[0] for key, bits in _DOUBLES.items()}
+    async with opened(place) as store:
+        await store.transact(record(declared(), arm(metrics=values)))
+        await store.transact(record(row("val", metrics=values)))
+    async with opened(place) as store:
+        for name in ("val", None):
+            for key, bits in _DOUBLES.items():
+                score = await store.score("x", "a", [(name, key)])
+                assert score is not None
+                assert struct.pack("<d", score.entry.value) == bits, key
+        found = EvalResult.FromString(await store.eval("x", "a", "val", None) or b"").metrics
+        assert {key: struct.pack("<d", found[key]) for key in found} == _DOUBLES
+
+
+async def test_integers_keep_their_64_bits(store: Store) -> None:
+    """Steps and orders at both ends of int64 are rows and attempts of their own."""
+    least, most = -(2**63), 2**63 - 1
+    await store.transact(record(declared(), started("a", "A", least), started("a", "B", most)))
+    await store.transact(record(row("val", least), row("val", most), row("val", 2**53 + 1)))
+    for step in (least, most, 2**53 + 1):
+        found = EvalResult.FromString(await store.eval("x", "a", "val", step) or b"")
+        assert found.step == step
+    assert await store.eval("x", "a", "val", 2**53) is None
+    view, _ = await store.arm("x", "a", _PAGE)
+    assert (view.row.attempt_id, view.row.attempt_order) == ("B", most)
+
+
+async def test_names_compare_as_bytes(store: Store) -> None:
+    """Case, accents and trailing spaces tell names apart, and lists follow the names' bytes."""
+    names = ["Z", "a", "a ", "a%", "aa", "é", "e\u0301", "\uffff", "\U00010000"]
+    for name in reversed(names):
+        await store.transact(record(declared(hypothesis=name), arm(name), experiment=name))
+    found = await store.experiments("", "", _PAGE, lambda _row: True)
+    assert [row.name for row in found.items] == sorted(names, key=str.encode)
+    for prefix, expected in {
+        "a": ["a", "a ", "a%", "aa"],
+        "a%": ["a%"],
+        "e": ["e\u0301"],
+        "é": ["é"],
+        "A": [],
+        "\uffff": ["\uffff"],
+        "\U00010000": ["\U00010000"],
+    }.items():
+        found = await store.experiments(prefix, "", _PAGE, lambda _row: True)
+        assert [row.name for row in found.items] == expected, prefix
+    with pytest.raises(podium.NotFoundError):
+        await store.arm("a", "a ", _PAGE)
+
+
+async def test_what_does_not_exist_is_not_found(store: Store) -> None:
+    """Reads tell an unknown experiment from an unknown arm, and both from nothing recorded."""
+    await store.transact(record(declared(), arm()))
+    await store.transact(record(declared(), experiment="gone"))
+    await store.transact(delete_experiment("gone"))
+    for experiment, name, reason in (
+        ("nowhere", "a", "EXPERIMENT_NOT_FOUND"),
+        ("gone", "a", "EXPERIMENT_NOT_FOUND"),
+        ("x", "nobody", "ARM_NOT_FOUND"),
+    ):
+        for read in (
+            store.eval(experiment, name, "val", None),
+            store.eval(experiment, name, "val", 3),
+            store.score(experiment, name, [(None, "k")]),
+            store.score(experiment, name, [("v", "k"), (None, "v.k")]),
+            store.arm(experiment, name, _PAGE),
+            store.evals(experiment, name, -1, _PAGE, lambda _key: True),
+        ):
+            with pytest.raises(podium.NotFoundError) as raised:
+                await read
+            assert raised.value.reason == reason
+    assert await store.eval("x", "a", "val", None) is None
+    assert await store.score("x", "a", [("v", "k"), (None, "v.k")]) is None
+    for experiment in ("nowhere", "gone"):
+        with pytest.raises(podium.NotFoundError):
+            await store.experiment(experiment)
+        with pytest.raises(podium.NotFoundError):
+            await store.arms(experiment, -1, _PAGE, lambda _row: True)
+
+
+class _Heard:
+    """A listener that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, set[Subject]]] = []
+
+    def changing(self, subjects: Collection[Subject]) -> None:
+        self.told.append(("changing", set(subjects)))
+
+    def changed(self, subjects: Collection[Subject]) -> None:
+        self.told.append(("changed", set(subjects)))
+
+
+async def test_listeners_hear_of_every_change_before_and_after(store: Store) -> None:
+    """What a commit changes is told before and after it, whole experiments where they go."""
+    heard = _Heard()
+    store.listen(heard)
+    await store.transact(record(declared(), arm("a"), arm("b")))
+    await store.transact(record(row("val", name="b")))
+    await store.transact(record(row("val", name="b")))
+    await store.transact(delete_arm("a"))
+    await store.transact(delete_experiment())
+    a, b, everything = ("x", "a"), ("x", "b"), ("x", None)
+    expected: list[set[Subject]] = [{a, b}, {b}, set(), {a}, {everything}]
+    told = [("changing", subjects) for subjects in expected]
+    assert heard.told[::2] == told
+    assert heard.told[1::2] == [("changed", subjects) for _, subjects in told]
+
+
+async def test_reads_see_what_a_commit_left_also_when_it_failed(store: Store) -> None:
+    """Reads between, during and after commits see one state each, never an older one."""
+    await store.transact(record(declared(), arm()))
+    seen = []
+    for step in range(30):
+        write = asyncio.create_task(store.transact(record(row("val", step))))
+        while not write.done():
+            found = await store.eval("x", "a", "val", None)
+            seen.append(-1 if found is None else EvalResult.FromString(found).step)
+            await asyncio.sleep(0)
+        found = await store.eval("x", "a", "val", None)
+        assert found is not None
+        assert EvalResult.FromString(found).step == step
+        with pytest.raises(PodiumError):
+            await store.transact(record(row("val", name="unknown")))
+    assert seen == sorted(seen)

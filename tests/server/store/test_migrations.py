@@ -1,0 +1,95 @@
+"""A file of an earlier version says the same as one that was always of today's."""
+
+import math
+from pathlib import Path
+from random import Random
+
+import apsw
+from podium._limits.checks import Limits
+from podium.errors import PodiumError
+from podium.v1.eval_result_pb2 import EvalResult
+from podium.v1.run_config_pb2 import DataConfig, ModelConfig, RunConfig
+from podium_server.store.message_fields import config_digest, text_field
+from podium_server.store.sqlite import schema
+from podium_server.writes.encoding import encode
+
+from tests.server.store.calls import arm, declared, record
+from tests.server.store.places import Dump, SqlitePlace, dump_sqlite, opened
+from tests.server.store.test_derived import check_derived, follow
+from tests.server.writes.naive_events import Experiment
+from tests.server.writes.random_calls import random_call
+from tests.server.writes.ways import Direct
+
+_CALLS = 120
+_SURELY = (
+    arm("nan", EvalResult(name="e", metrics={"k": math.nan}, benchmark_id="b"), status=3),
+    arm("number", EvalResult(name="e", metrics={"k": 1}, step=3), status=3, metrics={"m": -1}),
+    arm("given", status=3, eval_metrics={"k": -math.inf}),
+)
+"""What random calls seldom leave."""
+
+
+async def _written(place: SqlitePlace, seed: int) -> Dump:
+    """What random calls left in a store of today."""
+    rng, model = Random(seed), Experiment()  # noqa: S311 - the same calls every time
+    async with opened(place) as store:
+        way = Direct(store, Limits())
+        for _ in range(_CALLS):
+            request = random_call(rng, model, "x")
+            try:
+                await way.call(type(request).__name__.removesuffix("Request"), request)
+            except PodiumError:
+                continue
+            follow(model, request)
+        await store.transact(record(declared(), *_SURELY, experiment="y"))
+    return place.dump()
+
+
+def _write_version_1(path: Path, dump: Dump) -> None:
+    """The same rows in a file of version 1, as far as that has room for them."""
+    connection = apsw.Connection(str(path))
+    connection.pragma("application_id", schema.APPLICATION_ID)
+    connection.execute(schema.MIGRATIONS[0])
+    for (table,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'"):
+        columns = len(connection.execute(f"PRAGMA table_info({table})").fetchall())
+        places = ",".join("?" * columns)
+        for row in dump[str(table)]:
+            connection.execute(f"INSERT INTO {table} VALUES ({places})", row[:columns])  # noqa: S608
+    connection.pragma("user_version", 1)
+    connection.close()
+
+
+async def test_version_1(tmp_path: Path) -> None:
+    """Benchmarks, configurations, the order of scores and their counts are found in what it has."""
+    for seed in range(10):
+        new, old = (SqlitePlace(tmp_path / f"{age}{seed}") for age in ("new", "old"))
+        for place in (new, old):
+            place.path.parent.mkdir()
+        dump = await _written(new, seed)
+        _write_version_1(old.path, dump)
+        async with opened(old):
+            migrated = dump_sqlite(old.path)
+        check_derived(migrated)
+        for found in (migrated, dump):
+            # It tells of arms that were COMPLETED once, too, of which an older file knew nothing.
+            del found["rank_changes"]
+        assert migrated == dump
+
+
+def test_the_digest_of_a_configuration_leaves_out_name_and_seed() -> None:
+    """Anything else tells two apart; a part that says nothing does not."""
+    config = RunConfig(name="a", seed=0, tags=["t"], model=ModelConfig(name="m"))
+    same = RunConfig(name="b", seed=7, tags=["t"], model=ModelConfig(name="m"), data=DataConfig())
+    other = RunConfig(name="a", seed=0, tags=["t"], model=ModelConfig(name="n"))
+    assert config_digest(encode(config)) == config_digest(encode(same))
+    assert config_digest(encode(config)) != config_digest(encode(other))
+    assert config_digest(encode(RunConfig(name="a"))) == config_digest(b"")
+
+
+def test_a_text_in_an_encoded_message() -> None:
+    """A text is found behind fields of every kind; one that is not there is None."""
+    message = encode(RunConfig(name="a" * 300, seed=-1, model=ModelConfig(name="m"), tags=["é"]))
+    assert text_field(message, 1) == "a" * 300
+    assert text_field(message, 9) == "é"
+    assert text_field(message, 2) is None
+    assert text_field(b"\x09" + bytes(8) + b"\x15" + bytes(4) + b"\x1a\x01x", 3) == "x"

@@ -1,0 +1,199 @@
+"""Lists in pages: nothing twice, nothing left out, and each page at a bounded price."""
+
+from collections.abc import Awaitable, Callable
+from itertools import count
+from random import Random
+from typing import Any
+
+import pytest
+from podium.v1.eval_result_pb2 import EvalResult
+from podium_server.store.contract import Page, PageLimits, Store
+
+from tests.server.store.calls import arm, declared, delete_arm, delete_experiment, record, row
+
+_ROOMY = 2**21
+_SCANNED = 5_000
+"""A page that finds nothing looks at fewer rows than this."""
+
+
+def _all(_row: object) -> bool:
+    return True
+
+
+async def _collect(
+    read: Callable[[Any], Awaitable[Page[Any]]],
+    start: Any,
+    between: Callable[[], Awaitable[None]] | None = None,
+) -> list[Any]:
+    """Every item of every page; `between` happens after each page."""
+    items, place = [], start
+    while place is not None:
+        page = await read(place)
+        items += page.items
+        place = page.next
+        if between is not None:
+            await between()
+    return items
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+async def test_pages_of_any_size_show_everything_once(store: Store, size: int) -> None:
+    """Arms come in order of creation, rows in order of acceptance, experiments by name."""
+    steps = [5, 3, None, 9, 0, -4, 7]
+    names = [f"e{n}" for n in range(7)]
+    await store.transact(record(declared(), *(arm(name) for name in "gfedcba")))
+    await store.transact(record(*(row("val", step, "d") for step in steps)))
+    for name in reversed(names):
+        await store.transact(record(declared(), experiment=name))
+    limits = PageLimits(size, _ROOMY)
+    arms = await _collect(lambda at: store.arms("x", at, limits, _all), -1)
+    assert [view.row.name for view in arms] == list("gfedcba")
+    rows = await _collect(lambda at: store.evals("x", "d", at, limits, _all), -1)
+    assert [_step(content) for content in rows] == steps
+    found = await _collect(lambda at: store.experiments("e", at, limits, _all), "")
+    assert [experiment.name for experiment in found] == names
+
+
+def _step(content: bytes) -> int | None:
+    result = EvalResult.FromString(content)
+    return result.step if result.HasField("step") else None
+
+
+async def test_an_arm_comes_with_its_first_page(store: Store) -> None:
+    """The rest of its rows follows from the place that the first page says."""
+    await store.transact(record(declared(), arm()))
+    await store.transact(record(*(row("val", step) for step in range(10))))
+    view, page = await store.arm("x", "a", PageLimits(4, _ROOMY))
+    assert (view.row.eval_count, len(page.items), page.revision) == (10, 4, 2)
+    rest = await _collect(
+        lambda at: store.evals("x", "a", at, PageLimits(4, _ROOMY), _all), page.next
+    )
+    assert [_step(content) for content in page.items + rest] == list(range(10))
+
+
+async def test_a_page_keeps_to_its_bytes_but_one_item_always_fits(store: Store) -> None:
+    """Pages end before they grow too large; what is larger than a page has one of its own."""
+    await store.transact(record(declared(), arm()))
+    for step in range(6):
+        await store.transact(record(row("val", step, benchmark_id="x" * 200)))
+    limits = PageLimits(100, 500)
+    pages, place = [], -1
+    while True:
+        page = await store.evals("x", "a", place, limits, _all)
+        pages.append([_step(content) for content in page.items])
+        if page.next is None:
+            break
+        place = int(page.next)
+    assert pages == [[0, 1], [2, 3], [4, 5]]
+    one = await store.evals("x", "a", -1, PageLimits(100, 1), _all)
+    assert [_step(content) for content in one.items] == [0]
+
+
+async def test_rows_that_stay_appear_once_while_others_come_and_go(store: Store) -> None:
+    """Between pages rows are added, replaced and removed; those present throughout appear once."""
+    await store.transact(record(declared(), arm()))
+    stays = [f"stays{n}" for n in range(40)]
+    goes = [EvalResult(name=f"goes{n}") for n in range(40)]
+    rows = [EvalResult(name=name) for name in stays]
+    both = [result for pair in zip(rows, goes, strict=True) for result in pair]
+    await store.transact(record(arm("a", *both)))
+    rng, number = Random(1), count()  # noqa: S311 - the same changes every time
+
+    async def change() -> None:
+        n = next(number)
+        await store.transact(record(row(f"new{n}"), row(rng.choice(stays), metrics={"n": n})))
+        if n == 5:
+            await store.transact(record(arm("a", *rows)))
+
+    found = await _collect(
+        lambda at: store.evals("x", "a", at, PageLimits(3, _ROOMY), _all), -1, change
+    )
+    names = [EvalResult.FromString(content).name for content in found]
+    assert [name for name in names if name in stays] == stays
+    assert len(set(names)) == len(names)
+
+
+async def test_arms_that_stay_appear_once_while_others_come_and_go(store: Store) -> None:
+    """The same for arms: one that was deleted and begins anew stands behind the others."""
+    names = [f"a{n}" for n in range(30)]
+    await store.transact(record(declared(), *(arm(name) for name in names)))
+    number = count()
+
+    async def change() -> None:
+        n = next(number)
+        if n < 8:
+            await store.transact(delete_arm(f"a{3 * n}"))
+            await store.transact(
+                record(arm(f"new{n}"), arm(f"a{3 * n}"), arm("a1", status=n % 5 + 1))
+            )
+
+    found = await _collect(lambda at: store.arms("x", at, PageLimits(4, _ROOMY), _all), -1, change)
+    shown = [view.row.name for view in found]
+    stays = [name for n, name in enumerate(names) if n % 3 or n >= 24]
+    assert [name for name in shown if name in stays] == stays
+    assert len({view.row.ordinal for view in found}) == len(found)
+
+
+async def test_experiments_that_stay_appear_once_while_others_come_and_go(store: Store) -> None:
+    """The same for experiments, whose order is their names'."""
+    stays = [f"n{n:02}" for n in range(0, 40, 2)]
+    for name in stays:
+        await store.transact(record(declared(), experiment=name))
+    number = count()
+
+    async def change() -> None:
+        n = next(number)
+        await store.transact(record(declared(), experiment=f"n{2 * n + 1:02}"))
+        if n:
+            await store.transact(delete_experiment(f"n{2 * n - 1:02}"))
+
+    found = await _collect(
+        lambda at: store.experiments("n", at, PageLimits(3, _ROOMY), _all), "", change
+    )
+    shown = [experiment.name for experiment in found]
+    assert [name for name in shown if name in stays] == stays
+    assert len(set(shown)) == len(shown)
+
+
+class _Nothing:
+    """A filter that lets nothing pass, and counts what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, _row: object) -> bool:
+        self.asked += 1
+        return False
+
+
+async def test_a_page_that_finds_nothing_ends(store: Store) -> None:
+    """Under a filter that nothing passes a page ends early and says where to go on."""
+    await store.transact(record(declared(), arm()))
+    for start in range(0, 6_000, 1_000):
+        await store.transact(record(*(row("v", n) for n in range(start, start + 1_000))))
+    nothing = _Nothing()
+    page = await store.evals("x", "a", -1, PageLimits(10, _ROOMY), nothing)
+    assert page.items == []
+    assert page.next is not None
+    assert 0 < nothing.asked < _SCANNED
+    reads = count()
+
+    async def read(at: int) -> Page[bytes]:
+        next(reads)
+        return await store.evals("x", "a", at, PageLimits(10, _ROOMY), nothing)
+
+    assert await _collect(read, page.next) == []
+    assert nothing.asked == 6_000
+    assert next(reads) < 10
+
+
+async def test_the_last_page_says_that_it_is_the_last(store: Store) -> None:
+    """No page is followed by an empty one for nothing."""
+    await store.transact(record(declared(), arm("a"), arm("b")))
+    await store.transact(record(row("val", 1), row("val", 2)))
+    page = await store.evals("x", "a", -1, PageLimits(2, _ROOMY), _all)
+    assert (len(page.items), page.next) == (2, None)
+    arms = await store.arms("x", -1, PageLimits(2, _ROOMY), _all)
+    assert (len(arms.items), arms.next) == (2, None)
+    found = await store.experiments("", "", PageLimits(1, _ROOMY), _all)
+    assert (len(found.items), found.next) == (1, None)

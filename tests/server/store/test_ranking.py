@@ -1,0 +1,193 @@
+"""Rankings of every store: pages of any size say the same, at a price that does not grow."""
+
+import asyncio
+import math
+import threading
+from collections.abc import Callable
+from random import Random
+from typing import Any, Self
+
+import apsw
+import podium
+import pytest
+from podium import ranking
+from podium.v1.eval_result_pb2 import EvalResult
+from podium_server.store.contract import PageLimits, Store
+from podium_server.store.ranking_queries import RankPlace, RankQuery
+from podium_server.store.rows import ExperimentRow
+from podium_server.store.sqlite import SqliteStore
+
+from tests.server.store.calls import arm, declared, record
+from tests.server.store.places import SqlitePlace, opened
+
+_CANDIDATES = (("e", "k"), (None, "e.k"))
+_VALUES = (0.0, -0.0, 0.5, 0.5, 0.5, 1.0, -1.5, math.nan, math.nan, math.inf, None, None)
+_COMPLETED, _FAILED = 3, 4
+
+
+def _scored(name: str, value: float | None, status: int = _COMPLETED) -> Any:
+    rows = () if value is None else (EvalResult(name="e", metrics={"k": value}),)
+    return arm(name, *rows, status=status)
+
+
+async def _filled(store: Store, rng: Random, count: int) -> list[podium.ArmResult]:
+    """Records arms with few different scores; gives them as they would be built."""
+    events, arms = [], []
+    for number in range(count):
+        value, status = rng.choice(_VALUES), rng.choice((_COMPLETED,) * 4 + (_FAILED,))
+        events.append(_scored(f"arm{number}", value, status))
+        rows = [] if value is None else [podium.EvalResult("e", metrics={"k": value})]
+        said = "completed" if status == _COMPLETED else "failed"
+        arms.append(podium.ArmResult(f"arm{number}", podium.RunConfig("r"), said, evals=rows))
+    await store.transact(record(declared(), *events))
+    return arms
+
+
+def _asking(direction: str, statuses: set[int], after: RankPlace | None) -> Any:
+    query = RankQuery(_CANDIDATES, direction, frozenset(statuses), after)
+    return lambda _experiment: query
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1_000])
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+@pytest.mark.parametrize("statuses", [{_COMPLETED}, {_COMPLETED, _FAILED}])
+async def test_pages_of_any_size(
+    store: Store, size: int, direction: str, statuses: set[int]
+) -> None:
+    """Ties, NaN and what has no score go on from page to page, each arm exactly once."""
+    arms = await _filled(store, Random(size), 60)  # noqa: S311 - the same arms every time
+    said = {"completed"} if statuses == {_COMPLETED} else {"completed", "failed"}
+    expected = ranking.rank(arms, "e.k", direction=direction, status=said)
+    names, after = [], None
+    while True:
+        asked = _asking(direction, statuses, after)
+        page = await store.rank("x", asked, PageLimits(size, 2**21))
+        names += [row.name for row in page.rows]
+        assert page.tally.numbers == expected.counts.numbers
+        assert page.tally.nans == expected.counts.nans
+        assert page.tally.without_score == expected.counts.without_score
+        after = page.next
+        if after is None:
+            break
+        assert len(page.rows) == size
+    assert names == [entry.arm for entry in expected.arms]
+
+
+async def test_a_page_in_search_of_arms_without_a_score_ends(store: Store) -> None:
+    """Among very many arms with a score, a page looks at some, and says where to go on."""
+    for first in range(0, 5_000, 500):
+        events = [_scored(f"arm{n}", 1.0) for n in range(first, first + 500)]
+        await store.transact(record(declared(), *events))
+    await store.transact(record(_scored("none", None)))
+    page = await store.rank("x", _asking("maximize", {_COMPLETED}, None), PageLimits(5_000, 2**30))
+    rows, pages = list(page.rows), 1
+    while page.next is not None:
+        asked = _asking("maximize", {_COMPLETED}, page.next)
+        page = await store.rank("x", asked, PageLimits(5_000, 2**30))
+        rows, pages = rows + page.rows, pages + 1
+    assert len(rows) == 5_001
+    assert rows[-1].name == "none"
+    assert 3 <= pages <= 5
+
+
+class _Steps:
+    """Counts what a connection of a SQLite store does, in steps of its virtual machine."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        self._connection.set_progress_handler(self._step, 1)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._connection.set_progress_handler(None)
+
+    def _step(self) -> bool:
+        self._count += 1
+        return False
+
+    @property
+    def count(self) -> int:
+        """The steps so far."""
+        return self._count
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+@pytest.mark.parametrize(
+    "value", [float, lambda n: float(n % 3), lambda _n: 1.0], ids=["distinct", "few", "one"]
+)
+async def test_the_first_places_cost_the_same_among_many_arms(
+    tmp_path: Any, direction: str, value: Callable[[int], float]
+) -> None:
+    """The top 10 of 3,000 arms takes as many steps as that of 30, however many are tied."""
+    async with opened(SqlitePlace(tmp_path)) as opened_store:
+        store: Any = opened_store
+        steps = []
+        for count in (30, 3_000):
+            for first in range(0, count, 500):
+                events = [
+                    _scored(f"arm{n}", value(n)) for n in range(first, min(count, first + 500))
+                ]
+                await store.transact(record(declared(), *events))
+            with _Steps(store._reading) as seen:
+                page = await store.rank(
+                    "x", _asking(direction, {_COMPLETED}, None), PageLimits(10, 2**21)
+                )
+            assert len(page.rows) == 10
+            steps.append(seen.count)
+    assert steps[1] <= 1.05 * steps[0]
+
+
+async def test_what_takes_long_holds_up_nobody(tmp_path: Any) -> None:
+    """A look at very many arms happens beside the event loop, which answers others meanwhile."""
+    may_go_on, query = threading.Event(), RankQuery(_CANDIDATES, "maximize", frozenset({_FAILED}))
+
+    def ask(_experiment: ExperimentRow) -> RankQuery:
+        if threading.current_thread() is not threading.main_thread():
+            assert may_go_on.wait(60)
+        return query
+
+    async with opened(SqlitePlace(tmp_path)) as store:
+        for first in range(0, 2_000, 500):
+            events = [_scored(f"arm{n}", n, _FAILED) for n in range(first, first + 500)]
+            await store.transact(record(declared(), *events))
+        slow = asyncio.create_task(store.rank("x", ask, PageLimits(10, 2**21)))
+        for _ in range(10):
+            await asyncio.sleep(0.001)
+            assert await store.score("x", "arm0", _CANDIDATES) is not None
+        assert not slow.done()
+        may_go_on.set()
+        assert [row.name for row in (await slow).rows][:2] == ["arm1999", "arm1998"]
+
+
+async def test_closing_breaks_off_what_takes_long(tmp_path: Any) -> None:
+    """A server that stops waits for no ranking; whoever asked is told to come again."""
+    store = SqliteStore(tmp_path / "podium.db")
+    await store.open()
+    for first in range(0, 3_000, 500):
+        events = [_scored(f"arm{n}", n, _FAILED) for n in range(first, first + 500)]
+        await store.transact(record(declared(), *events))
+    metric = tuple((f"{n}", "k") for n in range(2_000))
+    query = RankQuery(metric, "maximize", frozenset({_FAILED}))
+    slow = asyncio.create_task(store.rank("x", lambda _row: query, PageLimits(10, 2**21)))
+    await asyncio.sleep(0.01)
+    await asyncio.wait_for(store.close(), 2)
+    with pytest.raises(podium.UnavailableError) as raised:
+        await slow
+    assert raised.value.reason == "SHUTTING_DOWN"
+
+
+async def test_the_experiment_that_a_question_sees_is_that_of_the_answer(store: Store) -> None:
+    """What is asked for may depend on the experiment; both are of one state."""
+    await store.transact(record(declared(success_metric="m"), _scored("a", 1.0)))
+    seen: list[ExperimentRow] = []
+
+    def ask(experiment: ExperimentRow) -> RankQuery:
+        seen.append(experiment)
+        return RankQuery(_CANDIDATES, "maximize")
+
+    page = await store.rank("x", ask, PageLimits(10, 2**21))
+    assert seen[-1].revision == page.tally.revision == 1
+    assert b"m" in (seen[-1].content or b"")

@@ -1,0 +1,290 @@
+"""The SQLite store and its file: what it refuses, and what others may do to the file meanwhile."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+from podium.errors import PodiumError
+from podium_server.store.contract import PageLimits, StoreError
+from podium_server.store.sqlite import SqliteStore, group_commit, schema
+from podium_server.store.sqlite.connection import check_version
+
+from tests.server.store.calls import arm, declared, record, row
+from tests.server.store.places import SqlitePlace, dump_sqlite, opened
+
+_PAGE = PageLimits(10, 2**20)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> SqlitePlace:
+    """An empty place."""
+    return SqlitePlace(tmp_path)
+
+
+@pytest.mark.parametrize("version", ["3.7.0", "3.40.1", "3.50.99", "3.51.2", "3.51.2.7"])
+def test_unsafe_versions_are_refused(version: str) -> None:
+    """A SQLite that can lose what it committed is not used; the text says which one will do."""
+    with pytest.raises(StoreError, match=r"3\.51\.3"):
+        check_version(version)
+
+
+@pytest.mark.parametrize("version", ["3.51.3", "3.51.10", "3.54.0", "4.0.0"])
+def test_safe_versions_are_accepted(version: str) -> None:
+    """Versions compare as numbers."""
+    check_version(version)
+
+
+def _made(path: Path, *statements: str) -> bytes:
+    connection = apsw.Connection(str(path))
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+    return path.read_bytes()
+
+
+async def _refused(path: Path) -> str:
+    with pytest.raises(StoreError) as raised:
+        await SqliteStore(path).open()
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["CREATE TABLE theirs (x)"],
+        ["PRAGMA application_id = 42", "CREATE TABLE theirs (x)"],
+        ["PRAGMA application_id = 42", "PRAGMA user_version = 1"],
+    ],
+)
+async def test_another_programs_database_is_refused_and_left_alone(
+    place: SqlitePlace, statements: list[str]
+) -> None:
+    """The file of another program is the same afterwards, byte for byte, its journal mode too."""
+    before = _made(place.path, *statements)
+    assert "not one of Podium's" in await _refused(place.path)
+    assert place.path.read_bytes() == before
+
+
+async def test_what_is_no_database_is_refused_and_left_alone(place: SqlitePlace) -> None:
+    """A file of another kind is not overwritten."""
+    place.path.write_bytes(b"not a database " * 100)
+    assert str(place.path) in await _refused(place.path)
+    assert place.path.read_bytes() == b"not a database " * 100
+
+
+async def test_a_newer_schema_is_refused_and_left_alone(place: SqlitePlace) -> None:
+    """A file that a newer server wrote is not touched; the text says what helps."""
+    async with opened(place) as store:
+        await store.transact(record(declared()))
+    before = _made(place.path, "PRAGMA journal_mode = delete", "PRAGMA user_version = 99")
+    assert "start a newer podium" in await _refused(place.path)
+    assert place.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("where", ["missing/podium.db", "."])
+async def test_a_place_that_cannot_be_is_refused(tmp_path: Path, where: str) -> None:
+    """A folder that is missing, or a folder itself, is an error in words."""
+    assert "cannot open" in await _refused(tmp_path / where)
+
+
+async def test_a_store_without_a_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory is no store: its two connections would not see each other."""
+    monkeypatch.chdir(tmp_path)
+    assert "write-ahead log" in await _refused(Path(":memory:"))
+
+
+async def test_an_empty_file_becomes_a_store(place: SqlitePlace) -> None:
+    """An empty file is migrated from version 0 to today's, and marked as Podium's."""
+    place.path.touch()
+    async with opened(place) as store:
+        await store.transact(record(declared()))
+    connection = apsw.Connection(str(place.path))
+    assert connection.pragma("user_version") == schema.VERSION
+    assert connection.pragma("application_id") == schema.APPLICATION_ID
+    connection.close()
+
+
+async def test_a_migration_is_all_or_nothing(
+    place: SqlitePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file whose migration fails stays at its version, with its rows, and opens again later."""
+    async with opened(place) as store:
+        await store.transact(record(declared()))
+    before = dump_sqlite(place.path)
+    steps = (*schema.MIGRATIONS, "CREATE TABLE later (x); CREATE TABLE experiments (x)")
+    monkeypatch.setattr(schema, "MIGRATIONS", steps)
+    monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
+    assert "already exists" in await _refused(place.path)
+    monkeypatch.undo()
+    assert dump_sqlite(place.path) == before
+    async with opened(place) as store:
+        assert (await store.experiment("x")).revision == 1
+
+
+async def test_an_older_file_is_migrated(
+    place: SqlitePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of an earlier version becomes today's and keeps its rows."""
+    async with opened(place) as store:
+        await store.transact(record(declared()))
+    steps = (*schema.MIGRATIONS, "CREATE TABLE later (x)")
+    monkeypatch.setattr(schema, "MIGRATIONS", steps)
+    monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
+    async with opened(place) as store:
+        assert (await store.experiment("x")).revision == 1
+        assert "later" in place.dump()
+
+
+async def test_a_second_server_on_the_file_is_refused(place: SqlitePlace) -> None:
+    """One store holds the file; a second one is told so, and the first is not disturbed."""
+    async with opened(place) as store:
+        await store.transact(record(declared()))
+        assert "another server holds" in await _refused(place.path)
+        assert (await store.transact(record(arm()))).revision == 2
+    async with opened(place) as store:
+        assert (await store.experiment("x")).revision == 2
+
+
+async def test_a_refused_file_is_not_held(place: SqlitePlace) -> None:
+    """After a refusal the same place can be opened, once what was wrong is gone."""
+    place.path.write_bytes(b"not a database " * 100)
+    await _refused(place.path)
+    place.path.unlink()
+    async with opened(place) as store:
+        await store.transact(record(declared()))
+
+
+class _Holder:
+    """Another program that holds the file to write to it."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = apsw.Connection(str(path))
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, *_error: object) -> None:
+        self._connection.execute("ROLLBACK")
+        self._connection.close()
+
+
+async def test_writes_wait_for_another_program_and_reads_go_on(place: SqlitePlace) -> None:
+    """While somebody else writes to the file, reads answer and writes wait until it is free."""
+    async with opened(place) as store:
+        await store.transact(record(declared(), arm()))
+        with _Holder(place.path):
+            writing = asyncio.create_task(store.transact(record(row("val"))))
+            for _ in range(10):
+                await asyncio.sleep(0.001)
+                assert (await store.experiment("x")).revision == 1
+            assert not writing.done()
+        assert (await writing).revision == 2
+
+
+async def test_writes_do_not_wait_for_ever(
+    place: SqlitePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who holds the file too long gets nothing changed and the writers told; then all is well."""
+    monkeypatch.setattr(group_commit, "_BUSY_SECONDS", 0.05)
+    async with opened(place) as store:
+        await store.transact(record(declared(), arm()))
+        with _Holder(place.path):
+            calls = (store.transact(record(row("val", n))) for n in range(3))
+            outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert {getattr(outcome, "reason", None) for outcome in outcomes} == {"OVERLOADED"}
+        assert (await store.transact(record(row("val")))).revision == 2
+
+
+async def test_a_store_closes_while_another_program_holds_its_file(place: SqlitePlace) -> None:
+    """The way down does not wait for others."""
+    async with opened(place) as store:
+        await store.transact(record(declared()))
+        with _Holder(place.path):
+            writing = asyncio.create_task(store.transact(record(arm())))
+            await asyncio.sleep(0.01)
+            await store.close()
+        with pytest.raises(PodiumError):
+            await writing
+        await store.open()
+
+
+async def test_a_transaction_that_sqlite_refuses_is_taken_back(place: SqlitePlace) -> None:
+    """A file that fails in the middle of a call changes nothing, and names an incident."""
+    async with opened(place) as store:
+        await store.transact(record(declared(), arm()))
+        other = apsw.Connection(str(place.path))
+        other.execute(
+            "CREATE TRIGGER fault BEFORE INSERT ON scores BEGIN SELECT RAISE(ABORT, 'fault'); END"
+        )
+        before = place.dump()
+        with pytest.raises(PodiumError) as raised:
+            await store.transact(record(row("val", metrics={"acc": 1})))
+        assert raised.value.reason == "INTERNAL"
+        assert len(raised.value.metadata["incident"]) == 8
+        assert place.dump() == before
+        other.execute("DROP TRIGGER fault")
+        other.close()
+        assert (await store.transact(record(row("val", metrics={"acc": 1})))).revision == 2
+
+
+# ---- What reads cost: steps of SQLite's virtual machine, counted ---------------------------
+
+
+class _Steps:
+    """Counts the steps that a store's reads take."""
+
+    def __init__(self, store: Any) -> None:
+        self._connection: apsw.Connection = store._reading
+        self._steps = 0
+
+    def _count(self) -> bool:
+        self._steps += 1
+        return False
+
+    async def of(self, read: Callable[[], Awaitable[object]]) -> int:
+        """The steps of one read; it is made twice, so that it is prepared."""
+        await read()
+        self._steps = 0
+        self._connection.set_progress_handler(self._count, 1)
+        await read()
+        self._connection.set_progress_handler(None)
+        return self._steps
+
+
+async def test_a_read_costs_the_same_however_much_there_is(place: SqlitePlace) -> None:
+    """With a hundred times the arms, rows and experiments, each read takes as many steps."""
+    async with opened(place) as store:
+        await store.transact(record(declared(), arm("a0")))
+        await store.transact(record(row("v", 7, "a0", metrics={"k": 1}), row("p", None, "a0")))
+        before = await _costs(store)
+        for start in range(0, 1_000, 250):
+            await store.transact(record(*(arm(f"a{n}") for n in range(1 + start, 251 + start))))
+            rows = (row("v", n, "a0", metrics={"k": n}) for n in range(8 + start, 258 + start))
+            await store.transact(record(*rows))
+        for n in range(300):
+            await store.transact(record(declared(), experiment=f"y{n}"))
+        after = await _costs(store)
+    assert {name: after[name] for name in before if after[name] > 1.2 * before[name] + 20} == {}
+
+
+async def _costs(store: Any) -> dict[str, int]:
+    steps = _Steps(store)
+    reads: dict[str, Callable[[], Awaitable[object]]] = {
+        "eval": lambda: store.eval("x", "a0", "v", None),
+        "eval at a step": lambda: store.eval("x", "a0", "v", 7),
+        "nothing": lambda: store.eval("x", "a0", "nothing", None),
+        "score": lambda: store.score("x", "a0", [("v", "k"), (None, "v.k")]),
+        "bare score": lambda: store.score("x", "a0", [(None, "k")]),
+        "experiment": lambda: store.experiment("x"),
+        "arm": lambda: store.arm("x", "a0", PageLimits(1, 2**20)),
+        "arms": lambda: store.arms("x", -1, PageLimits(1, 2**20), lambda _row: True),
+        "rows": lambda: store.evals("x", "a0", -1, PageLimits(1, 2**20), lambda _key: True),
+        "experiments": lambda: store.experiments("", "", PageLimits(1, 1), lambda _row: True),
+        "experiments by prefix": lambda: store.experiments("x", "", _PAGE, lambda _row: True),
+    }
+    return {name: await steps.of(read) for name, read in reads.items()}

@@ -1,0 +1,55 @@
+"""Servers and stores that the tests of writes share; each test takes experiments of its own."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+
+import grpc
+import pytest
+from podium._limits.checks import Limits
+from podium_server.testing import running_server
+
+from tests.server.store.places import PLACES, Place, opened
+from tests.server.writes.ways import Direct, Way, Wire
+
+_NUMBERS = count(1)
+
+MakeWire = Callable[[dict[str, int]], Wire]
+
+
+@pytest.fixture(scope="session")
+def wire() -> Iterator[MakeWire]:
+    """Ways over the wire, to one server for each set of limits."""
+    ways: dict[tuple[tuple[str, int], ...], Wire] = {}
+    with ExitStack() as stack:
+
+        def make(limits: dict[str, int]) -> Wire:
+            key = tuple(sorted(limits.items()))
+            if key not in ways:
+                arguments = [word for name, n in key for word in ("--limit", f"{name}={n}")]
+                server = stack.enter_context(running_server(None, *arguments))
+                channel = stack.enter_context(grpc.insecure_channel(server.address))
+                ways[key] = Wire(channel)
+            return ways[key]
+
+        yield make
+
+
+@pytest.fixture(params=sorted(PLACES))
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """An empty place of each kind of store."""
+    return PLACES[request.param](tmp_path)
+
+
+@pytest.fixture
+async def direct(place: Place) -> AsyncIterator[Way]:
+    """A way straight into a store."""
+    async with opened(place) as store:
+        yield Direct(store, Limits())
+
+
+@pytest.fixture
+def experiment() -> str:
+    """The name of an experiment that no other test uses."""
+    return f"writes/{next(_NUMBERS)}"

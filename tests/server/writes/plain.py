@@ -1,0 +1,20 @@
+"""Arms of the naive rules of writes, for the naive rules of reads."""
+
+import podium
+from podium._wire import codec
+
+from tests.server.writes.naive_events import Arm
+
+__all__ = ["plain"]
+
+
+def plain(arm: Arm) -> podium.ArmResult:
+    """The arm as one built by hand."""
+    config = codec.run_config_from_proto(arm.config)
+    status = codec.arm_status_from_proto(arm.status)  # type: ignore[arg-type]
+    built = podium.ArmResult(arm.name, config, status, dict(arm.metrics))
+    built.group_name = arm.facts.get("group_name")
+    built.evals = [codec.eval_result_from_proto(row.said) for row in arm.rows]
+    if arm.given is not None and not arm.rows:
+        built.eval_metrics = dict(arm.given.eval_metrics)
+    return built

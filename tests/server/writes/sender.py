@@ -1,0 +1,62 @@
+"""A sender as the contract describes it: delivers one stream, and never gets stuck for good."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from podium.errors import PodiumError
+from podium.v1.event_pb2 import Event, Skipped
+from podium.v1.recording_service_pb2 import RecordRequest, RecordResponse, StreamPosition
+
+from tests.server.writes.ways import Way
+
+__all__ = ["Sender"]
+
+
+@dataclass
+class Sender:
+    """The outbox of one writer: what is not delivered yet, and what was refused for good."""
+
+    way: Way
+    experiment: str
+    writer_id: str
+    outbox: list[Event] = field(default_factory=list)
+    aside: list[tuple[Event, str]] = field(default_factory=list)
+    delivered: int = 0
+
+    def log(self, *events: Event) -> None:
+        """Puts events into the outbox."""
+        self.outbox += events
+
+    async def deliver(self) -> str | None:
+        """Delivers the outbox; the reason to wait if something is still missing."""
+        while self.outbox:
+            try:
+                await self.send()
+            except PodiumError as error:
+                if not self._set_aside(error):
+                    return error.reason
+        return None
+
+    async def send(self, first: int | None = None, *events: Event) -> RecordResponse:
+        """Sends the outbox, or some events at a place of the stream, in one call."""
+        request = RecordRequest(
+            experiment=self.experiment,
+            events=events or self.outbox,
+            position=StreamPosition(
+                writer_id=self.writer_id, first_sequence=first or self.delivered + 1
+            ),
+        )
+        response: Any = await self.way.call("Record", request)
+        if first is None:
+            self.delivered += len(self.outbox)
+            self.outbox = []
+        answer: RecordResponse = response
+        return answer
+
+    def _set_aside(self, error: PodiumError) -> bool:
+        """Puts Skipped in the place of what is refused for good; whether there was anything."""
+        permanent = [refused for refused in error.refusals if refused.permanent]
+        for refused in permanent:
+            self.aside.append((self.outbox[refused.index], refused.reason))
+            self.outbox[refused.index] = Event(skipped=Skipped())
+        return bool(permanent)

@@ -1,0 +1,38 @@
+"""The vectors hold over the wire, and straight into every kind of store."""
+
+import pytest
+from podium._limits.checks import Limits
+
+from tests.server.store.places import Place, opened
+from tests.server.writes.conftest import MakeWire
+from tests.server.writes.vectors import CASE_KEYS, REFUSED_KEYS, STEP_KEYS, Case, cases, run
+from tests.server.writes.ways import METHODS, Direct
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case["name"])
+async def test_over_the_wire(case: Case, wire: MakeWire, experiment: str) -> None:
+    """A server answers every call of the vector as it says."""
+    await run(case, wire(case["limits"]), experiment)
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case["name"])
+async def test_straight_into_a_store(case: Case, place: Place, experiment: str) -> None:
+    """Every kind of store makes the same of the vector, without a server."""
+    async with opened(place) as store:
+        await run(case, Direct(store, Limits(**case["limits"])), experiment)
+
+
+def test_names_of_vectors_are_unique() -> None:
+    """A failure names one case."""
+    names = [case["name"] for case in cases()]
+    assert len(names) == len(set(names))
+
+
+def test_vectors_have_no_key_that_nobody_reads() -> None:
+    """A misspelt key does not make a vector say nothing."""
+    for case in cases():
+        assert case.keys() == CASE_KEYS
+        for step in case["steps"]:
+            assert step.keys() <= STEP_KEYS
+            assert step["call"] in METHODS
+            assert step.get("refused", {}).keys() <= REFUSED_KEYS

@@ -1,0 +1,176 @@
+"""Pictures of curves: what they show, that one can read it, and the files they become."""
+
+import math
+import sys
+from pathlib import Path
+
+import pytest
+from podium import ArmResult, Curves, EvalResult, RunConfig, plots
+from podium.curves import curves_of
+
+from tests.unit.plots.pictures import axes_of, check_texts, texts
+
+
+def arms(groups: int, seeds: int, steps: range = range(0, 2001, 100)) -> list[ArmResult]:
+    """Groups of seeds, whose values rise to the number of the group."""
+    return [
+        ArmResult(
+            f"rank{group}_seed{seed}",
+            RunConfig("c"),
+            "completed",
+            evals=[
+                EvalResult("val", metrics={"acc": group * step / 2000 + seed / 10}, step=step)
+                for step in steps
+            ],
+            group_name=f"rank{group}",
+        )
+        for group in range(groups)
+        for seed in range(seeds)
+    ]
+
+
+def grouped(groups: int, seeds: int = 3) -> Curves:
+    """The curves of groups of seeds."""
+    return curves_of(arms(groups, seeds), "val.acc", by_group=True)
+
+
+def test_a_line_has_the_means_and_a_band_the_interval() -> None:
+    """The line runs through the means, the band from end to end of Student's interval."""
+    found = grouped(2)
+    axes = axes_of(plots.curves_figure(found))
+    line = next(line for line in axes.lines if len(line.get_xdata()) == 21)
+    assert list(line.get_ydata()) == [p.statistics.mean for p in found.curves[0].points]
+    band = axes.collections[1].get_paths()[0].get_extents()
+    last = found.curves[1].points[-1].statistics
+    assert last.mean == pytest.approx(1.1)
+    assert band.y1 == pytest.approx(last.ci_high)
+    assert band.y0 == pytest.approx(found.curves[1].points[0].statistics.ci_low)
+
+
+def test_axes_title_and_notes_say_what_is_shown() -> None:
+    """Both axes are named, the title is the metric's, and a note says what the bands are."""
+    left_out = {"rank9_seed0": "failed"}
+    found = curves_of(arms(2, 3), "val.acc", by_group=True, left_out=left_out)
+    shown = texts(plots.curves_figure(found))
+    assert {"val.acc", "training step", "val.acc by training step", "rank0", "rank1"} <= {*shown}
+    note = "mean over seeds (n = 3); bands: 95 % intervals (Student's t)"
+    assert f"{note}\nleft out: rank9_seed0 (failed)" in shown
+
+
+def test_a_title_of_one_s_own_or_none() -> None:
+    """The title can be given, and left out, as papers have it below the picture."""
+    assert "My sweep" in texts(plots.curves_figure(grouped(1), title="My sweep"))
+    assert "val.acc by training step" not in texts(plots.curves_figure(grouped(1), title=""))
+
+
+@pytest.mark.parametrize("groups", [1, 4, 6, 12, 24])
+def test_no_text_lies_on_another(groups: int) -> None:
+    """Names of many curves that end close together stay legible, within the picture."""
+    check_texts(plots.curves_figure(grouped(groups)))
+    alike = curves_of(arms(1, groups), "val.acc")
+    check_texts(plots.curves_figure(alike))
+
+
+def test_long_names_leave_room() -> None:
+    """Long names are cut in the middle; names that would be the same then are not."""
+    names = [f"{'a' * 30}_{k}_{'b' * 30}" for k in range(2)]
+    rows = [EvalResult("val", metrics={"acc": 0.5}, step=1)]
+    one = [ArmResult(name, RunConfig("c"), "running", evals=rows) for name in names]
+    assert f"{'a' * 20}…{'b' * 20}" in texts(plots.curves_figure(curves_of(one[:1], "val.acc")))
+    assert {*names} <= {*texts(plots.curves_figure(curves_of(one, "val.acc")))}
+
+
+def test_more_groups_have_bars_at_their_ends() -> None:
+    """Bands of many groups would hide each other: their last intervals stand beside the plot."""
+    found = grouped(6)
+    axes = axes_of(plots.curves_figure(found))
+    assert len(axes.collections) == 0
+    bars = [line.get_ydata() for line in axes.lines if list(line.get_xdata()) == [1, 1]]
+    ends = [curve.points[-1].statistics for curve in found.curves]
+    assert [tuple(bar) for bar in bars] == [
+        pytest.approx((end.ci_low, end.ci_high)) for end in ends
+    ]
+
+
+def test_intervals_that_are_not_drawn_take_no_room() -> None:
+    """With bars at the last points, an early interval does not stretch the axis."""
+    early = [
+        ArmResult(
+            f"g{group}_{seed}",
+            RunConfig("c"),
+            "completed",
+            evals=[
+                EvalResult("val", metrics={"acc": 5.0 * seed if step == 0 else 5.0}, step=step)
+                for step in range(3)
+            ],
+            group_name=f"g{group}",
+        )
+        for group in range(5)
+        for seed in range(3)
+    ]
+    axes = axes_of(plots.curves_figure(curves_of(early, "val.acc", by_group=True)))
+    assert axes.get_ylim() == pytest.approx((4.98, 5.02))
+
+
+def test_many_curves_have_no_names() -> None:
+    """More than anybody can tell apart are thin and grey, and their number is said."""
+    shown = texts(plots.curves_figure(curves_of(arms(1, 60), "val.acc")))
+    assert "60 curves" in shown
+    assert not [text for text in shown if text.startswith("rank")]
+
+
+def test_points_of_fewer_arms_are_hollow() -> None:
+    """While seeds still train, a point of some of them is marked, and a note says so."""
+    late = arms(1, 1, range(0, 1001, 100))
+    figure = plots.curves_figure(curves_of([*arms(1, 2)[1:], *late], "val.acc", by_group=True))
+    markers = [line for line in axes_of(figure).lines if len(line.get_xdata()) == 1]
+    faces = {line.get_xdata()[0]: line.get_markerfacecolor() for line in markers}
+    assert (faces[1000], faces[2000]) == ("#0072B2", "white")
+    assert "hollow: fewer arms" in " ".join(texts(figure))
+
+
+def test_nan_interrupts_a_line() -> None:
+    """Where there is no number the line is interrupted; infinities are not drawn."""
+    values = [0.1, math.nan, 0.3, math.inf]
+    rows = [EvalResult("val", metrics={"acc": v}, step=k) for k, v in enumerate(values)]
+    arm = ArmResult("a", RunConfig("a"), "running", evals=rows)
+    line = axes_of(plots.curves_figure(curves_of([arm], "val.acc"))).lines[0]
+    assert [math.isnan(value) for value in line.get_ydata()] == [False, True, False, True]
+
+
+def test_names_are_no_formulas() -> None:
+    """Dollar signs and carets are what they are."""
+    rows = [EvalResult("val", metrics={"pass^3 in $": 0.5}, step=1)]
+    arm = ArmResult("$x^2$_$", RunConfig("a"), "running", evals=rows)
+    shown = texts(plots.curves_figure(curves_of([arm], "val.pass^3 in $")))
+    assert {"$x^2$_$", "val.pass^3 in $"} <= {*shown}
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"), [("a.png", b"\x89PNG"), ("a.SVG", b"<?xml"), ("a.pdf", b"%PDF")]
+)
+def test_files(tmp_path: Path, name: str, begins: bytes) -> None:
+    """A picture is written in the form that its name asks for; the same curves are the same."""
+    file = tmp_path / name
+    contents = set()
+    for _ in range(2):
+        plots.save_curves(grouped(2), file)
+        contents.add(file.read_bytes())
+    assert len(contents) == 1
+    assert contents.pop().startswith(begins)
+
+
+def test_what_cannot_be_drawn(tmp_path: Path) -> None:
+    """Another kind of file, and curves without a value, are refused; nothing is written."""
+    with pytest.raises(ValueError, match=r"a picture is a .png, .svg or .pdf file, not 'a.jpg'"):
+        plots.save_curves(grouped(1), tmp_path / "a.jpg")
+    with pytest.raises(ValueError, match=r"there is no in-loop value of 'val.acc' to draw"):
+        plots.save_curves(curves_of([], "val.acc"), tmp_path / "a.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where matplotlib is not installed, the error says how to get it."""
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match=r"pip install 'podium\[plot\]'"):
+        plots.curves_figure(grouped(1))

@@ -1,0 +1,122 @@
+"""Pictures of rankings: what they show, that one can read it, and what they do not draw."""
+
+import math
+from pathlib import Path
+
+import pytest
+from podium import ArmResult, EvalResult, RunConfig, plots
+from podium.ranking import rank, rank_groups
+
+from tests.unit.plots.pictures import axes_of, check_texts, texts
+
+
+def arm(
+    name: str,
+    score: float | None,
+    group: str | None = None,
+    status: str = "completed",
+    benchmark_id: str | None = None,
+) -> ArmResult:
+    """An arm with a score on `test.acc`, or without one."""
+    rows = [] if score is None else [EvalResult("test", benchmark_id, {"acc": score})]
+    return ArmResult(name, RunConfig(name), status, evals=rows, group_name=group)
+
+
+def seeds(groups: int, count: int = 3) -> list[ArmResult]:
+    """Groups of seeds that are one like the other, a tenth apart."""
+    return [
+        arm(f"rank{group}_seed{seed}", group / 10 + seed / 100, f"rank{group}")
+        for group in range(groups)
+        for seed in range(count)
+    ]
+
+
+def test_groups_have_means_intervals_and_ends() -> None:
+    """A dot at the mean, a bar from end to end of Student's interval, ticks at the extremes."""
+    found = rank_groups(seeds(3), "test.acc")
+    figure = plots.ranking_figure(found)
+    lines = [list(line.get_xdata()) for line in axes_of(figure).lines]
+    best = found.groups[0].statistics
+    assert lines[0] == [pytest.approx(best.ci_low), pytest.approx(best.ci_high)]
+    assert lines[1] == [0.2, 0.22]
+    assert lines[2] == [pytest.approx(0.21)]
+    shown = texts(figure)
+    assert [text for text in shown if text.startswith("rank")] == ["rank2", "rank1", "rank0"]
+    assert "0.210 ± 0.025  (n = 3)" in shown
+    assert {"Groups by test.acc", "test.acc (greater is better)"} <= {*shown}
+    assert "dot: mean; bar: 95 % interval (Student's t); ticks: least and greatest score" in shown
+
+
+def test_arms_are_dots() -> None:
+    """An arm is a dot at its score, in the order of the ranking, with no interval to explain."""
+    found = rank([arm("a", 0.5), arm("b", 0.25), arm("c", 0.75)], "test.acc", direction="minimize")
+    figure = plots.ranking_figure(found)
+    assert [list(line.get_xdata()) for line in axes_of(figure).lines] == [[0.25], [0.5], [0.75]]
+    shown = texts(figure)
+    assert {"Arms by test.acc", "test.acc (smaller is better)", "0.2500"} <= {*shown}
+    assert not [text for text in shown if "interval" in text]
+
+
+def test_what_is_not_drawn_is_said() -> None:
+    """NaN, infinities and arms without a score are named, and those left out are counted."""
+    arms = [
+        arm("a", 0.5),
+        arm("nan", math.nan),
+        arm("inf", math.inf),
+        arm("none", None),
+        arm("bad", 0.9, status="failed"),
+    ]
+    note = "not drawn: inf (infinite), nan (NaN), none (no score)\narms left out: 1 failed"
+    assert note in texts(plots.ranking_figure(rank(arms, "test.acc")))
+    shown = "\n".join(texts(plots.ranking_figure(rank_groups(arms, "test.acc"))))
+    assert "not drawn: inf (infinite), nan (no mean), none (no mean)" in shown
+
+
+def test_doubtful_entries_are_hollow() -> None:
+    """An entry whose benchmarks or configurations differ is hollow, and a note says so."""
+    arms = [arm("a", 0.5), arm("b", 0.6, benchmark_id="v2")]
+    figure = plots.ranking_figure(rank(arms, "test.acc"))
+    assert [line.get_markerfacecolor() for line in axes_of(figure).lines] == ["white", "white"]
+    assert "hollow: benchmarks or configurations differ" in texts(figure)
+
+
+def test_a_wide_interval_does_not_hide_the_others() -> None:
+    """Two seeds can have an interval so wide that nothing else is seen: it is cut, with arrows."""
+    arms = [*seeds(3), arm("x", 0.0, "two"), arm("y", 0.3, "two")]
+    axes = axes_of(plots.ranking_figure(rank_groups(arms, "test.acc")))
+    low, high = axes.get_xlim()
+    assert (low, high) == pytest.approx((-0.174, 0.474), abs=0.01)
+    assert {"<", ">"} <= {line.get_marker() for line in axes.lines}
+
+
+@pytest.mark.parametrize("groups", [1, 12, 40, 60])
+def test_no_text_lies_on_another(groups: int) -> None:
+    """Names and numbers stay legible, within the picture; beyond 40 entries it says so."""
+    figure = plots.ranking_figure(rank_groups(seeds(groups), "test.acc"))
+    check_texts(figure)
+    assert ("first 40 of 60" in "\n".join(texts(figure))) == (groups == 60)
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ((0.5, 0.5), "0.5 ± 0  (n = 2)"),
+        ((123.0, 125.0), "124 ± 13  (n = 2)"),
+        ((1e-9, 3e-9), "2e-09 ± 1.3e-08  (n = 2)"),
+        ((1.5e8, 1.6e8), "1.55e+08 ± 6.4e+07  (n = 2)"),
+    ],
+)
+def test_a_mean_has_the_places_that_are_known(scores: tuple[float, ...], expected: str) -> None:
+    """A mean is written as finely as its interval, which has two digits."""
+    arms = [arm(f"a{index}", score, "g") for index, score in enumerate(scores)]
+    assert expected in texts(plots.ranking_figure(rank_groups(arms, "test.acc")))
+
+
+def test_files_and_refusals(tmp_path: Path) -> None:
+    """A picture is written to a file; without a number there is none to draw."""
+    plots.save_ranking(rank(seeds(1), "test.acc"), tmp_path / "a.png", title="")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match=r"there is no score on 'test.acc' to draw"):
+        plots.ranking_figure(rank([arm("a", None)], "test.acc"))
+    with pytest.raises(ValueError, match=r"a picture is a .png, .svg or .pdf file"):
+        plots.save_ranking(rank(seeds(1), "test.acc"), tmp_path / "a.txt")

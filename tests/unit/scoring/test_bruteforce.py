@@ -1,0 +1,64 @@
+"""The functions and ArmResult agree with the naive statement of the rules."""
+
+import struct
+from collections import Counter
+from random import Random
+from types import SimpleNamespace
+
+from podium import scoring
+from podium.scoring import Score
+
+from tests.unit.scoring.bruteforce import (
+    eval_answer,
+    random_arm,
+    random_questions,
+    refusal,
+    score_answer,
+)
+
+_ARMS = 10_000
+
+
+def _bits(score: Score | None) -> object:
+    if score is None:
+        return None
+    return (struct.pack("<d", score.value), score.origin, score.key, score.eval_name, score.step)
+
+
+def test_functions_and_arm_result_agree_with_the_naive_rules() -> None:
+    """On 10,000 random arms every answer is the one of the naive rules, to the last bit."""
+    rng = Random(20_251_123)  # noqa: S311 - the same arms every time
+    for _ in range(_ARMS):
+        arm = random_arm(rng)
+        questions = random_questions(rng, arm)
+        for name, step in questions.evals:
+            expected = eval_answer(arm, name, step)
+            assert scoring.find_eval(arm.evals, name, step) is expected, (arm, name, step)
+            assert arm.eval(name, step=step) is expected, (arm, name, step)
+        given = vars(arm)["eval_metrics"]
+        rows = SimpleNamespace(evals=arm.evals, eval_metrics=given, metrics=arm.metrics)
+        for metric in questions.scores:
+            answer = score_answer(arm, metric)
+            assert _bits(scoring.score(rows, metric)) == _bits(answer), (arm, metric)
+            value = arm.score(metric)
+            assert repr(value) == repr(answer.value if answer else None), (arm, metric)
+
+
+def test_random_arms_are_worth_asking() -> None:
+    """The random arms reach every kind of answer often, refusals included."""
+    rng = Random(1)  # noqa: S311 - the same arms every time
+    seen: Counter[str] = Counter()
+    for _ in range(1_000):
+        arm = random_arm(rng)
+        seen[refusal(arm) or "recorded"] += 1
+        seen["repeated"] += len({(row.name, row.step) for row in arm.evals}) < len(arm.evals)
+        questions = random_questions(rng, arm)
+        for name, step in questions.evals:
+            seen["no row" if eval_answer(arm, name, step) is None else "row"] += 1
+        for metric in questions.scores:
+            score = score_answer(arm, metric)
+            seen[score.origin if score else "no score"] += 1
+            seen["dotted name"] += score is not None and "." in (score.eval_name or "")
+    assert set(seen) >= {"MIRROR_CONTRADICTS_EVALS", "recorded", "row", "no row", "no score"}
+    assert set(seen) >= set(scoring.ScoreOrigin)
+    assert min(seen.values()) >= 50, seen

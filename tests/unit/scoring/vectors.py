@@ -1,0 +1,122 @@
+"""The vectors of `tests/vectors/reads*.json`, and how an answer is held against them.
+
+A *way* of asking is anything with the three methods of `Asker`: the pure functions, an
+ArmResult, or a client of a running server.
+"""
+
+import json
+import struct
+from collections.abc import Sequence
+from math import isnan
+from pathlib import Path
+from typing import Any, Protocol
+
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import Message
+from podium import scoring
+from podium._model import results
+from podium._wire import codec
+from podium.v1.arm_result_pb2 import ArmResult
+from podium.v1.eval_result_pb2 import EvalResult
+from podium.v1.results_service_pb2 import ScoreResponse
+
+__all__ = ["Asker", "Case", "arm_of", "cases", "check", "plain"]
+
+Case = dict[str, Any]
+
+_FOLDER = Path(__file__).parents[2] / "vectors"
+
+
+class Asker(Protocol):
+    """One way of asking an arm."""
+
+    def eval(self, name: str, step: int | None) -> results.EvalResult | None:
+        """The row that answers for a name, without or at a step."""
+
+    def score(self, metric: str) -> scoring.Score | None:
+        """The score on a metric and its source; raises podium.InvalidArgumentError."""
+
+    def arm(self) -> results.ArmResult | None:
+        """The whole arm as it reads, if this way has one."""
+
+
+def cases() -> list[Case]:
+    """Every case of every file."""
+    files = sorted(_FOLDER.glob("reads*.json"))
+    return [case for file in files for case in json.loads(file.read_text("utf-8"))["cases"]]
+
+
+def arm_of(case: Case) -> ArmResult:
+    """The arm of a case, as somebody built it."""
+    return ParseDict(case["arm"], ArmResult())
+
+
+def check(case: Case, asker: Asker) -> None:
+    """Asks everything that a case asks."""
+    evals = arm_of(case).evals
+    for question in case.get("evals", []):
+        step = int(question["step"]) if "step" in question else None
+        expected = None if question["row"] is None else evals[question["row"]]
+        answer = asker.eval(question["name"], step)
+        assert plain(_row(answer)) == plain(expected), question
+    for question in case.get("scores", []):
+        assert _score(asker, question["metric"]) == _expected_score(question), question
+    arm = asker.arm()
+    if arm is not None:
+        _check_reads(case.get("reads", {}), arm)
+
+
+def plain(message: Message | None) -> Any:
+    """Everything that a message says, with doubles by their bits, whichever NaN it is."""
+    if message is None:
+        return None
+    return {field.name: _plain(value) for field, value in message.ListFields()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Message):
+        return plain(value)
+    if isinstance(value, float):
+        return "NaN" if isnan(value) else struct.pack("<d", value)
+    if hasattr(value, "items"):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if _is_list(value) else value
+
+
+def _is_list(value: Any) -> bool:
+    # Lists of messages have no __iter__.
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def _row(row: results.EvalResult | None) -> EvalResult | None:
+    if row is None:
+        return None
+    message = codec.eval_result_to_proto(row)
+    for output_only in ("revision", "event_time", "record_time"):
+        message.ClearField(output_only)
+    return message
+
+
+def _score(asker: Asker, metric: str) -> Any:
+    try:
+        return plain(codec.score_to_proto(asker.score(metric)))
+    except ValueError as error:
+        return getattr(error, "code", error)
+
+
+def _expected_score(question: Case) -> Any:
+    if "error" in question:
+        return question["error"]
+    return plain(ParseDict(question["answer"], ScoreResponse()))
+
+
+def _check_reads(expected: Case, arm: results.ArmResult) -> None:
+    reads = ArmResult(
+        eval_metrics=arm.eval_metrics,
+        eval_breakdowns=codec.values_to_proto(arm.eval_breakdowns),
+        eval_seconds=arm.eval_seconds,
+    )
+    message = ParseDict(expected, ArmResult())
+    for name in expected:
+        field = ArmResult.DESCRIPTOR.fields_by_camelcase_name[name].name
+        assert _plain(getattr(reads, field)) == _plain(getattr(message, field)), name

@@ -1,0 +1,85 @@
+"""Every field of every message of the model is carried both ways."""
+
+import re
+from collections.abc import Callable
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
+import pytest
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from podium import v1
+from podium._wire import codec
+
+from tests.unit.wire.filling import fill, fill_field
+
+# Requests and events are built call by call; values have tests of their own.
+_OTHER_FILES = re.compile(r"_service_pb2|_grpc$|event_pb2|error_reason_pb2|value_pb2")
+# Always told by a server; an object of the model has no form for their absence.
+_ALWAYS_SET = {
+    "ArmResult.status",
+    "ArmSummary.status",
+    "Experiment.status",
+    "Experiment.arm_counts",
+    "ArmSummary.run_config",
+    "ArmResult.run_config",
+    "RankCounts.left_out",
+    "RankSource.origin",
+    "RankedGroup.statistics",
+    "RankedArm.status",
+    "ScoreColumn.present",
+    "ScoreColumn.values",
+    "ScoreSource.origin",
+    "ScoredArm.status",
+}
+
+
+def _messages() -> list[type[Message]]:
+    names = [module.name for module in iter_modules(v1.__path__, "podium.v1.")]
+    files = [import_module(name) for name in names if not _OTHER_FILES.search(name)]
+    found = (m for file in files for m in file.DESCRIPTOR.message_types_by_name.values())
+    return [GetMessageClass(m) for m in found]
+
+
+def _pair(kind: type[Message]) -> tuple[Callable[[Any], Message], Callable[[Message], Any]]:
+    name = re.sub(r"(?<!^)(?=[A-Z])", "_", kind.DESCRIPTOR.name).lower()
+    return getattr(codec, f"{name}_to_proto"), getattr(codec, f"{name}_from_proto")
+
+
+def _fields() -> list[Any]:
+    return [
+        pytest.param(kind, field, id=f"{kind.DESCRIPTOR.name}.{field}")
+        for kind in _messages()
+        for field in kind.DESCRIPTOR.fields_by_name
+    ]
+
+
+@pytest.mark.parametrize("kind", _messages(), ids=lambda kind: kind.DESCRIPTOR.name)
+def test_a_full_message_comes_back_as_it_was(kind: type[Message]) -> None:
+    """Each message has a pair of functions that carries all of its fields, at every depth."""
+    to_proto, from_proto = _pair(kind)
+    message = kind()
+    fill(message)
+    assert to_proto(from_proto(message)) == message
+
+
+@pytest.mark.parametrize(("kind", "field"), _fields())
+def test_a_field_that_is_not_set_stays_so(kind: type[Message], field: str) -> None:
+    """What is absent does not come back as zero, and takes no other field with it."""
+    to_proto, from_proto = _pair(kind)
+    message = kind()
+    fill(message)
+    message.ClearField(field)
+    if f"{kind.DESCRIPTOR.name}.{field}" in _ALWAYS_SET:
+        from_proto(message)
+    else:
+        assert to_proto(from_proto(message)) == message
+
+
+@pytest.mark.parametrize(("kind", "field"), _fields())
+def test_a_single_field_can_be_read(kind: type[Message], field: str) -> None:
+    """Reading needs no field but those that are there."""
+    message = kind()
+    fill_field(message, field)
+    _pair(kind)[1](message)

@@ -1,0 +1,219 @@
+"""Values keep their type and their last bit."""
+
+import datetime as dt
+import math
+from typing import Any
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import given, settings
+from podium._model import results
+from podium._wire import codec
+from podium.v1 import (
+    arm_result_pb2,
+    eval_result_pb2,
+    experiment_pb2,
+    results_service_pb2,
+    score_pb2,
+)
+from podium.v1.value_pb2 import Value
+
+from tests.unit.wire.strategies import arm_results, exact, experiments, values
+
+_KINDS: dict[str, Any] = {
+    "null_value": None,
+    "bool_value": True,
+    "int_value": 1,
+    "double_value": 1.0,
+    "string_value": "1",
+    "list_value": [],
+    "map_value": {},
+}
+
+
+@settings(deadline=None)
+@given(values)
+def test_a_value_comes_back_exactly(value: Any) -> None:
+    """Ints, doubles, bools and texts keep type and bits, at every depth, over the wire."""
+    encoded = codec.value_to_proto(value).SerializeToString()
+    assert exact(codec.value_from_proto(Value.FromString(encoded))) == exact(value)
+
+
+@settings(deadline=None)
+@given(arm_results())
+def test_an_arm_comes_back_exactly(arm: results.ArmResult) -> None:
+    """An arm of any shape comes back with the same types and bits, over the wire."""
+    encoded = codec.arm_result_to_proto(arm).SerializeToString()
+    message = arm_result_pb2.ArmResult.FromString(encoded)
+    assert exact(codec.arm_result_from_proto(message)) == exact(arm)
+
+
+@settings(deadline=None)
+@given(experiments())
+def test_an_experiment_comes_back_exactly(experiment: results.Experiment) -> None:
+    """An experiment of any shape comes back with the same types and bits, over the wire."""
+    encoded = codec.experiment_to_proto(experiment).SerializeToString()
+    message = experiment_pb2.Experiment.FromString(encoded)
+    assert exact(codec.experiment_from_proto(message)) == exact(experiment)
+
+
+def test_every_kind_of_value_has_its_python_type() -> None:
+    """Each member of the oneof, and no other, is written for one type."""
+    written = {codec.value_to_proto(value).WhichOneof("kind"): value for value in _KINDS.values()}
+    assert exact(written) == exact(_KINDS)
+    assert set(_KINDS) == {field.name for field in Value.DESCRIPTOR.oneofs_by_name["kind"].fields}
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, 2**63 - 1, -(2**63), 0, -1])
+def test_integers_are_not_rounded(number: int) -> None:
+    """An int that no double holds comes back as it was."""
+    message = codec.value_to_proto({"seed": [number]})
+    assert message.map_value.entries["seed"].list_value.values[0].int_value == number
+    assert exact(codec.value_from_proto(message)) == exact({"seed": [number]})
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1])
+def test_integers_beyond_64_bits_are_refused(number: int) -> None:
+    """An int that the message can't hold is a ValueError, never cut."""
+    with pytest.raises(ValueError, match="64 bits"):
+        codec.value_to_proto([number])
+
+
+def test_bools_are_not_integers() -> None:
+    """True is written as a truth value, and 1 as an integer."""
+    assert codec.value_to_proto(True).bool_value is True  # noqa: FBT003 - the value itself
+    assert codec.value_to_proto(1).WhichOneof("kind") == "int_value"
+
+
+def test_a_value_of_a_newer_kind_is_none() -> None:
+    """A Value whose kind this version does not know reads as None."""
+    newer = Value.FromString(b"\xa2\x06\x01x")  # field 100
+    assert codec.value_from_proto(newer) is None
+
+
+def test_a_text_that_is_no_unicode_is_refused() -> None:
+    """A lone surrogate, which UTF-8 can't say, is a ValueError."""
+    with pytest.raises(ValueError, match="surrogates"):
+        codec.value_to_proto("\ud800")
+
+
+@pytest.mark.parametrize("status", list(results.ArmStatus))
+def test_every_arm_status_has_a_number(status: results.ArmStatus) -> None:
+    """The statuses of the model are those of the protos, by name."""
+    number = codec.arm_status_to_proto(status.value)
+    assert arm_result_pb2.ArmStatus.Name(number) == f"ARM_STATUS_{status.name}"
+    assert codec.arm_status_from_proto(number) is status
+
+
+def test_the_enums_have_no_more_members_in_the_protos() -> None:
+    """An enum value that is added to a proto needs a member in the model."""
+    assert len(arm_result_pb2.ArmStatus.items()) == len(results.ArmStatus) + 1
+    assert len(experiment_pb2.Direction.items()) == len(results.Direction) + 1
+    assert len(experiment_pb2.ExperimentStatus.items()) == len(results.ExperimentStatus) + 1
+    assert len(score_pb2.ScoreOrigin.items()) == 4 + 1
+
+
+def test_an_arm_with_a_status_of_a_newer_server_can_be_read() -> None:
+    """An unknown status reads as a text that names its number, and can't be sent back."""
+    message = arm_result_pb2.ArmResult.FromString(b"\x18\x2a")
+    arm = codec.arm_result_from_proto(message)
+    assert arm.status == "unknown(42)"
+    with pytest.raises(ValueError, match=r"status must be one of pending, .*'unknown\(42\)'"):
+        codec.arm_result_to_proto(arm)
+
+
+def test_an_experiment_of_a_newer_server_can_be_read() -> None:
+    """Unknown directions and statuses read as texts; an unspecified direction is None."""
+    message = experiment_pb2.Experiment.FromString(b"\x30\x2a\x38\x2b")
+    experiment = codec.experiment_from_proto(message)
+    assert (experiment.direction, experiment.status) == ("unknown(42)", "unknown(43)")
+    assert codec.experiment_from_proto(experiment_pb2.Experiment()).direction is None
+
+
+def test_a_score_comes_back_with_its_source() -> None:
+    """A score's value, origin, key, eval and step are carried; no score is an empty response."""
+    message = results_service_pb2.ScoreResponse(
+        value=math.nan,
+        source=score_pb2.ScoreSource(
+            origin=score_pb2.SCORE_ORIGIN_IN_LOOP_EVAL, key="k", eval_name="e", step=0
+        ),
+    )
+    score = codec.score_from_proto(message)
+    assert score is not None
+    assert math.isnan(score.value)
+    assert (score.origin, score.key, score.eval_name, score.step) == ("in_loop_eval", "k", "e", 0)
+    assert codec.score_to_proto(score).source == message.source
+    assert codec.score_from_proto(codec.score_to_proto(None)) is None
+    assert codec.score_to_proto(None) == results_service_pb2.ScoreResponse()
+
+
+def test_a_time_is_utc_and_keeps_its_microseconds() -> None:
+    """A datetime of another zone is the same moment; nanoseconds are cut."""
+    zone = dt.timezone(dt.timedelta(hours=2))
+    moment = dt.datetime(2026, 3, 1, 14, 0, 0, 123_456, tzinfo=zone)
+    message = codec.timestamp_to_proto(moment)
+    assert (message.seconds, message.nanos) == (1_772_366_400, 123_456_000)
+    read = codec.timestamp_from_proto(Timestamp(seconds=1_772_366_400, nanos=123_456_999))
+    assert read == moment
+    assert read.tzinfo is dt.UTC
+
+
+def test_a_time_without_a_zone_is_refused() -> None:
+    """A naive datetime is not silently taken for UTC."""
+    with pytest.raises(ValueError, match="time zone"):
+        codec.timestamp_to_proto(dt.datetime(2026, 3, 1))  # noqa: DTZ001 - that is the point
+
+
+def test_what_an_arm_mirrors_is_not_sent() -> None:
+    """Only given eval metrics are sent; those that read as the primary's are left empty."""
+    row = results.EvalResult("test", metrics={"acc": 0.5}, breakdowns={"0": 1}, eval_seconds=3)
+    arm = results.ArmResult("a", results.RunConfig("a"), "completed", evals=[row])
+    message = codec.arm_result_to_proto(arm)
+    assert arm.eval_metrics == {"acc": 0.5}
+    assert dict(message.eval_metrics) == {}
+    assert dict(message.eval_breakdowns) == {}
+    assert not message.HasField("eval_seconds")
+
+
+def test_a_read_arm_goes_on_mirroring() -> None:
+    """The mirror that a server answers with follows rows that are added to the snapshot."""
+    row = eval_result_pb2.EvalResult(name="val", step=1, metrics={"acc": math.nan})
+    message = arm_result_pb2.ArmResult(
+        name="a", status=arm_result_pb2.ARM_STATUS_RUNNING, eval_metrics=row.metrics, evals=[row]
+    )
+    arm = codec.arm_result_from_proto(message)
+    arm.evals.append(results.EvalResult("test", metrics={"acc": 0.75}))
+    assert arm.score("acc") == 0.75
+    assert dict(codec.arm_result_to_proto(arm).eval_metrics) == {}
+
+
+def test_given_eval_metrics_are_sent_as_given() -> None:
+    """Eval metrics that differ from the rows' are the caller's claim and are not dropped."""
+    row = results.EvalResult("test", metrics={"acc": 0.5})
+    config = results.RunConfig("a")
+    arm = results.ArmResult("a", config, "completed", eval_metrics={"acc": 0.6}, evals=[row])
+    message = codec.arm_result_to_proto(arm)
+    assert dict(message.eval_metrics) == {"acc": 0.6}
+    assert codec.arm_result_from_proto(message).eval_metrics == {"acc": 0.6}
+
+
+@pytest.mark.parametrize(("given", "row"), [(1, True), (1, 1.0), (0.0, -0.0), ([1], [1.0])])
+def test_given_breakdowns_that_only_compare_equal_are_kept(given: Any, row: Any) -> None:
+    """A read arm takes for a mirror what is identical to the primary's, types and bits."""
+    config, rows = results.RunConfig("a"), [results.EvalResult("t", breakdowns={"x": row})]
+    arm = results.ArmResult("a", config, "failed", eval_breakdowns={"x": given}, evals=rows)
+    read = codec.arm_result_from_proto(codec.arm_result_to_proto(arm))
+    assert exact(read.eval_breakdowns) == exact({"x": given})
+
+
+def test_what_was_changed_after_construction_is_converted_too() -> None:
+    """Values set on an attribute get the rules of the constructor when they are written."""
+    row = results.EvalResult("val")
+    row.metrics["acc"] = 1
+    row.breakdowns[7] = (1, 2)  # type: ignore[index]
+    message = codec.eval_result_to_proto(row)
+    assert dict(message.metrics) == {"acc": 1.0}
+    assert codec.values_from_proto(message.breakdowns) == {"7": [1, 2]}
+    row.step = True
+    with pytest.raises(TypeError, match="step must be an integer, not bool"):
+        codec.eval_result_to_proto(row)
