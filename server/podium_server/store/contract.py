@@ -10,8 +10,8 @@ means by `podium.scoring`. Every store passes the one suite in `tests/server/sto
 2. `call.decide(loaded)` answers with `Changes`, or raises: then nothing of the call is
    written, and calls that share the transaction are not touched;
 3. it writes the rows of `Changes`, removals first;
-4. where `Changes.unsettled` names arms, it loads their `Standing` as of now, lets
-   `call.settle` add what follows from it, and writes that too;
+4. where `Changes.stale_scores` names arms, it loads their `CurrentRows` as of now, lets
+   `call.derive` add what follows from it, and writes that too;
 5. it returns `call.result(changes)` once the transaction is durable: a crash or a power cut after
    that loses nothing. If the transaction fails for certain, it raises and nothing is
    changed; if the outcome can't be known, it raises OUTCOME_UNKNOWN, and the store
@@ -59,17 +59,17 @@ __all__ = [
     "Call",
     "ChangeListener",
     "Changes",
+    "CurrentRows",
+    "DerivedScores",
     "Loaded",
     "LoadedArm",
     "Needs",
     "Page",
     "PageLimits",
-    "Settlement",
-    "Standing",
+    "StaleScores",
     "Store",
     "StoreError",
     "Subject",
-    "Unsettled",
 ]
 
 T = TypeVar("T")
@@ -137,7 +137,7 @@ class Loaded:
 
 
 @dataclass(slots=True)
-class Unsettled:
+class StaleScores:
     """What has to be derived anew for an arm once its rows are written.
 
     `answering`: rows that now answer for their names, so that scores follow from them.
@@ -174,7 +174,7 @@ class ArmChange:
     clear_rows: bool = False
     cut_after: int | None = None
     remove_keys: list[EvalKey] = field(default_factory=list)
-    unsettled: Unsettled = field(default_factory=Unsettled)
+    stale_scores: StaleScores = field(default_factory=StaleScores)
 
 
 @dataclass(slots=True)
@@ -208,7 +208,7 @@ class Changes:
 
 
 @dataclass(slots=True)
-class Standing:
+class CurrentRows:
     """What stands in an arm after its rows were written, as far as it is unsettled.
 
     `answering` has, for each unsettled name, the row that answers for it without a step:
@@ -224,7 +224,7 @@ class Standing:
 
 
 @dataclass(slots=True)
-class Settlement:
+class DerivedScores:
     """What follows from a standing.
 
     `scores` has all scores of each eval name that it mentions (None: there are none), and
@@ -251,7 +251,7 @@ class Call(Protocol[T_co]):
     def decide(self, loaded: Loaded) -> Changes:
         """Says what the call changes, or raises a `podium.PodiumError` and changes nothing."""
 
-    def settle(self, change: ArmChange, standing: Standing, /) -> Settlement:
+    def derive(self, change: ArmChange, current_rows: CurrentRows, /) -> DerivedScores:
         """Derives primary (into `change.row`) and scores from what now stands."""
 
     def result(self, changes: Changes) -> T_co:

@@ -96,19 +96,19 @@ def record_whole(
     result = event.arm_result
     evals = rows.first_of_each(list(result.evals))
     rows.check_mirror(result, evals)
-    told = digest(result)
+    new_digest = digest(result)
     arm = state.arm(result.name)
     if arm is not None and not event.replace:
         if arm.row.attempt_id is not None:
             raise _has_attempts(arm)
-        if arm.row.digest == told:
+        if arm.row.digest == new_digest:
             return
     parts = _parts_of(result, limits)
     _check_size(result.name, sum(map(len, parts.values())), limits)
     arm = arm or state.create_arm(result.name)
     _become(arm, result, parts)
     rows.replace_all(arm, evals, event_time)
-    arm.set_digest(told)
+    arm.set_digest(new_digest)
 
 
 def forget_outputs(result: ArmResult) -> None:

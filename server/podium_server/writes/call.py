@@ -13,14 +13,14 @@ from podium_server.store.contract import (
     ArmChange,
     ArmNeeds,
     Changes,
+    CurrentRows,
+    DerivedScores,
     Loaded,
     Needs,
-    Settlement,
-    Standing,
 )
 from podium_server.store.rows import StreamRow, StreamState
-from podium_server.writes.derive import settle
-from podium_server.writes.event_kinds import EXPERIMENT, KINDS, Context, Told, told
+from podium_server.writes.derive import derive
+from podium_server.writes.event_kinds import EXPERIMENT, KINDS, Context, ParsedEvent, parse_event
 from podium_server.writes.state import CallState
 
 __all__ = ["RecordCall", "RecordOutcome"]
@@ -62,7 +62,9 @@ class RecordCall:
         size: int = 0,
     ) -> None:
         self._experiment = experiment
-        self._told = [None if i in invalid else told(event) for i, event in enumerate(events)]
+        self._parsed = [
+            None if i in invalid else parse_event(event) for i, event in enumerate(events)
+        ]
         self._position = position
         self._limits = limits
         self._now = now
@@ -74,7 +76,7 @@ class RecordCall:
     def needs(self) -> Needs:
         """The experiment, the stream, and what each event looks at."""
         needs = Needs(self._experiment, self._position.writer_id if self._position else None)
-        for event in self._told:
+        for event in self._parsed:
             if event is None:
                 continue
             if event.subject == EXPERIMENT:
@@ -91,7 +93,7 @@ class RecordCall:
         """Whether there is much to write, or an event that may move very many rows."""
         if self._size > _MANY_BYTES:
             return True
-        others = [e.kind for e in self._told if e is not None and e.kind is not _ROW]
+        others = [e.kind for e in self._parsed if e is not None and e.kind is not _ROW]
         return len(others) > _MANY_REWRITES or any(kind.heavy for kind in others)
 
     def decide(self, loaded: Loaded) -> Changes:
@@ -102,7 +104,7 @@ class RecordCall:
         self._outcome = RecordOutcome(skipped_events=first, kept_fields=state.kept)
         refused = []
         context = Context(state, self._limits)
-        for index in range(first, len(self._told)):
+        for index in range(first, len(self._parsed)):
             try:
                 self._apply(context, stream, index)
             except PodiumError as error:
@@ -114,9 +116,9 @@ class RecordCall:
             self._advance(stream)
         return state.changes(stream)
 
-    def settle(self, change: ArmChange, standing: Standing) -> Settlement:
+    def derive(self, change: ArmChange, current_rows: CurrentRows) -> DerivedScores:
         """Brings primary eval and scores up to date."""
-        return settle(change, standing)
+        return derive(change, current_rows)
 
     def result(self, changes: Changes) -> RecordOutcome:
         """What the call did."""
@@ -139,19 +141,19 @@ class RecordCall:
                 f"{expected} has not come yet; send from {expected} on",
                 expected_sequence=str(expected),
             )
-        return min(expected - first, len(self._told))
+        return min(expected - first, len(self._parsed))
 
     @property
     def _first_sequence(self) -> int:
         return self._position.first_sequence if self._position else 1
 
     def _advance(self, stream: StreamRow) -> None:
-        last = self._first_sequence + len(self._told) - 1
+        last = self._first_sequence + len(self._parsed) - 1
         stream.last_sequence = max(stream.last_sequence, last)
         self._outcome.last_sequence = stream.last_sequence
 
     def _apply(self, context: Context, stream: StreamRow | None, index: int) -> None:
-        state, event = context.state, self._told[index]
+        state, event = context.state, self._parsed[index]
         if event is None:
             raise self._invalid[index]
         if stream is not None:
@@ -166,7 +168,7 @@ class RecordCall:
         self._outcome.changed_events += state.progress.changes_made != before
 
 
-def _check_stream(stream: StreamRow, event: Told) -> None:
+def _check_stream(stream: StreamRow, event: ParsedEvent) -> None:
     """Refuses events of a stream whose subject was deleted, or is another one."""
     if event.subject is None:
         return

@@ -8,10 +8,10 @@ from podium_server.store.contract import (
     ArmChange,
     ArmNeeds,
     Changes,
+    CurrentRows,
+    DerivedScores,
     Loaded,
     Needs,
-    Settlement,
-    Standing,
 )
 from podium_server.store.rows import ExperimentRow
 
@@ -27,9 +27,9 @@ class _Deletion:
     now: int
     heavy: ClassVar[bool] = True
 
-    def settle(self, _change: ArmChange, _standing: Standing, /) -> Settlement:
+    def derive(self, _change: ArmChange, _current_rows: CurrentRows, /) -> DerivedScores:
         """Nothing follows from a deletion."""
-        return Settlement()
+        return DerivedScores()
 
     def result(self, changes: Changes) -> int:
         """The experiment's revision; 0 where there never was one."""

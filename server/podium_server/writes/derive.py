@@ -9,25 +9,25 @@ from collections.abc import Mapping
 from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.eval_result_pb2 import EvalResult
 
-from podium_server.store.contract import ArmChange, Settlement, Standing
+from podium_server.store.contract import ArmChange, CurrentRows, DerivedScores
 from podium_server.store.rows import ArmRow, EvalRow, Origin, RowScores, ScoreRow
 
-__all__ = ["settle"]
+__all__ = ["derive"]
 
 
-def settle(change: ArmChange, standing: Standing) -> Settlement:
+def derive(change: ArmChange, current_rows: CurrentRows) -> DerivedScores:
     """Brings the primary eval (into `change.row`) and the scores up to date."""
-    settlement = Settlement()
+    derived = DerivedScores()
     if change.cut_after is not None:
-        change.row.eval_count = standing.eval_count
-    for name, row in (change.unsettled.answering | standing.answering).items():
-        settlement.scores[name] = _row_scores(row)
-    if change.unsettled.primary:
-        _set_primary(change.row, standing.first)
-        settlement.bare = _bare_scores(standing, has_rows=change.row.eval_count > 0)
+        change.row.eval_count = current_rows.eval_count
+    for name, row in (change.stale_scores.answering | current_rows.answering).items():
+        derived.scores[name] = _row_scores(row)
+    if change.stale_scores.primary:
+        _set_primary(change.row, current_rows.first)
+        derived.bare = _bare_scores(current_rows, has_rows=change.row.eval_count > 0)
     else:
-        settlement.training = _training_scores(change.unsettled.metrics)
-    return settlement
+        derived.training = _training_scores(change.stale_scores.metrics)
+    return derived
 
 
 def _row_scores(row: EvalRow | None) -> RowScores | None:
@@ -51,13 +51,13 @@ def _set_primary(arm: ArmRow, primary: EvalRow | None) -> None:
     arm.primary_position = primary.position if primary else None
 
 
-def _bare_scores(standing: Standing, *, has_rows: bool) -> dict[str, ScoreRow]:
-    training = ArmResult.FromString(standing.parts["metrics"]).metrics
+def _bare_scores(current_rows: CurrentRows, *, has_rows: bool) -> dict[str, ScoreRow]:
+    training = ArmResult.FromString(current_rows.parts["metrics"]).metrics
     scores = _training_scores(training)
     if not has_rows:
-        given = ArmResult.FromString(standing.parts["given"]).eval_metrics
+        given = ArmResult.FromString(current_rows.parts["given"]).eval_metrics
         scores |= {key: ScoreRow(value, Origin.GIVEN_EVAL_METRICS) for key, value in given.items()}
-    return scores | _each(_row_scores(standing.first))
+    return scores | _each(_row_scores(current_rows.first))
 
 
 def _each(scores: RowScores | None) -> dict[str, ScoreRow]:

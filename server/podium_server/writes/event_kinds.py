@@ -13,9 +13,9 @@ from podium_server.store.contract import ArmNeeds
 from podium_server.store.rows import PART_NAMES
 from podium_server.writes import arms, experiments, rows
 from podium_server.writes.encoding import plain_time
-from podium_server.writes.state import ArmState, CallState, ToldRow
+from podium_server.writes.state import ArmState, CallState, ParsedRow
 
-__all__ = ["EXPERIMENT", "KINDS", "Context", "Kind", "Told", "told"]
+__all__ = ["EXPERIMENT", "KINDS", "Context", "Kind", "ParsedEvent", "parse_event"]
 
 EXPERIMENT = ""
 """The subject of events about the experiment itself; no arm has this name."""
@@ -49,7 +49,7 @@ class Kind(NamedTuple):
 
 
 @dataclass(slots=True)
-class Told:
+class ParsedEvent:
     """An event, taken apart: its kind, whom it is about, what it says, its time."""
 
     kind: Kind
@@ -58,12 +58,12 @@ class Told:
     event_time: Timestamp | None
 
 
-def told(event: Event) -> Told:
+def parse_event(event: Event) -> ParsedEvent:
     """Takes an event apart; its kind must be set."""
     name = event.WhichOneof("kind") or "skipped"
     kind = KINDS[name]
     body = kind.read(getattr(event, name))
-    return Told(kind, kind.subject(body), body, _time_of(event))
+    return ParsedEvent(kind, kind.subject(body), body, _time_of(event))
 
 
 def _time_of(event: Event) -> Timestamp | None:
@@ -79,7 +79,7 @@ def _attempt_of(body: Any) -> str | None:
     return body.attempt_id if body.HasField("attempt_id") else None
 
 
-def _read_row(body: EvalRecorded) -> ToldRow:
+def _read_row(body: EvalRecorded) -> ParsedRow:
     row = body.eval_result
     rows.forget_outputs(row)
     return rows.read(row, body.arm, _attempt_of(body))
@@ -101,7 +101,7 @@ def _need_parts(*names: str) -> Callable[[ArmNeeds, Any], None]:
     return lambda needs, _body: needs.parts.update(names)
 
 
-def _need_row(needs: ArmNeeds, row: ToldRow) -> None:
+def _need_row(needs: ArmNeeds, row: ParsedRow) -> None:
     needs.keys.add(row.key)
 
 
@@ -118,7 +118,7 @@ def _record_metrics(context: Context, body: MetricsRecorded) -> None:
     arms.record_metrics(arm, body, context.limits)
 
 
-def _record_row(context: Context, row: ToldRow) -> None:
+def _record_row(context: Context, row: ParsedRow) -> None:
     rows.record(_known_arm(context, row.arm, row.attempt_id), row, context.event_time)
 
 

@@ -9,7 +9,7 @@ from podium.v1.eval_result_pb2 import EvalResult
 from podium_server.errors import failure
 from podium_server.store.rows import EvalKey, EvalRow
 from podium_server.writes.encoding import encode, plain_time
-from podium_server.writes.state import ArmState, ToldRow
+from podium_server.writes.state import ArmState, ParsedRow
 
 __all__ = [
     "check_mirror",
@@ -23,12 +23,12 @@ __all__ = [
 ]
 
 
-def read(row: EvalResult, arm: str, attempt_id: str | None = None) -> ToldRow:
+def read(row: EvalResult, arm: str, attempt_id: str | None = None) -> ParsedRow:
     """Reads a row of an arm that says nothing of its output-only fields any more."""
     key = key_of(row)
     model_ref = row.model_ref if row.HasField("model_ref") else None
     primary_class = scoring.primary_class(key.step, row.tags, model_ref)
-    return ToldRow(arm, attempt_id, key, encode(row), primary_class, model_ref)
+    return ParsedRow(arm, attempt_id, key, encode(row), primary_class, model_ref)
 
 
 def key_of(row: EvalResult) -> EvalKey:
@@ -44,7 +44,7 @@ def first_of_each(evals: list[EvalResult]) -> dict[EvalKey, EvalResult]:
     return rows
 
 
-def record(arm: ArmState, row: ToldRow, event_time: Timestamp | None) -> None:
+def record(arm: ArmState, row: ParsedRow, event_time: Timestamp | None) -> None:
     """Adds a row, or replaces the one of its identity, unless it is the same."""
     before = arm.find(row.key)
     if before is not None:
@@ -68,13 +68,13 @@ def replace_all(
     last = -1
     appended = arm.row.next_position
     for key, row in rows.items():
-        old, told, own_time = before.get(key), read(_content(row), arm.row.name), _own_time(row)
+        old, parsed, own_time = before.get(key), read(_content(row), arm.row.name), _own_time(row)
         keeps_place = old is not None and last < old.position < appended
         position = old.position if old is not None and keeps_place else arm.row.next_position
         last = position
-        stays = old is not None and keeps_place and old.content == told.content
+        stays = old is not None and keeps_place and old.content == parsed.content
         if not stays or own_time not in (None, _event_time(old)):
-            arm.write_row(told, own_time or event_time, old, position)
+            arm.write_row(parsed, own_time or event_time, old, position)
 
 
 def forget_outputs(row: EvalResult, *, keep_time: bool = False) -> None:
@@ -141,7 +141,7 @@ def _event_time(row: EvalRow | None) -> Timestamp | None:
     return stamp.event_time if stamp.HasField("event_time") else None
 
 
-def _check_model_ref(arm: ArmState, before: EvalRow, row: ToldRow) -> None:
+def _check_model_ref(arm: ArmState, before: EvalRow, row: ParsedRow) -> None:
     model_ref = row.model_ref
     if before.model_ref != model_ref:
         raise failure(

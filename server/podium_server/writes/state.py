@@ -18,11 +18,11 @@ from podium_server.store.rows import (
     StreamRow,
 )
 
-__all__ = ["ArmState", "CallState", "Progress", "ToldRow"]
+__all__ = ["ArmState", "CallState", "ParsedRow", "Progress"]
 
 
 @dataclass(slots=True)
-class ToldRow:
+class ParsedRow:
     """What a row says, read once: of which arm and attempt, its key, how it stands for primary."""
 
     arm: str
@@ -204,14 +204,14 @@ class ArmState:
 
     def write_row(
         self,
-        told: ToldRow,
+        parsed: ParsedRow,
         event_time: Timestamp | None,
         before: EvalRow | None,
         position: int | None = None,
     ) -> None:
         """Writes a row over the one before, at its place, the one given, or behind all others."""
         arm, call = self.row, self._call
-        key, primary_class = told.key, told.primary_class
+        key, primary_class = parsed.key, parsed.primary_class
         if before is None:
             arm.eval_count += 1
         if position is None:
@@ -220,7 +220,7 @@ class ArmState:
             arm.next_position = position + 1
         stamp = call.stamp(event_time)
         row = EvalRow(
-            key, position, primary_class, told.model_ref, call.revision, told.content, stamp
+            key, position, primary_class, parsed.model_ref, call.revision, parsed.content, stamp
         )
         self._written[key] = row
         self._note_answering(row)
@@ -232,20 +232,20 @@ class ArmState:
         name, step = row.key
         known = self._loaded.answering
         if name not in known:
-            self._change.unsettled.names.add(name)
+            self._change.stale_scores.names.add(name)
             return
         before = known[name]
         if before is None or precedence(step) >= precedence(before.key.step):
-            known[name] = self._change.unsettled.answering[name] = row
+            known[name] = self._change.stale_scores.answering[name] = row
 
     def _note_primary(self, key: EvalKey, primary_class: int | None, position: int) -> None:
         row = self.row
         if key == row.primary or row.primary_class is None or row.primary_position is None:
-            self._change.unsettled.primary = True
+            self._change.stale_scores.primary = True
         elif primary_class is not None:
             place = (primary_class, position)
             if place < (row.primary_class, row.primary_position):
-                self._change.unsettled.primary = True
+                self._change.stale_scores.primary = True
 
     def remove_rows(self, keys: list[EvalKey]) -> None:
         """Removes rows that are there."""
@@ -253,7 +253,7 @@ class ArmState:
             if self._written.pop(key, None) is None or key in self._loaded.rows:
                 self._cut.keys.add(key)
                 self._change.remove_keys.append(key)
-            self._change.unsettled.names.add(key.name)
+            self._change.stale_scores.names.add(key.name)
         self._forget_answering()
         self.row.eval_count -= len(keys)
         self.unsettle_primary()
@@ -277,25 +277,25 @@ class ArmState:
             for key, row in self._written.items()
             if key.step is not None and key.step <= after
         }
-        self._change.unsettled.all_names = True
+        self._change.stale_scores.all_names = True
         self._forget_answering()
         self.unsettle_primary()
 
     def _forget_answering(self) -> None:
         """After a removal, the rows that answer have to be looked up."""
-        unsettled = self._change.unsettled
-        unsettled.names.update(unsettled.answering)
-        unsettled.answering.clear()
+        stale_scores = self._change.stale_scores
+        stale_scores.names.update(stale_scores.answering)
+        stale_scores.answering.clear()
         self._loaded.answering.clear()
 
     def unsettle_primary(self) -> None:
         """Has the primary eval and every bare score derived anew."""
-        self._change.unsettled.primary = True
+        self._change.stale_scores.primary = True
         self.touch()
 
     def note_metrics(self, metrics: dict[str, float]) -> None:
         """Notes training metrics that changed, for their scores."""
-        self._change.unsettled.metrics.update(metrics)
+        self._change.stale_scores.metrics.update(metrics)
 
     def change(self) -> ArmChange:
         """What becomes of the arm."""

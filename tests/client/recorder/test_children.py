@@ -64,7 +64,7 @@ except podium.RecordingError as error:
 """
 
 
-@pytest.mark.parametrize("strict", ["strict", "sparing"])
+@pytest.mark.parametrize("strict", ["strict", "guard"])
 @pytest.mark.parametrize("finishes", ["finishes", "leaves"])
 def test_the_end_belongs_to_the_parent(
     server: RunningServer,

@@ -10,7 +10,7 @@ import pytest
 from podium._outbox import SenderLock, StreamReader, outbox_address
 from podium._sender import BACKGROUND, FOREGROUND, Rules, Sender
 from podium._sender.backoff import Backoff
-from podium._sender.poison_events import Patience
+from podium._sender.poison_events import PoisonEventPolicy
 from podium.errors import error_for
 from podium.v1.event_pb2 import Event
 
@@ -109,7 +109,7 @@ def test_a_server_that_is_mended_in_time_gets_all(outbox: Path, client: podium.C
 
 def test_patience() -> None:
     """Three tries and some time; half the time where that helped, twice as long where not."""
-    patience = Patience(600)
+    patience = PoisonEventPolicy(600)
     assert [patience.is_over(7, now) for now in (0, 599, 600)] == [False, False, True]
     assert [patience.is_over(8, now) for now in (700, 1_500, 1_899, 1_900)] == [
         False,
@@ -126,7 +126,7 @@ def test_patience() -> None:
 
 def test_patience_has_bounds() -> None:
     """It is never longer than an hour, and never much shorter than it was."""
-    longer, shorter = Patience(600), Patience(640)
+    longer, shorter = PoisonEventPolicy(600), PoisonEventPolicy(640)
     for sequence in range(1, 20):
         for now in (0, 1, 3_600):
             longer.is_over(sequence, now)

@@ -11,7 +11,7 @@ from podium._outbox import Doorbell, outbox_folder, ring
 from podium._recorder.launch_sender import SenderStarter
 from podium._sender import Rules, Sender
 from podium._sender.backoff import Backoff
-from podium._sender.circuit_breaker import Gate
+from podium._sender.circuit_breaker import CircuitBreaker
 from podium._sender.protocol import Pause
 from podium_server.testing import RunningServer
 
@@ -52,7 +52,7 @@ def test_a_ring(tmp_path: Path) -> None:
 
 def test_the_gate_is_in_less_of_a_hurry_than_who_rings() -> None:
     """However often somebody rings, tries are half a second apart at least."""
-    gate = Gate(Backoff(_longest))
+    gate = CircuitBreaker(Backoff(_longest))
     gate.hurry()
     assert gate.pause is None
     for _ in range(12):
@@ -68,7 +68,7 @@ def test_the_gate_is_in_less_of_a_hurry_than_who_rings() -> None:
 
 def test_a_server_that_is_overloaded_is_left_in_peace() -> None:
     """Ringing does not bring more calls to a server that has too many."""
-    gate = Gate(Backoff(_longest))
+    gate = CircuitBreaker(Backoff(_longest))
     gate.shut(Pause("OVERLOADED", "too much", is_about_server=True), 100.0)
     due = gate.due
     gate.hurry()
@@ -85,7 +85,7 @@ def test_a_server_that_is_back(tmp_path: Path) -> None:
     async def run(outbox: Path, folder: Path) -> None:
         async with podium.AsyncClient(address) as client:
             sender = Sender([outbox], client, RULES, observe)
-            sender.gate = Gate(Backoff(_for_ever))
+            sender.gate = CircuitBreaker(Backoff(_for_ever))
             delivery = asyncio.ensure_future(sender.run())
             await shut.wait()
             server = RunningServer(f"sqlite:///{tmp_path / 'podium.db'}", ["--listen", address])

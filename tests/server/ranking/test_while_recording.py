@@ -136,8 +136,8 @@ def _all_at_once(address: str) -> tuple[list[_Change], dict[int, list[RankRespon
     with ThreadPoolExecutor(_WRITERS + _READERS) as threads:
         readers = [threads.submit(_read, address, n, begin, done) for n in range(_READERS)]
         writers = [threads.submit(_write, address, n, begin) for n in range(_WRITERS)]
-        told = [change for writer in writers for change in writer.result()]
-        changes = sorted(told, key=lambda change: change.revision)
+        reported = [change for writer in writers for change in writer.result()]
+        changes = sorted(reported, key=lambda change: change.revision)
         done.set()
         found: dict[int, list[RankResponse]] = {}
         for ranking in (ranking for reader in readers for ranking in reader.result()):

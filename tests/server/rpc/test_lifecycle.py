@@ -81,7 +81,7 @@ def test_the_way_down_under_load(number: int) -> None:
                 writer.join(_SECONDS)
         server.restart()
         rows = _rows(server)
-    acknowledged = [told for writer in writers for told in writer.acknowledged]
+    acknowledged = [reported for writer in writers for reported in writer.acknowledged]
     assert set(acknowledged) <= set(rows)
     assert len(rows) == len(set(rows))
     codes: set[Any] = {writer.error and writer.error.code() for writer in writers}

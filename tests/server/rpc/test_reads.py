@@ -82,8 +82,8 @@ def test_random_arms_are_recorded_or_refused_as_the_naive_rules_say(
         assert refused.value.reason == refusal(arm)
     sound = [arm for arm in arms if refusal(arm) is None]
     for first in range(0, len(sound), _PER_CALL):
-        told = [events.arm_recorded(arm) for arm in sound[first : first + _PER_CALL]]
-        client.record("reads", told)
+        reported = [events.arm_recorded(arm) for arm in sound[first : first + _PER_CALL]]
+        client.record("reads", reported)
     rng = Random(6)  # noqa: S311 - nothing secret
     for arm in sound:
         _check_answers(experiment.arm(arm.name), arm, rng)

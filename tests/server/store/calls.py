@@ -16,7 +16,7 @@ from podium.v1.event_pb2 import (
 )
 from podium.v1.recording_service_pb2 import StreamPosition
 from podium.v1.run_config_pb2 import RunConfig
-from podium_server.store.contract import ArmChange, Loaded, Settlement, Standing
+from podium_server.store.contract import ArmChange, CurrentRows, DerivedScores, Loaded
 from podium_server.writes import DeleteArmCall, DeleteExperimentCall, RecordCall
 
 __all__ = [
@@ -105,6 +105,6 @@ class BrokenBefore(RecordCall):
 class BrokenAfter(RecordCall):
     """A call with a defect that shows when half of it is written."""
 
-    def settle(self, _change: ArmChange, _standing: Standing) -> Settlement:
+    def derive(self, _change: ArmChange, _current_rows: CurrentRows) -> DerivedScores:
         """Breaks."""
         raise ZeroDivisionError

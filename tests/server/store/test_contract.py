@@ -281,13 +281,13 @@ class _Heard:
     """A listener that notes what it is told."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, set[Subject]]] = []
+        self.reported: list[tuple[str, set[Subject]]] = []
 
     def changing(self, subjects: Collection[Subject]) -> None:
-        self.told.append(("changing", set(subjects)))
+        self.reported.append(("changing", set(subjects)))
 
     def changed(self, subjects: Collection[Subject]) -> None:
-        self.told.append(("changed", set(subjects)))
+        self.reported.append(("changed", set(subjects)))
 
 
 async def test_listeners_hear_of_every_change_before_and_after(store: Store) -> None:
@@ -301,9 +301,9 @@ async def test_listeners_hear_of_every_change_before_and_after(store: Store) -> 
     await store.transact(delete_experiment())
     a, b, everything = ("x", "a"), ("x", "b"), ("x", None)
     expected: list[set[Subject]] = [{a, b}, {b}, set(), {a}, {everything}]
-    told = [("changing", subjects) for subjects in expected]
-    assert heard.told[::2] == told
-    assert heard.told[1::2] == [("changed", subjects) for _, subjects in told]
+    reported = [("changing", subjects) for subjects in expected]
+    assert heard.reported[::2] == reported
+    assert heard.reported[1::2] == [("changed", subjects) for _, subjects in reported]
 
 
 async def test_reads_see_what_a_commit_left_also_when_it_failed(store: Store) -> None:

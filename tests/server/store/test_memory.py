@@ -15,7 +15,7 @@ from podium_server.store.contract import ArmNeeds
 from podium_server.store.rows import PART_NAMES, EvalKey
 from podium_server.store.sqlite import SqliteStore, codec
 from podium_server.store.sqlite.loads import Loader
-from podium_server.store.sqlite.row_cache import ArmMemory, Memory
+from podium_server.store.sqlite.row_cache import CachedArm, RowCache
 
 from tests.crash.durability.recorder import recording
 from tests.server.store.calls import BrokenAfter, BrokenBefore, arm, declared, record, row
@@ -63,9 +63,9 @@ def _defects(rng: Random) -> Iterator[type[BrokenBefore | BrokenAfter]]:
 
 def _hold(store: SqliteStore, path: Path) -> int:
     """Compares every entry with what a loader without a memory finds; how many there are."""
-    memory = store._group._memory
+    memory = store._group._row_cache
     with closing(apsw.Connection(str(path))) as connection:
-        cold = Loader(connection, Memory())
+        cold = Loader(connection, RowCache())
         for name, columns in memory.experiments.items():
             assert codec.experiment_from(columns) == cold.experiment(name)
         for (experiment, writer), columns in memory.streams.items():
@@ -76,7 +76,7 @@ def _hold(store: SqliteStore, path: Path) -> int:
 
 
 def _hold_arm(
-    connection: apsw.Connection, cold: Loader, experiment: int, name: str, known: ArmMemory
+    connection: apsw.Connection, cold: Loader, experiment: int, name: str, known: CachedArm
 ) -> None:
     keys = {EvalKey(eval_name, None) for eval_name in known.answering}
     loaded = cold.arm(experiment, name, ArmNeeds(parts=set(PART_NAMES), keys=keys))
@@ -97,7 +97,7 @@ async def test_a_full_memory_begins_anew(tmp_path: Path) -> None:
     """However many arms and rows are written, a bounded number of bytes is remembered."""
     async with opened(SqlitePlace(tmp_path)) as store:
         assert isinstance(store, SqliteStore)
-        memory = store._group._memory = Memory(most_bytes=100_000)
+        memory = store._group._row_cache = RowCache(most_bytes=100_000)
         await store.transact(record(declared()))
         sizes = []
         for number in range(100):
@@ -119,7 +119,7 @@ async def test_large_rows_are_not_remembered(tmp_path: Path) -> None:
         first = await store.transact(record(large))
         again = await store.transact(record(large))
         assert (first.changed_events, again.changed_events) == (1, 0)
-        [known] = store._group._memory.arms.values()
+        [known] = store._group._row_cache.arms.values()
         assert "val" not in known.answering
 
 

@@ -309,8 +309,8 @@ def _become(arm: Arm, said: arm_result_pb2.ArmResult, event_time: Any, revision:
         arm.given = arm_result_pb2.ArmResult(
             eval_metrics=said.eval_metrics, eval_breakdowns=said.eval_breakdowns
         )
-    told = {found.name: value for found, value in said.ListFields()}
-    arm.facts = {name: told[name] for name in _FACTS if name in told}
+    reported = {found.name: value for found, value in said.ListFields()}
+    arm.facts = {name: reported[name] for name in _FACTS if name in reported}
 
 
 def _rows_of(arm: Arm, said: arm_result_pb2.ArmResult, event_time: Any, revision: int) -> list[Row]:

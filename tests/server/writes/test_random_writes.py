@@ -218,8 +218,8 @@ def _row(row: Any) -> Any:
 
 def _look_at_facts(found: arm_result_pb2.ArmResult, arm: Arm) -> None:
     for name in ("run_id", "error", "train_seconds", "run_result", "group_id", "group_name"):
-        told = getattr(found, name) if found.HasField(name) else None
-        assert told == arm.facts.get(name), name
+        reported = getattr(found, name) if found.HasField(name) else None
+        assert reported == arm.facts.get(name), name
 
 
 async def _ask(way: Way, name: str, arm: Arm) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from podium import ArmResult, Component, EvalResult, Experiment, RunConfig, RunResult
 from podium._files import json_form
 from podium._model.results import ArmSummary
-from podium._values.base import Record
+from podium._values.base import ModelBase
 from podium.scoring import Score
 
 from tests.unit.wire.strategies import arm_results, exact, experiments
@@ -170,7 +170,7 @@ def test_null_is_the_default() -> None:
 
 
 @dataclass(eq=False)
-class _Measured(Record):
+class _Measured(ModelBase):
     arm: str
     metrics: dict[str, float]
     row: EvalResult | None = None

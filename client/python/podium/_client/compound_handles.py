@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from podium._client import compound_calls
 from podium._client.connection import AsyncConnection, BlockingConnection
-from podium._client.handle_base import ExperimentNames
+from podium._client.handle_base import ExperimentHandleBase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Analysis", "AsyncAnalysis"]
 
 
-class Analysis(ExperimentNames[BlockingConnection]):
+class Analysis(ExperimentHandleBase[BlockingConnection]):
     """Compares the arms of an experiment, and follows them by step."""
 
     def compare(
@@ -77,7 +77,7 @@ class Analysis(ExperimentNames[BlockingConnection]):
         return self._connection.run(steps)
 
 
-class AsyncAnalysis(ExperimentNames[AsyncConnection]):
+class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
     """`Analysis` for asyncio."""
 
     async def compare(

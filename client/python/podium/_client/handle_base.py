@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from podium._model.results import RunResult
     from podium.v1.event_pb2 import Event
 
-__all__ = ["ArmNames", "ExperimentNames"]
+__all__ = ["ArmHandleBase", "ExperimentHandleBase"]
 
 _N = TypeVar("_N", bound=BlockingConnection | AsyncConnection)
 
 
-class ExperimentNames(Generic[_N]):
+class ExperimentHandleBase(Generic[_N]):
     """What the handles of an experiment share: its name, and the connection to ask through."""
 
     def __init__(self, connection: _N, name: str) -> None:
@@ -41,7 +41,7 @@ class ExperimentNames(Generic[_N]):
         return calls.record(self._name, [event])
 
 
-class ArmNames(Generic[_N]):
+class ArmHandleBase(Generic[_N]):
     """What the handles of an arm share: its names, and the connection to ask through."""
 
     def __init__(

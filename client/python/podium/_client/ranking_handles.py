@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from podium._client import experiment_result, ranking_calls
 from podium._client.connection import AsyncConnection, BlockingConnection
-from podium._client.handle_base import ExperimentNames
+from podium._client.handle_base import ExperimentHandleBase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncRankings", "Rankings"]
 
 
-class Rankings(ExperimentNames[BlockingConnection]):
+class Rankings(ExperimentHandleBase[BlockingConnection]):
     """Ranks the arms and groups of an experiment, and puts their scores side by side."""
 
     def rank(
@@ -148,7 +148,7 @@ class Rankings(ExperimentNames[BlockingConnection]):
         return self._connection.run(experiment_result.conclude(self._name, conclusion))
 
 
-class AsyncRankings(ExperimentNames[AsyncConnection]):
+class AsyncRankings(ExperimentHandleBase[AsyncConnection]):
     """Ranks the arms and groups of an experiment: `Rankings` for asyncio."""
 
     async def rank(

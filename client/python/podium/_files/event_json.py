@@ -12,10 +12,10 @@ from typing import Any
 
 from podium import events
 from podium._files import json_form
-from podium._model.mirror import forget_mirrored
+from podium._model.mirror import drop_mirrored
 from podium._model.results import ArmResult, ArmStatus, Attempt, EvalResult, RunConfig, RunResult
 from podium._values import coerce
-from podium._values.base import Record
+from podium._values.base import ModelBase
 from podium.v1.event_pb2 import Event
 
 __all__ = ["event_from_json"]
@@ -87,7 +87,7 @@ def _truth(given: Any, where: str) -> bool:
 
 
 @dataclass(eq=False, kw_only=True)
-class _Told(Record):
+class _Told(ModelBase):
     event_time: datetime | None = None
 
 
@@ -158,7 +158,7 @@ class _ArmRecorded(_Told):
     replace: bool = False
 
     def __post_init__(self) -> None:
-        forget_mirrored(self.arm_result)
+        drop_mirrored(self.arm_result)
         self._coerce(_truth, "replace")
 
 

@@ -17,9 +17,9 @@ from typing import Any, TypeVar, get_args
 
 from podium import comparing, curves, ranking, scoring
 from podium._model import results, score_matrix
-from podium._model.mirror import forget_mirrored
+from podium._model.mirror import drop_mirrored
 from podium._values import coerce
-from podium._values.base import Record
+from podium._values.base import ModelBase
 
 __all__ = [
     "arm_from_json",
@@ -42,7 +42,7 @@ __all__ = [
     "score_to_json",
 ]
 
-_R = TypeVar("_R", bound=Record)
+_R = TypeVar("_R", bound=ModelBase)
 
 _DOUBLE, _MAP = "$double", "$map"
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -60,7 +60,7 @@ def arm_from_json(given: Any) -> results.ArmResult:
         ValueError: What was wrong, and where.
     """
     arm = record_from_json(results.ArmResult, given, "arm")
-    forget_mirrored(arm)
+    drop_mirrored(arm)
     return arm
 
 
@@ -242,7 +242,7 @@ def _read_field(item: Field[Any], given: Any) -> Any:
         return coerce.metrics(_read_numbers(given), where)
     if target == list[results.EvalResult]:
         return _read_evals(given)
-    if isinstance(target, type) and issubclass(target, Record):
+    if isinstance(target, type) and issubclass(target, ModelBase):
         return record_from_json(target, given, where)
     return _SCALARS[target](given, where) if target in _SCALARS else given
 

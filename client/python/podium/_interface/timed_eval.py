@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from podium._values.coerce import Metrics
 
-__all__ = ["AsyncEvaluates", "AsyncEvaluation", "Evaluates", "Evaluation"]
+__all__ = ["AsyncEvaluation", "AsyncTimedEvalMixin", "Evaluation", "TimedEvalMixin"]
 
 
 class _Gathered:
@@ -104,7 +104,7 @@ class AsyncEvaluation(_Gathered):
             await self._log_eval(**self._row())
 
 
-class Evaluates:
+class TimedEvalMixin:
     """Gives whoever has `log_eval` its timed form."""
 
     log_eval: Callable[..., None]
@@ -137,7 +137,7 @@ class Evaluates:
         return Evaluation(self.log_eval, name, fields)
 
 
-class AsyncEvaluates:
+class AsyncTimedEvalMixin:
     """Gives whoever has an awaited `log_eval` its timed form."""
 
     log_eval: Callable[..., Awaitable[None]]

@@ -4,13 +4,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from podium._values import coerce
-from podium._values.base import Record
+from podium._values.base import ModelBase
 
 __all__ = ["Component", "DataConfig", "ModelConfig", "RunConfig", "without_identity"]
 
 
 @dataclass(eq=False)
-class DataConfig(Record):
+class DataConfig(ModelBase):
     """Where training data comes from."""
 
     source_kind: str
@@ -38,7 +38,7 @@ class DataConfig(Record):
 
 
 @dataclass(eq=False)
-class ModelConfig(Record):
+class ModelConfig(ModelBase):
     """Which model a run trains and what it starts from."""
 
     name: str
@@ -57,7 +57,7 @@ class ModelConfig(Record):
 
 
 @dataclass(eq=False)
-class Component(Record):
+class Component(ModelBase):
     """A pluggable part of a run."""
 
     kind: str
@@ -71,7 +71,7 @@ class Component(Record):
 
 
 @dataclass(eq=False)
-class RunConfig(Record):
+class RunConfig(ModelBase):
     """The expanded configuration of one training run: what an arm was asked to do."""
 
     name: str

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from podium._model.results import ArmCounts, ArmSummary, Experiment
-from podium._values.base import Record
+from podium._values.base import ModelBase
 from podium.statistics import Description
 
 __all__ = [
@@ -20,7 +20,7 @@ __all__ = [
 
 
 @dataclass(eq=False)
-class ScoreSource(Record):
+class ScoreSource(ModelBase):
     """Where a score came from."""
 
     origin: str
@@ -34,7 +34,7 @@ class ScoreSource(Record):
 
 
 @dataclass(eq=False)
-class RankedArm(Record):
+class RankedArm(ModelBase):
     """An arm at its place in a ranking."""
 
     arm: str
@@ -56,7 +56,7 @@ class RankedArm(Record):
 
 
 @dataclass(eq=False)
-class RankedGroup(Record):
+class RankedGroup(ModelBase):
     """A group of arms at its place in a ranking by mean; an arm without a group is one of one.
 
     Each member is counted once: as one of the n numbers of the statistics, or as NaN, missing,
@@ -91,7 +91,7 @@ class RankedGroup(Record):
 
 
 @dataclass(eq=False)
-class RankSource(Record):
+class RankSource(ModelBase):
     """A place that scores of a ranking came from."""
 
     origin: str
@@ -105,7 +105,7 @@ class RankSource(Record):
 
 
 @dataclass(eq=False)
-class RankCounts(Record):
+class RankCounts(ModelBase):
     """What became of the arms of an experiment in a ranking: each arm is counted once."""
 
     numbers: int = 0
@@ -119,7 +119,7 @@ class RankCounts(Record):
 
 
 @dataclass(eq=False)
-class RankGroupCounts(Record):
+class RankGroupCounts(ModelBase):
     """What became of the groups of an experiment in a ranking: each group is counted once."""
 
     ranked: int = 0
@@ -131,7 +131,7 @@ class RankGroupCounts(Record):
 
 
 @dataclass(eq=False)
-class ExperimentResult(Record):
+class ExperimentResult(ModelBase):
     """What an experiment has come to, all of one state."""
 
     experiment: Experiment
@@ -150,7 +150,7 @@ class ExperimentResult(Record):
 
 
 @dataclass(eq=False)
-class _AnyRanking(Record):
+class _AnyRanking(ModelBase):
     metric: str
     """What was ranked by."""
     direction: str

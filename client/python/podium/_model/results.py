@@ -16,9 +16,9 @@ from typing import Any
 
 from podium import scoring
 from podium._model.config import Component, DataConfig, ModelConfig, RunConfig
-from podium._model.mirror import forget_aliases, given_by, mirror_primary
+from podium._model.mirror import drop_aliased, mirror_primary, own_fields
 from podium._values import coerce
-from podium._values.base import Record
+from podium._values.base import ModelBase
 from podium._values.coerce import Value
 from podium._values.enums import ArmStatus, Direction, ExperimentStatus
 
@@ -42,7 +42,7 @@ __all__ = [
 
 
 @dataclass(eq=False)
-class EvalResult(Record):
+class EvalResult(ModelBase):
     """One evaluation of an arm: a row, identified within its arm by its name and step."""
 
     name: str
@@ -79,7 +79,7 @@ class EvalResult(Record):
 
 
 @dataclass(eq=False)
-class RunResult(Record):
+class RunResult(ModelBase):
     """What the training backend itself returned; no question looks at it."""
 
     run_id: str
@@ -104,7 +104,7 @@ class RunResult(Record):
 
 
 @dataclass(eq=False)
-class Attempt(Record):
+class Attempt(ModelBase):
     """One life of an arm's training process."""
 
     id: str
@@ -119,7 +119,7 @@ class Attempt(Record):
 
 @mirror_primary
 @dataclass(eq=False)
-class ArmResult(Record):
+class ArmResult(ModelBase):
     """One arm of an experiment: one training run, with everything scored against it.
 
     `eval_metrics`, `eval_breakdowns` and `eval_seconds` read as those of the primary eval of
@@ -173,14 +173,14 @@ class ArmResult(Record):
         self._coerce(coerce.member_of(ArmStatus), "status")
         self._coerce(coerce.metrics, "metrics")
         self._coerce(coerce.list_of(EvalResult), "evals")
-        forget_aliases(self)
+        drop_aliased(self)
         self._coerce_given()
         self._coerce_optional(coerce.text, "run_id", "error", "group_id", "group_name")
         self._coerce_optional(coerce.number, "train_seconds")
         self._coerce_optional(coerce.instance_of(RunResult), "run_result")
 
     def _coerce_given(self) -> None:
-        given = given_by(self)
+        given = own_fields(self)
         given["eval_metrics"] = coerce.metrics(given["eval_metrics"], "eval_metrics")
         given["eval_breakdowns"] = coerce.value_map(given["eval_breakdowns"], "eval_breakdowns")
         given["eval_seconds"] = coerce.optional(
@@ -212,7 +212,7 @@ class ArmResult(Record):
 
 
 @dataclass(eq=False)
-class ArmSummary(Record):
+class ArmSummary(ModelBase):
     """An arm without its rows, as lists have it.
 
     It has no `eval()` and no `score()`: ask the server, or get the whole arm.
@@ -255,7 +255,7 @@ class ArmSummary(Record):
 
 
 @dataclass(eq=False)
-class ArmCounts(Record):
+class ArmCounts(ModelBase):
     """The number of arms by status."""
 
     pending: int = 0
@@ -271,7 +271,7 @@ class ArmCounts(Record):
 
 
 @dataclass(eq=False)
-class Experiment(Record):
+class Experiment(ModelBase):
     """A named set of arms that answer one question."""
 
     name: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from podium._values.base import Record
+from podium._values.base import ModelBase
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,7 +14,7 @@ __all__ = ["ScoreColumn", "ScoreMatrix", "ScoredArm"]
 
 
 @dataclass(eq=False)
-class ScoredArm(Record):
+class ScoredArm(ModelBase):
     """An arm of a matrix of scores."""
 
     arm: str
@@ -26,7 +26,7 @@ class ScoredArm(Record):
 
 
 @dataclass(eq=False)
-class ScoreColumn(Record):
+class ScoreColumn(ModelBase):
     """The scores of arms on one metric."""
 
     metric: str
@@ -36,7 +36,7 @@ class ScoreColumn(Record):
 
 
 @dataclass(eq=False)
-class ScoreMatrix(Record):
+class ScoreMatrix(ModelBase):
     """The scores of arms on metrics, a column for each metric."""
 
     arms: list[ScoredArm]

@@ -132,7 +132,7 @@ class StreamReader:
         if self._lock.is_held():
             self._alone_since = None
             return False
-        if not self._is_closed() and not self._is_alone_for_sure():
+        if not self._is_closed() and not self._writer_gone_long_enough():
             return False
         return not self.has_more(self._delivered())
 
@@ -254,7 +254,7 @@ class StreamReader:
     def _is_closed(self) -> bool:
         return (self.folder / CLOSED_FILE).exists()
 
-    def _is_alone_for_sure(self) -> bool:
+    def _writer_gone_long_enough(self) -> bool:
         now = time.monotonic()
         if self._alone_since is None:
             self._alone_since = now

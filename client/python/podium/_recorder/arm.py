@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from podium import events
 from podium._interface.recorders import Ending, ending_of
-from podium._interface.timed_eval import Evaluates, Evaluation
+from podium._interface.timed_eval import Evaluation, TimedEvalMixin
 from podium._limits.checks import Limits
 from podium._limits.event_checks import check_event
 from podium._model.results import EvalResult
 from podium._recorder.counts import Counters, Flushed
-from podium._recorder.partial_events import good_numbers, salvaged
+from podium._recorder.partial_events import event_without_bad_metrics, good_numbers
 from podium._recorder.stream import StreamEndedError
 from podium._values.enums import ArmStatus
 from podium.errors import RecordingError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from podium._recorder.partial_events import EventOf
     from podium._recorder.settings import Subject
     from podium._recorder.stream import Stream
-    from podium._recorder.warnings import Notices
+    from podium._recorder.warnings import RecorderWarnings
     from podium.v1.event_pb2 import Event
 
 __all__ = ["ArmRecording"]
@@ -37,7 +37,7 @@ __all__ = ["ArmRecording"]
 _LIMITS = Limits()
 
 
-class ArmRecording(Evaluates):
+class ArmRecording(TimedEvalMixin):
     """Records one arm: what `start_arm` of `podium.record` returns.
 
     What is logged is in a file of this machine when the call returns, some microseconds later; a
@@ -169,7 +169,7 @@ class ArmRecording(Evaluates):
         """
         if self._is_silent:
             return
-        with self._notices.sparing("finish"):
+        with self._notices.guard("finish"):
             self._finish(status, error, train_seconds, run_result)
 
     def flush(self, timeout: float = 10.0) -> Flushed:
@@ -193,7 +193,7 @@ class ArmRecording(Evaluates):
         if self._is_silent:
             return
         try:
-            with self._notices.sparing("the end of an arm"):
+            with self._notices.guard("the end of an arm"):
                 self._end(error)
         except Exception as failure:
             if error is None:
@@ -221,11 +221,11 @@ class ArmRecording(Evaluates):
     ) -> None:
         """Says what is wrong with a record, and records what is not."""
         self._notices.refuse(f"{what} of arm {self._name!r}", error)
-        event = salvaged(event_of, metrics)
+        event = event_without_bad_metrics(event_of, metrics)
         if event is None and what == "log_eval":
-            event = salvaged(partial(event_of, parts=None), metrics)
+            event = event_without_bad_metrics(partial(event_of, parts=None), metrics)
         if event is not None:
-            with self._notices.sparing(f"{what} of arm {self._name!r}"):
+            with self._notices.guard(f"{what} of arm {self._name!r}"):
                 self._put(event)
 
     def _put(self, event: Event, *, needed: bool = False) -> None:
@@ -304,7 +304,7 @@ class _SparingEvaluation(Evaluation):
         log_eval: Callable[..., None],
         name: str,
         fields: dict[str, Any],
-        notices: Notices,
+        notices: RecorderWarnings,
     ) -> None:
         super().__init__(log_eval, name, fields)
         self._notices = notices

@@ -15,7 +15,7 @@ from podium._limits.checks import Limits, check_count, check_name
 from podium._limits.event_checks import check_event, check_metric_count
 from podium._recorder.arm import ArmRecording
 from podium._recorder.counts import Counters, Flushed
-from podium._recorder.process_outbox import Outlet
+from podium._recorder.process_outbox import ProcessOutbox
 from podium._recorder.settings import Settings, Subject
 from podium._values import coerce
 from podium.errors import RecordingError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from podium._model.results import ArmResult, Attempt, RunConfig
     from podium._recorder.stream import Stream
-    from podium._recorder.warnings import Notices
+    from podium._recorder.warnings import RecorderWarnings
     from podium.v1.event_pb2 import Event
 
 __all__ = ["ExperimentRecording"]
@@ -53,11 +53,13 @@ class ExperimentRecording:
     seconds at most, and says what waits where if that is not enough.
     """
 
-    def __init__(self, settings: Settings, notices: Notices, owner: int | None = None) -> None:
+    def __init__(
+        self, settings: Settings, notices: RecorderWarnings, owner: int | None = None
+    ) -> None:
         self.notices = notices
         self._settings = settings
         self._owner = os.getpid() if owner is None else owner
-        self._outlet: Outlet | None = None
+        self._process_outbox: ProcessOutbox | None = None
         self._stream: Stream | None = None
         self._arms: dict[Subject, ArmRecording] = {}
         self._started: WeakValueDictionary[str, ArmRecording] = WeakValueDictionary()
@@ -118,7 +120,7 @@ class ExperimentRecording:
 
         The arguments are those of `ExperimentRecorder.start_arm`.
         """
-        with self.notices.sparing("start_arm"):
+        with self.notices.guard("start_arm"):
             attempt = self._attempt(attempt_id, order)
             event = events.arm_started(
                 name,
@@ -146,7 +148,7 @@ class ExperimentRecording:
             name: The name of the arm. It may be started later.
             attempt_id: The attempt that what is recorded is part of, if it is.
         """
-        with self.notices.sparing("arm"):
+        with self.notices.guard("arm"):
             check_name(coerce.text(name, "arm"), "arm", _LIMITS)
             return ArmRecording(self, Subject(name, attempt_id))
         return ArmRecording(self, Subject(str(name)), is_silent=True)
@@ -160,7 +162,7 @@ class ExperimentRecording:
         """
         if self.is_silent:
             return
-        with self.notices.sparing("record_arm"):
+        with self.notices.guard("record_arm"):
             event = events.arm_recorded(arm_result, replace=replace)
             _check_whole(event)
             payload = event.SerializeToString()
@@ -173,7 +175,7 @@ class ExperimentRecording:
         """Stores what was found out. The last conclusion stands."""
         if self.is_silent:
             return
-        with self.notices.sparing("conclude"):
+        with self.notices.guard("conclude"):
             event = events.experiment_concluded(conclusion)
             check_event(event, _LIMITS)
             self._own_stream().put(event.SerializeToString())
@@ -243,7 +245,7 @@ class ExperimentRecording:
         if outlet is None:
             return Flushed(0, 0, 0, 0, synced=True)
         seconds = _FLUSH_SECONDS
-        with self.notices.sparing("flush"):
+        with self.notices.guard("flush"):
             seconds = coerce.seconds(timeout, "timeout")
         return outlet.flush(streams, min(max(seconds, 0.0), threading.TIMEOUT_MAX))
 
@@ -268,28 +270,28 @@ class ExperimentRecording:
             self._stream = stream = self.open(Subject(None, opening=self._settings.declared))
         return stream
 
-    def _outlet_here(self) -> Outlet | None:
+    def _outlet_here(self) -> ProcessOutbox | None:
         """The outlet of this process; one that came through a fork is the parent's."""
-        outlet = self._outlet
+        outlet = self._process_outbox
         return outlet if outlet is not None and outlet.pid == os.getpid() else None
 
-    def _new_outlet(self) -> Outlet:
+    def _new_outlet(self) -> ProcessOutbox:
         is_child = os.getpid() != self._owner
-        self._outlet = Outlet(self._settings, self.notices, is_child=is_child)
+        self._process_outbox = ProcessOutbox(self._settings, self.notices, is_child=is_child)
         _recording.add(self)
-        return self._outlet
+        return self._process_outbox
 
     def _close(self, timeout: float) -> None:
         outlet = self._outlet_here()
         if outlet is None:
             return
         _recording.discard(self)
-        self._outlet = None
+        self._process_outbox = None
         counters = outlet.close(timeout if os.getpid() == self._owner else 0.0)
         for line in self._last_words(outlet, counters):
             _LOGGER.warning("podium: %s", line)
 
-    def _last_words(self, outlet: Outlet, counters: Counters) -> Iterator[str]:
+    def _last_words(self, outlet: ProcessOutbox, counters: Counters) -> Iterator[str]:
         """What the user has to know when recording ends; nothing if everything is delivered."""
         if counters.pending:
             reason = outlet.unreachable() or "they are on their way"
@@ -308,7 +310,7 @@ class ExperimentRecording:
             yield f"in all: {summary}"
 
 
-def _sent(settings: Settings, notices: Notices, owner: int) -> ExperimentRecording:
+def _sent(settings: Settings, notices: RecorderWarnings, owner: int) -> ExperimentRecording:
     """The recorder that another process has sent: one, however often it comes."""
     recording = ExperimentRecording(settings, notices, owner)
     return _received.setdefault(settings.key, recording)

@@ -13,7 +13,7 @@ from podium._outbox import SenderLock
 from podium._outbox.sender_state import UNREACHABLE, SenderState
 
 if TYPE_CHECKING:
-    from podium._recorder.warnings import Notices
+    from podium._recorder.warnings import RecorderWarnings
 
 __all__ = ["SenderStarter", "unreachable"]
 
@@ -29,7 +29,7 @@ _TOO_MANY_STARTS = 3
 class SenderStarter:
     """Sees to it that a sender runs. For the upkeep thread."""
 
-    def __init__(self, notices: Notices) -> None:
+    def __init__(self, notices: RecorderWarnings) -> None:
         self._notices = notices
         self._delay = _FIRST_DELAY
         self._next = 0.0

@@ -10,13 +10,13 @@ from podium._values import coerce
 if TYPE_CHECKING:
     from podium.v1.event_pb2 import Event
 
-__all__ = ["EventOf", "good_numbers", "salvaged"]
+__all__ = ["EventOf", "event_without_bad_metrics", "good_numbers"]
 
 EventOf: TypeAlias = "Callable[[Mapping[Any, Any]], Event]"
 """Makes an event of metrics; raises an error for bad ones."""
 
 
-def salvaged(event_of: EventOf, metrics: object) -> Event | None:
+def event_without_bad_metrics(event_of: EventOf, metrics: object) -> Event | None:
     """The event of those metrics that can be recorded.
 
     None if nothing is left, such as where something else than a metric is bad.

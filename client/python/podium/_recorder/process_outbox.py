@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from podium._recorder.settings import Settings, Subject
-    from podium._recorder.warnings import Notices
+    from podium._recorder.warnings import RecorderWarnings
 
-__all__ = ["Outlet"]
+__all__ = ["ProcessOutbox"]
 
 _LOOK_SECONDS = 1.0
 _POLL_SECONDS = 0.02
@@ -43,10 +43,10 @@ _MOST_WATCHED = 64
 """How many streams that have ended are watched until they are delivered: each has a file open."""
 
 
-class Outlet:
+class ProcessOutbox:
     """The outbox as one process uses it. It is never used, nor closed, in a fork."""
 
-    def __init__(self, settings: Settings, notices: Notices, *, is_child: bool) -> None:
+    def __init__(self, settings: Settings, notices: RecorderWarnings, *, is_child: bool) -> None:
         self.pid = os.getpid()
         self._is_child = is_child
         self.folder: Path | None = None

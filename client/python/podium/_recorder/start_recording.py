@@ -15,7 +15,7 @@ from podium._outbox import default_root
 from podium._recorder.experiment import ExperimentRecording
 from podium._recorder.process_rank import Rank, process_rank
 from podium._recorder.settings import Settings
-from podium._recorder.warnings import Notices
+from podium._recorder.warnings import RecorderWarnings
 from podium._values import coerce
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def record(
         close_timeout: For how many seconds at most the end of the block waits for delivery.
         max_bytes: What the outbox of this process may take of the disk, undelivered.
     """
-    notices = Notices(is_strict=strict)
+    notices = RecorderWarnings(is_strict=strict)
     checks = _Checks(notices)
     known_name = checks.name(name)
     declared = checks.declared(
@@ -123,11 +123,11 @@ def record(
 class _Checks:
     """What becomes of arguments: what is wrong with one is said, and the rest is made use of."""
 
-    def __init__(self, notices: Notices) -> None:
+    def __init__(self, notices: RecorderWarnings) -> None:
         self._notices = notices
 
     def name(self, given: Any) -> str | None:
-        with self._notices.sparing("record"):
+        with self._notices.guard("record"):
             name = coerce.text(given, "name")
             check_experiment_name(name, "name", _LIMITS)
             return name
@@ -136,7 +136,7 @@ class _Checks:
     def declared(self, **fields: Any) -> bytes:
         """The declaration, without its fields if there is something wrong with them."""
         event = events.experiment_declared()
-        with self._notices.sparing("the declaration"):
+        with self._notices.guard("the declaration"):
             told = events.experiment_declared(**fields)
             check_event(told, _LIMITS)
             event = told
@@ -144,7 +144,7 @@ class _Checks:
 
     def address(self, given: str | None) -> str | None:
         """The address; None if it is malformed: results wait for one that is not, then."""
-        with self._notices.sparing("address"):
+        with self._notices.guard("address"):
             address = server_address(given)
             if address.startswith(_UNIX):
                 # The sender runs in another folder.
@@ -153,28 +153,28 @@ class _Checks:
         return None
 
     def root(self, given: Any) -> Path | None:
-        with self._notices.sparing("outbox"):
+        with self._notices.guard("outbox"):
             return (default_root() if given is None else Path(given)).absolute()
         return None
 
     def attempt(self, given: Any) -> Attempt | None:
-        with self._notices.sparing("attempt"):
+        with self._notices.guard("attempt"):
             return coerce.optional(coerce.instance_of(Attempt), given, "attempt")
         return None
 
     def rank(self, given: Any) -> Rank | None:
-        with self._notices.sparing("rank"):
+        with self._notices.guard("rank"):
             number = coerce.optional(coerce.integer, given, "rank")
             return process_rank() if number is None else Rank(number, "rank=")
         return None
 
     def seconds(self, given: Any, where: str, default: float) -> float:
-        with self._notices.sparing(where):
+        with self._notices.guard(where):
             return coerce.seconds(given, where)
         return default
 
     def integer(self, given: Any, where: str, default: int) -> int:
-        with self._notices.sparing(where):
+        with self._notices.guard(where):
             return coerce.integer(given, where)
         return default
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from podium._recorder.warnings import Notices
+    from podium._recorder.warnings import RecorderWarnings
 
 __all__ = ["MEMORY_BYTES", "Stream", "StreamEndedError"]
 
@@ -51,7 +51,7 @@ class Stream:
         begin: Callable[[], StreamWriter],
         opening: bytes | None,
         wake: Callable[[], None],
-        notices: Notices,
+        notices: RecorderWarnings,
     ) -> None:
         self.pid = os.getpid()
         self.has_ended = False

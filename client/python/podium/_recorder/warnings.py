@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Notices"]
+__all__ = ["RecorderWarnings"]
 
 _LOGGER = logging.getLogger("podium")
 
@@ -19,7 +19,7 @@ _MOST_TEXTS = 5
 """How many texts of a kind are said: where five keys are wrong, each is worth a line."""
 
 
-class Notices:
+class RecorderWarnings:
     """Says each trouble when it first comes, a few of a kind, and counts them.
 
     Args:
@@ -53,7 +53,7 @@ class Notices:
             _LOGGER.warning("podium: %s: %s; it is not recorded, and training goes on", what, text)
 
     @contextmanager
-    def sparing(self, what: str) -> Iterator[None]:
+    def guard(self, what: str) -> Iterator[None]:
         """Keeps what goes wrong in a block from the training loop, unless it is to be strict."""
         try:
             yield

@@ -11,15 +11,15 @@ from podium._sender.backoff import Backoff
 if TYPE_CHECKING:
     from podium._sender.protocol import Pause
 
-__all__ = ["Gate"]
+__all__ = ["CircuitBreaker"]
 
 _log = logging.getLogger(__name__)
 
-_WANTS_PEACE = "OVERLOADED"
+_OVERLOADED = "OVERLOADED"
 """The reason of a server that everybody has to leave alone for a while."""
 
 
-class Gate:
+class CircuitBreaker:
     """Shut while the server does not answer; then one call at a time tries whether it does again.
 
     Attributes:
@@ -57,7 +57,7 @@ class Gate:
 
     def hurry(self) -> None:
         """Lets the next call try about a second after the last one: somebody waits for it."""
-        if self.pause is None or self.pause.reason == _WANTS_PEACE:
+        if self.pause is None or self.pause.reason == _OVERLOADED:
             return
         sooner = self.due - (self._tried + self._backoff.soon())
         if sooner > 0:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["Patience"]
+__all__ = ["PoisonEventPolicy"]
 
 _LEAST_TRIES = 3
 _MOST_SECONDS = 3_600.0
 _LEAST_PART = 64
 
 
-class Patience:
+class PoisonEventPolicy:
     """Ends for one event at a time, and learns from what becomes of those behind it.
 
     Where the server takes what comes next, only some events make it fail, and the stream stays

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from podium._sender.circuit_breaker import Gate
+from podium._sender.circuit_breaker import CircuitBreaker
 from podium._sender.protocol import Pause
 from podium._sender.streams import Streams
 
@@ -97,7 +97,7 @@ class Sender:
         self.streams = Streams(
             outboxes, is_bounded=rules.is_bounded, defect_seconds=rules.defect_seconds
         )
-        self.gate = Gate()
+        self.gate = CircuitBreaker()
         self.tallies = {outbox: Tally() for outbox in outboxes}
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
@@ -116,7 +116,7 @@ class Sender:
                     break
                 await asyncio.wait(
                     {stopped, *self._tasks},
-                    timeout=self._rest(),
+                    timeout=self._seconds_to_next_poll(),
                     return_when=asyncio.FIRST_COMPLETED,
                 )
         finally:
@@ -157,7 +157,7 @@ class Sender:
         ready = [stream for stream in unsent if stream.pause is None or self._is_due(stream, now)]
         if ready or self._tasks or not self._rules.is_bounded:
             return ready
-        return [stream for stream in unsent if self._may_have_come(stream)]
+        return [stream for stream in unsent if self._progressed_since_pause(stream)]
 
     def _is_due(self, stream: Stream, now: float) -> bool:
         return now >= stream.due and not self._waits_for_others(stream)
@@ -166,7 +166,7 @@ class Sender:
         is_refused = stream.pause is not None and stream.pause.is_refusal
         return self._rules.is_bounded and is_refused
 
-    def _may_have_come(self, stream: Stream) -> bool:
+    def _progressed_since_pause(self, stream: Stream) -> bool:
         """Whether others got further since a stream was told to wait."""
         return self._tried.get(stream.folder, -1) < self._advances
 
@@ -203,7 +203,7 @@ class Sender:
 
     # ---- time --------------------------------------------------------------------------------
 
-    def _rest(self) -> float:
+    def _seconds_to_next_poll(self) -> float:
         """How long until the next look, in seconds."""
         now = time.monotonic()
         quiet = min(max((now - self._advanced) / _SLOWING, _FASTEST), _SLOWEST)
@@ -219,7 +219,7 @@ class Sender:
 
     def _is_done_for_good(self) -> bool:
         now = time.monotonic()
-        if any(stream.lives for stream in self.streams.known.values()):
+        if any(stream.writer_alive for stream in self.streams.known.values()):
             self._lived = now
         quiet = now - max(self._lived, self._advanced)
         limit = self._rules.patience_seconds if self.streams.unsent else self._rules.idle_seconds
@@ -235,7 +235,7 @@ class Sender:
         """Whether only another stream can help it."""
         if stream.is_behind:
             return True
-        return self._waits_for_others(stream) and not self._may_have_come(stream)
+        return self._waits_for_others(stream) and not self._progressed_since_pause(stream)
 
 
 def _counts(stream: Stream) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from podium._interface.recorders import StreamPosition
 from podium._outbox import Aside, DamagedError, Doorbell, Entry, StreamReader
 from podium._outbox.writer import CLOSED_FILE
 from podium._sender.backoff import Backoff
-from podium._sender.poison_events import Patience
+from podium._sender.poison_events import PoisonEventPolicy
 from podium._sender.protocol import (
     Batch,
     Delivery,
@@ -88,7 +88,7 @@ class Stream:
             is_orphan=any(begins_arm(aside.event) for aside in asides),
         )
         self._backoff = Backoff()
-        self._patience = Patience(defect_seconds)
+        self._patience = PoisonEventPolicy(defect_seconds)
         self._doorbell = Doorbell(folder)
         self._lives = True
         self._read: list[Entry] = []
@@ -116,7 +116,7 @@ class Stream:
         return self._is_pending
 
     @property
-    def lives(self) -> bool:
+    def writer_alive(self) -> bool:
         """Whether its writer may add to it. Once it is dead it stays so."""
         self._lives = self._lives and self._reader.writer_lives()
         return self._lives

@@ -111,7 +111,7 @@ class Streams:
         try:
             if stream.has_pending:
                 return True
-            if not stream.lives and stream.finish():
+            if not stream.writer_alive and stream.finish():
                 self._settled.add(stream.folder)
         except (OSError, DamagedError) as error:
             return stream.cannot_read(error)

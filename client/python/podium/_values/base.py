@@ -8,13 +8,13 @@ from typing import Any
 
 from podium._values import coerce
 
-__all__ = ["Record", "identical", "same"]
+__all__ = ["ModelBase", "identical", "same"]
 
 _DOUBLE = Struct("<d")
 
 
 @dataclass(eq=False)
-class Record:
+class ModelBase:
     """The base of the model's dataclasses, which leave comparison to it (`eq=False`).
 
     Two results with the same NaN in them are equal, as a user who reads back what was

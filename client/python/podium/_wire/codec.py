@@ -11,7 +11,7 @@ carry. `x_from_proto` reads whatever a server sends. What only a newer server kn
 
 from podium import scoring
 from podium._model import results
-from podium._model.mirror import forget_mirrored, given_by
+from podium._model.mirror import drop_mirrored, own_fields
 from podium._values import coerce
 from podium._values.enums import ArmStatus
 from podium._wire.config import (
@@ -214,7 +214,7 @@ def attempt_from_proto(message: arm_result_pb2.Attempt) -> results.Attempt:
 
 def arm_result_to_proto(arm: results.ArmResult) -> arm_result_pb2.ArmResult:
     """Writes an arm; of its eval metrics, breakdowns and seconds only what was given."""
-    given = given_by(arm)
+    given = own_fields(arm)
     return arm_result_pb2.ArmResult(
         name=arm.name,
         run_config=maybe(run_config_to_proto, arm.run_config),
@@ -266,7 +266,7 @@ def arm_result_from_proto(message: arm_result_pb2.ArmResult) -> results.ArmResul
     arm.create_time = maybe(timestamp_from_proto, get(message, "create_time"))
     arm.update_time = maybe(timestamp_from_proto, get(message, "update_time"))
     arm.attempt = maybe(attempt_from_proto, get(message, "attempt"))
-    forget_mirrored(arm)
+    drop_mirrored(arm)
     return arm
 
 

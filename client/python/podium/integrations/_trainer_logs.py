@@ -40,7 +40,7 @@ _MACHINE = frozenset(
 )
 """Arguments of where and when, not of what: they tell attempts and seeds apart."""
 _LENGTH = frozenset({"num_train_epochs", "max_steps"})
-_COURSE = ("dataloader_", "ddp_", "eval_", "logging_", "save_")
+_PROGRESS_PREFIXES = ("dataloader_", "ddp_", "eval_", "logging_", "save_")
 """What may change where training goes on: told beside the configuration."""
 
 
@@ -92,7 +92,7 @@ def run_config(name: str, kind: str, arguments: Mapping[str, Any], model: str) -
         for key, value in settings_of(arguments, without=_MACHINE).items()
         if not key.endswith("_token") and not key.startswith(("hub_", "_"))
     }
-    course = {key: told.pop(key) for key in list(told) if _is_of_course(key)}
+    course = {key: told.pop(key) for key in list(told) if _may_change_on_resume(key)}
     algorithm = "hf_trainer" if kind in _TRAINERS else kind.removesuffix("Config").lower()
     return RunConfig(
         name,
@@ -103,8 +103,8 @@ def run_config(name: str, kind: str, arguments: Mapping[str, Any], model: str) -
     )
 
 
-def _is_of_course(key: str) -> bool:
-    return key in _LENGTH or key.startswith(_COURSE)
+def _may_change_on_resume(key: str) -> bool:
+    return key in _LENGTH or key.startswith(_PROGRESS_PREFIXES)
 
 
 def _prefixes(entry: Mapping[str, Any]) -> list[str]:

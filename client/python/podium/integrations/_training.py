@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from podium._model.config import RunConfig
     from podium._recorder import ExperimentRecording
 
-__all__ = ["ArmOptions", "Records", "Row", "Training"]
+__all__ = ["ArmOptions", "CallbackBase", "Row", "Training"]
 
 _LOGGER = logging.getLogger("podium")
 
@@ -269,7 +269,7 @@ def _release() -> None:
 _T = TypeVar("_T", bound=Training)
 
 
-class Records(Generic[_T]):
+class CallbackBase(Generic[_T]):
     """What callbacks have in common: they are context managers, and name their arm."""
 
     _training: _T

@@ -12,7 +12,7 @@ from podium._model.config import Component, ModelConfig, RunConfig
 from podium.integrations._missing import missing
 from podium.integrations._prefixed import by_set
 from podium.integrations._settings import settings_of
-from podium.integrations._training import Records, Row, Training
+from podium.integrations._training import CallbackBase, Row, Training
 
 try:
     from keras.callbacks import Callback
@@ -35,7 +35,7 @@ _VAL = "val"
 _TEST = "test"
 
 
-class PodiumCallback(Records[Training], Callback):  # type: ignore[misc, unused-ignore]
+class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, unused-ignore]
     """Records a training: a row of the eval `val` for each epoch, and training's own metrics.
 
     Epochs are counted as Keras tells its callbacks, from 0; a training with `initial_epoch` goes on

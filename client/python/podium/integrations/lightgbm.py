@@ -12,7 +12,7 @@ from podium._model.config import Component, RunConfig
 from podium.integrations._boosting import TRAINING_SETS, log_round, rows_of
 from podium.integrations._missing import missing
 from podium.integrations._settings import seed_of, settings_of
-from podium.integrations._training import Records, Row, Training
+from podium.integrations._training import CallbackBase, Row, Training
 
 try:
     import lightgbm
@@ -34,7 +34,7 @@ _MACHINE = frozenset({"num_threads", "n_jobs", "verbosity", "verbose"})
 _VERSION: str = lightgbm.__version__
 
 
-class PodiumCallback(Records["_Training"]):
+class PodiumCallback(CallbackBase["_Training"]):
     """Records a training: one row of each evaluated data set for each round.
 
     Rounds are counted as LightGBM prints them, from 1; a training that goes on with `init_model`

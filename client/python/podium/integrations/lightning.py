@@ -15,7 +15,7 @@ from podium._model.config import Component, ModelConfig, RunConfig
 from podium.integrations._missing import missing
 from podium.integrations._prefixed import by_set
 from podium.integrations._settings import seed_of, settings_of
-from podium.integrations._training import Records, Row, Training
+from podium.integrations._training import CallbackBase, Row, Training
 
 try:
     # It goes by two names, whose classes differ: the one that the script uses counts.
@@ -44,7 +44,7 @@ _LENGTH = ("max_epochs", "max_steps")
 _VALIDATE = "validate"
 
 
-class PodiumCallback(Records[Training], Callback):  # type: ignore[misc, unused-ignore]
+class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, unused-ignore]
     """Records a training: a row of each validation at its step, and what else is logged.
 
     What the model logs as `val_loss` or `val/loss` is `loss` of the eval `val`, and so for `valid`,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from podium.integrations._missing import missing
 from podium.integrations._trainer_logs import last_rows, rows_of, run_config, training_metrics
-from podium.integrations._training import Records, Training
+from podium.integrations._training import CallbackBase, Training
 
 try:
     from transformers.trainer_callback import TrainerCallback
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["PodiumCallback"]
 
 
-class PodiumCallback(Records[Training], TrainerCallback):  # type: ignore[misc, unused-ignore]
+class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[misc, unused-ignore]
     """Records a training: a row of each evaluation at its step, and what is logged beside it.
 
     An evaluation of one set is the eval `eval`, of several each has the name of its set. At the end

@@ -13,7 +13,7 @@ from podium._model.config import Component, RunConfig
 from podium.integrations._boosting import TRAINING_SETS, log_round, rows_of
 from podium.integrations._missing import missing
 from podium.integrations._settings import seed_of
-from podium.integrations._training import Records, Training
+from podium.integrations._training import CallbackBase, Training
 
 try:
     from xgboost import collective
@@ -38,7 +38,7 @@ _CHOSEN = ("updater", "updater_seq", "base_score")
 """What XGBoost itself chooses when it sees the data."""
 
 
-class PodiumCallback(Records[Training], TrainingCallback):  # type: ignore[misc, unused-ignore]
+class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[misc, unused-ignore]
     """Records a training: one row of each evaluated data set for each round.
 
     Rounds are counted as XGBoost prints them, from 0; a training that goes on with `xgb_model`

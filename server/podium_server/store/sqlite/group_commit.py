@@ -23,7 +23,7 @@ from podium.errors import PodiumError
 from podium_server.errors import failure
 from podium_server.store.contract import Call, ChangeListener, Changes, Subject
 from podium_server.store.sqlite.connection import fetch_value
-from podium_server.store.sqlite.row_cache import Memory
+from podium_server.store.sqlite.row_cache import RowCache
 from podium_server.store.sqlite.writes import Transaction
 
 __all__ = ["GroupCommit"]
@@ -70,7 +70,7 @@ class GroupCommit:
 
     def __init__(self, connection: apsw.Connection, on_broken: Callable[[], None]) -> None:
         self._connection = connection
-        self._memory = Memory()
+        self._row_cache = RowCache()
         self._foreign_changes = 0
         self._on_broken = on_broken
         self._listeners: list[ChangeListener] = []
@@ -165,7 +165,7 @@ class GroupCommit:
         before = self._connection.total_changes()
         try:
             await self._begin()
-            transaction = Transaction(self._connection, self._memory)
+            transaction = Transaction(self._connection, self._row_cache)
             await self._apply_waiting(transaction, applied)
             transaction.finish()
         except apsw.Error as error:
@@ -174,7 +174,7 @@ class GroupCommit:
             self._retry_without(applied, defect)
         else:
             changed = self._connection.total_changes() != before
-            with self._told(transaction.subjects):
+            with self._parsed(transaction.subjects):
                 await self._commit(applied, changed=changed)
         self._expected = len(applied) + len(self._waiting)
         for waiting in applied:
@@ -199,8 +199,8 @@ class GroupCommit:
         changes = fetch_value(self._connection, "PRAGMA data_version")
         if changes != self._foreign_changes:
             self._foreign_changes = changes
-            self._memory.forget()
-        self._memory.forget_if_full()
+            self._row_cache.forget()
+        self._row_cache.forget_if_full()
 
     def _take_waiting(self, applied: list[_Waiting]) -> list[_Waiting]:
         """Everybody who waits: without a transaction nobody can be served."""
@@ -250,7 +250,7 @@ class GroupCommit:
                 waiting.error = _outcome_unknown()
 
     @contextlib.contextmanager
-    def _told(self, subjects: Collection[Subject]) -> Iterator[None]:
+    def _parsed(self, subjects: Collection[Subject]) -> Iterator[None]:
         """Tells listeners of what is committed inside the block."""
         for listener in self._listeners:
             listener.changing(subjects)
@@ -268,7 +268,7 @@ class GroupCommit:
 
     def _undo(self, applied: list[_Waiting], error: Exception) -> None:
         """Takes back a transaction that failed before it was durable."""
-        self._memory.forget()
+        self._row_cache.forget()
         if not self._connection.get_autocommit():
             self._connection.execute("ROLLBACK")
         for waiting in applied:

@@ -9,7 +9,7 @@ from podium_server.store.contract import ArmNeeds, LoadedArm
 from podium_server.store.rows import EvalKey, EvalRow, ExperimentRow, StreamRow
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch, fetch_value
-from podium_server.store.sqlite.row_cache import ArmMemory, Memory
+from podium_server.store.sqlite.row_cache import CachedArm, RowCache
 
 __all__ = ["Loader"]
 
@@ -58,19 +58,19 @@ class Loader:
     What calls need is looked up in the memory first, and remembered there.
     """
 
-    def __init__(self, connection: apsw.Connection, memory: Memory) -> None:
+    def __init__(self, connection: apsw.Connection, memory: RowCache) -> None:
         self._connection = connection
-        self._memory = memory
+        self._row_cache = memory
 
     def experiment(self, name: str) -> ExperimentRow | None:
         """An experiment, without its content."""
-        columns = self._memory.experiments.get(name)
+        columns = self._row_cache.experiments.get(name)
         if columns is None:
             found = fetch(self._connection, _FIND_EXPERIMENT, (name,))
             if not found:
                 return None
             columns = found[0]
-            self._memory.keep_experiment(name, columns)
+            self._row_cache.keep_experiment(name, columns)
         return codec.experiment_from(columns)
 
     def content(self, experiment: ExperimentRow) -> bytes | None:
@@ -80,13 +80,13 @@ class Loader:
 
     def stream(self, experiment: int, writer_id: str) -> StreamRow | None:
         """The stream of a writer."""
-        columns = self._memory.streams.get((experiment, writer_id))
+        columns = self._row_cache.streams.get((experiment, writer_id))
         if columns is None:
             found = fetch(self._connection, _FIND_STREAM, (experiment, writer_id))
             if not found:
                 return None
             columns = found[0]
-            self._memory.keep_stream(experiment, columns)
+            self._row_cache.keep_stream(experiment, columns)
         return codec.stream_from(columns)
 
     def arm(self, experiment: int, name: str, needs: ArmNeeds) -> LoadedArm | None:
@@ -130,21 +130,21 @@ class Loader:
         rows: int = fetch_value(self._connection, _COUNT_EVALS, place)
         return rows
 
-    def _known_arm(self, experiment: int, name: str) -> ArmMemory | None:
-        known = self._memory.arms.get((experiment, name))
+    def _known_arm(self, experiment: int, name: str) -> CachedArm | None:
+        known = self._row_cache.arms.get((experiment, name))
         if known is None:
             for columns in fetch(self._connection, _FIND_ARM, (experiment, name)):
-                return self._memory.keep_arm(experiment, name, columns)
+                return self._row_cache.keep_arm(experiment, name, columns)
         return known
 
-    def _known_part(self, known: ArmMemory, place: _Place, part: str) -> bytes:
+    def _known_part(self, known: CachedArm, place: _Place, part: str) -> bytes:
         content = known.parts.get(part)
         if content is None:
             content = self.part(place, part)
             known.keep_part(part, content)
         return content
 
-    def _known_answering(self, known: ArmMemory, place: _Place, name: str) -> EvalRow | None:
+    def _known_answering(self, known: CachedArm, place: _Place, name: str) -> EvalRow | None:
         if name in known.answering:
             return known.answering[name]
         row = self.answering(place, name)

@@ -13,7 +13,7 @@ from podium_server.store.ranking_queries import RankedRow, RankPlace, ScorePlace
 from podium_server.store.rows import Origin
 from podium_server.store.sqlite import codec
 
-__all__ = ["SCORED", "SOURCE", "KeptOrder", "ranked_row"]
+__all__ = ["SCORED", "SOURCE", "RankIndexReader", "ranked_row"]
 
 SCORED = (
     "SELECT {key}, a.ordinal, a.name, a.status, a.group_name, s.value, s.benchmark_id, "
@@ -64,7 +64,7 @@ def _score_place(
     return ScorePlace(Origin(origin), key, name, step)
 
 
-class KeptOrder:
+class RankIndexReader:
     """The order of one candidate's scores, the smallest (`upward`) or the greatest first.
 
     Equal scores stand in order of their arms in both directions.

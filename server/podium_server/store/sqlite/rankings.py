@@ -28,7 +28,7 @@ from podium_server.store.ranking_queries import (
 from podium_server.store.rows import COMPLETED, ExperimentRow, Origin
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch, fetch_value
-from podium_server.store.sqlite.rank_index_reader import SCORED, SOURCE, KeptOrder, ranked_row
+from podium_server.store.sqlite.rank_index_reader import SCORED, SOURCE, RankIndexReader, ranked_row
 from podium_server.store.sqlite.reads import Reader
 
 __all__ = ["Ranker"]
@@ -103,7 +103,7 @@ class Ranker:
                 page = self._over_all(row, query, limits)
             return page
 
-    def rank_at_leisure(self, experiment: str, ask: _Ask, limits: PageLimits) -> RankPage:
+    def rank_slowly(self, experiment: str, ask: _Ask, limits: PageLimits) -> RankPage:
         """A page of a ranking, whatever it takes."""
         with self._one_state():
             row = self._reader.experiment(experiment)
@@ -154,7 +154,7 @@ class Ranker:
     def _fill(
         self, page: RankPage, place: tuple[int, str, str], query: RankQuery, limits: PageLimits
     ) -> None:
-        order = KeptOrder(self._connection, place, upward=query.direction == "minimize")
+        order = RankIndexReader(self._connection, place, upward=query.direction == "minimize")
         with closing(order.rows(query.after)) as rows:
             for row in rows:
                 if len(page.rows) == limits.rows:

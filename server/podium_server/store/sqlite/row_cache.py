@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from podium_server.store.rows import EvalRow
 
-__all__ = ["ArmMemory", "Memory"]
+__all__ = ["CachedArm", "RowCache"]
 
 Columns: TypeAlias = tuple[Any, ...]
 
@@ -24,7 +24,7 @@ _LARGE_BYTES = 4 * 1024
 """What takes more than this is not remembered."""
 
 
-class ArmMemory:
+class CachedArm:
     """What is remembered of one arm.
 
     `columns` is its row, None as long as it is not written. `answering` has the row that answers
@@ -32,10 +32,10 @@ class ArmMemory:
     eval name are stored.
     """
 
-    __slots__ = ("_memory", "answering", "columns", "parts", "scored")
+    __slots__ = ("_row_cache", "answering", "columns", "parts", "scored")
 
-    def __init__(self, memory: "Memory", columns: Columns | None) -> None:
-        self._memory = memory
+    def __init__(self, memory: "RowCache", columns: Columns | None) -> None:
+        self._row_cache = memory
         self.columns = columns
         self.parts: dict[str, bytes] = {}
         self.answering: dict[str, EvalRow | None] = {}
@@ -43,21 +43,21 @@ class ArmMemory:
 
     def keep_part(self, part: str, content: bytes) -> None:
         """Remembers a part that was loaded or written."""
-        if self._memory.has_room(len(content)):
+        if self._row_cache.has_room(len(content)):
             self.parts[part] = content
         else:
             self.parts.pop(part, None)
 
     def keep_answering(self, name: str, row: EvalRow | None) -> None:
         """Remembers which row answers for a name."""
-        if self._memory.has_room(0 if row is None else len(row.content)):
+        if self._row_cache.has_room(0 if row is None else len(row.content)):
             self.answering[name] = row
         else:
             self.answering.pop(name, None)
 
     def keep_scored(self, name: str, keys: Collection[str]) -> None:
         """Remembers the keys of all scores of a name that are stored."""
-        if self._memory.has_room(len(keys) * _KEY_BYTES):
+        if self._row_cache.has_room(len(keys) * _KEY_BYTES):
             self.scored[name] = frozenset(keys)
         else:
             self.scored.pop(name, None)
@@ -68,13 +68,13 @@ class ArmMemory:
         self.scored.clear()
 
 
-class Memory:
+class RowCache:
     """Rows by the keys that calls know them by, within a bound of bytes."""
 
     def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
         self.experiments: dict[str, Columns] = {}
         self.streams: dict[tuple[int, str], Columns] = {}
-        self.arms: dict[tuple[int, str], ArmMemory] = {}
+        self.arms: dict[tuple[int, str], CachedArm] = {}
         self._most_bytes = most_bytes
         self._room = most_bytes
 
@@ -109,8 +109,8 @@ class Memory:
         self.has_room()
         self.streams[experiment, columns[0]] = columns
 
-    def keep_arm(self, experiment: int, name: str, columns: Columns | None) -> ArmMemory:
+    def keep_arm(self, experiment: int, name: str, columns: Columns | None) -> CachedArm:
         """Remembers an arm that was loaded, or is about to be written."""
         self.has_room()
-        arm = self.arms[experiment, name] = ArmMemory(self, columns)
+        arm = self.arms[experiment, name] = CachedArm(self, columns)
         return arm

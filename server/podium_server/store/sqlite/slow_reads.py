@@ -9,12 +9,12 @@ import apsw
 
 from podium_server.errors import failure
 
-__all__ = ["Leisure"]
+__all__ = ["SlowReads"]
 
 T = TypeVar("T")
 
 
-class Leisure:
+class SlowReads:
     """A connection of its own, opened when it is first needed."""
 
     def __init__(self, connect: Callable[[], apsw.Connection]) -> None:

@@ -38,7 +38,7 @@ from podium_server.store.sqlite.group_commit import GroupCommit
 from podium_server.store.sqlite.matrix import Matrix
 from podium_server.store.sqlite.rankings import Ranker
 from podium_server.store.sqlite.reads import Reader
-from podium_server.store.sqlite.slow_reads import Leisure
+from podium_server.store.sqlite.slow_reads import SlowReads
 
 __all__ = ["SqliteStore"]
 
@@ -92,7 +92,7 @@ class SqliteStore(Store):
         self._reader = Reader(self._reading)
         self._matrix = Matrix(self._reading, self._reader.one_state)
         self._ranker = Ranker(self._reading, self._reader.one_state)
-        self._at_leisure = Leisure(self._connect_to_read)
+        self._slow_reads = SlowReads(self._connect_to_read)
         self._group = GroupCommit(self._writing, self._on_broken)
         self._group.listen(self._reader)
 
@@ -104,7 +104,7 @@ class SqliteStore(Store):
     async def close(self) -> None:
         """Finishes the calls that wait, and closes the file."""
         await self._group.close()
-        self._at_leisure.close()
+        self._slow_reads.close()
         try:
             self._reading.close()
             self._writing.close()
@@ -188,8 +188,8 @@ class SqliteStore(Store):
         page = self._ranker.rank(experiment, ask, limits)
         if page is not None:
             return page
-        return await self._at_leisure.run(
-            lambda connection: _ranker(connection).rank_at_leisure(experiment, ask, limits)
+        return await self._slow_reads.run(
+            lambda connection: _ranker(connection).rank_slowly(experiment, ask, limits)
         )
 
     async def scores(
@@ -204,7 +204,7 @@ class SqliteStore(Store):
         asked = (experiment, after, limits, accepts, metrics)
         if limits.rows * sum(map(len, metrics)) <= _FEW_SCORES:
             return self._matrix.scores(*asked)
-        return await self._at_leisure.run(
+        return await self._slow_reads.run(
             lambda connection: Matrix(connection, lambda: one_state(connection)).scores(*asked)
         )
 
@@ -217,7 +217,7 @@ class SqliteStore(Store):
         """See Store."""
         if self._ranker.is_small(experiment):
             return self._ranker.members(experiment, ask, fold)
-        return await self._at_leisure.run(
+        return await self._slow_reads.run(
             lambda connection: _ranker(connection).members(experiment, ask, fold)
         )
 

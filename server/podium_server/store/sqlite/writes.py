@@ -10,10 +10,10 @@ from podium_server.store.contract import (
     ArmChange,
     Call,
     Changes,
+    CurrentRows,
+    DerivedScores,
     Loaded,
     Needs,
-    Settlement,
-    Standing,
     Subject,
 )
 from podium_server.store.rows import (
@@ -27,7 +27,7 @@ from podium_server.store.rows import (
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.loads import Loader
 from podium_server.store.sqlite.rank_index import RankWriter
-from podium_server.store.sqlite.row_cache import ArmMemory, Memory
+from podium_server.store.sqlite.row_cache import CachedArm, RowCache
 
 __all__ = ["Transaction"]
 
@@ -102,9 +102,9 @@ class Transaction:
     transaction mostly share an experiment too.
     """
 
-    def __init__(self, connection: apsw.Connection, memory: Memory) -> None:
+    def __init__(self, connection: apsw.Connection, memory: RowCache) -> None:
         self._connection = connection
-        self._memory = memory
+        self._row_cache = memory
         self._loader = Loader(connection, memory)
         self._ranks = RankWriter(connection)
         self._writer = _Writer(connection, memory, self._loader, self._ranks)
@@ -131,7 +131,7 @@ class Transaction:
         for name in self._changed:
             columns = codec.experiment_values(self._experiments[name])
             self._connection.execute(_PUT_EXPERIMENT, columns)
-            self._memory.keep_experiment(name, columns)
+            self._row_cache.keep_experiment(name, columns)
         self._ranks.finish()
 
     def _load(self, needs: Needs) -> Loaded:
@@ -164,10 +164,10 @@ class _Writer:
     """Writes the changes of calls, one after the other, but for the rows of experiments."""
 
     def __init__(
-        self, connection: apsw.Connection, memory: Memory, loader: Loader, ranks: RankWriter
+        self, connection: apsw.Connection, memory: RowCache, loader: Loader, ranks: RankWriter
     ) -> None:
         self._execute = connection.execute
-        self._memory = memory
+        self._row_cache = memory
         self._loader = loader
         self._ranks = ranks
 
@@ -191,7 +191,7 @@ class _Writer:
         """Writes an arm that is ranked before or after, and its place in the order."""
         place = (self._experiment, change.row.ordinal)
         is_completed = change.row.status == COMPLETED
-        may_move = change.unsettled.any or change.was_completed != is_completed
+        may_move = change.stale_scores.any or change.was_completed != is_completed
         before = self._ranks.entries(*place) if may_move and change.was_completed else set()
         self._write_settled(change, call)
         after = self._ranks.entries(*place) if may_move and is_completed else set()
@@ -201,12 +201,12 @@ class _Writer:
     def _write_settled(self, change: ArmChange, call: Call[Any]) -> None:
         """Writes an arm and what follows from its rows."""
         here, name = self._experiment, change.row.name
-        arm = self._memory.arms.get((here, name)) or self._memory.keep_arm(here, name, None)
+        arm = self._row_cache.arms.get((here, name)) or self._row_cache.keep_arm(here, name, None)
         self._write_arm(change, arm)
-        if change.unsettled.any:
-            standing = self._standing(change)
-            self._settle(change, call.settle(change, standing), arm)
-            for known in (change.unsettled.answering, standing.answering):
+        if change.stale_scores.any:
+            current_rows = self._current_rows(change)
+            self._settle(change, call.derive(change, current_rows), arm)
+            for known in (change.stale_scores.answering, current_rows.answering):
                 for answered, row in known.items():
                     arm.keep_answering(answered, row)
         self._put_arm(change.row, arm)
@@ -219,10 +219,10 @@ class _Writer:
     def _put_stream(self, row: StreamRow) -> None:
         columns = codec.stream_values(row)
         self._execute(_PUT_STREAM, (self._experiment, *columns))
-        self._memory.keep_stream(self._experiment, columns)
+        self._row_cache.keep_stream(self._experiment, columns)
 
     def _remove_experiment(self) -> None:
-        self._memory.forget()
+        self._row_cache.forget()
         here = (self._experiment,)
         for table in (*_OF_AN_ARM, "arms", "removals"):
             self._execute(f"DELETE FROM {table} WHERE experiment = ?", here)
@@ -234,7 +234,7 @@ class _Writer:
         )
 
     def _remove_arm(self, row: ArmRow) -> None:
-        self._memory.forget()
+        self._row_cache.forget()
         place = (self._experiment, row.ordinal)
         if row.status == COMPLETED:
             self._ranks.note(self._experiment, self._changes.revision)
@@ -254,7 +254,7 @@ class _Writer:
     def _note_removal(self, arm: str, key: tuple[str, int, int]) -> None:
         self._execute(_NOTE_REMOVAL, (self._experiment, arm, *key, self._changes.revision))
 
-    def _write_arm(self, change: ArmChange, arm: ArmMemory) -> None:
+    def _write_arm(self, change: ArmChange, arm: CachedArm) -> None:
         place = (self._experiment, change.row.ordinal)
         if change.clear_rows or change.cut_after is not None or change.remove_keys:
             arm.forget_rows()
@@ -278,34 +278,34 @@ class _Writer:
             self._note_removal(change.row.name, codec.key_values(key))
             self._execute(_DROP_EVAL, (*place, *codec.key_values(key)))
 
-    def _standing(self, change: ArmChange) -> Standing:
+    def _current_rows(self, change: ArmChange) -> CurrentRows:
         """What stands in an arm now, as far as it is unsettled."""
         place = (self._experiment, change.row.ordinal)
-        unsettled = change.unsettled
+        stale_scores = change.stale_scores
         load = self._loader
-        names = load.names(place) if unsettled.all_names else unsettled.names
-        standing = Standing({name: load.answering(place, name) for name in names})
-        if unsettled.primary:
-            standing.first = load.first(place)
-            standing.parts = {part: load.part(place, part) for part in ("metrics", "given")}
+        names = load.names(place) if stale_scores.all_names else stale_scores.names
+        current_rows = CurrentRows({name: load.answering(place, name) for name in names})
+        if stale_scores.primary:
+            current_rows.first = load.first(place)
+            current_rows.parts = {part: load.part(place, part) for part in ("metrics", "given")}
         if change.cut_after is not None:
-            standing.eval_count = load.count(place)
-        return standing
+            current_rows.eval_count = load.count(place)
+        return current_rows
 
-    def _settle(self, change: ArmChange, settlement: Settlement, arm: ArmMemory) -> None:
+    def _settle(self, change: ArmChange, derived: DerivedScores, arm: CachedArm) -> None:
         """Writes the scores that follow from what stands."""
         place = (self._experiment, change.row.ordinal)
-        for name, scores in settlement.scores.items():
+        for name, scores in derived.scores.items():
             self._put_scores((*place, name), scores, arm)
-        if settlement.bare is not None:
+        if derived.bare is not None:
             self._execute(_DROP_SCORES, (*place, _BARE))
-            for key, score in settlement.bare.items():
+            for key, score in derived.bare.items():
                 self._execute(_PUT_BARE, (*place, _BARE, key, *codec.score_values(score)))
-        for key, score in settlement.training.items():
+        for key, score in derived.training.items():
             self._execute(_PUT_TRAINING, (*place, _BARE, key, *codec.score_values(score)))
 
     def _put_scores(
-        self, place: tuple[int, int, str], scores: RowScores | None, arm: ArmMemory
+        self, place: tuple[int, int, str], scores: RowScores | None, arm: CachedArm
     ) -> None:
         """Writes the scores of an eval; none of other keys are left."""
         *_, name = place
@@ -321,7 +321,7 @@ class _Writer:
             some = pairs[first : first + _SCORES_AT_ONCE]
             self._execute(_PUT_SCORES[len(some)], (*shared, *chain.from_iterable(some)))
 
-    def _put_arm(self, row: ArmRow, arm: ArmMemory) -> None:
+    def _put_arm(self, row: ArmRow, arm: CachedArm) -> None:
         """Writes the row of an arm, or of a known one only what moves with every eval."""
         columns = codec.arm_values(row)
         if arm.columns is not None and _lasting(arm.columns) == _lasting(columns):

@@ -10,10 +10,10 @@ from podium import events
 from podium._client import calls
 from podium._client.compound_handles import AsyncAnalysis
 from podium._client.connection import AsyncConnection
-from podium._client.handle_base import ArmNames
+from podium._client.handle_base import ArmHandleBase
 from podium._client.ranking_handles import AsyncRankings
 from podium._interface.recorders import new_attempt
-from podium._interface.timed_eval import AsyncEvaluates
+from podium._interface.timed_eval import AsyncTimedEvalMixin
 from podium._values.enums import ArmStatus
 from podium.errors import PodiumError
 
@@ -136,7 +136,7 @@ class AsyncExperimentHandle(AsyncAnalysis, AsyncRankings):
         return await self._connection.run(steps)
 
 
-class AsyncArmHandle(ArmNames[AsyncConnection], AsyncEvaluates):
+class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
     """One arm of a server, by experiment and name: `ArmHandle` for asyncio."""
 
     async def eval(self, name: str, *, step: int | None = None) -> EvalResult | None:

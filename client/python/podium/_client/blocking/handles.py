@@ -8,10 +8,10 @@ from podium import events
 from podium._client import calls
 from podium._client.compound_handles import Analysis
 from podium._client.connection import BlockingConnection
-from podium._client.handle_base import ArmNames
+from podium._client.handle_base import ArmHandleBase
 from podium._client.ranking_handles import Rankings
 from podium._interface.recorders import new_attempt
-from podium._interface.timed_eval import Evaluates
+from podium._interface.timed_eval import TimedEvalMixin
 from podium._values.enums import ArmStatus
 from podium.errors import PodiumError
 
@@ -195,7 +195,7 @@ class ExperimentHandle(Analysis, Rankings):
         return self._connection.run(steps)
 
 
-class ArmHandle(ArmNames[BlockingConnection], Evaluates):
+class ArmHandle(ArmHandleBase[BlockingConnection], TimedEvalMixin):
     """One arm of a server, by experiment and name. Making a handle makes no call.
 
     It asks, and it records for whoever is no attempt at training the arm, such as an evaluator

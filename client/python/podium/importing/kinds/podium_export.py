@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from podium._files import json_form
 from podium._files.parquet import is_export, read_items
-from podium._model.mirror import forget_mirrored
+from podium._model.mirror import drop_mirrored
 from podium._model.results import ArmResult, Experiment
 from podium.importing._found import FoundArm, FoundExperiment, Left
 from podium.importing._values import head, json_lines
@@ -73,7 +73,7 @@ def _found(said: _Said, source: str) -> Found:
     name = str(said["experiment"])
     if "event" not in said:
         arm = json_form.record_from_json(ArmResult, said, "arm")
-        forget_mirrored(arm)
+        drop_mirrored(arm)
         return FoundArm(name, arm, source)
     told = {key: value for key, value in said.items() if key not in {"event", "experiment"}}
     unknown = told.keys() - _FIELDS
