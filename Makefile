@@ -93,6 +93,12 @@ lint: .venv/ready ## ruff: rules and format
 types: .venv/ready ## mypy --strict over everything
 	$(BIN)/mypy
 
+coverage: .venv/ready ## run the tests and report how much of the code they run
+	@rm -rf .cache/coverage && mkdir -p .cache/coverage
+	$(BIN)/coverage run -m pytest $(AT_ONCE)
+	@$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
 imports: .venv/ready ## the direction of imports
 	$(BIN)/lint-imports
 

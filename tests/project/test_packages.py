@@ -50,6 +50,24 @@ def test_one_version() -> None:
     assert podium.__version__ == metadata.version("podium") == version == newest[1]
 
 
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("client/cpp/CMakeLists.txt", "project(podium VERSION {version} "),
+        (
+            "client/java/pom.xml",
+            "<artifactId>podium-client</artifactId>\n  <version>{version}</version>",
+        ),
+        ("client/rust/Cargo.toml", '[workspace.package]\nversion = "{version}"'),
+        ("client/typescript/package.json", '"version": "{version}"'),
+    ],
+)
+def test_the_clients_have_the_version(file: str, line: str) -> None:
+    """The clients in other languages are released with the version of the server."""
+    text = (_PROJECT / file).read_text(encoding="utf-8")
+    assert line.format(version=podium.__version__) in text
+
+
 def test_the_version_is_read_when_asked() -> None:
     """Only `__version__` loads importlib.metadata, which costs more than `import podium`."""
     assert "importlib.metadata" not in _modules_after("import podium")
