@@ -8,11 +8,6 @@ import (
 	"podium.example/podium/podiumv1"
 )
 
-// How often what takes several calls is read until it is of one state.
-const attempts = 5
-
-const largestPage = 1000
-
 // Arm is a handle of an arm: to make one calls nobody. Any number of goroutines may share it.
 type Arm struct {
 	client           *Client
@@ -65,17 +60,12 @@ func (a *Arm) FindScore(ctx context.Context, metric string) (*Score, error) {
 // Get is the whole arm as of one revision. An arm that changes too fast to be read is an error
 // with codes.Aborted.
 func (a *Arm) Get(ctx context.Context) (*ArmResult, error) {
-	for range attempts {
-		found, err := a.inOneState(ctx)
-		if found != nil || err != nil {
-			return found, err
-		}
-	}
-	return nil, tooBusy(fmt.Sprintf("arm %s of %s", quoted(a.name), quoted(a.experiment)))
+	what := fmt.Sprintf("arm %s of %s", quoted(a.name), quoted(a.experiment))
+	return inOneState(what, func() (*ArmResult, error) { return a.getInOneState(ctx) })
 }
 
-// inOneState is nil if the arm changed while its rows were read.
-func (a *Arm) inOneState(ctx context.Context) (*ArmResult, error) {
+// getInOneState is nil if the arm changed while its rows were read.
+func (a *Arm) getInOneState(ctx context.Context) (*ArmResult, error) {
 	response, err := a.client.Results.GetArm(ctx, &podiumv1.GetArmRequest{
 		Experiment: a.experiment, Arm: a.name,
 	})
@@ -133,25 +123,4 @@ func (a *Arm) delete(ctx context.Context, allowMissing bool) (int64, error) {
 		Experiment: a.experiment, Arm: a.name, AllowMissing: allowMissing,
 	})
 	return response.GetRevision(), err
-}
-
-// pages turns a list in pages into its items. It may be gone through again, and by several
-// goroutines at once.
-func pages[T any](fetch func(token string) ([]T, string, error)) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		for token, more := "", true; more; more = token != "" {
-			items, next, err := fetch(token)
-			if err != nil {
-				var none T
-				yield(none, err)
-				return
-			}
-			for _, item := range items {
-				if !yield(item, nil) {
-					return
-				}
-			}
-			token = next
-		}
-	}
 }

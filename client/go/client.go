@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +26,7 @@ import (
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/resolver"
 
 	"podium.example/podium/podiumv1"
@@ -41,18 +43,6 @@ const (
 	// What was recorded in a message of 4 MiB comes back with times and revisions.
 	maxResponseBytes = 16 << 20
 )
-
-// Reads are safe to repeat by gRPC itself; a write may have been stored when its answer is lost.
-const retryReads = `{"methodConfig": [{
-	"name": [{"service": "podium.v1.ResultsService"}],
-	"retryPolicy": {
-		"maxAttempts": 5,
-		"initialBackoff": "0.1s",
-		"maxBackoff": "1s",
-		"backoffMultiplier": 2,
-		"retryableStatusCodes": ["UNAVAILABLE"]
-	}
-}]}`
 
 // Client is a connection to a server. Any number of goroutines may share it.
 type Client struct {
@@ -114,13 +104,14 @@ func (c *Client) Close() error {
 func dialOptions(address string) []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultServiceConfig(retryReads),
+		// everyCall repeats calls: gRPC would end after 5 attempts, however much time is left.
+		grpc.WithDisableRetry(),
 		grpc.WithDisableServiceConfig(),
 		// Notices a server that vanished without a word.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time: 30 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true,
 		}),
-		// A server that is back is found while a read is repeated; gRPC's default is two minutes.
+		// A server that is back is found while a call is repeated; gRPC's default is two minutes.
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{
 				BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second,
@@ -132,7 +123,7 @@ func dialOptions(address string) []grpc.DialOption {
 	}
 }
 
-// everyCall gives each call a deadline and turns its failure into an *Error.
+// everyCall gives each call a deadline, repeats it until then, and turns its failure into an *Error.
 func everyCall(address string) grpc.UnaryClientInterceptor {
 	return func(
 		ctx context.Context, method string, request, response any,
@@ -143,16 +134,23 @@ func everyCall(address string) grpc.UnaryClientInterceptor {
 			defer cancel()
 			ctx = limited
 		}
-		err := invoke(ctx, method, request, response, connection, options...)
-		if err == nil {
-			return nil
+		for attempt := 0; ; attempt++ {
+			var server peer.Peer
+			err := invoke(ctx, method, request, response, connection,
+				append(slices.Clip(options), grpc.Peer(&server))...)
+			if err == nil {
+				return nil
+			}
+			failed := fromCall(err)
+			if failed.Code == codes.Canceled && ctx.Err() == nil && isOpen(connection) {
+				// Nobody here cancelled it: so does a server that stops end what has just arrived.
+				failed.Code = codes.Unavailable
+			}
+			if !isRetried(failed, isWrite(method)) || !pausedBefore(ctx, pauseAfter(attempt, failed)) {
+				// A call without a peer never left: there was no connection to send it over.
+				return explained(failed, address, isWrite(method) && server.Addr != nil)
+			}
 		}
-		result := fromCall(err, address, isWrite(method))
-		if result.Code == codes.Canceled && ctx.Err() == nil && isOpen(connection) {
-			// Nobody here cancelled it: so does a server that stops end what has just arrived.
-			result.Code = codes.Unavailable
-		}
-		return result
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -37,6 +38,8 @@ type Error struct {
 	Refusals []RefusedEvent
 
 	status *status.Status
+	// retryDelay is how long the server asks to wait before the call is made again; 0 if it does not.
+	retryDelay time.Duration
 }
 
 // RefusedEvent is one refused event of a Record call.
@@ -86,7 +89,7 @@ func (e *Error) Unwrap() error {
 
 // fromCall reads the error of a failed call, whoever wrote it: details that are missing or are not
 // Podium's leave fields empty.
-func fromCall(err error, address string, isWrite bool) *Error {
+func fromCall(err error) *Error {
 	given := status.Convert(err)
 	result := &Error{Code: given.Code(), Message: given.Message(), status: given}
 	for _, detail := range given.Details() {
@@ -97,34 +100,36 @@ func fromCall(err error, address string, isWrite bool) *Error {
 			}
 		case *podiumv1.Refusals:
 			result.Refusals = refusedEvents(detail)
+		case *errdetails.RetryInfo:
+			result.retryDelay = detail.GetRetryDelay().AsDuration()
 		}
-	}
-	if result.Reason == "" {
-		result.Message = explained(result, address, isWrite)
 	}
 	return result
 }
 
 // explained adds what gRPC does not say to an error that the server itself did not explain.
-func explained(err *Error, address string, isWrite bool) string {
-	var text string
-	switch err.Code {
+func explained(failed *Error, address string, maybeStored bool) *Error {
+	if failed.Reason != "" {
+		return failed
+	}
+	switch failed.Code {
 	case codes.Unavailable:
-		text = fmt.Sprintf("no Podium server answers at %s: start one with `podium serve`, "+
-			"or give the right address (%s)", address, err.Message)
+		failed.Message = fmt.Sprintf("no Podium server answers at %s: start one with `podium serve`, "+
+			"or give the right address (%s)", address, failed.Message)
 	case codes.DeadlineExceeded:
-		text = address + " did not answer in time"
+		failed.Message = address + " did not answer in time"
 	case codes.Canceled:
-		text = "the call was cancelled"
+		failed.Message = "the call was cancelled"
 	case codes.Unimplemented:
-		return address + " is no Podium server, or an older one without this call"
+		failed.Message = address + " is no Podium server, or an older one without this call"
+		return failed
 	default:
-		return address + ": " + err.Message
+		failed.Message = address + ": " + failed.Message
 	}
-	if isWrite {
-		return text + outcomeUnknown
+	if maybeStored {
+		failed.Message += outcomeUnknown
 	}
-	return text
+	return failed
 }
 
 func refusedEvents(refusals *podiumv1.Refusals) []RefusedEvent {
@@ -160,13 +165,5 @@ func invalidMetric() *Error {
 	return &Error{
 		Code: codes.InvalidArgument, Reason: "NAME_INVALID",
 		Message: "metric must not be empty", Metadata: map[string]string{"field": "metric"},
-	}
-}
-
-func tooBusy(what string) *Error {
-	return &Error{
-		Code: codes.Aborted,
-		Message: fmt.Sprintf("%s changed %d times while it was read: it is too busy to be read as a "+
-			"whole; try again, or ask for less", what, attempts),
 	}
 }

@@ -104,16 +104,14 @@ type RankOptions struct {
 func (e *Experiment) Rank(
 	ctx context.Context, options RankOptions,
 ) (*podiumv1.RankResponse, error) {
-	for range attempts {
-		found, err := e.rankInOneState(ctx, options)
-		if found != nil || err != nil {
-			return found, err
-		}
-	}
-	return nil, tooBusy("the ranking of experiment " + quoted(e.name))
+	what := "the ranking of experiment " + quoted(e.name)
+	return inOneState(what, func() (*podiumv1.RankResponse, error) {
+		return e.rankInOneState(ctx, options)
+	})
 }
 
-// rankInOneState is nil if the experiment changed between the pages.
+// rankInOneState is nil if the ranking changed between the pages. What is recorded of arms that
+// are not in the ranking changes the experiment's revision only.
 func (e *Experiment) rankInOneState(
 	ctx context.Context, options RankOptions,
 ) (*podiumv1.RankResponse, error) {
@@ -133,7 +131,7 @@ func (e *Experiment) rankInOneState(
 	for found.NextPageToken != "" && (top <= 0 || len(found.Arms)+len(found.Groups) < top) {
 		request.PageToken = found.NextPageToken
 		page, err := e.client.Results.Rank(ctx, request)
-		if err != nil || page.GetRevision() != found.GetRevision() {
+		if err != nil || page.GetRankingRevision() != found.GetRankingRevision() {
 			return nil, err
 		}
 		found.Arms = append(found.Arms, page.GetArms()...)

@@ -10,10 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"podium.example/podium"
 	"podium.example/podium/podiumv1"
@@ -26,6 +28,43 @@ type troubled struct {
 	reads, writes, pages atomic.Int64
 	deadline             atomic.Int64
 	token                atomic.Value
+}
+
+// overloaded is a server that refuses its first calls, and asks to wait before the next one.
+type overloaded struct {
+	podiumv1.UnimplementedResultsServiceServer
+	podiumv1.UnimplementedRecordingServiceServer
+	reason        string
+	refusals      int64
+	delay         time.Duration
+	reads, writes atomic.Int64
+}
+
+func (s *overloaded) Score(
+	context.Context, *podiumv1.ScoreRequest,
+) (*podiumv1.ScoreResponse, error) {
+	value := 0.5
+	return &podiumv1.ScoreResponse{Value: &value}, s.refuse(s.reads.Add(1))
+}
+
+func (s *overloaded) Record(
+	context.Context, *podiumv1.RecordRequest,
+) (*podiumv1.RecordResponse, error) {
+	return &podiumv1.RecordResponse{}, s.refuse(s.writes.Add(1))
+}
+
+func (s *overloaded) refuse(call int64) error {
+	if call > s.refusals {
+		return nil
+	}
+	refused, err := status.New(codes.ResourceExhausted, "too much").WithDetails(
+		&errdetails.ErrorInfo{Reason: s.reason, Domain: "podium"},
+		&errdetails.RetryInfo{RetryDelay: durationpb.New(s.delay)},
+	)
+	if err != nil {
+		return err
+	}
+	return refused.Err()
 }
 
 func (s *troubled) Score(
@@ -79,12 +118,76 @@ func servedAt(t *testing.T, network, place string) (*troubled, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	service, server := &troubled{}, grpc.NewServer()
+	service := &troubled{}
+	serve(t, listener, service)
+	return service, listener.Addr().String()
+}
+
+func serve(t *testing.T, listener net.Listener, service interface {
+	podiumv1.ResultsServiceServer
+	podiumv1.RecordingServiceServer
+}) {
+	t.Helper()
+	server := grpc.NewServer()
 	podiumv1.RegisterResultsServiceServer(server, service)
 	podiumv1.RegisterRecordingServiceServer(server, service)
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(server.Stop)
-	return service, listener.Addr().String()
+}
+
+func refused(t *testing.T, service *overloaded) *podium.Client {
+	t.Helper()
+	listener := listening(t)
+	serve(t, listener, service)
+	return connected(t, listener.Addr().String())
+}
+
+func listening(t *testing.T) net.Listener {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listener
+}
+
+// Reads and writes that an overloaded server refuses are repeated as long as there is time, when
+// the server asks for it.
+func TestOverloadedServersAreAskedAgain(t *testing.T) {
+	service := &overloaded{reason: "OVERLOADED", refusals: 20, delay: time.Millisecond}
+	client := refused(t, service)
+	if _, _, err := client.Arm("x", "a").Score(t.Context(), "acc"); err != nil {
+		t.Error(err)
+	}
+	if _, err := client.Experiment("x").Record(t.Context(), podium.Skipped()); err != nil {
+		t.Error(err)
+	}
+	if reads, writes := service.reads.Load(), service.writes.Load(); reads != 21 || writes != 21 {
+		t.Errorf("%d reads and %d writes", reads, writes)
+	}
+}
+
+// A call is not repeated where the pause would end after its deadline: it fails at once, as the
+// server said.
+func TestNothingIsRepeatedAfterTheDeadline(t *testing.T) {
+	client := refused(t, &overloaded{reason: "OVERLOADED", refusals: 1, delay: time.Hour})
+	_, _, err := client.Arm("x", "a").Score(t.Context(), "acc")
+	if !podium.HasReason(err, podiumv1.ErrorReason_ERROR_REASON_OVERLOADED) {
+		t.Errorf("a read: %v", err)
+	}
+	_, err = client.Experiment("x").Record(t.Context(), podium.Skipped())
+	if !podium.HasReason(err, podiumv1.ErrorReason_ERROR_REASON_OVERLOADED) {
+		t.Errorf("a write: %v", err)
+	}
+}
+
+// What stays as it is, such as a full disk, is no reason to repeat a call.
+func TestOtherRefusalsAreNotRepeated(t *testing.T) {
+	client := refused(t, &overloaded{reason: "STORAGE_FULL", refusals: 1, delay: time.Millisecond})
+	_, _, err := client.Arm("x", "a").Score(t.Context(), "acc")
+	if !podium.HasReason(err, podiumv1.ErrorReason_ERROR_REASON_STORAGE_FULL) {
+		t.Errorf("a read: %v", err)
+	}
 }
 
 // A socket is an address too, and a token goes with each call.
@@ -145,25 +248,24 @@ func TestAnArmThatIsTooBusy(t *testing.T) {
 	}
 }
 
-// A server that accepts and says nothing ends in a deadline, an absent one in a hint.
+// A server that accepts and says nothing ends in a deadline; whether it stored a write is unknown.
+// A write to an absent one never left, and its error has a hint.
 func TestSilentAndAbsentServers(t *testing.T) {
-	silent, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	silent := listening(t)
 	soon, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	client := connected(t, silent.Addr().String())
-	_, err = client.Arm("x", "a").Eval(soon, "val")
-	if !errors.Is(err, context.DeadlineExceeded) {
+	_, err := client.Arm("x", "a").Eval(soon, "val")
+	if !errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "unknown") {
 		t.Errorf("a silent server: %v", err)
 	}
 	if err := silent.Close(); err != nil {
 		t.Fatal(err)
 	}
-	absent := connected(t, silent.Addr().String())
-	_, err = absent.Experiment("x").Delete(t.Context())
-	if !strings.Contains(err.Error(), "podium serve") {
-		t.Errorf("an absent server: %v", err)
+	for _, place := range []string{silent.Addr().String(), "unix:" + t.TempDir() + "/socket"} {
+		_, err = connected(t, place).Experiment("x").Delete(t.Context())
+		if !strings.Contains(err.Error(), "podium serve") || strings.Contains(err.Error(), "unknown") {
+			t.Errorf("an absent server: %v", err)
+		}
 	}
 }

@@ -1,0 +1,52 @@
+package podium
+
+import (
+	"fmt"
+	"iter"
+
+	"google.golang.org/grpc/codes"
+)
+
+const (
+	largestPage = 1000
+
+	// How often what takes several calls is read until it is of one state.
+	attempts = 5
+)
+
+// inOneState reads what takes several calls until nothing changes meanwhile: read returns nil if
+// something did.
+func inOneState[T any](what string, read func() (*T, error)) (*T, error) {
+	for range attempts {
+		found, err := read()
+		if found != nil || err != nil {
+			return found, err
+		}
+	}
+	return nil, &Error{
+		Code: codes.Aborted,
+		Message: fmt.Sprintf("%s changed %d times while it was read: it is too busy to be read as a "+
+			"whole; try again, or ask for less", what, attempts),
+	}
+}
+
+// pages turns a list in pages into its items. It may be gone through again, and by several
+// goroutines at once.
+func pages[T any](fetch func(token string) ([]T, string, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for token, more := "", true; more; more = token != "" {
+			items, next, err := fetch(token)
+			if err != nil {
+				var none T
+				yield(none, err)
+				return
+			}
+			for _, item := range items {
+				if !yield(item, nil) {
+					return
+				}
+			}
+			token = next
+		}
+	}
+}

@@ -1,0 +1,49 @@
+package podium
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"google.golang.org/grpc/codes"
+)
+
+const (
+	firstPause   = 100 * time.Millisecond
+	longestPause = time.Second
+
+	overloaded = "OVERLOADED"
+)
+
+// isRetried reports whether a call that failed is made again. Reads are, while no server answers.
+// An overloaded server refuses a call before it does anything, so writes are repeated then, too.
+func isRetried(failed *Error, isWrite bool) bool {
+	if failed.Code == codes.ResourceExhausted {
+		return failed.Reason == overloaded
+	}
+	return failed.Code == codes.Unavailable && !isWrite
+}
+
+// pauseAfter returns how long to wait after a failed attempt, counted from 0: as long as the server
+// asks for, else twice as long each time, within a fifth.
+func pauseAfter(attempt int, failed *Error) time.Duration {
+	if failed.retryDelay > 0 {
+		return failed.retryDelay
+	}
+	pause := min(longestPause, firstPause<<min(attempt, 10))
+	return time.Duration(float64(pause) * (0.8 + 0.4*rand.Float64()))
+}
+
+// pausedBefore waits for a pause. It returns false at once if the pause would end after the
+// deadline of the context, and as soon as the context is cancelled.
+func pausedBefore(ctx context.Context, pause time.Duration) bool {
+	if deadline, has := ctx.Deadline(); has && time.Until(deadline) <= pause {
+		return false
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(pause):
+		return true
+	}
+}
