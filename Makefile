@@ -184,7 +184,7 @@ proto-typescript: .cache/proto/locked ## write client/typescript/src/podium/v1 a
 	@rm -rf $(TYPESCRIPT)/src/podium $(TYPESCRIPT)/src/google
 	@.cache/proto/bin/python -m grpc_tools.protoc --proto_path=proto --proto_path=$(TYPESCRIPT)/proto \
 		--plugin=$(TYPESCRIPT)/node_modules/.bin/protoc-gen-es --es_out=$(TYPESCRIPT)/src \
-		--es_opt=target=ts --es_opt=import_extension=js $(PROTOS) google/rpc/error_info.proto
+		--es_opt=target=ts --es_opt=import_extension=js $(PROTOS) google/rpc/error_details.proto
 	@{ echo '/** Every message, enum and service of the protocol `podium.v1`, as they were generated. */'; \
 		printf 'export * from "./podium/v1/%s_pb.js";\n' $(basename $(notdir $(PROTOS))); } > $(TYPESCRIPT)/src/v1.ts
 

@@ -1,5 +1,4 @@
 import { connect as connectSocket, type Socket } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
 
 import {
   create,
@@ -11,8 +10,9 @@ import {
 import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 
-import { fromCall, PodiumError } from "./errors.js";
+import { fromCall, isLost, neverLeft, PodiumError } from "./errors.js";
 import { RecordingService } from "./podium/v1/recording_service_pb.js";
+import { isRetried, pauseAfter, pausedBefore } from "./retries.js";
 import { Sessions } from "./sessions.js";
 
 /** How a single call is made. */
@@ -48,10 +48,6 @@ const maxResponseBytes = 16 << 20;
 
 const longestTimeoutMs = 2 ** 31 - 1;
 
-const attempts = 5;
-const firstPauseMs = 100;
-const longestPauseMs = 1_000;
-
 /** Carries out calls to one server. The connection is opened by the first one. */
 export class Connection {
   readonly address: string;
@@ -80,8 +76,8 @@ export class Connection {
   }
 
   /**
-   * Makes a call. One that reads is repeated while no server answers; one that writes may have
-   * been stored when its answer is lost.
+   * Makes a call, again and again within its time: one that reads while no server answers, and any
+   * that an overloaded server refuses.
    *
    * @throws PodiumError
    * @throws RangeError The timeout is not positive and finite.
@@ -95,19 +91,15 @@ export class Connection {
     const { read, write } = this.#timeouts;
     const end = performance.now() + checkedTimeout(options.timeoutMs ?? (isWrite ? write : read));
     const message = create(method.input, request);
-    for (let attempt = 1; ; attempt++) {
+    for (let attempt = 0; ; attempt++) {
       try {
         return await this.#attempt(method, message, end, options);
       } catch (error) {
         const failed = this.#cause(error, options.signal);
-        const pause = pauseAfter(attempt);
-        if (
-          isWrite || failed.code !== Code.Unavailable || attempt === attempts ||
-          this.#isClosed || performance.now() + pause >= end
-        ) {
-          throw fromCall(failed, this.address, isWrite);
+        const pause = pauseAfter(attempt, failed);
+        if (!isRetried(failed, isWrite) || !(await this.#paused(end, pause, options.signal))) {
+          throw fromCall(failed, this.address, isWrite && !neverLeft(failed));
         }
-        await this.#pause(pause, options.signal);
       }
     }
   }
@@ -151,21 +143,25 @@ export class Connection {
     );
   }
 
-  /** What ended an attempt: a server that stops cancels what has just arrived. */
+  /**
+   * What ended an attempt. Connect has several codes for a connection that was lost or never there,
+   * and a server that stops cancels what has just arrived: in each case no server answers.
+   */
   #cause(error: unknown, signal: AbortSignal | undefined): ConnectError {
     if (this.#isClosed) {
       return new ConnectError("the client is closed; make a new one", Code.Canceled);
     }
     const failed = ConnectError.from(error);
-    if (failed.code !== Code.Canceled || signal?.aborted) {
+    if (signal?.aborted || !(failed.code === Code.Canceled || isLost(failed))) {
       return failed;
     }
-    return new ConnectError(failed.rawMessage, Code.Unavailable, failed.metadata);
+    const { rawMessage, metadata, cause } = failed;
+    return new ConnectError(rawMessage, Code.Unavailable, metadata, undefined, cause);
   }
 
-  async #pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  async #paused(end: number, pause: number, signal: AbortSignal | undefined): Promise<boolean> {
     try {
-      await sleep(milliseconds, undefined, { signal });
+      return (await pausedBefore(end, pause, signal)) && !this.#isClosed;
     } catch {
       throw new PodiumError("CANCELLED", "the call was cancelled");
     }
@@ -190,9 +186,4 @@ function checkedTimeout(milliseconds: number): number {
     throw new RangeError(`a timeout is between 0 and ${longestTimeoutMs} ms, not ${milliseconds}`);
   }
   return milliseconds;
-}
-
-function pauseAfter(attempt: number): number {
-  const longest = Math.min(longestPauseMs, firstPauseMs * 2 ** (attempt - 1));
-  return longest * (0.8 + 0.4 * Math.random());
 }

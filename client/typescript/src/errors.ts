@@ -1,6 +1,7 @@
+import { durationMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 
-import { ErrorInfoSchema } from "./google/rpc/error_info_pb.js";
+import { type ErrorInfo, ErrorInfoSchema, RetryInfoSchema } from "./google/rpc/error_details_pb.js";
 import { ErrorReason } from "./podium/v1/error_reason_pb.js";
 import { RefusalKind, RefusalsSchema, type Refusal } from "./podium/v1/recording_service_pb.js";
 
@@ -62,26 +63,61 @@ const outcomeUnknown = ": whether it was stored is unknown, and it is safe to se
  * Reads the error of a failed call, whoever wrote it. Details that are missing or are not
  * Podium's leave fields empty.
  */
-export function fromCall(error: ConnectError, address: string, isWrite: boolean): PodiumError {
-  const [info] = error.findDetails(ErrorInfoSchema);
+export function fromCall(error: ConnectError, address: string, maybeStored: boolean): PodiumError {
+  const info = podiumInfo(error);
   const [refusals] = error.findDetails(RefusalsSchema);
-  const isOurs = info?.domain === errorDomain && info.reason !== "";
   return new PodiumError(
     codeName(error.code),
-    isOurs ? error.rawMessage : explained(error, address, isWrite),
+    info === undefined ? explained(error, address, maybeStored) : error.rawMessage,
     {
-      ...(isOurs ? { reason: info.reason, metadata: info.metadata } : {}),
+      ...(info === undefined ? {} : { reason: info.reason, metadata: info.metadata }),
       refusals: refusals === undefined ? [] : refusals.refusals.flatMap(events).sort(byIndex),
       cause: error,
     },
   );
 }
 
+/** Returns whether the server has too much to do: it refused the call and changed nothing. */
+export function isOverloaded(error: ConnectError): boolean {
+  return error.code === Code.ResourceExhausted && podiumInfo(error)?.reason === "OVERLOADED";
+}
+
+/** Returns how long the server asks to wait before the call is made again; 0 if it does not. */
+export function retryDelayMs(error: ConnectError): number {
+  const [info] = error.findDetails(RetryInfoSchema);
+  return info?.retryDelay === undefined ? 0 : durationMs(info.retryDelay);
+}
+
+/** Returns whether a call failed since its connection was lost or never there. */
+export function isLost(error: ConnectError): boolean {
+  return nodeErrors(error).length > 0 && error.code !== Code.DeadlineExceeded;
+}
+
+/** Returns whether a call was not even sent: there was no connection to send it over. */
+export function neverLeft(error: ConnectError): boolean {
+  return nodeErrors(error).some(({ syscall }) => /^(?:connect|getaddrinfo)$/.test(syscall ?? ""));
+}
+
+/** Node's own errors among the causes of an error. Each has a code, such as `ECONNREFUSED`. */
+function nodeErrors(error: unknown): NodeJS.ErrnoException[] {
+  if (!(error instanceof Error)) {
+    return [];
+  }
+  const inner = error instanceof AggregateError ? error.errors : [error.cause];
+  const isNodes = typeof (error as NodeJS.ErrnoException).code === "string";
+  return [...(isNodes ? [error] : []), ...inner.flatMap(nodeErrors)];
+}
+
+function podiumInfo(error: ConnectError): ErrorInfo | undefined {
+  const [info] = error.findDetails(ErrorInfoSchema);
+  return info?.domain === errorDomain && info.reason !== "" ? info : undefined;
+}
+
 /** Adds what gRPC does not say to an error that the server itself did not explain. */
-function explained(error: ConnectError, address: string, isWrite: boolean): string {
+function explained(error: ConnectError, address: string, maybeStored: boolean): string {
   const text = described(error, address);
   const isUnknown = [Code.Unavailable, Code.DeadlineExceeded, Code.Canceled].includes(error.code);
-  return isWrite && isUnknown ? text + outcomeUnknown : text;
+  return maybeStored && isUnknown ? text + outcomeUnknown : text;
 }
 
 function described(error: ConnectError, address: string): string {

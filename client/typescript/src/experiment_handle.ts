@@ -106,7 +106,10 @@ export class ExperimentHandle {
     return (await this.#connection.call(deleteExperiment, request, options)).revision;
   }
 
-  /** Undefined if the experiment changed between the pages. */
+  /**
+   * Undefined if the ranking changed between the pages. What is recorded of arms that are not in the
+   * ranking changes the experiment's revision only.
+   */
   async #rankInOneState(options: RankOptions): Promise<RankResponse | undefined> {
     const { metric, direction, statuses, byGroup, minMembers, top = Infinity } = options;
     const pageSize = Math.min(top, largestPage);
@@ -117,7 +120,7 @@ export class ExperimentHandle {
     while (found.nextPageToken !== "" && found.arms.length + found.groups.length < top) {
       const next = { ...request, pageToken: found.nextPageToken };
       const page = await this.#connection.call(rank, next, options);
-      if (page.revision !== found.revision) {
+      if (page.rankingRevision !== found.rankingRevision) {
         return undefined;
       }
       found.arms.push(...page.arms);

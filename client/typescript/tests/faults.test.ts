@@ -7,11 +7,13 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { Client, PodiumError } from "podium-client";
 import { RecordingService, ResultsService } from "podium-client/v1";
 
+import { ErrorInfoSchema, RetryInfoSchema } from "../src/google/rpc/error_details_pb.js";
 import { Sessions } from "../src/sessions.js";
 import { connected } from "./server.js";
 
@@ -54,8 +56,34 @@ class Troubled {
   }
 }
 
+/** A server that refuses its first calls, and asks to wait before the next one. */
+class Overloaded {
+  calls = 0;
+  refusals = Infinity;
+  delayMs = 1;
+  reason = "OVERLOADED";
+  refused = (): void => {};
+
+  readonly routes = (router: ConnectRouter): void => {
+    router.service(ResultsService, { score: () => this.#answer({ value: 0.5 }) });
+    router.service(RecordingService, { record: () => this.#answer({}) });
+  };
+
+  #answer<T>(response: T): T {
+    this.calls += 1;
+    if (this.calls > this.refusals) {
+      return response;
+    }
+    this.refused();
+    throw new ConnectError("too much", Code.ResourceExhausted, undefined, [
+      { desc: ErrorInfoSchema, value: { reason: this.reason, domain: "podium" } },
+      { desc: RetryInfoSchema, value: { retryDelay: durationFromMs(this.delayMs) } },
+    ]);
+  }
+}
+
 /** Serves on a place to listen at, until the tests of the file have ended. */
-async function serve(service: Troubled, place: string | number): Promise<AddressInfo> {
+async function serve(service: Troubled | Overloaded, place: string | number): Promise<AddressInfo> {
   const server = createHttp2Server(connectNodeAdapter({ routes: service.routes }));
   after(() => server.close());
   await new Promise<void>((ready) =>
@@ -66,6 +94,12 @@ async function serve(service: Troubled, place: string | number): Promise<Address
 async function listening(): Promise<[Troubled, AddressInfo]> {
   const service = new Troubled();
   return [service, await serve(service, 0)];
+}
+
+async function overloaded(said: Partial<Overloaded>): Promise<[Overloaded, Client]> {
+  const service = Object.assign(new Overloaded(), said);
+  const { port } = await serve(service, 0);
+  return [service, connected(`127.0.0.1:${port}`)];
 }
 
 async function troubled(): Promise<[Troubled, Client]> {
@@ -93,6 +127,60 @@ test("a write is sent once: whether it was stored is unknown, and its error says
   assert.match(failed.message, /is unknown/);
   assert.equal(service.writes, 1);
   assert.ok(service.timeoutMs! > 28_000 && service.timeoutMs! <= 30_000, String(service.timeoutMs));
+});
+
+test("a call that an overloaded server refuses is repeated when the server asks for it", async () => {
+  const [reading, reader] = await overloaded({ refusals: 20 });
+  await reader.arm("x", "a").findScore("acc");
+  assert.equal(reading.calls, 21);
+  const [writing, writer] = await overloaded({ refusals: 20 });
+  await writer.experiment("x").record([]);
+  assert.equal(writing.calls, 21);
+});
+
+test("what stays as it is, such as a full disk, is no reason to repeat a call", async () => {
+  const [service, client] = await overloaded({ reason: "STORAGE_FULL" });
+  assert.equal((await failure(client.arm("x", "a").score("acc"))).reason, "STORAGE_FULL");
+  assert.equal(service.calls, 1);
+});
+
+test("a call is not repeated where the pause would end after its time", async () => {
+  const [service, client] = await overloaded({ delayMs: 3_600_000 });
+  assert.equal((await failure(client.arm("x", "a").score("acc"))).reason, "OVERLOADED");
+  assert.equal((await failure(client.experiment("x").record([]))).reason, "OVERLOADED");
+  assert.equal(service.calls, 2);
+  service.delayMs = 600;
+  await failure(client.arm("x", "a").score("acc", { timeoutMs: 1_000 }));
+  assert.ok(service.calls <= 4, `${service.calls - 2} attempts`);
+});
+
+test("a call is not repeated where a pause took longer than the time that was left", async () => {
+  const [service, client] = await overloaded({ delayMs: 200 });
+  const blocks = (): void => {
+    const end = performance.now() + 600;
+    while (performance.now() < end); // Nothing else runs meanwhile, no timer either.
+  };
+  service.refused = () => setTimeout(blocks, 100);
+  await failure(client.arm("x", "a").score("acc", { timeoutMs: 500 }));
+  assert.equal(service.calls, 1);
+});
+
+test("a read is repeated when its connection is lost", async () => {
+  const service = new Overloaded();
+  service.refusals = 0;
+  const server = createHttp2Server(connectNodeAdapter({ routes: service.routes }));
+  after(() => server.close());
+  let streams = 0;
+  server.prependListener("stream", ({ session }) => {
+    streams += 1;
+    if (streams === 1) {
+      session?.destroy();
+    }
+  });
+  await new Promise<void>((ready) => server.listen(0, "127.0.0.1", ready));
+  const client = connected(`127.0.0.1:${(server.address() as AddressInfo).port}`);
+  await client.arm("x", "a").score("acc");
+  assert.equal(streams, 2);
 });
 
 test("a client and a call say how long they may take, and what they send", async () => {
@@ -129,16 +217,25 @@ test("an arm that changes between all pages is not brought in pieces of several 
   assert.match(failed.message, /too busy/);
 });
 
-test("a server that accepts and says nothing ends in a deadline, an absent one in a hint", async () => {
+test("a server that accepts and says nothing ends in a deadline", async () => {
   const silent = createServer().listen(0, "127.0.0.1");
+  after(() => silent.close());
   await new Promise((ready) => silent.once("listening", ready));
-  const address = `127.0.0.1:${(silent.address() as AddressInfo).port}`;
-  const waited = await failure(connected(address).arm("x", "a").eval("val", 0, { timeoutMs: 200 }));
-  assert.equal(waited.code, "DEADLINE_EXCEEDED");
-  silent.close();
-  const absent = await failure(connected("127.0.0.1:1").experiment("x").delete());
-  assert.equal(absent.code, "UNAVAILABLE");
-  assert.match(absent.message, /podium serve/);
+  const client = connected(`127.0.0.1:${(silent.address() as AddressInfo).port}`);
+  const read = await failure(client.arm("x", "a").eval("val", 0, { timeoutMs: 200 }));
+  assert.equal(read.code, "DEADLINE_EXCEEDED");
+  const write = await failure(client.experiment("x").delete({ timeoutMs: 200 }));
+  assert.match(write.message, /is unknown/);
+});
+
+test("a write to an absent server never left, and its error has a hint", async () => {
+  const socket = join(tmpdir(), "podium-nobody-listens-here");
+  for (const address of ["127.0.0.1:1", "localhost:1", `unix:${socket}`]) {
+    const absent = await failure(connected(address).experiment("x").delete());
+    assert.equal(absent.code, "UNAVAILABLE", address);
+    assert.match(absent.message, /podium serve/);
+    assert.doesNotMatch(absent.message, /unknown/, address);
+  }
 });
 
 test("a call that is given up is cancelled, also while it waits to be repeated", async () => {

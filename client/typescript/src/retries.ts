@@ -1,0 +1,42 @@
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { Code, type ConnectError } from "@connectrpc/connect";
+
+import { isOverloaded, retryDelayMs } from "./errors.js";
+
+const firstPauseMs = 100;
+const longestPauseMs = 1_000;
+
+/**
+ * Returns whether a call that failed is made again. Reads are, while no server answers. An overloaded
+ * server refuses a call before it does anything, so writes are repeated then, too.
+ */
+export function isRetried(failed: ConnectError, isWrite: boolean): boolean {
+  return isOverloaded(failed) || (failed.code === Code.Unavailable && !isWrite);
+}
+
+/**
+ * Returns how long to wait after a failed attempt, counted from 0: as long as the server asks for,
+ * else twice as long each time, within a fifth.
+ */
+export function pauseAfter(attempt: number, failed: ConnectError): number {
+  const longest = Math.min(longestPauseMs, firstPauseMs * 2 ** attempt);
+  return retryDelayMs(failed) || longest * (0.8 + 0.4 * Math.random());
+}
+
+/**
+ * Waits, and returns whether the call may be made again: not if the time of the call is over by then.
+ * A pause that would end later does not even begin.
+ *
+ * @param end When the time of the call is over, by `performance.now()`.
+ * @throws DOMException The call was given up meanwhile.
+ */
+export async function pausedBefore(
+  end: number, milliseconds: number, signal: AbortSignal | undefined,
+): Promise<boolean> {
+  if (performance.now() + milliseconds >= end) {
+    return false;
+  }
+  await sleep(milliseconds, undefined, { signal });
+  return performance.now() < end; // A timer can be late.
+}
