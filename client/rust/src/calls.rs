@@ -20,15 +20,15 @@ use crate::v1::{
     RecordResponse, ScoreRequest, ScoreResponse, ScoresRequest, ScoresResponse,
 };
 
-/// How long to wait after each failed attempt at a read but the last one.
-const PAUSES_MS: [u64; 4] = [100, 200, 400, 800];
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// What was recorded in a message of 4 MiB comes back with times and revisions.
 const LARGEST_RESPONSE: usize = 16 << 20;
 
 /// Every rpc, requests and responses as the protos have them.
 ///
-/// A read ends after 10 seconds and is tried up to five times within them while the server is
-/// `Unavailable`. A write ends after 30 seconds and is sent once.
+/// A read ends after 10 seconds, a write after 30. Within that time a read is repeated while the
+/// server is `Unavailable`, and any call that an overloaded server refuses.
 #[derive(Clone, Debug)]
 pub struct Calls {
     results: ResultsServiceClient<Channel>,
@@ -59,47 +59,49 @@ impl Calls {
         F: Fn(ResultsServiceClient<Channel>, Request<Q>) -> Answer,
         Answer: Future<Output = Result<Response<A>, Status>>,
     {
-        let deadline = Instant::now() + self.read_timeout;
         let attempt = |request| call(self.results.clone(), request);
-        let mut pauses = PAUSES_MS.into_iter();
-        loop {
-            match self.within(deadline, message.clone(), attempt).await {
-                Err(error) if error.code() == Code::Unavailable => {
-                    let pause = pauses.next().map(jittered);
-                    match pause.filter(|pause| Instant::now() + *pause < deadline) {
-                        Some(pause) => sleep(pause).await,
-                        None => return Err(error.explained(&self.address, false)),
-                    }
-                }
-                answer => return answer.map_err(|error| error.explained(&self.address, false)),
-            }
-        }
+        self.repeated(false, message, attempt).await
     }
 
     async fn write<Q, A, F, Answer>(&self, message: Q, call: F) -> Result<A>
     where
-        F: FnOnce(RecordingServiceClient<Channel>, Request<Q>) -> Answer,
+        Q: Clone,
+        F: Fn(RecordingServiceClient<Channel>, Request<Q>) -> Answer,
         Answer: Future<Output = Result<Response<A>, Status>>,
     {
-        let deadline = Instant::now() + self.write_timeout;
         let attempt = |request| call(self.recording.clone(), request);
-        let answer = self.within(deadline, message, attempt).await;
-        answer.map_err(|error| error.explained(&self.address, true))
+        self.repeated(true, message, attempt).await
     }
 
-    /// Makes one attempt that ends at the deadline, here and at the server.
-    async fn within<Q, A, Answer>(
-        &self,
-        deadline: Instant,
-        message: Q,
-        call: impl FnOnce(Request<Q>) -> Answer,
-    ) -> Result<A>
+    /// Makes attempts until one is answered, its failure is final, or the time of the call is over.
+    async fn repeated<Q, A, F, Answer>(&self, is_write: bool, message: Q, attempt: F) -> Result<A>
     where
+        Q: Clone,
+        F: Fn(Request<Q>) -> Answer,
         Answer: Future<Output = Result<Response<A>, Status>>,
     {
-        match timeout_at(deadline, call(self.request(deadline, message))).await {
-            Ok(answer) => Ok(answer?.into_inner()),
-            Err(_) => Err(Error::new(Code::DeadlineExceeded, "")),
+        let deadline = Instant::now() + self.timeout(is_write);
+        let mut failures = 0;
+        loop {
+            let request = self.request(deadline, message.clone());
+            match within(deadline, attempt(request)).await {
+                Err(error) if error.is_retried(is_write) => {
+                    let pause = pause_after(failures, &error);
+                    if !paused_before(deadline, pause).await {
+                        return Err(error.explained(&self.address, is_write));
+                    }
+                }
+                answer => return answer.map_err(|error| error.explained(&self.address, is_write)),
+            }
+            failures += 1;
+        }
+    }
+
+    fn timeout(&self, is_write: bool) -> Duration {
+        if is_write {
+            self.write_timeout
+        } else {
+            self.read_timeout
         }
     }
 
@@ -111,10 +113,34 @@ impl Calls {
     }
 }
 
-/// A pause that differs by up to a fifth, so that clients do not come back all at once.
-fn jittered(milliseconds: u64) -> Duration {
-    let random = RandomState::new().hash_one(milliseconds) % 401;
-    Duration::from_micros(milliseconds * (800 + random))
+/// Makes one attempt that ends at the deadline here, as the server was asked to do as well.
+async fn within<A>(
+    deadline: Instant,
+    answer: impl Future<Output = Result<Response<A>, Status>>,
+) -> Result<A> {
+    match timeout_at(deadline, answer).await {
+        Ok(answer) => Ok(answer?.into_inner()),
+        Err(_) => Err(Error::new(Code::DeadlineExceeded, "")),
+    }
+}
+
+/// How long to wait after a failed attempt, counted from 0: as long as the server asks for, else
+/// twice as long each time, within a fifth, so that clients do not come back all at once.
+fn pause_after(failures: u32, error: &Error) -> Duration {
+    error.retry_delay().unwrap_or_else(|| {
+        let longest = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failures));
+        let percent = RandomState::new().hash_one(failures) % 41;
+        longest.min(LONGEST_PAUSE) * (80 + u32::try_from(percent).unwrap_or_default()) / 100
+    })
+}
+
+/// Waits; false if the deadline has passed then, and at once if it will have.
+async fn paused_before(deadline: Instant, pause: Duration) -> bool {
+    let ends_in_time = deadline.saturating_duration_since(Instant::now()) > pause;
+    if ends_in_time {
+        sleep(pause).await;
+    }
+    ends_in_time && Instant::now() < deadline
 }
 
 macro_rules! rpcs {

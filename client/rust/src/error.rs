@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::{error, fmt};
+use std::time::Duration;
+use std::{error, fmt, iter};
 
 use prost::Message;
-use tonic::{Code, Status, TimeoutExpired};
-use tonic_types::pb::{ErrorInfo, Status as Details};
+use tonic::{Code, ConnectError, Status, TimeoutExpired};
+use tonic_types::pb::{ErrorInfo, RetryInfo, Status as Details};
 
 use crate::v1::{ErrorReason, RefusalKind, Refusals};
 
@@ -17,9 +18,8 @@ const DOMAIN: &str = "podium";
 const PREFIX: &str = "ERROR_REASON_";
 const OUTCOME_UNKNOWN: &str = ": whether it was stored is unknown, and it is safe to send it again";
 
-/// A call to Podium failed. A write that failed changed nothing, unless no answer came: after
-/// `Unavailable` without a reason or `DeadlineExceeded` the outcome is unknown, and sending the
-/// same call again is safe.
+/// A call to Podium failed. A write that failed changed nothing, unless no answer came: the message
+/// then says that the outcome is unknown. Sending the same call again is safe.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Error {
     code: Code,
@@ -122,11 +122,34 @@ impl Error {
     pub(crate) fn explained(mut self, address: &str, is_write: bool) -> Self {
         if self.reason.is_empty() {
             self.message = self.explanation(address);
-            if is_write && self.is_unanswered() {
+            if is_write && self.is_unanswered() && !self.never_left() {
                 self.message.push_str(OUTCOME_UNKNOWN);
             }
         }
         self
+    }
+
+    /// Whether the call is made again. Reads are, while no server answers. An overloaded server
+    /// refuses a call before it does anything, so writes are repeated then, too.
+    pub(crate) fn is_retried(&self, is_write: bool) -> bool {
+        match self.code {
+            Code::Unavailable => !is_write,
+            Code::ResourceExhausted => self.is(ErrorReason::Overloaded),
+            _ => false,
+        }
+    }
+
+    /// How long the server asks to wait before the call is made again.
+    pub(crate) fn retry_delay(&self) -> Option<Duration> {
+        let details = Details::decode(self.source.0.as_deref()?.details()).ok()?;
+        let mut details = details.details.iter();
+        let info = details.find_map(|one| unpacked::<RetryInfo>(one, "google.rpc.RetryInfo"))?;
+        info.retry_delay?.try_into().ok()
+    }
+
+    /// Whether the call was not even sent: there was no connection to send it over.
+    fn never_left(&self) -> bool {
+        causes(error::Error::source(self)).any(|cause| cause.is::<ConnectError>())
     }
 
     fn explanation(&self, address: &str) -> String {
@@ -196,19 +219,22 @@ impl From<Status> for Error {
 /// or `Cancelled`, as the case may be; and what a server cancels it does not serve: nobody cancelled
 /// it here, since that drops the future.
 fn code_of(status: &Status) -> Code {
-    let mut next = error::Error::source(status);
-    let is_lost = next.is_some();
-    while let Some(error) = next {
-        if error.is::<TimeoutExpired>() {
-            return Code::DeadlineExceeded;
-        }
-        next = error.source();
+    let is_lost = error::Error::source(status).is_some();
+    if causes(error::Error::source(status)).any(|cause| cause.is::<TimeoutExpired>()) {
+        return Code::DeadlineExceeded;
     }
     match status.code() {
         Code::Unknown | Code::Internal if is_lost => Code::Unavailable,
         Code::Cancelled => Code::Unavailable,
         other => other,
     }
+}
+
+/// An error, its cause, the cause of that, and so on.
+fn causes<'a>(
+    error: Option<&'a (dyn error::Error + 'static)>,
+) -> impl Iterator<Item = &'a (dyn error::Error + 'static)> {
+    iter::successors(error, |error| error.source())
 }
 
 fn unpacked<M: Message + Default>(detail: &prost_types::Any, name: &str) -> Option<M> {

@@ -80,14 +80,12 @@ impl ExperimentHandle {
     /// neither in the request nor in the experiment. `Aborted`: the experiment is too busy.
     pub async fn rank(&self, request: RankRequest, top: Option<usize>) -> Result<RankResponse> {
         let top = top.unwrap_or(usize::MAX);
-        for _ in 0..ATTEMPTS {
-            if let Some(found) = self.rank_in_one_state(request.clone(), top).await? {
-                return Ok(found);
-            }
-        }
-        Err(too_busy(&format!("experiment {:?}", self.name), "ranked"))
+        let what = format!("the ranking of experiment {:?}", self.name);
+        in_one_state(&what, || self.rank_in_one_state(request.clone(), top)).await
     }
 
+    /// `None` if the ranking changed between the pages. What is recorded of arms that are not in the
+    /// ranking changes the experiment's revision only.
     async fn rank_in_one_state(
         &self,
         mut request: RankRequest,
@@ -100,7 +98,7 @@ impl ExperimentHandle {
         while !found.next_page_token.is_empty() && found.arms.len() + found.groups.len() < top {
             request.page_token.clone_from(&found.next_page_token);
             let page = self.client.calls().rank(request.clone()).await?;
-            if page.revision != found.revision {
+            if page.ranking_revision != found.ranking_revision {
                 return Ok(None);
             }
             found.arms.extend(page.arms);
@@ -270,15 +268,11 @@ impl ArmHandle {
     /// `NotFound`: the experiment or the arm does not exist. `Aborted`: the arm is too busy to be
     /// read as a whole.
     pub async fn get(&self) -> Result<ArmResult> {
-        for _ in 0..ATTEMPTS {
-            if let Some(found) = self.get_in_one_state().await? {
-                return Ok(found);
-            }
-        }
         let what = format!("arm {:?} of {:?}", self.name, self.experiment.name);
-        Err(too_busy(&what, "read"))
+        in_one_state(&what, || self.get_in_one_state()).await
     }
 
+    /// `None` if the arm changed while its rows were read.
     async fn get_in_one_state(&self) -> Result<Option<ArmResult>> {
         let mut request = ListEvalsRequest {
             experiment: self.experiment.name.clone(),
@@ -372,10 +366,20 @@ impl ArmHandle {
     }
 }
 
-fn too_busy(what: &str, how: &str) -> Error {
+/// Reads what takes several calls until nothing changes meanwhile: `read` answers `None` if
+/// something did.
+async fn in_one_state<T, Read>(what: &str, mut read: impl FnMut() -> Read) -> Result<T>
+where
+    Read: Future<Output = Result<Option<T>>>,
+{
+    for _ in 0..ATTEMPTS {
+        if let Some(found) = read().await? {
+            return Ok(found);
+        }
+    }
     let message = format!(
-        "{what} changed {ATTEMPTS} times meanwhile: it is too busy to be {how} as a whole; \
+        "{what} changed {ATTEMPTS} times while it was read: it is too busy to be read as a whole; \
          try again, or ask for less"
     );
-    Error::new(Code::Aborted, message)
+    Err(Error::new(Code::Aborted, message))
 }
