@@ -17,9 +17,9 @@ import podium.v1.ResultsServiceGrpc;
  * A client of a Podium server. Any number of threads may share one.
  *
  * <p>Every call ends: reads after 10 s, writes after 30 s at the latest, unless the client was
- * given other limits. A thread that is interrupted ends its call. Reads are repeated while the
- * server is unavailable, up to 5 attempts; writes are not, since one may have been stored when its
- * answer is lost. To send a write again is always safe.
+ * given other limits. A thread that is interrupted ends its call. Within its time a read is repeated
+ * while the server is unavailable, and any call that an overloaded server refuses. Other writes are
+ * not, since one may have been stored when its answer is lost. To send a write again is always safe.
  *
  * <p>Whatever the server refuses is a {@link PodiumException}. What could not even be sent is an
  * {@link IllegalArgumentException}.

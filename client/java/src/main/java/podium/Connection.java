@@ -2,6 +2,7 @@ package podium;
 
 import com.google.protobuf.Message;
 import io.grpc.Context;
+import io.grpc.Deadline;
 import io.grpc.MethodDescriptor;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
@@ -42,14 +43,29 @@ final class Connection implements AutoCloseable {
   }
 
   <Q extends Message, R extends Message> R call(MethodDescriptor<Q, R> method, Q request) {
-    var channel = server.channel();
     Texts.check(request);
-    var options =
-        server.options().withDeadlineAfter(timeout(method).toNanos(), TimeUnit.NANOSECONDS);
+    var deadline = Deadline.after(timeout(method).toNanos(), TimeUnit.NANOSECONDS);
     try {
-      return ClientCalls.blockingUnaryCall(channel, method, options, request);
+      return repeated(method, request, deadline);
     } catch (StatusRuntimeException error) {
       throw explained(error, method);
+    }
+  }
+
+  /** Makes attempts until one is answered, its failure is final, or the time of the call is over. */
+  private <Q extends Message, R extends Message> R repeated(
+      MethodDescriptor<Q, R> method, Q request, Deadline deadline) {
+    var options = server.options().withDeadline(deadline);
+    for (int attempt = 0; ; attempt++) {
+      try {
+        return ClientCalls.blockingUnaryCall(server.channel(), method, options, request);
+      } catch (StatusRuntimeException error) {
+        var failure = failure(error);
+        if (!Retries.isRetried(failure, isWrite(method))
+            || !Retries.pausedBefore(deadline, Retries.pauseAfter(attempt, failure))) {
+          throw error;
+        }
+      }
     }
   }
 
@@ -63,17 +79,21 @@ final class Connection implements AutoCloseable {
 
   /** Adds what gRPC does not say to an error that the server itself did not explain. */
   private PodiumException explained(StatusRuntimeException error, MethodDescriptor<?, ?> method) {
-    var failure = Failures.read(error);
-    if (failure.code() == Status.Code.CANCELLED && !isCancelledHere()) {
-      // A server that stops ends so what has just arrived.
-      failure = failure.withCode(Status.Code.UNAVAILABLE);
-    }
+    var failure = failure(error);
     if (failure.reason().isEmpty()) {
-      failure = failure.withMessage(text(failure, method));
+      boolean maybeStored = isWrite(method) && !Failures.neverLeft(error);
+      failure = failure.withMessage(text(failure, method) + (maybeStored ? unknown(failure) : ""));
     }
     PodiumException explained = failure.exception();
     explained.initCause(error);
     return explained;
+  }
+
+  private Failures.Failure failure(StatusRuntimeException error) {
+    var failure = Failures.read(error);
+    boolean isStopping = failure.code() == Status.Code.CANCELLED && !isCancelledHere();
+    // A server that stops ends so what has just arrived.
+    return isStopping ? failure.withCode(Status.Code.UNAVAILABLE) : failure;
   }
 
   private boolean isCancelledHere() {
@@ -90,12 +110,10 @@ final class Connection implements AutoCloseable {
                   .formatted(address)
               + " address ("
               + failure.message()
-              + ")"
-              + unknown(method);
+              + ")";
       case DEADLINE_EXCEEDED ->
-          "%s did not answer within %s s".formatted(address, timeout(method).toMillis() / 1e3)
-              + unknown(method);
-      case CANCELLED -> "the call was cancelled: " + failure.message() + unknown(method);
+          "%s did not answer within %s s".formatted(address, timeout(method).toMillis() / 1e3);
+      case CANCELLED -> "the call was cancelled: " + failure.message();
       case UNIMPLEMENTED ->
           "%s is no Podium server, or an older one without %s"
               .formatted(address, method.getFullMethodName());
@@ -103,10 +121,13 @@ final class Connection implements AutoCloseable {
     };
   }
 
-  private static String unknown(MethodDescriptor<?, ?> method) {
-    return isWrite(method)
-        ? ": whether it was stored is unknown, and it is safe to send it again"
-        : "";
+  /** What to say of a write that may have been stored. */
+  private static String unknown(Failures.Failure failure) {
+    return switch (failure.code()) {
+      case UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED ->
+          ": whether it was stored is unknown, and it is safe to send it again";
+      default -> "";
+    };
   }
 
   @Override

@@ -98,7 +98,10 @@ public final class ExperimentHandle {
         "the ranking of experiment '%s'".formatted(name), () -> rankInOneState(request, top));
   }
 
-  /** The ranking up to a place; nothing if the experiment changed between two pages. */
+  /**
+   * The ranking up to a place; nothing if it changed between two pages. What is recorded of arms
+   * that are not in the ranking changes the experiment's revision only.
+   */
   private Optional<RankResponse> rankInOneState(RankRequest request, int top) {
     var asked =
         request.toBuilder()
@@ -111,7 +114,7 @@ public final class ExperimentHandle {
         && found.getArmsCount() + found.getGroupsCount() < top) {
       var page =
           connection.call(method, asked.setPageToken(found.getNextPageToken()).build());
-      if (page.getRevision() != found.getRevision()) {
+      if (page.getRankingRevision() != found.getRankingRevision()) {
         return Optional.empty();
       }
       found.addAllArms(page.getArmsList()).addAllGroups(page.getGroupsList());

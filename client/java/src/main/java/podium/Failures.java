@@ -4,12 +4,19 @@ import com.google.protobuf.Any;
 import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.protobuf.Message;
 import com.google.rpc.ErrorInfo;
+import com.google.rpc.RetryInfo;
 import io.grpc.StatusRuntimeException;
 import io.grpc.protobuf.StatusProto;
+import java.io.FileNotFoundException;
+import java.net.ConnectException;
+import java.net.UnknownHostException;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.stream.Stream;
 import podium.v1.ErrorReason;
 import podium.v1.Refusal;
 import podium.v1.RefusalKind;
@@ -24,21 +31,22 @@ final class Failures {
 
   /**
    * What a server said of a failed call. Details that are missing or garbled, or that are not
-   * Podium's, leave fields empty.
+   * Podium's, leave fields empty; retryDelay is how long it asks to wait before the next attempt.
    */
   record Failure(
       io.grpc.Status.Code code,
       String message,
       String reason,
       Map<String, String> metadata,
-      List<RefusedEvent> refusals) {
+      List<RefusedEvent> refusals,
+      Duration retryDelay) {
 
     Failure withCode(io.grpc.Status.Code other) {
-      return new Failure(other, message, reason, metadata, refusals);
+      return new Failure(other, message, reason, metadata, refusals, retryDelay);
     }
 
     Failure withMessage(String text) {
-      return new Failure(code, text, reason, metadata, refusals);
+      return new Failure(code, text, reason, metadata, refusals, retryDelay);
     }
 
     PodiumException exception() {
@@ -70,7 +78,23 @@ final class Failures {
         text == null ? error.getStatus().getCode().name() : text,
         ours ? info.getReason() : "",
         ours ? info.getMetadataMap() : Map.of(),
-        refusals(detail(details, Refusals.class, Refusals.getDefaultInstance())));
+        refusals(detail(details, Refusals.class, Refusals.getDefaultInstance())),
+        duration(detail(details, RetryInfo.class, RetryInfo.getDefaultInstance()).getRetryDelay()));
+  }
+
+  /** Returns whether a call was not even sent: there was no connection to send it over. */
+  static boolean neverLeft(StatusRuntimeException error) {
+    return Stream.<Throwable>iterate(error, Objects::nonNull, Throwable::getCause)
+        .anyMatch(
+            cause ->
+                cause instanceof ConnectException
+                    || cause instanceof UnknownHostException
+                    // There is no such socket.
+                    || cause instanceof FileNotFoundException);
+  }
+
+  private static Duration duration(com.google.protobuf.Duration delay) {
+    return Duration.ofSeconds(delay.getSeconds(), delay.getNanos());
   }
 
   private static List<Any> details(StatusRuntimeException error) {

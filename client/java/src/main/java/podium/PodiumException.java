@@ -117,8 +117,8 @@ public class PodiumException extends RuntimeException {
   }
 
   /**
-   * No server answers at the address, or it is starting or stopping. Whether a write was stored is
-   * unknown then; it is safe to send it again.
+   * No server answers at the address, or it is starting or stopping. The message says so if it is
+   * unknown whether a write was stored; it is safe to send it again.
    */
   public static final class Unavailable extends PodiumException {
     private static final long serialVersionUID = 1L;

@@ -10,10 +10,8 @@ import io.grpc.ConnectivityState;
 import io.grpc.Grpc;
 import io.grpc.ManagedChannel;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
-import podium.v1.ResultsServiceGrpc;
 
 /** A server, and the channel that leads to it. */
 final class Server {
@@ -23,27 +21,6 @@ final class Server {
 
   /** What was recorded in a message of 4 MiB comes back with times and revisions. */
   private static final int LARGEST_RESPONSE = 16 << 20;
-
-  /** Reads are safe to repeat; a write may have been stored when its answer is lost. */
-  private static final Map<String, ?> RETRIES =
-      Map.of(
-          "methodConfig",
-          List.of(
-              Map.of(
-                  "name",
-                  List.of(Map.of("service", ResultsServiceGrpc.SERVICE_NAME)),
-                  "retryPolicy",
-                  Map.of(
-                      "maxAttempts",
-                      5.0,
-                      "initialBackoff",
-                      "0.1s",
-                      "maxBackoff",
-                      "1s",
-                      "backoffMultiplier",
-                      2.0,
-                      "retryableStatusCodes",
-                      List.of("UNAVAILABLE")))));
 
   private final String address;
   private final ManagedChannel channel;
@@ -68,9 +45,9 @@ final class Server {
 
   private static ManagedChannel channelTo(String address, ChannelCredentials credentials) {
     return Grpc.newChannelBuilder(address, credentials)
-        .defaultServiceConfig(RETRIES)
         .disableServiceConfigLookUp()
-        .enableRetry()
+        // Connection repeats calls: gRPC would end after 5 attempts, however much time is left.
+        .disableRetry()
         // Notices a server that vanished without a word.
         .keepAliveTime(30, TimeUnit.SECONDS)
         .keepAliveTimeout(10, TimeUnit.SECONDS)

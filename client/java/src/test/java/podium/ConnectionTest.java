@@ -1,11 +1,14 @@
 package podium;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTimeout;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.protobuf.Any;
+import com.google.rpc.ErrorInfo;
+import com.google.rpc.RetryInfo;
 import io.grpc.Grpc;
 import io.grpc.InsecureServerCredentials;
 import io.grpc.Metadata;
@@ -21,12 +24,14 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import podium.v1.GetArmRequest;
 import podium.v1.GetArmResponse;
 import podium.v1.ListEvalsRequest;
@@ -134,22 +139,71 @@ class ConnectionTest {
     }
   }
 
-  /** A read is repeated while the server is unavailable, five times in all. */
+  /** A read is repeated while the server is unavailable. */
   @Test
   void readsAreRepeated() {
-    failures = 4;
-    assertEquals(5, client.arm("e", "a").score("m").getAsDouble());
+    failures = 3;
+    assertEquals(4, client.arm("e", "a").score("m").getAsDouble());
   }
 
-  /** After five attempts a read fails, and says what to do. */
+  /** When its time is over a read fails, and says what to do. */
   @Test
   void readsAreGivenUp() {
-    failures = 5;
+    failures = Integer.MAX_VALUE;
+    failure = refusal(Status.UNAVAILABLE, "", Duration.ofHours(1));
     var error =
         assertThrows(PodiumException.Unavailable.class, () -> client.arm("e", "a").score("m"));
-    assertEquals(5, calls.get());
+    assertEquals(1, calls.get());
     assertTrue(error.getMessage().startsWith("no Podium server answers at 127.0.0.1:"));
     assertTrue(error.getMessage().endsWith("give the right address (starting)"));
+  }
+
+  /** An overloaded server refuses reads and writes, and is asked again when it wants to be. */
+  @Test
+  void overloadedServersAreAskedAgain() {
+    failure = refusal(Status.RESOURCE_EXHAUSTED, "OVERLOADED", Duration.ofMillis(1));
+    failures = 20;
+    assertEquals(21, client.arm("e", "a").score("m").getAsDouble());
+    failures = 41;
+    client.experiment("e").declare();
+    assertEquals(42, calls.get());
+  }
+
+  /** A call is not repeated where the pause would end after its deadline. */
+  @Test
+  void nothingIsRepeatedAfterTheDeadline() {
+    failures = 2;
+    failure = refusal(Status.RESOURCE_EXHAUSTED, "OVERLOADED", Duration.ofHours(1));
+    for (Executable call :
+        List.<Executable>of(
+            () -> client.arm("e", "a").score("m"), () -> client.experiment("e").declare())) {
+      var error = assertThrows(PodiumException.ResourceExhausted.class, call);
+      assertEquals("OVERLOADED", error.reason());
+    }
+    assertEquals(2, calls.get());
+  }
+
+  /** What stays as it is, such as a full disk, is no reason to repeat a call. */
+  @Test
+  void otherRefusalsAreFinal() {
+    failures = 1;
+    failure = refusal(Status.RESOURCE_EXHAUSTED, "STORAGE_FULL", Duration.ofMillis(1));
+    assertThrows(
+        PodiumException.ResourceExhausted.class, () -> client.arm("e", "a").score("m"));
+    assertEquals(1, calls.get());
+  }
+
+  /** An error as a server says it that asks to wait before the call is made again. */
+  private static StatusRuntimeException refusal(Status code, String reason, Duration delay) {
+    var wait = com.google.protobuf.Duration.newBuilder();
+    wait.setSeconds(delay.getSeconds()).setNanos(delay.getNano());
+    var status =
+        com.google.rpc.Status.newBuilder()
+            .setCode(code.getCode().value())
+            .setMessage("starting")
+            .addDetails(Any.pack(ErrorInfo.newBuilder().setReason(reason).setDomain("podium").build()))
+            .addDetails(Any.pack(RetryInfo.newBuilder().setRetryDelay(wait).build()));
+    return StatusProto.toStatusRuntimeException(status.build());
   }
 
   /** A write is not repeated: it may have been stored. */
@@ -194,13 +248,21 @@ class ConnectionTest {
     assertTrue(error.getMessage().contains("'busy' of 'e' changed 5 times"));
   }
 
-  /** Nobody at the address is an error that names it. */
+  /** Nobody at the address is an error that names it. A write never left, so it was not stored. */
   @Test
-  void nobodyThere() {
-    server.shutdownNow();
-    var error =
-        assertThrows(PodiumException.Unavailable.class, () -> client.experiment("e").declare());
-    assertTrue(error.getMessage().startsWith("no Podium server answers at 127.0.0.1:"));
+  void nobodyThere() throws IOException {
+    int port;
+    try (var free = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+      port = free.getLocalPort();
+    }
+    for (var address : List.of("127.0.0.1:" + port, "unix:/tmp/podium-nobody-listens-here")) {
+      try (var absent = Client.connect(address)) {
+        var experiment = absent.experiment("e");
+        var error = assertThrows(PodiumException.Unavailable.class, experiment::declare);
+        assertTrue(error.getMessage().startsWith("no Podium server answers at " + address));
+        assertFalse(error.getMessage().contains("unknown"), error.getMessage());
+      }
+    }
   }
 
   /** A server that is no Podium is named as such. */

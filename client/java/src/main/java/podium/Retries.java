@@ -1,0 +1,60 @@
+package podium;
+
+import io.grpc.Deadline;
+import io.grpc.Status;
+import java.time.Duration;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
+
+/** Says which calls are made again, and when. */
+final class Retries {
+  private static final Duration FIRST_PAUSE = Duration.ofMillis(100);
+  private static final Duration LONGEST_PAUSE = Duration.ofSeconds(1);
+
+  private static final String OVERLOADED = "OVERLOADED";
+
+  private Retries() {}
+
+  /**
+   * Returns whether a call that failed is made again. Reads are, while no server answers. An
+   * overloaded server refuses a call before it does anything, so writes are repeated then, too.
+   */
+  static boolean isRetried(Failures.Failure failure, boolean isWrite) {
+    return switch (failure.code()) {
+      case UNAVAILABLE -> !isWrite;
+      case RESOURCE_EXHAUSTED -> failure.reason().equals(OVERLOADED);
+      default -> false;
+    };
+  }
+
+  /**
+   * Returns how long to wait after a failed attempt, counted from 0: as long as the server asks
+   * for, else twice as long each time, within a fifth.
+   */
+  static Duration pauseAfter(int attempt, Failures.Failure failure) {
+    if (failure.retryDelay().compareTo(Duration.ZERO) > 0) {
+      return failure.retryDelay();
+    }
+    long millis = Math.min(LONGEST_PAUSE.toMillis(), FIRST_PAUSE.toMillis() << Math.min(attempt, 9));
+    return Duration.ofNanos((long) (millis * ThreadLocalRandom.current().nextDouble(8e5, 12e5)));
+  }
+
+  /**
+   * Waits, and returns whether the call may be made again: not if its deadline has passed then. A
+   * pause that would end after the deadline does not even begin.
+   *
+   * @throws io.grpc.StatusRuntimeException if the thread is interrupted, which it then stays
+   */
+  static boolean pausedBefore(Deadline deadline, Duration pause) {
+    if (deadline.timeRemaining(TimeUnit.NANOSECONDS) <= pause.toNanos()) {
+      return false;
+    }
+    try {
+      TimeUnit.NANOSECONDS.sleep(pause.toNanos());
+    } catch (InterruptedException error) {
+      Thread.currentThread().interrupt();
+      throw Status.CANCELLED.withDescription("interrupted").withCause(error).asRuntimeException();
+    }
+    return !deadline.isExpired();
+  }
+}
