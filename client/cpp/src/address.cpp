@@ -9,28 +9,20 @@
 namespace podium {
 namespace {
 
-// Reads are safe to repeat by gRPC itself; a write may have been stored when its answer is lost.
-constexpr char kRetries[] = R"({"methodConfig": [{
-  "name": [{"service": "podium.v1.ResultsService"}],
-  "retryPolicy": {
-    "maxAttempts": 5, "initialBackoff": "0.1s", "maxBackoff": "1s", "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE"]
-  }
-}]})";
-
 // What was recorded in a message of 4 MiB comes back with times and revisions.
 constexpr int kLargestResponse = 16 << 20;
 
 grpc::ChannelArguments arguments(const std::string& address) {
   static const std::regex loopback(R"((localhost|127\.[0-9.]+|\[::1\]):[0-9]+)");
   grpc::ChannelArguments arguments;
-  arguments.SetServiceConfigJSON(kRetries);
+  // Calls repeats calls: gRPC would end after 5 attempts, however much time is left.
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
   // Notices a server that vanished without a word.
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  // A server that is back is found while a read is repeated; gRPC's default is two minutes.
+  // A server that is back is found while a call is repeated; gRPC's default is two minutes.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
   // A new client tries at once, whatever another one has just seen fail.

@@ -3,10 +3,15 @@
 #include <utility>
 
 #include "address.h"
+#include "cancellation_state.h"
 #include "podium/error.h"
+#include "retries.h"
 
 namespace podium {
 namespace {
+
+using std::chrono::nanoseconds;
+using std::chrono::steady_clock;
 
 constexpr char kOutcomeUnknown[] = ": whether it was stored is unknown, and it is safe to send it again";
 
@@ -29,9 +34,26 @@ std::string explained(grpc::StatusCode code, const std::string& address, const s
       return address + " did not answer in time";
     case grpc::StatusCode::UNIMPLEMENTED:
       return address + " is no Podium server, or an older one without this call";
+    case grpc::StatusCode::CANCELLED:
+      return "the call was cancelled";
     default:
       return address + ": " + message;
   }
+}
+
+/// The error of a call whose status is not OK. Where nobody here cancelled it, a server that stops did.
+Error error_of(const grpc::Status& status, bool is_cancelled) {
+  const Error error = Error::from(status);
+  const bool is_stopping = error.code() == grpc::StatusCode::CANCELLED && !is_cancelled;
+  return is_stopping ? Error(grpc::StatusCode::UNAVAILABLE, error.message(), error.reason()) : error;
+}
+
+[[noreturn]] void fail(const Error& error, const std::string& address, bool maybe_stored) {
+  if (!error.reason().empty()) {
+    throw error;
+  }
+  const std::string text = explained(error.code(), address, error.message());
+  throw Error(error.code(), maybe_stored && is_unanswered(error.code()) ? text + kOutcomeUnknown : text);
 }
 
 }  // namespace
@@ -48,46 +70,55 @@ Calls Calls::with_timeouts(Timeouts timeouts) const {
   return calls;
 }
 
-void Calls::prepare(grpc::ClientContext& context, std::chrono::milliseconds timeout) const {
-  context.set_deadline(std::chrono::system_clock::now() + timeout);
-  if (options_.prepare) {
-    options_.prepare(context);
+Calls Calls::with_cancellation(Cancellation cancellation) const {
+  Calls calls = *this;
+  calls.cancellation_ = std::move(cancellation);
+  return calls;
+}
+
+void Calls::repeat(bool is_write, const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const {
+  const auto deadline = steady_clock::now() + (is_write ? options_.timeouts.writes : options_.timeouts.reads);
+  for (int failures = 0;; ++failures) {
+    const grpc::Status status = make(deadline - steady_clock::now(), attempt);
+    if (status.ok()) {
+      return;
+    }
+    const Error error = error_of(status, cancellation_.is_cancelled());
+    const nanoseconds pause = pause_after(failures, status);
+    if (!is_retried(error, is_write) || deadline - steady_clock::now() <= pause) {
+      fail(error, address_, is_write && !never_left(status));
+    }
+    cancellation_.state_->wait(pause);
+    if (steady_clock::now() >= deadline) {
+      fail(error, address_, is_write);
+    }
   }
 }
 
-void Calls::fail(const grpc::Status& status, bool is_write) const {
-  const Error error = Error::from(status);
-  if (!error.reason().empty()) {
-    throw error;
+grpc::Status Calls::make(nanoseconds left,
+                         const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + left);
+  if (options_.metadata) {
+    for (const auto& [key, value] : options_.metadata()) {
+      context.AddMetadata(key, value);
+    }
   }
-  // Where nobody here can cancel a call, a server that stops did.
-  const bool is_stopping = error.code() == grpc::StatusCode::CANCELLED && !options_.prepare;
-  const auto code = is_stopping ? grpc::StatusCode::UNAVAILABLE : error.code();
-  const std::string text = explained(code, address_, error.message());
-  throw Error(code, is_write && is_unanswered(code) ? text + kOutcomeUnknown : text);
+  const Cancellation::State::UnderWay under_way(*cancellation_.state_, context);
+  return attempt(&context);
 }
 
 template <class Request, class Response>
 Response Calls::read(Method<Results, Request, Response> method, const Request& request) const {
-  grpc::ClientContext context;
-  prepare(context, options_.timeouts.reads);
   Response response;
-  const grpc::Status status = (*results_.*method)(&context, request, &response);
-  if (!status.ok()) {
-    fail(status, false);
-  }
+  repeat(false, [&](auto* context) { return (*results_.*method)(context, request, &response); });
   return response;
 }
 
 template <class Request, class Response>
 Response Calls::write(Method<Recording, Request, Response> method, const Request& request) const {
-  grpc::ClientContext context;
-  prepare(context, options_.timeouts.writes);
   Response response;
-  const grpc::Status status = (*recording_.*method)(&context, request, &response);
-  if (!status.ok()) {
-    fail(status, true);
-  }
+  repeat(true, [&](auto* context) { return (*recording_.*method)(context, request, &response); });
   return response;
 }
 

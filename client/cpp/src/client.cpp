@@ -19,6 +19,10 @@ Client Client::with_timeouts(Timeouts timeouts) const {
   return Client(std::make_shared<const Calls>(calls_->with_timeouts(timeouts)));
 }
 
+Client Client::with_cancellation(Cancellation cancellation) const {
+  return Client(std::make_shared<const Calls>(calls_->with_cancellation(std::move(cancellation))));
+}
+
 Experiment Client::experiment(std::string name) const { return {calls_, std::move(name)}; }
 
 Arm Client::arm(std::string experiment, std::string name) const {

@@ -1,12 +1,10 @@
 #include "podium/error.h"
 
-#include <google/protobuf/any.pb.h>
-
 #include <algorithm>
 #include <array>
 #include <utility>
 
-#include "podium/internal/details.pb.h"
+#include "details.h"
 #include "podium/v1/recording_service.pb.h"
 
 namespace podium {
@@ -28,13 +26,6 @@ std::string name_of(grpc::StatusCode code) {
 
 std::string what_of(grpc::StatusCode code, const std::string& reason, const std::string& message) {
   return name_of(code) + (reason.empty() ? "" : " (" + reason + ")") + ": " + message;
-}
-
-/// Reads a detail if it is of this type.
-template <class Message>
-bool unpack(const google::protobuf::Any& detail, const std::string& type, Message& message) {
-  const std::string& url = detail.type_url();
-  return url.substr(url.rfind('/') + 1) == type && message.ParseFromString(detail.value());
 }
 
 std::vector<RefusedEvent> refused_events(const v1::Refusals& refusals) {
@@ -60,10 +51,9 @@ Error::Error(grpc::StatusCode code, std::string message, std::string reason, Met
           Said{code, std::move(message), std::move(reason), std::move(metadata), std::move(refusals)})) {}
 
 Error Error::from(const grpc::Status& status) {
-  internal::Status details;
-  details.ParseFromString(status.error_details());
   internal::ErrorInfo info;
   v1::Refusals refusals;
+  const internal::Status details = details_of(status);
   for (const auto& detail : details.details()) {
     internal::ErrorInfo found;
     if (unpack(detail, "google.rpc.ErrorInfo", found) && found.domain() == kDomain) {

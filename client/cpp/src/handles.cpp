@@ -13,10 +13,18 @@ namespace {
 constexpr int kAttempts = 5;
 constexpr int kLargestPage = 1000;
 
-Error too_busy(const std::string& what, const std::string& how) {
-  return {grpc::StatusCode::ABORTED, what + " changed " + std::to_string(kAttempts) +
-                                         " times meanwhile: it is too busy to be " + how +
-                                         " as a whole; try again, or ask for less"};
+/// Reads what takes several calls until nothing changes meanwhile: `read` answers nothing if something
+/// did.
+template <class Read>
+auto in_one_state(const std::string& what, Read read) {
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    if (auto found = read()) {
+      return *std::move(found);
+    }
+  }
+  throw Error(grpc::StatusCode::ABORTED, what + " changed " + std::to_string(kAttempts) +
+                                             " times while it was read: it is too busy to be read as a whole; "
+                                             "try again, or ask for less");
 }
 
 /// Takes away what stands behind the first `top` items.
@@ -66,12 +74,7 @@ std::optional<Score> Arm::find_score(const std::string& metric) const {
 }
 
 v1::ArmResult Arm::get() const {
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    if (auto found = get_in_one_state()) {
-      return *std::move(found);
-    }
-  }
-  throw too_busy("arm \"" + name_ + "\" of \"" + experiment_ + "\"", "read");
+  return in_one_state("arm \"" + name_ + "\" of \"" + experiment_ + "\"", [this] { return get_in_one_state(); });
 }
 
 std::optional<v1::ArmResult> Arm::get_in_one_state() const {
@@ -149,12 +152,9 @@ Listing<v1::ArmSummary> Experiment::arms(v1::ListArmsRequest filter) const {
 
 v1::RankResponse Experiment::rank(v1::RankRequest request, std::optional<int> top) const {
   request.set_experiment(name_);
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    if (auto found = rank_in_one_state(request, top.value_or(std::numeric_limits<int>::max()))) {
-      return *std::move(found);
-    }
-  }
-  throw too_busy("experiment \"" + name_ + "\"", "ranked");
+  const int most = top.value_or(std::numeric_limits<int>::max());
+  return in_one_state("the ranking of experiment \"" + name_ + "\"",
+                      [&] { return rank_in_one_state(request, most); });
 }
 
 std::optional<v1::RankResponse> Experiment::rank_in_one_state(v1::RankRequest request, int top) const {
@@ -164,7 +164,8 @@ std::optional<v1::RankResponse> Experiment::rank_in_one_state(v1::RankRequest re
   while (!found.next_page_token().empty() && found.arms_size() + found.groups_size() < top) {
     request.set_page_token(found.next_page_token());
     const v1::RankResponse page = calls_->rank(request);
-    if (page.revision() != found.revision()) {
+    // What is recorded of arms that are not in the ranking changes the experiment's revision only.
+    if (page.ranking_revision() != found.ranking_revision()) {
       return std::nullopt;
     }
     found.mutable_arms()->MergeFrom(page.arms());

@@ -15,7 +15,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// A peer that reads what it is sent, and then hangs up or stays silent.
+/// A peer that speaks HTTP/2 so far that a call is sent to it, and then hangs up or stays silent.
 class Peer {
  public:
   explicit Peer(bool hangs_up) : listener_(socket(AF_INET, SOCK_STREAM, 0)), hangs_up_(hangs_up) {
@@ -45,13 +45,35 @@ class Peer {
  private:
   void serve() {
     for (int connection = 0; (connection = accept(listener_, nullptr, nullptr)) >= 0;) {
-      char buffer[1024];
+      constexpr char settings[9] = {0, 0, 0, 4, 0, 0, 0, 0, 0};
+      send(connection, settings, sizeof(settings), MSG_NOSIGNAL);
       if (hangs_up_) {
-        [[maybe_unused]] const auto received = recv(connection, buffer, sizeof(buffer), 0);
+        read_a_call(connection);
         close(connection);
       } else {
         open_.push_back(connection);
       }
+    }
+  }
+
+  /// Reads frames until the headers of a call.
+  static void read_a_call(int connection) {
+    constexpr std::size_t preface = 24;
+    std::string received;
+    char buffer[4096];
+    for (std::size_t place = preface;;) {
+      while (received.size() >= place + 9) {
+        const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(received[place + at]); };
+        if (byte(3) == 1) {
+          return;
+        }
+        place += 9U + (std::size_t{byte(0)} << 16U) + (std::size_t{byte(1)} << 8U) + byte(2);
+      }
+      const auto size = recv(connection, buffer, sizeof(buffer), 0);
+      if (size <= 0) {
+        return;
+      }
+      received.append(buffer, static_cast<std::size_t>(size));
     }
   }
 
@@ -76,7 +98,9 @@ podium::Error error_of(Call call) {
 // that its outcome is unknown.
 TEST(Lost, ThePeerHangsUp) {
   const Peer peer(true);
-  const podium::Client client(peer.address());
+  podium::Options options;
+  options.timeouts.reads = milliseconds(500);
+  const podium::Client client(peer.address(), options);
   const podium::Error read = error_of([&] { return client.arm("e", "a").eval("val"); });
   EXPECT_EQ(read.code(), grpc::StatusCode::UNAVAILABLE) << read.what();
   EXPECT_EQ(read.reason(), "");
@@ -103,6 +127,42 @@ TEST(Lost, ThePeerIsSilent) {
       [&] { return patient.with_timeouts({milliseconds(50), milliseconds(50)}).arm("e", "a").score("x"); });
   EXPECT_EQ(one.code(), grpc::StatusCode::DEADLINE_EXCEEDED) << one.what();
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(9));
+}
+
+// What was to be written to an absent server never left, so its outcome is known.
+TEST(Lost, NobodyListens) {
+  const int unused = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in place{};
+  place.sin_family = AF_INET;
+  place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(place);
+  bind(unused, reinterpret_cast<sockaddr*>(&place), size);
+  getsockname(unused, reinterpret_cast<sockaddr*>(&place), &size);
+  const std::string closed = "127.0.0.1:" + std::to_string(ntohs(place.sin_port));
+  for (const std::string& address : {closed, std::string("unix:/tmp/podium-nobody-listens-here")}) {
+    const podium::Error write = error_of([&] { podium::Client(address).experiment("e").declare(); });
+    EXPECT_EQ(write.code(), grpc::StatusCode::UNAVAILABLE) << write.what();
+    EXPECT_NE(write.message().find("podium serve"), std::string::npos) << write.what();
+    EXPECT_EQ(write.message().find("unknown"), std::string::npos) << write.what();
+  }
+  close(unused);
+}
+
+// A call is cancelled while it lasts, from another thread.
+TEST(Lost, ACallIsCancelled) {
+  const Peer peer(false);
+  podium::Options options;
+  options.timeouts = {std::chrono::minutes(5), std::chrono::minutes(5)};
+  const podium::Cancellation cancellation;
+  const auto client = podium::Client(peer.address(), options).with_cancellation(cancellation);
+  std::thread cancels([&] {
+    std::this_thread::sleep_for(milliseconds(100));  // Most often the call is under way by then.
+    cancellation.cancel();
+  });
+  const podium::Error write = error_of([&] { client.experiment("e").declare(); });
+  cancels.join();
+  EXPECT_EQ(write.code(), grpc::StatusCode::CANCELLED) << write.what();
+  EXPECT_NE(write.message().find("unknown"), std::string::npos) << write.what();
 }
 
 }  // namespace

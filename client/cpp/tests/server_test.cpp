@@ -170,19 +170,18 @@ TEST(Server, ErrorsSayWhy) {
   EXPECT_EQ(nowhere.reason(), "EXPERIMENT_NOT_FOUND");
 }
 
-// What prepares the context of each call may add metadata, or cancel it.
-TEST(Server, CallsArePrepared) {
-  int prepared = 0;
-  podium::Options options;
-  options.prepare = [&](grpc::ClientContext& context) {
-    context.AddMetadata("authorization", "Bearer x");
-    if (++prepared == 2) {
-      context.TryCancel();
-    }
-  };
-  const podium::Client prepares(podium::default_address(), options);
-  EXPECT_EQ(error_of([&] { return prepares.experiment("nowhere").get(); }).reason(), "EXPERIMENT_NOT_FOUND");
-  const podium::Error cancelled = error_of([&] { return prepares.experiment("nowhere").get(); });
+// A cancellation ends its own calls: none that has ended before, and none of another one's.
+TEST(Server, CallsAreCancelled) {
+  const auto asked = experiment("cancels");
+  const podium::Cancellation early;
+  EXPECT_NO_THROW((void)client().with_cancellation(early).experiment(asked.name()).get());
+  early.cancel();
+  EXPECT_NO_THROW((void)asked.get());
+  const podium::Cancellation other;
+  EXPECT_NO_THROW((void)client().with_cancellation(other).experiment(asked.name()).get());
+  EXPECT_FALSE(other.is_cancelled());
+  const podium::Error cancelled =
+      error_of([&] { (void)client().with_cancellation(early).experiment(asked.name()).get(); });
   EXPECT_EQ(cancelled.code(), grpc::StatusCode::CANCELLED) << cancelled.what();
 }
 

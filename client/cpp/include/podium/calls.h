@@ -6,9 +6,11 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
+#include "podium/cancellation.h"
 #include "podium/v1/recording_service.grpc.pb.h"
 #include "podium/v1/results_service.grpc.pb.h"
 
@@ -22,21 +24,23 @@ struct Timeouts {
   std::chrono::milliseconds writes = std::chrono::seconds(30);
 };
 
+/// What calls send beside their request: keys in small letters, and their values.
+using Metadata = std::multimap<std::string, std::string>;
+
 /// How a client speaks to its server.
 struct Options {
   /// How long calls may take.
   Timeouts timeouts = {};
   /// How the server is to prove who it is. Null: nothing is encrypted.
   std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr;
-  /// Is given the context of each call before the call is made: to add metadata, such as a token, or
-  /// to cancel it by grpc::ClientContext::TryCancel() from another thread while it lasts.
-  std::function<void(grpc::ClientContext&)> prepare = nullptr;
+  /// Returns the metadata that a call sends, such as a token. It is called before each attempt.
+  std::function<Metadata()> metadata = nullptr;
 };
 
 /// Every rpc, requests and responses as the protos have them; each throws an Error where it fails.
 ///
-/// A read is tried up to five times within its time while the server is UNAVAILABLE; a write is
-/// sent once. Safe to use from any number of threads.
+/// Within its time a read is repeated while the server is UNAVAILABLE, and any call that an overloaded
+/// server refuses. Safe to use from any number of threads.
 class Calls {
  public:
   /// Throws std::invalid_argument unless the address is HOST:PORT or unix:PATH.
@@ -44,6 +48,9 @@ class Calls {
 
   /// The same calls over the same connection, which may take so long.
   [[nodiscard]] Calls with_timeouts(Timeouts timeouts) const;
+
+  /// The same calls over the same connection, which can be cancelled.
+  [[nodiscard]] Calls with_cancellation(Cancellation cancellation) const;
 
   /// Makes the call Eval of podium.v1.ResultsService.
   [[nodiscard]] v1::EvalResponse eval(const v1::EvalRequest& request) const;
@@ -80,11 +87,13 @@ class Calls {
   template <class Request, class Response>
   Response write(Method<v1::RecordingService::StubInterface, Request, Response> method,
                  const Request& request) const;
-  void prepare(grpc::ClientContext& context, std::chrono::milliseconds timeout) const;
-  [[noreturn]] void fail(const grpc::Status& status, bool is_write) const;
+  void repeat(bool is_write, const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const;
+  grpc::Status make(std::chrono::nanoseconds left,
+                    const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const;
 
   std::string address_;
   Options options_;
+  Cancellation cancellation_;
   std::shared_ptr<v1::ResultsService::StubInterface> results_;
   std::shared_ptr<v1::RecordingService::StubInterface> recording_;
 };

@@ -29,6 +29,9 @@ class Client {
   /// `client.with_timeouts({1s, 1s}).arm("e", "a").score("acc")`.
   [[nodiscard]] Client with_timeouts(Timeouts timeouts) const;
 
+  /// A client over the same connection whose calls, and those of its handles, can be cancelled.
+  [[nodiscard]] Client with_cancellation(Cancellation cancellation) const;
+
   /// A handle on an experiment; no call is made.
   [[nodiscard]] Experiment experiment(std::string name) const;
 

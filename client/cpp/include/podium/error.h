@@ -26,9 +26,8 @@ struct RefusedEvent {
   std::string message;
 };
 
-/// A call to Podium failed. A write that failed changed nothing, unless no answer came: after
-/// UNAVAILABLE without a reason or DEADLINE_EXCEEDED the outcome is unknown, and sending the same
-/// call again is safe. To copy it throws nothing.
+/// A call to Podium failed. A write that failed changed nothing, unless no answer came: the message
+/// then says that the outcome is unknown. Sending the same call again is safe. To copy it throws nothing.
 class Error : public std::runtime_error {
  public:
   /// The particulars of a reason, such as the arm: the reasons' comments name the keys.

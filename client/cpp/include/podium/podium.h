@@ -1,6 +1,7 @@
 /// Client of Podium, the results service of machine-learning experiments: everything in one header.
 #pragma once
 
+#include "podium/cancellation.h"
 #include "podium/client.h"
 #include "podium/error.h"
 #include "podium/event.h"

@@ -1,0 +1,60 @@
+#include "retries.h"
+
+#include <algorithm>
+#include <random>
+#include <string>
+
+#include "details.h"
+
+namespace podium {
+namespace {
+
+using std::chrono::nanoseconds;
+
+constexpr nanoseconds kFirstPause = std::chrono::milliseconds(100);
+constexpr nanoseconds kLongestPause = std::chrono::seconds(1);
+
+/// What the server asks for; zero where it does not.
+nanoseconds retry_delay(const grpc::Status& status) {
+  internal::RetryInfo info;
+  const internal::Status details = details_of(status);
+  for (const auto& detail : details.details()) {
+    unpack(detail, "google.rpc.RetryInfo", info);
+  }
+  return std::chrono::seconds(info.retry_delay().seconds()) + nanoseconds(info.retry_delay().nanos());
+}
+
+double about_one() {
+  thread_local std::minstd_rand random(std::random_device{}());
+  return std::uniform_real_distribution<>(0.8, 1.2)(random);
+}
+
+}  // namespace
+
+bool is_retried(const Error& error, bool is_write) {
+  if (error.code() == grpc::StatusCode::RESOURCE_EXHAUSTED) {
+    return error.is(v1::ERROR_REASON_OVERLOADED);
+  }
+  return error.code() == grpc::StatusCode::UNAVAILABLE && !is_write;
+}
+
+nanoseconds pause_after(int attempt, const grpc::Status& status) {
+  const nanoseconds asked = retry_delay(status);
+  if (asked > nanoseconds::zero()) {
+    return asked;
+  }
+  const nanoseconds pause = std::min(kLongestPause, kFirstPause * (1 << std::min(attempt, 10)));
+  return std::chrono::duration_cast<nanoseconds>(pause * about_one());
+}
+
+bool never_left(const grpc::Status& status) {
+  // gRPC says it in these words only.
+  for (const char* text : {"failed to connect to all addresses", "DNS resolution failed", "errors resolving "}) {
+    if (status.error_message().rfind(text, 0) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace podium

@@ -1,0 +1,153 @@
+// What becomes of calls that a server refuses since it has too much to do.
+#include <google/protobuf/any.pb.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+#include <gtest/gtest.h>
+#include <podium/podium.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "podium/internal/details.pb.h"
+
+namespace {
+
+namespace v1 = podium::v1;
+using std::chrono::milliseconds;
+
+/// A server that refuses its first calls and asks to wait before the next one.
+class Refusing final : public v1::ResultsService::Service {
+ public:
+  Refusing(std::string reason, int refusals, milliseconds delay)
+      : reason_(std::move(reason)), refusals_(refusals), delay_(delay), recording_(*this) {
+    int port = 0;
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    builder.RegisterService(this);
+    builder.RegisterService(&recording_);
+    server_ = builder.BuildAndStart();
+    address_ = "127.0.0.1:" + std::to_string(port);
+  }
+
+  podium::Client client(podium::Options options = {}) const { return podium::Client(address_, std::move(options)); }
+  int calls() const { return calls_; }
+  std::string token() const { return token_; }
+
+  grpc::Status Score(grpc::ServerContext* context, const v1::ScoreRequest*, v1::ScoreResponse*) override {
+    const auto token = context->client_metadata().find("authorization");
+    token_ = token == context->client_metadata().end() ? "" : std::string(token->second.data(), token->second.size());
+    return answer();
+  }
+
+ private:
+  class Recording final : public v1::RecordingService::Service {
+   public:
+    explicit Recording(Refusing& server) : server_(server) {}
+    grpc::Status Record(grpc::ServerContext*, const v1::RecordRequest*, v1::RecordResponse*) override {
+      return server_.answer();
+    }
+
+   private:
+    Refusing& server_;
+  };
+
+  grpc::Status answer() {
+    if (++calls_ > refusals_) {
+      return grpc::Status::OK;
+    }
+    podium::internal::ErrorInfo info;
+    info.set_reason(reason_);
+    info.set_domain("podium");
+    podium::internal::RetryInfo retry;
+    retry.mutable_retry_delay()->set_seconds(delay_.count() / 1000);
+    retry.mutable_retry_delay()->set_nanos(static_cast<std::int32_t>(delay_.count() % 1000 * 1'000'000));
+    podium::internal::Status status;
+    add(status, "google.rpc.ErrorInfo", info.SerializeAsString());
+    add(status, "google.rpc.RetryInfo", retry.SerializeAsString());
+    return {grpc::StatusCode::RESOURCE_EXHAUSTED, "too much", status.SerializeAsString()};
+  }
+
+  static void add(podium::internal::Status& status, const std::string& type, const std::string& bytes) {
+    google::protobuf::Any& detail = *status.add_details();
+    detail.set_type_url("type.googleapis.com/" + type);
+    detail.set_value(bytes);
+  }
+
+  std::string reason_;
+  int refusals_;
+  milliseconds delay_;
+  Recording recording_;
+  std::atomic<int> calls_ = 0;
+  std::string token_;
+  std::string address_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+template <class Call>
+podium::Error error_of(Call call) {
+  try {
+    call();
+  } catch (const podium::Error& error) {
+    return error;
+  }
+  return {grpc::StatusCode::OK, "no error"};
+}
+
+// Reads and writes are repeated when the server asks for it, as often as there is time for.
+TEST(Overload, TheServerIsAskedAgain) {
+  const Refusing read("OVERLOADED", 20, milliseconds(1));
+  EXPECT_NO_THROW((void)read.client().arm("e", "a").score("m"));
+  EXPECT_EQ(read.calls(), 21);
+  const Refusing write("OVERLOADED", 20, milliseconds(1));
+  EXPECT_NO_THROW(write.client().experiment("e").declare());
+  EXPECT_EQ(write.calls(), 21);
+}
+
+// A call is not repeated where the pause would end after its time: it fails at once, as the server said.
+TEST(Overload, NothingIsRepeatedAfterTheDeadline) {
+  const Refusing server("OVERLOADED", 9, std::chrono::hours(1));
+  const podium::Error read = error_of([&] { (void)server.client().arm("e", "a").score("m"); });
+  EXPECT_EQ(read.reason(), "OVERLOADED") << read.what();
+  const podium::Error write = error_of([&] { server.client().experiment("e").declare(); });
+  EXPECT_EQ(write.reason(), "OVERLOADED") << write.what();
+  EXPECT_EQ(server.calls(), 2);
+}
+
+// What stays as it is, such as a full disk, is no reason to repeat a call.
+TEST(Overload, OtherRefusalsAreFinal) {
+  const Refusing server("STORAGE_FULL", 9, milliseconds(1));
+  EXPECT_EQ(error_of([&] { (void)server.client().arm("e", "a").score("m"); }).reason(), "STORAGE_FULL");
+  EXPECT_EQ(server.calls(), 1);
+}
+
+// A call that waits for its next attempt is cancelled, too.
+TEST(Overload, APauseIsCancelled) {
+  const Refusing server("OVERLOADED", 9, std::chrono::minutes(30));
+  podium::Options options;
+  options.timeouts.reads = std::chrono::hours(1);
+  const podium::Cancellation cancellation;
+  std::thread cancels([&] {
+    while (server.calls() == 0) {
+      std::this_thread::sleep_for(milliseconds(1));
+    }
+    cancellation.cancel();
+  });
+  const auto client = server.client(options).with_cancellation(cancellation);
+  const podium::Error read = error_of([&] { (void)client.arm("e", "a").score("m"); });
+  cancels.join();
+  EXPECT_EQ(read.code(), grpc::StatusCode::CANCELLED) << read.what();
+  EXPECT_EQ(server.calls(), 1);
+}
+
+// Each attempt at a call sends the metadata of the client.
+TEST(Overload, MetadataIsSent) {
+  const Refusing server("OVERLOADED", 1, milliseconds(1));
+  podium::Options options;
+  int asked = 0;
+  options.metadata = [&] { return podium::Metadata{{"authorization", "Bearer " + std::to_string(++asked)}}; };
+  (void)server.client(options).arm("e", "a").score("m");
+  EXPECT_EQ(server.token(), "Bearer 2");
+}
+
+}  // namespace
