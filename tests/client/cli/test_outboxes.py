@@ -15,7 +15,14 @@ from podium_server.testing import running_server
 
 from tests.client.cli.shell import PODIUM, Outcome, podium, quickly
 from tests.client.client.broken import closed_port
-from tests.client.sender.outboxes import asides, dead_stream, running_sender, told, until, writer
+from tests.client.sender.outboxes import (
+    appended,
+    dead_stream,
+    rejected_events,
+    running_sender,
+    until,
+    writer,
+)
 from tests.server.store.calls import declared, row, started
 
 
@@ -71,7 +78,7 @@ def test_nothing_was_ever_recorded(tmp_path: Path) -> None:
     done = _run(tmp_path / "none", "sync")
     assert done == (0, "nothing waits: everything that was recorded is delivered\n", "")
     done = _run(tmp_path / "none", "outbox")
-    assert done == (0, "", "podium: nothing waits, and nothing is set aside\n")
+    assert done == (0, "", "podium: nothing waits, and nothing was rejected\n")
     assert _json(tmp_path / "none", "outbox") == []
 
 
@@ -105,11 +112,11 @@ def test_a_copy_of_a_running_trainers_folder(
     root: Path, outbox: Path, tmp_path: Path, address: str, name: str
 ) -> None:
     """What the copy has arrives, and the trainer's own sender delivers the rest, once each."""
-    stream = told(writer(outbox, name), started("a", "A", 1), *_rows(3))
+    stream = appended(writer(outbox, name), started("a", "A", 1), *_rows(3))
     shutil.copytree(root, tmp_path / "copy")
     assert podium("sync", str(tmp_path / "copy")).code == 0
     assert _steps(address, name) == [0, 1, 2]
-    told(stream, row("val", 3))
+    appended(stream, row("val", 3))
     stream.release()
     assert _run(root, "sync").out == f"5 events delivered to {address}\n"
     assert _steps(address, name) == [0, 1, 2, 3]
@@ -130,15 +137,15 @@ def test_a_server_that_is_away(root: Path, name: str) -> None:
     assert "no Podium server answers" in found.out
 
 
-def test_what_waits_and_what_is_set_aside(root: Path, outbox: Path, name: str) -> None:
+def test_what_waits_and_what_is_rejected(root: Path, outbox: Path, name: str) -> None:
     """Exit code 1, a line for each, and the table says why; an early eval is delivered later."""
     dead_stream(outbox, name, row("bench", name="late", metrics={"acc": 1}), arm="late")
     folder = dead_stream(outbox, name, started("a", "A", 1), row("", 1), *_rows(2), arm="a")
     done = _run(root, "sync")
     assert (done.code, done.out[:20]) == (1, "3 events delivered t")
     assert f"podium: 1 event waits: experiment '{name}' has no arm 'late'; " in done.err
-    assert "podium: 1 event set aside, since the server refused it: `podium outbox " in done.err
-    assert asides(folder) == [(2, "NAME_INVALID")]
+    assert "podium: the server rejected 1 event: `podium outbox " in done.err
+    assert rejected_events(folder) == [(2, "NAME_INVALID")]
 
     table = _run(root, "outbox")
     late, bad = table.out.splitlines()[2:]
@@ -206,7 +213,7 @@ def test_sync_tells_programs(root: Path, outbox: Path, address: str, name: str) 
             "address": address,
             "delivered": 1,
             "waiting": 0,
-            "set_aside": 1,
+            "rejected": 1,
             "missing": 0,
             "error": None,
             "damaged": [],
@@ -254,10 +261,10 @@ def test_the_outbox_of_a_running_trainer(root: Path, outbox: Path, name: str) ->
     """The table says who records and since when something waits; JSON says it for programs."""
     event = row("val", 1)
     event.event_time.FromJsonString("2026-03-01T12:00:00Z")
-    stream = told(writer(outbox, name), event, row("val", 2))
+    stream = appended(writer(outbox, name), event, row("val", 2))
     [view] = _json(root, "outbox")
     [found] = view["streams"]
-    assert (view["waiting"], view["set_aside"], view["sender"]) == (2, 0, None)
+    assert (view["waiting"], view["rejected"], view["sender"]) == (2, 0, None)
     assert (found["experiment"], found["arm"], found["recording"]) == (name, "a", True)
     assert (found["oldest"], found["why"]) == ("2026-03-01T12:00:00+00:00", "no sender runs")
     line = _run(root, "outbox").out.splitlines()[2].split()
@@ -267,13 +274,13 @@ def test_the_outbox_of_a_running_trainer(root: Path, outbox: Path, name: str) ->
     stream.release()
 
 
-def test_what_was_set_aside_is_shown_whole(root: Path, outbox: Path, name: str) -> None:
-    """JSON has every event that was set aside, with its reason and its content."""
+def test_what_was_rejected_is_shown_whole(root: Path, outbox: Path, name: str) -> None:
+    """JSON has every event that was rejected, with its reason and its content."""
     dead_stream(outbox, name, started("a", "A", 1), row("val", 7, eval_seconds=-1))
     _run(root, "sync")
-    [aside] = _json(root, "outbox")[0]["streams"][0]["set_aside"]
-    assert (aside["sequence"], aside["reason"]) == (2, "FIELD_OUT_OF_RANGE")
-    assert aside["event"] == {
+    [rejected] = _json(root, "outbox")[0]["streams"][0]["rejected"]
+    assert (rejected["sequence"], rejected["reason"]) == (2, "FIELD_OUT_OF_RANGE")
+    assert rejected["event"] == {
         "eval_recorded": {
             "arm": "a",
             "eval_result": {"name": "val", "eval_seconds": -1, "step": "7"},
@@ -294,14 +301,16 @@ def test_retry_after_the_limit_was_raised(root: Path, tmp_path: Path) -> None:
         dead_stream(outbox, "x", declared(), arm=None)
         folder = dead_stream(outbox, "x", started("a", "A", 1), large, *_rows(1))
         assert _run(root, "sync").code == 1
-        assert asides(folder) == [(2, "LIMIT_EXCEEDED")]
+        assert rejected_events(folder) == [(2, "LIMIT_EXCEEDED")]
         done = _run(root, "outbox", "retry")
         assert (done.code, done.out) == (1, "0 of 1 event delivered\n")
-        assert "podium: event 2 of arm 'a' of 'x' stays aside: eval_recorded.eval_res" in done.err
+        assert (
+            "podium: event 2 of arm 'a' of 'x' remains rejected: eval_recorded.eval_res" in done.err
+        )
     with _small(tmp_path) as server:
         given = ("--address", server.address)
         none = _run(root, "outbox", "retry", *given, "--arm", "b")
-        assert none == (0, "nothing is set aside\n", "")
+        assert none == (0, "nothing was rejected\n", "")
         chosen = ("--experiment", "x", "--arm", "a", "--reason", "LIMIT_EXCEEDED")
         done = _run(root, "outbox", "retry", *given, *chosen)
         assert (done.code, done.out) == (0, "1 of 1 event delivered\n")
@@ -310,13 +319,13 @@ def test_retry_after_the_limit_was_raised(root: Path, tmp_path: Path) -> None:
 
 
 def test_retry_without_a_server(root: Path, name: str, outbox: Path) -> None:
-    """What cannot be sent stays aside, with exit code 3; programs read it as JSON."""
+    """What cannot be sent remains rejected, with exit code 3; programs read it as JSON."""
     folder = dead_stream(outbox, name, started("a", "A", 1), row("", 1), row("", 2))
     _run(root, "sync")
     done = _run(root, "outbox", "retry", "--address", closed_port())
     assert (done.code, done.out) == (3, "0 of 2 events delivered\n")
     assert "podium: no Podium server answers at " in done.err
-    assert asides(folder) == [(2, "NAME_INVALID"), (3, "NAME_INVALID")]
+    assert rejected_events(folder) == [(2, "NAME_INVALID"), (3, "NAME_INVALID")]
     told = _json(root, "outbox", "retry")
     assert (told["delivered"], told["error"]) == (0, None)
     assert [refused["sequence"] for refused in told["refused"]] == [2, 3]
@@ -325,7 +334,7 @@ def test_retry_without_a_server(root: Path, name: str, outbox: Path) -> None:
 def test_retry_goes_on_behind_what_makes_the_server_fail(
     root: Path, outbox: Path, address: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An event that the server still fails at stays aside; the others are sent all the same."""
+    """An event that the server still fails at remains rejected; the others are sent."""
     folder = dead_stream(
         outbox, name, started("a", "A", 1), *(row("v", k, eval_seconds=-1) for k in range(2))
     )
@@ -340,8 +349,8 @@ def test_retry_goes_on_behind_what_makes_the_server_fail(
     done = quickly("outbox", "retry", str(root), address=address)
     assert (done.code, done.out) == (1, "1 of 2 events delivered\n")
     assert "event 2 of arm 'a'" in done.err
-    assert "stays aside: internal error 4711 (INTERNAL)" in done.err
-    assert asides(folder) == [(2, "FIELD_OUT_OF_RANGE")]
+    assert "remains rejected: internal error 4711 (INTERNAL)" in done.err
+    assert rejected_events(folder) == [(2, "FIELD_OUT_OF_RANGE")]
 
 
 def test_two_words_that_are_no_folder(tmp_path: Path) -> None:

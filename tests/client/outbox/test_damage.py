@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from podium._outbox import (
-    Aside,
     DamagedError,
     Progress,
+    RejectedEvent,
     StreamReader,
     StreamWriter,
     outbox_address,
@@ -157,19 +157,20 @@ def test_damage_to_the_progress_begins_anew(tmp_path: Path) -> None:
     assert reader.progress() == Progress(11, 0)
 
 
-def test_damage_to_what_was_set_aside_hides_no_third_event(tmp_path: Path) -> None:
-    """A line of `aside.jsonl` that changed is passed over; where its end did, so is the next."""
+def test_damage_to_what_was_rejected_hides_no_third_event(tmp_path: Path) -> None:
+    """A line of `rejected.jsonl` that changed is passed over; where its end did, so is the next."""
     reader = StreamReader(_closed_stream(tmp_path))
-    asides = [
-        Aside(number, "STALE_ATTEMPT", "a newer attempt", 1.5, b"event") for number in (3, 5, 9)
+    rejected_events = [
+        RejectedEvent(number, "STALE_ATTEMPT", "a newer attempt", 1.5, b"event")
+        for number in (3, 5, 9)
     ]
-    for aside in asides:
-        reader.set_aside(aside)
-    for _ in _flips(reader.folder / "aside.jsonl"):
-        found = reader.asides()
-        assert [aside for aside in asides if aside in found] == found
+    for rejected in rejected_events:
+        reader.reject(rejected)
+    for _ in _flips(reader.folder / "rejected.jsonl"):
+        found = reader.rejected_events()
+        assert [rejected for rejected in rejected_events if rejected in found] == found
         assert len(found) >= 1
-    assert reader.asides() == asides
+    assert reader.rejected_events() == rejected_events
 
 
 def test_records_inside_a_damaged_one_are_not_found(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from podium._outbox import (
-    Aside,
+    RejectedEvent,
     StreamReader,
     UnknownFormatError,
     default_root,
@@ -45,7 +45,7 @@ def test_nobody_else_may_read(tmp_path: Path, mask: int) -> None:
         writer.append(b"x" * 3_000)
         reader = StreamReader(writer.folder)
         assert len(all_of(reader)) == 2
-        reader.set_aside(Aside(2, "STALE_ATTEMPT", "a newer attempt", 1.0, b"event"))
+        reader.reject(RejectedEvent(2, "STALE_ATTEMPT", "a newer attempt", 1.0, b"event"))
         reader.note_delivered(2)
         writer.close()
     made = [tmp_path / "outbox", *(tmp_path / "outbox").rglob("*")]
@@ -55,7 +55,7 @@ def test_nobody_else_may_read(tmp_path: Path, mask: int) -> None:
     assert names == {
         "00000001.segment",
         "00000002.segment",
-        "aside.jsonl",
+        "rejected.jsonl",
         "closed",
         "delivered",
         "lock",

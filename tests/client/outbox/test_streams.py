@@ -82,7 +82,7 @@ def test_delivered_streams_go(tmp_path: Path) -> None:
     reader.note_delivered(30)
     assert reader.drop_delivered() == []
     assert len(list(writer.folder.glob("*.segment"))) <= 2
-    assert writer.progress() == Progress(delivered=30, set_aside=0)
+    assert writer.progress() == Progress(delivered=30, rejected=0)
     assert writer.append(b"last") == 31
     assert reader.read(30) == [(31, b"last")]
     writer.close()

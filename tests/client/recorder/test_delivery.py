@@ -135,14 +135,14 @@ def test_what_is_set_aside(
         old.log({"loss": 3})
         old.log({"loss": 4})
         flushed = old.flush(60)
-        assert (flushed.pending, flushed.set_aside, flushed.durable) == (0, 2, False)
-        assert old.counters.set_aside == 2
+        assert (flushed.pending, flushed.rejected, flushed.durable) == (0, 2, False)
+        assert old.counters.rejected == 2
         started, refused = told(caplog)
         assert "is started a second time" in started
         assert "STALE_ATTEMPT" in refused
         assert "podium outbox" in refused
     assert told(caplog)[2:] == [
-        "podium: 3 events were refused for good: see `podium outbox`",
+        "podium: 3 events were rejected for good: see `podium outbox`",
         "podium: in all: refused: STALE_ATTEMPT (3 times)",
     ]
     assert client.arm(name, "arm").score("loss") == 2.0

@@ -24,7 +24,7 @@ __all__ = ["KILLED"]
 KILLED = 57
 """The exit code of a sender that died."""
 
-_WRITING = ("set_aside", "note_delivered", "drop_delivered", "remove")
+_WRITING = ("reject", "note_delivered", "drop_delivered", "remove")
 
 
 def _dies_around(step: Callable[[], None], function: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,7 +12,7 @@ how the server takes it:
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from podium._sender.protocol import Again, Batch, Delivery, Pause, Refused, Rewound, SetAside
+from podium._sender.protocol import Again, Batch, Delivery, Pause, Refused, Reject, Rewound
 from podium.errors import PodiumError, RefusedEvent, error_for
 from podium.v1.event_pb2 import Event, ExperimentConcluded
 
@@ -72,10 +72,10 @@ class Server:
 
 @dataclass
 class Outbox:
-    """What is on the writer's disk: the events, what was set aside, the last known position."""
+    """What is on the writer's disk: the events, what was rejected, the last known position."""
 
     entries: list[Entry]
-    aside: list[Refused] = field(default_factory=list)
+    rejected: list[Refused] = field(default_factory=list)
     delivered: int = 0
 
     @classmethod
@@ -86,7 +86,7 @@ class Outbox:
 
     def delivery(self) -> Delivery:
         """The delivery as a sender begins it that finds this on disk."""
-        return Delivery(self.delivered, {refused.sequence for refused in self.aside})
+        return Delivery(self.delivered, {refused.sequence for refused in self.rejected})
 
     def after(self, sequence: int) -> list[Entry]:
         """The entries behind one."""
@@ -95,21 +95,21 @@ class Outbox:
 
 def step(
     outbox: Outbox, delivery: Delivery, server: Server, fault: str = ""
-) -> "Again | Rewound | Pause | SetAside | str":
+) -> "Again | Rewound | Pause | Reject | str":
     """One call, as the driver makes it; the fault says what goes wrong around it.
 
     `before` and `after` lose the call or its answer; `crash` ends the sender between what it
-    wrote aside and everything behind that. Returns `idle`, `sent`, `crashed`, or the verdict.
+    wrote as rejected and everything behind that. Returns `idle`, `sent`, `crashed`, or the verdict.
     """
     batch = delivery.next(outbox.after(delivery.delivered))
     if batch is None:
         return "idle"
-    verdict = batch if isinstance(batch, SetAside) else _answer(delivery, server, batch, fault)
-    if isinstance(verdict, SetAside):
-        outbox.aside += verdict.refused
+    verdict = batch if isinstance(batch, Reject) else _answer(delivery, server, batch, fault)
+    if isinstance(verdict, Reject):
+        outbox.rejected += verdict.refused
         if fault == "crash":
             return "crashed"
-        delivery.set_aside(verdict.refused)
+        delivery.reject(verdict.refused)
     elif verdict == "sent":
         if fault == "crash":
             return "crashed"
@@ -119,7 +119,7 @@ def step(
 
 def _answer(
     delivery: Delivery, server: Server, batch: Batch, fault: str
-) -> "Again | Rewound | Pause | SetAside | str":
+) -> "Again | Rewound | Pause | Reject | str":
     try:
         if fault == "before":
             raise error_for("SHUTTING_DOWN", "lost")

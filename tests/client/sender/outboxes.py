@@ -24,13 +24,13 @@ from podium._sender import Rules, Sender
 from podium.v1.event_pb2 import Event
 
 __all__ = [
-    "asides",
+    "appended",
     "dead_stream",
     "deliver",
     "deliver_here",
+    "rejected_events",
     "running_sender",
     "start_sender",
-    "told",
     "until",
     "vanish",
     "writer",
@@ -52,7 +52,7 @@ def writer(outbox: Path, experiment: str, arm: str | None = "a", **fields: objec
     return StreamWriter.create(outbox, StreamInfo(**(said | fields)))  # type: ignore[arg-type]  # fields by name
 
 
-def told(stream: StreamWriter, *events: Event) -> StreamWriter:
+def appended(stream: StreamWriter, *events: Event) -> StreamWriter:
     """Records events as they are."""
     for event in events:
         stream.prepare()
@@ -64,15 +64,15 @@ def dead_stream(
     outbox: Path, experiment: str, *events: Event, arm: str | None = "a", **fields: object
 ) -> Path:
     """The folder of a stream whose writer has ended in good order."""
-    stream = told(writer(outbox, experiment, arm, **fields), *events)
+    stream = appended(writer(outbox, experiment, arm, **fields), *events)
     stream.release()
     return stream.folder
 
 
-def asides(folder: Path) -> list[tuple[int, str]]:
-    """What was set aside of a stream and not delivered since: sequences and reasons."""
-    found = StreamReader(folder).asides()
-    return [(aside.sequence, aside.reason) for aside in found if not aside.retried]
+def rejected_events(folder: Path) -> list[tuple[int, str]]:
+    """What was rejected of a stream and not delivered since: sequences and reasons."""
+    found = StreamReader(folder).rejected_events()
+    return [(rejected.sequence, rejected.reason) for rejected in found if not rejected.retried]
 
 
 def start_sender(

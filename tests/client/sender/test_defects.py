@@ -14,7 +14,7 @@ from podium._sender.poison_events import PoisonEventPolicy
 from podium.errors import error_for
 from podium.v1.event_pb2 import Event
 
-from tests.client.sender.outboxes import asides, dead_stream
+from tests.client.sender.outboxes import dead_stream, rejected_events
 from tests.server.store.calls import declared, row, started
 
 POISON = "poison"
@@ -68,7 +68,7 @@ def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_behind_a_poisonous_event_arrives(outbox: Path, client: podium.Client) -> None:
-    """Such events are set aside after a while, with what the server said, and the rest arrives."""
+    """Such events are rejected after a while, with what the server said, and the rest arrives."""
     client.experiment("x").declare()
     rows = [row(POISON if step in {3, 4, 40} else "v", step) for step in range(60)]
     folder = dead_stream(outbox, "x", started("a", "A", 1), *rows)
@@ -76,12 +76,12 @@ def test_what_is_behind_a_poisonous_event_arrives(outbox: Path, client: podium.C
     assert [found.step for found in client.arm("x", "a").evals()] == [
         step for step in range(60) if step not in {3, 4, 40}
     ]
-    assert asides(folder) == [(5, "INTERNAL"), (6, "INTERNAL"), (42, "INTERNAL")]
-    assert StreamReader(folder).asides()[0].message == (
+    assert rejected_events(folder) == [(5, "INTERNAL"), (6, "INTERNAL"), (42, "INTERNAL")]
+    assert StreamReader(folder).rejected_events()[0].message == (
         "the server fails at this event: internal error 4711"
     )
     assert sender.tallies[outbox].delivered == 58
-    assert sender.tallies[outbox].set_aside == 3
+    assert sender.tallies[outbox].rejected == 3
 
 
 @pytest.mark.parametrize("kind", ["arm_started", "experiment_declared"])
@@ -93,16 +93,16 @@ def test_what_everything_else_needs_is_waited_for(
     first = started("a", "A", 1) if kind == "arm_started" else declared()
     folder = dead_stream(outbox, "x", first, arm=None)
     _deliver(outbox, QUICK, kind)
-    assert asides(folder) == []
+    assert rejected_events(folder) == []
     assert StreamReader(folder).read(0)
 
 
 def test_a_server_that_is_mended_in_time_gets_all(outbox: Path, client: podium.Client) -> None:
-    """Nothing is set aside before its time: the next sender delivers everything."""
+    """Nothing is rejected before its time: the next sender delivers everything."""
     client.experiment("x").declare()
     folder = dead_stream(outbox, "x", started("a", "A", 1), row(POISON, 1), row("v", 2))
     _deliver(outbox, replace(QUICK, defect_seconds=60, patience_seconds=0.5))
-    assert asides(folder) == []
+    assert rejected_events(folder) == []
     _deliver(outbox, QUICK, "nothing")
     assert [found.name for found in client.arm("x", "a").evals()] == [POISON, "v"]
 

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
-from podium._sender.protocol import Again, Batch, Delivery, Pause, Refused, Rewound, SetAside
+from podium._sender.protocol import Again, Batch, Delivery, Pause, Refused, Reject, Rewound
 from podium.errors import REASONS, Disposition, PodiumError, RefusedEvent, error_for
 from podium.v1.event_pb2 import ArmStarted, Event, MetricsRecorded
 
@@ -20,11 +20,11 @@ def _streams() -> Iterator[str]:
 
 
 def _expected(kinds: str) -> tuple[list[str], list[tuple[int, str]]]:
-    """What the server has in the end, and what is aside, by sequence and reason."""
+    """What the server has in the end, and what is rejected, by sequence and reason."""
     reasons = {"b": "VALUE_INVALID", "l": "LIMIT_EXCEEDED"}
     stored = [f"{kind}{i}" if kind in "gw" else "-" for i, kind in enumerate(kinds, 1)]
-    aside = [(i, reasons[kind]) for i, kind in enumerate(kinds, 1) if kind in reasons]
-    return stored, aside
+    rejected = [(i, reasons[kind]) for i, kind in enumerate(kinds, 1) if kind in reasons]
+    return stored, rejected
 
 
 def _deliver(outbox: Outbox, server: Server, faults: Iterator[str]) -> None:
@@ -45,19 +45,21 @@ def _deliver(outbox: Outbox, server: Server, faults: Iterator[str]) -> None:
 
 @pytest.mark.parametrize("kinds", list(_streams()))
 def test_every_stream_arrives_whatever_goes_wrong(kinds: str) -> None:
-    """Each event arrives once and in order, or is aside with its reason; after any three faults."""
+    """After any three faults each event arrives once and in order, or is rejected with a reason."""
     for faults in itertools.product(FAULTS, repeat=3):
         outbox, server = Outbox.of(kinds), Server()
         _deliver(outbox, server, iter(faults))
-        stored, aside = _expected(kinds)
+        stored, rejected = _expected(kinds)
         assert server.applied == stored, faults
-        assert sorted({(item.sequence, item.reason) for item in outbox.aside}) == aside, faults
+        assert sorted({(item.sequence, item.reason) for item in outbox.rejected}) == rejected, (
+            faults
+        )
 
 
 @pytest.mark.parametrize("kinds", ["ggg", "gbg", "bwg", "ggwl", "bbbb"])
 @pytest.mark.parametrize("kept", range(4))
 def test_a_server_that_goes_back_gets_everything_again(kinds: str, kept: int) -> None:
-    """A server restored from an older state is brought up to date, with what was aside left out."""
+    """A server restored from an older state gets everything again, except rejected events."""
     outbox, server = Outbox.of(kinds), Server()
     _deliver(outbox, server, iter(()))
     del server.applied[kept:]
@@ -106,14 +108,14 @@ def _batch(delivery: Delivery, kinds: str) -> Batch:
 
 @pytest.mark.parametrize("reason", [name for name, info in REASONS.items() if info.disposition])
 def test_every_reason_of_a_refusal(reason: str) -> None:
-    """A permanent reason sets the event aside, one that can wait makes the stream wait."""
+    """A permanent reason rejects the event, one that can wait makes the stream wait."""
     permanent = REASONS[reason].disposition is Disposition.PERMANENT
     delivery = Delivery()
     batch = _batch(delivery, "gg")
     refusal = RefusedEvent(0, reason, permanent, "why")
     verdict = delivery.failed(batch, error_for(reason, "text", refusals=[refusal]))
     if permanent:
-        assert verdict == SetAside([Refused(1, reason, "why", event("g", 1).SerializeToString())])
+        assert verdict == Reject([Refused(1, reason, "why", event("g", 1).SerializeToString())])
     else:
         assert verdict == Pause(reason, "why", is_refusal=True)
         assert len(_batch(delivery, "gg").events) == 1
@@ -160,13 +162,13 @@ def test_every_code_without_a_reason(code: str, about_server: bool) -> None:
     assert _batch(delivery, "g").events == [event("g", 1)]
 
 
-def test_a_single_event_that_is_too_large_is_set_aside() -> None:
+def test_a_single_event_that_is_too_large_is_rejected() -> None:
     """Also where only gRPC says so, in words."""
     error = PodiumError("CLIENT: Received message larger than max (5 vs. 4)")
     delivery = Delivery()
     assert delivery.failed(_batch(delivery, "gg"), error) == Again()
     verdict = delivery.failed(_batch(delivery, "gg"), error)
-    assert isinstance(verdict, SetAside)
+    assert isinstance(verdict, Reject)
     assert [(item.sequence, item.reason) for item in verdict.refused] == [(1, "LIMIT_EXCEEDED")]
 
 
@@ -219,7 +221,7 @@ def _size(told: Event, count: int) -> int:
 
 
 def test_an_arm_whose_start_was_refused_is_not_waited_for() -> None:
-    """Once its own start is aside, what names the unknown arm is set aside too, also later on."""
+    """Once its own start is rejected, what names the unknown arm is rejected too, also later on."""
     start = Event(arm_started=ArmStarted(arm="a")).SerializeToString()
     rest = Event(metrics_recorded=MetricsRecorded(arm="a")).SerializeToString()
     entries = [Entry(1, start), Entry(2, rest)]
@@ -231,14 +233,14 @@ def test_an_arm_whose_start_was_refused_is_not_waited_for() -> None:
     batch = delivery.next(entries)
     assert isinstance(batch, Batch)
     first = delivery.failed(batch, error)
-    assert first == SetAside([Refused(1, "VALUE_INVALID", "bad", start)])
-    delivery.set_aside(first.refused)
+    assert first == Reject([Refused(1, "VALUE_INVALID", "bad", start)])
+    delivery.reject(first.refused)
     again = error_for("ARM_NOT_FOUND", "no arm", refusals=[missing])
     for restarted in (delivery, Delivery(0, {1}, is_orphan=True)):
         batch = restarted.next(entries)
         assert isinstance(batch, Batch)
         assert list(map(kind_of, batch.events)) == ["-", ""]
-        assert restarted.failed(batch, again) == SetAside(
+        assert restarted.failed(batch, again) == Reject(
             [Refused(2, "ARM_NOT_FOUND", "no arm", rest)]
         )
 
@@ -257,8 +259,8 @@ def test_what_is_said_behind_a_waiting_event_is_not_believed_yet() -> None:
     assert [kind_of(told) for told in _batch(delivery, "ggg").events] == ["g1"]
 
 
-def test_a_record_that_is_no_event_is_set_aside() -> None:
-    """Bytes that nobody can read go aside as they are, and hold up nothing."""
+def test_a_record_that_is_no_event_is_rejected() -> None:
+    """Bytes that nobody can read are kept as rejected, and hold up nothing."""
     entries = [Entry(1, event("g", 1).SerializeToString()), Entry(2, b"\xff\xff")]
     delivery = Delivery()
     batch = delivery.next(entries)
@@ -266,11 +268,11 @@ def test_a_record_that_is_no_event_is_set_aside() -> None:
     assert len(batch.events) == 1
     delivery.succeeded(batch, 1)
     verdict = delivery.next(entries)
-    assert isinstance(verdict, SetAside)
+    assert isinstance(verdict, Reject)
     assert [item[:2] + item[3:] for item in verdict.refused] == [
         (2, "MALFORMED_REQUEST", b"\xff\xff")
     ]
-    delivery.set_aside(verdict.refused)
+    delivery.reject(verdict.refused)
     batch = delivery.next(entries)
     assert isinstance(batch, Batch)
     assert list(map(kind_of, batch.events)) == ["-"]

@@ -21,13 +21,13 @@ from podium_server.testing import RunningServer
 
 from tests.client.client.broken import closed_port, tcp_server
 from tests.client.sender.outboxes import (
-    asides,
+    appended,
     dead_stream,
     deliver,
     deliver_here,
+    rejected_events,
     running_sender,
     start_sender,
-    told,
     until,
     writer,
 )
@@ -48,11 +48,11 @@ def test_a_server_that_is_killed_again_and_again(
 ) -> None:
     """What is recorded while the server dies five times arrives, each row once and in order."""
     client.experiment("x").declare()
-    stream = told(writer(outbox, "x"), started("a", "A", 1))
+    stream = appended(writer(outbox, "x"), started("a", "A", 1))
     with running_sender(outbox) as sender:
         for life in range(5):
             for step in range(200):
-                told(stream, row("v", 200 * life + step))
+                appended(stream, row("v", 200 * life + step))
             time.sleep(0.05 * life)
             server.kill()
             server.start()
@@ -91,11 +91,11 @@ def test_a_server_that_is_stopped(
 ) -> None:
     """A server that hangs in the middle of a call does not hang the sender; it arrives later."""
     client.experiment("x").declare()
-    stream = told(writer(outbox, "x"), started("a", "A", 1))
+    stream = appended(writer(outbox, "x"), started("a", "A", 1))
     with running_sender(outbox) as sender:
         until(lambda: stream.progress().delivered == 1)
         server.process.send_signal(signal.SIGSTOP)
-        told(stream, *(row("v", step) for step in range(50)))
+        appended(stream, *(row("v", step) for step in range(50)))
         time.sleep(1)
         assert (sender.poll(), stream.progress().delivered) == (None, 1)
         server.process.send_signal(signal.SIGCONT)
@@ -131,14 +131,14 @@ def test_something_else_at_the_address(tmp_path: Path) -> None:
 def test_a_deleted_database(outbox: Path, server: RunningServer, client: podium.Client) -> None:
     """A server that has lost everything gets what the outbox still has, from the first event on."""
     dead_stream(outbox, "x", declared(), arm=None)
-    stream = told(writer(outbox, "x"), started("a", "A", 1), *(row("v", i) for i in range(10)))
+    stream = appended(writer(outbox, "x"), started("a", "A", 1), *(row("v", i) for i in range(10)))
     with running_sender(outbox):
         until(lambda: stream.progress().delivered == 11)
         server.stop()
         for file in Path(server.store.removeprefix("sqlite:///")).parent.glob("podium.db*"):
             file.unlink()
         server.start()
-        told(stream, row("v", 10), row("", 1), row("v", 11))
+        appended(stream, row("v", 10), row("", 1), row("v", 11))
         client.experiment("x").declare()
         until(lambda: stream.progress() == (14, 1))
     assert _steps(client) == list(range(12))
@@ -152,10 +152,10 @@ def test_a_database_restored_from_before_what_is_left(
     """Events that neither the server nor the outbox has are skipped, said, and hold up nothing."""
     client.experiment("x").declare()
     client.experiment("x").record_arm(podium.ArmResult("a", podium.RunConfig("a"), "running"))
-    stream = told(writer(outbox, "x"), *(row("v", i) for i in range(3)))
+    stream = appended(writer(outbox, "x"), *(row("v", i) for i in range(3)))
     folder = stream.folder
     for step in range(3, 6_000):
-        told(stream, row("v", step, breakdowns={"k": Value(string_value="x" * 500)}))
+        appended(stream, row("v", step, breakdowns={"k": Value(string_value="x" * 500)}))
     stream.release()
     first = min(folder.glob("*.segment"))
     first.unlink()
@@ -171,7 +171,7 @@ def test_a_database_restored_from_before_what_is_left(
 
 def test_two_senders_on_one_folder(outbox: Path, client: podium.Client) -> None:
     """The second one ends at once, as if all was done: the first one does it."""
-    stream = told(writer(outbox, "x"), declared())
+    stream = appended(writer(outbox, "x"), declared())
     with running_sender(outbox) as first:
         until(lambda: SenderLock(outbox).is_held())
         second = start_sender(outbox)
@@ -200,7 +200,7 @@ def test_two_senders_on_copies_of_one_folder(
 def test_an_outbox_that_cannot_be_written(
     outbox: Path, client: podium.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While nothing can be kept aside nothing is skipped: the disk has to have room first."""
+    """While a rejection cannot be stored, nothing is skipped: the disk has to have room first."""
     client.experiment("x").declare()
     folder = dead_stream(outbox, "x", started("a", "A", 1), row("", 1), row("v", 1))
     tries = []
@@ -211,20 +211,20 @@ def test_an_outbox_that_cannot_be_written(
             raise OSError(28, "No space left on device")
         original(self, *given)  # type: ignore[arg-type]  # as it is
 
-    original = StreamReader.set_aside
-    monkeypatch.setattr(StreamReader, "set_aside", full)
+    original = StreamReader.reject
+    monkeypatch.setattr(StreamReader, "reject", full)
     deliver_here(outbox)
     assert len(tries) == 3
-    assert asides(folder) == [(2, "NAME_INVALID")]
+    assert rejected_events(folder) == [(2, "NAME_INVALID")]
     assert _steps(client) == [1]
 
 
 def test_metrics_keep_their_order(outbox: Path, client: podium.Client) -> None:
     """The latest value of a key is the last one recorded, across batches and failures."""
     client.experiment("x").declare()
-    stream = told(writer(outbox, "x"), started("a", "A", 1))
+    stream = appended(writer(outbox, "x"), started("a", "A", 1))
     for value in range(3_000):
-        told(stream, metrics({"loss": value}))
+        appended(stream, metrics({"loss": value}))
     stream.release()
     deliver_here(outbox)
     assert client.arm("x", "a").score("loss") == 2_999

@@ -11,7 +11,7 @@ from podium._outbox import outbox_folder, streams
 from podium_server.testing import RunningServer
 
 from tests.client.sender.dying import KILLED
-from tests.client.sender.outboxes import asides, dead_stream, deliver_here
+from tests.client.sender.outboxes import dead_stream, deliver_here, rejected_events
 from tests.server.store.calls import metrics, row, started
 
 Dying = subprocess.Popen[str]
@@ -41,7 +41,7 @@ def _dies(dying: Dying, outbox: Path, step: int) -> bool:
 def test_killed_at_every_step(
     tmp_path: Path, server: RunningServer, client: podium.Client, dying: Dying
 ) -> None:
-    """Between any two things that a sender writes it may die: all arrives once, or is aside."""
+    """Between any two things that a sender writes it may die: all arrives once, or is rejected."""
     step = 0
     while True:
         name = f"x/{step}"
@@ -56,7 +56,7 @@ def test_killed_at_every_step(
         assert [found.name for found in client.arm(name, "b").evals()] == ["v"], step
         assert client.arm(name, "a").score("loss") == 1
         assert streams(outbox) == [bad], step
-        assert asides(bad) == [(2, "NAME_INVALID")], step
+        assert rejected_events(bad) == [(2, "NAME_INVALID")], step
         if not is_dead:
             break
         step += 1

@@ -15,12 +15,12 @@ from podium_server.testing import RunningServer
 
 from tests.client.client.broken import closed_port
 from tests.client.sender.outboxes import (
+    appended,
     dead_stream,
     deliver,
     deliver_here,
     running_sender,
     start_sender,
-    told,
     until,
     vanish,
     writer,
@@ -30,10 +30,10 @@ from tests.server.store.calls import row, started
 TRAINER = """
 import os, sys, time
 from pathlib import Path
-from tests.client.sender.outboxes import told, writer
+from tests.client.sender.outboxes import appended, writer
 from tests.server.store.calls import row, started
 stream = writer(Path(sys.argv[1]), "x")
-told(stream, started("a", "A", 1), *(row("v", i) for i in range(9)))
+appended(stream, started("a", "A", 1), *(row("v", i) for i in range(9)))
 print("recorded", flush=True)
 time.sleep(60)
 """
@@ -56,7 +56,7 @@ def test_the_outbox_of_a_killed_trainer(outbox: Path, client: podium.Client) -> 
 def test_it_ends_when_idle_and_not_before(outbox: Path, client: podium.Client) -> None:
     """It stays while a process records, and ends so long after the last one has."""
     client.experiment("x").declare()
-    stream = told(writer(outbox, "x"), started("a", "A", 1))
+    stream = appended(writer(outbox, "x"), started("a", "A", 1))
     with running_sender(outbox, idle=1) as sender:
         until(lambda: stream.progress().delivered == 1)
         time.sleep(1.5)
@@ -104,7 +104,7 @@ def test_signals(
 def test_it_survives_its_terminal_and_its_trainer(outbox: Path, client: podium.Client) -> None:
     """It has a session of its own: Ctrl-C and the end of the trainer's group do not reach it."""
     client.experiment("x").declare()
-    stream = told(writer(outbox, "x"), started("a", "A", 1))
+    stream = appended(writer(outbox, "x"), started("a", "A", 1))
     with running_sender(outbox) as sender:
         until(lambda: stream.progress().delivered == 1)
         assert os.getsid(sender.pid) == sender.pid
@@ -152,7 +152,9 @@ def test_hundreds_of_streams(outbox: Path, client: podium.Client) -> None:
 def test_an_idle_sender_costs_next_to_nothing(outbox: Path, client: podium.Client) -> None:
     """With ten streams that are open and quiet it takes less than 3 % of one core."""
     client.experiment("x").declare()
-    open_streams = [told(writer(outbox, "x", f"a{i}"), started(f"a{i}", "A", 1)) for i in range(10)]
+    open_streams = [
+        appended(writer(outbox, "x", f"a{i}"), started(f"a{i}", "A", 1)) for i in range(10)
+    ]
     with running_sender(outbox) as sender:
         until(lambda: all(stream.progress().delivered == 1 for stream in open_streams))
         time.sleep(4)

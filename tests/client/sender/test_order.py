@@ -10,11 +10,11 @@ from podium_server.testing import RunningServer
 
 from tests.client.cli.shell import podium as command
 from tests.client.sender.outboxes import (
-    asides,
+    appended,
     dead_stream,
     deliver_here,
+    rejected_events,
     running_sender,
-    told,
     until,
     vanish,
     writer,
@@ -83,17 +83,17 @@ def test_an_older_attempt_that_goes_on_does_not_hold_up_the_newer_one(
     zombie = writer(outbox, "x", attempt_id="1", attempt_order=1)
     late = row("val", 9)
     late.eval_recorded.attempt_id = "1"
-    told(zombie, started("a", "1", 1))
+    appended(zombie, started("a", "1", 1))
     with running_sender(outbox):
         newer = writer(outbox, "x", attempt_id="2", attempt_order=2)
-        told(newer, started("a", "2", 2))
+        appended(newer, started("a", "2", 2))
         while newer.progress().delivered == 0:
-            told(zombie, late)
-        told(zombie, late)
+            appended(zombie, late)
+        appended(zombie, late)
         until(lambda: zombie.progress().delivered == zombie.last_sequence)
     assert client.arm("x", "a").get().attempt == podium.Attempt("2", 2)
-    assert asides(zombie.folder)[-1] == (zombie.last_sequence, "STALE_ATTEMPT")
-    assert asides(newer.folder) == []
+    assert rejected_events(zombie.folder)[-1] == (zombie.last_sequence, "STALE_ATTEMPT")
+    assert rejected_events(newer.folder) == []
     zombie.release()
     newer.release()
 
@@ -102,7 +102,7 @@ def test_an_older_attempt_that_waits_or_vanishes(outbox: Path, client: podium.Cl
     """Both wait for the experiment; when somebody deletes the older one the newer one goes on."""
     older = _attempt(outbox, 1, range(3))
     newer = writer(outbox, "x", attempt_id="2", attempt_order=2)
-    told(newer, started("a", "2", 2))
+    appended(newer, started("a", "2", 2))
     with running_sender(outbox):
         vanish(older)
         client.experiment("x").declare()

@@ -1,4 +1,4 @@
-"""Refusals of a real server, for every reason there is: set aside, or waited for."""
+"""Refusals of a real server, for every reason there is: rejected, or waited for."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,11 +18,11 @@ from podium_server.testing import RunningServer, running_server
 
 from tests.client.client.broken import grpc_server
 from tests.client.sender.outboxes import (
-    asides,
+    appended,
     dead_stream,
     deliver_here,
+    rejected_events,
     running_sender,
-    told,
     until,
     writer,
 )
@@ -92,7 +92,7 @@ def shared() -> Iterator[RunningServer]:
 
 @pytest.mark.parametrize("reason", REFUSED)
 def test_a_permanent_refusal(reason: str, tmp_path: Path, shared: RunningServer) -> None:
-    """The event is aside with its reason, as it was recorded; those around it arrive."""
+    """The event is rejected with its reason, as it was recorded; those around it arrive."""
     outbox = outbox_folder(tmp_path / "outbox", shared.address)
     before, refused = REFUSED[reason]
     with podium.Client(shared.address) as client:
@@ -100,28 +100,28 @@ def test_a_permanent_refusal(reason: str, tmp_path: Path, shared: RunningServer)
         said = [started("a", "A", 1), *before, refused, row("last", 1)]
         folder = dead_stream(outbox, reason, *said)
         deliver_here(outbox)
-        assert asides(folder) == [(len(said) - 1, reason)]
+        assert rejected_events(folder) == [(len(said) - 1, reason)]
         assert client.arm(reason, "a").eval("last", step=1) is not None
-    [aside] = StreamReader(folder).asides()
-    assert Event.FromString(aside.event) == refused
+    [rejected] = StreamReader(folder).rejected_events()
+    assert Event.FromString(rejected.event) == refused
 
 
 @pytest.mark.parametrize("reason", sorted(DELETED))
 def test_what_was_deleted_stays_deleted(
     reason: str, outbox: Path, server: RunningServer, client: podium.Client
 ) -> None:
-    """What a writer says of what was deleted meanwhile is set aside; a new one begins anew."""
+    """What a writer says of what was deleted meanwhile is rejected; a new one begins anew."""
     client.experiment("x").declare()
-    stream = told(writer(outbox, "x"), started("a", "A", 1), row("v", 1))
+    stream = appended(writer(outbox, "x"), started("a", "A", 1), row("v", 1))
     with running_sender(outbox):
         until(lambda: stream.progress().delivered == 2)
         if reason == "ARM_DELETED":
             client.arm("x", "a").delete()
         else:
             client.experiment("x").delete()
-        told(stream, row("v", 2), metrics({"loss": 1}))
+        appended(stream, row("v", 2), metrics({"loss": 1}))
         until(lambda: stream.progress() == (4, 2))
-    assert asides(stream.folder) == [(3, reason), (4, reason)]
+    assert rejected_events(stream.folder) == [(3, reason), (4, reason)]
     client.experiment("x").declare()
     dead_stream(outbox, "x", started("a", "B", 0), row("v", 9))
     deliver_here(outbox)
@@ -131,7 +131,7 @@ def test_what_was_deleted_stays_deleted(
 
 def test_an_early_event_waits_until_it_need_not(outbox: Path, client: podium.Client) -> None:
     """Without an experiment, then without an arm, the sender waits and says why."""
-    stream = told(writer(outbox, "x"), row("bench", metrics={"acc": 0.5}))
+    stream = appended(writer(outbox, "x"), row("bench", metrics={"acc": 0.5}))
 
     def why() -> str:
         state = SenderState.read(outbox)
@@ -153,24 +153,24 @@ def test_a_waiting_stream_holds_up_no_other(outbox: Path, client: podium.Client)
     client.experiment("x").declare()
     for i in range(40):
         dead_stream(outbox, "x", row("v", 1, name=f"none{i}"), arm=f"none{i}")
-    stream = told(writer(outbox, "x"), started("a", "A", 1), row("v", 1))
+    stream = appended(writer(outbox, "x"), started("a", "A", 1), row("v", 1))
     with running_sender(outbox):
         until(lambda: stream.progress().delivered == 2, 20)
-        told(stream, row("v", 2))
+        appended(stream, row("v", 2))
         until(lambda: stream.progress().delivered == 3, 20)
     stream.release()
 
 
 def test_an_arm_whose_start_was_refused(outbox: Path, client: podium.Client) -> None:
-    """All that its stream says of it is aside, in order, and `is_orphan` survives the sender."""
+    """All that its stream says of it is rejected, in order, and `is_orphan` survives the sender."""
     client.experiment("x").declare()
-    stream = told(writer(outbox, "x"), started("a", "", 1), row("v", 1))
+    stream = appended(writer(outbox, "x"), started("a", "", 1), row("v", 1))
     with running_sender(outbox):
         until(lambda: stream.progress() == (2, 2))
-    told(stream, _by("A", metrics({"loss": 1})))
+    appended(stream, _by("A", metrics({"loss": 1})))
     stream.release()
     deliver_here(outbox)
-    assert asides(stream.folder) == [
+    assert rejected_events(stream.folder) == [
         (1, "NAME_INVALID"),
         (2, "ARM_NOT_FOUND"),
         (3, "ARM_NOT_FOUND"),
@@ -233,7 +233,7 @@ def test_batches_that_are_too_large_for_the_server(
 
 
 def test_a_single_event_that_is_too_large(tmp_path: Path) -> None:
-    """An event over the size of a message is set aside, the others arrive."""
+    """An event over the size of a message is rejected, the others arrive."""
     with running_server(None, "--limit", "message_bytes=20000") as server:
         outbox = outbox_folder(tmp_path / "outbox", server.address)
         dead_stream(outbox, "x", declared(), arm=None)
@@ -242,4 +242,4 @@ def test_a_single_event_that_is_too_large(tmp_path: Path) -> None:
         deliver_here(outbox)
         with podium.Client(server.address) as client:
             assert [found.step for found in client.arm("x", "a").evals()] == [1]
-    assert asides(folder) == [(2, "LIMIT_EXCEEDED")]
+    assert rejected_events(folder) == [(2, "LIMIT_EXCEEDED")]

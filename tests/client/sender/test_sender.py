@@ -6,11 +6,11 @@ import podium
 from podium._outbox import streams
 
 from tests.client.sender.outboxes import (
-    asides,
+    appended,
     dead_stream,
     deliver,
+    rejected_events,
     running_sender,
-    told,
     until,
     writer,
 )
@@ -33,10 +33,10 @@ def test_outboxes_of_dead_trainers_are_delivered(outbox: Path, client: podium.Cl
 def test_what_a_living_trainer_records_arrives_soon(outbox: Path, client: podium.Client) -> None:
     """Events are delivered while they are recorded, and the sender stays as long as the trainer."""
     client.experiment("x").declare()
-    stream = told(writer(outbox, "x"), started("a", "A", 1))
+    stream = appended(writer(outbox, "x"), started("a", "A", 1))
     with running_sender(outbox) as sender:
         for step in range(5):
-            told(stream, row("val", step, metrics={"acc": step}))
+            appended(stream, row("val", step, metrics={"acc": step}))
             until(lambda: stream.progress().delivered == stream.last_sequence, 5)
         assert client.arm("x", "a").score("val.acc") == 4
         assert sender.poll() is None
@@ -45,7 +45,7 @@ def test_what_a_living_trainer_records_arrives_soon(outbox: Path, client: podium
     assert streams(outbox) == []
 
 
-def test_refused_events_are_set_aside(outbox: Path, client: podium.Client) -> None:
+def test_refused_events_are_rejected(outbox: Path, client: podium.Client) -> None:
     """What is refused for good is kept with its reason; what is around it arrives."""
     client.experiment("x").declare()
     folder = dead_stream(
@@ -58,7 +58,7 @@ def test_refused_events_are_set_aside(outbox: Path, client: podium.Client) -> No
         row("val", 2, metrics={"acc": 2}),
     )
     said = deliver(outbox)
-    assert asides(folder) == [(2, "NAME_INVALID"), (4, "FIELD_OUT_OF_RANGE")]
+    assert rejected_events(folder) == [(2, "NAME_INVALID"), (4, "FIELD_OUT_OF_RANGE")]
     assert client.arm("x", "a").score("val.acc") == 2
     assert client.arm("x", "a").score("loss") == 1
-    assert "set aside: 2 of its events; event 2: " in said
+    assert "2 events were rejected; the first, event 2: " in said

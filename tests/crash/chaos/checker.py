@@ -1,7 +1,7 @@
 """Compares what was logged with the store, the outbox and the answers that senders got.
 
 Every row that was in the outbox is in the store, once, in order and with its numbers, or it was
-set aside for a reason that there is. Nothing else is there, but for the row that a process had in
+rejected for a reason that there is. Nothing else is there, but for the row that a process had in
 its hands when it was killed. What the server acknowledged it has.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import podium
-from podium._outbox import Aside, StreamReader, streams
+from podium._outbox import RejectedEvent, StreamReader, streams
 from podium.v1.event_pb2 import Event
 
 from tests.crash.chaos.audit import Audit
@@ -41,7 +41,7 @@ class Checker:
     Attributes:
         findings: What is wrong.
         rows: How many rows are in the store.
-        set_aside: How many are not, and are kept.
+        rejected: How many are not, and are kept.
         torn: How many segments are kept for a torn record.
     """
 
@@ -49,12 +49,12 @@ class Checker:
     answers: list[Answer]
     findings: Findings = field(default_factory=Findings)
     rows: int = 0
-    set_aside: int = 0
+    rejected: int = 0
     torn: int = 0
-    _asides: set[tuple[int, int]] = field(default_factory=set)
+    _rejected_steps: set[tuple[int, int]] = field(default_factory=set)
 
     def check_outbox(self, outbox: Path) -> None:
-        """Nothing waits, and what was set aside had to be."""
+        """Nothing waits, and what was rejected had to be."""
         for folder in streams(outbox):
             reader = StreamReader(folder)
             torn = len(reader.torn())
@@ -62,19 +62,19 @@ class Checker:
             waiting = len(reader.read(reader.progress().delivered))
             if waiting:
                 self.findings.note(f"{folder.name}: {waiting} events wait", lost=waiting)
-            for aside in reader.asides():
-                self._note_aside(reader, aside)
+            for rejected in reader.rejected_events():
+                self._note_rejected(reader, rejected)
 
-    def _note_aside(self, reader: StreamReader, aside: Aside) -> None:
-        self.set_aside += 1
-        if aside.reason != _STALE or reader.info.experiment != f"chaos/{RESUMED}":
-            text = f"{reader.info.arm}: set aside for {aside.reason}: {aside.message}"
+    def _note_rejected(self, reader: StreamReader, rejected: RejectedEvent) -> None:
+        self.rejected += 1
+        if rejected.reason != _STALE or reader.info.experiment != f"chaos/{RESUMED}":
+            text = f"{reader.info.arm}: rejected for {rejected.reason}: {rejected.message}"
             self.findings.note(text, lost=1)
             return
-        event = Event.FromString(aside.event)
+        event = Event.FromString(rejected.event)
         if event.HasField("eval_recorded"):
             row = event.eval_recorded.eval_result
-            self._asides.add((int(row.metrics["life"]), row.step))
+            self._rejected_steps.add((int(row.metrics["life"]), row.step))
 
     def check_rows(self, client: podium.Client) -> None:
         """Every row that was logged is there, once, in order, and no other is."""
@@ -102,17 +102,17 @@ class Checker:
 
     def _check_life(self, life: Life, logged: Logged, rows: _Rows, where: str) -> None:
         sure = logged.steps[: logged.sure]
-        aside = {step for step in sure if (life.number, step) in self._asides}
+        rejected = {step for step in sure if (life.number, step) in self._rejected_steps}
         if life.kind != RESUMED:
-            aside = set()
+            rejected = set()
         stored = {step for step in sure if rows.lives.get(step) == life.number}
-        lost = [step for step in sure if step not in stored | aside]
+        lost = [step for step in sure if step not in stored | rejected]
         if lost:
             text = f"{where}: life {life.number} logged {len(lost)} rows that are lost: {lost[:5]}"
             self.findings.note(text, lost=len(lost))
-        if aside & stored:
-            text = f"{where}: stored and set aside: {sorted(aside & stored)[:5]}"
-            self.findings.note(text, doubled=len(aside & stored))
+        if rejected & stored:
+            text = f"{where}: stored and rejected: {sorted(rejected & stored)[:5]}"
+            self.findings.note(text, doubled=len(rejected & stored))
 
     def check_store(self, audit: Audit) -> None:
         """The file is sound; no call was applied twice; what was acknowledged is there."""

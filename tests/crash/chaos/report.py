@@ -19,7 +19,7 @@ _EXPECTED = (
     "unknown",
     "skipped",
     "waits",
-    "set_aside",
+    "rejected",
     "torn",
 )
 
@@ -45,7 +45,7 @@ class Report:
     full_disks: int = 0
     logged: int = 0
     stored: int = 0
-    set_aside: int = 0
+    rejected: int = 0
     torn: int = 0
     calls: int = 0
     unknown: int = 0
@@ -62,7 +62,7 @@ class Report:
         """Takes what is known in the end."""
         self.logged = logged
         self.stored = checker.rows
-        self.set_aside = checker.set_aside
+        self.rejected = checker.rejected
         self.torn = checker.torn
         self.calls = len(answers)
         self.unknown = sum(answer.is_unknown for answer in answers)
@@ -90,7 +90,7 @@ class Report:
             f"the server was killed {self.server_kills} times, and hung {self.stalls} times",
             f"the disk was full {self.full_disks} times",
             f"{self.logged} rows logged ({rate:.0f} a second), {self.stored} stored",
-            f"{self.set_aside} events set aside, {self.torn} torn records",
+            f"{self.rejected} events rejected, {self.torn} torn records",
             f"{self.calls} calls, {self.unknown} of them without an answer",
             f"{self.skipped} events sent again that the server had",
             f"{self.waits} times an arm was not there yet",

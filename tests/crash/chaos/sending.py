@@ -107,7 +107,7 @@ def _skip_a_wait() -> None:
     """Passes over events whose arm is not there yet."""
 
     def refused(self: Any, batch: Any, error: PodiumError) -> Any:
-        self._aside.update(batch.first + refusal.index for refusal in error.refusals)
+        self._rejected.update(batch.first + refusal.index for refusal in error.refusals)
         return protocol.Again()
 
     protocol.Delivery._refused = refused  # type: ignore[method-assign]

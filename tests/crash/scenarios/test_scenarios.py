@@ -30,7 +30,7 @@ def test_late_outbox_after_a_re_run(world: World, tmp_path: Path) -> None:
     late = world.sync(node)
 
     assert late.code == 1
-    assert "set aside" in late.err
+    assert "rejected" in late.err
     assert world.arm.get() == before
     assert (world.rows(), world.arm.score("test.by")) == (_by(range(10), 2), 2)
     shown = shell.podium("outbox", str(node)).out

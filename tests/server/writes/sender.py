@@ -20,7 +20,7 @@ class Sender:
     experiment: str
     writer_id: str
     outbox: list[Event] = field(default_factory=list)
-    aside: list[tuple[Event, str]] = field(default_factory=list)
+    rejected: list[tuple[Event, str]] = field(default_factory=list)
     delivered: int = 0
 
     def log(self, *events: Event) -> None:
@@ -33,7 +33,7 @@ class Sender:
             try:
                 await self.send()
             except PodiumError as error:
-                if not self._set_aside(error):
+                if not self._reject(error):
                     return error.reason
         return None
 
@@ -53,10 +53,10 @@ class Sender:
         answer: RecordResponse = response
         return answer
 
-    def _set_aside(self, error: PodiumError) -> bool:
+    def _reject(self, error: PodiumError) -> bool:
         """Puts Skipped in the place of what is refused for good; whether there was anything."""
         permanent = [refused for refused in error.refusals if refused.permanent]
         for refused in permanent:
-            self.aside.append((self.outbox[refused.index], refused.reason))
+            self.rejected.append((self.outbox[refused.index], refused.reason))
             self.outbox[refused.index] = Event(skipped=Skipped())
         return bool(permanent)

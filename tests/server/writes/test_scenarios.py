@@ -102,7 +102,7 @@ async def test_a_late_outbox_after_the_arm_was_re_run(sweep: _Sweep) -> None:
     assert await sweep.arm() == before
     assert await sweep.score("acc") == 0.8
     assert await sweep.score("val.acc") is None
-    assert old.aside == [(event, "STALE_ATTEMPT") for event in late]
+    assert old.rejected == [(event, "STALE_ATTEMPT") for event in late]
     assert old.delivered == 6
 
 
@@ -122,12 +122,12 @@ async def test_an_evaluator_before_its_trainer(sweep: _Sweep) -> None:
     again = await evaluator.send(1, event)
 
     assert (again.changed_events, again.skipped_events, again.last_sequence) == (0, 1, 1)
-    assert evaluator.aside == []
+    assert evaluator.rejected == []
     assert len((await sweep.arm()).evals) == 1
 
 
 async def test_deletion_while_a_writer_is_behind(sweep: _Sweep) -> None:
-    """What a writer still had to say of a deleted arm is set aside; a new writer begins anew."""
+    """What a writer still had to say of a deleted arm is rejected; a new writer begins anew."""
     await sweep.record(declared())
     trainer = sweep.sender("trainer")
     trainer.log(started("a", "A", 1), _by("A", metrics({"loss": 1})))
@@ -138,7 +138,7 @@ async def test_deletion_while_a_writer_is_behind(sweep: _Sweep) -> None:
     await sweep.delete_arm()
     assert await trainer.deliver() is None
 
-    assert trainer.aside == [(event, "ARM_DELETED") for event in behind]
+    assert trainer.rejected == [(event, "ARM_DELETED") for event in behind]
     reborn = sweep.sender("trainer-2")
     reborn.log(started("a", "A2", 0), _by("A2", metrics({"loss": 5})))
     assert await reborn.deliver() is None
@@ -202,7 +202,7 @@ async def test_an_import_repeated_after_a_late_eval(sweep: _Sweep) -> None:
 
 
 async def test_a_batch_that_mixes_good_and_refused_events(sweep: _Sweep) -> None:
-    """Bad events are set aside, good ones of the same batch arrive, in order and once."""
+    """Bad events are rejected, good ones of the same batch arrive, in order and once."""
     await sweep.record(declared(), started("a", "B", 2))
     sender = sweep.sender("w")
     bad = [
@@ -220,7 +220,7 @@ async def test_a_batch_that_mixes_good_and_refused_events(sweep: _Sweep) -> None
 
     assert await sender.deliver() is None
 
-    assert sender.aside == list(
+    assert sender.rejected == list(
         zip(
             bad,
             ["STALE_ATTEMPT", "NAME_INVALID", "FIELD_OUT_OF_RANGE", "STALE_ATTEMPT"],
@@ -239,7 +239,7 @@ async def test_an_event_that_waits_holds_back_only_what_is_behind_it(sweep: _Swe
     sender = sweep.sender("w")
     sender.log(row("val", 1), row("", 2), row("val", 3))
     assert await sender.deliver() == "ARM_NOT_FOUND"
-    assert [reason for _, reason in sender.aside] == ["NAME_INVALID"]
+    assert [reason for _, reason in sender.rejected] == ["NAME_INVALID"]
     await sweep.record(arm())
     assert await sender.deliver() is None
     assert [found.step for found in (await sweep.arm()).evals] == [1, 3]

@@ -1,7 +1,7 @@
 """The bounds of every event, field by field; paths are relative to the event.
 
 A bad event of a Record call is refused like any other, with its index, so that a sender
-can set it aside and go on with those behind it.
+can keep it as rejected and go on with those behind it.
 """
 
 import math

@@ -1,7 +1,7 @@
 """The outbox: events on disk between the process that records and the sender that delivers.
 
 The format is described where it is written: `folders` (what is where), `records` (the bytes of a
-segment), `progress`, `asides`. The standard library only: trainers load this, and fork.
+segment), `progress`, `rejected`. The standard library only: trainers load this, and fork.
 """
 
 from podium._outbox.budget import Budget
@@ -19,7 +19,7 @@ from podium._outbox.folders import (
 from podium._outbox.locks import SenderLock
 from podium._outbox.progress import Progress
 from podium._outbox.reader import Entry, StreamReader
-from podium._outbox.rejected import Aside
+from podium._outbox.rejected import RejectedEvent
 from podium._outbox.sender_state import (
     DELIVERING,
     IDLE,
@@ -28,7 +28,7 @@ from podium._outbox.sender_state import (
     SenderState,
     forget_state,
 )
-from podium._outbox.wake import Doorbell, ring
+from podium._outbox.wake import WakeSignal, wake_sender
 from podium._outbox.writer import StreamWriter
 
 __all__ = [
@@ -36,26 +36,26 @@ __all__ = [
     "IDLE",
     "UNREACHABLE",
     "WAITING",
-    "Aside",
     "Budget",
     "DamagedError",
-    "Doorbell",
     "Entry",
     "OutboxFullError",
     "Progress",
+    "RejectedEvent",
     "SenderLock",
     "SenderState",
     "StreamInfo",
     "StreamReader",
     "StreamWriter",
     "UnknownFormatError",
+    "WakeSignal",
     "default_root",
     "forget_state",
     "new_writer_id",
     "outbox_address",
     "outbox_folder",
     "outboxes",
-    "ring",
     "streams",
     "sweep",
+    "wake_sender",
 ]

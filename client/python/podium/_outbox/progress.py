@@ -26,9 +26,9 @@ class Progress(NamedTuple):
     """How far a stream is delivered."""
 
     delivered: int
-    """The last sequence that the server has, or that was set aside; 0: none."""
-    set_aside: int
-    """How many events were set aside and wait for `podium outbox retry`."""
+    """The last sequence that the server has, or that was rejected; 0: none."""
+    rejected: int
+    """How many events were rejected and wait for `podium outbox retry`."""
 
 
 def read_progress(folder: Path) -> Progress:

@@ -14,11 +14,11 @@ from podium._outbox.locks import Lock
 from podium._outbox.progress import Progress, note_progress, read_progress
 from podium._outbox.records import FREE, HEADER, Record, find, is_written, seed_of, walk
 from podium._outbox.rejected import (
-    Aside,
-    WaitingAsides,
-    append_asides,
+    RejectedCounter,
+    RejectedEvent,
+    append_rejected,
     append_retried,
-    read_asides,
+    read_rejected,
 )
 from podium._outbox.segments import segment_numbers, segment_path
 from podium._outbox.writer import CLOSED_FILE, LOCK_FILE
@@ -72,7 +72,7 @@ class StreamReader:
         self._end = _BEGIN
         self._alone_since: float | None = None
         self._noted = 0
-        self._waiting_asides = WaitingAsides(folder)
+        self._rejected_counter = RejectedCounter(folder)
 
     def read(
         self, after: int, *, most_events: int = 1_000, most_bytes: int = 1 << 20
@@ -112,13 +112,13 @@ class StreamReader:
         return read_progress(self.folder)
 
     def note_delivered(self, sequence: int) -> None:
-        """Notes that everything up to a sequence is delivered or set aside.
+        """Notes that everything up to a sequence is delivered or rejected.
 
         Raises:
             OSError: It could not be written down. This reader knows it all the same.
         """
         self._noted = sequence
-        note_progress(self.folder, Progress(sequence, self._waiting_asides.count()))
+        note_progress(self.folder, Progress(sequence, self._rejected_counter.count()))
 
     def drop_delivered(self) -> list[Path]:
         """Deletes segments that are read and delivered; returns those kept `*.torn`, as damaged."""
@@ -137,14 +137,14 @@ class StreamReader:
         return not self.has_more(self._delivered())
 
     def remove(self) -> bool:
-        """Deletes a finished stream; False: it stays, for what was set aside or is damaged."""
+        """Deletes a finished stream; False: it stays, for what was rejected or is damaged."""
         if not self._lock.try_acquire():
             return False
         try:
             delivered = self._delivered()
             for number in segment_numbers(self.folder):
                 self._drop(number, delivered)
-            stays = self.torn() or any(not aside.retried for aside in self.asides())
+            stays = self.torn() or any(not rejected.retried for rejected in self.rejected_events())
             if not stays:
                 hidden = self.folder.rename(self.folder.with_name(f".{self.folder.name}"))
                 shutil.rmtree(hidden)
@@ -156,16 +156,16 @@ class StreamReader:
         """Segments that are kept because something in them cannot be read, or is out of order."""
         return sorted(self.folder.glob(f"*{_TORN}"))
 
-    def asides(self) -> list[Aside]:
-        """What was set aside, in order of sequence, also what was retried since."""
-        return read_asides(self.folder)
+    def rejected_events(self) -> list[RejectedEvent]:
+        """What was rejected, in order of sequence, also what was retried since."""
+        return read_rejected(self.folder)
 
-    def set_aside(self, *asides: Aside) -> None:
+    def reject(self, *rejected_events: RejectedEvent) -> None:
         """Keeps events that the server refused for good; they survive a power cut from then on."""
-        append_asides(self.folder, asides)
+        append_rejected(self.folder, rejected_events)
 
     def mark_retried(self, sequence: int) -> None:
-        """Marks an event that was set aside as delivered after all."""
+        """Marks an event that was rejected as delivered after all."""
         append_retried(self.folder, sequence)
         self.note_delivered(self._delivered())
 
@@ -232,7 +232,7 @@ class StreamReader:
         return max((record.sequence for record in records), default=0)
 
     def _drop(self, number: int, delivered: int) -> Path | None:
-        """Deletes a segment, or keeps it aside if there is something in it to keep."""
+        """Deletes a segment, or renames it to `*.torn` if it holds anything undelivered."""
         path = segment_path(self.folder, number)
         if self._is_spent(path.read_bytes(), self._seed(number), delivered):
             path.unlink()

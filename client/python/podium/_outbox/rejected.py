@@ -1,4 +1,4 @@
-"""Events that the server refused for good: kept in `aside.jsonl`, a line each, never deleted.
+"""Events that the server refused for good: kept in `rejected.jsonl`, a line each, never deleted.
 
 A line that cannot be read is passed over, so a torn or damaged one hides no other.
 """
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["Aside", "WaitingAsides", "append_asides", "append_retried", "read_asides"]
+__all__ = ["RejectedCounter", "RejectedEvent", "append_rejected", "append_retried", "read_rejected"]
 
-_FILE = "aside.jsonl"
+_FILE = "rejected.jsonl"
 _CHECK = "crc32"
 
 
 @dataclass(frozen=True)
-class Aside:
+class RejectedEvent:
     """An event that the server refused for good."""
 
     sequence: int
@@ -34,33 +34,36 @@ class Aside:
     """Why: a reason such as `STALE_ATTEMPT`."""
     message: str
     time: float
-    """When it was set aside, in seconds since 1970."""
+    """When it was rejected, in seconds since 1970."""
     event: bytes
     """The event itself."""
     retried: bool = False
     """Whether it was delivered after all, by `podium outbox retry`."""
 
 
-def read_asides(folder: Path) -> list[Aside]:
-    """What was set aside of a stream, in order of sequence, also what was retried since."""
-    asides: dict[int, Aside] = {}
+def read_rejected(folder: Path) -> list[RejectedEvent]:
+    """What was rejected of a stream, in order of sequence, also what was retried since."""
+    rejected_events: dict[int, RejectedEvent] = {}
     for line in _lines(folder):
         sequence = line.get("sequence")
         if "event" in line:
             event = b64decode(line.pop("event"))
-            asides[line["sequence"]] = Aside(event=event, **line)
-        elif sequence in asides:
-            asides[sequence] = replace(asides[sequence], retried=True)
-    return [asides[sequence] for sequence in sorted(asides)]
+            rejected_events[line["sequence"]] = RejectedEvent(event=event, **line)
+        elif sequence in rejected_events:
+            rejected_events[sequence] = replace(rejected_events[sequence], retried=True)
+    return [rejected_events[sequence] for sequence in sorted(rejected_events)]
 
 
-def append_asides(folder: Path, asides: Iterable[Aside]) -> None:
+def append_rejected(folder: Path, rejected_events: Iterable[RejectedEvent]) -> None:
     """Keeps events for good: they survive a power cut from then on.
 
     Raises:
         OSError: They could not all be written.
     """
-    lines = [asdict(aside) | {"event": b64encode(aside.event).decode()} for aside in asides]
+    lines = [
+        asdict(rejected) | {"event": b64encode(rejected.event).decode()}
+        for rejected in rejected_events
+    ]
     for line in lines:
         del line["retried"]
     _append(folder, lines)
@@ -99,8 +102,8 @@ def _write(descriptor: int, lines: bytes) -> None:
     os.fsync(descriptor)
 
 
-class WaitingAsides:
-    """Counts what was set aside and not retried since; reads only what has been added."""
+class RejectedCounter:
+    """Counts what was rejected and not retried since; reads only what has been added."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / _FILE

@@ -1,6 +1,6 @@
-"""The doorbell of a stream: who waits for its delivery rings, and the sender tries sooner.
+"""Wakes the sender: a process that waits for delivery asks it to retry a stream soon.
 
-A file whose time changes. Nothing depends on it: a ring that is lost costs a wait.
+The signal is the modification time of a file. A lost signal only costs a longer wait.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from podium._outbox.files import open_new
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Doorbell", "ring"]
+__all__ = ["WakeSignal", "wake_sender"]
 
-_FILE = "doorbell"
+_FILE = "wake"
 
 
-def ring(folder: Path) -> None:
-    """Asks the sender to try a stream soon, as far as the disk lets us."""
+def wake_sender(folder: Path) -> None:
+    """Asks the sender to try a stream soon. An error of the disk is ignored."""
     path = folder / _FILE
     with contextlib.suppress(OSError):
         if not path.exists():
@@ -28,17 +28,17 @@ def ring(folder: Path) -> None:
         os.utime(path)
 
 
-class Doorbell:
-    """The sender's end. What was rung before it listened does not count."""
+class WakeSignal:
+    """The sender's side: earlier signals than this object do not count."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / _FILE
-        self._heard = self._time()
+        self._seen = self._time()
 
-    def has_rung(self) -> bool:
-        """Whether somebody has rung since this was asked last."""
-        before, self._heard = self._heard, self._time()
-        return self._heard != before
+    def is_set(self) -> bool:
+        """Returns whether a signal has come since the last call."""
+        before, self._seen = self._seen, self._time()
+        return self._seen != before
 
     def _time(self) -> int:
         try:

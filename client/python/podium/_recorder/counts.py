@@ -12,14 +12,14 @@ class Counters:
     Attributes:
         pending: Events that wait for delivery, on disk or in memory.
         delivered: Events that the server has stored.
-        set_aside: Events that the server refused for good; `podium outbox` shows them.
+        rejected: Events that the server rejected for good; `podium outbox` shows them.
         dropped: Events that are lost, because there was no room on disk and in memory.
         lag_seconds: For how long the oldest pending event has been waiting; 0.0 if none is.
     """
 
     pending: int = 0
     delivered: int = 0
-    set_aside: int = 0
+    rejected: int = 0
     dropped: int = 0
     lag_seconds: float = 0.0
 
@@ -27,7 +27,7 @@ class Counters:
         return Counters(
             self.pending + other.pending,
             self.delivered + other.delivered,
-            self.set_aside + other.set_aside,
+            self.rejected + other.rejected,
             self.dropped + other.dropped,
             max(self.lag_seconds, other.lag_seconds),
         )
@@ -40,18 +40,18 @@ class Flushed:
     Attributes:
         delivered: Events that the server has stored.
         pending: Events that wait for delivery.
-        set_aside: Events that the server refused for good.
+        rejected: Events that the server rejected for good.
         dropped: Events that are lost, because there was no room for them.
         synced: Whether what waits would survive a power cut of this machine.
     """
 
     delivered: int
     pending: int
-    set_aside: int
+    rejected: int
     dropped: int
     synced: bool
 
     @property
     def durable(self) -> bool:
         """Whether the server has stored everything."""
-        return not (self.pending or self.set_aside or self.dropped)
+        return not (self.pending or self.rejected or self.dropped)

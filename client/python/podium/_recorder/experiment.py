@@ -300,9 +300,9 @@ class ExperimentRecording:
                 f"{_events(counters.pending)} of {self.name!r} {are} not delivered yet ({reason}): "
                 f"{they_wait} in {outlet.folder}; `podium sync` delivers {them}"
             )
-        if counters.set_aside:
-            were = "were" if counters.set_aside > 1 else "was"
-            yield f"{_events(counters.set_aside)} {were} refused for good: see `podium outbox`"
+        if counters.rejected:
+            were = "were" if counters.rejected > 1 else "was"
+            yield f"{_events(counters.rejected)} {were} rejected for good: see `podium outbox`"
         if counters.dropped:
             yield f"{_events(counters.dropped)} {_NUMBERS[counters.dropped > 1][0]} lost"
         summary = self.notices.summary()

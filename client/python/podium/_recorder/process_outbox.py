@@ -32,7 +32,7 @@ __all__ = ["ProcessOutbox"]
 
 _LOOK_SECONDS = 1.0
 _POLL_SECONDS = 0.02
-_RING_SECONDS = 1.0
+_WAKE_SECONDS = 1.0
 _SLOW_SECONDS = 30.0
 """How long to wait for the first sign of a disk where having none is an error."""
 _DISK_SECONDS = 5.0
@@ -57,7 +57,7 @@ class ProcessOutbox:
         self._streams: list[Stream] = []
         self._past = Counters()
         self._sender = SenderStarter(notices)
-        self._next_look = self._next_ring = 0.0
+        self._next_look = self._next_wake = 0.0
         self._upkeep = Upkeep(self._work, notices.say_unforeseen)
         self._upkeep.start()
 
@@ -102,11 +102,11 @@ class ProcessOutbox:
         synced = bool(self._upkeep.call(partial(self._sync, chosen), timeout))
         pending = self._pending(targets, timeout)
         while pending and time.monotonic() < deadline and not self._settings.is_offline:
-            self._ring(targets, timeout)
+            self._wake_sender(targets, timeout)
             time.sleep(_POLL_SECONDS)
             pending = self._pending(targets, timeout)
         counts = self.counters(streams)
-        return Flushed(counts.delivered, pending, counts.set_aside, counts.dropped, synced)
+        return Flushed(counts.delivered, pending, counts.rejected, counts.dropped, synced)
 
     def counters(self, streams: Sequence[Stream] | None = None) -> Counters:
         """How far streams have come, or all of this process."""
@@ -119,8 +119,8 @@ class ProcessOutbox:
         streams = tuple(self._streams)
         self._upkeep.call(partial(self._end_all, streams), _DISK_SECONDS)
         self._upkeep.call(self._look_around, _DISK_SECONDS)
-        self._next_ring = 0.0
-        self._ring([(stream, stream.last) for stream in streams], _DISK_SECONDS)
+        self._next_wake = 0.0
+        self._wake_sender([(stream, stream.last) for stream in streams], _DISK_SECONDS)
         deadline = time.monotonic() + timeout
         while self._pending([(stream, stream.last) for stream in streams], _DISK_SECONDS):
             if time.monotonic() > deadline or self._is_safe(streams):
@@ -151,12 +151,12 @@ class ProcessOutbox:
         self._upkeep.call(partial(self._look_at, [stream for stream, _ in targets]), timeout)
         return sum(stream.pending_of(target) for stream, target in targets)
 
-    def _ring(self, targets: Sequence[tuple[Stream, int]], timeout: float) -> None:
-        """Says that somebody waits, about once a second."""
-        if time.monotonic() >= self._next_ring and not self._settings.is_offline:
-            self._next_ring = time.monotonic() + _RING_SECONDS
+    def _wake_sender(self, targets: Sequence[tuple[Stream, int]], timeout: float) -> None:
+        """Asks the sender to hurry, about once a second."""
+        if time.monotonic() >= self._next_wake and not self._settings.is_offline:
+            self._next_wake = time.monotonic() + _WAKE_SECONDS
             waiting = [stream for stream, target in targets if stream.pending_of(target)]
-            self._upkeep.call(partial(_ring_all, waiting), timeout)
+            self._upkeep.call(partial(_wake_all, waiting), timeout)
 
     # ---- For the upkeep thread ---------------------------------------------------------------
 
@@ -218,20 +218,20 @@ class ProcessOutbox:
 
     def _look_at(self, streams: Sequence[Stream]) -> None:
         for stream in streams:
-            told = stream.counters.set_aside
+            known = stream.counters.rejected
             stream.look()
-            if stream.folder is not None and stream.counters.set_aside > told:
-                self._tell_asides(stream, stream.folder)
+            if stream.folder is not None and stream.counters.rejected > known:
+                self._warn_of_rejected(stream, stream.folder)
 
-    def _tell_asides(self, stream: Stream, folder: Path) -> None:
-        """Says why events were set aside, each once: they are set aside in their order."""
-        for aside in StreamReader(folder).asides():
-            if not aside.retried and aside.sequence > stream.told_aside:
-                stream.told_aside = aside.sequence
+    def _warn_of_rejected(self, stream: Stream, folder: Path) -> None:
+        """Logs why events were rejected, each once. Events are rejected in order."""
+        for rejected in StreamReader(folder).rejected_events():
+            if not rejected.retried and rejected.sequence > stream.last_warned:
+                stream.last_warned = rejected.sequence
                 self._notices.say(
-                    f"refused: {aside.reason}",
-                    f"the server refused an event for good, which is kept aside (see `podium "
-                    f"outbox`): {aside.reason}: {aside.message}",
+                    f"refused: {rejected.reason}",
+                    f"the server rejected an event; it stays in the outbox (see `podium outbox`): "
+                    f"{rejected.reason}: {rejected.message}",
                 )
 
     def _retire(self, streams: Sequence[Stream]) -> None:
@@ -262,6 +262,6 @@ class ProcessOutbox:
             self._notices.say("failed syncs", f"the disk of the outbox fails: {error}")
 
 
-def _ring_all(streams: Sequence[Stream]) -> None:
+def _wake_all(streams: Sequence[Stream]) -> None:
     for stream in streams:
-        stream.ring()
+        stream.wake_sender()

@@ -13,7 +13,7 @@ from collections import deque
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from podium._outbox import OutboxFullError, Progress, StreamWriter, ring
+from podium._outbox import OutboxFullError, Progress, StreamWriter, wake_sender
 from podium._recorder.counts import Counters
 from podium.errors import RecordingError
 
@@ -55,8 +55,8 @@ class Stream:
     ) -> None:
         self.pid = os.getpid()
         self.has_ended = False
-        self.told_aside = 0
-        """The last event of which was told that it was set aside."""
+        self.last_warned = 0
+        """The sequence of the last rejected event that a warning named."""
         self._begin = begin
         self._opening = opening
         self._wake = wake
@@ -216,10 +216,10 @@ class Stream:
         self._progress = progress
         self._mark(progress)
 
-    def ring(self) -> None:
+    def wake_sender(self) -> None:
         """Asks the sender to try soon, where it does not: somebody waits."""
         if self._writer is not None:
-            ring(self._writer.folder)
+            wake_sender(self._writer.folder)
 
     def _begin_anew(self, writer: StreamWriter) -> None:
         """Goes on after somebody deleted the folder of the stream."""
@@ -279,10 +279,10 @@ class Stream:
     @property
     def counters(self) -> Counters:
         """How far its events have come, as seen at the last look."""
-        delivered, set_aside = self._progress
+        delivered, rejected = self._progress
         pending = self.pending_of(self.last)
         lag = time.monotonic() - self._marks[0][1] if pending and self._marks else 0.0
-        return Counters(pending, max(0, delivered - set_aside), set_aside, self._dropped, lag)
+        return Counters(pending, max(0, delivered - rejected), rejected, self._dropped, lag)
 
 
 _SLOW = (

@@ -14,7 +14,7 @@ class PoisonEventPolicy:
 
     Where the server takes what comes next, only some events make it fail, and the stream stays
     half as long at the next one. Where it fails at that as well, everything may, so the stream
-    stays twice as long: what is set aside of it, people have to send again.
+    stays twice as long: people have to send every rejected event again.
 
     Args:
         seconds: For how long at first.

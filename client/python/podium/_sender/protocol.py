@@ -6,7 +6,7 @@
 An event goes to the server exactly as it was recorded, at its own sequence number, as often as
 it takes to know that it arrived; the server's position of the stream tells what arrived before.
 How events are cut into calls may differ from one try to the next, since the server skips what it
-has. An event that was refused for good is set aside, on disk, before `Skipped` goes in its place.
+has. An event that was refused for good is stored as rejected before `Skipped` is sent for it.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ __all__ = [
     "Entry",
     "Pause",
     "Refused",
+    "Reject",
     "Rewound",
-    "SetAside",
     "Verdict",
     "begins_arm",
 ]
@@ -110,8 +110,8 @@ class Refused(NamedTuple):
     payload: bytes
 
 
-class SetAside(NamedTuple):
-    """Keep these events aside, then tell `Delivery.set_aside`, and go on at once."""
+class Reject(NamedTuple):
+    """Store these events as rejected, then call `Delivery.reject`, and go on at once."""
 
     refused: list[Refused]
 
@@ -140,7 +140,7 @@ class Pause(NamedTuple):
     """Whether the server failed at one event that others can do without."""
 
 
-Verdict: TypeAlias = SetAside | Again | Rewound | Pause
+Verdict: TypeAlias = Reject | Again | Rewound | Pause
 
 
 class Delivery:
@@ -148,7 +148,7 @@ class Delivery:
 
     Args:
         delivered: The last event of which is known that the server has it; 0 for none.
-        aside: The sequence numbers of events that were set aside.
+        rejected: The sequence numbers of events that were rejected.
         is_orphan: Whether the start of the stream's own arm is one of them.
 
     Attributes:
@@ -156,15 +156,15 @@ class Delivery:
     """
 
     def __init__(
-        self, delivered: int = 0, aside: Iterable[int] = (), *, is_orphan: bool = False
+        self, delivered: int = 0, rejected: Iterable[int] = (), *, is_orphan: bool = False
     ) -> None:
         self.delivered = delivered
-        self._aside = set(aside)
+        self._rejected = set(rejected)
         self._is_orphan = is_orphan
         self._most = self._ceiling = _EVENTS
 
-    def next(self, entries: Sequence[Entry]) -> Batch | SetAside | None:
-        """Returns the next call, or what has to be set aside first, or None if nothing waits.
+    def next(self, entries: Sequence[Entry]) -> Batch | Reject | None:
+        """Returns the next call, or what has to be rejected first, or None if nothing waits.
 
         Args:
             entries: Records of the outbox, in order, beginning behind `delivered` or wherever
@@ -193,26 +193,26 @@ class Delivery:
             self._most = max(1, len(batch.events) // 2)
         return _pause(error)._replace(is_defect=error.code in DEFECTS and _is_dispensable(batch))
 
-    def given_up(self, batch: Batch, pause: Pause) -> SetAside:
+    def given_up(self, batch: Batch, pause: Pause) -> Reject:
         """Goes on without the one event of a batch that makes the server fail again and again."""
         text = f"the server fails at this event: {pause.message}"
-        return SetAside([_refused(batch, 0, pause.reason, text)])
+        return Reject([_refused(batch, 0, pause.reason, text)])
 
-    def set_aside(self, refused: Iterable[Refused]) -> None:
-        """Takes note of what has been set aside: `Skipped` goes in its place from now on."""
+    def reject(self, refused: Iterable[Refused]) -> None:
+        """Takes note of what has been rejected: `Skipped` goes in its place from now on."""
         for sequence, _, _, payload in refused:
-            self._aside.add(sequence)
+            self._rejected.add(sequence)
             self._is_orphan |= begins_arm(payload)
 
     # ---- what to send ----------------------------------------------------------------------
 
-    def _batch(self, entries: Sequence[Entry]) -> Batch | SetAside:
+    def _batch(self, entries: Sequence[Entry]) -> Batch | Reject:
         batch = Batch(self.delivered + 1, [])
         missing, metrics, size = 0, 0, 0
         for payload in _contiguous(entries, batch.first):
             event = self._event(batch.last + 1, payload)
             if isinstance(event, Refused):
-                return batch._replace(missing=missing) if batch.events else SetAside([event])
+                return batch._replace(missing=missing) if batch.events else Reject([event])
             metrics += metric_count(event)
             size += len(payload or b"")
             if batch.events and (metrics > _METRICS or size > _BYTES):
@@ -224,7 +224,7 @@ class Delivery:
         return batch._replace(missing=missing)
 
     def _event(self, sequence: int, payload: bytes | None) -> Event | Refused:
-        if payload is None or sequence in self._aside:
+        if payload is None or sequence in self._rejected:
             return Event(skipped=Skipped())
         try:
             return Event.FromString(payload)
@@ -235,7 +235,7 @@ class Delivery:
     # ---- what an answer means --------------------------------------------------------------
 
     def _refused(self, batch: Batch, error: PodiumError) -> Verdict:
-        """Sets aside what is refused for good, as far as the first event that has to wait.
+        """Rejects the events that are refused for good, up to the first event that has to wait.
 
         What is said of events behind that one may change when it has been accepted.
         """
@@ -244,9 +244,9 @@ class Delivery:
             if not _is_of_an_event(refusal, batch):
                 return _pause(error)
             if self._has_to_wait(refusal):
-                return SetAside(refused) if refused else self._waiting(refusal)
+                return Reject(refused) if refused else self._waiting(refusal)
             refused.append(_refused(batch, refusal.index, refusal.reason, refusal.message))
-        return SetAside(refused)
+        return Reject(refused)
 
     def _has_to_wait(self, refusal: RefusedEvent) -> bool:
         if self._is_orphan and refusal.reason == "ARM_NOT_FOUND":
@@ -274,7 +274,7 @@ class Delivery:
             return Again()
         if batch.events[0].HasField("skipped"):
             return _pause(error)
-        return SetAside([_refused(batch, 0, error.reason or "LIMIT_EXCEEDED", error.message)])
+        return Reject([_refused(batch, 0, error.reason or "LIMIT_EXCEEDED", error.message)])
 
 
 def _contiguous(entries: Sequence[Entry], first: int) -> Iterator[bytes | None]:

@@ -59,7 +59,7 @@ class Tally:
 
     delivered: int = 0
     """How many the server took."""
-    set_aside: int = 0
+    rejected: int = 0
     """How many it refused for good."""
     missing: int = 0
     """How many were gone from the outbox."""
@@ -76,7 +76,7 @@ class Sender:
 
     Attributes:
         streams: What there is to deliver.
-        gate: What is known of the server.
+        circuit_breaker: What is known of the server.
         tallies: What became of it, by outbox.
     """
 
@@ -97,7 +97,7 @@ class Sender:
         self.streams = Streams(
             outboxes, is_bounded=rules.is_bounded, defect_seconds=rules.defect_seconds
         )
-        self.gate = CircuitBreaker()
+        self.circuit_breaker = CircuitBreaker()
         self.tallies = {outbox: Tally() for outbox in outboxes}
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
@@ -127,7 +127,7 @@ class Sender:
 
     def _start_calls(self) -> None:
         now = time.monotonic()
-        room = self.gate.room(now, _MOST_CALLS)
+        room = self.circuit_breaker.room(now, _MOST_CALLS)
         for stream in self._ready(now):
             if len(self._tasks) >= room:
                 break
@@ -139,11 +139,13 @@ class Sender:
     def _listen(self) -> None:
         """Tries sooner where somebody waits."""
         waiting = [
-            stream for stream in self.streams.unsent if self.gate.pause or stream.pause is not None
+            stream
+            for stream in self.streams.unsent
+            if self.circuit_breaker.pause or stream.pause is not None
         ]
         for stream in waiting:
-            if stream.has_rung():
-                self.gate.hurry()
+            if stream.was_woken():
+                self.circuit_breaker.hurry()
                 stream.hurry()
 
     def _ready(self, now: float) -> list[Stream]:
@@ -177,19 +179,19 @@ class Sender:
         before = _counts(stream)
         self._tried[stream.folder] = self._advances
         pause = await self._sent(stream)
-        answers, advances, taken, set_aside, missing = (
+        answers, advances, taken, rejected, missing = (
             new - old for new, old in zip(_counts(stream), before, strict=True)
         )
         if answers:
-            self.gate.open()
+            self.circuit_breaker.open()
         elif pause is not None and pause.is_about_server:
-            self.gate.shut(pause, time.monotonic())
+            self.circuit_breaker.shut(pause, time.monotonic())
         if advances:
             self._advances += advances
             self._advanced = time.monotonic()
         tally = self.tallies[stream.folder.parent]
         tally.delivered += taken
-        tally.set_aside += set_aside
+        tally.rejected += rejected
         tally.missing += missing
 
     async def _sent(self, stream: Stream) -> Pause | None:
@@ -207,8 +209,8 @@ class Sender:
         """How long until the next look, in seconds."""
         now = time.monotonic()
         quiet = min(max((now - self._advanced) / _SLOWING, _FASTEST), _SLOWEST)
-        if self.gate.pause is not None:
-            return max(min(quiet, self.gate.due - now), 0) if not self._tasks else quiet
+        if self.circuit_breaker.pause is not None:
+            return max(min(quiet, self.circuit_breaker.due - now), 0) if not self._tasks else quiet
         dues = (stream.due - now for stream in self.streams.unsent if not self._is_blocked(stream))
         return max(min([quiet, *(due for due in dues if due > 0)]), 0)
 
@@ -229,7 +231,9 @@ class Sender:
         now = time.monotonic()
         if not self.streams.unsent or now - self._advanced >= self._rules.patience_seconds:
             return True
-        return self.gate.pause is None and all(map(self._is_blocked, self.streams.unsent))
+        return self.circuit_breaker.pause is None and all(
+            map(self._is_blocked, self.streams.unsent)
+        )
 
     def _is_blocked(self, stream: Stream) -> bool:
         """Whether only another stream can help it."""
@@ -243,7 +247,7 @@ def _counts(stream: Stream) -> tuple[int, ...]:
         stream.answers,
         stream.advances,
         stream.taken,
-        stream.set_aside,
+        stream.rejected,
         stream.missing,
     )
 

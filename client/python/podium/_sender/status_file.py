@@ -51,16 +51,16 @@ class Report:
             _log.warning("sender.json cannot be written: %s", error)
 
     def _state(self, sender: Sender, outbox: Path) -> SenderState:
-        gate = sender.gate
+        breaker = sender.circuit_breaker
         unsent = [stream for stream in sender.streams.unsent if stream.folder.parent == outbox]
         damaged = [item for item in sender.streams.damaged.items() if item[0].parent == outbox]
         return SenderState(
             pid=os.getpid(),
             address=self._address,
-            state=UNREACHABLE if gate.pause else _word(unsent),
-            error=_text(gate.pause) if gate.pause else None,
-            since=gate.since_time if gate.pause else None,
-            next_try=gate.due_time if gate.pause else None,
+            state=UNREACHABLE if breaker.pause else _word(unsent),
+            error=_text(breaker.pause) if breaker.pause else None,
+            since=breaker.since_time if breaker.pause else None,
+            next_try=breaker.due_time if breaker.pause else None,
             waits={s.info.writer_id: _text(s.pause) for s in unsent[:_MOST] if s.pause},
             damaged={folder.name: text for folder, text in damaged[:_MOST]},
         )

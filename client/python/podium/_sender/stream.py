@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from podium._interface.recorders import StreamPosition
-from podium._outbox import Aside, DamagedError, Doorbell, Entry, StreamReader
+from podium._outbox import DamagedError, Entry, RejectedEvent, StreamReader, WakeSignal
 from podium._outbox.writer import CLOSED_FILE
 from podium._sender.backoff import Backoff
 from podium._sender.poison_events import PoisonEventPolicy
@@ -18,8 +18,8 @@ from podium._sender.protocol import (
     Delivery,
     Pause,
     Refused,
+    Reject,
     Rewound,
-    SetAside,
     Verdict,
     begins_arm,
 )
@@ -67,7 +67,7 @@ class Stream:
         failing_since: When the first of its failures in a row was; None if the last call was good.
         advances: How often it got further.
         taken: How many events the server has taken here and now.
-        set_aside: How many events were set aside here and now.
+        rejected: How many events this sender has rejected.
         missing: How many events had to be skipped because they were gone from the outbox.
         answers: How often the server has answered.
         is_gone: Whether its folder is.
@@ -81,15 +81,17 @@ class Stream:
         self.folder = folder
         self._reader = StreamReader(folder)
         self.info = self._reader.info
-        asides = [aside for aside in self._reader.asides() if not aside.retried]
+        rejected_events = [
+            rejected for rejected in self._reader.rejected_events() if not rejected.retried
+        ]
         self._delivery = Delivery(
             self._reader.progress().delivered,
-            (aside.sequence for aside in asides),
-            is_orphan=any(begins_arm(aside.event) for aside in asides),
+            (rejected.sequence for rejected in rejected_events),
+            is_orphan=any(begins_arm(rejected.event) for rejected in rejected_events),
         )
         self._backoff = Backoff()
         self._patience = PoisonEventPolicy(defect_seconds)
-        self._doorbell = Doorbell(folder)
+        self._wake_signal = WakeSignal(folder)
         self._lives = True
         self._read: list[Entry] = []
         self._is_pending = False
@@ -98,7 +100,7 @@ class Stream:
         self.due = self._waits_since = 0.0
         self.failing_since: float | None = None
         self._ahead: list[tuple[Stream, int]] = []
-        self.advances = self.taken = self.set_aside = self.missing = self.answers = 0
+        self.advances = self.taken = self.rejected = self.missing = self.answers = 0
         self.is_gone = False
 
     @property
@@ -203,9 +205,9 @@ class Stream:
             _log.warning("%s: waits: %s (%s)", self.folder, pause.message, pause.reason)
         self.pause = pause
 
-    def has_rung(self) -> bool:
-        """Whether somebody waits for its delivery, and has said so since this was asked last."""
-        return self._doorbell.has_rung()
+    def was_woken(self) -> bool:
+        """Returns whether a process has asked for its delivery since the last call."""
+        return self._wake_signal.is_set()
 
     def hurry(self) -> None:
         """Tries again about a second after the last time, if it waits for reasons of its own."""
@@ -215,8 +217,8 @@ class Stream:
     async def _send(self, client: Recording) -> Verdict | None:
         batch = self._delivery.next(self._entries())
         verdict = await self._call(client, batch) if isinstance(batch, Batch) else batch
-        if isinstance(verdict, SetAside):
-            self._set_aside(verdict.refused)
+        if isinstance(verdict, Reject):
+            self._reject(verdict.refused)
         elif isinstance(verdict, Rewound):
             self._read = []
             self._say_rewound(verdict)
@@ -266,19 +268,19 @@ class Stream:
             self._reader.note_delivered(self.delivered)
             self._reader.drop_delivered()
 
-    def _set_aside(self, refused: list[Refused]) -> None:
-        """Keeps events aside, on disk, before anything else is sent in their place."""
+    def _reject(self, refused: list[Refused]) -> None:
+        """Stores events as rejected, on disk, before `Skipped` is sent in their place."""
         now = time.time()
-        asides = (
-            Aside(sequence, reason, message, now, payload)
+        rejected_events = (
+            RejectedEvent(sequence, reason, message, now, payload)
             for sequence, reason, message, payload in refused
         )
-        self._reader.set_aside(*asides)
-        self._delivery.set_aside(refused)
+        self._reader.reject(*rejected_events)
+        self._delivery.reject(refused)
         self.advances += 1
-        self.set_aside += len(refused)
+        self.rejected += len(refused)
         _log.warning(
-            "%s: set aside: %d of its events; event %d: %s (%s)",
+            "%s: %d events were rejected; the first, event %d: %s (%s)",
             self.folder,
             len(refused),
             refused[0].sequence,

@@ -1,4 +1,4 @@
-"""Outboxes as `podium outbox` and `podium sync` see them: what waits, what is aside, and why."""
+"""Outboxes as `podium outbox` and `podium sync` show them: waiting and rejected events, and why."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from google.protobuf.message import DecodeError
 
 from podium._outbox import (
     UNREACHABLE,
-    Aside,
     DamagedError,
+    RejectedEvent,
     SenderLock,
     SenderState,
     StreamInfo,
@@ -39,13 +39,13 @@ class StreamView(NamedTuple):
     is_recording: bool
     """Whether its process lives and may add to it."""
     delivered: int
-    """The last event that the server has, or that is aside."""
+    """The last event that the server has stored or rejected."""
     waiting: int
     """How many events behind it wait."""
     oldest: datetime | None
     """When the first event that waits was recorded; None if none waits, or it does not say."""
-    asides: list[Aside]
-    """What was set aside and not delivered since."""
+    rejected_events: list[RejectedEvent]
+    """Events that were rejected and not delivered since."""
     torn: list[Path]
     """Files with records that cannot be read."""
     why: str
@@ -53,13 +53,13 @@ class StreamView(NamedTuple):
 
     @property
     def reasons(self) -> dict[str, int]:
-        """How many events were set aside, by reason."""
-        return dict(Counter(aside.reason for aside in self.asides))
+        """How many events were rejected, by reason."""
+        return dict(Counter(rejected.reason for rejected in self.rejected_events))
 
     @property
     def is_delivered(self) -> bool:
         """Whether everything of it is at the server."""
-        return not (self.waiting or self.asides or self.torn)
+        return not (self.waiting or self.rejected_events or self.torn)
 
 
 class OutboxView(NamedTuple):
@@ -90,9 +90,9 @@ class OutboxView(NamedTuple):
         )
 
     @property
-    def set_aside(self) -> int:
-        """How many events are set aside."""
-        return sum(len(stream.asides) for stream in self.streams)
+    def rejected(self) -> int:
+        """How many events are rejected."""
+        return sum(len(stream.rejected_events) for stream in self.streams)
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:
@@ -165,7 +165,7 @@ def _stream_view(folder: Path, why: str) -> StreamView:
         delivered,
         waiting,
         _oldest(reader, delivered) if waiting else None,
-        [aside for aside in reader.asides() if not aside.retried],
+        [rejected for rejected in reader.rejected_events() if not rejected.retried],
         reader.torn(),
         why if waiting else "",
     )

@@ -1,4 +1,4 @@
-"""`podium outbox retry`: sends events that were set aside once more."""
+"""`podium outbox retry`: sends rejected events again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from podium._outbox import Aside
+    from podium._outbox import RejectedEvent
     from podium.cli._console import Console
     from podium.cli._outboxes import OutboxView, StreamView
 
@@ -31,7 +31,7 @@ class _Outcome(NamedTuple):
     """What became of an event that was sent again."""
 
     stream: StreamView
-    aside: Aside
+    rejected: RejectedEvent
     refusal: str = ""
     """Why it was refused again."""
     failure: str = ""
@@ -39,7 +39,7 @@ class _Outcome(NamedTuple):
 
 
 def retry(folders: Sequence[Path], given: argparse.Namespace, console: Console) -> Exit:
-    """Sends what was set aside in these outboxes, as far as it is asked for."""
+    """Sends what was rejected in these outboxes, as far as it is asked for."""
     wanted = [(view, list(_chosen(view, given))) for view in map(view_of, folders)]
     total = sum(len(chosen) for _, chosen in wanted)
     outcomes: list[_Outcome] = []
@@ -51,26 +51,28 @@ def retry(folders: Sequence[Path], given: argparse.Namespace, console: Console) 
     return _report(outcomes, total, console)
 
 
-def _chosen(view: OutboxView, given: argparse.Namespace) -> Iterator[tuple[StreamView, Aside]]:
+def _chosen(
+    view: OutboxView, given: argparse.Namespace
+) -> Iterator[tuple[StreamView, RejectedEvent]]:
     for stream in view.streams:
         if given.experiment not in {None, stream.info.experiment}:
             continue
         if given.arm not in {None, stream.info.arm}:
             continue
-        for aside in stream.asides:
-            if given.reason in {None, aside.reason}:
-                yield stream, aside
+        for rejected in stream.rejected_events:
+            if given.reason in {None, rejected.reason}:
+                yield stream, rejected
 
 
 def _sent_again(
-    view: OutboxView, chosen: Sequence[tuple[StreamView, Aside]], given: argparse.Namespace
+    view: OutboxView, chosen: Sequence[tuple[StreamView, RejectedEvent]], given: argparse.Namespace
 ) -> Iterator[_Outcome]:
     """Sends events one by one, in their order; ends where the server does not answer."""
     if not chosen:
         return
     with _client(given.address or view.address, given.timeout) as client:
-        for stream, aside in chosen:
-            outcome = _sent(client, stream, aside)
+        for stream, rejected in chosen:
+            outcome = _sent(client, stream, rejected)
             yield outcome
             if outcome.failure:
                 return
@@ -83,18 +85,18 @@ def _client(address: str, timeout: float | None) -> Client:
         raise CommandError(str(error)) from error
 
 
-def _sent(client: Client, stream: StreamView, aside: Aside) -> _Outcome:
-    event = event_of(aside.event)
+def _sent(client: Client, stream: StreamView, rejected: RejectedEvent) -> _Outcome:
+    event = event_of(rejected.event)
     if event is None:
-        return _Outcome(stream, aside, refusal=_UNREADABLE)
+        return _Outcome(stream, rejected, refusal=_UNREADABLE)
     try:
         client.record(stream.info.experiment, [event])
     except PodiumError as error:
         is_answer = error.refusals or error.reason == "LIMIT_EXCEEDED" or error.code in DEFECTS
         text = text_of(error)
-        return _Outcome(stream, aside, **{"refusal" if is_answer else "failure": text})
-    StreamReader(stream.folder).mark_retried(aside.sequence)
-    return _Outcome(stream, aside)
+        return _Outcome(stream, rejected, **{"refusal" if is_answer else "failure": text})
+    StreamReader(stream.folder).mark_retried(rejected.sequence)
+    return _Outcome(stream, rejected)
 
 
 def _clean_up(view: OutboxView) -> None:
@@ -105,7 +107,7 @@ def _clean_up(view: OutboxView) -> None:
     try:
         for stream in view.streams:
             reader = StreamReader(stream.folder)
-            if stream.asides and reader.is_finished():
+            if stream.rejected_events and reader.is_finished():
                 reader.remove()
     finally:
         lock.release()
@@ -123,7 +125,7 @@ def _report(outcomes: Sequence[_Outcome], total: int, console: Console) -> Exit:
         refusals = list(map(_to_json, refused))
         console.json({"delivered": delivered, "refused": refusals, "error": failure})
     elif not total:
-        console.line("nothing is set aside")
+        console.line("nothing was rejected")
     else:
         console.line(f"{delivered:,} of {_format.count(total, 'event')} delivered")
         _explain(refused, failed, console)
@@ -133,12 +135,12 @@ def _report(outcomes: Sequence[_Outcome], total: int, console: Console) -> Exit:
 
 
 def _explain(refused: Sequence[_Outcome], failed: Sequence[_Outcome], console: Console) -> None:
-    for stream, aside, refusal, _ in refused[:_SHOWN]:
+    for stream, rejected, refusal, _ in refused[:_SHOWN]:
         arm = "" if stream.info.arm is None else f" of arm {stream.info.arm!r}"
-        place = f"event {aside.sequence}{arm} of {stream.info.experiment!r}"
-        console.note(f"{place} stays aside: {refusal}")
+        place = f"event {rejected.sequence}{arm} of {stream.info.experiment!r}"
+        console.note(f"{place} remains rejected: {refusal}")
     if len(refused) > _SHOWN:
-        console.note(f"{len(refused) - _SHOWN:,} more stay aside; see `podium outbox`")
+        console.note(f"{len(refused) - _SHOWN:,} more remain rejected; see `podium outbox`")
     for outcome in failed:
         console.note(outcome.failure)
 
@@ -146,6 +148,6 @@ def _explain(refused: Sequence[_Outcome], failed: Sequence[_Outcome], console: C
 def _to_json(outcome: _Outcome) -> dict[str, Any]:
     return {
         "stream": str(outcome.stream.folder),
-        "sequence": outcome.aside.sequence,
+        "sequence": outcome.rejected.sequence,
         "message": outcome.refusal,
     }

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from podium._client.aio.client import AsyncClient
-from podium._outbox import SenderLock, SenderState, ring
+from podium._outbox import SenderLock, SenderState, wake_sender
 from podium._sender import FOREGROUND, Report, Sender, Tally
 from podium.cli._exits import Exit
 from podium.cli._outboxes import OutboxView, view_of
@@ -50,7 +50,7 @@ class Done(NamedTuple):
         if self.failure or self.view.damaged:
             return Exit.FAILED
         is_torn = any(stream.torn for stream in self.view.streams)
-        is_left = self.waiting or self.missing or self.view.set_aside or is_torn
+        is_left = self.waiting or self.missing or self.view.rejected or is_torn
         return Exit.NOTHING if is_left else Exit.OK
 
 
@@ -144,7 +144,7 @@ def _done(sender: Sender, before: OutboxView, address: str) -> Done:
     folder = before.folder
     tally = sender.tallies.get(folder, Tally())
     unsent = [stream for stream in sender.streams.unsent if stream.folder.parent == folder]
-    pauses = [sender.gate.pause, *(stream.pause for stream in unsent)] if unsent else []
+    pauses = [sender.circuit_breaker.pause, *(stream.pause for stream in unsent)] if unsent else []
     # What the server waits for is no failure.
     failures = [pause.message for pause in pauses if pause and not pause.is_refusal]
     failure = failures[0] if failures else ""
@@ -184,7 +184,7 @@ def _watched(before: OutboxView, console: Console) -> tuple[OutboxView, bool]:
             return view, True
         for stream in view.streams:
             if stream.waiting:
-                ring(stream.folder)
+                wake_sender(stream.folder)
         time.sleep(_LOOK_SECONDS)
         view = view_of(before.folder)
         if view.left_of(before) < left:

@@ -19,33 +19,33 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from podium._outbox import Aside, SenderState
+    from podium._outbox import RejectedEvent, SenderState
     from podium.cli._console import Console
     from podium.cli._outboxes import OutboxView, StreamView
 
 __all__ = ["add_arguments", "run_locally"]
 
 _RETRY = "retry"
-_HEADERS = ("EXPERIMENT", "ARM", "WRITER", ">WAITING", "SINCE", ">SET ASIDE", "~WHY")
+_HEADERS = ("EXPERIMENT", "ARM", "WRITER", ">WAITING", "SINCE", ">REJECTED", "~WHY")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
-        "Shows what was recorded on this machine and is not at the server: by stream, which is\n"
-        "what one process recorded of one arm, how much waits, how much was set aside because the\n"
-        "server refused it for good, and why. --json shows every event that was set aside.\n\n"
-        "`podium outbox retry` sends events that were set aside once more, each by itself and in\n"
+        "Shows the events of this machine that the server has not stored. A line is a stream: the\n"
+        "events that one process recorded of one arm. It says how many events wait, how many the\n"
+        "server has rejected for good, and why. --json shows every rejected event.\n\n"
+        "`podium outbox retry` sends rejected events again, each by itself and in\n"
         "their order: after what stood against them has changed. Those that are refused again\n"
         "stay. It overwrites newer values of the same keys and rows, as any late event does."
     )
     parser.epilog = (
         "examples:\n"
         "  podium outbox \n"
-        "  podium outbox /mnt/usb/outbox --json | jq '.[].streams[].set_aside'\n"
+        "  podium outbox /mnt/usb/outbox --json | jq '.[].streams[].rejected'\n"
         "  podium outbox retry --experiment rank_sweep --reason LIMIT_EXCEEDED"
     )
-    parser.add_argument("action", metavar=_RETRY, nargs="?", help="send what was set aside again")
+    parser.add_argument("action", metavar=_RETRY, nargs="?", help="send rejected events again")
     add_folder(parser)
     which = parser.add_argument_group("which events to send again (default: all)")
     which.add_argument("--experiment", metavar="NAME", help="only of this experiment")
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
-    """Shows outboxes, or sends what was set aside again."""
+    """Shows outboxes, or sends rejected events again."""
     folder: Path | None = arguments.folder
     if arguments.action == _RETRY:
         return retry(find_outboxes(folder), arguments, console)
@@ -76,7 +76,7 @@ def _list(views: list[OutboxView], console: Console) -> Exit:
     for view in views:
         _show(view, console)
     if not any(_lines(view) or view.damaged for view in views):
-        console.note("nothing waits, and nothing is set aside")
+        console.note("nothing waits, and nothing was rejected")
     return Exit.OK
 
 
@@ -114,14 +114,14 @@ def _line(stream: StreamView) -> tuple[str, ...]:
         f"{info.pid}@{info.host}{', recording' if stream.is_recording else ''}",
         str(stream.waiting),
         _format.moment(stream.oldest),
-        str(len(stream.asides)),
-        "; ".join([stream.why] * bool(stream.why) + list(_reasons(stream.asides))),
+        str(len(stream.rejected_events)),
+        "; ".join([stream.why] * bool(stream.why) + list(_reasons(stream.rejected_events))),
     )
 
 
-def _reasons(asides: list[Aside]) -> Iterator[str]:
-    counts = Counter(aside.reason for aside in asides)
-    messages = {aside.reason: aside.message for aside in reversed(asides)}
+def _reasons(rejected_events: list[RejectedEvent]) -> Iterator[str]:
+    counts = Counter(rejected.reason for rejected in rejected_events)
+    messages = {rejected.reason: rejected.message for rejected in reversed(rejected_events)}
     for reason, count in counts.items():
         yield f"{count:,} {reason}: {messages[reason]}"
 
@@ -132,7 +132,7 @@ def _to_json(view: OutboxView) -> dict[str, Any]:
         "address": view.address,
         "sender": _sender_to_json(view.state) if view.is_sending and view.state else None,
         "waiting": view.waiting,
-        "set_aside": view.set_aside,
+        "rejected": view.rejected,
         "streams": [_stream_to_json(stream) for stream in view.streams],
         "damaged": {str(folder): why for folder, why in view.damaged.items()},
     }
@@ -162,18 +162,18 @@ def _stream_to_json(stream: StreamView) -> dict[str, Any]:
         "waiting": stream.waiting,
         "oldest": None if stream.oldest is None else stream.oldest.isoformat(),
         "why": stream.why or None,
-        "set_aside": [_aside_to_json(aside) for aside in stream.asides],
+        "rejected": [_rejected_to_json(rejected) for rejected in stream.rejected_events],
         "torn": list(map(str, stream.torn)),
     }
 
 
-def _aside_to_json(aside: Aside) -> dict[str, Any]:
-    event = event_of(aside.event)
+def _rejected_to_json(rejected: RejectedEvent) -> dict[str, Any]:
+    event = event_of(rejected.event)
     return {
-        "sequence": aside.sequence,
-        "reason": aside.reason,
-        "message": aside.message,
-        "time": _time_to_json(aside.time),
+        "sequence": rejected.sequence,
+        "reason": rejected.reason,
+        "message": rejected.message,
+        "time": _time_to_json(rejected.time),
         "event": event and MessageToDict(event, preserving_proto_field_name=True),
     }
 

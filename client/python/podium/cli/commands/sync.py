@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "work already, it shows how far that one comes. It is safe to end it and to run it\n"
         "again.\n\n"
         "Each outbox goes to the server that it was recorded for, unless --address names another.\n"
-        "Exit code 0 says that everything is delivered, 1 that something waits or was set aside,\n"
+        "Exit code 0 says that everything is delivered, 1 that events wait or were rejected,\n"
         "3 that the server could not be reached."
     )
     parser.epilog = (
@@ -94,12 +94,12 @@ def _left(done: Done) -> list[str]:
             f"{_format.count(done.missing, 'event')} had been delivered before, and are neither "
             "at this server nor in the outbox any more"
         )
-    if view.set_aside:
+    if view.rejected:
         show = command_line("outbox", str(view.folder))
         retry = command_line("outbox", "retry", str(view.folder))
         texts.append(
-            f"{_format.count(view.set_aside, 'event')} set aside, since the server refused "
-            f"{'it' if view.set_aside == 1 else 'them'}: `{show}` shows why, `{retry}` tries again"
+            f"the server rejected {_format.count(view.rejected, 'event')}: `{show}` shows why, "
+            f"`{retry}` sends {'it' if view.rejected == 1 else 'them'} again"
         )
     texts += [f"{folder} cannot be read: {why}" for folder, why in view.damaged.items()]
     torn = [path for stream in view.streams for path in stream.torn]
@@ -113,7 +113,7 @@ def _to_json(done: Done) -> dict[str, Any]:
         "address": done.address,
         "delivered": done.delivered,
         "waiting": done.waiting,
-        "set_aside": done.view.set_aside,
+        "rejected": done.view.rejected,
         "missing": done.missing,
         "error": done.failure or None,
         "damaged": [str(folder) for folder in done.view.damaged],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import podium
 import pytest
-from podium._outbox import Doorbell, outbox_folder, ring
+from podium._outbox import WakeSignal, outbox_folder, wake_sender
 from podium._recorder.launch_sender import SenderStarter
 from podium._sender import Rules, Sender
 from podium._sender.backoff import Backoff
@@ -33,65 +33,65 @@ def _for_ever(low: float, _high: float) -> float:
     return 0.0 if low else 3_600.0
 
 
-def test_a_ring(tmp_path: Path) -> None:
-    """Each ring is heard once, what was rung before or in a copy is not; a lost one is no error."""
-    ring(tmp_path)
-    bell = Doorbell(tmp_path)
-    assert not bell.has_rung()
+def test_a_wake_signal(tmp_path: Path) -> None:
+    """Each signal is seen once, an earlier one or one in a copy is not; a lost one is no error."""
+    wake_sender(tmp_path)
+    signal = WakeSignal(tmp_path)
+    assert not signal.is_set()
     for _ in range(3):
         time.sleep(0.01)
-        ring(tmp_path)
-        assert bell.has_rung()
-        assert not bell.has_rung()
-    assert (tmp_path / "doorbell").stat().st_mode & 0o777 == 0o600
+        wake_sender(tmp_path)
+        assert signal.is_set()
+        assert not signal.is_set()
+    assert (tmp_path / "wake").stat().st_mode & 0o777 == 0o600
     shutil.copytree(tmp_path, tmp_path / "copy")
-    assert not Doorbell(tmp_path / "copy").has_rung()
-    ring(tmp_path / "nowhere")
-    assert not Doorbell(tmp_path / "nowhere").has_rung()
+    assert not WakeSignal(tmp_path / "copy").is_set()
+    wake_sender(tmp_path / "nowhere")
+    assert not WakeSignal(tmp_path / "nowhere").is_set()
 
 
-def test_the_gate_is_in_less_of_a_hurry_than_who_rings() -> None:
+def test_the_circuit_breaker_hurries_less_than_the_caller() -> None:
     """However often somebody rings, tries are half a second apart at least."""
-    gate = CircuitBreaker(Backoff(_longest))
-    gate.hurry()
-    assert gate.pause is None
+    breaker = CircuitBreaker(Backoff(_longest))
+    breaker.hurry()
+    assert breaker.pause is None
     for _ in range(12):
-        gate.shut(AWAY, gate.due)
-    tried, time_before = gate.due - 30, gate.due_time
+        breaker.shut(AWAY, breaker.due)
+    tried, time_before = breaker.due - 30, breaker.due_time
     for _ in range(10):
-        gate.hurry()
-    assert gate.due == pytest.approx(tried + 1.5)
-    assert time_before - gate.due_time == pytest.approx(28.5)
-    gate.shut(AWAY, gate.due)
-    assert gate.due == pytest.approx(tried + 1.5 + 30)
+        breaker.hurry()
+    assert breaker.due == pytest.approx(tried + 1.5)
+    assert time_before - breaker.due_time == pytest.approx(28.5)
+    breaker.shut(AWAY, breaker.due)
+    assert breaker.due == pytest.approx(tried + 1.5 + 30)
 
 
 def test_a_server_that_is_overloaded_is_left_in_peace() -> None:
     """Ringing does not bring more calls to a server that has too many."""
-    gate = CircuitBreaker(Backoff(_longest))
-    gate.shut(Pause("OVERLOADED", "too much", is_about_server=True), 100.0)
-    due = gate.due
-    gate.hurry()
-    assert gate.due == due
+    breaker = CircuitBreaker(Backoff(_longest))
+    breaker.shut(Pause("OVERLOADED", "too much", is_about_server=True), 100.0)
+    due = breaker.due
+    breaker.hurry()
+    assert breaker.due == due
 
 
 def test_a_server_that_is_back(tmp_path: Path) -> None:
     """What would be tried in an hour is delivered when somebody rings."""
 
     def observe(sender: Sender) -> None:
-        if sender.gate.pause is not None:
+        if sender.circuit_breaker.pause is not None:
             shut.set()
 
     async def run(outbox: Path, folder: Path) -> None:
         async with podium.AsyncClient(address) as client:
             sender = Sender([outbox], client, RULES, observe)
-            sender.gate = CircuitBreaker(Backoff(_for_ever))
+            sender.circuit_breaker = CircuitBreaker(Backoff(_for_ever))
             delivery = asyncio.ensure_future(sender.run())
             await shut.wait()
             server = RunningServer(f"sqlite:///{tmp_path / 'podium.db'}", ["--listen", address])
             try:
                 while not delivery.done():
-                    ring(folder)
+                    wake_sender(folder)
                     await asyncio.sleep(0.2)
                 assert await client.experiment("x").get()
             finally:
@@ -121,7 +121,7 @@ def test_a_stream_that_waits_for_its_arm(outbox: Path, client: podium.Client) ->
             await waits.wait()
             client.experiment("x").start_arm(podium.RunConfig("a")).finish()
             while not delivery.done():
-                ring(folder)
+                wake_sender(folder)
                 await asyncio.sleep(0.2)
             await delivery
 
@@ -132,7 +132,7 @@ def test_a_stream_that_waits_for_its_arm(outbox: Path, client: podium.Client) ->
     assert client.arm("x", "a").eval("v", step=1) is not None
 
 
-def test_who_waits_rings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_waiting_process_wakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A flush rings at the streams that it waits for, the end at all of them; offline at none."""
     monkeypatch.setattr(SenderStarter, "assure", lambda *_: None)
     for offline in (True, False):
@@ -144,7 +144,7 @@ def test_who_waits_rings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             other = experiment.start_arm(podium.RunConfig("b"))
             other.log({"loss": 1})
             arm.flush(0.2)
-            rung = {path.parent for path in root.glob("*/*/*/doorbell")}
+            woken = {path.parent for path in root.glob("*/*/*/wake")}
             folder = arm._stream.folder if arm._stream else None
-            assert rung == (set() if offline else {folder})
-        assert len(list(root.glob("*/*/*/doorbell"))) == (0 if offline else 3)
+            assert woken == (set() if offline else {folder})
+        assert len(list(root.glob("*/*/*/wake"))) == (0 if offline else 3)

@@ -1,0 +1,87 @@
+"""Events that were refused for good: kept, counted, and delivered later on demand."""
+
+from pathlib import Path
+
+from podium._outbox import Progress, RejectedEvent, StreamReader, streams
+
+from tests.client.outbox.places import all_of, new_outbox, new_writer
+
+
+def _rejected(sequence: int, **fields: object) -> RejectedEvent:
+    said = {
+        "reason": "STALE_ATTEMPT",
+        "message": "attempt 2 of the arm is newer",
+        "time": 1_700_000_000.25,
+        "event": b"\x00\xff event %d" % sequence,
+    }
+    return RejectedEvent(sequence, **(said | fields))  # type: ignore[arg-type]  # fields by name
+
+
+def _reader(root: Path) -> StreamReader:
+    writer = new_writer(new_outbox(root))
+    for number in range(1, 6):
+        writer.append(b"event %d" % number)
+    writer.release()
+    reader = StreamReader(writer.folder)
+    assert len(all_of(reader)) == 5
+    return reader
+
+
+def test_rejected_events_are_kept_and_counted(tmp_path: Path) -> None:
+    """What was rejected is listed in order, also by the next sender, and counted as such."""
+    reader = _reader(tmp_path)
+    assert reader.rejected_events() == []
+    for sequence in (4, 2):
+        reader.reject(_rejected(sequence))
+    reader.note_delivered(5)
+    assert reader.progress() == Progress(delivered=5, rejected=2)
+    again = StreamReader(reader.folder)
+    assert again.rejected_events() == [_rejected(2), _rejected(4)]
+    assert reader.rejected_events()[0].event == b"\x00\xff event 2"
+
+
+def test_a_repeated_rejection_counts_once(tmp_path: Path) -> None:
+    """A sender that was killed after a rejection may store it again: the last one counts."""
+    reader = _reader(tmp_path)
+    reader.reject(_rejected(2))
+    reader.reject(_rejected(2, time=1_700_000_009.0))
+    assert reader.rejected_events() == [_rejected(2, time=1_700_000_009.0)]
+    reader.note_delivered(2)
+    assert reader.progress() == Progress(delivered=2, rejected=1)
+
+
+def test_a_torn_line_hides_no_other(tmp_path: Path) -> None:
+    """A kill in the middle of a line costs that line: what comes next begins a line of its own."""
+    reader = _reader(tmp_path)
+    reader.reject(_rejected(2))
+    with (reader.folder / "rejected.jsonl").open("ab") as file:
+        file.write(b'{"sequence": 3, "rea')
+    reader.reject(_rejected(4))
+    assert reader.rejected_events() == [_rejected(2), _rejected(4)]
+
+
+def test_a_retried_event_waits_no_more(tmp_path: Path) -> None:
+    """An event that was delivered after all stays listed, and is not counted."""
+    reader = _reader(tmp_path)
+    reader.reject(_rejected(2))
+    reader.reject(_rejected(3))
+    reader.note_delivered(5)
+    reader.mark_retried(2)
+    assert reader.progress() == Progress(delivered=5, rejected=1)
+    assert [rejected.retried for rejected in reader.rejected_events()] == [True, False]
+
+
+def test_a_stream_with_rejected_events_stays(tmp_path: Path) -> None:
+    """The events delivered, a stream goes when everything that was rejected was retried."""
+    reader = _reader(tmp_path)
+    reader.reject(_rejected(2))
+    reader.note_delivered(5)
+    assert reader.is_finished()
+    assert not reader.remove()
+    reader = StreamReader(reader.folder)
+    assert reader.is_finished()
+    assert (reader.last_sequence(), reader.read(0)) == (5, [])
+    assert reader.rejected_events() == [_rejected(2)]
+    reader.mark_retried(2)
+    assert reader.remove()
+    assert streams(reader.folder.parent) == []
