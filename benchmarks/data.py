@@ -27,7 +27,7 @@ from podium.v1.results_service_pb2 import (
     ScoresResponse,
 )
 from podium.v1.run_config_pb2 import RunConfig
-from podium_server.api.services import Recording
+from podium_server.api.recording import Recording
 from podium_server.store.sqlite import SqliteStore
 
 __all__ = [

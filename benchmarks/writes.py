@@ -17,7 +17,7 @@ from data import row_calls, start_arms
 from figures import Figure
 from podium._limits.checks import Limits
 from podium.v1.recording_service_pb2 import RecordRequest
-from podium_server.api.services import Recording
+from podium_server.api.recording import Recording
 from podium_server.store.sqlite import SqliteStore
 from servers import asking
 from wire import Load, drive

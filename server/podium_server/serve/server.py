@@ -22,7 +22,8 @@ from grpc_health.v1.health import aio as health
 from podium.v1 import recording_service_pb2, results_service_pb2
 
 from podium_server.api.answer_cache import AnswerCache
-from podium_server.api.services import Recording, Results
+from podium_server.api.recording import Recording
+from podium_server.api.results import Results
 from podium_server.rpc.methods import Admission, service_handler
 from podium_server.serve.settings import (
     ConfigError,

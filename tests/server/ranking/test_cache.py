@@ -6,7 +6,7 @@ import pytest
 from podium._limits.checks import Limits
 from podium.v1.results_service_pb2 import RankRequest, RankResponse
 from podium_server.api.ranking_cache import RankingCache
-from podium_server.api.services import Results
+from podium_server.api.results import Results
 from podium_server.store.contract import Store
 from podium_server.store.sqlite import SqliteStore
 

@@ -10,7 +10,8 @@ from podium._wire.status import from_rpc_error
 from podium.v1 import recording_service_pb2, results_service_pb2
 from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
-from podium_server.api.services import Recording, Results
+from podium_server.api.recording import Recording
+from podium_server.api.results import Results
 from podium_server.rpc.methods import snake_case
 from podium_server.store.contract import Store
 

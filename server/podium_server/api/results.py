@@ -1,11 +1,9 @@
-"""The rpcs: each checks its request, asks the store, and encodes the answer.
+"""ResultsService: checks requests, asks the store, and encodes responses.
 
-A handler has the name of its rpc in snake case, takes the request and returns the response,
+A handler has the name of its rpc in snake case. It takes the request and returns the response,
 as a message or already encoded.
 """
 
-import asyncio
-import time
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 
@@ -20,9 +18,8 @@ from podium._limits.checks import (
     check_range,
     check_text,
 )
-from podium._limits.event_checks import ARM_STATUSES, check_metric_count, invalid_events
+from podium._limits.event_checks import ARM_STATUSES
 from podium.scoring import candidates
-from podium.v1 import recording_service_pb2 as recording_pb2
 from podium.v1 import results_service_pb2 as results_pb2
 from podium.v1.experiment_pb2 import Direction, ExperimentStatus
 
@@ -33,9 +30,8 @@ from podium_server.api.pages import matrix_limits, page_limits, read_token, writ
 from podium_server.api.rankings import Rankings
 from podium_server.errors import failure
 from podium_server.store.contract import PageLimits, Store
-from podium_server.writes import DeleteArmCall, DeleteExperimentCall, RecordCall
 
-__all__ = ["Recording", "Results"]
+__all__ = ["Results"]
 
 _EXPERIMENT_STATUSES: Mapping[int, str] = {
     number: name for name, number in ExperimentStatus.items() if number
@@ -44,8 +40,6 @@ _DIRECTIONS: Mapping[int, str] = {number: name for name, number in Direction.ite
 _candidates = lru_cache(1_000)(candidates)
 """Where a score is looked for: the same few metrics are asked of every arm."""
 _MOST_MEMBERS = 2**31 - 1
-_MAX_SEQUENCE = 2**63 - 1
-_LARGE_CALL = 64 * 1024
 
 
 class Results:
@@ -193,80 +187,6 @@ class Results:
         check_name(arm, "arm", self._limits)
 
 
-class Recording:
-    """RecordingService: what changes a store."""
-
-    def __init__(self, store: Store, limits: Limits) -> None:
-        self._store = store
-        self._limits = limits
-
-    async def record(self, request: recording_pb2.RecordRequest) -> recording_pb2.RecordResponse:
-        """Records events of one experiment: all of them or none."""
-        size = request.ByteSize()
-        if size <= _LARGE_CALL:
-            call = self._call(request, size)
-        else:
-            call = await asyncio.to_thread(self._call, request, size)
-        outcome = await self._store.transact(call)
-        return recording_pb2.RecordResponse(
-            revision=outcome.revision,
-            changed_events=outcome.changed_events,
-            skipped_events=outcome.skipped_events,
-            last_sequence=outcome.last_sequence,
-            kept_fields=[
-                recording_pb2.KeptField(event_index=index, path=path)
-                for index, path in outcome.kept_fields
-            ],
-        )
-
-    def _call(self, request: recording_pb2.RecordRequest, size: int) -> RecordCall:
-        """Checks the request and reads it; for a large one beside the event loop."""
-        self._check_record(request, size)
-        return RecordCall(
-            request.experiment,
-            request.events,
-            request.position if request.HasField("position") else None,
-            limits=self._limits,
-            now=_now(),
-            invalid=invalid_events(request.events, size, self._limits),
-            size=size,
-        )
-
-    async def delete_arm(
-        self, request: recording_pb2.DeleteArmRequest
-    ) -> recording_pb2.DeleteArmResponse:
-        """Deletes an arm."""
-        check_experiment_name(request.experiment, "experiment", self._limits)
-        check_name(request.arm, "arm", self._limits)
-        call = DeleteArmCall(
-            request.experiment, allow_missing=request.allow_missing, now=_now(), arm=request.arm
-        )
-        return recording_pb2.DeleteArmResponse(revision=await self._store.transact(call))
-
-    async def delete_experiment(
-        self, request: recording_pb2.DeleteExperimentRequest
-    ) -> recording_pb2.DeleteExperimentResponse:
-        """Deletes an experiment."""
-        check_experiment_name(request.experiment, "experiment", self._limits)
-        call = DeleteExperimentCall(
-            request.experiment, allow_missing=request.allow_missing, now=_now()
-        )
-        return recording_pb2.DeleteExperimentResponse(revision=await self._store.transact(call))
-
-    def _check_record(self, request: recording_pb2.RecordRequest, size: int) -> None:
-        """The bounds of the call as a whole; its events have theirs one by one."""
-        check_experiment_name(request.experiment, "experiment", self._limits)
-        if not request.events:
-            raise failure("FIELD_MISSING", "events is empty; send at least one", field="events")
-        check_count(len(request.events), "events", self._limits.call_events, "events")
-        check_metric_count(request.events, size, self._limits)
-        if request.HasField("position"):
-            position = request.position
-            check_name(position.writer_id, "position.writer_id", self._limits)
-            most = _MAX_SEQUENCE - len(request.events)
-            check_range(position.first_sequence, "position.first_sequence", 1, most)
-
-
 _EVAL_RESULT = results_pb2.EvalResponse.EVAL_RESULT_FIELD_NUMBER
 _ARM_RESULT = results_pb2.GetArmResponse.ARM_RESULT_FIELD_NUMBER
 _EVALS = results_pb2.ListEvalsResponse.EVALS_FIELD_NUMBER
@@ -276,8 +196,3 @@ def _check_statuses(statuses: Collection[int], allowed: Mapping[int, str], limit
     check_count(len(statuses), "statuses", limits.map_keys, "items")
     for status in statuses:
         check_enum(status, "statuses", allowed)
-
-
-def _now() -> int:
-    """The time in microseconds since 1970."""
-    return time.time_ns() // 1000

@@ -1,0 +1,106 @@
+"""RecordingService: checks requests, and has the store apply them.
+
+A handler has the name of its rpc in snake case. It takes the request and returns the response.
+"""
+
+import asyncio
+import time
+
+from podium._limits.checks import (
+    Limits,
+    check_count,
+    check_experiment_name,
+    check_name,
+    check_range,
+)
+from podium._limits.event_checks import check_metric_count, invalid_events
+from podium.v1 import recording_service_pb2 as recording_pb2
+
+from podium_server.errors import failure
+from podium_server.store.contract import Store
+from podium_server.writes import DeleteArmCall, DeleteExperimentCall, RecordCall
+
+__all__ = ["Recording"]
+
+_MAX_SEQUENCE = 2**63 - 1
+_LARGE_CALL_BYTES = 64 * 1024
+"""Larger calls are read in a thread, so that the event loop stays free."""
+
+
+class Recording:
+    """RecordingService: what changes a store."""
+
+    def __init__(self, store: Store, limits: Limits) -> None:
+        self._store = store
+        self._limits = limits
+
+    async def record(self, request: recording_pb2.RecordRequest) -> recording_pb2.RecordResponse:
+        """Records events of one experiment: all of them or none."""
+        size = request.ByteSize()
+        if size <= _LARGE_CALL_BYTES:
+            call = self._call(request, size)
+        else:
+            call = await asyncio.to_thread(self._call, request, size)
+        outcome = await self._store.transact(call)
+        return recording_pb2.RecordResponse(
+            revision=outcome.revision,
+            changed_events=outcome.changed_events,
+            skipped_events=outcome.skipped_events,
+            last_sequence=outcome.last_sequence,
+            kept_fields=[
+                recording_pb2.KeptField(event_index=index, path=path)
+                for index, path in outcome.kept_fields
+            ],
+        )
+
+    def _call(self, request: recording_pb2.RecordRequest, size: int) -> RecordCall:
+        """Checks the request and reads it; for a large one beside the event loop."""
+        self._check_record(request, size)
+        return RecordCall(
+            request.experiment,
+            request.events,
+            request.position if request.HasField("position") else None,
+            limits=self._limits,
+            now=_now(),
+            invalid=invalid_events(request.events, size, self._limits),
+            size=size,
+        )
+
+    async def delete_arm(
+        self, request: recording_pb2.DeleteArmRequest
+    ) -> recording_pb2.DeleteArmResponse:
+        """Deletes an arm."""
+        check_experiment_name(request.experiment, "experiment", self._limits)
+        check_name(request.arm, "arm", self._limits)
+        call = DeleteArmCall(
+            request.experiment, allow_missing=request.allow_missing, now=_now(), arm=request.arm
+        )
+        return recording_pb2.DeleteArmResponse(revision=await self._store.transact(call))
+
+    async def delete_experiment(
+        self, request: recording_pb2.DeleteExperimentRequest
+    ) -> recording_pb2.DeleteExperimentResponse:
+        """Deletes an experiment."""
+        check_experiment_name(request.experiment, "experiment", self._limits)
+        call = DeleteExperimentCall(
+            request.experiment, allow_missing=request.allow_missing, now=_now()
+        )
+        return recording_pb2.DeleteExperimentResponse(revision=await self._store.transact(call))
+
+    def _check_record(self, request: recording_pb2.RecordRequest, size: int) -> None:
+        """The bounds of the call as a whole; its events have theirs one by one."""
+        check_experiment_name(request.experiment, "experiment", self._limits)
+        if not request.events:
+            raise failure("FIELD_MISSING", "events is empty; send at least one", field="events")
+        check_count(len(request.events), "events", self._limits.call_events, "events")
+        check_metric_count(request.events, size, self._limits)
+        if request.HasField("position"):
+            position = request.position
+            check_name(position.writer_id, "position.writer_id", self._limits)
+            most = _MAX_SEQUENCE - len(request.events)
+            check_range(position.first_sequence, "position.first_sequence", 1, most)
+
+
+def _now() -> int:
+    """The time in microseconds since 1970."""
+    return time.time_ns() // 1000
