@@ -1,7 +1,8 @@
 """The code blocks of a document, and what it takes to run them.
 
-Blocks of a document run in order, and what they promise is checked: `EXPRESSION  # → REPR` and
-`EXPRESSION  # raises ERROR: REASON` in Python, `COMMAND  # → OUTPUT` in sh.
+The blocks of a document run in order, and their promises are checked: `EXPRESSION  # → REPR` and
+`EXPRESSION  # raises ERROR: REASON` in Python, `COMMAND  # → OUTPUT` in sh. In `console run` the
+output of each `$ COMMAND` must equal the lines below it.
 """
 
 import ast
@@ -15,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Block", "blocks_of", "run_pytest", "run_python", "run_shell"]
+__all__ = ["Block", "blocks_of", "run_pytest", "run_python", "run_session", "run_shell"]
 
 _BLOCK = re.compile(r"^```(?P<info>\S.*)\n(?P<text>(?:.*\n)*?)```$", re.MULTILINE)
 _PROMISE = re.compile(r"# (?P<kind>→|raises) (?P<text>.+)$")
@@ -120,6 +121,14 @@ def run_shell(block: Block, folder: Path, environment: Mapping[str, str]) -> Non
 def _split(line: str) -> tuple[str, str | None]:
     found = _PROMISE.search(line)
     return (line[: found.start()], found["text"]) if found else (line, None)
+
+
+def run_session(block: Block, folder: Path, environment: Mapping[str, str]) -> None:
+    """Runs each command after a `$ ` and compares its output with the lines below it."""
+    for part in block.text.removeprefix("$ ").split("\n$ "):
+        command, _, shown = part.partition("\n")
+        printed = _run(["bash", "-euo", "pipefail", "-c", command], folder, environment).stdout
+        assert printed.rstrip() == shown.rstrip(), f"{command}\n{printed}"
 
 
 def run_pytest(block: Block, folder: Path, environment: Mapping[str, str]) -> None:

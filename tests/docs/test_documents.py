@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from podium_server.testing import RunningServer, running_server
 
-from tests.docs.blocks import Block, blocks_of, run_pytest, run_python, run_shell
+from tests.docs.blocks import Block, blocks_of, run_pytest, run_python, run_session, run_shell
 
 _PROJECT = Path(__file__).parents[2]
 _DOCUMENTS = [_PROJECT / "README.md", *sorted((_PROJECT / "docs").glob("*.md"))]
@@ -45,6 +45,8 @@ def _run(
             run_pytest(block, folder, environment)
         case "sh":
             run_shell(block, folder, environment)
+        case "console run":
+            run_session(block, folder, environment)
         case info:
             # Blocks in other languages are lines of examples: see test_clients.py.
             assert info in {"console", "text", "json", "proto", "toml", *_LANGUAGES}, (
@@ -65,5 +67,8 @@ def test_broken_promises_are_found(tmp_path: Path) -> None:
         run_python(Block("python", "a = 1  # → 1\n", 1), tmp_path, {})
     with pytest.raises(AssertionError):
         run_shell(Block("sh", "echo 1  # → 2\n", 1), tmp_path, {})
+    with pytest.raises(AssertionError):
+        run_session(Block("console run", "$ echo 1\n2\n", 1), tmp_path, {})
     run_python(Block("python", "1 + 1  # → 2\nint('x')  # raises ValueError\n", 1), tmp_path, {})
     run_shell(Block("sh", "echo 1  # → 1\n", 1), tmp_path, {})
+    run_session(Block("console run", "$ echo 1\n1\n$ echo 2\n2\n", 1), tmp_path, {})
