@@ -107,12 +107,14 @@ class Stream:
         return True
 
     def _keep(self, payload: bytes, *, needed: bool) -> None:
+        size = len(payload)
         with self._keeping:
             if self._is_closed:
                 raise StreamEndedError
-            if self._memory + len(payload) > MEMORY_BYTES and not needed:
+            if self._memory + size > MEMORY_BYTES and not needed:
                 self._drop()
-            self._memory += len(payload)
+            # No call in this statement: at one, a signal handler could run, and add to the old sum.
+            self._memory += size
             self._waiting.append(payload)
         self._wake()
 
