@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
 import apsw
@@ -12,6 +12,7 @@ from podium_server.errors import failure
 __all__ = ["SlowReads"]
 
 T = TypeVar("T")
+_INTERRUPT_SECONDS = 0.01
 
 
 class SlowReads:
@@ -20,6 +21,7 @@ class SlowReads:
     def __init__(self, connect: Callable[[], apsw.Connection]) -> None:
         self._connect = connect
         self._connection: apsw.Connection | None = None
+        self._is_closing = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="podium-leisure")
 
     async def run(self, read: Callable[[apsw.Connection], T]) -> T:
@@ -28,17 +30,28 @@ class SlowReads:
         return await loop.run_in_executor(self._thread, self._run, read)
 
     def _run(self, read: Callable[[apsw.Connection], T]) -> T:
+        if self._is_closing:
+            raise _shutting_down()
         if self._connection is None:
             self._connection = self._connect()
         try:
             return read(self._connection)
         except apsw.InterruptError as error:
-            raise failure("SHUTTING_DOWN", "the server is stopping; try again later") from error
+            raise _shutting_down() from error
 
     def close(self) -> None:
-        """Breaks off the read under way."""
-        if self._connection is not None:
-            self._connection.interrupt()
-        self._thread.shutdown(cancel_futures=True)
+        """Ends the running read, and those that wait for it, with SHUTTING_DOWN."""
+        self._is_closing = True
+        last = self._thread.submit(lambda: None)
+        while not last.done():
+            # An interrupt ends the running statement only; a read may be between two of them.
+            if self._connection is not None:
+                self._connection.interrupt()
+            wait([last], _INTERRUPT_SECONDS)
+        self._thread.shutdown()
         if self._connection is not None:
             self._connection.close()
+
+
+def _shutting_down() -> Exception:
+    return failure("SHUTTING_DOWN", "the server is stopping; try again later")
