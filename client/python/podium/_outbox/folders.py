@@ -56,6 +56,10 @@ class StreamInfo:
     host: str = ""
     create_time: float = 0.0
     """Seconds since 1970."""
+    follows: str | None = None
+    """The stream of the same arm and process whose events are all delivered before these."""
+    starts_after: str | None = None
+    """The stream of the same process whose first event is delivered before the first of these."""
 
     @staticmethod
     def read(folder: Path) -> StreamInfo:
@@ -66,10 +70,11 @@ class StreamInfo:
             OSError: There is no such file.
         """
         content = _read(folder / _STREAM_FILE)
+        names = {item.name for item in fields(StreamInfo)}
         try:
-            return StreamInfo(**{item.name: content[item.name] for item in fields(StreamInfo)})
-        except KeyError as error:
-            raise DamagedError(f"{folder / _STREAM_FILE} does not say its {error}") from None
+            return StreamInfo(**{name: content[name] for name in names & content.keys()})
+        except TypeError as error:
+            raise DamagedError(f"{folder / _STREAM_FILE} is incomplete: {error}") from None
 
     def write(self, folder: Path) -> None:
         """Says it in the folder of a stream."""

@@ -68,10 +68,11 @@ class ArmRecording(TimedEvalMixin):
         self._is_silent = is_silent or experiment.is_silent
         self._owner = os.getpid() if owner is None else owner
         self._stream: Stream | None = None
+        self._past: list[Stream] = []
         self._said: Ending | None = None
         self._has_said = False
         if not self._is_silent and owner is None:
-            self._open()
+            self._begin()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _sent, (self._experiment, self._subject, self._is_silent, self._owner)
@@ -106,9 +107,8 @@ class ArmRecording(TimedEvalMixin):
 
     @property
     def counters(self) -> Counters:
-        """How far what this process logged has come."""
-        stream = self._stream
-        return stream.counters if stream and stream.pid == os.getpid() else Counters()
+        """How far what this process logged of the arm has come, by this handle or another one."""
+        return sum((stream.counters for stream in self._streams()), Counters())
 
     def log(self, metrics: Metrics) -> None:
         """Records training metrics: the latest value of each key counts.
@@ -178,8 +178,7 @@ class ArmRecording(TimedEvalMixin):
         Args:
             timeout: For how many seconds at most; 0 asks without waiting.
         """
-        streams = [] if self._stream is None else [self._stream]
-        return self._experiment.flush_streams(streams, timeout)
+        return self._experiment.flush_streams(self._streams(), timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -229,19 +228,33 @@ class ArmRecording(TimedEvalMixin):
                 self._put(event)
 
     def _put(self, event: Event, *, needed: bool = False) -> None:
-        stream = self._stream
-        if stream is None or stream.has_ended or stream.pid != os.getpid():
-            stream = self._open()
-        try:
-            stream.put(event.SerializeToString(), needed=needed)
-        except StreamEndedError:
-            # Another thread has just ended it.
-            self._open().put(event.SerializeToString(), needed=needed)
+        payload = event.SerializeToString()
+        while True:
+            stream = self._stream
+            if stream is None or stream.has_ended or stream.pid != os.getpid():
+                stream = self._take(self._experiment.stream_of(self._subject))
+            try:
+                return stream.put(payload, needed=needed)
+            except StreamEndedError:
+                # Another thread has just ended it.
+                continue
 
-    def _open(self) -> Stream:
-        """Begins a stream of this process: the first one, or in a fork, or after the arm's end."""
-        self._stream = self._experiment.open(self._subject)
-        return self._stream
+    def _begin(self) -> None:
+        if self._subject.opening is not None:
+            self._take(self._experiment.start(self._subject))
+
+    def _take(self, stream: Stream) -> Stream:
+        """Logs to another stream from now on."""
+        before = self._stream
+        if before is not None and before is not stream:
+            self._past.append(before)
+        self._stream = stream
+        return stream
+
+    def _streams(self) -> list[Stream]:
+        """The streams of this process that this handle has logged to."""
+        streams = [*self._past, *filter(None, [self._stream])]
+        return [stream for stream in streams if stream.pid == os.getpid()]
 
     # ---- The end -----------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
 import threading
@@ -17,6 +18,8 @@ from podium._recorder.arm import ArmRecording
 from podium._recorder.counts import Counters, Flushed
 from podium._recorder.process_outbox import ProcessOutbox
 from podium._recorder.settings import Settings, Subject
+from podium._recorder.stream import StreamEndedError
+from podium._recorder.stream_order import stream_order
 from podium._values import coerce
 from podium.errors import RecordingError
 from podium.v1.recording_service_pb2 import RecordRequest
@@ -60,7 +63,7 @@ class ExperimentRecording:
         self._settings = settings
         self._owner = os.getpid() if owner is None else owner
         self._process_outbox: ProcessOutbox | None = None
-        self._stream: Stream | None = None
+        self._subject = Subject(None, opening=settings.declared)
         self._arms: dict[Subject, ArmRecording] = {}
         self._started: WeakValueDictionary[str, ArmRecording] = WeakValueDictionary()
         if not settings.is_silent and owner is None:
@@ -68,7 +71,7 @@ class ExperimentRecording:
 
     def _begin(self) -> None:
         try:
-            self._own_stream()
+            self.start(self._subject)
         except RecordingError:
             self._close(0.0)
             raise
@@ -166,9 +169,9 @@ class ExperimentRecording:
             event = events.arm_recorded(arm_result, replace=replace)
             _check_whole(event)
             payload = event.SerializeToString()
-            size = len(payload) + _SEGMENT_MARGIN
-            stream = self.open(Subject(arm_result.name), size)
-            stream.put(payload)
+            stream = self.start(
+                Subject(arm_result.name, opening=payload), len(payload) + _SEGMENT_MARGIN
+            )
             self.end(stream)
 
     def conclude(self, conclusion: str) -> None:
@@ -178,7 +181,7 @@ class ExperimentRecording:
         with self.notices.guard("conclude"):
             event = events.experiment_concluded(conclusion)
             check_event(event, _LIMITS)
-            self._own_stream().put(event.SerializeToString())
+            self._put(event.SerializeToString())
 
     def flush(self, timeout: float = _FLUSH_SECONDS) -> Flushed:
         """Waits until the server has everything that was logged by this process.
@@ -214,19 +217,23 @@ class ExperimentRecording:
         """Whether this process says how arms end, where several share an attempt."""
         return self._settings.is_main
 
-    def open(self, subject: Subject, size: int = 0) -> Stream:
-        """Begins a stream of this process.
+    def start(self, subject: Subject, size: int = 0) -> Stream:
+        """Logs the start of an attempt; returns the stream that has it.
 
         Raises:
             RecordingError: There is no outbox, and that is to be an error.
         """
         outlet = self._outlet_here() or self._new_outlet()
-        stream = outlet.open(subject, size)
-        if self._settings.is_strict and not outlet.has_begun(stream):
-            outlet.forget(stream)
-            why = outlet.trouble or "its disk hangs"
-            raise RecordingError(f"the outbox cannot be written to: {why}")
-        return stream
+        return stream_order(self._settings).start(subject, outlet, size)
+
+    def stream_of(self, subject: Subject) -> Stream:
+        """Returns the stream that takes the next event of a subject in this process.
+
+        Raises:
+            RecordingError: There is no outbox, and that is to be an error.
+        """
+        outlet = self._outlet_here() or self._new_outlet()
+        return stream_order(self._settings).stream_of(subject, outlet)
 
     def received_arm(self, subject: Subject, *, is_silent: bool, owner: int) -> ArmRecording:
         """The recorder of an arm that another process has sent: one, however often it comes."""
@@ -264,11 +271,11 @@ class ExperimentRecording:
             self.notices.say("started twice", _STARTED_TWICE.format(arm.name))
         self._started[arm.name] = arm
 
-    def _own_stream(self) -> Stream:
-        stream = self._stream
-        if stream is None or stream.has_ended or stream.pid != os.getpid():
-            self._stream = stream = self.open(Subject(None, opening=self._settings.declared))
-        return stream
+    def _put(self, payload: bytes) -> None:
+        """Logs an event of the experiment itself."""
+        while True:
+            with contextlib.suppress(StreamEndedError):
+                return self.stream_of(self._subject).put(payload)
 
     def _outlet_here(self) -> ProcessOutbox | None:
         """The outlet of this process; one that came through a fork is the parent's."""

@@ -20,6 +20,7 @@ from podium._recorder.counts import Counters, Flushed
 from podium._recorder.launch_sender import SenderStarter, unreachable
 from podium._recorder.stream import MEMORY_BYTES, Stream
 from podium._recorder.upkeep import Upkeep
+from podium.errors import RecordingError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,32 +64,55 @@ class ProcessOutbox:
 
     # ---- For the threads that train ----------------------------------------------------------
 
-    def open(self, subject: Subject, size: int = 0) -> Stream:
+    def open(
+        self,
+        subject: Subject,
+        size: int = 0,
+        *,
+        follows: Stream | None = None,
+        starts_after: Stream | None = None,
+    ) -> Stream:
         """Begins a stream.
 
         Args:
             subject: Whose.
             size: The bytes that will be put into it, if they are known.
+            follows: The stream of the same arm that is delivered before it.
+            starts_after: The stream whose first event is delivered before it.
+
+        Raises:
+            RecordingError: The outbox cannot be written, and that is to be an error.
         """
         small = subject.arm is None or self._is_child
         segment_bytes = size or (_SMALL_SEGMENT if small else _ARM_SEGMENT)
-        begin = partial(self._begin, subject, segment_bytes)
-        stream = Stream(begin, subject.opening, self._upkeep.wake, self._notices)
+        stream = Stream(
+            partial(self._begin, subject, segment_bytes),
+            self._upkeep.wake,
+            self._notices,
+            follows=follows,
+            starts_after=starts_after,
+        )
         self._streams.append(stream)
         self._upkeep.wake()
         stream.wait_for_room()
+        if self._settings.is_strict and not self._has_begun(stream):
+            self._streams.remove(stream)
+            stream.release()
+            raise RecordingError(
+                f"the outbox cannot be written to: {self.trouble or 'its disk hangs'}"
+            )
         return stream
 
-    def has_begun(self, stream: Stream) -> bool:
+    def has(self, stream: Stream) -> bool:
+        """Whether a stream is one of this outbox, and of this process."""
+        return stream.pid == os.getpid() and stream in self._streams
+
+    def _has_begun(self, stream: Stream) -> bool:
         """Whether a stream has its file; waits for a disk that is slow, not for one that fails."""
         deadline = time.monotonic() + _SLOW_SECONDS
         while stream.folder is None and self.trouble is None and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
         return stream.folder is not None
-
-    def forget(self, stream: Stream) -> None:
-        """Gives up a stream that has no file."""
-        self._streams.remove(stream)
 
     def end(self, stream: Stream) -> None:
         """Ends a stream: it is on disk, and survives a power cut, unless the disk hangs."""
@@ -129,6 +153,7 @@ class ProcessOutbox:
         counters = self._final(streams)
         self._upkeep.call(partial(self._release_all, streams), _DISK_SECONDS)
         self._upkeep.stop(_DISK_SECONDS)
+        self._streams.clear()
         return counters
 
     def _is_safe(self, streams: Sequence[Stream]) -> bool:
@@ -160,7 +185,7 @@ class ProcessOutbox:
 
     # ---- For the upkeep thread ---------------------------------------------------------------
 
-    def _begin(self, subject: Subject, segment_bytes: int) -> StreamWriter:
+    def _begin(self, subject: Subject, segment_bytes: int, stream: Stream) -> StreamWriter:
         self.folder = outbox_folder(self._settings.root, self._settings.address)
         info = StreamInfo(
             experiment=self._settings.experiment,
@@ -171,6 +196,8 @@ class ProcessOutbox:
             pid=self.pid,
             host=os.uname().nodename,
             create_time=time.time(),
+            follows=_name_of(stream.follows),
+            starts_after=_name_of(stream.starts_after),
         )
         return StreamWriter.create(
             self.folder, info, segment_bytes=segment_bytes, budget=self._budget
@@ -260,6 +287,11 @@ class ProcessOutbox:
             stream.release()
         except OSError as error:
             self._notices.say("failed syncs", f"the disk of the outbox fails: {error}")
+
+
+def _name_of(stream: Stream | None) -> str | None:
+    folder = None if stream is None else stream.folder
+    return None if folder is None else folder.name
 
 
 def _wake_all(streams: Sequence[Stream]) -> None:

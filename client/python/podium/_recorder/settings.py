@@ -50,4 +50,10 @@ class Subject(NamedTuple):
     attempt_id: str | None = None
     attempt_order: int | None = None
     opening: bytes | None = None
-    """The serialized event that each of its streams begins with; said again it changes nothing."""
+    """The serialized start of the attempt. Each process logs it before anything else of the
+    attempt; repeated, it changes nothing."""
+
+    @property
+    def token(self) -> str | bytes | None:
+        """Tells starts apart; None for a whole arm, which starts nothing that goes on."""
+        return self.opening if self.arm is None else self.attempt_id

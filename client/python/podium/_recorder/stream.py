@@ -41,24 +41,33 @@ class Stream:
 
     Args:
         begin: Makes the file: for the upkeep thread.
-        opening: The event that the stream begins with, if any.
         wake: Wakes the upkeep thread.
         notices: Where trouble is told.
+        follows: The stream of the same arm that has to end first.
+        starts_after: The stream that has to be on disk first.
+
+    Attributes:
+        replay: The event that a new file begins with after somebody deleted the old one.
     """
 
     def __init__(
         self,
-        begin: Callable[[], StreamWriter],
-        opening: bytes | None,
+        begin: Callable[[Stream], StreamWriter],
         wake: Callable[[], None],
         notices: RecorderWarnings,
+        *,
+        follows: Stream | None = None,
+        starts_after: Stream | None = None,
     ) -> None:
         self.pid = os.getpid()
         self.has_ended = False
         self.last_warned = 0
         """The sequence of the last rejected event that a warning named."""
+        self.replay: bytes | None = None
+        self.follows = follows
+        self.starts_after = starts_after
         self._begin = begin
-        self._opening = opening
+        self._opening: bytes | None = None
         self._wake = wake
         self._notices = notices
         self._writer: StreamWriter | None = None
@@ -125,6 +134,11 @@ class Stream:
             f"memory is full ({MEMORY_BYTES >> 20} MiB); make room on the disk"
         )
 
+    def end_soon(self) -> None:
+        """Takes no more events once those that wait are written; another stream follows."""
+        self.has_ended = True
+        self._wake()
+
     def wait_for_room(self) -> None:
         """Waits for the outbox to take what waits, for a moment and not where it hangs."""
         if self._writer is not None and self._writer.is_interrupted:
@@ -145,7 +159,7 @@ class Stream:
         Raises:
             OSError: There is no room.
         """
-        if self._is_released:
+        if self._is_released or not self._may_begin():
             return
         try:
             writer = self._open()
@@ -163,11 +177,21 @@ class Stream:
             self._is_closed = self.has_ended and not self._waiting
             return self._is_closed
 
+    def _may_begin(self) -> bool:
+        """Whether the streams before it are where the sender finds them first."""
+        follows, starts_after = self.follows, self.starts_after
+        return (follows is None or follows.is_over) and (
+            starts_after is None or starts_after.is_over or starts_after.folder is not None
+        )
+
     def _open(self) -> StreamWriter:
         if self._writer is None:
-            writer = self._begin()
+            writer = self._begin(self)
+            # Each would keep the one before it in memory, without end.
+            self.follows = self.starts_after = None
             if self._opening is not None:
                 writer.append(self._opening)
+                self._opening = None
             self._writer = writer
         return self._writer
 
@@ -232,7 +256,7 @@ class Stream:
             f"somebody deleted {writer.folder}: {lost} events in it were not delivered and are "
             "lost; recording goes on in a new folder",
         )
-        self._writer = None
+        self._writer, self._opening = None, self.replay
         writer.abandon()
         self._progress = Progress(0, 0)
         self._marks.clear()
@@ -251,8 +275,8 @@ class Stream:
         Raises:
             OSError: The disk fails.
         """
-        if self._writer is not None and not self._is_released:
-            self._is_released = True
+        was_released, self._is_released = self._is_released, True
+        if self._writer is not None and not was_released:
             self._writer.release()
 
     # ---- For everybody -----------------------------------------------------------------------
@@ -268,6 +292,11 @@ class Stream:
         return max(0, sequence - self._progress.delivered)
 
     @property
+    def is_over(self) -> bool:
+        """Whether it takes no more events, and everything that it will ever have is on disk."""
+        return self._is_closed or self._is_released
+
+    @property
     def folder(self) -> Path | None:
         """Where the stream is on disk, if it is."""
         return None if self._writer is None else self._writer.folder
@@ -275,8 +304,7 @@ class Stream:
     @property
     def in_memory(self) -> int:
         """How many events are only in memory."""
-        opening = self._writer is None and self._opening is not None
-        return len(self._waiting) + opening
+        return len(self._waiting) + (self._opening is not None)
 
     @property
     def counters(self) -> Counters:

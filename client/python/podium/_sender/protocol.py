@@ -74,6 +74,9 @@ _NEEDED = frozenset({"arm_started", "experiment_declared", "skipped", None})
 """Events that are waited for, whatever they make the server do: nothing is gained without them."""
 
 
+_CREATES_ARM = frozenset({"arm_started", "arm_recorded"})
+
+
 class Entry(Protocol):
     """A record of the outbox."""
 
@@ -153,6 +156,8 @@ class Delivery:
 
     Attributes:
         delivered: The last event that the server has, with all before it.
+        is_orphan: Whether no start of the stream's arm reached the server, so that nobody waits
+            for the arm.
     """
 
     def __init__(
@@ -160,7 +165,7 @@ class Delivery:
     ) -> None:
         self.delivered = delivered
         self._rejected = set(rejected)
-        self._is_orphan = is_orphan
+        self.is_orphan = is_orphan
         self._most = self._ceiling = _EVENTS
 
     def next(self, entries: Sequence[Entry]) -> Batch | Reject | None:
@@ -202,7 +207,7 @@ class Delivery:
         """Takes note of what has been rejected: `Skipped` goes in its place from now on."""
         for sequence, _, _, payload in refused:
             self._rejected.add(sequence)
-            self._is_orphan |= begins_arm(payload)
+            self.is_orphan |= begins_arm(payload)
 
     # ---- what to send ----------------------------------------------------------------------
 
@@ -249,7 +254,7 @@ class Delivery:
         return Reject(refused)
 
     def _has_to_wait(self, refusal: RefusedEvent) -> bool:
-        if self._is_orphan and refusal.reason == "ARM_NOT_FOUND":
+        if self.is_orphan and refusal.reason == "ARM_NOT_FOUND":
             # The start of the arm was refused for good: nobody else is bound to start it.
             return False
         return not refusal.permanent
@@ -302,9 +307,9 @@ def _is_dispensable(batch: Batch) -> bool:
 
 
 def begins_arm(payload: bytes) -> bool:
-    """Whether an event is the start of an arm."""
+    """Returns whether an event creates an arm."""
     try:
-        return Event.FromString(payload).HasField("arm_started")
+        return Event.FromString(payload).WhichOneof("kind") in _CREATES_ARM
     except DecodeError:
         return False
 

@@ -38,6 +38,7 @@ _log = logging.getLogger(__name__)
 
 _EVENTS, _BYTES = 1_000, 1 << 20
 """How much is read for a call."""
+_UNREADABLE = "OUTBOX_UNREADABLE"
 _PASSED_SECONDS = 60.0
 """How long a stream that fails holds back those behind it."""
 
@@ -100,6 +101,8 @@ class Stream:
         self.due = self._waits_since = 0.0
         self.failing_since: float | None = None
         self._ahead: list[tuple[Stream, int]] = []
+        self._follows: tuple[Stream, int] | None = None
+        self._starts_after: Stream | None = None
         self.advances = self.taken = self.rejected = self.missing = self.answers = 0
         self.is_gone = False
 
@@ -132,9 +135,55 @@ class Stream:
         """Waits until other streams have sent what they have now."""
         self._ahead = [(other, other.last_sequence()) for other in others]
 
+    def keep_order(self, follows: Stream | None, starts_after: Stream | None) -> None:
+        """Waits until the process's earlier events of the arm, and earlier arms, are delivered."""
+        self._starts_after = starts_after
+        if follows is not None:
+            with _unimportant(follows.folder):
+                # A stream ends before the next one of its arm is made: no event is added.
+                self._follows = follows, follows.last_sequence()
+
     @property
     def is_behind(self) -> bool:
-        """Whether it still is; those that fail for long, for reasons of their own, are passed."""
+        """Whether another stream has to be delivered first."""
+        return self._is_successor() or self.is_behind_older() or self._is_behind_start()
+
+    def _is_successor(self) -> bool:
+        """Whether the stream that it continues has events left."""
+        if self._follows is None:
+            return False
+        before, last = self._follows
+        if before.delivered < last and not (before.is_gone or before.is_unreadable):
+            return True
+        self._delivery.is_orphan |= before.is_orphan
+        self._follows = None
+        return False
+
+    def _is_behind_start(self) -> bool:
+        """Whether an arm that its process started earlier does not exist yet, but soon will."""
+        before = self._starts_after
+        if before is not None and (
+            before.is_gone
+            or before.delivered
+            or before.fails_for_long
+            # An older attempt of that arm created it, so its place is settled.
+            or before.is_behind_older()
+        ):
+            self._starts_after = before = None
+        return before is not None
+
+    @property
+    def is_orphan(self) -> bool:
+        """Whether no start of its arm reached the server."""
+        return self._delivery.is_orphan
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether its files could not be read for a while."""
+        return self.fails_for_long and self.pause is not None and self.pause.reason == _UNREADABLE
+
+    def is_behind_older(self) -> bool:
+        """Whether older attempts have events left; those that fail for long are passed."""
         self._ahead = [
             (other, last)
             for other, last in self._ahead
@@ -298,7 +347,7 @@ class Stream:
 
 
 def _unreadable(error: Exception) -> Pause:
-    return Pause("OUTBOX_UNREADABLE", f"the outbox cannot be read or written: {error}")
+    return Pause(_UNREADABLE, f"the outbox cannot be read or written: {error}")
 
 
 @contextmanager

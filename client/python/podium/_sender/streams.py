@@ -132,6 +132,14 @@ class Streams:
             if not stream.delivered:
                 others = attempts[stream.info.experiment, stream.info.arm]
                 stream.stay_behind(older for older in others if _is_older(older, stream))
+                stream.keep_order(
+                    self._named(stream, stream.info.follows),
+                    self._named(stream, stream.info.starts_after),
+                )
+
+    def _named(self, beside: Stream, writer_id: str | None) -> Stream | None:
+        """Returns another stream of the same outbox, if it is known."""
+        return None if writer_id is None else self.known.get(beside.folder.parent / writer_id)
 
 
 def _is_older(stream: Stream, than: Stream) -> bool:

@@ -1,0 +1,127 @@
+"""Which stream takes an event, so that events of one arm are applied as one process logged them.
+
+Each arm has one open stream in a process, whichever attempt, handle or recorder logs to it. A
+stream that ended gets a successor, which the sender delivers behind it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from threading import RLock
+from typing import TYPE_CHECKING
+
+from podium._recorder.stream import Stream, StreamEndedError
+
+if TYPE_CHECKING:
+    from podium._recorder.process_outbox import ProcessOutbox
+    from podium._recorder.settings import Settings, Subject
+
+__all__ = ["StreamOrder", "stream_order"]
+
+
+@dataclass
+class _Line:
+    """The streams of one arm, or of the experiment itself; only the last one takes events."""
+
+    last: Stream | None = None
+    is_begun: bool = False
+    """Whether this process has started the arm. Events before that may wait for another process."""
+    starts: set[str | bytes] = field(default_factory=set)
+    """The attempts whose start this process has logged."""
+    newest: Subject | None = None
+    """The newest attempt that it has started. Streams of the arm name it, so that the sender
+    compares them with other processes' attempts in the same order."""
+
+
+class StreamOrder:
+    """The order of what one process logs of one experiment."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._lines: dict[str | None, _Line] = {}
+        self._last_begun: Stream | None = None
+
+    def start(self, subject: Subject, outbox: ProcessOutbox, size: int = 0) -> Stream:
+        """Logs the start of an attempt; returns the stream that has it.
+
+        Args:
+            subject: The arm, with its start.
+            outbox: Takes the stream, if a new one is needed.
+            size: The bytes of the start, if they are many.
+
+        Raises:
+            RecordingError: The outbox takes no events.
+        """
+        with self._lock:
+            line = self._lines.setdefault(subject.arm, _Line())
+            return self._start(line, subject, subject.opening or b"", outbox, size)
+
+    def stream_of(self, subject: Subject, outbox: ProcessOutbox) -> Stream:
+        """Returns the stream that takes the next event of a subject.
+
+        The start of its attempt precedes that event, also in a process that has not logged it yet,
+        such as a fork.
+
+        Raises:
+            RecordingError: The outbox takes no events.
+        """
+        with self._lock:
+            line = self._lines.setdefault(subject.arm, _Line())
+            if subject.opening is not None and subject.token not in line.starts:
+                return self._start(line, subject, subject.opening, outbox, 0)
+            return self._current(line, subject, outbox, 0)
+
+    def _start(
+        self, line: _Line, subject: Subject, opening: bytes, outbox: ProcessOutbox, size: int
+    ) -> Stream:
+        is_first = not line.is_begun
+        if is_first and line.last is not None:
+            line.last.end_soon()
+        line.is_begun = True
+        if line.newest is None or (subject.attempt_order or 0) >= (line.newest.attempt_order or 0):
+            line.newest = subject._replace(opening=None)
+        while True:
+            stream = self._current(line, subject, outbox, size, is_first=is_first)
+            is_first = False
+            try:
+                stream.put(opening, needed=True)
+            except StreamEndedError:
+                continue
+            if subject.token is not None:
+                stream.replay = opening
+                line.starts.add(subject.token)
+            return stream
+
+    def _current(
+        self,
+        line: _Line,
+        subject: Subject,
+        outbox: ProcessOutbox,
+        size: int,
+        *,
+        is_first: bool = False,
+    ) -> Stream:
+        last = line.last
+        if last is not None and not last.has_ended and outbox.has(last):
+            return last
+        follows = None
+        if line.is_begun and last is not None:
+            last.end_soon()
+            follows = None if is_first else last
+        starts_after = self._last_begun if is_first else None
+        line.last = stream = outbox.open(
+            line.newest or subject, size, follows=follows, starts_after=starts_after
+        )
+        if is_first:
+            self._last_begun = stream
+        return stream
+
+
+_orders: dict[tuple[int, str, str, str], StreamOrder] = {}
+
+
+def stream_order(settings: Settings) -> StreamOrder:
+    """Returns the order of what this process logs of an experiment, by whichever recorder."""
+    key = (os.getpid(), str(settings.root), settings.address, settings.experiment)
+    return _orders.get(key) or _orders.setdefault(key, StreamOrder())
