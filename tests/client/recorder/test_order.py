@@ -40,7 +40,7 @@ def test_an_arm_that_is_started_twice_ends_as_logged(
         first.finish()
         second.finish(train_seconds=2)
         experiment.flush(60)
-        assert offline or experiment.counters.set_aside == 2
+        assert offline or experiment.counters.rejected == 2
     if offline:
         assert [info.arm for info in _infos(outbox)].count("arm") == 1
         _sync(outbox)
@@ -120,7 +120,7 @@ def test_a_start_that_is_rejected_holds_up_nothing(
         experiment.arm("arm").log({"n": 1})
         experiment.start_arm(CONFIG, name="next").finish()
         flushed = experiment.flush(60)
-        assert (flushed.pending, flushed.set_aside) == (0, 2)
+        assert (flushed.pending, flushed.rejected) == (0, 2)
     assert "MIRROR_CONTRADICTS_EVALS" in told(caplog)[0]
     assert {arm.name for arm in client.experiment(name).arms()} == {"good", "next"}
 
