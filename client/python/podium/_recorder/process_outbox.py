@@ -59,6 +59,7 @@ class ProcessOutbox:
         self._past = Counters()
         self._sender = SenderStarter(notices)
         self._next_look = self._next_wake = 0.0
+        self._needs_sender = False
         self._upkeep = Upkeep(self._work, notices.say_unforeseen)
         self._upkeep.start()
 
@@ -199,6 +200,7 @@ class ProcessOutbox:
             follows=_name_of(stream.follows),
             starts_after=_name_of(stream.starts_after),
         )
+        self._needs_sender = True
         return StreamWriter.create(
             self.folder, info, segment_bytes=segment_bytes, budget=self._budget
         )
@@ -206,6 +208,10 @@ class ProcessOutbox:
     def _work(self) -> None:
         for stream in tuple(self._streams):
             self._keep_up(stream)
+        if self._needs_sender:
+            # At once: this process may be killed before it looks around again.
+            self._needs_sender = False
+            self._start_sender()
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + _LOOK_SECONDS
             self._look_around()
@@ -232,6 +238,9 @@ class ProcessOutbox:
         self._look_at(streams)
         self._sync(streams)
         self._retire(streams)
+        self._start_sender()
+
+    def _start_sender(self) -> None:
         if self.folder is not None and not self._settings.is_offline:
             self._sender.assure(self.folder)
 

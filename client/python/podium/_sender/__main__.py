@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from podium._client.aio.client import AsyncClient
-from podium._outbox import DamagedError, SenderLock, forget_state, outbox_address, sweep
+from podium._outbox import SenderLock, forget_state, outbox_address, streams, sweep
 from podium._sender.sender import BACKGROUND, Rules, Sender
 from podium._sender.status_file import Report
 
@@ -36,27 +36,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(process)d %(message)s"
     )
-    lock = SenderLock(given.outbox)
-    try:
-        address = outbox_address(given.outbox)
-        if not lock.try_acquire():
-            return 0
-        forget_state(given.outbox)
-        sweep(given.outbox)
-    except (OSError, DamagedError) as error:
-        _log.error("this outbox cannot be delivered: %s", error)
-        return _FAILED
     rules = replace(
         BACKGROUND, idle_seconds=given.idle_seconds, patience_seconds=given.patience_seconds
     )
     try:
-        asyncio.run(_deliver(given.outbox, address, rules))
-    except ValueError as error:
-        _log.error("%s: %s", given.outbox, error)
+        while _deliver_locked(given.outbox, rules):
+            pass
+    except (OSError, ValueError) as error:
+        _log.error("this outbox cannot be delivered: %s: %s", given.outbox, error)
         return _FAILED
+    return 0
+
+
+def _deliver_locked(outbox: Path, rules: Rules) -> bool:
+    """Delivers an outbox while holding its lock, unless another sender does.
+
+    Returns:
+        Whether a stream was made after the last look at the outbox. Its recorder may have seen
+        the lock taken, and so have started no other sender.
+    """
+    lock = SenderLock(outbox)
+    address = outbox_address(outbox)
+    if not lock.try_acquire():
+        return False
+    try:
+        forget_state(outbox)
+        sweep(outbox)
+        seen = asyncio.run(_deliver(outbox, address, rules))
     finally:
         lock.release()
-    return 0
+    return seen is not None and _has_other_streams(outbox, seen)
+
+
+def _has_other_streams(outbox: Path, seen: frozenset[Path]) -> bool:
+    try:
+        return not seen.issuperset(streams(outbox))
+    except FileNotFoundError:
+        return False
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,13 +93,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _deliver(outbox: Path, address: str, rules: Rules) -> None:
+async def _deliver(outbox: Path, address: str, rules: Rules) -> frozenset[Path] | None:
+    """Delivers an outbox; returns the streams that it has seen, or None after a signal."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with AsyncClient(address) as client:
-        await Sender([outbox], client, rules, Report([outbox], address)).run(stop)
+        sender = Sender([outbox], client, rules, Report([outbox], address))
+        await sender.run(stop)
+    return (
+        None if stop.is_set() else frozenset(sender.streams.known) | sender.streams.damaged.keys()
+    )
 
 
 if __name__ == "__main__":
