@@ -61,6 +61,36 @@ def test_declare_and_conclude(address: str) -> None:
     assert found.metadata == {"n": 4, "v": "1.10"}
 
 
+@pytest.mark.parametrize("status", ["failed", "cancelled", "completed"])
+def test_finish_by_hand(address: str, status: str) -> None:
+    """An arm that runs gets the status and the error; its own end replaces them later."""
+    experiment = f"finished/{status}"
+    with library.Client(address) as client:
+        client.experiment(experiment).declare()
+        run = client.experiment(experiment).start_arm(library.RunConfig("a"))
+    done = podium(
+        "finish", experiment, "a", "--status", status, "--error", "no power", address=address
+    )
+    assert done == (0, f"arm 'a' of {experiment!r} is {status}; revision 3\n", "")
+    found = arm(address, experiment, "a")
+    assert (found.status, found.error) == (status, "no power")
+    with library.Client(address) as client:
+        client.arm(experiment, "a", attempt_id=run.attempt_id).finish()
+    found = arm(address, experiment, "a")
+    assert (found.status, found.error) == ("completed", None)
+
+
+def test_finish_without_an_arm_or_an_end(address: str) -> None:
+    """An unknown arm is an error of the server, another status one of the command line."""
+    line = ["finish", "finished/without", "b", "--status"]
+    with library.Client(address) as client:
+        client.experiment("finished/without").declare()
+    unknown = podium(*line, "failed", address=address)
+    assert unknown.code == 1
+    assert "has no arm 'b'" in unknown.err
+    assert podium(*line, "running", address=address).code == 2
+
+
 @pytest.mark.parametrize(
     "text",
     [

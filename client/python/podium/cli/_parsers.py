@@ -37,6 +37,7 @@ COMMANDS = {
     "record": "record arms and events from JSON",
     "export": "write an experiment, or all of them, as JSON lines or CSV",
     "import": "bring in results that other tools left on disk",
+    "finish": "record how the training of an arm ended",
     "conclude": "store what an experiment found out",
     "delete": "delete an experiment or an arm",
     "sync": "deliver what was recorded and is not at the server",

@@ -1,0 +1,51 @@
+"""`podium finish`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from podium import events
+from podium._values.enums import ArmStatus
+from podium.cli._arguments import add_arm
+from podium.cli._exits import Exit
+
+if TYPE_CHECKING:
+    import argparse
+
+    from podium import Client
+    from podium.cli._console import Console
+
+__all__ = ["add_arguments", "run"]
+
+_STATUSES = (ArmStatus.COMPLETED, ArmStatus.FAILED, ArmStatus.CANCELLED)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.description = (
+        "Records how the training of an arm ended. Use it for an arm that is shown as running\n"
+        "although its process is gone, for example on a machine that was switched off. An end\n"
+        "that the training itself records later replaces this one."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  podium finish rank_sweep lora_rank4 --status failed --error 'node7 was switched off'\n"
+        "  podium finish rank_sweep lora_rank8 --status cancelled"
+    )
+    add_arm(parser)
+    parser.add_argument(
+        "--status", required=True, choices=list(map(str, _STATUSES)), help="how it ended"
+    )
+    parser.add_argument("--error", metavar="TEXT", help="why it ended so")
+
+
+def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
+    """Records the end."""
+    finished = events.arm_finished(arguments.arm, arguments.status, error=arguments.error)
+    result = client.record(arguments.experiment, [finished])
+    if console.as_json:
+        console.json({"revision": result.revision, "changed_events": result.changed_events})
+    else:
+        where = f"arm {arguments.arm!r} of {arguments.experiment!r}"
+        console.line(f"{where} is {arguments.status}; revision {result.revision}")
+    return Exit.OK
