@@ -95,7 +95,7 @@ types: .venv/ready ## mypy --strict over everything
 
 coverage: .venv/ready ## run the tests and report how much of the code they run
 	@rm -rf .cache/coverage && mkdir -p .cache/coverage
-	$(BIN)/coverage run -m pytest $(AT_ONCE)
+	$(BIN)/coverage run -m pytest $(AT_ONCE) -m "not slow"
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
