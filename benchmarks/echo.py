@@ -9,9 +9,10 @@ import signal
 import sys
 
 import grpc
-from podium_server.rpc.methods import Admission, unary_handler
+from podium_server.rpc.admission import Admission
+from podium_server.rpc.fronts.grpcio import generic_handler, server_options
+from podium_server.rpc.handlers import UnaryMethod
 from podium_server.serve.command import loop_factory, tune_collector
-from podium_server.serve.server import server_options
 from podium_server.serve.settings import Settings
 
 
@@ -21,12 +22,10 @@ async def _echo(request: bytes) -> bytes:
 
 async def _serve() -> None:
     settings = Settings()
-    server = grpc.aio.server(options=server_options(settings))
-    admission = Admission(settings.concurrent_calls, settings.pending_bytes)
-    method = unary_handler("bench.Echo.Echo", _echo, admission)
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler("bench.Echo", {"Echo": method}),)
-    )
+    server = grpc.aio.server(options=server_options(settings.limits.message_bytes))
+    methods = [UnaryMethod("bench.Echo.Echo", _echo)]
+    admission = Admission(settings.admission)
+    server.add_generic_rpc_handlers((generic_handler("bench.Echo", methods, admission),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     sys.stdout.write(f"listening on 127.0.0.1:{port}\n")

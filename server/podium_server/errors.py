@@ -1,17 +1,27 @@
-"""Raising errors with their reasons in one line."""
+"""Errors of the server, each with its reason."""
 
 from podium.errors import PodiumError, error_for
 
-__all__ = ["failure", "unknown_arm", "unknown_experiment"]
+__all__ = ["failure", "overloaded", "unknown_arm", "unknown_experiment"]
+
+_RETRY_SECONDS = 0.25
+"""How long clients that are refused wait before they try again; they vary it."""
 
 
 def failure(reason: str, message: str, /, **metadata: str) -> PodiumError:
-    """The error of a reason of `podium.errors.REASONS`, with the reason's metadata."""
+    """Returns the error of a reason of `podium.errors.REASONS`, with the reason's metadata."""
     return error_for(reason, message, metadata)
 
 
+def overloaded(message: str) -> PodiumError:
+    """Returns the error of a server that has too much to do, with the time to wait."""
+    error = failure("OVERLOADED", message)
+    error.retry_after = _RETRY_SECONDS
+    return error
+
+
 def unknown_experiment(name: str) -> PodiumError:
-    """There is no such experiment; one may still be declared."""
+    """Returns the error of an experiment that does not exist; it may still be declared."""
     return failure(
         "EXPERIMENT_NOT_FOUND",
         f"there is no experiment {name!r}; declare it first, or see `podium experiments`",
@@ -20,7 +30,7 @@ def unknown_experiment(name: str) -> PodiumError:
 
 
 def unknown_arm(experiment: str, arm: str) -> PodiumError:
-    """The experiment has no such arm; one may still be started or recorded."""
+    """Returns the error of an arm that does not exist; it may still be recorded."""
     return failure(
         "ARM_NOT_FOUND",
         f"experiment {experiment!r} has no arm {arm!r}; start it or record it first, or see "

@@ -90,6 +90,7 @@ class PodiumError(Exception):
         reason: Why exactly, such as `STALE_ATTEMPT`: a key of `REASONS`. Empty where nobody said.
         metadata: The particulars of the reason, such as `{"arm": "lora_rank4"}`.
         refusals: Every refused event of a Record call; empty for other calls.
+        retry_after: The seconds after which the server asks to try again; None if it does not.
     """
 
     code: str = "UNKNOWN"
@@ -101,12 +102,14 @@ class PodiumError(Exception):
         reason: str = "",
         metadata: Mapping[str, str] | None = None,
         refusals: Iterable[RefusedEvent] = (),
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.reason = reason
         self.metadata = dict(metadata or {})
         self.refusals = list(refusals)
+        self.retry_after = retry_after
 
 
 class InvalidArgumentError(PodiumError, ValueError):

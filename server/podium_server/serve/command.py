@@ -114,9 +114,7 @@ def main() -> int:
 
 async def _serve(settings: Settings) -> int:
     stop, broken = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    _stop_on_signals(stop)
     async with running(settings, broken) as addresses:
         for address in addresses:
             _log.info("serving %s on %s", settings.store, address)
@@ -126,6 +124,24 @@ async def _serve(settings: Settings) -> int:
         _log.info("stopping")
     _log.info("stopped")
     return _EXIT_FAILED if broken.is_set() else 0
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    """Sets the event on the first signal to stop; a second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    # nohup and its like have the process ignore it.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+
+    def stop_once() -> None:
+        stop.set()
+        for number in numbers:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+
+    for number in numbers:
+        loop.add_signal_handler(number, stop_once)
 
 
 async def _first_of(*events: asyncio.Event) -> None:

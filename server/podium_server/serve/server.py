@@ -16,15 +16,15 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import OVERALL_HEALTH
-from grpc_health.v1.health import aio as health
 from podium.v1 import recording_service_pb2, results_service_pb2
 
 from podium_server.api.answer_cache import AnswerCache
 from podium_server.api.recording import Recording
 from podium_server.api.results import Results
-from podium_server.rpc.methods import Admission, service_handler
+from podium_server.rpc.admission import Admission
+from podium_server.rpc.fronts.grpcio import generic_handler, server_options
+from podium_server.rpc.handlers import service_methods
+from podium_server.rpc.health import HEALTH_SERVICE, Health
 from podium_server.serve.settings import (
     ConfigError,
     Settings,
@@ -35,77 +35,78 @@ from podium_server.serve.settings import (
 from podium_server.store.contract import Store
 from podium_server.store.sqlite import SqliteStore
 
-__all__ = ["running", "server_options"]
+__all__ = ["running"]
 
 _log = logging.getLogger(__name__)
 
 _RESULTS = results_service_pb2.DESCRIPTOR.services_by_name["ResultsService"]
 _RECORDING = recording_service_pb2.DESCRIPTOR.services_by_name["RecordingService"]
-_KEPT = ("Eval", "Score")
-"""The rpcs whose answers are kept: small ones about one arm, asked for again and again."""
-_LAST_ANSWERS_SECONDS = 0.2
-"""How long the last answers may take to reach their callers; watches of health end then."""
-_NAMES = (OVERALL_HEALTH, _RESULTS.full_name, _RECORDING.full_name)
+_SERVICES = ("", _RESULTS.full_name, _RECORDING.full_name)
+_CACHED = ("Eval", "Score")
+"""The rpcs whose responses are cached: small ones about one arm, asked for again and again."""
+_LAST_RESPONSES_SECONDS = 0.1
+"""The time for the last responses to reach their clients; then gRPC ends all calls."""
+_STOP_SECONDS = 1.0
+"""The time for gRPC to end. The process exits soon afterwards in any case."""
 
 
 @contextlib.asynccontextmanager
 async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Sequence[str]]:
-    """Serves inside the block; gives the addresses that it listens on.
+    """Serves inside the block; yields the addresses that the server listens on.
 
-    `broken` is set when the store failed so that the process has to end.
+    Args:
+        settings: The settings of the server.
+        broken: Set when the store failed, so that the process has to end.
     """
     check_addresses(settings)
     store = SqliteStore(sqlite_path(settings.store), on_broken=broken.set)
     await store.open()
     try:
-        server = grpc.aio.server(options=server_options(settings))
-        checks = health.HealthServicer()
-        admission = Admission(settings.concurrent_calls, settings.pending_bytes)
-        _add_services(server, checks, store, settings, admission)
+        server = grpc.aio.server(options=server_options(settings.limits.message_bytes))
+        health = Health(_SERVICES)
+        admission = Admission(settings.admission)
+        _add_services(server, health, store, settings, admission)
         addresses = [_listen(server, address) for address in settings.listen]
         await server.start()
-        await _set_health(checks, health_pb2.HealthCheckResponse.SERVING)
         try:
             yield addresses
         finally:
-            await checks.enter_graceful_shutdown()
+            health.stop()
             await admission.close(settings.grace_seconds)
-            await server.stop(_LAST_ANSWERS_SECONDS)
+            await _stop(server)
     finally:
         await store.close()
 
 
+async def _stop(server: grpc.aio.Server) -> None:
+    """Ends gRPC, in bounded time: a client that reads nothing must not hold it up."""
+    try:
+        await asyncio.wait_for(server.stop(_LAST_RESPONSES_SECONDS), _STOP_SECONDS)
+    except TimeoutError:
+        _log.warning("connections did not end within %s s", _STOP_SECONDS)
+
+
 def check_addresses(settings: Settings) -> None:
-    """Refuses addresses that others can reach, unless that was asked for; then it warns."""
+    """Checks the addresses to listen on, and warns of those that other machines can reach.
+
+    Raises:
+        ConfigError: Other machines can reach an address, and `insecure` is not set.
+    """
     for address in settings.listen:
         if not is_reachable(address):
             continue
         if not settings.insecure:
             raise ConfigError(
-                f"others can reach {address}, and whoever does can read and change every result; "
-                "listen on 127.0.0.1 or unix:PATH, or say --insecure if the network is yours alone"
+                f"other machines can reach {address}, and all of them could read and change every "
+                "result; listen on 127.0.0.1 or unix:PATH, or give --insecure if you trust the "
+                "network"
             )
-        _log.warning("others can reach %s: they can read and change every result", address)
-
-
-def server_options(settings: Settings) -> list[tuple[str, int]]:
-    """The options of the gRPC server."""
-    return [
-        ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", settings.limits.message_bytes),
-        ("grpc.max_concurrent_streams", 1_000),
-        ("grpc.server_handshake_timeout_ms", 5_000),
-        ("grpc.max_connection_idle_ms", 300_000),
-        ("grpc.max_connection_age_ms", 600_000),
-        ("grpc.max_connection_age_grace_ms", 30_000),
-        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-        ("grpc.keepalive_permit_without_calls", 1),
-    ]
+        _log.warning("other machines can reach %s: they can read and change every result", address)
 
 
 def _add_services(
     server: grpc.aio.Server,
-    checks: health.HealthServicer,
+    health: Health,
     store: Store,
     settings: Settings,
     admission: Admission,
@@ -113,27 +114,23 @@ def _add_services(
     for_rankings = settings.answer_cache_bytes // 4
     cache = AnswerCache(settings.answer_cache_bytes - for_rankings)
     store.listen(cache)
-    kept = {rpc: cache.rpc() for rpc in _KEPT}
+    cached = {rpc: cache.rpc() for rpc in _CACHED}
     results = Results(store, settings.limits, for_rankings)
+    recording = Recording(store, settings.limits)
+    services = {
+        _RESULTS.full_name: service_methods(_RESULTS, results, cached),
+        _RECORDING.full_name: service_methods(_RECORDING, recording, {}),
+        HEALTH_SERVICE: health.methods(),
+    }
     server.add_generic_rpc_handlers(
-        (
-            service_handler(_RESULTS, results, admission, kept),
-            service_handler(_RECORDING, Recording(store, settings.limits), admission, {}),
-        )
+        tuple(generic_handler(name, methods, admission) for name, methods in services.items())
     )
-    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     if settings.reflection:
-        # Only here, since its import costs every start a tenth of a second.
+        # Imported only when it is used: the import takes a tenth of a second.
         from grpc_reflection.v1alpha import reflection  # noqa: PLC0415
 
-        health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-        names = (*_NAMES[1:], health_name, reflection.SERVICE_NAME)
+        names = (*services, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
-
-
-async def _set_health(checks: health.HealthServicer, status: int) -> None:
-    for name in _NAMES:
-        await checks.set(name, status)
 
 
 def _listen(server: grpc.aio.Server, address: str) -> str:

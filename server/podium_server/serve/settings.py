@@ -9,6 +9,8 @@ from pathlib import Path
 
 from podium._limits.checks import Limits
 
+from podium_server.rpc.admission import AdmissionLimits
+
 __all__ = ["ConfigError", "Settings", "host_and_port", "is_reachable", "sqlite_path"]
 
 _HOST_AND_PORT = re.compile(r"(?:\[([^\]\s]+)\]|([^:\s\[\]]+)):([0-9]{1,5})")
@@ -29,8 +31,7 @@ class Settings:
     insecure: bool = False
     reflection: bool = False
     grace_seconds: float = 1.5
-    concurrent_calls: int = 2_000
-    pending_bytes: int = 64 * 1024 * 1024
+    admission: AdmissionLimits = field(default_factory=AdmissionLimits)
     answer_cache_bytes: int = 8 * 1024 * 1024
     limits: Limits = field(default_factory=Limits)
 

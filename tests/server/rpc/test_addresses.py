@@ -42,7 +42,7 @@ def test_insecure_serves_others_and_warns(tmp_path: Path) -> None:
         process.terminate()
         _, log = process.communicate(timeout=30)
     assert "WARNING" in log
-    assert "others can reach 0.0.0.0:0" in log
+    assert "other machines can reach 0.0.0.0:0" in log
 
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1", "127.0.0.1:port", ":0", "127.0.0.1:"])

@@ -16,7 +16,7 @@ from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
 from podium.v1.results_service_pb2 import GetExperimentRequest
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 from podium.v1.value_pb2 import Value
-from podium_server.rpc.methods import Admission
+from podium_server.rpc.admission import Admission, AdmissionLimits
 from podium_server.testing import running_server
 
 from tests.server.rpc.processes import started
@@ -54,18 +54,19 @@ def test_too_many_bytes_at_once_are_refused_at_once(tmp_path: Path) -> None:
     assert last.revision == outcomes["OK"] + 2
 
 
-def test_an_overload_is_a_warning_and_a_refusal_is_a_line_for_who_debugs(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """The operator hears of calls that are turned away: once, however many there are."""
-    admission = Admission(1, 100)
-    admission.enter(60)
-    for size in (60, 10, 10):
-        with pytest.raises(ResourceExhaustedError):
-            admission.enter(size)
+def test_an_overload_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """The log has one warning for the operator, however many calls are refused."""
+    admission = Admission(AdmissionLimits(calls=0))
+    for _ in range(8):
+        admission.enter("busy", lambda _: None)
+    for _ in range(3):
+        with pytest.raises(ResourceExhaustedError) as raised:
+            admission.enter("busy", lambda _: None)
+        assert raised.value.retry_after == 0.25
     (line,) = caplog.messages
     assert line == (
-        "OVERLOADED: 1 calls under way, 40 bytes left for requests; 1 turned away so far"
+        "OVERLOADED: 8 calls under way, 0 bytes of requests, 0 bytes of responses; "
+        "1 calls refused so far"
     )
 
 

@@ -12,7 +12,7 @@ from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 from podium_server.api.recording import Recording
 from podium_server.api.results import Results
-from podium_server.rpc.methods import snake_case
+from podium_server.rpc.handlers import snake_case
 from podium_server.store.contract import Store
 
 __all__ = ["METHODS", "Direct", "Way", "Wire"]

@@ -9,6 +9,7 @@ is cut to fit: the indexes of refused events come first, their texts share what 
 from __future__ import annotations
 
 from bisect import bisect_right
+from datetime import timedelta
 from itertools import accumulate
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -60,6 +61,8 @@ def to_status(error: PodiumError) -> Status:
     status = status_pb2.Status(code=code.value[0], message=text)
     if error.reason:
         status.details.add().Pack(_error_info(error))
+    if error.retry_after is not None:
+        status.details.add().Pack(_retry_info(error.retry_after))
     if error.refusals:
         room = _DETAILS_BYTES - status.ByteSize() - _ANY_BYTES
         status.details.add().Pack(_refusals_to_proto(error.refusals, room))
@@ -79,6 +82,7 @@ def from_rpc_error(error: grpc.RpcError) -> PodiumError:
         reason=info.reason if ours else "",
         metadata=info.metadata if ours else None,
         refusals=_refusals_from_proto(_detail(status, recording_service_pb2.Refusals())),
+        retry_after=_retry_after(_detail(status, error_details_pb2.RetryInfo())),
     )
     result.code = code
     return result
@@ -99,6 +103,12 @@ def _percent_encoded_size(character: str) -> int:
 def _error_info(error: PodiumError) -> error_details_pb2.ErrorInfo:
     metadata = {key: _cut(value, _METADATA_VALUE_BYTES) for key, value in error.metadata.items()}
     return error_details_pb2.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=metadata)
+
+
+def _retry_info(seconds: float) -> error_details_pb2.RetryInfo:
+    result = error_details_pb2.RetryInfo()
+    result.retry_delay.FromTimedelta(timedelta(seconds=seconds))
+    return result
 
 
 def _refusals_to_proto(
@@ -200,6 +210,13 @@ def _detail(status: status_pb2.Status, empty: _M) -> _M:
         except DecodeError:
             empty.Clear()
     return empty
+
+
+def _retry_after(info: error_details_pb2.RetryInfo) -> float | None:
+    if not info.HasField("retry_delay"):
+        return None
+    delay: timedelta = info.retry_delay.ToTimedelta()
+    return max(0.0, delay.total_seconds())
 
 
 def _refusals_from_proto(refusals: recording_service_pb2.Refusals) -> list[RefusedEvent]:

@@ -1,0 +1,236 @@
+"""Admission: which calls the server works on, and the memory of their requests and responses.
+
+A call is admitted before its request is read. What goes beyond a bound is refused at once, so
+that admitted calls are answered in time and the process stays within its memory.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from podium.errors import PodiumError
+
+from podium_server.errors import failure, overloaded
+from podium_server.rpc.reading import ReadGate
+from podium_server.rpc.shares import SharedBudget
+
+__all__ = ["Admission", "AdmissionLimits", "AdmittedCall"]
+
+_log = logging.getLogger(__name__)
+
+_WARNING_SECONDS = 60.0
+_SMALL_BYTES = 16 * 1024
+"""Requests and responses up to this size are bounded by the number of calls alone."""
+_COPIES = 2
+"""A request is in memory about twice while it is worked on, a response while it is sent."""
+_CALLS_OF_EACH = 8
+"""The calls that each connection may have under way even when there are too many."""
+_LAST_REFUSALS_SECONDS = 0.2
+_QUIET_SECONDS = 0.03
+_UNREAD = "clients do not read their responses fast enough; try again later"
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionLimits:
+    """The bounds of what a server does at a time.
+
+    Attributes:
+        calls: Calls under way.
+        incomplete_requests: Requests of which only a part has arrived.
+        request_bytes: The memory of the requests worked on.
+        response_bytes: The memory of the responses that clients have not read yet.
+        watches: Streams that wait for a change.
+    """
+
+    calls: int = 4_000
+    incomplete_requests: int = 16
+    request_bytes: int = 64 * 1024 * 1024
+    response_bytes: int = 48 * 1024 * 1024
+    watches: int = 500
+
+
+class Admission:
+    """Limits calls under way, incomplete requests, and bytes of requests and responses."""
+
+    def __init__(self, limits: AdmissionLimits) -> None:
+        self.calls = SharedBudget(limits.calls, least=_CALLS_OF_EACH)
+        self.watches = SharedBudget(limits.watches)
+        self.request_bytes = SharedBudget(limits.request_bytes)
+        self.response_bytes = SharedBudget(limits.response_bytes)
+        self.reads = ReadGate(limits.incomplete_requests)
+        self._under_way: dict[AdmittedCall, None] = {}
+        self._is_closed = False
+        self._all_left = asyncio.Event()
+        self._refused_while_closed = 0
+        self._wait_until: dict[str, float] = {}
+        self._refused = 0
+        self._next_warning = 0.0
+
+    def enter(self, peer: str, abort: Callable[[PodiumError], None]) -> "AdmittedCall":
+        """Admits a call of a connection before its request is read.
+
+        Args:
+            peer: The connection.
+            abort: Ends the call with an error from outside of its own task.
+
+        Raises:
+            PodiumError: OVERLOADED if there is no room, SHUTTING_DOWN on the way down.
+        """
+        if self._is_closed:
+            self._refused_while_closed += 1
+            raise _shutting_down()
+        if self._wait_until and self._must_wait(peer):
+            raise overloaded(_UNREAD)
+        if not self.calls.take(peer):
+            raise self.overload("the server has too many calls at once; try again later")
+        call = AdmittedCall(self, peer, abort)
+        self._under_way[call] = None
+        return call
+
+    def overload(self, message: str) -> PodiumError:
+        """Counts a refused call, warns the operator once a minute, and returns the error."""
+        self._refused += 1
+        now = time.monotonic()
+        if now >= self._next_warning:
+            self._next_warning = now + _WARNING_SECONDS
+            _log.warning(
+                "OVERLOADED: %d calls under way, %d bytes of requests, %d bytes of responses; "
+                "%d calls refused so far",
+                self.calls.used,
+                self.request_bytes.used,
+                self.response_bytes.used,
+                self._refused,
+            )
+        return overloaded(message)
+
+    def unread(self, peer: str) -> PodiumError:
+        """Returns the error for a response without room.
+
+        The connection is refused before any work until it may try again: the work for a response
+        that cannot be sent would only delay others.
+        """
+        error = self.overload(_UNREAD)
+        self._wait_until[peer] = time.monotonic() + (error.retry_after or 0.0)
+        return error
+
+    def _must_wait(self, peer: str) -> bool:
+        now = time.monotonic()
+        if self._wait_until.get(peer, 0.0) > now:
+            return True
+        self._wait_until = {key: end for key, end in self._wait_until.items() if end > now}
+        return False
+
+    def leave(self, call: "AdmittedCall") -> None:
+        """Releases everything that a call holds."""
+        del self._under_way[call]
+        self.calls.give_back(call.peer)
+        if self._is_closed and not self._under_way:
+            self._all_left.set()
+
+    async def close(self, seconds: float) -> None:
+        """Refuses new calls, gives those under way the time to end, and refuses the rest."""
+        self._is_closed = True
+        await self._wait_until_left(seconds)
+        for call in list(self._under_way):
+            call.refuse(_shutting_down())
+        await self._wait_until_left(_LAST_REFUSALS_SECONDS)
+        await self._wait_until_quiet()
+
+    async def _wait_until_left(self, seconds: float) -> None:
+        if self._under_way:
+            self._all_left.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_left.wait(), seconds)
+
+    async def _wait_until_quiet(self) -> None:
+        """Waits until clients have seen their refusals: gRPC ends later calls without a reason."""
+        end = time.monotonic() + _LAST_REFUSALS_SECONDS
+        while True:
+            refused = self._refused_while_closed
+            await asyncio.sleep(_QUIET_SECONDS)
+            if self._refused_while_closed == refused or time.monotonic() >= end:
+                return
+
+
+class AdmittedCall:
+    """A call under way, and what it holds of the server's bounds."""
+
+    __slots__ = ("_abort", "_admission", "_held", "_is_answered", "_is_watch", "is_refused", "peer")
+
+    def __init__(
+        self, admission: Admission, peer: str, abort: Callable[[PodiumError], None]
+    ) -> None:
+        self.peer = peer
+        self.is_refused = False
+        self._abort = abort
+        self._admission = admission
+        self._held: tuple[SharedBudget, int] | None = None
+        self._is_answered = False
+        self._is_watch = False
+
+    async def read(self, receive: Callable[[], Awaitable[bytes | None]]) -> bytes:
+        """Reads the request.
+
+        Raises:
+            PodiumError: The request is cut off, or there is no room for its size.
+        """
+        raw = await self._admission.reads.read(self, receive)
+        if raw is None:
+            raise failure("MALFORMED_REQUEST", "the request ended before its message was complete")
+        if not self._hold(self._admission.request_bytes, len(raw)):
+            raise self._admission.overload(
+                "the server holds too many bytes of requests at once; try again later"
+            )
+        return raw
+
+    def watch(self) -> None:
+        """Counts the call among those that wait for changes; OVERLOADED if there are too many."""
+        if not self._admission.watches.take(self.peer):
+            raise self._admission.overload("the server has too many watches at once")
+        self._is_watch = True
+
+    def answer(self, response: bytes) -> bytes:
+        """Holds memory for the response, instead of the request's, until the client has read it.
+
+        Raises:
+            PodiumError: Clients have not read too many bytes of earlier responses.
+        """
+        self._release_bytes()
+        if not self._hold(self._admission.response_bytes, len(response)):
+            raise self._admission.unread(self.peer)
+        self._is_answered = True
+        return response
+
+    def refuse(self, error: PodiumError) -> None:
+        """Ends the call with an error, unless it is answered."""
+        if not (self.is_refused or self._is_answered):
+            self.is_refused = True
+            self._abort(error)
+
+    def leave(self) -> None:
+        """Releases everything that the call holds."""
+        self._release_bytes()
+        if self._is_watch:
+            self._admission.watches.give_back(self.peer)
+        self._admission.leave(self)
+
+    def _hold(self, budget: SharedBudget, size: int) -> bool:
+        if size <= _SMALL_BYTES:
+            return True
+        if not budget.take(self.peer, _COPIES * size):
+            return False
+        self._held = (budget, _COPIES * size)
+        return True
+
+    def _release_bytes(self) -> None:
+        if self._held is not None:
+            budget, size = self._held
+            budget.give_back(self.peer, size)
+            self._held = None
+
+
+def _shutting_down() -> PodiumError:
+    return failure("SHUTTING_DOWN", "the server is stopping; try again later")

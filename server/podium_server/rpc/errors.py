@@ -1,0 +1,34 @@
+"""The statuses that calls end with: the only place where an exception becomes one."""
+
+import logging
+import secrets
+
+from podium._wire.status import Status, to_status
+from podium.errors import PodiumError
+
+from podium_server.errors import failure
+
+__all__ = ["status_of"]
+
+_log = logging.getLogger(__name__)
+
+
+def status_of(error: Exception, method: str) -> Status:
+    """Returns the status for an exception of a method, and logs it.
+
+    The text of an exception that is not a PodiumError stays in the log.
+    """
+    if not isinstance(error, PodiumError):
+        return to_status(_defect(method, error))
+    _log.debug("%s: %s: %s", method, error.reason, error.message)
+    return to_status(error)
+
+
+def _defect(method: str, error: Exception) -> PodiumError:
+    incident = secrets.token_hex(4)
+    _log.error("incident %s in %s", incident, method, exc_info=error)
+    return failure(
+        "INTERNAL",
+        f"an internal error of the server, incident {incident}; the server's log has the details",
+        incident=incident,
+    )

@@ -1,0 +1,128 @@
+"""Handlers of methods: functions of bytes, built once per method and independent of the front.
+
+Handlers parse requests themselves, so that a malformed message is INVALID_ARGUMENT.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+from podium_server.api.answer_cache import KeptAnswers
+from podium_server.errors import failure
+
+__all__ = [
+    "Answer",
+    "Method",
+    "Stream",
+    "StreamMethod",
+    "UnaryMethod",
+    "parsed",
+    "service_methods",
+    "snake_case",
+]
+
+Answer = Callable[[bytes], Awaitable[bytes]]
+Stream = Callable[[bytes], AsyncIterator[bytes]]
+Handler = Callable[[Any], Awaitable[Message | bytes]]
+Parser = Callable[[bytes], Message]
+
+
+@dataclass(frozen=True, slots=True)
+class UnaryMethod:
+    """A method that answers a request with one response.
+
+    Attributes:
+        name: The full name, such as `podium.v1.ResultsService.Eval`.
+        answer: Returns the response to a request, or raises.
+    """
+
+    name: str
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class StreamMethod:
+    """A method that answers a request with a stream of responses, and waits for changes.
+
+    Attributes:
+        name: The full name.
+        stream: Yields the responses to a request, or raises.
+    """
+
+    name: str
+    stream: Stream
+
+
+Method = UnaryMethod | StreamMethod
+
+
+def service_methods(
+    service: ServiceDescriptor, servicer: object, kept: Mapping[str, KeptAnswers]
+) -> list[Method]:
+    """Returns the methods of a service, served by the servicer's methods in snake case.
+
+    Responses of the rpcs in `kept` are cached there; their requests name an experiment and an arm.
+    """
+    methods: list[Method] = []
+    for method in service.methods:
+        parse, handle = _parser(method), getattr(servicer, snake_case(method.name))
+        place = kept.get(method.name)
+        answer = _cached(parse, handle, place) if place else _uncached(parse, handle)
+        methods.append(UnaryMethod(method.full_name, answer))
+    return methods
+
+
+def snake_case(name: str) -> str:
+    """Returns the name of an rpc as a Python method: `get_arm` for `GetArm`."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)[1:]
+
+
+def parsed(parse: Parser, raw: bytes) -> Any:
+    """Returns the message that a request holds.
+
+    Raises:
+        PodiumError: MALFORMED_REQUEST if the bytes are no such message.
+    """
+    try:
+        return parse(raw)
+    except DecodeError as error:
+        raise failure(
+            "MALFORMED_REQUEST",
+            "the request is not a message of its type: it is cut off, nested more than 100 deep, "
+            "or holds text that is not UTF-8",
+        ) from error
+
+
+def _parser(method: MethodDescriptor) -> Parser:
+    return cast("Parser", GetMessageClass(method.input_type).FromString)
+
+
+def _uncached(parse: Parser, handle: Handler) -> Answer:
+    async def answer(raw: bytes) -> bytes:
+        request = parsed(parse, raw)
+        del raw  # a large request is then in memory once while it is worked on
+        return _encoded(await handle(request))
+
+    return answer
+
+
+def _cached(parse: Parser, handle: Handler, kept: KeptAnswers) -> Answer:
+    async def answer(raw: bytes) -> bytes:
+        known = kept.find(raw)
+        if known is not None:
+            return known
+        moment = kept.moment
+        request = parsed(parse, raw)
+        encoded = _encoded(await handle(request))
+        kept.keep(raw, (request.experiment, request.arm), encoded, moment)
+        return encoded
+
+    return answer
+
+
+def _encoded(answer: Message | bytes) -> bytes:
+    return answer if isinstance(answer, bytes) else answer.SerializeToString()

@@ -1,0 +1,112 @@
+"""Limits the requests that are incomplete at a time, and so the memory that they use.
+
+A request is read only when it has a slot. Until then flow control holds it back at its client.
+Each connection may always have one, so more can be taken than there are. The sweep then refuses
+slow requests, first those of the connections that have most of them.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from podium.errors import PodiumError
+
+from podium_server.errors import overloaded
+from podium_server.rpc.shares import SharedBudget
+
+__all__ = ["ReadGate", "Reader"]
+
+_SLOW_SECONDS = 0.02
+"""A request on a local network arrives in less; the sweep spares those that take less."""
+_READ_SECONDS = 30.0
+"""The time for a whole request to arrive: the default deadline of a write."""
+
+
+class Reader(Protocol):
+    """A call whose request is read."""
+
+    peer: str
+
+    def refuse(self, error: PodiumError) -> None:
+        """Ends the call with an error."""
+
+
+class ReadGate:
+    """Gives slots to requests that are read.
+
+    Args:
+        slots: The incomplete requests at a time.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self._slots = SharedBudget(slots, least=1)
+        self._since: dict[Reader, float] = {}
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def read(
+        self, call: Reader, receive: Callable[[], Awaitable[bytes | None]]
+    ) -> bytes | None:
+        """Waits for a slot, then reads the request of a call; None if it was cut off."""
+        if not self._slots.take(call.peer):
+            await self._wait(call.peer)
+        loop = asyncio.get_running_loop()
+        self._since[call] = loop.time()
+        if self._timer is None:
+            self._timer = loop.call_later(_SLOW_SECONDS, self._sweep)
+        try:
+            return await receive()
+        finally:
+            self._end(call)
+
+    def _end(self, call: Reader) -> None:
+        if self._since.pop(call, None) is not None:
+            self._free(call.peer)
+
+    def _free(self, peer: str) -> None:
+        self._slots.give_back(peer)
+        for waiting_peer in list(self._waiting):
+            self._wake(waiting_peer)
+
+    async def _wait(self, peer: str) -> None:
+        slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(peer, deque()).append(slot)
+        try:
+            await slot
+        except asyncio.CancelledError:
+            if slot.done() and not slot.cancelled():
+                self._free(peer)
+            raise
+
+    def _wake(self, peer: str) -> None:
+        """Gives a slot to the oldest waiting request of a connection, if there is one for it."""
+        queue = self._waiting[peer]
+        while queue and queue[0].cancelled():
+            queue.popleft()
+        if queue and self._slots.take(peer):
+            queue.popleft().set_result(None)
+        if not queue:
+            del self._waiting[peer]
+
+    def _sweep(self) -> None:
+        """Refuses requests that take too long, and slow ones beyond the slots."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for call in self._late(now - _READ_SECONDS):
+            self._refuse(call, f"the request did not arrive within {_READ_SECONDS:.0f} s")
+        excess = self._slots.used - self._slots.capacity
+        if excess > 0:
+            slow = self._late(now - _SLOW_SECONDS)
+            slow.sort(key=lambda call: (self._slots.used_by(call.peer), self._since[call]))
+            for call in slow[-excess:]:
+                self._refuse(call, "too many requests arrive slowly at the same time")
+        self._timer = loop.call_later(_SLOW_SECONDS, self._sweep) if self._since else None
+
+    def _late(self, moment: float) -> list[Reader]:
+        """Returns the calls whose requests have been read since before a moment, oldest first."""
+        return [call for call, since in self._since.items() if since <= moment]
+
+    def _refuse(self, call: Reader, why: str) -> None:
+        self._end(call)
+        call.refuse(overloaded(f"{why}; try again later"))
