@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c $(IS_NEW_ENOUGH) 2>/dev/null && echo $$python && break; done)
 IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
 
-CHECKS := lint types imports proto-check docs-check wheel-check floors mutations chaos demo conformance
+CHECKS := lint types imports blocking-check proto-check docs-check wheel-check floors mutations chaos demo conformance
 # What CI runs beside them: its libraries are 6 GB.
 HEAVY_CHECKS := test-integrations
 GENERATED := client/python/podium/v1
@@ -102,6 +102,9 @@ coverage: .venv/ready ## run the tests and report how much of the code they run
 imports: .venv/ready ## the direction of imports
 	$(BIN)/lint-imports
 
+blocking-check: .venv/ready ## the blocking client is what the asynchronous one generates
+	$(BIN)/python tools/make_blocking.py --check
+
 proto-check: .venv/ready .cache/proto/locked ## generated code, lint, format and compatibility of the protos
 	$(call generate,.cache/generated)
 	diff --brief --recursive --exclude=__pycache__ .cache/generated/podium/v1 $(GENERATED) \
@@ -158,7 +161,7 @@ define document
 @$(BIN)/python tools/api_docs.py .cache/podium.binpb > $(1)
 endef
 
-.PHONY: proto proto-go proto-rust proto-typescript stubs-check docs format lock clean help
+.PHONY: proto proto-go proto-rust proto-typescript stubs-check blocking docs format lock clean help
 proto: .cache/proto/locked ## write client/python/podium/v1 anew
 	$(call generate,client/python)
 
@@ -197,6 +200,9 @@ STUBS := client/go/podiumv1 $(TYPESCRIPT)/src/podium $(TYPESCRIPT)/src/google $(
 stubs-check: proto-go proto-typescript proto-rust ## generated code of Go, TypeScript and Rust, comments included (it needs all three)
 	@test -z "$$(git status --porcelain -- $(STUBS))" \
 		|| { echo "The generated code is not current: commit what make proto-go proto-typescript proto-rust wrote."; exit 1; }
+
+blocking: .venv/ready ## write the blocking client from the asynchronous one
+	$(BIN)/python tools/make_blocking.py
 
 docs: .venv/ready ## write docs/api.md anew
 	$(call document,docs/api.md)

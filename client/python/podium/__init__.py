@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from podium import comparing, curves, errors, events, plots, ranking, scoring, statistics
+    from podium._client.aio.arm import AsyncArmHandle
+    from podium._client.aio.attempt import AsyncArmRun, AsyncArmStart
     from podium._client.aio.client import AsyncClient
-    from podium._client.aio.handles import (
-        AsyncArmHandle,
-        AsyncArmRun,
-        AsyncArmStart,
-        AsyncExperimentHandle,
-    )
+    from podium._client.aio.experiment import AsyncExperimentHandle
+    from podium._client.blocking.arm import ArmHandle
+    from podium._client.blocking.attempt import ArmRun
     from podium._client.blocking.client import Client
-    from podium._client.blocking.handles import ArmHandle, ArmRun, ExperimentHandle
+    from podium._client.blocking.experiment import ExperimentHandle
     from podium._interface.recorders import (
         ArmRecorder,
         ExperimentRecorder,
@@ -205,9 +204,13 @@ _SOURCES = (
     "_interface.timed_eval",
     "_recorder",
     "_client.blocking.client",
-    "_client.blocking.handles",
+    "_client.blocking.experiment",
+    "_client.blocking.arm",
+    "_client.blocking.attempt",
     "_client.aio.client",
-    "_client.aio.handles",
+    "_client.aio.experiment",
+    "_client.aio.arm",
+    "_client.aio.attempt",
 )
 
 

@@ -1,21 +1,16 @@
 """What a server is started with, and the rules for it."""
 
 import ipaddress
-import os
-import re
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from podium._limits.checks import Limits
+from podium._values import address as _address
 
 from podium_server.rpc.admission import AdmissionLimits
 
 __all__ = ["ConfigError", "Settings", "host_and_port", "is_reachable", "sqlite_path"]
-
-_HOST_AND_PORT = re.compile(r"(?:\[([^\]\s]+)\]|([^:\s\[\]]+)):([0-9]{1,5})")
-_MOST_PORTS = 65_535
-_SOCKET_BYTES = 107
 
 
 class ConfigError(Exception):
@@ -47,26 +42,20 @@ def sqlite_path(url: str) -> Path:
 
 
 def host_and_port(address: str) -> tuple[str, int]:
-    """The parts of `HOST:PORT`, where an IPv6 address stands in brackets."""
-    found = _HOST_AND_PORT.fullmatch(address)
-    if found is None:
-        raise ConfigError(
-            f"address {address!r} is neither HOST:PORT nor unix:PATH; "
-            "an IPv6 address stands in brackets: [::1]:50051"
-        )
-    port = int(found[3])
-    if port > _MOST_PORTS:
-        raise ConfigError(f"address {address!r}: a port is at most {_MOST_PORTS}")
-    return found[1] or found[2], port
+    """Returns the parts of `HOST:PORT`; an IPv6 host has brackets around it."""
+    try:
+        return _address.host_and_port(address)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def is_reachable(address: str) -> bool:
-    """Whether others than this machine can reach an address: `HOST:PORT` or `unix:PATH`."""
-    if address.startswith("unix:"):
-        if len(os.fsencode(address.removeprefix("unix:"))) > _SOCKET_BYTES:
-            text = f"the path of a socket has at most {_SOCKET_BYTES} bytes"
-            raise ConfigError(f"address {address!r}: {text}")
-        return False
+    """Returns whether other machines can reach an address: `HOST:PORT` or `unix:PATH`."""
+    try:
+        if _address.socket_path(address) is not None:
+            return False
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     host, _ = host_and_port(address)
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)

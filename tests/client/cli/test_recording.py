@@ -6,6 +6,7 @@ from typing import Any
 
 import podium as library
 import pytest
+from podium_server.testing import running_server
 
 from tests.client.cli.shell import podium
 
@@ -260,3 +261,18 @@ def test_an_experiment_that_was_not_declared(address: str) -> None:
     done = podium("record", "unknown", "-", stdin=lines(ARM), address=address)
     assert (done.code, done.out) == (1, "")
     assert "there is no experiment 'unknown'; declare it first" in done.err
+
+
+def test_a_server_with_a_lower_limit(tmp_path: Path) -> None:
+    """Events are sent in as many calls as a server's own limit asks for."""
+    rows = [
+        {"event": "eval_recorded", "arm": "a", "eval_result": {"name": "val", "step": step}}
+        for step in range(300)
+    ]
+    file = tmp_path / "events.jsonl"
+    file.write_text(lines(ARM, *rows))
+    with running_server(None, "--limit", "call_events=100") as server:
+        podium("declare", "e", address=server.address)
+        done = podium("record", "e", str(file), address=server.address)
+        assert (done.code, done.out) == (0, "301 events recorded; revision 5\n")
+        assert len(arm(server.address, "e", "a").evals) == 301

@@ -86,7 +86,10 @@ def test_no_command_is_usage() -> None:
         ("arms e --limit 0", "argument --limit: give a positive number, not '0'"),
         ("--timeout 0 arms e", "argument --timeout: give a positive number of seconds, not '0'"),
         ("arms e --timeout nan", "give a positive number of seconds, not 'nan'"),
-        ("--address here arms e", "podium: an address is HOST:PORT or unix:PATH, not 'here'"),
+        (
+            "--address here arms e",
+            "is HOST:PORT or unix:PATH, such as 'here:50051', not 'here'",
+        ),
         ("serve", "podium: serve makes no calls: it has --listen, and no --address"),
         ("declare e --metadata x", "give KEY=VALUE or KEY:=JSON, not 'x'"),
         ("declare e --metadata x:={1", "'{1': Expecting property name enclosed in double quotes"),
@@ -113,7 +116,9 @@ def test_an_argument_that_is_not_utf8() -> None:
 def test_the_address_of_the_environment() -> None:
     """A malformed PODIUM_ADDRESS is named; --address goes before it."""
     done = podium("experiments", address="nowhere")
-    assert done.err == "podium: an address is HOST:PORT or unix:PATH, not 'nowhere'\n"
+    assert done.err == (
+        "podium: PODIUM_ADDRESS is HOST:PORT or unix:PATH, such as 'nowhere:50051', not 'nowhere'\n"
+    )
     assert "at localhost:1:" in podium("--address", "localhost:1", "arms", "e", address="x").err
 
 

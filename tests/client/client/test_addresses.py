@@ -1,6 +1,7 @@
 """Where a client looks for its server."""
 
 import math
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -32,6 +33,7 @@ def test_the_default_address(monkeypatch: pytest.MonkeyPatch) -> None:
         "unix:///absolute.sock",
         "dns:///results.example:443",
         "ipv4:10.0.0.1:50051",
+        "ipv6:[::1]:50051",
     ],
 )
 def test_addresses(address: str) -> None:
@@ -40,18 +42,46 @@ def test_addresses(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address",
-    ["", "localhost", "localhost:", ":50051", "http://localhost:50051", "a b:1", "unix:", "h:p"],
+    ("address", "similar"),
+    [
+        ("", None),
+        (":50051", None),
+        ("a b:1", None),
+        ("unix:", None),
+        ("localhost", "localhost:50051"),
+        ("localhost:", "localhost:50051"),
+        ("http://localhost:50051", "localhost:50051"),
+        ("https://results.example/ui?x=1", "results.example:50051"),
+        ("grpc://user:secret@[::1]:7", "[::1]:7"),
+        ("fe80::1", "[fe80::1]:50051"),
+        ("[fe80::1]", "[fe80::1]:50051"),
+    ],
 )
-def test_no_addresses(address: str) -> None:
-    """What is no address is refused at once, with the forms that there are."""
-    with pytest.raises(ValueError, match="HOST:PORT or unix:PATH"):
+def test_malformed_addresses(
+    address: str, similar: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A malformed address is refused with both forms and, where there is one, a similar address."""
+    example = f", such as {similar!r}," if similar else ","
+    expected = f"is HOST:PORT or unix:PATH{example} not {address!r}"
+    with pytest.raises(ValueError, match=re.escape(f"an address {expected}")):
         podium.Client(address)
+    if similar:
+        assert podium.Client(similar).address == similar
+        monkeypatch.setenv("PODIUM_ADDRESS", address)
+        with pytest.raises(ValueError, match=re.escape(f"PODIUM_ADDRESS {expected}")):
+            podium.Client()
 
 
-def test_a_port_that_there_is_not() -> None:
+def test_white_space_around_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line break at the end of a mounted secret is no part of the address."""
+    monkeypatch.setenv("PODIUM_ADDRESS", "results.example:1234\n")
+    assert podium.Client().address == "results.example:1234"
+    assert podium.Client(" unix:/run/podium.sock\n").address == "unix:/run/podium.sock"
+
+
+def test_a_port_that_is_too_large() -> None:
     """A channel would take the rest of it by 65536, and so call some other server."""
-    with pytest.raises(ValueError, match="a port is at most 65535: 'localhost:70000'"):
+    with pytest.raises(ValueError, match="'localhost:70000': a port is at most 65535"):
         podium.Client("localhost:70000")
 
 

@@ -3,13 +3,16 @@
 import asyncio
 import signal
 import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 import grpc
 import podium
 import pytest
-from podium import events
+from podium import errors, events
+from podium._client.connection import CALLS_AT_ONCE
+from podium._wire.status import to_status
 from podium.v1 import arm_result_pb2, eval_result_pb2, results_service_pb2
 from podium_server.testing import running_server
 
@@ -33,7 +36,7 @@ async def test_a_dead_address(connect: Connect) -> None:
         f"no Podium server answers at {address}: start one with `podium serve`, or give the right "
         r"address \(Connection refused\)$"
     )
-    async with connect(address) as client:
+    async with connect(address, connect_timeout=0.2) as client:
         with pytest.raises(podium.UnavailableError, match=expected):
             await result(client.arm("e", "a").eval("val"))
         with pytest.raises(ConnectionError, match=expected):
@@ -90,8 +93,6 @@ async def test_a_server_that_comes_back(connect: Connect) -> None:
         async with connect(server.address) as client:
             await result(client.experiment("e").declare())
             server.kill()
-            with pytest.raises(podium.UnavailableError):
-                await result(client.experiment("e").declare(tags=["t"]))
             server.start()
             assert (await result(client.experiment("e").get())).name == "e"
 
@@ -122,28 +123,126 @@ async def test_an_answer_that_is_no_message(connect: Connect) -> None:
                 await result(client.arm("e", "a").eval("val"))
 
 
-async def test_reads_are_repeated_and_writes_are_not(connect: Connect) -> None:
-    """A server that is away for a moment is noticed by writes only."""
-    calls: list[str] = []
+class Failing:
+    """A rpc that fails some times before it answers."""
 
-    def away(name: str, times: int, context: grpc.ServicerContext) -> bytes:
-        calls.append(name)
-        if calls.count(name) <= times:
-            context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+    def __init__(self, times: int, error: podium.PodiumError) -> None:
+        """Fails so many times with the status of an error."""
+        self.calls = 0
+        self._times = times
+        self._status = to_status(error)
+
+    def __call__(self, _request: bytes, context: grpc.ServicerContext) -> bytes:
+        """Answers an empty response, or fails."""
+        self.calls += 1
+        if self.calls <= self._times:
+            context.set_trailing_metadata(self._status.trailing_metadata)
+            context.abort(self._status.code, self._status.text)
         return b""
 
-    with grpc_server(
-        Eval=lambda _request, context: away("eval", 1, context),
-        Score=lambda _request, context: away("score", 5, context),
-        Record=lambda _request, context: away("record", 1, context),
-    ) as address:
-        async with connect(address) as client:
+
+async def test_reads_are_retried_until_their_deadline(connect: Connect) -> None:
+    """A read is sent again for as long as its deadline allows, and a lost write is not."""
+    away = podium.UnavailableError("away")
+    read, write = Failing(7, away), Failing(1, away)
+    with grpc_server(Eval=read, Record=write) as address:
+        async with connect(address, read_timeout=120) as client:
             assert await result(client.arm("e", "a").eval("val")) is None
-            with pytest.raises(podium.UnavailableError):
-                await result(client.arm("e", "a").score("m"))
-            with pytest.raises(podium.UnavailableError):
+            with pytest.raises(podium.UnavailableError, match="unknown, and it is safe to send"):
                 await result(client.record("e", [events.skipped()]))
-    assert (calls.count("eval"), calls.count("score"), calls.count("record")) == (2, 5, 1)
+    assert (read.calls, write.calls) == (8, 1)
+
+
+@pytest.mark.parametrize("reason", ["OVERLOADED", "SHUTTING_DOWN"])
+async def test_what_the_server_did_not_take_is_sent_again(connect: Connect, reason: str) -> None:
+    """A read and a write that were turned away are sent again, after the time that was asked."""
+    error = errors.error_for(reason, "later")
+    error.retry_after = 0.3
+    read, write = Failing(2, error), Failing(2, error)
+    with grpc_server(Eval=read, Record=write) as address:
+        async with connect(address) as client:
+            begin = time.monotonic()
+            await result(client.arm("e", "a").eval("val"))
+            await result(client.record("e", [events.skipped()]))
+    assert time.monotonic() - begin >= 4 * 0.3
+    assert (read.calls, write.calls) == (3, 3)
+
+
+async def test_an_overload_that_does_not_end(connect: Connect) -> None:
+    """At the deadline the error is the server's, with its reason and the time to wait."""
+    error = errors.error_for("OVERLOADED", "too many calls at once")
+    error.retry_after = 0.1
+    with grpc_server(Record=Failing(10**6, error)) as address:
+        async with connect(address, write_timeout=0.8) as client:
+            with pytest.raises(podium.ResourceExhaustedError, match="too many calls") as caught:
+                await result(client.record("e", [events.skipped()]))
+    assert (caught.value.reason, caught.value.retry_after) == ("OVERLOADED", 0.1)
+
+
+async def test_without_retries_the_first_failure_is_final(connect: Connect) -> None:
+    """With retry=False a call is sent once, whatever the server says."""
+    overloaded = Failing(1, errors.error_for("OVERLOADED", "later"))
+    with grpc_server(Eval=overloaded) as address:
+        async with connect(address, retry=False) as client:
+            with pytest.raises(podium.ResourceExhaustedError):
+                await result(client.arm("e", "a").eval("val"))
+    assert overloaded.calls == 1
+
+
+async def test_a_write_outlasts_a_restart(connect: Connect) -> None:
+    """A server that answered before and refuses connections gets a write once it is back."""
+    with running_server() as server:
+        async with connect(server.address, write_timeout=120) as client:
+            await result(client.experiment("e").declare())
+            server.kill()
+            restart = threading.Timer(1.0, server.start)
+            restart.start()
+            try:
+                await result(client.experiment("e").declare(tags=["t"]))
+            finally:
+                restart.join()
+            assert (await result(client.experiment("e").get())).tags == ["t"]
+
+
+def test_a_queue_ends_when_the_server_answers_nobody() -> None:
+    """Calls beyond those under way wait while the server answers, and fail when it does not."""
+
+    async def gather(address: str) -> list[BaseException | None]:
+        async with podium.AsyncClient(address, read_timeout=0.5) as client:
+            calls = [client.arm("e", "a").score("m") for _ in range(2 * CALLS_AT_ONCE)]
+            return await asyncio.gather(*calls, return_exceptions=True)  # type: ignore[return-value]
+
+    with tcp_server(b"") as address:
+        found = asyncio.run(gather(address))
+    assert {type(error) for error in found} == {podium.DeadlineExceededError}
+
+
+def test_thousands_of_calls_at_once() -> None:
+    """One asynchronous client can gather 5,000 writes, and each of them is stored."""
+
+    async def gather(address: str) -> int:
+        async with podium.AsyncClient(address, write_timeout=240) as client:
+            experiment = client.experiment("e")
+            await experiment.declare()
+            arm = await experiment.start_arm(podium.RunConfig("a"))
+            await asyncio.gather(*(arm.log_eval("v", {"m": k}, step=k) for k in range(5_000)))
+            return len((await arm.get()).evals)
+
+    with running_server() as server:
+        assert asyncio.run(gather(server.address)) == 5_000
+
+
+def test_calls_name_their_client() -> None:
+    """The user agent is the client's, with its version."""
+    agents: list[str] = []
+
+    def answer(_request: bytes, context: grpc.ServicerContext) -> bytes:
+        agents.append(str(dict(context.invocation_metadata())["user-agent"]))
+        return b""
+
+    with grpc_server(Eval=answer) as address, podium.Client(address) as client:
+        client.arm("e", "a").eval("val")
+    assert agents[0].startswith(f"podium-python/{podium.__version__} ")
 
 
 class BusyArm:

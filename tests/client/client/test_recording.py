@@ -6,6 +6,7 @@ import time
 import podium
 import pytest
 from podium import events
+from podium_server.testing import running_server
 
 from tests.client.client.both import AnyClient, entered, result
 
@@ -243,6 +244,50 @@ async def test_record_arm_replaces_only_when_told(client: AnyClient, declared: s
     done = await result(experiment.record_arm(whole, replace=True))
     assert done.changed_events == 1
     assert await result(experiment.arm("lora_rank4").get()) == whole
+
+
+def large_arm(rows: int, metrics: int, filler: int = 0) -> podium.ArmResult:
+    """An arm of some rows, each with some metrics and a breakdown of a size."""
+    evals = [
+        podium.EvalResult(
+            "val",
+            metrics={f"m{k}": float(step * k) for k in range(metrics)},
+            breakdowns={"filler": "x" * filler} if filler else {},
+            step=step,
+        )
+        for step in range(rows)
+    ]
+    return podium.ArmResult("large", podium.RunConfig("large"), "completed", evals=evals)
+
+
+@pytest.mark.parametrize(
+    "arm", [large_arm(1_500, 10), large_arm(150, 1, 60_000)], ids=["metrics", "bytes"]
+)
+async def test_an_arm_over_the_limits_of_a_call(
+    client: AnyClient, declared: str, arm: podium.ArmResult
+) -> None:
+    """A whole arm of 15,000 metric values, or of 9 MB, is recorded in several calls."""
+    experiment = client.experiment(declared)
+    done = await result(experiment.record_arm(arm))
+    assert done.changed_events > 1
+    found = await result(experiment.arm("large").get())
+    assert found == arm
+    assert (await result(experiment.record_arm(arm))).revision >= done.revision
+
+
+def test_a_server_with_lower_limits() -> None:
+    """Calls are halved until the server takes them, down to an arm and its rows one by one."""
+    arm = large_arm(9, 30)
+    arm.metrics = {f"t{k}": 1.0 for k in range(35)}
+    limits = ("--limit", "call_metrics=40", "--limit", "call_events=3")
+    with running_server(None, *limits) as server, podium.Client(server.address) as client:
+        experiment = client.experiment("e")
+        experiment.declare()
+        experiment.record_arm(arm)
+        assert experiment.arm("large").get() == arm
+        arm.evals[3].metrics |= {f"more{k}": 0.0 for k in range(20)}
+        with pytest.raises(podium.InvalidArgumentError, match="50 metric values"):
+            experiment.record_arm(arm)
 
 
 async def test_record_several_events_of_a_stream(client: AnyClient, declared: str) -> None:

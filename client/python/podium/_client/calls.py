@@ -7,15 +7,17 @@ response. Arguments are checked when the steps are made or begin, before anythin
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
 
 from podium._interface.recorders import KeptField, RecordResult, StreamPosition
+from podium._limits.batches import batches
 from podium._values import coerce
 from podium._wire import codec
-from podium.errors import AbortedError
+from podium.errors import AbortedError, PodiumError
 from podium.v1 import recording_service_pb2 as recording
 from podium.v1 import results_service_pb2 as results
 
@@ -41,6 +43,7 @@ __all__ = [
     "get_experiment",
     "one_or_more",
     "record",
+    "record_in_parts",
     "score",
 ]
 
@@ -224,6 +227,31 @@ def record(
         skipped_events=response.skipped_events,
         last_sequence=response.last_sequence if response.HasField("last_sequence") else None,
         kept_fields=tuple(KeptField(kept.path, kept.event_index) for kept in response.kept_fields),
+    )
+
+
+def record_in_parts(experiment: str, events: Iterable[Event]) -> Steps[RecordResult]:
+    """Record: events of one experiment, in as many calls as a server's limits ask for."""
+    total: RecordResult | None = None
+    pending = deque(batches(("", event) for event in events))
+    while pending:
+        batch = pending.popleft()
+        try:
+            result = yield from record(experiment, batch.events())
+        except PodiumError as error:
+            pending.extendleft(reversed(batch.halves(error)))
+        else:
+            total = result if total is None else _together(total, result)
+    if total is None:
+        raise ValueError("there are no events to record")
+    return total
+
+
+def _together(first: RecordResult, second: RecordResult) -> RecordResult:
+    return RecordResult(
+        revision=second.revision,
+        changed_events=first.changed_events + second.changed_events,
+        kept_fields=first.kept_fields + second.kept_fields,
     )
 
 

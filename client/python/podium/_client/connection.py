@@ -1,13 +1,13 @@
-"""Carries out calls: the same steps over a blocking channel and over an asynchronous one.
+"""A connection to a server without its I/O, which `blocking` and `aio` add.
 
-A connection opens its channel at the first call and looks at its own state before each one: a
-client that is closed or came through a fork says so at once, where gRPC would hang or crash.
+A connection opens its channel at the first call. Before each call it checks whether it was closed
+or inherited by a fork, and raises a ClientStateError: gRPC would hang or crash.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -16,17 +16,16 @@ from google.protobuf.message_factory import GetMessageClass
 
 from podium._client.channel import (
     OUTCOME_UNKNOWN,
-    channel_options,
     connection_failure,
     deadline,
-    server_address,
 )
+from podium._client.retries import Failure, Retries, RetryPolicy
+from podium._values.address import server_address
 from podium._wire.status import from_rpc_error
 from podium.errors import (
     CanceledError,
     ClientStateError,
     DeadlineExceededError,
-    InternalError,
     PodiumError,
     UnavailableError,
     UnimplementedError,
@@ -36,19 +35,22 @@ from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable
 
     from google.protobuf.message import Message
 
-    from podium._client.calls import Pages, Steps
+__all__ = ["CALLS_AT_ONCE", "Connection"]
 
-__all__ = ["AsyncConnection", "BlockingConnection", "Connection"]
-
-_T = TypeVar("_T")
 _C = TypeVar("_C", grpc.Channel, grpc.aio.Channel)
 
 _RESULTS = results_service_pb2.DESCRIPTOR.services_by_name["ResultsService"]
 _RECORDING = recording_service_pb2.DESCRIPTOR.services_by_name["RecordingService"]
+
+CALLS_AT_ONCE = 256
+"""How many calls of a client are under way at a time; the others wait in the client.
+
+A server takes up to 1,000 calls of one connection.
+"""
 
 _IS_CLOSED = "this client is closed; make a new one"
 
@@ -72,20 +74,35 @@ class _Opened(NamedTuple, Generic[_C]):
 
 
 class Connection(Generic[_C]):
-    """A connection without its I/O. The type of a request says which rpc it is for."""
+    """A connection without its I/O. The type of a request says which rpc it is for.
 
-    def __init__(self, address: str | None, read_timeout: float, write_timeout: float) -> None:
+    Args:
+        address: The address of the server, or None for that of the environment.
+        read_timeout: The deadline of calls that read, in seconds.
+        write_timeout: The deadline of calls that write, in seconds.
+        policy: Which failed calls are sent again.
+    """
+
+    def __init__(
+        self,
+        address: str | None,
+        read_timeout: float,
+        write_timeout: float,
+        policy: RetryPolicy,
+    ) -> None:
         self.address = server_address(address)
         self._read_timeout = deadline(read_timeout, "read_timeout")
         self._write_timeout = deadline(write_timeout, "write_timeout")
+        self._policy = policy
         self._opened: _Opened[_C] | None = None
         self._closed = False
+        self._answered_at: float | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy, and a client in another process, connects by itself.
         if self._closed:
             raise ClientStateError(_IS_CLOSED)
-        return type(self), (self.address, self._read_timeout, self._write_timeout)
+        return type(self), (self.address, self._read_timeout, self._write_timeout, self._policy)
 
     def _new_channel(self) -> _C:
         raise NotImplementedError
@@ -134,16 +151,47 @@ class Connection(Generic[_C]):
             return None
         return opened.channel
 
-    def _explain(self, error: grpc.RpcError, method: _Method) -> PodiumError:
-        """Adds what gRPC does not say to an error that the server itself did not explain."""
+    def _retries(self, method: _Method) -> Retries:
+        return Retries(self._policy, method.timeout, is_write=method.is_write)
+
+    def _pause(self, failure: Failure, retries: Retries) -> float:
+        """Returns the seconds to wait before the next attempt at a call that has failed.
+
+        Raises:
+            PodiumError: There is no next attempt.
+        """
+        if failure.error.reason:
+            self._answered_at = time.monotonic()
+        pause = retries.pause(failure, is_known=self._answered_at is not None)
+        if pause is None:
+            raise failure.error from None
+        return pause
+
+    def _queue_seconds(self, since: float, timeout: float) -> float:
+        """Returns how long a call may wait for its turn: while the server answers others.
+
+        Raises:
+            DeadlineExceededError: The server has answered none for the time of a call.
+        """
+        left = max(since, self._answered_at or since) + timeout - time.monotonic()
+        if left <= 0:
+            raise DeadlineExceededError(
+                f"{self.address} answered no call of this client within {timeout:g} s: "
+                "this one was not sent"
+            )
+        return left
+
+    def _failure(self, error: grpc.RpcError, method: _Method) -> Failure:
+        """Adds the address and the timeout to an error without a reason of the server."""
         result = from_rpc_error(error)
         if isinstance(result, CanceledError) and not self._closed:
-            # Nobody here cancelled it: so does a server that stops end what has just arrived.
+            # Nobody here cancelled it. A server that stops cancels calls that have just arrived.
             result = UnavailableError(result.message)
+        is_refused = isinstance(result, UnavailableError) and connection_failure(result.message)
         if not result.reason:
             result.message = self._text(result, method)
             result.args = (result.message,)
-        return result
+        return Failure(result, was_sent=not is_refused)
 
     def _text(self, error: PodiumError, method: _Method) -> str:
         match error:
@@ -170,93 +218,3 @@ def _abandon(opened: _Opened[Any]) -> None:
     """Lets go of the channel of a client that was not closed."""
     if opened.pid != os.getpid():
         _INHERITED.append(opened.channel)
-
-
-class BlockingConnection(Connection[grpc.Channel]):
-    """Carries out steps in the calling thread; any number of threads may share it."""
-
-    def run(self, steps: Steps[_T]) -> _T:
-        """Carries out steps to their result."""
-        try:
-            request = next(steps)
-            while True:
-                request = steps.send(self._call(request))
-        except StopIteration as end:
-            result: _T = end.value
-            return result
-
-    def iterate(self, pages: Pages[_T]) -> Iterator[_T]:
-        """Yields the items of a list, page by page as they are asked for."""
-        while pages.request is not None:
-            yield from pages.read(self._call(pages.request))
-
-    def close(self) -> None:
-        """Closes the channel; calls under way are cancelled."""
-        channel = self._detach()
-        if channel is not None:
-            channel.close()
-
-    def _new_channel(self) -> grpc.Channel:
-        return grpc.insecure_channel(self.address, channel_options(self.address))
-
-    def _call(self, request: Message) -> Any:
-        method = self._method(request)
-        try:
-            return method.call(request, timeout=method.timeout)
-        except grpc.RpcError as error:
-            raise self._explain(error, method) from None
-        except ValueError:
-            # What gRPC says of a channel that another thread has just closed.
-            self._method(request)
-            raise
-
-
-class AsyncConnection(Connection[grpc.aio.Channel]):
-    """Carries out steps on the event loop of its first call."""
-
-    _loop: asyncio.AbstractEventLoop | None = None
-
-    async def run(self, steps: Steps[_T]) -> _T:
-        """Carries out steps to their result."""
-        try:
-            request = next(steps)
-            while True:
-                request = steps.send(await self._call(request))
-        except StopIteration as end:
-            result: _T = end.value
-            return result
-
-    async def iterate(self, pages: Pages[_T]) -> AsyncIterator[_T]:
-        """Yields the items of a list, page by page as they are asked for."""
-        while pages.request is not None:
-            for item in pages.read(await self._call(pages.request)):
-                yield item
-
-    async def close(self) -> None:
-        """Closes the channel; calls under way are cancelled."""
-        channel = self._detach()
-        if channel is not None:
-            await channel.close()
-
-    def _new_channel(self) -> grpc.aio.Channel:
-        self._loop = asyncio.get_running_loop()
-        return grpc.aio.insecure_channel(self.address, channel_options(self.address))
-
-    async def _call(self, request: Message) -> Any:
-        method = self._method(request)
-        if self._loop is not asyncio.get_running_loop():
-            raise ClientStateError("this client belongs to another event loop; make a new one here")
-        try:
-            response = await method.call(request, timeout=method.timeout)
-        except grpc.RpcError as error:
-            raise self._explain(error, method) from None
-        except (asyncio.CancelledError, grpc.aio.UsageError):
-            # gRPC cancels the calls of a channel that is closed; who waits for them was not.
-            task = asyncio.current_task()
-            if self._closed and not (task and task.cancelling()):
-                raise CanceledError("the client was closed during the call") from None
-            raise
-        if response is None:
-            # All that grpc.aio says of a response that cannot be read, beside a line in its log.
-            raise InternalError(f"{self.address}: the response to {method.name} cannot be read")
-        return response

@@ -1,4 +1,4 @@
-"""What the handles of both clients share: names, and what they record. No I/O."""
+"""The bases of the handles of both clients: names and recorded events. No I/O."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from podium import events
 from podium._client import calls
-from podium._client.connection import AsyncConnection, BlockingConnection
+from podium._client.connection import Connection
 from podium._interface.recorders import Ending, ending_of
 from podium._model.results import ArmStatus, EvalResult
 from podium._values import coerce
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ArmHandleBase", "ExperimentHandleBase"]
 
-_N = TypeVar("_N", bound=BlockingConnection | AsyncConnection)
+_N = TypeVar("_N", bound=Connection[Any])
 
 
 class ExperimentHandleBase(Generic[_N]):
-    """What the handles of an experiment share: its name, and the connection to ask through."""
+    """The base of the handles of an experiment: its name and a connection."""
 
     def __init__(self, connection: _N, name: str) -> None:
         self._connection = connection
@@ -42,7 +42,7 @@ class ExperimentHandleBase(Generic[_N]):
 
 
 class ArmHandleBase(Generic[_N]):
-    """What the handles of an arm share: its names, and the connection to ask through."""
+    """The base of the handles of an arm: its names and a connection."""
 
     def __init__(
         self, connection: _N, experiment: str, name: str, attempt_id: str | None = None
@@ -51,7 +51,7 @@ class ArmHandleBase(Generic[_N]):
         self._experiment = coerce.text(experiment, "experiment")
         self._name = coerce.text(name, "arm")
         self._attempt_id = coerce.optional(coerce.text, attempt_id, "attempt_id")
-        self._said: Ending | None = None
+        self._ending: Ending | None = None
         self._finished = False
 
     @property
@@ -66,7 +66,7 @@ class ArmHandleBase(Generic[_N]):
 
     @property
     def attempt_id(self) -> str | None:
-        """The attempt that this handle records for; None for a handle that asks or evaluates."""
+        """The attempt that this handle records for, or None."""
         return self._attempt_id
 
     def __repr__(self) -> str:
@@ -95,17 +95,17 @@ class ArmHandleBase(Generic[_N]):
             run_result=run_result,
             attempt_id=self._attempt_id,
         )
-        self._said = Ending(ArmStatus(status), error)
+        self._ending = Ending(ArmStatus(status), error)
         result = yield from self._recorded(event)
         self._finished = True
         return result
 
     def _ended(self, error: BaseException | None) -> Steps[RecordResult] | None:
-        """How the block of an attempt ended; None if `finish` has recorded it.
+        """Returns the steps that record how a block ended; None if `finish` has recorded it.
 
-        What `finish` was told stands, also where it could not record it: it is said once more.
+        If `finish` could not record an ending, that ending is recorded now.
         """
         if self._finished:
             return None
-        ending = self._said or ending_of(error)
+        ending = self._ending or ending_of(error)
         return self._finish(ending.status, ending.error)

@@ -151,6 +151,17 @@ class AsyncTimedEvalMixin:
         benchmark_id: str | None = None,
         model_ref: str | None = None,
     ) -> AsyncEvaluation:
-        """As `ArmHandle.evaluating`, for `async with`."""
+        """Times an evaluation: `async with arm.evaluating("val", step=100) as ev: ev.log({...})`.
+
+        At the end of the block, what `ev.log` was given is recorded as one row, with the seconds
+        that the block took as its `eval_seconds`. If the block raises, nothing is recorded.
+
+        Args:
+            name: The name of the eval: free text.
+            step: The training step of an in-loop eval; None for the post-training eval.
+            tags: Free labels, as in `log_eval`.
+            benchmark_id: The id of the benchmark, where it differs from the name.
+            model_ref: The model that is scored, where it is another than the arm's own.
+        """
         fields = {"step": step, "tags": tags, "benchmark_id": benchmark_id, "model_ref": model_ref}
         return AsyncEvaluation(self.log_eval, name, fields)

@@ -1,14 +1,17 @@
-"""Events into calls: as many in each as a server takes by default."""
+"""Splits events into calls: by the default limits, and in halves where a server has lower ones."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from podium._limits.checks import Limits
 from podium._limits.event_checks import metric_count
+from podium.errors import PodiumError
 from podium.v1.event_pb2 import EvalRecorded, Event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Self
 
     from google.protobuf.timestamp_pb2 import Timestamp
@@ -16,64 +19,94 @@ if TYPE_CHECKING:
     from podium.v1.arm_result_pb2 import ArmResult
     from podium.v1.eval_result_pb2 import EvalResult
 
-__all__ = ["Batch", "batches"]
+__all__ = ["Batch", "Load", "batches", "is_too_large", "load_of", "record_all"]
 
-_EVENTS = 1_000
-_METRICS = 10_000
-# A message has 4 MiB; what is left is for the call around the events.
-_BYTES = 4_000_000
+_R = TypeVar("_R")
+
+_LIMITS = Limits()
+_CALL_BYTES = _LIMITS.message_bytes - 128 * 1024
+"""The bytes of events in a call; the rest is for the names around them."""
 _FRAME = 6
 """The bytes of a field's number and length."""
+_GRPC_TOO_LARGE = "larger than max"
+"""Part of gRPC's text for a message over the server's limit, which has no reason."""
 
 
-class _Load(NamedTuple):
-    """What a call has to carry."""
+class Load(NamedTuple):
+    """The amounts that a call is limited in."""
 
     events: int = 0
     metrics: int = 0
     size: int = 0
 
-    def plus(self, other: _Load) -> _Load:
-        return _Load(*map(sum, zip(self, other, strict=True)))
+    def plus(self, other: Load) -> Load:
+        """Returns the sum of both loads."""
+        return Load(*map(sum, zip(self, other, strict=True)))
 
-    @property
-    def fits(self) -> bool:
-        """Whether one call carries it."""
-        return self.events <= _EVENTS and self.metrics <= _METRICS and self.size <= _BYTES
+    def fits(self, call_bytes: int = _CALL_BYTES) -> bool:
+        """Returns whether one call can carry it."""
+        return (
+            self.events <= _LIMITS.call_events
+            and self.metrics <= _LIMITS.call_metrics
+            and self.size <= call_bytes
+        )
 
 
 class Batch:
-    """The events of one call, as bytes: those of a large file fit into memory so.
+    """The events of one call, serialized, so that those of a large file fit into memory.
 
     Attributes:
-        places: Where each event stands in its file.
+        places: For each event, the place in a file that it came from.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, items: Iterable[tuple[str, Event]] = ()) -> None:
         self.places: list[str] = []
-        self._load = _Load()
+        self._load = Load()
         self._data: list[bytes] = []
+        for place, event in items:
+            self._add(place, event, self._load.plus(load_of(event)))
 
     def added(self, place: str, event: Event) -> Self:
-        """Takes an event, into a new batch if this one is full; returns the one that has it."""
-        load = self._load.plus(_load_of(event))
-        if self._data and not load.fits:
-            return type(self)().added(place, event)
+        """Adds an event, to a new batch if this one is full; returns the batch that has it."""
+        load = self._load.plus(load_of(event))
+        if self._data and not load.fits():
+            return type(self)([(place, event)])
+        self._add(place, event, load)
+        return self
+
+    def _add(self, place: str, event: Event, load: Load) -> None:
         self._load = load
         self.places.append(place)
         self._data.append(event.SerializeToString())
-        return self
 
     def events(self) -> Iterator[Event]:
         """Yields the events."""
         return map(Event.FromString, self._data)
 
+    def halves(self, error: PodiumError) -> list[Batch]:
+        """Splits a batch that a server has refused as too large.
+
+        Raises:
+            PodiumError: The error has another cause, or the batch cannot be split.
+        """
+        items = list(zip(self.places, self.events(), strict=True))
+        if not is_too_large(error):
+            raise error
+        if len(items) == 1:
+            place, event = items[0]
+            items = [(place, part) for part in _arm_in_parts(event, _row_count(event) // 2)]
+            if len(items) == 1:
+                raise error
+            return [Batch(items[:1]), Batch(items[1:])]
+        middle = len(items) // 2
+        return [Batch(items[:middle]), Batch(items[middle:])]
+
 
 def batches(events: Iterable[tuple[str, Event]]) -> list[Batch]:
     """Puts events, each with its place, into as few calls as their order allows.
 
-    An arm with more rows than a call carries becomes an arm with the first ones, and an event for
-    each row behind them.
+    An arm with more rows than a call carries becomes an arm with the first rows, followed by an
+    event for each of the other rows.
     """
     result = [Batch()]
     for place, event in events:
@@ -84,46 +117,89 @@ def batches(events: Iterable[tuple[str, Event]]) -> list[Batch]:
     return result if result[0].places else []
 
 
-def _parts(event: Event) -> Iterator[Event]:
-    if event.WhichOneof("kind") != "arm_recorded" or _load_of(event).fits:
-        yield event
-        return
+def record_all(
+    to_send: Iterable[Batch], record: Callable[[Batch], _R]
+) -> Iterator[tuple[Batch, _R]]:
+    """Records batches one after the other, and halves those that the server finds too large.
+
+    Yields:
+        Each batch that was recorded, with the result of its call.
+    """
+    pending = deque(to_send)
+    while pending:
+        batch = pending.popleft()
+        try:
+            result = record(batch)
+        except PodiumError as error:
+            pending.extendleft(reversed(batch.halves(error)))
+        else:
+            yield batch, result
+
+
+def is_too_large(error: PodiumError) -> bool:
+    """Returns whether a call was refused for its size, and not for one of its events."""
+    is_limit = error.reason == "LIMIT_EXCEEDED" and not error.refusals
+    return is_limit or _GRPC_TOO_LARGE in error.message
+
+
+def _parts(event: Event) -> list[Event]:
+    load = load_of(event)
+    if load.fits():
+        return [event]
+    rows = _row_count(event)
+    return _arm_in_parts(event, _count_that_fits(event)) if rows else [event]
+
+
+def _row_count(event: Event) -> int:
+    return len(event.arm_recorded.arm_result.evals)
+
+
+def _arm_in_parts(event: Event, count: int) -> list[Event]:
+    """Splits a whole arm into an arm with its first rows, and an event for each other row."""
+    if not _row_count(event):
+        return [event]
     rows = _first_of_each(event.arm_recorded.arm_result)
     head = Event()
     head.CopyFrom(event)
     del head.arm_recorded.arm_result.evals[:]
-    count = _count_that_fits(_load_of(head), rows)
     head.arm_recorded.arm_result.evals.extend(rows[:count])
-    yield head
-    for row in rows[count:]:
-        told = EvalRecorded(arm=event.arm_recorded.arm_result.name, eval_result=row)
-        yield Event(event_time=_time_of(row, event), eval_recorded=told)
+    return [head, *(_row_event(row, event) for row in rows[count:])]
+
+
+def _row_event(row: EvalResult, event: Event) -> Event:
+    recorded = EvalRecorded(arm=event.arm_recorded.arm_result.name, eval_result=row)
+    return Event(event_time=_time_of(row, event), eval_recorded=recorded)
 
 
 def _time_of(row: EvalResult, event: Event) -> Timestamp | None:
-    """When a row of a whole arm was measured: as it says itself, or else as its event does."""
+    """Returns the row's event_time, or the event's if it has none."""
     if row.HasField("event_time"):
         return row.event_time
     return event.event_time if event.HasField("event_time") else None
 
 
 def _first_of_each(arm: ArmResult) -> list[EvalResult]:
-    """The rows that count: in a whole arm the first one of a name and step, of events the last."""
+    """Returns the first row of each name and step: as events, the last one would be kept."""
     rows: dict[tuple[str, int | None], EvalResult] = {}
     for row in arm.evals:
         rows.setdefault((row.name, row.step if row.HasField("step") else None), row)
     return list(rows.values())
 
 
-def _count_that_fits(load: _Load, rows: Iterable[EvalResult]) -> int:
-    count = 0
-    for row in rows:
-        load = load.plus(_Load(0, max(1, len(row.metrics)), row.ByteSize() + _FRAME))
-        if not load.fits:
-            break
-        count += 1
-    return count
+def _count_that_fits(event: Event) -> int:
+    """Returns how many of an arm's rows fit into one call with the arm itself."""
+    rows = _first_of_each(event.arm_recorded.arm_result)
+    head = Event()
+    head.CopyFrom(event)
+    del head.arm_recorded.arm_result.evals[:]
+    load = load_of(head)
+    for count, row in enumerate(rows):
+        load = load.plus(Load(0, max(1, len(row.metrics)), row.ByteSize() + _FRAME))
+        if not load.fits():
+            return count
+    return len(rows)
 
 
-def _load_of(event: Event) -> _Load:
-    return _Load(1, metric_count(event), event.ByteSize() + _FRAME)
+def load_of(event: Event) -> Load:
+    """Returns the load of an event."""
+    return Load(1, metric_count(event), event.ByteSize() + _FRAME)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from podium import events
-from podium._client.channel import server_address
 from podium._limits.checks import Limits, check_experiment_name
 from podium._limits.event_checks import check_event
 from podium._model.results import Attempt
@@ -17,6 +16,7 @@ from podium._recorder.process_rank import Rank, process_rank
 from podium._recorder.settings import Settings
 from podium._recorder.warnings import RecorderWarnings
 from podium._values import coerce
+from podium._values.address import server_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

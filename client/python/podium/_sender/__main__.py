@@ -99,7 +99,7 @@ async def _deliver(outbox: Path, address: str, rules: Rules) -> frozenset[Path] 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with AsyncClient(address) as client:
+    async with AsyncClient(address, retry=False) as client:
         sender = Sender([outbox], client, rules, Report([outbox], address))
         await sender.run(stop)
     return (

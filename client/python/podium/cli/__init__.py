@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_READ_SECONDS, _WRITE_SECONDS = 10.0, 30.0
+_CONNECT_SECONDS = 1.5
+"""A command gives up on an unreachable server soon: the address may be wrong."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command that the arguments name, those of the process if none are given.
@@ -96,9 +100,13 @@ def _run_command(module: ModuleType, arguments: argparse.Namespace, console: Con
 
 def _client(arguments: argparse.Namespace) -> podium.Client:
     timeout: float | None = arguments.timeout
-    timeouts = {} if timeout is None else {"read_timeout": timeout, "write_timeout": timeout}
     try:
-        return podium.Client(arguments.address, **timeouts)
+        return podium.Client(
+            arguments.address,
+            read_timeout=timeout or _READ_SECONDS,
+            write_timeout=timeout or _WRITE_SECONDS,
+            connect_timeout=_CONNECT_SECONDS,
+        )
     except ValueError as error:
         raise CommandError(str(error)) from error
 

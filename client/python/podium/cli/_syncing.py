@@ -123,7 +123,7 @@ def _deliver(
 
     settings = {} if timeout is None else {"write_timeout": timeout}
     try:
-        client = AsyncClient(address, **settings)
+        client = AsyncClient(address, retry=False, **settings)
     except ValueError as error:
         text = f"{error}; give --address"
         return [Done(view, address, view.waiting, failure=text) for view in views]

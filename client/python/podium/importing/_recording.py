@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from podium import events
-from podium._limits.batches import batches
+from podium._limits.batches import batches, record_all
 from podium.errors import PodiumError, UnavailableError
 from podium.importing._found import FoundArm, FoundExperiment, Left
 from podium.importing._reading import places, read
@@ -183,10 +183,11 @@ class _Import:
         """Records an arm; says whether that changed anything."""
         if self._client is None:
             return True
-        done = [
-            self._client.record(experiment, batch.events()) for batch in batches([(source, event)])
-        ]
-        return any(result.changed_events for result in done)
+        client = self._client
+        done = record_all(
+            batches([(source, event)]), lambda batch: client.record(experiment, batch.events())
+        )
+        return sum(result.changed_events for _, result in done) > 0
 
 
 def _second(found: FoundArm, before: FoundArm) -> Left:

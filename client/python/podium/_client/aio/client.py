@@ -1,12 +1,15 @@
-"""The asynchronous client: the same methods, awaited."""
+"""Clients."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from podium._client import calls
-from podium._client.aio.handles import AsyncArmHandle, AsyncExperimentHandle
-from podium._client.connection import AsyncConnection
+from podium._client.aio.arm import AsyncArmHandle
+from podium._client.aio.connection import AsyncConnection
+from podium._client.aio.experiment import AsyncExperimentHandle
+from podium._client.channel import deadline
+from podium._client.retries import RetryPolicy
 from podium._values import coerce
 
 if TYPE_CHECKING:
@@ -22,22 +25,25 @@ __all__ = ["AsyncClient"]
 
 
 class AsyncClient:
-    """A client of a Podium server, for asyncio: `Client` with its methods awaited.
+    """A client of a Podium server.
 
         async with podium.AsyncClient("localhost:50051") as client:
             arm = client.arm("rank_sweep", "lora_rank4")
             await arm.score("test.pass_rate")
-            summaries = [arm async for arm in client.experiment("rank_sweep").arms()]
 
-    It belongs to the event loop of its first call.
+    It connects at the first call, and reconnects after the server was unreachable. It sends up to
+    256 calls at a time; others wait until the server has answered some.
+    It belongs to the event loop of its first call. After a fork only the parent can use it.
 
     Args:
-        address: `HOST:PORT` or `unix:PATH`. The environment variable PODIUM_ADDRESS if not given,
-            and localhost:50051 where that is not set either.
-        read_timeout: How long a call that reads may take, in seconds. While no server answers it
-            is repeated for a second or two.
-        write_timeout: How long a call that writes may take, in seconds. It is never repeated by
-            itself, though that is always safe to do.
+        address: `HOST:PORT` or `unix:PATH`. If not given, it is the environment variable
+            PODIUM_ADDRESS, or localhost:50051 if that is not set.
+        read_timeout: The deadline of a call that reads, in seconds.
+        write_timeout: The deadline of a call that writes, in seconds.
+        connect_timeout: How long calls try to reach a server that has never answered this client,
+            in seconds. If not given, a read tries until its deadline, and a write tries once.
+        retry: Whether a call is sent again, until its deadline, while the server is overloaded or
+            unreachable. A write is not sent again if its response was lost.
 
     Raises:
         ValueError: The address or a timeout is malformed.
@@ -49,8 +55,11 @@ class AsyncClient:
         *,
         read_timeout: float = 10.0,
         write_timeout: float = 30.0,
+        connect_timeout: float | None = None,
+        retry: bool = True,
     ) -> None:
-        self._connection = AsyncConnection(address, read_timeout, write_timeout)
+        policy = RetryPolicy(retry, coerce.optional(deadline, connect_timeout, "connect_timeout"))
+        self._connection = AsyncConnection(address, read_timeout, write_timeout, policy)
 
     @property
     def address(self) -> str:
@@ -58,11 +67,22 @@ class AsyncClient:
         return self._connection.address
 
     def experiment(self, name: str) -> AsyncExperimentHandle:
-        """As `Client.experiment`; it makes no call and is not awaited."""
+        """Returns a handle of an experiment. It makes no call; the experiment need not exist.
+
+        Args:
+            name: The name of the experiment.
+        """
         return AsyncExperimentHandle(self._connection, name)
 
     def arm(self, experiment: str, arm: str, *, attempt_id: str | None = None) -> AsyncArmHandle:
-        """As `Client.arm`; it makes no call and is not awaited."""
+        """Returns a handle of an arm. It makes no call; the arm need not exist.
+
+        Args:
+            experiment: The name of the experiment.
+            arm: The name of the arm.
+            attempt_id: The attempt that the handle records for, such as that of another process
+                of the same training. Without one, the server accepts the records at any time.
+        """
         return AsyncArmHandle(self._connection, experiment, arm, attempt_id)
 
     def experiments(
@@ -73,7 +93,15 @@ class AsyncClient:
         tags: Iterable[str] = (),
         page_size: int | None = None,
     ) -> AsyncIterator[Experiment]:
-        """As `Client.experiments`, for `async for`."""
+        """Lists experiments, sorted by the bytes of their names.
+
+        Args:
+            name_prefix: Lists only experiments whose names begin with this text.
+            status: Lists only experiments with this status, or with one of these.
+            tags: Lists only experiments that have all of these tags.
+            page_size: The number of experiments to fetch in a call, at most 1,000; 100 if not
+                given.
+        """
         pages = calls.experiments(
             name_prefix=name_prefix, status=status, tags=tags, page_size=page_size
         )
@@ -82,12 +110,27 @@ class AsyncClient:
     async def record(
         self, experiment: str, events: Iterable[Event], position: StreamPosition | None = None
     ) -> RecordResult:
-        """As `Client.record`, awaited."""
+        """Records events of one experiment in one transaction: all of them or none.
+
+        The methods of handles call it with one event each. `podium.events` creates events.
+
+        Args:
+            experiment: The name of the experiment.
+            events: The events, in order; at most 1,000, with at most 10,000 metric values.
+            position: The position of the first event in its stream. The server then applies each
+                event exactly once, and skips those that it has applied before.
+
+        Raises:
+            PodiumError: An event was refused. The class is that of the first refused event, and
+                `refusals` lists all of them.
+            OutOfRangeError: Events of the stream before the first one are missing.
+                `metadata["expected_sequence"]` is the number of the next event.
+        """
         name = coerce.text(experiment, "experiment")
         return await self._connection.run(calls.record(name, events, position))
 
     async def close(self) -> None:
-        """As `Client.close`, awaited."""
+        """Closes the connection. Calls under way end with a CanceledError."""
         await self._connection.close()
 
     async def __aenter__(self) -> Self:

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from podium._files.event_json import event_from_json
-from podium._limits.batches import batches
+from podium._limits.batches import batches, record_all
 from podium.cli import _format
 from podium.cli._exits import CommandError, Exit, exit_of, text_of
 from podium.cli._input import name_of, read_items
@@ -38,8 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'Without EXPERIMENT each object says it ("experiment"), as in what `podium export`\n'
         "writes.\n\n"
         "Everything is read and checked before anything is sent. What fits into one call (1,000\n"
-        "events, 10,000 metric values, 4 MB) is recorded as a whole or not at all; more goes in\n"
-        "several calls, one after the other. To record the same file again changes nothing."
+        "events, 10,000 metric values, 4 MB) is recorded as a whole or not at all. More than\n"
+        "that, or than a lower limit of the server, takes several calls, one after the other.\n"
+        "Recording the same file again changes nothing."
     )
     parser.epilog = (
         "examples:\n"
@@ -93,9 +94,15 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     total = sum(len(batch.places) for _, batch in to_send)
     done = _Sum()
     for experiment, batch in to_send:
-        done = done.plus(experiment, batch, _recorded(client, experiment, batch, done))
-        if len(to_send) > 1:
-            console.progress(done.events, total, "events recorded")
+        record = _Record(client, experiment)
+        try:
+            for part, result in record_all([batch], record):
+                done = done.plus(experiment, part, result)
+                if done.events < total or len(to_send) > 1:
+                    console.progress(min(done.events, total), total, "events recorded")
+        except PodiumError as error:
+            text = _refused(error, record.last.places) + _standing(error, done.events)
+            raise CommandError(text, exit_of(error)) from error
     _report(done, console)
     return Exit.OK
 
@@ -139,12 +146,18 @@ def _experiment_of(value: dict[str, Any]) -> str:
     return said
 
 
-def _recorded(client: Client, experiment: str, batch: Batch, done: _Sum) -> RecordResult:
-    try:
-        return client.record(experiment, batch.events())
-    except PodiumError as error:
-        text = _refused(error, batch.places) + _standing(error, done.events)
-        raise CommandError(text, exit_of(error)) from error
+class _Record:
+    """Records batches of one experiment, and keeps the last one for the text of its error."""
+
+    last: Batch
+
+    def __init__(self, client: Client, experiment: str) -> None:
+        self._client = client
+        self._experiment = experiment
+
+    def __call__(self, batch: Batch) -> RecordResult:
+        self.last = batch
+        return self._client.record(self._experiment, batch.events())
 
 
 def _refused(error: PodiumError, places: Sequence[str]) -> str:

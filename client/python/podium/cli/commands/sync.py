@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from podium._client.channel import server_address
+from podium._values.address import server_address
 from podium.cli import _format
 from podium.cli._exits import CommandError, Exit, command_line
 from podium.cli._outboxes import add_folder, find_outboxes, view_of

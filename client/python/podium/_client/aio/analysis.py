@@ -1,0 +1,209 @@
+"""Questions about the arms of an experiment together, most of which take several calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from podium._client import compound_calls, experiment_result, ranking_calls
+from podium._client.aio.connection import AsyncConnection
+from podium._client.handle_base import ExperimentHandleBase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from podium._interface.recorders import RecordResult
+    from podium._model.rankings import ExperimentResult, GroupRanking, RankedArm, Ranking
+    from podium._model.score_matrix import ScoreMatrix
+    from podium.comparing import Comparison
+    from podium.curves import Curves
+
+__all__ = ["AsyncAnalysis"]
+
+
+class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
+    """Ranks, scores and compares the arms of an experiment, and collects their curves."""
+
+    async def rank(
+        self,
+        metric: str | None = None,
+        *,
+        direction: str | None = None,
+        status: str | Iterable[str] | None = None,
+        top: int | None = None,
+    ) -> Ranking:
+        """Ranks the arms by score: the best first, then NaN, then arms without a score.
+
+        Args:
+            metric: The metric to rank by, as for `score`; the success_metric if not given.
+            direction: `maximize` if greater scores are better, or `minimize`. If not given, it is
+                the experiment's, or `maximize` if that has none.
+            status: Ranks only arms with this status, or one of these; `completed` if not given.
+            top: The number of arms to return; all if not given.
+
+        Raises:
+            NotFoundError: The experiment does not exist.
+            FailedPreconditionError: No metric is given, and the experiment has no success_metric.
+            AbortedError: The ranking of over 1,000 arms changed each time that it was read.
+        """
+        steps = ranking_calls.rank(self._name, metric, direction=direction, status=status, top=top)
+        return await self._connection.run(steps)
+
+    async def rank_groups(
+        self,
+        metric: str | None = None,
+        *,
+        direction: str | None = None,
+        status: str | Iterable[str] | None = None,
+        min_members: int = 0,
+        top: int | None = None,
+    ) -> GroupRanking:
+        """Ranks the groups by the mean score of their arms, with 95 % intervals.
+
+        An arm without a group is a group of one.
+
+        Args:
+            metric: The metric to rank by, as for `score`; the success_metric if not given.
+            direction: `maximize` if greater means are better, or `minimize`, as for `rank`.
+            status: Uses only arms with this status, or one of these; `completed` if not given.
+            min_members: Ranks only groups with at least this number of scores that are not NaN.
+            top: The number of groups to return; all if not given.
+
+        Raises:
+            NotFoundError: The experiment does not exist.
+            FailedPreconditionError: No metric is given, and the experiment has no success_metric.
+            AbortedError: The ranking of over 1,000 groups changed each time that it was read.
+        """
+        steps = ranking_calls.rank_groups(
+            self._name,
+            metric,
+            direction=direction,
+            status=status,
+            min_members=min_members,
+            top=top,
+        )
+        return await self._connection.run(steps)
+
+    async def scores(
+        self,
+        metrics: Iterable[str],
+        *,
+        status: str | Iterable[str] | None = None,
+        group_name: str | None = None,
+        name_prefix: str | None = None,
+        tags: Iterable[str] = (),
+        page_size: int | None = None,
+    ) -> ScoreMatrix:
+        """Returns the scores of all arms for some metrics: a row per arm, a column per metric.
+
+        Args:
+            metrics: The metrics, each as for `score`.
+            status: Includes only arms with this status, or one of these; all if not given.
+            group_name: Includes only arms of this group.
+            name_prefix: Includes only arms whose names begin with this text.
+            tags: Includes only arms whose run_config has all of these tags.
+            page_size: The number of scores to fetch in a call: at most, and by default, 10,000.
+
+        Raises:
+            NotFoundError: The experiment does not exist.
+        """
+        steps = ranking_calls.scores(
+            self._name,
+            metrics,
+            status=status,
+            group_name=group_name,
+            name_prefix=name_prefix,
+            tags=tags,
+            page_size=page_size,
+        )
+        return await self._connection.run(steps)
+
+    async def best(
+        self, metric: str | None = None, *, direction: str | None = None
+    ) -> RankedArm | None:
+        """Returns the completed arm with the best score, or None if no arm has a score.
+
+        NaN is never the best. Of arms with equal scores, the result is the one created first.
+
+        Args:
+            metric: The metric to rank by, as for `score`; the success_metric if not given.
+            direction: `maximize` or `minimize`, as for `rank`.
+
+        Raises:
+            NotFoundError: The experiment does not exist.
+            FailedPreconditionError: No metric is given, and the experiment has no success_metric.
+        """
+        return await self._connection.run(experiment_result.best(self._name, metric, direction))
+
+    async def result(self) -> ExperimentResult:
+        """Returns the experiment with its arms, the best arm and a conclusion in words.
+
+        Raises:
+            NotFoundError: The experiment does not exist.
+            AbortedError: The experiment changed each time that it was read.
+        """
+        return await self._connection.run(experiment_result.result(self._name))
+
+    async def conclude(self, conclusion: str | None = None) -> RecordResult:
+        """Stores the conclusion of the experiment. It replaces an earlier one.
+
+        Args:
+            conclusion: The text; the conclusion of `result()` if not given.
+        """
+        return await self._connection.run(experiment_result.conclude(self._name, conclusion))
+
+    async def compare(
+        self,
+        left: str,
+        right: str,
+        *,
+        kind: str | None = None,
+        status: str | Iterable[str] | None = None,
+        evals: Iterable[str] | None = None,
+    ) -> Comparison:
+        """Compares two arms or groups: the differences of their numbers, left minus right.
+
+        It compares the training metrics, and every metric and breakdown of the rows that `eval`
+        returns by name. If both sides have at least two arms, there are Welch's interval and
+        p-value.
+
+        Args:
+            left: The name of a group or an arm.
+            right: The name of another one.
+            kind: `group` or `arm`: what both names are. If None, a group is looked up first.
+            status: Uses only those arms of a group that have this status, or one of these;
+                `completed` if not given. The result names the arms that are left out.
+            evals: Compares only these evals.
+
+        Raises:
+            NotFoundError: There is no such experiment, group or arm.
+            ValueError: Both names are the same.
+        """
+        steps = compound_calls.compare(
+            self._name, left, right, kind=kind, status=status, evals=evals
+        )
+        return await self._connection.run(steps)
+
+    async def curve(
+        self,
+        metric: str,
+        names: Iterable[str] | None = None,
+        *,
+        by_group: bool = False,
+        status: str | Iterable[str] | None = None,
+    ) -> Curves:
+        """Returns the in-loop values of a metric by step, for arms or groups of arms.
+
+        Args:
+            metric: The name of an eval and a key, such as `val.pass_rate`.
+            names: The names of arms, or of groups if `by_group` is set; all if not given.
+            by_group: Combines the arms of a group: mean and interval by step.
+            status: Uses only arms with this status, or one of these. If not given, it uses all
+                arms in `names`, or else the running and completed ones. The result names the
+                arms that are left out.
+
+        Raises:
+            ValueError: The metric names no eval.
+            NotFoundError: There is no such experiment, arm or group.
+        """
+        steps = compound_calls.curve(self._name, metric, names, by_group=by_group, status=status)
+        return await self._connection.run(steps)

@@ -1,0 +1,181 @@
+"""Handles of arms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from podium import events
+from podium._client import calls
+from podium._client.aio.connection import AsyncConnection
+from podium._client.handle_base import ArmHandleBase
+from podium._interface.timed_eval import AsyncTimedEvalMixin
+from podium._values.enums import ArmStatus
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping
+
+    from podium._interface.recorders import Metrics
+    from podium._model.results import ArmResult, EvalResult, RunResult
+    from podium.scoring import Score
+
+__all__ = ["AsyncArmHandle"]
+
+
+class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
+    """One arm of a server, by experiment and name. Creating a handle makes no call.
+
+    It reads, and it records for processes that do not train the arm, such as an evaluator. Every
+    call can raise the errors of `podium.errors`. A NotFoundError means that the experiment or the
+    arm does not exist.
+    """
+
+    async def eval(self, name: str, *, step: int | None = None) -> EvalResult | None:
+        """Returns an eval row, or None if there is none.
+
+        Args:
+            name: The name of the eval.
+            step: The step of an in-loop row, which may be 0 or negative. If None, the result is
+                the post-training row, or else the in-loop row with the greatest step.
+        """
+        return await self._connection.run(
+            calls.eval_result(self._experiment, self._name, name, step)
+        )
+
+    async def score(self, metric: str) -> float | None:
+        """Returns a score, or None if there is none. NaN is a score.
+
+        Args:
+            metric: The name of a metric. `pass_rate` is looked up in the primary eval, then in the
+                training metrics; `bench.pass_rate` in the row that `eval("bench")` returns.
+        """
+        return await self._connection.run(calls.score(self._experiment, self._name, metric))
+
+    async def find_score(self, metric: str) -> Score | None:
+        """Returns a score with its source: the eval and its step, or the training metrics.
+
+        Args:
+            metric: The name of a metric, as for `score`.
+
+        Returns:
+            The score and its source, or None if there is no score.
+        """
+        return await self._connection.run(calls.find_score(self._experiment, self._name, metric))
+
+    async def get(self) -> ArmResult:
+        """Returns the whole arm with all its rows, as of one revision.
+
+        Raises:
+            AbortedError: The arm changed each time that it was read.
+        """
+        return await self._connection.run(calls.get_arm(self._experiment, self._name))
+
+    def evals(
+        self,
+        *,
+        name: str | None = None,
+        min_step: int | None = None,
+        max_step: int | None = None,
+        page_size: int | None = None,
+    ) -> AsyncIterator[EvalResult]:
+        """Lists the eval rows in the order in which they were first accepted.
+
+        A row that exists throughout appears exactly once, even if others arrive meanwhile.
+
+        Args:
+            name: Lists only rows with this eval name.
+            min_step: Lists only in-loop rows at this step or later.
+            max_step: Lists only in-loop rows at this step or earlier.
+            page_size: The number of rows to fetch in a call, at most 1,000; 100 if not given.
+        """
+        pages = calls.evals(
+            self._experiment,
+            self._name,
+            name=name,
+            min_step=min_step,
+            max_step=max_step,
+            page_size=page_size,
+        )
+        return self._connection.iterate(pages)
+
+    async def log(self, metrics: Metrics) -> None:
+        """Records training metrics. The latest value of each key is kept.
+
+        Args:
+            metrics: Numbers by key. A key may be any text.
+
+        Raises:
+            FailedPreconditionError: There is a newer attempt (STALE_ATTEMPT).
+        """
+        event = events.metrics_recorded(self._name, metrics, attempt_id=self._attempt_id)
+        await self._connection.run(self._recorded(event))
+
+    async def log_eval(
+        self,
+        name: str,
+        metrics: Metrics,
+        *,
+        step: int | None = None,
+        tags: Iterable[str] = (),
+        breakdowns: Mapping[Any, Any] | None = None,
+        benchmark_id: str | None = None,
+        eval_seconds: float = 0.0,
+        model_ref: str | None = None,
+    ) -> None:
+        """Records an eval row. It replaces a row with the same name and step.
+
+        Args:
+            name: The name of the eval, which may be any text.
+            metrics: The measured numbers by key.
+            step: The training step of an in-loop eval, which may be 0 or negative; None for a
+                post-training eval.
+            tags: Labels. `test` makes a post-training row a candidate for the primary eval.
+            breakdowns: Results of parts of the benchmark: JSON-like values by key.
+            benchmark_id: The id of the benchmark, if it differs from the name.
+            eval_seconds: The duration of the evaluation.
+            model_ref: The model that was scored, if it is not the arm's own.
+
+        Raises:
+            FailedPreconditionError: There is a newer attempt (STALE_ATTEMPT), or the stored row
+                has another model_ref (MODEL_REF_CHANGED).
+        """
+        steps = self._row_recorded(
+            name,
+            metrics,
+            step=step,
+            tags=tags,
+            breakdowns={} if breakdowns is None else breakdowns,
+            benchmark_id=benchmark_id,
+            eval_seconds=eval_seconds,
+            model_ref=model_ref,
+        )
+        await self._connection.run(steps)
+
+    async def finish(
+        self,
+        status: str = ArmStatus.COMPLETED,
+        *,
+        error: str | None = None,
+        train_seconds: float | None = None,
+        run_result: RunResult | None = None,
+    ) -> None:
+        """Records how the training ended. A later call replaces an earlier one.
+
+        Args:
+            status: `completed`, `failed` or `cancelled`.
+            error: The reason of a failure. Long texts are shortened in the middle.
+            train_seconds: The duration of the training.
+            run_result: The result that the training backend returned.
+
+        Raises:
+            FailedPreconditionError: There is a newer attempt (STALE_ATTEMPT).
+        """
+        await self._connection.run(self._finish(status, error, train_seconds, run_result))
+
+    async def delete(self, *, allow_missing: bool = False) -> int:
+        """Deletes the arm with its rows, and returns the new revision of the experiment.
+
+        Args:
+            allow_missing: Whether an experiment or arm that does not exist is no error.
+        """
+        steps = calls.delete_arm(self._experiment, self._name, allow_missing=allow_missing)
+        return await self._connection.run(steps)

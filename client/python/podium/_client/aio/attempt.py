@@ -1,0 +1,102 @@
+"""Attempts at training an arm. A task that is cancelled records the end of its attempt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from podium._client import calls
+from podium._client.aio.arm import AsyncArmHandle
+from podium.errors import PodiumError
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Generator
+    from types import TracebackType
+    from typing import Self
+
+    from podium._client.aio.connection import AsyncConnection
+    from podium.v1.event_pb2 import Event
+
+__all__ = ["AsyncArmRun", "AsyncArmStart", "begin_attempt"]
+
+_T = TypeVar("_T")
+
+
+class AsyncArmRun(AsyncArmHandle):
+    """An attempt at training an arm, which `start_arm` starts.
+
+    At the end of an `async with` block the arm is completed. If the block raises, the arm is
+    failed with the error. If its task is cancelled, or on KeyboardInterrupt, the arm is
+    cancelled. After `finish` the end of the block changes nothing.
+    """
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        steps = self._ended(error)
+        if steps is None:
+            return
+        try:
+            # A task that is cancelled right now still records how the attempt ended.
+            await _uninterrupted(self._connection.run(steps))
+        except PodiumError as failure:
+            if error is None:
+                raise
+            # The error of the block is the one that its caller has to see.
+            error.add_note(f"Podium could not record how {self!r} ended: {failure}")
+
+
+class AsyncArmStart(Awaitable[AsyncArmRun]):
+    """The start of an attempt. Await it, or enter it with `async with`, to get the AsyncArmRun."""
+
+    def __init__(self, start: Coroutine[Any, Any, AsyncArmRun]) -> None:
+        self._start = start
+
+    def __await__(self) -> Generator[Any, Any, AsyncArmRun]:
+        return self._start.__await__()
+
+    async def __aenter__(self) -> AsyncArmRun:
+        start = asyncio.ensure_future(self._start)
+        try:
+            self._run = await _uninterrupted(start)
+        except asyncio.CancelledError as cancelled:
+            if not start.cancelled() and start.exception() is None:
+                await start.result().__aexit__(type(cancelled), cancelled, None)
+            raise
+        return self._run
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._run.__aexit__(error_type, error, trace)
+
+
+async def _uninterrupted(call: Awaitable[_T]) -> _T:
+    """Awaits a call until it ends, and only then raises a cancellation."""
+    task = asyncio.ensure_future(call)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+def begin_attempt(connection: AsyncConnection, experiment: str, event: Event) -> AsyncArmStart:
+    """Returns the start of the attempt that an event names."""
+    return AsyncArmStart(_begin(connection, experiment, event))
+
+
+async def _begin(connection: AsyncConnection, experiment: str, event: Event) -> AsyncArmRun:
+    await connection.run(calls.record(experiment, [event]))
+    started = event.arm_started
+    return AsyncArmRun(connection, experiment, started.arm, started.attempt.id)

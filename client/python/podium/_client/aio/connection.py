@@ -1,0 +1,114 @@
+"""Carries out calls on an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import grpc
+
+from podium._client.channel import channel_options
+from podium._client.connection import CALLS_AT_ONCE, Connection
+from podium._client.retries import Failure, Retries
+from podium.errors import CanceledError, ClientStateError, InternalError, PodiumError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from google.protobuf.message import Message
+
+    from podium._client.calls import Pages, Steps
+
+__all__ = ["AsyncConnection"]
+
+_T = TypeVar("_T")
+
+
+class AsyncConnection(Connection[grpc.aio.Channel]):
+    """Carries out steps on the event loop of its first call."""
+
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
+
+    async def run(self, steps: Steps[_T]) -> _T:
+        """Carries out steps to their result."""
+        try:
+            request = next(steps)
+            while True:
+                try:
+                    response = await self._call(request)
+                except PodiumError as error:
+                    request = steps.throw(error)
+                else:
+                    request = steps.send(response)
+        except StopIteration as end:
+            result: _T = end.value
+            return result
+
+    async def iterate(self, pages: Pages[_T]) -> AsyncIterator[_T]:
+        """Yields the items of a list, page by page as they are asked for."""
+        while pages.request is not None:
+            for item in pages.read(await self._call(pages.request)):
+                yield item
+
+    async def close(self) -> None:
+        """Closes the channel; calls under way are cancelled."""
+        channel = self._detach()
+        if channel is not None:
+            await channel.close()
+
+    def _new_channel(self) -> grpc.aio.Channel:
+        self._loop = asyncio.get_running_loop()
+        return grpc.aio.insecure_channel(self.address, channel_options(self.address))
+
+    async def _call(self, request: Message) -> Any:
+        method = self._method(request)
+        if self._loop is not asyncio.get_running_loop():
+            raise ClientStateError("this client belongs to another event loop; make a new one here")
+        await self._take_slot(method.timeout)
+        try:
+            return await self._answer(request, self._retries(method))
+        finally:
+            self._slots.release()
+
+    async def _take_slot(self, seconds: float) -> None:
+        if not self._slots.locked():
+            await self._slots.acquire()
+            return
+        since = time.monotonic()
+        while True:
+            left = self._queue_seconds(since, seconds)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._slots.acquire()
+                    return
+
+    async def _answer(self, request: Message, retries: Retries) -> Any:
+        while True:
+            outcome = await self._attempt(request, retries.remaining())
+            if not isinstance(outcome, Failure):
+                self._answered_at = time.monotonic()
+                return outcome
+            await asyncio.sleep(self._pause(outcome, retries))
+
+    async def _attempt(self, request: Message, seconds: float) -> Any:
+        method = self._method(request)
+        try:
+            response = await method.call(request, timeout=seconds)
+        except grpc.RpcError as error:
+            return self._failure(error, method)
+        except (asyncio.CancelledError, grpc.aio.UsageError):
+            # gRPC cancels the calls of a channel that is closed; their tasks were not cancelled.
+            task = asyncio.current_task()
+            if self._closed and not (task and task.cancelling()):
+                raise CanceledError("the client was closed during the call") from None
+            raise
+        if response is None:
+            # grpc.aio returns None for a response that it cannot read, and writes to its log.
+            raise InternalError(f"{self.address}: the response to {method.name} cannot be read")
+        return response

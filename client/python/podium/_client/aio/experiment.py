@@ -1,0 +1,189 @@
+"""Handles of experiments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from podium import events
+from podium._client import calls
+from podium._client.aio.analysis import AsyncAnalysis
+from podium._client.aio.arm import AsyncArmHandle
+from podium._client.aio.attempt import AsyncArmStart, begin_attempt
+from podium._interface.recorders import new_attempt
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping
+
+    from podium._interface.recorders import RecordResult
+    from podium._model.results import ArmResult, ArmSummary, Experiment, RunConfig
+
+__all__ = ["AsyncExperimentHandle"]
+
+
+class AsyncExperimentHandle(AsyncAnalysis):
+    """One experiment of a server, by name. Creating a handle makes no call.
+
+    Every call can raise the errors of `podium.errors`. The methods list those with a meaning of
+    their own.
+    """
+
+    def arm(self, name: str, *, attempt_id: str | None = None) -> AsyncArmHandle:
+        """Returns a handle of an arm. It makes no call; the arm need not exist.
+
+        Args:
+            name: The name of the arm.
+            attempt_id: The attempt that the handle records for, such as that of another process
+                of the same training. Without one, the server accepts the records at any time.
+        """
+        return AsyncArmHandle(self._connection, self._name, name, attempt_id)
+
+    async def get(self) -> Experiment:
+        """Returns the experiment.
+
+        Raises:
+            NotFoundError: The experiment does not exist.
+        """
+        return await self._connection.run(calls.get_experiment(self._name))
+
+    def arms(
+        self,
+        *,
+        status: str | Iterable[str] | None = None,
+        group_name: str | None = None,
+        name_prefix: str | None = None,
+        tags: Iterable[str] = (),
+        page_size: int | None = None,
+    ) -> AsyncIterator[ArmSummary]:
+        """Lists the arms, without their rows, in the order in which they were created.
+
+        Args:
+            status: Lists only arms with this status, or with one of these.
+            group_name: Lists only arms of this group.
+            name_prefix: Lists only arms whose names begin with this text.
+            tags: Lists only arms whose run_config has all of these tags.
+            page_size: The number of arms to fetch in a call, at most 1,000; 100 if not given.
+
+        Raises:
+            NotFoundError: The experiment does not exist. It is raised at the first item.
+        """
+        pages = calls.arms(
+            self._name,
+            status=status,
+            group_name=group_name,
+            name_prefix=name_prefix,
+            tags=tags,
+            page_size=page_size,
+        )
+        return self._connection.iterate(pages)
+
+    async def declare(
+        self,
+        *,
+        hypothesis: str | None = None,
+        success_metric: str | None = None,
+        direction: str | None = None,
+        parent: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+    ) -> RecordResult:
+        """Creates the experiment, or sets those of its fields that are still unset.
+
+        A field that has another value keeps it, unless `overwrite` is set. The result names such
+        fields in `kept_fields`. Each key of the metadata is a field of its own.
+
+        Args:
+            hypothesis: The question that the experiment answers.
+            success_metric: The metric that arms are compared by, in the forms `score` takes.
+            direction: Which scores are better: `maximize` or `minimize`.
+            parent: The name of the experiment that this one follows.
+            tags: Labels.
+            metadata: Anything else worth keeping: JSON-like values by key.
+            overwrite: Whether fields that have another value get the new one.
+        """
+        event = events.experiment_declared(
+            hypothesis=hypothesis,
+            success_metric=success_metric,
+            direction=direction,
+            parent=parent,
+            tags=tags,
+            metadata=metadata,
+            overwrite=overwrite,
+        )
+        return await self._connection.run(self._recorded(event))
+
+    def start_arm(
+        self,
+        run_config: RunConfig,
+        *,
+        name: str | None = None,
+        group_id: str | None = None,
+        group_name: str | None = None,
+        run_id: str | None = None,
+        attempt_id: str | None = None,
+        order: int | None = None,
+        resume_step: int | None = None,
+        restart: bool = False,
+    ) -> AsyncArmStart:
+        """Starts an attempt at training an arm. The arm is running from then on.
+
+        At the end of an `async with` block the arm is completed. If the block raises, the arm is
+        failed with the traceback as its error.
+
+        Args:
+            run_config: The configuration of the run.
+            name: The name of the arm; the name of the run_config if not given.
+            group_id: The id of the group of arms that repeat one configuration.
+            group_name: The name of that group.
+            run_id: The id of the training run in the system that runs it.
+            attempt_id: An id that no other attempt uses; a new one if not given.
+            order: The attempt with the greatest order is the newest. If not given, it is the
+                start time in milliseconds since 1970. The restart count of a scheduler is better.
+            resume_step: Continues after this step. Metrics and in-loop rows up to it are kept.
+            restart: Starts the arm from the beginning, even if it has completed.
+
+        Raises:
+            NotFoundError: The experiment was not declared.
+            FailedPreconditionError: There is a newer attempt (STALE_ATTEMPT), the arm has
+                completed and neither resume_step nor restart is given (ARM_FINISHED), or earlier
+                attempts have another run_config (RUN_CONFIG_CHANGED).
+        """
+        event = events.arm_started(
+            name,
+            run_config,
+            new_attempt(attempt_id, order),
+            group_id=group_id,
+            group_name=group_name,
+            run_id=run_id,
+            resume_step=resume_step,
+            restart=restart,
+        )
+        return begin_attempt(self._connection, self._name, event)
+
+    async def record_arm(self, arm_result: ArmResult, *, replace: bool = False) -> RecordResult:
+        """Records a whole arm: the stored arm becomes equal to it.
+
+        An arm that is larger than one call allows is recorded in several calls, one after the
+        other: first the arm with its first rows, then the other rows.
+
+        Args:
+            arm_result: The arm. Its output-only fields are ignored.
+            replace: Whether to replace an arm that has attempts, or rows that were recorded later.
+
+        Returns:
+            The revision after the last call, and the number of events that changed something.
+
+        Raises:
+            FailedPreconditionError: The arm has attempts, and `replace` is not set.
+        """
+        event = events.arm_recorded(arm_result, replace=replace)
+        return await self._connection.run(calls.record_in_parts(self._name, [event]))
+
+    async def delete(self, *, allow_missing: bool = False) -> int:
+        """Deletes the experiment with its arms, and returns its last revision.
+
+        Args:
+            allow_missing: Whether an experiment that does not exist is no error.
+        """
+        steps = calls.delete_experiment(self._name, allow_missing=allow_missing)
+        return await self._connection.run(steps)

@@ -1,0 +1,54 @@
+"""Attempts at training an arm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from podium._client import calls
+from podium._client.blocking.arm import ArmHandle
+from podium.errors import PodiumError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from podium._client.blocking.connection import BlockingConnection
+    from podium.v1.event_pb2 import Event
+
+__all__ = ["ArmRun", "begin_attempt"]
+
+
+class ArmRun(ArmHandle):
+    """An attempt at training an arm, which `start_arm` starts.
+
+    At the end of a `with` block the arm is completed. If the block raises, the arm is failed with
+    the error, or cancelled on KeyboardInterrupt. After `finish` the end of the block changes
+    nothing.
+    """
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        steps = self._ended(error)
+        if steps is None:
+            return
+        try:
+            self._connection.run(steps)
+        except PodiumError as failure:
+            if error is None:
+                raise
+            # The error of the block is the one that its caller has to see.
+            error.add_note(f"Podium could not record how {self!r} ended: {failure}")
+
+
+def begin_attempt(connection: BlockingConnection, experiment: str, event: Event) -> ArmRun:
+    """Starts the attempt that an event names."""
+    connection.run(calls.record(experiment, [event]))
+    started = event.arm_started
+    return ArmRun(connection, experiment, started.arm, started.attempt.id)

@@ -1,0 +1,96 @@
+"""Carries out calls in the calling thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import grpc
+
+from podium._client.channel import channel_options
+from podium._client.connection import CALLS_AT_ONCE, Connection
+from podium._client.retries import Failure, Retries
+from podium.errors import PodiumError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from google.protobuf.message import Message
+
+    from podium._client.calls import Pages, Steps
+
+__all__ = ["BlockingConnection"]
+
+_T = TypeVar("_T")
+
+
+class BlockingConnection(Connection[grpc.Channel]):
+    """Carries out steps in the calling thread; any number of threads may share it."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._slots = threading.Semaphore(CALLS_AT_ONCE)
+
+    def run(self, steps: Steps[_T]) -> _T:
+        """Carries out steps to their result."""
+        try:
+            request = next(steps)
+            while True:
+                try:
+                    response = self._call(request)
+                except PodiumError as error:
+                    request = steps.throw(error)
+                else:
+                    request = steps.send(response)
+        except StopIteration as end:
+            result: _T = end.value
+            return result
+
+    def iterate(self, pages: Pages[_T]) -> Iterator[_T]:
+        """Yields the items of a list, page by page as they are asked for."""
+        while pages.request is not None:
+            yield from pages.read(self._call(pages.request))
+
+    def close(self) -> None:
+        """Closes the channel; calls under way are cancelled."""
+        channel = self._detach()
+        if channel is not None:
+            channel.close()
+
+    def _new_channel(self) -> grpc.Channel:
+        return grpc.insecure_channel(self.address, channel_options(self.address))
+
+    def _call(self, request: Message) -> Any:
+        method = self._method(request)
+        self._take_slot(method.timeout)
+        try:
+            return self._answer(request, self._retries(method))
+        finally:
+            self._slots.release()
+
+    def _take_slot(self, seconds: float) -> None:
+        if self._slots.acquire(blocking=False):
+            return
+        since = time.monotonic()
+        while not self._slots.acquire(timeout=self._queue_seconds(since, seconds)):
+            pass
+
+    def _answer(self, request: Message, retries: Retries) -> Any:
+        while True:
+            outcome = self._attempt(request, retries.remaining())
+            if not isinstance(outcome, Failure):
+                self._answered_at = time.monotonic()
+                return outcome
+            time.sleep(self._pause(outcome, retries))
+
+    def _attempt(self, request: Message, seconds: float) -> Any:
+        method = self._method(request)
+        try:
+            return method.call(request, timeout=seconds)
+        except grpc.RpcError as error:
+            return self._failure(error, method)
+        except ValueError:
+            # gRPC raises it for a channel that another thread has just closed.
+            self._method(request)
+            raise

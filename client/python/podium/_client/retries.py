@@ -1,0 +1,93 @@
+"""Which failed calls are sent again, and when. No I/O, so both clients share it."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from podium.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from podium.errors import PodiumError
+
+__all__ = ["Failure", "Retries", "RetryPolicy"]
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
+_RANDOM = random.SystemRandom()
+_TURNED_AWAY = frozenset({"OVERLOADED", "SHUTTING_DOWN"})
+"""Reasons of a server that has not begun to work on a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long the calls of a client are sent again.
+
+    Attributes:
+        is_on: Whether calls are sent again at all.
+        connect_seconds: How long a server that has never answered is tried. None: a read until
+            its deadline, a write once.
+    """
+
+    is_on: bool = True
+    connect_seconds: float | None = None
+
+
+class Failure(NamedTuple):
+    """One failed attempt at a call."""
+
+    error: PodiumError
+    was_sent: bool
+    """Whether the request may have reached the server."""
+
+
+class Retries:
+    """The attempts at one call, within its deadline.
+
+    Args:
+        policy: How long calls are sent again.
+        timeout: The time from now to the deadline of the call, in seconds.
+        is_write: Whether the call may change something.
+    """
+
+    def __init__(self, policy: RetryPolicy, timeout: float, *, is_write: bool) -> None:
+        self._policy = policy
+        self._begin = time.monotonic()
+        self._timeout = timeout
+        self._is_write = is_write
+        self._backoff = _FIRST_PAUSE
+
+    def remaining(self) -> float:
+        """Returns the seconds that are left until the deadline."""
+        return self._begin + self._timeout - time.monotonic()
+
+    def pause(self, failure: Failure, *, is_known: bool) -> float | None:
+        """Returns the seconds to wait before the next attempt; None if there is none.
+
+        Args:
+            failure: The last attempt.
+            is_known: Whether the server has answered any call of this client.
+        """
+        if not (self._policy.is_on and self._may_repeat(failure)):
+            return None
+        # Clients that were turned away together do not return together.
+        asked = (failure.error.retry_after or 0.0) * _RANDOM.uniform(1.0, 1.5)
+        pause = max(asked, self._backoff * _RANDOM.uniform(0.5, 1.0))
+        self._backoff = min(2 * self._backoff, _LONGEST_PAUSE)
+        return pause if pause < self._seconds_left(failure, is_known=is_known) else None
+
+    def _may_repeat(self, failure: Failure) -> bool:
+        error = failure.error
+        if error.reason in _TURNED_AWAY or (error.reason and error.retry_after is not None):
+            return True
+        # A write whose response was lost may have been stored.
+        return isinstance(error, UnavailableError) and not (self._is_write and failure.was_sent)
+
+    def _seconds_left(self, failure: Failure, *, is_known: bool) -> float:
+        if failure.was_sent or is_known:
+            return self.remaining()
+        connect = self._policy.connect_seconds
+        if connect is None:
+            return 0.0 if self._is_write else self.remaining()
+        return min(self.remaining(), connect - (self._timeout - self.remaining()))

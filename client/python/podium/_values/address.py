@@ -1,0 +1,113 @@
+"""Addresses of servers: the definition of `HOST:PORT` and `unix:PATH` for client and server."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from typing import NamedTuple
+
+from podium._values import coerce
+
+__all__ = ["DEFAULT_PORT", "HostPort", "host_and_port", "server_address", "socket_path"]
+
+DEFAULT_PORT = 50051
+_DEFAULT_ADDRESS = f"localhost:{DEFAULT_PORT}"
+_UNIX = "unix:"
+_SOCKET_BYTES = 107
+_MAX_PORT = 65_535
+_HOST_PORT = re.compile(r"(?:\[([^\]\s]+)\]|([^:/\s\[\]]+)):([0-9]{1,5})")
+# gRPC's own names of resolvers, which a client may put before HOST:PORT.
+_RESOLVER = re.compile(r"(?:dns|ipv4|ipv6):/*")
+_URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://(?:[^/@]*@)?([^/?#\s]+)")
+
+
+class HostPort(NamedTuple):
+    """The two parts of an address of the form `HOST:PORT`."""
+
+    host: str
+    port: int
+
+
+def server_address(address: str | None) -> str:
+    """Returns the address of the server that a client connects to.
+
+    Surrounding white space is removed, such as the line break at the end of a mounted secret.
+
+    Args:
+        address: `HOST:PORT` or `unix:PATH`. If None, the environment variable PODIUM_ADDRESS is
+            used, and localhost:50051 if that is not set either.
+
+    Raises:
+        ValueError: The address has neither form. The text names a similar address that has.
+    """
+    source = "address" if address is not None else "PODIUM_ADDRESS"
+    given = os.environ.get("PODIUM_ADDRESS", "") if address is None else address
+    text = coerce.text(given, source).strip()
+    if address is None and not text:
+        return _DEFAULT_ADDRESS
+    if socket_path(text, source) is None:
+        resolver = _RESOLVER.match(text)
+        host_and_port(text[resolver.end() :] if resolver else text, source)
+    return text
+
+
+def socket_path(address: str, source: str = "address") -> str | None:
+    """Returns the path of a `unix:PATH` address, or None for an address of another form.
+
+    Raises:
+        ValueError: The path is empty or longer than the path of a socket can be.
+    """
+    if not address.startswith(_UNIX):
+        return None
+    path = address.removeprefix(_UNIX)
+    if not path:
+        raise _malformed(address, source)
+    if len(os.fsencode(path)) > _SOCKET_BYTES:
+        raise ValueError(
+            f"{source} {address!r}: the path of a socket has at most {_SOCKET_BYTES} bytes"
+        )
+    return path
+
+
+def host_and_port(address: str, source: str = "address") -> HostPort:
+    """Returns the parts of a `HOST:PORT` address; an IPv6 host has brackets around it.
+
+    Raises:
+        ValueError: The address has another form, or the port is too large.
+    """
+    found = _HOST_PORT.fullmatch(address)
+    if found is None:
+        raise _malformed(address, source)
+    port = int(found[3])
+    if port > _MAX_PORT:
+        raise ValueError(f"{source} {address!r}: a port is at most {_MAX_PORT}")
+    return HostPort(found[1] or found[2], port)
+
+
+def _malformed(address: str, source: str) -> ValueError:
+    near = None if address.startswith(_UNIX) else _similar(address)
+    example = f", such as {near!r}," if near else ","
+    name = "an address" if source == "address" else source
+    return ValueError(f"{name} is HOST:PORT or unix:PATH{example} not {address!r}")
+
+
+def _similar(address: str) -> str | None:
+    """Returns a well-formed address with the host of a malformed one, or None."""
+    url = _URL.match(address)
+    host = url[1] if url else address
+    if host.count(":") > 1 and not host.startswith("["):
+        front, _, port = host.rpartition(":")
+        return f"[{front}]:{port}" if _is_ipv6(front) else f"[{host}]:{DEFAULT_PORT}"
+    for candidate in (host, f"{host.rstrip(':')}:{DEFAULT_PORT}"):
+        if _HOST_PORT.fullmatch(candidate):
+            return candidate
+    return None
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
