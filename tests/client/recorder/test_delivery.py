@@ -1,5 +1,6 @@
 """What a recorder says of how far its results have come, and what it does where they do not."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -10,6 +11,9 @@ from typing import Any
 
 import podium
 import pytest
+from podium._outbox import streams
+from podium._recorder import process_outbox
+from podium._recorder.launch_sender import SenderStarter
 from podium_server.testing import RunningServer
 
 from tests.client.recorder.looking import NOBODY, end_sender, told
@@ -171,6 +175,97 @@ def test_a_second_run(
     assert "resume_step" in told(caplog)[0]
     assert "restart" in told(caplog)[0]
     assert client.arm(name, "arm").score("loss") == 1.0
+
+
+KILLED = """
+import os, signal, sys
+import podium
+
+experiment = podium.record(sys.argv[1])
+arm = experiment.start_arm(podium.RunConfig("arm"))
+arm.log({"loss": 1})
+while not list(experiment.outbox.glob("sender.log")):
+    pass
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_process_that_is_killed_at_once(
+    server: RunningServer, client: podium.Client, name: str, tmp_path: Path
+) -> None:
+    """A sender is started with the first event, so a process that is killed leaves one behind."""
+    places = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(tmp_path / "outbox")}
+    command = [sys.executable, "-c", KILLED, name]
+    done = subprocess.run(command, env={**os.environ, **places}, check=False, timeout=60)
+    assert done.returncode == -9
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with contextlib.suppress(podium.NotFoundError):
+            if client.arm(name, "arm").score("loss") == 1.0:
+                break
+        time.sleep(0.05)
+    assert client.arm(name, "arm").score("loss") == 1.0
+
+
+def test_the_sender_is_started_with_the_first_event(
+    record: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first upkeep after a stream was made starts a sender: nobody waits for the next one."""
+    seen: list[int] = []
+
+    def assure(_self: Any, folder: Path) -> None:
+        seen.append(len(streams(folder)))
+
+    monkeypatch.setattr(SenderStarter, "assure", assure)
+    with record(name, outbox=tmp_path, close_timeout=0) as experiment:
+        deadline = time.monotonic() + 60
+        while not seen and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert seen[0] == 1
+        experiment.start_arm(CONFIG)
+        while seen[-1] < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert seen[-1] == 2
+
+
+@pytest.mark.parametrize("said", ["0.3", "soon"])
+def test_close_timeout_by_the_environment(
+    record: Any,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    said: str,
+) -> None:
+    """PODIUM_CLOSE_TIMEOUT bounds the end of the block; a value that is not a number is named."""
+    monkeypatch.setenv("PODIUM_CLOSE_TIMEOUT", said)
+    with record(name, outbox=tmp_path, offline=True, close_timeout=None) as experiment:
+        assert experiment._settings.close_timeout == (0.3 if said == "0.3" else 60.0)
+    assert any("PODIUM_CLOSE_TIMEOUT must be" in line for line in told(caplog)) is (said == "soon")
+
+
+def test_the_end_waits_while_there_is_progress(
+    record: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slow delivery is waited for as long as it gets further, and no longer than the bound."""
+    monkeypatch.setattr(process_outbox, "_FIRST_PROGRESS_SECONDS", 2.0)
+    monkeypatch.setattr(process_outbox, "_PROGRESS_SECONDS", 2.0)
+    seen: list[float] = []
+
+    def slow(*_: Any) -> int:
+        """Delivers an event every half second, and stops after ten of them."""
+        seen.append(time.monotonic())
+        return 100 - min(int((seen[-1] - seen[0]) * 2), 10)
+
+    monkeypatch.setattr(process_outbox.ProcessOutbox, "_pending", slow)
+    monkeypatch.setattr(process_outbox.ProcessOutbox, "_is_safe", lambda *_: False)
+    with record(name, outbox=tmp_path, offline=True):
+        pass
+    assert 6 < seen[-1] - seen[0] < 30
+    seen.clear()
+    with record(name, outbox=tmp_path, offline=True, close_timeout=1):
+        pass
+    assert seen[-1] - seen[0] < 5
 
 
 def test_an_evaluator_elsewhere(record: Any, client: podium.Client, name: str) -> None:

@@ -150,6 +150,25 @@ def test_a_full_memory(
     assert found.train_seconds == 5.0
 
 
+def test_memory_is_free_again(
+    record: Any, client: podium.Client, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written leaves the memory: a disk that hangs again finds as much room as before."""
+    monkeypatch.setattr(stream, "MEMORY_BYTES", 400_000)
+    with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
+        for turn in range(3):
+            with arm._stream._writer._upkeep:
+                while arm._stream.in_memory < 1_500:
+                    arm.log_eval("val", {"n": turn}, step=arm._stream.last)
+            deadline = time.monotonic() + 60
+            while arm._stream.in_memory and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert arm._stream.in_memory == 0
+        assert arm.flush(60).dropped == 0
+        last = arm._stream.last
+    assert len(list(client.arm(name, "arm").evals())) == last - 1
+
+
 def test_a_full_memory_is_an_error_if_strict(
     record: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,9 @@
 """Whatever is wrong with what is recorded: training goes on, and the user hears of it."""
 
+import os
 import signal
+import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -246,20 +249,69 @@ def test_a_bad_address(
     assert "podium sync" in told(caplog)[-1]
 
 
-def test_an_outbox_that_cannot_be(
-    record: Any, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+UNUSABLE: dict[str, Callable[[Path], Path]] = {
+    "a file": lambda folder: folder / "file",
+    "below a file": lambda folder: folder / "file" / "outbox",
+    "a name too long": lambda folder: folder / ("x" * 300),
+}
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_an_outbox_that_cannot_be_written(
+    record: Any,
+    client: podium.Client,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    case: str,
 ) -> None:
-    """Without a folder to write to, training goes on, and the user hears that results are lost."""
+    """Results go to the temporary folder and are delivered from there; a warning names both."""
     (tmp_path / "file").touch()
-    with (
-        record(name, outbox=tmp_path / "file" / "outbox", close_timeout=0.5) as experiment,
-        experiment.start_arm(CONFIG) as arm,
-    ):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    outbox = UNUSABLE[case](tmp_path)
+    with record(name, outbox=outbox) as experiment, experiment.start_arm(CONFIG) as arm:
         arm.log({"loss": 1})
-    assert "takes no more now" in told(caplog)[0]
-    assert "4 events are lost" in told(caplog)[-1]
-    with pytest.raises(podium.RecordingError, match="File exists"):
-        record(name, outbox=tmp_path / "file" / "outbox", strict=True)
+    (line,) = told(caplog)
+    fallback = tmp_path / "temporary" / f"podium-{os.geteuid()}"
+    assert f"the outbox {outbox} cannot be used" in line
+    assert f"`podium sync {fallback}`" in line
+    assert stat.S_IMODE(fallback.stat().st_mode) == 0o700
+    assert client.arm(name, "arm").score("loss") == 1.0
+    with pytest.raises(podium.RecordingError, match="cannot be written to"):
+        record(name, outbox=outbox, strict=True)
+
+
+def test_a_temporary_folder_of_somebody_else(
+    record: Any,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A link that somebody put in the way is not followed; the events are counted as lost."""
+    (tmp_path / "file").touch()
+    (tmp_path / f"podium-{os.geteuid()}").symlink_to(tmp_path / "theirs", target_is_directory=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with record(name, outbox=tmp_path / "file", close_timeout=0.5) as experiment:
+        experiment.start_arm(CONFIG).finish()
+    assert "is a symbolic link" in told(caplog)[0]
+    assert "podium: 3 events are lost" in told(caplog)
+    assert not (tmp_path / "theirs").exists()
+
+
+def test_an_outbox_in_the_home_folder(
+    record: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A leading ~ is the user's home, as an argument and in the environment."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PODIUM_OUTBOX", "~/environment")
+    monkeypatch.chdir(tmp_path)
+    for outbox, folder in [("~/argument", "argument"), (None, "environment")]:
+        with record(name, outbox=outbox, offline=True) as experiment:
+            assert experiment.outbox.is_relative_to(tmp_path / folder)
+    assert not (tmp_path / "~").exists()
 
 
 @pytest.mark.timeout(method="thread")  # SIGALRM is used by the test itself

@@ -1,5 +1,6 @@
 """How a sender begins and ends, and what it costs while there is nothing to do."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import podium
 import pytest
 from podium._outbox import IDLE, SenderLock, SenderState, outbox_folder, streams
+from podium._sender import Sender
 from podium._sender.__main__ import main
 from podium_server.testing import RunningServer
 
@@ -50,6 +52,26 @@ def test_the_outbox_of_a_killed_trainer(outbox: Path, client: podium.Client) -> 
     # That its writer is gone for good takes some seconds to know.
     deliver(outbox, idle=4)
     assert [found.step for found in client.arm("x", "a").evals()] == list(range(9))
+    assert streams(outbox) == []
+
+
+def test_a_stream_that_begins_while_the_sender_ends(
+    outbox: Path, client: podium.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recorder that finds the lock taken starts no sender; the one that ends looks once more."""
+    client.experiment("x").declare()
+    run = Sender.run
+    late: list[Path] = []
+
+    async def run_and_miss(self: Sender, stop: asyncio.Event | None = None) -> None:
+        await run(self, stop)
+        if not late:
+            assert SenderLock(outbox).is_held()
+            late.append(dead_stream(outbox, "x", started("a", "A", 1), row("v", 1)))
+
+    monkeypatch.setattr(Sender, "run", run_and_miss)
+    assert main([str(outbox), "--idle-seconds", "0.1"]) == 0
+    assert [found.step for found in client.arm("x", "a").evals()] == [1]
     assert streams(outbox) == []
 
 

@@ -15,6 +15,7 @@ from podium._outbox.folders import (
     outboxes,
     streams,
     sweep,
+    temporary_root,
 )
 from podium._outbox.locks import SenderLock
 from podium._outbox.progress import Progress
@@ -57,5 +58,6 @@ __all__ = [
     "outboxes",
     "streams",
     "sweep",
+    "temporary_root",
     "wake_sender",
 ]

@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 import time
 from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
@@ -30,6 +31,7 @@ __all__ = [
     "outboxes",
     "streams",
     "sweep",
+    "temporary_root",
 ]
 
 _FORMAT = 1
@@ -103,6 +105,20 @@ def default_root() -> Path:
     state = os.environ.get("XDG_STATE_HOME")
     base = Path(state) if state else _home() / ".local" / "state"
     return base / "podium" / "outbox"
+
+
+def temporary_root() -> Path:
+    """Makes the folder of outboxes in the temporary folder, for its user only, and returns it.
+
+    Raises:
+        PermissionError: The folder belongs to somebody else.
+        OSError: It cannot be made.
+    """
+    root = Path(tempfile.gettempdir()) / f"podium-{os.geteuid()}"
+    if root.is_symlink():
+        raise PermissionError(f"{root} is a symbolic link: set PODIUM_OUTBOX to a folder")
+    own_folder(root)
+    return root
 
 
 def _home() -> Path:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from podium._outbox import SenderLock
@@ -34,6 +35,7 @@ class SenderStarter:
         self._delay = _FIRST_DELAY
         self._next = 0.0
         self._starts = 0
+        self._thread: Thread | None = None
 
     def assure(self, outbox: Path) -> None:
         """Starts a sender for an outbox if none runs, but not too often."""
@@ -49,6 +51,21 @@ class SenderStarter:
         self._starts += 1
         if self._starts == _TOO_MANY_STARTS:
             self._tell(outbox, f"it ends at once; {outbox / _LOG} may say why")
+        self._thread = thread = Thread(target=self._start, args=[outbox], daemon=True)
+        try:
+            # An interpreter takes a moment to begin, and streams are waiting for upkeep.
+            thread.start()
+        except RuntimeError:
+            # At its end, Python starts no threads.
+            self._thread = None
+            self._start(outbox)
+
+    def wait(self) -> None:
+        """Waits until a sender that is being started runs on its own."""
+        if self._thread is not None:
+            self._thread.join(_START_SECONDS)
+
+    def _start(self, outbox: Path) -> None:
         try:
             _start(outbox)
         except (OSError, subprocess.SubprocessError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from dataclasses import replace
@@ -13,8 +14,10 @@ from podium._outbox import (
     StreamInfo,
     StreamReader,
     StreamWriter,
+    UnknownFormatError,
     new_writer_id,
     outbox_folder,
+    temporary_root,
 )
 from podium._recorder.counts import Counters, Flushed
 from podium._recorder.launch_sender import SenderStarter, unreachable
@@ -38,6 +41,27 @@ _SLOW_SECONDS = 30.0
 """How long to wait for the first sign of a disk where having none is an error."""
 _DISK_SECONDS = 5.0
 """How long a thread waits for a sync at most, and for the upkeep to end."""
+_FIRST_PROGRESS_SECONDS, _PROGRESS_SECONDS = 5.0, 20.0
+"""How long the end waits for the first progress of a delivery, and for more of it."""
+_CANNOT_BE_WRITTEN = frozenset(
+    {
+        errno.EACCES,
+        errno.EEXIST,
+        errno.EINVAL,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENODEV,
+        errno.ENOENT,
+        errno.ENOLCK,
+        errno.ENOSYS,
+        errno.ENOTDIR,
+        errno.EOPNOTSUPP,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
+"""Errors of a folder that waiting does not mend, unlike a full disk."""
 _ARM_SEGMENT = 1 << 20
 _SMALL_SEGMENT = 1 << 17
 _MOST_WATCHED = 64
@@ -54,6 +78,7 @@ class ProcessOutbox:
         self.trouble: OSError | None = None
         self._settings = settings
         self._notices = notices
+        self._root = settings.root
         self._budget = Budget(settings.max_bytes)
         self._streams: list[Stream] = []
         self._past = Counters()
@@ -140,22 +165,40 @@ class ProcessOutbox:
         return sum((stream.counters for stream in tuple(self._streams)), self._past)
 
     def close(self, timeout: float) -> Counters:
-        """Ends everything, waits for its delivery so many seconds, and tells what it came to."""
+        """Ends everything and waits for its delivery while there is progress; returns the counts.
+
+        Args:
+            timeout: For how many seconds at most.
+        """
         streams = tuple(self._streams)
         self._upkeep.call(partial(self._end_all, streams), _DISK_SECONDS)
         self._upkeep.call(self._look_around, _DISK_SECONDS)
         self._next_wake = 0.0
-        self._wake_sender([(stream, stream.last) for stream in streams], _DISK_SECONDS)
-        deadline = time.monotonic() + timeout
-        while self._pending([(stream, stream.last) for stream in streams], _DISK_SECONDS):
-            if time.monotonic() > deadline or self._is_safe(streams):
-                break
-            time.sleep(_POLL_SECONDS)
+        targets = [(stream, stream.last) for stream in streams]
+        self._wake_sender(targets, _DISK_SECONDS)
+        self._wait_for_delivery(targets, timeout)
         counters = self._final(streams)
         self._upkeep.call(partial(self._release_all, streams), _DISK_SECONDS)
         self._upkeep.stop(_DISK_SECONDS)
+        self._sender.wait()
         self._streams.clear()
         return counters
+
+    def _wait_for_delivery(self, targets: Sequence[tuple[Stream, int]], timeout: float) -> None:
+        begin = progressed = time.monotonic()
+        least = pending = self._pending(targets, _DISK_SECONDS)
+        while pending:
+            now = time.monotonic()
+            if pending < least:
+                least, progressed = pending, now
+            # Over a slow link, one call may take long.
+            patience = _FIRST_PROGRESS_SECONDS if progressed == begin else _PROGRESS_SECONDS
+            if now - begin > timeout or now - progressed > patience:
+                return
+            if self._is_safe([stream for stream, _ in targets]):
+                return
+            time.sleep(_POLL_SECONDS)
+            pending = self._pending(targets, _DISK_SECONDS)
 
     def _is_safe(self, streams: Sequence[Stream]) -> bool:
         """Whether waiting is no use: all is on disk, and nobody delivers it for now."""
@@ -187,7 +230,6 @@ class ProcessOutbox:
     # ---- For the upkeep thread ---------------------------------------------------------------
 
     def _begin(self, subject: Subject, segment_bytes: int, stream: Stream) -> StreamWriter:
-        self.folder = outbox_folder(self._settings.root, self._settings.address)
         info = StreamInfo(
             experiment=self._settings.experiment,
             arm=subject.arm,
@@ -201,9 +243,34 @@ class ProcessOutbox:
             starts_after=_name_of(stream.starts_after),
         )
         self._needs_sender = True
+        try:
+            return self._create(info, segment_bytes)
+        except (OSError, UnknownFormatError) as error:
+            if self._settings.is_strict or not self._falls_back(error):
+                raise
+        return self._create(info, segment_bytes)
+
+    def _create(self, info: StreamInfo, segment_bytes: int) -> StreamWriter:
+        self.folder = outbox_folder(self._root, self._settings.address)
         return StreamWriter.create(
             self.folder, info, segment_bytes=segment_bytes, budget=self._budget
         )
+
+    def _falls_back(self, error: Exception) -> bool:
+        """Moves to the temporary folder, if the outbox can never be written to; returns whether."""
+        if isinstance(error, OSError) and error.errno not in _CANNOT_BE_WRITTEN:
+            return False
+        fallback = temporary_root()
+        if fallback == self._root:
+            return False
+        self._notices.say(
+            "outbox in the temporary folder",
+            f"the outbox {self._root} cannot be used ({error}): results are written to {fallback}, "
+            f"which may not outlive this machine's next start; `podium sync {fallback}` delivers "
+            "them if this process ends first",
+        )
+        self._root = fallback
+        return True
 
     def _work(self) -> None:
         for stream in tuple(self._streams):
@@ -229,7 +296,7 @@ class ProcessOutbox:
     def _tell_trouble(self, error: OSError) -> None:
         self._notices.say(
             "disk trouble",
-            f"the outbox in {self.folder or self._settings.root} takes no more now ({error}): up "
+            f"the outbox in {self.folder or self._root} takes no more now ({error}): up "
             f"to {MEMORY_BYTES >> 20} MiB of events wait in memory, and training goes on",
         )
 

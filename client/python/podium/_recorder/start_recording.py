@@ -25,7 +25,7 @@ __all__ = ["record"]
 
 _LIMITS = Limits()
 _MAX_BYTES = 1 << 30
-_CLOSE_TIMEOUT = 5.0
+_CLOSE_TIMEOUT = 60.0
 _UNIX = "unix:"
 _OTHER_RANK = (
     "this process is rank {0.number} ({0.source}): only the main process records, and this one "
@@ -49,7 +49,7 @@ def record(
     rank: int | None = None,
     offline: bool | None = None,
     strict: bool = False,
-    close_timeout: float = _CLOSE_TIMEOUT,
+    close_timeout: float | None = None,
     max_bytes: int = _MAX_BYTES,
 ) -> ExperimentRecording:
     """Begins to record an experiment, which is declared by it.
@@ -81,7 +81,8 @@ def record(
         offline: Whether nothing is delivered until `podium sync` does it. The environment
             variable PODIUM_OFFLINE=1 if not given.
         strict: Whether what cannot be recorded raises an error.
-        close_timeout: For how many seconds at most the end of the block waits for delivery.
+        close_timeout: For how many seconds at most the end of the block waits while delivery
+            makes progress. PODIUM_CLOSE_TIMEOUT if not given, and 60 if that is not set either.
         max_bytes: What the outbox of this process may take of the disk, undelivered.
     """
     notices = RecorderWarnings(is_strict=strict)
@@ -108,13 +109,13 @@ def record(
         experiment=known_name or str(name),
         declared=declared,
         address=server or str(address or os.environ.get("PODIUM_ADDRESS")),
-        root=root or Path(),
+        root=root,
         attempt=shared,
-        is_silent=not known_name or root is None or not (is_main or shared),
+        is_silent=not known_name or not (is_main or shared),
         is_main=is_main,
         is_offline=server is None or (_is_offline() if offline is None else bool(offline)),
         is_strict=strict,
-        close_timeout=checks.seconds(close_timeout, "close_timeout", _CLOSE_TIMEOUT),
+        close_timeout=checks.close_timeout(close_timeout),
         max_bytes=checks.integer(max_bytes, "max_bytes", _MAX_BYTES),
     )
     return ExperimentRecording(settings, notices)
@@ -152,10 +153,12 @@ class _Checks:
             return address
         return None
 
-    def root(self, given: Any) -> Path | None:
+    def root(self, given: Any) -> Path:
         with self._notices.guard("outbox"):
-            return (default_root() if given is None else Path(given)).absolute()
-        return None
+            root = default_root() if given is None else Path(given).expanduser()
+            return root.absolute()
+        # No folder can be made there, so the process takes the temporary folder, and says so.
+        return Path(os.devnull, "outbox")
 
     def attempt(self, given: Any) -> Attempt | None:
         with self._notices.guard("attempt"):
@@ -168,15 +171,25 @@ class _Checks:
             return process_rank() if number is None else Rank(number, "rank=")
         return None
 
-    def seconds(self, given: Any, where: str, default: float) -> float:
-        with self._notices.guard(where):
-            return coerce.seconds(given, where)
-        return default
+    def close_timeout(self, given: Any) -> float:
+        with self._notices.guard("close_timeout"):
+            if given is not None:
+                return coerce.seconds(given, "close_timeout")
+            return _seconds_of(os.environ.get("PODIUM_CLOSE_TIMEOUT", ""))
+        return _CLOSE_TIMEOUT
 
     def integer(self, given: Any, where: str, default: int) -> int:
         with self._notices.guard(where):
             return coerce.integer(given, where)
         return default
+
+
+def _seconds_of(text: str) -> float:
+    try:
+        return coerce.seconds(float(text), "PODIUM_CLOSE_TIMEOUT") if text else _CLOSE_TIMEOUT
+    except ValueError:
+        error = f"PODIUM_CLOSE_TIMEOUT must be a number of seconds, not {text!r}"
+        raise ValueError(error) from None
 
 
 def _is_offline() -> bool:
