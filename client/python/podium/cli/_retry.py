@@ -5,21 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from podium._client.blocking.client import Client
+from podium._limits.batches import Batch
 from podium._outbox import SenderLock, StreamReader
 from podium._sender import DEFECTS
 from podium.cli import _format
+from podium.cli._attempts import Item, as_other_arm, as_restart, attempts_of
 from podium.cli._exits import CommandError, Exit, text_of
-from podium.cli._outboxes import event_of, view_of
-from podium.errors import PodiumError
+from podium.cli._outboxes import view_of
+from podium.errors import NotFoundError, PodiumError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from podium import ArmSummary
     from podium._outbox import RejectedEvent
+    from podium.cli._attempts import Plan, RejectedAttempt
     from podium.cli._console import Console
     from podium.cli._outboxes import OutboxView, StreamView
+    from podium.v1.event_pb2 import Event
 
 __all__ = ["retry"]
 
@@ -28,10 +33,9 @@ _UNREADABLE = "this version of podium cannot read the event"
 
 
 class _Outcome(NamedTuple):
-    """What became of an event that was sent again."""
+    """The result of sending an event again."""
 
-    stream: StreamView
-    rejected: RejectedEvent
+    item: Item
     refusal: str = ""
     """Why it was refused again."""
     failure: str = ""
@@ -39,16 +43,38 @@ class _Outcome(NamedTuple):
 
 
 def retry(folders: Sequence[Path], given: argparse.Namespace, console: Console) -> Exit:
-    """Sends what was rejected in these outboxes, as far as it is asked for."""
-    wanted = [(view, list(_chosen(view, given))) for view in map(view_of, folders)]
-    total = sum(len(chosen) for _, chosen in wanted)
+    """Sends the rejected events of these outboxes that the arguments select."""
+    wanted = [(view, _wanted(view, given, console)) for view in map(view_of, folders)]
+    if given.new_arm is not None:
+        _check_one_arm([attempt for _, attempts in wanted for attempt in attempts])
+    total = sum(len(attempt.items) for _, attempts in wanted for attempt in attempts)
     outcomes: list[_Outcome] = []
-    for view, chosen in wanted:
-        for outcome in _sent_again(view, chosen, given):
+    for view, attempts in wanted:
+        for outcome in _sent_again(view, attempts, given):
             outcomes.append(outcome)
             console.progress(len(outcomes), total, "events sent again")
         _clean_up(view)
     return _report(outcomes, total, console)
+
+
+# ---- choosing ----------------------------------------------------------------------------------
+
+
+def _wanted(view: OutboxView, given: argparse.Namespace, console: Console) -> list[RejectedAttempt]:
+    attempts = attempts_of(_chosen(view, given))
+    if given.attempt is not None:
+        attempts = [attempt for attempt in attempts if attempt.attempt_id == given.attempt]
+    if given.attempt is not None or not (given.restart or given.new_arm is not None):
+        return attempts
+    # Each attempt would begin the arm anew, and delete the results of the one before.
+    newest = {(a.experiment, a.arm): a for a in attempts if a.attempt_id is not None}
+    older = [a for a in attempts if a.attempt_id and a is not newest[a.experiment, a.arm]]
+    for attempt in older:
+        console.note(
+            f"attempt {attempt.attempt_id!r} of arm {attempt.arm!r} of {attempt.experiment!r} is "
+            f"older and stays in the outbox; `--attempt {attempt.attempt_id}` sends it"
+        )
+    return [attempt for attempt in attempts if attempt not in older]
 
 
 def _chosen(
@@ -64,18 +90,32 @@ def _chosen(
                 yield stream, rejected
 
 
+def _check_one_arm(attempts: Sequence[RejectedAttempt]) -> None:
+    arms = {(attempt.experiment, attempt.arm): attempt for attempt in attempts}
+    if len(arms) > 1:
+        names = ", ".join(f"{arm!r} of {experiment!r}" for experiment, arm in list(arms)[:_SHOWN])
+        raise CommandError(
+            f"--as records the events of one arm, and these are of {len(arms)}: {names}; choose "
+            "one with --experiment and --arm"
+        )
+
+
+# ---- sending -----------------------------------------------------------------------------------
+
+
 def _sent_again(
-    view: OutboxView, chosen: Sequence[tuple[StreamView, RejectedEvent]], given: argparse.Namespace
+    view: OutboxView, attempts: Sequence[RejectedAttempt], given: argparse.Namespace
 ) -> Iterator[_Outcome]:
-    """Sends events one by one, in their order; ends where the server does not answer."""
-    if not chosen:
+    """Sends the events in their order; ends where the server does not answer."""
+    if not attempts:
         return
+    sent = _sent_anew if given.restart or given.new_arm is not None else _sent_singly
     with _client(given.address or view.address, given.timeout) as client:
-        for stream, rejected in chosen:
-            outcome = _sent(client, stream, rejected)
-            yield outcome
-            if outcome.failure:
-                return
+        for attempt in attempts:
+            for outcome in sent(client, attempt, given):
+                yield outcome
+                if outcome.failure:
+                    return
 
 
 def _client(address: str, timeout: float | None) -> Client:
@@ -85,22 +125,136 @@ def _client(address: str, timeout: float | None) -> Client:
         raise CommandError(str(error)) from error
 
 
-def _sent(client: Client, stream: StreamView, rejected: RejectedEvent) -> _Outcome:
-    event = event_of(rejected.event)
-    if event is None:
-        return _Outcome(stream, rejected, refusal=_UNREADABLE)
+def _sent_singly(
+    client: Client, attempt: RejectedAttempt, _given: argparse.Namespace
+) -> Iterator[_Outcome]:
+    """Sends events as they are, each in a call of its own."""
+    for item in attempt.items:
+        if item.event is None:
+            yield _Outcome(item, refusal=_UNREADABLE)
+            continue
+        try:
+            [(_, refusal)] = _recorded(client, attempt.experiment, [(item, item.event)])
+        except PodiumError as error:
+            yield _Outcome(item, failure=text_of(error))
+            return
+        if not refusal:
+            _mark_retried(item)
+        yield _Outcome(item, refusal)
+
+
+def _sent_anew(
+    client: Client, attempt: RejectedAttempt, given: argparse.Namespace
+) -> Iterator[_Outcome]:
+    """Sends an attempt as a restart, or as another arm.
+
+    The events are marked when all are sent: if that is interrupted, the next try begins again.
+    """
     try:
-        client.record(stream.info.experiment, [event])
+        plan = _plan(client, attempt, given.new_arm)
+        if isinstance(plan, str):
+            yield from (_Outcome(item, refusal=plan) for item in attempt.items)
+            return
+        outcomes = list(_sent_by_plan(client, attempt, plan))
+    except PodiumError as error:
+        yield _Outcome(attempt.items[0], failure=text_of(error))
+        return
+    for outcome in outcomes:
+        if not outcome.refusal:
+            _mark_retried(outcome.item)
+        yield outcome
+
+
+def _plan(client: Client, attempt: RejectedAttempt, new_arm: str | None) -> Plan | str:
+    known = _find_arm(client, attempt.experiment, new_arm or attempt.arm or "")
+    if new_arm is None:
+        return as_restart(attempt, known)
+    original = _find_arm(client, attempt.experiment, attempt.arm or "")
+    return as_other_arm(attempt, new_arm, known, original)
+
+
+def _find_arm(client: Client, experiment: str, arm: str) -> ArmSummary | None:
+    try:
+        arms = client.experiment(experiment).arms(name_prefix=arm)
+        return next((each for each in arms if each.name == arm), None)
+    except NotFoundError:
+        return None
+
+
+def _sent_by_plan(client: Client, attempt: RejectedAttempt, plan: Plan) -> Iterator[_Outcome]:
+    if plan.start is not None:
+        # By itself: without the start nothing else makes sense.
+        [(_, refusal)] = _recorded(client, attempt.experiment, [(attempt.items[0], plan.start)])
+        if refusal:
+            yield from (_Outcome(item, refusal) for item in attempt.items)
+            return
+    call: list[tuple[Item, Event]] = []
+    batch = Batch()
+    for item in attempt.items:
+        event = None if item.event is None else plan.event(item.event)
+        if event is None:
+            yield _Outcome(item, refusal=_UNREADABLE if item.event is None else "")
+            continue
+        fuller = batch.added("", event)
+        if fuller is not batch:
+            yield from _outcomes(client, attempt, call)
+            call = []
+        batch = fuller
+        call.append((item, event))
+    yield from _outcomes(client, attempt, call)
+
+
+def _outcomes(
+    client: Client, attempt: RejectedAttempt, call: Sequence[tuple[Item, Event]]
+) -> Iterator[_Outcome]:
+    for item, refusal in _recorded(client, attempt.experiment, call):
+        yield _Outcome(item, refusal)
+
+
+def _recorded(
+    client: Client, experiment: str, call: Sequence[tuple[Item, Event]]
+) -> Iterator[tuple[Item, str]]:
+    """Records events in as few calls as it takes; yields each with why it was refused, if it was.
+
+    Raises:
+        PodiumError: The server gave no answer.
+    """
+    if not call:
+        return
+    try:
+        client.record(experiment, [event for _, event in call])
     except PodiumError as error:
         is_answer = error.refusals or error.reason == "LIMIT_EXCEEDED" or error.code in DEFECTS
-        text = text_of(error)
-        return _Outcome(stream, rejected, **{"refusal" if is_answer else "failure": text})
-    StreamReader(stream.folder).mark_retried(rejected.sequence)
-    return _Outcome(stream, rejected)
+        if not is_answer:
+            raise
+        yield from _recorded_around(client, experiment, call, error)
+    else:
+        yield from ((item, "") for item, _ in call)
+
+
+def _recorded_around(
+    client: Client, experiment: str, call: Sequence[tuple[Item, Event]], error: PodiumError
+) -> Iterator[tuple[Item, str]]:
+    """Records the events of a refused call that are not refused themselves."""
+    if len(call) == 1:
+        yield call[0][0], text_of(error)
+    elif error.refusals:
+        refused = {refusal.index: refusal for refusal in error.refusals}
+        yield from ((call[i][0], f"{r.message} ({r.reason})") for i, r in refused.items())
+        rest = [each for index, each in enumerate(call) if index not in refused]
+        yield from _recorded(client, experiment, rest)
+    else:
+        half = len(call) // 2
+        yield from _recorded(client, experiment, call[:half])
+        yield from _recorded(client, experiment, call[half:])
+
+
+def _mark_retried(item: Item) -> None:
+    StreamReader(item.stream.folder).mark_retried(item.rejected.sequence)
 
 
 def _clean_up(view: OutboxView) -> None:
-    """Removes streams of which nothing is left to keep, unless a sender will."""
+    """Removes streams that hold nothing any more, unless a sender will."""
     lock = SenderLock(view.folder)
     if not lock.try_acquire():
         return
@@ -113,7 +267,7 @@ def _clean_up(view: OutboxView) -> None:
         lock.release()
 
 
-# ---- telling -----------------------------------------------------------------------------------
+# ---- reporting ---------------------------------------------------------------------------------
 
 
 def _report(outcomes: Sequence[_Outcome], total: int, console: Console) -> Exit:
@@ -135,7 +289,7 @@ def _report(outcomes: Sequence[_Outcome], total: int, console: Console) -> Exit:
 
 
 def _explain(refused: Sequence[_Outcome], failed: Sequence[_Outcome], console: Console) -> None:
-    for stream, rejected, refusal, _ in refused[:_SHOWN]:
+    for (stream, rejected, _), refusal, _failure in refused[:_SHOWN]:
         arm = "" if stream.info.arm is None else f" of arm {stream.info.arm!r}"
         place = f"event {rejected.sequence}{arm} of {stream.info.experiment!r}"
         console.note(f"{place} remains rejected: {refusal}")
@@ -147,7 +301,7 @@ def _explain(refused: Sequence[_Outcome], failed: Sequence[_Outcome], console: C
 
 def _to_json(outcome: _Outcome) -> dict[str, Any]:
     return {
-        "stream": str(outcome.stream.folder),
-        "sequence": outcome.rejected.sequence,
+        "stream": str(outcome.item.stream.folder),
+        "sequence": outcome.item.rejected.sequence,
         "message": outcome.refusal,
     }

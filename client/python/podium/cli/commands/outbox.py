@@ -36,21 +36,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "events that one process recorded of one arm. It says how many events wait, how many the\n"
         "server has rejected for good, and why. --json shows every rejected event.\n\n"
         "`podium outbox retry` sends rejected events again, each by itself and in\n"
-        "their order: after what stood against them has changed. Those that are refused again\n"
-        "stay. It overwrites newer values of the same keys and rows, as any late event does."
+        "their order. Use it when the reason is gone, such as a limit of the server. Events that\n"
+        "are refused again stay. Events sent again replace newer values of the same keys and\n"
+        "rows, as all late events do.\n\n"
+        "An attempt that was rejected as a whole, because its arm had finished or had a newer\n"
+        "attempt, is delivered by --restart or --as. With --restart it becomes the newest one:\n"
+        "the results that the arm has now are deleted, unless the attempt resumes. With --as NAME\n"
+        "it is recorded as another arm. Of several attempts at an arm, the newest one is sent."
     )
     parser.epilog = (
         "examples:\n"
         "  podium outbox \n"
         "  podium outbox /mnt/usb/outbox --json | jq '.[].streams[].rejected'\n"
-        "  podium outbox retry --experiment rank_sweep --reason LIMIT_EXCEEDED"
+        "  podium outbox retry --experiment rank_sweep --reason LIMIT_EXCEEDED\n"
+        "  podium outbox retry --experiment rank_sweep --arm lora_rank4 --as lora_rank4_again"
     )
     parser.add_argument("action", metavar=_RETRY, nargs="?", help="send rejected events again")
     add_folder(parser)
     which = parser.add_argument_group("which events to send again (default: all)")
     which.add_argument("--experiment", metavar="NAME", help="only of this experiment")
     which.add_argument("--arm", metavar="NAME", help="only of this arm")
+    which.add_argument("--attempt", metavar="ID", help="only of this attempt")
     which.add_argument("--reason", metavar="REASON", help="only those refused for this reason")
+    how = parser.add_argument_group("how to send them again (default: unchanged)")
+    how = how.add_mutually_exclusive_group()
+    how.add_argument("--restart", action="store_true", help="as the newest attempt of the arm")
+    how.add_argument("--as", dest="new_arm", metavar="NAME", help="as another arm of this name")
 
 
 def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
@@ -63,6 +74,8 @@ def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
             text = f"give one folder, or `podium outbox retry FOLDER`; {arguments.action!r} is none"
             raise CommandError(text)
         folder = Path(arguments.action)
+    if arguments.restart or arguments.new_arm is not None:
+        raise CommandError("--restart and --as are options of `podium outbox retry`")
     return _list([view_of(outbox) for outbox in find_outboxes(folder)], console)
 
 

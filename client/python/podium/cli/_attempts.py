@@ -1,0 +1,190 @@
+"""Rejected events by attempt, and what has to change so that a server accepts them.
+
+A server rejects a whole attempt if its arm has finished or has a newer attempt. The same events
+are accepted as a restart of the arm, or as another arm.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from podium._wire import codec
+from podium.cli._outboxes import event_of
+from podium.v1.event_pb2 import ArmStarted, Event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from podium import ArmSummary
+    from podium._outbox import RejectedEvent
+    from podium.cli._outboxes import StreamView
+
+__all__ = ["Item", "RejectedAttempt", "as_other_arm", "as_restart", "attempts_of"]
+
+_WITH_ATTEMPT = ("metrics_recorded", "eval_recorded", "arm_finished")
+_START_IS_DELIVERED = (
+    "the server has the start of this attempt, so a restart would lose what was delivered before; "
+    "`--as NAME` records the rejected events as another arm"
+)
+_NAME_IS_TAKEN = "the experiment has an arm {!r} already; give another name"
+_NO_CONFIG = (
+    "the start of this attempt is not in the outbox and the server has no arm {!r} to take the "
+    "run_config from; start the arm first"
+)
+
+
+class Item(NamedTuple):
+    """A rejected event and where it is kept."""
+
+    stream: StreamView
+    rejected: RejectedEvent
+    event: Event | None
+    """None if this version cannot read it."""
+
+
+class RejectedAttempt(NamedTuple):
+    """The rejected events of one attempt at an arm, in order."""
+
+    experiment: str
+    arm: str | None
+    """None: events of the experiment itself."""
+    attempt_id: str | None
+    """None: events that belong to no attempt."""
+    items: list[Item]
+
+    @property
+    def start(self) -> ArmStarted | None:
+        """The start of the attempt, if it is one of the rejected events."""
+        events = (item.event for item in self.items if item.event is not None)
+        return next((each.arm_started for each in events if each.HasField("arm_started")), None)
+
+
+class Plan(NamedTuple):
+    """How the events of an attempt are sent again."""
+
+    arm: str
+    attempt_id: str | None
+    start: Event | None = None
+    """Is sent first; None if the server has the attempt already."""
+
+    def event(self, event: Event) -> Event | None:
+        """Returns an event as it is sent again; None for a start, which `start` replaces."""
+        kind = event.WhichOneof("kind")
+        if kind == "arm_started":
+            return None if self.start is not None else event
+        sent = Event()
+        sent.CopyFrom(event)
+        if kind == "arm_recorded":
+            sent.arm_recorded.arm_result.name = self.arm
+        elif kind in _WITH_ATTEMPT:
+            content = getattr(sent, kind)
+            content.arm = self.arm
+            if content.HasField("attempt_id") and self.attempt_id is not None:
+                content.attempt_id = self.attempt_id
+        return sent
+
+
+def attempts_of(
+    chosen: Iterable[tuple[StreamView, RejectedEvent]],
+) -> list[RejectedAttempt]:
+    """Groups rejected events by experiment, arm and attempt, in the order of their first events."""
+    found: dict[tuple[str, str | None, str | None], RejectedAttempt] = {}
+    for stream, rejected in chosen:
+        event = event_of(rejected.event)
+        key = (stream.info.experiment, *_names_of(event, stream))
+        found.setdefault(key, RejectedAttempt(*key, [])).items.append(Item(stream, rejected, event))
+    return list(found.values())
+
+
+def as_restart(attempt: RejectedAttempt, known: ArmSummary | None) -> Plan | str:
+    """Plans to send an attempt as the newest one of its arm.
+
+    Args:
+        attempt: The attempt.
+        known: The arm as the server has it, if it has it.
+
+    Returns:
+        The plan, or why there is none.
+    """
+    arm = attempt.arm or ""
+    if attempt.attempt_id is None:
+        return Plan(arm, None)
+    if attempt.start is None:
+        newest = _own_attempt(attempt, known)
+        return Plan(arm, newest) if newest else _START_IS_DELIVERED
+    return _started(attempt, attempt.start, arm, known)
+
+
+def as_other_arm(
+    attempt: RejectedAttempt, name: str, known: ArmSummary | None, original: ArmSummary | None
+) -> Plan | str:
+    """Plans to send an attempt as another arm.
+
+    Args:
+        attempt: The attempt.
+        name: The name of the other arm.
+        known: The arm of this name, if the server has it: from an earlier, interrupted try.
+        original: The arm that the attempt was recorded for, if the server has it.
+
+    Returns:
+        The plan, or why there is none.
+    """
+    newest = _own_attempt(attempt, known)
+    if known is not None and newest is None:
+        return _NAME_IS_TAKEN.format(name)
+    if attempt.attempt_id is None or (attempt.start is None and newest):
+        return Plan(name, newest)
+    start = attempt.start
+    if start is None:
+        if original is None:
+            return _NO_CONFIG.format(attempt.arm)
+        start = ArmStarted(run_config=codec.run_config_to_proto(original.run_config))
+    return _started(attempt, start, name, known)
+
+
+def _started(
+    attempt: RejectedAttempt, start: ArmStarted, arm: str, known: ArmSummary | None
+) -> Plan:
+    order = time.time_ns() // 1_000_000
+    attempt_id = attempt.attempt_id or ""
+    if known is not None and known.attempt is not None:
+        order = max(order, known.attempt.order + 1)
+    if _own_attempt(attempt, known):
+        # A server knows an attempt by one order only.
+        attempt_id = f"{attempt_id}-{order}"
+    event = Event(arm_started=start)
+    event.arm_started.arm = arm
+    event.arm_started.attempt.id = attempt_id
+    event.arm_started.attempt.order = order
+    if start.WhichOneof("mode") != "resume_step":
+        event.arm_started.restart = True
+    times = (item.event.event_time for item in attempt.items if item.event is not None)
+    first = next(times, None)
+    if first is not None:
+        event.event_time.CopyFrom(first)
+    return Plan(arm, attempt_id, event)
+
+
+def _own_attempt(attempt: RejectedAttempt, known: ArmSummary | None) -> str | None:
+    """Returns the id of an arm's newest attempt if it is this one, sent again before."""
+    if attempt.attempt_id is None or known is None or known.attempt is None:
+        return None
+    newest = known.attempt.id
+    is_own = newest == attempt.attempt_id or newest.startswith(f"{attempt.attempt_id}-")
+    return newest if is_own else None
+
+
+def _names_of(event: Event | None, stream: StreamView) -> tuple[str | None, str | None]:
+    """Returns the arm and the attempt that an event names."""
+    if event is None:
+        return stream.info.arm, None
+    kind = event.WhichOneof("kind")
+    if kind == "arm_started":
+        return event.arm_started.arm, event.arm_started.attempt.id
+    if kind == "arm_recorded":
+        return event.arm_recorded.arm_result.name, None
+    if kind not in _WITH_ATTEMPT:
+        return None, None
+    content = getattr(event, kind)
+    return content.arm, content.attempt_id if content.HasField("attempt_id") else None

@@ -1,0 +1,190 @@
+"""`podium outbox retry --restart` and `--as`: rejected attempts are delivered after all."""
+
+from pathlib import Path
+from typing import Any
+
+import podium as library
+import pytest
+from podium._outbox import outbox_address, outbox_folder, outboxes, streams
+from podium.v1.arm_result_pb2 import ARM_STATUS_COMPLETED
+from podium.v1.event_pb2 import ArmFinished, Event
+
+from tests.client.cli.shell import Outcome, quickly
+from tests.client.sender.outboxes import appended, dead_stream, rejected_events, writer
+from tests.server.store.calls import metrics, row, started
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The folder of all outboxes."""
+    return tmp_path / "outbox"
+
+
+@pytest.fixture
+def outbox(root: Path, address: str) -> Path:
+    """An outbox for the server of this folder."""
+    return outbox_folder(root, address)
+
+
+def _run(root: Path, *arguments: str) -> Outcome:
+    return quickly("outbox", "retry", str(root), *arguments, address=_address(root))
+
+
+def _sync(root: Path) -> None:
+    quickly("sync", str(root), address=_address(root))
+
+
+def _address(root: Path) -> str:
+    return outbox_address(outboxes(root)[0])
+
+
+def _attempt(name: str, order: int, value: float, **fields: Any) -> list[Any]:
+    """The events of one attempt at arm `a`, of 3 rows."""
+    rows = [row("val", step, metrics={"acc": value + step}) for step in range(3)]
+    end = Event(arm_finished=ArmFinished(arm="a", status=ARM_STATUS_COMPLETED))
+    of_attempt = [_of(name, event) for event in (metrics({"loss": value}), *rows, end)]
+    return [started("a", name, order, **fields), *of_attempt]
+
+
+def _of(attempt: str, event: Event) -> Event:
+    """An event that names an attempt."""
+    getattr(event, event.WhichOneof("kind") or "").attempt_id = attempt
+    return event
+
+
+def _record(outbox: Path, experiment: str, *events: Any) -> Path:
+    folder = dead_stream(outbox, experiment, *events)
+    _sync(outbox)
+    return folder
+
+
+def _arm(address: str, experiment: str, arm: str = "a") -> library.ArmResult:
+    with library.Client(address) as client:
+        return client.arm(experiment, arm).get()
+
+
+def _accuracies(arm: library.ArmResult) -> list[float]:
+    return [found.metrics["acc"] for found in arm.evals]
+
+
+def test_a_second_run_of_a_finished_arm(root: Path, outbox: Path, address: str, name: str) -> None:
+    """Run again without `restart`, all is rejected; --restart delivers all, and nothing is left."""
+    _record(outbox, name, *_attempt("A", 1, 0))
+    folder = _record(outbox, name, *_attempt("B", 2, 10))
+    assert [reason for _, reason in rejected_events(folder)] == ["ARM_FINISHED"] + [
+        "STALE_ATTEMPT"
+    ] * 5
+    assert _run(root, "--restart")[:2] == (0, "6 of 6 events delivered\n")
+    arm = _arm(address, name)
+    assert (_accuracies(arm), arm.metrics, arm.status) == ([10, 11, 12], {"loss": 10}, "completed")
+    assert arm.attempt is not None
+    assert arm.attempt.id == "B"
+    assert streams(outbox) == []
+
+
+def test_an_attempt_with_an_old_clock(root: Path, outbox: Path, address: str, name: str) -> None:
+    """An attempt whose order is not the newest gets one that is, and may resume as it wanted."""
+    _record(outbox, name, *_attempt("A", 2**40, 0))
+    folder = _record(outbox, name, *_attempt("B", 7, 10, resume_step=0))
+    assert len(rejected_events(folder)) == 6
+    assert _run(root, "--restart").code == 0
+    arm = _arm(address, name)
+    assert _accuracies(arm) == [10, 11, 12]
+    assert arm.attempt is not None
+    assert (arm.attempt.id, arm.attempt.order > 2**40) == ("B", True)
+
+
+def test_as_another_arm(root: Path, outbox: Path, address: str, name: str) -> None:
+    """--as leaves the arm alone and records the attempt under the new name."""
+    _record(outbox, name, *_attempt("A", 1, 0))
+    _record(outbox, name, *_attempt("B", 2, 10))
+    done = _run(root, "--experiment", name, "--arm", "a", "--as", "a2")
+    assert done[:2] == (0, "6 of 6 events delivered\n")
+    assert _accuracies(_arm(address, name)) == [0, 1, 2]
+    other = _arm(address, name, "a2")
+    assert (_accuracies(other), other.status) == ([10, 11, 12], "completed")
+
+
+def test_the_rest_of_a_superseded_attempt(
+    root: Path, outbox: Path, address: str, name: str
+) -> None:
+    """Of an attempt whose start was delivered only --as sends the rest: nothing may be lost."""
+    folder = _superseded(outbox, name)
+    done = _run(root, "--restart")
+    assert (done.code, done.out) == (1, "0 of 1 event delivered\n")
+    assert "a restart would lose what was delivered before; `--as NAME`" in done.err
+    assert rejected_events(folder) == [(3, "STALE_ATTEMPT")]
+    assert _run(root, "--as", "zombie").code == 0
+    assert _accuracies(_arm(address, name, "zombie")) == [2]
+    assert _arm(address, name, "zombie").run_config.name == "r"
+
+
+def _superseded(outbox: Path, name: str) -> Path:
+    """An attempt that another one followed before its last row."""
+    old = appended(writer(outbox, name), started("a", "A", 1), _of("A", row("val", 1)))
+    _sync(outbox)
+    _record(outbox, name, *_attempt("B", 2, 10))
+    appended(old, _of("A", row("val", 2, metrics={"acc": 2})))
+    old.release()
+    _sync(outbox)
+    return old.folder
+
+
+def test_a_name_that_is_taken(root: Path, outbox: Path, address: str, name: str) -> None:
+    """--as never changes an arm that somebody else recorded."""
+    _record(outbox, name, *_attempt("A", 1, 0))
+    folder = _record(outbox, name, *_attempt("B", 2, 10))
+    with library.Client(address) as client:
+        client.experiment(name).start_arm(library.RunConfig("other"))
+    done = _run(root, "--as", "other")
+    assert (done.code, len(rejected_events(folder))) == (1, 6)
+    assert "experiment has an arm 'other' already; give another name" in done.err
+    assert _arm(address, name, "other").evals == []
+
+
+def test_the_newest_of_several_attempts(root: Path, outbox: Path, address: str, name: str) -> None:
+    """Of two rejected attempts the newest is sent; the other one stays, and can be named."""
+    _record(outbox, name, *_attempt("A", 1, 0))
+    old = _record(outbox, name, *_attempt("B", 2, 10))
+    _record(outbox, name, *_attempt("C", 3, 20))
+    done = _run(root, "--restart")
+    assert (done.code, done.out) == (0, "6 of 6 events delivered\n")
+    assert "attempt 'B' of arm 'a'" in done.err
+    assert _accuracies(_arm(address, name)) == [20, 21, 22]
+    assert len(rejected_events(old)) == 6
+    assert _run(root, "--attempt", "B", "--as", "b").code == 0
+    assert _accuracies(_arm(address, name, "b")) == [10, 11, 12]
+
+
+def test_events_that_are_bad_by_themselves(
+    root: Path, outbox: Path, address: str, name: str
+) -> None:
+    """One bad row of a rejected attempt stays; all others arrive."""
+    _record(outbox, name, *_attempt("A", 1, 0))
+    bad = _of("B", row("val", 9, eval_seconds=-1))
+    *first, last = _attempt("B", 2, 10)
+    folder = _record(outbox, name, *first, bad, last)
+    done = _run(root, "--restart")
+    assert (done.code, done.out) == (1, "6 of 7 events delivered\n")
+    assert rejected_events(folder) == [(6, "FIELD_OUT_OF_RANGE")]
+    assert _accuracies(_arm(address, name)) == [10, 11, 12]
+    assert _arm(address, name).status == "completed"
+
+
+def test_without_a_server(root: Path, outbox: Path, name: str) -> None:
+    """A server that is away marks nothing as sent, and the next try delivers everything."""
+    _record(outbox, name, *_attempt("A", 1, 0))
+    folder = _record(outbox, name, *_attempt("B", 2, 10))
+    assert _run(root, "--restart", "--address", "127.0.0.1:1", "--timeout", "1").code == 3
+    assert len(rejected_events(folder)) == 6
+    assert _run(root, "--restart").code == 0
+
+
+def test_several_arms_are_not_one(root: Path, outbox: Path, name: str) -> None:
+    """--as names the arms to choose from, and it belongs to `retry`."""
+    for arm in ("a", "b"):
+        dead_stream(outbox, name, started(arm, arm, 1), row("", 1, name=arm), arm=arm)
+    _sync(root)
+    done = _run(root, "--as", "c")
+    assert (done.code, "these are of 2: 'a' of" in done.err) == (2, True)
+    assert quickly("outbox", str(root), "--restart").code == 2
