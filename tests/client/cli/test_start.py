@@ -38,7 +38,10 @@ def test_a_command_that_is_misspelt() -> None:
     assert quickly("scroe", "x", "y") == (
         2,
         "",
-        "podium: 'scroe' is no command (did you mean score or scores?); see `podium --help`\n",
+        (
+            "podium: there is no command 'scroe'; did you mean 'score' or 'scores'? "
+            "See `podium --help`\n"
+        ),
     )
 
 
@@ -76,8 +79,13 @@ def test_no_command_is_usage() -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("frobnicate", "podium: 'frobnicate' is no command (the commands are experiments, arms, "),
-        ("--frobnicate arms e", "podium: unrecognized arguments: --frobnicate"),
+        (
+            "frobnicate",
+            "podium: there is no command 'frobnicate'; the commands are experiments, arms, ",
+        ),
+        ("--frobnicate arms e", "podium: unrecognized arguments: --frobnicate; see"),
+        ("--jsn arms e", "podium: unrecognized arguments: --jsn; did you mean --json? See "),
+        ("rank e --metrc x", "arguments: --metrc x; did you mean --metric? See `podium rank --"),
         ("eval e a", "podium eval: the following arguments are required: NAME; see `podium eval "),
         ("eval e a v --step 1.5", "argument --step: a step is an integer of 64 bits, not '1.5'"),
         ("eval e a v --step 9223372036854775808", "a step is an integer of 64 bits, not '92233"),

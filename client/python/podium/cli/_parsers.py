@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import podium
 from podium._client.channel import deadline
+from podium._values.suggest import did_you_mean, near_names
 from podium.cli._exits import CommandError, Exit
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ exit codes: 0; 1 nothing found; 2 usage; 3 server error
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that says what is wrong in one line."""
+    """A parser that reports an error in one line."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(
@@ -76,8 +76,21 @@ class _Parser(argparse.ArgumentParser):
             **settings,
         )
 
+    def parse_args(  # type: ignore[override]  # namespaces of other classes are not needed
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        """Parses arguments; the error for an unknown option names options that are near."""
+        given, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            options = {option.lstrip("-"): option for option in self._option_string_actions}
+            near = near_names(unknown[0].partition("=")[0].lstrip("-"), options)
+            question = f"; did you mean {options[near[0]]}?" if near else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{question}")
+        return given
+
     def error(self, message: str) -> NoReturn:
-        self.exit(Exit.USAGE, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+        see = " See" if message.endswith("?") else "; see"
+        self.exit(Exit.USAGE, f"{self.prog}: {message}{see} `{self.prog} --help`\n")
 
 
 class _Version(argparse.Action):
@@ -96,17 +109,17 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         parser.exit(Exit.USAGE, parser.format_help())
     given = parser.parse_args(arguments)
     if given.command not in COMMANDS:
-        parser.error(f"{given.command!r} is no command ({_meant(given.command)})")
+        parser.error(_unknown_command(given.command))
     if given.command == "serve" and (given.json or given.address or given.timeout):
         parser.error("serve makes no calls: it has --listen, and no --address, --timeout, --json")
     return given
 
 
-def _meant(command: str) -> str:
-    close = difflib.get_close_matches(command, COMMANDS, n=2)
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return f"the commands are {', '.join(COMMANDS)}"
+def _unknown_command(command: str) -> str:
+    near = did_you_mean(command, COMMANDS)
+    return f"there is no command {command!r}" + (
+        near or f"; the commands are {', '.join(COMMANDS)}"
+    )
 
 
 def parse_command(given: argparse.Namespace, module: ModuleType) -> argparse.Namespace:
