@@ -1,70 +1,237 @@
-"""Holds what a runner reports against what it was asked for."""
+"""Holds what the client of a language answers against the vectors: no runner compares anything."""
 
+import asyncio
 import json
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
 
-__all__ = ["Cell", "Verdict", "judge"]
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import Message
+from podium.errors import PodiumError
+from podium.v1.arm_result_pb2 import ArmResult
+from podium.v1.event_pb2 import ArmRecorded, Event, ExperimentDeclared
+from podium.v1.recording_service_pb2 import RecordRequest
+from podium.v1.results_service_pb2 import (
+    EvalRequest,
+    GetArmRequest,
+    GetExperimentRequest,
+    RankRequest,
+    ScoreRequest,
+)
+
+from tests.conformance import busy
+from tests.conformance.languages import PROJECT
+from tests.conformance.runner import Runner
+from tests.server.ranking import vectors as rankings
+from tests.server.writes import vectors as writes
+from tests.unit.scoring import vectors as reads
+
+__all__ = ["EXCHANGE", "VECTORS", "Check", "Session", "checks", "exchange", "limits_of"]
+
+Case = dict[str, Any]
+
+_FOLDER = PROJECT / "tests" / "vectors"
+
+VECTORS = tuple(
+    file
+    for kind in ("rank", "busy", "reads", "writes")
+    for file in sorted(_FOLDER.glob(f"{kind}*.json"))
+)
+"""The files of vectors."""
+
+EXCHANGE = "exchange"
+"""What stands for a file in the table: the arms that each language records and every one reads."""
+
+_OUTPUT_ONLY: tuple[Any, ...] = ("experiment", "revision", "create_time", "update_time", "attempt")
 
 
-class Cell(NamedTuple):
-    """One case of a file, gone through in one way."""
+@dataclass
+class Session:
+    """A language whose runner is asked, and the server that its client calls."""
+
+    language: str
+    runner: Runner
+    address: str
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def new_experiment(self) -> str:
+        """Returns the name of an experiment that no other case has."""
+        return f"conformance/{self.language}/{next(self.numbers)}"
+
+    def client(self, call: str, request: Message) -> Any:
+        """Returns the response of the client's own method."""
+        return self.runner.ask("client", call, request, address=self.address)
+
+    async def call(self, method: str, request: Message) -> Message:
+        """Returns the response to an rpc as it is: a `Way` of the vectors of writes."""
+        return self.runner.ask("stub", method, request, address=self.address)
+
+
+class Check(NamedTuple):
+    """One case of a file, in one way."""
 
     file: str
     way: str
     case: str
+    hold: Callable[[Session], None]
+    """Raises an AssertionError, or what the client failed with, unless the client is right."""
 
 
-@dataclass
-class Verdict:
-    """What became of a runner's cells: of each (file, way), how many there are and agree."""
-
-    asked: Counter[tuple[str, str]] = field(default_factory=Counter)
-    agreed: Counter[tuple[str, str]] = field(default_factory=Counter)
-    complaints: list[str] = field(default_factory=list)
-    """What disagreed, is missing, or was not asked for."""
+def limits_of(file: Path) -> dict[str, int]:
+    """The limits that the server of a file is started with; empty for the usual ones."""
+    limits: dict[str, int] = _content(file).get("limits", {})
+    return limits
 
 
-def judge(printed: str, asked: Iterable[Cell]) -> Verdict:
-    """Judges the lines that a runner printed.
-
-    A cell counts as agreeing only if it was reported exactly once, with `"ok": true`.
-    """
-    verdict = Verdict()
-    reports: dict[Cell, list[str]] = {cell: [] for cell in sorted(asked)}
-    for line in filter(str.strip, printed.splitlines()):
-        _note(line, reports, verdict)
-    for cell, found in reports.items():
-        place = (cell.file, cell.way)
-        verdict.asked[place] += 1
-        if found == [""]:
-            verdict.agreed[place] += 1
-        else:
-            verdict.complaints.append(f"{_named(cell)}: {_complaint(found)}")
-    return verdict
+def checks(file: Path) -> Iterator[Check]:
+    """Returns what a file of vectors asks of each language."""
+    kinds: dict[str, dict[str, Callable[[Case, Session], None]]] = {
+        "rank": {"wire": _rank},
+        "busy": {"wire": busy.hold},
+        "reads": {"pure": _read_locally, "wire": _read},
+        "writes": {"wire": _write},
+    }
+    ways = kinds[file.stem.partition("_")[0]]
+    for case in _content(file)["cases"]:
+        for way, hold in ways.items():
+            yield Check(file.name, way, case["name"], partial(hold, case))
 
 
-def _complaint(reports: list[str]) -> str:
-    if len(reports) > 1:
-        return f"reported {len(reports)} times"
-    return reports[0] if reports else "not reported"
+def exchange(way: str, languages: Iterable[str]) -> Iterator[Check]:
+    """Returns what is asked of a language about the arms that languages exchange."""
+    hold = {"write": _record_for_others, "read": _read_of_others}[way]
+    for experiment in map("exchange/{}".format, languages):
+        for given in _content(_FOLDER / "exchange.json")["arms"]:
+            arm = ParseDict(given, ArmResult())
+            yield Check(EXCHANGE, way, f"{experiment}/{arm.name}", partial(hold, experiment, arm))
 
 
-def _note(line: str, reports: dict[Cell, list[str]], verdict: Verdict) -> None:
+def _content(file: Path) -> Any:
+    return json.loads(file.read_text("utf-8"))
+
+
+# ---- Reads -----------------------------------------------------------------------------------
+
+
+def _read_locally(case: Case, session: Session) -> None:
+    arm = reads.arm_of(case)
+    _ask(case, partial(session.runner.ask_arm, arm), EvalRequest(), ScoreRequest())
+    found: Any = session.runner.ask_arm(arm, "GetArm", GetArmRequest())
+    reads.check_reads(case, found.arm_result)
+
+
+def _read(case: Case, session: Session) -> None:
+    given, experiment = reads.arm_of(case), session.new_experiment()
+    place: dict[str, Any] = {"experiment": experiment, "arm": given.name}
     try:
-        report = json.loads(line)
-        cell = Cell(report["file"], report["way"], report["case"])
-        agrees, detail = report["ok"] is True, str(report["detail"])
-    except (ValueError, TypeError, KeyError):
-        verdict.complaints.append(f"not a report: {line}")
+        _record(session, experiment, given)
+    except PodiumError as error:
+        _expect(error.reason, case.get("refused"))
         return
-    if cell in reports:
-        reports[cell].append("" if agrees else detail or "disagrees")
-    else:
-        verdict.complaints.append(f"{_named(cell)}: was not asked for")
+    _expect(None, case.get("refused"))
+    _ask(case, session.client, EvalRequest(**place), ScoreRequest(**place))
+    found = session.client("GetArm", GetArmRequest(**place)).arm_result
+    reads.check_reads(case, found)
+    _expect([reads.plain(_bare_row(row)) for row in found.evals], _distinct_rows(given))
 
 
-def _named(cell: Cell) -> str:
-    return f"{cell.file}, {cell.way}, {cell.case!r}"
+def _ask(
+    case: Case, call: Callable[[str, Message], Any], asked: EvalRequest, scored: ScoreRequest
+) -> None:
+    """Asks every question of a case."""
+    for question in case.get("evals", []):
+        asked.name = question["name"]
+        asked.ClearField("step")
+        if "step" in question:
+            asked.step = int(question["step"])
+        answer = call("Eval", asked)
+        row = answer.eval_result if answer.HasField("eval_result") else None
+        reads.check_eval(case, question, row and _bare_row(row))
+    for question in case.get("scores", []):
+        scored.metric = question["metric"]
+        reads.check_score(question, _answer_or_code(call, scored))
+
+
+def _answer_or_code(call: Callable[[str, Message], Any], request: ScoreRequest) -> Any:
+    try:
+        return call("Score", request)
+    except PodiumError as error:
+        return error.code
+
+
+def _distinct_rows(arm: ArmResult) -> list[Any]:
+    """The rows of an arm without those that repeat an earlier one's identity."""
+    rows: dict[tuple[str, int | None], Any] = {}
+    for row in arm.evals:
+        step = row.step if row.HasField("step") else None
+        rows.setdefault((row.name, step), reads.plain(row))
+    return list(rows.values())
+
+
+# ---- Rankings and writes ---------------------------------------------------------------------
+
+
+def _rank(case: Case, session: Session) -> None:
+    experiment = session.new_experiment()
+    declared = ParseDict(case["experiment"], ExperimentDeclared())
+    arms = [Event(arm_recorded=ArmRecorded(arm_result=arm)) for arm in rankings.arms_of(case)]
+    events = [Event(experiment_declared=declared), *arms]
+    session.client("Record", RecordRequest(experiment=experiment, events=events))
+    for asked in case["ranks"]:
+        request = ParseDict({"experiment": experiment, **asked["request"]}, RankRequest())
+        try:
+            found = session.client("Rank", request)
+        except PodiumError as error:
+            _expect({"code": error.code, "reason": error.reason}, asked.get("error"))
+        else:
+            rankings.hold(asked["response"], found)
+    if "conclusion" in case:
+        named = GetExperimentRequest(experiment=experiment)
+        found = session.client("GetExperiment", named).experiment
+        expected = {"status": case["conclusion"]["status"]}
+        writes.check(expected, found, "experiment")
+
+
+def _write(case: Case, session: Session) -> None:
+    asyncio.run(writes.run(case, session, session.new_experiment()))
+
+
+# ---- Arms that cross from language to language -------------------------------------------------
+
+
+def _record_for_others(experiment: str, arm: ArmResult, session: Session) -> None:
+    _record(session, experiment, arm)
+
+
+def _read_of_others(experiment: str, arm: ArmResult, session: Session) -> None:
+    request = GetArmRequest(experiment=experiment, arm=arm.name)
+    found = session.client("GetArm", request).arm_result
+    for name in _OUTPUT_ONLY:
+        found.ClearField(name)
+    for row in found.evals:
+        _bare_row(row)
+    _expect(reads.plain(found), reads.plain(arm))
+
+
+def _record(session: Session, experiment: str, arm: ArmResult) -> None:
+    """Declares an experiment and records an arm with the client of the language."""
+    declared = Event(experiment_declared=ExperimentDeclared())
+    recorded = Event(arm_recorded=ArmRecorded(arm_result=arm))
+    for event in (declared, recorded):
+        session.client("Record", RecordRequest(experiment=experiment, events=[event]))
+
+
+def _bare_row(row: Any) -> Any:
+    """A row without what the server adds."""
+    for name in reads.OUTPUT_ONLY:
+        row.ClearField(name)
+    return row
+
+
+def _expect(found: object, expected: object) -> None:
+    if found != expected:
+        raise AssertionError(f"{found!r} instead of {expected!r}")

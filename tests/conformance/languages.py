@@ -21,7 +21,7 @@ class Language:
     folder: str
     """The folder, from the project's."""
     runner: Command
-    """Runs a plan, whose file is the last argument."""
+    """Answers the requests that it reads, one a line."""
     toolchain: tuple[Command, ...] = ()
     """What must be there to build it: commands that succeed where it is."""
     build: tuple[Command, ...] = ()

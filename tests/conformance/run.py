@@ -12,14 +12,13 @@ import sys
 import time
 from collections.abc import Sequence
 
-from tests.conformance import plans
 from tests.conformance.languages import LANGUAGES, Language
 from tests.conformance.running import (
     Row,
     Servers,
     built,
     run_checks,
-    run_plan,
+    run_exchange,
     run_vectors,
     servers,
 )
@@ -71,8 +70,7 @@ def _run_all(rows: Sequence[Row], servers: Servers) -> None:
     for row in rows:
         run_vectors(row, servers)
     for row in rows:
-        entries = plans.exchange_entries("read", names, servers.usual)
-        run_plan(row, entries, plans.exchange_cells("read", names))
+        run_exchange(row, names, servers)
         run_checks(row)
 
 

@@ -1,25 +1,32 @@
 """Builds languages and runs their runners, tests and examples."""
 
-import json
 import os
 import subprocess
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from podium_server.testing import running_server
 
-from tests.conformance import plans
-from tests.conformance.judging import Cell, judge
+from tests.conformance import judging
 from tests.conformance.languages import PROJECT, Command, Language
+from tests.conformance.runner import running
 
-__all__ = ["Row", "Servers", "built", "run_checks", "run_plan", "run_vectors", "servers"]
+__all__ = [
+    "Row",
+    "Servers",
+    "built",
+    "hold",
+    "run_checks",
+    "run_exchange",
+    "run_vectors",
+    "servers",
+]
 
 _BUILD_SECONDS = 900
-_RUN_SECONDS = 300
 _TAIL = 4_000
 
 
@@ -92,8 +99,8 @@ def servers() -> Iterator[Servers]:
     started: dict[tuple[tuple[str, int], ...], str] = {}
     with ExitStack() as stack:
         address_of = {}
-        for file in plans.VECTORS:
-            limits = tuple(plans.limits_of(file).items())
+        for file in judging.VECTORS:
+            limits = tuple(judging.limits_of(file).items())
             if limits not in started:
                 words = [word for name, n in limits for word in ("--limit", f"{name}={n}")]
                 started[limits] = stack.enter_context(running_server(None, *words)).address
@@ -102,34 +109,38 @@ def servers() -> Iterator[Servers]:
 
 
 def run_vectors(row: Row, servers: Servers) -> None:
-    """Runs a language's runner over the vectors and lets it write the exchanged arms."""
-    own = [row.language.name]
-    entries = plans.vector_entries(servers.address_of)
-    entries += plans.exchange_entries("write", own, servers.usual)
-    run_plan(row, entries, plans.vector_cells() | plans.exchange_cells("write", own))
+    """Holds a language to the vectors, and has it record the arms that every language reads."""
+    with running(row.language) as runner:
+        session = judging.Session(row.language.name, runner, servers.usual)
+        for file in judging.VECTORS:
+            own = replace(session, address=servers.address_of[file])
+            hold(row, judging.checks(file), own)
+        hold(row, judging.exchange("write", [row.language.name]), session)
 
 
-def run_plan(row: Row, entries: list[plans.Entry], asked: set[Cell]) -> None:
-    """Runs a language's runner over a plan, and notes what became of the cells asked for."""
-    with tempfile.TemporaryDirectory() as folder:
-        plan = Path(folder) / "plan.json"
-        plan.write_text(json.dumps(entries), encoding="utf-8")
-        command = (*row.language.runner, str(plan))
-        ended = _ended(row.language, command, _RUN_SECONDS, {})
-    if isinstance(ended, str):
-        row.complaints.append(ended)
-        printed = ""
-    else:
-        printed = ended.stdout
-        if ended.returncode != 0:
-            row.complaints.append(
-                f"the runner ended with {ended.returncode}: {ended.stderr[-_TAIL:]}"
-            )
-    verdict = judge(printed, asked)
-    row.complaints += verdict.complaints
-    for place, cases in verdict.asked.items():
-        agreed = verdict.agreed[place]
-        row.cells[" ".join(place)] = str(cases) if agreed == cases else f"{agreed} of {cases}"
+def run_exchange(row: Row, languages: Iterable[str], servers: Servers) -> None:
+    """Has a language read the arms that every language has recorded."""
+    with running(row.language) as runner:
+        session = judging.Session(row.language.name, runner, servers.usual)
+        hold(row, judging.exchange("read", languages), session)
+
+
+def hold(row: Row, checks: Iterable[judging.Check], session: judging.Session) -> None:
+    """Makes checks; notes how many agree, and what disagrees."""
+    asked: Counter[str] = Counter()
+    agreed: Counter[str] = Counter()
+    for check in checks:
+        cell = f"{check.file} {check.way}"
+        asked[cell] += 1
+        try:
+            check.hold(session)
+            agreed[cell] += 1
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong is the language's complaint
+            what = f"{type(error).__name__}: {error}"
+            row.complaints.append(f"{check.file}, {check.way}, {check.case!r}: {what}")
+    for cell, cases in asked.items():
+        right = agreed[cell]
+        row.cells[cell] = str(cases) if right == cases else f"{right} of {cases}"
 
 
 def run_checks(row: Row) -> None:

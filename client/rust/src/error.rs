@@ -149,7 +149,7 @@ impl Error {
 
     /// Whether the call was not even sent: there was no connection to send it over.
     fn never_left(&self) -> bool {
-        causes(error::Error::source(self)).any(|cause| cause.is::<ConnectError>())
+        is_caused_by::<ConnectError>(error::Error::source(self))
     }
 
     fn explanation(&self, address: &str) -> String {
@@ -220,7 +220,7 @@ impl From<Status> for Error {
 /// it here, since that drops the future.
 fn code_of(status: &Status) -> Code {
     let is_lost = error::Error::source(status).is_some();
-    if causes(error::Error::source(status)).any(|cause| cause.is::<TimeoutExpired>()) {
+    if is_caused_by::<TimeoutExpired>(error::Error::source(status)) {
         return Code::DeadlineExceeded;
     }
     match status.code() {
@@ -230,11 +230,9 @@ fn code_of(status: &Status) -> Code {
     }
 }
 
-/// An error, its cause, the cause of that, and so on.
-fn causes<'a>(
-    error: Option<&'a (dyn error::Error + 'static)>,
-) -> impl Iterator<Item = &'a (dyn error::Error + 'static)> {
-    iter::successors(error, |error| error.source())
+/// Whether an error, its cause, the cause of that, and so on, is of a type.
+fn is_caused_by<E: error::Error + 'static>(error: Option<&(dyn error::Error + 'static)>) -> bool {
+    iter::successors(error, |error| error.source()).any(<dyn error::Error>::is::<E>)
 }
 
 fn unpacked<M: Message + Default>(detail: &prost_types::Any, name: &str) -> Option<M> {

@@ -1,97 +1,149 @@
 /**
- * Holds this client to the vectors of the project: see tests/conformance/README.md there.
- *
- *     node build/conformance/main.js PLAN
+ * Answers each request that it reads with what this client answers: see
+ * tests/conformance/README.md of the project.
  */
 
-import { readFileSync } from "node:fs";
-import { basename } from "node:path";
+import { createInterface } from "node:readline";
 
-import type { JsonValue } from "@bufbuild/protobuf";
-import { Client } from "podium-client";
+import {
+  create,
+  type DescMessage,
+  type DescMethodUnary,
+  fromBinary,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import { ArmResult, Client, PodiumError, type Score } from "podium-client";
+import {
+  ArmResultSchema,
+  EvalRequestSchema,
+  EvalResponseSchema,
+  GetArmRequestSchema,
+  GetArmResponseSchema,
+  GetExperimentRequestSchema,
+  GetExperimentResponseSchema,
+  RankRequestSchema,
+  RankResponseSchema,
+  RecordingService,
+  RecordRequestSchema,
+  RecordResponseSchema,
+  ResultsService,
+  ScoreRequestSchema,
+  ScoreResponseSchema,
+} from "podium-client/v1";
 
-import { rank, type RankCase } from "./rankings.js";
-import { exchange, readLocally, readServed, type ReadCase } from "./reads.js";
-import { write, type WriteCase } from "./writes.js";
-
-interface Entry {
-  file: string;
-  address: string;
-  exchange?: "write" | "read";
-  experiment: string;
-  arm: { name: string } & Record<string, JsonValue>;
+/** A line that is read. Messages are bytes in base64. */
+interface Asked {
+  way: "pure" | "client" | "stub";
+  call: string;
+  request: string;
+  address?: string;
+  arm?: string;
 }
 
-let experiments = 0;
+const clients = new Map<string, Client>();
 
-async function main(plan: string): Promise<void> {
-  for (const entry of readJson(plan) as Entry[]) {
-    const client = new Client(entry.address);
-    await goThrough(entry, client);
-    client.close();
+async function answered(line: string): Promise<unknown> {
+  try {
+    const response = await respond(JSON.parse(line) as Asked);
+    return { response: Buffer.from(response).toString("base64") };
+  } catch (error) {
+    if (!(error instanceof PodiumError)) {
+      return { error: { code: "UNKNOWN", message: String(error) } };
+    }
+    const { code, reason, message, metadata, refusals } = error;
+    return { error: { code, reason, message, metadata, refusals } };
   }
 }
 
-async function goThrough(entry: Entry, client: Client): Promise<void> {
-  if (entry.exchange !== undefined) {
-    const { experiment, arm } = entry;
-    const handle = client.experiment(experiment);
-    const isWrite = entry.exchange === "write";
-    const name = `${experiment}/${arm.name}`;
-    await tell("exchange", entry.exchange, name, () => exchange(handle, arm, isWrite));
-    return;
+async function respond(asked: Asked): Promise<Uint8Array> {
+  if (asked.way === "pure") {
+    return askArm(new ArmResult(fromBinary(ArmResultSchema, bytes(asked.arm!))), asked);
   }
-  const { cases } = readJson(entry.file) as { cases: unknown[] };
-  const file = basename(entry.file);
-  for (const one of cases) {
-    if (file.startsWith("reads")) {
-      await goThroughRead(file, one as ReadCase, client);
-    } else if (file.startsWith("rank")) {
-      await goThroughRanking(file, one as RankCase, client);
-    } else {
-      await goThroughWrite(file, one as WriteCase, client);
+  const address = asked.address!;
+  const client = clients.get(address) ?? new Client(address);
+  clients.set(address, client);
+  return asked.way === "client" ? askClient(client, asked) : callStub(client, asked);
+}
+
+function askArm(arm: ArmResult, asked: Asked): Uint8Array {
+  switch (asked.call) {
+    case "Eval": {
+      const { name, step } = requested(EvalRequestSchema, asked);
+      return written(EvalResponseSchema, { evalResult: arm.eval(name, step) });
+    }
+    case "Score":
+      return scoreResponse(arm.findScore(requested(ScoreRequestSchema, asked).metric));
+    default:
+      return whole(arm);
+  }
+}
+
+async function askClient(client: Client, asked: Asked): Promise<Uint8Array> {
+  switch (asked.call) {
+    case "Eval": {
+      const { experiment, arm, name, step } = requested(EvalRequestSchema, asked);
+      const evalResult = await client.arm(experiment, arm).eval(name, step);
+      return written(EvalResponseSchema, { evalResult });
+    }
+    case "Score": {
+      const { experiment, arm, metric } = requested(ScoreRequestSchema, asked);
+      return scoreResponse(await client.arm(experiment, arm).findScore(metric));
+    }
+    case "GetArm": {
+      const { experiment, arm } = requested(GetArmRequestSchema, asked);
+      return whole(await client.arm(experiment, arm).get());
+    }
+    case "GetExperiment": {
+      const { experiment } = requested(GetExperimentRequestSchema, asked);
+      const found = await client.experiment(experiment).get();
+      return written(GetExperimentResponseSchema, { experiment: found });
+    }
+    case "Rank": {
+      const { experiment, metric, ...options } = requested(RankRequestSchema, asked);
+      const named = metric === undefined ? options : { ...options, metric };
+      return toBinary(RankResponseSchema, await client.experiment(experiment).rank(named));
+    }
+    default: {
+      const { experiment, events } = requested(RecordRequestSchema, asked);
+      return toBinary(RecordResponseSchema, await client.experiment(experiment).record(events));
     }
   }
 }
 
-async function goThroughRead(file: string, one: ReadCase, client: Client): Promise<void> {
-  await tell(file, "pure", one.name, () => readLocally(one));
-  await tell(file, "wire", one.name, () => readServed(one, client.experiment(newExperiment())));
+/** Makes a call of either service as it is. */
+async function callStub(client: Client, asked: Asked): Promise<Uint8Array> {
+  const methods = [...ResultsService.methods, ...RecordingService.methods];
+  const method = methods.find(({ name }) => name === asked.call) as DescMethodUnary;
+  const response = await client.call(method, fromBinary(method.input, bytes(asked.request)));
+  return toBinary(method.output, response);
 }
 
-async function goThroughRanking(file: string, one: RankCase, client: Client): Promise<void> {
-  await tell(file, "wire", one.name, () => rank(one, client.experiment(newExperiment())));
+function scoreResponse(score: Score | undefined): Uint8Array {
+  const { value, ...source } = score ?? {};
+  return written(ScoreResponseSchema, value === undefined ? {} : { value, source });
 }
 
-async function goThroughWrite(file: string, one: WriteCase, client: Client): Promise<void> {
-  await tell(file, "wire", one.name, () => write(one, client, newExperiment()));
+/** An arm as it reads, with the mirrors of its primary eval. */
+function whole(arm: ArmResult): Uint8Array {
+  const { evalMetrics, evalBreakdowns, evalSeconds } = arm;
+  const armResult = { ...arm.message, evalMetrics, evalBreakdowns, evalSeconds };
+  return written(GetArmResponseSchema, { armResult });
 }
 
-/** Reports a case: whatever it throws is what disagreed. */
-async function tell(
-  file: string, way: string, name: string, check: () => Promise<void>,
-): Promise<void> {
-  let detail = "";
-  try {
-    await check();
-  } catch (error) {
-    detail = String(error) || "disagrees";
-  }
-  console.log(JSON.stringify({ file, way, case: name, ok: detail === "", detail }));
+function requested<D extends DescMessage>(schema: D, asked: Asked): MessageShape<D> {
+  return fromBinary(schema, bytes(asked.request));
 }
 
-/** Each case has an experiment of its own. */
-function newExperiment(): string {
-  experiments += 1;
-  return `conformance/typescript/${experiments}`;
+function written<D extends DescMessage>(schema: D, fields: Parameters<typeof create<D>>[1]): Uint8Array {
+  return toBinary(schema, create(schema, fields));
 }
 
-function readJson(file: string): unknown {
-  return JSON.parse(readFileSync(file, "utf-8"));
+function bytes(base64: string): Uint8Array {
+  return Buffer.from(base64, "base64");
 }
 
-const [plan] = process.argv.slice(2);
-if (plan === undefined) {
-  throw new Error("usage: main.js PLAN");
+for await (const line of createInterface({ input: process.stdin })) {
+  console.log(JSON.stringify(await answered(line)));
 }
-await main(plan);
+clients.forEach((client) => client.close());

@@ -16,13 +16,28 @@ from google.protobuf.message import Message
 from podium import scoring
 from podium._model import results
 from podium._wire import codec
+from podium.errors import InvalidArgumentError
 from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.results_service_pb2 import ScoreResponse
 
-__all__ = ["Asker", "Case", "arm_of", "cases", "check", "plain"]
+__all__ = [
+    "OUTPUT_ONLY",
+    "Asker",
+    "Case",
+    "arm_of",
+    "cases",
+    "check",
+    "check_eval",
+    "check_reads",
+    "check_score",
+    "plain",
+]
 
 Case = dict[str, Any]
+
+OUTPUT_ONLY = ("revision", "event_time", "record_time")
+"""The fields of a row that only a server sets."""
 
 _FOLDER = Path(__file__).parents[2] / "vectors"
 
@@ -53,17 +68,38 @@ def arm_of(case: Case) -> ArmResult:
 
 def check(case: Case, asker: Asker) -> None:
     """Asks everything that a case asks."""
-    evals = arm_of(case).evals
     for question in case.get("evals", []):
         step = int(question["step"]) if "step" in question else None
-        expected = None if question["row"] is None else evals[question["row"]]
-        answer = asker.eval(question["name"], step)
-        assert plain(_row(answer)) == plain(expected), question
+        check_eval(case, question, _row(asker.eval(question["name"], step)))
     for question in case.get("scores", []):
-        assert _score(asker, question["metric"]) == _expected_score(question), question
+        check_score(question, _score(asker, question["metric"]))
     arm = asker.arm()
     if arm is not None:
-        _check_reads(case.get("reads", {}), arm)
+        check_reads(case, _mirrors(arm))
+
+
+def check_eval(case: Case, question: Case, row: EvalResult | None) -> None:
+    """Holds the row that answered a question about an eval against the one that should."""
+    expected = None if question["row"] is None else arm_of(case).evals[question["row"]]
+    assert plain(row) == plain(expected), f"{question}: {row}"
+
+
+def check_score(question: Case, answer: ScoreResponse | str) -> None:
+    """Holds the answer to a question about a score, or its error code, against the right one."""
+    if "error" in question or isinstance(answer, str):
+        assert answer == question.get("error"), f"{question}: {answer}"
+    else:
+        expected = ParseDict(question["answer"], ScoreResponse())
+        assert plain(answer) == plain(expected), f"{question}: {answer}"
+
+
+def check_reads(case: Case, arm: ArmResult) -> None:
+    """Holds the mirrors of an arm's primary eval against what they should read as."""
+    expected = case.get("reads", {})
+    message = ParseDict(expected, ArmResult())
+    for name in expected:
+        field = ArmResult.DESCRIPTOR.fields_by_camelcase_name[name].name
+        assert _plain(getattr(arm, field)) == _plain(getattr(message, field)), f"{name}: {arm}"
 
 
 def plain(message: Message | None) -> Any:
@@ -92,31 +128,21 @@ def _row(row: results.EvalResult | None) -> EvalResult | None:
     if row is None:
         return None
     message = codec.eval_result_to_proto(row)
-    for output_only in ("revision", "event_time", "record_time"):
-        message.ClearField(output_only)
+    for output_only in OUTPUT_ONLY:
+        message.ClearField(output_only)  # type: ignore[arg-type]
     return message
 
 
-def _score(asker: Asker, metric: str) -> Any:
+def _score(asker: Asker, metric: str) -> ScoreResponse | str:
     try:
-        return plain(codec.score_to_proto(asker.score(metric)))
-    except ValueError as error:
-        return getattr(error, "code", error)
+        return codec.score_to_proto(asker.score(metric))
+    except InvalidArgumentError as error:
+        return error.code
 
 
-def _expected_score(question: Case) -> Any:
-    if "error" in question:
-        return question["error"]
-    return plain(ParseDict(question["answer"], ScoreResponse()))
-
-
-def _check_reads(expected: Case, arm: results.ArmResult) -> None:
-    reads = ArmResult(
+def _mirrors(arm: results.ArmResult) -> ArmResult:
+    return ArmResult(
         eval_metrics=arm.eval_metrics,
         eval_breakdowns=codec.values_to_proto(arm.eval_breakdowns),
         eval_seconds=arm.eval_seconds,
     )
-    message = ParseDict(expected, ArmResult())
-    for name in expected:
-        field = ArmResult.DESCRIPTOR.fields_by_camelcase_name[name].name
-        assert _plain(getattr(reads, field)) == _plain(getattr(message, field)), name

@@ -1,111 +1,208 @@
-// Command conformance holds this client to the vectors of the project: see
-// tests/conformance/README.md there.
-//
-//	conformance PLAN
+// Command conformance answers each request that it reads with what this client answers: see
+// tests/conformance/README.md of the project.
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
+	"reflect"
+
+	"google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"podium.example/podium"
+	"podium.example/podium/podiumv1"
 )
 
-// entry is one of a plan: a file of vectors, or an arm to write or read.
-type entry struct {
-	File       string          `json:"file"`
-	Address    string          `json:"address"`
-	Exchange   string          `json:"exchange"`
-	Experiment string          `json:"experiment"`
-	Arm        json.RawMessage `json:"arm"`
+// request is a line that is read.
+type request struct {
+	Way, Call, Address string
+	Request, Arm       []byte
 }
 
-// report is what became of a case.
-type report struct {
-	File   string `json:"file"`
-	Way    string `json:"way"`
-	Case   string `json:"case"`
-	OK     bool   `json:"ok"`
-	Detail string `json:"detail"`
+// answer is a line that is printed: one of the two.
+type answer struct {
+	Response *[]byte  `json:"response,omitempty"`
+	Error    *failure `json:"error,omitempty"`
+}
+
+type failure struct {
+	Code     string            `json:"code"`
+	Reason   string            `json:"reason"`
+	Message  string            `json:"message"`
+	Metadata map[string]string `json:"metadata"`
+	Refusals []refusal         `json:"refusals"`
+}
+
+type refusal struct {
+	Index     int    `json:"index"`
+	Reason    string `json:"reason"`
+	Permanent bool   `json:"permanent"`
+	Message   string `json:"message"`
 }
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: conformance PLAN")
-		os.Exit(2)
-	}
-	if err := run(os.Args[1]); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
-func run(plan string) error {
-	var entries []entry
-	if err := readJSON(plan, &entries); err != nil {
-		return err
-	}
-	for _, entry := range entries {
-		if err := goThrough(entry); err != nil {
-			return err
+	lines := bufio.NewReader(os.Stdin)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			return
 		}
+		printed, err := json.Marshal(answered(line))
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(string(printed))
 	}
-	return nil
 }
 
-func goThrough(entry entry) error {
-	client, err := podium.Connect(entry.Address)
+func answered(line []byte) answer {
+	response, err := respond(line)
 	if err != nil {
-		return err
+		return answer{Error: failureOf(err)}
 	}
-	defer client.Close()
-	switch {
-	case entry.Exchange != "":
-		return exchange(client, entry)
-	case strings.HasPrefix(filepath.Base(entry.File), "reads"):
-		return goThroughReads(client, entry.File)
-	case strings.HasPrefix(filepath.Base(entry.File), "rank"):
-		return goThroughRankings(client, entry.File)
-	default:
-		return goThroughWrites(client, entry.File)
-	}
-}
-
-func readJSON(file string, into any) error {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(data, into); err != nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	return nil
-}
-
-// tell reports a case; an error is what disagreed.
-func tell(file, way, name string, disagreed error) {
-	told := report{File: filepath.Base(file), Way: way, Case: name, OK: disagreed == nil}
-	if disagreed != nil {
-		told.Detail = disagreed.Error()
-	}
-	line, err := json.Marshal(told)
+	bytes, err := proto.Marshal(response)
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(string(line))
+	return answer{Response: &bytes}
 }
 
-var experiments int
-
-// newExperiment is an experiment of its own for each case.
-func newExperiment(client *podium.Client) (*podium.Experiment, string) {
-	experiments++
-	name := fmt.Sprintf("conformance/go/%d", experiments)
-	return client.Experiment(name), name
+func failureOf(err error) *failure {
+	var failed *podium.Error
+	if !errors.As(err, &failed) {
+		return &failure{Code: "UNKNOWN", Message: err.Error()}
+	}
+	refusals := []refusal{}
+	for _, event := range failed.Refusals {
+		refusals = append(refusals, refusal(event))
+	}
+	name := code.Code_name[int32(failed.Code)]
+	return &failure{name, failed.Reason, failed.Message, failed.Metadata, refusals}
 }
 
-var background = context.Background()
+var clients = map[string]*podium.Client{}
+
+func respond(line []byte) (proto.Message, error) {
+	var asked request
+	if err := json.Unmarshal(line, &asked); err != nil {
+		return nil, err
+	}
+	message, err := messageOf(asked)
+	if err != nil {
+		return nil, err
+	}
+	if asked.Way == "pure" {
+		arm := &podiumv1.ArmResult{}
+		if err := proto.Unmarshal(asked.Arm, arm); err != nil {
+			return nil, err
+		}
+		return askArm(podium.NewArmResult(arm), message)
+	}
+	client := clients[asked.Address]
+	if client == nil {
+		if client, err = podium.Connect(asked.Address); err != nil {
+			return nil, err
+		}
+		clients[asked.Address] = client
+	}
+	if asked.Way == "client" {
+		return askClient(client, message)
+	}
+	return callStub(client, asked.Call, message)
+}
+
+// messageOf is the request of the call.
+func messageOf(asked request) (proto.Message, error) {
+	name := protoreflect.FullName("podium.v1." + asked.Call + "Request")
+	kind, err := protoregistry.GlobalTypes.FindMessageByName(name)
+	if err != nil {
+		return nil, err
+	}
+	message := kind.New().Interface()
+	return message, proto.Unmarshal(asked.Request, message)
+}
+
+func askArm(arm *podium.ArmResult, message proto.Message) (proto.Message, error) {
+	switch asked := message.(type) {
+	case *podiumv1.EvalRequest:
+		if asked.Step != nil {
+			return &podiumv1.EvalResponse{EvalResult: arm.EvalAt(asked.Name, *asked.Step)}, nil
+		}
+		return &podiumv1.EvalResponse{EvalResult: arm.Eval(asked.Name)}, nil
+	case *podiumv1.ScoreRequest:
+		score, err := arm.FindScore(asked.Metric)
+		return scoreResponse(score), err
+	}
+	return whole(arm), nil
+}
+
+func askClient(client *podium.Client, message proto.Message) (proto.Message, error) {
+	ctx := context.Background()
+	switch asked := message.(type) {
+	case *podiumv1.EvalRequest:
+		arm := client.Arm(asked.Experiment, asked.Arm)
+		ask := func() (*podiumv1.EvalResult, error) { return arm.Eval(ctx, asked.Name) }
+		if asked.Step != nil {
+			ask = func() (*podiumv1.EvalResult, error) { return arm.EvalAt(ctx, asked.Name, *asked.Step) }
+		}
+		row, err := ask()
+		return &podiumv1.EvalResponse{EvalResult: row}, err
+	case *podiumv1.ScoreRequest:
+		score, err := client.Arm(asked.Experiment, asked.Arm).FindScore(ctx, asked.Metric)
+		return scoreResponse(score), err
+	case *podiumv1.GetArmRequest:
+		arm, err := client.Arm(asked.Experiment, asked.Arm).Get(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return whole(arm), nil
+	case *podiumv1.GetExperimentRequest:
+		found, err := client.Experiment(asked.Experiment).Get(ctx)
+		return &podiumv1.GetExperimentResponse{Experiment: found}, err
+	case *podiumv1.RankRequest:
+		return client.Experiment(asked.Experiment).Rank(ctx, podium.RankOptions{
+			Metric: asked.Metric, Direction: asked.Direction, Statuses: asked.Statuses,
+			ByGroup: asked.ByGroup, MinMembers: asked.MinMembers,
+		})
+	case *podiumv1.RecordRequest:
+		return client.Experiment(asked.Experiment).Record(ctx, asked.Events...)
+	}
+	return nil, fmt.Errorf("no handle has a method for %T", message)
+}
+
+// callStub makes a call of either service as it is.
+func callStub(client *podium.Client, call string, message proto.Message) (proto.Message, error) {
+	stub := reflect.ValueOf(client.Results).MethodByName(call)
+	if !stub.IsValid() {
+		stub = reflect.ValueOf(client.Recording).MethodByName(call)
+	}
+	arguments := []reflect.Value{reflect.ValueOf(context.Background()), reflect.ValueOf(message)}
+	results := stub.Call(arguments)
+	err, _ := results[1].Interface().(error)
+	return results[0].Interface().(proto.Message), err
+}
+
+func scoreResponse(score *podium.Score) *podiumv1.ScoreResponse {
+	if score == nil {
+		return &podiumv1.ScoreResponse{}
+	}
+	return &podiumv1.ScoreResponse{Value: &score.Value, Source: score.Source}
+}
+
+// whole is an arm as it reads, with the mirrors of its primary eval.
+func whole(arm *podium.ArmResult) *podiumv1.GetArmResponse {
+	read := proto.CloneOf(arm.ArmResult)
+	read.EvalMetrics, read.EvalBreakdowns = arm.GetEvalMetrics(), arm.GetEvalBreakdowns()
+	if arm.Primary() != nil {
+		seconds := arm.GetEvalSeconds()
+		read.EvalSeconds = &seconds
+	}
+	return &podiumv1.GetArmResponse{ArmResult: read}
+}

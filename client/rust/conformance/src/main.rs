@@ -1,98 +1,184 @@
-//! Holds podium-client against the vectors of `tests/vectors`, over the wire and by itself.
-//!
-//! `podium-conformance PLAN`, where PLAN is a JSON file: a list of
-//! `{"file": "…/reads_steps.json", "address": "127.0.0.1:1234"}` and of
-//! `{"exchange": "write" or "read", "address": …, "experiment": …, "arm": an ArmResult}`.
-//! It prints one JSON object a line: file, way, case, ok, detail. It exits 0 when it ran to its
-//! end, whatever disagreed.
+//! Answers each request that it reads with what podium-client answers: see
+//! `tests/conformance/README.md` of the project.
 
-mod encode;
-mod exchange;
-mod json;
-mod rankings;
-mod reads;
-mod writes;
+use std::collections::HashMap;
+use std::io::{self, BufRead};
 
-use std::error::Error;
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::{env, fs};
-
-use podium::Client;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use podium::v1::{
+    ArmResult, EvalRequest, EvalResponse, EvalResult, GetArmRequest, GetArmResponse,
+    GetExperimentRequest, GetExperimentResponse, RankRequest, RecordRequest, ScoreRequest,
+    ScoreResponse,
+};
+use podium::{Client, Error, Score};
+use prost::Message;
 use serde_json::{Value, json};
 
-/// What a check found: nothing, or what disagreed.
-pub(crate) type Verdict = Result<(), String>;
-
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let plan = env::args().nth(1).ok_or("usage: podium-conformance PLAN")?;
-    for entry in read_json(&plan)?.as_array().ok_or("a plan is a list")? {
-        let client = Client::connect(text(entry, "address")?)?;
-        if entry.get("exchange").is_some() {
-            exchange(&client, entry).await?;
-        } else {
-            vectors(&client, text(entry, "file")?).await?;
-        }
+async fn main() -> io::Result<()> {
+    let mut clients = HashMap::new();
+    for line in io::stdin().lock().lines() {
+        let asked = Asked(serde_json::from_str(&line?)?);
+        let answer = match respond(&asked, &mut clients).await {
+            Ok(response) => json!({"response": STANDARD.encode(response)}),
+            Err(error) => json!({"error": said(&error)}),
+        };
+        println!("{answer}");
     }
     Ok(())
 }
 
-async fn exchange(client: &Client, entry: &Value) -> Result<(), Box<dyn Error>> {
-    let way = text(entry, "exchange")?;
-    let experiment = client.experiment(text(entry, "experiment")?);
-    let arm = &entry["arm"];
-    let verdict = match way {
-        "write" => exchange::write(&experiment, arm).await,
-        _ => exchange::read(&experiment, arm).await,
-    };
-    let case = format!("{}/{}", experiment.name(), text(arm, "name")?);
-    report("exchange", way, &case, &verdict);
-    Ok(())
-}
+/// A request: the way, the name of the call, its request, and the address or the arm.
+struct Asked(Value);
 
-async fn vectors(client: &Client, path: &str) -> Result<(), Box<dyn Error>> {
-    let file = Path::new(path).file_name().ok_or("a file has a name")?;
-    let file = file.to_string_lossy();
-    let vectors = read_json(path)?;
-    for case in vectors["cases"].as_array().ok_or("cases is a list")? {
-        let name = text(case, "name")?;
-        let experiment = client.experiment(experiment_name());
-        if file.starts_with("reads") {
-            report(&file, "wire", name, &reads::wire(&experiment, case).await);
-            report(&file, "pure", name, &reads::pure(case).await);
-        } else if file.starts_with("rank") {
-            let verdict = rankings::run(&experiment, case).await;
-            report(&file, "wire", name, &verdict);
-        } else {
-            let verdict = writes::run(client.calls(), experiment.name(), case).await;
-            report(&file, "wire", name, &verdict);
-        }
+impl Asked {
+    fn text(&self, name: &str) -> &str {
+        self.0[name].as_str().expect("a text")
     }
-    Ok(())
+
+    fn message<M: Message + Default>(&self, name: &str) -> M {
+        let bytes = STANDARD.decode(self.text(name)).expect("base64");
+        M::decode(bytes.as_slice()).expect("a message")
+    }
+
+    fn request<M: Message + Default>(&self) -> M {
+        self.message("request")
+    }
 }
 
-fn report(file: &str, way: &str, case: &str, verdict: &Verdict) {
-    let detail = verdict.as_ref().err().map_or("", String::as_str);
-    let ok = verdict.is_ok();
-    println!(
-        "{}",
-        json!({"file": file, "way": way, "case": case, "ok": ok, "detail": detail})
+fn said(error: &Error) -> Value {
+    let refusals = error.refusals().iter().map(|event| {
+        let name = event.reason.as_str_name();
+        let reason = name.strip_prefix("ERROR_REASON_").unwrap_or_default();
+        json!({
+            "index": event.index,
+            "reason": if reason == "UNSPECIFIED" { "" } else { reason },
+            "permanent": event.permanent,
+            "message": event.message,
+        })
+    });
+    json!({
+        "code": error.code_name(),
+        "reason": error.reason(),
+        "message": error.message(),
+        "metadata": error.metadata(),
+        "refusals": refusals.collect::<Vec<_>>(),
+    })
+}
+
+async fn respond(asked: &Asked, clients: &mut HashMap<String, Client>) -> Result<Vec<u8>, Error> {
+    if asked.text("way") == "pure" {
+        return ask_arm(&asked.message("arm"), asked);
+    }
+    let address = asked.text("address");
+    if !clients.contains_key(address) {
+        clients.insert(address.to_owned(), Client::connect(address)?);
+    }
+    match asked.text("way") {
+        "client" => ask_client(&clients[address], asked).await,
+        _ => call_stub(&clients[address], asked).await,
+    }
+}
+
+fn ask_arm(arm: &ArmResult, asked: &Asked) -> Result<Vec<u8>, Error> {
+    Ok(match asked.text("call") {
+        "Eval" => {
+            let request: EvalRequest = asked.request();
+            let row = match request.step {
+                Some(step) => arm.eval_at(&request.name, step),
+                None => arm.eval(&request.name),
+            };
+            eval_response(row.cloned())
+        }
+        "Score" => score_response(arm.find_score(&asked.request::<ScoreRequest>().metric)?),
+        _ => whole(arm.clone()),
+    })
+}
+
+async fn ask_client(client: &Client, asked: &Asked) -> Result<Vec<u8>, Error> {
+    Ok(match asked.text("call") {
+        "Eval" => {
+            let request: EvalRequest = asked.request();
+            let arm = client.arm(request.experiment, request.arm);
+            eval_response(match request.step {
+                Some(step) => arm.eval_at(&request.name, step).await?,
+                None => arm.eval(&request.name).await?,
+            })
+        }
+        "Score" => {
+            let request: ScoreRequest = asked.request();
+            let arm = client.arm(request.experiment, request.arm);
+            score_response(arm.find_score(&request.metric).await?)
+        }
+        "GetArm" => {
+            let request: GetArmRequest = asked.request();
+            whole(client.arm(request.experiment, request.arm).get().await?)
+        }
+        "GetExperiment" => {
+            let request: GetExperimentRequest = asked.request();
+            let experiment = Some(client.experiment(request.experiment).get().await?);
+            GetExperimentResponse { experiment }.encode_to_vec()
+        }
+        "Rank" => {
+            let request: RankRequest = asked.request();
+            let experiment = client.experiment(&request.experiment);
+            experiment.rank(request, None).await?.encode_to_vec()
+        }
+        _ => {
+            let request: RecordRequest = asked.request();
+            let experiment = client.experiment(request.experiment);
+            experiment.record(request.events).await?.encode_to_vec()
+        }
+    })
+}
+
+/// Makes a call of either service as it is.
+async fn call_stub(client: &Client, asked: &Asked) -> Result<Vec<u8>, Error> {
+    macro_rules! stubs {
+        ($($call:literal => $method:ident,)*) => {
+            match asked.text("call") {
+                $($call => client.calls().$method(asked.request()).await?.encode_to_vec(),)*
+                other => panic!("no rpc is called {other}"),
+            }
+        };
+    }
+    Ok(stubs! {
+        "Eval" => eval,
+        "Score" => score,
+        "GetArm" => get_arm,
+        "ListArms" => list_arms,
+        "ListEvals" => list_evals,
+        "GetExperiment" => get_experiment,
+        "ListExperiments" => list_experiments,
+        "Rank" => rank,
+        "Scores" => scores,
+        "Record" => record,
+        "DeleteArm" => delete_arm,
+        "DeleteExperiment" => delete_experiment,
+    })
+}
+
+fn eval_response(eval_result: Option<EvalResult>) -> Vec<u8> {
+    EvalResponse { eval_result }.encode_to_vec()
+}
+
+fn score_response(score: Option<Score>) -> Vec<u8> {
+    let (value, source) = score.map(|score| (score.value, score.source)).unzip();
+    ScoreResponse { value, source }.encode_to_vec()
+}
+
+/// An arm as it reads, with the mirrors of its primary eval.
+fn whole(mut arm: ArmResult) -> Vec<u8> {
+    arm.eval_seconds = arm.effective_eval_seconds();
+    (arm.eval_metrics, arm.eval_breakdowns) = (
+        arm.effective_eval_metrics().clone(),
+        arm.effective_eval_breakdowns().clone(),
     );
-}
-
-/// A name that no other case of this run has.
-fn experiment_name() -> String {
-    static CASES: AtomicU64 = AtomicU64::new(0);
-    let number = CASES.fetch_add(1, Ordering::Relaxed) + 1;
-    format!("conformance/rust/{number}")
-}
-
-fn read_json(path: &str) -> Result<Value, Box<dyn Error>> {
-    Ok(serde_json::from_str(&fs::read_to_string(path)?)?)
-}
-
-fn text<'a>(object: &'a Value, key: &str) -> Result<&'a str, String> {
-    let found = object[key].as_str();
-    found.ok_or_else(|| format!("{key} is missing in {object}"))
+    let arm_result = Some(arm);
+    let response = GetArmResponse {
+        arm_result,
+        ..Default::default()
+    };
+    response.encode_to_vec()
 }

@@ -245,6 +245,20 @@ class ClientTest {
             .addEvals(row("bench@openai/gpt-4.1", 0.5).setModelRef("openai/gpt-4.1"))
             .build();
     experiment.record(Events.recorded(given));
-    assertEquals(given, Checks.bare(experiment.arm("ünïcode 🏆").get().message()));
+    assertEquals(given, bare(experiment.arm("ünïcode 🏆").get().message()));
+  }
+
+  /** An arm without what only the server sets. */
+  private static podium.v1.ArmResult bare(podium.v1.ArmResult arm) {
+    var bare =
+        arm.toBuilder()
+            .clearExperiment()
+            .clearRevision()
+            .clearCreateTime()
+            .clearUpdateTime()
+            .clearAttempt();
+    bare.getEvalsBuilderList()
+        .forEach(row -> row.clearRevision().clearEventTime().clearRecordTime());
+    return bare.build();
   }
 }

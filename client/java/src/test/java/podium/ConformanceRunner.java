@@ -1,100 +1,167 @@
 package podium;
 
-import com.google.gson.JsonElement;
+import com.google.gson.Gson;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
-import java.io.FileDescriptor;
-import java.io.FileOutputStream;
+import com.google.protobuf.Message;
+import io.grpc.MethodDescriptor;
+import java.io.BufferedReader;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
+import java.util.Base64;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Stream;
+import podium.v1.EvalRequest;
+import podium.v1.EvalResponse;
+import podium.v1.EvalResult;
+import podium.v1.GetArmRequest;
+import podium.v1.GetArmResponse;
+import podium.v1.GetExperimentRequest;
+import podium.v1.GetExperimentResponse;
+import podium.v1.RankRequest;
+import podium.v1.RecordRequest;
+import podium.v1.RecordingServiceGrpc;
+import podium.v1.ResultsServiceGrpc;
+import podium.v1.ScoreRequest;
+import podium.v1.ScoreResponse;
 
 /**
- * Goes through a plan of tests/conformance and reports each case: {@code ConformanceRunner PLAN}.
+ * Answers each request that it reads with what this client answers: see tests/conformance/README.md
+ * of the project.
  */
-public final class ConformanceRunner {
-  private final PrintStream out =
-      new PrintStream(new FileOutputStream(FileDescriptor.out), true, StandardCharsets.UTF_8);
-  private int experiments;
+final class ConformanceRunner {
+  private static final Gson JSON = new Gson();
+
+  private final Map<String, Client> clients = new HashMap<>();
 
   private ConformanceRunner() {}
 
-  /** Goes through the plan in the file that is named. */
+  /** Answers one request after the other, until there are no more. */
   public static void main(String[] arguments) throws IOException {
     var runner = new ConformanceRunner();
-    for (JsonElement entry : read(Path.of(arguments[0])).getAsJsonArray()) {
-      runner.goThrough(entry.getAsJsonObject());
+    var printer = new PrintStream(System.out, true, StandardCharsets.UTF_8);
+    var lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+    for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+      printer.println(JSON.toJson(runner.answer(JsonParser.parseString(line).getAsJsonObject())));
     }
+    runner.clients.values().forEach(Client::close);
   }
 
-  private static JsonElement read(Path file) throws IOException {
-    return JsonParser.parseString(Files.readString(file));
-  }
-
-  private void goThrough(JsonObject entry) throws IOException {
-    try (Client client = Client.connect(entry.get("address").getAsString())) {
-      if (entry.has("exchange")) {
-        exchange(entry, client);
-      } else {
-        vectors(Path.of(entry.get("file").getAsString()), client);
-      }
-    }
-  }
-
-  private void vectors(Path file, Client client) throws IOException {
-    String name = file.getFileName().toString();
-    for (JsonElement element : read(file).getAsJsonObject().getAsJsonArray("cases")) {
-      JsonObject test = element.getAsJsonObject();
-      String title = test.get("name").getAsString();
-      if (name.startsWith("reads")) {
-        report(name, "pure", title, () -> ReadVectors.locally(test));
-        report(name, "wire", title, () -> ReadVectors.overTheWire(test, client, newExperiment()));
-      } else if (name.startsWith("rank")) {
-        report(name, "wire", title, () -> RankVectors.overTheWire(test, client, newExperiment()));
-      } else {
-        report(name, "wire", title, () -> WriteVectors.overTheWire(test, client, newExperiment()));
-      }
-    }
-  }
-
-  private String newExperiment() {
-    experiments++;
-    return "conformance/java/" + experiments;
-  }
-
-  private void exchange(JsonObject entry, Client client) {
-    String experiment = entry.get("experiment").getAsString();
-    var arm = ReadVectors.armOf(entry);
-    String way = entry.get("exchange").getAsString();
-    report(
-        "exchange",
-        way,
-        experiment + "/" + arm.getName(),
-        () -> {
-          if (way.equals("write")) {
-            client.experiment(experiment).record(Events.declared(), Events.recorded(arm));
-          } else {
-            ArmResult found = client.arm(experiment, arm.getName()).get();
-            Checks.equal(arm, Checks.bare(found.message()), "the arm");
-          }
-        });
-  }
-
-  private void report(String file, String way, String title, Runnable what) {
-    String detail = "";
+  private Map<String, Object> answer(JsonObject asked) throws IOException {
     try {
-      what.run();
-    } catch (RuntimeException | AssertionError failure) {
-      detail = failure.toString();
+      byte[] response = respond(asked).toByteArray();
+      return Map.of("response", Base64.getEncoder().encodeToString(response));
+    } catch (PodiumException error) {
+      return Map.of("error", said(error));
     }
-    var line = new JsonObject();
-    line.addProperty("file", file);
-    line.addProperty("way", way);
-    line.addProperty("case", title);
-    line.addProperty("ok", detail.isEmpty());
-    line.addProperty("detail", detail);
-    out.println(line);
+  }
+
+  private static Map<String, Object> said(PodiumException error) {
+    List<Map<String, Object>> refusals =
+        error.refusals().stream().map(ConformanceRunner::said).toList();
+    return Map.of(
+        "code", error.code().name(),
+        "reason", error.reason(),
+        "message", error.getMessage(),
+        "metadata", error.metadata(),
+        "refusals", refusals);
+  }
+
+  private static Map<String, Object> said(RefusedEvent event) {
+    return Map.of(
+        "index", event.index(),
+        "reason", event.reason(),
+        "permanent", event.permanent(),
+        "message", event.message());
+  }
+
+  private Message respond(JsonObject asked) throws IOException {
+    String call = asked.get("call").getAsString();
+    var method =
+        Stream.of(ResultsServiceGrpc.getServiceDescriptor(), RecordingServiceGrpc.getServiceDescriptor())
+            .flatMap(service -> service.getMethods().stream())
+            .filter(one -> call.equals(one.getBareMethodName()))
+            .findFirst()
+            .orElseThrow();
+    var request = (Message) method.parseRequest(bytes(asked, "request"));
+    String way = asked.get("way").getAsString();
+    if (way.equals("pure")) {
+      return askArm(ArmResult.of(podium.v1.ArmResult.parseFrom(bytes(asked, "arm"))), request);
+    }
+    var client = clients.computeIfAbsent(asked.get("address").getAsString(), Client::connect);
+    return way.equals("client") ? askClient(client, request) : callStub(client, method, request);
+  }
+
+  private static InputStream bytes(JsonObject asked, String name) {
+    return new ByteArrayInputStream(Base64.getDecoder().decode(asked.get(name).getAsString()));
+  }
+
+  private static Message askArm(ArmResult arm, Message request) {
+    if (request instanceof EvalRequest asked) {
+      String name = asked.getName();
+      return row(asked.hasStep() ? arm.eval(name, asked.getStep()) : arm.eval(name));
+    }
+    if (request instanceof ScoreRequest asked) {
+      return score(arm.findScore(asked.getMetric()));
+    }
+    return whole(arm);
+  }
+
+  private static Message askClient(Client client, Message request) {
+    if (request instanceof EvalRequest asked) {
+      var arm = client.arm(asked.getExperiment(), asked.getArm());
+      String name = asked.getName();
+      return row(asked.hasStep() ? arm.eval(name, asked.getStep()) : arm.eval(name));
+    }
+    if (request instanceof ScoreRequest asked) {
+      return score(client.arm(asked.getExperiment(), asked.getArm()).findScore(asked.getMetric()));
+    }
+    if (request instanceof GetArmRequest asked) {
+      return whole(client.arm(asked.getExperiment(), asked.getArm()).get());
+    }
+    if (request instanceof GetExperimentRequest asked) {
+      var found = client.experiment(asked.getExperiment()).get();
+      return GetExperimentResponse.newBuilder().setExperiment(found).build();
+    }
+    if (request instanceof RankRequest asked) {
+      return client.experiment(asked.getExperiment()).rank(asked);
+    }
+    var recorded = (RecordRequest) request;
+    return client.experiment(recorded.getExperiment()).record(recorded.getEventsList());
+  }
+
+  /** Makes a call of either service as it is. */
+  @SuppressWarnings("unchecked")
+  private static Message callStub(Client client, MethodDescriptor<?, ?> method, Message request) {
+    return client.call((MethodDescriptor<Message, Message>) method, request);
+  }
+
+  private static Message row(Optional<EvalResult> row) {
+    var response = EvalResponse.newBuilder();
+    row.ifPresent(response::setEvalResult);
+    return response.build();
+  }
+
+  private static Message score(Optional<Score> score) {
+    var response = ScoreResponse.newBuilder();
+    score.ifPresent(found -> response.setValue(found.value()).setSource(found.source()));
+    return response.build();
+  }
+
+  /** An arm as it reads, with the mirrors of its primary eval. */
+  private static Message whole(ArmResult arm) {
+    var read =
+        arm.message().toBuilder()
+            .putAllEvalMetrics(arm.evalMetrics())
+            .putAllEvalBreakdowns(arm.evalBreakdowns());
+    arm.evalSeconds().ifPresent(read::setEvalSeconds);
+    return GetArmResponse.newBuilder().setArmResult(read).build();
   }
 }

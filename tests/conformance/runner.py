@@ -1,0 +1,177 @@
+"""The runner of a language: a process that answers each line, a request, with a line."""
+
+import json
+import os
+import queue
+import subprocess
+import tempfile
+import threading
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+from podium.errors import PodiumError, RefusedEvent, error_class_for
+from podium.v1.arm_result_pb2 import ArmResult
+
+from tests.conformance.languages import PROJECT, Language
+from tests.server.writes.ways import METHODS
+
+__all__ = ["Runner", "RunnerError", "running"]
+
+_ANSWER_SECONDS = 120
+_STOP_SECONDS = 20
+_TAIL = 4_000
+
+
+class RunnerError(Exception):
+    """The runner ended, or printed what is not an answer."""
+
+
+class Runner:
+    """Asks the runner of a language, which is started by the first request."""
+
+    def __init__(self, language: Language) -> None:
+        self._language = language
+        self._process: subprocess.Popen[str] | None = None
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - see close
+        self._failure: RunnerError | None = None
+
+    def ask(self, way: str, call: str, request: Message, **more: str) -> Message:
+        """Returns the response to a call.
+
+        Args:
+            way: `client`: a method of the client's handles. `stub`: the rpc as it is. `pure`: a
+                function of an arm in the runner's process.
+            call: The name of the rpc.
+            request: Its request.
+            more: The `address` of the server, or the `arm`.
+
+        Raises:
+            PodiumError: The client failed with it.
+            RunnerError: The runner ended or printed something else, now or before.
+        """
+        asked = {"way": way, "call": call, "request": encoded(request), **more}
+        try:
+            answer = self._answer(json.dumps(asked))
+            response = _response(answer, call)
+        except RunnerError as error:
+            # Later answers could be those to earlier requests.
+            self._failure = error
+            raise
+        if response is None:
+            raise _error(answer["error"])
+        return response
+
+    def ask_arm(self, arm: ArmResult, call: str, request: Message) -> Message:
+        """Returns what the runner's functions answer for an arm, as `ask`."""
+        return self.ask("pure", call, request, arm=encoded(arm))
+
+    def close(self) -> None:
+        """Ends the runner."""
+        if self._process is not None:
+            assert self._process.stdin
+            try:
+                self._process.stdin.close()
+                self._process.wait(0 if self._failure else _STOP_SECONDS)
+            except (OSError, subprocess.TimeoutExpired):
+                self._process.kill()
+                self._process.wait()
+        self._errors.close()
+
+    def _answer(self, asked: str) -> dict[str, Any]:
+        if self._failure is not None:
+            raise self._failure
+        process = self._process or self._start()
+        assert process.stdin
+        try:
+            process.stdin.write(asked + "\n")
+            process.stdin.flush()
+            line = self._lines.get(timeout=_ANSWER_SECONDS)
+        except queue.Empty:
+            raise RunnerError(f"no answer within {_ANSWER_SECONDS} s") from None
+        except OSError:
+            line = ""
+        if not line:
+            raise RunnerError(self._ended(process))
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise RunnerError(f"not an answer: {line.strip()}")
+        return answer
+
+    def _start(self) -> subprocess.Popen[str]:
+        path = f"{PROJECT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+        try:
+            self._process = subprocess.Popen(
+                self._language.runner,
+                cwd=self._language.path,
+                env={**os.environ, "PYTHONPATH": path},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                encoding="utf-8",
+                errors="replace",
+            )
+        except OSError as error:
+            raise RunnerError(str(error)) from error
+        threading.Thread(target=_read, args=(self._process, self._lines), daemon=True).start()
+        return self._process
+
+    def _ended(self, process: subprocess.Popen[str]) -> str:
+        code = process.wait(_STOP_SECONDS)
+        self._errors.seek(0)
+        return f"the runner ended with {code}: {self._errors.read()[-_TAIL:].strip()}"
+
+
+def _read(process: subprocess.Popen[str], lines: "queue.SimpleQueue[str]") -> None:
+    """Takes over what a runner prints; at the end an empty line."""
+    with process:
+        for line in process.stdout or ():
+            lines.put(line)
+        lines.put("")
+
+
+@contextmanager
+def running(language: Language) -> Iterator[Runner]:
+    """Runs the runner of a language within the block."""
+    runner = Runner(language)
+    try:
+        yield runner
+    finally:
+        runner.close()
+
+
+def encoded(message: Message) -> str:
+    """Returns the bytes of a message as base64."""
+    return b64encode(message.SerializeToString()).decode()
+
+
+def _response(answer: dict[str, Any], call: str) -> Message | None:
+    """Reads the response of an answer; None if it is an error."""
+    if "error" in answer:
+        return None
+    response: Message = GetMessageClass(METHODS[call].output_type)()
+    try:
+        response.ParseFromString(b64decode(answer["response"]))
+    except (KeyError, ValueError, TypeError, DecodeError) as error:
+        raise RunnerError(f"not an answer: {answer}") from error
+    return response
+
+
+def _error(said: Any) -> PodiumError:
+    """Makes the exception of an error as a runner writes it."""
+    refusals = [RefusedEvent(**refusal) for refusal in said.get("refusals", [])]
+    error = error_class_for(said["code"])(
+        said["message"],
+        reason=said.get("reason", ""),
+        metadata=said.get("metadata", {}),
+        refusals=refusals,
+    )
+    error.code = said["code"]
+    return error
