@@ -59,7 +59,7 @@ def _hold(case: dict[str, Any], session: Session, request: RankRequest, address:
 
 def _recorded(arms: int) -> Iterator[Event]:
     """Makes the events of so many completed arms, the best first, and of one that trains."""
-    yield events.experiment_declared()
+    yield events.experiment_declared(success_metric="acc")
     for place in range(arms):
         config = podium.RunConfig(f"arm{place}")
         arm = podium.ArmResult(config.name, config, "completed", metrics={"acc": float(-place)})

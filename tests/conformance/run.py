@@ -36,8 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     missing = _missing(languages)
     rows = [built(language) for language in languages if language.name not in missing]
-    with servers() as started:
-        _run_all([row for row in rows if not row.complaints], started)
+    able = [row for row in rows if not row.complaints]
+    if able:
+        with servers() as started:
+            _run_all(able, started)
     _print(rows)
     for name, commands in missing.items():
         print(f"{name} was not run: {', '.join(commands)} not found")

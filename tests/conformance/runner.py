@@ -131,10 +131,11 @@ class Runner:
 
 def _read(process: subprocess.Popen[str], lines: "queue.SimpleQueue[str]") -> None:
     """Takes over what a runner prints; at the end an empty line."""
-    with process:
-        for line in process.stdout or ():
+    assert process.stdout
+    with process.stdout as printed:
+        for line in printed:
             lines.put(line)
-        lines.put("")
+    lines.put("")
 
 
 @contextmanager

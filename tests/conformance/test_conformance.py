@@ -1,64 +1,95 @@
-"""The harness sees what a runner gets wrong, leaves out or makes up."""
+"""The harness sees each wrong answer of a client, and each answer that a runner leaves out."""
 
-import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.conformance import run
-from tests.conformance.judging import Cell, judge
+from tests.conformance.judging import VECTORS, Check, Session, checks, exchange
 from tests.conformance.languages import LANGUAGES, PROJECT
-from tests.conformance.plans import vector_cells
 from tests.conformance.planted import defects, planted
+from tests.conformance.runner import running
+from tests.conformance.running import Row, hold
 from tests.conformance.table import table
 
-_ASKED = [Cell("reads.json", "pure", "a"), Cell("reads.json", "wire", "a")]
+_READS = Path(PROJECT, "tests/vectors/reads_steps.json")
+_CELLS = {f"{check.file} {check.way}" for file in VECTORS for check in checks(file)}
 
 
-def _line(cell: Cell, *, ok: bool = True, detail: str = "") -> str:
-    return json.dumps({**cell._asdict(), "ok": ok, "detail": detail}) + "\n"
+def _pure() -> list[Check]:
+    return [check for check in checks(_READS) if check.way == "pure"]
 
 
-def test_what_was_asked_and_agrees_is_counted() -> None:
-    """A runner that reports every cell once, in any order, has no complaint against it."""
-    verdict = judge(_line(_ASKED[1]) + "\n" + _line(_ASKED[0]), _ASKED)
-    assert verdict.complaints == []
-    assert verdict.agreed == {("reads.json", "pure"): 1, ("reads.json", "wire"): 1}
-    assert verdict.asked == verdict.agreed
+def _held(script: str) -> Row:
+    """Holds a runner, a script of a shell, to the questions that need no server."""
+    language = replace(LANGUAGES[0], name="sh", runner=("sh", "-c", script))
+    row = Row(language)
+    with running(language) as runner:
+        hold(row, _pure(), Session("sh", runner, "nowhere:1"))
+    return row
 
 
 @pytest.mark.parametrize(
-    ("more", "complaint"),
+    ("script", "complaint"),
     [
-        ("", "reads.json, wire, 'a': not reported"),
-        (_line(_ASKED[1], ok=False, detail="1 is 2"), "reads.json, wire, 'a': 1 is 2"),
-        (_line(_ASKED[1], ok=False), "reads.json, wire, 'a': disagrees"),
-        (_line(_ASKED[1]) * 2, "reads.json, wire, 'a': reported 2 times"),
-        ("panic\n", "not a report: panic"),
-        ('{"file": "reads.json"}\n', 'not a report: {"file": "reads.json"}'),
-        (_line(Cell("reads.json", "wire", "b")), "reads.json, wire, 'b': was not asked for"),
+        ("echo so long >&2; exit 3", "the runner ended with 3: so long"),
+        ("while read -r line; do echo panic; done", "not an answer: panic"),
+        ("while read -r line; do echo '{\"respond\": 1}'; done", "not an answer: {'respond': 1}"),
+        (
+            'while read -r line; do echo \'{"error": {"code": "ABORTED", "message": "no"}}\'; done',
+            "AbortedError: no",
+        ),
     ],
 )
-def test_what_is_wrong_is_named(more: str, complaint: str) -> None:
-    """A missing, disagreeing, doubled, unreadable or unknown report is a complaint."""
-    verdict = judge(_line(_ASKED[0]) + more, _ASKED)
-    assert complaint in verdict.complaints
-    assert verdict.agreed == {("reads.json", "pure"): 1}
+def test_a_runner_that_fails_is_red(script: str, complaint: str) -> None:
+    """Whatever a runner prints instead of a response is a complaint about each case."""
+    row = _held(script)
+    assert row.cells == {"reads_steps.json pure": "0 of 16"}
+    assert len(row.complaints) == 16
+    assert all(complaint in line for line in row.complaints)
+
+
+def test_a_wrong_answer_is_red() -> None:
+    """A client that finds nothing is right where nothing is asked for, and wrong elsewhere."""
+    row = _held('while read -r line; do echo \'{"response": ""}\'; done')
+    assert row.cells == {"reads_steps.json pure": "2 of 16"}
+    name = "a post-training row answers before in-loop rows, wherever it stands"
+    assert row.complaints[0].startswith(f"reads_steps.json, pure, '{name}': AssertionError: ")
+
+
+def test_a_runner_that_cannot_be_started_is_red() -> None:
+    """A runner that is not there is named."""
+    row = Row(replace(LANGUAGES[0], name="cobol", runner=("no-such-runner",)))
+    with running(row.language) as runner:
+        hold(row, _pure(), Session("cobol", runner, "nowhere:1"))
+    assert row.cells == {"reads_steps.json pure": "0 of 16"}
+    assert "no-such-runner" in row.complaints[0]
 
 
 def test_every_case_is_asked_for() -> None:
-    """A runner has to report every case of the reads both ways, and of the writes over the wire."""
-    asked = vector_cells()
-    assert Cell("reads_numbers.json", "pure", "-0.0 keeps its sign") in asked
-    assert Cell("reads_numbers.json", "wire", "-0.0 keeps its sign") in asked
-    assert {cell.way for cell in asked if cell.file.startswith("writes")} == {"wire"}
-    assert len(asked) >= 253
+    """A language is asked every case of the reads both ways, and the others over the wire."""
+    asked = [check for file in VECTORS for check in checks(file)]
+    named = {(check.file, check.way, check.case) for check in asked}
+    assert len(named) == len(asked) >= 256
+    assert ("reads_numbers.json", "pure", "-0.0 keeps its sign") in named
+    assert ("reads_numbers.json", "wire", "-0.0 keeps its sign") in named
+    ways = {(check.file.partition("_")[0], check.way) for check in asked}
+    assert ways == {
+        ("busy", "wire"),
+        ("rank", "wire"),
+        ("reads", "pure"),
+        ("reads", "wire"),
+        ("writes", "wire"),
+    }
+    assert next(exchange("read", ["go"])).case == "exchange/go/small"
 
 
 def test_the_python_client_agrees(capsys: pytest.CaptureFixture[str]) -> None:
     """The row of the Python client is green, and the table says so."""
     assert run.main(["python"]) == 0
     printed = capsys.readouterr().out
+    assert "busy_rank.json wire           3\n" in printed
     assert "reads_steps.json wire         16\n" in printed
     assert "exchange read                 5\n" in printed
 
@@ -77,16 +108,14 @@ def test_a_language_without_its_toolchain_is_named(
     assert "cobol was not run: no-such-compiler --version not found" in capsys.readouterr().out
 
 
-def test_a_runner_that_fails_is_red(
+def test_a_red_language_fails_the_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A runner that dies makes the run fail, with what it said last."""
-    broken = replace(LANGUAGES[0], runner=("sh", "-c", "echo so long >&2; exit 3"), example=())
+    """A runner that dies makes the run fail, and the table shows it."""
+    broken = replace(LANGUAGES[0], runner=("sh", "-c", "exit 3"), example=())
     monkeypatch.setattr(run, "LANGUAGES", (broken,))
     assert run.main([]) == 1
-    printed = capsys.readouterr().out
-    assert "the runner ended with 3: so long" in printed
-    assert "0 of 16" in printed
+    assert "0 of 16" in capsys.readouterr().out
 
 
 def test_every_planted_defect_can_be_planted() -> None:
@@ -101,13 +130,12 @@ def test_every_planted_defect_can_be_planted() -> None:
 
 def test_planted_defects_turn_cells_red_that_are_asked_for() -> None:
     """Each listed defect names cells of the table; every language has one of each kind."""
-    cells = {f"{cell.file} {cell.way}" for cell in vector_cells()}
     for language in LANGUAGES:
         for way in ("pure", "wire"):
             assert [d for d in defects() if (d.language, d.name[:4]) == (language.name, way)]
     for defect in defects():
         assert defect.red
-        assert set(defect.red) <= cells
+        assert set(defect.red) <= _CELLS
 
 
 def test_a_table_has_a_column_for_each_language() -> None:

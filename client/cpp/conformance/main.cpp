@@ -1,80 +1,209 @@
-// Holds the client against the vectors of tests/vectors, over the wire and by itself.
-//
-// `conformance PLAN`: see tests/conformance/README.md. It prints one JSON object a line and exits 0
-// when it ran to its end, whatever disagreed.
-#include <exception>
+// Answers each request that it reads with what this client answers: see tests/conformance/README.md of
+// the project.
+#include <google/protobuf/struct.pb.h>
+#include <google/protobuf/util/json_util.h>
+#include <google/protobuf/wrappers.pb.h>
+#include <podium/podium.h>
+
 #include <functional>
 #include <iostream>
+#include <map>
+#include <stdexcept>
+#include <string>
 
-#include "cases.h"
-
-namespace conformance {
 namespace {
 
-void report(const std::string& file, const std::string& way, const std::string& name,
-            const std::function<Verdict()>& go) {
-  Verdict wrong;
-  try {
-    wrong = go();
-  } catch (const std::exception& error) {
-    wrong = error.what();
+namespace v1 = podium::v1;
+using google::protobuf::Message;
+using google::protobuf::Struct;
+using google::protobuf::util::JsonStringToMessage;
+using google::protobuf::util::MessageToJsonString;
+
+void parse(const std::string& json, Message& message) {
+  const auto status = JsonStringToMessage(json, &message);
+  if (!status.ok()) {
+    throw std::invalid_argument(status.ToString() + " in " + json);
   }
-  std::cout << R"({"file": )" << quoted(file) << R"(, "way": )" << quoted(way) << R"(, "case": )" << quoted(name)
-            << R"(, "ok": )" << (wrong ? "false" : "true") << R"(, "detail": )" << quoted(wrong.value_or("")) << "}"
-            << std::endl;
 }
 
-/// A name that no other case of this run has.
-std::string experiment_name() {
-  static int cases = 0;
-  return "conformance/cpp/" + std::to_string(++cases);
+std::string json(const Message& message) {
+  std::string text;
+  MessageToJsonString(message, &text);
+  return text;
 }
 
-void exchange(const podium::Client& client, const Json& entry) {
-  const std::string& way = entry.at("exchange").text;
-  const podium::Experiment experiment = client.experiment(entry.at("experiment").text);
-  const Json& arm = entry.at("arm");
-  report("exchange", way, experiment.name() + "/" + arm.at("name").text,
-         [&] { return way == "write" ? exchange_write(experiment, arm) : exchange_read(experiment, arm); });
+/// A text of a request.
+const std::string& text(const Struct& asked, const std::string& name) {
+  return asked.fields().at(name).string_value();
 }
 
-void vectors(const podium::Client& client, const std::string& path) {
-  const std::string file = path.substr(path.rfind('/') + 1);
-  const Json content = Json::file(path);
-  for (const Json& vector : content.list("cases")) {
-    const std::string& name = vector.at("name").text;
-    const podium::Experiment experiment = client.experiment(experiment_name());
-    if (file.rfind("reads", 0) == 0) {
-      report(file, "wire", name, [&] { return read_over_the_wire(experiment, vector); });
-      report(file, "pure", name, [&] { return read_purely(vector); });
-    } else if (file.rfind("rank", 0) == 0) {
-      report(file, "wire", name, [&] { return rank(experiment, vector); });
-    } else {
-      report(file, "wire", name, [&] { return write(client.calls(), experiment.name(), vector); });
-    }
+/// A message of a request: bytes in base64.
+template <class M>
+M message(const Struct& asked, const std::string& name) {
+  google::protobuf::BytesValue bytes;
+  parse('"' + text(asked, name) + '"', bytes);
+  M read;
+  if (!read.ParseFromString(bytes.value())) {
+    throw std::invalid_argument("not a message: " + name);
   }
+  return read;
+}
+
+template <class M>
+M request(const Struct& asked) {
+  return message<M>(asked, "request");
+}
+
+std::string answer(const Message& response) {
+  google::protobuf::BytesValue bytes;
+  bytes.set_value(response.SerializeAsString());
+  return R"({"response":)" + json(bytes) + "}";
+}
+
+std::string answer(const podium::Error& error) {
+  Struct said;
+  auto& fields = *said.mutable_fields();
+  fields["code"].set_string_value(error.code_name());
+  fields["reason"].set_string_value(error.reason());
+  fields["message"].set_string_value(error.message());
+  auto& metadata = *fields["metadata"].mutable_struct_value()->mutable_fields();
+  for (const auto& [key, value] : error.metadata()) {
+    metadata[key].set_string_value(value);
+  }
+  auto& refusals = *fields["refusals"].mutable_list_value();
+  for (const podium::RefusedEvent& event : error.refusals()) {
+    auto& refusal = *refusals.add_values()->mutable_struct_value()->mutable_fields();
+    refusal["index"].set_number_value(static_cast<double>(event.index));
+    refusal["reason"].set_string_value(podium::reason_name(event.reason));
+    refusal["permanent"].set_bool_value(event.permanent);
+    refusal["message"].set_string_value(event.message);
+  }
+  return R"({"error":)" + json(said) + "}";
+}
+
+std::string row(const v1::EvalResult* found) {
+  v1::EvalResponse response;
+  if (found != nullptr) {
+    *response.mutable_eval_result() = *found;
+  }
+  return answer(response);
+}
+
+std::string score(const std::optional<podium::Score>& found) {
+  v1::ScoreResponse response;
+  if (found) {
+    response.set_value(found->value);
+    *response.mutable_source() = found->source;
+  }
+  return answer(response);
+}
+
+std::optional<std::int64_t> step(const v1::EvalRequest& asked) {
+  return asked.has_step() ? std::optional(asked.step()) : std::nullopt;
+}
+
+/// An arm as it reads, with the mirrors of its primary eval.
+std::string whole(const v1::ArmResult& arm) {
+  v1::GetArmResponse response;
+  v1::ArmResult& read = *response.mutable_arm_result();
+  read = arm;
+  *read.mutable_eval_metrics() = podium::effective_eval_metrics(arm);
+  *read.mutable_eval_breakdowns() = podium::effective_eval_breakdowns(arm);
+  if (const auto seconds = podium::effective_eval_seconds(arm)) {
+    read.set_eval_seconds(*seconds);
+  }
+  return answer(response);
+}
+
+std::string ask_arm(const Struct& asked) {
+  const auto arm = message<v1::ArmResult>(asked, "arm");
+  const std::string& call = text(asked, "call");
+  if (call == "Eval") {
+    const auto eval = request<v1::EvalRequest>(asked);
+    return row(podium::eval(arm, eval.name(), step(eval)));
+  }
+  return call == "Score" ? score(podium::find_score(arm, request<v1::ScoreRequest>(asked).metric())) : whole(arm);
+}
+
+std::string ask_client(const podium::Client& client, const Struct& asked) {
+  const std::string& call = text(asked, "call");
+  if (call == "Eval") {
+    const auto eval = request<v1::EvalRequest>(asked);
+    const auto found = client.arm(eval.experiment(), eval.arm()).eval(eval.name(), step(eval));
+    return row(found ? &*found : nullptr);
+  }
+  if (call == "Score") {
+    const auto scored = request<v1::ScoreRequest>(asked);
+    return score(client.arm(scored.experiment(), scored.arm()).find_score(scored.metric()));
+  }
+  if (call == "GetArm") {
+    const auto got = request<v1::GetArmRequest>(asked);
+    return whole(client.arm(got.experiment(), got.arm()).get());
+  }
+  if (call == "GetExperiment") {
+    v1::GetExperimentResponse response;
+    *response.mutable_experiment() =
+        client.experiment(request<v1::GetExperimentRequest>(asked).experiment()).get();
+    return answer(response);
+  }
+  if (call == "Rank") {
+    const auto ranked = request<v1::RankRequest>(asked);
+    return answer(client.experiment(ranked.experiment()).rank(ranked));
+  }
+  const auto recorded = request<v1::RecordRequest>(asked);
+  return answer(client.experiment(recorded.experiment())
+                    .record({recorded.events().begin(), recorded.events().end()}));
+}
+
+using Stub = std::function<std::string(const podium::Calls&, const Struct&)>;
+
+template <class Request, class Response>
+Stub stub(Response (podium::Calls::*method)(const Request&) const) {
+  return [method](const podium::Calls& calls, const Struct& asked) {
+    return answer((calls.*method)(request<Request>(asked)));
+  };
+}
+
+/// Makes a call of either service as it is.
+std::string call_stub(const podium::Client& client, const Struct& asked) {
+  using podium::Calls;
+  static const std::map<std::string, Stub> stubs = {
+      {"Eval", stub(&Calls::eval)},
+      {"Score", stub(&Calls::score)},
+      {"GetArm", stub(&Calls::get_arm)},
+      {"ListArms", stub(&Calls::list_arms)},
+      {"ListEvals", stub(&Calls::list_evals)},
+      {"GetExperiment", stub(&Calls::get_experiment)},
+      {"ListExperiments", stub(&Calls::list_experiments)},
+      {"Rank", stub(&Calls::rank)},
+      {"Scores", stub(&Calls::scores)},
+      {"Record", stub(&Calls::record)},
+      {"DeleteArm", stub(&Calls::delete_arm)},
+      {"DeleteExperiment", stub(&Calls::delete_experiment)},
+  };
+  return stubs.at(text(asked, "call"))(client.calls(), asked);
+}
+
+std::string respond(const Struct& asked) {
+  static std::map<std::string, podium::Client> clients;
+  const std::string& way = text(asked, "way");
+  if (way == "pure") {
+    return ask_arm(asked);
+  }
+  const podium::Client& client = clients.try_emplace(text(asked, "address"), text(asked, "address")).first->second;
+  return way == "client" ? ask_client(client, asked) : call_stub(client, asked);
 }
 
 }  // namespace
-}  // namespace conformance
 
-int main(int count, char** arguments) {
-  if (count != 2) {
-    std::cerr << "usage: conformance PLAN\n";
-    return 2;
-  }
-  try {
-    const auto plan = conformance::Json::file(arguments[1]);
-    for (const auto& entry : plan.items) {
-      const podium::Client client(entry.at("address").text);
-      if (entry.find("exchange") != nullptr) {
-        conformance::exchange(client, entry);
-      } else {
-        conformance::vectors(client, entry.at("file").text);
-      }
+int main() {
+  for (std::string line; std::getline(std::cin, line);) {
+    Struct asked;
+    parse(line, asked);
+    try {
+      std::cout << respond(asked) << std::endl;
+    } catch (const podium::Error& error) {
+      std::cout << answer(error) << std::endl;
     }
-  } catch (const std::exception& error) {
-    std::cerr << error.what() << "\n";
-    return 1;
   }
 }
