@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from podium._limits.checks import Limits
+from podium._limits.limits import Limits
 from podium.v1.arm_result_pb2 import ARM_STATUS_COMPLETED, ArmResult, Attempt
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.event_pb2 import (

@@ -15,7 +15,7 @@ import grpc
 import podium
 from data import row_calls, start_arms
 from figures import Figure
-from podium._limits.checks import Limits
+from podium._limits.limits import Limits
 from podium.v1.recording_service_pb2 import RecordRequest
 from podium_server.api.recording import Recording
 from podium_server.store.sqlite import SqliteStore

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import podium
-from podium._limits.checks import Limits
+from podium._limits.limits import Limits
 from podium.cli._parsers import COMMANDS
 from podium_server.serve.command import add_arguments
 

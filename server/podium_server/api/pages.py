@@ -9,7 +9,8 @@ import binascii
 from hashlib import blake2b
 
 from google.protobuf.message import Message
-from podium._limits.checks import Limits, check_range
+from podium._limits.checks import check_range
+from podium._limits.limits import Limits
 from podium.errors import PodiumError
 
 from podium_server.errors import failure

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from math import isnan
 from typing import NamedTuple
 
-from podium._limits.checks import Limits
+from podium._limits.limits import Limits
 from podium._model.results import Direction
 from podium._wire.codec import (
     arm_status_from_proto,

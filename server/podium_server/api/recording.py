@@ -6,14 +6,9 @@ A handler has the name of its rpc in snake case. It takes the request and return
 import asyncio
 import time
 
-from podium._limits.checks import (
-    Limits,
-    check_count,
-    check_experiment_name,
-    check_name,
-    check_range,
-)
+from podium._limits.checks import check_count, check_experiment_name, check_name, check_range
 from podium._limits.event_checks import check_metric_count, invalid_events
+from podium._limits.limits import Limits
 from podium.v1 import recording_service_pb2 as recording_pb2
 
 from podium_server.errors import failure

@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping
 from functools import lru_cache
 
 from podium._limits.checks import (
-    Limits,
     check_count,
     check_enum,
     check_experiment_name,
@@ -19,6 +18,7 @@ from podium._limits.checks import (
     check_text,
 )
 from podium._limits.event_checks import ARM_STATUSES
+from podium._limits.limits import Limits
 from podium.scoring import candidates
 from podium.v1 import results_service_pb2 as results_pb2
 from podium.v1.experiment_pb2 import Direction, ExperimentStatus

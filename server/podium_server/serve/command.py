@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from podium._limits.checks import Limits
+from podium._limits.limits import Limits
 
 # What gRPC writes by itself is no line of our log. It reads this when it is loaded.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")

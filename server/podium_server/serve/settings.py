@@ -5,7 +5,7 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from podium._limits.checks import Limits
+from podium._limits.limits import Limits
 from podium._values import address as _address
 
 from podium_server.rpc.admission import AdmissionLimits

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from podium._limits.checks import Limits, check_count
+from podium._limits.checks import check_count
+from podium._limits.limits import Limits
+from podium._values.shorten import shorten_middle
 from podium.errors import PodiumError
 from podium.v1.arm_result_pb2 import ARM_STATUS_RUNNING, ArmResult, Attempt
 from podium.v1.event_pb2 import ArmFinished, ArmRecorded, ArmStarted, MetricsRecorded
@@ -14,7 +16,7 @@ from podium_server.store.message_fields import config_digest
 from podium_server.store.rows import PART_NAMES
 from podium_server.writes import rows
 from podium_server.writes.configs import changed_paths
-from podium_server.writes.encoding import digest, encode, same_double, shorten
+from podium_server.writes.encoding import digest, encode, same_double
 from podium_server.writes.state import ArmState, CallState
 
 _Fact = Literal[
@@ -225,9 +227,14 @@ def _become(arm: ArmState, result: ArmResult, parts: Mapping[str, bytes]) -> Non
 
 def _shorten_errors(facts: ArmResult, limits: Limits) -> None:
     if facts.HasField("error"):
-        facts.error = shorten(facts.error, limits.error_bytes)
+        facts.error = _storable(facts.error, limits)
     if facts.HasField("run_result") and facts.run_result.HasField("error"):
-        facts.run_result.error = shorten(facts.run_result.error, limits.error_bytes)
+        facts.run_result.error = _storable(facts.run_result.error, limits)
+
+
+def _storable(error: str, limits: Limits) -> str:
+    """Returns an error text that stores can hold: shortened, and without NUL."""
+    return shorten_middle(error.replace("\0", "\N{REPLACEMENT CHARACTER}"), limits.error_bytes)
 
 
 def _replace_part(arm: ArmState, name: str, content: bytes, limits: Limits) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from podium._limits.checks import Limits
+from podium._limits.limits import Limits
 from podium.errors import REASONS, Disposition, PodiumError, RefusedEvent, error_for
 from podium.v1.event_pb2 import Event
 from podium.v1.recording_service_pb2 import StreamPosition

@@ -6,7 +6,7 @@ from hashlib import blake2b
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-__all__ = ["digest", "encode", "plain_time", "same_double", "shorten"]
+__all__ = ["digest", "encode", "plain_time", "same_double"]
 
 _DOUBLE = struct.Struct("<d")
 
@@ -29,22 +29,3 @@ def digest(message: Message) -> bytes:
 def same_double(a: float | None, b: float) -> bool:
     """Whether two doubles are the same: NaN is itself, and -0.0 is not 0.0."""
     return a is not None and _DOUBLE.pack(a) == _DOUBLE.pack(b)
-
-
-def shorten(text: str, limit: int) -> str:
-    """The text in at most `limit` bytes of UTF-8, the middle left out if it is longer.
-
-    Characters that stores can't hold (NUL) become U+FFFD.
-    """
-    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
-    raw = text.encode()
-    if len(raw) <= limit:
-        return text
-    room = max(limit - len(_mark(len(raw)).encode()), 0)
-    head = raw[: room - room // 2].decode(errors="ignore")
-    tail = raw[len(raw) - room // 2 :].decode(errors="ignore")
-    return head + _mark(len(raw) - len((head + tail).encode())) + tail
-
-
-def _mark(left_out: int) -> str:
-    return f"\n… {left_out:,} bytes left out …\n"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from podium._limits.checks import Limits
+from podium._limits.limits import Limits
 from podium.v1.event_pb2 import ArmFinished, EvalRecorded, Event, MetricsRecorded
 
 from podium_server.errors import unknown_arm

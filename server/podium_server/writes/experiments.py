@@ -1,6 +1,7 @@
 """What the events about an experiment do."""
 
-from podium._limits.checks import Limits, check_count, check_values
+from podium._limits.checks import check_count, check_values
+from podium._limits.limits import Limits
 from podium.v1.event_pb2 import ExperimentConcluded, ExperimentDeclared
 from podium.v1.experiment_pb2 import Experiment
 

@@ -12,8 +12,8 @@ from random import Random
 from typing import Any, NamedTuple
 
 import apsw
-from podium._limits.checks import Limits
 from podium._limits.event_checks import invalid_events
+from podium._limits.limits import Limits
 from podium.errors import OutOfRangeError
 from podium.v1.arm_result_pb2 import ARM_STATUS_COMPLETED, Attempt
 from podium.v1.eval_result_pb2 import EvalResult

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from podium._limits.checks import Limits
+from podium._limits.limits import Limits
 from podium.v1.results_service_pb2 import RankRequest, RankResponse
 from podium_server.api.ranking_cache import RankingCache
 from podium_server.api.results import Results

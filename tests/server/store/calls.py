@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from podium._limits.checks import Limits
+from podium._limits.limits import Limits
 from podium.v1.arm_result_pb2 import ArmResult, Attempt
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.event_pb2 import (

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from podium import scoring
-from podium._limits.checks import Limits
+from podium._limits.limits import Limits
 from podium.errors import PodiumError
 from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.eval_result_pb2 import EvalResult

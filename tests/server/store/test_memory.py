@@ -9,7 +9,7 @@ from typing import Any
 
 import apsw
 import pytest
-from podium._limits.checks import Limits
+from podium._limits.limits import Limits
 from podium.errors import PodiumError
 from podium_server.store.contract import ArmNeeds
 from podium_server.store.rows import PART_NAMES, EvalKey

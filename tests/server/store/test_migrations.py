@@ -5,7 +5,7 @@ from pathlib import Path
 from random import Random
 
 import apsw
-from podium._limits.checks import Limits
+from podium._limits.limits import Limits
 from podium.errors import PodiumError
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.run_config_pb2 import DataConfig, ModelConfig, RunConfig

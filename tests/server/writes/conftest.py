@@ -7,7 +7,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from podium._limits.checks import Limits
+from podium._limits.limits import Limits
 from podium_server.testing import running_server
 
 from tests.server.store.places import PLACES, Place, opened

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from podium._limits.checks import Limits
+from podium._limits.limits import Limits
 from podium.errors import FailedPreconditionError
 from podium.v1.arm_result_pb2 import ARM_STATUS_COMPLETED, ArmResult
 from podium.v1.event_pb2 import ArmFinished, Event

@@ -1,7 +1,7 @@
 """The vectors hold over the wire, and straight into every kind of store."""
 
 import pytest
-from podium._limits.checks import Limits
+from podium._limits.limits import Limits
 
 from tests.server.store.places import Place, opened
 from tests.server.writes.conftest import MakeWire

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import grpc
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from podium._limits.checks import Limits
+from podium._limits.limits import Limits
 from podium._wire.status import from_rpc_error
 from podium.v1 import recording_service_pb2, results_service_pb2
 from podium.v1.recording_service_pb2_grpc import RecordingServiceStub

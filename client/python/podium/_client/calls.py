@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 
 from podium._interface.recorders import KeptField, RecordResult, StreamPosition
 from podium._limits.batches import batches
+from podium._limits.limits import DEFAULT_LIMITS
 from podium._values import coerce
 from podium._wire import codec
 from podium.errors import AbortedError, PodiumError
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ATTEMPTS",
-    "LARGEST_PAGE",
     "Pages",
     "Steps",
     "arms",
@@ -53,8 +53,6 @@ Steps: TypeAlias = Generator[Message, Any, _T]
 
 ATTEMPTS = 5
 """How often what takes several calls is read until it is of one state."""
-LARGEST_PAGE = 1000
-"""How much the page of a list holds at most."""
 
 
 class Pages(Generic[_T]):
@@ -124,7 +122,7 @@ def _arm_in_one_state(experiment: str, arm: str) -> Steps[arm_result_pb2.ArmResu
     token = response.next_evals_page_token
     while token:
         page = yield results.ListEvalsRequest(
-            experiment=experiment, arm=arm, page_size=LARGEST_PAGE, page_token=token
+            experiment=experiment, arm=arm, page_size=DEFAULT_LIMITS.page_rows, page_token=token
         )
         if page.revision != found.revision:
             return None

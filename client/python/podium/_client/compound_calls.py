@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from podium import comparing
 from podium._client import calls
+from podium._limits.limits import DEFAULT_LIMITS
 from podium._values import coerce
 from podium._values.enums import ArmStatus
 from podium.curves import Curves, curves_of, eval_names
@@ -22,7 +23,6 @@ __all__ = ["compare", "curve"]
 
 _T = TypeVar("_T")
 
-_LARGEST_PAGE = 1000
 _FIRST_STEP = -(2**63)
 _CURVED = (ArmStatus.RUNNING, ArmStatus.COMPLETED)
 
@@ -115,7 +115,7 @@ def _in_loop_rows(experiment: str, arm: str, names: Iterable[str]) -> Steps[list
             name=name,
             min_step=_FIRST_STEP,
             max_step=None,
-            page_size=_LARGEST_PAGE,
+            page_size=DEFAULT_LIMITS.page_rows,
         )
         found = yield from _all(pages)
         rows += found
@@ -129,7 +129,7 @@ def _arms(experiment: str, group_name: str | None = None) -> Steps[list[ArmSumma
         group_name=group_name,
         name_prefix=None,
         tags=(),
-        page_size=_LARGEST_PAGE,
+        page_size=DEFAULT_LIMITS.page_rows,
     )
     return (yield from _all(pages))
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from podium import events
 from podium._client import calls, ranking_calls
+from podium._limits.limits import DEFAULT_LIMITS
 from podium._model.rankings import ExperimentResult
+from podium._values.shorten import shorten
 from podium.errors import AbortedError
 from podium.scoring import conclusion_of
 
@@ -18,10 +20,6 @@ if TYPE_CHECKING:
     from podium._model.results import ArmSummary
 
 __all__ = ["best", "conclude", "result"]
-
-_TEXT_BYTES = 64 * 1024
-"""How long a conclusion may be that a server stores, unless it was started with another limit."""
-_MORE = " \u2026"
 
 
 def best(experiment: str, metric: str | None, direction: str | None) -> Steps[RankedArm | None]:
@@ -48,7 +46,7 @@ def conclude(experiment: str, text: str | None) -> Steps[RecordResult]:
     """Record: a conclusion, or what the arms amount to."""
     if text is None:
         found = yield from result(experiment)
-        text = _storable(found.conclusion)
+        text = shorten(found.conclusion, DEFAULT_LIMITS.text_bytes)
     recorded = yield from calls.record(experiment, [events.experiment_concluded(text)])
     return recorded
 
@@ -62,7 +60,7 @@ def _result_in_one_state(experiment: str) -> Steps[ExperimentResult | None]:
         group_name=None,
         name_prefix=None,
         tags=(),
-        page_size=calls.LARGEST_PAGE,
+        page_size=DEFAULT_LIMITS.page_rows,
     )
     while pages.request is not None:
         page = yield pages.request
@@ -93,11 +91,3 @@ def _best_of(found: Ranking) -> RankedArm | None:
     """The first place of a ranking, if a number has it."""
     arm = next(iter(found.arms), None)
     return None if arm is None or arm.score is None or isnan(arm.score) else arm
-
-
-def _storable(text: str) -> str:
-    """A conclusion as long as a server stores it: so many names may have failed."""
-    raw = text.encode()
-    if len(raw) <= _TEXT_BYTES:
-        return text
-    return raw[: _TEXT_BYTES - len(_MORE.encode())].decode(errors="ignore") + _MORE

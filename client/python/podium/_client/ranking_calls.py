@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from podium._client.calls import ATTEMPTS, LARGEST_PAGE, Steps, one_or_more
+from podium._client.calls import ATTEMPTS, Steps, one_or_more
+from podium._limits.limits import DEFAULT_LIMITS
 from podium._values import coerce
 from podium._wire import codec
 from podium.errors import AbortedError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from podium._model.score_matrix import ScoreMatrix
 
 __all__ = ["rank", "rank_groups", "scores"]
+
+_PAGE = DEFAULT_LIMITS.page_rows
 
 
 def rank(
@@ -68,14 +71,14 @@ def _ranked(request: results.RankRequest, top: int | None) -> Steps[results.Rank
     top = coerce.optional(coerce.integer, top, "top")
     if top is not None and top < 1:
         raise ValueError(f"top must be at least 1, not {top}")
-    request.page_size = LARGEST_PAGE if top is None else min(top, LARGEST_PAGE)
+    request.page_size = _PAGE if top is None else min(top, _PAGE)
     for _ in range(ATTEMPTS):
         found = yield from _ranked_in_one_state(request, top)
         if found is not None:
             return found
     raise AbortedError(
         f"the ranking of {request.experiment!r} changed {ATTEMPTS} times while it was read: it is "
-        f"too busy to be ranked as a whole; try again, or ask for the top {LARGEST_PAGE:,}"
+        f"too busy to be ranked as a whole; try again, or ask for the top {_PAGE:,}"
     )
 
 

@@ -16,6 +16,7 @@ from podium._model.results import Attempt
 from podium._values import coerce
 from podium._values.coerce import Metrics
 from podium._values.enums import ArmStatus
+from podium._values.shorten import shorten_middle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -248,12 +249,9 @@ def ending_of(error: BaseException | None) -> Ending:
 
 
 def error_text(text: str) -> str:
-    """Makes any error text one that can be sent: no text is a reason not to report a failure."""
+    """Returns an error text that can be sent: NUL and lone surrogates escaped, 1 MiB at most."""
     data = text.replace("\0", "\\x00").encode("utf-8", "backslashreplace")
-    if len(data) <= _ERROR_BYTES:
-        return data.decode()
-    head, tail = data[: _ERROR_BYTES // 2], data[-_ERROR_BYTES // 2 :]
-    return f"{head.decode(errors='ignore')}\n…\n{tail.decode(errors='ignore')}"
+    return shorten_middle(data.decode(), _ERROR_BYTES)
 
 
 def new_attempt(attempt_id: str | None, order: int | None) -> Attempt:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from podium._limits.checks import Limits
 from podium._limits.event_checks import metric_count
+from podium._limits.limits import DEFAULT_LIMITS
 from podium.errors import PodiumError
 from podium.v1.event_pb2 import EvalRecorded, Event
 
@@ -23,8 +23,7 @@ __all__ = ["Batch", "Load", "batches", "is_too_large", "load_of", "record_all"]
 
 _R = TypeVar("_R")
 
-_LIMITS = Limits()
-_CALL_BYTES = _LIMITS.message_bytes - 128 * 1024
+_CALL_BYTES = DEFAULT_LIMITS.message_bytes - 128 * 1024
 """The bytes of events in a call; the rest is for the names around them."""
 _FRAME = 6
 """The bytes of a field's number and length."""
@@ -41,13 +40,15 @@ class Load(NamedTuple):
 
     def plus(self, other: Load) -> Load:
         """Returns the sum of both loads."""
-        return Load(*map(sum, zip(self, other, strict=True)))
+        return Load(
+            self.events + other.events, self.metrics + other.metrics, self.size + other.size
+        )
 
     def fits(self, call_bytes: int = _CALL_BYTES) -> bool:
         """Returns whether one call can carry it."""
         return (
-            self.events <= _LIMITS.call_events
-            and self.metrics <= _LIMITS.call_metrics
+            self.events <= DEFAULT_LIMITS.call_events
+            and self.metrics <= DEFAULT_LIMITS.call_metrics
             and self.size <= call_bytes
         )
 

@@ -8,16 +8,16 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from itertools import islice
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from podium._limits.limits import Limits
+from podium._values.shorten import shorten
 from podium.errors import error_for
 from podium.v1.value_pb2 import Value
 
 __all__ = [
-    "Limits",
     "are_accepted",
     "check_count",
     "check_enum",
@@ -40,40 +40,6 @@ _ACCEPTED_LIMIT = 20_000
 _NO_SEGMENT = frozenset({"", ".", ".."})
 _SHOWN = 60
 """How many characters of a bad text an error shows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds that a server can be started with, held for requests and for what is stored."""
-
-    name_bytes: int = 256
-    """The bytes of a name, key, tag or id."""
-    map_keys: int = 1_000
-    """The keys of a map, and the items of a list of tags."""
-    value_depth: int = 8
-    """How deep a Value is nested."""
-    value_nodes: int = 10_000
-    """The nodes of all Values of one field together."""
-    call_events: int = 1_000
-    """The events of a Record call."""
-    call_metrics: int = 10_000
-    """The metric values of a Record call."""
-    message_bytes: int = 4 * 1024 * 1024
-    """The bytes of a request."""
-    row_bytes: int = 960 * 1024
-    """The bytes of an eval row."""
-    arm_bytes: int = 960 * 1024
-    """The bytes of an arm without its rows, and of an experiment."""
-    text_bytes: int = 64 * 1024
-    """The bytes of any other text."""
-    error_bytes: int = 64 * 1024
-    """The bytes of an error text; longer ones are shortened in the middle."""
-    page_rows: int = 1_000
-    """The rows of a page."""
-    page_scores: int = 10_000
-    """The scores of a page of a matrix."""
-    page_bytes: int = 2 * 1024 * 1024
-    """The bytes of a page."""
 
 
 _accepted: defaultdict[int, set[str]] = defaultdict(set)
@@ -270,4 +236,5 @@ def _value_invalid(field: str, what: str) -> Exception:
 
 
 def _shown(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+    # The text may be as long as a message.
+    return repr(shorten(text[: _SHOWN + 1], _SHOWN, size=len))

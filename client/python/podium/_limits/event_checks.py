@@ -11,7 +11,6 @@ from typing import Any
 from google.protobuf.message import Message
 
 from podium._limits.checks import (
-    Limits,
     are_accepted,
     check_count,
     check_enum,
@@ -26,6 +25,7 @@ from podium._limits.checks import (
     check_values,
     is_time,
 )
+from podium._limits.limits import Limits
 from podium.errors import PodiumError, error_for
 from podium.v1.arm_result_pb2 import ARM_STATUS_RUNNING, ArmResult, ArmStatus
 from podium.v1.eval_result_pb2 import EvalResult

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from podium import events
 from podium._interface.recorders import Ending, ending_of
 from podium._interface.timed_eval import Evaluation, TimedEvalMixin
-from podium._limits.checks import Limits
 from podium._limits.event_checks import check_event
+from podium._limits.limits import Limits
 from podium._model.results import EvalResult
 from podium._recorder.counts import Counters, Flushed
 from podium._recorder.partial_events import event_without_bad_metrics, good_numbers

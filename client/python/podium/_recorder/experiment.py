@@ -12,8 +12,9 @@ from weakref import WeakValueDictionary
 
 from podium import events
 from podium._interface.recorders import new_attempt
-from podium._limits.checks import Limits, check_count, check_name
+from podium._limits.checks import check_count, check_name
 from podium._limits.event_checks import check_event, check_metric_count
+from podium._limits.limits import Limits
 from podium._recorder.arm import ArmRecording
 from podium._recorder.counts import Counters, Flushed
 from podium._recorder.process_outbox import ProcessOutbox

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from podium import events
-from podium._limits.checks import Limits, check_experiment_name
+from podium._limits.checks import check_experiment_name
 from podium._limits.event_checks import check_event
+from podium._limits.limits import Limits
 from podium._model.results import Attempt
 from podium._outbox import default_root
 from podium._recorder.experiment import ExperimentRecording

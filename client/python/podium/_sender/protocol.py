@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 from google.protobuf.message import DecodeError
 
 from podium._client.channel import OUTCOME_UNKNOWN
+from podium._limits.batches import Load, is_too_large
 from podium._limits.event_checks import metric_count
+from podium._limits.limits import DEFAULT_LIMITS
 from podium.v1.event_pb2 import Event, Skipped
 
 if TYPE_CHECKING:
@@ -39,8 +41,7 @@ __all__ = [
     "begins_arm",
 ]
 
-_EVENTS = 1_000
-_METRICS = 10_000
+_EVENTS = DEFAULT_LIMITS.call_events
 _BYTES = 1 << 20
 """What a call carries; an event that is larger by itself goes alone."""
 
@@ -62,12 +63,6 @@ DEFECTS = frozenset({"INTERNAL", "UNKNOWN", "DATA_LOSS"})
 
 _SMALLER_MAY_PASS = DEFECTS | {"DEADLINE_EXCEEDED"}
 """Codes after which fewer events are tried: a slow or faulty one then holds up less."""
-
-_TOO_MUCH = frozenset({"LIMIT_EXCEEDED", "MALFORMED_REQUEST"})
-"""Reasons that a call as a whole is refused for, though each of its events might be accepted."""
-
-_GRPC_TOO_LARGE = "larger than max"
-"""What gRPC says of a message over the server's limit, in place of a reason."""
 
 
 _NEEDED = frozenset({"arm_started", "experiment_declared", "skipped", None})
@@ -192,7 +187,7 @@ class Delivery:
             return self._refused(batch, error)
         if error.reason == "SEQUENCE_GAP":
             return self._rewound(batch, error)
-        if error.reason in _TOO_MUCH or _GRPC_TOO_LARGE in error.message:
+        if is_too_large(error) or error.reason == "MALFORMED_REQUEST":
             return self._halved(batch, error)
         if error.code in _SMALLER_MAY_PASS:
             self._most = max(1, len(batch.events) // 2)
@@ -213,14 +208,13 @@ class Delivery:
 
     def _batch(self, entries: Sequence[Entry]) -> Batch | Reject:
         batch = Batch(self.delivered + 1, [])
-        missing, metrics, size = 0, 0, 0
+        missing, load = 0, Load()
         for payload in _contiguous(entries, batch.first):
             event = self._event(batch.last + 1, payload)
             if isinstance(event, Refused):
                 return batch._replace(missing=missing) if batch.events else Reject([event])
-            metrics += metric_count(event)
-            size += len(payload or b"")
-            if batch.events and (metrics > _METRICS or size > _BYTES):
+            load = load.plus(Load(1, metric_count(event), len(payload or b"")))
+            if batch.events and not load.fits(_BYTES):
                 break
             batch.events.append(event)
             missing += payload is None

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from podium._interface.recorders import StreamPosition
+from podium._limits.limits import DEFAULT_LIMITS
 from podium._outbox import DamagedError, Entry, RejectedEvent, StreamReader, WakeSignal
 from podium._outbox.writer import CLOSED_FILE
 from podium._sender.backoff import Backoff
@@ -36,7 +37,7 @@ __all__ = ["Recording", "Stream"]
 
 _log = logging.getLogger(__name__)
 
-_EVENTS, _BYTES = 1_000, 1 << 20
+_EVENTS, _BYTES = DEFAULT_LIMITS.call_events, 1 << 20
 """How much is read for a call."""
 _UNREADABLE = "OUTBOX_UNREADABLE"
 _PASSED_SECONDS = 60.0

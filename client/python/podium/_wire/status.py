@@ -8,9 +8,7 @@ is cut to fit: the indexes of refused events come first, their texts share what 
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from datetime import timedelta
-from itertools import accumulate
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -18,6 +16,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # no py.typed
 
+from podium._values.shorten import shorten, utf8_size
 from podium.errors import PodiumError, RefusedEvent, error_class_for
 from podium.v1 import error_reason_pb2, recording_service_pb2
 
@@ -40,7 +39,6 @@ _REFUSAL_TEXT_BYTES = 300
 # The Any around a Refusals, and the header of one text in it.
 _ANY_BYTES = 64
 _HEADER_BYTES = 4
-_ELLIPSIS = "…"
 
 _PREFIX = "ERROR_REASON_"
 _M = TypeVar("_M", bound=Message)
@@ -91,13 +89,9 @@ def from_rpc_error(error: grpc.RpcError) -> PodiumError:
 # ---- writing -----------------------------------------------------------------------------
 
 
-def _utf8_size(character: str) -> int:
-    return len(character.encode("utf-8", "replace"))
-
-
 def _percent_encoded_size(character: str) -> int:
     """Counts a character as gRPC sends it in the text of a status."""
-    return 1 if " " <= character <= "~" and character != "%" else 3 * _utf8_size(character)
+    return 1 if " " <= character <= "~" and character != "%" else 3 * utf8_size(character)
 
 
 def _error_info(error: PodiumError) -> error_details_pb2.ErrorInfo:
@@ -160,13 +154,9 @@ def _reason_number(reason: str) -> error_reason_pb2.ErrorReason.ValueType:
     return error_reason_pb2.ErrorReason.ValueType(known.number if known else 0)
 
 
-def _cut(text: str, limit: int, size: Callable[[str], int] = _utf8_size) -> str:
-    """Shortens a text to a size; an ellipsis at its end says that something is missing."""
-    sizes = list(accumulate(map(size, text)))
-    if not sizes or sizes[-1] <= limit:
-        return _well_formed(text)
-    room = limit - size(_ELLIPSIS)
-    return _well_formed(text[: bisect_right(sizes, room)] + _ELLIPSIS) if room >= 0 else ""
+def _cut(text: str, limit: int, size: Callable[[str], int] = utf8_size) -> str:
+    # No character is smaller than 1.
+    return _well_formed(shorten(text[: limit + 1], limit, size))
 
 
 def _well_formed(text: str) -> str:

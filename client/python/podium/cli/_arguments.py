@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from podium._limits.limits import DEFAULT_LIMITS
+
 if TYPE_CHECKING:
     from enum import StrEnum
 
@@ -19,7 +21,6 @@ __all__ = [
     "step",
 ]
 
-_LARGEST_PAGE = 1000
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -65,7 +66,8 @@ def add_limit(parser: argparse.ArgumentParser, what: str) -> None:
 
 def page_size(limit: int | None) -> int:
     """How many items to ask for in a call, for a list of which so many are wanted."""
-    return _LARGEST_PAGE if limit is None else min(limit, _LARGEST_PAGE)
+    most = DEFAULT_LIMITS.page_rows
+    return most if limit is None else min(limit, most)
 
 
 def step(text: str) -> int:

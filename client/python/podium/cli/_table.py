@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import category, east_asian_width
 
+from podium._values.shorten import shorten
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -63,15 +65,7 @@ def width_of(text: str) -> int:
 
 def cut(text: str, width: int) -> str:
     """Shortens a text to a width, with a sign that it was longer."""
-    if width_of(text) <= width:
-        return text
-    shown, room = "", width - 1
-    for character in text:
-        room -= _width(character)
-        if room < 0:
-            break
-        shown += character
-    return shown + _ELLIPSIS
+    return shorten(text, width, _width)
 
 
 def _width(character: str) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from podium import events
 from podium._limits.batches import batches, record_all
+from podium._limits.limits import DEFAULT_LIMITS
 from podium.errors import PodiumError, UnavailableError
 from podium.importing._found import FoundArm, FoundExperiment, Left
 from podium.importing._reading import places, read
@@ -175,7 +176,7 @@ class _Import:
         if self._client is None:
             return set()
         if experiment not in self._there:
-            arms = self._client.experiment(experiment).arms(page_size=1000)
+            arms = self._client.experiment(experiment).arms(page_size=DEFAULT_LIMITS.page_rows)
             self._there[experiment] = {arm.name for arm in arms}
         return self._there[experiment]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from podium._files import exports, json_form
 from podium._files.parquet import ParquetWriter
+from podium._limits.limits import DEFAULT_LIMITS
 from podium.cli import _format
 from podium.cli._exits import CommandError, Exit
 from podium.errors import NotFoundError, PodiumError
@@ -83,7 +84,7 @@ def _export(experiment: Experiment, client: Client, writer: _Writer, console: Co
     handle = client.experiment(experiment.name)
     arms = rows = 0
     writer.item(exports.declaration_item(experiment))
-    for summary in handle.arms(page_size=1000):
+    for summary in handle.arms(page_size=DEFAULT_LIMITS.page_rows):
         try:
             arm = handle.arm(summary.name).get()
         except NotFoundError:

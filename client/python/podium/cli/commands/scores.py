@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from podium._files import json_form
+from podium._limits.limits import DEFAULT_LIMITS
 from podium._values.enums import ArmStatus
 from podium.cli import _format
 from podium.cli._arguments import add_experiment, add_filters
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
-
-_LARGEST_PAGE = 10_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +47,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         group_name=arguments.group,
         name_prefix=arguments.prefix,
         tags=arguments.tag,
-        page_size=_LARGEST_PAGE,
+        page_size=DEFAULT_LIMITS.page_scores,
     )
     if console.as_json:
         console.json(json_form.score_matrix_to_json(found))

@@ -1,0 +1,43 @@
+"""The default limits of a server, and the numbers that follow from them."""
+
+from dataclasses import dataclass
+
+__all__ = ["DEFAULT_LIMITS", "Limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of a server, for requests and for stored results."""
+
+    name_bytes: int = 256
+    """The bytes of a name, key, tag or id."""
+    map_keys: int = 1_000
+    """The keys of a map, and the items of a list of tags."""
+    value_depth: int = 8
+    """How deep a Value is nested."""
+    value_nodes: int = 10_000
+    """The nodes of all Values of one field together."""
+    call_events: int = 1_000
+    """The events of a Record call."""
+    call_metrics: int = 10_000
+    """The metric values of a Record call."""
+    message_bytes: int = 4 * 1024 * 1024
+    """The bytes of a request."""
+    row_bytes: int = 960 * 1024
+    """The bytes of an eval row."""
+    arm_bytes: int = 960 * 1024
+    """The bytes of an arm without its rows, and of an experiment."""
+    text_bytes: int = 64 * 1024
+    """The bytes of any other text."""
+    error_bytes: int = 64 * 1024
+    """The bytes of an error text; longer ones are shortened in the middle."""
+    page_rows: int = 1_000
+    """The rows of a page."""
+    page_scores: int = 10_000
+    """The scores of a page of a matrix."""
+    page_bytes: int = 2 * 1024 * 1024
+    """The bytes of a page."""
+
+
+DEFAULT_LIMITS = Limits()
+"""The limits that a server has unless it is started with others."""
