@@ -129,7 +129,7 @@ chaos: .venv/ready ## kill trainers, senders and the server while results are re
 chaos-plants: .venv/ready ## the same with each planted defect, which has to be found: takes minutes
 	$(BIN)/python -m tests.crash.chaos.run --plants
 
-mutations: .venv/ready ## each listed defect turns a test red
+mutations: .venv/ready ## plant defects by rule, and count how many the tests find
 	$(BIN)/python tests/project/mutations/run.py
 
 conformance: .venv/ready ## the clients of all languages against the vectors (CONFORMANCE=--all: none may be missing)

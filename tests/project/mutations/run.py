@@ -1,15 +1,17 @@
-"""Proves that the tests see defects: applies each listed defect to a copy and expects red.
+"""Measures what the tests see: plants defects by rule, one at a time, and runs the tests.
 
-    python tests/project/mutations/run.py [SUBJECT ...]
+    python tests/project/mutations/run.py [--most N] [SUBJECT ...]
 
-A subject is a file SUBJECT.toml beside this script: the
-tests that must turn red, and the mutations, each a text that occurs once in a file and what
-takes its place. Without a defect the tests must be green; a text that is not found once, a
-test that can't be collected and a run that hangs are failures too.
+`subjects.toml` lists the subjects: files, and the tests that have to notice defects in them. Of the
+defects that `rules` can plant in the files of a subject, a fixed random sample is tried. The run
+fails where fewer of them turn the tests red than the subject's `found` asks for, and prints those
+that survived. Some defects change nothing that can be observed, so not all of them can be found.
 """
 
+import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,115 +21,127 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Mutation", "load", "main", "mutated"]
+sys.path.insert(0, str(Path(__file__).parents[3]))
 
-_FOLDER = Path(__file__).parent
-_PROJECT = _FOLDER.parents[2]
+import contextlib
+
+from tests.project.mutations.rules import Defect, defects_of
+
+__all__ = ["Subject", "main", "subjects"]
+
+_PROJECT = Path(__file__).parents[3]
 _PACKAGES = ("client/python/podium", "server/podium_server")
-_OUTCOMES = {0: "green", 1: "red"}
+_SAMPLE = 10
 _SECONDS = 120
+_FAILED = 1  # pytest's exit code for tests that failed
 
 
 @dataclass(frozen=True)
-class Mutation:
-    """One defect; `before` is empty for none."""
+class Subject:
+    """Files, the tests that guard them, and the share of defects that the tests must find."""
 
-    subject: str
-    tests: tuple[str, ...]
     name: str
-    file: str = ""
-    before: str = ""
-    after: str = ""
+    files: tuple[str, ...]
+    tests: tuple[str, ...]
+    found: float
 
-    @property
-    def expected(self) -> str:
-        """What the tests must turn."""
-        return "red" if self.before else "green"
+    def sample(self, most: int) -> list[Defect]:
+        """Returns at most so many of the defects of the files, the same ones each time."""
+        every = [defect for file in self.files for defect in self._defects(file)]
+        return sorted(every, key=lambda defect: defect.draw)[:most]
 
-
-def load(subject: str) -> Iterator[Mutation]:
-    """The mutations of a subject, and before them none."""
-    listed = tomllib.loads((_FOLDER / f"{subject}.toml").read_text(encoding="utf-8"))
-    tests = tuple(listed["tests"])
-    yield Mutation(subject, tests, "no defect")
-    for item in listed["mutations"]:
-        yield Mutation(subject, tests, **item)
+    def _defects(self, pattern: str) -> Iterator[Defect]:
+        for path in sorted(_PROJECT.glob(pattern)):
+            file = str(path.relative_to(_PROJECT))
+            yield from defects_of(file, path.read_text(encoding="utf-8"))
 
 
-def mutated(mutation: Mutation) -> str:
-    """The text of the file with the defect in it.
-
-    Raises:
-        ValueError: The text to replace does not occur exactly once.
-    """
-    text = (_PROJECT / mutation.file).read_text(encoding="utf-8")
-    if text.count(mutation.before) != 1:
-        times = text.count(mutation.before)
-        raise ValueError(f"{mutation.name!r}: its text occurs {times} times in {mutation.file}")
-    return text.replace(mutation.before, mutation.after)
+def subjects() -> dict[str, Subject]:
+    """Returns the subjects of `subjects.toml` by name."""
+    listed = tomllib.loads(Path(__file__).with_name("subjects.toml").read_text(encoding="utf-8"))
+    return {
+        name: Subject(name, tuple(item["files"]), tuple(item["tests"]), item["found"])
+        for name, item in listed.items()
+    }
 
 
-def _outcome(mutation: Mutation) -> str:
+def _turns_red(tests: tuple[str, ...], defect: Defect | None) -> bool:
+    """Runs tests over a copy of the packages with a defect in it; a run that hangs is red."""
     with tempfile.TemporaryDirectory() as folder:
-        _copy(Path(folder), mutation)
-        return _run(Path(folder), mutation.tests)
+        for package in _PACKAGES:
+            shutil.copytree(_PROJECT / package, Path(folder, Path(package).name))
+        if defect is not None:
+            _plant(Path(folder), defect)
+        return _pytest(folder, tests) == _FAILED
 
 
-def _copy(folder: Path, mutation: Mutation) -> None:
-    for package in _PACKAGES:
-        copy = folder / Path(package).name
-        shutil.copytree(_PROJECT / package, copy)
-        if mutation.file.startswith(f"{package}/"):
-            file = copy / Path(mutation.file).relative_to(package)
-            file.write_text(mutated(mutation), encoding="utf-8")
-            for compiled in file.parent.glob(f"__pycache__/{file.stem}.*"):
-                compiled.unlink()
+def _plant(folder: Path, defect: Defect) -> None:
+    (package,) = (package for package in _PACKAGES if defect.file.startswith(f"{package}/"))
+    file = folder / Path(package).name / Path(defect.file).relative_to(package)
+    file.write_text(defect.source, encoding="utf-8")
+    for compiled in file.parent.glob(f"__pycache__/{file.stem}.*"):
+        compiled.unlink()
 
 
-def _run(folder: Path, tests: tuple[str, ...]) -> str:
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-x",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--tb=no",
-        *tests,
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
+def _pytest(folder: str, tests: tuple[str, ...]) -> int:
+    options = ("-x", "-q", "-p", "no:cacheprovider", "--tb=no", "-m", "not slow")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", *options, *tests],
+        cwd=_PROJECT,
+        env={**os.environ, "PYTHONPATH": folder, "TMPDIR": folder},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
-        done = subprocess.run(
-            command,
-            cwd=_PROJECT,
-            env=environment,
-            capture_output=True,
-            timeout=_SECONDS,
-            check=False,
-        )
+        code = process.wait(_SECONDS)
     except subprocess.TimeoutExpired:
-        return "hangs"
-    return _OUTCOMES.get(done.returncode, f"broken (pytest ended with {done.returncode})")
+        code = _FAILED
+    finally:
+        # A defect may leave servers and senders behind.
+        _kill_group(process.pid)
+        process.wait()
+    # A module that cannot be imported is noticed as well: pytest ends with 2 or 4 then.
+    return _FAILED if code not in (0, 5) else code
 
 
-def main(subjects: list[str]) -> int:
-    """Tries every mutation of the subjects, all of them by default; 0 if each did as expected."""
-    known = sorted(file.stem for file in _FOLDER.glob("*.toml"))
-    if unknown := sorted(set(subjects) - set(known)):
-        print(f"no list of defects is called {', '.join(unknown)}; there are: {', '.join(known)}")
-        return 2
-    names = subjects or known
-    mutations = [mutation for name in names for mutation in load(name)]
-    wrong = 0
+def _kill_group(leader: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def _try(subject: Subject, most: int, workers: ThreadPoolExecutor) -> bool:
+    """Tries a sample of a subject's defects; returns whether enough of them were found."""
+    if _turns_red(subject.tests, None):
+        print(f"{subject.name}: its tests fail without any defect")
+        return False
+    sample = subject.sample(most)
+    red = list(workers.map(lambda defect: _turns_red(subject.tests, defect), sample))
+    for defect in (defect for defect, found in zip(sample, red, strict=True) if not found):
+        print(f"  survived: {defect.file}:{defect.line} {defect.rule}: {_line(defect.before)}")
+    share = sum(red) / len(sample)
+    verdict = "" if share >= subject.found else f"  <- must be {subject.found:.0%}"
+    print(f"{subject.name}: {sum(red)} of {len(sample)} found{verdict}", flush=True)
+    return share >= subject.found
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:100]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Tries the subjects, all of them by default; returns 0 if enough defects were found."""
+    known = subjects()
+    parser = argparse.ArgumentParser(description="Plants defects and runs the tests.")
+    parser.add_argument("--most", type=int, default=_SAMPLE, help="defects to try in each subject")
+    parser.add_argument("subjects", nargs="*", choices=[[], *known], metavar="SUBJECT")
+    options = parser.parse_args(arguments)
+    chosen = options.subjects or list(known)
     with ThreadPoolExecutor(os.cpu_count()) as workers:
-        for mutation, outcome in zip(mutations, workers.map(_outcome, mutations), strict=True):
-            wrong += outcome != mutation.expected
-            verdict = "" if outcome == mutation.expected else f"  <- must be {mutation.expected}"
-            print(f"{outcome:6} {mutation.subject}: {mutation.name}{verdict}", flush=True)
-    print(f"{len(mutations) - wrong} of {len(mutations)} as expected.")
-    return 1 if wrong else 0
+        enough = [_try(known[name], options.most, workers) for name in chosen]
+    print(f"{sum(enough)} passed, {len(enough) - sum(enough)} failed")
+    return 0 if all(enough) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
