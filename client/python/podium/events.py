@@ -19,11 +19,12 @@ from podium._wire import codec
 from podium.v1 import event_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
     from podium._interface.recorders import Metrics
     from podium._model.results import Attempt, EvalResult
+    from podium._values.arguments import DirectionLike, FinalStatus, StepLike, Strings
 
 __all__ = [
     "arm_finished",
@@ -43,9 +44,9 @@ def experiment_declared(
     *,
     hypothesis: str | None = None,
     success_metric: str | None = None,
-    direction: str | None = None,
+    direction: DirectionLike | None = None,
     parent: str | None = None,
-    tags: Iterable[str] = (),
+    tags: Strings = (),
     metadata: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     event_time: datetime | None = None,
@@ -71,7 +72,7 @@ def arm_started(
     group_id: str | None = None,
     group_name: str | None = None,
     run_id: str | None = None,
-    resume_step: int | None = None,
+    resume_step: StepLike | None = None,
     restart: bool = False,
     event_time: datetime | None = None,
 ) -> event_pb2.Event:
@@ -135,7 +136,7 @@ def eval_recorded(
 
 def arm_finished(
     arm: str,
-    status: str = ArmStatus.COMPLETED,
+    status: FinalStatus = ArmStatus.COMPLETED,
     *,
     error: str | None = None,
     train_seconds: float | None = None,

@@ -24,6 +24,7 @@ from podium._model.rankings import (
     ScoreSource,
 )
 from podium._model.results import ArmCounts, ArmResult
+from podium._values.arguments import ArmStatuses, DirectionLike
 from podium._values.enums import ArmStatus, Direction, RankFlag, ScoreOrigin
 from podium.scoring import find_eval, ranked, score
 from podium.statistics import describe
@@ -144,7 +145,7 @@ class Groups:
         group.add(member)
 
     def ranked(
-        self, direction: str | None, min_members: int, mixed: Collection[str]
+        self, direction: DirectionLike | None, min_members: int, mixed: Collection[str]
     ) -> tuple[list[RankedGroup], RankGroupCounts]:
         """The groups in order, the best mean first, and what became of all of them.
 
@@ -179,8 +180,8 @@ def rank(
     arms: Sequence[ArmResult],
     metric: str,
     *,
-    direction: str | None = None,
-    status: str | Collection[str] = ArmStatus.COMPLETED,
+    direction: DirectionLike | None = None,
+    status: ArmStatuses = ArmStatus.COMPLETED,
 ) -> Ranking:
     """Ranks arms by their scores.
 
@@ -202,8 +203,8 @@ def rank_groups(
     arms: Sequence[ArmResult],
     metric: str,
     *,
-    direction: str | None = None,
-    status: str | Collection[str] = ArmStatus.COMPLETED,
+    direction: DirectionLike | None = None,
+    status: ArmStatuses = ArmStatus.COMPLETED,
     min_members: int = 0,
 ) -> GroupRanking:
     """Ranks groups of arms by the means of their scores; an arm without a group is one of one.
@@ -226,9 +227,7 @@ def rank_groups(
 class _Scored:
     """The arms that are ranked, with their scores and flags, and what became of the others."""
 
-    def __init__(
-        self, arms: Sequence[ArmResult], metric: str, status: str | Collection[str]
-    ) -> None:
+    def __init__(self, arms: Sequence[ArmResult], metric: str, status: ArmStatuses) -> None:
         wanted = {status} if isinstance(status, str) else set(status)
         self.metric = metric
         self.arms = [_unranked(arm, metric) for arm in arms if arm.status in wanted]
@@ -248,7 +247,7 @@ class _Scored:
         if entry.source is not None and entry.source.eval_name in self.mixed:
             yield RankFlag.BENCHMARKS_DIFFER
 
-    def said(self, direction: str | None) -> dict[str, Any]:
+    def said(self, direction: DirectionLike | None) -> dict[str, Any]:
         """What a ranking of either kind says beside its entries."""
         scores = [entry.score for entry in self.arms if entry.score is not None]
         nans = sum(map(isnan, scores))

@@ -44,6 +44,9 @@ async def mistakes(client: podium.AsyncClient) -> None:
     handle: podium.ArmHandle = client.arm("e", "a")  # type: ignore[assignment]
     with client.experiment("e").start_arm(podium.RunConfig("r")):  # type: ignore[attr-defined]
         del score, handle
+    await client.arm("e", "a").log_eval("val", {"a": 1}, tags="test")  # type: ignore[arg-type]
+    await client.arm("e", "a").finish("complete")  # type: ignore[arg-type]
+    await client.experiment("e").rank(direction="max")  # type: ignore[arg-type]
 
 
 async def comparing(experiment: podium.AsyncExperimentHandle) -> None:

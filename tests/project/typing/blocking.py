@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import assert_type
 
+import numpy as np
 import podium
 
 
@@ -68,13 +69,53 @@ def outbox(config: podium.RunConfig) -> None:
             assert_type(arm.counters, podium.Counters)
 
 
+def numbers_of_libraries(arm: podium.ArmHandle, config: podium.RunConfig) -> None:
+    """Steps are integers of any library, and tags are in any container."""
+    arm.eval("val", step=np.int64(1))
+    arm.log_eval("val", {"acc": np.float32(0.5)}, step=np.int64(1), tags={"a"})
+    arm.log_eval("val", {"acc": np.float64(0.5)}, step=100.0, tags=("a", "b"))
+    arm.log_eval("val", {"acc": 0.5}, tags=(tag for tag in ["a"]))
+    experiment = podium.record("e", tags=["a"], direction="minimize")
+    with experiment.start_arm(config, resume_step=np.int64(1)) as run:
+        run.log_eval("val", {"acc": 0.5}, step=np.int64(2), tags=["a"])
+        run.finish("cancelled")
+
+
 def mistakes(client: podium.Client) -> None:
-    """Mistakes are told before anything runs."""
+    """Type checkers report mistakes before anything runs."""
     client.arm("e", "a").eval("val", 100)  # type: ignore[call-arg]
     client.arm("e", "a").eval(5)  # type: ignore[arg-type]
     client.arm("e", "a").log({"loss": "0.3"})  # type: ignore[dict-item]
     client.experiment("e").start_arm("config")  # type: ignore[arg-type]
+    client.arm("e", "a").eval("val", step="3")  # type: ignore[arg-type]
+    client.arm("e", "a").log_eval("val", {"a": 1}, tags="test")  # type: ignore[arg-type]
+    client.arm("e", "a").log_eval("val", {"a": 1}, step="3")  # type: ignore[arg-type]
+    client.arm("e", "a").finish("complete")  # type: ignore[arg-type]
+    client.arm("e", "a").finish("pending")  # type: ignore[arg-type]
+    client.experiments(status="cancelled")  # type: ignore[arg-type]
+    experiment = client.experiment("e")
+    experiment.declare(direction="max")  # type: ignore[arg-type]
+    experiment.declare(tags="test")  # type: ignore[arg-type]
+    experiment.arms(status="complete")  # type: ignore[arg-type]
+    experiment.arms(status=["complete"])  # type: ignore[list-item]
+    experiment.arms(tags="test")  # type: ignore[arg-type]
+    experiment.rank(direction="max")  # type: ignore[arg-type]
+    experiment.best(direction="down")  # type: ignore[arg-type]
+    experiment.rank_groups(status="done")  # type: ignore[arg-type]
+    experiment.scores("test.acc")  # type: ignore[arg-type]
+    experiment.compare("a", "b", kind="groups")  # type: ignore[arg-type]
+    experiment.compare("a", "b", evals="test")  # type: ignore[arg-type]
+    experiment.curve("val.acc", "a")  # type: ignore[arg-type]
     client.arms  # type: ignore[attr-defined] # noqa: B018 - it is the mistake
+
+
+def recording_mistakes(arm: podium.ArmRecording) -> None:
+    """Recorders refuse the same arguments as handles."""
+    arm.log_eval("val", {"a": 1}, tags="test")  # type: ignore[arg-type]
+    arm.finish("complete")  # type: ignore[arg-type]
+    arm.evaluating("val", tags="test")  # type: ignore[arg-type]
+    podium.record("e", direction="max")  # type: ignore[arg-type]
+    podium.record("e", tags="test")  # type: ignore[arg-type]
 
 
 def errors(error: podium.PodiumError) -> None:

@@ -3,7 +3,7 @@
 from collections import Counter
 from random import Random
 
-from podium import ranking
+from podium import ArmStatus, Direction, ranking
 
 from tests.server.ranking.holding import (
     STATUSES,
@@ -23,13 +23,13 @@ def test_rankings_agree_with_the_naive_rules() -> None:
     for _ in range(_EXPERIMENTS):
         arms = random_arms(rng)
         metric = random_metric(rng, arms)
-        direction = rng.choice(("maximize", "minimize"))
+        direction = rng.choice(list(Direction))
         statuses = set(rng.sample(STATUSES, rng.randrange(1, 4)))
         least = rng.randrange(3)
-        found = ranking.rank(arms, metric, direction=direction, status=statuses)
+        found = ranking.rank(arms, metric, direction=direction, status=map(ArmStatus, statuses))
         hold_arms(found, arms, statuses)
         groups = ranking.rank_groups(
-            arms, metric, direction=direction, status=statuses, min_members=least
+            arms, metric, direction=direction, status=map(ArmStatus, statuses), min_members=least
         )
         hold_groups(groups, arms, statuses, least)
         _count(seen, found, groups)

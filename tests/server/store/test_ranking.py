@@ -11,7 +11,7 @@ from typing import Any, Self
 import apsw
 import podium
 import pytest
-from podium import ranking
+from podium import ArmStatus, Direction, ranking
 from podium.v1.eval_result_pb2 import EvalResult
 from podium_server.store.contract import PageLimits, Store
 from podium_server.store.ranking_queries import RankPlace, RankQuery
@@ -57,8 +57,10 @@ async def test_pages_of_any_size(
 ) -> None:
     """Ties, NaN and what has no score go on from page to page, each arm exactly once."""
     arms = await _filled(store, Random(size), 60)  # noqa: S311 - the same arms every time
-    said = {"completed"} if statuses == {_COMPLETED} else {"completed", "failed"}
-    expected = ranking.rank(arms, "e.k", direction=direction, status=said)
+    names = ["completed"] if statuses == {_COMPLETED} else ["completed", "failed"]
+    expected = ranking.rank(
+        arms, "e.k", direction=Direction(direction), status=map(ArmStatus, names)
+    )
     names, after = [], None
     while True:
         asked = _asking(direction, statuses, after)

@@ -24,6 +24,7 @@ from podium.v1 import results_service_pb2 as results
 
 if TYPE_CHECKING:
     from podium._model.results import ArmResult, ArmSummary, EvalResult, Experiment
+    from podium._values.arguments import ArmStatuses, ExperimentStatuses, StepLike, Strings
     from podium.scoring import Score
     from podium.v1 import arm_result_pb2
     from podium.v1.event_pb2 import Event
@@ -77,7 +78,9 @@ class Pages(Generic[_T]):
 # ---- ResultsService ----------------------------------------------------------------------
 
 
-def eval_result(experiment: str, arm: str, name: str, step: int | None) -> Steps[EvalResult | None]:
+def eval_result(
+    experiment: str, arm: str, name: str, step: StepLike | None
+) -> Steps[EvalResult | None]:
     """Eval: the row that answers for a name, or the one at a step."""
     request = results.EvalRequest(experiment=experiment, arm=arm, name=coerce.text(name, "name"))
     if step is not None:
@@ -134,10 +137,10 @@ def _arm_in_one_state(experiment: str, arm: str) -> Steps[arm_result_pb2.ArmResu
 def arms(
     experiment: str,
     *,
-    status: str | Iterable[str] | None,
+    status: ArmStatuses | None,
     group_name: str | None,
     name_prefix: str | None,
-    tags: Iterable[str],
+    tags: Strings,
     page_size: int | None,
 ) -> Pages[ArmSummary]:
     """ListArms."""
@@ -157,8 +160,8 @@ def evals(
     arm: str,
     *,
     name: str | None,
-    min_step: int | None,
-    max_step: int | None,
+    min_step: StepLike | None,
+    max_step: StepLike | None,
     page_size: int | None,
 ) -> Pages[EvalResult]:
     """ListEvals."""
@@ -182,8 +185,8 @@ def get_experiment(experiment: str) -> Steps[Experiment]:
 def experiments(
     *,
     name_prefix: str | None,
-    status: str | Iterable[str] | None,
-    tags: Iterable[str],
+    status: ExperimentStatuses | None,
+    tags: Strings,
     page_size: int | None,
 ) -> Pages[Experiment]:
     """ListExperiments."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from podium._client.calls import Pages, Steps
     from podium._model.results import ArmSummary, EvalResult
+    from podium._values.arguments import ArmStatuses, CompareKind, Strings
     from podium.comparing import Comparison, Members
 
 __all__ = ["compare", "curve"]
@@ -32,9 +33,9 @@ def compare(
     left: str,
     right: str,
     *,
-    kind: str | None,
-    status: str | Iterable[str] | None,
-    evals: Iterable[str] | None,
+    kind: CompareKind | None,
+    status: ArmStatuses | None,
+    evals: Strings | None,
 ) -> Steps[Comparison]:
     """ListArms and GetArm: two arms or groups, number by number."""
     if kind not in (None, "arm", "group"):
@@ -47,7 +48,7 @@ def compare(
 
 
 def _members(
-    experiment: str, name: str, kind: str | None, statuses: Collection[str]
+    experiment: str, name: str, kind: CompareKind | None, statuses: Collection[str]
 ) -> Steps[Members]:
     listed = [] if kind == "arm" else (yield from _arms(experiment, group_name=name))
     if kind == "group" and not listed:
@@ -75,10 +76,10 @@ class _ArmRows(NamedTuple):
 def curve(
     experiment: str,
     metric: str,
-    names: Iterable[str] | None,
+    names: Strings | None,
     *,
     by_group: bool,
-    status: str | Iterable[str] | None,
+    status: ArmStatuses | None,
 ) -> Steps[Curves]:
     """ListArms and ListEvals: the in-loop values of a metric by step."""
     evals = eval_names(coerce.text(metric, "metric"))
@@ -106,7 +107,7 @@ def _check_names(experiment: str, wanted: list[str] | None, found: Collection[st
         raise NotFoundError(f"experiment {experiment!r} has no arm or group {unknown[0]!r}")
 
 
-def _in_loop_rows(experiment: str, arm: str, names: Iterable[str]) -> Steps[list[EvalResult]]:
+def _in_loop_rows(experiment: str, arm: str, names: Strings) -> Steps[list[EvalResult]]:
     rows = []
     for name in names:
         pages = calls.evals(

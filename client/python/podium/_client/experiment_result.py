@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from podium._interface.recorders import RecordResult
     from podium._model.rankings import RankedArm, Ranking
     from podium._model.results import ArmSummary
+    from podium._values.arguments import DirectionLike
 
 __all__ = ["best", "conclude", "result"]
 
 
-def best(experiment: str, metric: str | None, direction: str | None) -> Steps[RankedArm | None]:
+def best(
+    experiment: str, metric: str | None, direction: DirectionLike | None
+) -> Steps[RankedArm | None]:
     """Rank: the first place, if a number has it."""
     found = yield from ranking_calls.rank(
         experiment, metric, direction=direction, status=None, top=1

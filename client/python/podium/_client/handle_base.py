@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from podium._client.calls import Steps
     from podium._interface.recorders import Metrics, RecordResult
     from podium._model.results import RunResult
+    from podium._values.arguments import FinalStatus
     from podium.v1.event_pb2 import Event
 
 __all__ = ["ArmHandleBase", "ExperimentHandleBase"]
@@ -82,7 +83,7 @@ class ArmHandleBase(Generic[_N]):
 
     def _finish(
         self,
-        status: str,
+        status: FinalStatus,
         error: str | None,
         train_seconds: float | None = None,
         run_result: RunResult | None = None,

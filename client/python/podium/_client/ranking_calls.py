@@ -12,10 +12,9 @@ from podium.errors import AbortedError
 from podium.v1 import results_service_pb2 as results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from podium._model.rankings import GroupRanking, Ranking
     from podium._model.score_matrix import ScoreMatrix
+    from podium._values.arguments import ArmStatuses, DirectionLike, Strings
 
 __all__ = ["rank", "rank_groups", "scores"]
 
@@ -26,8 +25,8 @@ def rank(
     experiment: str,
     metric: str | None,
     *,
-    direction: str | None,
-    status: str | Iterable[str] | None,
+    direction: DirectionLike | None,
+    status: ArmStatuses | None,
     top: int | None,
 ) -> Steps[Ranking]:
     """Rank: the arms in order, or the first ones, in one state."""
@@ -40,8 +39,8 @@ def rank_groups(
     experiment: str,
     metric: str | None,
     *,
-    direction: str | None,
-    status: str | Iterable[str] | None,
+    direction: DirectionLike | None,
+    status: ArmStatuses | None,
     min_members: int,
     top: int | None,
 ) -> Steps[GroupRanking]:
@@ -56,8 +55,8 @@ def rank_groups(
 def _request(
     experiment: str,
     metric: str | None,
-    direction: str | None,
-    status: str | Iterable[str] | None,
+    direction: DirectionLike | None,
+    status: ArmStatuses | None,
 ) -> results.RankRequest:
     return results.RankRequest(
         experiment=experiment,
@@ -102,12 +101,12 @@ def _ranked_in_one_state(
 
 def scores(
     experiment: str,
-    metrics: Iterable[str],
+    metrics: Strings,
     *,
-    status: str | Iterable[str] | None,
+    status: ArmStatuses | None,
     group_name: str | None,
     name_prefix: str | None,
-    tags: Iterable[str],
+    tags: Strings,
     page_size: int | None,
 ) -> Steps[ScoreMatrix]:
     """Scores: every page of the matrix."""

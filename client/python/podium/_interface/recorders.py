@@ -19,12 +19,13 @@ from podium._values.enums import ArmStatus
 from podium._values.shorten import shorten_middle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from types import TracebackType
     from typing import Self
 
     from podium._interface.timed_eval import Evaluation
     from podium._model.results import ArmResult, RunConfig, RunResult
+    from podium._values.arguments import FinalStatus, StepLike, Strings
 
 __all__ = [
     "ArmRecorder",
@@ -70,8 +71,8 @@ class ArmRecorder(Protocol):
         name: str,
         metrics: Metrics,
         *,
-        step: int | None = None,
-        tags: Iterable[str] = (),
+        step: StepLike | None = None,
+        tags: Strings = (),
         breakdowns: Mapping[Any, Any] | None = None,
         benchmark_id: str | None = None,
         eval_seconds: float = 0.0,
@@ -95,8 +96,8 @@ class ArmRecorder(Protocol):
         self,
         name: str,
         *,
-        step: int | None = None,
-        tags: Iterable[str] = (),
+        step: StepLike | None = None,
+        tags: Strings = (),
         benchmark_id: str | None = None,
         model_ref: str | None = None,
     ) -> Evaluation:
@@ -115,7 +116,7 @@ class ArmRecorder(Protocol):
 
     def finish(
         self,
-        status: str = ArmStatus.COMPLETED,
+        status: FinalStatus = ArmStatus.COMPLETED,
         *,
         error: str | None = None,
         train_seconds: float | None = None,
@@ -158,7 +159,7 @@ class ExperimentRecorder(Protocol):
         run_id: str | None = None,
         attempt_id: str | None = None,
         order: int | None = None,
-        resume_step: int | None = None,
+        resume_step: StepLike | None = None,
         restart: bool = False,
     ) -> ArmRecorder:
         """Begins an attempt at training an arm.

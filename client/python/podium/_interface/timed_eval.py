@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from podium._values import coerce
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from types import TracebackType
     from typing import Self
 
+    from podium._values.arguments import StepLike, Strings
     from podium._values.coerce import Metrics
 
 __all__ = ["AsyncEvaluation", "AsyncTimedEvalMixin", "Evaluation", "TimedEvalMixin"]
@@ -113,8 +114,8 @@ class TimedEvalMixin:
         self,
         name: str,
         *,
-        step: int | None = None,
-        tags: Iterable[str] = (),
+        step: StepLike | None = None,
+        tags: Strings = (),
         benchmark_id: str | None = None,
         model_ref: str | None = None,
     ) -> Evaluation:
@@ -146,8 +147,8 @@ class AsyncTimedEvalMixin:
         self,
         name: str,
         *,
-        step: int | None = None,
-        tags: Iterable[str] = (),
+        step: StepLike | None = None,
+        tags: Strings = (),
         benchmark_id: str | None = None,
         model_ref: str | None = None,
     ) -> AsyncEvaluation:

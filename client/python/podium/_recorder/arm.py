@@ -19,7 +19,7 @@ from podium._values.enums import ArmStatus
 from podium.errors import RecordingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from podium._recorder.settings import Subject
     from podium._recorder.stream import Stream
     from podium._recorder.warnings import RecorderWarnings
+    from podium._values.arguments import FinalStatus, StepLike, Strings
     from podium.v1.event_pb2 import Event
 
 __all__ = ["ArmRecording"]
@@ -124,8 +125,8 @@ class ArmRecording(TimedEvalMixin):
         name: str,
         metrics: Metrics,
         *,
-        step: int | None = None,
-        tags: Iterable[str] = (),
+        step: StepLike | None = None,
+        tags: Strings = (),
         breakdowns: Mapping[Any, Any] | None = None,
         benchmark_id: str | None = None,
         eval_seconds: float = 0.0,
@@ -145,7 +146,7 @@ class ArmRecording(TimedEvalMixin):
                 metrics,
                 {} if parts is None else parts,
                 eval_seconds,
-                step,
+                step,  # type: ignore[arg-type]  # an integer of any library becomes an int
                 tags,  # type: ignore[arg-type]  # any iterable becomes a list
                 model_ref,
             )
@@ -157,7 +158,7 @@ class ArmRecording(TimedEvalMixin):
 
     def finish(
         self,
-        status: str = ArmStatus.COMPLETED,
+        status: FinalStatus = ArmStatus.COMPLETED,
         *,
         error: str | None = None,
         train_seconds: float | None = None,
@@ -260,7 +261,7 @@ class ArmRecording(TimedEvalMixin):
 
     def _finish(
         self,
-        status: str,
+        status: FinalStatus,
         error: str | None = None,
         train_seconds: float | None = None,
         run_result: RunResult | None = None,

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from podium._model.results import ArmResult, Attempt, RunConfig
     from podium._recorder.stream import Stream
     from podium._recorder.warnings import RecorderWarnings
+    from podium._values.arguments import StepLike
     from podium.v1.event_pb2 import Event
 
 __all__ = ["ExperimentRecording"]
@@ -115,7 +116,7 @@ class ExperimentRecording:
         run_id: str | None = None,
         attempt_id: str | None = None,
         order: int | None = None,
-        resume_step: int | None = None,
+        resume_step: StepLike | None = None,
         restart: bool = False,
     ) -> ArmRecording:
         """Begins an attempt at training an arm.

@@ -20,7 +20,9 @@ from podium._values import coerce
 from podium._values.address import server_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
+
+    from podium._values.arguments import DirectionLike, Strings
 
 __all__ = ["record"]
 
@@ -39,9 +41,9 @@ def record(
     *,
     hypothesis: str | None = None,
     success_metric: str | None = None,
-    direction: str | None = None,
+    direction: DirectionLike | None = None,
     parent: str | None = None,
-    tags: Iterable[str] = (),
+    tags: Strings = (),
     metadata: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     address: str | None = None,

@@ -9,11 +9,10 @@ from podium._client.aio.connection import AsyncConnection
 from podium._client.handle_base import ExperimentHandleBase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from podium._interface.recorders import RecordResult
     from podium._model.rankings import ExperimentResult, GroupRanking, RankedArm, Ranking
     from podium._model.score_matrix import ScoreMatrix
+    from podium._values.arguments import ArmStatuses, CompareKind, DirectionLike, Strings
     from podium.comparing import Comparison
     from podium.curves import Curves
 
@@ -27,8 +26,8 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
         self,
         metric: str | None = None,
         *,
-        direction: str | None = None,
-        status: str | Iterable[str] | None = None,
+        direction: DirectionLike | None = None,
+        status: ArmStatuses | None = None,
         top: int | None = None,
     ) -> Ranking:
         """Ranks the arms by score: the best first, then NaN, then arms without a score.
@@ -52,8 +51,8 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
         self,
         metric: str | None = None,
         *,
-        direction: str | None = None,
-        status: str | Iterable[str] | None = None,
+        direction: DirectionLike | None = None,
+        status: ArmStatuses | None = None,
         min_members: int = 0,
         top: int | None = None,
     ) -> GroupRanking:
@@ -85,12 +84,12 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
 
     async def scores(
         self,
-        metrics: Iterable[str],
+        metrics: Strings,
         *,
-        status: str | Iterable[str] | None = None,
+        status: ArmStatuses | None = None,
         group_name: str | None = None,
         name_prefix: str | None = None,
-        tags: Iterable[str] = (),
+        tags: Strings = (),
         page_size: int | None = None,
     ) -> ScoreMatrix:
         """Returns the scores of all arms for some metrics: a row per arm, a column per metric.
@@ -118,7 +117,7 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
         return await self._connection.run(steps)
 
     async def best(
-        self, metric: str | None = None, *, direction: str | None = None
+        self, metric: str | None = None, *, direction: DirectionLike | None = None
     ) -> RankedArm | None:
         """Returns the completed arm with the best score, or None if no arm has a score.
 
@@ -156,9 +155,9 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
         left: str,
         right: str,
         *,
-        kind: str | None = None,
-        status: str | Iterable[str] | None = None,
-        evals: Iterable[str] | None = None,
+        kind: CompareKind | None = None,
+        status: ArmStatuses | None = None,
+        evals: Strings | None = None,
     ) -> Comparison:
         """Compares two arms or groups: the differences of their numbers, left minus right.
 
@@ -186,10 +185,10 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
     async def curve(
         self,
         metric: str,
-        names: Iterable[str] | None = None,
+        names: Strings | None = None,
         *,
         by_group: bool = False,
-        status: str | Iterable[str] | None = None,
+        status: ArmStatuses | None = None,
     ) -> Curves:
         """Returns the in-loop values of a metric by step, for arms or groups of arms.
 

@@ -12,10 +12,11 @@ from podium._interface.timed_eval import AsyncTimedEvalMixin
 from podium._values.enums import ArmStatus
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from podium._interface.recorders import Metrics
     from podium._model.results import ArmResult, EvalResult, RunResult
+    from podium._values.arguments import FinalStatus, StepLike, Strings
     from podium.scoring import Score
 
 __all__ = ["AsyncArmHandle"]
@@ -29,7 +30,7 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
     arm does not exist.
     """
 
-    async def eval(self, name: str, *, step: int | None = None) -> EvalResult | None:
+    async def eval(self, name: str, *, step: StepLike | None = None) -> EvalResult | None:
         """Returns an eval row, or None if there is none.
 
         Args:
@@ -73,8 +74,8 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
         self,
         *,
         name: str | None = None,
-        min_step: int | None = None,
-        max_step: int | None = None,
+        min_step: StepLike | None = None,
+        max_step: StepLike | None = None,
         page_size: int | None = None,
     ) -> AsyncIterator[EvalResult]:
         """Lists the eval rows in the order in which they were first accepted.
@@ -114,8 +115,8 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
         name: str,
         metrics: Metrics,
         *,
-        step: int | None = None,
-        tags: Iterable[str] = (),
+        step: StepLike | None = None,
+        tags: Strings = (),
         breakdowns: Mapping[Any, Any] | None = None,
         benchmark_id: str | None = None,
         eval_seconds: float = 0.0,
@@ -152,7 +153,7 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
 
     async def finish(
         self,
-        status: str = ArmStatus.COMPLETED,
+        status: FinalStatus = ArmStatus.COMPLETED,
         *,
         error: str | None = None,
         train_seconds: float | None = None,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from podium._interface.recorders import RecordResult, StreamPosition
     from podium._model.results import Experiment
+    from podium._values.arguments import ExperimentStatuses, Strings
     from podium.v1.event_pb2 import Event
 
 __all__ = ["AsyncClient"]
@@ -89,8 +90,8 @@ class AsyncClient:
         self,
         *,
         name_prefix: str | None = None,
-        status: str | Iterable[str] | None = None,
-        tags: Iterable[str] = (),
+        status: ExperimentStatuses | None = None,
+        tags: Strings = (),
         page_size: int | None = None,
     ) -> AsyncIterator[Experiment]:
         """Lists experiments, sorted by the bytes of their names.

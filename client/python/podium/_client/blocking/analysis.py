@@ -10,11 +10,10 @@ from podium._client.blocking.connection import BlockingConnection
 from podium._client.handle_base import ExperimentHandleBase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from podium._interface.recorders import RecordResult
     from podium._model.rankings import ExperimentResult, GroupRanking, RankedArm, Ranking
     from podium._model.score_matrix import ScoreMatrix
+    from podium._values.arguments import ArmStatuses, CompareKind, DirectionLike, Strings
     from podium.comparing import Comparison
     from podium.curves import Curves
 
@@ -28,8 +27,8 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
         self,
         metric: str | None = None,
         *,
-        direction: str | None = None,
-        status: str | Iterable[str] | None = None,
+        direction: DirectionLike | None = None,
+        status: ArmStatuses | None = None,
         top: int | None = None,
     ) -> Ranking:
         """Ranks the arms by score: the best first, then NaN, then arms without a score.
@@ -53,8 +52,8 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
         self,
         metric: str | None = None,
         *,
-        direction: str | None = None,
-        status: str | Iterable[str] | None = None,
+        direction: DirectionLike | None = None,
+        status: ArmStatuses | None = None,
         min_members: int = 0,
         top: int | None = None,
     ) -> GroupRanking:
@@ -86,12 +85,12 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
 
     def scores(
         self,
-        metrics: Iterable[str],
+        metrics: Strings,
         *,
-        status: str | Iterable[str] | None = None,
+        status: ArmStatuses | None = None,
         group_name: str | None = None,
         name_prefix: str | None = None,
-        tags: Iterable[str] = (),
+        tags: Strings = (),
         page_size: int | None = None,
     ) -> ScoreMatrix:
         """Returns the scores of all arms for some metrics: a row per arm, a column per metric.
@@ -118,7 +117,9 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
         )
         return self._connection.run(steps)
 
-    def best(self, metric: str | None = None, *, direction: str | None = None) -> RankedArm | None:
+    def best(
+        self, metric: str | None = None, *, direction: DirectionLike | None = None
+    ) -> RankedArm | None:
         """Returns the completed arm with the best score, or None if no arm has a score.
 
         NaN is never the best. Of arms with equal scores, the result is the one created first.
@@ -155,9 +156,9 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
         left: str,
         right: str,
         *,
-        kind: str | None = None,
-        status: str | Iterable[str] | None = None,
-        evals: Iterable[str] | None = None,
+        kind: CompareKind | None = None,
+        status: ArmStatuses | None = None,
+        evals: Strings | None = None,
     ) -> Comparison:
         """Compares two arms or groups: the differences of their numbers, left minus right.
 
@@ -185,10 +186,10 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
     def curve(
         self,
         metric: str,
-        names: Iterable[str] | None = None,
+        names: Strings | None = None,
         *,
         by_group: bool = False,
-        status: str | Iterable[str] | None = None,
+        status: ArmStatuses | None = None,
     ) -> Curves:
         """Returns the in-loop values of a metric by step, for arms or groups of arms.
 

@@ -13,10 +13,11 @@ from podium._interface.timed_eval import TimedEvalMixin
 from podium._values.enums import ArmStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from podium._interface.recorders import Metrics
     from podium._model.results import ArmResult, EvalResult, RunResult
+    from podium._values.arguments import FinalStatus, StepLike, Strings
     from podium.scoring import Score
 
 __all__ = ["ArmHandle"]
@@ -30,7 +31,7 @@ class ArmHandle(ArmHandleBase[BlockingConnection], TimedEvalMixin):
     arm does not exist.
     """
 
-    def eval(self, name: str, *, step: int | None = None) -> EvalResult | None:
+    def eval(self, name: str, *, step: StepLike | None = None) -> EvalResult | None:
         """Returns an eval row, or None if there is none.
 
         Args:
@@ -72,8 +73,8 @@ class ArmHandle(ArmHandleBase[BlockingConnection], TimedEvalMixin):
         self,
         *,
         name: str | None = None,
-        min_step: int | None = None,
-        max_step: int | None = None,
+        min_step: StepLike | None = None,
+        max_step: StepLike | None = None,
         page_size: int | None = None,
     ) -> Iterator[EvalResult]:
         """Lists the eval rows in the order in which they were first accepted.
@@ -113,8 +114,8 @@ class ArmHandle(ArmHandleBase[BlockingConnection], TimedEvalMixin):
         name: str,
         metrics: Metrics,
         *,
-        step: int | None = None,
-        tags: Iterable[str] = (),
+        step: StepLike | None = None,
+        tags: Strings = (),
         breakdowns: Mapping[Any, Any] | None = None,
         benchmark_id: str | None = None,
         eval_seconds: float = 0.0,
@@ -151,7 +152,7 @@ class ArmHandle(ArmHandleBase[BlockingConnection], TimedEvalMixin):
 
     def finish(
         self,
-        status: str = ArmStatus.COMPLETED,
+        status: FinalStatus = ArmStatus.COMPLETED,
         *,
         error: str | None = None,
         train_seconds: float | None = None,

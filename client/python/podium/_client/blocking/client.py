@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from podium._interface.recorders import RecordResult, StreamPosition
     from podium._model.results import Experiment
+    from podium._values.arguments import ExperimentStatuses, Strings
     from podium.v1.event_pb2 import Event
 
 __all__ = ["Client"]
@@ -90,8 +91,8 @@ class Client:
         self,
         *,
         name_prefix: str | None = None,
-        status: str | Iterable[str] | None = None,
-        tags: Iterable[str] = (),
+        status: ExperimentStatuses | None = None,
+        tags: Strings = (),
         page_size: int | None = None,
     ) -> Iterator[Experiment]:
         """Lists experiments, sorted by the bytes of their names.

@@ -13,10 +13,11 @@ from podium._client.blocking.attempt import ArmRun, begin_attempt
 from podium._interface.recorders import new_attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from podium._interface.recorders import RecordResult
     from podium._model.results import ArmResult, ArmSummary, Experiment, RunConfig
+    from podium._values.arguments import ArmStatuses, DirectionLike, StepLike, Strings
 
 __all__ = ["ExperimentHandle"]
 
@@ -49,10 +50,10 @@ class ExperimentHandle(Analysis):
     def arms(
         self,
         *,
-        status: str | Iterable[str] | None = None,
+        status: ArmStatuses | None = None,
         group_name: str | None = None,
         name_prefix: str | None = None,
-        tags: Iterable[str] = (),
+        tags: Strings = (),
         page_size: int | None = None,
     ) -> Iterator[ArmSummary]:
         """Lists the arms, without their rows, in the order in which they were created.
@@ -82,9 +83,9 @@ class ExperimentHandle(Analysis):
         *,
         hypothesis: str | None = None,
         success_metric: str | None = None,
-        direction: str | None = None,
+        direction: DirectionLike | None = None,
         parent: str | None = None,
-        tags: Iterable[str] = (),
+        tags: Strings = (),
         metadata: Mapping[str, Any] | None = None,
         overwrite: bool = False,
     ) -> RecordResult:
@@ -123,7 +124,7 @@ class ExperimentHandle(Analysis):
         run_id: str | None = None,
         attempt_id: str | None = None,
         order: int | None = None,
-        resume_step: int | None = None,
+        resume_step: StepLike | None = None,
         restart: bool = False,
     ) -> ArmRun:
         """Starts an attempt at training an arm. The arm is running from then on.

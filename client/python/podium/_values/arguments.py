@@ -1,0 +1,55 @@
+"""The types of arguments that a type checker can hold to more than `str` or `int`.
+
+Attributes of results have plain types: a newer server may send a status that this version does not
+know.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Literal, Protocol, SupportsIndex, TypeAlias
+
+from podium._values.enums import ArmStatus, Direction, ExperimentStatus
+
+__all__ = [
+    "ArmStatusLike",
+    "ArmStatuses",
+    "CompareKind",
+    "DirectionLike",
+    "ExperimentStatuses",
+    "FinalStatus",
+    "StepLike",
+    "Strings",
+]
+
+ArmStatusLike: TypeAlias = (
+    ArmStatus | Literal["pending", "running", "completed", "failed", "cancelled"]
+)
+ArmStatuses: TypeAlias = ArmStatusLike | Iterable[ArmStatusLike]
+"""One status, or several: a filter."""
+
+FinalStatus: TypeAlias = ArmStatus | Literal["completed", "failed", "cancelled"]
+"""How a training ended."""
+
+_ExperimentStatusLike: TypeAlias = ExperimentStatus | Literal["running", "completed", "failed"]
+ExperimentStatuses: TypeAlias = _ExperimentStatusLike | Iterable[_ExperimentStatusLike]
+
+DirectionLike: TypeAlias = Direction | Literal["maximize", "minimize"]
+
+CompareKind: TypeAlias = Literal["arm", "group"]
+
+StepLike: TypeAlias = SupportsIndex | float
+"""An integer of any library, or an integral float."""
+
+
+class _StringContainer(Protocol):
+    """A container of strings that is not itself a string.
+
+    The parameter of `str.__contains__` is a str, so a type checker refuses a str here.
+    """
+
+    def __contains__(self, item: object, /) -> bool: ...
+
+    def __iter__(self) -> Iterator[str]: ...
+
+
+Strings: TypeAlias = _StringContainer | Iterator[str]
+"""Several strings. A single one is refused, because it would become its letters."""
