@@ -34,6 +34,8 @@ _LIMITS = {field.name: field for field in dataclasses.fields(Limits)}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `podium serve`."""
     defaults = Settings()
+    parser.description = "Starts a server; SIGTERM and Ctrl-C stop it."
+    parser.epilog = "example:\n  podium serve --listen 127.0.0.1:50051 --store sqlite:///podium.db"
     parser.add_argument(
         "--listen",
         action="append",
@@ -107,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def main() -> int:
     """The entry point of `python -m podium_server`."""
-    parser = argparse.ArgumentParser(prog="podium serve", description="Starts a Podium server.")
+    parser = argparse.ArgumentParser(prog="podium serve")
     add_arguments(parser)
     return run(parser.parse_args())
 

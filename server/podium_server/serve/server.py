@@ -30,10 +30,9 @@ from podium_server.serve.settings import (
     Settings,
     host_and_port,
     is_reachable,
-    sqlite_path,
 )
 from podium_server.store.contract import Store
-from podium_server.store.sqlite import SqliteStore
+from podium_server.store.open import open_store
 
 __all__ = ["running"]
 
@@ -59,8 +58,7 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
         broken: Set when the store failed, so that the process has to end.
     """
     check_addresses(settings)
-    store = SqliteStore(sqlite_path(settings.store), on_broken=broken.set)
-    await store.open()
+    store = await open_store(settings.store, on_broken=broken.set)
     try:
         server = grpc.aio.server(options=server_options(settings.limits.message_bytes))
         health = Health(_SERVICES)

@@ -3,14 +3,13 @@
 import ipaddress
 import socket
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from podium._limits.limits import Limits
 from podium._values import address as _address
 
 from podium_server.rpc.admission import AdmissionLimits
 
-__all__ = ["ConfigError", "Settings", "host_and_port", "is_reachable", "sqlite_path"]
+__all__ = ["ConfigError", "Settings", "host_and_port", "is_reachable"]
 
 
 class ConfigError(Exception):
@@ -29,16 +28,6 @@ class Settings:
     admission: AdmissionLimits = field(default_factory=AdmissionLimits)
     answer_cache_bytes: int = 8 * 1024 * 1024
     limits: Limits = field(default_factory=Limits)
-
-
-def sqlite_path(url: str) -> Path:
-    """The file of a store's URL: `sqlite:///relative.db` or `sqlite:////absolute.db`."""
-    prefix = "sqlite:///"
-    if not url.startswith(prefix) or url.removeprefix(prefix) in ("", ":memory:"):
-        raise ConfigError(
-            f"store {url!r} is not known; give sqlite:///FILE, or sqlite:////FILE for a path from /"
-        )
-    return Path(url.removeprefix(prefix))
 
 
 def host_and_port(address: str) -> tuple[str, int]:

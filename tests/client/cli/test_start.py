@@ -6,7 +6,7 @@ import sys
 from importlib import metadata
 
 import pytest
-from podium.cli._parsers import COMMANDS
+from podium.cli._parsers import COMMANDS, SERVER_COMMANDS
 
 from tests.client.cli.shell import podium, quickly
 
@@ -48,7 +48,8 @@ def test_a_command_that_is_misspelt() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_help_with_examples(command: str) -> None:
     """`podium COMMAND --help` says what it does and shows how."""
-    done = podium(command, "--help") if command == "serve" else quickly(command, "--help")
+    run = podium if command in SERVER_COMMANDS else quickly
+    done = run(command, "--help")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith(f"usage: podium {command} ")
     assert f"\n  podium {command} " in done.out
@@ -98,7 +99,7 @@ def test_no_command_is_usage() -> None:
             "--address here arms e",
             "is HOST:PORT or unix:PATH, such as 'here:50051', not 'here'",
         ),
-        ("serve", "podium: serve makes no calls: it has --listen, and no --address"),
+        ("serve", "podium: serve makes no calls: it has no --address"),
         ("declare e --metadata x", "give KEY=VALUE or KEY:=JSON, not 'x'"),
         ("declare e --metadata x:={1", "'{1': Expecting property name enclosed in double quotes"),
         ("declare e --metadata x:=1e999", "'1e999': 1e999 is beyond a double"),

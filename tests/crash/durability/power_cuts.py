@@ -103,7 +103,7 @@ async def live(seed: int, synchronous: str = "full", count: int = _ROUNDS) -> Li
 async def _open(life: Life, store: SqliteStore, synchronous: str) -> None:
     await store.open()
     store._writing.pragma("synchronous", synchronous)
-    store._writing.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES)
+    store._file.checkpoint_pages = _CHECKPOINT_PAGES
     if not life.contents:
         life.contents.append(content_of(store._reading))
 

@@ -9,6 +9,7 @@ import apsw
 import pytest
 from podium.errors import PodiumError
 from podium_server.store.contract import PageLimits, StoreError
+from podium_server.store.open import open_store
 from podium_server.store.sqlite import SqliteStore, group_commit, schema
 from podium_server.store.sqlite.connection import check_version
 
@@ -90,12 +91,11 @@ async def test_a_place_that_cannot_be_is_refused(tmp_path: Path, where: str) -> 
     assert "cannot open" in await _refused(tmp_path / where)
 
 
-async def test_a_store_without_a_file_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Memory is no store: its two connections would not see each other."""
-    monkeypatch.chdir(tmp_path)
-    assert "write-ahead log" in await _refused(Path(":memory:"))
+@pytest.mark.parametrize("url", ["podium.db", "sqlite:///", "sqlite:///:memory:", "mysql://x/y"])
+async def test_an_unknown_store_is_refused(url: str) -> None:
+    """The error says which URLs there are."""
+    with pytest.raises(StoreError, match="give sqlite:///FILE"):
+        await open_store(url)
 
 
 async def test_an_empty_file_becomes_a_store(place: SqlitePlace) -> None:
@@ -144,7 +144,7 @@ async def test_a_second_server_on_the_file_is_refused(place: SqlitePlace) -> Non
     """One store holds the file; a second one is told so, and the first is not disturbed."""
     async with opened(place) as store:
         await store.transact(record(declared()))
-        assert "another server holds" in await _refused(place.path)
+        assert "another server uses" in await _refused(place.path)
         assert (await store.transact(record(arm()))).revision == 2
     async with opened(place) as store:
         assert (await store.experiment("x")).revision == 2

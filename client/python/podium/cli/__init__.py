@@ -2,8 +2,8 @@
 
 Each command is a module of `podium.cli.commands` with `add_arguments(parser)` and
 `run(arguments, client, console)`, or with `run_locally(arguments, console)` where it is about
-files of this machine; `podium serve` is the server's own. Only the module of the command that
-was given is loaded, and gRPC only where it is needed.
+files of this machine; `serve`, `backup` and `check` come with the server. Only the module of
+the command that was given is loaded, and gRPC only where it is needed.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> int:
     try:
         given = _parsers.parse(arguments)
-        if given.command == "serve":
-            return _serve(given.rest)
+        if given.command in _parsers.SERVER_COMMANDS:
+            return _run_server_command(given)
         module = import_module(f"podium.cli.commands.{_module_name(given.command)}")
         return _call(module, _parsers.parse_command(given, module))
     except CommandError as error:
@@ -111,15 +111,15 @@ def _client(arguments: argparse.Namespace) -> podium.Client:
         raise CommandError(str(error)) from error
 
 
-def _serve(rest: Sequence[str]) -> int:
+def _run_server_command(given: argparse.Namespace) -> int:
     try:
         # By name: the client library knows no server, which comes with an extra.
-        command = import_module("podium_server.serve.command")
+        command = import_module(_parsers.SERVER_COMMANDS[given.command])
     except ModuleNotFoundError as error:
         raise CommandError(
             f"the server is not installed ({error.name} is missing): pip install 'podium[server]'"
         ) from error
-    code: int = command.run(_parsers.parse_serve(rest, command))
+    code: int = command.run(_parsers.parse_server_command(given, command))
     return code
 
 

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COMMANDS",
+    "SERVER_COMMANDS",
     "parse",
     "parse_command",
-    "parse_serve",
+    "parse_server_command",
 ]
 
 COMMANDS = {
@@ -43,8 +44,17 @@ COMMANDS = {
     "sync": "deliver what was recorded and is not at the server",
     "outbox": "show what waits to be delivered, and what was refused",
     "serve": "start a server",
+    "backup": "copy the store, also while a server uses it",
+    "check": "check that a store or a backup is intact",
 }
 """Every command, with what it does."""
+
+SERVER_COMMANDS = {
+    "serve": "podium_server.serve.command",
+    "backup": "podium_server.serve.backup",
+    "check": "podium_server.serve.check",
+}
+"""The commands on the machine of the store, with their modules: they make no calls."""
 
 _HEADINGS = {
     "experiments": "ask:\n",
@@ -110,8 +120,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     given = parser.parse_args(arguments)
     if given.command not in COMMANDS:
         parser.error(_unknown_command(given.command))
-    if given.command == "serve" and (given.json or given.address or given.timeout):
-        parser.error("serve makes no calls: it has --listen, and no --address, --timeout, --json")
+    if given.command in SERVER_COMMANDS and (given.json or given.address or given.timeout):
+        parser.error(f"{given.command} makes no calls: it has no --address, --timeout or --json")
     return given
 
 
@@ -130,15 +140,11 @@ def parse_command(given: argparse.Namespace, module: ModuleType) -> argparse.Nam
     return parser.parse_args(given.rest, given)
 
 
-def parse_serve(rest: Sequence[str], module: ModuleType) -> argparse.Namespace:
-    """Reads the arguments of `podium serve`."""
-    parser = _Parser(
-        prog="podium serve",
-        description="Starts a server; SIGTERM and Ctrl-C stop it.",
-        epilog="example:\n  podium serve --listen 127.0.0.1:50051 --store sqlite:///podium.db",
-    )
+def parse_server_command(given: argparse.Namespace, module: ModuleType) -> argparse.Namespace:
+    """Reads the arguments of a command of the server."""
+    parser = _Parser(prog=f"podium {given.command}")
     module.add_arguments(parser)
-    return parser.parse_args(rest)
+    return parser.parse_args(given.rest)
 
 
 def _main_parser() -> _Parser:

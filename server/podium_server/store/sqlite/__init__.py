@@ -1,5 +1,6 @@
 """The embedded store: one SQLite file, one server, group commit, synchronous FULL."""
 
+from podium_server.store.sqlite.copies import back_up, check
 from podium_server.store.sqlite.store import SqliteStore
 
-__all__ = ["SqliteStore"]
+__all__ = ["SqliteStore", "back_up", "check"]

@@ -24,9 +24,10 @@ from podium_server.errors import failure
 from podium_server.store.contract import Call, ChangeListener, Changes, Subject
 from podium_server.store.sqlite.connection import fetch_value
 from podium_server.store.sqlite.row_cache import RowCache
+from podium_server.store.sqlite.store_file import FileDamagedError, StoreFile
 from podium_server.store.sqlite.writes import Transaction
 
-__all__ = ["GroupCommit"]
+__all__ = ["DAMAGE", "GroupCommit"]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -40,6 +41,10 @@ _GATHER_SECONDS = 0.01
 _BUSY_SECONDS = 3.0
 """How long to wait for another process that holds the file, such as a shell or a VACUUM."""
 _BUSY_PAUSE_SECONDS = 0.01
+_CHECK_SECONDS = 1.0
+"""The time between two checks of the file while nobody writes."""
+DAMAGE = (apsw.CorruptError, apsw.NotADBError, FileDamagedError)
+"""The errors that mean that the file is damaged."""
 
 
 @dataclass(slots=True, eq=False)
@@ -64,12 +69,15 @@ class _Waiting:
 class GroupCommit:
     """Runs calls on one connection, many to a transaction.
 
-    `on_broken` is called once when the outcome of a transaction cannot be known: from then
-    on every call is answered OUTCOME_UNKNOWN, and the process should end.
+    `on_broken` is called once when the outcome of a transaction cannot be known, or when the file
+    is damaged: from then on every call is answered OUTCOME_UNKNOWN, and the process should end.
     """
 
-    def __init__(self, connection: apsw.Connection, on_broken: Callable[[], None]) -> None:
+    def __init__(
+        self, connection: apsw.Connection, file: StoreFile, on_broken: Callable[[], None]
+    ) -> None:
         self._connection = connection
+        self._file = file
         self._row_cache = RowCache()
         self._foreign_changes = 0
         self._on_broken = on_broken
@@ -81,9 +89,11 @@ class GroupCommit:
         self._expected = 0
         self._commit_seconds = 0.0
         self._closing = False
-        self._broken = False
+        self.broken = False
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="podium-commit")
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._run())
+        self._watch_task = loop.create_task(self._watch())
 
     def listen(self, listener: ChangeListener) -> None:
         """Tells the listener of every commit from now on."""
@@ -91,7 +101,7 @@ class GroupCommit:
 
     async def submit(self, call: Call[T]) -> T:
         """Runs a call; returns when it is durable."""
-        if self._broken:
+        if self.broken:
             raise _outcome_unknown()
         if self._closing:
             raise failure("SHUTTING_DOWN", "the server is stopping; try again later")
@@ -110,24 +120,49 @@ class GroupCommit:
         """Finishes the calls that wait; takes no new ones."""
         self._closing = True
         self._wake.set()
+        self._watch_task.cancel()
         await self._task
         self._committer.shutdown()
 
     async def _run(self) -> None:
         try:
             await self._serve()
-        except Exception:  # noqa: BLE001 - whoever waits must not wait for ever
-            self._break("the store failed in a way it was not made for: the server stops")
+        except Exception as defect:  # noqa: BLE001 - callers must not wait for ever
+            self.stop(defect)
             self._give_up()
+
+    async def _watch(self) -> None:
+        """Checks the file from time to time, in the thread that writes to it."""
+        while not self.broken:
+            await asyncio.sleep(_CHECK_SECONDS)
+            try:
+                await self._beside(self._file.check)
+            except FileDamagedError as error:
+                self.stop(error)
+
+    def stop(self, why: Exception) -> None:
+        """Answers nothing more, since the file is damaged or what it holds is not known."""
+        if self.broken:
+            return
+        self.broken = True
+        known = isinstance(why, FileDamagedError)
+        _log.critical(
+            "%s%s; the server acknowledges no more writes and stops",
+            "" if known else "the store failed: ",
+            why,
+            exc_info=None if known else why,
+        )
+        self._wake.set()
+        self._on_broken()
 
     async def _serve(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._waiting and not self._broken:
+            while self._waiting and not self.broken:
                 await self._gather()
                 await self._group()
-            if self._broken:
+            if self.broken:
                 self._give_up()
             if self._closing:
                 return
@@ -168,6 +203,9 @@ class GroupCommit:
             transaction = Transaction(self._connection, self._row_cache)
             await self._apply_waiting(transaction, applied)
             transaction.finish()
+        except DAMAGE as error:
+            self.stop(error)
+            self._undo(self._take_waiting(applied), _outcome_unknown())
         except apsw.Error as error:
             self._undo(applied or self._take_waiting(applied), _undone(error))
         except Exception as defect:  # noqa: BLE001 - one call's defect must not end the others
@@ -238,16 +276,22 @@ class GroupCommit:
         try:
             if changed:
                 begin = time.monotonic()
-                await self._beside(self._connection.execute, "COMMIT")
+                await self._beside(self._make_durable)
                 self._commit_seconds = time.monotonic() - begin
             else:
                 self._connection.execute("COMMIT")
         except apsw.FullError as error:
             self._undo(applied, _undone(error))
-        except apsw.Error:
-            self._break("a commit failed, its outcome is unknown: the server stops")
+        except (apsw.Error, FileDamagedError) as error:
+            self.stop(error)
             for waiting in applied:
                 waiting.error = _outcome_unknown()
+
+    def _make_durable(self) -> None:
+        """Commits to a file that is still the one that readers will open."""
+        self._file.check()
+        self._connection.execute("COMMIT")
+        self._file.committed(self._connection)
 
     @contextlib.contextmanager
     def _parsed(self, subjects: Collection[Subject]) -> Iterator[None]:
@@ -259,12 +303,6 @@ class GroupCommit:
         finally:
             for listener in self._listeners:
                 listener.changed(subjects)
-
-    def _break(self, why: str) -> None:
-        """Answers nothing more, since what is stored is not known any more."""
-        _log.critical(why, exc_info=True)
-        self._broken = True
-        self._on_broken()
 
     def _undo(self, applied: list[_Waiting], error: Exception) -> None:
         """Takes back a transaction that failed before it was durable."""

@@ -5,7 +5,6 @@
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import apsw
@@ -19,8 +18,8 @@ __all__ = ["APPLICATION_ID", "MIGRATIONS", "VERSION", "check", "is_marked", "mar
 
 APPLICATION_ID = 0x506F6469
 """Marks a file as Podium's ("Podi")."""
-_HEADER_BYTES, _MARK_AT = 100, 68
-"""The header of a SQLite file, and where the mark stands in it."""
+_MARK_AT = 68
+"""The offset of the mark in the header of a SQLite file."""
 
 _VERSION_1 = """
 CREATE TABLE experiments (
@@ -225,12 +224,8 @@ def mark(connection: apsw.Connection) -> None:
         connection.pragma("application_id", APPLICATION_ID)
 
 
-def is_marked(path: Path) -> bool:
-    """Whether a file is there and marked as Podium's, read without opening it as a database."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        header = file.read(_HEADER_BYTES)
+def is_marked(header: bytes) -> bool:
+    """Returns whether a file is marked as Podium's, by its first bytes."""
     return header[_MARK_AT : _MARK_AT + 4] == APPLICATION_ID.to_bytes(4)
 
 

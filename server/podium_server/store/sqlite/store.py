@@ -1,15 +1,16 @@
-"""The SQLite store: opening and closing its file, and the way from calls to connections."""
+"""The SQLite store: opens and closes its file, and leads each call to a connection."""
 
-import contextlib
-import fcntl
+import asyncio
 import logging
-import os
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import apsw
 
+from podium_server.errors import failure
 from podium_server.store.contract import (
     ArmView,
     Call,
@@ -31,87 +32,124 @@ from podium_server.store.sqlite import schema
 from podium_server.store.sqlite.connection import (
     check_version,
     connect,
+    fetch_value,
     make_log_durable,
     one_state,
 )
-from podium_server.store.sqlite.group_commit import GroupCommit
+from podium_server.store.sqlite.group_commit import DAMAGE, GroupCommit
 from podium_server.store.sqlite.matrix import Matrix
 from podium_server.store.sqlite.rankings import Ranker
 from podium_server.store.sqlite.reads import Reader
 from podium_server.store.sqlite.slow_reads import SlowReads
+from podium_server.store.sqlite.store_file import FileDamagedError, StoreFile
 
 __all__ = ["SqliteStore"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _FEW_SCORES = 25_000
 """How many scores are looked up while others wait for it."""
-_CHECKPOINT_PAGES = 4_000
+_CHECKED_BYTES = 4 * 1024 * 1024
+"""The largest file whose content is checked before the server starts, not beside it."""
+_CHECK_CACHE_KIB = 1024
+_INTERRUPT_SECONDS = 0.01
+
+
+def _read(
+    method: "Callable[Concatenate[SqliteStore, P], T]",
+) -> "Callable[Concatenate[SqliteStore, P], Coroutine[Any, Any, T]]":
+    """Makes a coroutine of a read; one that finds the file damaged stops the store."""
+
+    @wraps(method)
+    async def read(self: "SqliteStore", /, *arguments: P.args, **named: P.kwargs) -> T:
+        if self._group.broken:
+            raise _stopped()
+        try:
+            return method(self, *arguments, **named)
+        except DAMAGE as error:
+            self._group.stop(error)
+            raise _stopped() from error
+
+    return read
 
 
 class SqliteStore(Store):
     """Keeps results in one file of this machine, for one server at a time.
 
-    `on_broken` is called when a commit failed in a way that leaves its outcome unknown.
+    `on_broken` is called once when the file is damaged, or when a commit failed in a way that
+    leaves its outcome unknown: the store answers nothing more, and the process should end.
     """
 
     def __init__(self, path: Path, on_broken: Callable[[], None] = lambda: None) -> None:
         self._path = path
         self._on_broken = on_broken
-        self._lock: int | None = None
 
     async def open(self) -> None:
         """Opens the file, or creates it; migrates older ones."""
         check_version(apsw.sqlite_lib_version())
-        self._lock = _lock(self._path)
+        self._file = StoreFile(self._path)
+        self._path = self._file.path
         try:
             self._open()
-        except apsw.Error as error:
-            os.close(self._lock)
+        except (apsw.Error, FileDamagedError) as error:
+            self._file.close()
             raise StoreError(f"cannot open {self._path}: {error}") from error
         except BaseException:
-            os.close(self._lock)
+            self._file.close()
             raise
 
     def _open(self) -> None:
-        if schema.is_marked(self._path):
+        if schema.is_marked(self._file.header()):
             make_log_durable(self._path)
-        _create_for_this_user(self._path)
         self._writing = connect(self._path)
         schema.check(self._writing, str(self._path))
+        is_checked = self._path.stat().st_size <= _CHECKED_BYTES
+        if is_checked:
+            _check_content(self._writing)
         schema.mark(self._writing)
         if self._writing.pragma("journal_mode", "wal") != "wal":
             raise StoreError(
                 f"{self._path} can't have a write-ahead log; give a file on a local disk"
             )
         self._writing.pragma("synchronous", "full")
-        self._writing.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES)
         schema.migrate(self._writing)
         self._reading = self._connect_to_read()
         self._reader = Reader(self._reading)
         self._matrix = Matrix(self._reading, self._reader.one_state)
         self._ranker = Ranker(self._reading, self._reader.one_state)
         self._slow_reads = SlowReads(self._connect_to_read)
-        self._group = GroupCommit(self._writing, self._on_broken)
+        self._file.watch(self._writing)
+        self._group = GroupCommit(self._writing, self._file, self._on_broken)
         self._group.listen(self._reader)
+        self._loop = asyncio.get_running_loop()
+        self._checking = None if is_checked else _CheckBeside(self._connect_to_read, self._damaged)
 
     def _connect_to_read(self) -> apsw.Connection:
         connection = connect(self._path)
         connection.pragma("query_only", 1)
         return connection
 
+    def _damaged(self, error: Exception) -> None:
+        """Stops the store; called from any thread."""
+        self._loop.call_soon_threadsafe(self._group.stop, error)
+
     async def close(self) -> None:
         """Finishes the calls that wait, and closes the file."""
+        if self._checking is not None:
+            await asyncio.to_thread(self._checking.stop)
         await self._group.close()
         self._slow_reads.close()
+        if self._group.broken:
+            # What the log holds must not be mixed with what another program has written.
+            self._writing.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         try:
             self._reading.close()
             self._writing.close()
         except apsw.Error:
             _log.exception("%s could not be tidied up; the next start does it", self._path)
-        if self._lock is not None:
-            os.close(self._lock)
+        self._file.close()
 
     def listen(self, listener: ChangeListener) -> None:
         """See Store."""
@@ -130,29 +168,32 @@ class SqliteStore(Store):
 
         self._writing.exec_trace = tell
 
-    async def eval(self, experiment: str, arm: str, name: str, step: int | None) -> bytes | None:
+    @_read
+    def eval(self, experiment: str, arm: str, name: str, step: int | None) -> bytes | None:
         """See Store."""
         return self._reader.eval(experiment, arm, name, step)
 
-    async def score(
+    @_read
+    def score(
         self, experiment: str, arm: str, candidates: Sequence[tuple[str | None, str]]
     ) -> Score | None:
         """See Store."""
         return self._reader.score(experiment, arm, candidates)
 
-    async def arm(
-        self, experiment: str, arm: str, limits: PageLimits
-    ) -> tuple[ArmView, Page[bytes]]:
+    @_read
+    def arm(self, experiment: str, arm: str, limits: PageLimits) -> tuple[ArmView, Page[bytes]]:
         """See Store."""
         return self._reader.arm(experiment, arm, limits)
 
-    async def arms(
+    @_read
+    def arms(
         self, experiment: str, after: int, limits: PageLimits, accepts: Callable[[ArmRow], bool]
     ) -> Page[ArmView]:
         """See Store."""
         return self._reader.arms(experiment, after, limits, accepts)
 
-    async def evals(
+    @_read
+    def evals(
         self,
         experiment: str,
         arm: str,
@@ -163,11 +204,13 @@ class SqliteStore(Store):
         """See Store."""
         return self._reader.evals(experiment, arm, after, limits, accepts)
 
-    async def experiment(self, experiment: str) -> ExperimentRow:
+    @_read
+    def experiment(self, experiment: str) -> ExperimentRow:
         """See Store."""
         return self._reader.experiment(experiment)
 
-    async def experiments(
+    @_read
+    def experiments(
         self,
         prefix: str,
         after: str,
@@ -177,7 +220,8 @@ class SqliteStore(Store):
         """See Store."""
         return self._reader.experiments(prefix, after, limits, accepts)
 
-    async def ranking_state(self, experiment: str) -> tuple[ExperimentRow, int]:
+    @_read
+    def ranking_state(self, experiment: str) -> tuple[ExperimentRow, int]:
         """See Store."""
         return self._ranker.state(experiment)
 
@@ -185,12 +229,18 @@ class SqliteStore(Store):
         self, experiment: str, ask: Callable[[ExperimentRow], RankQuery], limits: PageLimits
     ) -> RankPage:
         """See Store."""
-        page = self._ranker.rank(experiment, ask, limits)
+        page = await self._rank_quickly(experiment, ask, limits)
         if page is not None:
             return page
-        return await self._slow_reads.run(
+        return await self._read_slowly(
             lambda connection: _ranker(connection).rank_slowly(experiment, ask, limits)
         )
+
+    @_read
+    def _rank_quickly(
+        self, experiment: str, ask: Callable[[ExperimentRow], RankQuery], limits: PageLimits
+    ) -> RankPage | None:
+        return self._ranker.rank(experiment, ask, limits)
 
     async def scores(
         self,
@@ -203,10 +253,21 @@ class SqliteStore(Store):
         """See Store."""
         asked = (experiment, after, limits, accepts, metrics)
         if limits.rows * sum(map(len, metrics)) <= _FEW_SCORES:
-            return self._matrix.scores(*asked)
-        return await self._slow_reads.run(
+            return await self._scores_quickly(*asked)
+        return await self._read_slowly(
             lambda connection: Matrix(connection, lambda: one_state(connection)).scores(*asked)
         )
+
+    @_read
+    def _scores_quickly(
+        self,
+        experiment: str,
+        after: int,
+        limits: PageLimits,
+        accepts: Callable[[ArmRow], bool],
+        metrics: Sequence[Sequence[tuple[str | None, str]]],
+    ) -> ScoreMatrix:
+        return self._matrix.scores(experiment, after, limits, accepts, metrics)
 
     async def members(
         self,
@@ -215,34 +276,66 @@ class SqliteStore(Store):
         fold: Callable[[Iterable[MemberRow], RankTally], T],
     ) -> T:
         """See Store."""
-        if self._ranker.is_small(experiment):
+        if await self._is_small(experiment):
             return self._ranker.members(experiment, ask, fold)
-        return await self._slow_reads.run(
+        return await self._read_slowly(
             lambda connection: _ranker(connection).members(experiment, ask, fold)
         )
+
+    @_read
+    def _is_small(self, experiment: str) -> bool:
+        return self._ranker.is_small(experiment)
+
+    async def _read_slowly(self, read: Callable[[apsw.Connection], T]) -> T:
+        """Runs a read that takes long beside the event loop."""
+        try:
+            return await self._slow_reads.run(read)
+        except DAMAGE as error:
+            self._group.stop(error)
+            raise _stopped() from error
+
+
+class _CheckBeside:
+    """Checks the content of a large file in a thread, while the server already answers."""
+
+    def __init__(
+        self, connect: Callable[[], apsw.Connection], on_damage: Callable[[Exception], None]
+    ) -> None:
+        self._connection = connect()
+        self._on_damage = on_damage
+        self._thread = threading.Thread(target=self._run, name="podium-check", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        self._connection.pragma("cache_size", -_CHECK_CACHE_KIB)
+        try:
+            _check_content(self._connection)
+        except apsw.InterruptError:
+            return
+        except (apsw.Error, FileDamagedError) as error:
+            self._on_damage(error)
+
+    def stop(self) -> None:
+        """Ends the check, and closes its connection."""
+        while self._thread.is_alive():
+            # An interrupt before the statement begins has no effect.
+            self._connection.interrupt()
+            self._thread.join(_INTERRUPT_SECONDS)
+        self._connection.close()
+
+
+def _check_content(connection: apsw.Connection) -> None:
+    """Checks every page; raises FileDamagedError with the first faults."""
+    faults = fetch_value(connection, "PRAGMA quick_check(1)")
+    if faults != "ok":
+        raise FileDamagedError(f"the file is damaged: {faults}")
 
 
 def _ranker(connection: apsw.Connection) -> Ranker:
     return Ranker(connection, lambda: one_state(connection))
 
 
-def _create_for_this_user(path: Path) -> None:
-    """Makes a new file that only this user can read; its log takes over the same mode."""
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-
-
-def _lock(path: Path) -> int:
-    """Holds the file for this process, until it ends in whatever way."""
-    try:
-        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StoreError(f"cannot open {path}: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(lock)
-        raise StoreError(
-            f"another server holds {path}; stop it, ask it, or give this one another store"
-        ) from error
-    return lock
+def _stopped() -> Exception:
+    return failure(
+        "SHUTTING_DOWN", "the file of the store is damaged, and the server stops; its log says more"
+    )

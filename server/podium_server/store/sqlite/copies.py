@@ -1,0 +1,116 @@
+"""Verified copies of a store's file, and the check of a file: also while a server uses it."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import apsw
+
+from podium_server.store.contract import StoreError
+from podium_server.store.sqlite import schema
+from podium_server.store.sqlite.connection import fetch
+from podium_server.store.sqlite.store_file import HEADER_BYTES
+
+__all__ = ["back_up", "check"]
+
+_MOST_FAULTS = 20
+_FILES = ("", "-journal", "-wal", "-shm")
+
+
+def check(path: Path) -> list[str]:
+    """Reads every page and every index of a file; returns the faults found, at most 20.
+
+    Raises:
+        StoreError: The file is missing, cannot be read, or is not Podium's.
+    """
+    with _reading(path) as connection:
+        return _faults(connection)
+
+
+def back_up(path: Path, target: Path) -> None:
+    """Copies a file as of one moment to a new file that only this user can read.
+
+    The copy holds everything that was acknowledged before. It is checked and synced before it
+    gets its name, so an incomplete copy is never found under that name.
+
+    Raises:
+        StoreError: The file cannot be read, or the copy cannot be written or is damaged.
+    """
+    part = target.with_name(f"{target.name}.part")
+    with _reading(path) as source:
+        try:
+            if target.exists():
+                raise StoreError(f"{target} exists; name a new file")
+            _create(part)
+            _copy(source, part)
+            _sync(part)
+            part.rename(target)
+            _sync(target.parent)
+        except (OSError, apsw.Error) as error:
+            raise StoreError(f"cannot write the backup {target}: {_text(error)}") from error
+        finally:
+            _remove(part)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[apsw.Connection]:
+    """Opens a file of Podium's to read it, and changes nothing in it."""
+    try:
+        with path.open("rb") as file:
+            is_marked = schema.is_marked(file.read(HEADER_BYTES))
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    if not is_marked:
+        raise StoreError(f"{path} is not a store of Podium's")
+    try:
+        connection = apsw.Connection(str(path.resolve()), flags=apsw.SQLITE_OPEN_READONLY)
+        with closing(connection):
+            yield connection
+    except apsw.Error as error:
+        raise StoreError(f"cannot read {path}: {error}") from error
+
+
+def _create(part: Path) -> None:
+    """Creates an empty file, in place of what an interrupted backup left."""
+    _remove(part)
+    os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def _copy(source: apsw.Connection, part: Path) -> None:
+    """Copies all pages in one step: a writer meanwhile cannot make the copy begin again."""
+    with closing(apsw.Connection(str(part))) as copy:
+        with copy.backup("main", source, "main") as backup:
+            backup.step(-1)
+        # One file without a log beside it: it can be moved as it is.
+        copy.pragma("journal_mode", "delete")
+        faults = _faults(copy)
+    if faults:
+        raise StoreError(f"the copy is damaged, and so may be the store: {faults[0]}")
+
+
+def _faults(connection: apsw.Connection) -> list[str]:
+    try:
+        found = fetch(connection, f"PRAGMA integrity_check({_MOST_FAULTS})")
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        return [str(error)]
+    return [text for (text,) in found if text != "ok"]
+
+
+def _sync(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _remove(part: Path) -> None:
+    for ending in _FILES:
+        with contextlib.suppress(FileNotFoundError):
+            part.with_name(part.name + ending).unlink()
+
+
+def _text(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

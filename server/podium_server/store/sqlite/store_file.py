@@ -1,0 +1,173 @@
+"""The file of a store: one server at a time, and only while the file stays what it was.
+
+Other programs can remove, replace, truncate or overwrite the file while a server runs. SQLite
+does not notice: it goes on writing to a file that nobody can open any more, or mixes its pages
+with those of another file. `StoreFile.check` notices, so that nothing more is acknowledged.
+"""
+
+import contextlib
+import fcntl
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import apsw
+
+from podium_server.store.contract import StoreError
+
+__all__ = ["HEADER_BYTES", "FileDamagedError", "StoreFile"]
+
+_CHECKPOINT_PAGES = 4_000
+HEADER_BYTES, _LOG_HEADER_BYTES = 100, 32
+
+
+class FileDamagedError(Exception):
+    """Another program changed the file of the store; the text says how."""
+
+
+class _State(NamedTuple):
+    """What is compared to notice a change of a file."""
+
+    identity: tuple[int, int]
+    """The device and the inode: the same file under any name."""
+    size: int
+    modified: int
+
+
+class StoreFile:
+    """The file of an open store, its write-ahead log, and the index of the log.
+
+    Only `committed` writes to the file itself while the store is open. Any other change of its
+    size or time of modification comes from another program.
+
+    Raises:
+        StoreError: The file cannot be opened, or another server uses it under any name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self.checkpoint_pages = _CHECKPOINT_PAGES
+        self._beside: dict[Path, _State] = {}
+        self._log_pages = 0
+        with contextlib.ExitStack() as stack:
+            self._lock_name(stack)
+            _refuse_log_without_file(self.path)
+            self._lock_file(stack)
+            self._stack = stack.pop_all()
+
+    def _lock_name(self, stack: contextlib.ExitStack) -> None:
+        """Locks the name: a file that replaces this one waits until its server has ended."""
+        lock = self._open(_beside(self.path, ".lock"))
+        stack.callback(os.close, lock)
+        _lock(lock, self.path)
+
+    def _lock_file(self, stack: contextlib.ExitStack) -> None:
+        """Locks the file itself, which can have several names."""
+        self._file = self._open(self.path)
+        stack.callback(os.close, self._file)
+        if sys.platform == "linux":
+            _lock(self._file, self.path)
+        elif os.fstat(self._file).st_nlink > 1:
+            # Elsewhere such a lock would lock SQLite out, too.
+            raise StoreError(f"{self.path} has several names (hard links); remove the others")
+
+    def _open(self, path: Path) -> int:
+        """Opens a file; a new one can be read by this user only, and its log as well."""
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(f"cannot open {self.path}: {error.strerror}") from error
+
+    def header(self) -> bytes:
+        """Returns the header of the file; to open the file for it would lose SQLite's locks."""
+        return os.pread(self._file, HEADER_BYTES, 0)
+
+    def watch(self, connection: apsw.Connection) -> None:
+        """Begins to watch the files, which the writing connection has opened."""
+        connection.set_wal_hook(self._note_log)
+        self._beside = {log: _state(log) for log in map(self._log, ("-wal", "-shm"))}
+        self._state = _state(self._file)
+
+    def _log(self, ending: str) -> Path:
+        return _beside(self.path, ending)
+
+    def _note_log(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self._log_pages = pages
+        return apsw.SQLITE_OK
+
+    def check(self) -> None:
+        """Checks that no other program has changed the files. It takes some microseconds.
+
+        Raises:
+            FileDamagedError: A file was removed, replaced, truncated or overwritten.
+        """
+        for path, before in self._beside.items():
+            now = _same_file(path, before)
+            if now.size < before.size:
+                raise FileDamagedError(f"{path} was truncated while the server ran")
+            self._beside[path] = now
+        now = _same_file(self.path, self._state)
+        if now != self._state:
+            how = "truncated" if now.size < self._state.size else "overwritten"
+            raise FileDamagedError(f"{self.path} was {how} while the server ran")
+
+    def committed(self, connection: apsw.Connection) -> None:
+        """Notes that the log has grown, and copies it into the file if it is long.
+
+        Raises:
+            FileDamagedError: See `check`.
+        """
+        self.check()
+        if self._log_pages < self.checkpoint_pages:
+            return
+        # Where there is no room, or somebody reads, the next checkpoint copies the rest.
+        with contextlib.suppress(apsw.FullError, apsw.BusyError, apsw.IOError):
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        self._state = _state(self._file)
+
+    def close(self) -> None:
+        """Unlocks the file, once its connections are closed."""
+        self._stack.close()
+
+
+def _lock(file: int, path: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StoreError(
+            f"another server uses {path}; stop it, connect to it, or choose another file"
+        ) from error
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(path.name + ending)
+
+
+def _refuse_log_without_file(path: Path) -> None:
+    """Refuses a log whose file is gone: SQLite would delete the log and begin an empty file."""
+    log = _beside(path, "-wal")
+    is_empty = not (path.exists() and path.stat().st_size)
+    if is_empty and log.exists() and log.stat().st_size > _LOG_HEADER_BYTES:
+        raise StoreError(
+            f"{path} is missing or empty, but its log {log.name} is not: the file was removed or "
+            "truncated while a server ran; restore a backup, or remove the log to start without "
+            "any results"
+        )
+
+
+def _state(file: Path | int) -> _State:
+    found = os.fstat(file) if isinstance(file, int) else file.stat()
+    return _State((found.st_dev, found.st_ino), found.st_size, found.st_mtime_ns)
+
+
+def _same_file(path: Path, before: _State) -> _State:
+    """Returns the state of a path that must be the same file as before."""
+    try:
+        now = _state(path)
+    except OSError as error:
+        text = f"{path} was removed while the server ran ({error.strerror})"
+        raise FileDamagedError(text) from error
+    if now.identity != before.identity:
+        raise FileDamagedError(f"{path} was replaced while the server ran")
+    return now

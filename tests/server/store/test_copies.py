@@ -1,0 +1,134 @@
+"""Backups and checks of a SQLite store, also while a server uses it."""
+
+import asyncio
+import stat
+from pathlib import Path
+
+import apsw
+import podium
+import pytest
+from podium.model import RunConfig
+from podium_server.store.contract import StoreError
+from podium_server.store.open import back_up_store, check_store
+from podium_server.store.sqlite import SqliteStore
+from podium_server.testing import running_server
+
+from tests.client.cli.shell import podium as command
+from tests.server.store.calls import arm, declared, record, row
+from tests.server.store.places import SqlitePlace, dump_sqlite, opened
+from tests.server.store.test_store_file import _damage, _fill
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+async def test_a_backup_holds_what_was_acknowledged(tmp_path: Path) -> None:
+    """The copy of a store in use is one private file with the same rows, and can be opened."""
+    place, target = SqlitePlace(tmp_path), tmp_path / "copies" / "podium.db"
+    target.parent.mkdir()
+    async with opened(place) as store:
+        await store.transact(record(declared(), arm()))
+        writing = [
+            asyncio.create_task(store.transact(record(row("val", step)))) for step in range(50)
+        ]
+        await writing[0]
+        before = dump_sqlite(place.path)
+        await asyncio.to_thread(back_up_store, place.url, target)
+        await asyncio.gather(*writing)
+        copied = dump_sqlite(target)
+        assert set(before["evals"]) <= set(copied["evals"]) <= set(dump_sqlite(place.path)["evals"])
+        assert before["arms"]
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert _files(target.parent) == ["podium.db"]
+    restored = SqliteStore(target)
+    await restored.open()
+    assert (await restored.experiment("x")).revision >= 2
+    await restored.close()
+
+
+async def test_a_backup_replaces_nothing(tmp_path: Path) -> None:
+    """A target that exists stays as it is; a link to nowhere and a missing folder are errors."""
+    await _fill(tmp_path / "podium.db")
+    target = tmp_path / "kept"
+    target.write_bytes(b"kept")
+    with pytest.raises(StoreError, match="exists"):
+        back_up_store(f"sqlite:///{tmp_path}/podium.db", target)
+    assert target.read_bytes() == b"kept"
+    with pytest.raises(StoreError, match="No such file"):
+        back_up_store(f"sqlite:///{tmp_path}/podium.db", tmp_path / "missing" / "copy.db")
+    with pytest.raises(StoreError, match="No such file"):
+        back_up_store(f"sqlite:///{tmp_path}/none.db", tmp_path / "copy.db")
+    assert [name for name in _files(tmp_path) if "copy" in name or "kept" in name] == ["kept"]
+
+
+async def test_an_interrupted_backup_is_in_nobodys_way(tmp_path: Path) -> None:
+    """What a backup that was killed left is replaced; a link in its place is not followed."""
+    await _fill(tmp_path / "podium.db")
+    (tmp_path / "other").write_bytes(b"other")
+    (tmp_path / "copy.db.part").symlink_to(tmp_path / "other")
+    back_up_store(f"sqlite:///{tmp_path}/podium.db", tmp_path / "copy.db")
+    assert (tmp_path / "other").read_bytes() == b"other"
+    assert dump_sqlite(tmp_path / "copy.db") == dump_sqlite(tmp_path / "podium.db")
+
+
+async def test_a_damaged_store_gives_no_backup(tmp_path: Path) -> None:
+    """A copy that does not pass its check is removed, and the error says what is wrong."""
+    await _fill(tmp_path / "podium.db")
+    _damage(tmp_path / "podium.db")
+    with pytest.raises(StoreError, match="the copy is damaged"):
+        back_up_store(f"sqlite:///{tmp_path}/podium.db", tmp_path / "copy.db")
+    assert "copy.db" not in " ".join(_files(tmp_path))
+
+
+async def test_a_check_finds_damage(tmp_path: Path) -> None:
+    """An intact file has no faults; a damaged page, a missing index entry and a cut file have."""
+    path = tmp_path / "podium.db"
+    await _fill(path)
+    assert check_store(str(path)) == check_store(f"sqlite:///{path}") == []
+    sound = path.read_bytes()
+    shell = apsw.Connection(str(path))
+    shell.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
+    shell.execute("PRAGMA writable_schema = 1")
+    shell.execute("UPDATE sqlite_schema SET sql = replace(sql, 'arm, position', 'arm, revision')")
+    shell.close()
+    assert any("evals_by_position" in fault for fault in check_store(str(path)))
+    path.write_bytes(sound)
+    _damage(path)
+    assert check_store(str(path)) != []
+    path.write_bytes(sound[: len(sound) // 2])
+    assert check_store(str(path)) == ["database disk image is malformed"]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database " * 100])
+def test_what_is_no_store_is_not_called_intact(tmp_path: Path, content: bytes) -> None:
+    """An empty file, and one of another kind, are errors."""
+    (tmp_path / "podium.db").write_bytes(content)
+    with pytest.raises(StoreError):
+        check_store(str(tmp_path / "podium.db"))
+
+
+def test_the_commands(tmp_path: Path) -> None:
+    """`podium backup` and `podium check` work beside a server, with exit codes for scripts."""
+    store = f"sqlite:///{tmp_path}/podium.db"
+    target = tmp_path / "copy.db"
+    with running_server(store) as server, podium.Client(server.address) as client:
+        experiment = client.experiment("x")
+        experiment.declare()
+        experiment.record_arm(podium.ArmResult("a", RunConfig("r"), "completed", {"loss": 0.5}))
+        done = command("backup", str(target), "--store", store)
+        assert (done.code, done.out) == (0, f"{target}: {target.stat().st_size:,} bytes, checked\n")
+        assert command("backup", str(target), "--store", store).code == 2
+        assert command("check", str(tmp_path / "podium.db")).code == 0
+        server.kill()
+        assert command("check", str(tmp_path / "podium.db")).code == 0
+    with (
+        running_server(f"sqlite:///{target}") as server,
+        podium.Client(server.address) as client,
+    ):
+        assert client.arm("x", "a").score("loss") == 0.5
+    assert command("check", str(target)).out == f"{target}: intact\n"
+    target.write_bytes(target.read_bytes()[:8192])
+    done = command("check", str(target))
+    assert (done.code, done.out) == (1, f"{target}: database disk image is malformed\n")
+    assert command("check", str(tmp_path / "none")).code == 2
