@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"podium.example/podium"
 	"podium.example/podium/podiumv1"
@@ -43,7 +44,7 @@ func TestEvalAndScoreOverTheWire(t *testing.T) {
 // A training is recorded event by event, and an evaluator's row arrives after it has finished.
 func TestATrainingIsRecorded(t *testing.T) {
 	experiment := declared(t)
-	attempt := &podiumv1.Attempt{Id: "first", Order: 1}
+	attempt := &podiumv1.Attempt{Id: "first", Order: proto.Int64(1)}
 	recorded(t, experiment,
 		podium.ArmStarted(&podiumv1.ArmStarted{
 			Arm: "a", RunConfig: &podiumv1.RunConfig{Name: "a"}, Attempt: attempt,

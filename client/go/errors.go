@@ -138,7 +138,7 @@ func refusedEvents(refusals *podiumv1.Refusals) []RefusedEvent {
 		for _, index := range refusal.GetEventIndexes() {
 			events = append(events, RefusedEvent{
 				Index:  int(index),
-				Reason: reasonName(refusal.GetReason()),
+				Reason: refusal.GetReason(),
 				// A kind that this version does not know promises nothing: waiting is no answer.
 				Permanent: refusal.GetKind() != podiumv1.RefusalKind_REFUSAL_KIND_WAIT,
 				Message:   refusal.GetMessage(),

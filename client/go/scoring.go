@@ -117,13 +117,23 @@ func (a *ArmResult) GetEvalBreakdowns() map[string]*podiumv1.Value {
 	return a.Primary().GetBreakdowns()
 }
 
-// GetEvalSeconds is how long evaluation took as it was given, else as the primary eval says; 0 if
-// nobody said.
+// GetEvalSeconds returns the given duration of evaluation in seconds, or that of the primary eval.
+// It returns 0 if neither was recorded; HasEvalSeconds tells the two apart.
 func (a *ArmResult) GetEvalSeconds() float64 {
 	if a.ArmResult != nil && a.ArmResult.EvalSeconds != nil {
 		return *a.ArmResult.EvalSeconds
 	}
 	return a.Primary().GetEvalSeconds()
+}
+
+// HasEvalSeconds returns whether the duration of evaluation was recorded, for the arm or for its
+// primary eval.
+func (a *ArmResult) HasEvalSeconds() bool {
+	if a.ArmResult != nil && a.ArmResult.EvalSeconds != nil {
+		return true
+	}
+	primary := a.Primary()
+	return primary != nil && primary.EvalSeconds != nil
 }
 
 func (a *ArmResult) rowScore(name, key string) *Score {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 
 	"podium.example/podium"
 	"podium.example/podium/podiumv1"
@@ -92,8 +93,11 @@ func TestMirrors(t *testing.T) {
 	if found := arm.GetEvalMetrics()["acc"]; found != 0.1 {
 		t.Errorf("eval_metrics of an in-loop row: %v", found)
 	}
+	if arm.HasEvalSeconds() {
+		t.Error("eval_seconds that nobody recorded")
+	}
 	final := row("test", metrics{"acc": 0.9})
-	final.EvalSeconds = 2.5
+	final.EvalSeconds = proto.Float64(2.5)
 	final.Breakdowns = map[string]*podiumv1.Value{
 		"math": {Kind: &podiumv1.Value_IntValue{IntValue: 1<<53 + 1}},
 	}
@@ -101,7 +105,7 @@ func TestMirrors(t *testing.T) {
 	if found := arm.GetEvalMetrics()["acc"]; found != 0.9 {
 		t.Errorf("eval_metrics of a post-training row: %v", found)
 	}
-	if found := arm.GetEvalSeconds(); found != 2.5 {
+	if found := arm.GetEvalSeconds(); found != 2.5 || !arm.HasEvalSeconds() {
 		t.Errorf("eval_seconds: %v", found)
 	}
 	if found := arm.GetEvalBreakdowns()["math"].GetIntValue(); found != 9007199254740993 {

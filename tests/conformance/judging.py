@@ -46,7 +46,14 @@ VECTORS = tuple(
 EXCHANGE = "exchange"
 """What stands for a file in the table: the arms that each language records and every one reads."""
 
-_OUTPUT_ONLY: tuple[Any, ...] = ("experiment", "revision", "create_time", "update_time", "attempt")
+_OUTPUT_ONLY: tuple[Any, ...] = (
+    "experiment",
+    "revision",
+    "create_time",
+    "update_time",
+    "attempt",
+    "last_heard",
+)
 
 
 @dataclass

@@ -12,7 +12,7 @@ _BUF = Path(sys.executable).with_name("buf")
 _RELEASED = _PROJECT / "proto" / "released" / "podium.v1.binpb"
 
 _BREAKS = {
-    "a field leaves": ("eval_result.proto", "  double eval_seconds = 5;\n", ""),
+    "a field leaves": ("eval_result.proto", "  optional double eval_seconds = 5;\n", ""),
     "a field gets another type": ("eval_result.proto", "double eval_seconds", "float eval_seconds"),
     "a call leaves": ("results_service.proto", "rpc Score(", "rpc ScoreOf("),
     "a value gets another name": ("arm_result.proto", "ARM_STATUS_FAILED", "ARM_STATUS_BROKEN"),

@@ -74,7 +74,7 @@ std::string answer(const podium::Error& error) {
   for (const podium::RefusedEvent& event : error.refusals()) {
     auto& refusal = *refusals.add_values()->mutable_struct_value()->mutable_fields();
     refusal["index"].set_number_value(static_cast<double>(event.index));
-    refusal["reason"].set_string_value(podium::reason_name(event.reason));
+    refusal["reason"].set_string_value(event.reason);
     refusal["permanent"].set_bool_value(event.permanent);
     refusal["message"].set_string_value(event.message);
   }

@@ -130,7 +130,7 @@ std::optional<double> effective_eval_seconds(const v1::ArmResult& arm) {
     return arm.eval_seconds();
   }
   const v1::EvalResult* row = primary_eval(arm);
-  return row != nullptr ? std::optional(row->eval_seconds()) : std::nullopt;
+  return row != nullptr && row->has_eval_seconds() ? std::optional(row->eval_seconds()) : std::nullopt;
 }
 
 }  // namespace podium

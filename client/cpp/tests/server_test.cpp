@@ -160,10 +160,10 @@ TEST(Server, ErrorsSayWhy) {
   const podium::Error refused =
       error_of([&] { refusing.record({metrics_of("nobody"), metrics_of("")}); });
   ASSERT_EQ(refused.refusals().size(), 2U);
-  EXPECT_EQ(refused.refusals()[0].reason, v1::ERROR_REASON_ARM_NOT_FOUND);
+  EXPECT_EQ(refused.refusals()[0].reason, "ARM_NOT_FOUND");
   EXPECT_FALSE(refused.refusals()[0].permanent);
   EXPECT_EQ(refused.refusals()[1].index, 1U);
-  EXPECT_EQ(refused.refusals()[1].reason, v1::ERROR_REASON_NAME_INVALID);
+  EXPECT_EQ(refused.refusals()[1].reason, "NAME_INVALID");
   EXPECT_TRUE(refused.refusals()[1].permanent);
 
   const podium::Error nowhere = error_of([&] { return client().experiment("nowhere").arms().all(); });

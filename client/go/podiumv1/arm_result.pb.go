@@ -22,15 +22,15 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ArmStatus says how far an arm's training has come.
+// ArmStatus is the state of an arm's training.
 type ArmStatus int32
 
 const (
-	// Not said. Never stored; requests with it are refused.
+	// Not set. Never stored; requests with it are refused.
 	ArmStatus_ARM_STATUS_UNSPECIFIED ArmStatus = 0
 	// Not started yet.
 	ArmStatus_ARM_STATUS_PENDING ArmStatus = 1
-	// Training.
+	// Being trained.
 	ArmStatus_ARM_STATUS_RUNNING ArmStatus = 2
 	// Ended as planned.
 	ArmStatus_ARM_STATUS_COMPLETED ArmStatus = 3
@@ -94,9 +94,9 @@ type ArmResult struct {
 	// The name of the arm, unique in its experiment: 1 to 256 bytes, compared as
 	// bytes.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// What the arm was asked to do.
+	// The configuration of the arm. Required in a request, with its name.
 	RunConfig *RunConfig `protobuf:"bytes,2,opt,name=run_config,json=runConfig,proto3" json:"run_config,omitempty"`
-	// How far it has come.
+	// The state of its training. Required in a request.
 	Status ArmStatus `protobuf:"varint,3,opt,name=status,proto3,enum=podium.v1.ArmStatus" json:"status,omitempty"`
 	// Training metrics: the latest value of each key. At most 1,000 keys.
 	Metrics map[string]float64 `protobuf:"bytes,4,rep,name=metrics,proto3" json:"metrics,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
@@ -113,14 +113,14 @@ type ArmResult struct {
 	Evals []*EvalResult `protobuf:"bytes,7,rep,name=evals,proto3" json:"evals,omitempty"`
 	// The id of the training run in the system that ran it.
 	RunId *string `protobuf:"bytes,8,opt,name=run_id,json=runId,proto3,oneof" json:"run_id,omitempty"`
-	// Why the arm failed. Texts over 64 KiB are shortened in the middle.
+	// The reason why the arm failed. Texts over 64 KiB are shortened in the middle.
 	Error *string `protobuf:"bytes,9,opt,name=error,proto3,oneof" json:"error,omitempty"`
-	// How long training took, in seconds.
+	// The duration of training in seconds.
 	TrainSeconds *float64 `protobuf:"fixed64,10,opt,name=train_seconds,json=trainSeconds,proto3,oneof" json:"train_seconds,omitempty"`
-	// How long evaluation took, in seconds. Where it was not recorded, the server
-	// answers with the primary eval's.
+	// The duration of evaluation in seconds. If it was not recorded, responses have
+	// that of the primary eval.
 	EvalSeconds *float64 `protobuf:"fixed64,11,opt,name=eval_seconds,json=evalSeconds,proto3,oneof" json:"eval_seconds,omitempty"`
-	// What the training backend returned, as it was.
+	// The result of the training backend, unchanged.
 	RunResult *RunResult `protobuf:"bytes,12,opt,name=run_result,json=runResult,proto3,oneof" json:"run_result,omitempty"`
 	// The id of the group of arms that repeat one configuration (seeds).
 	GroupId *string `protobuf:"bytes,13,opt,name=group_id,json=groupId,proto3,oneof" json:"group_id,omitempty"`
@@ -131,13 +131,17 @@ type ArmResult struct {
 	// Output only. The experiment's revision in which the arm or one of its rows
 	// last changed.
 	Revision int64 `protobuf:"varint,16,opt,name=revision,proto3" json:"revision,omitempty"`
-	// Output only. When the arm was first recorded.
+	// Output only. The time at which the arm was first recorded.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// Output only. When the arm or one of its rows last changed.
+	// Output only. The time at which the arm or one of its rows last changed.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// Output only. The newest attempt. Unset for an arm that was never started
 	// through ArmStarted.
-	Attempt       *Attempt `protobuf:"bytes,19,opt,name=attempt,proto3,oneof" json:"attempt,omitempty"`
+	Attempt *Attempt `protobuf:"bytes,19,opt,name=attempt,proto3,oneof" json:"attempt,omitempty"`
+	// Output only. The time, by the server's clock, at which the newest event or
+	// heartbeat of the arm arrived. A heartbeat is a MetricsRecorded without metrics.
+	// It is stored at most once in 5 seconds, and it does not change the revision.
+	LastHeard     *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=last_heard,json=lastHeard,proto3" json:"last_heard,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -305,15 +309,24 @@ func (x *ArmResult) GetAttempt() *Attempt {
 	return nil
 }
 
-// Attempt is one life of an arm's training process. A preempted and restarted
+func (x *ArmResult) GetLastHeard() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastHeard
+	}
+	return nil
+}
+
+// Attempt is one start of an arm's training process. A preempted and restarted
 // job is a new attempt of the same arm.
 type Attempt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// An id that only this attempt uses.
+	// An id that only this attempt uses. Required in a request.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Which attempt is newer: the greater order, whenever it arrives. The start
-	// time in milliseconds since 1970, or a scheduler's restart count.
-	Order         int64 `protobuf:"varint,2,opt,name=order,proto3" json:"order,omitempty"`
+	// The attempt with the greatest order is the newest, no matter when it arrives.
+	// The order is the start time in milliseconds since 1970, or a scheduler's
+	// restart count; 0 is a valid count. Required in a request. An order of more than
+	// a day ahead of the server's clock is refused (FIELD_OUT_OF_RANGE).
+	Order         *int64 `protobuf:"varint,2,opt,name=order,proto3,oneof" json:"order,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -356,21 +369,21 @@ func (x *Attempt) GetId() string {
 }
 
 func (x *Attempt) GetOrder() int64 {
-	if x != nil {
-		return x.Order
+	if x != nil && x.Order != nil {
+		return *x.Order
 	}
 	return 0
 }
 
-// ArmSummary is an arm without its rows, for lists. It has no answer to Eval, and
-// none to Score with a dot: ask the server, or get the whole arm.
+// ArmSummary is an arm without its rows, for lists. Eval, and Score with a dot, need
+// the rows: call the server, or get the whole arm.
 type ArmSummary struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the arm.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// What the arm was asked to do.
+	// The configuration of the arm.
 	RunConfig *RunConfig `protobuf:"bytes,2,opt,name=run_config,json=runConfig,proto3" json:"run_config,omitempty"`
-	// How far it has come.
+	// The state of its training.
 	Status ArmStatus `protobuf:"varint,3,opt,name=status,proto3,enum=podium.v1.ArmStatus" json:"status,omitempty"`
 	// Training metrics: the latest value of each key.
 	Metrics map[string]float64 `protobuf:"bytes,4,rep,name=metrics,proto3" json:"metrics,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
@@ -380,11 +393,11 @@ type ArmSummary struct {
 	EvalCount int64 `protobuf:"varint,6,opt,name=eval_count,json=evalCount,proto3" json:"eval_count,omitempty"`
 	// The id of the training run in the system that ran it.
 	RunId *string `protobuf:"bytes,7,opt,name=run_id,json=runId,proto3,oneof" json:"run_id,omitempty"`
-	// Why the arm failed.
+	// The reason why the arm failed.
 	Error *string `protobuf:"bytes,8,opt,name=error,proto3,oneof" json:"error,omitempty"`
-	// How long training took, in seconds.
+	// The duration of training in seconds.
 	TrainSeconds *float64 `protobuf:"fixed64,9,opt,name=train_seconds,json=trainSeconds,proto3,oneof" json:"train_seconds,omitempty"`
-	// How long evaluation took, in seconds, as in ArmResult.
+	// The duration of evaluation in seconds, as in ArmResult.
 	EvalSeconds *float64 `protobuf:"fixed64,10,opt,name=eval_seconds,json=evalSeconds,proto3,oneof" json:"eval_seconds,omitempty"`
 	// The id of the group of arms that repeat one configuration.
 	GroupId *string `protobuf:"bytes,11,opt,name=group_id,json=groupId,proto3,oneof" json:"group_id,omitempty"`
@@ -394,12 +407,15 @@ type ArmSummary struct {
 	Experiment string `protobuf:"bytes,13,opt,name=experiment,proto3" json:"experiment,omitempty"`
 	// The experiment's revision in which the arm or one of its rows last changed.
 	Revision int64 `protobuf:"varint,14,opt,name=revision,proto3" json:"revision,omitempty"`
-	// When the arm was first recorded.
+	// The time at which the arm was first recorded.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// When the arm or one of its rows last changed.
+	// The time at which the arm or one of its rows last changed.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// The newest attempt, if the arm was started through ArmStarted.
-	Attempt       *Attempt `protobuf:"bytes,17,opt,name=attempt,proto3,oneof" json:"attempt,omitempty"`
+	Attempt *Attempt `protobuf:"bytes,17,opt,name=attempt,proto3,oneof" json:"attempt,omitempty"`
+	// The time at which the newest event or heartbeat of the arm arrived, as in
+	// ArmResult.
+	LastHeard     *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=last_heard,json=lastHeard,proto3" json:"last_heard,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -553,11 +569,18 @@ func (x *ArmSummary) GetAttempt() *Attempt {
 	return nil
 }
 
+func (x *ArmSummary) GetLastHeard() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastHeard
+	}
+	return nil
+}
+
 var File_podium_v1_arm_result_proto protoreflect.FileDescriptor
 
 const file_podium_v1_arm_result_proto_rawDesc = "" +
 	"\n" +
-	"\x1apodium/v1/arm_result.proto\x12\tpodium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/run_config.proto\x1a\x1apodium/v1/run_result.proto\x1a\x15podium/v1/value.proto\"\xb9\t\n" +
+	"\x1apodium/v1/arm_result.proto\x12\tpodium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/run_config.proto\x1a\x1apodium/v1/run_result.proto\x1a\x15podium/v1/value.proto\"\xf4\t\n" +
 	"\tArmResult\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
 	"\n" +
@@ -585,7 +608,9 @@ const file_podium_v1_arm_result_proto_rawDesc = "" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x121\n" +
-	"\aattempt\x18\x13 \x01(\v2\x12.podium.v1.AttemptH\aR\aattempt\x88\x01\x01\x1a:\n" +
+	"\aattempt\x18\x13 \x01(\v2\x12.podium.v1.AttemptH\aR\aattempt\x88\x01\x01\x129\n" +
+	"\n" +
+	"last_heard\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\tlastHeard\x1a:\n" +
 	"\fMetricsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\x1a>\n" +
@@ -603,10 +628,11 @@ const file_podium_v1_arm_result_proto_rawDesc = "" +
 	"\t_group_idB\r\n" +
 	"\v_group_nameB\n" +
 	"\n" +
-	"\b_attempt\"/\n" +
+	"\b_attempt\">\n" +
 	"\aAttempt\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
-	"\x05order\x18\x02 \x01(\x03R\x05order\"\xbd\a\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n" +
+	"\x05order\x18\x02 \x01(\x03H\x00R\x05order\x88\x01\x01B\b\n" +
+	"\x06_order\"\xf8\a\n" +
 	"\n" +
 	"ArmSummary\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
@@ -633,7 +659,9 @@ const file_podium_v1_arm_result_proto_rawDesc = "" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x121\n" +
-	"\aattempt\x18\x11 \x01(\v2\x12.podium.v1.AttemptH\x06R\aattempt\x88\x01\x01\x1a:\n" +
+	"\aattempt\x18\x11 \x01(\v2\x12.podium.v1.AttemptH\x06R\aattempt\x88\x01\x01\x129\n" +
+	"\n" +
+	"last_heard\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\tlastHeard\x1a:\n" +
 	"\fMetricsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\x1a>\n" +
@@ -697,19 +725,21 @@ var file_podium_v1_arm_result_proto_depIdxs = []int32{
 	12, // 7: podium.v1.ArmResult.create_time:type_name -> google.protobuf.Timestamp
 	12, // 8: podium.v1.ArmResult.update_time:type_name -> google.protobuf.Timestamp
 	2,  // 9: podium.v1.ArmResult.attempt:type_name -> podium.v1.Attempt
-	9,  // 10: podium.v1.ArmSummary.run_config:type_name -> podium.v1.RunConfig
-	0,  // 11: podium.v1.ArmSummary.status:type_name -> podium.v1.ArmStatus
-	7,  // 12: podium.v1.ArmSummary.metrics:type_name -> podium.v1.ArmSummary.MetricsEntry
-	8,  // 13: podium.v1.ArmSummary.eval_metrics:type_name -> podium.v1.ArmSummary.EvalMetricsEntry
-	12, // 14: podium.v1.ArmSummary.create_time:type_name -> google.protobuf.Timestamp
-	12, // 15: podium.v1.ArmSummary.update_time:type_name -> google.protobuf.Timestamp
-	2,  // 16: podium.v1.ArmSummary.attempt:type_name -> podium.v1.Attempt
-	13, // 17: podium.v1.ArmResult.EvalBreakdownsEntry.value:type_name -> podium.v1.Value
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	12, // 10: podium.v1.ArmResult.last_heard:type_name -> google.protobuf.Timestamp
+	9,  // 11: podium.v1.ArmSummary.run_config:type_name -> podium.v1.RunConfig
+	0,  // 12: podium.v1.ArmSummary.status:type_name -> podium.v1.ArmStatus
+	7,  // 13: podium.v1.ArmSummary.metrics:type_name -> podium.v1.ArmSummary.MetricsEntry
+	8,  // 14: podium.v1.ArmSummary.eval_metrics:type_name -> podium.v1.ArmSummary.EvalMetricsEntry
+	12, // 15: podium.v1.ArmSummary.create_time:type_name -> google.protobuf.Timestamp
+	12, // 16: podium.v1.ArmSummary.update_time:type_name -> google.protobuf.Timestamp
+	2,  // 17: podium.v1.ArmSummary.attempt:type_name -> podium.v1.Attempt
+	12, // 18: podium.v1.ArmSummary.last_heard:type_name -> google.protobuf.Timestamp
+	13, // 19: podium.v1.ArmResult.EvalBreakdownsEntry.value:type_name -> podium.v1.Value
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_podium_v1_arm_result_proto_init() }
@@ -722,6 +752,7 @@ func file_podium_v1_arm_result_proto_init() {
 	file_podium_v1_run_result_proto_init()
 	file_podium_v1_value_proto_init()
 	file_podium_v1_arm_result_proto_msgTypes[0].OneofWrappers = []any{}
+	file_podium_v1_arm_result_proto_msgTypes[1].OneofWrappers = []any{}
 	file_podium_v1_arm_result_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -21,14 +21,18 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ErrorReason is why a call failed or an event was refused. It travels as the
-// `reason` of a google.rpc.ErrorInfo with domain `podium`, without the prefix
-// `ERROR_REASON_`. Each reason says its status code, whether a refused event may be
-// accepted later (wait) or not (permanent), and the keys of its metadata.
+// ErrorReason is the reason why a call failed or an event was refused. Messages
+// carry it as text without the prefix `ERROR_REASON_`, as in `ARM_NOT_FOUND`: the
+// `reason` of a google.rpc.ErrorInfo with domain `podium`, and that of a Refusal.
+// For each reason the comment has the status code, whether a refused event may be
+// accepted later (wait) or not (permanent), and the keys of the metadata.
+//
+// The metadata `field` of an event's error begins with the index of the event, as in
+// `events[3].arm_started.run_config`.
 type ErrorReason int32
 
 const (
-	// Not said. Never answered by a server.
+	// Not set. Never returned by a server.
 	ErrorReason_ERROR_REASON_UNSPECIFIED ErrorReason = 0
 	// INVALID_ARGUMENT. The request is not a message of its type: the bytes cannot be
 	// read, or text is not UTF-8.
@@ -41,8 +45,8 @@ const (
 	// control characters, or a segment of an experiment's name is empty, `.` or
 	// `..`. Metadata: `field`.
 	ErrorReason_ERROR_REASON_NAME_INVALID ErrorReason = 3
-	// INVALID_ARGUMENT, permanent. A Value says nothing, or is nested too deeply, or
-	// holds too many nodes. Metadata: `field`.
+	// INVALID_ARGUMENT, permanent. The kind of a Value is not set, or a Value is nested
+	// too deeply or has too many nodes. Metadata: `field`.
 	ErrorReason_ERROR_REASON_VALUE_INVALID ErrorReason = 4
 	// INVALID_ARGUMENT, permanent. An enum field has a value that this server does not
 	// know, or one that is not allowed there. Metadata: `field`.
@@ -62,26 +66,31 @@ const (
 	// INVALID_ARGUMENT, permanent. An event of a call with a position is about another
 	// arm than the stream's earlier events. Metadata: `writer_id`.
 	ErrorReason_ERROR_REASON_STREAM_SUBJECT_CHANGED ErrorReason = 10
+	// INVALID_ARGUMENT, permanent. A call without a position starts an attempt of an arm
+	// and has an event of the arm that names no attempt. Such a call could not be sent
+	// again safely. Metadata: `arm`.
+	ErrorReason_ERROR_REASON_EVENT_NEEDS_ATTEMPT ErrorReason = 11
 	// NOT_FOUND, wait. There is no experiment of this name. Metadata: `experiment`.
 	ErrorReason_ERROR_REASON_EXPERIMENT_NOT_FOUND ErrorReason = 20
 	// NOT_FOUND, wait. The experiment has no arm of this name. Metadata: `experiment`,
 	// `arm`.
 	ErrorReason_ERROR_REASON_ARM_NOT_FOUND ErrorReason = 21
 	// FAILED_PRECONDITION, permanent. The event names an attempt other than the
-	// newest, or begins one that is not newer. Metadata: `arm`, `newest_attempt`,
+	// newest, or starts one that is not newer. Metadata: `arm`, `newest_attempt`,
 	// `newest_order`.
 	ErrorReason_ERROR_REASON_STALE_ATTEMPT ErrorReason = 30
-	// FAILED_PRECONDITION, permanent. A new attempt at a finished arm says neither
+	// FAILED_PRECONDITION, permanent. A new attempt of a COMPLETED arm sets neither
 	// `resume_step` nor `restart`. Metadata: `arm`.
 	ErrorReason_ERROR_REASON_ARM_FINISHED ErrorReason = 31
 	// FAILED_PRECONDITION, permanent. A new attempt's run_config differs from the
-	// recorded one. Metadata: `arm`, `paths`.
+	// recorded one in `path_count` fields. `paths` has the first hundred, separated by
+	// commas. Metadata: `arm`, `paths`, `path_count`.
 	ErrorReason_ERROR_REASON_RUN_CONFIG_CHANGED ErrorReason = 32
 	// FAILED_PRECONDITION, permanent. A whole arm was recorded over one that has
 	// attempts. Metadata: `arm`.
 	ErrorReason_ERROR_REASON_ARM_HAS_ATTEMPTS ErrorReason = 33
-	// FAILED_PRECONDITION, permanent. A row recorded again has another model_ref.
-	// Metadata: `arm`, `eval`.
+	// FAILED_PRECONDITION, permanent. A row recorded again, alone or with its whole
+	// arm, has another model_ref. Metadata: `arm`, `eval`.
 	ErrorReason_ERROR_REASON_MODEL_REF_CHANGED ErrorReason = 34
 	// FAILED_PRECONDITION, permanent. The arm that the stream wrote to was deleted.
 	// Metadata: `writer_id`.
@@ -123,6 +132,7 @@ var (
 		8:  "ERROR_REASON_LIMIT_EXCEEDED",
 		9:  "ERROR_REASON_MIRROR_CONTRADICTS_EVALS",
 		10: "ERROR_REASON_STREAM_SUBJECT_CHANGED",
+		11: "ERROR_REASON_EVENT_NEEDS_ATTEMPT",
 		20: "ERROR_REASON_EXPERIMENT_NOT_FOUND",
 		21: "ERROR_REASON_ARM_NOT_FOUND",
 		30: "ERROR_REASON_STALE_ATTEMPT",
@@ -152,6 +162,7 @@ var (
 		"ERROR_REASON_LIMIT_EXCEEDED":           8,
 		"ERROR_REASON_MIRROR_CONTRADICTS_EVALS": 9,
 		"ERROR_REASON_STREAM_SUBJECT_CHANGED":   10,
+		"ERROR_REASON_EVENT_NEEDS_ATTEMPT":      11,
 		"ERROR_REASON_EXPERIMENT_NOT_FOUND":     20,
 		"ERROR_REASON_ARM_NOT_FOUND":            21,
 		"ERROR_REASON_STALE_ATTEMPT":            30,
@@ -202,7 +213,7 @@ var File_podium_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_podium_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1cpodium/v1/error_reason.proto\x12\tpodium.v1*\x9a\a\n" +
+	"\x1cpodium/v1/error_reason.proto\x12\tpodium.v1*\xc0\a\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eERROR_REASON_MALFORMED_REQUEST\x10\x01\x12\x1e\n" +
@@ -215,7 +226,8 @@ const file_podium_v1_error_reason_proto_rawDesc = "" +
 	"\x1bERROR_REASON_LIMIT_EXCEEDED\x10\b\x12)\n" +
 	"%ERROR_REASON_MIRROR_CONTRADICTS_EVALS\x10\t\x12'\n" +
 	"#ERROR_REASON_STREAM_SUBJECT_CHANGED\x10\n" +
-	"\x12%\n" +
+	"\x12$\n" +
+	" ERROR_REASON_EVENT_NEEDS_ATTEMPT\x10\v\x12%\n" +
 	"!ERROR_REASON_EXPERIMENT_NOT_FOUND\x10\x14\x12\x1e\n" +
 	"\x1aERROR_REASON_ARM_NOT_FOUND\x10\x15\x12\x1e\n" +
 	"\x1aERROR_REASON_STALE_ATTEMPT\x10\x1e\x12\x1d\n" +

@@ -23,41 +23,41 @@ const (
 )
 
 // EvalResult is one evaluation of an arm: a row. Within an arm, a row is
-// identified by its name and its step, and *no step* is a value of its own: a
-// row without a step (post-training) and a row at step 0 (in-loop) of the same
-// name stand side by side.
+// identified by its name and its step. *No step* is a value of its own: a row
+// without a step (post-training) and a row at step 0 (in-loop) of the same name are
+// different rows.
 type EvalResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the eval: free text of 1 to 256 bytes, compared as bytes. It may
 	// hold dots, slashes and spaces (`bench@openai/gpt-4.1`).
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The id of the benchmark, where it differs from the name.
+	// The id of the benchmark, if it differs from the name.
 	BenchmarkId *string `protobuf:"bytes,2,opt,name=benchmark_id,json=benchmarkId,proto3,oneof" json:"benchmark_id,omitempty"`
-	// What was measured: key to number. Keys are free text (`pass^3`); NaN and
+	// The measured values: key to number. Keys are free text (`pass^3`); NaN and
 	// infinities are values. At most 1,000 keys.
 	Metrics map[string]float64 `protobuf:"bytes,3,rep,name=metrics,proto3" json:"metrics,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	// Results by part of the benchmark (by subject, by digit, …), of any shape. At
 	// most 1,000 keys.
 	Breakdowns map[string]*Value `protobuf:"bytes,4,rep,name=breakdowns,proto3" json:"breakdowns,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// How long the evaluation took, in seconds.
-	EvalSeconds float64 `protobuf:"fixed64,5,opt,name=eval_seconds,json=evalSeconds,proto3" json:"eval_seconds,omitempty"`
+	// The duration of the evaluation in seconds. Unset if it was not recorded.
+	EvalSeconds *float64 `protobuf:"fixed64,5,opt,name=eval_seconds,json=evalSeconds,proto3,oneof" json:"eval_seconds,omitempty"`
 	// The training step of an in-loop eval: any int64, 0 and negatives included.
 	// Unset for a post-training eval.
 	Step *int64 `protobuf:"varint,6,opt,name=step,proto3,oneof" json:"step,omitempty"`
 	// Free labels. The label `test` makes a post-training row a candidate for the
 	// arm's primary eval.
 	Tags []string `protobuf:"bytes,7,rep,name=tags,proto3" json:"tags,omitempty"`
-	// The model that was scored, where it is another than the arm's own (an API
-	// baseline, for example). Such a row is never the primary eval. A recorded row
-	// never changes its model_ref.
+	// The scored model, if it is not the arm's own (an API baseline, for example). Such
+	// a row is never the primary eval. A row recorded again must have the same
+	// model_ref (MODEL_REF_CHANGED), unless an ArmRecorded sets `replace`.
 	ModelRef *string `protobuf:"bytes,8,opt,name=model_ref,json=modelRef,proto3,oneof" json:"model_ref,omitempty"`
 	// Output only. The experiment's revision in which the row last changed.
 	Revision int64 `protobuf:"varint,9,opt,name=revision,proto3" json:"revision,omitempty"`
-	// When the row was measured, as told by its writer. It is shown and orders
-	// nothing. In EvalRecorded it is output only: the event has it. In ArmRecorded a
-	// row without it takes the event's.
+	// The time of the measurement by the writer's clock. It is shown and does not
+	// affect any order. In EvalRecorded it is output only: the event has it. In
+	// ArmRecorded a row without it gets that of the event.
 	EventTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=event_time,json=eventTime,proto3" json:"event_time,omitempty"`
-	// Output only. When the server accepted the row in its present state.
+	// Output only. The time at which the server stored the present state of the row.
 	RecordTime    *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=record_time,json=recordTime,proto3" json:"record_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -122,8 +122,8 @@ func (x *EvalResult) GetBreakdowns() map[string]*Value {
 }
 
 func (x *EvalResult) GetEvalSeconds() float64 {
-	if x != nil {
-		return x.EvalSeconds
+	if x != nil && x.EvalSeconds != nil {
+		return *x.EvalSeconds
 	}
 	return 0
 }
@@ -174,7 +174,7 @@ var File_podium_v1_eval_result_proto protoreflect.FileDescriptor
 
 const file_podium_v1_eval_result_proto_rawDesc = "" +
 	"\n" +
-	"\x1bpodium/v1/eval_result.proto\x12\tpodium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15podium/v1/value.proto\"\x88\x05\n" +
+	"\x1bpodium/v1/eval_result.proto\x12\tpodium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15podium/v1/value.proto\"\x9e\x05\n" +
 	"\n" +
 	"EvalResult\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12&\n" +
@@ -182,11 +182,11 @@ const file_podium_v1_eval_result_proto_rawDesc = "" +
 	"\ametrics\x18\x03 \x03(\v2\".podium.v1.EvalResult.MetricsEntryR\ametrics\x12E\n" +
 	"\n" +
 	"breakdowns\x18\x04 \x03(\v2%.podium.v1.EvalResult.BreakdownsEntryR\n" +
-	"breakdowns\x12!\n" +
-	"\feval_seconds\x18\x05 \x01(\x01R\vevalSeconds\x12\x17\n" +
-	"\x04step\x18\x06 \x01(\x03H\x01R\x04step\x88\x01\x01\x12\x12\n" +
+	"breakdowns\x12&\n" +
+	"\feval_seconds\x18\x05 \x01(\x01H\x01R\vevalSeconds\x88\x01\x01\x12\x17\n" +
+	"\x04step\x18\x06 \x01(\x03H\x02R\x04step\x88\x01\x01\x12\x12\n" +
 	"\x04tags\x18\a \x03(\tR\x04tags\x12 \n" +
-	"\tmodel_ref\x18\b \x01(\tH\x02R\bmodelRef\x88\x01\x01\x12\x1a\n" +
+	"\tmodel_ref\x18\b \x01(\tH\x03R\bmodelRef\x88\x01\x01\x12\x1a\n" +
 	"\brevision\x18\t \x01(\x03R\brevision\x129\n" +
 	"\n" +
 	"event_time\x18\n" +
@@ -199,7 +199,8 @@ const file_podium_v1_eval_result_proto_rawDesc = "" +
 	"\x0fBreakdownsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12&\n" +
 	"\x05value\x18\x02 \x01(\v2\x10.podium.v1.ValueR\x05value:\x028\x01B\x0f\n" +
-	"\r_benchmark_idB\a\n" +
+	"\r_benchmark_idB\x0f\n" +
+	"\r_eval_secondsB\a\n" +
 	"\x05_stepB\f\n" +
 	"\n" +
 	"_model_refb\x06proto3"

@@ -22,14 +22,14 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Event is one thing that happened, as told by the process that saw it. Every
-// event is safe to repeat: what is stored already is not stored again.
+// Event is one thing that a process reports. Every event is safe to repeat: an equal
+// event is not stored again.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// When it happened, by the writer's clock. It is shown and orders nothing:
-	// events apply in the order in which they are sent.
+	// The time of the event by the writer's clock. It is shown and does not affect any
+	// order: events are applied in the order in which they are sent.
 	EventTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=event_time,json=eventTime,proto3" json:"event_time,omitempty"`
-	// What happened.
+	// The kind of the event. Required.
 	//
 	// Types that are valid to be assigned to Kind:
 	//
@@ -167,12 +167,12 @@ type isEvent_Kind interface {
 }
 
 type Event_ExperimentDeclared struct {
-	// An experiment begins, or says more about itself.
+	// An experiment starts, or has more fields.
 	ExperimentDeclared *ExperimentDeclared `protobuf:"bytes,2,opt,name=experiment_declared,json=experimentDeclared,proto3,oneof"`
 }
 
 type Event_ArmStarted struct {
-	// An attempt at training an arm begins.
+	// An attempt at training an arm starts.
 	ArmStarted *ArmStarted `protobuf:"bytes,3,opt,name=arm_started,json=armStarted,proto3,oneof"`
 }
 
@@ -222,24 +222,24 @@ func (*Event_ExperimentConcluded) isEvent_Kind() {}
 
 func (*Event_Skipped) isEvent_Kind() {}
 
-// ExperimentDeclared creates the experiment, or fills those of its fields that
-// are still unset. A field that has another value is left as it is and named in
-// the response, unless `overwrite` is set. Metadata is filled key by key.
+// ExperimentDeclared creates the experiment, or sets those of its fields that are
+// still unset. A field that has another value keeps it and is named in the response,
+// unless `overwrite` is set. Metadata is set key by key.
 type ExperimentDeclared struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What the experiment is to find out.
+	// The question that the experiment answers.
 	Hypothesis *string `protobuf:"bytes,1,opt,name=hypothesis,proto3,oneof" json:"hypothesis,omitempty"`
 	// The metric that arms are compared by.
 	SuccessMetric *string `protobuf:"bytes,2,opt,name=success_metric,json=successMetric,proto3,oneof" json:"success_metric,omitempty"`
 	// The name of the experiment that this one follows.
 	Parent *string `protobuf:"bytes,3,opt,name=parent,proto3,oneof" json:"parent,omitempty"`
-	// Which scores are better. Unspecified says nothing.
+	// The direction of better scores. Unspecified leaves the recorded one.
 	Direction Direction `protobuf:"varint,4,opt,name=direction,proto3,enum=podium.v1.Direction" json:"direction,omitempty"`
-	// Free labels. None says nothing.
+	// Free labels. Empty leaves the recorded ones.
 	Tags []string `protobuf:"bytes,5,rep,name=tags,proto3" json:"tags,omitempty"`
-	// Anything else worth keeping.
+	// Any other information.
 	Metadata map[string]*Value `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Whether fields that have another value take the one given here.
+	// Whether fields that have another value get the given one.
 	Overwrite     bool `protobuf:"varint,7,opt,name=overwrite,proto3" json:"overwrite,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -324,24 +324,30 @@ func (x *ExperimentDeclared) GetOverwrite() bool {
 	return false
 }
 
-// ArmStarted says that an attempt at training an arm begins: the arm is RUNNING.
-// It creates the arm if there is none.
+// ArmStarted starts an attempt at training an arm: the arm is RUNNING. It creates the
+// arm if there is none.
 //
-// The attempt with the greatest order is the newest, whenever it arrives; an
-// attempt with a lower order, or with the order of another attempt, is refused
-// with STALE_ATTEMPT. A new attempt begins anew: rows, metrics, error and
-// run_result of the arm leave in the same commit. With `resume_step` k it keeps
-// metrics and the in-loop rows up to and including k. On a finished arm it must say
-// `resume_step` or `restart` (ARM_FINISHED). Its run_config may differ from the
-// recorded one only in `model.load_checkpoint_path`, `tags` and `extras`
-// (RUN_CONFIG_CHANGED). The same attempt said again changes nothing.
+// The attempt with the greatest order is the newest, no matter when it arrives. An
+// attempt that is not newer than the newest one is refused (STALE_ATTEMPT). The same
+// attempt started again changes nothing.
+//
+// A new attempt starts from the beginning: rows, metrics, error and run_result of the
+// arm are deleted in the same commit. With `resume_step` k it continues, and metrics
+// and the in-loop rows up to and including step k are kept. For a COMPLETED arm
+// `resume_step` or `restart` must be set (ARM_FINISHED); a FAILED or CANCELLED arm
+// needs neither.
+//
+// The run_config may differ from the recorded one only in
+// `model.load_checkpoint_path`, `tags` and `extras` (RUN_CONFIG_CHANGED). It may
+// differ in everything if the arm is FAILED or CANCELLED and the attempt starts from
+// the beginning.
 type ArmStarted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name of the arm.
+	// The name of the arm. Required.
 	Arm string `protobuf:"bytes,1,opt,name=arm,proto3" json:"arm,omitempty"`
-	// What the arm is asked to do.
+	// The configuration of the arm. Required, with its name.
 	RunConfig *RunConfig `protobuf:"bytes,2,opt,name=run_config,json=runConfig,proto3" json:"run_config,omitempty"`
-	// This attempt.
+	// This attempt. Required, with its id and its order.
 	Attempt *Attempt `protobuf:"bytes,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// The id of the group of arms that repeat one configuration. Unset keeps the
 	// recorded one.
@@ -349,10 +355,10 @@ type ArmStarted struct {
 	// The name of that group. Unset keeps the recorded one.
 	GroupName *string `protobuf:"bytes,5,opt,name=group_name,json=groupName,proto3,oneof" json:"group_name,omitempty"`
 	// The id of the training run in the system that runs it. Unset keeps the
-	// recorded one when resuming.
+	// recorded one if the attempt resumes.
 	RunId *string `protobuf:"bytes,6,opt,name=run_id,json=runId,proto3,oneof" json:"run_id,omitempty"`
-	// How the attempt goes on from what is recorded. Unset on an unfinished arm is
-	// the same as `restart`.
+	// How the attempt treats the recorded results. Unset has the effect of `restart`,
+	// except for a COMPLETED arm.
 	//
 	// Types that are valid to be assigned to Mode:
 	//
@@ -465,12 +471,13 @@ type isArmStarted_Mode interface {
 }
 
 type ArmStarted_ResumeStep struct {
-	// Goes on after this step: later in-loop rows and all post-training rows leave.
+	// Continues after this step. Later in-loop rows and all post-training rows are
+	// deleted.
 	ResumeStep int64 `protobuf:"varint,7,opt,name=resume_step,json=resumeStep,proto3,oneof"`
 }
 
 type ArmStarted_Restart struct {
-	// Begins anew, also where the arm has finished. Only true may be said.
+	// Starts from the beginning, also if the arm is COMPLETED. Must be true if set.
 	Restart bool `protobuf:"varint,8,opt,name=restart,proto3,oneof"`
 }
 
@@ -478,16 +485,17 @@ func (*ArmStarted_ResumeStep) isArmStarted_Mode() {}
 
 func (*ArmStarted_Restart) isArmStarted_Mode() {}
 
-// MetricsRecorded adds training metrics to an arm: the latest value of each key
-// counts.
+// MetricsRecorded adds training metrics to an arm. The latest value of each key
+// counts. Without metrics it is a heartbeat: it changes nothing but `last_heard`.
 type MetricsRecorded struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name of the arm.
+	// The name of the arm. Required.
 	Arm string `protobuf:"bytes,1,opt,name=arm,proto3" json:"arm,omitempty"`
-	// The attempt that speaks. An attempt other than the newest is refused
-	// (STALE_ATTEMPT); without one, the event is accepted.
+	// The attempt that reports. An attempt other than the newest is refused
+	// (STALE_ATTEMPT). An event without an attempt is accepted, except in a call that
+	// starts an attempt of the arm (EVENT_NEEDS_ATTEMPT).
 	AttemptId *string `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3,oneof" json:"attempt_id,omitempty"`
-	// The metrics. An arm holds at most 1,000 keys.
+	// The metrics. An arm has at most 1,000 keys.
 	Metrics       map[string]float64 `protobuf:"bytes,3,rep,name=metrics,proto3" json:"metrics,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -549,13 +557,12 @@ func (x *MetricsRecorded) GetMetrics() map[string]float64 {
 // arm has finished are accepted.
 type EvalRecorded struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name of the arm.
+	// The name of the arm. Required.
 	Arm string `protobuf:"bytes,1,opt,name=arm,proto3" json:"arm,omitempty"`
-	// The attempt that speaks. An attempt other than the newest is refused
-	// (STALE_ATTEMPT); without one, as from an evaluator elsewhere, the event is
-	// accepted.
+	// The attempt that reports, as in MetricsRecorded. An evaluator elsewhere names
+	// none.
 	AttemptId *string `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3,oneof" json:"attempt_id,omitempty"`
-	// The row.
+	// The row. Required, with its name.
 	EvalResult    *EvalResult `protobuf:"bytes,3,opt,name=eval_result,json=evalResult,proto3" json:"eval_result,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -612,22 +619,25 @@ func (x *EvalRecorded) GetEvalResult() *EvalResult {
 	return nil
 }
 
-// ArmFinished says how an arm's training ended. It may be said again: the last
-// one stands, as a whole.
+// ArmFinished ends the training of an arm. A later one of the same attempt replaces
+// it as a whole.
+//
+// It is never refused for its size: error texts over 64 KiB are shortened in the
+// middle, and more if the arm has no room. A run_result that has no room, or that
+// exceeds a limit, is left out, and the `error` of the stored run_result notes that.
 type ArmFinished struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name of the arm.
+	// The name of the arm. Required.
 	Arm string `protobuf:"bytes,1,opt,name=arm,proto3" json:"arm,omitempty"`
-	// The attempt that speaks. An attempt other than the newest is refused
-	// (STALE_ATTEMPT).
+	// The attempt that reports, as in MetricsRecorded.
 	AttemptId *string `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3,oneof" json:"attempt_id,omitempty"`
-	// COMPLETED, FAILED or CANCELLED.
+	// COMPLETED, FAILED or CANCELLED. Required.
 	Status ArmStatus `protobuf:"varint,3,opt,name=status,proto3,enum=podium.v1.ArmStatus" json:"status,omitempty"`
-	// Why it failed. Texts over 64 KiB are shortened in the middle.
+	// The reason why it failed.
 	Error *string `protobuf:"bytes,4,opt,name=error,proto3,oneof" json:"error,omitempty"`
-	// How long training took, in seconds.
+	// The duration of training in seconds.
 	TrainSeconds *float64 `protobuf:"fixed64,5,opt,name=train_seconds,json=trainSeconds,proto3,oneof" json:"train_seconds,omitempty"`
-	// What the training backend returned, as it was.
+	// The result of the training backend.
 	RunResult     *RunResult `protobuf:"bytes,6,opt,name=run_result,json=runResult,proto3,oneof" json:"run_result,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -706,15 +716,17 @@ func (x *ArmFinished) GetRunResult() *RunResult {
 }
 
 // ArmRecorded records a whole arm: the arm becomes equal to it, and is created if
-// there is none. The very arm that was recorded last, recorded again, changes
-// nothing, so that a repeated call or import loses no row that arrived since.
-// Refused for an arm that has attempts (ARM_HAS_ATTEMPTS), unless `replace` is set.
+// there is none. The arm that was recorded last, recorded again, changes nothing:
+// a repeated call or import deletes no row that arrived in between. It is refused
+// for an arm that has attempts (ARM_HAS_ATTEMPTS), and if it would change the
+// model_ref of a row (MODEL_REF_CHANGED), unless `replace` is set.
 type ArmRecorded struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The arm. Its output-only fields are ignored; its rows keep their event_time.
+	// The arm. Required, with its name, run_config and status. Its output-only fields
+	// are ignored; its rows keep their event_time.
 	ArmResult *ArmResult `protobuf:"bytes,1,opt,name=arm_result,json=armResult,proto3" json:"arm_result,omitempty"`
-	// Whether the arm becomes equal to this one also where it has attempts, or
-	// where this very arm was recorded before.
+	// Whether the arm becomes equal to this one also if it has attempts, if a row's
+	// model_ref changes, or if this arm was recorded before.
 	Replace       bool `protobuf:"varint,2,opt,name=replace,proto3" json:"replace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -764,11 +776,11 @@ func (x *ArmRecorded) GetReplace() bool {
 	return false
 }
 
-// ExperimentConcluded stores the conclusion of the experiment. The last one
-// stands.
+// ExperimentConcluded stores the conclusion of the experiment. It replaces an earlier
+// one.
 type ExperimentConcluded struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What was found out.
+	// The conclusion. Required.
 	Conclusion    string `protobuf:"bytes,1,opt,name=conclusion,proto3" json:"conclusion,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -811,8 +823,8 @@ func (x *ExperimentConcluded) GetConclusion() string {
 	return ""
 }
 
-// Skipped takes a sequence number of its stream and does nothing. A writer sends
-// it in place of an event that was refused for good.
+// Skipped uses a sequence number of its stream and does nothing. A writer sends it in
+// place of an event that was refused permanently.
 type Skipped struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields

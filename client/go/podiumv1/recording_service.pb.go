@@ -21,15 +21,15 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// RefusalKind says whether a refused event can be accepted later.
+// RefusalKind is whether a refused event can be accepted later.
 type RefusalKind int32
 
 const (
-	// Not said. Never answered by a server.
+	// Not set. Never returned by a server.
 	RefusalKind_REFUSAL_KIND_UNSPECIFIED RefusalKind = 0
 	// The event will not be accepted as it is. In a stream, Skipped takes its place.
 	RefusalKind_REFUSAL_KIND_PERMANENT RefusalKind = 1
-	// What the event needs may still come: wait and send it again.
+	// The experiment or the arm does not exist yet: wait and send the event again.
 	RefusalKind_REFUSAL_KIND_WAIT RefusalKind = 2
 )
 
@@ -80,9 +80,10 @@ type RecordRequest struct {
 	// The name of the experiment.
 	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
 	// The events, in order; at most 1,000, with at most 10,000 metric values in all.
+	// Required.
 	Events []*Event `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
-	// Where in its stream the first event stands. Unset for a call that is not part
-	// of a stream.
+	// The place of the first event in its stream. Unset for a call that is not part of
+	// a stream.
 	Position      *StreamPosition `protobuf:"bytes,3,opt,name=position,proto3,oneof" json:"position,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -139,13 +140,13 @@ func (x *RecordRequest) GetPosition() *StreamPosition {
 	return nil
 }
 
-// StreamPosition is a place in a stream: the events that one life of one writer
-// process records about one arm, or about the experiment itself, numbered 1, 2, 3,
-// and so on.
+// StreamPosition is a place in a stream. A stream has the events that one process
+// records about one arm, or about the experiment itself, numbered 1, 2, 3, and so
+// on.
 type StreamPosition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The id of the stream's writer in this experiment: 1 to 256 bytes that no other
-	// writer uses, and this one for no other arm.
+	// The id of the stream's writer in this experiment, of 1 to 256 bytes. No other
+	// writer uses it, and this writer uses it for no other arm.
 	WriterId string `protobuf:"bytes,1,opt,name=writer_id,json=writerId,proto3" json:"writer_id,omitempty"`
 	// The sequence number of the first event of the call, from 1.
 	FirstSequence int64 `protobuf:"varint,2,opt,name=first_sequence,json=firstSequence,proto3" json:"first_sequence,omitempty"`
@@ -197,20 +198,20 @@ func (x *StreamPosition) GetFirstSequence() int64 {
 	return 0
 }
 
-// RecordResponse says what a Record call did. It is on disk.
+// RecordResponse is the result of a Record call. The events are on disk.
 type RecordResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The experiment's revision after the call.
 	Revision int64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
-	// How many of the call's events changed something.
+	// The number of events that changed something.
 	ChangedEvents int32 `protobuf:"varint,2,opt,name=changed_events,json=changedEvents,proto3" json:"changed_events,omitempty"`
-	// How many events at the head of the call had been applied before and were
+	// The number of events at the start of the call that were applied before and
 	// skipped.
 	SkippedEvents int32 `protobuf:"varint,3,opt,name=skipped_events,json=skippedEvents,proto3" json:"skipped_events,omitempty"`
 	// The sequence number of the stream's last event. Set for a call with a position.
 	LastSequence *int64 `protobuf:"varint,4,opt,name=last_sequence,json=lastSequence,proto3,oneof" json:"last_sequence,omitempty"`
-	// Fields of the experiment that a declaration left as they were because they
-	// have another value.
+	// Fields of the experiment that a declaration did not overwrite: they have another
+	// value.
 	KeptFields    []*KeptField `protobuf:"bytes,5,rep,name=kept_fields,json=keptFields,proto3" json:"kept_fields,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -281,7 +282,7 @@ func (x *RecordResponse) GetKeptFields() []*KeptField {
 	return nil
 }
 
-// KeptField is a field that a declaration left as it was.
+// KeptField is a field that a declaration did not overwrite.
 type KeptField struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The index of the event in the call.
@@ -336,8 +337,8 @@ func (x *KeptField) GetPath() string {
 	return ""
 }
 
-// Refusals lists every refused event of a Record call. It travels in the details of
-// the call's status, beside the ErrorInfo of the first refused event.
+// Refusals lists every refused event of a Record call. It is in the details of the
+// call's status, beside the ErrorInfo of the first refused event.
 type Refusals struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The refusals, in the order of their first events. Each event is in one of them.
@@ -383,16 +384,16 @@ func (x *Refusals) GetRefusals() []*Refusal {
 	return nil
 }
 
-// Refusal says why events were refused.
+// Refusal has the events that were refused for one reason.
 type Refusal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The indexes of the events in the call.
 	EventIndexes []int32 `protobuf:"varint,1,rep,packed,name=event_indexes,json=eventIndexes,proto3" json:"event_indexes,omitempty"`
-	// Why they were refused.
-	Reason ErrorReason `protobuf:"varint,2,opt,name=reason,proto3,enum=podium.v1.ErrorReason" json:"reason,omitempty"`
-	// Whether waiting can help.
+	// The reason, spelled as in ErrorInfo: a value of ErrorReason without its prefix.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Whether the events may be accepted later.
 	Kind RefusalKind `protobuf:"varint,3,opt,name=kind,proto3,enum=podium.v1.RefusalKind" json:"kind,omitempty"`
-	// What was wrong with the first of them and what would be right.
+	// The problem of the first of them, and how to correct it.
 	Message       string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -435,11 +436,11 @@ func (x *Refusal) GetEventIndexes() []int32 {
 	return nil
 }
 
-func (x *Refusal) GetReason() ErrorReason {
+func (x *Refusal) GetReason() string {
 	if x != nil {
 		return x.Reason
 	}
-	return ErrorReason_ERROR_REASON_UNSPECIFIED
+	return ""
 }
 
 func (x *Refusal) GetKind() RefusalKind {
@@ -463,7 +464,7 @@ type DeleteArmRequest struct {
 	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
 	// The name of the arm.
 	Arm string `protobuf:"bytes,2,opt,name=arm,proto3" json:"arm,omitempty"`
-	// Whether it is all right if the experiment or the arm does not exist.
+	// Whether the call succeeds if the experiment or the arm does not exist.
 	AllowMissing  bool `protobuf:"varint,3,opt,name=allow_missing,json=allowMissing,proto3" json:"allow_missing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -523,7 +524,7 @@ func (x *DeleteArmRequest) GetAllowMissing() bool {
 // DeleteArmResponse answers DeleteArm. The deletion is on disk.
 type DeleteArmResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The experiment's revision after the call. 0 if there never was one.
+	// The experiment's revision after the call. 0 if it never existed.
 	Revision      int64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -571,7 +572,7 @@ type DeleteExperimentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the experiment.
 	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
-	// Whether it is all right if the experiment does not exist.
+	// Whether the call succeeds if the experiment does not exist.
 	AllowMissing  bool `protobuf:"varint,2,opt,name=allow_missing,json=allowMissing,proto3" json:"allow_missing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -624,7 +625,7 @@ func (x *DeleteExperimentRequest) GetAllowMissing() bool {
 // DeleteExperimentResponse answers DeleteExperiment. The deletion is on disk.
 type DeleteExperimentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The experiment's revision after the call. 0 if there never was one.
+	// The experiment's revision after the call. 0 if it never existed.
 	Revision      int64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -671,7 +672,7 @@ var File_podium_v1_recording_service_proto protoreflect.FileDescriptor
 
 const file_podium_v1_recording_service_proto_rawDesc = "" +
 	"\n" +
-	"!podium/v1/recording_service.proto\x12\tpodium.v1\x1a\x1cpodium/v1/error_reason.proto\x1a\x15podium/v1/event.proto\"\xa2\x01\n" +
+	"!podium/v1/recording_service.proto\x12\tpodium.v1\x1a\x15podium/v1/event.proto\"\xa2\x01\n" +
 	"\rRecordRequest\x12\x1e\n" +
 	"\n" +
 	"experiment\x18\x01 \x01(\tR\n" +
@@ -695,10 +696,10 @@ const file_podium_v1_recording_service_proto_rawDesc = "" +
 	"eventIndex\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\":\n" +
 	"\bRefusals\x12.\n" +
-	"\brefusals\x18\x01 \x03(\v2\x12.podium.v1.RefusalR\brefusals\"\xa4\x01\n" +
+	"\brefusals\x18\x01 \x03(\v2\x12.podium.v1.RefusalR\brefusals\"\x8c\x01\n" +
 	"\aRefusal\x12#\n" +
-	"\revent_indexes\x18\x01 \x03(\x05R\feventIndexes\x12.\n" +
-	"\x06reason\x18\x02 \x01(\x0e2\x16.podium.v1.ErrorReasonR\x06reason\x12*\n" +
+	"\revent_indexes\x18\x01 \x03(\x05R\feventIndexes\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12*\n" +
 	"\x04kind\x18\x03 \x01(\x0e2\x16.podium.v1.RefusalKindR\x04kind\x12\x18\n" +
 	"\amessage\x18\x04 \x01(\tR\amessage\"i\n" +
 	"\x10DeleteArmRequest\x12\x1e\n" +
@@ -752,26 +753,24 @@ var file_podium_v1_recording_service_proto_goTypes = []any{
 	(*DeleteExperimentRequest)(nil),  // 9: podium.v1.DeleteExperimentRequest
 	(*DeleteExperimentResponse)(nil), // 10: podium.v1.DeleteExperimentResponse
 	(*Event)(nil),                    // 11: podium.v1.Event
-	(ErrorReason)(0),                 // 12: podium.v1.ErrorReason
 }
 var file_podium_v1_recording_service_proto_depIdxs = []int32{
 	11, // 0: podium.v1.RecordRequest.events:type_name -> podium.v1.Event
 	2,  // 1: podium.v1.RecordRequest.position:type_name -> podium.v1.StreamPosition
 	4,  // 2: podium.v1.RecordResponse.kept_fields:type_name -> podium.v1.KeptField
 	6,  // 3: podium.v1.Refusals.refusals:type_name -> podium.v1.Refusal
-	12, // 4: podium.v1.Refusal.reason:type_name -> podium.v1.ErrorReason
-	0,  // 5: podium.v1.Refusal.kind:type_name -> podium.v1.RefusalKind
-	1,  // 6: podium.v1.RecordingService.Record:input_type -> podium.v1.RecordRequest
-	7,  // 7: podium.v1.RecordingService.DeleteArm:input_type -> podium.v1.DeleteArmRequest
-	9,  // 8: podium.v1.RecordingService.DeleteExperiment:input_type -> podium.v1.DeleteExperimentRequest
-	3,  // 9: podium.v1.RecordingService.Record:output_type -> podium.v1.RecordResponse
-	8,  // 10: podium.v1.RecordingService.DeleteArm:output_type -> podium.v1.DeleteArmResponse
-	10, // 11: podium.v1.RecordingService.DeleteExperiment:output_type -> podium.v1.DeleteExperimentResponse
-	9,  // [9:12] is the sub-list for method output_type
-	6,  // [6:9] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	0,  // 4: podium.v1.Refusal.kind:type_name -> podium.v1.RefusalKind
+	1,  // 5: podium.v1.RecordingService.Record:input_type -> podium.v1.RecordRequest
+	7,  // 6: podium.v1.RecordingService.DeleteArm:input_type -> podium.v1.DeleteArmRequest
+	9,  // 7: podium.v1.RecordingService.DeleteExperiment:input_type -> podium.v1.DeleteExperimentRequest
+	3,  // 8: podium.v1.RecordingService.Record:output_type -> podium.v1.RecordResponse
+	8,  // 9: podium.v1.RecordingService.DeleteArm:output_type -> podium.v1.DeleteArmResponse
+	10, // 10: podium.v1.RecordingService.DeleteExperiment:output_type -> podium.v1.DeleteExperimentResponse
+	8,  // [8:11] is the sub-list for method output_type
+	5,  // [5:8] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_podium_v1_recording_service_proto_init() }
@@ -779,7 +778,6 @@ func file_podium_v1_recording_service_proto_init() {
 	if File_podium_v1_recording_service_proto != nil {
 		return
 	}
-	file_podium_v1_error_reason_proto_init()
 	file_podium_v1_event_proto_init()
 	file_podium_v1_recording_service_proto_msgTypes[0].OneofWrappers = []any{}
 	file_podium_v1_recording_service_proto_msgTypes[2].OneofWrappers = []any{}

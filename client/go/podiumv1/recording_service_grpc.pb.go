@@ -28,35 +28,38 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// RecordingService changes what is recorded. Each call is one transaction: all of
-// it or none. An error never changes anything; OK means that it is on disk.
+// RecordingService records and deletes results. Each call is one transaction: all of
+// it is stored or nothing. OK means that it is on disk. A refused call changes
+// nothing.
 //
 // Every call can return INVALID_ARGUMENT for a field out of its bounds,
-// RESOURCE_EXHAUSTED when the server or its disk is full, and UNAVAILABLE while it
-// starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a lost connection the
-// outcome is unknown: send the same call again.
+// RESOURCE_EXHAUSTED if the server is overloaded or its disk is full, and UNAVAILABLE
+// while it starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a lost connection
+// it is unknown whether the call was stored: send the same call again.
 type RecordingServiceClient interface {
-	// Records events of one experiment. They apply in order, as if sent one by one.
+	// Records events of one experiment. They are applied in order, as if sent one by
+	// one.
 	//
-	// A call with a position is applied exactly once: events that were applied
-	// already are skipped and counted in the response. Without a position a call is
-	// still safe to repeat, since every event is.
+	// A call with a position is applied exactly once: events that were applied before
+	// are skipped and counted in the response. A call without a position is also safe
+	// to repeat: each of its events is, and it may not start an attempt of an arm
+	// together with events that name no attempt (EVENT_NEEDS_ATTEMPT).
 	//
-	// If any event is refused, none is applied, and the status details carry a
-	// Refusals with every refused event. Returns NOT_FOUND (wait) if the experiment
-	// or an arm does not exist yet, FAILED_PRECONDITION for an event that what is
-	// recorded stands against, INVALID_ARGUMENT for one out of its bounds, each
-	// after the first refused event; OUT_OF_RANGE (SEQUENCE_GAP, with
-	// `expected_sequence` in its metadata) if events before the first are missing.
+	// If any event is refused, none is applied, and the status details have a Refusals
+	// with every refused event. The status is that of the first refused event. Returns
+	// NOT_FOUND (wait) if the experiment or an arm does not exist yet,
+	// FAILED_PRECONDITION if an event contradicts what is recorded, and
+	// INVALID_ARGUMENT if it is out of its bounds. Returns OUT_OF_RANGE (SEQUENCE_GAP,
+	// with `expected_sequence` in its metadata) if events before the first are missing.
 	Record(ctx context.Context, in *RecordRequest, opts ...grpc.CallOption) (*RecordResponse, error)
 	// Deletes an arm with its rows. Streams that wrote to it are refused from then
-	// on (ARM_DELETED); a new writer begins a new life of the name.
+	// on (ARM_DELETED). A new writer can use the name again.
 	//
 	// Returns NOT_FOUND if the experiment or the arm does not exist.
 	DeleteArm(ctx context.Context, in *DeleteArmRequest, opts ...grpc.CallOption) (*DeleteArmResponse, error)
 	// Deletes an experiment with its arms. Streams that wrote to it are refused from
-	// then on (EXPERIMENT_DELETED); a new declaration begins a new life of the name,
-	// whose revision goes on from the old one's.
+	// then on (EXPERIMENT_DELETED). A new declaration can use the name again, and the
+	// revision continues from the old one.
 	//
 	// Returns NOT_FOUND if the experiment does not exist.
 	DeleteExperiment(ctx context.Context, in *DeleteExperimentRequest, opts ...grpc.CallOption) (*DeleteExperimentResponse, error)
@@ -104,35 +107,38 @@ func (c *recordingServiceClient) DeleteExperiment(ctx context.Context, in *Delet
 // All implementations must embed UnimplementedRecordingServiceServer
 // for forward compatibility.
 //
-// RecordingService changes what is recorded. Each call is one transaction: all of
-// it or none. An error never changes anything; OK means that it is on disk.
+// RecordingService records and deletes results. Each call is one transaction: all of
+// it is stored or nothing. OK means that it is on disk. A refused call changes
+// nothing.
 //
 // Every call can return INVALID_ARGUMENT for a field out of its bounds,
-// RESOURCE_EXHAUSTED when the server or its disk is full, and UNAVAILABLE while it
-// starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a lost connection the
-// outcome is unknown: send the same call again.
+// RESOURCE_EXHAUSTED if the server is overloaded or its disk is full, and UNAVAILABLE
+// while it starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a lost connection
+// it is unknown whether the call was stored: send the same call again.
 type RecordingServiceServer interface {
-	// Records events of one experiment. They apply in order, as if sent one by one.
+	// Records events of one experiment. They are applied in order, as if sent one by
+	// one.
 	//
-	// A call with a position is applied exactly once: events that were applied
-	// already are skipped and counted in the response. Without a position a call is
-	// still safe to repeat, since every event is.
+	// A call with a position is applied exactly once: events that were applied before
+	// are skipped and counted in the response. A call without a position is also safe
+	// to repeat: each of its events is, and it may not start an attempt of an arm
+	// together with events that name no attempt (EVENT_NEEDS_ATTEMPT).
 	//
-	// If any event is refused, none is applied, and the status details carry a
-	// Refusals with every refused event. Returns NOT_FOUND (wait) if the experiment
-	// or an arm does not exist yet, FAILED_PRECONDITION for an event that what is
-	// recorded stands against, INVALID_ARGUMENT for one out of its bounds, each
-	// after the first refused event; OUT_OF_RANGE (SEQUENCE_GAP, with
-	// `expected_sequence` in its metadata) if events before the first are missing.
+	// If any event is refused, none is applied, and the status details have a Refusals
+	// with every refused event. The status is that of the first refused event. Returns
+	// NOT_FOUND (wait) if the experiment or an arm does not exist yet,
+	// FAILED_PRECONDITION if an event contradicts what is recorded, and
+	// INVALID_ARGUMENT if it is out of its bounds. Returns OUT_OF_RANGE (SEQUENCE_GAP,
+	// with `expected_sequence` in its metadata) if events before the first are missing.
 	Record(context.Context, *RecordRequest) (*RecordResponse, error)
 	// Deletes an arm with its rows. Streams that wrote to it are refused from then
-	// on (ARM_DELETED); a new writer begins a new life of the name.
+	// on (ARM_DELETED). A new writer can use the name again.
 	//
 	// Returns NOT_FOUND if the experiment or the arm does not exist.
 	DeleteArm(context.Context, *DeleteArmRequest) (*DeleteArmResponse, error)
 	// Deletes an experiment with its arms. Streams that wrote to it are refused from
-	// then on (EXPERIMENT_DELETED); a new declaration begins a new life of the name,
-	// whose revision goes on from the old one's.
+	// then on (EXPERIMENT_DELETED). A new declaration can use the name again, and the
+	// revision continues from the old one.
 	//
 	// Returns NOT_FOUND if the experiment does not exist.
 	DeleteExperiment(context.Context, *DeleteExperimentRequest) (*DeleteExperimentResponse, error)

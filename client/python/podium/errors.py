@@ -74,7 +74,7 @@ class RefusedEvent:
     index: int
     """The index of the event in the call, from 0."""
     reason: str
-    """Why it was refused: a key of `REASONS`, or `""` for one that this version does not know."""
+    """Why it was refused, such as `STALE_ATTEMPT`. A newer server may send one not in `REASONS`."""
     permanent: bool
     """Whether it will never be accepted as it is; else what it needs may still come."""
     message: str
@@ -234,6 +234,7 @@ REASONS: Mapping[str, ReasonInfo] = {
     "LIMIT_EXCEEDED": ReasonInfo("INVALID_ARGUMENT", _PERMANENT),
     "MIRROR_CONTRADICTS_EVALS": ReasonInfo("INVALID_ARGUMENT", _PERMANENT),
     "STREAM_SUBJECT_CHANGED": ReasonInfo("INVALID_ARGUMENT", _PERMANENT),
+    "EVENT_NEEDS_ATTEMPT": ReasonInfo("INVALID_ARGUMENT", _PERMANENT),
     "EXPERIMENT_NOT_FOUND": ReasonInfo("NOT_FOUND", _WAIT),
     "ARM_NOT_FOUND": ReasonInfo("NOT_FOUND", _WAIT),
     "STALE_ATTEMPT": ReasonInfo("FAILED_PRECONDITION", _PERMANENT),

@@ -64,10 +64,11 @@ impl ArmResult {
         }
     }
 
-    /// `eval_seconds` as they read, in seconds: those that were given, else the primary eval's.
+    /// Returns the given `eval_seconds`, or those of the primary eval; `None` if neither was
+    /// recorded.
     #[must_use]
     pub fn effective_eval_seconds(&self) -> Option<f64> {
         self.eval_seconds
-            .or_else(|| self.primary_eval().map(|row| row.eval_seconds))
+            .or_else(|| self.primary_eval().and_then(|row| row.eval_seconds))
     }
 }

@@ -46,8 +46,9 @@ impl PartialEq for Source {
 pub struct RefusedEvent {
     /// The index of the event in the call, from 0.
     pub index: usize,
-    /// Why it was refused; `Unspecified` for a reason that this version does not know.
-    pub reason: ErrorReason,
+    /// Why it was refused, such as `STALE_ATTEMPT`: the name of an [`ErrorReason`] without its
+    /// prefix.
+    pub reason: String,
     /// Whether it will never be accepted as it is; else what it needs may still come.
     pub permanent: bool,
     /// What was wrong and what would be right, said of the first event refused for the reason.
@@ -243,12 +244,11 @@ fn unpacked<M: Message + Default>(detail: &prost_types::Any, name: &str) -> Opti
 fn refused_events(refusals: Refusals) -> Vec<RefusedEvent> {
     let mut events = Vec::new();
     for refusal in refusals.refusals {
-        let reason = refusal.reason();
         // A kind that this version does not know promises nothing: waiting is no answer to it.
         let permanent = refusal.kind() != RefusalKind::Wait;
         events.extend(refusal.event_indexes.iter().map(|&index| RefusedEvent {
             index: usize::try_from(index).unwrap_or_default(),
-            reason,
+            reason: refusal.reason.clone(),
             permanent,
             message: refusal.message.clone(),
         }));

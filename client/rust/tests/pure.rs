@@ -66,7 +66,7 @@ fn an_empty_metric_is_refused() {
 fn the_primary_eval_is_mirrored() {
     let mut arm = arm(vec![row("val", None, 0.2)]);
     assert_eq!(arm.effective_eval_metrics()["acc"], 0.2);
-    assert_eq!(arm.effective_eval_seconds(), Some(0.0));
+    assert_eq!(arm.effective_eval_seconds(), None);
     arm.eval_metrics.insert("acc".to_owned(), 0.9);
     assert_eq!(arm.effective_eval_metrics()["acc"], 0.9);
     assert_eq!(arm.score("acc").unwrap(), Some(0.9));
@@ -76,12 +76,12 @@ fn the_primary_eval_is_mirrored() {
 #[test]
 fn negative_zeros_are_written() {
     let mut row = row("val", None, -0.0);
-    row.eval_seconds = -0.0;
+    row.eval_seconds = Some(-0.0);
     let bytes = row.encode_to_vec();
     assert_eq!(bytes.len(), row.encoded_len());
     let read = EvalResult::decode(bytes.as_slice()).unwrap();
     assert!(read.metrics["acc"].is_sign_negative());
-    assert!(read.eval_seconds.is_sign_negative());
+    assert!(read.eval_seconds.unwrap().is_sign_negative());
 }
 
 /// Values are made of plain data, and integers stay integers.

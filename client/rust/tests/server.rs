@@ -189,13 +189,13 @@ async fn errors_say_why() {
     let refused: Vec<_> = error
         .refusals()
         .iter()
-        .map(|e| (e.index, e.reason, e.permanent))
+        .map(|e| (e.index, e.reason.as_str(), e.permanent))
         .collect();
     assert_eq!(
         refused,
         [
-            (0, ErrorReason::ArmNotFound, false),
-            (1, ErrorReason::NameInvalid, true)
+            (0, "ARM_NOT_FOUND", false),
+            (1, "NAME_INVALID", true)
         ]
     );
 

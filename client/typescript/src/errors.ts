@@ -2,7 +2,6 @@ import { durationMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 
 import { type ErrorInfo, ErrorInfoSchema, RetryInfoSchema } from "./google/rpc/error_details_pb.js";
-import { ErrorReason } from "./podium/v1/error_reason_pb.js";
 import { RefusalKind, RefusalsSchema, type Refusal } from "./podium/v1/recording_service_pb.js";
 
 /** One refused event of a `record` call. */
@@ -140,7 +139,7 @@ function described(error: ConnectError, address: string): string {
 
 function events(refusal: Refusal): RefusedEvent[] {
   const shared = {
-    reason: reasonName(refusal.reason),
+    reason: refusal.reason,
     // A kind that this version does not know promises nothing: waiting is no answer to it.
     permanent: refusal.kind !== RefusalKind.WAIT,
     message: refusal.message,
@@ -150,10 +149,6 @@ function events(refusal: Refusal): RefusedEvent[] {
 
 function byIndex(a: RefusedEvent, b: RefusedEvent): number {
   return a.index - b.index;
-}
-
-function reasonName(reason: ErrorReason): string {
-  return reason === ErrorReason.UNSPECIFIED ? "" : (ErrorReason[reason] ?? "");
 }
 
 /** The canonical name of a code: Connect's own are in another spelling. */

@@ -112,6 +112,7 @@ def arm_result(experiment_name: str, view: ArmView, rows: Iterable[bytes]) -> by
             create_time=_time(row.created),
             update_time=_time(row.updated),
             attempt=_attempt(row),
+            last_heard=_time(row.last_heard),
         )
     )
     field = ArmResult.EVALS_FIELD_NUMBER
@@ -133,6 +134,7 @@ def arm_summary(experiment_name: str, view: ArmView) -> ArmSummary:
         create_time=_time(row.created),
         update_time=_time(row.updated),
         attempt=_attempt(row),
+        last_heard=_time(row.last_heard),
         **{f.name: value for f, value in recorded.ListFields() if f.name in _SHARED},
     )
 
@@ -186,7 +188,7 @@ def _recorded(view: ArmView) -> ArmResult:
         primary = EvalResult.FromString(view.primary)
         answer.eval_metrics.MergeFrom(primary.metrics)
         answer.eval_breakdowns.MergeFrom(primary.breakdowns)
-        if not answer.HasField("eval_seconds"):
+        if primary.HasField("eval_seconds") and not answer.HasField("eval_seconds"):
             answer.eval_seconds = primary.eval_seconds
     return answer
 

@@ -195,8 +195,8 @@ class Changes:
     remove_experiment: bool = False
 
     def subjects(self) -> set[Subject]:
-        """What is changed: arms, or everything in the experiment."""
-        if self.experiment is None or self.revision is None:
+        """Returns what is changed, with or without a revision: arms, or the whole experiment."""
+        if self.experiment is None:
             return set()
         experiment = self.experiment.name
         if self.remove_experiment:

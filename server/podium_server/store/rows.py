@@ -104,7 +104,8 @@ class ArmRow:
     and orders arms by creation. `primary` is the key of its primary eval, `primary_class`
     that row's class (see `podium.scoring.primary_class`). `part_bytes` is the size of its
     parts together; `digest` tells the whole arm that was recorded last, `config_digest` its
-    configuration (see `podium_server.store.message_fields`).
+    configuration (see `podium_server.store.message_fields`). `last_heard` is the time of the
+    arm's newest event or heartbeat.
     """
 
     name: str
@@ -125,6 +126,7 @@ class ArmRow:
     part_bytes: int = 0
     digest: bytes | None = None
     config_digest: bytes = b""
+    last_heard: int = 0
 
 
 @dataclass(slots=True)

@@ -1,8 +1,8 @@
-"""The meaning of writes, once and pure: loaded rows and events become changes or refusals.
+"""The meaning of writes, defined once and without I/O: rows and events become changes or errors.
 
-`call` has the calls that a store runs, `state` what one of them has loaded and changed so
-far, `experiments`, `arms` and `rows` what each event does, `derive` what follows for
-primary evals and scores, `delete` the deletions.
+`call` applies the events of a Record call, whose kinds are in `event_kinds`. `experiments`,
+`arms`, `attempts`, `outcomes` and `rows` apply each kind to the `state` of the call. `derive`
+updates primary evals and scores. `delete` has the deletions.
 """
 
 from podium_server.writes.call import RecordCall, RecordOutcome

@@ -1,4 +1,4 @@
-"""One Record call: which events of its stream are new, what each does, and what is refused."""
+"""One Record call: skips the events that its stream has applied, applies or rejects the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,14 +27,15 @@ __all__ = ["RecordCall", "RecordOutcome"]
 
 _MANY_BYTES = 64 * 1024
 _MANY_REWRITES = 20
-"""From what on a call takes more than a few milliseconds: bytes of a request, and events
-that write more than themselves anew, such as all training metrics of an arm."""
+"""Calls above these take more than a few milliseconds: the bytes of a request, and the events
+that rewrite more than a row, such as all training metrics of an arm."""
 _ROW = KINDS["eval_recorded"]
+_START = KINDS["arm_started"]
 
 
 @dataclass(slots=True)
 class RecordOutcome:
-    """What a call did: the fields of RecordResponse."""
+    """The result of a call: the fields of RecordResponse."""
 
     revision: int = 0
     changed_events: int = 0
@@ -44,10 +45,10 @@ class RecordOutcome:
 
 
 class RecordCall:
-    """A Record call, its events checked one by one beforehand.
+    """A Record call, whose events were checked one by one before.
 
-    `invalid` has the errors of events that are out of their bounds, by index; `now` is the
-    time of the call in microseconds since 1970, `size` the bytes of its request.
+    `invalid` has the errors of events that are out of their bounds, by index. `now` is the
+    time of the call in microseconds since 1970. `size` is the size of its request in bytes.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class RecordCall:
             None if i in invalid else parse_event(event) for i, event in enumerate(events)
         ]
         self._position = position
+        self._started = self._started_arms() if position is None else set()
         self._limits = limits
         self._now = now
         self._invalid = invalid
@@ -74,7 +76,7 @@ class RecordCall:
 
     @property
     def needs(self) -> Needs:
-        """The experiment, the stream, and what each event looks at."""
+        """The experiment, the stream, and what each event reads."""
         needs = Needs(self._experiment, self._position.writer_id if self._position else None)
         for event in self._parsed:
             if event is None:
@@ -97,7 +99,7 @@ class RecordCall:
         return len(others) > _MANY_REWRITES or any(kind.heavy for kind in others)
 
     def decide(self, loaded: Loaded) -> Changes:
-        """Applies the events one by one; raises with every refused one, if any is."""
+        """Applies the events in order; raises an error that lists all refused ones, if any."""
         state = CallState(loaded, self._experiment, self._now)
         stream = self._stream(loaded)
         first = 0 if stream is None else self._first_new(stream)
@@ -117,14 +119,17 @@ class RecordCall:
         return state.changes(stream)
 
     def derive(self, change: ArmChange, current_rows: CurrentRows) -> DerivedScores:
-        """Brings primary eval and scores up to date."""
+        """Updates the primary eval and the scores."""
         return derive(change, current_rows)
 
     def result(self, changes: Changes) -> RecordOutcome:
-        """What the call did."""
+        """Returns the result of the call."""
         if changes.experiment is not None:
             self._outcome.revision = changes.experiment.revision
         return self._outcome
+
+    def _started_arms(self) -> set[str | None]:
+        return {event.subject for event in self._parsed if event and event.kind is _START}
 
     def _stream(self, loaded: Loaded) -> StreamRow | None:
         if self._position is None:
@@ -137,8 +142,8 @@ class RecordCall:
         if first > expected:
             raise failure(
                 "SEQUENCE_GAP",
-                f"the call begins with event {first} of writer {stream.writer_id!r}, but event "
-                f"{expected} has not come yet; send from {expected} on",
+                f"the call begins with event {first} of writer {stream.writer_id!r}, but the next "
+                f"event is {expected}; send from {expected} on",
                 expected_sequence=str(expected),
             )
         return min(expected - first, len(self._parsed))
@@ -160,6 +165,8 @@ class RecordCall:
             _check_stream(stream, event)
         if not (event.kind.creates_experiment or state.serves(event.subject)):
             raise unknown_experiment(self._experiment)
+        if event.subject in self._started and event.attempt_id is None:
+            raise _needs_attempt(event)
         before = state.progress.changes_made
         context.index, context.event_time = index, event.event_time
         event.kind.apply(context, event.body)
@@ -168,8 +175,18 @@ class RecordCall:
         self._outcome.changed_events += state.progress.changes_made != before
 
 
+def _needs_attempt(event: ParsedEvent) -> PodiumError:
+    return failure(
+        "EVENT_NEEDS_ATTEMPT",
+        f"the call starts an attempt of arm {event.subject!r}, so its other events of the arm must "
+        "name an attempt: otherwise sending the call again could change the result. Set "
+        "attempt_id, send the event in a call of its own, or send the call with a position",
+        arm=event.subject or "",
+    )
+
+
 def _check_stream(stream: StreamRow, event: ParsedEvent) -> None:
-    """Refuses events of a stream whose subject was deleted, or is another one."""
+    """Raises an error if the stream's subject was deleted, or is not the event's."""
     if event.subject is None:
         return
     if stream.state is not StreamState.OPEN:
@@ -179,7 +196,7 @@ def _check_stream(stream: StreamRow, event: ParsedEvent) -> None:
         raise failure(
             "STREAM_SUBJECT_CHANGED",
             f"writer {stream.writer_id!r} writes to {_subject(subject)}, not to "
-            f"{_subject(event.subject)}; give every arm a writer_id of its own",
+            f"{_subject(event.subject)}; use a different writer_id for each arm",
             writer_id=stream.writer_id,
         )
 
@@ -193,14 +210,14 @@ def _deleted(stream: StreamRow) -> PodiumError:
     what = _subject(stream.subject or EXPERIMENT) if arm else "the experiment"
     return failure(
         "ARM_DELETED" if arm else "EXPERIMENT_DELETED",
-        f"{what} was deleted after writer {stream.writer_id!r} wrote to it; a new writer_id "
-        "begins a new life of the name",
+        f"{what} was deleted after writer {stream.writer_id!r} wrote to it; use a new writer_id "
+        "to record under this name again",
         writer_id=stream.writer_id,
     )
 
 
 def _refusal_of(refused: list[tuple[int, PodiumError]]) -> PodiumError:
-    """The error of a refused call: that of its first refused event, with all of them listed."""
+    """Returns the error of the first refused event, with all refused events listed."""
     events = [
         RefusedEvent(
             index,
@@ -211,6 +228,7 @@ def _refusal_of(refused: list[tuple[int, PodiumError]]) -> PodiumError:
         for index, error in refused
     ]
     index, first = refused[0]
-    return error_for(
-        first.reason, f"events[{index}]: {first.message}", first.metadata, refusals=events
-    )
+    metadata = dict(first.metadata)
+    if "field" in metadata:
+        metadata["field"] = f"events[{index}].{metadata['field']}"
+    return error_for(first.reason, f"events[{index}]: {first.message}", metadata, refusals=events)

@@ -1,4 +1,4 @@
-"""Which changes of a run's configuration a new attempt may bring."""
+"""Compares the run_config of a new attempt with the recorded one."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,7 +14,10 @@ _FREE_PATHS = frozenset({"model.load_checkpoint_path", "tags", "extras"})
 
 
 def changed_paths(before: bytes, after: RunConfig) -> list[str]:
-    """The paths in which a configuration differs from a recorded one, free ones left out."""
+    """Returns the paths in which a run_config differs from the recorded one.
+
+    Fields that every attempt may set differently are left out.
+    """
     if before == encode(after):
         return []
     paths = _differences(RunConfig.FromString(before), after, "")
@@ -27,13 +30,14 @@ def _differences(before: Message, after: Message, prefix: str) -> Iterator[str]:
         if path in _FREE_PATHS:
             continue
         if field.message_type is None or field.is_repeated:
-            yield from _value_differences(_said(before, field.name), _said(after, field.name), path)
-        else:  # an empty part says as much as none
+            a, b = _value_of(before, field.name), _value_of(after, field.name)
+            yield from _value_differences(a, b, path)
+        else:  # An empty part equals an unset one.
             a, b = getattr(before, field.name), getattr(after, field.name)
             yield from _differences(a, b, f"{path}.")
 
 
-def _said(message: Message, name: str) -> Any:
+def _value_of(message: Message, name: str) -> Any:
     if message.DESCRIPTOR.fields_by_name[name].has_presence and not message.HasField(name):
         return None
     return getattr(message, name)

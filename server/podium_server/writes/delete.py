@@ -1,4 +1,4 @@
-"""The meaning of deletions: what is removed, and what stays behind as a tombstone."""
+"""Deletes arms and experiments. A tombstone keeps the revision and closes the streams."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -20,7 +20,7 @@ __all__ = ["DeleteArmCall", "DeleteExperimentCall"]
 
 @dataclass(slots=True)
 class _Deletion:
-    """What both deletions share. `result` is the experiment's revision after the call."""
+    """The base of both deletions. `result` is the experiment's revision after the call."""
 
     experiment: str
     allow_missing: bool
@@ -28,11 +28,11 @@ class _Deletion:
     heavy: ClassVar[bool] = True
 
     def derive(self, _change: ArmChange, _current_rows: CurrentRows, /) -> DerivedScores:
-        """Nothing follows from a deletion."""
+        """Returns nothing: a deletion changes no scores of other arms."""
         return DerivedScores()
 
     def result(self, changes: Changes) -> int:
-        """The experiment's revision; 0 where there never was one."""
+        """Returns the experiment's revision; 0 if it never existed."""
         return changes.experiment.revision if changes.experiment else 0
 
     def _next(self, row: ExperimentRow) -> ExperimentRow:
@@ -51,7 +51,7 @@ class DeleteArmCall(_Deletion):
         return Needs(self.experiment, arms={self.arm: ArmNeeds()})
 
     def decide(self, loaded: Loaded) -> Changes:
-        """Removes the arm; NOT_FOUND if there is none and that is not allowed."""
+        """Removes the arm. Raises NOT_FOUND if it is missing and that is not allowed."""
         experiment = _living(loaded, self.experiment, allow_missing=self.allow_missing)
         arm = loaded.arms.get(self.arm)
         if experiment is None or arm is None:
@@ -75,7 +75,7 @@ class DeleteExperimentCall(_Deletion):
         return Needs(self.experiment)
 
     def decide(self, loaded: Loaded) -> Changes:
-        """Leaves the name and its revision; NOT_FOUND if there is none to delete."""
+        """Removes all but the name and its revision. Raises NOT_FOUND like `DeleteArmCall`."""
         experiment = _living(loaded, self.experiment, allow_missing=self.allow_missing)
         if experiment is None:
             return Changes(experiment=loaded.experiment)

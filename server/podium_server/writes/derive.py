@@ -1,7 +1,7 @@
-"""What follows from an arm's rows: its primary eval, and the scores kept for questions.
+"""Derives the primary eval and the scores of an arm from its rows.
 
-Scores are kept under (eval name, key); only the row that answers for a name without a
-step has entries. Bare scores are the arm's eval_metrics, then its training metrics.
+Scores are stored under (eval name, key). Only the row that `eval(name)` returns has scores.
+Bare scores are those without an eval name: the eval_metrics, then the training metrics.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ __all__ = ["derive"]
 
 
 def derive(change: ArmChange, current_rows: CurrentRows) -> DerivedScores:
-    """Brings the primary eval (into `change.row`) and the scores up to date."""
+    """Updates the primary eval in `change.row`, and returns the scores to write."""
     derived = DerivedScores()
     if change.cut_after is not None:
         change.row.eval_count = current_rows.eval_count

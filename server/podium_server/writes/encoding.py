@@ -1,4 +1,4 @@
-"""Encodings and comparisons that writes share: equal means equal bit by bit."""
+"""Encodings and comparisons for writes. Two values are equal if their bits are."""
 
 import struct
 from hashlib import blake2b
@@ -12,20 +12,20 @@ _DOUBLE = struct.Struct("<d")
 
 
 def encode(message: Message) -> bytes:
-    """The one encoding of a message, whatever the order of its maps."""
+    """Encodes a message so that the order of its maps makes no difference."""
     return message.SerializeToString(deterministic=True)
 
 
 def plain_time(time: Timestamp) -> Timestamp:
-    """A time and nothing else: a message may carry fields that nobody knows."""
+    """Copies a time without unknown fields, which any message may carry."""
     return Timestamp(seconds=time.seconds, nanos=time.nanos)
 
 
 def digest(message: Message) -> bytes:
-    """A short digest that tells a message from every other one."""
+    """Returns a short digest that differs between different messages."""
     return blake2b(encode(message), digest_size=16).digest()
 
 
 def same_double(a: float | None, b: float) -> bool:
-    """Whether two doubles are the same: NaN is itself, and -0.0 is not 0.0."""
+    """Returns whether two doubles have the same bits: NaN equals NaN, and -0.0 is not 0.0."""
     return a is not None and _DOUBLE.pack(a) == _DOUBLE.pack(b)

@@ -1,4 +1,4 @@
-"""The kinds of events: whom each is about, what it needs to know, and what it does."""
+"""The kinds of events: for each, its subject, what it needs loaded, and how it is applied."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from podium.v1.event_pb2 import ArmFinished, EvalRecorded, Event, MetricsRecorde
 from podium_server.errors import unknown_arm
 from podium_server.store.contract import ArmNeeds
 from podium_server.store.rows import PART_NAMES
-from podium_server.writes import arms, experiments, rows
+from podium_server.writes import arms, attempts, experiments, outcomes, rows
 from podium_server.writes.encoding import plain_time
 from podium_server.writes.state import ArmState, CallState, ParsedRow
 
@@ -23,7 +23,7 @@ EXPERIMENT = ""
 
 @dataclass(slots=True)
 class Context:
-    """What an event applies to, and where it stands in its call."""
+    """The state that an event is applied to, and the event's index and time."""
 
     state: CallState
     limits: Limits
@@ -32,34 +32,41 @@ class Context:
 
 
 class Kind(NamedTuple):
-    """A kind of event. Its functions take the event's own message, or what `read` makes of it."""
+    """A kind of event. Its functions take the event's own message, or the result of `read`."""
 
     subject: Callable[[Any], str | None]
-    """The arm that it is about, EXPERIMENT, or None for nothing."""
+    """Returns the arm of the event, EXPERIMENT, or None for neither."""
     need: Callable[[ArmNeeds, Any], None]
-    """Adds what has to be known of its arm."""
+    """Adds what has to be loaded of the arm."""
     apply: Callable[[Context, Any], None]
-    """Does it, or raises and does nothing."""
+    """Applies the event, or raises an error and changes nothing."""
     read: Callable[[Any], Any] = lambda body: body
-    """What the other functions take, read once from the event's own message."""
+    """Reads the event's own message once, for the other functions."""
+    attempt: Callable[[Any], str | None] = lambda _body: None
+    """Returns the attempt that the event names."""
     creates_experiment: bool = False
-    """Whether it may come before there is an experiment."""
+    """Whether the event is accepted before the experiment exists."""
     heavy: bool = False
-    """Whether it may write or remove very many rows."""
+    """Whether the event may write or remove very many rows."""
 
 
 @dataclass(slots=True)
 class ParsedEvent:
-    """An event, taken apart: its kind, whom it is about, what it says, its time."""
+    """An event as its kind reads it, with its subject and its time."""
 
     kind: Kind
     subject: str | None
     body: Any
     event_time: Timestamp | None
 
+    @property
+    def attempt_id(self) -> str | None:
+        """The attempt that the event names."""
+        return self.kind.attempt(self.body)
+
 
 def parse_event(event: Event) -> ParsedEvent:
-    """Takes an event apart; its kind must be set."""
+    """Reads an event, whose kind must be set."""
     name = event.WhichOneof("kind") or "skipped"
     kind = KINDS[name]
     body = kind.read(getattr(event, name))
@@ -81,16 +88,16 @@ def _attempt_of(body: Any) -> str | None:
 
 def _read_row(body: EvalRecorded) -> ParsedRow:
     row = body.eval_result
-    rows.forget_outputs(row)
+    rows.clear_outputs(row)
     return rows.read(row, body.arm, _attempt_of(body))
 
 
 def _no_need(_needs: ArmNeeds, _body: Any) -> None:
-    """The arm's row is enough."""
+    """Adds nothing: the arm's row is always loaded."""
 
 
 def _need_everything(needs: ArmNeeds, body: Any) -> None:
-    arms.forget_outputs(body.arm_result)
+    arms.clear_outputs(body.arm_result)
     needs.parts.update(PART_NAMES)
     needs.all_rows = True
     for row in body.arm_result.evals:
@@ -109,7 +116,8 @@ def _known_arm(context: Context, name: str, attempt_id: str | None) -> ArmState:
     arm = context.state.arm(name)
     if arm is None:
         raise unknown_arm(context.state.experiment.name, name)
-    arms.check_attempt(arm, attempt_id)
+    attempts.check_named(arm, attempt_id)
+    arm.hear()
     return arm
 
 
@@ -123,7 +131,7 @@ def _record_row(context: Context, row: ParsedRow) -> None:
 
 
 def _finish(context: Context, body: ArmFinished) -> None:
-    arms.finish(_known_arm(context, body.arm, _attempt_of(body)), body, context.limits)
+    outcomes.finish(_known_arm(context, body.arm, _attempt_of(body)), body, context.limits)
 
 
 KINDS: dict[str, Kind] = {
@@ -144,18 +152,27 @@ KINDS: dict[str, Kind] = {
         _own_arm,
         _need_parts(*PART_NAMES),
         lambda context, body: arms.start(context.state, body, context.limits),
+        attempt=lambda body: str(body.attempt.id),
         heavy=True,
     ),
     "metrics_recorded": Kind(
         _own_arm,
         _need_parts("metrics"),
         _record_metrics,
+        attempt=_attempt_of,
     ),
-    "eval_recorded": Kind(_own_arm, _need_row, _record_row, read=_read_row),
+    "eval_recorded": Kind(
+        _own_arm,
+        _need_row,
+        _record_row,
+        read=_read_row,
+        attempt=lambda row: row.attempt_id,
+    ),
     "arm_finished": Kind(
         _own_arm,
         _need_parts("facts"),
         _finish,
+        attempt=_attempt_of,
     ),
     "arm_recorded": Kind(
         lambda body: str(body.arm_result.name),

@@ -1,4 +1,4 @@
-"""What the events about an experiment do."""
+"""Applies the events about an experiment itself."""
 
 from podium._limits.checks import check_count, check_values
 from podium._limits.limits import Limits
@@ -12,12 +12,13 @@ __all__ = ["conclude", "declare"]
 
 
 def declare(state: CallState, index: int, event: ExperimentDeclared, limits: Limits) -> None:
-    """Creates the experiment, or fills what is unset; notes the fields left as they were."""
+    """Creates the experiment, or sets its unset fields; notes the fields that keep their value."""
     content = _content(state)
     kept = _fill_fields(content, event) + _fill_metadata(content, event)
-    check_count(len(content.metadata), "metadata", limits.map_keys, "keys")
-    check_values(content.metadata.values(), "metadata", limits)
-    _store(state, content, limits)
+    field = "experiment_declared.metadata"
+    check_count(len(content.metadata), field, limits.map_keys, "keys")
+    check_values(content.metadata.values(), field, limits)
+    _store(state, content, "experiment_declared", limits)
     state.kept.extend((index, path) for path in kept)
 
 
@@ -25,7 +26,7 @@ def conclude(state: CallState, event: ExperimentConcluded, limits: Limits) -> No
     """Stores the conclusion."""
     content = _content(state)
     content.conclusion = event.conclusion
-    _store(state, content, limits)
+    _store(state, content, "experiment_concluded.conclusion", limits)
 
 
 def _content(state: CallState) -> Experiment:
@@ -58,10 +59,10 @@ def _fill_metadata(content: Experiment, event: ExperimentDeclared) -> list[str]:
     return kept
 
 
-def _store(state: CallState, content: Experiment, limits: Limits) -> None:
+def _store(state: CallState, content: Experiment, field: str, limits: Limits) -> None:
     encoded = encode(content)
-    what = f"experiment {state.experiment.name!r}"
-    check_count(len(encoded), what, limits.arm_bytes, "bytes")
+    name = f"experiment {state.experiment.name!r}"
+    check_count(len(encoded), field, limits.arm_bytes, "bytes", name=name)
     if not state.exists:
         state.create_experiment()
     elif encoded == state.experiment.content:

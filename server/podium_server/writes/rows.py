@@ -1,4 +1,4 @@
-"""What becomes of eval rows: recorded one by one, or with their whole arm."""
+"""Records eval rows, one by one or with their whole arm."""
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from podium import scoring
@@ -13,9 +13,10 @@ from podium_server.writes.state import ArmState, ParsedRow
 
 __all__ = [
     "check_mirror",
+    "check_model_refs",
+    "clear_outputs",
     "content_size",
     "first_of_each",
-    "forget_outputs",
     "key_of",
     "read",
     "record",
@@ -24,20 +25,20 @@ __all__ = [
 
 
 def read(row: EvalResult, arm: str, attempt_id: str | None = None) -> ParsedRow:
-    """Reads a row of an arm that says nothing of its output-only fields any more."""
+    """Reads a row whose output-only fields were cleared."""
     key = key_of(row)
-    model_ref = row.model_ref if row.HasField("model_ref") else None
+    model_ref = _model_ref(row)
     primary_class = scoring.primary_class(key.step, row.tags, model_ref)
     return ParsedRow(arm, attempt_id, key, encode(row), primary_class, model_ref)
 
 
 def key_of(row: EvalResult) -> EvalKey:
-    """The identity of a row within its arm."""
+    """Returns the identity of a row within its arm."""
     return EvalKey(row.name, row.step if row.HasField("step") else None)
 
 
 def first_of_each(evals: list[EvalResult]) -> dict[EvalKey, EvalResult]:
-    """The rows by identity: where one is repeated, the first counts."""
+    """Returns the rows by identity. Of repeated ones, the first counts."""
     rows: dict[EvalKey, EvalResult] = {}
     for row in evals:
         rows.setdefault(key_of(row), row)
@@ -45,10 +46,10 @@ def first_of_each(evals: list[EvalResult]) -> dict[EvalKey, EvalResult]:
 
 
 def record(arm: ArmState, row: ParsedRow, event_time: Timestamp | None) -> None:
-    """Adds a row, or replaces the one of its identity, unless it is the same."""
+    """Adds a row, or replaces the one of its identity. An equal row changes nothing."""
     before = arm.find(row.key)
     if before is not None:
-        _check_model_ref(arm, before, row)
+        _check_model_ref(arm, before, row.model_ref)
         if before.content == row.content and _event_time(before) == event_time:
             return
     arm.write_row(row, event_time, before)
@@ -57,9 +58,9 @@ def record(arm: ArmState, row: ParsedRow, event_time: Timestamp | None) -> None:
 def replace_all(
     arm: ArmState, rows: dict[EvalKey, EvalResult], event_time: Timestamp | None
 ) -> None:
-    """Makes the rows of the arm these, in this order; a row that stays keeps its place.
+    """Makes the arm's rows equal to these, in this order. A row that stays keeps its place.
 
-    A row may say when it was measured; the others take the time of the event.
+    A row without an event_time takes that of the event.
     """
     before = {row.key: row for row in arm.stored_rows()}
     gone = [key for key in before if key not in rows]
@@ -77,10 +78,10 @@ def replace_all(
             arm.write_row(parsed, own_time or event_time, old, position)
 
 
-def forget_outputs(row: EvalResult, *, keep_time: bool = False) -> None:
-    """Clears the output-only fields of a row: in a request they say nothing.
+def clear_outputs(row: EvalResult, *, keep_time: bool = False) -> None:
+    """Clears the output-only fields of a row, which a request may not set.
 
-    With its whole arm a row brings its own event_time, which an event has for a single one.
+    A row of a whole arm has its own event_time; a single row takes that of its event.
     """
     row.ClearField("revision")
     row.ClearField("record_time")
@@ -89,12 +90,12 @@ def forget_outputs(row: EvalResult, *, keep_time: bool = False) -> None:
 
 
 def content_size(row: EvalResult) -> int:
-    """The bytes of a row of a whole arm as it is stored."""
+    """Returns the stored size of a row of a whole arm, in bytes."""
     return _content(row).ByteSize()
 
 
 def _content(row: EvalResult) -> EvalResult:
-    """The row without its time, which is not part of what is compared."""
+    """Returns the row without its time, which is not compared."""
     if not row.HasField("event_time"):
         return row
     content = EvalResult()
@@ -108,7 +109,7 @@ def _own_time(row: EvalResult) -> Timestamp | None:
 
 
 def check_mirror(result: ArmResult, rows: dict[EvalKey, EvalResult]) -> None:
-    """Refuses eval_metrics and eval_breakdowns that contradict the rows beside them."""
+    """Raises an error if eval_metrics or eval_breakdowns contradict the rows."""
     if not rows:
         return
     primary = _primary(rows)
@@ -121,6 +122,18 @@ def check_mirror(result: ArmResult, rows: dict[EvalKey, EvalResult]) -> None:
         raise _contradiction("eval_breakdowns", "breakdowns")
 
 
+def check_model_refs(arm: ArmState, rows: dict[EvalKey, EvalResult]) -> None:
+    """Raises MODEL_REF_CHANGED if a row would change the model_ref of a recorded one."""
+    for before in arm.stored_rows():
+        row = rows.get(before.key)
+        if row is not None:
+            _check_model_ref(arm, before, _model_ref(row))
+
+
+def _model_ref(row: EvalResult) -> str | None:
+    return row.model_ref if row.HasField("model_ref") else None
+
+
 def _primary(rows: dict[EvalKey, EvalResult]) -> EvalResult:
     found = scoring.primary(map(eval_result_from_proto, rows.values()))
     return EvalResult() if found is None else rows[EvalKey(found.name, found.step)]
@@ -130,7 +143,7 @@ def _contradiction(field: str, source: str) -> Exception:
     return failure(
         "MIRROR_CONTRADICTS_EVALS",
         f"{field} differ from the {source} of the primary eval among evals; leave {field} empty",
-        field=f"arm_result.{field}",
+        field=f"arm_recorded.arm_result.{field}",
     )
 
 
@@ -141,16 +154,15 @@ def _event_time(row: EvalRow | None) -> Timestamp | None:
     return stamp.event_time if stamp.HasField("event_time") else None
 
 
-def _check_model_ref(arm: ArmState, before: EvalRow, row: ParsedRow) -> None:
-    model_ref = row.model_ref
+def _check_model_ref(arm: ArmState, before: EvalRow, model_ref: str | None) -> None:
     if before.model_ref != model_ref:
         raise failure(
             "MODEL_REF_CHANGED",
-            f"eval {row.key.name!r} of arm {arm.row.name!r} was recorded for "
+            f"eval {before.key.name!r} of arm {arm.row.name!r} was recorded for "
             f"{_model(before.model_ref)} and now names {_model(model_ref)}; "
             "record another model's eval under another name",
             arm=arm.row.name,
-            eval=row.key.name,
+            eval=before.key.name,
         )
 
 

@@ -1,4 +1,4 @@
-"""What a call has loaded and changed so far: events apply to this, one after the other."""
+"""The rows that a call has loaded and changed. Its events are applied to them in order."""
 
 from dataclasses import dataclass, field
 
@@ -20,10 +20,15 @@ from podium_server.store.rows import (
 
 __all__ = ["ArmState", "CallState", "ParsedRow", "Progress"]
 
+_HEARD_MICROS = 5_000_000
+
 
 @dataclass(slots=True)
 class ParsedRow:
-    """What a row says, read once: of which arm and attempt, its key, how it stands for primary."""
+    """An eval row as an event records it, read once.
+
+    `primary_class` is its class as a primary eval (see `podium.scoring.primary_class`).
+    """
 
     arm: str
     attempt_id: str | None
@@ -34,11 +39,11 @@ class ParsedRow:
 
 
 class Progress:
-    """What the arms of a call share: its moment, its experiment, how much it has changed.
+    """The state that the arms of a call share.
 
-    `now` is the time of the call in microseconds since 1970, `revision` the one that its
-    changes carry, `changes_made` counts them. It knows no arm, so that all of a call is
-    freed as soon as the call is over, and not when a garbage collector comes by.
+    `now` is the time of the call in microseconds since 1970. `revision` is the one that its
+    changes get, and `changes_made` counts them. It refers to no arm: without a reference cycle,
+    a call is freed as soon as it ends.
     """
 
     def __init__(self, experiment: ExperimentRow, now: int) -> None:
@@ -49,7 +54,7 @@ class Progress:
         self._stamp = b""
 
     def stamp(self, event_time: Timestamp | None) -> bytes:
-        """The encoded output-only fields of a row that this call writes."""
+        """Returns the encoded output-only fields of a row that this call writes."""
         if not self._stamp:
             self._stamp = self._encoded_stamp()
         if event_time is None:
@@ -57,7 +62,7 @@ class Progress:
         return self._stamp + EvalResult(event_time=event_time).SerializeToString()
 
     def _encoded_stamp(self) -> bytes:
-        """The part of a stamp that is the same for every row."""
+        """Returns the part of a stamp that is the same for every row."""
         row = EvalResult(revision=self.revision)
         seconds, micros = divmod(self.now, 1_000_000)
         row.record_time.seconds, row.record_time.nanos = seconds, micros * 1000
@@ -73,10 +78,10 @@ class Progress:
 
 
 class CallState:
-    """The experiment and the arms that a call works on.
+    """The experiment and the arms of a call.
 
-    `kept` has the fields that declarations left. The rows that were loaded are the call's
-    own and are changed in place.
+    `kept` has the fields that declarations did not overwrite. The loaded rows belong to the call
+    and are changed in place.
     """
 
     def __init__(self, loaded: Loaded, name: str, now: int) -> None:
@@ -88,22 +93,22 @@ class CallState:
         self._arms = {name: ArmState(arm, self.progress) for name, arm in loaded.arms.items()}
 
     def serves(self, subject: str | None) -> bool:
-        """Whether there is what an event needs; one about nothing, as Skipped, needs nothing."""
+        """Returns whether the experiment exists, if the event needs one. Skipped needs none."""
         return self.exists or subject is None
 
     def create_experiment(self) -> None:
-        """A new experiment, or a new life of a deleted one, whose revision goes on."""
+        """Creates the experiment. If it was deleted before, its revision continues."""
         self.experiment.deleted = False
         self.experiment.created = self.progress.now
         self.experiment.counts = (0,) * len(self.experiment.counts)
         self.exists = True
 
     def arm(self, name: str) -> "ArmState | None":
-        """The arm of this name, if there is one by now."""
+        """Returns the arm of this name, also if this call created it."""
         return self._arms.get(name)
 
     def create_arm(self, name: str) -> "ArmState":
-        """A new arm, behind all others."""
+        """Creates an arm, after all others."""
         ordinal = self.experiment.next_ordinal
         self.experiment.next_ordinal = ordinal + 1
         row = ArmRow(name, ordinal, status=0, created=self.progress.now)
@@ -112,7 +117,7 @@ class CallState:
         return arm
 
     def changes(self, stream: StreamRow | None) -> Changes:
-        """Everything that the call changed, marked with its revision."""
+        """Returns everything that the call changed, marked with its revision."""
         changed = self.progress.changes_made > 0
         if changed:
             self.experiment.revision = self.progress.revision
@@ -128,20 +133,20 @@ class CallState:
 
 @dataclass(slots=True)
 class _Cut:
-    """Which stored rows are left: those up to a step (None: all of them), or none at all."""
+    """Decides which stored rows are kept: all, those up to the step `after`, or none."""
 
     after: int | None = None
     everything: bool = False
     keys: set[EvalKey] = field(default_factory=set)
 
-    def leaves(self, key: EvalKey) -> bool:
+    def keeps(self, key: EvalKey) -> bool:
         if self.everything or key in self.keys:
             return False
         return self.after is None or (key.step is not None and key.step <= self.after)
 
 
 class ArmState:
-    """One arm: its row, its parts, and the rows that are stored, written and removed."""
+    """An arm: its row, its parts, and its stored, written and removed eval rows."""
 
     def __init__(self, loaded: LoadedArm, call: Progress) -> None:
         self.row = loaded.row
@@ -159,21 +164,32 @@ class ArmState:
         self._call.changes_made += 1
         self.row.revision = self._call.revision
         self.row.updated = self._call.now
+        self.row.last_heard = max(self.row.last_heard, self._call.now)
+
+    def hear(self) -> None:
+        """Notes the time of an event of an unfinished arm, even if it changes nothing else.
+
+        The time alone makes no revision. It is written at most once in some seconds, so that
+        repeated calls cost no commit.
+        """
+        if not self.finished and self._call.now - self.row.last_heard >= _HEARD_MICROS:
+            self.changed = True
+            self.row.last_heard = self._call.now
 
     def set_status(self, status: int) -> None:
-        """Gives the arm a status."""
+        """Sets the arm's status."""
         if status != self.row.status:
             self._call.count(self.row.status, status)
             self.row.status = status
             self.touch()
 
     def part(self, name: str) -> bytes:
-        """A part of the arm; it must have been asked for in the call's needs."""
+        """Returns a part of the arm, which must be among the call's needs."""
         written = self._parts.get(name)
         return self._loaded.parts[name] if written is None else written
 
     def set_part(self, name: str, content: bytes) -> bool:
-        """Writes a part; says whether that changed it."""
+        """Writes a part; returns whether that changed it."""
         before = self.part(name)
         if before == content:
             return False
@@ -183,22 +199,22 @@ class ArmState:
         return True
 
     def set_digest(self, digest: bytes) -> None:
-        """Notes which whole arm was recorded last; nobody sees that as a change."""
+        """Notes which whole arm was recorded last. That alone makes no revision."""
         self.changed = self.changed or digest != self.row.digest
         self.row.digest = digest
 
     def find(self, key: EvalKey) -> EvalRow | None:
-        """The row of a key; it must have been asked for in the call's needs."""
+        """Returns the row of a key, which must be among the call's needs."""
         row = self._written.get(key)
         if row is None:
             row = self._loaded.rows.get(key)
-            if row is not None and not self._cut.leaves(key):
+            if row is not None and not self._cut.keeps(key):
                 return None
         return row
 
     def stored_rows(self) -> list[EvalRow]:
-        """All rows by position; they must have been asked for in the call's needs."""
-        rows = {k: r for k, r in self._loaded.rows.items() if self._cut.leaves(k)}
+        """Returns all rows by position. The call's needs must include all rows."""
+        rows = {k: r for k, r in self._loaded.rows.items() if self._cut.keeps(k)}
         rows.update(self._written)
         return sorted(rows.values(), key=lambda row: row.position)
 
@@ -209,7 +225,7 @@ class ArmState:
         before: EvalRow | None,
         position: int | None = None,
     ) -> None:
-        """Writes a row over the one before, at its place, the one given, or behind all others."""
+        """Writes a row at a position: the given one, that of the row before, or the last."""
         arm, call = self.row, self._call
         key, primary_class = parsed.key, parsed.primary_class
         if before is None:
@@ -223,12 +239,12 @@ class ArmState:
             key, position, primary_class, parsed.model_ref, call.revision, parsed.content, stamp
         )
         self._written[key] = row
-        self._note_answering(row)
+        self._note_current(row)
         self._note_primary(key, primary_class, position)
         self.touch()
 
-    def _note_answering(self, row: EvalRow) -> None:
-        """Notes the row if it answers for its name, or that nobody here knows which one does."""
+    def _note_current(self, row: EvalRow) -> None:
+        """Notes the row if `eval(name)` returns it, or that the store has to look that up."""
         name, step = row.key
         known = self._loaded.answering
         if name not in known:
@@ -248,27 +264,27 @@ class ArmState:
                 self._change.stale_scores.primary = True
 
     def remove_rows(self, keys: list[EvalKey]) -> None:
-        """Removes rows that are there."""
+        """Removes existing rows."""
         for key in keys:
             if self._written.pop(key, None) is None or key in self._loaded.rows:
                 self._cut.keys.add(key)
                 self._change.remove_keys.append(key)
             self._change.stale_scores.names.add(key.name)
-        self._forget_answering()
+        self._forget_current()
         self.row.eval_count -= len(keys)
-        self.unsettle_primary()
+        self.mark_primary_stale()
 
     def clear_rows(self) -> None:
         """Removes every row."""
         self._cut.everything = True
         self._change.clear_rows = True
         self._written.clear()
-        self._forget_answering()
+        self._forget_current()
         self.row.eval_count = 0
-        self.unsettle_primary()
+        self.mark_primary_stale()
 
     def cut_rows(self, after: int) -> None:
-        """Removes post-training rows and those after a step; the store counts what is left."""
+        """Removes post-training rows and those after a step; the store counts the others."""
         cut = self._cut
         cut.after = after if cut.after is None else min(after, cut.after)
         self._change.cut_after = cut.after
@@ -278,27 +294,27 @@ class ArmState:
             if key.step is not None and key.step <= after
         }
         self._change.stale_scores.all_names = True
-        self._forget_answering()
-        self.unsettle_primary()
+        self._forget_current()
+        self.mark_primary_stale()
 
-    def _forget_answering(self) -> None:
-        """After a removal, the rows that answer have to be looked up."""
+    def _forget_current(self) -> None:
+        """Has the store look up the rows that `eval(name)` returns, after a removal."""
         stale_scores = self._change.stale_scores
         stale_scores.names.update(stale_scores.answering)
         stale_scores.answering.clear()
         self._loaded.answering.clear()
 
-    def unsettle_primary(self) -> None:
-        """Has the primary eval and every bare score derived anew."""
+    def mark_primary_stale(self) -> None:
+        """Has the primary eval and every bare score derived again."""
         self._change.stale_scores.primary = True
         self.touch()
 
     def note_metrics(self, metrics: dict[str, float]) -> None:
-        """Notes training metrics that changed, for their scores."""
+        """Notes changed training metrics, whose scores have to be written."""
         self._change.stale_scores.metrics.update(metrics)
 
     def change(self) -> ArmChange:
-        """What becomes of the arm."""
+        """Returns the changes of the arm."""
         self._change.parts = self._parts
         self._change.rows = list(self._written.values())
         return self._change

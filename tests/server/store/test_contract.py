@@ -213,16 +213,16 @@ async def test_doubles_come_back_bit_by_bit(place: Place) -> None:
 
 
 async def test_integers_keep_their_64_bits(store: Store) -> None:
-    """Steps and orders at both ends of int64 are rows and attempts of their own."""
-    least, most = -(2**63), 2**63 - 1
-    await store.transact(record(declared(), started("a", "A", least), started("a", "B", most)))
+    """Steps at both ends of int64 are rows of their own, and orders keep every bit."""
+    least, most, order = -(2**63), 2**63 - 1, 1_700_000_000_001
+    await store.transact(record(declared(), started("a", "A", least), started("a", "B", order)))
     await store.transact(record(row("val", least), row("val", most), row("val", 2**53 + 1)))
     for step in (least, most, 2**53 + 1):
         found = EvalResult.FromString(await store.eval("x", "a", "val", step) or b"")
         assert found.step == step
     assert await store.eval("x", "a", "val", 2**53) is None
     view, _ = await store.arm("x", "a", _PAGE)
-    assert (view.row.attempt_id, view.row.attempt_order) == ("B", most)
+    assert (view.row.attempt_id, view.row.attempt_order) == ("B", order)
 
 
 async def test_names_compare_as_bytes(store: Store) -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf.message import Message
-from podium.v1.event_pb2 import Event
 from podium.v1.recording_service_pb2 import RecordRequest
 
 from tests.server.writes.naive_events import (
@@ -21,6 +20,7 @@ from tests.server.writes.naive_events import (
     Stream,
     apply_event,
     encoded,
+    lacks_attempt,
     moment,
 )
 
@@ -49,17 +49,17 @@ def record(experiment: Experiment, request: RecordRequest, invalid: dict[int, st
     for index in range(outcome.skipped, len(request.events)):
         before = deepcopy(trial)
         try:
-            kept = _judge(trial, request.events[index], stream, invalid.get(index))
+            kept = _judge(trial, request, index, invalid.get(index))
         except NaiveError as error:
             refused[index] = error.reason
             _restore(trial, before)
-            stream = _stream_of(trial, request)
         else:
             outcome.kept += [(index, path) for path in kept]
             outcome.changed += _note_changes(before, trial)
     if refused:
         raise NaiveError(next(iter(refused.values())), refused)
     trial.revision += outcome.changed > 0
+    stream = _stream_of(trial, request)
     if stream is not None:
         last = request.position.first_sequence + len(request.events) - 1
         stream.last = outcome.last = max(stream.last, last)
@@ -69,10 +69,13 @@ def record(experiment: Experiment, request: RecordRequest, invalid: dict[int, st
 
 
 def _judge(
-    experiment: Experiment, event: Event, stream: Stream | None, invalid: str | None
+    experiment: Experiment, request: RecordRequest, index: int, invalid: str | None
 ) -> list[str]:
     if invalid:
         raise NaiveError(invalid)
+    event, stream = request.events[index], _stream_of(experiment, request)
+    if stream is None and experiment.alive and lacks_attempt(event, request.events):
+        raise NaiveError("EVENT_NEEDS_ATTEMPT")
     return apply_event(experiment, event, stream)
 
 

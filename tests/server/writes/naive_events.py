@@ -1,6 +1,6 @@
 """What each event does, as naively as it can be said; see `naive`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,9 +9,22 @@ from google.protobuf.message import Message
 from podium.v1 import arm_result_pb2, event_pb2, experiment_pb2, run_config_pb2
 from podium.v1.eval_result_pb2 import EvalResult
 
-__all__ = ["Arm", "Experiment", "NaiveError", "Row", "Stream", "apply_event", "encoded", "moment"]
+__all__ = [
+    "Arm",
+    "Experiment",
+    "NaiveError",
+    "Row",
+    "Stream",
+    "apply_event",
+    "encoded",
+    "lacks_attempt",
+    "moment",
+]
 
-_FINISHED = (3, 4, 5)
+_COMPLETED = 3
+_UNSUCCESSFUL = (4, 5)
+_LATEST_ORDER = 2**62
+"""Random orders are small or this one, which is far ahead of any clock."""
 _FACTS = (
     "run_id",
     "error",
@@ -96,6 +109,17 @@ def moment(stamp: Any) -> Any:
     return None if stamp is None else (stamp.seconds, stamp.nanos)
 
 
+def lacks_attempt(event: event_pb2.Event, events: Iterable[event_pb2.Event]) -> bool:
+    """Whether an event names no attempt and a call of these events starts one of its arm."""
+    kind = event.WhichOneof("kind") or "skipped"
+    if kind in ("skipped", "experiment_declared", "experiment_concluded", "arm_started"):
+        return False
+    body = getattr(event, kind)
+    names_one = kind != "arm_recorded" and body.HasField("attempt_id")
+    started = {e.arm_started.arm for e in events if e.HasField("arm_started")}
+    return not names_one and _subject(kind, body) in started
+
+
 def apply_event(experiment: Experiment, event: event_pb2.Event, stream: Stream | None) -> list[str]:
     """Applies an event, or raises; the fields that a declaration left as they were."""
     kind = event.WhichOneof("kind") or ""
@@ -174,16 +198,22 @@ def _conclude(experiment: Experiment, body: event_pb2.ExperimentConcluded, _time
 
 def _start(experiment: Experiment, body: event_pb2.ArmStarted, _time: Any) -> None:
     arm, mode = experiment.arm(body.arm), body.WhichOneof("mode")
+    if arm is not None and arm.attempt == (body.attempt.id, body.attempt.order):
+        return
+    if arm is not None and arm.attempt and arm.attempt[0] == body.attempt.id:
+        raise NaiveError("STALE_ATTEMPT")
+    if body.attempt.order >= _LATEST_ORDER:
+        raise NaiveError("FIELD_OUT_OF_RANGE")
     if arm is None:
         arm = Arm(body.arm)
         experiment.arms.append(arm)
     else:
-        _check_attempt_order(arm, body)
-        if arm.attempt == (body.attempt.id, body.attempt.order):
-            return
-        if arm.status in _FINISHED and mode is None:
+        if arm.attempt is not None and body.attempt.order <= arm.attempt[1]:
+            raise NaiveError("STALE_ATTEMPT")
+        if arm.status == _COMPLETED and mode is None:
             raise NaiveError("ARM_FINISHED")
-        _check_config(arm, body)
+        if mode == "resume_step" or arm.status not in _UNSUCCESSFUL:
+            _check_config(arm, body)
         _leave(arm, body.resume_step if mode == "resume_step" else None)
     arm.config, arm.status, arm.recorded_last = body.run_config, 2, None
     arm.attempt = (body.attempt.id, body.attempt.order)
@@ -192,20 +222,13 @@ def _start(experiment: Experiment, body: event_pb2.ArmStarted, _time: Any) -> No
             arm.facts[name] = getattr(body, name)
 
 
-def _check_attempt_order(arm: Arm, body: event_pb2.ArmStarted) -> None:
-    if arm.attempt is None or arm.attempt == (body.attempt.id, body.attempt.order):
-        return
-    if arm.attempt[0] == body.attempt.id or body.attempt.order <= arm.attempt[1]:
-        raise NaiveError("STALE_ATTEMPT")
-
-
 def _check_config(arm: Arm, body: event_pb2.ArmStarted) -> None:
     if _fixed(arm.config) != _fixed(body.run_config):
         raise NaiveError("RUN_CONFIG_CHANGED")
 
 
 def _fixed(config: run_config_pb2.RunConfig) -> bytes:
-    """What no attempt may change; an empty part says as much as none."""
+    """Returns what no attempt may change. An empty part equals an unset one."""
     fixed: Any = deepcopy(config)
     fixed.model.ClearField("load_checkpoint_path")
     fixed.ClearField("tags")
@@ -295,10 +318,20 @@ def _whole(experiment: Experiment, body: event_pb2.ArmRecorded, event_time: Any)
             raise NaiveError("ARM_HAS_ATTEMPTS")
         if arm.recorded_last == encoded(said):
             return
+        _check_models(arm, said)
     if arm is None:
         arm = Arm(said.name)
         experiment.arms.append(arm)
     _become(arm, said, event_time, experiment.revision + 1)
+
+
+def _check_models(arm: Arm, said: arm_result_pb2.ArmResult) -> None:
+    """No row that is recorded again may be of another model; of repeated rows the first counts."""
+    new = [Row(row, None, 0) for row in said.evals]
+    for row in arm.rows:
+        same = [other for other in new if other.identity == row.identity]
+        if same and _model(same[0]) != _model(row):
+            raise NaiveError("MODEL_REF_CHANGED")
 
 
 def _become(arm: Arm, said: arm_result_pb2.ArmResult, event_time: Any, revision: int) -> None:

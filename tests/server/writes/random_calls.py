@@ -27,9 +27,9 @@ KEYS = ("acc", "x.acc", "loss", "x")
 STEPS = (None, None, None, -1, 0, 1, 5, 9, 2**63 - 1)
 
 _VALUES = (0.0, -0.0, 0.25, 0.5, 1.0, float("nan"), float("inf"), float("-inf"))
-_ATTEMPTS = (("A", 1), ("B", 2), ("C", 3), ("D", 3), ("E", 4), ("B", 5))
+_ATTEMPTS = (("Z", 0), ("A", 1), ("B", 2), ("C", 3), ("D", 3), ("E", 4), ("B", 5), ("F", 2**62))
 _TAGS: tuple[list[str], ...] = ([], [], ["test"], ["x", "test"], ["x"])
-_WRITERS = ("w1", "w2", "w3", "w4", "w5")
+_WRITERS = tuple(f"w{n}" for n in range(9))
 _EVENTS = (
     ["eval"] * 9 + ["metrics"] * 4 + ["start"] * 4 + ["finish"] * 2 + ["whole"] * 3
     + ["declare"] * 2 + ["conclude", "skip", "bad"]
@@ -58,10 +58,11 @@ def random_call(rng: Random, experiment: Experiment, name: str) -> Message:
 
 def reason_if_invalid(event: Event) -> str | None:
     """Why an event made here is out of its bounds, if it was made so."""
-    is_bad = (
-        event.WhichOneof("kind") == "eval_recorded" and not event.eval_recorded.eval_result.name
-    )
-    return "NAME_INVALID" if is_bad else None
+    if event.WhichOneof("kind") == "eval_recorded" and not event.eval_recorded.eval_result.name:
+        return "NAME_INVALID"
+    if event.HasField("experiment_concluded") and not event.experiment_concluded.conclusion:
+        return "FIELD_MISSING"
+    return None
 
 
 def _place(rng: Random, request: RecordRequest, experiment: Experiment) -> None:
@@ -122,7 +123,7 @@ def _row(rng: Random) -> EvalResult:
         metrics=_metrics(rng),
         tags=rng.choice(_TAGS),
         benchmark_id=rng.choice((None, None, "b", "val")),
-        model_ref=rng.choice((None,) * 9 + ("gpt",)),
+        model_ref=rng.choice((None,) * 6 + ("gpt",)),
         eval_seconds=rng.choice((0.0, 2.5)),
         breakdowns={"k": Value(int_value=1)} if rng.random() < 0.2 else {},
         revision=rng.choice((0, 0, 77)),
@@ -132,7 +133,7 @@ def _row(rng: Random) -> EvalResult:
 def _config(rng: Random) -> RunConfig:
     return RunConfig(
         name="r",
-        seed=rng.choice((None,) * 12 + (0,)),
+        seed=rng.choice((None,) * 6 + (0,)),
         tags=rng.choice(_TAGS),
         model=rng.choice((None, ModelConfig(), ModelConfig(load_checkpoint_path="c"))),
         extras={"h": Value(int_value=rng.randrange(2))} if rng.random() < 0.3 else {},

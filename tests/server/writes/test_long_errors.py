@@ -10,8 +10,9 @@ from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.results_service_pb2 import GetArmRequest
 from podium.v1.run_config_pb2 import RunConfig
 from podium.v1.run_result_pb2 import RunResult
+from podium.v1.value_pb2 import Value
 
-from tests.server.store.calls import arm, declared
+from tests.server.store.calls import arm, declared, started
 from tests.server.writes.ways import Way
 
 _KIB = 1024
@@ -79,3 +80,77 @@ async def test_every_error_is_shortened_wherever_it_comes_from(direct: Way) -> N
     finished = _failed(error=text, run_result=RunResult(error=text))
     assert (await _record(direct, finished)).changed_events == 1
     assert (await _record(direct, finished)).changed_events == 0
+
+
+def _full(parameters: int) -> Event:
+    """An attempt whose configuration takes so many bytes of the arm's 960 KiB."""
+    event = started("a", "A", 1)
+    for n in range(parameters // 60_000 + 1):
+        size = min(60_000, parameters - n * 60_000)
+        event.arm_started.run_config.extras[f"k{n}"].string_value = "p" * size
+    return event
+
+
+_ARM_BYTES = 960 * _KIB
+
+
+async def test_an_arm_near_its_size_limit_can_end(direct: Way) -> None:
+    """Its error text is shortened to the room that the arm has left."""
+    await _record(direct, declared(), _full(_ARM_BYTES - 20_000))
+    await _record(direct, _failed(error="h" + "e" * 100_000 + "t", train_seconds=2.5))
+    found = await _arm(direct)
+    assert (found.status, found.train_seconds) == (ARM_STATUS_FAILED, 2.5)
+    assert 18_000 < len(found.error.encode()) < 20_000
+    assert (found.error[0], found.error[-1]) == ("h", "t")
+
+
+async def test_an_arm_without_any_room_keeps_the_ends_of_its_error(direct: Way) -> None:
+    """Of each error text 1 KiB is kept even in an arm of the greatest size."""
+    await _record(direct, declared(), _full(_ARM_BYTES - 400))
+    result = RunResult(run_id="r", status="dead", error="b" * 5_000)
+    await _record(direct, _failed(error="a" * 5_000, run_result=result))
+    found = await _arm(direct)
+    assert found.status == ARM_STATUS_FAILED
+    assert 1_000 < len(found.error.encode()) <= 1_024
+    assert (found.run_result.run_id, found.run_result.status) == ("r", "dead")
+    assert 500 < len(found.run_result.error.encode()) <= 1_024
+    assert (await _record(direct, _failed(error="short"))).changed_events == 1
+    assert (await _arm(direct)).error == "short"
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        RunResult(run_id="r", metrics={f"k{n}": 1.0 for n in range(10_001)}),
+        RunResult(run_id="r", extras={"k": Value(string_value="x" * 2_000_000)}),
+        RunResult(run_id="r", artifacts={"k": "x" * 70_000}),
+        RunResult(
+            run_id="r",
+            extras={"k": {"list_value": {"values": [Value(int_value=1)] * 10_001}}},  # type: ignore[dict-item]
+        ),
+    ],
+    ids=["metrics", "bytes", "text", "nodes"],
+)
+async def test_an_arm_ends_with_a_result_that_is_too_large(direct: Way, result: RunResult) -> None:
+    """The result is left out with a note, and the arm has ended."""
+    await _record(direct, declared(), started("a", "A", 1))
+    await _record(direct, _failed(error="boom", run_result=result))
+    found = await _arm(direct)
+    assert (found.status, found.error, found.run_result.run_id) == (ARM_STATUS_FAILED, "boom", "r")
+    note = f"run_result had {result.ByteSize():,} bytes, too many to be stored; it was left out"
+    assert found.run_result == RunResult(run_id="r", error=note)
+
+
+async def test_a_result_that_fits_is_kept_as_it_is(direct: Way) -> None:
+    """A result of half the arm's size is not too large."""
+    result = RunResult(run_id="r", artifacts={"k": "x" * 60_000}, error="e" * 1_000)
+    await _record(direct, declared(), started("a", "A", 1), _named(result))
+    assert (await _arm(direct)).run_result == result
+
+
+def _named(result: RunResult) -> Event:
+    return Event(
+        arm_finished=ArmFinished(
+            arm="a", attempt_id="A", status=ARM_STATUS_FAILED, run_result=result
+        )
+    )

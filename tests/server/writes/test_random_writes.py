@@ -96,8 +96,9 @@ def test_random_calls_are_worth_making() -> None:
                     seen["skipped"] += "skipped_events" in str(answer)
                     seen["kept"] += "kept_fields" in str(answer)
     reasons = {
-        "ARM_DELETED", "ARM_FINISHED", "ARM_HAS_ATTEMPTS", "ARM_NOT_FOUND", "EXPERIMENT_DELETED",
-        "EXPERIMENT_NOT_FOUND", "MODEL_REF_CHANGED", "NAME_INVALID", "RUN_CONFIG_CHANGED",
+        "ARM_DELETED", "ARM_FINISHED", "ARM_HAS_ATTEMPTS", "ARM_NOT_FOUND", "EVENT_NEEDS_ATTEMPT",
+        "EXPERIMENT_DELETED", "EXPERIMENT_NOT_FOUND", "FIELD_MISSING", "FIELD_OUT_OF_RANGE",
+        "MODEL_REF_CHANGED", "NAME_INVALID", "RUN_CONFIG_CHANGED",
         "SEQUENCE_GAP", "STALE_ATTEMPT", "STREAM_SUBJECT_CHANGED",
     }  # fmt: skip
     assert seen.keys() >= reasons | {"answered", "changed", "skipped", "kept"}

@@ -77,4 +77,6 @@ async def test_the_time_of_a_whole_arm_s_row_is_a_time_and_nothing_more(direct: 
     said.event_time.seconds = 2**60
     with pytest.raises(InvalidArgumentError) as raised:
         await _record(direct, arm("a", said))
-    assert raised.value.metadata["field"] == "arm_recorded.arm_result.evals[0].event_time"
+    assert raised.value.metadata["field"] == (
+        "events[0].arm_recorded.arm_result.evals[0].event_time"
+    )

@@ -75,9 +75,9 @@ def test_an_arm_is_written_as_it_reads() -> None:
         '"metrics": {"acc": "-Infinity"}, "breakdowns": {"0": [true, null]}, "eval_seconds": 0.0, '
         '"step": 0, "tags": [], "model_ref": null, "revision": 0, "event_time": null, '
         '"record_time": null}], "run_id": null, "error": null, "train_seconds": null, '
-        '"eval_seconds": 0.0, "run_result": null, "group_id": null, "group_name": null, '
+        '"eval_seconds": null, "run_result": null, "group_id": null, "group_name": null, '
         '"experiment": "", "revision": 0, "create_time": null, "update_time": null, '
-        '"attempt": null}'
+        '"attempt": null, "last_heard": null}'
     )
 
 

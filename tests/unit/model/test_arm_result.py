@@ -27,7 +27,7 @@ def test_a_mirror_follows_rows_that_are_added() -> None:
     arm.evals.append(_row("val", 0.25, step=10, eval_seconds=2))
     assert (arm.eval_metrics, arm.score("acc"), arm.eval_seconds) == ({"acc": 0.25}, 0.25, 2.0)
     arm.evals.append(_row("test", 0.5, tags=["test"]))
-    assert (arm.eval_metrics, arm.score("acc"), arm.eval_seconds) == ({"acc": 0.5}, 0.5, 0.0)
+    assert (arm.eval_metrics, arm.score("acc"), arm.eval_seconds) == ({"acc": 0.5}, 0.5, None)
     assert arm.eval_breakdowns == {"all": 0.5}
     arm.evals.clear()
     assert (arm.eval_metrics, arm.score("acc"), arm.eval_seconds) == ({}, 0.1, None)
@@ -75,6 +75,32 @@ def test_replace_keeps_mirroring() -> None:
     assert (better.score("acc"), arm.score("acc")) == (0.5, 0.25)
     given = _arm(eval_metrics={"acc": 0.9}, evals=[_row("val", 0.25)])
     assert replace(given, status="failed").score("acc") == 0.9
+
+
+def test_replace_of_the_rows_drops_what_the_old_rows_mirrored() -> None:
+    """With other rows, or none, eval metrics, breakdowns and seconds are those of these rows."""
+    arm = _arm(evals=[_row("val", 0.25, eval_seconds=3.5)])
+    other = replace(arm, evals=[_row("test", 0.5, eval_seconds=1.5)])
+    assert (other.score("acc"), other.eval_breakdowns) == (0.5, {"all": 0.5})
+    assert other.eval_seconds == 1.5
+    untimed = replace(arm, evals=[EvalResult("test", metrics={"f1": 0.1})])
+    assert (untimed.score("acc"), untimed.eval_breakdowns, untimed.eval_seconds) == (None, {}, None)
+    none = replace(arm, evals=[])
+    assert (none.eval_metrics, none.eval_breakdowns, none.eval_seconds) == ({}, {}, None)
+    changed = replace(arm, evals=[_row("test", 0.5)], eval_metrics={"acc": 0.9})
+    assert (changed.score("acc"), changed.eval_breakdowns) == (0.9, {"all": 0.5})
+
+
+def test_values_of_another_arm_are_given_to_an_arm_without_rows() -> None:
+    """An arm that takes only the eval metrics of another one keeps them."""
+    arm = _arm(evals=[_row("val", 0.25)])
+    summary = _arm(eval_metrics=arm.eval_metrics)
+    assert (summary.score("acc"), summary.eval_breakdowns) == (0.25, {})
+
+
+def test_eval_seconds_that_nobody_recorded_are_none() -> None:
+    """An arm whose primary eval was not timed has no eval_seconds."""
+    assert _arm(evals=[_row("val", 0.25)]).eval_seconds is None
 
 
 @pytest.mark.parametrize(

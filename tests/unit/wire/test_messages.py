@@ -18,6 +18,7 @@ from tests.unit.wire.filling import fill, fill_field
 _OTHER_FILES = re.compile(r"_service_pb2|_grpc$|event_pb2|error_reason_pb2|value_pb2")
 # Always told by a server; an object of the model has no form for their absence.
 _ALWAYS_SET = {
+    "Attempt.order",
     "ArmResult.status",
     "ArmSummary.status",
     "Experiment.status",

@@ -18,8 +18,8 @@ namespace podium {
 struct RefusedEvent {
   /// The index of the event in the call, from 0.
   std::size_t index;
-  /// Why it was refused; a number without a name for a reason that this version does not know.
-  v1::ErrorReason reason;
+  /// Why it was refused, such as STALE_ATTEMPT: the name of an ErrorReason without its prefix.
+  std::string reason;
   /// Whether it will never be accepted as it is; else what it needs may still come.
   bool permanent;
   /// What was wrong and what would be right, said of the first event refused for the reason.

@@ -200,7 +200,7 @@ func scoreResponse(score *podium.Score) *podiumv1.ScoreResponse {
 func whole(arm *podium.ArmResult) *podiumv1.GetArmResponse {
 	read := proto.CloneOf(arm.ArmResult)
 	read.EvalMetrics, read.EvalBreakdowns = arm.GetEvalMetrics(), arm.GetEvalBreakdowns()
-	if arm.Primary() != nil {
+	if arm.HasEvalSeconds() {
 		seconds := arm.GetEvalSeconds()
 		read.EvalSeconds = &seconds
 	}

@@ -119,12 +119,15 @@ def check_keys(keys: Collection[str], field: str, limits: Limits) -> None:
         check_names(keys, field, limits)
 
 
-def check_count(actual: int, field: str, limit: int, what: str) -> None:
-    """The number of something, such as bytes."""
+def check_count(actual: int, field: str, limit: int, unit: str, *, name: str = "") -> None:
+    """Raises LIMIT_EXCEEDED if a field has more than `limit` of a unit, such as bytes.
+
+    `name` is what the text calls the thing counted, where it is more than the field.
+    """
     if actual > limit:
         raise error_for(
             "LIMIT_EXCEEDED",
-            f"{field} has {actual:,} {what}; at most {limit:,} are allowed",
+            f"{name or field} has {actual:,} {unit}; at most {limit:,} are allowed",
             {"field": field, "limit": str(limit), "actual": str(actual)},
         )
 

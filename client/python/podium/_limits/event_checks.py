@@ -5,7 +5,7 @@ can keep it as rejected and go on with those behind it.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from google.protobuf.message import Message
@@ -49,6 +49,7 @@ __all__ = [
     "check_event",
     "check_metric_count",
     "invalid_events",
+    "is_too_large",
     "metric_count",
 ]
 
@@ -94,8 +95,13 @@ _METRIC_BYTES = 7
 """What the least row takes in a message: no smaller message can hold one value or row more."""
 
 
-def check_metric_count(events: Iterable[Event], size: int, limits: Limits) -> None:
-    """The metric values of a call of so many bytes; they are counted where too many could be."""
+def check_metric_count(events: Sequence[Event], size: int, limits: Limits) -> None:
+    """Raises LIMIT_EXCEEDED if a call of `size` bytes has too many metric values.
+
+    An ArmFinished by itself passes: it is never refused for its size.
+    """
+    if len(events) == 1 and events[0].HasField("arm_finished"):
+        return
     if size > limits.call_metrics * _METRIC_BYTES:
         metrics = sum(map(metric_count, events))
         check_count(metrics, "events", limits.call_metrics, "metric values")
@@ -130,6 +136,7 @@ def _check_declared(event: ExperimentDeclared, limits: Limits) -> None:
 
 
 def _check_concluded(event: ExperimentConcluded, limits: Limits) -> None:
+    check_set(is_set=bool(event.conclusion), field="experiment_concluded.conclusion")
     check_text(event.conclusion, "experiment_concluded.conclusion", limits)
 
 
@@ -139,6 +146,7 @@ def _check_started(event: ArmStarted, limits: Limits) -> None:
     _check_config(event.run_config, "arm_started.run_config", limits)
     check_set(is_set=event.HasField("attempt"), field="arm_started.attempt")
     check_name(event.attempt.id, "arm_started.attempt.id", limits)
+    check_set(is_set=event.attempt.HasField("order"), field="arm_started.attempt.order")
     _check_optional_names(event, "arm_started", ("group_id", "group_name", "run_id"), limits)
     if event.WhichOneof("mode") == "restart":
         check_set(is_set=event.restart, field="arm_started.restart")
@@ -187,7 +195,28 @@ def _check_finished(event: ArmFinished, limits: Limits) -> None:
     if event.HasField("train_seconds"):
         check_seconds(event.train_seconds, "arm_finished.train_seconds")
     if event.HasField("run_result"):
-        _check_run_result(event.run_result, "arm_finished.run_result", limits)
+        wrong = _run_result_error(event.run_result, "arm_finished.run_result", limits)
+        if wrong is not None and wrong.reason not in _TOO_LARGE:
+            raise wrong
+
+
+def is_too_large(result: RunResult, limits: Limits) -> bool:
+    """Returns whether a run_result is too large to be stored, however much room its arm has."""
+    wrong = _run_result_error(result, "run_result", limits)
+    return wrong is not None and wrong.reason in _TOO_LARGE
+
+
+_TOO_LARGE = ("LIMIT_EXCEEDED", "VALUE_INVALID")
+"""Why the run_result of an ArmFinished is reduced. The event itself is never rejected for that:
+the arm would run for ever."""
+
+
+def _run_result_error(result: RunResult, path: str, limits: Limits) -> PodiumError | None:
+    try:
+        _check_run_result(result, path, limits)
+    except PodiumError as error:
+        return error.with_traceback(None)
+    return None
 
 
 def _check_arm_recorded(event: ArmRecorded, limits: Limits) -> None:
@@ -225,14 +254,15 @@ def _check_row_at(path: str, row: EvalResult, limits: Limits) -> None:
         wrong = error.with_traceback(None)  # else the two would hold each other, and the row
     else:
         return
-    where = {**wrong.metadata, "field": f"{path}.{wrong.metadata['field']}"}
+    field = wrong.metadata["field"]
+    where = {**wrong.metadata, "field": f"{path}.{field}" if field else path}
     raise error_for(wrong.reason, f"{path}: {wrong.message}", where)
 
 
 def _check_row(row: EvalResult, limits: Limits) -> None:
-    """A row; paths are relative to it, and only errors pay for what stands before them."""
+    """Checks a row. Paths are relative to it, so that only errors pay for the prefix."""
     check_name(row.name, "name", limits)
-    check_count(row.ByteSize(), f"eval {row.name!r}", limits.row_bytes, "bytes")
+    check_count(row.ByteSize(), "", limits.row_bytes, "bytes", name=f"eval {row.name!r}")
     check_keys(row.metrics, "metrics", limits)
     check_seconds(row.eval_seconds, "eval_seconds")
     if row.tags:
@@ -246,6 +276,7 @@ def _check_row(row: EvalResult, limits: Limits) -> None:
 
 
 def _check_config(config: RunConfig, path: str, limits: Limits) -> None:
+    check_set(is_set=bool(config.name), field=f"{path}.name")
     check_count(config.ByteSize(), path, limits.arm_bytes, "bytes")
     _check_texts(config, path, limits)
     _check_texts(config.data, f"{path}.data", limits)

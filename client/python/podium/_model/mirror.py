@@ -1,15 +1,16 @@
-"""Fields of an arm that read as its primary eval's as long as they are left empty.
+"""Fields of an arm that have the values of its primary eval while they are left empty.
 
-What was given is in the instance's own dict, and so in copies and pickles; what is read is
+Given values are in the instance's own dict, and so in copies and pickles. Mirrored values are
 computed from the present rows.
 """
 
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from podium import scoring
 from podium._values.base import identical
 
-__all__ = ["drop_aliased", "drop_mirrored", "mirror_primary", "own_fields"]
+__all__ = ["drop_copied", "drop_mirrored", "mirror_primary", "own_fields"]
 
 _T = TypeVar("_T")
 
@@ -18,50 +19,80 @@ _MIRRORS = {
     "eval_breakdowns": "breakdowns",
     "eval_seconds": "eval_seconds",
 }
+_sources: WeakValueDictionary[int, Any] = WeakValueDictionary()
+"""The rows whose values were read through a mirror, by the id of the value.
+
+`dataclasses.replace` reads every field and passes it to the constructor, which cannot tell such a
+value from a given one in any other way.
+"""
 
 
 def mirror_primary(cls: type[_T]) -> type[_T]:
-    """Makes three fields of a dataclass mirror the primary of its `evals`."""
+    """Makes three fields of a dataclass mirror the primary eval of its `evals`."""
     for name, source in _MIRRORS.items():
         setattr(cls, name, _mirror(name, source))
     return cls
 
 
 def own_fields(arm: Any) -> dict[str, Any]:
-    """The fields of an arm as they were given, nothing mirrored."""
+    """Returns the given fields of an arm, without mirrored values."""
     given: dict[str, Any] = vars(arm)
     return given
 
 
-def drop_aliased(arm: Any) -> None:
-    """Takes a row's own dict for not given.
+def drop_copied(arm: Any) -> None:
+    """Clears fields whose values were read from the mirrors of another arm, or are a row's own.
 
-    dataclasses.replace() passes on what a mirror read as, which is such a dict.
+    An arm without rows keeps single values: only a copy of the other arm has both dicts of one row.
     """
     given = own_fields(arm)
-    for name in ("eval_metrics", "eval_breakdowns"):
-        if any(given[name] is getattr(row, _MIRRORS[name]) for row in arm.evals):
-            given[name] = {}
+    rows = {name: _source(given[name], source) for name, source in _MIRRORS.items()}
+    is_copy = rows["eval_metrics"] is not None and rows["eval_metrics"] is rows["eval_breakdowns"]
+    for name, source in _MIRRORS.items():
+        was_read = rows[name] is not None and (arm.evals or is_copy)
+        if was_read or (name != "eval_seconds" and _is_aliased(given[name], arm.evals, source)):
+            _clear(given, name)
 
 
 def drop_mirrored(arm: Any) -> None:
-    """Takes what is identical to the primary's for not given.
+    """Clears fields whose values are identical to those of the primary eval.
 
-    An arm that comes from a server has its mirrors filled in. They go on mirroring when rows
-    are added, and are not sent back as a claim of the caller's.
+    An arm from a server has its mirrors filled in. Cleared, they follow the rows when rows are
+    added, and are not sent back as given values.
     """
     row = scoring.primary(arm.evals)
     given = own_fields(arm)
     for name, source in _MIRRORS.items() if row is not None else ():
-        if identical(given[name], getattr(row, source)):
-            given[name] = None if name == "eval_seconds" else {}
+        value = getattr(row, source)
+        if identical(given[name], value) and (name != "eval_seconds" or value):
+            _clear(given, name)
+
+
+def _clear(given: dict[str, Any], name: str) -> None:
+    given[name] = None if name == "eval_seconds" else {}
+
+
+def _is_aliased(value: Any, rows: Any, source: str) -> bool:
+    return any(value is getattr(row, source) for row in rows)
+
+
+def _source(value: Any, source: str) -> Any:
+    """Returns the row that a value was read from through a mirror, or None."""
+    row = _sources.get(id(value))
+    return row if row is not None and getattr(row, source) is value else None
 
 
 def _mirror(name: str, source: str) -> property:
     def read(arm: Any) -> Any:
         given = own_fields(arm)[name]
         row = scoring.primary(arm.evals) if given in (None, {}) else None
-        return given if row is None else getattr(row, source)
+        if row is None:
+            return given
+        value = getattr(row, source)
+        if name == "eval_seconds" and not value:
+            return None
+        _sources[id(value)] = row
+        return value
 
     def write(arm: Any, given: Any) -> None:
         own_fields(arm)[name] = given

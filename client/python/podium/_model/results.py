@@ -16,7 +16,7 @@ from typing import Any
 
 from podium import scoring
 from podium._model.config import Component, DataConfig, ModelConfig, RunConfig
-from podium._model.mirror import drop_aliased, mirror_primary, own_fields
+from podium._model.mirror import drop_copied, mirror_primary, own_fields
 from podium._values import coerce
 from podium._values.base import ModelBase
 from podium._values.coerce import Value
@@ -54,7 +54,7 @@ class EvalResult(ModelBase):
     breakdowns: dict[str, Any] = field(default_factory=dict)
     """Results by part of the benchmark: values; keys become strings."""
     eval_seconds: float = 0.0
-    """How long the evaluation took."""
+    """The duration of the evaluation; 0.0 if it was not recorded."""
     step: int | None = None
     """The training step of an in-loop eval; None for a post-training eval."""
     tags: list[str] = field(default_factory=list)
@@ -122,10 +122,10 @@ class Attempt(ModelBase):
 class ArmResult(ModelBase):
     """One arm of an experiment: one training run, with everything scored against it.
 
-    `eval_metrics`, `eval_breakdowns` and `eval_seconds` read as those of the primary eval of
-    the present `evals` while they are left empty; given ones stand. The primary eval is the
-    first post-training row tagged `test`, or the first post-training row, or the first row;
-    rows with a `model_ref` never are.
+    `eval_metrics`, `eval_breakdowns` and `eval_seconds` return those of the primary eval of the
+    present `evals` while they are left empty; given ones are kept. The primary eval is the first
+    post-training row tagged `test`, or the first post-training row, or the first row. Rows with a
+    `model_ref` are never primary.
     """
 
     name: str
@@ -166,6 +166,8 @@ class ArmResult(ModelBase):
     """Output only. When the arm or one of its rows last changed."""
     attempt: Attempt | None = field(init=False, default=None, compare=False, repr=False)
     """Output only. The newest attempt; None if none was started."""
+    last_heard: datetime | None = field(init=False, default=None, compare=False, repr=False)
+    """Output only. The time at which the arm's newest event or heartbeat reached the server."""
 
     def __post_init__(self) -> None:
         self._coerce(coerce.text, "name")
@@ -173,7 +175,7 @@ class ArmResult(ModelBase):
         self._coerce(coerce.member_of(ArmStatus), "status")
         self._coerce(coerce.metrics, "metrics")
         self._coerce(coerce.list_of(EvalResult), "evals")
-        drop_aliased(self)
+        drop_copied(self)
         self._coerce_given()
         self._coerce_optional(coerce.text, "run_id", "error", "group_id", "group_name")
         self._coerce_optional(coerce.number, "train_seconds")
@@ -252,6 +254,8 @@ class ArmSummary(ModelBase):
     """When the arm or one of its rows last changed."""
     attempt: Attempt | None = None
     """The newest attempt; None if none was started."""
+    last_heard: datetime | None = None
+    """The time at which the arm's newest event or heartbeat reached the server."""
 
 
 @dataclass(eq=False)

@@ -9,6 +9,8 @@ carry. `x_from_proto` reads whatever a server sends. What only a newer server kn
 - a field: nothing.
 """
 
+from math import copysign
+
 from podium import scoring
 from podium._model import results
 from podium._model.mirror import drop_mirrored, own_fields
@@ -165,7 +167,8 @@ def fill_eval_result(message: eval_result_pb2.EvalResult, row: results.EvalResul
         message.tags.extend(coerce.texts(row.tags, "tags"))
     if row.breakdowns:
         fill_values(message.breakdowns, row.breakdowns, "breakdowns")
-    message.eval_seconds = row.eval_seconds
+    if row.eval_seconds or copysign(1.0, row.eval_seconds) < 0:  # -0.0 keeps its sign
+        message.eval_seconds = row.eval_seconds
     if row.benchmark_id is not None:
         message.benchmark_id = row.benchmark_id
     if row.model_ref is not None:
@@ -235,6 +238,7 @@ def arm_result_to_proto(arm: results.ArmResult) -> arm_result_pb2.ArmResult:
         create_time=maybe(timestamp_to_proto, arm.create_time),
         update_time=maybe(timestamp_to_proto, arm.update_time),
         attempt=maybe(attempt_to_proto, arm.attempt),
+        last_heard=maybe(timestamp_to_proto, arm.last_heard),
     )
 
 
@@ -266,6 +270,7 @@ def arm_result_from_proto(message: arm_result_pb2.ArmResult) -> results.ArmResul
     arm.create_time = maybe(timestamp_from_proto, get(message, "create_time"))
     arm.update_time = maybe(timestamp_from_proto, get(message, "update_time"))
     arm.attempt = maybe(attempt_from_proto, get(message, "attempt"))
+    arm.last_heard = maybe(timestamp_from_proto, get(message, "last_heard"))
     drop_mirrored(arm)
     return arm
 
@@ -290,6 +295,7 @@ def arm_summary_to_proto(arm: results.ArmSummary) -> arm_result_pb2.ArmSummary:
         create_time=maybe(timestamp_to_proto, arm.create_time),
         update_time=maybe(timestamp_to_proto, arm.update_time),
         attempt=maybe(attempt_to_proto, arm.attempt),
+        last_heard=maybe(timestamp_to_proto, arm.last_heard),
     )
 
 
@@ -313,6 +319,7 @@ def arm_summary_from_proto(message: arm_result_pb2.ArmSummary) -> results.ArmSum
         create_time=maybe(timestamp_from_proto, get(message, "create_time")),
         update_time=maybe(timestamp_from_proto, get(message, "update_time")),
         attempt=maybe(attempt_from_proto, get(message, "attempt")),
+        last_heard=maybe(timestamp_from_proto, get(message, "last_heard")),
     )
 
 

@@ -18,7 +18,7 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 
 from podium._values.shorten import shorten, utf8_size
 from podium.errors import PodiumError, RefusedEvent, error_class_for
-from podium.v1 import error_reason_pb2, recording_service_pb2
+from podium.v1 import recording_service_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -40,7 +40,6 @@ _REFUSAL_TEXT_BYTES = 300
 _ANY_BYTES = 64
 _HEADER_BYTES = 4
 
-_PREFIX = "ERROR_REASON_"
 _M = TypeVar("_M", bound=Message)
 
 
@@ -129,7 +128,7 @@ def _groups(refusals: Iterable[RefusedEvent]) -> list[recording_service_pb2.Refu
         key = (refused.reason, refused.permanent)
         if key not in groups:
             groups[key] = recording_service_pb2.Refusal(
-                reason=_reason_number(refused.reason), kind=_kind(permanent=refused.permanent)
+                reason=refused.reason, kind=_kind(permanent=refused.permanent)
             )
         groups[key].event_indexes.append(refused.index)
     return list(groups.values())
@@ -147,11 +146,6 @@ def _kind(*, permanent: bool) -> recording_service_pb2.RefusalKind.ValueType:
     if permanent:
         return recording_service_pb2.REFUSAL_KIND_PERMANENT
     return recording_service_pb2.REFUSAL_KIND_WAIT
-
-
-def _reason_number(reason: str) -> error_reason_pb2.ErrorReason.ValueType:
-    known = error_reason_pb2.ErrorReason.DESCRIPTOR.values_by_name.get(_PREFIX + reason)
-    return error_reason_pb2.ErrorReason.ValueType(known.number if known else 0)
 
 
 def _cut(text: str, limit: int, size: Callable[[str], int] = utf8_size) -> str:
@@ -211,16 +205,11 @@ def _retry_after(info: error_details_pb2.RetryInfo) -> float | None:
 
 def _refusals_from_proto(refusals: recording_service_pb2.Refusals) -> list[RefusedEvent]:
     events = [
-        RefusedEvent(index, _reason_name(refusal.reason), _is_permanent(refusal), refusal.message)
+        RefusedEvent(index, refusal.reason, _is_permanent(refusal), refusal.message)
         for refusal in refusals.refusals
         for index in refusal.event_indexes
     ]
     return sorted(events, key=attrgetter("index"))
-
-
-def _reason_name(number: int) -> str:
-    known = error_reason_pb2.ErrorReason.DESCRIPTOR.values_by_number.get(number)
-    return known.name.removeprefix(_PREFIX) if known and number else ""
 
 
 def _is_permanent(refusal: recording_service_pb2.Refusal) -> bool:

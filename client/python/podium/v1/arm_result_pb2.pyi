@@ -31,11 +31,11 @@ class _ArmStatus:
 class _ArmStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ArmStatus.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ARM_STATUS_UNSPECIFIED: _ArmStatus.ValueType  # 0
-    """Not said. Never stored; requests with it are refused."""
+    """Not set. Never stored; requests with it are refused."""
     ARM_STATUS_PENDING: _ArmStatus.ValueType  # 1
     """Not started yet."""
     ARM_STATUS_RUNNING: _ArmStatus.ValueType  # 2
-    """Training."""
+    """Being trained."""
     ARM_STATUS_COMPLETED: _ArmStatus.ValueType  # 3
     """Ended as planned."""
     ARM_STATUS_FAILED: _ArmStatus.ValueType  # 4
@@ -44,14 +44,14 @@ class _ArmStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ArmStatus.V
     """Ended on request."""
 
 class ArmStatus(_ArmStatus, metaclass=_ArmStatusEnumTypeWrapper):
-    """ArmStatus says how far an arm's training has come."""
+    """ArmStatus is the state of an arm's training."""
 
 ARM_STATUS_UNSPECIFIED: ArmStatus.ValueType  # 0
-"""Not said. Never stored; requests with it are refused."""
+"""Not set. Never stored; requests with it are refused."""
 ARM_STATUS_PENDING: ArmStatus.ValueType  # 1
 """Not started yet."""
 ARM_STATUS_RUNNING: ArmStatus.ValueType  # 2
-"""Training."""
+"""Being trained."""
 ARM_STATUS_COMPLETED: ArmStatus.ValueType  # 3
 """Ended as planned."""
 ARM_STATUS_FAILED: ArmStatus.ValueType  # 4
@@ -148,21 +148,22 @@ class ArmResult(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
+    LAST_HEARD_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name of the arm, unique in its experiment: 1 to 256 bytes, compared as
     bytes.
     """
     status: Global___ArmStatus.ValueType
-    """How far it has come."""
+    """The state of its training. Required in a request."""
     run_id: _builtins.str
     """The id of the training run in the system that ran it."""
     error: _builtins.str
-    """Why the arm failed. Texts over 64 KiB are shortened in the middle."""
+    """The reason why the arm failed. Texts over 64 KiB are shortened in the middle."""
     train_seconds: _builtins.float
-    """How long training took, in seconds."""
+    """The duration of training in seconds."""
     eval_seconds: _builtins.float
-    """How long evaluation took, in seconds. Where it was not recorded, the server
-    answers with the primary eval's.
+    """The duration of evaluation in seconds. If it was not recorded, responses have
+    that of the primary eval.
     """
     group_id: _builtins.str
     """The id of the group of arms that repeat one configuration (seeds)."""
@@ -176,7 +177,7 @@ class ArmResult(_message.Message):
     """
     @_builtins.property
     def run_config(self) -> _run_config_pb2.RunConfig:
-        """What the arm was asked to do."""
+        """The configuration of the arm. Required in a request, with its name."""
 
     @_builtins.property
     def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
@@ -203,20 +204,27 @@ class ArmResult(_message.Message):
 
     @_builtins.property
     def run_result(self) -> _run_result_pb2.RunResult:
-        """What the training backend returned, as it was."""
+        """The result of the training backend, unchanged."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """Output only. When the arm was first recorded."""
+        """Output only. The time at which the arm was first recorded."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """Output only. When the arm or one of its rows last changed."""
+        """Output only. The time at which the arm or one of its rows last changed."""
 
     @_builtins.property
     def attempt(self) -> Global___Attempt:
         """Output only. The newest attempt. Unset for an arm that was never started
         through ArmStarted.
+        """
+
+    @_builtins.property
+    def last_heard(self) -> _timestamp_pb2.Timestamp:
+        """Output only. The time, by the server's clock, at which the newest event or
+        heartbeat of the arm arrived. A heartbeat is a MetricsRecorded without metrics.
+        It is stored at most once in 5 seconds, and it does not change the revision.
         """
 
     def __init__(
@@ -241,10 +249,11 @@ class ArmResult(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         attempt: Global___Attempt | None = ...,
+        last_heard: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_attempt", b"_attempt", "_error", b"_error", "_eval_seconds", b"_eval_seconds", "_group_id", b"_group_id", "_group_name", b"_group_name", "_run_id", b"_run_id", "_run_result", b"_run_result", "_train_seconds", b"_train_seconds", "attempt", b"attempt", "create_time", b"create_time", "error", b"error", "eval_seconds", b"eval_seconds", "group_id", b"group_id", "group_name", b"group_name", "run_config", b"run_config", "run_id", b"run_id", "run_result", b"run_result", "train_seconds", b"train_seconds", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_attempt", b"_attempt", "_error", b"_error", "_eval_seconds", b"_eval_seconds", "_group_id", b"_group_id", "_group_name", b"_group_name", "_run_id", b"_run_id", "_run_result", b"_run_result", "_train_seconds", b"_train_seconds", "attempt", b"attempt", "create_time", b"create_time", "error", b"error", "eval_seconds", b"eval_seconds", "group_id", b"group_id", "group_name", b"group_name", "last_heard", b"last_heard", "run_config", b"run_config", "run_id", b"run_id", "run_result", b"run_result", "train_seconds", b"train_seconds", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attempt", b"_attempt", "_error", b"_error", "_eval_seconds", b"_eval_seconds", "_group_id", b"_group_id", "_group_name", b"_group_name", "_run_id", b"_run_id", "_run_result", b"_run_result", "_train_seconds", b"_train_seconds", "attempt", b"attempt", "create_time", b"create_time", "error", b"error", "eval_breakdowns", b"eval_breakdowns", "eval_metrics", b"eval_metrics", "eval_seconds", b"eval_seconds", "evals", b"evals", "experiment", b"experiment", "group_id", b"group_id", "group_name", b"group_name", "metrics", b"metrics", "name", b"name", "revision", b"revision", "run_config", b"run_config", "run_id", b"run_id", "run_result", b"run_result", "status", b"status", "train_seconds", b"train_seconds", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attempt", b"_attempt", "_error", b"_error", "_eval_seconds", b"_eval_seconds", "_group_id", b"_group_id", "_group_name", b"_group_name", "_run_id", b"_run_id", "_run_result", b"_run_result", "_train_seconds", b"_train_seconds", "attempt", b"attempt", "create_time", b"create_time", "error", b"error", "eval_breakdowns", b"eval_breakdowns", "eval_metrics", b"eval_metrics", "eval_seconds", b"eval_seconds", "evals", b"evals", "experiment", b"experiment", "group_id", b"group_id", "group_name", b"group_name", "last_heard", b"last_heard", "metrics", b"metrics", "name", b"name", "revision", b"revision", "run_config", b"run_config", "run_id", b"run_id", "run_result", b"run_result", "status", b"status", "train_seconds", b"train_seconds", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__attempt: _TypeAlias = _typing.Literal["attempt"]  # noqa: Y015
     _WhichOneofArgType__attempt: _TypeAlias = _typing.Literal["_attempt", b"_attempt"]  # noqa: Y015
@@ -283,7 +292,7 @@ Global___ArmResult: _TypeAlias = ArmResult  # noqa: Y015
 
 @_typing.final
 class Attempt(_message.Message):
-    """Attempt is one life of an arm's training process. A preempted and restarted
+    """Attempt is one start of an arm's training process. A preempted and restarted
     job is a new attempt of the same arm.
     """
 
@@ -292,29 +301,33 @@ class Attempt(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """An id that only this attempt uses."""
+    """An id that only this attempt uses. Required in a request."""
     order: _builtins.int
-    """Which attempt is newer: the greater order, whenever it arrives. The start
-    time in milliseconds since 1970, or a scheduler's restart count.
+    """The attempt with the greatest order is the newest, no matter when it arrives.
+    The order is the start time in milliseconds since 1970, or a scheduler's
+    restart count; 0 is a valid count. Required in a request. An order of more than
+    a day ahead of the server's clock is refused (FIELD_OUT_OF_RANGE).
     """
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
-        order: _builtins.int = ...,
+        order: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_order", b"_order", "order", b"order"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "order", b"order"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_order", b"_order", "id", b"id", "order", b"order"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__order: _TypeAlias = _typing.Literal["order"]  # noqa: Y015
+    _WhichOneofArgType__order: _TypeAlias = _typing.Literal["_order", b"_order"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__order) -> _WhichOneofReturnType__order | None: ...
 
 Global___Attempt: _TypeAlias = Attempt  # noqa: Y015
 
 @_typing.final
 class ArmSummary(_message.Message):
-    """ArmSummary is an arm without its rows, for lists. It has no answer to Eval, and
-    none to Score with a dot: ask the server, or get the whole arm.
+    """ArmSummary is an arm without its rows, for lists. Eval, and Score with a dot, need
+    the rows: call the server, or get the whole arm.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -376,20 +389,21 @@ class ArmSummary(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
+    LAST_HEARD_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name of the arm."""
     status: Global___ArmStatus.ValueType
-    """How far it has come."""
+    """The state of its training."""
     eval_count: _builtins.int
     """The number of rows."""
     run_id: _builtins.str
     """The id of the training run in the system that ran it."""
     error: _builtins.str
-    """Why the arm failed."""
+    """The reason why the arm failed."""
     train_seconds: _builtins.float
-    """How long training took, in seconds."""
+    """The duration of training in seconds."""
     eval_seconds: _builtins.float
-    """How long evaluation took, in seconds, as in ArmResult."""
+    """The duration of evaluation in seconds, as in ArmResult."""
     group_id: _builtins.str
     """The id of the group of arms that repeat one configuration."""
     group_name: _builtins.str
@@ -400,7 +414,7 @@ class ArmSummary(_message.Message):
     """The experiment's revision in which the arm or one of its rows last changed."""
     @_builtins.property
     def run_config(self) -> _run_config_pb2.RunConfig:
-        """What the arm was asked to do."""
+        """The configuration of the arm."""
 
     @_builtins.property
     def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
@@ -412,15 +426,21 @@ class ArmSummary(_message.Message):
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When the arm was first recorded."""
+        """The time at which the arm was first recorded."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When the arm or one of its rows last changed."""
+        """The time at which the arm or one of its rows last changed."""
 
     @_builtins.property
     def attempt(self) -> Global___Attempt:
         """The newest attempt, if the arm was started through ArmStarted."""
+
+    @_builtins.property
+    def last_heard(self) -> _timestamp_pb2.Timestamp:
+        """The time at which the newest event or heartbeat of the arm arrived, as in
+        ArmResult.
+        """
 
     def __init__(
         self,
@@ -442,10 +462,11 @@ class ArmSummary(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         attempt: Global___Attempt | None = ...,
+        last_heard: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_attempt", b"_attempt", "_error", b"_error", "_eval_seconds", b"_eval_seconds", "_group_id", b"_group_id", "_group_name", b"_group_name", "_run_id", b"_run_id", "_train_seconds", b"_train_seconds", "attempt", b"attempt", "create_time", b"create_time", "error", b"error", "eval_seconds", b"eval_seconds", "group_id", b"group_id", "group_name", b"group_name", "run_config", b"run_config", "run_id", b"run_id", "train_seconds", b"train_seconds", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_attempt", b"_attempt", "_error", b"_error", "_eval_seconds", b"_eval_seconds", "_group_id", b"_group_id", "_group_name", b"_group_name", "_run_id", b"_run_id", "_train_seconds", b"_train_seconds", "attempt", b"attempt", "create_time", b"create_time", "error", b"error", "eval_seconds", b"eval_seconds", "group_id", b"group_id", "group_name", b"group_name", "last_heard", b"last_heard", "run_config", b"run_config", "run_id", b"run_id", "train_seconds", b"train_seconds", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attempt", b"_attempt", "_error", b"_error", "_eval_seconds", b"_eval_seconds", "_group_id", b"_group_id", "_group_name", b"_group_name", "_run_id", b"_run_id", "_train_seconds", b"_train_seconds", "attempt", b"attempt", "create_time", b"create_time", "error", b"error", "eval_count", b"eval_count", "eval_metrics", b"eval_metrics", "eval_seconds", b"eval_seconds", "experiment", b"experiment", "group_id", b"group_id", "group_name", b"group_name", "metrics", b"metrics", "name", b"name", "revision", b"revision", "run_config", b"run_config", "run_id", b"run_id", "status", b"status", "train_seconds", b"train_seconds", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attempt", b"_attempt", "_error", b"_error", "_eval_seconds", b"_eval_seconds", "_group_id", b"_group_id", "_group_name", b"_group_name", "_run_id", b"_run_id", "_train_seconds", b"_train_seconds", "attempt", b"attempt", "create_time", b"create_time", "error", b"error", "eval_count", b"eval_count", "eval_metrics", b"eval_metrics", "eval_seconds", b"eval_seconds", "experiment", b"experiment", "group_id", b"group_id", "group_name", b"group_name", "last_heard", b"last_heard", "metrics", b"metrics", "name", b"name", "revision", b"revision", "run_config", b"run_config", "run_id", b"run_id", "status", b"status", "train_seconds", b"train_seconds", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__attempt: _TypeAlias = _typing.Literal["attempt"]  # noqa: Y015
     _WhichOneofArgType__attempt: _TypeAlias = _typing.Literal["_attempt", b"_attempt"]  # noqa: Y015

@@ -23,7 +23,7 @@ class _ErrorReason:
 class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReason.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
-    """Not said. Never answered by a server."""
+    """Not set. Never returned by a server."""
     ERROR_REASON_MALFORMED_REQUEST: _ErrorReason.ValueType  # 1
     """INVALID_ARGUMENT. The request is not a message of its type: the bytes cannot be
     read, or text is not UTF-8.
@@ -39,8 +39,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `..`. Metadata: `field`.
     """
     ERROR_REASON_VALUE_INVALID: _ErrorReason.ValueType  # 4
-    """INVALID_ARGUMENT, permanent. A Value says nothing, or is nested too deeply, or
-    holds too many nodes. Metadata: `field`.
+    """INVALID_ARGUMENT, permanent. The kind of a Value is not set, or a Value is nested
+    too deeply or has too many nodes. Metadata: `field`.
     """
     ERROR_REASON_ENUM_INVALID: _ErrorReason.ValueType  # 5
     """INVALID_ARGUMENT, permanent. An enum field has a value that this server does not
@@ -65,6 +65,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INVALID_ARGUMENT, permanent. An event of a call with a position is about another
     arm than the stream's earlier events. Metadata: `writer_id`.
     """
+    ERROR_REASON_EVENT_NEEDS_ATTEMPT: _ErrorReason.ValueType  # 11
+    """INVALID_ARGUMENT, permanent. A call without a position starts an attempt of an arm
+    and has an event of the arm that names no attempt. Such a call could not be sent
+    again safely. Metadata: `arm`.
+    """
     ERROR_REASON_EXPERIMENT_NOT_FOUND: _ErrorReason.ValueType  # 20
     """NOT_FOUND, wait. There is no experiment of this name. Metadata: `experiment`."""
     ERROR_REASON_ARM_NOT_FOUND: _ErrorReason.ValueType  # 21
@@ -73,24 +78,25 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_STALE_ATTEMPT: _ErrorReason.ValueType  # 30
     """FAILED_PRECONDITION, permanent. The event names an attempt other than the
-    newest, or begins one that is not newer. Metadata: `arm`, `newest_attempt`,
+    newest, or starts one that is not newer. Metadata: `arm`, `newest_attempt`,
     `newest_order`.
     """
     ERROR_REASON_ARM_FINISHED: _ErrorReason.ValueType  # 31
-    """FAILED_PRECONDITION, permanent. A new attempt at a finished arm says neither
+    """FAILED_PRECONDITION, permanent. A new attempt of a COMPLETED arm sets neither
     `resume_step` nor `restart`. Metadata: `arm`.
     """
     ERROR_REASON_RUN_CONFIG_CHANGED: _ErrorReason.ValueType  # 32
     """FAILED_PRECONDITION, permanent. A new attempt's run_config differs from the
-    recorded one. Metadata: `arm`, `paths`.
+    recorded one in `path_count` fields. `paths` has the first hundred, separated by
+    commas. Metadata: `arm`, `paths`, `path_count`.
     """
     ERROR_REASON_ARM_HAS_ATTEMPTS: _ErrorReason.ValueType  # 33
     """FAILED_PRECONDITION, permanent. A whole arm was recorded over one that has
     attempts. Metadata: `arm`.
     """
     ERROR_REASON_MODEL_REF_CHANGED: _ErrorReason.ValueType  # 34
-    """FAILED_PRECONDITION, permanent. A row recorded again has another model_ref.
-    Metadata: `arm`, `eval`.
+    """FAILED_PRECONDITION, permanent. A row recorded again, alone or with its whole
+    arm, has another model_ref. Metadata: `arm`, `eval`.
     """
     ERROR_REASON_ARM_DELETED: _ErrorReason.ValueType  # 35
     """FAILED_PRECONDITION, permanent. The arm that the stream wrote to was deleted.
@@ -124,14 +130,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
-    """ErrorReason is why a call failed or an event was refused. It travels as the
-    `reason` of a google.rpc.ErrorInfo with domain `podium`, without the prefix
-    `ERROR_REASON_`. Each reason says its status code, whether a refused event may be
-    accepted later (wait) or not (permanent), and the keys of its metadata.
+    """ErrorReason is the reason why a call failed or an event was refused. Messages
+    carry it as text without the prefix `ERROR_REASON_`, as in `ARM_NOT_FOUND`: the
+    `reason` of a google.rpc.ErrorInfo with domain `podium`, and that of a Refusal.
+    For each reason the comment has the status code, whether a refused event may be
+    accepted later (wait) or not (permanent), and the keys of the metadata.
+
+    The metadata `field` of an event's error begins with the index of the event, as in
+    `events[3].arm_started.run_config`.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
-"""Not said. Never answered by a server."""
+"""Not set. Never returned by a server."""
 ERROR_REASON_MALFORMED_REQUEST: ErrorReason.ValueType  # 1
 """INVALID_ARGUMENT. The request is not a message of its type: the bytes cannot be
 read, or text is not UTF-8.
@@ -147,8 +157,8 @@ control characters, or a segment of an experiment's name is empty, `.` or
 `..`. Metadata: `field`.
 """
 ERROR_REASON_VALUE_INVALID: ErrorReason.ValueType  # 4
-"""INVALID_ARGUMENT, permanent. A Value says nothing, or is nested too deeply, or
-holds too many nodes. Metadata: `field`.
+"""INVALID_ARGUMENT, permanent. The kind of a Value is not set, or a Value is nested
+too deeply or has too many nodes. Metadata: `field`.
 """
 ERROR_REASON_ENUM_INVALID: ErrorReason.ValueType  # 5
 """INVALID_ARGUMENT, permanent. An enum field has a value that this server does not
@@ -173,6 +183,11 @@ ERROR_REASON_STREAM_SUBJECT_CHANGED: ErrorReason.ValueType  # 10
 """INVALID_ARGUMENT, permanent. An event of a call with a position is about another
 arm than the stream's earlier events. Metadata: `writer_id`.
 """
+ERROR_REASON_EVENT_NEEDS_ATTEMPT: ErrorReason.ValueType  # 11
+"""INVALID_ARGUMENT, permanent. A call without a position starts an attempt of an arm
+and has an event of the arm that names no attempt. Such a call could not be sent
+again safely. Metadata: `arm`.
+"""
 ERROR_REASON_EXPERIMENT_NOT_FOUND: ErrorReason.ValueType  # 20
 """NOT_FOUND, wait. There is no experiment of this name. Metadata: `experiment`."""
 ERROR_REASON_ARM_NOT_FOUND: ErrorReason.ValueType  # 21
@@ -181,24 +196,25 @@ ERROR_REASON_ARM_NOT_FOUND: ErrorReason.ValueType  # 21
 """
 ERROR_REASON_STALE_ATTEMPT: ErrorReason.ValueType  # 30
 """FAILED_PRECONDITION, permanent. The event names an attempt other than the
-newest, or begins one that is not newer. Metadata: `arm`, `newest_attempt`,
+newest, or starts one that is not newer. Metadata: `arm`, `newest_attempt`,
 `newest_order`.
 """
 ERROR_REASON_ARM_FINISHED: ErrorReason.ValueType  # 31
-"""FAILED_PRECONDITION, permanent. A new attempt at a finished arm says neither
+"""FAILED_PRECONDITION, permanent. A new attempt of a COMPLETED arm sets neither
 `resume_step` nor `restart`. Metadata: `arm`.
 """
 ERROR_REASON_RUN_CONFIG_CHANGED: ErrorReason.ValueType  # 32
 """FAILED_PRECONDITION, permanent. A new attempt's run_config differs from the
-recorded one. Metadata: `arm`, `paths`.
+recorded one in `path_count` fields. `paths` has the first hundred, separated by
+commas. Metadata: `arm`, `paths`, `path_count`.
 """
 ERROR_REASON_ARM_HAS_ATTEMPTS: ErrorReason.ValueType  # 33
 """FAILED_PRECONDITION, permanent. A whole arm was recorded over one that has
 attempts. Metadata: `arm`.
 """
 ERROR_REASON_MODEL_REF_CHANGED: ErrorReason.ValueType  # 34
-"""FAILED_PRECONDITION, permanent. A row recorded again has another model_ref.
-Metadata: `arm`, `eval`.
+"""FAILED_PRECONDITION, permanent. A row recorded again, alone or with its whole
+arm, has another model_ref. Metadata: `arm`, `eval`.
 """
 ERROR_REASON_ARM_DELETED: ErrorReason.ValueType  # 35
 """FAILED_PRECONDITION, permanent. The arm that the stream wrote to was deleted.

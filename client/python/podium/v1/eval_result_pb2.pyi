@@ -23,9 +23,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 @_typing.final
 class EvalResult(_message.Message):
     """EvalResult is one evaluation of an arm: a row. Within an arm, a row is
-    identified by its name and its step, and *no step* is a value of its own: a
-    row without a step (post-training) and a row at step 0 (in-loop) of the same
-    name stand side by side.
+    identified by its name and its step. *No step* is a value of its own: a row
+    without a step (post-training) and a row at step 0 (in-loop) of the same name are
+    different rows.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -87,23 +87,23 @@ class EvalResult(_message.Message):
     hold dots, slashes and spaces (`bench@openai/gpt-4.1`).
     """
     benchmark_id: _builtins.str
-    """The id of the benchmark, where it differs from the name."""
+    """The id of the benchmark, if it differs from the name."""
     eval_seconds: _builtins.float
-    """How long the evaluation took, in seconds."""
+    """The duration of the evaluation in seconds. Unset if it was not recorded."""
     step: _builtins.int
     """The training step of an in-loop eval: any int64, 0 and negatives included.
     Unset for a post-training eval.
     """
     model_ref: _builtins.str
-    """The model that was scored, where it is another than the arm's own (an API
-    baseline, for example). Such a row is never the primary eval. A recorded row
-    never changes its model_ref.
+    """The scored model, if it is not the arm's own (an API baseline, for example). Such
+    a row is never the primary eval. A row recorded again must have the same
+    model_ref (MODEL_REF_CHANGED), unless an ArmRecorded sets `replace`.
     """
     revision: _builtins.int
     """Output only. The experiment's revision in which the row last changed."""
     @_builtins.property
     def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """What was measured: key to number. Keys are free text (`pass^3`); NaN and
+        """The measured values: key to number. Keys are free text (`pass^3`); NaN and
         infinities are values. At most 1,000 keys.
         """
 
@@ -121,14 +121,14 @@ class EvalResult(_message.Message):
 
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
-        """When the row was measured, as told by its writer. It is shown and orders
-        nothing. In EvalRecorded it is output only: the event has it. In ArmRecorded a
-        row without it takes the event's.
+        """The time of the measurement by the writer's clock. It is shown and does not
+        affect any order. In EvalRecorded it is output only: the event has it. In
+        ArmRecorded a row without it gets that of the event.
         """
 
     @_builtins.property
     def record_time(self) -> _timestamp_pb2.Timestamp:
-        """Output only. When the server accepted the row in its present state."""
+        """Output only. The time at which the server stored the present state of the row."""
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class EvalResult(_message.Message):
         benchmark_id: _builtins.str | None = ...,
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         breakdowns: _abc.Mapping[_builtins.str, _value_pb2.Value] | None = ...,
-        eval_seconds: _builtins.float = ...,
+        eval_seconds: _builtins.float | None = ...,
         step: _builtins.int | None = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
         model_ref: _builtins.str | None = ...,
@@ -145,18 +145,22 @@ class EvalResult(_message.Message):
         event_time: _timestamp_pb2.Timestamp | None = ...,
         record_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_benchmark_id", b"_benchmark_id", "_model_ref", b"_model_ref", "_step", b"_step", "benchmark_id", b"benchmark_id", "event_time", b"event_time", "model_ref", b"model_ref", "record_time", b"record_time", "step", b"step"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_benchmark_id", b"_benchmark_id", "_eval_seconds", b"_eval_seconds", "_model_ref", b"_model_ref", "_step", b"_step", "benchmark_id", b"benchmark_id", "eval_seconds", b"eval_seconds", "event_time", b"event_time", "model_ref", b"model_ref", "record_time", b"record_time", "step", b"step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_benchmark_id", b"_benchmark_id", "_model_ref", b"_model_ref", "_step", b"_step", "benchmark_id", b"benchmark_id", "breakdowns", b"breakdowns", "eval_seconds", b"eval_seconds", "event_time", b"event_time", "metrics", b"metrics", "model_ref", b"model_ref", "name", b"name", "record_time", b"record_time", "revision", b"revision", "step", b"step", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_benchmark_id", b"_benchmark_id", "_eval_seconds", b"_eval_seconds", "_model_ref", b"_model_ref", "_step", b"_step", "benchmark_id", b"benchmark_id", "breakdowns", b"breakdowns", "eval_seconds", b"eval_seconds", "event_time", b"event_time", "metrics", b"metrics", "model_ref", b"model_ref", "name", b"name", "record_time", b"record_time", "revision", b"revision", "step", b"step", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__benchmark_id: _TypeAlias = _typing.Literal["benchmark_id"]  # noqa: Y015
     _WhichOneofArgType__benchmark_id: _TypeAlias = _typing.Literal["_benchmark_id", b"_benchmark_id"]  # noqa: Y015
+    _WhichOneofReturnType__eval_seconds: _TypeAlias = _typing.Literal["eval_seconds"]  # noqa: Y015
+    _WhichOneofArgType__eval_seconds: _TypeAlias = _typing.Literal["_eval_seconds", b"_eval_seconds"]  # noqa: Y015
     _WhichOneofReturnType__model_ref: _TypeAlias = _typing.Literal["model_ref"]  # noqa: Y015
     _WhichOneofArgType__model_ref: _TypeAlias = _typing.Literal["_model_ref", b"_model_ref"]  # noqa: Y015
     _WhichOneofReturnType__step: _TypeAlias = _typing.Literal["step"]  # noqa: Y015
     _WhichOneofArgType__step: _TypeAlias = _typing.Literal["_step", b"_step"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__benchmark_id) -> _WhichOneofReturnType__benchmark_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__eval_seconds) -> _WhichOneofReturnType__eval_seconds | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__model_ref) -> _WhichOneofReturnType__model_ref | None: ...
     @_typing.overload

@@ -27,8 +27,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Event(_message.Message):
-    """Event is one thing that happened, as told by the process that saw it. Every
-    event is safe to repeat: what is stored already is not stored again.
+    """Event is one thing that a process reports. Every event is safe to repeat: an equal
+    event is not stored again.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -44,17 +44,17 @@ class Event(_message.Message):
     SKIPPED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
-        """When it happened, by the writer's clock. It is shown and orders nothing:
-        events apply in the order in which they are sent.
+        """The time of the event by the writer's clock. It is shown and does not affect any
+        order: events are applied in the order in which they are sent.
         """
 
     @_builtins.property
     def experiment_declared(self) -> Global___ExperimentDeclared:
-        """An experiment begins, or says more about itself."""
+        """An experiment starts, or has more fields."""
 
     @_builtins.property
     def arm_started(self) -> Global___ArmStarted:
-        """An attempt at training an arm begins."""
+        """An attempt at training an arm starts."""
 
     @_builtins.property
     def metrics_recorded(self) -> Global___MetricsRecorded:
@@ -105,9 +105,9 @@ Global___Event: _TypeAlias = Event  # noqa: Y015
 
 @_typing.final
 class ExperimentDeclared(_message.Message):
-    """ExperimentDeclared creates the experiment, or fills those of its fields that
-    are still unset. A field that has another value is left as it is and named in
-    the response, unless `overwrite` is set. Metadata is filled key by key.
+    """ExperimentDeclared creates the experiment, or sets those of its fields that are
+    still unset. A field that has another value keeps it and is named in the response,
+    unless `overwrite` is set. Metadata is set key by key.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -141,22 +141,22 @@ class ExperimentDeclared(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     OVERWRITE_FIELD_NUMBER: _builtins.int
     hypothesis: _builtins.str
-    """What the experiment is to find out."""
+    """The question that the experiment answers."""
     success_metric: _builtins.str
     """The metric that arms are compared by."""
     parent: _builtins.str
     """The name of the experiment that this one follows."""
     direction: _experiment_pb2.Direction.ValueType
-    """Which scores are better. Unspecified says nothing."""
+    """The direction of better scores. Unspecified leaves the recorded one."""
     overwrite: _builtins.bool
-    """Whether fields that have another value take the one given here."""
+    """Whether fields that have another value get the given one."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Free labels. None says nothing."""
+        """Free labels. Empty leaves the recorded ones."""
 
     @_builtins.property
     def metadata(self) -> _containers.MessageMap[_builtins.str, _value_pb2.Value]:
-        """Anything else worth keeping."""
+        """Any other information."""
 
     def __init__(
         self,
@@ -190,17 +190,23 @@ Global___ExperimentDeclared: _TypeAlias = ExperimentDeclared  # noqa: Y015
 
 @_typing.final
 class ArmStarted(_message.Message):
-    """ArmStarted says that an attempt at training an arm begins: the arm is RUNNING.
-    It creates the arm if there is none.
+    """ArmStarted starts an attempt at training an arm: the arm is RUNNING. It creates the
+    arm if there is none.
 
-    The attempt with the greatest order is the newest, whenever it arrives; an
-    attempt with a lower order, or with the order of another attempt, is refused
-    with STALE_ATTEMPT. A new attempt begins anew: rows, metrics, error and
-    run_result of the arm leave in the same commit. With `resume_step` k it keeps
-    metrics and the in-loop rows up to and including k. On a finished arm it must say
-    `resume_step` or `restart` (ARM_FINISHED). Its run_config may differ from the
-    recorded one only in `model.load_checkpoint_path`, `tags` and `extras`
-    (RUN_CONFIG_CHANGED). The same attempt said again changes nothing.
+    The attempt with the greatest order is the newest, no matter when it arrives. An
+    attempt that is not newer than the newest one is refused (STALE_ATTEMPT). The same
+    attempt started again changes nothing.
+
+    A new attempt starts from the beginning: rows, metrics, error and run_result of the
+    arm are deleted in the same commit. With `resume_step` k it continues, and metrics
+    and the in-loop rows up to and including step k are kept. For a COMPLETED arm
+    `resume_step` or `restart` must be set (ARM_FINISHED); a FAILED or CANCELLED arm
+    needs neither.
+
+    The run_config may differ from the recorded one only in
+    `model.load_checkpoint_path`, `tags` and `extras` (RUN_CONFIG_CHANGED). It may
+    differ in everything if the arm is FAILED or CANCELLED and the attempt starts from
+    the beginning.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -214,7 +220,7 @@ class ArmStarted(_message.Message):
     RESUME_STEP_FIELD_NUMBER: _builtins.int
     RESTART_FIELD_NUMBER: _builtins.int
     arm: _builtins.str
-    """The name of the arm."""
+    """The name of the arm. Required."""
     group_id: _builtins.str
     """The id of the group of arms that repeat one configuration. Unset keeps the
     recorded one.
@@ -223,19 +229,21 @@ class ArmStarted(_message.Message):
     """The name of that group. Unset keeps the recorded one."""
     run_id: _builtins.str
     """The id of the training run in the system that runs it. Unset keeps the
-    recorded one when resuming.
+    recorded one if the attempt resumes.
     """
     resume_step: _builtins.int
-    """Goes on after this step: later in-loop rows and all post-training rows leave."""
+    """Continues after this step. Later in-loop rows and all post-training rows are
+    deleted.
+    """
     restart: _builtins.bool
-    """Begins anew, also where the arm has finished. Only true may be said."""
+    """Starts from the beginning, also if the arm is COMPLETED. Must be true if set."""
     @_builtins.property
     def run_config(self) -> _run_config_pb2.RunConfig:
-        """What the arm is asked to do."""
+        """The configuration of the arm. Required, with its name."""
 
     @_builtins.property
     def attempt(self) -> _arm_result_pb2.Attempt:
-        """This attempt."""
+        """This attempt. Required, with its id and its order."""
 
     def __init__(
         self,
@@ -274,8 +282,8 @@ Global___ArmStarted: _TypeAlias = ArmStarted  # noqa: Y015
 
 @_typing.final
 class MetricsRecorded(_message.Message):
-    """MetricsRecorded adds training metrics to an arm: the latest value of each key
-    counts.
+    """MetricsRecorded adds training metrics to an arm. The latest value of each key
+    counts. Without metrics it is a heartbeat: it changes nothing but `last_heard`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -304,14 +312,15 @@ class MetricsRecorded(_message.Message):
     ATTEMPT_ID_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
     arm: _builtins.str
-    """The name of the arm."""
+    """The name of the arm. Required."""
     attempt_id: _builtins.str
-    """The attempt that speaks. An attempt other than the newest is refused
-    (STALE_ATTEMPT); without one, the event is accepted.
+    """The attempt that reports. An attempt other than the newest is refused
+    (STALE_ATTEMPT). An event without an attempt is accepted, except in a call that
+    starts an attempt of the arm (EVENT_NEEDS_ATTEMPT).
     """
     @_builtins.property
     def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """The metrics. An arm holds at most 1,000 keys."""
+        """The metrics. An arm has at most 1,000 keys."""
 
     def __init__(
         self,
@@ -343,15 +352,14 @@ class EvalRecorded(_message.Message):
     ATTEMPT_ID_FIELD_NUMBER: _builtins.int
     EVAL_RESULT_FIELD_NUMBER: _builtins.int
     arm: _builtins.str
-    """The name of the arm."""
+    """The name of the arm. Required."""
     attempt_id: _builtins.str
-    """The attempt that speaks. An attempt other than the newest is refused
-    (STALE_ATTEMPT); without one, as from an evaluator elsewhere, the event is
-    accepted.
+    """The attempt that reports, as in MetricsRecorded. An evaluator elsewhere names
+    none.
     """
     @_builtins.property
     def eval_result(self) -> _eval_result_pb2.EvalResult:
-        """The row."""
+        """The row. Required, with its name."""
 
     def __init__(
         self,
@@ -372,8 +380,12 @@ Global___EvalRecorded: _TypeAlias = EvalRecorded  # noqa: Y015
 
 @_typing.final
 class ArmFinished(_message.Message):
-    """ArmFinished says how an arm's training ended. It may be said again: the last
-    one stands, as a whole.
+    """ArmFinished ends the training of an arm. A later one of the same attempt replaces
+    it as a whole.
+
+    It is never refused for its size: error texts over 64 KiB are shortened in the
+    middle, and more if the arm has no room. A run_result that has no room, or that
+    exceeds a limit, is left out, and the `error` of the stored run_result notes that.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -385,20 +397,18 @@ class ArmFinished(_message.Message):
     TRAIN_SECONDS_FIELD_NUMBER: _builtins.int
     RUN_RESULT_FIELD_NUMBER: _builtins.int
     arm: _builtins.str
-    """The name of the arm."""
+    """The name of the arm. Required."""
     attempt_id: _builtins.str
-    """The attempt that speaks. An attempt other than the newest is refused
-    (STALE_ATTEMPT).
-    """
+    """The attempt that reports, as in MetricsRecorded."""
     status: _arm_result_pb2.ArmStatus.ValueType
-    """COMPLETED, FAILED or CANCELLED."""
+    """COMPLETED, FAILED or CANCELLED. Required."""
     error: _builtins.str
-    """Why it failed. Texts over 64 KiB are shortened in the middle."""
+    """The reason why it failed."""
     train_seconds: _builtins.float
-    """How long training took, in seconds."""
+    """The duration of training in seconds."""
     @_builtins.property
     def run_result(self) -> _run_result_pb2.RunResult:
-        """What the training backend returned, as it was."""
+        """The result of the training backend."""
 
     def __init__(
         self,
@@ -436,9 +446,10 @@ Global___ArmFinished: _TypeAlias = ArmFinished  # noqa: Y015
 @_typing.final
 class ArmRecorded(_message.Message):
     """ArmRecorded records a whole arm: the arm becomes equal to it, and is created if
-    there is none. The very arm that was recorded last, recorded again, changes
-    nothing, so that a repeated call or import loses no row that arrived since.
-    Refused for an arm that has attempts (ARM_HAS_ATTEMPTS), unless `replace` is set.
+    there is none. The arm that was recorded last, recorded again, changes nothing:
+    a repeated call or import deletes no row that arrived in between. It is refused
+    for an arm that has attempts (ARM_HAS_ATTEMPTS), and if it would change the
+    model_ref of a row (MODEL_REF_CHANGED), unless `replace` is set.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -446,12 +457,14 @@ class ArmRecorded(_message.Message):
     ARM_RESULT_FIELD_NUMBER: _builtins.int
     REPLACE_FIELD_NUMBER: _builtins.int
     replace: _builtins.bool
-    """Whether the arm becomes equal to this one also where it has attempts, or
-    where this very arm was recorded before.
+    """Whether the arm becomes equal to this one also if it has attempts, if a row's
+    model_ref changes, or if this arm was recorded before.
     """
     @_builtins.property
     def arm_result(self) -> _arm_result_pb2.ArmResult:
-        """The arm. Its output-only fields are ignored; its rows keep their event_time."""
+        """The arm. Required, with its name, run_config and status. Its output-only fields
+        are ignored; its rows keep their event_time.
+        """
 
     def __init__(
         self,
@@ -469,15 +482,15 @@ Global___ArmRecorded: _TypeAlias = ArmRecorded  # noqa: Y015
 
 @_typing.final
 class ExperimentConcluded(_message.Message):
-    """ExperimentConcluded stores the conclusion of the experiment. The last one
-    stands.
+    """ExperimentConcluded stores the conclusion of the experiment. It replaces an earlier
+    one.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CONCLUSION_FIELD_NUMBER: _builtins.int
     conclusion: _builtins.str
-    """What was found out."""
+    """The conclusion. Required."""
     def __init__(
         self,
         *,
@@ -493,8 +506,8 @@ Global___ExperimentConcluded: _TypeAlias = ExperimentConcluded  # noqa: Y015
 
 @_typing.final
 class Skipped(_message.Message):
-    """Skipped takes a sequence number of its stream and does nothing. A writer sends
-    it in place of an event that was refused for good.
+    """Skipped uses a sequence number of its stream and does nothing. A writer sends it in
+    place of an event that was refused permanently.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

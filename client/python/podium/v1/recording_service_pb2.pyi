@@ -8,7 +8,6 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
-from podium.v1 import error_reason_pb2 as _error_reason_pb2
 from podium.v1 import event_pb2 as _event_pb2
 import builtins as _builtins
 import sys
@@ -28,21 +27,21 @@ class _RefusalKind:
 class _RefusalKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RefusalKind.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     REFUSAL_KIND_UNSPECIFIED: _RefusalKind.ValueType  # 0
-    """Not said. Never answered by a server."""
+    """Not set. Never returned by a server."""
     REFUSAL_KIND_PERMANENT: _RefusalKind.ValueType  # 1
     """The event will not be accepted as it is. In a stream, Skipped takes its place."""
     REFUSAL_KIND_WAIT: _RefusalKind.ValueType  # 2
-    """What the event needs may still come: wait and send it again."""
+    """The experiment or the arm does not exist yet: wait and send the event again."""
 
 class RefusalKind(_RefusalKind, metaclass=_RefusalKindEnumTypeWrapper):
-    """RefusalKind says whether a refused event can be accepted later."""
+    """RefusalKind is whether a refused event can be accepted later."""
 
 REFUSAL_KIND_UNSPECIFIED: RefusalKind.ValueType  # 0
-"""Not said. Never answered by a server."""
+"""Not set. Never returned by a server."""
 REFUSAL_KIND_PERMANENT: RefusalKind.ValueType  # 1
 """The event will not be accepted as it is. In a stream, Skipped takes its place."""
 REFUSAL_KIND_WAIT: RefusalKind.ValueType  # 2
-"""What the event needs may still come: wait and send it again."""
+"""The experiment or the arm does not exist yet: wait and send the event again."""
 Global___RefusalKind: _TypeAlias = RefusalKind  # noqa: Y015
 
 @_typing.final
@@ -58,12 +57,14 @@ class RecordRequest(_message.Message):
     """The name of the experiment."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
-        """The events, in order; at most 1,000, with at most 10,000 metric values in all."""
+        """The events, in order; at most 1,000, with at most 10,000 metric values in all.
+        Required.
+        """
 
     @_builtins.property
     def position(self) -> Global___StreamPosition:
-        """Where in its stream the first event stands. Unset for a call that is not part
-        of a stream.
+        """The place of the first event in its stream. Unset for a call that is not part of
+        a stream.
         """
 
     def __init__(
@@ -85,9 +86,9 @@ Global___RecordRequest: _TypeAlias = RecordRequest  # noqa: Y015
 
 @_typing.final
 class StreamPosition(_message.Message):
-    """StreamPosition is a place in a stream: the events that one life of one writer
-    process records about one arm, or about the experiment itself, numbered 1, 2, 3,
-    and so on.
+    """StreamPosition is a place in a stream. A stream has the events that one process
+    records about one arm, or about the experiment itself, numbered 1, 2, 3, and so
+    on.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -95,8 +96,8 @@ class StreamPosition(_message.Message):
     WRITER_ID_FIELD_NUMBER: _builtins.int
     FIRST_SEQUENCE_FIELD_NUMBER: _builtins.int
     writer_id: _builtins.str
-    """The id of the stream's writer in this experiment: 1 to 256 bytes that no other
-    writer uses, and this one for no other arm.
+    """The id of the stream's writer in this experiment, of 1 to 256 bytes. No other
+    writer uses it, and this writer uses it for no other arm.
     """
     first_sequence: _builtins.int
     """The sequence number of the first event of the call, from 1."""
@@ -116,7 +117,7 @@ Global___StreamPosition: _TypeAlias = StreamPosition  # noqa: Y015
 
 @_typing.final
 class RecordResponse(_message.Message):
-    """RecordResponse says what a Record call did. It is on disk."""
+    """RecordResponse is the result of a Record call. The events are on disk."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -128,17 +129,17 @@ class RecordResponse(_message.Message):
     revision: _builtins.int
     """The experiment's revision after the call."""
     changed_events: _builtins.int
-    """How many of the call's events changed something."""
+    """The number of events that changed something."""
     skipped_events: _builtins.int
-    """How many events at the head of the call had been applied before and were
+    """The number of events at the start of the call that were applied before and
     skipped.
     """
     last_sequence: _builtins.int
     """The sequence number of the stream's last event. Set for a call with a position."""
     @_builtins.property
     def kept_fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeptField]:
-        """Fields of the experiment that a declaration left as they were because they
-        have another value.
+        """Fields of the experiment that a declaration did not overwrite: they have another
+        value.
         """
 
     def __init__(
@@ -162,7 +163,7 @@ Global___RecordResponse: _TypeAlias = RecordResponse  # noqa: Y015
 
 @_typing.final
 class KeptField(_message.Message):
-    """KeptField is a field that a declaration left as it was."""
+    """KeptField is a field that a declaration did not overwrite."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -188,8 +189,8 @@ Global___KeptField: _TypeAlias = KeptField  # noqa: Y015
 
 @_typing.final
 class Refusals(_message.Message):
-    """Refusals lists every refused event of a Record call. It travels in the details of
-    the call's status, beside the ErrorInfo of the first refused event.
+    """Refusals lists every refused event of a Record call. It is in the details of the
+    call's status, beside the ErrorInfo of the first refused event.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -214,7 +215,7 @@ Global___Refusals: _TypeAlias = Refusals  # noqa: Y015
 
 @_typing.final
 class Refusal(_message.Message):
-    """Refusal says why events were refused."""
+    """Refusal has the events that were refused for one reason."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -222,12 +223,12 @@ class Refusal(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
-    reason: _error_reason_pb2.ErrorReason.ValueType
-    """Why they were refused."""
+    reason: _builtins.str
+    """The reason, spelled as in ErrorInfo: a value of ErrorReason without its prefix."""
     kind: Global___RefusalKind.ValueType
-    """Whether waiting can help."""
+    """Whether the events may be accepted later."""
     message: _builtins.str
-    """What was wrong with the first of them and what would be right."""
+    """The problem of the first of them, and how to correct it."""
     @_builtins.property
     def event_indexes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The indexes of the events in the call."""
@@ -236,7 +237,7 @@ class Refusal(_message.Message):
         self,
         *,
         event_indexes: _abc.Iterable[_builtins.int] | None = ...,
-        reason: _error_reason_pb2.ErrorReason.ValueType = ...,
+        reason: _builtins.str = ...,
         kind: Global___RefusalKind.ValueType = ...,
         message: _builtins.str = ...,
     ) -> None: ...
@@ -262,7 +263,7 @@ class DeleteArmRequest(_message.Message):
     arm: _builtins.str
     """The name of the arm."""
     allow_missing: _builtins.bool
-    """Whether it is all right if the experiment or the arm does not exist."""
+    """Whether the call succeeds if the experiment or the arm does not exist."""
     def __init__(
         self,
         *,
@@ -286,7 +287,7 @@ class DeleteArmResponse(_message.Message):
 
     REVISION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The experiment's revision after the call. 0 if there never was one."""
+    """The experiment's revision after the call. 0 if it never existed."""
     def __init__(
         self,
         *,
@@ -311,7 +312,7 @@ class DeleteExperimentRequest(_message.Message):
     experiment: _builtins.str
     """The name of the experiment."""
     allow_missing: _builtins.bool
-    """Whether it is all right if the experiment does not exist."""
+    """Whether the call succeeds if the experiment does not exist."""
     def __init__(
         self,
         *,
@@ -334,7 +335,7 @@ class DeleteExperimentResponse(_message.Message):
 
     REVISION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The experiment's revision after the call. 0 if there never was one."""
+    """The experiment's revision after the call. 0 if it never existed."""
     def __init__(
         self,
         *,

@@ -27,13 +27,14 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RecordingServiceStub:
-    """RecordingService changes what is recorded. Each call is one transaction: all of
-    it or none. An error never changes anything; OK means that it is on disk.
+    """RecordingService records and deletes results. Each call is one transaction: all of
+    it is stored or nothing. OK means that it is on disk. A refused call changes
+    nothing.
 
     Every call can return INVALID_ARGUMENT for a field out of its bounds,
-    RESOURCE_EXHAUSTED when the server or its disk is full, and UNAVAILABLE while it
-    starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a lost connection the
-    outcome is unknown: send the same call again.
+    RESOURCE_EXHAUSTED if the server is overloaded or its disk is full, and UNAVAILABLE
+    while it starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a lost connection
+    it is unknown whether the call was stored: send the same call again.
     """
 
     @_typing.overload
@@ -41,81 +42,87 @@ class RecordingServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RecordingServiceAsyncStub: ...
     Record: _grpc.UnaryUnaryMultiCallable[_recording_service_pb2.RecordRequest, _recording_service_pb2.RecordResponse]
-    """Records events of one experiment. They apply in order, as if sent one by one.
+    """Records events of one experiment. They are applied in order, as if sent one by
+    one.
 
-    A call with a position is applied exactly once: events that were applied
-    already are skipped and counted in the response. Without a position a call is
-    still safe to repeat, since every event is.
+    A call with a position is applied exactly once: events that were applied before
+    are skipped and counted in the response. A call without a position is also safe
+    to repeat: each of its events is, and it may not start an attempt of an arm
+    together with events that name no attempt (EVENT_NEEDS_ATTEMPT).
 
-    If any event is refused, none is applied, and the status details carry a
-    Refusals with every refused event. Returns NOT_FOUND (wait) if the experiment
-    or an arm does not exist yet, FAILED_PRECONDITION for an event that what is
-    recorded stands against, INVALID_ARGUMENT for one out of its bounds, each
-    after the first refused event; OUT_OF_RANGE (SEQUENCE_GAP, with
-    `expected_sequence` in its metadata) if events before the first are missing.
+    If any event is refused, none is applied, and the status details have a Refusals
+    with every refused event. The status is that of the first refused event. Returns
+    NOT_FOUND (wait) if the experiment or an arm does not exist yet,
+    FAILED_PRECONDITION if an event contradicts what is recorded, and
+    INVALID_ARGUMENT if it is out of its bounds. Returns OUT_OF_RANGE (SEQUENCE_GAP,
+    with `expected_sequence` in its metadata) if events before the first are missing.
     """
     DeleteArm: _grpc.UnaryUnaryMultiCallable[_recording_service_pb2.DeleteArmRequest, _recording_service_pb2.DeleteArmResponse]
     """Deletes an arm with its rows. Streams that wrote to it are refused from then
-    on (ARM_DELETED); a new writer begins a new life of the name.
+    on (ARM_DELETED). A new writer can use the name again.
 
     Returns NOT_FOUND if the experiment or the arm does not exist.
     """
     DeleteExperiment: _grpc.UnaryUnaryMultiCallable[_recording_service_pb2.DeleteExperimentRequest, _recording_service_pb2.DeleteExperimentResponse]
     """Deletes an experiment with its arms. Streams that wrote to it are refused from
-    then on (EXPERIMENT_DELETED); a new declaration begins a new life of the name,
-    whose revision goes on from the old one's.
+    then on (EXPERIMENT_DELETED). A new declaration can use the name again, and the
+    revision continues from the old one.
 
     Returns NOT_FOUND if the experiment does not exist.
     """
 
 @_typing.type_check_only
 class RecordingServiceAsyncStub(RecordingServiceStub):
-    """RecordingService changes what is recorded. Each call is one transaction: all of
-    it or none. An error never changes anything; OK means that it is on disk.
+    """RecordingService records and deletes results. Each call is one transaction: all of
+    it is stored or nothing. OK means that it is on disk. A refused call changes
+    nothing.
 
     Every call can return INVALID_ARGUMENT for a field out of its bounds,
-    RESOURCE_EXHAUSTED when the server or its disk is full, and UNAVAILABLE while it
-    starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a lost connection the
-    outcome is unknown: send the same call again.
+    RESOURCE_EXHAUSTED if the server is overloaded or its disk is full, and UNAVAILABLE
+    while it starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a lost connection
+    it is unknown whether the call was stored: send the same call again.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Record: _aio.UnaryUnaryMultiCallable[_recording_service_pb2.RecordRequest, _recording_service_pb2.RecordResponse]  # type: ignore[assignment]
-    """Records events of one experiment. They apply in order, as if sent one by one.
+    """Records events of one experiment. They are applied in order, as if sent one by
+    one.
 
-    A call with a position is applied exactly once: events that were applied
-    already are skipped and counted in the response. Without a position a call is
-    still safe to repeat, since every event is.
+    A call with a position is applied exactly once: events that were applied before
+    are skipped and counted in the response. A call without a position is also safe
+    to repeat: each of its events is, and it may not start an attempt of an arm
+    together with events that name no attempt (EVENT_NEEDS_ATTEMPT).
 
-    If any event is refused, none is applied, and the status details carry a
-    Refusals with every refused event. Returns NOT_FOUND (wait) if the experiment
-    or an arm does not exist yet, FAILED_PRECONDITION for an event that what is
-    recorded stands against, INVALID_ARGUMENT for one out of its bounds, each
-    after the first refused event; OUT_OF_RANGE (SEQUENCE_GAP, with
-    `expected_sequence` in its metadata) if events before the first are missing.
+    If any event is refused, none is applied, and the status details have a Refusals
+    with every refused event. The status is that of the first refused event. Returns
+    NOT_FOUND (wait) if the experiment or an arm does not exist yet,
+    FAILED_PRECONDITION if an event contradicts what is recorded, and
+    INVALID_ARGUMENT if it is out of its bounds. Returns OUT_OF_RANGE (SEQUENCE_GAP,
+    with `expected_sequence` in its metadata) if events before the first are missing.
     """
     DeleteArm: _aio.UnaryUnaryMultiCallable[_recording_service_pb2.DeleteArmRequest, _recording_service_pb2.DeleteArmResponse]  # type: ignore[assignment]
     """Deletes an arm with its rows. Streams that wrote to it are refused from then
-    on (ARM_DELETED); a new writer begins a new life of the name.
+    on (ARM_DELETED). A new writer can use the name again.
 
     Returns NOT_FOUND if the experiment or the arm does not exist.
     """
     DeleteExperiment: _aio.UnaryUnaryMultiCallable[_recording_service_pb2.DeleteExperimentRequest, _recording_service_pb2.DeleteExperimentResponse]  # type: ignore[assignment]
     """Deletes an experiment with its arms. Streams that wrote to it are refused from
-    then on (EXPERIMENT_DELETED); a new declaration begins a new life of the name,
-    whose revision goes on from the old one's.
+    then on (EXPERIMENT_DELETED). A new declaration can use the name again, and the
+    revision continues from the old one.
 
     Returns NOT_FOUND if the experiment does not exist.
     """
 
 class RecordingServiceServicer(metaclass=_abc_1.ABCMeta):
-    """RecordingService changes what is recorded. Each call is one transaction: all of
-    it or none. An error never changes anything; OK means that it is on disk.
+    """RecordingService records and deletes results. Each call is one transaction: all of
+    it is stored or nothing. OK means that it is on disk. A refused call changes
+    nothing.
 
     Every call can return INVALID_ARGUMENT for a field out of its bounds,
-    RESOURCE_EXHAUSTED when the server or its disk is full, and UNAVAILABLE while it
-    starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a lost connection the
-    outcome is unknown: send the same call again.
+    RESOURCE_EXHAUSTED if the server is overloaded or its disk is full, and UNAVAILABLE
+    while it starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a lost connection
+    it is unknown whether the call was stored: send the same call again.
     """
 
     @_abc_1.abstractmethod
@@ -124,18 +131,20 @@ class RecordingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recording_service_pb2.RecordRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recording_service_pb2.RecordResponse, _abc.Awaitable[_recording_service_pb2.RecordResponse]]:
-        """Records events of one experiment. They apply in order, as if sent one by one.
+        """Records events of one experiment. They are applied in order, as if sent one by
+        one.
 
-        A call with a position is applied exactly once: events that were applied
-        already are skipped and counted in the response. Without a position a call is
-        still safe to repeat, since every event is.
+        A call with a position is applied exactly once: events that were applied before
+        are skipped and counted in the response. A call without a position is also safe
+        to repeat: each of its events is, and it may not start an attempt of an arm
+        together with events that name no attempt (EVENT_NEEDS_ATTEMPT).
 
-        If any event is refused, none is applied, and the status details carry a
-        Refusals with every refused event. Returns NOT_FOUND (wait) if the experiment
-        or an arm does not exist yet, FAILED_PRECONDITION for an event that what is
-        recorded stands against, INVALID_ARGUMENT for one out of its bounds, each
-        after the first refused event; OUT_OF_RANGE (SEQUENCE_GAP, with
-        `expected_sequence` in its metadata) if events before the first are missing.
+        If any event is refused, none is applied, and the status details have a Refusals
+        with every refused event. The status is that of the first refused event. Returns
+        NOT_FOUND (wait) if the experiment or an arm does not exist yet,
+        FAILED_PRECONDITION if an event contradicts what is recorded, and
+        INVALID_ARGUMENT if it is out of its bounds. Returns OUT_OF_RANGE (SEQUENCE_GAP,
+        with `expected_sequence` in its metadata) if events before the first are missing.
         """
 
     @_abc_1.abstractmethod
@@ -145,7 +154,7 @@ class RecordingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_recording_service_pb2.DeleteArmResponse, _abc.Awaitable[_recording_service_pb2.DeleteArmResponse]]:
         """Deletes an arm with its rows. Streams that wrote to it are refused from then
-        on (ARM_DELETED); a new writer begins a new life of the name.
+        on (ARM_DELETED). A new writer can use the name again.
 
         Returns NOT_FOUND if the experiment or the arm does not exist.
         """
@@ -157,8 +166,8 @@ class RecordingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_recording_service_pb2.DeleteExperimentResponse, _abc.Awaitable[_recording_service_pb2.DeleteExperimentResponse]]:
         """Deletes an experiment with its arms. Streams that wrote to it are refused from
-        then on (EXPERIMENT_DELETED); a new declaration begins a new life of the name,
-        whose revision goes on from the old one's.
+        then on (EXPERIMENT_DELETED). A new declaration can use the name again, and the
+        revision continues from the old one.
 
         Returns NOT_FOUND if the experiment does not exist.
         """

@@ -49,11 +49,9 @@ impl Asked {
 
 fn said(error: &Error) -> Value {
     let refusals = error.refusals().iter().map(|event| {
-        let name = event.reason.as_str_name();
-        let reason = name.strip_prefix("ERROR_REASON_").unwrap_or_default();
         json!({
             "index": event.index,
-            "reason": if reason == "UNSPECIFIED" { "" } else { reason },
+            "reason": event.reason,
             "permanent": event.permanent,
             "message": event.message,
         })

@@ -63,9 +63,9 @@ pub struct ValueMap {
     >,
 }
 /// EvalResult is one evaluation of an arm: a row. Within an arm, a row is
-/// identified by its name and its step, and *no step* is a value of its own: a
-/// row without a step (post-training) and a row at step 0 (in-loop) of the same
-/// name stand side by side.
+/// identified by its name and its step. *No step* is a value of its own: a row
+/// without a step (post-training) and a row at step 0 (in-loop) of the same name are
+/// different rows.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct EvalResult {
@@ -73,10 +73,10 @@ pub struct EvalResult {
     /// hold dots, slashes and spaces (`bench@openai/gpt-4.1`).
     #[prost(string, tag = "1")]
     pub name: crate::exact::alloc::string::String,
-    /// The id of the benchmark, where it differs from the name.
+    /// The id of the benchmark, if it differs from the name.
     #[prost(string, optional, tag = "2")]
     pub benchmark_id: ::core::option::Option<crate::exact::alloc::string::String>,
-    /// What was measured: key to number. Keys are free text (`pass^3`); NaN and
+    /// The measured values: key to number. Keys are free text (`pass^3`); NaN and
     /// infinities are values. At most 1,000 keys.
     #[prost(btree_map = "string, double", tag = "3")]
     pub metrics: crate::exact::alloc::collections::BTreeMap<
@@ -90,9 +90,9 @@ pub struct EvalResult {
         crate::exact::alloc::string::String,
         Value,
     >,
-    /// How long the evaluation took, in seconds.
-    #[prost(double, required, tag = "5")]
-    pub eval_seconds: f64,
+    /// The duration of the evaluation in seconds. Unset if it was not recorded.
+    #[prost(double, optional, tag = "5")]
+    pub eval_seconds: ::core::option::Option<f64>,
     /// The training step of an in-loop eval: any int64, 0 and negatives included.
     /// Unset for a post-training eval.
     #[prost(int64, optional, tag = "6")]
@@ -101,20 +101,20 @@ pub struct EvalResult {
     /// arm's primary eval.
     #[prost(string, repeated, tag = "7")]
     pub tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
-    /// The model that was scored, where it is another than the arm's own (an API
-    /// baseline, for example). Such a row is never the primary eval. A recorded row
-    /// never changes its model_ref.
+    /// The scored model, if it is not the arm's own (an API baseline, for example). Such
+    /// a row is never the primary eval. A row recorded again must have the same
+    /// model_ref (MODEL_REF_CHANGED), unless an ArmRecorded sets `replace`.
     #[prost(string, optional, tag = "8")]
     pub model_ref: ::core::option::Option<crate::exact::alloc::string::String>,
     /// Output only. The experiment's revision in which the row last changed.
     #[prost(int64, tag = "9")]
     pub revision: i64,
-    /// When the row was measured, as told by its writer. It is shown and orders
-    /// nothing. In EvalRecorded it is output only: the event has it. In ArmRecorded a
-    /// row without it takes the event's.
+    /// The time of the measurement by the writer's clock. It is shown and does not
+    /// affect any order. In EvalRecorded it is output only: the event has it. In
+    /// ArmRecorded a row without it gets that of the event.
     #[prost(message, optional, tag = "10")]
     pub event_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// Output only. When the server accepted the row in its present state.
+    /// Output only. The time at which the server stored the present state of the row.
     #[prost(message, optional, tag = "11")]
     pub record_time: ::core::option::Option<::prost_types::Timestamp>,
 }
@@ -271,10 +271,10 @@ pub struct ArmResult {
     /// bytes.
     #[prost(string, tag = "1")]
     pub name: crate::exact::alloc::string::String,
-    /// What the arm was asked to do.
+    /// The configuration of the arm. Required in a request, with its name.
     #[prost(message, optional, tag = "2")]
     pub run_config: ::core::option::Option<RunConfig>,
-    /// How far it has come.
+    /// The state of its training. Required in a request.
     #[prost(enumeration = "ArmStatus", tag = "3")]
     pub status: i32,
     /// Training metrics: the latest value of each key. At most 1,000 keys.
@@ -306,17 +306,17 @@ pub struct ArmResult {
     /// The id of the training run in the system that ran it.
     #[prost(string, optional, tag = "8")]
     pub run_id: ::core::option::Option<crate::exact::alloc::string::String>,
-    /// Why the arm failed. Texts over 64 KiB are shortened in the middle.
+    /// The reason why the arm failed. Texts over 64 KiB are shortened in the middle.
     #[prost(string, optional, tag = "9")]
     pub error: ::core::option::Option<crate::exact::alloc::string::String>,
-    /// How long training took, in seconds.
+    /// The duration of training in seconds.
     #[prost(double, optional, tag = "10")]
     pub train_seconds: ::core::option::Option<f64>,
-    /// How long evaluation took, in seconds. Where it was not recorded, the server
-    /// answers with the primary eval's.
+    /// The duration of evaluation in seconds. If it was not recorded, responses have
+    /// that of the primary eval.
     #[prost(double, optional, tag = "11")]
     pub eval_seconds: ::core::option::Option<f64>,
-    /// What the training backend returned, as it was.
+    /// The result of the training backend, unchanged.
     #[prost(message, optional, tag = "12")]
     pub run_result: ::core::option::Option<RunResult>,
     /// The id of the group of arms that repeat one configuration (seeds).
@@ -332,42 +332,49 @@ pub struct ArmResult {
     /// last changed.
     #[prost(int64, tag = "16")]
     pub revision: i64,
-    /// Output only. When the arm was first recorded.
+    /// Output only. The time at which the arm was first recorded.
     #[prost(message, optional, tag = "17")]
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// Output only. When the arm or one of its rows last changed.
+    /// Output only. The time at which the arm or one of its rows last changed.
     #[prost(message, optional, tag = "18")]
     pub update_time: ::core::option::Option<::prost_types::Timestamp>,
     /// Output only. The newest attempt. Unset for an arm that was never started
     /// through ArmStarted.
     #[prost(message, optional, tag = "19")]
     pub attempt: ::core::option::Option<Attempt>,
+    /// Output only. The time, by the server's clock, at which the newest event or
+    /// heartbeat of the arm arrived. A heartbeat is a MetricsRecorded without metrics.
+    /// It is stored at most once in 5 seconds, and it does not change the revision.
+    #[prost(message, optional, tag = "20")]
+    pub last_heard: ::core::option::Option<::prost_types::Timestamp>,
 }
-/// Attempt is one life of an arm's training process. A preempted and restarted
+/// Attempt is one start of an arm's training process. A preempted and restarted
 /// job is a new attempt of the same arm.
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct Attempt {
-    /// An id that only this attempt uses.
+    /// An id that only this attempt uses. Required in a request.
     #[prost(string, tag = "1")]
     pub id: crate::exact::alloc::string::String,
-    /// Which attempt is newer: the greater order, whenever it arrives. The start
-    /// time in milliseconds since 1970, or a scheduler's restart count.
-    #[prost(int64, tag = "2")]
-    pub order: i64,
+    /// The attempt with the greatest order is the newest, no matter when it arrives.
+    /// The order is the start time in milliseconds since 1970, or a scheduler's
+    /// restart count; 0 is a valid count. Required in a request. An order of more than
+    /// a day ahead of the server's clock is refused (FIELD_OUT_OF_RANGE).
+    #[prost(int64, optional, tag = "2")]
+    pub order: ::core::option::Option<i64>,
 }
-/// ArmSummary is an arm without its rows, for lists. It has no answer to Eval, and
-/// none to Score with a dot: ask the server, or get the whole arm.
+/// ArmSummary is an arm without its rows, for lists. Eval, and Score with a dot, need
+/// the rows: call the server, or get the whole arm.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ArmSummary {
     /// The name of the arm.
     #[prost(string, tag = "1")]
     pub name: crate::exact::alloc::string::String,
-    /// What the arm was asked to do.
+    /// The configuration of the arm.
     #[prost(message, optional, tag = "2")]
     pub run_config: ::core::option::Option<RunConfig>,
-    /// How far it has come.
+    /// The state of its training.
     #[prost(enumeration = "ArmStatus", tag = "3")]
     pub status: i32,
     /// Training metrics: the latest value of each key.
@@ -388,13 +395,13 @@ pub struct ArmSummary {
     /// The id of the training run in the system that ran it.
     #[prost(string, optional, tag = "7")]
     pub run_id: ::core::option::Option<crate::exact::alloc::string::String>,
-    /// Why the arm failed.
+    /// The reason why the arm failed.
     #[prost(string, optional, tag = "8")]
     pub error: ::core::option::Option<crate::exact::alloc::string::String>,
-    /// How long training took, in seconds.
+    /// The duration of training in seconds.
     #[prost(double, optional, tag = "9")]
     pub train_seconds: ::core::option::Option<f64>,
-    /// How long evaluation took, in seconds, as in ArmResult.
+    /// The duration of evaluation in seconds, as in ArmResult.
     #[prost(double, optional, tag = "10")]
     pub eval_seconds: ::core::option::Option<f64>,
     /// The id of the group of arms that repeat one configuration.
@@ -409,17 +416,21 @@ pub struct ArmSummary {
     /// The experiment's revision in which the arm or one of its rows last changed.
     #[prost(int64, tag = "14")]
     pub revision: i64,
-    /// When the arm was first recorded.
+    /// The time at which the arm was first recorded.
     #[prost(message, optional, tag = "15")]
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// When the arm or one of its rows last changed.
+    /// The time at which the arm or one of its rows last changed.
     #[prost(message, optional, tag = "16")]
     pub update_time: ::core::option::Option<::prost_types::Timestamp>,
     /// The newest attempt, if the arm was started through ArmStarted.
     #[prost(message, optional, tag = "17")]
     pub attempt: ::core::option::Option<Attempt>,
+    /// The time at which the newest event or heartbeat of the arm arrived, as in
+    /// ArmResult.
+    #[prost(message, optional, tag = "18")]
+    pub last_heard: ::core::option::Option<::prost_types::Timestamp>,
 }
-/// ArmStatus says how far an arm's training has come.
+/// ArmStatus is the state of an arm's training.
 #[derive(
     Clone,
     Copy,
@@ -434,11 +445,11 @@ pub struct ArmSummary {
 #[prost(prost_path = "crate::exact")]
 #[repr(i32)]
 pub enum ArmStatus {
-    /// Not said. Never stored; requests with it are refused.
+    /// Not set. Never stored; requests with it are refused.
     Unspecified = 0,
     /// Not started yet.
     Pending = 1,
-    /// Training.
+    /// Being trained.
     Running = 2,
     /// Ended as planned.
     Completed = 3,
@@ -475,10 +486,14 @@ impl ArmStatus {
         }
     }
 }
-/// ErrorReason is why a call failed or an event was refused. It travels as the
-/// `reason` of a google.rpc.ErrorInfo with domain `podium`, without the prefix
-/// `ERROR_REASON_`. Each reason says its status code, whether a refused event may be
-/// accepted later (wait) or not (permanent), and the keys of its metadata.
+/// ErrorReason is the reason why a call failed or an event was refused. Messages
+/// carry it as text without the prefix `ERROR_REASON_`, as in `ARM_NOT_FOUND`: the
+/// `reason` of a google.rpc.ErrorInfo with domain `podium`, and that of a Refusal.
+/// For each reason the comment has the status code, whether a refused event may be
+/// accepted later (wait) or not (permanent), and the keys of the metadata.
+///
+/// The metadata `field` of an event's error begins with the index of the event, as in
+/// `events\[3\].arm_started.run_config`.
 #[derive(
     Clone,
     Copy,
@@ -493,7 +508,7 @@ impl ArmStatus {
 #[prost(prost_path = "crate::exact")]
 #[repr(i32)]
 pub enum ErrorReason {
-    /// Not said. Never answered by a server.
+    /// Not set. Never returned by a server.
     Unspecified = 0,
     /// INVALID_ARGUMENT. The request is not a message of its type: the bytes cannot be
     /// read, or text is not UTF-8.
@@ -506,8 +521,8 @@ pub enum ErrorReason {
     /// control characters, or a segment of an experiment's name is empty, `.` or
     /// `..`. Metadata: `field`.
     NameInvalid = 3,
-    /// INVALID_ARGUMENT, permanent. A Value says nothing, or is nested too deeply, or
-    /// holds too many nodes. Metadata: `field`.
+    /// INVALID_ARGUMENT, permanent. The kind of a Value is not set, or a Value is nested
+    /// too deeply or has too many nodes. Metadata: `field`.
     ValueInvalid = 4,
     /// INVALID_ARGUMENT, permanent. An enum field has a value that this server does not
     /// know, or one that is not allowed there. Metadata: `field`.
@@ -527,26 +542,31 @@ pub enum ErrorReason {
     /// INVALID_ARGUMENT, permanent. An event of a call with a position is about another
     /// arm than the stream's earlier events. Metadata: `writer_id`.
     StreamSubjectChanged = 10,
+    /// INVALID_ARGUMENT, permanent. A call without a position starts an attempt of an arm
+    /// and has an event of the arm that names no attempt. Such a call could not be sent
+    /// again safely. Metadata: `arm`.
+    EventNeedsAttempt = 11,
     /// NOT_FOUND, wait. There is no experiment of this name. Metadata: `experiment`.
     ExperimentNotFound = 20,
     /// NOT_FOUND, wait. The experiment has no arm of this name. Metadata: `experiment`,
     /// `arm`.
     ArmNotFound = 21,
     /// FAILED_PRECONDITION, permanent. The event names an attempt other than the
-    /// newest, or begins one that is not newer. Metadata: `arm`, `newest_attempt`,
+    /// newest, or starts one that is not newer. Metadata: `arm`, `newest_attempt`,
     /// `newest_order`.
     StaleAttempt = 30,
-    /// FAILED_PRECONDITION, permanent. A new attempt at a finished arm says neither
+    /// FAILED_PRECONDITION, permanent. A new attempt of a COMPLETED arm sets neither
     /// `resume_step` nor `restart`. Metadata: `arm`.
     ArmFinished = 31,
     /// FAILED_PRECONDITION, permanent. A new attempt's run_config differs from the
-    /// recorded one. Metadata: `arm`, `paths`.
+    /// recorded one in `path_count` fields. `paths` has the first hundred, separated by
+    /// commas. Metadata: `arm`, `paths`, `path_count`.
     RunConfigChanged = 32,
     /// FAILED_PRECONDITION, permanent. A whole arm was recorded over one that has
     /// attempts. Metadata: `arm`.
     ArmHasAttempts = 33,
-    /// FAILED_PRECONDITION, permanent. A row recorded again has another model_ref.
-    /// Metadata: `arm`, `eval`.
+    /// FAILED_PRECONDITION, permanent. A row recorded again, alone or with its whole
+    /// arm, has another model_ref. Metadata: `arm`, `eval`.
     ModelRefChanged = 34,
     /// FAILED_PRECONDITION, permanent. The arm that the stream wrote to was deleted.
     /// Metadata: `writer_id`.
@@ -591,6 +611,7 @@ impl ErrorReason {
             Self::LimitExceeded => "ERROR_REASON_LIMIT_EXCEEDED",
             Self::MirrorContradictsEvals => "ERROR_REASON_MIRROR_CONTRADICTS_EVALS",
             Self::StreamSubjectChanged => "ERROR_REASON_STREAM_SUBJECT_CHANGED",
+            Self::EventNeedsAttempt => "ERROR_REASON_EVENT_NEEDS_ATTEMPT",
             Self::ExperimentNotFound => "ERROR_REASON_EXPERIMENT_NOT_FOUND",
             Self::ArmNotFound => "ERROR_REASON_ARM_NOT_FOUND",
             Self::StaleAttempt => "ERROR_REASON_STALE_ATTEMPT",
@@ -623,6 +644,7 @@ impl ErrorReason {
             "ERROR_REASON_LIMIT_EXCEEDED" => Some(Self::LimitExceeded),
             "ERROR_REASON_MIRROR_CONTRADICTS_EVALS" => Some(Self::MirrorContradictsEvals),
             "ERROR_REASON_STREAM_SUBJECT_CHANGED" => Some(Self::StreamSubjectChanged),
+            "ERROR_REASON_EVENT_NEEDS_ATTEMPT" => Some(Self::EventNeedsAttempt),
             "ERROR_REASON_EXPERIMENT_NOT_FOUND" => Some(Self::ExperimentNotFound),
             "ERROR_REASON_ARM_NOT_FOUND" => Some(Self::ArmNotFound),
             "ERROR_REASON_STALE_ATTEMPT" => Some(Self::StaleAttempt),
@@ -805,29 +827,29 @@ impl ExperimentStatus {
         }
     }
 }
-/// Event is one thing that happened, as told by the process that saw it. Every
-/// event is safe to repeat: what is stored already is not stored again.
+/// Event is one thing that a process reports. Every event is safe to repeat: an equal
+/// event is not stored again.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct Event {
-    /// When it happened, by the writer's clock. It is shown and orders nothing:
-    /// events apply in the order in which they are sent.
+    /// The time of the event by the writer's clock. It is shown and does not affect any
+    /// order: events are applied in the order in which they are sent.
     #[prost(message, optional, tag = "1")]
     pub event_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// What happened.
+    /// The kind of the event. Required.
     #[prost(oneof = "event::Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9")]
     pub kind: ::core::option::Option<event::Kind>,
 }
 /// Nested message and enum types in `Event`.
 pub mod event {
-    /// What happened.
+    /// The kind of the event. Required.
     #[derive(Clone, PartialEq, crate::exact::Oneof)]
     #[prost(prost_path = "crate::exact")]
     pub enum Kind {
-        /// An experiment begins, or says more about itself.
+        /// An experiment starts, or has more fields.
         #[prost(message, tag = "2")]
         ExperimentDeclared(super::ExperimentDeclared),
-        /// An attempt at training an arm begins.
+        /// An attempt at training an arm starts.
         #[prost(message, tag = "3")]
         ArmStarted(super::ArmStarted),
         /// Training metrics.
@@ -850,13 +872,13 @@ pub mod event {
         Skipped(super::Skipped),
     }
 }
-/// ExperimentDeclared creates the experiment, or fills those of its fields that
-/// are still unset. A field that has another value is left as it is and named in
-/// the response, unless `overwrite` is set. Metadata is filled key by key.
+/// ExperimentDeclared creates the experiment, or sets those of its fields that are
+/// still unset. A field that has another value keeps it and is named in the response,
+/// unless `overwrite` is set. Metadata is set key by key.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ExperimentDeclared {
-    /// What the experiment is to find out.
+    /// The question that the experiment answers.
     #[prost(string, optional, tag = "1")]
     pub hypothesis: ::core::option::Option<crate::exact::alloc::string::String>,
     /// The metric that arms are compared by.
@@ -865,43 +887,49 @@ pub struct ExperimentDeclared {
     /// The name of the experiment that this one follows.
     #[prost(string, optional, tag = "3")]
     pub parent: ::core::option::Option<crate::exact::alloc::string::String>,
-    /// Which scores are better. Unspecified says nothing.
+    /// The direction of better scores. Unspecified leaves the recorded one.
     #[prost(enumeration = "Direction", tag = "4")]
     pub direction: i32,
-    /// Free labels. None says nothing.
+    /// Free labels. Empty leaves the recorded ones.
     #[prost(string, repeated, tag = "5")]
     pub tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
-    /// Anything else worth keeping.
+    /// Any other information.
     #[prost(btree_map = "string, message", tag = "6")]
     pub metadata: crate::exact::alloc::collections::BTreeMap<
         crate::exact::alloc::string::String,
         Value,
     >,
-    /// Whether fields that have another value take the one given here.
+    /// Whether fields that have another value get the given one.
     #[prost(bool, tag = "7")]
     pub overwrite: bool,
 }
-/// ArmStarted says that an attempt at training an arm begins: the arm is RUNNING.
-/// It creates the arm if there is none.
+/// ArmStarted starts an attempt at training an arm: the arm is RUNNING. It creates the
+/// arm if there is none.
 ///
-/// The attempt with the greatest order is the newest, whenever it arrives; an
-/// attempt with a lower order, or with the order of another attempt, is refused
-/// with STALE_ATTEMPT. A new attempt begins anew: rows, metrics, error and
-/// run_result of the arm leave in the same commit. With `resume_step` k it keeps
-/// metrics and the in-loop rows up to and including k. On a finished arm it must say
-/// `resume_step` or `restart` (ARM_FINISHED). Its run_config may differ from the
-/// recorded one only in `model.load_checkpoint_path`, `tags` and `extras`
-/// (RUN_CONFIG_CHANGED). The same attempt said again changes nothing.
+/// The attempt with the greatest order is the newest, no matter when it arrives. An
+/// attempt that is not newer than the newest one is refused (STALE_ATTEMPT). The same
+/// attempt started again changes nothing.
+///
+/// A new attempt starts from the beginning: rows, metrics, error and run_result of the
+/// arm are deleted in the same commit. With `resume_step` k it continues, and metrics
+/// and the in-loop rows up to and including step k are kept. For a COMPLETED arm
+/// `resume_step` or `restart` must be set (ARM_FINISHED); a FAILED or CANCELLED arm
+/// needs neither.
+///
+/// The run_config may differ from the recorded one only in
+/// `model.load_checkpoint_path`, `tags` and `extras` (RUN_CONFIG_CHANGED). It may
+/// differ in everything if the arm is FAILED or CANCELLED and the attempt starts from
+/// the beginning.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ArmStarted {
-    /// The name of the arm.
+    /// The name of the arm. Required.
     #[prost(string, tag = "1")]
     pub arm: crate::exact::alloc::string::String,
-    /// What the arm is asked to do.
+    /// The configuration of the arm. Required, with its name.
     #[prost(message, optional, tag = "2")]
     pub run_config: ::core::option::Option<RunConfig>,
-    /// This attempt.
+    /// This attempt. Required, with its id and its order.
     #[prost(message, optional, tag = "3")]
     pub attempt: ::core::option::Option<Attempt>,
     /// The id of the group of arms that repeat one configuration. Unset keeps the
@@ -912,42 +940,44 @@ pub struct ArmStarted {
     #[prost(string, optional, tag = "5")]
     pub group_name: ::core::option::Option<crate::exact::alloc::string::String>,
     /// The id of the training run in the system that runs it. Unset keeps the
-    /// recorded one when resuming.
+    /// recorded one if the attempt resumes.
     #[prost(string, optional, tag = "6")]
     pub run_id: ::core::option::Option<crate::exact::alloc::string::String>,
-    /// How the attempt goes on from what is recorded. Unset on an unfinished arm is
-    /// the same as `restart`.
+    /// How the attempt treats the recorded results. Unset has the effect of `restart`,
+    /// except for a COMPLETED arm.
     #[prost(oneof = "arm_started::Mode", tags = "7, 8")]
     pub mode: ::core::option::Option<arm_started::Mode>,
 }
 /// Nested message and enum types in `ArmStarted`.
 pub mod arm_started {
-    /// How the attempt goes on from what is recorded. Unset on an unfinished arm is
-    /// the same as `restart`.
+    /// How the attempt treats the recorded results. Unset has the effect of `restart`,
+    /// except for a COMPLETED arm.
     #[derive(Clone, Copy, PartialEq, Eq, Hash, crate::exact::Oneof)]
     #[prost(prost_path = "crate::exact")]
     pub enum Mode {
-        /// Goes on after this step: later in-loop rows and all post-training rows leave.
+        /// Continues after this step. Later in-loop rows and all post-training rows are
+        /// deleted.
         #[prost(int64, tag = "7")]
         ResumeStep(i64),
-        /// Begins anew, also where the arm has finished. Only true may be said.
+        /// Starts from the beginning, also if the arm is COMPLETED. Must be true if set.
         #[prost(bool, tag = "8")]
         Restart(bool),
     }
 }
-/// MetricsRecorded adds training metrics to an arm: the latest value of each key
-/// counts.
+/// MetricsRecorded adds training metrics to an arm. The latest value of each key
+/// counts. Without metrics it is a heartbeat: it changes nothing but `last_heard`.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct MetricsRecorded {
-    /// The name of the arm.
+    /// The name of the arm. Required.
     #[prost(string, tag = "1")]
     pub arm: crate::exact::alloc::string::String,
-    /// The attempt that speaks. An attempt other than the newest is refused
-    /// (STALE_ATTEMPT); without one, the event is accepted.
+    /// The attempt that reports. An attempt other than the newest is refused
+    /// (STALE_ATTEMPT). An event without an attempt is accepted, except in a call that
+    /// starts an attempt of the arm (EVENT_NEEDS_ATTEMPT).
     #[prost(string, optional, tag = "2")]
     pub attempt_id: ::core::option::Option<crate::exact::alloc::string::String>,
-    /// The metrics. An arm holds at most 1,000 keys.
+    /// The metrics. An arm has at most 1,000 keys.
     #[prost(btree_map = "string, double", tag = "3")]
     pub metrics: crate::exact::alloc::collections::BTreeMap<
         crate::exact::alloc::string::String,
@@ -960,69 +990,73 @@ pub struct MetricsRecorded {
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct EvalRecorded {
-    /// The name of the arm.
+    /// The name of the arm. Required.
     #[prost(string, tag = "1")]
     pub arm: crate::exact::alloc::string::String,
-    /// The attempt that speaks. An attempt other than the newest is refused
-    /// (STALE_ATTEMPT); without one, as from an evaluator elsewhere, the event is
-    /// accepted.
+    /// The attempt that reports, as in MetricsRecorded. An evaluator elsewhere names
+    /// none.
     #[prost(string, optional, tag = "2")]
     pub attempt_id: ::core::option::Option<crate::exact::alloc::string::String>,
-    /// The row.
+    /// The row. Required, with its name.
     #[prost(message, optional, tag = "3")]
     pub eval_result: ::core::option::Option<EvalResult>,
 }
-/// ArmFinished says how an arm's training ended. It may be said again: the last
-/// one stands, as a whole.
+/// ArmFinished ends the training of an arm. A later one of the same attempt replaces
+/// it as a whole.
+///
+/// It is never refused for its size: error texts over 64 KiB are shortened in the
+/// middle, and more if the arm has no room. A run_result that has no room, or that
+/// exceeds a limit, is left out, and the `error` of the stored run_result notes that.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ArmFinished {
-    /// The name of the arm.
+    /// The name of the arm. Required.
     #[prost(string, tag = "1")]
     pub arm: crate::exact::alloc::string::String,
-    /// The attempt that speaks. An attempt other than the newest is refused
-    /// (STALE_ATTEMPT).
+    /// The attempt that reports, as in MetricsRecorded.
     #[prost(string, optional, tag = "2")]
     pub attempt_id: ::core::option::Option<crate::exact::alloc::string::String>,
-    /// COMPLETED, FAILED or CANCELLED.
+    /// COMPLETED, FAILED or CANCELLED. Required.
     #[prost(enumeration = "ArmStatus", tag = "3")]
     pub status: i32,
-    /// Why it failed. Texts over 64 KiB are shortened in the middle.
+    /// The reason why it failed.
     #[prost(string, optional, tag = "4")]
     pub error: ::core::option::Option<crate::exact::alloc::string::String>,
-    /// How long training took, in seconds.
+    /// The duration of training in seconds.
     #[prost(double, optional, tag = "5")]
     pub train_seconds: ::core::option::Option<f64>,
-    /// What the training backend returned, as it was.
+    /// The result of the training backend.
     #[prost(message, optional, tag = "6")]
     pub run_result: ::core::option::Option<RunResult>,
 }
 /// ArmRecorded records a whole arm: the arm becomes equal to it, and is created if
-/// there is none. The very arm that was recorded last, recorded again, changes
-/// nothing, so that a repeated call or import loses no row that arrived since.
-/// Refused for an arm that has attempts (ARM_HAS_ATTEMPTS), unless `replace` is set.
+/// there is none. The arm that was recorded last, recorded again, changes nothing:
+/// a repeated call or import deletes no row that arrived in between. It is refused
+/// for an arm that has attempts (ARM_HAS_ATTEMPTS), and if it would change the
+/// model_ref of a row (MODEL_REF_CHANGED), unless `replace` is set.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ArmRecorded {
-    /// The arm. Its output-only fields are ignored; its rows keep their event_time.
+    /// The arm. Required, with its name, run_config and status. Its output-only fields
+    /// are ignored; its rows keep their event_time.
     #[prost(message, optional, tag = "1")]
     pub arm_result: ::core::option::Option<ArmResult>,
-    /// Whether the arm becomes equal to this one also where it has attempts, or
-    /// where this very arm was recorded before.
+    /// Whether the arm becomes equal to this one also if it has attempts, if a row's
+    /// model_ref changes, or if this arm was recorded before.
     #[prost(bool, tag = "2")]
     pub replace: bool,
 }
-/// ExperimentConcluded stores the conclusion of the experiment. The last one
-/// stands.
+/// ExperimentConcluded stores the conclusion of the experiment. It replaces an earlier
+/// one.
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ExperimentConcluded {
-    /// What was found out.
+    /// The conclusion. Required.
     #[prost(string, tag = "1")]
     pub conclusion: crate::exact::alloc::string::String,
 }
-/// Skipped takes a sequence number of its stream and does nothing. A writer sends
-/// it in place of an event that was refused for good.
+/// Skipped uses a sequence number of its stream and does nothing. A writer sends it in
+/// place of an event that was refused permanently.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct Skipped {}
@@ -1312,50 +1346,51 @@ pub struct RecordRequest {
     #[prost(string, tag = "1")]
     pub experiment: crate::exact::alloc::string::String,
     /// The events, in order; at most 1,000, with at most 10,000 metric values in all.
+    /// Required.
     #[prost(message, repeated, tag = "2")]
     pub events: crate::exact::alloc::vec::Vec<Event>,
-    /// Where in its stream the first event stands. Unset for a call that is not part
-    /// of a stream.
+    /// The place of the first event in its stream. Unset for a call that is not part of
+    /// a stream.
     #[prost(message, optional, tag = "3")]
     pub position: ::core::option::Option<StreamPosition>,
 }
-/// StreamPosition is a place in a stream: the events that one life of one writer
-/// process records about one arm, or about the experiment itself, numbered 1, 2, 3,
-/// and so on.
+/// StreamPosition is a place in a stream. A stream has the events that one process
+/// records about one arm, or about the experiment itself, numbered 1, 2, 3, and so
+/// on.
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct StreamPosition {
-    /// The id of the stream's writer in this experiment: 1 to 256 bytes that no other
-    /// writer uses, and this one for no other arm.
+    /// The id of the stream's writer in this experiment, of 1 to 256 bytes. No other
+    /// writer uses it, and this writer uses it for no other arm.
     #[prost(string, tag = "1")]
     pub writer_id: crate::exact::alloc::string::String,
     /// The sequence number of the first event of the call, from 1.
     #[prost(int64, tag = "2")]
     pub first_sequence: i64,
 }
-/// RecordResponse says what a Record call did. It is on disk.
+/// RecordResponse is the result of a Record call. The events are on disk.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct RecordResponse {
     /// The experiment's revision after the call.
     #[prost(int64, tag = "1")]
     pub revision: i64,
-    /// How many of the call's events changed something.
+    /// The number of events that changed something.
     #[prost(int32, tag = "2")]
     pub changed_events: i32,
-    /// How many events at the head of the call had been applied before and were
+    /// The number of events at the start of the call that were applied before and
     /// skipped.
     #[prost(int32, tag = "3")]
     pub skipped_events: i32,
     /// The sequence number of the stream's last event. Set for a call with a position.
     #[prost(int64, optional, tag = "4")]
     pub last_sequence: ::core::option::Option<i64>,
-    /// Fields of the experiment that a declaration left as they were because they
-    /// have another value.
+    /// Fields of the experiment that a declaration did not overwrite: they have another
+    /// value.
     #[prost(message, repeated, tag = "5")]
     pub kept_fields: crate::exact::alloc::vec::Vec<KeptField>,
 }
-/// KeptField is a field that a declaration left as it was.
+/// KeptField is a field that a declaration did not overwrite.
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct KeptField {
@@ -1366,8 +1401,8 @@ pub struct KeptField {
     #[prost(string, tag = "2")]
     pub path: crate::exact::alloc::string::String,
 }
-/// Refusals lists every refused event of a Record call. It travels in the details of
-/// the call's status, beside the ErrorInfo of the first refused event.
+/// Refusals lists every refused event of a Record call. It is in the details of the
+/// call's status, beside the ErrorInfo of the first refused event.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct Refusals {
@@ -1375,20 +1410,20 @@ pub struct Refusals {
     #[prost(message, repeated, tag = "1")]
     pub refusals: crate::exact::alloc::vec::Vec<Refusal>,
 }
-/// Refusal says why events were refused.
+/// Refusal has the events that were refused for one reason.
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct Refusal {
     /// The indexes of the events in the call.
     #[prost(int32, repeated, tag = "1")]
     pub event_indexes: crate::exact::alloc::vec::Vec<i32>,
-    /// Why they were refused.
-    #[prost(enumeration = "ErrorReason", tag = "2")]
-    pub reason: i32,
-    /// Whether waiting can help.
+    /// The reason, spelled as in ErrorInfo: a value of ErrorReason without its prefix.
+    #[prost(string, tag = "2")]
+    pub reason: crate::exact::alloc::string::String,
+    /// Whether the events may be accepted later.
     #[prost(enumeration = "RefusalKind", tag = "3")]
     pub kind: i32,
-    /// What was wrong with the first of them and what would be right.
+    /// The problem of the first of them, and how to correct it.
     #[prost(string, tag = "4")]
     pub message: crate::exact::alloc::string::String,
 }
@@ -1402,7 +1437,7 @@ pub struct DeleteArmRequest {
     /// The name of the arm.
     #[prost(string, tag = "2")]
     pub arm: crate::exact::alloc::string::String,
-    /// Whether it is all right if the experiment or the arm does not exist.
+    /// Whether the call succeeds if the experiment or the arm does not exist.
     #[prost(bool, tag = "3")]
     pub allow_missing: bool,
 }
@@ -1410,7 +1445,7 @@ pub struct DeleteArmRequest {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct DeleteArmResponse {
-    /// The experiment's revision after the call. 0 if there never was one.
+    /// The experiment's revision after the call. 0 if it never existed.
     #[prost(int64, tag = "1")]
     pub revision: i64,
 }
@@ -1421,7 +1456,7 @@ pub struct DeleteExperimentRequest {
     /// The name of the experiment.
     #[prost(string, tag = "1")]
     pub experiment: crate::exact::alloc::string::String,
-    /// Whether it is all right if the experiment does not exist.
+    /// Whether the call succeeds if the experiment does not exist.
     #[prost(bool, tag = "2")]
     pub allow_missing: bool,
 }
@@ -1429,11 +1464,11 @@ pub struct DeleteExperimentRequest {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct DeleteExperimentResponse {
-    /// The experiment's revision after the call. 0 if there never was one.
+    /// The experiment's revision after the call. 0 if it never existed.
     #[prost(int64, tag = "1")]
     pub revision: i64,
 }
-/// RefusalKind says whether a refused event can be accepted later.
+/// RefusalKind is whether a refused event can be accepted later.
 #[derive(
     Clone,
     Copy,
@@ -1448,11 +1483,11 @@ pub struct DeleteExperimentResponse {
 #[prost(prost_path = "crate::exact")]
 #[repr(i32)]
 pub enum RefusalKind {
-    /// Not said. Never answered by a server.
+    /// Not set. Never returned by a server.
     Unspecified = 0,
     /// The event will not be accepted as it is. In a stream, Skipped takes its place.
     Permanent = 1,
-    /// What the event needs may still come: wait and send it again.
+    /// The experiment or the arm does not exist yet: wait and send the event again.
     Wait = 2,
 }
 impl RefusalKind {
@@ -1488,13 +1523,14 @@ pub mod recording_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// RecordingService changes what is recorded. Each call is one transaction: all of
-    /// it or none. An error never changes anything; OK means that it is on disk.
+    /// RecordingService records and deletes results. Each call is one transaction: all of
+    /// it is stored or nothing. OK means that it is on disk. A refused call changes
+    /// nothing.
     ///
     /// Every call can return INVALID_ARGUMENT for a field out of its bounds,
-    /// RESOURCE_EXHAUSTED when the server or its disk is full, and UNAVAILABLE while it
-    /// starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a lost connection the
-    /// outcome is unknown: send the same call again.
+    /// RESOURCE_EXHAUSTED if the server is overloaded or its disk is full, and UNAVAILABLE
+    /// while it starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a lost connection
+    /// it is unknown whether the call was stored: send the same call again.
     #[derive(Debug, Clone)]
     pub struct RecordingServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -1575,18 +1611,20 @@ pub mod recording_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Records events of one experiment. They apply in order, as if sent one by one.
+        /// Records events of one experiment. They are applied in order, as if sent one by
+        /// one.
         ///
-        /// A call with a position is applied exactly once: events that were applied
-        /// already are skipped and counted in the response. Without a position a call is
-        /// still safe to repeat, since every event is.
+        /// A call with a position is applied exactly once: events that were applied before
+        /// are skipped and counted in the response. A call without a position is also safe
+        /// to repeat: each of its events is, and it may not start an attempt of an arm
+        /// together with events that name no attempt (EVENT_NEEDS_ATTEMPT).
         ///
-        /// If any event is refused, none is applied, and the status details carry a
-        /// Refusals with every refused event. Returns NOT_FOUND (wait) if the experiment
-        /// or an arm does not exist yet, FAILED_PRECONDITION for an event that what is
-        /// recorded stands against, INVALID_ARGUMENT for one out of its bounds, each
-        /// after the first refused event; OUT_OF_RANGE (SEQUENCE_GAP, with
-        /// `expected_sequence` in its metadata) if events before the first are missing.
+        /// If any event is refused, none is applied, and the status details have a Refusals
+        /// with every refused event. The status is that of the first refused event. Returns
+        /// NOT_FOUND (wait) if the experiment or an arm does not exist yet,
+        /// FAILED_PRECONDITION if an event contradicts what is recorded, and
+        /// INVALID_ARGUMENT if it is out of its bounds. Returns OUT_OF_RANGE (SEQUENCE_GAP,
+        /// with `expected_sequence` in its metadata) if events before the first are missing.
         pub async fn record(
             &mut self,
             request: impl tonic::IntoRequest<super::RecordRequest>,
@@ -1609,7 +1647,7 @@ pub mod recording_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Deletes an arm with its rows. Streams that wrote to it are refused from then
-        /// on (ARM_DELETED); a new writer begins a new life of the name.
+        /// on (ARM_DELETED). A new writer can use the name again.
         ///
         /// Returns NOT_FOUND if the experiment or the arm does not exist.
         pub async fn delete_arm(
@@ -1637,8 +1675,8 @@ pub mod recording_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Deletes an experiment with its arms. Streams that wrote to it are refused from
-        /// then on (EXPERIMENT_DELETED); a new declaration begins a new life of the name,
-        /// whose revision goes on from the old one's.
+        /// then on (EXPERIMENT_DELETED). A new declaration can use the name again, and the
+        /// revision continues from the old one.
         ///
         /// Returns NOT_FOUND if the experiment does not exist.
         pub async fn delete_experiment(

@@ -53,7 +53,7 @@ EXPERIMENT_COLUMNS = (
 ARM_COLUMNS = (
     "ordinal, name, status, revision, created, updated, group_name, tags, attempt_id, "
     "attempt_order, next_position, eval_count, primary_name, primary_step, primary_class, "
-    "primary_position, part_bytes, digest, config_digest"
+    "primary_position, part_bytes, digest, config_digest, last_heard"
 )
 EVAL_COLUMNS = "name, post, step, position, primary_class, model_ref, revision, stamp, content"
 
@@ -115,6 +115,7 @@ def arm_values(row: ArmRow) -> tuple[Any, ...]:
         row.part_bytes,
         row.digest,
         row.config_digest,
+        row.last_heard,
     )
 
 
@@ -122,7 +123,7 @@ def arm_from(values: Sequence[Any]) -> ArmRow:
     """The arm of its columns."""
     (ordinal, name, status, revision, created, updated, group_name, tags, attempt_id, order,
      next_position, eval_count, primary, step, primary_class, primary_position, size, digest,
-     config_digest) = values  # fmt: skip
+     config_digest, last_heard) = values  # fmt: skip
     return ArmRow(
         name,
         ordinal,
@@ -142,6 +143,7 @@ def arm_from(values: Sequence[Any]) -> ArmRow:
         size,
         digest,
         config_digest,
+        last_heard,
     )
 
 

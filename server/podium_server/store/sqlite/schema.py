@@ -193,7 +193,13 @@ FROM completed GROUP BY 1, 2, 3, 4, 5, 6;
 DROP TABLE completed;
 """
 
-MIGRATIONS: Sequence[str] = (_VERSION_1, _VERSION_2)
+_VERSION_3 = """
+-- The time of the newest event or heartbeat of an arm.
+ALTER TABLE arms ADD COLUMN last_heard INTEGER NOT NULL DEFAULT 0;
+UPDATE arms SET last_heard = updated;
+"""
+
+MIGRATIONS: Sequence[str] = (_VERSION_1, _VERSION_2, _VERSION_3)
 VERSION = len(MIGRATIONS)
 """The version of files that this server writes."""
 _FUNCTIONS: Mapping[str, Any] = {

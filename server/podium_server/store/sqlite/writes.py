@@ -57,7 +57,7 @@ _PUT_EVAL = _put(
     f"experiment, arm, {codec.EVAL_COLUMNS}",
     "experiment, arm, name, post, step",
 )
-_MOVING = ("revision", "updated", "next_position", "eval_count")
+_MOVING = ("revision", "updated", "next_position", "eval_count", "last_heard")
 _MOVE_ARM = (
     f"UPDATE arms SET {', '.join(f'{name} = ?' for name in _MOVING)} "
     "WHERE experiment = ? AND ordinal = ?"
@@ -122,7 +122,7 @@ class Transaction:
             self._experiments[row.name] = row
             if changes.revision is not None:
                 self._changed.add(row.name)
-                self.subjects |= changes.subjects()
+            self.subjects |= changes.subjects()
             self._writer.write(call, changes, row.id)
         return changes
 
@@ -325,7 +325,7 @@ class _Writer:
         """Writes the row of an arm, or of a known one only what moves with every eval."""
         columns = codec.arm_values(row)
         if arm.columns is not None and _lasting(arm.columns) == _lasting(columns):
-            moved = (row.revision, row.updated, row.next_position, row.eval_count)
+            moved = (row.revision, row.updated, row.next_position, row.eval_count, row.last_heard)
             self._execute(_MOVE_ARM, (*moved, self._experiment, row.ordinal))
         else:
             self._execute(_PUT_ARM, (self._experiment, *columns))

@@ -20,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file podium/v1/arm_result.proto.
  */
 export const file_podium_v1_arm_result: GenFile = /*@__PURE__*/
-  fileDesc("Chpwb2RpdW0vdjEvYXJtX3Jlc3VsdC5wcm90bxIJcG9kaXVtLnYxItAHCglBcm1SZXN1bHQSDAoEbmFtZRgBIAEoCRIoCgpydW5fY29uZmlnGAIgASgLMhQucG9kaXVtLnYxLlJ1bkNvbmZpZxIkCgZzdGF0dXMYAyABKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEjIKB21ldHJpY3MYBCADKAsyIS5wb2RpdW0udjEuQXJtUmVzdWx0Lk1ldHJpY3NFbnRyeRI7CgxldmFsX21ldHJpY3MYBSADKAsyJS5wb2RpdW0udjEuQXJtUmVzdWx0LkV2YWxNZXRyaWNzRW50cnkSQQoPZXZhbF9icmVha2Rvd25zGAYgAygLMigucG9kaXVtLnYxLkFybVJlc3VsdC5FdmFsQnJlYWtkb3duc0VudHJ5EiQKBWV2YWxzGAcgAygLMhUucG9kaXVtLnYxLkV2YWxSZXN1bHQSEwoGcnVuX2lkGAggASgJSACIAQESEgoFZXJyb3IYCSABKAlIAYgBARIaCg10cmFpbl9zZWNvbmRzGAogASgBSAKIAQESGQoMZXZhbF9zZWNvbmRzGAsgASgBSAOIAQESLQoKcnVuX3Jlc3VsdBgMIAEoCzIULnBvZGl1bS52MS5SdW5SZXN1bHRIBIgBARIVCghncm91cF9pZBgNIAEoCUgFiAEBEhcKCmdyb3VwX25hbWUYDiABKAlIBogBARISCgpleHBlcmltZW50GA8gASgJEhAKCHJldmlzaW9uGBAgASgDEi8KC2NyZWF0ZV90aW1lGBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgSIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKAoHYXR0ZW1wdBgTIAEoCzISLnBvZGl1bS52MS5BdHRlbXB0SAeIAQEaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEaMgoQRXZhbE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBGkcKE0V2YWxCcmVha2Rvd25zRW50cnkSCwoDa2V5GAEgASgJEh8KBXZhbHVlGAIgASgLMhAucG9kaXVtLnYxLlZhbHVlOgI4AUIJCgdfcnVuX2lkQggKBl9lcnJvckIQCg5fdHJhaW5fc2Vjb25kc0IPCg1fZXZhbF9zZWNvbmRzQg0KC19ydW5fcmVzdWx0QgsKCV9ncm91cF9pZEINCgtfZ3JvdXBfbmFtZUIKCghfYXR0ZW1wdCIkCgdBdHRlbXB0EgoKAmlkGAEgASgJEg0KBW9yZGVyGAIgASgDIvcFCgpBcm1TdW1tYXJ5EgwKBG5hbWUYASABKAkSKAoKcnVuX2NvbmZpZxgCIAEoCzIULnBvZGl1bS52MS5SdW5Db25maWcSJAoGc3RhdHVzGAMgASgOMhQucG9kaXVtLnYxLkFybVN0YXR1cxIzCgdtZXRyaWNzGAQgAygLMiIucG9kaXVtLnYxLkFybVN1bW1hcnkuTWV0cmljc0VudHJ5EjwKDGV2YWxfbWV0cmljcxgFIAMoCzImLnBvZGl1bS52MS5Bcm1TdW1tYXJ5LkV2YWxNZXRyaWNzRW50cnkSEgoKZXZhbF9jb3VudBgGIAEoAxITCgZydW5faWQYByABKAlIAIgBARISCgVlcnJvchgIIAEoCUgBiAEBEhoKDXRyYWluX3NlY29uZHMYCSABKAFIAogBARIZCgxldmFsX3NlY29uZHMYCiABKAFIA4gBARIVCghncm91cF9pZBgLIAEoCUgEiAEBEhcKCmdyb3VwX25hbWUYDCABKAlIBYgBARISCgpleHBlcmltZW50GA0gASgJEhAKCHJldmlzaW9uGA4gASgDEi8KC2NyZWF0ZV90aW1lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKAoHYXR0ZW1wdBgRIAEoCzISLnBvZGl1bS52MS5BdHRlbXB0SAaIAQEaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEaMgoQRXZhbE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBQgkKB19ydW5faWRCCAoGX2Vycm9yQhAKDl90cmFpbl9zZWNvbmRzQg8KDV9ldmFsX3NlY29uZHNCCwoJX2dyb3VwX2lkQg0KC19ncm91cF9uYW1lQgoKCF9hdHRlbXB0KqIBCglBcm1TdGF0dXMSGgoWQVJNX1NUQVRVU19VTlNQRUNJRklFRBAAEhYKEkFSTV9TVEFUVVNfUEVORElORxABEhYKEkFSTV9TVEFUVVNfUlVOTklORxACEhgKFEFSTV9TVEFUVVNfQ09NUExFVEVEEAMSFQoRQVJNX1NUQVRVU19GQUlMRUQQBBIYChRBUk1fU1RBVFVTX0NBTkNFTExFRBAFYgZwcm90bzM", [file_google_protobuf_timestamp, file_podium_v1_eval_result, file_podium_v1_run_config, file_podium_v1_run_result, file_podium_v1_value]);
+  fileDesc("Chpwb2RpdW0vdjEvYXJtX3Jlc3VsdC5wcm90bxIJcG9kaXVtLnYxIoAICglBcm1SZXN1bHQSDAoEbmFtZRgBIAEoCRIoCgpydW5fY29uZmlnGAIgASgLMhQucG9kaXVtLnYxLlJ1bkNvbmZpZxIkCgZzdGF0dXMYAyABKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEjIKB21ldHJpY3MYBCADKAsyIS5wb2RpdW0udjEuQXJtUmVzdWx0Lk1ldHJpY3NFbnRyeRI7CgxldmFsX21ldHJpY3MYBSADKAsyJS5wb2RpdW0udjEuQXJtUmVzdWx0LkV2YWxNZXRyaWNzRW50cnkSQQoPZXZhbF9icmVha2Rvd25zGAYgAygLMigucG9kaXVtLnYxLkFybVJlc3VsdC5FdmFsQnJlYWtkb3duc0VudHJ5EiQKBWV2YWxzGAcgAygLMhUucG9kaXVtLnYxLkV2YWxSZXN1bHQSEwoGcnVuX2lkGAggASgJSACIAQESEgoFZXJyb3IYCSABKAlIAYgBARIaCg10cmFpbl9zZWNvbmRzGAogASgBSAKIAQESGQoMZXZhbF9zZWNvbmRzGAsgASgBSAOIAQESLQoKcnVuX3Jlc3VsdBgMIAEoCzIULnBvZGl1bS52MS5SdW5SZXN1bHRIBIgBARIVCghncm91cF9pZBgNIAEoCUgFiAEBEhcKCmdyb3VwX25hbWUYDiABKAlIBogBARISCgpleHBlcmltZW50GA8gASgJEhAKCHJldmlzaW9uGBAgASgDEi8KC2NyZWF0ZV90aW1lGBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgSIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKAoHYXR0ZW1wdBgTIAEoCzISLnBvZGl1bS52MS5BdHRlbXB0SAeIAQESLgoKbGFzdF9oZWFyZBgUIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEaMgoQRXZhbE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBGkcKE0V2YWxCcmVha2Rvd25zRW50cnkSCwoDa2V5GAEgASgJEh8KBXZhbHVlGAIgASgLMhAucG9kaXVtLnYxLlZhbHVlOgI4AUIJCgdfcnVuX2lkQggKBl9lcnJvckIQCg5fdHJhaW5fc2Vjb25kc0IPCg1fZXZhbF9zZWNvbmRzQg0KC19ydW5fcmVzdWx0QgsKCV9ncm91cF9pZEINCgtfZ3JvdXBfbmFtZUIKCghfYXR0ZW1wdCIzCgdBdHRlbXB0EgoKAmlkGAEgASgJEhIKBW9yZGVyGAIgASgDSACIAQFCCAoGX29yZGVyIqcGCgpBcm1TdW1tYXJ5EgwKBG5hbWUYASABKAkSKAoKcnVuX2NvbmZpZxgCIAEoCzIULnBvZGl1bS52MS5SdW5Db25maWcSJAoGc3RhdHVzGAMgASgOMhQucG9kaXVtLnYxLkFybVN0YXR1cxIzCgdtZXRyaWNzGAQgAygLMiIucG9kaXVtLnYxLkFybVN1bW1hcnkuTWV0cmljc0VudHJ5EjwKDGV2YWxfbWV0cmljcxgFIAMoCzImLnBvZGl1bS52MS5Bcm1TdW1tYXJ5LkV2YWxNZXRyaWNzRW50cnkSEgoKZXZhbF9jb3VudBgGIAEoAxITCgZydW5faWQYByABKAlIAIgBARISCgVlcnJvchgIIAEoCUgBiAEBEhoKDXRyYWluX3NlY29uZHMYCSABKAFIAogBARIZCgxldmFsX3NlY29uZHMYCiABKAFIA4gBARIVCghncm91cF9pZBgLIAEoCUgEiAEBEhcKCmdyb3VwX25hbWUYDCABKAlIBYgBARISCgpleHBlcmltZW50GA0gASgJEhAKCHJldmlzaW9uGA4gASgDEi8KC2NyZWF0ZV90aW1lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKAoHYXR0ZW1wdBgRIAEoCzISLnBvZGl1bS52MS5BdHRlbXB0SAaIAQESLgoKbGFzdF9oZWFyZBgSIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEaMgoQRXZhbE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBQgkKB19ydW5faWRCCAoGX2Vycm9yQhAKDl90cmFpbl9zZWNvbmRzQg8KDV9ldmFsX3NlY29uZHNCCwoJX2dyb3VwX2lkQg0KC19ncm91cF9uYW1lQgoKCF9hdHRlbXB0KqIBCglBcm1TdGF0dXMSGgoWQVJNX1NUQVRVU19VTlNQRUNJRklFRBAAEhYKEkFSTV9TVEFUVVNfUEVORElORxABEhYKEkFSTV9TVEFUVVNfUlVOTklORxACEhgKFEFSTV9TVEFUVVNfQ09NUExFVEVEEAMSFQoRQVJNX1NUQVRVU19GQUlMRUQQBBIYChRBUk1fU1RBVFVTX0NBTkNFTExFRBAFYgZwcm90bzM", [file_google_protobuf_timestamp, file_podium_v1_eval_result, file_podium_v1_run_config, file_podium_v1_run_result, file_podium_v1_value]);
 
 /**
  * ArmResult is one arm of an experiment: one training run of an expanded
@@ -38,14 +38,14 @@ export type ArmResult = Message<"podium.v1.ArmResult"> & {
   name: string;
 
   /**
-   * What the arm was asked to do.
+   * The configuration of the arm. Required in a request, with its name.
    *
    * @generated from field: podium.v1.RunConfig run_config = 2;
    */
   runConfig?: RunConfig | undefined;
 
   /**
-   * How far it has come.
+   * The state of its training. Required in a request.
    *
    * @generated from field: podium.v1.ArmStatus status = 3;
    */
@@ -92,29 +92,29 @@ export type ArmResult = Message<"podium.v1.ArmResult"> & {
   runId?: string | undefined;
 
   /**
-   * Why the arm failed. Texts over 64 KiB are shortened in the middle.
+   * The reason why the arm failed. Texts over 64 KiB are shortened in the middle.
    *
    * @generated from field: optional string error = 9;
    */
   error?: string | undefined;
 
   /**
-   * How long training took, in seconds.
+   * The duration of training in seconds.
    *
    * @generated from field: optional double train_seconds = 10;
    */
   trainSeconds?: number | undefined;
 
   /**
-   * How long evaluation took, in seconds. Where it was not recorded, the server
-   * answers with the primary eval's.
+   * The duration of evaluation in seconds. If it was not recorded, responses have
+   * that of the primary eval.
    *
    * @generated from field: optional double eval_seconds = 11;
    */
   evalSeconds?: number | undefined;
 
   /**
-   * What the training backend returned, as it was.
+   * The result of the training backend, unchanged.
    *
    * @generated from field: optional podium.v1.RunResult run_result = 12;
    */
@@ -150,14 +150,14 @@ export type ArmResult = Message<"podium.v1.ArmResult"> & {
   revision: bigint;
 
   /**
-   * Output only. When the arm was first recorded.
+   * Output only. The time at which the arm was first recorded.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 17;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * Output only. When the arm or one of its rows last changed.
+   * Output only. The time at which the arm or one of its rows last changed.
    *
    * @generated from field: google.protobuf.Timestamp update_time = 18;
    */
@@ -170,6 +170,15 @@ export type ArmResult = Message<"podium.v1.ArmResult"> & {
    * @generated from field: optional podium.v1.Attempt attempt = 19;
    */
   attempt?: Attempt | undefined;
+
+  /**
+   * Output only. The time, by the server's clock, at which the newest event or
+   * heartbeat of the arm arrived. A heartbeat is a MetricsRecorded without metrics.
+   * It is stored at most once in 5 seconds, and it does not change the revision.
+   *
+   * @generated from field: google.protobuf.Timestamp last_heard = 20;
+   */
+  lastHeard?: Timestamp | undefined;
 };
 
 /**
@@ -180,26 +189,28 @@ export const ArmResultSchema: GenMessage<ArmResult> = /*@__PURE__*/
   messageDesc(file_podium_v1_arm_result, 0);
 
 /**
- * Attempt is one life of an arm's training process. A preempted and restarted
+ * Attempt is one start of an arm's training process. A preempted and restarted
  * job is a new attempt of the same arm.
  *
  * @generated from message podium.v1.Attempt
  */
 export type Attempt = Message<"podium.v1.Attempt"> & {
   /**
-   * An id that only this attempt uses.
+   * An id that only this attempt uses. Required in a request.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * Which attempt is newer: the greater order, whenever it arrives. The start
-   * time in milliseconds since 1970, or a scheduler's restart count.
+   * The attempt with the greatest order is the newest, no matter when it arrives.
+   * The order is the start time in milliseconds since 1970, or a scheduler's
+   * restart count; 0 is a valid count. Required in a request. An order of more than
+   * a day ahead of the server's clock is refused (FIELD_OUT_OF_RANGE).
    *
-   * @generated from field: int64 order = 2;
+   * @generated from field: optional int64 order = 2;
    */
-  order: bigint;
+  order?: bigint | undefined;
 };
 
 /**
@@ -210,8 +221,8 @@ export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
   messageDesc(file_podium_v1_arm_result, 1);
 
 /**
- * ArmSummary is an arm without its rows, for lists. It has no answer to Eval, and
- * none to Score with a dot: ask the server, or get the whole arm.
+ * ArmSummary is an arm without its rows, for lists. Eval, and Score with a dot, need
+ * the rows: call the server, or get the whole arm.
  *
  * @generated from message podium.v1.ArmSummary
  */
@@ -224,14 +235,14 @@ export type ArmSummary = Message<"podium.v1.ArmSummary"> & {
   name: string;
 
   /**
-   * What the arm was asked to do.
+   * The configuration of the arm.
    *
    * @generated from field: podium.v1.RunConfig run_config = 2;
    */
   runConfig?: RunConfig | undefined;
 
   /**
-   * How far it has come.
+   * The state of its training.
    *
    * @generated from field: podium.v1.ArmStatus status = 3;
    */
@@ -266,21 +277,21 @@ export type ArmSummary = Message<"podium.v1.ArmSummary"> & {
   runId?: string | undefined;
 
   /**
-   * Why the arm failed.
+   * The reason why the arm failed.
    *
    * @generated from field: optional string error = 8;
    */
   error?: string | undefined;
 
   /**
-   * How long training took, in seconds.
+   * The duration of training in seconds.
    *
    * @generated from field: optional double train_seconds = 9;
    */
   trainSeconds?: number | undefined;
 
   /**
-   * How long evaluation took, in seconds, as in ArmResult.
+   * The duration of evaluation in seconds, as in ArmResult.
    *
    * @generated from field: optional double eval_seconds = 10;
    */
@@ -315,14 +326,14 @@ export type ArmSummary = Message<"podium.v1.ArmSummary"> & {
   revision: bigint;
 
   /**
-   * When the arm was first recorded.
+   * The time at which the arm was first recorded.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 15;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * When the arm or one of its rows last changed.
+   * The time at which the arm or one of its rows last changed.
    *
    * @generated from field: google.protobuf.Timestamp update_time = 16;
    */
@@ -334,6 +345,14 @@ export type ArmSummary = Message<"podium.v1.ArmSummary"> & {
    * @generated from field: optional podium.v1.Attempt attempt = 17;
    */
   attempt?: Attempt | undefined;
+
+  /**
+   * The time at which the newest event or heartbeat of the arm arrived, as in
+   * ArmResult.
+   *
+   * @generated from field: google.protobuf.Timestamp last_heard = 18;
+   */
+  lastHeard?: Timestamp | undefined;
 };
 
 /**
@@ -344,13 +363,13 @@ export const ArmSummarySchema: GenMessage<ArmSummary> = /*@__PURE__*/
   messageDesc(file_podium_v1_arm_result, 2);
 
 /**
- * ArmStatus says how far an arm's training has come.
+ * ArmStatus is the state of an arm's training.
  *
  * @generated from enum podium.v1.ArmStatus
  */
 export enum ArmStatus {
   /**
-   * Not said. Never stored; requests with it are refused.
+   * Not set. Never stored; requests with it are refused.
    *
    * @generated from enum value: ARM_STATUS_UNSPECIFIED = 0;
    */
@@ -364,7 +383,7 @@ export enum ArmStatus {
   PENDING = 1,
 
   /**
-   * Training.
+   * Being trained.
    *
    * @generated from enum value: ARM_STATUS_RUNNING = 2;
    */

@@ -9,19 +9,23 @@ import { enumDesc, fileDesc } from "@bufbuild/protobuf/codegenv2";
  * Describes the file podium/v1/error_reason.proto.
  */
 export const file_podium_v1_error_reason: GenFile = /*@__PURE__*/
-  fileDesc("Chxwb2RpdW0vdjEvZXJyb3JfcmVhc29uLnByb3RvEglwb2RpdW0udjEqmgcKC0Vycm9yUmVhc29uEhwKGEVSUk9SX1JFQVNPTl9VTlNQRUNJRklFRBAAEiIKHkVSUk9SX1JFQVNPTl9NQUxGT1JNRURfUkVRVUVTVBABEh4KGkVSUk9SX1JFQVNPTl9GSUVMRF9NSVNTSU5HEAISHQoZRVJST1JfUkVBU09OX05BTUVfSU5WQUxJRBADEh4KGkVSUk9SX1JFQVNPTl9WQUxVRV9JTlZBTElEEAQSHQoZRVJST1JfUkVBU09OX0VOVU1fSU5WQUxJRBAFEiMKH0VSUk9SX1JFQVNPTl9GSUVMRF9PVVRfT0ZfUkFOR0UQBhIjCh9FUlJPUl9SRUFTT05fUEFHRV9UT0tFTl9JTlZBTElEEAcSHwobRVJST1JfUkVBU09OX0xJTUlUX0VYQ0VFREVEEAgSKQolRVJST1JfUkVBU09OX01JUlJPUl9DT05UUkFESUNUU19FVkFMUxAJEicKI0VSUk9SX1JFQVNPTl9TVFJFQU1fU1VCSkVDVF9DSEFOR0VEEAoSJQohRVJST1JfUkVBU09OX0VYUEVSSU1FTlRfTk9UX0ZPVU5EEBQSHgoaRVJST1JfUkVBU09OX0FSTV9OT1RfRk9VTkQQFRIeChpFUlJPUl9SRUFTT05fU1RBTEVfQVRURU1QVBAeEh0KGUVSUk9SX1JFQVNPTl9BUk1fRklOSVNIRUQQHxIjCh9FUlJPUl9SRUFTT05fUlVOX0NPTkZJR19DSEFOR0VEECASIQodRVJST1JfUkVBU09OX0FSTV9IQVNfQVRURU1QVFMQIRIiCh5FUlJPUl9SRUFTT05fTU9ERUxfUkVGX0NIQU5HRUQQIhIcChhFUlJPUl9SRUFTT05fQVJNX0RFTEVURUQQIxIjCh9FUlJPUl9SRUFTT05fRVhQRVJJTUVOVF9ERUxFVEVEECQSHwobRVJST1JfUkVBU09OX01FVFJJQ19NSVNTSU5HECUSHQoZRVJST1JfUkVBU09OX1NFUVVFTkNFX0dBUBAoEhsKF0VSUk9SX1JFQVNPTl9PVkVSTE9BREVEEDISHQoZRVJST1JfUkVBU09OX1NUT1JBR0VfRlVMTBAzEh4KGkVSUk9SX1JFQVNPTl9TSFVUVElOR19ET1dOEDQSIAocRVJST1JfUkVBU09OX09VVENPTUVfVU5LTk9XThA1EhkKFUVSUk9SX1JFQVNPTl9JTlRFUk5BTBA8YgZwcm90bzM");
+  fileDesc("Chxwb2RpdW0vdjEvZXJyb3JfcmVhc29uLnByb3RvEglwb2RpdW0udjEqwAcKC0Vycm9yUmVhc29uEhwKGEVSUk9SX1JFQVNPTl9VTlNQRUNJRklFRBAAEiIKHkVSUk9SX1JFQVNPTl9NQUxGT1JNRURfUkVRVUVTVBABEh4KGkVSUk9SX1JFQVNPTl9GSUVMRF9NSVNTSU5HEAISHQoZRVJST1JfUkVBU09OX05BTUVfSU5WQUxJRBADEh4KGkVSUk9SX1JFQVNPTl9WQUxVRV9JTlZBTElEEAQSHQoZRVJST1JfUkVBU09OX0VOVU1fSU5WQUxJRBAFEiMKH0VSUk9SX1JFQVNPTl9GSUVMRF9PVVRfT0ZfUkFOR0UQBhIjCh9FUlJPUl9SRUFTT05fUEFHRV9UT0tFTl9JTlZBTElEEAcSHwobRVJST1JfUkVBU09OX0xJTUlUX0VYQ0VFREVEEAgSKQolRVJST1JfUkVBU09OX01JUlJPUl9DT05UUkFESUNUU19FVkFMUxAJEicKI0VSUk9SX1JFQVNPTl9TVFJFQU1fU1VCSkVDVF9DSEFOR0VEEAoSJAogRVJST1JfUkVBU09OX0VWRU5UX05FRURTX0FUVEVNUFQQCxIlCiFFUlJPUl9SRUFTT05fRVhQRVJJTUVOVF9OT1RfRk9VTkQQFBIeChpFUlJPUl9SRUFTT05fQVJNX05PVF9GT1VORBAVEh4KGkVSUk9SX1JFQVNPTl9TVEFMRV9BVFRFTVBUEB4SHQoZRVJST1JfUkVBU09OX0FSTV9GSU5JU0hFRBAfEiMKH0VSUk9SX1JFQVNPTl9SVU5fQ09ORklHX0NIQU5HRUQQIBIhCh1FUlJPUl9SRUFTT05fQVJNX0hBU19BVFRFTVBUUxAhEiIKHkVSUk9SX1JFQVNPTl9NT0RFTF9SRUZfQ0hBTkdFRBAiEhwKGEVSUk9SX1JFQVNPTl9BUk1fREVMRVRFRBAjEiMKH0VSUk9SX1JFQVNPTl9FWFBFUklNRU5UX0RFTEVURUQQJBIfChtFUlJPUl9SRUFTT05fTUVUUklDX01JU1NJTkcQJRIdChlFUlJPUl9SRUFTT05fU0VRVUVOQ0VfR0FQECgSGwoXRVJST1JfUkVBU09OX09WRVJMT0FERUQQMhIdChlFUlJPUl9SRUFTT05fU1RPUkFHRV9GVUxMEDMSHgoaRVJST1JfUkVBU09OX1NIVVRUSU5HX0RPV04QNBIgChxFUlJPUl9SRUFTT05fT1VUQ09NRV9VTktOT1dOEDUSGQoVRVJST1JfUkVBU09OX0lOVEVSTkFMEDxiBnByb3RvMw");
 
 /**
- * ErrorReason is why a call failed or an event was refused. It travels as the
- * `reason` of a google.rpc.ErrorInfo with domain `podium`, without the prefix
- * `ERROR_REASON_`. Each reason says its status code, whether a refused event may be
- * accepted later (wait) or not (permanent), and the keys of its metadata.
+ * ErrorReason is the reason why a call failed or an event was refused. Messages
+ * carry it as text without the prefix `ERROR_REASON_`, as in `ARM_NOT_FOUND`: the
+ * `reason` of a google.rpc.ErrorInfo with domain `podium`, and that of a Refusal.
+ * For each reason the comment has the status code, whether a refused event may be
+ * accepted later (wait) or not (permanent), and the keys of the metadata.
+ *
+ * The metadata `field` of an event's error begins with the index of the event, as in
+ * `events[3].arm_started.run_config`.
  *
  * @generated from enum podium.v1.ErrorReason
  */
 export enum ErrorReason {
   /**
-   * Not said. Never answered by a server.
+   * Not set. Never returned by a server.
    *
    * @generated from enum value: ERROR_REASON_UNSPECIFIED = 0;
    */
@@ -54,8 +58,8 @@ export enum ErrorReason {
   NAME_INVALID = 3,
 
   /**
-   * INVALID_ARGUMENT, permanent. A Value says nothing, or is nested too deeply, or
-   * holds too many nodes. Metadata: `field`.
+   * INVALID_ARGUMENT, permanent. The kind of a Value is not set, or a Value is nested
+   * too deeply or has too many nodes. Metadata: `field`.
    *
    * @generated from enum value: ERROR_REASON_VALUE_INVALID = 4;
    */
@@ -110,6 +114,15 @@ export enum ErrorReason {
   STREAM_SUBJECT_CHANGED = 10,
 
   /**
+   * INVALID_ARGUMENT, permanent. A call without a position starts an attempt of an arm
+   * and has an event of the arm that names no attempt. Such a call could not be sent
+   * again safely. Metadata: `arm`.
+   *
+   * @generated from enum value: ERROR_REASON_EVENT_NEEDS_ATTEMPT = 11;
+   */
+  EVENT_NEEDS_ATTEMPT = 11,
+
+  /**
    * NOT_FOUND, wait. There is no experiment of this name. Metadata: `experiment`.
    *
    * @generated from enum value: ERROR_REASON_EXPERIMENT_NOT_FOUND = 20;
@@ -126,7 +139,7 @@ export enum ErrorReason {
 
   /**
    * FAILED_PRECONDITION, permanent. The event names an attempt other than the
-   * newest, or begins one that is not newer. Metadata: `arm`, `newest_attempt`,
+   * newest, or starts one that is not newer. Metadata: `arm`, `newest_attempt`,
    * `newest_order`.
    *
    * @generated from enum value: ERROR_REASON_STALE_ATTEMPT = 30;
@@ -134,7 +147,7 @@ export enum ErrorReason {
   STALE_ATTEMPT = 30,
 
   /**
-   * FAILED_PRECONDITION, permanent. A new attempt at a finished arm says neither
+   * FAILED_PRECONDITION, permanent. A new attempt of a COMPLETED arm sets neither
    * `resume_step` nor `restart`. Metadata: `arm`.
    *
    * @generated from enum value: ERROR_REASON_ARM_FINISHED = 31;
@@ -143,7 +156,8 @@ export enum ErrorReason {
 
   /**
    * FAILED_PRECONDITION, permanent. A new attempt's run_config differs from the
-   * recorded one. Metadata: `arm`, `paths`.
+   * recorded one in `path_count` fields. `paths` has the first hundred, separated by
+   * commas. Metadata: `arm`, `paths`, `path_count`.
    *
    * @generated from enum value: ERROR_REASON_RUN_CONFIG_CHANGED = 32;
    */
@@ -158,8 +172,8 @@ export enum ErrorReason {
   ARM_HAS_ATTEMPTS = 33,
 
   /**
-   * FAILED_PRECONDITION, permanent. A row recorded again has another model_ref.
-   * Metadata: `arm`, `eval`.
+   * FAILED_PRECONDITION, permanent. A row recorded again, alone or with its whole
+   * arm, has another model_ref. Metadata: `arm`, `eval`.
    *
    * @generated from enum value: ERROR_REASON_MODEL_REF_CHANGED = 34;
    */

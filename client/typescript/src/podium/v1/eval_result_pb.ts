@@ -14,13 +14,13 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file podium/v1/eval_result.proto.
  */
 export const file_podium_v1_eval_result: GenFile = /*@__PURE__*/
-  fileDesc("Chtwb2RpdW0vdjEvZXZhbF9yZXN1bHQucHJvdG8SCXBvZGl1bS52MSKEBAoKRXZhbFJlc3VsdBIMCgRuYW1lGAEgASgJEhkKDGJlbmNobWFya19pZBgCIAEoCUgAiAEBEjMKB21ldHJpY3MYAyADKAsyIi5wb2RpdW0udjEuRXZhbFJlc3VsdC5NZXRyaWNzRW50cnkSOQoKYnJlYWtkb3ducxgEIAMoCzIlLnBvZGl1bS52MS5FdmFsUmVzdWx0LkJyZWFrZG93bnNFbnRyeRIUCgxldmFsX3NlY29uZHMYBSABKAESEQoEc3RlcBgGIAEoA0gBiAEBEgwKBHRhZ3MYByADKAkSFgoJbW9kZWxfcmVmGAggASgJSAKIAQESEAoIcmV2aXNpb24YCSABKAMSLgoKZXZlbnRfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmVjb3JkX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wGi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBGkMKD0JyZWFrZG93bnNFbnRyeRILCgNrZXkYASABKAkSHwoFdmFsdWUYAiABKAsyEC5wb2RpdW0udjEuVmFsdWU6AjgBQg8KDV9iZW5jaG1hcmtfaWRCBwoFX3N0ZXBCDAoKX21vZGVsX3JlZmIGcHJvdG8z", [file_google_protobuf_timestamp, file_podium_v1_value]);
+  fileDesc("Chtwb2RpdW0vdjEvZXZhbF9yZXN1bHQucHJvdG8SCXBvZGl1bS52MSKaBAoKRXZhbFJlc3VsdBIMCgRuYW1lGAEgASgJEhkKDGJlbmNobWFya19pZBgCIAEoCUgAiAEBEjMKB21ldHJpY3MYAyADKAsyIi5wb2RpdW0udjEuRXZhbFJlc3VsdC5NZXRyaWNzRW50cnkSOQoKYnJlYWtkb3ducxgEIAMoCzIlLnBvZGl1bS52MS5FdmFsUmVzdWx0LkJyZWFrZG93bnNFbnRyeRIZCgxldmFsX3NlY29uZHMYBSABKAFIAYgBARIRCgRzdGVwGAYgASgDSAKIAQESDAoEdGFncxgHIAMoCRIWCgltb2RlbF9yZWYYCCABKAlIA4gBARIQCghyZXZpc2lvbhgJIAEoAxIuCgpldmVudF90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZWNvcmRfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEaQwoPQnJlYWtkb3duc0VudHJ5EgsKA2tleRgBIAEoCRIfCgV2YWx1ZRgCIAEoCzIQLnBvZGl1bS52MS5WYWx1ZToCOAFCDwoNX2JlbmNobWFya19pZEIPCg1fZXZhbF9zZWNvbmRzQgcKBV9zdGVwQgwKCl9tb2RlbF9yZWZiBnByb3RvMw", [file_google_protobuf_timestamp, file_podium_v1_value]);
 
 /**
  * EvalResult is one evaluation of an arm: a row. Within an arm, a row is
- * identified by its name and its step, and *no step* is a value of its own: a
- * row without a step (post-training) and a row at step 0 (in-loop) of the same
- * name stand side by side.
+ * identified by its name and its step. *No step* is a value of its own: a row
+ * without a step (post-training) and a row at step 0 (in-loop) of the same name are
+ * different rows.
  *
  * @generated from message podium.v1.EvalResult
  */
@@ -34,14 +34,14 @@ export type EvalResult = Message<"podium.v1.EvalResult"> & {
   name: string;
 
   /**
-   * The id of the benchmark, where it differs from the name.
+   * The id of the benchmark, if it differs from the name.
    *
    * @generated from field: optional string benchmark_id = 2;
    */
   benchmarkId?: string | undefined;
 
   /**
-   * What was measured: key to number. Keys are free text (`pass^3`); NaN and
+   * The measured values: key to number. Keys are free text (`pass^3`); NaN and
    * infinities are values. At most 1,000 keys.
    *
    * @generated from field: map<string, double> metrics = 3;
@@ -57,11 +57,11 @@ export type EvalResult = Message<"podium.v1.EvalResult"> & {
   breakdowns: { [key: string]: Value };
 
   /**
-   * How long the evaluation took, in seconds.
+   * The duration of the evaluation in seconds. Unset if it was not recorded.
    *
-   * @generated from field: double eval_seconds = 5;
+   * @generated from field: optional double eval_seconds = 5;
    */
-  evalSeconds: number;
+  evalSeconds?: number | undefined;
 
   /**
    * The training step of an in-loop eval: any int64, 0 and negatives included.
@@ -80,9 +80,9 @@ export type EvalResult = Message<"podium.v1.EvalResult"> & {
   tags: string[];
 
   /**
-   * The model that was scored, where it is another than the arm's own (an API
-   * baseline, for example). Such a row is never the primary eval. A recorded row
-   * never changes its model_ref.
+   * The scored model, if it is not the arm's own (an API baseline, for example). Such
+   * a row is never the primary eval. A row recorded again must have the same
+   * model_ref (MODEL_REF_CHANGED), unless an ArmRecorded sets `replace`.
    *
    * @generated from field: optional string model_ref = 8;
    */
@@ -96,16 +96,16 @@ export type EvalResult = Message<"podium.v1.EvalResult"> & {
   revision: bigint;
 
   /**
-   * When the row was measured, as told by its writer. It is shown and orders
-   * nothing. In EvalRecorded it is output only: the event has it. In ArmRecorded a
-   * row without it takes the event's.
+   * The time of the measurement by the writer's clock. It is shown and does not
+   * affect any order. In EvalRecorded it is output only: the event has it. In
+   * ArmRecorded a row without it gets that of the event.
    *
    * @generated from field: google.protobuf.Timestamp event_time = 10;
    */
   eventTime?: Timestamp | undefined;
 
   /**
-   * Output only. When the server accepted the row in its present state.
+   * Output only. The time at which the server stored the present state of the row.
    *
    * @generated from field: google.protobuf.Timestamp record_time = 11;
    */

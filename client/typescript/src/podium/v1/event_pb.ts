@@ -27,28 +27,28 @@ export const file_podium_v1_event: GenFile = /*@__PURE__*/
   fileDesc("ChVwb2RpdW0vdjEvZXZlbnQucHJvdG8SCXBvZGl1bS52MSLcAwoFRXZlbnQSLgoKZXZlbnRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASPAoTZXhwZXJpbWVudF9kZWNsYXJlZBgCIAEoCzIdLnBvZGl1bS52MS5FeHBlcmltZW50RGVjbGFyZWRIABIsCgthcm1fc3RhcnRlZBgDIAEoCzIVLnBvZGl1bS52MS5Bcm1TdGFydGVkSAASNgoQbWV0cmljc19yZWNvcmRlZBgEIAEoCzIaLnBvZGl1bS52MS5NZXRyaWNzUmVjb3JkZWRIABIwCg1ldmFsX3JlY29yZGVkGAUgASgLMhcucG9kaXVtLnYxLkV2YWxSZWNvcmRlZEgAEi4KDGFybV9maW5pc2hlZBgGIAEoCzIWLnBvZGl1bS52MS5Bcm1GaW5pc2hlZEgAEi4KDGFybV9yZWNvcmRlZBgHIAEoCzIWLnBvZGl1bS52MS5Bcm1SZWNvcmRlZEgAEj4KFGV4cGVyaW1lbnRfY29uY2x1ZGVkGAggASgLMh4ucG9kaXVtLnYxLkV4cGVyaW1lbnRDb25jbHVkZWRIABIlCgdza2lwcGVkGAkgASgLMhIucG9kaXVtLnYxLlNraXBwZWRIAEIGCgRraW5kItgCChJFeHBlcmltZW50RGVjbGFyZWQSFwoKaHlwb3RoZXNpcxgBIAEoCUgAiAEBEhsKDnN1Y2Nlc3NfbWV0cmljGAIgASgJSAGIAQESEwoGcGFyZW50GAMgASgJSAKIAQESJwoJZGlyZWN0aW9uGAQgASgOMhQucG9kaXVtLnYxLkRpcmVjdGlvbhIMCgR0YWdzGAUgAygJEj0KCG1ldGFkYXRhGAYgAygLMisucG9kaXVtLnYxLkV4cGVyaW1lbnREZWNsYXJlZC5NZXRhZGF0YUVudHJ5EhEKCW92ZXJ3cml0ZRgHIAEoCBpBCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRIfCgV2YWx1ZRgCIAEoCzIQLnBvZGl1bS52MS5WYWx1ZToCOAFCDQoLX2h5cG90aGVzaXNCEQoPX3N1Y2Nlc3NfbWV0cmljQgkKB19wYXJlbnQihgIKCkFybVN0YXJ0ZWQSCwoDYXJtGAEgASgJEigKCnJ1bl9jb25maWcYAiABKAsyFC5wb2RpdW0udjEuUnVuQ29uZmlnEiMKB2F0dGVtcHQYAyABKAsyEi5wb2RpdW0udjEuQXR0ZW1wdBIVCghncm91cF9pZBgEIAEoCUgBiAEBEhcKCmdyb3VwX25hbWUYBSABKAlIAogBARITCgZydW5faWQYBiABKAlIA4gBARIVCgtyZXN1bWVfc3RlcBgHIAEoA0gAEhEKB3Jlc3RhcnQYCCABKAhIAEIGCgRtb2RlQgsKCV9ncm91cF9pZEINCgtfZ3JvdXBfbmFtZUIJCgdfcnVuX2lkIrABCg9NZXRyaWNzUmVjb3JkZWQSCwoDYXJtGAEgASgJEhcKCmF0dGVtcHRfaWQYAiABKAlIAIgBARI4CgdtZXRyaWNzGAMgAygLMicucG9kaXVtLnYxLk1ldHJpY3NSZWNvcmRlZC5NZXRyaWNzRW50cnkaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAFCDQoLX2F0dGVtcHRfaWQibwoMRXZhbFJlY29yZGVkEgsKA2FybRgBIAEoCRIXCgphdHRlbXB0X2lkGAIgASgJSACIAQESKgoLZXZhbF9yZXN1bHQYAyABKAsyFS5wb2RpdW0udjEuRXZhbFJlc3VsdEINCgtfYXR0ZW1wdF9pZCLyAQoLQXJtRmluaXNoZWQSCwoDYXJtGAEgASgJEhcKCmF0dGVtcHRfaWQYAiABKAlIAIgBARIkCgZzdGF0dXMYAyABKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEhIKBWVycm9yGAQgASgJSAGIAQESGgoNdHJhaW5fc2Vjb25kcxgFIAEoAUgCiAEBEi0KCnJ1bl9yZXN1bHQYBiABKAsyFC5wb2RpdW0udjEuUnVuUmVzdWx0SAOIAQFCDQoLX2F0dGVtcHRfaWRCCAoGX2Vycm9yQhAKDl90cmFpbl9zZWNvbmRzQg0KC19ydW5fcmVzdWx0IkgKC0FybVJlY29yZGVkEigKCmFybV9yZXN1bHQYASABKAsyFC5wb2RpdW0udjEuQXJtUmVzdWx0Eg8KB3JlcGxhY2UYAiABKAgiKQoTRXhwZXJpbWVudENvbmNsdWRlZBISCgpjb25jbHVzaW9uGAEgASgJIgkKB1NraXBwZWRiBnByb3RvMw", [file_google_protobuf_timestamp, file_podium_v1_arm_result, file_podium_v1_eval_result, file_podium_v1_experiment, file_podium_v1_run_config, file_podium_v1_run_result, file_podium_v1_value]);
 
 /**
- * Event is one thing that happened, as told by the process that saw it. Every
- * event is safe to repeat: what is stored already is not stored again.
+ * Event is one thing that a process reports. Every event is safe to repeat: an equal
+ * event is not stored again.
  *
  * @generated from message podium.v1.Event
  */
 export type Event = Message<"podium.v1.Event"> & {
   /**
-   * When it happened, by the writer's clock. It is shown and orders nothing:
-   * events apply in the order in which they are sent.
+   * The time of the event by the writer's clock. It is shown and does not affect any
+   * order: events are applied in the order in which they are sent.
    *
    * @generated from field: google.protobuf.Timestamp event_time = 1;
    */
   eventTime?: Timestamp | undefined;
 
   /**
-   * What happened.
+   * The kind of the event. Required.
    *
    * @generated from oneof podium.v1.Event.kind
    */
   kind: {
     /**
-     * An experiment begins, or says more about itself.
+     * An experiment starts, or has more fields.
      *
      * @generated from field: podium.v1.ExperimentDeclared experiment_declared = 2;
      */
@@ -56,7 +56,7 @@ export type Event = Message<"podium.v1.Event"> & {
     case: "experimentDeclared";
   } | {
     /**
-     * An attempt at training an arm begins.
+     * An attempt at training an arm starts.
      *
      * @generated from field: podium.v1.ArmStarted arm_started = 3;
      */
@@ -121,15 +121,15 @@ export const EventSchema: GenMessage<Event> = /*@__PURE__*/
   messageDesc(file_podium_v1_event, 0);
 
 /**
- * ExperimentDeclared creates the experiment, or fills those of its fields that
- * are still unset. A field that has another value is left as it is and named in
- * the response, unless `overwrite` is set. Metadata is filled key by key.
+ * ExperimentDeclared creates the experiment, or sets those of its fields that are
+ * still unset. A field that has another value keeps it and is named in the response,
+ * unless `overwrite` is set. Metadata is set key by key.
  *
  * @generated from message podium.v1.ExperimentDeclared
  */
 export type ExperimentDeclared = Message<"podium.v1.ExperimentDeclared"> & {
   /**
-   * What the experiment is to find out.
+   * The question that the experiment answers.
    *
    * @generated from field: optional string hypothesis = 1;
    */
@@ -150,28 +150,28 @@ export type ExperimentDeclared = Message<"podium.v1.ExperimentDeclared"> & {
   parent?: string | undefined;
 
   /**
-   * Which scores are better. Unspecified says nothing.
+   * The direction of better scores. Unspecified leaves the recorded one.
    *
    * @generated from field: podium.v1.Direction direction = 4;
    */
   direction: Direction;
 
   /**
-   * Free labels. None says nothing.
+   * Free labels. Empty leaves the recorded ones.
    *
    * @generated from field: repeated string tags = 5;
    */
   tags: string[];
 
   /**
-   * Anything else worth keeping.
+   * Any other information.
    *
    * @generated from field: map<string, podium.v1.Value> metadata = 6;
    */
   metadata: { [key: string]: Value };
 
   /**
-   * Whether fields that have another value take the one given here.
+   * Whether fields that have another value get the given one.
    *
    * @generated from field: bool overwrite = 7;
    */
@@ -186,37 +186,43 @@ export const ExperimentDeclaredSchema: GenMessage<ExperimentDeclared> = /*@__PUR
   messageDesc(file_podium_v1_event, 1);
 
 /**
- * ArmStarted says that an attempt at training an arm begins: the arm is RUNNING.
- * It creates the arm if there is none.
+ * ArmStarted starts an attempt at training an arm: the arm is RUNNING. It creates the
+ * arm if there is none.
  *
- * The attempt with the greatest order is the newest, whenever it arrives; an
- * attempt with a lower order, or with the order of another attempt, is refused
- * with STALE_ATTEMPT. A new attempt begins anew: rows, metrics, error and
- * run_result of the arm leave in the same commit. With `resume_step` k it keeps
- * metrics and the in-loop rows up to and including k. On a finished arm it must say
- * `resume_step` or `restart` (ARM_FINISHED). Its run_config may differ from the
- * recorded one only in `model.load_checkpoint_path`, `tags` and `extras`
- * (RUN_CONFIG_CHANGED). The same attempt said again changes nothing.
+ * The attempt with the greatest order is the newest, no matter when it arrives. An
+ * attempt that is not newer than the newest one is refused (STALE_ATTEMPT). The same
+ * attempt started again changes nothing.
+ *
+ * A new attempt starts from the beginning: rows, metrics, error and run_result of the
+ * arm are deleted in the same commit. With `resume_step` k it continues, and metrics
+ * and the in-loop rows up to and including step k are kept. For a COMPLETED arm
+ * `resume_step` or `restart` must be set (ARM_FINISHED); a FAILED or CANCELLED arm
+ * needs neither.
+ *
+ * The run_config may differ from the recorded one only in
+ * `model.load_checkpoint_path`, `tags` and `extras` (RUN_CONFIG_CHANGED). It may
+ * differ in everything if the arm is FAILED or CANCELLED and the attempt starts from
+ * the beginning.
  *
  * @generated from message podium.v1.ArmStarted
  */
 export type ArmStarted = Message<"podium.v1.ArmStarted"> & {
   /**
-   * The name of the arm.
+   * The name of the arm. Required.
    *
    * @generated from field: string arm = 1;
    */
   arm: string;
 
   /**
-   * What the arm is asked to do.
+   * The configuration of the arm. Required, with its name.
    *
    * @generated from field: podium.v1.RunConfig run_config = 2;
    */
   runConfig?: RunConfig | undefined;
 
   /**
-   * This attempt.
+   * This attempt. Required, with its id and its order.
    *
    * @generated from field: podium.v1.Attempt attempt = 3;
    */
@@ -239,21 +245,22 @@ export type ArmStarted = Message<"podium.v1.ArmStarted"> & {
 
   /**
    * The id of the training run in the system that runs it. Unset keeps the
-   * recorded one when resuming.
+   * recorded one if the attempt resumes.
    *
    * @generated from field: optional string run_id = 6;
    */
   runId?: string | undefined;
 
   /**
-   * How the attempt goes on from what is recorded. Unset on an unfinished arm is
-   * the same as `restart`.
+   * How the attempt treats the recorded results. Unset has the effect of `restart`,
+   * except for a COMPLETED arm.
    *
    * @generated from oneof podium.v1.ArmStarted.mode
    */
   mode: {
     /**
-     * Goes on after this step: later in-loop rows and all post-training rows leave.
+     * Continues after this step. Later in-loop rows and all post-training rows are
+     * deleted.
      *
      * @generated from field: int64 resume_step = 7;
      */
@@ -261,7 +268,7 @@ export type ArmStarted = Message<"podium.v1.ArmStarted"> & {
     case: "resumeStep";
   } | {
     /**
-     * Begins anew, also where the arm has finished. Only true may be said.
+     * Starts from the beginning, also if the arm is COMPLETED. Must be true if set.
      *
      * @generated from field: bool restart = 8;
      */
@@ -278,29 +285,30 @@ export const ArmStartedSchema: GenMessage<ArmStarted> = /*@__PURE__*/
   messageDesc(file_podium_v1_event, 2);
 
 /**
- * MetricsRecorded adds training metrics to an arm: the latest value of each key
- * counts.
+ * MetricsRecorded adds training metrics to an arm. The latest value of each key
+ * counts. Without metrics it is a heartbeat: it changes nothing but `last_heard`.
  *
  * @generated from message podium.v1.MetricsRecorded
  */
 export type MetricsRecorded = Message<"podium.v1.MetricsRecorded"> & {
   /**
-   * The name of the arm.
+   * The name of the arm. Required.
    *
    * @generated from field: string arm = 1;
    */
   arm: string;
 
   /**
-   * The attempt that speaks. An attempt other than the newest is refused
-   * (STALE_ATTEMPT); without one, the event is accepted.
+   * The attempt that reports. An attempt other than the newest is refused
+   * (STALE_ATTEMPT). An event without an attempt is accepted, except in a call that
+   * starts an attempt of the arm (EVENT_NEEDS_ATTEMPT).
    *
    * @generated from field: optional string attempt_id = 2;
    */
   attemptId?: string | undefined;
 
   /**
-   * The metrics. An arm holds at most 1,000 keys.
+   * The metrics. An arm has at most 1,000 keys.
    *
    * @generated from field: map<string, double> metrics = 3;
    */
@@ -323,23 +331,22 @@ export const MetricsRecordedSchema: GenMessage<MetricsRecorded> = /*@__PURE__*/
  */
 export type EvalRecorded = Message<"podium.v1.EvalRecorded"> & {
   /**
-   * The name of the arm.
+   * The name of the arm. Required.
    *
    * @generated from field: string arm = 1;
    */
   arm: string;
 
   /**
-   * The attempt that speaks. An attempt other than the newest is refused
-   * (STALE_ATTEMPT); without one, as from an evaluator elsewhere, the event is
-   * accepted.
+   * The attempt that reports, as in MetricsRecorded. An evaluator elsewhere names
+   * none.
    *
    * @generated from field: optional string attempt_id = 2;
    */
   attemptId?: string | undefined;
 
   /**
-   * The row.
+   * The row. Required, with its name.
    *
    * @generated from field: podium.v1.EvalResult eval_result = 3;
    */
@@ -354,50 +361,53 @@ export const EvalRecordedSchema: GenMessage<EvalRecorded> = /*@__PURE__*/
   messageDesc(file_podium_v1_event, 4);
 
 /**
- * ArmFinished says how an arm's training ended. It may be said again: the last
- * one stands, as a whole.
+ * ArmFinished ends the training of an arm. A later one of the same attempt replaces
+ * it as a whole.
+ *
+ * It is never refused for its size: error texts over 64 KiB are shortened in the
+ * middle, and more if the arm has no room. A run_result that has no room, or that
+ * exceeds a limit, is left out, and the `error` of the stored run_result notes that.
  *
  * @generated from message podium.v1.ArmFinished
  */
 export type ArmFinished = Message<"podium.v1.ArmFinished"> & {
   /**
-   * The name of the arm.
+   * The name of the arm. Required.
    *
    * @generated from field: string arm = 1;
    */
   arm: string;
 
   /**
-   * The attempt that speaks. An attempt other than the newest is refused
-   * (STALE_ATTEMPT).
+   * The attempt that reports, as in MetricsRecorded.
    *
    * @generated from field: optional string attempt_id = 2;
    */
   attemptId?: string | undefined;
 
   /**
-   * COMPLETED, FAILED or CANCELLED.
+   * COMPLETED, FAILED or CANCELLED. Required.
    *
    * @generated from field: podium.v1.ArmStatus status = 3;
    */
   status: ArmStatus;
 
   /**
-   * Why it failed. Texts over 64 KiB are shortened in the middle.
+   * The reason why it failed.
    *
    * @generated from field: optional string error = 4;
    */
   error?: string | undefined;
 
   /**
-   * How long training took, in seconds.
+   * The duration of training in seconds.
    *
    * @generated from field: optional double train_seconds = 5;
    */
   trainSeconds?: number | undefined;
 
   /**
-   * What the training backend returned, as it was.
+   * The result of the training backend.
    *
    * @generated from field: optional podium.v1.RunResult run_result = 6;
    */
@@ -413,23 +423,25 @@ export const ArmFinishedSchema: GenMessage<ArmFinished> = /*@__PURE__*/
 
 /**
  * ArmRecorded records a whole arm: the arm becomes equal to it, and is created if
- * there is none. The very arm that was recorded last, recorded again, changes
- * nothing, so that a repeated call or import loses no row that arrived since.
- * Refused for an arm that has attempts (ARM_HAS_ATTEMPTS), unless `replace` is set.
+ * there is none. The arm that was recorded last, recorded again, changes nothing:
+ * a repeated call or import deletes no row that arrived in between. It is refused
+ * for an arm that has attempts (ARM_HAS_ATTEMPTS), and if it would change the
+ * model_ref of a row (MODEL_REF_CHANGED), unless `replace` is set.
  *
  * @generated from message podium.v1.ArmRecorded
  */
 export type ArmRecorded = Message<"podium.v1.ArmRecorded"> & {
   /**
-   * The arm. Its output-only fields are ignored; its rows keep their event_time.
+   * The arm. Required, with its name, run_config and status. Its output-only fields
+   * are ignored; its rows keep their event_time.
    *
    * @generated from field: podium.v1.ArmResult arm_result = 1;
    */
   armResult?: ArmResult | undefined;
 
   /**
-   * Whether the arm becomes equal to this one also where it has attempts, or
-   * where this very arm was recorded before.
+   * Whether the arm becomes equal to this one also if it has attempts, if a row's
+   * model_ref changes, or if this arm was recorded before.
    *
    * @generated from field: bool replace = 2;
    */
@@ -444,14 +456,14 @@ export const ArmRecordedSchema: GenMessage<ArmRecorded> = /*@__PURE__*/
   messageDesc(file_podium_v1_event, 6);
 
 /**
- * ExperimentConcluded stores the conclusion of the experiment. The last one
- * stands.
+ * ExperimentConcluded stores the conclusion of the experiment. It replaces an earlier
+ * one.
  *
  * @generated from message podium.v1.ExperimentConcluded
  */
 export type ExperimentConcluded = Message<"podium.v1.ExperimentConcluded"> & {
   /**
-   * What was found out.
+   * The conclusion. Required.
    *
    * @generated from field: string conclusion = 1;
    */
@@ -466,8 +478,8 @@ export const ExperimentConcludedSchema: GenMessage<ExperimentConcluded> = /*@__P
   messageDesc(file_podium_v1_event, 7);
 
 /**
- * Skipped takes a sequence number of its stream and does nothing. A writer sends
- * it in place of an event that was refused for good.
+ * Skipped uses a sequence number of its stream and does nothing. A writer sends it in
+ * place of an event that was refused permanently.
  *
  * @generated from message podium.v1.Skipped
  */

@@ -4,8 +4,6 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { ErrorReason } from "./error_reason_pb.js";
-import { file_podium_v1_error_reason } from "./error_reason_pb.js";
 import type { Event } from "./event_pb.js";
 import { file_podium_v1_event } from "./event_pb.js";
 import type { Message } from "@bufbuild/protobuf";
@@ -14,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file podium/v1/recording_service.proto.
  */
 export const file_podium_v1_recording_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFwb2RpdW0vdjEvcmVjb3JkaW5nX3NlcnZpY2UucHJvdG8SCXBvZGl1bS52MSKEAQoNUmVjb3JkUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEiAKBmV2ZW50cxgCIAMoCzIQLnBvZGl1bS52MS5FdmVudBIwCghwb3NpdGlvbhgDIAEoCzIZLnBvZGl1bS52MS5TdHJlYW1Qb3NpdGlvbkgAiAEBQgsKCV9wb3NpdGlvbiI7Cg5TdHJlYW1Qb3NpdGlvbhIRCgl3cml0ZXJfaWQYASABKAkSFgoOZmlyc3Rfc2VxdWVuY2UYAiABKAMiqwEKDlJlY29yZFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgDEhYKDmNoYW5nZWRfZXZlbnRzGAIgASgFEhYKDnNraXBwZWRfZXZlbnRzGAMgASgFEhoKDWxhc3Rfc2VxdWVuY2UYBCABKANIAIgBARIpCgtrZXB0X2ZpZWxkcxgFIAMoCzIULnBvZGl1bS52MS5LZXB0RmllbGRCEAoOX2xhc3Rfc2VxdWVuY2UiLgoJS2VwdEZpZWxkEhMKC2V2ZW50X2luZGV4GAEgASgFEgwKBHBhdGgYAiABKAkiMAoIUmVmdXNhbHMSJAoIcmVmdXNhbHMYASADKAsyEi5wb2RpdW0udjEuUmVmdXNhbCJ/CgdSZWZ1c2FsEhUKDWV2ZW50X2luZGV4ZXMYASADKAUSJgoGcmVhc29uGAIgASgOMhYucG9kaXVtLnYxLkVycm9yUmVhc29uEiQKBGtpbmQYAyABKA4yFi5wb2RpdW0udjEuUmVmdXNhbEtpbmQSDwoHbWVzc2FnZRgEIAEoCSJKChBEZWxldGVBcm1SZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJEhUKDWFsbG93X21pc3NpbmcYAyABKAgiJQoRRGVsZXRlQXJtUmVzcG9uc2USEAoIcmV2aXNpb24YASABKAMiRAoXRGVsZXRlRXhwZXJpbWVudFJlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRIVCg1hbGxvd19taXNzaW5nGAIgASgIIiwKGERlbGV0ZUV4cGVyaW1lbnRSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAypeCgtSZWZ1c2FsS2luZBIcChhSRUZVU0FMX0tJTkRfVU5TUEVDSUZJRUQQABIaChZSRUZVU0FMX0tJTkRfUEVSTUFORU5UEAESFQoRUkVGVVNBTF9LSU5EX1dBSVQQAjL2AQoQUmVjb3JkaW5nU2VydmljZRI9CgZSZWNvcmQSGC5wb2RpdW0udjEuUmVjb3JkUmVxdWVzdBoZLnBvZGl1bS52MS5SZWNvcmRSZXNwb25zZRJGCglEZWxldGVBcm0SGy5wb2RpdW0udjEuRGVsZXRlQXJtUmVxdWVzdBocLnBvZGl1bS52MS5EZWxldGVBcm1SZXNwb25zZRJbChBEZWxldGVFeHBlcmltZW50EiIucG9kaXVtLnYxLkRlbGV0ZUV4cGVyaW1lbnRSZXF1ZXN0GiMucG9kaXVtLnYxLkRlbGV0ZUV4cGVyaW1lbnRSZXNwb25zZWIGcHJvdG8z", [file_podium_v1_error_reason, file_podium_v1_event]);
+  fileDesc("CiFwb2RpdW0vdjEvcmVjb3JkaW5nX3NlcnZpY2UucHJvdG8SCXBvZGl1bS52MSKEAQoNUmVjb3JkUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEiAKBmV2ZW50cxgCIAMoCzIQLnBvZGl1bS52MS5FdmVudBIwCghwb3NpdGlvbhgDIAEoCzIZLnBvZGl1bS52MS5TdHJlYW1Qb3NpdGlvbkgAiAEBQgsKCV9wb3NpdGlvbiI7Cg5TdHJlYW1Qb3NpdGlvbhIRCgl3cml0ZXJfaWQYASABKAkSFgoOZmlyc3Rfc2VxdWVuY2UYAiABKAMiqwEKDlJlY29yZFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgDEhYKDmNoYW5nZWRfZXZlbnRzGAIgASgFEhYKDnNraXBwZWRfZXZlbnRzGAMgASgFEhoKDWxhc3Rfc2VxdWVuY2UYBCABKANIAIgBARIpCgtrZXB0X2ZpZWxkcxgFIAMoCzIULnBvZGl1bS52MS5LZXB0RmllbGRCEAoOX2xhc3Rfc2VxdWVuY2UiLgoJS2VwdEZpZWxkEhMKC2V2ZW50X2luZGV4GAEgASgFEgwKBHBhdGgYAiABKAkiMAoIUmVmdXNhbHMSJAoIcmVmdXNhbHMYASADKAsyEi5wb2RpdW0udjEuUmVmdXNhbCJnCgdSZWZ1c2FsEhUKDWV2ZW50X2luZGV4ZXMYASADKAUSDgoGcmVhc29uGAIgASgJEiQKBGtpbmQYAyABKA4yFi5wb2RpdW0udjEuUmVmdXNhbEtpbmQSDwoHbWVzc2FnZRgEIAEoCSJKChBEZWxldGVBcm1SZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJEhUKDWFsbG93X21pc3NpbmcYAyABKAgiJQoRRGVsZXRlQXJtUmVzcG9uc2USEAoIcmV2aXNpb24YASABKAMiRAoXRGVsZXRlRXhwZXJpbWVudFJlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRIVCg1hbGxvd19taXNzaW5nGAIgASgIIiwKGERlbGV0ZUV4cGVyaW1lbnRSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAypeCgtSZWZ1c2FsS2luZBIcChhSRUZVU0FMX0tJTkRfVU5TUEVDSUZJRUQQABIaChZSRUZVU0FMX0tJTkRfUEVSTUFORU5UEAESFQoRUkVGVVNBTF9LSU5EX1dBSVQQAjL2AQoQUmVjb3JkaW5nU2VydmljZRI9CgZSZWNvcmQSGC5wb2RpdW0udjEuUmVjb3JkUmVxdWVzdBoZLnBvZGl1bS52MS5SZWNvcmRSZXNwb25zZRJGCglEZWxldGVBcm0SGy5wb2RpdW0udjEuRGVsZXRlQXJtUmVxdWVzdBocLnBvZGl1bS52MS5EZWxldGVBcm1SZXNwb25zZRJbChBEZWxldGVFeHBlcmltZW50EiIucG9kaXVtLnYxLkRlbGV0ZUV4cGVyaW1lbnRSZXF1ZXN0GiMucG9kaXVtLnYxLkRlbGV0ZUV4cGVyaW1lbnRSZXNwb25zZWIGcHJvdG8z", [file_podium_v1_event]);
 
 /**
  * RecordRequest carries events of one experiment.
@@ -31,14 +29,15 @@ export type RecordRequest = Message<"podium.v1.RecordRequest"> & {
 
   /**
    * The events, in order; at most 1,000, with at most 10,000 metric values in all.
+   * Required.
    *
    * @generated from field: repeated podium.v1.Event events = 2;
    */
   events: Event[];
 
   /**
-   * Where in its stream the first event stands. Unset for a call that is not part
-   * of a stream.
+   * The place of the first event in its stream. Unset for a call that is not part of
+   * a stream.
    *
    * @generated from field: optional podium.v1.StreamPosition position = 3;
    */
@@ -53,16 +52,16 @@ export const RecordRequestSchema: GenMessage<RecordRequest> = /*@__PURE__*/
   messageDesc(file_podium_v1_recording_service, 0);
 
 /**
- * StreamPosition is a place in a stream: the events that one life of one writer
- * process records about one arm, or about the experiment itself, numbered 1, 2, 3,
- * and so on.
+ * StreamPosition is a place in a stream. A stream has the events that one process
+ * records about one arm, or about the experiment itself, numbered 1, 2, 3, and so
+ * on.
  *
  * @generated from message podium.v1.StreamPosition
  */
 export type StreamPosition = Message<"podium.v1.StreamPosition"> & {
   /**
-   * The id of the stream's writer in this experiment: 1 to 256 bytes that no other
-   * writer uses, and this one for no other arm.
+   * The id of the stream's writer in this experiment, of 1 to 256 bytes. No other
+   * writer uses it, and this writer uses it for no other arm.
    *
    * @generated from field: string writer_id = 1;
    */
@@ -84,7 +83,7 @@ export const StreamPositionSchema: GenMessage<StreamPosition> = /*@__PURE__*/
   messageDesc(file_podium_v1_recording_service, 1);
 
 /**
- * RecordResponse says what a Record call did. It is on disk.
+ * RecordResponse is the result of a Record call. The events are on disk.
  *
  * @generated from message podium.v1.RecordResponse
  */
@@ -97,14 +96,14 @@ export type RecordResponse = Message<"podium.v1.RecordResponse"> & {
   revision: bigint;
 
   /**
-   * How many of the call's events changed something.
+   * The number of events that changed something.
    *
    * @generated from field: int32 changed_events = 2;
    */
   changedEvents: number;
 
   /**
-   * How many events at the head of the call had been applied before and were
+   * The number of events at the start of the call that were applied before and
    * skipped.
    *
    * @generated from field: int32 skipped_events = 3;
@@ -119,8 +118,8 @@ export type RecordResponse = Message<"podium.v1.RecordResponse"> & {
   lastSequence?: bigint | undefined;
 
   /**
-   * Fields of the experiment that a declaration left as they were because they
-   * have another value.
+   * Fields of the experiment that a declaration did not overwrite: they have another
+   * value.
    *
    * @generated from field: repeated podium.v1.KeptField kept_fields = 5;
    */
@@ -135,7 +134,7 @@ export const RecordResponseSchema: GenMessage<RecordResponse> = /*@__PURE__*/
   messageDesc(file_podium_v1_recording_service, 2);
 
 /**
- * KeptField is a field that a declaration left as it was.
+ * KeptField is a field that a declaration did not overwrite.
  *
  * @generated from message podium.v1.KeptField
  */
@@ -163,8 +162,8 @@ export const KeptFieldSchema: GenMessage<KeptField> = /*@__PURE__*/
   messageDesc(file_podium_v1_recording_service, 3);
 
 /**
- * Refusals lists every refused event of a Record call. It travels in the details of
- * the call's status, beside the ErrorInfo of the first refused event.
+ * Refusals lists every refused event of a Record call. It is in the details of the
+ * call's status, beside the ErrorInfo of the first refused event.
  *
  * @generated from message podium.v1.Refusals
  */
@@ -185,7 +184,7 @@ export const RefusalsSchema: GenMessage<Refusals> = /*@__PURE__*/
   messageDesc(file_podium_v1_recording_service, 4);
 
 /**
- * Refusal says why events were refused.
+ * Refusal has the events that were refused for one reason.
  *
  * @generated from message podium.v1.Refusal
  */
@@ -198,21 +197,21 @@ export type Refusal = Message<"podium.v1.Refusal"> & {
   eventIndexes: number[];
 
   /**
-   * Why they were refused.
+   * The reason, spelled as in ErrorInfo: a value of ErrorReason without its prefix.
    *
-   * @generated from field: podium.v1.ErrorReason reason = 2;
+   * @generated from field: string reason = 2;
    */
-  reason: ErrorReason;
+  reason: string;
 
   /**
-   * Whether waiting can help.
+   * Whether the events may be accepted later.
    *
    * @generated from field: podium.v1.RefusalKind kind = 3;
    */
   kind: RefusalKind;
 
   /**
-   * What was wrong with the first of them and what would be right.
+   * The problem of the first of them, and how to correct it.
    *
    * @generated from field: string message = 4;
    */
@@ -247,7 +246,7 @@ export type DeleteArmRequest = Message<"podium.v1.DeleteArmRequest"> & {
   arm: string;
 
   /**
-   * Whether it is all right if the experiment or the arm does not exist.
+   * Whether the call succeeds if the experiment or the arm does not exist.
    *
    * @generated from field: bool allow_missing = 3;
    */
@@ -268,7 +267,7 @@ export const DeleteArmRequestSchema: GenMessage<DeleteArmRequest> = /*@__PURE__*
  */
 export type DeleteArmResponse = Message<"podium.v1.DeleteArmResponse"> & {
   /**
-   * The experiment's revision after the call. 0 if there never was one.
+   * The experiment's revision after the call. 0 if it never existed.
    *
    * @generated from field: int64 revision = 1;
    */
@@ -296,7 +295,7 @@ export type DeleteExperimentRequest = Message<"podium.v1.DeleteExperimentRequest
   experiment: string;
 
   /**
-   * Whether it is all right if the experiment does not exist.
+   * Whether the call succeeds if the experiment does not exist.
    *
    * @generated from field: bool allow_missing = 2;
    */
@@ -317,7 +316,7 @@ export const DeleteExperimentRequestSchema: GenMessage<DeleteExperimentRequest> 
  */
 export type DeleteExperimentResponse = Message<"podium.v1.DeleteExperimentResponse"> & {
   /**
-   * The experiment's revision after the call. 0 if there never was one.
+   * The experiment's revision after the call. 0 if it never existed.
    *
    * @generated from field: int64 revision = 1;
    */
@@ -332,13 +331,13 @@ export const DeleteExperimentResponseSchema: GenMessage<DeleteExperimentResponse
   messageDesc(file_podium_v1_recording_service, 9);
 
 /**
- * RefusalKind says whether a refused event can be accepted later.
+ * RefusalKind is whether a refused event can be accepted later.
  *
  * @generated from enum podium.v1.RefusalKind
  */
 export enum RefusalKind {
   /**
-   * Not said. Never answered by a server.
+   * Not set. Never returned by a server.
    *
    * @generated from enum value: REFUSAL_KIND_UNSPECIFIED = 0;
    */
@@ -352,7 +351,7 @@ export enum RefusalKind {
   PERMANENT = 1,
 
   /**
-   * What the event needs may still come: wait and send it again.
+   * The experiment or the arm does not exist yet: wait and send the event again.
    *
    * @generated from enum value: REFUSAL_KIND_WAIT = 2;
    */
@@ -366,30 +365,33 @@ export const RefusalKindSchema: GenEnum<RefusalKind> = /*@__PURE__*/
   enumDesc(file_podium_v1_recording_service, 0);
 
 /**
- * RecordingService changes what is recorded. Each call is one transaction: all of
- * it or none. An error never changes anything; OK means that it is on disk.
+ * RecordingService records and deletes results. Each call is one transaction: all of
+ * it is stored or nothing. OK means that it is on disk. A refused call changes
+ * nothing.
  *
  * Every call can return INVALID_ARGUMENT for a field out of its bounds,
- * RESOURCE_EXHAUSTED when the server or its disk is full, and UNAVAILABLE while it
- * starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a lost connection the
- * outcome is unknown: send the same call again.
+ * RESOURCE_EXHAUSTED if the server is overloaded or its disk is full, and UNAVAILABLE
+ * while it starts or stops. After DEADLINE_EXCEEDED, UNAVAILABLE or a lost connection
+ * it is unknown whether the call was stored: send the same call again.
  *
  * @generated from service podium.v1.RecordingService
  */
 export const RecordingService: GenService<{
   /**
-   * Records events of one experiment. They apply in order, as if sent one by one.
+   * Records events of one experiment. They are applied in order, as if sent one by
+   * one.
    *
-   * A call with a position is applied exactly once: events that were applied
-   * already are skipped and counted in the response. Without a position a call is
-   * still safe to repeat, since every event is.
+   * A call with a position is applied exactly once: events that were applied before
+   * are skipped and counted in the response. A call without a position is also safe
+   * to repeat: each of its events is, and it may not start an attempt of an arm
+   * together with events that name no attempt (EVENT_NEEDS_ATTEMPT).
    *
-   * If any event is refused, none is applied, and the status details carry a
-   * Refusals with every refused event. Returns NOT_FOUND (wait) if the experiment
-   * or an arm does not exist yet, FAILED_PRECONDITION for an event that what is
-   * recorded stands against, INVALID_ARGUMENT for one out of its bounds, each
-   * after the first refused event; OUT_OF_RANGE (SEQUENCE_GAP, with
-   * `expected_sequence` in its metadata) if events before the first are missing.
+   * If any event is refused, none is applied, and the status details have a Refusals
+   * with every refused event. The status is that of the first refused event. Returns
+   * NOT_FOUND (wait) if the experiment or an arm does not exist yet,
+   * FAILED_PRECONDITION if an event contradicts what is recorded, and
+   * INVALID_ARGUMENT if it is out of its bounds. Returns OUT_OF_RANGE (SEQUENCE_GAP,
+   * with `expected_sequence` in its metadata) if events before the first are missing.
    *
    * @generated from rpc podium.v1.RecordingService.Record
    */
@@ -400,7 +402,7 @@ export const RecordingService: GenService<{
   },
   /**
    * Deletes an arm with its rows. Streams that wrote to it are refused from then
-   * on (ARM_DELETED); a new writer begins a new life of the name.
+   * on (ARM_DELETED). A new writer can use the name again.
    *
    * Returns NOT_FOUND if the experiment or the arm does not exist.
    *
@@ -413,8 +415,8 @@ export const RecordingService: GenService<{
   },
   /**
    * Deletes an experiment with its arms. Streams that wrote to it are refused from
-   * then on (EXPERIMENT_DELETED); a new declaration begins a new life of the name,
-   * whose revision goes on from the old one's.
+   * then on (EXPERIMENT_DELETED). A new declaration can use the name again, and the
+   * revision continues from the old one.
    *
    * Returns NOT_FOUND if the experiment does not exist.
    *

@@ -94,7 +94,10 @@ public final class ArmResult {
     if (message.hasEvalSeconds()) {
       return OptionalDouble.of(message.getEvalSeconds());
     }
-    return primaryEval().stream().mapToDouble(EvalResult::getEvalSeconds).findFirst();
+    return primaryEval().stream()
+        .filter(EvalResult::hasEvalSeconds)
+        .mapToDouble(EvalResult::getEvalSeconds)
+        .findFirst();
   }
 
   /**

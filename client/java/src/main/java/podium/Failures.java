@@ -17,7 +17,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.stream.Stream;
-import podium.v1.ErrorReason;
 import podium.v1.Refusal;
 import podium.v1.RefusalKind;
 import podium.v1.Refusals;
@@ -25,7 +24,6 @@ import podium.v1.Refusals;
 /** Reads the status of a failed call, whoever wrote it. */
 final class Failures {
   private static final String DOMAIN = "podium";
-  private static final String PREFIX = "ERROR_REASON_";
 
   private Failures() {}
 
@@ -122,17 +120,10 @@ final class Failures {
       boolean permanent = refusal.getKind() != RefusalKind.REFUSAL_KIND_WAIT;
       for (int index : refusal.getEventIndexesList()) {
         events.add(
-            new RefusedEvent(index, name(refusal.getReason()), permanent, refusal.getMessage()));
+            new RefusedEvent(index, refusal.getReason(), permanent, refusal.getMessage()));
       }
     }
     events.sort(Comparator.comparingInt(RefusedEvent::index));
     return events;
-  }
-
-  private static String name(ErrorReason reason) {
-    return switch (reason) {
-      case UNRECOGNIZED, ERROR_REASON_UNSPECIFIED -> "";
-      default -> reason.name().substring(PREFIX.length());
-    };
   }
 }

@@ -320,7 +320,7 @@ class ConnectionTest {
   @Test
   void anUnknownKindOfRefusal() {
     failures = 1;
-    var refusal = Refusal.newBuilder().setKindValue(99).setReasonValue(9999).addEventIndexes(0);
+    var refusal = Refusal.newBuilder().setKindValue(99).setReason("NEWER").addEventIndexes(0);
     var status =
         com.google.rpc.Status.newBuilder()
             .setCode(Status.Code.FAILED_PRECONDITION.value())
@@ -330,7 +330,7 @@ class ConnectionTest {
     var error =
         assertThrows(
             PodiumException.FailedPrecondition.class, () -> client.experiment("e").declare());
-    assertEquals(new RefusedEvent(0, "", true, ""), error.refusals().get(0));
+    assertEquals(new RefusedEvent(0, "NEWER", true, ""), error.refusals().get(0));
   }
 
   /** Credentials and interceptors go with each call. */

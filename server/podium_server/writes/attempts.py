@@ -1,0 +1,141 @@
+"""Decides which attempt of an arm is the newest, and whether another one may start."""
+
+from datetime import UTC, datetime
+
+from podium.errors import PodiumError
+from podium.v1.arm_result_pb2 import (
+    ARM_STATUS_CANCELLED,
+    ARM_STATUS_COMPLETED,
+    ARM_STATUS_FAILED,
+    Attempt,
+)
+from podium.v1.event_pb2 import ArmStarted
+
+from podium_server.errors import failure
+from podium_server.writes.configs import changed_paths
+from podium_server.writes.state import ArmState
+
+__all__ = ["check_named", "check_order", "check_start", "is_newest", "is_resumed"]
+
+_DAY_MS = 24 * 60 * 60 * 1000
+_FIRST_TIME_MS = 946_684_800_000
+"""The year 2000. Orders from here on are times in milliseconds, smaller ones are counts."""
+_LISTED_PATHS = 100
+_UNSUCCESSFUL = (ARM_STATUS_FAILED, ARM_STATUS_CANCELLED)
+
+
+def check_named(arm: ArmState, attempt_id: str | None) -> None:
+    """Raises STALE_ATTEMPT if an event names an attempt other than the newest."""
+    if attempt_id is not None and attempt_id != arm.row.attempt_id:
+        raise _stale(
+            arm, f"attempt {attempt_id!r} is not the newest attempt of arm {arm.row.name!r}"
+        )
+
+
+def is_newest(arm: ArmState, attempt: Attempt) -> bool:
+    """Returns whether this attempt has started already.
+
+    Raises STALE_ATTEMPT if it started with another order.
+    """
+    row = arm.row
+    if row.attempt_id != attempt.id:
+        return False
+    if row.attempt_order != attempt.order:
+        raise _stale(
+            arm,
+            f"attempt {attempt.id!r} of arm {row.name!r} started with another order than "
+            f"{_shown(attempt.order)}; use a new attempt id",
+        )
+    return True
+
+
+def is_resumed(event: ArmStarted) -> bool:
+    """Returns whether the attempt keeps the results up to a step."""
+    return event.WhichOneof("mode") == "resume_step"
+
+
+def check_order(attempt: Attempt, now: int) -> None:
+    """Raises FIELD_OUT_OF_RANGE if the order lies more than a day ahead of the server's clock.
+
+    No later attempt could be newer than such an order, so the arm would be locked.
+    """
+    latest = now // 1000 + _DAY_MS
+    if attempt.order > latest:
+        field = "arm_started.attempt.order"
+        raise failure(
+            "FIELD_OUT_OF_RANGE",
+            f"{field} is {_shown(attempt.order)}, more than a day ahead of the server's clock; "
+            f"give the start time in milliseconds since 1970 or a restart count, {latest} at most",
+            field=field,
+        )
+
+
+def check_start(arm: ArmState, event: ArmStarted) -> None:
+    """Raises an error if a new attempt may not start on what is recorded of the arm."""
+    _check_is_newer(arm, event.attempt)
+    if arm.row.status == ARM_STATUS_COMPLETED and event.WhichOneof("mode") is None:
+        raise _finished(arm)
+    if is_resumed(event) or arm.row.status not in _UNSUCCESSFUL:
+        _check_config(arm, event)
+
+
+def _check_is_newer(arm: ArmState, attempt: Attempt) -> None:
+    newest = arm.row.attempt_order
+    if newest is not None and attempt.order <= newest:
+        raise _stale(
+            arm,
+            f"attempt {attempt.id!r} of arm {arm.row.name!r} has order {_shown(attempt.order)}, "
+            "which is not greater than the newest one; start it with a greater order, or deliver "
+            "its results afterwards with `podium outbox retry --restart`",
+        )
+
+
+def _finished(arm: ArmState) -> PodiumError:
+    name = arm.row.name
+    return failure(
+        "ARM_FINISHED",
+        f"arm {name!r} is completed; start it with resume_step to keep its results up to that "
+        "step, or with restart to delete them. To deliver rejected results afterwards, run "
+        "`podium outbox retry --restart`, or `podium outbox retry --as NAME` for another arm name",
+        arm=name,
+    )
+
+
+def _check_config(arm: ArmState, event: ArmStarted) -> None:
+    paths = changed_paths(arm.part("config"), event.run_config)
+    if not paths:
+        return
+    listed, more = paths[:_LISTED_PATHS], len(paths) - _LISTED_PATHS
+    also = f" and {more} more" if more > 0 else ""
+    fields = "1 field" if len(paths) == 1 else f"{len(paths)} fields"
+    raise failure(
+        "RUN_CONFIG_CHANGED",
+        f"the run_config of arm {arm.row.name!r} differs from the recorded one in {fields}; "
+        f"record another configuration as another arm. Changed: {', '.join(listed)}{also}",
+        arm=arm.row.name,
+        path_count=str(len(paths)),
+        paths=",".join(listed),
+    )
+
+
+def _stale(arm: ArmState, problem: str) -> PodiumError:
+    row = arm.row
+    newest = "none"
+    if row.attempt_id is not None:
+        newest = f"{row.attempt_id!r} with order {_shown(row.attempt_order or 0)}"
+    return failure(
+        "STALE_ATTEMPT",
+        f"{problem}. Newest attempt: {newest}",
+        arm=row.name,
+        newest_attempt=row.attempt_id or "",
+        newest_order=str(row.attempt_order or 0),
+    )
+
+
+def _shown(order: int) -> str:
+    """Returns an order as text, with its time if it is one."""
+    try:
+        time = datetime.fromtimestamp(order / 1000, UTC) if order >= _FIRST_TIME_MS else None
+    except (OverflowError, ValueError, OSError):
+        time = None
+    return str(order) if time is None else f"{order} ({time:%Y-%m-%d %H:%M:%S} UTC)"

@@ -1,0 +1,128 @@
+"""Each arm has the time of its newest event or heartbeat."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from podium._limits.limits import Limits
+from podium.errors import FailedPreconditionError
+from podium.v1.arm_result_pb2 import ARM_STATUS_COMPLETED, ArmResult, ArmSummary
+from podium.v1.event_pb2 import ArmFinished, Event, MetricsRecorded
+from podium.v1.recording_service_pb2 import RecordRequest
+from podium.v1.results_service_pb2 import GetArmRequest, ListArmsRequest
+from podium_server.api import recording
+
+from tests.server.store.calls import arm, declared, metrics, row, started
+from tests.server.store.places import Place, opened
+from tests.server.writes.ways import Direct, Way
+
+_BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+Clock = Callable[[float], None]
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Sets the server's clock to so many seconds after a begin."""
+
+    def set_clock(seconds: float) -> None:
+        micros = int((_BEGIN + timedelta(seconds=seconds)).timestamp() * 1_000_000)
+        monkeypatch.setattr(recording, "_now", lambda: micros)
+
+    set_clock(0)
+    return set_clock
+
+
+async def _record(way: Way, *events: Event) -> Any:
+    return await way.call("Record", RecordRequest(experiment="x", events=events))
+
+
+async def _arm(way: Way) -> ArmResult:
+    response: Any = await way.call("GetArm", GetArmRequest(experiment="x", arm="a"))
+    found: ArmResult = response.arm_result
+    return found
+
+
+async def _heard(way: Way) -> float:
+    """The seconds after the begin that GetArm and ListArms both report."""
+    response: Any = await way.call("ListArms", ListArmsRequest(experiment="x"))
+    summary: ArmSummary = next(found for found in response.arms if found.name == "a")
+    found = await _arm(way)
+    assert summary.last_heard == found.last_heard
+    return (found.last_heard.ToDatetime(UTC) - _BEGIN).total_seconds()
+
+
+def _heartbeat(attempt: str | None = "A") -> Event:
+    return Event(metrics_recorded=MetricsRecorded(arm="a", attempt_id=attempt))
+
+
+async def test_every_kind_of_event_is_heard(direct: Way, at: Clock) -> None:
+    """Starts, metrics, rows and ends all move the time to that of their call."""
+    events = [started("a", "A", 1), metrics({"loss": 1}), row("val"), started("a", "B", 2)]
+    await _record(direct, declared())
+    for second, event in enumerate(events, start=1):
+        at(second)
+        await _record(direct, event)
+        assert await _heard(direct) == second
+    at(9)
+    await _record(direct, Event(arm_finished=ArmFinished(arm="a", status=ARM_STATUS_COMPLETED)))
+    assert await _heard(direct) == 9
+
+
+async def test_a_heartbeat_is_heard_and_changes_nothing(direct: Way, at: Clock) -> None:
+    """A MetricsRecorded without metrics moves the time; revision and update_time stay."""
+    await _record(direct, declared(), started("a", "A", 1))
+    before = await _arm(direct)
+    at(40)
+    response = await _record(direct, _heartbeat())
+    assert (response.revision, response.changed_events) == (1, 0)
+    after = await _arm(direct)
+    assert (after.revision, after.update_time) == (before.revision, before.update_time)
+    assert await _heard(direct) == 40
+
+
+async def test_heartbeats_close_together_are_one(direct: Way, at: Clock) -> None:
+    """Within five seconds nothing is written again, so that repeated calls cost no commit."""
+    await _record(direct, declared(), started("a", "A", 1))
+    for second, heard in ((4.9, 0), (5, 5), (9, 5), (10, 10)):
+        at(second)
+        await _record(direct, _heartbeat())
+        assert await _heard(direct) == heard
+
+
+async def test_repeated_events_are_heard(direct: Way, at: Clock) -> None:
+    """A row or a start that is sent again changes nothing else."""
+    await _record(direct, declared(), started("a", "A", 1))
+    await _record(direct, row("val"))
+    for second, event in ((10, row("val")), (20, started("a", "A", 1))):
+        at(second)
+        assert (await _record(direct, event)).changed_events == 0
+        assert await _heard(direct) == second
+
+
+async def test_what_is_refused_is_not_heard(direct: Way, at: Clock) -> None:
+    """An old attempt that goes on does not make the arm look alive."""
+    await _record(direct, declared(), started("a", "A", 1))
+    await _record(direct, started("a", "B", 2))
+    at(30)
+    with pytest.raises(FailedPreconditionError):
+        await _record(direct, _heartbeat("A"))
+    assert await _heard(direct) == 0
+
+
+async def test_an_arm_that_has_ended_is_not_heard(direct: Way, at: Clock) -> None:
+    """After the end only events that change the arm move the time."""
+    await _record(direct, declared(), arm("a", status=ARM_STATUS_COMPLETED))
+    at(30)
+    await _record(direct, _heartbeat(None))
+    assert await _heard(direct) == 0
+
+
+async def test_the_time_is_kept(place: Place, at: Clock) -> None:
+    """A store that is opened again knows it."""
+    async with opened(place) as store:
+        await _record(Direct(store, Limits()), declared(), started("a", "A", 1))
+        at(60)
+        await _record(Direct(store, Limits()), _heartbeat())
+    async with opened(place) as store:
+        assert await _heard(Direct(store, Limits())) == 60
