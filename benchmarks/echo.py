@@ -10,7 +10,8 @@ import sys
 
 import grpc
 from podium_server.rpc.admission import Admission
-from podium_server.rpc.fronts.grpcio import generic_handler, server_options
+from podium_server.rpc.fronts.grpcio import server_options
+from podium_server.rpc.fronts.grpcio_handlers import generic_handler
 from podium_server.rpc.handlers import UnaryMethod
 from podium_server.serve.command import loop_factory, tune_collector
 from podium_server.serve.settings import Settings

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from podium.errors import PodiumError
+from podium.errors import PodiumError, ResourceExhaustedError
 
 from podium_server.errors import failure, overloaded
 from podium_server.rpc.reading import ReadGate
@@ -39,6 +39,7 @@ class AdmissionLimits:
 
     Attributes:
         calls: Calls under way.
+        message_bytes: The size of a request.
         incomplete_requests: Requests of which only a part has arrived.
         request_bytes: The memory of the requests worked on.
         response_bytes: The memory of the responses that clients have not read yet.
@@ -46,7 +47,8 @@ class AdmissionLimits:
     """
 
     calls: int = 4_000
-    incomplete_requests: int = 16
+    message_bytes: int = 4 * 1024 * 1024
+    incomplete_requests: int = 12
     request_bytes: int = 64 * 1024 * 1024
     response_bytes: int = 48 * 1024 * 1024
     watches: int = 500
@@ -61,6 +63,7 @@ class Admission:
         self.request_bytes = SharedBudget(limits.request_bytes)
         self.response_bytes = SharedBudget(limits.response_bytes)
         self.reads = ReadGate(limits.incomplete_requests)
+        self.message_bytes = limits.message_bytes
         self._under_way: dict[AdmittedCall, None] = {}
         self._is_closed = False
         self._all_left = asyncio.Event()
@@ -175,11 +178,13 @@ class AdmittedCall:
         """Reads the request.
 
         Raises:
-            PodiumError: The request is cut off, or there is no room for its size.
+            PodiumError: The request is cut off or too large, or there is no room for it.
         """
         raw = await self._admission.reads.read(self, receive)
         if raw is None:
             raise failure("MALFORMED_REQUEST", "the request ended before its message was complete")
+        if len(raw) > self._admission.message_bytes:
+            raise _too_large(len(raw), self._admission.message_bytes)
         if not self._hold(self._admission.request_bytes, len(raw)):
             raise self._admission.overload(
                 "the server holds too many bytes of requests at once; try again later"
@@ -234,3 +239,12 @@ class AdmittedCall:
 
 def _shutting_down() -> PodiumError:
     return failure("SHUTTING_DOWN", "the server is stopping; try again later")
+
+
+def _too_large(size: int, limit: int) -> PodiumError:
+    """Returns the error of a message over the limit, with the code that gRPC itself uses."""
+    return ResourceExhaustedError(
+        f"the request has {size} bytes; send at most {limit} bytes a call",
+        reason="LIMIT_EXCEEDED",
+        metadata={"limit": "message_bytes"},
+    )

@@ -1,4 +1,4 @@
-"""`podium serve`: the settings from arguments and environment, logs, and signals."""
+"""`podium serve`: settings from arguments and environment, logs, and signals."""
 
 import argparse
 import asyncio
@@ -7,14 +7,17 @@ import gc
 import logging
 import math
 import os
+import resource
 import signal
 import sys
 
 from podium._limits.limits import Limits
 
-# What gRPC writes by itself is no line of our log. It reads this when it is loaded.
+# gRPC writes lines of its own format. It reads the variable when it is loaded.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
+from podium_server.rpc.fronts.grpcio import MAX_CONNECTIONS
+from podium_server.rpc.fronts.ports import ListenError
 from podium_server.serve.logs import set_up_logs
 from podium_server.serve.server import running
 from podium_server.serve.settings import ConfigError, Settings
@@ -25,7 +28,9 @@ __all__ = ["add_arguments", "loop_factory", "main", "run", "tune_collector"]
 _log = logging.getLogger(__name__)
 
 _COLLECT_EVERY = 20_000
-"""New objects between two collections: calls leave next to nothing for them to find."""
+"""New objects between two garbage collections: calls leave almost no cycles."""
+_OTHER_FILES = 200
+"""The files of the store, the loop and the log, with room to spare."""
 _EXIT_USAGE = 2
 _EXIT_FAILED = 3
 _LIMITS = {field.name: field for field in dataclasses.fields(Limits)}
@@ -47,12 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--store",
         default=os.environ.get("PODIUM_STORE", defaults.store),
         metavar="URL",
-        help="where results are kept (default: $PODIUM_STORE or %(default)s)",
+        help="where results are stored (default: $PODIUM_STORE or %(default)s)",
     )
     parser.add_argument(
         "--insecure",
         action="store_true",
-        help="allow addresses that others can reach, without encryption or access control",
+        help="listen on addresses that other machines can reach, without encryption or access "
+        "control",
     )
     parser.add_argument(
         "--reflection", action="store_true", help="let tools such as grpcurl list the services"
@@ -63,21 +69,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_limit,
         metavar="NAME=NUMBER",
-        help=f"change a bound: {', '.join(_LIMITS)}",
+        help=f"change a limit: {', '.join(_LIMITS)}",
     )
     parser.add_argument(
         "--answer-cache",
         type=_size,
         default=defaults.answer_cache_bytes,
         metavar="BYTES",
-        help="memory for answers that are asked for again; 0 for none (default: %(default)s)",
+        help="memory for cached responses; 0 for no cache (default: %(default)s)",
     )
     parser.add_argument(
         "--grace",
         type=_seconds,
         default=defaults.grace_seconds,
         metavar="SECONDS",
-        help="how long calls under way may take after SIGTERM (default: %(default)s)",
+        help="the time for calls under way to end after SIGTERM (default: %(default)s)",
     )
     parser.add_argument("--log-format", choices=("text", "json"), default="text")
     parser.add_argument(
@@ -86,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serves until SIGTERM or SIGINT; the exit code of the process."""
+    """Serves until a signal to stop; returns the exit code of the process."""
     set_up_logs(arguments.log_format, arguments.log_level)
     listen = arguments.listen or [os.environ.get("PODIUM_LISTEN", Settings().listen[0])]
     settings = Settings(
@@ -99,16 +105,17 @@ def run(arguments: argparse.Namespace) -> int:
         limits=Limits(**dict(arguments.limit)),
     )
     tune_collector()
+    _allow_open_files()
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(_serve(settings))
-    except (ConfigError, StoreError) as error:
+    except (ConfigError, ListenError, StoreError) as error:
         _log.error("%s", error)
         return _EXIT_USAGE
 
 
 def main() -> int:
-    """The entry point of `python -m podium_server`."""
+    """Runs `python -m podium_server`; returns its exit code."""
     parser = argparse.ArgumentParser(prog="podium serve")
     add_arguments(parser)
     return run(parser.parse_args())
@@ -153,14 +160,29 @@ async def _first_of(*events: asyncio.Event) -> None:
         task.cancel()
 
 
+def _allow_open_files() -> None:
+    """Raises the limit of open files so far that all connections can be open."""
+    needed = MAX_CONNECTIONS + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < needed:
+        _log.warning(
+            "the process may open %d files; %d are needed for all connections (see ulimit -n)",
+            allowed,
+            needed,
+        )
+
+
 def tune_collector() -> None:
-    """Spares the garbage collector what was imported: it stays for good."""
+    """Keeps the garbage collector from imported objects, which are never freed."""
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)
 
 
 def loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
-    """Uvloop's loops, a fifth faster, where there is uvloop."""
+    """Returns uvloop's event loop, which is a fifth faster, or None without uvloop."""
     try:
         import uvloop  # noqa: PLC0415 - not on every platform
     except ImportError:

@@ -7,16 +7,43 @@ from datetime import UTC, datetime
 
 __all__ = ["set_up_logs"]
 
+_LIBRARIES = ("asyncio", "grpc")
+_LIBRARY_RECORDS = 10
+"""The log records of these libraries in a minute, all together."""
+
 
 def set_up_logs(style: str, level: str) -> None:
-    """Sends every log of the process to standard error; `style` is `text` or `json`."""
+    """Sends all logs of the process to standard error; `style` is `text` or `json`."""
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_LibraryFilter())
     handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # Loops and pollers: nothing about calls.
-    for library in ("asyncio", "grpc"):
+    # Below warnings they write about their own loops, not about calls.
+    for library in _LIBRARIES:
         logging.getLogger(library).setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
+
+
+class _LibraryFilter(logging.Filter):
+    """Limits the errors of gRPC and asyncio: a client can cause one with every call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._minute = 0.0
+        self._records = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Passes our own records, and a few a minute of the libraries'."""
+        if record.name.partition(".")[0] not in _LIBRARIES:
+            return True
+        minute = record.created // 60
+        if minute != self._minute:
+            self._minute, self._records = minute, 0
+        self._records += 1
+        if self._records == _LIBRARY_RECORDS:
+            record.msg = f"{record.getMessage()} (no more errors of libraries in this minute)"
+            record.args = ()
+        return self._records <= _LIBRARY_RECORDS
 
 
 class _TextFormatter(logging.Formatter):
@@ -28,7 +55,7 @@ class _TextFormatter(logging.Formatter):
 
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        """One object: time (RFC 3339), level, logger, message, and the traceback if any."""
+        """Returns a JSON object: time (RFC 3339), level, logger, message, traceback if any."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

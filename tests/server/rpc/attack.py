@@ -1,7 +1,6 @@
 """Connections that break the rules of HTTP/2, for attacks on a server of this machine.
 
-Each attack is bounded in count and time. An attacker counts what the server refuses, and reads
-or ignores what it sends, as the test asks.
+Each attack is bounded in count and time. An attacker reads only what its test asks it to read.
 """
 
 import contextlib
@@ -10,21 +9,34 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from hpack import Encoder, NeverIndexedHeaderTuple
+from hpack import Decoder, Encoder, NeverIndexedHeaderTuple
 
-__all__ = ["MAX_WINDOW", "Attacker", "attackers", "headers", "message"]
+__all__ = [
+    "MAX_WINDOW",
+    "Attacker",
+    "attackers",
+    "continuation",
+    "headers",
+    "indexed_headers",
+    "message",
+    "raw_frame",
+    "wait_until",
+]
 
 MAX_WINDOW = 2**31 - 1
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RESET, _SETTINGS, _PING, _GOAWAY, _WINDOW = 0, 1, 3, 4, 6, 7, 8
+_CONTINUATION = 9
 _ACK = _END_STREAM = 1
 _END_HEADERS = 4
+_HEADER_BYTES = 9
 _FIRST_WINDOW = 65_535
 _FRAME_BYTES = 16_384
-_SEND_SECONDS = 20.0
+_WAIT_SECONDS = 60.0
 
 
 class Attacker:
@@ -33,107 +45,198 @@ class Attacker:
     Args:
         address: The HOST:PORT of the server.
         window: The flow-control window that the server gets for each response.
+        acknowledge: Whether the server's settings are acknowledged.
+        timeout: The seconds that a send may take; after that the server counts as closed.
     """
 
-    def __init__(self, address: str, *, window: int = 0) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        window: int = 0,
+        acknowledge: bool = True,
+        timeout: float = _WAIT_SECONDS,
+    ) -> None:
         host, _, port = address.rpartition(":")
         assert ipaddress.ip_address(host).is_loopback
-        self.socket = socket.create_connection((host, int(port)), timeout=_SEND_SECONDS)
-        self.next_stream = 1
-        self.received = b""
+        self._socket = socket.create_connection((host, int(port)), timeout=timeout)
+        self._next_stream = 1
+        self._received = b""
+        self._decoder = Decoder()
+        self._settings: dict[int, int] = {}
+        self._statuses: dict[int, str] = {}
+        self._messages: dict[int, str] = {}
+        self._windows: defaultdict[int, int] = defaultdict(int)
+        self._sent: defaultdict[int, int] = defaultdict(int)
         self.send(
             _PREFACE
-            + frame(_SETTINGS, 0, 0, struct.pack(">HI", 4, window))
-            + frame(_WINDOW, 0, 0, struct.pack(">I", MAX_WINDOW - _FIRST_WINDOW))
+            + raw_frame(_SETTINGS, 0, struct.pack(">HI", 4, window))
+            + (raw_frame(_SETTINGS, 0, b"", _ACK) if acknowledge else b"")
+            + raw_frame(_WINDOW, 0, struct.pack(">I", MAX_WINDOW - _FIRST_WINDOW))
         )
 
     def send(self, data: bytes) -> bool:
         """Sends bytes; returns whether the server still takes them."""
         try:
-            self.socket.sendall(data)
+            self._socket.sendall(data)
         except OSError:
             return False
         return True
 
-    def call(self, block: bytes, body: bytes = b"", *, end: bool = True) -> int:
-        """Opens a stream with a header block, sends its body, and returns its number."""
-        stream, self.next_stream = self.next_stream, self.next_stream + 2
-        data = frame(_HEADERS, _END_HEADERS, stream, block)
-        pieces = [body[at : at + _FRAME_BYTES] for at in range(0, len(body), _FRAME_BYTES)]
-        data += b"".join(frame(_DATA, 0, stream, piece) for piece in pieces)
-        self.send(data + (frame(_DATA, _END_STREAM, stream, b"") if end else b""))
-        return stream
+    def call(self, block: bytes, body: bytes | None = None, *, end: bool = True) -> bool:
+        """Opens a stream with a header block and a body; returns whether the server took it."""
+        return self.send(self._call(block, body, end=end))
 
-    def data(self, stream: int, piece: bytes) -> bool:
-        """Sends one DATA frame of a stream, whatever its window."""
-        return self.send(frame(_DATA, 0, stream, piece))
+    def calls(self, requests: Sequence[tuple[bytes, bytes]]) -> bool:
+        """Opens a stream for each header block and body, all at once."""
+        return self.send(b"".join(self._call(*request, end=True) for request in requests))
 
-    def reset(self, stream: int) -> bool:
-        """Resets a stream."""
-        return self.send(frame(_RESET, 0, stream, struct.pack(">I", 8)))
+    def calls_and_resets(self, block: bytes, count: int) -> bool:
+        """Opens that many streams, and resets each at once."""
+        frames = []
+        for _ in range(count):
+            stream = self._new_stream()
+            frames.append(raw_frame(_HEADERS, stream, block, _END_HEADERS))
+            frames.append(raw_frame(_RESET, stream, struct.pack(">I", 8)))
+        return self.send(b"".join(frames))
 
     def ping(self, count: int) -> bool:
-        """Sends that many PING frames."""
-        return self.send(frame(_PING, 0, 0, bytes(8)) * count)
+        """Sends that many pings."""
+        return self.send(raw_frame(_PING, 0, bytes(8)) * count)
 
     def settings(self, count: int) -> bool:
-        """Sends that many SETTINGS frames, each of which the server has to acknowledge."""
-        return self.send(frame(_SETTINGS, 0, 0, b"") * count)
+        """Sends settings that many times, each of which the server has to acknowledge."""
+        return self.send(raw_frame(_SETTINGS, 0, b"") * count)
+
+    def end(self, stream: int, piece: bytes) -> bool:
+        """Sends the last piece of a stream's request."""
+        return self.send(raw_frame(_DATA, stream, piece, _END_STREAM))
+
+    def fill_windows(self, piece: bytes, most: int) -> None:
+        """Sends a piece on each open stream whose window has room for it, up to a size."""
+        self.is_open()
+        for stream, window in list(self._windows.items()):
+            if stream and window >= len(piece) and self._sent[stream] + len(piece) <= most:
+                self._windows[stream] -= len(piece)
+                self._sent[stream] += len(piece)
+                self.send(raw_frame(_DATA, stream, piece))
 
     def is_open(self, seconds: float = 0.0) -> bool:
         """Reads for so long what the server sends; returns whether it keeps the connection."""
         end = time.monotonic() + seconds
         poller = select.poll()
-        poller.register(self.socket, select.POLLIN)
-        while True:
-            left = max(0.0, end - time.monotonic())
-            if not poller.poll(left * 1000):
-                return True
+        poller.register(self._socket, select.POLLIN)
+        while poller.poll(max(0.0, end - time.monotonic()) * 1_000):
             try:
-                piece = self.socket.recv(262_144)
+                piece = self._socket.recv(262_144)
             except OSError:
                 return False
             if not piece:
                 return False
-            self.received += piece
+            self._received += piece
+            self._take_frames()
+        return True
 
-    def frames(self) -> Iterator[tuple[int, int, int, bytes]]:
-        """Yields kind, flags, stream and payload of each whole frame received so far."""
-        while len(self.received) >= 9:
-            length = int.from_bytes(self.received[:3], "big")
-            if len(self.received) < 9 + length:
-                return
-            kind, flags = self.received[3], self.received[4]
-            stream = int.from_bytes(self.received[5:9], "big")
-            payload, self.received = self.received[9 : 9 + length], self.received[9 + length :]
-            yield kind, flags, stream, payload
+    def statuses_of(self, count: int) -> list[str]:
+        """Waits until that many calls have ended; returns the grpc-status of each that has."""
+        wait_until(lambda: not self.is_open(0.05) or len(self._statuses) >= count)
+        return list(self._statuses.values())
+
+    def messages_of(self, count: int) -> list[str]:
+        """Waits until that many calls have ended; returns the grpc-message of each that has."""
+        self.statuses_of(count)
+        return list(self._messages.values())
+
+    def setting(self, number: int) -> int:
+        """Waits for the server's settings; returns one of them."""
+        wait_until(lambda: self.is_open(0.05) and number in self._settings)
+        return self._settings[number]
 
     def close(self) -> None:
         """Closes the connection."""
-        self.socket.close()
+        self._socket.close()
+
+    def _new_stream(self) -> int:
+        self._next_stream += 2
+        return self._next_stream - 2
+
+    def _call(self, block: bytes, body: bytes | None, *, end: bool) -> bytes:
+        stream = self._new_stream()
+        if body is None:
+            return raw_frame(_HEADERS, stream, block, _END_HEADERS | _END_STREAM)
+        pieces = [body[at : at + _FRAME_BYTES] for at in range(0, len(body), _FRAME_BYTES)]
+        self._sent[stream] = len(body)
+        return (
+            raw_frame(_HEADERS, stream, block, _END_HEADERS)
+            + b"".join(raw_frame(_DATA, stream, piece) for piece in pieces)
+            + (raw_frame(_DATA, stream, b"", _END_STREAM) if end else b"")
+        )
+
+    def _take_frames(self) -> None:
+        at, received = 0, self._received
+        while len(received) >= at + _HEADER_BYTES:
+            end = at + _HEADER_BYTES + int.from_bytes(received[at : at + 3], "big")
+            if len(received) < end:
+                break
+            stream = int.from_bytes(received[at + 5 : at + _HEADER_BYTES], "big")
+            self._take(received[at + 3], received[at + 4], stream, received[at + 9 : end])
+            at = end
+        self._received = received[at:]
+
+    def _take(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
+        if kind == _HEADERS:
+            fields = {str(name): str(value) for name, value, *_ in self._decoder.decode(payload)}
+            if flags & _END_STREAM:
+                self._end_call(stream, fields.get("grpc-status", ""))
+                self._messages[stream] = fields.get("grpc-message", "")
+        elif kind == _RESET:
+            self._end_call(stream, "reset")
+        elif kind == _WINDOW:
+            self._windows[stream] += int.from_bytes(payload, "big")
+        elif kind == _SETTINGS and not flags & _ACK:
+            for key, value in struct.iter_unpack(">HI", payload):
+                self._settings[key] = value
+
+    def _end_call(self, stream: int, status: str) -> None:
+        self._statuses.setdefault(stream, status)
+        self._windows.pop(stream, None)
 
 
 @contextmanager
-def attackers(address: str, count: int, *, window: int = 0) -> Iterator[list[Attacker]]:
+def attackers(
+    address: str,
+    count: int,
+    *,
+    window: int = 0,
+    acknowledge: bool = True,
+    timeout: float = _WAIT_SECONDS,
+) -> Iterator[list[Attacker]]:
     """Opens that many connections for the block."""
     with contextlib.ExitStack() as stack:
         found = []
         for _ in range(count):
-            attacker = Attacker(address, window=window)
+            attacker = Attacker(address, window=window, acknowledge=acknowledge, timeout=timeout)
             stack.callback(attacker.close)
             found.append(attacker)
         yield found
 
 
-def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+def wait_until(is_so: Callable[[], object]) -> None:
+    """Waits for an event, for a minute at most."""
+    end = time.monotonic() + _WAIT_SECONDS
+    while not is_so():
+        assert time.monotonic() < end, "what the test waits for did not happen"
+        time.sleep(0.01)
+
+
+def raw_frame(kind: int, stream: int, payload: bytes, flags: int = 0) -> bytes:
     """Returns a frame of HTTP/2."""
-    return (
-        len(payload).to_bytes(3, "big") + bytes((kind, flags)) + struct.pack(">I", stream) + payload
-    )
+    head = len(payload).to_bytes(3, "big") + bytes((kind, flags)) + struct.pack(">I", stream)
+    return head + payload
 
 
 def headers(path: str, more: Mapping[str, str] | None = None) -> bytes:
-    """Returns a header block of a call that refers to no earlier one."""
+    """Returns the header block of a call, without references to earlier ones."""
     fields = {
         ":method": "POST",
         ":scheme": "http",
@@ -146,6 +249,23 @@ def headers(path: str, more: Mapping[str, str] | None = None) -> bytes:
     return Encoder().encode(
         [NeverIndexedHeaderTuple(name, value) for name, value in fields.items()], huffman=False
     )
+
+
+def indexed_headers(path: str, size: int, references: int) -> bytes:
+    """Returns a header block that refers again and again to one header of a size.
+
+    Without references it is the block that puts this header into the server's table.
+    """
+    if references:
+        return headers(path) + b"\xbe" * references
+    rest = size - 127
+    length = b"\x7f" + bytes((0x80 | rest & 127, rest >> 7))
+    return headers(path) + b"\x40\x01a" + length + b"v" * size
+
+
+def continuation(fields: int) -> bytes:
+    """Returns a frame that continues a header block without ending it."""
+    return raw_frame(_CONTINUATION, 1, b"\x00\x04aaaa\x04vvvv" * fields)
 
 
 def message(content: bytes, *, declared: int | None = None) -> bytes:

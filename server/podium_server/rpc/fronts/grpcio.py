@@ -1,38 +1,39 @@
-"""The front on grpcio's asyncio server.
-
-All methods are registered as request-streaming: a handler then runs before the request is
-complete, and decides whether it is read at all. A unary handler would run only afterwards.
-"""
+"""The front on grpcio's asyncio server."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import grpc
-from podium.errors import PodiumError
 
-from podium_server.rpc.admission import Admission, AdmittedCall
-from podium_server.rpc.errors import status_of
-from podium_server.rpc.handlers import Method, StreamMethod, UnaryMethod
+from podium_server.rpc.admission import Admission
+from podium_server.rpc.fronts.grpcio_handlers import generic_handler
+from podium_server.rpc.fronts.ports import ListenError, bind
+from podium_server.rpc.handlers import Method
 
-__all__ = ["generic_handler", "server_options"]
+__all__ = ["MAX_CONNECTIONS", "GrpcioFront", "server_options"]
 
-Context = grpc.aio.ServicerContext[bytes, bytes]
+_log = logging.getLogger(__name__)
 
-_OVERSIZE_BYTES = 1024 * 1024
-"""Requests that exceed the bound by less are read, so that their refusal has a reason."""
-
-_aborts: set[asyncio.Task[None]] = set()
-"""Tasks that abort calls; the event loop itself keeps no reference to them."""
+MAX_CONNECTIONS = 1_000
+"""The connections to each address at a time."""
+_OVERSIZE = 2
+"""Requests up to this multiple of the bound are read, so that their refusal has a reason."""
+_LAST_RESPONSES_SECONDS = 0.1
+"""The time for the last responses to reach their clients; then gRPC ends all calls."""
+_STOP_SECONDS = 1.0
+"""The time for gRPC to end. The process exits soon afterwards in any case."""
+_LOOK_SECONDS = 0.1
+_REBIND_TRIES, _REBIND_SECONDS = 50, 0.02
 
 
 def server_options(message_bytes: int) -> list[tuple[str, int]]:
     """Returns the options of gRPC's server."""
     return [
         ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", message_bytes + _OVERSIZE_BYTES),
+        ("grpc.max_receive_message_length", _OVERSIZE * message_bytes),
         # Connections and what each may have open.
-        ("grpc.max_allowed_incoming_connections", 1_000),
+        ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
         ("grpc.server_handshake_timeout_ms", 5_000),
         ("grpc.http2.settings_timeout", 5_000),
         ("grpc.max_connection_idle_ms", 300_000),
@@ -46,104 +47,99 @@ def server_options(message_bytes: int) -> list[tuple[str, int]]:
         # What gRPC takes in of a request before a handler reads it.
         ("grpc.http2.lookahead_bytes", 16 * 1024),
         ("grpc.http2.bdp_probe", 0),
-        ("grpc.max_metadata_size", 8 * 1024),
-        ("grpc.absolute_max_metadata_size", 16 * 1024),
         # Pings: of clients that send too many, and to clients that may be gone.
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-        ("grpc.http2.max_ping_strikes", 2),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
     ]
 
 
-def generic_handler(
-    service: str, methods: Iterable[Method], admission: Admission
-) -> grpc.GenericRpcHandler:
-    """Serves the methods of a service to gRPC's server."""
-    handlers: dict[str, Any] = {
-        method.name.rpartition(".")[2]: _unary(method, admission)
-        if isinstance(method, UnaryMethod)
-        else _stream(method, admission)
-        for method in methods
-    }
-    return grpc.method_handlers_generic_handler(service, handlers)
+class GrpcioFront:
+    """Serves methods with grpcio, and starts it again when a call has ended it.
 
+    grpcio's server ends for good when a call has a path that is not UTF-8. The calls under way
+    are lost then, and clients connect again.
 
-def _unary(method: UnaryMethod, admission: Admission) -> Any:
-    name, answer = method.name, method.answer
+    Args:
+        services: The methods of each service, by its full name.
+        admission: Decides which calls are worked on.
+        message_bytes: The largest request.
+        reflection: Whether tools can list the services.
+        on_failed: Called when the server has ended and cannot be started again.
+    """
 
-    async def respond(call: AdmittedCall, context: Context) -> bytes:
-        response = await answer(await call.read(_receiver(context)))
-        return call.answer(response)
-
-    async def handle(_requests: Any, context: Context) -> bytes:
-        return await _served(name, respond, admission, context)
-
-    return grpc.stream_unary_rpc_method_handler(handle)
-
-
-def _stream(method: StreamMethod, admission: Admission) -> Any:
-    async def respond(call: AdmittedCall, context: Context) -> bytes:
-        raw = await call.read(_receiver(context))
-        call.watch()
-        async for response in method.stream(raw):
-            await context.write(response)
-        return b""
-
-    async def handle(_requests: Any, context: Context) -> None:
-        await _served(method.name, respond, admission, context)
-
-    return grpc.stream_stream_rpc_method_handler(handle)
-
-
-async def _served(
-    name: str,
-    respond: Callable[[AdmittedCall, Context], Awaitable[bytes]],
-    admission: Admission,
-    context: Context,
-) -> bytes:
-    """Admits a call and lets it be answered; errors become the status of the call."""
-    call = None
-    try:
-        call = admission.enter(
-            context.peer(), lambda error: _abort_from_outside(context, name, error)
+    def __init__(
+        self,
+        services: Mapping[str, Iterable[Method]],
+        admission: Admission,
+        *,
+        message_bytes: int,
+        reflection: bool,
+        on_failed: Callable[[], None],
+    ) -> None:
+        self._handlers = tuple(
+            generic_handler(name, methods, admission) for name, methods in services.items()
         )
-        context.add_done_callback(_leaving(call))
-        return await respond(call, context)
-    except grpc.aio.AbortError:  # raised in the task of the call by its abort from outside
-        raise
-    except Exception as error:  # noqa: BLE001 - every error becomes a status
-        if call is not None and call.is_refused:
-            return b""
-        status = status_of(error, name)
-    await context.abort(status.code, status.text, status.trailing_metadata)
-    raise AssertionError  # abort raises
+        self._names = tuple(services) if reflection else ()
+        self._options = server_options(message_bytes)
+        self._on_failed = on_failed
+        self._addresses: list[str] = []
 
+    async def start(self, addresses: Sequence[str]) -> list[str]:
+        """Serves on addresses; returns them with the ports that were chosen.
 
-def _leaving(call: AdmittedCall) -> Any:
-    """Returns what gRPC calls when the response has been sent, or never will be."""
-    return lambda _context: call.leave()
+        Raises:
+            ListenError: An address cannot be listened on.
+        """
+        self._server = self._new_server()
+        self._addresses = [bind(self._server, address) for address in addresses]
+        await self._server.start()
+        self._watcher = asyncio.create_task(self._restart_when_ended())
+        return self._addresses
 
+    async def stop(self) -> None:
+        """Ends all calls and connections in bounded time, whatever their clients do."""
+        self._watcher.cancel()
+        try:
+            await asyncio.wait_for(self._server.stop(_LAST_RESPONSES_SECONDS), _STOP_SECONDS)
+        except TimeoutError:
+            _log.warning("connections did not end within %s s", _STOP_SECONDS)
 
-def _receiver(context: Context) -> Callable[[], Awaitable[bytes | None]]:
-    async def receive() -> bytes | None:
-        raw = await context.read()
-        return raw if isinstance(raw, bytes) else None
+    def _new_server(self) -> grpc.aio.Server:
+        server = grpc.aio.server(options=self._options)
+        server.add_generic_rpc_handlers(self._handlers)
+        if self._names:
+            # Imported only when it is used: the import takes a tenth of a second.
+            from grpc_reflection.v1alpha import reflection  # noqa: PLC0415
 
-    return receive
+            names = (*self._names, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, server)
+        return server
 
+    async def _restart_when_ended(self) -> None:
+        """Looks now and then whether the server has ended: its own end may never complete."""
+        while True:
+            try:
+                await self._server.wait_for_termination(_LOOK_SECONDS)
+            except Exception as error:  # noqa: BLE001 - gRPC passes on whatever ended it
+                _log.error("a malformed call ended gRPC's server, it starts again: %s", error)
+                try:
+                    await self._restart()
+                except ListenError:
+                    _log.exception("gRPC's server cannot start again")
+                    self._on_failed()
+                    return
 
-def _abort_from_outside(context: Context, name: str, error: PodiumError) -> None:
-    task = asyncio.get_running_loop().create_task(_abort(context, name, error))
-    _aborts.add(task)
-    task.add_done_callback(_aborts.discard)
-
-
-async def _abort(context: Context, name: str, error: PodiumError) -> None:
-    status = status_of(error, name)
-    try:
-        await context.abort(status.code, status.text, status.trailing_metadata)
-    except (grpc.aio.AbortError, grpc.aio.UsageError, grpc.aio.InternalError):
-        # The call was aborted, or it has ended by itself.
-        return
+    async def _restart(self) -> None:
+        for left in reversed(range(_REBIND_TRIES)):
+            self._server = self._new_server()
+            try:
+                for address in self._addresses:
+                    bind(self._server, address)
+                break
+            except ListenError:
+                if not left:
+                    raise
+            await asyncio.sleep(_REBIND_SECONDS)
+        await self._server.start()

@@ -1,0 +1,115 @@
+"""Handlers for grpcio's asyncio server.
+
+All methods are registered as request-streaming: a handler then runs before the request is
+complete, and decides whether it is read at all. A unary handler would run only afterwards.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import grpc
+from podium.errors import PodiumError
+
+from podium_server.rpc.admission import Admission, AdmittedCall
+from podium_server.rpc.errors import status_of
+from podium_server.rpc.handlers import Method, StreamMethod, UnaryMethod
+
+__all__ = ["generic_handler"]
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+
+_aborts: set[asyncio.Task[None]] = set()
+"""Tasks that abort calls; the event loop itself keeps no reference to them."""
+
+
+def generic_handler(
+    service: str, methods: Iterable[Method], admission: Admission
+) -> grpc.GenericRpcHandler:
+    """Serves the methods of a service to gRPC's server."""
+    handlers: dict[str, Any] = {
+        method.name.rpartition(".")[2]: _unary(method, admission)
+        if isinstance(method, UnaryMethod)
+        else _stream(method, admission)
+        for method in methods
+    }
+    return grpc.method_handlers_generic_handler(service, handlers)
+
+
+def _unary(method: UnaryMethod, admission: Admission) -> Any:
+    name, answer = method.name, method.answer
+
+    async def respond(call: AdmittedCall, context: Context) -> bytes:
+        response = await answer(await call.read(_receiver(context)))
+        return call.answer(response)
+
+    async def handle(_requests: Any, context: Context) -> bytes:
+        return await _served(name, respond, admission, context)
+
+    return grpc.stream_unary_rpc_method_handler(handle)
+
+
+def _stream(method: StreamMethod, admission: Admission) -> Any:
+    async def respond(call: AdmittedCall, context: Context) -> bytes:
+        raw = await call.read(_receiver(context))
+        call.watch()
+        async for response in method.stream(raw):
+            await context.write(response)
+        return b""
+
+    async def handle(_requests: Any, context: Context) -> None:
+        await _served(method.name, respond, admission, context)
+
+    return grpc.stream_stream_rpc_method_handler(handle)
+
+
+async def _served(
+    name: str,
+    respond: Callable[[AdmittedCall, Context], Awaitable[bytes]],
+    admission: Admission,
+    context: Context,
+) -> bytes:
+    """Admits a call and lets it be answered; errors become the status of the call."""
+    call = None
+    try:
+        call = admission.enter(
+            context.peer(), lambda error: _abort_from_outside(context, name, error)
+        )
+        context.add_done_callback(_leaving(call))
+        return await respond(call, context)
+    except grpc.aio.AbortError:  # raised in the task of the call by its abort from outside
+        raise
+    except Exception as error:  # noqa: BLE001 - every error becomes a status
+        if call is not None and call.is_refused:
+            return b""
+        status = status_of(error, name)
+    await context.abort(status.code, status.text, status.trailing_metadata)
+    raise AssertionError  # abort raises
+
+
+def _leaving(call: AdmittedCall) -> Any:
+    """Returns what gRPC calls when the response has been sent, or never will be."""
+    return lambda _context: call.leave()
+
+
+def _receiver(context: Context) -> Callable[[], Awaitable[bytes | None]]:
+    async def receive() -> bytes | None:
+        raw = await context.read()
+        return raw if isinstance(raw, bytes) else None
+
+    return receive
+
+
+def _abort_from_outside(context: Context, name: str, error: PodiumError) -> None:
+    task = asyncio.get_running_loop().create_task(_abort(context, name, error))
+    _aborts.add(task)
+    task.add_done_callback(_aborts.discard)
+
+
+async def _abort(context: Context, name: str, error: PodiumError) -> None:
+    status = status_of(error, name)
+    try:
+        await context.abort(status.code, status.text, status.trailing_metadata)
+    except (grpc.aio.AbortError, grpc.aio.UsageError, grpc.aio.InternalError):
+        # The call was aborted, or it has ended by itself.
+        return

@@ -1,0 +1,68 @@
+"""Binds the addresses that a server of gRPC listens on."""
+
+import errno
+import os
+import socket
+import stat
+from pathlib import Path
+
+import grpc
+from podium._values.address import host_and_port, socket_path
+
+__all__ = ["ListenError", "bind"]
+
+
+class ListenError(Exception):
+    """An address cannot be listened on; the text has the cause."""
+
+
+def bind(server: grpc.aio.Server, address: str) -> str:
+    """Binds a HOST:PORT or unix:PATH address; returns it with the port that was chosen.
+
+    Raises:
+        ListenError: The address cannot be listened on.
+    """
+    path = socket_path(address)
+    try:
+        if path is not None:
+            return _bind_socket(server, address, Path(path))
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise ListenError(f"cannot listen on {address}: {_cause(address, path)}") from error
+    return f"{address.rpartition(':')[0]}:{port}"
+
+
+def _bind_socket(server: grpc.aio.Server, address: str, path: Path) -> str:
+    """Binds a socket that only this user can open, unless another server listens on it."""
+    if _is_served(path):
+        raise ListenError(f"cannot listen on {address}: another server does")
+    before = os.umask(0o177)
+    try:
+        server.add_insecure_port(address)
+    finally:
+        os.umask(before)
+    return address
+
+
+def _is_served(path: Path) -> bool:
+    if not path.exists() or not stat.S_ISSOCK(path.stat().st_mode):
+        return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
+def _cause(address: str, path: str | None) -> str:
+    """Returns the operating system's error for an address: gRPC writes it to its own log only."""
+    try:
+        if path is not None:
+            Path(path).parent.stat()
+            return "there is a file, or it cannot be made"
+        host, port = host_and_port(address)
+        for family, kind, _, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(place)
+    except OSError as error:
+        hint = "; is another server there?" if error.errno == errno.EADDRINUSE else ""
+        return f"{error.strerror}{hint}"
+    return "is another server there?"

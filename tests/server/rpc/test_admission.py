@@ -1,0 +1,133 @@
+"""Admission: how bounds are shared among connections."""
+
+import asyncio
+
+import pytest
+from podium.errors import PodiumError, ResourceExhaustedError
+from podium_server.rpc.admission import Admission, AdmissionLimits, AdmittedCall
+from podium_server.rpc.reading import ReadGate
+from podium_server.rpc.shares import SharedBudget
+
+
+def test_a_budget_is_never_exceeded_and_never_taken_by_one() -> None:
+    """One connection gets half, the next half of the rest; what is given back can be taken."""
+    budget = SharedBudget(100)
+    taken = dict.fromkeys("abc", 0)
+    for peer in taken:
+        while budget.take(peer, 5):
+            taken[peer] += 5
+    assert taken == {"a": 50, "b": 25, "c": 15}
+    assert budget.used == 90
+    budget.give_back("a", 50)
+    assert budget.used_by("a") == 0
+    assert budget.take("c", 30)
+    assert not budget.take("b", 15)
+
+
+def test_each_connection_has_the_least_share() -> None:
+    """When nothing is free, a connection may still take the least share, and no more."""
+    budget = SharedBudget(4, least=2)
+    assert [budget.take("a") for _ in range(3)] == [True, True, False]
+    assert [budget.take("b") for _ in range(3)] == [True, True, False]
+    assert [budget.take("c") for _ in range(3)] == [True, True, False]
+
+
+class _Reader:
+    def __init__(self, peer: str) -> None:
+        self.peer = peer
+        self.refused = asyncio.Event()
+
+    def refuse(self, error: PodiumError) -> None:
+        """Notes that the call was refused."""
+        assert error.reason == "OVERLOADED"
+        self.refused.set()
+
+
+async def _never() -> bytes | None:
+    await asyncio.Event().wait()
+    return None
+
+
+async def _at_once() -> bytes | None:
+    return b"request"
+
+
+async def _start(gate: ReadGate, peer: str) -> tuple[_Reader, asyncio.Task[bytes | None]]:
+    call = _Reader(peer)
+    task = asyncio.create_task(gate.read(call, _never))
+    await asyncio.sleep(0)
+    return call, task
+
+
+async def test_requests_wait_for_a_slot_of_their_connection() -> None:
+    """A connection reads as many requests as its share; the next begins when one has ended."""
+    gate = ReadGate(4)
+    _, first = await _start(gate, "a")
+    _, second = await _start(gate, "a")
+    waiting = asyncio.create_task(gate.read(_Reader("a"), _at_once))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    first.cancel()
+    assert await waiting == b"request"
+    second.cancel()
+
+
+async def test_a_waiting_request_that_is_cancelled_leaves_its_slot() -> None:
+    """What was cancelled while it waited holds nothing, before and after it got its slot."""
+    gate = ReadGate(2)
+    _, first = await _start(gate, "a")
+    cancelled = [asyncio.create_task(gate.read(_Reader("a"), _never)) for _ in range(2)]
+    await asyncio.sleep(0)
+    cancelled[0].cancel()
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.sleep(0)
+    cancelled[1].cancel()
+    await asyncio.gather(first, *cancelled, return_exceptions=True)
+    assert await gate.read(_Reader("a"), _at_once) == b"request"
+
+
+async def test_slow_requests_make_room_for_other_connections() -> None:
+    """With every slot taken, others still read at once, and slow requests beyond are refused."""
+    gate = ReadGate(2)
+    slow = [await _start(gate, peer) for peer in ("a", "b", "c", "d")]
+    assert await gate.read(_Reader("e"), _at_once) == b"request"
+    await asyncio.wait_for(asyncio.gather(slow[2][0].refused.wait(), slow[3][0].refused.wait()), 60)
+    assert not slow[0][0].refused.is_set()
+    assert not slow[1][0].refused.is_set()
+    for _, task in slow:
+        task.cancel()
+
+
+def _admitted(admission: Admission, peer: str = "a") -> AdmittedCall:
+    return admission.enter(peer, lambda _: None)
+
+
+def test_unread_responses_are_bounded() -> None:
+    """A response without room is OVERLOADED, and so is the connection until it may try again."""
+    admission = Admission(AdmissionLimits(response_bytes=400_000))
+    call = _admitted(admission)
+    call.answer(b"x" * 100_000)
+    with pytest.raises(ResourceExhaustedError):
+        _admitted(admission).answer(b"x" * 100_000)
+    with pytest.raises(ResourceExhaustedError):
+        _admitted(admission)
+    _admitted(admission, "b").answer(b"x" * 50_000)
+    call.leave()
+    assert admission.response_bytes.used == 100_000
+
+
+async def test_a_call_gives_back_what_it_holds() -> None:
+    """After a call has left, the whole budget is free."""
+    admission = Admission(AdmissionLimits(request_bytes=400_000, watches=1))
+    call = _admitted(admission)
+
+    async def receive() -> bytes:
+        return b"x" * 100_000
+
+    await call.read(receive)
+    assert admission.request_bytes.used == 200_000
+    call.answer(b"x" * 100_000)
+    assert admission.request_bytes.used == 0
+    call.leave()
+    assert (admission.calls.used, admission.response_bytes.used) == (0, 0)

@@ -1,0 +1,103 @@
+"""The health service: its answers, and what it does with malformed requests."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health_pb2_grpc import HealthStub
+from podium._wire.status import from_rpc_error
+from podium_server.testing import running_server
+
+from tests.server.rpc.attack import MAX_WINDOW, attackers, headers, message
+from tests.server.rpc.processes import started
+
+_SECONDS = 20
+_pb2: Any = health_pb2
+_SERVING = {"": 1, "podium.v1.ResultsService": 1, "podium.v1.RecordingService": 1}
+
+
+def test_all_services_are_listed() -> None:
+    """List reports the server as a whole and each of its services."""
+    with running_server() as server, grpc.insecure_channel(server.address) as channel:
+        stub: Any = HealthStub(channel)
+        found = stub.List(_pb2.HealthListRequest(), timeout=_SECONDS)
+    assert {name: entry.status for name, entry in found.statuses.items()} == _SERVING
+
+
+def test_a_watch_of_an_unknown_service() -> None:
+    """Watch reports SERVICE_UNKNOWN and goes on; Check refuses the name."""
+    with running_server() as server, grpc.insecure_channel(server.address) as channel:
+        stub: Any = HealthStub(channel)
+        request = _pb2.HealthCheckRequest(service="podium.v1.Nothing")
+        watch = stub.Watch(request, timeout=_SECONDS)
+        assert next(watch).status == _pb2.HealthCheckResponse.SERVICE_UNKNOWN
+        watch.cancel()
+        with pytest.raises(grpc.RpcError) as raised:
+            stub.Check(request, timeout=_SECONDS)
+    error = from_rpc_error(raised.value)
+    assert (error.code, error.message) == (
+        "NOT_FOUND",
+        "the server has no service 'podium.v1.Nothing'",
+    )
+
+
+@pytest.mark.parametrize("method", ["Check", "List", "Watch"])
+def test_malformed_requests(method: str, tmp_path: Path) -> None:
+    """They are INVALID_ARGUMENT with a reason, and leave no line in the log."""
+    arguments = ("--listen", "127.0.0.1:0", "--log-format", "json")
+    with started(tmp_path / "podium.db", *arguments) as (process, address):
+        with grpc.insecure_channel(address) as channel:
+            call: Any = channel.unary_stream(f"/grpc.health.v1.Health/{method}")
+            for _ in range(20):
+                with pytest.raises(grpc.RpcError) as raised:
+                    next(call(b"\xff\xff\xff", timeout=_SECONDS))
+                error = from_rpc_error(raised.value)
+                assert (error.code, error.reason) == ("INVALID_ARGUMENT", "MALFORMED_REQUEST")
+        process.terminate()
+        _, log = process.communicate(timeout=_SECONDS)
+    messages = [json.loads(line)["message"] for line in log.splitlines()]
+    assert [text.partition(" ")[0] for text in messages] == ["serving", "stopping", "stopped"]
+
+
+def test_headers_that_are_not_utf8_do_not_flood_the_log(tmp_path: Path) -> None:
+    """Each such header is an error of the library: the log has ten of them a minute."""
+    block = headers("/grpc.health.v1.Health/Check") + b"\x00\x03x-y\x02\xff\xfe"
+    arguments = ("--listen", "127.0.0.1:0", "--log-format", "json")
+    with started(tmp_path / "podium.db", *arguments) as (process, address):
+        with attackers(address, 1, window=MAX_WINDOW) as (attacker,):
+            attacker.calls([(block, message(b""))] * 300)
+            assert attacker.statuses_of(300) == ["0"] * 300
+        process.terminate()
+        _, log = process.communicate(timeout=_SECONDS)
+    errors = [line for line in map(json.loads, log.splitlines()) if line["level"] == "error"]
+    # The test may run over the end of a minute.
+    assert 10 <= len(errors) <= 20
+    assert errors[9]["message"].endswith("(no more errors of libraries in this minute)")
+
+
+@pytest.mark.parametrize("body", [b"", b"\0\0", message(b"ab", declared=10)])
+def test_a_request_that_is_cut_off_is_answered(body: bytes) -> None:
+    """A stream that ends before its message is complete gets MALFORMED_REQUEST at once."""
+    with (
+        running_server() as server,
+        attackers(server.address, 1, window=MAX_WINDOW) as (attacker,),
+    ):
+        attacker.call(headers("/podium.v1.ResultsService/Eval"), body)
+        assert attacker.messages_of(1) == ["the request ended before its message was complete"]
+        assert attacker.statuses_of(1) == ["3"]
+
+
+@pytest.mark.parametrize("size", [4 * 1024 * 1024 + 1, 8_000_000])
+def test_a_request_over_the_limit_has_a_reason(size: int) -> None:
+    """A request over 4 MiB is refused with the limit, before it is parsed."""
+    with running_server() as server, grpc.insecure_channel(server.address) as channel:
+        call: Any = channel.unary_unary("/podium.v1.RecordingService/Record")
+        with pytest.raises(grpc.RpcError) as raised:
+            call(b"\xff" * size, timeout=_SECONDS)
+    error = from_rpc_error(raised.value)
+    assert (error.code, error.reason) == ("RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED")
+    assert error.message == f"the request has {size} bytes; send at most 4194304 bytes a call"
+    assert error.metadata == {"limit": "message_bytes"}
