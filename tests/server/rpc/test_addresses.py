@@ -156,7 +156,7 @@ def test_a_second_server_on_the_store_is_refused(tmp_path: Path) -> None:
     with started(store, "--listen", "127.0.0.1:0") as (_, address):
         ended = refused("--listen", "127.0.0.1:0", "--store", f"sqlite:///{store}")
         assert ended.returncode == _USAGE
-        assert f"another server holds {store}" in ended.stderr
+        assert f"another server uses {store}" in ended.stderr
         assert _record(address) == 1
 
 
