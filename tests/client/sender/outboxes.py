@@ -113,13 +113,15 @@ def deliver(outbox: Path, idle: float = 0.2) -> str:
     return said
 
 
-def deliver_here(outbox: Path, *, write_timeout: float = 30.0) -> Sender:
+def deliver_here(
+    outbox: Path, *, write_timeout: float = 30.0, patience: float = _SECONDS
+) -> Sender:
     """Delivers an outbox in this process, until nothing waits."""
 
     async def run() -> Sender:
         address = outbox_address(outbox)
         async with podium.AsyncClient(address, write_timeout=write_timeout) as client:
-            sender = Sender([outbox], client, Rules(idle_seconds=0, patience_seconds=_SECONDS))
+            sender = Sender([outbox], client, Rules(idle_seconds=0, patience_seconds=patience))
             await sender.run()
             return sender
 

@@ -40,6 +40,10 @@ class FailingClient:
             raise error_for("INTERNAL", "internal error 4711", {"incident": "4711"})
         return await self._client.record(experiment, sent, position)
 
+    def experiment(self, name: str) -> podium.AsyncExperimentHandle:
+        """Returns the handle of an experiment."""
+        return self._client.experiment(name)
+
     def _is_poison(self, event: Event) -> bool:
         if self._kind == "eval_recorded":
             return event.eval_recorded.eval_result.name == POISON

@@ -62,6 +62,10 @@ class StreamInfo:
     """The stream of the same arm and process whose events are all delivered before these."""
     starts_after: str | None = None
     """The stream of the same process whose first event is delivered before the first of these."""
+    is_main: bool = True
+    """Whether this process records how the arm ends: no child and no side rank of a training."""
+    lock_inode: int = 0
+    """The inode of the lock's file: a copied folder has another one."""
 
     @staticmethod
     def read(folder: Path) -> StreamInfo:

@@ -95,6 +95,17 @@ class StreamReader:
         """Whether there are events after a sequence. A look: `read` stays where it is."""
         return next(self._records(after), None) is not None
 
+    def remaining(self) -> Iterator[bytes]:
+        """Yields the events that are still on disk, delivered or not; `read` stays where it is."""
+        return (record.payload for record, _ in self._records(0))
+
+    def is_original(self) -> bool:
+        """Whether this is the folder in which the stream was made, and no copy of it."""
+        try:
+            return (self.folder / LOCK_FILE).stat().st_ino == self.info.lock_inode
+        except FileNotFoundError:
+            return False
+
     def last_sequence(self) -> int:
         """The sequence of the last event, delivered or not; 0: none."""
         number = self._last_begun(segment_numbers(self.folder))
@@ -135,6 +146,11 @@ class StreamReader:
         if not self._is_closed() and not self._writer_gone_long_enough():
             return False
         return not self.has_more(self._delivered())
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether it will be finished soon: its process is gone, though not for long enough."""
+        return self._alone_since is not None and not self._writer_gone_long_enough()
 
     def remove(self) -> bool:
         """Deletes a finished stream; False: it stays, for what was rejected or is damaged."""

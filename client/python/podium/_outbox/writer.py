@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import deque
+from dataclasses import replace
 from threading import Lock as ThreadLock
 from threading import RLock, get_ident
 from typing import TYPE_CHECKING, NamedTuple
@@ -107,6 +108,8 @@ class StreamWriter:
     def _begin(self, folder: Path) -> None:
         """Fills the folder, and then lets it appear."""
         self._lock.try_acquire()
+        inode = (self.folder / LOCK_FILE).stat().st_ino
+        self.info = replace(self.info, lock_inode=inode)
         self.info.write(self.folder)
         # Written over later: a note of progress must not need room on a full disk.
         note_progress(self.folder, Progress(0, 0))

@@ -241,6 +241,7 @@ class ProcessOutbox:
             create_time=time.time(),
             follows=_name_of(stream.follows),
             starts_after=_name_of(stream.starts_after),
+            is_main=self._settings.is_main and not self._is_child,
         )
         self._needs_sender = True
         try:

@@ -39,6 +39,7 @@ __all__ = [
     "Rewound",
     "Verdict",
     "begins_arm",
+    "pause_of",
 ]
 
 _EVENTS = DEFAULT_LIMITS.call_events
@@ -191,7 +192,7 @@ class Delivery:
             return self._halved(batch, error)
         if error.code in _SMALLER_MAY_PASS:
             self._most = max(1, len(batch.events) // 2)
-        return _pause(error)._replace(is_defect=error.code in DEFECTS and _is_dispensable(batch))
+        return pause_of(error)._replace(is_defect=error.code in DEFECTS and _is_dispensable(batch))
 
     def given_up(self, batch: Batch, pause: Pause) -> Reject:
         """Goes on without the one event of a batch that makes the server fail again and again."""
@@ -241,7 +242,7 @@ class Delivery:
         refused: list[Refused] = []
         for refusal in sorted(error.refusals, key=lambda refusal: refusal.index):
             if not _is_of_an_event(refusal, batch):
-                return _pause(error)
+                return pause_of(error)
             if self._has_to_wait(refusal):
                 return Reject(refused) if refused else self._waiting(refusal)
             refused.append(_refused(batch, refusal.index, refusal.reason, refusal.message))
@@ -263,7 +264,7 @@ class Delivery:
     def _rewound(self, batch: Batch, error: PodiumError) -> Verdict:
         expected = error.metadata.get("expected_sequence", "")
         if not expected.isdecimal() or not 0 < int(expected) < batch.first:
-            return _pause(error)
+            return pause_of(error)
         self.delivered = int(expected) - 1
         return Rewound(int(expected))
 
@@ -272,7 +273,7 @@ class Delivery:
             self._most = self._ceiling = len(batch.events) // 2
             return Again()
         if batch.events[0].HasField("skipped"):
-            return _pause(error)
+            return pause_of(error)
         return Reject([_refused(batch, 0, error.reason or "LIMIT_EXCEEDED", error.message)])
 
 
@@ -308,7 +309,8 @@ def begins_arm(payload: bytes) -> bool:
         return False
 
 
-def _pause(error: PodiumError) -> Pause:
+def pause_of(error: PodiumError) -> Pause:
+    """Returns the pause after an error."""
     # Everything here is sent again, as often as it takes.
     message = error.message.removesuffix(OUTCOME_UNKNOWN)
     return Pause(error.reason or error.code, message, error.code in _ABOUT_THE_SERVER)

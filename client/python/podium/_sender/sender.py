@@ -229,8 +229,10 @@ class Sender:
 
     def _is_done_for_now(self) -> bool:
         now = time.monotonic()
-        if not self.streams.unsent or now - self._advanced >= self._rules.patience_seconds:
+        if now - self._advanced >= self._rules.patience_seconds:
             return True
+        if not self.streams.unsent:
+            return not self.streams.is_settling
         return self.circuit_breaker.pause is None and all(
             map(self._is_blocked, self.streams.unsent)
         )

@@ -13,6 +13,7 @@ from podium._limits.limits import DEFAULT_LIMITS
 from podium._outbox import DamagedError, Entry, RejectedEvent, StreamReader, WakeSignal
 from podium._outbox.writer import CLOSED_FILE
 from podium._sender.backoff import Backoff
+from podium._sender.missing_end import ArmLister, MissingEnd, find_missing_end
 from podium._sender.poison_events import PoisonEventPolicy
 from podium._sender.protocol import (
     Batch,
@@ -23,6 +24,7 @@ from podium._sender.protocol import (
     Rewound,
     Verdict,
     begins_arm,
+    pause_of,
 )
 from podium.errors import PodiumError
 
@@ -51,6 +53,9 @@ class Recording(Protocol):
         self, experiment: str, events: Iterable[Event], position: StreamPosition | None = None
     ) -> RecordResult:
         """Records events."""
+
+    def experiment(self, name: str) -> ArmLister:
+        """Returns the handle of an experiment."""
 
 
 class Stream:
@@ -106,6 +111,8 @@ class Stream:
         self._starts_after: Stream | None = None
         self.advances = self.taken = self.rejected = self.missing = self.answers = 0
         self.is_gone = False
+        self._missing_end: MissingEnd | None = None
+        self._is_end_sought = False
 
     @property
     def delivered(self) -> int:
@@ -203,13 +210,27 @@ class Stream:
         """The last event that there is now."""
         return self._reader.last_sequence()
 
-    def finish(self) -> bool:
-        """Removes what nobody can still need, if the stream is at its end; whether it was."""
-        if not self._reader.is_finished():
-            return False
+    @property
+    def is_finished(self) -> bool:
+        """Whether its process is gone and everything is delivered."""
+        return self._reader.is_finished()
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether it will be finished within seconds."""
+        return self._reader.is_settling
+
+    def lacks_end(self) -> bool:
+        """Whether the end of its arm has to be recorded for its process, once it is finished."""
+        if not self._is_end_sought:
+            self._is_end_sought = True
+            self._missing_end = find_missing_end(self._reader)
+        return self._missing_end is not None
+
+    def remove(self) -> None:
+        """Removes a finished stream, except what is rejected or damaged."""
         if self._may_be_removed():
             self._reader.remove()
-        return True
 
     def _may_be_removed(self) -> bool:
         """Not where a writer may live unseen: hosts that share files may not share locks."""
@@ -222,7 +243,7 @@ class Stream:
         What is said of the server as a whole is not the stream's own `pause`.
         """
         try:
-            verdict = await self._send(client)
+            verdict = await (self._send_end if self._missing_end else self._send)(client)
         except (OSError, DamagedError) as error:
             verdict = _unreadable(error)
         pause = verdict if isinstance(verdict, Pause) else None
@@ -272,6 +293,24 @@ class Stream:
         elif isinstance(verdict, Rewound):
             self._read = []
             self._say_rewound(verdict)
+        return verdict
+
+    async def _send_end(self, client: Recording) -> Verdict | None:
+        """Records that the process ended without an end, if the arm still runs."""
+        if self._missing_end is None:
+            return None
+        try:
+            if await self._missing_end.is_running(client.experiment(self.info.experiment)):
+                await client.record(self.info.experiment, [self._missing_end.event()])
+        except PodiumError as error:
+            # Refused: meanwhile the arm has a newer attempt, or was deleted.
+            verdict = None if error.refusals else pause_of(error)
+        else:
+            verdict = None
+        self.answers += not (verdict and verdict.is_about_server)
+        if verdict is None:
+            self._missing_end = None
+            self.advances += 1
         return verdict
 
     def _entries(self) -> list[Entry]:

@@ -30,6 +30,7 @@ class Streams:
         known: The streams that there are, those first whose turn it is.
         unsent: Those of them that have something to send.
         damaged: Folders that cannot be read, with the reason.
+        is_settling: Whether a stream will be finished within seconds.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Streams:
         self.known: dict[Path, Stream] = {}
         self.unsent: list[Stream] = []
         self.damaged: dict[Path, str] = {}
+        self.is_settling = False
 
     def look(self, busy: Collection[Path]) -> None:
         """Finds new streams and new events, and lets go of streams that are finished.
@@ -54,6 +56,7 @@ class Streams:
             self._drop(folder)
         added = [self._added(folder) for folder in found if not self._is_known(folder)]
         self._line_up([stream for stream in added if stream is not None])
+        self.is_settling = False
         self.unsent = [
             stream
             for folder, stream in self.known.items()
@@ -111,11 +114,26 @@ class Streams:
         try:
             if stream.has_pending:
                 return True
-            if not stream.writer_alive and stream.finish():
-                self._settled.add(stream.folder)
+            if stream.writer_alive or not stream.is_finished:
+                self.is_settling = self.is_settling or stream.is_settling
+                return False
+            if stream.lacks_end():
+                return not self._is_shared(stream)
+            stream.remove()
+            self._settled.add(stream.folder)
         except (OSError, DamagedError) as error:
             return stream.cannot_read(error)
         return False
+
+    def _is_shared(self, stream: Stream) -> bool:
+        """Whether another process trains the same arm, or has left events that may end it."""
+        return any(
+            other is not stream
+            and (other.info.experiment, other.info.arm) == (stream.info.experiment, stream.info.arm)
+            and other.info.attempt_id is not None
+            and (other.writer_alive or other.has_pending)
+            for other in self.known.values()
+        )
 
     # ---- who is first ------------------------------------------------------------------------
 

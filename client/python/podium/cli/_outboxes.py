@@ -80,6 +80,11 @@ class OutboxView(NamedTuple):
         """How many events wait."""
         return sum(stream.waiting for stream in self.streams)
 
+    @property
+    def needs_sender(self) -> bool:
+        """Whether there is anything to deliver, or the end of an arm to record."""
+        return any(stream.waiting or not stream.is_recording for stream in self.streams)
+
     def left_of(self, before: OutboxView) -> int:
         """How many of the events that waited before do so still; later ones do not count."""
         now = {stream.folder: stream.delivered for stream in self.streams}

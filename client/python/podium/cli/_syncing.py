@@ -66,7 +66,7 @@ def sync(
         console: Where to show the progress.
     """
     done = {view.folder: Done(view, address) for view in views}
-    left = [view for view in views if view.waiting]
+    left = [view for view in views if view.needs_sender]
     while left:
         with _locked(left) as failures:
             ours = [view for view in left if failures[view.folder] is None]

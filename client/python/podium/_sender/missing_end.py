@@ -1,0 +1,112 @@
+"""Records the end of an arm whose process has ended without recording it.
+
+A process that is killed cannot say so. Its stream shows it: the lock is free, all events are
+delivered, and the newest attempt in it has no end.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+from google.protobuf.message import DecodeError
+
+from podium import events
+from podium._outbox.writer import CLOSED_FILE
+from podium._values.enums import ArmStatus
+from podium.errors import NotFoundError
+from podium.v1.event_pb2 import Event
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Iterable
+
+    from podium import ArmSummary
+    from podium._outbox import StreamInfo, StreamReader
+
+__all__ = ["ArmLister", "MissingEnd", "find_missing_end"]
+
+_ERROR = "the process ended without finishing the arm: host {0.host}, pid {0.pid}, last event {1}"
+_OF_ATTEMPT = ("metrics_recorded", "eval_recorded", "arm_finished")
+
+
+class ArmLister(Protocol):
+    """The method of an experiment's handle that this module calls."""
+
+    def arms(self, *, status: str, name_prefix: str) -> AsyncIterable[ArmSummary]:
+        """Lists arms."""
+
+
+class MissingEnd:
+    """An attempt at an arm, without an end.
+
+    Args:
+        info: Describes the stream that holds the attempt.
+        attempt_id: The newest attempt in the stream.
+        last_event: The time of the last event of the stream.
+    """
+
+    def __init__(self, info: StreamInfo, attempt_id: str, last_event: datetime | None) -> None:
+        self._info = info
+        self._attempt_id = attempt_id
+        self._last_event = last_event
+
+    async def is_running(self, experiment: ArmLister) -> bool:
+        """Returns whether the arm still runs at the server, in this attempt."""
+        arm = self._info.arm or ""
+        with suppress(NotFoundError):
+            async for found in experiment.arms(status=ArmStatus.RUNNING, name_prefix=arm):
+                if found.name == arm:
+                    return found.attempt is not None and found.attempt.id == self._attempt_id
+        return False
+
+    def event(self) -> Event:
+        """Returns the end of the arm: failed."""
+        last = self._last_event
+        time = "unknown" if last is None else last.isoformat(timespec="seconds")
+        return events.arm_finished(
+            self._info.arm or "",
+            ArmStatus.FAILED,
+            error=_ERROR.format(self._info, time),
+            attempt_id=self._attempt_id,
+        )
+
+
+def find_missing_end(reader: StreamReader) -> MissingEnd | None:
+    """Returns the attempt of a delivered stream that has no end; None if there is none to record.
+
+    The stream may have been copied, or its process may run on another host: nothing is known of
+    such a process. A process that is not the main one of its attempt leaves the end to the main
+    one, unless it was killed.
+    """
+    info, folder = reader.info, reader.folder
+    if info.arm is None or info.host != os.uname().nodename or not reader.is_original():
+        return None
+    if (folder / CLOSED_FILE).exists() and not info.is_main:
+        return None
+    attempt_id, last_event = _open_attempt(info, reader.remaining())
+    return None if attempt_id is None else MissingEnd(info, attempt_id, last_event)
+
+
+def _open_attempt(
+    info: StreamInfo, payloads: Iterable[bytes]
+) -> tuple[str | None, datetime | None]:
+    """Returns the newest attempt that the process started, if it has no end, and the last time.
+
+    Only the last events are still on disk. The first ones are known from the stream's description.
+    """
+    started = None if info.attempt_order is None else info.attempt_id
+    last_event = None
+    for payload in payloads:
+        try:
+            event = Event.FromString(payload)
+        except DecodeError:
+            continue
+        last_event = event.event_time.ToDatetime(UTC) if event.HasField("event_time") else None
+        kind = event.WhichOneof("kind")
+        if kind == "arm_started":
+            started = event.arm_started.attempt.id
+        elif kind == "arm_finished" and event.arm_finished.attempt_id == started:
+            started = None
+    return started, last_event

@@ -1,0 +1,181 @@
+"""Arms whose process is gone: the sender records the end that nobody else can record."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import podium
+import pytest
+from podium._outbox import StreamInfo, StreamReader, streams
+from podium.v1.arm_result_pb2 import ARM_STATUS_CANCELLED
+from podium.v1.event_pb2 import ArmFinished, Event
+from podium_server.testing import RunningServer
+
+from tests.client.sender.outboxes import appended, dead_stream, deliver_here, until, writer
+from tests.server.store.calls import row, started
+
+TRAINER = """
+import os, signal, sys, time
+import podium
+recording = podium.record("x", address=sys.argv[1], outbox=sys.argv[2])
+arm = recording.start_arm(podium.RunConfig("a"))
+arm.log({"loss": 0.5})
+print(os.getpid(), flush=True)
+if sys.argv[3] == "return":
+    sys.exit()
+time.sleep(60)
+"""
+TIME = 1_767_225_600
+"""2026-01-01, in seconds since 1970."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ["KILL", "HUP", "return"])
+def test_a_trainer_that_ends_without_finishing_its_arm(
+    end: str, tmp_path: Path, server: RunningServer, client: podium.Client
+) -> None:
+    """Killed, hung up or just returned: seconds later the arm is failed, and says which process."""
+    command = [sys.executable, "-c", TRAINER, server.address, str(tmp_path / "outbox"), end]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as trainer:
+        assert trainer.stdout is not None
+        pid = trainer.stdout.readline().strip()
+        if end != "return":
+            trainer.send_signal(getattr(signal, f"SIG{end}"))
+    until(lambda: _status(client) == "failed")
+    error = client.arm("x", "a").get().error or ""
+    pattern = (
+        "the process ended without finishing the arm: "
+        rf"host {os.uname().nodename}, pid {pid}, last event 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00"
+    )
+    assert re.fullmatch(pattern, error), error
+
+
+def _status(client: podium.Client) -> str:
+    try:
+        return client.arm("x", "a").get().status
+    except podium.NotFoundError:
+        return "unknown"
+
+
+def _of(attempt: str, event: Event) -> Event:
+    """An event of an attempt, with a time."""
+    getattr(event, event.WhichOneof("kind") or "").attempt_id = attempt
+    event.event_time.seconds = TIME
+    return event
+
+
+def _ended(status: int = ARM_STATUS_CANCELLED) -> Event:
+    return _of("A", Event(arm_finished=ArmFinished(arm="a", status=status)))  # type: ignore[arg-type]  # any number
+
+
+def _stream(outbox: Path, *events: Event, **fields: Any) -> Path:
+    given = {"attempt_id": "A", "attempt_order": 1, "pid": 4711, **fields}
+    return dead_stream(outbox, "x", *events, **given)
+
+
+@pytest.fixture(autouse=True)
+def _declare(client: podium.Client) -> None:
+    client.experiment("x").declare()
+
+
+def test_the_end_is_recorded_once_all_is_delivered(outbox: Path, client: podium.Client) -> None:
+    """The arm is failed with host, pid and the time of the last event; the stream is removed."""
+    _stream(outbox, started("a", "A", 1), _of("A", row("v", 1)))
+    deliver_here(outbox)
+    arm = client.arm("x", "a").get()
+    assert (arm.status, [found.step for found in arm.evals]) == ("failed", [1])
+    assert arm.error == (
+        f"the process ended without finishing the arm: host {os.uname().nodename}, pid 4711, "
+        "last event 2026-01-01T00:00:00+00:00"
+    )
+    assert streams(outbox) == []
+
+
+def test_an_own_end_stands(outbox: Path, client: podium.Client) -> None:
+    """An end that the process recorded is kept, and late rows after it change nothing."""
+    _stream(outbox, started("a", "A", 1), _ended(), _of("A", row("v", 1)))
+    deliver_here(outbox)
+    assert client.arm("x", "a").get().status == "cancelled"
+
+
+def test_a_late_end_replaces_it(outbox: Path, client: podium.Client) -> None:
+    """The attempt's own end, from another stream and later, is what counts."""
+    _stream(outbox, started("a", "A", 1))
+    deliver_here(outbox)
+    assert client.arm("x", "a").get().status == "failed"
+    dead_stream(outbox, "x", _ended())
+    deliver_here(outbox)
+    arm = client.arm("x", "a").get()
+    assert (arm.status, arm.error) == ("cancelled", None)
+
+
+def test_a_newer_attempt_is_left_alone(outbox: Path, client: podium.Client) -> None:
+    """An arm that was started again meanwhile, elsewhere, goes on."""
+    folder = _stream(outbox, started("a", "A", 1))
+    position = podium.StreamPosition(StreamInfo.read(folder).writer_id, 1)
+    client.record("x", [started("a", "A", 1)], position)
+    client.record("x", [started("a", "B", 2)])
+    deliver_here(outbox)
+    assert client.arm("x", "a").get().status == "running"
+
+
+def test_another_process_of_the_attempt_lives(outbox: Path, client: podium.Client) -> None:
+    """While a process of this machine trains the same attempt, the arm runs; then it is failed."""
+    fields = {"attempt_id": "A", "attempt_order": 1}
+    live = appended(writer(outbox, "x", **fields), started("a", "A", 1))
+    _stream(outbox, started("a", "A", 1))
+    deliver_here(outbox)
+    assert client.arm("x", "a").get().status == "running"
+    live.release()
+    deliver_here(outbox)
+    assert client.arm("x", "a").get().status == "failed"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"host": "another"},
+        {"is_main": False},
+        {"attempt_order": None, "attempt_id": None},
+    ],
+    ids=["another host", "side rank", "evaluator"],
+)
+def test_processes_that_are_not_judged(
+    fields: dict[str, Any], outbox: Path, client: podium.Client
+) -> None:
+    """Of another host nothing is known; a side rank or an evaluator that ended leaves the arm."""
+    client.record("x", [started("a", "A", 1)])
+    _stream(outbox, _of("A", row("v", 1)), **fields)
+    deliver_here(outbox)
+    assert client.arm("x", "a").get().status == "running"
+
+
+def test_a_copied_outbox_is_not_judged(outbox: Path, tmp_path: Path, client: podium.Client) -> None:
+    """The copy of the folder of a training that goes on is delivered, and the arm still runs."""
+    stream = appended(writer(outbox, "x", attempt_id="A", attempt_order=1), started("a", "A", 1))
+    shutil.copytree(outbox, tmp_path / "copy")
+    deliver_here(tmp_path / "copy")
+    assert client.arm("x", "a").get().status == "running"
+    stream.release()
+
+
+def test_a_server_that_is_away(outbox: Path, server: RunningServer, client: podium.Client) -> None:
+    """The end waits like any event, and the next sender records it."""
+    folder = _stream(outbox, started("a", "A", 1))
+    info = StreamInfo.read(folder)
+    reader = StreamReader(folder)
+    client.record("x", [started("a", "A", 1)], podium.StreamPosition(info.writer_id, 1))
+    reader.note_delivered(1)
+    address = server.address
+    server.kill()
+    deliver_here(outbox, patience=0.5)
+    assert streams(outbox) == [folder]
+    server.start()
+    assert server.address == address
+    deliver_here(outbox)
+    assert client.arm("x", "a").get().status == "failed"
