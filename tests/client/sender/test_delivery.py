@@ -77,7 +77,7 @@ def test_what_the_outbox_has_no_more_is_skipped() -> None:
     assert step(outbox, delivery, server) == Rewound(1)
     batch = delivery.next(outbox.after(0))
     assert isinstance(batch, Batch)
-    assert (batch.first, batch.missing) == (1, 4)
+    assert (batch.first, batch.absent) == (1, (1, 2, 3, 4))
     _deliver(outbox, server, iter(()))
     assert server.applied == ["-", "-", "-", "-", "g5", "g6"]
 

@@ -126,8 +126,8 @@ def test_a_newer_attempt_is_left_alone(outbox: Path, client: podium.Client) -> N
 
 def test_another_process_of_the_attempt_lives(outbox: Path, client: podium.Client) -> None:
     """While a process of this machine trains the same attempt, the arm runs; then it is failed."""
-    fields = {"attempt_id": "A", "attempt_order": 1}
-    live = appended(writer(outbox, "x", **fields), started("a", "A", 1))
+    live = writer(outbox, "x", attempt_id="A", attempt_order=1)
+    appended(live, started("a", "A", 1))
     _stream(outbox, started("a", "A", 1))
     deliver_here(outbox)
     assert client.arm("x", "a").get().status == "running"

@@ -99,6 +99,11 @@ class StreamReader:
         """Yields the events that are still on disk, delivered or not; `read` stays where it is."""
         return (record.payload for record, _ in self._records(0))
 
+    def is_unread(self) -> bool:
+        """Whether something was written, nothing was delivered, and nothing can be read."""
+        numbers = segment_numbers(self.folder)
+        return not self._delivered() and self._last_begun(numbers) > 0 and not self.has_more(0)
+
     def is_original(self) -> bool:
         """Whether this is the folder in which the stream was made, and no copy of it."""
         try:

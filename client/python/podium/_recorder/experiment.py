@@ -303,7 +303,7 @@ class ExperimentRecording:
     def _last_words(self, outlet: ProcessOutbox, counters: Counters) -> Iterator[str]:
         """What the user has to know when recording ends; nothing if everything is delivered."""
         if counters.pending:
-            reason = outlet.unreachable() or "they are on their way"
+            reason = outlet.why_pending()
             are, they_wait, them = _NUMBERS[counters.pending > 1]
             yield (
                 f"{_events(counters.pending)} of {self.name!r} {are} not delivered yet ({reason}): "

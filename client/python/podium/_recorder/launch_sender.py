@@ -14,9 +14,11 @@ from podium._outbox import SenderLock
 from podium._outbox.sender_state import UNREACHABLE, SenderState
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from podium._recorder.warnings import RecorderWarnings
 
-__all__ = ["SenderStarter", "unreachable"]
+__all__ = ["SenderStarter", "unreachable", "waits"]
 
 _PACKAGES = Path(__file__).parents[2]
 """The folder that `podium` is imported from."""
@@ -116,3 +118,9 @@ def unreachable(outbox: Path) -> str | None:
     if state.next_try is not None and state.next_try + _STALE_SECONDS < time.time():
         return None  # a sender of long ago has said it
     return (state.error or f"{state.address} does not answer").partition(" (")[0]
+
+
+def waits(outbox: Path, streams: Collection[str | None]) -> dict[str, str]:
+    """Returns why streams wait for something at the server, by name, as the sender says."""
+    state = SenderState.read(outbox)
+    return {} if state is None else {s: why for s, why in state.waits.items() if s in streams}

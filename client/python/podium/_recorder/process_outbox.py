@@ -20,7 +20,7 @@ from podium._outbox import (
     temporary_root,
 )
 from podium._recorder.counts import Counters, Flushed
-from podium._recorder.launch_sender import SenderStarter, unreachable
+from podium._recorder.launch_sender import SenderStarter, unreachable, waits
 from podium._recorder.stream import MEMORY_BYTES, Stream
 from podium._recorder.upkeep import Upkeep
 from podium.errors import RecordingError
@@ -85,6 +85,8 @@ class ProcessOutbox:
         self._sender = SenderStarter(notices)
         self._next_look = self._next_wake = 0.0
         self._needs_sender = False
+        self._last_streams: tuple[Stream, ...] = ()
+        self._named_as_waiting: set[str] = set()
         self._upkeep = Upkeep(self._work, notices.say_unforeseen)
         self._upkeep.start()
 
@@ -181,6 +183,7 @@ class ProcessOutbox:
         self._upkeep.call(partial(self._release_all, streams), _DISK_SECONDS)
         self._upkeep.stop(_DISK_SECONDS)
         self._sender.wait()
+        self._last_streams = streams
         self._streams.clear()
         return counters
 
@@ -202,7 +205,10 @@ class ProcessOutbox:
 
     def _is_safe(self, streams: Sequence[Stream]) -> bool:
         """Whether waiting is no use: all is on disk, and nobody delivers it for now."""
-        return not any(stream.in_memory for stream in streams) and self.unreachable() is not None
+        if any(stream.in_memory for stream in streams):
+            return False
+        pending = [stream for stream in streams if stream.counters.pending]
+        return self.unreachable() is not None or len(self._waits(pending)) == len(pending)
 
     def _final(self, streams: Sequence[Stream]) -> Counters:
         """What everything came to: what is not on disk now is lost."""
@@ -215,6 +221,11 @@ class ProcessOutbox:
         if self._settings.is_offline:
             return "this process records offline"
         return None if self.folder is None else unreachable(self.folder)
+
+    def why_pending(self) -> str:
+        """Returns why events are pending."""
+        waiting = self._waits(self._last_streams)
+        return self.unreachable() or "; ".join(waiting.values()) or "they are on their way"
 
     def _pending(self, targets: Sequence[tuple[Stream, int]], timeout: float) -> int:
         self._upkeep.call(partial(self._look_at, [stream for stream, _ in targets]), timeout)
@@ -307,6 +318,7 @@ class ProcessOutbox:
         self._sync(streams)
         self._retire(streams)
         self._start_sender()
+        self._warn_of_waiting(streams)
 
     def _start_sender(self) -> None:
         if self.folder is not None and not self._settings.is_offline:
@@ -337,6 +349,18 @@ class ProcessOutbox:
                     f"the server rejected an event; it stays in the outbox (see `podium outbox`): "
                     f"{rejected.reason}: {rejected.message}",
                 )
+
+    def _warn_of_waiting(self, streams: Sequence[Stream]) -> None:
+        """Logs why streams wait at the server, each once: an arm's name may be misspelt."""
+        for name, why in self._waits(streams).items():
+            if name not in self._named_as_waiting:
+                self._named_as_waiting.add(name)
+                self._notices.say(f"waiting: {name}", f"results wait in the outbox: {why}")
+
+    def _waits(self, streams: Sequence[Stream]) -> dict[str, str]:
+        """Returns why pending streams wait for something that the server does not have yet."""
+        pending = {_name_of(stream) for stream in streams if stream.counters.pending}
+        return waits(self.folder, pending) if self.folder and pending else {}
 
     def _retire(self, streams: Sequence[Stream]) -> None:
         """Lets go of streams that have ended: those that are delivered, and the oldest of many."""

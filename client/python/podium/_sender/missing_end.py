@@ -9,33 +9,26 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 
 from podium import events
 from podium._outbox.writer import CLOSED_FILE
+from podium._sender.damage import LostDeclaration
 from podium._values.enums import ArmStatus
 from podium.errors import NotFoundError
 from podium.v1.event_pb2 import Event
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Iterable
+    from collections.abc import Iterable
 
-    from podium import ArmSummary
     from podium._outbox import StreamInfo, StreamReader
+    from podium._sender.recording_client import ArmLister, RecordingClient
 
-__all__ = ["ArmLister", "MissingEnd", "find_missing_end"]
+__all__ = ["MissingEnd", "find_missing_end"]
 
 _ERROR = "the process ended without finishing the arm: host {0.host}, pid {0.pid}, last event {1}"
-_OF_ATTEMPT = ("metrics_recorded", "eval_recorded", "arm_finished")
-
-
-class ArmLister(Protocol):
-    """The method of an experiment's handle that this module calls."""
-
-    def arms(self, *, status: str, name_prefix: str) -> AsyncIterable[ArmSummary]:
-        """Lists arms."""
 
 
 class MissingEnd:
@@ -52,8 +45,12 @@ class MissingEnd:
         self._attempt_id = attempt_id
         self._last_event = last_event
 
-    async def is_running(self, experiment: ArmLister) -> bool:
-        """Returns whether the arm still runs at the server, in this attempt."""
+    async def record(self, client: RecordingClient) -> None:
+        """Records that the arm failed, if it still runs in this attempt."""
+        if await self._is_running(client.experiment(self._info.experiment)):
+            await client.record(self._info.experiment, [self._event()])
+
+    async def _is_running(self, experiment: ArmLister) -> bool:
         arm = self._info.arm or ""
         with suppress(NotFoundError):
             async for found in experiment.arms(status=ArmStatus.RUNNING, name_prefix=arm):
@@ -61,8 +58,7 @@ class MissingEnd:
                     return found.attempt is not None and found.attempt.id == self._attempt_id
         return False
 
-    def event(self) -> Event:
-        """Returns the end of the arm: failed."""
+    def _event(self) -> Event:
         last = self._last_event
         time = "unknown" if last is None else last.isoformat(timespec="seconds")
         return events.arm_finished(
@@ -73,15 +69,17 @@ class MissingEnd:
         )
 
 
-def find_missing_end(reader: StreamReader) -> MissingEnd | None:
-    """Returns the attempt of a delivered stream that has no end; None if there is none to record.
+def find_missing_end(reader: StreamReader) -> MissingEnd | LostDeclaration | None:
+    """Returns what a delivered stream should have said; None if nothing is missing.
 
     The stream may have been copied, or its process may run on another host: nothing is known of
     such a process. A process that is not the main one of its attempt leaves the end to the main
     one, unless it was killed.
     """
     info, folder = reader.info, reader.folder
-    if info.arm is None or info.host != os.uname().nodename or not reader.is_original():
+    if info.arm is None:
+        return LostDeclaration(info) if reader.is_unread() else None
+    if info.host != os.uname().nodename or not reader.is_original():
         return None
     if (folder / CLOSED_FILE).exists() and not info.is_main:
         return None

@@ -11,6 +11,7 @@ has. An event that was refused for good is stored as rejected before `Skipped` i
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
@@ -20,7 +21,7 @@ from podium._client.channel import OUTCOME_UNKNOWN
 from podium._limits.batches import Load, is_too_large
 from podium._limits.event_checks import metric_count
 from podium._limits.limits import DEFAULT_LIMITS
-from podium.v1.event_pb2 import Event, Skipped
+from podium.v1.event_pb2 import Event, ExperimentDeclared, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFECTS",
+    "Absent",
     "Again",
     "Batch",
     "Delivery",
     "Entry",
+    "Opening",
     "Pause",
     "Refused",
     "Reject",
@@ -91,13 +94,22 @@ class Batch(NamedTuple):
     first: int
     """The sequence number of the first event."""
     events: list[Event]
-    missing: int = 0
-    """For how many of them `Skipped` goes because the outbox has them no more."""
+    absent: tuple[int, ...] = ()
+    """The sequence numbers of events that the outbox does not have, or cannot read."""
 
     @property
     def last(self) -> int:
         """The sequence number of the last event."""
         return self.first + len(self.events) - 1
+
+
+class Absent(NamedTuple):
+    """Events that were not delivered because the outbox lacks them."""
+
+    gone: int
+    """How many were delivered before, to another server or to one that was restored."""
+    damaged: list[int]
+    """The sequence numbers of those that were never delivered, and cannot be read."""
 
 
 class Refused(NamedTuple):
@@ -142,12 +154,23 @@ class Pause(NamedTuple):
 Verdict: TypeAlias = Reject | Again | Rewound | Pause
 
 
+class Opening(Enum):
+    """The first event of a stream."""
+
+    ANY = auto()
+    ARM = auto()
+    """The start of an attempt at an arm."""
+    EXPERIMENT = auto()
+    """The declaration of the experiment."""
+
+
 class Delivery:
     """The delivery of one stream.
 
     Args:
         delivered: The last event of which is known that the server has it; 0 for none.
         rejected: The sequence numbers of events that were rejected.
+        opens: The kind of the first event.
         is_orphan: Whether the start of the stream's own arm is one of them.
 
     Attributes:
@@ -157,9 +180,15 @@ class Delivery:
     """
 
     def __init__(
-        self, delivered: int = 0, rejected: Iterable[int] = (), *, is_orphan: bool = False
+        self,
+        delivered: int = 0,
+        rejected: Iterable[int] = (),
+        *,
+        opens: Opening = Opening.ANY,
+        is_orphan: bool = False,
     ) -> None:
-        self.delivered = delivered
+        self.delivered = self._reached = delivered
+        self._opens = opens
         self._rejected = set(rejected)
         self.is_orphan = is_orphan
         self._most = self._ceiling = _EVENTS
@@ -176,11 +205,25 @@ class Delivery:
             return None
         return self._batch(fresh)
 
-    def succeeded(self, batch: Batch, last_sequence: int | None) -> None:
-        """Takes the answer that the server has the batch, and the stream up to a sequence."""
+    def succeeded(self, batch: Batch, last_sequence: int | None, skipped: int = 0) -> Absent:
+        """Takes the answer that the server has the batch, and the stream up to a sequence.
+
+        Args:
+            batch: The batch.
+            last_sequence: The last event of the stream that the server has.
+            skipped: How many events of the batch the server had before.
+
+        Returns:
+            The events of the batch that the server did not get because the outbox lacks them.
+        """
+        absent = [sequence for sequence in batch.absent if sequence >= batch.first + skipped]
+        damaged = [sequence for sequence in absent if sequence > self._reached]
+        self.is_orphan |= damaged[:1] == [1] and self._opens is Opening.ARM
         self.delivered = max(batch.last, last_sequence or 0)
+        self._reached = max(self._reached, self.delivered)
         self._ceiling = min(_EVENTS, self._ceiling + 1)
         self._most = min(self._ceiling, self._most * 2)
+        return Absent(len(absent) - len(damaged), damaged)
 
     def failed(self, batch: Batch, error: PodiumError) -> Verdict:
         """Takes the answer that the batch was refused, or that its outcome is unknown."""
@@ -209,21 +252,26 @@ class Delivery:
 
     def _batch(self, entries: Sequence[Entry]) -> Batch | Reject:
         batch = Batch(self.delivered + 1, [])
-        missing, load = 0, Load()
+        absent: list[int] = []
+        load = Load()
         for payload in _contiguous(entries, batch.first):
             event = self._event(batch.last + 1, payload)
             if isinstance(event, Refused):
-                return batch._replace(missing=missing) if batch.events else Reject([event])
+                return batch._replace(absent=tuple(absent)) if batch.events else Reject([event])
             load = load.plus(Load(1, metric_count(event), len(payload or b"")))
             if batch.events and not load.fits(_BYTES):
                 break
             batch.events.append(event)
-            missing += payload is None
+            if payload is None:
+                absent.append(batch.last)
             if len(batch.events) == self._most:
                 break
-        return batch._replace(missing=missing)
+        return batch._replace(absent=tuple(absent))
 
     def _event(self, sequence: int, payload: bytes | None) -> Event | Refused:
+        if payload is None and sequence == 1 and self._opens is Opening.EXPERIMENT:
+            # Its declaration is lost. Without an experiment, no arm could be delivered.
+            return Event(experiment_declared=ExperimentDeclared())
         if payload is None or sequence in self._rejected:
             return Event(skipped=Skipped())
         try:

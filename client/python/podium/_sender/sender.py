@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from podium._sender.stream import Recording, Stream
+    from podium._sender.recording_client import RecordingClient
+    from podium._sender.stream import Stream
 
 __all__ = ["BACKGROUND", "FOREGROUND", "Rules", "Sender", "Tally"]
 
@@ -83,7 +84,7 @@ class Sender:
     def __init__(
         self,
         outboxes: Sequence[Path],
-        client: Recording,
+        client: RecordingClient,
         rules: Rules = BACKGROUND,
         observe: Callable[[Sender], None] = lambda _sender: None,
     ) -> None:

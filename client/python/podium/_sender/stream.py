@@ -6,14 +6,16 @@ import logging
 import os
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from podium._interface.recorders import StreamPosition
 from podium._limits.limits import DEFAULT_LIMITS
 from podium._outbox import DamagedError, Entry, RejectedEvent, StreamReader, WakeSignal
 from podium._outbox.writer import CLOSED_FILE
 from podium._sender.backoff import Backoff
-from podium._sender.missing_end import ArmLister, MissingEnd, find_missing_end
+from podium._sender.damage import LostDeclaration, damaged_event, opening_of, was_start
+from podium._sender.missing_end import MissingEnd, find_missing_end
+from podium._sender.near_names import near_arms_text
 from podium._sender.poison_events import PoisonEventPolicy
 from podium._sender.protocol import (
     Batch,
@@ -23,7 +25,6 @@ from podium._sender.protocol import (
     Reject,
     Rewound,
     Verdict,
-    begins_arm,
     pause_of,
 )
 from podium.errors import PodiumError
@@ -32,10 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from podium._interface.recorders import RecordResult
-    from podium.v1.event_pb2 import Event
+    from podium._sender.recording_client import RecordingClient
 
-__all__ = ["Recording", "Stream"]
+__all__ = ["Stream"]
 
 _log = logging.getLogger(__name__)
 
@@ -44,18 +44,6 @@ _EVENTS, _BYTES = DEFAULT_LIMITS.call_events, 1 << 20
 _UNREADABLE = "OUTBOX_UNREADABLE"
 _PASSED_SECONDS = 60.0
 """How long a stream that fails holds back those behind it."""
-
-
-class Recording(Protocol):
-    """What a stream needs of a client."""
-
-    async def record(
-        self, experiment: str, events: Iterable[Event], position: StreamPosition | None = None
-    ) -> RecordResult:
-        """Records events."""
-
-    def experiment(self, name: str) -> ArmLister:
-        """Returns the handle of an experiment."""
 
 
 class Stream:
@@ -75,7 +63,7 @@ class Stream:
         advances: How often it got further.
         taken: How many events the server has taken here and now.
         rejected: How many events this sender has rejected.
-        missing: How many events had to be skipped because they were gone from the outbox.
+        missing: How many events the server has lost, and the outbox has no more.
         answers: How often the server has answered.
         is_gone: Whether its folder is.
 
@@ -94,7 +82,8 @@ class Stream:
         self._delivery = Delivery(
             self._reader.progress().delivered,
             (rejected.sequence for rejected in rejected_events),
-            is_orphan=any(begins_arm(rejected.event) for rejected in rejected_events),
+            opens=opening_of(self.info),
+            is_orphan=any(was_start(self.info, rejected) for rejected in rejected_events),
         )
         self._backoff = Backoff()
         self._patience = PoisonEventPolicy(defect_seconds)
@@ -111,8 +100,9 @@ class Stream:
         self._starts_after: Stream | None = None
         self.advances = self.taken = self.rejected = self.missing = self.answers = 0
         self.is_gone = False
-        self._missing_end: MissingEnd | None = None
+        self._missing_end: MissingEnd | LostDeclaration | None = None
         self._is_end_sought = False
+        self._near_names: str | None = None
 
     @property
     def delivered(self) -> int:
@@ -237,13 +227,15 @@ class Stream:
         is_here = self.info.host == os.uname().nodename
         return is_here or (self.folder / CLOSED_FILE).exists()
 
-    async def send(self, client: Recording) -> Pause | None:
+    async def send(self, client: RecordingClient) -> Pause | None:
         """Makes one call, or does what has to be done instead; returns why it must wait, if so.
 
         What is said of the server as a whole is not the stream's own `pause`.
         """
         try:
             verdict = await (self._send_end if self._missing_end else self._send)(client)
+            if isinstance(verdict, Pause) and verdict.reason == "ARM_NOT_FOUND":
+                verdict = await self._with_near_names(client, verdict)
         except (OSError, DamagedError) as error:
             verdict = _unreadable(error)
         pause = verdict if isinstance(verdict, Pause) else None
@@ -285,7 +277,7 @@ class Stream:
         if self.pause is not None:
             self.due = min(self.due, self._waits_since + self._backoff.soon())
 
-    async def _send(self, client: Recording) -> Verdict | None:
+    async def _send(self, client: RecordingClient) -> Verdict | None:
         batch = self._delivery.next(self._entries())
         verdict = await self._call(client, batch) if isinstance(batch, Batch) else batch
         if isinstance(verdict, Reject):
@@ -295,13 +287,19 @@ class Stream:
             self._say_rewound(verdict)
         return verdict
 
-    async def _send_end(self, client: Recording) -> Verdict | None:
+    async def _with_near_names(self, client: RecordingClient, pause: Pause) -> Pause:
+        """Adds the names of similar arms to a pause: the recorder may have the name wrong."""
+        if self._near_names is None:
+            experiment = client.experiment(self.info.experiment)
+            self._near_names = await near_arms_text(experiment, self.info.arm or "")
+        return pause._replace(message=pause.message + self._near_names)
+
+    async def _send_end(self, client: RecordingClient) -> Verdict | None:
         """Records that the process ended without an end, if the arm still runs."""
         if self._missing_end is None:
             return None
         try:
-            if await self._missing_end.is_running(client.experiment(self.info.experiment)):
-                await client.record(self.info.experiment, [self._missing_end.event()])
+            await self._missing_end.record(client)
         except PodiumError as error:
             # Refused: meanwhile the arm has a newer attempt, or was deleted.
             verdict = None if error.refusals else pause_of(error)
@@ -321,7 +319,7 @@ class Stream:
             self._read = self._reader.read(self.delivered, most_events=_EVENTS, most_bytes=_BYTES)
         return self._read
 
-    async def _call(self, client: Recording, batch: Batch) -> Verdict | None:
+    async def _call(self, client: RecordingClient, batch: Batch) -> Verdict | None:
         position = StreamPosition(self.info.writer_id, batch.first)
         try:
             result = await client.record(self.info.experiment, batch.events, position)
@@ -332,26 +330,28 @@ class Stream:
             self.answers += not (isinstance(verdict, Pause) and verdict.is_about_server)
             return verdict
         self.answers += 1
-        self._delivery.succeeded(batch, result.last_sequence)
-        self._note_delivered(batch)
+        absent = self._delivery.succeeded(batch, result.last_sequence, result.skipped_events)
+        if absent.damaged:
+            self._reject(list(map(damaged_event, absent.damaged)))
+        self._note_delivered(batch, absent.gone)
         return None
 
     def _gives_up(self, batch: Batch) -> bool:
         return self._patience.is_over(batch.first, time.monotonic())
 
-    def _note_delivered(self, batch: Batch) -> None:
+    def _note_delivered(self, batch: Batch, gone: int) -> None:
         self.advances += 1
         taken = sum(not event.HasField("skipped") for event in batch.events)
         if taken:
             self._patience.succeeded()
         self.taken += taken
-        if batch.missing:
-            self.missing += batch.missing
+        if gone:
+            self.missing += gone
             _log.error(
-                "%s: %d events from %d on are gone from the outbox; they were skipped",
+                "%s: %d events were delivered before, and the server has lost them; they are not "
+                "in the outbox any more",
                 self.folder,
-                batch.missing,
-                batch.first,
+                gone,
             )
         with _unimportant(self.folder):
             self._reader.note_delivered(self.delivered)

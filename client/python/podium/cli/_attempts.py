@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from podium._wire import codec
 from podium.cli._outboxes import event_of
 from podium.v1.event_pb2 import ArmStarted, Event
+from podium.v1.run_config_pb2 import RunConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,14 +25,10 @@ __all__ = ["Item", "RejectedAttempt", "as_other_arm", "as_restart", "attempts_of
 
 _WITH_ATTEMPT = ("metrics_recorded", "eval_recorded", "arm_finished")
 _START_IS_DELIVERED = (
-    "the server has the start of this attempt, so a restart would lose what was delivered before; "
-    "`--as NAME` records the rejected events as another arm"
+    "the start of this attempt was not rejected, so a restart would lose what was delivered "
+    "before; `--as NAME` records the rejected events as another arm"
 )
 _NAME_IS_TAKEN = "the experiment has an arm {!r} already; give another name"
-_NO_CONFIG = (
-    "the start of this attempt is not in the outbox and the server has no arm {!r} to take the "
-    "run_config from; start the arm first"
-)
 
 
 class Item(NamedTuple):
@@ -91,7 +88,8 @@ def attempts_of(
     """Groups rejected events by experiment, arm and attempt, in the order of their first events."""
     found: dict[tuple[str, str | None, str | None], RejectedAttempt] = {}
     for stream, rejected in chosen:
-        event = event_of(rejected.event)
+        # A damaged record is kept without its content.
+        event = event_of(rejected.event) if rejected.event else None
         key = (stream.info.experiment, *_names_of(event, stream))
         found.setdefault(key, RejectedAttempt(*key, [])).items.append(Item(stream, rejected, event))
     return list(found.values())
@@ -110,10 +108,10 @@ def as_restart(attempt: RejectedAttempt, known: ArmSummary | None) -> Plan | str
     arm = attempt.arm or ""
     if attempt.attempt_id is None:
         return Plan(arm, None)
-    if attempt.start is None:
-        newest = _own_attempt(attempt, known)
+    newest = _own_attempt(attempt, known)
+    if attempt.start is None and known is not None:
         return Plan(arm, newest) if newest else _START_IS_DELIVERED
-    return _started(attempt, attempt.start, arm, known)
+    return _started(attempt, attempt.start or _start_without(arm), arm, known)
 
 
 def as_other_arm(
@@ -136,11 +134,14 @@ def as_other_arm(
     if attempt.attempt_id is None or (attempt.start is None and newest):
         return Plan(name, newest)
     start = attempt.start
-    if start is None:
-        if original is None:
-            return _NO_CONFIG.format(attempt.arm)
+    if start is None and original is not None:
         start = ArmStarted(run_config=codec.run_config_to_proto(original.run_config))
-    return _started(attempt, start, name, known)
+    return _started(attempt, start or _start_without(attempt.arm or name), name, known)
+
+
+def _start_without(arm: str) -> ArmStarted:
+    """Returns a start for an attempt whose own one is damaged: of its config the name is known."""
+    return ArmStarted(run_config=RunConfig(name=arm))
 
 
 def _started(

@@ -131,7 +131,7 @@ def _sent_singly(
     """Sends events as they are, each in a call of its own."""
     for item in attempt.items:
         if item.event is None:
-            yield _Outcome(item, refusal=_UNREADABLE)
+            yield _Outcome(item, refusal=_unreadable(item))
             continue
         try:
             [(_, refusal)] = _recorded(client, attempt.experiment, [(item, item.event)])
@@ -193,7 +193,7 @@ def _sent_by_plan(client: Client, attempt: RejectedAttempt, plan: Plan) -> Itera
     for item in attempt.items:
         event = None if item.event is None else plan.event(item.event)
         if event is None:
-            yield _Outcome(item, refusal=_UNREADABLE if item.event is None else "")
+            yield _Outcome(item, refusal=_unreadable(item) if item.event is None else "")
             continue
         fuller = batch.added("", event)
         if fuller is not batch:
@@ -247,6 +247,10 @@ def _recorded_around(
         half = len(call) // 2
         yield from _recorded(client, experiment, call[:half])
         yield from _recorded(client, experiment, call[half:])
+
+
+def _unreadable(item: Item) -> str:
+    return _UNREADABLE if item.rejected.event else item.rejected.message
 
 
 def _mark_retried(item: Item) -> None:

@@ -1,0 +1,52 @@
+"""Damaged records: what was lost with the first one of a stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from podium._sender.protocol import Opening, Refused, begins_arm
+from podium.v1.event_pb2 import Event, ExperimentDeclared
+
+if TYPE_CHECKING:
+    from podium._outbox import RejectedEvent, StreamInfo
+    from podium._sender.recording_client import RecordingClient
+
+__all__ = ["DAMAGED", "LostDeclaration", "damaged_event", "opening_of", "was_start"]
+
+DAMAGED = "DAMAGED"
+"""The reason of an event that is kept as rejected because its record cannot be read."""
+
+
+class LostDeclaration:
+    """The only event of an experiment's own stream, whose record is damaged.
+
+    Args:
+        info: Describes the stream.
+    """
+
+    def __init__(self, info: StreamInfo) -> None:
+        self._info = info
+
+    async def record(self, client: RecordingClient) -> None:
+        """Creates the experiment: without it, no arm could be delivered."""
+        event = Event(experiment_declared=ExperimentDeclared())
+        await client.record(self._info.experiment, [event])
+
+
+def opening_of(info: StreamInfo) -> Opening:
+    """Returns the kind of the first event that a recorder writes to a stream."""
+    if info.arm is None:
+        return Opening.EXPERIMENT
+    return Opening.ANY if info.attempt_order is None else Opening.ARM
+
+
+def was_start(info: StreamInfo, rejected: RejectedEvent) -> bool:
+    """Returns whether a rejected event was the start of the stream's arm."""
+    if rejected.reason == DAMAGED:
+        return rejected.sequence == 1 and opening_of(info) is Opening.ARM
+    return begins_arm(rejected.event)
+
+
+def damaged_event(sequence: int) -> Refused:
+    """Returns an event that cannot be read, as it is kept."""
+    return Refused(sequence, DAMAGED, "the record in the outbox is damaged", b"")

@@ -1,0 +1,31 @@
+"""Finds the arms whose names resemble one that the server does not have."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from podium.errors import PodiumError
+
+if TYPE_CHECKING:
+    from podium._sender.recording_client import ArmLister
+
+__all__ = ["near_arms_text"]
+
+_LISTED = 2_000
+"""How many arms are compared: a name is not worth more calls."""
+_SHOWN = 3
+
+
+async def near_arms_text(experiment: ArmLister, arm: str) -> str:
+    """Returns a text that names similar arms; empty if there are none, or no answer."""
+    names: list[str] = []
+    try:
+        async for found in experiment.arms():
+            names.append(found.name)
+            if len(names) == _LISTED:
+                break
+    except PodiumError:
+        return ""
+    near = get_close_matches(arm, names, _SHOWN)
+    return f"; arms with similar names: {', '.join(map(repr, near))}" if near else ""

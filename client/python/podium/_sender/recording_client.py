@@ -1,0 +1,35 @@
+"""The methods of a client that the sender calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Iterable
+
+    from podium._interface.recorders import RecordResult, StreamPosition
+    from podium._model.results import ArmStatus, ArmSummary
+    from podium.v1.event_pb2 import Event
+
+__all__ = ["ArmLister", "RecordingClient"]
+
+
+class ArmLister(Protocol):
+    """The handle of an experiment."""
+
+    def arms(
+        self, *, status: ArmStatus | None = None, name_prefix: str | None = None
+    ) -> AsyncIterable[ArmSummary]:
+        """Lists arms."""
+
+
+class RecordingClient(Protocol):
+    """A client: an AsyncClient, or one of a test."""
+
+    async def record(
+        self, experiment: str, events: Iterable[Event], position: StreamPosition | None = None
+    ) -> RecordResult:
+        """Records events."""
+
+    def experiment(self, name: str) -> ArmLister:
+        """Returns the handle of an experiment."""

@@ -1,0 +1,37 @@
+"""Results of an arm that the server does not have: the user learns it, with similar names."""
+
+import time
+from pathlib import Path
+
+import podium
+import pytest
+from podium_server.testing import RunningServer
+
+from tests.client.recorder.looking import told
+from tests.client.sender.outboxes import until
+
+
+def test_a_misspelt_arm(
+    server: RunningServer,
+    client: podium.Client,
+    tmp_path: Path,
+    name: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """While the evaluator runs, and again at its end, a warning says which arms are similar."""
+    client.experiment(name).declare()
+    for arm in ("lora_rank4", "lora_rank8", "baseline"):
+        client.experiment(name).start_arm(podium.RunConfig(arm))
+    with podium.record(name, address=server.address, outbox=tmp_path) as experiment:
+        evaluator = experiment.arm("lora_rank44")
+        evaluator.log_eval("test", {"acc": 0.5})
+        until(lambda: told(caplog))
+        began = time.monotonic()
+    assert time.monotonic() - began < 4
+    warned, last = told(caplog)
+    expected = f"experiment '{name}' has no arm 'lora_rank44'"
+    assert warned.startswith("podium: results wait in the outbox: ")
+    for line in (warned, last):
+        assert expected in line
+        assert "arms with similar names: 'lora_rank4', 'lora_rank8'" in line
+    client.experiment(name).start_arm(podium.RunConfig("lora_rank44"))
