@@ -305,3 +305,16 @@ def test_a_ranking_can_be_drawn(address: str, tmp_path: Path) -> None:
     assert file.read_bytes().startswith(b"<?xml")
     done = podium("rank", "sweep", "--plot", "ranking.txt", address=address)
     assert (done.code, "a picture is a .png, .svg or .pdf file" in done.err) == (2, True)
+
+
+def test_similar_names(address: str) -> None:
+    """An experiment, arm, eval or metric that does not exist is answered with similar names."""
+    for line, near in (
+        ("arms sweeep", "'sweep'"),
+        ("show sweep R16", "'r16'"),
+        ("eval sweep r4 tset", "'test'"),
+        ("score sweep r4 test.ac", "'test.acc'"),
+    ):
+        done = quickly(*line.split(), address=address)
+        assert (done.code, done.out) == (1, "")
+        assert f"; did you mean {near}" in done.err, line

@@ -73,6 +73,16 @@ def test_what_differs_is_refused_when_strict(address: str, sweep: str) -> None:
     assert done.err == "podium: not comparable: benchmarks differ (test.acc and 1 more)\n"
 
 
+def test_a_group_with_itself(address: str, sweep: str) -> None:
+    """A comparison of a group with itself is refused: its p-value would be 1."""
+    done = quickly("compare", sweep, "wide", "wide", address=address)
+    assert done == (
+        2,
+        "",
+        "podium: left and right are both 'wide': give two different arms or groups\n",
+    )
+
+
 def test_as_json(address: str, sweep: str) -> None:
     """As JSON it has all digits, and every arm that counts, is missing or was left out."""
     done = quickly("compare", sweep, "wide", "narrow", "--json", address=address)

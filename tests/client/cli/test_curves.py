@@ -96,7 +96,7 @@ def test_a_picture(address: str, sweep: str, tmp_path: Path) -> None:
     ("arguments", "code", "expected"),
     [
         (["acc"], 2, "a curve is of an eval's metric, such as val.pass_rate, and not of 'acc'"),
-        (["val.acc", "nobody"], 1, "has no arm or group 'nobody'"),
+        (["val.acc", "nobody"], 1, "has no arm 'nobody'"),
         (["val.acc", "--output", "a.jpg"], 2, "a picture is a .png, .svg or .pdf file, not"),
         (["val.acc", "--output", "no/such/a.png"], 2, "no/such/a.png cannot be written: No such"),
         (["x.y", "--output", "a.png"], 2, "there is no in-loop value of 'x.y' to draw"),
@@ -115,8 +115,12 @@ def test_what_cannot_be(
 def test_nothing_to_draw(address: str, sweep: str) -> None:
     """Where no arm has such rows, that is all there is to say."""
     done = quickly("curve", sweep, "test.acc", address=address)
-    assert (done.code, done.out) == (0, "")
-    assert "without in-loop values of test.acc: steep0, steep1, flat0, flat1, none" in done.err
+    assert (done.code, done.out) == (1, "")
+    assert done.err.endswith("podium: no arm has in-loop values of 'test.acc'\n")
+    done = quickly("curve", sweep, "val.ac", address=address)
+    expected = "no arm has in-loop values of 'val.ac'; did you mean 'val.acc'?\n"
+    assert done.err.endswith(expected)
+    assert quickly("curve", sweep, "val.ac", "--json", address=address).code == 1
 
 
 def test_the_chart_fits_the_terminal(address: str, sweep: str) -> None:

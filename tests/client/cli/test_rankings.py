@@ -197,6 +197,7 @@ def test_scores_side_by_side(address: str, sweep: str) -> None:
         "c1          0.2     1     0.25\n"
         "alone       inf     3     0.25\n"
         "later       0.9     3     0.25\n",
+        "podium: no arm has a score on 'test.nope'\n",
     )
 
 
@@ -224,3 +225,18 @@ def test_scores_as_json(address: str, sweep: str) -> None:
         {"metric": "test.acc", "scores": [0.7, "NaN", None]},
         {"metric": "nope", "scores": [None, None, None]},
     ]
+
+
+def test_a_metric_that_no_arm_has(address: str, sweep: str) -> None:
+    """Ranking and scoring by it find nothing, and name similar metrics."""
+    said = "podium: no arm has a score on 'tset.acc'; did you mean 'test.acc' or 'acc'?\n"
+    done = quickly("rank", sweep, "--metric", "tset.acc", address=address)
+    assert (done.code, done.err) == (1, said)
+    assert "0 scores, 7 without a score" in done.out
+    done = quickly("scores", sweep, "tset.acc", address=address)
+    assert (done.code, done.err) == (1, said)
+    done = quickly("scores", sweep, "Loss", address=address)
+    assert done.err == "podium: no arm has a score on 'Loss'; did you mean 'loss'?\n"
+    for command in (("rank", sweep, "--metric"), ("scores", sweep)):
+        done = quickly(*command, "tset.acc", "--json", address=address)
+        assert (done.code, done.err) == (1, "")

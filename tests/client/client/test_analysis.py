@@ -3,7 +3,7 @@
 import podium
 import pytest
 
-from tests.client.client.both import AnyClient, result
+from tests.client.client.both import AnyClient, items, result
 
 SCORES = {"wide": (0.7, 0.8, 0.9), "narrow": (0.4, 0.6)}
 
@@ -74,10 +74,20 @@ async def test_a_name_of_both_kinds(client: AnyClient, blocking: podium.Client, 
 async def test_what_there_is_not(client: AnyClient, sweep: str) -> None:
     """An unknown arm, group or experiment is named, a wrong kind or status too."""
     experiment = client.experiment(sweep)
-    with pytest.raises(podium.NotFoundError, match="nobody"):
+    with pytest.raises(podium.NotFoundError, match=r"has no arm or group 'nobody'$"):
         await result(experiment.compare("wide", "nobody"))
-    with pytest.raises(podium.NotFoundError, match="has no group 'alone'"):
+    near = r"has no arm or group 'narow'; did you mean 'narrow'"
+    with pytest.raises(podium.NotFoundError, match=near):
+        await result(experiment.compare("wide", "narow"))
+    near = r"has no group 'Wide'; did you mean 'wide'\?$"
+    with pytest.raises(podium.NotFoundError, match=near):
+        await result(experiment.compare("narrow", "Wide", kind="group"))
+    with pytest.raises(podium.NotFoundError, match="has no group 'alone': it is an arm without a"):
         await result(experiment.compare("wide", "alone", kind="group"))
+    with pytest.raises(podium.NotFoundError, match="has no arm 'wide': it is the name of a group"):
+        await result(experiment.compare("wide", "alone", kind="arm"))
+    with pytest.raises(ValueError, match="left and right are both 'wide'"):
+        await result(experiment.compare("wide", "wide"))
     with pytest.raises(podium.NotFoundError, match="not_there"):
         await result(client.experiment("not_there").compare("wide", "narrow"))
     with pytest.raises(ValueError, match="kind must be 'arm', 'group' or None, not 'arms'"):
@@ -124,8 +134,29 @@ async def test_curves_that_cannot_be(client: AnyClient, sweep: str) -> None:
     experiment = client.experiment(sweep)
     with pytest.raises(ValueError, match="training metrics have their latest value only"):
         await result(experiment.curve("loss"))
-    with pytest.raises(podium.NotFoundError, match="has no arm or group 'nobody'"):
+    with pytest.raises(podium.NotFoundError, match=r"has no arm 'nobody'$"):
         await result(experiment.curve("val.acc", ["wide_0", "nobody"]))
+    with pytest.raises(podium.NotFoundError, match="has no arm 'wide0'; did you mean 'wide_0'"):
+        await result(experiment.curve("val.acc", ["wide0"]))
+    with pytest.raises(podium.NotFoundError, match="has no arm 'wide': it is the name of a group"):
+        await result(experiment.curve("val.acc", ["wide"]))
+    with pytest.raises(podium.NotFoundError, match="'wide_0': it is an arm of group 'wide'"):
+        await result(experiment.curve("val.acc", ["wide_0"], by_group=True))
+
+
+async def test_similar_names_of_experiments_and_arms(client: AnyClient, sweep: str) -> None:
+    """The error of an experiment or arm that does not exist names similar ones."""
+    with pytest.raises(podium.NotFoundError, match="; did you mean 'narrow_1'") as caught:
+        await result(client.experiment(sweep).arm("narrow1").get())
+    assert caught.value.message == str(caught.value)
+    with pytest.raises(podium.NotFoundError, match="; did you mean 'narrow_1'"):
+        await result(client.experiment(sweep).arm("narrow1").delete())
+    unknown = f"{sweep}x"
+    with pytest.raises(podium.NotFoundError, match=f"; did you mean .*'{sweep}'"):
+        await items(client.experiment(unknown).arms())
+    with pytest.raises(podium.NotFoundError) as refused:
+        await result(client.experiment(unknown).arm("a").log({"m": 1}))
+    assert "did you mean" not in str(refused.value)
 
 
 async def test_a_ranking_has_everybody_or_the_first(client: AnyClient, sweep: str) -> None:

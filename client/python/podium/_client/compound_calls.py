@@ -1,4 +1,4 @@
-"""Questions that take several calls. No I/O: as in `_calls`, a function here returns steps."""
+"""The steps of questions that take several calls. No I/O; see `podium._client.calls`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from podium._client import calls
 from podium._limits.limits import DEFAULT_LIMITS
 from podium._values import coerce
 from podium._values.enums import ArmStatus
+from podium._values.suggest import did_you_mean
 from podium.curves import Curves, curves_of, eval_names
 from podium.errors import NotFoundError
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from podium._client.calls import Pages, Steps
-    from podium._model.results import ArmSummary, EvalResult
+    from podium._model.results import ArmResult, ArmSummary, EvalResult
     from podium._values.arguments import ArmStatuses, CompareKind, Strings
     from podium.comparing import Comparison, Members
 
@@ -40,10 +41,12 @@ def compare(
     """ListArms and GetArm: two arms or groups, number by number."""
     if kind not in (None, "arm", "group"):
         raise ValueError(f"kind must be 'arm', 'group' or None, not {kind!r}")
+    if coerce.text(left, "left") == coerce.text(right, "right"):
+        raise ValueError(f"left and right are both {left!r}: give two different arms or groups")
     chosen = None if evals is None else coerce.texts(evals, "evals")
     statuses = _statuses(status, (ArmStatus.COMPLETED,))
-    one = yield from _members(experiment, coerce.text(left, "left"), kind, statuses)
-    other = yield from _members(experiment, coerce.text(right, "right"), kind, statuses)
+    one = yield from _members(experiment, left, kind, statuses)
+    other = yield from _members(experiment, right, kind, statuses)
     return comparing.compare(one, other, chosen)
 
 
@@ -51,10 +54,11 @@ def _members(
     experiment: str, name: str, kind: CompareKind | None, statuses: Collection[str]
 ) -> Steps[Members]:
     listed = [] if kind == "arm" else (yield from _arms(experiment, group_name=name))
-    if kind == "group" and not listed:
-        raise NotFoundError(f"experiment {experiment!r} has no group {name!r}")
     if not listed:
-        arm = yield from calls.get_arm(experiment, name)
+        arm = None if kind == "group" else (yield from _arm_or_none(experiment, name))
+        if arm is None:
+            known = yield from _arms(experiment)
+            raise _unknown_name(experiment, name, kind or "arm or group", known)
         return comparing.Members(name, is_group=False, arms=[arm])
     arms = []
     for summary in listed:
@@ -63,6 +67,32 @@ def _members(
             arms.append(arm)
     left_out = _left_out(listed, statuses)
     return comparing.Members(name, is_group=True, arms=arms, left_out=left_out)
+
+
+def _arm_or_none(experiment: str, name: str) -> Steps[ArmResult | None]:
+    try:
+        return (yield from calls.get_arm(experiment, name))
+    except NotFoundError as error:
+        if error.reason != "ARM_NOT_FOUND":
+            raise
+        return None
+
+
+def _unknown_name(
+    experiment: str, name: str, kind: str, arms: Iterable[ArmSummary]
+) -> NotFoundError:
+    """Returns the error of a name that no arm or group has, with what exists instead."""
+    groups = {arm.name: arm.group_name for arm in arms}
+    text = f"experiment {experiment!r} has no {kind} {name!r}"
+    if kind == "group" and name in groups:
+        group = groups[name]
+        where = "an arm without a group" if group is None else f"an arm of group {group!r}"
+        return NotFoundError(f"{text}: it is {where}")
+    if kind == "arm" and name in groups.values():
+        return NotFoundError(f"{text}: it is the name of a group")
+    by_kind: dict[str, Iterable[str | None]] = {"arm": groups, "group": groups.values()}
+    known = by_kind.get(kind, [*groups, *groups.values()])
+    return NotFoundError(text + did_you_mean(name, dict.fromkeys(filter(None, known))))
 
 
 class _ArmRows(NamedTuple):
@@ -86,7 +116,10 @@ def curve(
     wanted = None if names is None else coerce.texts(names, "names")
     listed = yield from _arms(experiment)
     chosen = [arm for arm in listed if wanted is None or _name_of(arm, by_group) in wanted]
-    _check_names(experiment, wanted, {_name_of(arm, by_group) for arm in chosen})
+    found = {_name_of(arm, by_group) for arm in chosen}
+    for name in wanted or ():
+        if name not in found:
+            raise _unknown_name(experiment, name, "group" if by_group else "arm", listed)
     every = tuple(ArmStatus) if wanted is not None and not by_group else _CURVED
     statuses = _statuses(status, every)
     arms = []
@@ -99,12 +132,6 @@ def curve(
 
 def _name_of(arm: ArmSummary, by_group: bool) -> str:
     return arm.group_name if by_group and arm.group_name is not None else arm.name
-
-
-def _check_names(experiment: str, wanted: list[str] | None, found: Collection[str]) -> None:
-    unknown = [name for name in wanted or () if name not in found]
-    if unknown:
-        raise NotFoundError(f"experiment {experiment!r} has no arm or group {unknown[0]!r}")
 
 
 def _in_loop_rows(experiment: str, arm: str, names: Strings) -> Steps[list[EvalResult]]:

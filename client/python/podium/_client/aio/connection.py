@@ -11,6 +11,7 @@ import grpc
 
 from podium._client.channel import channel_options
 from podium._client.connection import CALLS_AT_ONCE, Connection
+from podium._client.near_names import single, with_near_names
 from podium._client.retries import Failure, Retries
 from podium.errors import CanceledError, ClientStateError, InternalError, PodiumError
 
@@ -37,6 +38,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
 
     async def run(self, steps: Steps[_T]) -> _T:
         """Carries out steps to their result."""
+        steps = with_near_names(steps)
         try:
             request = next(steps)
             while True:
@@ -53,7 +55,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
     async def iterate(self, pages: Pages[_T]) -> AsyncIterator[_T]:
         """Yields the items of a list, page by page as they are asked for."""
         while pages.request is not None:
-            for item in pages.read(await self._call(pages.request)):
+            for item in pages.read(await self.run(single(pages.request))):
                 yield item
 
     async def close(self) -> None:

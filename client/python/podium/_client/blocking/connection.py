@@ -10,6 +10,7 @@ import grpc
 
 from podium._client.channel import channel_options
 from podium._client.connection import CALLS_AT_ONCE, Connection
+from podium._client.near_names import single, with_near_names
 from podium._client.retries import Failure, Retries
 from podium.errors import PodiumError
 
@@ -34,6 +35,7 @@ class BlockingConnection(Connection[grpc.Channel]):
 
     def run(self, steps: Steps[_T]) -> _T:
         """Carries out steps to their result."""
+        steps = with_near_names(steps)
         try:
             request = next(steps)
             while True:
@@ -50,7 +52,7 @@ class BlockingConnection(Connection[grpc.Channel]):
     def iterate(self, pages: Pages[_T]) -> Iterator[_T]:
         """Yields the items of a list, page by page as they are asked for."""
         while pages.request is not None:
-            yield from pages.read(self._call(pages.request))
+            yield from pages.read(self.run(single(pages.request)))
 
     def close(self) -> None:
         """Closes the channel; calls under way are cancelled."""

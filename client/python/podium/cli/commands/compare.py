@@ -57,13 +57,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
     """Compares the two."""
-    found = client.experiment(arguments.experiment).compare(
-        arguments.left,
-        arguments.right,
-        kind=arguments.kind,
-        status=arguments.status,
-        evals=arguments.eval,
-    )
+    try:
+        found = client.experiment(arguments.experiment).compare(
+            arguments.left,
+            arguments.right,
+            kind=arguments.kind,
+            status=arguments.status,
+            evals=arguments.eval,
+        )
+    except ValueError as error:
+        raise CommandError(str(error)) from error
     if arguments.strict and found.flags:
         raise CommandError(f"not comparable: {', '.join(_doubts(found))}")
     if console.as_json:

@@ -13,6 +13,7 @@ from podium.cli._arguments import add_experiment, add_statuses
 from podium.cli._chart import LETTERS, Series
 from podium.cli._exits import CommandError, Exit
 from podium.cli._pictures import add_picture, draw
+from podium.cli._suggestions import near_metrics
 
 if TYPE_CHECKING:
     import argparse
@@ -73,6 +74,13 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     elif found.curves:
         _show(found, console, by_group=arguments.by_group)
     _say_what_is_missing(found, console)
+    if found.without and not found.curves:
+        if not console.as_json:
+            near = near_metrics(
+                client, arguments.experiment, found.metric, found.without, in_loop=True
+            )
+            console.note(f"no arm has in-loop values of {found.metric!r}{near}")
+        return Exit.NOTHING
     return Exit.OK
 
 
@@ -114,7 +122,7 @@ def _rows(found: Curves, series: list[Series], console: Console) -> Iterator[tup
 def _say_what_is_missing(found: Curves, console: Console) -> None:
     if not (found.curves or found.without or found.left_out):
         console.note("no arms")
-    if found.without:
+    if found.without and found.curves:
         console.note(f"without in-loop values of {found.metric}: {', '.join(found.without)}")
     if found.left_out:
         left_out = ", ".join(f"{name} ({status})" for name, status in found.left_out.items())

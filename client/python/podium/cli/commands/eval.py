@@ -8,6 +8,7 @@ from podium._files import json_form
 from podium.cli import _format
 from podium.cli._arguments import add_arm, step
 from podium.cli._exits import CommandError, Exit, command_line
+from podium.cli._suggestions import near_evals
 
 if TYPE_CHECKING:
     import argparse
@@ -43,7 +44,8 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         console.json(row and json_form.eval_to_json(row))
         return Exit.NOTHING if row is None else Exit.OK
     if row is None:
-        raise CommandError(_nothing(arguments), Exit.NOTHING)
+        near = near_evals(client, arguments.experiment, arguments.arm, arguments.name)
+        raise CommandError(_nothing(arguments) + near, Exit.NOTHING)
     _show(row, console)
     return Exit.OK
 

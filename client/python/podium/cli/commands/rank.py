@@ -12,6 +12,7 @@ from podium.cli import _format
 from podium.cli._arguments import add_experiment, add_statuses, positive
 from podium.cli._exits import CommandError, Exit
 from podium.cli._pictures import add_picture, draw
+from podium.cli._suggestions import near_metrics
 from podium.ranking import mixed_evals
 
 if TYPE_CHECKING:
@@ -90,6 +91,12 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
             console.note(doubt)
     if arguments.picture:
         draw(plots.save_ranking, found, arguments, console)
+    counts = found.counts
+    if counts.without_score and not counts.numbers + counts.nans:
+        if not console.as_json:
+            near = near_metrics(client, arguments.experiment, found.metric)
+            console.note(f"no arm has a score on {found.metric!r}{near}")
+        return Exit.NOTHING
     return Exit.OK
 
 

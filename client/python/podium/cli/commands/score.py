@@ -8,6 +8,7 @@ from podium._files import json_form
 from podium._values.enums import ScoreOrigin
 from podium.cli._arguments import add_arm
 from podium.cli._exits import CommandError, Exit, command_line
+from podium.cli._suggestions import near_metrics
 
 if TYPE_CHECKING:
     import argparse
@@ -46,9 +47,10 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         console.json(found and json_form.score_to_json(found))
         return Exit.NOTHING if found is None else Exit.OK
     if found is None:
+        near = near_metrics(client, arguments.experiment, arguments.metric, [arguments.arm])
+        advice = f"see `{command_line('show', arguments.experiment, arguments.arm)}`"
         raise CommandError(
-            f"arm {arguments.arm!r} has no score on {arguments.metric!r}; "
-            f"see `{command_line('show', arguments.experiment, arguments.arm)}`",
+            f"arm {arguments.arm!r} has no score on {arguments.metric!r}; {advice}{near}",
             Exit.NOTHING,
         )
     console.line(f"{found.value!r}  {_source(found)}" if arguments.source else repr(found.value))

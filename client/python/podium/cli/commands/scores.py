@@ -10,11 +10,12 @@ from podium._values.enums import ArmStatus
 from podium.cli import _format
 from podium.cli._arguments import add_experiment, add_filters
 from podium.cli._exits import Exit
+from podium.cli._suggestions import near_metrics
 
 if TYPE_CHECKING:
     import argparse
 
-    from podium import Client
+    from podium import Client, ScoreColumn, ScoreMatrix
     from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
@@ -49,15 +50,28 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         tags=arguments.tag,
         page_size=DEFAULT_LIMITS.page_scores,
     )
+    empty = [column.metric for column in found.columns if found.arms and not _has_scores(column)]
     if console.as_json:
         console.json(json_form.score_matrix_to_json(found))
-        return Exit.OK
+    else:
+        _show(found, console)
+        arms = [arm.arm for arm in found.arms]
+        for metric in empty:
+            near = near_metrics(client, arguments.experiment, metric, arms)
+            console.note(f"no arm has a score on {metric!r}{near}")
+    return Exit.NOTHING if len(empty) == len(found.columns) else Exit.OK
+
+
+def _has_scores(column: ScoreColumn) -> bool:
+    return any(score is not None for score in column.scores)
+
+
+def _show(found: ScoreMatrix, console: Console) -> None:
     columns = [[_cell(value) for value in column.scores] for column in found.columns]
     names = [arm.arm for arm in found.arms]
     headers = (f">{column.metric}" for column in found.columns)
     if not console.table(zip(names, *columns, strict=True), "ARM", *headers):
         console.note("no arms")
-    return Exit.OK
 
 
 def _cell(value: float | None) -> str:

@@ -1,0 +1,53 @@
+"""Adds similar names to the error of a name that does not exist. No I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from podium._values.suggest import did_you_mean
+from podium.errors import NotFoundError, PodiumError
+from podium.v1 import results_service_pb2 as results
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from podium._client.calls import Steps
+
+__all__ = ["single", "with_near_names"]
+
+_T = TypeVar("_T")
+
+_COMPARED = 200
+"""How many names are fetched, in one call: more would cost more than a suggestion is worth."""
+
+
+def single(request: Message) -> Steps[Any]:
+    """Sends one request, and returns its response."""
+    return (yield request)
+
+
+def with_near_names(steps: Steps[_T]) -> Steps[_T]:
+    """Carries out steps. If they find no experiment or arm, the error names similar ones."""
+    try:
+        return (yield from steps)
+    except NotFoundError as error:
+        # A Record call may be early: its sender waits, and has no use for other names.
+        if not error.refusals:
+            suggestion = yield from _suggestion(error)
+            error.message += suggestion
+            error.args = (error.message,)
+        raise
+
+
+def _suggestion(error: NotFoundError) -> Steps[str]:
+    experiment = error.metadata.get("experiment", "")
+    try:
+        if error.reason == "ARM_NOT_FOUND":
+            response = yield results.ListArmsRequest(experiment=experiment, page_size=_COMPARED)
+            return did_you_mean(error.metadata.get("arm", ""), (arm.name for arm in response.arms))
+        if error.reason == "EXPERIMENT_NOT_FOUND":
+            response = yield results.ListExperimentsRequest(page_size=_COMPARED)
+            return did_you_mean(experiment, (found.name for found in response.experiments))
+    except PodiumError:
+        pass
+    return ""
