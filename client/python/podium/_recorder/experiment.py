@@ -21,7 +21,9 @@ from podium._recorder.process_outbox import ProcessOutbox
 from podium._recorder.settings import Settings, Subject
 from podium._recorder.stream import StreamEndedError
 from podium._recorder.stream_order import stream_order
+from podium._recorder.termination import on_sigterm
 from podium._values import coerce
+from podium._values.enums import ArmStatus
 from podium.errors import RecordingError
 from podium.v1.recording_service_pb2 import RecordRequest
 
@@ -44,6 +46,7 @@ _LIMITS = Limits()
 _INTERRUPTED_SECONDS = 1.0
 _FLUSH_SECONDS = 10.0
 _SEGMENT_MARGIN = 4096
+_TERMINATED = "the process was ended by SIGTERM"
 _NUMBERS = (("is", "it waits", "it"), ("are", "they wait", "them"))
 _STARTED_TWICE = (
     "arm {!r} is started a second time, before this process has said how it ended: it begins anew, "
@@ -77,6 +80,7 @@ class ExperimentRecording:
         except RecordingError:
             self._close(0.0)
             raise
+        on_sigterm(_terminate_all)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _sent, (self._settings, self.notices, self._owner)
@@ -196,6 +200,14 @@ class ExperimentRecording:
     def close(self) -> None:
         """Ends recording: waits for delivery, some seconds at most, and says what waits where."""
         self._close(self._settings.close_timeout)
+
+    def terminate(self) -> None:
+        """Ends recording because the process is told to end: its arms are cancelled."""
+        if os.getpid() == self._owner:
+            for arm in tuple(self._started.values()):
+                if not arm.has_finished:
+                    arm.finish(ArmStatus.CANCELLED, error=_TERMINATED)
+            self.close()
 
     def __enter__(self) -> Self:
         return self
@@ -335,6 +347,11 @@ _recording: set[ExperimentRecording] = set()
 def _close_all() -> None:
     for recording in tuple(_recording):
         recording.close()
+
+
+def _terminate_all() -> None:
+    for recording in tuple(_recording):
+        recording.terminate()
 
 
 def _events(count: int) -> str:

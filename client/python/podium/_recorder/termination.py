@@ -1,0 +1,43 @@
+"""Ends recording in good order when a scheduler stops the process with SIGTERM.
+
+The handler is installed only where nobody else handles the signal, so that a training keeps its
+own way to end. It does not change how the process ends: killed by SIGTERM.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["on_sigterm"]
+
+_actions: list[Callable[[], None]] = []
+
+
+def on_sigterm(action: Callable[[], None]) -> None:
+    """Calls an action before SIGTERM ends the process.
+
+    Nothing is changed outside of the main thread, nor where the signal is handled or ignored.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _handle)
+        _actions[:] = [action]
+
+
+def _handle(number: int, _frame: object) -> None:
+    if signal.getsignal(number) is not _handle:
+        # Called by a handler that was installed later, which decides how the process ends.
+        return
+    signal.signal(number, signal.SIG_DFL)
+    try:
+        for action in _actions:
+            action()
+    finally:
+        os.kill(os.getpid(), number)

@@ -1,0 +1,101 @@
+"""SIGTERM, as schedulers send it: arms are cancelled, and the process ends as it always did."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import podium
+import pytest
+from podium_server.testing import RunningServer
+
+from tests.client.sender.outboxes import until
+
+_TRAINER = """
+import os, signal, sys, time
+import podium
+{before}
+recording = podium.record(sys.argv[1], address=sys.argv[2], outbox=sys.argv[3])
+arm = recording.start_arm(podium.RunConfig("a"))
+arm.log({{"loss": 0.5}})
+{after}
+print("training", flush=True)
+time.sleep(60)
+"""
+_OWN = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))"
+_CHAINED = """
+theirs = signal.getsignal(signal.SIGTERM)
+def handler(number, frame):
+    theirs(number, frame)
+    arm.finish("failed", error="checkpointed")
+    sys.exit(7)
+signal.signal(signal.SIGTERM, handler)
+"""
+
+
+def _terminated(server: RunningServer, name: str, outbox: Path, **parts: str) -> int:
+    """Starts a trainer, ends it with SIGTERM once it trains; returns its exit code."""
+    script = _TRAINER.format(**{"before": "", "after": "", **parts})
+    command = [sys.executable, "-c", script, name, server.address, str(outbox)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as trainer:
+        assert trainer.stdout is not None
+        assert trainer.stdout.readline() == "training\n"
+        trainer.terminate()
+        return trainer.wait(60)
+
+
+def _arm(client: podium.Client, name: str) -> podium.ArmResult:
+    def has_ended() -> bool:
+        try:
+            return client.arm(name, "a").get().status != "running"
+        except podium.NotFoundError:
+            return False
+
+    until(has_ended)
+    return client.arm(name, "a").get()
+
+
+def test_sigterm_cancels_the_arm(
+    server: RunningServer, client: podium.Client, tmp_path: Path, name: str
+) -> None:
+    """The arm is cancelled with its metrics, and the process is killed by the signal."""
+    assert _terminated(server, name, tmp_path) == -signal.SIGTERM
+    arm = _arm(client, name)
+    assert (arm.status, arm.error) == ("cancelled", "the process was ended by SIGTERM")
+    assert arm.metrics == {"loss": 0.5}
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_a_handler_of_the_training_is_kept(
+    place: str, server: RunningServer, client: podium.Client, tmp_path: Path, name: str
+) -> None:
+    """A handler that the training installed, earlier or later, decides how the process ends."""
+    assert _terminated(server, name, tmp_path, **{place: _OWN}) == 7
+    arm = _arm(client, name)
+    assert arm.status == "failed"
+    assert arm.error is not None
+    assert arm.error.startswith("the process ended without finishing the arm: ")
+
+
+def test_a_handler_that_calls_the_one_before(
+    server: RunningServer, client: podium.Client, tmp_path: Path, name: str
+) -> None:
+    """A handler that calls the one it replaced, as trainers do, is not cut short by it."""
+    assert _terminated(server, name, tmp_path, after=_CHAINED) == 7
+    assert _arm(client, name).error == "checkpointed"
+
+
+def test_a_forked_worker_ends_alone(
+    server: RunningServer, client: podium.Client, tmp_path: Path, name: str
+) -> None:
+    """SIGTERM to a forked worker, as when its pool ends, is nothing to the arm."""
+    with podium.record(name, address=server.address, outbox=tmp_path) as recording:
+        arm = recording.start_arm(podium.RunConfig("a"))
+        worker = os.fork()
+        if not worker:
+            signal.pause()
+        os.kill(worker, signal.SIGTERM)
+        assert os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) == -signal.SIGTERM
+        arm.finish()
+    assert client.arm(name, "a").get().status == "completed"
