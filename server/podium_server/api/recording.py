@@ -19,7 +19,9 @@ __all__ = ["Recording"]
 
 _MAX_SEQUENCE = 2**63 - 1
 _LARGE_CALL_BYTES = 64 * 1024
-"""Larger calls are read in a thread, so that the event loop stays free."""
+_MANY_EVENTS = 20
+"""Larger calls, and calls with more events beside eval rows, take some milliseconds to read. They
+are read in a thread, so that the event loop stays free."""
 
 
 class Recording:
@@ -28,14 +30,15 @@ class Recording:
     def __init__(self, store: Store, limits: Limits) -> None:
         self._store = store
         self._limits = limits
+        self._lookup_limits = limits.for_lookups()
 
     async def record(self, request: recording_pb2.RecordRequest) -> recording_pb2.RecordResponse:
         """Records events of one experiment: all of them or none."""
         size = request.ByteSize()
-        if size <= _LARGE_CALL_BYTES:
-            call = self._call(request, size)
-        else:
+        if _is_large(request, size):
             call = await asyncio.to_thread(self._call, request, size)
+        else:
+            call = self._call(request, size)
         outcome = await self._store.transact(call)
         return recording_pb2.RecordResponse(
             revision=outcome.revision,
@@ -65,8 +68,8 @@ class Recording:
         self, request: recording_pb2.DeleteArmRequest
     ) -> recording_pb2.DeleteArmResponse:
         """Deletes an arm."""
-        check_experiment_name(request.experiment, "experiment", self._limits)
-        check_name(request.arm, "arm", self._limits)
+        check_experiment_name(request.experiment, "experiment", self._lookup_limits)
+        check_name(request.arm, "arm", self._lookup_limits)
         call = DeleteArmCall(
             request.experiment, allow_missing=request.allow_missing, now=_now(), arm=request.arm
         )
@@ -76,7 +79,7 @@ class Recording:
         self, request: recording_pb2.DeleteExperimentRequest
     ) -> recording_pb2.DeleteExperimentResponse:
         """Deletes an experiment."""
-        check_experiment_name(request.experiment, "experiment", self._limits)
+        check_experiment_name(request.experiment, "experiment", self._lookup_limits)
         call = DeleteExperimentCall(
             request.experiment, allow_missing=request.allow_missing, now=_now()
         )
@@ -94,6 +97,14 @@ class Recording:
             check_name(position.writer_id, "position.writer_id", self._limits)
             most = _MAX_SEQUENCE - len(request.events)
             check_range(position.first_sequence, "position.first_sequence", 1, most)
+
+
+def _is_large(request: recording_pb2.RecordRequest, size: int) -> bool:
+    if size > _LARGE_CALL_BYTES:
+        return True
+    if len(request.events) <= _MANY_EVENTS:
+        return False
+    return sum(not event.HasField("eval_recorded") for event in request.events) > _MANY_EVENTS
 
 
 def _now() -> int:

@@ -4,7 +4,7 @@ A handler has the name of its rpc in snake case. It takes the request and return
 as a message or already encoded.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 
 from podium._limits.checks import (
@@ -37,8 +37,18 @@ _EXPERIMENT_STATUSES: Mapping[int, str] = {
     number: name for name, number in ExperimentStatus.items() if number
 }
 _DIRECTIONS: Mapping[int, str] = {number: name for name, number in Direction.items()}
-_candidates = lru_cache(1_000)(candidates)
-"""Where a score is looked for: the same few metrics are asked of every arm."""
+_known_candidates = lru_cache(1_000)(candidates)
+_MOST_DOTS = 8
+
+
+def _candidates(metric: str) -> Sequence[tuple[str | None, str]]:
+    """Returns where a score is looked for. The same few metrics are asked of every arm.
+
+    Those of a metric with many dots take its length squared, too much to be kept.
+    """
+    return (_known_candidates if metric.count(".") <= _MOST_DOTS else candidates)(metric)
+
+
 _MOST_MEMBERS = 2**31 - 1
 
 
@@ -50,7 +60,7 @@ class Results:
 
     def __init__(self, store: Store, limits: Limits, ranking_cache_bytes: int = 0) -> None:
         self._store = store
-        self._limits = limits
+        self._limits = limits.for_lookups()
         self._rankings = Rankings(store, limits, ranking_cache_bytes)
 
     async def eval(self, request: results_pb2.EvalRequest) -> bytes:

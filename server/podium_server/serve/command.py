@@ -11,7 +11,7 @@ import resource
 import signal
 import sys
 
-from podium._limits.limits import Limits
+from podium._limits.limits import MOST_NAME_BYTES, Limits
 
 # gRPC writes lines of its own format. It reads the variable when it is loaded.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -211,4 +211,6 @@ def _limit(text: str) -> tuple[str, int]:
     if name not in _LIMITS or not number.replace("_", "").isdecimal() or not int(number):
         known = ", ".join(_LIMITS)
         raise argparse.ArgumentTypeError(f"give NAME=NUMBER, from 1, with one of {known}")
+    if name == "name_bytes" and int(number) > MOST_NAME_BYTES:
+        raise argparse.ArgumentTypeError(f"give name_bytes=NUMBER, from 1 to {MOST_NAME_BYTES}")
     return name, int(number)

@@ -1,6 +1,7 @@
 """Applies the events about an arm as a whole."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -12,7 +13,7 @@ from podium.v1.event_pb2 import ArmRecorded, ArmStarted, MetricsRecorded
 
 from podium_server.errors import failure
 from podium_server.store.message_fields import config_digest
-from podium_server.store.rows import PART_NAMES
+from podium_server.store.rows import PART_NAMES, EvalKey
 from podium_server.writes import attempts, outcomes, rows
 from podium_server.writes.encoding import digest, encode, same_double
 from podium_server.writes.state import ArmState, CallState
@@ -32,7 +33,7 @@ _ATTEMPT_FACTS: tuple[_Fact, ...] = ("error", "train_seconds", "run_result", "ev
 _Output = Literal["experiment", "revision", "create_time", "update_time", "attempt", "last_heard"]
 _OUTPUTS: tuple[_Output, ...] = get_args(_Output)
 
-__all__ = ["clear_outputs", "record_metrics", "record_whole", "start"]
+__all__ = ["WholeArm", "read_whole", "record_metrics", "record_whole", "start"]
 
 
 def start(state: CallState, event: ArmStarted, limits: Limits) -> None:
@@ -77,31 +78,46 @@ def record_metrics(arm: ArmState, event: MetricsRecorded, limits: Limits) -> Non
     arm.note_metrics(new)
 
 
-def record_whole(
-    state: CallState, event: ArmRecorded, event_time: Timestamp | None, limits: Limits
-) -> None:
-    """Makes the arm equal to the given one, whose output-only fields were cleared before."""
+@dataclass(slots=True)
+class WholeArm:
+    """An ArmRecorded, read before its transaction: others wait for as long as that takes."""
+
+    result: ArmResult
+    replace: bool
+    rows: dict[EvalKey, rows.WholeRow]
+    digest: bytes
+
+
+def read_whole(event: ArmRecorded) -> WholeArm:
+    """Reads a whole arm and clears its output-only fields."""
     result = event.arm_result
-    evals = rows.first_of_each(list(result.evals))
-    rows.check_mirror(result, evals)
-    new_digest = digest(result)
+    _clear_outputs(result)
+    return WholeArm(result, event.replace, rows.read_all(result), digest(result))
+
+
+def record_whole(
+    state: CallState, whole: WholeArm, event_time: Timestamp | None, limits: Limits
+) -> None:
+    """Makes the arm equal to the given one."""
+    result = whole.result
+    rows.check_mirror(result)
     arm = state.arm(result.name)
-    if arm is not None and not event.replace:
+    if arm is not None and not whole.replace:
         if arm.row.attempt_id is not None:
             raise _has_attempts(arm)
-        if arm.row.digest == new_digest:
+        if arm.row.digest == whole.digest:
             return
-        rows.check_model_refs(arm, evals)
+        rows.check_model_refs(arm, whole.rows)
     parts = _parts_of(result, limits)
     size = sum(map(len, parts.values()))
     _check_size(size, result.name, "arm_recorded.arm_result", limits)
     arm = arm or state.create_arm(result.name)
     _become(arm, result, parts)
-    rows.replace_all(arm, evals, event_time)
-    arm.set_digest(new_digest)
+    rows.replace_all(arm, whole.rows, event_time)
+    arm.set_digest(whole.digest)
 
 
-def clear_outputs(result: ArmResult) -> None:
+def _clear_outputs(result: ArmResult) -> None:
     """Clears the output-only fields of an arm and its rows, which a request may not set.
 
     A row keeps its event_time, because only the writer knows it.

@@ -73,22 +73,8 @@ class RecordCall:
         self._invalid = invalid
         self._size = size
         self._outcome = RecordOutcome()
-
-    @property
-    def needs(self) -> Needs:
+        self.needs = self._find_needs()
         """The experiment, the stream, and what each event reads."""
-        needs = Needs(self._experiment, self._position.writer_id if self._position else None)
-        for event in self._parsed:
-            if event is None:
-                continue
-            if event.subject == EXPERIMENT:
-                needs.content = True
-            elif event.subject is not None:
-                arm = needs.arms.get(event.subject)
-                if arm is None:
-                    arm = needs.arms[event.subject] = ArmNeeds()
-                event.kind.need(arm, event.body)
-        return needs
 
     @property
     def heavy(self) -> bool:
@@ -127,6 +113,20 @@ class RecordCall:
         if changes.experiment is not None:
             self._outcome.revision = changes.experiment.revision
         return self._outcome
+
+    def _find_needs(self) -> Needs:
+        needs = Needs(self._experiment, self._position.writer_id if self._position else None)
+        for event in self._parsed:
+            if event is None:
+                continue
+            if event.subject == EXPERIMENT:
+                needs.content = True
+            elif event.subject is not None:
+                arm = needs.arms.get(event.subject)
+                if arm is None:
+                    arm = needs.arms[event.subject] = ArmNeeds()
+                event.kind.need(arm, event.body)
+        return needs
 
     def _started_arms(self) -> set[str | None]:
         return {event.subject for event in self._parsed if event and event.kind is _START}

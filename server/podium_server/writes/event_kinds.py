@@ -96,12 +96,11 @@ def _no_need(_needs: ArmNeeds, _body: Any) -> None:
     """Adds nothing: the arm's row is always loaded."""
 
 
-def _need_everything(needs: ArmNeeds, body: Any) -> None:
-    arms.clear_outputs(body.arm_result)
+def _need_everything(needs: ArmNeeds, whole: arms.WholeArm) -> None:
     needs.parts.update(PART_NAMES)
     needs.all_rows = True
-    for row in body.arm_result.evals:
-        needs.sizes.setdefault(rows.key_of(row), set()).add(rows.content_size(row))
+    for key, row in whole.rows.items():
+        needs.sizes.setdefault(key, set()).add(len(row.parsed.content))
 
 
 def _need_parts(*names: str) -> Callable[[ArmNeeds, Any], None]:
@@ -175,11 +174,12 @@ KINDS: dict[str, Kind] = {
         attempt=_attempt_of,
     ),
     "arm_recorded": Kind(
-        lambda body: str(body.arm_result.name),
+        lambda whole: str(whole.result.name),
         _need_everything,
-        lambda context, body: arms.record_whole(
-            context.state, body, context.event_time, context.limits
+        lambda context, whole: arms.record_whole(
+            context.state, whole, context.event_time, context.limits
         ),
+        read=arms.read_whole,
         heavy=True,
     ),
     "skipped": Kind(lambda _body: None, _no_need, lambda _context, _body: None),

@@ -1,5 +1,8 @@
 """Records eval rows, one by one or with their whole arm."""
 
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
 from google.protobuf.timestamp_pb2 import Timestamp
 from podium import scoring
 from podium._wire.codec import eval_result_from_proto
@@ -12,13 +15,13 @@ from podium_server.writes.encoding import encode, plain_time
 from podium_server.writes.state import ArmState, ParsedRow
 
 __all__ = [
+    "WholeRow",
     "check_mirror",
     "check_model_refs",
     "clear_outputs",
-    "content_size",
-    "first_of_each",
     "key_of",
     "read",
+    "read_all",
     "record",
     "replace_all",
 ]
@@ -27,7 +30,7 @@ __all__ = [
 def read(row: EvalResult, arm: str, attempt_id: str | None = None) -> ParsedRow:
     """Reads a row whose output-only fields were cleared."""
     key = key_of(row)
-    model_ref = _model_ref(row)
+    model_ref = row.model_ref if row.HasField("model_ref") else None
     primary_class = scoring.primary_class(key.step, row.tags, model_ref)
     return ParsedRow(arm, attempt_id, key, encode(row), primary_class, model_ref)
 
@@ -37,11 +40,19 @@ def key_of(row: EvalResult) -> EvalKey:
     return EvalKey(row.name, row.step if row.HasField("step") else None)
 
 
-def first_of_each(evals: list[EvalResult]) -> dict[EvalKey, EvalResult]:
-    """Returns the rows by identity. Of repeated ones, the first counts."""
-    rows: dict[EvalKey, EvalResult] = {}
-    for row in evals:
-        rows.setdefault(key_of(row), row)
+class WholeRow(NamedTuple):
+    """A row of a whole arm, with its own event_time, which is not compared."""
+
+    parsed: ParsedRow
+    event_time: Timestamp | None
+
+
+def read_all(arm: ArmResult) -> dict[EvalKey, WholeRow]:
+    """Reads the rows of a whole arm by identity. Of repeated ones, the first counts."""
+    rows: dict[EvalKey, WholeRow] = {}
+    for row in arm.evals:
+        if key_of(row) not in rows:
+            rows[key_of(row)] = WholeRow(read(_content(row), arm.name), _own_time(row))
     return rows
 
 
@@ -56,7 +67,7 @@ def record(arm: ArmState, row: ParsedRow, event_time: Timestamp | None) -> None:
 
 
 def replace_all(
-    arm: ArmState, rows: dict[EvalKey, EvalResult], event_time: Timestamp | None
+    arm: ArmState, rows: Mapping[EvalKey, WholeRow], event_time: Timestamp | None
 ) -> None:
     """Makes the arm's rows equal to these, in this order. A row that stays keeps its place.
 
@@ -68,8 +79,8 @@ def replace_all(
         arm.remove_rows(gone)
     last = -1
     appended = arm.row.next_position
-    for key, row in rows.items():
-        old, parsed, own_time = before.get(key), read(_content(row), arm.row.name), _own_time(row)
+    for key, (parsed, own_time) in rows.items():
+        old = before.get(key)
         keeps_place = old is not None and last < old.position < appended
         position = old.position if old is not None and keeps_place else arm.row.next_position
         last = position
@@ -89,11 +100,6 @@ def clear_outputs(row: EvalResult, *, keep_time: bool = False) -> None:
         row.ClearField("event_time")
 
 
-def content_size(row: EvalResult) -> int:
-    """Returns the stored size of a row of a whole arm, in bytes."""
-    return _content(row).ByteSize()
-
-
 def _content(row: EvalResult) -> EvalResult:
     """Returns the row without its time, which is not compared."""
     if not row.HasField("event_time"):
@@ -108,11 +114,11 @@ def _own_time(row: EvalResult) -> Timestamp | None:
     return plain_time(row.event_time) if row.HasField("event_time") else None
 
 
-def check_mirror(result: ArmResult, rows: dict[EvalKey, EvalResult]) -> None:
+def check_mirror(result: ArmResult) -> None:
     """Raises an error if eval_metrics or eval_breakdowns contradict the rows."""
-    if not rows:
+    if not (result.evals and (result.eval_metrics or result.eval_breakdowns)):
         return
-    primary = _primary(rows)
+    primary = _primary(result.evals)
     if result.eval_metrics and not scoring.same_metrics(result.eval_metrics, primary.metrics):
         raise _contradiction("eval_metrics", "metrics")
     given, mirrored = ArmResult(), ArmResult()
@@ -122,21 +128,20 @@ def check_mirror(result: ArmResult, rows: dict[EvalKey, EvalResult]) -> None:
         raise _contradiction("eval_breakdowns", "breakdowns")
 
 
-def check_model_refs(arm: ArmState, rows: dict[EvalKey, EvalResult]) -> None:
+def check_model_refs(arm: ArmState, rows: Mapping[EvalKey, WholeRow]) -> None:
     """Raises MODEL_REF_CHANGED if a row would change the model_ref of a recorded one."""
     for before in arm.stored_rows():
         row = rows.get(before.key)
         if row is not None:
-            _check_model_ref(arm, before, _model_ref(row))
+            _check_model_ref(arm, before, row.parsed.model_ref)
 
 
-def _model_ref(row: EvalResult) -> str | None:
-    return row.model_ref if row.HasField("model_ref") else None
-
-
-def _primary(rows: dict[EvalKey, EvalResult]) -> EvalResult:
-    found = scoring.primary(map(eval_result_from_proto, rows.values()))
-    return EvalResult() if found is None else rows[EvalKey(found.name, found.step)]
+def _primary(rows: Sequence[EvalResult]) -> EvalResult:
+    by_key: dict[EvalKey, EvalResult] = {}
+    for row in rows:
+        by_key.setdefault(key_of(row), row)
+    found = scoring.primary(map(eval_result_from_proto, by_key.values()))
+    return EvalResult() if found is None else by_key[EvalKey(found.name, found.step)]
 
 
 def _contradiction(field: str, source: str) -> Exception:

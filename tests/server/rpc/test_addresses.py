@@ -77,7 +77,14 @@ def test_why_an_address_cannot_be_listened_on(address: str, why: str, tmp_path: 
 
 @pytest.mark.parametrize(
     "setting",
-    ["--limit=name_bytes=0", "--limit=name_bytes=-1", "--grace=-1", "--grace=nan", "--grace=x"],
+    [
+        "--limit=name_bytes=0",
+        "--limit=name_bytes=-1",
+        "--limit=name_bytes=1025",
+        "--grace=-1",
+        "--grace=nan",
+        "--grace=x",
+    ],
 )
 def test_a_setting_that_cannot_be(setting: str, tmp_path: Path) -> None:
     """A bound of nothing, or no time at all, is refused with what would be right."""

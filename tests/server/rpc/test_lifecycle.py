@@ -14,6 +14,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 from podium._wire.status import from_rpc_error
+from podium.v1.event_pb2 import Event
 from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
 from podium.v1.results_service_pb2 import GetExperimentRequest, ListEvalsRequest
@@ -179,11 +180,11 @@ def test_json_logs_are_one_object_a_line(tmp_path: Path) -> None:
 
 def test_small_limits_are_told_with_the_refusal() -> None:
     """A bound that the server was started with is the one that errors name."""
-    request = GetExperimentRequest(experiment="longer")
+    request = RecordRequest(experiment="longer", events=[Event()])
     with (
         running_server(None, "--limit", "name_bytes=5") as server,
         grpc.insecure_channel(server.address) as channel,
         pytest.raises(grpc.RpcError) as raised,
     ):
-        ResultsServiceStub(channel).GetExperiment(request, timeout=_SECONDS)
+        RecordingServiceStub(channel).Record(request, timeout=_SECONDS)
     assert "give 1 to 5 bytes" in str(raised.value.details())

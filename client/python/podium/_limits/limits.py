@@ -1,8 +1,11 @@
 """The default limits of a server, and the numbers that follow from them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-__all__ = ["DEFAULT_LIMITS", "Limits"]
+__all__ = ["DEFAULT_LIMITS", "MOST_NAME_BYTES", "Limits"]
+
+MOST_NAME_BYTES = 1024
+"""The greatest `name_bytes` that a server can have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,17 @@ class Limits:
     """The scores of a page of a matrix."""
     page_bytes: int = 2 * 1024 * 1024
     """The bytes of a page."""
+
+    def for_lookups(self) -> "Limits":
+        """Returns the limits for names in reads and deletions.
+
+        They allow every name that could be stored before a limit was lowered.
+        """
+        return replace(
+            self,
+            name_bytes=MOST_NAME_BYTES,
+            text_bytes=max(self.text_bytes, MOST_NAME_BYTES),
+        )
 
 
 DEFAULT_LIMITS = Limits()

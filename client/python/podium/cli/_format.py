@@ -6,15 +6,19 @@ import json
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
+from podium._values.enums import ArmStatus
 from podium.cli._table import cut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from podium import ArmResult, ArmSummary
+
 __all__ = [
     "count",
     "duration",
+    "last_heard",
     "last_line",
     "metrics",
     "moment",
@@ -71,6 +75,11 @@ def duration(seconds: float | None) -> str:
 def moment(given: datetime | None) -> str:
     """A point in time, in UTC."""
     return "" if given is None else f"{given.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+def last_heard(arm: ArmResult | ArmSummary) -> str:
+    """Returns when the server last heard of a running arm; nothing for other arms."""
+    return moment(arm.last_heard) if arm.status == ArmStatus.RUNNING else ""
 
 
 def last_line(given: str | None) -> str:

@@ -19,14 +19,24 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-_HEADERS = ("ARM", "STATUS", "GROUP", ">EVALS", "~EVAL METRICS", "~ERROR", "~TRAINING METRICS")
+_HEADERS = (
+    "ARM",
+    "STATUS",
+    "LAST HEARD",
+    "GROUP",
+    ">EVALS",
+    "~EVAL METRICS",
+    "~ERROR",
+    "~TRAINING METRICS",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
         "Lists the arms of an experiment in the order in which they were created. EVAL METRICS\n"
-        "are those of the primary eval: the one tagged `test`, or else the first one."
+        "are those of the primary eval: the one tagged `test`, or else the first one. LAST HEARD,\n"
+        "for running arms, is when the server last received an event or a heartbeat of the arm."
     )
     parser.epilog = (
         "examples:\n"
@@ -61,6 +71,7 @@ def _row(arm: ArmSummary) -> tuple[str, ...]:
     return (
         arm.name,
         arm.status,
+        _format.last_heard(arm),
         arm.group_name or "",
         str(arm.eval_count),
         _format.metrics(arm.eval_metrics),

@@ -87,6 +87,7 @@ def _show_arm(arm: ArmResult, console: Console) -> None:
 def _arm_fields(arm: ArmResult) -> Iterator[tuple[str, str]]:
     yield "arm", f"{arm.name} of {arm.experiment}"
     yield "status", arm.status
+    yield "last heard", _format.last_heard(arm)
     yield "group", " ".join(filter(None, (arm.group_name, arm.group_id and f"({arm.group_id})")))
     yield "run id", arm.run_id or ""
     yield "attempt", f"{arm.attempt.id} (order {arm.attempt.order})" if arm.attempt else ""
