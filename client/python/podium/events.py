@@ -59,7 +59,7 @@ def experiment_declared(
         parent=coerce.optional(coerce.text, parent, "parent"),
         tags=coerce.texts(tags, "tags"),
         metadata=codec.values_to_proto(metadata or {}, "metadata"),
-        overwrite=overwrite,
+        overwrite=coerce.boolean(overwrite, "overwrite"),
     )
     return event_pb2.Event(event_time=_time(event_time), experiment_declared=declared)
 
@@ -81,6 +81,7 @@ def arm_started(
     None as `arm` stands for the name of the run_config.
     """
     run_config = coerce.instance_of(RunConfig)(run_config, "run_config")
+    restart = coerce.boolean(restart, "restart")
     if restart and resume_step is not None:
         raise ValueError("an attempt either resumes (resume_step) or begins anew (restart)")
     started = event_pb2.ArmStarted(
@@ -165,7 +166,8 @@ def arm_recorded(
     """A whole arm at once; see `ExperimentHandle.record_arm`."""
     arm_result = coerce.instance_of(ArmResult)(arm_result, "arm_result")
     recorded = event_pb2.ArmRecorded(
-        arm_result=codec.arm_result_to_proto(arm_result), replace=replace
+        arm_result=codec.arm_result_to_proto(arm_result),
+        replace=coerce.boolean(replace, "replace"),
     )
     return event_pb2.Event(event_time=_time(event_time), arm_recorded=recorded)
 

@@ -2,9 +2,12 @@
 
 import array
 import math
+import threading
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,7 +63,7 @@ def test_metrics_take_nothing_else(given: Any) -> None:
 
 def test_metrics_too_large_for_a_double_are_refused() -> None:
     """An int beyond the doubles is an error that names the key."""
-    with pytest.raises(OverflowError, match=r"metrics\['x'\] must be a number"):
+    with pytest.raises(ValueError, match=r"metrics\['x'\] must be a number that a double"):
         EvalResult("t", metrics={"x": 10**400})
 
 
@@ -88,9 +91,16 @@ def test_steps_beyond_64_bits_are_value_errors(step: int) -> None:
         EvalResult("t", step=step)
 
 
-@pytest.mark.parametrize("step", [True, 1.0, "1", Decimal(1)])
+@pytest.mark.parametrize("step", [100.0, Decimal(100), Fraction(100), _Tensor(100.0)])
+def test_steps_may_be_integral_floats(step: Any) -> None:
+    """A number of any library without a fraction is a step."""
+    found = EvalResult("t", step=step).step
+    assert (type(found), found) == (int, 100)
+
+
+@pytest.mark.parametrize("step", [True, 1.5, math.nan, math.inf, "1", Decimal("0.5")])
 def test_steps_are_nothing_else(step: Any) -> None:
-    """A bool, a float or a text is no step."""
+    """A bool, a fraction or a text is no step."""
     with pytest.raises(TypeError, match="step must be an integer, not "):
         EvalResult("t", step=step)
 
@@ -121,18 +131,80 @@ def test_values_become_plain(given: Any, expected: Any) -> None:
     assert (type(value), value) == (type(expected), expected)
 
 
-@pytest.mark.parametrize("given", [b"x", bytearray(b"x"), memoryview(b"x"), {1}, object(), 1j])
-def test_values_are_nothing_else(given: Any) -> None:
-    """What JSON has no form for is a TypeError that says where it is."""
+@pytest.mark.parametrize(
+    "given", [b"x", bytearray(b"x"), memoryview(b"x"), {1}, object(), 1j, Path("/x"), date.min]
+)
+def test_values_of_a_row_are_nothing_else(given: Any) -> None:
+    """A value that JSON has no form for is a TypeError that says where it is."""
+    with pytest.raises(TypeError, match=r"breakdowns\['x'\]\[1\]\['y'\] must be None, a bool, "):
+        EvalResult("t", breakdowns={"x": [0, {"y": given}]})
+
+
+class _Color(Enum):
+    RED = "red"
+    PAIR = (1, 2)
+
+
+class _Device:
+    def __repr__(self) -> str:
+        return "cuda:0"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (Path("/data/x"), "/data/x"),
+        (_Color.RED, "red"),
+        (_Color.PAIR, "PAIR"),
+        (date(2024, 2, 29), "2024-02-29"),
+        (datetime(2024, 2, 29, 12, tzinfo=UTC), "2024-02-29T12:00:00+00:00"),
+        (timedelta(seconds=90), "0:01:30"),
+        ({3, 1, 2}, [1, 2, 3]),
+        (frozenset("ba"), ["a", "b"]),
+        (b"text", "text"),
+        (2**70, "1180591620717411303424"),
+        (-(2**63) - 1, "-9223372036854775809"),
+        (1j, "1j"),
+        (int, "builtins.int"),
+        (len, "builtins.len"),
+        (math.sqrt, "math.sqrt"),
+        (_Device(), "cuda:0"),
+        ([{"a": Path("b")}], [{"a": "b"}]),
+    ],
+)
+def test_settings_with_an_obvious_text_become_it(given: Any, expected: Any) -> None:
+    """A setting of a run is kept as text, the same whenever the program runs."""
+    value = _value(given)
+    assert (type(value), value) == (type(expected), expected)
+
+
+@pytest.mark.parametrize("given", [object(), b"\xff", threading.Lock()])
+def test_settings_without_a_text_are_refused(given: Any) -> None:
+    """A setting that has only Python's text with its address is a TypeError that says where."""
     with pytest.raises(TypeError, match=r"params\['x'\]\[1\]\['y'\] must be None, a bool, "):
         _value([0, {"y": given}])
 
 
 def test_integers_in_values_have_64_bits() -> None:
-    """An int that the wire can't carry is a ValueError."""
-    assert _value(2**63 - 1) == 2**63 - 1
-    with pytest.raises(ValueError, match=r"params\['x'\] must be an integer of 64 bits"):
-        _value(2**63)
+    """An int that the wire cannot carry is a ValueError."""
+    assert EvalResult("t", breakdowns={"x": 2**63 - 1}).breakdowns == {"x": 2**63 - 1}
+    with pytest.raises(ValueError, match=r"breakdowns\['x'\] must be an integer of 64 bits"):
+        EvalResult("t", breakdowns={"x": 2**63})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        EvalResult,
+        lambda text: EvalResult("t", metrics={text: 1}),
+        lambda text: EvalResult("t", tags=[text]),
+        lambda text: EvalResult("t", breakdowns={"a": [text]}),
+    ],
+)
+def test_a_lone_surrogate_is_refused(make: Any) -> None:
+    """A text that UTF-8 cannot encode is a ValueError that names the field."""
+    with pytest.raises(ValueError, match="holds one of two surrogates"):
+        make("a\ud800")
 
 
 def test_keys_of_breakdowns_become_texts() -> None:
@@ -152,7 +224,7 @@ def test_a_value_that_contains_itself_is_refused() -> None:
     """An endless value is an error and not a crash."""
     endless: list[Any] = []
     endless.append(endless)
-    with pytest.raises(ValueError, match="nested more than 64 deep"):
+    with pytest.raises(ValueError, match="nested more than 40 deep"):
         _value(endless)
 
 

@@ -34,7 +34,7 @@ class DataConfig(ModelBase):
         self._coerce(coerce.text, "source_kind")
         self._coerce_optional(coerce.text, "dataset_id", "dataset_name", "path")
         self._coerce_optional(coerce.text, "hf_dataset", "hf_split")
-        self._coerce(coerce.values, "rows", "transforms")
+        self._coerce(coerce.settings_list, "rows", "transforms")
 
 
 @dataclass(eq=False)
@@ -67,7 +67,7 @@ class Component(ModelBase):
 
     def __post_init__(self) -> None:
         self._coerce(coerce.text, "kind")
-        self._coerce(coerce.value_map, "params")
+        self._coerce(coerce.settings_map, "params")
 
 
 @dataclass(eq=False)
@@ -100,7 +100,7 @@ class RunConfig(ModelBase):
         self._coerce_optional(coerce.instance_of(DataConfig), "data")
         self._coerce_optional(coerce.instance_of(ModelConfig), "model")
         self._coerce_optional(coerce.instance_of(Component), "algorithm", "backend")
-        self._coerce(coerce.value_map, "eval", "validation", "extras")
+        self._coerce(coerce.settings_map, "eval", "validation", "extras")
         self._coerce_optional(coerce.integer, "seed")
         self._coerce(coerce.texts, "tags")
 

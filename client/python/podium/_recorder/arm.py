@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from podium import events
@@ -12,11 +11,14 @@ from podium._interface.timed_eval import Evaluation, TimedEvalMixin
 from podium._limits.event_checks import check_event
 from podium._limits.limits import Limits
 from podium._model.results import EvalResult
-from podium._recorder.counts import Counters, Flushed
-from podium._recorder.partial_events import event_without_bad_metrics, good_numbers
+from podium._recorder import kept_results, kept_values
+from podium._recorder.counts import Counters, Flushed  # noqa: TC001 - signatures are inspected
+from podium._recorder.keeper import Keeper
+from podium._recorder.problems import Problems
+from podium._recorder.signatures import forgiving
 from podium._recorder.stream import StreamEndedError
 from podium._values.enums import ArmStatus
-from podium.errors import RecordingError
+from podium.errors import PodiumError, RecordingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from podium._interface.recorders import Metrics
     from podium._model.results import RunResult
     from podium._recorder.experiment import ExperimentRecording
-    from podium._recorder.partial_events import EventOf
     from podium._recorder.settings import Subject
     from podium._recorder.stream import Stream
     from podium._recorder.warnings import RecorderWarnings
@@ -62,7 +63,7 @@ class ArmRecording(TimedEvalMixin):
         owner: int | None = None,
     ) -> None:
         self._experiment = experiment
-        self._notices = experiment.notices
+        self.notices = experiment.notices
         self._subject = subject
         self._name = subject.arm or ""
         self._attempt_id = subject.attempt_id
@@ -70,6 +71,8 @@ class ArmRecording(TimedEvalMixin):
         self._owner = os.getpid() if owner is None else owner
         self._stream: Stream | None = None
         self._past: list[Stream] = []
+        self._keys: set[str] = set()
+        self._keeper = Keeper(self.notices, f" of arm {kept_values.shown(subject.arm)}")
         self._said: Ending | None = None
         self._has_said = False
         if not self._is_silent and owner is None:
@@ -109,17 +112,24 @@ class ArmRecording(TimedEvalMixin):
     @property
     def counters(self) -> Counters:
         """How far what this process logged of the arm has come, by this handle or another one."""
-        return sum((stream.counters for stream in self._streams()), Counters())
+        return sum((stream.counters for stream in self._streams()), self._keeper.lost)
 
+    @forgiving
     def log(self, metrics: Metrics) -> None:
         """Records training metrics: the latest value of each key counts.
 
         Args:
             metrics: Numbers by key; keys are free text.
         """
-        if not self._is_silent:
-            self._record("log", self._metrics_event, metrics)
+        if self._is_silent:
+            return
+        try:
+            self._note_keys(metrics)
+            self._put(self._metrics_event(metrics))
+        except Exception as error:  # noqa: BLE001 - whatever was logged, training goes on
+            self._keeper.keep("log", error, lambda problems: self._log_rest(metrics, problems))
 
+    @forgiving
     def log_eval(
         self,
         name: str,
@@ -139,23 +149,22 @@ class ArmRecording(TimedEvalMixin):
         if self._is_silent:
             return
 
-        def row(metrics: Any, parts: Any = breakdowns) -> Event:
-            result = EvalResult(
-                name,
-                benchmark_id,
-                metrics,
-                {} if parts is None else parts,
-                eval_seconds,
-                step,  # type: ignore[arg-type]  # an integer of any library becomes an int
-                tags,  # type: ignore[arg-type]  # any iterable becomes a list
-                model_ref,
-            )
-            event = events.eval_recorded(self._name, result, attempt_id=self._attempt_id)
-            check_event(event, _LIMITS)
-            return event
+        given = {
+            "name": name,
+            "metrics": metrics,
+            "step": step,
+            "tags": tags,
+            "breakdowns": {} if breakdowns is None else breakdowns,
+            "benchmark_id": benchmark_id,
+            "eval_seconds": eval_seconds,
+            "model_ref": model_ref,
+        }
+        try:
+            self._put(self._row_event(EvalResult(**given)))  # type: ignore[arg-type]
+        except Exception as error:  # noqa: BLE001 - whatever was logged, training goes on
+            self._keeper.keep("log_eval", error, lambda problems: self._log_row(given, problems))
 
-        self._record("log_eval", row, metrics)
-
+    @forgiving
     def finish(
         self,
         status: FinalStatus = ArmStatus.COMPLETED,
@@ -170,16 +179,27 @@ class ArmRecording(TimedEvalMixin):
         """
         if self._is_silent:
             return
-        with self._notices.guard("finish"):
+
+        def finish_kept(problems: Problems) -> None:
+            said = kept_results.status(status, problems, has_error=error is not None)
+            self._finish(
+                said,
+                kept_results.error(error, "error", problems),
+                kept_values.seconds(train_seconds, "train_seconds", problems),
+                kept_results.run_result(run_result, problems),
+            )
+
+        with self._keeper.keeping("finish", finish_kept):
             self._finish(status, error, train_seconds, run_result)
 
+    @forgiving
     def flush(self, timeout: float = 10.0) -> Flushed:
         """Waits until the server has what was logged to this arm by this process.
 
         Args:
             timeout: For how many seconds at most; 0 asks without waiting.
         """
-        return self._experiment.flush_streams(self._streams(), timeout)
+        return self._experiment.flush_streams(self._streams(), timeout, self._keeper.lost)
 
     def __enter__(self) -> Self:
         return self
@@ -193,13 +213,15 @@ class ArmRecording(TimedEvalMixin):
         if self._is_silent:
             return
         try:
-            with self._notices.guard("the end of an arm"):
+            with self.notices.guard("the end of an arm"):
                 self._end(error)
         except Exception as failure:
             if error is None:
                 raise
             # What went wrong in the block is what its caller has to see.
             error.add_note(f"Podium could not record how {self!r} ended: {failure}")
+
+    evaluating = forgiving(TimedEvalMixin.evaluating)
 
     # ---- Events ------------------------------------------------------------------------------
 
@@ -208,25 +230,51 @@ class ArmRecording(TimedEvalMixin):
         check_event(event, _LIMITS)
         return event
 
-    def _record(self, what: str, event_of: EventOf, metrics: Mapping[Any, Any]) -> None:
-        try:
-            self._put(event_of(metrics))
-        except RecordingError as error:
-            self._notices.refuse(f"{what} of arm {self._name!r}", error)
-        except Exception as error:  # noqa: BLE001 - whatever was logged, training goes on
-            self._record_rest(what, event_of, metrics, error)
+    def _row_event(self, row: EvalResult) -> Event:
+        event = events.eval_recorded(self._name, row, attempt_id=self._attempt_id)
+        check_event(event, _LIMITS)
+        return event
 
-    def _record_rest(
-        self, what: str, event_of: Any, metrics: Mapping[Any, Any], error: Exception
-    ) -> None:
-        """Says what is wrong with a record, and records what is not."""
-        self._notices.refuse(f"{what} of arm {self._name!r}", error)
-        event = event_without_bad_metrics(event_of, metrics)
-        if event is None and what == "log_eval":
-            event = event_without_bad_metrics(partial(event_of, parts=None), metrics)
-        if event is not None:
-            with self._notices.guard(f"{what} of arm {self._name!r}"):
-                self._put(event)
+    def _log_rest(self, metrics: Any, problems: Problems) -> None:
+        """Records those metrics that are valid, in as many calls as they need."""
+        good = kept_values.metrics(metrics, "metrics", problems)
+        keys = [key for key in good if key in self._keys]
+        new = [key for key in good if key not in self._keys]
+        room = _LIMITS.map_keys - len(self._keys)
+        if len(new) > room:
+            problems.changed(
+                "the number of metrics",
+                f"an arm has at most {_LIMITS.map_keys:,} training metrics; {len(new) - room:,} "
+                f"new keys are left out, from {new[room]!r} to {new[-1]!r}",
+            )
+        self._keys.update(new[:room])
+        keys += new[:room]
+        for begin in range(0, len(keys), _LIMITS.map_keys):
+            some = keys[begin : begin + _LIMITS.map_keys]
+            self._put(self._metrics_event({key: good[key] for key in some}))
+
+    def _note_keys(self, metrics: Any) -> None:
+        """Remembers the keys of an arm, of which a server keeps a limited number.
+
+        Raises:
+            ValueError: There are too many now.
+        """
+        if self.notices.is_strict or self._keys.issuperset(metrics):
+            return
+        if len(self._keys.union(metrics)) > _LIMITS.map_keys:
+            raise ValueError("too many keys")
+        if all(map(_is_key, metrics)):
+            self._keys.update(metrics)
+
+    def _log_row(self, given: dict[str, Any], problems: Problems) -> None:
+        row = kept_results.row(problems, given)
+        try:
+            event = self._row_event(row)
+        except PodiumError as error:
+            problems.lost("breakdowns", error)
+            row.breakdowns = {}
+            event = self._row_event(row)
+        self._put(event)
 
     def _put(self, event: Event, *, needed: bool = False) -> None:
         payload = event.SerializeToString()
@@ -298,7 +346,7 @@ class ArmRecording(TimedEvalMixin):
             self._experiment.end(self._stream)
 
     def _new_evaluation(self, name: str, fields: dict[str, Any]) -> Evaluation:
-        return _SparingEvaluation(self.log_eval, name, fields, self._notices)
+        return _SparingEvaluation(self.log_eval, name, fields, self.notices)
 
 
 def _sent(
@@ -308,6 +356,10 @@ def _sent(
     owner: int,
 ) -> ArmRecording:
     return experiment.received_arm(subject, is_silent=is_silent, owner=owner)
+
+
+def _is_key(key: object) -> bool:
+    return type(key) is str and 0 < len(key) <= _LIMITS.name_bytes // 4 and key.isprintable()
 
 
 class _SparingEvaluation(Evaluation):
@@ -321,12 +373,20 @@ class _SparingEvaluation(Evaluation):
         notices: RecorderWarnings,
     ) -> None:
         super().__init__(log_eval, name, fields)
-        self._notices = notices
+        self.notices = notices
+
+    log = forgiving(Evaluation.log)
 
     def _add(self, metrics: Any, breakdowns: Any) -> None:
         try:
             super()._add(metrics, breakdowns)
-        except Exception as error:  # noqa: BLE001 - whatever was logged, training goes on
-            self._notices.refuse(f"the evaluation {self._name!r}", error)
-            for key, value in good_numbers(metrics):
-                self._metrics[key] = value
+        except Exception:
+            if self.notices.is_strict:
+                raise
+            problems = Problems()
+            self._metrics |= kept_values.metrics(metrics, "metrics", problems)
+            self._breakdowns |= kept_values.value_map(
+                breakdowns, "breakdowns", problems, _LIMITS.row_bytes
+            )
+            self.notices.incomplete += problems.lose_something
+            self.notices.report("evaluating", f" of eval {kept_values.shown(self._name)}", problems)

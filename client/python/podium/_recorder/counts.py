@@ -13,7 +13,9 @@ class Counters:
         pending: Events that wait for delivery, on disk or in memory.
         delivered: Events that the server has stored.
         rejected: Events that the server rejected for good; `podium outbox` shows them.
-        dropped: Events that are lost, because there was no room on disk and in memory.
+        dropped: Events that are lost, because there was no room on disk and in memory, or because
+            nothing of the call could be recorded.
+        incomplete: Calls of which some part could not be recorded; a warning names each part.
         lag_seconds: For how long the oldest pending event has been waiting; 0.0 if none is.
     """
 
@@ -22,6 +24,7 @@ class Counters:
     rejected: int = 0
     dropped: int = 0
     lag_seconds: float = 0.0
+    incomplete: int = 0
 
     def __add__(self, other: "Counters") -> "Counters":
         return Counters(
@@ -30,6 +33,7 @@ class Counters:
             self.rejected + other.rejected,
             self.dropped + other.dropped,
             max(self.lag_seconds, other.lag_seconds),
+            self.incomplete + other.incomplete,
         )
 
 
@@ -41,8 +45,10 @@ class Flushed:
         delivered: Events that the server has stored.
         pending: Events that wait for delivery.
         rejected: Events that the server rejected for good.
-        dropped: Events that are lost, because there was no room for them.
+        dropped: Events that are lost, because there was no room for them, or because nothing of
+            the call could be recorded.
         synced: Whether what waits would survive a power cut of this machine.
+        incomplete: Calls of which some part could not be recorded; a warning names each part.
     """
 
     delivered: int
@@ -50,8 +56,9 @@ class Flushed:
     rejected: int
     dropped: int
     synced: bool
+    incomplete: int = 0
 
     @property
     def durable(self) -> bool:
-        """Whether the server has stored everything."""
-        return not (self.pending or self.rejected or self.dropped)
+        """Whether the server has stored everything that was logged."""
+        return not (self.pending or self.rejected or self.dropped or self.incomplete)

@@ -7,25 +7,31 @@ import contextlib
 import logging
 import os
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from podium import events
 from podium._interface.recorders import new_attempt
-from podium._limits.checks import check_count, check_name
-from podium._limits.event_checks import check_event, check_metric_count
+from podium._limits.batches import batches
+from podium._limits.checks import check_name
+from podium._limits.event_checks import check_event
 from podium._limits.limits import Limits
+from podium._model.results import ArmResult, RunConfig
+from podium._recorder import kept_results, kept_values
 from podium._recorder.arm import ArmRecording
 from podium._recorder.counts import Counters, Flushed
+from podium._recorder.keeper import Keeper
+from podium._recorder.problems import Problems
 from podium._recorder.process_outbox import ProcessOutbox
 from podium._recorder.settings import Settings, Subject
+from podium._recorder.signatures import forgiving
 from podium._recorder.stream import StreamEndedError
 from podium._recorder.stream_order import stream_order
 from podium._recorder.termination import on_sigterm
 from podium._values import coerce
 from podium._values.enums import ArmStatus
-from podium.errors import RecordingError
-from podium.v1.recording_service_pb2 import RecordRequest
+from podium.errors import PodiumError, RecordingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +39,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from podium._model.results import ArmResult, Attempt, RunConfig
     from podium._recorder.stream import Stream
     from podium._recorder.warnings import RecorderWarnings
     from podium._values.arguments import StepLike
@@ -46,6 +51,7 @@ _LIMITS = Limits()
 _INTERRUPTED_SECONDS = 1.0
 _FLUSH_SECONDS = 10.0
 _SEGMENT_MARGIN = 4096
+_OF_ATTEMPT = frozenset({"attempt_id", "order"})
 _TERMINATED = "the process was ended by SIGTERM"
 _NUMBERS = (("is", "it waits", "it"), ("are", "they wait", "them"))
 _STARTED_TWICE = (
@@ -68,6 +74,7 @@ class ExperimentRecording:
         self._settings = settings
         self._owner = os.getpid() if owner is None else owner
         self._process_outbox: ProcessOutbox | None = None
+        self._keeper = Keeper(notices)
         self._subject = Subject(None, opening=settings.declared)
         self._arms: dict[Subject, ArmRecording] = {}
         self._started: WeakValueDictionary[str, ArmRecording] = WeakValueDictionary()
@@ -108,8 +115,9 @@ class ExperimentRecording:
     def counters(self) -> Counters:
         """How far what this process logged has come, of all arms."""
         outlet = self._outlet_here()
-        return Counters() if outlet is None else outlet.counters()
+        return self._lost if outlet is None else outlet.counters() + self._lost
 
+    @forgiving
     def start_arm(
         self,
         run_config: RunConfig,
@@ -125,43 +133,81 @@ class ExperimentRecording:
     ) -> ArmRecording:
         """Begins an attempt at training an arm.
 
-        Where that is not possible, such as with a bad run_config, what it returns does nothing.
+        Arguments that are not valid are left out or shortened, and named in a warning.
 
         The arguments are those of `ExperimentRecorder.start_arm`.
         """
+        given = {
+            "run_config": run_config,
+            "name": name,
+            "group_id": group_id,
+            "group_name": group_name,
+            "run_id": run_id,
+            "attempt_id": attempt_id,
+            "order": order,
+            "resume_step": resume_step,
+            "restart": restart,
+        }
+        if self.is_silent:
+            named = getattr(run_config, "name", run_config) if name is None else name
+            return ArmRecording(self, Subject(str(named)), is_silent=True)
+        started = self._started_event(self._with_shared_attempt(given))
+        arm, attempt = started.arm_started.arm, started.arm_started.attempt
+        opening = started.SerializeToString()
         with self.notices.guard("start_arm"):
-            attempt = self._attempt(attempt_id, order)
-            event = events.arm_started(
-                name,
-                run_config,
-                attempt,
-                group_id=group_id,
-                group_name=group_name,
-                run_id=run_id,
-                resume_step=resume_step,
-                restart=restart,
-            )
-            check_event(event, _LIMITS)
-            started = event.arm_started.arm
-            opening = event.SerializeToString()
-            arm = ArmRecording(self, Subject(started, attempt.id, attempt.order, opening))
-            self._note_start(arm)
-            return arm
-        given = getattr(run_config, "name", run_config) if name is None else name
-        return ArmRecording(self, Subject(str(given)), is_silent=True)
+            recording = ArmRecording(self, Subject(arm, attempt.id, attempt.order, opening))
+            self._note_start(recording)
+            return recording
+        return ArmRecording(self, Subject(arm), is_silent=True)
 
+    def _with_shared_attempt(self, given: dict[str, Any]) -> dict[str, Any]:
+        shared = self._settings.attempt
+        if shared is None:
+            return given
+        own = {name: given[name] for name in ("attempt_id", "order") if given[name] is not None}
+        return given | {"attempt_id": shared.id, "order": shared.order} | own
+
+    def _started_event(self, given: dict[str, Any]) -> Event:
+        """Returns the start of an arm; the valid part of it, if something is wrong."""
+        found: list[Event] = []
+
+        def keep(problems: Problems) -> None:
+            for most in (_LIMITS.arm_bytes, _LIMITS.arm_bytes // 8):
+                problems.clear()
+                found.append(_start_event(kept_results.start(given, problems, most)))
+                if _is_valid(found[-1]):
+                    return
+            problems.lost("run_config", "run_config is over the limits of a server")
+            bare = kept_results.start(given, Problems(), _LIMITS.arm_bytes)
+            found.append(_start_event(bare | {"run_config": RunConfig(bare["run_config"].name)}))
+
+        with self._keeper.keeping("start_arm", keep):
+            found.append(_start_event(_strict_start(given)))
+            check_event(found[-1], _LIMITS)
+        return found[-1]
+
+    @forgiving
     def arm(self, name: str, *, attempt_id: str | None = None) -> ArmRecording:
-        """Records for whoever is no attempt at training an arm, such as an evaluator elsewhere.
+        """Records for a process that is not training the arm, such as an evaluator elsewhere.
 
         Args:
             name: The name of the arm. It may be started later.
-            attempt_id: The attempt that what is recorded is part of, if it is.
+            attempt_id: The attempt that the results are part of, if they are.
         """
-        with self.notices.guard("arm"):
-            check_name(coerce.text(name, "arm"), "arm", _LIMITS)
-            return ArmRecording(self, Subject(name, attempt_id))
-        return ArmRecording(self, Subject(str(name)), is_silent=True)
+        found = [Subject(str(name), attempt_id)]
 
+        def keep(problems: Problems) -> None:
+            named = kept_values.name(name, "name", problems) or "unnamed"
+            id_ = kept_values.optional_name(attempt_id, "attempt_id", problems)
+            found.append(Subject(named, id_))
+
+        with self._keeper.keeping("arm", keep):
+            check_name(coerce.text(name, "arm"), "arm", _LIMITS)
+            if attempt_id is not None:
+                check_name(coerce.text(attempt_id, "attempt_id"), "attempt_id", _LIMITS)
+        return ArmRecording(self, found[-1])
+
+    @forgiving
     def record_arm(self, arm_result: ArmResult, *, replace: bool = False) -> None:
         """Records a whole arm: the arm becomes equal to it.
 
@@ -171,31 +217,59 @@ class ExperimentRecording:
         """
         if self.is_silent:
             return
-        with self.notices.guard("record_arm"):
-            event = events.arm_recorded(arm_result, replace=replace)
-            _check_whole(event)
-            payload = event.SerializeToString()
-            stream = self.start(
-                Subject(arm_result.name, opening=payload), len(payload) + _SEGMENT_MARGIN
-            )
-            self.end(stream)
 
+        def keep(problems: Problems) -> None:
+            whole = coerce.instance_of(ArmResult)(arm_result, "arm_result")
+            valid = kept_results.arm_result(whole, problems)
+            if valid is None:
+                raise ValueError("the arm has no name that could be recorded")
+            self._record_whole(valid, replace=kept_values.flag(replace, "replace", problems))
+
+        with self._keeper.keeping("record_arm", keep):
+            self._record_whole(arm_result, replace=replace)
+
+    def _record_whole(self, arm_result: ArmResult, *, replace: bool) -> None:
+        event = events.arm_recorded(arm_result, replace=replace)
+        check_event(event, _LIMITS)
+        # An arm over the limits of a call becomes several events.
+        first, *others = (each for part in batches([("", event)]) for each in part.events())
+        opening = first.SerializeToString()
+        subject = Subject(arm_result.name, opening=opening)
+        stream = self.start(subject, len(opening) + _SEGMENT_MARGIN)
+        for other in others:
+            self._put(other.SerializeToString(), Subject(arm_result.name))
+        self.end(stream)
+
+    @forgiving
     def conclude(self, conclusion: str) -> None:
-        """Stores what was found out. The last conclusion stands."""
+        """Stores the conclusion of the experiment. The last conclusion stands."""
         if self.is_silent:
             return
-        with self.notices.guard("conclude"):
-            event = events.experiment_concluded(conclusion)
-            check_event(event, _LIMITS)
-            self._put(event.SerializeToString())
 
+        def keep(problems: Problems) -> None:
+            found = kept_values.text(conclusion, "conclusion", problems)
+            self._conclude(coerce.text(found, "conclusion"))
+
+        with self._keeper.keeping("conclude", keep):
+            self._conclude(conclusion)
+
+    def _conclude(self, conclusion: str) -> None:
+        event = events.experiment_concluded(conclusion)
+        check_event(event, _LIMITS)
+        self._put(event.SerializeToString(), self._subject)
+
+    @forgiving
     def flush(self, timeout: float = _FLUSH_SECONDS) -> Flushed:
         """Waits until the server has everything that was logged by this process.
 
         Args:
             timeout: For how many seconds at most; 0 asks without waiting.
         """
-        return self.flush_streams(None, timeout)
+        return self.flush_streams(None, timeout, self._lost)
+
+    @property
+    def _lost(self) -> Counters:
+        return Counters(dropped=self.notices.dropped, incomplete=self.notices.incomplete)
 
     def close(self) -> None:
         """Ends recording: waits for delivery, some seconds at most, and says what waits where."""
@@ -260,22 +334,30 @@ class ExperimentRecording:
         if outlet is not None:
             outlet.end(stream)
 
-    def flush_streams(self, streams: Sequence[Stream] | None, timeout: float) -> Flushed:
-        """Waits until streams of this process are delivered, or all of them."""
+    def flush_streams(
+        self, streams: Sequence[Stream] | None, timeout: float, lost: Counters
+    ) -> Flushed:
+        """Waits until streams of this process are delivered, or all of them.
+
+        Args:
+            streams: The streams; None for all of them.
+            timeout: For how many seconds at most.
+            lost: What is not in any stream.
+        """
         outlet = self._outlet_here()
         if outlet is None:
-            return Flushed(0, 0, 0, 0, synced=True)
+            return Flushed(0, 0, 0, lost.dropped, synced=True, incomplete=lost.incomplete)
         seconds = _FLUSH_SECONDS
-        with self.notices.guard("flush"):
+        try:
             seconds = coerce.seconds(timeout, "timeout")
-        return outlet.flush(streams, min(max(seconds, 0.0), threading.TIMEOUT_MAX))
-
-    def _attempt(self, attempt_id: str | None, order: int | None) -> Attempt:
-        shared = self._settings.attempt
-        if shared is not None:
-            attempt_id = shared.id if attempt_id is None else attempt_id
-            order = shared.order if order is None else order
-        return new_attempt(attempt_id, order)
+        except (TypeError, ValueError) as error:
+            if self.notices.is_strict:
+                raise
+            problems = Problems()
+            problems.taken("timeout", f"{error}; it waits {_FLUSH_SECONDS:g} seconds at most")
+            self.notices.report("flush", "", problems)
+        flushed = outlet.flush(streams, min(max(seconds, 0.0), threading.TIMEOUT_MAX))
+        return replace(flushed, dropped=flushed.dropped + lost.dropped, incomplete=lost.incomplete)
 
     def _note_start(self, arm: ArmRecording) -> None:
         """Says so where an arm begins anew under somebody who is still recording it here."""
@@ -285,11 +367,11 @@ class ExperimentRecording:
             self.notices.say("started twice", _STARTED_TWICE.format(arm.name))
         self._started[arm.name] = arm
 
-    def _put(self, payload: bytes) -> None:
-        """Logs an event of the experiment itself."""
+    def _put(self, payload: bytes, subject: Subject) -> None:
+        """Logs an event of the experiment itself, or of a whole arm."""
         while True:
             with contextlib.suppress(StreamEndedError):
-                return self.stream_of(self._subject).put(payload)
+                return self.stream_of(subject).put(payload)
 
     def _outlet_here(self) -> ProcessOutbox | None:
         """The outlet of this process; one that came through a fork is the parent's."""
@@ -358,9 +440,20 @@ def _events(count: int) -> str:
     return f"{count} event" if count == 1 else f"{count} events"
 
 
-def _check_whole(event: Event) -> None:
-    """Holds a whole arm to the bounds of a call, which it is alone."""
-    check_event(event, _LIMITS)
-    call = RecordRequest(events=[event])
-    check_count(call.ByteSize(), "the arm", _LIMITS.message_bytes, "bytes")
-    check_metric_count(call.events, call.ByteSize(), _LIMITS)
+def _strict_start(given: dict[str, Any]) -> dict[str, Any]:
+    """Returns the arguments of `events.arm_started` as they are."""
+    attempt = new_attempt(given["attempt_id"], given["order"])
+    options = {name: item for name, item in given.items() if name not in _OF_ATTEMPT}
+    return options | {"arm": options.pop("name"), "attempt": attempt}
+
+
+def _start_event(given: dict[str, Any]) -> Event:
+    return events.arm_started(**given)
+
+
+def _is_valid(event: Event) -> bool:
+    try:
+        check_event(event, _LIMITS)
+    except PodiumError:
+        return False
+    return True

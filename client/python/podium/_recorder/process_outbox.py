@@ -14,7 +14,6 @@ from podium._outbox import (
     StreamInfo,
     StreamReader,
     StreamWriter,
-    UnknownFormatError,
     new_writer_id,
     outbox_folder,
     temporary_root,
@@ -257,7 +256,7 @@ class ProcessOutbox:
         self._needs_sender = True
         try:
             return self._create(info, segment_bytes)
-        except (OSError, UnknownFormatError) as error:
+        except (OSError, ValueError) as error:
             if self._settings.is_strict or not self._falls_back(error):
                 raise
         return self._create(info, segment_bytes)
@@ -270,7 +269,8 @@ class ProcessOutbox:
 
     def _falls_back(self, error: Exception) -> bool:
         """Moves to the temporary folder, if the outbox can never be written to; returns whether."""
-        if isinstance(error, OSError) and error.errno not in _CANNOT_BE_WRITTEN:
+        is_temporary = isinstance(error, OSError) and error.errno not in _CANNOT_BE_WRITTEN
+        if is_temporary and not isinstance(error, PermissionError):
             return False
         fallback = temporary_root()
         if fallback == self._root:

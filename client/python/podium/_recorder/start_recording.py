@@ -1,8 +1,9 @@
-"""`podium.record`: checks what it is given, and begins to record."""
+"""`podium.record`: validates its arguments and begins to record."""
 
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,12 @@ from podium._limits.event_checks import check_event
 from podium._limits.limits import Limits
 from podium._model.results import Attempt
 from podium._outbox import default_root
+from podium._recorder import kept_results, kept_values
 from podium._recorder.experiment import ExperimentRecording
+from podium._recorder.keeper import Keeper
 from podium._recorder.process_rank import Rank, process_rank
 from podium._recorder.settings import Settings
+from podium._recorder.signatures import forgiving_with
 from podium._recorder.warnings import RecorderWarnings
 from podium._values import coerce
 from podium._values.address import server_address
@@ -22,6 +26,7 @@ from podium._values.address import server_address
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from podium._recorder.problems import Problems
     from podium._values.arguments import DirectionLike, Strings
 
 __all__ = ["record"]
@@ -36,6 +41,7 @@ _OTHER_RANK = (
 )
 
 
+@forgiving_with(lambda _, named: RecorderWarnings(is_strict=bool(named.get("strict"))))
 def record(
     name: str,
     *,
@@ -55,18 +61,18 @@ def record(
     close_timeout: float | None = None,
     max_bytes: int = _MAX_BYTES,
 ) -> ExperimentRecording:
-    """Begins to record an experiment, which is declared by it.
+    """Declares an experiment and begins to record it.
 
         with podium.record("rank_sweep", success_metric="test.pass_rate") as experiment:
             with experiment.start_arm(run_config) as arm:
                 arm.log({"loss": 0.31})
 
-    Whatever happens here, the training goes on: what cannot be recorded is a warning of the logger
-    `podium`, unless `strict` is set.
+    Unless `strict` is set, no argument of a recording method raises an error. An invalid argument
+    is left out, shortened or replaced, and the logger `podium` names it in a warning.
 
     Args:
         name: The name of the experiment.
-        hypothesis: What the experiment is to find out.
+        hypothesis: The question that the experiment is to answer.
         success_metric: The metric that arms are compared by, in the forms `score` takes.
         direction: Which scores are better: `maximize` or `minimize`.
         parent: The name of the experiment that this one follows.
@@ -88,17 +94,19 @@ def record(
             makes progress. PODIUM_CLOSE_TIMEOUT if not given, and 60 if that is not set either.
         max_bytes: What the outbox of this process may take of the disk, undelivered.
     """
-    notices = RecorderWarnings(is_strict=strict)
+    notices = RecorderWarnings(is_strict=bool(strict))
     checks = _Checks(notices)
     known_name = checks.name(name)
     declared = checks.declared(
-        hypothesis=hypothesis,
-        success_metric=success_metric,
-        direction=direction,
-        parent=parent,
-        tags=tags,
-        metadata=metadata,
-        overwrite=overwrite,
+        {
+            "hypothesis": hypothesis,
+            "success_metric": success_metric,
+            "direction": direction,
+            "parent": parent,
+            "tags": tags,
+            "metadata": metadata,
+            "overwrite": overwrite,
+        }
     )
     server = checks.address(address)
     root = checks.root(outbox)
@@ -109,15 +117,15 @@ def record(
         notices.say("another rank", _OTHER_RANK.format(found))
     settings = Settings(
         key=os.urandom(16).hex(),
-        experiment=known_name or str(name),
+        experiment=known_name,
         declared=declared,
-        address=server or str(address or os.environ.get("PODIUM_ADDRESS")),
+        address=server or kept_values.encodable(str(address or os.environ.get("PODIUM_ADDRESS"))),
         root=root,
         attempt=shared,
-        is_silent=not known_name or not (is_main or shared),
+        is_silent=not (is_main or shared),
         is_main=is_main,
         is_offline=server is None or (_is_offline() if offline is None else bool(offline)),
-        is_strict=strict,
+        is_strict=bool(strict),
         close_timeout=checks.close_timeout(close_timeout),
         max_bytes=checks.integer(max_bytes, "max_bytes", _MAX_BYTES),
     )
@@ -125,31 +133,50 @@ def record(
 
 
 class _Checks:
-    """What becomes of arguments: what is wrong with one is said, and the rest is made use of."""
+    """Validates the arguments of `record`; an invalid one is reported and replaced."""
 
     def __init__(self, notices: RecorderWarnings) -> None:
         self._notices = notices
+        self._keeper = Keeper(notices)
 
-    def name(self, given: Any) -> str | None:
-        with self._notices.guard("record"):
-            name = coerce.text(given, "name")
-            check_experiment_name(name, "name", _LIMITS)
-            return name
-        return None
+    def name(self, given: Any) -> str:
+        """Returns the name of the experiment; a new one if there is none."""
+        found = [given]
 
-    def declared(self, **fields: Any) -> bytes:
-        """The declaration, without its fields if there is something wrong with them."""
-        event = events.experiment_declared()
-        with self._notices.guard("the declaration"):
-            told = events.experiment_declared(**fields)
-            check_event(told, _LIMITS)
-            event = told
-        return event.SerializeToString()
+        def keep(problems: Problems) -> None:
+            name = kept_values.experiment_name(given, "name", problems)
+            if name is None:
+                # Another experiment of that name would get its results.
+                name = f"unnamed/{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+                problems.taken(
+                    "name", f"name is {kept_values.shown(given)}; the experiment is named {name!r}"
+                )
+            found.append(name)
+
+        with self._keeper.keeping("record", keep):
+            check_experiment_name(coerce.text(given, "name"), "name", _LIMITS)
+            found.append(coerce.text(given, "name"))
+        return str(found[-1])
+
+    def declared(self, given: dict[str, Any]) -> bytes:
+        """Returns the declaration, serialized, with those of its fields that are valid."""
+        found = [events.experiment_declared()]
+
+        def keep(problems: Problems) -> None:
+            event = events.experiment_declared(**kept_results.declaration(given, problems))
+            check_event(event, _LIMITS)
+            found.append(event)
+
+        with self._keeper.keeping("record", keep):
+            event = events.experiment_declared(**given)
+            check_event(event, _LIMITS)
+            found.append(event)
+        return found[-1].SerializeToString()
 
     def address(self, given: str | None) -> str | None:
-        """The address; None if it is malformed: results wait for one that is not, then."""
+        """Returns the address; None if it is malformed. Results then stay in the outbox."""
         with self._notices.guard("address"):
-            address = server_address(given)
+            address = server_address(coerce.optional(coerce.text, given, "address"))
             if address.startswith(_UNIX):
                 # The sender runs in another folder.
                 address = _UNIX + str(Path(address.removeprefix(_UNIX)).absolute())

@@ -5,15 +5,20 @@ that a dict which a training loop goes on using does not change what was recorde
 Each function takes `where`, the name of the argument as an error should say it.
 """
 
+import contextlib
 import math
 import operator
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Set as AbstractSet
+from datetime import date, time
+from enum import Enum, StrEnum
 from typing import Any, SupportsFloat, SupportsIndex, TypeAlias, TypeVar
 
 __all__ = [
     "Metrics",
     "Value",
+    "boolean",
     "instance_of",
     "integer",
     "kind_of",
@@ -22,13 +27,15 @@ __all__ = [
     "metrics",
     "number",
     "optional",
+    "own_text",
     "seconds",
+    "settings_list",
+    "settings_map",
     "text",
     "text_map",
     "texts",
     "value",
     "value_map",
-    "values",
 ]
 
 Value: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
@@ -41,11 +48,14 @@ _T = TypeVar("_T")
 _E = TypeVar("_E", bound=StrEnum)
 
 _LEAST, _MOST = -(2**63), 2**63 - 1
-# What contains itself ends here; messages that can be read at all are less deep.
-_MAX_DEPTH = 64
+# A value that contains itself ends here; protobuf reads messages of at most 100 levels, and a value
+# takes two.
+_MAX_DEPTH = 40
 _LISTS = (list, tuple)
-_NUMBER_ERRORS = (TypeError, ValueError, OverflowError, RuntimeError)
-"""What libraries raise of something that is no number; PyTorch of a tensor with two."""
+_NUMBER_ERRORS = (TypeError, ValueError, RuntimeError)
+"""Errors that libraries raise for a value that is not a number, such as a tensor of two."""
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
+_BOOLS = frozenset({"bool_", "bool"})
 _BINARY = (bytes, bytearray, memoryview)
 
 
@@ -57,9 +67,11 @@ def number(given: Any, where: str) -> float:
         raise TypeError(f"{where} must be a number, not {kind_of(given)}")
     try:
         return float(given)
+    except OverflowError as error:
+        raise ValueError(f"{where} must be a number that a double can hold: {error}") from error
     except _NUMBER_ERRORS as error:
         if type(error) not in _NUMBER_ERRORS:
-            # One of their own, such as that of a device without memory: its class says more.
+            # A library's own error, such as that of a device without memory: its class says more.
             raise
         raise type(error)(f"{where} must be a number: {error}") from error
 
@@ -73,23 +85,61 @@ def seconds(given: Any, where: str) -> float:
 
 
 def integer(given: Any, where: str) -> int:
-    """An int of 64 bits from anything with `__index__` except bool."""
-    # The usual case first: whether something fits a protocol takes Python a while to find out.
-    if type(given) is not int and (isinstance(given, bool) or not isinstance(given, SupportsIndex)):
-        raise TypeError(f"{where} must be an integer, not {kind_of(given)}")
-    result = operator.index(given)
+    """Returns an int of 64 bits, from an integer of any library or from an integral float.
+
+    Raises:
+        TypeError: It is another type, such as bool, or a float with a fraction.
+        ValueError: It needs more than 64 bits.
+    """
+    # The usual case first: checking for a protocol takes Python a while.
+    result = given if type(given) is int else _integral(given, where)
     if not _LEAST <= result <= _MOST:
         raise ValueError(f"{where} must be an integer of 64 bits, not {result}")
     return result
 
 
+def _integral(given: Any, where: str) -> int:
+    # The bool of NumPy has `__float__`, too.
+    if not isinstance(given, bool) and type(given).__name__ not in _BOOLS:
+        if isinstance(given, SupportsIndex):
+            with contextlib.suppress(TypeError):  # a tensor of floats has `__index__`, and raises
+                return operator.index(given)
+        if isinstance(given, SupportsFloat):
+            floating = number(given, where)
+            if floating.is_integer():
+                return int(floating)
+            raise TypeError(f"{where} must be an integer, not {floating}")
+    raise TypeError(f"{where} must be an integer, not {kind_of(given)}")
+
+
+def boolean(given: Any, where: str) -> bool:
+    """Returns a bool, from Python's or a library's."""
+    if type(given).__name__ not in _BOOLS:
+        raise TypeError(f"{where} must be a bool, not {kind_of(given)}")
+    return bool(given)
+
+
 def text(given: Any, where: str) -> str:
-    """A str; what derives from str (an enum, NumPy's) becomes the plain one."""
-    if type(given) is str:
-        return given
+    """Returns a str; a subclass of str, such as an enum, becomes the plain one.
+
+    Raises:
+        TypeError: It is another type.
+        ValueError: It holds one of two surrogates, which UTF-8 cannot encode.
+    """
     if not isinstance(given, str):
         raise TypeError(f"{where} must be a string, not {kind_of(given)}")
-    return str.__str__(given)
+    result = given if type(given) is str else str.__str__(given)
+    if not result.isascii():
+        _check_encodable(result, where)
+    return result
+
+
+def _check_encodable(given: str, where: str) -> None:
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        error = f"{where} holds one of two surrogates, which UTF-8 cannot encode: {given!a}"
+        raise ValueError(error) from None
 
 
 def optional(convert: Callable[[Any, str], _T], given: Any, where: str) -> _T | None:
@@ -135,10 +185,7 @@ def texts(given: Iterable[Any], where: str) -> list[str]:
     """A list of str; a single str is refused, since it would become its letters."""
     if type(given) not in _LISTS and (isinstance(given, str) or not isinstance(given, Iterable)):
         raise TypeError(f"{where} must be a list of strings, not {kind_of(given)}")
-    return [
-        item if type(item) is str else text(item, f"{where}[{index}]")
-        for index, item in enumerate(given)
-    ]
+    return [text(item, f"{where}[{index}]") for index, item in enumerate(given)]
 
 
 def text_map(given: Mapping[Any, Any], where: str) -> dict[str, str]:
@@ -153,7 +200,7 @@ def metrics(given: Mapping[Any, Any], where: str) -> dict[str, float]:
     """A dict of str to float, from numbers of any kind."""
     # Every number that is logged comes by here: what needs no conversion costs no call, no text.
     return {
-        key if type(key) is str else text(key, f"a key of {where}"): item
+        key if type(key) is str and key.isascii() else text(key, f"a key of {where}"): item
         if type(item) is float
         else number(item, f"{where}[{key!r}]")
         for key, item in _mapping(given, where).items()
@@ -162,73 +209,124 @@ def metrics(given: Mapping[Any, Any], where: str) -> dict[str, float]:
 
 def value_map(given: Mapping[Any, Any], where: str) -> dict[str, Any]:
     """A dict of str to Value; keys of other types become their text."""
-    return _value_map(given, where, 1)
+    return _value_map(given, where, 1, _refused)
 
 
-def values(given: Sequence[Any], where: str) -> list[Any]:
-    """A list of Values."""
+def settings_map(given: Mapping[Any, Any], where: str) -> dict[str, Any]:
+    """Returns a dict of str to Value, from the settings of a run.
+
+    Paths, enums, times, sets, types and other objects with a text of their own become text, since
+    nobody computes with a setting.
+    """
+    return _value_map(given, where, 1, _setting)
+
+
+def settings_list(given: Sequence[Any], where: str) -> list[Any]:
+    """Returns a list of Values, from the settings of a run."""
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise TypeError(f"{where} must be a list, not {kind_of(given)}")
-    return [_value(item, f"{where}[{index}]", 1) for index, item in enumerate(given)]
+    return [_value(item, f"{where}[{index}]", 1, _setting) for index, item in enumerate(given)]
 
 
 def value(given: Any, where: str) -> Value:
-    """A Value: None, bool, int, float, str, or a list or dict of them.
+    """Returns a Value: None, bool, int, float, str, or a list or dict of them.
 
-    Tuples and other sequences become lists, mappings become dicts with str keys; arrays,
-    tensors and their scalars become what their `tolist()` says.
+    Tuples and other sequences become lists, and mappings dicts with str keys. Arrays, tensors and
+    their scalars become the result of their `tolist()`.
 
     Raises:
-        TypeError: for what has no such form (bytes, sets, objects).
-        ValueError: for an int beyond 64 bits, keys of equal text, or too deep a nesting.
+        TypeError: It has no such form: bytes, sets, objects.
+        ValueError: An int needs more than 64 bits, two keys have one text, or it is nested too
+            deep.
     """
-    return _value(given, where, 1)
+    return _value(given, where, 1, _refused)
 
 
-def _value(given: Any, where: str, depth: int) -> Value:
+_Fallback: TypeAlias = Callable[[Any, str, int], Value]
+"""Converts an object that is no Value, or raises a TypeError."""
+
+
+def _value(given: Any, where: str, depth: int, fallback: _Fallback) -> Value:
     if given is None or isinstance(given, bool):
         return given
     if isinstance(given, str):
         return text(given, where)
     if isinstance(given, int | float):
-        return _value_number(given, where)
-    return _value_container(given, where, depth)
+        return _value_number(given, where, depth, fallback)
+    return _value_container(given, where, depth, fallback)
 
 
-def _value_container(given: Any, where: str, depth: int) -> Value:
+def _value_container(given: Any, where: str, depth: int, fallback: _Fallback) -> Value:
     if depth > _MAX_DEPTH:
         raise ValueError(f"{where} is nested more than {_MAX_DEPTH} deep")
     if isinstance(given, Mapping):
-        return _value_map(given, where, depth + 1)
+        return _value_map(given, where, depth + 1, fallback)
     if isinstance(given, Sequence) and not isinstance(given, _BINARY):
-        return [_value(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(given)]
-    if hasattr(given, "tolist") and not isinstance(given, _BINARY):
+        return [_value(item, f"{where}[{i}]", depth + 1, fallback) for i, item in enumerate(given)]
+    if hasattr(given, "tolist") and not isinstance(given, (*_BINARY, type)):
         listed = given.tolist()
         if type(listed) is not type(given):
-            return _value(listed, where, depth + 1)
-    return _value_number(given, where)
+            return _value(listed, where, depth + 1, fallback)
+    return _value_number(given, where, depth, fallback)
 
 
-def _value_number(given: Any, where: str) -> int | float:
+def _value_number(given: Any, where: str, depth: int, fallback: _Fallback) -> Value:
     if isinstance(given, float):
         return float(given)
-    if isinstance(given, SupportsIndex):
-        return integer(given, where)
-    if isinstance(given, SupportsFloat):
+    if isinstance(given, SupportsIndex) and not isinstance(given, type):
+        index = operator.index(given)
+        if fallback is _setting and not _LEAST <= index <= _MOST:
+            return str(index)
+        return integer(index, where)
+    if isinstance(given, SupportsFloat) and not isinstance(given, type):
         return number(given, where)
-    raise TypeError(
-        f"{where} must be None, a bool, a number, a string, a list or a dict, not {kind_of(given)}"
-    )
+    return fallback(given, where, depth)
 
 
-def _value_map(given: Mapping[Any, Any], where: str, depth: int) -> dict[str, Any]:
+def _value_map(
+    given: Mapping[Any, Any], where: str, depth: int, fallback: _Fallback
+) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, item in _mapping(given, where).items():
         name = text(key, where) if isinstance(key, str) else str(key)
         if name in result:
             raise ValueError(f"{where} has two keys that read {name!r}")
-        result[name] = _value(item, f"{where}[{name!r}]", depth)
+        result[name] = _value(item, f"{where}[{name!r}]", depth, fallback)
     return result
+
+
+def _refused(given: Any, where: str, _depth: int) -> Value:
+    raise TypeError(
+        f"{where} must be None, a bool, a number, a string, a list or a dict, not {kind_of(given)}"
+    )
+
+
+def _setting(given: Any, where: str, depth: int) -> Value:
+    """Converts an object with an obvious text; the text is the same whenever a program runs."""
+    if isinstance(given, Enum):
+        plain = isinstance(given.value, bool | int | float | str)
+        return _value(given.value, where, depth, _setting) if plain else given.name
+    if isinstance(given, AbstractSet):
+        items = [_value(item, where, depth + 1, _setting) for item in given]
+        return sorted(items, key=lambda item: (type(item).__name__, str(item)))
+    if isinstance(given, _BINARY):
+        with contextlib.suppress(UnicodeDecodeError):
+            return bytes(given).decode()
+        return _refused(given, where, depth)
+    if isinstance(given, date | time):
+        return given.isoformat()
+    return own_text(given) or _refused(given, where, depth)
+
+
+def own_text(given: Any) -> str | None:
+    """Returns the text of an object, or None if it has only Python's own with its address."""
+    if hasattr(given, "__qualname__"):  # a class or a function
+        return f"{getattr(given, '__module__', None) or 'builtins'}.{given.__qualname__}"
+    own: Any = type(given)
+    if own.__str__ is object.__str__ and own.__repr__ is object.__repr__:
+        return None
+    shown = str(given)
+    return None if _ADDRESS.search(shown) else shown
 
 
 def _mapping(given: Mapping[Any, Any], where: str) -> Mapping[Any, Any]:

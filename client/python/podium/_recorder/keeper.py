@@ -1,0 +1,74 @@
+"""Calls with invalid arguments: the valid part is recorded, the rest is reported and counted."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from podium._recorder.counts import Counters
+from podium._recorder.problems import Problems
+from podium.errors import RecordingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from podium._recorder.warnings import RecorderWarnings
+
+__all__ = ["Keeper"]
+
+
+class Keeper:
+    """Keeps errors of arguments from the training, unless the recorder is strict.
+
+    Args:
+        notices: Takes the problems.
+        about: The subject of the calls, for warnings: ` of arm 'a'`.
+    """
+
+    def __init__(self, notices: RecorderWarnings, about: str = "") -> None:
+        self._notices = notices
+        self._about = about
+        self._dropped = self._incomplete = 0
+
+    @property
+    def lost(self) -> Counters:
+        """How many calls were recorded in part, or not at all."""
+        return Counters(dropped=self._dropped, incomplete=self._incomplete)
+
+    @contextlib.contextmanager
+    def keeping(self, call: str, record_rest: Callable[[Problems], object]) -> Iterator[None]:
+        """Runs the block; if it raises, records the valid part of the call.
+
+        Args:
+            call: The name of the method.
+            record_rest: Records that part, and notes everything else.
+        """
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - whatever was logged, training goes on
+            self.keep(call, error, record_rest)
+
+    def keep(self, call: str, error: Exception, record_rest: Callable[[Problems], object]) -> None:
+        """Records the valid part of a call that raised an error; if strict, raises the error."""
+        if isinstance(error, RecordingError):
+            # The stream has counted it.
+            self._notices.refuse(f"{call}{self._about}", error)
+            return
+        if self._notices.is_strict:
+            raise error
+        problems = Problems()
+        try:
+            record_rest(problems)
+        except RecordingError as failure:
+            self._notices.refuse(f"{call}{self._about}", failure)
+        except Exception as failure:  # noqa: BLE001 - as above
+            self._dropped += 1
+            self._notices.dropped += 1
+            problems.clear()
+            problems.lost(call, f"it is not recorded: {failure}")
+        else:
+            if not problems:
+                problems.lost(call, error)
+            self._incomplete += problems.lose_something
+            self._notices.incomplete += problems.lose_something
+        self._notices.report(call, self._about, problems)

@@ -1,0 +1,379 @@
+"""Keeps of values, texts and numbers what can be recorded: for calls that have something wrong.
+
+Each function takes anything, and returns what is valid of it. It notes what it left out or changed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from podium._limits.limits import Limits
+from podium._values import coerce
+
+if TYPE_CHECKING:
+    from podium._recorder.problems import Problems
+
+__all__ = [
+    "LIMITS",
+    "encodable",
+    "experiment_name",
+    "flag",
+    "integer",
+    "metrics",
+    "name",
+    "optional_name",
+    "seconds",
+    "shortened",
+    "shown",
+    "step",
+    "tags",
+    "text",
+    "value_map",
+]
+
+LIMITS = Limits()
+"""The default limits of a server, which a recorder cannot ask."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_DEEP_TEXT = 4_096
+"""The bytes kept of a part that is nested too deep, as JSON."""
+_HASH = 8
+_SHOWN = 60
+
+_T = TypeVar("_T")
+
+
+def _tried(
+    convert: Callable[[Any, str], _T], given: Any, where: str, problems: Problems
+) -> _T | None:
+    try:
+        return convert(given, where)
+    except Exception as error:  # noqa: BLE001 - any class may raise anything when it is converted
+        problems.lost(where, error)
+        return None
+
+
+# ---- Texts -------------------------------------------------------------------------------
+
+
+def encodable(given: str) -> str:
+    """Returns a text in which UTF-8 can encode every character."""
+    return given.encode("utf-8", "backslashreplace").decode()
+
+
+def shortened(given: str, most: int) -> str:
+    """Returns a text of at most so many bytes; a longer one loses its middle."""
+    data = given.encode()
+    if len(data) <= most:
+        return given
+    mark = f" … [{len(data):,} bytes] … "
+    half = (most - len(mark.encode())) // 2
+    if half <= 0:
+        return data[:most].decode(errors="ignore")
+    return data[:half].decode(errors="ignore") + mark + data[-half:].decode(errors="ignore")
+
+
+def _as_text(given: Any, where: str) -> str:
+    """Returns the text of a string, or of anything else that has an obvious one."""
+    if isinstance(given, str):
+        return encodable(str.__str__(given))
+    if given is None or isinstance(given, Mapping | list | tuple | set):
+        return coerce.text(given, where)
+    plain = coerce.settings_list([given], where)[0]
+    if isinstance(plain, str | int | float):
+        return str(plain)
+    return coerce.text(given, where)
+
+
+def text(given: Any, where: str, problems: Problems, most: int = LIMITS.text_bytes) -> str | None:
+    """Returns a text of at most so many bytes, or None."""
+    if given is None:
+        return None
+    found = _tried(_as_text, given, where, problems)
+    if found is None:
+        return None
+    if found != given:
+        problems.taken(where, f"{where} is {shown(given)}, and recorded as {shown(found)}")
+    kept = shortened(found.replace("\0", ""), most)
+    if kept != found:
+        problems.changed(
+            where, f"{where} has NUL characters or over {most:,} bytes; it is shortened"
+        )
+    return kept
+
+
+def name(given: Any, where: str, problems: Problems) -> str | None:
+    """Returns a name, key, tag or id within the limits, or None if there is nothing to keep.
+
+    A long one ends with a hash, so that two of them stay different.
+    """
+    found = _tried(_as_text, given, where, problems)
+    if found is None:
+        return None
+    kept = _CONTROL.sub("", found)
+    if not kept:
+        problems.lost(where, f"{where} is empty")
+        return None
+    data = kept.encode()
+    if len(data) > LIMITS.name_bytes:
+        end = "…" + sha256(data).hexdigest()[:_HASH]
+        kept = data[: LIMITS.name_bytes - len(end.encode())].decode(errors="ignore") + end
+        problems.changed(
+            where,
+            f"{where} has {len(data):,} bytes, and a name at most {LIMITS.name_bytes}; "
+            f"it is shortened to {shown(kept)}",
+        )
+    elif kept != given:
+        problems.taken(where, f"{where} is {shown(given)}, and recorded as {shown(kept)}")
+    return kept
+
+
+def optional_name(given: Any, where: str, problems: Problems) -> str | None:
+    """Returns a name, or None."""
+    return None if given is None else name(given, where, problems)
+
+
+def experiment_name(given: Any, where: str, problems: Problems) -> str | None:
+    """Returns the name of an experiment, without segments that are empty, `.` or `..`."""
+    found = optional_name(given, where, problems)
+    if found is None:
+        return None
+    kept = "/".join(part for part in found.split("/") if part not in {"", ".", ".."})
+    if kept != found:
+        problems.taken(
+            where,
+            f"{where} {shown(found)} has a segment that is empty, '.' or '..'; "
+            f"it is recorded as {shown(kept)}",
+        )
+    return kept or None
+
+
+def tags(given: Any, where: str, problems: Problems) -> list[str]:
+    """Returns a list of tags; a single text is one tag."""
+    if isinstance(given, str):
+        problems.taken(where, f"{where} is a text and no list of texts; it is taken for one tag")
+        given = [given]
+    if not isinstance(given, Iterable) or isinstance(given, bytes):
+        if given is None:
+            problems.taken(where, f"{where} is None; it is taken for no tags")
+        else:
+            problems.lost(where, f"{where} must be a list of strings, not {coerce.kind_of(given)}")
+        return []
+    found = (name(tag, f"{where}[{index}]", problems) for index, tag in enumerate(given))
+    kept = [tag for tag in found if tag is not None]
+    if len(kept) > LIMITS.map_keys:
+        problems.changed(
+            where, f"{where} has {len(kept):,} tags; the first {LIMITS.map_keys:,} are kept"
+        )
+    return kept[: LIMITS.map_keys]
+
+
+# ---- Numbers -----------------------------------------------------------------------------
+
+
+def seconds(given: Any, where: str, problems: Problems) -> float | None:
+    """Returns a finite number of seconds from 0, or None."""
+    found = None if given is None else _tried(coerce.seconds, given, where, problems)
+    if found is not None and not 0 <= found < float("inf"):
+        problems.lost(where, f"{where} is {found}; give a finite number of seconds from 0")
+        return None
+    return found
+
+
+def integer(given: Any, where: str, problems: Problems) -> int | None:
+    """Returns an integer of 64 bits, or None."""
+    return None if given is None else _tried(coerce.integer, given, where, problems)
+
+
+def step(given: Any, where: str, problems: Problems) -> int | None:
+    """Returns a step; rounds a fraction down and reads a number in a text.
+
+    A row without its step would be taken for the post-training row.
+    """
+    found = given
+    if isinstance(given, str):
+        try:
+            found = float(given)
+        except ValueError:
+            return integer(given, where, problems)
+    if isinstance(found, float) and abs(found) < 2**53:
+        rounded = int(found // 1)
+        if rounded != given:
+            problems.changed(
+                where, f"{where} must be an integer, not {given!r}; it is recorded as {rounded}"
+            )
+        return rounded
+    return integer(given, where, problems)
+
+
+def flag(given: Any, where: str, problems: Problems) -> bool:
+    """Returns a bool; False for anything else."""
+    if given is None:
+        problems.taken(where, f"{where} is None; it is taken for False")
+        return False
+    return bool(_tried(coerce.boolean, given, where, problems))
+
+
+def metrics(given: Any, where: str, problems: Problems) -> dict[str, float]:
+    """Returns those metrics that are numbers."""
+    if not isinstance(given, Mapping):
+        problems.lost(where, f"{where} must be a mapping, not {coerce.kind_of(given)}")
+        return {}
+    result: dict[str, float] = {}
+    for key, item in given.items():
+        at = f"{where}[{shown(key)}]"
+        number = _tried(coerce.number, item, at, problems)
+        kept = None if number is None else name(key, f"the key {at}", problems)
+        if number is not None and kept is not None:
+            result[kept] = number
+    return result
+
+
+# ---- Values ------------------------------------------------------------------------------
+
+
+def value_map(given: Any, where: str, problems: Problems, most: int) -> dict[str, Any]:
+    """Returns those values that can be recorded, shortened to the limits of one field.
+
+    Args:
+        given: Values by key.
+        where: The name of the field.
+        problems: Takes what is left out.
+        most: The bytes that all of them may take.
+    """
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        problems.lost(where, f"{where} must be a mapping, not {coerce.kind_of(given)}")
+        return {}
+    kept: dict[str, Any] = _valid_map(given, where, problems, 1)
+    kept = _within(kept, where, problems, LIMITS.value_nodes, _nodes, "values")
+    return _within(kept, where, problems, most, _bytes, "bytes")
+
+
+def _valid_map(given: Mapping[Any, Any], where: str, problems: Problems, depth: int) -> Any:
+    result: dict[str, Any] = {}
+    for key, item in given.items():
+        at = f"{where}[{shown(key)}]"
+        kept = name(str(key) if not isinstance(key, str) else key, f"the key {at}", problems)
+        if kept is None:
+            continue
+        if kept in result:
+            problems.lost(at, f"{where} has two keys that read {kept!r}")
+        elif len(result) == LIMITS.map_keys:
+            problems.changed(
+                where, f"{where} has {len(given):,} keys; the first {len(result):,} are kept"
+            )
+            break
+        else:
+            _add_valid(result, kept, item, at, problems, depth)
+    return result
+
+
+def _add_valid(
+    result: dict[str, Any], key: str, item: Any, where: str, problems: Problems, depth: int
+) -> None:
+    try:
+        result[key] = _valid(item, where, problems, depth)
+    except Exception as error:  # noqa: BLE001 - any class may raise anything when it is converted
+        problems.lost(where, error)
+
+
+def _valid(given: Any, where: str, problems: Problems, depth: int) -> Any:
+    """Returns a value within the limits of depth and keys."""
+    if isinstance(given, str):
+        return encodable(given)
+    is_container = isinstance(given, Mapping | list | tuple)
+    if is_container and depth >= LIMITS.value_depth:
+        problems.changed(
+            where, f"{where} is nested more than {LIMITS.value_depth} deep; it is kept as text"
+        )
+        plain = coerce.settings_list([given], where)[0]
+        return shortened(json.dumps(plain), _DEEP_TEXT)
+    if isinstance(given, Mapping):
+        return _valid_map(given, where, problems, depth + 1)
+    if is_container:
+        valid: dict[str, Any] = {}
+        for index, item in enumerate(given):
+            _add_valid(valid, str(index), item, f"{where}[{index}]", problems, depth + 1)
+        return list(valid.values())
+    plain = coerce.settings_list([given], where)[0]
+    return (
+        plain
+        if isinstance(plain, str | int | float | None)
+        else _valid(plain, where, problems, depth)
+    )
+
+
+def _nodes(value: Any) -> int:
+    if isinstance(value, Mapping):
+        return 1 + sum(map(_nodes, value.values()))
+    return 1 + sum(map(_nodes, value)) if isinstance(value, list) else 1
+
+
+def _bytes(value: Any) -> int:
+    """Returns about as many bytes as a value takes in a message, and not fewer."""
+    if isinstance(value, str):
+        return len(value.encode()) + 16
+    if isinstance(value, Mapping):
+        return 16 + sum(len(key.encode()) + 24 + _bytes(item) for key, item in value.items())
+    return 16 + sum(map(_bytes, value)) if isinstance(value, list) else 16
+
+
+def _within(
+    given: dict[str, Any],
+    where: str,
+    problems: Problems,
+    most: int,
+    size_of: Callable[[Any], int],
+    what: str,
+) -> dict[str, Any]:
+    """Shortens the largest values of a map until all of them fit."""
+    sizes = {key: size_of(item) + len(key.encode()) + 24 for key, item in given.items()}
+    if size_of is _nodes:
+        sizes = {key: size_of(item) for key, item in given.items()}
+    left, result = most, dict(given)
+    for count, key in enumerate(sorted(sizes, key=sizes.__getitem__)):
+        share = left // (len(sizes) - count)
+        if sizes[key] > share:
+            problems.changed(
+                f"{where}[{key!r}]",
+                f"{where}[{key!r}] has {sizes[key]:,} {what}, and the field at most {most:,}; "
+                "it is shortened",
+            )
+            overhead = sizes[key] - size_of(given[key])
+            result[key] = _cut(given[key], share - overhead, size_of)
+        left -= min(sizes[key], share)
+    return result
+
+
+def _cut(value: Any, room: int, size_of: Callable[[Any], int]) -> Any:
+    """Returns the beginning of a list or map, or a text without its middle."""
+    if isinstance(value, str):
+        return shortened(value, max(room - 16, 0))
+    if not isinstance(value, list | dict):
+        return value
+    pairs = list(value.items() if isinstance(value, dict) else enumerate(value))
+    room -= size_of([])
+    kept: dict[Any, Any] = {}
+    for key, item in pairs:
+        size = size_of({key: item} if isinstance(value, dict) else [item]) - size_of([])
+        if size > room:
+            if not kept and room > _HASH:
+                kept[key] = _cut(item, room - (size - size_of(item)), size_of)
+            break
+        kept[key] = item
+        room -= size
+    return kept if isinstance(value, dict) else list(kept.values())
+
+
+def shown(given: Any) -> str:
+    """Returns the beginning of a value's repr, for warnings."""
+    try:
+        text = repr(given)
+    except Exception:  # noqa: BLE001 - a class whose repr fails
+        text = coerce.kind_of(given)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,0 +1,92 @@
+"""Calls with a wrong signature: the arguments that fit are used, and the others are named."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+from podium._recorder.problems import Problems
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from podium._recorder.warnings import RecorderWarnings
+
+__all__ = ["forgiving", "forgiving_with"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def forgiving(method: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Lets a recording method take any arguments, unless its recorder is strict."""
+    return forgiving_with(lambda given, _: given[0].notices)(method)
+
+
+def forgiving_with(
+    notices_of: Callable[[tuple[Any, ...], dict[str, Any]], RecorderWarnings],
+) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """Lets a function take any arguments.
+
+    Args:
+        notices_of: Returns where a wrong signature is reported, from the arguments.
+    """
+
+    def decorate(method: Callable[_P, _R]) -> Callable[_P, _R]:
+        signature = inspect.signature(method)
+
+        @functools.wraps(method)
+        def call(*given: Any, **named: Any) -> Any:
+            try:
+                return cast("Any", method)(*given, **named)
+            except TypeError as error:
+                notices = notices_of(given, named)
+                if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                    raise  # it was raised in the method
+                if notices.is_strict:
+                    raise
+            problems = Problems()
+            fitting = _fitting(signature, given, named, problems)
+            notices.report(method.__name__, "", problems)
+            notices.incomplete += problems.lose_something
+            return cast("Any", method)(**fitting)
+
+        return cast("Callable[_P, _R]", call)
+
+    return decorate
+
+
+def _fitting(
+    signature: inspect.Signature,
+    given: tuple[Any, ...],
+    named: dict[str, Any],
+    problems: Problems,
+) -> dict[str, Any]:
+    """Returns the arguments that fit a signature; those that are missing are None."""
+    names = list(signature.parameters)
+    positional = [name for name in names if signature.parameters[name].kind in _POSITIONAL]
+    fitting: dict[str, Any] = dict(zip(positional, given, strict=False))
+    # The arguments behind those are given by position, though they need their names.
+    keywords = iter(name for name in names if name not in positional and name not in named)
+    for extra in given[len(positional) :]:
+        name = next(keywords, None)
+        if name is None:
+            problems.lost("arguments", f"it takes at most {len(names) - 1} arguments")
+        else:
+            problems.taken(name, f"{name} must be given by its name, as {name}=")
+            fitting[name] = extra
+    for name, item in named.items():
+        if name in fitting:
+            problems.lost(name, f"{name} is given twice")
+        elif name in names:
+            fitting[name] = item
+        else:
+            problems.lost(name, f"there is no argument {name!r}")
+    for name in names:
+        if signature.parameters[name].default is inspect.Parameter.empty and name not in fitting:
+            problems.lost(name, f"the argument {name!r} is missing")
+            fitting[name] = None
+    return fitting
