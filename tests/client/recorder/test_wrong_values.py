@@ -272,13 +272,14 @@ STARTS: dict[str, tuple[Expected, Callable[[podium.ArmResult], Any]]] = {
         _only(..., none=(..., SILENT), int=(5, SILENT), integral_float=(6, SILENT)),
         lambda arm: arm.attempt and (arm.attempt.order if arm.attempt.order < 10 else ...),
     ),
-    "restart": (_only("running", true=("running", SILENT)), lambda arm: arm.status),
+    "restart": (_only([]), lambda arm: arm.evals),
     "resume_step": (
-        dict.fromkeys(VALUES, ("running", NAMED))
-        | dict.fromkeys(("none", "int", "integral float"), ("running", SILENT)),
-        lambda arm: arm.status,
+        dict.fromkeys(VALUES, ([], NAMED))
+        | {kind: ([], SILENT) for kind in ("none", "int", "integral float")},
+        lambda arm: arm.evals,
     ),
 }
+STARTS["restart"][0]["true"] = ([], SILENT)
 
 
 @pytest.mark.parametrize("argument", STARTS)
