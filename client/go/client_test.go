@@ -154,11 +154,13 @@ func TestListsFollowTheirPages(t *testing.T) {
 	both := experiment.Arms(t.Context(), podium.ArmFilter{NamePrefix: &prefix})
 	var together sync.WaitGroup
 	for range 2 {
-		together.Go(func() {
+		together.Add(1)
+		go func() {
+			defer together.Done()
 			if few := maps.Collect(both); len(few) != 10 {
 				t.Errorf("%d arms begin with %s, side by side", len(few), prefix)
 			}
-		})
+		}()
 	}
 	together.Wait()
 	few := maps.Collect(experiment.Arms(t.Context(), podium.ArmFilter{NamePrefix: &prefix}))

@@ -145,6 +145,44 @@ func (e *Experiment) rankInOneState(
 	return found, nil
 }
 
+// Scores is the scores of the arms that pass a filter: a column for each metric, in the order of the
+// arms' creation, with all pages in one response. Its revision is 0 if the experiment changed between
+// the pages.
+func (e *Experiment) Scores(
+	ctx context.Context, metrics []string, filter ArmFilter,
+) (*podiumv1.ScoresResponse, error) {
+	request := &podiumv1.ScoresRequest{
+		Experiment: e.name, Metrics: metrics, Statuses: filter.Statuses, GroupName: filter.GroupName,
+		NamePrefix: filter.NamePrefix, Tags: filter.Tags,
+	}
+	found, err := e.client.Results.Scores(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	for found.NextPageToken != "" {
+		request.PageToken = found.NextPageToken
+		page, err := e.client.Results.Scores(ctx, request)
+		if err != nil {
+			return nil, err
+		}
+		addScores(found, page)
+	}
+	return found, nil
+}
+
+// addScores puts the arms of a page behind those that were found before.
+func addScores(found, page *podiumv1.ScoresResponse) {
+	found.Arms = append(found.Arms, page.GetArms()...)
+	for i, column := range page.GetColumns() {
+		found.Columns[i].Values = append(found.Columns[i].Values, column.GetValues()...)
+		found.Columns[i].Present = append(found.Columns[i].Present, column.GetPresent()...)
+	}
+	if page.GetRevision() != found.GetRevision() {
+		found.Revision = 0
+	}
+	found.NextPageToken = page.GetNextPageToken()
+}
+
 // Record records events: all of them or none. They apply in order, as if sent one by one, and to
 // send them again is safe.
 func (e *Experiment) Record(

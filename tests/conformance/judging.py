@@ -23,7 +23,7 @@ from podium.v1.results_service_pb2 import (
     ScoreRequest,
 )
 
-from tests.conformance import busy
+from tests.conformance import paging
 from tests.conformance.languages import PROJECT
 from tests.conformance.runner import Runner
 from tests.server.ranking import vectors as rankings
@@ -38,7 +38,7 @@ _FOLDER = PROJECT / "tests" / "vectors"
 
 VECTORS = tuple(
     file
-    for kind in ("rank", "busy", "reads", "writes")
+    for kind in ("rank", "busy", "scores", "reads", "writes")
     for file in sorted(_FOLDER.glob(f"{kind}*.json"))
 )
 """The files of vectors."""
@@ -98,7 +98,8 @@ def checks(file: Path) -> Iterator[Check]:
     """Returns what a file of vectors asks of each language."""
     kinds: dict[str, dict[str, Callable[[Case, Session], None]]] = {
         "rank": {"wire": _rank},
-        "busy": {"wire": busy.hold},
+        "busy": {"wire": paging.rank},
+        "scores": {"wire": paging.scores},
         "reads": {"pure": _read_locally, "wire": _read},
         "writes": {"wire": _write},
     }

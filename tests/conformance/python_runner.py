@@ -25,6 +25,7 @@ from podium.v1.results_service_pb2 import (
     GetArmResponse,
     GetExperimentResponse,
     RankResponse,
+    ScoresResponse,
 )
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 
@@ -124,6 +125,17 @@ def _rank(client: podium.Client, request: Any) -> Message:
     return found
 
 
+def _scores(client: podium.Client, request: Any) -> ScoresResponse:
+    found = _experiment(client, request).scores(
+        list(request.metrics), status=list(map(codec.arm_status_from_proto, request.statuses))
+    )
+    return ScoresResponse(
+        arms=map(codec.scored_arm_to_proto, found.arms),
+        columns=map(codec.score_column_to_proto, found.columns),
+        revision=found.revision or 0,
+    )
+
+
 def _record(client: podium.Client, request: Any) -> RecordResponse:
     client.record(request.experiment, map(_as_given, request.events))
     return RecordResponse()
@@ -156,6 +168,7 @@ _CLIENT: dict[str, Callable[[podium.Client, Any], Message]] = {
         experiment=codec.experiment_to_proto(_experiment(client, request).get())
     ),
     "Rank": _rank,
+    "Scores": _scores,
     "Record": _record,
 }
 

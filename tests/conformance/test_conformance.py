@@ -78,6 +78,7 @@ def test_every_case_is_asked_for() -> None:
     assert ways == {
         ("busy", "wire"),
         ("rank", "wire"),
+        ("scores", "wire"),
         ("reads", "pure"),
         ("reads", "wire"),
         ("writes", "wire"),

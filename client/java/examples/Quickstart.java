@@ -2,12 +2,13 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import podium.ArmHandle;
-import podium.ArmResult;
+import podium.ArmSnapshot;
 import podium.Client;
 import podium.Events;
 import podium.ExperimentHandle;
 import podium.PodiumException;
 import podium.Values;
+import podium.v1.ArmResult;
 import podium.v1.ArmStatus;
 import podium.v1.EvalResult;
 import podium.v1.ExperimentDeclared;
@@ -37,7 +38,7 @@ public class Quickstart {
     var metric = ExperimentDeclared.newBuilder().setSuccessMetric("test.pass_rate");
     var config = RunConfig.newBuilder().setName("lora_rank4").putExtras("lora_rank", Values.of(4));
     var arm =
-        podium.v1.ArmResult.newBuilder()
+        ArmResult.newBuilder()
             .setName("lora_rank4")
             .setRunConfig(config)
             .setStatus(ArmStatus.ARM_STATUS_RUNNING);
@@ -58,7 +59,7 @@ public class Quickstart {
     OptionalDouble score = arm.score("test.pass_rate"); // NaN is a score; empty is none
     System.out.println(row.isPresent() + " " + score.getAsDouble()); // true 0.61
 
-    ArmResult snapshot = arm.get(); // the whole arm, as it was at one moment
+    ArmSnapshot snapshot = arm.get(); // the whole arm, as it was at one moment
     System.out.println(snapshot.eval("val", 99).isPresent()); // false: the same questions, no calls
     System.out.println(snapshot.score("loss").getAsDouble()); // 0.31
   }

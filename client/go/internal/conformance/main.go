@@ -171,6 +171,11 @@ func askClient(client *podium.Client, message proto.Message) (proto.Message, err
 			Metric: asked.Metric, Direction: asked.Direction, Statuses: asked.Statuses,
 			ByGroup: asked.ByGroup, MinMembers: asked.MinMembers,
 		})
+	case *podiumv1.ScoresRequest:
+		return client.Experiment(asked.Experiment).Scores(ctx, asked.Metrics, podium.ArmFilter{
+			Statuses: asked.Statuses, GroupName: asked.GroupName,
+			NamePrefix: asked.NamePrefix, Tags: asked.Tags,
+		})
 	case *podiumv1.RecordRequest:
 		return client.Experiment(asked.Experiment).Record(ctx, asked.Events...)
 	}

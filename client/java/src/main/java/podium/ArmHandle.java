@@ -86,12 +86,12 @@ public final class ArmHandle {
    *
    * @throws PodiumException.Aborted if the arm kept changing while its rows were read
    */
-  public ArmResult get() {
+  public ArmSnapshot get() {
     return OneState.read("arm '%s' of '%s'".formatted(name, experiment), this::inOneState);
   }
 
   /** The arm with all of its rows; nothing if it changed between two pages. */
-  private Optional<ArmResult> inOneState() {
+  private Optional<ArmSnapshot> inOneState() {
     var request = GetArmRequest.newBuilder().setExperiment(experiment).setArm(name).build();
     GetArmResponse first = connection.call(ResultsServiceGrpc.getGetArmMethod(), request);
     var arm = first.getArmResult().toBuilder();
@@ -105,7 +105,7 @@ public final class ArmHandle {
       arm.addAllEvals(page.getEvalsList());
       token = page.getNextPageToken();
     }
-    return Optional.of(ArmResult.of(arm.build()));
+    return Optional.of(ArmSnapshot.of(arm.build()));
   }
 
   /** Lists the rows in the order in which they were first accepted. */

@@ -15,6 +15,9 @@ import podium.v1.RecordRequest;
 import podium.v1.RecordResponse;
 import podium.v1.RecordingServiceGrpc;
 import podium.v1.ResultsServiceGrpc;
+import podium.v1.ScoreColumn;
+import podium.v1.ScoresRequest;
+import podium.v1.ScoresResponse;
 import podium.v1.StreamPosition;
 
 /**
@@ -134,6 +137,46 @@ public final class ExperimentHandle {
         .addAllGroups(groups)
         .clearNextPageToken()
         .build();
+  }
+
+  /**
+   * Gets the scores of all arms on some metrics: as {@link #scores(ScoresRequest)} with these
+   * metrics.
+   */
+  public ScoresResponse scores(String... metrics) {
+    return scores(ScoresRequest.newBuilder().addAllMetrics(List.of(metrics)).build());
+  }
+
+  /**
+   * Gets the scores of the arms that pass every filter of a request: a column for each metric, in
+   * the order of the arms' creation, with all pages in one response.
+   *
+   * @return the scores; their revision is 0 if the experiment changed between two pages
+   */
+  public ScoresResponse scores(ScoresRequest request) {
+    var asked = request.toBuilder().setExperiment(name).clearPageToken();
+    var method = ResultsServiceGrpc.getScoresMethod();
+    var found = connection.call(method, asked.build()).toBuilder();
+    while (!found.getNextPageToken().isEmpty()) {
+      var page = connection.call(method, asked.setPageToken(found.getNextPageToken()).build());
+      add(found, page);
+    }
+    return found.build();
+  }
+
+  /** Puts the arms of a page behind those that were found before. */
+  private static void add(ScoresResponse.Builder found, ScoresResponse page) {
+    found.addAllArms(page.getArmsList()).setNextPageToken(page.getNextPageToken());
+    for (int index = 0; index < page.getColumnsCount(); index++) {
+      ScoreColumn column = page.getColumns(index);
+      found
+          .getColumnsBuilder(index)
+          .addAllValues(column.getValuesList())
+          .addAllPresent(column.getPresentList());
+    }
+    if (page.getRevision() != found.getRevision()) {
+      found.clearRevision();
+    }
   }
 
   /** Creates the experiment if there is none. */

@@ -1,13 +1,15 @@
 package podium;
 
 import com.google.protobuf.NullValue;
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import podium.v1.Value;
 import podium.v1.ValueList;
 import podium.v1.ValueMap;
 
-/** Makes values of configurations and breakdowns: an integer stays an integer. */
+/** Makes values of configurations and breakdowns, and reads them: an integer stays an integer. */
 public final class Values {
   private Values() {}
 
@@ -37,6 +39,35 @@ public final class Values {
       throw new IllegalArgumentException("no value can hold a " + object.getClass().getName());
     }
     return value.build();
+  }
+
+  /**
+   * Returns what a value holds: null, a Boolean, a Long, a Double, a String, a List or a Map with
+   * Strings for keys. Lists and maps hold the same, and may be changed.
+   */
+  public static Object plain(Value value) {
+    return switch (value.getKindCase()) {
+      case BOOL_VALUE -> value.getBoolValue();
+      case INT_VALUE -> value.getIntValue();
+      case DOUBLE_VALUE -> value.getDoubleValue();
+      case STRING_VALUE -> value.getStringValue();
+      case LIST_VALUE -> plainList(value.getListValue());
+      case MAP_VALUE -> plainMap(value.getMapValue());
+      case NULL_VALUE, KIND_NOT_SET -> null;
+    };
+  }
+
+  private static List<Object> plainList(ValueList list) {
+    // Neither Stream.toList nor a collector of maps takes a null.
+    List<Object> items = new ArrayList<>();
+    list.getValuesList().forEach(item -> items.add(plain(item)));
+    return items;
+  }
+
+  private static Map<String, Object> plainMap(ValueMap map) {
+    Map<String, Object> entries = new HashMap<>();
+    map.getEntriesMap().forEach((key, item) -> entries.put(key, plain(item)));
+    return entries;
   }
 
   private static boolean isInteger(Object object) {

@@ -31,6 +31,7 @@ import podium.v1.RecordingServiceGrpc;
 import podium.v1.ResultsServiceGrpc;
 import podium.v1.ScoreRequest;
 import podium.v1.ScoreResponse;
+import podium.v1.ScoresRequest;
 
 /**
  * Answers each request that it reads with what this client answers: see tests/conformance/README.md
@@ -93,7 +94,7 @@ final class ConformanceRunner {
     var request = (Message) method.parseRequest(bytes(asked, "request"));
     String way = asked.get("way").getAsString();
     if (way.equals("pure")) {
-      return askArm(ArmResult.of(podium.v1.ArmResult.parseFrom(bytes(asked, "arm"))), request);
+      return askArm(ArmSnapshot.of(podium.v1.ArmResult.parseFrom(bytes(asked, "arm"))), request);
     }
     var client = clients.computeIfAbsent(asked.get("address").getAsString(), Client::connect);
     return way.equals("client") ? askClient(client, request) : callStub(client, method, request);
@@ -103,7 +104,7 @@ final class ConformanceRunner {
     return new ByteArrayInputStream(Base64.getDecoder().decode(asked.get(name).getAsString()));
   }
 
-  private static Message askArm(ArmResult arm, Message request) {
+  private static Message askArm(ArmSnapshot arm, Message request) {
     if (request instanceof EvalRequest asked) {
       String name = asked.getName();
       return row(asked.hasStep() ? arm.eval(name, asked.getStep()) : arm.eval(name));
@@ -133,6 +134,9 @@ final class ConformanceRunner {
     if (request instanceof RankRequest asked) {
       return client.experiment(asked.getExperiment()).rank(asked);
     }
+    if (request instanceof ScoresRequest asked) {
+      return client.experiment(asked.getExperiment()).scores(asked);
+    }
     var recorded = (RecordRequest) request;
     return client.experiment(recorded.getExperiment()).record(recorded.getEventsList());
   }
@@ -156,7 +160,7 @@ final class ConformanceRunner {
   }
 
   /** An arm as it reads, with the mirrors of its primary eval. */
-  private static Message whole(ArmResult arm) {
+  private static Message whole(ArmSnapshot arm) {
     var read =
         arm.message().toBuilder()
             .putAllEvalMetrics(arm.evalMetrics())

@@ -235,7 +235,7 @@ class ConnectionTest {
   /** An arm that changes between its pages is read anew. */
   @Test
   void anArmThatChanges() {
-    ArmResult arm = client.arm("e", "a").get();
+    ArmSnapshot arm = client.arm("e", "a").get();
     assertEquals(3, calls.get());
     assertEquals(1, arm.evals().size());
   }

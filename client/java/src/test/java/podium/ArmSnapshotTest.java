@@ -13,13 +13,13 @@ import podium.v1.EvalResult;
 import podium.v1.ScoreOrigin;
 
 /** An arm that is held answers without a server. */
-class ArmResultTest {
+class ArmSnapshotTest {
   private static final EvalResult FIRST = row("val", 0.4).setStep(0).build();
   private static final EvalResult LAST = row("val", 0.5).setStep(100).build();
   private static final EvalResult TEST = row("test", 0.7).addTags("test").setEvalSeconds(2).build();
 
-  private static final ArmResult ARM =
-      ArmResult.of(
+  private static final ArmSnapshot ARM =
+      ArmSnapshot.of(
           podium.v1.ArmResult.newBuilder()
               .setName("a")
               .putMetrics("loss", Double.NaN)
@@ -62,11 +62,11 @@ class ArmResultTest {
     assertEquals(Map.of("acc", 0.7), ARM.evalMetrics());
     assertEquals(Map.of(), ARM.evalBreakdowns());
     assertEquals(OptionalDouble.of(2), ARM.evalSeconds());
-    var given = ArmResult.of(ARM.message().toBuilder().setEvalSeconds(0).build());
+    var given = ArmSnapshot.of(ARM.message().toBuilder().setEvalSeconds(0).build());
     assertEquals(OptionalDouble.of(0), given.evalSeconds());
     assertEquals(
         OptionalDouble.empty(),
-        ArmResult.of(podium.v1.ArmResult.getDefaultInstance()).evalSeconds());
+        ArmSnapshot.of(podium.v1.ArmResult.getDefaultInstance()).evalSeconds());
   }
 
   /** An empty metric is an error here as it is on a server. */
@@ -80,9 +80,9 @@ class ArmResultTest {
   /** Two arms that say the same are equal. */
   @Test
   void equality() {
-    assertEquals(ARM, ArmResult.of(ARM.message().toBuilder().build()));
-    assertEquals(ARM.hashCode(), ArmResult.of(ARM.message().toBuilder().build()).hashCode());
-    assertEquals("ArmResult(a, ARM_STATUS_UNSPECIFIED, 3 evals)", ARM.toString());
+    assertEquals(ARM, ArmSnapshot.of(ARM.message().toBuilder().build()));
+    assertEquals(ARM.hashCode(), ArmSnapshot.of(ARM.message().toBuilder().build()).hashCode());
+    assertEquals("ArmSnapshot(a, ARM_STATUS_UNSPECIFIED, 3 evals)", ARM.toString());
   }
 
   /** Values keep their types: an integer is no double. */

@@ -14,16 +14,16 @@ import podium.v1.Value;
  *
  * <p>It never changes; {@link #message()} has every field of it.
  */
-public final class ArmResult {
+public final class ArmSnapshot {
   private final podium.v1.ArmResult message;
 
-  private ArmResult(podium.v1.ArmResult message) {
+  private ArmSnapshot(podium.v1.ArmResult message) {
     this.message = message;
   }
 
   /** Returns the arm that a message describes, with its rows in the order of acceptance. */
-  public static ArmResult of(podium.v1.ArmResult message) {
-    return new ArmResult(message);
+  public static ArmSnapshot of(podium.v1.ArmResult message) {
+    return new ArmSnapshot(message);
   }
 
   /** Returns the message, with the fields as they were given. */
@@ -116,7 +116,7 @@ public final class ArmResult {
 
   @Override
   public boolean equals(Object other) {
-    return other instanceof ArmResult arm && message.equals(arm.message);
+    return other instanceof ArmSnapshot arm && message.equals(arm.message);
   }
 
   @Override
@@ -126,6 +126,6 @@ public final class ArmResult {
 
   @Override
   public String toString() {
-    return "ArmResult(" + name() + ", " + status() + ", " + evals().size() + " evals)";
+    return "ArmSnapshot(" + name() + ", " + status() + ", " + evals().size() + " evals)";
   }
 }
