@@ -150,6 +150,10 @@ std::string ask_client(const podium::Client& client, const Struct& asked) {
     const auto ranked = request<v1::RankRequest>(asked);
     return answer(client.experiment(ranked.experiment()).rank(ranked));
   }
+  if (call == "Scores") {
+    const auto scored = request<v1::ScoresRequest>(asked);
+    return answer(client.experiment(scored.experiment()).scores(scored));
+  }
   const auto recorded = request<v1::RecordRequest>(asked);
   return answer(client.experiment(recorded.experiment())
                     .record({recorded.events().begin(), recorded.events().end()}));

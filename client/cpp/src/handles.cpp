@@ -177,6 +177,24 @@ std::optional<v1::RankResponse> Experiment::rank_in_one_state(v1::RankRequest re
   return found;
 }
 
+v1::ScoresResponse Experiment::scores(v1::ScoresRequest request) const {
+  request.set_experiment(name_);
+  request.clear_page_token();
+  v1::ScoresResponse found = calls_->scores(request);
+  while (!found.next_page_token().empty()) {
+    request.set_page_token(found.next_page_token());
+    const v1::ScoresResponse page = calls_->scores(request);
+    found.mutable_arms()->MergeFrom(page.arms());
+    for (int index = 0; index < page.columns_size(); ++index) {
+      found.mutable_columns(index)->mutable_values()->MergeFrom(page.columns(index).values());
+      found.mutable_columns(index)->mutable_present()->MergeFrom(page.columns(index).present());
+    }
+    found.set_revision(page.revision() == found.revision() ? page.revision() : 0);
+    found.set_next_page_token(page.next_page_token());
+  }
+  return found;
+}
+
 v1::RecordResponse Experiment::declare(const v1::ExperimentDeclared& declared) const {
   return record_one(*calls_, name_, event(declared));
 }

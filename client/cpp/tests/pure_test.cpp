@@ -106,6 +106,23 @@ TEST(Pure, ValuesAreMadeOfPlainData) {
   EXPECT_EQ(podium::value(nullptr).kind_case(), v1::Value::kNullValue);
 }
 
+// Lists and maps are made of plain data, and what a value holds is read as such.
+TEST(Pure, ValuesAreReadAsPlainData) {
+  const v1::Value map = podium::value(std::map<std::string, v1::Value>{
+      {"rank", podium::value(4)}, {"names", podium::value(std::vector<std::string>{"a", "b"})}});
+  const auto entries = podium::plain<std::map<std::string, v1::Value>>(map);
+  ASSERT_TRUE(entries.has_value());
+  EXPECT_EQ(podium::plain<std::int64_t>(entries->at("rank")), 4);
+  EXPECT_EQ(podium::plain<double>(entries->at("rank")), std::nullopt);
+  const auto names = podium::plain<std::vector<v1::Value>>(entries->at("names"));
+  ASSERT_TRUE(names.has_value());
+  EXPECT_EQ(podium::plain<std::string>(names->at(1)), "b");
+  EXPECT_EQ(podium::plain<double>(podium::value(0.5)), 0.5);
+  EXPECT_EQ(podium::plain<bool>(podium::value(false)), false);
+  EXPECT_EQ(podium::plain<bool>(podium::value(nullptr)), std::nullopt);
+  EXPECT_EQ(podium::value(std::vector<int>{}).kind_case(), v1::Value::kListValue);
+}
+
 // An address is HOST:PORT or unix:PATH and nothing else.
 TEST(Pure, Addresses) {
   for (const char* good : {"localhost:50051", "127.0.0.1:1", "[::1]:2", "unix:/tmp/x"}) {

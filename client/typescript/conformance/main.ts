@@ -30,6 +30,8 @@ import {
   ResultsService,
   ScoreRequestSchema,
   ScoreResponseSchema,
+  ScoresRequestSchema,
+  ScoresResponseSchema,
 } from "podium-client/v1";
 
 /** A line that is read. Messages are bytes in base64. */
@@ -103,6 +105,10 @@ async function askClient(client: Client, asked: Asked): Promise<Uint8Array> {
       const { experiment, metric, ...options } = requested(RankRequestSchema, asked);
       const named = metric === undefined ? options : { ...options, metric };
       return toBinary(RankResponseSchema, await client.experiment(experiment).rank(named));
+    }
+    case "Scores": {
+      const { experiment, metrics, ...filter } = requested(ScoresRequestSchema, asked);
+      return toBinary(ScoresResponseSchema, await client.experiment(experiment).scores(metrics, filter));
     }
     default: {
       const { experiment, events } = requested(RecordRequestSchema, asked);

@@ -1,11 +1,13 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, type JsonValue, type MessageInitShape, toJson } from "@bufbuild/protobuf";
 
 import { PodiumError } from "./errors.js";
 import {
   ArmResultSchema,
   type ArmResult as ArmResultMessage,
+  type ArmStatus,
 } from "./podium/v1/arm_result_pb.js";
 import type { EvalResult } from "./podium/v1/eval_result_pb.js";
+import type { RunConfig } from "./podium/v1/run_config_pb.js";
 import { ScoreOrigin } from "./podium/v1/score_pb.js";
 import type { Value } from "./podium/v1/value_pb.js";
 import { toStep } from "./steps.js";
@@ -103,6 +105,29 @@ export class ArmResult {
     const own = distinct(this.evals).filter((row) => row.modelRef === undefined);
     const final = own.filter((row) => row.step === undefined);
     return final.find((row) => row.tags.includes("test")) ?? final[0] ?? own[0];
+  }
+
+  /** How far the training has come. */
+  get status(): ArmStatus {
+    return this.message.status;
+  }
+
+  /** What the arm was asked to do; undefined if nobody said. */
+  get runConfig(): RunConfig | undefined {
+    return this.message.runConfig;
+  }
+
+  /** The training metrics: the latest value of each key. */
+  get metrics(): Metrics {
+    return this.message.metrics;
+  }
+
+  /**
+   * The message in the JSON mapping of protobuf, as `JSON.stringify` takes it: 64-bit integers are texts,
+   * and numbers that JSON lacks are `"NaN"`, `"Infinity"` and `"-Infinity"`.
+   */
+  toJSON(): JsonValue {
+    return toJson(ArmResultSchema, this.message);
   }
 
   /** The eval metrics that were given, else those of the primary eval. */

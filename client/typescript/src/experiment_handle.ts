@@ -7,7 +7,7 @@ import type { ArmStatus, ArmSummary } from "./podium/v1/arm_result_pb.js";
 import type { EventSchema } from "./podium/v1/event_pb.js";
 import type { Direction, Experiment } from "./podium/v1/experiment_pb.js";
 import { RecordingService, type RecordResponse } from "./podium/v1/recording_service_pb.js";
-import { ResultsService, type RankResponse } from "./podium/v1/results_service_pb.js";
+import { ResultsService, type RankResponse, type ScoresResponse } from "./podium/v1/results_service_pb.js";
 
 /** Which arms a list has; nothing said means all. */
 export interface ArmFilter {
@@ -36,6 +36,9 @@ export interface RankOptions extends CallOptions {
   /** Only groups with at least so many scores that are numbers. */
   readonly minMembers?: number;
 }
+
+/** Of which arms the scores are; nothing said means all. */
+export interface ScoresOptions extends ArmFilter, CallOptions {}
 
 /** Where the first event of a call stands in its stream. */
 export interface RecordOptions extends CallOptions {
@@ -88,6 +91,29 @@ export class ExperimentHandle {
   async rank(options: RankOptions = {}): Promise<RankResponse> {
     const what = `the ranking of experiment ${JSON.stringify(this.name)}`;
     return inOneState(what, () => this.#rankInOneState(options));
+  }
+
+  /**
+   * The scores of arms on some metrics: a column for each metric, in the order of the arms' creation,
+   * with all pages in one. The revision is 0 if the experiment changed between the pages.
+   */
+  async scores(metrics: string[], options: ScoresOptions = {}): Promise<ScoresResponse> {
+    const { statuses, groupName, namePrefix, tags } = options;
+    const request = { experiment: this.name, metrics, statuses, groupName, namePrefix, tags };
+    const { scores } = ResultsService.method;
+    const found = await this.#connection.call(scores, request, options);
+    while (found.nextPageToken !== "") {
+      const next = { ...request, pageToken: found.nextPageToken };
+      const page = await this.#connection.call(scores, next, options);
+      found.arms = found.arms.concat(page.arms);
+      found.columns.forEach((column, index) => {
+        column.values = column.values.concat(page.columns[index]!.values);
+        column.present = column.present.concat(page.columns[index]!.present);
+      });
+      found.revision = page.revision === found.revision ? found.revision : 0n;
+      found.nextPageToken = page.nextPageToken;
+    }
+    return found;
   }
 
   /** Records events, all of them or none. They apply in order, and to send them again is safe. */

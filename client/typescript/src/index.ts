@@ -15,4 +15,6 @@ export {
   ExperimentHandle,
   type RankOptions,
   type RecordOptions,
+  type ScoresOptions,
 } from "./experiment_handle.js";
+export { fromValue, type Plain, toValue } from "./values.js";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ArmResult, PodiumError } from "podium-client";
-import { ScoreOrigin } from "podium-client/v1";
+import { ArmResult, fromValue, type Plain, PodiumError, toValue } from "podium-client";
+import { ArmStatus, ScoreOrigin } from "podium-client/v1";
 
 const arm = new ArmResult({
   name: "lora_rank4",
@@ -70,4 +70,36 @@ test("fields that were left empty read as the primary eval's, also once a row wa
   assert.equal(growing.evalSeconds, 2.5);
   growing.message.evalMetrics = { acc: 0.7 };
   assert.equal(growing.findScore("acc")?.origin, ScoreOrigin.GIVEN_EVAL_METRICS);
+});
+
+test("a snapshot says what it is, and is written as JSON", () => {
+  const arm = new ArmResult({
+    name: "a", status: ArmStatus.RUNNING, metrics: { loss: NaN }, runConfig: { name: "r", seed: 2n ** 60n },
+    evals: [{ name: "val", step: 7n }],
+  });
+  assert.equal(arm.status, ArmStatus.RUNNING);
+  assert.equal(arm.runConfig?.name, "r");
+  assert.ok(Number.isNaN(arm.metrics["loss"]));
+  assert.deepEqual(JSON.parse(JSON.stringify(arm)), {
+    name: "a", status: "ARM_STATUS_RUNNING", metrics: { loss: "NaN" },
+    runConfig: { name: "r", seed: "1152921504606846976" }, evals: [{ name: "val", step: "7" }],
+  });
+});
+
+test("what a value is made of comes back, and integers stay integers", () => {
+  const plain = {
+    rank: 4, rate: 0.5, minus: -0, big: 2n ** 60n, on: true, none: null, text: "x", list: [1, [], {}],
+  };
+  const value = toValue(plain);
+  assert.deepEqual(fromValue(value), plain);
+  assert.ok(value.kind.case === "mapValue");
+  assert.equal(value.kind.value.entries["rank"]!.kind.case, "intValue");
+  assert.equal(value.kind.value.entries["rate"]!.kind.case, "doubleValue");
+});
+
+test("what no value can hold is refused", () => {
+  assert.throws(() => toValue(2n ** 63n), RangeError);
+  for (const bad of [undefined, new Date(), [undefined], { deep: () => 1 }, new Map()]) {
+    assert.throws(() => toValue(bad as unknown as Plain), TypeError);
+  }
 });

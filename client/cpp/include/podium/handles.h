@@ -86,6 +86,11 @@ class Experiment {
   /// the experiment, and with ABORTED if the experiment is too busy.
   [[nodiscard]] v1::RankResponse rank(v1::RankRequest request = {}, std::optional<int> top = std::nullopt) const;
 
+  /// The scores of the arms that pass the filters of a request: a column for each of its metrics, in the
+  /// order of the arms' creation, with all pages in one. The revision is 0 if the experiment changed
+  /// between the pages.
+  [[nodiscard]] v1::ScoresResponse scores(v1::ScoresRequest request) const;
+
   /// Creates the experiment, or fills fields that are still unset.
   v1::RecordResponse declare(const v1::ExperimentDeclared& declared = {}) const;
 
