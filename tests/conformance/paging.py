@@ -58,9 +58,7 @@ def scores(case: dict[str, Any], session: Session) -> None:
     for place, name in enumerate(names):
         values = {m: 1_000.0 * place + n for n, m in enumerate(metrics) if present[n]}
         _record(session, experiment, [_arm(name, values)])
-    request = ScoresRequest(
-        experiment=experiment, metrics=metrics, statuses=[ARM_STATUS_COMPLETED]
-    )
+    request = ScoresRequest(experiment=experiment, metrics=metrics, statuses=[ARM_STATUS_COMPLETED])
     if case["isOneState"]:
         found = session.client("Scores", request)
     else:

@@ -126,9 +126,8 @@ def _rank(client: podium.Client, request: Any) -> Message:
 
 
 def _scores(client: podium.Client, request: Any) -> ScoresResponse:
-    found = _experiment(client, request).scores(
-        list(request.metrics), status=list(map(codec.arm_status_from_proto, request.statuses))
-    )
+    status: Any = [codec.arm_status_from_proto(status) for status in request.statuses]
+    found = _experiment(client, request).scores(list(request.metrics), status=status)
     return ScoresResponse(
         arms=map(codec.scored_arm_to_proto, found.arms),
         columns=map(codec.score_column_to_proto, found.columns),

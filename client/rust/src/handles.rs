@@ -8,7 +8,8 @@ use crate::v1::{
     ArmRecorded, ArmResult, ArmSummary, DeleteArmRequest, DeleteExperimentRequest, EvalRecorded,
     EvalRequest, EvalResult, Event, Experiment, ExperimentDeclared, GetArmRequest,
     GetExperimentRequest, ListArmsRequest, ListEvalsRequest, MetricsRecorded, RankRequest,
-    RankResponse, RecordRequest, RecordResponse, ScoreRequest, StreamPosition,
+    RankResponse, RecordRequest, RecordResponse, ScoreRequest, ScoresRequest, ScoresResponse,
+    StreamPosition,
 };
 use tonic::Code;
 
@@ -108,6 +109,33 @@ impl ExperimentHandle {
         found.arms.truncate(top);
         found.groups.truncate(top);
         Ok(Some(found))
+    }
+
+    /// The scores of the arms that pass the filters of a request: a column for each of its metrics,
+    /// in the order of the arms' creation, with all pages in one. The revision is 0 if the
+    /// experiment changed between the pages.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`: the experiment does not exist. `InvalidArgument`: there is no metric.
+    pub async fn scores(&self, mut request: ScoresRequest) -> Result<ScoresResponse> {
+        request.experiment.clone_from(&self.name);
+        request.page_token.clear();
+        let mut found = self.client.calls().scores(request.clone()).await?;
+        while !found.next_page_token.is_empty() {
+            request.page_token = found.next_page_token;
+            let page = self.client.calls().scores(request.clone()).await?;
+            found.arms.extend(page.arms);
+            for (column, more) in found.columns.iter_mut().zip(page.columns) {
+                column.values.extend(more.values);
+                column.present.extend(more.present);
+            }
+            if page.revision != found.revision {
+                found.revision = 0;
+            }
+            found.next_page_token = page.next_page_token;
+        }
+        Ok(found)
     }
 
     /// Creates the experiment, or fills fields that are still unset.

@@ -1,4 +1,4 @@
-//! Values are made of anything JSON-like.
+//! Values are made of anything JSON-like, and read as such.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,66 @@ impl Value {
     #[must_use]
     pub fn null() -> Self {
         Kind::NullValue(0).into()
+    }
+
+    /// Whether it holds nothing.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        matches!(self.kind, None | Some(Kind::NullValue(_)))
+    }
+
+    /// The truth value that it holds, if it holds one.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        match self.kind {
+            Some(Kind::BoolValue(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The integer that it holds, if it holds one.
+    #[must_use]
+    pub fn as_i64(&self) -> Option<i64> {
+        match self.kind {
+            Some(Kind::IntValue(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The double that it holds, if it holds one. An integer is no double.
+    #[must_use]
+    pub fn as_f64(&self) -> Option<f64> {
+        match self.kind {
+            Some(Kind::DoubleValue(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The text that it holds, if it holds one.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match &self.kind {
+            Some(Kind::StringValue(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The list that it holds, if it holds one.
+    #[must_use]
+    pub fn as_list(&self) -> Option<&[Value]> {
+        match &self.kind {
+            Some(Kind::ListValue(list)) => Some(&list.values),
+            _ => None,
+        }
+    }
+
+    /// The map that it holds, if it holds one.
+    #[must_use]
+    pub fn as_map(&self) -> Option<&BTreeMap<String, Value>> {
+        match &self.kind {
+            Some(Kind::MapValue(map)) => Some(&map.entries),
+            _ => None,
+        }
     }
 }
 

@@ -84,17 +84,16 @@ fn negative_zeros_are_written() {
     assert!(read.eval_seconds.unwrap().is_sign_negative());
 }
 
-/// Values are made of plain data, and integers stay integers.
+/// Values are made of plain data and read as such, and integers stay integers.
 #[test]
 fn values_are_made_of_plain_data() {
-    let map: Value = BTreeMap::from([("rank".to_owned(), vec![4])]).into();
-    let Some(Kind::MapValue(map)) = map.kind else {
-        panic!("no map")
-    };
-    let Some(Kind::ListValue(list)) = &map.entries["rank"].kind else {
-        panic!("no list")
-    };
-    assert_eq!(list.values[0].kind, Some(Kind::IntValue(4)));
-    assert_eq!(Value::from("x").kind, Some(Kind::StringValue("x".into())));
+    let value: Value = BTreeMap::from([("rank".to_owned(), vec![4])]).into();
+    let rank = &value.as_map().unwrap()["rank"].as_list().unwrap()[0];
+    assert_eq!((rank.as_i64(), rank.as_f64()), (Some(4), None));
+    assert_eq!(rank.kind, Some(Kind::IntValue(4)));
+    assert_eq!(Value::from(4.0).as_f64(), Some(4.0));
+    assert_eq!(Value::from("x").as_str(), Some("x"));
+    assert_eq!(Value::from(false).as_bool(), Some(false));
     assert_eq!(Value::null().kind, Some(Kind::NullValue(0)));
+    assert!(Value::null().is_null() && !Value::from(0).is_null());
 }

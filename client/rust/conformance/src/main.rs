@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use podium::v1::{
     ArmResult, EvalRequest, EvalResponse, EvalResult, GetArmRequest, GetArmResponse,
     GetExperimentRequest, GetExperimentResponse, RankRequest, RecordRequest, ScoreRequest,
-    ScoreResponse,
+    ScoreResponse, ScoresRequest,
 };
 use podium::{Client, Error, Score};
 use prost::Message;
@@ -122,6 +122,11 @@ async fn ask_client(client: &Client, asked: &Asked) -> Result<Vec<u8>, Error> {
             let request: RankRequest = asked.request();
             let experiment = client.experiment(&request.experiment);
             experiment.rank(request, None).await?.encode_to_vec()
+        }
+        "Scores" => {
+            let request: ScoresRequest = asked.request();
+            let experiment = client.experiment(&request.experiment);
+            experiment.scores(request).await?.encode_to_vec()
         }
         _ => {
             let request: RecordRequest = asked.request();
