@@ -25,9 +25,8 @@ from podium.v1.run_config_pb2 import RunConfig
 from podium.v1.score_matrix_pb2 import ScoreColumn, ScoredArm
 from podium.v1.score_pb2 import ScoreSource
 
-from podium_server.store.contract import ArmView
 from podium_server.store.ranking_queries import ScoreMatrix
-from podium_server.store.rows import ArmRow, ExperimentRow, Score
+from podium_server.store.rows import ArmRow, ArmView, ExperimentRow, Score
 
 __all__ = [
     "arm_counts",
@@ -38,7 +37,6 @@ __all__ = [
     "score",
     "score_source",
     "scores",
-    "status_of",
 ]
 
 _STATUSES = {
@@ -63,7 +61,7 @@ def _varint(number: int) -> bytes:
     return bytes(encoded)
 
 
-def status_of(row: ExperimentRow) -> int:
+def _status_of(row: ExperimentRow) -> int:
     """The number of an experiment's status."""
     status = experiment_status(
         total=sum(row.counts),
@@ -79,7 +77,7 @@ def experiment(row: ExperimentRow) -> Experiment:
     answer.MergeFrom(
         Experiment(
             name=row.name,
-            status=status_of(row),  # type: ignore[arg-type]
+            status=_status_of(row),  # type: ignore[arg-type]
             revision=row.revision,
             create_time=_time(row.created),
             update_time=_time(row.updated),

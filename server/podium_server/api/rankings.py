@@ -1,6 +1,6 @@
 """What a ranking is asked for, and how it is answered."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from math import isnan
 from typing import NamedTuple
 
@@ -62,29 +62,36 @@ class Rankings:
         self._cache: RankingCache[bytes] = RankingCache(cache_bytes)
 
     async def answer(self, request: RankRequest) -> bytes:
-        """A page of a ranking, encoded; its request is in its bounds."""
+        """Returns a page of a ranking, encoded; the request is within its bounds."""
         experiment, changed = await self._store.ranking_state(request.experiment)
-        asked = _resolved(request, experiment)
-        if not _is_of_completed_arms(asked):
-            changed = experiment.revision
-        question = asked.SerializeToString(deterministic=True)
-        kept = self._cache.find(question, changed)
-        if kept is not None:
-            left_out = left_out_of(experiment.counts, asked.statuses)
-            return kept + _fresh(experiment.revision, left_out)
-        answer = await (self._groups(request) if request.by_group else self._arms(request))
-        return self._keep(answer)
+        while True:
+            asked = _resolved(request, experiment)
+            if not _is_of_completed_arms(asked):
+                changed = experiment.revision
+            question = asked.SerializeToString(deterministic=True)
+            kept = self._cache.find(question, changed)
+            if kept is not None:
+                return kept + _fresh(experiment, asked)
+            answer = await (self._groups(asked) if asked.by_group else self._arms(asked))
+            experiment, changed = answer.tally.experiment, answer.tally.ranking_revision
+            # What the request leaves open may have been declared anew meanwhile.
+            if _resolved(request, experiment) == asked:
+                return self._keep(answer)
 
-    async def _arms(self, request: RankRequest) -> "_Answer":
-        question = _Question(request)
-        limits = page_limits(request.page_size, self._limits)
-        page = await self._store.rank(request.experiment, question.ask, limits)
-        return question.answer(page)
+    async def _arms(self, asked: RankRequest) -> "_Answer":
+        after, ranks = _read_place(asked)
+        limits = page_limits(asked.page_size, self._limits)
+        page = await self._store.rank(asked.experiment, _query(asked, after), limits)
+        return _arms_answer(asked, page, ranks)
 
-    async def _groups(self, request: RankRequest) -> "_Answer":
-        limits = page_limits(request.page_size, self._limits)
-        question = _GroupQuestion(request, limits.rows)
-        return await self._store.members(request.experiment, question.ask, question.answer)
+    async def _groups(self, asked: RankRequest) -> "_Answer":
+        begin = int(read_token(asked, asked.page_token, 0))
+        rows = page_limits(asked.page_size, self._limits).rows
+
+        def fold(members: Iterable[MemberRow], tally: RankTally) -> _Answer:
+            return _groups_answer(asked, members, tally, begin, rows)
+
+        return await self._store.members(asked.experiment, _query(asked), fold)
 
     def _keep(self, answer: "_Answer") -> bytes:
         """Keeps what stays of an answer; gives all of it."""
@@ -92,7 +99,7 @@ class Rankings:
         kept = answer.response.SerializeToString()
         question = answer.asked.SerializeToString(deterministic=True)
         self._cache.keep(question, answer.response.ranking_revision, kept, len(kept))
-        return kept + _fresh(tally.revision, tally.left_out)
+        return kept + _fresh(tally.experiment, answer.asked)
 
 
 class _Answer(NamedTuple):
@@ -107,64 +114,36 @@ def _is_of_completed_arms(asked: RankRequest) -> bool:
     return not asked.by_group and set(asked.statuses) == {COMPLETED}
 
 
-def _fresh(revision: int, left_out: Sequence[int]) -> bytes:
+def _fresh(experiment: ExperimentRow, asked: RankRequest) -> bytes:
     """What changes of an answer also where the ranking does not."""
-    counts = RankCounts(left_out=arm_counts(left_out))
-    return RankResponse(revision=revision, counts=counts).SerializeToString()
+    counts = RankCounts(left_out=arm_counts(left_out_of(experiment.counts, asked.statuses)))
+    return RankResponse(revision=experiment.revision, counts=counts).SerializeToString()
 
 
-class _Question:
-    """One question for a ranking by arm; what it leaves open, the experiment says."""
-
-    def __init__(self, request: RankRequest) -> None:
-        self._request = request
-        self._asked = RankRequest()
-        self._ranks = Ranks()
-
-    def ask(self, experiment: ExperimentRow) -> RankQuery:
-        """What to rank, given the experiment as it is."""
-        asked = self._asked = _resolved(self._request, experiment)
-        after, self._ranks = _read_place(asked)
-        return _query(asked, after)
-
-    def answer(self, page: RankPage) -> _Answer:
-        """The page as it is answered."""
-        ranks, mixed = self._ranks, _mixed_evals(page.tally)
-        response = _response(self._asked, page.tally)
-        for row in page.rows:
-            _add_arm(response, row, ranks.next(row.place.key), mixed)
-        response.next_page_token = write_token(self._asked, _write_place(page.next, ranks))
-        return _Answer(self._asked, response, page.tally)
+def _arms_answer(asked: RankRequest, page: RankPage, ranks: Ranks) -> _Answer:
+    """A page of a ranking by arm, as it is answered."""
+    mixed, response = _mixed_evals(page.tally), _response(asked, page.tally)
+    for row in page.rows:
+        _add_arm(response, row, ranks.next(row.place.key), mixed)
+    response.next_page_token = write_token(asked, _write_place(page.next, ranks))
+    return _Answer(asked, response, page.tally)
 
 
-class _GroupQuestion:
-    """One question for a ranking by group."""
-
-    def __init__(self, request: RankRequest, rows: int) -> None:
-        self._request = request
-        self._rows = rows
-        self._asked = RankRequest()
-        self._begin = 0
-
-    def ask(self, experiment: ExperimentRow) -> RankQuery:
-        """Whose scores count, given the experiment as it is."""
-        asked = self._asked = _resolved(self._request, experiment)
-        self._begin = int(read_token(asked, asked.page_token, 0))
-        return _query(asked)
-
-    def answer(self, members: Iterable[MemberRow], tally: RankTally) -> _Answer:
-        """The page as it is answered."""
-        asked, groups = self._asked, Groups()
-        for member in members:
-            groups.add(_member(member, counts=member.status in asked.statuses))
-        direction = _DIRECTIONS[asked.direction]
-        found, counts = groups.ranked(direction, asked.min_members, _mixed_evals(tally))
-        end = self._begin + self._rows
-        response = _response(asked, tally)
-        response.groups.extend(map(ranked_group_to_proto, found[self._begin : end]))
-        response.next_page_token = write_token(asked, end if end < len(found) else None)
-        response.group_counts.CopyFrom(rank_group_counts_to_proto(counts))
-        return _Answer(asked, response, tally)
+def _groups_answer(
+    asked: RankRequest, members: Iterable[MemberRow], tally: RankTally, begin: int, rows: int
+) -> _Answer:
+    """A page of a ranking by group, as it is answered."""
+    groups = Groups()
+    for member in members:
+        groups.add(_member(member, counts=member.status in asked.statuses))
+    direction = _DIRECTIONS[asked.direction]
+    found, counts = groups.ranked(direction, asked.min_members, _mixed_evals(tally))
+    end = begin + rows
+    response = _response(asked, tally)
+    response.groups.extend(map(ranked_group_to_proto, found[begin:end]))
+    response.next_page_token = write_token(asked, end if end < len(found) else None)
+    response.group_counts.CopyFrom(rank_group_counts_to_proto(counts))
+    return _Answer(asked, response, tally)
 
 
 def _response(asked: RankRequest, tally: RankTally) -> RankResponse:
@@ -176,7 +155,9 @@ def _response(asked: RankRequest, tally: RankTally) -> RankResponse:
             numbers=tally.numbers, nans=tally.nans, without_score=tally.without_score
         ),
         sources=_sources(tally),
-        ranking_revision=tally.ranking_revision if _is_of_completed_arms(asked) else tally.revision,
+        ranking_revision=tally.ranking_revision
+        if _is_of_completed_arms(asked)
+        else tally.experiment.revision,
     )
 
 

@@ -25,7 +25,7 @@ from podium.v1.experiment_pb2 import Direction, ExperimentStatus
 
 from podium_server.api import answers
 from podium_server.api.answers import length_delimited
-from podium_server.api.filters import ArmFilter, EvalFilter, ExperimentFilter
+from podium_server.api.filters import arm_filter, eval_filter, experiment_filter
 from podium_server.api.pages import matrix_limits, page_limits, read_token, write_token
 from podium_server.api.rankings import Rankings
 from podium_server.errors import failure
@@ -97,7 +97,7 @@ class Results:
             request.experiment,
             int(read_token(request, request.page_token, -1)),
             page_limits(request.page_size, self._limits),
-            ArmFilter(request),
+            arm_filter(request),
         )
         return results_pb2.ListArmsResponse(
             arms=[answers.arm_summary(request.experiment, view) for view in page.items],
@@ -115,7 +115,7 @@ class Results:
             request.arm,
             int(read_token(request, request.page_token, -1)),
             page_limits(request.page_size, self._limits),
-            EvalFilter(request),
+            eval_filter(request),
         )
         tail = results_pb2.ListEvalsResponse(
             next_page_token=write_token(request, page.next), revision=page.revision
@@ -139,10 +139,9 @@ class Results:
         check_keys(request.tags, "tags", self._limits)
         check_text(request.name_prefix, "name_prefix", self._limits)
         page = await self._store.experiments(
-            request.name_prefix,
             str(read_token(request, request.page_token, "")),
             page_limits(request.page_size, self._limits),
-            ExperimentFilter(request),
+            experiment_filter(request),
         )
         return results_pb2.ListExperimentsResponse(
             experiments=map(answers.experiment, page.items),
@@ -178,7 +177,7 @@ class Results:
             request.experiment,
             int(read_token(request, request.page_token, -1)),
             matrix_limits(request.page_size, len(request.metrics), self._limits),
-            ArmFilter(request),
+            arm_filter(request),
             [_candidates(metric) for metric in request.metrics],
         )
         token = write_token(request, found.next)

@@ -34,6 +34,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
+from podium_server.store.changes import ChangePage, ChangePlace
+from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
 from podium_server.store.ranking_queries import (
     MemberRow,
     RankPage,
@@ -43,6 +45,7 @@ from podium_server.store.ranking_queries import (
 )
 from podium_server.store.rows import (
     ArmRow,
+    ArmView,
     EvalKey,
     EvalRow,
     ExperimentRow,
@@ -55,7 +58,6 @@ from podium_server.store.rows import (
 __all__ = [
     "ArmChange",
     "ArmNeeds",
-    "ArmView",
     "Call",
     "ChangeListener",
     "Changes",
@@ -258,15 +260,6 @@ class Call(Protocol[T_co]):
         """The answer to the caller, once the changes are durable."""
 
 
-@dataclass(slots=True)
-class ArmView:
-    """An arm as read: its row and all its parts, and its primary row's content."""
-
-    row: ArmRow
-    parts: dict[str, bytes]
-    primary: bytes | None
-
-
 @dataclass(slots=True, frozen=True)
 class PageLimits:
     """How much a page holds: rows, and bytes (one row fits always)."""
@@ -297,8 +290,7 @@ class ChangeListener(Protocol):
 class Store(ABC):
     """A place where results are kept; see the module's text for what it promises.
 
-    Reads of an experiment or arm that does not exist raise `podium.NotFoundError`. Lists
-    show the rows that `accepts` lets pass.
+    Reads of an experiment or arm that does not exist raise `podium.NotFoundError`.
     """
 
     @abstractmethod
@@ -335,47 +327,46 @@ class Store(ABC):
 
     @abstractmethod
     async def arms(
-        self, experiment: str, after: int, limits: PageLimits, accepts: Callable[[ArmRow], bool]
+        self, experiment: str, after: int, limits: PageLimits, shown: ArmFilter
     ) -> Page[ArmView]:
-        """The arms after an ordinal (-1: from the first), in order of creation."""
+        """Returns the arms after an ordinal (-1: from the first), in order of creation."""
 
     @abstractmethod
     async def evals(
-        self,
-        experiment: str,
-        arm: str,
-        after: int,
-        limits: PageLimits,
-        accepts: Callable[[EvalKey], bool],
+        self, experiment: str, arm: str, after: int, limits: PageLimits, shown: EvalFilter
     ) -> Page[bytes]:
-        """The encoded rows after a position (-1: from the first), in that order."""
+        """Returns the encoded rows after a position (-1: from the first), in that order."""
 
     @abstractmethod
     async def experiment(self, experiment: str) -> ExperimentRow:
-        """An experiment."""
+        """Returns an experiment."""
 
     @abstractmethod
     async def experiments(
-        self,
-        prefix: str,
-        after: str,
-        limits: PageLimits,
-        accepts: Callable[[ExperimentRow], bool],
+        self, after: str, limits: PageLimits, shown: ExperimentFilter
     ) -> Page[ExperimentRow]:
-        """The experiments whose names begin with a prefix and come after a name ("": all)."""
+        """Returns the experiments after a name ("": from the first), in order of their names."""
+
+    @abstractmethod
+    async def changes(
+        self, experiment: str, after: int, place: ChangePlace | None, limits: PageLimits
+    ) -> ChangePage:
+        """Returns what changed after a revision; see `podium_server.store.changes`.
+
+        A page costs the same however many arms and rows there are, and however many have changed.
+        `place` is the `next` of the page before, None for the first.
+        """
 
     @abstractmethod
     async def ranking_state(self, experiment: str) -> tuple[ExperimentRow, int]:
-        """An experiment, and the revision in which a COMPLETED arm of it last changed."""
+        """Returns an experiment, and the revision in which a COMPLETED arm of it last changed."""
 
     @abstractmethod
-    async def rank(
-        self, experiment: str, ask: Callable[[ExperimentRow], RankQuery], limits: PageLimits
-    ) -> RankPage:
-        """A page of a ranking; `ask` says what is asked for, given the experiment as it is then.
+    async def rank(self, experiment: str, query: RankQuery, limits: PageLimits) -> RankPage:
+        """Returns a page of a ranking.
 
         The first places of COMPLETED arms cost the same however many arms there are, where no
-        other candidate has scores; whatever else is asked for costs a look at every arm.
+        other candidate has scores. Any other ranking looks at every arm.
         """
 
     @abstractmethod
@@ -384,20 +375,18 @@ class Store(ABC):
         experiment: str,
         after: int,
         limits: PageLimits,
-        accepts: Callable[[ArmRow], bool],
+        shown: ArmFilter,
         metrics: Sequence[Sequence[tuple[str | None, str]]],
     ) -> ScoreMatrix:
-        """The arms after an ordinal, with a column for the candidates of each metric."""
+        """Returns the arms after an ordinal, with a column for the candidates of each metric."""
 
     @abstractmethod
     async def members(
-        self,
-        experiment: str,
-        ask: Callable[[ExperimentRow], RankQuery],
-        fold: Callable[[Iterable[MemberRow], RankTally], T],
+        self, experiment: str, query: RankQuery, fold: Callable[[Iterable[MemberRow], RankTally], T]
     ) -> T:
-        """What `fold` makes of every arm, in order of creation, and of the tally.
+        """Returns the result of `fold` over every arm, in order of creation, and the tally.
 
-        Arms of other statuses than those asked for have no score. Where there are many arms,
-        `fold` runs in another thread, so that nobody waits for it.
+        Arms of other statuses than those of the query have no score. Where there are many arms,
+        `fold` runs in another thread, so that no other call waits for it, and no list of all arms
+        is made.
         """

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from podium.scoring import OrderKey
 
-from podium_server.store.rows import COMPLETED, ArmRow, Origin
+from podium_server.store.rows import COMPLETED, ArmRow, ExperimentRow, Origin
 
 __all__ = [
     "MemberRow",
@@ -87,18 +87,20 @@ class RankSource(NamedTuple):
 
 @dataclass(slots=True)
 class RankTally:
-    """What became of all arms: how many scores are numbers and NaN, by where they come from.
+    """The experiment as the ranking saw it, and what became of its arms.
 
-    `without_score` counts the arms that have the right status and no score, `left_out` those of
-    other statuses, at the index of the status's number. `revision` is the experiment's,
-    `ranking_revision` the one in which a COMPLETED arm last changed, where others are left out.
+    Attributes:
+        experiment: The experiment, in the same state as the ranking.
+        ranking_revision: The revision in which a COMPLETED arm last changed if no others are
+            ranked, else that of the experiment.
+        sources: How many scores are numbers and NaN, by where they come from.
+        without_score: The arms of the statuses asked for that have no score.
     """
 
+    experiment: ExperimentRow
+    ranking_revision: int
     sources: dict[RankSource, tuple[int, int]] = field(default_factory=dict)
     without_score: int = 0
-    left_out: tuple[int, ...] = (0, 0, 0, 0, 0, 0)
-    revision: int = 0
-    ranking_revision: int = 0
 
     @property
     def numbers(self) -> int:

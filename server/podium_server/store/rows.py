@@ -13,6 +13,7 @@ __all__ = [
     "COMPLETED",
     "PART_NAMES",
     "ArmRow",
+    "ArmView",
     "EvalKey",
     "EvalRow",
     "ExperimentRow",
@@ -127,6 +128,20 @@ class ArmRow:
     digest: bytes | None = None
     config_digest: bytes = b""
     last_heard: int = 0
+
+
+@dataclass(slots=True)
+class ArmView:
+    """An arm as it is read: its row, all its parts, and the content of its primary row."""
+
+    row: ArmRow
+    parts: dict[str, bytes]
+    primary: bytes | None
+
+    @property
+    def size(self) -> int:
+        """The bytes of its contents."""
+        return self.row.part_bytes + len(self.primary or b"")
 
 
 @dataclass(slots=True)

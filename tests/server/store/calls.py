@@ -64,10 +64,11 @@ def declared(**fields: Any) -> Event:
     return Event(experiment_declared=ExperimentDeclared(**fields))
 
 
-def arm(name: str = "a", *rows: EvalResult, **fields: Any) -> Event:
+def arm(name: str = "a", *rows: EvalResult, replace: bool = False, **fields: Any) -> Event:
     """A whole arm; RUNNING unless another status is given."""
     fields = {"status": 2, "run_config": RunConfig(name="r"), **fields}
-    return Event(arm_recorded=ArmRecorded(arm_result=ArmResult(name=name, evals=rows, **fields)))
+    result = ArmResult(name=name, evals=rows, **fields)
+    return Event(arm_recorded=ArmRecorded(arm_result=result, replace=replace))
 
 
 def started(name: str, attempt: str, order: int, **mode: Any) -> Event:

@@ -15,6 +15,7 @@ from podium_server.store.contract import (
     Store,
     Subject,
 )
+from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
 from podium_server.writes import RecordCall
 
 from tests.server.store.calls import (
@@ -44,10 +45,8 @@ async def _outcome(store: Store, call: Any) -> object:
 async def _everything(store: Store) -> object:
     """All that can be read of experiment x."""
     found = await store.experiment("x")
-    arms = await store.arms("x", -1, _PAGE, lambda _row: True)
-    rows = [
-        await store.evals("x", view.row.name, -1, _PAGE, lambda _key: True) for view in arms.items
-    ]
+    arms = await store.arms("x", -1, _PAGE, ArmFilter())
+    rows = [await store.evals("x", view.row.name, -1, _PAGE, EvalFilter()) for view in arms.items]
     return found, arms, rows
 
 
@@ -140,7 +139,7 @@ async def test_a_defect_in_one_call_is_its_own(
     )
     assert outcomes.pop(10) is ZeroDivisionError
     assert [outcome.revision for outcome in outcomes] == list(range(2, 22))  # type: ignore[attr-defined]
-    page = await store.evals("x", "a", -1, _PAGE, lambda _key: True)
+    page = await store.evals("x", "a", -1, _PAGE, EvalFilter())
     assert [EvalResult.FromString(row).step for row in page.items] == list(range(20))
     assert "bad" not in repr(place.dump())
 
@@ -157,7 +156,7 @@ async def test_callers_who_give_up_harm_nobody(store: Store) -> None:
             await asyncio.sleep(0)
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     revision = (await store.transact(record(row("last")))).revision
-    page = await store.evals("x", "a", -1, _PAGE, lambda _key: True)
+    page = await store.evals("x", "a", -1, _PAGE, EvalFilter())
     steps = {EvalResult.FromString(row).step for row in page.items[:-1]}
     answered = {n for n, outcome in enumerate(outcomes) if not isinstance(outcome, BaseException)}
     assert gone
@@ -230,7 +229,7 @@ async def test_names_compare_as_bytes(store: Store) -> None:
     names = ["Z", "a", "a ", "a%", "aa", "é", "e\u0301", "\uffff", "\U00010000"]
     for name in reversed(names):
         await store.transact(record(declared(hypothesis=name), arm(name), experiment=name))
-    found = await store.experiments("", "", _PAGE, lambda _row: True)
+    found = await store.experiments("", _PAGE, ExperimentFilter(name_prefix=""))
     assert [row.name for row in found.items] == sorted(names, key=str.encode)
     for prefix, expected in {
         "a": ["a", "a ", "a%", "aa"],
@@ -241,7 +240,7 @@ async def test_names_compare_as_bytes(store: Store) -> None:
         "\uffff": ["\uffff"],
         "\U00010000": ["\U00010000"],
     }.items():
-        found = await store.experiments(prefix, "", _PAGE, lambda _row: True)
+        found = await store.experiments("", _PAGE, ExperimentFilter(name_prefix=prefix))
         assert [row.name for row in found.items] == expected, prefix
     with pytest.raises(podium.NotFoundError):
         await store.arm("a", "a ", _PAGE)
@@ -263,7 +262,7 @@ async def test_what_does_not_exist_is_not_found(store: Store) -> None:
             store.score(experiment, name, [(None, "k")]),
             store.score(experiment, name, [("v", "k"), (None, "v.k")]),
             store.arm(experiment, name, _PAGE),
-            store.evals(experiment, name, -1, _PAGE, lambda _key: True),
+            store.evals(experiment, name, -1, _PAGE, EvalFilter()),
         ):
             with pytest.raises(podium.NotFoundError) as raised:
                 await read
@@ -274,7 +273,7 @@ async def test_what_does_not_exist_is_not_found(store: Store) -> None:
         with pytest.raises(podium.NotFoundError):
             await store.experiment(experiment)
         with pytest.raises(podium.NotFoundError):
-            await store.arms(experiment, -1, _PAGE, lambda _row: True)
+            await store.arms(experiment, -1, _PAGE, ArmFilter())
 
 
 class _Heard:

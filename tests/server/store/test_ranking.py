@@ -4,7 +4,7 @@ import asyncio
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any, Self
 
@@ -14,8 +14,7 @@ import pytest
 from podium import ArmStatus, Direction, ranking
 from podium.v1.eval_result_pb2 import EvalResult
 from podium_server.store.contract import PageLimits, Store
-from podium_server.store.ranking_queries import RankPlace, RankQuery
-from podium_server.store.rows import ExperimentRow
+from podium_server.store.ranking_queries import MemberRow, RankPlace, RankQuery, RankTally
 from podium_server.store.sqlite import SqliteStore
 
 from tests.server.store.calls import arm, declared, record
@@ -44,9 +43,8 @@ async def _filled(store: Store, rng: Random, count: int) -> list[podium.ArmResul
     return arms
 
 
-def _asking(direction: str, statuses: set[int], after: RankPlace | None) -> Any:
-    query = RankQuery(_CANDIDATES, direction, frozenset(statuses), after)
-    return lambda _experiment: query
+def _query(direction: str, statuses: set[int], after: RankPlace | None) -> RankQuery:
+    return RankQuery(_CANDIDATES, direction, frozenset(statuses), after)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1_000])
@@ -63,7 +61,7 @@ async def test_pages_of_any_size(
     )
     names, after = [], None
     while True:
-        asked = _asking(direction, statuses, after)
+        asked = _query(direction, statuses, after)
         page = await store.rank("x", asked, PageLimits(size, 2**21))
         names += [row.name for row in page.rows]
         assert page.tally.numbers == expected.counts.numbers
@@ -82,10 +80,10 @@ async def test_a_page_in_search_of_arms_without_a_score_ends(store: Store) -> No
         events = [_scored(f"arm{n}", 1.0) for n in range(first, first + 500)]
         await store.transact(record(declared(), *events))
     await store.transact(record(_scored("none", None)))
-    page = await store.rank("x", _asking("maximize", {_COMPLETED}, None), PageLimits(5_000, 2**30))
+    page = await store.rank("x", _query("maximize", {_COMPLETED}, None), PageLimits(5_000, 2**30))
     rows, pages = list(page.rows), 1
     while page.next is not None:
-        asked = _asking("maximize", {_COMPLETED}, page.next)
+        asked = _query("maximize", {_COMPLETED}, page.next)
         page = await store.rank("x", asked, PageLimits(5_000, 2**30))
         rows, pages = rows + page.rows, pages + 1
     assert len(rows) == 5_001
@@ -136,54 +134,64 @@ async def test_the_first_places_cost_the_same_among_many_arms(
                 await store.transact(record(declared(), *events))
             with _Steps(store._reading) as seen:
                 page = await store.rank(
-                    "x", _asking(direction, {_COMPLETED}, None), PageLimits(10, 2**21)
+                    "x", _query(direction, {_COMPLETED}, None), PageLimits(10, 2**21)
                 )
             assert len(page.rows) == 10
             steps.append(seen.count)
     assert steps[1] <= 1.05 * steps[0]
 
 
-async def test_what_takes_long_holds_up_nobody(tmp_path: Any) -> None:
-    """A look at very many arms happens beside the event loop, which answers others meanwhile."""
-    may_go_on, query = threading.Event(), RankQuery(_CANDIDATES, "maximize", frozenset({_FAILED}))
-
-    def ask(_experiment: ExperimentRow) -> RankQuery:
-        if threading.current_thread() is not threading.main_thread():
-            assert may_go_on.wait(60)
-        return query
-
-    async with opened(SqlitePlace(tmp_path)) as store:
-        for first in range(0, 2_000, 500):
-            events = [_scored(f"arm{n}", n, _FAILED) for n in range(first, first + 500)]
-            await store.transact(record(declared(), *events))
-        slow = asyncio.create_task(store.rank("x", ask, PageLimits(10, 2**21)))
-        for _ in range(10):
-            await asyncio.sleep(0.001)
-            assert await store.score("x", "arm0", _CANDIDATES) is not None
-        assert not slow.done()
-        may_go_on.set()
-        assert [row.name for row in (await slow).rows][:2] == ["arm1999", "arm1998"]
-
-
-async def test_closing_ends_slow_reads(tmp_path: Any) -> None:
-    """A server that stops does not finish a ranking that is running, or one that waits for it."""
-    store = SqliteStore(tmp_path / "podium.db")
-    await store.open()
+async def _with_many_arms(store: Store) -> None:
     for first in range(0, 2_000, 500):
         events = [_scored(f"arm{n}", n, _FAILED) for n in range(first, first + 500)]
         await store.transact(record(declared(), *events))
-    metric = tuple((f"{n}", "k") for n in range(2_000))
-    query, is_read = RankQuery(metric, "maximize", frozenset({_FAILED})), threading.Event()
 
-    def ask(_experiment: ExperimentRow) -> RankQuery:
-        """Lets the ranking begin its long statement while the store closes, not before."""
-        if threading.current_thread() is not threading.main_thread():
-            is_read.set()
-            while not store._slow_reads._is_closing:
-                time.sleep(0.001)
-        return query
 
-    slow = [asyncio.create_task(store.rank("x", ask, PageLimits(10, 2**21))) for _ in range(2)]
+async def test_what_takes_long_holds_up_nobody(tmp_path: Any) -> None:
+    """A look at very many arms happens beside the event loop, which answers others meanwhile."""
+    may_go_on = threading.Event()
+
+    def fold(members: Iterable[MemberRow], _tally: RankTally) -> int:
+        assert may_go_on.wait(60)
+        return len(list(members))
+
+    async with opened(SqlitePlace(tmp_path)) as store:
+        await _with_many_arms(store)
+        query = _query("maximize", {_FAILED}, None)
+        slow: list[asyncio.Task[Any]] = [
+            asyncio.create_task(store.members("x", query, fold)),
+            asyncio.create_task(store.rank("x", query, PageLimits(10, 2**21))),
+        ]
+        for _ in range(10):
+            await asyncio.sleep(0.001)
+            assert await store.score("x", "arm0", _CANDIDATES) is not None
+        assert not any(task.done() for task in slow)
+        may_go_on.set()
+        assert await slow[0] == 2_000
+        assert [row.name for row in (await slow[1]).rows][:2] == ["arm1999", "arm1998"]
+
+
+async def test_closing_ends_slow_reads(tmp_path: Any) -> None:
+    """A server that stops does not finish a read that is running, or one that waits for it."""
+    store = SqliteStore(tmp_path / "podium.db")
+    await store.open()
+    await _with_many_arms(store)
+    is_read = threading.Event()
+
+    def fold(members: Iterable[MemberRow], _tally: RankTally) -> int:
+        """Stays in the middle of its statement until the store closes."""
+        first = next(iter(members))
+        is_read.set()
+        connection: Any = store._slow_reads._connection
+        while not connection.is_interrupted:
+            time.sleep(0.001)
+        return len([first, *members])
+
+    query = _query("maximize", {_FAILED}, None)
+    slow = [
+        asyncio.create_task(store.members("x", query, fold)),
+        asyncio.create_task(store.rank("x", query, PageLimits(10, 2**21))),
+    ]
     assert await asyncio.to_thread(is_read.wait, 60)
     await store.close()
     for ended in await asyncio.gather(*slow, return_exceptions=True):
@@ -191,15 +199,9 @@ async def test_closing_ends_slow_reads(tmp_path: Any) -> None:
         assert ended.reason == "SHUTTING_DOWN"
 
 
-async def test_the_experiment_that_a_question_sees_is_that_of_the_answer(store: Store) -> None:
-    """What is asked for may depend on the experiment; both are of one state."""
+async def test_an_answer_comes_with_the_experiment_that_it_saw(store: Store) -> None:
+    """What a ranking leaves open, the experiment declares; both are of one state."""
     await store.transact(record(declared(success_metric="m"), _scored("a", 1.0)))
-    seen: list[ExperimentRow] = []
-
-    def ask(experiment: ExperimentRow) -> RankQuery:
-        seen.append(experiment)
-        return RankQuery(_CANDIDATES, "maximize")
-
-    page = await store.rank("x", ask, PageLimits(10, 2**21))
-    assert seen[-1].revision == page.tally.revision == 1
-    assert b"m" in (seen[-1].content or b"")
+    page = await store.rank("x", RankQuery(_CANDIDATES, "maximize"), PageLimits(10, 2**21))
+    assert (page.tally.experiment.revision, page.tally.ranking_revision) == (1, 1)
+    assert b"m" in (page.tally.experiment.content or b"")

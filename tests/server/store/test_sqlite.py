@@ -9,6 +9,7 @@ import apsw
 import pytest
 from podium.errors import PodiumError
 from podium_server.store.contract import PageLimits, StoreError
+from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
 from podium_server.store.open import open_store
 from podium_server.store.sqlite import SqliteStore, group_commit, schema
 from podium_server.store.sqlite.connection import check_version
@@ -282,9 +283,15 @@ async def _costs(store: Any) -> dict[str, int]:
         "bare score": lambda: store.score("x", "a0", [(None, "k")]),
         "experiment": lambda: store.experiment("x"),
         "arm": lambda: store.arm("x", "a0", PageLimits(1, 2**20)),
-        "arms": lambda: store.arms("x", -1, PageLimits(1, 2**20), lambda _row: True),
-        "rows": lambda: store.evals("x", "a0", -1, PageLimits(1, 2**20), lambda _key: True),
-        "experiments": lambda: store.experiments("", "", PageLimits(1, 1), lambda _row: True),
-        "experiments by prefix": lambda: store.experiments("x", "", _PAGE, lambda _row: True),
+        "arms": lambda: store.arms("x", -1, PageLimits(1, 2**20), ArmFilter()),
+        "rows": lambda: store.evals("x", "a0", -1, PageLimits(1, 2**20), EvalFilter()),
+        "changes": lambda: store.changes("x", 0, None, PageLimits(1, 2**20)),
+        "changes later": lambda: store.changes("x", 1, None, PageLimits(1, 2**20)),
+        "experiments": lambda: store.experiments(
+            "", PageLimits(1, 1), ExperimentFilter(name_prefix="")
+        ),
+        "experiments by prefix": lambda: store.experiments(
+            "", _PAGE, ExperimentFilter(name_prefix="x")
+        ),
     }
     return {name: await steps.of(read) for name, read in reads.items()}

@@ -28,6 +28,7 @@ __all__ = [
     "experiment_from",
     "experiment_values",
     "is_of_row",
+    "key_from",
     "key_values",
     "listed_arm",
     "score_from",
@@ -158,6 +159,11 @@ def key_values(key: EvalKey) -> tuple[str, int, int]:
     return (key.name, 1, 0) if key.step is None else (key.name, 0, key.step)
 
 
+def key_from(name: str, post: int, step: int) -> EvalKey:
+    """Returns the identity of a row from its columns."""
+    return EvalKey(name, None if post else step)
+
+
 def eval_values(row: EvalRow) -> tuple[Any, ...]:
     """An eval row in the order of its columns."""
     return (
@@ -174,8 +180,9 @@ def eval_values(row: EvalRow) -> tuple[Any, ...]:
 def eval_from(values: Sequence[Any]) -> EvalRow:
     """The eval row of its columns."""
     name, post, step, position, primary_class, model_ref, revision, stamp, content = values
-    key = EvalKey(name, None if post else step)
-    return EvalRow(key, position, primary_class, model_ref, revision, content, stamp)
+    return EvalRow(
+        key_from(name, post, step), position, primary_class, model_ref, revision, content, stamp
+    )
 
 
 def score_values(score: ScoreRow) -> tuple[int, int, int | None, str | None]:

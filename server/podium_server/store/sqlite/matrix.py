@@ -8,20 +8,18 @@ from contextlib import AbstractContextManager
 import apsw
 
 from podium_server.store.contract import PageLimits
+from podium_server.store.filters import ArmFilter
 from podium_server.store.ranking_queries import ScoreMatrix
-from podium_server.store.rows import ArmRow
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch
-from podium_server.store.sqlite.reads import Query, Reader
+from podium_server.store.sqlite.lists import arms_query, fill_page
+from podium_server.store.sqlite.reads import Reader
 
 __all__ = ["Matrix"]
 
 _Candidates = Sequence[tuple[str | None, str]]
 
-_ARMS = (
-    "SELECT ordinal, name, status, group_name, tags FROM arms "
-    "WHERE experiment = ? AND ordinal > ? ORDER BY ordinal"
-)
+_ARM_COLUMNS = "ordinal, name, status, group_name, tags"
 _COLUMN = (
     "SELECT s.arm, s.value FROM json_each(?2) a CROSS JOIN scores s "
     "WHERE s.experiment = ?1 AND s.arm = a.value AND s.eval_name = ?3 AND s.key = ?4"
@@ -43,15 +41,16 @@ class Matrix:
         experiment: str,
         after: int,
         limits: PageLimits,
-        accepts: Callable[[ArmRow], bool],
+        shown: ArmFilter,
         metrics: Sequence[_Candidates],
     ) -> ScoreMatrix:
         """A page of arms after an ordinal, with a column for each metric."""
         with self._one_state():
             row = self._reader.experiment(experiment)
-            page = self._reader.page(
-                Query(_ARMS, (row.id, after), codec.listed_arm, lambda arm: arm.ordinal, accepts),
-                lambda arm: arm,
+            page = fill_page(
+                self._connection,
+                arms_query(row.id, after, shown, _ARM_COLUMNS),
+                codec.listed_arm,
                 lambda arm: len(arm.name) + len(arm.group_name or ""),
                 limits,
                 row.revision,

@@ -23,7 +23,6 @@ from podium_server.store.ranking_queries import (
     RankQuery,
     RankSource,
     RankTally,
-    left_out_of,
 )
 from podium_server.store.rows import COMPLETED, ExperimentRow, Origin
 from podium_server.store.sqlite import codec
@@ -35,7 +34,6 @@ __all__ = ["Ranker"]
 
 T = TypeVar("T")
 _Candidate = tuple[str | None, str]
-_Ask = Callable[[ExperimentRow], RankQuery]
 
 _FEW_ARMS = 1_000
 """How many arms are looked at while others wait for it."""
@@ -93,21 +91,19 @@ class Ranker:
     def _changed(self, row: ExperimentRow) -> int:
         return fetch_value(self._connection, _CHANGED, (row.id,)) or 0
 
-    def rank(self, experiment: str, ask: _Ask, limits: PageLimits) -> RankPage | None:
+    def rank(self, experiment: str, query: RankQuery, limits: PageLimits) -> RankPage | None:
         """A page of a ranking; None if that takes a look at very many arms."""
         with self._one_state():
             row = self._reader.experiment(experiment)
-            query = ask(row)
             page = self._in_kept_order(row, query, limits)
             if page is None and sum(row.counts) <= _FEW_ARMS:
                 page = self._over_all(row, query, limits)
             return page
 
-    def rank_slowly(self, experiment: str, ask: _Ask, limits: PageLimits) -> RankPage:
+    def rank_slowly(self, experiment: str, query: RankQuery, limits: PageLimits) -> RankPage:
         """A page of a ranking, whatever it takes."""
         with self._one_state():
             row = self._reader.experiment(experiment)
-            query = ask(row)
             return self._in_kept_order(row, query, limits) or self._over_all(row, query, limits)
 
     def is_small(self, experiment: str) -> bool:
@@ -117,13 +113,12 @@ class Ranker:
     def members(
         self,
         experiment: str,
-        ask: _Ask,
+        query: RankQuery,
         fold: Callable[[Iterable[MemberRow], RankTally], T],
     ) -> T:
         """What `fold` makes of every arm."""
         with self._one_state():
             row = self._reader.experiment(experiment)
-            query = ask(row)
             scores = self._first_scores(row, query)
             return fold(self._members(row, scores), self._tally_of(scores, row, query))
 
@@ -233,11 +228,10 @@ class Ranker:
         """What became of all arms, of which these have scores."""
         scores = sum(numbers + nans for numbers, nans in sources.values())
         arms = sum(row.counts[status] for status in query.statuses)
-        left_out = left_out_of(row.counts, query.statuses)
         changed = row.revision
         if query.statuses == {COMPLETED}:
             changed = self._changed(row)
-        return RankTally(sources, arms - scores, left_out, row.revision, changed)
+        return RankTally(row, changed, sources, arms - scores)
 
     def _load(self, row: ExperimentRow, place: RankPlace, scores: dict[int, _Found]) -> RankedRow:
         found = scores.get(place.ordinal)

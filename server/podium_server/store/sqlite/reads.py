@@ -1,27 +1,23 @@
 """The reads of the SQLite store: point reads, and pages by keyset."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import closing, contextmanager
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import apsw
 
 from podium_server.errors import unknown_arm, unknown_experiment
-from podium_server.store.contract import ArmView, ChangeListener, Page, PageLimits, Subject
-from podium_server.store.rows import PART_NAMES, ArmRow, EvalKey, ExperimentRow, Score
+from podium_server.store.contract import ChangeListener, Page, PageLimits, Subject
+from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
+from podium_server.store.rows import PART_NAMES, ArmRow, ArmView, ExperimentRow, Score
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch, fetch_value
+from podium_server.store.sqlite.lists import arms_query, evals_query, experiments_query, fill_page
 
-__all__ = ["Query", "Reader"]
-
-T = TypeVar("T")
-R = TypeVar("R")
-P = TypeVar("P", int, str)
+__all__ = ["Reader"]
 
 _PLACES_LIMIT = 10_000
 """How many places of arms are remembered at most."""
-_SCAN_ROWS = 2_000
-"""How many rows a page looks at before it ends and says where to go on."""
 
 _PLACE = (
     "SELECT a.experiment, a.ordinal FROM experiments x "
@@ -49,24 +45,12 @@ _EXPERIMENT = (
     f"SELECT {codec.EXPERIMENT_COLUMNS}, c.content FROM experiments x "
     "LEFT JOIN experiment_contents c ON c.experiment = x.id WHERE name = ? AND deleted = 0"
 )
-_EXPERIMENTS = (
-    f"SELECT {codec.EXPERIMENT_COLUMNS}, c.content FROM experiments x "
-    "LEFT JOIN experiment_contents c ON c.experiment = x.id WHERE name {after} ? ORDER BY name"
-)
-_EXPERIMENTS_AFTER = _EXPERIMENTS.format(after=">")
-_EXPERIMENTS_FROM = _EXPERIMENTS.format(after=">=")
+_CONTENT = "SELECT content FROM experiment_contents WHERE experiment = ?"
 _ARM = f"SELECT {codec.ARM_COLUMNS} FROM arms WHERE experiment = ? AND name = ?"
-_ARMS = (
-    f"SELECT {codec.ARM_COLUMNS} FROM arms WHERE experiment = ? AND ordinal > ? ORDER BY ordinal"
-)
 _PARTS = "SELECT part, content FROM arm_parts WHERE experiment = ? AND arm = ?"
 _EVAL_OF = (
     "SELECT content FROM evals "
     "WHERE experiment = ? AND arm = ? AND name = ? AND post = ? AND step = ?"
-)
-_ROW_PLACES = (
-    "SELECT position, name, post, step FROM evals INDEXED BY evals_by_position "
-    "WHERE experiment = ? AND arm = ? AND position > ? ORDER BY position"
 )
 _EVAL_BYTES = _EVAL_OF.replace("content", "content, stamp", 1)
 
@@ -150,117 +134,68 @@ class Reader(ChangeListener):
         """An arm and the first page of its rows."""
         with self.one_state():
             identity, row = self._find_arm(experiment, arm)
-            view = self._view(identity, row)
-            return view, self._evals(identity, row, -1, limits, lambda _key: True)
+            view = self.view(identity, row)
+            return view, self._evals(identity, row, -1, limits, EvalFilter())
 
     def arms(
-        self, experiment: str, after: int, limits: PageLimits, accepts: Callable[[ArmRow], bool]
+        self, experiment: str, after: int, limits: PageLimits, shown: ArmFilter
     ) -> Page[ArmView]:
-        """The arms after an ordinal, in order of creation."""
+        """Returns the arms after an ordinal, in order of creation."""
         with self.one_state():
             found = self._find_experiment(experiment)
-            return self.page(
-                Query(_ARMS, (found.id, after), codec.arm_from, lambda row: row.ordinal, accepts),
-                lambda row: self._view(found.id, row),
-                lambda view: view.row.part_bytes + len(view.primary or b""),
+            return fill_page(
+                self._connection,
+                arms_query(found.id, after, shown, codec.ARM_COLUMNS),
+                lambda columns: self.view(found.id, codec.arm_from(columns)),
+                lambda view: view.size,
                 limits,
                 found.revision,
             )
 
     def evals(
-        self,
-        experiment: str,
-        arm: str,
-        after: int,
-        limits: PageLimits,
-        accepts: Callable[[EvalKey], bool],
+        self, experiment: str, arm: str, after: int, limits: PageLimits, shown: EvalFilter
     ) -> Page[bytes]:
-        """The encoded rows after a position, in order of acceptance."""
+        """Returns the encoded rows after a position, in order of acceptance."""
         with self.one_state():
             identity, row = self._find_arm(experiment, arm)
-            return self._evals(identity, row, after, limits, accepts)
+            return self._evals(identity, row, after, limits, shown)
 
     def experiment(self, name: str) -> ExperimentRow:
-        """An experiment with its content."""
+        """Returns an experiment with its content."""
         return self._find_experiment(name)
 
     def experiments(
-        self,
-        prefix: str,
-        after: str,
-        limits: PageLimits,
-        accepts: Callable[[ExperimentRow], bool],
+        self, after: str, limits: PageLimits, shown: ExperimentFilter
     ) -> Page[ExperimentRow]:
-        """The experiments whose names begin with a prefix, after a name."""
-        goes_on = after >= prefix
+        """Returns the experiments after a name, in order of their names."""
         with self.one_state():
-            return self.page(
-                Query(
-                    _EXPERIMENTS_AFTER if goes_on else _EXPERIMENTS_FROM,
-                    (after if goes_on else prefix,),
-                    _experiment_from,
-                    lambda row: row.name,
-                    lambda row: not row.deleted and accepts(row),
-                    lambda row: row.name.startswith(prefix),
-                ),
-                lambda row: row,
+            return fill_page(
+                self._connection,
+                experiments_query(after, shown, codec.EXPERIMENT_COLUMNS),
+                self._with_content,
                 lambda row: len(row.content or b""),
                 limits,
                 0,
             )
 
+    def _with_content(self, columns: Sequence[Any]) -> ExperimentRow:
+        row = codec.experiment_from(columns)
+        row.content = fetch_value(self._connection, _CONTENT, (row.id,)) or b""
+        return row
+
     def _evals(
-        self,
-        experiment: int,
-        arm: ArmRow,
-        after: int,
-        limits: PageLimits,
-        accepts: Callable[[EvalKey], bool],
+        self, experiment: int, arm: ArmRow, after: int, limits: PageLimits, shown: EvalFilter
     ) -> Page[bytes]:
         place = (experiment, arm.ordinal)
-        return self.page(
-            Query(
-                _ROW_PLACES,
-                (*place, after),
-                _place_from,
-                lambda found: found[0],
-                lambda found: accepts(found[1]),
-            ),
-            lambda found: self._encoded(place, found[1]),
+        query = evals_query(*place, after, shown)
+        return fill_page(
+            self._connection,
+            query,
+            lambda columns: self.encoded(place, columns[1:]),
             len,
             limits,
             arm.revision,
         )
-
-    def page(
-        self,
-        query: "Query[R, P]",
-        load: Callable[[R], T],
-        size: Callable[[T], int],
-        limits: PageLimits,
-        revision: int,
-    ) -> Page[T]:
-        """Fills a page with the rows that a query accepts, within the page's limits."""
-        page: Page[T] = Page([], None, revision)
-        room, last, looked_at = limits.size, None, 0
-        with closing(self._execute(query.sql, query.bindings)) as rows:
-            for values in rows:
-                row = query.read(values)
-                if not query.belongs(row):
-                    break
-                if looked_at == _SCAN_ROWS or len(page.items) == limits.rows:
-                    page.next = last
-                    break
-                if query.accepts(row):
-                    item = load(row)
-                    room -= size(item)
-                    if room < 0 and page.items:
-                        page.next = last
-                        break
-                    page.items.append(item)
-                last = query.place(row)
-                looked_at += 1
-        return page
 
     def _find_experiment(self, name: str) -> ExperimentRow:
         found = fetch(self._connection, _EXPERIMENT, (name,))
@@ -275,7 +210,8 @@ class Reader(ChangeListener):
             raise unknown_arm(experiment, name)
         return identity, codec.arm_from(found[0])
 
-    def _view(self, experiment: int | None, row: ArmRow) -> ArmView:
+    def view(self, experiment: int | None, row: ArmRow) -> ArmView:
+        """Returns an arm with its parts and the content of its primary row."""
         place = (experiment, row.ordinal)
         parts = dict.fromkeys(PART_NAMES, b"") | dict(fetch(self._connection, _PARTS, place))
         primary: bytes | None = None
@@ -285,8 +221,9 @@ class Reader(ChangeListener):
             )
         return ArmView(row, parts, primary)
 
-    def _encoded(self, place: tuple[int, int], key: EvalKey) -> bytes:
-        [(content, stamp)] = fetch(self._connection, _EVAL_BYTES, (*place, *codec.key_values(key)))
+    def encoded(self, place: tuple[int, int], key: Sequence[Any]) -> bytes:
+        """Returns the encoded row at the columns of a key."""
+        [(content, stamp)] = fetch(self._connection, _EVAL_BYTES, (*place, *key))
         return content + stamp  # type: ignore[no-any-return]
 
     def changing(self, _subjects: Collection[Subject]) -> None:
@@ -320,25 +257,6 @@ class Reader(ChangeListener):
             self._execute("COMMIT")
 
 
-class Query(NamedTuple, Generic[R, P]):
-    """A scan: its rows in order, the place of each, and which of them are shown.
-
-    The first row that does not belong to it ends it.
-    """
-
-    sql: str
-    bindings: tuple[Any, ...]
-    read: Callable[[tuple[Any, ...]], R]
-    place: Callable[[R], P]
-    accepts: Callable[[R], bool]
-    belongs: Callable[[R], bool] = lambda _row: True
-
-
 def _experiment_from(values: tuple[Any, ...]) -> ExperimentRow:
     *row, content = values
     return codec.experiment_from(row, content or b"")
-
-
-def _place_from(values: tuple[Any, ...]) -> tuple[int, EvalKey]:
-    position, name, post, step = values
-    return position, EvalKey(name, None if post else step)

@@ -199,7 +199,14 @@ ALTER TABLE arms ADD COLUMN last_heard INTEGER NOT NULL DEFAULT 0;
 UPDATE arms SET last_heard = updated;
 """
 
-MIGRATIONS: Sequence[str] = (_VERSION_1, _VERSION_2, _VERSION_3)
+_VERSION_4 = """
+-- What changed after a revision.
+CREATE INDEX arms_by_revision ON arms (experiment, revision);
+CREATE INDEX evals_by_revision ON evals (experiment, revision);
+CREATE INDEX removals_by_revision ON removals (experiment, revision);
+"""
+
+MIGRATIONS: Sequence[str] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 VERSION = len(MIGRATIONS)
 """The version of files that this server writes."""
 _FUNCTIONS: Mapping[str, Any] = {

@@ -11,8 +11,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import apsw
 
 from podium_server.errors import failure
+from podium_server.store.changes import ChangePage, ChangePlace
 from podium_server.store.contract import (
-    ArmView,
     Call,
     ChangeListener,
     Page,
@@ -20,6 +20,7 @@ from podium_server.store.contract import (
     Store,
     StoreError,
 )
+from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
 from podium_server.store.ranking_queries import (
     MemberRow,
     RankPage,
@@ -27,7 +28,7 @@ from podium_server.store.ranking_queries import (
     RankTally,
     ScoreMatrix,
 )
-from podium_server.store.rows import ArmRow, EvalKey, ExperimentRow, Score
+from podium_server.store.rows import ArmView, ExperimentRow, Score
 from podium_server.store.sqlite import schema
 from podium_server.store.sqlite.connection import (
     check_version,
@@ -36,6 +37,7 @@ from podium_server.store.sqlite.connection import (
     make_log_durable,
     one_state,
 )
+from podium_server.store.sqlite.feed import Feed
 from podium_server.store.sqlite.group_commit import DAMAGE, GroupCommit
 from podium_server.store.sqlite.matrix import Matrix
 from podium_server.store.sqlite.rankings import Ranker
@@ -119,6 +121,7 @@ class SqliteStore(Store):
         self._reader = Reader(self._reading)
         self._matrix = Matrix(self._reading, self._reader.one_state)
         self._ranker = Ranker(self._reading, self._reader.one_state)
+        self._feed = Feed(self._reading, self._reader.one_state)
         self._slow_reads = SlowReads(self._connect_to_read)
         self._file.watch(self._writing)
         self._group = GroupCommit(self._writing, self._file, self._on_broken)
@@ -187,22 +190,17 @@ class SqliteStore(Store):
 
     @_read
     def arms(
-        self, experiment: str, after: int, limits: PageLimits, accepts: Callable[[ArmRow], bool]
+        self, experiment: str, after: int, limits: PageLimits, shown: ArmFilter
     ) -> Page[ArmView]:
         """See Store."""
-        return self._reader.arms(experiment, after, limits, accepts)
+        return self._reader.arms(experiment, after, limits, shown)
 
     @_read
     def evals(
-        self,
-        experiment: str,
-        arm: str,
-        after: int,
-        limits: PageLimits,
-        accepts: Callable[[EvalKey], bool],
+        self, experiment: str, arm: str, after: int, limits: PageLimits, shown: EvalFilter
     ) -> Page[bytes]:
         """See Store."""
-        return self._reader.evals(experiment, arm, after, limits, accepts)
+        return self._reader.evals(experiment, arm, after, limits, shown)
 
     @_read
     def experiment(self, experiment: str) -> ExperimentRow:
@@ -211,51 +209,53 @@ class SqliteStore(Store):
 
     @_read
     def experiments(
-        self,
-        prefix: str,
-        after: str,
-        limits: PageLimits,
-        accepts: Callable[[ExperimentRow], bool],
+        self, after: str, limits: PageLimits, shown: ExperimentFilter
     ) -> Page[ExperimentRow]:
         """See Store."""
-        return self._reader.experiments(prefix, after, limits, accepts)
+        return self._reader.experiments(after, limits, shown)
+
+    @_read
+    def changes(
+        self, experiment: str, after: int, place: ChangePlace | None, limits: PageLimits
+    ) -> ChangePage:
+        """See Store."""
+        return self._feed.changes(experiment, after, place, limits)
 
     @_read
     def ranking_state(self, experiment: str) -> tuple[ExperimentRow, int]:
         """See Store."""
         return self._ranker.state(experiment)
 
-    async def rank(
-        self, experiment: str, ask: Callable[[ExperimentRow], RankQuery], limits: PageLimits
-    ) -> RankPage:
+    async def rank(self, experiment: str, query: RankQuery, limits: PageLimits) -> RankPage:
         """See Store."""
-        page = await self._rank_quickly(experiment, ask, limits)
+        page = await self._rank_quickly(experiment, query, limits)
         if page is not None:
             return page
         return await self._read_slowly(
-            lambda connection: _ranker(connection).rank_slowly(experiment, ask, limits)
+            lambda connection: _ranker(connection).rank_slowly(experiment, query, limits)
         )
 
     @_read
     def _rank_quickly(
-        self, experiment: str, ask: Callable[[ExperimentRow], RankQuery], limits: PageLimits
+        self, experiment: str, query: RankQuery, limits: PageLimits
     ) -> RankPage | None:
-        return self._ranker.rank(experiment, ask, limits)
+        return self._ranker.rank(experiment, query, limits)
 
     async def scores(
         self,
         experiment: str,
         after: int,
         limits: PageLimits,
-        accepts: Callable[[ArmRow], bool],
+        shown: ArmFilter,
         metrics: Sequence[Sequence[tuple[str | None, str]]],
     ) -> ScoreMatrix:
         """See Store."""
-        asked = (experiment, after, limits, accepts, metrics)
         if limits.rows * sum(map(len, metrics)) <= _FEW_SCORES:
-            return await self._scores_quickly(*asked)
+            return await self._scores_quickly(experiment, after, limits, shown, metrics)
         return await self._read_slowly(
-            lambda connection: Matrix(connection, lambda: one_state(connection)).scores(*asked)
+            lambda connection: Matrix(connection, lambda: one_state(connection)).scores(
+                experiment, after, limits, shown, metrics
+            )
         )
 
     @_read
@@ -264,22 +264,19 @@ class SqliteStore(Store):
         experiment: str,
         after: int,
         limits: PageLimits,
-        accepts: Callable[[ArmRow], bool],
+        shown: ArmFilter,
         metrics: Sequence[Sequence[tuple[str | None, str]]],
     ) -> ScoreMatrix:
-        return self._matrix.scores(experiment, after, limits, accepts, metrics)
+        return self._matrix.scores(experiment, after, limits, shown, metrics)
 
     async def members(
-        self,
-        experiment: str,
-        ask: Callable[[ExperimentRow], RankQuery],
-        fold: Callable[[Iterable[MemberRow], RankTally], T],
+        self, experiment: str, query: RankQuery, fold: Callable[[Iterable[MemberRow], RankTally], T]
     ) -> T:
         """See Store."""
         if await self._is_small(experiment):
-            return self._ranker.members(experiment, ask, fold)
+            return self._ranker.members(experiment, query, fold)
         return await self._read_slowly(
-            lambda connection: _ranker(connection).members(experiment, ask, fold)
+            lambda connection: _ranker(connection).members(experiment, query, fold)
         )
 
     @_read

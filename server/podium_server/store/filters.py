@@ -1,0 +1,53 @@
+"""What a list shows: plain data, so that a store can make a query of its own language of it."""
+
+from dataclasses import dataclass
+
+__all__ = ["ArmFilter", "EvalFilter", "ExperimentFilter"]
+
+
+@dataclass(frozen=True, slots=True)
+class ArmFilter:
+    """Selects arms; what is left empty or None selects every arm.
+
+    Attributes:
+        statuses: The numbers of `podium.v1.ArmStatus`, of which an arm must have one.
+        group_name: The group that an arm must belong to.
+        name_prefix: How the name of an arm must begin.
+        tags: The tags that an arm must have, all of them.
+    """
+
+    statuses: frozenset[int] = frozenset()
+    group_name: str | None = None
+    name_prefix: str = ""
+    tags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class EvalFilter:
+    """Selects eval rows; a bound of the step selects in-loop rows only.
+
+    Attributes:
+        name: The name of the eval.
+        min_step: The smallest step.
+        max_step: The greatest step.
+    """
+
+    name: str | None = None
+    min_step: int | None = None
+    max_step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentFilter:
+    """Selects experiments; what is left empty selects every experiment.
+
+    Attributes:
+        statuses: Results of `podium.scoring.experiment_status`, of which an experiment must have
+            one.
+        name_prefix: How the name of an experiment must begin.
+        tags: The tags that an experiment must have, all of them.
+    """
+
+    statuses: frozenset[str] = frozenset()
+    name_prefix: str = ""
+    tags: frozenset[str] = frozenset()

@@ -1,0 +1,136 @@
+"""Lists in pages: a filter becomes a condition, and a page looks at a bounded number of rows."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from typing import Any, NamedTuple, TypeVar
+
+import apsw
+
+from podium_server.store.contract import Page, PageLimits
+from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
+from podium_server.store.sqlite.connection import fetch
+
+__all__ = ["ListQuery", "arms_query", "evals_query", "experiments_query", "fill_page"]
+
+T = TypeVar("T")
+_SCAN_ROWS = 2_000
+"""How many rows a page looks at before it ends and says where to go on."""
+_HAS_TAGS = (
+    "NOT EXISTS (SELECT 1 FROM json_each(?) wanted "
+    "WHERE wanted.value NOT IN (SELECT value FROM json_each(tags)))"
+)
+_EXPERIMENT_STATUS = (
+    "experiment_status(pending + running + completed + failed + cancelled, completed, failed)"
+)
+_HAS_PREFIX = "substr(name, 1, length(?)) = ?"
+_SURROGATES = range(0xD800, 0xE000)
+
+_Condition = tuple[str, tuple[Any, ...]]
+"""A condition, or "" for none, and its bindings."""
+
+
+class ListQuery(NamedTuple):
+    """A list: the range of rows that it looks at, in order of a place, and a condition for each."""
+
+    place: str
+    columns: str
+    range: str
+    bindings: tuple[Any, ...]
+    conditions: list[_Condition]
+
+
+def arms_query(experiment: int | None, after: int, shown: ArmFilter, columns: str) -> ListQuery:
+    """Lists the arms after an ordinal."""
+    conditions = [
+        (f"status IN ({_marks(shown.statuses)})", tuple(shown.statuses)),
+        ("group_name = ?", () if shown.group_name is None else (shown.group_name,)),
+        (_HAS_PREFIX, (shown.name_prefix, shown.name_prefix) if shown.name_prefix else ()),
+        (_HAS_TAGS, (json.dumps(list(shown.tags)),) if shown.tags else ()),
+    ]
+    where = "arms WHERE experiment = ? AND ordinal > ?"
+    return ListQuery("ordinal", columns, where, (experiment, after), conditions)
+
+
+def evals_query(experiment: int, arm: int, after: int, shown: EvalFilter) -> ListQuery:
+    """Lists the identities of the rows after a position."""
+    conditions: list[_Condition] = [
+        ("name = ?", () if shown.name is None else (shown.name,)),
+        ("post = 0 AND step >= ?", () if shown.min_step is None else (shown.min_step,)),
+        ("post = 0 AND step <= ?", () if shown.max_step is None else (shown.max_step,)),
+    ]
+    where = "evals INDEXED BY evals_by_position WHERE experiment = ? AND arm = ? AND position > ?"
+    columns = "position, name, post, step"
+    return ListQuery("position", columns, where, (experiment, arm, after), conditions)
+
+
+def experiments_query(after: str, shown: ExperimentFilter, columns: str) -> ListQuery:
+    """Lists the experiments after a name."""
+    prefix = shown.name_prefix
+    conditions: list[_Condition] = [
+        ("deleted = ?", (0,)),
+        (f"{_EXPERIMENT_STATUS} IN ({_marks(shown.statuses)})", tuple(shown.statuses)),
+        (_HAS_TAGS, (json.dumps(list(shown.tags)),) if shown.tags else ()),
+    ]
+    where, bindings = ("name > ?", [after]) if after >= prefix else ("name >= ?", [prefix])
+    end = _after_prefix(prefix)
+    if end is not None:
+        where, bindings = f"{where} AND name < ?", [*bindings, end]
+    return ListQuery("name", columns, f"experiments WHERE {where}", tuple(bindings), conditions)
+
+
+def fill_page(
+    connection: apsw.Connection,
+    query: ListQuery,
+    load: Callable[[Sequence[Any]], T],
+    size: Callable[[T], int],
+    limits: PageLimits,
+    revision: int,
+) -> Page[T]:
+    """Fills a page with the rows that a query selects, within the page's limits."""
+    page: Page[T] = Page([], None, revision)
+    room, last, at = limits.size, None, query.columns.split(", ").index(query.place)
+    with closing(_selected(connection, query)) as rows:
+        for columns in rows:
+            if len(page.items) == limits.rows:
+                page.next = last
+                return page
+            item = load(columns)
+            room -= size(item)
+            if room < 0 and page.items:
+                page.next = last
+                return page
+            page.items.append(item)
+            last = columns[at]
+    page.next = _unseen(connection, query)
+    return page
+
+
+def _selected(connection: apsw.Connection, query: ListQuery) -> apsw.Cursor:
+    used = [(condition, bindings) for condition, bindings in query.conditions if bindings]
+    conditions = " AND ".join(condition for condition, _ in used) or "1"
+    inner = f"SELECT {query.columns} FROM {query.range} ORDER BY {query.place} LIMIT {_SCAN_ROWS}"
+    statement = f"SELECT * FROM ({inner}) WHERE {conditions} ORDER BY {query.place}"
+    bindings = [value for _, values in used for value in values]
+    return connection.execute(statement, (*query.bindings, *bindings))
+
+
+def _unseen(connection: apsw.Connection, query: ListQuery) -> Any:
+    """Returns the place of the last row that was looked at; None if there is no row behind it."""
+    rows = f"SELECT {query.place} FROM {query.range} ORDER BY {query.place}"
+    found = fetch(connection, f"{rows} LIMIT 2 OFFSET {_SCAN_ROWS - 1}", query.bindings)
+    return found[0][0] if len(found) > 1 else None
+
+
+def _marks(values: Iterable[object]) -> str:
+    return ",".join("?" for _ in values)
+
+
+def _after_prefix(prefix: str) -> str | None:
+    """Returns the least text behind all that begin with a prefix; None if there is none."""
+    kept = prefix.rstrip(chr(sys.maxunicode))
+    if not kept:
+        return None
+    following = ord(kept[-1]) + 1
+    return kept[:-1] + chr(_SURROGATES.stop if following in _SURROGATES else following)

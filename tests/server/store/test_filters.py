@@ -1,0 +1,163 @@
+"""Filters of lists: each store selects what the rules say, and goes on behind what it has seen."""
+
+import json
+from collections.abc import Iterable
+from random import Random
+from typing import Any
+
+import pytest
+from podium.scoring import experiment_status
+from podium.v1.eval_result_pb2 import EvalResult
+from podium.v1.run_config_pb2 import RunConfig
+from podium_server.store.contract import PageLimits, Store
+from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
+from podium_server.store.rows import ArmRow, ExperimentRow
+
+from tests.server.store.calls import arm, declared, record, row
+
+_PAGE = PageLimits(7, 2**21)
+_TAGS = ('"', "a", "A", "ä", "a,b", "%")
+_NAMES = (
+    "a",
+    "a%",
+    "a_",
+    "A",
+    "ab",
+    "abc",
+    "b",
+    "é",
+    "\U0010ffff",
+    "\U0010ffff\U0010ffff",
+    "\ud7ff",
+)
+
+
+def _tags(rng: Random) -> list[str]:
+    return sorted(rng.sample(_TAGS, rng.choice((0, 0, 1, 2))))
+
+
+def _is_shown(found: ArmRow, shown: ArmFilter) -> bool:
+    return (
+        (not shown.statuses or found.status in shown.statuses)
+        and (shown.group_name is None or found.group_name == shown.group_name)
+        and found.name.startswith(shown.name_prefix)
+        and set(found.tags) >= shown.tags
+    )
+
+
+async def _all_arms(store: Store, shown: ArmFilter) -> list[ArmRow]:
+    found, place = [], -1
+    while True:
+        page = await store.arms("x", place, _PAGE, shown)
+        found += [view.row for view in page.items]
+        if page.next is None:
+            return found
+        place = int(page.next)
+
+
+async def _fill(store: Store, rng: Random) -> None:
+    await store.transact(record(declared()))
+    for number, name in enumerate(rng.choices(_NAMES, k=60)):
+        group = rng.choice((None, "", "g", "G"))
+        fields: dict[str, Any] = {} if group is None else {"group_name": group}
+        config = RunConfig(name="r", tags=_tags(rng))
+        added = arm(f"{name}{number}", status=rng.randrange(1, 6), run_config=config, **fields)
+        await store.transact(record(added))
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_lists_of_arms(store: Store, seed: int) -> None:
+    """Status, group, prefix and tags select as in plain Python, alone and together."""
+    rng = Random(seed)  # noqa: S311 - the same arms every time
+    await _fill(store, rng)
+    everything = await _all_arms(store, ArmFilter())
+    assert len(everything) == 60
+    counts = set()
+    for _ in range(40):
+        shown = ArmFilter(
+            statuses=frozenset(rng.sample(range(1, 6), rng.choice((0, 1, 3)))),
+            group_name=rng.choice((None, None, "", "g", "G", "none")),
+            name_prefix=rng.choice(("", "", *_NAMES)),
+            tags=frozenset(_tags(rng)),
+        )
+        found = await _all_arms(store, shown)
+        assert found == [row for row in everything if _is_shown(row, shown)], shown
+        counts.add(len(found))
+        matrix = await store.scores("x", -1, PageLimits(100, 2**21), shown, [])
+        assert [row.name for row in matrix.arms] == [row.name for row in found]
+    assert len(counts) > 5
+
+
+async def test_lists_of_rows(store: Store) -> None:
+    """A name selects its rows; a bound of the step selects in-loop rows, and no others."""
+    await store.transact(record(declared(), arm()))
+    steps = (None, -(2**63), -1, 0, 3, 2**63 - 1)
+    await store.transact(record(*(row(name, step) for name in "vw" for step in steps)))
+    for name, least, most, expected in (
+        (None, None, None, steps * 2),
+        ("v", None, None, steps),
+        ("V", None, None, ()),
+        (None, 0, None, (0, 3, 2**63 - 1) * 2),
+        ("w", None, 0, (-(2**63), -1, 0)),
+        ("w", -1, 3, (-1, 0, 3)),
+        ("w", 4, 3, ()),
+    ):
+        page = await store.evals(
+            "x", "a", -1, PageLimits(100, 2**21), EvalFilter(name, least, most)
+        )
+        assert list(map(_step, page.items)) == list(expected)
+
+
+def _step(content: bytes) -> int | None:
+    result = EvalResult.FromString(content)
+    return result.step if result.HasField("step") else None
+
+
+def _status(found: ExperimentRow) -> str:
+    return experiment_status(
+        total=sum(found.counts), completed=found.counts[3], failed=found.counts[4]
+    )
+
+
+async def _all_experiments(store: Store, shown: ExperimentFilter) -> list[ExperimentRow]:
+    found, place = [], ""
+    while True:
+        page = await store.experiments(place, _PAGE, shown)
+        found += page.items
+        if page.next is None:
+            return found
+        place = str(page.next)
+
+
+async def test_lists_of_experiments(store: Store) -> None:
+    """Status, prefix and tags select as in plain Python, also at the end of Unicode."""
+    rng = Random(1)  # noqa: S311 - the same experiments every time
+    names = [name for name in _NAMES if name.isprintable() or name > "\uffff"]
+    outcomes = ((), (2,), (3, 4), (4,), (4, 4), (5,), (4, 5), (2, 3))
+    for at, name in enumerate(names):
+        await store.transact(record(declared(tags=_tags(rng)), experiment=name))
+        for number, status in enumerate(outcomes[at % len(outcomes)]):
+            await store.transact(record(arm(str(number), status=status), experiment=name))
+    everything = await _all_experiments(store, ExperimentFilter())
+    assert [found.name for found in everything] == sorted(names, key=str.encode)
+    assert {_status(found) for found in everything} == {"running", "completed", "failed"}
+    for statuses in ((), ("running",), ("completed", "failed")):
+        for prefix in ("", *_NAMES):
+            for tags in ((), ("a",), ('"', "a")):
+                shown = ExperimentFilter(frozenset(statuses), prefix, frozenset(tags))
+                found = await _all_experiments(store, shown)
+                assert _names(found) == _names(_selected(everything, shown)), json.dumps(prefix)
+
+
+def _names(found: Iterable[ExperimentRow]) -> list[str]:
+    return [row.name for row in found]
+
+
+def _selected(rows: Iterable[ExperimentRow], shown: ExperimentFilter) -> Iterable[ExperimentRow]:
+    for found in rows:
+        if (
+            (not shown.statuses or _status(found) in shown.statuses)
+            and found.name.startswith(shown.name_prefix)
+            and set(found.tags) >= shown.tags
+        ):
+            yield found
