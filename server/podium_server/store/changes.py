@@ -7,7 +7,8 @@ pages are part of that state: an item that changes again moves to the end of the
 last page the consumer has no state of any one revision.
 
 An item is listed once, with its newest state. Within a revision, removals come before arms, and
-arms before rows. A row may come before its arm, whose revision is that of its newest change.
+arms before rows. A row may come before its arm, whose revision is that of its newest change. The
+time when an arm was last heard of changes without a revision, so the feed does not follow it.
 
 Where `after` is 0, the feed is a snapshot and lists no removals from before it began. Where `after`
 is less than `experiment.deletion`, what the consumer has belongs to an earlier life of the name: it
