@@ -11,6 +11,7 @@ from tests.docs.blocks import Block, blocks_of, run_pytest, run_python, run_sess
 
 _PROJECT = Path(__file__).parents[2]
 _DOCUMENTS = [_PROJECT / "README.md", *sorted((_PROJECT / "docs").glob("*.md"))]
+_CONTAINERS = ("dockerfile", "yaml", "sh entrypoint", "sh slurm", "python handler")
 _LANGUAGES = ("go", "ts", "java", "rust", "cpp")
 
 
@@ -48,10 +49,9 @@ def _run(
         case "console run":
             run_session(block, folder, environment)
         case info:
-            # Blocks in other languages are lines of examples: see test_clients.py.
-            assert info in {"console", "text", "json", "proto", "toml", *_LANGUAGES}, (
-                f"nobody runs a block of {info!r}"
-            )
+            # Others are tested elsewhere: see test_clients.py and test_containers.py.
+            others = {"console", "text", "json", "proto", "toml", *_LANGUAGES, *_CONTAINERS}
+            assert info in others, f"nobody runs a block of {info!r}"
 
 
 def test_broken_promises_are_found(tmp_path: Path) -> None:

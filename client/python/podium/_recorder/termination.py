@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["on_sigterm"]
 
+_SHELL_CODE = 128
+"""Added to a signal's number, it is the exit code that shells give a process killed by it."""
+
 _actions: list[Callable[[], None]] = []
 
 
@@ -41,3 +44,5 @@ def _handle(number: int, _frame: object) -> None:
             action()
     finally:
         os.kill(os.getpid(), number)
+        # The main process of a container is not killed by a signal without a handler.
+        os._exit(_SHELL_CODE + number)
