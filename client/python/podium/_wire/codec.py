@@ -9,6 +9,7 @@ carry. `x_from_proto` reads whatever a server sends. What only a newer server kn
 - a field: nothing.
 """
 
+from functools import partial
 from math import copysign
 
 from podium import scoring
@@ -53,6 +54,7 @@ from podium._wire.rankings import (
     scored_arm_from_proto,
     scored_arm_to_proto,
 )
+from podium._wire.tables import Codec, Field
 from podium._wire.values import (
     arm_status_from_proto,
     arm_status_to_proto,
@@ -205,14 +207,13 @@ def eval_result_from_proto(message: eval_result_pb2.EvalResult) -> results.EvalR
     return row
 
 
-def attempt_to_proto(attempt: results.Attempt) -> arm_result_pb2.Attempt:
-    """Writes an attempt."""
-    return arm_result_pb2.Attempt(id=attempt.id, order=coerce.integer(attempt.order, "order"))
-
-
-def attempt_from_proto(message: arm_result_pb2.Attempt) -> results.Attempt:
-    """Reads an attempt."""
-    return results.Attempt(id=message.id, order=message.order)
+_ATTEMPT = Codec(
+    results.Attempt,
+    arm_result_pb2.Attempt,
+    required=["order"],
+    order=Field(partial(coerce.integer, where="order"), int),
+)
+attempt_to_proto, attempt_from_proto = _ATTEMPT.field
 
 
 def arm_result_to_proto(arm: results.ArmResult) -> arm_result_pb2.ArmResult:

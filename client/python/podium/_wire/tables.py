@@ -1,0 +1,94 @@
+"""Converts dataclasses to and from messages whose fields have the same names, by tables."""
+
+from collections.abc import Callable, Collection
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from google.protobuf.message import Message
+
+from podium._wire.values import get, maybe
+
+__all__ = ["Codec", "Field", "repeated"]
+
+_T = TypeVar("_T")
+_M = TypeVar("_M", bound=Message)
+
+
+class Field(NamedTuple):
+    """The conversion of a field that has another type in the message."""
+
+    to_proto: Callable[[Any], Any]
+    from_proto: Callable[[Any], Any]
+
+
+def repeated(field: Field) -> Field:
+    """Returns the conversion of a list of such fields."""
+    return Field(
+        lambda items: [field.to_proto(item) for item in items],
+        lambda items: [field.from_proto(item) for item in items],
+    )
+
+
+class Codec(Generic[_T, _M]):
+    """Converts a dataclass to and from a message.
+
+    A field that is not set in the message is None in the dataclass, unless it is required there.
+
+    Args:
+        model: The dataclass.
+        message: The message, which has a field for each field of the dataclass.
+        required: The fields that are never None in the dataclass: unset, they are zero or empty.
+        converted: The conversions of fields that have another type in the message.
+    """
+
+    def __init__(
+        self,
+        model: type[_T],
+        message: type[_M],
+        /,
+        *,
+        required: Collection[str] = (),
+        **converted: Field,
+    ) -> None:
+        self._model = model
+        self._message = message
+        names = [field.name for field in fields(model)]  # type: ignore[arg-type]  # a dataclass
+        self._writers = {name: _writer(name, converted.get(name)) for name in names}
+        optional = {
+            field.name
+            for field in message.DESCRIPTOR.fields
+            if field.has_presence and field.name not in required
+        }
+        self._readers = {
+            name: _reader(name, converted.get(name), is_optional=name in optional) for name in names
+        }
+
+    def to_proto(self, given: _T) -> _M:
+        """Returns the message of an object."""
+        return self._message(**{name: write(given) for name, write in self._writers.items()})
+
+    def from_proto(self, message: _M) -> _T:
+        """Returns the object of a message."""
+        return self._model(**{name: read(message) for name, read in self._readers.items()})
+
+    @property
+    def field(self) -> Field:
+        """The conversion of a field that holds such a message."""
+        return Field(self.to_proto, self.from_proto)
+
+
+def _writer(name: str, field: Field | None) -> Callable[[Any], Any]:
+    if field is None:
+        return attrgetter(name)
+    return lambda given: maybe(field.to_proto, getattr(given, name))
+
+
+def _reader(name: str, field: Field | None, *, is_optional: bool) -> Callable[[Any], Any]:
+    if is_optional and field is None:
+        return lambda message: get(message, name)
+    if field is None:
+        return attrgetter(name)
+    if is_optional:
+        return lambda message: maybe(field.from_proto, get(message, name))
+    return lambda message: field.from_proto(getattr(message, name))
