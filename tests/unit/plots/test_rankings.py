@@ -1,10 +1,13 @@
 """Pictures of rankings: what they show, that one can read it, and what they do not draw."""
 
 import math
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from podium import ArmResult, EvalResult, RunConfig, plots
+from podium.curves import curves_of
 from podium.ranking import rank, rank_groups
 
 from tests.unit.plots.pictures import axes_of, check_texts, texts
@@ -66,8 +69,8 @@ def test_what_is_not_drawn_is_said() -> None:
         arm("none", None),
         arm("bad", 0.9, status="failed"),
     ]
-    note = "not drawn: inf (infinite), nan (NaN), none (no score)\narms left out: 1 failed"
-    assert note in texts(plots.ranking_figure(rank(arms, "test.acc")))
+    notes = {"not drawn: inf (infinite), nan (NaN), none (no score)", "arms left out: 1 failed"}
+    assert notes <= {*texts(plots.ranking_figure(rank(arms, "test.acc")))}
     shown = "\n".join(texts(plots.ranking_figure(rank_groups(arms, "test.acc"))))
     assert "not drawn: inf (infinite), nan (no mean), none (no mean)" in shown
 
@@ -103,6 +106,7 @@ def test_no_text_lies_on_another(groups: int) -> None:
         ((0.5, 0.5), "0.5 ± 0  (n = 2)"),
         ((123.0, 125.0), "124 ± 13  (n = 2)"),
         ((1e-9, 3e-9), "2e-09 ± 1.3e-08  (n = 2)"),
+        ((0.50000001, 0.50000002), "0.500000015 ± 6.4e-08  (n = 2)"),
         ((1.5e8, 1.6e8), "1.55e+08 ± 6.4e+07  (n = 2)"),
     ],
 )
@@ -110,6 +114,44 @@ def test_a_mean_has_the_places_that_are_known(scores: tuple[float, ...], expecte
     """A mean is written as finely as its interval, which has two digits."""
     arms = [arm(f"a{index}", score, "g") for index, score in enumerate(scores)]
     assert expected in texts(plots.ranking_figure(rank_groups(arms, "test.acc")))
+
+
+@pytest.mark.parametrize(
+    ("groups", "figsize"), [(1, None), (6, None), (60, None), (6, (5, 3)), (60, (6, 6))]
+)
+def test_long_names_leave_room(groups: int, figsize: tuple[float, float] | None) -> None:
+    """Names of 80 characters, of a metric too, are shortened, stay different, and leave a plot."""
+    arms = [
+        arm(f"{number}", number / 90, f"qwen3-8b_lora_rank{number // 2}_{'lr1e-4_' * 8}bf16")
+        for number in range(2 * groups)
+    ]
+    for one in arms:
+        one.evals[0].name = f"bench@openai/{'gpt-4.1' * 9}"
+    arms.append(arm("x" * 80, math.nan))
+    ranking = rank_groups(arms, f"{arms[0].evals[0].name}.acc")
+    figure = plots.ranking_figure(ranking, figsize=figsize)
+    check_texts(figure)
+    names = [text for text in texts(figure) if text.startswith("qwen")]
+    assert len({*names}) == len(names) >= min(groups, 5)
+    assert groups == 1 or all(re.search(r"…rank\d+…", name) for name in names)
+    assert axes_of(figure).get_window_extent().width / figure.dpi > (1.4 if figsize else 3)
+
+
+def test_close_scores_differ_in_their_texts() -> None:
+    """Scores and ticks have as many digits as it takes to tell them apart."""
+    figure = plots.ranking_figure(rank([arm("a", 123456.1), arm("b", 123456.2)], "test.acc"))
+    shown = texts(figure)
+    assert {"123456.1000", "123456.2000"} <= {*shown}
+    assert len({*shown}) == len(shown)
+
+
+def test_curves_are_no_ranking() -> None:
+    """The error for another kind of result names the function that draws it."""
+    curves: Any = curves_of(seeds(1), "test.acc")
+    with pytest.raises(
+        TypeError, match=r"rank_groups\(\), not Curves; save_curves and curves_figure"
+    ):
+        plots.ranking_figure(curves)
 
 
 def test_files_and_refusals(tmp_path: Path) -> None:

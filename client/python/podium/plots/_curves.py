@@ -6,20 +6,25 @@ import math
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from podium._model.rankings import GroupRanking, Ranking
+from podium.curves import Curves
 from podium.plots._figure import (
+    FONT_SIZE,
     GREY,
     LINE_HEIGHT,
+    PLOT_WIDTH,
+    WIDTH,
     apart,
-    caption,
+    check_size,
     check_suffix,
-    listed,
+    header,
     new_figure,
-    plain_numbers,
+    number_ticks,
     save,
     settings,
-    shortened,
     styles,
 )
+from podium.plots._labels import listed, shortened, shortened_to_fit, width_of
 
 if TYPE_CHECKING:
     import os
@@ -29,11 +34,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.transforms import Transform
 
-    from podium.curves import Curve, CurvePoint, Curves
+    from podium.curves import Curve, CurvePoint
 
 __all__ = ["curves_figure", "save_curves"]
 
-_HEIGHT, _AROUND = 4.2, 1.2
+_HEIGHT, _AROUND = 3.9, 0.6
+"""Inches: the height of the figure without its header, and of the axis below the plot."""
 _NAMED = 24
 """More curves than that are thin and grey, without names."""
 _BANDS = 4
@@ -50,8 +56,10 @@ _THIN = {
     "shrinkB": 3,
     "relpos": (0, 0.5),
 }
-_BAR_DISTANCE, _LEADER = 5, 14
-"""Points."""
+_BAR_DISTANCE, _LEADER, _SAMPLE = 5, 14, 24
+"""Points: between bars, from the plot to the names, and of the piece of line before a name."""
+_LEFT, _LEAST_PLOT = 0.75, 1.6
+"""Inches: the numbers and label of the vertical axis, and the width of a plot in a small figure."""
 
 
 class _Line(NamedTuple):
@@ -67,55 +75,126 @@ class _Line(NamedTuple):
         return self.points[-1].step, _mean(self.points[-1])
 
 
-def save_curves(found: Curves, path: str | os.PathLike[str], *, title: str | None = None) -> None:
+def save_curves(
+    found: Curves,
+    path: str | os.PathLike[str],
+    *,
+    title: str | None = None,
+    figsize: tuple[float, float] | None = None,
+) -> None:
     """Draws curves into a file.
 
     Args:
-        found: What `experiment.curve()` returned.
-        path: The file: a .png, .svg or .pdf. What was there is replaced.
-        title: What stands above it; the metric if not given, nothing if empty.
+        found: The result of `experiment.curve()`.
+        path: A .png, .svg or .pdf file. An existing file is replaced.
+        title: The title; by default it names the metric. An empty text leaves it out.
+        figsize: The width and height in inches. By default they depend on the curves.
 
     Raises:
-        ValueError: It is another kind of file, or there is nothing to draw.
+        TypeError: `found` is not the result of `experiment.curve()`.
+        ValueError: The file is of another kind, there is nothing to draw, or the size is too small.
         ImportError: matplotlib is not installed.
     """
     check_suffix(path)
-    save(curves_figure(found, title=title), path)
+    save(curves_figure(found, title=title, figsize=figsize), path)
 
 
-def curves_figure(found: Curves, *, title: str | None = None) -> Figure:
+def curves_figure(
+    found: Curves, *, title: str | None = None, figsize: tuple[float, float] | None = None
+) -> Figure:
     """Draws curves: lines of arms, or means of groups with their 95 % intervals.
 
     The intervals of up to four groups are bands, those of more groups are bars at the last steps.
+    Up to 24 curves have names, or as many as `figsize` has room for; more are grey lines. A
+    notebook shows the figure. Long names are shortened in the middle.
 
     Args:
-        found: What `experiment.curve()` returned.
-        title: What stands above it; the metric if not given, nothing if empty.
+        found: The result of `experiment.curve()`.
+        title: The title; by default it names the metric. An empty text leaves it out.
+        figsize: The width and height in inches. By default they depend on the curves.
 
     Raises:
-        ValueError: There is nothing to draw.
+        TypeError: `found` is not the result of `experiment.curve()`.
+        ValueError: There is nothing to draw, or the size is too small.
         ImportError: matplotlib is not installed.
     """
-    lines = list(_lines(found.curves))
+    _check_kind(found)
+    check_size(figsize)
+    most_named = _most_named(figsize)
+    lines = list(_lines(found.curves, most_named))
     if not lines:
         raise ValueError(f"there is no in-loop value of {found.metric!r} to draw")
     with settings():
-        named = len(lines) if len(lines) <= _NAMED else 0
-        height = max(_HEIGHT, _AROUND + LINE_HEIGHT * named)
-        figure, axes = new_figure(height)
+        beside = _beside_plot(lines, most_named, figsize)
+        text = f"{found.metric} by training step" if title is None else title
+        above = header(text, _notes(found, lines, most_named), beside.width)
+        least = _HEIGHT if figsize is None else figsize[1] - above.height
+        height = max(least, _AROUND + LINE_HEIGHT * len(beside.names)) + above.height
+        height = height if figsize is None else figsize[1]
+        figure, axes = new_figure(above, beside.width, height)
         for line in lines:
             _draw(axes, line, with_band=len(lines) <= _BANDS)
-        _frame(axes, lines, found.metric)
-        _name_lines(axes, lines, LINE_HEIGHT / (height - _AROUND))
-        text = f"{found.metric} by training step" if title is None else title
-        caption(axes, text, _notes(found, lines))
+        plot_height = height - above.height - _AROUND
+        _frame(axes, lines, found.metric, (beside.plot_width, plot_height))
+        _name_lines(axes, beside, LINE_HEIGHT / plot_height, has_bars=len(lines) > _BANDS)
     return figure
 
 
-def _lines(curves: Sequence[Curve]) -> Iterator[_Line]:
-    looks = styles() if len(curves) <= _NAMED else cycle([_UNNAMED])
+def _check_kind(found: object) -> None:
+    if not isinstance(found, Curves):
+        is_ranking = isinstance(found, Ranking | GroupRanking)
+        advice = "; save_ranking and ranking_figure draw rankings" if is_ranking else ""
+        kind = type(found).__name__
+        raise TypeError(f"found must be the result of experiment.curve(), not {kind}{advice}")
+
+
+def _most_named(figsize: tuple[float, float] | None) -> int:
+    """The number of names that there is room for, with three lines above them."""
+    if figsize is None:
+        return _NAMED
+    return min(int((figsize[1] - _AROUND - 0.7) / LINE_HEIGHT), _NAMED)
+
+
+class _Beside(NamedTuple):
+    """The curves with names beside the plot, the lowest first; empty if there are too many."""
+
+    lines: Sequence[_Line]
+    names: Sequence[str]
+    width: float
+    """Of the figure in inches."""
+    plot_width: float
+
+
+def _beside_plot(
+    lines: Sequence[_Line], most_named: int, figsize: tuple[float, float] | None
+) -> _Beside:
+    if len(lines) > most_named:
+        width = WIDTH if figsize is None else figsize[0]
+        return _Beside([], [], width, width - _LEFT)
+    ordered = sorted(lines, key=lambda line: line.last[1])
+    bars = sum(line.curve.is_group for line in lines) if len(lines) > _BANDS else 0
+    left = ((bars + 1) * _BAR_DISTANCE + _LEADER + _SAMPLE + 4) / 72 + _LEFT
+    room = math.inf if figsize is None else max(figsize[0] - left - _LEAST_PLOT, figsize[0] / 5)
+    names = _names(ordered, room)
+    around = left + max(width_of(name, FONT_SIZE) for name in names) + 0.1
+    width = max(around + PLOT_WIDTH, WIDTH) if figsize is None else figsize[0]
+    return _Beside(ordered, names, width, width - around)
+
+
+def _names(lines: Sequence[_Line], room: float) -> list[str]:
+    """The names of curves, with the number of arms where it is not the same for all."""
+    counts = [f" (n = {len(line.curve.arms)})" for line in lines]
+    if len(set(counts)) == 1:
+        counts = [""] * len(lines)
+    room -= max(width_of(count, FONT_SIZE) for count in counts)
+    names = shortened_to_fit([line.curve.name for line in lines], FONT_SIZE, room)
+    return [name + count for name, count in zip(names, counts, strict=True)]
+
+
+def _lines(curves: Sequence[Curve], most_named: int) -> Iterator[_Line]:
+    looks = styles() if len(curves) <= most_named else cycle([_UNNAMED])
     for curve, style in zip(curves, looks, strict=False):
-        points = [point for point in curve.points if math.isfinite(_mean(point))]
+        points = list(filter(_is_finite, curve.points))
         if points:
             yield _Line(curve, points, style)
 
@@ -161,7 +240,7 @@ def _draw_markers(axes: Axes, line: _Line) -> None:
         )
 
 
-def _frame(axes: Axes, lines: Sequence[_Line], metric: str) -> None:
+def _frame(axes: Axes, lines: Sequence[_Line], metric: str, plot_size: tuple[float, float]) -> None:
     """Fits the axes to the means: a band of two arms may be so wide that nothing else is seen."""
     from matplotlib import ticker  # noqa: PLC0415 - optional, and slow to load
 
@@ -176,30 +255,34 @@ def _frame(axes: Axes, lines: Sequence[_Line], metric: str) -> None:
     axes.set_ylim(low - margin, high + margin)
     axes.margins(x=0.02)
     axes.grid(axis="y")
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
+    steps = {point.step for line in lines for point in line.points}
+    greatest = max(map(abs, steps))
+    count = max(min(int(plot_size[0] / (width_of(f"{greatest:,}", FONT_SIZE) + 0.2)), 6), 1)
+    locator = (
+        ticker.FixedLocator(list(steps))
+        if len(steps) == 1
+        else ticker.MaxNLocator(count, integer=True)
+    )
+    axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
     axes.set_xlabel("training step")
-    axes.set_ylabel(metric)
-    plain_numbers(axes.yaxis, axes.get_ylim())
+    axes.set_ylabel(shortened_to_fit([metric], FONT_SIZE, plot_size[1])[0])
+    number_ticks(axes.yaxis, axes.get_ylim(), plot_size[1])
 
 
 # ---- Beside the plot -----------------------------------------------------------------------
 
 
-def _name_lines(axes: Axes, lines: Sequence[_Line], distance: float) -> None:
-    """Writes each curve's name beside its end, in the same order, and so far apart."""
-    if len(lines) > _NAMED:
-        return
-    ordered = sorted(lines, key=lambda line: line.last[1])
-    with_bar = [line for line in ordered if len(lines) > _BANDS and line.curve.is_group]
+def _name_lines(axes: Axes, beside: _Beside, distance: float, *, has_bars: bool) -> None:
+    """Writes each curve's name beside its end, in the order of the ends, without overlaps."""
+    with_bar = [line for line in beside.lines if has_bars and line.curve.is_group]
     for index, line in enumerate(with_bar):
         _draw_bar(axes, line, (index + 1) * _BAR_DISTANCE)
-    left = (len(with_bar) + 1) * _BAR_DISTANCE
-    low, high = axes.get_ylim()
-    wanted = [(line.last[1] - low) / (high - low) for line in ordered]
     left = (len(with_bar) + 1) * _BAR_DISTANCE + _LEADER
-    names = shortened([_name(line.curve, lines) for line in ordered])
-    for line, name, place in zip(ordered, names, apart(wanted, distance), strict=True):
+    low, high = axes.get_ylim()
+    wanted = [(line.last[1] - low) / (high - low) for line in beside.lines]
+    places = apart(wanted, distance)
+    for line, name, place in zip(beside.lines, beside.names, places, strict=True):
         bar = (with_bar.index(line) + 1) * _BAR_DISTANCE if line in with_bar else None
         _name_line(axes, line, name, (left, place), bar)
 
@@ -256,29 +339,35 @@ def _beside(axes: Axes, points: float, *, is_value: bool = False) -> Transform:
     return frame + ScaledTranslation(points / 72, 0, axes.figure.dpi_scale_trans)
 
 
-def _name(curve: Curve, lines: Sequence[_Line]) -> str:
-    counts = {len(line.curve.arms) for line in lines}
-    return f"{curve.name} (n = {len(curve.arms)})" if len(counts) > 1 else curve.name
-
-
-def _notes(found: Curves, lines: Sequence[_Line]) -> Iterator[str]:
+def _notes(found: Curves, lines: Sequence[_Line], most_named: int) -> Iterator[str]:
     groups = [line for line in lines if line.curve.is_group]
     if groups:
         counts = {len(line.curve.arms) for line in groups}
         number = f" (n = {counts.pop()})" if len(counts) == 1 else ""
-        intervals = (
-            "bands: 95 % intervals (Student's t)"
-            if len(lines) <= _BANDS
-            else "bars: 95 % intervals at the last step (Student's t)"
-        )
         hollow = "; hollow: fewer arms" if any(map(_is_partly_there, groups)) else ""
-        yield f"mean over seeds{number}; {intervals}{hollow}"
-    if len(lines) > _NAMED:
+        yield f"mean over seeds{number}{_intervals(lines, most_named)}{hollow}"
+    if len(lines) > most_named:
         yield f"{len(lines)} curves"
+    infinite = [curve.name for curve in found.curves if not any(map(_is_finite, curve.points))]
+    if infinite:
+        yield f"without finite values: {listed(shortened(infinite))}"
     if found.left_out:
-        yield f"left out: {listed([f'{name} ({why})' for name, why in found.left_out.items()])}"
+        names = zip(shortened(list(found.left_out)), found.left_out.values(), strict=True)
+        yield f"left out: {listed([f'{name} ({why})' for name, why in names])}"
     if found.without:
-        yield f"without values: {listed(found.without)}"
+        yield f"without values: {listed(shortened(found.without))}"
+
+
+def _intervals(lines: Sequence[_Line], most_named: int) -> str:
+    if len(lines) <= _BANDS:
+        return "; bands: 95 % intervals (Student's t)"
+    if len(lines) <= most_named:
+        return "; bars: 95 % intervals at the last step (Student's t)"
+    return ""
+
+
+def _is_finite(point: CurvePoint) -> bool:
+    return math.isfinite(_mean(point))
 
 
 def _is_partly_there(line: _Line) -> bool:

@@ -1,9 +1,12 @@
-"""What pictures share: their size, colours and letters, what stands above them, their files."""
+"""The parts that all pictures share: size, colours, fonts, the texts above a plot, and files."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from podium.plots._labels import wrapped
 
 if TYPE_CHECKING:
     import os
@@ -16,17 +19,21 @@ if TYPE_CHECKING:
 __all__ = [
     "COLOR",
     "DARK",
+    "FONT_SIZE",
     "GREY",
     "LINE_HEIGHT",
+    "PLOT_WIDTH",
+    "WIDTH",
+    "Header",
     "apart",
-    "caption",
+    "check_size",
     "check_suffix",
-    "listed",
+    "digits_of",
+    "header",
     "new_figure",
-    "plain_numbers",
+    "number_ticks",
     "save",
     "settings",
-    "shortened",
     "styles",
 ]
 
@@ -38,13 +45,20 @@ _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 COLOR = _COLORS[0]
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LINES = ("-", "--", ":", "-.")
-_WIDTH = 6.8
-"""Inches: as wide as the text of a page."""
+WIDTH, PLOT_WIDTH = 6.8, 3.4
+"""Inches: as wide as the text of a page. With long names a figure is wider, for the plot's sake."""
+FONT_SIZE = 9.0
+_TITLE_SIZE, _NOTE_SIZE = 10, 8
+_TITLE_LINE, _NOTE_LINE, _MARGIN = 0.2, 0.155, 0.08
+"""Inches."""
+_LEAST_SIZE = (3.0, 2.0)
 _LEAST, _GREATEST = 1e-3, 1e6
-_LONGEST, _LISTED = 40, 3
+_DIGITS = (4, 15)
+_DIGIT, _TICK_ROW, _MOST_TICKS = 0.1, 0.35, 8
+"""Inches that a digit and a row of numbers take, with the space around them."""
 _SUFFIXES = (".png", ".svg", ".pdf")
 _SETTINGS: Any = {
-    "font.size": 9.0,
+    "font.size": FONT_SIZE,
     "text.parse_math": False,  # names may hold dollar signs
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -65,7 +79,7 @@ _SETTINGS: Any = {
 
 
 def settings() -> Any:
-    """A context in which figures are made and saved.
+    """Returns a context in which figures are made and saved.
 
     Raises:
         ImportError: matplotlib is not installed.
@@ -77,12 +91,53 @@ def settings() -> Any:
     return mpl.rc_context(_SETTINGS)
 
 
-def new_figure(height: float) -> tuple[Figure, Axes]:
-    """A figure of one plot, `height` inches high."""
-    from matplotlib.figure import Figure  # noqa: PLC0415 - optional, and slow to load
+class Header(NamedTuple):
+    """The texts above a plot, in lines that fit the figure."""
 
-    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+    title: Sequence[str]
+    notes: Sequence[str]
+
+    @property
+    def height(self) -> float:
+        """The height of all lines in inches."""
+        return _TITLE_LINE * len(self.title) + _NOTE_LINE * len(self.notes) + 2 * _MARGIN
+
+
+def header(title: str, notes: Iterable[str], width: float) -> Header:
+    """Breaks a title and notes into lines for a figure of this width in inches."""
+    room = width - 2 * _MARGIN
+    lines = [line for note in notes for line in wrapped(note, _NOTE_SIZE, room)]
+    return Header(wrapped(title, _TITLE_SIZE, room, is_bold=True), lines)
+
+
+def new_figure(above: Header, width: float, height: float) -> tuple[Figure, Axes]:
+    """Creates a figure with a header and one plot below it. The size is in inches."""
+    from podium.plots._notebook import NotebookFigure  # noqa: PLC0415 - it loads matplotlib
+
+    figure = NotebookFigure(figsize=(width, height), layout="constrained")
+    engine: Any = figure.get_layout_engine()
+    engine.set(rect=(0, 0, 1, 1 - above.height / height))
+    top = height - _MARGIN
+    for line in above.title:
+        place = (_MARGIN / width, top / height)
+        figure.text(*place, line, size=_TITLE_SIZE, weight="bold", verticalalignment="top")
+        top -= _TITLE_LINE
+    for line in above.notes:
+        place = (_MARGIN / width, top / height)
+        figure.text(*place, line, size=_NOTE_SIZE, color=DARK, verticalalignment="top")
+        top -= _NOTE_LINE
     return figure, figure.subplots()
+
+
+def check_size(size: tuple[float, float] | None) -> None:
+    """Checks the size of a figure in inches.
+
+    Raises:
+        ValueError: It is too small for a plot with its texts.
+    """
+    if size is not None and not (size[0] >= _LEAST_SIZE[0] and size[1] >= _LEAST_SIZE[1]):
+        least = f"{_LEAST_SIZE[0]:g} by {_LEAST_SIZE[1]:g}"
+        raise ValueError(f"figsize must be at least {least} inches, not {size[0]:g} by {size[1]:g}")
 
 
 def styles() -> Iterator[Mapping[str, Any]]:
@@ -92,42 +147,36 @@ def styles() -> Iterator[Mapping[str, Any]]:
             yield {"color": color, "marker": marker, "linestyle": line}
 
 
-def plain_numbers(axis: Axis, limits: tuple[float, float]) -> None:
-    """Writes numbers that are very small or great with their power of ten, each by itself."""
+def number_ticks(axis: Axis, limits: tuple[float, float], inches: float) -> None:
+    """Sets ticks that do not overlap, and whose numbers differ.
+
+    Args:
+        axis: The axis.
+        limits: Its least and greatest value.
+        inches: Its length.
+    """
     from matplotlib import ticker  # noqa: PLC0415 - optional, and slow to load
 
-    if not _LEAST <= max(map(abs, limits)) < _GREATEST:
-        axis.set_major_formatter(ticker.StrMethodFormatter("{x:.4g}"))
+    digits = digits_of(limits)
+    is_plain = _LEAST <= max(map(abs, limits)) < _GREATEST
+    if not is_plain:
+        axis.set_major_formatter(ticker.StrMethodFormatter(f"{{x:.{digits}g}}"))
+    is_wide = axis is axis.axes.xaxis
+    width = _DIGIT * (digits + (1 if is_plain else 5))
+    count = int(inches / (width if is_wide else _TICK_ROW))
+    axis.set_major_locator(ticker.MaxNLocator(max(min(count, _MOST_TICKS), 2 if is_wide else 3)))
 
 
-def caption(axes: Axes, title: str, notes: Iterable[str]) -> None:
-    """Writes a title above a plot, and notes below it."""
-    lines = list(notes)
-    above: dict[str, Any] = {
-        "xycoords": "axes fraction",
-        "textcoords": "offset points",
-        "horizontalalignment": "left",
-        "verticalalignment": "bottom",
-        "annotation_clip": False,
-    }
-    height = 11 * len(lines)
-    axes.annotate("\n".join(lines), (0, 1), (0, 9), fontsize=8, color=DARK, **above)
-    axes.annotate(title, (0, 1), (0, 13 + height), fontsize=10, fontweight="bold", **above)
-
-
-def shortened(names: Sequence[str]) -> list[str]:
-    """Names that leave room for the plot, unless two of them would be the same."""
-    shorter = [
-        name if len(name) <= _LONGEST else f"{name[: _LONGEST // 2]}…{name[-_LONGEST // 2 :]}"
-        for name in names
-    ]
-    return shorter if len(set(shorter)) == len(set(names)) else list(names)
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    more = len(names) - _LISTED
-    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+def digits_of(values: Sequence[float]) -> int:
+    """Returns the number of significant digits that show how values differ: at least four."""
+    greatest, spread = (
+        max(map(abs, values), default=0),
+        max(values, default=0) - min(values, default=0),
+    )
+    if not spread or not math.isfinite(spread):
+        return _DIGITS[0]
+    digits = 3 + math.ceil(math.log10(greatest / spread))
+    return min(max(digits, _DIGITS[0]), _DIGITS[1])
 
 
 def apart(wanted: Sequence[float], distance: float) -> list[float]:
@@ -159,7 +208,7 @@ def _top(block: Sequence[float], distance: float) -> float:
 
 
 def check_suffix(path: str | os.PathLike[str]) -> None:
-    """Refuses a file that no picture can be written to."""
+    """Raises a ValueError if the name of a file does not end like that of a picture."""
     if Path(path).suffix.lower() not in _SUFFIXES:
         raise ValueError(f"a picture is a .png, .svg or .pdf file, not {Path(path).name!r}")
 

@@ -5,21 +5,25 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from podium._model.rankings import GroupRanking
+from podium._model.rankings import GroupRanking, Ranking
 from podium._values.enums import Direction, RankFlag
+from podium.curves import Curves
 from podium.plots._figure import (
     COLOR,
     DARK,
-    LINE_HEIGHT,
-    caption,
+    FONT_SIZE,
+    PLOT_WIDTH,
+    WIDTH,
+    check_size,
     check_suffix,
-    listed,
+    digits_of,
+    header,
     new_figure,
-    plain_numbers,
+    number_ticks,
     save,
     settings,
-    shortened,
 )
+from podium.plots._labels import listed, shortened, shortened_to_fit, width_of
 
 if TYPE_CHECKING:
     import os
@@ -28,61 +32,123 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from podium._model.rankings import RankedArm, RankedGroup, Ranking
+    from podium._model.rankings import RankedArm, RankedGroup
 
 __all__ = ["ranking_figure", "save_ranking"]
 
-_SHOWN, _PLACES = 40, 6
-_ROW, _AROUND = 0.23, 1.0
-"""Inches: the height of an entry, and of everything around them."""
+_SHOWN, _PLACES, _DIGITS = 40, 6, 15
+_ROW, _LEAST_ROW, _AROUND = 0.23, 0.15, 0.6
+"""Inches: the height of an entry, and of the axis below all of them."""
+_LEAST_PLOT, _BETWEEN = 1.6, 0.4
+"""Inches: the width of the plot in a small figure, and the spaces between plot and texts."""
 
 
 def save_ranking(
-    found: Ranking | GroupRanking, path: str | os.PathLike[str], *, title: str | None = None
+    found: Ranking | GroupRanking,
+    path: str | os.PathLike[str],
+    *,
+    title: str | None = None,
+    figsize: tuple[float, float] | None = None,
 ) -> None:
     """Draws a ranking into a file.
 
     Args:
-        found: What `experiment.rank()` or `experiment.rank_groups()` returned.
-        path: The file: a .png, .svg or .pdf. What was there is replaced.
-        title: What stands above it; the metric if not given, nothing if empty.
+        found: The result of `experiment.rank()` or `experiment.rank_groups()`.
+        path: A .png, .svg or .pdf file. An existing file is replaced.
+        title: The title; by default it names the metric. An empty text leaves it out.
+        figsize: The width and height in inches. By default they depend on the entries.
 
     Raises:
-        ValueError: It is another kind of file, or there is nothing to draw.
+        TypeError: `found` is not a ranking.
+        ValueError: The file is of another kind, there is nothing to draw, or the size is too small.
         ImportError: matplotlib is not installed.
     """
     check_suffix(path)
-    save(ranking_figure(found, title=title), path)
+    save(ranking_figure(found, title=title, figsize=figsize), path)
 
 
-def ranking_figure(found: Ranking | GroupRanking, *, title: str | None = None) -> Figure:
+def ranking_figure(
+    found: Ranking | GroupRanking,
+    *,
+    title: str | None = None,
+    figsize: tuple[float, float] | None = None,
+) -> Figure:
     """Draws a ranking, the best entry on top: scores, or means with their 95 % intervals.
 
+    A notebook shows the figure. Long names are shortened in the middle.
+
     Args:
-        found: What `experiment.rank()` or `experiment.rank_groups()` returned. Of more than 40
-            entries the first ones are drawn.
-        title: What stands above it; the metric if not given, nothing if empty.
+        found: The result of `experiment.rank()` or `experiment.rank_groups()`. At most the first 40
+            entries are drawn, or as many as `figsize` has room for.
+        title: The title; by default it names the metric. An empty text leaves it out.
+        figsize: The width and height in inches. By default they depend on the entries.
 
     Raises:
-        ValueError: There is nothing to draw.
+        TypeError: `found` is not a ranking.
+        ValueError: There is nothing to draw, or the size is too small.
         ImportError: matplotlib is not installed.
     """
+    _check_kind(found)
+    check_size(figsize)
     entries = list(_entries(found))
-    drawn = [entry for entry in entries if math.isfinite(entry.value)][:_SHOWN]
-    if not drawn:
+    finite = [entry for entry in entries if math.isfinite(entry.value)]
+    if not finite:
         raise ValueError(f"there is no score on {found.metric!r} to draw")
-    notes = list(_notes(found, entries, drawn))
     with settings():
-        figure, axes = new_figure(_AROUND + LINE_HEIGHT * len(notes) + _ROW * len(drawn))
-        low, high = _limits(drawn)
-        axes.set_xlim(low, high)
+        drawn = finite[: _room(figsize)]
+        labels = _labels(drawn, figsize)
+        width = labels.width if figsize is None else figsize[0]
+        above = header(_title(found, title), _notes(found, entries, drawn), width)
+        height = above.height + _AROUND + _ROW * len(drawn) if figsize is None else figsize[1]
+        figure, axes = new_figure(above, width, height)
+        axes.set_xlim(*_limits(drawn))
         for row, entry in enumerate(drawn):
             _draw(axes, row, entry)
-        _frame(axes, drawn, found)
-        what = "groups" if isinstance(found, GroupRanking) else "arms"
-        text = f"{what.capitalize()} by {found.metric}" if title is None else title
-        caption(axes, text, notes)
+        _frame(axes, labels)
+        _scale(axes, found, labels, width)
     return figure
+
+
+def _check_kind(found: object) -> None:
+    if not isinstance(found, Ranking | GroupRanking):
+        kind = type(found).__name__
+        advice = "; save_curves and curves_figure draw curves" if isinstance(found, Curves) else ""
+        raise TypeError(
+            f"found must be the result of experiment.rank() or rank_groups(), not {kind}{advice}"
+        )
+
+
+def _room(figsize: tuple[float, float] | None) -> int:
+    """The number of entries that there is room for, with three lines above them."""
+    if figsize is None:
+        return _SHOWN
+    return max(min(int((figsize[1] - _AROUND - 0.7) / _LEAST_ROW), _SHOWN), 1)
+
+
+def _title(found: Ranking | GroupRanking, title: str | None) -> str:
+    kind = "Groups" if isinstance(found, GroupRanking) else "Arms"
+    return f"{kind} by {found.metric}" if title is None else title
+
+
+class _Labels(NamedTuple):
+    """The texts beside the plot."""
+
+    names: Sequence[str]
+    values: Sequence[str]
+    left: float
+    """The width of the names in inches."""
+    width: float
+    """Of the figure in inches, if the plot has its least width."""
+
+
+def _labels(drawn: Sequence[_Entry], figsize: tuple[float, float] | None) -> _Labels:
+    values = [entry.text for entry in drawn]
+    right = max(width_of(value, FONT_SIZE) for value in values)
+    room = math.inf if figsize is None else max(figsize[0] - right - _LEAST_PLOT, 0.2 * figsize[0])
+    names = shortened_to_fit([entry.name for entry in drawn], FONT_SIZE, room)
+    left = max(width_of(name, FONT_SIZE) for name in names)
+    least = left + right + _BETWEEN + PLOT_WIDTH
+    return _Labels(names, values, left, max(least, WIDTH) if figsize is None else least)
 
 
 class _Entry(NamedTuple):
@@ -103,14 +169,16 @@ def _entries(found: Ranking | GroupRanking) -> Iterator[_Entry]:
     if isinstance(found, GroupRanking):
         yield from map(_group_entry, found.groups)
     else:
-        yield from map(_arm_entry, found.arms)
+        scores = [arm.score for arm in found.arms if arm.score is not None]
+        digits = digits_of(list(filter(math.isfinite, scores)))
+        yield from (_arm_entry(arm, digits) for arm in found.arms)
 
 
-def _arm_entry(arm: RankedArm) -> _Entry:
+def _arm_entry(arm: RankedArm, digits: int) -> _Entry:
     if arm.score is None:
         return _Entry(arm.rank, arm.arm, math.nan, "no score")
     doubtful = any(flag != RankFlag.NAN for flag in arm.flags)
-    text = "NaN" if math.isnan(arm.score) else f"{arm.score:#.4g}"
+    text = "NaN" if math.isnan(arm.score) else f"{arm.score:#.{digits}g}"
     return _Entry(arm.rank, arm.arm, arm.score, text, is_doubtful=doubtful)
 
 
@@ -130,13 +198,16 @@ def _group_entry(group: RankedGroup) -> _Entry:
 
 
 def _with_half_width(mean: float, half_width: float | None) -> str:
-    """A mean with as many places as are known of it."""
+    """Writes a mean with as many digits as its interval has."""
     if half_width is None:
         return f"{mean:#.4g}"
-    places = 1 - math.floor(math.log10(half_width)) if half_width else -1
+    if not half_width:
+        return f"{mean:.4g} ± 0"
+    places = 1 - math.floor(math.log10(half_width))
     if 0 <= places <= _PLACES:
         return f"{mean:.{places}f} ± {half_width:.{places}f}"
-    return f"{mean:.4g} ± {half_width:.2g}"
+    digits = places + math.floor(math.log10(abs(mean) or half_width)) + 1
+    return f"{mean:.{min(max(digits, 1), _DIGITS)}g} ± {half_width:.2g}"
 
 
 def _limits(drawn: Sequence[_Entry]) -> tuple[float, float]:
@@ -172,25 +243,33 @@ def _draw_interval(axes: Axes, row: int, interval: tuple[float, float]) -> None:
         axes.plot(high - inside, row, ">", color=COLOR, markersize=5)
 
 
-def _frame(axes: Axes, drawn: Sequence[_Entry], found: Ranking | GroupRanking) -> None:
-    rows = range(len(drawn))
-    names = shortened([entry.name for entry in drawn])
-    axes.set_ylim(len(drawn) - 0.4, -0.6)
-    axes.set_yticks(rows, names)
+def _frame(axes: Axes, labels: _Labels) -> None:
+    rows = range(len(labels.names))
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_yticks(rows, labels.names)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x")
-    better = "smaller" if found.direction == Direction.MINIMIZE else "greater"
-    axes.set_xlabel(f"{found.metric} ({better} is better)")
-    plain_numbers(axes.xaxis, axes.get_xlim())
     beside = axes.secondary_yaxis("right")
-    beside.set_yticks(rows, [entry.text for entry in drawn])
+    beside.set_yticks(rows, labels.values)
     beside.tick_params(length=0)
     beside.spines["right"].set_visible(False)
 
 
-def _why(entry: _Entry) -> str:
-    return f"{entry.name} ({'infinite' if math.isinf(entry.value) else entry.text})"
+def _scale(axes: Axes, found: Ranking | GroupRanking, labels: _Labels, width: float) -> None:
+    """Labels the axis of the scores."""
+    plot_width = width - labels.width + PLOT_WIDTH
+    number_ticks(axes.xaxis, axes.get_xlim(), plot_width)
+    better = "smaller" if found.direction == Direction.MINIMIZE else "greater"
+    text = f" ({better} is better)"
+    middle = labels.left + _BETWEEN / 2 + plot_width / 2
+    room = 2 * min(middle, width - middle) - width_of(text, FONT_SIZE) - _BETWEEN
+    axes.set_xlabel(shortened_to_fit([found.metric], FONT_SIZE, room)[0] + text)
+
+
+def _reasons(entries: Sequence[_Entry]) -> Iterator[str]:
+    for name, entry in zip(shortened([entry.name for entry in entries]), entries, strict=True):
+        yield f"{name} ({'infinite' if math.isinf(entry.value) else entry.text})"
 
 
 def _notes(
@@ -200,14 +279,14 @@ def _notes(
         yield "dot: mean; bar: 95 % interval (Student's t); ticks: least and greatest score"
     if any(entry.is_doubtful for entry in drawn):
         yield "hollow: benchmarks or configurations differ"
-    places = sum(entry.rank is not None for entry in entries)
-    if len(drawn) < _SHOWN:
-        undrawn = [entry for entry in entries if not math.isfinite(entry.value)]
-        if undrawn:
-            yield f"not drawn: {listed([_why(entry) for entry in undrawn])}"
-    elif len(drawn) < places:
-        yield f"the first {len(drawn)} of {places:,}"
-    left_out = vars(found.counts.left_out).items()
-    aside = [f"{count:,} {status}" for status, count in left_out if count]
-    if aside:
-        yield f"arms left out: {', '.join(aside)}"
+    finite = sum(math.isfinite(entry.value) for entry in entries)
+    if len(drawn) < finite:
+        yield f"the first {len(drawn)} of {finite:,}"
+    others = [entry for entry in entries if not math.isfinite(entry.value)]
+    if others:
+        yield f"not drawn: {listed(list(_reasons(others)))}"
+    left_out = [
+        f"{count:,} {status}" for status, count in vars(found.counts.left_out).items() if count
+    ]
+    if left_out:
+        yield f"arms left out: {', '.join(left_out)}"

@@ -1,0 +1,39 @@
+"""How names are shortened in pictures."""
+
+import pytest
+from podium.plots._labels import shortened
+
+_CONFIGS = "qwen3-8b_lora_rank{}_lr{}e-4_warmup100_batch64_dropout0.05_adamw_bf16_v{}"
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["a", "b", "a"], ["a", "b", "a"]),
+        (["a" * 80], ["a" * 19 + "…" + "a" * 19]),
+        (["run_" + "1" * 80], ["run_…" + "1" * 19]),
+        (
+            [_CONFIGS.format(rank, 1, 2) for rank in (1, 16, 128)],
+            [f"qwen3-8b_…rank{rank}…_bf16_v2" for rank in (1, 16, 128)],
+        ),
+        (
+            [_CONFIGS.format(rank, lr, 2) for rank, lr in ((1, 2), (16, 3))],
+            ["qwen3-8b_…rank1_lr2e-4…_bf16_v2", "qwen3-8b_…rank16_lr3e-4…_bf16_v2"],
+        ),
+        (
+            ["x" * 50 + "_a_" + "y" * 50, "x" * 50 + "_b_" + "y" * 50],
+            ["xxxxxxxxxx…a…yyyyyyyyyy", "xxxxxxxxxx…b…yyyyyyyyyy"],
+        ),
+    ],
+)
+def test_shortened(names: list[str], expected: list[str]) -> None:
+    """Words that differ stay whole, and words that all long names have are left out."""
+    assert shortened(names) == expected
+
+
+@pytest.mark.parametrize("length", [12, 24, 40])
+def test_different_names_stay_different(length: int) -> None:
+    """However the names are built, no two of them become equal."""
+    words = ["rank1", "rank128", "a" * 30, "b.c/d", "seed0"]
+    names = [f"{one}_{two}-{three}" for one in words for two in words for three in words]
+    assert len({*shortened(names, length)}) == len(names)
