@@ -160,7 +160,7 @@ class ArmRecording(TimedEvalMixin):
             "model_ref": model_ref,
         }
         try:
-            self._put(self._row_event(EvalResult(**given)))  # type: ignore[arg-type]
+            self._put(self._row_event(_row_of(given)))
         except Exception as error:  # noqa: BLE001 - whatever was logged, training goes on
             self._keeper.keep("log_eval", error, lambda problems: self._log_row(given, problems))
 
@@ -356,6 +356,13 @@ def _sent(
     owner: int,
 ) -> ArmRecording:
     return experiment.received_arm(subject, is_silent=is_silent, owner=owner)
+
+
+def _row_of(given: dict[str, Any]) -> EvalResult:
+    """Returns a row of arguments as they are; they are converted when the event is made, once."""
+    row = object.__new__(EvalResult)
+    vars(row).update(given, revision=0, event_time=None, record_time=None)
+    return row
 
 
 def _is_key(key: object) -> bool:

@@ -157,24 +157,26 @@ def fill_eval_result(message: eval_result_pb2.EvalResult, row: results.EvalResul
     """Writes an eval row into an empty message, such as a field of an event.
 
     A training loop waits for it: in place, it takes a third of what a constructor takes, whose
-    message would be copied into the event once more.
+    message would be copied into the event once more. It converts each field, since attributes of a
+    row may have been assigned.
     """
-    message.name = row.name
+    message.name = coerce.text(row.name, "name")
     metrics = message.metrics
     for key, number in coerce.metrics(row.metrics, "metrics").items():
         metrics[key] = number
     if row.step is not None:
         message.step = coerce.integer(row.step, "step")
-    if row.tags:
+    if row.tags or not isinstance(row.tags, list | tuple):
         message.tags.extend(coerce.texts(row.tags, "tags"))
-    if row.breakdowns:
+    if row.breakdowns or not isinstance(row.breakdowns, dict):
         fill_values(message.breakdowns, row.breakdowns, "breakdowns")
-    if row.eval_seconds or copysign(1.0, row.eval_seconds) < 0:  # -0.0 keeps its sign
-        message.eval_seconds = row.eval_seconds
+    seconds = coerce.number(row.eval_seconds, "eval_seconds")
+    if seconds or copysign(1.0, seconds) < 0:  # -0.0 keeps its sign
+        message.eval_seconds = seconds
     if row.benchmark_id is not None:
-        message.benchmark_id = row.benchmark_id
+        message.benchmark_id = coerce.text(row.benchmark_id, "benchmark_id")
     if row.model_ref is not None:
-        message.model_ref = row.model_ref
+        message.model_ref = coerce.text(row.model_ref, "model_ref")
     _fill_output(message, row)
 
 

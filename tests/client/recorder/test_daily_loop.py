@@ -1,0 +1,86 @@
+"""Crash, fix, run again: from a script, and from a notebook cell that is run again."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import podium
+import pytest
+from podium_server.testing import RunningServer
+
+from tests.client.recorder.conftest import wait_for_delivery
+from tests.client.recorder.looking import told
+
+SCRIPT = """
+import sys
+import podium
+
+name, rate, ends = sys.argv[1], float(sys.argv[2]), sys.argv[3]
+config = podium.RunConfig("arm", algorithm=podium.Component("sft", {"lr": rate}))
+with podium.record(name, close_timeout=60) as experiment:
+    with experiment.start_arm(config) as arm:
+        for step in range(3):
+            arm.log_eval("val", {"lr": rate}, step=step)
+            if step == 1 and ends == "raises":
+                raise ValueError("a bug")
+            if step == 1 and ends == "interrupted":
+                raise KeyboardInterrupt
+            if step == 1 and ends == "killed":
+                import os, signal
+                assert arm.flush(60).durable
+                os.kill(os.getpid(), signal.SIGKILL)
+        arm.log_eval("test", {"acc": rate}, tags=["test"])
+"""
+
+
+@pytest.mark.parametrize("ends", ["raises", "interrupted", "killed"])
+def test_a_script_that_is_run_again(
+    server: RunningServer, outbox: Path, client: podium.Client, name: str, ends: str
+) -> None:
+    """After a crash, the repaired script records the arm anew, also with another config."""
+
+    def run(rate: float, ends: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", SCRIPT, name, str(rate), ends],
+            env={**os.environ, "PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)},
+            check=False,
+            timeout=120,
+            capture_output=True,
+            text=True,
+        )
+
+    assert run(0.5, ends).returncode != 0
+    wait_for_delivery(outbox, name)
+    done = run(0.25, "well")
+    # A process that was killed may not be known to be gone yet: its arm still runs then.
+    assert (done.returncode, done.stderr) == (0, "") or ends == "killed"
+    found = client.arm(name, "arm").get()
+    if ends != "killed":
+        assert found.run_config.algorithm == podium.Component("sft", {"lr": 0.25})
+        assert (found.status, found.error) == ("completed", None)
+        assert [row.metrics.get("lr") for row in found.evals] == [0.25, 0.25, 0.25, None]
+        assert found.score("test.acc") == 0.25
+
+
+def test_a_cell_that_is_run_again(
+    record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In one process, the third run of a cell that failed twice is the arm, and nothing is lost."""
+
+    def cell(rate: float, *, fails: bool) -> None:
+        config = podium.RunConfig("arm", algorithm=podium.Component("sft", {"lr": rate}))
+        with record(name) as experiment, experiment.start_arm(config) as arm:
+            arm.log({"lr": rate})
+            if fails:
+                raise ValueError("a bug")
+
+    for rate in (0.1, 0.2):
+        with pytest.raises(ValueError, match="a bug"):
+            cell(rate, fails=True)
+    cell(0.3, fails=False)
+    assert told(caplog) == []
+    found = client.arm(name, "arm").get()
+    assert (found.status, found.metrics, found.error) == ("completed", {"lr": 0.3}, None)
+    assert found.run_config.algorithm == podium.Component("sft", {"lr": 0.3})
