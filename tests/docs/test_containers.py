@@ -110,8 +110,8 @@ def test_the_image_starts_python_itself() -> None:
 def test_an_own_handler_ends_the_training(tmp_path: Path, server: RunningServer) -> None:
     """The handler of the page ends the process by an exception, and the block fails the arm."""
     (tmp_path / "wait").touch()
-    training = _TRAINING.replace("arm.finish()", "").replace("import podium\n", "import podium\n{}")
-    (tmp_path / "train.py").write_text(training.format(_block("python handler")))
+    training = _block("python handler") + _TRAINING
+    (tmp_path / "train.py").write_text(training)
     environment = _environment(tmp_path, server)
     command = [sys.executable, "train.py"]
     with subprocess.Popen(command, cwd=tmp_path, env=environment) as process:
