@@ -1,4 +1,4 @@
-"""Where a server listens, and where it refuses to."""
+"""The addresses that a server listens on, and those that it refuses."""
 
 import json
 import socket
@@ -9,6 +9,7 @@ import grpc
 import pytest
 from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
+from podium_server.serve.addresses import is_reachable
 
 from tests.server.rpc.processes import refused, started
 from tests.server.store.calls import declared
@@ -32,6 +33,30 @@ def test_an_address_that_others_can_reach_is_refused(address: str, tmp_path: Pat
     assert "--insecure" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "reachable"),
+    [
+        (["127.0.0.1"], False),
+        (["127.0.0.1", "::1"], False),
+        (["127.0.0.1", "192.0.2.1"], True),
+        (["192.0.2.1", "127.0.0.1"], True),
+        (["::1", "2001:db8::1"], True),
+        (["192.0.2.1"], True),
+    ],
+)
+def test_a_name_is_local_if_all_its_addresses_are(
+    found: list[str], reachable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One address that other machines can reach makes the name reachable."""
+
+    def resolve(host: str, _port: object, **_kind: object) -> list[object]:
+        assert host == "box"
+        return [(None, None, None, "", (address, 0)) for address in found]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    assert is_reachable("box:0") is reachable
 
 
 def test_insecure_serves_others_and_warns(tmp_path: Path) -> None:
