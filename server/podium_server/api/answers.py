@@ -1,4 +1,4 @@
-"""Answers from rows: what is stored as bytes is passed on as bytes."""
+"""Responses from rows; encoded parts are passed on without decoding."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -47,7 +47,7 @@ _STATUSES = {
 
 
 def length_delimited(number: int, content: bytes) -> bytes:
-    """A message field as it travels: its tag, the length of its content, the content."""
+    """Encodes a message field: its tag, the length of its content, and the content."""
     return _varint(number << 3 | 2) + _varint(len(content)) + content
 
 
@@ -62,7 +62,7 @@ def _varint(number: int) -> bytes:
 
 
 def _status_of(row: ExperimentRow) -> int:
-    """The number of an experiment's status."""
+    """Returns the enum number of an experiment's status."""
     status = experiment_status(
         total=sum(row.counts),
         completed=row.counts[ARM_STATUS_COMPLETED],
@@ -72,7 +72,7 @@ def _status_of(row: ExperimentRow) -> int:
 
 
 def experiment(row: ExperimentRow) -> Experiment:
-    """An experiment as it is answered."""
+    """Returns the message of an experiment."""
     answer = Experiment.FromString(row.content or b"")
     answer.MergeFrom(
         Experiment(
@@ -88,7 +88,7 @@ def experiment(row: ExperimentRow) -> Experiment:
 
 
 def arm_counts(counts: Sequence[int]) -> ArmCounts:
-    """The number of arms by status, from that at the index of each status's number."""
+    """Returns the message of counts that are indexed by the number of a status."""
     _, pending, running, completed, failed, cancelled = counts
     return ArmCounts(
         pending=pending, running=running, completed=completed, failed=failed, cancelled=cancelled
@@ -96,7 +96,7 @@ def arm_counts(counts: Sequence[int]) -> ArmCounts:
 
 
 def arm_result(experiment_name: str, view: ArmView, rows: Iterable[bytes]) -> bytes:
-    """An arm as it is answered, encoded, with these encoded rows."""
+    """Encodes an arm with encoded rows."""
     row = view.row
     answer = _recorded(view)
     answer.name = row.name
@@ -118,7 +118,7 @@ def arm_result(experiment_name: str, view: ArmView, rows: Iterable[bytes]) -> by
 
 
 def arm_summary(experiment_name: str, view: ArmView) -> ArmSummary:
-    """An arm without its rows as it is answered."""
+    """Returns the message of an arm without its rows."""
     row, recorded = view.row, _recorded(view)
     return ArmSummary(
         name=row.name,
@@ -138,7 +138,7 @@ def arm_summary(experiment_name: str, view: ArmView) -> ArmSummary:
 
 
 def score(found: Score) -> bytes:
-    """A score as it is answered, encoded."""
+    """Encodes the response with a score."""
     entry = found.entry
     source = _encoded_source(entry.origin, found.key, found.eval_name, entry.step)
     return ScoreResponse(value=entry.value).SerializeToString() + source
@@ -146,9 +146,9 @@ def score(found: Score) -> bytes:
 
 @lru_cache(1_000)
 def score_source(origin: int, key: str, eval_name: str | None, step: int | None) -> ScoreSource:
-    """Where a score came from, as it is answered: not to be changed.
+    """Returns the message of a score's source, which callers must not change.
 
-    Most scores come from the same few places.
+    It is cached: most scores have one of a few sources.
     """
     return ScoreSource(origin=int(origin), key=key, eval_name=eval_name, step=step)  # type: ignore[arg-type]
 
@@ -160,7 +160,7 @@ def _encoded_source(origin: int, key: str, eval_name: str | None, step: int | No
 
 
 def scores(metrics: Iterable[str], found: ScoreMatrix, token: str) -> ScoresResponse:
-    """A page of a matrix of scores as it is answered."""
+    """Returns the response with a page of a matrix of scores."""
     arms = [
         ScoredArm(arm=arm.name, status=arm.status, group_name=arm.group_name)  # type: ignore[arg-type]
         for arm in found.arms
@@ -178,7 +178,7 @@ _SHARED = ("run_id", "error", "train_seconds", "eval_seconds", "group_id", "grou
 
 
 def _recorded(view: ArmView) -> ArmResult:
-    """What was recorded of an arm as a whole, with what it mirrors of its primary eval."""
+    """Returns the fields of an arm, with those that mirror its primary eval."""
     answer = ArmResult.FromString(view.parts["facts"])
     if view.row.eval_count == 0:
         answer.MergeFromString(view.parts["given"])

@@ -1,7 +1,7 @@
 """Page tokens and sizes of lists.
 
-A token is opaque: where to go on, and a digest of that and of the request that it belongs to,
-so that one that is damaged, or another query's, is noticed.
+A token is opaque. It holds a place, and a digest of the place and of the request, so that a damaged
+token or one of another request is noticed.
 """
 
 import base64
@@ -25,21 +25,21 @@ _MOST_ROWS = 2**31 - 1
 
 
 def page_limits(page_size: int, limits: Limits) -> PageLimits:
-    """How much the page of a request holds: 0 rows stands for 100, too many for the most."""
+    """Returns the limits of a page: 0 rows means 100, and too many mean the maximum."""
     check_range(page_size, "page_size", 0, _MOST_ROWS)
     return PageLimits(min(page_size or _DEFAULT_ROWS, limits.page_rows), limits.page_bytes)
 
 
 def matrix_limits(page_size: int, metrics: int, limits: Limits) -> PageLimits:
-    """How many arms the page of a matrix holds, whose size is counted in scores; one at least."""
+    """Returns the limits of a page of a matrix, whose size counts scores; at least one arm."""
     check_range(page_size, "page_size", 0, _MOST_ROWS)
     scores = min(page_size or limits.page_scores, limits.page_scores)
-    size = limits.page_bytes // 2  # the other half is for the scores
+    size = limits.page_bytes // 2  # the scores take the other half
     return PageLimits(max(scores // metrics, 1), size)
 
 
 def write_token(query: Message, place: int | str | None) -> str:
-    """The token to go on with a query at a place; empty at the end."""
+    """Returns the token that continues a query at a place; empty at the end."""
     if place is None:
         return ""
     encoded = str(place).encode()
@@ -48,7 +48,11 @@ def write_token(query: Message, place: int | str | None) -> str:
 
 
 def read_token(query: Message, token: str, start: int | str) -> int | str:
-    """The place that a token stands for; `start` where there is no token."""
+    """Returns the place of a token, or `start` without a token.
+
+    Raises:
+        PodiumError: PAGE_TOKEN_INVALID if the query did not make the token.
+    """
     if not token:
         return start
     raw = _decode(token)
@@ -72,7 +76,7 @@ def _decode(token: str) -> bytes:
 
 
 def _digest(query: Message, place: bytes) -> bytes:
-    """What a query asks for, whatever the page and its size, and where it goes on."""
+    """Returns the digest of a place and of a query without its page token and page size."""
     asked = type(query)()
     asked.CopyFrom(query)
     asked.ClearField("page_token")
@@ -83,9 +87,9 @@ def _digest(query: Message, place: bytes) -> bytes:
 
 
 def bad_token() -> PodiumError:
-    """A page token is damaged, or another query's."""
+    """Returns the error of a page token that is damaged or belongs to another query."""
     return failure(
         "PAGE_TOKEN_INVALID",
-        "page_token was not made by this request; send the next_page_token of the page before, "
-        "with all filters as they were, or none to begin again",
+        "page_token does not belong to this request; send the next_page_token of the previous page "
+        "with the same filters, or no page_token to begin again",
     )

@@ -1,4 +1,4 @@
-"""What a ranking is asked for, and how it is answered."""
+"""Rank: queries of the store from requests, and responses from pages of a ranking."""
 
 from collections.abc import Iterable
 from math import isnan
@@ -50,10 +50,10 @@ _INT64 = range(-(2**63), 2**63)
 
 
 class Rankings:
-    """Answers to Rank, from a store; those whose state has not changed, from memory.
+    """Answers Rank from a store, or from a cache while the ranking has not changed.
 
-    What is kept of an answer is encoded, without its revision and the arms that it leaves out:
-    these change while arms are training, and the ranking of those that have completed does not.
+    The cache holds encoded responses without the revision and the counts of arms left out. These
+    change while arms are training; a ranking of completed arms does not.
     """
 
     def __init__(self, store: Store, limits: Limits, cache_bytes: int) -> None:
@@ -94,7 +94,7 @@ class Rankings:
         return await self._store.members(asked.experiment, _query(asked), fold)
 
     def _keep(self, answer: "_Answer") -> bytes:
-        """Keeps what stays of an answer; gives all of it."""
+        """Caches the part of an answer that stays valid; returns the whole answer."""
         tally = answer.tally
         kept = answer.response.SerializeToString()
         question = answer.asked.SerializeToString(deterministic=True)
@@ -103,7 +103,7 @@ class Rankings:
 
 
 class _Answer(NamedTuple):
-    """What was asked, and what stays of the answer as long as the ranking does."""
+    """A resolved request, and the part of its answer that is valid until the ranking changes."""
 
     asked: RankRequest
     response: RankResponse
@@ -115,7 +115,7 @@ def _is_of_completed_arms(asked: RankRequest) -> bool:
 
 
 def _fresh(experiment: ExperimentRow, asked: RankRequest) -> bytes:
-    """What changes of an answer also where the ranking does not."""
+    """Encodes the part of an answer that changes even if the ranking does not."""
     counts = RankCounts(left_out=arm_counts(left_out_of(experiment.counts, asked.statuses)))
     return RankResponse(revision=experiment.revision, counts=counts).SerializeToString()
 
@@ -147,7 +147,7 @@ def _groups_answer(
 
 
 def _response(asked: RankRequest, tally: RankTally) -> RankResponse:
-    """What a ranking of either kind says beside its entries and what is fresh."""
+    """Returns the fields that rankings by arm and by group have in common."""
     return RankResponse(
         metric=asked.metric,
         direction=asked.direction,
@@ -171,7 +171,7 @@ _DIRECTIONS = {DIRECTION_MAXIMIZE: Direction.MAXIMIZE, DIRECTION_MINIMIZE: Direc
 
 
 def _resolved(request: RankRequest, experiment: ExperimentRow) -> RankRequest:
-    """The request with everything said: a page token belongs to that."""
+    """Returns the request with all defaults filled in: page tokens are bound to that."""
     asked = RankRequest()
     asked.CopyFrom(request)
     if not (request.HasField("metric") and request.direction):
@@ -199,7 +199,7 @@ def _query(asked: RankRequest, after: RankPlace | None = None) -> RankQuery:
     )
 
 
-# ---- Places as page tokens hold them ---------------------------------------------------
+# ---- Places in page tokens ---------------------------------------------------
 
 
 def _write_place(place: RankPlace | None, ranks: Ranks) -> str | None:
@@ -216,7 +216,8 @@ def _read_place(asked: RankRequest) -> tuple[RankPlace | None, Ranks]:
         section, key, ordinal, seen, rank = map(int, place.split(","))
     except ValueError as error:
         raise bad_token() from error
-    if any(number not in _INT64 for number in (section, key, ordinal, seen, rank)):
+    numbers = (section, key, ordinal, seen, rank)
+    if any(number not in _INT64 for number in numbers) or min(seen, rank) < 0:
         raise bad_token()
     after = RankPlace(OrderKey(section, key), ordinal)
     return after, Ranks(seen, rank, after.key)
@@ -226,7 +227,7 @@ def _read_place(asked: RankRequest) -> tuple[RankPlace | None, Ranks]:
 
 
 def _add_arm(response: RankResponse, row: RankedRow, rank: int | None, mixed: set[str]) -> None:
-    """Adds an arm, made in its place: to make it first would take twice the time."""
+    """Adds an arm in place: making the message first would take twice the time."""
     _, name, status, group_name, value, source, benchmark_id = row
     arm = response.arms.add(
         arm=name,
@@ -249,7 +250,7 @@ def _mixed_evals(tally: RankTally) -> set[str]:
 
 
 def _sources(tally: RankTally) -> list[SourceMessage]:
-    """Where the scores are from, the most frequent places first."""
+    """Returns the sources of the scores, the most frequent first."""
     scores = {source: sum(counts) for source, counts in tally.sources.items()}
     order = sorted(
         scores, key=lambda at: (-scores[at], at.origin, at.eval_name or "", at.benchmark_id or "")

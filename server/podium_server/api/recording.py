@@ -25,7 +25,7 @@ are read in a thread, so that the event loop stays free."""
 
 
 class Recording:
-    """RecordingService: what changes a store."""
+    """Serves RecordingService: checks calls, and has a store apply them."""
 
     def __init__(self, store: Store, limits: Limits) -> None:
         self._store = store
@@ -33,7 +33,7 @@ class Recording:
         self._lookup_limits = limits.for_lookups()
 
     async def record(self, request: recording_pb2.RecordRequest) -> recording_pb2.RecordResponse:
-        """Records events of one experiment: all of them or none."""
+        """Records events of one experiment, all of them or none."""
         size = request.ByteSize()
         if _is_large(request, size):
             call = await asyncio.to_thread(self._call, request, size)
@@ -52,7 +52,7 @@ class Recording:
         )
 
     def _call(self, request: recording_pb2.RecordRequest, size: int) -> RecordCall:
-        """Checks the request and reads it; for a large one beside the event loop."""
+        """Checks the request and makes the call; runs in a thread for a large request."""
         self._check_record(request, size)
         return RecordCall(
             request.experiment,
@@ -86,7 +86,7 @@ class Recording:
         return recording_pb2.DeleteExperimentResponse(revision=await self._store.transact(call))
 
     def _check_record(self, request: recording_pb2.RecordRequest, size: int) -> None:
-        """The bounds of the call as a whole; its events have theirs one by one."""
+        """Checks the limits of the call as a whole; events are checked one by one."""
         check_experiment_name(request.experiment, "experiment", self._limits)
         if not request.events:
             raise failure("FIELD_MISSING", "events is empty; send at least one", field="events")
@@ -108,5 +108,5 @@ def _is_large(request: recording_pb2.RecordRequest, size: int) -> bool:
 
 
 def _now() -> int:
-    """The time in microseconds since 1970."""
+    """Returns the time in microseconds since 1970."""
     return time.time_ns() // 1000

@@ -53,9 +53,12 @@ _MOST_MEMBERS = 2**31 - 1
 
 
 class Results:
-    """ResultsService: questions about what a store keeps.
+    """Serves ResultsService from a store.
 
-    Rankings that don't change are answered from so many bytes of memory.
+    Args:
+        store: The store.
+        limits: The limits of requests and pages.
+        ranking_cache_bytes: The memory for responses of rankings that do not change.
     """
 
     def __init__(self, store: Store, limits: Limits, ranking_cache_bytes: int = 0) -> None:
@@ -64,7 +67,7 @@ class Results:
         self._rankings = Rankings(store, limits, ranking_cache_bytes)
 
     async def eval(self, request: results_pb2.EvalRequest) -> bytes:
-        """The row that answers for a name, as it is stored."""
+        """Returns the row for a name, as it is stored."""
         self._check_arm(request.experiment, request.arm)
         check_name(request.name, "name", self._limits)
         step = request.step if request.HasField("step") else None
@@ -72,7 +75,7 @@ class Results:
         return b"" if row is None else length_delimited(_EVAL_RESULT, row)
 
     async def score(self, request: results_pb2.ScoreRequest) -> bytes:
-        """The first entry among the places where a score is looked for."""
+        """Returns the score of the first candidate that is stored."""
         self._check_arm(request.experiment, request.arm)
         check_metric(request.metric, "metric", self._limits)
         places = _candidates(request.metric)
@@ -80,7 +83,7 @@ class Results:
         return b"" if found is None else answers.score(found)
 
     async def get_arm(self, request: results_pb2.GetArmRequest) -> bytes:
-        """The arm with its first page of rows."""
+        """Returns an arm with its first page of rows."""
         self._check_arm(request.experiment, request.arm)
         limits = PageLimits(self._limits.page_rows, self._limits.page_bytes)
         view, page = await self._store.arm(request.experiment, request.arm, limits)
@@ -90,7 +93,7 @@ class Results:
         return length_delimited(_ARM_RESULT, arm) + tail.SerializeToString()
 
     async def list_arms(self, request: results_pb2.ListArmsRequest) -> results_pb2.ListArmsResponse:
-        """A page of arms."""
+        """Returns a page of arms."""
         check_experiment_name(request.experiment, "experiment", self._limits)
         self._check_arm_filter(request)
         page = await self._store.arms(
@@ -106,7 +109,7 @@ class Results:
         )
 
     async def list_evals(self, request: results_pb2.ListEvalsRequest) -> bytes:
-        """A page of rows, as they are stored."""
+        """Returns a page of rows, as they are stored."""
         self._check_arm(request.experiment, request.arm)
         if request.HasField("name"):
             check_name(request.name, "name", self._limits)
@@ -126,7 +129,7 @@ class Results:
     async def get_experiment(
         self, request: results_pb2.GetExperimentRequest
     ) -> results_pb2.GetExperimentResponse:
-        """An experiment."""
+        """Returns an experiment."""
         check_experiment_name(request.experiment, "experiment", self._limits)
         row = await self._store.experiment(request.experiment)
         return results_pb2.GetExperimentResponse(experiment=answers.experiment(row))
@@ -134,7 +137,7 @@ class Results:
     async def list_experiments(
         self, request: results_pb2.ListExperimentsRequest
     ) -> results_pb2.ListExperimentsResponse:
-        """A page of experiments."""
+        """Returns a page of experiments."""
         _check_statuses(request.statuses, _EXPERIMENT_STATUSES, self._limits)
         check_keys(request.tags, "tags", self._limits)
         check_text(request.name_prefix, "name_prefix", self._limits)
@@ -149,7 +152,7 @@ class Results:
         )
 
     async def rank(self, request: results_pb2.RankRequest) -> bytes:
-        """A page of a ranking."""
+        """Returns a page of a ranking."""
         check_experiment_name(request.experiment, "experiment", self._limits)
         if request.HasField("metric"):
             check_metric(request.metric, "metric", self._limits)
@@ -165,7 +168,7 @@ class Results:
         return await self._rankings.answer(request)
 
     async def scores(self, request: results_pb2.ScoresRequest) -> results_pb2.ScoresResponse:
-        """A page of a matrix of scores."""
+        """Returns a page of a matrix of scores."""
         check_experiment_name(request.experiment, "experiment", self._limits)
         self._check_arm_filter(request)
         if not request.metrics:

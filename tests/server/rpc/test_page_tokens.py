@@ -1,9 +1,19 @@
 """Page tokens: only a place that a server can have written is accepted."""
 
+import grpc
 import pytest
+from podium._wire.status import from_rpc_error
 from podium.errors import InvalidArgumentError
-from podium.v1.results_service_pb2 import ListArmsRequest, ListExperimentsRequest
+from podium.v1.arm_result_pb2 import ARM_STATUS_COMPLETED
+from podium.v1.experiment_pb2 import DIRECTION_MAXIMIZE
+from podium.v1.recording_service_pb2 import RecordRequest
+from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
+from podium.v1.results_service_pb2 import ListArmsRequest, ListExperimentsRequest, RankRequest
+from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 from podium_server.api.pages import read_token, write_token
+from podium_server.testing import running_server
+
+from tests.server.store.calls import declared
 
 _QUERY = ListArmsRequest(experiment="x", name_prefix="a")
 
@@ -25,6 +35,35 @@ def test_a_place_that_is_no_number_is_refused(place: str) -> None:
     with pytest.raises(InvalidArgumentError) as raised:
         read_token(_QUERY, token, -1)
     assert raised.value.reason == "PAGE_TOKEN_INVALID"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "1,0,0,1",
+        "1,0,0,1,1,1",
+        "1,x,0,1,1",
+        "1,0,0,-1,1",
+        "1,0,0,1,-1",
+        "1,9223372036854775808,0,1,1",
+        "1,0,-9223372036854775809,1,1",
+    ],
+)
+def test_a_place_in_a_ranking_that_cannot_be_is_refused(place: str) -> None:
+    """The numbers of a ranking's token are checked one by one, although its digest is right."""
+    query = RankRequest(
+        experiment="x",
+        metric="m",
+        direction=DIRECTION_MAXIMIZE,
+        statuses=[ARM_STATUS_COMPLETED],
+    )
+    query.page_token = write_token(query, place)
+    with running_server() as server, grpc.insecure_channel(server.address) as channel:
+        events = [declared()]
+        RecordingServiceStub(channel).Record(RecordRequest(experiment="x", events=events))
+        with pytest.raises(grpc.RpcError) as raised:
+            ResultsServiceStub(channel).Rank(query, timeout=20)
+    assert from_rpc_error(raised.value).reason == "PAGE_TOKEN_INVALID"
 
 
 def test_a_token_of_another_query_is_refused() -> None:
