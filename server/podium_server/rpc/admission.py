@@ -54,6 +54,9 @@ class AdmissionLimits:
     watches: int = 500
 
 
+Abort = Callable[[PodiumError], Awaitable[object]]
+
+
 class Admission:
     """Limits calls under way, incomplete requests, and bytes of requests and responses."""
 
@@ -72,12 +75,12 @@ class Admission:
         self._refused = 0
         self._next_warning = 0.0
 
-    def enter(self, peer: str, abort: Callable[[PodiumError], None]) -> "AdmittedCall":
+    def enter(self, peer: str, abort: Abort) -> "AdmittedCall":
         """Admits a call of a connection before its request is read.
 
         Args:
             peer: The connection.
-            abort: Ends the call with an error from outside of its own task.
+            abort: Starts to end the call with an error, from outside of its own task.
 
         Raises:
             PodiumError: OVERLOADED if there is no room, SHUTTING_DOWN on the way down.
@@ -161,13 +164,11 @@ class Admission:
 class AdmittedCall:
     """A call under way, and what it holds of the server's bounds."""
 
-    __slots__ = ("_abort", "_admission", "_held", "_is_answered", "_is_watch", "is_refused", "peer")
+    __slots__ = ("_abort", "_admission", "_held", "_is_answered", "_is_watch", "peer", "refusal")
 
-    def __init__(
-        self, admission: Admission, peer: str, abort: Callable[[PodiumError], None]
-    ) -> None:
+    def __init__(self, admission: Admission, peer: str, abort: Abort) -> None:
         self.peer = peer
-        self.is_refused = False
+        self.refusal: Awaitable[object] | None = None
         self._abort = abort
         self._admission = admission
         self._held: tuple[SharedBudget, int] | None = None
@@ -201,8 +202,11 @@ class AdmittedCall:
         """Holds memory for the response, instead of the request's, until the client has read it.
 
         Raises:
-            PodiumError: Clients have not read too many bytes of earlier responses.
+            PodiumError: Clients have not read too many bytes of earlier responses, or the call has
+                been refused meanwhile.
         """
+        if self.refusal is not None:
+            raise overloaded("the call was refused before it was answered")
         self._release_bytes()
         if not self._hold(self._admission.response_bytes, len(response)):
             raise self._admission.unread(self.peer)
@@ -210,10 +214,9 @@ class AdmittedCall:
         return response
 
     def refuse(self, error: PodiumError) -> None:
-        """Ends the call with an error, unless it is answered."""
-        if not (self.is_refused or self._is_answered):
-            self.is_refused = True
-            self._abort(error)
+        """Ends the call with an error, unless it is answered. Its `refusal` is then under way."""
+        if self.refusal is None and not self._is_answered:
+            self.refusal = self._abort(error)
 
     def leave(self) -> None:
         """Releases everything that the call holds."""

@@ -99,8 +99,12 @@ async def test_slow_requests_make_room_for_other_connections() -> None:
         task.cancel()
 
 
+async def _abort(_: PodiumError) -> None:
+    """Ends no call: there is none in gRPC."""
+
+
 def _admitted(admission: Admission, peer: str = "a") -> AdmittedCall:
-    return admission.enter(peer, lambda _: None)
+    return admission.enter(peer, _abort)
 
 
 def test_unread_responses_are_bounded() -> None:
@@ -131,3 +135,19 @@ async def test_a_call_gives_back_what_it_holds() -> None:
     assert admission.request_bytes.used == 0
     call.leave()
     assert (admission.calls.used, admission.response_bytes.used) == (0, 0)
+
+
+async def test_a_refused_call_is_not_answered() -> None:
+    """A response that comes after the refusal of its call is dropped; one before it stands."""
+    admission = Admission(AdmissionLimits())
+    refused, answered = _admitted(admission), _admitted(admission)
+    answered.answer(b"response")
+    await admission.close(0)
+    assert refused.refusal is not None
+    await refused.refusal
+    assert answered.refusal is None
+    with pytest.raises(PodiumError):
+        refused.answer(b"response")
+    with pytest.raises(PodiumError) as raised:
+        _admitted(admission)
+    assert raised.value.reason == "SHUTTING_DOWN"

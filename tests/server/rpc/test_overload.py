@@ -10,7 +10,7 @@ import apsw
 import grpc
 import pytest
 from podium._wire.status import from_rpc_error
-from podium.errors import ResourceExhaustedError
+from podium.errors import PodiumError, ResourceExhaustedError
 from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
 from podium.v1.results_service_pb2 import GetExperimentRequest
@@ -54,14 +54,18 @@ def test_too_many_bytes_at_once_are_refused_at_once(tmp_path: Path) -> None:
     assert last.revision == outcomes["OK"] + 2
 
 
+async def _abort(_: PodiumError) -> None:
+    """Ends no call: there is none in gRPC."""
+
+
 def test_an_overload_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
     """The log has one warning for the operator, however many calls are refused."""
     admission = Admission(AdmissionLimits(calls=0))
     for _ in range(8):
-        admission.enter("busy", lambda _: None)
+        admission.enter("busy", _abort)
     for _ in range(3):
         with pytest.raises(ResourceExhaustedError) as raised:
-            admission.enter("busy", lambda _: None)
+            admission.enter("busy", _abort)
         assert raised.value.retry_after == 0.25
     (line,) = caplog.messages
     assert line == (

@@ -80,9 +80,11 @@ async def _served(
     except grpc.aio.AbortError:  # raised in the task of the call by its abort from outside
         raise
     except Exception as error:  # noqa: BLE001 - every error becomes a status
-        if call is not None and call.is_refused:
-            return b""
         status = status_of(error, name)
+    if call is not None and call.refusal is not None:
+        # gRPC ends this call by the abort that it is in already.
+        await call.refusal
+        return b""
     await context.abort(status.code, status.text, status.trailing_metadata)
     raise AssertionError  # abort raises
 
@@ -100,10 +102,11 @@ def _receiver(context: Context) -> Callable[[], Awaitable[bytes | None]]:
     return receive
 
 
-def _abort_from_outside(context: Context, name: str, error: PodiumError) -> None:
+def _abort_from_outside(context: Context, name: str, error: PodiumError) -> Awaitable[None]:
     task = asyncio.get_running_loop().create_task(_abort(context, name, error))
     _aborts.add(task)
     task.add_done_callback(_aborts.discard)
+    return task
 
 
 async def _abort(context: Context, name: str, error: PodiumError) -> None:
