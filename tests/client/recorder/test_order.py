@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,29 @@ def test_two_recorders_of_one_process(record: Any, client: podium.Client, name: 
         assert evaluator.flush(60).durable
         assert arm.flush(60).durable
     assert client.arm(name, "arm").get().metrics == {"turn": 4.5}
+
+
+def test_an_arm_that_goes_on_in_another_stream_runs(
+    record: Any, client: podium.Client, name: str, tmp_path: Path
+) -> None:
+    """A stream without the end of its arm is no sign of a crash if another one continues it."""
+    outbox = tmp_path / "outbox"
+    with record(name, outbox=outbox) as one, record(name, outbox=outbox) as other:
+        arm = one.start_arm(CONFIG)
+        arm.log({"loss": 1})
+        assert arm.flush(60).durable
+        first = arm._stream.folder
+        evaluator = other.arm("arm")
+        evaluator.log_eval("val", {"n": 1}, step=1)
+        arm.log({"loss": 2})
+        assert arm.flush(60).durable
+        deadline = time.monotonic() + 60
+        while first.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not first.exists()
+        assert client.arm(name, "arm").get().status == "running"
+        arm.finish()
+    assert client.arm(name, "arm").get().status == "completed"
 
 
 def test_an_early_row_holds_up_nothing(

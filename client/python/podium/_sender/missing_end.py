@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from google.protobuf.message import DecodeError
 
 from podium import events
+from podium._outbox import DamagedError, StreamInfo, streams
 from podium._outbox.writer import CLOSED_FILE
 from podium._sender.damage import LostDeclaration
 from podium._values.enums import ArmStatus
@@ -23,7 +24,7 @@ from podium.v1.event_pb2 import Event
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from podium._outbox import StreamInfo, StreamReader
+    from podium._outbox import StreamReader
     from podium._sender.recording_client import ArmLister, RecordingClient
 
 __all__ = ["MissingEnd", "find_missing_end"]
@@ -84,7 +85,18 @@ def find_missing_end(reader: StreamReader) -> MissingEnd | LostDeclaration | Non
     if (folder / CLOSED_FILE).exists() and not info.is_main:
         return None
     attempt_id, last_event = _open_attempt(info, reader.remaining())
-    return None if attempt_id is None else MissingEnd(info, attempt_id, last_event)
+    if attempt_id is None or _has_successor(reader):
+        return None
+    return MissingEnd(info, attempt_id, last_event)
+
+
+def _has_successor(reader: StreamReader) -> bool:
+    """Whether the process went on with the arm in another stream, which has the end or lacks it."""
+    for folder in streams(reader.folder.parent):
+        with suppress(OSError, DamagedError):
+            if StreamInfo.read(folder).follows == reader.info.writer_id:
+                return True
+    return False
 
 
 def _open_attempt(
