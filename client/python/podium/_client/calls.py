@@ -1,4 +1,4 @@
-"""Per rpc: build the request, read the reply. No I/O, so both clients share it.
+"""The steps of each rpc: they build its request and read its response. No I/O, for both clients.
 
 A function here returns *steps*: a generator that yields requests, is sent each one's response,
 and returns what the caller asked for. A list is `Pages`: the next request, and the items of its
@@ -53,7 +53,7 @@ _T = TypeVar("_T")
 Steps: TypeAlias = Generator[Message, Any, _T]
 
 ATTEMPTS = 5
-"""How often what takes several calls is read until it is of one state."""
+"""How often several calls are tried until all of them see the same revision."""
 
 
 class Pages(Generic[_T]):
@@ -69,7 +69,7 @@ class Pages(Generic[_T]):
         self._read = read
 
     def read(self, response: Any) -> Iterable[_T]:
-        """Returns the items of a response and turns to the page after it."""
+        """Returns the items of a response, and sets `request` to that for the next page."""
         self._next.page_token = response.next_page_token
         self.request = self._next if response.next_page_token else None
         return self._read(response)
@@ -81,7 +81,7 @@ class Pages(Generic[_T]):
 def eval_result(
     experiment: str, arm: str, name: str, step: StepLike | None
 ) -> Steps[EvalResult | None]:
-    """Eval: the row that answers for a name, or the one at a step."""
+    """Calls Eval: returns the row for a name, or the one at a step."""
     request = results.EvalRequest(experiment=experiment, arm=arm, name=coerce.text(name, "name"))
     if step is not None:
         request.step = coerce.integer(step, "step")
@@ -94,21 +94,21 @@ def eval_result(
 
 
 def score(experiment: str, arm: str, metric: str) -> Steps[float | None]:
-    """Score: the number alone."""
+    """Calls Score: returns the number alone."""
     metric = coerce.text(metric, "metric")
     response = yield results.ScoreRequest(experiment=experiment, arm=arm, metric=metric)
     return response.value if response.HasField("value") else None
 
 
 def find_score(experiment: str, arm: str, metric: str) -> Steps[Score | None]:
-    """Score: the number and where it came from."""
+    """Calls Score: returns the number and its source."""
     metric = coerce.text(metric, "metric")
     response = yield results.ScoreRequest(experiment=experiment, arm=arm, metric=metric)
     return codec.score_from_proto(response)
 
 
 def get_arm(experiment: str, arm: str) -> Steps[ArmResult]:
-    """GetArm and ListEvals: the whole arm in one state, tried again while the arm changes."""
+    """Calls GetArm and ListEvals: returns the whole arm as of one revision."""
     for _ in range(ATTEMPTS):
         found = yield from _arm_in_one_state(experiment, arm)
         if found is not None:
@@ -143,7 +143,7 @@ def arms(
     tags: Strings,
     page_size: int | None,
 ) -> Pages[ArmSummary]:
-    """ListArms."""
+    """Calls ListArms."""
     request = results.ListArmsRequest(
         experiment=experiment,
         page_size=_page_size(page_size),
@@ -164,7 +164,7 @@ def evals(
     max_step: StepLike | None,
     page_size: int | None,
 ) -> Pages[EvalResult]:
-    """ListEvals."""
+    """Calls ListEvals."""
     request = results.ListEvalsRequest(
         experiment=experiment,
         arm=arm,
@@ -177,7 +177,7 @@ def evals(
 
 
 def get_experiment(experiment: str) -> Steps[Experiment]:
-    """GetExperiment."""
+    """Calls GetExperiment."""
     response = yield results.GetExperimentRequest(experiment=experiment)
     return codec.experiment_from_proto(response.experiment)
 
@@ -189,7 +189,7 @@ def experiments(
     tags: Strings,
     page_size: int | None,
 ) -> Pages[Experiment]:
-    """ListExperiments."""
+    """Calls ListExperiments."""
     request = results.ListExperimentsRequest(
         page_size=_page_size(page_size),
         name_prefix=coerce.optional(coerce.text, name_prefix, "name_prefix"),
@@ -204,7 +204,7 @@ def _page_size(given: int | None) -> int:
 
 
 def one_or_more(given: str | Iterable[str] | None) -> Iterable[str]:
-    """The words of an argument that takes one word or several; none for None."""
+    """Returns the words of an argument that takes one word, several or None."""
     if given is None:
         return ()
     return (given,) if isinstance(given, str) else given
@@ -216,7 +216,7 @@ def one_or_more(given: str | Iterable[str] | None) -> Iterable[str]:
 def record(
     experiment: str, events: Iterable[Event], position: StreamPosition | None = None
 ) -> Steps[RecordResult]:
-    """Record: events of one experiment, all of them or none."""
+    """Calls Record: records events of one experiment, all of them or none."""
     request = recording.RecordRequest(experiment=experiment, events=events)
     if position is not None:
         request.position.writer_id = position.writer_id
@@ -232,7 +232,7 @@ def record(
 
 
 def record_in_parts(experiment: str, events: Iterable[Event]) -> Steps[RecordResult]:
-    """Record: events of one experiment, in as many calls as a server's limits ask for."""
+    """Calls Record as often as the limits of the server require."""
     total: RecordResult | None = None
     pending = deque(batches(("", event) for event in events))
     while pending:
@@ -257,7 +257,7 @@ def _together(first: RecordResult, second: RecordResult) -> RecordResult:
 
 
 def delete_arm(experiment: str, arm: str, *, allow_missing: bool) -> Steps[int]:
-    """DeleteArm: the experiment's revision after it."""
+    """Calls DeleteArm: returns the new revision of the experiment."""
     response = yield recording.DeleteArmRequest(
         experiment=experiment, arm=arm, allow_missing=allow_missing
     )
@@ -266,7 +266,7 @@ def delete_arm(experiment: str, arm: str, *, allow_missing: bool) -> Steps[int]:
 
 
 def delete_experiment(experiment: str, *, allow_missing: bool) -> Steps[int]:
-    """DeleteExperiment: the experiment's revision after it."""
+    """Calls DeleteExperiment: returns the last revision of the experiment."""
     response = yield recording.DeleteExperimentRequest(
         experiment=experiment, allow_missing=allow_missing
     )

@@ -38,7 +38,7 @@ def compare(
     status: ArmStatuses | None,
     evals: Strings | None,
 ) -> Steps[Comparison]:
-    """ListArms and GetArm: two arms or groups, number by number."""
+    """Calls ListArms and GetArm: compares two arms or groups, number by number."""
     if kind not in (None, "arm", "group"):
         raise ValueError(f"kind must be 'arm', 'group' or None, not {kind!r}")
     if coerce.text(left, "left") == coerce.text(right, "right"):
@@ -96,7 +96,7 @@ def _unknown_name(
 
 
 class _ArmRows(NamedTuple):
-    """An arm with those of its rows that a curve may be of."""
+    """An arm with the rows that a curve may show."""
 
     name: str
     group_name: str | None
@@ -111,7 +111,7 @@ def curve(
     by_group: bool,
     status: ArmStatuses | None,
 ) -> Steps[Curves]:
-    """ListArms and ListEvals: the in-loop values of a metric by step."""
+    """Calls ListArms and ListEvals: returns the in-loop values of a metric by step."""
     evals = eval_names(coerce.text(metric, "metric"))
     wanted = None if names is None else coerce.texts(names, "names")
     listed = yield from _arms(experiment)

@@ -1,4 +1,4 @@
-"""The steps of what an experiment has come to: its best arm, result and conclusion. No I/O."""
+"""The steps of the best arm, the result and the conclusion of an experiment. No I/O."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["best", "conclude", "result"]
 def best(
     experiment: str, metric: str | None, direction: DirectionLike | None
 ) -> Steps[RankedArm | None]:
-    """Rank: the first place, if a number has it."""
+    """Calls Rank: returns the first arm, if its score is not NaN."""
     found = yield from ranking_calls.rank(
         experiment, metric, direction=direction, status=None, top=1
     )
@@ -34,7 +34,7 @@ def best(
 
 
 def result(experiment: str) -> Steps[ExperimentResult]:
-    """GetExperiment, ListArms and Rank: what the experiment has come to, in one state."""
+    """Calls GetExperiment, ListArms and Rank: returns the result, as of one revision."""
     for _ in range(calls.ATTEMPTS):
         found = yield from _result_in_one_state(experiment)
         if found is not None:
@@ -46,7 +46,7 @@ def result(experiment: str) -> Steps[ExperimentResult]:
 
 
 def conclude(experiment: str, text: str | None) -> Steps[RecordResult]:
-    """Record: a conclusion, or what the arms amount to."""
+    """Calls Record: stores a conclusion; that of the result if none is given."""
     if text is None:
         found = yield from result(experiment)
         text = shorten(found.conclusion, DEFAULT_LIMITS.text_bytes)
@@ -91,6 +91,6 @@ def _result_in_one_state(experiment: str) -> Steps[ExperimentResult | None]:
 
 
 def _best_of(found: Ranking) -> RankedArm | None:
-    """The first place of a ranking, if a number has it."""
+    """Returns the first arm of a ranking, if its score is not NaN."""
     arm = next(iter(found.arms), None)
     return None if arm is None or arm.score is None or isnan(arm.score) else arm

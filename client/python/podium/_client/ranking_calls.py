@@ -29,7 +29,7 @@ def rank(
     status: ArmStatuses | None,
     top: int | None,
 ) -> Steps[Ranking]:
-    """Rank: the arms in order, or the first ones, in one state."""
+    """Calls Rank: returns all arms in order, or the first ones, as of one revision."""
     request = _request(experiment, metric, direction, status)
     found = yield from _ranked(request, top)
     return codec.ranking_from_proto(found)
@@ -44,7 +44,7 @@ def rank_groups(
     min_members: int,
     top: int | None,
 ) -> Steps[GroupRanking]:
-    """Rank: the groups in order, or the first ones, in one state."""
+    """Calls Rank: returns all groups in order, or the first ones, as of one revision."""
     request = _request(experiment, metric, direction, status)
     request.by_group = True
     request.min_members = coerce.integer(min_members, "min_members")
@@ -109,7 +109,7 @@ def scores(
     tags: Strings,
     page_size: int | None,
 ) -> Steps[ScoreMatrix]:
-    """Scores: every page of the matrix."""
+    """Calls Scores: returns the whole matrix."""
     request = results.ScoresRequest(
         experiment=experiment,
         metrics=coerce.texts(metrics, "metrics"),

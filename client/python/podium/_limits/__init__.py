@@ -1,1 +1,1 @@
-"""Limits of what may be sent and stored: shared by server, recorder, sender, CLI and importers."""
+"""Limits of requests and stored results, for server, recorder, sender, CLI and importers."""

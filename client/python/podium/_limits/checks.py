@@ -1,4 +1,4 @@
-"""Every bound of what may be sent and stored, in one place: a server holds them, a recorder too.
+"""Checks values against the limits, for the server and the recorder.
 
 Checks raise `podium.InvalidArgumentError` with a reason, the path of the field, what was wrong
 and what would be right. They look at sizes before they touch what is inside.
@@ -39,26 +39,26 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ACCEPTED_LIMIT = 20_000
 _NO_SEGMENT = frozenset({"", ".", ".."})
 _SHOWN = 60
-"""How many characters of a bad text an error shows."""
+"""The number of characters of a bad text that an error shows."""
 
 
 _accepted: defaultdict[int, set[str]] = defaultdict(set)
-"""Names that were accepted before, by the bound they were held to; names recur in every call."""
+"""Names that were accepted before, by their limit. Most calls repeat them."""
 _accepted_experiments: defaultdict[int, set[str]] = defaultdict(set)
 
 
 def check_name(text: str, field: str, limits: Limits) -> None:
-    """A name, key, tag or id: 1 to 256 bytes of UTF-8 without control characters."""
+    """Checks a name, key, tag or id: 1 to 256 bytes of UTF-8 without control characters."""
     _check_name(text, field, limits.name_bytes)
 
 
 def check_metric(text: str, field: str, limits: Limits) -> None:
-    """A metric in the forms that Score takes: a key, or a name and a key with a dot."""
+    """Checks a metric as Score takes it: a key, or an eval name, a dot and a key."""
     _check_name(text, field, 2 * limits.name_bytes + 1)
 
 
 def _check_name(text: str, field: str, most: int, what: str = "") -> None:
-    """A name of `most` bytes; `what` says what it is, where that is only a part of the field."""
+    """Checks a name of at most `most` bytes; `what` names it if it is only a part of the field."""
     accepted = _accepted[most]
     if text in accepted:
         return
@@ -85,7 +85,7 @@ def _wrong_name(text: str, most: int) -> str:
 
 
 def check_experiment_name(text: str, field: str, limits: Limits) -> None:
-    """The name of an experiment: a name whose segments are not empty, `.` or `..`."""
+    """Checks the name of an experiment: no segment may be empty, `.` or `..`."""
     accepted = _accepted_experiments[limits.name_bytes]
     if text in accepted:
         return
@@ -100,7 +100,7 @@ def check_experiment_name(text: str, field: str, limits: Limits) -> None:
 
 
 def check_names(texts: Collection[str], field: str, limits: Limits) -> None:
-    """A list of names, such as tags, or the keys of a map that is the field."""
+    """Checks a list of names, such as tags or the keys of a map."""
     if _accepted[limits.name_bytes].issuperset(texts):
         return
     for text in texts:
@@ -108,12 +108,12 @@ def check_names(texts: Collection[str], field: str, limits: Limits) -> None:
 
 
 def are_accepted(names: Collection[str], limits: Limits) -> bool:
-    """Whether each of these was accepted as a name before."""
+    """Returns whether each of these names was accepted before."""
     return _accepted[limits.name_bytes].issuperset(names)
 
 
 def check_keys(keys: Collection[str], field: str, limits: Limits) -> None:
-    """The keys of a map, or a list of tags: not too many, and each a name."""
+    """Checks the number and the names of the keys of a map, or of a list of tags."""
     if keys:
         check_count(len(keys), field, limits.map_keys, "keys")
         check_names(keys, field, limits)
@@ -133,7 +133,7 @@ def check_count(actual: int, field: str, limit: int, unit: str, *, name: str = "
 
 
 def check_text(text: str, field: str, limits: Limits) -> None:
-    """A free text: at most 64 KiB of UTF-8 without NUL."""
+    """Checks a text: at most 64 KiB of UTF-8 without NUL."""
     check_count(len(text.encode()), field, limits.text_bytes, "bytes")
     if "\0" in text:
         raise error_for(
@@ -144,13 +144,13 @@ def check_text(text: str, field: str, limits: Limits) -> None:
 
 
 def check_set(*, is_set: bool, field: str) -> None:
-    """A field that has to be set."""
+    """Checks that a field is set."""
     if not is_set:
         raise error_for("FIELD_MISSING", f"{field} is not set", {"field": field})
 
 
 def check_enum(number: int, field: str, allowed: Mapping[int, str]) -> None:
-    """An enum field: one of the numbers that are allowed here."""
+    """Checks that an enum field has one of the allowed numbers."""
     if number not in allowed:
         raise error_for(
             "ENUM_INVALID",
@@ -160,7 +160,7 @@ def check_enum(number: int, field: str, allowed: Mapping[int, str]) -> None:
 
 
 def check_seconds(seconds: float, field: str) -> None:
-    """A duration in seconds: finite and not negative."""
+    """Checks a duration in seconds: finite and not negative."""
     if not (seconds >= 0 and math.isfinite(seconds)):
         raise error_for(
             "FIELD_OUT_OF_RANGE",
@@ -170,7 +170,7 @@ def check_seconds(seconds: float, field: str) -> None:
 
 
 def check_range(number: int, field: str, least: int, most: int) -> None:
-    """A whole number between two bounds, both included."""
+    """Checks that an integer lies between two bounds, both included."""
     if not least <= number <= most:
         raise error_for(
             "FIELD_OUT_OF_RANGE",
@@ -184,16 +184,16 @@ _NANOS = 1_000_000_000
 
 
 def is_time(time: Timestamp) -> bool:
-    """Whether it is between the years 1 and 9999."""
+    """Returns whether a time is between the years 1 and 9999."""
     return _FIRST_SECOND <= time.seconds <= _LAST_SECOND and 0 <= time.nanos < _NANOS
 
 
 def check_time(time: Timestamp, field: str) -> None:
-    """A time between the years 1 and 9999."""
+    """Checks that a time is between the years 1 and 9999."""
     if not is_time(time):
         raise error_for(
             "FIELD_OUT_OF_RANGE",
-            f"{field} is no time between the years 1 and 9999",
+            f"{field} is not a time between the years 1 and 9999",
             {"field": field},
         )
 
@@ -202,7 +202,7 @@ _NULL = {0: "NULL_VALUE"}
 
 
 def check_values(values: Iterable[Value], field: str, limits: Limits) -> None:
-    """The Values of one field: each says something, none is too deep, and not too many nodes.
+    """Checks the Values of one field: their kinds, their depth and the number of their nodes.
 
     Stops at the first node too many, so that a large request is never touched as a whole.
     """
@@ -217,7 +217,7 @@ def check_values(values: Iterable[Value], field: str, limits: Limits) -> None:
             raise _value_invalid(field, f"is nested more than {limits.value_depth} deep")
         kind = value.WhichOneof("kind")
         if kind is None:
-            raise _value_invalid(field, "holds a Value whose kind is not set; say null_value")
+            raise _value_invalid(field, "holds a Value whose kind is not set; null is null_value")
         if kind == "null_value":
             check_enum(value.null_value, field, _NULL)
         elif kind == "list_value":

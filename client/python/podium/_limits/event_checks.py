@@ -1,4 +1,4 @@
-"""The bounds of every event, field by field; paths are relative to the event.
+"""Checks every event, field by field. Paths are relative to the event.
 
 A bad event of a Record call is refused like any other, with its index, so that a sender
 can keep it as rejected and go on with those behind it.
@@ -62,7 +62,7 @@ _FINAL_STATUSES = {
 
 
 def invalid_events(events: Iterable[Event], size: int, limits: Limits) -> dict[int, PodiumError]:
-    """The errors of the events that are out of their bounds, by index; `size` is their bytes."""
+    """Returns the errors of invalid events by index; `size` is the bytes of all events."""
     errors = {}
     are_small = size <= limits.row_bytes
     for index, event in enumerate(events):
@@ -76,7 +76,7 @@ def invalid_events(events: Iterable[Event], size: int, limits: Limits) -> dict[i
 
 
 def check_event(event: Event, limits: Limits) -> None:
-    """One event: its kind is set, its time is a time, its fields are in their bounds."""
+    """Checks the kind, the time and all fields of an event."""
     if not (event.ByteSize() <= limits.row_bytes and _is_plain(event, limits)):
         _check_event(event, limits)
 
@@ -92,7 +92,7 @@ def _check_event(event: Event, limits: Limits) -> None:
 
 
 _METRIC_BYTES = 7
-"""What the least row takes in a message: no smaller message can hold one value or row more."""
+"""The bytes of the smallest row in a message, and so of a metric value at least."""
 
 
 def check_metric_count(events: Sequence[Event], size: int, limits: Limits) -> None:
@@ -108,7 +108,7 @@ def check_metric_count(events: Sequence[Event], size: int, limits: Limits) -> No
 
 
 def metric_count(event: Event) -> int:
-    """The metric values of an event, as a call's bound counts them."""
+    """Returns the number of metric values of an event, as the limit of a call counts them."""
     kind = event.WhichOneof("kind")
     if kind == "eval_recorded":
         return len(event.eval_recorded.eval_result.metrics)
@@ -168,7 +168,7 @@ def _check_eval_recorded(event: EvalRecorded, limits: Limits) -> None:
 
 
 def _is_plain(event: Event, limits: Limits) -> bool:
-    """Whether a small event is a row like most: numbers, and names that were accepted before.
+    """Returns whether a small event is a plain row: numbers, and names that were accepted before.
 
     It says in one look what the checks would find one by one. An event of another kind has
     an empty name here, which is never accepted.
@@ -308,7 +308,7 @@ def _check_run_result(result: RunResult, path: str, limits: Limits) -> None:
 
 
 def _check_texts(message: Message, path: str, limits: Limits) -> None:
-    """Every text field of a message; none has to be set."""
+    """Checks every text field of a message. None of them must be set."""
     for field, value in message.ListFields():
         if field.type == field.TYPE_STRING and not field.is_repeated:
             check_text(value, f"{path}.{field.name}", limits)

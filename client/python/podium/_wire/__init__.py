@@ -1,1 +1,1 @@
-"""The model and errors <-> the messages of podium.v1."""
+"""Converts the model and errors to and from the messages of podium.v1."""

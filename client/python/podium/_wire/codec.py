@@ -1,4 +1,4 @@
-"""The model <-> the messages of podium.v1, in pairs.
+"""Converts the model to and from the messages of podium.v1, in pairs of functions.
 
 `x_to_proto` writes everything that an object holds, output-only fields included; of an arm's
 mirrored fields only what was given. It raises a TypeError or ValueError for what a message can't
@@ -219,7 +219,7 @@ attempt_to_proto, attempt_from_proto = _ATTEMPT.field
 
 
 def arm_result_to_proto(arm: results.ArmResult) -> arm_result_pb2.ArmResult:
-    """Writes an arm; of its eval metrics, breakdowns and seconds only what was given."""
+    """Writes an arm. Fields that only mirror its primary eval are left out."""
     given = own_fields(arm)
     return arm_result_pb2.ArmResult(
         name=arm.name,
@@ -366,7 +366,7 @@ def experiment_from_proto(message: experiment_pb2.Experiment) -> results.Experim
 
 
 def score_to_proto(score: scoring.Score | None) -> results_service_pb2.ScoreResponse:
-    """Writes a score and where it came from; None is a response without a value."""
+    """Writes a score and its source; None becomes a response without a value."""
     if score is None:
         return results_service_pb2.ScoreResponse()
     source = score_pb2.ScoreSource(
@@ -379,7 +379,7 @@ def score_to_proto(score: scoring.Score | None) -> results_service_pb2.ScoreResp
 
 
 def score_from_proto(message: results_service_pb2.ScoreResponse) -> scoring.Score | None:
-    """Reads a score and where it came from."""
+    """Reads a score and its source."""
     if not message.HasField("value"):
         return None
     source = message.source

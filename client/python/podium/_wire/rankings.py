@@ -117,7 +117,7 @@ def _common(message: results_service_pb2.RankResponse) -> dict[str, Any]:
 
 
 def score_column_to_proto(column: score_matrix.ScoreColumn) -> score_matrix_pb2.ScoreColumn:
-    """Writes the scores on a metric."""
+    """Writes the scores for a metric."""
     return score_matrix_pb2.ScoreColumn(
         metric=column.metric,
         values=[0.0 if value is None else value for value in column.scores],
@@ -126,7 +126,7 @@ def score_column_to_proto(column: score_matrix.ScoreColumn) -> score_matrix_pb2.
 
 
 def score_column_from_proto(message: score_matrix_pb2.ScoreColumn) -> score_matrix.ScoreColumn:
-    """Reads the scores on a metric."""
+    """Reads the scores for a metric."""
     cells = zip(message.values, message.present, strict=False)
     return score_matrix.ScoreColumn(
         message.metric, [value if is_there else None for value, is_there in cells]

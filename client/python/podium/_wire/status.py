@@ -1,4 +1,4 @@
-"""google.rpc.Status <-> exceptions: both directions, total.
+"""Converts exceptions to and from google.rpc.Status.
 
 A status travels twice: as gRPC's code and text, and as a google.rpc.Status in the trailing
 metadata, with a google.rpc.ErrorInfo and, for Record, a podium.v1.Refusals in its details.
@@ -44,7 +44,7 @@ _M = TypeVar("_M", bound=Message)
 
 
 class Status(NamedTuple):
-    """What a servicer ends a failed call with."""
+    """The status of a failed call."""
 
     code: grpc.StatusCode
     text: str
@@ -67,7 +67,7 @@ def to_status(error: PodiumError) -> Status:
 
 
 def from_rpc_error(error: grpc.RpcError) -> PodiumError:
-    """Reads the status of a failed call, whoever wrote it.
+    """Reads the status of a failed call from any server.
 
     Details that are missing or garbled, or that are not Podium's, leave fields empty.
     """
@@ -89,7 +89,7 @@ def from_rpc_error(error: grpc.RpcError) -> PodiumError:
 
 
 def _percent_encoded_size(character: str) -> int:
-    """Counts a character as gRPC sends it in the text of a status."""
+    """Returns the bytes of a character in the text of a status, as gRPC encodes it."""
     return 1 if " " <= character <= "~" and character != "%" else 3 * utf8_size(character)
 
 
@@ -107,7 +107,7 @@ def _retry_info(seconds: float) -> error_details_pb2.RetryInfo:
 def _refusals_to_proto(
     refusals: Sequence[RefusedEvent], room: int
 ) -> recording_service_pb2.Refusals:
-    """Groups refusals by reason, within so many bytes.
+    """Groups refusals by reason, within a number of bytes.
 
     A thousand events fit; of more, the first ones are listed that do.
     """
@@ -162,7 +162,7 @@ def _well_formed(text: str) -> str:
 
 @runtime_checkable
 class _FailedCall(Protocol):
-    """What the errors of grpc and grpc.aio share; at run time their base class has none of it."""
+    """The methods that errors of grpc and grpc.aio have, but not their common base class."""
 
     def code(self) -> grpc.StatusCode | None: ...
     def details(self) -> str | None: ...

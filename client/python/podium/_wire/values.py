@@ -1,4 +1,4 @@
-"""Values, times and enums <-> their form in podium.v1; part of `podium._wire.codec`."""
+"""Converts values, times and enums to and from podium.v1; part of `podium._wire.codec`."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -45,17 +45,17 @@ _N_co = TypeVar("_N_co", bound=int, covariant=True)
 
 
 def get(message: Message, name: str) -> Any:
-    """A field with presence, or None where it is not set."""
+    """Returns an optional field, or None if it is not set."""
     return getattr(message, name) if message.HasField(name) else None
 
 
 def maybe(convert: Callable[[_G], _T], given: _G | None) -> _T | None:
-    """None, or what `convert` makes of anything else."""
+    """Returns None for None, and the converted value for anything else."""
     return None if given is None else convert(given)
 
 
 def value_to_proto(value: Any) -> value_pb2.Value:
-    """Writes a value; see `podium._model.results` for what it may be."""
+    """Writes a value."""
     return _plain_to_proto(coerce.value(value, "value"))
 
 
@@ -121,7 +121,11 @@ def _set_container(message: value_pb2.Value, value: list[Any] | dict[str, Any]) 
 
 
 def timestamp_to_proto(moment: datetime) -> Timestamp:
-    """Writes an aware datetime of any zone; refuses a naive one, whose zone is anyone's guess."""
+    """Writes a datetime.
+
+    Raises:
+        ValueError: It has no time zone.
+    """
     if moment.tzinfo is None:
         raise ValueError(f"a time must have a time zone, such as UTC: {moment.isoformat()}")
     message = Timestamp()
@@ -192,12 +196,12 @@ def experiment_status_from_proto(number: experiment_pb2.ExperimentStatus.ValueTy
 
 
 def rank_flag_to_proto(flag: str) -> ranking_pb2.RankFlag.ValueType:
-    """Writes a flag of a place in a ranking."""
+    """Writes a flag of a ranking."""
     return _RANK_FLAGS[coerce.member_of(RankFlag)(flag, "flag")]
 
 
 def rank_flag_from_proto(number: ranking_pb2.RankFlag.ValueType) -> str:
-    """Reads a flag of a place in a ranking."""
+    """Reads a flag of a ranking."""
     return _member(_RANK_FLAGS, number)
 
 
