@@ -221,9 +221,9 @@ def attackers(
         yield found
 
 
-def wait_until(is_so: Callable[[], object]) -> None:
+def wait_until(is_so: Callable[[], object], seconds: float = _WAIT_SECONDS) -> None:
     """Waits for an event, for a minute at most."""
-    end = time.monotonic() + _WAIT_SECONDS
+    end = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < end, "what the test waits for did not happen"
         time.sleep(0.01)

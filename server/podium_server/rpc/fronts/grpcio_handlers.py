@@ -77,7 +77,7 @@ async def _served(
         )
         context.add_done_callback(_leaving(call))
         return await respond(call, context)
-    except grpc.aio.AbortError:  # raised in the task of the call by its abort from outside
+    except grpc.aio.BaseError:  # the call was aborted from outside, or has ended by itself
         raise
     except Exception as error:  # noqa: BLE001 - every error becomes a status
         status = status_of(error, name)
@@ -113,6 +113,5 @@ async def _abort(context: Context, name: str, error: PodiumError) -> None:
     status = status_of(error, name)
     try:
         await context.abort(status.code, status.text, status.trailing_metadata)
-    except (grpc.aio.AbortError, grpc.aio.UsageError, grpc.aio.InternalError):
-        # The call was aborted, or it has ended by itself.
-        return
+    except grpc.aio.BaseError:
+        return  # the call is aborted, or it has ended by itself
