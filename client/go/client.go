@@ -142,9 +142,11 @@ func everyCall(address string) grpc.UnaryClientInterceptor {
 				return nil
 			}
 			failed := fromCall(err)
-			if failed.Code == codes.Canceled && ctx.Err() == nil && isOpen(connection) {
-				// Nobody here cancelled it: so does a server that stops end what has just arrived.
-				failed.Code = codes.Unavailable
+			if failed.Code == codes.Canceled && ctx.Err() == nil {
+				if failed.isClosed = !isOpen(connection); !failed.isClosed {
+					// Nobody here cancelled it: so does a server that stops end what has just arrived.
+					failed.Code = codes.Unavailable
+				}
 			}
 			if !isRetried(failed, isWrite(method)) || !pausedBefore(ctx, pauseAfter(attempt, failed)) {
 				// A call without a peer never left: there was no connection to send it over.

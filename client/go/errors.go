@@ -22,6 +22,9 @@ const (
 	outcomeUnknown = ": whether it was stored is unknown, and it is safe to send it again"
 )
 
+// ErrClosed is found by errors.Is in the error of a call whose client was closed.
+var ErrClosed = errors.New("the client is closed; make a new one")
+
 // Error is a call that failed. Every call of this package that fails returns one; errors.As finds
 // it.
 type Error struct {
@@ -40,6 +43,7 @@ type Error struct {
 	status *status.Status
 	// retryDelay is how long the server asks to wait before the call is made again; 0 if it does not.
 	retryDelay time.Duration
+	isClosed   bool
 }
 
 // RefusedEvent is one refused event of a Record call.
@@ -76,12 +80,14 @@ func (e *Error) GRPCStatus() *status.Status {
 	return e.status
 }
 
-// Unwrap lets errors.Is find context.DeadlineExceeded and context.Canceled.
+// Unwrap lets errors.Is find context.DeadlineExceeded, context.Canceled and ErrClosed.
 func (e *Error) Unwrap() error {
-	switch e.Code {
-	case codes.DeadlineExceeded:
+	switch {
+	case e.isClosed:
+		return ErrClosed
+	case e.Code == codes.DeadlineExceeded:
 		return context.DeadlineExceeded
-	case codes.Canceled:
+	case e.Code == codes.Canceled:
 		return context.Canceled
 	}
 	return nil
@@ -120,6 +126,9 @@ func explained(failed *Error, address string, maybeStored bool) *Error {
 		failed.Message = address + " did not answer in time"
 	case codes.Canceled:
 		failed.Message = "the call was cancelled"
+		if failed.isClosed {
+			failed.Message = ErrClosed.Error()
+		}
 	case codes.Unimplemented:
 		failed.Message = address + " is no Podium server, or an older one without this call"
 		return failed

@@ -248,6 +248,21 @@ func TestAnArmThatIsTooBusy(t *testing.T) {
 	}
 }
 
+// A client that was closed says so, and not that somebody cancelled the context.
+func TestClosedClients(t *testing.T) {
+	_, client := served(t)
+	if err := client.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := client.Experiment("x").Delete(t.Context())
+	if !errors.Is(err, podium.ErrClosed) || errors.Is(err, context.Canceled) {
+		t.Errorf("a closed client: %v", err)
+	}
+	if strings.Contains(err.Error(), "unknown") {
+		t.Errorf("what was never sent: %v", err)
+	}
+}
+
 // A server that accepts and says nothing ends in a deadline; whether it stored a write is unknown.
 // A write to an absent one never left, and its error has a hint.
 func TestSilentAndAbsentServers(t *testing.T) {

@@ -87,9 +87,15 @@ export function retryDelayMs(error: ConnectError): number {
   return info?.retryDelay === undefined ? 0 : durationMs(info.retryDelay);
 }
 
+// Codes of the system, such as ECONNRESET, and Node's own of streams that are gone. Others, such as
+// ERR_INVALID_CHAR, are about what was to be sent.
+const lost =
+  /^(?:E[A-Z]+|ERR_STREAM_(?:DESTROYED|PREMATURE_CLOSE|WRITE_AFTER_END)|ERR_HTTP2_(?:GOAWAY_SESSION|INVALID_SESSION|INVALID_STREAM|SESSION_ERROR|STREAM_CANCEL|STREAM_ERROR))$/;
+
 /** Returns whether a call failed since its connection was lost or never there. */
 export function isLost(error: ConnectError): boolean {
-  return nodeErrors(error).length > 0 && error.code !== Code.DeadlineExceeded;
+  const isLate = error.code === Code.DeadlineExceeded;
+  return !isLate && nodeErrors(error).some(({ code }) => lost.test(code ?? ""));
 }
 
 /** Returns whether a call was not even sent: there was no connection to send it over. */

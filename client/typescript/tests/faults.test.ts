@@ -191,6 +191,15 @@ test("a read is repeated when its connection is lost", async () => {
   assert.equal(streams, 2);
 });
 
+test("metadata that cannot be sent is no reason to repeat a call", async () => {
+  const [service, client] = await overloaded({ refusals: 0 });
+  const headers = { connection: "close" }; // HTTP/2 has no such header.
+  await assert.rejects(client.arm("x", "a").score("acc", { headers }), (error: Error) =>
+    !error.message.includes("no Podium server answers"));
+  assert.equal(service.calls, 0);
+  assert.ok(service.attempts <= 1);
+});
+
 test("a client and a call say how long they may take, and what they send", async () => {
   const [service, { port }] = await listening();
   using client = new Client(`127.0.0.1:${port}`, {
