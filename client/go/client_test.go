@@ -49,8 +49,8 @@ func TestATrainingIsRecorded(t *testing.T) {
 		podium.ArmStarted(&podiumv1.ArmStarted{
 			Arm: "a", RunConfig: &podiumv1.RunConfig{Name: "a"}, Attempt: attempt,
 		}),
-		podium.MetricsRecorded("a", metrics{"loss": 0.3}),
-		podium.EvalRecorded("a", rowAt("val", 10, metrics{"acc": 0.5})),
+		ofAttempt(podium.MetricsRecorded("a", metrics{"loss": 0.3}), attempt.Id),
+		ofAttempt(podium.EvalRecorded("a", rowAt("val", 10, metrics{"acc": 0.5})), attempt.Id),
 		podium.ArmFinished(&podiumv1.ArmFinished{
 			Arm: "a", AttemptId: &attempt.Id, Status: podiumv1.ArmStatus_ARM_STATUS_COMPLETED,
 		}),
@@ -72,6 +72,16 @@ func TestATrainingIsRecorded(t *testing.T) {
 	if err != nil || state.GetConclusion() != "It trains." || state.GetArmCounts().GetCompleted() != 1 {
 		t.Errorf("the experiment is %v, %v", state, err)
 	}
+}
+
+// ofAttempt is the event, as one of an attempt.
+func ofAttempt(event *podiumv1.Event, id string) *podiumv1.Event {
+	if recorded := event.GetMetricsRecorded(); recorded != nil {
+		recorded.AttemptId = &id
+	} else {
+		event.GetEvalRecorded().AttemptId = &id
+	}
+	return event
 }
 
 // Events of a stream are applied once, and a gap is refused with the number that is expected.

@@ -91,7 +91,7 @@ async fn calls_end_at_their_deadline() {
     let error = client.arm("e", "a").delete(false).await.unwrap_err();
     assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
     assert!(error.message().contains("unknown"), "{error}");
-    assert!(start.elapsed() < Duration::from_secs(3));
+    assert!(start.elapsed() < Duration::from_secs(9));
 }
 
 /// A bad address and a missing runtime are said before anything is sent.
