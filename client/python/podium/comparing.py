@@ -15,6 +15,7 @@ from podium import scoring
 from podium._model.config import without_identity
 from podium._model.results import ArmResult, RunConfig
 from podium._values.enums import ComparisonFlag, ScoreOrigin
+from podium._values.tabular import Tabular
 from podium.statistics import Description, Difference, describe, welch
 
 __all__ = [
@@ -93,8 +94,8 @@ class ComparedMetric:
         return self.key if self.eval_name is None else f"{self.eval_name}.{self.key}"
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+@dataclass(frozen=True, slots=True, repr=False)
+class Comparison(Tabular):
     """Two arms or groups, compared."""
 
     left: ComparedSide
@@ -109,6 +110,32 @@ class Comparison:
         """Everything that makes a part of the comparison doubtful."""
         parts = (self.left.flags, self.right.flags, *(metric.flags for metric in self.metrics))
         return tuple(dict.fromkeys(flag for part in parts for flag in part))
+
+    def _heading(self) -> str:
+        kinds = ("group" if side.is_group else "arm" for side in (self.left, self.right))
+        left, right = kinds
+        return f"{left} {self.left.name} - {right} {self.right.name}"
+
+    def _records(self) -> list[dict[str, Any]]:
+        return list(map(_record, self.metrics))
+
+
+def _record(metric: ComparedMetric) -> dict[str, Any]:
+    left, right, found = metric.left.statistics, metric.right.statistics, metric.difference
+    return {
+        "metric": metric.label,
+        "left_mean": left.mean,
+        "left_sd": left.sd,
+        "left_n": left.n,
+        "right_mean": right.mean,
+        "right_sd": right.sd,
+        "right_n": right.n,
+        "difference": found.difference,
+        "ci_low": found.ci_low,
+        "ci_high": found.ci_high,
+        "p_value": found.p_value,
+        "flags": metric.flags,
+    }
 
 
 class _Place(NamedTuple):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from podium import scoring
+from podium._values.tabular import Tabular
 from podium.statistics import Description, describe
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ class Curve:
     """The points, by step."""
 
 
-@dataclass(frozen=True, slots=True)
-class Curves:
+@dataclass(frozen=True, slots=True, repr=False)
+class Curves(Tabular):
     """The curves of an experiment's arms or groups."""
 
     metric: str
@@ -69,6 +70,37 @@ class Curves:
     """The names of the arms that have none."""
     left_out: dict[str, str]
     """The status of each arm that was not asked for because of it, by its name."""
+
+    def _heading(self) -> str:
+        return f"{self.metric}, {len(self.curves):,} curves"
+
+    def _records(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": curve.name,
+                "step": point.step,
+                "mean": point.statistics.mean,
+                "ci_low": point.statistics.ci_low,
+                "ci_high": point.statistics.ci_high,
+                "n": point.statistics.n,
+                "nan": point.nan,
+            }
+            for curve in self.curves
+            for point in curve.points
+        ]
+
+    def _shown(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "group" if curve.is_group else "arm": curve.name,
+                "points": len(curve.points),
+                "last step": curve.points[-1].step,
+                "mean": curve.points[-1].statistics.mean,
+                "half width": curve.points[-1].statistics.half_width,
+                "n": curve.points[-1].statistics.n,
+            }
+            for curve in self.curves
+        ]
 
 
 def curves_of(

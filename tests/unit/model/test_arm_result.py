@@ -167,7 +167,7 @@ def test_results_can_be_changed_and_not_hashed() -> None:
 
 
 def test_repr_says_what_was_given() -> None:
-    """The repr shows the constructor's fields, those that mirror as they read."""
+    """The repr shows the fields that are set, and mirrored values."""
     text = repr(_arm(evals=[EvalResult("t", metrics={"acc": 0.5})]))
     assert text.startswith("ArmResult(name='a', run_config=RunConfig(name='a', ")
     assert "eval_metrics={'acc': 0.5}" in text

@@ -9,7 +9,7 @@ from podium._values.base import ModelBase
 __all__ = ["Component", "DataConfig", "ModelConfig", "RunConfig", "without_identity"]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class DataConfig(ModelBase):
     """Where training data comes from."""
 
@@ -37,7 +37,7 @@ class DataConfig(ModelBase):
         self._coerce(coerce.settings_list, "rows", "transforms")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class ModelConfig(ModelBase):
     """Which model a run trains and what it starts from."""
 
@@ -56,7 +56,7 @@ class ModelConfig(ModelBase):
         self._coerce_optional(coerce.text, "renderer_name")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Component(ModelBase):
     """A pluggable part of a run."""
 
@@ -70,7 +70,7 @@ class Component(ModelBase):
         self._coerce(coerce.settings_map, "params")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class RunConfig(ModelBase):
     """The expanded configuration of one training run: what an arm was asked to do."""
 

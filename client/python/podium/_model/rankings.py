@@ -1,9 +1,11 @@
 """What a ranking is made of; part of `podium.ranking`."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from podium._model.results import ArmCounts, ArmSummary, Experiment
 from podium._values.base import ModelBase
+from podium._values.tabular import Tabular
 from podium.statistics import Description
 
 __all__ = [
@@ -19,7 +21,7 @@ __all__ = [
 ]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class ScoreSource(ModelBase):
     """Where a score came from."""
 
@@ -33,7 +35,7 @@ class ScoreSource(ModelBase):
     """The step of an in-loop row."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class RankedArm(ModelBase):
     """An arm at its place in a ranking."""
 
@@ -55,7 +57,7 @@ class RankedArm(ModelBase):
     """What to know before trusting the place: RankFlags."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class RankedGroup(ModelBase):
     """A group of arms at its place in a ranking by mean; an arm without a group is one of one.
 
@@ -90,7 +92,7 @@ class RankedGroup(ModelBase):
         return self.first_arm if self.group_name is None else self.group_name
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class RankSource(ModelBase):
     """A place that scores of a ranking came from."""
 
@@ -104,7 +106,7 @@ class RankSource(ModelBase):
     """How many scores came from there, NaN included."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class RankCounts(ModelBase):
     """What became of the arms of an experiment in a ranking: each arm is counted once."""
 
@@ -118,7 +120,7 @@ class RankCounts(ModelBase):
     """Arms that are left out because of their status."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class RankGroupCounts(ModelBase):
     """What became of the groups of an experiment in a ranking: each group is counted once."""
 
@@ -130,8 +132,8 @@ class RankGroupCounts(ModelBase):
     """Groups that are left out because they have fewer numbers than was asked for."""
 
 
-@dataclass(eq=False)
-class ExperimentResult(ModelBase):
+@dataclass(eq=False, repr=False)
+class ExperimentResult(Tabular, ModelBase):
     """What an experiment has come to, all of one state."""
 
     experiment: Experiment
@@ -148,9 +150,15 @@ class ExperimentResult(ModelBase):
     conclusion: str
     """What that amounts to, in a few words."""
 
+    def _heading(self) -> str:
+        return f"{self.experiment.name}, {self.status}; {self.conclusion}"
 
-@dataclass(eq=False)
-class _AnyRanking(ModelBase):
+    def _records(self) -> list[dict[str, Any]]:
+        return [arm.record() for arm in self.arms]
+
+
+@dataclass(eq=False, repr=False)
+class _AnyRanking(Tabular, ModelBase):
     metric: str
     """What was ranked by."""
     direction: str
@@ -162,16 +170,36 @@ class _AnyRanking(ModelBase):
     sources: list[RankSource]
     """Where all scores came from, the most frequent place first; at most 100 places."""
 
+    def _heading(self) -> str:
+        return f"{self.metric}, {self.direction}"
 
-@dataclass(eq=False)
+
+@dataclass(eq=False, repr=False)
 class Ranking(_AnyRanking):
     """The arms of an experiment, or the first of them, the best ones first."""
 
     arms: list[RankedArm]
     """The arms in order: numbers, then NaN, then those without a score."""
 
+    def _records(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "rank": arm.rank,
+                "arm": arm.arm,
+                "score": arm.score,
+                "origin": arm.source and arm.source.origin,
+                "eval": arm.source and arm.source.eval_name,
+                "step": arm.source and arm.source.step,
+                "benchmark_id": arm.benchmark_id,
+                "group": arm.group_name,
+                "status": arm.status,
+                "flags": arm.flags,
+            }
+            for arm in self.arms
+        ]
 
-@dataclass(eq=False)
+
+@dataclass(eq=False, repr=False)
 class GroupRanking(_AnyRanking):
     """The groups of an experiment, or the first of them, the best ones first."""
 
@@ -179,3 +207,26 @@ class GroupRanking(_AnyRanking):
     """The groups in order; those without a mean last."""
     group_counts: RankGroupCounts
     """What became of all groups."""
+
+    def _records(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "rank": group.rank,
+                "group": group.name,
+                "mean": group.statistics.mean,
+                "half_width": group.statistics.half_width,
+                "sd": group.statistics.sd,
+                "n": group.statistics.n,
+                "min": group.statistics.min,
+                "max": group.statistics.max,
+                "flags": group.flags,
+                "members": group.members,
+                "nans": group.nans,
+                "missing": group.missing,
+                "failed": group.failed,
+                "left_out": group.left_out,
+                "ci_low": group.statistics.ci_low,
+                "ci_high": group.statistics.ci_high,
+            }
+            for group in self.groups
+        ]

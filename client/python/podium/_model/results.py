@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class EvalResult(ModelBase):
     """One evaluation of an arm: a row, identified within its arm by its name and step."""
 
@@ -78,7 +78,7 @@ class EvalResult(ModelBase):
         self._coerce(coerce.texts, "tags")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class RunResult(ModelBase):
     """What the training backend itself returned; no question looks at it."""
 
@@ -103,7 +103,7 @@ class RunResult(ModelBase):
         self._coerce(coerce.value_map, "extras")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Attempt(ModelBase):
     """One life of an arm's training process."""
 
@@ -118,7 +118,7 @@ class Attempt(ModelBase):
 
 
 @mirror_primary
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class ArmResult(ModelBase):
     """One arm of an experiment: one training run, with everything scored against it.
 
@@ -213,7 +213,7 @@ class ArmResult(ModelBase):
         return None if found is None else found.value
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class ArmSummary(ModelBase):
     """An arm without its rows, as lists have it.
 
@@ -257,8 +257,24 @@ class ArmSummary(ModelBase):
     last_heard: datetime | None = None
     """The time at which the arm's newest event or heartbeat reached the server."""
 
+    def record(self) -> dict[str, Any]:
+        """Returns the arm as a row of a table, with a column for each metric.
 
-@dataclass(eq=False)
+        `pandas.DataFrame(arm.record() for arm in experiment.arms())` is a table of arms.
+        """
+        return {
+            "arm": self.name,
+            "status": self.status,
+            "group": self.group_name,
+            "evals": self.eval_count,
+            **{f"eval.{key}": self.eval_metrics[key] for key in sorted(self.eval_metrics)},
+            **{f"train.{key}": self.metrics[key] for key in sorted(self.metrics)},
+            "train_seconds": self.train_seconds,
+            "error": self.error,
+        }
+
+
+@dataclass(eq=False, repr=False)
 class ArmCounts(ModelBase):
     """The number of arms by status."""
 
@@ -274,7 +290,7 @@ class ArmCounts(ModelBase):
         return self.pending + self.running + self.completed + self.failed + self.cancelled
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Experiment(ModelBase):
     """A named set of arms that answer one question."""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from podium._values.base import ModelBase
+from podium._values.suggest import did_you_mean
+from podium._values.tabular import Tabular, import_pandas
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["ScoreColumn", "ScoreMatrix", "ScoredArm"]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class ScoredArm(ModelBase):
     """An arm of a matrix of scores."""
 
@@ -25,7 +27,7 @@ class ScoredArm(ModelBase):
     """The name of its group."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class ScoreColumn(ModelBase):
     """The scores of arms on one metric."""
 
@@ -35,8 +37,8 @@ class ScoreColumn(ModelBase):
     """A score for each arm; None where there is none, while NaN is one."""
 
 
-@dataclass(eq=False)
-class ScoreMatrix(ModelBase):
+@dataclass(eq=False, repr=False)
+class ScoreMatrix(Tabular, ModelBase):
     """The scores of arms on metrics, a column for each metric."""
 
     arms: list[ScoredArm]
@@ -54,24 +56,35 @@ class ScoreMatrix(ModelBase):
         """The scores on a metric, one for each arm.
 
         Raises:
-            KeyError: The metric was not asked for.
+            KeyError: The metric was not asked for. The text names metrics that are near.
         """
         for column in self.columns:
             if column.metric == metric:
                 return column.scores
-        raise KeyError(metric)
+        known = [column.metric for column in self.columns]
+        near = did_you_mean(metric, known) or f"; there are {', '.join(map(repr, known))}"
+        raise KeyError(f"there is no column {metric!r}{near}")
+
+    def _heading(self) -> str:
+        return f"{len(self.arms):,} arms, {len(self.columns):,} metrics"
+
+    def _records(self) -> list[dict[str, Any]]:
+        return [
+            {"arm": arm.arm, **{column.metric: column.scores[row] for column in self.columns}}
+            for row, arm in enumerate(self.arms)
+        ]
 
     def to_pandas(self) -> pd.DataFrame:
-        """The matrix as a DataFrame: the arms are its index, the metrics its columns.
+        """Returns the matrix as a DataFrame: the arms are its index, the metrics its columns.
 
-        What is missing becomes NaN, as pandas has it.
+        A missing score becomes NaN.
 
         Raises:
-            ModuleNotFoundError: pandas is not installed.
+            ImportError: pandas is not installed.
         """
-        import pandas as pd  # noqa: PLC0415 - only who asks for it needs it
-
-        index = pd.Index([arm.arm for arm in self.arms], name="arm", dtype="str")
-        columns = [pd.Series(column.scores, index, "float64") for column in self.columns]
+        pandas = import_pandas()
+        index = pandas.Index([arm.arm for arm in self.arms], name="arm", dtype="str")
+        columns = [pandas.Series(column.scores, index, "float64") for column in self.columns]
         names = [column.metric for column in self.columns]
-        return pd.concat(columns, axis="columns", keys=names)
+        frame: pd.DataFrame = pandas.concat(columns, axis="columns", keys=names)
+        return frame

@@ -1,7 +1,9 @@
 """What the dataclasses of the model share."""
 
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from math import isnan
 from struct import Struct
 from typing import Any
@@ -11,9 +13,12 @@ from podium._values import coerce
 __all__ = ["ModelBase", "identical", "same"]
 
 _DOUBLE = Struct("<d")
+_LEVELS, _SCREEN = 4, 1500
+"""The depth to which a repr shows results within results, and its greatest length."""
+_UNSET: tuple[Any, ...] = (None, [], {}, ())
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class ModelBase:
     """The base of the model's dataclasses, which leave comparison to it (`eq=False`).
 
@@ -27,6 +32,11 @@ class ModelBase:
         compared = (item.name for item in fields(self) if item.compare)
         return all(same(getattr(self, name), getattr(other, name)) for name in compared)
 
+    def __repr__(self) -> str:
+        """Returns the fields that are set, shortened to what one screen shows."""
+        texts = (_Repr(level).repr(self) for level in range(_LEVELS, 0, -1))
+        return next((text for text in texts if len(text) <= _SCREEN), _Repr(0).repr(self))
+
     __hash__ = None  # type: ignore[assignment]  # the way to say that it has none
 
     def _coerce(self, convert: Callable[[Any, str], Any], *names: str) -> None:
@@ -36,6 +46,27 @@ class ModelBase:
     def _coerce_optional(self, convert: Callable[[Any, str], Any], *names: str) -> None:
         for name in names:
             setattr(self, name, coerce.optional(convert, getattr(self, name), name))
+
+
+class _Repr(reprlib.Repr):
+    """Writes results, with the keys of dicts in order."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__()
+        self.maxlevel, self.maxdict, self.maxlist = level, 4, 2
+        self.maxstring = self.maxother = 60
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        """Returns the text of a result, of an enum's word, or of another object."""
+        if isinstance(x, StrEnum):
+            return repr(str(x))
+        if not isinstance(x, ModelBase):
+            return super().repr_instance(x, level)
+        if level <= 0:
+            return f"{type(x).__name__}(…)"
+        shown = {item.name: getattr(x, item.name) for item in fields(x) if item.repr}
+        parts = (f"{k}={self.repr1(v, level - 1)}" for k, v in shown.items() if v not in _UNSET)
+        return f"{type(x).__name__}({', '.join(parts)})"
 
 
 def same(left: object, right: object) -> bool:

@@ -197,7 +197,7 @@ def eval_result_from_proto(message: eval_result_pb2.EvalResult) -> results.EvalR
     row = object.__new__(results.EvalResult)
     row.name = message.name
     row.benchmark_id = get(message, "benchmark_id")
-    row.metrics = dict(message.metrics)
+    row.metrics = dict(sorted(message.metrics.items()))
     row.breakdowns = values_from_proto(message.breakdowns)
     row.eval_seconds = message.eval_seconds
     row.step = get(message, "step")
@@ -255,8 +255,8 @@ def arm_result_from_proto(message: arm_result_pb2.ArmResult) -> results.ArmResul
         name=message.name,
         run_config=run_config_from_proto(message.run_config),
         status=ArmStatus.PENDING,
-        metrics=dict(message.metrics),
-        eval_metrics=dict(message.eval_metrics),
+        metrics=dict(sorted(message.metrics.items())),
+        eval_metrics=dict(sorted(message.eval_metrics.items())),
         eval_breakdowns=values_from_proto(message.eval_breakdowns),
         evals=[eval_result_from_proto(row) for row in message.evals],
         run_id=get(message, "run_id"),
@@ -308,8 +308,8 @@ def arm_summary_from_proto(message: arm_result_pb2.ArmSummary) -> results.ArmSum
         name=message.name,
         run_config=run_config_from_proto(message.run_config),
         status=arm_status_from_proto(message.status),
-        metrics=dict(message.metrics),
-        eval_metrics=dict(message.eval_metrics),
+        metrics=dict(sorted(message.metrics.items())),
+        eval_metrics=dict(sorted(message.eval_metrics.items())),
         eval_count=message.eval_count,
         run_id=get(message, "run_id"),
         error=get(message, "error"),

@@ -85,7 +85,7 @@ def fill_values(entries: Any, values: Mapping[Any, Any], where: str) -> None:
 
 def values_from_proto(messages: Mapping[str, value_pb2.Value]) -> dict[str, Any]:
     """Reads a map field of values."""
-    return {key: value_from_proto(message) for key, message in messages.items()}
+    return {key: value_from_proto(messages[key]) for key in sorted(messages)}
 
 
 def _plain_to_proto(value: Any) -> value_pb2.Value:

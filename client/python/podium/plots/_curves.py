@@ -7,6 +7,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from podium._model.rankings import GroupRanking, Ranking
+from podium._values.names import shorten_names
 from podium.curves import Curves
 from podium.plots._figure import (
     FONT_SIZE,
@@ -24,7 +25,7 @@ from podium.plots._figure import (
     settings,
     styles,
 )
-from podium.plots._labels import listed, shortened, shortened_to_fit, width_of
+from podium.plots._labels import listed, shortened_to_fit, width_of
 
 if TYPE_CHECKING:
     import os
@@ -350,12 +351,12 @@ def _notes(found: Curves, lines: Sequence[_Line], most_named: int) -> Iterator[s
         yield f"{len(lines)} curves"
     infinite = [curve.name for curve in found.curves if not any(map(_is_finite, curve.points))]
     if infinite:
-        yield f"without finite values: {listed(shortened(infinite))}"
+        yield f"without finite values: {listed(shorten_names(infinite))}"
     if found.left_out:
-        names = zip(shortened(list(found.left_out)), found.left_out.values(), strict=True)
+        names = zip(shorten_names(list(found.left_out)), found.left_out.values(), strict=True)
         yield f"left out: {listed([f'{name} ({why})' for name, why in names])}"
     if found.without:
-        yield f"without values: {listed(shortened(found.without))}"
+        yield f"without values: {listed(shorten_names(found.without))}"
 
 
 def _intervals(lines: Sequence[_Line], most_named: int) -> str:

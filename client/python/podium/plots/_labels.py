@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
-from itertools import groupby
 from typing import TYPE_CHECKING
+
+from podium._values.names import LONGEST_NAME, shorten_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["listed", "shortened", "shortened_to_fit", "width_of", "wrapped"]
+__all__ = ["listed", "shortened_to_fit", "width_of", "wrapped"]
 
-_LONGEST, _SHORTEST, _LISTED = 40, 12, 3
+_SHORTEST, _LISTED = 12, 3
 _ELLIPSIS = "…"
-_LEAST_RUN = 4
-"""A shorter run of common words is not worth an ellipsis."""
-_PARTS = re.compile(r"([_/,; ]+)")
-_WORDS = re.compile(r"([\W_]+)")
 _POINTS_AN_INCH = 72
 _LINES = 3
 
@@ -56,112 +52,9 @@ def listed(names: Sequence[str]) -> str:
 def shortened_to_fit(names: Sequence[str], size: float, inches: float) -> list[str]:
     """Shortens names until they are at most so wide, or have 12 characters, and still differ."""
     length = max(map(len, names), default=0)
-    length = min(length, _LONGEST)
-    result = shortened(names, length)
+    length = min(length, LONGEST_NAME)
+    result = shorten_names(names, length)
     while length > _SHORTEST and max(width_of(name, size) for name in result) > inches:
         length -= 2
-        result = shortened(names, length)
+        result = shorten_names(names, length)
     return result
-
-
-def shortened(names: Sequence[str], length: int = _LONGEST) -> list[str]:
-    """Shortens names so that different names stay different.
-
-    Of several long names the words stay in which they differ. Words and numbers stay whole where
-    that is possible: `rank128` must not become `rank12…`. A name gets longer than `length` only if
-    it would be equal to another one.
-    """
-    result = {name: name for name in names}
-    too_long = [name for name in result if len(name) > length]
-    result.update(zip(too_long, _shortened_alike(too_long, length), strict=True))
-    for same in _colliding(result):
-        result.update(zip(same, _by_differences(same, _WORDS, length), strict=True))
-    for same in _colliding(result):
-        result.update({name: name for name in same})
-    return [result[name] for name in names]
-
-
-def _shortened_alike(names: Sequence[str], length: int) -> Sequence[str]:
-    for separators in (_PARTS, _WORDS) if len(names) > 1 else ():
-        found = _by_differences(names, separators, length)
-        if max(map(len, found)) <= length:
-            return found
-    return [_shorten(name, length) for name in names]
-
-
-def _colliding(result: dict[str, str]) -> list[list[str]]:
-    ordered = sorted(result, key=lambda name: (result[name], name))
-    found = (list(same) for _, same in groupby(ordered, key=lambda name: result[name]))
-    return [same for same in found if len(same) > 1]
-
-
-def _shorten(name: str, length: int) -> str:
-    if len(name) <= length:
-        return name
-    half = (length - 1) // 2
-    return name[: _cut(name, half)] + _ELLIPSIS + _mirrored(name, half)
-
-
-def _mirrored(name: str, length: int) -> str:
-    """The end of a name, cut by the rules for its beginning."""
-    backwards = name[::-1]
-    return backwards[: _cut(backwards, length)][::-1]
-
-
-def _cut(name: str, length: int) -> int:
-    """The length of a beginning that ends with a whole word, or else with a whole number."""
-    for is_inside in (_is_inside_word, str.isdecimal):
-        for end in range(length, 1, -1):
-            if not (is_inside(name[end - 1]) and is_inside(name[end])):
-                return end
-    return length
-
-
-def _is_inside_word(character: str) -> bool:
-    return character.isalnum() or character == "."
-
-
-def _by_differences(
-    names: Sequence[str], separators: re.Pattern[str], length: int
-) -> Sequence[str]:
-    """Replaces the words that all names have in common by an ellipsis, in the middle and beyond."""
-    split = [separators.split(name) for name in names]
-    counts = {len(words) for words in split}
-    shortest = min(counts)
-    start = _common(split)
-    end = min(_common([words[::-1] for words in split]), shortest - start)
-    equal = [len(set(words)) == 1 for words in zip(*split, strict=False)]
-
-    def is_common(place: int, count: int) -> bool:
-        inside = len(counts) == 1 and equal[place]
-        return place < start or place >= count - end or inside
-
-    return [
-        _joined([(word, is_common(place, len(words))) for place, word in enumerate(words)], length)
-        for words in split
-    ]
-
-
-def _joined(words: Sequence[tuple[str, bool]], length: int) -> str:
-    """Joins words, with an ellipsis for a run of common ones; some of the first and last stay."""
-    room, parts, done = max(length // 4, _LEAST_RUN), [], 0
-    for is_common, group in groupby(words, key=lambda word: word[1]):
-        run = list(group)
-        text, is_first = "".join(word for word, _ in run), done == 0
-        done += len(run)
-        if not is_common or len(text) <= _LEAST_RUN:
-            parts.append(text)
-        elif is_first:
-            parts.append(text if len(text) <= room else text[: _cut(text, room)] + _ELLIPSIS)
-        elif done == len(words):
-            parts.append(text if len(text) <= room else _ELLIPSIS + _mirrored(text, room))
-        else:
-            parts.append(_ELLIPSIS)
-    return "".join(parts)
-
-
-def _common(split: Sequence[Sequence[str]]) -> int:
-    """The number of equal words at the beginning."""
-    columns = enumerate(zip(*split, strict=False))
-    shortest = min(map(len, split))
-    return next((place for place, words in columns if len(set(words)) > 1), shortest)

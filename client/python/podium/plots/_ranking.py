@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from podium._model.rankings import GroupRanking, Ranking
 from podium._values.enums import Direction, RankFlag
+from podium._values.names import shorten_names
 from podium.curves import Curves
 from podium.plots._figure import (
     COLOR,
@@ -23,7 +24,7 @@ from podium.plots._figure import (
     save,
     settings,
 )
-from podium.plots._labels import listed, shortened, shortened_to_fit, width_of
+from podium.plots._labels import listed, shortened_to_fit, width_of
 
 if TYPE_CHECKING:
     import os
@@ -268,7 +269,7 @@ def _scale(axes: Axes, found: Ranking | GroupRanking, labels: _Labels, width: fl
 
 
 def _reasons(entries: Sequence[_Entry]) -> Iterator[str]:
-    for name, entry in zip(shortened([entry.name for entry in entries]), entries, strict=True):
+    for name, entry in zip(shorten_names([entry.name for entry in entries]), entries, strict=True):
         yield f"{name} ({'infinite' if math.isinf(entry.value) else entry.text})"
 
 

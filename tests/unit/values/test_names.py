@@ -1,7 +1,7 @@
-"""How names are shortened in pictures."""
+"""How names are shortened in tables and pictures."""
 
 import pytest
-from podium.plots._labels import shortened
+from podium._values.names import shorten_names
 
 _CONFIGS = "qwen3-8b_lora_rank{}_lr{}e-4_warmup100_batch64_dropout0.05_adamw_bf16_v{}"
 
@@ -28,7 +28,7 @@ _CONFIGS = "qwen3-8b_lora_rank{}_lr{}e-4_warmup100_batch64_dropout0.05_adamw_bf1
 )
 def test_shortened(names: list[str], expected: list[str]) -> None:
     """Words that differ stay whole, and words that all long names have are left out."""
-    assert shortened(names) == expected
+    assert shorten_names(names) == expected
 
 
 @pytest.mark.parametrize("length", [12, 24, 40])
@@ -36,4 +36,4 @@ def test_different_names_stay_different(length: int) -> None:
     """However the names are built, no two of them become equal."""
     words = ["rank1", "rank128", "a" * 30, "b.c/d", "seed0"]
     names = [f"{one}_{two}-{three}" for one in words for two in words for three in words]
-    assert len({*shortened(names, length)}) == len(names)
+    assert len({*shorten_names(names, length)}) == len(names)
