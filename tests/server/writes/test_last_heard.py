@@ -1,6 +1,6 @@
 """Each arm has the time of its newest event or heartbeat."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ from podium.v1.event_pb2 import ArmFinished, Event, MetricsRecorded
 from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.results_service_pb2 import GetArmRequest, ListArmsRequest
 from podium_server.api import recording
+from podium_server.store.contract import Subject
 
 from tests.server.store.calls import arm, declared, metrics, row, started
 from tests.server.store.places import Place, opened
@@ -126,3 +127,28 @@ async def test_the_time_is_kept(place: Place, at: Clock) -> None:
         await _record(Direct(store, Limits()), _heartbeat())
     async with opened(place) as store:
         assert await _heard(Direct(store, Limits())) == 60
+
+
+class _Listener:
+    """Keeps the subjects of every commit."""
+
+    def __init__(self) -> None:
+        self.subjects: list[Subject] = []
+
+    def changing(self, subjects: Collection[Subject]) -> None:
+        """Keeps them."""
+        self.subjects.extend(subjects)
+
+    def changed(self, subjects: Collection[Subject]) -> None:
+        """The commit has ended."""
+
+
+async def test_caches_learn_of_a_heartbeat(place: Place, at: Clock) -> None:
+    """The store reports the arm as changed, so that no cached response keeps the old time."""
+    listener = _Listener()
+    async with opened(place) as store:
+        await _record(Direct(store, Limits()), declared(), started("a", "A", 1))
+        store.listen(listener)
+        at(60)
+        await _record(Direct(store, Limits()), _heartbeat())
+    assert listener.subjects == [("x", "a")]
