@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c $(IS_NEW_ENOUGH) 2>/dev/null && echo $$python && break; done)
 IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
 
-CHECKS := lint types imports blocking-check proto-check docs-check wheel-check floors mutations chaos demo conformance
+CHECKS := test-slow lint types imports blocking-check proto-check docs-check wheel-check floors mutations chaos demo conformance
 # What CI runs beside them: its libraries are 6 GB.
 HEAVY_CHECKS := test-integrations
 GENERATED := client/python/podium/v1
@@ -68,9 +68,14 @@ UV = UV_CACHE_DIR=$(CURDIR)/.cache/uv UV_HTTP_TIMEOUT=120 UV_HTTP_RETRIES=10 $(B
 
 # ---- The two commands of the README --------------------------------------------
 
-.PHONY: test demo
-test: .venv/ready ## run the tests
-	$(BIN)/pytest $(AT_ONCE)
+.PHONY: test test-all test-slow demo
+test: .venv/ready ## run the tests, but for the slow ones
+	$(BIN)/pytest $(AT_ONCE) -m "not slow"
+
+test-slow: .venv/ready ## run the slow tests: kills, forks, power cuts, many random cases
+	$(BIN)/pytest $(AT_ONCE) -m slow
+
+test-all: test test-slow ## run all tests
 
 demo: .venv/ready ## train a small sweep, record it, ask for eval() and score(), rank it
 	$(BIN)/python examples/digits_sweep/sweep.py
@@ -121,7 +126,7 @@ wheel-check: .venv/ready ## the wheel, installed without extras, used against a 
 	$(BIN)/python tools/wheel_check.py
 
 floors: .cache/floor/ready ## the tests at the lowest versions that pyproject.toml allows
-	.cache/floor/bin/pytest $(AT_ONCE) $(FLOOR_TESTS)
+	.cache/floor/bin/pytest $(AT_ONCE) -m "not slow" $(FLOOR_TESTS)
 
 chaos: .venv/ready ## kill trainers, senders and the server while results are recorded
 	$(BIN)/python -m tests.crash.chaos.run --kills 100 --rows 50000

@@ -39,6 +39,7 @@ def test_the_quickstart_runs_twice() -> None:
     assert first.endswith("first_arm completed [0, 50, 100, None]\n")
 
 
+@pytest.mark.slow
 def test_the_sweep_runs_twice(tmp_path: Path) -> None:
     """The demo trains, asks and prints; run again in the same folder, it trains its arms anew."""
     pytest.importorskip("sklearn", reason="only where the demo's packages are installed")

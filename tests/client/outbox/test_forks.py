@@ -9,6 +9,8 @@ from podium._outbox import StreamReader, StreamWriter, streams
 
 from tests.client.outbox.places import all_of, info, new_outbox, new_writer
 
+pytestmark = pytest.mark.slow
+
 
 def _in_child(check: object) -> int:
     child = os.fork()

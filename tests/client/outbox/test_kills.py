@@ -33,6 +33,7 @@ def _killed(outbox: Path, seed: int, after: int, seconds: float = 0) -> tuple[Pa
     return folder, said
 
 
+@pytest.mark.slow
 def test_kills_lose_double_and_reorder_nothing(tmp_path: Path) -> None:
     """Every sequence that was returned is there, in order and once, with its own content."""
     outbox, random = new_outbox(tmp_path), Random(7)  # noqa: S311 - no secret

@@ -20,6 +20,7 @@ from tests.client.recorder.looking import NOBODY, end_sender, open_files, told
 CONFIG = podium.RunConfig("arm")
 
 
+@pytest.mark.slow
 def test_many_arms(record: Any, client: podium.Client, name: str) -> None:
     """A sweep in one process leaves no files open behind its arms, and all are there."""
     with record(name) as experiment:

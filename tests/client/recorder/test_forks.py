@@ -18,6 +18,8 @@ from podium_server.testing import RunningServer
 from tests.client.recorder.conftest import wait_for_delivery
 from tests.client.recorder.forking import ROWS
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).parents[3]
 COUNTS = {
     "os.fork": 500,

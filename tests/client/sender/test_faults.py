@@ -43,6 +43,7 @@ def _steps(client: podium.Client, experiment: str = "x") -> list[int | None]:
     return [found.step for found in client.arm(experiment, "a").evals()]
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_again_and_again(
     outbox: Path, server: RunningServer, client: podium.Client
 ) -> None:

@@ -38,6 +38,7 @@ def _dies(dying: Dying, outbox: Path, step: int) -> bool:
     return code == KILLED
 
 
+@pytest.mark.slow
 def test_killed_at_every_step(
     tmp_path: Path, server: RunningServer, client: podium.Client, dying: Dying
 ) -> None:

@@ -160,6 +160,7 @@ def test_a_folder_that_is_no_outbox(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert "this outbox cannot be delivered" in caplog.text
 
 
+@pytest.mark.slow
 def test_hundreds_of_streams(outbox: Path, client: podium.Client) -> None:
     """Many dead trainers: all are delivered, and nothing is left of them."""
     client.experiment("x").declare()

@@ -11,6 +11,8 @@ import pytest
 
 from tests.crash.chaos.run import search
 
+pytestmark = pytest.mark.slow
+
 _PROJECT = Path(__file__).parents[3]
 _SEED = 20_261_123
 

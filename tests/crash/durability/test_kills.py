@@ -4,6 +4,8 @@ import pytest
 
 from tests.crash.durability.kills import kill_under_load
 
+pytestmark = pytest.mark.slow
+
 _SEED = 20_261_123
 
 

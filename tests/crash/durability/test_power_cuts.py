@@ -12,6 +12,8 @@ from tests.crash.durability.power_cuts import cut_power
 from tests.crash.durability.recorder import recording, without_syncs
 from tests.crash.durability.rounds import content_of, rounds, send
 
+pytestmark = pytest.mark.slow
+
 
 async def test_a_thousand_power_cuts_lose_nothing() -> None:
     """What was acknowledged is there after 1,000 power cuts, nothing is by half."""

@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+import pytest
+
 from tests.project.mutations.rules import defects_of
 from tests.project.mutations.run import subjects
 
@@ -45,6 +47,7 @@ def test_a_defect_replaces_its_node_only() -> None:
     assert 'def f():\n    return "ä…", 1 < 3\n' in changed
 
 
+@pytest.mark.slow
 def test_every_subject_has_defects_that_are_python() -> None:
     """Each listed file and test exists, and each defect that would be tried can be parsed."""
     for subject in subjects().values():

@@ -70,6 +70,7 @@ def _random_arms(seed: int) -> list[podium.ArmResult]:
     return [random_arm(rng, f"arm{number}") for number in range(_ARMS)]
 
 
+@pytest.mark.slow
 def test_random_arms_are_recorded_or_refused_as_the_naive_rules_say(
     client: podium.Client,
 ) -> None:
