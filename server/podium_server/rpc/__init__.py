@@ -1,1 +1,1 @@
-"""From bytes to handlers and back: what every rpc has in common."""
+"""Calls on their way to the rpcs and back: admission, handlers of bytes, errors, health, fronts."""

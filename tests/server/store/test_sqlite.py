@@ -190,7 +190,7 @@ async def test_writes_wait_for_another_program_and_reads_go_on(place: SqlitePlac
 async def test_writes_do_not_wait_for_ever(
     place: SqlitePlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who holds the file too long gets nothing changed and the writers told; then all is well."""
+    """While another process holds the file, writes are OVERLOADED, with the time to wait."""
     monkeypatch.setattr(group_commit, "_BUSY_SECONDS", 0.05)
     async with opened(place) as store:
         await store.transact(record(declared(), arm()))
@@ -198,6 +198,7 @@ async def test_writes_do_not_wait_for_ever(
             calls = (store.transact(record(row("val", n))) for n in range(3))
             outcomes = await asyncio.gather(*calls, return_exceptions=True)
         assert {getattr(outcome, "reason", None) for outcome in outcomes} == {"OVERLOADED"}
+        assert {getattr(outcome, "retry_after", None) for outcome in outcomes} == {0.25}
         assert (await store.transact(record(row("val")))).revision == 2
 
 

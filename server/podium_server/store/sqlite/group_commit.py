@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import apsw
 from podium.errors import PodiumError
 
-from podium_server.errors import failure
+from podium_server.errors import failure, overloaded
 from podium_server.store.contract import Call, ChangeListener, Changes, Subject
 from podium_server.store.sqlite.connection import fetch_value
 from podium_server.store.sqlite.row_cache import RowCache
@@ -338,9 +338,8 @@ def _undone(error: apsw.Error) -> PodiumError:
         )
     if isinstance(error, apsw.BusyError):
         _log.error("another process holds the file of the store")
-        return failure(
-            "OVERLOADED",
-            "another process holds the file of the store; nothing was changed; try again later",
+        return overloaded(
+            "another process holds the file of the store; nothing was changed; try again later"
         )
     incident = secrets.token_hex(4)
     _log.error("incident %s: a transaction failed and was taken back", incident, exc_info=error)
