@@ -8,7 +8,7 @@ last page the consumer has no state of any one revision.
 
 An item is listed once, with its newest state. Within a revision, removals come before arms, and
 arms before rows. A row may come before its arm, whose revision is that of its newest change. The
-time when an arm was last heard of changes without a revision, so the feed does not follow it.
+feed does not follow `last_heard` and `digest` of an arm, which change without a revision.
 
 Where `after` is 0, the feed is a snapshot and lists no removals from before it began. Where `after`
 is less than `experiment.deletion`, what the consumer has belongs to an earlier life of the name: it

@@ -12,6 +12,7 @@ import pytest
 from podium._outbox import SenderLock, outbox_folder, streams
 from podium.errors import error_for
 from podium_server.testing import running_server
+from podium_server.testing.calls import declared, row, started
 
 from tests.client.cli.shell import PODIUM, Outcome, podium, quickly
 from tests.client.client.broken import closed_port
@@ -23,7 +24,6 @@ from tests.client.sender.outboxes import (
     until,
     writer,
 )
-from tests.server.store.calls import declared, row, started
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import pytest
 from podium._outbox import outbox_address, outbox_folder, outboxes, streams
 from podium.v1.arm_result_pb2 import ARM_STATUS_COMPLETED
 from podium.v1.event_pb2 import ArmFinished, Event
+from podium_server.testing.calls import metrics, row, started
 
 from tests.client.cli.shell import Outcome, quickly
 from tests.client.sender.outboxes import appended, dead_stream, rejected_events, writer
-from tests.server.store.calls import metrics, row, started
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import podium
 import pytest
 from podium._outbox import SenderState, StreamReader
 from podium.v1.event_pb2 import Event, ExperimentConcluded
+from podium_server.testing.calls import declared, metrics, row, started
 
 from tests.client.cli.shell import Outcome, quickly
 from tests.client.sender.outboxes import dead_stream, deliver_here, rejected_events
-from tests.server.store.calls import declared, metrics, row, started
 
 
 def _flip(folder: Path, record: int) -> None:

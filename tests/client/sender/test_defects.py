@@ -13,9 +13,9 @@ from podium._sender.backoff import Backoff
 from podium._sender.poison_events import PoisonEventPolicy
 from podium.errors import error_for
 from podium.v1.event_pb2 import Event
+from podium_server.testing.calls import declared, row, started
 
 from tests.client.sender.outboxes import dead_stream, rejected_events
-from tests.server.store.calls import declared, row, started
 
 POISON = "poison"
 QUICK = Rules(idle_seconds=0, patience_seconds=2, defect_seconds=0.05)

@@ -18,6 +18,7 @@ from podium._outbox import (
 )
 from podium.v1.value_pb2 import Value
 from podium_server.testing import RunningServer
+from podium_server.testing.calls import declared, metrics, row, started
 
 from tests.client.client.broken import closed_port, tcp_server
 from tests.client.sender.outboxes import (
@@ -31,7 +32,6 @@ from tests.client.sender.outboxes import (
     until,
     writer,
 )
-from tests.server.store.calls import declared, metrics, row, started
 
 
 def _state(outbox: Path) -> str:

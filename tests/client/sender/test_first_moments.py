@@ -10,9 +10,9 @@ from podium._outbox import SenderLock, streams
 from podium._recorder import process_outbox
 from podium._sender import __main__
 from podium_server.testing import RunningServer
+from podium_server.testing.calls import row, started
 
 from tests.client.sender.outboxes import dead_stream, until
-from tests.server.store.calls import row, started
 
 KILLED = """
 import os, signal, sys, time

@@ -9,10 +9,10 @@ import podium
 import pytest
 from podium._outbox import outbox_folder, streams
 from podium_server.testing import RunningServer
+from podium_server.testing.calls import metrics, row, started
 
 from tests.client.sender.dying import KILLED
 from tests.client.sender.outboxes import dead_stream, deliver_here, rejected_events
-from tests.server.store.calls import metrics, row, started
 
 Dying = subprocess.Popen[str]
 

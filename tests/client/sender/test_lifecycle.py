@@ -14,6 +14,7 @@ from podium._outbox import IDLE, SenderLock, SenderState, outbox_folder, streams
 from podium._sender import Sender
 from podium._sender.__main__ import main
 from podium_server.testing import RunningServer
+from podium_server.testing.calls import row, started
 
 from tests.client.client.broken import closed_port
 from tests.client.sender.outboxes import (
@@ -27,13 +28,12 @@ from tests.client.sender.outboxes import (
     vanish,
     writer,
 )
-from tests.server.store.calls import row, started
 
 TRAINER = """
 import os, sys, time
 from pathlib import Path
 from tests.client.sender.outboxes import appended, writer
-from tests.server.store.calls import row, started
+from podium_server.testing.calls import row, started
 stream = writer(Path(sys.argv[1]), "x")
 appended(stream, started("a", "A", 1), *(row("v", i) for i in range(9)))
 print("recorded", flush=True)

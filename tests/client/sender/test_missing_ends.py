@@ -15,9 +15,9 @@ from podium._outbox import StreamInfo, StreamReader, streams
 from podium.v1.arm_result_pb2 import ARM_STATUS_CANCELLED
 from podium.v1.event_pb2 import ArmFinished, Event
 from podium_server.testing import RunningServer
+from podium_server.testing.calls import row, started
 
 from tests.client.sender.outboxes import appended, dead_stream, deliver_here, until, writer
-from tests.server.store.calls import row, started
 
 TRAINER = """
 import os, signal, sys, time

@@ -7,6 +7,7 @@ import podium
 import pytest
 from podium._outbox import outbox_folder
 from podium_server.testing import RunningServer
+from podium_server.testing.calls import row, started
 
 from tests.client.cli.shell import podium as command
 from tests.client.sender.outboxes import (
@@ -19,7 +20,6 @@ from tests.client.sender.outboxes import (
     vanish,
     writer,
 )
-from tests.server.store.calls import row, started
 
 
 def _attempt(outbox: Path, order: int, steps: range, **mode: Any) -> Path:

@@ -15,6 +15,7 @@ from podium.v1.event_pb2 import ArmFinished, ArmRecorded, Event, MetricsRecorded
 from podium.v1.run_config_pb2 import RunConfig
 from podium.v1.value_pb2 import Value
 from podium_server.testing import RunningServer, running_server
+from podium_server.testing.calls import arm, declared, metrics, row, started
 
 from tests.client.client.broken import grpc_server
 from tests.client.sender.outboxes import (
@@ -26,7 +27,6 @@ from tests.client.sender.outboxes import (
     until,
     writer,
 )
-from tests.server.store.calls import arm, declared, metrics, row, started
 
 
 def _by(attempt: str, event: Event) -> Event:

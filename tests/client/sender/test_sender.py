@@ -4,6 +4,7 @@ from pathlib import Path
 
 import podium
 from podium._outbox import streams
+from podium_server.testing.calls import declared, metrics, row, started
 
 from tests.client.sender.outboxes import (
     appended,
@@ -14,7 +15,6 @@ from tests.client.sender.outboxes import (
     until,
     writer,
 )
-from tests.server.store.calls import declared, metrics, row, started
 
 
 def test_outboxes_of_dead_trainers_are_delivered(outbox: Path, client: podium.Client) -> None:

@@ -14,11 +14,11 @@ from podium._sender.backoff import Backoff
 from podium._sender.circuit_breaker import CircuitBreaker
 from podium._sender.protocol import Pause
 from podium_server.testing import RunningServer
+from podium_server.testing.calls import declared, row
 
 from tests.client.client.broken import closed_port
 from tests.client.recorder.looking import NOBODY
 from tests.client.sender.outboxes import dead_stream
-from tests.server.store.calls import declared, row
 
 AWAY = Pause("UNAVAILABLE", "nobody answers", is_about_server=True)
 RULES = Rules(idle_seconds=0, patience_seconds=60)

@@ -47,7 +47,6 @@ def _position_apart() -> None:
         await _commit(self, applied, changed=changed)
         await asyncio.sleep(_PAUSE_SECONDS)
         self._connection.executemany(writes._PUT_STREAM, later)
-        self._row_cache.forget()
         later.clear()
 
     writes._Writer._put_stream = put_stream  # type: ignore[method-assign]

@@ -9,8 +9,7 @@ from podium_server.api.ranking_cache import RankingCache
 from podium_server.api.results import Results
 from podium_server.store.contract import Store
 from podium_server.store.sqlite import SqliteStore
-
-from tests.server.store.calls import arm, declared, delete_arm, metrics, record, row, started
+from podium_server.testing.calls import arm, declared, delete_arm, metrics, record, row, started
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
 from podium_server.serve.addresses import is_reachable
+from podium_server.testing.calls import declared
 
 from tests.server.rpc.processes import refused, started
-from tests.server.store.calls import declared
 
 _USAGE = 2
 

@@ -23,6 +23,7 @@ from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 from podium.v1.value_pb2 import Value
 from podium_server.rpc.fronts.grpcio import MAX_CONNECTIONS
 from podium_server.testing import RunningServer, running_server
+from podium_server.testing.calls import arm, declared, row
 
 from tests.server.rpc.attack import (
     MAX_WINDOW,
@@ -34,7 +35,6 @@ from tests.server.rpc.attack import (
     raw_frame,
     wait_until,
 )
-from tests.server.store.calls import arm, declared, row
 
 _EVAL = "/podium.v1.ResultsService/Eval"
 _GET_ARM = "/podium.v1.ResultsService/GetArm"

@@ -13,9 +13,9 @@ from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
 from podium.v1.results_service_pb2 import ListEvalsRequest
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 from podium.v1.value_pb2 import Value
+from podium_server.testing.calls import arm, declared, row
 
 from tests.server.rpc.processes import started
-from tests.server.store.calls import arm, declared, row
 
 _SECONDS = 20
 _MIB = 1024 * 1024

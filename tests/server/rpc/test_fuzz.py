@@ -18,10 +18,10 @@ from podium._wire.status import from_rpc_error
 from podium.errors import REASONS
 from podium.v1.recording_service_pb2 import RecordRequest
 from podium_server.testing import RunningServer, running_server
+from podium_server.testing.calls import declared, row
 
 from tests.server.rpc.fuzz import HUGE, random_request
 from tests.server.rpc.good_requests import good_requests
-from tests.server.store.calls import declared, row
 from tests.server.store.places import Dump, dump_sqlite
 from tests.server.store.test_derived import check_derived
 from tests.server.writes.ways import METHODS

@@ -20,9 +20,9 @@ from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
 from podium.v1.results_service_pb2 import GetExperimentRequest, ListEvalsRequest
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 from podium_server.testing import RunningServer, running_server
+from podium_server.testing.calls import arm, declared, row
 
 from tests.server.rpc.processes import started
-from tests.server.store.calls import arm, declared, row
 
 _SERVICES = ("", "podium.v1.ResultsService", "podium.v1.RecordingService")
 _SECONDS = 10

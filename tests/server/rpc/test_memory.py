@@ -10,8 +10,7 @@ from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
 from podium.v1.value_pb2 import Value
 from podium_server.testing import RunningServer, running_server
-
-from tests.server.store.calls import arm, declared, row
+from podium_server.testing.calls import arm, declared, row
 
 _CALLS = 100
 _KIB = 1024

@@ -18,9 +18,9 @@ from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 from podium.v1.value_pb2 import Value
 from podium_server.rpc.admission import Admission, AdmissionLimits
 from podium_server.testing import running_server
+from podium_server.testing.calls import arm, declared, row
 
 from tests.server.rpc.processes import started
-from tests.server.store.calls import arm, declared, row
 
 _SECONDS = 20
 _CALLS = 90

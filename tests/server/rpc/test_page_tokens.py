@@ -12,8 +12,7 @@ from podium.v1.results_service_pb2 import ListArmsRequest, ListExperimentsReques
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 from podium_server.api.pages import read_token, write_token
 from podium_server.testing import running_server
-
-from tests.server.store.calls import declared
+from podium_server.testing.calls import declared
 
 _QUERY = ListArmsRequest(experiment="x", name_prefix="a")
 

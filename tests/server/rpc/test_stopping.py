@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.results_service_pb2 import GetExperimentRequest
+from podium_server.testing.calls import declared
 
 from tests.server.rpc.attack import MAX_WINDOW, Attacker, attackers, headers, message
 from tests.server.rpc.processes import started
-from tests.server.store.calls import declared
 
 _RECORD = "/podium.v1.RecordingService/Record"
 _GET_EXPERIMENT = "/podium.v1.ResultsService/GetExperiment"

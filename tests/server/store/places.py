@@ -1,13 +1,15 @@
 """The kinds of stores that the suites run over, each as a place that outlives its stores."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
 import apsw
 from podium_server.store.contract import Store
 from podium_server.store.sqlite import SqliteStore
+from podium_server.testing import places as suite
+from podium_server.testing.places import opened
 
 __all__ = ["PLACES", "Dump", "Place", "SqlitePlace", "dump_sqlite", "opened"]
 
@@ -15,17 +17,11 @@ Dump = dict[str, list[tuple[Any, ...]]]
 """Every row of every table."""
 
 
-class Place(Protocol):
-    """Where a store keeps what it keeps: stores come and go, the rows stay."""
+class Place(suite.Place, Protocol):
+    """A place that a server can open as well."""
 
     url: str
     """The URL that a server of its own takes."""
-
-    def store(self) -> Store:
-        """A store over this place, not opened yet."""
-
-    def dump(self) -> Dump:
-        """Everything that is stored, whoever holds the place."""
 
 
 class SqlitePlace:
@@ -59,14 +55,3 @@ def _rows(connection: apsw.Connection, table: str) -> list[tuple[Any, ...]]:
 
 PLACES: dict[str, Callable[[Path], Place]] = {"sqlite": SqlitePlace}
 """The kinds of stores by name; a new kind joins every suite here."""
-
-
-@asynccontextmanager
-async def opened(place: Place) -> AsyncIterator[Store]:
-    """An open store over a place, closed afterwards."""
-    store = place.store()
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()

@@ -12,9 +12,9 @@ from podium_server.store.contract import StoreError
 from podium_server.store.open import back_up_store, check_store
 from podium_server.store.sqlite import SqliteStore
 from podium_server.testing import running_server
+from podium_server.testing.calls import arm, declared, record, row
 
 from tests.client.cli.shell import podium as command
-from tests.server.store.calls import arm, declared, record, row
 from tests.server.store.places import SqlitePlace, dump_sqlite, opened
 from tests.server.store.test_store_file import _damage, _fill
 

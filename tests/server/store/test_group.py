@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from podium_server.store.sqlite import SqliteStore, group_commit
+from podium_server.testing.calls import arm, declared, record, row
 
-from tests.server.store.calls import arm, declared, record, row
 from tests.server.store.places import SqlitePlace, opened
 
 _SOON = 0.01

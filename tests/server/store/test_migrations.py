@@ -11,9 +11,9 @@ from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.run_config_pb2 import DataConfig, ModelConfig, RunConfig
 from podium_server.store.message_fields import config_digest, text_field
 from podium_server.store.sqlite import schema
+from podium_server.testing.calls import arm, declared, record
 from podium_server.writes.encoding import encode
 
-from tests.server.store.calls import arm, declared, record
 from tests.server.store.places import Dump, SqlitePlace, dump_sqlite, opened
 from tests.server.store.test_derived import check_derived, follow
 from tests.server.writes.naive_events import Experiment

@@ -5,19 +5,17 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable
-from random import Random
 from typing import Any, Self
 
 import apsw
 import podium
 import pytest
-from podium import ArmStatus, Direction, ranking
 from podium.v1.eval_result_pb2 import EvalResult
 from podium_server.store.contract import PageLimits, Store
 from podium_server.store.ranking_queries import MemberRow, RankPlace, RankQuery, RankTally
 from podium_server.store.sqlite import SqliteStore
+from podium_server.testing.calls import arm, declared, record
 
-from tests.server.store.calls import arm, declared, record
 from tests.server.store.places import SqlitePlace, opened
 
 _CANDIDATES = (("e", "k"), (None, "e.k"))
@@ -30,65 +28,8 @@ def _scored(name: str, value: float | None, status: int = _COMPLETED) -> Any:
     return arm(name, *rows, status=status)
 
 
-async def _filled(store: Store, rng: Random, count: int) -> list[podium.ArmResult]:
-    """Records arms with few different scores; gives them as they would be built."""
-    events, arms = [], []
-    for number in range(count):
-        value, status = rng.choice(_VALUES), rng.choice((_COMPLETED,) * 4 + (_FAILED,))
-        events.append(_scored(f"arm{number}", value, status))
-        rows = [] if value is None else [podium.EvalResult("e", metrics={"k": value})]
-        said = "completed" if status == _COMPLETED else "failed"
-        arms.append(podium.ArmResult(f"arm{number}", podium.RunConfig("r"), said, evals=rows))
-    await store.transact(record(declared(), *events))
-    return arms
-
-
 def _query(direction: str, statuses: set[int], after: RankPlace | None) -> RankQuery:
     return RankQuery(_CANDIDATES, direction, frozenset(statuses), after)
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 1_000])
-@pytest.mark.parametrize("direction", ["maximize", "minimize"])
-@pytest.mark.parametrize("statuses", [{_COMPLETED}, {_COMPLETED, _FAILED}])
-async def test_pages_of_any_size(
-    store: Store, size: int, direction: str, statuses: set[int]
-) -> None:
-    """Ties, NaN and what has no score go on from page to page, each arm exactly once."""
-    arms = await _filled(store, Random(size), 60)  # noqa: S311 - the same arms every time
-    names = ["completed"] if statuses == {_COMPLETED} else ["completed", "failed"]
-    expected = ranking.rank(
-        arms, "e.k", direction=Direction(direction), status=map(ArmStatus, names)
-    )
-    names, after = [], None
-    while True:
-        asked = _query(direction, statuses, after)
-        page = await store.rank("x", asked, PageLimits(size, 2**21))
-        names += [row.name for row in page.rows]
-        assert page.tally.numbers == expected.counts.numbers
-        assert page.tally.nans == expected.counts.nans
-        assert page.tally.without_score == expected.counts.without_score
-        after = page.next
-        if after is None:
-            break
-        assert len(page.rows) == size
-    assert names == [entry.arm for entry in expected.arms]
-
-
-async def test_a_page_in_search_of_arms_without_a_score_ends(store: Store) -> None:
-    """Among very many arms with a score, a page looks at some, and says where to go on."""
-    for first in range(0, 5_000, 500):
-        events = [_scored(f"arm{n}", 1.0) for n in range(first, first + 500)]
-        await store.transact(record(declared(), *events))
-    await store.transact(record(_scored("none", None)))
-    page = await store.rank("x", _query("maximize", {_COMPLETED}, None), PageLimits(5_000, 2**30))
-    rows, pages = list(page.rows), 1
-    while page.next is not None:
-        asked = _query("maximize", {_COMPLETED}, page.next)
-        page = await store.rank("x", asked, PageLimits(5_000, 2**30))
-        rows, pages = rows + page.rows, pages + 1
-    assert len(rows) == 5_001
-    assert rows[-1].name == "none"
-    assert 3 <= pages <= 5
 
 
 class _Steps:
@@ -197,11 +138,3 @@ async def test_closing_ends_slow_reads(tmp_path: Any) -> None:
     for ended in await asyncio.gather(*slow, return_exceptions=True):
         assert isinstance(ended, podium.UnavailableError)
         assert ended.reason == "SHUTTING_DOWN"
-
-
-async def test_an_answer_comes_with_the_experiment_that_it_saw(store: Store) -> None:
-    """What a ranking leaves open, the experiment declares; both are of one state."""
-    await store.transact(record(declared(success_metric="m"), _scored("a", 1.0)))
-    page = await store.rank("x", RankQuery(_CANDIDATES, "maximize"), PageLimits(10, 2**21))
-    assert (page.tally.experiment.revision, page.tally.ranking_revision) == (1, 1)
-    assert b"m" in (page.tally.experiment.content or b"")

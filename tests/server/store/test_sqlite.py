@@ -13,8 +13,8 @@ from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
 from podium_server.store.open import open_store
 from podium_server.store.sqlite import SqliteStore, group_commit, schema
 from podium_server.store.sqlite.connection import check_version
+from podium_server.testing.calls import arm, declared, record, row
 
-from tests.server.store.calls import arm, declared, record, row
 from tests.server.store.places import SqlitePlace, dump_sqlite, opened
 
 _PAGE = PageLimits(10, 2**20)
@@ -296,3 +296,17 @@ async def _costs(store: Any) -> dict[str, int]:
         ),
     }
     return {name: await steps.of(read) for name, read in reads.items()}
+
+
+async def test_what_another_program_writes_is_seen(place: SqlitePlace) -> None:
+    """A shell that changes the file between two calls is not overwritten with what was before."""
+    async with opened(place) as store:
+        await store.transact(record(declared(), arm()))
+        assert (await store.transact(record(row("val", 1), writer="w"))).revision == 2
+        shell = apsw.Connection(str(place.path))
+        shell.execute("UPDATE experiments SET revision = 7")
+        shell.execute("UPDATE streams SET last_sequence = 5")
+        shell.close()
+        with pytest.raises(PodiumError, match="send from 6 on"):
+            await store.transact(record(row("val", 2), writer="w", first=7))
+        assert (await store.transact(record(row("val", 2), writer="w", first=6))).revision == 8

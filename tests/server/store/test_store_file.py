@@ -11,8 +11,7 @@ from podium.errors import PodiumError
 from podium_server.store.contract import StoreError
 from podium_server.store.sqlite import SqliteStore, group_commit, store
 from podium_server.testing import running_server
-
-from tests.server.store.calls import arm, declared, record, row
+from podium_server.testing.calls import arm, declared, record, row
 
 _ROWS = 400
 

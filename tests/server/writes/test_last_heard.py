@@ -13,8 +13,8 @@ from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.results_service_pb2 import GetArmRequest, ListArmsRequest
 from podium_server.api import recording
 from podium_server.store.contract import Subject
+from podium_server.testing.calls import arm, declared, metrics, row, started
 
-from tests.server.store.calls import arm, declared, metrics, row, started
 from tests.server.store.places import Place, opened
 from tests.server.writes.ways import Direct, Way
 

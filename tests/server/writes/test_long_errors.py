@@ -11,8 +11,8 @@ from podium.v1.results_service_pb2 import GetArmRequest
 from podium.v1.run_config_pb2 import RunConfig
 from podium.v1.run_result_pb2 import RunResult
 from podium.v1.value_pb2 import Value
+from podium_server.testing.calls import arm, declared, started
 
-from tests.server.store.calls import arm, declared, started
 from tests.server.writes.ways import Way
 
 _KIB = 1024

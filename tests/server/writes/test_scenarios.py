@@ -11,8 +11,8 @@ from podium.v1.arm_result_pb2 import ARM_STATUS_COMPLETED, ArmResult
 from podium.v1.event_pb2 import ArmFinished, Event
 from podium.v1.recording_service_pb2 import DeleteArmRequest, RecordRequest
 from podium.v1.results_service_pb2 import GetArmRequest, ScoreRequest
+from podium_server.testing.calls import arm, declared, metrics, row, started
 
-from tests.server.store.calls import arm, declared, metrics, row, started
 from tests.server.store.places import Place, opened
 from tests.server.writes.conftest import MakeWire
 from tests.server.writes.sender import Sender

@@ -8,8 +8,8 @@ from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.event_pb2 import Event
 from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.results_service_pb2 import EvalRequest, EvalResponse
+from podium_server.testing.calls import arm, declared, row
 
-from tests.server.store.calls import arm, declared, row
 from tests.server.writes.ways import Way
 
 _MIB = 1024 * 1024

@@ -22,8 +22,6 @@ from podium.errors import PodiumError
 
 from podium_server.errors import failure, overloaded
 from podium_server.store.contract import Call, ChangeListener, Changes, Subject
-from podium_server.store.sqlite.connection import fetch_value
-from podium_server.store.sqlite.row_cache import RowCache
 from podium_server.store.sqlite.store_file import FileDamagedError, StoreFile
 from podium_server.store.sqlite.writes import Transaction
 
@@ -78,8 +76,6 @@ class GroupCommit:
     ) -> None:
         self._connection = connection
         self._file = file
-        self._row_cache = RowCache()
-        self._foreign_changes = 0
         self._on_broken = on_broken
         self._listeners: list[ChangeListener] = []
         self._waiting: deque[_Waiting] = deque()
@@ -200,7 +196,7 @@ class GroupCommit:
         before = self._connection.total_changes()
         try:
             await self._begin()
-            transaction = Transaction(self._connection, self._row_cache)
+            transaction = Transaction(self._connection)
             await self._apply_waiting(transaction, applied)
             transaction.finish()
         except DAMAGE as error:
@@ -228,17 +224,8 @@ class GroupCommit:
                 if self._closing or time.monotonic() > ends:
                     raise
             else:
-                self._mind_others()
                 return
             await asyncio.sleep(_BUSY_PAUSE_SECONDS)
-
-    def _mind_others(self) -> None:
-        """Forgets everything if another program has written to the file, or there is too much."""
-        changes = fetch_value(self._connection, "PRAGMA data_version")
-        if changes != self._foreign_changes:
-            self._foreign_changes = changes
-            self._row_cache.forget()
-        self._row_cache.forget_if_full()
 
     def _take_waiting(self, applied: list[_Waiting]) -> list[_Waiting]:
         """Everybody who waits: without a transaction nobody can be served."""
@@ -306,7 +293,6 @@ class GroupCommit:
 
     def _undo(self, applied: list[_Waiting], error: Exception) -> None:
         """Takes back a transaction that failed before it was durable."""
-        self._row_cache.forget()
         if not self._connection.get_autocommit():
             self._connection.execute("ROLLBACK")
         for waiting in applied:

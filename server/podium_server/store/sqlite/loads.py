@@ -1,4 +1,4 @@
-"""What a transaction looks up on its connection: what calls need, and what then stands."""
+"""The look-ups of a transaction: what calls need, and what scores are derived from."""
 
 from typing import Any
 
@@ -9,7 +9,6 @@ from podium_server.store.contract import ArmNeeds, LoadedArm
 from podium_server.store.rows import EvalKey, EvalRow, ExperimentRow, StreamRow
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch, fetch_value
-from podium_server.store.sqlite.row_cache import CachedArm, RowCache
 
 __all__ = ["Loader"]
 
@@ -53,103 +52,73 @@ _NAMES = (
 
 
 class Loader:
-    """Looks up rows as they stand in the transaction that is open on the connection.
+    """Looks up rows as the transaction that is open on the connection sees them.
 
-    What calls need is looked up in the memory first, and remembered there.
+    `columns` has the columns of the arms that the transaction has loaded or written.
     """
 
-    def __init__(self, connection: apsw.Connection, memory: RowCache) -> None:
+    def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self._row_cache = memory
+        self.columns: dict[_Place, tuple[Any, ...]] = {}
 
     def experiment(self, name: str) -> ExperimentRow | None:
-        """An experiment, without its content."""
-        columns = self._row_cache.experiments.get(name)
-        if columns is None:
-            found = fetch(self._connection, _FIND_EXPERIMENT, (name,))
-            if not found:
-                return None
-            columns = found[0]
-            self._row_cache.keep_experiment(name, columns)
-        return codec.experiment_from(columns)
+        """Returns an experiment, without its content."""
+        for columns in fetch(self._connection, _FIND_EXPERIMENT, (name,)):
+            return codec.experiment_from(columns)
+        return None
 
     def content(self, experiment: ExperimentRow) -> bytes | None:
-        """The content of an experiment."""
+        """Returns the content of an experiment."""
         content: bytes | None = fetch_value(self._connection, _FIND_CONTENT, (experiment.id,))
         return content
 
     def stream(self, experiment: int, writer_id: str) -> StreamRow | None:
-        """The stream of a writer."""
-        columns = self._row_cache.streams.get((experiment, writer_id))
-        if columns is None:
-            found = fetch(self._connection, _FIND_STREAM, (experiment, writer_id))
-            if not found:
-                return None
-            columns = found[0]
-            self._row_cache.keep_stream(experiment, columns)
-        return codec.stream_from(columns)
+        """Returns the stream of a writer."""
+        for columns in fetch(self._connection, _FIND_STREAM, (experiment, writer_id)):
+            return codec.stream_from(columns)
+        return None
 
     def arm(self, experiment: int, name: str, needs: ArmNeeds) -> LoadedArm | None:
-        """An arm with what is needed of it."""
-        known = self._known_arm(experiment, name)
-        if known is None or known.columns is None:
+        """Returns an arm with what is needed of it."""
+        found = fetch(self._connection, _FIND_ARM, (experiment, name))
+        if not found:
             return None
-        row = codec.arm_from(known.columns)
+        row = codec.arm_from(found[0])
         place = (experiment, row.ordinal)
-        parts = {part: self._known_part(known, place, part) for part in needs.parts}
+        self.columns[place] = found[0]
+        parts = {part: self.part(place, part) for part in needs.parts}
         if needs.all_rows:
             return LoadedArm(row, parts, self._all_rows(place, needs))
         loaded = LoadedArm(row, parts, {}, {})
         for key in needs.keys:
             if key.name not in loaded.answering:
-                loaded.answering[key.name] = self._known_answering(known, place, key.name)
+                loaded.answering[key.name] = self.answering(place, key.name)
             found_row = self._row(place, key, loaded.answering[key.name])
             if found_row is not None:
                 loaded.rows[key] = found_row
         return loaded
 
     def part(self, place: _Place, part: str) -> bytes:
-        """A part of an arm."""
+        """Returns a part of an arm, b"" if it is empty."""
         content: bytes | None = fetch_value(self._connection, _FIND_PART, (*place, part))
         return content or b""
 
     def answering(self, place: _Place, name: str) -> EvalRow | None:
-        """The row that answers for a name without a step."""
+        """Returns the row that answers for a name without a step."""
         return self._find(_ANSWERING, (*place, name))
 
     def first(self, place: _Place) -> EvalRow | None:
-        """The first row that has a primary class, by class and position."""
+        """Returns the first row that has a primary class, by class and position."""
         return self._find(_FIRST_POST_TRAINING, place) or self._find(_FIRST_IN_LOOP, place)
 
     def names(self, place: _Place) -> list[str]:
-        """Every eval that has scores or rows."""
+        """Returns the name of every eval that has scores or rows."""
         return [name for (name,) in fetch(self._connection, _NAMES, place * 2)]
 
     def count(self, place: _Place) -> int:
-        """The number of rows."""
+        """Returns the number of rows."""
         rows: int = fetch_value(self._connection, _COUNT_EVALS, place)
         return rows
-
-    def _known_arm(self, experiment: int, name: str) -> CachedArm | None:
-        known = self._row_cache.arms.get((experiment, name))
-        if known is None:
-            for columns in fetch(self._connection, _FIND_ARM, (experiment, name)):
-                return self._row_cache.keep_arm(experiment, name, columns)
-        return known
-
-    def _known_part(self, known: CachedArm, place: _Place, part: str) -> bytes:
-        content = known.parts.get(part)
-        if content is None:
-            content = self.part(place, part)
-            known.keep_part(part, content)
-        return content
-
-    def _known_answering(self, known: CachedArm, place: _Place, name: str) -> EvalRow | None:
-        if name in known.answering:
-            return known.answering[name]
-        row = self.answering(place, name)
-        known.keep_answering(name, row)
-        return row
 
     def _all_rows(self, place: _Place, needs: ArmNeeds) -> dict[EvalKey, EvalRow]:
         found = [codec.eval_from(values) for values in fetch(self._connection, _ALL_EVALS, place)]

@@ -1,4 +1,4 @@
-"""What a transaction does on its connection: it loads, has decided, and writes."""
+"""One transaction: loads what calls need, lets them decide, and writes their changes."""
 
 from itertools import chain
 from operator import itemgetter
@@ -27,7 +27,6 @@ from podium_server.store.rows import (
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.loads import Loader
 from podium_server.store.sqlite.rank_index import RankWriter
-from podium_server.store.sqlite.row_cache import CachedArm, RowCache
 
 __all__ = ["Transaction"]
 
@@ -68,12 +67,12 @@ _lasting = itemgetter(
 """Of an arm's columns, those that an eval mostly leaves alone."""
 _SCORES_AT_ONCE = 8
 _PUT_SCORES = [
-    "REPLACE INTO scores VALUES "
+    "INSERT INTO scores VALUES "
     + ",".join(f"(?1,?2,?3,?{at},?{at + 1},?4,?5,?6)" for at in range(7, 7 + 2 * scores, 2))
     for scores in range(_SCORES_AT_ONCE + 1)
 ]
 """Writes as many scores of a row as its index says: one statement costs less than several."""
-_PUT_BARE = "REPLACE INTO scores VALUES (?,?,?,?,?,?,?,?)"
+_PUT_BARE = "INSERT INTO scores VALUES (?,?,?,?,?,?,?,?)"
 _PUT_TRAINING = (
     "INSERT INTO scores VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (experiment, arm, eval_name, key) "
     "DO UPDATE SET value = excluded.value WHERE origin = excluded.origin"
@@ -102,12 +101,11 @@ class Transaction:
     transaction mostly share an experiment too.
     """
 
-    def __init__(self, connection: apsw.Connection, memory: RowCache) -> None:
+    def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self._row_cache = memory
-        self._loader = Loader(connection, memory)
+        self._loader = Loader(connection)
         self._ranks = RankWriter(connection)
-        self._writer = _Writer(connection, memory, self._loader, self._ranks)
+        self._writer = _Writer(connection, self._loader, self._ranks)
         self._experiments: dict[str, ExperimentRow] = {}
         self._changed: set[str] = set()
         self.subjects: set[Subject] = set()
@@ -131,7 +129,6 @@ class Transaction:
         for name in self._changed:
             columns = codec.experiment_values(self._experiments[name])
             self._connection.execute(_PUT_EXPERIMENT, columns)
-            self._row_cache.keep_experiment(name, columns)
         self._ranks.finish()
 
     def _load(self, needs: Needs) -> Loaded:
@@ -163,11 +160,8 @@ def _create_experiment(connection: apsw.Connection, row: ExperimentRow) -> int:
 class _Writer:
     """Writes the changes of calls, one after the other, but for the rows of experiments."""
 
-    def __init__(
-        self, connection: apsw.Connection, memory: RowCache, loader: Loader, ranks: RankWriter
-    ) -> None:
+    def __init__(self, connection: apsw.Connection, loader: Loader, ranks: RankWriter) -> None:
         self._execute = connection.execute
-        self._row_cache = memory
         self._loader = loader
         self._ranks = ranks
 
@@ -200,16 +194,10 @@ class _Writer:
 
     def _write_settled(self, change: ArmChange, call: Call[Any]) -> None:
         """Writes an arm and what follows from its rows."""
-        here, name = self._experiment, change.row.name
-        arm = self._row_cache.arms.get((here, name)) or self._row_cache.keep_arm(here, name, None)
-        self._write_arm(change, arm)
+        self._write_arm(change)
         if change.stale_scores.any:
-            current_rows = self._current_rows(change)
-            self._settle(change, call.derive(change, current_rows), arm)
-            for known in (change.stale_scores.answering, current_rows.answering):
-                for answered, row in known.items():
-                    arm.keep_answering(answered, row)
-        self._put_arm(change.row, arm)
+            self._settle(change, call.derive(change, self._current_rows(change)))
+        self._put_arm(change.row)
 
     def _put_content(self) -> None:
         row = self._changes.experiment
@@ -217,12 +205,10 @@ class _Writer:
             self._execute(_PUT_CONTENT, (self._experiment, row.content))
 
     def _put_stream(self, row: StreamRow) -> None:
-        columns = codec.stream_values(row)
-        self._execute(_PUT_STREAM, (self._experiment, *columns))
-        self._row_cache.keep_stream(self._experiment, columns)
+        self._execute(_PUT_STREAM, (self._experiment, *codec.stream_values(row)))
 
     def _remove_experiment(self) -> None:
-        self._row_cache.forget()
+        self._loader.columns.clear()
         here = (self._experiment,)
         for table in (*_OF_AN_ARM, "arms", "removals"):
             self._execute(f"DELETE FROM {table} WHERE experiment = ?", here)
@@ -234,7 +220,7 @@ class _Writer:
         )
 
     def _remove_arm(self, row: ArmRow) -> None:
-        self._row_cache.forget()
+        self._loader.columns.clear()
         place = (self._experiment, row.ordinal)
         if row.status == COMPLETED:
             self._ranks.note(self._experiment, self._changes.revision)
@@ -254,14 +240,12 @@ class _Writer:
     def _note_removal(self, arm: str, key: tuple[str, int, int]) -> None:
         self._execute(_NOTE_REMOVAL, (self._experiment, arm, *key, self._changes.revision))
 
-    def _write_arm(self, change: ArmChange, arm: CachedArm) -> None:
+    def _write_arm(self, change: ArmChange) -> None:
         place = (self._experiment, change.row.ordinal)
         if change.clear_rows or change.cut_after is not None or change.remove_keys:
-            arm.forget_rows()
             self._remove_rows(change, place)
         for part, content in change.parts.items():
             self._execute(_PUT_PART, (*place, part, content))
-            arm.keep_part(part, content)
         for row in change.rows:
             self._execute(_PUT_EVAL, (*place, *codec.eval_values(row)))
 
@@ -292,11 +276,11 @@ class _Writer:
             current_rows.eval_count = load.count(place)
         return current_rows
 
-    def _settle(self, change: ArmChange, derived: DerivedScores, arm: CachedArm) -> None:
+    def _settle(self, change: ArmChange, derived: DerivedScores) -> None:
         """Writes the scores that follow from what stands."""
         place = (self._experiment, change.row.ordinal)
         for name, scores in derived.scores.items():
-            self._put_scores((*place, name), scores, arm)
+            self._put_scores((*place, name), scores)
         if derived.bare is not None:
             self._execute(_DROP_SCORES, (*place, _BARE))
             for key, score in derived.bare.items():
@@ -304,29 +288,25 @@ class _Writer:
         for key, score in derived.training.items():
             self._execute(_PUT_TRAINING, (*place, _BARE, key, *codec.score_values(score)))
 
-    def _put_scores(
-        self, place: tuple[int, int, str], scores: RowScores | None, arm: CachedArm
-    ) -> None:
+    def _put_scores(self, place: tuple[int, int, str], scores: RowScores | None) -> None:
         """Writes the scores of an eval; none of other keys are left."""
-        *_, name = place
-        metrics = {} if scores is None else scores.metrics
-        if arm.scored.get(name) != metrics.keys():
-            self._execute(_DROP_SCORES, place)
-            arm.keep_scored(name, metrics)
+        self._execute(_DROP_SCORES, place)
         if scores is None:
             return
+        metrics = scores.metrics
         shared = (*place, int(scores.origin), scores.step, scores.benchmark_id)
         pairs = list(zip(metrics, codec.values_of(metrics.values()), strict=True))
         for first in range(0, len(pairs), _SCORES_AT_ONCE):
             some = pairs[first : first + _SCORES_AT_ONCE]
             self._execute(_PUT_SCORES[len(some)], (*shared, *chain.from_iterable(some)))
 
-    def _put_arm(self, row: ArmRow, arm: CachedArm) -> None:
+    def _put_arm(self, row: ArmRow) -> None:
         """Writes the row of an arm, or of a known one only what moves with every eval."""
-        columns = codec.arm_values(row)
-        if arm.columns is not None and _lasting(arm.columns) == _lasting(columns):
+        columns, place = codec.arm_values(row), (self._experiment, row.ordinal)
+        before = self._loader.columns.get(place)
+        if before is not None and _lasting(before) == _lasting(columns):
             moved = (row.revision, row.updated, row.next_position, row.eval_count, row.last_heard)
-            self._execute(_MOVE_ARM, (*moved, self._experiment, row.ordinal))
+            self._execute(_MOVE_ARM, (*moved, *place))
         else:
             self._execute(_PUT_ARM, (self._experiment, *columns))
-        arm.columns = columns
+        self._loader.columns[place] = columns

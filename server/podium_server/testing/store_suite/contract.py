@@ -2,7 +2,7 @@
 
 import asyncio
 import struct
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from random import Random
 from typing import Any
 
@@ -10,15 +10,14 @@ import podium
 import pytest
 from podium.errors import PodiumError
 from podium.v1.eval_result_pb2 import EvalResult
+
 from podium_server.store.contract import (
     PageLimits,
     Store,
     Subject,
 )
 from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
-from podium_server.writes import RecordCall
-
-from tests.server.store.calls import (
+from podium_server.testing.calls import (
     BrokenAfter,
     BrokenBefore,
     arm,
@@ -30,7 +29,24 @@ from tests.server.store.calls import (
     row,
     started,
 )
-from tests.server.store.places import Place, opened
+from podium_server.testing.places import Place, opened
+from podium_server.writes import RecordCall
+
+__all__ = [
+    "test_a_defect_in_one_call_is_its_own",
+    "test_a_read_sees_every_call_that_has_returned",
+    "test_callers_who_give_up_harm_nobody",
+    "test_calls_at_once_are_applied_in_order_without_a_gap",
+    "test_closing_finishes_the_calls_that_wait",
+    "test_doubles_come_back_bit_by_bit",
+    "test_integers_keep_their_64_bits",
+    "test_listeners_hear_of_every_change_before_and_after",
+    "test_names_compare_as_bytes",
+    "test_reads_see_what_a_commit_left_also_when_it_failed",
+    "test_refused_calls_leave_their_neighbours_alone",
+    "test_what_does_not_exist_is_not_found",
+    "test_what_was_answered_is_there_after_reopening",
+]
 
 _PAGE = PageLimits(1_000, 2**21)
 
@@ -90,7 +106,7 @@ async def test_calls_at_once_are_applied_in_order_without_a_gap(store: Store) ->
 
 def _mixed_calls() -> list[Any]:
     """Good and refused calls on two experiments, built anew each time."""
-    rng = Random(3)  # noqa: S311 - the same calls every time
+    rng = Random(3)
     calls: list[Any] = [record(declared(), arm()), record(declared(), arm(), experiment="y")]
     for number in range(300):
         experiment = rng.choice("xy")
@@ -110,14 +126,14 @@ def _mixed_calls() -> list[Any]:
     return calls
 
 
-async def test_refused_calls_leave_their_neighbours_alone(place: Place, tmp_path: Any) -> None:
+async def test_refused_calls_leave_their_neighbours_alone(
+    place: Place, new_place: Callable[[], Place]
+) -> None:
     """Calls all at once answer and store exactly what they do one after the other."""
     async with opened(place) as store:
         at_once = await asyncio.gather(*(_outcome(store, call) for call in _mixed_calls()))
         dump = place.dump()
-    (tmp_path / "other").mkdir()
-    kind: Any = type(place)
-    other = kind(tmp_path / "other")
+    other = new_place()
     async with opened(other) as store:
         one_by_one = [await _outcome(store, call) for call in _mixed_calls()]
         assert other.dump() == dump

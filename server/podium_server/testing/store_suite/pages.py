@@ -7,10 +7,21 @@ from typing import Any
 
 import pytest
 from podium.v1.eval_result_pb2 import EvalResult
+
 from podium_server.store.contract import Page, PageLimits, Store
 from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
+from podium_server.testing.calls import arm, declared, delete_arm, delete_experiment, record, row
 
-from tests.server.store.calls import arm, declared, delete_arm, delete_experiment, record, row
+__all__ = [
+    "test_a_page_keeps_to_its_bytes_but_one_item_always_fits",
+    "test_a_page_that_finds_nothing_ends",
+    "test_an_arm_comes_with_its_first_page",
+    "test_arms_that_stay_appear_once_while_others_come_and_go",
+    "test_experiments_that_stay_appear_once_while_others_come_and_go",
+    "test_pages_of_any_size_show_everything_once",
+    "test_rows_that_stay_appear_once_while_others_come_and_go",
+    "test_the_last_page_says_that_it_is_the_last",
+]
 
 _ROOMY = 2**21
 _SCANNED = 5_000
@@ -96,7 +107,7 @@ async def test_rows_that_stay_appear_once_while_others_come_and_go(store: Store)
     rows = [EvalResult(name=name) for name in stays]
     both = [result for pair in zip(rows, goes, strict=True) for result in pair]
     await store.transact(record(arm("a", *both)))
-    rng, number = Random(1), count()  # noqa: S311 - the same changes every time
+    rng, number = Random(1), count()
 
     async def change() -> None:
         n = next(number)

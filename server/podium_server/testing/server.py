@@ -1,4 +1,4 @@
-"""A real server for tests: ours, and those of whoever builds on Podium."""
+"""A real server for tests."""
 
 import contextlib
 import signal

@@ -1,4 +1,4 @@
-"""Calls for stores, in few words; all of them at one moment, so that dumps can be compared."""
+"""Short ways to write calls for a store, all at one moment so that contents compare equal."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +16,7 @@ from podium.v1.event_pb2 import (
 )
 from podium.v1.recording_service_pb2 import StreamPosition
 from podium.v1.run_config_pb2 import RunConfig
+
 from podium_server.store.contract import ArmChange, CurrentRows, DerivedScores, Loaded
 from podium_server.writes import DeleteArmCall, DeleteExperimentCall, RecordCall
 

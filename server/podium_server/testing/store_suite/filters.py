@@ -9,11 +9,17 @@ import pytest
 from podium.scoring import experiment_status
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.run_config_pb2 import RunConfig
+
 from podium_server.store.contract import PageLimits, Store
 from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
 from podium_server.store.rows import ArmRow, ExperimentRow
+from podium_server.testing.calls import arm, declared, record, row
 
-from tests.server.store.calls import arm, declared, record, row
+__all__ = [
+    "test_lists_of_arms",
+    "test_lists_of_experiments",
+    "test_lists_of_rows",
+]
 
 _PAGE = PageLimits(7, 2**21)
 _TAGS = ('"', "a", "A", "ä", "a,b", "%")
@@ -68,7 +74,7 @@ async def _fill(store: Store, rng: Random) -> None:
 @pytest.mark.parametrize("seed", range(3))
 async def test_lists_of_arms(store: Store, seed: int) -> None:
     """Status, group, prefix and tags select as in plain Python, alone and together."""
-    rng = Random(seed)  # noqa: S311 - the same arms every time
+    rng = Random(seed)
     await _fill(store, rng)
     everything = await _all_arms(store, ArmFilter())
     assert len(everything) == 60
@@ -131,7 +137,7 @@ async def _all_experiments(store: Store, shown: ExperimentFilter) -> list[Experi
 
 async def test_lists_of_experiments(store: Store) -> None:
     """Status, prefix and tags select as in plain Python, also at the end of Unicode."""
-    rng = Random(1)  # noqa: S311 - the same experiments every time
+    rng = Random(1)
     names = [name for name in _NAMES if name.isprintable() or name > "\uffff"]
     outcomes = ((), (2,), (3, 4), (4,), (4, 4), (5,), (4, 5), (2, 3))
     for at, name in enumerate(names):

@@ -1,0 +1,30 @@
+"""What the suite needs of a kind of store: places that outlive the stores opened over them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from podium_server.store.contract import Store
+
+__all__ = ["Place", "opened"]
+
+
+class Place(Protocol):
+    """Where a store keeps its rows, such as a file or a database."""
+
+    def store(self) -> Store:
+        """Returns a store over this place, not opened yet."""
+
+    def dump(self) -> object:
+        """Returns everything that is stored; equal contents compare equal."""
+
+
+@asynccontextmanager
+async def opened(place: Place) -> AsyncIterator[Store]:
+    """Opens a store over a place, and closes it at the end of the block."""
+    store = place.store()
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
