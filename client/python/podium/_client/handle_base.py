@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from podium import events
 from podium._client import calls
 from podium._client.connection import Connection
-from podium._interface.recorders import Ending, ending_of
+from podium._interface.arm_base import ArmBase
+from podium._interface.recorders import Ending
 from podium._model.results import ArmStatus, EvalResult
 from podium._values import coerce
 
@@ -42,36 +43,18 @@ class ExperimentHandleBase(Generic[_N]):
         return calls.record(self._name, [event])
 
 
-class ArmHandleBase(Generic[_N]):
+class ArmHandleBase(ArmBase, Generic[_N]):
     """The base of the handles of an arm: its names and a connection."""
 
     def __init__(
         self, connection: _N, experiment: str, name: str, attempt_id: str | None = None
     ) -> None:
         self._connection = connection
-        self._experiment = coerce.text(experiment, "experiment")
-        self._name = coerce.text(name, "arm")
-        self._attempt_id = coerce.optional(coerce.text, attempt_id, "attempt_id")
-        self._ending: Ending | None = None
-        self._finished = False
-
-    @property
-    def experiment(self) -> str:
-        """The name of the experiment."""
-        return self._experiment
-
-    @property
-    def name(self) -> str:
-        """The name of the arm."""
-        return self._name
-
-    @property
-    def attempt_id(self) -> str | None:
-        """The attempt that this handle records for, or None."""
-        return self._attempt_id
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._experiment!r}, {self._name!r})"
+        super().__init__(
+            coerce.text(experiment, "experiment"),
+            coerce.text(name, "arm"),
+            coerce.optional(coerce.text, attempt_id, "attempt_id"),
+        )
 
     def _recorded(self, event: Event) -> Steps[RecordResult]:
         return calls.record(self._experiment, [event])
@@ -106,7 +89,5 @@ class ArmHandleBase(Generic[_N]):
 
         If `finish` could not record an ending, that ending is recorded now.
         """
-        if self._finished:
-            return None
-        ending = self._ending or ending_of(error)
-        return self._finish(ending.status, ending.error)
+        ending = self._end_of_block(error)
+        return None if ending is None else self._finish(ending.status, ending.error)

@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from podium import events
-from podium._interface.recorders import Ending, ending_of
+from podium._interface.arm_base import ArmBase
+from podium._interface.recorders import Ending
 from podium._interface.timed_eval import Evaluation, TimedEvalMixin
 from podium._limits.event_checks import check_event
 from podium._limits.limits import Limits
@@ -39,19 +40,18 @@ __all__ = ["ArmRecording"]
 _LIMITS = Limits()
 
 
-class ArmRecording(TimedEvalMixin):
-    """Records one arm: what `start_arm` of `podium.record` returns.
+class ArmRecording(ArmBase, TimedEvalMixin):
+    """Records one arm; `start_arm` of `podium.record` returns it.
 
-    What is logged is in a file of this machine when the call returns, some microseconds later; a
-    process beside this one delivers it. What cannot be recorded is a warning, and training goes
-    on, unless `podium.record` was told to be strict.
+    Each call writes an event to a local file, within microseconds, and another process delivers
+    it. An invalid argument is left out and named in a warning, unless the recorder is strict.
 
-    As a context manager it says how the arm ended: completed at the end of the block, failed with
-    the error if the block raises, cancelled on KeyboardInterrupt and the like. If `finish` was
-    called in the block, that stands.
+    At the end of a `with` block the arm is completed. If the block raises, the arm is failed with
+    the error, or cancelled on KeyboardInterrupt and the like. After `finish` the end of the block
+    changes nothing.
 
-    A forked process, or one that gets it as an argument, may log to it as well. How the arm ended
-    is said by the process that started it.
+    A forked process, or one that gets it as an argument, may log to it as well. Only the process
+    that started the arm records how it ended.
     """
 
     def __init__(
@@ -62,42 +62,21 @@ class ArmRecording(TimedEvalMixin):
         is_silent: bool = False,
         owner: int | None = None,
     ) -> None:
-        self._experiment = experiment
+        super().__init__(experiment.name, subject.arm or "", subject.attempt_id)
+        self._recorder = experiment
         self.notices = experiment.notices
         self._subject = subject
-        self._name = subject.arm or ""
-        self._attempt_id = subject.attempt_id
         self._is_silent = is_silent or experiment.is_silent
         self._owner = os.getpid() if owner is None else owner
         self._stream: Stream | None = None
         self._past: list[Stream] = []
         self._keys: set[str] = set()
         self._keeper = Keeper(self.notices, f" of arm {kept_values.shown(subject.arm)}")
-        self._said: Ending | None = None
-        self._has_said = False
         if not self._is_silent and owner is None:
             self._begin()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _sent, (self._experiment, self._subject, self._is_silent, self._owner)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._experiment.name!r}, {self._name!r})"
-
-    @property
-    def experiment(self) -> str:
-        """The name of the experiment."""
-        return self._experiment.name
-
-    @property
-    def name(self) -> str:
-        """The name of the arm."""
-        return self._name
-
-    @property
-    def attempt_id(self) -> str | None:
-        """The attempt that this records for; None for an evaluator elsewhere."""
-        return self._attempt_id
+        return _sent, (self._recorder, self._subject, self._is_silent, self._owner)
 
     @property
     def is_silent(self) -> bool:
@@ -106,8 +85,8 @@ class ArmRecording(TimedEvalMixin):
 
     @property
     def has_finished(self) -> bool:
-        """Whether this process has said how the arm ended."""
-        return self._has_said
+        """Whether this process has recorded how the arm ended."""
+        return self._finished
 
     @property
     def counters(self) -> Counters:
@@ -173,7 +152,7 @@ class ArmRecording(TimedEvalMixin):
         train_seconds: float | None = None,
         run_result: RunResult | None = None,
     ) -> None:
-        """Records how training ended. It may be said again: the last one stands, as a whole.
+        """Records how training ended. A later call replaces an earlier one as a whole.
 
         The arguments are those of `ArmRecorder.finish`.
         """
@@ -199,7 +178,7 @@ class ArmRecording(TimedEvalMixin):
         Args:
             timeout: For how many seconds at most; 0 asks without waiting.
         """
-        return self._experiment.flush_streams(self._streams(), timeout, self._keeper.lost)
+        return self._recorder.flush_streams(self._streams(), timeout, self._keeper.lost)
 
     def __enter__(self) -> Self:
         return self
@@ -215,11 +194,8 @@ class ArmRecording(TimedEvalMixin):
         try:
             with self.notices.guard("the end of an arm"):
                 self._end(error)
-        except Exception as failure:
-            if error is None:
-                raise
-            # What went wrong in the block is what its caller has to see.
-            error.add_note(f"Podium could not record how {self!r} ended: {failure}")
+        except Exception as failure:  # noqa: BLE001 - it is raised, or noted on the error
+            self._note_failure(error, failure)
 
     evaluating = forgiving(TimedEvalMixin.evaluating)
 
@@ -281,7 +257,7 @@ class ArmRecording(TimedEvalMixin):
         while True:
             stream = self._stream
             if stream is None or stream.has_ended or stream.pid != os.getpid():
-                stream = self._take(self._experiment.stream_of(self._subject))
+                stream = self._take(self._recorder.stream_of(self._subject))
             try:
                 return stream.put(payload, needed=needed)
             except StreamEndedError:
@@ -290,7 +266,7 @@ class ArmRecording(TimedEvalMixin):
 
     def _begin(self) -> None:
         if self._subject.opening is not None:
-            self._take(self._experiment.start(self._subject))
+            self._take(self._recorder.start(self._subject))
 
     def _take(self, stream: Stream) -> Stream:
         """Logs to another stream from now on."""
@@ -323,27 +299,31 @@ class ArmRecording(TimedEvalMixin):
             attempt_id=self._attempt_id,
         )
         check_event(event, _LIMITS)
-        self._said = Ending(ArmStatus(status), error)
-        if self._may_say(self._said):
+        self._ending = Ending(ArmStatus(status), error)
+        if self._may_record(self._ending):
             self._put(event, needed=True)
-            self._has_said = True
+            self._finished = True
 
-    def _may_say(self, ending: Ending) -> bool:
-        """Whether it is this process that says how the arm ended."""
+    def _may_record(self, ending: Ending) -> bool:
+        """Returns whether this process records how the arm ended.
+
+        Raises:
+            RecordingError: It is a fork of the process that does.
+        """
         if os.getpid() != self._owner:
             raise RecordingError(
-                f"arm {self._name!r} was started by process {self._owner}, which says how it "
+                f"arm {self._name!r} was started by process {self._owner}, which records how it "
                 f"ended; its fork {os.getpid()} does not"
             )
-        # Of several that share an attempt, one that fails says so, and the main one what it was.
-        return self._experiment.is_main or ending.status is not ArmStatus.COMPLETED
+        # Of several processes that share an attempt, any may fail, and the main one may complete.
+        return self._recorder.is_main or ending.status is not ArmStatus.COMPLETED
 
     def _end(self, error: BaseException | None) -> None:
-        ending = self._said or ending_of(error)
-        if not self._has_said:
+        ending = self._end_of_block(error)
+        if ending is not None:
             self._finish(ending.status, ending.error)
         if self._stream is not None and self._stream.pid == os.getpid():
-            self._experiment.end(self._stream)
+            self._recorder.end(self._stream)
 
     def _new_evaluation(self, name: str, fields: dict[str, Any]) -> Evaluation:
         return _SparingEvaluation(self.log_eval, name, fields, self.notices)

@@ -47,10 +47,7 @@ class AsyncArmRun(AsyncArmHandle):
             # A task that is cancelled right now still records how the attempt ended.
             await _uninterrupted(self._connection.run(steps))
         except PodiumError as failure:
-            if error is None:
-                raise
-            # The error of the block is the one that its caller has to see.
-            error.add_note(f"Podium could not record how {self!r} ended: {failure}")
+            self._note_failure(error, failure)
 
 
 class AsyncArmStart(Awaitable[AsyncArmRun]):

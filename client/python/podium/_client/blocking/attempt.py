@@ -41,10 +41,7 @@ class ArmRun(ArmHandle):
         try:
             self._connection.run(steps)
         except PodiumError as failure:
-            if error is None:
-                raise
-            # The error of the block is the one that its caller has to see.
-            error.add_note(f"Podium could not record how {self!r} ended: {failure}")
+            self._note_failure(error, failure)
 
 
 def begin_attempt(connection: BlockingConnection, experiment: str, event: Event) -> ArmRun:

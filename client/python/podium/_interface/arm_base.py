@@ -1,0 +1,59 @@
+"""The base of all objects that record one arm: its names, and how its block ends."""
+
+from __future__ import annotations
+
+from podium._interface.recorders import Ending, ending_of
+
+__all__ = ["ArmBase"]
+
+
+class ArmBase:
+    """An arm by its names, with the end that was recorded or is still to be.
+
+    Args:
+        experiment: The name of the experiment.
+        name: The name of the arm.
+        attempt_id: The attempt to record for, or None.
+    """
+
+    def __init__(self, experiment: str, name: str, attempt_id: str | None) -> None:
+        self._experiment = experiment
+        self._name = name
+        self._attempt_id = attempt_id
+        self._ending: Ending | None = None
+        self._finished = False
+
+    @property
+    def experiment(self) -> str:
+        """The name of the experiment."""
+        return self._experiment
+
+    @property
+    def name(self) -> str:
+        """The name of the arm."""
+        return self._name
+
+    @property
+    def attempt_id(self) -> str | None:
+        """The attempt that this records for, or None."""
+        return self._attempt_id
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._experiment!r}, {self._name!r})"
+
+    def _end_of_block(self, error: BaseException | None) -> Ending | None:
+        """Returns the end to record when a block ends; None if `finish` has recorded one.
+
+        An end that `finish` could not record comes before the one that the block shows.
+        """
+        return None if self._finished else self._ending or ending_of(error)
+
+    def _note_failure(self, error: BaseException | None, failure: Exception) -> None:
+        """Adds a failure to record the end to the block's own error, which its caller has to see.
+
+        Raises:
+            Exception: The failure itself, if the block had no error.
+        """
+        if error is None:
+            raise failure
+        error.add_note(f"Podium could not record how {self!r} ended: {failure}")
