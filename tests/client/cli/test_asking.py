@@ -264,7 +264,7 @@ def test_nothing_is_exit_code_1(address: str, line: str, expected: str) -> None:
         ("eval sweep nope x", 1, "experiment 'sweep' has no arm 'nope'; .*ARM_NOT_FOUND"),
         ("show sweep nope", 1, "experiment 'sweep' has no arm 'nope'; .*ARM_NOT_FOUND"),
         ("show a//b", 2, "experiment 'a//b' has a segment .*NAME_INVALID"),
-        (f"evals sweep r4 --name {'x' * 300}", 2, "name has 300 bytes: .*NAME_INVALID"),
+        (f"evals sweep r4 --name {'x' * 1100}", 2, "name has 1100 bytes: .*NAME_INVALID"),
     ],
 )
 def test_errors_of_the_server(address: str, line: str, code: int, expected: str) -> None:
