@@ -142,7 +142,7 @@ def test_what_is_set_aside(
         assert (flushed.pending, flushed.rejected, flushed.durable) == (0, 2, False)
         assert old.counters.rejected == 2
         started, refused = told(caplog)
-        assert "is started a second time" in started
+        assert "is started again" in started
         assert "STALE_ATTEMPT" in refused
         assert "podium outbox" in refused
     assert told(caplog)[2:] == [

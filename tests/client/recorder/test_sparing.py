@@ -83,7 +83,7 @@ def test_an_arm_that_is_started_twice(
         first = experiment.start_arm(CONFIG, order=2, restart=True)
         assert told(caplog) == []
         with experiment.start_arm(CONFIG, order=3, restart=True) as second:
-            assert "podium: arm 'arm' is started a second time" in told(caplog)[0]
+            assert "podium: arm 'arm' is started again" in told(caplog)[0]
             assert (first.has_finished, second.has_finished) == (False, False)
         assert second.has_finished
     assert len(told(caplog)) == 1

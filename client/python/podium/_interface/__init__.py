@@ -1,1 +1,1 @@
-"""What handles of a server and recorders into an outbox have in common."""
+"""The interface that client handles and recorders implement."""

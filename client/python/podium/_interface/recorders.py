@@ -1,7 +1,7 @@
-"""Recording: the interface that trainers write to, and how an attempt begins and ends.
+"""The recording interface, and how an attempt begins and ends.
 
-`ExperimentRecorder` and `ArmRecorder` are what a trainer needs and no more, so that one training
-script runs with whatever delivers its results: a client's handles send each call at once.
+Client handles and recorders both implement ExperimentRecorder and ArmRecorder, so training code
+works with either. A client handle sends each call at once.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class ArmRecorder(Protocol):
         train_seconds: float | None = None,
         run_result: RunResult | None = None,
     ) -> None:
-        """Records how training ended. It may be said again: the last one stands, as a whole.
+        """Records how training ended. A later call replaces an earlier one as a whole.
 
         Args:
             status: `completed`, `failed` or `cancelled`.
@@ -173,8 +173,8 @@ class ExperimentRecorder(Protocol):
             attempt_id: An id that only this attempt uses; a new one if not given.
             order: Which attempt is the newest: the greatest order. The start time in milliseconds
                 since 1970 if not given; a scheduler's restart count is better where there is one.
-            resume_step: Goes on after this step: metrics and in-loop rows up to it stay.
-            restart: Begins anew, also where the arm has finished.
+            resume_step: Continues after this step; keeps metrics and in-loop rows up to it.
+            restart: Starts the arm from the beginning, even if it has finished.
         """
 
     def record_arm(self, arm_result: ArmResult, *, replace: bool = False) -> object:
@@ -240,7 +240,7 @@ class Ending:
 
 
 def ending_of(error: BaseException | None) -> Ending:
-    """Says what an arm's block has come to, from the exception that left it."""
+    """Returns the end of an arm's block, from the exception that left it."""
     if error is None:
         return Ending(ArmStatus.COMPLETED)
     if isinstance(error, Exception) or (isinstance(error, SystemExit) and error.code):

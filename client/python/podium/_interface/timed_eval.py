@@ -106,7 +106,7 @@ class AsyncEvaluation(_Gathered):
 
 
 class TimedEvalMixin:
-    """Gives whoever has `log_eval` its timed form."""
+    """Adds `evaluating` to a class with `log_eval`."""
 
     log_eval: Callable[..., None]
 
@@ -139,7 +139,7 @@ class TimedEvalMixin:
 
 
 class AsyncTimedEvalMixin:
-    """Gives whoever has an awaited `log_eval` its timed form."""
+    """Adds `evaluating` to a class with an awaited `log_eval`."""
 
     log_eval: Callable[..., Awaitable[None]]
 

@@ -1,7 +1,7 @@
-"""Recording from a training: into an outbox, a file of this machine, and from there to a server.
+"""Records from a training into the outbox, a local file.
 
-The process that trains loads no gRPC and never waits for a server: events are appended to the
-outbox, and a process beside it delivers them (`podium._sender`).
+The training process loads no gRPC and never waits for a server. Another process delivers the events
+(`podium._sender`).
 """
 
 from podium._recorder.arm import ArmRecording

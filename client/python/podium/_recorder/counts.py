@@ -1,4 +1,4 @@
-"""What a recorder says of how far its results have come."""
+"""Counts of delivered and waiting events."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ __all__ = ["Counters", "Flushed"]
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """How far what this process logged has come. Seen about once a second.
+    """Counts of the events of this process, refreshed about once a second.
 
     Attributes:
         pending: Events that wait for delivery, on disk or in memory.
@@ -39,7 +39,7 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """What `flush` has come to, of everything that was logged before it.
+    """The result of `flush`: counts of the events that were logged before it.
 
     Attributes:
         delivered: Events that the server has stored.

@@ -55,16 +55,16 @@ _OF_ATTEMPT = frozenset({"attempt_id", "order"})
 _TERMINATED = "the process was ended by SIGTERM"
 _NUMBERS = (("is", "it waits", "it"), ("are", "they wait", "them"))
 _STARTED_TWICE = (
-    "arm {!r} is started a second time, before this process has said how it ended: it begins anew, "
-    "and what is logged to the first one from now on is refused; each arm needs a name of its own"
+    "arm {!r} is started again before the first attempt ended: it starts from the beginning, and "
+    "the server rejects later events of the first attempt; give each arm its own name"
 )
 
 
 class ExperimentRecording:
-    """Records arms of one experiment: what `podium.record` returns.
+    """Records arms of one experiment; `podium.record` returns it.
 
-    As a context manager it waits at the end of its block for the server to have everything, some
-    seconds at most, and says what waits where if that is not enough.
+    At the end of a `with` block it waits for delivery while that makes progress. If events are
+    left, a warning names their number and their folder.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class ExperimentRecording:
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing is recorded: this is not the main process, or nothing could be."""
+        """Whether nothing is recorded, because this is not the main process."""
         return self._settings.is_silent
 
     @property
@@ -113,7 +113,7 @@ class ExperimentRecording:
 
     @property
     def counters(self) -> Counters:
-        """How far what this process logged has come, of all arms."""
+        """Counts of the events of this process, of all arms."""
         outlet = self._outlet_here()
         return self._lost if outlet is None else outlet.counters() + self._lost
 
@@ -242,7 +242,7 @@ class ExperimentRecording:
 
     @forgiving
     def conclude(self, conclusion: str) -> None:
-        """Stores the conclusion of the experiment. The last conclusion stands."""
+        """Stores the conclusion of the experiment. A later one replaces it."""
         if self.is_silent:
             return
 
@@ -276,7 +276,7 @@ class ExperimentRecording:
         self._close(self._settings.close_timeout)
 
     def terminate(self) -> None:
-        """Ends recording because the process is told to end: its arms are cancelled."""
+        """Cancels the arms and ends recording, because the process got SIGTERM."""
         if os.getpid() == self._owner:
             for arm in tuple(self._started.values()):
                 if not arm.has_finished:
@@ -360,7 +360,7 @@ class ExperimentRecording:
         return replace(flushed, dropped=flushed.dropped + lost.dropped, incomplete=lost.incomplete)
 
     def _note_start(self, arm: ArmRecording) -> None:
-        """Says so where an arm begins anew under somebody who is still recording it here."""
+        """Warns if an arm is started while another attempt at it is not finished here."""
         before = self._started.get(arm.name)
         is_other = before is not None and before.attempt_id != arm.attempt_id
         if before is not None and is_other and not before.has_finished:

@@ -30,7 +30,7 @@ _TOO_MANY_STARTS = 3
 
 
 class SenderStarter:
-    """Sees to it that a sender runs. For the upkeep thread."""
+    """Keeps a sender running. For the upkeep thread."""
 
     def __init__(self, notices: RecorderWarnings) -> None:
         self._notices = notices
@@ -111,12 +111,12 @@ def _python_path() -> str:
 
 
 def unreachable(outbox: Path) -> str | None:
-    """Why the server cannot be reached, as the sender said last; None if it can."""
+    """Returns why the sender could not reach the server lately, or None."""
     state = SenderState.read(outbox)
     if state is None or state.state != UNREACHABLE:
         return None
     if state.next_try is not None and state.next_try + _STALE_SECONDS < time.time():
-        return None  # a sender of long ago has said it
+        return None  # the sender that wrote it has ended
     return (state.error or f"{state.address} does not answer").partition(" (")[0]
 
 

@@ -12,14 +12,14 @@ _VARIABLES = ("RANK", "SLURM_PROCID")
 
 
 class Rank(NamedTuple):
-    """The number of a process among those that train together, and who said so."""
+    """The number of a process among those that train together, and its source."""
 
     number: int
     source: str
 
 
 def process_rank() -> Rank | None:
-    """The rank of this process; None where nobody says one.
+    """Returns the rank of this process, or None if it is unknown.
 
     torch.distributed is asked if it is loaded and initialised, and never loaded; then the
     variables RANK, as torchrun sets it, and SLURM_PROCID, as srun does.

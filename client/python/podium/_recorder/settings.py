@@ -1,4 +1,4 @@
-"""What `podium.record` was told, as plain data: a child process records by the same settings."""
+"""The settings of a recorder, as plain data that child processes get."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ class Settings:
     """How an experiment is recorded."""
 
     key: str
-    """Names this recorder among all: what is sent to a process again and again is one there."""
+    """A unique id: unpickling twice yields the same recorder."""
     experiment: str
     declared: bytes
     """The serialized event that begins the experiment's own stream."""
     address: str
-    """Of the server, as `HOST:PORT` or `unix:PATH`."""
+    """The address of the server, as `HOST:PORT` or `unix:PATH`."""
     root: Path
     """The folder of the outboxes."""
     attempt: Attempt | None
     """The attempt that several processes share."""
     is_silent: bool
-    """Whether nothing is recorded here: this is not the main process, or nothing could be."""
+    """Whether this process records nothing, because it is not the main one."""
     is_main: bool
-    """Whether this process says how arms end, where several share an attempt."""
+    """Whether this process records how arms end, if several share an attempt."""
     is_offline: bool
-    """Whether nobody delivers for now."""
+    """Whether no sender is started."""
     is_strict: bool
-    """Whether what cannot be recorded raises an error."""
+    """Whether an invalid argument raises an error."""
     close_timeout: float
-    """How long the end of the experiment's block waits for delivery, in seconds."""
+    """The most seconds that the end of the experiment's block waits for delivery."""
     max_bytes: int
-    """What the outbox may take of the disk."""
+    """The bytes of undelivered events that the outbox may take."""
 
 
 class Subject(NamedTuple):
-    """Whose events a stream holds. Each process of an attempt has a stream of its own."""
+    """The arm and attempt of a stream. Each process of an attempt has its own streams."""
 
     arm: str | None
     """None: the experiment's own stream."""

@@ -1,8 +1,8 @@
-"""One stream of this process: what is put into it is in the outbox when `put` returns.
+"""A stream of this process. An event is in the outbox when `put` returns.
 
-Where the outbox has no room, or its disk hangs, events wait in memory, in order; beyond a
-bound the newest are dropped, and counted. The thread that trains never waits for a disk: it
-copies bytes into a mapped file, and the upkeep thread does everything else.
+While the outbox has no room or its disk hangs, events wait in memory, in order. Beyond a bound the
+newest are dropped and counted. The training thread copies bytes into a mapped file, and the upkeep
+thread does all disk work.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["MEMORY_BYTES", "Stream", "StreamEndedError"]
 
 MEMORY_BYTES = 16 << 20
-"""What may wait in memory, of one stream."""
-_PATIENCE = 1.0
-"""For how many seconds `put` waits for room before it takes the disk for one that hangs."""
+"""The bytes of one stream that may wait in memory."""
+_ROOM_SECONDS = 1.0
+"""How long `put` waits for room before the disk counts as slow."""
 _STEP = 0.001
 
 
@@ -37,12 +37,12 @@ class StreamEndedError(Exception):
 
 
 class Stream:
-    """A stream that is written to by the process that made it.
+    """A stream that the process that made it writes.
 
     Args:
         begin: Makes the file: for the upkeep thread.
         wake: Wakes the upkeep thread.
-        notices: Where trouble is told.
+        notices: Takes warnings.
         follows: The stream of the same arm that has to end first.
         starts_after: The stream that has to be on disk first.
 
@@ -84,7 +84,7 @@ class Stream:
     # ---- For the threads that train ----------------------------------------------------------
 
     def put(self, payload: bytes, *, needed: bool = False) -> None:
-        """Takes an event. It survives the process from then on, unless the disk hangs.
+        """Appends an event. It survives the process from then on, unless the disk hangs.
 
         Args:
             payload: The serialized event.
@@ -140,11 +140,11 @@ class Stream:
         self._wake()
 
     def wait_for_room(self) -> None:
-        """Waits for the outbox to take what waits, for a moment and not where it hangs."""
+        """Waits a moment until no event waits in memory; not if the disk hangs."""
         if self._writer is not None and self._writer.is_interrupted:
             # A signal handler logs: nothing moves before what it has interrupted goes on.
             return
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _ROOM_SECONDS
         while (self._writer is None or self._waiting) and not self._is_slow:
             if time.monotonic() > deadline:
                 self._is_slow = True
@@ -216,7 +216,7 @@ class Stream:
             self._memory -= len(self._waiting.popleft())
 
     def sync(self) -> bool:
-        """Has everything survive a power cut; whether it does.
+        """Syncs the stream; returns whether all its events would survive a power cut.
 
         Raises:
             OSError: The disk fails.
@@ -228,14 +228,14 @@ class Stream:
         return writer.sync() >= logged and not self._waiting
 
     def look(self) -> None:
-        """Notes how far the sender has come."""
+        """Reads how many events the sender has delivered."""
         writer = self._writer
         if writer is None:
             return
         progress = writer.progress()
         if not writer.folder.exists():
             if not self._is_released:
-                self._begin_anew(writer)
+                self._begin_again(writer)
                 return
             # The sender deletes what is delivered.
             progress = Progress(writer.last_sequence, 0)
@@ -247,8 +247,8 @@ class Stream:
         if self._writer is not None:
             wake_sender(self._writer.folder)
 
-    def _begin_anew(self, writer: StreamWriter) -> None:
-        """Goes on after somebody deleted the folder of the stream."""
+    def _begin_again(self, writer: StreamWriter) -> None:
+        """Continues in a new folder after somebody deleted the old one."""
         lost = writer.last_sequence - self._progress.delivered
         self._dropped += lost
         self._notices.say(

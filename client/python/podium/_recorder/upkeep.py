@@ -1,4 +1,4 @@
-"""The background thread of a recorder: whatever may wait for a disk is done here, and only here."""
+"""The background thread of a recorder, which does all disk work."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Signal:
 
 
 class _Errand(Generic[_T]):
-    """Something that another thread wants done here."""
+    """A function that another thread wants called in this one."""
 
     def __init__(self, action: Callable[[], _T]) -> None:
         self._action = action
@@ -62,8 +62,8 @@ class Upkeep:
     """Does its work four times a second, or when it is woken, in a thread of its own.
 
     Args:
-        work: What there is to do.
-        tell: Is told what goes wrong with it that nobody has foreseen.
+        work: Called each time.
+        tell: Called with errors that nobody has foreseen.
     """
 
     def __init__(self, work: Callable[[], None], tell: Callable[[Exception], None]) -> None:

@@ -1,1 +1,1 @@
-"""What callers may pass, and the base of the dataclasses: imports nothing else of Podium."""
+"""Converts arguments, and has the base of the dataclasses. Imports nothing else of Podium."""

@@ -1,4 +1,4 @@
-"""What callers may pass, and the plain value that it becomes.
+"""Converts arguments to plain values of Python.
 
 Numbers of any library (NumPy, PyTorch, Decimal) become Python's own; containers are copied, so
 that a dict which a training loop goes on using does not change what was recorded.
@@ -60,7 +60,7 @@ _BINARY = (bytes, bytearray, memoryview)
 
 
 def number(given: Any, where: str) -> float:
-    """A float from anything with `__float__` (or `__index__`), which text has not."""
+    """Converts an object with `__float__` or `__index__` to a float; rejects str."""
     if type(given) is float:
         return given
     if not isinstance(given, SupportsFloat | SupportsIndex):

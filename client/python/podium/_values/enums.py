@@ -44,7 +44,7 @@ class Direction(StrEnum):
 
 
 class ExperimentStatus(StrEnum):
-    """What an experiment's arms have come to, taken together.
+    """The status of an experiment, from those of its arms.
 
     COMPLETED if any arm completed, FAILED if there are arms and all failed, else RUNNING.
     """
