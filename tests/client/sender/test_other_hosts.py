@@ -1,0 +1,43 @@
+"""Hosts that share a folder may not share its locks: a writer elsewhere may live unseen."""
+
+import os
+from pathlib import Path
+
+import podium
+import pytest
+from podium._outbox import reader, streams
+
+from tests.client.sender.outboxes import appended, dead_stream, deliver_here, writer
+from tests.server.store.calls import row
+
+
+@pytest.fixture(autouse=True)
+def _arm(client: podium.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The arm that the streams write to; a process is known to be gone at once."""
+    client.experiment("x").declare()
+    client.experiment("x").record_arm(podium.ArmResult("a", podium.RunConfig("a"), "running"))
+    monkeypatch.setattr(reader, "_SURE_SECONDS", 0.0)
+
+
+def _killed(outbox: Path, host: str) -> Path:
+    """A stream whose lock is free though it was not closed."""
+    stream = appended(writer(outbox, "x", host=host), row("v", 1))
+    stream.abandon()
+    return stream.folder
+
+
+def test_a_stream_of_another_host_stays(outbox: Path, client: podium.Client) -> None:
+    """It is delivered and kept, since its writer may go on; one of this host is removed."""
+    theirs = _killed(outbox, "another-host")
+    ours = _killed(outbox, os.uname().nodename)
+    deliver_here(outbox)
+    assert [found.step for found in client.arm("x", "a").evals()] == [1]
+    assert streams(outbox) == [theirs]
+    assert ours != theirs
+
+
+def test_a_closed_stream_of_another_host_is_removed(outbox: Path) -> None:
+    """Its writer has said that it ended."""
+    dead_stream(outbox, "x", row("v", 1), host="another-host")
+    deliver_here(outbox)
+    assert streams(outbox) == []
