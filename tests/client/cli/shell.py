@@ -48,11 +48,12 @@ def podium(
     return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def quickly(*arguments: str, address: str = "localhost:1") -> Outcome:
-    """Runs a command in this process, whose start it saves."""
+def quickly(*arguments: str, address: str | None = "localhost:1") -> Outcome:
+    """Runs a command in this process, which saves the start of another one."""
+    given = [] if address is None else ["--address", address]
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main(["--address", address, *arguments])
+        code = main([*given, *arguments])
     return Outcome(int(code), *(_content(stream) for stream in (out, err)))
 
 

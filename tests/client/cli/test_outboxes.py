@@ -4,12 +4,15 @@ import json
 import shutil
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import podium as library
 import pytest
 from podium._outbox import SenderLock, outbox_folder, streams
+from podium._sender import FOREGROUND
+from podium.cli import _syncing
 from podium.errors import error_for
 from podium_server.testing import running_server
 from podium_server.testing.calls import declared, row, started
@@ -39,7 +42,11 @@ def outbox(root: Path, address: str) -> Path:
 
 
 def _run(root: Path, *arguments: str) -> Outcome:
-    return podium(*arguments, PODIUM_OUTBOX=str(root))
+    """Runs a command in this process, with little patience."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PODIUM_OUTBOX", str(root))
+        patch.setattr(_syncing, "FOREGROUND", replace(FOREGROUND, patience_seconds=0.5))
+        return quickly(*arguments, address=None)
 
 
 def _json(root: Path, *arguments: str) -> Any:
@@ -70,13 +77,13 @@ def test_what_was_recorded_offline_is_delivered(
     assert _steps(address, name) == list(range(2_500))
     assert streams(outbox) == []
     again = _run(root, "sync")
-    assert again == (0, "nothing waits: everything that was recorded is delivered\n", "")
+    assert again == (0, "nothing waits: all recorded events are delivered\n", "")
 
 
 def test_nothing_was_ever_recorded(tmp_path: Path) -> None:
     """No folder at all is no error."""
     done = _run(tmp_path / "none", "sync")
-    assert done == (0, "nothing waits: everything that was recorded is delivered\n", "")
+    assert done == (0, "nothing waits: all recorded events are delivered\n", "")
     done = _run(tmp_path / "none", "outbox")
     assert done == (0, "", "podium: nothing waits, and nothing was rejected\n")
     assert _json(tmp_path / "none", "outbox") == []
@@ -85,10 +92,12 @@ def test_nothing_was_ever_recorded(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["sync", "outbox", "outbox retry"])
 def test_a_folder_that_is_no_outbox(tmp_path: Path, command: str) -> None:
     """It is said, with what would be right."""
-    done = podium(*command.split(), str(tmp_path / "none"))
+    done = quickly(*command.split(), str(tmp_path / "none"), address=None)
     assert (done.code, done.out) == (2, "")
-    assert f"{tmp_path / 'none'} is no folder; give the folder that PODIUM_OUTBOX named" in done.err
-    assert "is no outbox and has none in it" in podium(*command.split(), str(tmp_path)).err
+    assert (
+        f"{tmp_path / 'none'} is not a folder; give the folder that PODIUM_OUTBOX named" in done.err
+    )
+    assert "contains no outbox" in quickly(*command.split(), str(tmp_path), address=None).err
 
 
 def test_a_copied_folder_on_another_machine(root: Path, tmp_path: Path, name: str) -> None:
@@ -101,9 +110,11 @@ def test_a_copied_folder_on_another_machine(root: Path, tmp_path: Path, name: st
         with library.Client(server.address) as client:
             client.experiment(name).declare()
         given = ("--address", server.address)
-        assert podium("sync", str(tmp_path / "copy"), *given).code == 0
+        assert quickly("sync", str(tmp_path / "copy"), *given, address=None).code == 0
         assert _steps(server.address, name) == [0, 1, 2, 3, 4]
-        assert podium("sync", str(tmp_path / "copy"), *given).out.startswith("nothing waits")
+        assert quickly("sync", str(tmp_path / "copy"), *given, address=None).out.startswith(
+            "nothing waits"
+        )
         done = _run(root, "sync", *given)
         assert (done.code, _steps(server.address, name)) == (0, [0, 1, 2, 3, 4])
 
@@ -114,7 +125,7 @@ def test_a_copy_of_a_running_trainers_folder(
     """What the copy has arrives, and the trainer's own sender delivers the rest, once each."""
     stream = appended(writer(outbox, name), started("a", "A", 1), *_rows(3))
     shutil.copytree(root, tmp_path / "copy")
-    assert podium("sync", str(tmp_path / "copy")).code == 0
+    assert quickly("sync", str(tmp_path / "copy"), address=None).code == 0
     assert _steps(address, name) == [0, 1, 2]
     appended(stream, row("val", 3))
     stream.release()
@@ -176,7 +187,7 @@ def test_a_sender_at_work_is_followed(root: Path, tmp_path: Path, name: str) -> 
                 text=True,
             )
             assert sync.stderr is not None
-            assert "is at work on" in sync.stderr.readline()
+            assert "is delivering" in sync.stderr.readline()
             # Before its patience ends.
             sender.kill()
             server.process.send_signal(signal.SIGCONT)

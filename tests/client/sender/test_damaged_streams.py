@@ -45,7 +45,7 @@ def test_a_damaged_row(outbox: Path, client: podium.Client) -> None:
     _flip(folder, 4)
     done = _run(client, "sync", str(outbox))
     assert (done.code, done.out) == (1, f"4 events delivered to {client.address}\n")
-    assert "had been delivered before" not in done.err
+    assert "were delivered before" not in done.err
     assert [found.step for found in client.arm("x", "a").evals()] == [0, 2]
     assert rejected_events(folder) == [(4, "DAMAGED")]
     assert (

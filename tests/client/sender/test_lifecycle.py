@@ -172,6 +172,7 @@ def test_hundreds_of_streams(outbox: Path, client: podium.Client) -> None:
     assert streams(outbox) == []
 
 
+@pytest.mark.slow
 def test_an_idle_sender_costs_next_to_nothing(outbox: Path, client: podium.Client) -> None:
     """With ten streams that are open and quiet it takes less than 3 % of one core."""
     client.experiment("x").declare()

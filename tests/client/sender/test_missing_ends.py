@@ -11,7 +11,7 @@ from typing import Any
 
 import podium
 import pytest
-from podium._outbox import StreamInfo, StreamReader, streams
+from podium._outbox import StreamInfo, StreamReader, reader, streams
 from podium.v1.arm_result_pb2 import ARM_STATUS_CANCELLED
 from podium.v1.event_pb2 import ArmFinished, Event
 from podium_server.testing import RunningServer
@@ -155,8 +155,11 @@ def test_processes_that_are_not_judged(
     assert client.arm("x", "a").get().status == "running"
 
 
-def test_a_copied_outbox_is_not_judged(outbox: Path, tmp_path: Path, client: podium.Client) -> None:
+def test_a_copied_outbox_is_not_judged(
+    outbox: Path, tmp_path: Path, client: podium.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The copy of the folder of a training that goes on is delivered, and the arm still runs."""
+    monkeypatch.setattr(reader, "_SURE_SECONDS", 0.0)
     stream = appended(writer(outbox, "x", attempt_id="A", attempt_order=1), started("a", "A", 1))
     shutil.copytree(outbox, tmp_path / "copy")
     deliver_here(tmp_path / "copy")
@@ -168,9 +171,8 @@ def test_a_server_that_is_away(outbox: Path, server: RunningServer, client: podi
     """The end waits like any event, and the next sender records it."""
     folder = _stream(outbox, started("a", "A", 1))
     info = StreamInfo.read(folder)
-    reader = StreamReader(folder)
     client.record("x", [started("a", "A", 1)], podium.StreamPosition(info.writer_id, 1))
-    reader.note_delivered(1)
+    StreamReader(folder).note_delivered(1)
     address = server.address
     server.kill()
     deliver_here(outbox, patience=0.5)

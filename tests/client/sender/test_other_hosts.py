@@ -6,9 +6,9 @@ from pathlib import Path
 import podium
 import pytest
 from podium._outbox import reader, streams
+from podium_server.testing.calls import row
 
 from tests.client.sender.outboxes import appended, dead_stream, deliver_here, writer
-from tests.server.store.calls import row
 
 
 @pytest.fixture(autouse=True)

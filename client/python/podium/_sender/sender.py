@@ -158,6 +158,8 @@ class Sender:
             if stream.folder not in busy and not stream.is_behind
         ]
         ready = [stream for stream in unsent if stream.pause is None or self._is_due(stream, now)]
+        # Over a slow link, what has ended is worth most: its results are whole.
+        ready.sort(key=lambda stream: not stream.has_ended)
         if ready or self._tasks or not self._rules.is_bounded:
             return ready
         return [stream for stream in unsent if self._progressed_since_pause(stream)]

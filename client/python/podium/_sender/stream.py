@@ -124,6 +124,11 @@ class Stream:
         self._lives = self._lives and self._reader.writer_lives()
         return self._lives
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether its process has closed it."""
+        return (self.folder / CLOSED_FILE).exists()
+
     def count_pending(self) -> int:
         """Counts the events that wait to be delivered; slower than `has_pending`."""
         last = self.last_sequence() if self._until is None else self._until
@@ -192,8 +197,8 @@ class Stream:
     @property
     def fails_for_long(self) -> bool:
         """Whether all of its calls have failed for a while, though the server takes others."""
-        since = self.failing_since
         is_failure = self.pause is not None and not self.pause.is_refusal
+        since = self.failing_since
         return is_failure and since is not None and time.monotonic() - since > _PASSED_SECONDS
 
     def last_sequence(self) -> int:
@@ -225,7 +230,7 @@ class Stream:
     def _may_be_removed(self) -> bool:
         """Not where a writer may live unseen: hosts that share files may not share locks."""
         is_here = self.info.host == os.uname().nodename
-        return is_here or (self.folder / CLOSED_FILE).exists()
+        return is_here or self.has_ended
 
     async def send(self, client: RecordingClient) -> Pause | None:
         """Makes one call, or does what has to be done instead; returns why it must wait, if so.
@@ -347,12 +352,8 @@ class Stream:
         self.taken += taken
         if gone:
             self.missing += gone
-            _log.error(
-                "%s: %d events were delivered before, and the server has lost them; they are not "
-                "in the outbox any more",
-                self.folder,
-                gone,
-            )
+            text = "%s: %d events were delivered before, and the server has lost them"
+            _log.error(text, self.folder, gone)
         with _unimportant(self.folder):
             self._reader.note_delivered(self.delivered)
             self._reader.drop_delivered()

@@ -32,52 +32,52 @@ __all__ = ["OutboxView", "StreamView", "add_folder", "event_of", "find_outboxes"
 
 
 class StreamView(NamedTuple):
-    """A stream: what of it is not at the server."""
+    """A stream and its events that the server has not stored."""
 
     folder: Path
     info: StreamInfo
     is_recording: bool
-    """Whether its process lives and may add to it."""
+    """Whether its process runs and may add events."""
     delivered: int
     """The last event that the server has stored or rejected."""
     waiting: int
-    """How many events behind it wait."""
+    """The number of events that wait for delivery."""
     oldest: datetime | None
-    """When the first event that waits was recorded; None if none waits, or it does not say."""
+    """The time of the first waiting event; None if none waits, or if it has no time."""
     rejected_events: list[RejectedEvent]
     """Events that were rejected and not delivered since."""
     torn: list[Path]
     """Files with records that cannot be read."""
     why: str
-    """Why what waits does so, as far as the sender has said."""
+    """Why events wait, as the sender reports it; empty if it does not."""
 
     @property
     def reasons(self) -> dict[str, int]:
-        """How many events were rejected, by reason."""
+        """Returns the number of rejected events by reason."""
         return dict(Counter(rejected.reason for rejected in self.rejected_events))
 
     @property
     def is_delivered(self) -> bool:
-        """Whether everything of it is at the server."""
+        """Returns whether the server has every event."""
         return not (self.waiting or self.rejected_events or self.torn)
 
 
 class OutboxView(NamedTuple):
-    """An outbox, and what its sender says."""
+    """An outbox and the report of its sender."""
 
     folder: Path
     address: str
     state: SenderState | None
-    """What the last sender said."""
+    """The report of the last sender; None if there is none."""
     is_sending: bool
-    """Whether a sender runs."""
+    """Whether a sender runs now."""
     streams: list[StreamView]
     damaged: dict[Path, str]
     """Folders of streams that cannot be read, and why."""
 
     @property
     def waiting(self) -> int:
-        """How many events wait."""
+        """Returns the number of waiting events."""
         return sum(stream.waiting for stream in self.streams)
 
     @property
@@ -86,7 +86,7 @@ class OutboxView(NamedTuple):
         return any(stream.waiting or not stream.is_recording for stream in self.streams)
 
     def left_of(self, before: OutboxView) -> int:
-        """How many of the events that waited before do so still; later ones do not count."""
+        """Returns how many of the events that waited before still wait; newer ones do not count."""
         now = {stream.folder: stream.delivered for stream in self.streams}
         return sum(
             max(0, stream.delivered + stream.waiting - now[stream.folder])
@@ -96,7 +96,7 @@ class OutboxView(NamedTuple):
 
     @property
     def rejected(self) -> int:
-        """How many events are rejected."""
+        """Returns the number of rejected events."""
         return sum(len(stream.rejected_events) for stream in self.streams)
 
 
@@ -113,20 +113,20 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
 
 
 def find_outboxes(folder: Path | None) -> list[Path]:
-    """Finds the outboxes in a folder, by default in that of this user.
+    """Returns the outboxes in a folder, by default in that of this user.
 
     Raises:
         CommandError: The folder is given, and there are none in it.
     """
     found = outboxes(folder or default_root())
     if folder is not None and not found:
-        what = "is no outbox and has none in it" if folder.is_dir() else "is no folder"
+        what = "contains no outbox" if folder.is_dir() else "is not a folder"
         raise CommandError(f"{folder} {what}; give the folder that PODIUM_OUTBOX named, or a copy")
     return found
 
 
 def view_of(outbox: Path) -> OutboxView:
-    """Looks at an outbox, and changes nothing.
+    """Returns the state of an outbox, without changing it.
 
     Raises:
         CommandError: It cannot be read.

@@ -25,28 +25,28 @@ _LOOK_SECONDS = 0.2
 
 
 class Done(NamedTuple):
-    """What became of an outbox."""
+    """The result of the delivery of an outbox."""
 
     view: OutboxView
-    """As it is now."""
+    """Its state now."""
     address: str
     waiting: int = 0
-    """How many of the events wait that there were at first."""
+    """The number of events that were there at first and still wait."""
     delivered: int = 0
     missing: int = 0
     failure: str = ""
-    """Why the server, or the folder, did not take part."""
+    """Why the server or the folder could not be used."""
     was_followed: bool = False
     """Whether another sender delivered it."""
 
     @property
     def can_be_taken_over(self) -> bool:
-        """Whether its sender has ended and left something."""
+        """Returns whether its sender has ended and events are left."""
         return self.was_followed and bool(self.waiting) and not self.failure
 
     @property
     def exit(self) -> Exit:
-        """The exit code of this outbox alone."""
+        """Returns the exit code for this outbox."""
         if self.failure or self.view.damaged:
             return Exit.FAILED
         is_torn = any(stream.torn for stream in self.view.streams)
@@ -157,7 +157,7 @@ def _done(sender: Sender, before: OutboxView, address: str) -> Done:
 
 
 def _follow(before: OutboxView, address: str, console: Console) -> Done:
-    """Waits for a sender at work: until all is delivered, or it ends, or gets no further."""
+    """Waits until a running sender has delivered everything, ends, or makes no progress."""
     state = SenderState.read(before.folder)
     pid = f" (process {state.pid})" if state else ""
     theirs = state.address if state else before.address
@@ -167,17 +167,17 @@ def _follow(before: OutboxView, address: str, console: Console) -> Done:
             "or end it, before you deliver this to another server"
         )
         return Done(before, address, before.waiting, failure=text)
-    console.note(f"a sender{pid} is at work on {before.folder}; this shows how far it comes")
+    console.note(f"a sender{pid} is delivering {before.folder}; this is its progress")
     view, is_stuck = _watched(before, console)
     failure = ""
     if is_stuck:
-        failure = (view.state and view.state.error) or "the sender at work gets no further"
+        failure = (view.state and view.state.error) or "the running sender makes no progress"
     left = view.left_of(before)
     return Done(view, address, left, before.waiting - left, 0, failure, was_followed=True)
 
 
 def _watched(before: OutboxView, console: Console) -> tuple[OutboxView, bool]:
-    """Looks on until what waits is delivered, or its sender ends; or nothing moves: true."""
+    """Waits for a running sender; returns the last state, and whether it made no progress."""
     view, left, moved = before, before.waiting, time.monotonic()
     while left and view.is_sending:
         if time.monotonic() - moved >= FOREGROUND.patience_seconds:

@@ -24,10 +24,9 @@ __all__ = ["add_arguments", "run_locally"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
-        "Delivers what was recorded and is not at the server yet: of trainers that had no\n"
-        "connection, or of a folder that was copied from another machine. Where a sender is at\n"
-        "work already, it shows how far that one comes. It is safe to end it and to run it\n"
-        "again.\n\n"
+        "Delivers recorded events that the server has not stored: of trainings that had no\n"
+        "connection, or of a folder that was copied from another machine. If a sender is running,\n"
+        "the command shows its progress. It can be stopped at any time and run again.\n\n"
         "Each outbox goes to the server that it was recorded for, unless --address names another.\n"
         "Exit code 0 says that everything is delivered, 1 that events wait or were rejected,\n"
         "3 that the server could not be reached."
@@ -41,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
-    """Delivers the outboxes, those for one server together."""
-    # What the sender would log is told here.
+    """Delivers the outboxes; those for one server are delivered together."""
+    # This command prints what the sender would log.
     logging.getLogger("podium").addHandler(logging.NullHandler())
     _check_address(arguments.address)
     servers: dict[str, list[OutboxView]] = {}
@@ -61,7 +60,7 @@ def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
 
 
 def _check_address(given: str | None) -> None:
-    """An outbox knows its server; what is given instead has to be an address."""
+    """Raises CommandError if the given address is malformed; an outbox has one of its own."""
     try:
         server_address(given)
     except ValueError as error:
@@ -77,11 +76,11 @@ def _tell(done: list[Done], console: Console) -> None:
         for text in _left(each):
             console.note(text)
     if not any(each.delivered or each.exit is not Exit.OK for each in done):
-        console.line("nothing waits: everything that was recorded is delivered")
+        console.line("nothing waits: all recorded events are delivered")
 
 
 def _left(done: Done) -> list[str]:
-    """What is not delivered and why, a line each."""
+    """Returns a line for each kind of event that is not delivered, with the reason."""
     view, texts = done.view, []
     if done.waiting:
         why = done.failure or "; ".join(sorted({s.why for s in view.streams if s.why}))
@@ -91,8 +90,8 @@ def _left(done: Done) -> list[str]:
         texts.append(done.failure)
     if done.missing:
         texts.append(
-            f"{_format.count(done.missing, 'event')} had been delivered before, and are neither "
-            "at this server nor in the outbox any more"
+            f"{_format.count(done.missing, 'event')} were delivered before, but this server does "
+            "not have them: was it restored from a backup, or is it another one?"
         )
     if view.rejected:
         show = command_line("outbox", str(view.folder))

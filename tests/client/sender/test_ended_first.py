@@ -1,0 +1,62 @@
+"""Over a slow link, results of processes that have ended come before those of running ones."""
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+
+import podium
+from podium._outbox import SenderLock, outbox_address
+from podium._sender import Rules, Sender
+from podium.v1.event_pb2 import Event
+from podium_server.testing.calls import started
+
+from tests.client.sender.outboxes import appended, dead_stream, writer
+
+
+class NotingClient:
+    """The way to a real server, which notes the arm of each call."""
+
+    def __init__(self, client: podium.AsyncClient) -> None:
+        self._client = client
+        self.arms: list[str] = []
+
+    async def record(
+        self,
+        experiment: str,
+        events: Iterable[Event],
+        position: podium.StreamPosition | None = None,
+    ) -> podium.RecordResult:
+        """Records events."""
+        sent = list(events)
+        self.arms.append(sent[0].arm_started.arm or sent[0].arm_finished.arm)
+        return await self._client.record(experiment, sent, position)
+
+    def experiment(self, name: str) -> podium.AsyncExperimentHandle:
+        """Returns the handle of an experiment."""
+        return self._client.experiment(name)
+
+
+def test_ended_streams_are_sent_first(outbox: Path, client: podium.Client) -> None:
+    """Of more streams than calls at a time, those that are closed are in the first calls."""
+    client.experiment("x").declare()
+    running = [appended(writer(outbox, "x", f"a{i}"), started(f"a{i}", "A", 1)) for i in range(12)]
+    for arm in ("y", "z"):
+        dead_stream(outbox, "x", started(arm, "A", 1), arm=arm)
+    assert _delivered(outbox)[:2] == ["y", "z"]
+    for stream in running:
+        stream.release()
+
+
+def _delivered(outbox: Path) -> list[str]:
+    async def run() -> list[str]:
+        async with podium.AsyncClient(outbox_address(outbox)) as client:
+            noting = NotingClient(client)
+            await Sender([outbox], noting, Rules(idle_seconds=0, patience_seconds=30)).run()
+            return noting.arms
+
+    lock = SenderLock(outbox)
+    assert lock.try_acquire()
+    try:
+        return asyncio.run(run())
+    finally:
+        lock.release()
