@@ -139,6 +139,42 @@ def test_show_arm(address: str) -> None:
     )
 
 
+def test_a_running_arm_shows_its_newest_row(address: str, name: str) -> None:
+    """A running arm shows the newest in-loop row, and its step; a post-training row as it is."""
+    with library.Client(address) as client:
+        experiment = client.experiment(name)
+        one, other = (experiment.start_arm(library.RunConfig(arm)) for arm in "ab")
+        for step in (0, 1, 20):
+            one.log_eval("val", {"acc": step / 8}, step=step)
+            other.log_eval("val", {"acc": step / 8}, step=step)
+        other.log_eval("test", {"acc": 0.5})
+        lines = shown("arms", name, address=address).splitlines()
+        assert [line.partition("TIME")[2].split(maxsplit=1) for line in lines[1:]] == [
+            ["3", "acc=2.5  (val at step 20)"],
+            ["4", "acc=0.5"],
+        ]
+        one.finish()
+        assert "acc=0" in shown("arms", name, address=address).splitlines()[1].split()
+
+
+def test_show_artifacts(address: str, name: str) -> None:
+    """The artifacts of a run have a line each, and its other parts are shown too."""
+    result = library.RunResult(
+        "run7", "ok", {"loss": 0.5}, {"model": "s3://b/model", "log": "/data/log"}, extras={"n": 3}
+    )
+    arm = library.ArmResult("a", library.RunConfig("a"), "completed", run_result=result)
+    with library.Client(address) as client:
+        client.experiment(name).record_arm(arm)
+    assert (
+        "  artifacts           log: /data/log\n"
+        "                      model: s3://b/model\n"
+        "  run result run_id   run7\n"
+        "  run result status   ok\n"
+        '  run result metrics  {"loss": 0.5}\n'
+        '  run result extras   {"n": 3}\n'
+    ) in shown("show", name, "a", address=address)
+
+
 def test_show_failed_arm(address: str) -> None:
     """An error is shown line by line, and cannot steer the terminal."""
     assert (

@@ -107,7 +107,7 @@ def test_groups(address: str, sweep: str) -> None:
     counts, left_out = "5 scores, 1 NaN, 1 without a score", "1 running left out, 1 failed left out"
     done = quickly("rank", sweep, "--by-group", address=address)
     assert done.out.splitlines() == [
-        "RANK  GROUP  MEAN  ±95%    SD    N  MIN  MAX  ASIDE                     FLAGS",
+        "RANK  GROUP  MEAN  ±95%    SD    N  MIN  MAX  NOT COUNTED               FLAGS",
         "   1  alone   inf                1",
         "   2  b       0.7              1/3  0.7  0.7  1 NaN, 1 without a score  configs differ",
         "   3  a       0.6   1.3  0.14    2  0.5  0.7",

@@ -6,15 +6,17 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from podium._files import json_form
+from podium._values.base import same
 from podium._values.enums import ArmStatus
 from podium.cli import _format
 from podium.cli._arguments import add_experiment, add_filters, add_limit, page_size
 from podium.cli._exits import Exit
+from podium.errors import NotFoundError
 
 if TYPE_CHECKING:
     import argparse
 
-    from podium import ArmSummary, Client
+    from podium import ArmSummary, Client, EvalResult
     from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
@@ -35,8 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
         "Lists the arms of an experiment in the order in which they were created. EVAL METRICS\n"
-        "are those of the primary eval: the one tagged `test`, or else the first one. LAST HEARD,\n"
-        "for running arms, is when the server last received an event or a heartbeat of the arm."
+        "are those of the primary eval: the one tagged `test`, or else the first one. A running\n"
+        "arm that has in-loop rows only shows the newest row of that name, and its step. LAST\n"
+        "HEARD, for running arms, is when the server last received an event or a heartbeat of\n"
+        "the arm."
     )
     parser.epilog = (
         "examples:\n"
@@ -62,19 +66,39 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     arms = islice(found, arguments.limit)
     if console.as_json:
         console.json_list(map(json_form.arm_summary_to_json, arms))
-    elif not console.table(map(_row, arms), *_HEADERS):
+    elif not console.table((_row(arm, client) for arm in arms), *_HEADERS):
         console.note("no arms")
     return Exit.OK
 
 
-def _row(arm: ArmSummary) -> tuple[str, ...]:
+def _row(arm: ArmSummary, client: Client) -> tuple[str, ...]:
     return (
         arm.name,
         arm.status,
         _format.last_heard(arm),
         arm.group_name or "",
         str(arm.eval_count),
-        _format.metrics(arm.eval_metrics),
+        _eval_metrics(arm, client),
         _format.last_line(arm.error),
         _format.metrics(arm.metrics),
     )
+
+
+def _eval_metrics(arm: ArmSummary, client: Client) -> str:
+    row = _newest_row(arm, client) if arm.status == ArmStatus.RUNNING else None
+    if row is None:
+        return _format.metrics(arm.eval_metrics)
+    return f"{_format.metrics(row.metrics)}  ({row.name} at step {row.step})"
+
+
+def _newest_row(arm: ArmSummary, client: Client) -> EvalResult | None:
+    """Returns the newest row of the primary eval's name, if the primary eval is in-loop."""
+    handle = client.arm(arm.experiment, arm.name)
+    try:
+        first = next(handle.evals(page_size=1), None)
+        if first is None or first.step is None or not same(first.metrics, arm.eval_metrics):
+            return None
+        row = handle.eval(first.name)
+    except NotFoundError:  # deleted since it was listed
+        return None
+    return None if row is None or row.step is None else row

@@ -26,7 +26,7 @@ __all__ = ["add_arguments", "run"]
 
 _ARM_HEADERS = (">RANK", "ARM", ">SCORE", "SOURCE", "~BENCHMARK", "GROUP", "STATUS", "FLAGS")
 _GROUP_HEADERS = (
-    ">RANK", "GROUP", ">MEAN", ">±95%", ">SD", ">N", ">MIN", ">MAX", "~ASIDE", "~FLAGS",
+    ">RANK", "GROUP", ">MEAN", ">±95%", ">SD", ">N", ">MIN", ">MAX", "~NOT COUNTED", "~FLAGS",
 )  # fmt: skip
 _SHOWN_SOURCES = 3
 
@@ -35,12 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
         "Ranks the completed arms of an experiment by their scores, on its success metric and in\n"
-        "its direction unless told otherwise. Equal scores share a rank; NaN comes after every\n"
+        "its direction by default. Equal scores share a rank; NaN comes after every\n"
         "number, and arms without a score come last. With --by-group the seeds of a configuration\n"
         "are one entry: the mean with half the width of its 95% interval (Student's t), the\n"
-        "standard deviation (n - 1), and the number of scores, of so many members if some have\n"
-        "none; an arm without a group is a group of one. The line below the table says what the\n"
-        "table leaves out."
+        "standard deviation (n - 1) and the number N of scores, as 2/3 if one of three members\n"
+        "does not count. NOT COUNTED says why. An arm without a group is a group of one. The\n"
+        "line below the table counts everything that the table leaves out."
     )
     parser.epilog = (
         "examples:\n"
@@ -148,7 +148,7 @@ def _arm_row(arm: RankedArm) -> tuple[str, ...]:
 
 def _group_row(group: RankedGroup) -> tuple[str, ...]:
     found = group.statistics
-    aside = _said(
+    not_counted = _counted(
         [
             (group.nans, "NaN"),
             (group.missing, "without a score"),
@@ -162,10 +162,10 @@ def _group_row(group: RankedGroup) -> tuple[str, ...]:
         _digits(found.mean, ".6g"),
         _digits(found.half_width, ".2g"),
         _digits(found.sd, ".2g"),
-        f"{found.n}/{group.members}" if aside else str(found.n),
+        f"{found.n}/{group.members}" if not_counted else str(found.n),
         _digits(found.min if group.members > 1 else None, ".6g"),
         _digits(found.max if group.members > 1 else None, ".6g"),
-        ", ".join(aside),
+        ", ".join(not_counted),
         ", ".join(_words(flag) for flag in group.flags if flag != RankFlag.NAN),
     )
 
@@ -196,23 +196,23 @@ def _place(origin: str, eval_name: str | None, step: int | None = None) -> str:
 def _summary(found: Ranking | GroupRanking) -> str:
     """What was ranked, and what became of everything else."""
     counts = found.counts
-    aside = [(counts.nans, "NaN"), (counts.without_score, "without a score")]
+    not_counted = [(counts.nans, "NaN"), (counts.without_score, "without a score")]
     left_out = vars(counts.left_out).items()
-    said = [
+    parts = [
         f"{counts.numbers:,} {'score' if counts.numbers == 1 else 'scores'}",
-        *_said(aside),
-        *_said([(count, f"{status} left out") for status, count in left_out]),
+        *_counted(not_counted),
+        *_counted([(count, f"{status} left out") for status, count in left_out]),
     ]
-    return f"{found.metric}, {found.direction}: {_entries(found)}{', '.join(said)}"
+    return f"{found.metric}, {found.direction}: {_entries(found)}{', '.join(parts)}"
 
 
 def _entries(found: Ranking | GroupRanking) -> str:
     if isinstance(found, GroupRanking):
         groups = found.group_counts
         shown = sum(group.rank is not None for group in found.groups)
-        aside = [(groups.without_mean, "without a mean"), (groups.too_small, "too small")]
-        said = [_format.count(groups.ranked, "group"), *_said(aside)]
-        return f"{_first(shown, groups.ranked)}{', '.join(said)}; "
+        not_counted = [(groups.without_mean, "without a mean"), (groups.too_small, "too small")]
+        parts = [_format.count(groups.ranked, "group"), *_counted(not_counted)]
+        return f"{_first(shown, groups.ranked)}{', '.join(parts)}; "
     ranked = found.counts.numbers + found.counts.nans
     return _first(sum(arm.rank is not None for arm in found.arms), ranked)
 
@@ -221,20 +221,20 @@ def _first(shown: int, ranked: int) -> str:
     return f"the first {shown:,} of " if shown < ranked else ""
 
 
-def _said(parts: list[tuple[int, str]]) -> list[str]:
+def _counted(parts: list[tuple[int, str]]) -> list[str]:
     return [f"{count:,} {what}" for count, what in parts if count]
 
 
 def _sources(sources: list[RankSource]) -> str:
     """The places that most scores came from."""
-    said = [
+    parts = [
         _place(source.origin, source.eval_name)
         + ("" if source.benchmark_id is None else f" of benchmark {source.benchmark_id}")
         + ("" if len(sources) == 1 else f" ({source.scores:,})")
         for source in sources[:_SHOWN_SOURCES]
     ]
-    more = len(sources) - len(said)
-    return ", ".join(said) + (f" and {more:,} more" if more else "")
+    more = len(sources) - len(parts)
+    return ", ".join(parts) + (f" and {more:,} more" if more else "")
 
 
 def _doubts(found: Ranking | GroupRanking) -> Iterator[str]:

@@ -94,6 +94,7 @@ def _arm_fields(arm: ArmResult) -> Iterator[tuple[str, str]]:
     yield from _config_fields(arm.run_config)
     yield "training metrics", _format.metrics(arm.metrics)
     yield "eval metrics", _format.metrics(arm.eval_metrics)
+    yield from _run_result_fields(arm)
     yield "training time", _format.duration(arm.train_seconds)
     yield "eval time", _format.duration(arm.eval_seconds)
     yield "error", arm.error or ""
@@ -101,23 +102,33 @@ def _arm_fields(arm: ArmResult) -> Iterator[tuple[str, str]]:
     yield "updated", f"{_format.moment(arm.update_time)}, revision {arm.revision}"
 
 
+def _run_result_fields(arm: ArmResult) -> Iterator[tuple[str, str]]:
+    """The parts of the training backend's result; each artifact has a line."""
+    if arm.run_result is None:
+        return
+    parts = json_form.run_result_to_json(arm.run_result)
+    artifacts = sorted(parts.pop("artifacts", {}).items())
+    yield "artifacts", "\n".join(f"{name}: {place}" for name, place in artifacts)
+    yield from _values("run result", parts)
+
+
 def _config_fields(config: RunConfig) -> Iterator[tuple[str, str]]:
-    """Every part of the configuration that says something."""
+    """The parts of the configuration that are set."""
     return _values("config", json_form.run_config_to_json(config))
 
 
-def _said(value: Any) -> Any:
-    """A value without the parts that say nothing."""
+def _without_unset(value: Any) -> Any:
+    """A value without the parts that are not set."""
     if not isinstance(value, dict):
         return value
-    parts = {key: _said(part) for key, part in value.items()}
+    parts = {key: _without_unset(part) for key, part in value.items()}
     return {key: part for key, part in parts.items() if part not in _NOTHING}
 
 
 def _values(label: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key, value in values.items():
-        said = _said(value)
-        yield f"{label} {key}", "" if said in _NOTHING else _format.value(said)
+        found = _without_unset(value)
+        yield f"{label} {key}", "" if found in _NOTHING else _format.value(found)
 
 
 def _by_name(rows: list[EvalResult]) -> dict[str, list[EvalResult]]:
