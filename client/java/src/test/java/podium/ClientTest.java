@@ -256,6 +256,7 @@ class ClientTest {
             .clearRevision()
             .clearCreateTime()
             .clearUpdateTime()
+            .clearLastHeard()
             .clearAttempt();
     bare.getEvalsBuilderList()
         .forEach(row -> row.clearRevision().clearEventTime().clearRecordTime());
