@@ -47,6 +47,7 @@ __all__ = [
     "check_scores",
     "eval_request",
     "fill",
+    "fill_experiments",
     "rank_request",
     "row_calls",
     "score_request",
@@ -109,7 +110,8 @@ def _fill_calls(
         yield RecordRequest(experiment=experiment, events=events)
 
 
-async def _fill(path: Path, experiments: dict[str, int]) -> None:
+async def fill_experiments(path: Path, experiments: dict[str, int]) -> None:
+    """Fills a store with experiments of so many arms each."""
     store = SqliteStore(path)
     await store.open()
     recording = Recording(store, Limits())
@@ -127,7 +129,7 @@ async def _fill(path: Path, experiments: dict[str, int]) -> None:
 def fill(path: Path) -> None:
     """Makes a store with smaller experiments and one of 1,000,000 rows."""
     sizes = {SMALL: SMALL_ARMS, MEDIUM: MEDIUM_ARMS, MATRIX: MATRIX_ARMS, LARGE: LARGE_ARMS}
-    asyncio.run(_fill(path, sizes))
+    asyncio.run(fill_experiments(path, sizes))
 
 
 def eval_request(experiment: str, arm: int) -> bytes:

@@ -60,9 +60,6 @@ def _measure(folder: Path, rounds: int, seconds: float, calls: int) -> list[Figu
             figures += ranking.groups(server.address, calls=calls)
             figures += ranking.matrix(server.address, calls=calls)
         with running_server(f"sqlite:///{large}", *quiet) as server:
-            figures += reads.throughput(
-                server.address, echo, how="asked again", target=0.95, slices=slices
-            )
             figures += ranking.first_places(
                 server.address, echo, how="asked again", target=1.3, calls=calls
             )

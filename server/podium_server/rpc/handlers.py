@@ -3,7 +3,7 @@
 Handlers parse requests themselves, so that a malformed message is INVALID_ARGUMENT.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,7 +11,6 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from podium_server.api.answer_cache import KeptAnswers
 from podium_server.errors import failure
 
 __all__ = [
@@ -60,19 +59,12 @@ class StreamMethod:
 Method = UnaryMethod | StreamMethod
 
 
-def service_methods(
-    service: ServiceDescriptor, servicer: object, kept: Mapping[str, KeptAnswers]
-) -> list[Method]:
-    """Returns the methods of a service, served by the servicer's methods in snake case.
-
-    Responses of the rpcs in `kept` are cached there; their requests name an experiment and an arm.
-    """
+def service_methods(service: ServiceDescriptor, servicer: object) -> list[Method]:
+    """Returns the methods of a service, served by the servicer's methods in snake case."""
     methods: list[Method] = []
     for method in service.methods:
         parse, handle = _parser(method), getattr(servicer, snake_case(method.name))
-        place = kept.get(method.name)
-        answer = _cached(parse, handle, place) if place else _uncached(parse, handle)
-        methods.append(UnaryMethod(method.full_name, answer))
+        methods.append(UnaryMethod(method.full_name, _answering(parse, handle)))
     return methods
 
 
@@ -101,25 +93,11 @@ def _parser(method: MethodDescriptor) -> Parser:
     return cast("Parser", GetMessageClass(method.input_type).FromString)
 
 
-def _uncached(parse: Parser, handle: Handler) -> Answer:
+def _answering(parse: Parser, handle: Handler) -> Answer:
     async def answer(raw: bytes) -> bytes:
         request = parsed(parse, raw)
         del raw  # a large request is then in memory once while it is worked on
         return _encoded(await handle(request))
-
-    return answer
-
-
-def _cached(parse: Parser, handle: Handler, kept: KeptAnswers) -> Answer:
-    async def answer(raw: bytes) -> bytes:
-        known = kept.find(raw)
-        if known is not None:
-            return known
-        moment = kept.moment
-        request = parsed(parse, raw)
-        encoded = _encoded(await handle(request))
-        kept.keep(raw, (request.experiment, request.arm), encoded, moment)
-        return encoded
 
     return answer
 

@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_size,
         default=defaults.answer_cache_bytes,
         metavar="BYTES",
-        help="memory for cached responses; 0 for no cache (default: %(default)s)",
+        help="memory for cached rankings; 0 for no cache (default: %(default)s)",
     )
     parser.add_argument(
         "--grace",

@@ -12,7 +12,6 @@ from dataclasses import replace
 
 from podium.v1 import recording_service_pb2, results_service_pb2
 
-from podium_server.api.answer_cache import AnswerCache
 from podium_server.api.recording import Recording
 from podium_server.api.results import Results
 from podium_server.rpc.admission import Admission
@@ -29,8 +28,6 @@ __all__ = ["running"]
 _RESULTS = results_service_pb2.DESCRIPTOR.services_by_name["ResultsService"]
 _RECORDING = recording_service_pb2.DESCRIPTOR.services_by_name["RecordingService"]
 _SERVICES = ("", _RESULTS.full_name, _RECORDING.full_name)
-_CACHED = ("Eval", "Score")
-"""The rpcs whose responses are cached: small ones about one arm, asked for again and again."""
 
 
 @contextlib.asynccontextmanager
@@ -66,14 +63,10 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
 
 
 def _services(store: Store, settings: Settings, health: Health) -> Mapping[str, Sequence[Method]]:
-    for_rankings = settings.answer_cache_bytes // 4
-    cache = AnswerCache(settings.answer_cache_bytes - for_rankings)
-    store.listen(cache)
-    cached = {rpc: cache.rpc() for rpc in _CACHED}
-    results = Results(store, settings.limits, for_rankings)
+    results = Results(store, settings.limits, settings.answer_cache_bytes)
     recording = Recording(store, settings.limits)
     return {
-        _RESULTS.full_name: service_methods(_RESULTS, results, cached),
-        _RECORDING.full_name: service_methods(_RECORDING, recording, {}),
+        _RESULTS.full_name: service_methods(_RESULTS, results),
+        _RECORDING.full_name: service_methods(_RECORDING, recording),
         HEALTH_SERVICE: health.methods(),
     }

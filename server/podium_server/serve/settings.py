@@ -23,5 +23,5 @@ class Settings:
     reflection: bool = False
     grace_seconds: float = 1.5
     admission: AdmissionLimits = field(default_factory=AdmissionLimits)
-    answer_cache_bytes: int = 8 * 1024 * 1024
+    answer_cache_bytes: int = 2 * 1024 * 1024
     limits: Limits = field(default_factory=Limits)
