@@ -1,6 +1,8 @@
 """LightGBM's trainings are recorded: rows, results, how they ended, and how they go on."""
 
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,57 @@ def test_early_stopping_makes_the_best_round_the_result(ended: Ended, rounds: in
     assert (len(losses), arm.status) == (min(rounds, 21), "completed")
     assert [row.step for row in arm.evals] == [*range(1, len(losses) + 1), None]
     assert arm.evals[-1].metrics["binary_logloss"] == min(losses) < losses[-1]
+
+
+_STOPPED_EARLY = """
+import lightgbm, numpy as np
+from podium.integrations.lightgbm import PodiumCallback
+
+rows = np.random.default_rng(0).normal(size=(300, 4))
+train = lightgbm.Dataset(rows[:200], rows[:200, 0] > 0)
+val = lightgbm.Dataset(rows[200:], np.random.default_rng(1).random(100) > 0.5, train)
+params = {"objective": "binary", "num_leaves": 4, "learning_rate": 0.5, "verbosity": -1}
+kept = []
+for number in range(3):
+    kept.append(PodiumCallback("stopped", f"arm{number}"))
+    callbacks = [kept[-1], lightgbm.early_stopping(3, verbose=False)]
+    lightgbm.train(params, train, 50, valid_sets=[val], valid_names=["val"], callbacks=callbacks)
+raise ValueError("a later error")
+"""
+
+
+def test_early_stopping_without_a_block(ended: Ended) -> None:
+    """Three trainings are completed with their best rounds, whatever ends the process later."""
+    command = [sys.executable, "-c", _STOPPED_EARLY]
+    subprocess.run(command, check=False, capture_output=True, env=dict(os.environ), timeout=300)
+    for number in range(3):
+        arm = ended("stopped", f"arm{number}")
+        assert (arm.status, arm.error) == ("completed", None)
+        losses = [row.metrics["binary_logloss"] for row in arm.evals if row.step is not None]
+        assert len(losses) < 50
+        assert arm.evals[-1].step is None
+        assert arm.evals[-1].metrics["binary_logloss"] == min(losses)
+
+
+def test_early_stopping_ends_an_arm_at_once(ended: Ended) -> None:
+    """A callback that only LightGBM holds ends its arm with the training."""
+    for rounds in (5, 50):
+        name = f"arm{rounds}"
+        stop = lightgbm.early_stopping(20, True, verbose=False)  # noqa: FBT003
+        losses = _train(rounds, PodiumCallback("at_once", name), stop)["val"]["binary_logloss"]
+        arm = ended("at_once", name)
+        assert arm.status == "completed"
+        assert arm.evals[-1].metrics["binary_logloss"] == min(losses) < losses[-1]
+
+
+def test_the_configuration_is_that_before_a_schedule(ended: Ended) -> None:
+    """A schedule of the learning rate changes nothing in the configuration."""
+    schedule = lightgbm.reset_parameter(learning_rate=[0.4, 0.3, 0.2])
+    _train(3, PodiumCallback("schedule", "arm"), schedule)
+    config = ended("schedule", "arm").run_config
+    assert config is not None
+    assert config.algorithm is not None
+    assert config.algorithm.params["learning_rate"] == 0.5
 
 
 def _breaking(error: BaseException) -> Callable[[Any], None]:

@@ -1,4 +1,4 @@
-"""How a trainer that calls back is recorded: what all integrations share."""
+"""Records trainings by the callbacks of a trainer: shared by all integrations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from podium._model.config import RunConfig
     from podium._recorder import ExperimentRecording
 
-__all__ = ["ArmOptions", "CallbackBase", "Row", "Training"]
+__all__ = ["ArmOptions", "CallbackBase", "Row", "Training", "unsettled"]
 
 _LOGGER = logging.getLogger("podium")
 
@@ -79,22 +79,18 @@ class Training:
 
     Args:
         experiment: The experiment, or its name.
-        ends_quietly: Whether the trainer may end well without a word, so that a process that
-            ends well says that its training was completed.
-        names: The names that copies of this have given out.
-        options: What is handed on to `start_arm`.
+        names: The arm names that this and its copies have used.
+        options: Arguments for `start_arm`.
     """
 
     def __init__(
         self,
         experiment: str | ExperimentRecorder,
         *,
-        ends_quietly: bool = False,
         names: _Names | None = None,
         **options: Unpack[ArmOptions],
     ) -> None:
         self._experiment = experiment
-        self._ends_quietly = ends_quietly
         self._options = options
         self._names = names or _Names()
         self._asked: RunConfig | None = None
@@ -104,12 +100,13 @@ class Training:
         self._is_running = False
         self._began = 0.0
         self._last: dict[str, Row] = {}
+        self._baseline: list[Row] | None = None
+        """The rows of an evaluation without training, while its arm is the current one."""
 
     def __deepcopy__(self, copied: dict[int, Any]) -> Self:
         """A copy, such as searches make, records its own arms, by the same recorder and names."""
         return type(self)(
             self._experiment,
-            ends_quietly=self._ends_quietly,
             names=self._names,
             **self._options,
         )
@@ -138,7 +135,10 @@ class Training:
         if rank:
             self._recorder(rank)
             return
+        for other in tuple(unsettled):
+            other.settle()
         _release()
+        baseline, self._baseline = self._baseline or [], None
         self._choose_arm(run_config, goes_on=resume_step is not None)
         options = self._options.copy()
         if resume_step is not None:
@@ -150,7 +150,36 @@ class Training:
         self._is_running = True
         self._began = time.monotonic()
         self._last.clear()
+        atexit.unregister(self._end_with_process)
         atexit.register(self._end_with_process)
+        for row in baseline:
+            self.log_row(row)
+
+    def begin_evaluation(self, run_config: RunConfig, *, rank: int | None = None) -> None:
+        """Begins an arm for an evaluation if this callback has recorded no training.
+
+        It is an arm of its own, since a new attempt at the arm of a training deletes its rows. All
+        processes that evaluate under this name share one attempt, so they add rows to it.
+
+        Args:
+            run_config: The configuration of the training that would follow.
+            rank: The rank of this process; None if the trainer does not know it.
+        """
+        if self._arm is not None:
+            return
+        recorder = self._recorder(rank)
+        if rank:
+            return
+        name = f"{run_config.name}{_EVALUATION}"
+        _LOGGER.warning(
+            "podium: %r is evaluated without training; the results are recorded as arm %r",
+            run_config.name,
+            name,
+        )
+        options = self._options | {"attempt_id": "evaluation", "order": 1, "restart": False}
+        self._arm = recorder.start_arm(run_config, name=name, **options)
+        self._arm.finish()
+        self._baseline = []
 
     def _choose_arm(self, run_config: RunConfig, *, goes_on: bool) -> None:
         before, self._asked = self._asked, run_config
@@ -169,9 +198,11 @@ class Training:
             self._may_release()
 
     def log_row(self, row: Row) -> None:
-        """Records an in-loop row while training goes on, and a post-training row after it."""
+        """Records an in-loop row while training runs, and a post-training row after it."""
         if self._arm is None:
             return
+        if self._baseline is not None:
+            self._baseline.append(row)
         if not self._is_running:
             self._log_final(row)
             return
@@ -185,7 +216,7 @@ class Training:
             self._may_release()
 
     def end(self, *, best: Iterable[Row] = (), train_seconds: float | None = None) -> None:
-        """Says that training is completed: of each eval the last row is its result.
+        """Records that training is completed. The last row of each eval is its result.
 
         Args:
             best: Rows that are the result instead, where the trainer kept an earlier model.
@@ -201,20 +232,19 @@ class Training:
         self._may_release()
 
     def stop(self, why: str) -> None:
-        """Says that training was cancelled."""
+        """Records that training was cancelled."""
         self._finish(ArmStatus.CANCELLED, why)
 
+    def settle(self) -> None:
+        """Ends a training whose trainer has ended without a call. Most trainers always call."""
+
     def leave(self, error: BaseException | None) -> None:
-        """Ends what is under way as its block or process ended, and waits for delivery.
+        """Ends a training that is running as its block ended, and waits for delivery.
 
         Args:
-            error: What ended it; None if all went well.
+            error: The exception that ended the block; None if there was none.
         """
-        if self._is_running and error is None:
-            self.end()
-        elif self._is_running:
-            ending = ending_of(error)
-            self._finish(ending.status, ending.error)
+        self._end_by(error)
         if self._recorder_of_our_own is not None:
             self._recorder_of_our_own.close()
 
@@ -240,20 +270,31 @@ class Training:
             self._arm.finish(status, error=error, train_seconds=took)
             self._may_release()
 
+    def _end_by(self, error: BaseException | None) -> None:
+        if self._is_running and error is None:
+            self.end()
+        elif self._is_running:
+            ending = ending_of(error)
+            self._finish(ending.status, ending.error)
+
     def _over(self) -> None:
         self._is_running = False
         atexit.unregister(self._end_with_process)
 
     def _end_with_process(self) -> None:
-        # Python leaves here the error that ended a script, also where nobody imports traceback.
+        # Python keeps the error that ended a script here, also if nothing imports traceback.
         error: BaseException | None = getattr(sys, "last_value", None)
-        if error is None and not self._ends_quietly:
+        if error is None:
             self.stop("the process ended before the training did")
-        self.leave(error)
+        # The recorder closes itself afterwards, so that it waits and reports once.
+        self._end_by(error)
 
 
+_EVALUATION = "-evaluation"
+unsettled: set[Training] = set()
+"""Trainings that may have ended without a call of their trainer."""
 _ended: list[ArmRecorder] = []
-"""Arms whose training is over, that hold files still."""
+"""Arms whose training is over, and which still hold files."""
 
 
 def _release() -> None:

@@ -6,13 +6,17 @@ with PodiumCallback("churn", "leaves31") as callback:
 
 from __future__ import annotations
 
+import atexit
+import weakref
+from collections import defaultdict
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from podium._model.config import Component, RunConfig
 from podium.integrations._boosting import TRAINING_SETS, log_round, rows_of
 from podium.integrations._missing import missing
 from podium.integrations._settings import seed_of, settings_of
-from podium.integrations._training import CallbackBase, Row, Training
+from podium.integrations._training import CallbackBase, Row, Training, unsettled
 
 try:
     import lightgbm
@@ -40,8 +44,10 @@ class PodiumCallback(CallbackBase["_Training"]):
     Rounds are counted as LightGBM prints them, from 1; a training that goes on with `init_model`
     counts on. After early stopping the best round is the result, otherwise the last one.
 
-    LightGBM does not tell callbacks that it stopped early, nor that it failed: as a context manager
-    this says so at the end of its block. Without that, the end of the process does.
+    LightGBM does not notify callbacks when it stops early or fails. As a context manager, the
+    callback records that at the end of its block. Otherwise, early stopping is recorded when
+    nothing refers to the callback any more, when the next training begins, or at the end of the
+    process. An error is recorded at the end of the process.
 
     Args:
         experiment: The name of the experiment, or what `podium.record` returned.
@@ -64,17 +70,16 @@ class PodiumCallback(CallbackBase["_Training"]):
         # Before LightGBM's early stopping (30), which hides a round from those that come after it.
         self.order = 25
         self.before_iteration = False
-        self._training = _Training(experiment, ends_quietly=True, **options)
+        self._training = _Training(experiment, **options)
         self._name = name
         self._run_config = run_config
         self._training_sets = frozenset(training_sets)
 
     def __call__(self, env: Any) -> None:
-        """Records a round; the first one begins the arm, the last one ends it."""
+        """Records a round. The first one begins the arm, the last one ends it."""
         step = env.iteration + 1
         if env.iteration == env.begin_iteration:
-            config = self._run_config or run_config(self._name, env.params)
-            self._training.begin_rounds(config, env.model, env.begin_iteration or None)
+            self._begin(env)
         train = getattr(env.model, "_train_data_name", "training")
         training_sets = self._training_sets | {train}
         rows = rows_of(_scores(env.evaluation_result_list or ()), step)
@@ -83,31 +88,58 @@ class PodiumCallback(CallbackBase["_Training"]):
         if step == env.end_iteration:
             self._training.end()
 
+    def _begin(self, env: Any) -> None:
+        config = self._run_config or run_config(self._name, _params(env))
+        self._training.begin_rounds(config, env.model, env.begin_iteration or None)
+        # LightGBM drops a callback that nobody else holds when its training ends.
+        weakref.finalize(self, self._training.settle).atexit = False
+
 
 class _Training(Training):
-    """A training whose model says only after the last round which one was the best."""
+    """A training whose model knows the best round only after the last one."""
 
     _model: Any = None
-    _rows: dict[int, list[Row]]
+    _rows: Mapping[int, list[Row]] = MappingProxyType({})
 
     def begin_rounds(self, config: RunConfig, model: Any, resume_step: int | None) -> None:
         self.begin(config, resume_step=resume_step)
         self._model = model
-        self._rows = {}
+        self._rows = defaultdict(list)
+        unsettled.add(self)
+        atexit.register(self.settle)
 
     def keep(self, rows: list[Row]) -> None:
         for row in rows:
-            self._rows.setdefault(row.step, []).append(row)
+            self._rows[row.step].append(row)
 
-    def leave(self, error: BaseException | None) -> None:
-        best = [] if self._model is None else self._rows.get(self._model.best_iteration, [])
-        if error is None and self.is_running:
+    def settle(self) -> None:
+        """Ends a training that was stopped early: its model names the best round from then on."""
+        best = self._rows.get(getattr(self._model, "best_iteration", 0), [])
+        if self.is_running and not best:
+            return
+        self._forget()
+        if self.is_running:
             self.end(best=best)
-        elif error is None:
+        else:
             for row in best:
                 self.log_row(row)
-        self._model = None
+
+    def leave(self, error: BaseException | None) -> None:
+        self.settle()
         super().leave(error)
+        self._forget()
+
+    def _forget(self) -> None:
+        unsettled.discard(self)
+        atexit.unregister(self.settle)
+        self._model = None
+
+
+def _params(env: Any) -> dict[str, Any]:
+    """Returns the parameters of a training as they were before callbacks changed them."""
+    booster = env.model.boosters[0] if hasattr(env.model, "boosters") else env.model
+    given = getattr(getattr(booster, "train_set", None), "params", None)
+    return {key: given.get(key) for key in env.params} if given else env.params
 
 
 def run_config(name: str, params: Mapping[str, Any]) -> RunConfig:
