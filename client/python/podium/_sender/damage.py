@@ -1,17 +1,31 @@
-"""Damaged records: what was lost with the first one of a stream."""
+"""Damaged records and failing disks: what was lost, and what can be ignored."""
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from podium._sender.protocol import Opening, Refused, begins_arm
 from podium.v1.event_pb2 import Event, ExperimentDeclared
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from podium._outbox import RejectedEvent, StreamInfo
     from podium._sender.recording_client import RecordingClient
 
-__all__ = ["DAMAGED", "LostDeclaration", "damaged_event", "opening_of", "was_start"]
+__all__ = [
+    "DAMAGED",
+    "LostDeclaration",
+    "damaged_event",
+    "ignored_disk_errors",
+    "opening_of",
+    "was_start",
+]
+
+_log = logging.getLogger(__name__)
 
 DAMAGED = "DAMAGED"
 """The reason of an event that is kept as rejected because its record cannot be read."""
@@ -50,3 +64,12 @@ def was_start(info: StreamInfo, rejected: RejectedEvent) -> bool:
 def damaged_event(sequence: int) -> Refused:
     """Returns an event that cannot be read, as it is kept."""
     return Refused(sequence, DAMAGED, "the record in the outbox is damaged", b"")
+
+
+@contextmanager
+def ignored_disk_errors(folder: Path) -> Iterator[None]:
+    """Logs an error of the disk and goes on: for notes that the server can replace."""
+    try:
+        yield
+    except OSError as error:
+        _log.warning("%s: %s", folder, error)

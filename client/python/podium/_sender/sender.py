@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from podium._sender.circuit_breaker import CircuitBreaker
@@ -112,6 +113,7 @@ class Sender:
                 self.streams.look(self._busy())
                 self._listen()
                 self._start_calls()
+                self._start_heartbeats()
                 self._observe(self)
                 if self._is_done():
                     break
@@ -136,6 +138,22 @@ class Sender:
             self._tasks[task] = stream
             task.add_done_callback(self._tasks.pop)
             self.streams.move_back(stream)
+
+    def _start_heartbeats(self) -> None:
+        """Sends heartbeats for processes that have nothing to deliver, in room that is left."""
+        if self._rules.is_bounded:
+            return
+        room = self.circuit_breaker.room(time.monotonic(), _MOST_CALLS) - len(self._tasks)
+        waiting = self._busy() | {stream.folder for stream in self.streams.unsent}
+        quiet = (
+            stream
+            for folder, stream in self.streams.known.items()
+            if folder not in waiting and stream.needs_heartbeat()
+        )
+        for stream in islice(quiet, max(room, 0)):
+            task = asyncio.ensure_future(stream.heartbeat.send(self._client))
+            self._tasks[task] = stream
+            task.add_done_callback(self._tasks.pop)
 
     def _listen(self) -> None:
         """Tries sooner where somebody waits."""

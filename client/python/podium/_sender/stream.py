@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from podium._interface.recorders import StreamPosition
@@ -13,7 +12,14 @@ from podium._limits.limits import DEFAULT_LIMITS
 from podium._outbox import DamagedError, Entry, RejectedEvent, StreamReader, WakeSignal
 from podium._outbox.writer import CLOSED_FILE
 from podium._sender.backoff import Backoff
-from podium._sender.damage import LostDeclaration, damaged_event, opening_of, was_start
+from podium._sender.damage import (
+    LostDeclaration,
+    damaged_event,
+    ignored_disk_errors,
+    opening_of,
+    was_start,
+)
+from podium._sender.heartbeat import Heartbeat
 from podium._sender.missing_end import MissingEnd, find_missing_end
 from podium._sender.near_names import near_arms_text
 from podium._sender.poison_events import PoisonEventPolicy
@@ -30,7 +36,7 @@ from podium._sender.protocol import (
 from podium.errors import PodiumError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
     from podium._sender.recording_client import RecordingClient
@@ -57,6 +63,7 @@ class Stream:
     Attributes:
         folder: Where it is.
         info: Whose it is.
+        heartbeat: What tells the server that its process is alive.
         pause: Why it waits, for reasons of its own; None if it does not.
         due: When it may try again, on the clock of `time.monotonic`.
         failing_since: When the first of its failures in a row was; None if the last call was good.
@@ -76,6 +83,7 @@ class Stream:
         self.folder = folder
         self._reader = StreamReader(folder)
         self.info = self._reader.info
+        self.heartbeat = Heartbeat(self.info)
         rejected_events = [
             rejected for rejected in self._reader.rejected_events() if not rejected.retried
         ]
@@ -129,6 +137,10 @@ class Stream:
         """Whether its process has closed it."""
         return (self.folder / CLOSED_FILE).exists()
 
+    def needs_heartbeat(self) -> bool:
+        """Whether its process trains an arm of which the server has not heard for a while."""
+        return self.heartbeat.is_due() and self.writer_alive and not self.has_ended
+
     def count_pending(self) -> int:
         """Counts the events that wait to be delivered; slower than `has_pending`."""
         last = self.last_sequence() if self._until is None else self._until
@@ -142,7 +154,7 @@ class Stream:
         """Waits until the process's earlier events of the arm, and earlier arms, are delivered."""
         self._starts_after = starts_after
         if follows is not None:
-            with _unimportant(follows.folder):
+            with ignored_disk_errors(follows.folder):
                 # A stream ends before the next one of its arm is made: no event is added.
                 self._follows = follows, follows.last_sequence()
 
@@ -346,6 +358,7 @@ class Stream:
 
     def _note_delivered(self, batch: Batch, gone: int) -> None:
         self.advances += 1
+        self.heartbeat.note_delivered(batch.events)
         taken = sum(not event.HasField("skipped") for event in batch.events)
         if taken:
             self._patience.succeeded()
@@ -354,7 +367,7 @@ class Stream:
             self.missing += gone
             text = "%s: %d events were delivered before, and the server has lost them"
             _log.error(text, self.folder, gone)
-        with _unimportant(self.folder):
+        with ignored_disk_errors(self.folder):
             self._reader.note_delivered(self.delivered)
             self._reader.drop_delivered()
 
@@ -389,12 +402,3 @@ class Stream:
 
 def _unreadable(error: Exception) -> Pause:
     return Pause(_UNREADABLE, f"the outbox cannot be read or written: {error}")
-
-
-@contextmanager
-def _unimportant(folder: Path) -> Iterator[None]:
-    """Goes on where a note could not be made: the server knows how far it is."""
-    try:
-        yield
-    except OSError as error:
-        _log.warning("%s: %s", folder, error)

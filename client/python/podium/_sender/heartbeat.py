@@ -1,0 +1,60 @@
+"""Tells the server that the process which trains an arm is alive while it logs nothing."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from podium import events
+from podium.errors import PodiumError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from podium._outbox import StreamInfo
+    from podium._sender.recording_client import RecordingClient
+    from podium.v1.event_pb2 import Event
+
+__all__ = ["Heartbeat"]
+
+_log = logging.getLogger(__name__)
+
+_SECONDS = 45.0
+"""The time without a delivery after which a heartbeat is sent."""
+
+
+class Heartbeat:
+    """The heartbeat of one stream: an event without metrics, for the attempt that runs.
+
+    Args:
+        info: Describes the stream.
+    """
+
+    def __init__(self, info: StreamInfo) -> None:
+        self._info = info
+        self._attempt_id = None if info.attempt_order is None else info.attempt_id
+        self._last = time.monotonic()
+
+    def note_delivered(self, delivered: Iterable[Event]) -> None:
+        """Notes which attempt runs now. Every event that is delivered counts as a heartbeat."""
+        self._last = time.monotonic()
+        for event in delivered:
+            kind = event.WhichOneof("kind")
+            if kind == "arm_started":
+                self._attempt_id = event.arm_started.attempt.id
+            elif kind == "arm_finished" and event.arm_finished.attempt_id == self._attempt_id:
+                self._attempt_id = None
+
+    def is_due(self) -> bool:
+        """Returns whether an attempt runs that the server has not heard of for a while."""
+        return self._attempt_id is not None and time.monotonic() - self._last >= _SECONDS
+
+    async def send(self, client: RecordingClient) -> None:
+        """Sends a heartbeat, without a position: a lost one does not have to be sent again."""
+        self._last = time.monotonic()
+        event = events.metrics_recorded(self._info.arm or "", {}, attempt_id=self._attempt_id)
+        try:
+            await client.record(self._info.experiment, [event])
+        except PodiumError as error:
+            _log.debug("%s: no heartbeat: %s", self._info.arm, error)
