@@ -1,4 +1,4 @@
-"""Two arms or groups of arms, compared number by number. Pure: it works on whole arms.
+"""Compares two arms or groups of arms, number by number, without a server.
 
 What is compared are the numbers that answer: for each eval name the metrics and breakdowns of the
 row that `eval(name)` answers, and the training metrics. A breakdown counts as far as it is a
@@ -30,7 +30,7 @@ __all__ = [
 
 
 class Members(NamedTuple):
-    """What is compared: one arm, or the arms of a group that count."""
+    """One side to compare: an arm, or the arms of a group that count."""
 
     name: str
     is_group: bool
@@ -52,12 +52,12 @@ class ComparedSide:
     left_out: dict[str, str]
     """The status of each arm that does not, by its name."""
     flags: tuple[str, ...]
-    """What makes it doubtful: CONFIGS_DIFFER, or nothing."""
+    """Warnings about the side: CONFIGS_DIFFER, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What the arms of one side have for one number."""
+    """The values of one number on one side."""
 
     statistics: Description
     """Of the arms that have it."""
@@ -76,7 +76,7 @@ class ComparedMetric:
     key: str | None
     """The key of the metric; None for a breakdown."""
     breakdown: tuple[str, ...]
-    """Where in the breakdowns it stands; empty for a metric."""
+    """Its path in the breakdowns; empty for a metric."""
     left: Observed
     """Its statistics on the left side."""
     right: Observed
@@ -84,11 +84,11 @@ class ComparedMetric:
     difference: Difference
     """The left mean less the right one, with Welch's interval and p-value."""
     flags: tuple[str, ...]
-    """What makes it doubtful: a ComparisonFlag of the rows each."""
+    """Warnings about the rows: ComparisonFlags."""
 
     @property
     def label(self) -> str:
-        """How to call it: `test.pass_rate` as in a score, `test[math]` for a breakdown."""
+        """The name of the number: `test.pass_rate`, or `test[math]` for a breakdown."""
         if self.key is None:
             return f"{self.eval_name}{''.join(f'[{part}]' for part in self.breakdown)}"
         return self.key if self.eval_name is None else f"{self.eval_name}.{self.key}"
@@ -107,7 +107,7 @@ class Comparison(Tabular):
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """Everything that makes a part of the comparison doubtful."""
+        """All flags of the sides and the numbers."""
         parts = (self.left.flags, self.right.flags, *(metric.flags for metric in self.metrics))
         return tuple(dict.fromkeys(flag for part in parts for flag in part))
 
@@ -139,7 +139,7 @@ def _record(metric: ComparedMetric) -> dict[str, Any]:
 
 
 class _Place(NamedTuple):
-    """Where a number stands in an arm."""
+    """The place of a number in an arm."""
 
     eval_name: str | None
     key: str | None
@@ -147,7 +147,7 @@ class _Place(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """A number of an arm, and what it is a number of."""
+    """A number of an arm, and its source."""
 
     value: float
     origin: str
@@ -246,7 +246,7 @@ def _row_numbers(arm: ArmResult, name: str) -> Iterator[tuple[_Place, _Found]]:
 def breakdown_numbers(
     values: Mapping[str, Any], path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], float]]:
-    """The numbers in breakdowns, also in dicts in them, each with the keys that lead to it."""
+    """Yields the numbers in breakdowns, nested ones too, each with its path of keys."""
     for key, value in values.items():
         if isinstance(value, dict):
             yield from breakdown_numbers(value, (*path, key))
@@ -270,5 +270,5 @@ def _sorted(places: Collection[_Place]) -> list[_Place]:
 
 
 def _natural(part: str) -> tuple[int, str]:
-    """Numbers in their order before everything else, so that 9 stands before 10."""
+    """Returns a key that sorts numbers by value, before other texts."""
     return (len(part), part) if part.isdecimal() else (sys.maxsize, part)

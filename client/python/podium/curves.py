@@ -1,4 +1,4 @@
-"""Curves: the in-loop values of a metric by step, of arms and of groups of arms. Pure."""
+"""Curves: the in-loop values of a metric by step, for arms and groups of arms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Curve", "CurveArm", "CurvePoint", "Curves", "curves_of", "eval_names
 
 
 class CurveArm(Protocol):
-    """An arm, as far as curves look at it; an ArmResult is one."""
+    """The parts of an arm that curves need; an ArmResult has them."""
 
     @property
     def name(self) -> str:
@@ -34,14 +34,14 @@ class CurveArm(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """What was measured at one step."""
+    """The values at one step."""
 
     step: int
     """The step."""
     statistics: Description
     """Of the arms that have a number there; of a single arm, the mean is its number."""
     nan: int
-    """How many arms have NaN there; they have no part in the statistics."""
+    """The number of arms with NaN there; the statistics leave them out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,13 @@ class Curves(Tabular):
     """The curves of an experiment's arms or groups."""
 
     metric: str
-    """The metric, as it was asked for."""
+    """The metric that was asked for."""
     curves: tuple[Curve, ...]
     """A curve for each arm or group that has values, in the order of the first arm's creation."""
     without: tuple[str, ...]
     """The names of the arms that have none."""
     left_out: dict[str, str]
-    """The status of each arm that was not asked for because of it, by its name."""
+    """The statuses of arms that were left out for their status, by name."""
 
     def _heading(self) -> str:
         return f"{self.metric}, {len(self.curves):,} curves"
@@ -110,7 +110,7 @@ def curves_of(
     by_group: bool = False,
     left_out: Mapping[str, str] | None = None,
 ) -> Curves:
-    """Takes the curves of a metric from the in-loop rows of arms.
+    """Returns the curves of a metric from the in-loop rows of arms.
 
     Args:
         arms: The arms, with their rows.
@@ -138,7 +138,7 @@ def curves_of(
 
 
 def eval_names(metric: str) -> list[str]:
-    """The names of the evals that a curve of a metric may be of: one for each dot.
+    """Returns the names of the evals that a metric may belong to: one for each dot.
 
     Raises:
         ValueError: The metric names no eval.

@@ -1,4 +1,4 @@
-"""What a ranking means: arms and groups in order. Pure, for server and clients alike.
+"""Ranks arms and groups: the one definition, for the server and the clients.
 
 The server keeps the scores in order and ranks arms without looking at all of them; `rank` says the
 same of any list of arms. Groups are made here in both cases.
@@ -54,7 +54,7 @@ _SHOWN_SOURCES = 100
 
 
 class Member(NamedTuple):
-    """An arm, as far as its group looks at it."""
+    """The parts of an arm that its group needs."""
 
     arm: str
     """Its name."""
@@ -74,7 +74,7 @@ class Member(NamedTuple):
 
 @dataclass(slots=True)
 class _Group:
-    """The members of a group, as they come."""
+    """The members of a group so far."""
 
     group_name: str | None
     first_arm: str
@@ -147,7 +147,7 @@ class Groups:
     def ranked(
         self, direction: DirectionLike | None, min_members: int, mixed: Collection[str]
     ) -> tuple[list[RankedGroup], RankGroupCounts]:
-        """The groups in order, the best mean first, and what became of all of them.
+        """Returns the groups in order, the best mean first, and counts of all groups.
 
         Args:
             direction: Which means are better: a Direction.
@@ -165,7 +165,7 @@ class Groups:
 
 
 def mixed_evals(sources: Iterable[tuple[str | None, str | None]]) -> set[str]:
-    """The evals that are not the same benchmark everywhere, of pairs of name and benchmark_id.
+    """Returns the names of evals that have several benchmark_ids.
 
     A row without a benchmark_id has its name for one.
     """
@@ -196,7 +196,7 @@ def rank(
     order = ranked([entry.score for entry in entries], direction)
     for index, place in order:
         entries[index].rank = place
-    return Ranking(**scored.said(direction), arms=[entries[index] for index, _ in order])
+    return Ranking(**scored.common_fields(direction), arms=[entries[index] for index, _ in order])
 
 
 def rank_groups(
@@ -221,11 +221,11 @@ def rank_groups(
     for arm in arms:
         groups.add(_member(arm, entries.get(arm.name)))
     found, counts = groups.ranked(direction, min_members, scored.mixed)
-    return GroupRanking(**scored.said(direction), groups=found, group_counts=counts)
+    return GroupRanking(**scored.common_fields(direction), groups=found, group_counts=counts)
 
 
 class _Scored:
-    """The arms that are ranked, with their scores and flags, and what became of the others."""
+    """The ranked arms with their scores and flags, and counts of the others."""
 
     def __init__(self, arms: Sequence[ArmResult], metric: str, status: ArmStatuses) -> None:
         wanted = {status} if isinstance(status, str) else set(status)
@@ -247,8 +247,8 @@ class _Scored:
         if entry.source is not None and entry.source.eval_name in self.mixed:
             yield RankFlag.BENCHMARKS_DIFFER
 
-    def said(self, direction: DirectionLike | None) -> dict[str, Any]:
-        """What a ranking of either kind says beside its entries."""
+    def common_fields(self, direction: DirectionLike | None) -> dict[str, Any]:
+        """Returns the fields that both kinds of rankings have, without the entries."""
         scores = [entry.score for entry in self.arms if entry.score is not None]
         nans = sum(map(isnan, scores))
         without = len(self.arms) - len(scores)
@@ -269,7 +269,7 @@ def _said_order(place: tuple[str, str | None, str | None]) -> tuple[int, str, st
 
 
 def _unranked(arm: ArmResult, metric: str) -> RankedArm:
-    """An arm and its score, without a place."""
+    """Returns an arm and its score, without a place."""
     entry = RankedArm(arm.name, None, None, None, None, arm.group_name, arm.status)
     found = score(arm, metric)
     if found is not None:

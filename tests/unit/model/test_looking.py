@@ -94,6 +94,17 @@ def test_the_columns_of_a_table() -> None:
     assert repr(_result(23)).endswith("\n… and 3 more")
 
 
+def test_groups_show_what_is_not_counted() -> None:
+    """Counts of members without a number are shown where they are not 0."""
+    arms = [_arm("a", 0.5, "g"), _arm("b", math.nan, "g"), _arm("c", 0.25, "h")]
+    assert repr(rank_groups(arms, "test.acc", status="failed")) == (
+        "GroupRanking: test.acc, maximize\n"
+        "rank  group  mean  n  min   max   flags  members  nans\n"
+        "1     g      0.5   1  0.5   0.5   nan    2        1\n"
+        "2     h      0.25  1  0.25  0.25         1"
+    )
+
+
 @pytest.mark.parametrize("table", _tables(), ids=lambda table: type(table).__name__)
 def test_a_table_in_a_notebook(table: Tabular) -> None:
     """Names are texts in HTML, never markup."""

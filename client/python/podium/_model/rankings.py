@@ -1,4 +1,4 @@
-"""What a ranking is made of; part of `podium.ranking`."""
+"""The parts of rankings; the public module is `podium.ranking`."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,10 +20,13 @@ __all__ = [
     "ScoreSource",
 ]
 
+_COUNTS = ("nans", "missing", "failed", "left_out")
+"""Columns that a text shows only where they are not 0."""
+
 
 @dataclass(eq=False, repr=False)
 class ScoreSource(ModelBase):
-    """Where a score came from."""
+    """The source of a score."""
 
     origin: str
     """What kind of result it is part of: a ScoreOrigin."""
@@ -52,9 +55,9 @@ class RankedArm(ModelBase):
     group_name: str | None
     """The name of the arm's group."""
     status: str
-    """How far the arm has come: an ArmStatus."""
+    """The status of the arm: an ArmStatus."""
     flags: list[str] = field(default_factory=list)
-    """What to know before trusting the place: RankFlags."""
+    """Warnings about the place: RankFlags."""
 
 
 @dataclass(eq=False, repr=False)
@@ -84,11 +87,11 @@ class RankedGroup(ModelBase):
     left_out: int = 0
     """Members that are left out because of another status."""
     flags: list[str] = field(default_factory=list)
-    """What to know before trusting the place: RankFlags."""
+    """Warnings about the place: RankFlags."""
 
     @property
     def name(self) -> str:
-        """What to call it: the name of the group, or of an arm without one."""
+        """The name of the group, or of an arm without a group."""
         return self.first_arm if self.group_name is None else self.group_name
 
 
@@ -108,7 +111,7 @@ class RankSource(ModelBase):
 
 @dataclass(eq=False, repr=False)
 class RankCounts(ModelBase):
-    """What became of the arms of an experiment in a ranking: each arm is counted once."""
+    """Counts the arms of an experiment in a ranking, each arm once."""
 
     numbers: int = 0
     """Arms whose score is a number, infinities included."""
@@ -122,7 +125,7 @@ class RankCounts(ModelBase):
 
 @dataclass(eq=False, repr=False)
 class RankGroupCounts(ModelBase):
-    """What became of the groups of an experiment in a ranking: each group is counted once."""
+    """Counts the groups of an experiment in a ranking, each group once."""
 
     ranked: int = 0
     """Groups with a place."""
@@ -134,7 +137,7 @@ class RankGroupCounts(ModelBase):
 
 @dataclass(eq=False, repr=False)
 class ExperimentResult(Tabular, ModelBase):
-    """What an experiment has come to, all of one state."""
+    """A summary of an experiment, as of one revision."""
 
     experiment: Experiment
     """The experiment."""
@@ -148,7 +151,7 @@ class ExperimentResult(Tabular, ModelBase):
     best_score: float | None
     """Its score."""
     conclusion: str
-    """What that amounts to, in a few words."""
+    """The summary in a few words."""
 
     def _heading(self) -> str:
         return f"{self.experiment.name}, {self.status}; {self.conclusion}"
@@ -166,7 +169,7 @@ class _AnyRanking(Tabular, ModelBase):
     revision: int
     """The experiment's revision that this shows; 0 for arms that are on no server."""
     counts: RankCounts
-    """What became of all arms of the experiment."""
+    """Counts of all arms of the experiment."""
     sources: list[RankSource]
     """Where all scores came from, the most frequent place first; at most 100 places."""
 
@@ -206,7 +209,7 @@ class GroupRanking(_AnyRanking):
     groups: list[RankedGroup]
     """The groups in order; those without a mean last."""
     group_counts: RankGroupCounts
-    """What became of all groups."""
+    """Counts of all groups."""
 
     def _records(self) -> list[dict[str, Any]]:
         return [
@@ -229,4 +232,10 @@ class GroupRanking(_AnyRanking):
                 "ci_high": group.statistics.ci_high,
             }
             for group in self.groups
+        ]
+
+    def _shown(self) -> list[dict[str, Any]]:
+        return [
+            {name: value for name, value in record.items() if value or name not in _COUNTS}
+            for record in self._records()
         ]

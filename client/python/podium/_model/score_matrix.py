@@ -22,7 +22,7 @@ class ScoredArm(ModelBase):
     arm: str
     """The name of the arm."""
     status: str
-    """How far it has come: an ArmStatus."""
+    """Its status: an ArmStatus."""
     group_name: str | None = None
     """The name of its group."""
 
@@ -53,7 +53,7 @@ class ScoreMatrix(Tabular, ModelBase):
     """
 
     def __getitem__(self, metric: str) -> list[float | None]:
-        """The scores on a metric, one for each arm.
+        """Returns the scores on a metric, one for each arm.
 
         Raises:
             KeyError: The metric was not asked for. The text names metrics that are near.

@@ -60,18 +60,18 @@ def add_statuses(parser: argparse.ArgumentParser, statuses: type[StrEnum], text:
 
 
 def add_limit(parser: argparse.ArgumentParser, what: str) -> None:
-    """Adds a bound on how much is listed."""
+    """Adds a limit on the length of a list."""
     parser.add_argument("--limit", type=positive, metavar="N", help=f"only the first N {what}")
 
 
 def page_size(limit: int | None) -> int:
-    """How many items to ask for in a call, for a list of which so many are wanted."""
+    """Returns the number of items to ask for in a call, for a list with a limit."""
     most = DEFAULT_LIMITS.page_rows
     return most if limit is None else min(limit, most)
 
 
 def step(text: str) -> int:
-    """A training step: an integer of 64 bits, negative ones included."""
+    """Parses a training step: an integer of 64 bits, which may be negative."""
     try:
         number = int(text)
     except ValueError:
@@ -82,7 +82,7 @@ def step(text: str) -> int:
 
 
 def positive(text: str) -> int:
-    """A number of things."""
+    """Parses a positive number."""
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"give a positive number, not {text!r}")
     return int(text)

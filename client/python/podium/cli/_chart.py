@@ -1,4 +1,4 @@
-"""Curves as text: a chart with a letter for each curve, and one line of a table. Pure."""
+"""Draws curves as text: a chart with a letter for each curve, or one line of a table."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Series(NamedTuple):
 
 
 def chart(series: Sequence[Series], width: int, *, is_ascii: bool = False) -> Iterator[str]:
-    """Yields the lines of a chart of this width; without a value there are none.
+    """Yields the lines of a chart of this width; none if there are no values.
 
     A letter is a measured point, a dot lies on the straight line between two. Where points meet,
     the first curve is shown.
@@ -53,7 +53,7 @@ def chart(series: Sequence[Series], width: int, *, is_ascii: bool = False) -> It
 
 
 def spark(one: Series, others: Sequence[Series], width: int, *, is_ascii: bool = False) -> str:
-    """A curve in one line, in the bounds of all of them; a space is where it has no value."""
+    """Returns a curve in one line, scaled to all curves; a space shows a missing value."""
     bars = _ASCII_BARS if is_ascii else _BARS
     low, high = _bounds([each for each in others if each.steps])
     cells = [" "] * width
@@ -80,7 +80,7 @@ def _grid(
 
 
 def _line(one: Series, columns: int, first: int, last: int) -> Iterator[tuple[int, float]]:
-    """The values of a curve at every column that it reaches."""
+    """Yields the values of a curve at every column that it reaches."""
     places = [_column(step, columns, first, last) for step in one.steps]
     yield from zip(places, one.values, strict=True)
     for left, right in pairwise(zip(places, one.values, strict=True)):
@@ -110,7 +110,7 @@ def _steps(series: Sequence[Series]) -> tuple[int, int]:
 
 
 def _labels(low: float, high: float) -> list[str]:
-    """What stands before each line: the value at its middle, at every fourth one."""
+    """Returns the labels of the lines: every fourth has the value at its middle."""
     height = (high - low) / _HEIGHT
     return [
         f"{high - (row + 0.5) * height:.4g}" if row % _TICKS == 0 or row == _HEIGHT - 1 else ""

@@ -1,4 +1,4 @@
-"""What a command writes: results to stdout, everything else to stderr."""
+"""Writes results to stdout, and everything else to stderr."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Console:
         sys.stdout.write(_dumped(value) + "\n")
 
     def json_list(self, values: Iterable[Any]) -> None:
-        """Writes a list as strict JSON, an item a line, while it comes in."""
+        """Writes a list as strict JSON, one item a line, while items arrive."""
         separator = "[\n"
         for value in values:
             sys.stdout.write(separator + _dumped(value))
@@ -62,7 +62,7 @@ class Console:
         return bool(cells)
 
     def fields(self, fields: Iterable[tuple[str, str]]) -> None:
-        """Writes labelled texts, without those that are empty; lines of a text stay lines."""
+        """Writes labelled texts, without empty ones. Line breaks of a text are kept."""
         shown = [(label, text) for label, text in fields if text]
         indent = max((width_of(label) for label, _ in shown), default=0) + 2 * len(_GAP)
         for label, text in shown:
@@ -72,11 +72,11 @@ class Console:
                 start = " " * indent
 
     def note(self, text: str) -> None:
-        """Says something beside the results."""
+        """Writes a message to stderr."""
         sys.stderr.write(f"{self._end_of_progress()}podium: {_clean(text)}\n")
 
     def ask(self, question: str) -> bool:
-        """Asks on the terminal; only a yes is one."""
+        """Asks on the terminal, and returns whether the answer was yes."""
         sys.stderr.write(f"{_clean(question)} [y/N] ")
         sys.stderr.flush()
         answer = sys.stdin.readline()
@@ -85,7 +85,7 @@ class Console:
         return answer.strip().lower() in {"y", "yes"}
 
     def progress(self, done: int, total: int, what: str) -> None:
-        """Says how far a long command has come; where no terminal shows it, ten times at most."""
+        """Shows the progress of a long command; without a terminal at most ten times."""
         text = f"{done:,} of {total:,} {what}"
         tenths, before = _STEPS * done // total, self._tenths
         self._tenths = tenths

@@ -1,4 +1,4 @@
-"""How a command ends: its exit code, and what went wrong in one line."""
+"""Exit codes and error messages of commands."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Exit(IntEnum):
 
 
 class CommandError(Exception):
-    """A command ends here; the text says what was wrong and what would be right."""
+    """An error that ends a command. The text says what is wrong and what would be right."""
 
     def __init__(self, message: str, code: Exit = Exit.USAGE) -> None:
         super().__init__(message)
@@ -55,7 +55,7 @@ def exit_of(error: PodiumError) -> Exit:
 
 
 def text_of(error: PodiumError) -> str:
-    """Says in one line what went wrong, with the reason that the documents explain."""
+    """Returns an error in one line, with its documented reason."""
     # The call's own text counts events, which a command's user has not.
     message = error.refusals[0].message if error.refusals else error.message
     line = _LINE_BREAK.sub(" ", message.strip())

@@ -1,4 +1,4 @@
-"""Numbers, times and values as people read them. Programs have `--json`."""
+"""Formats numbers, times and values for people. Programs use `--json`."""
 
 from __future__ import annotations
 
@@ -34,32 +34,32 @@ _LEAST_P = 1e-4
 
 
 def number(given: float) -> str:
-    """Six significant digits; `podium score` and `--json` have them all."""
+    """Returns six significant digits; `podium score` and `--json` show all."""
     return f"{given:.6g}"
 
 
 def p_value(given: float) -> str:
-    """A probability with two digits; below 0.0001 only that."""
+    """Returns a probability with two digits, or `<0.0001`."""
     return "<0.0001" if given < _LEAST_P else f"{given:.2g}"
 
 
 def metrics(given: Mapping[str, float]) -> str:
-    """Metrics in one line, by key."""
+    """Returns metrics in one line, by key."""
     return "  ".join(f"{key}={number(given[key])}" for key in sorted(given))
 
 
 def count(given: int, noun: str) -> str:
-    """A number of things, such as `1 arm` or `2,000 arms`."""
+    """Returns a number and a noun, such as `1 arm` or `2,000 arms`."""
     return f"{given:,} {noun}" if given == 1 else f"{given:,} {noun}s"
 
 
 def step(given: int | None) -> str:
-    """The step of a row, for a table; a row without one was measured after training."""
+    """Returns the step of a row, or `post` for a post-training row."""
     return "post" if given is None else str(given)
 
 
 def duration(seconds: float | None) -> str:
-    """A time that something took; nothing if it was not recorded."""
+    """Returns a duration, or an empty text if it was not recorded."""
     if not seconds:
         return ""
     if not seconds < _HOUR * 1000:
@@ -73,7 +73,7 @@ def duration(seconds: float | None) -> str:
 
 
 def moment(given: datetime | None) -> str:
-    """A point in time, in UTC."""
+    """Returns a time in UTC."""
     return "" if given is None else f"{given.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
@@ -83,12 +83,12 @@ def last_heard(arm: ArmResult | ArmSummary) -> str:
 
 
 def last_line(given: str | None) -> str:
-    """The last line of a text, what a traceback ends in, as far as a table can hold it."""
+    """Returns the last line of a text, such as that of a traceback, shortened for a table."""
     lines = (given or "").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
     return cut(last, _LINE)
 
 
 def value(given: Any) -> str:
-    """A value in one line: text as it is, anything else as JSON."""
+    """Returns a value in one line: a text unchanged, other values as JSON."""
     return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)

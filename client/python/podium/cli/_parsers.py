@@ -1,4 +1,4 @@
-"""What may be written behind `podium`, and how it is read."""
+"""Parses the command line."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class _Version(argparse.Action):
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Reads what stands before the command, and the command; `rest` is what is behind it."""
+    """Parses the options before the command, and the command; `rest` follows it."""
     for argument in arguments:
         if not argument.isprintable() and any("\ud800" <= sign <= "\udfff" for sign in argument):
             raise CommandError(f"argument {argument!r} is not UTF-8")

@@ -18,18 +18,18 @@ _T = TypeVar("_T")
 
 
 def add_picture(parser: argparse.ArgumentParser, option: str, what: str) -> None:
-    """Adds the file to draw a picture into, and what stands above it."""
+    """Adds the options for the file and the title of a picture."""
     help_text = f"{what} into FILE: a .png, .svg or .pdf"
     parser.add_argument(option, dest="picture", metavar="FILE", help=help_text)
     parser.add_argument(
-        "--title", metavar="TEXT", help="what stands above the picture; an empty text for nothing"
+        "--title", metavar="TEXT", help="the title of the picture; an empty text leaves it out"
     )
 
 
 def draw(
     save: Callable[..., None], found: _T, arguments: argparse.Namespace, console: Console
 ) -> None:
-    """Draws a picture with a function of `podium.plots`, and says so."""
+    """Draws a picture with a function of `podium.plots`, and prints a note."""
     path: str = arguments.picture
     try:
         save(found, path, title=arguments.title)

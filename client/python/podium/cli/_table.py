@@ -31,7 +31,7 @@ class Column(NamedTuple):
 
 
 def columns_of(rows: Iterable[Sequence[str]], *headers: str) -> list[Column]:
-    """Makes the columns of a table from its rows, without those that are empty all over.
+    """Returns the columns of a table from its rows, without empty columns.
 
     A header that begins with `>` is one of numbers, one with `~` one of long texts.
     """
@@ -44,7 +44,7 @@ def columns_of(rows: Iterable[Sequence[str]], *headers: str) -> list[Column]:
 
 
 def table(columns: Sequence[Column], width: int | None) -> Iterator[str]:
-    """Yields the lines of a table that is no wider than `width`, as far as that is possible.
+    """Yields the lines of a table that is at most `width` wide, if that is possible.
 
     Long texts are cut first, then left out from the right, with a sign in the header; then
     everything else is cut.
@@ -59,12 +59,12 @@ def table(columns: Sequence[Column], width: int | None) -> Iterator[str]:
 
 
 def width_of(text: str) -> int:
-    """How many cells of a terminal a text takes."""
+    """Returns the number of terminal cells that a text takes."""
     return len(text) if text.isascii() else sum(map(_width, text))
 
 
 def cut(text: str, width: int) -> str:
-    """Shortens a text to a width, with a sign that it was longer."""
+    """Shortens a text to a width; an ellipsis shows that it was longer."""
     return shorten(text, width, _width)
 
 
@@ -88,7 +88,7 @@ def _fitted(columns: Sequence[Column], width: int | None) -> tuple[Sequence[Colu
 
 
 def _with_fewer(columns: Sequence[Column]) -> Iterator[Sequence[Column]]:
-    """Yields all columns, then fewer and fewer of the long ones, with a sign behind them."""
+    """Yields all columns, then fewer and fewer long ones, with an ellipsis at the end."""
     yield columns
     sign = Column(_ELLIPSIS, [""] * max((len(column.cells) for column in columns), default=0))
     last = [index for index, column in enumerate(columns) if column.is_long]
@@ -103,7 +103,7 @@ def _natural_width(column: Column) -> int:
 
 
 def _narrowed(widths: list[int], least: Sequence[int], width: int) -> bool:
-    """Takes from the widest of the columns that have more than the least; whether all fit now."""
+    """Narrows the widest columns down to their least widths. Returns whether all fit."""
     while sum(widths) + len(_GAP) * (len(widths) - 1) > width:
         shrinkable = [(size, i) for i, size in enumerate(widths) if size > least[i]]
         if not shrinkable:

@@ -1,4 +1,4 @@
-"""Curves as a picture."""
+"""Draws curves."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class _Line(NamedTuple):
 
     @property
     def last(self) -> tuple[int, float]:
-        """Where it ends."""
+        """The step and the mean of the last point."""
         return self.points[-1].step, _mean(self.points[-1])
 
 
@@ -150,7 +150,7 @@ def _check_kind(found: object) -> None:
 
 
 def _most_named(figsize: tuple[float, float] | None) -> int:
-    """The number of names that there is room for, with three lines above them."""
+    """Returns the number of names that there is room for, with three lines above them."""
     if figsize is None:
         return _NAMED
     return min(int((figsize[1] - _AROUND - 0.7) / LINE_HEIGHT), _NAMED)
@@ -183,7 +183,7 @@ def _beside_plot(
 
 
 def _names(lines: Sequence[_Line], room: float) -> list[str]:
-    """The names of curves, with the number of arms where it is not the same for all."""
+    """Returns the names of curves, with the number of arms if it differs."""
     counts = [f" (n = {len(line.curve.arms)})" for line in lines]
     if len(set(counts)) == 1:
         counts = [""] * len(lines)
@@ -227,7 +227,7 @@ def _draw(axes: Axes, line: _Line, *, with_band: bool) -> None:
 
 
 def _draw_markers(axes: Axes, line: _Line) -> None:
-    """Marks points: full ones of all arms of a group, hollow ones of fewer."""
+    """Marks points: full for all arms of a group, hollow for fewer."""
     every = math.ceil(len(line.points) / _MARKERS)
     for point in (*line.points[:-1:every], line.points[-1]):
         is_whole = point.statistics.n == len(line.curve.arms)
@@ -242,7 +242,7 @@ def _draw_markers(axes: Axes, line: _Line) -> None:
 
 
 def _frame(axes: Axes, lines: Sequence[_Line], metric: str, plot_size: tuple[float, float]) -> None:
-    """Fits the axes to the means: a band of two arms may be so wide that nothing else is seen."""
+    """Fits the axes to the means: the band of two arms may hide everything else."""
     from matplotlib import ticker  # noqa: PLC0415 - optional, and slow to load
 
     means = [_mean(point) for line in lines for point in line.points]
@@ -301,14 +301,14 @@ def _draw_bar(axes: Axes, line: _Line, left: float) -> None:
 def _name_line(
     axes: Axes, line: _Line, name: str, place: tuple[float, float], bar: float | None
 ) -> None:
-    """Writes a name behind a piece of its line; something thin leads there from the curve's end.
+    """Writes a name after a piece of its line. A thin line leads to it from the curve's end.
 
     Args:
         axes: The plot.
         line: The curve.
-        name: What to call it.
-        place: Where: points to the right of the plot, and share of its height.
-        bar: Where its bar is, in points to the right of the plot.
+        name: Its text.
+        place: The place: points to the right of the plot, and share of its height.
+        bar: The place of its bar, in points to the right of the plot.
     """
     from matplotlib import lines, offsetbox  # noqa: PLC0415 - optional, and slow to load
 
@@ -333,7 +333,7 @@ def _name_line(
 
 
 def _beside(axes: Axes, points: float, *, is_value: bool = False) -> Transform:
-    """Where x = 1 is so many points to the right of the plot, and y a share of it, or a value."""
+    """Returns coordinates: x = 1 is `points` right of the plot, y a share of it or a value."""
     from matplotlib.transforms import ScaledTranslation  # noqa: PLC0415 - as matplotlib itself
 
     frame = axes.get_yaxis_transform() if is_value else axes.transAxes

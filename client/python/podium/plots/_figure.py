@@ -141,7 +141,7 @@ def check_size(size: tuple[float, float] | None) -> None:
 
 
 def styles() -> Iterator[Mapping[str, Any]]:
-    """Yields looks of lines: first by colour and marker, then by the kind of line."""
+    """Yields styles of lines: colours and markers first, then kinds of lines."""
     for line in _LINES:
         for color, marker in zip(_COLORS, _MARKERS, strict=True):
             yield {"color": color, "marker": marker, "linestyle": line}
@@ -164,7 +164,9 @@ def number_ticks(axis: Axis, limits: tuple[float, float], inches: float) -> None
     is_wide = axis is axis.axes.xaxis
     width = _DIGIT * (digits + (1 if is_plain else 5))
     count = int(inches / (width if is_wide else _TICK_ROW))
-    axis.set_major_locator(ticker.MaxNLocator(max(min(count, _MOST_TICKS), 2 if is_wide else 3)))
+    least = 2 if is_wide else 3
+    bins = max(min(count, _MOST_TICKS), least)
+    axis.set_major_locator(ticker.MaxNLocator(bins, steps=[1, 2, 2.5, 5, 10]))
 
 
 def digits_of(values: Sequence[float]) -> int:
@@ -180,7 +182,7 @@ def digits_of(values: Sequence[float]) -> int:
 
 
 def apart(wanted: Sequence[float], distance: float) -> list[float]:
-    """Moves places in ascending order apart, between 0 and 1 as far as there is room.
+    """Moves ascending places apart, within 0 and 1 if there is room.
 
     Places that would stand too close become a block around their own middle; blocks that meet
     become one (pool adjacent violators).
@@ -214,7 +216,7 @@ def check_suffix(path: str | os.PathLike[str]) -> None:
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Writes a figure to a file, in place of what was there."""
+    """Writes a figure to a file, and replaces an existing file."""
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": None}
     with settings():
         figure.savefig(path, metadata=metadata[Path(path).suffix.lower()])

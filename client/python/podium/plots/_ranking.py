@@ -1,4 +1,4 @@
-"""A ranking as a picture."""
+"""Draws rankings."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _check_kind(found: object) -> None:
 
 
 def _room(figsize: tuple[float, float] | None) -> int:
-    """The number of entries that there is room for, with three lines above them."""
+    """Returns the number of entries that there is room for, with three lines above them."""
     if figsize is None:
         return _SHOWN
     return max(min(int((figsize[1] - _AROUND - 0.7) / _LEAST_ROW), _SHOWN), 1)
@@ -212,7 +212,7 @@ def _with_half_width(mean: float, half_width: float | None) -> str:
 
 
 def _limits(drawn: Sequence[_Entry]) -> tuple[float, float]:
-    """Fits the axis to the values; an interval of two seeds may be so wide that they look alike."""
+    """Returns limits that fit the values: an interval of two seeds may hide all differences."""
     marks = [mark for entry in drawn for mark in (entry.value, *(entry.ends or ()))]
     low, high = min(marks), max(marks)
     room = 0.5 * (high - low) or 0.05 * abs(high) or 1.0
@@ -233,7 +233,7 @@ def _draw(axes: Axes, row: int, entry: _Entry) -> None:
 
 
 def _draw_interval(axes: Axes, row: int, interval: tuple[float, float]) -> None:
-    """Draws an interval; an arrow where it goes on beyond the plot."""
+    """Draws an interval, with an arrow where it continues beyond the plot."""
     low, high = axes.get_xlim()
     start, end = max(interval[0], low), min(interval[1], high)
     axes.plot([start, end], [row, row], color=COLOR, linewidth=2.4, alpha=0.45)

@@ -132,7 +132,7 @@ def _remarks(metric: ComparedMetric) -> Iterator[str]:
 
 
 def _doubts(found: Comparison) -> Iterator[str]:
-    """Says of each flag where it stands, first of all."""
+    """Yields each flag with the first place where it occurs."""
     places: dict[str, list[str]] = {}
     for side in (found.left, found.right):
         for flag in side.flags:

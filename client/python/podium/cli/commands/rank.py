@@ -179,7 +179,7 @@ def _words(flag: str) -> str:
 
 
 def _place(origin: str, eval_name: str | None, step: int | None = None) -> str:
-    """Where a score came from, in a word or two."""
+    """Returns the source of a score in a word or two."""
     match origin:
         case ScoreOrigin.POST_TRAINING_EVAL:
             return eval_name or ""
@@ -194,7 +194,7 @@ def _place(origin: str, eval_name: str | None, step: int | None = None) -> str:
 
 
 def _summary(found: Ranking | GroupRanking) -> str:
-    """What was ranked, and what became of everything else."""
+    """Returns a line that counts the ranked entries and everything else."""
     counts = found.counts
     not_counted = [(counts.nans, "NaN"), (counts.without_score, "without a score")]
     left_out = vars(counts.left_out).items()
@@ -226,7 +226,7 @@ def _counted(parts: list[tuple[int, str]]) -> list[str]:
 
 
 def _sources(sources: list[RankSource]) -> str:
-    """The places that most scores came from."""
+    """Returns the most frequent sources of scores."""
     parts = [
         _place(source.origin, source.eval_name)
         + ("" if source.benchmark_id is None else f" of benchmark {source.benchmark_id}")
@@ -238,7 +238,7 @@ def _sources(sources: list[RankSource]) -> str:
 
 
 def _doubts(found: Ranking | GroupRanking) -> Iterator[str]:
-    """What speaks against comparing these scores."""
+    """Yields reasons not to compare these scores."""
     mixed = mixed_evals((source.eval_name, source.benchmark_id) for source in found.sources)
     for name in sorted(mixed):
         yield f"eval {name} is not the same benchmark everywhere; `--json` has every benchmark_id"

@@ -103,7 +103,7 @@ def _arm_fields(arm: ArmResult) -> Iterator[tuple[str, str]]:
 
 
 def _run_result_fields(arm: ArmResult) -> Iterator[tuple[str, str]]:
-    """The parts of the training backend's result; each artifact has a line."""
+    """Yields the parts of the training backend's result; each artifact has a line."""
     if arm.run_result is None:
         return
     parts = json_form.run_result_to_json(arm.run_result)
@@ -113,12 +113,12 @@ def _run_result_fields(arm: ArmResult) -> Iterator[tuple[str, str]]:
 
 
 def _config_fields(config: RunConfig) -> Iterator[tuple[str, str]]:
-    """The parts of the configuration that are set."""
+    """Returns the parts of the configuration that are set."""
     return _values("config", json_form.run_config_to_json(config))
 
 
 def _without_unset(value: Any) -> Any:
-    """A value without the parts that are not set."""
+    """Returns a value without the parts that are not set."""
     if not isinstance(value, dict):
         return value
     parts = {key: _without_unset(part) for key, part in value.items()}
