@@ -72,6 +72,7 @@ def outbox(config: podium.RunConfig) -> None:
 def numbers_of_libraries(arm: podium.ArmHandle, config: podium.RunConfig) -> None:
     """Steps are integers of any library, and tags are in any container."""
     arm.eval("val", step=np.int64(1))
+    arm.get().eval("val", step=np.int64(1))
     arm.log_eval("val", {"acc": np.float32(0.5)}, step=np.int64(1), tags={"a"})
     arm.log_eval("val", {"acc": np.float64(0.5)}, step=100.0, tags=("a", "b"))
     arm.log_eval("val", {"acc": 0.5}, tags=(tag for tag in ["a"]))

@@ -169,7 +169,7 @@ def test_results_can_be_changed_and_not_hashed() -> None:
 def test_repr_says_what_was_given() -> None:
     """The repr shows the fields that are set, and mirrored values."""
     text = repr(_arm(evals=[EvalResult("t", metrics={"acc": 0.5})]))
-    assert text.startswith("ArmResult(name='a', run_config=RunConfig(name='a', ")
+    assert text.startswith("ArmResult(name='a', run_config=RunConfig(name='a'), status=")
     assert "eval_metrics={'acc': 0.5}" in text
     assert "revision" not in text
 
@@ -202,12 +202,12 @@ def test_eval_takes_any_integer_for_a_step_but_no_bool() -> None:
         def __index__(self) -> int:
             return 1
 
-    assert arm.eval("val", step=Step()) is arm.evals[0]  # type: ignore[arg-type]
+    assert arm.eval("val", step=Step()) is arm.evals[0]
     with pytest.raises(TypeError, match="step must be an integer, not bool"):
         arm.eval("val", step=True)
-    assert arm.eval("val", step=1.0) is arm.evals[0]  # type: ignore[arg-type]
+    assert arm.eval("val", step=1.0) is arm.evals[0]
     with pytest.raises(TypeError, match=r"step must be an integer, not 1\.5"):
-        arm.eval("val", step=1.5)  # type: ignore[arg-type]
+        arm.eval("val", step=1.5)
 
 
 @pytest.mark.parametrize("wrong", [None, 7, b"val"])

@@ -1,13 +1,13 @@
 """The results of experiments as plain Python data.
 
 Every class is a dataclass. Constructors take numbers of any library, copy the containers that they
-are given and refuse what could not be recorded with a TypeError or ValueError. Attributes said
-to be *output only* are set by the server, are no parameters, and do not count in comparisons. NaN
-equals NaN when whole results are compared.
+are given, and raise a TypeError or ValueError for values that cannot be recorded. Attributes
+marked as *output only* are set by the server, are no parameters, and do not count in comparisons.
+NaN equals NaN when whole results are compared.
 
 Times are aware datetimes in UTC. A *value* is None, a bool, int, float or str, or a list or a
-str-keyed dict of values. A status or direction is a member of its enum, or, told by a newer
-server, the text `unknown(N)`.
+str-keyed dict of values. A status or direction is a member of its enum, or the text
+`unknown(N)` if a newer server sent it.
 """
 
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ from podium import scoring
 from podium._model.config import Component, DataConfig, ModelConfig, RunConfig
 from podium._model.mirror import drop_copied, mirror_primary, own_fields
 from podium._values import coerce
+from podium._values.arguments import StepLike
 from podium._values.base import ModelBase
 from podium._values.coerce import Value
 from podium._values.enums import ArmStatus, Direction, ExperimentStatus
@@ -64,7 +65,7 @@ class EvalResult(ModelBase):
     revision: int = field(init=False, default=0, compare=False, repr=False)
     """Output only. The experiment's revision in which the row last changed."""
     event_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
-    """When the row was measured, as told by its writer. No parameter; kept with a whole arm."""
+    """When the row was measured, according to its writer. No parameter; kept with a whole arm."""
     record_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
     """Output only. When the server accepted the row in its present state."""
 
@@ -80,7 +81,7 @@ class EvalResult(ModelBase):
 
 @dataclass(eq=False, repr=False)
 class RunResult(ModelBase):
-    """What the training backend itself returned; no question looks at it."""
+    """The result that the training backend returned. No score comes from it."""
 
     run_id: str
     """The backend's id of the run."""
@@ -133,7 +134,7 @@ class ArmResult(ModelBase):
     run_config: RunConfig
     """What the arm was asked to do."""
     status: str
-    """How far it has come: an ArmStatus, or its text."""
+    """Its status: an ArmStatus, or its text."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Training metrics."""
     eval_metrics: dict[str, float] = field(default_factory=dict)
@@ -189,8 +190,8 @@ class ArmResult(ModelBase):
             coerce.number, given["eval_seconds"], "eval_seconds"
         )
 
-    def eval(self, name: str, *, step: int | None = None) -> EvalResult | None:
-        """The row that answers for an eval.
+    def eval(self, name: str, *, step: StepLike | None = None) -> EvalResult | None:
+        """Returns an eval row.
 
         Without a step: the post-training row of that name if there is one, else the in-loop
         row with the greatest step. With a step, 0 included: the in-loop row at exactly that step.
@@ -200,7 +201,7 @@ class ArmResult(ModelBase):
         return scoring.find_eval(self.evals, name, coerce.optional(coerce.integer, step, "step"))
 
     def score(self, metric: str) -> float | None:
-        """The value of a metric; None if there is none, while NaN is a value.
+        """Returns the value of a metric, or None if there is none. NaN is a value.
 
         `pass_rate` is looked up in `eval_metrics`, then in `metrics`. `bench.pass_rate` is the
         key `pass_rate` of `eval("bench")`; each dot is tried from the left, and if no split
@@ -215,7 +216,7 @@ class ArmResult(ModelBase):
 
 @dataclass(eq=False, repr=False)
 class ArmSummary(ModelBase):
-    """An arm without its rows, as lists have it.
+    """An arm without its rows, as lists return it.
 
     It has no `eval()` and no `score()`: ask the server, or get the whole arm.
     """
@@ -225,7 +226,7 @@ class ArmSummary(ModelBase):
     run_config: RunConfig
     """What the arm was asked to do."""
     status: str
-    """How far it has come: an ArmStatus."""
+    """Its status: an ArmStatus."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Training metrics."""
     eval_metrics: dict[str, float] = field(default_factory=dict)
@@ -305,13 +306,13 @@ class Experiment(ModelBase):
     parent: str | None = None
     """The name of the experiment that this one follows."""
     direction: str | None = None
-    """Which scores are better: a Direction. None was not said; the greater is better then."""
+    """Which scores are better: a Direction. If None, the greater ones."""
     tags: list[str] = field(default_factory=list)
     """Free labels."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """Anything else worth keeping: values."""
     status: str = field(init=False, default=ExperimentStatus.RUNNING, compare=False, repr=False)
-    """Output only. What its arms have come to: an ExperimentStatus."""
+    """Output only. The status of its arms: an ExperimentStatus."""
     revision: int = field(init=False, default=0, compare=False, repr=False)
     """Output only. The number of changes so far."""
     create_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
