@@ -2,7 +2,7 @@
 
 The arms that are training record all the time, and the arms that are ranked change when one
 completes: a ranking stays right over many revisions. So an answer is kept with the revision in
-which what it says last changed, and only what else it says is made anew.
+which its ranking last changed. The fields that change more often are not part of it.
 """
 
 from collections import OrderedDict

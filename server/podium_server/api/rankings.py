@@ -74,7 +74,7 @@ class Rankings:
                 return kept + _fresh(experiment, asked)
             answer = await (self._groups(asked) if asked.by_group else self._arms(asked))
             experiment, changed = answer.tally.experiment, answer.tally.ranking_revision
-            # What the request leaves open may have been declared anew meanwhile.
+            # The experiment may have been declared with another metric in between.
             if _resolved(request, experiment) == asked:
                 return self._keep(answer)
 

@@ -1,17 +1,17 @@
 """The contract of a store, in prose and types.
 
-A store keeps rows (`podium_server.store.rows`) and gives them back. It knows no meaning:
-what a call reads and changes is decided by `podium_server.writes`, what a question
-means by `podium.scoring`. Every store passes the one suite in `tests/server/store`.
+A store keeps rows (`podium_server.store.rows`) and returns them. It does not know what they mean:
+`podium_server.writes` decides what a call reads and changes, and `podium.scoring` what a question
+means. Every store passes the suite in `podium_server.testing.store_suite`.
 
 **Writes.** `transact(call)` runs one call in one transaction:
 
 1. it loads what `call.needs` names, as of the moment of the transaction;
-2. `call.decide(loaded)` answers with `Changes`, or raises: then nothing of the call is
-   written, and calls that share the transaction are not touched;
+2. `call.decide(loaded)` returns `Changes`, or raises: then nothing of the call is written, and
+   calls that share the transaction are not affected;
 3. it writes the rows of `Changes`, removals first;
-4. where `Changes.stale_scores` names arms, it loads their `CurrentRows` as of now, lets
-   `call.derive` add what follows from it, and writes that too;
+4. where `Changes.stale_scores` names arms, it loads their `CurrentRows` as of now, calls
+   `call.derive` for the scores that follow from them, and writes those too;
 5. it returns `call.result(changes)` once the transaction is durable: a crash or a power cut after
    that loses nothing. If the transaction fails for certain, it raises and nothing is
    changed; if the outcome can't be known, it raises OUTCOME_UNKNOWN, and the store
@@ -23,8 +23,11 @@ Calls on one experiment are applied one after the other; each sees all of those 
 costs the same however many experiments, arms or rows there are. A page that finds
 little under its filters ends after a bounded number of rows and says where to go on.
 
-**Listeners** learn of every commit: what it changes, before the first reader can see it and
-again when it has ended, in whatever way, before anybody who waits for it is answered.
+**Files**, or whatever holds the rows, can be damaged or changed by other programs. A store that
+notices this acknowledges nothing more: calls raise OUTCOME_UNKNOWN and reads SHUTTING_DOWN.
+
+**Listeners** are called at every commit: with what it changes before the first reader can see it,
+and again when it has ended, successfully or not, before the callers get their results.
 
 **Names** compare as bytes. Doubles come back bit by bit, NaN and -0.0 included.
 """
@@ -88,12 +91,11 @@ class StoreError(Exception):
 
 @dataclass(slots=True)
 class ArmNeeds:
-    """What a call needs to know of one arm, beside its row.
+    """The parts and rows of one arm that a call needs, beside the arm's row.
 
-    `parts` and `keys` name parts and rows; with a key comes the row that answers for its
-    name. `all_rows` asks for every row, but for its content: that comes with the rows in
-    `keys`, and with those in `sizes` whose content has one of these sizes. So a call
-    never loads more than it brings, however large the arm is.
+    With each of the `keys` comes the row that answers for its name. `all_rows` asks for every row
+    without its content. The content comes with the rows in `keys`, and with those in `sizes` whose
+    content has one of these sizes. So a call loads no more than it sends, however large the arm is.
     """
 
     parts: set[str] = field(default_factory=set)
@@ -104,7 +106,7 @@ class ArmNeeds:
 
 @dataclass(slots=True)
 class Needs:
-    """What a call needs to know: the experiment's row, a stream's, and arms by name.
+    """The rows that a call needs: of the experiment, of a stream, and of arms by name.
 
     `content` asks for the experiment's content too.
     """
@@ -131,7 +133,7 @@ class LoadedArm:
 
 @dataclass(slots=True)
 class Loaded:
-    """What a store found of a call's needs, without unknown arms; the call may change it."""
+    """The rows that a store found for a call, without unknown arms; the call may change them."""
 
     experiment: ExperimentRow | None
     stream: StreamRow | None
@@ -140,10 +142,10 @@ class Loaded:
 
 @dataclass(slots=True)
 class StaleScores:
-    """What has to be derived anew for an arm once its rows are written.
+    """The scores of an arm that have to be derived again after its rows are written.
 
-    `answering`: rows that now answer for their names, so that scores follow from them.
-    `names`: evals for which that row has to be looked up; `all_names`: all of the arm's.
+    `answering`: rows that now answer for their names, with the scores that follow from them.
+    `names`: evals whose answering row has to be looked up; `all_names`: all evals of the arm.
     `primary`: the primary eval and with it all bare scores may have changed.
     `metrics`: training metrics that changed, by key.
     """
@@ -156,15 +158,15 @@ class StaleScores:
 
     @property
     def any(self) -> bool:
-        """Whether anything has to be derived."""
+        """Returns whether anything has to be derived."""
         return self.primary or self.all_names or bool(self.answering or self.names or self.metrics)
 
 
 @dataclass(slots=True)
 class ArmChange:
-    """What becomes of one arm.
+    """The changes of one arm.
 
-    Rows leave first: all, with all scores (`clear_rows`); or those after a step and the
+    Rows are removed first: all, with all scores (`clear_rows`); or those after a step and the
     post-training ones (`cut_after`); or the ones named (`remove_keys`). Then `parts` and
     `rows` are written. `was_completed` says whether the arm was COMPLETED before.
     """
@@ -181,7 +183,7 @@ class ArmChange:
 
 @dataclass(slots=True)
 class Changes:
-    """What a call changes. `revision` marks every removal; unset means no change.
+    """The changes of a call. `revision` marks every removal; without one, nothing visible changes.
 
     The experiment's content is written where it is not None.
 
@@ -211,9 +213,9 @@ class Changes:
 
 @dataclass(slots=True)
 class CurrentRows:
-    """What stands in an arm after its rows were written, as far as it is unsettled.
+    """The rows of an arm, after its changes were written, that stale scores are derived from.
 
-    `answering` has, for each unsettled name, the row that answers for it without a step:
+    `answering` has, for each name to derive, the row that answers for it without a step:
     the post-training one, else the one with the greatest step, else None. `first` is the
     first of the rows that have a primary class, by class and position. `eval_count` is the
     number of rows.
@@ -227,11 +229,11 @@ class CurrentRows:
 
 @dataclass(slots=True)
 class DerivedScores:
-    """What follows from a standing.
+    """The scores that follow from the current rows of an arm.
 
     `scores` has all scores of each eval name that it mentions (None: there are none), and
     `bare`, if it is set, all bare ones: they take the place of whatever was there.
-    `training` has bare scores to write where no score of another origin stands under the key.
+    `training` has bare scores to write where the key has no score of another origin.
     """
 
     scores: dict[str, RowScores | None] = field(default_factory=dict)
@@ -244,25 +246,25 @@ class Call(Protocol[T_co]):
 
     @property
     def needs(self) -> Needs:
-        """What has to be loaded before the call is decided."""
+        """Returns what has to be loaded before the call is decided."""
 
     @property
     def heavy(self) -> bool:
-        """Whether the call may take more than a few milliseconds to apply."""
+        """Returns whether the call may take more than a few milliseconds to apply."""
 
     def decide(self, loaded: Loaded) -> Changes:
-        """Says what the call changes, or raises a `podium.PodiumError` and changes nothing."""
+        """Returns what the call changes, or raises a `podium.PodiumError` and changes nothing."""
 
     def derive(self, change: ArmChange, current_rows: CurrentRows, /) -> DerivedScores:
-        """Derives primary (into `change.row`) and scores from what now stands."""
+        """Derives the primary eval (into `change.row`) and the scores from the current rows."""
 
     def result(self, changes: Changes) -> T_co:
-        """The answer to the caller, once the changes are durable."""
+        """Returns the result of the call, once the changes are durable."""
 
 
 @dataclass(slots=True, frozen=True)
 class PageLimits:
-    """How much a page holds: rows, and bytes (one row fits always)."""
+    """The most rows and bytes that a page holds; one row always fits."""
 
     rows: int
     size: int
@@ -278,7 +280,7 @@ class Page(Generic[T]):
 
 
 class ChangeListener(Protocol):
-    """Somebody who has to know when what is stored changes."""
+    """An object that is called when stored rows change."""
 
     def changing(self, subjects: Collection[Subject], /) -> None:
         """A commit of changes to these begins: readers may see them from now on."""
@@ -303,7 +305,7 @@ class Store(ABC):
 
     @abstractmethod
     def listen(self, listener: ChangeListener) -> None:
-        """Tells the listener of every commit from now on; the store must be open."""
+        """Calls the listener at every commit from now on; the store must be open."""
 
     @abstractmethod
     async def transact(self, call: Call[T]) -> T:
@@ -311,19 +313,19 @@ class Store(ABC):
 
     @abstractmethod
     async def eval(self, experiment: str, arm: str, name: str, step: int | None) -> bytes | None:
-        """The encoded row that answers for a name, or the in-loop row at a step."""
+        """Returns the encoded row that answers for a name, or the in-loop row at a step."""
 
     @abstractmethod
     async def score(
         self, experiment: str, arm: str, candidates: Sequence[tuple[str | None, str]]
     ) -> Score | None:
-        """The first of the candidates (eval name or None, key) that has an entry."""
+        """Returns the entry of the first candidate (eval name or None, key) that has one."""
 
     @abstractmethod
     async def arm(
         self, experiment: str, arm: str, limits: PageLimits
     ) -> tuple[ArmView, Page[bytes]]:
-        """An arm and the first page of its rows, in one state."""
+        """Returns an arm and the first page of its rows, in one state."""
 
     @abstractmethod
     async def arms(

@@ -23,7 +23,7 @@ __all__ = [
 
 
 class RankPlace(NamedTuple):
-    """Where an arm stands in a ranking: the least of these comes first."""
+    """The place of an arm in a ranking; the smallest place comes first."""
 
     key: OrderKey
     """The place of its score among others."""
@@ -46,7 +46,7 @@ class RankQuery:
 
 
 class ScorePlace(NamedTuple):
-    """Where the score of an arm stands: in which eval, if any, and in which row of it."""
+    """The source of an arm's score: the eval, if any, and the step of its row."""
 
     origin: Origin
     key: str
@@ -87,7 +87,7 @@ class RankSource(NamedTuple):
 
 @dataclass(slots=True)
 class RankTally:
-    """The experiment as the ranking saw it, and what became of its arms.
+    """The experiment as the ranking saw it, and the counts of its arms.
 
     Attributes:
         experiment: The experiment, in the same state as the ranking.

@@ -185,9 +185,9 @@ class GroupCommit:
         """Waits until enough calls are there, or a while; how long this thread was idle."""
         begin, busy = time.monotonic(), time.thread_time()
         self._arrived.clear()
-        patience = asyncio.get_running_loop().call_later(self._commit_seconds, self._arrived.set)
+        timer = asyncio.get_running_loop().call_later(self._commit_seconds, self._arrived.set)
         await self._arrived.wait()
-        patience.cancel()
+        timer.cancel()
         return time.monotonic() - begin - (time.thread_time() - busy)
 
     async def _group(self) -> None:

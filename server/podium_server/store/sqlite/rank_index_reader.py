@@ -49,7 +49,7 @@ _Row = tuple[Any, ...]
 
 
 def ranked_row(row: _Row, key: OrderKey) -> RankedRow:
-    """An arm with a score that stands at a place, of the columns of `SCORED`."""
+    """Returns a ranked arm from its place and the columns of `SCORED`."""
     _, ordinal, name, status, group_name, bits, benchmark_id, *source = row
     value, at = codec.value_from(bits), _score_place(*source)
     return RankedRow(RankPlace(key, ordinal), name, status, group_name, value, at, benchmark_id)

@@ -65,7 +65,7 @@ _ONE = SCORED.format(key="0", ranks="", join="", rest="AND a.ordinal = ?4")
 
 
 class _Found(NamedTuple):
-    """The score of an arm, the candidate that it stands under, and where it comes from."""
+    """The score of an arm, its candidate, and its source."""
 
     value: float
     candidate: _Candidate

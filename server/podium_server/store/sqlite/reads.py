@@ -227,7 +227,7 @@ class Reader(ChangeListener):
         return content + stamp  # type: ignore[no-any-return]
 
     def changing(self, _subjects: Collection[Subject]) -> None:
-        """A commit begins: the state that reads share is over, and the log may begin anew."""
+        """A commit begins: the state that reads share ends, so that the log can restart."""
         self._commits += 1
         if self._shares:
             self._execute("COMMIT")

@@ -22,7 +22,7 @@ class SlowReads:
         self._connect = connect
         self._connection: apsw.Connection | None = None
         self._is_closing = False
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="podium-leisure")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="podium-slow-reads")
 
     async def run(self, read: Callable[[apsw.Connection], T]) -> T:
         """Runs a read on the connection, once those before it are done."""

@@ -35,7 +35,7 @@ def _put(table: str, columns: str, key: str, fixed: str = "") -> str:
     """A statement that writes a row, or the changed columns of the one that has the key.
 
     The `fixed` columns never change. To name them spares their indexes, which REPLACE would
-    write anew with every row.
+    write again with every row.
     """
     names = columns.split(", ")
     kept = {*key.split(", "), fixed}
@@ -179,7 +179,7 @@ class _Writer:
             if change.was_completed or change.row.status == COMPLETED:
                 self._write_ranked(change, call)
             else:
-                self._write_settled(change, call)
+                self._write_with_scores(change, call)
 
     def _write_ranked(self, change: ArmChange, call: Call[Any]) -> None:
         """Writes an arm that is ranked before or after, and its place in the order."""
@@ -187,16 +187,16 @@ class _Writer:
         is_completed = change.row.status == COMPLETED
         may_move = change.stale_scores.any or change.was_completed != is_completed
         before = self._ranks.entries(*place) if may_move and change.was_completed else set()
-        self._write_settled(change, call)
+        self._write_with_scores(change, call)
         after = self._ranks.entries(*place) if may_move and is_completed else set()
         self._ranks.note(self._experiment, self._changes.revision)
         self._ranks.replace(*place, before, after)
 
-    def _write_settled(self, change: ArmChange, call: Call[Any]) -> None:
+    def _write_with_scores(self, change: ArmChange, call: Call[Any]) -> None:
         """Writes an arm and what follows from its rows."""
         self._write_arm(change)
         if change.stale_scores.any:
-            self._settle(change, call.derive(change, self._current_rows(change)))
+            self._write_scores(change, call.derive(change, self._current_rows(change)))
         self._put_arm(change.row)
 
     def _put_content(self) -> None:
@@ -263,7 +263,7 @@ class _Writer:
             self._execute(_DROP_EVAL, (*place, *codec.key_values(key)))
 
     def _current_rows(self, change: ArmChange) -> CurrentRows:
-        """What stands in an arm now, as far as it is unsettled."""
+        """Loads the rows that stale scores are derived from."""
         place = (self._experiment, change.row.ordinal)
         stale_scores = change.stale_scores
         load = self._loader
@@ -276,8 +276,8 @@ class _Writer:
             current_rows.eval_count = load.count(place)
         return current_rows
 
-    def _settle(self, change: ArmChange, derived: DerivedScores) -> None:
-        """Writes the scores that follow from what stands."""
+    def _write_scores(self, change: ArmChange, derived: DerivedScores) -> None:
+        """Writes the scores that follow from the current rows."""
         place = (self._experiment, change.row.ordinal)
         for name, scores in derived.scores.items():
             self._put_scores((*place, name), scores)

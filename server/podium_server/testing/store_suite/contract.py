@@ -105,7 +105,7 @@ async def test_calls_at_once_are_applied_in_order_without_a_gap(store: Store) ->
 
 
 def _mixed_calls() -> list[Any]:
-    """Good and refused calls on two experiments, built anew each time."""
+    """Good and refused calls on two experiments, made again for each use."""
     rng = Random(3)
     calls: list[Any] = [record(declared(), arm()), record(declared(), arm(), experiment="y")]
     for number in range(300):

@@ -124,7 +124,7 @@ async def test_rows_that_stay_appear_once_while_others_come_and_go(store: Store)
 
 
 async def test_arms_that_stay_appear_once_while_others_come_and_go(store: Store) -> None:
-    """The same for arms: one that was deleted and begins anew stands behind the others."""
+    """The same for arms: one that was deleted and recorded again comes last."""
     names = [f"a{n}" for n in range(30)]
     await store.transact(record(declared(), *(arm(name) for name in names)))
     number = count()
