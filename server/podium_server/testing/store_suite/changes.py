@@ -29,6 +29,7 @@ from podium_server.testing.calls import (
 __all__ = [
     "test_a_consumer_that_is_ahead_gets_nothing",
     "test_an_earlier_life_is_told_apart",
+    "test_pages_of_one_revision",
     "test_random_histories",
     "test_the_order_of_the_feed",
 ]
@@ -168,6 +169,27 @@ async def test_the_order_of_the_feed(store: Store) -> None:
     await store.transact(record(arm("a", replace=True)))
     assert await _changes(store, 4) == [("b", None), ("a", v1), ("a", v2), "a"]
     assert await _changes(store, 0) == ["a"]
+
+
+@pytest.mark.parametrize("limits", [PageLimits(1, 2**21), PageLimits(2, 2**21), PageLimits(9, 1)])
+async def test_pages_of_one_revision(store: Store, limits: PageLimits) -> None:
+    """Pages go on within a revision: each of its removals, arms and rows is listed once."""
+    await store.transact(record(declared(), *(arm(name) for name in "abc")))
+    await store.transact(record(*(row("v", step) for step in range(5))))
+    rows = [row("w", step, name) for name in "abc" for step in range(3)]
+    await store.transact(record(arm("a", replace=True), metrics({"loss": 1}, "b"), *rows))
+    items, place = [], None
+    while True:
+        page = await store.changes("x", 2, place, limits)
+        items += page.items
+        place = page.next
+        if place is None:
+            break
+        assert len(items) < 100
+    found = [item.row.name if isinstance(item, ArmView) else tuple(item[:2]) for item in items]
+    removed = [("a", EvalKey("v", step)) for step in range(5)]
+    recorded = [(name, EvalKey("w", step)) for name in "abc" for step in range(3)]
+    assert found == [*removed, *"abc", *recorded]
 
 
 async def test_an_earlier_life_is_told_apart(store: Store) -> None:
