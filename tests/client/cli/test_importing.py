@@ -32,7 +32,7 @@ def test_an_import_tells_what_came_in(address: str, name: str, tmp_path: Path) -
         "unchanged": 1,
         "evals": 1,
     }
-    assert json.loads(again.out) == {"dry_run": False, "experiments": [count], "left": []}
+    assert json.loads(again.out) == {"dry_run": False, "experiments": [count], "not_imported": []}
     assert podium("score", name, "run", "eval.acc", address=address).out == "0.5\n"
 
 
@@ -42,7 +42,7 @@ def test_what_was_left_is_told_on_stderr(address: str, name: str, tmp_path: Path
     bad = _state(tmp_path / "bad", '{"log_history": [')
     done = podium("import", str(tmp_path), "--experiment", name, address=address)
     assert done.code == 1
-    why = "no JSON: Expecting value in line 1"
+    why = "not valid JSON: Expecting value in line 1"
     assert f"podium: {bad}/trainer_state.json: {why}\n" in done.err
     assert done.out.endswith("1 arm recorded, 1 wrong\n")
 
@@ -59,10 +59,10 @@ def test_nothing_to_import_says_so(address: str, tmp_path: Path) -> None:
     done = podium("import", str(tmp_path), address=address)
     assert (done.code, done.out) == (
         1,
-        "nothing was found that an importer knows; --help names the kinds\n",
+        "no importable files were found; --help lists the kinds\n",
     )
     missing = podium("import", str(tmp_path / "none"), address=address)
-    assert (missing.code, missing.err) == (2, f"podium: there is no {tmp_path}/none\n")
+    assert (missing.code, missing.err) == (2, f"podium: {tmp_path}/none does not exist\n")
     wrong = podium("import", str(tmp_path), "--kind", "tea", address=address)
     assert wrong.code == 2
     assert "hf_trainer" in wrong.err

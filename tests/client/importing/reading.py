@@ -1,30 +1,30 @@
-"""What an import reads, sorted by what it is."""
+"""Sorts the items that an import reads by their type."""
 
 from pathlib import Path
 from typing import NamedTuple
 
 import podium
-from podium.importing import FoundArm, FoundExperiment, Left, read_results
+from podium.importing import FoundArm, FoundExperiment, NotImported, read_results
 
 __all__ = ["Results", "results"]
 
 
 class Results(NamedTuple):
-    """Everything that was found under a path; sources are relative to it."""
+    """All items found under a path. Sources are relative to it."""
 
     arms: dict[str, podium.ArmResult]
     experiments: list[FoundExperiment]
-    left: dict[str, str]
+    not_imported: dict[str, str]
     wrong: set[str]
 
 
 def results(path: Path) -> Results:
-    """Reads everything under a path."""
+    """Returns all items under a path."""
     found = list(read_results(path))
-    left = [item for item in found if isinstance(item, Left)]
+    not_imported = [item for item in found if isinstance(item, NotImported)]
     return Results(
         {item.arm.name: item.arm for item in found if isinstance(item, FoundArm)},
         [item for item in found if isinstance(item, FoundExperiment)],
-        {item.source.removeprefix(f"{path}/"): item.why for item in left},
-        {item.source.removeprefix(f"{path}/") for item in left if item.is_wrong},
+        {item.source.removeprefix(f"{path}/"): item.why for item in not_imported},
+        {item.source.removeprefix(f"{path}/") for item in not_imported if item.is_wrong},
     )

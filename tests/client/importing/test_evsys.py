@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import podium
-from podium.importing import Found, FoundArm, FoundExperiment, Left, read_results
+from podium.importing import Found, FoundArm, FoundExperiment, NotImported, read_results
 
 from tests.client.importing.files import write_json, write_lines, write_text
 
@@ -23,7 +23,7 @@ def _left(found: list[Found], folder: Path) -> list[tuple[str, bool]]:
     return [
         (item.source.removeprefix(f"{folder}/"), item.is_wrong)
         for item in found
-        if isinstance(item, Left)
+        if isinstance(item, NotImported)
     ]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import podium
 import pytest
-from podium.importing import Found, FoundArm, Left, read_results
+from podium.importing import Found, FoundArm, NotImported, read_results
 
 from tests.client.importing.files import write_json, write_text
 
@@ -88,18 +88,18 @@ def test_checkpoints_of_a_training_are_earlier_states_of_it(tmp_path: Path) -> N
         "run",
         "run/checkpoint-3",
     ]
-    [left] = [item for item in found if isinstance(item, Left)]
-    assert left.source == str(tmp_path / "run" / "checkpoint-2" / "trainer_state.json")
-    assert not left.is_wrong
+    [item] = [item for item in found if isinstance(item, NotImported)]
+    assert item.source == str(tmp_path / "run" / "checkpoint-2" / "trainer_state.json")
+    assert not item.is_wrong
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('{"log_history": [', "no JSON: Expecting value in line 1"),
-        ('{"log_history": 1}', "no trainer_state.json: it has no list log_history"),
+        ('{"log_history": [', "not valid JSON: Expecting value in line 1"),
+        ('{"log_history": 1}', "not a trainer_state.json: it lacks the list log_history"),
         ('["log_history"]', "not a JSON object"),
-        ('{"log_history": [{"step": "x", "eval_loss": 1}]}', "'x' is no step"),
+        ('{"log_history": [{"step": "x", "eval_loss": 1}]}', "'x' is not a valid step"),
         ('{"log_history": [{"eval_loss": 1}], "max_steps": 1, "global_step": "x"}', "not as hf"),
         ('{"log_history": [{"step": 1, "eval_loss": 1}], "global_step": "x"}', ""),
     ],
@@ -111,9 +111,9 @@ def test_a_bad_state_is_named_and_the_others_go_on(tmp_path: Path, text: str, wh
     found = _read(tmp_path)
     assert [item.arm.name for item in found if isinstance(item, FoundArm)][-1] == "b"
     if why:
-        [left] = [item for item in found if isinstance(item, Left)]
-        assert left.source.startswith(str(tmp_path / "a"))
-        assert why in left.why
+        [item] = [item for item in found if isinstance(item, NotImported)]
+        assert item.source.startswith(str(tmp_path / "a"))
+        assert why in item.why
 
 
 def test_nan_is_a_value(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_checkpoint_with_nan_in_its_log_is_an_earlier_state(tmp_path: Path) ->
         write_json(folder / "trainer_state.json", _state(log[:steps]))
     found = _read(tmp_path)
     assert [item.arm.name for item in found if isinstance(item, FoundArm)] == ["run"]
-    assert [item.is_wrong for item in found if isinstance(item, Left)] == [False]
+    assert [item.is_wrong for item in found if isinstance(item, NotImported)] == [False]
 
 
 def test_an_evaluation_of_the_test_set_is_an_eval(tmp_path: Path) -> None:

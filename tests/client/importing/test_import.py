@@ -8,7 +8,14 @@ from pathlib import Path
 import podium
 import pytest
 from podium.cli import main
-from podium.importing import Found, FoundArm, FoundExperiment, Left, _registry, import_results
+from podium.importing import (
+    Found,
+    FoundArm,
+    FoundExperiment,
+    NotImported,
+    _registry,
+    import_results,
+)
 
 from tests.client.importing.files import write_json, write_text
 
@@ -27,7 +34,7 @@ class _Notes:
         for number, line in enumerate(path.read_text().splitlines(), start=1):
             name, _, value = line.partition("=")
             if not value:
-                yield Left(f"{path}:{number}", "no NAME=VALUE")
+                yield NotImported(f"{path}:{number}", "no NAME=VALUE")
                 continue
             row = podium.EvalResult("test", metrics={"acc": float(value)}, tags=["test"])
             arm = podium.ArmResult(name, podium.RunConfig(name), "completed", evals=[row])
@@ -49,11 +56,11 @@ def test_a_second_import_changes_nothing(client: podium.Client, tmp_path: Path) 
     """What was imported stays as it is, with the rows that came since, and the report says so."""
     write_text(tmp_path / "a.note", "x=0.5\ny=0.25\n")
     first = import_results(client, tmp_path)
-    assert (first.recorded, first.unchanged, first.left) == (2, 0, [])
+    assert (first.recorded, first.unchanged, first.not_imported) == (2, 0, [])
     client.arm("notes", "x").log_eval("late", {"acc": 1.0})
     revision = client.experiment("notes").get().revision
     second = import_results(client, tmp_path)
-    assert (second.recorded, second.unchanged, second.left) == (0, 2, [])
+    assert (second.recorded, second.unchanged, second.not_imported) == (0, 2, [])
     assert client.experiment("notes").get().revision == revision
     assert client.arm("notes", "x").score("late.acc") == 1.0
     assert client.arm("notes", "x").score("acc") == 0.5
@@ -93,7 +100,7 @@ def test_a_rehearsal_records_nothing(client: podium.Client, tmp_path: Path) -> N
     write_text(tmp_path / "a.note", "x=0.5\nnonsense\n")
     report = import_results(None, tmp_path)
     assert report.recorded == 1
-    assert [left.source for left in report.left] == [f"{tmp_path}/a.note:2"]
+    assert [item.source for item in report.not_imported] == [f"{tmp_path}/a.note:2"]
     assert list(client.experiments()) == []
 
 
@@ -104,9 +111,9 @@ def test_bad_lines_are_named_and_the_rest_goes_on(client: podium.Client, tmp_pat
     write_text(tmp_path / "c.note", f"{'n' * 300}=1\ny=0.25\n")
     report = import_results(client, tmp_path)
     assert {arm.name for arm in client.experiment("notes").arms()} == {"x", "y"}
-    sources = [left.source.removeprefix(f"{tmp_path}/") for left in report.left]
+    sources = [item.source.removeprefix(f"{tmp_path}/") for item in report.not_imported]
     assert sources == ["a.note:2", "b.note", "c.note:1"]
-    assert "NAME_INVALID" in report.left[2].why
+    assert "NAME_INVALID" in report.not_imported[2].why
 
 
 def test_two_arms_of_one_name_are_not_mixed(client: podium.Client, tmp_path: Path) -> None:
@@ -115,8 +122,8 @@ def test_two_arms_of_one_name_are_not_mixed(client: podium.Client, tmp_path: Pat
     write_text(tmp_path / "b.note", "x=0.5\n")
     write_text(tmp_path / "c.note", "x=0.75\n")
     report = import_results(client, tmp_path)
-    assert [left.is_wrong for left in report.left] == [False, True]
-    assert "b.note" in report.left[0].source
+    assert [item.is_wrong for item in report.not_imported] == [False, True]
+    assert "b.note" in report.not_imported[0].source
     assert client.arm("notes", "x").score("acc") == 0.5
 
 
@@ -128,7 +135,7 @@ def test_what_a_trainer_recorded_is_not_overwritten(client: podium.Client, tmp_p
     with experiment.start_arm(podium.RunConfig("x")) as arm:
         arm.log_eval("test", {"acc": 0.125})
     report = import_results(client, tmp_path)
-    assert "ARM_HAS_ATTEMPTS" in report.left[0].why
+    assert "ARM_HAS_ATTEMPTS" in report.not_imported[0].why
     assert client.arm("notes", "x").score("acc") == 0.125
     assert import_results(client, tmp_path, replace=True).recorded == 1
     assert client.arm("notes", "x").score("acc") == 0.5
@@ -157,7 +164,7 @@ def test_an_arm_larger_than_a_call_comes_in_whole(client: podium.Client, tmp_pat
 
 def test_a_wrong_path_or_kind_says_what_would_be_right(tmp_path: Path) -> None:
     """Nothing there, and a kind that nobody knows, are errors; a forced kind reads any file."""
-    with pytest.raises(ValueError, match="there is no"):
+    with pytest.raises(ValueError, match="nowhere does not exist"):
         import_results(None, tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"give one of .*hf_trainer, .*notes"):
         import_results(None, tmp_path, kind="tea")

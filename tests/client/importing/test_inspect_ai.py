@@ -105,7 +105,7 @@ def test_a_log_that_never_ended_is_running(tmp_path: Path) -> None:
     _zip(tmp_path / "log.eval", _journal__start=began)
     found = results(tmp_path)
     assert found.arms[_NAME].status == "running"
-    assert found.left == {"log.eval": "the log has no end: its results are missing"}
+    assert found.not_imported == {"log.eval": "the log is incomplete: it has no results"}
     assert found.wrong == set()
 
 
@@ -117,8 +117,8 @@ def test_logs_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     found = results(tmp_path)
     assert found.arms == {}
     assert found.wrong == {"newer.json", "torn.eval", "other.eval"}
-    assert "version 4" in found.left["newer.json"]
-    assert "header.json" in found.left["other.eval"]
+    assert "version 4" in found.not_imported["newer.json"]
+    assert "header.json" in found.not_imported["other.eval"]
 
 
 def test_logs_compressed_with_zstandard_are_read(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_without_zstandard_a_log_says_what_to_install(
     monkeypatch.setattr(zipfile.ZipFile, "read", read)
     found = results(tmp_path)
     assert found.wrong == {"log.eval"}
-    assert "pip install 'podium[import]'" in found.left["log.eval"]
+    assert "pip install 'podium[import]'" in found.not_imported["log.eval"]
 
 
 def test_other_json_about_logs_is_nobodys(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_log_without_version_and_status_is_read(tmp_path: Path) -> None:
     said = {key: value for key, value in _said().items() if key not in {"version", "status"}}
     write_json(tmp_path / "header.json", said)
     found = results(tmp_path)
-    assert found.left == {}
+    assert found.not_imported == {}
     assert found.arms[_NAME].status == "completed"
 
 

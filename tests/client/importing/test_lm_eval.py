@@ -6,7 +6,7 @@ from typing import Any
 
 import podium
 import pytest
-from podium.importing import Left, import_results, read_results
+from podium.importing import NotImported, import_results, read_results
 
 from tests.client.importing.files import write_json, write_text
 from tests.client.importing.reading import results
@@ -38,7 +38,7 @@ def _said(**said: Any) -> dict[str, Any]:
 
 def _one(path: Path) -> podium.ArmResult:
     found = results(path)
-    assert found.left == {}
+    assert found.not_imported == {}
     [arm] = found.arms.values()
     return arm
 
@@ -117,7 +117,7 @@ def test_other_json_is_nobodys(tmp_path: Path) -> None:
     write_text(tmp_path / "torn.json", '{"results": {"a"')
     assert results(tmp_path) == ({}, [], {}, set())
     forced = list(read_results(tmp_path / "other.json", kind="lm_eval"))
-    assert [type(item) for item in forced] == [Left]
+    assert [type(item) for item in forced] == [NotImported]
 
 
 def test_jobs_that_began_within_a_millisecond_are_arms_of_their_own(tmp_path: Path) -> None:
@@ -157,7 +157,9 @@ def test_what_is_no_number_is_told(tmp_path: Path) -> None:
     task = {"acc": [0, 1, 1], "id": ["a", "b", "c"], "f1": 0.5, "alias": "t"}
     path = write_json(tmp_path / "results.json", _said(results={"t": task}, groups={}))
     found = results(tmp_path)
-    assert found.left == {path.name: "task 't': no number, so not a metric: acc, id"}
+    assert found.not_imported == {
+        path.name: "task 't': not imported, because not a number: acc, id"
+    }
     assert found.wrong == set()
     assert next(iter(found.arms.values())).evals[0].metrics == {"f1": 0.5}
 
@@ -168,7 +170,7 @@ def test_results_of_a_fork_are_refused_with_the_reason(tmp_path: Path) -> None:
     write_json(tmp_path / "agg.json", said)
     found = results(tmp_path)
     assert found.wrong == {"agg.json"}
-    assert "a fork of lm-evaluation-harness" in found.left["agg.json"]
+    assert "a fork of lm-evaluation-harness" in found.not_imported["agg.json"]
 
 
 def test_a_copy_with_its_tasks_in_another_order_is_a_copy(tmp_path: Path) -> None:
@@ -179,4 +181,4 @@ def test_a_copy_with_its_tasks_in_another_order_is_a_copy(tmp_path: Path) -> Non
     write_json(tmp_path / "2" / "r.json", {**said, "results": dict(reversed(tasks.items()))})
     report = import_results(None, tmp_path)
     assert report.recorded == 1
-    assert [left.is_wrong for left in report.left] == [False]
+    assert [item.is_wrong for item in report.not_imported] == [False]

@@ -68,7 +68,7 @@ def test_what_is_wrong_or_deleted_is_told(tmp_path: Path) -> None:
     found = results(tmp_path)
     loss = found.arms["qb-770cc011"].metrics["loss"]
     assert loss != loss  # noqa: PLR0124 - only NaN is not itself
-    assert found.left.keys() == {f"1/{_RUN}/metrics/loss:2", "1/bad/meta.yaml", "1/gone"}
+    assert found.not_imported.keys() == {f"1/{_RUN}/metrics/loss:2", "1/bad/meta.yaml", "1/gone"}
     assert found.wrong == {f"1/{_RUN}/metrics/loss:2", "1/bad/meta.yaml"}
 
 
@@ -134,11 +134,11 @@ def test_deleted_experiments_are_told_wherever_they_lie(tmp_path: Path) -> None:
     run = _store(tmp_path)
     meta = run.parent / "meta.yaml"
     meta.write_text(meta.read_text().replace("active", "deleted"))
-    assert results(tmp_path).left == {"1": "experiment 'DQN' was deleted"}
+    assert results(tmp_path).not_imported == {"1": "experiment 'DQN' was deleted"}
     (tmp_path / ".trash").mkdir()
     run.parent.rename(tmp_path / ".trash" / "1")
     found = results(tmp_path)
-    assert (found.arms, found.left) == ({}, {".trash/1": "experiment 'DQN' was deleted"})
+    assert (found.arms, found.not_imported) == ({}, {".trash/1": "experiment 'DQN' was deleted"})
 
 
 def test_each_run_is_a_place_of_its_own(tmp_path: Path) -> None:
@@ -153,7 +153,10 @@ def test_each_run_is_a_place_of_its_own(tmp_path: Path) -> None:
         None, tmp_path, on_progress=lambda done, total: told.append((done, total))
     )
     assert told == [(done, 6) for done in range(1, 7)]
-    assert (report.recorded, [left.why for left in report.left]) == (4, ["not a YAML mapping"])
+    assert (report.recorded, [item.why for item in report.not_imported]) == (
+        4,
+        ["not a YAML mapping"],
+    )
 
 
 def test_models_beside_the_runs_are_not_experiments(tmp_path: Path) -> None:
@@ -162,4 +165,4 @@ def test_models_beside_the_runs_are_not_experiments(tmp_path: Path) -> None:
     write_text(model / "meta.yaml", "artifact_location: file:///m\nmodel_id: m-2b7d\nname: net\n")
     found = results(tmp_path)
     assert [experiment.name for experiment in found.experiments] == ["DQN"]
-    assert (list(found.arms), found.left) == (["qb-770cc011"], {})
+    assert (list(found.arms), found.not_imported) == (["qb-770cc011"], {})

@@ -33,7 +33,7 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
     (tree / "near" / "up").symlink_to(tree)
     (tree / "above").symlink_to(tmp_path)
     found = results(tree)
-    assert (set(found.arms), found.left) == ({"near", "far"}, {})
+    assert (set(found.arms), found.not_imported) == ({"near", "far"}, {})
 
 
 def test_what_may_not_be_looked_at_is_named(
@@ -60,7 +60,7 @@ def test_what_may_not_be_looked_at_is_named(
     monkeypatch.setattr(Path, "read_bytes", read_bytes)
     found = results(tmp_path)
     assert set(found.arms) == {"mine"}
-    assert found.left == {
+    assert found.not_imported == {
         "closed": "Permission denied",
         "private/trainer_state.json": "[Errno 13] Permission denied: " + repr(str(private)),
     }
@@ -79,7 +79,7 @@ def test_kinds_lie_in_one_folder(tmp_path: Path) -> None:
     write_text(tmp_path / "events.out.tfevents.1", "")
     found = results(tmp_path)
     assert len(found.arms) == 5
-    assert set(found.left) == {
+    assert set(found.not_imported) == {
         "checkpoint-2/trainer_state.json",
         "log.json",
         "events.out.tfevents.1",
@@ -104,14 +104,16 @@ def test_numbers_that_do_not_fit_are_kept_as_what_they_are(
     huge = 10**30
     log = [{"step": 2, "total_flos": huge, "eval_acc": 0.5}]
     _training(tmp_path / "run", log_history=log, train_batch_size=huge, save_steps=-(2**63))
-    assert import_results(client, tmp_path).left == []
+    assert import_results(client, tmp_path).not_imported == []
     arm = client.arm("hf_trainer", "run").get()
     assert arm.metrics["total_flos"] == 1e30
     assert arm.run_config.algorithm is not None
     assert arm.run_config.algorithm.params["train_batch_size"] == str(huge)
     assert arm.run_config.algorithm.params["save_steps"] == -(2**63)
     _training(tmp_path / "other", log_history=[{"step": huge, "eval_acc": 0.5}])
-    assert results(tmp_path).left == {"other": f"{huge} is no step"}
+    assert results(tmp_path).not_imported == {
+        "other": f"{huge} is not a valid step: a step is a 64-bit integer"
+    }
 
 
 def test_names_that_cannot_be_are_refused_with_the_reason(
@@ -124,7 +126,7 @@ def test_names_that_cannot_be_are_refused_with_the_reason(
     write_json(tmp_path / "results.json", row)
     report = import_results(client, tmp_path)
     assert report.recorded == 1
-    assert ["NAME_INVALID" in left.why for left in report.left] == [True, True]
+    assert ["NAME_INVALID" in item.why for item in report.not_imported] == [True, True]
 
 
 def test_steps_that_go_back_keep_their_rows(client: podium.Client, tmp_path: Path) -> None:
@@ -156,7 +158,7 @@ def test_compressed_exports_that_were_cut_off_are_named(tmp_path: Path) -> None:
     found = results(tmp_path)
     assert 0 < len(found.arms) < 2_000
     assert {source.partition(":")[0] for source in found.wrong} == {"cut.jsonl.gz"}
-    assert "ends or is damaged" in list(found.left.values())[-1]
+    assert "ends or is damaged" in list(found.not_imported.values())[-1]
 
 
 def test_files_that_break_their_readers_are_named(tmp_path: Path) -> None:
@@ -172,8 +174,8 @@ def test_files_that_break_their_readers_are_named(tmp_path: Path) -> None:
     found = results(tmp_path)
     assert set(found.arms) == {"run"}
     assert found.wrong == {"deep/trainer_state.json", "bad.eval"}
-    assert found.left["deep/trainer_state.json"] == "nested too deep"
-    assert found.left["bad.eval"].startswith("a damaged zip")
+    assert found.not_imported["deep/trainer_state.json"] == "nested too deep"
+    assert found.not_imported["bad.eval"].startswith("a damaged zip")
 
 
 def test_empty_files_and_folders_are_no_results(tmp_path: Path) -> None:
@@ -192,8 +194,8 @@ def test_one_name_twice_tells_what_to_do(client: podium.Client, tmp_path: Path) 
     _training(tmp_path / "b" / "run", log_history=[{"step": 2, "eval_acc": 0.25}])
     report = import_results(client, tmp_path)
     assert client.arm("hf_trainer", "run").score("eval.acc") == 0.5
-    [left] = report.left
-    assert left.source == str(tmp_path / "b" / "run" / "trainer_state.json")
-    assert left.why.endswith("import this one into another experiment (--experiment)")
+    [item] = report.not_imported
+    assert item.source == str(tmp_path / "b" / "run" / "trainer_state.json")
+    assert item.why.endswith("import this one into another experiment (--experiment)")
     import_results(client, tmp_path / "b", experiment="second")
     assert client.arm("second", "run").score("eval.acc") == 0.25

@@ -87,7 +87,7 @@ def _results(folder: Path) -> Path:
     ("broken", "why"),
     [
         (ImportError("no module named numpy"), "ImportError: no module named numpy"),
-        (_Partial, "TypeError: it has no summary, so it is no importer"),
+        (_Partial, "TypeError: it lacks summary; an importer has kind, summary, claims, read"),
     ],
 )
 def test_one_that_cannot_be_loaded_is_named(
@@ -97,13 +97,13 @@ def test_one_that_cannot_be_loaded_is_named(
     known(own=_Own, lost=broken)
     report = import_results(None, _results(tmp_path))
     assert set(report.experiments) == {"own", "hf_trainer"}
-    [left] = report.left
-    assert left.source == "pack:It"
-    assert left.why.startswith("the importer 'lost' cannot be loaded")
-    assert left.why.endswith(why)
+    [item] = report.not_imported
+    assert item.source == "pack:It"
+    assert item.why.startswith("the importer 'lost' cannot be loaded")
+    assert item.why.endswith(why)
     with pytest.raises(ValueError, match="kind 'lost' cannot be loaded from pack:It"):
         import_results(None, tmp_path, kind="lost")
-    assert import_results(None, tmp_path, kind="own").left == []
+    assert import_results(None, tmp_path, kind="own").not_imported == []
 
 
 def test_the_command_goes_on_beside_a_broken_one(
@@ -133,7 +133,9 @@ def test_one_that_fails_at_a_file_fails_at_that_file_only(
     """Whatever it raises, the file is named and the others come in."""
     known(own=own)
     report = import_results(None, _results(tmp_path))
-    assert [(Path(left.source).name, left.why) for left in report.left] == [("file.own", why)]
+    assert [(Path(item.source).name, item.why) for item in report.not_imported] == [
+        ("file.own", why)
+    ]
     assert "hf_trainer" in report.experiments
 
 
@@ -143,7 +145,7 @@ def test_one_that_fails_at_looking_leaves_files_to_others(
     """The paths it failed at are named, and offered to the other importers."""
     known(own=_Raising)
     report = import_results(None, _results(tmp_path) / "run")
-    assert [(Path(left.source).name, left.why) for left in report.left] == [
+    assert [(Path(item.source).name, item.why) for item in report.not_imported] == [
         ("run", "not as own writes it (LookupError: no idea of run)")
     ]
     assert report.recorded == 1

@@ -42,7 +42,7 @@ def test_parquet_is_a_table_and_is_taken_back_whole(client: podium.Client, tmp_p
     assert list(numbers["value"]) == [0.25]
     assert list(numbers["eval"]) == ["test"]
     with running_server() as server, podium.Client(server.address) as other:
-        assert import_results(other, file).left == []
+        assert import_results(other, file).not_imported == []
         assert import_results(other, file).recorded == 0
         for name in ("a", "b"):
             assert other.arm("nlp/sweep", name).get() == client.arm("nlp/sweep", name).get()
@@ -70,7 +70,7 @@ def test_an_export_is_taken_back_whole(client: podium.Client, tmp_path: Path) ->
         file.write(text)
     with running_server() as server, podium.Client(server.address) as other:
         report = import_results(other, tmp_path)
-        assert (report.recorded, report.left) == (2, [])
+        assert (report.recorded, report.not_imported) == (2, [])
         assert import_results(other, tmp_path).recorded == 0
         for name in ("a", "b"):
             before, after = client.arm("nlp/sweep", name).get(), other.arm("nlp/sweep", name).get()
@@ -159,10 +159,10 @@ def test_nothing_is_lost_on_the_way(client: podium.Client, tmp_path: Path, form:
     arguments = ["export", "--format", form, "--output", str(file)]
     assert main(["--address", client.address, *arguments]) == 0
     with running_server() as server, podium.Client(server.address) as other:
-        assert import_results(other, file).left == []
+        assert import_results(other, file).not_imported == []
         assert _told(other) == _told(client)
         again = import_results(other, file)
-        assert (again.recorded, again.unchanged, again.left) == (0, 3, [])
+        assert (again.recorded, again.unchanged, again.not_imported) == (0, 3, [])
 
 
 def test_csv_is_quoted_where_it_has_to_be(client: podium.Client, tmp_path: Path) -> None:
@@ -196,4 +196,4 @@ def test_bad_lines_of_an_export_are_named(client: podium.Client, tmp_path: Path)
     found = results(tmp_path)
     assert list(found.arms) == ["a"]
     assert found.wrong == {f"all.jsonl:{number}" for number in (3, 4, 5)}
-    assert "lost" in found.left["all.jsonl:4"]
+    assert "lost" in found.not_imported["all.jsonl:4"]

@@ -24,12 +24,12 @@ def _imported(client: podium.Client, folder: str) -> ImportReport:
     report = import_results(client, _DATA / folder)
     again = import_results(client, _DATA / folder)
     assert (again.recorded, again.unchanged) == (0, report.recorded)
-    assert again.left == report.left
+    assert again.not_imported == report.not_imported
     return report
 
 
 def _wrong(report: ImportReport) -> list[str]:
-    return [left.source.removeprefix(f"{_DATA}/") for left in report.left if left.is_wrong]
+    return [item.source.removeprefix(f"{_DATA}/") for item in report.not_imported if item.is_wrong]
 
 
 def test_evsys(client: podium.Client) -> None:
@@ -57,7 +57,7 @@ def test_evsys(client: podium.Client) -> None:
 def test_hf_trainer(client: podium.Client) -> None:
     """Four trainings, one of which has an earlier state beside it."""
     report = _imported(client, "hf_trainer")
-    assert (report.recorded, len(report.left), _wrong(report)) == (4, 1, [])
+    assert (report.recorded, len(report.not_imported), _wrong(report)) == (4, 1, [])
     experiment = client.experiment("hf_trainer")
     whisper = experiment.arm("P4P4N1CK__whisper-large-v2-japanese-5k-steps").get()
     assert whisper.status == "completed"
@@ -78,7 +78,7 @@ def test_hf_trainer(client: podium.Client) -> None:
 def test_lm_eval(client: podium.Client) -> None:
     """Nine files, nine arms; filters, N/A, NaN, Infinity and old formats among them."""
     report = _imported(client, "lm_eval")
-    assert (report.recorded, report.left) == (9, [])
+    assert (report.recorded, report.not_imported) == (9, [])
     experiment = client.experiment("lm_eval")
     assert len(list(experiment.arms(group_name="google/gemma-2b"))) == 3
     llama = experiment.arm("meta-llama/Meta-Llama-3-8B-Instruct@2024-08-25T21:55:00.312985Z")
@@ -99,7 +99,7 @@ def test_lm_eval(client: podium.Client) -> None:
 def test_mlflow(client: podium.Client) -> None:
     """Two stores with a run experiment each: five runs, four of which tie; three, two failed."""
     report = _imported(client, "mlflow")
-    assert (sorted(report.experiments), report.recorded, report.left) == (
+    assert (sorted(report.experiments), report.recorded, report.not_imported) == (
         ["DQN", "mlflow-demo"],
         8,
         [],
@@ -119,7 +119,7 @@ def test_mlflow(client: podium.Client) -> None:
 def test_inspect_ai(client: podium.Client) -> None:
     """13 files: nine runs, three copies of them, and one of a version that nobody knows."""
     report = _imported(client, "inspect_ai")
-    assert (report.recorded, len(report.left)) == (9, 4)
+    assert (report.recorded, len(report.not_imported)) == (9, 4)
     assert _wrong(report) == ["inspect_ai/tests/log/test_eval_log/log_version_3.txt"]
     experiment = client.experiment("inspect_ai")
     assert len(list(experiment.arms(group_name="ollama/gemma3"))) == 2
@@ -134,5 +134,5 @@ def test_what_is_not_read_is_refused_with_a_reason(client: podium.Client) -> Non
     for folder, word in (("tensorboard", "TensorBoard"), ("wandb", "Weights & Biases")):
         report = _imported(client, folder)
         assert report.recorded == 0
-        [left] = report.left
-        assert word in left.why
+        [item] = report.not_imported
+        assert word in item.why

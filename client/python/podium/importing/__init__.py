@@ -1,13 +1,13 @@
-"""Bringing in results that already lie on disk, in the files of other tools.
+"""Imports results that other tools left on disk.
 
     with podium.Client() as client:
         report = import_results(client, "results/")
 
-Each kind of file has an importer. One for a kind of your own is a class with the methods of
-`Importer`, named in an entry point of the group `podium.importers`.
+Each kind of file has an importer. To add a kind, write a class with the methods of `Importer` and
+name it in an entry point of the group `podium.importers`.
 """
 
-from podium.importing._found import Found, FoundArm, FoundExperiment, Importer, Left
+from podium.importing._found import Found, FoundArm, FoundExperiment, Importer, NotImported
 from podium.importing._reading import read_results
 from podium.importing._recording import ImportReport, import_results
 from podium.importing._registry import broken_importers, importers
@@ -18,7 +18,7 @@ __all__ = [
     "FoundExperiment",
     "ImportReport",
     "Importer",
-    "Left",
+    "NotImported",
     "broken_importers",
     "import_results",
     "importers",

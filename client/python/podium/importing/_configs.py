@@ -1,4 +1,4 @@
-"""Run configurations of other tools: what fits Podium's fields goes there, the rest into extras."""
+"""Converts run configurations of other tools; fields that Podium lacks go into extras."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _MAPS = ("eval", "validation")
 _T = TypeVar("_T", DataConfig, ModelConfig, Component)
 
 
-def run_config_from(said: Any, name: str, **extras: Any) -> RunConfig:
-    """Reads a configuration of fields like Podium's, and keeps what has another form in extras.
+def run_config_from(source: Any, name: str, **extras: Any) -> RunConfig:
+    """Converts a configuration with fields like Podium's; fields of another form go into extras.
 
     Args:
-        said: The configuration, also as the text that Python prints of it.
-        name: Its name, where it has none.
-        extras: What else is worth keeping; None says nothing.
+        source: The configuration, or its `repr()` as a text.
+        name: The name, if the configuration has none.
+        extras: Other values for extras. A None is left out.
     """
-    given = unquoted(said)
+    given = unquoted(source)
     if not isinstance(given, dict):
         given = {} if given in (None, "") else {"config": given}
     rest = {str(key): value for key, value in given.items() if value is not None}
@@ -40,25 +40,25 @@ def run_config_from(said: Any, name: str, **extras: Any) -> RunConfig:
             setattr(config, field, kept_values(rest.pop(field)))
     config.seed = seed_from(rest.pop("seed", None))
     config.tags = [str(tag) for tag in _list(rest.pop("tags", None))]
-    told = {key: value for key, value in extras.items() if value is not None}
-    config.extras = kept_values({**rest, **told})
+    more = {key: value for key, value in extras.items() if value is not None}
+    config.extras = kept_values({**rest, **more})
     return config
 
 
 def unquoted(value: Any) -> Any:
-    """Reads what a writer has turned into text: the text that Python prints of data."""
+    """Parses a text that is the `repr()` of Python data; returns any other value unchanged."""
     if not isinstance(value, str):
         return value
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of backslashes, as in paths of Windows
+            warnings.simplefilter("ignore")  # warnings about backslashes in Windows paths
             return ast.literal_eval(value)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return value
 
 
 def seed_from(value: Any) -> int | None:
-    """Reads a seed, also one written as text or as 42.0; None for what is none."""
+    """Returns a seed, also from a text or from 42.0; None if it is not a 64-bit integer."""
     given = unquoted(value)
     if isinstance(given, float) and given.is_integer():
         given = int(given)
@@ -67,26 +67,26 @@ def seed_from(value: Any) -> int | None:
 
 
 def step_from(value: Any) -> int | None:
-    """Reads a step, also one written as text or as 42.0; None is none.
+    """Returns a step, also from a text or from 42.0; None if there is none.
 
     Raises:
-        ValueError: There is something, and it is no step.
+        ValueError: The value is not a 64-bit integer.
     """
     step = seed_from(value)
     if step is None and unquoted(value) is not None:
-        raise ValueError(f"{value!r} is no step")
+        raise ValueError(f"{value!r} is not a valid step: a step is a 64-bit integer")
     return step
 
 
-def _part(form: type[_T], said: Any) -> _T | None:
-    """A part of the configuration, if it has no other fields than Podium's and none is odd."""
-    if isinstance(said, str) and form is Component:
-        return form(said)  # a kind alone
+def _part(form: type[_T], value: Any) -> _T | None:
+    """Returns a part of the configuration; None if it has unknown or invalid fields."""
+    if isinstance(value, str) and form is Component:
+        return form(value)  # only a kind
     known = {field.name for field in fields(form)}
-    if not isinstance(said, dict) or not known.issuperset(said):
+    if not isinstance(value, dict) or not known.issuperset(value):
         return None
     try:
-        return json_form.record_from_json(form, said, form.__name__)
+        return json_form.record_from_json(form, value, form.__name__)
     except ValueError:
         return None
 
@@ -96,12 +96,12 @@ def _list(value: Any) -> list[Any]:
     return given if isinstance(given, list) else []
 
 
-def kept_values(said: Any) -> Any:
-    """Data that can be kept as values; what cannot is kept as text."""
-    if isinstance(said, dict):
-        return {str(key): kept_values(item) for key, item in said.items()}
-    if isinstance(said, list | tuple):
-        return [kept_values(item) for item in said]
-    if isinstance(said, int) and not -(2**63) <= said < 2**63:
-        return str(said)
-    return said if isinstance(said, str | float | int | None) else str(said)
+def kept_values(data: Any) -> Any:
+    """Converts data to values that Podium stores; anything that it cannot store becomes text."""
+    if isinstance(data, dict):
+        return {str(key): kept_values(item) for key, item in data.items()}
+    if isinstance(data, list | tuple):
+        return [kept_values(item) for item in data]
+    if isinstance(data, int) and not -(2**63) <= data < 2**63:
+        return str(data)
+    return data if isinstance(data, str | float | int | None) else str(data)

@@ -1,4 +1,4 @@
-"""What importers find, and what an importer is."""
+"""The protocol of importers, and the items that they yield."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
     from podium._model.results import ArmResult
 
-__all__ = ["Found", "FoundArm", "FoundExperiment", "Importer", "Left"]
+__all__ = ["Found", "FoundArm", "FoundExperiment", "Importer", "NotImported"]
 
 
 @dataclass(slots=True)
 class FoundArm:
-    """An arm that was read.
+    """An arm that was read from a source.
 
     Attributes:
-        experiment: The experiment that it belongs to, as its source says.
-        arm: The arm. Its rows may have an `event_time`, which is kept.
+        experiment: The name of its experiment in the source.
+        arm: The arm. The `event_time` of its rows is kept.
         source: The file or folder that it was read from.
     """
 
@@ -31,18 +31,18 @@ class FoundArm:
 
 @dataclass(slots=True)
 class FoundExperiment:
-    """What a source says of an experiment; its arms are found apart from it.
+    """An experiment that was read from a source. Its arms are separate items.
 
     Attributes:
         name: The name of the experiment.
         source: The file that it was read from.
-        hypothesis: What it was to find out.
-        success_metric: The metric that its arms are compared by.
+        hypothesis: The hypothesis that it tests.
+        success_metric: The metric by which its arms are ranked.
         direction: Which scores are better: `maximize` or `minimize`.
-        parent: The name of the experiment that this one follows.
-        conclusion: What was found out.
+        parent: The name of the experiment that this one continues.
+        conclusion: The conclusion of the experiment.
         tags: Free labels.
-        metadata: Anything else worth keeping: JSON-like values by key.
+        metadata: Other data: JSON-like values by key.
     """
 
     name: str
@@ -57,13 +57,13 @@ class FoundExperiment:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """Something that was not brought in.
+class NotImported:
+    """A file, line or importer whose data was not imported.
 
     Attributes:
-        source: The file, with the number of the line where there is one.
-        why: Why it was left, in words for whoever wants it in.
-        is_wrong: Whether something is wrong with it; else it was left on purpose, as a copy is.
+        source: The file, followed by `:LINE` if one line is concerned.
+        why: The reason, as a text for the user.
+        is_wrong: True for a problem, False for data that is skipped on purpose, such as a copy.
     """
 
     source: str
@@ -71,33 +71,33 @@ class Left:
     is_wrong: bool = True
 
 
-Found: TypeAlias = FoundArm | FoundExperiment | Left
+Found: TypeAlias = FoundArm | FoundExperiment | NotImported
 
 
 class Importer(Protocol):
     """Reads one kind of results.
 
-    The same source gives the same names and the same arms every time, whatever lies beside it
-    and wherever it was copied to: that is what makes an import safe to repeat.
+    A source has to yield the same names and arms every time, regardless of its location and of
+    the files next to it. This makes an import safe to repeat.
     """
 
     kind: str
-    """Its name, for `--kind`."""
+    """The name of the kind, as in `--kind`."""
     summary: str
-    """What it reads, in a few words."""
+    """A short description of the files."""
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns what of a file or folder is of this kind, to be read by one `read`.
+        """Returns the paths that one call of `read(path)` covers; empty if not of this kind.
 
-        Paths of the file or folder itself or inside it; nothing if it is not of this kind. It
-        looks at names, and into files no further than it has to.
+        They are the path itself or paths inside it. Implementations check names first and read
+        only as much of a file as they need.
         """
 
     def read(self, path: Path) -> Iterator[Found]:
-        """Reads what was claimed, or a file or folder that the user says is of this kind.
+        """Yields the items of a claimed path, or of a path given with `--kind`.
 
-        What is wrong with one file or line is told as `Left`, and the rest goes on.
+        A bad file or line becomes a `NotImported` item, and the rest is still read.
 
         Raises:
-            ValueError: Nothing of it can be read; the text says why.
+            ValueError: Nothing can be read; the message is the reason.
         """

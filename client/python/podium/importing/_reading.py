@@ -1,4 +1,4 @@
-"""Finding results in a tree of files, and reading them."""
+"""Finds results in a tree of files and reads them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from podium.importing._found import FoundArm, FoundExperiment, Left
+from podium.importing._found import FoundArm, FoundExperiment, NotImported
 from podium.importing._registry import broken_importers, importers
-from podium.importing._unread import Refused, Unread
+from podium.importing._unread import Unreadable, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,47 +18,47 @@ if TYPE_CHECKING:
 __all__ = ["Place", "places", "read", "read_results"]
 
 
-_UNREAD = Unread()
+_UNSUPPORTED = Unsupported()
 
 
 class Place(NamedTuple):
-    """A file or folder, and who reads it."""
+    """A file or folder, and the importer that reads it."""
 
     importer: Importer
     path: Path
 
 
 def read_results(path: str | os.PathLike[str], *, kind: str | None = None) -> Iterator[Found]:
-    """Reads every result under a path, without recording any.
+    """Yields every result under a path, without recording any.
 
     Args:
         path: A file or folder.
-        kind: The kind of everything there; found out if not given.
+        kind: The kind of all files; detected if not given.
 
     Raises:
-        ValueError: There is nothing at the path, or no such kind.
+        ValueError: The path does not exist, or the kind is not known.
     """
     for place in places(Path(path), kind=kind):
         yield from read(place)
 
 
 def read(place: Place) -> Iterator[Found]:
-    """Reads one place; what cannot be read at all is told, too."""
+    """Yields the items of one place. An error becomes a `NotImported` item."""
     try:
         for found in place.importer.read(place.path):
-            if not isinstance(found, FoundArm | FoundExperiment | Left):
-                raise TypeError(f"it yielded {type(found).__name__}")  # noqa: TRY301 - as others
+            if not isinstance(found, FoundArm | FoundExperiment | NotImported):
+                raise TypeError(f"it yielded {type(found).__name__}")  # noqa: TRY301 - handled like other errors
             yield found
-    except Exception as error:  # noqa: BLE001 - files, and importers of others, hold anything
-        yield Left(_source(error, place), _text(error, place.importer.kind))
+    except Exception as error:  # noqa: BLE001 - foreign files and importers may raise anything
+        yield NotImported(_source(error, place), _reason(error, place.importer.kind))
 
 
 def _source(error: Exception, place: Place) -> str:
-    named = error.filename if isinstance(error, OSError) else None
-    return os.fsdecode(named) if isinstance(named, str | bytes) else str(place.path)
+    name = error.filename if isinstance(error, OSError) else None
+    return os.fsdecode(name) if isinstance(name, str | bytes) else str(place.path)
 
 
-def _text(error: Exception, kind: str) -> str:
+def _reason(error: Exception, kind: str) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
     if type(error) is ValueError or isinstance(error, OverflowError):
@@ -69,17 +69,17 @@ def _text(error: Exception, kind: str) -> str:
 
 
 def places(path: Path, *, kind: str | None = None) -> list[Place]:
-    """Finds what is to be read under a path, in the order of names."""
+    """Returns the files and folders to read under a path, sorted by name."""
     if not path.exists():
-        raise ValueError(f"there is no {path}")
-    known = _chosen(kind)
+        raise ValueError(f"{path} does not exist")
+    known = _chosen_importers(kind)
     found = list(_search(path, known))
     if not found and kind is not None:
         return [Place(known[kind], path)]
     return found
 
 
-def _chosen(kind: str | None) -> Mapping[str, Importer]:
+def _chosen_importers(kind: str | None) -> Mapping[str, Importer]:
     known = importers()
     if kind is None:
         return known
@@ -87,22 +87,22 @@ def _chosen(kind: str | None) -> Mapping[str, Importer]:
     if broken is not None and kind not in known:
         raise ValueError(f"kind {kind!r} cannot be loaded from {broken.place}: {broken.why}")
     if kind not in known:
-        raise ValueError(f"kind {kind!r} is not known; give one of {', '.join(sorted(known))}")
+        raise ValueError(f"kind {kind!r} is unknown; give one of {', '.join(sorted(known))}")
     return {kind: known[kind]}
 
 
 def _search(path: Path, known: Mapping[str, Importer]) -> Iterator[Place]:
-    """Goes through a tree; what an importer claimed is not offered to another one."""
+    """Searches a tree. A path that one importer claimed is not offered to another one."""
     pending, taken, entered = [path], set[Path](), {path.resolve()}
     while pending:
         here = pending.pop()
         if here in taken:
             continue
-        for importer in (*known.values(), _UNREAD):
+        for importer in (*known.values(), _UNSUPPORTED):
             try:
                 claimed = set(importer.claims(here)) - taken
             except Exception as error:  # noqa: BLE001 - as in `read`
-                yield Place(Refused(_text(error, importer.kind)), here)
+                yield Place(Unreadable(_reason(error, importer.kind)), here)
                 continue
             if claimed:
                 taken |= claimed
@@ -111,16 +111,16 @@ def _search(path: Path, known: Mapping[str, Importer]) -> Iterator[Place]:
             try:
                 pending.extend(reversed(sorted(here.iterdir()) if here.is_dir() else []))
             except OSError as error:
-                yield Place(Refused(_text(error, "")), here)
+                yield Place(Unreadable(_reason(error, "")), here)
 
 
 def _may_enter(here: Path, entered: set[Path]) -> bool:
-    """Whether to look into a folder: a link may lead to where the search has been or will come."""
+    """Returns whether to search a folder; False for a link to a folder that is searched anyway."""
     try:
         if not here.is_symlink():
             return True
         target = here.resolve()
-    except (OSError, RuntimeError):  # a link that leads to itself
+    except (OSError, RuntimeError):  # a link to itself
         return False
     if any(target.is_relative_to(one) or one.is_relative_to(target) for one in entered):
         return False

@@ -1,4 +1,4 @@
-"""Recording what importers find, and saying what became of it."""
+"""Records the items that importers yield, and reports the outcome."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from podium import events
 from podium._limits.batches import batches, record_all
 from podium._limits.limits import DEFAULT_LIMITS
 from podium.errors import PodiumError, UnavailableError
-from podium.importing._found import FoundArm, FoundExperiment, Left
+from podium.importing._found import FoundArm, FoundExperiment, NotImported
 from podium.importing._reading import places, read
 from podium.importing._registry import broken_importers
 
@@ -29,7 +29,7 @@ __all__ = ["ArmCount", "ImportReport", "import_results"]
 
 @dataclass(slots=True)
 class ArmCount:
-    """What became of the arms of one experiment."""
+    """Counts the imported arms and eval rows of one experiment."""
 
     kind: str
     recorded: int = 0
@@ -40,31 +40,30 @@ class ArmCount:
 
 @dataclass(slots=True)
 class ImportReport:
-    """What an import did.
+    """The outcome of an import.
 
     Attributes:
-        experiments: The arms by experiment: how many were recorded, how many of these were there
-            before with other results, how many were there as they are, and how many eval rows
-            all of them have.
-        left: What was not brought in, and why.
+        experiments: By experiment: the number of recorded arms, how many of these replaced other
+            results, the number of unchanged arms, and the number of eval rows of all of them.
+        not_imported: The data that was not imported, with reasons.
     """
 
     experiments: dict[str, ArmCount] = field(default_factory=dict)
-    left: list[Left] = field(default_factory=list)
+    not_imported: list[NotImported] = field(default_factory=list)
 
     @property
     def recorded(self) -> int:
-        """How many arms are new or have changed."""
+        """Returns the number of arms that are new or have changed."""
         return sum(count.recorded for count in self.experiments.values())
 
     @property
     def changed(self) -> int:
-        """How many of the recorded arms were there before, with other results."""
+        """Returns the number of recorded arms that replaced other results."""
         return sum(count.changed for count in self.experiments.values())
 
     @property
     def unchanged(self) -> int:
-        """How many arms were there already."""
+        """Returns the number of arms that were already recorded with the same results."""
         return sum(count.unchanged for count in self.experiments.values())
 
 
@@ -77,28 +76,28 @@ def import_results(
     replace: bool = False,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> ImportReport:
-    """Records every result under a path. To do it again changes nothing.
+    """Records every result under a path. Importing the same files again changes nothing.
 
-    An arm is recorded as a whole and becomes what its source says. One that was imported before
-    and has not changed at its source stays as it is, with the rows that came since.
+    An arm is recorded as a whole and becomes equal to its source. If the source has not changed
+    since the last import, rows that were recorded in between are kept.
 
     Args:
-        client: Where to record; None for a rehearsal, which records nothing.
+        client: The client to record with; None for a dry run, which records nothing.
         path: A file or folder.
-        kind: The kind of everything there; found out if not given.
-        experiment: The experiment that all arms go to; what their source says if not given.
-        replace: Whether arms that a trainer has recorded, or that have got rows since the last
-            import, become what their source says, too.
-        on_progress: Told how many of how many places are done, after each of them.
+        kind: The kind of all files; detected if not given.
+        experiment: The experiment of all arms; the one in their source if not given.
+        replace: Whether to overwrite arms that a trainer has recorded, or that have got rows since
+            the last import.
+        on_progress: Called with the number of finished places and their total, after each place.
 
     Raises:
-        ValueError: There is nothing at the path, or no such kind.
-        UnavailableError: The server cannot be reached; what was recorded until then is.
+        ValueError: The path does not exist, or the kind is not known.
+        UnavailableError: The server cannot be reached; arms recorded before that remain.
     """
     found = places(Path(path), kind=kind)
     work = _Import(client, experiment, replace=replace)
     if kind is None:
-        work.report.left += map(_unloaded, broken_importers())
+        work.report.not_imported += map(_unloaded, broken_importers())
     for number, place in enumerate(found, start=1):
         for item in read(place):
             work.take(item, place.importer.kind)
@@ -107,21 +106,21 @@ def import_results(
 
 
 class _Import:
-    """One import under way."""
+    """The state of a running import."""
 
     def __init__(self, client: Client | None, experiment: str | None, *, replace: bool) -> None:
         self._client = client
         self._experiment = experiment
         self._replace = replace
         self._declared: set[str] = set()
-        self._there: dict[str, set[str]] = {}
-        self._taken: dict[tuple[str, str], FoundArm] = {}
+        self._existing: dict[str, set[str]] = {}
+        self._imported: dict[tuple[str, str], FoundArm] = {}
         self.report = ImportReport()
 
     def take(self, found: Found, kind: str) -> None:
-        """Brings one thing in, or notes why not."""
-        if isinstance(found, Left):
-            self.report.left.append(found)
+        """Imports one item, or notes why it cannot be imported."""
+        if isinstance(found, NotImported):
+            self.report.not_imported.append(found)
             return
         try:
             if isinstance(found, FoundExperiment):
@@ -131,11 +130,11 @@ class _Import:
         except UnavailableError:
             raise
         except (PodiumError, ValueError, TypeError) as error:
-            self.report.left.append(Left(found.source, _text(error)))
+            self.report.not_imported.append(NotImported(found.source, _reason(error)))
 
     def _take_experiment(self, found: FoundExperiment) -> None:
         if self._experiment is not None:
-            return  # what it says is not true of the experiment that its arms go to
+            return  # the arms go to another experiment than the one described
         self._declare(
             found.name,
             hypothesis=found.hypothesis,
@@ -148,40 +147,40 @@ class _Import:
         if found.conclusion and self._client is not None:
             self._client.record(found.name, [events.experiment_concluded(found.conclusion)])
 
-    def _declare(self, name: str, **said: Any) -> None:
-        if self._client is not None and (said or name not in self._declared):
-            self._client.experiment(name).declare(**said)
+    def _declare(self, name: str, **settings: Any) -> None:
+        if self._client is not None and (settings or name not in self._declared):
+            self._client.experiment(name).declare(**settings)
         self._declared.add(name)
 
     def _take_arm(self, found: FoundArm, kind: str) -> None:
         experiment = self._experiment or found.experiment
-        before = self._taken.setdefault((experiment, found.arm.name), found)
+        before = self._imported.setdefault((experiment, found.arm.name), found)
         if before is not found:
-            self.report.left.append(_second(found, before))
+            self.report.not_imported.append(_duplicate(found, before))
             return
         event = events.arm_recorded(found.arm, replace=self._replace)
-        # An import may be repeated: when it ran says nothing of when a row was measured.
+        # The time of the import is not the time at which a row was measured.
         event.ClearField("event_time")
         self._declare(experiment)
-        was_there = found.arm.name in self._arms_of(experiment)
+        existed = found.arm.name in self._arms_of(experiment)
         is_recorded = self._record(experiment, found.source, event)
         count = self.report.experiments.setdefault(experiment, ArmCount(kind))
         count.recorded += is_recorded
-        count.changed += is_recorded and was_there
+        count.changed += is_recorded and existed
         count.unchanged += not is_recorded
         count.evals += len(found.arm.evals)
 
     def _arms_of(self, experiment: str) -> set[str]:
-        """The names of the arms that an experiment had before this import."""
+        """Returns the names of the arms that an experiment had before this import."""
         if self._client is None:
             return set()
-        if experiment not in self._there:
+        if experiment not in self._existing:
             arms = self._client.experiment(experiment).arms(page_size=DEFAULT_LIMITS.page_rows)
-            self._there[experiment] = {arm.name for arm in arms}
-        return self._there[experiment]
+            self._existing[experiment] = {arm.name for arm in arms}
+        return self._existing[experiment]
 
     def _record(self, experiment: str, source: str, event: Event) -> bool:
-        """Records an arm; says whether that changed anything."""
+        """Records an arm; returns whether that changed anything."""
         if self._client is None:
             return True
         client = self._client
@@ -191,29 +190,37 @@ class _Import:
         return sum(result.changed_events for _, result in done) > 0
 
 
-def _second(found: FoundArm, before: FoundArm) -> Left:
-    """Why the second arm of a name is left: as a copy, or since nobody knows which one is right."""
+def _duplicate(found: FoundArm, before: FoundArm) -> NotImported:
+    """Returns the reason why a second arm of a name is not imported: equal or other results."""
     name = f"arm {found.arm.name!r}"
-    if _in_order(found.arm) == _in_order(before.arm):
-        return Left(found.source, f"{name} is the same as in {before.source}", is_wrong=False)
+    if _with_sorted_rows(found.arm) == _with_sorted_rows(before.arm):
+        return NotImported(
+            found.source, f"{name} is the same as in {before.source}", is_wrong=False
+        )
     why = f"{name} was read from {before.source}, with other results"
-    return Left(found.source, f"{why}; import this one into another experiment (--experiment)")
+    return NotImported(
+        found.source, f"{why}; import this one into another experiment (--experiment)"
+    )
 
 
-def _in_order(arm: ArmResult) -> ArmResult:
-    """The arm with its rows in an order of their own: a copy may list them in another one."""
-    kept = copy(arm)
-    kept.evals = sorted(arm.evals, key=lambda row: (row.name, row.step is not None, row.step or 0))
-    return kept
+def _with_sorted_rows(arm: ArmResult) -> ArmResult:
+    """Returns the arm with sorted rows, since a copy may list them in another order."""
+    ordered = copy(arm)
+    ordered.evals = sorted(
+        arm.evals, key=lambda row: (row.name, row.step is not None, row.step or 0)
+    )
+    return ordered
 
 
-def _unloaded(name: str) -> Left:
+def _unloaded(name: str) -> NotImported:
     place, why = broken_importers()[name]
-    return Left(place, f"the importer {name!r} cannot be loaded, so its files are left: {why}")
+    return NotImported(
+        place, f"the importer {name!r} cannot be loaded, so its files are skipped: {why}"
+    )
 
 
-def _text(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if not isinstance(error, PodiumError):
         return str(error)
-    said = error.refusals[0].message if error.refusals else error.message
-    return f"{said} ({error.reason})" if error.reason else said
+    message = error.refusals[0].message if error.refusals else error.message
+    return f"{message} ({error.reason})" if error.reason else message

@@ -1,4 +1,4 @@
-"""The importers that there are: Podium's own, and those of entry points."""
+"""Registers importers: Podium's own, and those of entry points."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["GROUP", "Broken", "broken_importers", "importers"]
 
 GROUP = "podium.importers"
-"""The group of entry points; each names a class without parameters."""
+"""The group of entry points. Each names a class whose constructor takes no arguments."""
 
 _OWN: tuple[type[Importer], ...] = (
     EvsysImporter,
@@ -35,10 +35,10 @@ _PARTS = ("kind", "summary", "claims", "read")
 
 
 class Broken(NamedTuple):
-    """An importer of an entry point that cannot be had."""
+    """An importer of an entry point that cannot be loaded."""
 
     place: str
-    """The package and what its entry point names."""
+    """The object that the entry point names, and its package."""
     why: str
 
 
@@ -48,12 +48,12 @@ class _All(NamedTuple):
 
 
 def importers() -> Mapping[str, Importer]:
-    """Returns the importers by kind. One of an entry point takes the place of Podium's own."""
+    """Returns the importers by kind. An entry point replaces Podium's importer of the same kind."""
     return _all().known
 
 
 def broken_importers() -> Mapping[str, Broken]:
-    """Returns those that cannot be loaded, by the names of their entry points."""
+    """Returns the importers that cannot be loaded, by the names of their entry points."""
     return _all().broken
 
 
@@ -62,8 +62,8 @@ def _all() -> _All:
     found = _All({made.kind: made for made in (own() for own in _OWN)}, {})
     for entry in metadata.entry_points(group=GROUP):
         try:
-            made = _made(entry)
-        except Exception as error:  # noqa: BLE001 - whatever a package does wrong, others go on
+            made = _load(entry)
+        except Exception as error:  # noqa: BLE001 - a broken package must not stop the others
             place = f"{entry.value}{f' of {entry.dist.name}' if entry.dist else ''}"
             found.broken[entry.name] = Broken(place, f"{type(error).__name__}: {error}")
         else:
@@ -71,9 +71,9 @@ def _all() -> _All:
     return found
 
 
-def _made(entry: metadata.EntryPoint) -> Importer:
+def _load(entry: metadata.EntryPoint) -> Importer:
     made: Importer = entry.load()()
     missing = [part for part in _PARTS if not hasattr(made, part)]
     if missing:
-        raise TypeError(f"it has no {missing[0]}, so it is no importer")
+        raise TypeError(f"it lacks {missing[0]}; an importer has {', '.join(_PARTS)}")
     return made

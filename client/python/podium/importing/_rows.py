@@ -1,4 +1,4 @@
-"""What importers make of rows."""
+"""Derives post-training rows from in-loop rows."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ __all__ = ["with_last_rows"]
 
 
 def with_last_rows(rows: Iterable[EvalResult]) -> list[EvalResult]:
-    """Adds to the in-loop rows of a finished training those that tell how good its model is.
+    """Returns the in-loop rows of a finished training, and a post-training row for each eval.
 
-    Of each eval that is the row of the last step, once more as a post-training row.
+    The post-training row is a copy of the eval's row at its last step. An eval that already has a
+    post-training row gets no other.
     """
     kept = list(rows)
     last: dict[str, EvalResult] = {}
@@ -23,11 +24,14 @@ def with_last_rows(rows: Iterable[EvalResult]) -> list[EvalResult]:
         before = last.get(row.name)
         if row.step is not None and (before is None or row.step >= (before.step or 0)):
             last[row.name] = row
-    told = {row.name for row in kept if row.step is None}
-    return [*kept, *(_final(row) for name, row in last.items() if name not in told)]
+    post_training = {row.name for row in kept if row.step is None}
+    return [
+        *kept,
+        *(_post_training_row(row) for name, row in last.items() if name not in post_training),
+    ]
 
 
-def _final(row: EvalResult) -> EvalResult:
+def _post_training_row(row: EvalResult) -> EvalResult:
     final = EvalResult(
         row.name,
         row.benchmark_id,

@@ -1,10 +1,10 @@
-"""Files of results that are known, and that no importer reads: they are told, not passed over."""
+"""Reports files of known formats that no importer reads."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from podium.importing._found import Left
+from podium.importing._found import NotImported
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -12,38 +12,38 @@ if TYPE_CHECKING:
 
     from podium.importing._found import Found
 
-__all__ = ["Refused", "Unread"]
+__all__ = ["Unreadable", "Unsupported"]
 
 _TENSORBOARD = (
-    "an event file of TensorBoard, which Podium does not read: it has scalars without saying which "
-    "of them are evals; an importer of your own can (see the documents on importing)"
+    "TensorBoard event files are not supported, because they do not mark which scalars are evals; "
+    "write an importer of your own (see the documentation on importing)"
 )
 _WANDB = (
-    "a run of Weights & Biases, which Podium does not read; export its history and summary with "
-    "their API, and record them with `podium record`"
+    "runs of Weights & Biases are not supported; export the history and summary with their API, "
+    "and record them with `podium record`"
 )
 
 
-class Unread:
-    """Tells of files that nobody reads."""
+class Unsupported:
+    """Reports files of formats that no importer reads."""
 
     kind = "unread"
-    summary = "files that are known, and not read"
+    summary = "files of unsupported formats"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the file, if it is one of these."""
+        """Returns the file if its format is recognized but not supported."""
         return [path] if path.is_file() and _why(path) else []
 
     def read(self, path: Path) -> Iterator[Found]:
-        """Says why it is not read."""
-        yield Left(str(path), _why(path))
+        """Yields the reason why the file is not read."""
+        yield NotImported(str(path), _why(path))
 
 
-class Refused:
-    """Tells of a file or folder that could not even be looked at."""
+class Unreadable:
+    """Reports a file or folder that cannot be opened."""
 
     kind = "unread"
-    summary = "what cannot be looked at"
+    summary = "files and folders that cannot be opened"
 
     def __init__(self, why: str) -> None:
         self._why = why
@@ -53,8 +53,8 @@ class Refused:
         return [path]
 
     def read(self, path: Path) -> Iterator[Found]:
-        """Says what was wrong with it."""
-        yield Left(str(path), self._why)
+        """Yields the error."""
+        yield NotImported(str(path), self._why)
 
 
 def _why(path: Path) -> str:

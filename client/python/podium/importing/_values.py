@@ -1,4 +1,4 @@
-"""Reading the values of foreign files: JSON as it is found, numbers, times."""
+"""Reads the values of foreign files: JSON, YAML, numbers, times."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ _HEAD_BYTES = 64 * 1024
 
 
 def json_object(path: Path) -> dict[str, Any]:
-    """Reads a file that holds one JSON object; NaN and Infinity are numbers, as Python writes them.
+    """Reads a file that holds one JSON object. NaN and Infinity are numbers, as in Python.
 
     Raises:
-        ValueError: It does not; the text says where it goes wrong.
+        ValueError: The file holds anything else; the message names the line.
     """
     try:
         found = json.loads(path.read_bytes())
     except UnicodeDecodeError as error:
-        raise ValueError("not UTF-8, so no JSON") from error
+        raise ValueError("not valid JSON: the file is not UTF-8") from error
     except RecursionError as error:
         raise ValueError("nested too deep") from error
     except json.JSONDecodeError as error:
-        raise ValueError(f"no JSON: {error.msg} in line {error.lineno}") from error
+        raise ValueError(f"not valid JSON: {error.msg} in line {error.lineno}") from error
     if not isinstance(found, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 - of the file, not of an argument
     return found
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | ValueError]]:
-    """Reads JSON lines: the number of each line, and its object, or what is wrong with it."""
+    """Yields the number of each JSON line, and its object or the error."""
     number_of_line = 0
     try:
         with _opened(path) as file:
@@ -67,12 +67,14 @@ def _line(line: bytes) -> dict[str, Any] | ValueError:
         found = json.loads(line)
     except (ValueError, RecursionError):
         is_torn = not line.endswith(b"\n")
-        return ValueError("cut off: the writer was stopped" if is_torn else "no JSON")
+        return ValueError(
+            "the line is incomplete: its writer was stopped" if is_torn else "not valid JSON"
+        )
     return found if isinstance(found, dict) else ValueError("not a JSON object")
 
 
 def head(path: Path) -> bytes:
-    """The first bytes of a file, to tell its kind by; nothing if it cannot be read."""
+    """Returns the first bytes of a file, to detect its kind; empty if it cannot be read."""
     try:
         with _opened(path) as file:
             return file.read(_HEAD_BYTES)
@@ -84,27 +86,29 @@ def yaml_object(path: Path) -> dict[str, Any]:
     """Reads a file that holds one YAML mapping.
 
     Raises:
-        ValueError: It does not, or there is no reader of YAML.
+        ValueError: The file holds anything else, or no YAML package is installed.
     """
     try:
-        import yaml  # noqa: PLC0415 - only where there is YAML to read
+        import yaml  # noqa: PLC0415 - an optional dependency
     except ImportError as error:
-        raise ValueError("YAML needs one more package: pip install 'podium[import]'") from error
+        raise ValueError(
+            "reading YAML needs another package: pip install 'podium[import]'"
+        ) from error
     try:
-        # The one in C reads the same as the other, many times as fast; not every platform has it.
+        # The C loader is much faster, but not every platform has it.
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         found = yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506 - either one is safe
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         where = "" if line is None else f" in line {line + 1}"
-        raise ValueError(f"no YAML: {getattr(error, 'problem', error)}{where}") from error
+        raise ValueError(f"not valid YAML: {getattr(error, 'problem', error)}{where}") from error
     if not isinstance(found, dict):
         raise ValueError("not a YAML mapping")  # noqa: TRY004 - of the file, not of an argument
     return {str(key): value for key, value in found.items()}
 
 
 def number(value: Any) -> float | None:
-    """Reads a number, also one that was written as text; None for what is none, a bool too."""
+    """Returns a number, converted from text if needed; None for a bool or any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -114,13 +118,13 @@ def number(value: Any) -> float | None:
 
 
 def numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    """Reads the values that are numbers."""
+    """Returns the values that are numbers, converted from text if needed."""
     found = {key: number(value) for key, value in values.items()}
     return {key: value for key, value in found.items() if value is not None}
 
 
 def time_from_seconds(seconds: Any) -> datetime | None:
-    """Reads a time in seconds since 1970; None for what is none."""
+    """Converts seconds since 1970 to a time; None if they are not a number or out of range."""
     given = number(seconds)
     if given is None or not math.isfinite(given):
         return None

@@ -1,4 +1,4 @@
-"""The zip reader that knows most: Zstandard too, which Python's own knows from 3.14 on."""
+"""Provides zipfile with Zstandard, which Python itself supports from 3.14 on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING or sys.version_info >= (3, 14):
 else:
     try:
         from backports.zstd import zipfile
-    except ImportError:  # without podium[import]: other zips can be read
+    except ImportError:  # without podium[import], only other compressions can be read
         import zipfile
 
 __all__ = ["zipfile"]

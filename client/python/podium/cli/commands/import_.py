@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from podium import Client
     from podium.cli._console import Console
-    from podium.importing import ImportReport, Left
+    from podium.importing import ImportReport, NotImported
 
 __all__ = ["add_arguments", "run"]
 
@@ -24,21 +24,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     width = max(map(len, known))
     table = "\n".join(f"  {kind:{width}}  {known[kind].summary}" for kind in sorted(known))
     parser.description = (
-        "Brings in results that other tools have left on disk: a file, or a whole tree of them.\n"
-        "What kind each is, it finds out itself. To import the same again changes nothing; what\n"
-        f"cannot be brought in is named, and the rest goes on.\n\nkinds:\n{table}"
+        "Imports results that other tools left on disk, from a file or a tree of folders.\n"
+        "Detects the kind of each file. Importing the same files again changes nothing. Files\n"
+        f"that cannot be imported are listed, and the rest is imported.\n\nkinds:\n{table}"
     )
     parser.epilog = (
         "examples:\n"
         "  podium import results/ --dry-run\n"
         "  podium import mlruns/\n"
         "  podium import out/results.json --experiment nlp/baselines\n\n"
-        "exit codes: 0 everything came in; 1 nothing was found, or something is wrong with a\n"
-        "file; 2 usage; 3 server error"
+        "exit codes: 0 everything was imported; 1 nothing was found, or there was a problem\n"
+        "with a file; 2 usage; 3 server error"
     )
     parser.add_argument("path", metavar="PATH", help="a file or folder")
     kinds = sorted({*known, *broken_importers()})
-    parser.add_argument("--kind", choices=kinds, help="what it is, if not found out")
+    parser.add_argument(
+        "--kind", choices=kinds, help="the kind of all files; detected if not given"
+    )
     parser.add_argument("--experiment", metavar="NAME", help="the experiment that all arms go to")
     parser.add_argument(
         "--dry-run", action="store_true", help="read everything, and record nothing"
@@ -46,12 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replace",
         action="store_true",
-        help="record arms also over those that trainers recorded, or that got rows since",
+        help="also overwrite arms that trainers recorded, or that got rows since",
     )
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
-    """Imports, and says what became of it."""
+    """Imports results, and prints a report."""
     try:
         report = import_results(
             None if arguments.dry_run else client,
@@ -63,12 +65,12 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         )
     except ValueError as error:
         raise CommandError(str(error)) from error
-    _tell(report, console, dry_run=arguments.dry_run)
-    wrong = any(left.is_wrong for left in report.left)
-    return Exit.NOTHING if wrong or not report.experiments else Exit.OK
+    _print_report(report, console, dry_run=arguments.dry_run)
+    has_problems = any(item.is_wrong for item in report.not_imported)
+    return Exit.NOTHING if has_problems or not report.experiments else Exit.OK
 
 
-def _tell(report: ImportReport, console: Console, *, dry_run: bool) -> None:
+def _print_report(report: ImportReport, console: Console, *, dry_run: bool) -> None:
     if console.as_json:
         console.json(_json(report, dry_run=dry_run))
         return
@@ -83,24 +85,25 @@ def _tell(report: ImportReport, console: Console, *, dry_run: bool) -> None:
         ">UNCHANGED",
         ">EVALS",
     )
-    for left in report.left:
-        console.note(_line(left))
+    for item in report.not_imported:
+        console.note(_line(item))
     console.line(_summary(report, dry_run=dry_run))
 
 
-def _line(left: Left) -> str:
-    return f"{left.source}: {'' if left.is_wrong else 'left out: '}{left.why}"
+def _line(item: NotImported) -> str:
+    return f"{item.source}: {'' if item.is_wrong else 'left out: '}{item.why}"
 
 
 def _summary(report: ImportReport, *, dry_run: bool) -> str:
-    wrong = sum(left.is_wrong for left in report.left)
-    if not (report.experiments or report.left):
-        return "nothing was found that an importer knows; --help names the kinds"
+    wrong = sum(item.is_wrong for item in report.not_imported)
+    skipped = len(report.not_imported) - wrong
+    if not (report.experiments or report.not_imported):
+        return "no importable files were found; --help lists the kinds"
     parts = [
         f"{_format.count(report.recorded, 'arm')} {'would be ' if dry_run else ''}recorded",
         f"{report.changed:,} of them over other results" if report.changed else "",
         f"{report.unchanged:,} unchanged" if report.unchanged else "",
-        f"{len(report.left) - wrong:,} left out" if len(report.left) > wrong else "",
+        f"{skipped:,} left out" if skipped else "",
         f"{wrong:,} wrong" if wrong else "",
     ]
     return ", ".join(filter(None, parts))
@@ -120,8 +123,8 @@ def _json(report: ImportReport, *, dry_run: bool) -> dict[str, object]:
             }
             for name, count in report.experiments.items()
         ],
-        "left": [
-            {"source": left.source, "why": left.why, "is_wrong": left.is_wrong}
-            for left in report.left
+        "not_imported": [
+            {"source": item.source, "why": item.why, "is_wrong": item.is_wrong}
+            for item in report.not_imported
         ],
     }

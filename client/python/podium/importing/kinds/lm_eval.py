@@ -1,7 +1,7 @@
 """Results of EleutherAI's lm-evaluation-harness: one file is one evaluation of one model.
 
-Each file is an arm, in the group of its model. A task is a post-training eval; the filter stands
-behind a metric's name (`exact_match,strict-match`) unless it is `none`.
+Each file becomes an arm in the group of its model. A task is a post-training eval. A filter remains
+in the metric's name (`exact_match,strict-match`) unless it is `none`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from podium._model.results import (
     RunConfig,
 )
 from podium.importing._configs import kept_values, seed_from
-from podium.importing._found import FoundArm, Left
+from podium.importing._found import FoundArm, NotImported
 from podium.importing._values import head, json_object, number, numbers, time_from_seconds
 
 if TYPE_CHECKING:
@@ -48,17 +48,17 @@ _FACTS = (
     "max_length",
 )
 
-_Said = dict[str, Any]
+_Object = dict[str, Any]
 
 
 class LmEvalImporter:
-    """Reads result files, those from before version 0.4 as well."""
+    """Imports result files, including those of versions before 0.4."""
 
     kind = "lm_eval"
     summary = "results of EleutherAI's lm-evaluation-harness"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the file, if it has results of tasks and the harness's configuration."""
+        """Returns the file if it has results of tasks and the harness's configuration."""
         if path.suffix != ".json" or not path.is_file() or b'"results"' not in head(path):
             return []
         try:
@@ -67,73 +67,74 @@ class LmEvalImporter:
             return []
 
     def read(self, path: Path) -> Iterator[Found]:
-        """Reads a file."""
-        said = json_object(path)
-        if not _is_result(said):
-            raise ValueError("no results of lm-evaluation-harness: it lacks results, or config")
-        if isinstance(said["results"], list):
+        """Yields the arm of a file, and its values that are not numbers."""
+        content = json_object(path)
+        if not _is_result(content):
+            raise ValueError("not results of lm-evaluation-harness: results or config is missing")
+        if isinstance(content["results"], list):
             raise ValueError(  # noqa: TRY004 - of the file
-                "results of a fork of lm-evaluation-harness, which lists them by prompt: not read"
+                "results listed by prompt (a fork of lm-evaluation-harness) are not supported"
             )
-        yield FoundArm(self.kind, _arm(said, path), str(path))
-        for task, names in _unread(said).items():
-            why = f"task {task!r}: no number, so not a metric: {', '.join(names)}"
-            yield Left(str(path), why, is_wrong=False)
+        yield FoundArm(self.kind, _arm(content, path), str(path))
+        for task, names in _non_numbers(content).items():
+            why = f"task {task!r}: not imported, because not a number: {', '.join(names)}"
+            yield NotImported(str(path), why, is_wrong=False)
 
 
-def _is_result(said: _Said) -> bool:
-    results, config = said.get("results"), said.get("config")
+def _is_result(content: _Object) -> bool:
+    results, config = content.get("results"), content.get("config")
     tasks = list(results.values()) if isinstance(results, dict) else results
     has_tasks = isinstance(tasks, list) and all(isinstance(task, dict) for task in tasks)
     return has_tasks and isinstance(config, dict) and "model_args" in config
 
 
-def _unread(said: _Said) -> dict[str, list[str]]:
-    """What stands among the metrics of a task and is none; texts are labels and N/A."""
+def _non_numbers(content: _Object) -> dict[str, list[str]]:
+    """Returns lists and objects among the metrics of each task. Texts are labels or N/A."""
     found = {
         task: [key for key in values if key != _COUNTS and isinstance(values[key], list | dict)]
-        for task, values in _maps(said, "results").items()
+        for task, values in _maps(content, "results").items()
     }
     return {task: names for task, names in found.items() if names}
 
 
-def _arm(said: _Said, path: Path) -> ArmResult:
-    model = _model(said)
-    time = time_from_seconds(said.get("date"))
-    name = f"{model}@{_mark(said, path, time)}"
+def _arm(content: _Object, path: Path) -> ArmResult:
+    model = _model(content)
+    time = time_from_seconds(content.get("date"))
+    name = f"{model}@{_suffix(content, path, time)}"
     return ArmResult(
         name,
-        _run_config(said, model, name),
+        _run_config(content, model, name),
         ArmStatus.COMPLETED,
-        evals=list(_evals(said, time)),
-        eval_seconds=number(said.get("total_evaluation_time_seconds")),
+        evals=list(_evals(content, time)),
+        eval_seconds=number(content.get("total_evaluation_time_seconds")),
         group_name=model,
     )
 
 
-def _mark(said: _Said, path: Path, time: datetime | None) -> str:
-    """What tells apart the files of a model: a date, or the file's name and what is in it.
+def _suffix(content: _Object, path: Path, time: datetime | None) -> str:
+    """Returns a suffix that differs between files of a model: the date, or file name and digest.
 
-    Jobs that begin within a second are common, and so are files that all have one name.
+    Dates have microseconds, since jobs often start in the same second. File names alone are often
+    equal.
     """
     if time is not None:
         return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
-    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return f"{path.stem}-{digest[:_DIGITS]}"
 
 
-def _model(said: _Said) -> str:
-    """The model that was evaluated; some files have it in its arguments only."""
-    name = said.get("model_name")
+def _model(content: _Object) -> str:
+    """Returns the name of the model, which some files have only in its arguments."""
+    name = content.get("model_name")
     if isinstance(name, str) and name:
         return name
-    arguments = _model_arguments(said["config"])
-    told = [str(arguments[key]) for key in _MODEL_ARGUMENTS if arguments.get(key)]
-    return (told or [str(said["config"].get("model") or "model")])[0]
+    arguments = _model_arguments(content["config"])
+    names = [str(arguments[key]) for key in _MODEL_ARGUMENTS if arguments.get(key)]
+    return (names or [str(content["config"].get("model") or "model")])[0]
 
 
-def _model_arguments(config: _Said) -> _Said:
-    """The arguments of the model, which are a text in some files: `pretrained=m,dtype=float`."""
+def _model_arguments(config: _Object) -> _Object:
+    """Returns the arguments of the model, also from a text like `pretrained=m,dtype=float`."""
     arguments = config.get("model_args")
     if isinstance(arguments, dict):
         return arguments
@@ -141,9 +142,9 @@ def _model_arguments(config: _Said) -> _Said:
     return {key.strip(): value for key, sign, value in parts if sign}
 
 
-def _run_config(said: _Said, model: str, name: str) -> RunConfig:
-    config = said["config"]
-    facts = {key: said[key] for key in _FACTS if said.get(key) not in (None, {}, "")}
+def _run_config(content: _Object, model: str, name: str) -> RunConfig:
+    config = content["config"]
+    facts = {key: content[key] for key in _FACTS if content.get(key) not in (None, {}, "")}
     return RunConfig(
         name,
         model=ModelConfig(model),
@@ -154,34 +155,34 @@ def _run_config(said: _Said, model: str, name: str) -> RunConfig:
     )
 
 
-def _evals(said: _Said, time: datetime | None) -> Iterator[EvalResult]:
-    """A row for each task and each group of tasks."""
-    results = {**_maps(said, "groups"), **_maps(said, "results")}
-    for task in [*_maps(said, "results"), *(set(results) - set(_maps(said, "results")))]:
+def _evals(content: _Object, time: datetime | None) -> Iterator[EvalResult]:
+    """Yields a row for each task and each group of tasks."""
+    results = {**_maps(content, "groups"), **_maps(content, "results")}
+    for task in [*_maps(content, "results"), *(set(results) - set(_maps(content, "results")))]:
         row = EvalResult(
             task,
-            _benchmark(said, task),
-            {**_metrics(results[task]), **_sample_count(said, task)},
-            _subtasks(said, task),
+            _benchmark(content, task),
+            {**_metrics(results[task]), **_sample_count(content, task)},
+            _subtasks(content, task),
             tags=["test"],
         )
         row.event_time = time
         yield row
 
 
-def _maps(said: _Said, field: str) -> Mapping[str, _Said]:
-    found = said.get(field)
+def _maps(content: _Object, field: str) -> Mapping[str, _Object]:
+    found = content.get(field)
     return found if isinstance(found, dict) else {}
 
 
-def _metrics(task: _Said) -> dict[str, float]:
+def _metrics(task: _Object) -> dict[str, float]:
     return {key.removesuffix(_NO_FILTER): value for key, value in numbers(task).items()}
 
 
-def _benchmark(said: _Said, task: str) -> str | None:
-    """The task with its version and shots: only what agrees in these can be compared."""
-    version = _maps(said, "versions").get(task)
-    shots = _maps(said, "n-shot").get(task, said["config"].get("num_fewshot"))
+def _benchmark(content: _Object, task: str) -> str | None:
+    """Returns the task with its version and shots. Only equal ones are comparable."""
+    version = _maps(content, "versions").get(task)
+    shots = _maps(content, "n-shot").get(task, content["config"].get("num_fewshot"))
     parts = [task]
     if version is not None:
         parts.append(f"@{version}")
@@ -190,20 +191,20 @@ def _benchmark(said: _Said, task: str) -> str | None:
     return "".join(parts) if len(parts) > 1 else None
 
 
-def _sample_count(said: _Said, task: str) -> dict[str, float]:
-    """How many samples were used; of a group, if that is the same for each of its metrics."""
-    counts = _maps(said, "n-samples").get(task)
-    told = numbers(counts) if isinstance(counts, dict) else {}
-    by_metric = _maps(said, "results").get(task, {}).get(_COUNTS)
-    if "effective" not in told and isinstance(by_metric, dict):
+def _sample_count(content: _Object, task: str) -> dict[str, float]:
+    """Returns the number of samples; for a group only if all of its metrics have the same."""
+    counts = _maps(content, "n-samples").get(task)
+    count = numbers(counts).get("effective") if isinstance(counts, dict) else None
+    by_metric = _maps(content, "results").get(task, {}).get(_COUNTS)
+    if count is None and isinstance(by_metric, dict):
         values = set(numbers(by_metric).values())
-        told = {"effective": values.pop()} if len(values) == 1 else {}
-    return {"n_samples": told["effective"]} if "effective" in told else {}
+        count = values.pop() if len(values) == 1 else None
+    return {} if count is None else {"n_samples": count}
 
 
-def _subtasks(said: _Said, task: str) -> dict[str, Any]:
-    """What the tasks of a group have come to, each of which has a row of its own, too."""
-    names = _maps(said, "group_subtasks").get(task)
-    results = _maps(said, "results")
+def _subtasks(content: _Object, task: str) -> dict[str, Any]:
+    """Returns the metrics of a group's tasks. Each task has a row of its own, too."""
+    names = _maps(content, "group_subtasks").get(task)
+    results = _maps(content, "results")
     listed: list[Any] = names if isinstance(names, list) else []
     return {name: _metrics(results[name]) for name in listed if name in results}

@@ -1,4 +1,4 @@
-"""Podium's own export, JSON lines: what `podium export` has written, on any server."""
+"""Files that `podium export` wrote, from any server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from podium._files import json_form
 from podium._files.parquet import is_export, read_items
 from podium._model.mirror import drop_mirrored
 from podium._model.results import ArmResult, Experiment
-from podium.importing._found import FoundArm, FoundExperiment, Left
+from podium.importing._found import FoundArm, FoundExperiment, NotImported
 from podium.importing._values import head, json_lines
 
 if TYPE_CHECKING:
@@ -27,17 +27,17 @@ _DECLARED, _CONCLUDED = "experiment_declared", "experiment_concluded"
 
 _FIELDS = {field.name for field in fields(FoundExperiment)} - {"name", "source"}
 
-_Said = dict[str, Any]
+_Object = dict[str, Any]
 
 
 class PodiumImporter:
-    """Reads exports: experiments, their arms with all rows, and their conclusions."""
+    """Imports exports: experiments, their arms with all rows, and their conclusions."""
 
     kind = "podium"
-    summary = "what `podium export` has written, .jsonl, .jsonl.gz and .parquet"
+    summary = "files of `podium export`: .jsonl, .jsonl.gz and .parquet"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the file, if its first line is of an export."""
+        """Returns the file if its first line is of an export."""
         if path.suffix == _PARQUET and path.is_file():
             return [path] if is_export(path) else []
         if not path.name.endswith(_SUFFIXES) or not path.is_file():
@@ -49,35 +49,35 @@ class PodiumImporter:
         return [path] if isinstance(first, dict) and _is_item(first) else []
 
     def read(self, path: Path) -> Iterator[Found]:
-        """Reads an export line by line."""
+        """Yields the item of each line of an export."""
         items = enumerate(read_items(path), 1) if path.suffix == _PARQUET else json_lines(path)
-        for number, said in items:
+        for number, item in items:
             source = f"{path}:{number}"
-            if isinstance(said, ValueError):
-                yield Left(source, str(said))
+            if isinstance(item, ValueError):
+                yield NotImported(source, str(item))
                 continue
             try:
-                yield _found(said, source)
+                yield _found(item, source)
             except ValueError as error:
-                yield Left(source, str(error))
+                yield NotImported(source, str(error))
 
 
-def _is_item(said: _Said) -> bool:
-    kind = said.get("event")
-    return "experiment" in said and (kind in {_DECLARED, _CONCLUDED} or "run_config" in said)
+def _is_item(item: _Object) -> bool:
+    kind = item.get("event")
+    return "experiment" in item and (kind in {_DECLARED, _CONCLUDED} or "run_config" in item)
 
 
-def _found(said: _Said, source: str) -> Found:
-    if not _is_item(said):
-        raise ValueError("neither an experiment of an export, nor an arm with its experiment")
-    name = str(said["experiment"])
-    if "event" not in said:
-        arm = json_form.record_from_json(ArmResult, said, "arm")
+def _found(item: _Object, source: str) -> Found:
+    if not _is_item(item):
+        raise ValueError("neither an experiment nor an arm of an export")
+    name = str(item["experiment"])
+    if "event" not in item:
+        arm = json_form.record_from_json(ArmResult, item, "arm")
         drop_mirrored(arm)
         return FoundArm(name, arm, source)
-    told = {key: value for key, value in said.items() if key not in {"event", "experiment"}}
-    unknown = told.keys() - _FIELDS
+    values = {key: value for key, value in item.items() if key not in {"event", "experiment"}}
+    unknown = values.keys() - _FIELDS
     if unknown:
-        raise ValueError(f"{said['event']}: no such field: {', '.join(sorted(unknown))}")
-    read = json_form.record_from_json(Experiment, {**told, "name": name}, said["event"])
-    return FoundExperiment(name, source, **{field: getattr(read, field) for field in told})
+        raise ValueError(f"{item['event']}: unknown field: {', '.join(sorted(unknown))}")
+    read = json_form.record_from_json(Experiment, {**values, "name": name}, item["event"])
+    return FoundExperiment(name, source, **{field: getattr(read, field) for field in values})

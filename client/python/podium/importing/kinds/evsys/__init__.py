@@ -1,4 +1,4 @@
-"""What the evsys SDK leaves on disk: its local store, and the folders of single runs."""
+"""Files of the evsys SDK: local stores, logs of experiments, and folders of runs."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _SHAPES: tuple[ModuleType, ...] = (_store, _logs, _runs)
 
 
 class EvsysImporter:
-    """Reads local stores, log folders of experiments, and folders of runs."""
+    """Imports local stores, log folders of experiments, and folders of runs."""
 
     kind = "evsys"
     summary = "local stores, experiment logs and run folders of the evsys SDK"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the folder, if it is one of these."""
+        """Returns the folder if it is one of these."""
         return [path] if any(shape.is_one(path) for shape in _SHAPES) else []
 
     def read(self, path: Path) -> Iterator[Found]:
-        """Reads a store, a log folder or a run."""
+        """Yields the items of a store, a log folder or a run."""
         for shape in _SHAPES:
             if shape.is_one(path):
                 yield from shape.read(path)

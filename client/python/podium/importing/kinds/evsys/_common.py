@@ -1,4 +1,4 @@
-"""What the shapes of evsys folders have in common."""
+"""Reads the parts that all kinds of evsys folders share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from podium._model.results import ArmStatus, EvalResult
 from podium.importing._configs import step_from, unquoted
-from podium.importing._found import Left
+from podium.importing._found import NotImported
 from podium.importing._values import json_lines, numbers, time_from_seconds
 
 if TYPE_CHECKING:
@@ -21,51 +21,50 @@ _TRAINING = frozenset({"", "train", "training"})
 _NOTHING = frozenset({"", "None", "(none)", "null"})
 
 
-def status_of(said: Any) -> ArmStatus:
-    """Reads a status; one that is not known has not come to an end."""
-    text = str(said or "").lower()
+def status_of(value: Any) -> ArmStatus:
+    """Converts a status; an unknown one becomes RUNNING."""
+    text = str(value or "").lower()
     return ArmStatus(text) if text in set(ArmStatus) else ArmStatus.RUNNING
 
 
-def text_or_none(said: Any) -> str | None:
-    """Reads a text; what says nothing is none."""
-    return None if said is None or str(said) in _NOTHING else str(said)
+def text_or_none(value: Any) -> str | None:
+    """Returns a value as text; None for None and for texts that mean it."""
+    return None if value is None or str(value) in _NOTHING else str(value)
 
 
 def training_and_rows(
     file: Path,
 ) -> Generator[Found, None, tuple[dict[str, float], list[EvalResult]]]:
-    """Reads `metrics.jsonl`: the last value of each training metric, and the in-loop rows.
+    """Reads `metrics.jsonl`; returns the last value of each training metric, and in-loop rows.
 
-    A line has `step`, `split` and `metrics`; the splits other than `train` are evals, with a row
-    for each line.
+    A line has `step`, `split` and `metrics`. Each line of a split other than `train` becomes a row.
     """
     metrics: dict[str, float] = {}
     rows: list[EvalResult] = []
     if not file.is_file():
         return metrics, rows
-    for line, said in json_lines(file):
-        if isinstance(said, ValueError):
-            yield Left(f"{file}:{line}", str(said))
+    for number, line in json_lines(file):
+        if isinstance(line, ValueError):
+            yield NotImported(f"{file}:{number}", str(line))
             continue
-        told = unquoted(said.get("metrics"))
-        values = numbers(told) if isinstance(told, dict) else {}
-        split = str(said.get("split") or "")
+        found = unquoted(line.get("metrics"))
+        values = numbers(found) if isinstance(found, dict) else {}
+        split = str(line.get("split") or "")
         if split in _TRAINING:
             metrics |= values
         else:
             try:
-                row = EvalResult(split, metrics=values, step=step_from(said.get("step")))
+                row = EvalResult(split, metrics=values, step=step_from(line.get("step")))
             except ValueError as error:
-                yield Left(f"{file}:{line}", str(error))
+                yield NotImported(f"{file}:{number}", str(error))
                 continue
-            row.event_time = time_from_seconds(said.get("ts"))
+            row.event_time = time_from_seconds(line.get("ts"))
             rows.append(row)
     return metrics, rows
 
 
 def merged(rows: Iterable[EvalResult]) -> list[EvalResult]:
-    """Makes one row of those of one split and step: a metric's last value counts."""
+    """Merges rows of the same split and step. The last value of each metric is kept."""
     found: dict[tuple[str, int | None], EvalResult] = {}
     for row in rows:
         first = found.setdefault((row.name, row.step), row)

@@ -1,7 +1,7 @@
 """The logs of an experiment: `experiment.md`, and a folder of `logs/` for each arm.
 
-What an arm has come to stands in its `conclusion.md`, in words; the exact numbers of its evals
-in `logs/<split>/metrics.jsonl`, whose step 0 stands for none: the words say `step=None`.
+The `conclusion.md` of an arm has its status, and its evals with rounded numbers. The exact numbers
+are in `logs/<split>/metrics.jsonl`. A step 0 there can mean none; `conclusion.md` says `step=None`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from podium._model.results import ArmResult, EvalResult, RunConfig
-from podium.importing._found import FoundArm, FoundExperiment, Left
+from podium.importing._found import FoundArm, FoundExperiment, NotImported
 from podium.importing._values import numbers
 from podium.importing.kinds.evsys._common import (
     merged,
@@ -31,25 +31,25 @@ _STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_")
 _FIELD = re.compile(r"- (hypothesis|status|conclusion|error): (.*)")
 _EVAL = re.compile(r"- eval \*\*(.+)\*\* \((\w+), step=(None|-?\d+)\): (.*)")
 _FILES = ("conclusion.md", "metrics.jsonl", "*/metrics.jsonl")
-"""What an arm's logs have; without a conclusion it has not come to its end."""
+"""Files in an arm's logs. An arm without a conclusion is running."""
 _DIGITS = 4
-"""How many digits the words have of a number."""
+"""The number of decimals in `conclusion.md`."""
 
 
 def is_one(path: Path) -> bool:
-    """Whether a folder has the logs of an experiment."""
+    """Returns whether a folder has the logs of an experiment."""
     return (path / "experiment.md").is_file() and bool(_arm_folders(path))
 
 
 def read(path: Path) -> Iterator[Found]:
-    """Reads the experiment and its arms."""
+    """Yields the experiment and its arms."""
     name = _experiment_name(path)
-    said = _fields(path / "experiment.md")
+    fields = _fields(path / "experiment.md")
     yield FoundExperiment(
         name,
         str(path / "experiment.md"),
-        hypothesis=text_or_none(said.get("hypothesis")),
-        conclusion=text_or_none(said.get("conclusion")),
+        hypothesis=text_or_none(fields.get("hypothesis")),
+        conclusion=text_or_none(fields.get("conclusion")),
         metadata={"evsys": {"folder": path.resolve().name}},
     )
     for folder in _arm_folders(path):
@@ -58,7 +58,7 @@ def read(path: Path) -> Iterator[Found]:
 
 
 def _experiment_name(path: Path) -> str:
-    """The folder's name: the time tells apart the experiments of one name."""
+    """Returns the folder's name with its time as a suffix, since names alone are not unique."""
     name = path.resolve().name
     stamp = _STAMP.match(name)
     if stamp is None:
@@ -84,44 +84,49 @@ def _lines(file: Path) -> list[str]:
 
 def _arm(folder: Path) -> Generator[Found, None, ArmResult]:
     logs = folder / "logs"
-    said = _fields(logs / "conclusion.md")
+    fields = _fields(logs / "conclusion.md")
     metrics, rows = yield from training_and_rows(logs / "metrics.jsonl")
     for file in sorted(logs.glob("*/metrics.jsonl")):
         _more, found = yield from training_and_rows(file)
         rows += found
-    hypothesis = text_or_none(said.get("hypothesis"))
+    hypothesis = text_or_none(fields.get("hypothesis"))
     return ArmResult(
         folder.name,
         RunConfig(folder.name, extras={"hypothesis": hypothesis} if hypothesis else {}),
-        status_of(said.get("status")),
+        status_of(fields.get("status")),
         metrics,
-        evals=(yield from _told_evals(logs / "conclusion.md", rows)),
-        error=text_or_none(said.get("error")),
+        evals=(yield from _concluded_evals(logs / "conclusion.md", rows)),
+        error=text_or_none(fields.get("error")),
     )
 
 
-def _told_evals(file: Path, logged: list[EvalResult]) -> Generator[Found, None, list[EvalResult]]:
-    """The evals that the words tell, with the exact numbers of the log; then the others."""
-    rows, left = [], list(logged)
+def _concluded_evals(
+    file: Path, logged: list[EvalResult]
+) -> Generator[Found, None, list[EvalResult]]:
+    """Reads the evals of a conclusion, with the exact numbers of the logs, then the other rows."""
+    rows, unmatched = [], list(logged)
     for number, line in enumerate(_lines(file), start=1):
         match = _EVAL.fullmatch(line)
         if match is None:
             continue
         name, split, step, words = match.groups()
-        told = numbers(dict(part.partition("=")[::2] for part in words.split(", ")))
-        exact = next((row for row in left if row.name == split and _agree(row, told)), None)
+        rounded = numbers(dict(part.partition("=")[::2] for part in words.split(", ")))
+        exact = next(
+            (row for row in unmatched if row.name == split and _matches(row, rounded)), None
+        )
         if exact is None:
-            yield Left(
-                f"{file}:{number}", "no log has its numbers: they stay rounded", is_wrong=False
+            yield NotImported(
+                f"{file}:{number}",
+                "no log has the exact numbers, so the rounded ones are imported",
+                is_wrong=False,
             )
         else:
-            left.remove(exact)
-        metrics = told if exact is None else exact.metrics
+            unmatched.remove(exact)
+        metrics = rounded if exact is None else exact.metrics
         steps = None if step == "None" else int(step)
         rows.append(EvalResult(name, metrics=metrics, step=steps, tags=[split]))
-    return [*rows, *merged(left)]
+    return [*rows, *merged(unmatched)]
 
 
-def _agree(row: EvalResult, told: Mapping[str, float]) -> bool:
-    rounded = {key: round(value, _DIGITS) for key, value in row.metrics.items()}
-    return rounded == told
+def _matches(row: EvalResult, rounded: Mapping[str, float]) -> bool:
+    return rounded == {key: round(value, _DIGITS) for key, value in row.metrics.items()}

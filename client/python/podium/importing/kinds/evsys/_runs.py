@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from podium._model.results import ArmResult, RunResult
 from podium.importing._configs import run_config_from, unquoted
-from podium.importing._found import FoundArm, Left
+from podium.importing._found import FoundArm, NotImported
 from podium.importing._values import json_object, numbers
 from podium.importing.kinds.evsys._common import (
     merged,
@@ -27,28 +27,28 @@ _RESULT = "run_result.json"
 
 
 def is_one(path: Path) -> bool:
-    """Whether a folder is that of a run."""
+    """Returns whether a folder is of a run."""
     return (path / _RESULT).is_file()
 
 
 def read(path: Path) -> Iterator[Found]:
-    """Reads a run, which is an arm of the experiment that its hyperparameters name."""
-    said = json_object(path / _RESULT)
+    """Yields a run as an arm of the experiment that its hyperparameters name."""
+    content = json_object(path / _RESULT)
     hyperparams: dict[str, Any] = {}
     if (path / "logs" / "hyperparams.json").is_file():
         try:
             hyperparams = json_object(path / "logs" / "hyperparams.json")
         except ValueError as error:
-            yield Left(str(path / "logs" / "hyperparams.json"), str(error))
+            yield NotImported(str(path / "logs" / "hyperparams.json"), str(error))
     logged, rows = yield from training_and_rows(path / "logs" / "metrics.jsonl")
-    name = text_or_none(said.get("run_id")) or path.name
-    result = _result(said, name)
-    config = run_config_from(said.get("hparams"), name, hyperparams=hyperparams or None)
+    name = text_or_none(content.get("run_id")) or path.name
+    result = _result(content, name)
+    config = run_config_from(content.get("hparams"), name, hyperparams=hyperparams or None)
     experiment = text_or_none(hyperparams.get("experiment_name")) or path.resolve().parent.name
     arm = ArmResult(
         config.name,
         config,
-        status_of(said.get("status")),
+        status_of(content.get("status")),
         {**logged, **result.metrics},
         evals=merged(rows),
         run_id=name,
@@ -58,15 +58,15 @@ def read(path: Path) -> Iterator[Found]:
     yield FoundArm(experiment, arm, str(path / _RESULT))
 
 
-def _result(said: dict[str, Any], name: str) -> RunResult:
-    metrics, artifacts = unquoted(said.get("metrics")), unquoted(said.get("artifacts"))
+def _result(content: dict[str, Any], name: str) -> RunResult:
+    metrics, artifacts = unquoted(content.get("metrics")), unquoted(content.get("artifacts"))
     return RunResult(
         name,
-        str(said.get("status") or ""),
+        str(content.get("status") or ""),
         numbers(metrics) if isinstance(metrics, dict) else {},
         {str(key): str(place) for key, place in artifacts.items()}
         if isinstance(artifacts, dict)
         else {},
-        text_or_none(said.get("error")),
-        {"ts": said["ts"]} if said.get("ts") is not None else {},
+        text_or_none(content.get("error")),
+        {"ts": content["ts"]} if content.get("ts") is not None else {},
     )
