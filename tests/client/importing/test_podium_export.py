@@ -144,10 +144,10 @@ def _told(client: podium.Client) -> list[object]:
 
 
 def _text(arm: podium.ArmResult) -> str:
-    said = json_form.arm_to_json(arm)
-    own = ("revision", "create_time", "update_time", "attempt", "evals")
-    rows = [{**row, "revision": 0, "record_time": ""} for row in said["evals"]]
-    kept = {key: value for key, value in said.items() if key not in own}
+    written = json_form.arm_to_json(arm)
+    of_server = ("revision", "create_time", "update_time", "last_heard", "attempt", "evals")
+    rows = [{**row, "revision": 0, "record_time": ""} for row in written["evals"]]
+    kept = {key: value for key, value in written.items() if key not in of_server}
     return json.dumps([kept, rows], sort_keys=True)
 
 
