@@ -66,6 +66,8 @@ TEST(Pure, ThePrimaryEvalIsMirrored) {
   EXPECT_EQ(podium::effective_eval_seconds(arm), std::nullopt);
   add_row(arm, "val", std::nullopt, 0.2);
   EXPECT_EQ(podium::effective_eval_metrics(arm).at("acc"), 0.2);
+  EXPECT_EQ(podium::effective_eval_seconds(arm), std::nullopt);
+  arm.mutable_evals(0)->set_eval_seconds(0);
   EXPECT_EQ(podium::effective_eval_seconds(arm), 0.0);
   (*arm.mutable_eval_metrics())["acc"] = 0.9;
   EXPECT_EQ(podium::effective_eval_metrics(arm).at("acc"), 0.9);
