@@ -145,9 +145,9 @@ func (e *Experiment) rankInOneState(
 	return found, nil
 }
 
-// Scores is the scores of the arms that pass a filter: a column for each metric, in the order of the
-// arms' creation, with all pages in one response. Its revision is 0 if the experiment changed between
-// the pages.
+// Scores returns the scores of the arms that pass a filter: a column for each metric, with the arms in
+// the order of their creation. It joins all pages into one response. The revision of the response is 0
+// if the experiment changed between the pages.
 func (e *Experiment) Scores(
 	ctx context.Context, metrics []string, filter ArmFilter,
 ) (*podiumv1.ScoresResponse, error) {
@@ -170,7 +170,7 @@ func (e *Experiment) Scores(
 	return found, nil
 }
 
-// addScores puts the arms of a page behind those that were found before.
+// addScores appends the arms of a page and their scores.
 func addScores(found, page *podiumv1.ScoresResponse) {
 	found.Arms = append(found.Arms, page.GetArms()...)
 	for i, column := range page.GetColumns() {

@@ -10,11 +10,11 @@ import (
 const (
 	largestPage = 1000
 
-	// How often what takes several calls is read until it is of one state.
+	// The maximum number of times that an answer of several calls is read.
 	attempts = 5
 )
 
-// inOneState reads what takes several calls until nothing changes meanwhile: read returns nil if
+// inOneState calls read until nothing changed between the calls that it makes. read returns nil if
 // something did.
 func inOneState[T any](what string, read func() (*T, error)) (*T, error) {
 	for range attempts {

@@ -10,10 +10,9 @@ import (
 	"podium.example/podium/podiumv1"
 )
 
-// NewValue makes a value of nil, a bool, a number, a string, or a slice or map of such, as
-// configurations and breakdowns have them. Integers stay integers, and pointers stand for what they
-// point at. Everything else is an error: also a map whose keys are no strings, and an integer beyond
-// 64 bits.
+// NewValue returns the value of nil, a bool, a number, a string, or a slice or map of these, for
+// configurations and breakdowns. Integers stay integers, and pointers are followed. It returns an error
+// for anything else, such as a map whose keys are not strings, or an integer over 64 bits.
 func NewValue(plain any) (*podiumv1.Value, error) {
 	if value, ok := plain.(*podiumv1.Value); ok && value != nil {
 		return value, nil
@@ -21,7 +20,7 @@ func NewValue(plain any) (*podiumv1.Value, error) {
 	return valueOf(reflect.ValueOf(plain))
 }
 
-// Plain is what a value holds: nil, a bool, an int64, a float64, a string, an []any or a
+// Plain returns the content of a value: nil, a bool, an int64, a float64, a string, an []any or a
 // map[string]any.
 func Plain(value *podiumv1.Value) any {
 	switch kind := value.GetKind().(type) {
