@@ -27,11 +27,11 @@ Ended = Callable[[str, str], podium.ArmResult]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def _train(rounds: int, *callbacks: Any) -> dict[str, Any]:
+def _train(rounds: int, *callbacks: Any, **params: Any) -> dict[str, Any]:
     history: dict[str, Any] = {}
     evals = [(_TRAIN, "train"), (_VAL, "val")]
     xgboost.train(
-        _PARAMS,
+        _PARAMS | params,
         _TRAIN,
         rounds,
         evals=evals,
@@ -43,8 +43,9 @@ def _train(rounds: int, *callbacks: Any) -> dict[str, Any]:
 
 
 def test_each_round_is_a_row_and_the_last_is_the_result(ended: Ended) -> None:
-    """Rows and metrics are what XGBoost's own history says; the configuration is its own."""
-    history = _train(3, PodiumCallback("plain", "arm"))
+    """Rows and metrics are those of XGBoost's own history, and the configuration the user's."""
+    given = {"eta": 0.1, "num_parallel_tree": 2, "base_score": 0.4}
+    history = _train(3, PodiumCallback("plain", "arm"), **given)
     arm = ended("plain", "arm")
     assert arm.status == "completed"
     assert [(row.name, row.step) for row in arm.evals] == [
@@ -61,19 +62,29 @@ def test_each_round_is_a_row_and_the_last_is_the_result(ended: Ended) -> None:
     assert config is not None
     assert config.algorithm is not None
     assert (config.seed, config.algorithm.kind) == (3, "xgboost")
-    params = config.algorithm.params
-    assert (params["max_depth"], params["objective"]) == (2, "binary:logistic")
+    assert config.algorithm.params == {
+        "objective": "binary:logistic",
+        "max_depth": 2,
+        "eta": 0.1,
+        "num_parallel_tree": 2,
+        "base_score": 0.4,
+        "eval_metric": ["logloss", "error"],
+    }
+    assert config.extras == {"num_boost_round": 3}
 
 
-def test_early_stopping_makes_the_best_round_the_result(ended: Ended) -> None:
-    """Labels at random are learned by heart: an early round is the best one, and the result."""
+@pytest.mark.parametrize("is_first", [True, False])
+def test_early_stopping_makes_the_best_round_the_result(ended: Ended, *, is_first: bool) -> None:
+    """The best round is the result, and the order of the callbacks loses no round."""
     stop = xgboost.callback.EarlyStopping(rounds=3, data_name="val", metric_name="logloss")
-    history = _train(50, PodiumCallback("early", "arm"), stop)
+    callback = PodiumCallback("early", "arm")
+    history = _train(50, *([callback, stop] if is_first else [stop, callback]))
     losses = history["val"]["logloss"]
     arm = ended("early", "arm")
     assert len(losses) < 50
     assert [row.step for row in arm.evals] == [*range(len(losses)), None]
     assert arm.evals[-1].metrics["logloss"] == min(losses)
+    assert arm.metrics["logloss"] == history["train"]["logloss"][-1]
 
 
 class _Break(xgboost.callback.TrainingCallback):  # type: ignore[misc, unused-ignore]

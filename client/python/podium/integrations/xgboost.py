@@ -6,13 +6,13 @@ xgboost.train(params, dtrain, 200, evals=[(dtrain, "train"), (dval, "val")], cal
 
 from __future__ import annotations
 
-import json
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from podium._model.config import Component, RunConfig
 from podium.integrations._boosting import TRAINING_SETS, log_round, rows_of
 from podium.integrations._missing import missing
-from podium.integrations._settings import seed_of
+from podium.integrations._settings import seed_of, settings_of
 from podium.integrations._training import CallbackBase, Training
 
 try:
@@ -22,7 +22,7 @@ except ImportError as error:
     raise missing("xgboost", "xgboost", error) from error
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from typing import Unpack
 
     from podium._interface.recorders import ExperimentRecorder
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
 __all__ = ["PodiumCallback"]
 
 _BEST = "best_iteration"
-_PARAMS = "_param"
-_NO_SETTINGS = frozenset({"generic_param", "learner_model_param", "gbtree_model_param"})
-
-_CHOSEN = ("updater", "updater_seq", "base_score")
-"""What XGBoost itself chooses when it sees the data."""
+_SEEDS = ("seed", "random_state")
+_MACHINE = frozenset({"nthread", "n_jobs", "verbosity", "validate_parameters"})
+_ARGUMENTS = ("early_stopping_rounds", "obj", "custom_metric", "metrics", "nfold", "stratified")
+"""Arguments of `xgboost.train` and `xgboost.cv` that tell trainings apart."""
 
 
 class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[misc, unused-ignore]
     """Records a training: one row of each evaluated data set for each round.
 
-    Rounds are counted as XGBoost prints them, from 0; a training that goes on with `xgb_model`
-    counts on. After early stopping the best round is the result, otherwise the last one.
+    Rounds count from 0, as XGBoost prints them. A training that continues with `xgb_model`
+    continues to count. After early stopping the best round is the result, otherwise the last one.
+    The order of the callbacks does not matter.
 
-    As a context manager it also says how a training ended that raised an error. Without that, the
-    end of the process says so.
+    As a context manager it also records that a training failed or was cancelled. Without that, the
+    end of the process does.
 
     Args:
         experiment: The name of the experiment, or what `podium.record` returned.
@@ -72,14 +72,16 @@ class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[
         self._rounds = 0
         self._best_before: str | None = None
         self._history: Mapping[str, Mapping[str, Any]] = {}
+        self._next = 0
 
     def before_training(self, model: Any) -> Any:
-        """Begins the arm; it goes on after the rounds that the model has."""
+        """Begins the arm. It continues after the rounds that the model has."""
         booster = _booster(model)
         self._rounds = booster.num_boosted_rounds()
         self._best_before = booster.attr(_BEST)
         self._history = {}
-        config = self._run_config or run_config(self._name, booster.save_config())
+        self._next = 0
+        config = self._run_config or run_config(self._name, _arguments())
         self._training.begin(
             config,
             resume_step=self._rounds - 1 if self._rounds else None,
@@ -87,20 +89,33 @@ class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[
         )
         return model
 
+    def before_iteration(self, model: Any, epoch: int, evals_log: Mapping[str, Any]) -> bool:
+        """Keeps the log of the training, which XGBoost adds each round to."""
+        del model, epoch
+        self._history = evals_log
+        return False
+
     def after_iteration(self, model: Any, epoch: int, evals_log: Mapping[str, Any]) -> bool:
         """Records a round."""
         del model
         self._history = evals_log
-        log_round(self._training, self._rows(epoch), self._training_sets)
+        self._log_rounds(epoch + 1)
         return False
 
     def after_training(self, model: Any) -> Any:
-        """Records the result: the best round if training was stopped early, else the last."""
+        """Records the result: the best round after early stopping, otherwise the last one."""
+        # XGBoost skips the callbacks behind one that stops the training.
+        self._log_rounds(max(map(len, _scores(self._history)), default=0))
         best = _booster(model).attr(_BEST)
         is_new = best is not None and best != self._best_before
         rows = self._rows(int(best)) if is_new else []
         self._training.end(best=[row for row in rows if row.name not in self._training_sets])
         return model
+
+    def _log_rounds(self, end: int) -> None:
+        for epoch in range(self._next, end):
+            log_round(self._training, self._rows(epoch), self._training_sets)
+        self._next = max(self._next, end)
 
     def _rows(self, epoch: int) -> list[Row]:
         scores = {
@@ -110,43 +125,44 @@ class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[
         return rows_of(scores, self._rounds + epoch)
 
 
-def run_config(name: str, saved: str) -> RunConfig:
-    """The configuration of an arm, from what `Booster.save_config` says.
+def run_config(name: str, given: Mapping[str, Any]) -> RunConfig:
+    """Returns the configuration of an arm, with the parameters as the user gave them.
 
-    The parameters that a booster trains by, but not what it has learned, so that a training that
-    goes on has the configuration of the one before.
+    Args:
+        name: The name of the arm.
+        given: The arguments of `xgboost.train` or `xgboost.cv`.
     """
-    learner = json.loads(saved)["learner"]
-    params = _params(learner)
-    for key in _CHOSEN:
-        params.pop(key, None)
-    params["objective"] = learner.get("objective", {}).get("name", "")
-    seed = seed_of(learner.get("generic_param", {}).get("seed"))
-    return RunConfig(name, algorithm=Component("xgboost", params), seed=seed)
+    params = dict(given.get("params") or {})
+    seeds = (seed_of(params.get(key, given.get(key))) for key in _SEEDS)
+    arguments = {key: given.get(key) for key in _ARGUMENTS}
+    told = settings_of({**arguments, **params}, without=frozenset({*_SEEDS, *_MACHINE}))
+    return RunConfig(
+        name,
+        algorithm=Component("xgboost", told),
+        seed=next((seed for seed in seeds if seed is not None), None),
+        # A training that continues asks for the rest of the rounds.
+        extras=settings_of({"num_boost_round": given.get("num_boost_round")}),
+    )
 
 
-def _params(config: Mapping[str, Any]) -> dict[str, Any]:
-    """All parameters in a saved configuration, wherever they stand in it."""
-    found: dict[str, Any] = {}
-    for key, item in config.items():
-        if isinstance(item, dict) and key not in _NO_SETTINGS:
-            is_params = key.endswith(_PARAMS)
-            found |= {name: _value(text) for name, text in item.items()} if is_params else {}
-            found |= {} if is_params else _params(item)
-    return found
+def _arguments() -> Mapping[str, Any]:
+    """Returns the arguments of the call of XGBoost that runs, which it gives to no callback.
+
+    A booster has them as 32-bit numbers only, and with all defaults.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "xgboost.training" and "params" in frame.f_locals:
+            return dict(frame.f_locals)
+        frame = frame.f_back
+    return {}
 
 
-def _value(text: Any) -> Any:
-    """The number that a text is, or the text."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except (TypeError, ValueError):
-            pass
-    return text
+def _scores(history: Mapping[str, Mapping[str, Any]]) -> Iterator[Any]:
+    return (scores for metrics in history.values() for scores in metrics.values())
 
 
 def _booster(model: Any) -> Any:
-    """The booster; of a cross-validation, that of its first fold."""
+    """Returns the booster. A cross-validation has that of its first fold."""
     folds = getattr(model, "cvfolds", None)
     return folds[0].bst if folds else model
