@@ -77,6 +77,46 @@ def test_more_epochs_are_the_same_arm(ended: Ended) -> None:
     )
 
 
+def _wide(width: int) -> Any:
+    layers = [keras.layers.Input((2,)), keras.layers.Dense(width, activation="relu")]
+    model = keras.Sequential([*layers, keras.layers.Dropout(0.25), keras.layers.Dense(1)])
+    model.compile(optimizer=keras.optimizers.SGD(0.5), loss="mse")
+    return model
+
+
+def test_the_configuration_tells_models_apart(ended: Ended) -> None:
+    """It has the layers, the batch size, the seed, and the learning rate before schedules."""
+    keras.utils.set_random_seed(11)
+    schedule = keras.callbacks.LearningRateScheduler(lambda _, rate: rate * 0.9)
+    _wide(32).fit(
+        _X, _Y, batch_size=4, verbose=0, callbacks=[schedule, PodiumCallback("config", "arm")]
+    )
+    config = ended("config", "arm").run_config
+    assert config is not None
+    assert config.algorithm is not None
+    layers = config.algorithm.params["layers"]
+    assert [layer["kind"] for layer in layers] == ["Dense", "Dropout", "Dense"]
+    assert [layer.get("units") for layer in layers] == [32, None, 1]
+    assert (layers[0]["activation"], layers[1]["rate"]) == ("relu", 0.25)
+    assert (config.algorithm.params["batch_size"], config.seed) == (4, 11)
+    assert config.extras == {"learning_rate": 0.5, "epochs": 1}
+
+
+def test_an_evaluation_without_training(ended: Ended, caplog: pytest.LogCaptureFixture) -> None:
+    """It is recorded as an arm of its own; a training afterwards begins with its rows."""
+    with PodiumCallback("evaluated", "arm") as callback:
+        model = _wide(4)
+        loss = model.evaluate(_X, _Y, verbose=0, callbacks=[callback])
+        arm = ended("evaluated", "arm-evaluation")
+        assert (arm.status, [row.step for row in arm.evals]) == ("completed", [None])
+        assert arm.score("test.loss") == loss
+        assert "the results are recorded as arm 'arm-evaluation'" in caplog.text
+        model.fit(_X, _Y, verbose=0, callbacks=[callback])
+    rows = ended("evaluated", "arm").evals
+    assert [(row.name, row.step) for row in rows] == [("test", 0), ("test", None)]
+    assert rows[0].metrics["loss"] == loss
+
+
 class _Break(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
     def __init__(self, error: BaseException) -> None:
         super().__init__()

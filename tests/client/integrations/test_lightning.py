@@ -1,6 +1,7 @@
 """Trainings of PyTorch Lightning are recorded: rows, results, and how they go on."""
 
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,49 @@ def test_what_is_evaluated_afterwards_is_a_result(ended: Ended) -> None:
         ("val", None, {"accuracy": 3.0}, ["test"]),
     ]
     assert arm.metrics.keys() == {"loss"}
+
+
+@pytest.mark.parametrize("by_logger", [True, False])
+def test_an_evaluation_without_training(ended: Ended, tmp_path: Path, *, by_logger: bool) -> None:
+    """`trainer.test` and `trainer.validate` alone are recorded, by the logger too."""
+    name = f"arm{by_logger}"
+    if by_logger:
+        logger = PodiumLogger("untrained", name)
+        trainer = _trainer(logger=logger, default_root_dir=str(tmp_path))
+    else:
+        trainer = _trainer(PodiumCallback("untrained", name))
+    trainer.test(_Model(0.01), _DATA, verbose=False)
+    trainer.validate(_Model(0.01), _DATA, verbose=False)
+    deadline = time.monotonic() + 60
+    while len((arm := ended("untrained", f"{name}-evaluation")).evals) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert arm.status == "completed"
+    assert [(row.name, row.step, row.metrics) for row in arm.evals] == [
+        ("test", None, {"accuracy": 0.75, "f1": 0.5}),
+        ("val", None, {"accuracy": 0.0}),
+    ]
+    assert arm.run_config is not None
+    assert arm.run_config.algorithm is not None
+    assert arm.run_config.algorithm.params["parameters"] == 3
+
+
+class _TwoLoaders(_Model):
+    def validation_step(self, batch: Any, _: int, dataloader_idx: int = 0) -> None:
+        del batch
+        self.log("val_accuracy", float(dataloader_idx))
+
+
+def test_two_loaders_are_two_evals(ended: Ended) -> None:
+    """Each validation loader is an eval of its own."""
+    trainer = _trainer(PodiumCallback("loaders", "arm"), max_epochs=1)
+    trainer.fit(_TwoLoaders(0.01), _DATA, [_DATA, _DATA])
+    rows = ended("loaders", "arm").evals
+    assert [(row.name, row.step, row.metrics) for row in rows] == [
+        (f"val/dataloader_idx_{number}", step, {"accuracy": float(number)})
+        for step in (2, None)
+        for number in (0, 1)
+    ]
 
 
 class _Stepping(_Model):

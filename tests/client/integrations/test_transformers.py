@@ -174,9 +174,32 @@ class _TooLarge(Trainer):  # type: ignore[misc, unused-ignore]
 def test_a_batch_that_is_too_large(ended: Ended, tmp_path: Path) -> None:
     """With auto_find_batch_size the trainer begins once more: the arm is that of the last try."""
     callback = PodiumCallback("memory", "arm")
-    _trainer(tmp_path, callback, kind=_TooLarge, auto_find_batch_size=True).train()
+    trainer = _trainer(tmp_path, callback, kind=_TooLarge, auto_find_batch_size=True)
+    trainer.train()
     arm = ended("memory", "arm")
     assert (arm.status, [row.step for row in arm.evals]) == ("completed", [2, 4, 6, None])
+    assert arm.run_config is not None
+    assert arm.run_config.algorithm is not None
+    size = arm.run_config.algorithm.params["per_device_train_batch_size"]
+    assert size == trainer.state.train_batch_size < 8
+    assert arm.run_config.algorithm.params["model"]["n_embd"] == 8
+
+
+def test_an_evaluation_without_training(ended: Ended, tmp_path: Path) -> None:
+    """It is recorded as an arm of its own; a training afterwards begins with its rows."""
+    with PodiumCallback("untrained", "arm") as callback:
+        trainer = _trainer(tmp_path, callback, max_steps=2)
+        loss = trainer.evaluate()["eval_loss"]
+        tested = trainer.predict(_ROWS[:8]).metrics["test_loss"]
+        arm = ended("untrained", "arm-evaluation")
+        assert arm.status == "completed"
+        trainer.train()
+    arm = ended("untrained", "arm-evaluation")
+    assert [(row.name, row.step) for row in arm.evals] == [("eval", None), ("test", None)]
+    assert (arm.score("eval.loss"), arm.score("test.loss")) == (loss, tested)
+    rows = ended("untrained", "arm").evals
+    assert [(row.name, row.step) for row in rows[:3]] == [("eval", 0), ("test", 0), ("eval", 2)]
+    assert rows[0].metrics["loss"] == loss
 
 
 def test_a_search(ended: Ended, tmp_path: Path) -> None:

@@ -13,6 +13,15 @@ def test_sets() -> None:
     assert by_set({}) == {}
 
 
+def test_loaders() -> None:
+    """Each of several data loaders is a set of its own."""
+    assert by_set({"val_loss/dataloader_idx_0": 1, "val_loss/dataloader_idx_1": 2}) == {
+        "val/dataloader_idx_0": {"loss": 1.0},
+        "val/dataloader_idx_1": {"loss": 2.0},
+    }
+    assert by_set({"accuracy/dataloader_idx_1": 3}) == {"/dataloader_idx_1": {"accuracy": 3.0}}
+
+
 def test_what_is_no_number() -> None:
     """It is left as it is, for the recorder to refuse: training goes on."""
     assert by_set({"val_loss": 1, "val_table": [1, 2]}) == {"val": {"loss": 1.0, "table": [1, 2]}}

@@ -57,6 +57,17 @@ def test_the_rows_of_the_best_step() -> None:
     assert last_rows(log, None) == []
 
 
+class _Settings:
+    name_or_path = "tiny"
+
+    def to_diff_dict(self) -> dict[str, object]:
+        return {"n_layer": 4, "transformers_version": "5", "_name_or_path": "tiny"}
+
+
+class _Model:
+    config = _Settings()
+
+
 def test_the_configuration() -> None:
     """It holds what is asked for, and not where or by whose token; how long stands beside it."""
     arguments = {
@@ -69,12 +80,15 @@ def test_the_configuration() -> None:
         "save_steps": 2,
         "dataloader_num_workers": 1,
     }
-    config = run_config("a", "SFTConfig", arguments, "tiny")
+    config = run_config("a", "SFTConfig", arguments, _Model())
     assert config.algorithm is not None
     assert config.model is not None
     assert (config.name, config.seed, config.model.name) == ("a", 7, "tiny")
-    assert (config.algorithm.kind, config.algorithm.params) == ("sft", {"learning_rate": 0.1})
+    assert (config.algorithm.kind, config.algorithm.params) == (
+        "sft",
+        {"learning_rate": 0.1, "model": {"n_layer": 4}},
+    )
     assert config.extras == {"max_steps": 5, "save_steps": 2, "dataloader_num_workers": 1}
-    plain = run_config("a", "TrainingArguments", arguments, "tiny").algorithm
+    plain = run_config("a", "TrainingArguments", arguments, None).algorithm
     assert plain is not None
     assert plain.kind == "hf_trainer"

@@ -1,4 +1,4 @@
-"""Metrics of several sets in one dict, told apart by what their names begin with."""
+"""Splits metrics of several data sets by the prefixes of their names."""
 
 from __future__ import annotations
 
@@ -10,24 +10,29 @@ if TYPE_CHECKING:
 
 __all__ = ["by_set"]
 
-_OF_A_SET = re.compile(r"(?P<set>val|valid|validation|test)[_/](?P<key>.+)", re.DOTALL)
+_OF_A_SET = re.compile(
+    r"(?:(?P<set>val|valid|validation|test)[_/])?(?P<key>.+?)(?P<loader>/dataloader_idx_\d+)?",
+    re.DOTALL,
+)
 
 
 def by_set(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The metrics of each set, such as `val` with `loss` from `val_loss` or `val/loss`.
+    """Returns the metrics of each set, such as `val` with `loss` from `val_loss` or `val/loss`.
 
-    What belongs to no set is what training says of itself, under the empty name.
+    Metrics of no set are those of the training, under the empty name. Each of several data loaders
+    of Lightning is a set: `val/dataloader_idx_1`, or `/dataloader_idx_1` without a name.
     """
     sets: dict[str, dict[str, Any]] = {}
     for name, value in metrics.items():
         found = _OF_A_SET.fullmatch(name)
-        where, key = (found["set"], found["key"]) if found else ("", name)
-        sets.setdefault(where, {})[key] = _number(value)
+        parts = found.groupdict(default="") if found else {"set": "", "key": name, "loader": ""}
+        where = parts["set"] + parts["loader"]
+        sets.setdefault(where, {})[parts["key"]] = _number(value)
     return sets
 
 
 def _number(value: Any) -> Any:
-    """The number that a value is; what is none is left to the recorder, which says so."""
+    """Returns a value as a number if it is one. Otherwise the recorder reports it."""
     try:
         return float(value)
     except (TypeError, ValueError, RuntimeError):

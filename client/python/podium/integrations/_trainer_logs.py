@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from podium._model.config import Component, ModelConfig, RunConfig
-from podium.integrations._settings import seed_of, settings_of
+from podium.integrations._settings import plain, seed_of, settings_of
 from podium.integrations._training import Row
 
 if TYPE_CHECKING:
@@ -38,10 +38,22 @@ _MACHINE = frozenset(
         "trackio_space_id",
     }
 )
-"""Arguments of where and when, not of what: they tell attempts and seeds apart."""
+"""Arguments that may differ between attempts or seeds of the same experiment."""
+_OF_A_LOAD = frozenset(
+    {
+        "_name_or_path",
+        "architectures",
+        "dtype",
+        "inference_mode",
+        "torch_dtype",
+        "transformers_version",
+        "use_cache",
+    }
+)
+"""Settings of a model that differ between a new model and the same one from a checkpoint."""
 _LENGTH = frozenset({"num_train_epochs", "max_steps"})
 _PROGRESS_PREFIXES = ("dataloader_", "ddp_", "eval_", "logging_", "save_")
-"""What may change where training goes on: told beside the configuration."""
+"""Arguments that may change when a training continues: they are in the extras."""
 
 
 def rows_of(entry: Mapping[str, Any], step: int) -> list[Row]:
@@ -78,14 +90,14 @@ def last_rows(log: Iterable[Mapping[str, Any]], step: int | None) -> list[Row]:
     )
 
 
-def run_config(name: str, kind: str, arguments: Mapping[str, Any], model: str) -> RunConfig:
-    """The configuration of an arm.
+def run_config(name: str, kind: str, arguments: Mapping[str, Any], model: Any) -> RunConfig:
+    """Returns the configuration of an arm.
 
     Args:
         name: The name of the arm.
         kind: The class of the arguments, such as TRL's `SFTConfig`.
         arguments: The arguments by name.
-        model: The name or class of the model.
+        model: The model.
     """
     told = {
         key: value
@@ -96,11 +108,40 @@ def run_config(name: str, kind: str, arguments: Mapping[str, Any], model: str) -
     algorithm = "hf_trainer" if kind in _TRAINERS else kind.removesuffix("Config").lower()
     return RunConfig(
         name,
-        model=ModelConfig(model),
-        algorithm=Component(algorithm, told),
+        model=ModelConfig(_model_name(model)),
+        algorithm=Component(algorithm, told | _model_settings(model)),
         seed=seed_of(arguments.get("seed")),
         extras=course,
     )
+
+
+def _model_name(model: Any) -> str:
+    """Returns the name that a model was loaded by, or its class."""
+    name = getattr(getattr(model, "config", None), "name_or_path", None)
+    return str(name or type(model).__name__)
+
+
+def _model_settings(model: Any) -> dict[str, Any]:
+    """Returns the settings of a model and of its adapters that differ from the defaults."""
+    config: Any = getattr(model, "config", None)
+    adapters = getattr(model, "peft_config", None) or {}
+    found = {
+        "model": _same_each_time(config.to_diff_dict()) if hasattr(config, "to_diff_dict") else {},
+        "adapters": {
+            name: _same_each_time(adapter.to_dict())
+            for name, adapter in dict(adapters).items()
+            if hasattr(adapter, "to_dict")
+        },
+    }
+    return {key: settings for key, settings in found.items() if settings}
+
+
+def _same_each_time(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _same_each_time(value) if isinstance(value, dict) else plain(value)
+        for key, value in settings.items()
+        if value is not None and key not in _OF_A_LOAD and not key.endswith("token_id")
+    }
 
 
 def _may_change_on_resume(key: str) -> bool:

@@ -122,15 +122,20 @@ class Training:
         return self._is_running
 
     def begin(
-        self, run_config: RunConfig, *, resume_step: int | None = None, rank: int | None = None
+        self,
+        run_config: RunConfig,
+        *,
+        resume_step: int | None = None,
+        rank: int | None = None,
+        repeats: bool = False,
     ) -> None:
-        """Begins an attempt; in another process than the main one, says that nothing is recorded.
+        """Begins an attempt. In another process than the main one, logs that it records nothing.
 
         Args:
-            run_config: What the arm is asked to do; its name is the arm's.
-            resume_step: The step that training goes on after.
-            rank: Which process of a distributed training this is; None if the trainer does not
-                know.
+            run_config: The configuration and the name of the arm.
+            resume_step: The step that the training continues after.
+            rank: The rank of this process; None if the trainer does not know it.
+            repeats: Whether the trainer may begin a training again with other arguments.
         """
         if rank:
             self._recorder(rank)
@@ -139,7 +144,13 @@ class Training:
             other.settle()
         _release()
         baseline, self._baseline = self._baseline or [], None
-        self._choose_arm(run_config, goes_on=resume_step is not None)
+        goes_on = resume_step is not None
+        if repeats and not goes_on and self._is_running and self._asked != run_config:
+            # The configuration of an arm may change only after its attempt has ended.
+            self.stop("the trainer began the training again with other arguments")
+            self._asked = run_config
+        else:
+            self._choose_arm(run_config, goes_on=goes_on)
         options = self._options.copy()
         if resume_step is not None:
             options["restart"] = False
@@ -152,7 +163,7 @@ class Training:
         self._last.clear()
         atexit.unregister(self._end_with_process)
         atexit.register(self._end_with_process)
-        for row in baseline:
+        for row in baseline if resume_step is None else ():
             self.log_row(row)
 
     def begin_evaluation(self, run_config: RunConfig, *, rank: int | None = None) -> None:
@@ -178,7 +189,6 @@ class Training:
         )
         options = self._options | {"attempt_id": "evaluation", "order": 1, "restart": False}
         self._arm = recorder.start_arm(run_config, name=name, **options)
-        self._arm.finish()
         self._baseline = []
 
     def _choose_arm(self, run_config: RunConfig, *, goes_on: bool) -> None:
@@ -201,8 +211,6 @@ class Training:
         """Records an in-loop row while training runs, and a post-training row after it."""
         if self._arm is None:
             return
-        if self._baseline is not None:
-            self._baseline.append(row)
         if not self._is_running:
             self._log_final(row)
             return
@@ -210,9 +218,13 @@ class Training:
         self._arm.log_eval(row.name, row.metrics, step=row.step, eval_seconds=row.seconds)
 
     def log_final(self, name: str, metrics: Mapping[str, Any], seconds: float = 0.0) -> None:
-        """Records what the trained model is worth, tagged `test`."""
+        """Records a result of the trained model as a post-training row, tagged `test`."""
         if self._arm is not None:
+            if self._baseline is not None:
+                self._baseline.append(Row(name, metrics, 0, seconds))
             self._arm.log_eval(name, metrics, tags=["test"], eval_seconds=seconds)
+            if self._baseline is not None:
+                self._arm.finish()
             self._may_release()
 
     def end(self, *, best: Iterable[Row] = (), train_seconds: float | None = None) -> None:

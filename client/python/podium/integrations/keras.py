@@ -6,21 +6,23 @@ with PodiumCallback("rank_sweep", "width32") as callback:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from podium._model.config import Component, ModelConfig, RunConfig
+from podium.integrations._callers import caller_variables
 from podium.integrations._missing import missing
 from podium.integrations._prefixed import by_set
-from podium.integrations._settings import settings_of
+from podium.integrations._settings import seed_of, settings_of
 from podium.integrations._training import CallbackBase, Row, Training
 
 try:
     from keras.callbacks import Callback
+    from numpy import float32
 except ImportError as error:
     raise missing("keras", "keras", error) from error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Unpack
 
     from keras.callbacks import EarlyStopping
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["PodiumCallback"]
 
 _RATE = "learning_rate"
+_ITERATOR = "epoch_iterator"
+_NO_SETTINGS = frozenset({"name", "dtype"})
+_MAX_LAYERS = 200
 _VAL = "val"
 _TEST = "test"
 
@@ -38,11 +43,11 @@ _TEST = "test"
 class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, unused-ignore]
     """Records a training: a row of the eval `val` for each epoch, and training's own metrics.
 
-    Epochs are counted as Keras tells its callbacks, from 0; a training with `initial_epoch` goes on
+    Epochs count from 0, as in all callbacks of Keras. A training with `initial_epoch` continues
     after the epoch before that one. `model.evaluate` after training is the result `test`.
 
-    As a context manager it also says how a training ended that raised an error. Without that, the
-    end of the process says so.
+    As a context manager it also records that a training failed or was cancelled. Without that, the
+    end of the process does.
 
     Args:
         experiment: The name of the experiment, or what `podium.record` returned.
@@ -69,11 +74,13 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         self._early_stopping = early_stopping
         self._rows: dict[int, Row] = {}
         self._is_fitting = False
+        self._asked: RunConfig | None = None
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Awaits the first epoch, which says where training goes on from."""
+        """Reads the configuration, before schedules change it. The first epoch begins the arm."""
         del logs
         self._is_fitting = False
+        self._asked = self._run_config or _run_config(self._name, self.model, self.params)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Begins the arm with the first epoch."""
@@ -81,7 +88,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         if not self._is_fitting:
             self._is_fitting = True
             self._rows = {}
-            config = self._run_config or _run_config(self._name, self.model, self.params)
+            config = self._asked or self._run_config or RunConfig(self._name)
             self._training.begin(config, resume_step=epoch - 1 if epoch else None)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -93,12 +100,16 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
             self._training.log_row(self._rows[epoch])
 
     def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Records an evaluation after training; those while training goes on come with epochs."""
-        if logs and not self._training.is_running:
-            self._training.log_final(_TEST, logs)
+        """Records an evaluation outside of training. Those of a training come with its epochs."""
+        if not logs or self._training.is_running:
+            return
+        if self._training.arm is None:
+            config = self._run_config or _run_config(self._name, self.model, self.params)
+            self._training.begin_evaluation(config)
+        self._training.log_final(_TEST, logs)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Says that training is completed, with the result of the weights that it leaves."""
+        """Records that training is completed, with the result of the weights that it keeps."""
         del logs
         stop = self._early_stopping
         is_restored = stop and stop.restore_best_weights and stop.best_weights is not None
@@ -107,18 +118,69 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
 
 
 def _run_config(name: str, model: Any, params: Mapping[str, Any]) -> RunConfig:
-    """The configuration; beside it what may change where training goes on.
+    """Returns the configuration. Its extras may change when a training continues.
 
     These are the number of epochs, and the learning rate, which schedules change.
     """
-    optimizer = model.optimizer.get_config()
-    # The name of an optimizer tells how many the process has made: its class says what it is.
+    optimizer = model.optimizer.get_config() if model.optimizer is not None else {}
+    # The name of an optimizer counts those of the process. Its class tells what it is.
     settings = settings_of(optimizer, without=frozenset({_RATE, "name"}))
     kind = type(model.optimizer).__name__
-    told = {"optimizer": {"kind": kind, **settings}, "loss": model.loss}
+    iterator = caller_variables("keras.src.backend", _ITERATOR).get(_ITERATOR)
+    told = {
+        "optimizer": {"kind": kind, **settings},
+        "loss": model.loss,
+        "layers": _layers(model),
+        "batch_size": getattr(getattr(iterator, "data_adapter", None), "batch_size", None),
+    }
+    rate = _shortest(optimizer.get(_RATE))
     return RunConfig(
         name,
         model=ModelConfig(type(model).__name__),
         algorithm=Component("keras", settings_of(told)),
-        extras=settings_of({_RATE: optimizer.get(_RATE), "epochs": params.get("epochs")}),
+        seed=_seed(),
+        extras=settings_of({_RATE: rate, "epochs": params.get("epochs")}),
     )
+
+
+def _seed() -> int | None:
+    """Returns the seed of `keras.utils.set_random_seed`, for which Keras has no public function."""
+    try:
+        from keras.src.utils.rng_utils import get_random_seed  # noqa: PLC0415
+    except ImportError:
+        return None
+    return seed_of(get_random_seed())
+
+
+def _layers(model: Any) -> list[dict[str, Any]]:
+    """Returns the kind and the arguments of each layer, without names that count layers."""
+    found = []
+    for layer in getattr(model, "layers", [])[:_MAX_LAYERS]:
+        kind = {"kind": type(layer).__name__}
+        if getattr(layer, "layers", None):
+            found.append({**kind, "layers": _layers(layer)})
+            continue
+        try:
+            settings = layer.get_config()
+        except NotImplementedError:
+            settings = {}
+        found.append({**kind, **settings_of(_simple(settings), without=_NO_SETTINGS)})
+    return found
+
+
+def _simple(given: Any) -> Any:
+    """Returns the arguments of a layer with the classes in it by name and arguments."""
+    if not isinstance(given, Mapping):
+        return given
+    if "class_name" not in given:
+        return {key: _simple(item) for key, item in given.items()}
+    settings = settings_of(_simple(given.get("config")) or {}, without=_NO_SETTINGS)
+    return {given["class_name"]: settings} if settings else given["class_name"]
+
+
+def _shortest(rate: Any) -> Any:
+    """Returns the shortest number that is the same as a 32-bit one: 0.45, not 0.44999998807907."""
+    if not isinstance(rate, float):
+        return rate
+    digits = (float(f"{rate:.{number}g}") for number in range(1, 10))
+    return next((short for short in digits if float32(short) == float32(rate)), rate)

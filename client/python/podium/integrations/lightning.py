@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from podium._model.config import Component, ModelConfig, RunConfig
+from podium.integrations._callers import caller_variables
 from podium.integrations._missing import missing
 from podium.integrations._prefixed import by_set
 from podium.integrations._settings import seed_of, settings_of
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["PodiumCallback", "PodiumLogger"]
 
 _LOGGER = logging.getLogger("podium")
+_LOGGER_CONNECTOR = "trainer.connectors.logger_connector"
 _TRAINER = ("accumulate_grad_batches", "gradient_clip_val", "precision")
 _LENGTH = ("max_epochs", "max_steps")
 _VALIDATE = "validate"
@@ -80,12 +82,14 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         if trainer.fast_dev_run:
             return
         self._logged_step = None
-        config = self._run_config or _run_config(
-            self._name, trainer, pl_module, self.hyperparameters
-        )
         self._training.begin(
-            config, resume_step=trainer.global_step or None, rank=trainer.global_rank
+            self._config(trainer, pl_module),
+            resume_step=trainer.global_step or None,
+            rank=trainer.global_rank,
         )
+
+    def _config(self, trainer: Any, module: Any) -> RunConfig:
+        return self._run_config or _run_config(self._name, trainer, module, self.hyperparameters)
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -99,13 +103,13 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         """Records the rows of a validation: in-loop ones, or results after training."""
-        del pl_module
         if trainer.state.fn == _VALIDATE:
-            self._log_result(trainer, "val")
+            self._log_result(trainer, pl_module, "val")
         elif self._training.is_running and not trainer.sanity_checking:
             for name, metrics in by_set(trainer.callback_metrics).items():
                 if name:
-                    self._training.log_row(Row(name, metrics, trainer.global_step))
+                    named = f"val{name}" if name.startswith("/") else name
+                    self._training.log_row(Row(named, metrics, trainer.global_step))
             self._log_training(trainer)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
@@ -114,9 +118,8 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         self._log_training(trainer)
 
     def on_test_end(self, trainer: Any, pl_module: Any) -> None:
-        """Records what the trained model is worth on a test set."""
-        del pl_module
-        self._log_result(trainer, "test")
+        """Records the results on a test set."""
+        self._log_result(trainer, pl_module, "test")
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
         """Says that training is completed."""
@@ -132,14 +135,15 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         if self._training.is_running:
             self._training.log(by_set(trainer.callback_metrics).get("", {}))
 
-    def _log_result(self, trainer: Any, name: str) -> None:
-        """After training whatever is logged belongs to the set, also without its name."""
+    def _log_result(self, trainer: Any, module: Any, name: str) -> None:
+        """Records results. Outside of training, metrics without a prefix belong to the set too."""
         if self._training.is_running or trainer.fast_dev_run:
             return
+        if self._training.arm is None:
+            self._training.begin_evaluation(self._config(trainer, module), rank=trainer.global_rank)
         sets = by_set(trainer.callback_metrics)
-        unnamed = sets.pop("", {})
-        if unnamed:
-            sets[name] = unnamed | sets.get(name, {})
+        for unnamed in [known for known in sets if not known or known.startswith("/")]:
+            sets[name + unnamed] = sets.pop(unnamed) | sets.get(name + unnamed, {})
         for known, metrics in sets.items():
             self._training.log_final(known, metrics)
 
@@ -197,10 +201,13 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
     def log_graph(self, model: Any, input_array: Any = None) -> None:
         """Adds the callback to the trainer, which says of which model it is before it begins."""
         del input_array
-        self._trainer = model.trainer
-        if self.callback not in self._trainer.callbacks:
-            # Before those that save checkpoints: rows up to a checkpoint's step are recorded then.
-            self._trainer.callbacks.insert(0, self.callback)
+        self._join(model.trainer)
+
+    def _join(self, trainer: Any) -> None:
+        self._trainer = trainer
+        if self.callback not in trainer.callbacks:
+            # It comes before those that save checkpoints, to record the rows up to their steps.
+            trainer.callbacks.insert(0, self.callback)
 
     def log_hyperparams(
         self, params: Mapping[str, Any] | Namespace, *others: Any, **named: Any
@@ -212,6 +219,11 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Records as training metrics what the trainer tells loggers only."""
         del step
+        if self._trainer is None:
+            # Lightning gives the model of a training only to loggers, not that of an evaluation.
+            connector = caller_variables(_LOGGER_CONNECTOR, "self").get("self")
+            if connector is not None and not connector.trainer.training:
+                self._join(connector.trainer)
         if self._trainer is None:
             self._warn()
         elif self.callback.arm is not None:
@@ -229,8 +241,10 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
 
 
 def _run_config(name: str, trainer: Any, module: Any, others: Mapping[str, Any]) -> RunConfig:
-    """The configuration; beside it how long the training is, which may change where it goes on."""
+    """Returns the configuration. Its extras are the lengths, which may change on continuing."""
     told = {key: getattr(trainer, key, None) for key in _TRAINER}
+    told["batch_size"] = getattr(trainer.train_dataloader, "batch_size", None)
+    told["parameters"] = _parameter_count(module)
     for source in (trainer.datamodule, module):
         told |= dict(getattr(source, "hparams", None) or {})
     return RunConfig(
@@ -240,3 +254,11 @@ def _run_config(name: str, trainer: Any, module: Any, others: Mapping[str, Any])
         seed=seed_of(os.environ.get("PL_GLOBAL_SEED")),
         extras=settings_of({key: getattr(trainer, key, None) for key in _LENGTH}),
     )
+
+
+def _parameter_count(module: Any) -> int | None:
+    """Returns how many parameters a model has; None before lazy layers know their sizes."""
+    try:
+        return int(sum(parameter.numel() for parameter in module.parameters()))
+    except ValueError:
+        return None

@@ -32,12 +32,12 @@ __all__ = ["PodiumCallback"]
 class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[misc, unused-ignore]
     """Records a training: a row of each evaluation at its step, and what is logged beside it.
 
-    An evaluation of one set is the eval `eval`, of several each has the name of its set. At the end
-    the last row of each is its result, or that of the best step with `load_best_model_at_end`.
-    What is evaluated after training, and `trainer.predict`, is a result too.
+    An evaluation of one set is the eval `eval`. Of several sets, each is an eval with the name of
+    its set. At the end, the last row of each is its result, or with `load_best_model_at_end` the
+    row of the best step. Evaluations after training and `trainer.predict` are results too.
 
-    As a context manager it also says how a training ended that raised an error. Without that, the
-    end of the process says so.
+    As a context manager it also records that a training failed or was cancelled. Without that, the
+    end of the process does.
 
     Args:
         experiment: The name of the experiment, or what `podium.record` returned.
@@ -63,16 +63,29 @@ class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[m
     def on_train_begin(
         self, args: Any, state: Any, control: Any, *, model: Any = None, **others: Any
     ) -> None:
-        """Begins the arm; it goes on after the step of the checkpoint that was loaded."""
+        """Begins the arm. It continues after the step of the checkpoint that was loaded."""
         del control, others
-        config = self._run_config or run_config(
-            self._arm_name(args, state),
-            type(args).__name__,
-            args.to_dict(),
-            _model_name(model),
-        )
         self._train_seconds = None
-        self._training.begin(config, resume_step=state.global_step or None, rank=args.process_index)
+        self._training.begin(
+            self._config(args, state, model),
+            resume_step=state.global_step or None,
+            rank=args.process_index,
+            repeats=getattr(args, "auto_find_batch_size", False),
+        )
+
+    def _config(self, args: Any, state: Any, model: Any) -> RunConfig:
+        if self._run_config is not None:
+            return self._run_config
+        arguments = args.to_dict()
+        if arguments.get("auto_find_batch_size") and state.train_batch_size:
+            size = state.train_batch_size // max(args.n_gpu, 1)
+            arguments["per_device_train_batch_size"] = size
+        return run_config(self._arm_name(args, state), type(args).__name__, arguments, model)
+
+    def _begin_evaluation(self, args: Any, state: Any, model: Any) -> None:
+        if self._training.arm is None:
+            config = self._config(args, state, model)
+            self._training.begin_evaluation(config, rank=args.process_index)
 
     def _arm_name(self, args: Any, state: Any) -> str:
         """The name of the arm; of a search, with that of the trial, if it has names for them."""
@@ -99,18 +112,29 @@ class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[m
         state: Any,
         control: Any,
         metrics: Mapping[str, Any] | None = None,
+        *,
+        model: Any = None,
         **others: Any,
     ) -> None:
-        """Records the rows of an evaluation: in-loop while training goes on, else a result."""
-        del args, control, others
+        """Records the rows of an evaluation: in-loop while training runs, otherwise a result."""
+        del control, others
+        self._begin_evaluation(args, state, model)
         for row in rows_of(metrics or {}, state.global_step):
             self._training.log_row(row)
 
     def on_predict(
-        self, args: Any, state: Any, control: Any, metrics: Mapping[str, Any], **others: Any
+        self,
+        args: Any,
+        state: Any,
+        control: Any,
+        metrics: Mapping[str, Any],
+        *,
+        model: Any = None,
+        **others: Any,
     ) -> None:
-        """Records what the predictions on a test set are worth."""
-        del args, control, others
+        """Records the metrics of predictions on a test set."""
+        del control, others
+        self._begin_evaluation(args, state, model)
         for row in rows_of(metrics, state.global_step):
             self._training.log_final(row.name, row.metrics, row.seconds)
 
@@ -120,9 +144,3 @@ class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[m
         best = state.best_global_step if args.load_best_model_at_end else None
         rows = last_rows(state.log_history, best)
         self._training.end(best=rows, train_seconds=self._train_seconds)
-
-
-def _model_name(model: Any) -> str:
-    """The name that a model was loaded by, or its class."""
-    name = getattr(getattr(model, "config", None), "name_or_path", None)
-    return str(name or type(model).__name__)

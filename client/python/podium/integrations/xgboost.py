@@ -6,11 +6,11 @@ xgboost.train(params, dtrain, 200, evals=[(dtrain, "train"), (dval, "val")], cal
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 from podium._model.config import Component, RunConfig
 from podium.integrations._boosting import TRAINING_SETS, log_round, rows_of
+from podium.integrations._callers import caller_variables
 from podium.integrations._missing import missing
 from podium.integrations._settings import seed_of, settings_of
 from podium.integrations._training import CallbackBase, Training
@@ -81,7 +81,11 @@ class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[
         self._best_before = booster.attr(_BEST)
         self._history = {}
         self._next = 0
-        config = self._run_config or run_config(self._name, _arguments())
+        config = self._run_config or run_config(
+            # A booster has them as 32-bit numbers only, and with all defaults.
+            self._name,
+            caller_variables("xgboost.training", "params"),
+        )
         self._training.begin(
             config,
             resume_step=self._rounds - 1 if self._rounds else None,
@@ -143,19 +147,6 @@ def run_config(name: str, given: Mapping[str, Any]) -> RunConfig:
         # A training that continues asks for the rest of the rounds.
         extras=settings_of({"num_boost_round": given.get("num_boost_round")}),
     )
-
-
-def _arguments() -> Mapping[str, Any]:
-    """Returns the arguments of the call of XGBoost that runs, which it gives to no callback.
-
-    A booster has them as 32-bit numbers only, and with all defaults.
-    """
-    frame = inspect.currentframe()
-    while frame is not None:
-        if frame.f_globals.get("__name__") == "xgboost.training" and "params" in frame.f_locals:
-            return dict(frame.f_locals)
-        frame = frame.f_back
-    return {}
 
 
 def _scores(history: Mapping[str, Mapping[str, Any]]) -> Iterator[Any]:

@@ -1,0 +1,29 @@
+"""Finds the arguments of a library's call that the library gives to no callback."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["caller_variables"]
+
+
+def caller_variables(module: str, name: str) -> Mapping[str, Any]:
+    """Returns the local variables of the nearest caller in a module that has one of a name.
+
+    Args:
+        module: A part of the module's name, such as `xgboost.training`.
+        name: The name of the variable.
+
+    Returns:
+        The variables by name; none if there is no such caller.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        if module in frame.f_globals.get("__name__", "") and name in frame.f_code.co_varnames:
+            return dict(frame.f_locals)
+        frame = frame.f_back
+    return {}
