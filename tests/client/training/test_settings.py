@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from podium.integrations._callers import caller_variables
 from podium.integrations._settings import plain, seed_of, settings_of
 
 
@@ -86,3 +87,14 @@ def test_a_library_that_is_missing(module: str, library: str) -> None:
     )
     assert ended.returncode == 1
     assert f"install it: pip install {library}" in ended.stderr
+
+
+def _call(rate: float) -> object:
+    shown = f"{rate:g}"
+    return caller_variables(__name__, "rate")["shown"]
+
+
+def test_variables_of_a_caller() -> None:
+    """The nearest caller that has the variable is found, and none is no error."""
+    assert _call(0.5) == "0.5"
+    assert caller_variables("no.such.module", "rate") == {}
