@@ -127,7 +127,7 @@ async def test_a_conclusion_that_names_very_many_arms(client: AnyClient, declare
     await result(experiment.conclude())
     conclusion = (await result(experiment.get())).conclusion
     assert len(conclusion.encode()) == 65_536
-    assert conclusion.endswith("x …")
+    assert conclusion.endswith("x…")
     assert (await result(experiment.result())).conclusion.startswith(conclusion[:-2])
 
 
