@@ -22,16 +22,16 @@ ARM = '{"name": "a", "run_config": {"name": "a"}, "status": "%s"}'
         ('{\n"name": "a"\n"status": 1\n}', "line 3: Expecting ',' delimiter at column 1"),
         ('[{"event": "skipped"},\n3]', "item 2: an arm or event must be an object, not int"),
         ("3", "line 1: an arm or event must be an object, not int"),
-        ("{}", 'line 1: this is no whole arm, which has a run_config; an event has "event": '),
+        ("{}", 'line 1: expected a whole arm, with a run_config, or an event, with "event": '),
         ('{"event": "eval"}', "line 1: event must be experiment_declared, arm_started, "),
         ('{"event": ["x"]}', "arm_recorded, experiment_concluded or skipped; not ['x']"),
         (SKIPPED + EVAL % '{"a": "x"}', "line 2: eval_recorded: eval_result: metrics['a'] must be"),
         (EVAL % '{"a": NaN}', 'NaN is not JSON: in metrics write "NaN", in other values {"$dou'),
         (EVAL % '{"a": -1e999}', "line 1: -1e999 is beyond a double"),
         (EVAL % f'{{"a": {"9" * 5000}}}', "line 1: a number of 5,000 digits is beyond a double"),
-        (EVAL % '{"a": 1, "a": 2}', "line 1: 'a' is said twice"),
+        (EVAL % '{"a": 1, "a": 2}', "line 1: 'a' is given twice"),
         (EVAL % '{"\\ud800": 1}', "line 1: it has half of a surrogate pair, such as \\ud800"),
-        ('{"event": "skipped", "arm": "a"}', "skipped: 'arm' is not a key; the keys are event_tim"),
+        ('{"event": "skipped", "arm": "a"}', "skipped: unknown key 'arm'; the keys are event_tim"),
         ('{"event": "eval_recorded", "arm": "a"}', "line 1: eval_recorded: eval_result is missing"),
         ('{"event": "skipped", "event_time": "soon"}', "Invalid isoformat string: 'soon'"),
         (
@@ -48,7 +48,7 @@ ARM = '{"name": "a", "run_config": {"name": "a"}, "status": "%s"}'
         ),
         (STARTED % '{"id": "j"}', "line 1: arm_started: attempt: order is missing"),
         (ARM % "done", "line 1: arm_recorded: arm_result: status must be one of pending, runn"),
-        ('{"name": "a", "eval_count": 3}', "line 1: this is an arm without its rows, as `podium "),
+        ('{"name": "a", "eval_count": 3}', "line 1: the arm has no rows, as `podium "),
     ],
 )
 def test_a_bad_file(tmp_path: Path, text: str, expected: str) -> None:

@@ -3,7 +3,7 @@
 import json
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +14,8 @@ from podium._values.base import ModelBase
 from podium.scoring import Score
 
 from tests.unit.wire.strategies import arm_results, exact, experiments
+
+_R = TypeVar("_R", bound=ModelBase)
 
 _ARM = {
     "name": "r4",
@@ -42,6 +44,10 @@ _ARM = {
     ],
     "train_seconds": 12,
 }
+
+
+def _read(kind: type[_R], given: dict[str, Any]) -> _R:
+    return json_form.record_from_json(kind, given, "it")
 
 
 def _strict(given: dict[str, Any]) -> Any:
@@ -107,11 +113,11 @@ def test_a_read_arm_goes_on_mirroring() -> None:
 def test_the_other_forms() -> None:
     """Rows, run results, configs, summaries and scores have their form too."""
     row = EvalResult("t", step=3)
-    assert json_form.eval_from_json(json_form.eval_to_json(row)) == row
+    assert _read(EvalResult, json_form.eval_to_json(row)) == row
     result = RunResult("r", "ok", {"loss": math.nan}, {"log": "x"}, extras={"a": 1})
-    assert json_form.run_result_from_json(json_form.run_result_to_json(result)) == result
+    assert _read(RunResult, json_form.run_result_to_json(result)) == result
     config = RunConfig("r", extras={"a": 1})
-    assert json_form.run_config_from_json(json_form.run_config_to_json(config)) == config
+    assert _read(RunConfig, json_form.run_config_to_json(config)) == config
     summary = json_form.arm_summary_to_json(ArmSummary("a", config, "failed", eval_count=2))
     assert (summary["status"], summary["eval_count"], summary["attempt"]) == ("failed", 2, None)
     assert json_form.score_to_json(Score(math.nan, "in_loop_eval", "acc", "val", 0)) == {
@@ -128,7 +134,7 @@ def test_the_other_forms() -> None:
     [
         ([], "arm: must be an object, not list"),
         ({"name": "a", "status": "running"}, "arm: run_config is missing"),
-        ({**_ARM, "metric": {}}, "arm: 'metric' is not a key; the keys are name, run_config, "),
+        ({**_ARM, "metric": {}}, "arm: unknown key 'metric'; the keys are name, run_config, "),
         ({**_ARM, "status": "done"}, "arm: status must be one of pending, running, "),
         ({**_ARM, "metrics": {"a": "0.5"}}, r"arm: metrics\['a'\] must be a number, not str"),
         ({**_ARM, "metrics": 3}, "arm: metrics must be a mapping, not int"),
@@ -143,7 +149,7 @@ def test_the_other_forms() -> None:
         ({**_ARM, "run_config": "x"}, "arm: run_config: must be an object, not str"),
         (
             {**_ARM, "run_config": {"name": "a", "lr": 1, "extras": {"lr": 2}}},
-            "arm: run_config: 'lr' is said twice, here and in extras",
+            "arm: run_config: 'lr' is given twice, here and in extras",
         ),
         (
             {**_ARM, "run_config": {"name": "a", "extras": 3}},
@@ -165,7 +171,7 @@ def test_what_is_wrong_is_said_with_its_place(given: Any, message: str) -> None:
 
 def test_null_is_the_default() -> None:
     """A key with null says no more than one that is left out."""
-    row = json_form.eval_from_json({"name": "t", "metrics": None, "tags": None, "step": None})
+    row = _read(EvalResult, {"name": "t", "metrics": None, "tags": None, "step": None})
     assert row == EvalResult("t")
 
 

@@ -1,1 +1,1 @@
-"""Results as files: JSON, events, flat tables, Parquet."""
+"""Reads and writes results as files: JSON, events, flat tables, Parquet."""

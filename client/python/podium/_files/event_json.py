@@ -1,8 +1,8 @@
 """Events as JSON: `{"event": "eval_recorded", "arm": "lora_rank4", "eval_result": {...}}`.
 
 `event` is the kind, a name of the oneof in the proto `Event`. The other keys are the fields of the
-kind's message, in the form of `json_form`, and `event_time`, which may be left out. An object
-without `event` is a whole arm. Both may name their `experiment`.
+kind's message, in the form of `json_form`, and optionally `event_time`. An object without `event`
+is a whole arm. Both may name their `experiment`.
 """
 
 from collections.abc import Callable
@@ -24,26 +24,26 @@ _FINAL = (ArmStatus.COMPLETED, ArmStatus.FAILED, ArmStatus.CANCELLED)
 
 
 def event_from_json(given: Any, *, replace: bool = False) -> Event:
-    """Reads an event, or a whole arm.
+    """Returns the event of a parsed JSON object, which is an event or a whole arm.
 
     Args:
-        given: What JSON says.
-        replace: Whether arms are recorded with `replace`, whatever they say.
+        given: The parsed JSON.
+        replace: Whether to set `replace` of every `arm_recorded` event.
 
     Raises:
-        ValueError: What was wrong and what would be right.
+        ValueError: The object is not valid; the message says what would be right.
     """
     kind, fields = _kind_and_fields(given)
     form, make = _KINDS[kind]
-    said = vars(json_form.record_from_json(form, fields, kind))
+    values = vars(json_form.record_from_json(form, fields, kind))
     if replace and form is _ArmRecorded:
-        said["replace"] = True
+        values["replace"] = True
     try:
-        event = make(**said)
+        event = make(**values)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{kind}: {error}") from error
-    if said["event_time"] is None:
-        # A file may be read at any time, and twice: now says nothing of when it happened.
+    if values["event_time"] is None:
+        # The time at which a file is read is not the time of the event.
         event.ClearField("event_time")
     return event
 
@@ -53,20 +53,20 @@ def _kind_and_fields(given: Any) -> tuple[str, dict[str, Any]]:
         raise ValueError(f"an arm or event must be an object, not {coerce.kind_of(given)}")  # noqa: TRY004 - of the input, not of a caller's argument
     if "event" in given:
         fields = {key: given[key] for key in given if key not in ("event", "experiment")}
-        return _known(given["event"]), fields
+        return _known_kind(given["event"]), fields
     if "eval_count" in given:
         raise ValueError(
-            "this is an arm without its rows, as `podium arms` lists it; "
-            "`podium show EXPERIMENT ARM --json` has the rows"
+            "the arm has no rows, as `podium arms` lists it; "
+            "`podium show EXPERIMENT ARM --json` prints it with its rows"
         )
     if "run_config" not in given:
         raise ValueError(
-            f'this is no whole arm, which has a run_config; an event has "event": {_kinds()}'
+            f'expected a whole arm, with a run_config, or an event, with "event": {_kinds()}'
         )
     return "arm_recorded", {"arm_result": given}
 
 
-def _known(kind: Any) -> str:
+def _known_kind(kind: Any) -> str:
     if not isinstance(kind, str) or kind not in _KINDS:
         raise ValueError(f"event must be {_kinds()}; not {kind!r}")
     return kind
@@ -77,7 +77,7 @@ def _kinds() -> str:
     return f"{', '.join(others)} or {last}"
 
 
-def _truth(given: Any, where: str) -> bool:
+def _boolean(given: Any, where: str) -> bool:
     if not isinstance(given, bool):
         raise TypeError(f"{where} must be true or false, not {coerce.kind_of(given)}")
     return given
@@ -87,12 +87,12 @@ def _truth(given: Any, where: str) -> bool:
 
 
 @dataclass(eq=False, kw_only=True)
-class _Told(ModelBase):
+class _EventFields(ModelBase):
     event_time: datetime | None = None
 
 
 @dataclass(eq=False, kw_only=True)
-class _ExperimentDeclared(_Told):
+class _ExperimentDeclared(_EventFields):
     hypothesis: str | None = None
     success_metric: str | None = None
     parent: str | None = None
@@ -102,11 +102,11 @@ class _ExperimentDeclared(_Told):
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        self._coerce(_truth, "overwrite")
+        self._coerce(_boolean, "overwrite")
 
 
 @dataclass(eq=False, kw_only=True)
-class _ArmStarted(_Told):
+class _ArmStarted(_EventFields):
     run_config: RunConfig
     attempt: Attempt
     arm: str | None = None
@@ -117,29 +117,29 @@ class _ArmStarted(_Told):
     restart: bool = False
 
     def __post_init__(self) -> None:
-        self._coerce(_truth, "restart")
+        self._coerce(_boolean, "restart")
 
 
 @dataclass(eq=False, kw_only=True)
-class _MetricsRecorded(_Told):
+class _MetricsRecorded(_EventFields):
     arm: str
     metrics: dict[str, float]
     attempt_id: str | None = None
 
 
 @dataclass(eq=False, kw_only=True)
-class _EvalRecorded(_Told):
+class _EvalRecorded(_EventFields):
     arm: str
     eval_result: EvalResult
     attempt_id: str | None = None
 
     def __post_init__(self) -> None:
-        # A row that was exported goes on saying when it was measured.
+        # An exported row keeps the time at which it was measured.
         self.event_time = self.event_time or self.eval_result.event_time
 
 
 @dataclass(eq=False, kw_only=True)
-class _ArmFinished(_Told):
+class _ArmFinished(_EventFields):
     arm: str
     status: str
     attempt_id: str | None = None
@@ -153,21 +153,21 @@ class _ArmFinished(_Told):
 
 
 @dataclass(eq=False, kw_only=True)
-class _ArmRecorded(_Told):
+class _ArmRecorded(_EventFields):
     arm_result: ArmResult
     replace: bool = False
 
     def __post_init__(self) -> None:
         drop_mirrored(self.arm_result)
-        self._coerce(_truth, "replace")
+        self._coerce(_boolean, "replace")
 
 
 @dataclass(eq=False, kw_only=True)
-class _ExperimentConcluded(_Told):
+class _ExperimentConcluded(_EventFields):
     conclusion: str
 
 
-_KINDS: dict[str, tuple[type[_Told], Callable[..., Event]]] = {
+_KINDS: dict[str, tuple[type[_EventFields], Callable[..., Event]]] = {
     "experiment_declared": (_ExperimentDeclared, events.experiment_declared),
     "arm_started": (_ArmStarted, events.arm_started),
     "metrics_recorded": (_MetricsRecorded, events.metrics_recorded),
@@ -175,5 +175,5 @@ _KINDS: dict[str, tuple[type[_Told], Callable[..., Event]]] = {
     "arm_finished": (_ArmFinished, events.arm_finished),
     "arm_recorded": (_ArmRecorded, events.arm_recorded),
     "experiment_concluded": (_ExperimentConcluded, events.experiment_concluded),
-    "skipped": (_Told, events.skipped),
+    "skipped": (_EventFields, events.skipped),
 }

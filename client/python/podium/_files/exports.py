@@ -1,6 +1,6 @@
-"""Taking results out: as JSON that `podium record` takes back, and as a flat table.
+"""Exports results as JSON items that `podium record` reads, and as rows of a flat table.
 
-Without I/O of its own: what it works on are a client's handles and whole arms.
+Does no I/O: its input are experiments and whole arms.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Number", "conclusion_item", "declaration_item", "numbers"]
 
 
 class Number(NamedTuple):
-    """One number of an arm, with everything that tells it from others. The columns of a table."""
+    """One number of an arm, with its place. The fields are the columns of a table."""
 
     experiment: str
     arm: str
@@ -30,33 +30,33 @@ class Number(NamedTuple):
     seed: int | None
     status: str
     source: str | None = None
-    """What it is part of: a ScoreOrigin. None for an arm that has no number at all."""
+    """The kind of result it is part of: a ScoreOrigin. None if the arm has no numbers."""
     eval: str | None = None
     step: int | None = None
-    """None for a post-training eval, and for what is no eval."""
+    """The step of an in-loop eval; None for any other number."""
     metric: str | None = None
     """The key of a metric; None for a breakdown."""
     breakdown: str | None = None
-    """Where in the breakdowns it stands, with `/` between the keys; None for a metric."""
+    """The path in the breakdowns, joined by `/`; None for a metric."""
     value: float | None = None
     benchmark_id: str | None = None
     model_ref: str | None = None
     tags: str | None = None
-    """The row's tags, with a space between them."""
+    """The row's tags, joined by spaces."""
     event_time: datetime | None = None
-    """When it was measured."""
+    """The time at which it was measured."""
 
 
 def declaration_item(experiment: Experiment) -> dict[str, Any]:
-    """The event that declares an experiment as it is, for `podium record`."""
-    said = json_form.experiment_to_json(experiment)
+    """Returns the event that declares an experiment in its present state, for `podium record`."""
+    values = json_form.experiment_to_json(experiment)
     names = ("hypothesis", "success_metric", "direction", "parent", "tags", "metadata")
-    fields = {name: said[name] for name in names if said[name] not in (None, [], {})}
+    fields = {name: values[name] for name in names if values[name] not in (None, [], {})}
     return {"event": "experiment_declared", "experiment": experiment.name, **fields}
 
 
 def conclusion_item(experiment: Experiment) -> dict[str, Any] | None:
-    """The event that concludes an experiment as it is; None without a conclusion."""
+    """Returns the event that concludes an experiment; None if it has no conclusion."""
     if experiment.conclusion is None:
         return None
     return {
@@ -67,7 +67,7 @@ def conclusion_item(experiment: Experiment) -> dict[str, Any] | None:
 
 
 def numbers(arm: ArmResult) -> Iterator[Number]:
-    """Every number of an arm, in the order of its rows; a line without one if it has none."""
+    """Yields every number of an arm, in the order of its rows; one without value if it has none."""
     base = Number(arm.experiment, arm.name, arm.group_name, arm.run_config.seed, arm.status)
     found = [*_row_numbers(arm, base), *_own_numbers(arm, base)]
     yield from found or [base]
@@ -95,7 +95,7 @@ def _of_row(row: EvalResult, base: Number) -> Number:
 
 
 def _own_numbers(arm: ArmResult, base: Number) -> Iterator[Number]:
-    """Numbers that are of no row."""
+    """Yields the numbers that are not part of a row."""
     given = {} if arm.evals else arm.eval_metrics
     for source, metrics in (
         (ScoreOrigin.TRAINING_METRICS, arm.metrics),

@@ -1,11 +1,11 @@
-"""The model <-> plain JSON, for the command line and for people.
+"""Converts the model to and from plain JSON, for the command line and for people.
 
-Keys are the names of the dataclasses' fields; in reading, what is left out or null has its
-default, and a key that is not known is an error, except in a RunConfig, whose `extras` take it.
-Times are ISO 8601 in UTC. JSON has no NaN and no infinities: in metrics they are the texts "NaN",
-"Infinity" and "-Infinity", and in values `{"$double": "NaN"}`, since a text would stay one. A dict
-that looks like that itself is written `{"$map": {...}}`. Maps are written by key, so that the same
-results are the same text. Ints are JSON's, of any size.
+Keys are the names of the dataclasses' fields. A key that is missing or null has its default. An
+unknown key is an error, except in a RunConfig, where it becomes a key of `extras`. Times are
+ISO 8601 in UTC. JSON has no NaN and no infinities. In metrics they are the texts "NaN", "Infinity"
+and "-Infinity". In values, where such a text remains a text, they are `{"$double": "NaN"}`, and a
+dict of this form is written as `{"$map": {...}}`. Maps are sorted by key, so that equal results
+have equal texts. Ints may have any size.
 """
 
 import math
@@ -27,16 +27,13 @@ __all__ = [
     "arm_to_json",
     "comparison_to_json",
     "curves_to_json",
-    "eval_from_json",
     "eval_to_json",
     "experiment_from_json",
     "experiment_to_json",
     "plain_to_json",
     "ranking_to_json",
     "record_from_json",
-    "run_config_from_json",
     "run_config_to_json",
-    "run_result_from_json",
     "run_result_to_json",
     "score_matrix_to_json",
     "score_to_json",
@@ -49,15 +46,15 @@ _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def arm_to_json(arm: results.ArmResult) -> dict[str, Any]:
-    """Writes an arm, with eval metrics, breakdowns and seconds as they read."""
+    """Returns an arm as JSON, including the fields that mirror its primary eval."""
     return _write(arm)
 
 
 def arm_from_json(given: Any) -> results.ArmResult:
-    """Reads an arm; what reads the same as the primary eval's goes on mirroring it.
+    """Returns the arm of a parsed JSON. Fields equal to the primary eval's go on mirroring it.
 
     Raises:
-        ValueError: What was wrong, and where.
+        ValueError: The JSON is not a valid arm; the message names the key.
     """
     arm = record_from_json(results.ArmResult, given, "arm")
     drop_mirrored(arm)
@@ -65,27 +62,26 @@ def arm_from_json(given: Any) -> results.ArmResult:
 
 
 def arm_summary_to_json(arm: results.ArmSummary) -> dict[str, Any]:
-    """Writes an arm without its rows."""
+    """Returns an arm without its rows as JSON."""
     return _write(arm)
 
 
 def eval_to_json(row: results.EvalResult) -> dict[str, Any]:
-    """Writes an eval row."""
+    """Returns an eval row as JSON."""
     return _write(row)
 
 
-def eval_from_json(given: Any) -> results.EvalResult:
-    """Reads an eval row; raises a ValueError that says what was wrong, and where."""
-    return record_from_json(results.EvalResult, given, "eval")
-
-
 def experiment_to_json(experiment: results.Experiment) -> dict[str, Any]:
-    """Writes an experiment."""
+    """Returns an experiment as JSON."""
     return _write(experiment)
 
 
 def experiment_from_json(given: Any) -> results.Experiment:
-    """Reads an experiment; raises a ValueError that says what was wrong, and where."""
+    """Returns the experiment of a parsed JSON.
+
+    Raises:
+        ValueError: The JSON is not a valid experiment; the message names the key.
+    """
     experiment = record_from_json(results.Experiment, given, "experiment")
     known = (status for status in results.ExperimentStatus if status == experiment.status)
     experiment.status = next(known, experiment.status)
@@ -93,52 +89,42 @@ def experiment_from_json(given: Any) -> results.Experiment:
 
 
 def run_config_to_json(config: results.RunConfig) -> dict[str, Any]:
-    """Writes what an arm was asked to do."""
+    """Returns the run configuration of an arm as JSON."""
     return _write(config)
 
 
-def run_config_from_json(given: Any) -> results.RunConfig:
-    """Reads what an arm was asked to do; raises a ValueError that says what was wrong."""
-    return record_from_json(results.RunConfig, given, "run_config")
-
-
 def run_result_to_json(result: results.RunResult) -> dict[str, Any]:
-    """Writes what a training backend returned."""
+    """Returns the result of a training backend as JSON."""
     return _write(result)
 
 
-def run_result_from_json(given: Any) -> results.RunResult:
-    """Reads what a training backend returned; raises a ValueError that says what was wrong."""
-    return record_from_json(results.RunResult, given, "run_result")
-
-
 def ranking_to_json(ranked: ranking.Ranking | ranking.GroupRanking) -> dict[str, Any]:
-    """Writes a ranking by arm or by group."""
+    """Returns a ranking by arm or by group as JSON."""
     return _write(ranked)
 
 
 def score_matrix_to_json(matrix: score_matrix.ScoreMatrix) -> dict[str, Any]:
-    """Writes a matrix of scores."""
+    """Returns a matrix of scores as JSON."""
     return _write(matrix)
 
 
 def score_to_json(score: scoring.Score) -> dict[str, Any]:
-    """Writes a score and where it came from."""
+    """Returns a score and its source as JSON."""
     return _write(score)
 
 
 def comparison_to_json(comparison: comparing.Comparison) -> dict[str, Any]:
-    """Writes two arms or groups compared."""
+    """Returns a comparison of two arms or groups as JSON."""
     return _write(comparison)
 
 
 def curves_to_json(found: curves.Curves) -> dict[str, Any]:
-    """Writes the curves of a metric."""
+    """Returns the curves of a metric as JSON."""
     return _write(found)
 
 
 def plain_to_json(given: Any) -> Any:
-    """Writes a number, text or time as it is written within anything else."""
+    """Returns a number, text or time as JSON, in the form that fields have."""
     return _write_plain(given)
 
 
@@ -156,7 +142,7 @@ def _write_field(item: Field[Any], given: Any) -> Any:
 
 
 def _write_items(given: Any) -> Any:
-    # The dict or list of the field itself never stands for something else.
+    # Only dicts inside the field can be escapes, not the field itself.
     if isinstance(given, list):
         return [_write_value(value) for value in given]
     return {key: _write_value(given[key]) for key in sorted(given)}
@@ -188,12 +174,15 @@ def _write_plain(given: Any) -> Any:
 
 
 def record_from_json(kind: type[_R], given: Any, where: str) -> _R:
-    """Reads any dataclass of such fields; raises a ValueError that says what was wrong, and where.
+    """Returns a dataclass of a parsed JSON object.
 
     Args:
-        kind: The dataclass, whose own checks run as well.
-        given: What JSON says.
-        where: What the error should call it.
+        kind: The dataclass. Its own checks run, too.
+        given: The parsed JSON.
+        where: The name of the object in errors.
+
+    Raises:
+        ValueError: The JSON is not valid; the message names the key.
     """
     try:
         return _construct(kind, given)
@@ -205,8 +194,9 @@ def _construct(kind: type[_R], given: Any) -> _R:
     if not isinstance(given, Mapping):
         raise TypeError(f"must be an object, not {coerce.kind_of(given)}")
     known = {item.name: item for item in fields(kind)}
-    said = _said(kind, {key: item for key, item in given.items() if item is not None}, known)
-    read = {name: _read_field(known[name], item) for name, item in said.items()}
+    values = {key: item for key, item in given.items() if item is not None}
+    values = _with_extras(kind, values, known)
+    read = {name: _read_field(known[name], item) for name, item in values.items()}
     record = kind(**{name: item for name, item in read.items() if known[name].init})
     for name, item in read.items():
         if not known[name].init:
@@ -214,14 +204,17 @@ def _construct(kind: type[_R], given: Any) -> _R:
     return record
 
 
-def _said(kind: type, given: dict[str, Any], known: Mapping[str, Field[Any]]) -> dict[str, Any]:
+def _with_extras(
+    kind: type, given: dict[str, Any], known: Mapping[str, Field[Any]]
+) -> dict[str, Any]:
+    """Checks the keys, and moves unknown ones of a RunConfig into its extras."""
     for item in known.values():
         required = item.default is MISSING and item.default_factory is MISSING
         if required and item.name not in given:
             raise ValueError(f"{item.name} is missing")
     unknown = {key: given.pop(key) for key in list(given) if key not in known}
     if unknown and kind is not results.RunConfig:
-        raise ValueError(f"{next(iter(unknown))!r} is not a key; the keys are {', '.join(known)}")
+        raise ValueError(f"unknown key {next(iter(unknown))!r}; the keys are {', '.join(known)}")
     return given | {"extras": _merged(given.get("extras", {}), unknown)} if unknown else given
 
 
@@ -230,7 +223,7 @@ def _merged(extras: Mapping[str, Any], unknown: dict[str, Any]) -> dict[str, Any
         raise TypeError(f"extras must be a mapping, not {coerce.kind_of(extras)}")
     twice = extras.keys() & unknown.keys()
     if twice:
-        raise ValueError(f"{min(twice)!r} is said twice, here and in extras")
+        raise ValueError(f"{min(twice)!r} is given twice, here and in extras")
     return {**extras, **unknown}
 
 

@@ -1,8 +1,8 @@
-"""Exports as Parquet: a line for each number, and beside them lines with the whole records.
+"""Exports as Parquet: a line for each number, and lines with whole records.
 
-The columns are those of `exports.Number`, and `item`: the JSON that `podium export` writes for an
-experiment or an arm, in rows of source `record`, which have no value. So readers of numbers get a
-table, and an import loses nothing.
+The columns are those of `exports.Number`, and `item`. Lines with the source `record` have no value;
+their `item` is the JSON that `podium export` writes for an experiment or an arm. The numbers are a
+plain table, and an import loses nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["ParquetWriter", "is_export", "read_items"]
 _RECORD = "record"
 _ITEM = "item"
 _LINES = 10_000
-"""How many lines are written at a time."""
+"""The number of lines in a row group."""
 _COLUMNS = (*exports.Number._fields, _ITEM)
 _TYPES = {"seed": "int64", "step": "int64", "value": "float64"}
 
@@ -67,9 +67,9 @@ class ParquetWriter:
             self._add((*number, None))
 
     def _record(self, experiment: str, arm: str | None, item: dict[str, Any]) -> None:
-        told = {"experiment": experiment, "arm": arm, "source": _RECORD}
+        values = {"experiment": experiment, "arm": arm, "source": _RECORD}
         text = json.dumps(item, allow_nan=False, ensure_ascii=False)
-        self._add((*(told.get(name) for name in _COLUMNS[:-1]), text))
+        self._add((*(values.get(name) for name in _COLUMNS[:-1]), text))
 
     def _add(self, line: tuple[Any, ...]) -> None:
         self._lines.append(line)
@@ -87,19 +87,19 @@ class ParquetWriter:
 
 
 def is_export(path: Path) -> bool:
-    """Whether a Parquet file is an export; not so without pyarrow."""
+    """Returns whether a Parquet file is an export; False if pyarrow is not installed."""
     try:
         names = _libraries()[1].read_schema(path).names
-    except (ValueError, OSError):  # pyarrow's own errors are of these
+    except (ValueError, OSError):  # the base classes of pyarrow's errors
         return False
     return set(_COLUMNS) <= set(names)
 
 
 def read_items(path: Path) -> Iterator[Any]:
-    """Reads back the items of an export, one at a time.
+    """Yields the items of an export.
 
     Raises:
-        ValueError: It is none, it is damaged, or pyarrow is not installed.
+        ValueError: The file is not an export or is damaged, or pyarrow is not installed.
     """
     _pa, parquet = _libraries()
     file = parquet.ParquetFile(path)
@@ -111,10 +111,10 @@ def read_items(path: Path) -> Iterator[Any]:
 
 def _libraries() -> tuple[Any, Any]:
     try:
-        import pyarrow  # noqa: ICN001, PLC0415 - large, and only for this
+        import pyarrow  # noqa: ICN001, PLC0415 - large and optional
         import pyarrow.parquet  # noqa: PLC0415
     except ImportError as error:
-        raise ValueError("Parquet needs one more package: pip install 'podium[parquet]'") from error
+        raise ValueError("Parquet needs another package: pip install 'podium[parquet]'") from error
     return pyarrow, pyarrow.parquet
 
 

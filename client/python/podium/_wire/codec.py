@@ -1,12 +1,12 @@
 """Converts the model to and from the messages of podium.v1, in pairs of functions.
 
-`x_to_proto` writes everything that an object holds, output-only fields included; of an arm's
-mirrored fields only what was given. It raises a TypeError or ValueError for what a message can't
-carry. `x_from_proto` reads whatever a server sends. What only a newer server knows becomes:
+`x_to_proto` writes every field of an object, output-only fields included. Of an arm's mirrored
+fields it writes given values only. It raises a TypeError or ValueError for values that a message
+cannot hold. `x_from_proto` never fails: a newer server may send
 
-- an enum value: the text `unknown(N)`, which `x_to_proto` refuses;
-- a kind of Value: None;
-- a field: nothing.
+- an unknown enum value, which becomes the text `unknown(N)`; `x_to_proto` rejects it;
+- an unknown kind of Value, which becomes None;
+- an unknown field, which is ignored.
 """
 
 from functools import partial
@@ -147,7 +147,7 @@ __all__ = [
 
 
 def eval_result_to_proto(row: results.EvalResult) -> eval_result_pb2.EvalResult:
-    """Writes an eval row."""
+    """Returns the message of an eval row."""
     message = eval_result_pb2.EvalResult()
     fill_eval_result(message, row)
     return message
@@ -156,9 +156,9 @@ def eval_result_to_proto(row: results.EvalResult) -> eval_result_pb2.EvalResult:
 def fill_eval_result(message: eval_result_pb2.EvalResult, row: results.EvalResult) -> None:
     """Writes an eval row into an empty message, such as a field of an event.
 
-    A training loop waits for it: in place, it takes a third of what a constructor takes, whose
-    message would be copied into the event once more. It converts each field, since attributes of a
-    row may have been assigned.
+    Training loops wait for this. Writing in place takes a third of the time of a constructor, whose
+    message would be copied into the event. Each field is converted, since callers can assign
+    any value to it.
     """
     message.name = coerce.text(row.name, "name")
     metrics = message.metrics
@@ -189,10 +189,10 @@ def _fill_output(message: eval_result_pb2.EvalResult, row: results.EvalResult) -
 
 
 def eval_result_from_proto(message: eval_result_pb2.EvalResult) -> results.EvalResult:
-    """Reads an eval row.
+    """Returns the eval row of a message.
 
-    What a message holds has the right types: the constructor's coercion would cost each `eval()`
-    more than everything else here.
+    The constructor is bypassed: the types are right already, and its coercion would take more time
+    than the rest of this function.
     """
     row = object.__new__(results.EvalResult)
     row.name = message.name
@@ -219,7 +219,7 @@ attempt_to_proto, attempt_from_proto = _ATTEMPT.field
 
 
 def arm_result_to_proto(arm: results.ArmResult) -> arm_result_pb2.ArmResult:
-    """Writes an arm. Fields that only mirror its primary eval are left out."""
+    """Returns the message of an arm, without fields that only mirror its primary eval."""
     given = own_fields(arm)
     return arm_result_pb2.ArmResult(
         name=arm.name,
@@ -246,10 +246,10 @@ def arm_result_to_proto(arm: results.ArmResult) -> arm_result_pb2.ArmResult:
 
 
 def arm_result_from_proto(message: arm_result_pb2.ArmResult) -> results.ArmResult:
-    """Reads an arm with all of its rows.
+    """Returns the arm of a message, with all of its rows.
 
-    What mirrors the primary eval is taken as not given, so that it goes on mirroring when rows
-    are added and is not sent back as a claim of the caller's.
+    Fields that are equal to the primary eval's are cleared. They then follow the rows if rows are
+    added, and are not sent back as given values.
     """
     arm = results.ArmResult(
         name=message.name,
@@ -279,7 +279,7 @@ def arm_result_from_proto(message: arm_result_pb2.ArmResult) -> results.ArmResul
 
 
 def arm_summary_to_proto(arm: results.ArmSummary) -> arm_result_pb2.ArmSummary:
-    """Writes an arm without its rows."""
+    """Returns the message of an arm without its rows."""
     return arm_result_pb2.ArmSummary(
         name=arm.name,
         run_config=run_config_to_proto(arm.run_config),
@@ -303,7 +303,7 @@ def arm_summary_to_proto(arm: results.ArmSummary) -> arm_result_pb2.ArmSummary:
 
 
 def arm_summary_from_proto(message: arm_result_pb2.ArmSummary) -> results.ArmSummary:
-    """Reads an arm without its rows."""
+    """Returns the arm of a message without rows."""
     return results.ArmSummary(
         name=message.name,
         run_config=run_config_from_proto(message.run_config),
@@ -327,7 +327,7 @@ def arm_summary_from_proto(message: arm_result_pb2.ArmSummary) -> results.ArmSum
 
 
 def experiment_to_proto(experiment: results.Experiment) -> experiment_pb2.Experiment:
-    """Writes an experiment."""
+    """Returns the message of an experiment."""
     return experiment_pb2.Experiment(
         name=experiment.name,
         hypothesis=experiment.hypothesis,
@@ -346,7 +346,7 @@ def experiment_to_proto(experiment: results.Experiment) -> experiment_pb2.Experi
 
 
 def experiment_from_proto(message: experiment_pb2.Experiment) -> results.Experiment:
-    """Reads an experiment."""
+    """Returns the experiment of a message."""
     experiment = results.Experiment(
         name=message.name,
         hypothesis=get(message, "hypothesis"),
@@ -366,7 +366,7 @@ def experiment_from_proto(message: experiment_pb2.Experiment) -> results.Experim
 
 
 def score_to_proto(score: scoring.Score | None) -> results_service_pb2.ScoreResponse:
-    """Writes a score and its source; None becomes a response without a value."""
+    """Returns the message of a score and its source; None becomes a response without a value."""
     if score is None:
         return results_service_pb2.ScoreResponse()
     source = score_pb2.ScoreSource(
@@ -379,7 +379,7 @@ def score_to_proto(score: scoring.Score | None) -> results_service_pb2.ScoreResp
 
 
 def score_from_proto(message: results_service_pb2.ScoreResponse) -> scoring.Score | None:
-    """Reads a score and its source."""
+    """Returns the score and source of a message; None if it has no value."""
     if not message.HasField("value"):
         return None
     source = message.source

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from podium._files import json_form
 from podium._files.parquet import is_export, read_items
-from podium._model.mirror import drop_mirrored
-from podium._model.results import ArmResult, Experiment
+from podium._model.results import Experiment
 from podium.importing._found import FoundArm, FoundExperiment, NotImported
 from podium.importing._values import head, json_lines
 
@@ -72,9 +71,7 @@ def _found(item: _Object, source: str) -> Found:
         raise ValueError("neither an experiment nor an arm of an export")
     name = str(item["experiment"])
     if "event" not in item:
-        arm = json_form.record_from_json(ArmResult, item, "arm")
-        drop_mirrored(arm)
-        return FoundArm(name, arm, source)
+        return FoundArm(name, json_form.arm_from_json(item), source)
     values = {key: value for key, value in item.items() if key not in {"event", "experiment"}}
     unknown = values.keys() - _FIELDS
     if unknown:
