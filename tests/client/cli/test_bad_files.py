@@ -101,4 +101,4 @@ def test_a_list_of_arms_is_told_from_whole_arms(address: str) -> None:
     assert json.loads(listed)[0]["eval_count"] == 5
     done = podium("record", "sweep", "-", stdin=listed, address=address)
     assert (done.code, done.out) == (2, "")
-    assert "`podium show EXPERIMENT ARM --json` has the rows" in done.err
+    assert "`podium show EXPERIMENT ARM --json` prints it" in done.err
