@@ -36,7 +36,7 @@ class Members(NamedTuple):
     is_group: bool
     arms: Sequence[ArmResult]
     left_out: Mapping[str, str] = {}
-    """The status of each arm that does not count, by its name."""
+    """The arms that are left out because of their status: the status by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ class ComparedSide:
     is_group: bool
     """Whether it is a group of arms."""
     arms: dict[str, str]
-    """The status of each arm that counts, by its name."""
+    """The status of each compared arm, by its name."""
     left_out: dict[str, str]
-    """The status of each arm that does not, by its name."""
+    """The arms that are left out because of their status: the status by name."""
     flags: tuple[str, ...]
     """Warnings about the side: CONFIGS_DIFFER, or nothing."""
 
@@ -60,11 +60,11 @@ class Observed:
     """The values of one number on one side."""
 
     statistics: Description
-    """Of the arms that have it."""
+    """The statistics over the arms that have it."""
     missing: tuple[str, ...]
     """The names of the arms that do not have it."""
     nan: tuple[str, ...]
-    """The names of the arms where it is NaN; they have no part in the statistics."""
+    """The names of the arms where it is NaN. They are not in the statistics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +78,11 @@ class ComparedMetric:
     breakdown: tuple[str, ...]
     """Its path in the breakdowns; empty for a metric."""
     left: Observed
-    """Its statistics on the left side."""
+    """The values of the left side."""
     right: Observed
-    """Its statistics on the right side."""
+    """The values of the right side."""
     difference: Difference
-    """The left mean less the right one, with Welch's interval and p-value."""
+    """The left mean minus the right mean, with Welch's interval and p-value."""
     flags: tuple[str, ...]
     """Warnings about the rows: ComparisonFlags."""
 
@@ -96,12 +96,12 @@ class ComparedMetric:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Comparison(Tabular):
-    """Two arms or groups, compared."""
+    """The comparison of two arms or groups."""
 
     left: ComparedSide
-    """The one that the other is subtracted from."""
+    """The side from which the other one is subtracted."""
     right: ComparedSide
-    """The other one."""
+    """The side that is subtracted."""
     metrics: tuple[ComparedMetric, ...]
     """Every number that an arm of either side has."""
 
@@ -157,12 +157,12 @@ class _Found(NamedTuple):
 
 
 def compare(left: Members, right: Members, evals: Collection[str] | None = None) -> Comparison:
-    """Compares every number of two sides, the left one less the right one.
+    """Compares every number of two sides, the left one minus the right one.
 
     Args:
-        left: One arm or group.
-        right: The other one.
-        evals: Only these evals; everything if not given.
+        left: The first arm or group.
+        right: The second arm or group.
+        evals: The names of the evals to compare; all evals and training metrics if not given.
     """
     found = [{arm.name: dict(_numbers(arm, evals)) for arm in side.arms} for side in (left, right)]
     places = dict.fromkeys(place for side in found for arm in side.values() for place in arm)
@@ -171,9 +171,9 @@ def compare(left: Members, right: Members, evals: Collection[str] | None = None)
 
 
 def configs_differ(configs: Iterable[RunConfig]) -> bool:
-    """Whether configurations differ in more than what tells seeds apart: name and seed."""
-    alike = list(map(without_identity, configs))
-    return any(config != alike[0] for config in alike[1:])
+    """Returns whether configurations differ in more than name and seed."""
+    stripped = list(map(without_identity, configs))
+    return any(config != stripped[0] for config in stripped[1:])
 
 
 def _side(members: Members) -> ComparedSide:
@@ -225,7 +225,7 @@ def _numbers(arm: ArmResult, evals: Collection[str] | None) -> Iterator[tuple[_P
     if evals is None:
         for key, value in arm.metrics.items():
             yield _Place(None, key), _Found(value, ScoreOrigin.TRAINING_METRICS)
-        # As score() has it: what an arm without rows was given goes before training metrics.
+        # As in score(): the given eval metrics of an arm without rows override training metrics.
         for key, value in () if arm.evals else arm.eval_metrics.items():
             yield _Place(None, key), _Found(value, ScoreOrigin.GIVEN_EVAL_METRICS)
 
@@ -234,7 +234,7 @@ def _row_numbers(arm: ArmResult, name: str) -> Iterator[tuple[_Place, _Found]]:
     row = scoring.find_eval(arm.evals, name)
     if row is None:
         return
-    # A row without a benchmark_id has its name for one.
+    # The benchmark of a row without a benchmark_id is its name.
     benchmark = row.benchmark_id or row.name
     source = (scoring.origin_of(row.step), row.step, benchmark, row.model_ref)
     for key, value in row.metrics.items():
@@ -255,7 +255,7 @@ def breakdown_numbers(
 
 
 def _sorted(places: Collection[_Place]) -> list[_Place]:
-    """Evals as they were recorded, and at the end the arms' own metrics; within each by key."""
+    """Sorts evals in the order of recording, then the arms' own metrics; each by key."""
     names = list(dict.fromkeys(place.eval_name for place in places))
     return sorted(
         places,

@@ -21,15 +21,15 @@ class CurveArm(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The name of the arm."""
 
     @property
     def group_name(self) -> str | None:
-        """The name of its group."""
+        """The name of the arm's group; None without a group."""
 
     @property
     def evals(self) -> Sequence[scoring.Row]:
-        """Its rows."""
+        """The eval rows of the arm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class CurvePoint:
     step: int
     """The step."""
     statistics: Description
-    """Of the arms that have a number there; of a single arm, the mean is its number."""
+    """The statistics over the arms with a number at this step."""
     nan: int
     """The number of arms with NaN there; the statistics leave them out."""
 
@@ -67,7 +67,7 @@ class Curves(Tabular):
     curves: tuple[Curve, ...]
     """A curve for each arm or group that has values, in the order of the first arm's creation."""
     without: tuple[str, ...]
-    """The names of the arms that have none."""
+    """The names of the arms without values."""
     left_out: dict[str, str]
     """The statuses of arms that were left out for their status, by name."""
 
@@ -114,13 +114,13 @@ def curves_of(
 
     Args:
         arms: The arms, with their rows.
-        metric: The name of an eval and a key, such as `val.pass_rate`. Names and keys may hold
-            dots: of an arm, each dot is tried from the left, as in a score.
-        by_group: Takes the arms of a group together; an arm without one is a group of one.
-        left_out: The status of each arm that is not among them because of it.
+        metric: The name of an eval and a key, such as `val.pass_rate`. If there are several dots,
+            each one is tried as the separator from the left, as in a score.
+        by_group: Whether to make one curve for each group. An arm without a group has its own.
+        left_out: The arms that are left out because of their status: the status by name.
 
     Raises:
-        ValueError: The metric names no eval.
+        ValueError: The metric does not name an eval.
     """
     eval_names(metric)
     grouped: dict[tuple[bool, str], dict[str, dict[int, float]]] = {}
@@ -141,13 +141,13 @@ def eval_names(metric: str) -> list[str]:
     """Returns the names of the evals that a metric may belong to: one for each dot.
 
     Raises:
-        ValueError: The metric names no eval.
+        ValueError: The metric does not name an eval.
     """
     names = [name for name, _ in scoring.candidates(metric) if name is not None]
     if not names:
         raise ValueError(
-            "a curve is of an eval's metric, such as val.pass_rate, and not of "
-            f"{metric!r}: training metrics have their latest value only"
+            f"a curve needs the metric of an eval, such as val.pass_rate; {metric!r} names no eval "
+            "(only the latest value of a training metric is kept)"
         )
     return names
 

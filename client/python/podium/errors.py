@@ -1,6 +1,6 @@
-"""What can go wrong, as exceptions.
+"""The exceptions that Podium raises.
 
-    PodiumError                      anything below, and codes without a class of their own
+    PodiumError                      the base class; also raised for other codes
      ├── InvalidArgumentError        INVALID_ARGUMENT      also a ValueError
      ├── NotFoundError               NOT_FOUND             also a LookupError
      ├── FailedPreconditionError     FAILED_PRECONDITION
@@ -14,13 +14,12 @@
      ├── PermissionDeniedError       PERMISSION_DENIED     also a PermissionError
      ├── UnimplementedError          UNIMPLEMENTED         also a NotImplementedError
      ├── InternalError               INTERNAL
-     ├── ClientStateError            the client is closed or came   also a RuntimeError
-     │                               through a fork
-     └── RecordingError              the outbox cannot take it      also a RuntimeError
+     ├── ClientStateError            a closed or forked client      also a RuntimeError
+     └── RecordingError              a result cannot be recorded    also a RuntimeError
 
-A class is a gRPC status code. Why exactly a call failed is its `reason`: a name of the proto enum
-`ErrorReason` without its prefix. `REASONS` says which code each reason has, and whether an event
-refused for it may be accepted later; server and client read that one table.
+Each class has a gRPC status code. The `reason` of an error is the exact cause: a name of the proto
+enum `ErrorReason` without its prefix. `REASONS` has the code of each reason, and whether an event
+refused for it can be accepted later. Server and client use the same table.
 """
 
 from __future__ import annotations
@@ -59,12 +58,12 @@ __all__ = [
 
 
 class Disposition(StrEnum):
-    """Whether an event that was refused can be accepted later."""
+    """Whether a refused event can be accepted later."""
 
     PERMANENT = "permanent"
-    """The event will not be accepted as it is."""
+    """The event will never be accepted unchanged."""
     WAIT = "wait"
-    """What the event needs may still come: wait and send it again."""
+    """The event needs something that may still be recorded: wait and send it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +73,23 @@ class RefusedEvent:
     index: int
     """The index of the event in the call, from 0."""
     reason: str
-    """Why it was refused, such as `STALE_ATTEMPT`. A newer server may send one not in `REASONS`."""
+    """The reason, such as `STALE_ATTEMPT`. A newer server may send one that is not in `REASONS`."""
     permanent: bool
-    """Whether it will never be accepted as it is; else what it needs may still come."""
+    """True if it will never be accepted unchanged; False if it can be accepted later."""
     message: str
-    """What was wrong and what would be right, said of the first event refused for the reason."""
+    """What was wrong and what would be right. Describes the first event with this reason."""
 
 
 class PodiumError(Exception):
-    """A call to Podium failed.
+    """Raised if a call to Podium failed. The base class of all errors.
 
     Attributes:
         code: The name of the canonical gRPC status code, such as `NOT_FOUND`.
         message: What was wrong and what would be right.
-        reason: Why exactly, such as `STALE_ATTEMPT`: a key of `REASONS`. Empty where nobody said.
-        metadata: The particulars of the reason, such as `{"arm": "lora_rank4"}`.
+        reason: The exact cause, such as `STALE_ATTEMPT`: a key of `REASONS`. Empty if unknown.
+        metadata: Details of the reason, such as `{"arm": "lora_rank4"}`.
         refusals: Every refused event of a Record call; empty for other calls.
-        retry_after: The seconds after which the server asks to try again; None if it does not.
+        retry_after: The seconds to wait before a retry; None if the server gives none.
     """
 
     code: str = "UNKNOWN"
@@ -113,7 +112,7 @@ class PodiumError(Exception):
 
 
 class InvalidArgumentError(PodiumError, ValueError):
-    """A field of the request is missing, malformed or out of its bounds."""
+    """A field of the request is missing, malformed or out of range."""
 
     code = "INVALID_ARGUMENT"
 
@@ -125,25 +124,25 @@ class NotFoundError(PodiumError, LookupError):
 
 
 class FailedPreconditionError(PodiumError):
-    """What is recorded stands against the call, such as a newer attempt of the arm."""
+    """The recorded state does not allow the call, such as a newer attempt of the arm."""
 
     code = "FAILED_PRECONDITION"
 
 
 class AbortedError(PodiumError):
-    """What was read kept changing meanwhile; the same call may succeed a moment later."""
+    """The data changed during the call. Retry the call."""
 
     code = "ABORTED"
 
 
 class OutOfRangeError(PodiumError):
-    """Events of the stream before the first one of the call are missing."""
+    """Earlier events of the stream, before the first one of the call, are missing."""
 
     code = "OUT_OF_RANGE"
 
 
 class ResourceExhaustedError(PodiumError):
-    """The server has too much to do, its disk is full, or the message is too large."""
+    """The server is overloaded, its disk is full, or the message is too large."""
 
     code = "RESOURCE_EXHAUSTED"
 
@@ -151,7 +150,7 @@ class ResourceExhaustedError(PodiumError):
 class UnavailableError(PodiumError, ConnectionError):
     """No server answers at the address, or it is starting or stopping.
 
-    Whether a write was stored is unknown then; it is safe to send it again.
+    A write may or may not have been stored. It is safe to send it again.
     """
 
     code = "UNAVAILABLE"
@@ -160,62 +159,62 @@ class UnavailableError(PodiumError, ConnectionError):
 class DeadlineExceededError(PodiumError, TimeoutError):
     """The server did not answer in time.
 
-    Whether a write was stored is unknown then; it is safe to send it again.
+    A write may or may not have been stored. It is safe to send it again.
     """
 
     code = "DEADLINE_EXCEEDED"
 
 
 class CanceledError(PodiumError):
-    """The call was given up, because the client was closed meanwhile or the server ended it."""
+    """The call was cancelled, because the client was closed or the server ended it."""
 
     code = "CANCELLED"
 
 
 class UnauthenticatedError(PodiumError):
-    """The server does not know who is calling."""
+    """The server does not accept the caller's credentials, or got none."""
 
     code = "UNAUTHENTICATED"
 
 
 class PermissionDeniedError(PodiumError, PermissionError):
-    """The caller may not do this."""
+    """The caller is not allowed to make this call."""
 
     code = "PERMISSION_DENIED"
 
 
 class UnimplementedError(PodiumError, NotImplementedError):
-    """The server does not know the call: it is older than the client, or it is not Podium."""
+    """The server does not have the method: it is older than the client, or it is not Podium."""
 
     code = "UNIMPLEMENTED"
 
 
 class InternalError(PodiumError):
-    """A defect of the server; `metadata["incident"]` is an id that is also in its log."""
+    """A bug in the server. `metadata["incident"]` is an id that is also in its log."""
 
     code = "INTERNAL"
 
 
 class ClientStateError(PodiumError, RuntimeError):
-    """The client is closed, came through a fork, or belongs to another event loop.
+    """The client is closed, was inherited by a fork, or belongs to another event loop.
 
-    Nothing was sent.
+    No request was sent.
     """
 
     code = "FAILED_PRECONDITION"
 
 
 class ReasonInfo(NamedTuple):
-    """What a reason means for the call."""
+    """The code and disposition of a reason."""
 
     code: str
     """The name of the gRPC status code."""
     disposition: Disposition | None
-    """Whether an event refused for it can be accepted later; None: no event is refused for it."""
+    """Whether an event refused for it can be accepted later; None if it is not for events."""
 
 
 class RecordingError(PodiumError, RuntimeError):
-    """What was logged could not be kept: told where `podium.record` is to be strict."""
+    """A logged value could not be recorded. Raised only in the strict mode of `podium.record`."""
 
     code = "RESOURCE_EXHAUSTED"
 

@@ -1,7 +1,7 @@
-"""Events, for `Client.record`: one function per kind of event, each returns its message.
+"""Makes events for `Client.record`, with one function for each kind of event.
 
-The handles of a client call these; use them yourself to record several events in one call, or
-events of a stream with its positions.
+The handles of a client call these. Use them to record several events in one call, or events of a
+stream with its positions.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def experiment_declared(
     overwrite: bool = False,
     event_time: datetime | None = None,
 ) -> event_pb2.Event:
-    """An experiment begins, or says more about itself; see `ExperimentHandle.declare`."""
+    """Makes the event that declares an experiment; see `ExperimentHandle.declare`."""
     declared = event_pb2.ExperimentDeclared(
         hypothesis=coerce.optional(coerce.text, hypothesis, "hypothesis"),
         success_metric=coerce.optional(coerce.text, success_metric, "success_metric"),
@@ -76,14 +76,14 @@ def arm_started(
     restart: bool = False,
     event_time: datetime | None = None,
 ) -> event_pb2.Event:
-    """An attempt at training an arm begins; see `ExperimentHandle.start_arm`.
+    """Makes the event that starts an attempt at training an arm; see `ExperimentHandle.start_arm`.
 
-    None as `arm` stands for the name of the run_config.
+    If `arm` is None, the name of the run_config is used.
     """
     run_config = coerce.instance_of(RunConfig)(run_config, "run_config")
     restart = coerce.boolean(restart, "restart")
     if restart and resume_step is not None:
-        raise ValueError("an attempt either resumes (resume_step) or begins anew (restart)")
+        raise ValueError("give resume_step, to resume, or restart, to start over; not both")
     started = event_pb2.ArmStarted(
         arm=run_config.name if arm is None else coerce.text(arm, "arm"),
         run_config=codec.run_config_to_proto(run_config),
@@ -106,7 +106,7 @@ def metrics_recorded(
     attempt_id: str | None = None,
     event_time: datetime | None = None,
 ) -> event_pb2.Event:
-    """Training metrics of an arm; see `ArmHandle.log`."""
+    """Makes the event that records training metrics of an arm; see `ArmHandle.log`."""
     event = _event(event_time)
     recorded = event.metrics_recorded
     recorded.arm = coerce.text(arm, "arm")
@@ -125,7 +125,7 @@ def eval_recorded(
     attempt_id: str | None = None,
     event_time: datetime | None = None,
 ) -> event_pb2.Event:
-    """An eval row of an arm; see `ArmHandle.log_eval`."""
+    """Makes the event that records an eval row of an arm; see `ArmHandle.log_eval`."""
     event = _event(event_time)
     recorded = event.eval_recorded
     recorded.arm = coerce.text(arm, "arm")
@@ -145,7 +145,7 @@ def arm_finished(
     attempt_id: str | None = None,
     event_time: datetime | None = None,
 ) -> event_pb2.Event:
-    """An arm's training ended; see `ArmHandle.finish`."""
+    """Makes the event that finishes an arm; see `ArmHandle.finish`."""
     if status in (ArmStatus.PENDING, ArmStatus.RUNNING):
         raise ValueError(f"status must be completed, failed or cancelled; not {status!r}")
     result = coerce.optional(coerce.instance_of(RunResult), run_result, "run_result")
@@ -163,7 +163,7 @@ def arm_finished(
 def arm_recorded(
     arm_result: ArmResult, *, replace: bool = False, event_time: datetime | None = None
 ) -> event_pb2.Event:
-    """A whole arm at once; see `ExperimentHandle.record_arm`."""
+    """Makes the event that records a whole arm; see `ExperimentHandle.record_arm`."""
     arm_result = coerce.instance_of(ArmResult)(arm_result, "arm_result")
     recorded = event_pb2.ArmRecorded(
         arm_result=codec.arm_result_to_proto(arm_result),
@@ -173,18 +173,18 @@ def arm_recorded(
 
 
 def experiment_concluded(conclusion: str, *, event_time: datetime | None = None) -> event_pb2.Event:
-    """The experiment's conclusion; see `ExperimentHandle.conclude`."""
+    """Makes the event that concludes an experiment; see `ExperimentHandle.conclude`."""
     concluded = event_pb2.ExperimentConcluded(conclusion=coerce.text(conclusion, "conclusion"))
     return event_pb2.Event(event_time=_time(event_time), experiment_concluded=concluded)
 
 
 def skipped(*, event_time: datetime | None = None) -> event_pb2.Event:
-    """Takes a sequence number of its stream and does nothing, for an event refused for good."""
+    """Makes an event that only uses its sequence number, in place of a permanently rejected one."""
     return event_pb2.Event(event_time=_time(event_time), skipped=event_pb2.Skipped())
 
 
 def _event(given: datetime | None) -> event_pb2.Event:
-    """An event with its time, for a kind that is written in place: see `fill_eval_result`."""
+    """Returns an event with its time, for kinds that are written in place (`fill_eval_result`)."""
     event = event_pb2.Event()
     if given is not None:
         event.event_time.CopyFrom(codec.timestamp_to_proto(given))

@@ -59,17 +59,17 @@ class Member(NamedTuple):
     arm: str
     """Its name."""
     group_name: str | None
-    """The name of its group; None for a group of one."""
+    """The name of its group; None if the arm is a group of its own."""
     status: str
-    """How far it has come."""
+    """The status of the arm: an ArmStatus."""
     counts: bool
     """Whether arms of this status are ranked."""
     score: float | None = None
-    """Its score."""
+    """The score; None if there is none."""
     eval_name: str | None = None
-    """The eval that the score came from."""
+    """The name of the eval that has the score."""
     config: object = None
-    """What is equal for arms that were asked to do the same, but for name and seed."""
+    """A value that is equal for configurations that differ only in name and seed."""
 
 
 @dataclass(slots=True)
@@ -103,12 +103,12 @@ class _Group:
             self.numbers.append(member.score)
 
     def ranked(self, mixed: Collection[str]) -> RankedGroup:
-        aside = self.nans + self.missing + self.failed + self.left_out
+        without_number = self.nans + self.missing + self.failed + self.left_out
         return RankedGroup(
             group_name=self.group_name,
             first_arm=self.first_arm,
             rank=None,
-            members=len(self.numbers) + aside,
+            members=len(self.numbers) + without_number,
             statistics=describe(self.numbers),
             nans=self.nans,
             missing=self.missing,
@@ -173,7 +173,7 @@ def mixed_evals(sources: Iterable[tuple[str | None, str | None]]) -> set[str]:
     return {name for name, count in Counter(name for name, _ in pairs).items() if count > 1}
 
 
-# ---- Rankings of arms that are at hand ---------------------------------------------------
+# ---- Rankings of lists of arms -----------------------------------------------------------
 
 
 def rank(
@@ -188,8 +188,8 @@ def rank(
     Args:
         arms: The arms of an experiment, in the order of their creation.
         metric: What to rank by, in the forms `score` takes.
-        direction: Which scores are better: `maximize`, if not given, or `minimize`.
-        status: Ranks the arms with this status, or with one of these.
+        direction: Which scores are better: `maximize` (the default) or `minimize`.
+        status: The status, or statuses, of the arms to rank.
     """
     scored = _Scored(arms, metric, status)
     entries = scored.arms
@@ -207,14 +207,14 @@ def rank_groups(
     status: ArmStatuses = ArmStatus.COMPLETED,
     min_members: int = 0,
 ) -> GroupRanking:
-    """Ranks groups of arms by the means of their scores; an arm without a group is one of one.
+    """Ranks groups of arms by the mean of their scores. An arm without a group is its own group.
 
     Args:
         arms: The arms of an experiment, in the order of their creation.
         metric: What to rank by, in the forms `score` takes.
-        direction: Which means are better: `maximize`, if not given, or `minimize`.
-        status: The scores of arms with this status, or with one of these, count.
-        min_members: Only groups with so many scores that are numbers.
+        direction: Which means are better: `maximize` (the default) or `minimize`.
+        status: The status, or statuses, of the arms whose scores are used.
+        min_members: The least number of numeric scores of a group. Smaller groups are left out.
     """
     scored, groups = _Scored(arms, metric, status), Groups()
     entries = {entry.arm: entry for entry in scored.arms}
@@ -253,7 +253,9 @@ class _Scored:
         nans = sum(map(isnan, scores))
         without = len(self.arms) - len(scores)
         counts = RankCounts(len(scores) - nans, nans, without, ArmCounts(**self.left_out))
-        order = sorted(self.sources, key=lambda place: (-self.sources[place], *_said_order(place)))
+        order = sorted(
+            self.sources, key=lambda place: (-self.sources[place], *_source_order(place))
+        )
         return {
             "metric": self.metric,
             "direction": direction or Direction.MAXIMIZE,
@@ -263,7 +265,7 @@ class _Scored:
         }
 
 
-def _said_order(place: tuple[str, str | None, str | None]) -> tuple[int, str, str]:
+def _source_order(place: tuple[str, str | None, str | None]) -> tuple[int, str, str]:
     origin, eval_name, benchmark_id = place
     return list(ScoreOrigin).index(ScoreOrigin(origin)), eval_name or "", benchmark_id or ""
 

@@ -1,6 +1,6 @@
-"""What `eval` and `score` mean: the one definition, for server and clients alike.
+"""Defines the results of `eval` and `score`, once for server and clients.
 
-Everything here is pure and works on any objects that look like a `Row` or an `Arm`.
+All functions are pure. They accept any objects with the fields of a `Row` or an `Arm`.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ __all__ = [
 
 
 class Row(Protocol):
-    """An eval row, as far as reads look at it."""
+    """The fields of an eval row that reads use."""
 
     @property
     def name(self) -> str:
@@ -53,47 +53,47 @@ class Row(Protocol):
 
     @property
     def tags(self) -> Collection[str]:
-        """Its labels."""
+        """The labels of the row."""
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """What was measured."""
+        """The measured values by key."""
 
     @property
     def model_ref(self) -> str | None:
-        """The model that was scored, where it is not the arm's own."""
+        """The evaluated model, if it is not the arm's own."""
 
 
 class Arm(Protocol):
-    """An arm, as far as scores look at it."""
+    """The fields of an arm that scores use."""
 
     @property
     def evals(self) -> Sequence[Row]:
-        """Its rows, in the order of first acceptance."""
+        """The rows, in the order in which they were first accepted."""
 
     @property
     def eval_metrics(self) -> Mapping[str, float]:
-        """Its eval metrics; empty ones stand for those of the primary eval."""
+        """The eval metrics. If empty, those of the primary eval are used."""
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """Its training metrics."""
+        """The training metrics."""
 
 
 class ListedArm(Protocol):
-    """An arm, as far as lists have it."""
+    """The fields of an arm that lists return."""
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The name of the arm."""
 
     @property
     def status(self) -> str:
-        """How far it has come."""
+        """The status of the arm: an ArmStatus."""
 
 
 class NamedArm(Arm, ListedArm, Protocol):
-    """An arm, as far as an experiment's conclusion looks at it."""
+    """The fields of an arm that an experiment's conclusion uses."""
 
 
 _R = TypeVar("_R", bound=Row)
@@ -102,25 +102,25 @@ _A = TypeVar("_A", bound=NamedArm)
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A score and where it came from."""
+    """A score and its source."""
 
     value: float
-    """The number; NaN is one."""
+    """The number, which may be NaN."""
     origin: str
-    """What kind of result it is part of: a ScoreOrigin."""
+    """The kind of result that it is part of: a ScoreOrigin."""
     key: str
-    """The key that it was found under."""
+    """The key of the metric."""
     eval_name: str | None = None
-    """The name of the row, for the two kinds of eval rows."""
+    """The name of the eval row; None if the score is not from a row."""
     step: int | None = None
-    """The step of an in-loop row."""
+    """The step of an in-loop row; None for any other source."""
 
 
 def find_eval(rows: Iterable[_R], name: str, step: int | None = None) -> _R | None:
-    """The row that answers for a name, or the in-loop row at exactly a step.
+    """Returns the row of a name, or its in-loop row at exactly a step; None if there is none.
 
     Without a step: the post-training row if there is one, else the in-loop row with the
-    greatest step. Of rows that repeat an identity, the first one counts.
+    greatest step. Of rows with the same name and step, the first one is used.
     """
     named = (row for row in rows if row.name == name)
     if step is not None:
@@ -129,15 +129,15 @@ def find_eval(rows: Iterable[_R], name: str, step: int | None = None) -> _R | No
 
 
 def precedence(step: int | None) -> tuple[bool, int]:
-    """Which row of a name answers for it without a step: the one with the greatest of these."""
+    """Returns a sort key. The row of a name with the greatest key is used if no step is given."""
     return (True, 0) if step is None else (False, step)
 
 
 def primary_class(step: int | None, tags: Collection[str], model_ref: str | None) -> int | None:
-    """How a row stands for primary: the lowest class wins, within a class the first row.
+    """Returns a row's priority as primary eval. The first row of the lowest class is primary.
 
-    0: post-training and tagged `test`; 1: post-training; 2: in-loop; None: never, since
-    another model was scored.
+    0: post-training and tagged `test`; 1: post-training; 2: in-loop; None: never primary, since
+    another model was evaluated.
     """
     if model_ref is not None:
         return None
@@ -147,7 +147,7 @@ def primary_class(step: int | None, tags: Collection[str], model_ref: str | None
 
 
 def primary(rows: Iterable[_R]) -> _R | None:
-    """The primary eval of an arm's rows, in the order of first acceptance."""
+    """Returns the primary eval of rows in the order of first acceptance; None if there is none."""
     best: tuple[int, _R] | None = None
     for row in _distinct(rows):
         rank = primary_class(row.step, row.tags, row.model_ref)
@@ -159,11 +159,10 @@ def primary(rows: Iterable[_R]) -> _R | None:
 
 
 def candidates(metric: str) -> list[tuple[str | None, str]]:
-    """Where a score is looked for: (eval name, key) at each dot from the left, then bare.
+    """Returns where a metric is looked up: (eval name, key) for each dot from the left, then bare.
 
-    The first that has an entry counts. The name None stands for the arm itself: its eval
-    metrics, then its training metrics. Names and keys are never empty, so a dot at an end
-    splits nothing.
+    The first one that exists is used. The name None means the arm itself: its eval metrics, then
+    its training metrics. Names and keys are never empty, so a dot at either end is not a separator.
 
     Raises:
         InvalidArgumentError: The metric is empty.
@@ -176,7 +175,7 @@ def candidates(metric: str) -> list[tuple[str | None, str]]:
 
 
 def score(arm: Arm, metric: str) -> Score | None:
-    """The score of an arm on a metric and where it came from; None if there is none.
+    """Returns the score of an arm on a metric and its source; None if there is none.
 
     Raises:
         InvalidArgumentError: The metric is empty.
@@ -213,12 +212,12 @@ def _bare_score(arm: Arm, key: str) -> Score | None:
 
 
 def origin_of(step: int | None) -> ScoreOrigin:
-    """The origin of a score that a row at this step has."""
+    """Returns the origin of the scores of a row at this step."""
     return ScoreOrigin.POST_TRAINING_EVAL if step is None else ScoreOrigin.IN_LOOP_EVAL
 
 
 def same_metrics(left: Mapping[str, float], right: Mapping[str, float]) -> bool:
-    """Whether two sets of metrics say the same; NaN is the same as NaN."""
+    """Returns whether two sets of metrics are equal, where NaN equals NaN."""
     if left is right:
         return True
     return left.keys() == right.keys() and all(
@@ -234,9 +233,9 @@ NAN_KEY = 2**63 - 1
 
 
 def sort_key(value: float) -> int:
-    """An integer of 64 bits for each number, in the same order; the same for 0.0 and -0.0.
+    """Maps a number to a 64-bit integer in the same order; 0.0 and -0.0 map to the same one.
 
-    The bits of doubles above zero are in their order, those below zero in the opposite one.
+    The bits of positive doubles sort like the numbers, those of negative ones in reverse.
     """
     if isnan(value):
         return NAN_KEY
@@ -245,16 +244,16 @@ def sort_key(value: float) -> int:
 
 
 class OrderKey(NamedTuple):
-    """Where a score stands in a ranking: the least of these comes first."""
+    """The sort key of a score in a ranking. The least key comes first."""
 
     section: int
     """0 for numbers, 1 for NaN, 2 for no score."""
     key: int
-    """Among numbers, the sort key, negated where the greater score is better; else 0."""
+    """The sort key of a number, negated if greater scores are better; 0 in other sections."""
 
 
 def order_key(score: float | None, direction: str | None = None) -> OrderKey:
-    """Where a score stands among others, the best first: numbers, then NaN, then None."""
+    """Returns the sort key of a score. The best number is first, then NaN, then None."""
     if score is None:
         return OrderKey(2, 0)
     if isnan(score):
@@ -265,9 +264,9 @@ def order_key(score: float | None, direction: str | None = None) -> OrderKey:
 
 @dataclass(slots=True)
 class Ranks:
-    """Gives places to scores that come in order: equal ones share one (1, 2, 2, 4).
+    """Assigns ranks to scores that come in order. Equal scores share a rank (1, 2, 2, 4).
 
-    What it has is where it goes on from: how many scores came, and the last one's place.
+    Created with the values of another one, it continues from there.
     """
 
     seen: int = 0
@@ -275,7 +274,7 @@ class Ranks:
     last: OrderKey | None = None
 
     def next(self, key: OrderKey) -> int | None:
-        """The place of the next score; None for no score."""
+        """Returns the rank of the next score; None if there is no score."""
         self.seen += 1
         if key != self.last:
             self.rank, self.last = self.seen, key
@@ -285,7 +284,7 @@ class Ranks:
 def ranked(
     scores: Sequence[float | None], direction: str | None = None
 ) -> list[tuple[int, int | None]]:
-    """Orders scores: the index and the place of each, the best first, equal ones as they came."""
+    """Sorts scores; returns the index and rank of each, the best first, equal ones as given."""
     keys = [order_key(value, direction) for value in scores]
     ranks = Ranks()
     order = sorted(range(len(keys)), key=keys.__getitem__)
@@ -293,7 +292,7 @@ def ranked(
 
 
 def experiment_status(*, total: int, completed: int, failed: int) -> ExperimentStatus:
-    """What an experiment's arms have come to, from the number of arms."""
+    """Returns the status of an experiment from its numbers of arms."""
     if completed:
         return ExperimentStatus.COMPLETED
     return ExperimentStatus.FAILED if total and failed == total else ExperimentStatus.RUNNING
@@ -302,10 +301,10 @@ def experiment_status(*, total: int, completed: int, failed: int) -> ExperimentS
 def best_arm(
     arms: Iterable[_A], metric: str | None, direction: str | None = None
 ) -> tuple[_A, float] | None:
-    """The completed arm with the best score, and that score; of equals, the first one.
+    """Returns the completed arm with the best score, and the score; the first one of equals.
 
-    NaN is never the best. Without a direction the greater score is better; without a metric
-    there is no best.
+    NaN is never the best. Without a direction, greater scores are better. Returns None if no arm
+    has a score, or without a metric.
     """
     if metric is None:
         return None
@@ -321,7 +320,7 @@ def best_arm(
 
 
 def conclusion(arms: Sequence[_A], metric: str | None, direction: str | None = None) -> str:
-    """What an experiment's arms amount to, in a few words."""
+    """Returns a short summary of an experiment's arms as text."""
     best = best_arm(arms, metric, direction)
     return conclusion_of(arms, metric, None if best is None else (best[0].name, best[1]))
 
@@ -329,7 +328,7 @@ def conclusion(arms: Sequence[_A], metric: str | None, direction: str | None = N
 def conclusion_of(
     arms: Sequence[ListedArm], metric: str | None, best: tuple[str, float] | None
 ) -> str:
-    """The conclusion, given the name of the best arm and its score, if there is one."""
+    """Returns the same summary, given the name and score of the best arm if there is one."""
     if not arms:
         return "No arms."
     failed = [arm.name for arm in arms if arm.status == ArmStatus.FAILED]
@@ -345,7 +344,7 @@ def conclusion_of(
 
 
 def _distinct(rows: Iterable[_R]) -> Iterator[_R]:
-    """The rows without those that repeat an earlier one's identity."""
+    """Yields the rows, but of rows with the same name and step only the first one."""
     seen: set[tuple[str, int | None]] = set()
     for row in rows:
         identity = (row.name, row.step)

@@ -1,6 +1,6 @@
 """Statistics of a few numbers, such as the scores of one configuration's seeds.
 
-Pure, and of the standard library alone. Sources, all of which state what is computed here:
+Uses only the standard library. Sources of the formulas:
 
 - standard deviation, in two passes and corrected: T. F. Chan, G. H. Golub, R. J. LeVeque,
   "Algorithms for Computing the Sample Variance", The American Statistician 37 (1983);
@@ -10,8 +10,8 @@ Pure, and of the standard library alone. Sources, all of which state what is com
 - two means whose variances differ: B. L. Welch, "The Generalization of 'Student's' Problem When
   Several Different Population Variances Are Involved", Biometrika 34 (1947).
 
-Intervals and p-values take the numbers for independent draws from a normal distribution. They say
-nothing about what varies in none of the runs, such as the data.
+Intervals and p-values assume that the numbers are independent draws from a normal distribution.
+They do not cover variation that is the same in all runs, such as the choice of the data.
 """
 
 import math
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 CONFIDENCE = 0.95
-"""How often an interval holds the true value."""
+"""The confidence level of the intervals."""
 
 _TINY = 1e-300
 _PRECISION = 1e-16
@@ -39,28 +39,28 @@ _TERMS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What some numbers have come to. Whatever they do not determine is None.
+    """Statistics of some numbers. A statistic that is not defined is None.
 
-    An infinite number makes the mean infinite, and leaves the spread and the interval undetermined;
-    infinities of both signs leave the mean undetermined as well.
+    With an infinite number, the mean is infinite, and spread and interval are None. With infinities
+    of both signs, the mean is None, too.
     """
 
     n: int
-    """How many numbers there are."""
+    """The number of values."""
     mean: float | None = None
-    """Their mean; None of no numbers."""
+    """The mean; None without values."""
     sd: float | None = None
-    """Their standard deviation, with n - 1; None of fewer than two."""
+    """The standard deviation, with n - 1; None for fewer than two values."""
     standard_error: float | None = None
     """The standard error of the mean: sd / sqrt(n)."""
     ci_low: float | None = None
-    """Where the 95 % interval of the mean begins (Student's t)."""
+    """The lower end of the 95 % interval of the mean (Student's t)."""
     ci_high: float | None = None
-    """Where it ends."""
+    """The upper end of that interval."""
     min: float | None = None
-    """The least number."""
+    """The least value."""
     max: float | None = None
-    """The greatest."""
+    """The greatest value."""
 
     @property
     def half_width(self) -> float | None:
@@ -70,23 +70,23 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How far the mean of one set of numbers is from that of another, by Welch's test.
+    """The difference of two means, by Welch's test.
 
-    The interval and the p-value need two numbers on each side, and a spread on one of them.
+    The interval and the p-value need two values on each side, and different values on one of them.
     """
 
     difference: float | None = None
-    """The one mean less the other; None where a mean is undetermined, or both are infinite."""
+    """The left mean minus the right mean; None if one is None, or both are the same infinity."""
     standard_error: float | None = None
     """The standard error of the difference."""
     df: float | None = None
-    """The degrees of freedom, of Welch and Satterthwaite."""
+    """The degrees of freedom, by Welch and Satterthwaite."""
     ci_low: float | None = None
-    """Where the 95 % interval of the difference begins."""
+    """The lower end of the 95 % interval of the difference."""
     ci_high: float | None = None
-    """Where it ends."""
+    """The upper end of that interval."""
     p_value: float | None = None
-    """How often equal means would look at least as different, either way."""
+    """The two-sided p-value: the probability of such a difference if the means were equal."""
 
     @property
     def half_width(self) -> float | None:
@@ -95,14 +95,16 @@ class Difference:
 
 
 def describe(values: Iterable[float]) -> Description:
-    """Describes numbers, whose order does not matter.
+    """Returns statistics of numbers in any order.
 
     Raises:
-        ValueError: One is NaN, which is no number: leave it out, and say so.
+        ValueError: One of them is NaN.
     """
     numbers = [float(value) for value in values]
     if any(map(math.isnan, numbers)):
-        raise ValueError("NaN has no place in a mean: leave it out, and say how many there were")
+        raise ValueError(
+            "NaN has no mean: leave NaN out of the values, and report how many there were"
+        )
     if not numbers:
         return Description(0)
     mean, sd = _mean_and_sd(numbers, min(numbers), max(numbers))
@@ -121,7 +123,7 @@ def _mean_and_sd(
         return None if math.isnan(mean) else mean, None
     if least == greatest:
         return least, 0.0 if len(numbers) > 1 else None
-    # By a power of two, which rounds nothing: no sum or square is out of a double's range then.
+    # Scaling by a power of two is exact, and keeps sums and squares in the range of a double.
     scale = math.frexp(max(-least, greatest))[1]
     scaled = [math.ldexp(number, -scale) for number in numbers]
     mean = math.fsum(scaled) / len(scaled)
@@ -130,7 +132,7 @@ def _mean_and_sd(
 
 def _sd(numbers: Sequence[float], mean: float) -> float:
     deviations = [number - mean for number in numbers]
-    # The second sum is what the rounding of the mean brings into the first one.
+    # The second sum corrects the error that rounding the mean causes in the first one.
     squares = math.fsum(d * d for d in deviations) - math.fsum(deviations) ** 2 / len(numbers)
     return math.sqrt(squares / (len(numbers) - 1))
 
@@ -143,7 +145,7 @@ def _unscaled(number: float, scale: int) -> float | None:
 
 
 def welch(left: Description, right: Description) -> Difference:
-    """Compares two means, whose variances may differ: the left one less the right one."""
+    """Returns the left mean minus the right mean, by Welch's test for unequal variances."""
     if left.mean is None or right.mean is None:
         return Difference()
     difference = left.mean - right.mean
@@ -161,7 +163,7 @@ def welch(left: Description, right: Description) -> Difference:
 
 
 def _welch_df(share: float, left: int, right: int) -> float:
-    """The degrees of freedom, from the left side's share of the variance of the difference."""
+    """Returns the degrees of freedom, from the left side's share of the variance."""
     return 1 / (share**2 / (left - 1) + (1 - share) ** 2 / (right - 1))
 
 
@@ -186,14 +188,14 @@ def _finite(number: float) -> float | None:
 
 
 def student_t_tails(t: float, df: float) -> float:
-    """How often a variable with Student's t distribution is at least as far from zero as t.
+    """Returns the probability that |T| >= |t| for T with Student's t distribution.
 
-    I_x(df/2, 1/2) with x = df/(df + t²), the regularized incomplete beta function. Ten digits
-    are right up to 100,000 degrees of freedom.
+    Computes I_x(df/2, 1/2) with x = df/(df + t²), the regularized incomplete beta function. Ten
+    digits are correct up to 100,000 degrees of freedom.
 
     Args:
         t: Any number.
-        df: The degrees of freedom, above 0; not whole as a rule.
+        df: The degrees of freedom, above 0; not necessarily an integer.
     """
     if math.isinf(t):
         return 0.0
@@ -203,7 +205,7 @@ def student_t_tails(t: float, df: float) -> float:
 
 @lru_cache(maxsize=1024)
 def student_t_quantile(probability: float, df: float) -> float:
-    """The number that a variable with Student's t distribution is below this often.
+    """Returns the quantile of Student's t distribution.
 
     Args:
         probability: From 0.5 up, below 1.
@@ -224,13 +226,13 @@ def student_t_quantile(probability: float, df: float) -> float:
 
 
 def _beta(a: float, b: float, x: float, rest: float) -> float:
-    """I_x(a, b), with `rest` = 1 - x, which is known with all its digits where x is close to 1."""
+    """Returns I_x(a, b). `rest` is 1 - x, passed separately to be exact if x is close to 1."""
     if not x or not rest:
         return 0.0 if not x else 1.0
     log_factor = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
     log_factor += a * _log(x, rest) + b * _log(rest, x)
     factor = math.exp(log_factor)
-    # Where the fraction converges slowly, its mirror image converges fast: DLMF 8.17.4.
+    # If the fraction converges slowly, use the symmetry relation of DLMF 8.17.4.
     if x < (a + 1) / (a + b + 2):
         return factor * _beta_fraction(a, b, x) / a
     return 1 - factor * _beta_fraction(b, a, rest) / b
@@ -241,7 +243,7 @@ def _log(x: float, rest: float) -> float:
 
 
 def _beta_fraction(a: float, b: float, x: float) -> float:
-    """The continued fraction of DLMF 8.17.22, evaluated from its front by the Lentz algorithm."""
+    """Evaluates the continued fraction of DLMF 8.17.22 with the modified Lentz algorithm."""
     c, d = 1.0, 1 / _not_zero(1 - (a + b) * x / (a + 1))
     fraction = d
     for m in range(1, _TERMS):

@@ -44,7 +44,7 @@ ARM = '{"name": "a", "run_config": {"name": "a"}, "status": "%s"}'
         ),
         (
             STARTED % '{"id": "j", "order": 1}, "resume_step": 1, "restart": true',
-            "arm_started: an attempt either resumes (resume_step) or begins anew (restart)",
+            "arm_started: give resume_step, to resume, or restart, to start over; not both",
         ),
         (STARTED % '{"id": "j"}', "line 1: arm_started: attempt: order is missing"),
         (ARM % "done", "line 1: arm_recorded: arm_result: status must be one of pending, runn"),

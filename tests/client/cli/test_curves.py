@@ -95,7 +95,11 @@ def test_a_picture(address: str, sweep: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "expected"),
     [
-        (["acc"], 2, "a curve is of an eval's metric, such as val.pass_rate, and not of 'acc'"),
+        (
+            ["acc"],
+            2,
+            "a curve needs the metric of an eval, such as val.pass_rate; 'acc' names no eval",
+        ),
         (["val.acc", "nobody"], 1, "has no arm 'nobody'"),
         (["val.acc", "--output", "a.jpg"], 2, "a picture is a .png, .svg or .pdf file, not"),
         (["val.acc", "--output", "no/such/a.png"], 2, "no/such/a.png cannot be written: No such"),

@@ -90,7 +90,7 @@ def test_a_library_that_is_missing(module: str, library: str) -> None:
 
 
 def _call(rate: float) -> object:
-    shown = f"{rate:g}"
+    shown = f"{rate:g}"  # noqa: F841 - read by caller_variables
     return caller_variables(__name__, "rate")["shown"]
 
 

@@ -1,1 +1,1 @@
-"""What results are: dataclasses only."""
+"""Dataclasses of results."""

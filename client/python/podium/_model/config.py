@@ -1,4 +1,4 @@
-"""What an arm was asked to do."""
+"""The configuration of training runs."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,7 +11,7 @@ __all__ = ["Component", "DataConfig", "ModelConfig", "RunConfig", "without_ident
 
 @dataclass(eq=False, repr=False)
 class DataConfig(ModelBase):
-    """Where training data comes from."""
+    """The source of the training data."""
 
     source_kind: str
     """The kind of source, such as `in_memory`, `path` or `hf`."""
@@ -28,7 +28,7 @@ class DataConfig(ModelBase):
     rows: list[Any] = field(default_factory=list)
     """Rows given in the configuration itself: values."""
     transforms: list[Any] = field(default_factory=list)
-    """What is done to the rows, in order: values."""
+    """The transformations of the rows, in order: values."""
 
     def __post_init__(self) -> None:
         self._coerce(coerce.text, "source_kind")
@@ -39,12 +39,12 @@ class DataConfig(ModelBase):
 
 @dataclass(eq=False, repr=False)
 class ModelConfig(ModelBase):
-    """Which model a run trains and what it starts from."""
+    """The model that a run trains, and its initial checkpoint."""
 
     name: str
     """The name of the model."""
     load_checkpoint_path: str | None = None
-    """The checkpoint that training goes on from, optimizer state included."""
+    """The checkpoint from which training continues, optimizer state included."""
     init_from_checkpoint: str | None = None
     """The checkpoint whose weights training starts from."""
     renderer_name: str | None = None
@@ -61,7 +61,7 @@ class Component(ModelBase):
     """A pluggable part of a run."""
 
     kind: str
-    """Which implementation, such as `sft` or `local`."""
+    """The implementation, such as `sft` or `local`."""
     params: dict[str, Any] = field(default_factory=dict)
     """Its parameters: values; an int stays an int."""
 
@@ -72,7 +72,7 @@ class Component(ModelBase):
 
 @dataclass(eq=False, repr=False)
 class RunConfig(ModelBase):
-    """The expanded configuration of one training run: what an arm was asked to do."""
+    """The expanded configuration of one training run, and thereby of an arm."""
 
     name: str
     """The name of the run. It usually names the arm as well."""
@@ -83,13 +83,13 @@ class RunConfig(ModelBase):
     algorithm: Component | None = None
     """The training algorithm."""
     backend: Component | None = None
-    """What carried out the training."""
+    """The system that ran the training."""
     eval: dict[str, Any] = field(default_factory=dict)
     """Settings of the post-training evaluation: values."""
     validation: dict[str, Any] = field(default_factory=dict)
     """Settings of the in-loop evaluation: values."""
     seed: int | None = None
-    """The random seed; 0 is one, None means that none was chosen."""
+    """The random seed, which may be 0; None if none was chosen."""
     tags: list[str] = field(default_factory=list)
     """Free labels."""
     extras: dict[str, Any] = field(default_factory=dict)
@@ -106,12 +106,12 @@ class RunConfig(ModelBase):
 
 
 def without_identity(config: RunConfig) -> RunConfig:
-    """A configuration without what tells seeds apart: name and seed. Equal ones ask for the same.
+    """Returns a configuration without name and seed, to compare the rest.
 
-    A part that says nothing is as good as none.
+    A part without any values is replaced by None, since both mean the same.
     """
     parts = {name: getattr(config, name) for name in ("data", "model", "algorithm", "backend")}
-    silent: dict[str, Any] = {
+    empty: dict[str, Any] = {
         name: None for name, part in parts.items() if part and not any(vars(part).values())
     }
-    return replace(config, name="", seed=None, **silent)
+    return replace(config, name="", seed=None, **empty)
