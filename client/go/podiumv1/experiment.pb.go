@@ -22,15 +22,15 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Direction says which scores are better.
+// Direction is the order of scores: whether greater or smaller ones are better.
 type Direction int32
 
 const (
-	// Not said. Where an order is needed, the greater score is better.
+	// Not set. Greater scores are better.
 	Direction_DIRECTION_UNSPECIFIED Direction = 0
-	// The greater score is better.
+	// Greater scores are better.
 	Direction_DIRECTION_MAXIMIZE Direction = 1
-	// The smaller score is better.
+	// Smaller scores are better.
 	Direction_DIRECTION_MINIMIZE Direction = 2
 )
 
@@ -75,17 +75,17 @@ func (Direction) EnumDescriptor() ([]byte, []int) {
 	return file_podium_v1_experiment_proto_rawDescGZIP(), []int{0}
 }
 
-// ExperimentStatus sums up an experiment's arms.
+// ExperimentStatus is the combined status of an experiment's arms.
 type ExperimentStatus int32
 
 const (
-	// Not said. Never answered by a server.
+	// Not set. A server never returns it.
 	ExperimentStatus_EXPERIMENT_STATUS_UNSPECIFIED ExperimentStatus = 0
-	// No arm has completed yet, and not all have failed (no arms yet included).
+	// No arm has completed, and not all have failed. Also if there are no arms.
 	ExperimentStatus_EXPERIMENT_STATUS_RUNNING ExperimentStatus = 1
 	// At least one arm has completed.
 	ExperimentStatus_EXPERIMENT_STATUS_COMPLETED ExperimentStatus = 2
-	// There are arms, and every one of them failed.
+	// There are arms, and all of them failed.
 	ExperimentStatus_EXPERIMENT_STATUS_FAILED ExperimentStatus = 3
 )
 
@@ -135,16 +135,16 @@ func (ExperimentStatus) EnumDescriptor() ([]byte, []int) {
 // Experiment is a named set of arms that answer one question.
 type Experiment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name: segments separated by `/`, as in `nlp/rank_sweep`; none is empty,
-	// `.` or `..`. 1 to 256 bytes in all, compared as bytes.
+	// The name: segments separated by `/`, as in `nlp/rank_sweep`. A segment must not
+	// be empty, `.` or `..`. 1 to 256 bytes in total, compared as bytes.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// What the experiment is to find out.
+	// The hypothesis that the experiment tests.
 	Hypothesis *string `protobuf:"bytes,2,opt,name=hypothesis,proto3,oneof" json:"hypothesis,omitempty"`
-	// The metric that arms are compared by, in the forms that Score takes.
+	// The metric by which arms are ranked, in the forms that Score accepts.
 	SuccessMetric *string `protobuf:"bytes,3,opt,name=success_metric,json=successMetric,proto3,oneof" json:"success_metric,omitempty"`
-	// What was found out.
+	// The conclusion of the experiment.
 	Conclusion *string `protobuf:"bytes,4,opt,name=conclusion,proto3,oneof" json:"conclusion,omitempty"`
-	// The name of the experiment that this one follows.
+	// The name of the experiment that this one continues.
 	Parent *string `protobuf:"bytes,5,opt,name=parent,proto3,oneof" json:"parent,omitempty"`
 	// Which scores of the success metric are better.
 	Direction Direction `protobuf:"varint,6,opt,name=direction,proto3,enum=podium.v1.Direction" json:"direction,omitempty"`
@@ -153,16 +153,16 @@ type Experiment struct {
 	Status ExperimentStatus `protobuf:"varint,7,opt,name=status,proto3,enum=podium.v1.ExperimentStatus" json:"status,omitempty"`
 	// Free labels.
 	Tags []string `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty"`
-	// Anything else worth keeping. At most 1,000 keys.
+	// Other data. At most 1,000 keys.
 	Metadata map[string]*Value `protobuf:"bytes,9,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Output only. The number of changes so far. It rises by one with each call that
-	// changed something, without gaps, and never goes back.
+	// Output only. The number of calls that changed something. Each of them increases
+	// it by one, and it never decreases.
 	Revision int64 `protobuf:"varint,10,opt,name=revision,proto3" json:"revision,omitempty"`
-	// Output only. When the experiment was declared.
+	// Output only. The time at which the experiment was declared.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// Output only. When the experiment or anything in it last changed.
+	// Output only. The time of the last change of the experiment or of anything in it.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
-	// Output only. How many arms there are, by status.
+	// Output only. The number of arms by status.
 	ArmCounts     *ArmCounts `protobuf:"bytes,13,opt,name=arm_counts,json=armCounts,proto3" json:"arm_counts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -296,11 +296,11 @@ type ArmCounts struct {
 	Pending int64 `protobuf:"varint,1,opt,name=pending,proto3" json:"pending,omitempty"`
 	// Arms that are training.
 	Running int64 `protobuf:"varint,2,opt,name=running,proto3" json:"running,omitempty"`
-	// Arms that ended as planned.
+	// Arms that ended successfully.
 	Completed int64 `protobuf:"varint,3,opt,name=completed,proto3" json:"completed,omitempty"`
-	// Arms that ended by an error.
+	// Arms that ended with an error.
 	Failed int64 `protobuf:"varint,4,opt,name=failed,proto3" json:"failed,omitempty"`
-	// Arms that were ended on request.
+	// Arms that were cancelled.
 	Cancelled     int64 `protobuf:"varint,5,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

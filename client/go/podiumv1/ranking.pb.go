@@ -21,17 +21,16 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// RankFlag is a reason not to trust a place in a ranking without a second look.
+// RankFlag is a warning about a place in a ranking.
 type RankFlag int32
 
 const (
-	// Not said. Never answered by a server.
+	// Not set. A server never returns it.
 	RankFlag_RANK_FLAG_UNSPECIFIED RankFlag = 0
-	// The score, or that of a member, is NaN: not a number, and behind every number.
+	// The score, or that of a member, is NaN.
 	RankFlag_RANK_FLAG_NAN RankFlag = 1
-	// The score, or that of a member, came from an eval that was not the same
-	// benchmark for all arms of the ranking: rows of this name have different
-	// benchmark_ids. (A row without one has its name as benchmark_id.)
+	// The score, or that of a member, is from an eval whose rows have different
+	// benchmark_ids in this ranking. The benchmark_id of a row without one is its name.
 	RankFlag_RANK_FLAG_BENCHMARKS_DIFFER RankFlag = 2
 	// The run_configs of members that are not left out differ in more than name and
 	// seed.
@@ -86,21 +85,21 @@ type RankedArm struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the arm.
 	Arm string `protobuf:"bytes,1,opt,name=arm,proto3" json:"arm,omitempty"`
-	// Its place, counted from 1: one more than the number of arms with a better
-	// score. Arms with equal scores share a place, and so do all those with NaN,
-	// behind every number. Unset for an arm without a score.
+	// The place, counted from 1: one more than the number of arms with a better
+	// score. Arms with equal scores share a place. All arms with NaN share the place
+	// after every number. Unset for an arm without a score.
 	Rank *int64 `protobuf:"varint,2,opt,name=rank,proto3,oneof" json:"rank,omitempty"`
-	// The score. Unset if there is none; NaN is a score.
+	// The score, which may be NaN. Unset if there is none.
 	Score *float64 `protobuf:"fixed64,3,opt,name=score,proto3,oneof" json:"score,omitempty"`
-	// Where the score came from. Unset if there is none.
+	// The source of the score. Unset if there is none.
 	Source *ScoreSource `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
-	// The benchmark_id of the eval row that the score came from.
+	// The benchmark_id of the eval row that has the score.
 	BenchmarkId *string `protobuf:"bytes,5,opt,name=benchmark_id,json=benchmarkId,proto3,oneof" json:"benchmark_id,omitempty"`
 	// The name of the arm's group.
 	GroupName *string `protobuf:"bytes,6,opt,name=group_name,json=groupName,proto3,oneof" json:"group_name,omitempty"`
-	// How far the arm has come.
+	// The status of the arm.
 	Status ArmStatus `protobuf:"varint,7,opt,name=status,proto3,enum=podium.v1.ArmStatus" json:"status,omitempty"`
-	// What should be known before the place is trusted.
+	// Warnings about the place.
 	Flags         []RankFlag `protobuf:"varint,8,rep,packed,name=flags,proto3,enum=podium.v1.RankFlag" json:"flags,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -194,7 +193,7 @@ func (x *RankedArm) GetFlags() []RankFlag {
 
 // RankedGroup is a group of arms, such as the seeds of one configuration, at its
 // place in a ranking by the mean of its members' scores. An arm without a group is
-// a group of one.
+// a group of its own.
 //
 // Each member is counted once: as one of the `n` numbers of the statistics, or as
 // NaN, missing, failed or left out.
@@ -202,17 +201,16 @@ type RankedGroup struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the group. Unset for an arm without one.
 	GroupName *string `protobuf:"bytes,1,opt,name=group_name,json=groupName,proto3,oneof" json:"group_name,omitempty"`
-	// The name of the member that was created first. Groups with equal means stand in
-	// the order in which these were created.
+	// The name of the member that was created first. Groups with equal means are in
+	// the order in which these members were created.
 	FirstArm string `protobuf:"bytes,2,opt,name=first_arm,json=firstArm,proto3" json:"first_arm,omitempty"`
-	// Its place, counted from 1, as that of a RankedArm. Unset for a group without a
-	// mean.
+	// The place, counted from 1, as in RankedArm. Unset for a group without a mean.
 	Rank *int64 `protobuf:"varint,3,opt,name=rank,proto3,oneof" json:"rank,omitempty"`
 	// The number of members, whatever their status.
 	Members int64 `protobuf:"varint,4,opt,name=members,proto3" json:"members,omitempty"`
 	// The statistics of the scores that are numbers.
 	Statistics *ScoreStatistics `protobuf:"bytes,5,opt,name=statistics,proto3" json:"statistics,omitempty"`
-	// Members whose score is NaN. They have no part in the statistics.
+	// Members whose score is NaN. They are not in the statistics.
 	Nans int64 `protobuf:"varint,6,opt,name=nans,proto3" json:"nans,omitempty"`
 	// Members without a score.
 	Missing int64 `protobuf:"varint,7,opt,name=missing,proto3" json:"missing,omitempty"`
@@ -220,7 +218,7 @@ type RankedGroup struct {
 	Failed int64 `protobuf:"varint,8,opt,name=failed,proto3" json:"failed,omitempty"`
 	// Members that are left out because of another status.
 	LeftOut int64 `protobuf:"varint,9,opt,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`
-	// What should be known before the place is trusted.
+	// Warnings about the place.
 	Flags         []RankFlag `protobuf:"varint,10,rep,packed,name=flags,proto3,enum=podium.v1.RankFlag" json:"flags,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -326,25 +324,24 @@ func (x *RankedGroup) GetFlags() []RankFlag {
 	return nil
 }
 
-// ScoreStatistics is what some scores have come to.
+// ScoreStatistics is a summary of some scores.
 //
-// A score that is infinite makes the mean infinite and leaves the standard
-// deviation and the interval unset; infinities of both signs leave the mean unset as
-// well.
+// With an infinite score, the mean is infinite, and the standard deviation and the
+// interval are unset. With infinities of both signs, the mean is unset, too.
 type ScoreStatistics struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The number of scores.
 	N int64 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
-	// Their mean. Unset if there are none.
+	// The mean. Unset if there are no scores.
 	Mean *float64 `protobuf:"fixed64,2,opt,name=mean,proto3,oneof" json:"mean,omitempty"`
-	// Their standard deviation, with n - 1. Unset if there are fewer than two.
+	// The standard deviation, with n - 1. Unset if there are fewer than two scores.
 	Sd *float64 `protobuf:"fixed64,3,opt,name=sd,proto3,oneof" json:"sd,omitempty"`
 	// The standard error of the mean: sd / sqrt(n).
 	StandardError *float64 `protobuf:"fixed64,4,opt,name=standard_error,json=standardError,proto3,oneof" json:"standard_error,omitempty"`
-	// Where the 95 % interval of the mean begins, by Student's t distribution with
+	// The lower end of the 95 % interval of the mean, by Student's t distribution with
 	// n - 1 degrees of freedom.
 	CiLow *float64 `protobuf:"fixed64,5,opt,name=ci_low,json=ciLow,proto3,oneof" json:"ci_low,omitempty"`
-	// Where that interval ends.
+	// The upper end of that interval.
 	CiHigh *float64 `protobuf:"fixed64,6,opt,name=ci_high,json=ciHigh,proto3,oneof" json:"ci_high,omitempty"`
 	// The smallest score.
 	Min *float64 `protobuf:"fixed64,7,opt,name=min,proto3,oneof" json:"min,omitempty"`
@@ -440,16 +437,16 @@ func (x *ScoreStatistics) GetMax() float64 {
 	return 0
 }
 
-// RankSource is a place that scores of a ranking came from.
+// RankSource is a source of scores of a ranking.
 type RankSource struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What kind of result they are part of.
+	// The kind of result that has the scores.
 	Origin ScoreOrigin `protobuf:"varint,1,opt,name=origin,proto3,enum=podium.v1.ScoreOrigin" json:"origin,omitempty"`
-	// The name of the eval rows. Set for the two kinds of eval rows.
+	// The name of the eval rows. Unset for other kinds of results.
 	EvalName *string `protobuf:"bytes,2,opt,name=eval_name,json=evalName,proto3,oneof" json:"eval_name,omitempty"`
 	// The benchmark_id of those rows.
 	BenchmarkId *string `protobuf:"bytes,3,opt,name=benchmark_id,json=benchmarkId,proto3,oneof" json:"benchmark_id,omitempty"`
-	// How many scores of the ranking came from there, NaN included.
+	// The number of scores from this source, NaN included.
 	Scores        int64 `protobuf:"varint,4,opt,name=scores,proto3" json:"scores,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -513,17 +510,17 @@ func (x *RankSource) GetScores() int64 {
 	return 0
 }
 
-// RankCounts is what became of the arms of an experiment in a ranking: each arm
-// is counted once.
+// RankCounts counts the arms of an experiment in a ranking. Each arm is counted
+// once.
 type RankCounts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Arms whose score is a number, infinities included.
 	Numbers int64 `protobuf:"varint,1,opt,name=numbers,proto3" json:"numbers,omitempty"`
 	// Arms whose score is NaN.
 	Nans int64 `protobuf:"varint,2,opt,name=nans,proto3" json:"nans,omitempty"`
-	// Arms without a score. They stand last, without a place.
+	// Arms without a score. They are last and have no place.
 	WithoutScore int64 `protobuf:"varint,3,opt,name=without_score,json=withoutScore,proto3" json:"without_score,omitempty"`
-	// Arms that the ranking leaves out because of their status, by that status.
+	// Arms that are left out because of their status, by status.
 	LeftOut       *ArmCounts `protobuf:"bytes,4,opt,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -587,16 +584,16 @@ func (x *RankCounts) GetLeftOut() *ArmCounts {
 	return nil
 }
 
-// RankGroupCounts is what became of the groups of an experiment in a ranking: each
-// group is counted once.
+// RankGroupCounts counts the groups of an experiment in a ranking. Each group is
+// counted once.
 type RankGroupCounts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Groups with a place.
 	Ranked int64 `protobuf:"varint,1,opt,name=ranked,proto3" json:"ranked,omitempty"`
-	// Groups without a mean. They stand last, without a place.
+	// Groups without a mean. They are last and have no place.
 	WithoutMean int64 `protobuf:"varint,2,opt,name=without_mean,json=withoutMean,proto3" json:"without_mean,omitempty"`
-	// Groups that the ranking leaves out because they have fewer than `min_members`
-	// numbers.
+	// Groups that are left out because they have fewer than `min_members` numeric
+	// scores.
 	TooSmall      int64 `protobuf:"varint,3,opt,name=too_small,json=tooSmall,proto3" json:"too_small,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

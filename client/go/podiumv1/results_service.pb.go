@@ -30,8 +30,8 @@ type EvalRequest struct {
 	Arm string `protobuf:"bytes,2,opt,name=arm,proto3" json:"arm,omitempty"`
 	// The name of the eval.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// The step of an in-loop eval. Unset asks for the post-training row, or else
-	// the latest in-loop row; 0 asks for step 0.
+	// The step of an in-loop eval, which may be 0. If unset, the post-training row is
+	// returned, or else the in-loop row with the greatest step.
 	Step          *int64 `protobuf:"varint,4,opt,name=step,proto3,oneof" json:"step,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -95,7 +95,7 @@ func (x *EvalRequest) GetStep() int64 {
 	return 0
 }
 
-// EvalResponse answers Eval.
+// EvalResponse is the response of Eval.
 type EvalResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The row. Unset if there is none.
@@ -206,12 +206,12 @@ func (x *ScoreRequest) GetMetric() string {
 	return ""
 }
 
-// ScoreResponse answers Score.
+// ScoreResponse is the response of Score.
 type ScoreResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The score. Unset if there is none; NaN is a score.
+	// The score, which may be NaN. Unset if there is none.
 	Value *float64 `protobuf:"fixed64,1,opt,name=value,proto3,oneof" json:"value,omitempty"`
-	// Where the score came from. Unset if there is none.
+	// The source of the score. Unset if there is none.
 	Source        *ScoreSource `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -316,15 +316,14 @@ func (x *GetArmRequest) GetArm() string {
 	return ""
 }
 
-// GetArmResponse answers GetArm.
+// GetArmResponse is the response of GetArm.
 type GetArmResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The arm at its `revision`. Its rows are complete if `next_evals_page_token`
 	// is empty.
 	ArmResult *ArmResult `protobuf:"bytes,1,opt,name=arm_result,json=armResult,proto3" json:"arm_result,omitempty"`
-	// Goes on with the arm's rows: the `page_token` of a ListEvalsRequest that names
-	// the same arm and no filter. Rows of one state of the arm are those whose
-	// pages carry the same revision.
+	// The `page_token` for the arm's other rows, in a ListEvalsRequest for the same arm
+	// without filters. Pages with the same revision show the same state of the arm.
 	NextEvalsPageToken string `protobuf:"bytes,2,opt,name=next_evals_page_token,json=nextEvalsPageToken,proto3" json:"next_evals_page_token,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
@@ -374,17 +373,17 @@ func (x *GetArmResponse) GetNextEvalsPageToken() string {
 	return ""
 }
 
-// ListArmsRequest asks for the arms of an experiment that pass every filter.
+// ListArmsRequest selects the arms of an experiment that pass every filter.
 type ListArmsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the experiment.
 	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
-	// At most so many arms in the page. 0 means 100, and more than 1,000 means 1,000.
-	// A page holds at most 2 MiB, can hold fewer arms, even none, and still be
-	// followed by another one.
+	// The maximum number of arms in the page. 0 means 100, and more than 1,000 means
+	// 1,000. A page has at most 2 MiB. It can have fewer arms, even none, and still be
+	// followed by another page.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The `next_page_token` of the page before, with the rest of the request as it
-	// was. Empty for the first page.
+	// The `next_page_token` of the previous page. The rest of the request must be
+	// unchanged. Empty for the first page.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only arms with one of these statuses. None means any.
 	Statuses []ArmStatus `protobuf:"varint,4,rep,packed,name=statuses,proto3,enum=podium.v1.ArmStatus" json:"statuses,omitempty"`
@@ -482,7 +481,7 @@ type ListArmsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The arms, in the order in which they were created.
 	Arms []*ArmSummary `protobuf:"bytes,1,rep,name=arms,proto3" json:"arms,omitempty"`
-	// Asks for the next page. Empty if this is the last one.
+	// The `page_token` of the next page. Empty if this is the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	// The experiment's revision that this page shows.
 	Revision      int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
@@ -541,19 +540,19 @@ func (x *ListArmsResponse) GetRevision() int64 {
 	return 0
 }
 
-// ListEvalsRequest asks for the rows of an arm that pass every filter.
+// ListEvalsRequest selects the rows of an arm that pass every filter.
 type ListEvalsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the experiment.
 	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
 	// The name of the arm.
 	Arm string `protobuf:"bytes,2,opt,name=arm,proto3" json:"arm,omitempty"`
-	// At most so many rows in the page. 0 means 100, and more than 1,000 means 1,000.
-	// A page holds at most 2 MiB, can hold fewer rows, even none, and still be
-	// followed by another one.
+	// The maximum number of rows in the page. 0 means 100, and more than 1,000 means
+	// 1,000. A page has at most 2 MiB. It can have fewer rows, even none, and still be
+	// followed by another page.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The `next_page_token` of the page before, with the rest of the request as it
-	// was. Empty for the first page.
+	// The `next_page_token` of the previous page. The rest of the request must be
+	// unchanged. Empty for the first page.
 	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only rows with this eval name.
 	Name *string `protobuf:"bytes,5,opt,name=name,proto3,oneof" json:"name,omitempty"`
@@ -649,7 +648,7 @@ type ListEvalsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The rows, in the order in which they were first accepted.
 	Evals []*EvalResult `protobuf:"bytes,1,rep,name=evals,proto3" json:"evals,omitempty"`
-	// Asks for the next page. Empty if this is the last one.
+	// The `page_token` of the next page. Empty if this is the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	// The arm's revision that this page shows.
 	Revision      int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
@@ -754,7 +753,7 @@ func (x *GetExperimentRequest) GetExperiment() string {
 	return ""
 }
 
-// GetExperimentResponse answers GetExperiment.
+// GetExperimentResponse is the response of GetExperiment.
 type GetExperimentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The experiment.
@@ -800,15 +799,15 @@ func (x *GetExperimentResponse) GetExperiment() *Experiment {
 	return nil
 }
 
-// ListExperimentsRequest asks for the experiments that pass every filter.
+// ListExperimentsRequest selects the experiments that pass every filter.
 type ListExperimentsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most so many experiments in the page. 0 means 100, and more than 1,000 means
-	// 1,000. A page holds at most 2 MiB, can hold fewer experiments, even none, and
-	// still be followed by another one.
+	// The maximum number of experiments in the page. 0 means 100, and more than 1,000
+	// means 1,000. A page has at most 2 MiB. It can have fewer experiments, even none,
+	// and still be followed by another page.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The `next_page_token` of the page before, with the rest of the request as it
-	// was. Empty for the first page.
+	// The `next_page_token` of the previous page. The rest of the request must be
+	// unchanged. Empty for the first page.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only experiments whose name begins with this text.
 	NamePrefix *string `protobuf:"bytes,3,opt,name=name_prefix,json=namePrefix,proto3,oneof" json:"name_prefix,omitempty"`
@@ -890,7 +889,7 @@ type ListExperimentsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The experiments by name.
 	Experiments []*Experiment `protobuf:"bytes,1,rep,name=experiments,proto3" json:"experiments,omitempty"`
-	// Asks for the next page. Empty if this is the last one.
+	// The `page_token` of the next page. Empty if this is the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -940,29 +939,29 @@ func (x *ListExperimentsResponse) GetNextPageToken() string {
 	return ""
 }
 
-// RankRequest asks for a ranking.
+// RankRequest selects the arms or groups of a ranking.
 type RankRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the experiment.
 	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
-	// At most so many arms or groups in the page. 0 means 100, and more than 1,000
-	// means 1,000. A page can hold fewer, even none, and still be followed by another
-	// one.
+	// The maximum number of arms or groups in the page. 0 means 100, and more than
+	// 1,000 means 1,000. A page can have fewer, even none, and still be followed by
+	// another page.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The `next_page_token` of the page before, with the rest of the request as it
-	// was. Empty for the first page.
+	// The `next_page_token` of the previous page. The rest of the request must be
+	// unchanged. Empty for the first page.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// The metric, in the forms that Score takes. Unset means the experiment's
-	// `success_metric`.
+	// The metric, in the forms that Score accepts. If unset, the experiment's
+	// `success_metric` is used.
 	Metric *string `protobuf:"bytes,4,opt,name=metric,proto3,oneof" json:"metric,omitempty"`
-	// Which scores are better. Unspecified means the experiment's direction, and the
-	// greater ones if it has none.
+	// The direction. If unspecified, the experiment's direction is used, or MAXIMIZE if
+	// it has none.
 	Direction Direction `protobuf:"varint,5,opt,name=direction,proto3,enum=podium.v1.Direction" json:"direction,omitempty"`
-	// Ranks the arms with one of these statuses. None means COMPLETED.
+	// The statuses of the arms to rank. None means COMPLETED.
 	Statuses []ArmStatus `protobuf:"varint,6,rep,packed,name=statuses,proto3,enum=podium.v1.ArmStatus" json:"statuses,omitempty"`
 	// Whether to rank groups of arms instead of arms.
 	ByGroup bool `protobuf:"varint,7,opt,name=by_group,json=byGroup,proto3" json:"by_group,omitempty"`
-	// Only groups with at least so many scores that are numbers. Only with by_group.
+	// The minimum number of numeric scores of a group. Only with `by_group`.
 	MinMembers    int32 `protobuf:"varint,8,opt,name=min_members,json=minMembers,proto3" json:"min_members,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1059,29 +1058,27 @@ type RankResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The arms, the best ones first. Empty in a ranking by group.
 	Arms []*RankedArm `protobuf:"bytes,1,rep,name=arms,proto3" json:"arms,omitempty"`
-	// Asks for the next page. Empty if this is the last one.
+	// The `page_token` of the next page. Empty if this is the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// The experiment's revision that this page shows, its counts and sources
-	// included.
+	// The experiment's revision that this page shows, including counts and sources.
 	Revision int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
-	// The metric that was ranked by.
+	// The metric of the ranking.
 	Metric string `protobuf:"bytes,4,opt,name=metric,proto3" json:"metric,omitempty"`
-	// The direction that was ranked in: MAXIMIZE or MINIMIZE.
+	// The direction of the ranking: MAXIMIZE or MINIMIZE.
 	Direction Direction `protobuf:"varint,5,opt,name=direction,proto3,enum=podium.v1.Direction" json:"direction,omitempty"`
-	// What became of all arms of the experiment, not only of those in this page.
+	// Counts of all arms of the experiment, not only of those in this page.
 	Counts *RankCounts `protobuf:"bytes,6,opt,name=counts,proto3" json:"counts,omitempty"`
-	// Where all scores of the ranking came from, the most frequent place first; at
-	// most 100 places.
+	// The sources of all scores of the ranking, the most frequent one first; at most
+	// 100 sources.
 	Sources []*RankSource `protobuf:"bytes,7,rep,name=sources,proto3" json:"sources,omitempty"`
 	// The groups, the best ones first. Empty in a ranking by arm.
 	Groups []*RankedGroup `protobuf:"bytes,8,rep,name=groups,proto3" json:"groups,omitempty"`
-	// What became of all groups, not only of those in this page. Unset in a ranking by
-	// arm.
+	// Counts of all groups, not only of those in this page. Unset in a ranking by arm.
 	GroupCounts *RankGroupCounts `protobuf:"bytes,9,opt,name=group_counts,json=groupCounts,proto3,oneof" json:"group_counts,omitempty"`
-	// In a ranking of COMPLETED arms, the revision in which such an arm last changed;
-	// in any other one, and by group, the same as `revision`. Pages in which it is the
-	// same are of one ranking, whatever is recorded of other arms meanwhile. Other
-	// pages can repeat an arm or miss one.
+	// In a ranking of COMPLETED arms, the revision in which such an arm last changed.
+	// In any other ranking, and by group, the same as `revision`. Pages with the same
+	// value are of one ranking, even if other arms change in between. Pages with
+	// different values can repeat or miss an arm.
 	RankingRevision int64 `protobuf:"varint,10,opt,name=ranking_revision,json=rankingRevision,proto3" json:"ranking_revision,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -1187,19 +1184,20 @@ func (x *RankResponse) GetRankingRevision() int64 {
 	return 0
 }
 
-// ScoresRequest asks for the scores of the arms that pass every filter.
+// ScoresRequest selects the arms that pass every filter, and metrics.
 type ScoresRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the experiment.
 	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
-	// The metrics, each in the forms that Score takes: 1 to 1,000.
+	// The metrics, each in the forms that Score accepts: 1 to 1,000.
 	Metrics []string `protobuf:"bytes,2,rep,name=metrics,proto3" json:"metrics,omitempty"`
-	// At most so many scores in the page: the number of its arms times that of the
-	// metrics. 0 means 10,000, and more than 10,000 means 10,000. A page has one arm at
-	// least, if there is one, but can have none and still be followed by another one.
+	// The maximum number of scores in the page: the number of its arms times that of
+	// the metrics. 0 means 10,000, and more than 10,000 means 10,000. A page has at
+	// least one arm if any is left, whatever the number of metrics. It can also have
+	// none and still be followed by another page.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The `next_page_token` of the page before, with the rest of the request as it
-	// was. Empty for the first page.
+	// The `next_page_token` of the previous page. The rest of the request must be
+	// unchanged. Empty for the first page.
 	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only arms with one of these statuses. None means any.
 	Statuses []ArmStatus `protobuf:"varint,5,rep,packed,name=statuses,proto3,enum=podium.v1.ArmStatus" json:"statuses,omitempty"`
@@ -1306,7 +1304,7 @@ type ScoresResponse struct {
 	Arms []*ScoredArm `protobuf:"bytes,1,rep,name=arms,proto3" json:"arms,omitempty"`
 	// Their scores: a column for each metric, in the order of the request.
 	Columns []*ScoreColumn `protobuf:"bytes,2,rep,name=columns,proto3" json:"columns,omitempty"`
-	// Asks for the next page. Empty if this is the last one.
+	// The `page_token` of the next page. Empty if this is the last page.
 	NextPageToken string `protobuf:"bytes,3,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	// The experiment's revision that this page shows.
 	Revision      int64 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`

@@ -34,38 +34,39 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ResultsService answers questions about recorded results. None of its calls
-// changes anything, so all of them are safe to repeat.
+// ResultsService reads recorded results. Its calls change nothing, so all of them
+// are safe to retry.
 //
-// Every call can return INVALID_ARGUMENT for a field out of its bounds,
-// RESOURCE_EXHAUSTED when the server has too much to do, and UNAVAILABLE while it
-// starts or stops. Errors carry a google.rpc.ErrorInfo with domain `podium` and a
+// Every call can return INVALID_ARGUMENT for a field that is out of range,
+// RESOURCE_EXHAUSTED if the server is overloaded, and UNAVAILABLE while it starts
+// or stops. Errors carry a google.rpc.ErrorInfo with domain `podium` and a
 // reason from ErrorReason.
 type ResultsServiceClient interface {
 	// Looks up an eval row of an arm.
 	//
-	// Without a step: the post-training row of that name if there is one, else the
-	// in-loop row with the greatest step, else nothing. With a step, 0 and negatives
-	// included: the in-loop row at exactly that step, else nothing; never the
-	// post-training row and never the nearest one. Nothing is an OK response with
-	// `eval_result` unset.
+	// Without a step, it returns the post-training row of that name if there is one,
+	// else the in-loop row with the greatest step. With a step, which may be 0 or
+	// negative, it returns the in-loop row at exactly that step, never the
+	// post-training row or the nearest one. If there is no such row, the response is
+	// OK, with `eval_result` unset.
 	//
 	// Returns NOT_FOUND if the experiment or the arm does not exist.
 	Eval(ctx context.Context, in *EvalRequest, opts ...grpc.CallOption) (*EvalResponse, error)
 	// Looks up the score of an arm on a metric.
 	//
-	// Without a dot (`pass_rate`): the key in `eval_metrics`, else in `metrics`, else
-	// nothing. With dots (`bench.pass_rate`): each dot is tried from the left, and
-	// the first one counts where Eval answers the name before it, without a step,
-	// with a row that has the key behind it. If there is none, the whole
-	// text is looked up as one without a dot, so `train.loss` can be a training
-	// metric. NaN is a value. Nothing is an OK response with `value` unset.
+	// A metric without a dot (`pass_rate`) is a key in `eval_metrics`, else in
+	// `metrics`. In a metric with dots (`bench.pass_rate`), each dot is tried from the
+	// left as the separator of an eval name and a key. The first one is used for which
+	// Eval, without a step, returns a row with that key. If there is none, the whole
+	// text is looked up like a metric without a dot, so `train.loss` can be a training
+	// metric. A value may be NaN. If there is no value, the response is OK, with
+	// `value` unset.
 	//
 	// Returns NOT_FOUND if the experiment or the arm does not exist, and
 	// INVALID_ARGUMENT if the metric is empty.
 	Score(ctx context.Context, in *ScoreRequest, opts ...grpc.CallOption) (*ScoreResponse, error)
-	// Gets an arm, with its rows as far as they fit into one response and a token to
-	// go on with ListEvals.
+	// Gets an arm with its rows. If not all rows fit into one response, it has a token
+	// for ListEvals, which returns the others.
 	//
 	// Returns NOT_FOUND if the experiment or the arm does not exist.
 	GetArm(ctx context.Context, in *GetArmRequest, opts ...grpc.CallOption) (*GetArmResponse, error)
@@ -73,14 +74,15 @@ type ResultsServiceClient interface {
 	// they were created.
 	//
 	// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
-	// page token that was not made by this request.
+	// page token of another request.
 	ListArms(ctx context.Context, in *ListArmsRequest, opts ...grpc.CallOption) (*ListArmsResponse, error)
 	// Lists the rows of an arm in the order in which they were first accepted. A row
-	// that is there throughout appears exactly once in the pages, unless the whole
-	// arm is recorded in another order meanwhile; the pages' revisions tell.
+	// that exists during the whole listing appears exactly once in the pages, unless
+	// the whole arm is recorded in another order in between. The pages then have
+	// different revisions.
 	//
 	// Returns NOT_FOUND if the experiment or the arm does not exist, and
-	// INVALID_ARGUMENT for a page token that was not made by this request.
+	// INVALID_ARGUMENT for a page token of another request.
 	ListEvals(ctx context.Context, in *ListEvalsRequest, opts ...grpc.CallOption) (*ListEvalsResponse, error)
 	// Gets an experiment.
 	//
@@ -88,34 +90,33 @@ type ResultsServiceClient interface {
 	GetExperiment(ctx context.Context, in *GetExperimentRequest, opts ...grpc.CallOption) (*GetExperimentResponse, error)
 	// Lists experiments by name, in the order of the names' bytes.
 	//
-	// Returns INVALID_ARGUMENT for a page token that was not made by this request.
+	// Returns INVALID_ARGUMENT for a page token of another request.
 	ListExperiments(ctx context.Context, in *ListExperimentsRequest, opts ...grpc.CallOption) (*ListExperimentsResponse, error)
-	// Ranks the arms of an experiment by their scores on a metric, as Score answers
+	// Ranks the arms of an experiment by their scores on a metric, as Score returns
 	// them.
 	//
-	// Numbers stand in order, infinities included, then NaN, then the arms without a
-	// score. Equal scores share a place (1, 2, 2, 4) and stand in the order in which
+	// Numbers come first in order, infinities included, then NaN, then arms without a
+	// score. Equal scores share a place (1, 2, 2, 4) and are in the order in which
 	// their arms were created; -0.0 equals 0.0. Only COMPLETED arms are ranked unless
-	// `statuses` says otherwise. Nothing is left out silently: the counts say what
-	// became of every arm.
+	// `statuses` is set. The counts include every arm, also those that are left out.
 	//
-	// By group, the members of one group_name are one entry, and the order is that of
-	// their means.
+	// With `by_group`, all arms with the same group_name are one entry, and the groups
+	// are ordered by their means.
 	//
-	// The first places of COMPLETED arms cost the same however many arms there are. By
-	// group, with other statuses, or where several splits of a metric with dots have
-	// scores, each page costs time in proportion to the number of arms.
+	// The time for the first places of COMPLETED arms does not depend on the number of
+	// arms. With `by_group`, with other statuses, or if several splits of a metric with
+	// dots have scores, the time for each page is proportional to the number of arms.
 	//
 	// Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
 	// there is no metric, neither in the request nor in the experiment
-	// (METRIC_MISSING), and INVALID_ARGUMENT for a page token that was not made by
-	// this request.
+	// (METRIC_MISSING), and INVALID_ARGUMENT for a page token of another
+	// request.
 	Rank(ctx context.Context, in *RankRequest, opts ...grpc.CallOption) (*RankResponse, error)
-	// Looks up the scores of many arms on many metrics: the numbers that Score
-	// answers, in columns. The arms stand in the order in which they were created.
+	// Looks up the scores of many arms on many metrics, as Score returns them, in
+	// columns. The arms are in the order in which they were created.
 	//
 	// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
-	// empty metric, and for a page token that was not made by this request.
+	// empty metric, and for a page token of another request.
 	Scores(ctx context.Context, in *ScoresRequest, opts ...grpc.CallOption) (*ScoresResponse, error)
 }
 
@@ -221,38 +222,39 @@ func (c *resultsServiceClient) Scores(ctx context.Context, in *ScoresRequest, op
 // All implementations must embed UnimplementedResultsServiceServer
 // for forward compatibility.
 //
-// ResultsService answers questions about recorded results. None of its calls
-// changes anything, so all of them are safe to repeat.
+// ResultsService reads recorded results. Its calls change nothing, so all of them
+// are safe to retry.
 //
-// Every call can return INVALID_ARGUMENT for a field out of its bounds,
-// RESOURCE_EXHAUSTED when the server has too much to do, and UNAVAILABLE while it
-// starts or stops. Errors carry a google.rpc.ErrorInfo with domain `podium` and a
+// Every call can return INVALID_ARGUMENT for a field that is out of range,
+// RESOURCE_EXHAUSTED if the server is overloaded, and UNAVAILABLE while it starts
+// or stops. Errors carry a google.rpc.ErrorInfo with domain `podium` and a
 // reason from ErrorReason.
 type ResultsServiceServer interface {
 	// Looks up an eval row of an arm.
 	//
-	// Without a step: the post-training row of that name if there is one, else the
-	// in-loop row with the greatest step, else nothing. With a step, 0 and negatives
-	// included: the in-loop row at exactly that step, else nothing; never the
-	// post-training row and never the nearest one. Nothing is an OK response with
-	// `eval_result` unset.
+	// Without a step, it returns the post-training row of that name if there is one,
+	// else the in-loop row with the greatest step. With a step, which may be 0 or
+	// negative, it returns the in-loop row at exactly that step, never the
+	// post-training row or the nearest one. If there is no such row, the response is
+	// OK, with `eval_result` unset.
 	//
 	// Returns NOT_FOUND if the experiment or the arm does not exist.
 	Eval(context.Context, *EvalRequest) (*EvalResponse, error)
 	// Looks up the score of an arm on a metric.
 	//
-	// Without a dot (`pass_rate`): the key in `eval_metrics`, else in `metrics`, else
-	// nothing. With dots (`bench.pass_rate`): each dot is tried from the left, and
-	// the first one counts where Eval answers the name before it, without a step,
-	// with a row that has the key behind it. If there is none, the whole
-	// text is looked up as one without a dot, so `train.loss` can be a training
-	// metric. NaN is a value. Nothing is an OK response with `value` unset.
+	// A metric without a dot (`pass_rate`) is a key in `eval_metrics`, else in
+	// `metrics`. In a metric with dots (`bench.pass_rate`), each dot is tried from the
+	// left as the separator of an eval name and a key. The first one is used for which
+	// Eval, without a step, returns a row with that key. If there is none, the whole
+	// text is looked up like a metric without a dot, so `train.loss` can be a training
+	// metric. A value may be NaN. If there is no value, the response is OK, with
+	// `value` unset.
 	//
 	// Returns NOT_FOUND if the experiment or the arm does not exist, and
 	// INVALID_ARGUMENT if the metric is empty.
 	Score(context.Context, *ScoreRequest) (*ScoreResponse, error)
-	// Gets an arm, with its rows as far as they fit into one response and a token to
-	// go on with ListEvals.
+	// Gets an arm with its rows. If not all rows fit into one response, it has a token
+	// for ListEvals, which returns the others.
 	//
 	// Returns NOT_FOUND if the experiment or the arm does not exist.
 	GetArm(context.Context, *GetArmRequest) (*GetArmResponse, error)
@@ -260,14 +262,15 @@ type ResultsServiceServer interface {
 	// they were created.
 	//
 	// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
-	// page token that was not made by this request.
+	// page token of another request.
 	ListArms(context.Context, *ListArmsRequest) (*ListArmsResponse, error)
 	// Lists the rows of an arm in the order in which they were first accepted. A row
-	// that is there throughout appears exactly once in the pages, unless the whole
-	// arm is recorded in another order meanwhile; the pages' revisions tell.
+	// that exists during the whole listing appears exactly once in the pages, unless
+	// the whole arm is recorded in another order in between. The pages then have
+	// different revisions.
 	//
 	// Returns NOT_FOUND if the experiment or the arm does not exist, and
-	// INVALID_ARGUMENT for a page token that was not made by this request.
+	// INVALID_ARGUMENT for a page token of another request.
 	ListEvals(context.Context, *ListEvalsRequest) (*ListEvalsResponse, error)
 	// Gets an experiment.
 	//
@@ -275,34 +278,33 @@ type ResultsServiceServer interface {
 	GetExperiment(context.Context, *GetExperimentRequest) (*GetExperimentResponse, error)
 	// Lists experiments by name, in the order of the names' bytes.
 	//
-	// Returns INVALID_ARGUMENT for a page token that was not made by this request.
+	// Returns INVALID_ARGUMENT for a page token of another request.
 	ListExperiments(context.Context, *ListExperimentsRequest) (*ListExperimentsResponse, error)
-	// Ranks the arms of an experiment by their scores on a metric, as Score answers
+	// Ranks the arms of an experiment by their scores on a metric, as Score returns
 	// them.
 	//
-	// Numbers stand in order, infinities included, then NaN, then the arms without a
-	// score. Equal scores share a place (1, 2, 2, 4) and stand in the order in which
+	// Numbers come first in order, infinities included, then NaN, then arms without a
+	// score. Equal scores share a place (1, 2, 2, 4) and are in the order in which
 	// their arms were created; -0.0 equals 0.0. Only COMPLETED arms are ranked unless
-	// `statuses` says otherwise. Nothing is left out silently: the counts say what
-	// became of every arm.
+	// `statuses` is set. The counts include every arm, also those that are left out.
 	//
-	// By group, the members of one group_name are one entry, and the order is that of
-	// their means.
+	// With `by_group`, all arms with the same group_name are one entry, and the groups
+	// are ordered by their means.
 	//
-	// The first places of COMPLETED arms cost the same however many arms there are. By
-	// group, with other statuses, or where several splits of a metric with dots have
-	// scores, each page costs time in proportion to the number of arms.
+	// The time for the first places of COMPLETED arms does not depend on the number of
+	// arms. With `by_group`, with other statuses, or if several splits of a metric with
+	// dots have scores, the time for each page is proportional to the number of arms.
 	//
 	// Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
 	// there is no metric, neither in the request nor in the experiment
-	// (METRIC_MISSING), and INVALID_ARGUMENT for a page token that was not made by
-	// this request.
+	// (METRIC_MISSING), and INVALID_ARGUMENT for a page token of another
+	// request.
 	Rank(context.Context, *RankRequest) (*RankResponse, error)
-	// Looks up the scores of many arms on many metrics: the numbers that Score
-	// answers, in columns. The arms stand in the order in which they were created.
+	// Looks up the scores of many arms on many metrics, as Score returns them, in
+	// columns. The arms are in the order in which they were created.
 	//
 	// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
-	// empty metric, and for a page token that was not made by this request.
+	// empty metric, and for a page token of another request.
 	Scores(context.Context, *ScoresRequest) (*ScoresResponse, error)
 	mustEmbedUnimplementedResultsServiceServer()
 }

@@ -21,29 +21,28 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// RunConfig is the expanded configuration of one training run: what an arm was
-// asked to do.
+// RunConfig is the expanded configuration of one training run.
 type RunConfig struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the run. It usually names the arm as well.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Where the training data came from.
+	// The source of the training data.
 	Data *DataConfig `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
 	// The model that was trained.
 	Model *ModelConfig `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
 	// The training algorithm.
 	Algorithm *Component `protobuf:"bytes,4,opt,name=algorithm,proto3" json:"algorithm,omitempty"`
-	// What carried out the training.
+	// The system that ran the training.
 	Backend *Component `protobuf:"bytes,5,opt,name=backend,proto3" json:"backend,omitempty"`
 	// Settings of the post-training evaluation. At most 1,000 keys.
 	Eval map[string]*Value `protobuf:"bytes,6,rep,name=eval,proto3" json:"eval,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Settings of the in-loop evaluation. At most 1,000 keys.
 	Validation map[string]*Value `protobuf:"bytes,7,rep,name=validation,proto3" json:"validation,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// The random seed. Unset when none was chosen; 0 is a seed.
+	// The random seed, which may be 0. Unset if none was chosen.
 	Seed *int64 `protobuf:"varint,8,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
 	// Free labels.
 	Tags []string `protobuf:"bytes,9,rep,name=tags,proto3" json:"tags,omitempty"`
-	// Keys of other or later schemas, so that nothing is lost. At most 1,000 keys.
+	// Keys of other or later schemas. At most 1,000 keys.
 	Extras        map[string]*Value `protobuf:"bytes,10,rep,name=extras,proto3" json:"extras,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -149,7 +148,7 @@ func (x *RunConfig) GetExtras() map[string]*Value {
 	return nil
 }
 
-// DataConfig says where training data comes from.
+// DataConfig is the source of training data.
 type DataConfig struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The kind of source, such as `in_memory`, `path` or `hf`.
@@ -166,7 +165,7 @@ type DataConfig struct {
 	HfSplit *string `protobuf:"bytes,6,opt,name=hf_split,json=hfSplit,proto3,oneof" json:"hf_split,omitempty"`
 	// Rows given in the configuration itself.
 	Rows []*Value `protobuf:"bytes,7,rep,name=rows,proto3" json:"rows,omitempty"`
-	// What is done to the rows, in order.
+	// The transformations of the rows, in order.
 	Transforms    []*Value `protobuf:"bytes,8,rep,name=transforms,proto3" json:"transforms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -258,14 +257,14 @@ func (x *DataConfig) GetTransforms() []*Value {
 	return nil
 }
 
-// ModelConfig says which model a run trains and what it starts from.
+// ModelConfig is the model that a run trains, and its initial checkpoint.
 type ModelConfig struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the model.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The checkpoint that training goes on from, optimizer state included.
+	// The checkpoint from which training continues, optimizer state included.
 	LoadCheckpointPath *string `protobuf:"bytes,2,opt,name=load_checkpoint_path,json=loadCheckpointPath,proto3,oneof" json:"load_checkpoint_path,omitempty"`
-	// The checkpoint whose weights training starts from.
+	// The checkpoint from whose weights training starts.
 	InitFromCheckpoint *string `protobuf:"bytes,3,opt,name=init_from_checkpoint,json=initFromCheckpoint,proto3,oneof" json:"init_from_checkpoint,omitempty"`
 	// The name of the chat template or renderer.
 	RendererName  *string `protobuf:"bytes,4,opt,name=renderer_name,json=rendererName,proto3,oneof" json:"renderer_name,omitempty"`
@@ -334,9 +333,9 @@ func (x *ModelConfig) GetRendererName() string {
 // Component is a pluggable part of a run, named by its kind.
 type Component struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which implementation, such as `sft` or `local`.
+	// The implementation, such as `sft` or `local`.
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Its parameters. At most 1,000 keys.
+	// The parameters. At most 1,000 keys.
 	Params        map[string]*Value `protobuf:"bytes,2,rep,name=params,proto3" json:"params,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

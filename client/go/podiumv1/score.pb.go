@@ -21,11 +21,11 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ScoreOrigin is a kind of result that scores come from.
+// ScoreOrigin is a kind of result that has scores.
 type ScoreOrigin int32
 
 const (
-	// Not said. Never answered by a server.
+	// Not set. A server never returns it.
 	ScoreOrigin_SCORE_ORIGIN_UNSPECIFIED ScoreOrigin = 0
 	// A row without a step.
 	ScoreOrigin_SCORE_ORIGIN_POST_TRAINING_EVAL ScoreOrigin = 1
@@ -33,7 +33,7 @@ const (
 	ScoreOrigin_SCORE_ORIGIN_IN_LOOP_EVAL ScoreOrigin = 2
 	// The arm's training metrics.
 	ScoreOrigin_SCORE_ORIGIN_TRAINING_METRICS ScoreOrigin = 3
-	// The `eval_metrics` that an arm without rows was recorded with.
+	// The `eval_metrics` of an arm that was recorded without rows.
 	ScoreOrigin_SCORE_ORIGIN_GIVEN_EVAL_METRICS ScoreOrigin = 4
 )
 
@@ -82,16 +82,16 @@ func (ScoreOrigin) EnumDescriptor() ([]byte, []int) {
 	return file_podium_v1_score_proto_rawDescGZIP(), []int{0}
 }
 
-// ScoreSource says where a score came from.
+// ScoreSource is the source of a score.
 type ScoreSource struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What kind of result it is part of.
+	// The kind of result that has the score.
 	Origin ScoreOrigin `protobuf:"varint,1,opt,name=origin,proto3,enum=podium.v1.ScoreOrigin" json:"origin,omitempty"`
-	// The key that it was found under.
+	// The key of the metric.
 	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	// The name of the eval row. Set for the two kinds of eval rows.
+	// The name of the eval row. Unset for other kinds of results.
 	EvalName *string `protobuf:"bytes,3,opt,name=eval_name,json=evalName,proto3,oneof" json:"eval_name,omitempty"`
-	// The step of the row. Set for an in-loop eval.
+	// The step of an in-loop eval. Unset for other kinds of results.
 	Step          *int64 `protobuf:"varint,4,opt,name=step,proto3,oneof" json:"step,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

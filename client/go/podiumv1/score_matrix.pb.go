@@ -26,9 +26,9 @@ type ScoredArm struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the arm.
 	Arm string `protobuf:"bytes,1,opt,name=arm,proto3" json:"arm,omitempty"`
-	// How far it has come.
+	// The status of the arm.
 	Status ArmStatus `protobuf:"varint,2,opt,name=status,proto3,enum=podium.v1.ArmStatus" json:"status,omitempty"`
-	// The name of its group.
+	// The name of the arm's group.
 	GroupName     *string `protobuf:"bytes,3,opt,name=group_name,json=groupName,proto3,oneof" json:"group_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -22,13 +22,12 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Value is any JSON-like value that keeps its type: an integer stays an
-// integer (`4` never becomes `4.0`, 2^53+1 is not rounded) and a double stays a
-// double, NaN and the infinities included.
+// Value is a JSON-like value that keeps its type. An integer remains an integer
+// (`4` never becomes `4.0`, 2^53+1 is not rounded). A double remains a double, NaN
+// and the infinities included.
 //
-// A stored Value is nested at most 8 deep and holds at most 10,000 nodes. A
-// request with a Value whose `kind` is not set is refused (VALUE_INVALID); a
-// null is said with `null_value`.
+// A stored Value has at most 8 levels and 10,000 nodes. A request with a Value
+// whose `kind` is not set is rejected (VALUE_INVALID). For a null, set `null_value`.
 type Value struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The value itself.
@@ -152,12 +151,12 @@ type isValue_Kind interface {
 }
 
 type Value_NullValue struct {
-	// Nothing, said on purpose.
+	// A null.
 	NullValue structpb.NullValue `protobuf:"varint,1,opt,name=null_value,json=nullValue,proto3,enum=google.protobuf.NullValue,oneof"`
 }
 
 type Value_BoolValue struct {
-	// A truth value.
+	// A boolean.
 	BoolValue bool `protobuf:"varint,2,opt,name=bool_value,json=boolValue,proto3,oneof"`
 }
 
@@ -167,7 +166,7 @@ type Value_IntValue struct {
 }
 
 type Value_DoubleValue struct {
-	// A double: NaN and infinities are values like any other.
+	// A double, which may be NaN or infinite.
 	DoubleValue float64 `protobuf:"fixed64,4,opt,name=double_value,json=doubleValue,proto3,oneof"`
 }
 
@@ -246,8 +245,8 @@ func (x *ValueList) GetValues() []*Value {
 	return nil
 }
 
-// ValueMap is a map from text to values. It may be empty; the order of its
-// entries means nothing.
+// ValueMap is a map from text to values. It may be empty. The order of its
+// entries has no meaning.
 type ValueMap struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The entries; at most 1,000.

@@ -80,7 +80,7 @@ def record_metrics(arm: ArmState, event: MetricsRecorded, limits: Limits) -> Non
 
 @dataclass(slots=True)
 class WholeArm:
-    """An ArmRecorded, read before its transaction: others wait for as long as that takes."""
+    """A parsed ArmRecorded. Parsing before the transaction keeps the transaction short."""
 
     result: ArmResult
     replace: bool
@@ -206,6 +206,6 @@ def _has_attempts(arm: ArmState) -> PodiumError:
     return failure(
         "ARM_HAS_ATTEMPTS",
         f"arm {arm.row.name!r} was started by a training, attempt {arm.row.attempt_id!r}; record "
-        "it under another name, or set replace to overwrite what is recorded",
+        "it under another name, or set replace to overwrite its results",
         arm=arm.row.name,
     )

@@ -71,7 +71,7 @@ def check_order(attempt: Attempt, now: int) -> None:
 
 
 def check_start(arm: ArmState, event: ArmStarted) -> None:
-    """Raises an error if a new attempt may not start on what is recorded of the arm."""
+    """Raises an error if the recorded state of the arm does not allow a new attempt."""
     _check_is_newer(arm, event.attempt)
     if arm.row.status == ARM_STATUS_COMPLETED and event.WhichOneof("mode") is None:
         raise _finished(arm)

@@ -45,9 +45,9 @@ class RecordOutcome:
 
 
 class RecordCall:
-    """A Record call, whose events were checked one by one before.
+    """A Record call. Its events were already checked one by one.
 
-    `invalid` has the errors of events that are out of their bounds, by index. `now` is the
+    `invalid` has the errors of invalid events by index. `now` is the
     time of the call in microseconds since 1970. `size` is the size of its request in bytes.
     """
 
@@ -74,11 +74,11 @@ class RecordCall:
         self._size = size
         self._outcome = RecordOutcome()
         self.needs = self._find_needs()
-        """The experiment, the stream, and what each event reads."""
+        """The experiment, the stream, and the data that each event reads."""
 
     @property
     def heavy(self) -> bool:
-        """Whether there is much to write, or an event that may move very many rows."""
+        """Whether the call is large, or has an event that may change very many rows."""
         if self._size > _MANY_BYTES:
             return True
         others = [e.kind for e in self._parsed if e is not None and e.kind is not _ROW]

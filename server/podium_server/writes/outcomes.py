@@ -1,7 +1,7 @@
-"""Records how an arm's training ended, whatever the size of the result.
+"""Records the end of an arm's training, regardless of the size of its result.
 
-An arm whose end is rejected would run for ever. So what has no room is shortened or left out,
-and a note takes its place.
+If the end was rejected, the arm would stay running. Therefore texts that do not fit are shortened,
+and a result that does not fit is replaced by a note.
 """
 
 from collections.abc import Iterable
@@ -22,12 +22,12 @@ __all__ = ["finish", "shorten_errors"]
 _Field = Literal["error", "train_seconds", "run_result"]
 _FIELDS: tuple[_Field, ...] = get_args(_Field)
 _LEAST_ERROR_BYTES = 1024
-"""Kept of each error text even if the arm has no room left."""
+"""The length to which error texts may be shortened if the arm has no room left."""
 _NAME_BYTES = 256
 
 
 def finish(arm: ArmState, event: ArmFinished, limits: Limits) -> None:
-    """Records the end; it replaces an earlier one as a whole."""
+    """Records the end of an arm. It replaces an earlier end as a whole."""
     facts = ArmResult.FromString(arm.part("facts"))
     for name in _FIELDS:
         facts.ClearField(name)
@@ -80,7 +80,7 @@ def _with_errors(arm: ArmResult) -> Iterable[ArmResult | RunResult]:
 
 
 def _reduce(result: RunResult) -> None:
-    """Keeps the id, the status and the error of a result that has no room."""
+    """Removes all of a result but its id, status and error, and adds a note to the error."""
     note = f"run_result had {result.ByteSize():,} bytes, too many to be stored; it was left out"
     error = f"{note}\n{result.error}" if result.HasField("error") else note
     reduced = RunResult(
@@ -92,5 +92,5 @@ def _reduce(result: RunResult) -> None:
 
 
 def _storable(text: str, most_bytes: int) -> str:
-    """Shortens a text, and replaces NUL characters, which stores can't hold."""
+    """Shortens a text, and replaces NUL characters, which stores cannot hold."""
     return shorten_middle(text.replace("\0", "\N{REPLACEMENT CHARACTER}"), most_bytes)

@@ -28,7 +28,7 @@ __all__ = [
 
 
 def read(row: EvalResult, arm: str, attempt_id: str | None = None) -> ParsedRow:
-    """Reads a row whose output-only fields were cleared."""
+    """Parses a row whose output-only fields were cleared."""
     key = key_of(row)
     model_ref = row.model_ref if row.HasField("model_ref") else None
     primary_class = scoring.primary_class(key.step, row.tags, model_ref)
@@ -48,7 +48,7 @@ class WholeRow(NamedTuple):
 
 
 def read_all(arm: ArmResult) -> dict[EvalKey, WholeRow]:
-    """Reads the rows of a whole arm by identity. Of repeated ones, the first counts."""
+    """Returns the rows of a whole arm by identity. Of rows with equal ones, the first is used."""
     rows: dict[EvalKey, WholeRow] = {}
     for row in arm.evals:
         if key_of(row) not in rows:
@@ -69,7 +69,7 @@ def record(arm: ArmState, row: ParsedRow, event_time: Timestamp | None) -> None:
 def replace_all(
     arm: ArmState, rows: Mapping[EvalKey, WholeRow], event_time: Timestamp | None
 ) -> None:
-    """Makes the arm's rows equal to these, in this order. A row that stays keeps its place.
+    """Makes the arm's rows equal to these, in this order. Unchanged rows keep their position.
 
     A row without an event_time takes that of the event.
     """

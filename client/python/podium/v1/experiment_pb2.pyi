@@ -28,21 +28,21 @@ class _Direction:
 class _DirectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Direction.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     DIRECTION_UNSPECIFIED: _Direction.ValueType  # 0
-    """Not said. Where an order is needed, the greater score is better."""
+    """Not set. Greater scores are better."""
     DIRECTION_MAXIMIZE: _Direction.ValueType  # 1
-    """The greater score is better."""
+    """Greater scores are better."""
     DIRECTION_MINIMIZE: _Direction.ValueType  # 2
-    """The smaller score is better."""
+    """Smaller scores are better."""
 
 class Direction(_Direction, metaclass=_DirectionEnumTypeWrapper):
-    """Direction says which scores are better."""
+    """Direction is the order of scores: whether greater or smaller ones are better."""
 
 DIRECTION_UNSPECIFIED: Direction.ValueType  # 0
-"""Not said. Where an order is needed, the greater score is better."""
+"""Not set. Greater scores are better."""
 DIRECTION_MAXIMIZE: Direction.ValueType  # 1
-"""The greater score is better."""
+"""Greater scores are better."""
 DIRECTION_MINIMIZE: Direction.ValueType  # 2
-"""The smaller score is better."""
+"""Smaller scores are better."""
 Global___Direction: _TypeAlias = Direction  # noqa: Y015
 
 class _ExperimentStatus:
@@ -52,25 +52,25 @@ class _ExperimentStatus:
 class _ExperimentStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExperimentStatus.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     EXPERIMENT_STATUS_UNSPECIFIED: _ExperimentStatus.ValueType  # 0
-    """Not said. Never answered by a server."""
+    """Not set. A server never returns it."""
     EXPERIMENT_STATUS_RUNNING: _ExperimentStatus.ValueType  # 1
-    """No arm has completed yet, and not all have failed (no arms yet included)."""
+    """No arm has completed, and not all have failed. Also if there are no arms."""
     EXPERIMENT_STATUS_COMPLETED: _ExperimentStatus.ValueType  # 2
     """At least one arm has completed."""
     EXPERIMENT_STATUS_FAILED: _ExperimentStatus.ValueType  # 3
-    """There are arms, and every one of them failed."""
+    """There are arms, and all of them failed."""
 
 class ExperimentStatus(_ExperimentStatus, metaclass=_ExperimentStatusEnumTypeWrapper):
-    """ExperimentStatus sums up an experiment's arms."""
+    """ExperimentStatus is the combined status of an experiment's arms."""
 
 EXPERIMENT_STATUS_UNSPECIFIED: ExperimentStatus.ValueType  # 0
-"""Not said. Never answered by a server."""
+"""Not set. A server never returns it."""
 EXPERIMENT_STATUS_RUNNING: ExperimentStatus.ValueType  # 1
-"""No arm has completed yet, and not all have failed (no arms yet included)."""
+"""No arm has completed, and not all have failed. Also if there are no arms."""
 EXPERIMENT_STATUS_COMPLETED: ExperimentStatus.ValueType  # 2
 """At least one arm has completed."""
 EXPERIMENT_STATUS_FAILED: ExperimentStatus.ValueType  # 3
-"""There are arms, and every one of them failed."""
+"""There are arms, and all of them failed."""
 Global___ExperimentStatus: _TypeAlias = ExperimentStatus  # noqa: Y015
 
 @_typing.final
@@ -114,17 +114,17 @@ class Experiment(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ARM_COUNTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The name: segments separated by `/`, as in `nlp/rank_sweep`; none is empty,
-    `.` or `..`. 1 to 256 bytes in all, compared as bytes.
+    """The name: segments separated by `/`, as in `nlp/rank_sweep`. A segment must not
+    be empty, `.` or `..`. 1 to 256 bytes in total, compared as bytes.
     """
     hypothesis: _builtins.str
-    """What the experiment is to find out."""
+    """The hypothesis that the experiment tests."""
     success_metric: _builtins.str
-    """The metric that arms are compared by, in the forms that Score takes."""
+    """The metric by which arms are ranked, in the forms that Score accepts."""
     conclusion: _builtins.str
-    """What was found out."""
+    """The conclusion of the experiment."""
     parent: _builtins.str
-    """The name of the experiment that this one follows."""
+    """The name of the experiment that this one continues."""
     direction: Global___Direction.ValueType
     """Which scores of the success metric are better."""
     status: Global___ExperimentStatus.ValueType
@@ -132,8 +132,8 @@ class Experiment(_message.Message):
     RUNNING.
     """
     revision: _builtins.int
-    """Output only. The number of changes so far. It rises by one with each call that
-    changed something, without gaps, and never goes back.
+    """Output only. The number of calls that changed something. Each of them increases
+    it by one, and it never decreases.
     """
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -141,19 +141,19 @@ class Experiment(_message.Message):
 
     @_builtins.property
     def metadata(self) -> _containers.MessageMap[_builtins.str, _value_pb2.Value]:
-        """Anything else worth keeping. At most 1,000 keys."""
+        """Other data. At most 1,000 keys."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """Output only. When the experiment was declared."""
+        """Output only. The time at which the experiment was declared."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """Output only. When the experiment or anything in it last changed."""
+        """Output only. The time of the last change of the experiment or of anything in it."""
 
     @_builtins.property
     def arm_counts(self) -> Global___ArmCounts:
-        """Output only. How many arms there are, by status."""
+        """Output only. The number of arms by status."""
 
     def __init__(
         self,
@@ -211,11 +211,11 @@ class ArmCounts(_message.Message):
     running: _builtins.int
     """Arms that are training."""
     completed: _builtins.int
-    """Arms that ended as planned."""
+    """Arms that ended successfully."""
     failed: _builtins.int
-    """Arms that ended by an error."""
+    """Arms that ended with an error."""
     cancelled: _builtins.int
-    """Arms that were ended on request."""
+    """Arms that were cancelled."""
     def __init__(
         self,
         *,

@@ -29,13 +29,12 @@ class _RankFlag:
 class _RankFlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RankFlag.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     RANK_FLAG_UNSPECIFIED: _RankFlag.ValueType  # 0
-    """Not said. Never answered by a server."""
+    """Not set. A server never returns it."""
     RANK_FLAG_NAN: _RankFlag.ValueType  # 1
-    """The score, or that of a member, is NaN: not a number, and behind every number."""
+    """The score, or that of a member, is NaN."""
     RANK_FLAG_BENCHMARKS_DIFFER: _RankFlag.ValueType  # 2
-    """The score, or that of a member, came from an eval that was not the same
-    benchmark for all arms of the ranking: rows of this name have different
-    benchmark_ids. (A row without one has its name as benchmark_id.)
+    """The score, or that of a member, is from an eval whose rows have different
+    benchmark_ids in this ranking. The benchmark_id of a row without one is its name.
     """
     RANK_FLAG_CONFIGS_DIFFER: _RankFlag.ValueType  # 3
     """The run_configs of members that are not left out differ in more than name and
@@ -43,16 +42,15 @@ class _RankFlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RankFlag.Val
     """
 
 class RankFlag(_RankFlag, metaclass=_RankFlagEnumTypeWrapper):
-    """RankFlag is a reason not to trust a place in a ranking without a second look."""
+    """RankFlag is a warning about a place in a ranking."""
 
 RANK_FLAG_UNSPECIFIED: RankFlag.ValueType  # 0
-"""Not said. Never answered by a server."""
+"""Not set. A server never returns it."""
 RANK_FLAG_NAN: RankFlag.ValueType  # 1
-"""The score, or that of a member, is NaN: not a number, and behind every number."""
+"""The score, or that of a member, is NaN."""
 RANK_FLAG_BENCHMARKS_DIFFER: RankFlag.ValueType  # 2
-"""The score, or that of a member, came from an eval that was not the same
-benchmark for all arms of the ranking: rows of this name have different
-benchmark_ids. (A row without one has its name as benchmark_id.)
+"""The score, or that of a member, is from an eval whose rows have different
+benchmark_ids in this ranking. The benchmark_id of a row without one is its name.
 """
 RANK_FLAG_CONFIGS_DIFFER: RankFlag.ValueType  # 3
 """The run_configs of members that are not left out differ in more than name and
@@ -77,25 +75,25 @@ class RankedArm(_message.Message):
     arm: _builtins.str
     """The name of the arm."""
     rank: _builtins.int
-    """Its place, counted from 1: one more than the number of arms with a better
-    score. Arms with equal scores share a place, and so do all those with NaN,
-    behind every number. Unset for an arm without a score.
+    """The place, counted from 1: one more than the number of arms with a better
+    score. Arms with equal scores share a place. All arms with NaN share the place
+    after every number. Unset for an arm without a score.
     """
     score: _builtins.float
-    """The score. Unset if there is none; NaN is a score."""
+    """The score, which may be NaN. Unset if there is none."""
     benchmark_id: _builtins.str
-    """The benchmark_id of the eval row that the score came from."""
+    """The benchmark_id of the eval row that has the score."""
     group_name: _builtins.str
     """The name of the arm's group."""
     status: _arm_result_pb2.ArmStatus.ValueType
-    """How far the arm has come."""
+    """The status of the arm."""
     @_builtins.property
     def source(self) -> _score_pb2.ScoreSource:
-        """Where the score came from. Unset if there is none."""
+        """The source of the score. Unset if there is none."""
 
     @_builtins.property
     def flags(self) -> _containers.RepeatedScalarFieldContainer[Global___RankFlag.ValueType]:
-        """What should be known before the place is trusted."""
+        """Warnings about the place."""
 
     def __init__(
         self,
@@ -136,7 +134,7 @@ Global___RankedArm: _TypeAlias = RankedArm  # noqa: Y015
 class RankedGroup(_message.Message):
     """RankedGroup is a group of arms, such as the seeds of one configuration, at its
     place in a ranking by the mean of its members' scores. An arm without a group is
-    a group of one.
+    a group of its own.
 
     Each member is counted once: as one of the `n` numbers of the statistics, or as
     NaN, missing, failed or left out.
@@ -157,17 +155,15 @@ class RankedGroup(_message.Message):
     group_name: _builtins.str
     """The name of the group. Unset for an arm without one."""
     first_arm: _builtins.str
-    """The name of the member that was created first. Groups with equal means stand in
-    the order in which these were created.
+    """The name of the member that was created first. Groups with equal means are in
+    the order in which these members were created.
     """
     rank: _builtins.int
-    """Its place, counted from 1, as that of a RankedArm. Unset for a group without a
-    mean.
-    """
+    """The place, counted from 1, as in RankedArm. Unset for a group without a mean."""
     members: _builtins.int
     """The number of members, whatever their status."""
     nans: _builtins.int
-    """Members whose score is NaN. They have no part in the statistics."""
+    """Members whose score is NaN. They are not in the statistics."""
     missing: _builtins.int
     """Members without a score."""
     failed: _builtins.int
@@ -180,7 +176,7 @@ class RankedGroup(_message.Message):
 
     @_builtins.property
     def flags(self) -> _containers.RepeatedScalarFieldContainer[Global___RankFlag.ValueType]:
-        """What should be known before the place is trusted."""
+        """Warnings about the place."""
 
     def __init__(
         self,
@@ -213,11 +209,10 @@ Global___RankedGroup: _TypeAlias = RankedGroup  # noqa: Y015
 
 @_typing.final
 class ScoreStatistics(_message.Message):
-    """ScoreStatistics is what some scores have come to.
+    """ScoreStatistics is a summary of some scores.
 
-    A score that is infinite makes the mean infinite and leaves the standard
-    deviation and the interval unset; infinities of both signs leave the mean unset as
-    well.
+    With an infinite score, the mean is infinite, and the standard deviation and the
+    interval are unset. With infinities of both signs, the mean is unset, too.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -233,17 +228,17 @@ class ScoreStatistics(_message.Message):
     n: _builtins.int
     """The number of scores."""
     mean: _builtins.float
-    """Their mean. Unset if there are none."""
+    """The mean. Unset if there are no scores."""
     sd: _builtins.float
-    """Their standard deviation, with n - 1. Unset if there are fewer than two."""
+    """The standard deviation, with n - 1. Unset if there are fewer than two scores."""
     standard_error: _builtins.float
     """The standard error of the mean: sd / sqrt(n)."""
     ci_low: _builtins.float
-    """Where the 95 % interval of the mean begins, by Student's t distribution with
+    """The lower end of the 95 % interval of the mean, by Student's t distribution with
     n - 1 degrees of freedom.
     """
     ci_high: _builtins.float
-    """Where that interval ends."""
+    """The upper end of that interval."""
     min: _builtins.float
     """The smallest score."""
     max: _builtins.float
@@ -297,7 +292,7 @@ Global___ScoreStatistics: _TypeAlias = ScoreStatistics  # noqa: Y015
 
 @_typing.final
 class RankSource(_message.Message):
-    """RankSource is a place that scores of a ranking came from."""
+    """RankSource is a source of scores of a ranking."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -306,13 +301,13 @@ class RankSource(_message.Message):
     BENCHMARK_ID_FIELD_NUMBER: _builtins.int
     SCORES_FIELD_NUMBER: _builtins.int
     origin: _score_pb2.ScoreOrigin.ValueType
-    """What kind of result they are part of."""
+    """The kind of result that has the scores."""
     eval_name: _builtins.str
-    """The name of the eval rows. Set for the two kinds of eval rows."""
+    """The name of the eval rows. Unset for other kinds of results."""
     benchmark_id: _builtins.str
     """The benchmark_id of those rows."""
     scores: _builtins.int
-    """How many scores of the ranking came from there, NaN included."""
+    """The number of scores from this source, NaN included."""
     def __init__(
         self,
         *,
@@ -338,8 +333,8 @@ Global___RankSource: _TypeAlias = RankSource  # noqa: Y015
 
 @_typing.final
 class RankCounts(_message.Message):
-    """RankCounts is what became of the arms of an experiment in a ranking: each arm
-    is counted once.
+    """RankCounts counts the arms of an experiment in a ranking. Each arm is counted
+    once.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -353,10 +348,10 @@ class RankCounts(_message.Message):
     nans: _builtins.int
     """Arms whose score is NaN."""
     without_score: _builtins.int
-    """Arms without a score. They stand last, without a place."""
+    """Arms without a score. They are last and have no place."""
     @_builtins.property
     def left_out(self) -> _experiment_pb2.ArmCounts:
-        """Arms that the ranking leaves out because of their status, by that status."""
+        """Arms that are left out because of their status, by status."""
 
     def __init__(
         self,
@@ -376,8 +371,8 @@ Global___RankCounts: _TypeAlias = RankCounts  # noqa: Y015
 
 @_typing.final
 class RankGroupCounts(_message.Message):
-    """RankGroupCounts is what became of the groups of an experiment in a ranking: each
-    group is counted once.
+    """RankGroupCounts counts the groups of an experiment in a ranking. Each group is
+    counted once.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -388,10 +383,10 @@ class RankGroupCounts(_message.Message):
     ranked: _builtins.int
     """Groups with a place."""
     without_mean: _builtins.int
-    """Groups without a mean. They stand last, without a place."""
+    """Groups without a mean. They are last and have no place."""
     too_small: _builtins.int
-    """Groups that the ranking leaves out because they have fewer than `min_members`
-    numbers.
+    """Groups that are left out because they have fewer than `min_members` numeric
+    scores.
     """
     def __init__(
         self,

@@ -41,8 +41,8 @@ class EvalRequest(_message.Message):
     name: _builtins.str
     """The name of the eval."""
     step: _builtins.int
-    """The step of an in-loop eval. Unset asks for the post-training row, or else
-    the latest in-loop row; 0 asks for step 0.
+    """The step of an in-loop eval, which may be 0. If unset, the post-training row is
+    returned, or else the in-loop row with the greatest step.
     """
     def __init__(
         self,
@@ -64,7 +64,7 @@ Global___EvalRequest: _TypeAlias = EvalRequest  # noqa: Y015
 
 @_typing.final
 class EvalResponse(_message.Message):
-    """EvalResponse answers Eval."""
+    """EvalResponse is the response of Eval."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -122,17 +122,17 @@ Global___ScoreRequest: _TypeAlias = ScoreRequest  # noqa: Y015
 
 @_typing.final
 class ScoreResponse(_message.Message):
-    """ScoreResponse answers Score."""
+    """ScoreResponse is the response of Score."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     VALUE_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     value: _builtins.float
-    """The score. Unset if there is none; NaN is a score."""
+    """The score, which may be NaN. Unset if there is none."""
     @_builtins.property
     def source(self) -> _score_pb2.ScoreSource:
-        """Where the score came from. Unset if there is none."""
+        """The source of the score. Unset if there is none."""
 
     def __init__(
         self,
@@ -178,16 +178,15 @@ Global___GetArmRequest: _TypeAlias = GetArmRequest  # noqa: Y015
 
 @_typing.final
 class GetArmResponse(_message.Message):
-    """GetArmResponse answers GetArm."""
+    """GetArmResponse is the response of GetArm."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ARM_RESULT_FIELD_NUMBER: _builtins.int
     NEXT_EVALS_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_evals_page_token: _builtins.str
-    """Goes on with the arm's rows: the `page_token` of a ListEvalsRequest that names
-    the same arm and no filter. Rows of one state of the arm are those whose
-    pages carry the same revision.
+    """The `page_token` for the arm's other rows, in a ListEvalsRequest for the same arm
+    without filters. Pages with the same revision show the same state of the arm.
     """
     @_builtins.property
     def arm_result(self) -> _arm_result_pb2.ArmResult:
@@ -211,7 +210,7 @@ Global___GetArmResponse: _TypeAlias = GetArmResponse  # noqa: Y015
 
 @_typing.final
 class ListArmsRequest(_message.Message):
-    """ListArmsRequest asks for the arms of an experiment that pass every filter."""
+    """ListArmsRequest selects the arms of an experiment that pass every filter."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -225,13 +224,13 @@ class ListArmsRequest(_message.Message):
     experiment: _builtins.str
     """The name of the experiment."""
     page_size: _builtins.int
-    """At most so many arms in the page. 0 means 100, and more than 1,000 means 1,000.
-    A page holds at most 2 MiB, can hold fewer arms, even none, and still be
-    followed by another one.
+    """The maximum number of arms in the page. 0 means 100, and more than 1,000 means
+    1,000. A page has at most 2 MiB. It can have fewer arms, even none, and still be
+    followed by another page.
     """
     page_token: _builtins.str
-    """The `next_page_token` of the page before, with the rest of the request as it
-    was. Empty for the first page.
+    """The `next_page_token` of the previous page. The rest of the request must be
+    unchanged. Empty for the first page.
     """
     group_name: _builtins.str
     """Only arms of the group with this name."""
@@ -281,7 +280,7 @@ class ListArmsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page. Empty if this is the last one."""
+    """The `page_token` of the next page. Empty if this is the last page."""
     revision: _builtins.int
     """The experiment's revision that this page shows."""
     @_builtins.property
@@ -305,7 +304,7 @@ Global___ListArmsResponse: _TypeAlias = ListArmsResponse  # noqa: Y015
 
 @_typing.final
 class ListEvalsRequest(_message.Message):
-    """ListEvalsRequest asks for the rows of an arm that pass every filter."""
+    """ListEvalsRequest selects the rows of an arm that pass every filter."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -321,13 +320,13 @@ class ListEvalsRequest(_message.Message):
     arm: _builtins.str
     """The name of the arm."""
     page_size: _builtins.int
-    """At most so many rows in the page. 0 means 100, and more than 1,000 means 1,000.
-    A page holds at most 2 MiB, can hold fewer rows, even none, and still be
-    followed by another one.
+    """The maximum number of rows in the page. 0 means 100, and more than 1,000 means
+    1,000. A page has at most 2 MiB. It can have fewer rows, even none, and still be
+    followed by another page.
     """
     page_token: _builtins.str
-    """The `next_page_token` of the page before, with the rest of the request as it
-    was. Empty for the first page.
+    """The `next_page_token` of the previous page. The rest of the request must be
+    unchanged. Empty for the first page.
     """
     name: _builtins.str
     """Only rows with this eval name."""
@@ -375,7 +374,7 @@ class ListEvalsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page. Empty if this is the last one."""
+    """The `page_token` of the next page. Empty if this is the last page."""
     revision: _builtins.int
     """The arm's revision that this page shows."""
     @_builtins.property
@@ -421,7 +420,7 @@ Global___GetExperimentRequest: _TypeAlias = GetExperimentRequest  # noqa: Y015
 
 @_typing.final
 class GetExperimentResponse(_message.Message):
-    """GetExperimentResponse answers GetExperiment."""
+    """GetExperimentResponse is the response of GetExperiment."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -445,7 +444,7 @@ Global___GetExperimentResponse: _TypeAlias = GetExperimentResponse  # noqa: Y015
 
 @_typing.final
 class ListExperimentsRequest(_message.Message):
-    """ListExperimentsRequest asks for the experiments that pass every filter."""
+    """ListExperimentsRequest selects the experiments that pass every filter."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -455,13 +454,13 @@ class ListExperimentsRequest(_message.Message):
     STATUSES_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """At most so many experiments in the page. 0 means 100, and more than 1,000 means
-    1,000. A page holds at most 2 MiB, can hold fewer experiments, even none, and
-    still be followed by another one.
+    """The maximum number of experiments in the page. 0 means 100, and more than 1,000
+    means 1,000. A page has at most 2 MiB. It can have fewer experiments, even none,
+    and still be followed by another page.
     """
     page_token: _builtins.str
-    """The `next_page_token` of the page before, with the rest of the request as it
-    was. Empty for the first page.
+    """The `next_page_token` of the previous page. The rest of the request must be
+    unchanged. Empty for the first page.
     """
     name_prefix: _builtins.str
     """Only experiments whose name begins with this text."""
@@ -501,7 +500,7 @@ class ListExperimentsResponse(_message.Message):
     EXPERIMENTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page. Empty if this is the last one."""
+    """The `page_token` of the next page. Empty if this is the last page."""
     @_builtins.property
     def experiments(self) -> _containers.RepeatedCompositeFieldContainer[_experiment_pb2.Experiment]:
         """The experiments by name."""
@@ -522,7 +521,7 @@ Global___ListExperimentsResponse: _TypeAlias = ListExperimentsResponse  # noqa: 
 
 @_typing.final
 class RankRequest(_message.Message):
-    """RankRequest asks for a ranking."""
+    """RankRequest selects the arms or groups of a ranking."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -537,29 +536,29 @@ class RankRequest(_message.Message):
     experiment: _builtins.str
     """The name of the experiment."""
     page_size: _builtins.int
-    """At most so many arms or groups in the page. 0 means 100, and more than 1,000
-    means 1,000. A page can hold fewer, even none, and still be followed by another
-    one.
+    """The maximum number of arms or groups in the page. 0 means 100, and more than
+    1,000 means 1,000. A page can have fewer, even none, and still be followed by
+    another page.
     """
     page_token: _builtins.str
-    """The `next_page_token` of the page before, with the rest of the request as it
-    was. Empty for the first page.
+    """The `next_page_token` of the previous page. The rest of the request must be
+    unchanged. Empty for the first page.
     """
     metric: _builtins.str
-    """The metric, in the forms that Score takes. Unset means the experiment's
-    `success_metric`.
+    """The metric, in the forms that Score accepts. If unset, the experiment's
+    `success_metric` is used.
     """
     direction: _experiment_pb2.Direction.ValueType
-    """Which scores are better. Unspecified means the experiment's direction, and the
-    greater ones if it has none.
+    """The direction. If unspecified, the experiment's direction is used, or MAXIMIZE if
+    it has none.
     """
     by_group: _builtins.bool
     """Whether to rank groups of arms instead of arms."""
     min_members: _builtins.int
-    """Only groups with at least so many scores that are numbers. Only with by_group."""
+    """The minimum number of numeric scores of a group. Only with `by_group`."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_arm_result_pb2.ArmStatus.ValueType]:
-        """Ranks the arms with one of these statuses. None means COMPLETED."""
+        """The statuses of the arms to rank. None means COMPLETED."""
 
     def __init__(
         self,
@@ -600,20 +599,18 @@ class RankResponse(_message.Message):
     GROUP_COUNTS_FIELD_NUMBER: _builtins.int
     RANKING_REVISION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page. Empty if this is the last one."""
+    """The `page_token` of the next page. Empty if this is the last page."""
     revision: _builtins.int
-    """The experiment's revision that this page shows, its counts and sources
-    included.
-    """
+    """The experiment's revision that this page shows, including counts and sources."""
     metric: _builtins.str
-    """The metric that was ranked by."""
+    """The metric of the ranking."""
     direction: _experiment_pb2.Direction.ValueType
-    """The direction that was ranked in: MAXIMIZE or MINIMIZE."""
+    """The direction of the ranking: MAXIMIZE or MINIMIZE."""
     ranking_revision: _builtins.int
-    """In a ranking of COMPLETED arms, the revision in which such an arm last changed;
-    in any other one, and by group, the same as `revision`. Pages in which it is the
-    same are of one ranking, whatever is recorded of other arms meanwhile. Other
-    pages can repeat an arm or miss one.
+    """In a ranking of COMPLETED arms, the revision in which such an arm last changed.
+    In any other ranking, and by group, the same as `revision`. Pages with the same
+    value are of one ranking, even if other arms change in between. Pages with
+    different values can repeat or miss an arm.
     """
     @_builtins.property
     def arms(self) -> _containers.RepeatedCompositeFieldContainer[_ranking_pb2.RankedArm]:
@@ -621,12 +618,12 @@ class RankResponse(_message.Message):
 
     @_builtins.property
     def counts(self) -> _ranking_pb2.RankCounts:
-        """What became of all arms of the experiment, not only of those in this page."""
+        """Counts of all arms of the experiment, not only of those in this page."""
 
     @_builtins.property
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[_ranking_pb2.RankSource]:
-        """Where all scores of the ranking came from, the most frequent place first; at
-        most 100 places.
+        """The sources of all scores of the ranking, the most frequent one first; at most
+        100 sources.
         """
 
     @_builtins.property
@@ -635,9 +632,7 @@ class RankResponse(_message.Message):
 
     @_builtins.property
     def group_counts(self) -> _ranking_pb2.RankGroupCounts:
-        """What became of all groups, not only of those in this page. Unset in a ranking by
-        arm.
-        """
+        """Counts of all groups, not only of those in this page. Unset in a ranking by arm."""
 
     def __init__(
         self,
@@ -665,7 +660,7 @@ Global___RankResponse: _TypeAlias = RankResponse  # noqa: Y015
 
 @_typing.final
 class ScoresRequest(_message.Message):
-    """ScoresRequest asks for the scores of the arms that pass every filter."""
+    """ScoresRequest selects the arms that pass every filter, and metrics."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -680,13 +675,14 @@ class ScoresRequest(_message.Message):
     experiment: _builtins.str
     """The name of the experiment."""
     page_size: _builtins.int
-    """At most so many scores in the page: the number of its arms times that of the
-    metrics. 0 means 10,000, and more than 10,000 means 10,000. A page has one arm at
-    least, if there is one, but can have none and still be followed by another one.
+    """The maximum number of scores in the page: the number of its arms times that of
+    the metrics. 0 means 10,000, and more than 10,000 means 10,000. A page has at
+    least one arm if any is left, whatever the number of metrics. It can also have
+    none and still be followed by another page.
     """
     page_token: _builtins.str
-    """The `next_page_token` of the page before, with the rest of the request as it
-    was. Empty for the first page.
+    """The `next_page_token` of the previous page. The rest of the request must be
+    unchanged. Empty for the first page.
     """
     group_name: _builtins.str
     """Only arms of the group with this name."""
@@ -694,7 +690,7 @@ class ScoresRequest(_message.Message):
     """Only arms whose name begins with this text."""
     @_builtins.property
     def metrics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The metrics, each in the forms that Score takes: 1 to 1,000."""
+        """The metrics, each in the forms that Score accepts: 1 to 1,000."""
 
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_arm_result_pb2.ArmStatus.ValueType]:
@@ -742,7 +738,7 @@ class ScoresResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page. Empty if this is the last one."""
+    """The `page_token` of the next page. Empty if this is the last page."""
     revision: _builtins.int
     """The experiment's revision that this page shows."""
     @_builtins.property

@@ -26,12 +26,12 @@ if _version_not_supported:
 
 
 class ResultsServiceStub(object):
-    """ResultsService answers questions about recorded results. None of its calls
-    changes anything, so all of them are safe to repeat.
+    """ResultsService reads recorded results. Its calls change nothing, so all of them
+    are safe to retry.
 
-    Every call can return INVALID_ARGUMENT for a field out of its bounds,
-    RESOURCE_EXHAUSTED when the server has too much to do, and UNAVAILABLE while it
-    starts or stops. Errors carry a google.rpc.ErrorInfo with domain `podium` and a
+    Every call can return INVALID_ARGUMENT for a field that is out of range,
+    RESOURCE_EXHAUSTED if the server is overloaded, and UNAVAILABLE while it starts
+    or stops. Errors carry a google.rpc.ErrorInfo with domain `podium` and a
     reason from ErrorReason.
     """
 
@@ -89,23 +89,23 @@ class ResultsServiceStub(object):
 
 
 class ResultsServiceServicer(object):
-    """ResultsService answers questions about recorded results. None of its calls
-    changes anything, so all of them are safe to repeat.
+    """ResultsService reads recorded results. Its calls change nothing, so all of them
+    are safe to retry.
 
-    Every call can return INVALID_ARGUMENT for a field out of its bounds,
-    RESOURCE_EXHAUSTED when the server has too much to do, and UNAVAILABLE while it
-    starts or stops. Errors carry a google.rpc.ErrorInfo with domain `podium` and a
+    Every call can return INVALID_ARGUMENT for a field that is out of range,
+    RESOURCE_EXHAUSTED if the server is overloaded, and UNAVAILABLE while it starts
+    or stops. Errors carry a google.rpc.ErrorInfo with domain `podium` and a
     reason from ErrorReason.
     """
 
     def Eval(self, request, context):
         """Looks up an eval row of an arm.
 
-        Without a step: the post-training row of that name if there is one, else the
-        in-loop row with the greatest step, else nothing. With a step, 0 and negatives
-        included: the in-loop row at exactly that step, else nothing; never the
-        post-training row and never the nearest one. Nothing is an OK response with
-        `eval_result` unset.
+        Without a step, it returns the post-training row of that name if there is one,
+        else the in-loop row with the greatest step. With a step, which may be 0 or
+        negative, it returns the in-loop row at exactly that step, never the
+        post-training row or the nearest one. If there is no such row, the response is
+        OK, with `eval_result` unset.
 
         Returns NOT_FOUND if the experiment or the arm does not exist.
         """
@@ -116,12 +116,13 @@ class ResultsServiceServicer(object):
     def Score(self, request, context):
         """Looks up the score of an arm on a metric.
 
-        Without a dot (`pass_rate`): the key in `eval_metrics`, else in `metrics`, else
-        nothing. With dots (`bench.pass_rate`): each dot is tried from the left, and
-        the first one counts where Eval answers the name before it, without a step,
-        with a row that has the key behind it. If there is none, the whole
-        text is looked up as one without a dot, so `train.loss` can be a training
-        metric. NaN is a value. Nothing is an OK response with `value` unset.
+        A metric without a dot (`pass_rate`) is a key in `eval_metrics`, else in
+        `metrics`. In a metric with dots (`bench.pass_rate`), each dot is tried from the
+        left as the separator of an eval name and a key. The first one is used for which
+        Eval, without a step, returns a row with that key. If there is none, the whole
+        text is looked up like a metric without a dot, so `train.loss` can be a training
+        metric. A value may be NaN. If there is no value, the response is OK, with
+        `value` unset.
 
         Returns NOT_FOUND if the experiment or the arm does not exist, and
         INVALID_ARGUMENT if the metric is empty.
@@ -131,8 +132,8 @@ class ResultsServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetArm(self, request, context):
-        """Gets an arm, with its rows as far as they fit into one response and a token to
-        go on with ListEvals.
+        """Gets an arm with its rows. If not all rows fit into one response, it has a token
+        for ListEvals, which returns the others.
 
         Returns NOT_FOUND if the experiment or the arm does not exist.
         """
@@ -145,7 +146,7 @@ class ResultsServiceServicer(object):
         they were created.
 
         Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
-        page token that was not made by this request.
+        page token of another request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -153,11 +154,12 @@ class ResultsServiceServicer(object):
 
     def ListEvals(self, request, context):
         """Lists the rows of an arm in the order in which they were first accepted. A row
-        that is there throughout appears exactly once in the pages, unless the whole
-        arm is recorded in another order meanwhile; the pages' revisions tell.
+        that exists during the whole listing appears exactly once in the pages, unless
+        the whole arm is recorded in another order in between. The pages then have
+        different revisions.
 
         Returns NOT_FOUND if the experiment or the arm does not exist, and
-        INVALID_ARGUMENT for a page token that was not made by this request.
+        INVALID_ARGUMENT for a page token of another request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -175,44 +177,43 @@ class ResultsServiceServicer(object):
     def ListExperiments(self, request, context):
         """Lists experiments by name, in the order of the names' bytes.
 
-        Returns INVALID_ARGUMENT for a page token that was not made by this request.
+        Returns INVALID_ARGUMENT for a page token of another request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Rank(self, request, context):
-        """Ranks the arms of an experiment by their scores on a metric, as Score answers
+        """Ranks the arms of an experiment by their scores on a metric, as Score returns
         them.
 
-        Numbers stand in order, infinities included, then NaN, then the arms without a
-        score. Equal scores share a place (1, 2, 2, 4) and stand in the order in which
+        Numbers come first in order, infinities included, then NaN, then arms without a
+        score. Equal scores share a place (1, 2, 2, 4) and are in the order in which
         their arms were created; -0.0 equals 0.0. Only COMPLETED arms are ranked unless
-        `statuses` says otherwise. Nothing is left out silently: the counts say what
-        became of every arm.
+        `statuses` is set. The counts include every arm, also those that are left out.
 
-        By group, the members of one group_name are one entry, and the order is that of
-        their means.
+        With `by_group`, all arms with the same group_name are one entry, and the groups
+        are ordered by their means.
 
-        The first places of COMPLETED arms cost the same however many arms there are. By
-        group, with other statuses, or where several splits of a metric with dots have
-        scores, each page costs time in proportion to the number of arms.
+        The time for the first places of COMPLETED arms does not depend on the number of
+        arms. With `by_group`, with other statuses, or if several splits of a metric with
+        dots have scores, the time for each page is proportional to the number of arms.
 
         Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
         there is no metric, neither in the request nor in the experiment
-        (METRIC_MISSING), and INVALID_ARGUMENT for a page token that was not made by
-        this request.
+        (METRIC_MISSING), and INVALID_ARGUMENT for a page token of another
+        request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Scores(self, request, context):
-        """Looks up the scores of many arms on many metrics: the numbers that Score
-        answers, in columns. The arms stand in the order in which they were created.
+        """Looks up the scores of many arms on many metrics, as Score returns them, in
+        columns. The arms are in the order in which they were created.
 
         Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
-        empty metric, and for a page token that was not made by this request.
+        empty metric, and for a page token of another request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -275,12 +276,12 @@ def add_ResultsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ResultsService(object):
-    """ResultsService answers questions about recorded results. None of its calls
-    changes anything, so all of them are safe to repeat.
+    """ResultsService reads recorded results. Its calls change nothing, so all of them
+    are safe to retry.
 
-    Every call can return INVALID_ARGUMENT for a field out of its bounds,
-    RESOURCE_EXHAUSTED when the server has too much to do, and UNAVAILABLE while it
-    starts or stops. Errors carry a google.rpc.ErrorInfo with domain `podium` and a
+    Every call can return INVALID_ARGUMENT for a field that is out of range,
+    RESOURCE_EXHAUSTED if the server is overloaded, and UNAVAILABLE while it starts
+    or stops. Errors carry a google.rpc.ErrorInfo with domain `podium` and a
     reason from ErrorReason.
     """
 

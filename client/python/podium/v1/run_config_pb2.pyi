@@ -21,9 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class RunConfig(_message.Message):
-    """RunConfig is the expanded configuration of one training run: what an arm was
-    asked to do.
-    """
+    """RunConfig is the expanded configuration of one training run."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -103,10 +101,10 @@ class RunConfig(_message.Message):
     name: _builtins.str
     """The name of the run. It usually names the arm as well."""
     seed: _builtins.int
-    """The random seed. Unset when none was chosen; 0 is a seed."""
+    """The random seed, which may be 0. Unset if none was chosen."""
     @_builtins.property
     def data(self) -> Global___DataConfig:
-        """Where the training data came from."""
+        """The source of the training data."""
 
     @_builtins.property
     def model(self) -> Global___ModelConfig:
@@ -118,7 +116,7 @@ class RunConfig(_message.Message):
 
     @_builtins.property
     def backend(self) -> Global___Component:
-        """What carried out the training."""
+        """The system that ran the training."""
 
     @_builtins.property
     def eval(self) -> _containers.MessageMap[_builtins.str, _value_pb2.Value]:
@@ -134,7 +132,7 @@ class RunConfig(_message.Message):
 
     @_builtins.property
     def extras(self) -> _containers.MessageMap[_builtins.str, _value_pb2.Value]:
-        """Keys of other or later schemas, so that nothing is lost. At most 1,000 keys."""
+        """Keys of other or later schemas. At most 1,000 keys."""
 
     def __init__(
         self,
@@ -162,7 +160,7 @@ Global___RunConfig: _TypeAlias = RunConfig  # noqa: Y015
 
 @_typing.final
 class DataConfig(_message.Message):
-    """DataConfig says where training data comes from."""
+    """DataConfig is the source of training data."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -192,7 +190,7 @@ class DataConfig(_message.Message):
 
     @_builtins.property
     def transforms(self) -> _containers.RepeatedCompositeFieldContainer[_value_pb2.Value]:
-        """What is done to the rows, in order."""
+        """The transformations of the rows, in order."""
 
     def __init__(
         self,
@@ -235,7 +233,7 @@ Global___DataConfig: _TypeAlias = DataConfig  # noqa: Y015
 
 @_typing.final
 class ModelConfig(_message.Message):
-    """ModelConfig says which model a run trains and what it starts from."""
+    """ModelConfig is the model that a run trains, and its initial checkpoint."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -246,9 +244,9 @@ class ModelConfig(_message.Message):
     name: _builtins.str
     """The name of the model."""
     load_checkpoint_path: _builtins.str
-    """The checkpoint that training goes on from, optimizer state included."""
+    """The checkpoint from which training continues, optimizer state included."""
     init_from_checkpoint: _builtins.str
-    """The checkpoint whose weights training starts from."""
+    """The checkpoint from whose weights training starts."""
     renderer_name: _builtins.str
     """The name of the chat template or renderer."""
     def __init__(
@@ -308,10 +306,10 @@ class Component(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     PARAMS_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """Which implementation, such as `sft` or `local`."""
+    """The implementation, such as `sft` or `local`."""
     @_builtins.property
     def params(self) -> _containers.MessageMap[_builtins.str, _value_pb2.Value]:
-        """Its parameters. At most 1,000 keys."""
+        """The parameters. At most 1,000 keys."""
 
     def __init__(
         self,

@@ -31,9 +31,9 @@ class ScoredArm(_message.Message):
     arm: _builtins.str
     """The name of the arm."""
     status: _arm_result_pb2.ArmStatus.ValueType
-    """How far it has come."""
+    """The status of the arm."""
     group_name: _builtins.str
-    """The name of its group."""
+    """The name of the arm's group."""
     def __init__(
         self,
         *,

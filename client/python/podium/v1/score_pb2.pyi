@@ -24,7 +24,7 @@ class _ScoreOrigin:
 class _ScoreOriginEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ScoreOrigin.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     SCORE_ORIGIN_UNSPECIFIED: _ScoreOrigin.ValueType  # 0
-    """Not said. Never answered by a server."""
+    """Not set. A server never returns it."""
     SCORE_ORIGIN_POST_TRAINING_EVAL: _ScoreOrigin.ValueType  # 1
     """A row without a step."""
     SCORE_ORIGIN_IN_LOOP_EVAL: _ScoreOrigin.ValueType  # 2
@@ -32,13 +32,13 @@ class _ScoreOriginEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ScoreOrig
     SCORE_ORIGIN_TRAINING_METRICS: _ScoreOrigin.ValueType  # 3
     """The arm's training metrics."""
     SCORE_ORIGIN_GIVEN_EVAL_METRICS: _ScoreOrigin.ValueType  # 4
-    """The `eval_metrics` that an arm without rows was recorded with."""
+    """The `eval_metrics` of an arm that was recorded without rows."""
 
 class ScoreOrigin(_ScoreOrigin, metaclass=_ScoreOriginEnumTypeWrapper):
-    """ScoreOrigin is a kind of result that scores come from."""
+    """ScoreOrigin is a kind of result that has scores."""
 
 SCORE_ORIGIN_UNSPECIFIED: ScoreOrigin.ValueType  # 0
-"""Not said. Never answered by a server."""
+"""Not set. A server never returns it."""
 SCORE_ORIGIN_POST_TRAINING_EVAL: ScoreOrigin.ValueType  # 1
 """A row without a step."""
 SCORE_ORIGIN_IN_LOOP_EVAL: ScoreOrigin.ValueType  # 2
@@ -46,12 +46,12 @@ SCORE_ORIGIN_IN_LOOP_EVAL: ScoreOrigin.ValueType  # 2
 SCORE_ORIGIN_TRAINING_METRICS: ScoreOrigin.ValueType  # 3
 """The arm's training metrics."""
 SCORE_ORIGIN_GIVEN_EVAL_METRICS: ScoreOrigin.ValueType  # 4
-"""The `eval_metrics` that an arm without rows was recorded with."""
+"""The `eval_metrics` of an arm that was recorded without rows."""
 Global___ScoreOrigin: _TypeAlias = ScoreOrigin  # noqa: Y015
 
 @_typing.final
 class ScoreSource(_message.Message):
-    """ScoreSource says where a score came from."""
+    """ScoreSource is the source of a score."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -60,13 +60,13 @@ class ScoreSource(_message.Message):
     EVAL_NAME_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
     origin: Global___ScoreOrigin.ValueType
-    """What kind of result it is part of."""
+    """The kind of result that has the score."""
     key: _builtins.str
-    """The key that it was found under."""
+    """The key of the metric."""
     eval_name: _builtins.str
-    """The name of the eval row. Set for the two kinds of eval rows."""
+    """The name of the eval row. Unset for other kinds of results."""
     step: _builtins.int
-    """The step of the row. Set for an in-loop eval."""
+    """The step of an in-loop eval. Unset for other kinds of results."""
     def __init__(
         self,
         *,

@@ -21,13 +21,12 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Value(_message.Message):
-    """Value is any JSON-like value that keeps its type: an integer stays an
-    integer (`4` never becomes `4.0`, 2^53+1 is not rounded) and a double stays a
-    double, NaN and the infinities included.
+    """Value is a JSON-like value that keeps its type. An integer remains an integer
+    (`4` never becomes `4.0`, 2^53+1 is not rounded). A double remains a double, NaN
+    and the infinities included.
 
-    A stored Value is nested at most 8 deep and holds at most 10,000 nodes. A
-    request with a Value whose `kind` is not set is refused (VALUE_INVALID); a
-    null is said with `null_value`.
+    A stored Value has at most 8 levels and 10,000 nodes. A request with a Value
+    whose `kind` is not set is rejected (VALUE_INVALID). For a null, set `null_value`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -40,13 +39,13 @@ class Value(_message.Message):
     LIST_VALUE_FIELD_NUMBER: _builtins.int
     MAP_VALUE_FIELD_NUMBER: _builtins.int
     null_value: _struct_pb2.NullValue.ValueType
-    """Nothing, said on purpose."""
+    """A null."""
     bool_value: _builtins.bool
-    """A truth value."""
+    """A boolean."""
     int_value: _builtins.int
     """A signed 64-bit integer."""
     double_value: _builtins.float
-    """A double: NaN and infinities are values like any other."""
+    """A double, which may be NaN or infinite."""
     string_value: _builtins.str
     """Text."""
     @_builtins.property
@@ -104,8 +103,8 @@ Global___ValueList: _TypeAlias = ValueList  # noqa: Y015
 
 @_typing.final
 class ValueMap(_message.Message):
-    """ValueMap is a map from text to values. It may be empty; the order of its
-    entries means nothing.
+    """ValueMap is a map from text to values. It may be empty. The order of its
+    entries has no meaning.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -23,36 +23,36 @@ export const file_podium_v1_experiment: GenFile = /*@__PURE__*/
  */
 export type Experiment = Message<"podium.v1.Experiment"> & {
   /**
-   * The name: segments separated by `/`, as in `nlp/rank_sweep`; none is empty,
-   * `.` or `..`. 1 to 256 bytes in all, compared as bytes.
+   * The name: segments separated by `/`, as in `nlp/rank_sweep`. A segment must not
+   * be empty, `.` or `..`. 1 to 256 bytes in total, compared as bytes.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * What the experiment is to find out.
+   * The hypothesis that the experiment tests.
    *
    * @generated from field: optional string hypothesis = 2;
    */
   hypothesis?: string | undefined;
 
   /**
-   * The metric that arms are compared by, in the forms that Score takes.
+   * The metric by which arms are ranked, in the forms that Score accepts.
    *
    * @generated from field: optional string success_metric = 3;
    */
   successMetric?: string | undefined;
 
   /**
-   * What was found out.
+   * The conclusion of the experiment.
    *
    * @generated from field: optional string conclusion = 4;
    */
   conclusion?: string | undefined;
 
   /**
-   * The name of the experiment that this one follows.
+   * The name of the experiment that this one continues.
    *
    * @generated from field: optional string parent = 5;
    */
@@ -81,36 +81,36 @@ export type Experiment = Message<"podium.v1.Experiment"> & {
   tags: string[];
 
   /**
-   * Anything else worth keeping. At most 1,000 keys.
+   * Other data. At most 1,000 keys.
    *
    * @generated from field: map<string, podium.v1.Value> metadata = 9;
    */
   metadata: { [key: string]: Value };
 
   /**
-   * Output only. The number of changes so far. It rises by one with each call that
-   * changed something, without gaps, and never goes back.
+   * Output only. The number of calls that changed something. Each of them increases
+   * it by one, and it never decreases.
    *
    * @generated from field: int64 revision = 10;
    */
   revision: bigint;
 
   /**
-   * Output only. When the experiment was declared.
+   * Output only. The time at which the experiment was declared.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 11;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * Output only. When the experiment or anything in it last changed.
+   * Output only. The time of the last change of the experiment or of anything in it.
    *
    * @generated from field: google.protobuf.Timestamp update_time = 12;
    */
   updateTime?: Timestamp | undefined;
 
   /**
-   * Output only. How many arms there are, by status.
+   * Output only. The number of arms by status.
    *
    * @generated from field: podium.v1.ArmCounts arm_counts = 13;
    */
@@ -145,21 +145,21 @@ export type ArmCounts = Message<"podium.v1.ArmCounts"> & {
   running: bigint;
 
   /**
-   * Arms that ended as planned.
+   * Arms that ended successfully.
    *
    * @generated from field: int64 completed = 3;
    */
   completed: bigint;
 
   /**
-   * Arms that ended by an error.
+   * Arms that ended with an error.
    *
    * @generated from field: int64 failed = 4;
    */
   failed: bigint;
 
   /**
-   * Arms that were ended on request.
+   * Arms that were cancelled.
    *
    * @generated from field: int64 cancelled = 5;
    */
@@ -174,27 +174,27 @@ export const ArmCountsSchema: GenMessage<ArmCounts> = /*@__PURE__*/
   messageDesc(file_podium_v1_experiment, 1);
 
 /**
- * Direction says which scores are better.
+ * Direction is the order of scores: whether greater or smaller ones are better.
  *
  * @generated from enum podium.v1.Direction
  */
 export enum Direction {
   /**
-   * Not said. Where an order is needed, the greater score is better.
+   * Not set. Greater scores are better.
    *
    * @generated from enum value: DIRECTION_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * The greater score is better.
+   * Greater scores are better.
    *
    * @generated from enum value: DIRECTION_MAXIMIZE = 1;
    */
   MAXIMIZE = 1,
 
   /**
-   * The smaller score is better.
+   * Smaller scores are better.
    *
    * @generated from enum value: DIRECTION_MINIMIZE = 2;
    */
@@ -208,20 +208,20 @@ export const DirectionSchema: GenEnum<Direction> = /*@__PURE__*/
   enumDesc(file_podium_v1_experiment, 0);
 
 /**
- * ExperimentStatus sums up an experiment's arms.
+ * ExperimentStatus is the combined status of an experiment's arms.
  *
  * @generated from enum podium.v1.ExperimentStatus
  */
 export enum ExperimentStatus {
   /**
-   * Not said. Never answered by a server.
+   * Not set. A server never returns it.
    *
    * @generated from enum value: EXPERIMENT_STATUS_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * No arm has completed yet, and not all have failed (no arms yet included).
+   * No arm has completed, and not all have failed. Also if there are no arms.
    *
    * @generated from enum value: EXPERIMENT_STATUS_RUNNING = 1;
    */
@@ -235,7 +235,7 @@ export enum ExperimentStatus {
   COMPLETED = 2,
 
   /**
-   * There are arms, and every one of them failed.
+   * There are arms, and all of them failed.
    *
    * @generated from enum value: EXPERIMENT_STATUS_FAILED = 3;
    */

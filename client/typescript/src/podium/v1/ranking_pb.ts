@@ -32,30 +32,30 @@ export type RankedArm = Message<"podium.v1.RankedArm"> & {
   arm: string;
 
   /**
-   * Its place, counted from 1: one more than the number of arms with a better
-   * score. Arms with equal scores share a place, and so do all those with NaN,
-   * behind every number. Unset for an arm without a score.
+   * The place, counted from 1: one more than the number of arms with a better
+   * score. Arms with equal scores share a place. All arms with NaN share the place
+   * after every number. Unset for an arm without a score.
    *
    * @generated from field: optional int64 rank = 2;
    */
   rank?: bigint | undefined;
 
   /**
-   * The score. Unset if there is none; NaN is a score.
+   * The score, which may be NaN. Unset if there is none.
    *
    * @generated from field: optional double score = 3;
    */
   score?: number | undefined;
 
   /**
-   * Where the score came from. Unset if there is none.
+   * The source of the score. Unset if there is none.
    *
    * @generated from field: podium.v1.ScoreSource source = 4;
    */
   source?: ScoreSource | undefined;
 
   /**
-   * The benchmark_id of the eval row that the score came from.
+   * The benchmark_id of the eval row that has the score.
    *
    * @generated from field: optional string benchmark_id = 5;
    */
@@ -69,14 +69,14 @@ export type RankedArm = Message<"podium.v1.RankedArm"> & {
   groupName?: string | undefined;
 
   /**
-   * How far the arm has come.
+   * The status of the arm.
    *
    * @generated from field: podium.v1.ArmStatus status = 7;
    */
   status: ArmStatus;
 
   /**
-   * What should be known before the place is trusted.
+   * Warnings about the place.
    *
    * @generated from field: repeated podium.v1.RankFlag flags = 8;
    */
@@ -93,7 +93,7 @@ export const RankedArmSchema: GenMessage<RankedArm> = /*@__PURE__*/
 /**
  * RankedGroup is a group of arms, such as the seeds of one configuration, at its
  * place in a ranking by the mean of its members' scores. An arm without a group is
- * a group of one.
+ * a group of its own.
  *
  * Each member is counted once: as one of the `n` numbers of the statistics, or as
  * NaN, missing, failed or left out.
@@ -109,16 +109,15 @@ export type RankedGroup = Message<"podium.v1.RankedGroup"> & {
   groupName?: string | undefined;
 
   /**
-   * The name of the member that was created first. Groups with equal means stand in
-   * the order in which these were created.
+   * The name of the member that was created first. Groups with equal means are in
+   * the order in which these members were created.
    *
    * @generated from field: string first_arm = 2;
    */
   firstArm: string;
 
   /**
-   * Its place, counted from 1, as that of a RankedArm. Unset for a group without a
-   * mean.
+   * The place, counted from 1, as in RankedArm. Unset for a group without a mean.
    *
    * @generated from field: optional int64 rank = 3;
    */
@@ -139,7 +138,7 @@ export type RankedGroup = Message<"podium.v1.RankedGroup"> & {
   statistics?: ScoreStatistics | undefined;
 
   /**
-   * Members whose score is NaN. They have no part in the statistics.
+   * Members whose score is NaN. They are not in the statistics.
    *
    * @generated from field: int64 nans = 6;
    */
@@ -167,7 +166,7 @@ export type RankedGroup = Message<"podium.v1.RankedGroup"> & {
   leftOut: bigint;
 
   /**
-   * What should be known before the place is trusted.
+   * Warnings about the place.
    *
    * @generated from field: repeated podium.v1.RankFlag flags = 10;
    */
@@ -182,11 +181,10 @@ export const RankedGroupSchema: GenMessage<RankedGroup> = /*@__PURE__*/
   messageDesc(file_podium_v1_ranking, 1);
 
 /**
- * ScoreStatistics is what some scores have come to.
+ * ScoreStatistics is a summary of some scores.
  *
- * A score that is infinite makes the mean infinite and leaves the standard
- * deviation and the interval unset; infinities of both signs leave the mean unset as
- * well.
+ * With an infinite score, the mean is infinite, and the standard deviation and the
+ * interval are unset. With infinities of both signs, the mean is unset, too.
  *
  * @generated from message podium.v1.ScoreStatistics
  */
@@ -199,14 +197,14 @@ export type ScoreStatistics = Message<"podium.v1.ScoreStatistics"> & {
   n: bigint;
 
   /**
-   * Their mean. Unset if there are none.
+   * The mean. Unset if there are no scores.
    *
    * @generated from field: optional double mean = 2;
    */
   mean?: number | undefined;
 
   /**
-   * Their standard deviation, with n - 1. Unset if there are fewer than two.
+   * The standard deviation, with n - 1. Unset if there are fewer than two scores.
    *
    * @generated from field: optional double sd = 3;
    */
@@ -220,7 +218,7 @@ export type ScoreStatistics = Message<"podium.v1.ScoreStatistics"> & {
   standardError?: number | undefined;
 
   /**
-   * Where the 95 % interval of the mean begins, by Student's t distribution with
+   * The lower end of the 95 % interval of the mean, by Student's t distribution with
    * n - 1 degrees of freedom.
    *
    * @generated from field: optional double ci_low = 5;
@@ -228,7 +226,7 @@ export type ScoreStatistics = Message<"podium.v1.ScoreStatistics"> & {
   ciLow?: number | undefined;
 
   /**
-   * Where that interval ends.
+   * The upper end of that interval.
    *
    * @generated from field: optional double ci_high = 6;
    */
@@ -257,20 +255,20 @@ export const ScoreStatisticsSchema: GenMessage<ScoreStatistics> = /*@__PURE__*/
   messageDesc(file_podium_v1_ranking, 2);
 
 /**
- * RankSource is a place that scores of a ranking came from.
+ * RankSource is a source of scores of a ranking.
  *
  * @generated from message podium.v1.RankSource
  */
 export type RankSource = Message<"podium.v1.RankSource"> & {
   /**
-   * What kind of result they are part of.
+   * The kind of result that has the scores.
    *
    * @generated from field: podium.v1.ScoreOrigin origin = 1;
    */
   origin: ScoreOrigin;
 
   /**
-   * The name of the eval rows. Set for the two kinds of eval rows.
+   * The name of the eval rows. Unset for other kinds of results.
    *
    * @generated from field: optional string eval_name = 2;
    */
@@ -284,7 +282,7 @@ export type RankSource = Message<"podium.v1.RankSource"> & {
   benchmarkId?: string | undefined;
 
   /**
-   * How many scores of the ranking came from there, NaN included.
+   * The number of scores from this source, NaN included.
    *
    * @generated from field: int64 scores = 4;
    */
@@ -299,8 +297,8 @@ export const RankSourceSchema: GenMessage<RankSource> = /*@__PURE__*/
   messageDesc(file_podium_v1_ranking, 3);
 
 /**
- * RankCounts is what became of the arms of an experiment in a ranking: each arm
- * is counted once.
+ * RankCounts counts the arms of an experiment in a ranking. Each arm is counted
+ * once.
  *
  * @generated from message podium.v1.RankCounts
  */
@@ -320,14 +318,14 @@ export type RankCounts = Message<"podium.v1.RankCounts"> & {
   nans: bigint;
 
   /**
-   * Arms without a score. They stand last, without a place.
+   * Arms without a score. They are last and have no place.
    *
    * @generated from field: int64 without_score = 3;
    */
   withoutScore: bigint;
 
   /**
-   * Arms that the ranking leaves out because of their status, by that status.
+   * Arms that are left out because of their status, by status.
    *
    * @generated from field: podium.v1.ArmCounts left_out = 4;
    */
@@ -342,8 +340,8 @@ export const RankCountsSchema: GenMessage<RankCounts> = /*@__PURE__*/
   messageDesc(file_podium_v1_ranking, 4);
 
 /**
- * RankGroupCounts is what became of the groups of an experiment in a ranking: each
- * group is counted once.
+ * RankGroupCounts counts the groups of an experiment in a ranking. Each group is
+ * counted once.
  *
  * @generated from message podium.v1.RankGroupCounts
  */
@@ -356,15 +354,15 @@ export type RankGroupCounts = Message<"podium.v1.RankGroupCounts"> & {
   ranked: bigint;
 
   /**
-   * Groups without a mean. They stand last, without a place.
+   * Groups without a mean. They are last and have no place.
    *
    * @generated from field: int64 without_mean = 2;
    */
   withoutMean: bigint;
 
   /**
-   * Groups that the ranking leaves out because they have fewer than `min_members`
-   * numbers.
+   * Groups that are left out because they have fewer than `min_members` numeric
+   * scores.
    *
    * @generated from field: int64 too_small = 3;
    */
@@ -379,29 +377,28 @@ export const RankGroupCountsSchema: GenMessage<RankGroupCounts> = /*@__PURE__*/
   messageDesc(file_podium_v1_ranking, 5);
 
 /**
- * RankFlag is a reason not to trust a place in a ranking without a second look.
+ * RankFlag is a warning about a place in a ranking.
  *
  * @generated from enum podium.v1.RankFlag
  */
 export enum RankFlag {
   /**
-   * Not said. Never answered by a server.
+   * Not set. A server never returns it.
    *
    * @generated from enum value: RANK_FLAG_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * The score, or that of a member, is NaN: not a number, and behind every number.
+   * The score, or that of a member, is NaN.
    *
    * @generated from enum value: RANK_FLAG_NAN = 1;
    */
   NAN = 1,
 
   /**
-   * The score, or that of a member, came from an eval that was not the same
-   * benchmark for all arms of the ranking: rows of this name have different
-   * benchmark_ids. (A row without one has its name as benchmark_id.)
+   * The score, or that of a member, is from an eval whose rows have different
+   * benchmark_ids in this ranking. The benchmark_id of a row without one is its name.
    *
    * @generated from enum value: RANK_FLAG_BENCHMARKS_DIFFER = 2;
    */

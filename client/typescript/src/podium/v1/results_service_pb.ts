@@ -52,8 +52,8 @@ export type EvalRequest = Message<"podium.v1.EvalRequest"> & {
   name: string;
 
   /**
-   * The step of an in-loop eval. Unset asks for the post-training row, or else
-   * the latest in-loop row; 0 asks for step 0.
+   * The step of an in-loop eval, which may be 0. If unset, the post-training row is
+   * returned, or else the in-loop row with the greatest step.
    *
    * @generated from field: optional int64 step = 4;
    */
@@ -68,7 +68,7 @@ export const EvalRequestSchema: GenMessage<EvalRequest> = /*@__PURE__*/
   messageDesc(file_podium_v1_results_service, 0);
 
 /**
- * EvalResponse answers Eval.
+ * EvalResponse is the response of Eval.
  *
  * @generated from message podium.v1.EvalResponse
  */
@@ -125,20 +125,20 @@ export const ScoreRequestSchema: GenMessage<ScoreRequest> = /*@__PURE__*/
   messageDesc(file_podium_v1_results_service, 2);
 
 /**
- * ScoreResponse answers Score.
+ * ScoreResponse is the response of Score.
  *
  * @generated from message podium.v1.ScoreResponse
  */
 export type ScoreResponse = Message<"podium.v1.ScoreResponse"> & {
   /**
-   * The score. Unset if there is none; NaN is a score.
+   * The score, which may be NaN. Unset if there is none.
    *
    * @generated from field: optional double value = 1;
    */
   value?: number | undefined;
 
   /**
-   * Where the score came from. Unset if there is none.
+   * The source of the score. Unset if there is none.
    *
    * @generated from field: podium.v1.ScoreSource source = 2;
    */
@@ -181,7 +181,7 @@ export const GetArmRequestSchema: GenMessage<GetArmRequest> = /*@__PURE__*/
   messageDesc(file_podium_v1_results_service, 4);
 
 /**
- * GetArmResponse answers GetArm.
+ * GetArmResponse is the response of GetArm.
  *
  * @generated from message podium.v1.GetArmResponse
  */
@@ -195,9 +195,8 @@ export type GetArmResponse = Message<"podium.v1.GetArmResponse"> & {
   armResult?: ArmResult | undefined;
 
   /**
-   * Goes on with the arm's rows: the `page_token` of a ListEvalsRequest that names
-   * the same arm and no filter. Rows of one state of the arm are those whose
-   * pages carry the same revision.
+   * The `page_token` for the arm's other rows, in a ListEvalsRequest for the same arm
+   * without filters. Pages with the same revision show the same state of the arm.
    *
    * @generated from field: string next_evals_page_token = 2;
    */
@@ -212,7 +211,7 @@ export const GetArmResponseSchema: GenMessage<GetArmResponse> = /*@__PURE__*/
   messageDesc(file_podium_v1_results_service, 5);
 
 /**
- * ListArmsRequest asks for the arms of an experiment that pass every filter.
+ * ListArmsRequest selects the arms of an experiment that pass every filter.
  *
  * @generated from message podium.v1.ListArmsRequest
  */
@@ -225,17 +224,17 @@ export type ListArmsRequest = Message<"podium.v1.ListArmsRequest"> & {
   experiment: string;
 
   /**
-   * At most so many arms in the page. 0 means 100, and more than 1,000 means 1,000.
-   * A page holds at most 2 MiB, can hold fewer arms, even none, and still be
-   * followed by another one.
+   * The maximum number of arms in the page. 0 means 100, and more than 1,000 means
+   * 1,000. A page has at most 2 MiB. It can have fewer arms, even none, and still be
+   * followed by another page.
    *
    * @generated from field: int32 page_size = 2;
    */
   pageSize: number;
 
   /**
-   * The `next_page_token` of the page before, with the rest of the request as it
-   * was. Empty for the first page.
+   * The `next_page_token` of the previous page. The rest of the request must be
+   * unchanged. Empty for the first page.
    *
    * @generated from field: string page_token = 3;
    */
@@ -291,7 +290,7 @@ export type ListArmsResponse = Message<"podium.v1.ListArmsResponse"> & {
   arms: ArmSummary[];
 
   /**
-   * Asks for the next page. Empty if this is the last one.
+   * The `page_token` of the next page. Empty if this is the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -313,7 +312,7 @@ export const ListArmsResponseSchema: GenMessage<ListArmsResponse> = /*@__PURE__*
   messageDesc(file_podium_v1_results_service, 7);
 
 /**
- * ListEvalsRequest asks for the rows of an arm that pass every filter.
+ * ListEvalsRequest selects the rows of an arm that pass every filter.
  *
  * @generated from message podium.v1.ListEvalsRequest
  */
@@ -333,17 +332,17 @@ export type ListEvalsRequest = Message<"podium.v1.ListEvalsRequest"> & {
   arm: string;
 
   /**
-   * At most so many rows in the page. 0 means 100, and more than 1,000 means 1,000.
-   * A page holds at most 2 MiB, can hold fewer rows, even none, and still be
-   * followed by another one.
+   * The maximum number of rows in the page. 0 means 100, and more than 1,000 means
+   * 1,000. A page has at most 2 MiB. It can have fewer rows, even none, and still be
+   * followed by another page.
    *
    * @generated from field: int32 page_size = 3;
    */
   pageSize: number;
 
   /**
-   * The `next_page_token` of the page before, with the rest of the request as it
-   * was. Empty for the first page.
+   * The `next_page_token` of the previous page. The rest of the request must be
+   * unchanged. Empty for the first page.
    *
    * @generated from field: string page_token = 4;
    */
@@ -392,7 +391,7 @@ export type ListEvalsResponse = Message<"podium.v1.ListEvalsResponse"> & {
   evals: EvalResult[];
 
   /**
-   * Asks for the next page. Empty if this is the last one.
+   * The `page_token` of the next page. Empty if this is the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -435,7 +434,7 @@ export const GetExperimentRequestSchema: GenMessage<GetExperimentRequest> = /*@_
   messageDesc(file_podium_v1_results_service, 10);
 
 /**
- * GetExperimentResponse answers GetExperiment.
+ * GetExperimentResponse is the response of GetExperiment.
  *
  * @generated from message podium.v1.GetExperimentResponse
  */
@@ -456,23 +455,23 @@ export const GetExperimentResponseSchema: GenMessage<GetExperimentResponse> = /*
   messageDesc(file_podium_v1_results_service, 11);
 
 /**
- * ListExperimentsRequest asks for the experiments that pass every filter.
+ * ListExperimentsRequest selects the experiments that pass every filter.
  *
  * @generated from message podium.v1.ListExperimentsRequest
  */
 export type ListExperimentsRequest = Message<"podium.v1.ListExperimentsRequest"> & {
   /**
-   * At most so many experiments in the page. 0 means 100, and more than 1,000 means
-   * 1,000. A page holds at most 2 MiB, can hold fewer experiments, even none, and
-   * still be followed by another one.
+   * The maximum number of experiments in the page. 0 means 100, and more than 1,000
+   * means 1,000. A page has at most 2 MiB. It can have fewer experiments, even none,
+   * and still be followed by another page.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * The `next_page_token` of the page before, with the rest of the request as it
-   * was. Empty for the first page.
+   * The `next_page_token` of the previous page. The rest of the request must be
+   * unchanged. Empty for the first page.
    *
    * @generated from field: string page_token = 2;
    */
@@ -521,7 +520,7 @@ export type ListExperimentsResponse = Message<"podium.v1.ListExperimentsResponse
   experiments: Experiment[];
 
   /**
-   * Asks for the next page. Empty if this is the last one.
+   * The `page_token` of the next page. Empty if this is the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -536,7 +535,7 @@ export const ListExperimentsResponseSchema: GenMessage<ListExperimentsResponse> 
   messageDesc(file_podium_v1_results_service, 13);
 
 /**
- * RankRequest asks for a ranking.
+ * RankRequest selects the arms or groups of a ranking.
  *
  * @generated from message podium.v1.RankRequest
  */
@@ -549,40 +548,40 @@ export type RankRequest = Message<"podium.v1.RankRequest"> & {
   experiment: string;
 
   /**
-   * At most so many arms or groups in the page. 0 means 100, and more than 1,000
-   * means 1,000. A page can hold fewer, even none, and still be followed by another
-   * one.
+   * The maximum number of arms or groups in the page. 0 means 100, and more than
+   * 1,000 means 1,000. A page can have fewer, even none, and still be followed by
+   * another page.
    *
    * @generated from field: int32 page_size = 2;
    */
   pageSize: number;
 
   /**
-   * The `next_page_token` of the page before, with the rest of the request as it
-   * was. Empty for the first page.
+   * The `next_page_token` of the previous page. The rest of the request must be
+   * unchanged. Empty for the first page.
    *
    * @generated from field: string page_token = 3;
    */
   pageToken: string;
 
   /**
-   * The metric, in the forms that Score takes. Unset means the experiment's
-   * `success_metric`.
+   * The metric, in the forms that Score accepts. If unset, the experiment's
+   * `success_metric` is used.
    *
    * @generated from field: optional string metric = 4;
    */
   metric?: string | undefined;
 
   /**
-   * Which scores are better. Unspecified means the experiment's direction, and the
-   * greater ones if it has none.
+   * The direction. If unspecified, the experiment's direction is used, or MAXIMIZE if
+   * it has none.
    *
    * @generated from field: podium.v1.Direction direction = 5;
    */
   direction: Direction;
 
   /**
-   * Ranks the arms with one of these statuses. None means COMPLETED.
+   * The statuses of the arms to rank. None means COMPLETED.
    *
    * @generated from field: repeated podium.v1.ArmStatus statuses = 6;
    */
@@ -596,7 +595,7 @@ export type RankRequest = Message<"podium.v1.RankRequest"> & {
   byGroup: boolean;
 
   /**
-   * Only groups with at least so many scores that are numbers. Only with by_group.
+   * The minimum number of numeric scores of a group. Only with `by_group`.
    *
    * @generated from field: int32 min_members = 8;
    */
@@ -624,44 +623,43 @@ export type RankResponse = Message<"podium.v1.RankResponse"> & {
   arms: RankedArm[];
 
   /**
-   * Asks for the next page. Empty if this is the last one.
+   * The `page_token` of the next page. Empty if this is the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
 
   /**
-   * The experiment's revision that this page shows, its counts and sources
-   * included.
+   * The experiment's revision that this page shows, including counts and sources.
    *
    * @generated from field: int64 revision = 3;
    */
   revision: bigint;
 
   /**
-   * The metric that was ranked by.
+   * The metric of the ranking.
    *
    * @generated from field: string metric = 4;
    */
   metric: string;
 
   /**
-   * The direction that was ranked in: MAXIMIZE or MINIMIZE.
+   * The direction of the ranking: MAXIMIZE or MINIMIZE.
    *
    * @generated from field: podium.v1.Direction direction = 5;
    */
   direction: Direction;
 
   /**
-   * What became of all arms of the experiment, not only of those in this page.
+   * Counts of all arms of the experiment, not only of those in this page.
    *
    * @generated from field: podium.v1.RankCounts counts = 6;
    */
   counts?: RankCounts | undefined;
 
   /**
-   * Where all scores of the ranking came from, the most frequent place first; at
-   * most 100 places.
+   * The sources of all scores of the ranking, the most frequent one first; at most
+   * 100 sources.
    *
    * @generated from field: repeated podium.v1.RankSource sources = 7;
    */
@@ -675,18 +673,17 @@ export type RankResponse = Message<"podium.v1.RankResponse"> & {
   groups: RankedGroup[];
 
   /**
-   * What became of all groups, not only of those in this page. Unset in a ranking by
-   * arm.
+   * Counts of all groups, not only of those in this page. Unset in a ranking by arm.
    *
    * @generated from field: optional podium.v1.RankGroupCounts group_counts = 9;
    */
   groupCounts?: RankGroupCounts | undefined;
 
   /**
-   * In a ranking of COMPLETED arms, the revision in which such an arm last changed;
-   * in any other one, and by group, the same as `revision`. Pages in which it is the
-   * same are of one ranking, whatever is recorded of other arms meanwhile. Other
-   * pages can repeat an arm or miss one.
+   * In a ranking of COMPLETED arms, the revision in which such an arm last changed.
+   * In any other ranking, and by group, the same as `revision`. Pages with the same
+   * value are of one ranking, even if other arms change in between. Pages with
+   * different values can repeat or miss an arm.
    *
    * @generated from field: int64 ranking_revision = 10;
    */
@@ -701,7 +698,7 @@ export const RankResponseSchema: GenMessage<RankResponse> = /*@__PURE__*/
   messageDesc(file_podium_v1_results_service, 15);
 
 /**
- * ScoresRequest asks for the scores of the arms that pass every filter.
+ * ScoresRequest selects the arms that pass every filter, and metrics.
  *
  * @generated from message podium.v1.ScoresRequest
  */
@@ -714,24 +711,25 @@ export type ScoresRequest = Message<"podium.v1.ScoresRequest"> & {
   experiment: string;
 
   /**
-   * The metrics, each in the forms that Score takes: 1 to 1,000.
+   * The metrics, each in the forms that Score accepts: 1 to 1,000.
    *
    * @generated from field: repeated string metrics = 2;
    */
   metrics: string[];
 
   /**
-   * At most so many scores in the page: the number of its arms times that of the
-   * metrics. 0 means 10,000, and more than 10,000 means 10,000. A page has one arm at
-   * least, if there is one, but can have none and still be followed by another one.
+   * The maximum number of scores in the page: the number of its arms times that of
+   * the metrics. 0 means 10,000, and more than 10,000 means 10,000. A page has at
+   * least one arm if any is left, whatever the number of metrics. It can also have
+   * none and still be followed by another page.
    *
    * @generated from field: int32 page_size = 3;
    */
   pageSize: number;
 
   /**
-   * The `next_page_token` of the page before, with the rest of the request as it
-   * was. Empty for the first page.
+   * The `next_page_token` of the previous page. The rest of the request must be
+   * unchanged. Empty for the first page.
    *
    * @generated from field: string page_token = 4;
    */
@@ -794,7 +792,7 @@ export type ScoresResponse = Message<"podium.v1.ScoresResponse"> & {
   columns: ScoreColumn[];
 
   /**
-   * Asks for the next page. Empty if this is the last one.
+   * The `page_token` of the next page. Empty if this is the last page.
    *
    * @generated from field: string next_page_token = 3;
    */
@@ -816,12 +814,12 @@ export const ScoresResponseSchema: GenMessage<ScoresResponse> = /*@__PURE__*/
   messageDesc(file_podium_v1_results_service, 17);
 
 /**
- * ResultsService answers questions about recorded results. None of its calls
- * changes anything, so all of them are safe to repeat.
+ * ResultsService reads recorded results. Its calls change nothing, so all of them
+ * are safe to retry.
  *
- * Every call can return INVALID_ARGUMENT for a field out of its bounds,
- * RESOURCE_EXHAUSTED when the server has too much to do, and UNAVAILABLE while it
- * starts or stops. Errors carry a google.rpc.ErrorInfo with domain `podium` and a
+ * Every call can return INVALID_ARGUMENT for a field that is out of range,
+ * RESOURCE_EXHAUSTED if the server is overloaded, and UNAVAILABLE while it starts
+ * or stops. Errors carry a google.rpc.ErrorInfo with domain `podium` and a
  * reason from ErrorReason.
  *
  * @generated from service podium.v1.ResultsService
@@ -830,11 +828,11 @@ export const ResultsService: GenService<{
   /**
    * Looks up an eval row of an arm.
    *
-   * Without a step: the post-training row of that name if there is one, else the
-   * in-loop row with the greatest step, else nothing. With a step, 0 and negatives
-   * included: the in-loop row at exactly that step, else nothing; never the
-   * post-training row and never the nearest one. Nothing is an OK response with
-   * `eval_result` unset.
+   * Without a step, it returns the post-training row of that name if there is one,
+   * else the in-loop row with the greatest step. With a step, which may be 0 or
+   * negative, it returns the in-loop row at exactly that step, never the
+   * post-training row or the nearest one. If there is no such row, the response is
+   * OK, with `eval_result` unset.
    *
    * Returns NOT_FOUND if the experiment or the arm does not exist.
    *
@@ -848,12 +846,13 @@ export const ResultsService: GenService<{
   /**
    * Looks up the score of an arm on a metric.
    *
-   * Without a dot (`pass_rate`): the key in `eval_metrics`, else in `metrics`, else
-   * nothing. With dots (`bench.pass_rate`): each dot is tried from the left, and
-   * the first one counts where Eval answers the name before it, without a step,
-   * with a row that has the key behind it. If there is none, the whole
-   * text is looked up as one without a dot, so `train.loss` can be a training
-   * metric. NaN is a value. Nothing is an OK response with `value` unset.
+   * A metric without a dot (`pass_rate`) is a key in `eval_metrics`, else in
+   * `metrics`. In a metric with dots (`bench.pass_rate`), each dot is tried from the
+   * left as the separator of an eval name and a key. The first one is used for which
+   * Eval, without a step, returns a row with that key. If there is none, the whole
+   * text is looked up like a metric without a dot, so `train.loss` can be a training
+   * metric. A value may be NaN. If there is no value, the response is OK, with
+   * `value` unset.
    *
    * Returns NOT_FOUND if the experiment or the arm does not exist, and
    * INVALID_ARGUMENT if the metric is empty.
@@ -866,8 +865,8 @@ export const ResultsService: GenService<{
     output: typeof ScoreResponseSchema;
   },
   /**
-   * Gets an arm, with its rows as far as they fit into one response and a token to
-   * go on with ListEvals.
+   * Gets an arm with its rows. If not all rows fit into one response, it has a token
+   * for ListEvals, which returns the others.
    *
    * Returns NOT_FOUND if the experiment or the arm does not exist.
    *
@@ -883,7 +882,7 @@ export const ResultsService: GenService<{
    * they were created.
    *
    * Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
-   * page token that was not made by this request.
+   * page token of another request.
    *
    * @generated from rpc podium.v1.ResultsService.ListArms
    */
@@ -894,11 +893,12 @@ export const ResultsService: GenService<{
   },
   /**
    * Lists the rows of an arm in the order in which they were first accepted. A row
-   * that is there throughout appears exactly once in the pages, unless the whole
-   * arm is recorded in another order meanwhile; the pages' revisions tell.
+   * that exists during the whole listing appears exactly once in the pages, unless
+   * the whole arm is recorded in another order in between. The pages then have
+   * different revisions.
    *
    * Returns NOT_FOUND if the experiment or the arm does not exist, and
-   * INVALID_ARGUMENT for a page token that was not made by this request.
+   * INVALID_ARGUMENT for a page token of another request.
    *
    * @generated from rpc podium.v1.ResultsService.ListEvals
    */
@@ -922,7 +922,7 @@ export const ResultsService: GenService<{
   /**
    * Lists experiments by name, in the order of the names' bytes.
    *
-   * Returns INVALID_ARGUMENT for a page token that was not made by this request.
+   * Returns INVALID_ARGUMENT for a page token of another request.
    *
    * @generated from rpc podium.v1.ResultsService.ListExperiments
    */
@@ -932,26 +932,25 @@ export const ResultsService: GenService<{
     output: typeof ListExperimentsResponseSchema;
   },
   /**
-   * Ranks the arms of an experiment by their scores on a metric, as Score answers
+   * Ranks the arms of an experiment by their scores on a metric, as Score returns
    * them.
    *
-   * Numbers stand in order, infinities included, then NaN, then the arms without a
-   * score. Equal scores share a place (1, 2, 2, 4) and stand in the order in which
+   * Numbers come first in order, infinities included, then NaN, then arms without a
+   * score. Equal scores share a place (1, 2, 2, 4) and are in the order in which
    * their arms were created; -0.0 equals 0.0. Only COMPLETED arms are ranked unless
-   * `statuses` says otherwise. Nothing is left out silently: the counts say what
-   * became of every arm.
+   * `statuses` is set. The counts include every arm, also those that are left out.
    *
-   * By group, the members of one group_name are one entry, and the order is that of
-   * their means.
+   * With `by_group`, all arms with the same group_name are one entry, and the groups
+   * are ordered by their means.
    *
-   * The first places of COMPLETED arms cost the same however many arms there are. By
-   * group, with other statuses, or where several splits of a metric with dots have
-   * scores, each page costs time in proportion to the number of arms.
+   * The time for the first places of COMPLETED arms does not depend on the number of
+   * arms. With `by_group`, with other statuses, or if several splits of a metric with
+   * dots have scores, the time for each page is proportional to the number of arms.
    *
    * Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
    * there is no metric, neither in the request nor in the experiment
-   * (METRIC_MISSING), and INVALID_ARGUMENT for a page token that was not made by
-   * this request.
+   * (METRIC_MISSING), and INVALID_ARGUMENT for a page token of another
+   * request.
    *
    * @generated from rpc podium.v1.ResultsService.Rank
    */
@@ -961,11 +960,11 @@ export const ResultsService: GenService<{
     output: typeof RankResponseSchema;
   },
   /**
-   * Looks up the scores of many arms on many metrics: the numbers that Score
-   * answers, in columns. The arms stand in the order in which they were created.
+   * Looks up the scores of many arms on many metrics, as Score returns them, in
+   * columns. The arms are in the order in which they were created.
    *
    * Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
-   * empty metric, and for a page token that was not made by this request.
+   * empty metric, and for a page token of another request.
    *
    * @generated from rpc podium.v1.ResultsService.Scores
    */

@@ -15,8 +15,7 @@ export const file_podium_v1_run_config: GenFile = /*@__PURE__*/
   fileDesc("Chpwb2RpdW0vdjEvcnVuX2NvbmZpZy5wcm90bxIJcG9kaXVtLnYxIr4ECglSdW5Db25maWcSDAoEbmFtZRgBIAEoCRIjCgRkYXRhGAIgASgLMhUucG9kaXVtLnYxLkRhdGFDb25maWcSJQoFbW9kZWwYAyABKAsyFi5wb2RpdW0udjEuTW9kZWxDb25maWcSJwoJYWxnb3JpdGhtGAQgASgLMhQucG9kaXVtLnYxLkNvbXBvbmVudBIlCgdiYWNrZW5kGAUgASgLMhQucG9kaXVtLnYxLkNvbXBvbmVudBIsCgRldmFsGAYgAygLMh4ucG9kaXVtLnYxLlJ1bkNvbmZpZy5FdmFsRW50cnkSOAoKdmFsaWRhdGlvbhgHIAMoCzIkLnBvZGl1bS52MS5SdW5Db25maWcuVmFsaWRhdGlvbkVudHJ5EhEKBHNlZWQYCCABKANIAIgBARIMCgR0YWdzGAkgAygJEjAKBmV4dHJhcxgKIAMoCzIgLnBvZGl1bS52MS5SdW5Db25maWcuRXh0cmFzRW50cnkaPQoJRXZhbEVudHJ5EgsKA2tleRgBIAEoCRIfCgV2YWx1ZRgCIAEoCzIQLnBvZGl1bS52MS5WYWx1ZToCOAEaQwoPVmFsaWRhdGlvbkVudHJ5EgsKA2tleRgBIAEoCRIfCgV2YWx1ZRgCIAEoCzIQLnBvZGl1bS52MS5WYWx1ZToCOAEaPwoLRXh0cmFzRW50cnkSCwoDa2V5GAEgASgJEh8KBXZhbHVlGAIgASgLMhAucG9kaXVtLnYxLlZhbHVlOgI4AUIHCgVfc2VlZCKjAgoKRGF0YUNvbmZpZxITCgtzb3VyY2Vfa2luZBgBIAEoCRIXCgpkYXRhc2V0X2lkGAIgASgJSACIAQESGQoMZGF0YXNldF9uYW1lGAMgASgJSAGIAQESEQoEcGF0aBgEIAEoCUgCiAEBEhcKCmhmX2RhdGFzZXQYBSABKAlIA4gBARIVCghoZl9zcGxpdBgGIAEoCUgEiAEBEh4KBHJvd3MYByADKAsyEC5wb2RpdW0udjEuVmFsdWUSJAoKdHJhbnNmb3JtcxgIIAMoCzIQLnBvZGl1bS52MS5WYWx1ZUINCgtfZGF0YXNldF9pZEIPCg1fZGF0YXNldF9uYW1lQgcKBV9wYXRoQg0KC19oZl9kYXRhc2V0QgsKCV9oZl9zcGxpdCLBAQoLTW9kZWxDb25maWcSDAoEbmFtZRgBIAEoCRIhChRsb2FkX2NoZWNrcG9pbnRfcGF0aBgCIAEoCUgAiAEBEiEKFGluaXRfZnJvbV9jaGVja3BvaW50GAMgASgJSAGIAQESGgoNcmVuZGVyZXJfbmFtZRgEIAEoCUgCiAEBQhcKFV9sb2FkX2NoZWNrcG9pbnRfcGF0aEIXChVfaW5pdF9mcm9tX2NoZWNrcG9pbnRCEAoOX3JlbmRlcmVyX25hbWUijAEKCUNvbXBvbmVudBIMCgRraW5kGAEgASgJEjAKBnBhcmFtcxgCIAMoCzIgLnBvZGl1bS52MS5Db21wb25lbnQuUGFyYW1zRW50cnkaPwoLUGFyYW1zRW50cnkSCwoDa2V5GAEgASgJEh8KBXZhbHVlGAIgASgLMhAucG9kaXVtLnYxLlZhbHVlOgI4AWIGcHJvdG8z", [file_podium_v1_value]);
 
 /**
- * RunConfig is the expanded configuration of one training run: what an arm was
- * asked to do.
+ * RunConfig is the expanded configuration of one training run.
  *
  * @generated from message podium.v1.RunConfig
  */
@@ -29,7 +28,7 @@ export type RunConfig = Message<"podium.v1.RunConfig"> & {
   name: string;
 
   /**
-   * Where the training data came from.
+   * The source of the training data.
    *
    * @generated from field: podium.v1.DataConfig data = 2;
    */
@@ -50,7 +49,7 @@ export type RunConfig = Message<"podium.v1.RunConfig"> & {
   algorithm?: Component | undefined;
 
   /**
-   * What carried out the training.
+   * The system that ran the training.
    *
    * @generated from field: podium.v1.Component backend = 5;
    */
@@ -71,7 +70,7 @@ export type RunConfig = Message<"podium.v1.RunConfig"> & {
   validation: { [key: string]: Value };
 
   /**
-   * The random seed. Unset when none was chosen; 0 is a seed.
+   * The random seed, which may be 0. Unset if none was chosen.
    *
    * @generated from field: optional int64 seed = 8;
    */
@@ -85,7 +84,7 @@ export type RunConfig = Message<"podium.v1.RunConfig"> & {
   tags: string[];
 
   /**
-   * Keys of other or later schemas, so that nothing is lost. At most 1,000 keys.
+   * Keys of other or later schemas. At most 1,000 keys.
    *
    * @generated from field: map<string, podium.v1.Value> extras = 10;
    */
@@ -100,7 +99,7 @@ export const RunConfigSchema: GenMessage<RunConfig> = /*@__PURE__*/
   messageDesc(file_podium_v1_run_config, 0);
 
 /**
- * DataConfig says where training data comes from.
+ * DataConfig is the source of training data.
  *
  * @generated from message podium.v1.DataConfig
  */
@@ -155,7 +154,7 @@ export type DataConfig = Message<"podium.v1.DataConfig"> & {
   rows: Value[];
 
   /**
-   * What is done to the rows, in order.
+   * The transformations of the rows, in order.
    *
    * @generated from field: repeated podium.v1.Value transforms = 8;
    */
@@ -170,7 +169,7 @@ export const DataConfigSchema: GenMessage<DataConfig> = /*@__PURE__*/
   messageDesc(file_podium_v1_run_config, 1);
 
 /**
- * ModelConfig says which model a run trains and what it starts from.
+ * ModelConfig is the model that a run trains, and its initial checkpoint.
  *
  * @generated from message podium.v1.ModelConfig
  */
@@ -183,14 +182,14 @@ export type ModelConfig = Message<"podium.v1.ModelConfig"> & {
   name: string;
 
   /**
-   * The checkpoint that training goes on from, optimizer state included.
+   * The checkpoint from which training continues, optimizer state included.
    *
    * @generated from field: optional string load_checkpoint_path = 2;
    */
   loadCheckpointPath?: string | undefined;
 
   /**
-   * The checkpoint whose weights training starts from.
+   * The checkpoint from whose weights training starts.
    *
    * @generated from field: optional string init_from_checkpoint = 3;
    */
@@ -218,14 +217,14 @@ export const ModelConfigSchema: GenMessage<ModelConfig> = /*@__PURE__*/
  */
 export type Component = Message<"podium.v1.Component"> & {
   /**
-   * Which implementation, such as `sft` or `local`.
+   * The implementation, such as `sft` or `local`.
    *
    * @generated from field: string kind = 1;
    */
   kind: string;
 
   /**
-   * Its parameters. At most 1,000 keys.
+   * The parameters. At most 1,000 keys.
    *
    * @generated from field: map<string, podium.v1.Value> params = 2;
    */

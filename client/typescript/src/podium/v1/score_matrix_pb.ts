@@ -28,14 +28,14 @@ export type ScoredArm = Message<"podium.v1.ScoredArm"> & {
   arm: string;
 
   /**
-   * How far it has come.
+   * The status of the arm.
    *
    * @generated from field: podium.v1.ArmStatus status = 2;
    */
   status: ArmStatus;
 
   /**
-   * The name of its group.
+   * The name of the arm's group.
    *
    * @generated from field: optional string group_name = 3;
    */

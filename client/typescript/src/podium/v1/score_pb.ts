@@ -13,34 +13,34 @@ export const file_podium_v1_score: GenFile = /*@__PURE__*/
   fileDesc("ChVwb2RpdW0vdjEvc2NvcmUucHJvdG8SCXBvZGl1bS52MSKEAQoLU2NvcmVTb3VyY2USJgoGb3JpZ2luGAEgASgOMhYucG9kaXVtLnYxLlNjb3JlT3JpZ2luEgsKA2tleRgCIAEoCRIWCglldmFsX25hbWUYAyABKAlIAIgBARIRCgRzdGVwGAQgASgDSAGIAQFCDAoKX2V2YWxfbmFtZUIHCgVfc3RlcCq3AQoLU2NvcmVPcmlnaW4SHAoYU0NPUkVfT1JJR0lOX1VOU1BFQ0lGSUVEEAASIwofU0NPUkVfT1JJR0lOX1BPU1RfVFJBSU5JTkdfRVZBTBABEh0KGVNDT1JFX09SSUdJTl9JTl9MT09QX0VWQUwQAhIhCh1TQ09SRV9PUklHSU5fVFJBSU5JTkdfTUVUUklDUxADEiMKH1NDT1JFX09SSUdJTl9HSVZFTl9FVkFMX01FVFJJQ1MQBGIGcHJvdG8z");
 
 /**
- * ScoreSource says where a score came from.
+ * ScoreSource is the source of a score.
  *
  * @generated from message podium.v1.ScoreSource
  */
 export type ScoreSource = Message<"podium.v1.ScoreSource"> & {
   /**
-   * What kind of result it is part of.
+   * The kind of result that has the score.
    *
    * @generated from field: podium.v1.ScoreOrigin origin = 1;
    */
   origin: ScoreOrigin;
 
   /**
-   * The key that it was found under.
+   * The key of the metric.
    *
    * @generated from field: string key = 2;
    */
   key: string;
 
   /**
-   * The name of the eval row. Set for the two kinds of eval rows.
+   * The name of the eval row. Unset for other kinds of results.
    *
    * @generated from field: optional string eval_name = 3;
    */
   evalName?: string | undefined;
 
   /**
-   * The step of the row. Set for an in-loop eval.
+   * The step of an in-loop eval. Unset for other kinds of results.
    *
    * @generated from field: optional int64 step = 4;
    */
@@ -55,13 +55,13 @@ export const ScoreSourceSchema: GenMessage<ScoreSource> = /*@__PURE__*/
   messageDesc(file_podium_v1_score, 0);
 
 /**
- * ScoreOrigin is a kind of result that scores come from.
+ * ScoreOrigin is a kind of result that has scores.
  *
  * @generated from enum podium.v1.ScoreOrigin
  */
 export enum ScoreOrigin {
   /**
-   * Not said. Never answered by a server.
+   * Not set. A server never returns it.
    *
    * @generated from enum value: SCORE_ORIGIN_UNSPECIFIED = 0;
    */
@@ -89,7 +89,7 @@ export enum ScoreOrigin {
   TRAINING_METRICS = 3,
 
   /**
-   * The `eval_metrics` that an arm without rows was recorded with.
+   * The `eval_metrics` of an arm that was recorded without rows.
    *
    * @generated from enum value: SCORE_ORIGIN_GIVEN_EVAL_METRICS = 4;
    */

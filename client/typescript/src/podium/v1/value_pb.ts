@@ -15,13 +15,12 @@ export const file_podium_v1_value: GenFile = /*@__PURE__*/
   fileDesc("ChVwb2RpdW0vdjEvdmFsdWUucHJvdG8SCXBvZGl1bS52MSLyAQoFVmFsdWUSMAoKbnVsbF92YWx1ZRgBIAEoDjIaLmdvb2dsZS5wcm90b2J1Zi5OdWxsVmFsdWVIABIUCgpib29sX3ZhbHVlGAIgASgISAASEwoJaW50X3ZhbHVlGAMgASgDSAASFgoMZG91YmxlX3ZhbHVlGAQgASgBSAASFgoMc3RyaW5nX3ZhbHVlGAUgASgJSAASKgoKbGlzdF92YWx1ZRgGIAEoCzIULnBvZGl1bS52MS5WYWx1ZUxpc3RIABIoCgltYXBfdmFsdWUYByABKAsyEy5wb2RpdW0udjEuVmFsdWVNYXBIAEIGCgRraW5kIi0KCVZhbHVlTGlzdBIgCgZ2YWx1ZXMYASADKAsyEC5wb2RpdW0udjEuVmFsdWUifwoIVmFsdWVNYXASMQoHZW50cmllcxgBIAMoCzIgLnBvZGl1bS52MS5WYWx1ZU1hcC5FbnRyaWVzRW50cnkaQAoMRW50cmllc0VudHJ5EgsKA2tleRgBIAEoCRIfCgV2YWx1ZRgCIAEoCzIQLnBvZGl1bS52MS5WYWx1ZToCOAFiBnByb3RvMw", [file_google_protobuf_struct]);
 
 /**
- * Value is any JSON-like value that keeps its type: an integer stays an
- * integer (`4` never becomes `4.0`, 2^53+1 is not rounded) and a double stays a
- * double, NaN and the infinities included.
+ * Value is a JSON-like value that keeps its type. An integer remains an integer
+ * (`4` never becomes `4.0`, 2^53+1 is not rounded). A double remains a double, NaN
+ * and the infinities included.
  *
- * A stored Value is nested at most 8 deep and holds at most 10,000 nodes. A
- * request with a Value whose `kind` is not set is refused (VALUE_INVALID); a
- * null is said with `null_value`.
+ * A stored Value has at most 8 levels and 10,000 nodes. A request with a Value
+ * whose `kind` is not set is rejected (VALUE_INVALID). For a null, set `null_value`.
  *
  * @generated from message podium.v1.Value
  */
@@ -33,7 +32,7 @@ export type Value = Message<"podium.v1.Value"> & {
    */
   kind: {
     /**
-     * Nothing, said on purpose.
+     * A null.
      *
      * @generated from field: google.protobuf.NullValue null_value = 1;
      */
@@ -41,7 +40,7 @@ export type Value = Message<"podium.v1.Value"> & {
     case: "nullValue";
   } | {
     /**
-     * A truth value.
+     * A boolean.
      *
      * @generated from field: bool bool_value = 2;
      */
@@ -57,7 +56,7 @@ export type Value = Message<"podium.v1.Value"> & {
     case: "intValue";
   } | {
     /**
-     * A double: NaN and infinities are values like any other.
+     * A double, which may be NaN or infinite.
      *
      * @generated from field: double double_value = 4;
      */
@@ -119,8 +118,8 @@ export const ValueListSchema: GenMessage<ValueList> = /*@__PURE__*/
   messageDesc(file_podium_v1_value, 1);
 
 /**
- * ValueMap is a map from text to values. It may be empty; the order of its
- * entries means nothing.
+ * ValueMap is a map from text to values. It may be empty. The order of its
+ * entries has no meaning.
  *
  * @generated from message podium.v1.ValueMap
  */
