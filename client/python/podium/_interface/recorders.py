@@ -37,6 +37,7 @@ __all__ = [
     "StreamPosition",
     "ending_of",
     "error_text",
+    "is_pruned",
     "new_attempt",
 ]
 
@@ -243,10 +244,17 @@ def ending_of(error: BaseException | None) -> Ending:
     """Returns the end of an arm's block, from the exception that left it."""
     if error is None:
         return Ending(ArmStatus.COMPLETED)
+    if is_pruned(error):
+        return Ending(ArmStatus.CANCELLED, ": ".join(filter(None, ["pruned", str(error)])))
     if isinstance(error, Exception) or (isinstance(error, SystemExit) and error.code):
         return Ending(ArmStatus.FAILED, error_text("".join(traceback.format_exception(error))))
     # KeyboardInterrupt, asyncio's CancelledError, sys.exit(): ended on request.
     return Ending(ArmStatus.CANCELLED, "".join(traceback.format_exception_only(error)).strip())
+
+
+def is_pruned(error: BaseException | None) -> bool:
+    """Returns whether an exception is the one by which Optuna ends a trial early."""
+    return any(kind.__name__ == "TrialPruned" for kind in type(error).__mro__)
 
 
 def error_text(text: str) -> str:

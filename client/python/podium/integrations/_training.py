@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import sys
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypedDict, TypeVar
 
-from podium._interface.recorders import ending_of
+from podium._interface.recorders import ending_of, is_pruned
 from podium._values.enums import ArmStatus
+from podium.integrations._callers import caller_variables
 from podium.integrations._recorders import recorder_of
 
 if TYPE_CHECKING:
@@ -47,14 +49,29 @@ class Row(NamedTuple):
     seconds: float = 0.0
 
 
-class _Names:
-    """The names of arms that a callback and its copies, which searches make, have given out."""
+def _received_names() -> _Names:
+    return _Names(is_received=True)
 
-    def __init__(self) -> None:
+
+class _Names:
+    """The names of arms that a callback, and its copies for a search, have used.
+
+    Args:
+        is_received: Whether another process has sent them.
+    """
+
+    def __init__(self, *, is_received: bool = False) -> None:
         self._times: Counter[str] = Counter()
+        self._is_received = is_received
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _received_names, ()
 
     def next(self, name: str) -> str:
-        """The name itself, once; then that with a number."""
+        """Returns the name itself the first time, and then the name with a number."""
+        if self._is_received and caller_variables("joblib.", "self"):
+            # Each training of the search has its own copy of the callback, in several processes.
+            name = f"{name}-{os.urandom(4).hex()}"
         self._times[name] += 1
         times = self._times[name]
         if times == 1:
@@ -66,6 +83,10 @@ class _Names:
             another,
         )
         return another
+
+
+def _received(kind: type[Training], experiment: Any, names: _Names, options: Any) -> Training:
+    return kind(experiment, names=names, **options)
 
 
 class Training:
@@ -100,6 +121,7 @@ class Training:
         self._is_running = False
         self._began = 0.0
         self._last: dict[str, Row] = {}
+        self._trial: Any = None
         self._baseline: list[Row] | None = None
         """The rows of an evaluation without training, while its arm is the current one."""
 
@@ -110,6 +132,9 @@ class Training:
             names=self._names,
             **self._options,
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _received, (type(self), self._experiment, self._names, self._options)
 
     @property
     def arm(self) -> ArmRecorder | None:
@@ -161,6 +186,9 @@ class Training:
         self._is_running = True
         self._began = time.monotonic()
         self._last.clear()
+        self._trial = caller_variables("optuna.study", "trial").get("trial")
+        if self._trial is not None:
+            unsettled.add(self)
         atexit.unregister(self._end_with_process)
         atexit.register(self._end_with_process)
         for row in baseline if resume_step is None else ():
@@ -247,8 +275,18 @@ class Training:
         """Records that training was cancelled."""
         self._finish(ArmStatus.CANCELLED, why)
 
+    def prune(self) -> None:
+        """Records that a search ended the training early."""
+        step = max((row.step for row in self._last.values()), default=None)
+        self.stop("pruned" if step is None else f"pruned at step {step}")
+
     def settle(self) -> None:
-        """Ends a training whose trainer has ended without a call. Most trainers always call."""
+        """Ends a training that ended without a call of its trainer, if it is known how."""
+        state = _trial_state(self._trial) if self._is_running else ""
+        if state == "PRUNED":
+            self.prune()
+        elif state == "FAIL":
+            self._finish(ArmStatus.FAILED, "the trial of Optuna failed")
 
     def leave(self, error: BaseException | None) -> None:
         """Ends a training that is running as its block ended, and waits for delivery.
@@ -285,15 +323,19 @@ class Training:
     def _end_by(self, error: BaseException | None) -> None:
         if self._is_running and error is None:
             self.end()
+        elif is_pruned(error):
+            self.prune()
         elif self._is_running:
             ending = ending_of(error)
             self._finish(ending.status, ending.error)
 
     def _over(self) -> None:
         self._is_running = False
+        unsettled.discard(self)
         atexit.unregister(self._end_with_process)
 
     def _end_with_process(self) -> None:
+        self.settle()
         # Python keeps the error that ended a script here, also if nothing imports traceback.
         error: BaseException | None = getattr(sys, "last_value", None)
         if error is None:
@@ -332,6 +374,12 @@ class CallbackBase(Generic[_T]):
         """The arm that is recorded, or was last; None before there is one."""
         return self._training.arm
 
+    def __del__(self) -> None:
+        # A trainer drops a callback that nobody else holds when its training has ended.
+        training = getattr(self, "_training", None)
+        if training is not None:
+            training.settle()
+
     def __enter__(self) -> Self:
         return self
 
@@ -343,3 +391,13 @@ class CallbackBase(Generic[_T]):
     ) -> None:
         """Ends a training that has not ended: failed or cancelled if the block raised."""
         self._training.leave(error)
+
+
+def _trial_state(trial: Any) -> str:
+    """Returns the state of a trial of Optuna, such as `PRUNED`; empty if it is not known."""
+    if trial is None:
+        return ""
+    try:
+        return str(trial.study.get_trials(deepcopy=False)[trial.number].state.name)
+    except Exception:  # noqa: BLE001 - whatever storage the study has, training goes on
+        return ""

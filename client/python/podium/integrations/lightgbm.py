@@ -7,7 +7,6 @@ with PodiumCallback("churn", "leaves31") as callback:
 from __future__ import annotations
 
 import atexit
-import weakref
 from collections import defaultdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -91,8 +90,6 @@ class PodiumCallback(CallbackBase["_Training"]):
     def _begin(self, env: Any) -> None:
         config = self._run_config or run_config(self._name, _params(env))
         self._training.begin_rounds(config, env.model, env.begin_iteration or None)
-        # LightGBM drops a callback that nobody else holds when its training ends.
-        weakref.finalize(self, self._training.settle).atexit = False
 
 
 class _Training(Training):
@@ -114,6 +111,7 @@ class _Training(Training):
 
     def settle(self) -> None:
         """Ends a training that was stopped early: its model names the best round from then on."""
+        super().settle()
         best = self._rows.get(getattr(self._model, "best_iteration", 0), [])
         if self.is_running and not best:
             return

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from podium.integrations._callers import caller_variables
 from podium.integrations._missing import missing
 from podium.integrations._trainer_logs import last_rows, rows_of, run_config, training_metrics
 from podium.integrations._training import CallbackBase, Training
@@ -141,6 +142,10 @@ class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[m
     def on_train_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         """Says that training is completed, with the result of the model that it leaves."""
         del control, others
+        # Before the Trainer prunes a trial it says that training has ended.
+        if {"trial", "step", "metrics"} <= caller_variables("transformers.trainer", "trial").keys():
+            self._training.prune()
+            return
         best = state.best_global_step if args.load_best_model_at_end else None
         rows = last_rows(state.log_history, best)
         self._training.end(best=rows, train_seconds=self._train_seconds)
