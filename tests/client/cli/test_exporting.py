@@ -13,7 +13,7 @@ from podium_server.testing import running_server
 
 from tests.client.cli.shell import podium, quickly
 
-OUTPUTS = {"revision", "create_time", "update_time", "record_time", "attempt"}
+OUTPUTS = {"revision", "create_time", "update_time", "record_time", "attempt", "last_heard"}
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ STORY: list[dict[str, Any]] = [
     {
         "event": "eval_recorded",
         "arm": "b",
+        "attempt_id": "job-1",
         "event_time": "2026-01-01T01:00:00+01:00",
         "eval_result": {"name": "val", "step": -5, "metrics": {"acc": "-Infinity"}},
     },
@@ -188,12 +189,12 @@ def test_a_declaration_says_what_it_keeps(address: str, name: str) -> None:
 
 def test_replace(address: str, name: str) -> None:
     """An arm that has attempts is recorded over only with --replace."""
-    whole = {**ARM, "name": "b"}
-    done = podium("record", name, "-", stdin=lines(*STORY[1:5], whole), address=address)
+    assert podium("record", name, "-", stdin=lines(*STORY[1:5]), address=address).code == 0
+    text = lines({**ARM, "name": "b"})
+    done = podium("record", name, "-", stdin=text, address=address)
     assert (done.code, done.out) == (3, "")
-    assert done.err.startswith("podium: line 5: ")
+    assert done.err.startswith("podium: line 1: ")
     assert done.err.endswith("(ARM_HAS_ATTEMPTS); nothing was recorded\n")
-    text = lines(*STORY[1:5], whole)
     assert podium("record", name, "-", "--replace", stdin=text, address=address).code == 0
     assert arm(address, name, "b").score("acc") == 0.5
 

@@ -190,11 +190,11 @@ async def test_an_ending_that_cannot_be_said_does_not_stand(
 async def test_an_ending_that_was_refused_is_said_once_more(
     client: AnyClient, declared: str
 ) -> None:
-    """The status of a finish() whose result was too large to keep stands at the block's end."""
-    result_too_large = podium.RunResult("r", "ok", extras={"log": "x" * 1_000_000})
+    """The block's end records the status of a finish() whose result was refused."""
+    result_refused = podium.RunResult("r", "ok", metrics={"k" * 2_000: 1.0})
     async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
         with pytest.raises(podium.InvalidArgumentError):
-            await result(arm.finish("cancelled", error="enough", run_result=result_too_large))
+            await result(arm.finish("cancelled", error="enough", run_result=result_refused))
     found = await result(client.arm(declared, "lora_rank4").get())
     assert (found.status, found.error) == ("cancelled", "enough")
 

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from tests.client.sender.outboxes import until
 from tests.crash.scenarios.proxy import Proxy
 from tests.crash.scenarios.world import World
 
@@ -75,11 +76,14 @@ def test_the_connection_is_cut(world: World) -> None:
 
 
 def test_the_training_is_killed(world: World) -> None:
-    """What was recorded before the kill arrives, whoever delivers it; the arm stays running."""
+    """Every row from before the kill is delivered; the arm is failed, as its process is gone."""
     world.train("--steps", _STEPS, "--die", 120)
     world.sync()
     assert world.rows() == dict.fromkeys(range(121), 1)
-    assert world.arm.get().status == "running"
+    until(lambda: world.arm.get().status != "running")
+    assert (world.arm.get().error or "").startswith(
+        "the process ended without finishing the arm: host "
+    )
 
 
 def test_the_sender_is_killed(world: World) -> None:

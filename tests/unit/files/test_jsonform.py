@@ -140,7 +140,7 @@ def test_the_other_forms() -> None:
         ({**_ARM, "metrics": 3}, "arm: metrics must be a mapping, not int"),
         ({**_ARM, "evals": {}}, "arm: evals must be a list, not dict"),
         ({**_ARM, "evals": [{"name": 1}]}, r"arm: evals\[0\]: name must be a string, not int"),
-        ({**_ARM, "evals": [{"name": "v", "step": 1.0}]}, r"evals\[0\]: step must be an integer"),
+        ({**_ARM, "evals": [{"name": "v", "step": 1.5}]}, r"evals\[0\]: step must be an integer"),
         ({**_ARM, "evals": [{"name": "v", "step": 2**63}]}, r"evals\[0\]: step must be an integer"),
         (
             {**_ARM, "evals": [{"name": "v", "breakdowns": {"x": {"$double": 3}}}]},
