@@ -202,7 +202,7 @@ def start_arms(experiment: str, writers: int) -> Iterator[RecordRequest]:
 
 
 def row_calls(experiment: str, writer: int, rows: int) -> Iterator[bytes]:
-    """The calls of one writer, each with so many new rows, as one stream of events."""
+    """Yields the calls of one writer, each with this many new rows, as one stream."""
     sequence = 1
     while True:
         events = [

@@ -20,7 +20,7 @@ class Figure:
 
 
 def table(figures: list[Figure]) -> str:
-    """The figures as a Markdown table, aligned for a terminal."""
+    """Returns the figures as a Markdown table, aligned for a terminal."""
     rows = [("#", "figure", "seen", "target", "met")]
     rows += [
         (f.number, f.what, f.seen, f.target, {True: "yes", False: "NO", None: ""}[f.met])

@@ -98,7 +98,7 @@ def _recording(address: str) -> Iterator[None]:
 
 
 def groups(address: str, *, calls: int) -> list[Figure]:
-    """What a ranking by group costs: a look at every arm."""
+    """Measures a ranking by group, which reads every arm."""
     figures = []
     with grpc.insecure_channel(address) as channel:
         rank = asking(channel, _RANK)

@@ -50,7 +50,7 @@ _QUESTIONS = (
 def throughput(
     podium_address: str, echo: str, *, how: str, target: float, slices: int
 ) -> list[Figure]:
-    """P1: calls a second, in short slices beside those of the echo: machines are moody."""
+    """P1: measures calls a second in short slices, in turn with the echo server."""
     drawn = random.sample(range(LARGE_ARMS), _ARMS)
     arms = [drawn[connection::_CONNECTIONS] for connection in range(_CONNECTIONS)]
     return [
@@ -144,7 +144,7 @@ def scaling(podium_address: str, *, calls: int) -> list[Figure]:
 
 
 def alternate(asked: dict[str, tuple[Ask, list[bytes]]], calls: int) -> dict[str, float]:
-    """The median seconds of each kind of call, one of each in turn, in any order.
+    """Returns the median seconds of each kind of call. One call of each is made in turn.
 
     Always in the same order, whoever comes second pays for caches that the first one filled.
     """

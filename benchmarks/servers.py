@@ -22,7 +22,7 @@ class Ask(Protocol):
 
 
 def asking(channel: grpc.Channel, path: str) -> Ask:
-    """An rpc of a channel, without the work of encoding on either side."""
+    """Returns an rpc of a channel that sends and returns encoded messages."""
     method: Any = channel.unary_unary(path)
     call: Ask = method
     return call
@@ -42,7 +42,7 @@ def echo_server() -> Iterator[str]:
 
 
 def memory_mib(process: int) -> float:
-    """The memory that a process holds in RAM now, in MiB."""
+    """Returns the resident memory of a process in MiB."""
     status = Path(f"/proc/{process}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
     return int(line.split()[1]) / 1024

@@ -204,7 +204,7 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 def _headers(path: str, authority: str) -> bytes:
-    """The one header block of every call, without reference to earlier ones."""
+    """Returns the header block of every call, encoded without the dynamic table."""
     fields = {
         ":method": "POST",
         ":scheme": "http",

@@ -87,7 +87,7 @@ def batches(podium_address: str, *, seconds: float, rounds: int) -> list[Figure]
 
 
 def _prepared(experiment: str, seconds: float) -> list[Iterator[bytes]]:
-    """More calls of the batch writers than can be done, made in advance since that takes long."""
+    """Returns more calls than the batch writers can make. Making them takes long."""
     calls = int(seconds * _MOST_ROWS / _BATCH_ROWS / _BATCH_WRITERS)
     streams = [row_calls(experiment, writer, _BATCH_ROWS) for writer in range(_BATCH_WRITERS)]
     return [iter(list(itertools.islice(stream, calls))) for stream in streams]
@@ -109,7 +109,7 @@ def _check_stored(address: str, experiment: str, load: Load, rows: int) -> None:
 
 
 def _raw_rate(*, rows: int, calls: int) -> float:
-    """Rows a second of SQLite alone, running the statements of Record calls of so many rows."""
+    """Returns the rows per second of SQLite alone, with the statements of the same calls."""
     with tempfile.TemporaryDirectory() as folder:
         path, copy = Path(folder) / "podium.db", Path(folder) / "raw.db"
         statements = asyncio.run(_statements(path, copy, rows, calls))
@@ -129,7 +129,7 @@ def _raw_rate(*, rows: int, calls: int) -> float:
 
 
 async def _statements(path: Path, copy: Path, rows: int, calls: int) -> list[Statements]:
-    """What the store runs for each of these calls, and a copy of the file from before."""
+    """Returns the statements of the store for these calls, and a copy of the file before them."""
     store = SqliteStore(path)
     await store.open()
     recording = Recording(store, Limits())

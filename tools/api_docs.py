@@ -203,10 +203,12 @@ class _Page:
         match = _ERROR_COMMENT.fullmatch(comment)
         if match is None:
             sys.exit(f"{_ERROR_FILE}: the comment of {name} does not begin with a status code")
-        said = {key: self._cell(value or "", but=name) for key, value in match.groupdict().items()}
+        parts = {key: self._cell(value or "", but=name) for key, value in match.groupdict().items()}
         anchor = f'<a id="{name.lower()}"></a>`{name}`'
-        meaning = "<br>".join(filter(None, (said["meaning"], said["sample"])))
-        return f"| {anchor} | {said['code']} | {said['refused']} | {meaning} | {said['metadata']} |"
+        meaning = "<br>".join(filter(None, (parts["meaning"], parts["sample"])))
+        return (
+            f"| {anchor} | {parts['code']} | {parts['refused']} | {meaning} | {parts['metadata']} |"
+        )
 
     def _cell(self, comment: str, *, but: str) -> str:
         return self._text(comment, but=but).replace("\n\n", "<br>").replace("|", r"\|")

@@ -55,7 +55,7 @@ def _build(folder: Path) -> Path:
 
 
 def _check_contents(wheel: Path) -> None:
-    """The wheel holds the two packages as they stand here, and nothing else."""
+    """Checks that the wheel has the two packages of this folder and nothing else."""
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
     here = {
@@ -82,19 +82,19 @@ def _install(wheel: Path, folder: Path) -> Path:
 
 
 def _check_missing_extra(client: Path) -> None:
-    """A client that is asked to serve says which extra it lacks."""
-    said = _run(client / "podium", "serve", expect=2)
-    if _HINT not in said or "Traceback" in said:
-        sys.exit(f"wheel-check: podium serve without the extra does not say {_HINT!r}:\n{said}")
+    """Checks that `podium serve` names the extra that is missing."""
+    output = _run(client / "podium", "serve", expect=2)
+    if _HINT not in output or "Traceback" in output:
+        sys.exit(f"wheel-check: podium serve without the extra does not print {_HINT!r}:\n{output}")
 
 
 def _check_library(client: Path, address: str) -> None:
-    """The library declares, records and asks."""
+    """Checks that the library can declare, record and read."""
     _run(client / "python", "-I", _PROJECT / "tools" / "wheel_client.py", address)
 
 
 def _check_command_line(client: Path, address: str, file: Path) -> None:
-    """The command line finds what the library recorded, and records it a second time."""
+    """Checks that the command line reads the library's results, and records them again."""
     podium = (client / "podium", "--address", address)
     file.write_text(_run(*podium, "show", "wheel/check", "live", "--json"), encoding="utf-8")
     _run(*podium, "declare", "wheel/copy", "--success-metric", "test.pass_rate")

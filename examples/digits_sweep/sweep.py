@@ -99,7 +99,7 @@ def _batches(training: Any, seed: int | None) -> Iterator[tuple[Any, Any]]:
 
 
 def _digits() -> tuple[Any, Any, Any]:
-    """The images and labels for training, validation and test: the same for every arm."""
+    """Returns the images and labels for training, validation and test, equal for all arms."""
     images, labels = load_digits(return_X_y=True)
     train_x, rest_x, train_y, rest_y = train_test_split(
         images / 16, labels, test_size=600, stratify=labels, random_state=0
@@ -111,7 +111,7 @@ def _digits() -> tuple[Any, Any, Any]:
 
 
 def arms(configurations: int, seeds: int) -> Iterator[tuple[podium.RunConfig, str]]:
-    """The arms of the sweep: what each is asked to do, and the group that its seeds form."""
+    """Yields the run_config of each arm of the sweep, and the group of its seeds."""
     grid = itertools.islice(itertools.product(WIDTHS, LEARNING_RATES), configurations)
     for width, rate in grid:
         for seed in range(seeds):

@@ -1,7 +1,7 @@
-"""The little that is looked up in the encoded messages that stores keep.
+"""Reads single fields of the encoded messages that stores keep.
 
-Stores know no messages. What they keep beside the bytes is told by those who do, or, where a file
-was written before it was told, read from the bytes here.
+Stores do not parse messages. Callers pass them the values that they index. For files that older
+versions wrote without such a value, the value is read from the bytes here.
 """
 
 from collections.abc import Iterator

@@ -160,9 +160,9 @@ class ArmRecording(ArmBase, TimedEvalMixin):
             return
 
         def finish_kept(problems: Problems) -> None:
-            said = kept_results.status(status, problems, has_error=error is not None)
+            final_status = kept_results.status(status, problems, has_error=error is not None)
             self._finish(
-                said,
+                final_status,
                 kept_results.error(error, "error", problems),
                 kept_values.seconds(train_seconds, "train_seconds", problems),
                 kept_results.run_result(run_result, problems),

@@ -34,14 +34,14 @@ class Report:
     def __init__(self, outboxes: Sequence[Path], address: str) -> None:
         self._outboxes = outboxes
         self._address = address
-        self._said: dict[Path, SenderState] = {}
+        self._written: dict[Path, SenderState] = {}
 
     def __call__(self, sender: Sender) -> None:
         """Writes it, where it is news."""
         for outbox in self._outboxes:
             state = self._state(sender, outbox)
-            if state != self._said.get(outbox):
-                self._said[outbox] = state
+            if state != self._written.get(outbox):
+                self._written[outbox] = state
                 self._write(state, outbox)
 
     def _write(self, state: SenderState, outbox: Path) -> None:

@@ -70,7 +70,7 @@ class _Repr(reprlib.Repr):
 
 
 def same(left: object, right: object) -> bool:
-    """Whether two values are equal, with NaN equal to NaN."""
+    """Returns whether two values are equal, where NaN equals NaN."""
     if isinstance(left, float) and isinstance(right, float):
         return left == right or (isnan(left) and isnan(right))
     if isinstance(left, dict) and isinstance(right, dict):
@@ -81,7 +81,7 @@ def same(left: object, right: object) -> bool:
 
 
 def identical(left: object, right: object) -> bool:
-    """Whether two values have the same types and bits, so that 1, 1.0 and True differ."""
+    """Returns whether two values have the same types and bits: 1, 1.0 and True differ."""
     if type(left) is not type(right):
         return False
     if isinstance(left, float):

@@ -77,7 +77,7 @@ def number(given: Any, where: str) -> float:
 
 
 def seconds(given: Any, where: str) -> float:
-    """How long something may take: a number, infinity included, and not NaN."""
+    """Returns a duration in seconds: a number, which may be infinite but not NaN."""
     result = number(given, where)
     if math.isnan(result):
         raise ValueError(f"{where} must be a number of seconds, not nan")
@@ -143,12 +143,12 @@ def _check_encodable(given: str, where: str) -> None:
 
 
 def optional(convert: Callable[[Any, str], _T], given: Any, where: str) -> _T | None:
-    """None, or what `convert` makes of anything else."""
+    """Returns None for None, and the result of `convert` for any other value."""
     return None if given is None else convert(given, where)
 
 
 def member_of(enum: type[_E]) -> Callable[[Any, str], _E]:
-    """The member of an enum whose text is given."""
+    """Returns a converter from a text to the member of an enum."""
 
     def member(given: Any, where: str) -> _E:
         try:
@@ -161,7 +161,7 @@ def member_of(enum: type[_E]) -> Callable[[Any, str], _E]:
 
 
 def instance_of(kind: type[_T]) -> Callable[[Any, str], _T]:
-    """The object given, which must be of a class."""
+    """Returns a check that an object is of a class."""
 
     def instance(given: Any, where: str) -> _T:
         if not isinstance(given, kind):
@@ -172,7 +172,7 @@ def instance_of(kind: type[_T]) -> Callable[[Any, str], _T]:
 
 
 def list_of(kind: type[_T]) -> Callable[[Any, str], list[_T]]:
-    """A list of objects of a class."""
+    """Returns a converter from an iterable to a list of objects of a class."""
     instance = instance_of(kind)
 
     def instances(given: Iterable[Any], where: str) -> list[_T]:
@@ -182,14 +182,14 @@ def list_of(kind: type[_T]) -> Callable[[Any, str], list[_T]]:
 
 
 def texts(given: Iterable[Any], where: str) -> list[str]:
-    """A list of str; a single str is refused, since it would become its letters."""
+    """Returns a list of str; rejects a single str, which would be split into letters."""
     if type(given) not in _LISTS and (isinstance(given, str) or not isinstance(given, Iterable)):
         raise TypeError(f"{where} must be a list of strings, not {kind_of(given)}")
     return [text(item, f"{where}[{index}]") for index, item in enumerate(given)]
 
 
 def text_map(given: Mapping[Any, Any], where: str) -> dict[str, str]:
-    """A dict of str to str."""
+    """Returns a dict of str to str."""
     return {
         text(key, f"a key of {where}"): text(item, f"{where}[{key!r}]")
         for key, item in _mapping(given, where).items()
@@ -197,7 +197,7 @@ def text_map(given: Mapping[Any, Any], where: str) -> dict[str, str]:
 
 
 def metrics(given: Mapping[Any, Any], where: str) -> dict[str, float]:
-    """A dict of str to float, from numbers of any kind."""
+    """Returns a dict of str to float, from numbers of any type."""
     # Every number that is logged comes by here: what needs no conversion costs no call, no text.
     return {
         key if type(key) is str and key.isascii() else text(key, f"a key of {where}"): item
@@ -208,7 +208,7 @@ def metrics(given: Mapping[Any, Any], where: str) -> dict[str, float]:
 
 
 def value_map(given: Mapping[Any, Any], where: str) -> dict[str, Any]:
-    """A dict of str to Value; keys of other types become their text."""
+    """Returns a dict of str to Value. Keys of other types are converted to text."""
     return _value_map(given, where, 1, _refused)
 
 
@@ -336,5 +336,5 @@ def _mapping(given: Mapping[Any, Any], where: str) -> Mapping[Any, Any]:
 
 
 def kind_of(given: Any) -> str:
-    """What to call the type of something in an error."""
+    """Returns the name of a value's type for error messages."""
     return "None" if given is None else type(given).__name__

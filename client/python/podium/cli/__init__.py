@@ -72,7 +72,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _module_name(command: str) -> str:
-    """The name of a command's module: no module can be called `import`."""
+    """Returns the name of a command's module. No module can be called `import`."""
     return f"{command}_" if keyword.iskeyword(command) else command
 
 

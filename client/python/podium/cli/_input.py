@@ -23,7 +23,7 @@ class Item(NamedTuple):
 
 
 def name_of(path: str) -> str:
-    """What to call a file."""
+    """Returns the name of a file for messages."""
     return "standard input" if path == "-" else path
 
 

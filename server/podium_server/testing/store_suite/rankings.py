@@ -36,8 +36,8 @@ async def _filled(store: Store, rng: Random, count: int) -> list[podium.ArmResul
         value, status = rng.choice(_VALUES), rng.choice((_COMPLETED,) * 4 + (_FAILED,))
         events.append(_scored(f"arm{number}", value, status))
         rows = [] if value is None else [podium.EvalResult("e", metrics={"k": value})]
-        said = "completed" if status == _COMPLETED else "failed"
-        arms.append(podium.ArmResult(f"arm{number}", podium.RunConfig("r"), said, evals=rows))
+        name = "completed" if status == _COMPLETED else "failed"
+        arms.append(podium.ArmResult(f"arm{number}", podium.RunConfig("r"), name, evals=rows))
     await store.transact(record(declared(), *events))
     return arms
 

@@ -70,8 +70,8 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     )
     kept = [field.path for field in result.kept_fields]
     if console.as_json:
-        told = {"revision": result.revision, "changed_events": result.changed_events}
-        console.json(told | {"kept_fields": kept})
+        values = {"revision": result.revision, "changed_events": result.changed_events}
+        console.json(values | {"kept_fields": kept})
         return Exit.OK
     console.line(f"experiment {arguments.experiment!r} is declared; revision {result.revision}")
     if kept:

@@ -108,13 +108,13 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
 
 
 def _read(path: str, experiment: str | None, *, replace: bool) -> list[tuple[str, Batch]]:
-    """The calls to make: of each experiment, in the order of the file."""
+    """Returns the calls to make for each experiment, in the order of the file."""
     events = _events(path, experiment, replace=replace)
     try:
         read = [
             (name, batch)
-            for name, told in groupby(events, key=attrgetter("experiment"))
-            for batch in batches((each.place, each.event) for each in told)
+            for name, group in groupby(events, key=attrgetter("experiment"))
+            for batch in batches((each.place, each.event) for each in group)
         ]
     except ValueError as error:
         raise CommandError(f"{error}; nothing was recorded") from error
@@ -123,27 +123,27 @@ def _read(path: str, experiment: str | None, *, replace: bool) -> list[tuple[str
     return read
 
 
-class _Told(NamedTuple):
+class _PlacedEvent(NamedTuple):
     experiment: str
     place: str
     event: Event
 
 
-def _events(path: str, experiment: str | None, *, replace: bool) -> Iterator[_Told]:
+def _events(path: str, experiment: str | None, *, replace: bool) -> Iterator[_PlacedEvent]:
     for place, value in read_items(path):
         try:
             event = event_from_json(value, replace=replace)
             name = _experiment_of(value) if experiment is None else experiment
         except ValueError as error:
             raise ValueError(f"{place}: {error}") from error
-        yield _Told(name, place, event)
+        yield _PlacedEvent(name, place, event)
 
 
 def _experiment_of(value: dict[str, Any]) -> str:
-    said = value.get("experiment") or value.get("arm_result", {}).get("experiment")
-    if not isinstance(said, str) or not said:
-        raise ValueError('it says no "experiment", and the command was given none')
-    return said
+    name = value.get("experiment") or value.get("arm_result", {}).get("experiment")
+    if not isinstance(name, str) or not name:
+        raise ValueError('"experiment" is missing; add it, or give the command an EXPERIMENT')
+    return name
 
 
 class _Record:
