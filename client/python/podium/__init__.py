@@ -22,14 +22,9 @@ if TYPE_CHECKING:
     from podium._client.blocking.attempt import ArmRun
     from podium._client.blocking.client import Client
     from podium._client.blocking.experiment import ExperimentHandle
-    from podium._interface.recorders import (
-        ArmRecorder,
-        ExperimentRecorder,
-        KeptField,
-        RecordResult,
-        StreamPosition,
-    )
+    from podium._interface.recorders import ArmRecorder, ExperimentRecorder
     from podium._interface.timed_eval import AsyncEvaluation, Evaluation
+    from podium._model.recording import KeptField, RecordResult, StreamPosition
     from podium._model.results import (
         ArmCounts,
         ArmResult,
@@ -201,6 +196,7 @@ _SOURCES = (
     "ranking",
     "_model.score_matrix",
     "_interface.recorders",
+    "_model.recording",
     "_interface.timed_eval",
     "_recorder",
     "_client.blocking.client",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from podium._interface.recorders import error_text
+from podium._interface.endings import error_text
 from podium._model.results import ArmResult, RunConfig, RunResult
 from podium._values import coerce
 from podium._values.enums import ArmStatus
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from podium._interface.recorders import Metrics
     from podium._model.results import Attempt, EvalResult
     from podium._values.arguments import DirectionLike, FinalStatus, StepLike, Strings
+    from podium._values.coerce import Metrics
 
 __all__ = [
     "arm_finished",

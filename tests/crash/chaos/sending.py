@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from podium import AsyncClient
-from podium._interface.recorders import RecordResult, StreamPosition
+from podium._model.recording import RecordResult, StreamPosition
 from podium._outbox import records
 from podium._sender import protocol
 from podium.errors import PodiumError

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
 
-from podium._interface.recorders import KeptField, RecordResult, StreamPosition
 from podium._limits.batches import batches
 from podium._limits.limits import DEFAULT_LIMITS
+from podium._model.recording import KeptField, RecordResult, StreamPosition
 from podium._values import coerce
 from podium._wire import codec
 from podium.errors import AbortedError, PodiumError

@@ -15,8 +15,8 @@ from podium.scoring import conclusion_of
 
 if TYPE_CHECKING:
     from podium._client.calls import Steps
-    from podium._interface.recorders import RecordResult
     from podium._model.rankings import RankedArm, Ranking
+    from podium._model.recording import RecordResult
     from podium._model.results import ArmSummary
     from podium._values.arguments import DirectionLike
 

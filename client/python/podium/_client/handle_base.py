@@ -8,15 +8,16 @@ from podium import events
 from podium._client import calls
 from podium._client.connection import Connection
 from podium._interface.arm_base import ArmBase
-from podium._interface.recorders import Ending
+from podium._interface.endings import Ending
 from podium._model.results import ArmStatus, EvalResult
 from podium._values import coerce
 
 if TYPE_CHECKING:
     from podium._client.calls import Steps
-    from podium._interface.recorders import Metrics, RecordResult
+    from podium._model.recording import RecordResult
     from podium._model.results import RunResult
     from podium._values.arguments import FinalStatus
+    from podium._values.coerce import Metrics
     from podium.v1.event_pb2 import Event
 
 __all__ = ["ArmHandleBase", "ExperimentHandleBase"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from podium._interface.recorders import Ending, ending_of
+from podium._interface.endings import Ending, ending_of
 
 __all__ = ["ArmBase"]
 

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import os
 import time
-import traceback
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from podium._model.results import Attempt
 from podium._values import coerce
 from podium._values.coerce import Metrics
 from podium._values.enums import ArmStatus
-from podium._values.shorten import shorten_middle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,20 +26,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArmRecorder",
-    "Ending",
     "ExperimentRecorder",
-    "KeptField",
     "Metrics",
-    "RecordResult",
-    "StreamPosition",
-    "ending_of",
-    "error_text",
-    "is_pruned",
     "new_attempt",
 ]
 
 # Far above what a server keeps, and well below what a message may hold.
-_ERROR_BYTES = 1 << 20
 
 
 class ArmRecorder(Protocol):
@@ -185,82 +174,6 @@ class ExperimentRecorder(Protocol):
             arm_result: The arm; its output-only fields are ignored.
             replace: Whether also an arm that has attempts becomes equal to it.
         """
-
-
-@dataclass(frozen=True, slots=True)
-class StreamPosition:
-    """A place in the stream of events that one life of one writer records about one arm.
-
-    Attributes:
-        writer_id: An id that no other writer uses, and this one for no other arm.
-        first_sequence: The sequence number of the call's first event, from 1.
-    """
-
-    writer_id: str
-    first_sequence: int
-
-
-@dataclass(frozen=True, slots=True)
-class KeptField:
-    """A field that a declaration left as it was, because it has another value.
-
-    Attributes:
-        path: The path of the field, such as `success_metric` or `metadata.owner`.
-        event_index: The index of the declaration in the call.
-    """
-
-    path: str
-    event_index: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class RecordResult:
-    """What a recording call did. It is on the server's disk.
-
-    Attributes:
-        revision: The experiment's revision after the call.
-        changed_events: How many of the call's events changed something.
-        skipped_events: How many events at the head of the call had been applied before.
-        last_sequence: The number of the stream's last event; None without a position.
-        kept_fields: Fields of the experiment that a declaration left as they were.
-    """
-
-    revision: int
-    changed_events: int = 0
-    skipped_events: int = 0
-    last_sequence: int | None = None
-    kept_fields: tuple[KeptField, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a block that trained an arm ended."""
-
-    status: ArmStatus
-    error: str | None = None
-
-
-def ending_of(error: BaseException | None) -> Ending:
-    """Returns the end of an arm's block, from the exception that left it."""
-    if error is None:
-        return Ending(ArmStatus.COMPLETED)
-    if is_pruned(error):
-        return Ending(ArmStatus.CANCELLED, ": ".join(filter(None, ["pruned", str(error)])))
-    if isinstance(error, Exception) or (isinstance(error, SystemExit) and error.code):
-        return Ending(ArmStatus.FAILED, error_text("".join(traceback.format_exception(error))))
-    # KeyboardInterrupt, asyncio's CancelledError, sys.exit(): ended on request.
-    return Ending(ArmStatus.CANCELLED, "".join(traceback.format_exception_only(error)).strip())
-
-
-def is_pruned(error: BaseException | None) -> bool:
-    """Returns whether an exception is the one by which Optuna ends a trial early."""
-    return any(kind.__name__ == "TrialPruned" for kind in type(error).__mro__)
-
-
-def error_text(text: str) -> str:
-    """Returns an error text that can be sent: NUL and lone surrogates escaped, 1 MiB at most."""
-    data = text.replace("\0", "\\x00").encode("utf-8", "backslashreplace")
-    return shorten_middle(data.decode(), _ERROR_BYTES)
 
 
 def new_attempt(attempt_id: str | None, order: int | None) -> Attempt:

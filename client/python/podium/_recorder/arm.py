@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from podium import events
 from podium._interface.arm_base import ArmBase
-from podium._interface.recorders import Ending
+from podium._interface.endings import Ending
 from podium._interface.timed_eval import Evaluation, TimedEvalMixin
 from podium._limits.event_checks import check_event
 from podium._limits.limits import Limits
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from podium._interface.recorders import Metrics
     from podium._model.results import RunResult
     from podium._recorder.experiment import ExperimentRecording
     from podium._recorder.settings import Subject
     from podium._recorder.stream import Stream
     from podium._recorder.warnings import RecorderWarnings
     from podium._values.arguments import FinalStatus, StepLike, Strings
+    from podium._values.coerce import Metrics
     from podium.v1.event_pb2 import Event
 
 __all__ = ["ArmRecording"]

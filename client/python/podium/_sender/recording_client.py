@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable
 
-    from podium._interface.recorders import RecordResult, StreamPosition
+    from podium._model.recording import RecordResult, StreamPosition
     from podium._model.results import ArmStatus, ArmSummary
     from podium.v1.event_pb2 import Event
 

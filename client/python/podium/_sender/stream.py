@@ -7,8 +7,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from podium._interface.recorders import StreamPosition
 from podium._limits.limits import DEFAULT_LIMITS
+from podium._model.recording import StreamPosition
 from podium._outbox import DamagedError, Entry, RejectedEvent, StreamReader, WakeSignal
 from podium._outbox.writer import CLOSED_FILE
 from podium._sender.backoff import Backoff

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from podium._values.names import shorten_names
+from podium._values.short_names import shorten_names
 from podium._values.shorten import shorten
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypedDict, TypeVar
 
-from podium._interface.recorders import ending_of, is_pruned
+from podium._interface.endings import ending_of, is_pruned
 from podium._values.enums import ArmStatus
 from podium.integrations._callers import caller_variables
 from podium.integrations._recorders import recorder_of

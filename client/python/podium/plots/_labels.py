@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from podium._values.names import LONGEST_NAME, shorten_names
+from podium._values.short_names import LONGEST_NAME, shorten_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,8 +9,8 @@ from podium._client.aio.connection import AsyncConnection
 from podium._client.handle_base import ExperimentHandleBase
 
 if TYPE_CHECKING:
-    from podium._interface.recorders import RecordResult
     from podium._model.rankings import ExperimentResult, GroupRanking, RankedArm, Ranking
+    from podium._model.recording import RecordResult
     from podium._model.score_matrix import ScoreMatrix
     from podium._values.arguments import ArmStatuses, CompareKind, DirectionLike, Strings
     from podium.comparing import Comparison

@@ -14,9 +14,9 @@ from podium._values.enums import ArmStatus
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from podium._interface.recorders import Metrics
     from podium._model.results import ArmResult, EvalResult, RunResult
     from podium._values.arguments import FinalStatus, StepLike, Strings
+    from podium._values.coerce import Metrics
     from podium.scoring import Score
 
 __all__ = ["AsyncArmHandle"]

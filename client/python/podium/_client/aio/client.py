@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from podium._interface.recorders import RecordResult, StreamPosition
+    from podium._model.recording import RecordResult, StreamPosition
     from podium._model.results import Experiment
     from podium._values.arguments import ExperimentStatuses, Strings
     from podium.v1.event_pb2 import Event

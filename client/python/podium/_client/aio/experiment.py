@@ -14,7 +14,7 @@ from podium._interface.recorders import new_attempt
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from podium._interface.recorders import RecordResult
+    from podium._model.recording import RecordResult
     from podium._model.results import ArmResult, ArmSummary, Experiment, RunConfig
     from podium._values.arguments import ArmStatuses, DirectionLike, StepLike, Strings
 

@@ -1,0 +1,50 @@
+"""What a Record call is sent with, and what it returns."""
+
+from dataclasses import dataclass
+
+__all__ = ["KeptField", "RecordResult", "StreamPosition"]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPosition:
+    """A place in the stream of events that one life of one writer records about one arm.
+
+    Attributes:
+        writer_id: An id that no other writer uses, and this one for no other arm.
+        first_sequence: The sequence number of the call's first event, from 1.
+    """
+
+    writer_id: str
+    first_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptField:
+    """A field that a declaration left as it was, because it has another value.
+
+    Attributes:
+        path: The path of the field, such as `success_metric` or `metadata.owner`.
+        event_index: The index of the declaration in the call.
+    """
+
+    path: str
+    event_index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RecordResult:
+    """What a recording call did. It is on the server's disk.
+
+    Attributes:
+        revision: The experiment's revision after the call.
+        changed_events: How many of the call's events changed something.
+        skipped_events: How many events at the head of the call had been applied before.
+        last_sequence: The number of the stream's last event; None without a position.
+        kept_fields: Fields of the experiment that a declaration left as they were.
+    """
+
+    revision: int
+    changed_events: int = 0
+    skipped_events: int = 0
+    last_sequence: int | None = None
+    kept_fields: tuple[KeptField, ...] = ()

@@ -1,0 +1,66 @@
+"""Defines the best arm, the status and the conclusion of an experiment."""
+
+from collections.abc import Iterable, Sequence
+from math import isnan
+from typing import TypeVar
+
+from podium._values.enums import ArmStatus, Direction, ExperimentStatus
+from podium.scoring.protocols import ListedArm, NamedArm
+from podium.scoring.scores import score
+
+__all__ = ["best_arm", "conclusion", "conclusion_of", "experiment_status"]
+
+
+_A = TypeVar("_A", bound=NamedArm)
+
+
+def experiment_status(*, total: int, completed: int, failed: int) -> ExperimentStatus:
+    """Returns the status of an experiment from its numbers of arms."""
+    if completed:
+        return ExperimentStatus.COMPLETED
+    return ExperimentStatus.FAILED if total and failed == total else ExperimentStatus.RUNNING
+
+
+def best_arm(
+    arms: Iterable[_A], metric: str | None, direction: str | None = None
+) -> tuple[_A, float] | None:
+    """Returns the completed arm with the best score, and the score; the first one of equals.
+
+    NaN is never the best. Without a direction, greater scores are better. Returns None if no arm
+    has a score, or without a metric.
+    """
+    if metric is None:
+        return None
+    sign = -1.0 if direction == Direction.MINIMIZE else 1.0
+    best: tuple[_A, float] | None = None
+    for arm in arms:
+        found = score(arm, metric) if arm.status == ArmStatus.COMPLETED else None
+        if found is None or isnan(found.value):
+            continue
+        if best is None or sign * found.value > sign * best[1]:
+            best = (arm, found.value)
+    return best
+
+
+def conclusion(arms: Sequence[_A], metric: str | None, direction: str | None = None) -> str:
+    """Returns a short summary of an experiment's arms as text."""
+    best = best_arm(arms, metric, direction)
+    return conclusion_of(arms, metric, None if best is None else (best[0].name, best[1]))
+
+
+def conclusion_of(
+    arms: Sequence[ListedArm], metric: str | None, best: tuple[str, float] | None
+) -> str:
+    """Returns the same summary, given the name and score of the best arm if there is one."""
+    if not arms:
+        return "No arms."
+    failed = [arm.name for arm in arms if arm.status == ArmStatus.FAILED]
+    if len(failed) == len(arms):
+        return f"All {len(arms)} arms failed."
+    completed = sum(arm.status == ArmStatus.COMPLETED for arm in arms)
+    sentences = [
+        f"Best arm: {best[0]} at {metric}={best[1]:.4f}." if best else "",
+        f"{completed}/{len(arms)} arms completed.",
+        f"Failed: {', '.join(failed)}." if failed else "",
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)

@@ -1,0 +1,63 @@
+"""Defines which row `eval` returns, and which row is the primary eval."""
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import TypeVar
+
+from podium.scoring.protocols import Row
+
+__all__ = ["find_eval", "precedence", "primary", "primary_class"]
+
+
+_R = TypeVar("_R", bound=Row)
+
+
+def find_eval(rows: Iterable[_R], name: str, step: int | None = None) -> _R | None:
+    """Returns the row of a name, or its in-loop row at exactly a step; None if there is none.
+
+    Without a step: the post-training row if there is one, else the in-loop row with the
+    greatest step. Of rows with the same name and step, the first one is used.
+    """
+    named = (row for row in rows if row.name == name)
+    if step is not None:
+        return next((row for row in named if row.step == step), None)
+    return max(named, key=lambda row: precedence(row.step), default=None)
+
+
+def precedence(step: int | None) -> tuple[bool, int]:
+    """Returns a sort key. The row of a name with the greatest key is used if no step is given."""
+    return (True, 0) if step is None else (False, step)
+
+
+def primary_class(step: int | None, tags: Collection[str], model_ref: str | None) -> int | None:
+    """Returns a row's priority as primary eval. The first row of the lowest class is primary.
+
+    0: post-training and tagged `test`; 1: post-training; 2: in-loop; None: never primary, since
+    another model was evaluated.
+    """
+    if model_ref is not None:
+        return None
+    if step is not None:
+        return 2
+    return 0 if "test" in tags else 1
+
+
+def primary(rows: Iterable[_R]) -> _R | None:
+    """Returns the primary eval of rows in the order of first acceptance; None if there is none."""
+    best: tuple[int, _R] | None = None
+    for row in _distinct(rows):
+        rank = primary_class(row.step, row.tags, row.model_ref)
+        if rank == 0:
+            return row
+        if rank is not None and (best is None or rank < best[0]):
+            best = (rank, row)
+    return best[1] if best else None
+
+
+def _distinct(rows: Iterable[_R]) -> Iterator[_R]:
+    """Yields the rows, but of rows with the same name and step only the first one."""
+    seen: set[tuple[str, int | None]] = set()
+    for row in rows:
+        identity = (row.name, row.step)
+        if identity not in seen:
+            seen.add(identity)
+            yield row

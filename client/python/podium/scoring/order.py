@@ -1,0 +1,80 @@
+"""Defines the order and the ranks of scores: numbers, then NaN, then no score."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isnan
+from struct import Struct
+from typing import NamedTuple
+
+from podium._values.enums import Direction
+
+__all__ = ["NAN_KEY", "OrderKey", "Ranks", "order_key", "ranked", "sort_key"]
+
+
+_DOUBLE = Struct("<d")
+
+_INTEGER = Struct("<q")
+
+_MAGNITUDE = 2**63 - 1
+
+NAN_KEY = 2**63 - 1
+"""The sort key of NaN, greater than that of every number."""
+
+
+def sort_key(value: float) -> int:
+    """Maps a number to a 64-bit integer in the same order; 0.0 and -0.0 map to the same one.
+
+    The bits of positive doubles sort like the numbers, those of negative ones in reverse.
+    """
+    if isnan(value):
+        return NAN_KEY
+    bits: int = _INTEGER.unpack(_DOUBLE.pack(value + 0.0))[0]
+    return bits if bits >= 0 else bits ^ _MAGNITUDE
+
+
+class OrderKey(NamedTuple):
+    """The sort key of a score in a ranking. The least key comes first."""
+
+    section: int
+    """0 for numbers, 1 for NaN, 2 for no score."""
+    key: int
+    """The sort key of a number, negated if greater scores are better; 0 in other sections."""
+
+
+def order_key(score: float | None, direction: str | None = None) -> OrderKey:
+    """Returns the sort key of a score. The best number is first, then NaN, then None."""
+    if score is None:
+        return OrderKey(2, 0)
+    if isnan(score):
+        return OrderKey(1, 0)
+    key = sort_key(score)
+    return OrderKey(0, key if direction == Direction.MINIMIZE else -key)
+
+
+@dataclass(slots=True)
+class Ranks:
+    """Assigns ranks to scores that come in order. Equal scores share a rank (1, 2, 2, 4).
+
+    Created with the values of another one, it continues from there.
+    """
+
+    seen: int = 0
+    rank: int = 0
+    last: OrderKey | None = None
+
+    def next(self, key: OrderKey) -> int | None:
+        """Returns the rank of the next score; None if there is no score."""
+        self.seen += 1
+        if key != self.last:
+            self.rank, self.last = self.seen, key
+        return None if key.section == order_key(None).section else self.rank
+
+
+def ranked(
+    scores: Sequence[float | None], direction: str | None = None
+) -> list[tuple[int, int | None]]:
+    """Sorts scores; returns the index and rank of each, the best first, equal ones as given."""
+    keys = [order_key(value, direction) for value in scores]
+    ranks = Ranks()
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    return [(index, ranks.next(keys[index])) for index in order]
