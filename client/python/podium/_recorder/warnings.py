@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import sys
+import sysconfig
 import traceback
 from collections import Counter
 from pathlib import Path
@@ -21,6 +22,7 @@ __all__ = ["RecorderWarnings"]
 
 _LOGGER = logging.getLogger("podium")
 _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
+_LIBRARIES = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 _MOST_SEEN = 10_000
 """How many different problems are remembered, so that memory stays bounded."""
 _MOST_NAMED = 200
@@ -109,17 +111,31 @@ class RecorderWarnings:
 
 
 def _warn(text: str, *, names_place: bool = True) -> None:
-    """Logs a warning as of the line of the user's code that called Podium."""
-    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - as the logging module does
-    level = 1
-    while frame is not None and _is_ours(frame.f_code.co_filename):
-        frame, level = frame.f_back, level + 1
+    """Logs a warning with the line of the user's code that called Podium."""
+    callers = list(_callers())
+    # A trainer that calls an integration is a library, and its caller the user's code.
+    own = (caller for caller in callers if not _is_installed(caller[0].f_code.co_filename))
+    frame, level = next(own, callers[0] if callers else (None, 1))
     if frame is None or frame.f_code.co_filename.endswith("threading.py"):
         _LOGGER.warning("podium: %s", text)
         return
     # Handlers show the message only, unless somebody has configured them.
     place = f"{_shown(frame.f_code.co_filename)}:{frame.f_lineno}: " if names_place else ""
     _LOGGER.warning("podium: %s%s", place, text, stacklevel=level)
+
+
+def _callers() -> Iterator[tuple[FrameType, int]]:
+    """Yields the frames outside of Podium that led to a warning, each with its stack level."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - as the logging module does
+    level = 1
+    while frame is not None:
+        if not _is_ours(frame.f_code.co_filename):
+            yield frame, level
+        frame, level = frame.f_back, level + 1
+
+
+def _is_installed(filename: str) -> bool:
+    return filename.startswith(_LIBRARIES) or filename.endswith("threading.py")
 
 
 def _is_ours(filename: str) -> bool:
