@@ -92,13 +92,13 @@ class StreamInfo:
 
 
 def new_writer_id() -> str:
-    """A writer_id that no other stream has; later ones sort behind earlier ones."""
+    """Returns a unique writer_id. Later ones sort after earlier ones."""
     now = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     return f"{now}-{os.getpid()}-{secrets.token_hex(8)}"
 
 
 def default_root() -> Path:
-    """The folder of all outboxes: $PODIUM_OUTBOX, else podium/outbox in the user's state folder.
+    """Returns the folder of all outboxes: $PODIUM_OUTBOX, else one in the user's state folder.
 
     Raises:
         FileNotFoundError: The user has no home.
@@ -133,7 +133,7 @@ def _home() -> Path:
 
 
 def outbox_folder(root: Path, address: str) -> Path:
-    """The outbox of this machine for a server; made where it does not exist.
+    """Returns the outbox of this machine for a server, and creates it if it does not exist.
 
     Raises:
         UnknownFormatError: Another version of podium made it.
@@ -163,7 +163,7 @@ def _says_address(outbox: Path) -> bool:
 
 
 def outbox_address(outbox: Path) -> str:
-    """The address of the server that an outbox is for.
+    """Returns the address of the server of an outbox.
 
     Raises:
         DamagedError: It cannot be read.
@@ -173,7 +173,7 @@ def outbox_address(outbox: Path) -> str:
 
 
 def outboxes(root: Path) -> list[Path]:
-    """Every outbox under a folder, in order: of all hosts, or the folder itself if it is one."""
+    """Returns the outboxes of all hosts under a folder in order, or the folder if it is one."""
     if (root / _OUTBOX_FILE).exists():
         return [root]
     return sorted(found.parent for found in root.glob(f"*/{_OUTBOX_FILE}")) or sorted(
@@ -182,7 +182,7 @@ def outboxes(root: Path) -> list[Path]:
 
 
 def streams(outbox: Path) -> list[Path]:
-    """The folders of the streams of an outbox, in the order in which they were begun."""
+    """Returns the folders of the streams of an outbox, in the order of their creation."""
     with os.scandir(outbox) as entries:
         return sorted(
             Path(entry.path)

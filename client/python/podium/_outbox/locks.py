@@ -75,7 +75,7 @@ class Lock:
         self._descriptor = -1
 
     def is_held(self) -> bool:
-        """Whether a process holds the lock, this one included."""
+        """Returns whether any process holds the lock, including this one."""
         try:
             if self._is_ours():
                 return True

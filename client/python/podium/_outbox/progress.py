@@ -32,7 +32,7 @@ class Progress(NamedTuple):
 
 
 def read_progress(folder: Path) -> Progress:
-    """What was noted last; nothing is 0."""
+    """Returns the last noted progress; zeros if there is none."""
     try:
         content = (folder / _FILE).read_bytes()
         numbers, check = content[: _NUMBERS.size], _CHECK.unpack_from(content, _NUMBERS.size)[0]

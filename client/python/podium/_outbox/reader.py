@@ -77,7 +77,7 @@ class StreamReader:
     def read(
         self, after: int, *, most_events: int = 1_000, most_bytes: int = 1 << 20
     ) -> list[Entry]:
-        """The events after a sequence, in order: as many as there are and fit, at least one.
+        """Returns the events after a sequence in order: those that fit, but at least the first.
 
         A sequence that is missing was delivered and deleted, or is damaged (see `torn`).
         """
@@ -92,7 +92,7 @@ class StreamReader:
         return entries
 
     def has_more(self, after: int) -> bool:
-        """Whether there are events after a sequence. A look: `read` stays where it is."""
+        """Returns whether there are events after a sequence. The position of `read` is kept."""
         return next(self._records(after), None) is not None
 
     def remaining(self) -> Iterator[bytes]:
@@ -100,19 +100,19 @@ class StreamReader:
         return (record.payload for record, _ in self._records(0))
 
     def is_unread(self) -> bool:
-        """Whether something was written, nothing was delivered, and nothing can be read."""
+        """Returns whether something was written, but nothing is delivered or readable."""
         numbers = segment_numbers(self.folder)
         return not self._delivered() and self._last_begun(numbers) > 0 and not self.has_more(0)
 
     def is_original(self) -> bool:
-        """Whether this is the folder in which the stream was made, and no copy of it."""
+        """Returns whether this is the folder in which the stream was created, not a copy."""
         try:
             return (self.folder / LOCK_FILE).stat().st_ino == self.info.lock_inode
         except FileNotFoundError:
             return False
 
     def last_sequence(self) -> int:
-        """The sequence of the last event, delivered or not; 0: none."""
+        """Returns the sequence of the last event, delivered or not; 0 if there is none."""
         number = self._last_begun(segment_numbers(self.folder))
         base = self._end.offset if self._end.segment == number else 0
         for record in walk(self._bytes(number, base), self._seed(number), final=True):
@@ -120,7 +120,7 @@ class StreamReader:
         return max(self._end.sequence, self._delivered())
 
     def writer_lives(self) -> bool:
-        """Whether more may be written: the process that records lives and has not closed it."""
+        """Returns whether the recording process runs and has not closed the stream."""
         return self._lock.is_held() and not self._is_closed()
 
     def progress(self) -> Progress:
@@ -144,7 +144,7 @@ class StreamReader:
         return [kept for number in spent if (kept := self._drop(number, delivered))]
 
     def is_finished(self) -> bool:
-        """Whether the process that recorded is gone, and everything that can be read delivered."""
+        """Returns whether the recording process has ended and every readable event is delivered."""
         if self._lock.is_held():
             self._alone_since = None
             return False
@@ -178,7 +178,7 @@ class StreamReader:
         return sorted(self.folder.glob(f"*{_TORN}"))
 
     def rejected_events(self) -> list[RejectedEvent]:
-        """What was rejected, in order of sequence, also what was retried since."""
+        """Returns the rejected events in order of sequence, including those retried since."""
         return read_rejected(self.folder)
 
     def reject(self, *rejected_events: RejectedEvent) -> None:
@@ -194,7 +194,7 @@ class StreamReader:
         return max(self._noted, self.progress().delivered)
 
     def _records(self, after: int) -> Iterator[tuple[Record, _Cursor]]:
-        """The records after a sequence, each with the place behind it.
+        """Yields the records after a sequence, each with the offset after it.
 
         What is missing in between was damaged. Where something was never written, all ends, since
         what stands behind it was written later: so it is after a power cut, and in a copy that was
@@ -215,7 +215,7 @@ class StreamReader:
             clean = clean and not is_written(data, end)
 
     def _segments(self) -> tuple[list[int], set[int]]:
-        """The numbers of the segments to read, and of those that are not written any more.
+        """Returns the numbers of the segments to read, and of those that are complete.
 
         While the writer lives, nothing behind the one it is at is looked at: it may go on to the
         next one between two looks, and what is half written here is no damage then.
@@ -229,11 +229,11 @@ class StreamReader:
         return [number for number in numbers if number <= begun], final
 
     def _last_begun(self, numbers: list[int]) -> int:
-        """The last segment that something was written to; 0: none."""
+        """Returns the number of the last segment with content; 0 if there is none."""
         return next((n for n in reversed(numbers) if self._bytes(n, most=HEADER)), 0)
 
     def _bytes(self, number: int, begin: int = 0, most: int | None = None) -> bytes:
-        """What a segment holds from the beginning of a record on; nothing if none was written."""
+        """Returns the bytes of a segment from the start of a record; empty if none was written."""
         try:
             descriptor = os.open(segment_path(self.folder, number), os.O_RDONLY)
         except FileNotFoundError:
@@ -264,7 +264,7 @@ class StreamReader:
 
     @staticmethod
     def _is_spent(data: bytes, seed: int, delivered: int) -> bool:
-        """Whether everything that was written here is delivered."""
+        """Returns whether everything that was written here is delivered."""
         end = 0
         for record in walk(data, seed, final=True):
             if record.begin != end or record.sequence > delivered:

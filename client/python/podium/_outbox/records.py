@@ -55,17 +55,17 @@ class Record(NamedTuple):
 
 
 def seed_of(writer_id: str, number: int) -> int:
-    """What the CRCs of a segment begin with: a record found in another one does not count."""
+    """Returns the initial CRC of a segment. Records of other segments are invalid with it."""
     return crc32(f"{writer_id}/{number}".encode())
 
 
 def room_for(length: int) -> int:
-    """The bytes that a record with a payload of so many bytes takes."""
+    """Returns the size of a record in bytes, given the size of its payload."""
     return (HEADER + length + _GRID - 1) & -_GRID
 
 
 def header_of(sequence: int, payload: bytes, seed: int) -> bytes:
-    """The header of a record."""
+    """Returns the header of a record."""
     length = len(payload)
     return _HEADER.pack(length, _check(length, sequence, payload, seed), sequence)
 
@@ -81,7 +81,7 @@ def _check(length: int, sequence: int, payload: bytes, seed: int) -> int:
 
 
 def walk(data: bytes, seed: int, begin: int = 0, *, final: bool = False) -> Iterator[Record]:
-    """The records from a place on, up to the first that is not there.
+    """Yields the records from an offset, up to the first one that is missing.
 
     Args:
         data: A segment.
@@ -101,12 +101,12 @@ def walk(data: bytes, seed: int, begin: int = 0, *, final: bool = False) -> Iter
 
 
 def is_written(data: bytes, begin: int) -> bool:
-    """Whether a header stands at a place, be it a damaged one."""
+    """Returns whether there is a header at an offset, intact or damaged."""
     return bool(data[begin : begin + HEADER].strip(b"\0"))
 
 
 def find(data: bytes, seed: int, begin: int) -> Record | None:
-    """The first record at or after a place where one may begin."""
+    """Returns the first record at or after an offset at which one may begin."""
     while begin < len(data):
         record = _at(data, begin, seed)
         if record is not None:

@@ -42,7 +42,7 @@ class RejectedEvent:
 
 
 def read_rejected(folder: Path) -> list[RejectedEvent]:
-    """What was rejected of a stream, in order of sequence, also what was retried since."""
+    """Returns a stream's rejected events in order of sequence, including those retried since."""
     rejected_events: dict[int, RejectedEvent] = {}
     for line in _lines(folder):
         sequence = line.get("sequence")

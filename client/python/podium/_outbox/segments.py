@@ -32,12 +32,12 @@ _fdatasync = getattr(os, "fdatasync", os.fsync)
 
 
 def segment_path(folder: Path, number: int) -> Path:
-    """The file of a segment."""
+    """Returns the path of a segment."""
     return folder / f"{number:08}{_SUFFIX}"
 
 
 def segment_numbers(folder: Path) -> list[int]:
-    """The numbers of the segments of a stream, in order."""
+    """Returns the numbers of the segments of a stream, in order."""
     with os.scandir(folder) as entries:
         names = (entry.name for entry in entries if entry.name.endswith(_SUFFIX))
         return sorted(int(stem) for name in names if (stem := name.removesuffix(_SUFFIX)).isdigit())
@@ -68,7 +68,7 @@ class Segment:
             raise
 
     def is_empty(self) -> bool:
-        """Whether nothing was written to it."""
+        """Returns whether nothing was written to it."""
         return self.bytes[0:HEADER] in FREE
 
     def sync(self, used: int) -> None:

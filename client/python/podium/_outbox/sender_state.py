@@ -57,7 +57,7 @@ class SenderState:
 
     @staticmethod
     def read(outbox: Path) -> SenderState | None:
-        """What the last sender of an outbox said; None where nobody did, or it cannot be read."""
+        """Returns the state that the last sender of an outbox wrote; None if unreadable."""
         try:
             content = read_json(outbox / _FILE)
             return SenderState(**{item.name: content[item.name] for item in fields(SenderState)})

@@ -277,7 +277,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
         return stream
 
     def _streams(self) -> list[Stream]:
-        """The streams of this process that this handle has logged to."""
+        """Returns the streams of this process to which this handle has logged."""
         streams = [*self._past, *filter(None, [self._stream])]
         return [stream for stream in streams if stream.pid == os.getpid()]
 

@@ -105,7 +105,7 @@ def _start(outbox: Path) -> None:
 
 
 def _python_path() -> str:
-    """Where a fresh interpreter finds this very package, whatever the training has changed."""
+    """Returns the PYTHONPATH with which a new interpreter imports this package."""
     inherited = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     return os.pathsep.join([str(_PACKAGES), *map(os.path.abspath, inherited)])
 

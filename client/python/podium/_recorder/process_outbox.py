@@ -131,7 +131,7 @@ class ProcessOutbox:
         return stream
 
     def has(self, stream: Stream) -> bool:
-        """Whether a stream is one of this outbox, and of this process."""
+        """Returns whether a stream belongs to this outbox and this process."""
         return stream.pid == os.getpid() and stream in self._streams
 
     def _has_begun(self, stream: Stream) -> bool:
@@ -160,7 +160,7 @@ class ProcessOutbox:
         return Flushed(counts.delivered, pending, counts.rejected, counts.dropped, synced)
 
     def counters(self, streams: Sequence[Stream] | None = None) -> Counters:
-        """How far streams have come, or all of this process."""
+        """Returns the progress of streams, or of all streams of this process."""
         if streams is not None:
             return sum((stream.counters for stream in streams), Counters())
         return sum((stream.counters for stream in tuple(self._streams)), self._past)

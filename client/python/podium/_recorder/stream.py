@@ -204,7 +204,7 @@ class Stream:
                 writer.prepare()
 
     def _is_settled(self, writer: StreamWriter, payload: bytes) -> bool:
-        """Whether an event is in the file, or can never be."""
+        """Returns whether an event is in the file, or can never be written."""
         try:
             return self._append(writer, payload)
         except RecordingError as error:
@@ -288,7 +288,7 @@ class Stream:
         return written + self.in_memory
 
     def pending_of(self, sequence: int) -> int:
-        """How many events up to a sequence were not delivered at the last look."""
+        """Returns how many events up to a sequence were undelivered at the last check."""
         return max(0, sequence - self._progress.delivered)
 
     @property

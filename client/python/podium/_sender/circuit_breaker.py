@@ -36,7 +36,7 @@ class CircuitBreaker:
         self._tried = 0.0
 
     def room(self, now: float, most: int) -> int:
-        """How many calls may be under way now, of so many at most."""
+        """Returns how many calls may be in flight now, up to a maximum."""
         if self.pause is None:
             return most
         return 1 if now >= self.due else 0

@@ -333,7 +333,7 @@ def _contiguous(entries: Sequence[Entry], first: int) -> Iterator[bytes | None]:
 
 
 def _is_of_an_event(refusal: RefusedEvent, batch: Batch) -> bool:
-    """Whether the server speaks of an event that it was sent, and not of `Skipped`."""
+    """Returns whether the error is about an event that was sent, not about a `Skipped`."""
     index = refusal.index
     return 0 <= index < len(batch.events) and not batch.events[index].HasField("skipped")
 

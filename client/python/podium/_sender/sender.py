@@ -168,7 +168,7 @@ class Sender:
                 stream.hurry()
 
     def _ready(self, now: float) -> list[Stream]:
-        """The streams that have something to send and may."""
+        """Returns the streams that have events to send and are allowed to."""
         busy = self._busy()
         unsent = [
             stream
@@ -190,7 +190,7 @@ class Sender:
         return self._rules.is_bounded and is_refused
 
     def _progressed_since_pause(self, stream: Stream) -> bool:
-        """Whether others got further since a stream was told to wait."""
+        """Returns whether other streams progressed since a stream was paused."""
         return self._tried.get(stream.folder, -1) < self._advances
 
     def _busy(self) -> set[Path]:
@@ -227,7 +227,7 @@ class Sender:
     # ---- time --------------------------------------------------------------------------------
 
     def _seconds_to_next_poll(self) -> float:
-        """How long until the next look, in seconds."""
+        """Returns the seconds until the next poll."""
         now = time.monotonic()
         quiet = min(max((now - self._advanced) / _SLOWING, _FASTEST), _SLOWEST)
         if self.circuit_breaker.pause is not None:
@@ -259,7 +259,7 @@ class Sender:
         )
 
     def _is_blocked(self, stream: Stream) -> bool:
-        """Whether only another stream can help it."""
+        """Returns whether the stream waits for events of another stream."""
         if stream.is_behind:
             return True
         return self._waits_for_others(stream) and not self._progressed_since_pause(stream)

@@ -138,7 +138,7 @@ class Stream:
         return (self.folder / CLOSED_FILE).exists()
 
     def needs_heartbeat(self) -> bool:
-        """Whether its process trains an arm of which the server has not heard for a while."""
+        """Returns whether its process trains an arm, but the server got no event for a while."""
         return self.heartbeat.is_due() and self.writer_alive and not self.has_ended
 
     def count_pending(self) -> int:
@@ -164,7 +164,7 @@ class Stream:
         return self._is_successor() or self.is_behind_older() or self._is_behind_start()
 
     def _is_successor(self) -> bool:
-        """Whether the stream that it continues has events left."""
+        """Returns whether the stream that it continues has undelivered events."""
         if self._follows is None:
             return False
         before, last = self._follows
@@ -198,7 +198,7 @@ class Stream:
         return self.fails_for_long and self.pause is not None and self.pause.reason == _UNREADABLE
 
     def is_behind_older(self) -> bool:
-        """Whether older attempts have events left; those that fail for long are passed."""
+        """Returns whether older attempts have undelivered events, unless those fail for long."""
         self._ahead = [
             (other, last)
             for other, last in self._ahead
@@ -214,7 +214,7 @@ class Stream:
         return is_failure and since is not None and time.monotonic() - since > _PASSED_SECONDS
 
     def last_sequence(self) -> int:
-        """The last event that there is now."""
+        """Returns the sequence of the last event at present."""
         return self._reader.last_sequence()
 
     @property
