@@ -1,7 +1,8 @@
-"""Trainers that record to Podium by one line each: a module for every library, loaded by its name.
+"""Records trainings of other libraries with one line each: one module for each library.
 
-None of the libraries is needed by Podium; a module whose library is not installed says what to
-install. All of them record by `podium.record`: training goes on whatever happens to the server.
+Podium does not depend on the libraries. A module whose library is missing raises an ImportError
+that names the package to install. All modules use `podium.record`, so a training continues
+whatever happens to the server.
 """
 
 __all__: list[str] = []

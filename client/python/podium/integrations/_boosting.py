@@ -1,4 +1,4 @@
-"""What a boosting library says after a round, as rows and training metrics."""
+"""Converts the scores of a boosting round to rows and training metrics."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 __all__ = ["TRAINING_SETS", "log_round", "rows_of"]
 
 TRAINING_SETS = frozenset({"train", "training", "dtrain"})
-"""What a data set is called if it is the one that is trained on."""
+"""Names of data sets whose scores are training metrics."""
 
 Scores = dict[str, dict[str, float]]
-"""Of each data set, its metrics."""
+"""The metrics of each data set."""
 
 
 def rows_of(scores: Mapping[str, Mapping[str, Any]], step: int) -> list[Row]:
-    """The rows of a round, one of each data set; a score of several folds is mean and deviation."""
+    """Returns one row for each data set. Scores of several folds are means and deviations."""
     return [Row(name, dict(_flat(metrics)), step) for name, metrics in scores.items()]
 
 
 def log_round(training: Training, rows: Iterable[Row], training_sets: frozenset[str]) -> None:
-    """Records a round: what is measured on training data goes to the training metrics."""
+    """Records a round. Scores on training data are training metrics."""
     for row in rows:
         if row.name in training_sets:
             training.log(row.metrics)

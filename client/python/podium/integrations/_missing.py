@@ -1,15 +1,15 @@
-"""What is said where a library is not installed."""
+"""The error for a library that is not installed."""
 
 __all__ = ["missing"]
 
 
 def missing(module: str, package: str, cause: ImportError) -> ImportError:
-    """The error of a module whose library cannot be imported.
+    """Returns the error of a module whose library cannot be imported.
 
     Args:
         module: The module's name in this package.
-        package: What to install.
-        cause: Why the library cannot be imported.
+        package: The package to install.
+        cause: The error of the import.
     """
     return ImportError(
         f"podium.integrations.{module} needs {package}, which cannot be imported ({cause}); "

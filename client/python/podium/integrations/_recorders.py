@@ -1,4 +1,4 @@
-"""One recorder of an experiment for all trainings of a process: a search has thousands of them."""
+"""Shares one recorder of an experiment between all trainings of a process."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _recorders: dict[Any, ExperimentRecording] = {}
 
 
 def recorder_of(experiment: str, rank: int | None) -> ExperimentRecording:
-    """The recorder of an experiment; one that was closed goes on recording when it is used again.
+    """Returns the recorder of an experiment. A closed recorder opens again when it is used.
 
     Args:
         experiment: The name of the experiment.
-        rank: Which process of a distributed training this is; None if the trainer does not know.
+        rank: The rank of this process; None if the trainer does not know it.
     """
-    # Only when training begins is it known which process this is; and the package loads protobuf.
+    # The rank is known only when training begins, and the package loads protobuf.
     from podium._recorder import record  # noqa: PLC0415
     from podium._recorder.process_rank import process_rank  # noqa: PLC0415
 
     found = process_rank()
     if found is not None and found.number == rank:
-        rank = None  # it is found again, with who said so
+        rank = None  # the recorder finds it too, and names its source
     key = (os.getpid(), experiment, rank, found, *map(os.environ.get, _SETTINGS))
     if key not in _recorders:
         _recorders[key] = record(experiment, rank=rank)

@@ -1,4 +1,4 @@
-"""What a library's own arguments become in a run's configuration."""
+"""Converts the arguments of a library to the settings of a run's configuration."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _INT64 = 1 << 63
 
 
 def settings_of(given: Mapping[Any, Any], *, without: frozenset[str] = frozenset()) -> Any:
-    """The arguments that say something, as plain values: None says nothing.
+    """Returns the arguments that are not None, as plain values.
 
     Args:
         given: The arguments by name.
@@ -29,9 +29,9 @@ def settings_of(given: Mapping[Any, Any], *, without: frozenset[str] = frozenset
 
 
 def plain(given: Any, depth: int = 1) -> Any:
-    """A JSON-like value from anything: functions and classes become their names.
+    """Returns any value as a JSON-like one. Functions and classes become their names.
 
-    It is the same each time the same program runs: no text with an address in memory.
+    The result is the same in each run of a program: it contains no memory addresses.
     """
     if isinstance(given, bool | float) or given is None:
         return given
@@ -49,7 +49,7 @@ def plain(given: Any, depth: int = 1) -> Any:
 
 
 def seed_of(given: Any) -> int | None:
-    """A seed from an argument, also one that came as text; None if it is none."""
+    """Returns an argument as a seed, also if it is text; None if it is not an integer."""
     try:
         seed = None if given is None or isinstance(given, bool) else int(given)
     except (TypeError, ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""What Hugging Face's Trainer logs, as rows and training metrics: plain Python."""
+"""Converts the logs of Hugging Face's Trainer to rows and training metrics."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _PROGRESS_PREFIXES = ("dataloader_", "ddp_", "eval_", "logging_", "save_")
 
 
 def rows_of(entry: Mapping[str, Any], step: int) -> list[Row]:
-    """The rows of what was logged at a step: one of each set that was evaluated.
+    """Returns the rows of a log entry: one for each data set.
 
     Args:
         entry: The metrics, with names such as `eval_loss`, or `eval_NAME_loss` of one of several.
@@ -67,7 +67,7 @@ def rows_of(entry: Mapping[str, Any], step: int) -> list[Row]:
 
 
 def training_metrics(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The training metrics among what was logged."""
+    """Returns the training metrics of a log entry."""
     evaluated = tuple(f"{prefix}_" for prefix in [_EVAL, *_prefixes(entry)])
     return {
         key: value
@@ -77,11 +77,11 @@ def training_metrics(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def last_rows(log: Iterable[Mapping[str, Any]], step: int | None) -> list[Row]:
-    """The rows of a step, from the Trainer's own log, which a checkpoint keeps.
+    """Returns the rows of a step from the Trainer's own log, which checkpoints contain.
 
     Args:
         log: The log's entries.
-        step: The step; None has no rows.
+        step: The step. None has no rows.
     """
     return (
         []
@@ -149,14 +149,14 @@ def _may_change_on_resume(key: str) -> bool:
 
 
 def _prefixes(entry: Mapping[str, Any]) -> list[str]:
-    """What the keys of each evaluation begin with: each has its runtime, as training has."""
+    """Returns the key prefix of each evaluation, found by its runtime."""
     timed = [key.removesuffix(_RUNTIME) for key in entry if key.endswith(_RUNTIME)]
     found = [prefix for prefix in timed if prefix != _TRAIN and not _is_metric(prefix, timed)]
     return found or ([_EVAL] if any(key.startswith(f"{_EVAL}_") for key in entry) else [])
 
 
 def _is_metric(prefix: str, timed: list[str]) -> bool:
-    """Whether it belongs to a set: `eval_tokenizer_runtime` is a metric beside `eval_runtime`."""
+    """Returns whether a key is a metric, as `eval_tokenizer_runtime` is beside `eval_runtime`."""
     return any(prefix.startswith(f"{other}_") for other in timed)
 
 

@@ -30,7 +30,7 @@ _LOGGER = logging.getLogger("podium")
 
 
 class ArmOptions(TypedDict, total=False):
-    """What a callback hands on to `start_arm`, where it is described."""
+    """Arguments of a callback that are passed to `start_arm`."""
 
     group_id: str | None
     group_name: str | None
@@ -41,7 +41,7 @@ class ArmOptions(TypedDict, total=False):
 
 
 class Row(NamedTuple):
-    """The result of one evaluation while training goes on."""
+    """The result of one evaluation during a training."""
 
     name: str
     metrics: Mapping[str, Any]
@@ -90,13 +90,13 @@ def _received(kind: type[Training], experiment: Any, names: _Names, options: Any
 
 
 class Training:
-    """One arm after the other, each from the trainer's first word to its last.
+    """Records the trainings of one callback, one arm after the other.
 
-    A training that goes on from a checkpoint, or begins once more while it is under way, as after
-    it was out of memory, is another attempt at the same arm. Any other one is another arm.
+    A training that continues from a checkpoint is another attempt at the same arm. So is one that
+    begins again before it has ended, as after it ran out of memory. Any other one is another arm.
 
-    An arm that its trainer never ended is ended with the process: failed with the error that ended
-    the process; completed or cancelled if there is none.
+    If a trainer does not end its arm, the end of the process does: the arm is failed with the error
+    that ended the process, or cancelled if there is none.
 
     Args:
         experiment: The experiment, or its name.
@@ -126,7 +126,7 @@ class Training:
         """The rows of an evaluation without training, while its arm is the current one."""
 
     def __deepcopy__(self, copied: dict[int, Any]) -> Self:
-        """A copy, such as searches make, records its own arms, by the same recorder and names."""
+        """Returns a copy that records its own arms, with the same recorder and names."""
         return type(self)(
             self._experiment,
             names=self._names,
@@ -143,7 +143,7 @@ class Training:
 
     @property
     def is_running(self) -> bool:
-        """Whether a training has begun and not ended."""
+        """Whether a training has begun and has not ended."""
         return self._is_running
 
     def begin(
@@ -259,8 +259,8 @@ class Training:
         """Records that training is completed. The last row of each eval is its result.
 
         Args:
-            best: Rows that are the result instead, where the trainer kept an earlier model.
-            train_seconds: How long it took; since the beginning if not given.
+            best: Rows that are the result instead, if the trainer kept an earlier model.
+            train_seconds: The duration; the time since the beginning if not given.
         """
         if self._arm is None or not self._is_running:
             return
@@ -298,7 +298,7 @@ class Training:
         if self._recorder_of_our_own is not None:
             self._recorder_of_our_own.close()
 
-    # ---- What it is made of ------------------------------------------------------------------
+    # ---- Parts -------------------------------------------------------------------------------
 
     def _recorder(self, rank: int | None) -> ExperimentRecorder:
         if not isinstance(self._experiment, str):
@@ -352,10 +352,10 @@ _ended: list[ArmRecorder] = []
 
 
 def _release() -> None:
-    """Ends the streams of arms whose training is over, when another one begins.
+    """Ends the streams of arms whose training is over, when another training begins.
 
-    Not at once: a result that is logged after training would come by a stream of its own, and might
-    overtake one that is in the stream of the training.
+    Ending them earlier would put results that are logged after training in another stream, where
+    they could overtake those in the stream of the training.
     """
     while _ended:
         _ended.pop().__exit__(None, None, None)
@@ -365,7 +365,7 @@ _T = TypeVar("_T", bound=Training)
 
 
 class CallbackBase(Generic[_T]):
-    """What callbacks have in common: they are context managers, and name their arm."""
+    """The base of all callbacks: a context manager with an arm."""
 
     _training: _T
 
@@ -389,7 +389,7 @@ class CallbackBase(Generic[_T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Ends a training that has not ended: failed or cancelled if the block raised."""
+        """Ends a training that is running: failed or cancelled if the block raised."""
         self._training.leave(error)
 
 

@@ -49,9 +49,10 @@ _VALIDATE = "validate"
 class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, unused-ignore]
     """Records a training: a row of each validation at its step, and what else is logged.
 
-    What the model logs as `val_loss` or `val/loss` is `loss` of the eval `val`, and so for `valid`,
-    `validation` and `test`; everything else is training metrics. What `trainer.validate` and
-    `trainer.test` find after training is a result. With `fast_dev_run` nothing is recorded.
+    A value logged as `val_loss` or `val/loss` is `loss` of the eval `val`; `valid`, `validation`
+    and `test` work in the same way. All other values are training metrics. Each of several data
+    loaders is an eval. Values of `trainer.validate` and `trainer.test` outside of training are
+    results. With `fast_dev_run` nothing is recorded.
 
     Args:
         experiment: The name of the experiment, or what `podium.record` returned.
@@ -78,7 +79,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         """What the configuration says beside the hyperparameters of model and data."""
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Begins the arm; it goes on after the step of the checkpoint that was loaded."""
+        """Begins the arm. It continues after the step of the checkpoint that was loaded."""
         if trainer.fast_dev_run:
             return
         self._logged_step = None
@@ -122,12 +123,12 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         self._log_result(trainer, pl_module, "test")
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
-        """Says that training is completed."""
+        """Records that training is completed."""
         del trainer, pl_module
         self._training.end()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
-        """Says that training failed, or was cancelled."""
+        """Records that training failed or was cancelled."""
         del trainer, pl_module
         self._training.leave(exception)
 
@@ -151,9 +152,9 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
 class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
     """Records a training as PodiumCallback does: `Trainer(logger=PodiumLogger(...))`.
 
-    Lightning tells loggers neither of the error that ended a training nor of the step that it goes
-    on from, so this one adds a callback of its own to the trainer, which records. What only loggers
-    are told, such as by `self.logger.log_metrics`, is training metrics.
+    Lightning gives loggers neither the error that ended a training nor the step from which it
+    continues. So the logger adds its own callback to the trainer, which records. Values that only
+    loggers receive, such as by `self.logger.log_metrics`, are training metrics.
 
     Args:
         experiment: The name of the experiment, or what `podium.record` returned.
@@ -217,7 +218,7 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
         self.callback.hyperparameters |= dict(params if isinstance(params, dict) else vars(params))
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Records as training metrics what the trainer tells loggers only."""
+        """Records values that only loggers receive as training metrics."""
         del step
         if self._trainer is None:
             # Lightning gives the model of a training only to loggers, not that of an evaluation.

@@ -101,7 +101,7 @@ class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[m
         logs: Mapping[str, Any] | None = None,
         **others: Any,
     ) -> None:
-        """Records training metrics; what was evaluated comes by `on_evaluate` as well."""
+        """Records training metrics. `on_evaluate` records evaluations."""
         del args, state, control, others
         logged = logs or {}
         self._train_seconds = logged.get("train_runtime", self._train_seconds)
@@ -140,7 +140,7 @@ class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[m
             self._training.log_final(row.name, row.metrics, row.seconds)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
-        """Says that training is completed, with the result of the model that it leaves."""
+        """Records that training is completed, with the result of the model that it keeps."""
         del control, others
         # Before the Trainer prunes a trial it says that training has ended.
         if {"trial", "step", "metrics"} <= caller_variables("transformers.trainer", "trial").keys():
