@@ -121,7 +121,7 @@ def _fresh(experiment: ExperimentRow, asked: RankRequest) -> bytes:
 
 
 def _arms_answer(asked: RankRequest, page: RankPage, ranks: Ranks) -> _Answer:
-    """A page of a ranking by arm, as it is answered."""
+    """Returns the response for a page of a ranking by arm."""
     mixed, response = _mixed_evals(page.tally), _response(asked, page.tally)
     for row in page.rows:
         _add_arm(response, row, ranks.next(row.place.key), mixed)
@@ -132,7 +132,7 @@ def _arms_answer(asked: RankRequest, page: RankPage, ranks: Ranks) -> _Answer:
 def _groups_answer(
     asked: RankRequest, members: Iterable[MemberRow], tally: RankTally, begin: int, rows: int
 ) -> _Answer:
-    """A page of a ranking by group, as it is answered."""
+    """Returns the response for a page of a ranking by group."""
     groups = Groups()
     for member in members:
         groups.add(_member(member, counts=member.status in asked.statuses))

@@ -29,13 +29,13 @@ def config_digest(config: bytes) -> bytes:
 
 
 def text_field(message: bytes, number: int) -> str | None:
-    """A text field of an encoded message; None where it is not set."""
+    """Returns a text field of an encoded message; None if it is not set."""
     found = [content for at, _, content in _fields(message) if at == number]
     return found[-1].decode() if found and found[-1] is not None else None
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes | None]]:
-    """Each field of an encoded message: its number, its bytes, and its content if it has a length.
+    """Yields each field of an encoded message: number, bytes, and content if it has a length.
 
     See https://protobuf.dev/programming-guides/encoding.
     """

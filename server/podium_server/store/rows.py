@@ -81,7 +81,7 @@ class ExperimentRow:
     content: bytes | None = None
 
     def copy(self) -> "ExperimentRow":
-        """The same experiment in a row of its own."""
+        """Returns a copy of the row."""
         return ExperimentRow(
             self.id,
             self.name,

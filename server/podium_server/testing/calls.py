@@ -45,35 +45,35 @@ def record(
     first: int = 1,
     kind: type[RecordCall] = RecordCall,
 ) -> RecordCall:
-    """A Record call."""
+    """Returns a Record call."""
     position = None if writer is None else StreamPosition(writer_id=writer, first_sequence=first)
     return kind(experiment, events, position, limits=Limits(), now=NOW, invalid={})
 
 
 def delete_arm(name: str, experiment: str = "x") -> DeleteArmCall:
-    """A DeleteArm call."""
+    """Returns a DeleteArm call."""
     return DeleteArmCall(experiment, allow_missing=False, now=NOW, arm=name)
 
 
 def delete_experiment(experiment: str = "x") -> DeleteExperimentCall:
-    """A DeleteExperiment call."""
+    """Returns a DeleteExperiment call."""
     return DeleteExperimentCall(experiment, allow_missing=False, now=NOW)
 
 
 def declared(**fields: Any) -> Event:
-    """An experiment begins."""
+    """Returns an event that declares an experiment."""
     return Event(experiment_declared=ExperimentDeclared(**fields))
 
 
 def arm(name: str = "a", *rows: EvalResult, replace: bool = False, **fields: Any) -> Event:
-    """A whole arm; RUNNING unless another status is given."""
+    """Returns the event of a whole arm; RUNNING unless another status is given."""
     fields = {"status": 2, "run_config": RunConfig(name="r"), **fields}
     result = ArmResult(name=name, evals=rows, **fields)
     return Event(arm_recorded=ArmRecorded(arm_result=result, replace=replace))
 
 
 def started(name: str, attempt: str, order: int, **mode: Any) -> Event:
-    """An attempt begins."""
+    """Returns an event that starts an attempt."""
     return Event(
         arm_started=ArmStarted(
             arm=name,
@@ -85,12 +85,12 @@ def started(name: str, attempt: str, order: int, **mode: Any) -> Event:
 
 
 def metrics(values: Mapping[str, float], name: str = "a") -> Event:
-    """Training metrics."""
+    """Returns an event with training metrics."""
     return Event(metrics_recorded=MetricsRecorded(arm=name, metrics=values))
 
 
 def row(eval_name: str, step: int | None = None, name: str = "a", **fields: Any) -> Event:
-    """An eval row."""
+    """Returns an event with an eval row."""
     result = EvalResult(name=eval_name, step=step, **fields)
     return Event(eval_recorded=EvalRecorded(arm=name, eval_result=result))
 

@@ -60,7 +60,7 @@ EVAL_COLUMNS = "name, post, step, position, primary_class, model_ref, revision, 
 
 
 def experiment_values(row: ExperimentRow) -> tuple[Any, ...]:
-    """An experiment in the order of its columns."""
+    """Returns the values of an experiment in the order of its columns."""
     return (
         row.id,
         row.name,
@@ -76,7 +76,7 @@ def experiment_values(row: ExperimentRow) -> tuple[Any, ...]:
 
 
 def experiment_from(values: Sequence[Any], content: bytes | None = None) -> ExperimentRow:
-    """The experiment of its columns."""
+    """Returns the experiment of its columns."""
     identity, name, deleted, revision, deletion, ordinal, created, updated, *counts, tags = values
     return ExperimentRow(
         id=identity,
@@ -94,7 +94,7 @@ def experiment_from(values: Sequence[Any], content: bytes | None = None) -> Expe
 
 
 def arm_values(row: ArmRow) -> tuple[Any, ...]:
-    """An arm in the order of its columns."""
+    """Returns the values of an arm in the order of its columns."""
     primary_name, primary_step = row.primary or (None, None)
     return (
         row.ordinal,
@@ -121,7 +121,7 @@ def arm_values(row: ArmRow) -> tuple[Any, ...]:
 
 
 def arm_from(values: Sequence[Any]) -> ArmRow:
-    """The arm of its columns."""
+    """Returns the arm of its columns."""
     (ordinal, name, status, revision, created, updated, group_name, tags, attempt_id, order,
      next_position, eval_count, primary, step, primary_class, primary_position, size, digest,
      config_digest, last_heard) = values  # fmt: skip
@@ -149,13 +149,13 @@ def arm_from(values: Sequence[Any]) -> ArmRow:
 
 
 def listed_arm(values: Sequence[Any]) -> ArmRow:
-    """An arm as far as lists filter it, of its ordinal, name, status, group and tags."""
+    """Returns the fields of an arm that lists filter by, from their columns."""
     ordinal, name, status, group_name, tags = values
     return ArmRow(name, ordinal, status, group_name=group_name, tags=_tags_from(tags))
 
 
 def key_values(key: EvalKey) -> tuple[str, int, int]:
-    """A row's identity: its name, whether it is post-training, and its step."""
+    """Returns a row's identity: its name, whether it is post-training, and its step."""
     return (key.name, 1, 0) if key.step is None else (key.name, 0, key.step)
 
 
@@ -165,7 +165,7 @@ def key_from(name: str, post: int, step: int) -> EvalKey:
 
 
 def eval_values(row: EvalRow) -> tuple[Any, ...]:
-    """An eval row in the order of its columns."""
+    """Returns the values of an eval row in the order of its columns."""
     return (
         *key_values(row.key),
         row.position,
@@ -178,7 +178,7 @@ def eval_values(row: EvalRow) -> tuple[Any, ...]:
 
 
 def eval_from(values: Sequence[Any]) -> EvalRow:
-    """The eval row of its columns."""
+    """Returns the eval row of its columns."""
     name, post, step, position, primary_class, model_ref, revision, stamp, content = values
     return EvalRow(
         key_from(name, post, step), position, primary_class, model_ref, revision, content, stamp
@@ -186,7 +186,7 @@ def eval_from(values: Sequence[Any]) -> EvalRow:
 
 
 def score_values(score: ScoreRow) -> tuple[int, int, int | None, str | None]:
-    """A score in the order of its columns."""
+    """Returns the values of a score in the order of its columns."""
     [bits] = values_of([score.value])
     return bits, int(score.origin), score.step, score.benchmark_id
 
@@ -194,35 +194,35 @@ def score_values(score: ScoreRow) -> tuple[int, int, int | None, str | None]:
 def score_from(
     value: int, origin: int, step: int | None, benchmark_id: str | None = None
 ) -> ScoreRow:
-    """The score of its columns."""
+    """Returns the score of its columns."""
     return ScoreRow(value_from(value), _ORIGINS[origin], step, benchmark_id)
 
 
 def is_of_row(origin: int) -> bool:
-    """Whether a score of this origin is of an eval row."""
+    """Returns whether a score of this origin is of an eval row."""
     return origin <= Origin.IN_LOOP_EVAL
 
 
 def values_of(doubles: Collection[float]) -> tuple[int, ...]:
-    """The 64 bits of each double: SQLite would lose NaN and the sign of zero."""
+    """Returns the bits of each double, since SQLite would lose NaN and the sign of zero."""
     count = len(doubles)
     return struct.unpack(f"<{count}q", struct.pack(f"<{count}d", *doubles))
 
 
 def value_from(bits: int) -> float:
-    """The double of its 64 bits."""
+    """Returns the double with these 64 bits."""
     value: float = _DOUBLE.unpack(_INTEGER.pack(bits))[0]
     return value
 
 
 def stream_from(values: Sequence[Any]) -> StreamRow:
-    """The stream of its columns."""
+    """Returns the stream of its columns."""
     writer_id, last_sequence, subject, state = values
     return StreamRow(writer_id, last_sequence, subject, _STREAM_STATES[state])
 
 
 def stream_values(row: StreamRow) -> tuple[Any, ...]:
-    """A stream in the order of its columns."""
+    """Returns the values of a stream in the order of its columns."""
     return row.writer_id, row.last_sequence, row.subject, int(row.state)
 
 

@@ -72,7 +72,7 @@ def fetch(
 
 
 def fetch_value(connection: apsw.Connection, statement: str, bindings: Sequence[Any] = ()) -> Any:
-    """The one value of the one row of a result; None where there is no row."""
+    """Returns the only value of a result's only row; None without a row."""
     rows = connection.execute(statement, bindings).fetchall()
     return rows[0][0] if rows else None
 
