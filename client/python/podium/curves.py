@@ -146,8 +146,8 @@ def eval_names(metric: str) -> list[str]:
     names = [name for name, _ in scoring.candidates(metric) if name is not None]
     if not names:
         raise ValueError(
-            f"a curve needs the metric of an eval, such as val.pass_rate; {metric!r} names no eval "
-            "(only the latest value of a training metric is kept)"
+            f"{metric!r} has no curve, since only the latest value of a training metric is kept; "
+            "name the metric of an eval, such as val.pass_rate"
         )
     return names
 

@@ -76,7 +76,7 @@ def _decode(token: str) -> bytes:
 
 
 def _digest(query: Message, place: bytes) -> bytes:
-    """Returns the digest of a place and of a query without its page token and page size."""
+    """Returns one digest of a page position and a request, without its page_token and page_size."""
     asked = type(query)()
     asked.CopyFrom(query)
     asked.ClearField("page_token")

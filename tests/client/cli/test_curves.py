@@ -98,7 +98,7 @@ def test_a_picture(address: str, sweep: str, tmp_path: Path) -> None:
         (
             ["acc"],
             2,
-            "a curve needs the metric of an eval, such as val.pass_rate; 'acc' names no eval",
+            "'acc' has no curve, since only the latest value of a training metric is kept",
         ),
         (["val.acc", "nobody"], 1, "has no arm 'nobody'"),
         (["val.acc", "--output", "a.jpg"], 2, "a picture is a .png, .svg or .pdf file, not"),

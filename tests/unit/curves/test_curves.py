@@ -84,5 +84,5 @@ def test_the_first_of_repeated_rows_counts() -> None:
 @pytest.mark.parametrize("metric", ["acc", "acc.", ".acc", ""])
 def test_a_metric_that_names_no_eval(metric: str) -> None:
     """A curve needs the name of an eval and a key."""
-    with pytest.raises(ValueError, match=r"must not be empty|a curve needs the metric of an eval"):
+    with pytest.raises(ValueError, match=r"must not be empty|has no curve"):
         curves_of([], metric)

@@ -54,7 +54,7 @@ class Load(NamedTuple):
 
 
 class Batch:
-    """The events of one call, serialized, so that those of a large file fit into memory.
+    """The events of one call, kept serialized to save memory: a file may hold many.
 
     Attributes:
         places: For each event, the place in a file that it came from.

@@ -217,7 +217,7 @@ def check_values(values: Iterable[Value], field: str, limits: Limits) -> None:
             raise _value_invalid(field, f"is nested more than {limits.value_depth} deep")
         kind = value.WhichOneof("kind")
         if kind is None:
-            raise _value_invalid(field, "holds a Value whose kind is not set; null is null_value")
+            raise _value_invalid(field, "holds a Value with no kind set; use null_value for null")
         if kind == "null_value":
             check_enum(value.null_value, field, _NULL)
         elif kind == "list_value":

@@ -77,7 +77,7 @@ def _is_aliased(value: Any, rows: Any, source: str) -> bool:
 
 
 def _source(value: Any, source: str) -> Any:
-    """Returns the row that a value was read from through a mirror, or None."""
+    """Returns the row whose value a mirrored field of an arm returned; None if there is none."""
     row = _sources.get(id(value))
     return row if row is not None and getattr(row, source) is value else None
 

@@ -32,7 +32,10 @@ class Budget:
             ValueError: It is larger than everything.
         """
         if size > self.max_bytes:
-            raise ValueError(f"a record of {size} bytes: the outbox may take {self.max_bytes}")
+            raise ValueError(
+                f"a record of {size} bytes is larger than the whole outbox may be: "
+                f"{self.max_bytes} bytes"
+            )
 
     def take(self, size: int, *, beyond: bool = False) -> None:
         """Takes so many bytes if they are free; with `beyond` also if they are not.

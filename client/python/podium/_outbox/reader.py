@@ -77,8 +77,9 @@ class StreamReader:
     def read(
         self, after: int, *, most_events: int = 1_000, most_bytes: int = 1 << 20
     ) -> list[Entry]:
-        """Returns the events after a sequence in order: those that fit, but at least the first.
+        """Returns the events with greater sequence numbers, in order, within both bounds.
 
+        The first event is returned even if it is too large; the list is empty if there is none.
         A sequence that is missing was delivered and deleted, or is damaged (see `torn`).
         """
         entries: list[Entry] = []

@@ -41,9 +41,9 @@ StepLike: TypeAlias = SupportsIndex | float
 
 
 class _StringContainer(Protocol):
-    """A container of strings that is not itself a string.
+    """A list, tuple or set of strings, and not a string.
 
-    The parameter of `str.__contains__` is a str, so a type checker refuses a str here.
+    `str.__contains__` takes only a str, so type checkers reject a plain string here.
     """
 
     def __contains__(self, item: object, /) -> bool: ...

@@ -53,9 +53,10 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         experiment: The name of the experiment, or what `podium.record` returned.
         name: The name of the arm.
         run_config: What the arm is asked to do, if not what the model was compiled with.
-        early_stopping: The EarlyStopping among the callbacks, which tells no other one that it
-            restores the weights of its best epoch: that epoch is the result, then.
-        options: As of `start_arm`: group_id, group_name, run_id, attempt_id, order, restart.
+        early_stopping: Your EarlyStopping callback, if it restores the best weights. Keras does
+            not report that to other callbacks. The best epoch is then recorded as the result.
+        options: The same options as `start_arm`: group_id, group_name, run_id, attempt_id, order,
+            restart.
     """
 
     def __init__(

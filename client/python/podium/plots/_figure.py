@@ -182,10 +182,10 @@ def digits_of(values: Sequence[float]) -> int:
 
 
 def apart(wanted: Sequence[float], distance: float) -> list[float]:
-    """Moves ascending places apart, within 0 and 1 if there is room.
+    """Spreads sorted label positions to at least `distance`, inside 0 and 1 if they fit.
 
-    Places that would stand too close become a block around their own middle; blocks that meet
-    become one (pool adjacent violators).
+    Positions that are too close become a block around their own middle. Blocks that meet are
+    merged (pool adjacent violators).
     """
     blocks: list[list[float]] = []
     for place in wanted:

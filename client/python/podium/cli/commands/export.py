@@ -125,7 +125,7 @@ class _Writer(Protocol):
 
 
 class _JsonLines:
-    """An object a line."""
+    """Writes JSON lines: one object in each line."""
 
     def __init__(self, file: TextIO, *, is_utf8: bool) -> None:
         self._file = file

@@ -27,7 +27,7 @@ _RESULT = "run_result.json"
 
 
 def is_one(path: Path) -> bool:
-    """Returns whether a folder is of a run."""
+    """Returns whether a folder holds one run of evsys."""
     return (path / _RESULT).is_file()
 
 
