@@ -307,6 +307,31 @@ def test_many_threads(record: Any, client: podium.Client, name: str) -> None:
         assert steps == list(range(300))
 
 
+def test_a_generator_that_is_never_closed(server: RunningServer, outbox: Path, name: str) -> None:
+    """Python ends although a generator still records, and one line names what is not recorded."""
+    script = (
+        "import sys, podium\n"
+        "def train():\n"
+        "    with podium.record(sys.argv[1]) as experiment:\n"
+        "        with experiment.start_arm(podium.RunConfig('arm')) as arm:\n"
+        "            arm.log({'loss': 1})\n"
+        "            yield\n"
+        "training = train()\n"
+        "next(training)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, name],
+        env={**os.environ, "PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)},
+        check=False,
+        timeout=60,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0
+    assert "the end of an arm: Python is ending" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 # What a trainer might rely on, and a recorder in it must not change.
 TRAINER = """
 import os, sys

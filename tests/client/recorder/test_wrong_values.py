@@ -526,3 +526,29 @@ def test_each_problem_is_named_once(
     assert "metrics['late']" in lines[10]
     assert lines[11:] == ["podium: in all: log (20 times)"]
     assert client.arm(name, "arm").get().metrics == {"good": 19.0}
+
+
+@pytest.mark.parametrize(
+    ("given", "recorded"),
+    [
+        ("fail", "failed"),
+        ("FAILED", "failed"),
+        ("canceled", "cancelled"),
+        ("complete", "completed"),
+    ],
+)
+def test_a_misspelt_status(
+    record: Any,
+    client: podium.Client,
+    name: str,
+    caplog: pytest.LogCaptureFixture,
+    given: str,
+    recorded: str,
+) -> None:
+    """The end of an arm takes the nearest status, and a warning names both."""
+    with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
+        arm.finish(given)
+    assert client.arm(name, "arm").get().status == recorded
+    (line,) = told(caplog)
+    assert repr(given) in line
+    assert recorded in line

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import logging
 import os
+import sys
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -379,6 +380,9 @@ class ExperimentRecording:
         return outlet if outlet is not None and outlet.pid == os.getpid() else None
 
     def _new_outlet(self) -> ProcessOutbox:
+        if sys.is_finalizing():
+            # As a generator that nobody closed ends: a thread would never run, nor a file open.
+            raise RecordingError("Python is ending, and has closed the recorder already")
         is_child = os.getpid() != self._owner
         self._process_outbox = ProcessOutbox(self._settings, self.notices, is_child=is_child)
         _recording.add(self)

@@ -22,6 +22,7 @@ from podium._recorder.kept_values import LIMITS
 from podium._recorder.problems import Problems
 from podium._values import coerce
 from podium._values.enums import ArmStatus, Direction
+from podium._values.suggest import near_names
 
 __all__ = [
     "arm_result",
@@ -211,8 +212,13 @@ def status(given: Any, problems: Problems, *, has_error: bool) -> ArmStatus:
     """Returns how an arm ended."""
     lowered = given.strip().lower() if isinstance(given, str) else given
     if lowered in _ENDS:
-        return ArmStatus(lowered)
+        found = ArmStatus(lowered)
+        if given != found:
+            problems.taken("status", f"status is {given!r}, and recorded as {found}")
+        return found
+    near = near_names(lowered, _ENDS) if isinstance(lowered, str) and lowered else []
     found = ArmStatus.FAILED if has_error else ArmStatus.COMPLETED
+    found = ArmStatus(near[0]) if near else found
     problems.changed(
         "status",
         f"status must be completed, failed or cancelled, not {given!r}; {found} is recorded",

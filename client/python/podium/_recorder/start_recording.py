@@ -175,7 +175,7 @@ class _Checks:
 
     def address(self, given: str | None) -> str | None:
         """Returns the address; None if it is malformed. Results then stay in the outbox."""
-        with self._notices.guard("address"):
+        with self._notices.guard("address", "results wait in the outbox"):
             address = server_address(coerce.optional(coerce.text, given, "address"))
             if address.startswith(_UNIX):
                 # The sender runs in another folder.
@@ -184,32 +184,32 @@ class _Checks:
         return None
 
     def root(self, given: Any) -> Path:
-        with self._notices.guard("outbox"):
+        with self._notices.guard("outbox", "it is not used"):
             root = default_root() if given is None else Path(given).expanduser()
             return root.absolute()
         # No folder can be made there, so the process takes the temporary folder, and says so.
         return Path(os.devnull, "outbox")
 
     def attempt(self, given: Any) -> Attempt | None:
-        with self._notices.guard("attempt"):
+        with self._notices.guard("attempt", "it is not used"):
             return coerce.optional(coerce.instance_of(Attempt), given, "attempt")
         return None
 
     def rank(self, given: Any) -> Rank | None:
-        with self._notices.guard("rank"):
+        with self._notices.guard("rank", "it is not used"):
             number = coerce.optional(coerce.integer, given, "rank")
             return process_rank() if number is None else Rank(number, "rank=")
         return None
 
     def close_timeout(self, given: Any) -> float:
-        with self._notices.guard("close_timeout"):
+        with self._notices.guard("close_timeout", f"it is {_CLOSE_TIMEOUT:g} seconds"):
             if given is not None:
                 return coerce.seconds(given, "close_timeout")
             return _seconds_of(os.environ.get("PODIUM_CLOSE_TIMEOUT", ""))
         return _CLOSE_TIMEOUT
 
     def integer(self, given: Any, where: str, default: int) -> int:
-        with self._notices.guard(where):
+        with self._notices.guard(where, f"it is {default:,}"):
             return coerce.integer(given, where)
         return default
 

@@ -80,8 +80,8 @@ class RecorderWarnings:
             rest = f"; and {more:,} more" if more > 0 else ""
             _warn(f"{call}{about}: {'; '.join(new[:_MOST_NAMED])}{rest}")
 
-    def refuse(self, what: str, error: Exception) -> None:
-        """Logs why a call is not recorded; if strict, raises the error."""
+    def refuse(self, what: str, error: Exception, outcome: str = "it is not recorded") -> None:
+        """Logs why a call is not recorded, or a setting not used; if strict, raises the error."""
         if self.is_strict:
             raise error
         key = (what, f"{type(error).__name__}: {error}")
@@ -90,15 +90,15 @@ class RecorderWarnings:
             self._logged[what] += 1
             if len(self._seen) < _MOST_SEEN:
                 self._seen.add(key)
-            _warn(f"{what}: {error} ({type(error).__name__}); it is not recorded")
+            _warn(f"{what}: {error} ({type(error).__name__}); {outcome}")
 
     @contextlib.contextmanager
-    def guard(self, what: str) -> Iterator[None]:
+    def guard(self, what: str, outcome: str = "it is not recorded") -> Iterator[None]:
         """Keeps an error of the block from the training, unless the recorder is strict."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - whatever it is, training goes on
-            self.refuse(what, error)
+            self.refuse(what, error, outcome)
 
     def summary(self) -> str:
         """Returns the kinds of problems that occurred more often than they were logged."""

@@ -48,6 +48,8 @@ def retry(folders: Sequence[Path], given: argparse.Namespace, console: Console) 
     if given.new_arm is not None:
         _check_one_arm([attempt for _, attempts in wanted for attempt in attempts])
     total = sum(len(attempt.items) for _, attempts in wanted for attempt in attempts)
+    if not total and any(stream.rejected_events for view, _ in wanted for stream in view.streams):
+        console.note("no rejected event has these names; `podium outbox` lists all")
     outcomes: list[_Outcome] = []
     for view, attempts in wanted:
         for outcome in _sent_again(view, attempts, given):
@@ -283,7 +285,7 @@ def _report(outcomes: Sequence[_Outcome], total: int, console: Console) -> Exit:
         refusals = list(map(_to_json, refused))
         console.json({"delivered": delivered, "refused": refusals, "error": failure})
     elif not total:
-        console.line("nothing was rejected")
+        console.line("nothing to send again")
     else:
         console.line(f"{delivered:,} of {_format.count(total, 'event')} delivered")
         _explain(refused, failed, console)
