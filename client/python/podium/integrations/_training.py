@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 import sys
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypedDict, TypeVar
 
 from podium._interface.endings import ending_of, is_pruned
 from podium._values.enums import ArmStatus
 from podium.integrations._callers import caller_variables
+from podium.integrations._names import ArmNames
 from podium.integrations._recorders import recorder_of
 
 if TYPE_CHECKING:
@@ -49,43 +48,7 @@ class Row(NamedTuple):
     seconds: float = 0.0
 
 
-def _received_names() -> _Names:
-    return _Names(is_received=True)
-
-
-class _Names:
-    """The names of arms that a callback, and its copies for a search, have used.
-
-    Args:
-        is_received: Whether another process has sent them.
-    """
-
-    def __init__(self, *, is_received: bool = False) -> None:
-        self._times: Counter[str] = Counter()
-        self._is_received = is_received
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _received_names, ()
-
-    def next(self, name: str) -> str:
-        """Returns the name itself the first time, and then the name with a number."""
-        if self._is_received and caller_variables("joblib.", "self"):
-            # Each training of the search has its own copy of the callback, in several processes.
-            name = f"{name}-{os.urandom(4).hex()}"
-        self._times[name] += 1
-        times = self._times[name]
-        if times == 1:
-            return name
-        another = f"{name}-{times}"
-        _LOGGER.warning(
-            "podium: arm %r was recorded by this callback: another training is arm %r",
-            name,
-            another,
-        )
-        return another
-
-
-def _received(kind: type[Training], experiment: Any, names: _Names, options: Any) -> Training:
+def _received(kind: type[Training], experiment: Any, names: ArmNames, options: Any) -> Training:
     return kind(experiment, names=names, **options)
 
 
@@ -108,12 +71,12 @@ class Training:
         self,
         experiment: str | ExperimentRecorder,
         *,
-        names: _Names | None = None,
+        names: ArmNames | None = None,
         **options: Unpack[ArmOptions],
     ) -> None:
         self._experiment = experiment
         self._options = options
-        self._names = names or _Names()
+        self._names = names or ArmNames()
         self._asked: RunConfig | None = None
         self._name = ""
         self._arm: ArmRecorder | None = None

@@ -1,0 +1,50 @@
+"""Names the arms of a callback and of its copies."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from typing import Any
+
+from podium.integrations._callers import caller_variables
+
+__all__ = ["ArmNames"]
+
+_LOGGER = logging.getLogger("podium")
+
+
+class ArmNames:
+    """The names of arms that a callback, and its copies for a search, have used.
+
+    Args:
+        is_received: Whether another process has sent them.
+    """
+
+    def __init__(self, *, is_received: bool = False) -> None:
+        self._times: Counter[str] = Counter()
+        self._is_received = is_received
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _received, ()
+
+    def next(self, name: str) -> str:
+        """Returns the name itself the first time, and then the name with a number."""
+        if self._is_received and caller_variables("joblib.", "self"):
+            # Each training of the search has its own copy of the callback, in several processes.
+            name = f"{name}-{os.urandom(4).hex()}"
+        self._times[name] += 1
+        times = self._times[name]
+        if times == 1:
+            return name
+        another = f"{name}-{times}"
+        _LOGGER.warning(
+            "podium: arm %r was recorded by this callback: another training is arm %r",
+            name,
+            another,
+        )
+        return another
+
+
+def _received() -> ArmNames:
+    return ArmNames(is_received=True)
