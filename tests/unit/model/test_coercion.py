@@ -242,9 +242,11 @@ def test_containers_are_copied() -> None:
 
 
 def test_one_text_is_no_list_of_tags() -> None:
-    """`tags="test"` is refused instead of becoming four letters."""
+    """`tags="test"` is refused instead of becoming four letters, and so are bytes."""
     with pytest.raises(TypeError, match="tags must be a list of strings, not str"):
         EvalResult("t", tags="test")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="tags must be a list of strings, not bytes"):
+        EvalResult("t", tags=b"test")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"tags\[1\] must be a string, not int"):
         RunConfig("r", tags=["a", 1])  # type: ignore[list-item]
     assert EvalResult("t", tags=("a", "b")).tags == ["a", "b"]  # type: ignore[arg-type]

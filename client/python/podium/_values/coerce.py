@@ -182,8 +182,9 @@ def list_of(kind: type[_T]) -> Callable[[Any, str], list[_T]]:
 
 
 def texts(given: Iterable[Any], where: str) -> list[str]:
-    """Returns a list of str; rejects a single str, which would be split into letters."""
-    if type(given) not in _LISTS and (isinstance(given, str) or not isinstance(given, Iterable)):
+    """Returns a list of str; rejects a single text, which would be split into letters."""
+    is_single = isinstance(given, str | bytes | bytearray) or not isinstance(given, Iterable)
+    if type(given) not in _LISTS and is_single:
         raise TypeError(f"{where} must be a list of strings, not {kind_of(given)}")
     return [text(item, f"{where}[{index}]") for index, item in enumerate(given)]
 
