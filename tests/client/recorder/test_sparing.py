@@ -177,7 +177,7 @@ def test_a_bad_start(
         experiment.conclude("fine")
         assert experiment.flush(0).dropped == 3
     found = client.arm(name, arm.name).get()
-    assert (found.status, found.metrics) == ("completed", {"loss": 1.0})
+    assert (found.status, found.metrics) == ("failed", {"loss": 1.0})
     assert client.experiment(name).get().conclusion == "fine"
 
 

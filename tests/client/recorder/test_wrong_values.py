@@ -1,6 +1,7 @@
 """Every argument of every recording method with wrong values: what is kept, and what is said."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,8 @@ def _only(lost: Any, **kept: tuple[Any, bool]) -> Expected:
     return dict.fromkeys(VALUES, (lost, NAMED)) | named
 
 
+_UNIQUE = re.compile(r"-[0-9a-f]{8}$")
+"""What makes the name of a row its own."""
 OPTIONAL_NAME = _names(None, none=(None, SILENT))
 ROW_NAME = _names("unnamed", none=("unnamed", NAMED))
 STEP = _only(
@@ -183,9 +186,37 @@ def test_an_argument_of_a_row(
     assert wrong >= 4
     for number, kind in enumerate(VALUES):
         (row,) = client.arm(name, f"{number}").evals()
-        assert _same(getattr(row, argument), expected[kind][0]), kind
+        found = getattr(row, argument)
+        found = _UNIQUE.sub("", found) if argument == "name" else found
+        assert _same(found, expected[kind][0]), kind
         if argument != "metrics":
             assert row.metrics == {"n": float(number)}
+
+
+@pytest.mark.parametrize("step", [math.nan, True, 2**70, [3], "soon"])
+def test_a_row_whose_step_is_lost_is_no_result(
+    record: Any, client: podium.Client, name: str, step: Any
+) -> None:
+    """Its row gets a name of its own: as the post-training row it would change the score."""
+    with record(name) as experiment, experiment.start_arm(CONFIG, "arm") as arm:
+        arm.log_eval("val", {"a": 0.5}, step=1)
+        arm.log_eval("val", {"a": 9}, step=step)
+        arm.log_eval("val", {"a": 8}, step=step)
+    found = client.arm(name, "arm")
+    assert found.score("val.a") == 0.5
+    kept = [row for row in found.evals() if row.name != "val"]
+    assert {_UNIQUE.sub("", row.name) for row in kept} == {"val without its step"}
+    assert [row.metrics["a"] for row in kept] == [9.0, 8.0]
+
+
+def test_rows_without_a_name_replace_no_other(
+    record: Any, client: podium.Client, name: str
+) -> None:
+    """Each of them gets a name of its own."""
+    with record(name) as experiment, experiment.start_arm(CONFIG, "arm") as arm:
+        arm.log_eval(None, {"a": 1})
+        arm.log_eval("", {"a": 2})
+    assert [row.metrics["a"] for row in client.arm(name, "arm").evals()] == [1.0, 2.0]
 
 
 def _same(left: Any, right: Any) -> bool:
@@ -224,7 +255,14 @@ OTHERS: dict[str, tuple[Callable[..., Any], Expected, Callable[[podium.ArmResult
     ),
     "finish: status": (
         lambda arm, value: arm.finish(value),
-        _only("completed"),
+        _only(
+            "completed",
+            text=("failed", NAMED),
+            digits=("failed", NAMED),
+            long_text=("failed", NAMED),
+            control_character=("failed", NAMED),
+            surrogate=("failed", NAMED),
+        ),
         lambda arm: arm.status,
     ),
     "finish: run_result": (

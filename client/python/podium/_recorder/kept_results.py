@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -55,17 +56,28 @@ def row(problems: Problems, given: Mapping[str, Any], where: str = "") -> EvalRe
 
     name = kept.name(given["name"], at("name"), problems)
     if name is None:
-        problems.taken(at("name"), f"the row is recorded as {_UNNAMED!r}")
+        name = _unique(_UNNAMED)
+        problems.taken(at("name"), f"the row has no name; it is recorded as {name!r}")
+    step = kept.step(given["step"], at("step"), problems)
+    if step is None and given["step"] is not None:
+        # Without its step the row would be the post-training row, and change the scores.
+        name = _unique(f"{name[:128]} without its step")
+        problems.taken(at("step"), f"the step cannot be read; the row is recorded as {name!r}")
     return EvalResult(
-        name or _UNNAMED,
+        name,
         kept.optional_name(given["benchmark_id"], at("benchmark_id"), problems),
         _first_keys(kept.metrics(given["metrics"], at("metrics"), problems), at, problems),
         kept.value_map(given["breakdowns"], at("breakdowns"), problems, _ROW_BYTES),
         _eval_seconds(given["eval_seconds"], at("eval_seconds"), problems),
-        kept.step(given["step"], at("step"), problems),
+        step,
         kept.tags(given["tags"], at("tags"), problems),
         kept.optional_name(given["model_ref"], at("model_ref"), problems),
     )
+
+
+def _unique(name: str) -> str:
+    """Returns a name that replaces no other result."""
+    return f"{name}-{os.urandom(4).hex()}"
 
 
 def _eval_seconds(given: Any, where: str, problems: Problems) -> float:
@@ -217,7 +229,9 @@ def status(given: Any, problems: Problems, *, has_error: bool) -> ArmStatus:
             problems.taken("status", f"status is {given!r}, and recorded as {found}")
         return found
     near = near_names(lowered, _ENDS) if isinstance(lowered, str) and lowered else []
-    found = ArmStatus.FAILED if has_error else ArmStatus.COMPLETED
+    # A text that is unknown, such as "crashed", must not let the arm take part in rankings.
+    is_text = isinstance(lowered, str) and lowered != ""
+    found = ArmStatus.FAILED if has_error or is_text else ArmStatus.COMPLETED
     found = ArmStatus(near[0]) if near else found
     problems.changed(
         "status",
