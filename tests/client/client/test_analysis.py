@@ -132,7 +132,7 @@ async def test_curves_by_name_and_status(client: AnyClient, sweep: str) -> None:
 async def test_curves_that_cannot_be(client: AnyClient, sweep: str) -> None:
     """A metric that names no eval, and a name that nobody has, are refused."""
     experiment = client.experiment(sweep)
-    with pytest.raises(ValueError, match="training metrics have their latest value only"):
+    with pytest.raises(ValueError, match="only the latest value of a training metric is kept"):
         await result(experiment.curve("loss"))
     with pytest.raises(podium.NotFoundError, match=r"has no arm 'nobody'$"):
         await result(experiment.curve("val.acc", ["wide_0", "nobody"]))

@@ -31,7 +31,7 @@ __all__ = ["Subject", "main", "subjects"]
 
 _PROJECT = Path(__file__).parents[3]
 _PACKAGES = ("client/python/podium", "server/podium_server")
-_SAMPLE = 10
+_SAMPLE = 6
 _SECONDS = 120
 _FAILED = 1  # pytest's exit code for tests that failed
 
