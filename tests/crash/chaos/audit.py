@@ -3,7 +3,8 @@
 A call that changes something raises the experiment's revision by one, and one that carries new
 events of a stream moves the stream forward, in the same commit. So an experiment that is at
 revision r has had r calls, and its streams have moved as often: a call that was applied twice has
-raised the revision once more.
+raised the revision once more. Only the end that a sender records for a killed training raises the
+revision without a stream; these ends are counted apart.
 """
 
 from pathlib import Path
@@ -22,9 +23,15 @@ CREATE TRIGGER chaos_moved AFTER UPDATE OF last_sequence ON streams
 WHEN new.last_sequence > old.last_sequence BEGIN
     INSERT INTO chaos_moves VALUES (new.experiment, ifnull(new.subject, '') = '');
 END;
+CREATE TABLE chaos_ends (experiment INTEGER NOT NULL);
+CREATE TRIGGER chaos_ended AFTER UPDATE OF status ON arms
+WHEN new.status = 4 AND old.status <> 4 BEGIN
+    INSERT INTO chaos_ends VALUES (new.experiment);
+END;
 """
 _MOVES = """
 SELECT revision, (SELECT count(*) FROM chaos_moves WHERE experiment = id AND NOT own)
+    + (SELECT count(*) FROM chaos_ends WHERE experiment = id)
 FROM experiments WHERE name = ?
 """
 _STREAMS = "SELECT writer_id, last_sequence FROM streams"
@@ -45,7 +52,7 @@ class Audit:
         return str(self._connection.pragma("integrity_check"))
 
     def moves(self, experiment: str) -> tuple[int, int]:
-        """The revision of an experiment, and how often the streams of its arms moved."""
+        """Returns an experiment's revision, and its moves: of the streams of arms, and ends."""
         revision, moves = self._connection.execute(_MOVES, (experiment,)).get
         return int(revision), int(moves)
 
