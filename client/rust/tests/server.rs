@@ -193,10 +193,7 @@ async fn errors_say_why() {
         .collect();
     assert_eq!(
         refused,
-        [
-            (0, "ARM_NOT_FOUND", false),
-            (1, "NAME_INVALID", true)
-        ]
+        [(0, "ARM_NOT_FOUND", false), (1, "NAME_INVALID", true)]
     );
 
     let mut listed = client
