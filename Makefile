@@ -82,7 +82,7 @@ demo: .venv/ready ## train a small sweep, record it, ask for eval() and score(),
 
 # ---- Checks ----------------------------------------------------------------------
 
-.PHONY: check check-all print-checks $(CHECKS) $(HEAVY_CHECKS)
+.PHONY: check check-all print-checks mutations-all $(CHECKS) $(HEAVY_CHECKS)
 check: test $(CHECKS) ## what CI runs, but for test-integrations and languages whose tools are missing here
 
 check-all: CONFORMANCE = --all
@@ -134,8 +134,12 @@ chaos: .venv/ready ## kill trainers, senders and the server while results are re
 chaos-plants: .venv/ready ## the same with each planted defect, which has to be found: takes minutes
 	$(BIN)/python -m tests.crash.chaos.run --plants
 
-mutations: .venv/ready ## plant defects by rule, and count how many the tests find
-	$(BIN)/python tests/project/mutations/run.py
+MUTATED := scoring ranking statistics comparing values writes
+mutations: .venv/ready ## plant defects by rule in the quickly tested rooms, and count how many are found
+	$(BIN)/python tests/project/mutations/run.py $(MUTATED)
+
+mutations-all: .venv/ready ## the same in all rooms: takes long
+	$(BIN)/python tests/project/mutations/run.py --most 16
 
 conformance: .venv/ready ## the clients of all languages against the vectors (CONFORMANCE=--all: none may be missing)
 	$(BIN)/python -m tests.conformance.run $(CONFORMANCE)
