@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
@@ -23,6 +24,7 @@ from podium.v1.event_pb2 import Event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from podium._outbox import StreamReader
     from podium._sender.recording_client import ArmLister, RecordingClient
@@ -92,11 +94,16 @@ def find_missing_end(reader: StreamReader) -> MissingEnd | LostDeclaration | Non
 
 def _has_successor(reader: StreamReader) -> bool:
     """Whether the process went on with the arm in another stream, which has the end or lacks it."""
-    for folder in streams(reader.folder.parent):
-        with suppress(OSError, DamagedError):
-            if StreamInfo.read(folder).follows == reader.info.writer_id:
-                return True
-    return False
+    writer_id = reader.info.writer_id
+    return any(_follows(folder) == writer_id for folder in streams(reader.folder.parent))
+
+
+@lru_cache(maxsize=100_000)
+def _follows(folder: Path) -> str | None:
+    """Returns the stream that another one continues; read once, since it never changes."""
+    with suppress(OSError, DamagedError):
+        return StreamInfo.read(folder).follows
+    return None
 
 
 def _open_attempt(
