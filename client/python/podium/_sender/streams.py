@@ -40,6 +40,7 @@ class Streams:
         self._is_bounded = is_bounded
         self._defect_seconds = defect_seconds
         self._settled: set[Path] = set()
+        self._open_arms: set[tuple[str, str | None]] | None = None
         self.known: dict[Path, Stream] = {}
         self.unsent: list[Stream] = []
         self.damaged: dict[Path, str] = {}
@@ -57,6 +58,7 @@ class Streams:
         added = [self._added(folder) for folder in found if not self._is_known(folder)]
         self._line_up([stream for stream in added if stream is not None])
         self.is_settling = False
+        self._open_arms = None
         self.unsent = [
             stream
             for folder, stream in self.known.items()
@@ -127,13 +129,14 @@ class Streams:
 
     def _is_shared(self, stream: Stream) -> bool:
         """Whether another process trains the same arm, or has left events that may end it."""
-        return any(
-            other is not stream
-            and (other.info.experiment, other.info.arm) == (stream.info.experiment, stream.info.arm)
-            and other.info.attempt_id is not None
-            and (other.writer_alive or other.has_pending)
-            for other in self.known.values()
-        )
+        if self._open_arms is None:
+            self._open_arms = {
+                (other.info.experiment, other.info.arm)
+                for other in self.known.values()
+                if other.info.attempt_id is not None and (other.writer_alive or other.has_pending)
+            }
+        # The stream itself is not among them: it is finished.
+        return (stream.info.experiment, stream.info.arm) in self._open_arms
 
     # ---- who is first ------------------------------------------------------------------------
 
