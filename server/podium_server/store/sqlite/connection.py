@@ -1,7 +1,6 @@
 """Connections to the file: how they are opened, and how statements run on them."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from podium.scoring import experiment_status
 
 from podium_server.store.contract import StoreError
 
-__all__ = ["check_version", "connect", "fetch", "fetch_value", "make_log_durable", "one_state"]
+__all__ = ["check_version", "connect", "fetch", "fetch_value", "make_log_durable"]
 
 _SAFE_VERSION = (3, 51, 3)
 """Earlier versions can lose committed writes in WAL mode with two connections."""
@@ -19,7 +18,7 @@ _COPY_BYTES = 64 * 1024
 
 
 def check_version(version: str) -> None:
-    """Refuses a SQLite library that can lose what it committed."""
+    """Raises StoreError for a SQLite library that can lose committed writes."""
     if tuple(map(int, version.split(".")[:3])) < _SAFE_VERSION:
         safe = ".".join(map(str, _SAFE_VERSION))
         raise StoreError(
@@ -46,11 +45,11 @@ def _status(*counts: Any) -> str:
 
 
 def make_log_durable(path: Path) -> None:
-    """Makes durable what an earlier process left in the log, before anybody reads it.
+    """Makes the commits in the log of an earlier process durable, before anybody reads them.
 
-    A process that was killed leaves commits that are written and not synced. What is read
-    from them, and what a call sent again finds there, must survive a power cut too. The log
-    is written again, since after a failed sync a mere second one would do nothing.
+    A killed process leaves commits that are written but not synced. Results that are read from
+    them must survive a power cut too. The log is written again, because a second sync after a
+    failed one does nothing.
     """
     name = f"{path}-wal"
     if not (path.exists() and Path(name).exists()):
@@ -67,7 +66,7 @@ def make_log_durable(path: Path) -> None:
 def fetch(
     connection: apsw.Connection, statement: str, bindings: Sequence[Any] = ()
 ) -> list[tuple[Any, ...]]:
-    """Runs a statement to its end; every row of its result."""
+    """Runs a statement to its end; returns every row of its result."""
     return connection.execute(statement, bindings).fetchall()
 
 
@@ -75,13 +74,3 @@ def fetch_value(connection: apsw.Connection, statement: str, bindings: Sequence[
     """Returns the only value of a result's only row; None without a row."""
     rows = connection.execute(statement, bindings).fetchall()
     return rows[0][0] if rows else None
-
-
-@contextmanager
-def one_state(connection: apsw.Connection) -> Iterator[None]:
-    """Has every statement inside see the same committed state."""
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        connection.execute("COMMIT")

@@ -1,12 +1,10 @@
 """The change feed of the SQLite store: three indexes by revision, read side by side."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from heapq import merge
 from operator import itemgetter
 from typing import Any
-
-import apsw
 
 from podium_server.store.changes import Change, ChangedRow, ChangePage, ChangePlace, Removal
 from podium_server.store.contract import PageLimits
@@ -15,7 +13,7 @@ from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch, fetch_value
 from podium_server.store.sqlite.reads import Reader
 
-__all__ = ["Feed"]
+__all__ = ["changes"]
 
 _REMOVAL, _ARM, _ROW = range(3)
 _Found = tuple[Any, ...]
@@ -45,69 +43,62 @@ _FIRST: dict[int, tuple[Any, ...]] = {
 _SOURCES = {_REMOVAL: _REMOVALS, _ARM: _ARMS, _ROW: _ROWS}
 
 
-class Feed:
-    """Feeds on a connection; within `one_state()` it sees one committed state."""
+def changes(
+    reader: Reader, experiment: str, after: int, place: ChangePlace | None, limits: PageLimits
+) -> ChangePage:
+    """Returns the changes after a revision, from a place on."""
+    with reader.one_state():
+        row = reader.experiment(experiment)
+        begun = place.begun if place else after or row.revision
+        page, room, last = ChangePage(row), limits.size, place
+        with ExitStack() as stack:
+            for found in _found(reader, stack, row, after, begun, place):
+                item, size = _load(reader, row.id or 0, found)
+                room -= size
+                if page.items and (len(page.items) == limits.rows or room < 0):
+                    page.next = last
+                    break
+                page.items.append(item)
+                last = ChangePlace(begun, found[0], found[1], found[2:])
+        return page
 
-    def __init__(
-        self, connection: apsw.Connection, one_state: Callable[[], AbstractContextManager[None]]
-    ) -> None:
-        self._connection = connection
-        self._one_state = one_state
-        self._reader = Reader(connection)
 
-    def changes(
-        self, experiment: str, after: int, place: ChangePlace | None, limits: PageLimits
-    ) -> ChangePage:
-        """Returns the changes after a revision, from a place on."""
-        with self._one_state():
-            row = self._reader.experiment(experiment)
-            begun = place.begun if place else after or row.revision
-            page, room, last = ChangePage(row), limits.size, place
-            with ExitStack() as stack:
-                for found in self._found(stack, row, after, begun, place):
-                    item, size = self._load(row.id or 0, found)
-                    room -= size
-                    if page.items and (len(page.items) == limits.rows or room < 0):
-                        page.next = last
-                        break
-                    page.items.append(item)
-                    last = ChangePlace(begun, found[0], found[1], found[2:])
-            return page
-
-    def _found(
-        self,
-        stack: ExitStack,
-        row: ExperimentRow,
-        after: int,
-        begun: int,
-        place: ChangePlace | None,
-    ) -> Iterator[_Found]:
-        """Finds what changed behind a place, in order of revision and kind."""
-        at = place or ChangePlace(begun, after, _ROW + 1, ())
-        sources = []
-        for kind, statement in _SOURCES.items():
-            key = at.key if kind == at.kind else _FIRST[kind]
-            revision = at.revision + 1 if kind < at.kind else at.revision
-            if kind == _REMOVAL:
-                revision, key = max((revision, key), (begun + 1, _FIRST[kind]))
-            rows = self._connection.execute(statement, (row.id, revision, *key))
-            sources.append(stack.enter_context(closing(rows)))
-        return merge(*sources, key=itemgetter(0, 1))
-
-    def _load(self, experiment: int, found: _Found) -> tuple[Change, int]:
-        """Loads an item, and tells its size."""
-        _, kind, *key = found
-        if kind == _ARM:
-            view = self._arm(experiment, *key)
-            return view, view.size
-        arm, name, post, step = key
-        row = codec.key_from(name, post, step)
+def _found(
+    reader: Reader,
+    stack: ExitStack,
+    row: ExperimentRow,
+    after: int,
+    begun: int,
+    place: ChangePlace | None,
+) -> Iterator[_Found]:
+    """Finds what changed behind a place, in order of revision and kind."""
+    at = place or ChangePlace(begun, after, _ROW + 1, ())
+    sources = []
+    for kind, statement in _SOURCES.items():
+        key = at.key if kind == at.kind else _FIRST[kind]
+        revision = at.revision + 1 if kind < at.kind else at.revision
         if kind == _REMOVAL:
-            return Removal(arm, row if name else None), len(arm) + len(name)
-        content = self._reader.encoded((experiment, arm), (name, post, step))
-        arm_name = fetch_value(self._connection, _ARM_NAME, (experiment, arm))
-        return ChangedRow(arm_name, row, content), len(content)
+            revision, key = max((revision, key), (begun + 1, _FIRST[kind]))
+        rows = reader.connection.execute(statement, (row.id, revision, *key))
+        sources.append(stack.enter_context(closing(rows)))
+    return merge(*sources, key=itemgetter(0, 1))
 
-    def _arm(self, experiment: int, ordinal: int) -> ArmView:
-        [columns] = fetch(self._connection, _ARM_AT, (experiment, ordinal))
-        return self._reader.view(experiment, codec.arm_from(columns))
+
+def _load(reader: Reader, experiment: int, found: _Found) -> tuple[Change, int]:
+    """Loads an item; returns it with its size."""
+    _, kind, *key = found
+    if kind == _ARM:
+        view = _arm(reader, experiment, *key)
+        return view, view.size
+    arm, name, post, step = key
+    row = codec.key_from(name, post, step)
+    if kind == _REMOVAL:
+        return Removal(arm, row if name else None), len(arm) + len(name)
+    content = reader.encoded((experiment, arm), (name, post, step))
+    arm_name = fetch_value(reader.connection, _ARM_NAME, (experiment, arm))
+    return ChangedRow(arm_name, row, content), len(content)
+
+
+def _arm(reader: Reader, experiment: int, ordinal: int) -> ArmView:
+    [columns] = fetch(reader.connection, _ARM_AT, (experiment, ordinal))
+    return reader.view(experiment, codec.arm_from(columns))

@@ -1,20 +1,38 @@
-"""Keeps the scores of COMPLETED arms in order, and counts them, in the transactions that write.
+"""The rank index: the scores of COMPLETED arms in order, and how many there are by source.
 
-An arm that is training pays nothing for it: its scores enter the order when it completes.
+The transactions that write arms keep it up to date. The scores of an arm enter it when the arm
+completes, so training pays nothing for it.
 """
 
+import math
 from collections import defaultdict
+from collections.abc import Generator
+from contextlib import closing
+from functools import lru_cache
 from typing import Any
 
 import apsw
-from podium.scoring import NAN_KEY, sort_key
+from podium.scoring import NAN_KEY, OrderKey, order_key, sort_key
 
+from podium_server.store.ranking_queries import RankedRow, RankPlace, ScorePlace
+from podium_server.store.rows import Origin
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch
-from podium_server.store.sqlite.rank_index_reader import SOURCE
 
-__all__ = ["RankWriter"]
+__all__ = ["SCORED", "SOURCE", "RankIndexReader", "RankWriter", "ranked_row"]
 
+SCORED = (
+    "SELECT {key}, a.ordinal, a.name, a.status, a.group_name, s.value, s.benchmark_id, "
+    "s.origin, s.key, s.step, s.eval_name, a.primary_name FROM {ranks} arms a {join} "
+    "CROSS JOIN scores s ON s.experiment = a.experiment AND s.arm = a.ordinal "
+    "WHERE a.experiment = ?1 AND s.eval_name = ?2 AND s.key = ?3 {rest}"
+)
+"""Selects the scores of one candidate with their arms; the first column is a sort key."""
+SOURCE = (
+    "CASE WHEN s.origin > 2 THEN '' WHEN s.eval_name = '' THEN a.primary_name "
+    "ELSE s.eval_name END, ifnull(s.benchmark_id, '')"
+)
+"""The name of the eval and the benchmark_id that a score `s` of an arm `a` is of, '' for none."""
 _Entry = tuple[str, str, int, int, str, str]
 """A score of an arm: eval name, key, value, origin, the eval that it is of, its benchmark."""
 
@@ -40,7 +58,7 @@ _FORGET = (
 
 
 class RankWriter:
-    """The order and the counts, within one transaction; counts are written by `finish`."""
+    """Updates the index and its counts within one transaction; `finish` writes the counts."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
@@ -48,18 +66,18 @@ class RankWriter:
         self._revisions: dict[int, int] = {}
 
     def entries(self, experiment: int, ordinal: int) -> set[_Entry]:
-        """What an arm is ranked by while it is COMPLETED, as stored at present."""
+        """Returns the entries that an arm has in the index while it is COMPLETED."""
         return set(fetch(self._connection, _ENTRIES, (experiment, ordinal)))
 
     def note(self, experiment: int, revision: int | None) -> None:
-        """Notes that a COMPLETED arm changed, or one that was so before."""
+        """Remembers the revision at which an arm that is or was COMPLETED changed."""
         if revision is not None:
             self._revisions[experiment] = revision
 
     def replace(
         self, experiment: int, ordinal: int, before: set[_Entry], after: set[_Entry]
     ) -> None:
-        """Takes what an arm was ranked by out of the order, and puts in what it now is."""
+        """Replaces the entries of an arm."""
         for statement, entries, one in (
             (_DROP, before - after, -1),
             (_PUT, after - before, 1),
@@ -71,14 +89,14 @@ class RankWriter:
                 count[place == NAN_KEY] += one
 
     def remove_experiment(self, experiment: int) -> None:
-        """Forgets an experiment."""
+        """Removes an experiment."""
         for table in ("ranks", "rank_counts"):
             self._connection.execute(f"DELETE FROM {table} WHERE experiment = ?", (experiment,))
         for counted in [place for place in self._counts if place[0] == experiment]:
             del self._counts[counted]
 
     def finish(self) -> None:
-        """Writes the counts, and when they last changed."""
+        """Writes the counts, and the revisions at which they last changed."""
         for change in self._revisions.items():
             self._connection.execute(_NOTE, change)
         for place, counts in self._counts.items():
@@ -86,3 +104,100 @@ class RankWriter:
                 self._connection.execute(_COUNT, (*place, *counts))
             if min(counts) < 0:
                 self._connection.execute(_FORGET, place)
+
+
+def _kept(rest: str) -> str:
+    return SCORED.format(
+        key="r.sort_key",
+        ranks="ranks r CROSS JOIN",
+        join="ON a.experiment = r.experiment AND a.ordinal = r.arm",
+        rest=f"AND r.experiment = ?1 AND r.eval_name = ?2 AND r.key = ?3 AND {rest}",
+    )
+
+
+_RUN = _kept("r.sort_key = ?4 AND r.arm > ?5 ORDER BY r.arm")
+_UPWARD = _kept(f"r.sort_key > ?4 AND r.sort_key < {NAN_KEY} ORDER BY r.sort_key, r.arm")
+_DOWNWARD = _kept("r.sort_key < ?4 ORDER BY r.sort_key DESC, r.arm DESC")
+_BELOW_ALL = -(2**63)
+"""Less than the sort key of every number."""
+_NAN = order_key(math.nan)
+
+_Row = tuple[Any, ...]
+
+
+def ranked_row(row: _Row, key: OrderKey) -> RankedRow:
+    """Returns a ranked arm from its place and the columns of `SCORED`."""
+    _, ordinal, name, status, group_name, bits, benchmark_id, *source = row
+    value, at = codec.value_from(bits), _score_place(*source)
+    return RankedRow(RankPlace(key, ordinal), name, status, group_name, value, at, benchmark_id)
+
+
+@lru_cache(256)
+def _score_place(
+    origin: int, key: str, step: int | None, eval_name: str, primary: str | None
+) -> ScorePlace:
+    """Returns where a score came from. It is cached: most scores have one of a few sources."""
+    name = (eval_name or primary) if codec.is_of_row(origin) else None
+    return ScorePlace(Origin(origin), key, name, step)
+
+
+class RankIndexReader:
+    """Reads the scores of one candidate in order, the smallest (`upward`) or the greatest first.
+
+    Equal scores are in the order of their arms in both directions.
+    """
+
+    def __init__(
+        self, connection: apsw.Connection, candidate: tuple[int, str, str], *, upward: bool
+    ) -> None:
+        self._connection = connection
+        self._candidate = candidate
+        self._upward = upward
+
+    def key(self, row: _Row) -> OrderKey:
+        """Returns the place of a row of `SCORED` among others."""
+        if row[0] == NAN_KEY:
+            return _NAN
+        return OrderKey(0, row[0] if self._upward else -row[0])
+
+    def rows(self, after: RankPlace | None) -> Generator[_Row]:
+        """Yields the rows of `SCORED` behind a place: numbers, then NaN."""
+        key, ordinal = after or RankPlace(OrderKey(0, 0), -1)
+        if key.section == 0:
+            yield from self._numbers(after)
+            ordinal = -1
+        if key.section <= 1:
+            yield from self._run(NAN_KEY, ordinal)
+
+    def _numbers(self, after: RankPlace | None) -> Generator[_Row]:
+        if after is None:
+            beyond = _BELOW_ALL if self._upward else NAN_KEY
+        else:
+            beyond = after.key.key if self._upward else -after.key.key
+            yield from self._run(beyond, after.ordinal)
+        yield from (self._read(_UPWARD, beyond) if self._upward else self._downward(beyond))
+
+    def _downward(self, below: int | None) -> Generator[_Row]:
+        """Yields the scores below one; equal ones are read again, in order of arms."""
+        while below is not None:
+            tied = None
+            with closing(self._read(_DOWNWARD, below)) as rows:
+                before = next(rows, None)
+                while before is not None and tied is None:
+                    row = next(rows, None)
+                    if row is not None and row[0] == before[0]:
+                        tied = row[0]
+                    else:
+                        yield before
+                    before = row
+            if tied is not None:
+                yield from self._run(tied, -1)
+            below = tied
+
+    def _run(self, sort_key: int, after: int) -> Generator[_Row]:
+        """Yields the arms with one score, behind one of them."""
+        return self._read(_RUN, sort_key, after)
+
+    def _read(self, statement: str, *place: int) -> Generator[_Row]:
+        with closing(self._connection.execute(statement, (*self._candidate, *place))) as rows:
+            yield from rows

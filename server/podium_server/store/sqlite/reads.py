@@ -1,5 +1,7 @@
-"""The reads of the SQLite store: point reads, and pages by keyset."""
+"""The reads of the SQLite store: point reads, pages by keyset, and matrices of scores."""
 
+import json
+import struct
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +11,7 @@ import apsw
 from podium_server.errors import unknown_arm, unknown_experiment
 from podium_server.store.contract import ChangeListener, Page, PageLimits, Subject
 from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
+from podium_server.store.ranking_queries import ScoreMatrix
 from podium_server.store.rows import PART_NAMES, ArmRow, ArmView, ExperimentRow, Score
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch, fetch_value
@@ -17,7 +20,8 @@ from podium_server.store.sqlite.lists import arms_query, evals_query, experiment
 __all__ = ["Reader"]
 
 _PLACES_LIMIT = 10_000
-"""How many places of arms are remembered at most."""
+"""The largest number of places of arms that are cached."""
+_Candidates = Sequence[tuple[str | None, str]]
 
 _PLACE = (
     "SELECT a.experiment, a.ordinal FROM experiments x "
@@ -40,7 +44,7 @@ _BARE_SCORE = (
     "JOIN arms a ON a.experiment = s.experiment AND a.ordinal = s.arm "
     "WHERE s.experiment = ? AND s.arm = ? AND s.eval_name = '' AND s.key = ?"
 )
-"""Of a bare score the primary eval is asked as well, at the price of one more look-up."""
+"""A bare score also needs the name of the primary eval, which costs one more look-up."""
 _EXPERIMENT = (
     f"SELECT {codec.EXPERIMENT_COLUMNS}, c.content FROM experiments x "
     "LEFT JOIN experiment_contents c ON c.experiment = x.id WHERE name = ? AND deleted = 0"
@@ -53,24 +57,30 @@ _EVAL_OF = (
     "WHERE experiment = ? AND arm = ? AND name = ? AND post = ? AND step = ?"
 )
 _EVAL_BYTES = _EVAL_OF.replace("content", "content, stamp", 1)
+_LISTED_COLUMNS = "ordinal, name, status, group_name, tags"
+_SCORE_COLUMN = (
+    "SELECT s.arm, s.value FROM json_each(?2) a CROSS JOIN scores s "
+    "WHERE s.experiment = ?1 AND s.arm = a.value AND s.eval_name = ?3 AND s.key = ?4"
+)
 
 
 class Reader(ChangeListener):
     """Reads on a connection of its own: each sees one committed state.
 
-    From one commit to the next nothing changes, so reads share one transaction then: to begin
-    one costs more than a point read. While a commit is under way each has its own.
+    If the reader hears of each commit (`may_share`), reads between two commits share one
+    transaction, since beginning one costs more than a point read. Otherwise each has its own.
     """
 
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: apsw.Connection, *, may_share: bool = False) -> None:
+        self.connection = connection
+        self._may_share = may_share
         self._execute = connection.execute
         self._commits = 0
         self._shares = False
         self._places: dict[tuple[str, str], tuple[int, int]] = {}
 
     def eval(self, experiment: str, arm: str, name: str, step: int | None) -> bytes | None:
-        """The encoded row that answers for a name, or the in-loop row at a step."""
+        """Returns the encoded row that `eval` returns; None if there is none."""
         self._share_state()
         known = self._places.get((experiment, arm))
         found = None if known is None else self._eval(known, name, step)
@@ -82,17 +92,15 @@ class Reader(ChangeListener):
 
     def _eval(self, place: tuple[int, int], name: str, step: int | None) -> bytes | None:
         if step is None:
-            found = fetch(self._connection, _EVAL, (*place, name))
+            found = fetch(self.connection, _EVAL, (*place, name))
         else:
-            found = fetch(self._connection, _EVAL_AT, (*place, name, step))
+            found = fetch(self.connection, _EVAL_AT, (*place, name, step))
         for content, stamp in found:
             return content + stamp  # type: ignore[no-any-return]
         return None
 
-    def score(
-        self, experiment: str, arm: str, candidates: Sequence[tuple[str | None, str]]
-    ) -> Score | None:
-        """The first candidate that has an entry; mostly the first one, one statement."""
+    def score(self, experiment: str, arm: str, candidates: _Candidates) -> Score | None:
+        """Returns the score of the first candidate that has one: usually one statement."""
         self._share_state()
         known = self._places.get((experiment, arm))
         found = None if known is None else self._score(known, *candidates[0])
@@ -106,32 +114,32 @@ class Reader(ChangeListener):
     def _score(self, place: tuple[int, int], name: str | None, key: str) -> Score | None:
         if name is None:
             return self._bare_score(place, key)
-        for value, origin, step in fetch(self._connection, _SCORE, (*place, name, key)):
+        for value, origin, step in fetch(self.connection, _SCORE, (*place, name, key)):
             return Score(codec.score_from(value, origin, step), key, name)
         return None
 
     def _bare_score(self, place: tuple[int, int], key: str) -> Score | None:
-        for value, origin, step, primary in fetch(self._connection, _BARE_SCORE, (*place, key)):
+        for value, origin, step, primary in fetch(self.connection, _BARE_SCORE, (*place, key)):
             entry = codec.score_from(value, origin, step)
             return Score(entry, key, primary if codec.is_of_row(origin) else None)
         return None
 
     def _find_place(self, experiment: str, arm: str) -> tuple[int, int]:
-        """The place of an arm's rows, remembered for the next question about it.
+        """Returns the place of an arm's rows, and caches it for the next read.
 
-        A place is never given again, and a deleted arm leaves nothing at its own: what is
-        found at a remembered place is right, and where nothing is, it is looked up again.
+        A place is never reused, and a deleted arm leaves no rows there. So rows at a cached place
+        are right, and if there are none, the place is looked up again.
         """
-        for place in fetch(self._connection, _PLACE, (experiment, arm)):
+        for place in fetch(self.connection, _PLACE, (experiment, arm)):
             if len(self._places) >= _PLACES_LIMIT:
                 self._places.clear()
             self._places[experiment, arm] = place
             return place
-        self._find_experiment(experiment)
+        self.experiment(experiment)
         raise unknown_arm(experiment, arm)
 
     def arm(self, experiment: str, arm: str, limits: PageLimits) -> tuple[ArmView, Page[bytes]]:
-        """An arm and the first page of its rows."""
+        """Returns an arm and the first page of its rows."""
         with self.one_state():
             identity, row = self._find_arm(experiment, arm)
             view = self.view(identity, row)
@@ -142,9 +150,9 @@ class Reader(ChangeListener):
     ) -> Page[ArmView]:
         """Returns the arms after an ordinal, in order of creation."""
         with self.one_state():
-            found = self._find_experiment(experiment)
+            found = self.experiment(experiment)
             return fill_page(
-                self._connection,
+                self.connection,
                 arms_query(found.id, after, shown, codec.ARM_COLUMNS),
                 lambda columns: self.view(found.id, codec.arm_from(columns)),
                 lambda view: view.size,
@@ -160,17 +168,13 @@ class Reader(ChangeListener):
             identity, row = self._find_arm(experiment, arm)
             return self._evals(identity, row, after, limits, shown)
 
-    def experiment(self, name: str) -> ExperimentRow:
-        """Returns an experiment with its content."""
-        return self._find_experiment(name)
-
     def experiments(
         self, after: str, limits: PageLimits, shown: ExperimentFilter
     ) -> Page[ExperimentRow]:
         """Returns the experiments after a name, in order of their names."""
         with self.one_state():
             return fill_page(
-                self._connection,
+                self.connection,
                 experiments_query(after, shown, codec.EXPERIMENT_COLUMNS),
                 self._with_content,
                 lambda row: len(row.content or b""),
@@ -180,7 +184,7 @@ class Reader(ChangeListener):
 
     def _with_content(self, columns: Sequence[Any]) -> ExperimentRow:
         row = codec.experiment_from(columns)
-        row.content = fetch_value(self._connection, _CONTENT, (row.id,)) or b""
+        row.content = fetch_value(self.connection, _CONTENT, (row.id,)) or b""
         return row
 
     def _evals(
@@ -189,7 +193,7 @@ class Reader(ChangeListener):
         place = (experiment, arm.ordinal)
         query = evals_query(*place, after, shown)
         return fill_page(
-            self._connection,
+            self.connection,
             query,
             lambda columns: self.encoded(place, columns[1:]),
             len,
@@ -197,15 +201,56 @@ class Reader(ChangeListener):
             arm.revision,
         )
 
-    def _find_experiment(self, name: str) -> ExperimentRow:
-        found = fetch(self._connection, _EXPERIMENT, (name,))
+    def experiment(self, experiment: str) -> ExperimentRow:
+        """Returns an experiment with its content."""
+        found = fetch(self.connection, _EXPERIMENT, (experiment,))
         if not found:
-            raise unknown_experiment(name)
-        return _experiment_from(found[0])
+            raise unknown_experiment(experiment)
+        *row, content = found[0]
+        return codec.experiment_from(row, content or b"")
+
+    def scores(
+        self,
+        experiment: str,
+        after: int,
+        limits: PageLimits,
+        shown: ArmFilter,
+        metrics: Sequence[_Candidates],
+    ) -> ScoreMatrix:
+        """Returns the arms after an ordinal, with a column for each metric."""
+        with self.one_state():
+            row = self.experiment(experiment)
+            page = fill_page(
+                self.connection,
+                arms_query(row.id, after, shown, _LISTED_COLUMNS),
+                codec.listed_arm,
+                lambda arm: len(arm.name) + len(arm.group_name or ""),
+                limits,
+                row.revision,
+            )
+            ordinals = [arm.ordinal for arm in page.items]
+            columns = [self._score_column(row.id or 0, ordinals, places) for places in metrics]
+            return ScoreMatrix(page.items, columns, page.next, page.revision)
+
+    def _score_column(
+        self, experiment: int, ordinals: Sequence[int], candidates: _Candidates
+    ) -> tuple[list[float], list[bool]]:
+        """Returns the score of each arm, 0 if it has none, and whether it has one."""
+        found: dict[int, int] = {}
+        for name, key in candidates:
+            wanted = [ordinal for ordinal in ordinals if ordinal not in found]
+            if not wanted:
+                break
+            place = (experiment, json.dumps(wanted), name or "", key)
+            found.update(fetch(self.connection, _SCORE_COLUMN, place))
+        bits = [found.get(ordinal, 0) for ordinal in ordinals]
+        size = len(ordinals)
+        values = struct.unpack(f"<{size}d", struct.pack(f"<{size}q", *bits))
+        return list(values), [ordinal in found for ordinal in ordinals]
 
     def _find_arm(self, experiment: str, name: str) -> tuple[int, ArmRow]:
-        identity = self._find_experiment(experiment).id or 0
-        found = fetch(self._connection, _ARM, (identity, name))
+        identity = self.experiment(experiment).id or 0
+        found = fetch(self.connection, _ARM, (identity, name))
         if not found:
             raise unknown_arm(experiment, name)
         return identity, codec.arm_from(found[0])
@@ -213,33 +258,33 @@ class Reader(ChangeListener):
     def view(self, experiment: int | None, row: ArmRow) -> ArmView:
         """Returns an arm with its parts and the content of its primary row."""
         place = (experiment, row.ordinal)
-        parts = dict.fromkeys(PART_NAMES, b"") | dict(fetch(self._connection, _PARTS, place))
+        parts = dict.fromkeys(PART_NAMES, b"") | dict(fetch(self.connection, _PARTS, place))
         primary: bytes | None = None
         if row.primary is not None:
             primary = fetch_value(
-                self._connection, _EVAL_OF, (*place, *codec.key_values(row.primary))
+                self.connection, _EVAL_OF, (*place, *codec.key_values(row.primary))
             )
         return ArmView(row, parts, primary)
 
     def encoded(self, place: tuple[int, int], key: Sequence[Any]) -> bytes:
         """Returns the encoded row at the columns of a key."""
-        [(content, stamp)] = fetch(self._connection, _EVAL_BYTES, (*place, *key))
+        [(content, stamp)] = fetch(self.connection, _EVAL_BYTES, (*place, *key))
         return content + stamp  # type: ignore[no-any-return]
 
     def changing(self, _subjects: Collection[Subject]) -> None:
-        """A commit begins: the state that reads share ends, so that the log can restart."""
+        """Ends the transaction that reads share, so that the log can restart."""
         self._commits += 1
         if self._shares:
             self._execute("COMMIT")
             self._shares = False
 
     def changed(self, _subjects: Collection[Subject]) -> None:
-        """The commit has ended."""
+        """Lets reads share a transaction again."""
         self._commits -= 1
 
     def _share_state(self) -> None:
         """Begins the transaction that reads share until the next commit."""
-        if not (self._shares or self._commits):
+        if self._may_share and not (self._shares or self._commits):
             self._execute("BEGIN")
             self._shares = True
 
@@ -255,8 +300,3 @@ class Reader(ChangeListener):
             yield
         finally:
             self._execute("COMMIT")
-
-
-def _experiment_from(values: tuple[Any, ...]) -> ExperimentRow:
-    *row, content = values
-    return codec.experiment_from(row, content or b"")

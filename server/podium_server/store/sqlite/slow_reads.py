@@ -1,4 +1,4 @@
-"""Reads that look at very many rows: one at a time, in a thread beside the event loop."""
+"""Runs reads of very many rows one at a time, in a thread beside the event loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import TypeVar
 import apsw
 
 from podium_server.errors import failure
+from podium_server.store.sqlite.reads import Reader
 
 __all__ = ["SlowReads"]
 
@@ -16,7 +17,7 @@ _INTERRUPT_SECONDS = 0.01
 
 
 class SlowReads:
-    """A connection of its own, opened when it is first needed."""
+    """Runs reads on a connection of its own, opened when it is first needed."""
 
     def __init__(self, connect: Callable[[], apsw.Connection]) -> None:
         self._connect = connect
@@ -24,18 +25,18 @@ class SlowReads:
         self._is_closing = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="podium-slow-reads")
 
-    async def run(self, read: Callable[[apsw.Connection], T]) -> T:
-        """Runs a read on the connection, once those before it are done."""
+    async def run(self, read: Callable[[Reader], T]) -> T:
+        """Runs a read after those before it."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._run, read)
 
-    def _run(self, read: Callable[[apsw.Connection], T]) -> T:
+    def _run(self, read: Callable[[Reader], T]) -> T:
         if self._is_closing:
             raise _shutting_down()
         if self._connection is None:
             self._connection = self._connect()
         try:
-            return read(self._connection)
+            return read(Reader(self._connection))
         except apsw.InterruptError as error:
             raise _shutting_down() from error
 

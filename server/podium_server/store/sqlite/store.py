@@ -1,4 +1,4 @@
-"""The SQLite store: opens and closes its file, and leads each call to a connection."""
+"""The SQLite store: opens and closes its file, and passes each call to a connection."""
 
 import asyncio
 import logging
@@ -11,16 +11,14 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import apsw
 
 from podium_server.errors import failure
-from podium_server.store.changes import ChangePage, ChangePlace
 from podium_server.store.contract import (
     Call,
     ChangeListener,
-    Page,
     PageLimits,
     Store,
     StoreError,
 )
-from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
+from podium_server.store.filters import ArmFilter
 from podium_server.store.ranking_queries import (
     MemberRow,
     RankPage,
@@ -28,19 +26,14 @@ from podium_server.store.ranking_queries import (
     RankTally,
     ScoreMatrix,
 )
-from podium_server.store.rows import ArmView, ExperimentRow, Score
-from podium_server.store.sqlite import schema
+from podium_server.store.sqlite import feed, rankings, schema
 from podium_server.store.sqlite.connection import (
     check_version,
     connect,
     fetch_value,
     make_log_durable,
-    one_state,
 )
-from podium_server.store.sqlite.feed import Feed
 from podium_server.store.sqlite.group_commit import DAMAGE, GroupCommit
-from podium_server.store.sqlite.matrix import Matrix
-from podium_server.store.sqlite.rankings import Ranker
 from podium_server.store.sqlite.reads import Reader
 from podium_server.store.sqlite.slow_reads import SlowReads
 from podium_server.store.sqlite.store_file import FileDamagedError, StoreFile
@@ -52,29 +45,29 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _FEW_SCORES = 25_000
-"""How many scores are looked up while others wait for it."""
+"""The most scores that are read on the event loop, where other calls wait."""
 _CHECKED_BYTES = 4 * 1024 * 1024
-"""The largest file whose content is checked before the server starts, not beside it."""
+"""Larger files are checked in a thread while the server already answers."""
 _CHECK_CACHE_KIB = 1024
 _INTERRUPT_SECONDS = 0.01
 
 
-def _read(
-    method: "Callable[Concatenate[SqliteStore, P], T]",
+def _reading(
+    read: Callable[Concatenate[Reader, P], T],
 ) -> "Callable[Concatenate[SqliteStore, P], Coroutine[Any, Any, T]]":
-    """Makes a coroutine of a read; one that finds the file damaged stops the store."""
+    """Makes a method of the store from a read; one that finds the file damaged stops the store."""
 
-    @wraps(method)
-    async def read(self: "SqliteStore", /, *arguments: P.args, **named: P.kwargs) -> T:
+    @wraps(read)
+    async def method(self: "SqliteStore", /, *arguments: P.args, **named: P.kwargs) -> T:
         if self._group.broken:
             raise _stopped()
         try:
-            return method(self, *arguments, **named)
+            return read(self._reader, *arguments, **named)
         except DAMAGE as error:
             self._group.stop(error)
             raise _stopped() from error
 
-    return read
+    return method
 
 
 class SqliteStore(Store):
@@ -118,10 +111,7 @@ class SqliteStore(Store):
         self._writing.pragma("synchronous", "full")
         schema.migrate(self._writing)
         self._reading = self._connect_to_read()
-        self._reader = Reader(self._reading)
-        self._matrix = Matrix(self._reading, self._reader.one_state)
-        self._ranker = Ranker(self._reading, self._reader.one_state)
-        self._feed = Feed(self._reading, self._reader.one_state)
+        self._reader = Reader(self._reading, may_share=True)
         self._slow_reads = SlowReads(self._connect_to_read)
         self._file.watch(self._writing)
         self._group = GroupCommit(self._writing, self._file, self._on_broken)
@@ -139,13 +129,13 @@ class SqliteStore(Store):
         self._loop.call_soon_threadsafe(self._group.stop, error)
 
     async def close(self) -> None:
-        """Finishes the calls that wait, and closes the file."""
+        """Finishes the waiting calls, and closes the file."""
         if self._checking is not None:
             await asyncio.to_thread(self._checking.stop)
         await self._group.close()
         self._slow_reads.close()
         if self._group.broken:
-            # What the log holds must not be mixed with what another program has written.
+            # The log must not be mixed with pages that another program has written.
             self._writing.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         try:
             self._reading.close()
@@ -155,7 +145,7 @@ class SqliteStore(Store):
         self._file.close()
 
     def listen(self, listener: ChangeListener) -> None:
-        """See Store."""
+        """Calls the listener at every commit from now on."""
         self._group.listen(listener)
 
     async def transact(self, call: Call[T]) -> T:
@@ -163,83 +153,35 @@ class SqliteStore(Store):
         return await self._group.submit(call)
 
     def trace(self, sink: Callable[[str, Any], None]) -> None:
-        """Tells every statement of writes from now on, with its bindings: for benchmarks."""
+        """Passes every statement of writes from now on to a benchmark, with its bindings."""
 
-        def tell(_cursor: apsw.Cursor, statement: str, bindings: Any) -> bool:
+        def trace(_cursor: apsw.Cursor, statement: str, bindings: Any) -> bool:
             sink(statement, bindings)
             return True
 
-        self._writing.exec_trace = tell
+        self._writing.exec_trace = trace
 
-    @_read
-    def eval(self, experiment: str, arm: str, name: str, step: int | None) -> bytes | None:
-        """See Store."""
-        return self._reader.eval(experiment, arm, name, step)
-
-    @_read
-    def score(
-        self, experiment: str, arm: str, candidates: Sequence[tuple[str | None, str]]
-    ) -> Score | None:
-        """See Store."""
-        return self._reader.score(experiment, arm, candidates)
-
-    @_read
-    def arm(self, experiment: str, arm: str, limits: PageLimits) -> tuple[ArmView, Page[bytes]]:
-        """See Store."""
-        return self._reader.arm(experiment, arm, limits)
-
-    @_read
-    def arms(
-        self, experiment: str, after: int, limits: PageLimits, shown: ArmFilter
-    ) -> Page[ArmView]:
-        """See Store."""
-        return self._reader.arms(experiment, after, limits, shown)
-
-    @_read
-    def evals(
-        self, experiment: str, arm: str, after: int, limits: PageLimits, shown: EvalFilter
-    ) -> Page[bytes]:
-        """See Store."""
-        return self._reader.evals(experiment, arm, after, limits, shown)
-
-    @_read
-    def experiment(self, experiment: str) -> ExperimentRow:
-        """See Store."""
-        return self._reader.experiment(experiment)
-
-    @_read
-    def experiments(
-        self, after: str, limits: PageLimits, shown: ExperimentFilter
-    ) -> Page[ExperimentRow]:
-        """See Store."""
-        return self._reader.experiments(after, limits, shown)
-
-    @_read
-    def changes(
-        self, experiment: str, after: int, place: ChangePlace | None, limits: PageLimits
-    ) -> ChangePage:
-        """See Store."""
-        return self._feed.changes(experiment, after, place, limits)
-
-    @_read
-    def ranking_state(self, experiment: str) -> tuple[ExperimentRow, int]:
-        """See Store."""
-        return self._ranker.state(experiment)
+    eval = _reading(Reader.eval)
+    score = _reading(Reader.score)
+    arm = _reading(Reader.arm)
+    arms = _reading(Reader.arms)
+    evals = _reading(Reader.evals)
+    experiment = _reading(Reader.experiment)
+    experiments = _reading(Reader.experiments)
+    changes = _reading(feed.changes)
+    ranking_state = _reading(rankings.state)
+    _rank_quickly = _reading(rankings.rank)
+    _scores_quickly = _reading(Reader.scores)
+    _is_small = _reading(rankings.is_small)
 
     async def rank(self, experiment: str, query: RankQuery, limits: PageLimits) -> RankPage:
-        """See Store."""
+        """Returns a page of a ranking."""
         page = await self._rank_quickly(experiment, query, limits)
         if page is not None:
             return page
         return await self._read_slowly(
-            lambda connection: _ranker(connection).rank_slowly(experiment, query, limits)
+            lambda reader: rankings.rank_slowly(reader, experiment, query, limits)
         )
-
-    @_read
-    def _rank_quickly(
-        self, experiment: str, query: RankQuery, limits: PageLimits
-    ) -> RankPage | None:
-        return self._ranker.rank(experiment, query, limits)
 
     async def scores(
         self,
@@ -249,42 +191,25 @@ class SqliteStore(Store):
         shown: ArmFilter,
         metrics: Sequence[Sequence[tuple[str | None, str]]],
     ) -> ScoreMatrix:
-        """See Store."""
+        """Returns the scores of arms on metrics."""
         if limits.rows * sum(map(len, metrics)) <= _FEW_SCORES:
             return await self._scores_quickly(experiment, after, limits, shown, metrics)
         return await self._read_slowly(
-            lambda connection: Matrix(connection, lambda: one_state(connection)).scores(
-                experiment, after, limits, shown, metrics
-            )
+            lambda reader: reader.scores(experiment, after, limits, shown, metrics)
         )
-
-    @_read
-    def _scores_quickly(
-        self,
-        experiment: str,
-        after: int,
-        limits: PageLimits,
-        shown: ArmFilter,
-        metrics: Sequence[Sequence[tuple[str | None, str]]],
-    ) -> ScoreMatrix:
-        return self._matrix.scores(experiment, after, limits, shown, metrics)
 
     async def members(
         self, experiment: str, query: RankQuery, fold: Callable[[Iterable[MemberRow], RankTally], T]
     ) -> T:
-        """See Store."""
+        """Returns the result of `fold` over every arm."""
         if await self._is_small(experiment):
-            return self._ranker.members(experiment, query, fold)
+            return await _reading(rankings.members)(self, experiment, query, fold)
         return await self._read_slowly(
-            lambda connection: _ranker(connection).members(experiment, query, fold)
+            lambda reader: rankings.members(reader, experiment, query, fold)
         )
 
-    @_read
-    def _is_small(self, experiment: str) -> bool:
-        return self._ranker.is_small(experiment)
-
-    async def _read_slowly(self, read: Callable[[apsw.Connection], T]) -> T:
-        """Runs a read that takes long beside the event loop."""
+    async def _read_slowly(self, read: Callable[[Reader], T]) -> T:
+        """Runs a long read beside the event loop."""
         try:
             return await self._slow_reads.run(read)
         except DAMAGE as error:
@@ -326,10 +251,6 @@ def _check_content(connection: apsw.Connection) -> None:
     faults = fetch_value(connection, "PRAGMA quick_check(1)")
     if faults != "ok":
         raise FileDamagedError(f"the file is damaged: {faults}")
-
-
-def _ranker(connection: apsw.Connection) -> Ranker:
-    return Ranker(connection, lambda: one_state(connection))
 
 
 def _stopped() -> Exception:
