@@ -147,7 +147,7 @@ def test_what_is_set_aside(
         assert "podium outbox" in refused
     assert told(caplog)[2:] == [
         "podium: 3 events were rejected for good: see `podium outbox`",
-        "podium: in all: refused: STALE_ATTEMPT (3 times)",
+        "podium: refused: STALE_ATTEMPT: 2 more times, in arm 'arm'",
     ]
     assert client.arm(name, "arm").score("loss") == 2.0
 
@@ -328,7 +328,7 @@ def test_a_generator_that_is_never_closed(server: RunningServer, outbox: Path, n
         text=True,
     )
     assert done.returncode == 0
-    assert "the end of an arm: Python is ending" in done.stderr
+    assert f"the end of arm 'arm' of '{name}': Python is ending" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -562,8 +562,65 @@ def test_each_problem_is_named_once(
     assert "metrics['also']" in lines[0]
     assert [f"metrics['bad{number}']" in lines[number] for number in range(10)] == [True] * 10
     assert "metrics['late']" in lines[10]
-    assert lines[11:] == ["podium: in all: log (20 times)"]
+    assert lines[11] == "podium: log: metrics['bad0'] left out: 1 more time, in arm 'arm'"
+    assert lines[12] == "podium: log: metrics['also'] left out: 19 more times, in arm 'arm'"
+    assert len(lines) == 11 + 11
     assert client.arm(name, "arm").get().metrics == {"good": 19.0}
+
+
+def test_a_warning_names_the_arm_and_the_value(
+    record: Any, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A warning names place, arm, value and outcome; the end notice names the other arms."""
+    with record(name) as experiment:
+        for arm_name in ("a", "b", "c"):
+            with experiment.start_arm(CONFIG, name=arm_name) as arm:
+                arm.log({"loss": "high"})
+                arm.log_eval("val", {}, stp=3)
+    assert all(f"{Path(__file__).name}:" in line for line in told(caplog)[:2])
+    warnings = [re.sub(r"\S+\.py:\d+: ", "", line) for line in told(caplog)]
+    arm_a = f"arm 'a' of {name!r}"
+    assert warnings == [
+        f"podium: log of {arm_a}: metrics['loss'] must be a number, not str; 'high' is left out",
+        (
+            f"podium: log_eval of {arm_a}: there is no argument 'stp' (did you mean 'step'?); "
+            "3 is left out"
+        ),
+        "podium: log: metrics['loss'] left out: 2 more times, in arms 'b', 'c'",
+        "podium: log_eval: stp left out: 2 more times, in arms 'b', 'c'",
+    ]
+
+
+def test_another_error_of_a_field_is_new(
+    record: Any, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A field that is wrong in another way gets a warning of its own."""
+    with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
+        arm.log({"loss": "high"})
+        arm.log({"loss": 10**400})
+        assert [line.split("; ")[-1] for line in told(caplog)] == [
+            "'high' is left out",
+            f"1{'0' * 27}...{'0' * 29} is left out",
+        ]
+
+
+def test_a_name_for_a_run_config(record: Any, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A text in place of the configuration names the arm, and one sentence says how."""
+    with record(name) as experiment, experiment.start_arm("a\nb") as arm:
+        assert arm.name == "ab"
+    (line,) = told(caplog)
+    text = r"run_config is 'a\nb' and no RunConfig; it is taken for the name 'ab'"
+    assert line.endswith(f"start_arm of arm 'ab' of {name!r}: {text}")
+
+
+def test_a_name_that_is_missing(
+    record: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An experiment without a name gets one, and one sentence says which."""
+    with record("", outbox=tmp_path / "outbox", offline=True):
+        (line,) = told(caplog)
+    assert line.count("name is") == 1
+    assert "record: name is ''; the experiment is named 'unnamed/" in line
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from podium._model.results import EvalResult
 from podium._recorder import kept_results, kept_values
 from podium._recorder.counts import Counters, Flushed  # noqa: TC001 - signatures are inspected
 from podium._recorder.keeper import Keeper
-from podium._recorder.problems import Problems
+from podium._recorder.problems import Problems, Target, shown
 from podium._recorder.signatures import forgiving
 from podium._recorder.stream import StreamEndedError
 from podium._values.enums import ArmStatus
@@ -71,7 +71,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
         self._stream: Stream | None = None
         self._past: list[Stream] = []
         self._keys: set[str] = set()
-        self._keeper = Keeper(self.notices, f" of arm {kept_values.shown(subject.arm)}")
+        self._keeper = Keeper(self.notices, Target(experiment.name, subject.arm))
         if not self._is_silent and owner is None:
             self._begin()
 
@@ -192,7 +192,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
         if self._is_silent:
             return
         try:
-            with self.notices.guard("the end of an arm"):
+            with self.notices.guard("the end", self._keeper.target):
                 self._end(error)
         except Exception as failure:  # noqa: BLE001 - it is raised, or noted on the error
             self._note_failure(error, failure)
@@ -326,7 +326,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
             self._recorder.end(self._stream)
 
     def _new_evaluation(self, name: str, fields: dict[str, Any]) -> Evaluation:
-        return _SparingEvaluation(self.log_eval, name, fields, self.notices)
+        return _SparingEvaluation(self.log_eval, name, fields, self.notices, self._keeper.target)
 
 
 def _sent(
@@ -358,9 +358,11 @@ class _SparingEvaluation(Evaluation):
         name: str,
         fields: dict[str, Any],
         notices: RecorderWarnings,
+        target: Target,
     ) -> None:
         super().__init__(log_eval, name, fields)
         self.notices = notices
+        self._target = target
 
     log = forgiving(Evaluation.log)
 
@@ -376,4 +378,4 @@ class _SparingEvaluation(Evaluation):
                 breakdowns, "breakdowns", problems, _LIMITS.row_bytes
             )
             self.notices.incomplete += problems.lose_something
-            self.notices.report("evaluating", f" of eval {kept_values.shown(self._name)}", problems)
+            self.notices.report(f"evaluating {shown(self._name)}", self._target, problems)

@@ -23,7 +23,7 @@ from podium._recorder import kept_results, kept_values
 from podium._recorder.arm import ArmRecording
 from podium._recorder.counts import Counters, Flushed
 from podium._recorder.keeper import Keeper
-from podium._recorder.problems import Problems
+from podium._recorder.problems import Problems, Target, shown
 from podium._recorder.process_outbox import ProcessOutbox
 from podium._recorder.settings import Settings, Subject
 from podium._recorder.signatures import forgiving
@@ -75,7 +75,7 @@ class ExperimentRecording:
         self._settings = settings
         self._owner = os.getpid() if owner is None else owner
         self._process_outbox: ProcessOutbox | None = None
-        self._keeper = Keeper(notices)
+        self._keeper = Keeper(notices, Target(settings.experiment))
         self._subject = Subject(None, opening=settings.declared)
         self._arms: dict[Subject, ArmRecording] = {}
         self._started: WeakValueDictionary[str, ArmRecording] = WeakValueDictionary()
@@ -155,7 +155,7 @@ class ExperimentRecording:
         started = self._started_event(self._with_shared_attempt(given))
         arm, attempt = started.arm_started.arm, started.arm_started.attempt
         opening = started.SerializeToString()
-        with self.notices.guard("start_arm"):
+        with self.notices.guard("start_arm", Target(self.name, arm)):
             recording = ArmRecording(self, Subject(arm, attempt.id, attempt.order, opening))
             self._note_start(recording)
             return recording
@@ -176,6 +176,7 @@ class ExperimentRecording:
             for most in (_LIMITS.arm_bytes, _LIMITS.arm_bytes // 8):
                 problems.clear()
                 found.append(_start_event(kept_results.start(given, problems, most)))
+                problems.arm = found[-1].arm_started.arm
                 if _is_valid(found[-1]):
                     return
             problems.lost("run_config", "run_config is over the limits of a server")
@@ -223,7 +224,8 @@ class ExperimentRecording:
             whole = coerce.instance_of(ArmResult)(arm_result, "arm_result")
             valid = kept_results.arm_result(whole, problems)
             if valid is None:
-                raise ValueError("the arm has no name that could be recorded")
+                raise ValueError(f"arm_result.name is {shown(whole.name)}, not a valid name")
+            problems.arm = valid.name
             self._record_whole(valid, replace=kept_values.flag(replace, "replace", problems))
 
         with self._keeper.keeping("record_arm", keep):
@@ -356,7 +358,7 @@ class ExperimentRecording:
                 raise
             problems = Problems()
             problems.taken("timeout", f"{error}; it waits {_FLUSH_SECONDS:g} seconds at most")
-            self.notices.report("flush", "", problems)
+            self.notices.report("flush", self._keeper.target, problems)
         flushed = outlet.flush(streams, min(max(seconds, 0.0), threading.TIMEOUT_MAX))
         return replace(flushed, dropped=flushed.dropped + lost.dropped, incomplete=lost.incomplete)
 
@@ -365,7 +367,11 @@ class ExperimentRecording:
         before = self._started.get(arm.name)
         is_other = before is not None and before.attempt_id != arm.attempt_id
         if before is not None and is_other and not before.has_finished:
-            self.notices.say("started twice", _STARTED_TWICE.format(arm.name))
+            self.notices.say(
+                "started again",
+                _STARTED_TWICE.format(arm.name),
+                Target(self.name, arm.name),
+            )
         self._started[arm.name] = arm
 
     def _put(self, payload: bytes, subject: Subject) -> None:
@@ -412,9 +418,7 @@ class ExperimentRecording:
             yield f"{_events(counters.rejected)} {were} rejected for good: see `podium outbox`"
         if counters.dropped:
             yield f"{_events(counters.dropped)} {_NUMBERS[counters.dropped > 1][0]} lost"
-        summary = self.notices.summary()
-        if summary:
-            yield f"in all: {summary}"
+        yield from self.notices.summary()
 
 
 def _sent(settings: Settings, notices: RecorderWarnings, owner: int) -> ExperimentRecording:

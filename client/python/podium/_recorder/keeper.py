@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from podium._recorder.counts import Counters
-from podium._recorder.problems import Problems
+from podium._recorder.problems import Problems, Target
 from podium.errors import RecordingError
 
 if TYPE_CHECKING:
@@ -22,12 +22,12 @@ class Keeper:
 
     Args:
         notices: Takes the problems.
-        about: The subject of the calls, for warnings: ` of arm 'a'`.
+        target: The arm or the experiment that the calls are about.
     """
 
-    def __init__(self, notices: RecorderWarnings, about: str = "") -> None:
+    def __init__(self, notices: RecorderWarnings, target: Target) -> None:
+        self.target = target
         self._notices = notices
-        self._about = about
         self._dropped = self._incomplete = 0
 
     @property
@@ -52,7 +52,7 @@ class Keeper:
         """Records the valid part of a call that raised an error; if strict, raises the error."""
         if isinstance(error, RecordingError):
             # The stream has counted it.
-            self._notices.refuse(f"{call}{self._about}", error)
+            self._notices.refuse(call, error, self.target)
             return
         if self._notices.is_strict:
             raise error
@@ -60,15 +60,16 @@ class Keeper:
         try:
             record_rest(problems)
         except RecordingError as failure:
-            self._notices.refuse(f"{call}{self._about}", failure)
+            self._notices.refuse(call, failure, self.target)
         except Exception as failure:  # noqa: BLE001 - as above
             self._dropped += 1
             self._notices.dropped += 1
             problems.clear()
-            problems.lost(call, f"it is not recorded: {failure}")
+            problems.changed(call, f"it is not recorded: {failure}")
         else:
             if not problems:
                 problems.lost(call, error)
             self._incomplete += problems.lose_something
             self._notices.incomplete += problems.lose_something
-        self._notices.report(call, self._about, problems)
+        arm = self.target.arm if problems.arm is None else problems.arm
+        self._notices.report(call, self.target._replace(arm=arm), problems)

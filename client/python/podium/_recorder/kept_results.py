@@ -20,7 +20,7 @@ from podium._model.results import (
 )
 from podium._recorder import kept_values as kept
 from podium._recorder.kept_values import LIMITS
-from podium._recorder.problems import Problems
+from podium._recorder.problems import Problems, shown
 from podium._values import coerce
 from podium._values.enums import ArmStatus, Direction
 from podium._values.suggest import near_names
@@ -54,15 +54,12 @@ def row(problems: Problems, given: Mapping[str, Any], where: str = "") -> EvalRe
     def at(name: str) -> str:
         return f"{where}{name}"
 
-    name = kept.name(given["name"], at("name"), problems)
-    if name is None:
-        name = _unique(_UNNAMED)
-        problems.taken(at("name"), f"the row has no name; it is recorded as {name!r}")
+    name = kept.name_or(_unique(_UNNAMED), given["name"], at("name"), problems)
     step = kept.step(given["step"], at("step"), problems)
     if step is None and given["step"] is not None:
         # Without its step the row would be the post-training row, and change the scores.
         name = _unique(f"{name[:128]} without its step")
-        problems.taken(at("step"), f"the step cannot be read; the row is recorded as {name!r}")
+        problems.taken(at("step"), f"the row is recorded as {name!r}")
     return EvalResult(
         name,
         kept.optional_name(given["benchmark_id"], at("benchmark_id"), problems),
@@ -122,9 +119,13 @@ def run_config(
         name = name or kept.optional_name(given.get("name"), "run_config['name']", problems)
         extras = kept.value_map(given, "run_config", problems, most)
         return RunConfig(name or _UNNAMED, extras=extras)
-    problems.lost("run_config", f"run_config must be of type RunConfig, not {kind}")
     named = kept.optional_name(given, "run_config", Problems()) if isinstance(given, str) else None
-    return RunConfig(name or named or _UNNAMED)
+    if name is None and named is not None:
+        text = f"run_config is {shown(given)} and no RunConfig; it is taken for the name"
+        problems.taken("run_config", text if named == given else f"{text} {shown(named)}")
+        return RunConfig(named)
+    problems.lost("run_config", f"run_config must be of type RunConfig, not {kind}", given)
+    return RunConfig(name or _UNNAMED)
 
 
 def _config(given: RunConfig, problems: Problems, most: int) -> RunConfig:
@@ -184,7 +185,7 @@ def _texts(given: Any, where: str, problems: Problems, but: Any = ()) -> dict[st
 def _is_instance(given: Any, kind: type, where: str, problems: Problems) -> bool:
     if given is not None and not isinstance(given, kind):
         problems.lost(
-            where, f"{where} must be of type {kind.__name__}, not {coerce.kind_of(given)}"
+            where, f"{where} must be of type {kind.__name__}, not {coerce.kind_of(given)}", given
         )
     return isinstance(given, kind)
 
@@ -244,7 +245,7 @@ def direction(given: Any, problems: Problems) -> Direction | None:
     """Returns which scores are better, or None."""
     lowered = given.strip().lower() if isinstance(given, str) else given
     if lowered is not None and lowered not in tuple(Direction):
-        problems.lost("direction", f"direction must be maximize or minimize, not {given!r}")
+        problems.lost("direction", "direction must be maximize or minimize", given)
         return None
     return None if lowered is None else Direction(lowered)
 

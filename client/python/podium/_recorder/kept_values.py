@@ -9,13 +9,11 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from podium._limits.limits import Limits
+from podium._recorder.problems import Problems, shown
 from podium._values import coerce
-
-if TYPE_CHECKING:
-    from podium._recorder.problems import Problems
 
 __all__ = [
     "LIMITS",
@@ -25,10 +23,10 @@ __all__ = [
     "integer",
     "metrics",
     "name",
+    "name_or",
     "optional_name",
     "seconds",
     "shortened",
-    "shown",
     "step",
     "tags",
     "text",
@@ -41,7 +39,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DEEP_TEXT = 4_096
 """The bytes kept of a part that is nested too deep, as JSON."""
 _HASH = 8
-_SHOWN = 60
 
 _T = TypeVar("_T")
 
@@ -52,7 +49,7 @@ def _tried(
     try:
         return convert(given, where)
     except Exception as error:  # noqa: BLE001 - any class may raise anything when it is converted
-        problems.lost(where, error)
+        problems.lost(where, error, given)
         return None
 
 
@@ -131,6 +128,17 @@ def name(given: Any, where: str, problems: Problems) -> str | None:
     return kept
 
 
+def name_or(default: str, given: Any, where: str, problems: Problems) -> str:
+    """Returns a name within the limits, or the default, which a warning then names."""
+    found = Problems()
+    kept = name(given, where, found)
+    if kept is None:
+        problems.taken(where, f"{where} is {shown(given)}; it is recorded as {shown(default)}")
+        return default
+    problems += found
+    return kept
+
+
 def optional_name(given: Any, where: str, problems: Problems) -> str | None:
     """Returns a name, or None."""
     return None if given is None else name(given, where, problems)
@@ -160,7 +168,9 @@ def tags(given: Any, where: str, problems: Problems) -> list[str]:
         if given is None:
             problems.taken(where, f"{where} is None; it is taken for no tags")
         else:
-            problems.lost(where, f"{where} must be a list of strings, not {coerce.kind_of(given)}")
+            problems.lost(
+                where, f"{where} must be a list of strings, not {coerce.kind_of(given)}", given
+            )
         return []
     found = (name(tag, f"{where}[{index}]", problems) for index, tag in enumerate(given))
     kept = [tag for tag in found if tag is not None]
@@ -178,7 +188,7 @@ def seconds(given: Any, where: str, problems: Problems) -> float | None:
     """Returns a finite number of seconds from 0, or None."""
     found = None if given is None else _tried(coerce.seconds, given, where, problems)
     if found is not None and not 0 <= found < float("inf"):
-        problems.lost(where, f"{where} is {found}; give a finite number of seconds from 0")
+        problems.lost(where, f"{where} must be a finite number of seconds from 0", given)
         return None
     return found
 
@@ -220,7 +230,7 @@ def flag(given: Any, where: str, problems: Problems) -> bool:
 def metrics(given: Any, where: str, problems: Problems) -> dict[str, float]:
     """Returns those metrics that are numbers."""
     if not isinstance(given, Mapping):
-        problems.lost(where, f"{where} must be a mapping, not {coerce.kind_of(given)}")
+        problems.lost(where, f"{where} must be a mapping, not {coerce.kind_of(given)}", given)
         return {}
     result: dict[str, float] = {}
     for key, item in given.items():
@@ -247,7 +257,7 @@ def value_map(given: Any, where: str, problems: Problems, most: int) -> dict[str
     if given is None:
         return {}
     if not isinstance(given, Mapping):
-        problems.lost(where, f"{where} must be a mapping, not {coerce.kind_of(given)}")
+        problems.lost(where, f"{where} must be a mapping, not {coerce.kind_of(given)}", given)
         return {}
     kept: dict[str, Any] = _valid_map(given, where, problems, 1)
     kept = _within(kept, where, problems, LIMITS.value_nodes, _nodes, "values")
@@ -262,7 +272,7 @@ def _valid_map(given: Mapping[Any, Any], where: str, problems: Problems, depth: 
         if kept is None:
             continue
         if kept in result:
-            problems.lost(at, f"{where} has two keys that read {kept!r}")
+            problems.lost(at, f"{where} has two keys that read {kept!r}", item)
         elif len(result) == LIMITS.map_keys:
             problems.changed(
                 where, f"{where} has {len(given):,} keys; the first {len(result):,} are kept"
@@ -279,7 +289,7 @@ def _add_valid(
     try:
         result[key] = _valid(item, where, problems, depth)
     except Exception as error:  # noqa: BLE001 - any class may raise anything when it is converted
-        problems.lost(where, error)
+        problems.lost(where, error, item)
 
 
 def _valid(given: Any, where: str, problems: Problems, depth: int) -> Any:
@@ -368,12 +378,3 @@ def _cut(value: Any, room: int, size_of: Callable[[Any], int]) -> Any:
         kept[key] = item
         room -= size
     return kept if isinstance(value, dict) else list(kept.values())
-
-
-def shown(given: Any) -> str:
-    """Returns the beginning of a value's repr, for warnings."""
-    try:
-        text = repr(given)
-    except Exception:  # noqa: BLE001 - a class whose repr fails
-        text = coerce.kind_of(given)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -20,6 +20,7 @@ from podium._outbox import (
 )
 from podium._recorder.counts import Counters, Flushed
 from podium._recorder.launch_sender import SenderStarter, unreachable, waits
+from podium._recorder.problems import Target
 from podium._recorder.stream import MEMORY_BYTES, Stream
 from podium._recorder.upkeep import Upkeep
 from podium.errors import RecordingError
@@ -341,13 +342,16 @@ class ProcessOutbox:
 
     def _warn_of_rejected(self, stream: Stream, folder: Path) -> None:
         """Logs why events were rejected, each once. Events are rejected in order."""
-        for rejected in StreamReader(folder).rejected_events():
+        reader = StreamReader(folder)
+        target = Target(reader.info.experiment, reader.info.arm)
+        for rejected in reader.rejected_events():
             if not rejected.retried and rejected.sequence > stream.last_warned:
                 stream.last_warned = rejected.sequence
                 self._notices.say(
                     f"refused: {rejected.reason}",
-                    f"the server rejected an event; it stays in the outbox (see `podium outbox`): "
-                    f"{rejected.reason}: {rejected.message}",
+                    f"the server rejected an event{target}; it stays in the outbox "
+                    f"(see `podium outbox`): {rejected.reason}: {rejected.message}",
+                    target,
                 )
 
     def _warn_of_waiting(self, streams: Sequence[Stream]) -> None:

@@ -6,7 +6,8 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
-from podium._recorder.problems import Problems
+from podium._recorder.problems import Problems, Target
+from podium._values.suggest import near_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,13 +51,18 @@ def forgiving_with(
                     raise
             problems = Problems()
             fitting = _fitting(signature, given, named, problems)
-            notices.report(method.__name__, "", problems)
+            notices.report(method.__name__, _target_of(given), problems)
             notices.incomplete += problems.lose_something
             return cast("Any", method)(**fitting)
 
         return cast("Callable[_P, _R]", call)
 
     return decorate
+
+
+def _target_of(given: tuple[Any, ...]) -> Target:
+    keeper = getattr(given[0], "_keeper", None) if given else None
+    return Target() if keeper is None else keeper.target
 
 
 def _fitting(
@@ -74,19 +80,21 @@ def _fitting(
     for extra in given[len(positional) :]:
         name = next(keywords, None)
         if name is None:
-            problems.lost("arguments", f"it takes at most {len(names) - 1} arguments")
+            problems.lost("arguments", f"it takes at most {len(names) - 1} arguments", extra)
         else:
             problems.taken(name, f"{name} must be given by its name, as {name}=")
             fitting[name] = extra
     for name, item in named.items():
         if name in fitting:
-            problems.lost(name, f"{name} is given twice")
+            problems.lost(name, f"{name} is given twice", item)
         elif name in names:
             fitting[name] = item
         else:
-            problems.lost(name, f"there is no argument {name!r}")
+            near = near_names(name, names[1:])
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            problems.lost(name, f"there is no argument {name!r}{hint}", item)
     for name in names:
         if signature.parameters[name].default is inspect.Parameter.empty and name not in fitting:
-            problems.lost(name, f"the argument {name!r} is missing")
+            problems.changed(name, f"the argument {name!r} is missing")
             fitting[name] = None
     return fitting

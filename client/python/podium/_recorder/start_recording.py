@@ -16,6 +16,7 @@ from podium._outbox import default_root
 from podium._recorder import kept_results, kept_values
 from podium._recorder.experiment import ExperimentRecording
 from podium._recorder.keeper import Keeper
+from podium._recorder.problems import Problems, Target, shown
 from podium._recorder.process_rank import Rank, process_rank
 from podium._recorder.settings import Settings
 from podium._recorder.signatures import forgiving_with
@@ -26,7 +27,6 @@ from podium._values.address import server_address
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from podium._recorder.problems import Problems
     from podium._values.arguments import DirectionLike, Strings
 
 __all__ = ["record"]
@@ -137,20 +137,21 @@ class _Checks:
 
     def __init__(self, notices: RecorderWarnings) -> None:
         self._notices = notices
-        self._keeper = Keeper(notices)
+        self._keeper = Keeper(notices, Target())
 
     def name(self, given: Any) -> str:
         """Returns the name of the experiment; a new one if there is none."""
         found = [given]
 
         def keep(problems: Problems) -> None:
-            name = kept_values.experiment_name(given, "name", problems)
+            found_problems = Problems()
+            name = kept_values.experiment_name(given, "name", found_problems)
             if name is None:
                 # Another experiment of that name would get its results.
                 name = f"unnamed/{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
-                problems.taken(
-                    "name", f"name is {kept_values.shown(given)}; the experiment is named {name!r}"
-                )
+                problems.taken("name", f"name is {shown(given)}; the experiment is named {name!r}")
+            else:
+                problems += found_problems
             found.append(name)
 
         with self._keeper.keeping("record", keep):
@@ -175,7 +176,7 @@ class _Checks:
 
     def address(self, given: str | None) -> str | None:
         """Returns the address; None if it is malformed. Results then stay in the outbox."""
-        with self._notices.guard("address", "results wait in the outbox"):
+        with self._notices.guard("address", outcome="results wait in the outbox"):
             address = server_address(coerce.optional(coerce.text, given, "address"))
             if address.startswith(_UNIX):
                 # The sender runs in another folder.
@@ -184,32 +185,32 @@ class _Checks:
         return None
 
     def root(self, given: Any) -> Path:
-        with self._notices.guard("outbox", "it is not used"):
+        with self._notices.guard("outbox", outcome="it is not used"):
             root = default_root() if given is None else Path(given).expanduser()
             return root.absolute()
         # No folder can be made there, so the process takes the temporary folder, and says so.
         return Path(os.devnull, "outbox")
 
     def attempt(self, given: Any) -> Attempt | None:
-        with self._notices.guard("attempt", "it is not used"):
+        with self._notices.guard("attempt", outcome="it is not used"):
             return coerce.optional(coerce.instance_of(Attempt), given, "attempt")
         return None
 
     def rank(self, given: Any) -> Rank | None:
-        with self._notices.guard("rank", "it is not used"):
+        with self._notices.guard("rank", outcome="it is not used"):
             number = coerce.optional(coerce.integer, given, "rank")
             return process_rank() if number is None else Rank(number, "rank=")
         return None
 
     def close_timeout(self, given: Any) -> float:
-        with self._notices.guard("close_timeout", f"it is {_CLOSE_TIMEOUT:g} seconds"):
+        with self._notices.guard("close_timeout", outcome=f"it is {_CLOSE_TIMEOUT:g} seconds"):
             if given is not None:
                 return coerce.seconds(given, "close_timeout")
             return _seconds_of(os.environ.get("PODIUM_CLOSE_TIMEOUT", ""))
         return _CLOSE_TIMEOUT
 
     def integer(self, given: Any, where: str, default: int) -> int:
-        with self._notices.guard(where, f"it is {default:,}"):
+        with self._notices.guard(where, outcome=f"it is {default:,}"):
             return coerce.integer(given, where)
         return default
 

@@ -8,9 +8,10 @@ import os
 import sys
 import sysconfig
 import traceback
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from podium._recorder.problems import Target, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,10 +24,13 @@ __all__ = ["RecorderWarnings"]
 _LOGGER = logging.getLogger("podium")
 _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 _LIBRARIES = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
-_MOST_SEEN = 10_000
+_MOST_KINDS = 10_000
 """How many different problems are remembered, so that memory stays bounded."""
+_MOST_ARMS, _MOST_SUMMED = 10, 20
+"""How many arms the summary names for a problem, and how many problems it names."""
 _MOST_NAMED = 200
 """How many problems of one call a warning names."""
+_UNKNOWN = Target()
 
 
 class RecorderWarnings:
@@ -44,70 +48,95 @@ class RecorderWarnings:
         self.is_strict = is_strict
         self.dropped = 0
         self.incomplete = 0
-        self._times: Counter[str] = Counter()
-        self._logged: Counter[str] = Counter()
-        self._seen: set[tuple[str, ...]] = set()
+        self._kinds: dict[tuple[str, ...], _Kind] = {}
 
-    def say(self, kind: str, text: str) -> None:
+    def say(self, kind: str, text: str, target: Target = _UNKNOWN) -> None:
         """Logs a text, unless one of its kind was logged; then it is only counted."""
-        self._times[kind] += 1
-        if self._times[kind] == 1:
+        if self._is_new((kind,), kind, target):
             _warn(text, names_place=False)
 
     def say_unforeseen(self, error: Exception) -> None:
         """Logs an error that nobody has foreseen, with its traceback."""
         self.say("unforeseen errors", "".join(traceback.format_exception(error)).strip())
 
-    def report(self, call: str, about: str, problems: Problems) -> None:
+    def report(self, call: str, target: Target, problems: Problems) -> None:
         """Logs those problems of a call that are new for their kind and field.
 
         Args:
             call: The name of the method.
-            about: The subject of the call, such as an arm.
+            target: The arm or the experiment.
             problems: What is wrong.
         """
-        new = []
-        for problem in problems:
-            key: tuple[str, ...] = (call, problem.field, problem.kind)
-            if key not in self._seen:
-                new.append(problem.text)
-                if len(self._seen) < _MOST_SEEN:
-                    self._seen.add(key)
-        self._times[call] += bool(problems)
+        new = [
+            problem
+            for problem in problems
+            if self._is_new((call, problem.field, problem.kind), f"{call}: {problem.label}", target)
+        ]
         if new:
-            self._logged[call] += 1
+            texts = "; ".join(problem.text for problem in new[:_MOST_NAMED])
             more = len(new) - _MOST_NAMED
             rest = f"; and {more:,} more" if more > 0 else ""
-            _warn(f"{call}{about}: {'; '.join(new[:_MOST_NAMED])}{rest}")
+            _warn(f"{call}{target}: {texts}{rest}")
 
-    def refuse(self, what: str, error: Exception, outcome: str = "it is not recorded") -> None:
+    def refuse(
+        self,
+        call: str,
+        error: Exception,
+        target: Target = _UNKNOWN,
+        outcome: str = "it is not recorded",
+    ) -> None:
         """Logs why a call is not recorded, or a setting not used; if strict, raises the error."""
         if self.is_strict:
             raise error
-        key = (what, f"{type(error).__name__}: {error}")
-        self._times[what] += 1
-        if key not in self._seen:
-            self._logged[what] += 1
-            if len(self._seen) < _MOST_SEEN:
-                self._seen.add(key)
-            _warn(f"{what}: {error} ({type(error).__name__}); {outcome}")
+        text = f"{error} ({type(error).__name__})"
+        if self._is_new((call, text), f"{call}: {text}", target):
+            _warn(f"{call}{target}: {text}; {outcome}")
 
     @contextlib.contextmanager
-    def guard(self, what: str, outcome: str = "it is not recorded") -> Iterator[None]:
+    def guard(
+        self, call: str, target: Target = _UNKNOWN, outcome: str = "it is not recorded"
+    ) -> Iterator[None]:
         """Keeps an error of the block from the training, unless the recorder is strict."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - whatever it is, training goes on
-            self.refuse(what, error, outcome)
+            self.refuse(call, error, target, outcome)
 
-    def summary(self) -> str:
-        """Returns the kinds of problems that occurred more often than they were logged."""
-        often = (
-            (kind, times)
-            for kind, times in self._times.items()
-            if times > max(1, self._logged[kind])
-        )
-        return ", ".join(f"{kind} ({times} times)" for kind, times in often)
+    def summary(self) -> list[str]:
+        """Returns a line for each problem that occurred again after its warning."""
+        again = [kind for kind in self._kinds.values() if kind.later]
+        more = len(again) - _MOST_SUMMED
+        rest = [f"{more:,} more problems occurred again"] if more > 0 else []
+        return [*map(str, again[:_MOST_SUMMED]), *rest]
+
+    def _is_new(self, key: tuple[str, ...], label: str, target: Target) -> bool:
+        """Counts a problem; returns whether it is the first of its kind."""
+        if key not in self._kinds and len(self._kinds) >= _MOST_KINDS:
+            key, label = (), "other problems"
+        known = self._kinds.setdefault(key, _Kind(label))
+        return known.count(target)
+
+
+class _Kind:
+    """How often a problem occurred after its warning, and where."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._arms: dict[str, None] = {}
+        self.later = -1
+
+    def count(self, target: Target) -> bool:
+        """Counts a problem; returns whether it is the first one."""
+        self.later += 1
+        if self.later and target.arm is not None and len(self._arms) <= _MOST_ARMS:
+            self._arms[target.arm] = None
+        return not self.later
+
+    def __str__(self) -> str:
+        arms = [shown(arm) for arm in self._arms]
+        named = [*arms[:_MOST_ARMS], "others"] if len(arms) > _MOST_ARMS else arms
+        where = f", in {'arm' if len(arms) == 1 else 'arms'} {', '.join(named)}" if arms else ""
+        return f"{self._label}: {self.later:,} more {'time' if self.later == 1 else 'times'}{where}"
 
 
 def _warn(text: str, *, names_place: bool = True) -> None:
