@@ -5,6 +5,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+import grpc.aio
+
 __all__ = ["set_up_logs"]
 
 _LIBRARIES = ("asyncio", "grpc")
@@ -25,7 +27,10 @@ def set_up_logs(style: str, level: str) -> None:
 
 
 class _LibraryFilter(logging.Filter):
-    """Limits the errors of gRPC and asyncio: a client can cause one with every call."""
+    """Limits the errors of gRPC and asyncio: a client can cause one with every call.
+
+    A response that cannot be sent because its client is gone is no error of the server.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,6 +41,8 @@ class _LibraryFilter(logging.Filter):
         """Passes our own records, and a few a minute of the libraries'."""
         if record.name.partition(".")[0] not in _LIBRARIES:
             return True
+        if record.exc_info and isinstance(record.exc_info[1], grpc.aio.InternalError):
+            return _lowered(record, "a response was not sent, because its client is gone")
         minute = record.created // 60
         if minute != self._minute:
             self._minute, self._records = minute, 0
@@ -44,6 +51,13 @@ class _LibraryFilter(logging.Filter):
             record.msg = f"{record.getMessage()} (no more errors of libraries in this minute)"
             record.args = ()
         return self._records <= _LIBRARY_RECORDS
+
+
+def _lowered(record: logging.LogRecord, message: str) -> bool:
+    """Makes a record one line of level DEBUG; returns whether that level is logged."""
+    record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+    record.msg, record.args, record.exc_info, record.exc_text = message, (), None, None
+    return logging.getLogger().isEnabledFor(logging.DEBUG)
 
 
 class _TextFormatter(logging.Formatter):

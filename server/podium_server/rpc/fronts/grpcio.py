@@ -44,6 +44,9 @@ def server_options(message_bytes: int) -> list[tuple[str, int]]:
         # Calls that wait for Python. With the default of 1,000, gRPC cancels more without a reason.
         ("grpc.server.max_pending_requests", 8_000),
         ("grpc.server.max_pending_requests_hard_limit", 8_000),
+        # gRPC cancels calls that Python has not taken in for so long, also without a reason. The
+        # default of 30 s is too little for a burst on a busy machine; clients have deadlines.
+        ("grpc.server_max_unrequested_time_in_server", 600),
         # What gRPC takes in of a request before a handler reads it.
         ("grpc.http2.lookahead_bytes", 16 * 1024),
         ("grpc.http2.bdp_probe", 0),
