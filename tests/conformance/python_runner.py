@@ -15,6 +15,7 @@ from google.protobuf.message_factory import GetMessageClass
 from podium import events, scoring
 from podium._model import results
 from podium._wire import codec
+from podium._wire.rankings import SCORED_ARM, score_column_to_proto
 from podium._wire.status import from_rpc_error
 from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.event_pb2 import Event
@@ -129,8 +130,8 @@ def _scores(client: podium.Client, request: Any) -> ScoresResponse:
     status: Any = [codec.arm_status_from_proto(status) for status in request.statuses]
     found = _experiment(client, request).scores(list(request.metrics), status=status)
     return ScoresResponse(
-        arms=map(codec.scored_arm_to_proto, found.arms),
-        columns=map(codec.score_column_to_proto, found.columns),
+        arms=map(SCORED_ARM.to_proto, found.arms),
+        columns=map(score_column_to_proto, found.columns),
         revision=found.revision or 0,
     )
 

@@ -6,11 +6,8 @@ from typing import NamedTuple
 
 from podium._limits.limits import Limits
 from podium._model.results import Direction
-from podium._wire.codec import (
-    arm_status_from_proto,
-    rank_group_counts_to_proto,
-    ranked_group_to_proto,
-)
+from podium._wire.rankings import RANK_GROUP_COUNTS, RANKED_GROUP
+from podium._wire.values import arm_status_from_proto
 from podium.ranking import Groups, Member, mixed_evals
 from podium.scoring import OrderKey, Ranks, candidates
 from podium.v1.arm_result_pb2 import ArmStatus
@@ -140,9 +137,9 @@ def _groups_answer(
     found, counts = groups.ranked(direction, asked.min_members, _mixed_evals(tally))
     end = begin + rows
     response = _response(asked, tally)
-    response.groups.extend(map(ranked_group_to_proto, found[begin:end]))
+    response.groups.extend(map(RANKED_GROUP.to_proto, found[begin:end]))
     response.next_page_token = write_token(asked, end if end < len(found) else None)
-    response.group_counts.CopyFrom(rank_group_counts_to_proto(counts))
+    response.group_counts.CopyFrom(RANK_GROUP_COUNTS.to_proto(counts))
     return _Answer(asked, response, tally)
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import podium
-from podium._wire import codec
+from podium._wire import codec, rankings
 from podium.v1.results_service_pb2 import RankRequest, RankResponse
 
 from tests.server.writes.ways import Way
@@ -32,7 +32,7 @@ async def ask_arms(
 ) -> podium.Ranking:
     """A ranking by arm."""
     asked = _asked(experiment, metric, direction, statuses)
-    return codec.ranking_from_proto(await ask(way, page_size, **asked))
+    return rankings.ranking_from_proto(await ask(way, page_size, **asked))
 
 
 async def ask_groups(
@@ -47,7 +47,7 @@ async def ask_groups(
     """A ranking by group."""
     asked = {**_asked(experiment, metric, direction, statuses), "by_group": True}
     response = await ask(way, page_size, min_members=least, **asked)
-    return codec.group_ranking_from_proto(response)
+    return rankings.group_ranking_from_proto(response)
 
 
 def _asked(experiment: str, metric: str, direction: str, statuses: set[str]) -> dict[str, Any]:

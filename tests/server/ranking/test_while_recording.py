@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import grpc
 import podium
 from podium import events
-from podium._wire import codec
+from podium._wire import rankings
 from podium.v1.event_pb2 import Event
 from podium.v1.recording_service_pb2 import DeleteArmRequest, RecordRequest
 from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
@@ -159,6 +159,6 @@ def _follow(model: Experiment, change: _Change) -> None:
 
 def _hold(ranking: RankResponse, arms: list[podium.ArmResult]) -> None:
     if ranking.HasField("group_counts"):
-        hold_groups(codec.group_ranking_from_proto(ranking), arms, _COMPLETED)
+        hold_groups(rankings.group_ranking_from_proto(ranking), arms, _COMPLETED)
     else:
-        hold_arms(codec.ranking_from_proto(ranking), arms, _COMPLETED)
+        hold_arms(rankings.ranking_from_proto(ranking), arms, _COMPLETED)

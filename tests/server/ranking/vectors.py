@@ -7,7 +7,7 @@ from typing import Any
 
 import podium
 from google.protobuf.json_format import ParseDict
-from podium._wire import codec
+from podium._wire import codec, rankings
 from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.event_pb2 import ArmRecorded, Event, ExperimentDeclared
 from podium.v1.ranking_pb2 import ScoreStatistics
@@ -61,15 +61,15 @@ def response_of(found: Any) -> RankResponse:
     """A ranking of arms or of groups as a message."""
     groups = getattr(found, "groups", None)
     return RankResponse(
-        arms=map(codec.ranked_arm_to_proto, getattr(found, "arms", [])),
-        groups=map(codec.ranked_group_to_proto, groups or []),
+        arms=map(rankings.RANKED_ARM.to_proto, getattr(found, "arms", [])),
+        groups=map(rankings.RANKED_GROUP.to_proto, groups or []),
         metric=found.metric,
         direction=codec.direction_to_proto(found.direction),
-        counts=codec.rank_counts_to_proto(found.counts),
-        sources=map(codec.rank_source_to_proto, found.sources),
+        counts=rankings.RANK_COUNTS.to_proto(found.counts),
+        sources=map(rankings.RANK_SOURCE.to_proto, found.sources),
         group_counts=None
         if groups is None
-        else codec.rank_group_counts_to_proto(found.group_counts),
+        else rankings.RANK_GROUP_COUNTS.to_proto(found.group_counts),
     )
 
 

@@ -11,7 +11,7 @@ __all__ = ["plain"]
 def plain(arm: Arm) -> podium.ArmResult:
     """The arm as one built by hand."""
     config = codec.run_config_from_proto(arm.config)
-    status = codec.arm_status_from_proto(arm.status)  # type: ignore[arg-type]
+    status = codec.arm_status_from_proto(arm.status)
     built = podium.ArmResult(arm.name, config, status, dict(arm.metrics))
     built.group_name = arm.facts.get("group_name")
     built.evals = [codec.eval_result_from_proto(row.said) for row in arm.rows]

@@ -10,7 +10,8 @@ import pytest
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from podium import v1
-from podium._wire import codec
+from podium._wire import codec, rankings
+from podium._wire.tables import Codec
 
 from tests.unit.wire.filling import fill, fill_field
 
@@ -35,6 +36,8 @@ _ALWAYS_SET = {
     "ScoredArm.status",
 }
 
+_FUNCTIONS: dict[str, Any] = {**vars(rankings), **vars(codec)}
+
 
 def _messages() -> list[type[Message]]:
     names = [module.name for module in iter_modules(v1.__path__, "podium.v1.")]
@@ -44,8 +47,12 @@ def _messages() -> list[type[Message]]:
 
 
 def _pair(kind: type[Message]) -> tuple[Callable[[Any], Message], Callable[[Message], Any]]:
+    tables = [c for c in _FUNCTIONS.values() if isinstance(c, Codec) and c.message is kind]
     name = re.sub(r"(?<!^)(?=[A-Z])", "_", kind.DESCRIPTOR.name).lower()
-    return getattr(codec, f"{name}_to_proto"), getattr(codec, f"{name}_from_proto")
+    writer, reader = f"{name}_to_proto", f"{name}_from_proto"
+    if writer in _FUNCTIONS and reader in _FUNCTIONS:
+        return _FUNCTIONS[writer], _FUNCTIONS[reader]
+    return tables[0].to_proto, tables[0].from_proto
 
 
 def _fields() -> list[Any]:
@@ -58,7 +65,7 @@ def _fields() -> list[Any]:
 
 @pytest.mark.parametrize("kind", _messages(), ids=lambda kind: kind.DESCRIPTOR.name)
 def test_a_full_message_comes_back_as_it_was(kind: type[Message]) -> None:
-    """Each message has a pair of functions that carries all of its fields, at every depth."""
+    """Each message has a codec, or a pair of functions, that converts all of its fields."""
     to_proto, from_proto = _pair(kind)
     message = kind()
     fill(message)

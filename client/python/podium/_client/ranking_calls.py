@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from podium._client.calls import ATTEMPTS, Steps, one_or_more
 from podium._limits.limits import DEFAULT_LIMITS
 from podium._values import coerce
-from podium._wire import codec
+from podium._wire import codec, rankings
 from podium.errors import AbortedError
 from podium.v1 import results_service_pb2 as results
 
@@ -32,7 +32,7 @@ def rank(
     """Calls Rank: returns all arms in order, or the first ones, as of one revision."""
     request = _request(experiment, metric, direction, status)
     found = yield from _ranked(request, top)
-    return codec.ranking_from_proto(found)
+    return rankings.ranking_from_proto(found)
 
 
 def rank_groups(
@@ -49,7 +49,7 @@ def rank_groups(
     request.by_group = True
     request.min_members = coerce.integer(min_members, "min_members")
     found = yield from _ranked(request, top)
-    return codec.group_ranking_from_proto(found)
+    return rankings.group_ranking_from_proto(found)
 
 
 def _request(
@@ -124,4 +124,4 @@ def scores(
         page = yield request
         pages.append(page)
         request.page_token = page.next_page_token
-    return codec.score_matrix_from_proto(list(request.metrics), pages)
+    return rankings.score_matrix_from_proto(list(request.metrics), pages)

@@ -1,4 +1,4 @@
-"""Converts the model to and from the messages of podium.v1, in pairs of functions.
+"""Converts results to and from the messages of podium.v1, in pairs of functions.
 
 `x_to_proto` writes every field of an object, output-only fields included. Of an arm's mirrored
 fields it writes given values only. It raises a TypeError or ValueError for values that a message
@@ -9,64 +9,31 @@ cannot hold. `x_from_proto` never fails: a newer server may send
 - an unknown field, which is ignored.
 """
 
+from dataclasses import fields
 from functools import partial
 from math import copysign
+from types import SimpleNamespace
+from typing import Any
 
 from podium import scoring
 from podium._model import results
 from podium._model.mirror import drop_mirrored, own_fields
+from podium._model.rankings import ScoreSource
 from podium._values import coerce
-from podium._values.enums import ArmStatus
-from podium._wire.config import (
-    component_from_proto,
-    component_to_proto,
-    data_config_from_proto,
-    data_config_to_proto,
-    model_config_from_proto,
-    model_config_to_proto,
-    run_config_from_proto,
-    run_config_to_proto,
-    run_result_from_proto,
-    run_result_to_proto,
-)
-from podium._wire.rankings import (
-    arm_counts_from_proto,
-    arm_counts_to_proto,
-    group_ranking_from_proto,
-    rank_counts_from_proto,
-    rank_counts_to_proto,
-    rank_group_counts_from_proto,
-    rank_group_counts_to_proto,
-    rank_source_from_proto,
-    rank_source_to_proto,
-    ranked_arm_from_proto,
-    ranked_arm_to_proto,
-    ranked_group_from_proto,
-    ranked_group_to_proto,
-    ranking_from_proto,
-    score_column_from_proto,
-    score_column_to_proto,
-    score_matrix_from_proto,
-    score_source_from_proto,
-    score_source_to_proto,
-    score_statistics_from_proto,
-    score_statistics_to_proto,
-    scored_arm_from_proto,
-    scored_arm_to_proto,
-)
-from podium._wire.tables import Codec, Field
+from podium._wire.tables import Codec, repeated
 from podium._wire.values import (
+    ARM_STATUS,
+    EXPERIMENT_STATUS,
+    SCORE_ORIGIN,
+    Field,
     arm_status_from_proto,
     arm_status_to_proto,
     direction_from_proto,
     direction_to_proto,
-    experiment_status_from_proto,
     experiment_status_to_proto,
     fill_values,
     get,
     maybe,
-    score_origin_from_proto,
-    score_origin_to_proto,
     timestamp_from_proto,
     timestamp_to_proto,
     value_from_proto,
@@ -79,64 +46,33 @@ from podium.v1 import (
     eval_result_pb2,
     experiment_pb2,
     results_service_pb2,
+    run_config_pb2,
+    run_result_pb2,
     score_pb2,
 )
 
 __all__ = [
-    "arm_counts_from_proto",
-    "arm_counts_to_proto",
+    "ARM_COUNTS",
+    "SCORE_SOURCE",
     "arm_result_from_proto",
     "arm_result_to_proto",
     "arm_status_from_proto",
     "arm_status_to_proto",
     "arm_summary_from_proto",
-    "arm_summary_to_proto",
-    "attempt_from_proto",
     "attempt_to_proto",
-    "component_from_proto",
-    "component_to_proto",
-    "data_config_from_proto",
-    "data_config_to_proto",
     "direction_from_proto",
     "direction_to_proto",
     "eval_result_from_proto",
     "eval_result_to_proto",
     "experiment_from_proto",
-    "experiment_status_from_proto",
     "experiment_status_to_proto",
     "experiment_to_proto",
     "fill_eval_result",
-    "group_ranking_from_proto",
-    "model_config_from_proto",
-    "model_config_to_proto",
-    "rank_counts_from_proto",
-    "rank_counts_to_proto",
-    "rank_group_counts_from_proto",
-    "rank_group_counts_to_proto",
-    "rank_source_from_proto",
-    "rank_source_to_proto",
-    "ranked_arm_from_proto",
-    "ranked_arm_to_proto",
-    "ranked_group_from_proto",
-    "ranked_group_to_proto",
-    "ranking_from_proto",
     "run_config_from_proto",
     "run_config_to_proto",
-    "run_result_from_proto",
     "run_result_to_proto",
-    "score_column_from_proto",
-    "score_column_to_proto",
     "score_from_proto",
-    "score_matrix_from_proto",
-    "score_origin_from_proto",
-    "score_origin_to_proto",
-    "score_source_from_proto",
-    "score_source_to_proto",
-    "score_statistics_from_proto",
-    "score_statistics_to_proto",
     "score_to_proto",
-    "scored_arm_from_proto",
-    "scored_arm_to_proto",
     "timestamp_from_proto",
     "timestamp_to_proto",
     "value_from_proto",
@@ -209,40 +145,89 @@ def eval_result_from_proto(message: eval_result_pb2.EvalResult) -> results.EvalR
     return row
 
 
-_ATTEMPT = Codec(
-    results.Attempt,
-    arm_result_pb2.Attempt,
-    required=["order"],
-    order=Field(partial(coerce.integer, where="order"), int),
+# ---- Messages whose fields are those of the dataclass ---------------------------------------
+
+
+def _sorted(values: Any) -> dict[str, Any]:
+    return dict(sorted(values.items()))
+
+
+def _metrics(name: str) -> Field:
+    return Field(partial(coerce.metrics, where=name), _sorted)
+
+
+def _value_map(name: str) -> Field:
+    return Field(partial(values_to_proto, where=name), values_from_proto)
+
+
+def _integer(name: str) -> Field:
+    return Field(partial(coerce.integer, where=name), int)
+
+
+_VALUES = repeated(Field(value_to_proto, value_from_proto))
+_TAGS = Field(partial(coerce.texts, where="tags"), list)
+_TIME = Field(timestamp_to_proto, timestamp_from_proto)
+
+_DATA = Codec(results.DataConfig, run_config_pb2.DataConfig, rows=_VALUES, transforms=_VALUES)
+_MODEL = Codec(results.ModelConfig, run_config_pb2.ModelConfig)
+_COMPONENT = Codec(results.Component, run_config_pb2.Component, params=_value_map("params"))
+_RUN_CONFIG = Codec(
+    results.RunConfig,
+    run_config_pb2.RunConfig,
+    data=_DATA.field,
+    model=_MODEL.field,
+    algorithm=_COMPONENT.field,
+    backend=_COMPONENT.field,
+    eval=_value_map("eval"),
+    validation=_value_map("validation"),
+    seed=_integer("seed"),
+    tags=_TAGS,
+    extras=_value_map("extras"),
 )
-attempt_to_proto, attempt_from_proto = _ATTEMPT.field
+run_config_to_proto, run_config_from_proto = _RUN_CONFIG.to_proto, _RUN_CONFIG.from_proto
+
+_RUN_RESULT = Codec(
+    results.RunResult,
+    run_result_pb2.RunResult,
+    metrics=_metrics("metrics"),
+    artifacts=Field(dict, _sorted),
+    extras=_value_map("extras"),
+)
+run_result_to_proto = _RUN_RESULT.to_proto
+
+_ATTEMPT = Codec(
+    results.Attempt, arm_result_pb2.Attempt, required=["order"], order=_integer("order")
+)
+attempt_to_proto = _ATTEMPT.to_proto
+
+_ARM = {
+    "run_config": _RUN_CONFIG.field,
+    "status": ARM_STATUS,
+    "metrics": _metrics("metrics"),
+    "eval_metrics": _metrics("eval_metrics"),
+    "create_time": _TIME,
+    "update_time": _TIME,
+    "attempt": _ATTEMPT.field,
+    "last_heard": _TIME,
+}
+_ARM_SUMMARY = Codec(results.ArmSummary, arm_result_pb2.ArmSummary, required=["run_config"], **_ARM)
+arm_summary_from_proto = _ARM_SUMMARY.from_proto
+
+_ARM_RESULT: Codec[Any, arm_result_pb2.ArmResult] = Codec(
+    results.ArmResult,
+    arm_result_pb2.ArmResult,
+    required=["run_config"],
+    eval_breakdowns=_value_map("eval_breakdowns"),
+    evals=repeated(Field(eval_result_to_proto, eval_result_from_proto)),
+    run_result=_RUN_RESULT.field,
+    **_ARM,
+)
 
 
 def arm_result_to_proto(arm: results.ArmResult) -> arm_result_pb2.ArmResult:
     """Returns the message of an arm, without fields that only mirror its primary eval."""
-    given = own_fields(arm)
-    return arm_result_pb2.ArmResult(
-        name=arm.name,
-        run_config=maybe(run_config_to_proto, arm.run_config),
-        status=arm_status_to_proto(arm.status),
-        metrics=coerce.metrics(arm.metrics, "metrics"),
-        eval_metrics=coerce.metrics(given["eval_metrics"], "eval_metrics"),
-        eval_breakdowns=values_to_proto(given["eval_breakdowns"], "eval_breakdowns"),
-        evals=[eval_result_to_proto(row) for row in arm.evals],
-        run_id=arm.run_id,
-        error=arm.error,
-        train_seconds=arm.train_seconds,
-        eval_seconds=given["eval_seconds"],
-        run_result=maybe(run_result_to_proto, arm.run_result),
-        group_id=arm.group_id,
-        group_name=arm.group_name,
-        experiment=arm.experiment,
-        revision=arm.revision,
-        create_time=maybe(timestamp_to_proto, arm.create_time),
-        update_time=maybe(timestamp_to_proto, arm.update_time),
-        attempt=maybe(attempt_to_proto, arm.attempt),
-        last_heard=maybe(timestamp_to_proto, arm.last_heard),
-    )
+    given = {item.name: item.default for item in fields(arm)} | own_fields(arm)
+    return _ARM_RESULT.to_proto(SimpleNamespace(**given))
 
 
 def arm_result_from_proto(message: arm_result_pb2.ArmResult) -> results.ArmResult:
@@ -251,142 +236,41 @@ def arm_result_from_proto(message: arm_result_pb2.ArmResult) -> results.ArmResul
     Fields that are equal to the primary eval's are cleared. They then follow the rows if rows are
     added, and are not sent back as given values.
     """
-    arm = results.ArmResult(
-        name=message.name,
-        run_config=run_config_from_proto(message.run_config),
-        status=ArmStatus.PENDING,
-        metrics=dict(sorted(message.metrics.items())),
-        eval_metrics=dict(sorted(message.eval_metrics.items())),
-        eval_breakdowns=values_from_proto(message.eval_breakdowns),
-        evals=[eval_result_from_proto(row) for row in message.evals],
-        run_id=get(message, "run_id"),
-        error=get(message, "error"),
-        train_seconds=get(message, "train_seconds"),
-        eval_seconds=get(message, "eval_seconds"),
-        run_result=maybe(run_result_from_proto, get(message, "run_result")),
-        group_id=get(message, "group_id"),
-        group_name=get(message, "group_name"),
-    )
-    arm.status = arm_status_from_proto(message.status)
-    arm.experiment = message.experiment
-    arm.revision = message.revision
-    arm.create_time = maybe(timestamp_from_proto, get(message, "create_time"))
-    arm.update_time = maybe(timestamp_from_proto, get(message, "update_time"))
-    arm.attempt = maybe(attempt_from_proto, get(message, "attempt"))
-    arm.last_heard = maybe(timestamp_from_proto, get(message, "last_heard"))
+    arm: results.ArmResult = _ARM_RESULT.from_proto(message)
     drop_mirrored(arm)
     return arm
 
 
-def arm_summary_to_proto(arm: results.ArmSummary) -> arm_result_pb2.ArmSummary:
-    """Returns the message of an arm without its rows."""
-    return arm_result_pb2.ArmSummary(
-        name=arm.name,
-        run_config=run_config_to_proto(arm.run_config),
-        status=arm_status_to_proto(arm.status),
-        metrics=arm.metrics,
-        eval_metrics=arm.eval_metrics,
-        eval_count=arm.eval_count,
-        run_id=arm.run_id,
-        error=arm.error,
-        train_seconds=arm.train_seconds,
-        eval_seconds=arm.eval_seconds,
-        group_id=arm.group_id,
-        group_name=arm.group_name,
-        experiment=arm.experiment,
-        revision=arm.revision,
-        create_time=maybe(timestamp_to_proto, arm.create_time),
-        update_time=maybe(timestamp_to_proto, arm.update_time),
-        attempt=maybe(attempt_to_proto, arm.attempt),
-        last_heard=maybe(timestamp_to_proto, arm.last_heard),
-    )
+ARM_COUNTS = Codec(results.ArmCounts, experiment_pb2.ArmCounts)
 
+_EXPERIMENT = Codec(
+    results.Experiment,
+    experiment_pb2.Experiment,
+    required=["arm_counts"],
+    direction=Field(direction_to_proto, direction_from_proto),
+    status=EXPERIMENT_STATUS,
+    tags=_TAGS,
+    metadata=_value_map("metadata"),
+    create_time=_TIME,
+    update_time=_TIME,
+    arm_counts=ARM_COUNTS.field,
+)
+experiment_to_proto, experiment_from_proto = _EXPERIMENT.to_proto, _EXPERIMENT.from_proto
 
-def arm_summary_from_proto(message: arm_result_pb2.ArmSummary) -> results.ArmSummary:
-    """Returns the arm of a message without rows."""
-    return results.ArmSummary(
-        name=message.name,
-        run_config=run_config_from_proto(message.run_config),
-        status=arm_status_from_proto(message.status),
-        metrics=dict(sorted(message.metrics.items())),
-        eval_metrics=dict(sorted(message.eval_metrics.items())),
-        eval_count=message.eval_count,
-        run_id=get(message, "run_id"),
-        error=get(message, "error"),
-        train_seconds=get(message, "train_seconds"),
-        eval_seconds=get(message, "eval_seconds"),
-        group_id=get(message, "group_id"),
-        group_name=get(message, "group_name"),
-        experiment=message.experiment,
-        revision=message.revision,
-        create_time=maybe(timestamp_from_proto, get(message, "create_time")),
-        update_time=maybe(timestamp_from_proto, get(message, "update_time")),
-        attempt=maybe(attempt_from_proto, get(message, "attempt")),
-        last_heard=maybe(timestamp_from_proto, get(message, "last_heard")),
-    )
-
-
-def experiment_to_proto(experiment: results.Experiment) -> experiment_pb2.Experiment:
-    """Returns the message of an experiment."""
-    return experiment_pb2.Experiment(
-        name=experiment.name,
-        hypothesis=experiment.hypothesis,
-        success_metric=experiment.success_metric,
-        conclusion=experiment.conclusion,
-        parent=experiment.parent,
-        direction=direction_to_proto(experiment.direction),
-        status=experiment_status_to_proto(experiment.status),
-        tags=coerce.texts(experiment.tags, "tags"),
-        metadata=values_to_proto(experiment.metadata, "metadata"),
-        revision=experiment.revision,
-        create_time=maybe(timestamp_to_proto, experiment.create_time),
-        update_time=maybe(timestamp_to_proto, experiment.update_time),
-        arm_counts=arm_counts_to_proto(experiment.arm_counts),
-    )
-
-
-def experiment_from_proto(message: experiment_pb2.Experiment) -> results.Experiment:
-    """Returns the experiment of a message."""
-    experiment = results.Experiment(
-        name=message.name,
-        hypothesis=get(message, "hypothesis"),
-        success_metric=get(message, "success_metric"),
-        conclusion=get(message, "conclusion"),
-        parent=get(message, "parent"),
-        tags=list(message.tags),
-        metadata=values_from_proto(message.metadata),
-    )
-    experiment.direction = direction_from_proto(message.direction)
-    experiment.status = experiment_status_from_proto(message.status)
-    experiment.revision = message.revision
-    experiment.create_time = maybe(timestamp_from_proto, get(message, "create_time"))
-    experiment.update_time = maybe(timestamp_from_proto, get(message, "update_time"))
-    experiment.arm_counts = arm_counts_from_proto(message.arm_counts)
-    return experiment
+SCORE_SOURCE: Codec[Any, score_pb2.ScoreSource] = Codec(
+    ScoreSource, score_pb2.ScoreSource, origin=SCORE_ORIGIN
+)
 
 
 def score_to_proto(score: scoring.Score | None) -> results_service_pb2.ScoreResponse:
     """Returns the message of a score and its source; None becomes a response without a value."""
     if score is None:
         return results_service_pb2.ScoreResponse()
-    source = score_pb2.ScoreSource(
-        origin=score_origin_to_proto(score.origin),
-        key=score.key,
-        eval_name=score.eval_name,
-        step=score.step,
-    )
-    return results_service_pb2.ScoreResponse(value=score.value, source=source)
+    return results_service_pb2.ScoreResponse(value=score.value, source=SCORE_SOURCE.to_proto(score))
 
 
 def score_from_proto(message: results_service_pb2.ScoreResponse) -> scoring.Score | None:
     """Returns the score and source of a message; None if it has no value."""
     if not message.HasField("value"):
         return None
-    source = message.source
-    return scoring.Score(
-        value=message.value,
-        origin=score_origin_from_proto(source.origin),
-        key=source.key,
-        eval_name=get(source, "eval_name"),
-        step=get(source, "step"),
-    )
+    return scoring.Score(message.value, **vars(SCORE_SOURCE.from_proto(message.source)))

@@ -3,23 +3,16 @@
 from collections.abc import Callable, Collection
 from dataclasses import fields
 from operator import attrgetter
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from podium._wire.values import get, maybe
+from podium._wire.values import Field, get, maybe
 
-__all__ = ["Codec", "Field", "repeated"]
+__all__ = ["Codec", "repeated"]
 
 _T = TypeVar("_T")
 _M = TypeVar("_M", bound=Message)
-
-
-class Field(NamedTuple):
-    """The conversion of a field that has another type in the message."""
-
-    to_proto: Callable[[Any], Any]
-    from_proto: Callable[[Any], Any]
 
 
 def repeated(field: Field) -> Field:
@@ -52,25 +45,31 @@ class Codec(Generic[_T, _M]):
         **converted: Field,
     ) -> None:
         self._model = model
-        self._message = message
+        self.message = message
         names = [field.name for field in fields(model)]  # type: ignore[arg-type]  # a dataclass
-        self._writers = {name: _writer(name, converted.get(name)) for name in names}
-        optional = {
-            field.name
-            for field in message.DESCRIPTOR.fields
-            if field.has_presence and field.name not in required
+        optional = {field.name for field in message.DESCRIPTOR.fields if field.has_presence}
+        self._writers = {
+            name: _writer(name, converted.get(name), is_optional=name in optional) for name in names
         }
+        optional -= set(required)
         self._readers = {
             name: _reader(name, converted.get(name), is_optional=name in optional) for name in names
         }
 
     def to_proto(self, given: _T) -> _M:
         """Returns the message of an object."""
-        return self._message(**{name: write(given) for name, write in self._writers.items()})
+        return self.message(**{name: write(given) for name, write in self._writers.items()})
 
     def from_proto(self, message: _M) -> _T:
-        """Returns the object of a message."""
-        return self._model(**{name: read(message) for name, read in self._readers.items()})
+        """Returns the object of a message.
+
+        The constructor is bypassed, since the types are right already. So values that it would
+        reject, such as the status of a newer server, are kept.
+        """
+        made = object.__new__(self._model)
+        for name, read in self._readers.items():
+            object.__setattr__(made, name, read(message))
+        return made
 
     @property
     def field(self) -> Field:
@@ -78,10 +77,12 @@ class Codec(Generic[_T, _M]):
         return Field(self.to_proto, self.from_proto)
 
 
-def _writer(name: str, field: Field | None) -> Callable[[Any], Any]:
+def _writer(name: str, field: Field | None, *, is_optional: bool) -> Callable[[Any], Any]:
     if field is None:
         return attrgetter(name)
-    return lambda given: maybe(field.to_proto, getattr(given, name))
+    if is_optional:
+        return lambda given: maybe(field.to_proto, getattr(given, name))
+    return lambda given: field.to_proto(getattr(given, name))
 
 
 def _reader(name: str, field: Field | None, *, is_optional: bool) -> Callable[[Any], Any]:

@@ -1,9 +1,10 @@
-"""Converts values, times and enums to and from podium.v1; part of `podium._wire.codec`."""
+"""Converts values, times and enums to and from podium.v1."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import NULL_VALUE
@@ -14,6 +15,11 @@ from podium._values.enums import ArmStatus, Direction, ExperimentStatus, RankFla
 from podium.v1 import arm_result_pb2, experiment_pb2, ranking_pb2, score_pb2, value_pb2
 
 __all__ = [
+    "ARM_STATUS",
+    "EXPERIMENT_STATUS",
+    "RANK_FLAG",
+    "SCORE_ORIGIN",
+    "Field",
     "arm_status_from_proto",
     "arm_status_to_proto",
     "direction_from_proto",
@@ -23,10 +29,6 @@ __all__ = [
     "fill_values",
     "get",
     "maybe",
-    "rank_flag_from_proto",
-    "rank_flag_to_proto",
-    "score_origin_from_proto",
-    "score_origin_to_proto",
     "timestamp_from_proto",
     "timestamp_to_proto",
     "value_from_proto",
@@ -39,9 +41,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _T = TypeVar("_T")
 _G = TypeVar("_G")
-_E = TypeVar("_E", bound=StrEnum)
-_N = TypeVar("_N", bound=int)
-_N_co = TypeVar("_N_co", bound=int, covariant=True)
 
 
 def get(message: Message, name: str) -> Any:
@@ -141,75 +140,42 @@ def timestamp_from_proto(message: Timestamp) -> datetime:
 # ---- Enums -----------------------------------------------------------------------------
 
 
-class _EnumWrapper(Protocol[_N_co]):
-    def Value(self, name: str) -> _N_co: ...  # noqa: N802 - protobuf's name
+class Field(NamedTuple):
+    """Converts a field that has another type in the message; never called with None."""
+
+    to_proto: Callable[[Any], Any]
+    from_proto: Callable[[Any], Any]
 
 
-def _numbers(enum: type[_E], wrapper: _EnumWrapper[_N], prefix: str) -> dict[_E, _N]:
-    return {member: wrapper.Value(f"{prefix}_{member.name}") for member in enum}
+def _enum(enum: type[StrEnum], wrapper: Any, where: str) -> Field:
+    """Converts the members of an enum, whose names in the proto begin with its own name."""
+    prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", enum.__name__).upper()
+    numbers = {member: wrapper.Value(f"{prefix}_{member.name}") for member in enum}
+    members = {number: member for member, number in numbers.items()}
+    member_of = coerce.member_of(enum)
+    return Field(
+        lambda given: numbers[member_of(given, where)],
+        lambda number: members.get(number, f"unknown({number})"),
+    )
 
 
-_ARM_STATUSES = _numbers(ArmStatus, arm_result_pb2.ArmStatus, "ARM_STATUS")
-_DIRECTIONS = _numbers(Direction, experiment_pb2.Direction, "DIRECTION")
-_EXPERIMENT_STATUSES = _numbers(
-    ExperimentStatus, experiment_pb2.ExperimentStatus, "EXPERIMENT_STATUS"
-)
-_RANK_FLAGS = _numbers(RankFlag, ranking_pb2.RankFlag, "RANK_FLAG")
-_SCORE_ORIGINS = _numbers(ScoreOrigin, score_pb2.ScoreOrigin, "SCORE_ORIGIN")
+ARM_STATUS = _enum(ArmStatus, arm_result_pb2.ArmStatus, "status")
+DIRECTION = _enum(Direction, experiment_pb2.Direction, "direction")
+EXPERIMENT_STATUS = _enum(ExperimentStatus, experiment_pb2.ExperimentStatus, "status")
+RANK_FLAG = _enum(RankFlag, ranking_pb2.RankFlag, "flag")
+SCORE_ORIGIN = _enum(ScoreOrigin, score_pb2.ScoreOrigin, "origin")
+
+arm_status_to_proto, arm_status_from_proto = ARM_STATUS
+experiment_status_to_proto, experiment_status_from_proto = EXPERIMENT_STATUS
 
 
-def _member(numbers: dict[_E, _N], number: _N) -> str:
-    found = (member for member, known in numbers.items() if known == number)
-    return next(found, f"unknown({number})")
-
-
-def arm_status_to_proto(status: str) -> arm_result_pb2.ArmStatus.ValueType:
-    """Writes an arm's status: an ArmStatus or its text."""
-    return _ARM_STATUSES[coerce.member_of(ArmStatus)(status, "status")]
-
-
-def arm_status_from_proto(number: arm_result_pb2.ArmStatus.ValueType) -> str:
-    """Reads an arm's status."""
-    return _member(_ARM_STATUSES, number)
-
-
-def direction_to_proto(direction: str | None) -> experiment_pb2.Direction.ValueType:
+def direction_to_proto(direction: str | None) -> Any:
     """Writes a direction; None is unspecified."""
-    if direction is None:
-        return experiment_pb2.DIRECTION_UNSPECIFIED
-    return _DIRECTIONS[coerce.member_of(Direction)(direction, "direction")]
+    return (
+        experiment_pb2.DIRECTION_UNSPECIFIED if direction is None else DIRECTION.to_proto(direction)
+    )
 
 
-def direction_from_proto(number: experiment_pb2.Direction.ValueType) -> str | None:
-    """Reads a direction."""
-    return _member(_DIRECTIONS, number) if number else None
-
-
-def experiment_status_to_proto(status: str) -> experiment_pb2.ExperimentStatus.ValueType:
-    """Writes an experiment's status."""
-    return _EXPERIMENT_STATUSES[coerce.member_of(ExperimentStatus)(status, "status")]
-
-
-def experiment_status_from_proto(number: experiment_pb2.ExperimentStatus.ValueType) -> str:
-    """Reads an experiment's status."""
-    return _member(_EXPERIMENT_STATUSES, number)
-
-
-def rank_flag_to_proto(flag: str) -> ranking_pb2.RankFlag.ValueType:
-    """Writes a flag of a ranking."""
-    return _RANK_FLAGS[coerce.member_of(RankFlag)(flag, "flag")]
-
-
-def rank_flag_from_proto(number: ranking_pb2.RankFlag.ValueType) -> str:
-    """Reads a flag of a ranking."""
-    return _member(_RANK_FLAGS, number)
-
-
-def score_origin_to_proto(origin: str) -> score_pb2.ScoreOrigin.ValueType:
-    """Writes the origin of a score."""
-    return _SCORE_ORIGINS[coerce.member_of(ScoreOrigin)(origin, "origin")]
-
-
-def score_origin_from_proto(number: score_pb2.ScoreOrigin.ValueType) -> str:
-    """Reads the origin of a score."""
-    return _member(_SCORE_ORIGINS, number)
+def direction_from_proto(number: int) -> str | None:
+    """Reads a direction; None if it is unspecified."""
+    return DIRECTION.from_proto(number) if number else None
