@@ -69,17 +69,12 @@ UV = UV_CACHE_DIR=$(CURDIR)/.cache/uv UV_HTTP_TIMEOUT=120 UV_HTTP_RETRIES=10 $(B
 
 # ---- The two commands of the README --------------------------------------------
 
-.PHONY: test test-all test-slow test-forks demo
+.PHONY: test test-all test-slow demo
 test: .venv/ready ## run the tests, but for the slow ones
 	$(BIN)/pytest $(AT_ONCE) -m "not slow"
 
-# Hundreds of forked processes take the sender longer than a minute: see `make test-forks`.
-FORKS := tests/client/recorder/test_forks.py
 test-slow: .venv/ready ## run the slow tests: kills, power cuts, many random cases
-	$(BIN)/pytest $(AT_ONCE) -m slow --ignore=$(FORKS)
-
-test-forks: .venv/ready ## record from hundreds of processes of each start method
-	$(BIN)/pytest $(FORKS)
+	$(BIN)/pytest $(AT_ONCE) -m slow
 
 test-all: test test-slow ## run all tests
 

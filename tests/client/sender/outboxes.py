@@ -114,14 +114,19 @@ def deliver(outbox: Path, idle: float = 0.2) -> str:
 
 
 def deliver_here(
-    outbox: Path, *, write_timeout: float = 30.0, patience: float = _SECONDS
+    outbox: Path,
+    *,
+    write_timeout: float = 30.0,
+    patience: float = _SECONDS,
+    poll_seconds: float = 0.1,
 ) -> Sender:
     """Delivers an outbox in this process, until nothing waits."""
 
     async def run() -> Sender:
         address = outbox_address(outbox)
         async with podium.AsyncClient(address, write_timeout=write_timeout) as client:
-            sender = Sender([outbox], client, Rules(idle_seconds=0, patience_seconds=patience))
+            rules = Rules(idle_seconds=0, patience_seconds=patience, poll_seconds=poll_seconds)
+            sender = Sender([outbox], client, rules)
             await sender.run()
             return sender
 

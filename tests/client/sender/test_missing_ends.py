@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,35 @@ def test_another_process_of_the_attempt_lives(outbox: Path, client: podium.Clien
     live.release()
     deliver_here(outbox)
     assert client.arm("x", "a").get().status == "failed"
+
+
+def test_the_reads_grow_with_the_number_of_processes(
+    outbox: Path, client: podium.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four times as many processes of one arm cost four times as many reads, not sixteen."""
+    live = appended(writer(outbox, "x", attempt_id="A", attempt_order=1), started("a", "A", 1))
+    few = _files_opened(outbox, range(20), monkeypatch)
+    many = _files_opened(outbox, range(20, 100), monkeypatch)
+    live.release()
+    assert {found.step for found in client.arm("x", "a").evals()} == set(range(100))
+    assert many < 6 * few
+
+
+def _files_opened(outbox: Path, steps: Iterable[int], monkeypatch: pytest.MonkeyPatch) -> int:
+    for step in steps:
+        _stream(outbox, started("a", "A", 1), _of("A", row("v", step)))
+    opened = 0
+    real_open = os.open
+
+    def counted_open(*arguments: Any, **named: Any) -> int:
+        nonlocal opened
+        opened += 1
+        return real_open(*arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", counted_open)
+        deliver_here(outbox, poll_seconds=60)
+    return opened
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from google.protobuf.message import DecodeError
 
 from podium import events
-from podium._outbox import DamagedError, StreamInfo, streams
+from podium._outbox import DamagedError, StreamInfo
 from podium._outbox.writer import CLOSED_FILE
 from podium._sender.damage import LostDeclaration
 from podium._values.enums import ArmStatus
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from podium._outbox import StreamReader
     from podium._sender.recording_client import ArmLister, RecordingClient
 
-__all__ = ["MissingEnd", "find_missing_end"]
+__all__ = ["MissingEnd", "find_missing_end", "follows"]
 
 _ERROR = "the process ended without finishing the arm: host {0.host}, pid {0.pid}, last event {1}"
 
@@ -87,19 +87,13 @@ def find_missing_end(reader: StreamReader) -> MissingEnd | LostDeclaration | Non
     if (folder / CLOSED_FILE).exists() and not info.is_main:
         return None
     attempt_id, last_event = _open_attempt(info, reader.remaining())
-    if attempt_id is None or _has_successor(reader):
+    if attempt_id is None:
         return None
     return MissingEnd(info, attempt_id, last_event)
 
 
-def _has_successor(reader: StreamReader) -> bool:
-    """Whether the process went on with the arm in another stream, which has the end or lacks it."""
-    writer_id = reader.info.writer_id
-    return any(_follows(folder) == writer_id for folder in streams(reader.folder.parent))
-
-
 @lru_cache(maxsize=100_000)
-def _follows(folder: Path) -> str | None:
+def follows(folder: Path) -> str | None:
     """Returns the stream that another one continues; read once, since it never changes."""
     with suppress(OSError, DamagedError):
         return StreamInfo.read(folder).follows

@@ -26,8 +26,8 @@ __all__ = ["BACKGROUND", "FOREGROUND", "Rules", "Sender", "Tally"]
 _log = logging.getLogger(__name__)
 
 _MOST_CALLS = 8
-_FASTEST, _SLOWEST = 0.1, 1.0
-"""Seconds between two looks at the outbox, while events come and when none have for long."""
+_SLOWEST = 10
+"""How much rarer the searches of an outbox become when no events come."""
 _SLOWING = 10
 
 
@@ -41,6 +41,8 @@ class Rules:
         is_bounded: Whether it delivers what it finds at its start and does not wait for those who
             might write more; what the server wants to wait is tried again only when others
             got further.
+        poll_seconds: The time between two searches of an outbox while events come. When none come,
+            it grows to a tenth of the time since the last one, and to ten times as much at most.
         defect_seconds: How long a stream stays at an event that makes the server fail, at first,
             before it goes on without it.
     """
@@ -49,6 +51,7 @@ class Rules:
     patience_seconds: float
     is_bounded: bool = False
     defect_seconds: float = 600
+    poll_seconds: float = 0.1
 
 
 BACKGROUND = Rules(idle_seconds=10, patience_seconds=3_600)
@@ -96,6 +99,8 @@ class Sender:
         self._advanced = self._lived = time.monotonic()
         self._advances = 0
         self._tried: dict[Path, int] = {}
+        self._next_look = 0.0
+        self._is_stale = False
         self.streams = Streams(
             outboxes, is_bounded=rules.is_bounded, defect_seconds=rules.defect_seconds
         )
@@ -110,8 +115,8 @@ class Sender:
         stopped = asyncio.ensure_future((stop or asyncio.Event()).wait())
         try:
             while not stopped.done():
-                self.streams.look(self._busy())
-                self._listen()
+                if self._is_look_due():
+                    self._look()
                 self._start_calls()
                 self._start_heartbeats()
                 self._observe(self)
@@ -125,6 +130,21 @@ class Sender:
         finally:
             await _cancelled(stopped, *self._tasks)
             self._observe(self)
+
+    def _is_look_due(self) -> bool:
+        """Returns whether the outboxes have to be searched, now or before the end."""
+        return time.monotonic() >= self._next_look or (self._is_stale and self._is_done())
+
+    def _look(self) -> None:
+        """Searches the outboxes, which takes a quarter of the time at most."""
+        begin = time.monotonic()
+        self.streams.look(self._busy())
+        self._listen()
+        self._is_stale = False
+        now = time.monotonic()
+        fastest = self._rules.poll_seconds
+        quiet = min(max((now - self._advanced) / _SLOWING, fastest), _SLOWEST * fastest)
+        self._next_look = now + max(quiet, 3 * (now - begin))
 
     # ---- calls -------------------------------------------------------------------------------
 
@@ -200,6 +220,8 @@ class Sender:
         before = _counts(stream)
         self._tried[stream.folder] = self._advances
         pause = await self._sent(stream)
+        self._is_stale = True
+        self.streams.note_sent(stream)
         answers, advances, taken, rejected, missing = (
             new - old for new, old in zip(_counts(stream), before, strict=True)
         )
@@ -229,11 +251,15 @@ class Sender:
     def _seconds_to_next_poll(self) -> float:
         """Returns the seconds until the next poll."""
         now = time.monotonic()
-        quiet = min(max((now - self._advanced) / _SLOWING, _FASTEST), _SLOWEST)
+        look = self._next_look - now
         if self.circuit_breaker.pause is not None:
-            return max(min(quiet, self.circuit_breaker.due - now), 0) if not self._tasks else quiet
-        dues = (stream.due - now for stream in self.streams.unsent if not self._is_blocked(stream))
-        return max(min([quiet, *(due for due in dues if due > 0)]), 0)
+            return max(min(look, self.circuit_breaker.due - now) if not self._tasks else look, 0)
+        dues = (
+            stream.due - now
+            for stream in self.streams.unsent
+            if stream.pause is not None and not self._is_blocked(stream)
+        )
+        return max(min([look, *(due for due in dues if due > 0)]), 0)
 
     def _is_done(self) -> bool:
         if self._tasks:

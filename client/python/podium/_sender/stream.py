@@ -73,6 +73,7 @@ class Stream:
         missing: How many events the server has lost, and the outbox has no more.
         answers: How often the server has answered.
         is_gone: Whether its folder is.
+        has_ended: Whether its process had closed it when `look` was called.
 
     Raises:
         DamagedError: Its folder cannot be read.
@@ -107,9 +108,9 @@ class Stream:
         self._follows: tuple[Stream, int] | None = None
         self._starts_after: Stream | None = None
         self.advances = self.taken = self.rejected = self.missing = self.answers = 0
-        self.is_gone = False
+        self.is_gone = self.has_ended = False
         self._missing_end: MissingEnd | LostDeclaration | None = None
-        self._is_end_sought = False
+        self._is_end_sought = self._is_finished = False
         self._near_names: str | None = None
 
     @property
@@ -120,7 +121,7 @@ class Stream:
     @property
     def has_pending(self) -> bool:
         """Whether events wait to be delivered."""
-        if self._until is not None and self.delivered >= self._until:
+        if self._is_finished or (self._until is not None and self.delivered >= self._until):
             return False
         # What waits stays there until it is delivered: one look is enough.
         self._is_pending = self._is_pending or self._reader.has_more(self.delivered)
@@ -132,10 +133,9 @@ class Stream:
         self._lives = self._lives and self._reader.writer_lives()
         return self._lives
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether its process has closed it."""
-        return (self.folder / CLOSED_FILE).exists()
+    def look(self) -> None:
+        """Notes whether its process has closed it. Once it is closed it stays so."""
+        self.has_ended = self.has_ended or (self.folder / CLOSED_FILE).exists()
 
     def needs_heartbeat(self) -> bool:
         """Returns whether its process trains an arm, but the server got no event for a while."""
@@ -146,9 +146,9 @@ class Stream:
         last = self.last_sequence() if self._until is None else self._until
         return max(0, last - self.delivered)
 
-    def stay_behind(self, others: Iterable[Stream]) -> None:
-        """Waits until other streams have sent what they have now."""
-        self._ahead = [(other, other.last_sequence()) for other in others]
+    def stay_behind(self, others: Iterable[tuple[Stream, int]]) -> None:
+        """Waits until other streams are delivered, each up to a sequence."""
+        self._ahead = list(others)
 
     def keep_order(self, follows: Stream | None, starts_after: Stream | None) -> None:
         """Waits until the process's earlier events of the arm, and earlier arms, are delivered."""
@@ -199,12 +199,12 @@ class Stream:
 
     def is_behind_older(self) -> bool:
         """Returns whether older attempts have undelivered events, unless those fail for long."""
-        self._ahead = [
-            (other, last)
-            for other, last in self._ahead
-            if other.delivered < last and not other.is_gone and not other.fails_for_long
-        ]
-        return bool(self._ahead)
+        while self._ahead:
+            other, last = self._ahead[-1]
+            if other.delivered < last and not other.is_gone and not other.fails_for_long:
+                return True
+            self._ahead.pop()
+        return False
 
     @property
     def fails_for_long(self) -> bool:
@@ -220,7 +220,8 @@ class Stream:
     @property
     def is_finished(self) -> bool:
         """Whether its process is gone and everything is delivered."""
-        return self._reader.is_finished()
+        self._is_finished = self._is_finished or self._reader.is_finished()
+        return self._is_finished
 
     @property
     def is_settling(self) -> bool:

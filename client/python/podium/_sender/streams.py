@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from functools import cache
 from typing import TYPE_CHECKING
 
 from podium._outbox import DamagedError, streams
+from podium._sender.missing_end import follows
 from podium._sender.stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
 __all__ = ["Streams"]
@@ -28,7 +30,7 @@ class Streams:
 
     Attributes:
         known: The streams that there are, those first whose turn it is.
-        unsent: Those of them that have something to send.
+        unsent: Those of them that have something to send, as an ordered set.
         damaged: Folders that cannot be read, with the reason.
         is_settling: Whether a stream will be finished within seconds.
     """
@@ -41,13 +43,16 @@ class Streams:
         self._defect_seconds = defect_seconds
         self._settled: set[Path] = set()
         self._open_arms: set[tuple[str, str | None]] | None = None
+        self._followed: set[str] | None = None
         self.known: dict[Path, Stream] = {}
-        self.unsent: list[Stream] = []
+        self.unsent: dict[Stream, None] = {}
         self.damaged: dict[Path, str] = {}
         self.is_settling = False
 
     def look(self, busy: Collection[Path]) -> None:
         """Finds new streams and new events, and lets go of streams that are finished.
+
+        It reads files of every stream. Between two looks, `note_sent` keeps `unsent` current.
 
         Args:
             busy: Folders of streams that are just being delivered.
@@ -58,16 +63,27 @@ class Streams:
         added = [self._added(folder) for folder in found if not self._is_known(folder)]
         self._line_up([stream for stream in added if stream is not None])
         self.is_settling = False
-        self._open_arms = None
-        self.unsent = [
-            stream
+        self._open_arms = self._followed = None
+        self.unsent = {
+            stream: None
             for folder, stream in self.known.items()
             if folder in busy or self._has_work(stream)
-        ]
+        }
+
+    def note_sent(self, stream: Stream) -> None:
+        """Notes that a call of a stream has returned; the next look removes what is finished."""
+        try:
+            has_pending = stream.has_pending
+        except (OSError, DamagedError) as error:
+            has_pending = stream.cannot_read(error)
+        if not has_pending:
+            self.unsent.pop(stream, None)
 
     def move_back(self, stream: Stream) -> None:
         """Gives the others their turn first."""
         self.known[stream.folder] = self.known.pop(stream.folder)
+        if stream in self.unsent:
+            self.unsent[stream] = self.unsent.pop(stream)
 
     # ---- which there are ---------------------------------------------------------------------
 
@@ -113,13 +129,14 @@ class Streams:
         """Whether something of it waits. What is finished goes; what stays of it is settled."""
         if stream.folder in self._settled:
             return False
+        stream.look()
         try:
             if stream.has_pending:
                 return True
             if stream.writer_alive or not stream.is_finished:
                 self.is_settling = self.is_settling or stream.is_settling
                 return False
-            if stream.lacks_end():
+            if stream.lacks_end() and not self._is_followed(stream):
                 return not self._is_shared(stream)
             stream.remove()
             self._settled.add(stream.folder)
@@ -138,21 +155,33 @@ class Streams:
         # The stream itself is not among them: it is finished.
         return (stream.info.experiment, stream.info.arm) in self._open_arms
 
+    def _is_followed(self, stream: Stream) -> bool:
+        """Whether its process went on with the arm in another stream, which may have the end."""
+        if self._followed is None:
+            folders = (folder for outbox in self._outboxes for folder in self._folders_of(outbox))
+            self._followed = {name for folder in folders if (name := follows(folder)) is not None}
+        return stream.info.arm is not None and stream.info.writer_id in self._followed
+
     # ---- who is first ------------------------------------------------------------------------
 
-    def _line_up(self, added: Iterable[Stream]) -> None:
+    def _line_up(self, added: Sequence[Stream]) -> None:
         """Puts new streams behind older attempts at the same arm, as far as those are written.
 
         A newer attempt ends the older one: what that had recorded before would be refused behind
         it, though it was first, and a resumed training would miss what it resumes from.
         """
+        if not added:
+            return
+        last_sequence = cache(Stream.last_sequence)
         attempts = defaultdict(list)
         for stream in self.known.values():
             attempts[stream.info.experiment, stream.info.arm].append(stream)
         for stream in added:
             if not stream.delivered:
                 others = attempts[stream.info.experiment, stream.info.arm]
-                stream.stay_behind(older for older in others if _is_older(older, stream))
+                stream.stay_behind(
+                    (older, last_sequence(older)) for older in others if _is_older(older, stream)
+                )
                 stream.keep_order(
                     self._named(stream, stream.info.follows),
                     self._named(stream, stream.info.starts_after),
