@@ -13,6 +13,7 @@ import pytest
 from podium._outbox import SenderLock, outbox_folder, streams
 from podium._sender import FOREGROUND
 from podium.cli import _syncing
+from podium.cli._outboxes import view_of
 from podium.errors import error_for
 from podium_server.testing import running_server
 from podium_server.testing.calls import declared, row, started
@@ -195,6 +196,29 @@ def test_a_sender_at_work_is_followed(root: Path, tmp_path: Path, name: str) -> 
         assert sync.returncode == 0
         assert out == f"101 events delivered to {server.address}\n"
         assert _steps(server.address, name) == list(range(100))
+
+
+def test_the_reason_of_a_sender_that_waits(
+    root: Path, outbox: Path, address: str, name: str
+) -> None:
+    """Beside a running sender, sync prints why that delivers nothing, and what would help."""
+    away = outbox_folder(root, closed_port())
+    dead_stream(away, name, started("a", "A", 1))
+    dead_stream(outbox, name, row("val", 1, name="early"), arm="early")
+    with running_sender(outbox) as sender, running_sender(away):
+        for folder in (away, outbox):
+            until(
+                lambda folder=folder: view_of(folder).streams[0].why not in {"", "no sender runs"}
+            )
+        done = _run(root, "sync")
+        assert (done.code, done.out.count("0 events delivered")) == (3, 2)
+        assert "podium: 1 event waits: no Podium server answers at" in done.err
+        assert f"podium: 1 event waits: experiment {name!r} has no arm 'early'" in done.err
+        sender.send_signal(signal.SIGSTOP)
+        (outbox / "sender.json").unlink()
+        assert (
+            "delivered nothing for 0.5 seconds and gave no reason; end it" in _run(root, "sync").err
+        )
 
 
 def test_ctrl_c_ends_it_without_a_trace(root: Path, tmp_path: Path, name: str) -> None:

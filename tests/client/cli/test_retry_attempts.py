@@ -138,7 +138,9 @@ def test_a_name_that_is_taken(root: Path, outbox: Path, address: str, name: str)
         client.experiment(name).start_arm(library.RunConfig("other"))
     done = _run(root, "--as", "other")
     assert (done.code, len(rejected_events(folder))) == (1, 6)
-    assert "experiment has an arm 'other' already; give another name" in done.err
+    taken = "the experiment has an arm 'other' already; give another name"
+    (line,) = (line for line in done.err.splitlines() if line.startswith("podium: "))
+    assert line == f"podium: 6 events of arm 'a' of {name!r} remain rejected: {taken}"
     assert _arm(address, name, "other").evals == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from podium._client.blocking.client import Client
@@ -295,12 +296,18 @@ def _report(outcomes: Sequence[_Outcome], total: int, console: Console) -> Exit:
 
 
 def _explain(refused: Sequence[_Outcome], failed: Sequence[_Outcome], console: Console) -> None:
-    for (stream, rejected, _), refusal, _failure in refused[:_SHOWN]:
+    alike: dict[tuple[str, str], list[int]] = {}
+    for (stream, rejected, _), refusal, _failure in refused:
         arm = "" if stream.info.arm is None else f" of arm {stream.info.arm!r}"
-        place = f"event {rejected.sequence}{arm} of {stream.info.experiment!r}"
-        console.note(f"{place} remains rejected: {refusal}")
-    if len(refused) > _SHOWN:
-        console.note(f"{len(refused) - _SHOWN:,} more remain rejected; see `podium outbox`")
+        place = f"{arm} of {stream.info.experiment!r}"
+        alike.setdefault((place, refusal), []).append(rejected.sequence)
+    for (place, refusal), sequences in islice(alike.items(), _SHOWN):
+        is_one = len(sequences) == 1
+        events = f"event {sequences[0]}" if is_one else f"{len(sequences):,} events"
+        console.note(f"{events}{place} remain{'s' * is_one} rejected: {refusal}")
+    if len(alike) > _SHOWN:
+        left = sum(map(len, islice(alike.values(), _SHOWN, None)))
+        console.note(f"{left:,} more remain rejected; see `podium outbox`")
     for outcome in failed:
         console.note(outcome.failure)
 

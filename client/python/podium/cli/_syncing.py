@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from podium._client.aio.client import AsyncClient
-from podium._outbox import SenderLock, SenderState, wake_sender
+from podium._outbox import UNREACHABLE, SenderLock, SenderState, wake_sender
 from podium._sender import FOREGROUND, Report, Sender, Tally
 from podium.cli._exits import Exit
 from podium.cli._outboxes import OutboxView, view_of
@@ -169,11 +169,23 @@ def _follow(before: OutboxView, address: str, console: Console) -> Done:
         return Done(before, address, before.waiting, failure=text)
     console.note(f"a sender{pid} is delivering {before.folder}; this is its progress")
     view, is_stuck = _watched(before, console)
-    failure = ""
-    if is_stuck:
-        failure = (view.state and view.state.error) or "the running sender makes no progress"
+    failure = _why_stuck(view) if is_stuck else ""
     left = view.left_of(before)
-    return Done(view, address, left, before.waiting - left, 0, failure, was_followed=True)
+    return Done(view, address, left, before.waiting - left, 0, failure, was_followed=not is_stuck)
+
+
+def _why_stuck(view: OutboxView) -> str:
+    """Returns why a running sender delivers nothing; empty if events wait for others."""
+    state = view.state
+    if state is not None and state.state == UNREACHABLE and state.error:
+        return state.error
+    if any(stream.why for stream in view.streams):
+        return ""
+    pid = f" (process {state.pid})" if state else ""
+    return (
+        f"the running sender{pid} delivered nothing for {FOREGROUND.patience_seconds:g} seconds "
+        "and gave no reason; end it, then run `podium sync` again"
+    )
 
 
 def _watched(before: OutboxView, console: Console) -> tuple[OutboxView, bool]:
