@@ -110,11 +110,27 @@ def _check_config(arm: ArmState, event: ArmStarted) -> None:
     fields = "1 field" if len(paths) == 1 else f"{len(paths)} fields"
     raise failure(
         "RUN_CONFIG_CHANGED",
-        f"the run_config of arm {arm.row.name!r} differs from the recorded one in {fields}; "
-        f"record another configuration as another arm. Changed: {', '.join(listed)}{also}",
+        f"the run_config of arm {arm.row.name!r} differs from the recorded one in {fields}: "
+        f"{', '.join(listed)}{also}. {_other_ways(arm)}",
         arm=arm.row.name,
         path_count=str(len(paths)),
         paths=",".join(listed),
+    )
+
+
+def _other_ways(arm: ArmState) -> str:
+    """Returns what a user can do to record another configuration."""
+    as_other = (
+        "Record another configuration under another arm name; `podium outbox retry --as NAME` does "
+        "that with rejected results"
+    )
+    if arm.row.status in _UNSUCCESSFUL:
+        return f"{as_other}. Or start the arm from the beginning, without resume_step"
+    if arm.row.status == ARM_STATUS_COMPLETED:
+        return f"{as_other}. Or delete the arm with `podium delete`, and start it again"
+    return (
+        f"{as_other}. Or end its running attempt with `podium finish --status failed`, and start "
+        "it from the beginning"
     )
 
 

@@ -198,9 +198,7 @@ def test_a_sender_at_work_is_followed(root: Path, tmp_path: Path, name: str) -> 
         assert _steps(server.address, name) == list(range(100))
 
 
-def test_the_reason_of_a_sender_that_waits(
-    root: Path, outbox: Path, address: str, name: str
-) -> None:
+def test_the_reason_of_a_sender_that_waits(root: Path, outbox: Path, name: str) -> None:
     """Beside a running sender, sync prints why that delivers nothing, and what would help."""
     away = outbox_folder(root, closed_port())
     dead_stream(away, name, started("a", "A", 1))

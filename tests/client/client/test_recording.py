@@ -428,3 +428,37 @@ async def test_an_evaluation_refuses_a_bad_value_where_it_is_logged(
             with pytest.raises(TypeError, match="'n'"):
                 evaluation.log({"pass_rate": 0.6, "n": "3"})
         assert (await result(arm.eval("val"))).metrics == {"pass_rate": 0.5}
+
+
+_OTHER_CONFIG = {
+    "running": (
+        "Or end its running attempt with `podium finish --status failed`, and start it from the "
+        "beginning"
+    ),
+    "failed": "Or start the arm from the beginning, without resume_step",
+    "completed": "Or delete the arm with `podium delete`, and start it again",
+}
+
+
+@pytest.mark.parametrize("status", _OTHER_CONFIG)
+def test_the_ways_to_record_another_config(
+    blocking: podium.Client, declared: str, status: str
+) -> None:
+    """RUN_CONFIG_CHANGED names every way out for the state of the arm, and each way works."""
+    experiment, other = blocking.experiment(declared), podium.RunConfig("a", seed=2)
+    run = experiment.start_arm(podium.RunConfig("a", seed=1), order=1)
+    if status != "running":
+        run.finish("failed" if status == "failed" else "completed")
+    with pytest.raises(podium.FailedPreconditionError) as caught:
+        experiment.start_arm(other, order=2, resume_step=0)
+    assert caught.value.refusals[0].message == (
+        "the run_config of arm 'a' differs from the recorded one in 1 field: seed. Record another "
+        "configuration under another arm name; `podium outbox retry --as NAME` does that with "
+        f"rejected results. {_OTHER_CONFIG[status]}"
+    )
+    if status == "running":
+        run.finish("failed")
+    if status == "completed":
+        experiment.arm("a").delete()
+    experiment.start_arm(other, order=3)
+    assert experiment.arm("a").get().run_config.seed == 2
