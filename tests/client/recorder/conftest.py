@@ -10,6 +10,7 @@ from typing import Any
 import podium
 import pytest
 from podium._outbox import StreamReader, streams
+from podium._recorder import stream
 from podium_server.testing import RunningServer, running_server
 
 _NUMBERS = count(1)
@@ -41,6 +42,12 @@ def outbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("outbox")
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a busy machine take longer before the recorder warns of a slow disk."""
+    monkeypatch.setattr(stream, "_ROOM_SECONDS", 60.0)
+
+
 def wait_for_delivery(outbox: Path, experiment: str) -> None:
     """Waits until an experiment is delivered, of whatever process, also of those that are gone."""
     deadline = time.monotonic() + 60
@@ -55,9 +62,9 @@ def _streams(outbox: Path) -> list[Path]:
 
 def _waits(folder: Path, experiment: str) -> bool:
     try:
-        stream = StreamReader(folder)
-        ours = stream.info.experiment == experiment
-        return ours and stream.progress().delivered < stream.last_sequence()
+        reader = StreamReader(folder)
+        ours = reader.info.experiment == experiment
+        return ours and reader.progress().delivered < reader.last_sequence()
     except FileNotFoundError:
         return False  # the sender has deleted it, since it is delivered
 

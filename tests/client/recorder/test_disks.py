@@ -20,6 +20,11 @@ from tests.client.recorder.looking import NOBODY, end_sender, open_files, told
 CONFIG = podium.RunConfig("arm")
 
 
+@pytest.fixture(autouse=True)
+def patient() -> None:
+    """Leaves the recorder the second after which it warns of a slow disk."""
+
+
 @pytest.mark.slow
 def test_many_arms(record: Any, client: podium.Client, name: str) -> None:
     """A sweep in one process leaves no files open behind its arms, and all are there."""
