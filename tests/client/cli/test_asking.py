@@ -220,9 +220,9 @@ def test_json_is_the_natural_form(address: str) -> None:
         arm = client.arm("sweep", "r4").get()
         experiment = client.experiment("sweep").get()
     assert json_form.arm_from_json(read("show", "sweep", "r4", address=address)) == arm
-    assert read("show", "sweep", address=address) == json_form.experiment_to_json(experiment)
+    assert read("show", "sweep", address=address) == json_form.to_json(experiment)
     assert read("experiments", "--limit=1", "--prefix=sweep", address=address) == [
-        json_form.experiment_to_json(experiment)
+        json_form.to_json(experiment)
     ]
 
 

@@ -144,7 +144,7 @@ def _told(client: podium.Client) -> list[object]:
 
 
 def _text(arm: podium.ArmResult) -> str:
-    written = json_form.arm_to_json(arm)
+    written = json_form.to_json(arm)
     of_server = ("revision", "create_time", "update_time", "last_heard", "attempt", "evals")
     rows = [{**row, "revision": 0, "record_time": ""} for row in written["evals"]]
     kept = {key: value for key, value in written.items() if key not in of_server}

@@ -3,20 +3,15 @@
 Does no I/O: its input are experiments and whole arms.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from podium import scoring
 from podium._files import json_form
+from podium._model.results import ArmResult, EvalResult, Experiment
 from podium._values.enums import ScoreOrigin
 from podium.comparing import breakdown_numbers
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
-    from podium._model.results import ArmResult, EvalResult, Experiment
 
 __all__ = ["Number", "conclusion_item", "declaration_item", "numbers"]
 
@@ -49,7 +44,7 @@ class Number(NamedTuple):
 
 def declaration_item(experiment: Experiment) -> dict[str, Any]:
     """Returns the event that declares an experiment in its present state, for `podium record`."""
-    values = json_form.experiment_to_json(experiment)
+    values = json_form.to_json(experiment)
     names = ("hypothesis", "success_metric", "direction", "parent", "tags", "metadata")
     fields = {name: values[name] for name in names if values[name] not in (None, [], {})}
     return {"event": "experiment_declared", "experiment": experiment.name, **fields}

@@ -15,29 +15,12 @@ from datetime import UTC, datetime
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args
 
-from podium import comparing, curves, ranking, scoring
-from podium._model import results, score_matrix
+from podium._model import results
 from podium._model.mirror import drop_mirrored
 from podium._values import coerce
 from podium._values.base import ModelBase
 
-__all__ = [
-    "arm_from_json",
-    "arm_summary_to_json",
-    "arm_to_json",
-    "comparison_to_json",
-    "curves_to_json",
-    "eval_to_json",
-    "experiment_from_json",
-    "experiment_to_json",
-    "plain_to_json",
-    "ranking_to_json",
-    "record_from_json",
-    "run_config_to_json",
-    "run_result_to_json",
-    "score_matrix_to_json",
-    "score_to_json",
-]
+__all__ = ["arm_from_json", "record_from_json", "to_json"]
 
 _R = TypeVar("_R", bound=ModelBase)
 
@@ -45,100 +28,28 @@ _DOUBLE, _MAP = "$double", "$map"
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
-def arm_to_json(arm: results.ArmResult) -> dict[str, Any]:
-    """Returns an arm as JSON, including the fields that mirror its primary eval."""
-    return _write(arm)
-
-
-def arm_from_json(given: Any) -> results.ArmResult:
-    """Returns the arm of a parsed JSON. Fields equal to the primary eval's go on mirroring it.
-
-    Raises:
-        ValueError: The JSON is not a valid arm; the message names the key.
-    """
-    arm = record_from_json(results.ArmResult, given, "arm")
-    drop_mirrored(arm)
-    return arm
-
-
-def arm_summary_to_json(arm: results.ArmSummary) -> dict[str, Any]:
-    """Returns an arm without its rows as JSON."""
-    return _write(arm)
-
-
-def eval_to_json(row: results.EvalResult) -> dict[str, Any]:
-    """Returns an eval row as JSON."""
-    return _write(row)
-
-
-def experiment_to_json(experiment: results.Experiment) -> dict[str, Any]:
-    """Returns an experiment as JSON."""
-    return _write(experiment)
-
-
-def experiment_from_json(given: Any) -> results.Experiment:
-    """Returns the experiment of a parsed JSON.
-
-    Raises:
-        ValueError: The JSON is not a valid experiment; the message names the key.
-    """
-    experiment = record_from_json(results.Experiment, given, "experiment")
-    known = (status for status in results.ExperimentStatus if status == experiment.status)
-    experiment.status = next(known, experiment.status)
-    return experiment
-
-
-def run_config_to_json(config: results.RunConfig) -> dict[str, Any]:
-    """Returns the run configuration of an arm as JSON."""
-    return _write(config)
-
-
-def run_result_to_json(result: results.RunResult) -> dict[str, Any]:
-    """Returns the result of a training backend as JSON."""
-    return _write(result)
-
-
-def ranking_to_json(ranked: ranking.Ranking | ranking.GroupRanking) -> dict[str, Any]:
-    """Returns a ranking by arm or by group as JSON."""
-    return _write(ranked)
-
-
-def score_matrix_to_json(matrix: score_matrix.ScoreMatrix) -> dict[str, Any]:
-    """Returns a matrix of scores as JSON."""
-    return _write(matrix)
-
-
-def score_to_json(score: scoring.Score) -> dict[str, Any]:
-    """Returns a score and its source as JSON."""
-    return _write(score)
-
-
-def comparison_to_json(comparison: comparing.Comparison) -> dict[str, Any]:
-    """Returns a comparison of two arms or groups as JSON."""
-    return _write(comparison)
-
-
-def curves_to_json(found: curves.Curves) -> dict[str, Any]:
-    """Returns the curves of a metric as JSON."""
-    return _write(found)
-
-
-def plain_to_json(given: Any) -> Any:
-    """Returns a number, text or time as JSON, in the form that fields have."""
-    return _write_plain(given)
-
-
 # ---- Writing -----------------------------------------------------------------------------
 
 
-def _write(record: Any) -> dict[str, Any]:
-    return {item.name: _write_field(item, getattr(record, item.name)) for item in fields(record)}
+def to_json(given: Any) -> Any:
+    """Returns a dataclass of results, or a value of one of its fields, as plain JSON."""
+    if is_dataclass(given):
+        return {item.name: _write_field(item, getattr(given, item.name)) for item in fields(given)}
+    if isinstance(given, datetime):
+        return given.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(given, float) and not math.isfinite(given):
+        return next(text for text, value in _NOT_FINITE.items() if repr(value) == repr(given))
+    if isinstance(given, dict):
+        return {key: to_json(given[key]) for key in sorted(given)}
+    if isinstance(given, list | tuple):
+        return [to_json(value) for value in given]
+    return str(given) if isinstance(given, str) else given
 
 
 def _write_field(item: Field[Any], given: Any) -> Any:
     if item.type in (dict[str, Any], list[Any]):
         return _write_items(given)
-    return _write_plain(given)
+    return to_json(given)
 
 
 def _write_items(given: Any) -> Any:
@@ -150,27 +61,24 @@ def _write_items(given: Any) -> Any:
 
 def _write_value(given: Any) -> Any:
     if isinstance(given, float) and not math.isfinite(given):
-        return {_DOUBLE: _write_plain(given)}
+        return {_DOUBLE: to_json(given)}
     if isinstance(given, dict) and len(given) == 1 and not given.keys().isdisjoint((_DOUBLE, _MAP)):
         return {_MAP: _write_items(given)}
     return _write_items(given) if isinstance(given, dict | list) else given
 
 
-def _write_plain(given: Any) -> Any:
-    if is_dataclass(given):
-        return _write(given)
-    if isinstance(given, datetime):
-        return given.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    if isinstance(given, float) and not math.isfinite(given):
-        return next(text for text, value in _NOT_FINITE.items() if repr(value) == repr(given))
-    if isinstance(given, dict):
-        return {key: _write_plain(given[key]) for key in sorted(given)}
-    if isinstance(given, list | tuple):
-        return [_write_plain(value) for value in given]
-    return str(given) if isinstance(given, str) else given
-
-
 # ---- Reading -----------------------------------------------------------------------------
+
+
+def arm_from_json(given: Any) -> results.ArmResult:
+    """Returns the arm of a parsed JSON. Fields equal to the primary eval's go on mirroring it.
+
+    Raises:
+        ValueError: The JSON is not a valid arm; the message names the key.
+    """
+    arm = record_from_json(results.ArmResult, given, "arm")
+    drop_mirrored(arm)
+    return arm
 
 
 def record_from_json(kind: type[_R], given: Any, where: str) -> _R:

@@ -5,20 +5,14 @@ their `item` is the JSON that `podium export` writes for an experiment or an arm
 plain table, and an import loses nothing.
 """
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 from podium._files import exports, json_form
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-    from types import TracebackType
-    from typing import Self
-
-    from podium._model.results import ArmResult
+from podium._model.results import ArmResult
 
 __all__ = ["ParquetWriter", "is_export", "read_items"]
 
@@ -62,7 +56,7 @@ class ParquetWriter:
 
     def arm(self, arm: ArmResult) -> None:
         """Writes an arm and its numbers."""
-        self._record(arm.experiment, arm.name, json_form.arm_to_json(arm))
+        self._record(arm.experiment, arm.name, json_form.to_json(arm))
         for number in exports.numbers(arm):
             self._add((*number, None))
 

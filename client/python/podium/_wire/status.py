@@ -6,11 +6,10 @@ Both share one block of headers, of which peers refuse more than 8 KiB, so what 
 is cut to fit: the indexes of refused events come first, their texts share what is left.
 """
 
-from __future__ import annotations
-
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -19,9 +18,6 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 from podium._values.shorten import shorten, utf8_size
 from podium.errors import PodiumError, RefusedEvent, error_class_for
 from podium.v1 import recording_service_pb2
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = ["DETAILS_KEY", "ERROR_DOMAIN", "Status", "from_rpc_error", "to_status"]
 

@@ -1,15 +1,11 @@
 """The protocol of importers, and the items that they yield."""
 
-from __future__ import annotations
-
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-    from pathlib import Path
-
-    from podium._model.results import ArmResult
+from podium._model.results import ArmResult
 
 __all__ = ["Found", "FoundArm", "FoundExperiment", "Importer", "NotImported"]
 

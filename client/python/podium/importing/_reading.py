@@ -1,19 +1,13 @@
 """Finds results in a tree of files and reads them."""
 
-from __future__ import annotations
-
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from podium.importing._found import FoundArm, FoundExperiment, NotImported
+from podium.importing._found import Found, FoundArm, FoundExperiment, Importer, NotImported
 from podium.importing._registry import broken_importers, importers
 from podium.importing._unread import Unreadable, Unsupported
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from podium.importing._found import Found, Importer
 
 __all__ = ["Place", "places", "read", "read_results"]
 

@@ -1,22 +1,17 @@
 """Registers importers: Podium's own, and those of entry points."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from podium.importing._found import Importer
 from podium.importing.kinds.evsys import EvsysImporter
 from podium.importing.kinds.hf_trainer import HfTrainerImporter
 from podium.importing.kinds.inspect_ai import InspectImporter
 from podium.importing.kinds.lm_eval import LmEvalImporter
 from podium.importing.kinds.mlflow import MlflowImporter
 from podium.importing.kinds.podium_export import PodiumImporter
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from podium.importing._found import Importer
 
 __all__ = ["GROUP", "Broken", "broken_importers", "importers"]
 

@@ -1,13 +1,8 @@
 """Derives post-training rows from in-loop rows."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from podium._model.results import EvalResult
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 __all__ = ["with_last_rows"]
 

@@ -1,16 +1,9 @@
 """Reports files of known formats that no importer reads."""
 
-from __future__ import annotations
+from collections.abc import Collection, Iterator
+from pathlib import Path
 
-from typing import TYPE_CHECKING
-
-from podium.importing._found import NotImported
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-    from pathlib import Path
-
-    from podium.importing._found import Found
+from podium.importing._found import Found, NotImported
 
 __all__ = ["Unreadable", "Unsupported"]
 

@@ -1,18 +1,14 @@
 """Reads the values of foreign files: JSON, YAML, numbers, times."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import math
 import zlib
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from io import BufferedReader
-    from pathlib import Path
+from io import BufferedReader
+from pathlib import Path
+from typing import Any
 
 __all__ = [
     "head",

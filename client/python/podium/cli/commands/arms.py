@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     )
     arms = islice(found, arguments.limit)
     if console.as_json:
-        console.json_list(map(json_form.arm_summary_to_json, arms))
+        console.json_list(map(json_form.to_json, arms))
     elif not console.table((_row(arm, client) for arm in arms), *_HEADERS):
         console.note("no arms")
     return Exit.OK

@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     if arguments.strict and found.flags:
         raise CommandError(f"not comparable: {', '.join(_doubts(found))}")
     if console.as_json:
-        console.json(json_form.comparison_to_json(found))
+        console.json(json_form.to_json(found))
     else:
         _show(found, console)
     return Exit.OK

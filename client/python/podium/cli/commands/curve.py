@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     if arguments.picture:
         draw(plots.save_curves, found, arguments, console)
     elif console.as_json:
-        console.json(json_form.curves_to_json(found))
+        console.json(json_form.to_json(found))
     elif found.curves:
         _show(found, console, by_group=arguments.by_group)
     _say_what_is_missing(found, console)

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from podium._files import json_form
+from podium._model.results import Experiment
 from podium._values.enums import Direction
 from podium.cli._arguments import add_experiment
 from podium.cli._exits import CommandError, Exit
@@ -93,6 +94,7 @@ def _metadata(text: str) -> tuple[str, Any]:
 
 def _read(metadata: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     try:
-        return json_form.experiment_from_json({"name": "", "metadata": dict(metadata)}).metadata
+        given = {"name": "", "metadata": dict(metadata)}
+        return json_form.record_from_json(Experiment, given, "experiment").metadata
     except ValueError as error:
         raise CommandError(str(error)) from error

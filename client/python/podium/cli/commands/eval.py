@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     arm = client.arm(arguments.experiment, arguments.arm)
     row = arm.eval(arguments.name, step=arguments.step)
     if console.as_json:
-        console.json(row and json_form.eval_to_json(row))
+        console.json(row and json_form.to_json(row))
         return Exit.NOTHING if row is None else Exit.OK
     if row is None:
         near = near_evals(client, arguments.experiment, arguments.arm, arguments.name)
@@ -71,7 +71,7 @@ def _show(row: EvalResult, console: Console) -> None:
             ("recorded", f"{_format.moment(row.record_time)}, revision {row.revision}"),
         ]
     )
-    written = json_form.eval_to_json(row)
+    written = json_form.to_json(row)
     for header, key in (("METRIC", "metrics"), ("BREAKDOWN", "breakdowns")):
         if written[key]:
             console.line()

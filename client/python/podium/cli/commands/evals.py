@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     )
     rows = islice(found, arguments.limit)
     if console.as_json:
-        console.json_list(map(json_form.eval_to_json, rows))
+        console.json_list(map(json_form.to_json, rows))
     elif not console.table(map(_row, rows), *_HEADERS):
         console.note("no eval rows")
     return Exit.OK

@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     )
     experiments = islice(found, arguments.limit)
     if console.as_json:
-        console.json_list(map(json_form.experiment_to_json, experiments))
+        console.json_list(map(json_form.to_json, experiments))
     elif not console.table(map(_row, experiments), *_HEADERS):
         console.note("no experiments")
     return Exit.OK

@@ -138,7 +138,7 @@ class _JsonLines:
 
     def arm(self, arm: ArmResult) -> None:
         """Writes an arm."""
-        self.item(json_form.arm_to_json(arm))
+        self.item(json_form.to_json(arm))
 
 
 class _Csv:
@@ -154,7 +154,7 @@ class _Csv:
     def arm(self, arm: ArmResult) -> None:
         """Writes the numbers of an arm."""
         for number in exports.numbers(arm):
-            self._writer.writerow(json_form.plain_to_json(field) for field in number)
+            self._writer.writerow(json_form.to_json(field) for field in number)
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     if arguments.strict and doubts:
         raise CommandError(f"not comparable: {'; '.join(doubts)}")
     if console.as_json:
-        console.json(json_form.ranking_to_json(found))
+        console.json(json_form.to_json(found))
     else:
         _show(found, console)
         for doubt in doubts:

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     """Looks up the score."""
     found = client.arm(arguments.experiment, arguments.arm).find_score(arguments.metric)
     if console.as_json:
-        console.json(found and json_form.score_to_json(found))
+        console.json(found and json_form.to_json(found))
         return Exit.NOTHING if found is None else Exit.OK
     if found is None:
         near = near_metrics(client, arguments.experiment, arguments.metric, [arguments.arm])

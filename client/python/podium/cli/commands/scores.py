@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     )
     empty = [column.metric for column in found.columns if found.arms and not _has_scores(column)]
     if console.as_json:
-        console.json(json_form.score_matrix_to_json(found))
+        console.json(json_form.to_json(found))
     else:
         _show(found, console)
         arms = [arm.arm for arm in found.arms]

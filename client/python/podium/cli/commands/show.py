@@ -45,13 +45,13 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     if arguments.arm is None:
         experiment = client.experiment(arguments.experiment).get()
         if console.as_json:
-            console.json(json_form.experiment_to_json(experiment))
+            console.json(json_form.to_json(experiment))
         else:
             console.fields(_experiment_fields(experiment))
         return Exit.OK
     arm = client.arm(arguments.experiment, arguments.arm).get()
     if console.as_json:
-        console.json(json_form.arm_to_json(arm))
+        console.json(json_form.to_json(arm))
     else:
         _show_arm(arm, console)
     return Exit.OK
@@ -66,7 +66,7 @@ def _experiment_fields(experiment: Experiment) -> Iterator[tuple[str, str]]:
     yield "parent", experiment.parent or ""
     yield "tags", " ".join(experiment.tags)
     yield "arms", _counts(experiment.arm_counts)
-    yield from _values("metadata", json_form.experiment_to_json(experiment)["metadata"])
+    yield from _values("metadata", json_form.to_json(experiment)["metadata"])
     yield "conclusion", experiment.conclusion or ""
     yield "created", _format.moment(experiment.create_time)
     yield "updated", f"{_format.moment(experiment.update_time)}, revision {experiment.revision}"
@@ -106,7 +106,7 @@ def _run_result_fields(arm: ArmResult) -> Iterator[tuple[str, str]]:
     """Yields the parts of the training backend's result; each artifact has a line."""
     if arm.run_result is None:
         return
-    parts = json_form.run_result_to_json(arm.run_result)
+    parts = json_form.to_json(arm.run_result)
     artifacts = sorted(parts.pop("artifacts", {}).items())
     yield "artifacts", "\n".join(f"{name}: {place}" for name, place in artifacts)
     yield from _values("run result", parts)
@@ -114,7 +114,7 @@ def _run_result_fields(arm: ArmResult) -> Iterator[tuple[str, str]]:
 
 def _config_fields(config: RunConfig) -> Iterator[tuple[str, str]]:
     """Returns the parts of the configuration that are set."""
-    return _values("config", json_form.run_config_to_json(config))
+    return _values("config", json_form.to_json(config))
 
 
 def _without_unset(value: Any) -> Any:

@@ -4,23 +4,17 @@ A training has one in its folder and one in each checkpoint. States are of the s
 log of one continues the log of the other. The longest one becomes the arm, the others are skipped.
 """
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from podium._model.results import ArmResult, ArmStatus, Component, EvalResult, RunConfig
 from podium._values.base import same
 from podium.importing._configs import kept_values, step_from
-from podium.importing._found import FoundArm, NotImported
+from podium.importing._found import Found, FoundArm, NotImported
 from podium.importing._rows import with_last_rows
 from podium.importing._values import head, json_object, numbers
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
-    from pathlib import Path
-
-    from podium.importing._found import Found
 
 __all__ = ["HfTrainerImporter"]
 

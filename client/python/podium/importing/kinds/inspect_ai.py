@@ -4,14 +4,14 @@ A log is one evaluation of one model on one task. It becomes an arm in the group
 score is a post-training eval, named by the task, and by the score if there are several.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import zlib
 from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from podium._model.results import (
     ArmResult,
@@ -22,15 +22,9 @@ from podium._model.results import (
     RunConfig,
 )
 from podium.importing._configs import kept_values, seed_from
-from podium.importing._found import FoundArm, NotImported
+from podium.importing._found import Found, FoundArm, NotImported
 from podium.importing._values import head, json_object, number
 from podium.importing._zips import zipfile
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
-    from pathlib import Path
-
-    from podium.importing._found import Found
 
 __all__ = ["InspectImporter"]
 

@@ -4,11 +4,12 @@ Each file becomes an arm in the group of its model. A task is a post-training ev
 in the metric's name (`exact_match,strict-match`) unless it is `none`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 from podium._model.results import (
     ArmResult,
@@ -19,15 +20,8 @@ from podium._model.results import (
     RunConfig,
 )
 from podium.importing._configs import kept_values, seed_from
-from podium.importing._found import FoundArm, NotImported
+from podium.importing._found import Found, FoundArm, NotImported
 from podium.importing._values import head, json_object, number, numbers, time_from_seconds
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
-    from datetime import datetime
-    from pathlib import Path
-
-    from podium.importing._found import Found
 
 __all__ = ["LmEvalImporter"]
 

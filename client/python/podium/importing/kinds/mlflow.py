@@ -4,23 +4,17 @@ A run is an arm. Metrics whose names begin like an evaluation (`eval/`, `val_` â
 by step. Of other metrics the last value is imported.
 """
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Collection, Generator, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from podium._model.results import ArmResult, ArmStatus, Component, EvalResult, RunConfig
 from podium.importing._configs import kept_values, seed_from
-from podium.importing._found import FoundArm, FoundExperiment, NotImported
+from podium.importing._found import Found, FoundArm, FoundExperiment, NotImported
 from podium.importing._rows import with_last_rows
 from podium.importing._values import number, time_from_seconds, yaml_object
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterator
-    from pathlib import Path
-
-    from podium.importing._found import Found
 
 __all__ = ["MlflowImporter"]
 

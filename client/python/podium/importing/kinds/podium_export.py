@@ -1,22 +1,16 @@
 """Files that `podium export` wrote, from any server."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Collection, Iterator
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from podium._files import json_form
 from podium._files.parquet import is_export, read_items
 from podium._model.results import Experiment
-from podium.importing._found import FoundArm, FoundExperiment, NotImported
+from podium.importing._found import Found, FoundArm, FoundExperiment, NotImported
 from podium.importing._values import head, json_lines
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-    from pathlib import Path
-
-    from podium.importing._found import Found
 
 __all__ = ["PodiumImporter"]
 

@@ -1,17 +1,11 @@
 """Files of the evsys SDK: local stores, logs of experiments, and folders of runs."""
 
-from __future__ import annotations
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from types import ModuleType
 
-from typing import TYPE_CHECKING
-
+from podium.importing._found import Found
 from podium.importing.kinds.evsys import _logs, _runs, _store
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-    from pathlib import Path
-    from types import ModuleType
-
-    from podium.importing._found import Found
 
 __all__ = ["EvsysImporter"]
 

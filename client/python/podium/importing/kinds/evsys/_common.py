@@ -1,19 +1,13 @@
 """Reads the parts that all kinds of evsys folders share."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Iterable
+from pathlib import Path
+from typing import Any
 
 from podium._model.results import ArmStatus, EvalResult
 from podium.importing._configs import step_from, unquoted
-from podium.importing._found import NotImported
+from podium.importing._found import Found, NotImported
 from podium.importing._values import json_lines, numbers, time_from_seconds
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
-    from pathlib import Path
-
-    from podium.importing._found import Found
 
 __all__ = ["merged", "status_of", "text_or_none", "training_and_rows"]
 

@@ -4,13 +4,12 @@ The `conclusion.md` of an arm has its status, and its evals with rounded numbers
 are in `logs/<split>/metrics.jsonl`. A step 0 there can mean none; `conclusion.md` says `step=None`.
 """
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
 
 from podium._model.results import ArmResult, EvalResult, RunConfig
-from podium.importing._found import FoundArm, FoundExperiment, NotImported
+from podium.importing._found import Found, FoundArm, FoundExperiment, NotImported
 from podium.importing._values import numbers
 from podium.importing.kinds.evsys._common import (
     merged,
@@ -18,12 +17,6 @@ from podium.importing.kinds.evsys._common import (
     text_or_none,
     training_and_rows,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
-    from pathlib import Path
-
-    from podium.importing._found import Found
 
 __all__ = ["is_one", "read"]
 

@@ -1,12 +1,12 @@
 """The folder of a single run: `run_result.json`, and `logs/` with metrics and hyperparameters."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from podium._model.results import ArmResult, RunResult
 from podium.importing._configs import run_config_from, unquoted
-from podium.importing._found import FoundArm, NotImported
+from podium.importing._found import Found, FoundArm, NotImported
 from podium.importing._values import json_object, numbers
 from podium.importing.kinds.evsys._common import (
     merged,
@@ -14,12 +14,6 @@ from podium.importing.kinds.evsys._common import (
     text_or_none,
     training_and_rows,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from podium.importing._found import Found
 
 __all__ = ["is_one", "read"]
 

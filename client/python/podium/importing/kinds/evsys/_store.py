@@ -4,13 +4,13 @@ Names are not unique in a store, but ids are. The first part of its id is added 
 name, and to the name of a second arm with the same name.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 from podium._model.results import ArmResult, EvalResult
 from podium.importing._configs import run_config_from, seed_from, step_from, unquoted
-from podium.importing._found import FoundArm, FoundExperiment, NotImported
+from podium.importing._found import Found, FoundArm, FoundExperiment, NotImported
 from podium.importing._values import json_lines, json_object, number, numbers, time_from_seconds
 from podium.importing.kinds.evsys._common import (
     merged,
@@ -18,12 +18,6 @@ from podium.importing.kinds.evsys._common import (
     text_or_none,
     training_and_rows,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
-    from pathlib import Path
-
-    from podium.importing._found import Found
 
 __all__ = ["is_one", "read"]
 
