@@ -20,15 +20,14 @@ import pytest
 
 from podium_server.store.contract import Store
 from podium_server.testing.places import Place, opened
-from podium_server.testing.store_suite import changes, contract, filters, pages, rankings
 from podium_server.testing.store_suite.changes import *  # noqa: F403
 from podium_server.testing.store_suite.contract import *  # noqa: F403
 from podium_server.testing.store_suite.filters import *  # noqa: F403
 from podium_server.testing.store_suite.pages import *  # noqa: F403
 from podium_server.testing.store_suite.rankings import *  # noqa: F403
 
-__all__ = ["Place", "opened", "place", "store"]
-__all__ += changes.__all__ + contract.__all__ + filters.__all__ + pages.__all__ + rankings.__all__
+_TESTS = [name for name in globals() if name.startswith("test_")]
+__all__ = ["Place", "opened", "place", "store", *_TESTS]  # noqa: PLE0604 - names all the same
 
 
 @pytest.fixture

@@ -26,14 +26,6 @@ from podium_server.testing.calls import (
     started,
 )
 
-__all__ = [
-    "test_a_consumer_that_is_ahead_gets_nothing",
-    "test_an_earlier_life_is_told_apart",
-    "test_pages_of_one_revision",
-    "test_random_histories",
-    "test_the_order_of_the_feed",
-]
-
 _ROOMY = PageLimits(1_000, 2**21)
 
 

@@ -32,22 +32,6 @@ from podium_server.testing.calls import (
 from podium_server.testing.places import Place, opened
 from podium_server.writes import RecordCall
 
-__all__ = [
-    "test_a_defect_in_one_call_is_its_own",
-    "test_a_read_sees_every_call_that_has_returned",
-    "test_callers_who_give_up_harm_nobody",
-    "test_calls_at_once_are_applied_in_order_without_a_gap",
-    "test_closing_finishes_the_calls_that_wait",
-    "test_doubles_come_back_bit_by_bit",
-    "test_integers_keep_their_64_bits",
-    "test_listeners_hear_of_every_change_before_and_after",
-    "test_names_compare_as_bytes",
-    "test_reads_see_what_a_commit_left_also_when_it_failed",
-    "test_refused_calls_leave_their_neighbours_alone",
-    "test_what_does_not_exist_is_not_found",
-    "test_what_was_answered_is_there_after_reopening",
-]
-
 _PAGE = PageLimits(1_000, 2**21)
 
 

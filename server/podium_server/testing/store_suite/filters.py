@@ -15,12 +15,6 @@ from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
 from podium_server.store.rows import ArmRow, ExperimentRow
 from podium_server.testing.calls import arm, declared, record, row
 
-__all__ = [
-    "test_lists_of_arms",
-    "test_lists_of_experiments",
-    "test_lists_of_rows",
-]
-
 _PAGE = PageLimits(7, 2**21)
 _TAGS = ('"', "a", "A", "ä", "a,b", "%")
 _NAMES = (

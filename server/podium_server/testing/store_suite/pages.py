@@ -12,17 +12,6 @@ from podium_server.store.contract import Page, PageLimits, Store
 from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
 from podium_server.testing.calls import arm, declared, delete_arm, delete_experiment, record, row
 
-__all__ = [
-    "test_a_page_keeps_to_its_bytes_but_one_item_always_fits",
-    "test_a_page_that_finds_nothing_ends",
-    "test_an_arm_comes_with_its_first_page",
-    "test_arms_that_stay_appear_once_while_others_come_and_go",
-    "test_experiments_that_stay_appear_once_while_others_come_and_go",
-    "test_pages_of_any_size_show_everything_once",
-    "test_rows_that_stay_appear_once_while_others_come_and_go",
-    "test_the_last_page_says_that_it_is_the_last",
-]
-
 _ROOMY = 2**21
 _SCANNED = 5_000
 """A page that finds nothing looks at fewer rows than this."""

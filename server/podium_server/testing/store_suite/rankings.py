@@ -13,12 +13,6 @@ from podium_server.store.contract import PageLimits, Store
 from podium_server.store.ranking_queries import RankPlace, RankQuery
 from podium_server.testing.calls import arm, declared, record
 
-__all__ = [
-    "test_a_page_in_search_of_arms_without_a_score_ends",
-    "test_an_answer_comes_with_the_experiment_that_it_saw",
-    "test_pages_of_any_size",
-]
-
 _CANDIDATES = (("e", "k"), (None, "e.k"))
 _VALUES = (0.0, -0.0, 0.5, 0.5, 0.5, 1.0, -1.5, math.nan, math.nan, math.inf, None, None)
 _COMPLETED, _FAILED = 3, 4
