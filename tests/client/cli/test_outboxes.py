@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,10 @@ def test_a_sender_at_work_is_followed(root: Path, tmp_path: Path, name: str) -> 
         assert _steps(server.address, name) == list(range(100))
 
 
+def _has_reason(folder: Path) -> bool:
+    return view_of(folder).streams[0].why not in {"", "no sender runs"}
+
+
 def test_the_reason_of_a_sender_that_waits(root: Path, outbox: Path, name: str) -> None:
     """Beside a running sender, sync prints why that delivers nothing, and what would help."""
     away = outbox_folder(root, closed_port())
@@ -205,9 +210,7 @@ def test_the_reason_of_a_sender_that_waits(root: Path, outbox: Path, name: str) 
     dead_stream(outbox, name, row("val", 1, name="early"), arm="early")
     with running_sender(outbox) as sender, running_sender(away):
         for folder in (away, outbox):
-            until(
-                lambda folder=folder: view_of(folder).streams[0].why not in {"", "no sender runs"}
-            )
+            until(partial(_has_reason, folder))
         done = _run(root, "sync")
         assert (done.code, done.out.count("0 events delivered")) == (3, 2)
         assert "podium: 1 event waits: no Podium server answers at" in done.err
