@@ -331,9 +331,10 @@ func (x *ExperimentDeclared) GetOverwrite() bool {
 // attempt that is not newer than the newest one is refused (STALE_ATTEMPT). The same
 // attempt started again changes nothing.
 //
-// A new attempt starts from the beginning: rows, metrics, error and run_result of the
-// arm are deleted in the same commit. With `resume_step` k it continues, and metrics
-// and the in-loop rows up to and including step k are kept. For a COMPLETED arm
+// A new attempt starts from the beginning: rows, metrics, training series, error and
+// run_result of the arm are deleted in the same commit. With `resume_step` k it
+// continues: metrics are kept, and in-loop rows and points of the training series up to
+// and including step k. For a COMPLETED arm
 // `resume_step` or `restart` must be set (ARM_FINISHED); a FAILED or CANCELLED arm
 // needs neither.
 //
@@ -487,6 +488,11 @@ func (*ArmStarted_Restart) isArmStarted_Mode() {}
 
 // MetricsRecorded adds training metrics to an arm. The latest value of each key
 // counts. Without metrics it is a heartbeat: it changes nothing but `last_heard`.
+//
+// With a step, the values are also points of the arm's training series, which
+// ListSeries returns. Another value for a key at a step replaces the point. A point
+// that is stored already with the same value changes nothing, so a repeated event does
+// not become the latest one. Scores and rankings do not use the series.
 type MetricsRecorded struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the arm. Required.
@@ -496,7 +502,9 @@ type MetricsRecorded struct {
 	// starts an attempt of the arm (EVENT_NEEDS_ATTEMPT).
 	AttemptId *string `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3,oneof" json:"attempt_id,omitempty"`
 	// The metrics. An arm has at most 1,000 keys.
-	Metrics       map[string]float64 `protobuf:"bytes,3,rep,name=metrics,proto3" json:"metrics,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
+	Metrics map[string]float64 `protobuf:"bytes,3,rep,name=metrics,proto3" json:"metrics,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
+	// The training step of the values, which may be 0 or negative.
+	Step          *int64 `protobuf:"varint,4,opt,name=step,proto3,oneof" json:"step,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -550,6 +558,13 @@ func (x *MetricsRecorded) GetMetrics() map[string]float64 {
 		return x.Metrics
 	}
 	return nil
+}
+
+func (x *MetricsRecorded) GetStep() int64 {
+	if x != nil && x.Step != nil {
+		return *x.Step
+	}
+	return 0
 }
 
 // EvalRecorded adds an eval row to an arm. A row of the same name and step is
@@ -716,7 +731,7 @@ func (x *ArmFinished) GetRunResult() *RunResult {
 }
 
 // ArmRecorded records a whole arm: the arm becomes equal to it, and is created if
-// there is none. The arm that was recorded last, recorded again, changes nothing:
+// there is none. It has no training series: record its points afterwards. The arm that was recorded last, recorded again, changes nothing:
 // a repeated call or import deletes no row that arrived in between. It is refused
 // for an arm that has attempts (ARM_HAS_ATTEMPTS), and if it would change the
 // model_ref of a row (MODEL_REF_CHANGED), unless `replace` is set.
@@ -911,16 +926,18 @@ const file_podium_v1_event_proto_rawDesc = "" +
 	"\x04modeB\v\n" +
 	"\t_group_idB\r\n" +
 	"\v_group_nameB\t\n" +
-	"\a_run_id\"\xd5\x01\n" +
+	"\a_run_id\"\xf7\x01\n" +
 	"\x0fMetricsRecorded\x12\x10\n" +
 	"\x03arm\x18\x01 \x01(\tR\x03arm\x12\"\n" +
 	"\n" +
 	"attempt_id\x18\x02 \x01(\tH\x00R\tattemptId\x88\x01\x01\x12A\n" +
-	"\ametrics\x18\x03 \x03(\v2'.podium.v1.MetricsRecorded.MetricsEntryR\ametrics\x1a:\n" +
+	"\ametrics\x18\x03 \x03(\v2'.podium.v1.MetricsRecorded.MetricsEntryR\ametrics\x12\x17\n" +
+	"\x04step\x18\x04 \x01(\x03H\x01R\x04step\x88\x01\x01\x1a:\n" +
 	"\fMetricsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01B\r\n" +
-	"\v_attempt_id\"\x8b\x01\n" +
+	"\v_attempt_idB\a\n" +
+	"\x05_step\"\x8b\x01\n" +
 	"\fEvalRecorded\x12\x10\n" +
 	"\x03arm\x18\x01 \x01(\tR\x03arm\x12\"\n" +
 	"\n" +

@@ -707,6 +707,173 @@ func (x *ListEvalsResponse) GetRevision() int64 {
 	return 0
 }
 
+// ListSeriesRequest selects points of an arm's training series.
+type ListSeriesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the experiment.
+	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
+	// The name of the arm.
+	Arm string `protobuf:"bytes,2,opt,name=arm,proto3" json:"arm,omitempty"`
+	// The maximum number of points in the page. 0 and more than 10,000 mean 10,000. All
+	// points of one step are in one page, so it can have up to 1,000 more. It can have
+	// fewer points, even none, and still be followed by another page.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The `next_page_token` of the previous page. The rest of the request must be
+	// unchanged. Empty for the first page.
+	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only the series of these keys. None means all.
+	Keys []string `protobuf:"bytes,5,rep,name=keys,proto3" json:"keys,omitempty"`
+	// Only points at this step or later.
+	MinStep *int64 `protobuf:"varint,6,opt,name=min_step,json=minStep,proto3,oneof" json:"min_step,omitempty"`
+	// Only points at this step or earlier.
+	MaxStep       *int64 `protobuf:"varint,7,opt,name=max_step,json=maxStep,proto3,oneof" json:"max_step,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSeriesRequest) Reset() {
+	*x = ListSeriesRequest{}
+	mi := &file_podium_v1_results_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSeriesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSeriesRequest) ProtoMessage() {}
+
+func (x *ListSeriesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_podium_v1_results_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSeriesRequest.ProtoReflect.Descriptor instead.
+func (*ListSeriesRequest) Descriptor() ([]byte, []int) {
+	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListSeriesRequest) GetExperiment() string {
+	if x != nil {
+		return x.Experiment
+	}
+	return ""
+}
+
+func (x *ListSeriesRequest) GetArm() string {
+	if x != nil {
+		return x.Arm
+	}
+	return ""
+}
+
+func (x *ListSeriesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListSeriesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListSeriesRequest) GetKeys() []string {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *ListSeriesRequest) GetMinStep() int64 {
+	if x != nil && x.MinStep != nil {
+		return *x.MinStep
+	}
+	return 0
+}
+
+func (x *ListSeriesRequest) GetMaxStep() int64 {
+	if x != nil && x.MaxStep != nil {
+		return *x.MaxStep
+	}
+	return 0
+}
+
+// ListSeriesResponse is a page of points.
+type ListSeriesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The points by key. A key without points in this page is left out.
+	Series []*Series `protobuf:"bytes,1,rep,name=series,proto3" json:"series,omitempty"`
+	// The `page_token` of the next page. Empty if this is the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// The arm's revision that this page shows.
+	Revision      int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSeriesResponse) Reset() {
+	*x = ListSeriesResponse{}
+	mi := &file_podium_v1_results_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSeriesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSeriesResponse) ProtoMessage() {}
+
+func (x *ListSeriesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_podium_v1_results_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSeriesResponse.ProtoReflect.Descriptor instead.
+func (*ListSeriesResponse) Descriptor() ([]byte, []int) {
+	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListSeriesResponse) GetSeries() []*Series {
+	if x != nil {
+		return x.Series
+	}
+	return nil
+}
+
+func (x *ListSeriesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListSeriesResponse) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
 // GetExperimentRequest names an experiment.
 type GetExperimentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -718,7 +885,7 @@ type GetExperimentRequest struct {
 
 func (x *GetExperimentRequest) Reset() {
 	*x = GetExperimentRequest{}
-	mi := &file_podium_v1_results_service_proto_msgTypes[10]
+	mi := &file_podium_v1_results_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -730,7 +897,7 @@ func (x *GetExperimentRequest) String() string {
 func (*GetExperimentRequest) ProtoMessage() {}
 
 func (x *GetExperimentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_podium_v1_results_service_proto_msgTypes[10]
+	mi := &file_podium_v1_results_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -743,7 +910,7 @@ func (x *GetExperimentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetExperimentRequest.ProtoReflect.Descriptor instead.
 func (*GetExperimentRequest) Descriptor() ([]byte, []int) {
-	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{10}
+	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetExperimentRequest) GetExperiment() string {
@@ -764,7 +931,7 @@ type GetExperimentResponse struct {
 
 func (x *GetExperimentResponse) Reset() {
 	*x = GetExperimentResponse{}
-	mi := &file_podium_v1_results_service_proto_msgTypes[11]
+	mi := &file_podium_v1_results_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -776,7 +943,7 @@ func (x *GetExperimentResponse) String() string {
 func (*GetExperimentResponse) ProtoMessage() {}
 
 func (x *GetExperimentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_podium_v1_results_service_proto_msgTypes[11]
+	mi := &file_podium_v1_results_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -789,7 +956,7 @@ func (x *GetExperimentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetExperimentResponse.ProtoReflect.Descriptor instead.
 func (*GetExperimentResponse) Descriptor() ([]byte, []int) {
-	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{11}
+	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetExperimentResponse) GetExperiment() *Experiment {
@@ -821,7 +988,7 @@ type ListExperimentsRequest struct {
 
 func (x *ListExperimentsRequest) Reset() {
 	*x = ListExperimentsRequest{}
-	mi := &file_podium_v1_results_service_proto_msgTypes[12]
+	mi := &file_podium_v1_results_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -833,7 +1000,7 @@ func (x *ListExperimentsRequest) String() string {
 func (*ListExperimentsRequest) ProtoMessage() {}
 
 func (x *ListExperimentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_podium_v1_results_service_proto_msgTypes[12]
+	mi := &file_podium_v1_results_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -846,7 +1013,7 @@ func (x *ListExperimentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExperimentsRequest.ProtoReflect.Descriptor instead.
 func (*ListExperimentsRequest) Descriptor() ([]byte, []int) {
-	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{12}
+	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListExperimentsRequest) GetPageSize() int32 {
@@ -897,7 +1064,7 @@ type ListExperimentsResponse struct {
 
 func (x *ListExperimentsResponse) Reset() {
 	*x = ListExperimentsResponse{}
-	mi := &file_podium_v1_results_service_proto_msgTypes[13]
+	mi := &file_podium_v1_results_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -909,7 +1076,7 @@ func (x *ListExperimentsResponse) String() string {
 func (*ListExperimentsResponse) ProtoMessage() {}
 
 func (x *ListExperimentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_podium_v1_results_service_proto_msgTypes[13]
+	mi := &file_podium_v1_results_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -922,7 +1089,7 @@ func (x *ListExperimentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExperimentsResponse.ProtoReflect.Descriptor instead.
 func (*ListExperimentsResponse) Descriptor() ([]byte, []int) {
-	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{13}
+	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListExperimentsResponse) GetExperiments() []*Experiment {
@@ -969,7 +1136,7 @@ type RankRequest struct {
 
 func (x *RankRequest) Reset() {
 	*x = RankRequest{}
-	mi := &file_podium_v1_results_service_proto_msgTypes[14]
+	mi := &file_podium_v1_results_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -981,7 +1148,7 @@ func (x *RankRequest) String() string {
 func (*RankRequest) ProtoMessage() {}
 
 func (x *RankRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_podium_v1_results_service_proto_msgTypes[14]
+	mi := &file_podium_v1_results_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -994,7 +1161,7 @@ func (x *RankRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankRequest.ProtoReflect.Descriptor instead.
 func (*RankRequest) Descriptor() ([]byte, []int) {
-	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{14}
+	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RankRequest) GetExperiment() string {
@@ -1086,7 +1253,7 @@ type RankResponse struct {
 
 func (x *RankResponse) Reset() {
 	*x = RankResponse{}
-	mi := &file_podium_v1_results_service_proto_msgTypes[15]
+	mi := &file_podium_v1_results_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1098,7 +1265,7 @@ func (x *RankResponse) String() string {
 func (*RankResponse) ProtoMessage() {}
 
 func (x *RankResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_podium_v1_results_service_proto_msgTypes[15]
+	mi := &file_podium_v1_results_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1111,7 +1278,7 @@ func (x *RankResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankResponse.ProtoReflect.Descriptor instead.
 func (*RankResponse) Descriptor() ([]byte, []int) {
-	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{15}
+	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RankResponse) GetArms() []*RankedArm {
@@ -1213,7 +1380,7 @@ type ScoresRequest struct {
 
 func (x *ScoresRequest) Reset() {
 	*x = ScoresRequest{}
-	mi := &file_podium_v1_results_service_proto_msgTypes[16]
+	mi := &file_podium_v1_results_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1225,7 +1392,7 @@ func (x *ScoresRequest) String() string {
 func (*ScoresRequest) ProtoMessage() {}
 
 func (x *ScoresRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_podium_v1_results_service_proto_msgTypes[16]
+	mi := &file_podium_v1_results_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1238,7 +1405,7 @@ func (x *ScoresRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScoresRequest.ProtoReflect.Descriptor instead.
 func (*ScoresRequest) Descriptor() ([]byte, []int) {
-	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{16}
+	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ScoresRequest) GetExperiment() string {
@@ -1314,7 +1481,7 @@ type ScoresResponse struct {
 
 func (x *ScoresResponse) Reset() {
 	*x = ScoresResponse{}
-	mi := &file_podium_v1_results_service_proto_msgTypes[17]
+	mi := &file_podium_v1_results_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1326,7 +1493,7 @@ func (x *ScoresResponse) String() string {
 func (*ScoresResponse) ProtoMessage() {}
 
 func (x *ScoresResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_podium_v1_results_service_proto_msgTypes[17]
+	mi := &file_podium_v1_results_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1339,7 +1506,7 @@ func (x *ScoresResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScoresResponse.ProtoReflect.Descriptor instead.
 func (*ScoresResponse) Descriptor() ([]byte, []int) {
-	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{17}
+	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ScoresResponse) GetArms() []*ScoredArm {
@@ -1374,7 +1541,7 @@ var File_podium_v1_results_service_proto protoreflect.FileDescriptor
 
 const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1fpodium/v1/results_service.proto\x12\tpodium.v1\x1a\x1apodium/v1/arm_result.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/experiment.proto\x1a\x17podium/v1/ranking.proto\x1a\x15podium/v1/score.proto\x1a\x1cpodium/v1/score_matrix.proto\"u\n" +
+	"\x1fpodium/v1/results_service.proto\x12\tpodium.v1\x1a\x1apodium/v1/arm_result.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/experiment.proto\x1a\x17podium/v1/ranking.proto\x1a\x15podium/v1/score.proto\x1a\x1cpodium/v1/score_matrix.proto\x1a\x16podium/v1/series.proto\"u\n" +
 	"\vEvalRequest\x12\x1e\n" +
 	"\n" +
 	"experiment\x18\x01 \x01(\tR\n" +
@@ -1441,6 +1608,23 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\t_max_step\"\x84\x01\n" +
 	"\x11ListEvalsResponse\x12+\n" +
 	"\x05evals\x18\x01 \x03(\v2\x15.podium.v1.EvalResultR\x05evals\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x03R\brevision\"\xef\x01\n" +
+	"\x11ListSeriesRequest\x12\x1e\n" +
+	"\n" +
+	"experiment\x18\x01 \x01(\tR\n" +
+	"experiment\x12\x10\n" +
+	"\x03arm\x18\x02 \x01(\tR\x03arm\x12\x1b\n" +
+	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\x12\x12\n" +
+	"\x04keys\x18\x05 \x03(\tR\x04keys\x12\x1e\n" +
+	"\bmin_step\x18\x06 \x01(\x03H\x00R\aminStep\x88\x01\x01\x12\x1e\n" +
+	"\bmax_step\x18\a \x01(\x03H\x01R\amaxStep\x88\x01\x01B\v\n" +
+	"\t_min_stepB\v\n" +
+	"\t_max_step\"\x83\x01\n" +
+	"\x12ListSeriesResponse\x12)\n" +
+	"\x06series\x18\x01 \x03(\v2\x11.podium.v1.SeriesR\x06series\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1a\n" +
 	"\brevision\x18\x03 \x01(\x03R\brevision\"6\n" +
 	"\x14GetExperimentRequest\x12\x1e\n" +
@@ -1510,13 +1694,15 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\x04arms\x18\x01 \x03(\v2\x14.podium.v1.ScoredArmR\x04arms\x120\n" +
 	"\acolumns\x18\x02 \x03(\v2\x16.podium.v1.ScoreColumnR\acolumns\x12&\n" +
 	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\x12\x1a\n" +
-	"\brevision\x18\x04 \x01(\x03R\brevision2\xf7\x04\n" +
+	"\brevision\x18\x04 \x01(\x03R\brevision2\xc2\x05\n" +
 	"\x0eResultsService\x127\n" +
 	"\x04Eval\x12\x16.podium.v1.EvalRequest\x1a\x17.podium.v1.EvalResponse\x12:\n" +
 	"\x05Score\x12\x17.podium.v1.ScoreRequest\x1a\x18.podium.v1.ScoreResponse\x12=\n" +
 	"\x06GetArm\x12\x18.podium.v1.GetArmRequest\x1a\x19.podium.v1.GetArmResponse\x12C\n" +
 	"\bListArms\x12\x1a.podium.v1.ListArmsRequest\x1a\x1b.podium.v1.ListArmsResponse\x12F\n" +
-	"\tListEvals\x12\x1b.podium.v1.ListEvalsRequest\x1a\x1c.podium.v1.ListEvalsResponse\x12R\n" +
+	"\tListEvals\x12\x1b.podium.v1.ListEvalsRequest\x1a\x1c.podium.v1.ListEvalsResponse\x12I\n" +
+	"\n" +
+	"ListSeries\x12\x1c.podium.v1.ListSeriesRequest\x1a\x1d.podium.v1.ListSeriesResponse\x12R\n" +
 	"\rGetExperiment\x12\x1f.podium.v1.GetExperimentRequest\x1a .podium.v1.GetExperimentResponse\x12X\n" +
 	"\x0fListExperiments\x12!.podium.v1.ListExperimentsRequest\x1a\".podium.v1.ListExperimentsResponse\x127\n" +
 	"\x04Rank\x12\x16.podium.v1.RankRequest\x1a\x17.podium.v1.RankResponse\x12=\n" +
@@ -1534,7 +1720,7 @@ func file_podium_v1_results_service_proto_rawDescGZIP() []byte {
 	return file_podium_v1_results_service_proto_rawDescData
 }
 
-var file_podium_v1_results_service_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_podium_v1_results_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_podium_v1_results_service_proto_goTypes = []any{
 	(*EvalRequest)(nil),             // 0: podium.v1.EvalRequest
 	(*EvalResponse)(nil),            // 1: podium.v1.EvalResponse
@@ -1546,74 +1732,80 @@ var file_podium_v1_results_service_proto_goTypes = []any{
 	(*ListArmsResponse)(nil),        // 7: podium.v1.ListArmsResponse
 	(*ListEvalsRequest)(nil),        // 8: podium.v1.ListEvalsRequest
 	(*ListEvalsResponse)(nil),       // 9: podium.v1.ListEvalsResponse
-	(*GetExperimentRequest)(nil),    // 10: podium.v1.GetExperimentRequest
-	(*GetExperimentResponse)(nil),   // 11: podium.v1.GetExperimentResponse
-	(*ListExperimentsRequest)(nil),  // 12: podium.v1.ListExperimentsRequest
-	(*ListExperimentsResponse)(nil), // 13: podium.v1.ListExperimentsResponse
-	(*RankRequest)(nil),             // 14: podium.v1.RankRequest
-	(*RankResponse)(nil),            // 15: podium.v1.RankResponse
-	(*ScoresRequest)(nil),           // 16: podium.v1.ScoresRequest
-	(*ScoresResponse)(nil),          // 17: podium.v1.ScoresResponse
-	(*EvalResult)(nil),              // 18: podium.v1.EvalResult
-	(*ScoreSource)(nil),             // 19: podium.v1.ScoreSource
-	(*ArmResult)(nil),               // 20: podium.v1.ArmResult
-	(ArmStatus)(0),                  // 21: podium.v1.ArmStatus
-	(*ArmSummary)(nil),              // 22: podium.v1.ArmSummary
-	(*Experiment)(nil),              // 23: podium.v1.Experiment
-	(ExperimentStatus)(0),           // 24: podium.v1.ExperimentStatus
-	(Direction)(0),                  // 25: podium.v1.Direction
-	(*RankedArm)(nil),               // 26: podium.v1.RankedArm
-	(*RankCounts)(nil),              // 27: podium.v1.RankCounts
-	(*RankSource)(nil),              // 28: podium.v1.RankSource
-	(*RankedGroup)(nil),             // 29: podium.v1.RankedGroup
-	(*RankGroupCounts)(nil),         // 30: podium.v1.RankGroupCounts
-	(*ScoredArm)(nil),               // 31: podium.v1.ScoredArm
-	(*ScoreColumn)(nil),             // 32: podium.v1.ScoreColumn
+	(*ListSeriesRequest)(nil),       // 10: podium.v1.ListSeriesRequest
+	(*ListSeriesResponse)(nil),      // 11: podium.v1.ListSeriesResponse
+	(*GetExperimentRequest)(nil),    // 12: podium.v1.GetExperimentRequest
+	(*GetExperimentResponse)(nil),   // 13: podium.v1.GetExperimentResponse
+	(*ListExperimentsRequest)(nil),  // 14: podium.v1.ListExperimentsRequest
+	(*ListExperimentsResponse)(nil), // 15: podium.v1.ListExperimentsResponse
+	(*RankRequest)(nil),             // 16: podium.v1.RankRequest
+	(*RankResponse)(nil),            // 17: podium.v1.RankResponse
+	(*ScoresRequest)(nil),           // 18: podium.v1.ScoresRequest
+	(*ScoresResponse)(nil),          // 19: podium.v1.ScoresResponse
+	(*EvalResult)(nil),              // 20: podium.v1.EvalResult
+	(*ScoreSource)(nil),             // 21: podium.v1.ScoreSource
+	(*ArmResult)(nil),               // 22: podium.v1.ArmResult
+	(ArmStatus)(0),                  // 23: podium.v1.ArmStatus
+	(*ArmSummary)(nil),              // 24: podium.v1.ArmSummary
+	(*Series)(nil),                  // 25: podium.v1.Series
+	(*Experiment)(nil),              // 26: podium.v1.Experiment
+	(ExperimentStatus)(0),           // 27: podium.v1.ExperimentStatus
+	(Direction)(0),                  // 28: podium.v1.Direction
+	(*RankedArm)(nil),               // 29: podium.v1.RankedArm
+	(*RankCounts)(nil),              // 30: podium.v1.RankCounts
+	(*RankSource)(nil),              // 31: podium.v1.RankSource
+	(*RankedGroup)(nil),             // 32: podium.v1.RankedGroup
+	(*RankGroupCounts)(nil),         // 33: podium.v1.RankGroupCounts
+	(*ScoredArm)(nil),               // 34: podium.v1.ScoredArm
+	(*ScoreColumn)(nil),             // 35: podium.v1.ScoreColumn
 }
 var file_podium_v1_results_service_proto_depIdxs = []int32{
-	18, // 0: podium.v1.EvalResponse.eval_result:type_name -> podium.v1.EvalResult
-	19, // 1: podium.v1.ScoreResponse.source:type_name -> podium.v1.ScoreSource
-	20, // 2: podium.v1.GetArmResponse.arm_result:type_name -> podium.v1.ArmResult
-	21, // 3: podium.v1.ListArmsRequest.statuses:type_name -> podium.v1.ArmStatus
-	22, // 4: podium.v1.ListArmsResponse.arms:type_name -> podium.v1.ArmSummary
-	18, // 5: podium.v1.ListEvalsResponse.evals:type_name -> podium.v1.EvalResult
-	23, // 6: podium.v1.GetExperimentResponse.experiment:type_name -> podium.v1.Experiment
-	24, // 7: podium.v1.ListExperimentsRequest.statuses:type_name -> podium.v1.ExperimentStatus
-	23, // 8: podium.v1.ListExperimentsResponse.experiments:type_name -> podium.v1.Experiment
-	25, // 9: podium.v1.RankRequest.direction:type_name -> podium.v1.Direction
-	21, // 10: podium.v1.RankRequest.statuses:type_name -> podium.v1.ArmStatus
-	26, // 11: podium.v1.RankResponse.arms:type_name -> podium.v1.RankedArm
-	25, // 12: podium.v1.RankResponse.direction:type_name -> podium.v1.Direction
-	27, // 13: podium.v1.RankResponse.counts:type_name -> podium.v1.RankCounts
-	28, // 14: podium.v1.RankResponse.sources:type_name -> podium.v1.RankSource
-	29, // 15: podium.v1.RankResponse.groups:type_name -> podium.v1.RankedGroup
-	30, // 16: podium.v1.RankResponse.group_counts:type_name -> podium.v1.RankGroupCounts
-	21, // 17: podium.v1.ScoresRequest.statuses:type_name -> podium.v1.ArmStatus
-	31, // 18: podium.v1.ScoresResponse.arms:type_name -> podium.v1.ScoredArm
-	32, // 19: podium.v1.ScoresResponse.columns:type_name -> podium.v1.ScoreColumn
-	0,  // 20: podium.v1.ResultsService.Eval:input_type -> podium.v1.EvalRequest
-	2,  // 21: podium.v1.ResultsService.Score:input_type -> podium.v1.ScoreRequest
-	4,  // 22: podium.v1.ResultsService.GetArm:input_type -> podium.v1.GetArmRequest
-	6,  // 23: podium.v1.ResultsService.ListArms:input_type -> podium.v1.ListArmsRequest
-	8,  // 24: podium.v1.ResultsService.ListEvals:input_type -> podium.v1.ListEvalsRequest
-	10, // 25: podium.v1.ResultsService.GetExperiment:input_type -> podium.v1.GetExperimentRequest
-	12, // 26: podium.v1.ResultsService.ListExperiments:input_type -> podium.v1.ListExperimentsRequest
-	14, // 27: podium.v1.ResultsService.Rank:input_type -> podium.v1.RankRequest
-	16, // 28: podium.v1.ResultsService.Scores:input_type -> podium.v1.ScoresRequest
-	1,  // 29: podium.v1.ResultsService.Eval:output_type -> podium.v1.EvalResponse
-	3,  // 30: podium.v1.ResultsService.Score:output_type -> podium.v1.ScoreResponse
-	5,  // 31: podium.v1.ResultsService.GetArm:output_type -> podium.v1.GetArmResponse
-	7,  // 32: podium.v1.ResultsService.ListArms:output_type -> podium.v1.ListArmsResponse
-	9,  // 33: podium.v1.ResultsService.ListEvals:output_type -> podium.v1.ListEvalsResponse
-	11, // 34: podium.v1.ResultsService.GetExperiment:output_type -> podium.v1.GetExperimentResponse
-	13, // 35: podium.v1.ResultsService.ListExperiments:output_type -> podium.v1.ListExperimentsResponse
-	15, // 36: podium.v1.ResultsService.Rank:output_type -> podium.v1.RankResponse
-	17, // 37: podium.v1.ResultsService.Scores:output_type -> podium.v1.ScoresResponse
-	29, // [29:38] is the sub-list for method output_type
-	20, // [20:29] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	20, // 0: podium.v1.EvalResponse.eval_result:type_name -> podium.v1.EvalResult
+	21, // 1: podium.v1.ScoreResponse.source:type_name -> podium.v1.ScoreSource
+	22, // 2: podium.v1.GetArmResponse.arm_result:type_name -> podium.v1.ArmResult
+	23, // 3: podium.v1.ListArmsRequest.statuses:type_name -> podium.v1.ArmStatus
+	24, // 4: podium.v1.ListArmsResponse.arms:type_name -> podium.v1.ArmSummary
+	20, // 5: podium.v1.ListEvalsResponse.evals:type_name -> podium.v1.EvalResult
+	25, // 6: podium.v1.ListSeriesResponse.series:type_name -> podium.v1.Series
+	26, // 7: podium.v1.GetExperimentResponse.experiment:type_name -> podium.v1.Experiment
+	27, // 8: podium.v1.ListExperimentsRequest.statuses:type_name -> podium.v1.ExperimentStatus
+	26, // 9: podium.v1.ListExperimentsResponse.experiments:type_name -> podium.v1.Experiment
+	28, // 10: podium.v1.RankRequest.direction:type_name -> podium.v1.Direction
+	23, // 11: podium.v1.RankRequest.statuses:type_name -> podium.v1.ArmStatus
+	29, // 12: podium.v1.RankResponse.arms:type_name -> podium.v1.RankedArm
+	28, // 13: podium.v1.RankResponse.direction:type_name -> podium.v1.Direction
+	30, // 14: podium.v1.RankResponse.counts:type_name -> podium.v1.RankCounts
+	31, // 15: podium.v1.RankResponse.sources:type_name -> podium.v1.RankSource
+	32, // 16: podium.v1.RankResponse.groups:type_name -> podium.v1.RankedGroup
+	33, // 17: podium.v1.RankResponse.group_counts:type_name -> podium.v1.RankGroupCounts
+	23, // 18: podium.v1.ScoresRequest.statuses:type_name -> podium.v1.ArmStatus
+	34, // 19: podium.v1.ScoresResponse.arms:type_name -> podium.v1.ScoredArm
+	35, // 20: podium.v1.ScoresResponse.columns:type_name -> podium.v1.ScoreColumn
+	0,  // 21: podium.v1.ResultsService.Eval:input_type -> podium.v1.EvalRequest
+	2,  // 22: podium.v1.ResultsService.Score:input_type -> podium.v1.ScoreRequest
+	4,  // 23: podium.v1.ResultsService.GetArm:input_type -> podium.v1.GetArmRequest
+	6,  // 24: podium.v1.ResultsService.ListArms:input_type -> podium.v1.ListArmsRequest
+	8,  // 25: podium.v1.ResultsService.ListEvals:input_type -> podium.v1.ListEvalsRequest
+	10, // 26: podium.v1.ResultsService.ListSeries:input_type -> podium.v1.ListSeriesRequest
+	12, // 27: podium.v1.ResultsService.GetExperiment:input_type -> podium.v1.GetExperimentRequest
+	14, // 28: podium.v1.ResultsService.ListExperiments:input_type -> podium.v1.ListExperimentsRequest
+	16, // 29: podium.v1.ResultsService.Rank:input_type -> podium.v1.RankRequest
+	18, // 30: podium.v1.ResultsService.Scores:input_type -> podium.v1.ScoresRequest
+	1,  // 31: podium.v1.ResultsService.Eval:output_type -> podium.v1.EvalResponse
+	3,  // 32: podium.v1.ResultsService.Score:output_type -> podium.v1.ScoreResponse
+	5,  // 33: podium.v1.ResultsService.GetArm:output_type -> podium.v1.GetArmResponse
+	7,  // 34: podium.v1.ResultsService.ListArms:output_type -> podium.v1.ListArmsResponse
+	9,  // 35: podium.v1.ResultsService.ListEvals:output_type -> podium.v1.ListEvalsResponse
+	11, // 36: podium.v1.ResultsService.ListSeries:output_type -> podium.v1.ListSeriesResponse
+	13, // 37: podium.v1.ResultsService.GetExperiment:output_type -> podium.v1.GetExperimentResponse
+	15, // 38: podium.v1.ResultsService.ListExperiments:output_type -> podium.v1.ListExperimentsResponse
+	17, // 39: podium.v1.ResultsService.Rank:output_type -> podium.v1.RankResponse
+	19, // 40: podium.v1.ResultsService.Scores:output_type -> podium.v1.ScoresResponse
+	31, // [31:41] is the sub-list for method output_type
+	21, // [21:31] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_podium_v1_results_service_proto_init() }
@@ -1627,22 +1819,24 @@ func file_podium_v1_results_service_proto_init() {
 	file_podium_v1_ranking_proto_init()
 	file_podium_v1_score_proto_init()
 	file_podium_v1_score_matrix_proto_init()
+	file_podium_v1_series_proto_init()
 	file_podium_v1_results_service_proto_msgTypes[0].OneofWrappers = []any{}
 	file_podium_v1_results_service_proto_msgTypes[1].OneofWrappers = []any{}
 	file_podium_v1_results_service_proto_msgTypes[3].OneofWrappers = []any{}
 	file_podium_v1_results_service_proto_msgTypes[6].OneofWrappers = []any{}
 	file_podium_v1_results_service_proto_msgTypes[8].OneofWrappers = []any{}
-	file_podium_v1_results_service_proto_msgTypes[12].OneofWrappers = []any{}
+	file_podium_v1_results_service_proto_msgTypes[10].OneofWrappers = []any{}
 	file_podium_v1_results_service_proto_msgTypes[14].OneofWrappers = []any{}
-	file_podium_v1_results_service_proto_msgTypes[15].OneofWrappers = []any{}
 	file_podium_v1_results_service_proto_msgTypes[16].OneofWrappers = []any{}
+	file_podium_v1_results_service_proto_msgTypes[17].OneofWrappers = []any{}
+	file_podium_v1_results_service_proto_msgTypes[18].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_podium_v1_results_service_proto_rawDesc), len(file_podium_v1_results_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,6 +24,7 @@ const (
 	ResultsService_GetArm_FullMethodName          = "/podium.v1.ResultsService/GetArm"
 	ResultsService_ListArms_FullMethodName        = "/podium.v1.ResultsService/ListArms"
 	ResultsService_ListEvals_FullMethodName       = "/podium.v1.ResultsService/ListEvals"
+	ResultsService_ListSeries_FullMethodName      = "/podium.v1.ResultsService/ListSeries"
 	ResultsService_GetExperiment_FullMethodName   = "/podium.v1.ResultsService/GetExperiment"
 	ResultsService_ListExperiments_FullMethodName = "/podium.v1.ResultsService/ListExperiments"
 	ResultsService_Rank_FullMethodName            = "/podium.v1.ResultsService/Rank"
@@ -84,6 +85,13 @@ type ResultsServiceClient interface {
 	// Returns NOT_FOUND if the experiment or the arm does not exist, and
 	// INVALID_ARGUMENT for a page token of another request.
 	ListEvals(ctx context.Context, in *ListEvalsRequest, opts ...grpc.CallOption) (*ListEvalsResponse, error)
+	// Lists the training series of an arm: the training metrics that were recorded with a
+	// step, by key. Pages are in the order of the steps. A point that exists during the
+	// whole listing appears exactly once in the pages.
+	//
+	// Returns NOT_FOUND if the experiment or the arm does not exist, and
+	// INVALID_ARGUMENT for a page token of another request.
+	ListSeries(ctx context.Context, in *ListSeriesRequest, opts ...grpc.CallOption) (*ListSeriesResponse, error)
 	// Gets an experiment.
 	//
 	// Returns NOT_FOUND if it does not exist.
@@ -172,6 +180,16 @@ func (c *resultsServiceClient) ListEvals(ctx context.Context, in *ListEvalsReque
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListEvalsResponse)
 	err := c.cc.Invoke(ctx, ResultsService_ListEvals_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *resultsServiceClient) ListSeries(ctx context.Context, in *ListSeriesRequest, opts ...grpc.CallOption) (*ListSeriesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListSeriesResponse)
+	err := c.cc.Invoke(ctx, ResultsService_ListSeries_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -272,6 +290,13 @@ type ResultsServiceServer interface {
 	// Returns NOT_FOUND if the experiment or the arm does not exist, and
 	// INVALID_ARGUMENT for a page token of another request.
 	ListEvals(context.Context, *ListEvalsRequest) (*ListEvalsResponse, error)
+	// Lists the training series of an arm: the training metrics that were recorded with a
+	// step, by key. Pages are in the order of the steps. A point that exists during the
+	// whole listing appears exactly once in the pages.
+	//
+	// Returns NOT_FOUND if the experiment or the arm does not exist, and
+	// INVALID_ARGUMENT for a page token of another request.
+	ListSeries(context.Context, *ListSeriesRequest) (*ListSeriesResponse, error)
 	// Gets an experiment.
 	//
 	// Returns NOT_FOUND if it does not exist.
@@ -330,6 +355,9 @@ func (UnimplementedResultsServiceServer) ListArms(context.Context, *ListArmsRequ
 }
 func (UnimplementedResultsServiceServer) ListEvals(context.Context, *ListEvalsRequest) (*ListEvalsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListEvals not implemented")
+}
+func (UnimplementedResultsServiceServer) ListSeries(context.Context, *ListSeriesRequest) (*ListSeriesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSeries not implemented")
 }
 func (UnimplementedResultsServiceServer) GetExperiment(context.Context, *GetExperimentRequest) (*GetExperimentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetExperiment not implemented")
@@ -454,6 +482,24 @@ func _ResultsService_ListEvals_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ResultsService_ListSeries_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSeriesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ResultsServiceServer).ListSeries(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ResultsService_ListSeries_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ResultsServiceServer).ListSeries(ctx, req.(*ListSeriesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ResultsService_GetExperiment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetExperimentRequest)
 	if err := dec(in); err != nil {
@@ -552,6 +598,10 @@ var ResultsService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListEvals",
 			Handler:    _ResultsService_ListEvals_Handler,
+		},
+		{
+			MethodName: "ListSeries",
+			Handler:    _ResultsService_ListSeries_Handler,
 		},
 		{
 			MethodName: "GetExperiment",

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     )
     from podium._values.enums import ComparisonFlag
     from podium.comparing import ComparedMetric, ComparedSide, Comparison
-    from podium.curves import Curve, CurvePoint, Curves
+    from podium.curves import Curve, CurvePoint, Curves, Series
     from podium.errors import (
         AbortedError,
         CanceledError,
@@ -158,6 +158,7 @@ __all__ = [
     "ScoreOrigin",
     "ScoreSource",
     "ScoredArm",
+    "Series",
     "StreamPosition",
     "UnauthenticatedError",
     "UnavailableError",

@@ -1,9 +1,12 @@
-"""Curves: the in-loop values of a metric by step, for arms and groups of arms."""
+"""Curves: the values of a metric by step, for arms and groups of arms.
+
+They are the in-loop values of an eval, or a training series: a metric that was logged with a step.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from podium import scoring
@@ -11,9 +14,30 @@ from podium._values.tabular import Tabular
 from podium.statistics import Description, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["Curve", "CurveArm", "CurvePoint", "Curves", "curves_of", "eval_names"]
+__all__ = [
+    "Curve",
+    "CurveArm",
+    "CurvePoint",
+    "Curves",
+    "Series",
+    "curves_of",
+    "eval_names",
+    "points_by_step",
+]
+
+
+@dataclass(slots=True)
+class Series:
+    """The training series of one metric of an arm, in the order of the steps."""
+
+    key: str
+    """The key of the training metric."""
+    steps: list[int] = field(default_factory=list)
+    """The steps."""
+    values: list[float] = field(default_factory=list)
+    """The value at each of the steps, which may be NaN."""
 
 
 class CurveArm(Protocol):
@@ -109,24 +133,28 @@ def curves_of(
     *,
     by_group: bool = False,
     left_out: Mapping[str, str] | None = None,
+    series: Mapping[str, Series] | None = None,
 ) -> Curves:
-    """Returns the curves of a metric from the in-loop rows of arms.
+    """Returns the curves of a metric from the in-loop rows and training series of arms.
 
     Args:
         arms: The arms, with their rows.
-        metric: The name of an eval and a key, such as `val.pass_rate`. If there are several dots,
-            each one is tried as the separator from the left, as in a score.
+        metric: The name of an eval and a key, such as `val.pass_rate`, or the key of a training
+            metric, such as `loss`. If there are several dots, each one is tried as the separator
+            from the left, as in a score; the training metric comes last.
         by_group: Whether to make one curve for each group. An arm without a group has its own.
         left_out: The arms that are left out because of their status: the status by name.
+        series: The training series of the metric, by arm.
 
     Raises:
-        ValueError: The metric does not name an eval.
+        ValueError: The metric is empty.
     """
     eval_names(metric)
+    given = series or {}
     grouped: dict[tuple[bool, str], dict[str, dict[int, float]]] = {}
     without = []
     for arm in arms:
-        values = _values(arm.evals, metric)
+        values = _values(arm.evals, metric) or _points(given.get(arm.name))
         if not values:
             without.append(arm.name)
             continue
@@ -138,18 +166,21 @@ def curves_of(
 
 
 def eval_names(metric: str) -> list[str]:
-    """Returns the names of the evals that a metric may belong to: one for each dot.
+    """Returns the names of the evals that a metric may belong to: one for each dot."""
+    return [name for name, _ in scoring.candidates(metric) if name is not None]
 
-    Raises:
-        ValueError: The metric does not name an eval.
-    """
-    names = [name for name, _ in scoring.candidates(metric) if name is not None]
-    if not names:
-        raise ValueError(
-            f"{metric!r} has no curve, since only the latest value of a training metric is kept; "
-            "name the metric of an eval, such as val.pass_rate"
-        )
-    return names
+
+def _points(series: Series | None) -> dict[int, float]:
+    return {} if series is None else dict(zip(series.steps, series.values, strict=True))
+
+
+def points_by_step(series: Iterable[Series]) -> Iterator[tuple[int, dict[str, float]]]:
+    """Yields the points of several series of an arm: each step with its values by key."""
+    steps: dict[int, dict[str, float]] = {}
+    for one in series:
+        for step, value in zip(one.steps, one.values, strict=True):
+            steps.setdefault(step, {})[one.key] = value
+    yield from sorted(steps.items())
 
 
 def _values(rows: Sequence[scoring.Row], metric: str) -> dict[int, float]:

@@ -103,6 +103,7 @@ def metrics_recorded(
     arm: str,
     metrics: Metrics,
     *,
+    step: StepLike | None = None,
     attempt_id: str | None = None,
     event_time: datetime | None = None,
 ) -> event_pb2.Event:
@@ -112,6 +113,8 @@ def metrics_recorded(
     recorded.arm = coerce.text(arm, "arm")
     if attempt_id is not None:
         recorded.attempt_id = coerce.text(attempt_id, "attempt_id")
+    if step is not None:
+        recorded.step = coerce.integer(step, "step")
     values = recorded.metrics
     for key, number in coerce.metrics(metrics, "metrics").items():
         values[key] = number

@@ -11,4 +11,5 @@ export * from "./podium/v1/run_config_pb.js";
 export * from "./podium/v1/run_result_pb.js";
 export * from "./podium/v1/score_pb.js";
 export * from "./podium/v1/score_matrix_pb.js";
+export * from "./podium/v1/series_pb.js";
 export * from "./podium/v1/value_pb.js";

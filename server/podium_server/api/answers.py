@@ -24,9 +24,10 @@ from podium.v1.results_service_pb2 import ScoreResponse, ScoresResponse
 from podium.v1.run_config_pb2 import RunConfig
 from podium.v1.score_matrix_pb2 import ScoreColumn, ScoredArm
 from podium.v1.score_pb2 import ScoreSource
+from podium.v1.series_pb2 import Series
 
 from podium_server.store.ranking_queries import ScoreMatrix
-from podium_server.store.rows import ArmRow, ArmView, ExperimentRow, Score
+from podium_server.store.rows import ArmRow, ArmView, ExperimentRow, Points, Score
 
 __all__ = [
     "arm_counts",
@@ -37,6 +38,7 @@ __all__ = [
     "score",
     "score_source",
     "scores",
+    "series",
 ]
 
 _STATUSES = {
@@ -172,6 +174,19 @@ def scores(metrics: Iterable[str], found: ScoreMatrix, token: str) -> ScoresResp
     return ScoresResponse(
         arms=arms, columns=columns, next_page_token=token, revision=found.revision
     )
+
+
+def series(points: Iterable[Points]) -> Iterable[Series]:
+    """Returns the messages of points in order of steps: one for each key."""
+    found: dict[str, Series] = {}
+    for step, values in points:
+        for key, value in values.items():
+            one = found.get(key)
+            if one is None:
+                one = found[key] = Series(key=key)
+            one.steps.append(step)
+            one.values.append(value)
+    return found.values()
 
 
 _SHARED = ("run_id", "error", "train_seconds", "eval_seconds", "group_id", "group_name")

@@ -3,9 +3,14 @@
 from podium._wire.values import experiment_status_from_proto
 from podium.v1 import results_service_pb2 as results_pb2
 
-from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
+from podium_server.store.filters import (
+    ArmFilter,
+    EvalFilter,
+    ExperimentFilter,
+    SeriesFilter,
+)
 
-__all__ = ["arm_filter", "eval_filter", "experiment_filter"]
+__all__ = ["arm_filter", "eval_filter", "experiment_filter", "series_filter"]
 
 
 def arm_filter(request: results_pb2.ListArmsRequest | results_pb2.ScoresRequest) -> ArmFilter:
@@ -24,6 +29,14 @@ def eval_filter(request: results_pb2.ListEvalsRequest) -> EvalFilter:
         name=request.name if request.HasField("name") else None,
         min_step=request.min_step if request.HasField("min_step") else None,
         max_step=request.max_step if request.HasField("max_step") else None,
+    )
+
+
+def series_filter(request: results_pb2.ListSeriesRequest) -> SeriesFilter:
+    """Returns which points a list shows."""
+    keys = frozenset(request.keys)
+    return (
+        SeriesFilter(keys, request.max_step) if request.HasField("max_step") else SeriesFilter(keys)
     )
 
 

@@ -16,10 +16,18 @@ from podium.errors import PodiumError
 from podium_server.errors import failure
 from podium_server.store.contract import PageLimits
 
-__all__ = ["bad_token", "matrix_limits", "page_limits", "read_token", "write_token"]
+__all__ = [
+    "bad_token",
+    "matrix_limits",
+    "page_limits",
+    "read_token",
+    "series_limits",
+    "write_token",
+]
 
 _DIGEST_BYTES = 8
-_MOST_DIGITS = 19
+_MOST_DIGITS = 20
+_INT64 = range(-(2**63), 2**63)
 _DEFAULT_ROWS = 100
 _MOST_ROWS = 2**31 - 1
 
@@ -36,6 +44,13 @@ def matrix_limits(page_size: int, metrics: int, limits: Limits) -> PageLimits:
     scores = min(page_size or limits.page_scores, limits.page_scores)
     size = limits.page_bytes // 2  # the scores take the other half
     return PageLimits(max(scores // metrics, 1), size)
+
+
+def series_limits(page_size: int, limits: Limits) -> PageLimits:
+    """Returns the limits of a page of a training series, whose size counts points."""
+    check_range(page_size, "page_size", 0, _MOST_ROWS)
+    points = min(page_size or limits.page_scores, limits.page_scores)
+    return PageLimits(points, limits.page_bytes)
 
 
 def write_token(query: Message, place: int | str | None) -> str:
@@ -63,9 +78,12 @@ def read_token(query: Message, token: str, start: int | str) -> int | str:
 
 
 def _number(place: bytes) -> int:
-    if not (place.isdigit() and len(place) < _MOST_DIGITS):
+    if not (place.removeprefix(b"-").isdigit() and len(place) <= _MOST_DIGITS):
         raise bad_token()
-    return int(place)
+    number = int(place)
+    if number not in _INT64:
+        raise bad_token()
+    return number
 
 
 def _decode(token: str) -> bytes:

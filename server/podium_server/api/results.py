@@ -25,8 +25,14 @@ from podium.v1.experiment_pb2 import Direction, ExperimentStatus
 
 from podium_server.api import answers
 from podium_server.api.answers import length_delimited
-from podium_server.api.filters import arm_filter, eval_filter, experiment_filter
-from podium_server.api.pages import matrix_limits, page_limits, read_token, write_token
+from podium_server.api.filters import arm_filter, eval_filter, experiment_filter, series_filter
+from podium_server.api.pages import (
+    matrix_limits,
+    page_limits,
+    read_token,
+    series_limits,
+    write_token,
+)
 from podium_server.api.rankings import Rankings
 from podium_server.errors import failure
 from podium_server.store.contract import PageLimits, Store
@@ -39,6 +45,7 @@ _EXPERIMENT_STATUSES: Mapping[int, str] = {
 _DIRECTIONS: Mapping[int, str] = {number: name for name, number in Direction.items()}
 _known_candidates = lru_cache(1_000)(candidates)
 _MOST_DOTS = 8
+_FIRST_STEP = -(2**63)
 
 
 def _candidates(metric: str) -> Sequence[tuple[str | None, str]]:
@@ -125,6 +132,26 @@ class Results:
         )
         rows = b"".join(length_delimited(_EVALS, row) for row in page.items)
         return rows + tail.SerializeToString()
+
+    async def list_series(
+        self, request: results_pb2.ListSeriesRequest
+    ) -> results_pb2.ListSeriesResponse:
+        """Returns a page of a training series, in columns."""
+        self._check_arm(request.experiment, request.arm)
+        check_keys(request.keys, "keys", self._limits)
+        first = request.min_step if request.HasField("min_step") else _FIRST_STEP
+        page = await self._store.series(
+            request.experiment,
+            request.arm,
+            int(read_token(request, request.page_token, first)),
+            series_limits(request.page_size, self._limits),
+            series_filter(request),
+        )
+        return results_pb2.ListSeriesResponse(
+            series=answers.series(page.items),
+            next_page_token=write_token(request, page.next),
+            revision=page.revision,
+        )
 
     async def get_experiment(
         self, request: results_pb2.GetExperimentRequest

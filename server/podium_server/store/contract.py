@@ -38,7 +38,12 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from podium_server.store.changes import ChangePage, ChangePlace
-from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
+from podium_server.store.filters import (
+    ArmFilter,
+    EvalFilter,
+    ExperimentFilter,
+    SeriesFilter,
+)
 from podium_server.store.ranking_queries import (
     MemberRow,
     RankPage,
@@ -52,6 +57,7 @@ from podium_server.store.rows import (
     EvalKey,
     EvalRow,
     ExperimentRow,
+    Points,
     RowScores,
     Score,
     ScoreRow,
@@ -96,12 +102,14 @@ class ArmNeeds:
     With each of the `keys` comes the row that answers for its name. `all_rows` asks for every row
     without its content. The content comes with the rows in `keys`, and with those in `sizes` whose
     content has one of these sizes. So a call loads no more than it sends, however large the arm is.
+    `point_steps` are the steps whose points of the training series are needed.
     """
 
     parts: set[str] = field(default_factory=set)
     keys: set[EvalKey] = field(default_factory=set)
     all_rows: bool = False
     sizes: dict[EvalKey, set[int]] = field(default_factory=dict)
+    point_steps: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -122,13 +130,16 @@ class LoadedArm:
     """An arm as loaded: its row, the parts asked for ("" if empty) and the rows found.
 
     `answering` has, for each name of the keys asked for, the row that answers for it without
-    a step, or None.
+    a step, or None. `points` has the values by key at each of the steps asked for. `has_points`
+    is False if the arm has no training series, which is looked up where all rows are.
     """
 
     row: ArmRow
     parts: dict[str, bytes]
     rows: dict[EvalKey, EvalRow]
     answering: dict[str, EvalRow | None] = field(default_factory=dict)
+    points: dict[int, dict[str, float]] = field(default_factory=dict)
+    has_points: bool = True
 
 
 @dataclass(slots=True)
@@ -167,8 +178,10 @@ class ArmChange:
     """The changes of one arm.
 
     Rows are removed first: all, with all scores (`clear_rows`); or those after a step and the
-    post-training ones (`cut_after`); or the ones named (`remove_keys`). Then `parts` and
-    `rows` are written. `was_completed` says whether the arm was COMPLETED before.
+    post-training ones (`cut_after`); or the ones named (`remove_keys`). Points of the training
+    series are removed too: all (`clear_points`), or those after a step (`cut_points_after`). Then
+    `parts`, `rows` and `points` are written: at each step, these keys get these values, and others
+    are kept. `was_completed` says whether the arm was COMPLETED before.
     """
 
     row: ArmRow
@@ -178,6 +191,9 @@ class ArmChange:
     clear_rows: bool = False
     cut_after: int | None = None
     remove_keys: list[EvalKey] = field(default_factory=list)
+    clear_points: bool = False
+    cut_points_after: int | None = None
+    points: dict[int, dict[str, float]] = field(default_factory=dict)
     stale_scores: StaleScores = field(default_factory=StaleScores)
 
 
@@ -338,6 +354,16 @@ class Store(ABC):
         self, experiment: str, arm: str, after: int, limits: PageLimits, shown: EvalFilter
     ) -> Page[bytes]:
         """Returns the encoded rows after a position (-1: from the first), in that order."""
+
+    @abstractmethod
+    async def series(
+        self, experiment: str, arm: str, first: int, limits: PageLimits, shown: SeriesFilter
+    ) -> Page[Points]:
+        """Returns the points of the training series from a step on, in order of steps.
+
+        `limits.rows` counts points. All points of one step are on one page. `next` is the first
+        step of the next page.
+        """
 
     @abstractmethod
     async def experiment(self, experiment: str) -> ExperimentRow:

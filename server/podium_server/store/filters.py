@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-__all__ = ["ArmFilter", "EvalFilter", "ExperimentFilter"]
+__all__ = ["ArmFilter", "EvalFilter", "ExperimentFilter", "SeriesFilter"]
+
+_LAST_STEP = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,19 @@ class EvalFilter:
     name: str | None = None
     min_step: int | None = None
     max_step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFilter:
+    """Selects points of a training series.
+
+    Attributes:
+        keys: The keys of metrics; empty selects every key.
+        max_step: The greatest step.
+    """
+
+    keys: frozenset[str] = frozenset()
+    max_step: int = _LAST_STEP
 
 
 @dataclass(frozen=True, slots=True)

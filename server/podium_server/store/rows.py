@@ -18,6 +18,7 @@ __all__ = [
     "EvalRow",
     "ExperimentRow",
     "Origin",
+    "Points",
     "RowScores",
     "Score",
     "ScoreRow",
@@ -160,6 +161,13 @@ class EvalRow:
     revision: int
     content: bytes
     stamp: bytes
+
+
+class Points(NamedTuple):
+    """The points of a training series at one step: the value of each key."""
+
+    step: int
+    values: Mapping[str, float]
 
 
 class ScoreRow(NamedTuple):

@@ -84,9 +84,9 @@ def started(name: str, attempt: str, order: int, **mode: Any) -> Event:
     )
 
 
-def metrics(values: Mapping[str, float], name: str = "a") -> Event:
+def metrics(values: Mapping[str, float], name: str = "a", *, step: int | None = None) -> Event:
     """Returns an event with training metrics."""
-    return Event(metrics_recorded=MetricsRecorded(arm=name, metrics=values))
+    return Event(metrics_recorded=MetricsRecorded(arm=name, metrics=values, step=step))
 
 
 def row(eval_name: str, step: int | None = None, name: str = "a", **fields: Any) -> Event:

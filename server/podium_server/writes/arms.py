@@ -55,15 +55,30 @@ def start(state: CallState, event: ArmStarted, limits: Limits) -> None:
 
 
 def record_metrics(arm: ArmState, event: MetricsRecorded, limits: Limits) -> None:
-    """Records the latest value of each training metric."""
+    """Records training metrics: the latest value of each, and with a step points of the series."""
     kept = ArmResult.FromString(arm.part("metrics"))
+    points = _new_points(arm, event)
     new = {
-        key: value
-        for key, value in event.metrics.items()
-        if not same_double(kept.metrics.get(key), value)
+        key: value for key, value in points.items() if not same_double(kept.metrics.get(key), value)
     }
-    if not new:
-        return
+    if new:
+        _set_latest(arm, kept, new, limits)
+    if points and event.HasField("step"):
+        arm.write_points(event.step, points)
+
+
+def _new_points(arm: ArmState, event: MetricsRecorded) -> dict[str, float]:
+    """Returns the values of an event but for points that are stored already with the same value."""
+    values = dict(event.metrics)
+    if event.HasField("step"):
+        for key in event.metrics:
+            if same_double(arm.value_at(event.step, key), values[key]):
+                del values[key]
+    return values
+
+
+def _set_latest(arm: ArmState, kept: ArmResult, new: dict[str, float], limits: Limits) -> None:
+    """Sets the latest values of training metrics, or raises an error and changes nothing."""
     known = len(kept.metrics)
     kept.metrics.update(new)
     field = "metrics_recorded.metrics"
@@ -111,7 +126,10 @@ def record_whole(
     parts = _parts_of(result, limits)
     size = sum(map(len, parts.values()))
     _check_size(size, result.name, "arm_recorded.arm_result", limits)
-    arm = arm or state.create_arm(result.name)
+    if arm is None:
+        arm = state.create_arm(result.name)
+    else:
+        arm.cut_points(None)
     _become(arm, result, parts)
     rows.replace_all(arm, whole.rows, event_time)
     arm.set_digest(whole.digest)
@@ -147,7 +165,10 @@ def _parts_at_start(arm: ArmState | None, event: ArmStarted) -> dict[str, bytes]
 def _remove_rows(arm: ArmState, event: ArmStarted) -> None:
     if not attempts.is_resumed(event):
         arm.clear_rows()
-    elif arm.row.eval_count:
+        arm.cut_points(None)
+        return
+    arm.cut_points(event.resume_step)
+    if arm.row.eval_count:
         arm.cut_rows(event.resume_step)
 
 

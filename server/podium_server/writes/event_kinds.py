@@ -107,6 +107,12 @@ def _need_parts(*names: str) -> Callable[[ArmNeeds, Any], None]:
     return lambda needs, _body: needs.parts.update(names)
 
 
+def _need_metrics(needs: ArmNeeds, body: MetricsRecorded) -> None:
+    needs.parts.add("metrics")
+    if body.HasField("step"):
+        needs.point_steps.add(body.step)
+
+
 def _need_row(needs: ArmNeeds, row: ParsedRow) -> None:
     needs.keys.add(row.key)
 
@@ -156,7 +162,7 @@ KINDS: dict[str, Kind] = {
     ),
     "metrics_recorded": Kind(
         _own_arm,
-        _need_parts("metrics"),
+        _need_metrics,
         _record_metrics,
         attempt=_attempt_of,
     ),

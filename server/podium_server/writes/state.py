@@ -112,7 +112,9 @@ class CallState:
         ordinal = self.experiment.next_ordinal
         self.experiment.next_ordinal = ordinal + 1
         row = ArmRow(name, ordinal, status=0, created=self.progress.now)
-        arm = ArmState(LoadedArm(row, dict.fromkeys(PART_NAMES, b""), {}), self.progress)
+        arm = ArmState(
+            LoadedArm(row, dict.fromkeys(PART_NAMES, b""), {}, has_points=False), self.progress
+        )
         self._arms[name] = arm
         return arm
 
@@ -308,6 +310,33 @@ class ArmState:
         """Has the primary eval and every bare score derived again."""
         self._change.stale_scores.primary = True
         self.touch()
+
+    def value_at(self, step: int, key: str) -> float | None:
+        """Returns a point of the training series, whose step must be among the call's needs."""
+        written = self._change.points.get(step, {}).get(key)
+        if written is not None or self._change.clear_points:
+            return written
+        cut = self._change.cut_points_after
+        is_kept = cut is None or step <= cut
+        return self._loaded.points.get(step, {}).get(key) if is_kept else None
+
+    def write_points(self, step: int, values: dict[str, float]) -> None:
+        """Writes points of the training series."""
+        self._change.points.setdefault(step, {}).update(values)
+        self.touch()
+
+    def cut_points(self, after: int | None) -> None:
+        """Removes the points of the training series after a step; without one, all of them."""
+        change = self._change
+        if after is None:
+            if change.points or (self._loaded.has_points and not change.clear_points):
+                self.touch()
+            change.clear_points = True
+            change.points.clear()
+            return
+        cut = change.cut_points_after
+        change.cut_points_after = after if cut is None else min(after, cut)
+        change.points = {step: at for step, at in change.points.items() if step <= after}
 
     def note_metrics(self, metrics: dict[str, float]) -> None:
         """Notes changed training metrics, whose scores have to be written."""

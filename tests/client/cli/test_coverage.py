@@ -40,7 +40,7 @@ EVENTS: dict[str, list[dict[str, Any]]] = {
         },
         {"run_config": CONFIG, "attempt": ATTEMPT, "restart": True},
     ],
-    "metrics_recorded": [{"arm": "a", "attempt_id": "job", "metrics": {"m": 1}}],
+    "metrics_recorded": [{"arm": "a", "attempt_id": "job", "metrics": {"m": 1}, "step": 3}],
     "eval_recorded": [{"arm": "a", "attempt_id": "job", "eval_result": {"name": "v"}}],
     "arm_finished": [
         {
@@ -66,6 +66,7 @@ USES: dict[str, list[str]] = {
     "GetArm": ["show e a"],
     "ListArms": ["arms e --status failed --group g --prefix p --tag t"],
     "ListEvals": ["evals e a --name v --min-step 1 --max-step 2"],
+    "ListSeries": ["series e a m --min-step 1 --max-step 2 --page-size 1"],
     "GetExperiment": ["show e"],
     "ListExperiments": ["experiments --prefix p --status failed --tag t"],
     "Rank": ["rank e --metric m --minimize --status failed --by-group --min-members 2"],

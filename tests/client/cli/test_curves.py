@@ -44,7 +44,7 @@ def test_groups(address: str, sweep: str) -> None:
     assert len(drawn) == 18
     assert drawn[0].endswith("·a")
     assert done.err == (
-        "podium: without in-loop values of val.acc: none\n"
+        "podium: without values by step of val.acc: none\n"
         "podium: left out: bad (failed); --status takes them in\n"
     )
 
@@ -95,15 +95,10 @@ def test_a_picture(address: str, sweep: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "expected"),
     [
-        (
-            ["acc"],
-            2,
-            "'acc' has no curve, since only the latest value of a training metric is kept",
-        ),
         (["val.acc", "nobody"], 1, "has no arm 'nobody'"),
         (["val.acc", "--output", "a.jpg"], 2, "a picture is a .png, .svg or .pdf file, not"),
         (["val.acc", "--output", "no/such/a.png"], 2, "no/such/a.png cannot be written: No such"),
-        (["x.y", "--output", "a.png"], 2, "there is no in-loop value of 'x.y' to draw"),
+        (["x.y", "--output", "a.png"], 2, "there is no value of 'x.y' by step to draw"),
     ],
 )
 def test_what_cannot_be(
@@ -120,9 +115,9 @@ def test_nothing_to_draw(address: str, sweep: str) -> None:
     """Where no arm has such rows, that is all there is to say."""
     done = quickly("curve", sweep, "test.acc", address=address)
     assert (done.code, done.out) == (1, "")
-    assert done.err.endswith("podium: no arm has in-loop values of 'test.acc'\n")
+    assert done.err.endswith("podium: no arm has values by step of 'test.acc'\n")
     done = quickly("curve", sweep, "val.ac", address=address)
-    expected = "no arm has in-loop values of 'val.ac'; did you mean 'val.acc'?\n"
+    expected = "no arm has values by step of 'val.ac'; did you mean 'val.acc'?\n"
     assert done.err.endswith(expected)
     assert quickly("curve", sweep, "val.ac", "--json", address=address).code == 1
 

@@ -44,7 +44,8 @@ def target() -> Iterator[str]:
 def _fill(experiment: library.ExperimentHandle) -> None:
     config = library.RunConfig("a", seed=3, extras={"lr": 1.0})
     with experiment.start_arm(config, group_name="g") as run:
-        run.log({"loss": 0.25, "nan": float("nan")})
+        run.log({"loss": 0.5, "nan": float("nan")}, step=-1)
+        run.log({"loss": 0.25})
         run.log_eval("val", {"acc": 0.1}, step=0)
         run.log_eval(
             "test",
@@ -73,6 +74,10 @@ def test_json_lines_of_one_experiment(source: str) -> None:
     done = podium("export", "nlp/whole", address=source)
     assert (done.code, done.err) == (0, "")
     first, *arms, last = _items(done.out)
+    points, latest = arms.pop(1), arms.pop(1)
+    event = {"event": "metrics_recorded", "experiment": "nlp/whole", "arm": "a"}
+    assert points == {**event, "metrics": {"loss": 0.5, "nan": "NaN"}, "step": -1}
+    assert latest == {**event, "metrics": {"loss": 0.25}}
     assert first == {
         "event": "experiment_declared",
         "experiment": "nlp/whole",
@@ -100,9 +105,9 @@ def test_everything_goes_to_another_server(source: str, target: str, tmp_path: P
     done = podium("export", "--output", str(file), address=source)
     assert done == (0, "", f"podium: {file}: 2 experiments, 3 arms, 2 eval rows\n")
     first = podium("record", str(file), address=target)
-    assert (first.code, first.out) == (0, "6 events recorded; 2 experiments\n")
+    assert (first.code, first.out) == (0, "8 events recorded; 2 experiments\n")
     again = podium("record", str(file), address=target)
-    assert again.out == "6 events recorded, nothing changed; 2 experiments\n"
+    assert again.out == "8 events recorded, nothing changed; 2 experiments\n"
     exported = _items(podium("export", address=target).out)
     assert _without_outputs(exported) == _without_outputs(_items(file.read_text("utf-8")))
     rows = exported[2]["evals"]
@@ -113,7 +118,7 @@ def test_into_an_experiment_of_another_name(source: str, target: str) -> None:
     """With EXPERIMENT, what the objects say of theirs does not matter."""
     exported = podium("export", "nlp/whole", address=source).out
     done = podium("record", "copy", "-", stdin=exported, address=target)
-    assert done.out == "5 events recorded; revision 1\n"
+    assert done.out == "7 events recorded; revision 1\n"
     names = json.loads(podium("experiments", "--json", address=target).out)
     assert [experiment["name"] for experiment in names] == ["copy"]
 
@@ -143,6 +148,8 @@ def test_a_flat_table(source: str) -> None:
         ("a", "post_training_eval", "test", "", "", "math/n", "3.0"),
         ("a", "training_metrics", "", "", "loss", "", "0.25"),
         ("a", "training_metrics", "", "", "nan", "", "NaN"),
+        ("a", "training_metrics", "", "-1", "loss", "", "0.5"),
+        ("a", "training_metrics", "", "-1", "nan", "", "NaN"),
         ("old", "given_eval_metrics", "", "", "acc", "", "0.7"),
         ("bare", "", "", "", "", "", ""),
     ]

@@ -54,7 +54,7 @@ async def start(client: AnyClient) -> None:
     experiment = client.experiment("e")
     await result(experiment.start_arm(CONFIG, **groups, restart=True))
     arm = await result(experiment.start_arm(CONFIG, resume_step=1))
-    await result(arm.log({"m": 1}))
+    await result(arm.log({"m": 1}, step=1))
     await result(arm.log_eval("v", {"m": 1}))
     await result(arm.finish("failed", error="e", train_seconds=1, run_result=RUN_RESULT))
 
@@ -80,6 +80,9 @@ CALLS: dict[str, Callable[[AnyClient], Any]] = {
     ),
     "ListEvals": lambda client: items(
         client.arm("e", "a").evals(name="v", min_step=1, max_step=2, page_size=1)
+    ),
+    "ListSeries": lambda client: result(
+        client.arm("e", "a").all_series(["m"], min_step=1, max_step=2, page_size=1)
     ),
     "GetExperiment": lambda client: result(client.experiment("e").get()),
     "ListExperiments": lambda client: items(

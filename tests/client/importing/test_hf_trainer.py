@@ -36,6 +36,7 @@ def _arm(path: Path) -> FoundArm:
 def test_a_finished_training_is_an_arm_with_its_evals(tmp_path: Path) -> None:
     """Evals keep their steps; those of the end also tell how good the finished model is."""
     write_json(tmp_path / "run" / "trainer_state.json", _state([*_LOG, _END], max_steps=4))
+    assert _arm(tmp_path).series["loss"] == podium.Series("loss", [2, 4], [0.9, 0.7])
     arm = _arm(tmp_path).arm
     assert (arm.name, arm.status, arm.train_seconds) == ("run", "completed", 60.0)
     assert [(row.name, row.step, row.eval_seconds) for row in arm.evals] == [

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import podium
-from podium.importing import import_results
+from podium.importing import FoundArm, import_results, read_results
 
 from tests.client.importing.files import write_text
 from tests.client.importing.reading import results
@@ -48,6 +48,9 @@ def test_metrics_are_training_or_evals_by_their_names(tmp_path: Path) -> None:
     write_text(run / "metrics" / "val_loss", "1000 0.5 2\n")
     arm = results(tmp_path).arms["qb-770cc011"]
     assert arm.metrics == {"rollout/exploration rate": 0.7}
+    [found] = [item for item in read_results(tmp_path) if isinstance(item, FoundArm)]
+    key = "rollout/exploration rate"
+    assert found.series == {key: podium.Series(key, [1, 2], [0.9, 0.7])}
     assert [(row.name, row.step, row.metrics) for row in arm.evals] == [
         ("eval", 1, {"reward": -3.5}),
         ("eval", 2, {"reward": -1.5}),

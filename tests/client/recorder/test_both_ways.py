@@ -40,7 +40,8 @@ def test_a_training(begin: Begin, client: podium.Client, name: str) -> None:
             CONFIG, name="arm", group_id="g1", group_name="g", run_id="r", attempt_id="a", order=7
         ) as arm:
             assert (arm.experiment, arm.name) == (name, "arm")
-            arm.log({"loss": 0.4})
+            arm.log({"loss": 0.4}, step=-1)
+            arm.log({"loss": 0.5}, step=7)
             arm.log({"loss": 0.31, "lr": 1})
             arm.log_eval("val", {"pass_rate": float("nan")}, step=0)
             arm.log_eval(
@@ -53,6 +54,8 @@ def test_a_training(begin: Begin, client: podium.Client, name: str) -> None:
                 model_ref=None,
             )
             arm.log_eval("gpt", {"pass_rate": 0.9}, step=-3, model_ref="openai/gpt")
+    series = client.arm(name, "arm").series("loss")
+    assert series == podium.Series("loss", [-1, 7], [0.4, 0.5])
     found = client.arm(name, "arm").get()
     assert found == podium.ArmResult(
         "arm",

@@ -30,7 +30,7 @@ def test_the_last_row_of_each_eval_is_its_result(experiment: podium.ExperimentHa
     """Rows keep their steps; at the end the last of each name is the post-training row."""
     training = Training(experiment)
     training.begin(podium.RunConfig("arm"))
-    training.log({"loss": 0.5})
+    training.log({"loss": 0.5}, 10)
     for step in (10, 20):
         training.log_row(Row("val", {"accuracy": step / 100}, step, 1.5))
     training.log_row(Row("other", {"accuracy": 0.9}, 10))

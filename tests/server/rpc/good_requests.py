@@ -98,7 +98,14 @@ _EVENTS: list[dict[str, Any]] = [
             "restart": True,
         }
     },
-    {"metricsRecorded": {"arm": "a", "attemptId": "A", "metrics": {"loss": 0.5, "lr": 0.1}}},
+    {
+        "metricsRecorded": {
+            "arm": "a",
+            "attemptId": "A",
+            "metrics": {"loss": 0.5, "lr": 0.1},
+            "step": "7",
+        }
+    },
     {"evalRecorded": {"arm": "a", "attemptId": "A", "evalResult": _ROW}},
     {
         "armFinished": {
@@ -136,6 +143,11 @@ _READS: list[tuple[str, dict[str, Any]]] = [
     ("ListArms", {"pageSize": 1}),
     ("ListEvals", {"arm": "a", "pageSize": 1, "name": "val", "minStep": "0", "maxStep": "9"}),
     ("ListEvals", {"arm": "a", "pageSize": 1}),
+    (
+        "ListSeries",
+        {"arm": "a", "pageSize": 1, "keys": ["loss", "lr"], "minStep": "-9", "maxStep": "9"},
+    ),
+    ("ListSeries", {"arm": "a", "pageSize": 1}),
     ("GetExperiment", {}),
     (
         "Rank",

@@ -18,7 +18,7 @@ from podium._wire.status import from_rpc_error
 from podium.errors import REASONS
 from podium.v1.recording_service_pb2 import RecordRequest
 from podium_server.testing import RunningServer, running_server
-from podium_server.testing.calls import declared, row
+from podium_server.testing.calls import declared, metrics, row
 
 from tests.server.rpc.fuzz import HUGE, random_request
 from tests.server.rpc.good_requests import good_requests
@@ -131,7 +131,10 @@ def _check_worth(seen: Counter[str]) -> None:
 
 def test_a_damaged_page_token_is_noticed(target: _Target) -> None:
     """A token with any one letter changed goes on nowhere, and says so."""
-    for events, experiment in (([row("gen")], "x"), ([declared()], "xy")):
+    for events, experiment in (
+        ([row("gen"), metrics({"loss": 1}, step=8)], "x"),
+        ([declared()], "xy"),
+    ):
         more = RecordRequest(experiment=experiment, events=events)
         assert target.send("Record", more.SerializeToString()) == ("OK", "")
     tried = set()
@@ -148,7 +151,7 @@ def test_a_damaged_page_token_is_noticed(target: _Target) -> None:
                 wrong.page_token = damaged  # type: ignore[attr-defined]
                 answer = target.send(method, wrong.SerializeToString())
                 assert answer == ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID"), (method, damaged)
-    assert tried == {"ListArms", "ListEvals", "ListExperiments", "Rank", "Scores"}
+    assert tried == {"ListArms", "ListEvals", "ListExperiments", "ListSeries", "Rank", "Scores"}
 
 
 def _damaged(token: str) -> Iterator[str]:

@@ -141,6 +141,8 @@ def _note_changes(before: Experiment, after: Experiment) -> bool:
 def _looks(arm: Arm) -> Any:
     rows = [(encoded(row.said), moment(row.event_time)) for row in arm.rows]
     metrics = {key: struct.pack("<d", value) for key, value in arm.metrics.items()}
+    series = {at: struct.pack("<d", value) for at, value in arm.series.items()}
     facts = {key: encoded(v) if isinstance(v, Message) else repr(v) for key, v in arm.facts.items()}
     given = None if arm.given is None else encoded(arm.given)
-    return arm.name, encoded(arm.config), arm.status, metrics, rows, given, facts, arm.attempt
+    said = (metrics, series, rows, given, facts)
+    return arm.name, encoded(arm.config), arm.status, said, arm.attempt

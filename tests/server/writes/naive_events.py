@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field
+from struct import pack
 from typing import Any
 
 from google.protobuf.message import Message
@@ -61,12 +62,16 @@ class Row:
 
 @dataclass
 class Arm:
-    """An arm; `facts` are its optional fields, `given` its eval metrics without rows."""
+    """An arm: `facts` are its optional fields, `given` its eval metrics without rows.
+
+    `series` has the points of its training series by key and step.
+    """
 
     name: str
     config: run_config_pb2.RunConfig = field(default_factory=run_config_pb2.RunConfig)
     status: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
+    series: dict[tuple[str, int], float] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     given: Any = None
     facts: dict[str, Any] = field(default_factory=dict)
@@ -245,8 +250,9 @@ def _leave(arm: Arm, resume_step: int | None) -> None:
         arm.facts.pop(name, None)
     if resume_step is None:
         arm.facts.pop("run_id", None)
-        arm.rows, arm.metrics, arm.given = [], {}, None
+        arm.rows, arm.metrics, arm.given, arm.series = [], {}, None, {}
     else:
+        arm.series = {at: value for at, value in arm.series.items() if at[1] <= resume_step}
         kept = [(row, row.identity[1]) for row in arm.rows]
         arm.rows = [row for row, step in kept if step is not None and step <= resume_step]
 
@@ -261,7 +267,14 @@ def _known(experiment: Experiment, body: Any) -> Arm:
 
 
 def _metrics(experiment: Experiment, body: event_pb2.MetricsRecorded, _time: Any) -> None:
-    _known(experiment, body).metrics.update(body.metrics)
+    arm = _known(experiment, body)
+    for key, value in body.metrics.items():
+        if body.HasField("step"):
+            before = arm.series.get((key, body.step))
+            if before is not None and pack("<d", before) == pack("<d", value):
+                continue
+            arm.series[key, body.step] = value
+        arm.metrics[key] = value
 
 
 def _eval(experiment: Experiment, body: event_pb2.EvalRecorded, event_time: Any) -> None:
@@ -338,6 +351,7 @@ def _become(arm: Arm, said: arm_result_pb2.ArmResult, event_time: Any, revision:
     rows = _rows_of(arm, said, event_time, revision)
     arm.rows, arm.config, arm.status = rows, said.run_config, said.status
     arm.metrics, arm.given, arm.recorded_last = dict(said.metrics), None, encoded(said)
+    arm.series = {}
     if not rows and (said.eval_metrics or said.eval_breakdowns):
         arm.given = arm_result_pb2.ArmResult(
             eval_metrics=said.eval_metrics, eval_breakdowns=said.eval_breakdowns

@@ -96,6 +96,9 @@ def _speaking(rng: Random, event: Event, kind: str, arm: str) -> Any:
     if kind == "metrics":
         event.metrics_recorded.arm = arm
         event.metrics_recorded.metrics.update(_metrics(rng))
+        step = rng.choice(STEPS)
+        if step is not None:
+            event.metrics_recorded.step = step
         return event.metrics_recorded
     if kind == "finish":
         _finish(rng, event, arm)

@@ -26,6 +26,7 @@ from podium.v1.results_service_pb2 import (
     GetArmRequest,
     GetExperimentRequest,
     ListArmsRequest,
+    ListSeriesRequest,
     ScoreRequest,
 )
 
@@ -205,7 +206,20 @@ async def _look_at_arm(way: Way, name: str, arm: Arm) -> None:
     assert found.HasField("attempt") == (arm.attempt is not None)
     assert (found.attempt.id, found.attempt.order) == (arm.attempt or ("", 0))
     _look_at_facts(found, arm)
+    await _look_at_series(way, name, arm)
     await _ask(way, name, arm)
+
+
+async def _look_at_series(way: Way, name: str, arm: Arm) -> None:
+    found: Any = await way.call("ListSeries", ListSeriesRequest(experiment=name, arm=arm.name))
+    for series in found.series:
+        assert list(series.steps) == sorted(set(series.steps))
+    points = {
+        (series.key, step): struct.pack("<d", value)
+        for series in found.series
+        for step, value in zip(series.steps, series.values, strict=True)
+    }
+    assert points == {at: struct.pack("<d", value) for at, value in arm.series.items()}
 
 
 def _row(row: Any) -> Any:

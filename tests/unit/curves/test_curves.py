@@ -4,7 +4,7 @@ import math
 
 import pytest
 from podium import ArmResult, Curves, EvalResult, RunConfig
-from podium.curves import curves_of
+from podium.curves import Series, curves_of, points_by_step
 
 
 def arm(name: str, values: dict[int | None, float], group: str | None = None) -> ArmResult:
@@ -81,8 +81,23 @@ def test_the_first_of_repeated_rows_counts() -> None:
     assert points(found) == [(1, 0.1, 1)]
 
 
-@pytest.mark.parametrize("metric", ["acc", "acc.", ".acc", ""])
-def test_a_metric_that_names_no_eval(metric: str) -> None:
-    """A curve needs the name of an eval and a key."""
-    with pytest.raises(ValueError, match=r"must not be empty|has no curve"):
-        curves_of([], metric)
+def test_a_training_series_is_a_curve() -> None:
+    """A metric that no in-loop row has is looked for among the series, its dots included."""
+    series = {"a": Series("val.acc", [1, 5], [0.5, math.nan])}
+    found = curves_of([arm("a", {}), arm("b", {3: 0.25})], "val.acc", series=series)
+    assert points(found, 0) == [(1, 0.5, 1), (5, None, 0)]
+    assert points(found, 1) == [(3, 0.25, 1)]
+    assert curves_of([arm("a", {})], "loss").without == ("a",)
+
+
+def test_points_by_step() -> None:
+    """Each step comes once, with the values of all series there."""
+    series = [Series("loss", [1, 3], [0.5, 0.25]), Series("lr", [-1, 3], [2.0, 1.0])]
+    expected = [(-1, {"lr": 2.0}), (1, {"loss": 0.5}), (3, {"loss": 0.25, "lr": 1.0})]
+    assert list(points_by_step(series)) == expected
+
+
+def test_an_empty_metric() -> None:
+    """A curve needs a metric."""
+    with pytest.raises(ValueError, match="must not be empty"):
+        curves_of([], "")

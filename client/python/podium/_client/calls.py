@@ -18,6 +18,7 @@ from podium._limits.limits import DEFAULT_LIMITS
 from podium._model.recording import KeptField, RecordResult, StreamPosition
 from podium._values import coerce
 from podium._wire import codec
+from podium.curves import Series
 from podium.errors import AbortedError, PodiumError
 from podium.v1 import recording_service_pb2 as recording
 from podium.v1 import results_service_pb2 as results
@@ -46,6 +47,7 @@ __all__ = [
     "record",
     "record_in_parts",
     "score",
+    "series",
 ]
 
 _T = TypeVar("_T")
@@ -174,6 +176,35 @@ def evals(
         max_step=coerce.optional(coerce.integer, max_step, "max_step"),
     )
     return Pages(request, lambda response: map(codec.eval_result_from_proto, response.evals))
+
+
+def series(
+    experiment: str,
+    arm: str,
+    keys: Strings,
+    *,
+    min_step: StepLike | None,
+    max_step: StepLike | None,
+    page_size: int | None,
+) -> Steps[dict[str, Series]]:
+    """Calls ListSeries: returns the training series by key."""
+    request = results.ListSeriesRequest(
+        experiment=experiment,
+        arm=arm,
+        page_size=_page_size(page_size),
+        keys=coerce.texts(keys, "keys"),
+        min_step=coerce.optional(coerce.integer, min_step, "min_step"),
+        max_step=coerce.optional(coerce.integer, max_step, "max_step"),
+    )
+    pages = Pages(request, lambda response: map(codec.SERIES.from_proto, response.series))
+    found: dict[str, Series] = {}
+    while pages.request is not None:
+        response = yield pages.request
+        for part in pages.read(response):
+            known = found.setdefault(part.key, Series(part.key))
+            known.steps.extend(part.steps)
+            known.values.extend(part.values)
+    return found
 
 
 def get_experiment(experiment: str) -> Steps[Experiment]:

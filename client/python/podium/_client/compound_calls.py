@@ -10,7 +10,7 @@ from podium._limits.limits import DEFAULT_LIMITS
 from podium._values import coerce
 from podium._values.enums import ArmStatus
 from podium._values.suggest import did_you_mean
-from podium.curves import Curves, curves_of, eval_names
+from podium.curves import Curves, Series, curves_of, eval_names
 from podium.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def curve(
     by_group: bool,
     status: ArmStatuses | None,
 ) -> Steps[Curves]:
-    """Calls ListArms and ListEvals: returns the in-loop values of a metric by step."""
+    """Calls ListArms, ListEvals and ListSeries: returns the values of a metric by step."""
     evals = eval_names(coerce.text(metric, "metric"))
     wanted = None if names is None else coerce.texts(names, "names")
     listed = yield from _arms(experiment)
@@ -122,12 +122,24 @@ def curve(
             raise _unknown_name(experiment, name, "group" if by_group else "arm", listed)
     every = tuple(ArmStatus) if wanted is not None and not by_group else _CURVED
     statuses = _statuses(status, every)
-    arms = []
+    arms, series = [], dict[str, Series]()
     for arm in chosen:
         if arm.status in statuses:
             rows = yield from _in_loop_rows(experiment, arm.name, evals)
             arms.append(_ArmRows(arm.name, arm.group_name, rows))
-    return curves_of(arms, metric, by_group=by_group, left_out=_left_out(chosen, statuses))
+            series |= yield from _series(experiment, arm, metric)
+    left_out = _left_out(chosen, statuses)
+    return curves_of(arms, metric, by_group=by_group, left_out=left_out, series=series)
+
+
+def _series(experiment: str, arm: ArmSummary, metric: str) -> Steps[dict[str, Series]]:
+    """Returns the training series of a metric by the name of the arm, if the arm has it."""
+    if metric not in arm.metrics:
+        return {}
+    found = yield from calls.series(
+        experiment, arm.name, [metric], min_step=None, max_step=None, page_size=None
+    )
+    return {arm.name: found[metric]} if metric in found else {}
 
 
 def _name_of(arm: ArmSummary, by_group: bool) -> str:

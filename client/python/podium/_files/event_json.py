@@ -124,6 +124,7 @@ class _ArmStarted(_EventFields):
 class _MetricsRecorded(_EventFields):
     arm: str
     metrics: dict[str, float]
+    step: int | None = None
     attempt_id: str | None = None
 
 

@@ -3,17 +3,27 @@
 Does no I/O: its input are experiments and whole arms.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from podium import scoring
 from podium._files import json_form
 from podium._model.results import ArmResult, EvalResult, Experiment
 from podium._values.enums import ScoreOrigin
 from podium.comparing import breakdown_numbers
+from podium.curves import Series, points_by_step
 
-__all__ = ["Number", "conclusion_item", "declaration_item", "numbers"]
+__all__ = [
+    "Number",
+    "conclusion_item",
+    "declaration_item",
+    "latest_metrics",
+    "numbers",
+    "series_items",
+]
+
+SeriesByKey: TypeAlias = Mapping[str, Series]
 
 
 class Number(NamedTuple):
@@ -28,7 +38,7 @@ class Number(NamedTuple):
     """The kind of result it is part of: a ScoreOrigin. None if the arm has no numbers."""
     eval: str | None = None
     step: int | None = None
-    """The step of an in-loop eval; None for any other number."""
+    """The step of an in-loop eval or of a training series; None for any other number."""
     metric: str | None = None
     """The key of a metric; None for a breakdown."""
     breakdown: str | None = None
@@ -61,11 +71,46 @@ def conclusion_item(experiment: Experiment) -> dict[str, Any] | None:
     }
 
 
-def numbers(arm: ArmResult) -> Iterator[Number]:
+def series_items(arm: ArmResult, series: SeriesByKey) -> Iterator[dict[str, Any]]:
+    """Yields the events that record the training series of an arm, after the arm itself."""
+    event = {"event": "metrics_recorded", "experiment": arm.experiment, "arm": arm.name}
+    for step, metrics in points_by_step(series.values()):
+        yield {**event, "metrics": _plain(metrics), "step": step}
+    latest = latest_metrics(arm, series)
+    if latest:
+        yield {**event, "metrics": _plain(latest)}
+
+
+def _plain(metrics: Mapping[str, float]) -> dict[str, Any]:
+    return {key: json_form.to_json(value) for key, value in metrics.items()}
+
+
+def latest_metrics(arm: ArmResult, series: SeriesByKey) -> dict[str, float]:
+    """Returns the training metrics of an arm that differ from the last point of their series.
+
+    They have to be recorded after the series, whose last points are the latest values otherwise.
+    """
+    return {
+        key: arm.metrics[key]
+        for key, one in series.items()
+        if key in arm.metrics and one.values and not _same(arm.metrics[key], one.values[-1])
+    }
+
+
+def _same(number: float, other: float) -> bool:
+    return number == other or (number != number and other != other)  # noqa: PLR0124 - NaN
+
+
+def numbers(arm: ArmResult, series: SeriesByKey) -> Iterator[Number]:
     """Yields every number of an arm, in the order of its rows; one without value if it has none."""
     base = Number(arm.experiment, arm.name, arm.group_name, arm.run_config.seed, arm.status)
     found = [*_row_numbers(arm, base), *_own_numbers(arm, base)]
     yield from found or [base]
+    for step, values in points_by_step(series.values()):
+        for metric in sorted(values):
+            yield base._replace(
+                source=ScoreOrigin.TRAINING_METRICS, step=step, metric=metric, value=values[metric]
+            )
 
 
 def _row_numbers(arm: ArmResult, base: Number) -> Iterator[Number]:

@@ -6,13 +6,14 @@ plain table, and an import loses nothing.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from podium._files import exports, json_form
 from podium._model.results import ArmResult
+from podium.curves import Series
 
 __all__ = ["ParquetWriter", "is_export", "read_items"]
 
@@ -54,10 +55,11 @@ class ParquetWriter:
         """Writes an event."""
         self._record(item["experiment"], None, item)
 
-    def arm(self, arm: ArmResult) -> None:
-        """Writes an arm and its numbers."""
-        self._record(arm.experiment, arm.name, json_form.to_json(arm))
-        for number in exports.numbers(arm):
+    def arm(self, arm: ArmResult, series: Mapping[str, Series]) -> None:
+        """Writes an arm with its training series, and their numbers."""
+        for item in (json_form.to_json(arm), *exports.series_items(arm, series)):
+            self._record(arm.experiment, arm.name, item)
+        for number in exports.numbers(arm, series):
             self._add((*number, None))
 
     def _record(self, experiment: str, arm: str | None, item: dict[str, Any]) -> None:

@@ -49,11 +49,13 @@ class ArmRecorder(Protocol):
     def name(self) -> str:
         """The name of the arm."""
 
-    def log(self, metrics: Metrics) -> None:
+    def log(self, metrics: Metrics, *, step: StepLike | None = None) -> None:
         """Records training metrics: the latest value of each key counts.
 
         Args:
             metrics: Numbers by key; keys are free text.
+            step: The training step, which may be 0 or negative. With a step, the values are also
+                points of the training series, from which curves are drawn.
         """
 
     def log_eval(

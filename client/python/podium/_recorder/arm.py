@@ -94,19 +94,20 @@ class ArmRecording(ArmBase, TimedEvalMixin):
         return sum((stream.counters for stream in self._streams()), self._keeper.lost)
 
     @forgiving
-    def log(self, metrics: Metrics) -> None:
+    def log(self, metrics: Metrics, *, step: StepLike | None = None) -> None:
         """Records training metrics: the latest value of each key counts.
 
-        Args:
-            metrics: Numbers by key; keys are free text.
+        The arguments are those of `ArmRecorder.log`.
         """
         if self._is_silent:
             return
         try:
             self._note_keys(metrics)
-            self._put(self._metrics_event(metrics))
+            self._put(self._metrics_event(metrics, step))
         except Exception as error:  # noqa: BLE001 - whatever was logged, training goes on
-            self._keeper.keep("log", error, lambda problems: self._log_rest(metrics, problems))
+            self._keeper.keep(
+                "log", error, lambda problems: self._log_rest(metrics, step, problems)
+            )
 
     @forgiving
     def log_eval(
@@ -201,8 +202,8 @@ class ArmRecording(ArmBase, TimedEvalMixin):
 
     # ---- Events ------------------------------------------------------------------------------
 
-    def _metrics_event(self, metrics: Any) -> Event:
-        event = events.metrics_recorded(self._name, metrics, attempt_id=self._attempt_id)
+    def _metrics_event(self, metrics: Any, step: Any) -> Event:
+        event = events.metrics_recorded(self._name, metrics, step=step, attempt_id=self._attempt_id)
         check_event(event, _LIMITS)
         return event
 
@@ -211,8 +212,9 @@ class ArmRecording(ArmBase, TimedEvalMixin):
         check_event(event, _LIMITS)
         return event
 
-    def _log_rest(self, metrics: Any, problems: Problems) -> None:
+    def _log_rest(self, metrics: Any, step: Any, problems: Problems) -> None:
         """Records those metrics that are valid, in as many calls as they need."""
+        known_step = kept_values.step(step, "step", problems)
         good = kept_values.metrics(metrics, "metrics", problems)
         keys = [key for key in good if key in self._keys]
         new = [key for key in good if key not in self._keys]
@@ -227,7 +229,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
         keys += new[:room]
         for begin in range(0, len(keys), _LIMITS.map_keys):
             some = keys[begin : begin + _LIMITS.map_keys]
-            self._put(self._metrics_event({key: good[key] for key in some}))
+            self._put(self._metrics_event({key: good[key] for key in some}, known_step))
 
     def _note_keys(self, metrics: Any) -> None:
         """Remembers the keys of an arm, of which a server keeps a limited number.

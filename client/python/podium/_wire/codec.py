@@ -41,6 +41,7 @@ from podium._wire.values import (
     values_from_proto,
     values_to_proto,
 )
+from podium.curves import Series
 from podium.v1 import (
     arm_result_pb2,
     eval_result_pb2,
@@ -49,11 +50,13 @@ from podium.v1 import (
     run_config_pb2,
     run_result_pb2,
     score_pb2,
+    series_pb2,
 )
 
 __all__ = [
     "ARM_COUNTS",
     "SCORE_SOURCE",
+    "SERIES",
     "arm_result_from_proto",
     "arm_result_to_proto",
     "arm_status_from_proto",
@@ -80,6 +83,10 @@ __all__ = [
     "values_from_proto",
     "values_to_proto",
 ]
+
+
+_LIST = Field(list, list)
+SERIES = Codec(Series, series_pb2.Series, steps=_LIST, values=_LIST)
 
 
 def eval_result_to_proto(row: results.EvalResult) -> eval_result_pb2.EvalResult:

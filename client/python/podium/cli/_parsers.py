@@ -27,6 +27,7 @@ COMMANDS = {
     "experiments": "list experiments",
     "arms": "list the arms of an experiment",
     "evals": "list the eval rows of an arm",
+    "series": "list the training metrics of an arm by step",
     "show": "show an experiment or an arm",
     "eval": "look up an eval row of an arm",
     "score": "look up a score of an arm",

@@ -41,7 +41,7 @@ def near_metrics(
         experiment: The name of the experiment.
         metric: The metric that no arm has.
         arms: The arms whose eval rows are searched; the first ones if not given.
-        in_loop: Whether only metrics of in-loop rows are wanted.
+        in_loop: Whether only metrics are wanted that may have values by step.
     """
     known = dict.fromkeys(_metrics(client, experiment, arms, in_loop=in_loop))
     known.pop(metric, None)
@@ -57,6 +57,6 @@ def _metrics(
         for row in islice(client.arm(experiment, name).evals(page_size=_ROWS), _ROWS):
             if row.step is not None or not in_loop:
                 yield from (f"{row.name}.{key}" for key in row.metrics)
-    for summary in () if in_loop else summaries:
+    for summary in summaries:
         yield from summary.metrics
-        yield from summary.eval_metrics
+        yield from () if in_loop else summary.eval_metrics

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from podium._model.results import ArmResult
+from podium.curves import Series
 
 __all__ = ["Found", "FoundArm", "FoundExperiment", "Importer", "NotImported"]
 
@@ -18,11 +19,13 @@ class FoundArm:
         experiment: The name of its experiment in the source.
         arm: The arm. The `event_time` of its rows is kept.
         source: The file or folder that it was read from.
+        series: The training series of the arm, by key.
     """
 
     experiment: str
     arm: ArmResult
     source: str
+    series: dict[str, Series] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

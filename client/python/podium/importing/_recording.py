@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from podium import events
+from podium._files.exports import latest_metrics
 from podium._limits.batches import batches, record_all
 from podium._limits.limits import DEFAULT_LIMITS
+from podium.curves import points_by_step
 from podium.errors import PodiumError, UnavailableError
 from podium.importing._found import FoundArm, FoundExperiment, NotImported
 from podium.importing._reading import places, read
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from podium import Client
     from podium._model.results import ArmResult
     from podium.importing._found import Found
-    from podium.v1.event_pb2 import Event
 
 __all__ = ["ArmCount", "ImportReport", "import_results"]
 
@@ -158,12 +159,9 @@ class _Import:
         if before is not found:
             self.report.not_imported.append(_duplicate(found, before))
             return
-        event = events.arm_recorded(found.arm, replace=self._replace)
-        # The time of the import is not the time at which a row was measured.
-        event.ClearField("event_time")
         self._declare(experiment)
         existed = found.arm.name in self._arms_of(experiment)
-        is_recorded = self._record(experiment, found.source, event)
+        is_recorded = self._record(experiment, found)
         count = self.report.experiments.setdefault(experiment, ArmCount(kind))
         count.recorded += is_recorded
         count.changed += is_recorded and existed
@@ -179,13 +177,24 @@ class _Import:
             self._existing[experiment] = {arm.name for arm in arms}
         return self._existing[experiment]
 
-    def _record(self, experiment: str, source: str, event: Event) -> bool:
-        """Records an arm; returns whether that changed anything."""
+    def _record(self, experiment: str, found: FoundArm) -> bool:
+        """Records an arm with its training series; returns whether that changed anything."""
+        arm = found.arm
+        to_record = [events.arm_recorded(arm, replace=self._replace)]
         if self._client is None:
             return True
+        for step, metrics in points_by_step(found.series.values()):
+            to_record.append(events.metrics_recorded(arm.name, metrics, step=step))
+        latest = latest_metrics(arm, found.series)
+        if latest:
+            to_record.append(events.metrics_recorded(arm.name, latest))
+        for event in to_record:
+            # The time of the import is not the time at which a row was measured.
+            event.ClearField("event_time")
         client = self._client
         done = record_all(
-            batches([(source, event)]), lambda batch: client.record(experiment, batch.events())
+            batches((found.source, event) for event in to_record),
+            lambda batch: client.record(experiment, batch.events()),
         )
         return sum(result.changed_events for _, result in done) > 0
 

@@ -1,10 +1,11 @@
-"""Derives post-training rows from in-loop rows."""
+"""Derives post-training rows from in-loop rows, and series from points."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from podium._model.results import EvalResult
+from podium.curves import Series
 
-__all__ = ["with_last_rows"]
+__all__ = ["series_of", "with_last_rows"]
 
 
 def with_last_rows(rows: Iterable[EvalResult]) -> list[EvalResult]:
@@ -24,6 +25,14 @@ def with_last_rows(rows: Iterable[EvalResult]) -> list[EvalResult]:
         *kept,
         *(_post_training_row(row) for name, row in last.items() if name not in post_training),
     ]
+
+
+def series_of(points: Mapping[str, Mapping[int, float]]) -> dict[str, Series]:
+    """Returns training series by key, from the values by step of each key."""
+    return {
+        key: Series(key, sorted(of_key), [of_key[step] for step in sorted(of_key)])
+        for key, of_key in points.items()
+    }
 
 
 def _post_training_row(row: EvalResult) -> EvalResult:

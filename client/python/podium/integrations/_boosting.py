@@ -29,7 +29,7 @@ def log_round(training: Training, rows: Iterable[Row], training_sets: frozenset[
     """Records a round. Scores on training data are training metrics."""
     for row in rows:
         if row.name in training_sets:
-            training.log(row.metrics)
+            training.log(row.metrics, row.step)
         else:
             training.log_row(row)
 

@@ -192,10 +192,10 @@ class Training:
             self.stop("the trainer began another training")
         self._name = self._names.next(run_config.name)
 
-    def log(self, metrics: Mapping[str, Any]) -> None:
-        """Records training metrics."""
+    def log(self, metrics: Mapping[str, Any], step: int | None) -> None:
+        """Records training metrics: while training runs, as points of the training series."""
         if self._arm is not None and metrics:
-            self._arm.log(metrics)
+            self._arm.log(metrics, step=step if self._is_running else None)
             self._may_release()
 
     def log_row(self, row: Row) -> None:

@@ -95,7 +95,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Records an epoch."""
         sets = by_set(logs or {})
-        self._training.log(sets.get("", {}))
+        self._training.log(sets.get("", {}), epoch)
         if _VAL in sets:
             self._rows[epoch] = Row(_VAL, sets[_VAL], epoch)
             self._training.log_row(self._rows[epoch])

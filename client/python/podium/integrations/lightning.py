@@ -134,7 +134,8 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
 
     def _log_training(self, trainer: Any) -> None:
         if self._training.is_running:
-            self._training.log(by_set(trainer.callback_metrics).get("", {}))
+            metrics = by_set(trainer.callback_metrics).get("", {})
+            self._training.log(metrics, trainer.global_step)
 
     def _log_result(self, trainer: Any, module: Any, name: str) -> None:
         """Records results. Outside of training, metrics without a prefix belong to the set too."""
@@ -219,7 +220,6 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Records values that only loggers receive as training metrics."""
-        del step
         if self._trainer is None:
             # Lightning gives the model of a training only to loggers, not that of an evaluation.
             connector = caller_variables(_LOGGER_CONNECTOR, "self").get("self")
@@ -229,7 +229,8 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
             self._warn()
         elif self.callback.arm is not None:
             known = {"epoch", *self._trainer.callback_metrics}
-            self.callback.arm.log({key: metrics[key] for key in metrics if key not in known})
+            others = {key: metrics[key] for key in metrics if key not in known}
+            self.callback.arm.log(others, step=step)
 
     def _warn(self) -> None:
         if not self._has_warned:

@@ -102,10 +102,10 @@ class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[m
         **others: Any,
     ) -> None:
         """Records training metrics. `on_evaluate` records evaluations."""
-        del args, state, control, others
+        del args, control, others
         logged = logs or {}
         self._train_seconds = logged.get("train_runtime", self._train_seconds)
-        self._training.log(training_metrics(logged))
+        self._training.log(training_metrics(logged), state.global_step)
 
     def on_evaluate(
         self,

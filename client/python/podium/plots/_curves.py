@@ -124,7 +124,7 @@ def curves_figure(
     most_named = _most_named(figsize)
     lines = list(_lines(found.curves, most_named))
     if not lines:
-        raise ValueError(f"there is no in-loop value of {found.metric!r} to draw")
+        raise ValueError(f"there is no value of {found.metric!r} by step to draw")
     with settings():
         beside = _beside_plot(lines, most_named, figsize)
         text = f"{found.metric} by training step" if title is None else title

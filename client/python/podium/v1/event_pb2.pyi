@@ -197,9 +197,10 @@ class ArmStarted(_message.Message):
     attempt that is not newer than the newest one is refused (STALE_ATTEMPT). The same
     attempt started again changes nothing.
 
-    A new attempt starts from the beginning: rows, metrics, error and run_result of the
-    arm are deleted in the same commit. With `resume_step` k it continues, and metrics
-    and the in-loop rows up to and including step k are kept. For a COMPLETED arm
+    A new attempt starts from the beginning: rows, metrics, training series, error and
+    run_result of the arm are deleted in the same commit. With `resume_step` k it
+    continues: metrics are kept, and in-loop rows and points of the training series up to
+    and including step k. For a COMPLETED arm
     `resume_step` or `restart` must be set (ARM_FINISHED); a FAILED or CANCELLED arm
     needs neither.
 
@@ -284,6 +285,11 @@ Global___ArmStarted: _TypeAlias = ArmStarted  # noqa: Y015
 class MetricsRecorded(_message.Message):
     """MetricsRecorded adds training metrics to an arm. The latest value of each key
     counts. Without metrics it is a heartbeat: it changes nothing but `last_heard`.
+
+    With a step, the values are also points of the arm's training series, which
+    ListSeries returns. Another value for a key at a step replaces the point. A point
+    that is stored already with the same value changes nothing, so a repeated event does
+    not become the latest one. Scores and rankings do not use the series.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -311,6 +317,7 @@ class MetricsRecorded(_message.Message):
     ARM_FIELD_NUMBER: _builtins.int
     ATTEMPT_ID_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
     arm: _builtins.str
     """The name of the arm. Required."""
     attempt_id: _builtins.str
@@ -318,6 +325,8 @@ class MetricsRecorded(_message.Message):
     (STALE_ATTEMPT). An event without an attempt is accepted, except in a call that
     starts an attempt of the arm (EVENT_NEEDS_ATTEMPT).
     """
+    step: _builtins.int
+    """The training step of the values, which may be 0 or negative."""
     @_builtins.property
     def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """The metrics. An arm has at most 1,000 keys."""
@@ -328,14 +337,20 @@ class MetricsRecorded(_message.Message):
         arm: _builtins.str = ...,
         attempt_id: _builtins.str | None = ...,
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        step: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_attempt_id", b"_attempt_id", "attempt_id", b"attempt_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_attempt_id", b"_attempt_id", "_step", b"_step", "attempt_id", b"attempt_id", "step", b"step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attempt_id", b"_attempt_id", "arm", b"arm", "attempt_id", b"attempt_id", "metrics", b"metrics"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attempt_id", b"_attempt_id", "_step", b"_step", "arm", b"arm", "attempt_id", b"attempt_id", "metrics", b"metrics", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__attempt_id: _TypeAlias = _typing.Literal["attempt_id"]  # noqa: Y015
     _WhichOneofArgType__attempt_id: _TypeAlias = _typing.Literal["_attempt_id", b"_attempt_id"]  # noqa: Y015
+    _WhichOneofReturnType__step: _TypeAlias = _typing.Literal["step"]  # noqa: Y015
+    _WhichOneofArgType__step: _TypeAlias = _typing.Literal["_step", b"_step"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__attempt_id) -> _WhichOneofReturnType__attempt_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__step) -> _WhichOneofReturnType__step | None: ...
 
 Global___MetricsRecorded: _TypeAlias = MetricsRecorded  # noqa: Y015
 
@@ -446,7 +461,7 @@ Global___ArmFinished: _TypeAlias = ArmFinished  # noqa: Y015
 @_typing.final
 class ArmRecorded(_message.Message):
     """ArmRecorded records a whole arm: the arm becomes equal to it, and is created if
-    there is none. The arm that was recorded last, recorded again, changes nothing:
+    there is none. It has no training series: record its points afterwards. The arm that was recorded last, recorded again, changes nothing:
     a repeated call or import deletes no row that arrived in between. It is refused
     for an arm that has attempts (ARM_HAS_ATTEMPTS), and if it would change the
     model_ref of a row (MODEL_REF_CHANGED), unless `replace` is set.

@@ -13,6 +13,7 @@ from podium.v1 import experiment_pb2 as _experiment_pb2
 from podium.v1 import ranking_pb2 as _ranking_pb2
 from podium.v1 import score_matrix_pb2 as _score_matrix_pb2
 from podium.v1 import score_pb2 as _score_pb2
+from podium.v1 import series_pb2 as _series_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -395,6 +396,98 @@ class ListEvalsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListEvalsResponse: _TypeAlias = ListEvalsResponse  # noqa: Y015
+
+@_typing.final
+class ListSeriesRequest(_message.Message):
+    """ListSeriesRequest selects points of an arm's training series."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPERIMENT_FIELD_NUMBER: _builtins.int
+    ARM_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    MIN_STEP_FIELD_NUMBER: _builtins.int
+    MAX_STEP_FIELD_NUMBER: _builtins.int
+    experiment: _builtins.str
+    """The name of the experiment."""
+    arm: _builtins.str
+    """The name of the arm."""
+    page_size: _builtins.int
+    """The maximum number of points in the page. 0 and more than 10,000 mean 10,000. All
+    points of one step are in one page, so it can have up to 1,000 more. It can have
+    fewer points, even none, and still be followed by another page.
+    """
+    page_token: _builtins.str
+    """The `next_page_token` of the previous page. The rest of the request must be
+    unchanged. Empty for the first page.
+    """
+    min_step: _builtins.int
+    """Only points at this step or later."""
+    max_step: _builtins.int
+    """Only points at this step or earlier."""
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only the series of these keys. None means all."""
+
+    def __init__(
+        self,
+        *,
+        experiment: _builtins.str = ...,
+        arm: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        keys: _abc.Iterable[_builtins.str] | None = ...,
+        min_step: _builtins.int | None = ...,
+        max_step: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_step", b"_max_step", "_min_step", b"_min_step", "max_step", b"max_step", "min_step", b"min_step"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_step", b"_max_step", "_min_step", b"_min_step", "arm", b"arm", "experiment", b"experiment", "keys", b"keys", "max_step", b"max_step", "min_step", b"min_step", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_step: _TypeAlias = _typing.Literal["max_step"]  # noqa: Y015
+    _WhichOneofArgType__max_step: _TypeAlias = _typing.Literal["_max_step", b"_max_step"]  # noqa: Y015
+    _WhichOneofReturnType__min_step: _TypeAlias = _typing.Literal["min_step"]  # noqa: Y015
+    _WhichOneofArgType__min_step: _TypeAlias = _typing.Literal["_min_step", b"_min_step"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_step) -> _WhichOneofReturnType__max_step | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_step) -> _WhichOneofReturnType__min_step | None: ...
+
+Global___ListSeriesRequest: _TypeAlias = ListSeriesRequest  # noqa: Y015
+
+@_typing.final
+class ListSeriesResponse(_message.Message):
+    """ListSeriesResponse is a page of points."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """The `page_token` of the next page. Empty if this is the last page."""
+    revision: _builtins.int
+    """The arm's revision that this page shows."""
+    @_builtins.property
+    def series(self) -> _containers.RepeatedCompositeFieldContainer[_series_pb2.Series]:
+        """The points by key. A key without points in this page is left out."""
+
+    def __init__(
+        self,
+        *,
+        series: _abc.Iterable[_series_pb2.Series] | None = ...,
+        next_page_token: _builtins.str = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "revision", b"revision", "series", b"series"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSeriesResponse: _TypeAlias = ListSeriesResponse  # noqa: Y015
 
 @_typing.final
 class GetExperimentRequest(_message.Message):

@@ -66,6 +66,11 @@ class ResultsServiceStub(object):
                 request_serializer=podium_dot_v1_dot_results__service__pb2.ListEvalsRequest.SerializeToString,
                 response_deserializer=podium_dot_v1_dot_results__service__pb2.ListEvalsResponse.FromString,
                 _registered_method=True)
+        self.ListSeries = channel.unary_unary(
+                '/podium.v1.ResultsService/ListSeries',
+                request_serializer=podium_dot_v1_dot_results__service__pb2.ListSeriesRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_results__service__pb2.ListSeriesResponse.FromString,
+                _registered_method=True)
         self.GetExperiment = channel.unary_unary(
                 '/podium.v1.ResultsService/GetExperiment',
                 request_serializer=podium_dot_v1_dot_results__service__pb2.GetExperimentRequest.SerializeToString,
@@ -165,6 +170,18 @@ class ResultsServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSeries(self, request, context):
+        """Lists the training series of an arm: the training metrics that were recorded with a
+        step, by key. Pages are in the order of the steps. A point that exists during the
+        whole listing appears exactly once in the pages.
+
+        Returns NOT_FOUND if the experiment or the arm does not exist, and
+        INVALID_ARGUMENT for a page token of another request.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetExperiment(self, request, context):
         """Gets an experiment.
 
@@ -246,6 +263,11 @@ def add_ResultsServiceServicer_to_server(servicer, server):
                     servicer.ListEvals,
                     request_deserializer=podium_dot_v1_dot_results__service__pb2.ListEvalsRequest.FromString,
                     response_serializer=podium_dot_v1_dot_results__service__pb2.ListEvalsResponse.SerializeToString,
+            ),
+            'ListSeries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSeries,
+                    request_deserializer=podium_dot_v1_dot_results__service__pb2.ListSeriesRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_results__service__pb2.ListSeriesResponse.SerializeToString,
             ),
             'GetExperiment': grpc.unary_unary_rpc_method_handler(
                     servicer.GetExperiment,
@@ -410,6 +432,33 @@ class ResultsService(object):
             '/podium.v1.ResultsService/ListEvals',
             podium_dot_v1_dot_results__service__pb2.ListEvalsRequest.SerializeToString,
             podium_dot_v1_dot_results__service__pb2.ListEvalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSeries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.ResultsService/ListSeries',
+            podium_dot_v1_dot_results__service__pb2.ListSeriesRequest.SerializeToString,
+            podium_dot_v1_dot_results__service__pb2.ListSeriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

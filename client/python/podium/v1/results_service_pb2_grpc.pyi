@@ -87,6 +87,14 @@ class ResultsServiceStub:
     Returns NOT_FOUND if the experiment or the arm does not exist, and
     INVALID_ARGUMENT for a page token of another request.
     """
+    ListSeries: _grpc.UnaryUnaryMultiCallable[_results_service_pb2.ListSeriesRequest, _results_service_pb2.ListSeriesResponse]
+    """Lists the training series of an arm: the training metrics that were recorded with a
+    step, by key. Pages are in the order of the steps. A point that exists during the
+    whole listing appears exactly once in the pages.
+
+    Returns NOT_FOUND if the experiment or the arm does not exist, and
+    INVALID_ARGUMENT for a page token of another request.
+    """
     GetExperiment: _grpc.UnaryUnaryMultiCallable[_results_service_pb2.GetExperimentRequest, _results_service_pb2.GetExperimentResponse]
     """Gets an experiment.
 
@@ -181,6 +189,14 @@ class ResultsServiceAsyncStub(ResultsServiceStub):
     that exists during the whole listing appears exactly once in the pages, unless
     the whole arm is recorded in another order in between. The pages then have
     different revisions.
+
+    Returns NOT_FOUND if the experiment or the arm does not exist, and
+    INVALID_ARGUMENT for a page token of another request.
+    """
+    ListSeries: _aio.UnaryUnaryMultiCallable[_results_service_pb2.ListSeriesRequest, _results_service_pb2.ListSeriesResponse]  # type: ignore[assignment]
+    """Lists the training series of an arm: the training metrics that were recorded with a
+    step, by key. Pages are in the order of the steps. A point that exists during the
+    whole listing appears exactly once in the pages.
 
     Returns NOT_FOUND if the experiment or the arm does not exist, and
     INVALID_ARGUMENT for a page token of another request.
@@ -306,6 +322,20 @@ class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
         that exists during the whole listing appears exactly once in the pages, unless
         the whole arm is recorded in another order in between. The pages then have
         different revisions.
+
+        Returns NOT_FOUND if the experiment or the arm does not exist, and
+        INVALID_ARGUMENT for a page token of another request.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSeries(
+        self,
+        request: _results_service_pb2.ListSeriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_results_service_pb2.ListSeriesResponse, _abc.Awaitable[_results_service_pb2.ListSeriesResponse]]:
+        """Lists the training series of an arm: the training metrics that were recorded with a
+        step, by key. Pages are in the order of the steps. A point that exists during the
+        whole listing appears exactly once in the pages.
 
         Returns NOT_FOUND if the experiment or the arm does not exist, and
         INVALID_ARGUMENT for a page token of another request.

@@ -908,9 +908,10 @@ pub struct ExperimentDeclared {
 /// attempt that is not newer than the newest one is refused (STALE_ATTEMPT). The same
 /// attempt started again changes nothing.
 ///
-/// A new attempt starts from the beginning: rows, metrics, error and run_result of the
-/// arm are deleted in the same commit. With `resume_step` k it continues, and metrics
-/// and the in-loop rows up to and including step k are kept. For a COMPLETED arm
+/// A new attempt starts from the beginning: rows, metrics, training series, error and
+/// run_result of the arm are deleted in the same commit. With `resume_step` k it
+/// continues: metrics are kept, and in-loop rows and points of the training series up to
+/// and including step k. For a COMPLETED arm
 /// `resume_step` or `restart` must be set (ARM_FINISHED); a FAILED or CANCELLED arm
 /// needs neither.
 ///
@@ -964,6 +965,11 @@ pub mod arm_started {
 }
 /// MetricsRecorded adds training metrics to an arm. The latest value of each key
 /// counts. Without metrics it is a heartbeat: it changes nothing but `last_heard`.
+///
+/// With a step, the values are also points of the arm's training series, which
+/// ListSeries returns. Another value for a key at a step replaces the point. A point
+/// that is stored already with the same value changes nothing, so a repeated event does
+/// not become the latest one. Scores and rankings do not use the series.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct MetricsRecorded {
@@ -981,6 +987,9 @@ pub struct MetricsRecorded {
         crate::exact::alloc::string::String,
         f64,
     >,
+    /// The training step of the values, which may be 0 or negative.
+    #[prost(int64, optional, tag = "4")]
+    pub step: ::core::option::Option<i64>,
 }
 /// EvalRecorded adds an eval row to an arm. A row of the same name and step is
 /// replaced and keeps its place. Rows that arrive late, out of order or after the
@@ -1028,7 +1037,7 @@ pub struct ArmFinished {
     pub run_result: ::core::option::Option<RunResult>,
 }
 /// ArmRecorded records a whole arm: the arm becomes equal to it, and is created if
-/// there is none. The arm that was recorded last, recorded again, changes nothing:
+/// there is none. It has no training series: record its points afterwards. The arm that was recorded last, recorded again, changes nothing:
 /// a repeated call or import deletes no row that arrived in between. It is refused
 /// for an arm that has attempts (ARM_HAS_ATTEMPTS), and if it would change the
 /// model_ref of a row (MODEL_REF_CHANGED), unless `replace` is set.
@@ -1730,6 +1739,20 @@ pub struct ScoreColumn {
     #[prost(bool, repeated, tag = "3")]
     pub present: crate::exact::alloc::vec::Vec<bool>,
 }
+/// Series has the points of one training metric, in the order of their steps.
+#[derive(Clone, PartialEq, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct Series {
+    /// The key of the metric.
+    #[prost(string, tag = "1")]
+    pub key: crate::exact::alloc::string::String,
+    /// The steps, which increase.
+    #[prost(int64, repeated, tag = "2")]
+    pub steps: crate::exact::alloc::vec::Vec<i64>,
+    /// The value at each of the steps. A value may be NaN.
+    #[prost(double, repeated, tag = "3")]
+    pub values: crate::exact::alloc::vec::Vec<f64>,
+}
 /// EvalRequest names an eval row.
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
@@ -1885,6 +1908,49 @@ pub struct ListEvalsResponse {
     /// The rows, in the order in which they were first accepted.
     #[prost(message, repeated, tag = "1")]
     pub evals: crate::exact::alloc::vec::Vec<EvalResult>,
+    /// The `page_token` of the next page. Empty if this is the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: crate::exact::alloc::string::String,
+    /// The arm's revision that this page shows.
+    #[prost(int64, tag = "3")]
+    pub revision: i64,
+}
+/// ListSeriesRequest selects points of an arm's training series.
+#[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct ListSeriesRequest {
+    /// The name of the experiment.
+    #[prost(string, tag = "1")]
+    pub experiment: crate::exact::alloc::string::String,
+    /// The name of the arm.
+    #[prost(string, tag = "2")]
+    pub arm: crate::exact::alloc::string::String,
+    /// The maximum number of points in the page. 0 and more than 10,000 mean 10,000. All
+    /// points of one step are in one page, so it can have up to 1,000 more. It can have
+    /// fewer points, even none, and still be followed by another page.
+    #[prost(int32, tag = "3")]
+    pub page_size: i32,
+    /// The `next_page_token` of the previous page. The rest of the request must be
+    /// unchanged. Empty for the first page.
+    #[prost(string, tag = "4")]
+    pub page_token: crate::exact::alloc::string::String,
+    /// Only the series of these keys. None means all.
+    #[prost(string, repeated, tag = "5")]
+    pub keys: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
+    /// Only points at this step or later.
+    #[prost(int64, optional, tag = "6")]
+    pub min_step: ::core::option::Option<i64>,
+    /// Only points at this step or earlier.
+    #[prost(int64, optional, tag = "7")]
+    pub max_step: ::core::option::Option<i64>,
+}
+/// ListSeriesResponse is a page of points.
+#[derive(Clone, PartialEq, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct ListSeriesResponse {
+    /// The points by key. A key without points in this page is left out.
+    #[prost(message, repeated, tag = "1")]
+    pub series: crate::exact::alloc::vec::Vec<Series>,
     /// The `page_token` of the next page. Empty if this is the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: crate::exact::alloc::string::String,
@@ -2309,6 +2375,36 @@ pub mod results_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("podium.v1.ResultsService", "ListEvals"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the training series of an arm: the training metrics that were recorded with a
+        /// step, by key. Pages are in the order of the steps. A point that exists during the
+        /// whole listing appears exactly once in the pages.
+        ///
+        /// Returns NOT_FOUND if the experiment or the arm does not exist, and
+        /// INVALID_ARGUMENT for a page token of another request.
+        pub async fn list_series(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListSeriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListSeriesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/podium.v1.ResultsService/ListSeries",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("podium.v1.ResultsService", "ListSeries"));
             self.inner.unary(req, path, codec).await
         }
         /// Gets an experiment.

@@ -9,6 +9,7 @@ from podium_server.store.contract import ArmNeeds, LoadedArm
 from podium_server.store.rows import EvalKey, EvalRow, ExperimentRow, StreamRow
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch, fetch_value
+from podium_server.store.sqlite.points import PointTable
 
 __all__ = ["Loader"]
 
@@ -57,8 +58,9 @@ class Loader:
     `columns` has the columns of the arms that the transaction has loaded or written.
     """
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, points: PointTable) -> None:
         self._connection = connection
+        self._points = points
         self.columns: dict[_Place, tuple[Any, ...]] = {}
 
     def experiment(self, name: str) -> ExperimentRow | None:
@@ -87,9 +89,16 @@ class Loader:
         place = (experiment, row.ordinal)
         self.columns[place] = found[0]
         parts = {part: self.part(place, part) for part in needs.parts}
+        points = {step: self._points.at(place, step) for step in needs.point_steps}
         if needs.all_rows:
-            return LoadedArm(row, parts, self._all_rows(place, needs))
-        loaded = LoadedArm(row, parts, {}, {})
+            return LoadedArm(
+                row,
+                parts,
+                self._all_rows(place, needs),
+                points=points,
+                has_points=self._points.has_any(place),
+            )
+        loaded = LoadedArm(row, parts, {}, {}, points)
         for key in needs.keys:
             if key.name not in loaded.answering:
                 loaded.answering[key.name] = self.answering(place, key.name)

@@ -10,12 +10,25 @@ import apsw
 
 from podium_server.errors import unknown_arm, unknown_experiment
 from podium_server.store.contract import ChangeListener, Page, PageLimits, Subject
-from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
+from podium_server.store.filters import (
+    ArmFilter,
+    EvalFilter,
+    ExperimentFilter,
+    SeriesFilter,
+)
 from podium_server.store.ranking_queries import ScoreMatrix
-from podium_server.store.rows import PART_NAMES, ArmRow, ArmView, ExperimentRow, Score
+from podium_server.store.rows import (
+    PART_NAMES,
+    ArmRow,
+    ArmView,
+    ExperimentRow,
+    Points,
+    Score,
+)
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch, fetch_value
 from podium_server.store.sqlite.lists import arms_query, evals_query, experiments_query, fill_page
+from podium_server.store.sqlite.points import points_page
 
 __all__ = ["Reader"]
 
@@ -167,6 +180,15 @@ class Reader(ChangeListener):
         with self.one_state():
             identity, row = self._find_arm(experiment, arm)
             return self._evals(identity, row, after, limits, shown)
+
+    def series(
+        self, experiment: str, arm: str, first: int, limits: PageLimits, shown: SeriesFilter
+    ) -> Page[Points]:
+        """Returns the points of the training series from a step on."""
+        with self.one_state():
+            identity, row = self._find_arm(experiment, arm)
+            place = (identity, row.ordinal)
+            return points_page(self.connection, place, first, limits, shown, row.revision)
 
     def experiments(
         self, after: str, limits: PageLimits, shown: ExperimentFilter

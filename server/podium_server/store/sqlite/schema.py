@@ -206,7 +206,25 @@ CREATE INDEX evals_by_revision ON evals (experiment, revision);
 CREATE INDEX removals_by_revision ON removals (experiment, revision);
 """
 
-MIGRATIONS: Sequence[str] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+_VERSION_5 = """
+-- Training series: the values of all keys at a step, see points.py.
+CREATE TABLE point_keys (
+    experiment INTEGER NOT NULL,
+    arm INTEGER NOT NULL,
+    id INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    PRIMARY KEY (experiment, arm, id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE points (
+    experiment INTEGER NOT NULL,
+    arm INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    content BLOB NOT NULL,
+    PRIMARY KEY (experiment, arm, step)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: Sequence[str] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
 VERSION = len(MIGRATIONS)
 """The version of files that this server writes."""
 _FUNCTIONS: Mapping[str, Any] = {

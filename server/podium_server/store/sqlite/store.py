@@ -166,6 +166,7 @@ class SqliteStore(Store):
     arm = _reading(Reader.arm)
     arms = _reading(Reader.arms)
     evals = _reading(Reader.evals)
+    series = _reading(Reader.series)
     experiment = _reading(Reader.experiment)
     experiments = _reading(Reader.experiments)
     changes = _reading(feed.changes)

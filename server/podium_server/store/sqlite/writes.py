@@ -26,6 +26,7 @@ from podium_server.store.rows import (
 )
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.loads import Loader
+from podium_server.store.sqlite.points import POINT_TABLES, PointTable
 from podium_server.store.sqlite.rank_index import RankWriter
 
 __all__ = ["Transaction"]
@@ -89,7 +90,7 @@ _NOTE_REMOVALS = (
 _DROP_EVALS = "DELETE FROM evals WHERE experiment = ? AND arm = ?"
 _AFTER = " AND (post = 1 OR step > ?)"
 
-_OF_AN_ARM = ("evals", "scores", "arm_parts")
+_OF_AN_ARM = ("evals", "scores", "arm_parts", *POINT_TABLES)
 _BARE = ""
 """The eval name that bare scores are kept under."""
 
@@ -103,9 +104,10 @@ class Transaction:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self._loader = Loader(connection)
+        points = PointTable(connection)
+        self._loader = Loader(connection, points)
         self._ranks = RankWriter(connection)
-        self._writer = _Writer(connection, self._loader, self._ranks)
+        self._writer = _Writer(connection, self._loader, self._ranks, points)
         self._experiments: dict[str, ExperimentRow] = {}
         self._changed: set[str] = set()
         self.subjects: set[Subject] = set()
@@ -160,10 +162,13 @@ def _create_experiment(connection: apsw.Connection, row: ExperimentRow) -> int:
 class _Writer:
     """Writes the changes of calls, one after the other, but for the rows of experiments."""
 
-    def __init__(self, connection: apsw.Connection, loader: Loader, ranks: RankWriter) -> None:
+    def __init__(
+        self, connection: apsw.Connection, loader: Loader, ranks: RankWriter, points: PointTable
+    ) -> None:
         self._execute = connection.execute
         self._loader = loader
         self._ranks = ranks
+        self._points = points
 
     def write(self, call: Call[Any], changes: Changes, experiment: int) -> None:
         """Writes everything of a call, removals first, and what follows from it last."""
@@ -208,7 +213,7 @@ class _Writer:
         self._execute(_PUT_STREAM, (self._experiment, *codec.stream_values(row)))
 
     def _remove_experiment(self) -> None:
-        self._loader.columns.clear()
+        self._forget_arms()
         here = (self._experiment,)
         for table in (*_OF_AN_ARM, "arms", "removals"):
             self._execute(f"DELETE FROM {table} WHERE experiment = ?", here)
@@ -220,7 +225,7 @@ class _Writer:
         )
 
     def _remove_arm(self, row: ArmRow) -> None:
-        self._loader.columns.clear()
+        self._forget_arms()
         place = (self._experiment, row.ordinal)
         if row.status == COMPLETED:
             self._ranks.note(self._experiment, self._changes.revision)
@@ -237,6 +242,10 @@ class _Writer:
             (int(StreamState.ARM_DELETED), self._experiment, row.name, int(StreamState.OPEN)),
         )
 
+    def _forget_arms(self) -> None:
+        self._loader.columns.clear()
+        self._points.forget()
+
     def _note_removal(self, arm: str, key: tuple[str, int, int]) -> None:
         self._execute(_NOTE_REMOVAL, (self._experiment, arm, *key, self._changes.revision))
 
@@ -248,6 +257,12 @@ class _Writer:
             self._execute(_PUT_PART, (*place, part, content))
         for row in change.rows:
             self._execute(_PUT_EVAL, (*place, *codec.eval_values(row)))
+        if change.clear_points:
+            self._points.clear(place)
+        elif change.cut_points_after is not None:
+            self._points.cut(place, change.cut_points_after)
+        for step, values in change.points.items():
+            self._points.put(place, step, values)
 
     def _remove_rows(self, change: ArmChange, place: tuple[int, int]) -> None:
         removed = (change.row.name, self._changes.revision, *place)

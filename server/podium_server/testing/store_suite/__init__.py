@@ -25,6 +25,7 @@ from podium_server.testing.store_suite.contract import *  # noqa: F403
 from podium_server.testing.store_suite.filters import *  # noqa: F403
 from podium_server.testing.store_suite.pages import *  # noqa: F403
 from podium_server.testing.store_suite.rankings import *  # noqa: F403
+from podium_server.testing.store_suite.series import *  # noqa: F403
 
 _TESTS = [name for name in globals() if name.startswith("test_")]
 __all__ = ["Place", "opened", "place", "store", *_TESTS]  # noqa: PLE0604 - names all the same

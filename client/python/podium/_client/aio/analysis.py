@@ -190,10 +190,11 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
         by_group: bool = False,
         status: ArmStatuses | None = None,
     ) -> Curves:
-        """Returns the in-loop values of a metric by step, for arms or groups of arms.
+        """Returns the values of a metric by step, for arms or groups of arms.
 
         Args:
-            metric: The name of an eval and a key, such as `val.pass_rate`.
+            metric: The name of an eval and a key, such as `val.pass_rate`, or a training metric
+                that was logged with a step, such as `loss`.
             names: The names of arms, or of groups if `by_group` is set; all if not given.
             by_group: Combines the arms of a group: mean and interval by step.
             status: Uses only arms with this status, or one of these. If not given, it uses all
@@ -201,7 +202,7 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
                 arms that are left out.
 
         Raises:
-            ValueError: The metric names no eval.
+            ValueError: The metric is empty.
             NotFoundError: There is no such experiment, arm or group.
         """
         steps = compound_calls.curve(self._name, metric, names, by_group=by_group, status=status)

@@ -10,6 +10,7 @@ from podium._client.aio.connection import AsyncConnection
 from podium._client.handle_base import ArmHandleBase
 from podium._interface.timed_eval import AsyncTimedEvalMixin
 from podium._values.enums import ArmStatus
+from podium.curves import Series
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -98,16 +99,59 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
         )
         return self._connection.iterate(pages)
 
-    async def log(self, metrics: Metrics) -> None:
+    async def series(
+        self, key: str, *, min_step: StepLike | None = None, max_step: StepLike | None = None
+    ) -> Series:
+        """Returns the training series of a key: the values that were logged with a step.
+
+        Args:
+            key: The key of a training metric.
+            min_step: Returns only points at this step or later.
+            max_step: Returns only points at this step or earlier.
+        """
+        found = await self.all_series([key], min_step=min_step, max_step=max_step)
+        return found.get(key, Series(key))
+
+    async def all_series(
+        self,
+        keys: Strings = (),
+        *,
+        min_step: StepLike | None = None,
+        max_step: StepLike | None = None,
+        page_size: int | None = None,
+    ) -> dict[str, Series]:
+        """Returns the training series of the arm by key.
+
+        If the arm changes meanwhile, later steps can be newer than earlier ones.
+
+        Args:
+            keys: Returns only the series of these keys; all if none is given.
+            min_step: Returns only points at this step or later.
+            max_step: Returns only points at this step or earlier.
+            page_size: The number of points to fetch in a call: at most, and by default, 10,000.
+        """
+        steps = calls.series(
+            self._experiment,
+            self._name,
+            keys,
+            min_step=min_step,
+            max_step=max_step,
+            page_size=page_size,
+        )
+        return await self._connection.run(steps)
+
+    async def log(self, metrics: Metrics, *, step: StepLike | None = None) -> None:
         """Records training metrics. The latest value of each key is kept.
 
         Args:
             metrics: Numbers by key. A key may be any text.
+            step: The training step, which may be 0 or negative. With a step, the values are also
+                points of the training series. They replace earlier ones at that step.
 
         Raises:
             FailedPreconditionError: There is a newer attempt (STALE_ATTEMPT).
         """
-        event = events.metrics_recorded(self._name, metrics, attempt_id=self._attempt_id)
+        event = events.metrics_recorded(self._name, metrics, step=step, attempt_id=self._attempt_id)
         await self._connection.run(self._recorded(event))
 
     async def log_eval(

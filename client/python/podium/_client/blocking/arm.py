@@ -11,6 +11,7 @@ from podium._client.blocking.connection import BlockingConnection
 from podium._client.handle_base import ArmHandleBase
 from podium._interface.timed_eval import TimedEvalMixin
 from podium._values.enums import ArmStatus
+from podium.curves import Series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -97,16 +98,59 @@ class ArmHandle(ArmHandleBase[BlockingConnection], TimedEvalMixin):
         )
         return self._connection.iterate(pages)
 
-    def log(self, metrics: Metrics) -> None:
+    def series(
+        self, key: str, *, min_step: StepLike | None = None, max_step: StepLike | None = None
+    ) -> Series:
+        """Returns the training series of a key: the values that were logged with a step.
+
+        Args:
+            key: The key of a training metric.
+            min_step: Returns only points at this step or later.
+            max_step: Returns only points at this step or earlier.
+        """
+        found = self.all_series([key], min_step=min_step, max_step=max_step)
+        return found.get(key, Series(key))
+
+    def all_series(
+        self,
+        keys: Strings = (),
+        *,
+        min_step: StepLike | None = None,
+        max_step: StepLike | None = None,
+        page_size: int | None = None,
+    ) -> dict[str, Series]:
+        """Returns the training series of the arm by key.
+
+        If the arm changes meanwhile, later steps can be newer than earlier ones.
+
+        Args:
+            keys: Returns only the series of these keys; all if none is given.
+            min_step: Returns only points at this step or later.
+            max_step: Returns only points at this step or earlier.
+            page_size: The number of points to fetch in a call: at most, and by default, 10,000.
+        """
+        steps = calls.series(
+            self._experiment,
+            self._name,
+            keys,
+            min_step=min_step,
+            max_step=max_step,
+            page_size=page_size,
+        )
+        return self._connection.run(steps)
+
+    def log(self, metrics: Metrics, *, step: StepLike | None = None) -> None:
         """Records training metrics. The latest value of each key is kept.
 
         Args:
             metrics: Numbers by key. A key may be any text.
+            step: The training step, which may be 0 or negative. With a step, the values are also
+                points of the training series. They replace earlier ones at that step.
 
         Raises:
             FailedPreconditionError: There is a newer attempt (STALE_ATTEMPT).
         """
-        event = events.metrics_recorded(self._name, metrics, attempt_id=self._attempt_id)
+        event = events.metrics_recorded(self._name, metrics, step=step, attempt_id=self._attempt_id)
         self._connection.run(self._recorded(event))
 
     def log_eval(

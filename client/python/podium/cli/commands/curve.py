@@ -33,7 +33,8 @@ _CHARTED = 10
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
-        "Draws the in-loop values of a metric by step: of arms that run or are completed, or of\n"
+        "Draws the values of a metric by step: in-loop values of an eval, or a training metric\n"
+        "that was logged with a step. It draws them of arms that run or are completed, or of\n"
         "the arms named; with --by-group of groups, as the mean of the arms that were measured at\n"
         "a step. The table has the last point of each curve: its step, its value or mean, half\n"
         "the width of the mean's 95% interval (Student's t), and the number of arms. More than\n"
@@ -43,12 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "examples:\n"
         "  podium curve rank_sweep val.pass_rate\n"
+        "  podium curve rank_sweep loss\n"
         "  podium curve rank_sweep val.pass_rate lora_rank4 lora_rank16\n"
         "  podium curve rank_sweep val.pass_rate --by-group --output val.svg"
     )
     add_experiment(parser)
     parser.add_argument(
-        "metric", metavar="METRIC", help="the name of an eval and a key, such as val.pass_rate"
+        "metric", metavar="METRIC", help="such as val.pass_rate of an eval, or loss of the training"
     )
     parser.add_argument("names", metavar="NAME", nargs="*", help="only these arms, or groups")
     parser.add_argument("--by-group", action="store_true", help="take the arms of a group together")
@@ -79,7 +81,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
             near = near_metrics(
                 client, arguments.experiment, found.metric, found.without, in_loop=True
             )
-            console.note(f"no arm has in-loop values of {found.metric!r}{near}")
+            console.note(f"no arm has values by step of {found.metric!r}{near}")
         return Exit.NOTHING
     return Exit.OK
 
@@ -123,7 +125,7 @@ def _say_what_is_missing(found: Curves, console: Console) -> None:
     if not (found.curves or found.without or found.left_out):
         console.note("no arms")
     if found.without and found.curves:
-        console.note(f"without in-loop values of {found.metric}: {', '.join(found.without)}")
+        console.note(f"without values by step of {found.metric}: {', '.join(found.without)}")
     if found.left_out:
         left_out = ", ".join(f"{name} ({status})" for name, status in found.left_out.items())
         console.note(f"left out: {left_out}; --status takes them in")

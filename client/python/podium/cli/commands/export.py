@@ -18,10 +18,10 @@ from podium.errors import NotFoundError, PodiumError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from typing import TextIO
 
-    from podium import ArmResult, Client, Experiment
+    from podium import ArmResult, Client, Experiment, Series
     from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
         "Writes an experiment, or all of them, as JSON lines: its declaration, its arms with all\n"
-        "of their rows, and its conclusion. `podium record` takes such a file on another server;\n"
-        "recording it twice changes nothing.\n\n"
+        "of their rows and training series, and its conclusion. `podium record` takes such a\n"
+        "file on another server; recording it twice changes nothing.\n\n"
         "With --format csv it writes a flat table instead, a line for each number, which\n"
         "spreadsheets and data frames read. Configurations and breakdowns that are no numbers are\n"
         "not in it, and it is not taken back. --format parquet has the same table for data\n"
@@ -87,9 +87,10 @@ def _export(experiment: Experiment, client: Client, writer: _Writer, console: Co
     for summary in handle.arms(page_size=DEFAULT_LIMITS.page_rows):
         try:
             arm = handle.arm(summary.name).get()
+            series = handle.arm(summary.name).all_series() if arm.metrics else {}
         except NotFoundError:
             continue  # deleted meanwhile, as the revision below says
-        writer.arm(arm)
+        writer.arm(arm, series)
         arms, rows = arms + 1, rows + len(arm.evals)
     conclusion = exports.conclusion_item(experiment)
     if conclusion is not None:
@@ -120,8 +121,8 @@ class _Writer(Protocol):
     def item(self, item: dict[str, Any]) -> None:
         """Writes an event."""
 
-    def arm(self, arm: ArmResult) -> None:
-        """Writes an arm."""
+    def arm(self, arm: ArmResult, series: Mapping[str, Series]) -> None:
+        """Writes an arm with its training series."""
 
 
 class _JsonLines:
@@ -136,9 +137,11 @@ class _JsonLines:
         text = json.dumps(item, allow_nan=False, ensure_ascii=not self._is_utf8)
         self._file.write(f"{text}\n")
 
-    def arm(self, arm: ArmResult) -> None:
-        """Writes an arm."""
+    def arm(self, arm: ArmResult, series: Mapping[str, Series]) -> None:
+        """Writes an arm with its training series."""
         self.item(json_form.to_json(arm))
+        for item in exports.series_items(arm, series):
+            self.item(item)
 
 
 class _Csv:
@@ -151,9 +154,9 @@ class _Csv:
     def item(self, item: dict[str, Any]) -> None:
         """Leaves an event: it has no number."""
 
-    def arm(self, arm: ArmResult) -> None:
+    def arm(self, arm: ArmResult, series: Mapping[str, Series]) -> None:
         """Writes the numbers of an arm."""
-        for number in exports.numbers(arm):
+        for number in exports.numbers(arm, series):
             self._writer.writerow(json_form.to_json(field) for field in number)
 
 

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from podium._model.results import ArmResult, ArmStatus, Component, EvalResult, RunConfig
 from podium._values.base import same
+from podium.curves import Series
 from podium.importing._configs import kept_values, step_from
 from podium.importing._found import Found, FoundArm, NotImported
-from podium.importing._rows import with_last_rows
+from podium.importing._rows import series_of, with_last_rows
 from podium.importing._values import head, json_object, numbers
 
 __all__ = ["HfTrainerImporter"]
@@ -84,7 +85,7 @@ class HfTrainerImporter:
             later = _later_state(state, states[:number])
             if later is None:
                 name = _name(state.path, is_folders=state is longest)
-                yield FoundArm(self.kind, _arm(state, name), str(state.path))
+                yield FoundArm(self.kind, _arm(state, name), str(state.path), _series(state.log))
             else:
                 why = f"an earlier state of the training in {later.path}"
                 yield NotImported(str(state.path), why, is_wrong=False)
@@ -154,12 +155,26 @@ def _training_metrics(log: _Log) -> dict[str, float]:
     """Returns the last value of each training metric."""
     metrics: dict[str, float] = {}
     for entry in log:
-        prefixes = _prefix_by_key(entry)
-        of_training = {key: value for key, value in entry.items() if key not in prefixes}
-        metrics |= {
-            key: value for key, value in numbers(of_training).items() if key not in _NO_METRICS
-        }
+        metrics |= _entry_metrics(entry)
     return metrics
+
+
+def _series(log: _Log) -> dict[str, Series]:
+    """Returns the training metrics by step. Of entries of one step the last one counts."""
+    points: dict[str, dict[int, float]] = {}
+    for entry in log:
+        step = step_from(entry.get("step"))
+        if step is not None:
+            for key, value in _entry_metrics(entry).items():
+                points.setdefault(key, {})[step] = value
+    return series_of(points)
+
+
+def _entry_metrics(entry: Mapping[str, Any]) -> dict[str, float]:
+    """Returns the training metrics of a log entry."""
+    prefixes = _prefix_by_key(entry)
+    of_training = {key: value for key, value in entry.items() if key not in prefixes}
+    return {key: value for key, value in numbers(of_training).items() if key not in _NO_METRICS}
 
 
 def _train_seconds(log: _Log) -> float | None:

@@ -1,7 +1,7 @@
 """File stores of MLflow: `mlruns/<experiment>/<run>/`, with a file for each parameter and metric.
 
 A run is an arm. Metrics whose names begin like an evaluation (`eval/`, `val_` …) become eval rows
-by step. Of other metrics the last value is imported.
+by step. Other metrics become training metrics with their series.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from podium._model.results import ArmResult, ArmStatus, Component, EvalResult, RunConfig
 from podium.importing._configs import kept_values, seed_from
 from podium.importing._found import Found, FoundArm, FoundExperiment, NotImported
-from podium.importing._rows import with_last_rows
+from podium.importing._rows import series_of, with_last_rows
 from podium.importing._values import number, time_from_seconds, yaml_object
 
 __all__ = ["MlflowImporter"]
@@ -40,6 +40,7 @@ _STATUSES = {
 }
 
 _Object = dict[str, Any]
+_Points = dict[str, dict[int, float]]
 
 
 class _Value(NamedTuple):
@@ -136,7 +137,7 @@ def _run(folder: Path, experiment: str) -> Iterator[Found]:
     title = str(meta.get("run_name") or tags.get("mlflow.runName") or meta.get("name") or "run")
     name = f"{title}-{identity[:_ID_LENGTH]}"
     status = _STATUSES.get(str(meta.get("status")), ArmStatus.RUNNING)
-    metrics, rows = yield from _metrics(folder / "metrics")
+    metrics, rows, series = yield from _metrics(folder / "metrics")
     arm = ArmResult(
         name,
         _run_config(name, meta, _texts(folder / "params"), tags),
@@ -146,7 +147,7 @@ def _run(folder: Path, experiment: str) -> Iterator[Found]:
         run_id=identity,
         train_seconds=_seconds(meta),
     )
-    yield FoundArm(experiment, arm, str(folder))
+    yield FoundArm(experiment, arm, str(folder), series_of(series))
 
 
 def _run_config(
@@ -191,8 +192,9 @@ def _seconds(meta: _Object) -> float | None:
 
 def _metrics(
     folder: Path,
-) -> Generator[Found, None, tuple[dict[str, float], list[EvalResult]]]:
-    """Reads the metrics; returns the last values of training metrics, and the eval rows."""
+) -> Generator[Found, None, tuple[dict[str, float], list[EvalResult], _Points]]:
+    """Reads the metrics; returns the last values of training metrics, eval rows, and points."""
+    series: _Points = {}
     last: dict[str, float] = {}
     rows: defaultdict[tuple[int, str], dict[str, _Value]] = defaultdict(dict)
     for file in sorted(found for found in folder.rglob("*") if found.is_file()):
@@ -201,13 +203,15 @@ def _metrics(
             continue
         match = _EVAL.fullmatch(_key(file, folder))
         if match is None:
-            # For equal steps and times, `max` returns the line that was written last.
-            values.reverse()
-            last[_key(file, folder)] = max(values, key=lambda line: (line.step, line.time)).value
+            # Of equal steps and times, the line that was written last counts: sorting is stable.
+            in_order = sorted(values, key=lambda line: (line.step, line.time))
+            series[_key(file, folder)] = {line.step: line.value for line in in_order}
+            last[_key(file, folder)] = in_order[-1].value
             continue
         for value in values:
             rows[value.step, match[1]][match[2]] = value
-    return last, [_row(name, step, rows[step, name]) for step, name in sorted(rows)]
+    rows_by_step = [_row(name, step, rows[step, name]) for step, name in sorted(rows)]
+    return last, rows_by_step, series
 
 
 def _row(name: str, step: int, values: dict[str, _Value]) -> EvalResult:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from podium._files import json_form
+from podium._files.event_json import event_from_json
 from podium._files.parquet import is_export, read_items
 from podium._model.results import Experiment
+from podium.curves import Series
 from podium.importing._found import Found, FoundArm, FoundExperiment, NotImported
 from podium.importing._values import head, json_lines
 
@@ -16,6 +18,7 @@ __all__ = ["PodiumImporter"]
 
 _PARQUET = ".parquet"
 _SUFFIXES = (".jsonl", ".jsonl.gz")
+_METRICS = "metrics_recorded"
 _DECLARED, _CONCLUDED = "experiment_declared", "experiment_concluded"
 
 _FIELDS = {field.name for field in fields(FoundExperiment)} - {"name", "source"}
@@ -44,15 +47,36 @@ class PodiumImporter:
     def read(self, path: Path) -> Iterator[Found]:
         """Yields the item of each line of an export."""
         items = enumerate(read_items(path), 1) if path.suffix == _PARQUET else json_lines(path)
+        arm: FoundArm | None = None
         for number, item in items:
             source = f"{path}:{number}"
-            if isinstance(item, ValueError):
-                yield NotImported(source, str(item))
-                continue
             try:
-                yield _found(item, source)
+                if isinstance(item, ValueError):
+                    raise item
+                if arm is not None and _add_points(arm, item):
+                    continue
+                found = _found(item, source)
             except ValueError as error:
-                yield NotImported(source, str(error))
+                found = NotImported(source, str(error))
+            if arm is not None:
+                yield arm
+            arm = found if isinstance(found, FoundArm) else None
+            if arm is None:
+                yield found
+        if arm is not None:
+            yield arm
+
+
+def _add_points(arm: FoundArm, item: _Object) -> bool:
+    """Adds a line with points of the training series of an arm; returns whether it is one."""
+    if item.get("event") != _METRICS or item.get("arm") != arm.arm.name:
+        return False
+    recorded = event_from_json(item).metrics_recorded
+    for key in sorted(recorded.metrics) if recorded.HasField("step") else ():
+        series = arm.series.setdefault(key, Series(key))
+        series.steps.append(recorded.step)
+        series.values.append(recorded.metrics[key])
+    return True
 
 
 def _is_item(item: _Object) -> bool:

@@ -24,7 +24,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file podium/v1/event.proto.
  */
 export const file_podium_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("ChVwb2RpdW0vdjEvZXZlbnQucHJvdG8SCXBvZGl1bS52MSLcAwoFRXZlbnQSLgoKZXZlbnRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASPAoTZXhwZXJpbWVudF9kZWNsYXJlZBgCIAEoCzIdLnBvZGl1bS52MS5FeHBlcmltZW50RGVjbGFyZWRIABIsCgthcm1fc3RhcnRlZBgDIAEoCzIVLnBvZGl1bS52MS5Bcm1TdGFydGVkSAASNgoQbWV0cmljc19yZWNvcmRlZBgEIAEoCzIaLnBvZGl1bS52MS5NZXRyaWNzUmVjb3JkZWRIABIwCg1ldmFsX3JlY29yZGVkGAUgASgLMhcucG9kaXVtLnYxLkV2YWxSZWNvcmRlZEgAEi4KDGFybV9maW5pc2hlZBgGIAEoCzIWLnBvZGl1bS52MS5Bcm1GaW5pc2hlZEgAEi4KDGFybV9yZWNvcmRlZBgHIAEoCzIWLnBvZGl1bS52MS5Bcm1SZWNvcmRlZEgAEj4KFGV4cGVyaW1lbnRfY29uY2x1ZGVkGAggASgLMh4ucG9kaXVtLnYxLkV4cGVyaW1lbnRDb25jbHVkZWRIABIlCgdza2lwcGVkGAkgASgLMhIucG9kaXVtLnYxLlNraXBwZWRIAEIGCgRraW5kItgCChJFeHBlcmltZW50RGVjbGFyZWQSFwoKaHlwb3RoZXNpcxgBIAEoCUgAiAEBEhsKDnN1Y2Nlc3NfbWV0cmljGAIgASgJSAGIAQESEwoGcGFyZW50GAMgASgJSAKIAQESJwoJZGlyZWN0aW9uGAQgASgOMhQucG9kaXVtLnYxLkRpcmVjdGlvbhIMCgR0YWdzGAUgAygJEj0KCG1ldGFkYXRhGAYgAygLMisucG9kaXVtLnYxLkV4cGVyaW1lbnREZWNsYXJlZC5NZXRhZGF0YUVudHJ5EhEKCW92ZXJ3cml0ZRgHIAEoCBpBCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRIfCgV2YWx1ZRgCIAEoCzIQLnBvZGl1bS52MS5WYWx1ZToCOAFCDQoLX2h5cG90aGVzaXNCEQoPX3N1Y2Nlc3NfbWV0cmljQgkKB19wYXJlbnQihgIKCkFybVN0YXJ0ZWQSCwoDYXJtGAEgASgJEigKCnJ1bl9jb25maWcYAiABKAsyFC5wb2RpdW0udjEuUnVuQ29uZmlnEiMKB2F0dGVtcHQYAyABKAsyEi5wb2RpdW0udjEuQXR0ZW1wdBIVCghncm91cF9pZBgEIAEoCUgBiAEBEhcKCmdyb3VwX25hbWUYBSABKAlIAogBARITCgZydW5faWQYBiABKAlIA4gBARIVCgtyZXN1bWVfc3RlcBgHIAEoA0gAEhEKB3Jlc3RhcnQYCCABKAhIAEIGCgRtb2RlQgsKCV9ncm91cF9pZEINCgtfZ3JvdXBfbmFtZUIJCgdfcnVuX2lkIrABCg9NZXRyaWNzUmVjb3JkZWQSCwoDYXJtGAEgASgJEhcKCmF0dGVtcHRfaWQYAiABKAlIAIgBARI4CgdtZXRyaWNzGAMgAygLMicucG9kaXVtLnYxLk1ldHJpY3NSZWNvcmRlZC5NZXRyaWNzRW50cnkaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAFCDQoLX2F0dGVtcHRfaWQibwoMRXZhbFJlY29yZGVkEgsKA2FybRgBIAEoCRIXCgphdHRlbXB0X2lkGAIgASgJSACIAQESKgoLZXZhbF9yZXN1bHQYAyABKAsyFS5wb2RpdW0udjEuRXZhbFJlc3VsdEINCgtfYXR0ZW1wdF9pZCLyAQoLQXJtRmluaXNoZWQSCwoDYXJtGAEgASgJEhcKCmF0dGVtcHRfaWQYAiABKAlIAIgBARIkCgZzdGF0dXMYAyABKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEhIKBWVycm9yGAQgASgJSAGIAQESGgoNdHJhaW5fc2Vjb25kcxgFIAEoAUgCiAEBEi0KCnJ1bl9yZXN1bHQYBiABKAsyFC5wb2RpdW0udjEuUnVuUmVzdWx0SAOIAQFCDQoLX2F0dGVtcHRfaWRCCAoGX2Vycm9yQhAKDl90cmFpbl9zZWNvbmRzQg0KC19ydW5fcmVzdWx0IkgKC0FybVJlY29yZGVkEigKCmFybV9yZXN1bHQYASABKAsyFC5wb2RpdW0udjEuQXJtUmVzdWx0Eg8KB3JlcGxhY2UYAiABKAgiKQoTRXhwZXJpbWVudENvbmNsdWRlZBISCgpjb25jbHVzaW9uGAEgASgJIgkKB1NraXBwZWRiBnByb3RvMw", [file_google_protobuf_timestamp, file_podium_v1_arm_result, file_podium_v1_eval_result, file_podium_v1_experiment, file_podium_v1_run_config, file_podium_v1_run_result, file_podium_v1_value]);
+  fileDesc("ChVwb2RpdW0vdjEvZXZlbnQucHJvdG8SCXBvZGl1bS52MSLcAwoFRXZlbnQSLgoKZXZlbnRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASPAoTZXhwZXJpbWVudF9kZWNsYXJlZBgCIAEoCzIdLnBvZGl1bS52MS5FeHBlcmltZW50RGVjbGFyZWRIABIsCgthcm1fc3RhcnRlZBgDIAEoCzIVLnBvZGl1bS52MS5Bcm1TdGFydGVkSAASNgoQbWV0cmljc19yZWNvcmRlZBgEIAEoCzIaLnBvZGl1bS52MS5NZXRyaWNzUmVjb3JkZWRIABIwCg1ldmFsX3JlY29yZGVkGAUgASgLMhcucG9kaXVtLnYxLkV2YWxSZWNvcmRlZEgAEi4KDGFybV9maW5pc2hlZBgGIAEoCzIWLnBvZGl1bS52MS5Bcm1GaW5pc2hlZEgAEi4KDGFybV9yZWNvcmRlZBgHIAEoCzIWLnBvZGl1bS52MS5Bcm1SZWNvcmRlZEgAEj4KFGV4cGVyaW1lbnRfY29uY2x1ZGVkGAggASgLMh4ucG9kaXVtLnYxLkV4cGVyaW1lbnRDb25jbHVkZWRIABIlCgdza2lwcGVkGAkgASgLMhIucG9kaXVtLnYxLlNraXBwZWRIAEIGCgRraW5kItgCChJFeHBlcmltZW50RGVjbGFyZWQSFwoKaHlwb3RoZXNpcxgBIAEoCUgAiAEBEhsKDnN1Y2Nlc3NfbWV0cmljGAIgASgJSAGIAQESEwoGcGFyZW50GAMgASgJSAKIAQESJwoJZGlyZWN0aW9uGAQgASgOMhQucG9kaXVtLnYxLkRpcmVjdGlvbhIMCgR0YWdzGAUgAygJEj0KCG1ldGFkYXRhGAYgAygLMisucG9kaXVtLnYxLkV4cGVyaW1lbnREZWNsYXJlZC5NZXRhZGF0YUVudHJ5EhEKCW92ZXJ3cml0ZRgHIAEoCBpBCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRIfCgV2YWx1ZRgCIAEoCzIQLnBvZGl1bS52MS5WYWx1ZToCOAFCDQoLX2h5cG90aGVzaXNCEQoPX3N1Y2Nlc3NfbWV0cmljQgkKB19wYXJlbnQihgIKCkFybVN0YXJ0ZWQSCwoDYXJtGAEgASgJEigKCnJ1bl9jb25maWcYAiABKAsyFC5wb2RpdW0udjEuUnVuQ29uZmlnEiMKB2F0dGVtcHQYAyABKAsyEi5wb2RpdW0udjEuQXR0ZW1wdBIVCghncm91cF9pZBgEIAEoCUgBiAEBEhcKCmdyb3VwX25hbWUYBSABKAlIAogBARITCgZydW5faWQYBiABKAlIA4gBARIVCgtyZXN1bWVfc3RlcBgHIAEoA0gAEhEKB3Jlc3RhcnQYCCABKAhIAEIGCgRtb2RlQgsKCV9ncm91cF9pZEINCgtfZ3JvdXBfbmFtZUIJCgdfcnVuX2lkIswBCg9NZXRyaWNzUmVjb3JkZWQSCwoDYXJtGAEgASgJEhcKCmF0dGVtcHRfaWQYAiABKAlIAIgBARI4CgdtZXRyaWNzGAMgAygLMicucG9kaXVtLnYxLk1ldHJpY3NSZWNvcmRlZC5NZXRyaWNzRW50cnkSEQoEc3RlcBgEIAEoA0gBiAEBGi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBQg0KC19hdHRlbXB0X2lkQgcKBV9zdGVwIm8KDEV2YWxSZWNvcmRlZBILCgNhcm0YASABKAkSFwoKYXR0ZW1wdF9pZBgCIAEoCUgAiAEBEioKC2V2YWxfcmVzdWx0GAMgASgLMhUucG9kaXVtLnYxLkV2YWxSZXN1bHRCDQoLX2F0dGVtcHRfaWQi8gEKC0FybUZpbmlzaGVkEgsKA2FybRgBIAEoCRIXCgphdHRlbXB0X2lkGAIgASgJSACIAQESJAoGc3RhdHVzGAMgASgOMhQucG9kaXVtLnYxLkFybVN0YXR1cxISCgVlcnJvchgEIAEoCUgBiAEBEhoKDXRyYWluX3NlY29uZHMYBSABKAFIAogBARItCgpydW5fcmVzdWx0GAYgASgLMhQucG9kaXVtLnYxLlJ1blJlc3VsdEgDiAEBQg0KC19hdHRlbXB0X2lkQggKBl9lcnJvckIQCg5fdHJhaW5fc2Vjb25kc0INCgtfcnVuX3Jlc3VsdCJICgtBcm1SZWNvcmRlZBIoCgphcm1fcmVzdWx0GAEgASgLMhQucG9kaXVtLnYxLkFybVJlc3VsdBIPCgdyZXBsYWNlGAIgASgIIikKE0V4cGVyaW1lbnRDb25jbHVkZWQSEgoKY29uY2x1c2lvbhgBIAEoCSIJCgdTa2lwcGVkYgZwcm90bzM", [file_google_protobuf_timestamp, file_podium_v1_arm_result, file_podium_v1_eval_result, file_podium_v1_experiment, file_podium_v1_run_config, file_podium_v1_run_result, file_podium_v1_value]);
 
 /**
  * Event is one thing that a process reports. Every event is safe to repeat: an equal
@@ -193,9 +193,10 @@ export const ExperimentDeclaredSchema: GenMessage<ExperimentDeclared> = /*@__PUR
  * attempt that is not newer than the newest one is refused (STALE_ATTEMPT). The same
  * attempt started again changes nothing.
  *
- * A new attempt starts from the beginning: rows, metrics, error and run_result of the
- * arm are deleted in the same commit. With `resume_step` k it continues, and metrics
- * and the in-loop rows up to and including step k are kept. For a COMPLETED arm
+ * A new attempt starts from the beginning: rows, metrics, training series, error and
+ * run_result of the arm are deleted in the same commit. With `resume_step` k it
+ * continues: metrics are kept, and in-loop rows and points of the training series up to
+ * and including step k. For a COMPLETED arm
  * `resume_step` or `restart` must be set (ARM_FINISHED); a FAILED or CANCELLED arm
  * needs neither.
  *
@@ -288,6 +289,11 @@ export const ArmStartedSchema: GenMessage<ArmStarted> = /*@__PURE__*/
  * MetricsRecorded adds training metrics to an arm. The latest value of each key
  * counts. Without metrics it is a heartbeat: it changes nothing but `last_heard`.
  *
+ * With a step, the values are also points of the arm's training series, which
+ * ListSeries returns. Another value for a key at a step replaces the point. A point
+ * that is stored already with the same value changes nothing, so a repeated event does
+ * not become the latest one. Scores and rankings do not use the series.
+ *
  * @generated from message podium.v1.MetricsRecorded
  */
 export type MetricsRecorded = Message<"podium.v1.MetricsRecorded"> & {
@@ -313,6 +319,13 @@ export type MetricsRecorded = Message<"podium.v1.MetricsRecorded"> & {
    * @generated from field: map<string, double> metrics = 3;
    */
   metrics: { [key: string]: number };
+
+  /**
+   * The training step of the values, which may be 0 or negative.
+   *
+   * @generated from field: optional int64 step = 4;
+   */
+  step?: bigint | undefined;
 };
 
 /**
@@ -423,7 +436,7 @@ export const ArmFinishedSchema: GenMessage<ArmFinished> = /*@__PURE__*/
 
 /**
  * ArmRecorded records a whole arm: the arm becomes equal to it, and is created if
- * there is none. The arm that was recorded last, recorded again, changes nothing:
+ * there is none. It has no training series: record its points afterwards. The arm that was recorded last, recorded again, changes nothing:
  * a repeated call or import deletes no row that arrived in between. It is refused
  * for an arm that has attempts (ARM_HAS_ATTEMPTS), and if it would change the
  * model_ref of a row (MODEL_REF_CHANGED), unless `replace` is set.

@@ -16,13 +16,15 @@ import type { ScoreSource } from "./score_pb.js";
 import { file_podium_v1_score } from "./score_pb.js";
 import type { ScoreColumn, ScoredArm } from "./score_matrix_pb.js";
 import { file_podium_v1_score_matrix } from "./score_matrix_pb.js";
+import type { Series } from "./series_pb.js";
+import { file_podium_v1_series } from "./series_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file podium/v1/results_service.proto.
  */
 export const file_podium_v1_results_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9wb2RpdW0vdjEvcmVzdWx0c19zZXJ2aWNlLnByb3RvEglwb2RpdW0udjEiWAoLRXZhbFJlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRILCgNhcm0YAiABKAkSDAoEbmFtZRgDIAEoCRIRCgRzdGVwGAQgASgDSACIAQFCBwoFX3N0ZXAiTwoMRXZhbFJlc3BvbnNlEi8KC2V2YWxfcmVzdWx0GAEgASgLMhUucG9kaXVtLnYxLkV2YWxSZXN1bHRIAIgBAUIOCgxfZXZhbF9yZXN1bHQiPwoMU2NvcmVSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJEg4KBm1ldHJpYxgDIAEoCSJVCg1TY29yZVJlc3BvbnNlEhIKBXZhbHVlGAEgASgBSACIAQESJgoGc291cmNlGAIgASgLMhYucG9kaXVtLnYxLlNjb3JlU291cmNlQggKBl92YWx1ZSIwCg1HZXRBcm1SZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJIlkKDkdldEFybVJlc3BvbnNlEigKCmFybV9yZXN1bHQYASABKAsyFC5wb2RpdW0udjEuQXJtUmVzdWx0Eh0KFW5leHRfZXZhbHNfcGFnZV90b2tlbhgCIAEoCSLUAQoPTGlzdEFybXNSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSJgoIc3RhdHVzZXMYBCADKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEhcKCmdyb3VwX25hbWUYBSABKAlIAIgBARIYCgtuYW1lX3ByZWZpeBgGIAEoCUgBiAEBEgwKBHRhZ3MYByADKAlCDQoLX2dyb3VwX25hbWVCDgoMX25hbWVfcHJlZml4ImIKEExpc3RBcm1zUmVzcG9uc2USIwoEYXJtcxgBIAMoCzIVLnBvZGl1bS52MS5Bcm1TdW1tYXJ5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAyK+AQoQTGlzdEV2YWxzUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEgsKA2FybRgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRIRCgRuYW1lGAUgASgJSACIAQESFQoIbWluX3N0ZXAYBiABKANIAYgBARIVCghtYXhfc3RlcBgHIAEoA0gCiAEBQgcKBV9uYW1lQgsKCV9taW5fc3RlcEILCglfbWF4X3N0ZXAiZAoRTGlzdEV2YWxzUmVzcG9uc2USJAoFZXZhbHMYASADKAsyFS5wb2RpdW0udjEuRXZhbFJlc3VsdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEAoIcmV2aXNpb24YAyABKAMiKgoUR2V0RXhwZXJpbWVudFJlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCSJCChVHZXRFeHBlcmltZW50UmVzcG9uc2USKQoKZXhwZXJpbWVudBgBIAEoCzIVLnBvZGl1bS52MS5FeHBlcmltZW50IqYBChZMaXN0RXhwZXJpbWVudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEhgKC25hbWVfcHJlZml4GAMgASgJSACIAQESLQoIc3RhdHVzZXMYBCADKA4yGy5wb2RpdW0udjEuRXhwZXJpbWVudFN0YXR1cxIMCgR0YWdzGAUgAygJQg4KDF9uYW1lX3ByZWZpeCJeChdMaXN0RXhwZXJpbWVudHNSZXNwb25zZRIqCgtleHBlcmltZW50cxgBIAMoCzIVLnBvZGl1bS52MS5FeHBlcmltZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLgAQoLUmFua1JlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCRITCgZtZXRyaWMYBCABKAlIAIgBARInCglkaXJlY3Rpb24YBSABKA4yFC5wb2RpdW0udjEuRGlyZWN0aW9uEiYKCHN0YXR1c2VzGAYgAygOMhQucG9kaXVtLnYxLkFybVN0YXR1cxIQCghieV9ncm91cBgHIAEoCBITCgttaW5fbWVtYmVycxgIIAEoBUIJCgdfbWV0cmljIu8CCgxSYW5rUmVzcG9uc2USIgoEYXJtcxgBIAMoCzIULnBvZGl1bS52MS5SYW5rZWRBcm0SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhAKCHJldmlzaW9uGAMgASgDEg4KBm1ldHJpYxgEIAEoCRInCglkaXJlY3Rpb24YBSABKA4yFC5wb2RpdW0udjEuRGlyZWN0aW9uEiUKBmNvdW50cxgGIAEoCzIVLnBvZGl1bS52MS5SYW5rQ291bnRzEiYKB3NvdXJjZXMYByADKAsyFS5wb2RpdW0udjEuUmFua1NvdXJjZRImCgZncm91cHMYCCADKAsyFi5wb2RpdW0udjEuUmFua2VkR3JvdXASNQoMZ3JvdXBfY291bnRzGAkgASgLMhoucG9kaXVtLnYxLlJhbmtHcm91cENvdW50c0gAiAEBEhgKEHJhbmtpbmdfcmV2aXNpb24YCiABKANCDwoNX2dyb3VwX2NvdW50cyLjAQoNU2NvcmVzUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEg8KB21ldHJpY3MYAiADKAkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkSJgoIc3RhdHVzZXMYBSADKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEhcKCmdyb3VwX25hbWUYBiABKAlIAIgBARIYCgtuYW1lX3ByZWZpeBgHIAEoCUgBiAEBEgwKBHRhZ3MYCCADKAlCDQoLX2dyb3VwX25hbWVCDgoMX25hbWVfcHJlZml4IogBCg5TY29yZXNSZXNwb25zZRIiCgRhcm1zGAEgAygLMhQucG9kaXVtLnYxLlNjb3JlZEFybRInCgdjb2x1bW5zGAIgAygLMhYucG9kaXVtLnYxLlNjb3JlQ29sdW1uEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCRIQCghyZXZpc2lvbhgEIAEoAzL3BAoOUmVzdWx0c1NlcnZpY2USNwoERXZhbBIWLnBvZGl1bS52MS5FdmFsUmVxdWVzdBoXLnBvZGl1bS52MS5FdmFsUmVzcG9uc2USOgoFU2NvcmUSFy5wb2RpdW0udjEuU2NvcmVSZXF1ZXN0GhgucG9kaXVtLnYxLlNjb3JlUmVzcG9uc2USPQoGR2V0QXJtEhgucG9kaXVtLnYxLkdldEFybVJlcXVlc3QaGS5wb2RpdW0udjEuR2V0QXJtUmVzcG9uc2USQwoITGlzdEFybXMSGi5wb2RpdW0udjEuTGlzdEFybXNSZXF1ZXN0GhsucG9kaXVtLnYxLkxpc3RBcm1zUmVzcG9uc2USRgoJTGlzdEV2YWxzEhsucG9kaXVtLnYxLkxpc3RFdmFsc1JlcXVlc3QaHC5wb2RpdW0udjEuTGlzdEV2YWxzUmVzcG9uc2USUgoNR2V0RXhwZXJpbWVudBIfLnBvZGl1bS52MS5HZXRFeHBlcmltZW50UmVxdWVzdBogLnBvZGl1bS52MS5HZXRFeHBlcmltZW50UmVzcG9uc2USWAoPTGlzdEV4cGVyaW1lbnRzEiEucG9kaXVtLnYxLkxpc3RFeHBlcmltZW50c1JlcXVlc3QaIi5wb2RpdW0udjEuTGlzdEV4cGVyaW1lbnRzUmVzcG9uc2USNwoEUmFuaxIWLnBvZGl1bS52MS5SYW5rUmVxdWVzdBoXLnBvZGl1bS52MS5SYW5rUmVzcG9uc2USPQoGU2NvcmVzEhgucG9kaXVtLnYxLlNjb3Jlc1JlcXVlc3QaGS5wb2RpdW0udjEuU2NvcmVzUmVzcG9uc2ViBnByb3RvMw", [file_podium_v1_arm_result, file_podium_v1_eval_result, file_podium_v1_experiment, file_podium_v1_ranking, file_podium_v1_score, file_podium_v1_score_matrix]);
+  fileDesc("Ch9wb2RpdW0vdjEvcmVzdWx0c19zZXJ2aWNlLnByb3RvEglwb2RpdW0udjEiWAoLRXZhbFJlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRILCgNhcm0YAiABKAkSDAoEbmFtZRgDIAEoCRIRCgRzdGVwGAQgASgDSACIAQFCBwoFX3N0ZXAiTwoMRXZhbFJlc3BvbnNlEi8KC2V2YWxfcmVzdWx0GAEgASgLMhUucG9kaXVtLnYxLkV2YWxSZXN1bHRIAIgBAUIOCgxfZXZhbF9yZXN1bHQiPwoMU2NvcmVSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJEg4KBm1ldHJpYxgDIAEoCSJVCg1TY29yZVJlc3BvbnNlEhIKBXZhbHVlGAEgASgBSACIAQESJgoGc291cmNlGAIgASgLMhYucG9kaXVtLnYxLlNjb3JlU291cmNlQggKBl92YWx1ZSIwCg1HZXRBcm1SZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJIlkKDkdldEFybVJlc3BvbnNlEigKCmFybV9yZXN1bHQYASABKAsyFC5wb2RpdW0udjEuQXJtUmVzdWx0Eh0KFW5leHRfZXZhbHNfcGFnZV90b2tlbhgCIAEoCSLUAQoPTGlzdEFybXNSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSJgoIc3RhdHVzZXMYBCADKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEhcKCmdyb3VwX25hbWUYBSABKAlIAIgBARIYCgtuYW1lX3ByZWZpeBgGIAEoCUgBiAEBEgwKBHRhZ3MYByADKAlCDQoLX2dyb3VwX25hbWVCDgoMX25hbWVfcHJlZml4ImIKEExpc3RBcm1zUmVzcG9uc2USIwoEYXJtcxgBIAMoCzIVLnBvZGl1bS52MS5Bcm1TdW1tYXJ5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAyK+AQoQTGlzdEV2YWxzUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEgsKA2FybRgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRIRCgRuYW1lGAUgASgJSACIAQESFQoIbWluX3N0ZXAYBiABKANIAYgBARIVCghtYXhfc3RlcBgHIAEoA0gCiAEBQgcKBV9uYW1lQgsKCV9taW5fc3RlcEILCglfbWF4X3N0ZXAiZAoRTGlzdEV2YWxzUmVzcG9uc2USJAoFZXZhbHMYASADKAsyFS5wb2RpdW0udjEuRXZhbFJlc3VsdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEAoIcmV2aXNpb24YAyABKAMisQEKEUxpc3RTZXJpZXNSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJEgwKBGtleXMYBSADKAkSFQoIbWluX3N0ZXAYBiABKANIAIgBARIVCghtYXhfc3RlcBgHIAEoA0gBiAEBQgsKCV9taW5fc3RlcEILCglfbWF4X3N0ZXAiYgoSTGlzdFNlcmllc1Jlc3BvbnNlEiEKBnNlcmllcxgBIAMoCzIRLnBvZGl1bS52MS5TZXJpZXMSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhAKCHJldmlzaW9uGAMgASgDIioKFEdldEV4cGVyaW1lbnRSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkiQgoVR2V0RXhwZXJpbWVudFJlc3BvbnNlEikKCmV4cGVyaW1lbnQYASABKAsyFS5wb2RpdW0udjEuRXhwZXJpbWVudCKmAQoWTGlzdEV4cGVyaW1lbnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIYCgtuYW1lX3ByZWZpeBgDIAEoCUgAiAEBEi0KCHN0YXR1c2VzGAQgAygOMhsucG9kaXVtLnYxLkV4cGVyaW1lbnRTdGF0dXMSDAoEdGFncxgFIAMoCUIOCgxfbmFtZV9wcmVmaXgiXgoXTGlzdEV4cGVyaW1lbnRzUmVzcG9uc2USKgoLZXhwZXJpbWVudHMYASADKAsyFS5wb2RpdW0udjEuRXhwZXJpbWVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAki4AEKC1JhbmtSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSEwoGbWV0cmljGAQgASgJSACIAQESJwoJZGlyZWN0aW9uGAUgASgOMhQucG9kaXVtLnYxLkRpcmVjdGlvbhImCghzdGF0dXNlcxgGIAMoDjIULnBvZGl1bS52MS5Bcm1TdGF0dXMSEAoIYnlfZ3JvdXAYByABKAgSEwoLbWluX21lbWJlcnMYCCABKAVCCQoHX21ldHJpYyLvAgoMUmFua1Jlc3BvbnNlEiIKBGFybXMYASADKAsyFC5wb2RpdW0udjEuUmFua2VkQXJtEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAxIOCgZtZXRyaWMYBCABKAkSJwoJZGlyZWN0aW9uGAUgASgOMhQucG9kaXVtLnYxLkRpcmVjdGlvbhIlCgZjb3VudHMYBiABKAsyFS5wb2RpdW0udjEuUmFua0NvdW50cxImCgdzb3VyY2VzGAcgAygLMhUucG9kaXVtLnYxLlJhbmtTb3VyY2USJgoGZ3JvdXBzGAggAygLMhYucG9kaXVtLnYxLlJhbmtlZEdyb3VwEjUKDGdyb3VwX2NvdW50cxgJIAEoCzIaLnBvZGl1bS52MS5SYW5rR3JvdXBDb3VudHNIAIgBARIYChByYW5raW5nX3JldmlzaW9uGAogASgDQg8KDV9ncm91cF9jb3VudHMi4wEKDVNjb3Jlc1JlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRIPCgdtZXRyaWNzGAIgAygJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJEiYKCHN0YXR1c2VzGAUgAygOMhQucG9kaXVtLnYxLkFybVN0YXR1cxIXCgpncm91cF9uYW1lGAYgASgJSACIAQESGAoLbmFtZV9wcmVmaXgYByABKAlIAYgBARIMCgR0YWdzGAggAygJQg0KC19ncm91cF9uYW1lQg4KDF9uYW1lX3ByZWZpeCKIAQoOU2NvcmVzUmVzcG9uc2USIgoEYXJtcxgBIAMoCzIULnBvZGl1bS52MS5TY29yZWRBcm0SJwoHY29sdW1ucxgCIAMoCzIWLnBvZGl1bS52MS5TY29yZUNvbHVtbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAyABKAkSEAoIcmV2aXNpb24YBCABKAMywgUKDlJlc3VsdHNTZXJ2aWNlEjcKBEV2YWwSFi5wb2RpdW0udjEuRXZhbFJlcXVlc3QaFy5wb2RpdW0udjEuRXZhbFJlc3BvbnNlEjoKBVNjb3JlEhcucG9kaXVtLnYxLlNjb3JlUmVxdWVzdBoYLnBvZGl1bS52MS5TY29yZVJlc3BvbnNlEj0KBkdldEFybRIYLnBvZGl1bS52MS5HZXRBcm1SZXF1ZXN0GhkucG9kaXVtLnYxLkdldEFybVJlc3BvbnNlEkMKCExpc3RBcm1zEhoucG9kaXVtLnYxLkxpc3RBcm1zUmVxdWVzdBobLnBvZGl1bS52MS5MaXN0QXJtc1Jlc3BvbnNlEkYKCUxpc3RFdmFscxIbLnBvZGl1bS52MS5MaXN0RXZhbHNSZXF1ZXN0GhwucG9kaXVtLnYxLkxpc3RFdmFsc1Jlc3BvbnNlEkkKCkxpc3RTZXJpZXMSHC5wb2RpdW0udjEuTGlzdFNlcmllc1JlcXVlc3QaHS5wb2RpdW0udjEuTGlzdFNlcmllc1Jlc3BvbnNlElIKDUdldEV4cGVyaW1lbnQSHy5wb2RpdW0udjEuR2V0RXhwZXJpbWVudFJlcXVlc3QaIC5wb2RpdW0udjEuR2V0RXhwZXJpbWVudFJlc3BvbnNlElgKD0xpc3RFeHBlcmltZW50cxIhLnBvZGl1bS52MS5MaXN0RXhwZXJpbWVudHNSZXF1ZXN0GiIucG9kaXVtLnYxLkxpc3RFeHBlcmltZW50c1Jlc3BvbnNlEjcKBFJhbmsSFi5wb2RpdW0udjEuUmFua1JlcXVlc3QaFy5wb2RpdW0udjEuUmFua1Jlc3BvbnNlEj0KBlNjb3JlcxIYLnBvZGl1bS52MS5TY29yZXNSZXF1ZXN0GhkucG9kaXVtLnYxLlNjb3Jlc1Jlc3BvbnNlYgZwcm90bzM", [file_podium_v1_arm_result, file_podium_v1_eval_result, file_podium_v1_experiment, file_podium_v1_ranking, file_podium_v1_score, file_podium_v1_score_matrix, file_podium_v1_series]);
 
 /**
  * EvalRequest names an eval row.
@@ -413,6 +415,107 @@ export const ListEvalsResponseSchema: GenMessage<ListEvalsResponse> = /*@__PURE_
   messageDesc(file_podium_v1_results_service, 9);
 
 /**
+ * ListSeriesRequest selects points of an arm's training series.
+ *
+ * @generated from message podium.v1.ListSeriesRequest
+ */
+export type ListSeriesRequest = Message<"podium.v1.ListSeriesRequest"> & {
+  /**
+   * The name of the experiment.
+   *
+   * @generated from field: string experiment = 1;
+   */
+  experiment: string;
+
+  /**
+   * The name of the arm.
+   *
+   * @generated from field: string arm = 2;
+   */
+  arm: string;
+
+  /**
+   * The maximum number of points in the page. 0 and more than 10,000 mean 10,000. All
+   * points of one step are in one page, so it can have up to 1,000 more. It can have
+   * fewer points, even none, and still be followed by another page.
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * The `next_page_token` of the previous page. The rest of the request must be
+   * unchanged. Empty for the first page.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+
+  /**
+   * Only the series of these keys. None means all.
+   *
+   * @generated from field: repeated string keys = 5;
+   */
+  keys: string[];
+
+  /**
+   * Only points at this step or later.
+   *
+   * @generated from field: optional int64 min_step = 6;
+   */
+  minStep?: bigint | undefined;
+
+  /**
+   * Only points at this step or earlier.
+   *
+   * @generated from field: optional int64 max_step = 7;
+   */
+  maxStep?: bigint | undefined;
+};
+
+/**
+ * Describes the message podium.v1.ListSeriesRequest.
+ * Use `create(ListSeriesRequestSchema)` to create a new message.
+ */
+export const ListSeriesRequestSchema: GenMessage<ListSeriesRequest> = /*@__PURE__*/
+  messageDesc(file_podium_v1_results_service, 10);
+
+/**
+ * ListSeriesResponse is a page of points.
+ *
+ * @generated from message podium.v1.ListSeriesResponse
+ */
+export type ListSeriesResponse = Message<"podium.v1.ListSeriesResponse"> & {
+  /**
+   * The points by key. A key without points in this page is left out.
+   *
+   * @generated from field: repeated podium.v1.Series series = 1;
+   */
+  series: Series[];
+
+  /**
+   * The `page_token` of the next page. Empty if this is the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * The arm's revision that this page shows.
+   *
+   * @generated from field: int64 revision = 3;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message podium.v1.ListSeriesResponse.
+ * Use `create(ListSeriesResponseSchema)` to create a new message.
+ */
+export const ListSeriesResponseSchema: GenMessage<ListSeriesResponse> = /*@__PURE__*/
+  messageDesc(file_podium_v1_results_service, 11);
+
+/**
  * GetExperimentRequest names an experiment.
  *
  * @generated from message podium.v1.GetExperimentRequest
@@ -431,7 +534,7 @@ export type GetExperimentRequest = Message<"podium.v1.GetExperimentRequest"> & {
  * Use `create(GetExperimentRequestSchema)` to create a new message.
  */
 export const GetExperimentRequestSchema: GenMessage<GetExperimentRequest> = /*@__PURE__*/
-  messageDesc(file_podium_v1_results_service, 10);
+  messageDesc(file_podium_v1_results_service, 12);
 
 /**
  * GetExperimentResponse is the response of GetExperiment.
@@ -452,7 +555,7 @@ export type GetExperimentResponse = Message<"podium.v1.GetExperimentResponse"> &
  * Use `create(GetExperimentResponseSchema)` to create a new message.
  */
 export const GetExperimentResponseSchema: GenMessage<GetExperimentResponse> = /*@__PURE__*/
-  messageDesc(file_podium_v1_results_service, 11);
+  messageDesc(file_podium_v1_results_service, 13);
 
 /**
  * ListExperimentsRequest selects the experiments that pass every filter.
@@ -504,7 +607,7 @@ export type ListExperimentsRequest = Message<"podium.v1.ListExperimentsRequest">
  * Use `create(ListExperimentsRequestSchema)` to create a new message.
  */
 export const ListExperimentsRequestSchema: GenMessage<ListExperimentsRequest> = /*@__PURE__*/
-  messageDesc(file_podium_v1_results_service, 12);
+  messageDesc(file_podium_v1_results_service, 14);
 
 /**
  * ListExperimentsResponse is a page of experiments.
@@ -532,7 +635,7 @@ export type ListExperimentsResponse = Message<"podium.v1.ListExperimentsResponse
  * Use `create(ListExperimentsResponseSchema)` to create a new message.
  */
 export const ListExperimentsResponseSchema: GenMessage<ListExperimentsResponse> = /*@__PURE__*/
-  messageDesc(file_podium_v1_results_service, 13);
+  messageDesc(file_podium_v1_results_service, 15);
 
 /**
  * RankRequest selects the arms or groups of a ranking.
@@ -607,7 +710,7 @@ export type RankRequest = Message<"podium.v1.RankRequest"> & {
  * Use `create(RankRequestSchema)` to create a new message.
  */
 export const RankRequestSchema: GenMessage<RankRequest> = /*@__PURE__*/
-  messageDesc(file_podium_v1_results_service, 14);
+  messageDesc(file_podium_v1_results_service, 16);
 
 /**
  * RankResponse is a page of a ranking.
@@ -695,7 +798,7 @@ export type RankResponse = Message<"podium.v1.RankResponse"> & {
  * Use `create(RankResponseSchema)` to create a new message.
  */
 export const RankResponseSchema: GenMessage<RankResponse> = /*@__PURE__*/
-  messageDesc(file_podium_v1_results_service, 15);
+  messageDesc(file_podium_v1_results_service, 17);
 
 /**
  * ScoresRequest selects the arms that pass every filter, and metrics.
@@ -769,7 +872,7 @@ export type ScoresRequest = Message<"podium.v1.ScoresRequest"> & {
  * Use `create(ScoresRequestSchema)` to create a new message.
  */
 export const ScoresRequestSchema: GenMessage<ScoresRequest> = /*@__PURE__*/
-  messageDesc(file_podium_v1_results_service, 16);
+  messageDesc(file_podium_v1_results_service, 18);
 
 /**
  * ScoresResponse is a page of a matrix of scores.
@@ -811,7 +914,7 @@ export type ScoresResponse = Message<"podium.v1.ScoresResponse"> & {
  * Use `create(ScoresResponseSchema)` to create a new message.
  */
 export const ScoresResponseSchema: GenMessage<ScoresResponse> = /*@__PURE__*/
-  messageDesc(file_podium_v1_results_service, 17);
+  messageDesc(file_podium_v1_results_service, 19);
 
 /**
  * ResultsService reads recorded results. Its calls change nothing, so all of them
@@ -906,6 +1009,21 @@ export const ResultsService: GenService<{
     methodKind: "unary";
     input: typeof ListEvalsRequestSchema;
     output: typeof ListEvalsResponseSchema;
+  },
+  /**
+   * Lists the training series of an arm: the training metrics that were recorded with a
+   * step, by key. Pages are in the order of the steps. A point that exists during the
+   * whole listing appears exactly once in the pages.
+   *
+   * Returns NOT_FOUND if the experiment or the arm does not exist, and
+   * INVALID_ARGUMENT for a page token of another request.
+   *
+   * @generated from rpc podium.v1.ResultsService.ListSeries
+   */
+  listSeries: {
+    methodKind: "unary";
+    input: typeof ListSeriesRequestSchema;
+    output: typeof ListSeriesResponseSchema;
   },
   /**
    * Gets an experiment.

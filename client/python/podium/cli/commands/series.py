@@ -1,0 +1,70 @@
+"""`podium series`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from podium._files import json_form
+from podium.cli._arguments import add_arm, step
+from podium.cli._exits import Exit
+from podium.curves import points_by_step
+
+if TYPE_CHECKING:
+    import argparse
+
+    from podium import Client
+    from podium.cli._console import Console
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.description = (
+        "Lists the training series of an arm: the training metrics that were logged with a step,\n"
+        "a line for each step. `podium curve` draws them."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  podium series rank_sweep lora_rank4\n"
+        "  podium series rank_sweep lora_rank4 loss lr --min-step 100"
+    )
+    add_arm(parser)
+    parser.add_argument("keys", metavar="KEY", nargs="*", help="only these training metrics")
+    parser.add_argument("--min-step", type=step, metavar="STEP", help="only from this step on")
+    parser.add_argument("--max-step", type=step, metavar="STEP", help="only up to this step")
+    parser.add_argument(
+        "--page-size",
+        type=int,
+        metavar="POINTS",
+        help="how many points to fetch in a call (default and at most: 10,000)",
+    )
+
+
+def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
+    """Lists the points."""
+    series = client.arm(arguments.experiment, arguments.arm).all_series(
+        arguments.keys,
+        min_step=arguments.min_step,
+        max_step=arguments.max_step,
+        page_size=arguments.page_size,
+    )
+    keys = sorted(series)
+    points = points_by_step(series.values())
+    if console.as_json:
+        console.json_list(
+            {
+                "step": at,
+                "metrics": {key: json_form.to_json(values[key]) for key in sorted(values)},
+            }
+            for at, values in points
+        )
+        return Exit.OK
+    rows = (
+        (str(at), *(f"{values[key]:.6g}" if key in values else "" for key in keys))
+        for at, values in points
+    )
+    if not console.table(rows, ">STEP", *(f">{key}" for key in keys)):
+        console.note("no training metric was logged with a step")
+        return Exit.NOTHING
+    return Exit.OK

@@ -1,0 +1,118 @@
+"""Training series: a row for each step of an arm, with the values of all keys at that step.
+
+A logged step is then one small write, however many keys it has. A point takes 12 bytes of content:
+a number for its key, and its double.
+"""
+
+import struct
+from collections.abc import Mapping
+
+import apsw
+
+from podium_server.store.contract import Page, PageLimits
+from podium_server.store.filters import SeriesFilter
+from podium_server.store.rows import Points
+from podium_server.store.sqlite.connection import fetch, fetch_value
+
+__all__ = ["POINT_TABLES", "PointTable", "points_page"]
+
+POINT_TABLES = ("points", "point_keys")
+"""The tables that hold the training series of arms."""
+_Place = tuple[int, int]
+_POINT = struct.Struct("<Id")
+_SCANNED_BYTES = 50_000 * _POINT.size
+"""How much of the rows a page reads before it ends and says where to go on."""
+
+_KEYS = "SELECT id, key FROM point_keys WHERE experiment = ? AND arm = ?"
+_PUT_KEY = "INSERT INTO point_keys VALUES (?,?,?,?)"
+_AT = "SELECT content FROM points WHERE experiment = ? AND arm = ? AND step = ?"
+_ANY = "SELECT 1 FROM points WHERE experiment = ? AND arm = ? LIMIT 1"
+_PUT = "INSERT OR REPLACE INTO points VALUES (?,?,?,?)"
+_CUT = "DELETE FROM points WHERE experiment = ? AND arm = ? AND step > ?"
+_RANGE = (
+    "SELECT step, content FROM points WHERE experiment = ? AND arm = ? AND step BETWEEN ? AND ? "
+    "ORDER BY step"
+)
+
+
+class PointTable:
+    """The series of arms, as seen and written by the transaction that is open."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._ids: dict[_Place, dict[str, int]] = {}
+
+    def at(self, place: _Place, step: int) -> dict[str, float]:
+        """Returns the values at a step."""
+        content = fetch_value(self._connection, _AT, (*place, step)) or b""
+        if not content:
+            return {}
+        keys = {identity: key for key, identity in self._known(place).items()}
+        return {keys[identity]: value for identity, value in _POINT.iter_unpack(content)}
+
+    def has_any(self, place: _Place) -> bool:
+        """Returns whether an arm has points."""
+        return bool(fetch(self._connection, _ANY, place))
+
+    def put(self, place: _Place, step: int, values: Mapping[str, float]) -> None:
+        """Writes the values of some keys at a step, beside those of other keys."""
+        merged = self.at(place, step) | dict(values)
+        content = b"".join(_POINT.pack(self._id(place, key), merged[key]) for key in merged)
+        self._connection.execute(_PUT, (*place, step, content))
+
+    def cut(self, place: _Place, after: int) -> None:
+        """Removes the points after a step."""
+        self._connection.execute(_CUT, (*place, after))
+
+    def clear(self, place: _Place) -> None:
+        """Removes the series of an arm."""
+        self._ids.pop(place, None)
+        for table in POINT_TABLES:
+            self._connection.execute(f"DELETE FROM {table} WHERE experiment = ? AND arm = ?", place)
+
+    def forget(self) -> None:
+        """Forgets the keys of arms, since some were removed."""
+        self._ids.clear()
+
+    def _known(self, place: _Place) -> dict[str, int]:
+        known = self._ids.get(place)
+        if known is None:
+            found = fetch(self._connection, _KEYS, place)
+            known = self._ids[place] = {key: identity for identity, key in found}
+        return known
+
+    def _id(self, place: _Place, key: str) -> int:
+        known = self._known(place)
+        identity = known.get(key)
+        if identity is None:
+            identity = known[key] = len(known)
+            self._connection.execute(_PUT_KEY, (*place, identity, key))
+        return identity
+
+
+def points_page(
+    connection: apsw.Connection,
+    place: _Place,
+    first: int,
+    limits: PageLimits,
+    shown: SeriesFilter,
+    revision: int,
+) -> Page[Points]:
+    """Returns a page of the points from a step on."""
+    keys = {
+        identity: key
+        for identity, key in fetch(connection, _KEYS, place)
+        if not shown.keys or key in shown.keys
+    }
+    page: Page[Points] = Page([], None, revision)
+    count = scanned = 0
+    for step, content in connection.execute(_RANGE, (*place, first, shown.max_step)):
+        if count >= limits.rows or scanned >= _SCANNED_BYTES:
+            page.next = step
+            break
+        scanned += len(content)
+        values = {keys[i]: value for i, value in _POINT.iter_unpack(content) if i in keys}
+        if values:
+            page.items.append(Points(step, values))
+            count += len(values)
+    return page
