@@ -1,5 +1,6 @@
 """Settings for every test, so that it does not matter how and where pytest was started."""
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -9,7 +10,7 @@ _SLOW_SECONDS = 1800
 _VARIABLES = (
     "RANK",
     "SLURM_PROCID",
-    *(f"PODIUM_{name}" for name in ("ADDRESS", "LISTEN", "OFFLINE", "OUTBOX", "STORE")),
+    *(name for name in os.environ if name.startswith("PODIUM_")),
 )
 
 

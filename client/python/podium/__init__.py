@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         record,
     )
     from podium._values.enums import ComparisonFlag
+    from podium._values.tls import TLS
     from podium.comparing import ComparedMetric, ComparedSide, Comparison
     from podium.curves import Curve, CurvePoint, Curves, Series
     from podium.errors import (
@@ -89,6 +90,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "TLS",
     "AbortedError",
     "ArmCounts",
     "ArmHandle",
@@ -192,6 +194,7 @@ _SOURCES = (
     "_model.results",
     "scoring",
     "_values.enums",
+    "_values.tls",
     "comparing",
     "curves",
     "ranking",

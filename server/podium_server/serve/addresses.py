@@ -14,21 +14,21 @@ __all__ = ["check_addresses", "is_reachable"]
 _log = logging.getLogger(__name__)
 
 
-def check_addresses(addresses: Iterable[str], *, insecure: bool) -> None:
+def check_addresses(addresses: Iterable[str], *, insecure: bool, encrypted: bool) -> None:
     """Checks the addresses to listen on, and warns of those that other machines can reach.
 
     Raises:
-        ConfigError: An address is malformed, or other machines can reach it and `insecure` is
-            not set.
+        ConfigError: An address is malformed, or other machines can reach it, and it is neither
+            `encrypted` nor is `insecure` set.
     """
     for address in addresses:
         if not is_reachable(address):
             continue
-        if not insecure:
+        if not (insecure or encrypted):
             raise ConfigError(
                 f"other machines can reach {address}, and all of them could read and change every "
-                "result; listen on 127.0.0.1 or unix:PATH, or give --insecure if you trust the "
-                "network"
+                "result; give --tls-cert and --tls-key, listen on 127.0.0.1 or unix:PATH, or give "
+                "--insecure if you trust the network"
             )
         _log.warning("other machines can reach %s: they can read and change every result", address)
 

@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+from pathlib import Path
 
 from podium._limits.limits import MOST_NAME_BYTES, Limits
 
@@ -18,9 +19,10 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from podium_server.rpc.fronts.grpcio import MAX_CONNECTIONS
 from podium_server.rpc.fronts.ports import ListenError
+from podium_server.serve.environment import read_variables
 from podium_server.serve.logs import set_up_logs
 from podium_server.serve.server import running
-from podium_server.serve.settings import ConfigError, Settings
+from podium_server.serve.settings import ConfigError, ServerTLS, Settings
 from podium_server.store.contract import StoreError
 
 __all__ = ["add_arguments", "loop_factory", "main", "run", "tune_collector"]
@@ -40,7 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `podium serve`."""
     defaults = Settings()
     parser.description = "Starts a server; SIGTERM and Ctrl-C stop it."
-    parser.epilog = "example:\n  podium serve --listen 127.0.0.1:50051 --store sqlite:///podium.db"
+    parser.epilog = (
+        "example:\n  podium serve --listen 127.0.0.1:50051 --store sqlite:///podium.db\n\n"
+        "Each option can be set in the environment, such as --tls-cert by PODIUM_SERVE_TLS_CERT."
+    )
     parser.add_argument(
         "--listen",
         action="append",
@@ -60,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="listen on addresses that other machines can reach, without encryption or access "
         "control",
     )
+    _add_tls(parser)
     parser.add_argument(
         "--reflection", action="store_true", help="let tools such as grpcurl list the services"
     )
@@ -89,29 +95,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--log-level", choices=("debug", "info", "warning", "error"), default="info"
     )
+    read_variables(parser)
+
+
+def _add_tls(parser: argparse.ArgumentParser) -> None:
+    for option, what in (
+        ("--tls-cert", "the server's certificate, in PEM: encrypt connections"),
+        ("--tls-key", "the key of the certificate, in PEM, without a password"),
+        ("--tls-client-ca", "authorities: every client must show a certificate of one of them"),
+    ):
+        parser.add_argument(option, type=Path, metavar="FILE", help=what)
+
+
+def _tls_of(arguments: argparse.Namespace) -> ServerTLS | None:
+    cert, key, client_ca = arguments.tls_cert, arguments.tls_key, arguments.tls_client_ca
+    if cert and key:
+        return ServerTLS(cert, key, client_ca)
+    if cert or key or client_ca:
+        raise ConfigError("give --tls-cert and --tls-key together; --tls-client-ca needs both")
+    return None
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serves until a signal to stop; returns the exit code of the process."""
     set_up_logs(arguments.log_format, arguments.log_level)
+    tune_collector()
+    _allow_open_files()
+    try:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            return runner.run(_serve(_settings(arguments)))
+    except (ConfigError, ListenError, StoreError) as error:
+        _log.error("%s", error)
+        return _EXIT_USAGE
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
     listen = arguments.listen or [os.environ.get("PODIUM_LISTEN", Settings().listen[0])]
-    settings = Settings(
+    return Settings(
         listen=tuple(listen),
         store=arguments.store,
         insecure=arguments.insecure,
+        tls=_tls_of(arguments),
         reflection=arguments.reflection,
         grace_seconds=arguments.grace,
         answer_cache_bytes=arguments.answer_cache,
         limits=Limits(**dict(arguments.limit)),
     )
-    tune_collector()
-    _allow_open_files()
-    try:
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            return runner.run(_serve(settings))
-    except (ConfigError, ListenError, StoreError) as error:
-        _log.error("%s", error)
-        return _EXIT_USAGE
 
 
 def main() -> int:

@@ -20,6 +20,7 @@ from podium_server.rpc.handlers import Method, service_methods
 from podium_server.rpc.health import HEALTH_SERVICE, Health
 from podium_server.serve.addresses import check_addresses
 from podium_server.serve.settings import Settings
+from podium_server.serve.tls import Certificates
 from podium_server.store.contract import Store
 from podium_server.store.open import open_store
 
@@ -38,7 +39,8 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
         settings: The settings of the server.
         broken: Set when the server failed, so that the process has to end.
     """
-    check_addresses(settings.listen, insecure=settings.insecure)
+    check_addresses(settings.listen, insecure=settings.insecure, encrypted=settings.tls is not None)
+    certificates = None if settings.tls is None else Certificates(settings.tls)
     store = await open_store(settings.store, on_broken=broken.set)
     try:
         health = Health(_SERVICES)
@@ -50,6 +52,7 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
             message_bytes=message_bytes,
             reflection=settings.reflection,
             on_failed=broken.set,
+            credentials=None if certificates is None else certificates.credentials,
         )
         addresses = await front.start(settings.listen)
         try:

@@ -20,6 +20,7 @@ from podium._client.channel import (
     deadline,
 )
 from podium._client.retries import Failure, Retries, RetryPolicy
+from podium._client.security import Security, tls_problem
 from podium._values.address import server_address
 from podium._wire.status import from_rpc_error
 from podium.errors import (
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from google.protobuf.message import Message
+
+    from podium._values.tls import TLS
 
 __all__ = ["CALLS_AT_ONCE", "Connection"]
 
@@ -81,6 +84,7 @@ class Connection(Generic[_C]):
         read_timeout: The deadline of calls that read, in seconds.
         write_timeout: The deadline of calls that write, in seconds.
         policy: Which failed calls are sent again.
+        tls: The files of an encrypted connection; see `Security`.
     """
 
     def __init__(
@@ -89,11 +93,13 @@ class Connection(Generic[_C]):
         read_timeout: float,
         write_timeout: float,
         policy: RetryPolicy,
+        tls: TLS | bool | None = None,
     ) -> None:
         self.address = server_address(address)
         self._read_timeout = deadline(read_timeout, "read_timeout")
         self._write_timeout = deadline(write_timeout, "write_timeout")
         self._policy = policy
+        self._security = Security(self.address, tls)
         self._opened: _Opened[_C] | None = None
         self._closed = False
         self._answered_at: float | None = None
@@ -102,7 +108,13 @@ class Connection(Generic[_C]):
         # A copy, and a client in another process, connects by itself.
         if self._closed:
             raise ClientStateError(_IS_CLOSED)
-        return type(self), (self.address, self._read_timeout, self._write_timeout, self._policy)
+        return type(self), (
+            self.address,
+            self._read_timeout,
+            self._write_timeout,
+            self._policy,
+            self._security.tls or False,
+        )
 
     def _new_channel(self) -> _C:
         raise NotImplementedError
@@ -188,6 +200,9 @@ class Connection(Generic[_C]):
             # Nobody here cancelled it. A server that stops cancels calls that have just arrived.
             result = UnavailableError(result.message)
         is_refused = isinstance(result, UnavailableError) and connection_failure(result.message)
+        if is_refused and self._security.has_changed():
+            # The calls under way end on the channel of the older files.
+            self._opened = None
         if not result.reason:
             result.message = self._text(result, method)
             result.args = (result.message,)
@@ -197,6 +212,9 @@ class Connection(Generic[_C]):
         match error:
             case UnavailableError():
                 why = connection_failure(error.message)
+                problem = tls_problem(self.address, why or "", self._security.tls)
+                if problem is not None:
+                    return problem
                 text = (
                     f"no Podium server answers at {self.address}: start one with `podium serve`, "
                     f"or give the right address ({why or error.message})"

@@ -23,6 +23,7 @@ __all__ = ["SenderStarter", "unreachable", "waits"]
 _PACKAGES = Path(__file__).parents[2]
 """The folder that `podium` is imported from."""
 _LOG = "sender.log"
+_FILES = ("PODIUM_TLS_CA", "PODIUM_TLS_CERT", "PODIUM_TLS_KEY")
 _FIRST_DELAY, _MOST_DELAY = 2.0, 60.0
 _START_SECONDS = 10.0
 _STALE_SECONDS = 5.0
@@ -95,13 +96,19 @@ def _start(outbox: Path) -> None:
             command,
             check=True,
             cwd=outbox,
-            env=os.environ | {"PYTHONPATH": _python_path()},
+            env=os.environ | _absolute_paths() | {"PYTHONPATH": _python_path()},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=log,
             start_new_session=True,
             timeout=_START_SECONDS,
         )
+
+
+def _absolute_paths() -> dict[str, str]:
+    """Returns the variables that name files of a connection: the sender has another folder."""
+    given = {name: os.environ.get(name, "").strip() for name in _FILES}
+    return {name: str(Path(path).absolute()) for name, path in given.items() if path}
 
 
 def _python_path() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from podium._client.aio.client import AsyncClient
 from podium._outbox import UNREACHABLE, SenderLock, SenderState, wake_sender
@@ -121,7 +121,7 @@ def _deliver(
         left = sum(stream.count_pending() for stream in sender.streams.known.values())
         _show(console, total, left)
 
-    settings = {} if timeout is None else {"write_timeout": timeout}
+    settings: dict[str, Any] = {} if timeout is None else {"write_timeout": timeout}
     try:
         client = AsyncClient(address, retry=False, **settings)
     except ValueError as error:

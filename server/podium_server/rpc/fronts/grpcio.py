@@ -72,6 +72,7 @@ class GrpcioFront:
         message_bytes: The largest request.
         reflection: Whether tools can list the services.
         on_failed: Called when the server has ended and cannot be started again.
+        credentials: Returns the credentials of a port; None for ports without TLS.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class GrpcioFront:
         message_bytes: int,
         reflection: bool,
         on_failed: Callable[[], None],
+        credentials: Callable[[], grpc.ServerCredentials] | None = None,
     ) -> None:
         self._handlers = tuple(
             generic_handler(name, methods, admission) for name, methods in services.items()
@@ -89,6 +91,7 @@ class GrpcioFront:
         self._names = tuple(services) if reflection else ()
         self._options = server_options(message_bytes)
         self._on_failed = on_failed
+        self._credentials = credentials
         self._addresses: list[str] = []
 
     async def start(self, addresses: Sequence[str]) -> list[str]:
@@ -98,7 +101,7 @@ class GrpcioFront:
             ListenError: An address cannot be listened on.
         """
         self._server = self._new_server()
-        self._addresses = [bind(self._server, address) for address in addresses]
+        self._addresses = self._bind(addresses)
         await self._server.start()
         self._watcher = asyncio.create_task(self._restart_when_ended())
         return self._addresses
@@ -122,6 +125,10 @@ class GrpcioFront:
             reflection.enable_server_reflection(names, server)
         return server
 
+    def _bind(self, addresses: Sequence[str]) -> list[str]:
+        make = self._credentials
+        return [bind(self._server, address, make() if make else None) for address in addresses]
+
     async def _restart_when_ended(self) -> None:
         """Looks now and then whether the server has ended: its own end may never complete."""
         while True:
@@ -140,8 +147,7 @@ class GrpcioFront:
         for left in reversed(range(_REBIND_TRIES)):
             self._server = self._new_server()
             try:
-                for address in self._addresses:
-                    bind(self._server, address)
+                self._bind(self._addresses)
                 break
             except ListenError:
                 if not left:

@@ -16,8 +16,15 @@ class ListenError(Exception):
     """An address cannot be listened on; the text has the cause."""
 
 
-def bind(server: grpc.aio.Server, address: str) -> str:
+def bind(
+    server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None = None
+) -> str:
     """Binds a HOST:PORT or unix:PATH address; returns it with the port that was chosen.
+
+    Args:
+        server: The server.
+        address: The address.
+        credentials: Those of a port with TLS. A socket has none.
 
     Raises:
         ListenError: The address cannot be listened on.
@@ -26,7 +33,10 @@ def bind(server: grpc.aio.Server, address: str) -> str:
     try:
         if path is not None:
             return _bind_socket(server, address, Path(path))
-        port = server.add_insecure_port(address)
+        if credentials is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, credentials)
     except RuntimeError as error:
         raise ListenError(f"cannot listen on {address}: {_cause(address, path)}") from error
     return f"{address.rpartition(':')[0]}:{port}"

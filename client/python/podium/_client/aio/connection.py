@@ -66,7 +66,10 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
 
     def _new_channel(self) -> grpc.aio.Channel:
         self._loop = asyncio.get_running_loop()
-        return grpc.aio.insecure_channel(self.address, channel_options(self.address))
+        options, credentials = channel_options(self.address), self._security.channel_credentials()
+        if credentials is None:
+            return grpc.aio.insecure_channel(self.address, options)
+        return grpc.aio.secure_channel(self.address, credentials, options)
 
     async def _call(self, request: Message) -> Any:
         method = self._method(request)

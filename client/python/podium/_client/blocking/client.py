@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from podium._model.recording import RecordResult, StreamPosition
     from podium._model.results import Experiment
     from podium._values.arguments import ExperimentStatuses, Strings
+    from podium._values.tls import TLS
     from podium.v1.event_pb2 import Event
 
 __all__ = ["Client"]
@@ -46,9 +47,12 @@ class Client:
             in seconds. If not given, a read tries until its deadline, and a write tries once.
         retry: Whether a call is sent again, until its deadline, while the server is overloaded or
             unreachable. A write is not sent again if its response was lost.
+        tls: The files of an encrypted connection, or True for a server with a certificate of a
+            public authority. If not given, the files of the environment variables PODIUM_TLS_CA,
+            PODIUM_TLS_CERT and PODIUM_TLS_KEY. Without any, or if False, nothing is encrypted.
 
     Raises:
-        ValueError: The address or a timeout is malformed.
+        ValueError: The address or a timeout is malformed, or `tls` is given for a socket.
     """
 
     def __init__(
@@ -59,9 +63,10 @@ class Client:
         write_timeout: float = 30.0,
         connect_timeout: float | None = None,
         retry: bool = True,
+        tls: TLS | bool | None = None,
     ) -> None:
         policy = RetryPolicy(retry, coerce.optional(deadline, connect_timeout, "connect_timeout"))
-        self._connection = BlockingConnection(address, read_timeout, write_timeout, policy)
+        self._connection = BlockingConnection(address, read_timeout, write_timeout, policy, tls)
 
     @property
     def address(self) -> str:

@@ -61,7 +61,10 @@ class BlockingConnection(Connection[grpc.Channel]):
             channel.close()
 
     def _new_channel(self) -> grpc.Channel:
-        return grpc.insecure_channel(self.address, channel_options(self.address))
+        options, credentials = channel_options(self.address), self._security.channel_credentials()
+        if credentials is None:
+            return grpc.insecure_channel(self.address, options)
+        return grpc.secure_channel(self.address, credentials, options)
 
     def _call(self, request: Message) -> Any:
         method = self._method(request)

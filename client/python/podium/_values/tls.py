@@ -1,0 +1,110 @@
+"""The files of an encrypted connection, checked before gRPC reads them.
+
+gRPC reports a file that it cannot use only when a connection fails, and without its name.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+__all__ = ["TLS", "FileStates", "PathLike", "check_authorities", "check_pair", "file_states"]
+
+PathLike: TypeAlias = "str | os.PathLike[str]"
+FileStates: TypeAlias = "tuple[tuple[int, int, int], ...]"
+"""What is compared to notice that one of several files has changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class TLS:
+    """The files of an encrypted connection, in PEM. Each is read when a connection is opened.
+
+    Args:
+        ca: The certificates of the authorities that may have issued the server's certificate. If
+            not given, the public authorities that come with gRPC.
+        cert: The certificate that this client shows, with those between it and its authority.
+            Only for servers that ask for one.
+        key: The private key of `cert`, without a password.
+
+    Raises:
+        ValueError: There is a `cert` without a `key`, or the other way round.
+    """
+
+    ca: PathLike | None = None
+    cert: PathLike | None = None
+    key: PathLike | None = None
+
+    def __post_init__(self) -> None:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("a certificate and its key belong together: give both, or neither")
+
+    @staticmethod
+    def from_environment() -> TLS | None:
+        """Returns the files of PODIUM_TLS_CA, _CERT and _KEY, or None if none of them is set.
+
+        Raises:
+            ValueError: Only one of PODIUM_TLS_CERT and PODIUM_TLS_KEY is set.
+        """
+        names = ("PODIUM_TLS_CA", "PODIUM_TLS_CERT", "PODIUM_TLS_KEY")
+        ca, cert, key = (os.environ.get(name, "").strip() or None for name in names)
+        if (cert is None) != (key is None):
+            raise ValueError("PODIUM_TLS_CERT and PODIUM_TLS_KEY belong together: set both")
+        return TLS(ca, cert, key) if ca or cert else None
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files that are given."""
+        return [Path(path) for path in (self.ca, self.cert, self.key) if path is not None]
+
+
+def check_authorities(path: PathLike) -> None:
+    """Checks that a file holds certificates of authorities.
+
+    Raises:
+        ValueError: It cannot be read, or holds no certificate; the text names it.
+    """
+    import ssl  # noqa: PLC0415 - only encrypted connections need it
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(os.fspath(path))
+    except ssl.SSLError as error:
+        raise ValueError(f"{path} holds no certificate in PEM") from error
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def check_pair(cert: PathLike, key: PathLike) -> None:
+    """Checks that two files hold a certificate and its private key.
+
+    Raises:
+        ValueError: One cannot be read or used, or they do not belong together.
+    """
+    import ssl  # noqa: PLC0415 - only encrypted connections need it
+
+    try:
+        for path in (cert, key):
+            Path(path).read_bytes()
+        # Without a password here, it would be asked for on the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
+    except ssl.SSLError as error:
+        why = "the key is not that of the certificate" if "MISMATCH" in str(error) else "not PEM"
+        raise ValueError(
+            f"{cert} and {key} are not a certificate and its key without a password: {why}"
+        ) from error
+    except OSError as error:
+        raise ValueError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def file_states(paths: list[Path]) -> FileStates:
+    """Returns a value that differs after one of the files has changed, appeared or gone."""
+    return tuple(map(_state, paths))
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_ino, found.st_size, found.st_mtime_ns)

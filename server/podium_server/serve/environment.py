@@ -1,0 +1,46 @@
+"""Environment variables for the options of `podium serve`, from the options themselves."""
+
+import argparse
+import os
+
+__all__ = ["read_variables", "variable_of"]
+
+_OLDER = {"listen": "PODIUM_LISTEN", "store": "PODIUM_STORE"}
+"""Options with a variable of their own, which also other commands read."""
+_NO = {"", "0", "false", "no"}
+
+
+def variable_of(action: argparse.Action) -> str:
+    """Returns the name of the variable of an option: PODIUM_SERVE_TLS_CERT for --tls-cert."""
+    return _OLDER.get(action.dest, f"PODIUM_SERVE_{action.dest.upper()}")
+
+
+def read_variables(parser: argparse.ArgumentParser) -> None:
+    """Makes the variables that are set the defaults of their options.
+
+    An option that can be repeated takes several values, separated by commas. A malformed value
+    ends the process with a message that names the variable.
+    """
+    for action in parser._actions:  # noqa: SLF001 - argparse has no public list of them
+        variable = variable_of(action)
+        text = os.environ.get(variable)
+        if text is None or action.dest == "help" or action.dest in _OLDER:
+            continue
+        try:
+            action.default = _value(action, text.strip())
+        except (ValueError, argparse.ArgumentTypeError) as error:
+            parser.error(f"{variable}: {error}")
+
+
+def _value(action: argparse.Action, text: str) -> object:
+    if action.const is True:
+        return text.lower() not in _NO
+    if isinstance(action.default, list):
+        return [_item(action, part.strip()) for part in text.split(",") if part.strip()]
+    return _item(action, text) if text else action.default
+
+
+def _item(action: argparse.Action, text: str) -> object:
+    if action.choices is not None and text not in action.choices:
+        raise ValueError(f"give one of {', '.join(action.choices)}, not {text!r}")
+    return action.type(text) if callable(action.type) else text

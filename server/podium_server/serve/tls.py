@@ -1,0 +1,77 @@
+"""The certificates of the ports, which are read again when their files have changed."""
+
+import logging
+import threading
+
+import grpc
+from podium._values.tls import check_authorities, check_pair, file_states
+
+from podium_server.serve.settings import ConfigError, ServerTLS
+
+__all__ = ["Certificates"]
+
+_log = logging.getLogger(__name__)
+
+
+class Certificates:
+    """The files of encrypted ports.
+
+    Each new connection gets the files of that moment. Files that cannot be used, such as a new
+    certificate whose key is not written yet, are logged, and connections get those before them.
+
+    Raises:
+        ConfigError: The files cannot be used.
+    """
+
+    def __init__(self, tls: ServerTLS) -> None:
+        self._tls = tls
+        self._lock = threading.Lock()
+        self._states = file_states(tls.paths)
+        try:
+            self._current = _load(tls)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """Returns credentials for one port: gRPC keeps for each which files it uses."""
+        used = self._current
+
+        def changed() -> grpc.ServerCertificateConfiguration | None:
+            """Returns what the port does not use yet; gRPC asks before each handshake."""
+            nonlocal used
+            with self._lock:
+                self._refresh()
+                before, used = used, self._current
+                return None if used is before else used
+
+        must_show = self._tls.client_ca is not None
+        return grpc.dynamic_ssl_server_credentials(used, changed, must_show)  # type: ignore[arg-type]  # None: nothing new
+
+    def _refresh(self) -> None:
+        states = file_states(self._tls.paths)
+        if states == self._states:
+            return
+        self._states = states
+        try:
+            self._current = _load(self._tls)
+        except ValueError as error:
+            _log.error("the certificate stays as it was: %s", error)
+        else:
+            _log.info("the files of the certificate have changed: new connections use them")
+
+
+def _load(tls: ServerTLS) -> grpc.ServerCertificateConfiguration:
+    """Reads the files.
+
+    Raises:
+        ValueError: They cannot be used, or another program is writing to them.
+    """
+    states = file_states(tls.paths)
+    check_pair(tls.cert, tls.key)
+    if tls.client_ca is not None:
+        check_authorities(tls.client_ca)
+    pair = (tls.key.read_bytes(), tls.cert.read_bytes())
+    authorities = tls.client_ca.read_bytes() if tls.client_ca else None
+    if file_states(tls.paths) != states:
+        raise ValueError(f"{tls.cert} or {tls.key} changed while it was read")
+    return grpc.ssl_server_certificate_configuration([pair], authorities)

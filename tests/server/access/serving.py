@@ -1,0 +1,22 @@
+"""Servers in the process of a test."""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from podium_server.serve.server import running
+from podium_server.serve.settings import Settings
+
+__all__ = ["serving"]
+
+
+@asynccontextmanager
+async def serving(folder: Path, *listen: str, **settings: Any) -> AsyncIterator[Sequence[str]]:
+    """Runs a server inside the block, on a free port by default; yields its addresses."""
+    store = f"sqlite:///{folder / 'podium.db'}"
+    given = Settings(listen=listen or ("127.0.0.1:0",), store=store, grace_seconds=0.1)
+    async with running(dataclasses.replace(given, **settings), asyncio.Event()) as addresses:
+        yield addresses

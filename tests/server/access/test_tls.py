@@ -1,0 +1,172 @@
+"""Encrypted connections: who gets one, what errors say, and certificates that change."""
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Any
+
+import podium
+import pytest
+from podium_server.serve.settings import ConfigError, ServerTLS
+
+from tests.server.access.certificates import Authority
+from tests.server.access.serving import serving
+
+Pair = tuple[Path, Path]
+
+
+async def _revision(address: str, **settings: Any) -> int | None:
+    """Declares an experiment with both clients; returns its revision, 2 at the first time."""
+
+    def blocking() -> int:
+        with podium.Client(address, read_timeout=20, write_timeout=20, **settings) as client:
+            return client.experiment("x").declare(tags=["blocking"]).revision
+
+    await asyncio.to_thread(blocking)
+    async with podium.AsyncClient(address, **settings) as client:
+        return (await client.experiment("x").declare(tags=["async"], overwrite=True)).revision
+
+
+async def _problem(address: str, tls: podium.TLS | bool) -> str:
+    """Returns the error of a client that gets no connection."""
+    async with podium.AsyncClient(address, tls=tls, connect_timeout=0.5) as client:
+        with pytest.raises(podium.UnavailableError) as caught:
+            await client.experiment("x").get()
+    return caught.value.message
+
+
+async def test_both_clients_connect_over_tls(
+    authority: Authority, server_files: Pair, tmp_path: Path
+) -> None:
+    """With the authority of the server's certificate, calls are answered."""
+    async with serving(tmp_path, tls=ServerTLS(*server_files)) as [address]:
+        assert await _revision(address, tls=podium.TLS(ca=authority.cert)) == 2
+
+
+async def test_the_environment_names_the_files(
+    authority: Authority, server_files: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PODIUM_TLS_CA encrypts connections to ports, and is ignored for sockets."""
+    monkeypatch.setenv("PODIUM_TLS_CA", str(authority.cert))
+    async with serving(tmp_path, tls=ServerTLS(*server_files)) as [address]:
+        assert await _revision(address) == 2
+    socket = f"unix:{tmp_path / 'podium.sock'}"
+    async with serving(tmp_path, socket, tls=ServerTLS(*server_files)):
+        assert await _revision(socket) == 2
+
+
+async def test_errors_of_tls_say_what_is_wrong(
+    authority: Authority, server_files: Pair, tmp_path: Path
+) -> None:
+    """A wrong authority, name, date or protocol is named, with what would be right."""
+    right, other = podium.TLS(ca=authority.cert), Authority(tmp_path, "other")
+    async with serving(tmp_path, tls=ServerTLS(*server_files)) as [address]:
+        text = await _problem(address, podium.TLS(ca=other.cert))
+        assert f"its certificate was not issued by an authority in {other.cert}" in text
+        assert "not issued by a public authority" in await _problem(address, tls=True)
+        assert "it may require TLS: set PODIUM_TLS_CA" in await _problem(address, tls=False)
+    async with serving(tmp_path) as [address]:
+        assert "it has no TLS there" in await _problem(address, right)
+    for name, names, days, expected in (
+        ("elsewhere", "DNS:results.example", 10, "its certificate is for other names"),
+        ("old", "IP:127.0.0.1", -1, "its certificate has expired"),
+    ):
+        files = authority.issue(name, names, days)
+        async with serving(tmp_path, tls=ServerTLS(*files)) as [address]:
+            assert expected in await _problem(address, right)
+
+
+async def test_a_client_without_certificate_is_refused(
+    authority: Authority, server_files: Pair, tmp_path: Path
+) -> None:
+    """With --tls-client-ca only clients with a certificate of that authority are answered."""
+    cert, key = authority.issue("client", "DNS:client")
+    tls = ServerTLS(*server_files, authority.cert)
+    async with serving(tmp_path, tls=tls) as [address]:
+        text = await _problem(address, podium.TLS(ca=authority.cert))
+        assert "PODIUM_TLS_CERT and PODIUM_TLS_KEY" in text
+        assert await _revision(address, tls=podium.TLS(authority.cert, cert, key)) == 2
+
+
+async def test_a_changed_certificate_is_used_without_a_failed_call(
+    authority: Authority, server_files: Pair, tmp_path: Path
+) -> None:
+    """New connections see the newest certificate, also on a second port; no call fails meanwhile.
+
+    A certificate whose key is not written yet, and a damaged file, change nothing.
+    """
+    files = (tmp_path / "live.pem", tmp_path / "live.key")
+    new = authority.issue("renewed", "IP:127.0.0.1,DNS:renewed")
+    other = Authority(tmp_path, "other").issue("foreign", "IP:127.0.0.1")
+
+    def install(*pair: Path) -> None:
+        for source, target in zip(pair, files, strict=False):
+            staged = target.with_suffix(".new")
+            shutil.copy(source, staged)
+            staged.replace(target)
+
+    trusts_both = tmp_path / "both.pem"
+    trusts_both.write_bytes(authority.cert.read_bytes() + (tmp_path / "other.pem").read_bytes())
+    install(*server_files)
+    async with (
+        serving(tmp_path, "127.0.0.1:0", "127.0.0.1:0", tls=ServerTLS(*files)) as addresses,
+        podium.AsyncClient(addresses[0], tls=podium.TLS(trusts_both), retry=False) as client,
+    ):
+        for pair in (other[:1], other, new[:1], new, server_files, other):
+            install(*pair)
+            await client.experiment("x").declare()
+            await _revision(addresses[0], tls=podium.TLS(trusts_both))
+        for address in addresses:
+            text = await _problem(address, podium.TLS(authority.cert))
+            assert "its certificate was not issued by" in text
+
+
+async def test_a_client_reads_changed_files_again(
+    authority: Authority, server_files: Pair, tmp_path: Path
+) -> None:
+    """A client whose authority changed connects with the new file: no client is made anew."""
+    other = Authority(tmp_path, "other")
+    ca = tmp_path / "live.pem"
+    shutil.copy(other.cert, ca)
+    async with (
+        serving(tmp_path, tls=ServerTLS(*server_files)) as [address],
+        podium.AsyncClient(address, tls=podium.TLS(ca), connect_timeout=0.1) as client,
+    ):
+        with pytest.raises(podium.UnavailableError):
+            await client.experiment("x").declare()
+        ca.unlink()
+        with pytest.raises(podium.UnavailableError, match="was not issued by"):
+            await client.experiment("x").declare()
+        with pytest.raises(podium.UnavailableError, match="cannot be read: No such file"):
+            await client.experiment("x").declare()
+        shutil.copy(authority.cert, ca)
+        assert (await client.experiment("x").declare()).revision == 1
+
+
+@pytest.mark.parametrize(
+    ("cert", "key", "why"),
+    [
+        ("server.pem", "absent.key", "absent.key cannot be read: No such file"),
+        ("server.pem", "ca.key", "the key is not that of the certificate"),
+        ("server.key", "server.pem", "not PEM"),
+    ],
+)
+async def test_files_that_cannot_be_used_stop_the_start(
+    server_files: Pair, tmp_path: Path, cert: str, key: str, why: str
+) -> None:
+    """The text names the file and what is wrong with it."""
+    folder = server_files[0].parent
+    with pytest.raises(ConfigError, match=why):
+        async with serving(tmp_path, tls=ServerTLS(folder / cert, folder / key)):
+            pass
+
+
+def test_settings_of_tls_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A certificate needs its key, and a socket has no TLS."""
+    with pytest.raises(ValueError, match="belong together"):
+        podium.TLS(cert="client.pem")
+    with pytest.raises(ValueError, match="leave tls out"):
+        podium.Client("unix:/podium.sock", tls=True)
+    monkeypatch.setenv("PODIUM_TLS_KEY", "client.key")
+    with pytest.raises(ValueError, match="PODIUM_TLS_CERT and PODIUM_TLS_KEY belong together"):
+        podium.Client("localhost:1")
