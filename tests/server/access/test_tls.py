@@ -130,7 +130,7 @@ async def test_a_client_reads_changed_files_again(
     shutil.copy(other.cert, ca)
     async with (
         serving(tmp_path, tls=ServerTLS(*server_files)) as [address],
-        podium.AsyncClient(address, tls=podium.TLS(ca), connect_timeout=0.1) as client,
+        podium.AsyncClient(address, tls=podium.TLS(ca), retry=False) as client,
     ):
         with pytest.raises(podium.UnavailableError):
             await client.experiment("x").declare()
