@@ -178,18 +178,14 @@ proto: .cache/proto/locked ## write client/python/podium/v1 anew
 proto-rust: ## write client/rust/src/v1 anew
 	cd client/rust && cargo run --locked --package podium-codegen
 
-# The protos name no Go package: each is mapped to the one of the client here.
 GO_MODULE := podium.example/podium
-GO_MAPPED := $(foreach proto,$(PROTOS:proto/%=%),M$(proto)=$(GO_MODULE)/podiumv1)
-GO_OPTIONS = $(foreach option,module=$(GO_MODULE) $(GO_MAPPED),--$(1)_opt=$(option))
-
 proto-go: .cache/proto/locked ## write client/go/podiumv1 anew
 	@GOBIN=$(CURDIR)/.cache/go go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
 	@GOBIN=$(CURDIR)/.cache/go go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
 	@rm -f client/go/podiumv1/*.pb.go
 	@.cache/proto/bin/python -m grpc_tools.protoc --proto_path=proto \
-		--plugin=.cache/go/protoc-gen-go --go_out=client/go $(call GO_OPTIONS,go) \
-		--plugin=.cache/go/protoc-gen-go-grpc --go-grpc_out=client/go $(call GO_OPTIONS,go-grpc) $(PROTOS)
+		--plugin=.cache/go/protoc-gen-go --go_out=client/go --go_opt=module=$(GO_MODULE) \
+		--plugin=.cache/go/protoc-gen-go-grpc --go-grpc_out=client/go --go-grpc_opt=module=$(GO_MODULE) $(PROTOS)
 
 TYPESCRIPT := client/typescript
 proto-typescript: .cache/proto/locked ## write client/typescript/src/podium/v1 anew

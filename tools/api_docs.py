@@ -26,8 +26,26 @@ _INTRODUCTION = """\
 Written from the comments in `proto/podium/v1` by `make docs`: change them there, never here.
 
 Package `podium.v1`. A field that is marked *optional*, or whose type is a message, knows unset from
-zero and empty; any other field that is not sent reads as zero, empty or false. Beside these
-services the server answers the standard `grpc.health.v1.Health`.
+zero and empty; any other field that is not sent reads as zero, empty or false. A request without a
+field that is marked *Required* is rejected. Beside these services the server answers the standard
+`grpc.health.v1.Health`. `buf.gen.yaml` generates code for languages that have no client yet.
+
+## Errors, deadlines and retries
+
+A failed call has a status code and a text. Its details are a `google.rpc.Status` in the binary
+trailer `grpc-status-details-bin`. They hold a `google.rpc.ErrorInfo` with domain `podium`, a
+[reason](#errorreason) and metadata, a `google.rpc.RetryInfo` if the server says how long to wait,
+and after a Record call a [Refusals](#refusals).
+
+- Send each call with a deadline. The clients use 10 seconds for reads and 30 seconds for writes.
+- Retry UNAVAILABLE, and RESOURCE_EXHAUSTED with the reason `OVERLOADED`, until the deadline. Wait
+  for the delay of RetryInfo; without one, wait 0.1 seconds at first, then twice as long each time,
+  at most 1 second, and vary each wait at random.
+- After DEADLINE_EXCEEDED or a lost connection it is unknown whether a write was stored. Sending it
+  again is safe: each method has an `idempotency_level`, NO_SIDE_EFFECTS for reads and IDEMPOTENT
+  for writes.
+- Other errors are final for the same request, except in a Record call: a refusal of the kind WAIT
+  can end when the experiment or the arm is created.
 """
 
 _ERROR_FILE = "podium/v1/error_reason.proto"

@@ -153,7 +153,7 @@ func (e *Experiment) Scores(
 ) (*podiumv1.ScoresResponse, error) {
 	request := &podiumv1.ScoresRequest{
 		Experiment: e.name, Metrics: metrics, Statuses: filter.Statuses, GroupName: filter.GroupName,
-		NamePrefix: filter.NamePrefix, Tags: filter.Tags,
+		NamePrefix: filter.NamePrefix, Tags: filter.Tags, PageSize: largestPage,
 	}
 	found, err := e.client.Results.Scores(ctx, request)
 	if err != nil {

@@ -179,6 +179,7 @@ std::optional<v1::RankResponse> Experiment::rank_in_one_state(v1::RankRequest re
 
 v1::ScoresResponse Experiment::scores(v1::ScoresRequest request) const {
   request.set_experiment(name_);
+  request.set_page_size(kLargestPage);
   request.clear_page_token();
   v1::ScoresResponse found = calls_->scores(request);
   while (!found.next_page_token().empty()) {

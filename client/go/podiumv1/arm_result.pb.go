@@ -92,7 +92,7 @@ func (ArmStatus) EnumDescriptor() ([]byte, []int) {
 type ArmResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the arm, unique in its experiment: 1 to 256 bytes, compared as
-	// bytes.
+	// bytes. Required in a request.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The configuration of the arm. Required in a request, with its name.
 	RunConfig *RunConfig `protobuf:"bytes,2,opt,name=run_config,json=runConfig,proto3" json:"run_config,omitempty"`
@@ -682,7 +682,9 @@ const file_podium_v1_arm_result_proto_rawDesc = "" +
 	"\x12ARM_STATUS_RUNNING\x10\x02\x12\x18\n" +
 	"\x14ARM_STATUS_COMPLETED\x10\x03\x12\x15\n" +
 	"\x11ARM_STATUS_FAILED\x10\x04\x12\x18\n" +
-	"\x14ARM_STATUS_CANCELLED\x10\x05b\x06proto3"
+	"\x14ARM_STATUS_CANCELLED\x10\x05Bh\n" +
+	"\tpodium.v1B\x0eArmResultProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\n" +
+	"Podium::V1b\x06proto3"
 
 var (
 	file_podium_v1_arm_result_proto_rawDescOnce sync.Once

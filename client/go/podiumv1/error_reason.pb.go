@@ -243,7 +243,9 @@ const file_podium_v1_error_reason_proto_rawDesc = "" +
 	"\x19ERROR_REASON_STORAGE_FULL\x103\x12\x1e\n" +
 	"\x1aERROR_REASON_SHUTTING_DOWN\x104\x12 \n" +
 	"\x1cERROR_REASON_OUTCOME_UNKNOWN\x105\x12\x19\n" +
-	"\x15ERROR_REASON_INTERNAL\x10<b\x06proto3"
+	"\x15ERROR_REASON_INTERNAL\x10<Bj\n" +
+	"\tpodium.v1B\x10ErrorReasonProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\n" +
+	"Podium::V1b\x06proto3"
 
 var (
 	file_podium_v1_error_reason_proto_rawDescOnce sync.Once

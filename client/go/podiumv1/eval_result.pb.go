@@ -29,7 +29,7 @@ const (
 type EvalResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the eval: free text of 1 to 256 bytes, compared as bytes. It may
-	// hold dots, slashes and spaces (`bench@openai/gpt-4.1`).
+	// hold dots, slashes and spaces (`bench@openai/gpt-4.1`). Required in a request.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The id of the benchmark, if it differs from the name.
 	BenchmarkId *string `protobuf:"bytes,2,opt,name=benchmark_id,json=benchmarkId,proto3,oneof" json:"benchmark_id,omitempty"`
@@ -203,7 +203,9 @@ const file_podium_v1_eval_result_proto_rawDesc = "" +
 	"\r_eval_secondsB\a\n" +
 	"\x05_stepB\f\n" +
 	"\n" +
-	"_model_refb\x06proto3"
+	"_model_refBi\n" +
+	"\tpodium.v1B\x0fEvalResultProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\n" +
+	"Podium::V1b\x06proto3"
 
 var (
 	file_podium_v1_eval_result_proto_rawDescOnce sync.Once

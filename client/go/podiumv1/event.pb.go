@@ -795,7 +795,7 @@ func (x *ArmRecorded) GetReplace() bool {
 // one.
 type ExperimentConcluded struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The conclusion. Required.
+	// The conclusion, which must not be empty. Required.
 	Conclusion    string `protobuf:"bytes,1,opt,name=conclusion,proto3" json:"conclusion,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -966,7 +966,10 @@ const file_podium_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"conclusion\x18\x01 \x01(\tR\n" +
 	"conclusion\"\t\n" +
-	"\aSkippedb\x06proto3"
+	"\aSkippedBd\n" +
+	"\tpodium.v1B\n" +
+	"EventProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\n" +
+	"Podium::V1b\x06proto3"
 
 var (
 	file_podium_v1_event_proto_rawDescOnce sync.Once

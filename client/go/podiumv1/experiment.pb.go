@@ -420,7 +420,9 @@ const file_podium_v1_experiment_proto_rawDesc = "" +
 	"\x1dEXPERIMENT_STATUS_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19EXPERIMENT_STATUS_RUNNING\x10\x01\x12\x1f\n" +
 	"\x1bEXPERIMENT_STATUS_COMPLETED\x10\x02\x12\x1c\n" +
-	"\x18EXPERIMENT_STATUS_FAILED\x10\x03b\x06proto3"
+	"\x18EXPERIMENT_STATUS_FAILED\x10\x03Bi\n" +
+	"\tpodium.v1B\x0fExperimentProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\n" +
+	"Podium::V1b\x06proto3"
 
 var (
 	file_podium_v1_experiment_proto_rawDescOnce sync.Once

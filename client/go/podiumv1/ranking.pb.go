@@ -726,7 +726,9 @@ const file_podium_v1_ranking_proto_rawDesc = "" +
 	"\x15RANK_FLAG_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rRANK_FLAG_NAN\x10\x01\x12\x1f\n" +
 	"\x1bRANK_FLAG_BENCHMARKS_DIFFER\x10\x02\x12\x1c\n" +
-	"\x18RANK_FLAG_CONFIGS_DIFFER\x10\x03b\x06proto3"
+	"\x18RANK_FLAG_CONFIGS_DIFFER\x10\x03Bf\n" +
+	"\tpodium.v1B\fRankingProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\n" +
+	"Podium::V1b\x06proto3"
 
 var (
 	file_podium_v1_ranking_proto_rawDescOnce sync.Once

@@ -77,7 +77,7 @@ func (RefusalKind) EnumDescriptor() ([]byte, []int) {
 // RecordRequest carries events of one experiment.
 type RecordRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name of the experiment.
+	// The name of the experiment. Required.
 	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
 	// The events, in order; at most 1,000, with at most 10,000 metric values in all.
 	// Required.
@@ -146,9 +146,9 @@ func (x *RecordRequest) GetPosition() *StreamPosition {
 type StreamPosition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id of the stream's writer in this experiment, of 1 to 256 bytes. No other
-	// writer uses it, and this writer uses it for no other arm.
+	// writer uses it, and this writer uses it for no other arm. Required.
 	WriterId string `protobuf:"bytes,1,opt,name=writer_id,json=writerId,proto3" json:"writer_id,omitempty"`
-	// The sequence number of the first event of the call, from 1.
+	// The sequence number of the first event of the call, from 1. Required.
 	FirstSequence int64 `protobuf:"varint,2,opt,name=first_sequence,json=firstSequence,proto3" json:"first_sequence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -460,9 +460,9 @@ func (x *Refusal) GetMessage() string {
 // DeleteArmRequest names an arm to delete.
 type DeleteArmRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name of the experiment.
+	// The name of the experiment. Required.
 	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
-	// The name of the arm.
+	// The name of the arm. Required.
 	Arm string `protobuf:"bytes,2,opt,name=arm,proto3" json:"arm,omitempty"`
 	// Whether the call succeeds if the experiment or the arm does not exist.
 	AllowMissing  bool `protobuf:"varint,3,opt,name=allow_missing,json=allowMissing,proto3" json:"allow_missing,omitempty"`
@@ -570,7 +570,7 @@ func (x *DeleteArmResponse) GetRevision() int64 {
 // DeleteExperimentRequest names an experiment to delete.
 type DeleteExperimentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name of the experiment.
+	// The name of the experiment. Required.
 	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
 	// Whether the call succeeds if the experiment does not exist.
 	AllowMissing  bool `protobuf:"varint,2,opt,name=allow_missing,json=allowMissing,proto3" json:"allow_missing,omitempty"`
@@ -720,11 +720,13 @@ const file_podium_v1_recording_service_proto_rawDesc = "" +
 	"\vRefusalKind\x12\x1c\n" +
 	"\x18REFUSAL_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16REFUSAL_KIND_PERMANENT\x10\x01\x12\x15\n" +
-	"\x11REFUSAL_KIND_WAIT\x10\x022\xf6\x01\n" +
-	"\x10RecordingService\x12=\n" +
-	"\x06Record\x12\x18.podium.v1.RecordRequest\x1a\x19.podium.v1.RecordResponse\x12F\n" +
-	"\tDeleteArm\x12\x1b.podium.v1.DeleteArmRequest\x1a\x1c.podium.v1.DeleteArmResponse\x12[\n" +
-	"\x10DeleteExperiment\x12\".podium.v1.DeleteExperimentRequest\x1a#.podium.v1.DeleteExperimentResponseb\x06proto3"
+	"\x11REFUSAL_KIND_WAIT\x10\x022\x85\x02\n" +
+	"\x10RecordingService\x12B\n" +
+	"\x06Record\x12\x18.podium.v1.RecordRequest\x1a\x19.podium.v1.RecordResponse\"\x03\x90\x02\x02\x12K\n" +
+	"\tDeleteArm\x12\x1b.podium.v1.DeleteArmRequest\x1a\x1c.podium.v1.DeleteArmResponse\"\x03\x90\x02\x02\x12`\n" +
+	"\x10DeleteExperiment\x12\".podium.v1.DeleteExperimentRequest\x1a#.podium.v1.DeleteExperimentResponse\"\x03\x90\x02\x02Bo\n" +
+	"\tpodium.v1B\x15RecordingServiceProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\n" +
+	"Podium::V1b\x06proto3"
 
 var (
 	file_podium_v1_recording_service_proto_rawDescOnce sync.Once

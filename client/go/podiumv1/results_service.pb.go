@@ -24,11 +24,11 @@ const (
 // EvalRequest names an eval row.
 type EvalRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name of the experiment.
+	// The name of the experiment. Required.
 	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
-	// The name of the arm.
+	// The name of the arm. Required.
 	Arm string `protobuf:"bytes,2,opt,name=arm,proto3" json:"arm,omitempty"`
-	// The name of the eval.
+	// The name of the eval. Required.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	// The step of an in-loop eval, which may be 0. If unset, the post-training row is
 	// returned, or else the in-loop row with the greatest step.
@@ -144,12 +144,12 @@ func (x *EvalResponse) GetEvalResult() *EvalResult {
 // ScoreRequest names a metric of an arm.
 type ScoreRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name of the experiment.
+	// The name of the experiment. Required.
 	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
-	// The name of the arm.
+	// The name of the arm. Required.
 	Arm string `protobuf:"bytes,2,opt,name=arm,proto3" json:"arm,omitempty"`
 	// The metric: a key, or the name of an eval and a key with a dot between them. 1
-	// to 513 bytes.
+	// to 513 bytes. Required.
 	Metric        string `protobuf:"bytes,3,opt,name=metric,proto3" json:"metric,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -264,9 +264,9 @@ func (x *ScoreResponse) GetSource() *ScoreSource {
 // GetArmRequest names an arm.
 type GetArmRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name of the experiment.
+	// The name of the experiment. Required.
 	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
-	// The name of the arm.
+	// The name of the arm. Required.
 	Arm           string `protobuf:"bytes,2,opt,name=arm,proto3" json:"arm,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -376,14 +376,11 @@ func (x *GetArmResponse) GetNextEvalsPageToken() string {
 // ListArmsRequest selects the arms of an experiment that pass every filter.
 type ListArmsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name of the experiment.
+	// The name of the experiment. Required.
 	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
-	// The maximum number of arms in the page. 0 means 100, and more than 1,000 means
-	// 1,000. A page has at most 2 MiB. It can have fewer arms, even none, and still be
-	// followed by another page.
+	// The maximum number of arms in the page.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The `next_page_token` of the previous page. The rest of the request must be
-	// unchanged. Empty for the first page.
+	// The `next_page_token` of the previous page. Empty for the first page.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only arms with one of these statuses. None means any.
 	Statuses []ArmStatus `protobuf:"varint,4,rep,packed,name=statuses,proto3,enum=podium.v1.ArmStatus" json:"statuses,omitempty"`
@@ -543,16 +540,13 @@ func (x *ListArmsResponse) GetRevision() int64 {
 // ListEvalsRequest selects the rows of an arm that pass every filter.
 type ListEvalsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name of the experiment.
+	// The name of the experiment. Required.
 	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
-	// The name of the arm.
+	// The name of the arm. Required.
 	Arm string `protobuf:"bytes,2,opt,name=arm,proto3" json:"arm,omitempty"`
-	// The maximum number of rows in the page. 0 means 100, and more than 1,000 means
-	// 1,000. A page has at most 2 MiB. It can have fewer rows, even none, and still be
-	// followed by another page.
+	// The maximum number of rows in the page.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The `next_page_token` of the previous page. The rest of the request must be
-	// unchanged. Empty for the first page.
+	// The `next_page_token` of the previous page. Empty for the first page.
 	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only rows with this eval name.
 	Name *string `protobuf:"bytes,5,opt,name=name,proto3,oneof" json:"name,omitempty"`
@@ -710,16 +704,14 @@ func (x *ListEvalsResponse) GetRevision() int64 {
 // ListSeriesRequest selects points of an arm's training series.
 type ListSeriesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name of the experiment.
+	// The name of the experiment. Required.
 	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
-	// The name of the arm.
+	// The name of the arm. Required.
 	Arm string `protobuf:"bytes,2,opt,name=arm,proto3" json:"arm,omitempty"`
-	// The maximum number of points in the page. 0 and more than 10,000 mean 10,000. All
-	// points of one step are in one page, so it can have up to 1,000 more. It can have
-	// fewer points, even none, and still be followed by another page.
+	// The maximum number of points in the page: here 0 and more than 10,000 mean 10,000.
+	// All points of one step are in one page, so it can have up to 1,000 more.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The `next_page_token` of the previous page. The rest of the request must be
-	// unchanged. Empty for the first page.
+	// The `next_page_token` of the previous page. Empty for the first page.
 	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only the series of these keys. None means all.
 	Keys []string `protobuf:"bytes,5,rep,name=keys,proto3" json:"keys,omitempty"`
@@ -877,7 +869,7 @@ func (x *ListSeriesResponse) GetRevision() int64 {
 // GetExperimentRequest names an experiment.
 type GetExperimentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name of the experiment.
+	// The name of the experiment. Required.
 	Experiment    string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -969,12 +961,9 @@ func (x *GetExperimentResponse) GetExperiment() *Experiment {
 // ListExperimentsRequest selects the experiments that pass every filter.
 type ListExperimentsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The maximum number of experiments in the page. 0 means 100, and more than 1,000
-	// means 1,000. A page has at most 2 MiB. It can have fewer experiments, even none,
-	// and still be followed by another page.
+	// The maximum number of experiments in the page.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The `next_page_token` of the previous page. The rest of the request must be
-	// unchanged. Empty for the first page.
+	// The `next_page_token` of the previous page. Empty for the first page.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only experiments whose name begins with this text.
 	NamePrefix *string `protobuf:"bytes,3,opt,name=name_prefix,json=namePrefix,proto3,oneof" json:"name_prefix,omitempty"`
@@ -1109,14 +1098,11 @@ func (x *ListExperimentsResponse) GetNextPageToken() string {
 // RankRequest selects the arms or groups of a ranking.
 type RankRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name of the experiment.
+	// The name of the experiment. Required.
 	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
-	// The maximum number of arms or groups in the page. 0 means 100, and more than
-	// 1,000 means 1,000. A page can have fewer, even none, and still be followed by
-	// another page.
+	// The maximum number of arms or groups in the page.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The `next_page_token` of the previous page. The rest of the request must be
-	// unchanged. Empty for the first page.
+	// The `next_page_token` of the previous page. Empty for the first page.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// The metric, in the forms that Score accepts. If unset, the experiment's
 	// `success_metric` is used.
@@ -1354,17 +1340,14 @@ func (x *RankResponse) GetRankingRevision() int64 {
 // ScoresRequest selects the arms that pass every filter, and metrics.
 type ScoresRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name of the experiment.
+	// The name of the experiment. Required.
 	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
-	// The metrics, each in the forms that Score accepts: 1 to 1,000.
+	// The metrics, each in the forms that Score accepts: 1 to 1,000. Required.
 	Metrics []string `protobuf:"bytes,2,rep,name=metrics,proto3" json:"metrics,omitempty"`
-	// The maximum number of scores in the page: the number of its arms times that of
-	// the metrics. 0 means 10,000, and more than 10,000 means 10,000. A page has at
-	// least one arm if any is left, whatever the number of metrics. It can also have
-	// none and still be followed by another page.
+	// The maximum number of arms in the page. A page has at most 10,000 scores, too,
+	// but at least one arm if any is left.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The `next_page_token` of the previous page. The rest of the request must be
-	// unchanged. Empty for the first page.
+	// The `next_page_token` of the previous page. Empty for the first page.
 	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only arms with one of these statuses. None means any.
 	Statuses []ArmStatus `protobuf:"varint,5,rep,packed,name=statuses,proto3,enum=podium.v1.ArmStatus" json:"statuses,omitempty"`
@@ -1694,19 +1677,21 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\x04arms\x18\x01 \x03(\v2\x14.podium.v1.ScoredArmR\x04arms\x120\n" +
 	"\acolumns\x18\x02 \x03(\v2\x16.podium.v1.ScoreColumnR\acolumns\x12&\n" +
 	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\x12\x1a\n" +
-	"\brevision\x18\x04 \x01(\x03R\brevision2\xc2\x05\n" +
-	"\x0eResultsService\x127\n" +
-	"\x04Eval\x12\x16.podium.v1.EvalRequest\x1a\x17.podium.v1.EvalResponse\x12:\n" +
-	"\x05Score\x12\x17.podium.v1.ScoreRequest\x1a\x18.podium.v1.ScoreResponse\x12=\n" +
-	"\x06GetArm\x12\x18.podium.v1.GetArmRequest\x1a\x19.podium.v1.GetArmResponse\x12C\n" +
-	"\bListArms\x12\x1a.podium.v1.ListArmsRequest\x1a\x1b.podium.v1.ListArmsResponse\x12F\n" +
-	"\tListEvals\x12\x1b.podium.v1.ListEvalsRequest\x1a\x1c.podium.v1.ListEvalsResponse\x12I\n" +
+	"\brevision\x18\x04 \x01(\x03R\brevision2\xf4\x05\n" +
+	"\x0eResultsService\x12<\n" +
+	"\x04Eval\x12\x16.podium.v1.EvalRequest\x1a\x17.podium.v1.EvalResponse\"\x03\x90\x02\x01\x12?\n" +
+	"\x05Score\x12\x17.podium.v1.ScoreRequest\x1a\x18.podium.v1.ScoreResponse\"\x03\x90\x02\x01\x12B\n" +
+	"\x06GetArm\x12\x18.podium.v1.GetArmRequest\x1a\x19.podium.v1.GetArmResponse\"\x03\x90\x02\x01\x12H\n" +
+	"\bListArms\x12\x1a.podium.v1.ListArmsRequest\x1a\x1b.podium.v1.ListArmsResponse\"\x03\x90\x02\x01\x12K\n" +
+	"\tListEvals\x12\x1b.podium.v1.ListEvalsRequest\x1a\x1c.podium.v1.ListEvalsResponse\"\x03\x90\x02\x01\x12N\n" +
 	"\n" +
-	"ListSeries\x12\x1c.podium.v1.ListSeriesRequest\x1a\x1d.podium.v1.ListSeriesResponse\x12R\n" +
-	"\rGetExperiment\x12\x1f.podium.v1.GetExperimentRequest\x1a .podium.v1.GetExperimentResponse\x12X\n" +
-	"\x0fListExperiments\x12!.podium.v1.ListExperimentsRequest\x1a\".podium.v1.ListExperimentsResponse\x127\n" +
-	"\x04Rank\x12\x16.podium.v1.RankRequest\x1a\x17.podium.v1.RankResponse\x12=\n" +
-	"\x06Scores\x12\x18.podium.v1.ScoresRequest\x1a\x19.podium.v1.ScoresResponseb\x06proto3"
+	"ListSeries\x12\x1c.podium.v1.ListSeriesRequest\x1a\x1d.podium.v1.ListSeriesResponse\"\x03\x90\x02\x01\x12W\n" +
+	"\rGetExperiment\x12\x1f.podium.v1.GetExperimentRequest\x1a .podium.v1.GetExperimentResponse\"\x03\x90\x02\x01\x12]\n" +
+	"\x0fListExperiments\x12!.podium.v1.ListExperimentsRequest\x1a\".podium.v1.ListExperimentsResponse\"\x03\x90\x02\x01\x12<\n" +
+	"\x04Rank\x12\x16.podium.v1.RankRequest\x1a\x17.podium.v1.RankResponse\"\x03\x90\x02\x01\x12B\n" +
+	"\x06Scores\x12\x18.podium.v1.ScoresRequest\x1a\x19.podium.v1.ScoresResponse\"\x03\x90\x02\x01Bm\n" +
+	"\tpodium.v1B\x13ResultsServiceProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\n" +
+	"Podium::V1b\x06proto3"
 
 var (
 	file_podium_v1_results_service_proto_rawDescOnce sync.Once

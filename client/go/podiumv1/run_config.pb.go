@@ -24,7 +24,7 @@ const (
 // RunConfig is the expanded configuration of one training run.
 type RunConfig struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name of the run. It usually names the arm as well.
+	// The name of the run. It usually names the arm as well. Required in a request.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The source of the training data.
 	Data *DataConfig `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
@@ -447,7 +447,9 @@ const file_podium_v1_run_config_proto_rawDesc = "" +
 	"\x06params\x18\x02 \x03(\v2 .podium.v1.Component.ParamsEntryR\x06params\x1aK\n" +
 	"\vParamsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12&\n" +
-	"\x05value\x18\x02 \x01(\v2\x10.podium.v1.ValueR\x05value:\x028\x01b\x06proto3"
+	"\x05value\x18\x02 \x01(\v2\x10.podium.v1.ValueR\x05value:\x028\x01Bh\n" +
+	"\tpodium.v1B\x0eRunConfigProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\n" +
+	"Podium::V1b\x06proto3"
 
 var (
 	file_podium_v1_run_config_proto_rawDescOnce sync.Once

@@ -136,7 +136,9 @@ const file_podium_v1_run_result_proto_rawDesc = "" +
 	"\vExtrasEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12&\n" +
 	"\x05value\x18\x02 \x01(\v2\x10.podium.v1.ValueR\x05value:\x028\x01B\b\n" +
-	"\x06_errorb\x06proto3"
+	"\x06_errorBh\n" +
+	"\tpodium.v1B\x0eRunResultProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\n" +
+	"Podium::V1b\x06proto3"
 
 var (
 	file_podium_v1_run_result_proto_rawDescOnce sync.Once

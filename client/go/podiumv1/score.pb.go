@@ -173,7 +173,10 @@ const file_podium_v1_score_proto_rawDesc = "" +
 	"\x1fSCORE_ORIGIN_POST_TRAINING_EVAL\x10\x01\x12\x1d\n" +
 	"\x19SCORE_ORIGIN_IN_LOOP_EVAL\x10\x02\x12!\n" +
 	"\x1dSCORE_ORIGIN_TRAINING_METRICS\x10\x03\x12#\n" +
-	"\x1fSCORE_ORIGIN_GIVEN_EVAL_METRICS\x10\x04b\x06proto3"
+	"\x1fSCORE_ORIGIN_GIVEN_EVAL_METRICS\x10\x04Bd\n" +
+	"\tpodium.v1B\n" +
+	"ScoreProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\n" +
+	"Podium::V1b\x06proto3"
 
 var (
 	file_podium_v1_score_proto_rawDescOnce sync.Once

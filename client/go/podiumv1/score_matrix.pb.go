@@ -163,7 +163,9 @@ const file_podium_v1_score_matrix_proto_rawDesc = "" +
 	"\vScoreColumn\x12\x16\n" +
 	"\x06metric\x18\x01 \x01(\tR\x06metric\x12\x16\n" +
 	"\x06values\x18\x02 \x03(\x01R\x06values\x12\x18\n" +
-	"\apresent\x18\x03 \x03(\bR\apresentb\x06proto3"
+	"\apresent\x18\x03 \x03(\bR\apresentBj\n" +
+	"\tpodium.v1B\x10ScoreMatrixProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\n" +
+	"Podium::V1b\x06proto3"
 
 var (
 	file_podium_v1_score_matrix_proto_rawDescOnce sync.Once

@@ -93,7 +93,9 @@ const file_podium_v1_series_proto_rawDesc = "" +
 	"\x06Series\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05steps\x18\x02 \x03(\x03R\x05steps\x12\x16\n" +
-	"\x06values\x18\x03 \x03(\x01R\x06valuesb\x06proto3"
+	"\x06values\x18\x03 \x03(\x01R\x06valuesBe\n" +
+	"\tpodium.v1B\vSeriesProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\n" +
+	"Podium::V1b\x06proto3"
 
 var (
 	file_podium_v1_series_proto_rawDescOnce sync.Once

@@ -30,7 +30,7 @@ const (
 // whose `kind` is not set is rejected (VALUE_INVALID). For a null, set `null_value`.
 type Value struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The value itself.
+	// The value itself. Required in a request.
 	//
 	// Types that are valid to be assigned to Kind:
 	//
@@ -315,7 +315,10 @@ const file_podium_v1_value_proto_rawDesc = "" +
 	"\aentries\x18\x01 \x03(\v2 .podium.v1.ValueMap.EntriesEntryR\aentries\x1aL\n" +
 	"\fEntriesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12&\n" +
-	"\x05value\x18\x02 \x01(\v2\x10.podium.v1.ValueR\x05value:\x028\x01b\x06proto3"
+	"\x05value\x18\x02 \x01(\v2\x10.podium.v1.ValueR\x05value:\x028\x01Bd\n" +
+	"\tpodium.v1B\n" +
+	"ValueProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\n" +
+	"Podium::V1b\x06proto3"
 
 var (
 	file_podium_v1_value_proto_rawDescOnce sync.Once

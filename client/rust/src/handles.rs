@@ -120,6 +120,7 @@ impl ExperimentHandle {
     /// `NotFound`: the experiment does not exist. `InvalidArgument`: there is no metric.
     pub async fn scores(&self, mut request: ScoresRequest) -> Result<ScoresResponse> {
         request.experiment.clone_from(&self.name);
+        request.page_size = LARGEST_PAGE;
         request.page_token.clear();
         let mut found = self.client.calls().scores(request.clone()).await?;
         while !found.next_page_token.is_empty() {

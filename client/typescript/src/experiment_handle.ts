@@ -99,7 +99,8 @@ export class ExperimentHandle {
    */
   async scores(metrics: string[], options: ScoresOptions = {}): Promise<ScoresResponse> {
     const { statuses, groupName, namePrefix, tags } = options;
-    const request = { experiment: this.name, metrics, statuses, groupName, namePrefix, tags };
+    const filter = { statuses, groupName, namePrefix, tags };
+    const request = { experiment: this.name, metrics, ...filter, pageSize: largestPage };
     const { scores } = ResultsService.method;
     const found = await this.#connection.call(scores, request, options);
     while (found.nextPageToken !== "") {

@@ -39,11 +39,9 @@ def page_limits(page_size: int, limits: Limits) -> PageLimits:
 
 
 def matrix_limits(page_size: int, metrics: int, limits: Limits) -> PageLimits:
-    """Returns the limits of a page of a matrix, whose size counts scores; at least one arm."""
-    check_range(page_size, "page_size", 0, _MOST_ROWS)
-    scores = min(page_size or limits.page_scores, limits.page_scores)
-    size = limits.page_bytes // 2  # the scores take the other half
-    return PageLimits(max(scores // metrics, 1), size)
+    """Returns the limits of a page of a matrix, which has a bound of scores, too."""
+    arms = min(page_limits(page_size, limits).rows, max(limits.page_scores // metrics, 1))
+    return PageLimits(arms, limits.page_bytes // 2)  # the scores take the other half
 
 
 def series_limits(page_size: int, limits: Limits) -> PageLimits:

@@ -117,7 +117,7 @@ def scores(
         group_name=coerce.optional(coerce.text, group_name, "group_name"),
         name_prefix=coerce.optional(coerce.text, name_prefix, "name_prefix"),
         tags=coerce.texts(tags, "tags"),
-        page_size=coerce.optional(coerce.integer, page_size, "page_size") or 0,
+        page_size=_PAGE if page_size is None else coerce.integer(page_size, "page_size"),
     )
     pages: list[results.ScoresResponse] = []
     while not pages or request.page_token:

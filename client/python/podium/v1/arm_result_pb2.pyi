@@ -151,7 +151,7 @@ class ArmResult(_message.Message):
     LAST_HEARD_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name of the arm, unique in its experiment: 1 to 256 bytes, compared as
-    bytes.
+    bytes. Required in a request.
     """
     status: Global___ArmStatus.ValueType
     """The state of its training. Required in a request."""

@@ -26,13 +26,14 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from podium.v1 import value_pb2 as podium_dot_v1_dot_value__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bpodium/v1/eval_result.proto\x12\tpodium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15podium/v1/value.proto\"\x9a\x04\n\nEvalResult\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x19\n\x0c\x62\x65nchmark_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x33\n\x07metrics\x18\x03 \x03(\x0b\x32\".podium.v1.EvalResult.MetricsEntry\x12\x39\n\nbreakdowns\x18\x04 \x03(\x0b\x32%.podium.v1.EvalResult.BreakdownsEntry\x12\x19\n\x0c\x65val_seconds\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\x04step\x18\x06 \x01(\x03H\x02\x88\x01\x01\x12\x0c\n\x04tags\x18\x07 \x03(\t\x12\x16\n\tmodel_ref\x18\x08 \x01(\tH\x03\x88\x01\x01\x12\x10\n\x08revision\x18\t \x01(\x03\x12.\n\nevent_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brecord_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x43\n\x0f\x42reakdownsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1f\n\x05value\x18\x02 \x01(\x0b\x32\x10.podium.v1.Value:\x02\x38\x01\x42\x0f\n\r_benchmark_idB\x0f\n\r_eval_secondsB\x07\n\x05_stepB\x0c\n\n_model_refb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bpodium/v1/eval_result.proto\x12\tpodium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15podium/v1/value.proto\"\x9a\x04\n\nEvalResult\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x19\n\x0c\x62\x65nchmark_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x33\n\x07metrics\x18\x03 \x03(\x0b\x32\".podium.v1.EvalResult.MetricsEntry\x12\x39\n\nbreakdowns\x18\x04 \x03(\x0b\x32%.podium.v1.EvalResult.BreakdownsEntry\x12\x19\n\x0c\x65val_seconds\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\x04step\x18\x06 \x01(\x03H\x02\x88\x01\x01\x12\x0c\n\x04tags\x18\x07 \x03(\t\x12\x16\n\tmodel_ref\x18\x08 \x01(\tH\x03\x88\x01\x01\x12\x10\n\x08revision\x18\t \x01(\x03\x12.\n\nevent_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brecord_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x43\n\x0f\x42reakdownsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1f\n\x05value\x18\x02 \x01(\x0b\x32\x10.podium.v1.Value:\x02\x38\x01\x42\x0f\n\r_benchmark_idB\x0f\n\r_eval_secondsB\x07\n\x05_stepB\x0c\n\n_model_refBi\n\tpodium.v1B\x0f\x45valResultProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\nPodium::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'podium.v1.eval_result_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\tpodium.v1B\017EvalResultProtoP\001Z\036podium.example/podium/podiumv1\242\002\003PDM\252\002\tPodium.V1\312\002\tPodium\\V1\352\002\nPodium::V1'
   _globals['_EVALRESULT_METRICSENTRY']._loaded_options = None
   _globals['_EVALRESULT_METRICSENTRY']._serialized_options = b'8\001'
   _globals['_EVALRESULT_BREAKDOWNSENTRY']._loaded_options = None

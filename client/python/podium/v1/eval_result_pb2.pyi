@@ -84,7 +84,7 @@ class EvalResult(_message.Message):
     RECORD_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name of the eval: free text of 1 to 256 bytes, compared as bytes. It may
-    hold dots, slashes and spaces (`bench@openai/gpt-4.1`).
+    hold dots, slashes and spaces (`bench@openai/gpt-4.1`). Required in a request.
     """
     benchmark_id: _builtins.str
     """The id of the benchmark, if it differs from the name."""

@@ -505,7 +505,7 @@ class ExperimentConcluded(_message.Message):
 
     CONCLUSION_FIELD_NUMBER: _builtins.int
     conclusion: _builtins.str
-    """The conclusion. Required."""
+    """The conclusion, which must not be empty. Required."""
     def __init__(
         self,
         *,

@@ -54,7 +54,7 @@ class RecordRequest(_message.Message):
     EVENTS_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
-    """The name of the experiment."""
+    """The name of the experiment. Required."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
         """The events, in order; at most 1,000, with at most 10,000 metric values in all.
@@ -97,10 +97,10 @@ class StreamPosition(_message.Message):
     FIRST_SEQUENCE_FIELD_NUMBER: _builtins.int
     writer_id: _builtins.str
     """The id of the stream's writer in this experiment, of 1 to 256 bytes. No other
-    writer uses it, and this writer uses it for no other arm.
+    writer uses it, and this writer uses it for no other arm. Required.
     """
     first_sequence: _builtins.int
-    """The sequence number of the first event of the call, from 1."""
+    """The sequence number of the first event of the call, from 1. Required."""
     def __init__(
         self,
         *,
@@ -259,9 +259,9 @@ class DeleteArmRequest(_message.Message):
     ARM_FIELD_NUMBER: _builtins.int
     ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
-    """The name of the experiment."""
+    """The name of the experiment. Required."""
     arm: _builtins.str
-    """The name of the arm."""
+    """The name of the arm. Required."""
     allow_missing: _builtins.bool
     """Whether the call succeeds if the experiment or the arm does not exist."""
     def __init__(
@@ -310,7 +310,7 @@ class DeleteExperimentRequest(_message.Message):
     EXPERIMENT_FIELD_NUMBER: _builtins.int
     ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
-    """The name of the experiment."""
+    """The name of the experiment. Required."""
     allow_missing: _builtins.bool
     """Whether the call succeeds if the experiment does not exist."""
     def __init__(

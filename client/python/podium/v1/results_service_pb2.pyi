@@ -36,11 +36,11 @@ class EvalRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
-    """The name of the experiment."""
+    """The name of the experiment. Required."""
     arm: _builtins.str
-    """The name of the arm."""
+    """The name of the arm. Required."""
     name: _builtins.str
-    """The name of the eval."""
+    """The name of the eval. Required."""
     step: _builtins.int
     """The step of an in-loop eval, which may be 0. If unset, the post-training row is
     returned, or else the in-loop row with the greatest step.
@@ -99,12 +99,12 @@ class ScoreRequest(_message.Message):
     ARM_FIELD_NUMBER: _builtins.int
     METRIC_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
-    """The name of the experiment."""
+    """The name of the experiment. Required."""
     arm: _builtins.str
-    """The name of the arm."""
+    """The name of the arm. Required."""
     metric: _builtins.str
     """The metric: a key, or the name of an eval and a key with a dot between them. 1
-    to 513 bytes.
+    to 513 bytes. Required.
     """
     def __init__(
         self,
@@ -160,9 +160,9 @@ class GetArmRequest(_message.Message):
     EXPERIMENT_FIELD_NUMBER: _builtins.int
     ARM_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
-    """The name of the experiment."""
+    """The name of the experiment. Required."""
     arm: _builtins.str
-    """The name of the arm."""
+    """The name of the arm. Required."""
     def __init__(
         self,
         *,
@@ -223,16 +223,11 @@ class ListArmsRequest(_message.Message):
     NAME_PREFIX_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
-    """The name of the experiment."""
+    """The name of the experiment. Required."""
     page_size: _builtins.int
-    """The maximum number of arms in the page. 0 means 100, and more than 1,000 means
-    1,000. A page has at most 2 MiB. It can have fewer arms, even none, and still be
-    followed by another page.
-    """
+    """The maximum number of arms in the page."""
     page_token: _builtins.str
-    """The `next_page_token` of the previous page. The rest of the request must be
-    unchanged. Empty for the first page.
-    """
+    """The `next_page_token` of the previous page. Empty for the first page."""
     group_name: _builtins.str
     """Only arms of the group with this name."""
     name_prefix: _builtins.str
@@ -317,18 +312,13 @@ class ListEvalsRequest(_message.Message):
     MIN_STEP_FIELD_NUMBER: _builtins.int
     MAX_STEP_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
-    """The name of the experiment."""
+    """The name of the experiment. Required."""
     arm: _builtins.str
-    """The name of the arm."""
+    """The name of the arm. Required."""
     page_size: _builtins.int
-    """The maximum number of rows in the page. 0 means 100, and more than 1,000 means
-    1,000. A page has at most 2 MiB. It can have fewer rows, even none, and still be
-    followed by another page.
-    """
+    """The maximum number of rows in the page."""
     page_token: _builtins.str
-    """The `next_page_token` of the previous page. The rest of the request must be
-    unchanged. Empty for the first page.
-    """
+    """The `next_page_token` of the previous page. Empty for the first page."""
     name: _builtins.str
     """Only rows with this eval name."""
     min_step: _builtins.int
@@ -411,18 +401,15 @@ class ListSeriesRequest(_message.Message):
     MIN_STEP_FIELD_NUMBER: _builtins.int
     MAX_STEP_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
-    """The name of the experiment."""
+    """The name of the experiment. Required."""
     arm: _builtins.str
-    """The name of the arm."""
+    """The name of the arm. Required."""
     page_size: _builtins.int
-    """The maximum number of points in the page. 0 and more than 10,000 mean 10,000. All
-    points of one step are in one page, so it can have up to 1,000 more. It can have
-    fewer points, even none, and still be followed by another page.
+    """The maximum number of points in the page: here 0 and more than 10,000 mean 10,000.
+    All points of one step are in one page, so it can have up to 1,000 more.
     """
     page_token: _builtins.str
-    """The `next_page_token` of the previous page. The rest of the request must be
-    unchanged. Empty for the first page.
-    """
+    """The `next_page_token` of the previous page. Empty for the first page."""
     min_step: _builtins.int
     """Only points at this step or later."""
     max_step: _builtins.int
@@ -497,7 +484,7 @@ class GetExperimentRequest(_message.Message):
 
     EXPERIMENT_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
-    """The name of the experiment."""
+    """The name of the experiment. Required."""
     def __init__(
         self,
         *,
@@ -547,14 +534,9 @@ class ListExperimentsRequest(_message.Message):
     STATUSES_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """The maximum number of experiments in the page. 0 means 100, and more than 1,000
-    means 1,000. A page has at most 2 MiB. It can have fewer experiments, even none,
-    and still be followed by another page.
-    """
+    """The maximum number of experiments in the page."""
     page_token: _builtins.str
-    """The `next_page_token` of the previous page. The rest of the request must be
-    unchanged. Empty for the first page.
-    """
+    """The `next_page_token` of the previous page. Empty for the first page."""
     name_prefix: _builtins.str
     """Only experiments whose name begins with this text."""
     @_builtins.property
@@ -627,16 +609,11 @@ class RankRequest(_message.Message):
     BY_GROUP_FIELD_NUMBER: _builtins.int
     MIN_MEMBERS_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
-    """The name of the experiment."""
+    """The name of the experiment. Required."""
     page_size: _builtins.int
-    """The maximum number of arms or groups in the page. 0 means 100, and more than
-    1,000 means 1,000. A page can have fewer, even none, and still be followed by
-    another page.
-    """
+    """The maximum number of arms or groups in the page."""
     page_token: _builtins.str
-    """The `next_page_token` of the previous page. The rest of the request must be
-    unchanged. Empty for the first page.
-    """
+    """The `next_page_token` of the previous page. Empty for the first page."""
     metric: _builtins.str
     """The metric, in the forms that Score accepts. If unset, the experiment's
     `success_metric` is used.
@@ -766,24 +743,20 @@ class ScoresRequest(_message.Message):
     NAME_PREFIX_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
-    """The name of the experiment."""
+    """The name of the experiment. Required."""
     page_size: _builtins.int
-    """The maximum number of scores in the page: the number of its arms times that of
-    the metrics. 0 means 10,000, and more than 10,000 means 10,000. A page has at
-    least one arm if any is left, whatever the number of metrics. It can also have
-    none and still be followed by another page.
+    """The maximum number of arms in the page. A page has at most 10,000 scores, too,
+    but at least one arm if any is left.
     """
     page_token: _builtins.str
-    """The `next_page_token` of the previous page. The rest of the request must be
-    unchanged. Empty for the first page.
-    """
+    """The `next_page_token` of the previous page. Empty for the first page."""
     group_name: _builtins.str
     """Only arms of the group with this name."""
     name_prefix: _builtins.str
     """Only arms whose name begins with this text."""
     @_builtins.property
     def metrics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The metrics, each in the forms that Score accepts: 1 to 1,000."""
+        """The metrics, each in the forms that Score accepts: 1 to 1,000. Required."""
 
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_arm_result_pb2.ArmStatus.ValueType]:

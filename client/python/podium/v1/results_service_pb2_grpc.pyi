@@ -30,6 +30,12 @@ class ResultsServiceStub:
     """ResultsService reads recorded results. Its calls change nothing, so all of them
     are safe to retry.
 
+    Lists are read in pages. `page_size` is the maximum number of items in a page: 0
+    means 100, and more than 1,000 means 1,000. A page has at most 2 MiB. It can have
+    fewer items, even none, and still be followed by another page: a list ends with the
+    page whose `next_page_token` is empty. The next request has that token as its
+    `page_token`; the rest of it must be unchanged, except for `page_size`.
+
     Every call can return INVALID_ARGUMENT for a field that is out of range,
     RESOURCE_EXHAUSTED if the server is overloaded, and UNAVAILABLE while it starts
     or stops. Errors carry a google.rpc.ErrorInfo with domain `podium` and a
@@ -139,6 +145,12 @@ class ResultsServiceAsyncStub(ResultsServiceStub):
     """ResultsService reads recorded results. Its calls change nothing, so all of them
     are safe to retry.
 
+    Lists are read in pages. `page_size` is the maximum number of items in a page: 0
+    means 100, and more than 1,000 means 1,000. A page has at most 2 MiB. It can have
+    fewer items, even none, and still be followed by another page: a list ends with the
+    page whose `next_page_token` is empty. The next request has that token as its
+    `page_token`; the rest of it must be unchanged, except for `page_size`.
+
     Every call can return INVALID_ARGUMENT for a field that is out of range,
     RESOURCE_EXHAUSTED if the server is overloaded, and UNAVAILABLE while it starts
     or stops. Errors carry a google.rpc.ErrorInfo with domain `podium` and a
@@ -243,6 +255,12 @@ class ResultsServiceAsyncStub(ResultsServiceStub):
 class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
     """ResultsService reads recorded results. Its calls change nothing, so all of them
     are safe to retry.
+
+    Lists are read in pages. `page_size` is the maximum number of items in a page: 0
+    means 100, and more than 1,000 means 1,000. A page has at most 2 MiB. It can have
+    fewer items, even none, and still be followed by another page: a list ends with the
+    page whose `next_page_token` is empty. The next request has that token as its
+    `page_token`; the rest of it must be unchanged, except for `page_size`.
 
     Every call can return INVALID_ARGUMENT for a field that is out of range,
     RESOURCE_EXHAUSTED if the server is overloaded, and UNAVAILABLE while it starts

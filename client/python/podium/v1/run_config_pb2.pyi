@@ -99,7 +99,7 @@ class RunConfig(_message.Message):
     TAGS_FIELD_NUMBER: _builtins.int
     EXTRAS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The name of the run. It usually names the arm as well."""
+    """The name of the run. It usually names the arm as well. Required in a request."""
     seed: _builtins.int
     """The random seed, which may be 0. Unset if none was chosen."""
     @_builtins.property

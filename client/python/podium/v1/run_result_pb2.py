@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from podium.v1 import value_pb2 as podium_dot_v1_dot_value__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apodium/v1/run_result.proto\x12\tpodium.v1\x1a\x15podium/v1/value.proto\"\x8a\x03\n\tRunResult\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x32\n\x07metrics\x18\x03 \x03(\x0b\x32!.podium.v1.RunResult.MetricsEntry\x12\x36\n\tartifacts\x18\x04 \x03(\x0b\x32#.podium.v1.RunResult.ArtifactsEntry\x12\x12\n\x05\x65rror\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x30\n\x06\x65xtras\x18\x06 \x03(\x0b\x32 .podium.v1.RunResult.ExtrasEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x30\n\x0e\x41rtifactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a?\n\x0b\x45xtrasEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1f\n\x05value\x18\x02 \x01(\x0b\x32\x10.podium.v1.Value:\x02\x38\x01\x42\x08\n\x06_errorb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apodium/v1/run_result.proto\x12\tpodium.v1\x1a\x15podium/v1/value.proto\"\x8a\x03\n\tRunResult\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x32\n\x07metrics\x18\x03 \x03(\x0b\x32!.podium.v1.RunResult.MetricsEntry\x12\x36\n\tartifacts\x18\x04 \x03(\x0b\x32#.podium.v1.RunResult.ArtifactsEntry\x12\x12\n\x05\x65rror\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x30\n\x06\x65xtras\x18\x06 \x03(\x0b\x32 .podium.v1.RunResult.ExtrasEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x30\n\x0e\x41rtifactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a?\n\x0b\x45xtrasEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1f\n\x05value\x18\x02 \x01(\x0b\x32\x10.podium.v1.Value:\x02\x38\x01\x42\x08\n\x06_errorBh\n\tpodium.v1B\x0eRunResultProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\nPodium::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'podium.v1.run_result_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\tpodium.v1B\016RunResultProtoP\001Z\036podium.example/podium/podiumv1\242\002\003PDM\252\002\tPodium.V1\312\002\tPodium\\V1\352\002\nPodium::V1'
   _globals['_RUNRESULT_METRICSENTRY']._loaded_options = None
   _globals['_RUNRESULT_METRICSENTRY']._serialized_options = b'8\001'
   _globals['_RUNRESULT_ARTIFACTSENTRY']._loaded_options = None

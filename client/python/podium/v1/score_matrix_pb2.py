@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from podium.v1 import arm_result_pb2 as podium_dot_v1_dot_arm__result__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cpodium/v1/score_matrix.proto\x12\tpodium.v1\x1a\x1apodium/v1/arm_result.proto\"f\n\tScoredArm\x12\x0b\n\x03\x61rm\x18\x01 \x01(\t\x12$\n\x06status\x18\x02 \x01(\x0e\x32\x14.podium.v1.ArmStatus\x12\x17\n\ngroup_name\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\r\n\x0b_group_name\">\n\x0bScoreColumn\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\x01\x12\x0f\n\x07present\x18\x03 \x03(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cpodium/v1/score_matrix.proto\x12\tpodium.v1\x1a\x1apodium/v1/arm_result.proto\"f\n\tScoredArm\x12\x0b\n\x03\x61rm\x18\x01 \x01(\t\x12$\n\x06status\x18\x02 \x01(\x0e\x32\x14.podium.v1.ArmStatus\x12\x17\n\ngroup_name\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\r\n\x0b_group_name\">\n\x0bScoreColumn\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\x01\x12\x0f\n\x07present\x18\x03 \x03(\x08\x42j\n\tpodium.v1B\x10ScoreMatrixProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\nPodium::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'podium.v1.score_matrix_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\tpodium.v1B\020ScoreMatrixProtoP\001Z\036podium.example/podium/podiumv1\242\002\003PDM\252\002\tPodium.V1\312\002\tPodium\\V1\352\002\nPodium::V1'
   _globals['_SCOREDARM']._serialized_start=71
   _globals['_SCOREDARM']._serialized_end=173
   _globals['_SCORECOLUMN']._serialized_start=175

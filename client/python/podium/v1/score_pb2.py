@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15podium/v1/score.proto\x12\tpodium.v1\"\x84\x01\n\x0bScoreSource\x12&\n\x06origin\x18\x01 \x01(\x0e\x32\x16.podium.v1.ScoreOrigin\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x16\n\teval_name\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04step\x18\x04 \x01(\x03H\x01\x88\x01\x01\x42\x0c\n\n_eval_nameB\x07\n\x05_step*\xb7\x01\n\x0bScoreOrigin\x12\x1c\n\x18SCORE_ORIGIN_UNSPECIFIED\x10\x00\x12#\n\x1fSCORE_ORIGIN_POST_TRAINING_EVAL\x10\x01\x12\x1d\n\x19SCORE_ORIGIN_IN_LOOP_EVAL\x10\x02\x12!\n\x1dSCORE_ORIGIN_TRAINING_METRICS\x10\x03\x12#\n\x1fSCORE_ORIGIN_GIVEN_EVAL_METRICS\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15podium/v1/score.proto\x12\tpodium.v1\"\x84\x01\n\x0bScoreSource\x12&\n\x06origin\x18\x01 \x01(\x0e\x32\x16.podium.v1.ScoreOrigin\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x16\n\teval_name\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04step\x18\x04 \x01(\x03H\x01\x88\x01\x01\x42\x0c\n\n_eval_nameB\x07\n\x05_step*\xb7\x01\n\x0bScoreOrigin\x12\x1c\n\x18SCORE_ORIGIN_UNSPECIFIED\x10\x00\x12#\n\x1fSCORE_ORIGIN_POST_TRAINING_EVAL\x10\x01\x12\x1d\n\x19SCORE_ORIGIN_IN_LOOP_EVAL\x10\x02\x12!\n\x1dSCORE_ORIGIN_TRAINING_METRICS\x10\x03\x12#\n\x1fSCORE_ORIGIN_GIVEN_EVAL_METRICS\x10\x04\x42\x64\n\tpodium.v1B\nScoreProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\nPodium::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'podium.v1.score_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\tpodium.v1B\nScoreProtoP\001Z\036podium.example/podium/podiumv1\242\002\003PDM\252\002\tPodium.V1\312\002\tPodium\\V1\352\002\nPodium::V1'
   _globals['_SCOREORIGIN']._serialized_start=172
   _globals['_SCOREORIGIN']._serialized_end=355
   _globals['_SCORESOURCE']._serialized_start=37

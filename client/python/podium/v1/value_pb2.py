@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15podium/v1/value.proto\x12\tpodium.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xf2\x01\n\x05Value\x12\x30\n\nnull_value\x18\x01 \x01(\x0e\x32\x1a.google.protobuf.NullValueH\x00\x12\x14\n\nbool_value\x18\x02 \x01(\x08H\x00\x12\x13\n\tint_value\x18\x03 \x01(\x03H\x00\x12\x16\n\x0c\x64ouble_value\x18\x04 \x01(\x01H\x00\x12\x16\n\x0cstring_value\x18\x05 \x01(\tH\x00\x12*\n\nlist_value\x18\x06 \x01(\x0b\x32\x14.podium.v1.ValueListH\x00\x12(\n\tmap_value\x18\x07 \x01(\x0b\x32\x13.podium.v1.ValueMapH\x00\x42\x06\n\x04kind\"-\n\tValueList\x12 \n\x06values\x18\x01 \x03(\x0b\x32\x10.podium.v1.Value\"\x7f\n\x08ValueMap\x12\x31\n\x07\x65ntries\x18\x01 \x03(\x0b\x32 .podium.v1.ValueMap.EntriesEntry\x1a@\n\x0c\x45ntriesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1f\n\x05value\x18\x02 \x01(\x0b\x32\x10.podium.v1.Value:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15podium/v1/value.proto\x12\tpodium.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xf2\x01\n\x05Value\x12\x30\n\nnull_value\x18\x01 \x01(\x0e\x32\x1a.google.protobuf.NullValueH\x00\x12\x14\n\nbool_value\x18\x02 \x01(\x08H\x00\x12\x13\n\tint_value\x18\x03 \x01(\x03H\x00\x12\x16\n\x0c\x64ouble_value\x18\x04 \x01(\x01H\x00\x12\x16\n\x0cstring_value\x18\x05 \x01(\tH\x00\x12*\n\nlist_value\x18\x06 \x01(\x0b\x32\x14.podium.v1.ValueListH\x00\x12(\n\tmap_value\x18\x07 \x01(\x0b\x32\x13.podium.v1.ValueMapH\x00\x42\x06\n\x04kind\"-\n\tValueList\x12 \n\x06values\x18\x01 \x03(\x0b\x32\x10.podium.v1.Value\"\x7f\n\x08ValueMap\x12\x31\n\x07\x65ntries\x18\x01 \x03(\x0b\x32 .podium.v1.ValueMap.EntriesEntry\x1a@\n\x0c\x45ntriesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1f\n\x05value\x18\x02 \x01(\x0b\x32\x10.podium.v1.Value:\x02\x38\x01\x42\x64\n\tpodium.v1B\nValueProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\nPodium::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'podium.v1.value_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\tpodium.v1B\nValueProtoP\001Z\036podium.example/podium/podiumv1\242\002\003PDM\252\002\tPodium.V1\312\002\tPodium\\V1\352\002\nPodium::V1'
   _globals['_VALUEMAP_ENTRIESENTRY']._loaded_options = None
   _globals['_VALUEMAP_ENTRIESENTRY']._serialized_options = b'8\001'
   _globals['_VALUE']._serialized_start=67

@@ -8,13 +8,13 @@
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct Value {
-    /// The value itself.
+    /// The value itself. Required in a request.
     #[prost(oneof = "value::Kind", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub kind: ::core::option::Option<value::Kind>,
 }
 /// Nested message and enum types in `Value`.
 pub mod value {
-    /// The value itself.
+    /// The value itself. Required in a request.
     #[derive(Clone, PartialEq, crate::exact::Oneof)]
     #[prost(prost_path = "crate::exact")]
     pub enum Kind {
@@ -69,7 +69,7 @@ pub struct ValueMap {
 #[prost(prost_path = "crate::exact")]
 pub struct EvalResult {
     /// The name of the eval: free text of 1 to 256 bytes, compared as bytes. It may
-    /// hold dots, slashes and spaces (`bench@openai/gpt-4.1`).
+    /// hold dots, slashes and spaces (`bench@openai/gpt-4.1`). Required in a request.
     #[prost(string, tag = "1")]
     pub name: crate::exact::alloc::string::String,
     /// The id of the benchmark, if it differs from the name.
@@ -121,7 +121,7 @@ pub struct EvalResult {
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct RunConfig {
-    /// The name of the run. It usually names the arm as well.
+    /// The name of the run. It usually names the arm as well. Required in a request.
     #[prost(string, tag = "1")]
     pub name: crate::exact::alloc::string::String,
     /// The source of the training data.
@@ -266,7 +266,7 @@ pub struct RunResult {
 #[prost(prost_path = "crate::exact")]
 pub struct ArmResult {
     /// The name of the arm, unique in its experiment: 1 to 256 bytes, compared as
-    /// bytes.
+    /// bytes. Required in a request.
     #[prost(string, tag = "1")]
     pub name: crate::exact::alloc::string::String,
     /// The configuration of the arm. Required in a request, with its name.
@@ -1058,7 +1058,7 @@ pub struct ArmRecorded {
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ExperimentConcluded {
-    /// The conclusion. Required.
+    /// The conclusion, which must not be empty. Required.
     #[prost(string, tag = "1")]
     pub conclusion: crate::exact::alloc::string::String,
 }
@@ -1346,7 +1346,7 @@ impl RankFlag {
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct RecordRequest {
-    /// The name of the experiment.
+    /// The name of the experiment. Required.
     #[prost(string, tag = "1")]
     pub experiment: crate::exact::alloc::string::String,
     /// The events, in order; at most 1,000, with at most 10,000 metric values in all.
@@ -1365,10 +1365,10 @@ pub struct RecordRequest {
 #[prost(prost_path = "crate::exact")]
 pub struct StreamPosition {
     /// The id of the stream's writer in this experiment, of 1 to 256 bytes. No other
-    /// writer uses it, and this writer uses it for no other arm.
+    /// writer uses it, and this writer uses it for no other arm. Required.
     #[prost(string, tag = "1")]
     pub writer_id: crate::exact::alloc::string::String,
-    /// The sequence number of the first event of the call, from 1.
+    /// The sequence number of the first event of the call, from 1. Required.
     #[prost(int64, tag = "2")]
     pub first_sequence: i64,
 }
@@ -1435,10 +1435,10 @@ pub struct Refusal {
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct DeleteArmRequest {
-    /// The name of the experiment.
+    /// The name of the experiment. Required.
     #[prost(string, tag = "1")]
     pub experiment: crate::exact::alloc::string::String,
-    /// The name of the arm.
+    /// The name of the arm. Required.
     #[prost(string, tag = "2")]
     pub arm: crate::exact::alloc::string::String,
     /// Whether the call succeeds if the experiment or the arm does not exist.
@@ -1457,7 +1457,7 @@ pub struct DeleteArmResponse {
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct DeleteExperimentRequest {
-    /// The name of the experiment.
+    /// The name of the experiment. Required.
     #[prost(string, tag = "1")]
     pub experiment: crate::exact::alloc::string::String,
     /// Whether the call succeeds if the experiment does not exist.
@@ -1757,13 +1757,13 @@ pub struct Series {
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct EvalRequest {
-    /// The name of the experiment.
+    /// The name of the experiment. Required.
     #[prost(string, tag = "1")]
     pub experiment: crate::exact::alloc::string::String,
-    /// The name of the arm.
+    /// The name of the arm. Required.
     #[prost(string, tag = "2")]
     pub arm: crate::exact::alloc::string::String,
-    /// The name of the eval.
+    /// The name of the eval. Required.
     #[prost(string, tag = "3")]
     pub name: crate::exact::alloc::string::String,
     /// The step of an in-loop eval, which may be 0. If unset, the post-training row is
@@ -1783,14 +1783,14 @@ pub struct EvalResponse {
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ScoreRequest {
-    /// The name of the experiment.
+    /// The name of the experiment. Required.
     #[prost(string, tag = "1")]
     pub experiment: crate::exact::alloc::string::String,
-    /// The name of the arm.
+    /// The name of the arm. Required.
     #[prost(string, tag = "2")]
     pub arm: crate::exact::alloc::string::String,
     /// The metric: a key, or the name of an eval and a key with a dot between them. 1
-    /// to 513 bytes.
+    /// to 513 bytes. Required.
     #[prost(string, tag = "3")]
     pub metric: crate::exact::alloc::string::String,
 }
@@ -1809,10 +1809,10 @@ pub struct ScoreResponse {
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct GetArmRequest {
-    /// The name of the experiment.
+    /// The name of the experiment. Required.
     #[prost(string, tag = "1")]
     pub experiment: crate::exact::alloc::string::String,
-    /// The name of the arm.
+    /// The name of the arm. Required.
     #[prost(string, tag = "2")]
     pub arm: crate::exact::alloc::string::String,
 }
@@ -1833,16 +1833,13 @@ pub struct GetArmResponse {
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ListArmsRequest {
-    /// The name of the experiment.
+    /// The name of the experiment. Required.
     #[prost(string, tag = "1")]
     pub experiment: crate::exact::alloc::string::String,
-    /// The maximum number of arms in the page. 0 means 100, and more than 1,000 means
-    /// 1,000. A page has at most 2 MiB. It can have fewer arms, even none, and still be
-    /// followed by another page.
+    /// The maximum number of arms in the page.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
-    /// The `next_page_token` of the previous page. The rest of the request must be
-    /// unchanged. Empty for the first page.
+    /// The `next_page_token` of the previous page. Empty for the first page.
     #[prost(string, tag = "3")]
     pub page_token: crate::exact::alloc::string::String,
     /// Only arms with one of these statuses. None means any.
@@ -1876,19 +1873,16 @@ pub struct ListArmsResponse {
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ListEvalsRequest {
-    /// The name of the experiment.
+    /// The name of the experiment. Required.
     #[prost(string, tag = "1")]
     pub experiment: crate::exact::alloc::string::String,
-    /// The name of the arm.
+    /// The name of the arm. Required.
     #[prost(string, tag = "2")]
     pub arm: crate::exact::alloc::string::String,
-    /// The maximum number of rows in the page. 0 means 100, and more than 1,000 means
-    /// 1,000. A page has at most 2 MiB. It can have fewer rows, even none, and still be
-    /// followed by another page.
+    /// The maximum number of rows in the page.
     #[prost(int32, tag = "3")]
     pub page_size: i32,
-    /// The `next_page_token` of the previous page. The rest of the request must be
-    /// unchanged. Empty for the first page.
+    /// The `next_page_token` of the previous page. Empty for the first page.
     #[prost(string, tag = "4")]
     pub page_token: crate::exact::alloc::string::String,
     /// Only rows with this eval name.
@@ -1919,19 +1913,17 @@ pub struct ListEvalsResponse {
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ListSeriesRequest {
-    /// The name of the experiment.
+    /// The name of the experiment. Required.
     #[prost(string, tag = "1")]
     pub experiment: crate::exact::alloc::string::String,
-    /// The name of the arm.
+    /// The name of the arm. Required.
     #[prost(string, tag = "2")]
     pub arm: crate::exact::alloc::string::String,
-    /// The maximum number of points in the page. 0 and more than 10,000 mean 10,000. All
-    /// points of one step are in one page, so it can have up to 1,000 more. It can have
-    /// fewer points, even none, and still be followed by another page.
+    /// The maximum number of points in the page: here 0 and more than 10,000 mean 10,000.
+    /// All points of one step are in one page, so it can have up to 1,000 more.
     #[prost(int32, tag = "3")]
     pub page_size: i32,
-    /// The `next_page_token` of the previous page. The rest of the request must be
-    /// unchanged. Empty for the first page.
+    /// The `next_page_token` of the previous page. Empty for the first page.
     #[prost(string, tag = "4")]
     pub page_token: crate::exact::alloc::string::String,
     /// Only the series of these keys. None means all.
@@ -1962,7 +1954,7 @@ pub struct ListSeriesResponse {
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct GetExperimentRequest {
-    /// The name of the experiment.
+    /// The name of the experiment. Required.
     #[prost(string, tag = "1")]
     pub experiment: crate::exact::alloc::string::String,
 }
@@ -1978,13 +1970,10 @@ pub struct GetExperimentResponse {
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ListExperimentsRequest {
-    /// The maximum number of experiments in the page. 0 means 100, and more than 1,000
-    /// means 1,000. A page has at most 2 MiB. It can have fewer experiments, even none,
-    /// and still be followed by another page.
+    /// The maximum number of experiments in the page.
     #[prost(int32, tag = "1")]
     pub page_size: i32,
-    /// The `next_page_token` of the previous page. The rest of the request must be
-    /// unchanged. Empty for the first page.
+    /// The `next_page_token` of the previous page. Empty for the first page.
     #[prost(string, tag = "2")]
     pub page_token: crate::exact::alloc::string::String,
     /// Only experiments whose name begins with this text.
@@ -2012,16 +2001,13 @@ pub struct ListExperimentsResponse {
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct RankRequest {
-    /// The name of the experiment.
+    /// The name of the experiment. Required.
     #[prost(string, tag = "1")]
     pub experiment: crate::exact::alloc::string::String,
-    /// The maximum number of arms or groups in the page. 0 means 100, and more than
-    /// 1,000 means 1,000. A page can have fewer, even none, and still be followed by
-    /// another page.
+    /// The maximum number of arms or groups in the page.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
-    /// The `next_page_token` of the previous page. The rest of the request must be
-    /// unchanged. Empty for the first page.
+    /// The `next_page_token` of the previous page. Empty for the first page.
     #[prost(string, tag = "3")]
     pub page_token: crate::exact::alloc::string::String,
     /// The metric, in the forms that Score accepts. If unset, the experiment's
@@ -2085,20 +2071,17 @@ pub struct RankResponse {
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ScoresRequest {
-    /// The name of the experiment.
+    /// The name of the experiment. Required.
     #[prost(string, tag = "1")]
     pub experiment: crate::exact::alloc::string::String,
-    /// The metrics, each in the forms that Score accepts: 1 to 1,000.
+    /// The metrics, each in the forms that Score accepts: 1 to 1,000. Required.
     #[prost(string, repeated, tag = "2")]
     pub metrics: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
-    /// The maximum number of scores in the page: the number of its arms times that of
-    /// the metrics. 0 means 10,000, and more than 10,000 means 10,000. A page has at
-    /// least one arm if any is left, whatever the number of metrics. It can also have
-    /// none and still be followed by another page.
+    /// The maximum number of arms in the page. A page has at most 10,000 scores, too,
+    /// but at least one arm if any is left.
     #[prost(int32, tag = "3")]
     pub page_size: i32,
-    /// The `next_page_token` of the previous page. The rest of the request must be
-    /// unchanged. Empty for the first page.
+    /// The `next_page_token` of the previous page. Empty for the first page.
     #[prost(string, tag = "4")]
     pub page_token: crate::exact::alloc::string::String,
     /// Only arms with one of these statuses. None means any.
@@ -2144,6 +2127,12 @@ pub mod results_service_client {
     use tonic::codegen::http::Uri;
     /// ResultsService reads recorded results. Its calls change nothing, so all of them
     /// are safe to retry.
+    ///
+    /// Lists are read in pages. `page_size` is the maximum number of items in a page: 0
+    /// means 100, and more than 1,000 means 1,000. A page has at most 2 MiB. It can have
+    /// fewer items, even none, and still be followed by another page: a list ends with the
+    /// page whose `next_page_token` is empty. The next request has that token as its
+    /// `page_token`; the rest of it must be unchanged, except for `page_size`.
     ///
     /// Every call can return INVALID_ARGUMENT for a field that is out of range,
     /// RESOURCE_EXHAUSTED if the server is overloaded, and UNAVAILABLE while it starts

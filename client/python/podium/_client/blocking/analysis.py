@@ -101,7 +101,7 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
             group_name: Includes only arms of this group.
             name_prefix: Includes only arms whose names begin with this text.
             tags: Includes only arms whose run_config has all of these tags.
-            page_size: The number of scores to fetch in a call: at most, and by default, 10,000.
+            page_size: The number of arms to fetch in a call: at most, and by default, 1,000.
 
         Raises:
             NotFoundError: The experiment does not exist.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from podium._files import json_form
-from podium._limits.limits import DEFAULT_LIMITS
 from podium._values.enums import ArmStatus
 from podium.cli import _format
 from podium.cli._arguments import add_experiment, add_filters
@@ -48,7 +47,6 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         group_name=arguments.group,
         name_prefix=arguments.prefix,
         tags=arguments.tag,
-        page_size=DEFAULT_LIMITS.page_scores,
     )
     empty = [column.metric for column in found.columns if found.arms and not _has_scores(column)]
     if console.as_json:

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file podium/v1/eval_result.proto.
  */
 export const file_podium_v1_eval_result: GenFile = /*@__PURE__*/
-  fileDesc("Chtwb2RpdW0vdjEvZXZhbF9yZXN1bHQucHJvdG8SCXBvZGl1bS52MSKaBAoKRXZhbFJlc3VsdBIMCgRuYW1lGAEgASgJEhkKDGJlbmNobWFya19pZBgCIAEoCUgAiAEBEjMKB21ldHJpY3MYAyADKAsyIi5wb2RpdW0udjEuRXZhbFJlc3VsdC5NZXRyaWNzRW50cnkSOQoKYnJlYWtkb3ducxgEIAMoCzIlLnBvZGl1bS52MS5FdmFsUmVzdWx0LkJyZWFrZG93bnNFbnRyeRIZCgxldmFsX3NlY29uZHMYBSABKAFIAYgBARIRCgRzdGVwGAYgASgDSAKIAQESDAoEdGFncxgHIAMoCRIWCgltb2RlbF9yZWYYCCABKAlIA4gBARIQCghyZXZpc2lvbhgJIAEoAxIuCgpldmVudF90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZWNvcmRfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEaQwoPQnJlYWtkb3duc0VudHJ5EgsKA2tleRgBIAEoCRIfCgV2YWx1ZRgCIAEoCzIQLnBvZGl1bS52MS5WYWx1ZToCOAFCDwoNX2JlbmNobWFya19pZEIPCg1fZXZhbF9zZWNvbmRzQgcKBV9zdGVwQgwKCl9tb2RlbF9yZWZiBnByb3RvMw", [file_google_protobuf_timestamp, file_podium_v1_value]);
+  fileDesc("Chtwb2RpdW0vdjEvZXZhbF9yZXN1bHQucHJvdG8SCXBvZGl1bS52MSKaBAoKRXZhbFJlc3VsdBIMCgRuYW1lGAEgASgJEhkKDGJlbmNobWFya19pZBgCIAEoCUgAiAEBEjMKB21ldHJpY3MYAyADKAsyIi5wb2RpdW0udjEuRXZhbFJlc3VsdC5NZXRyaWNzRW50cnkSOQoKYnJlYWtkb3ducxgEIAMoCzIlLnBvZGl1bS52MS5FdmFsUmVzdWx0LkJyZWFrZG93bnNFbnRyeRIZCgxldmFsX3NlY29uZHMYBSABKAFIAYgBARIRCgRzdGVwGAYgASgDSAKIAQESDAoEdGFncxgHIAMoCRIWCgltb2RlbF9yZWYYCCABKAlIA4gBARIQCghyZXZpc2lvbhgJIAEoAxIuCgpldmVudF90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZWNvcmRfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEaQwoPQnJlYWtkb3duc0VudHJ5EgsKA2tleRgBIAEoCRIfCgV2YWx1ZRgCIAEoCzIQLnBvZGl1bS52MS5WYWx1ZToCOAFCDwoNX2JlbmNobWFya19pZEIPCg1fZXZhbF9zZWNvbmRzQgcKBV9zdGVwQgwKCl9tb2RlbF9yZWZCaQoJcG9kaXVtLnYxQg9FdmFsUmVzdWx0UHJvdG9QAVoecG9kaXVtLmV4YW1wbGUvcG9kaXVtL3BvZGl1bXYxogIDUERNqgIJUG9kaXVtLlYxygIJUG9kaXVtXFYx6gIKUG9kaXVtOjpWMWIGcHJvdG8z", [file_google_protobuf_timestamp, file_podium_v1_value]);
 
 /**
  * EvalResult is one evaluation of an arm: a row. Within an arm, a row is
@@ -27,7 +27,7 @@ export const file_podium_v1_eval_result: GenFile = /*@__PURE__*/
 export type EvalResult = Message<"podium.v1.EvalResult"> & {
   /**
    * The name of the eval: free text of 1 to 256 bytes, compared as bytes. It may
-   * hold dots, slashes and spaces (`bench@openai/gpt-4.1`).
+   * hold dots, slashes and spaces (`bench@openai/gpt-4.1`). Required in a request.
    *
    * @generated from field: string name = 1;
    */

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file podium/v1/recording_service.proto.
  */
 export const file_podium_v1_recording_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFwb2RpdW0vdjEvcmVjb3JkaW5nX3NlcnZpY2UucHJvdG8SCXBvZGl1bS52MSKEAQoNUmVjb3JkUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEiAKBmV2ZW50cxgCIAMoCzIQLnBvZGl1bS52MS5FdmVudBIwCghwb3NpdGlvbhgDIAEoCzIZLnBvZGl1bS52MS5TdHJlYW1Qb3NpdGlvbkgAiAEBQgsKCV9wb3NpdGlvbiI7Cg5TdHJlYW1Qb3NpdGlvbhIRCgl3cml0ZXJfaWQYASABKAkSFgoOZmlyc3Rfc2VxdWVuY2UYAiABKAMiqwEKDlJlY29yZFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgDEhYKDmNoYW5nZWRfZXZlbnRzGAIgASgFEhYKDnNraXBwZWRfZXZlbnRzGAMgASgFEhoKDWxhc3Rfc2VxdWVuY2UYBCABKANIAIgBARIpCgtrZXB0X2ZpZWxkcxgFIAMoCzIULnBvZGl1bS52MS5LZXB0RmllbGRCEAoOX2xhc3Rfc2VxdWVuY2UiLgoJS2VwdEZpZWxkEhMKC2V2ZW50X2luZGV4GAEgASgFEgwKBHBhdGgYAiABKAkiMAoIUmVmdXNhbHMSJAoIcmVmdXNhbHMYASADKAsyEi5wb2RpdW0udjEuUmVmdXNhbCJnCgdSZWZ1c2FsEhUKDWV2ZW50X2luZGV4ZXMYASADKAUSDgoGcmVhc29uGAIgASgJEiQKBGtpbmQYAyABKA4yFi5wb2RpdW0udjEuUmVmdXNhbEtpbmQSDwoHbWVzc2FnZRgEIAEoCSJKChBEZWxldGVBcm1SZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJEhUKDWFsbG93X21pc3NpbmcYAyABKAgiJQoRRGVsZXRlQXJtUmVzcG9uc2USEAoIcmV2aXNpb24YASABKAMiRAoXRGVsZXRlRXhwZXJpbWVudFJlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRIVCg1hbGxvd19taXNzaW5nGAIgASgIIiwKGERlbGV0ZUV4cGVyaW1lbnRSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAypeCgtSZWZ1c2FsS2luZBIcChhSRUZVU0FMX0tJTkRfVU5TUEVDSUZJRUQQABIaChZSRUZVU0FMX0tJTkRfUEVSTUFORU5UEAESFQoRUkVGVVNBTF9LSU5EX1dBSVQQAjL2AQoQUmVjb3JkaW5nU2VydmljZRI9CgZSZWNvcmQSGC5wb2RpdW0udjEuUmVjb3JkUmVxdWVzdBoZLnBvZGl1bS52MS5SZWNvcmRSZXNwb25zZRJGCglEZWxldGVBcm0SGy5wb2RpdW0udjEuRGVsZXRlQXJtUmVxdWVzdBocLnBvZGl1bS52MS5EZWxldGVBcm1SZXNwb25zZRJbChBEZWxldGVFeHBlcmltZW50EiIucG9kaXVtLnYxLkRlbGV0ZUV4cGVyaW1lbnRSZXF1ZXN0GiMucG9kaXVtLnYxLkRlbGV0ZUV4cGVyaW1lbnRSZXNwb25zZWIGcHJvdG8z", [file_podium_v1_event]);
+  fileDesc("CiFwb2RpdW0vdjEvcmVjb3JkaW5nX3NlcnZpY2UucHJvdG8SCXBvZGl1bS52MSKEAQoNUmVjb3JkUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEiAKBmV2ZW50cxgCIAMoCzIQLnBvZGl1bS52MS5FdmVudBIwCghwb3NpdGlvbhgDIAEoCzIZLnBvZGl1bS52MS5TdHJlYW1Qb3NpdGlvbkgAiAEBQgsKCV9wb3NpdGlvbiI7Cg5TdHJlYW1Qb3NpdGlvbhIRCgl3cml0ZXJfaWQYASABKAkSFgoOZmlyc3Rfc2VxdWVuY2UYAiABKAMiqwEKDlJlY29yZFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgDEhYKDmNoYW5nZWRfZXZlbnRzGAIgASgFEhYKDnNraXBwZWRfZXZlbnRzGAMgASgFEhoKDWxhc3Rfc2VxdWVuY2UYBCABKANIAIgBARIpCgtrZXB0X2ZpZWxkcxgFIAMoCzIULnBvZGl1bS52MS5LZXB0RmllbGRCEAoOX2xhc3Rfc2VxdWVuY2UiLgoJS2VwdEZpZWxkEhMKC2V2ZW50X2luZGV4GAEgASgFEgwKBHBhdGgYAiABKAkiMAoIUmVmdXNhbHMSJAoIcmVmdXNhbHMYASADKAsyEi5wb2RpdW0udjEuUmVmdXNhbCJnCgdSZWZ1c2FsEhUKDWV2ZW50X2luZGV4ZXMYASADKAUSDgoGcmVhc29uGAIgASgJEiQKBGtpbmQYAyABKA4yFi5wb2RpdW0udjEuUmVmdXNhbEtpbmQSDwoHbWVzc2FnZRgEIAEoCSJKChBEZWxldGVBcm1SZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJEhUKDWFsbG93X21pc3NpbmcYAyABKAgiJQoRRGVsZXRlQXJtUmVzcG9uc2USEAoIcmV2aXNpb24YASABKAMiRAoXRGVsZXRlRXhwZXJpbWVudFJlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRIVCg1hbGxvd19taXNzaW5nGAIgASgIIiwKGERlbGV0ZUV4cGVyaW1lbnRSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAypeCgtSZWZ1c2FsS2luZBIcChhSRUZVU0FMX0tJTkRfVU5TUEVDSUZJRUQQABIaChZSRUZVU0FMX0tJTkRfUEVSTUFORU5UEAESFQoRUkVGVVNBTF9LSU5EX1dBSVQQAjKFAgoQUmVjb3JkaW5nU2VydmljZRJCCgZSZWNvcmQSGC5wb2RpdW0udjEuUmVjb3JkUmVxdWVzdBoZLnBvZGl1bS52MS5SZWNvcmRSZXNwb25zZSIDkAICEksKCURlbGV0ZUFybRIbLnBvZGl1bS52MS5EZWxldGVBcm1SZXF1ZXN0GhwucG9kaXVtLnYxLkRlbGV0ZUFybVJlc3BvbnNlIgOQAgISYAoQRGVsZXRlRXhwZXJpbWVudBIiLnBvZGl1bS52MS5EZWxldGVFeHBlcmltZW50UmVxdWVzdBojLnBvZGl1bS52MS5EZWxldGVFeHBlcmltZW50UmVzcG9uc2UiA5ACAkJvCglwb2RpdW0udjFCFVJlY29yZGluZ1NlcnZpY2VQcm90b1ABWh5wb2RpdW0uZXhhbXBsZS9wb2RpdW0vcG9kaXVtdjGiAgNQRE2qAglQb2RpdW0uVjHKAglQb2RpdW1cVjHqAgpQb2RpdW06OlYxYgZwcm90bzM", [file_podium_v1_event]);
 
 /**
  * RecordRequest carries events of one experiment.
@@ -21,7 +21,7 @@ export const file_podium_v1_recording_service: GenFile = /*@__PURE__*/
  */
 export type RecordRequest = Message<"podium.v1.RecordRequest"> & {
   /**
-   * The name of the experiment.
+   * The name of the experiment. Required.
    *
    * @generated from field: string experiment = 1;
    */
@@ -61,14 +61,14 @@ export const RecordRequestSchema: GenMessage<RecordRequest> = /*@__PURE__*/
 export type StreamPosition = Message<"podium.v1.StreamPosition"> & {
   /**
    * The id of the stream's writer in this experiment, of 1 to 256 bytes. No other
-   * writer uses it, and this writer uses it for no other arm.
+   * writer uses it, and this writer uses it for no other arm. Required.
    *
    * @generated from field: string writer_id = 1;
    */
   writerId: string;
 
   /**
-   * The sequence number of the first event of the call, from 1.
+   * The sequence number of the first event of the call, from 1. Required.
    *
    * @generated from field: int64 first_sequence = 2;
    */
@@ -232,14 +232,14 @@ export const RefusalSchema: GenMessage<Refusal> = /*@__PURE__*/
  */
 export type DeleteArmRequest = Message<"podium.v1.DeleteArmRequest"> & {
   /**
-   * The name of the experiment.
+   * The name of the experiment. Required.
    *
    * @generated from field: string experiment = 1;
    */
   experiment: string;
 
   /**
-   * The name of the arm.
+   * The name of the arm. Required.
    *
    * @generated from field: string arm = 2;
    */
@@ -288,7 +288,7 @@ export const DeleteArmResponseSchema: GenMessage<DeleteArmResponse> = /*@__PURE_
  */
 export type DeleteExperimentRequest = Message<"podium.v1.DeleteExperimentRequest"> & {
   /**
-   * The name of the experiment.
+   * The name of the experiment. Required.
    *
    * @generated from field: string experiment = 1;
    */

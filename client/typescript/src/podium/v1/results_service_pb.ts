@@ -24,7 +24,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file podium/v1/results_service.proto.
  */
 export const file_podium_v1_results_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9wb2RpdW0vdjEvcmVzdWx0c19zZXJ2aWNlLnByb3RvEglwb2RpdW0udjEiWAoLRXZhbFJlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRILCgNhcm0YAiABKAkSDAoEbmFtZRgDIAEoCRIRCgRzdGVwGAQgASgDSACIAQFCBwoFX3N0ZXAiTwoMRXZhbFJlc3BvbnNlEi8KC2V2YWxfcmVzdWx0GAEgASgLMhUucG9kaXVtLnYxLkV2YWxSZXN1bHRIAIgBAUIOCgxfZXZhbF9yZXN1bHQiPwoMU2NvcmVSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJEg4KBm1ldHJpYxgDIAEoCSJVCg1TY29yZVJlc3BvbnNlEhIKBXZhbHVlGAEgASgBSACIAQESJgoGc291cmNlGAIgASgLMhYucG9kaXVtLnYxLlNjb3JlU291cmNlQggKBl92YWx1ZSIwCg1HZXRBcm1SZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJIlkKDkdldEFybVJlc3BvbnNlEigKCmFybV9yZXN1bHQYASABKAsyFC5wb2RpdW0udjEuQXJtUmVzdWx0Eh0KFW5leHRfZXZhbHNfcGFnZV90b2tlbhgCIAEoCSLUAQoPTGlzdEFybXNSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSJgoIc3RhdHVzZXMYBCADKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEhcKCmdyb3VwX25hbWUYBSABKAlIAIgBARIYCgtuYW1lX3ByZWZpeBgGIAEoCUgBiAEBEgwKBHRhZ3MYByADKAlCDQoLX2dyb3VwX25hbWVCDgoMX25hbWVfcHJlZml4ImIKEExpc3RBcm1zUmVzcG9uc2USIwoEYXJtcxgBIAMoCzIVLnBvZGl1bS52MS5Bcm1TdW1tYXJ5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAyK+AQoQTGlzdEV2YWxzUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEgsKA2FybRgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRIRCgRuYW1lGAUgASgJSACIAQESFQoIbWluX3N0ZXAYBiABKANIAYgBARIVCghtYXhfc3RlcBgHIAEoA0gCiAEBQgcKBV9uYW1lQgsKCV9taW5fc3RlcEILCglfbWF4X3N0ZXAiZAoRTGlzdEV2YWxzUmVzcG9uc2USJAoFZXZhbHMYASADKAsyFS5wb2RpdW0udjEuRXZhbFJlc3VsdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEAoIcmV2aXNpb24YAyABKAMisQEKEUxpc3RTZXJpZXNSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJEgwKBGtleXMYBSADKAkSFQoIbWluX3N0ZXAYBiABKANIAIgBARIVCghtYXhfc3RlcBgHIAEoA0gBiAEBQgsKCV9taW5fc3RlcEILCglfbWF4X3N0ZXAiYgoSTGlzdFNlcmllc1Jlc3BvbnNlEiEKBnNlcmllcxgBIAMoCzIRLnBvZGl1bS52MS5TZXJpZXMSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhAKCHJldmlzaW9uGAMgASgDIioKFEdldEV4cGVyaW1lbnRSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkiQgoVR2V0RXhwZXJpbWVudFJlc3BvbnNlEikKCmV4cGVyaW1lbnQYASABKAsyFS5wb2RpdW0udjEuRXhwZXJpbWVudCKmAQoWTGlzdEV4cGVyaW1lbnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIYCgtuYW1lX3ByZWZpeBgDIAEoCUgAiAEBEi0KCHN0YXR1c2VzGAQgAygOMhsucG9kaXVtLnYxLkV4cGVyaW1lbnRTdGF0dXMSDAoEdGFncxgFIAMoCUIOCgxfbmFtZV9wcmVmaXgiXgoXTGlzdEV4cGVyaW1lbnRzUmVzcG9uc2USKgoLZXhwZXJpbWVudHMYASADKAsyFS5wb2RpdW0udjEuRXhwZXJpbWVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAki4AEKC1JhbmtSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSEwoGbWV0cmljGAQgASgJSACIAQESJwoJZGlyZWN0aW9uGAUgASgOMhQucG9kaXVtLnYxLkRpcmVjdGlvbhImCghzdGF0dXNlcxgGIAMoDjIULnBvZGl1bS52MS5Bcm1TdGF0dXMSEAoIYnlfZ3JvdXAYByABKAgSEwoLbWluX21lbWJlcnMYCCABKAVCCQoHX21ldHJpYyLvAgoMUmFua1Jlc3BvbnNlEiIKBGFybXMYASADKAsyFC5wb2RpdW0udjEuUmFua2VkQXJtEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAxIOCgZtZXRyaWMYBCABKAkSJwoJZGlyZWN0aW9uGAUgASgOMhQucG9kaXVtLnYxLkRpcmVjdGlvbhIlCgZjb3VudHMYBiABKAsyFS5wb2RpdW0udjEuUmFua0NvdW50cxImCgdzb3VyY2VzGAcgAygLMhUucG9kaXVtLnYxLlJhbmtTb3VyY2USJgoGZ3JvdXBzGAggAygLMhYucG9kaXVtLnYxLlJhbmtlZEdyb3VwEjUKDGdyb3VwX2NvdW50cxgJIAEoCzIaLnBvZGl1bS52MS5SYW5rR3JvdXBDb3VudHNIAIgBARIYChByYW5raW5nX3JldmlzaW9uGAogASgDQg8KDV9ncm91cF9jb3VudHMi4wEKDVNjb3Jlc1JlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRIPCgdtZXRyaWNzGAIgAygJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJEiYKCHN0YXR1c2VzGAUgAygOMhQucG9kaXVtLnYxLkFybVN0YXR1cxIXCgpncm91cF9uYW1lGAYgASgJSACIAQESGAoLbmFtZV9wcmVmaXgYByABKAlIAYgBARIMCgR0YWdzGAggAygJQg0KC19ncm91cF9uYW1lQg4KDF9uYW1lX3ByZWZpeCKIAQoOU2NvcmVzUmVzcG9uc2USIgoEYXJtcxgBIAMoCzIULnBvZGl1bS52MS5TY29yZWRBcm0SJwoHY29sdW1ucxgCIAMoCzIWLnBvZGl1bS52MS5TY29yZUNvbHVtbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAyABKAkSEAoIcmV2aXNpb24YBCABKAMywgUKDlJlc3VsdHNTZXJ2aWNlEjcKBEV2YWwSFi5wb2RpdW0udjEuRXZhbFJlcXVlc3QaFy5wb2RpdW0udjEuRXZhbFJlc3BvbnNlEjoKBVNjb3JlEhcucG9kaXVtLnYxLlNjb3JlUmVxdWVzdBoYLnBvZGl1bS52MS5TY29yZVJlc3BvbnNlEj0KBkdldEFybRIYLnBvZGl1bS52MS5HZXRBcm1SZXF1ZXN0GhkucG9kaXVtLnYxLkdldEFybVJlc3BvbnNlEkMKCExpc3RBcm1zEhoucG9kaXVtLnYxLkxpc3RBcm1zUmVxdWVzdBobLnBvZGl1bS52MS5MaXN0QXJtc1Jlc3BvbnNlEkYKCUxpc3RFdmFscxIbLnBvZGl1bS52MS5MaXN0RXZhbHNSZXF1ZXN0GhwucG9kaXVtLnYxLkxpc3RFdmFsc1Jlc3BvbnNlEkkKCkxpc3RTZXJpZXMSHC5wb2RpdW0udjEuTGlzdFNlcmllc1JlcXVlc3QaHS5wb2RpdW0udjEuTGlzdFNlcmllc1Jlc3BvbnNlElIKDUdldEV4cGVyaW1lbnQSHy5wb2RpdW0udjEuR2V0RXhwZXJpbWVudFJlcXVlc3QaIC5wb2RpdW0udjEuR2V0RXhwZXJpbWVudFJlc3BvbnNlElgKD0xpc3RFeHBlcmltZW50cxIhLnBvZGl1bS52MS5MaXN0RXhwZXJpbWVudHNSZXF1ZXN0GiIucG9kaXVtLnYxLkxpc3RFeHBlcmltZW50c1Jlc3BvbnNlEjcKBFJhbmsSFi5wb2RpdW0udjEuUmFua1JlcXVlc3QaFy5wb2RpdW0udjEuUmFua1Jlc3BvbnNlEj0KBlNjb3JlcxIYLnBvZGl1bS52MS5TY29yZXNSZXF1ZXN0GhkucG9kaXVtLnYxLlNjb3Jlc1Jlc3BvbnNlYgZwcm90bzM", [file_podium_v1_arm_result, file_podium_v1_eval_result, file_podium_v1_experiment, file_podium_v1_ranking, file_podium_v1_score, file_podium_v1_score_matrix, file_podium_v1_series]);
+  fileDesc("Ch9wb2RpdW0vdjEvcmVzdWx0c19zZXJ2aWNlLnByb3RvEglwb2RpdW0udjEiWAoLRXZhbFJlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRILCgNhcm0YAiABKAkSDAoEbmFtZRgDIAEoCRIRCgRzdGVwGAQgASgDSACIAQFCBwoFX3N0ZXAiTwoMRXZhbFJlc3BvbnNlEi8KC2V2YWxfcmVzdWx0GAEgASgLMhUucG9kaXVtLnYxLkV2YWxSZXN1bHRIAIgBAUIOCgxfZXZhbF9yZXN1bHQiPwoMU2NvcmVSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJEg4KBm1ldHJpYxgDIAEoCSJVCg1TY29yZVJlc3BvbnNlEhIKBXZhbHVlGAEgASgBSACIAQESJgoGc291cmNlGAIgASgLMhYucG9kaXVtLnYxLlNjb3JlU291cmNlQggKBl92YWx1ZSIwCg1HZXRBcm1SZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJIlkKDkdldEFybVJlc3BvbnNlEigKCmFybV9yZXN1bHQYASABKAsyFC5wb2RpdW0udjEuQXJtUmVzdWx0Eh0KFW5leHRfZXZhbHNfcGFnZV90b2tlbhgCIAEoCSLUAQoPTGlzdEFybXNSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSJgoIc3RhdHVzZXMYBCADKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEhcKCmdyb3VwX25hbWUYBSABKAlIAIgBARIYCgtuYW1lX3ByZWZpeBgGIAEoCUgBiAEBEgwKBHRhZ3MYByADKAlCDQoLX2dyb3VwX25hbWVCDgoMX25hbWVfcHJlZml4ImIKEExpc3RBcm1zUmVzcG9uc2USIwoEYXJtcxgBIAMoCzIVLnBvZGl1bS52MS5Bcm1TdW1tYXJ5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAyK+AQoQTGlzdEV2YWxzUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEgsKA2FybRgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRIRCgRuYW1lGAUgASgJSACIAQESFQoIbWluX3N0ZXAYBiABKANIAYgBARIVCghtYXhfc3RlcBgHIAEoA0gCiAEBQgcKBV9uYW1lQgsKCV9taW5fc3RlcEILCglfbWF4X3N0ZXAiZAoRTGlzdEV2YWxzUmVzcG9uc2USJAoFZXZhbHMYASADKAsyFS5wb2RpdW0udjEuRXZhbFJlc3VsdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEAoIcmV2aXNpb24YAyABKAMisQEKEUxpc3RTZXJpZXNSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJEgwKBGtleXMYBSADKAkSFQoIbWluX3N0ZXAYBiABKANIAIgBARIVCghtYXhfc3RlcBgHIAEoA0gBiAEBQgsKCV9taW5fc3RlcEILCglfbWF4X3N0ZXAiYgoSTGlzdFNlcmllc1Jlc3BvbnNlEiEKBnNlcmllcxgBIAMoCzIRLnBvZGl1bS52MS5TZXJpZXMSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhAKCHJldmlzaW9uGAMgASgDIioKFEdldEV4cGVyaW1lbnRSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkiQgoVR2V0RXhwZXJpbWVudFJlc3BvbnNlEikKCmV4cGVyaW1lbnQYASABKAsyFS5wb2RpdW0udjEuRXhwZXJpbWVudCKmAQoWTGlzdEV4cGVyaW1lbnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIYCgtuYW1lX3ByZWZpeBgDIAEoCUgAiAEBEi0KCHN0YXR1c2VzGAQgAygOMhsucG9kaXVtLnYxLkV4cGVyaW1lbnRTdGF0dXMSDAoEdGFncxgFIAMoCUIOCgxfbmFtZV9wcmVmaXgiXgoXTGlzdEV4cGVyaW1lbnRzUmVzcG9uc2USKgoLZXhwZXJpbWVudHMYASADKAsyFS5wb2RpdW0udjEuRXhwZXJpbWVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAki4AEKC1JhbmtSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSEwoGbWV0cmljGAQgASgJSACIAQESJwoJZGlyZWN0aW9uGAUgASgOMhQucG9kaXVtLnYxLkRpcmVjdGlvbhImCghzdGF0dXNlcxgGIAMoDjIULnBvZGl1bS52MS5Bcm1TdGF0dXMSEAoIYnlfZ3JvdXAYByABKAgSEwoLbWluX21lbWJlcnMYCCABKAVCCQoHX21ldHJpYyLvAgoMUmFua1Jlc3BvbnNlEiIKBGFybXMYASADKAsyFC5wb2RpdW0udjEuUmFua2VkQXJtEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAxIOCgZtZXRyaWMYBCABKAkSJwoJZGlyZWN0aW9uGAUgASgOMhQucG9kaXVtLnYxLkRpcmVjdGlvbhIlCgZjb3VudHMYBiABKAsyFS5wb2RpdW0udjEuUmFua0NvdW50cxImCgdzb3VyY2VzGAcgAygLMhUucG9kaXVtLnYxLlJhbmtTb3VyY2USJgoGZ3JvdXBzGAggAygLMhYucG9kaXVtLnYxLlJhbmtlZEdyb3VwEjUKDGdyb3VwX2NvdW50cxgJIAEoCzIaLnBvZGl1bS52MS5SYW5rR3JvdXBDb3VudHNIAIgBARIYChByYW5raW5nX3JldmlzaW9uGAogASgDQg8KDV9ncm91cF9jb3VudHMi4wEKDVNjb3Jlc1JlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRIPCgdtZXRyaWNzGAIgAygJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJEiYKCHN0YXR1c2VzGAUgAygOMhQucG9kaXVtLnYxLkFybVN0YXR1cxIXCgpncm91cF9uYW1lGAYgASgJSACIAQESGAoLbmFtZV9wcmVmaXgYByABKAlIAYgBARIMCgR0YWdzGAggAygJQg0KC19ncm91cF9uYW1lQg4KDF9uYW1lX3ByZWZpeCKIAQoOU2NvcmVzUmVzcG9uc2USIgoEYXJtcxgBIAMoCzIULnBvZGl1bS52MS5TY29yZWRBcm0SJwoHY29sdW1ucxgCIAMoCzIWLnBvZGl1bS52MS5TY29yZUNvbHVtbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAyABKAkSEAoIcmV2aXNpb24YBCABKAMy9AUKDlJlc3VsdHNTZXJ2aWNlEjwKBEV2YWwSFi5wb2RpdW0udjEuRXZhbFJlcXVlc3QaFy5wb2RpdW0udjEuRXZhbFJlc3BvbnNlIgOQAgESPwoFU2NvcmUSFy5wb2RpdW0udjEuU2NvcmVSZXF1ZXN0GhgucG9kaXVtLnYxLlNjb3JlUmVzcG9uc2UiA5ACARJCCgZHZXRBcm0SGC5wb2RpdW0udjEuR2V0QXJtUmVxdWVzdBoZLnBvZGl1bS52MS5HZXRBcm1SZXNwb25zZSIDkAIBEkgKCExpc3RBcm1zEhoucG9kaXVtLnYxLkxpc3RBcm1zUmVxdWVzdBobLnBvZGl1bS52MS5MaXN0QXJtc1Jlc3BvbnNlIgOQAgESSwoJTGlzdEV2YWxzEhsucG9kaXVtLnYxLkxpc3RFdmFsc1JlcXVlc3QaHC5wb2RpdW0udjEuTGlzdEV2YWxzUmVzcG9uc2UiA5ACARJOCgpMaXN0U2VyaWVzEhwucG9kaXVtLnYxLkxpc3RTZXJpZXNSZXF1ZXN0Gh0ucG9kaXVtLnYxLkxpc3RTZXJpZXNSZXNwb25zZSIDkAIBElcKDUdldEV4cGVyaW1lbnQSHy5wb2RpdW0udjEuR2V0RXhwZXJpbWVudFJlcXVlc3QaIC5wb2RpdW0udjEuR2V0RXhwZXJpbWVudFJlc3BvbnNlIgOQAgESXQoPTGlzdEV4cGVyaW1lbnRzEiEucG9kaXVtLnYxLkxpc3RFeHBlcmltZW50c1JlcXVlc3QaIi5wb2RpdW0udjEuTGlzdEV4cGVyaW1lbnRzUmVzcG9uc2UiA5ACARI8CgRSYW5rEhYucG9kaXVtLnYxLlJhbmtSZXF1ZXN0GhcucG9kaXVtLnYxLlJhbmtSZXNwb25zZSIDkAIBEkIKBlNjb3JlcxIYLnBvZGl1bS52MS5TY29yZXNSZXF1ZXN0GhkucG9kaXVtLnYxLlNjb3Jlc1Jlc3BvbnNlIgOQAgFCbQoJcG9kaXVtLnYxQhNSZXN1bHRzU2VydmljZVByb3RvUAFaHnBvZGl1bS5leGFtcGxlL3BvZGl1bS9wb2RpdW12MaICA1BETaoCCVBvZGl1bS5WMcoCCVBvZGl1bVxWMeoCClBvZGl1bTo6VjFiBnByb3RvMw", [file_podium_v1_arm_result, file_podium_v1_eval_result, file_podium_v1_experiment, file_podium_v1_ranking, file_podium_v1_score, file_podium_v1_score_matrix, file_podium_v1_series]);
 
 /**
  * EvalRequest names an eval row.
@@ -33,21 +33,21 @@ export const file_podium_v1_results_service: GenFile = /*@__PURE__*/
  */
 export type EvalRequest = Message<"podium.v1.EvalRequest"> & {
   /**
-   * The name of the experiment.
+   * The name of the experiment. Required.
    *
    * @generated from field: string experiment = 1;
    */
   experiment: string;
 
   /**
-   * The name of the arm.
+   * The name of the arm. Required.
    *
    * @generated from field: string arm = 2;
    */
   arm: string;
 
   /**
-   * The name of the eval.
+   * The name of the eval. Required.
    *
    * @generated from field: string name = 3;
    */
@@ -97,14 +97,14 @@ export const EvalResponseSchema: GenMessage<EvalResponse> = /*@__PURE__*/
  */
 export type ScoreRequest = Message<"podium.v1.ScoreRequest"> & {
   /**
-   * The name of the experiment.
+   * The name of the experiment. Required.
    *
    * @generated from field: string experiment = 1;
    */
   experiment: string;
 
   /**
-   * The name of the arm.
+   * The name of the arm. Required.
    *
    * @generated from field: string arm = 2;
    */
@@ -112,7 +112,7 @@ export type ScoreRequest = Message<"podium.v1.ScoreRequest"> & {
 
   /**
    * The metric: a key, or the name of an eval and a key with a dot between them. 1
-   * to 513 bytes.
+   * to 513 bytes. Required.
    *
    * @generated from field: string metric = 3;
    */
@@ -161,14 +161,14 @@ export const ScoreResponseSchema: GenMessage<ScoreResponse> = /*@__PURE__*/
  */
 export type GetArmRequest = Message<"podium.v1.GetArmRequest"> & {
   /**
-   * The name of the experiment.
+   * The name of the experiment. Required.
    *
    * @generated from field: string experiment = 1;
    */
   experiment: string;
 
   /**
-   * The name of the arm.
+   * The name of the arm. Required.
    *
    * @generated from field: string arm = 2;
    */
@@ -219,24 +219,21 @@ export const GetArmResponseSchema: GenMessage<GetArmResponse> = /*@__PURE__*/
  */
 export type ListArmsRequest = Message<"podium.v1.ListArmsRequest"> & {
   /**
-   * The name of the experiment.
+   * The name of the experiment. Required.
    *
    * @generated from field: string experiment = 1;
    */
   experiment: string;
 
   /**
-   * The maximum number of arms in the page. 0 means 100, and more than 1,000 means
-   * 1,000. A page has at most 2 MiB. It can have fewer arms, even none, and still be
-   * followed by another page.
+   * The maximum number of arms in the page.
    *
    * @generated from field: int32 page_size = 2;
    */
   pageSize: number;
 
   /**
-   * The `next_page_token` of the previous page. The rest of the request must be
-   * unchanged. Empty for the first page.
+   * The `next_page_token` of the previous page. Empty for the first page.
    *
    * @generated from field: string page_token = 3;
    */
@@ -320,31 +317,28 @@ export const ListArmsResponseSchema: GenMessage<ListArmsResponse> = /*@__PURE__*
  */
 export type ListEvalsRequest = Message<"podium.v1.ListEvalsRequest"> & {
   /**
-   * The name of the experiment.
+   * The name of the experiment. Required.
    *
    * @generated from field: string experiment = 1;
    */
   experiment: string;
 
   /**
-   * The name of the arm.
+   * The name of the arm. Required.
    *
    * @generated from field: string arm = 2;
    */
   arm: string;
 
   /**
-   * The maximum number of rows in the page. 0 means 100, and more than 1,000 means
-   * 1,000. A page has at most 2 MiB. It can have fewer rows, even none, and still be
-   * followed by another page.
+   * The maximum number of rows in the page.
    *
    * @generated from field: int32 page_size = 3;
    */
   pageSize: number;
 
   /**
-   * The `next_page_token` of the previous page. The rest of the request must be
-   * unchanged. Empty for the first page.
+   * The `next_page_token` of the previous page. Empty for the first page.
    *
    * @generated from field: string page_token = 4;
    */
@@ -421,31 +415,29 @@ export const ListEvalsResponseSchema: GenMessage<ListEvalsResponse> = /*@__PURE_
  */
 export type ListSeriesRequest = Message<"podium.v1.ListSeriesRequest"> & {
   /**
-   * The name of the experiment.
+   * The name of the experiment. Required.
    *
    * @generated from field: string experiment = 1;
    */
   experiment: string;
 
   /**
-   * The name of the arm.
+   * The name of the arm. Required.
    *
    * @generated from field: string arm = 2;
    */
   arm: string;
 
   /**
-   * The maximum number of points in the page. 0 and more than 10,000 mean 10,000. All
-   * points of one step are in one page, so it can have up to 1,000 more. It can have
-   * fewer points, even none, and still be followed by another page.
+   * The maximum number of points in the page: here 0 and more than 10,000 mean 10,000.
+   * All points of one step are in one page, so it can have up to 1,000 more.
    *
    * @generated from field: int32 page_size = 3;
    */
   pageSize: number;
 
   /**
-   * The `next_page_token` of the previous page. The rest of the request must be
-   * unchanged. Empty for the first page.
+   * The `next_page_token` of the previous page. Empty for the first page.
    *
    * @generated from field: string page_token = 4;
    */
@@ -522,7 +514,7 @@ export const ListSeriesResponseSchema: GenMessage<ListSeriesResponse> = /*@__PUR
  */
 export type GetExperimentRequest = Message<"podium.v1.GetExperimentRequest"> & {
   /**
-   * The name of the experiment.
+   * The name of the experiment. Required.
    *
    * @generated from field: string experiment = 1;
    */
@@ -564,17 +556,14 @@ export const GetExperimentResponseSchema: GenMessage<GetExperimentResponse> = /*
  */
 export type ListExperimentsRequest = Message<"podium.v1.ListExperimentsRequest"> & {
   /**
-   * The maximum number of experiments in the page. 0 means 100, and more than 1,000
-   * means 1,000. A page has at most 2 MiB. It can have fewer experiments, even none,
-   * and still be followed by another page.
+   * The maximum number of experiments in the page.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * The `next_page_token` of the previous page. The rest of the request must be
-   * unchanged. Empty for the first page.
+   * The `next_page_token` of the previous page. Empty for the first page.
    *
    * @generated from field: string page_token = 2;
    */
@@ -644,24 +633,21 @@ export const ListExperimentsResponseSchema: GenMessage<ListExperimentsResponse> 
  */
 export type RankRequest = Message<"podium.v1.RankRequest"> & {
   /**
-   * The name of the experiment.
+   * The name of the experiment. Required.
    *
    * @generated from field: string experiment = 1;
    */
   experiment: string;
 
   /**
-   * The maximum number of arms or groups in the page. 0 means 100, and more than
-   * 1,000 means 1,000. A page can have fewer, even none, and still be followed by
-   * another page.
+   * The maximum number of arms or groups in the page.
    *
    * @generated from field: int32 page_size = 2;
    */
   pageSize: number;
 
   /**
-   * The `next_page_token` of the previous page. The rest of the request must be
-   * unchanged. Empty for the first page.
+   * The `next_page_token` of the previous page. Empty for the first page.
    *
    * @generated from field: string page_token = 3;
    */
@@ -807,32 +793,29 @@ export const RankResponseSchema: GenMessage<RankResponse> = /*@__PURE__*/
  */
 export type ScoresRequest = Message<"podium.v1.ScoresRequest"> & {
   /**
-   * The name of the experiment.
+   * The name of the experiment. Required.
    *
    * @generated from field: string experiment = 1;
    */
   experiment: string;
 
   /**
-   * The metrics, each in the forms that Score accepts: 1 to 1,000.
+   * The metrics, each in the forms that Score accepts: 1 to 1,000. Required.
    *
    * @generated from field: repeated string metrics = 2;
    */
   metrics: string[];
 
   /**
-   * The maximum number of scores in the page: the number of its arms times that of
-   * the metrics. 0 means 10,000, and more than 10,000 means 10,000. A page has at
-   * least one arm if any is left, whatever the number of metrics. It can also have
-   * none and still be followed by another page.
+   * The maximum number of arms in the page. A page has at most 10,000 scores, too,
+   * but at least one arm if any is left.
    *
    * @generated from field: int32 page_size = 3;
    */
   pageSize: number;
 
   /**
-   * The `next_page_token` of the previous page. The rest of the request must be
-   * unchanged. Empty for the first page.
+   * The `next_page_token` of the previous page. Empty for the first page.
    *
    * @generated from field: string page_token = 4;
    */
@@ -919,6 +902,12 @@ export const ScoresResponseSchema: GenMessage<ScoresResponse> = /*@__PURE__*/
 /**
  * ResultsService reads recorded results. Its calls change nothing, so all of them
  * are safe to retry.
+ *
+ * Lists are read in pages. `page_size` is the maximum number of items in a page: 0
+ * means 100, and more than 1,000 means 1,000. A page has at most 2 MiB. It can have
+ * fewer items, even none, and still be followed by another page: a list ends with the
+ * page whose `next_page_token` is empty. The next request has that token as its
+ * `page_token`; the rest of it must be unchanged, except for `page_size`.
  *
  * Every call can return INVALID_ARGUMENT for a field that is out of range,
  * RESOURCE_EXHAUSTED if the server is overloaded, and UNAVAILABLE while it starts

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file podium/v1/series.proto.
  */
 export const file_podium_v1_series: GenFile = /*@__PURE__*/
-  fileDesc("ChZwb2RpdW0vdjEvc2VyaWVzLnByb3RvEglwb2RpdW0udjEiNAoGU2VyaWVzEgsKA2tleRgBIAEoCRINCgVzdGVwcxgCIAMoAxIOCgZ2YWx1ZXMYAyADKAFiBnByb3RvMw");
+  fileDesc("ChZwb2RpdW0vdjEvc2VyaWVzLnByb3RvEglwb2RpdW0udjEiNAoGU2VyaWVzEgsKA2tleRgBIAEoCRINCgVzdGVwcxgCIAMoAxIOCgZ2YWx1ZXMYAyADKAFCZQoJcG9kaXVtLnYxQgtTZXJpZXNQcm90b1ABWh5wb2RpdW0uZXhhbXBsZS9wb2RpdW0vcG9kaXVtdjGiAgNQRE2qAglQb2RpdW0uVjHKAglQb2RpdW1cVjHqAgpQb2RpdW06OlYxYgZwcm90bzM");
 
 /**
  * Series has the points of one training metric, in the order of their steps.

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file podium/v1/value.proto.
  */
 export const file_podium_v1_value: GenFile = /*@__PURE__*/
-  fileDesc("ChVwb2RpdW0vdjEvdmFsdWUucHJvdG8SCXBvZGl1bS52MSLyAQoFVmFsdWUSMAoKbnVsbF92YWx1ZRgBIAEoDjIaLmdvb2dsZS5wcm90b2J1Zi5OdWxsVmFsdWVIABIUCgpib29sX3ZhbHVlGAIgASgISAASEwoJaW50X3ZhbHVlGAMgASgDSAASFgoMZG91YmxlX3ZhbHVlGAQgASgBSAASFgoMc3RyaW5nX3ZhbHVlGAUgASgJSAASKgoKbGlzdF92YWx1ZRgGIAEoCzIULnBvZGl1bS52MS5WYWx1ZUxpc3RIABIoCgltYXBfdmFsdWUYByABKAsyEy5wb2RpdW0udjEuVmFsdWVNYXBIAEIGCgRraW5kIi0KCVZhbHVlTGlzdBIgCgZ2YWx1ZXMYASADKAsyEC5wb2RpdW0udjEuVmFsdWUifwoIVmFsdWVNYXASMQoHZW50cmllcxgBIAMoCzIgLnBvZGl1bS52MS5WYWx1ZU1hcC5FbnRyaWVzRW50cnkaQAoMRW50cmllc0VudHJ5EgsKA2tleRgBIAEoCRIfCgV2YWx1ZRgCIAEoCzIQLnBvZGl1bS52MS5WYWx1ZToCOAFiBnByb3RvMw", [file_google_protobuf_struct]);
+  fileDesc("ChVwb2RpdW0vdjEvdmFsdWUucHJvdG8SCXBvZGl1bS52MSLyAQoFVmFsdWUSMAoKbnVsbF92YWx1ZRgBIAEoDjIaLmdvb2dsZS5wcm90b2J1Zi5OdWxsVmFsdWVIABIUCgpib29sX3ZhbHVlGAIgASgISAASEwoJaW50X3ZhbHVlGAMgASgDSAASFgoMZG91YmxlX3ZhbHVlGAQgASgBSAASFgoMc3RyaW5nX3ZhbHVlGAUgASgJSAASKgoKbGlzdF92YWx1ZRgGIAEoCzIULnBvZGl1bS52MS5WYWx1ZUxpc3RIABIoCgltYXBfdmFsdWUYByABKAsyEy5wb2RpdW0udjEuVmFsdWVNYXBIAEIGCgRraW5kIi0KCVZhbHVlTGlzdBIgCgZ2YWx1ZXMYASADKAsyEC5wb2RpdW0udjEuVmFsdWUifwoIVmFsdWVNYXASMQoHZW50cmllcxgBIAMoCzIgLnBvZGl1bS52MS5WYWx1ZU1hcC5FbnRyaWVzRW50cnkaQAoMRW50cmllc0VudHJ5EgsKA2tleRgBIAEoCRIfCgV2YWx1ZRgCIAEoCzIQLnBvZGl1bS52MS5WYWx1ZToCOAFCZAoJcG9kaXVtLnYxQgpWYWx1ZVByb3RvUAFaHnBvZGl1bS5leGFtcGxlL3BvZGl1bS9wb2RpdW12MaICA1BETaoCCVBvZGl1bS5WMcoCCVBvZGl1bVxWMeoCClBvZGl1bTo6VjFiBnByb3RvMw", [file_google_protobuf_struct]);
 
 /**
  * Value is a JSON-like value that keeps its type. An integer remains an integer
@@ -26,7 +26,7 @@ export const file_podium_v1_value: GenFile = /*@__PURE__*/
  */
 export type Value = Message<"podium.v1.Value"> & {
   /**
-   * The value itself.
+   * The value itself. Required in a request.
    *
    * @generated from oneof podium.v1.Value.kind
    */

@@ -154,7 +154,11 @@ public final class ExperimentHandle {
    * @return the scores; their revision is 0 if the experiment changed between two pages
    */
   public ScoresResponse scores(ScoresRequest request) {
-    var asked = request.toBuilder().setExperiment(name).clearPageToken();
+    var asked =
+        request.toBuilder()
+            .setExperiment(name)
+            .setPageSize(OneState.LARGEST_PAGE)
+            .clearPageToken();
     var method = ResultsServiceGrpc.getScoresMethod();
     var found = connection.call(method, asked.build()).toBuilder();
     while (!found.getNextPageToken().isEmpty()) {
