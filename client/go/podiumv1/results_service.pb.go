@@ -389,7 +389,9 @@ type ListArmsRequest struct {
 	// Only arms whose name begins with this text.
 	NamePrefix *string `protobuf:"bytes,6,opt,name=name_prefix,json=namePrefix,proto3,oneof" json:"name_prefix,omitempty"`
 	// Only arms whose run_config has all of these tags.
-	Tags          []string `protobuf:"bytes,7,rep,name=tags,proto3" json:"tags,omitempty"`
+	Tags []string `protobuf:"bytes,7,rep,name=tags,proto3" json:"tags,omitempty"`
+	// Whether the arms are listed without their run_config.
+	OmitRunConfig bool `protobuf:"varint,8,opt,name=omit_run_config,json=omitRunConfig,proto3" json:"omit_run_config,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -471,6 +473,13 @@ func (x *ListArmsRequest) GetTags() []string {
 		return x.Tags
 	}
 	return nil
+}
+
+func (x *ListArmsRequest) GetOmitRunConfig() bool {
+	if x != nil {
+		return x.OmitRunConfig
+	}
+	return false
 }
 
 // ListArmsResponse is a page of arms.
@@ -1115,7 +1124,13 @@ type RankRequest struct {
 	// Whether to rank groups of arms instead of arms.
 	ByGroup bool `protobuf:"varint,7,opt,name=by_group,json=byGroup,proto3" json:"by_group,omitempty"`
 	// The minimum number of numeric scores of a group. Only with `by_group`.
-	MinMembers    int32 `protobuf:"varint,8,opt,name=min_members,json=minMembers,proto3" json:"min_members,omitempty"`
+	MinMembers int32 `protobuf:"varint,8,opt,name=min_members,json=minMembers,proto3" json:"min_members,omitempty"`
+	// Only arms of the group with this name.
+	GroupName *string `protobuf:"bytes,9,opt,name=group_name,json=groupName,proto3,oneof" json:"group_name,omitempty"`
+	// Only arms whose name begins with this text.
+	NamePrefix *string `protobuf:"bytes,10,opt,name=name_prefix,json=namePrefix,proto3,oneof" json:"name_prefix,omitempty"`
+	// Only arms whose run_config has all of these tags.
+	Tags          []string `protobuf:"bytes,11,rep,name=tags,proto3" json:"tags,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1206,6 +1221,27 @@ func (x *RankRequest) GetMinMembers() int32 {
 	return 0
 }
 
+func (x *RankRequest) GetGroupName() string {
+	if x != nil && x.GroupName != nil {
+		return *x.GroupName
+	}
+	return ""
+}
+
+func (x *RankRequest) GetNamePrefix() string {
+	if x != nil && x.NamePrefix != nil {
+		return *x.NamePrefix
+	}
+	return ""
+}
+
+func (x *RankRequest) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
 // RankResponse is a page of a ranking.
 type RankResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1228,7 +1264,7 @@ type RankResponse struct {
 	Groups []*RankedGroup `protobuf:"bytes,8,rep,name=groups,proto3" json:"groups,omitempty"`
 	// Counts of all groups, not only of those in this page. Unset in a ranking by arm.
 	GroupCounts *RankGroupCounts `protobuf:"bytes,9,opt,name=group_counts,json=groupCounts,proto3,oneof" json:"group_counts,omitempty"`
-	// In a ranking of COMPLETED arms, the revision in which such an arm last changed.
+	// In a ranking of all COMPLETED arms, the revision in which such an arm last changed.
 	// In any other ranking, and by group, the same as `revision`. Pages with the same
 	// value are of one ranking, even if other arms change in between. Pages with
 	// different values can repeat or miss an arm.
@@ -1520,11 +1556,222 @@ func (x *ScoresResponse) GetRevision() int64 {
 	return 0
 }
 
+// ListMetricsRequest names the experiment whose metrics are listed.
+type ListMetricsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the experiment. Required.
+	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
+	// The maximum number of metrics in the page.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The `next_page_token` of the previous page. Empty for the first page.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMetricsRequest) Reset() {
+	*x = ListMetricsRequest{}
+	mi := &file_podium_v1_results_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMetricsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMetricsRequest) ProtoMessage() {}
+
+func (x *ListMetricsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_podium_v1_results_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMetricsRequest.ProtoReflect.Descriptor instead.
+func (*ListMetricsRequest) Descriptor() ([]byte, []int) {
+	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ListMetricsRequest) GetExperiment() string {
+	if x != nil {
+		return x.Experiment
+	}
+	return ""
+}
+
+func (x *ListMetricsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListMetricsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListMetricsResponse is a page of metrics.
+type ListMetricsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The metrics.
+	Metrics []*Metric `protobuf:"bytes,1,rep,name=metrics,proto3" json:"metrics,omitempty"`
+	// The `page_token` of the next page. Empty if this is the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// The experiment's revision that this page shows.
+	Revision      int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMetricsResponse) Reset() {
+	*x = ListMetricsResponse{}
+	mi := &file_podium_v1_results_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMetricsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMetricsResponse) ProtoMessage() {}
+
+func (x *ListMetricsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_podium_v1_results_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMetricsResponse.ProtoReflect.Descriptor instead.
+func (*ListMetricsResponse) Descriptor() ([]byte, []int) {
+	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ListMetricsResponse) GetMetrics() []*Metric {
+	if x != nil {
+		return x.Metrics
+	}
+	return nil
+}
+
+func (x *ListMetricsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListMetricsResponse) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+// GetServerRequest is the request of GetServer.
+type GetServerRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetServerRequest) Reset() {
+	*x = GetServerRequest{}
+	mi := &file_podium_v1_results_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetServerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetServerRequest) ProtoMessage() {}
+
+func (x *GetServerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_podium_v1_results_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetServerRequest.ProtoReflect.Descriptor instead.
+func (*GetServerRequest) Descriptor() ([]byte, []int) {
+	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{22}
+}
+
+// GetServerResponse is the response of GetServer.
+type GetServerResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The server.
+	Server        *Server `protobuf:"bytes,1,opt,name=server,proto3" json:"server,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetServerResponse) Reset() {
+	*x = GetServerResponse{}
+	mi := &file_podium_v1_results_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetServerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetServerResponse) ProtoMessage() {}
+
+func (x *GetServerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_podium_v1_results_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetServerResponse.ProtoReflect.Descriptor instead.
+func (*GetServerResponse) Descriptor() ([]byte, []int) {
+	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *GetServerResponse) GetServer() *Server {
+	if x != nil {
+		return x.Server
+	}
+	return nil
+}
+
 var File_podium_v1_results_service_proto protoreflect.FileDescriptor
 
 const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1fpodium/v1/results_service.proto\x12\tpodium.v1\x1a\x1apodium/v1/arm_result.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/experiment.proto\x1a\x17podium/v1/ranking.proto\x1a\x15podium/v1/score.proto\x1a\x1cpodium/v1/score_matrix.proto\x1a\x16podium/v1/series.proto\"u\n" +
+	"\x1fpodium/v1/results_service.proto\x12\tpodium.v1\x1a\x1apodium/v1/arm_result.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/experiment.proto\x1a\x16podium/v1/metric.proto\x1a\x17podium/v1/ranking.proto\x1a\x15podium/v1/score.proto\x1a\x1cpodium/v1/score_matrix.proto\x1a\x16podium/v1/series.proto\x1a\x16podium/v1/server.proto\"u\n" +
 	"\vEvalRequest\x12\x1e\n" +
 	"\n" +
 	"experiment\x18\x01 \x01(\tR\n" +
@@ -1555,7 +1802,7 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\x0eGetArmResponse\x123\n" +
 	"\n" +
 	"arm_result\x18\x01 \x01(\v2\x14.podium.v1.ArmResultR\tarmResult\x121\n" +
-	"\x15next_evals_page_token\x18\x02 \x01(\tR\x12nextEvalsPageToken\"\x9c\x02\n" +
+	"\x15next_evals_page_token\x18\x02 \x01(\tR\x12nextEvalsPageToken\"\xc4\x02\n" +
 	"\x0fListArmsRequest\x12\x1e\n" +
 	"\n" +
 	"experiment\x18\x01 \x01(\tR\n" +
@@ -1568,7 +1815,8 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"group_name\x18\x05 \x01(\tH\x00R\tgroupName\x88\x01\x01\x12$\n" +
 	"\vname_prefix\x18\x06 \x01(\tH\x01R\n" +
 	"namePrefix\x88\x01\x01\x12\x12\n" +
-	"\x04tags\x18\a \x03(\tR\x04tagsB\r\n" +
+	"\x04tags\x18\a \x03(\tR\x04tags\x12&\n" +
+	"\x0fomit_run_config\x18\b \x01(\bR\romitRunConfigB\r\n" +
 	"\v_group_nameB\x0e\n" +
 	"\f_name_prefix\"\x81\x01\n" +
 	"\x10ListArmsResponse\x12)\n" +
@@ -1629,7 +1877,7 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\f_name_prefix\"z\n" +
 	"\x17ListExperimentsResponse\x127\n" +
 	"\vexperiments\x18\x01 \x03(\v2\x15.podium.v1.ExperimentR\vexperiments\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb3\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb0\x03\n" +
 	"\vRankRequest\x12\x1e\n" +
 	"\n" +
 	"experiment\x18\x01 \x01(\tR\n" +
@@ -1642,8 +1890,16 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\bstatuses\x18\x06 \x03(\x0e2\x14.podium.v1.ArmStatusR\bstatuses\x12\x19\n" +
 	"\bby_group\x18\a \x01(\bR\abyGroup\x12\x1f\n" +
 	"\vmin_members\x18\b \x01(\x05R\n" +
-	"minMembersB\t\n" +
-	"\a_metric\"\xd8\x03\n" +
+	"minMembers\x12\"\n" +
+	"\n" +
+	"group_name\x18\t \x01(\tH\x01R\tgroupName\x88\x01\x01\x12$\n" +
+	"\vname_prefix\x18\n" +
+	" \x01(\tH\x02R\n" +
+	"namePrefix\x88\x01\x01\x12\x12\n" +
+	"\x04tags\x18\v \x03(\tR\x04tagsB\t\n" +
+	"\a_metricB\r\n" +
+	"\v_group_nameB\x0e\n" +
+	"\f_name_prefix\"\xd8\x03\n" +
 	"\fRankResponse\x12(\n" +
 	"\x04arms\x18\x01 \x03(\v2\x14.podium.v1.RankedArmR\x04arms\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1a\n" +
@@ -1677,7 +1933,21 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\x04arms\x18\x01 \x03(\v2\x14.podium.v1.ScoredArmR\x04arms\x120\n" +
 	"\acolumns\x18\x02 \x03(\v2\x16.podium.v1.ScoreColumnR\acolumns\x12&\n" +
 	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\x12\x1a\n" +
-	"\brevision\x18\x04 \x01(\x03R\brevision2\xf4\x05\n" +
+	"\brevision\x18\x04 \x01(\x03R\brevision\"p\n" +
+	"\x12ListMetricsRequest\x12\x1e\n" +
+	"\n" +
+	"experiment\x18\x01 \x01(\tR\n" +
+	"experiment\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\x86\x01\n" +
+	"\x13ListMetricsResponse\x12+\n" +
+	"\ametrics\x18\x01 \x03(\v2\x11.podium.v1.MetricR\ametrics\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x03R\brevision\"\x12\n" +
+	"\x10GetServerRequest\">\n" +
+	"\x11GetServerResponse\x12)\n" +
+	"\x06server\x18\x01 \x01(\v2\x11.podium.v1.ServerR\x06server2\x94\a\n" +
 	"\x0eResultsService\x12<\n" +
 	"\x04Eval\x12\x16.podium.v1.EvalRequest\x1a\x17.podium.v1.EvalResponse\"\x03\x90\x02\x01\x12?\n" +
 	"\x05Score\x12\x17.podium.v1.ScoreRequest\x1a\x18.podium.v1.ScoreResponse\"\x03\x90\x02\x01\x12B\n" +
@@ -1689,7 +1959,9 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\rGetExperiment\x12\x1f.podium.v1.GetExperimentRequest\x1a .podium.v1.GetExperimentResponse\"\x03\x90\x02\x01\x12]\n" +
 	"\x0fListExperiments\x12!.podium.v1.ListExperimentsRequest\x1a\".podium.v1.ListExperimentsResponse\"\x03\x90\x02\x01\x12<\n" +
 	"\x04Rank\x12\x16.podium.v1.RankRequest\x1a\x17.podium.v1.RankResponse\"\x03\x90\x02\x01\x12B\n" +
-	"\x06Scores\x12\x18.podium.v1.ScoresRequest\x1a\x19.podium.v1.ScoresResponse\"\x03\x90\x02\x01Bm\n" +
+	"\x06Scores\x12\x18.podium.v1.ScoresRequest\x1a\x19.podium.v1.ScoresResponse\"\x03\x90\x02\x01\x12Q\n" +
+	"\vListMetrics\x12\x1d.podium.v1.ListMetricsRequest\x1a\x1e.podium.v1.ListMetricsResponse\"\x03\x90\x02\x01\x12K\n" +
+	"\tGetServer\x12\x1b.podium.v1.GetServerRequest\x1a\x1c.podium.v1.GetServerResponse\"\x03\x90\x02\x01Bm\n" +
 	"\tpodium.v1B\x13ResultsServiceProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\n" +
 	"Podium::V1b\x06proto3"
 
@@ -1705,7 +1977,7 @@ func file_podium_v1_results_service_proto_rawDescGZIP() []byte {
 	return file_podium_v1_results_service_proto_rawDescData
 }
 
-var file_podium_v1_results_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_podium_v1_results_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_podium_v1_results_service_proto_goTypes = []any{
 	(*EvalRequest)(nil),             // 0: podium.v1.EvalRequest
 	(*EvalResponse)(nil),            // 1: podium.v1.EvalResponse
@@ -1727,70 +1999,82 @@ var file_podium_v1_results_service_proto_goTypes = []any{
 	(*RankResponse)(nil),            // 17: podium.v1.RankResponse
 	(*ScoresRequest)(nil),           // 18: podium.v1.ScoresRequest
 	(*ScoresResponse)(nil),          // 19: podium.v1.ScoresResponse
-	(*EvalResult)(nil),              // 20: podium.v1.EvalResult
-	(*ScoreSource)(nil),             // 21: podium.v1.ScoreSource
-	(*ArmResult)(nil),               // 22: podium.v1.ArmResult
-	(ArmStatus)(0),                  // 23: podium.v1.ArmStatus
-	(*ArmSummary)(nil),              // 24: podium.v1.ArmSummary
-	(*Series)(nil),                  // 25: podium.v1.Series
-	(*Experiment)(nil),              // 26: podium.v1.Experiment
-	(ExperimentStatus)(0),           // 27: podium.v1.ExperimentStatus
-	(Direction)(0),                  // 28: podium.v1.Direction
-	(*RankedArm)(nil),               // 29: podium.v1.RankedArm
-	(*RankCounts)(nil),              // 30: podium.v1.RankCounts
-	(*RankSource)(nil),              // 31: podium.v1.RankSource
-	(*RankedGroup)(nil),             // 32: podium.v1.RankedGroup
-	(*RankGroupCounts)(nil),         // 33: podium.v1.RankGroupCounts
-	(*ScoredArm)(nil),               // 34: podium.v1.ScoredArm
-	(*ScoreColumn)(nil),             // 35: podium.v1.ScoreColumn
+	(*ListMetricsRequest)(nil),      // 20: podium.v1.ListMetricsRequest
+	(*ListMetricsResponse)(nil),     // 21: podium.v1.ListMetricsResponse
+	(*GetServerRequest)(nil),        // 22: podium.v1.GetServerRequest
+	(*GetServerResponse)(nil),       // 23: podium.v1.GetServerResponse
+	(*EvalResult)(nil),              // 24: podium.v1.EvalResult
+	(*ScoreSource)(nil),             // 25: podium.v1.ScoreSource
+	(*ArmResult)(nil),               // 26: podium.v1.ArmResult
+	(ArmStatus)(0),                  // 27: podium.v1.ArmStatus
+	(*ArmSummary)(nil),              // 28: podium.v1.ArmSummary
+	(*Series)(nil),                  // 29: podium.v1.Series
+	(*Experiment)(nil),              // 30: podium.v1.Experiment
+	(ExperimentStatus)(0),           // 31: podium.v1.ExperimentStatus
+	(Direction)(0),                  // 32: podium.v1.Direction
+	(*RankedArm)(nil),               // 33: podium.v1.RankedArm
+	(*RankCounts)(nil),              // 34: podium.v1.RankCounts
+	(*RankSource)(nil),              // 35: podium.v1.RankSource
+	(*RankedGroup)(nil),             // 36: podium.v1.RankedGroup
+	(*RankGroupCounts)(nil),         // 37: podium.v1.RankGroupCounts
+	(*ScoredArm)(nil),               // 38: podium.v1.ScoredArm
+	(*ScoreColumn)(nil),             // 39: podium.v1.ScoreColumn
+	(*Metric)(nil),                  // 40: podium.v1.Metric
+	(*Server)(nil),                  // 41: podium.v1.Server
 }
 var file_podium_v1_results_service_proto_depIdxs = []int32{
-	20, // 0: podium.v1.EvalResponse.eval_result:type_name -> podium.v1.EvalResult
-	21, // 1: podium.v1.ScoreResponse.source:type_name -> podium.v1.ScoreSource
-	22, // 2: podium.v1.GetArmResponse.arm_result:type_name -> podium.v1.ArmResult
-	23, // 3: podium.v1.ListArmsRequest.statuses:type_name -> podium.v1.ArmStatus
-	24, // 4: podium.v1.ListArmsResponse.arms:type_name -> podium.v1.ArmSummary
-	20, // 5: podium.v1.ListEvalsResponse.evals:type_name -> podium.v1.EvalResult
-	25, // 6: podium.v1.ListSeriesResponse.series:type_name -> podium.v1.Series
-	26, // 7: podium.v1.GetExperimentResponse.experiment:type_name -> podium.v1.Experiment
-	27, // 8: podium.v1.ListExperimentsRequest.statuses:type_name -> podium.v1.ExperimentStatus
-	26, // 9: podium.v1.ListExperimentsResponse.experiments:type_name -> podium.v1.Experiment
-	28, // 10: podium.v1.RankRequest.direction:type_name -> podium.v1.Direction
-	23, // 11: podium.v1.RankRequest.statuses:type_name -> podium.v1.ArmStatus
-	29, // 12: podium.v1.RankResponse.arms:type_name -> podium.v1.RankedArm
-	28, // 13: podium.v1.RankResponse.direction:type_name -> podium.v1.Direction
-	30, // 14: podium.v1.RankResponse.counts:type_name -> podium.v1.RankCounts
-	31, // 15: podium.v1.RankResponse.sources:type_name -> podium.v1.RankSource
-	32, // 16: podium.v1.RankResponse.groups:type_name -> podium.v1.RankedGroup
-	33, // 17: podium.v1.RankResponse.group_counts:type_name -> podium.v1.RankGroupCounts
-	23, // 18: podium.v1.ScoresRequest.statuses:type_name -> podium.v1.ArmStatus
-	34, // 19: podium.v1.ScoresResponse.arms:type_name -> podium.v1.ScoredArm
-	35, // 20: podium.v1.ScoresResponse.columns:type_name -> podium.v1.ScoreColumn
-	0,  // 21: podium.v1.ResultsService.Eval:input_type -> podium.v1.EvalRequest
-	2,  // 22: podium.v1.ResultsService.Score:input_type -> podium.v1.ScoreRequest
-	4,  // 23: podium.v1.ResultsService.GetArm:input_type -> podium.v1.GetArmRequest
-	6,  // 24: podium.v1.ResultsService.ListArms:input_type -> podium.v1.ListArmsRequest
-	8,  // 25: podium.v1.ResultsService.ListEvals:input_type -> podium.v1.ListEvalsRequest
-	10, // 26: podium.v1.ResultsService.ListSeries:input_type -> podium.v1.ListSeriesRequest
-	12, // 27: podium.v1.ResultsService.GetExperiment:input_type -> podium.v1.GetExperimentRequest
-	14, // 28: podium.v1.ResultsService.ListExperiments:input_type -> podium.v1.ListExperimentsRequest
-	16, // 29: podium.v1.ResultsService.Rank:input_type -> podium.v1.RankRequest
-	18, // 30: podium.v1.ResultsService.Scores:input_type -> podium.v1.ScoresRequest
-	1,  // 31: podium.v1.ResultsService.Eval:output_type -> podium.v1.EvalResponse
-	3,  // 32: podium.v1.ResultsService.Score:output_type -> podium.v1.ScoreResponse
-	5,  // 33: podium.v1.ResultsService.GetArm:output_type -> podium.v1.GetArmResponse
-	7,  // 34: podium.v1.ResultsService.ListArms:output_type -> podium.v1.ListArmsResponse
-	9,  // 35: podium.v1.ResultsService.ListEvals:output_type -> podium.v1.ListEvalsResponse
-	11, // 36: podium.v1.ResultsService.ListSeries:output_type -> podium.v1.ListSeriesResponse
-	13, // 37: podium.v1.ResultsService.GetExperiment:output_type -> podium.v1.GetExperimentResponse
-	15, // 38: podium.v1.ResultsService.ListExperiments:output_type -> podium.v1.ListExperimentsResponse
-	17, // 39: podium.v1.ResultsService.Rank:output_type -> podium.v1.RankResponse
-	19, // 40: podium.v1.ResultsService.Scores:output_type -> podium.v1.ScoresResponse
-	31, // [31:41] is the sub-list for method output_type
-	21, // [21:31] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	24, // 0: podium.v1.EvalResponse.eval_result:type_name -> podium.v1.EvalResult
+	25, // 1: podium.v1.ScoreResponse.source:type_name -> podium.v1.ScoreSource
+	26, // 2: podium.v1.GetArmResponse.arm_result:type_name -> podium.v1.ArmResult
+	27, // 3: podium.v1.ListArmsRequest.statuses:type_name -> podium.v1.ArmStatus
+	28, // 4: podium.v1.ListArmsResponse.arms:type_name -> podium.v1.ArmSummary
+	24, // 5: podium.v1.ListEvalsResponse.evals:type_name -> podium.v1.EvalResult
+	29, // 6: podium.v1.ListSeriesResponse.series:type_name -> podium.v1.Series
+	30, // 7: podium.v1.GetExperimentResponse.experiment:type_name -> podium.v1.Experiment
+	31, // 8: podium.v1.ListExperimentsRequest.statuses:type_name -> podium.v1.ExperimentStatus
+	30, // 9: podium.v1.ListExperimentsResponse.experiments:type_name -> podium.v1.Experiment
+	32, // 10: podium.v1.RankRequest.direction:type_name -> podium.v1.Direction
+	27, // 11: podium.v1.RankRequest.statuses:type_name -> podium.v1.ArmStatus
+	33, // 12: podium.v1.RankResponse.arms:type_name -> podium.v1.RankedArm
+	32, // 13: podium.v1.RankResponse.direction:type_name -> podium.v1.Direction
+	34, // 14: podium.v1.RankResponse.counts:type_name -> podium.v1.RankCounts
+	35, // 15: podium.v1.RankResponse.sources:type_name -> podium.v1.RankSource
+	36, // 16: podium.v1.RankResponse.groups:type_name -> podium.v1.RankedGroup
+	37, // 17: podium.v1.RankResponse.group_counts:type_name -> podium.v1.RankGroupCounts
+	27, // 18: podium.v1.ScoresRequest.statuses:type_name -> podium.v1.ArmStatus
+	38, // 19: podium.v1.ScoresResponse.arms:type_name -> podium.v1.ScoredArm
+	39, // 20: podium.v1.ScoresResponse.columns:type_name -> podium.v1.ScoreColumn
+	40, // 21: podium.v1.ListMetricsResponse.metrics:type_name -> podium.v1.Metric
+	41, // 22: podium.v1.GetServerResponse.server:type_name -> podium.v1.Server
+	0,  // 23: podium.v1.ResultsService.Eval:input_type -> podium.v1.EvalRequest
+	2,  // 24: podium.v1.ResultsService.Score:input_type -> podium.v1.ScoreRequest
+	4,  // 25: podium.v1.ResultsService.GetArm:input_type -> podium.v1.GetArmRequest
+	6,  // 26: podium.v1.ResultsService.ListArms:input_type -> podium.v1.ListArmsRequest
+	8,  // 27: podium.v1.ResultsService.ListEvals:input_type -> podium.v1.ListEvalsRequest
+	10, // 28: podium.v1.ResultsService.ListSeries:input_type -> podium.v1.ListSeriesRequest
+	12, // 29: podium.v1.ResultsService.GetExperiment:input_type -> podium.v1.GetExperimentRequest
+	14, // 30: podium.v1.ResultsService.ListExperiments:input_type -> podium.v1.ListExperimentsRequest
+	16, // 31: podium.v1.ResultsService.Rank:input_type -> podium.v1.RankRequest
+	18, // 32: podium.v1.ResultsService.Scores:input_type -> podium.v1.ScoresRequest
+	20, // 33: podium.v1.ResultsService.ListMetrics:input_type -> podium.v1.ListMetricsRequest
+	22, // 34: podium.v1.ResultsService.GetServer:input_type -> podium.v1.GetServerRequest
+	1,  // 35: podium.v1.ResultsService.Eval:output_type -> podium.v1.EvalResponse
+	3,  // 36: podium.v1.ResultsService.Score:output_type -> podium.v1.ScoreResponse
+	5,  // 37: podium.v1.ResultsService.GetArm:output_type -> podium.v1.GetArmResponse
+	7,  // 38: podium.v1.ResultsService.ListArms:output_type -> podium.v1.ListArmsResponse
+	9,  // 39: podium.v1.ResultsService.ListEvals:output_type -> podium.v1.ListEvalsResponse
+	11, // 40: podium.v1.ResultsService.ListSeries:output_type -> podium.v1.ListSeriesResponse
+	13, // 41: podium.v1.ResultsService.GetExperiment:output_type -> podium.v1.GetExperimentResponse
+	15, // 42: podium.v1.ResultsService.ListExperiments:output_type -> podium.v1.ListExperimentsResponse
+	17, // 43: podium.v1.ResultsService.Rank:output_type -> podium.v1.RankResponse
+	19, // 44: podium.v1.ResultsService.Scores:output_type -> podium.v1.ScoresResponse
+	21, // 45: podium.v1.ResultsService.ListMetrics:output_type -> podium.v1.ListMetricsResponse
+	23, // 46: podium.v1.ResultsService.GetServer:output_type -> podium.v1.GetServerResponse
+	35, // [35:47] is the sub-list for method output_type
+	23, // [23:35] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_podium_v1_results_service_proto_init() }
@@ -1801,10 +2085,12 @@ func file_podium_v1_results_service_proto_init() {
 	file_podium_v1_arm_result_proto_init()
 	file_podium_v1_eval_result_proto_init()
 	file_podium_v1_experiment_proto_init()
+	file_podium_v1_metric_proto_init()
 	file_podium_v1_ranking_proto_init()
 	file_podium_v1_score_proto_init()
 	file_podium_v1_score_matrix_proto_init()
 	file_podium_v1_series_proto_init()
+	file_podium_v1_server_proto_init()
 	file_podium_v1_results_service_proto_msgTypes[0].OneofWrappers = []any{}
 	file_podium_v1_results_service_proto_msgTypes[1].OneofWrappers = []any{}
 	file_podium_v1_results_service_proto_msgTypes[3].OneofWrappers = []any{}
@@ -1821,7 +2107,7 @@ func file_podium_v1_results_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_podium_v1_results_service_proto_rawDesc), len(file_podium_v1_results_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

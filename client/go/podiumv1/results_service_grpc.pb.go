@@ -29,6 +29,8 @@ const (
 	ResultsService_ListExperiments_FullMethodName = "/podium.v1.ResultsService/ListExperiments"
 	ResultsService_Rank_FullMethodName            = "/podium.v1.ResultsService/Rank"
 	ResultsService_Scores_FullMethodName          = "/podium.v1.ResultsService/Scores"
+	ResultsService_ListMetrics_FullMethodName     = "/podium.v1.ResultsService/ListMetrics"
+	ResultsService_GetServer_FullMethodName       = "/podium.v1.ResultsService/GetServer"
 )
 
 // ResultsServiceClient is the client API for ResultsService service.
@@ -112,14 +114,16 @@ type ResultsServiceClient interface {
 	// Numbers come first in order, infinities included, then NaN, then arms without a
 	// score. Equal scores share a place (1, 2, 2, 4) and are in the order in which
 	// their arms were created; -0.0 equals 0.0. Only COMPLETED arms are ranked unless
-	// `statuses` is set. The counts include every arm, also those that are left out.
+	// `statuses` is set. The counts include every arm that passes the other filters, also
+	// those that are left out because of their status.
 	//
 	// With `by_group`, all arms with the same group_name are one entry, and the groups
 	// are ordered by their means.
 	//
 	// The time for the first places of COMPLETED arms does not depend on the number of
-	// arms. With `by_group`, with other statuses, or if several splits of a metric with
-	// dots have scores, the time for each page is proportional to the number of arms.
+	// arms. With `by_group`, with other statuses or filters, or if several splits of a
+	// metric with dots have scores, the time for each page is proportional to the number of
+	// arms.
 	//
 	// Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
 	// there is no metric, neither in the request nor in the experiment
@@ -132,6 +136,15 @@ type ResultsServiceClient interface {
 	// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
 	// empty metric, and for a page token of another request.
 	Scores(ctx context.Context, in *ScoresRequest, opts ...grpc.CallOption) (*ScoresResponse, error)
+	// Lists the metrics on which arms of an experiment have scores, as Score returns them:
+	// first those without an eval, then by the bytes of the eval's name and of the key.
+	// The time for each page is proportional to the number of scores of the experiment.
+	//
+	// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
+	// page token of another request.
+	ListMetrics(ctx context.Context, in *ListMetricsRequest, opts ...grpc.CallOption) (*ListMetricsResponse, error)
+	// Gets the version and the limits of the server, and the id of its store.
+	GetServer(ctx context.Context, in *GetServerRequest, opts ...grpc.CallOption) (*GetServerResponse, error)
 }
 
 type resultsServiceClient struct {
@@ -242,6 +255,26 @@ func (c *resultsServiceClient) Scores(ctx context.Context, in *ScoresRequest, op
 	return out, nil
 }
 
+func (c *resultsServiceClient) ListMetrics(ctx context.Context, in *ListMetricsRequest, opts ...grpc.CallOption) (*ListMetricsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListMetricsResponse)
+	err := c.cc.Invoke(ctx, ResultsService_ListMetrics_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *resultsServiceClient) GetServer(ctx context.Context, in *GetServerRequest, opts ...grpc.CallOption) (*GetServerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetServerResponse)
+	err := c.cc.Invoke(ctx, ResultsService_GetServer_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ResultsServiceServer is the server API for ResultsService service.
 // All implementations must embed UnimplementedResultsServiceServer
 // for forward compatibility.
@@ -323,14 +356,16 @@ type ResultsServiceServer interface {
 	// Numbers come first in order, infinities included, then NaN, then arms without a
 	// score. Equal scores share a place (1, 2, 2, 4) and are in the order in which
 	// their arms were created; -0.0 equals 0.0. Only COMPLETED arms are ranked unless
-	// `statuses` is set. The counts include every arm, also those that are left out.
+	// `statuses` is set. The counts include every arm that passes the other filters, also
+	// those that are left out because of their status.
 	//
 	// With `by_group`, all arms with the same group_name are one entry, and the groups
 	// are ordered by their means.
 	//
 	// The time for the first places of COMPLETED arms does not depend on the number of
-	// arms. With `by_group`, with other statuses, or if several splits of a metric with
-	// dots have scores, the time for each page is proportional to the number of arms.
+	// arms. With `by_group`, with other statuses or filters, or if several splits of a
+	// metric with dots have scores, the time for each page is proportional to the number of
+	// arms.
 	//
 	// Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
 	// there is no metric, neither in the request nor in the experiment
@@ -343,6 +378,15 @@ type ResultsServiceServer interface {
 	// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
 	// empty metric, and for a page token of another request.
 	Scores(context.Context, *ScoresRequest) (*ScoresResponse, error)
+	// Lists the metrics on which arms of an experiment have scores, as Score returns them:
+	// first those without an eval, then by the bytes of the eval's name and of the key.
+	// The time for each page is proportional to the number of scores of the experiment.
+	//
+	// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
+	// page token of another request.
+	ListMetrics(context.Context, *ListMetricsRequest) (*ListMetricsResponse, error)
+	// Gets the version and the limits of the server, and the id of its store.
+	GetServer(context.Context, *GetServerRequest) (*GetServerResponse, error)
 	mustEmbedUnimplementedResultsServiceServer()
 }
 
@@ -382,6 +426,12 @@ func (UnimplementedResultsServiceServer) Rank(context.Context, *RankRequest) (*R
 }
 func (UnimplementedResultsServiceServer) Scores(context.Context, *ScoresRequest) (*ScoresResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Scores not implemented")
+}
+func (UnimplementedResultsServiceServer) ListMetrics(context.Context, *ListMetricsRequest) (*ListMetricsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListMetrics not implemented")
+}
+func (UnimplementedResultsServiceServer) GetServer(context.Context, *GetServerRequest) (*GetServerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetServer not implemented")
 }
 func (UnimplementedResultsServiceServer) mustEmbedUnimplementedResultsServiceServer() {}
 func (UnimplementedResultsServiceServer) testEmbeddedByValue()                        {}
@@ -584,6 +634,42 @@ func _ResultsService_Scores_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ResultsService_ListMetrics_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListMetricsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ResultsServiceServer).ListMetrics(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ResultsService_ListMetrics_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ResultsServiceServer).ListMetrics(ctx, req.(*ListMetricsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ResultsService_GetServer_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetServerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ResultsServiceServer).GetServer(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ResultsService_GetServer_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ResultsServiceServer).GetServer(ctx, req.(*GetServerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ResultsService_ServiceDesc is the grpc.ServiceDesc for ResultsService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -630,6 +716,14 @@ var ResultsService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Scores",
 			Handler:    _ResultsService_Scores_Handler,
+		},
+		{
+			MethodName: "ListMetrics",
+			Handler:    _ResultsService_ListMetrics_Handler,
+		},
+		{
+			MethodName: "GetServer",
+			Handler:    _ResultsService_GetServer_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

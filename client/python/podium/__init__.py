@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from podium._client.blocking.experiment import ExperimentHandle
     from podium._interface.recorders import ArmRecorder, ExperimentRecorder
     from podium._interface.timed_eval import AsyncEvaluation, Evaluation
+    from podium._limits.limits import Limits
+    from podium._model.listings import Metric, MetricSource, Server
     from podium._model.recording import KeptField, RecordResult, StreamPosition
     from podium._model.results import (
         ArmCounts,
@@ -136,6 +138,9 @@ __all__ = [
     "InternalError",
     "InvalidArgumentError",
     "KeptField",
+    "Limits",
+    "Metric",
+    "MetricSource",
     "ModelConfig",
     "NotFoundError",
     "OutOfRangeError",
@@ -161,6 +166,7 @@ __all__ = [
     "ScoreSource",
     "ScoredArm",
     "Series",
+    "Server",
     "StreamPosition",
     "UnauthenticatedError",
     "UnavailableError",
@@ -199,6 +205,8 @@ _SOURCES = (
     "curves",
     "ranking",
     "_model.score_matrix",
+    "_model.listings",
+    "_limits.limits",
     "_interface.recorders",
     "_model.recording",
     "_interface.timed_eval",

@@ -20,6 +20,7 @@ from podium.v1.experiment_pb2 import (
     ArmCounts,
     Experiment,
 )
+from podium.v1.metric_pb2 import Metric, MetricSource
 from podium.v1.results_service_pb2 import ScoreResponse, ScoresResponse
 from podium.v1.run_config_pb2 import RunConfig
 from podium.v1.score_matrix_pb2 import ScoreColumn, ScoredArm
@@ -27,7 +28,7 @@ from podium.v1.score_pb2 import ScoreSource
 from podium.v1.series_pb2 import Series
 
 from podium_server.store.ranking_queries import ScoreMatrix
-from podium_server.store.rows import ArmRow, ArmView, ExperimentRow, Points, Score
+from podium_server.store.rows import ArmRow, ArmView, ExperimentRow, MetricRow, Points, Score
 
 __all__ = [
     "arm_counts",
@@ -35,6 +36,7 @@ __all__ = [
     "arm_summary",
     "experiment",
     "length_delimited",
+    "metric",
     "score",
     "score_source",
     "scores",
@@ -119,12 +121,12 @@ def arm_result(experiment_name: str, view: ArmView, rows: Iterable[bytes]) -> by
     return answer.SerializeToString() + b"".join(length_delimited(field, row) for row in rows)
 
 
-def arm_summary(experiment_name: str, view: ArmView) -> ArmSummary:
-    """Returns the message of an arm without its rows."""
+def arm_summary(experiment_name: str, view: ArmView, *, config: bool) -> ArmSummary:
+    """Returns the message of an arm without its rows, with or without its run_config."""
     row, recorded = view.row, _recorded(view)
     return ArmSummary(
         name=row.name,
-        run_config=RunConfig.FromString(view.parts["config"]),
+        run_config=RunConfig.FromString(view.parts["config"]) if config else None,
         status=row.status,  # type: ignore[arg-type]
         metrics=ArmResult.FromString(view.parts["metrics"]).metrics,
         eval_metrics=recorded.eval_metrics,
@@ -159,6 +161,19 @@ def score_source(origin: int, key: str, eval_name: str | None, step: int | None)
 def _encoded_source(origin: int, key: str, eval_name: str | None, step: int | None) -> bytes:
     source = score_source(origin, key, eval_name, step)
     return ScoreResponse(source=source).SerializeToString()
+
+
+def metric(row: MetricRow) -> Metric:
+    """Returns the message of a metric."""
+    return Metric(
+        name=f"{row.eval_name}.{row.key}" if row.eval_name else row.key,
+        eval_name=row.eval_name or None,
+        arms=sum(row.arms.values()),
+        sources=[
+            MetricSource(origin=int(origin), arms=arms)  # type: ignore[arg-type]
+            for origin, arms in row.arms.items()
+        ],
+    )
 
 
 def scores(metrics: Iterable[str], found: ScoreMatrix, token: str) -> ScoresResponse:

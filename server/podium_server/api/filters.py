@@ -10,11 +10,15 @@ from podium_server.store.filters import (
     SeriesFilter,
 )
 
-__all__ = ["arm_filter", "eval_filter", "experiment_filter", "series_filter"]
+__all__ = ["ArmFilterRequest", "arm_filter", "eval_filter", "experiment_filter", "series_filter"]
 
 
-def arm_filter(request: results_pb2.ListArmsRequest | results_pb2.ScoresRequest) -> ArmFilter:
-    """Returns which arms a list or a matrix shows."""
+ArmFilterRequest = results_pb2.ListArmsRequest | results_pb2.RankRequest | results_pb2.ScoresRequest
+"""The requests that filter arms, by fields of the same names."""
+
+
+def arm_filter(request: ArmFilterRequest) -> ArmFilter:
+    """Returns which arms a list, a ranking or a matrix shows."""
     return ArmFilter(
         statuses=frozenset(request.statuses),
         group_name=request.group_name if request.HasField("group_name") else None,

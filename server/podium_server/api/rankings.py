@@ -1,6 +1,7 @@
 """Rank: queries of the store from requests, and responses from pages of a ranking."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from math import isnan
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from podium.v1.arm_result_pb2 import ArmStatus
 from podium.v1.experiment_pb2 import (
     DIRECTION_MAXIMIZE,
     DIRECTION_MINIMIZE,
+    ArmCounts,
     Experiment,
 )
 from podium.v1.ranking_pb2 import (
@@ -25,6 +27,7 @@ from podium.v1.ranking_pb2 import RankSource as SourceMessage
 from podium.v1.results_service_pb2 import RankRequest, RankResponse
 
 from podium_server.api.answers import arm_counts, score_source
+from podium_server.api.filters import arm_filter
 from podium_server.api.pages import bad_token, page_limits, read_token, write_token
 from podium_server.api.ranking_cache import RankingCache
 from podium_server.errors import failure
@@ -108,13 +111,24 @@ class _Answer(NamedTuple):
 
 
 def _is_of_completed_arms(asked: RankRequest) -> bool:
-    return not asked.by_group and set(asked.statuses) == {COMPLETED}
+    is_of_completed = set(asked.statuses) == {COMPLETED}
+    return is_of_completed and not (asked.by_group or _is_filtered(asked))
+
+
+def _is_filtered(asked: RankRequest) -> bool:
+    return asked.HasField("group_name") or bool(asked.name_prefix or asked.tags)
 
 
 def _fresh(experiment: ExperimentRow, asked: RankRequest) -> bytes:
     """Encodes the part of an answer that changes even if the ranking does not."""
-    counts = RankCounts(left_out=arm_counts(left_out_of(experiment.counts, asked.statuses)))
-    return RankResponse(revision=experiment.revision, counts=counts).SerializeToString()
+    fresh = RankResponse(revision=experiment.revision)
+    if not _is_filtered(asked):
+        fresh.counts.left_out.CopyFrom(_left_out(experiment.counts, asked))
+    return fresh.SerializeToString()
+
+
+def _left_out(counts: Sequence[int], asked: RankRequest) -> ArmCounts:
+    return arm_counts(left_out_of(counts, asked.statuses))
 
 
 def _arms_answer(asked: RankRequest, page: RankPage, ranks: Ranks) -> _Answer:
@@ -149,7 +163,10 @@ def _response(asked: RankRequest, tally: RankTally) -> RankResponse:
         metric=asked.metric,
         direction=asked.direction,
         counts=RankCounts(
-            numbers=tally.numbers, nans=tally.nans, without_score=tally.without_score
+            numbers=tally.numbers,
+            nans=tally.nans,
+            without_score=tally.without_score,
+            left_out=_left_out(tally.counts, asked) if _is_filtered(asked) else None,
         ),
         sources=_sources(tally),
         ranking_revision=tally.ranking_revision
@@ -193,6 +210,7 @@ def _query(asked: RankRequest, after: RankPlace | None = None) -> RankQuery:
         direction=_DIRECTIONS[asked.direction],
         statuses=frozenset(asked.statuses),
         after=after,
+        shown=replace(arm_filter(asked), statuses=frozenset()),
     )
 
 

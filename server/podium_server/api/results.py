@@ -5,8 +5,10 @@ as a message or already encoded.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from functools import lru_cache
 
+import podium
 from podium._limits.checks import (
     check_count,
     check_enum,
@@ -22,10 +24,17 @@ from podium._limits.limits import Limits
 from podium.scoring import candidates
 from podium.v1 import results_service_pb2 as results_pb2
 from podium.v1.experiment_pb2 import Direction, ExperimentStatus
+from podium.v1.server_pb2 import Server, ServerLimits
 
 from podium_server.api import answers
 from podium_server.api.answers import length_delimited
-from podium_server.api.filters import arm_filter, eval_filter, experiment_filter, series_filter
+from podium_server.api.filters import (
+    ArmFilterRequest,
+    arm_filter,
+    eval_filter,
+    experiment_filter,
+    series_filter,
+)
 from podium_server.api.pages import (
     matrix_limits,
     page_limits,
@@ -70,6 +79,7 @@ class Results:
 
     def __init__(self, store: Store, limits: Limits, ranking_cache_bytes: int = 0) -> None:
         self._store = store
+        self._server_limits = limits
         self._limits = limits.for_lookups()
         self._rankings = Rankings(store, limits, ranking_cache_bytes)
 
@@ -110,7 +120,10 @@ class Results:
             arm_filter(request),
         )
         return results_pb2.ListArmsResponse(
-            arms=[answers.arm_summary(request.experiment, view) for view in page.items],
+            arms=[
+                answers.arm_summary(request.experiment, view, config=not request.omit_run_config)
+                for view in page.items
+            ],
             next_page_token=write_token(request, page.next),
             revision=page.revision,
         )
@@ -184,7 +197,7 @@ class Results:
         if request.HasField("metric"):
             check_metric(request.metric, "metric", self._limits)
         check_enum(request.direction, "direction", _DIRECTIONS)
-        _check_statuses(request.statuses, ARM_STATUSES, self._limits)
+        self._check_arm_filter(request)
         check_range(request.min_members, "min_members", 0, _MOST_MEMBERS)
         if request.min_members and not request.by_group:
             raise failure(
@@ -213,9 +226,34 @@ class Results:
         token = write_token(request, found.next)
         return answers.scores(request.metrics, found, token)
 
-    def _check_arm_filter(
-        self, request: results_pb2.ListArmsRequest | results_pb2.ScoresRequest
-    ) -> None:
+    async def list_metrics(
+        self, request: results_pb2.ListMetricsRequest
+    ) -> results_pb2.ListMetricsResponse:
+        """Returns a page of the metrics of an experiment."""
+        check_experiment_name(request.experiment, "experiment", self._limits)
+        page = await self._store.metrics(
+            request.experiment,
+            str(read_token(request, request.page_token, "")),
+            page_limits(request.page_size, self._limits),
+        )
+        return results_pb2.ListMetricsResponse(
+            metrics=map(answers.metric, page.items),
+            next_page_token=write_token(request, page.next),
+            revision=page.revision,
+        )
+
+    async def get_server(
+        self, _request: results_pb2.GetServerRequest
+    ) -> results_pb2.GetServerResponse:
+        """Returns the server's version and limits, and the id of its store."""
+        server = Server(
+            version=podium.__version__,
+            store_id=await self._store.store_id(),
+            limits=ServerLimits(**asdict(self._server_limits)),
+        )
+        return results_pb2.GetServerResponse(server=server)
+
+    def _check_arm_filter(self, request: ArmFilterRequest) -> None:
         _check_statuses(request.statuses, ARM_STATUSES, self._limits)
         check_keys(request.tags, "tags", self._limits)
         if request.HasField("name_prefix"):

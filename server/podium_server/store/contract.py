@@ -57,6 +57,7 @@ from podium_server.store.rows import (
     EvalKey,
     EvalRow,
     ExperimentRow,
+    MetricRow,
     Points,
     RowScores,
     Score,
@@ -328,6 +329,10 @@ class Store(ABC):
         """Runs a call in one transaction; returns its result when that is durable."""
 
     @abstractmethod
+    async def store_id(self) -> str:
+        """Returns the id of the store, which never changes."""
+
+    @abstractmethod
     async def eval(self, experiment: str, arm: str, name: str, step: int | None) -> bytes | None:
         """Returns the encoded row that answers for a name, or the in-loop row at a step."""
 
@@ -407,6 +412,13 @@ class Store(ABC):
         metrics: Sequence[Sequence[tuple[str | None, str]]],
     ) -> ScoreMatrix:
         """Returns the arms after an ordinal, with a column for the candidates of each metric."""
+
+    @abstractmethod
+    async def metrics(self, experiment: str, after: str, limits: PageLimits) -> Page[MetricRow]:
+        """Returns the metrics after a place ("": from the first), by eval name and key.
+
+        These are the metrics that `score` finds. A page reads every score of the experiment.
+        """
 
     @abstractmethod
     async def members(

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from podium.scoring import OrderKey
 
+from podium_server.store.filters import ArmFilter
 from podium_server.store.rows import COMPLETED, ArmRow, ExperimentRow, Origin
 
 __all__ = [
@@ -22,6 +23,9 @@ __all__ = [
 ]
 
 
+_EVERY_ARM = ArmFilter()
+
+
 class RankPlace(NamedTuple):
     """The place of an arm in a ranking; the smallest place comes first."""
 
@@ -36,13 +40,20 @@ class RankQuery:
     """What is ranked: the first of the candidates (eval name or None, key) of each arm.
 
     `direction` is one of `podium.Direction`, `statuses` are the numbers of those that are ranked,
-    and `after` is the place of the last arm before the page.
+    and `after` is the place of the last arm before the page. Arms that do not pass `shown`, whose
+    own statuses are empty, are neither ranked nor counted.
     """
 
     candidates: tuple[tuple[str | None, str], ...]
     direction: str
     statuses: frozenset[int] = frozenset({COMPLETED})
     after: RankPlace | None = None
+    shown: ArmFilter = _EVERY_ARM
+
+    @property
+    def is_of_completed_arms(self) -> bool:
+        """Returns whether all COMPLETED arms are ranked, and no others."""
+        return self.statuses == {COMPLETED} and self.shown == _EVERY_ARM
 
 
 class ScorePlace(NamedTuple):
@@ -91,14 +102,16 @@ class RankTally:
 
     Attributes:
         experiment: The experiment, in the same state as the ranking.
-        ranking_revision: The revision in which a COMPLETED arm last changed if no others are
-            ranked, else that of the experiment.
+        ranking_revision: The revision in which a COMPLETED arm last changed if all of them and
+            no others are ranked, else that of the experiment.
+        counts: The arms that the query shows, at the index of their status's number.
         sources: How many scores are numbers and NaN, by where they come from.
         without_score: The arms of the statuses asked for that have no score.
     """
 
     experiment: ExperimentRow
     ranking_revision: int
+    counts: Sequence[int]
     sources: dict[RankSource, tuple[int, int]] = field(default_factory=dict)
     without_score: int = 0
 

@@ -17,6 +17,7 @@ __all__ = [
     "EvalKey",
     "EvalRow",
     "ExperimentRow",
+    "MetricRow",
     "Origin",
     "Points",
     "RowScores",
@@ -190,6 +191,17 @@ class RowScores(NamedTuple):
     origin: Origin
     step: int | None
     benchmark_id: str | None
+
+
+class MetricRow(NamedTuple):
+    """The number of arms that have a score on a metric, by its origin.
+
+    `eval_name` is "" for the arms' own (bare) scores.
+    """
+
+    eval_name: str
+    key: str
+    arms: Mapping[Origin, int]
 
 
 @dataclass(slots=True)

@@ -75,9 +75,16 @@ CALLS: dict[str, Callable[[AnyClient], Any]] = {
     "GetArm": lambda client: result(client.arm("e", "a").get()),
     "ListArms": lambda client: items(
         client.experiment("e").arms(
-            status="failed", group_name="g", name_prefix="p", tags=["t"], page_size=1
+            status="failed",
+            group_name="g",
+            name_prefix="p",
+            tags=["t"],
+            run_configs=False,
+            page_size=1,
         )
     ),
+    "ListMetrics": lambda client: items(client.experiment("e").metrics()),
+    "GetServer": lambda client: result(client.server()),
     "ListEvals": lambda client: items(
         client.arm("e", "a").evals(name="v", min_step=1, max_step=2, page_size=1)
     ),
@@ -90,7 +97,14 @@ CALLS: dict[str, Callable[[AnyClient], Any]] = {
     ),
     "Rank": lambda client: result(
         client.experiment("e").rank_groups(
-            "m", direction="minimize", status="failed", min_members=2, top=2000
+            "m",
+            direction="minimize",
+            status="failed",
+            group_name="g",
+            name_prefix="p",
+            tags=["t"],
+            min_members=2,
+            top=2000,
         )
     ),
     "Scores": lambda client: result(

@@ -90,7 +90,10 @@ def _is_map(field: Any) -> bool:
 
 
 def _spoil(rng: Random, request: Message, tokens: list[str]) -> None:
-    message, field = rng.choice(list(islice(_places(request), _PLACES)))
+    places = list(islice(_places(request), _PLACES))
+    if not places:
+        return
+    message, field = rng.choice(places)
     if field.name == "page_token" and tokens and rng.random() < 0.9:
         message.page_token = _damaged(rng, rng.choice(tokens))  # type: ignore[attr-defined]
     elif rng.random() < 0.2:

@@ -138,6 +138,7 @@ _READS: list[tuple[str, dict[str, Any]]] = [
             "groupName": "g",
             "namePrefix": "a",
             "tags": ["t"],
+            "omitRunConfig": True,
         },
     ),
     ("ListArms", {"pageSize": 1}),
@@ -158,6 +159,12 @@ _READS: list[tuple[str, dict[str, Any]]] = [
             "statuses": ["ARM_STATUS_COMPLETED", "ARM_STATUS_FAILED"],
         },
     ),
+    (
+        "Rank",
+        {"pageSize": 1, "metric": "val.acc", "groupName": "g", "namePrefix": "a", "tags": ["t"]},
+    ),
+    ("ListMetrics", {"pageSize": 1}),
+    ("GetServer", {}),
     ("Rank", {"pageSize": 1, "byGroup": True, "minMembers": 1}),
     ("Rank", {"pageSize": 1}),
     (

@@ -151,7 +151,8 @@ def test_a_damaged_page_token_is_noticed(target: _Target) -> None:
                 wrong.page_token = damaged  # type: ignore[attr-defined]
                 answer = target.send(method, wrong.SerializeToString())
                 assert answer == ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID"), (method, damaged)
-    assert tried == {"ListArms", "ListEvals", "ListExperiments", "ListSeries", "Rank", "Scores"}
+    lists = {f"List{what}" for what in ("Arms", "Evals", "Experiments", "Metrics", "Series")}
+    assert tried == {*lists, "Rank", "Scores"}
 
 
 def _damaged(token: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ import pytest
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from podium import v1
-from podium._wire import codec, rankings
+from podium._wire import codec, listings, rankings
 from podium._wire.tables import Codec
 
 from tests.unit.wire.filling import fill, fill_field
@@ -21,6 +21,8 @@ _OTHER_FILES = re.compile(r"_service_pb2|_grpc$|event_pb2|error_reason_pb2|value
 _ALWAYS_SET = {
     "Attempt.order",
     "ArmResult.status",
+    "MetricSource.origin",
+    "Server.limits",
     "ArmSummary.status",
     "Experiment.status",
     "Experiment.arm_counts",
@@ -36,7 +38,7 @@ _ALWAYS_SET = {
     "ScoredArm.status",
 }
 
-_FUNCTIONS: dict[str, Any] = {**vars(rankings), **vars(codec)}
+_FUNCTIONS: dict[str, Any] = {**vars(rankings), **vars(listings), **vars(codec)}
 
 
 def _messages() -> list[type[Message]]:

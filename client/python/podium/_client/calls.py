@@ -18,12 +18,14 @@ from podium._limits.limits import DEFAULT_LIMITS
 from podium._model.recording import KeptField, RecordResult, StreamPosition
 from podium._values import coerce
 from podium._wire import codec
+from podium._wire.listings import METRIC, SERVER
 from podium.curves import Series
 from podium.errors import AbortedError, PodiumError
 from podium.v1 import recording_service_pb2 as recording
 from podium.v1 import results_service_pb2 as results
 
 if TYPE_CHECKING:
+    from podium._model.listings import Metric, Server
     from podium._model.results import ArmResult, ArmSummary, EvalResult, Experiment
     from podium._values.arguments import ArmStatuses, ExperimentStatuses, StepLike, Strings
     from podium.scoring import Score
@@ -43,11 +45,13 @@ __all__ = [
     "find_score",
     "get_arm",
     "get_experiment",
+    "metrics",
     "one_or_more",
     "record",
     "record_in_parts",
     "score",
     "series",
+    "server",
 ]
 
 _T = TypeVar("_T")
@@ -143,6 +147,7 @@ def arms(
     group_name: str | None,
     name_prefix: str | None,
     tags: Strings,
+    run_configs: bool = True,
     page_size: int | None,
 ) -> Pages[ArmSummary]:
     """Calls ListArms."""
@@ -153,6 +158,7 @@ def arms(
         group_name=coerce.optional(coerce.text, group_name, "group_name"),
         name_prefix=coerce.optional(coerce.text, name_prefix, "name_prefix"),
         tags=coerce.texts(tags, "tags"),
+        omit_run_config=not run_configs,
     )
     return Pages(request, lambda response: map(codec.arm_summary_from_proto, response.arms))
 
@@ -205,6 +211,18 @@ def series(
             known.steps.extend(part.steps)
             known.values.extend(part.values)
     return found
+
+
+def metrics(experiment: str) -> Pages[Metric]:
+    """Calls ListMetrics."""
+    request = results.ListMetricsRequest(experiment=experiment, page_size=DEFAULT_LIMITS.page_rows)
+    return Pages(request, lambda response: map(METRIC.from_proto, response.metrics))
+
+
+def server() -> Steps[Server]:
+    """Calls GetServer."""
+    response = yield results.GetServerRequest()
+    return SERVER.from_proto(response.server)
 
 
 def get_experiment(experiment: str) -> Steps[Experiment]:

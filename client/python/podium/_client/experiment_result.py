@@ -27,9 +27,8 @@ def best(
     experiment: str, metric: str | None, direction: DirectionLike | None
 ) -> Steps[RankedArm | None]:
     """Calls Rank: returns the first arm, if its score is not NaN."""
-    found = yield from ranking_calls.rank(
-        experiment, metric, direction=direction, status=None, top=1
-    )
+    request = ranking_calls.request(experiment, metric, direction=direction)
+    found = yield from ranking_calls.rank(request, top=1)
     return _best_of(found)
 
 
@@ -72,9 +71,7 @@ def _result_in_one_state(experiment: str) -> Steps[ExperimentResult | None]:
         arms += pages.read(page)
     first = None
     if about.success_metric is not None:
-        ranking = yield from ranking_calls.rank(
-            experiment, None, direction=None, status=None, top=1
-        )
+        ranking = yield from ranking_calls.rank(ranking_calls.request(experiment, None), top=1)
         if ranking.revision != about.revision:
             return None
         first = _best_of(ranking)

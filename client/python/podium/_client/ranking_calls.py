@@ -16,53 +16,46 @@ if TYPE_CHECKING:
     from podium._model.score_matrix import ScoreMatrix
     from podium._values.arguments import ArmStatuses, DirectionLike, Strings
 
-__all__ = ["rank", "rank_groups", "scores"]
+__all__ = ["rank", "rank_groups", "request", "scores"]
 
 _PAGE = DEFAULT_LIMITS.page_rows
 
 
-def rank(
-    experiment: str,
-    metric: str | None,
-    *,
-    direction: DirectionLike | None,
-    status: ArmStatuses | None,
-    top: int | None,
-) -> Steps[Ranking]:
+def rank(request: results.RankRequest, *, top: int | None) -> Steps[Ranking]:
     """Calls Rank: returns all arms in order, or the first ones, as of one revision."""
-    request = _request(experiment, metric, direction, status)
     found = yield from _ranked(request, top)
     return rankings.ranking_from_proto(found)
 
 
 def rank_groups(
-    experiment: str,
-    metric: str | None,
-    *,
-    direction: DirectionLike | None,
-    status: ArmStatuses | None,
-    min_members: int,
-    top: int | None,
+    request: results.RankRequest, *, min_members: int, top: int | None
 ) -> Steps[GroupRanking]:
     """Calls Rank: returns all groups in order, or the first ones, as of one revision."""
-    request = _request(experiment, metric, direction, status)
     request.by_group = True
     request.min_members = coerce.integer(min_members, "min_members")
     found = yield from _ranked(request, top)
     return rankings.group_ranking_from_proto(found)
 
 
-def _request(
+def request(
     experiment: str,
     metric: str | None,
-    direction: DirectionLike | None,
-    status: ArmStatuses | None,
+    *,
+    direction: DirectionLike | None = None,
+    status: ArmStatuses | None = None,
+    group_name: str | None = None,
+    name_prefix: str | None = None,
+    tags: Strings = (),
 ) -> results.RankRequest:
+    """Returns the request for a ranking of arms."""
     return results.RankRequest(
         experiment=experiment,
         metric=coerce.optional(coerce.text, metric, "metric"),
         direction=codec.direction_to_proto(direction),
         statuses=map(codec.arm_status_to_proto, one_or_more(status)),
+        group_name=coerce.optional(coerce.text, group_name, "group_name"),
+        name_prefix=coerce.optional(coerce.text, name_prefix, "name_prefix"),
+        tags=coerce.texts(tags, "tags"),
     )
 
 

@@ -6,12 +6,14 @@ import argparse
 from typing import TYPE_CHECKING
 
 from podium._limits.limits import DEFAULT_LIMITS
+from podium._values.enums import ArmStatus
 
 if TYPE_CHECKING:
     from enum import StrEnum
 
 __all__ = [
     "add_arm",
+    "add_arm_filters",
     "add_experiment",
     "add_filters",
     "add_limit",
@@ -22,6 +24,7 @@ __all__ = [
 ]
 
 _INT64 = range(-(2**63), 2**63)
+_ONLY_STATUS = "only those with this status"
 
 
 def add_experiment(parser: argparse.ArgumentParser) -> None:
@@ -35,12 +38,20 @@ def add_arm(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("arm", metavar="ARM", help="the name of the arm")
 
 
-def add_filters(parser: argparse.ArgumentParser, what: str, statuses: type[StrEnum]) -> None:
+def add_arm_filters(parser: argparse.ArgumentParser, text: str = _ONLY_STATUS) -> None:
+    """Adds the filters of arms by name, status, tags and group; `text` is about the status."""
+    add_filters(parser, "arms", ArmStatus, text)
+    parser.add_argument("--group", metavar="NAME", help="only arms of this group")
+
+
+def add_filters(
+    parser: argparse.ArgumentParser, what: str, statuses: type[StrEnum], text: str = _ONLY_STATUS
+) -> None:
     """Adds the filters of a list by name, status and tags."""
     parser.add_argument(
         "--prefix", metavar="TEXT", help=f"only {what} whose name begins with this text"
     )
-    add_statuses(parser, statuses, "only those with this status")
+    add_statuses(parser, statuses, text)
     parser.add_argument(
         "--tag",
         action="append",

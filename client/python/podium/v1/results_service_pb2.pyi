@@ -10,10 +10,12 @@ from google.protobuf.internal import containers as _containers
 from podium.v1 import arm_result_pb2 as _arm_result_pb2
 from podium.v1 import eval_result_pb2 as _eval_result_pb2
 from podium.v1 import experiment_pb2 as _experiment_pb2
+from podium.v1 import metric_pb2 as _metric_pb2
 from podium.v1 import ranking_pb2 as _ranking_pb2
 from podium.v1 import score_matrix_pb2 as _score_matrix_pb2
 from podium.v1 import score_pb2 as _score_pb2
 from podium.v1 import series_pb2 as _series_pb2
+from podium.v1 import server_pb2 as _server_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -222,6 +224,7 @@ class ListArmsRequest(_message.Message):
     GROUP_NAME_FIELD_NUMBER: _builtins.int
     NAME_PREFIX_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
+    OMIT_RUN_CONFIG_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
     """The name of the experiment. Required."""
     page_size: _builtins.int
@@ -232,6 +235,8 @@ class ListArmsRequest(_message.Message):
     """Only arms of the group with this name."""
     name_prefix: _builtins.str
     """Only arms whose name begins with this text."""
+    omit_run_config: _builtins.bool
+    """Whether the arms are listed without their run_config."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_arm_result_pb2.ArmStatus.ValueType]:
         """Only arms with one of these statuses. None means any."""
@@ -250,10 +255,11 @@ class ListArmsRequest(_message.Message):
         group_name: _builtins.str | None = ...,
         name_prefix: _builtins.str | None = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
+        omit_run_config: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_group_name", b"_group_name", "_name_prefix", b"_name_prefix", "group_name", b"group_name", "name_prefix", b"name_prefix"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_group_name", b"_group_name", "_name_prefix", b"_name_prefix", "experiment", b"experiment", "group_name", b"group_name", "name_prefix", b"name_prefix", "page_size", b"page_size", "page_token", b"page_token", "statuses", b"statuses", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_group_name", b"_group_name", "_name_prefix", b"_name_prefix", "experiment", b"experiment", "group_name", b"group_name", "name_prefix", b"name_prefix", "omit_run_config", b"omit_run_config", "page_size", b"page_size", "page_token", b"page_token", "statuses", b"statuses", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__group_name: _TypeAlias = _typing.Literal["group_name"]  # noqa: Y015
     _WhichOneofArgType__group_name: _TypeAlias = _typing.Literal["_group_name", b"_group_name"]  # noqa: Y015
@@ -608,6 +614,9 @@ class RankRequest(_message.Message):
     STATUSES_FIELD_NUMBER: _builtins.int
     BY_GROUP_FIELD_NUMBER: _builtins.int
     MIN_MEMBERS_FIELD_NUMBER: _builtins.int
+    GROUP_NAME_FIELD_NUMBER: _builtins.int
+    NAME_PREFIX_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
     """The name of the experiment. Required."""
     page_size: _builtins.int
@@ -626,9 +635,17 @@ class RankRequest(_message.Message):
     """Whether to rank groups of arms instead of arms."""
     min_members: _builtins.int
     """The minimum number of numeric scores of a group. Only with `by_group`."""
+    group_name: _builtins.str
+    """Only arms of the group with this name."""
+    name_prefix: _builtins.str
+    """Only arms whose name begins with this text."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_arm_result_pb2.ArmStatus.ValueType]:
         """The statuses of the arms to rank. None means COMPLETED."""
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only arms whose run_config has all of these tags."""
 
     def __init__(
         self,
@@ -641,14 +658,26 @@ class RankRequest(_message.Message):
         statuses: _abc.Iterable[_arm_result_pb2.ArmStatus.ValueType] | None = ...,
         by_group: _builtins.bool = ...,
         min_members: _builtins.int = ...,
+        group_name: _builtins.str | None = ...,
+        name_prefix: _builtins.str | None = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_metric", b"_metric", "metric", b"metric"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_group_name", b"_group_name", "_metric", b"_metric", "_name_prefix", b"_name_prefix", "group_name", b"group_name", "metric", b"metric", "name_prefix", b"name_prefix"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_metric", b"_metric", "by_group", b"by_group", "direction", b"direction", "experiment", b"experiment", "metric", b"metric", "min_members", b"min_members", "page_size", b"page_size", "page_token", b"page_token", "statuses", b"statuses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_group_name", b"_group_name", "_metric", b"_metric", "_name_prefix", b"_name_prefix", "by_group", b"by_group", "direction", b"direction", "experiment", b"experiment", "group_name", b"group_name", "metric", b"metric", "min_members", b"min_members", "name_prefix", b"name_prefix", "page_size", b"page_size", "page_token", b"page_token", "statuses", b"statuses", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__group_name: _TypeAlias = _typing.Literal["group_name"]  # noqa: Y015
+    _WhichOneofArgType__group_name: _TypeAlias = _typing.Literal["_group_name", b"_group_name"]  # noqa: Y015
     _WhichOneofReturnType__metric: _TypeAlias = _typing.Literal["metric"]  # noqa: Y015
     _WhichOneofArgType__metric: _TypeAlias = _typing.Literal["_metric", b"_metric"]  # noqa: Y015
+    _WhichOneofReturnType__name_prefix: _TypeAlias = _typing.Literal["name_prefix"]  # noqa: Y015
+    _WhichOneofArgType__name_prefix: _TypeAlias = _typing.Literal["_name_prefix", b"_name_prefix"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__group_name) -> _WhichOneofReturnType__group_name | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__metric) -> _WhichOneofReturnType__metric | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__name_prefix) -> _WhichOneofReturnType__name_prefix | None: ...
 
 Global___RankRequest: _TypeAlias = RankRequest  # noqa: Y015
 
@@ -677,7 +706,7 @@ class RankResponse(_message.Message):
     direction: _experiment_pb2.Direction.ValueType
     """The direction of the ranking: MAXIMIZE or MINIMIZE."""
     ranking_revision: _builtins.int
-    """In a ranking of COMPLETED arms, the revision in which such an arm last changed.
+    """In a ranking of all COMPLETED arms, the revision in which such an arm last changed.
     In any other ranking, and by group, the same as `revision`. Pages with the same
     value are of one ranking, even if other arms change in between. Pages with
     different values can repeat or miss an arm.
@@ -830,3 +859,106 @@ class ScoresResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ScoresResponse: _TypeAlias = ScoresResponse  # noqa: Y015
+
+@_typing.final
+class ListMetricsRequest(_message.Message):
+    """ListMetricsRequest names the experiment whose metrics are listed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPERIMENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    experiment: _builtins.str
+    """The name of the experiment. Required."""
+    page_size: _builtins.int
+    """The maximum number of metrics in the page."""
+    page_token: _builtins.str
+    """The `next_page_token` of the previous page. Empty for the first page."""
+    def __init__(
+        self,
+        *,
+        experiment: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiment", b"experiment", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMetricsRequest: _TypeAlias = ListMetricsRequest  # noqa: Y015
+
+@_typing.final
+class ListMetricsResponse(_message.Message):
+    """ListMetricsResponse is a page of metrics."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METRICS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """The `page_token` of the next page. Empty if this is the last page."""
+    revision: _builtins.int
+    """The experiment's revision that this page shows."""
+    @_builtins.property
+    def metrics(self) -> _containers.RepeatedCompositeFieldContainer[_metric_pb2.Metric]:
+        """The metrics."""
+
+    def __init__(
+        self,
+        *,
+        metrics: _abc.Iterable[_metric_pb2.Metric] | None = ...,
+        next_page_token: _builtins.str = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["metrics", b"metrics", "next_page_token", b"next_page_token", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMetricsResponse: _TypeAlias = ListMetricsResponse  # noqa: Y015
+
+@_typing.final
+class GetServerRequest(_message.Message):
+    """GetServerRequest is the request of GetServer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetServerRequest: _TypeAlias = GetServerRequest  # noqa: Y015
+
+@_typing.final
+class GetServerResponse(_message.Message):
+    """GetServerResponse is the response of GetServer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERVER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def server(self) -> _server_pb2.Server:
+        """The server."""
+
+    def __init__(
+        self,
+        *,
+        server: _server_pb2.Server | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["server", b"server"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["server", b"server"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetServerResponse: _TypeAlias = GetServerResponse  # noqa: Y015

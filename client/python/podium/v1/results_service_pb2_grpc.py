@@ -97,6 +97,16 @@ class ResultsServiceStub(object):
                 request_serializer=podium_dot_v1_dot_results__service__pb2.ScoresRequest.SerializeToString,
                 response_deserializer=podium_dot_v1_dot_results__service__pb2.ScoresResponse.FromString,
                 _registered_method=True)
+        self.ListMetrics = channel.unary_unary(
+                '/podium.v1.ResultsService/ListMetrics',
+                request_serializer=podium_dot_v1_dot_results__service__pb2.ListMetricsRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_results__service__pb2.ListMetricsResponse.FromString,
+                _registered_method=True)
+        self.GetServer = channel.unary_unary(
+                '/podium.v1.ResultsService/GetServer',
+                request_serializer=podium_dot_v1_dot_results__service__pb2.GetServerRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_results__service__pb2.GetServerResponse.FromString,
+                _registered_method=True)
 
 
 class ResultsServiceServicer(object):
@@ -219,14 +229,16 @@ class ResultsServiceServicer(object):
         Numbers come first in order, infinities included, then NaN, then arms without a
         score. Equal scores share a place (1, 2, 2, 4) and are in the order in which
         their arms were created; -0.0 equals 0.0. Only COMPLETED arms are ranked unless
-        `statuses` is set. The counts include every arm, also those that are left out.
+        `statuses` is set. The counts include every arm that passes the other filters, also
+        those that are left out because of their status.
 
         With `by_group`, all arms with the same group_name are one entry, and the groups
         are ordered by their means.
 
         The time for the first places of COMPLETED arms does not depend on the number of
-        arms. With `by_group`, with other statuses, or if several splits of a metric with
-        dots have scores, the time for each page is proportional to the number of arms.
+        arms. With `by_group`, with other statuses or filters, or if several splits of a
+        metric with dots have scores, the time for each page is proportional to the number of
+        arms.
 
         Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
         there is no metric, neither in the request nor in the experiment
@@ -243,6 +255,25 @@ class ResultsServiceServicer(object):
 
         Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
         empty metric, and for a page token of another request.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMetrics(self, request, context):
+        """Lists the metrics on which arms of an experiment have scores, as Score returns them:
+        first those without an eval, then by the bytes of the eval's name and of the key.
+        The time for each page is proportional to the number of scores of the experiment.
+
+        Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
+        page token of another request.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetServer(self, request, context):
+        """Gets the version and the limits of the server, and the id of its store.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -300,6 +331,16 @@ def add_ResultsServiceServicer_to_server(servicer, server):
                     servicer.Scores,
                     request_deserializer=podium_dot_v1_dot_results__service__pb2.ScoresRequest.FromString,
                     response_serializer=podium_dot_v1_dot_results__service__pb2.ScoresResponse.SerializeToString,
+            ),
+            'ListMetrics': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMetrics,
+                    request_deserializer=podium_dot_v1_dot_results__service__pb2.ListMetricsRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_results__service__pb2.ListMetricsResponse.SerializeToString,
+            ),
+            'GetServer': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetServer,
+                    request_deserializer=podium_dot_v1_dot_results__service__pb2.GetServerRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_results__service__pb2.GetServerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -585,6 +626,60 @@ class ResultsService(object):
             '/podium.v1.ResultsService/Scores',
             podium_dot_v1_dot_results__service__pb2.ScoresRequest.SerializeToString,
             podium_dot_v1_dot_results__service__pb2.ScoresResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMetrics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.ResultsService/ListMetrics',
+            podium_dot_v1_dot_results__service__pb2.ListMetricsRequest.SerializeToString,
+            podium_dot_v1_dot_results__service__pb2.ListMetricsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetServer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.ResultsService/GetServer',
+            podium_dot_v1_dot_results__service__pb2.GetServerRequest.SerializeToString,
+            podium_dot_v1_dot_results__service__pb2.GetServerResponse.FromString,
             options,
             channel_credentials,
             insecure,

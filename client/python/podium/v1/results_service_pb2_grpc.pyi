@@ -118,14 +118,16 @@ class ResultsServiceStub:
     Numbers come first in order, infinities included, then NaN, then arms without a
     score. Equal scores share a place (1, 2, 2, 4) and are in the order in which
     their arms were created; -0.0 equals 0.0. Only COMPLETED arms are ranked unless
-    `statuses` is set. The counts include every arm, also those that are left out.
+    `statuses` is set. The counts include every arm that passes the other filters, also
+    those that are left out because of their status.
 
     With `by_group`, all arms with the same group_name are one entry, and the groups
     are ordered by their means.
 
     The time for the first places of COMPLETED arms does not depend on the number of
-    arms. With `by_group`, with other statuses, or if several splits of a metric with
-    dots have scores, the time for each page is proportional to the number of arms.
+    arms. With `by_group`, with other statuses or filters, or if several splits of a
+    metric with dots have scores, the time for each page is proportional to the number of
+    arms.
 
     Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
     there is no metric, neither in the request nor in the experiment
@@ -139,6 +141,16 @@ class ResultsServiceStub:
     Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
     empty metric, and for a page token of another request.
     """
+    ListMetrics: _grpc.UnaryUnaryMultiCallable[_results_service_pb2.ListMetricsRequest, _results_service_pb2.ListMetricsResponse]
+    """Lists the metrics on which arms of an experiment have scores, as Score returns them:
+    first those without an eval, then by the bytes of the eval's name and of the key.
+    The time for each page is proportional to the number of scores of the experiment.
+
+    Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
+    page token of another request.
+    """
+    GetServer: _grpc.UnaryUnaryMultiCallable[_results_service_pb2.GetServerRequest, _results_service_pb2.GetServerResponse]
+    """Gets the version and the limits of the server, and the id of its store."""
 
 @_typing.type_check_only
 class ResultsServiceAsyncStub(ResultsServiceStub):
@@ -230,14 +242,16 @@ class ResultsServiceAsyncStub(ResultsServiceStub):
     Numbers come first in order, infinities included, then NaN, then arms without a
     score. Equal scores share a place (1, 2, 2, 4) and are in the order in which
     their arms were created; -0.0 equals 0.0. Only COMPLETED arms are ranked unless
-    `statuses` is set. The counts include every arm, also those that are left out.
+    `statuses` is set. The counts include every arm that passes the other filters, also
+    those that are left out because of their status.
 
     With `by_group`, all arms with the same group_name are one entry, and the groups
     are ordered by their means.
 
     The time for the first places of COMPLETED arms does not depend on the number of
-    arms. With `by_group`, with other statuses, or if several splits of a metric with
-    dots have scores, the time for each page is proportional to the number of arms.
+    arms. With `by_group`, with other statuses or filters, or if several splits of a
+    metric with dots have scores, the time for each page is proportional to the number of
+    arms.
 
     Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
     there is no metric, neither in the request nor in the experiment
@@ -251,6 +265,16 @@ class ResultsServiceAsyncStub(ResultsServiceStub):
     Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
     empty metric, and for a page token of another request.
     """
+    ListMetrics: _aio.UnaryUnaryMultiCallable[_results_service_pb2.ListMetricsRequest, _results_service_pb2.ListMetricsResponse]  # type: ignore[assignment]
+    """Lists the metrics on which arms of an experiment have scores, as Score returns them:
+    first those without an eval, then by the bytes of the eval's name and of the key.
+    The time for each page is proportional to the number of scores of the experiment.
+
+    Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
+    page token of another request.
+    """
+    GetServer: _aio.UnaryUnaryMultiCallable[_results_service_pb2.GetServerRequest, _results_service_pb2.GetServerResponse]  # type: ignore[assignment]
+    """Gets the version and the limits of the server, and the id of its store."""
 
 class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
     """ResultsService reads recorded results. Its calls change nothing, so all of them
@@ -393,14 +417,16 @@ class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
         Numbers come first in order, infinities included, then NaN, then arms without a
         score. Equal scores share a place (1, 2, 2, 4) and are in the order in which
         their arms were created; -0.0 equals 0.0. Only COMPLETED arms are ranked unless
-        `statuses` is set. The counts include every arm, also those that are left out.
+        `statuses` is set. The counts include every arm that passes the other filters, also
+        those that are left out because of their status.
 
         With `by_group`, all arms with the same group_name are one entry, and the groups
         are ordered by their means.
 
         The time for the first places of COMPLETED arms does not depend on the number of
-        arms. With `by_group`, with other statuses, or if several splits of a metric with
-        dots have scores, the time for each page is proportional to the number of arms.
+        arms. With `by_group`, with other statuses or filters, or if several splits of a
+        metric with dots have scores, the time for each page is proportional to the number of
+        arms.
 
         Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
         there is no metric, neither in the request nor in the experiment
@@ -420,5 +446,27 @@ class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
         Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for an
         empty metric, and for a page token of another request.
         """
+
+    @_abc_1.abstractmethod
+    def ListMetrics(
+        self,
+        request: _results_service_pb2.ListMetricsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_results_service_pb2.ListMetricsResponse, _abc.Awaitable[_results_service_pb2.ListMetricsResponse]]:
+        """Lists the metrics on which arms of an experiment have scores, as Score returns them:
+        first those without an eval, then by the bytes of the eval's name and of the key.
+        The time for each page is proportional to the number of scores of the experiment.
+
+        Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
+        page token of another request.
+        """
+
+    @_abc_1.abstractmethod
+    def GetServer(
+        self,
+        request: _results_service_pb2.GetServerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_results_service_pb2.GetServerResponse, _abc.Awaitable[_results_service_pb2.GetServerResponse]]:
+        """Gets the version and the limits of the server, and the id of its store."""
 
 def add_ResultsServiceServicer_to_server(servicer: ResultsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

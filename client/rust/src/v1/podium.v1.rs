@@ -1136,6 +1136,37 @@ impl ScoreOrigin {
         }
     }
 }
+/// Metric is a metric on which arms of an experiment have scores.
+#[derive(Clone, PartialEq, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct Metric {
+    /// The metric, in the form that Score accepts: a key, or the name of an eval and a key
+    /// with a dot between them.
+    #[prost(string, tag = "1")]
+    pub name: crate::exact::alloc::string::String,
+    /// The name of the eval. Unset for a metric without an eval, which is a key in
+    /// `eval_metrics` or `metrics`. Metrics of evals whose names hold dots can have equal
+    /// names and different evals.
+    #[prost(string, optional, tag = "2")]
+    pub eval_name: ::core::option::Option<crate::exact::alloc::string::String>,
+    /// The number of arms that have a score.
+    #[prost(int64, tag = "3")]
+    pub arms: i64,
+    /// The number of arms by the kind of result that has the score.
+    #[prost(message, repeated, tag = "4")]
+    pub sources: crate::exact::alloc::vec::Vec<MetricSource>,
+}
+/// MetricSource is a kind of result that has the scores of some arms.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct MetricSource {
+    /// The kind of result.
+    #[prost(enumeration = "ScoreOrigin", tag = "1")]
+    pub origin: i32,
+    /// The number of arms.
+    #[prost(int64, tag = "2")]
+    pub arms: i64,
+}
 /// RankedArm is an arm at its place in a ranking.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
@@ -1753,6 +1784,68 @@ pub struct Series {
     #[prost(double, repeated, tag = "3")]
     pub values: crate::exact::alloc::vec::Vec<f64>,
 }
+/// Server is a running server.
+#[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct Server {
+    /// The version of Podium, such as `0.1.0`.
+    #[prost(string, tag = "1")]
+    pub version: crate::exact::alloc::string::String,
+    /// The id of the store, which never changes. A store that was restored from a backup
+    /// has the id of the store of which the backup was made.
+    #[prost(string, tag = "2")]
+    pub store_id: crate::exact::alloc::string::String,
+    /// The limits of requests and stored results.
+    #[prost(message, optional, tag = "3")]
+    pub limits: ::core::option::Option<ServerLimits>,
+}
+/// ServerLimits are the limits of a server. `podium serve --limit` changes them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct ServerLimits {
+    /// The bytes of a name, key, tag or id.
+    #[prost(int64, tag = "1")]
+    pub name_bytes: i64,
+    /// The keys of a map, and the items of a list of tags.
+    #[prost(int64, tag = "2")]
+    pub map_keys: i64,
+    /// The levels of a nested Value.
+    #[prost(int64, tag = "3")]
+    pub value_depth: i64,
+    /// The nodes of all Values of one field together.
+    #[prost(int64, tag = "4")]
+    pub value_nodes: i64,
+    /// The events of a Record call.
+    #[prost(int64, tag = "5")]
+    pub call_events: i64,
+    /// The metric values of a Record call.
+    #[prost(int64, tag = "6")]
+    pub call_metrics: i64,
+    /// The bytes of a request.
+    #[prost(int64, tag = "7")]
+    pub message_bytes: i64,
+    /// The bytes of an eval row.
+    #[prost(int64, tag = "8")]
+    pub row_bytes: i64,
+    /// The bytes of an arm without its rows, and of an experiment.
+    #[prost(int64, tag = "9")]
+    pub arm_bytes: i64,
+    /// The bytes of any other text.
+    #[prost(int64, tag = "10")]
+    pub text_bytes: i64,
+    /// The bytes of an error text; longer ones are shortened in the middle.
+    #[prost(int64, tag = "11")]
+    pub error_bytes: i64,
+    /// The rows of a page.
+    #[prost(int64, tag = "12")]
+    pub page_rows: i64,
+    /// The scores of a page of a matrix.
+    #[prost(int64, tag = "13")]
+    pub page_scores: i64,
+    /// The bytes of a page.
+    #[prost(int64, tag = "14")]
+    pub page_bytes: i64,
+}
 /// EvalRequest names an eval row.
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
@@ -1854,6 +1947,9 @@ pub struct ListArmsRequest {
     /// Only arms whose run_config has all of these tags.
     #[prost(string, repeated, tag = "7")]
     pub tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
+    /// Whether the arms are listed without their run_config.
+    #[prost(bool, tag = "8")]
+    pub omit_run_config: bool,
 }
 /// ListArmsResponse is a page of arms.
 #[derive(Clone, PartialEq, crate::exact::Message)]
@@ -2027,6 +2123,15 @@ pub struct RankRequest {
     /// The minimum number of numeric scores of a group. Only with `by_group`.
     #[prost(int32, tag = "8")]
     pub min_members: i32,
+    /// Only arms of the group with this name.
+    #[prost(string, optional, tag = "9")]
+    pub group_name: ::core::option::Option<crate::exact::alloc::string::String>,
+    /// Only arms whose name begins with this text.
+    #[prost(string, optional, tag = "10")]
+    pub name_prefix: ::core::option::Option<crate::exact::alloc::string::String>,
+    /// Only arms whose run_config has all of these tags.
+    #[prost(string, repeated, tag = "11")]
+    pub tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
 }
 /// RankResponse is a page of a ranking.
 #[derive(Clone, PartialEq, crate::exact::Message)]
@@ -2060,7 +2165,7 @@ pub struct RankResponse {
     /// Counts of all groups, not only of those in this page. Unset in a ranking by arm.
     #[prost(message, optional, tag = "9")]
     pub group_counts: ::core::option::Option<RankGroupCounts>,
-    /// In a ranking of COMPLETED arms, the revision in which such an arm last changed.
+    /// In a ranking of all COMPLETED arms, the revision in which such an arm last changed.
     /// In any other ranking, and by group, the same as `revision`. Pages with the same
     /// value are of one ranking, even if other arms change in between. Pages with
     /// different values can repeat or miss an arm.
@@ -2113,6 +2218,46 @@ pub struct ScoresResponse {
     /// The experiment's revision that this page shows.
     #[prost(int64, tag = "4")]
     pub revision: i64,
+}
+/// ListMetricsRequest names the experiment whose metrics are listed.
+#[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct ListMetricsRequest {
+    /// The name of the experiment. Required.
+    #[prost(string, tag = "1")]
+    pub experiment: crate::exact::alloc::string::String,
+    /// The maximum number of metrics in the page.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// The `next_page_token` of the previous page. Empty for the first page.
+    #[prost(string, tag = "3")]
+    pub page_token: crate::exact::alloc::string::String,
+}
+/// ListMetricsResponse is a page of metrics.
+#[derive(Clone, PartialEq, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct ListMetricsResponse {
+    /// The metrics.
+    #[prost(message, repeated, tag = "1")]
+    pub metrics: crate::exact::alloc::vec::Vec<Metric>,
+    /// The `page_token` of the next page. Empty if this is the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: crate::exact::alloc::string::String,
+    /// The experiment's revision that this page shows.
+    #[prost(int64, tag = "3")]
+    pub revision: i64,
+}
+/// GetServerRequest is the request of GetServer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct GetServerRequest {}
+/// GetServerResponse is the response of GetServer.
+#[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct GetServerResponse {
+    /// The server.
+    #[prost(message, optional, tag = "1")]
+    pub server: ::core::option::Option<Server>,
 }
 /// Generated client implementations.
 pub mod results_service_client {
@@ -2456,14 +2601,16 @@ pub mod results_service_client {
         /// Numbers come first in order, infinities included, then NaN, then arms without a
         /// score. Equal scores share a place (1, 2, 2, 4) and are in the order in which
         /// their arms were created; -0.0 equals 0.0. Only COMPLETED arms are ranked unless
-        /// `statuses` is set. The counts include every arm, also those that are left out.
+        /// `statuses` is set. The counts include every arm that passes the other filters, also
+        /// those that are left out because of their status.
         ///
         /// With `by_group`, all arms with the same group_name are one entry, and the groups
         /// are ordered by their means.
         ///
         /// The time for the first places of COMPLETED arms does not depend on the number of
-        /// arms. With `by_group`, with other statuses, or if several splits of a metric with
-        /// dots have scores, the time for each page is proportional to the number of arms.
+        /// arms. With `by_group`, with other statuses or filters, or if several splits of a
+        /// metric with dots have scores, the time for each page is proportional to the number of
+        /// arms.
         ///
         /// Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
         /// there is no metric, neither in the request nor in the experiment
@@ -2514,6 +2661,61 @@ pub mod results_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("podium.v1.ResultsService", "Scores"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the metrics on which arms of an experiment have scores, as Score returns them:
+        /// first those without an eval, then by the bytes of the eval's name and of the key.
+        /// The time for each page is proportional to the number of scores of the experiment.
+        ///
+        /// Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
+        /// page token of another request.
+        pub async fn list_metrics(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListMetricsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListMetricsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/podium.v1.ResultsService/ListMetrics",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("podium.v1.ResultsService", "ListMetrics"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gets the version and the limits of the server, and the id of its store.
+        pub async fn get_server(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetServerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetServerResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/podium.v1.ResultsService/GetServer",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("podium.v1.ResultsService", "GetServer"));
             self.inner.unary(req, path, codec).await
         }
     }

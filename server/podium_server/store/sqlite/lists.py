@@ -12,7 +12,14 @@ from podium_server.store.contract import Page, PageLimits
 from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
 from podium_server.store.sqlite.connection import fetch
 
-__all__ = ["ListQuery", "arms_query", "evals_query", "experiments_query", "fill_page"]
+__all__ = [
+    "ListQuery",
+    "all_arms",
+    "arms_query",
+    "evals_query",
+    "experiments_query",
+    "fill_page",
+]
 
 T = TypeVar("T")
 _SCAN_ROWS = 2_000
@@ -43,14 +50,26 @@ class ListQuery(NamedTuple):
 
 def arms_query(experiment: int | None, after: int, shown: ArmFilter, columns: str) -> ListQuery:
     """Lists the arms after an ordinal."""
-    conditions = [
+    where = "arms WHERE experiment = ? AND ordinal > ?"
+    return ListQuery("ordinal", columns, where, (experiment, after), _arm_conditions(shown))
+
+
+def all_arms(
+    connection: apsw.Connection, experiment: int | None, shown: ArmFilter, columns: str
+) -> apsw.Cursor:
+    """Selects all arms that pass a filter, in order of creation."""
+    conditions, bindings = _joined(_arm_conditions(shown))
+    statement = f"SELECT {columns} FROM arms WHERE experiment = ? AND {conditions} ORDER BY ordinal"
+    return connection.execute(statement, (experiment, *bindings))
+
+
+def _arm_conditions(shown: ArmFilter) -> list[_Condition]:
+    return [
         (f"status IN ({_marks(shown.statuses)})", tuple(shown.statuses)),
         ("group_name = ?", () if shown.group_name is None else (shown.group_name,)),
         (_HAS_PREFIX, (shown.name_prefix, shown.name_prefix) if shown.name_prefix else ()),
         (_HAS_TAGS, (json.dumps(list(shown.tags)),) if shown.tags else ()),
     ]
-    where = "arms WHERE experiment = ? AND ordinal > ?"
-    return ListQuery("ordinal", columns, where, (experiment, after), conditions)
 
 
 def evals_query(experiment: int, arm: int, after: int, shown: EvalFilter) -> ListQuery:
@@ -108,12 +127,17 @@ def fill_page(
 
 
 def _selected(connection: apsw.Connection, query: ListQuery) -> apsw.Cursor:
-    used = [(condition, bindings) for condition, bindings in query.conditions if bindings]
-    conditions = " AND ".join(condition for condition, _ in used) or "1"
+    conditions, bindings = _joined(query.conditions)
     inner = f"SELECT {query.columns} FROM {query.range} ORDER BY {query.place} LIMIT {_SCAN_ROWS}"
     statement = f"SELECT * FROM ({inner}) WHERE {conditions} ORDER BY {query.place}"
-    bindings = [value for _, values in used for value in values]
     return connection.execute(statement, (*query.bindings, *bindings))
+
+
+def _joined(conditions: Iterable[_Condition]) -> tuple[str, list[Any]]:
+    """Returns one condition of those that have bindings, and all bindings."""
+    used = [(condition, bindings) for condition, bindings in conditions if bindings]
+    text = " AND ".join(condition for condition, _ in used) or "1"
+    return text, [value for _, values in used for value in values]
 
 
 def _unseen(connection: apsw.Connection, query: ListQuery) -> Any:

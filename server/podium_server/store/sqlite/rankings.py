@@ -6,7 +6,7 @@ costs the same however many arms there are. Any other ranking reads every arm.
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from math import isnan
 from typing import Any, NamedTuple, TypeVar
@@ -26,6 +26,7 @@ from podium_server.store.ranking_queries import (
 from podium_server.store.rows import COMPLETED, ExperimentRow, Origin
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch, fetch_value
+from podium_server.store.sqlite.lists import all_arms
 from podium_server.store.sqlite.rank_index import SCORED, SOURCE, RankIndexReader, ranked_row
 from podium_server.store.sqlite.reads import Reader
 
@@ -48,12 +49,8 @@ _WITHOUT = (
     "WHERE s.experiment = a.experiment AND s.arm = a.ordinal AND s.eval_name = ?2 AND s.key = ?3) "
     "FROM arms a WHERE experiment = ?1 AND ordinal > ?4 ORDER BY ordinal"
 )
-_ARMS = "SELECT ordinal, status FROM arms WHERE experiment = ? ORDER BY ordinal"
 _CHANGED = "SELECT revision FROM rank_changes WHERE experiment = ?"
-_MEMBERS = (
-    "SELECT ordinal, name, status, group_name, config_digest FROM arms WHERE experiment = ? "
-    "ORDER BY ordinal"
-)
+_MEMBER_COLUMNS = "ordinal, name, status, group_name, config_digest"
 _ARM = "SELECT name, status, group_name FROM arms WHERE experiment = ? AND ordinal = ?"
 _VALUES = (
     f"SELECT a.ordinal, a.status, s.value, s.origin, {SOURCE} FROM arms a "
@@ -113,8 +110,10 @@ def members(
     """Returns the result of `fold` over every arm."""
     with reader.one_state():
         row = reader.experiment(experiment)
-        scores = _first_scores(reader, row, query)
-        return fold(_members(reader, row, scores), _tally_of(reader, scores, row, query))
+        shown = _shown(reader, row, query)
+        scores = _first_scores(reader, row, query, shown)
+        tally = _tally_of(reader, scores, row, query, shown)
+        return fold(_members(reader, row, query, scores), tally)
 
 
 # ---- From the rank index ------------------------------------------------------------
@@ -124,7 +123,7 @@ def _from_index(
     reader: Reader, row: ExperimentRow, query: RankQuery, limits: PageLimits
 ) -> RankPage | None:
     """Returns a page of COMPLETED arms; None if several candidates have scores."""
-    if query.statuses != {COMPLETED}:
+    if not query.is_of_completed_arms:
         return None
     found = {candidate: _sources(reader, row, candidate) for candidate in query.candidates}
     scored = [candidate for candidate, sources in found.items() if sources]
@@ -132,7 +131,7 @@ def _from_index(
         return None
     # If no candidate has scores, all of them give the same ranking.
     candidate = scored[0] if scored else query.candidates[0]
-    page = RankPage([], None, _tally(reader, found[candidate], row, query))
+    page = RankPage([], None, _tally(reader, found[candidate], row, query, row.counts))
     _fill(reader, page, _place(row, candidate), query, limits)
     return page
 
@@ -190,10 +189,11 @@ def _add_without_score(
 
 def _over_all(reader: Reader, row: ExperimentRow, query: RankQuery, limits: PageLimits) -> RankPage:
     """Returns a page of arms of any statuses. Reads every arm."""
-    scores = _first_scores(reader, row, query)
+    shown = _shown(reader, row, query)
+    scores = _first_scores(reader, row, query, shown)
     order = [
         RankPlace(order_key(None if found is None else found.value, query.direction), ordinal)
-        for ordinal, status in fetch(reader.connection, _ARMS, (row.id,))
+        for ordinal, status in shown.items()
         if status in query.statuses
         for found in [scores.get(ordinal)]
     ]
@@ -202,25 +202,35 @@ def _over_all(reader: Reader, row: ExperimentRow, query: RankQuery, limits: Page
     end = begin + limits.rows
     rows = [_load(reader, row, place, scores) for place in order[begin:end]]
     following = order[end - 1] if end < len(order) else None
-    return RankPage(rows, following, _tally_of(reader, scores, row, query))
+    return RankPage(rows, following, _tally_of(reader, scores, row, query, shown))
 
 
-def _first_scores(reader: Reader, row: ExperimentRow, query: RankQuery) -> dict[int, _Found]:
+def _shown(reader: Reader, row: ExperimentRow, query: RankQuery) -> dict[int, int]:
+    """Returns the statuses of the arms that pass the filter, by ordinal, in order of creation."""
+    columns = "ordinal, status"
+    return dict(all_arms(reader.connection, row.id, query.shown, columns))
+
+
+def _first_scores(
+    reader: Reader, row: ExperimentRow, query: RankQuery, shown: Mapping[int, int]
+) -> dict[int, _Found]:
     """Returns the score of each arm by ordinal: that of the first candidate that it has."""
     scores: dict[int, _Found] = {}
     sources: dict[tuple[Any, ...], RankSource] = {}
     for candidate in query.candidates:
         rows = reader.connection.execute(_VALUES, _place(row, candidate))
         for ordinal, status, bits, *of in rows:
-            if ordinal in scores or status not in query.statuses:
+            if ordinal in scores or ordinal not in shown or status not in query.statuses:
                 continue
             source = sources.get(tuple(of)) or sources.setdefault(tuple(of), _source(*of))
             scores[ordinal] = _Found(codec.value_from(bits), candidate, source)
     return scores
 
 
-def _members(reader: Reader, row: ExperimentRow, scores: dict[int, _Found]) -> Iterator[MemberRow]:
-    with closing(reader.connection.execute(_MEMBERS, (row.id,))) as rows:
+def _members(
+    reader: Reader, row: ExperimentRow, query: RankQuery, scores: dict[int, _Found]
+) -> Iterator[MemberRow]:
+    with closing(all_arms(reader.connection, row.id, query.shown, _MEMBER_COLUMNS)) as rows:
         for ordinal, *member in rows:
             found = scores.get(ordinal)
             score = (None, None) if found is None else (found.value, found.source.eval_name)
@@ -228,23 +238,31 @@ def _members(reader: Reader, row: ExperimentRow, scores: dict[int, _Found]) -> I
 
 
 def _tally_of(
-    reader: Reader, scores: dict[int, _Found], row: ExperimentRow, query: RankQuery
+    reader: Reader,
+    scores: dict[int, _Found],
+    row: ExperimentRow,
+    query: RankQuery,
+    shown: Mapping[int, int],
 ) -> RankTally:
+    by_status = Counter(shown.values())
     counts = Counter((found.source, isnan(found.value)) for found in scores.values())
     sources = {source: (counts[source, False], counts[source, True]) for source, _ in counts}
-    return _tally(reader, sources, row, query)
+    arms = tuple(by_status[status] for status in range(len(row.counts)))
+    return _tally(reader, sources, row, query, arms)
 
 
 def _tally(
-    reader: Reader, sources: dict[RankSource, tuple[int, int]], row: ExperimentRow, query: RankQuery
+    reader: Reader,
+    sources: dict[RankSource, tuple[int, int]],
+    row: ExperimentRow,
+    query: RankQuery,
+    counts: Sequence[int],
 ) -> RankTally:
     """Returns the counts of all arms, given the sources of those that have scores."""
     scores = sum(numbers + nans for numbers, nans in sources.values())
-    arms = sum(row.counts[status] for status in query.statuses)
-    changed = row.revision
-    if query.statuses == {COMPLETED}:
-        changed = _changed(reader, row)
-    return RankTally(row, changed, sources, arms - scores)
+    arms = sum(counts[status] for status in query.statuses)
+    changed = _changed(reader, row) if query.is_of_completed_arms else row.revision
+    return RankTally(row, changed, counts, sources, arms - scores)
 
 
 def _load(

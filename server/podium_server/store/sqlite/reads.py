@@ -92,6 +92,10 @@ class Reader(ChangeListener):
         self._shares = False
         self._places: dict[tuple[str, str], tuple[int, int]] = {}
 
+    def store_id(self) -> str:
+        """Returns the id of the store."""
+        return str(fetch_value(self.connection, "SELECT id FROM store"))
+
     def eval(self, experiment: str, arm: str, name: str, step: int | None) -> bytes | None:
         """Returns the encoded row that `eval` returns; None if there is none."""
         self._share_state()

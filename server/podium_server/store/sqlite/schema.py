@@ -224,7 +224,20 @@ CREATE TABLE points (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: Sequence[str] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
+_VERSION_6 = """
+-- The id of the store, which backups of it have, too.
+CREATE TABLE store (id TEXT NOT NULL) STRICT;
+INSERT INTO store VALUES (lower(hex(randomblob(16))));
+"""
+
+MIGRATIONS: Sequence[str] = (
+    _VERSION_1,
+    _VERSION_2,
+    _VERSION_3,
+    _VERSION_4,
+    _VERSION_5,
+    _VERSION_6,
+)
 VERSION = len(MIGRATIONS)
 """The version of files that this server writes."""
 _FUNCTIONS: Mapping[str, Any] = {

@@ -14,6 +14,7 @@ from podium_server.errors import failure
 from podium_server.store.contract import (
     Call,
     ChangeListener,
+    Page,
     PageLimits,
     Store,
     StoreError,
@@ -26,7 +27,8 @@ from podium_server.store.ranking_queries import (
     RankTally,
     ScoreMatrix,
 )
-from podium_server.store.sqlite import feed, rankings, schema
+from podium_server.store.rows import MetricRow
+from podium_server.store.sqlite import feed, metrics, rankings, schema
 from podium_server.store.sqlite.connection import (
     check_version,
     connect,
@@ -161,6 +163,7 @@ class SqliteStore(Store):
 
         self._writing.exec_trace = trace
 
+    store_id = _reading(Reader.store_id)
     eval = _reading(Reader.eval)
     score = _reading(Reader.score)
     arm = _reading(Reader.arm)
@@ -197,6 +200,12 @@ class SqliteStore(Store):
             return await self._scores_quickly(experiment, after, limits, shown, metrics)
         return await self._read_slowly(
             lambda reader: reader.scores(experiment, after, limits, shown, metrics)
+        )
+
+    async def metrics(self, experiment: str, after: str, limits: PageLimits) -> Page[MetricRow]:
+        """Returns the metrics of an experiment after a place."""
+        return await self._read_slowly(
+            lambda reader: metrics.metrics(reader, experiment, after, limits)
         )
 
     async def members(

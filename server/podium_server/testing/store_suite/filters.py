@@ -1,7 +1,9 @@
 """Filters of lists: each store selects what the rules say, and goes on behind what it has seen."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -12,6 +14,7 @@ from podium.v1.run_config_pb2 import RunConfig
 
 from podium_server.store.contract import PageLimits, Store
 from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
+from podium_server.store.ranking_queries import RankQuery
 from podium_server.store.rows import ArmRow, ExperimentRow
 from podium_server.testing.calls import arm, declared, record, row
 
@@ -85,7 +88,27 @@ async def test_lists_of_arms(store: Store, seed: int) -> None:
         counts.add(len(found))
         matrix = await store.scores("x", -1, PageLimits(100, 2**21), shown, [])
         assert [row.name for row in matrix.arms] == [row.name for row in found]
+        await _check_ranking(store, everything, shown)
     assert len(counts) > 5
+
+
+async def _check_ranking(store: Store, everything: list[ArmRow], shown: ArmFilter) -> None:
+    """Compares a ranking with a filter: its arms, and the counts of those with other statuses."""
+    query = RankQuery(
+        ((None, "m"),),
+        "maximize",
+        shown.statuses or frozenset(range(1, 6)),
+        shown=replace(shown, statuses=frozenset()),
+    )
+    counted = [row for row in everything if _is_shown(row, query.shown)]
+    ranked = [row.name for row in counted if row.status in query.statuses]
+    page = await store.rank("x", query, PageLimits(100, 2**21))
+    assert [row.name for row in page.rows] == ranked
+    assert page.tally.without_score == len(ranked)
+    by_status = Counter(row.status for row in counted)
+    assert list(page.tally.counts) == [by_status[status] for status in range(6)]
+    members = await store.members("x", query, lambda members, _: [row.name for row in members])
+    assert members == [row.name for row in counted]
 
 
 async def test_lists_of_rows(store: Store) -> None:

@@ -11,7 +11,9 @@ from podium.v1.eval_result_pb2 import EvalResult
 
 from podium_server.store.contract import PageLimits, Store
 from podium_server.store.ranking_queries import RankPlace, RankQuery
+from podium_server.store.rows import Origin
 from podium_server.testing.calls import arm, declared, record
+from podium_server.testing.places import Place, opened
 
 _CANDIDATES = (("e", "k"), (None, "e.k"))
 _VALUES = (0.0, -0.0, 0.5, 0.5, 0.5, 1.0, -1.5, math.nan, math.nan, math.inf, None, None)
@@ -82,6 +84,43 @@ async def test_a_page_in_search_of_arms_without_a_score_ends(store: Store) -> No
     assert len(rows) == 5_001
     assert rows[-1].name == "none"
     assert 3 <= pages <= 5
+
+
+async def test_metrics_are_counted_by_origin(store: Store) -> None:
+    """Pages of any size list each metric once, in order, with its arms by origin."""
+    post, dotted = EvalResult(name="e", metrics={"k": 1}), EvalResult(name="b.c", metrics={"k": 1})
+    in_loop = EvalResult(name="e", step=1, metrics={"k": 1})
+    await store.transact(
+        record(
+            declared(),
+            arm("a", in_loop, dotted, metrics={"loss": 1}, status=_COMPLETED),
+            arm("b", post, dotted, metrics={"loss": 2}, status=_FAILED),
+            arm("c", eval_metrics={"k": 1}, status=_COMPLETED),
+        )
+    )
+    for size in (1, 2, 100):
+        found, place = [], ""
+        while True:
+            page = await store.metrics("x", place, PageLimits(size, 2**21))
+            found += page.items
+            if page.next is None:
+                break
+            place = str(page.next)
+        assert found == [
+            ("", "k", {Origin.POST_TRAINING_EVAL: 2, Origin.GIVEN_EVAL_METRICS: 1}),
+            ("", "loss", {Origin.TRAINING_METRICS: 2}),
+            ("b.c", "k", {Origin.POST_TRAINING_EVAL: 2}),
+            ("e", "k", {Origin.POST_TRAINING_EVAL: 1, Origin.IN_LOOP_EVAL: 1}),
+        ]
+
+
+async def test_a_store_keeps_its_id(place: Place) -> None:
+    """The id is the same after a restart."""
+    async with opened(place) as store:
+        first = await store.store_id()
+    async with opened(place) as store:
+        assert await store.store_id() == first
+    assert len(first) >= 16
 
 
 async def test_an_answer_comes_with_the_experiment_that_it_saw(store: Store) -> None:

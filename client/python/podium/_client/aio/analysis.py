@@ -28,6 +28,9 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
         *,
         direction: DirectionLike | None = None,
         status: ArmStatuses | None = None,
+        group_name: str | None = None,
+        name_prefix: str | None = None,
+        tags: Strings = (),
         top: int | None = None,
     ) -> Ranking:
         """Ranks the arms by score: the best first, then NaN, then arms without a score.
@@ -37,6 +40,9 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
             direction: `maximize` if greater scores are better, or `minimize`. If not given, it is
                 the experiment's, or `maximize` if that has none.
             status: Ranks only arms with this status, or one of these; `completed` if not given.
+            group_name: Ranks only arms of this group.
+            name_prefix: Ranks only arms whose names begin with this text.
+            tags: Ranks only arms whose run_config has all of these tags.
             top: The number of arms to return; all if not given.
 
         Raises:
@@ -44,7 +50,16 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
             FailedPreconditionError: No metric is given, and the experiment has no success_metric.
             AbortedError: The ranking of over 1,000 arms changed each time that it was read.
         """
-        steps = ranking_calls.rank(self._name, metric, direction=direction, status=status, top=top)
+        request = ranking_calls.request(
+            self._name,
+            metric,
+            direction=direction,
+            status=status,
+            group_name=group_name,
+            name_prefix=name_prefix,
+            tags=tags,
+        )
+        steps = ranking_calls.rank(request, top=top)
         return await self._connection.run(steps)
 
     async def rank_groups(
@@ -53,6 +68,9 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
         *,
         direction: DirectionLike | None = None,
         status: ArmStatuses | None = None,
+        group_name: str | None = None,
+        name_prefix: str | None = None,
+        tags: Strings = (),
         min_members: int = 0,
         top: int | None = None,
     ) -> GroupRanking:
@@ -64,6 +82,9 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
             metric: The metric to rank by, as for `score`; the success_metric if not given.
             direction: `maximize` if greater means are better, or `minimize`, as for `rank`.
             status: Uses only arms with this status, or one of these; `completed` if not given.
+            group_name: Uses only arms of this group.
+            name_prefix: Uses only arms whose names begin with this text.
+            tags: Uses only arms whose run_config has all of these tags.
             min_members: Ranks only groups with at least this number of scores that are not NaN.
             top: The number of groups to return; all if not given.
 
@@ -72,14 +93,16 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
             FailedPreconditionError: No metric is given, and the experiment has no success_metric.
             AbortedError: The ranking of over 1,000 groups changed each time that it was read.
         """
-        steps = ranking_calls.rank_groups(
+        request = ranking_calls.request(
             self._name,
             metric,
             direction=direction,
             status=status,
-            min_members=min_members,
-            top=top,
+            group_name=group_name,
+            name_prefix=name_prefix,
+            tags=tags,
         )
+        steps = ranking_calls.rank_groups(request, min_members=min_members, top=top)
         return await self._connection.run(steps)
 
     async def scores(

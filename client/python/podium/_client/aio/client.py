@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from podium._model.listings import Server
     from podium._model.recording import RecordResult, StreamPosition
     from podium._model.results import Experiment
     from podium._values.arguments import ExperimentStatuses, Strings
@@ -112,6 +113,10 @@ class AsyncClient:
             name_prefix=name_prefix, status=status, tags=tags, page_size=page_size
         )
         return self._connection.iterate(pages)
+
+    async def server(self) -> Server:
+        """Returns the version and the limits of the server, and the id of its store."""
+        return await self._connection.run(calls.server())
 
     async def record(
         self, experiment: str, events: Iterable[Event], position: StreamPosition | None = None

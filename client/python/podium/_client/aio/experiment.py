@@ -14,6 +14,7 @@ from podium._interface.recorders import new_attempt
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from podium._model.listings import Metric
     from podium._model.recording import RecordResult
     from podium._model.results import ArmResult, ArmSummary, Experiment, RunConfig
     from podium._values.arguments import ArmStatuses, DirectionLike, StepLike, Strings
@@ -53,6 +54,7 @@ class AsyncExperimentHandle(AsyncAnalysis):
         group_name: str | None = None,
         name_prefix: str | None = None,
         tags: Strings = (),
+        run_configs: bool = True,
         page_size: int | None = None,
     ) -> AsyncIterator[ArmSummary]:
         """Lists the arms, without their rows, in the order in which they were created.
@@ -62,6 +64,7 @@ class AsyncExperimentHandle(AsyncAnalysis):
             group_name: Lists only arms of this group.
             name_prefix: Lists only arms whose names begin with this text.
             tags: Lists only arms whose run_config has all of these tags.
+            run_configs: Whether to fetch the arms' configurations. If not, they are empty.
             page_size: The number of arms to fetch in a call, at most 1,000; 100 if not given.
 
         Raises:
@@ -73,9 +76,21 @@ class AsyncExperimentHandle(AsyncAnalysis):
             group_name=group_name,
             name_prefix=name_prefix,
             tags=tags,
+            run_configs=run_configs,
             page_size=page_size,
         )
         return self._connection.iterate(pages)
+
+    def metrics(self) -> AsyncIterator[Metric]:
+        """Lists the metrics on which arms have scores, with the number of arms of each.
+
+        Those without an eval come first. They are sorted by the bytes of the eval's name and of
+        the key.
+
+        Raises:
+            NotFoundError: The experiment does not exist. It is raised at the first item.
+        """
+        return self._connection.iterate(calls.metrics(self._name))
 
     async def declare(
         self,

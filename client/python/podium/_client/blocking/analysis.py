@@ -29,6 +29,9 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
         *,
         direction: DirectionLike | None = None,
         status: ArmStatuses | None = None,
+        group_name: str | None = None,
+        name_prefix: str | None = None,
+        tags: Strings = (),
         top: int | None = None,
     ) -> Ranking:
         """Ranks the arms by score: the best first, then NaN, then arms without a score.
@@ -38,6 +41,9 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
             direction: `maximize` if greater scores are better, or `minimize`. If not given, it is
                 the experiment's, or `maximize` if that has none.
             status: Ranks only arms with this status, or one of these; `completed` if not given.
+            group_name: Ranks only arms of this group.
+            name_prefix: Ranks only arms whose names begin with this text.
+            tags: Ranks only arms whose run_config has all of these tags.
             top: The number of arms to return; all if not given.
 
         Raises:
@@ -45,7 +51,16 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
             FailedPreconditionError: No metric is given, and the experiment has no success_metric.
             AbortedError: The ranking of over 1,000 arms changed each time that it was read.
         """
-        steps = ranking_calls.rank(self._name, metric, direction=direction, status=status, top=top)
+        request = ranking_calls.request(
+            self._name,
+            metric,
+            direction=direction,
+            status=status,
+            group_name=group_name,
+            name_prefix=name_prefix,
+            tags=tags,
+        )
+        steps = ranking_calls.rank(request, top=top)
         return self._connection.run(steps)
 
     def rank_groups(
@@ -54,6 +69,9 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
         *,
         direction: DirectionLike | None = None,
         status: ArmStatuses | None = None,
+        group_name: str | None = None,
+        name_prefix: str | None = None,
+        tags: Strings = (),
         min_members: int = 0,
         top: int | None = None,
     ) -> GroupRanking:
@@ -65,6 +83,9 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
             metric: The metric to rank by, as for `score`; the success_metric if not given.
             direction: `maximize` if greater means are better, or `minimize`, as for `rank`.
             status: Uses only arms with this status, or one of these; `completed` if not given.
+            group_name: Uses only arms of this group.
+            name_prefix: Uses only arms whose names begin with this text.
+            tags: Uses only arms whose run_config has all of these tags.
             min_members: Ranks only groups with at least this number of scores that are not NaN.
             top: The number of groups to return; all if not given.
 
@@ -73,14 +94,16 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
             FailedPreconditionError: No metric is given, and the experiment has no success_metric.
             AbortedError: The ranking of over 1,000 groups changed each time that it was read.
         """
-        steps = ranking_calls.rank_groups(
+        request = ranking_calls.request(
             self._name,
             metric,
             direction=direction,
             status=status,
-            min_members=min_members,
-            top=top,
+            group_name=group_name,
+            name_prefix=name_prefix,
+            tags=tags,
         )
+        steps = ranking_calls.rank_groups(request, min_members=min_members, top=top)
         return self._connection.run(steps)
 
     def scores(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from podium._model.listings import Server
     from podium._model.recording import RecordResult, StreamPosition
     from podium._model.results import Experiment
     from podium._values.arguments import ExperimentStatuses, Strings
@@ -113,6 +114,10 @@ class Client:
             name_prefix=name_prefix, status=status, tags=tags, page_size=page_size
         )
         return self._connection.iterate(pages)
+
+    def server(self) -> Server:
+        """Returns the version and the limits of the server, and the id of its store."""
+        return self._connection.run(calls.server())
 
     def record(
         self, experiment: str, events: Iterable[Event], position: StreamPosition | None = None

@@ -9,7 +9,7 @@ from podium._files import json_form
 from podium._values.base import same
 from podium._values.enums import ArmStatus
 from podium.cli import _format
-from podium.cli._arguments import add_experiment, add_filters, add_limit, page_size
+from podium.cli._arguments import add_arm_filters, add_experiment, add_limit, page_size
 from podium.cli._exits import Exit
 from podium.errors import NotFoundError
 
@@ -49,8 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  podium arms rank_sweep --group lora_rank4 --json | jq -r '.[].name'"
     )
     add_experiment(parser)
-    add_filters(parser, "arms", ArmStatus)
-    parser.add_argument("--group", metavar="NAME", help="only arms of this group")
+    add_arm_filters(parser)
     add_limit(parser, "arms")
 
 
@@ -61,6 +60,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         group_name=arguments.group,
         name_prefix=arguments.prefix,
         tags=arguments.tag,
+        run_configs=console.as_json,
         page_size=page_size(arguments.limit),
     )
     arms = islice(found, arguments.limit)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from podium import plots
 from podium._files import json_form
 from podium._model.rankings import GroupRanking
 from podium._values.enums import ArmStatus, Direction, RankFlag, ScoreOrigin
 from podium.cli import _format
-from podium.cli._arguments import add_experiment, add_statuses, positive
+from podium.cli._arguments import add_arm_filters, add_experiment, positive
 from podium.cli._exits import CommandError, Exit
 from podium.cli._pictures import add_picture, draw
 from podium.cli._suggestions import near_metrics
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only groups with at least N scores (with --by-group)",
     )
     parser.add_argument("--top", type=positive, metavar="K", help="only the first K")
-    add_statuses(parser, ArmStatus, "rank the arms with this status, not the completed")
+    add_arm_filters(parser, "rank the arms with this status, not the completed")
     add_picture(parser, "--plot", "draw the ranking as well,")
     parser.add_argument(
         "--strict",
@@ -102,19 +102,25 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
 
 def _ranked(arguments: argparse.Namespace, client: Client) -> Ranking | GroupRanking:
     experiment = client.experiment(arguments.experiment)
+    filters: dict[str, Any] = {
+        "status": arguments.status,
+        "group_name": arguments.group,
+        "name_prefix": arguments.prefix,
+        "tags": arguments.tag,
+    }
     if not arguments.by_group:
         if arguments.min_members is not None:
             raise CommandError("--min-members is for groups: say --by-group as well")
         return experiment.rank(
             arguments.metric,
             direction=arguments.direction,
-            status=arguments.status,
+            **filters,
             top=arguments.top,
         )
     return experiment.rank_groups(
         arguments.metric,
         direction=arguments.direction,
-        status=arguments.status,
+        **filters,
         min_members=arguments.min_members or 0,
         top=arguments.top,
     )

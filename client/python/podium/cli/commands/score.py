@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         console.json(found and json_form.to_json(found))
         return Exit.NOTHING if found is None else Exit.OK
     if found is None:
-        near = near_metrics(client, arguments.experiment, arguments.metric, [arguments.arm])
+        near = near_metrics(client, arguments.experiment, arguments.metric)
         advice = f"see `{command_line('show', arguments.experiment, arguments.arm)}`"
         raise CommandError(
             f"arm {arguments.arm!r} has no score on {arguments.metric!r}; {advice}{near}",

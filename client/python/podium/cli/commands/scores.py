@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from podium._files import json_form
-from podium._values.enums import ArmStatus
 from podium.cli import _format
-from podium.cli._arguments import add_experiment, add_filters
+from podium.cli._arguments import add_arm_filters, add_experiment
 from podium.cli._exits import Exit
 from podium.cli._suggestions import near_metrics
 
@@ -35,8 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "metrics", metavar="METRIC", nargs="+", help="a key, or the name of an eval and a key"
     )
-    add_filters(parser, "arms", ArmStatus)
-    parser.add_argument("--group", metavar="NAME", help="only arms of this group")
+    add_arm_filters(parser)
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
@@ -53,9 +51,8 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         console.json(json_form.to_json(found))
     else:
         _show(found, console)
-        arms = [arm.arm for arm in found.arms]
         for metric in empty:
-            near = near_metrics(client, arguments.experiment, metric, arms)
+            near = near_metrics(client, arguments.experiment, metric)
             console.note(f"no arm has a score on {metric!r}{near}")
     return Exit.NOTHING if len(empty) == len(found.columns) else Exit.OK
 

@@ -10,6 +10,8 @@ import type { EvalResult } from "./eval_result_pb.js";
 import { file_podium_v1_eval_result } from "./eval_result_pb.js";
 import type { Direction, Experiment, ExperimentStatus } from "./experiment_pb.js";
 import { file_podium_v1_experiment } from "./experiment_pb.js";
+import type { Metric } from "./metric_pb.js";
+import { file_podium_v1_metric } from "./metric_pb.js";
 import type { RankCounts, RankedArm, RankedGroup, RankGroupCounts, RankSource } from "./ranking_pb.js";
 import { file_podium_v1_ranking } from "./ranking_pb.js";
 import type { ScoreSource } from "./score_pb.js";
@@ -18,13 +20,15 @@ import type { ScoreColumn, ScoredArm } from "./score_matrix_pb.js";
 import { file_podium_v1_score_matrix } from "./score_matrix_pb.js";
 import type { Series } from "./series_pb.js";
 import { file_podium_v1_series } from "./series_pb.js";
+import type { Server } from "./server_pb.js";
+import { file_podium_v1_server } from "./server_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file podium/v1/results_service.proto.
  */
 export const file_podium_v1_results_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9wb2RpdW0vdjEvcmVzdWx0c19zZXJ2aWNlLnByb3RvEglwb2RpdW0udjEiWAoLRXZhbFJlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRILCgNhcm0YAiABKAkSDAoEbmFtZRgDIAEoCRIRCgRzdGVwGAQgASgDSACIAQFCBwoFX3N0ZXAiTwoMRXZhbFJlc3BvbnNlEi8KC2V2YWxfcmVzdWx0GAEgASgLMhUucG9kaXVtLnYxLkV2YWxSZXN1bHRIAIgBAUIOCgxfZXZhbF9yZXN1bHQiPwoMU2NvcmVSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJEg4KBm1ldHJpYxgDIAEoCSJVCg1TY29yZVJlc3BvbnNlEhIKBXZhbHVlGAEgASgBSACIAQESJgoGc291cmNlGAIgASgLMhYucG9kaXVtLnYxLlNjb3JlU291cmNlQggKBl92YWx1ZSIwCg1HZXRBcm1SZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJIlkKDkdldEFybVJlc3BvbnNlEigKCmFybV9yZXN1bHQYASABKAsyFC5wb2RpdW0udjEuQXJtUmVzdWx0Eh0KFW5leHRfZXZhbHNfcGFnZV90b2tlbhgCIAEoCSLUAQoPTGlzdEFybXNSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSJgoIc3RhdHVzZXMYBCADKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEhcKCmdyb3VwX25hbWUYBSABKAlIAIgBARIYCgtuYW1lX3ByZWZpeBgGIAEoCUgBiAEBEgwKBHRhZ3MYByADKAlCDQoLX2dyb3VwX25hbWVCDgoMX25hbWVfcHJlZml4ImIKEExpc3RBcm1zUmVzcG9uc2USIwoEYXJtcxgBIAMoCzIVLnBvZGl1bS52MS5Bcm1TdW1tYXJ5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAyK+AQoQTGlzdEV2YWxzUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEgsKA2FybRgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRIRCgRuYW1lGAUgASgJSACIAQESFQoIbWluX3N0ZXAYBiABKANIAYgBARIVCghtYXhfc3RlcBgHIAEoA0gCiAEBQgcKBV9uYW1lQgsKCV9taW5fc3RlcEILCglfbWF4X3N0ZXAiZAoRTGlzdEV2YWxzUmVzcG9uc2USJAoFZXZhbHMYASADKAsyFS5wb2RpdW0udjEuRXZhbFJlc3VsdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEAoIcmV2aXNpb24YAyABKAMisQEKEUxpc3RTZXJpZXNSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJEgwKBGtleXMYBSADKAkSFQoIbWluX3N0ZXAYBiABKANIAIgBARIVCghtYXhfc3RlcBgHIAEoA0gBiAEBQgsKCV9taW5fc3RlcEILCglfbWF4X3N0ZXAiYgoSTGlzdFNlcmllc1Jlc3BvbnNlEiEKBnNlcmllcxgBIAMoCzIRLnBvZGl1bS52MS5TZXJpZXMSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhAKCHJldmlzaW9uGAMgASgDIioKFEdldEV4cGVyaW1lbnRSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkiQgoVR2V0RXhwZXJpbWVudFJlc3BvbnNlEikKCmV4cGVyaW1lbnQYASABKAsyFS5wb2RpdW0udjEuRXhwZXJpbWVudCKmAQoWTGlzdEV4cGVyaW1lbnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIYCgtuYW1lX3ByZWZpeBgDIAEoCUgAiAEBEi0KCHN0YXR1c2VzGAQgAygOMhsucG9kaXVtLnYxLkV4cGVyaW1lbnRTdGF0dXMSDAoEdGFncxgFIAMoCUIOCgxfbmFtZV9wcmVmaXgiXgoXTGlzdEV4cGVyaW1lbnRzUmVzcG9uc2USKgoLZXhwZXJpbWVudHMYASADKAsyFS5wb2RpdW0udjEuRXhwZXJpbWVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAki4AEKC1JhbmtSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSEwoGbWV0cmljGAQgASgJSACIAQESJwoJZGlyZWN0aW9uGAUgASgOMhQucG9kaXVtLnYxLkRpcmVjdGlvbhImCghzdGF0dXNlcxgGIAMoDjIULnBvZGl1bS52MS5Bcm1TdGF0dXMSEAoIYnlfZ3JvdXAYByABKAgSEwoLbWluX21lbWJlcnMYCCABKAVCCQoHX21ldHJpYyLvAgoMUmFua1Jlc3BvbnNlEiIKBGFybXMYASADKAsyFC5wb2RpdW0udjEuUmFua2VkQXJtEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAxIOCgZtZXRyaWMYBCABKAkSJwoJZGlyZWN0aW9uGAUgASgOMhQucG9kaXVtLnYxLkRpcmVjdGlvbhIlCgZjb3VudHMYBiABKAsyFS5wb2RpdW0udjEuUmFua0NvdW50cxImCgdzb3VyY2VzGAcgAygLMhUucG9kaXVtLnYxLlJhbmtTb3VyY2USJgoGZ3JvdXBzGAggAygLMhYucG9kaXVtLnYxLlJhbmtlZEdyb3VwEjUKDGdyb3VwX2NvdW50cxgJIAEoCzIaLnBvZGl1bS52MS5SYW5rR3JvdXBDb3VudHNIAIgBARIYChByYW5raW5nX3JldmlzaW9uGAogASgDQg8KDV9ncm91cF9jb3VudHMi4wEKDVNjb3Jlc1JlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRIPCgdtZXRyaWNzGAIgAygJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJEiYKCHN0YXR1c2VzGAUgAygOMhQucG9kaXVtLnYxLkFybVN0YXR1cxIXCgpncm91cF9uYW1lGAYgASgJSACIAQESGAoLbmFtZV9wcmVmaXgYByABKAlIAYgBARIMCgR0YWdzGAggAygJQg0KC19ncm91cF9uYW1lQg4KDF9uYW1lX3ByZWZpeCKIAQoOU2NvcmVzUmVzcG9uc2USIgoEYXJtcxgBIAMoCzIULnBvZGl1bS52MS5TY29yZWRBcm0SJwoHY29sdW1ucxgCIAMoCzIWLnBvZGl1bS52MS5TY29yZUNvbHVtbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAyABKAkSEAoIcmV2aXNpb24YBCABKAMy9AUKDlJlc3VsdHNTZXJ2aWNlEjwKBEV2YWwSFi5wb2RpdW0udjEuRXZhbFJlcXVlc3QaFy5wb2RpdW0udjEuRXZhbFJlc3BvbnNlIgOQAgESPwoFU2NvcmUSFy5wb2RpdW0udjEuU2NvcmVSZXF1ZXN0GhgucG9kaXVtLnYxLlNjb3JlUmVzcG9uc2UiA5ACARJCCgZHZXRBcm0SGC5wb2RpdW0udjEuR2V0QXJtUmVxdWVzdBoZLnBvZGl1bS52MS5HZXRBcm1SZXNwb25zZSIDkAIBEkgKCExpc3RBcm1zEhoucG9kaXVtLnYxLkxpc3RBcm1zUmVxdWVzdBobLnBvZGl1bS52MS5MaXN0QXJtc1Jlc3BvbnNlIgOQAgESSwoJTGlzdEV2YWxzEhsucG9kaXVtLnYxLkxpc3RFdmFsc1JlcXVlc3QaHC5wb2RpdW0udjEuTGlzdEV2YWxzUmVzcG9uc2UiA5ACARJOCgpMaXN0U2VyaWVzEhwucG9kaXVtLnYxLkxpc3RTZXJpZXNSZXF1ZXN0Gh0ucG9kaXVtLnYxLkxpc3RTZXJpZXNSZXNwb25zZSIDkAIBElcKDUdldEV4cGVyaW1lbnQSHy5wb2RpdW0udjEuR2V0RXhwZXJpbWVudFJlcXVlc3QaIC5wb2RpdW0udjEuR2V0RXhwZXJpbWVudFJlc3BvbnNlIgOQAgESXQoPTGlzdEV4cGVyaW1lbnRzEiEucG9kaXVtLnYxLkxpc3RFeHBlcmltZW50c1JlcXVlc3QaIi5wb2RpdW0udjEuTGlzdEV4cGVyaW1lbnRzUmVzcG9uc2UiA5ACARI8CgRSYW5rEhYucG9kaXVtLnYxLlJhbmtSZXF1ZXN0GhcucG9kaXVtLnYxLlJhbmtSZXNwb25zZSIDkAIBEkIKBlNjb3JlcxIYLnBvZGl1bS52MS5TY29yZXNSZXF1ZXN0GhkucG9kaXVtLnYxLlNjb3Jlc1Jlc3BvbnNlIgOQAgFCbQoJcG9kaXVtLnYxQhNSZXN1bHRzU2VydmljZVByb3RvUAFaHnBvZGl1bS5leGFtcGxlL3BvZGl1bS9wb2RpdW12MaICA1BETaoCCVBvZGl1bS5WMcoCCVBvZGl1bVxWMeoCClBvZGl1bTo6VjFiBnByb3RvMw", [file_podium_v1_arm_result, file_podium_v1_eval_result, file_podium_v1_experiment, file_podium_v1_ranking, file_podium_v1_score, file_podium_v1_score_matrix, file_podium_v1_series]);
+  fileDesc("Ch9wb2RpdW0vdjEvcmVzdWx0c19zZXJ2aWNlLnByb3RvEglwb2RpdW0udjEiWAoLRXZhbFJlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRILCgNhcm0YAiABKAkSDAoEbmFtZRgDIAEoCRIRCgRzdGVwGAQgASgDSACIAQFCBwoFX3N0ZXAiTwoMRXZhbFJlc3BvbnNlEi8KC2V2YWxfcmVzdWx0GAEgASgLMhUucG9kaXVtLnYxLkV2YWxSZXN1bHRIAIgBAUIOCgxfZXZhbF9yZXN1bHQiPwoMU2NvcmVSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJEg4KBm1ldHJpYxgDIAEoCSJVCg1TY29yZVJlc3BvbnNlEhIKBXZhbHVlGAEgASgBSACIAQESJgoGc291cmNlGAIgASgLMhYucG9kaXVtLnYxLlNjb3JlU291cmNlQggKBl92YWx1ZSIwCg1HZXRBcm1SZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJIlkKDkdldEFybVJlc3BvbnNlEigKCmFybV9yZXN1bHQYASABKAsyFC5wb2RpdW0udjEuQXJtUmVzdWx0Eh0KFW5leHRfZXZhbHNfcGFnZV90b2tlbhgCIAEoCSLtAQoPTGlzdEFybXNSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSJgoIc3RhdHVzZXMYBCADKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEhcKCmdyb3VwX25hbWUYBSABKAlIAIgBARIYCgtuYW1lX3ByZWZpeBgGIAEoCUgBiAEBEgwKBHRhZ3MYByADKAkSFwoPb21pdF9ydW5fY29uZmlnGAggASgIQg0KC19ncm91cF9uYW1lQg4KDF9uYW1lX3ByZWZpeCJiChBMaXN0QXJtc1Jlc3BvbnNlEiMKBGFybXMYASADKAsyFS5wb2RpdW0udjEuQXJtU3VtbWFyeRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEAoIcmV2aXNpb24YAyABKAMivgEKEExpc3RFdmFsc1JlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRILCgNhcm0YAiABKAkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkSEQoEbmFtZRgFIAEoCUgAiAEBEhUKCG1pbl9zdGVwGAYgASgDSAGIAQESFQoIbWF4X3N0ZXAYByABKANIAogBAUIHCgVfbmFtZUILCglfbWluX3N0ZXBCCwoJX21heF9zdGVwImQKEUxpc3RFdmFsc1Jlc3BvbnNlEiQKBWV2YWxzGAEgAygLMhUucG9kaXVtLnYxLkV2YWxSZXN1bHQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhAKCHJldmlzaW9uGAMgASgDIrEBChFMaXN0U2VyaWVzUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEgsKA2FybRgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRIMCgRrZXlzGAUgAygJEhUKCG1pbl9zdGVwGAYgASgDSACIAQESFQoIbWF4X3N0ZXAYByABKANIAYgBAUILCglfbWluX3N0ZXBCCwoJX21heF9zdGVwImIKEkxpc3RTZXJpZXNSZXNwb25zZRIhCgZzZXJpZXMYASADKAsyES5wb2RpdW0udjEuU2VyaWVzEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAyIqChRHZXRFeHBlcmltZW50UmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJIkIKFUdldEV4cGVyaW1lbnRSZXNwb25zZRIpCgpleHBlcmltZW50GAEgASgLMhUucG9kaXVtLnYxLkV4cGVyaW1lbnQipgEKFkxpc3RFeHBlcmltZW50c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSGAoLbmFtZV9wcmVmaXgYAyABKAlIAIgBARItCghzdGF0dXNlcxgEIAMoDjIbLnBvZGl1bS52MS5FeHBlcmltZW50U3RhdHVzEgwKBHRhZ3MYBSADKAlCDgoMX25hbWVfcHJlZml4Il4KF0xpc3RFeHBlcmltZW50c1Jlc3BvbnNlEioKC2V4cGVyaW1lbnRzGAEgAygLMhUucG9kaXVtLnYxLkV4cGVyaW1lbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIsACCgtSYW5rUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJEhMKBm1ldHJpYxgEIAEoCUgAiAEBEicKCWRpcmVjdGlvbhgFIAEoDjIULnBvZGl1bS52MS5EaXJlY3Rpb24SJgoIc3RhdHVzZXMYBiADKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEhAKCGJ5X2dyb3VwGAcgASgIEhMKC21pbl9tZW1iZXJzGAggASgFEhcKCmdyb3VwX25hbWUYCSABKAlIAYgBARIYCgtuYW1lX3ByZWZpeBgKIAEoCUgCiAEBEgwKBHRhZ3MYCyADKAlCCQoHX21ldHJpY0INCgtfZ3JvdXBfbmFtZUIOCgxfbmFtZV9wcmVmaXgi7wIKDFJhbmtSZXNwb25zZRIiCgRhcm1zGAEgAygLMhQucG9kaXVtLnYxLlJhbmtlZEFybRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEAoIcmV2aXNpb24YAyABKAMSDgoGbWV0cmljGAQgASgJEicKCWRpcmVjdGlvbhgFIAEoDjIULnBvZGl1bS52MS5EaXJlY3Rpb24SJQoGY291bnRzGAYgASgLMhUucG9kaXVtLnYxLlJhbmtDb3VudHMSJgoHc291cmNlcxgHIAMoCzIVLnBvZGl1bS52MS5SYW5rU291cmNlEiYKBmdyb3VwcxgIIAMoCzIWLnBvZGl1bS52MS5SYW5rZWRHcm91cBI1Cgxncm91cF9jb3VudHMYCSABKAsyGi5wb2RpdW0udjEuUmFua0dyb3VwQ291bnRzSACIAQESGAoQcmFua2luZ19yZXZpc2lvbhgKIAEoA0IPCg1fZ3JvdXBfY291bnRzIuMBCg1TY29yZXNSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSDwoHbWV0cmljcxgCIAMoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRImCghzdGF0dXNlcxgFIAMoDjIULnBvZGl1bS52MS5Bcm1TdGF0dXMSFwoKZ3JvdXBfbmFtZRgGIAEoCUgAiAEBEhgKC25hbWVfcHJlZml4GAcgASgJSAGIAQESDAoEdGFncxgIIAMoCUINCgtfZ3JvdXBfbmFtZUIOCgxfbmFtZV9wcmVmaXgiiAEKDlNjb3Jlc1Jlc3BvbnNlEiIKBGFybXMYASADKAsyFC5wb2RpdW0udjEuU2NvcmVkQXJtEicKB2NvbHVtbnMYAiADKAsyFi5wb2RpdW0udjEuU2NvcmVDb2x1bW4SFwoPbmV4dF9wYWdlX3Rva2VuGAMgASgJEhAKCHJldmlzaW9uGAQgASgDIk8KEkxpc3RNZXRyaWNzUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJImQKE0xpc3RNZXRyaWNzUmVzcG9uc2USIgoHbWV0cmljcxgBIAMoCzIRLnBvZGl1bS52MS5NZXRyaWMSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhAKCHJldmlzaW9uGAMgASgDIhIKEEdldFNlcnZlclJlcXVlc3QiNgoRR2V0U2VydmVyUmVzcG9uc2USIQoGc2VydmVyGAEgASgLMhEucG9kaXVtLnYxLlNlcnZlcjKUBwoOUmVzdWx0c1NlcnZpY2USPAoERXZhbBIWLnBvZGl1bS52MS5FdmFsUmVxdWVzdBoXLnBvZGl1bS52MS5FdmFsUmVzcG9uc2UiA5ACARI/CgVTY29yZRIXLnBvZGl1bS52MS5TY29yZVJlcXVlc3QaGC5wb2RpdW0udjEuU2NvcmVSZXNwb25zZSIDkAIBEkIKBkdldEFybRIYLnBvZGl1bS52MS5HZXRBcm1SZXF1ZXN0GhkucG9kaXVtLnYxLkdldEFybVJlc3BvbnNlIgOQAgESSAoITGlzdEFybXMSGi5wb2RpdW0udjEuTGlzdEFybXNSZXF1ZXN0GhsucG9kaXVtLnYxLkxpc3RBcm1zUmVzcG9uc2UiA5ACARJLCglMaXN0RXZhbHMSGy5wb2RpdW0udjEuTGlzdEV2YWxzUmVxdWVzdBocLnBvZGl1bS52MS5MaXN0RXZhbHNSZXNwb25zZSIDkAIBEk4KCkxpc3RTZXJpZXMSHC5wb2RpdW0udjEuTGlzdFNlcmllc1JlcXVlc3QaHS5wb2RpdW0udjEuTGlzdFNlcmllc1Jlc3BvbnNlIgOQAgESVwoNR2V0RXhwZXJpbWVudBIfLnBvZGl1bS52MS5HZXRFeHBlcmltZW50UmVxdWVzdBogLnBvZGl1bS52MS5HZXRFeHBlcmltZW50UmVzcG9uc2UiA5ACARJdCg9MaXN0RXhwZXJpbWVudHMSIS5wb2RpdW0udjEuTGlzdEV4cGVyaW1lbnRzUmVxdWVzdBoiLnBvZGl1bS52MS5MaXN0RXhwZXJpbWVudHNSZXNwb25zZSIDkAIBEjwKBFJhbmsSFi5wb2RpdW0udjEuUmFua1JlcXVlc3QaFy5wb2RpdW0udjEuUmFua1Jlc3BvbnNlIgOQAgESQgoGU2NvcmVzEhgucG9kaXVtLnYxLlNjb3Jlc1JlcXVlc3QaGS5wb2RpdW0udjEuU2NvcmVzUmVzcG9uc2UiA5ACARJRCgtMaXN0TWV0cmljcxIdLnBvZGl1bS52MS5MaXN0TWV0cmljc1JlcXVlc3QaHi5wb2RpdW0udjEuTGlzdE1ldHJpY3NSZXNwb25zZSIDkAIBEksKCUdldFNlcnZlchIbLnBvZGl1bS52MS5HZXRTZXJ2ZXJSZXF1ZXN0GhwucG9kaXVtLnYxLkdldFNlcnZlclJlc3BvbnNlIgOQAgFCbQoJcG9kaXVtLnYxQhNSZXN1bHRzU2VydmljZVByb3RvUAFaHnBvZGl1bS5leGFtcGxlL3BvZGl1bS9wb2RpdW12MaICA1BETaoCCVBvZGl1bS5WMcoCCVBvZGl1bVxWMeoCClBvZGl1bTo6VjFiBnByb3RvMw", [file_podium_v1_arm_result, file_podium_v1_eval_result, file_podium_v1_experiment, file_podium_v1_metric, file_podium_v1_ranking, file_podium_v1_score, file_podium_v1_score_matrix, file_podium_v1_series, file_podium_v1_server]);
 
 /**
  * EvalRequest names an eval row.
@@ -266,6 +270,13 @@ export type ListArmsRequest = Message<"podium.v1.ListArmsRequest"> & {
    * @generated from field: repeated string tags = 7;
    */
   tags: string[];
+
+  /**
+   * Whether the arms are listed without their run_config.
+   *
+   * @generated from field: bool omit_run_config = 8;
+   */
+  omitRunConfig: boolean;
 };
 
 /**
@@ -689,6 +700,27 @@ export type RankRequest = Message<"podium.v1.RankRequest"> & {
    * @generated from field: int32 min_members = 8;
    */
   minMembers: number;
+
+  /**
+   * Only arms of the group with this name.
+   *
+   * @generated from field: optional string group_name = 9;
+   */
+  groupName?: string | undefined;
+
+  /**
+   * Only arms whose name begins with this text.
+   *
+   * @generated from field: optional string name_prefix = 10;
+   */
+  namePrefix?: string | undefined;
+
+  /**
+   * Only arms whose run_config has all of these tags.
+   *
+   * @generated from field: repeated string tags = 11;
+   */
+  tags: string[];
 };
 
 /**
@@ -769,7 +801,7 @@ export type RankResponse = Message<"podium.v1.RankResponse"> & {
   groupCounts?: RankGroupCounts | undefined;
 
   /**
-   * In a ranking of COMPLETED arms, the revision in which such an arm last changed.
+   * In a ranking of all COMPLETED arms, the revision in which such an arm last changed.
    * In any other ranking, and by group, the same as `revision`. Pages with the same
    * value are of one ranking, even if other arms change in between. Pages with
    * different values can repeat or miss an arm.
@@ -898,6 +930,112 @@ export type ScoresResponse = Message<"podium.v1.ScoresResponse"> & {
  */
 export const ScoresResponseSchema: GenMessage<ScoresResponse> = /*@__PURE__*/
   messageDesc(file_podium_v1_results_service, 19);
+
+/**
+ * ListMetricsRequest names the experiment whose metrics are listed.
+ *
+ * @generated from message podium.v1.ListMetricsRequest
+ */
+export type ListMetricsRequest = Message<"podium.v1.ListMetricsRequest"> & {
+  /**
+   * The name of the experiment. Required.
+   *
+   * @generated from field: string experiment = 1;
+   */
+  experiment: string;
+
+  /**
+   * The maximum number of metrics in the page.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * The `next_page_token` of the previous page. Empty for the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message podium.v1.ListMetricsRequest.
+ * Use `create(ListMetricsRequestSchema)` to create a new message.
+ */
+export const ListMetricsRequestSchema: GenMessage<ListMetricsRequest> = /*@__PURE__*/
+  messageDesc(file_podium_v1_results_service, 20);
+
+/**
+ * ListMetricsResponse is a page of metrics.
+ *
+ * @generated from message podium.v1.ListMetricsResponse
+ */
+export type ListMetricsResponse = Message<"podium.v1.ListMetricsResponse"> & {
+  /**
+   * The metrics.
+   *
+   * @generated from field: repeated podium.v1.Metric metrics = 1;
+   */
+  metrics: Metric[];
+
+  /**
+   * The `page_token` of the next page. Empty if this is the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * The experiment's revision that this page shows.
+   *
+   * @generated from field: int64 revision = 3;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message podium.v1.ListMetricsResponse.
+ * Use `create(ListMetricsResponseSchema)` to create a new message.
+ */
+export const ListMetricsResponseSchema: GenMessage<ListMetricsResponse> = /*@__PURE__*/
+  messageDesc(file_podium_v1_results_service, 21);
+
+/**
+ * GetServerRequest is the request of GetServer.
+ *
+ * @generated from message podium.v1.GetServerRequest
+ */
+export type GetServerRequest = Message<"podium.v1.GetServerRequest"> & {
+};
+
+/**
+ * Describes the message podium.v1.GetServerRequest.
+ * Use `create(GetServerRequestSchema)` to create a new message.
+ */
+export const GetServerRequestSchema: GenMessage<GetServerRequest> = /*@__PURE__*/
+  messageDesc(file_podium_v1_results_service, 22);
+
+/**
+ * GetServerResponse is the response of GetServer.
+ *
+ * @generated from message podium.v1.GetServerResponse
+ */
+export type GetServerResponse = Message<"podium.v1.GetServerResponse"> & {
+  /**
+   * The server.
+   *
+   * @generated from field: podium.v1.Server server = 1;
+   */
+  server?: Server | undefined;
+};
+
+/**
+ * Describes the message podium.v1.GetServerResponse.
+ * Use `create(GetServerResponseSchema)` to create a new message.
+ */
+export const GetServerResponseSchema: GenMessage<GetServerResponse> = /*@__PURE__*/
+  messageDesc(file_podium_v1_results_service, 23);
 
 /**
  * ResultsService reads recorded results. Its calls change nothing, so all of them
@@ -1045,14 +1183,16 @@ export const ResultsService: GenService<{
    * Numbers come first in order, infinities included, then NaN, then arms without a
    * score. Equal scores share a place (1, 2, 2, 4) and are in the order in which
    * their arms were created; -0.0 equals 0.0. Only COMPLETED arms are ranked unless
-   * `statuses` is set. The counts include every arm, also those that are left out.
+   * `statuses` is set. The counts include every arm that passes the other filters, also
+   * those that are left out because of their status.
    *
    * With `by_group`, all arms with the same group_name are one entry, and the groups
    * are ordered by their means.
    *
    * The time for the first places of COMPLETED arms does not depend on the number of
-   * arms. With `by_group`, with other statuses, or if several splits of a metric with
-   * dots have scores, the time for each page is proportional to the number of arms.
+   * arms. With `by_group`, with other statuses or filters, or if several splits of a
+   * metric with dots have scores, the time for each page is proportional to the number of
+   * arms.
    *
    * Returns NOT_FOUND if the experiment does not exist, FAILED_PRECONDITION if
    * there is no metric, neither in the request nor in the experiment
@@ -1079,6 +1219,31 @@ export const ResultsService: GenService<{
     methodKind: "unary";
     input: typeof ScoresRequestSchema;
     output: typeof ScoresResponseSchema;
+  },
+  /**
+   * Lists the metrics on which arms of an experiment have scores, as Score returns them:
+   * first those without an eval, then by the bytes of the eval's name and of the key.
+   * The time for each page is proportional to the number of scores of the experiment.
+   *
+   * Returns NOT_FOUND if the experiment does not exist, and INVALID_ARGUMENT for a
+   * page token of another request.
+   *
+   * @generated from rpc podium.v1.ResultsService.ListMetrics
+   */
+  listMetrics: {
+    methodKind: "unary";
+    input: typeof ListMetricsRequestSchema;
+    output: typeof ListMetricsResponseSchema;
+  },
+  /**
+   * Gets the version and the limits of the server, and the id of its store.
+   *
+   * @generated from rpc podium.v1.ResultsService.GetServer
+   */
+  getServer: {
+    methodKind: "unary";
+    input: typeof GetServerRequestSchema;
+    output: typeof GetServerResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_podium_v1_results_service, 0);

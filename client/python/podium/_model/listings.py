@@ -1,0 +1,44 @@
+"""What a server tells of itself, and of the metrics of an experiment."""
+
+from dataclasses import dataclass, field
+
+from podium._limits.limits import Limits
+from podium._values.base import ModelBase
+
+__all__ = ["Metric", "MetricSource", "Server"]
+
+
+@dataclass(eq=False, repr=False)
+class MetricSource(ModelBase):
+    """A kind of result that has the scores of some arms."""
+
+    origin: str
+    """The kind of result: a ScoreOrigin."""
+    arms: int
+    """The number of arms."""
+
+
+@dataclass(eq=False, repr=False)
+class Metric(ModelBase):
+    """A metric on which arms of an experiment have scores."""
+
+    name: str
+    """The metric, as `score` takes it."""
+    eval_name: str | None
+    """The name of the eval; None for a key in `eval_metrics` or `metrics`."""
+    arms: int
+    """The number of arms that have a score."""
+    sources: list[MetricSource] = field(default_factory=list)
+    """The number of arms by the kind of result that has the score."""
+
+
+@dataclass(eq=False, repr=False)
+class Server(ModelBase):
+    """A running server."""
+
+    version: str
+    """The version of Podium."""
+    store_id: str
+    """The id of the store, which never changes. A restored backup has the id of its original."""
+    limits: Limits
+    """The limits of requests and stored results."""

@@ -1,0 +1,42 @@
+"""`podium metrics`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from podium._files import json_form
+from podium.cli._arguments import add_experiment
+from podium.cli._exits import Exit
+
+if TYPE_CHECKING:
+    import argparse
+
+    from podium import Client, Metric
+    from podium.cli._console import Console
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.description = (
+        "Lists the metrics on which arms of an experiment have scores, as `podium score` takes\n"
+        "them, with the number of arms that have each."
+    )
+    parser.epilog = "example:\n  podium metrics rank_sweep --json | jq -r '.[].name'"
+    add_experiment(parser)
+
+
+def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
+    """Lists the metrics."""
+    found = client.experiment(arguments.experiment).metrics()
+    if console.as_json:
+        console.json_list(map(json_form.to_json, found))
+    elif not console.table(map(_row, found), "METRIC", ">ARMS", "FROM"):
+        console.note("no metrics")
+    return Exit.OK
+
+
+def _row(metric: Metric) -> tuple[str, ...]:
+    sources = (f"{source.origin.replace('_', ' ')} ({source.arms:,})" for source in metric.sources)
+    return metric.name, f"{metric.arms:,}", ", ".join(sources)
