@@ -5,8 +5,9 @@ the store never looks into.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
+from operator import attrgetter
 from typing import NamedTuple
 
 __all__ = [
@@ -61,54 +62,45 @@ class EvalKey(NamedTuple):
 
 @dataclass(slots=True)
 class ExperimentRow:
-    """An experiment, also after its deletion: its revision and ordinals never go back.
+    """An experiment, which is kept after its deletion: its revision and ordinals never go back.
 
     Times are microseconds since 1970. `counts` holds the number of arms by status, at the
     index of the status's number. `deletion` is the revision of the last deletion, 0 if
-    there was none: what is older belongs to an earlier life of the name. `id` is None until
-    the store has given one. `content` is the encoded Experiment as far as it was declared;
-    None where it was not asked for.
+    there was none: older results belong to an earlier experiment of this name. `id` is None until
+    the store has set it. `content` is the encoded Experiment with its declared fields; None if it
+    was not loaded.
     """
 
     id: int | None
     name: str
-    deleted: bool = False
     revision: int = 0
     deletion: int = 0
     next_ordinal: int = 0
     created: int = 0
     updated: int = 0
+    deleted: bool = False
     counts: tuple[int, ...] = (0, 0, 0, 0, 0, 0)
     tags: tuple[str, ...] = ()
     content: bytes | None = None
 
     def copy(self) -> "ExperimentRow":
         """Returns a copy of the row."""
-        return ExperimentRow(
-            self.id,
-            self.name,
-            self.deleted,
-            self.revision,
-            self.deletion,
-            self.next_ordinal,
-            self.created,
-            self.updated,
-            self.counts,
-            self.tags,
-            self.content,
-        )
+        return ExperimentRow(*_fields_of(self))
+
+
+_fields_of = attrgetter(*(field.name for field in fields(ExperimentRow)))
 
 
 @dataclass(slots=True)
 class ArmRow:
     """An arm without its parts and rows.
 
-    An arm is identified by its experiment and its `ordinal`, which is never given again
-    and orders arms by creation. `primary` is the key of its primary eval, `primary_class`
-    that row's class (see `podium.scoring.primary_class`). `part_bytes` is the size of its
-    parts together; `digest` tells the whole arm that was recorded last, `config_digest` its
-    configuration (see `podium_server.store.message_fields`). `last_heard` is the time of the
-    arm's newest event or heartbeat.
+    An arm is identified by its experiment and its `ordinal`, which is never reused and orders
+    arms by creation. `primary` is the key of its primary eval, `primary_class` the class of that
+    row (see `podium.scoring.primary_class`). `part_bytes` is the total size of its parts. `digest`
+    identifies the whole arm that was recorded last, `config_digest` its configuration (see
+    `podium_server.store.message_fields`). `last_heard` is the time of its newest event or
+    heartbeat.
     """
 
     name: str
@@ -118,18 +110,18 @@ class ArmRow:
     created: int = 0
     updated: int = 0
     group_name: str | None = None
-    tags: tuple[str, ...] = ()
     attempt_id: str | None = None
     attempt_order: int | None = None
     next_position: int = 0
     eval_count: int = 0
-    primary: EvalKey | None = None
     primary_class: int | None = None
     primary_position: int | None = None
     part_bytes: int = 0
     digest: bytes | None = None
     config_digest: bytes = b""
     last_heard: int = 0
+    tags: tuple[str, ...] = ()
+    primary: EvalKey | None = None
 
 
 @dataclass(slots=True)

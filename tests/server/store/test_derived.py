@@ -1,6 +1,7 @@
 """What a SQLite store derives from its rows is right after any random writes."""
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from math import isnan
 from random import Random
 from types import SimpleNamespace
@@ -57,9 +58,29 @@ def follow(model: Experiment, request: Any) -> None:
         raise AssertionError(request) from error
 
 
+_ARM_TABLE = (
+    "ordinal, name, status, revision, created, updated, group_name, tags, attempt_id, "
+    "attempt_order, next_position, eval_count, primary_name, primary_step, primary_class, "
+    "primary_position, part_bytes, digest, config_digest, last_heard"
+)
+_EXPERIMENT_TABLE = (
+    "id, name, deleted, revision, deletion, next_ordinal, created, updated, "
+    "pending, running, completed, failed, cancelled, tags"
+)
+
+
+def _ordered(table: str, values: Sequence[Any], columns: str) -> list[Any]:
+    """Returns the values of a table's row in the order of some columns."""
+    by_name = dict(zip(table.split(", "), values, strict=True))
+    return [by_name[name] for name in columns.split(", ")]
+
+
 def check_derived(dump: Dump) -> None:
     """Holds everything that is derived against the rows that it follows from."""
-    arms = {values[:2]: codec.arm_from(values[1:]) for values in dump["arms"]}
+    arms = {
+        values[:2]: codec.arm_from(_ordered(_ARM_TABLE, values[1:], codec.ARM_COLUMNS))
+        for values in dump["arms"]
+    }
     rows: dict[Any, list[EvalRow]] = defaultdict(list)
     for values in dump["evals"]:
         rows[values[:2]].append(codec.eval_from(values[2:]))
@@ -125,7 +146,8 @@ def _check_arm(arm: ArmRow, parts: dict[str, bytes], rows: list[EvalRow]) -> Non
 
 def _check_counts(dump: Dump, arms: dict[Any, ArmRow]) -> None:
     for values in dump["experiments"]:
-        experiment = codec.experiment_from(values)
+        columns = _ordered(_EXPERIMENT_TABLE, values, codec.EXPERIMENT_COLUMNS)
+        experiment = codec.experiment_from(columns)
         here = [arm for place, arm in arms.items() if place[0] == experiment.id]
         counts = Counter(arm.status for arm in here)
         assert experiment.counts == tuple(counts[status] for status in range(6))

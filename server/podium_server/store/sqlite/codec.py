@@ -3,6 +3,8 @@
 import json
 import struct
 from collections.abc import Collection, Sequence
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from podium_server.store.rows import (
@@ -47,105 +49,42 @@ _STREAM_STATES = {int(state): state for state in StreamState}
 """A look-up takes a fifth of the time of a call of the enum."""
 
 STREAM_COLUMNS = "writer_id, last_sequence, subject, state"
-EXPERIMENT_COLUMNS = (
-    "id, name, deleted, revision, deletion, next_ordinal, created, updated, "
-    "pending, running, completed, failed, cancelled, tags"
-)
-ARM_COLUMNS = (
-    "ordinal, name, status, revision, created, updated, group_name, tags, attempt_id, "
-    "attempt_order, next_position, eval_count, primary_name, primary_step, primary_class, "
-    "primary_position, part_bytes, digest, config_digest, last_heard"
-)
+_EXPERIMENT_FIELDS = ("id", "name", "revision", "deletion", "next_ordinal", "created", "updated")
+_COUNTS = ("pending", "running", "completed", "failed", "cancelled")
+EXPERIMENT_COLUMNS = ", ".join(("tags", "deleted", *_EXPERIMENT_FIELDS, *_COUNTS))
+_ARM_FIELDS = tuple(f.name for f in fields(ArmRow) if f.name not in ("tags", "primary"))
+ARM_COLUMNS = ", ".join(("tags", "primary_name", "primary_step", *_ARM_FIELDS))
 EVAL_COLUMNS = "name, post, step, position, primary_class, model_ref, revision, stamp, content"
+
+_experiment_fields = attrgetter(*_EXPERIMENT_FIELDS)
+_arm_fields = attrgetter(*_ARM_FIELDS)
 
 
 def experiment_values(row: ExperimentRow) -> tuple[Any, ...]:
     """Returns the values of an experiment in the order of its columns."""
-    return (
-        row.id,
-        row.name,
-        int(row.deleted),
-        row.revision,
-        row.deletion,
-        row.next_ordinal,
-        row.created,
-        row.updated,
-        *row.counts[1:],
-        _tags_to(row.tags),
-    )
+    return (_tags_to(row.tags), int(row.deleted), *_experiment_fields(row), *row.counts[1:])
 
 
 def experiment_from(values: Sequence[Any], content: bytes | None = None) -> ExperimentRow:
     """Returns the experiment of its columns."""
-    identity, name, deleted, revision, deletion, ordinal, created, updated, *counts, tags = values
-    return ExperimentRow(
-        id=identity,
-        name=name,
-        deleted=bool(deleted),
-        revision=revision,
-        deletion=deletion,
-        next_ordinal=ordinal,
-        created=created,
-        updated=updated,
-        counts=(0, *counts),
-        tags=_tags_from(tags),
-        content=content,
-    )
+    tags, deleted, *others = values
+    row = ExperimentRow(*others[: len(_EXPERIMENT_FIELDS)])
+    row.tags, row.deleted, row.content = _tags_from(tags), bool(deleted), content
+    row.counts = (0, *others[len(_EXPERIMENT_FIELDS) :])
+    return row
 
 
 def arm_values(row: ArmRow) -> tuple[Any, ...]:
     """Returns the values of an arm in the order of its columns."""
-    primary_name, primary_step = row.primary or (None, None)
-    return (
-        row.ordinal,
-        row.name,
-        row.status,
-        row.revision,
-        row.created,
-        row.updated,
-        row.group_name,
-        _tags_to(row.tags),
-        row.attempt_id,
-        row.attempt_order,
-        row.next_position,
-        row.eval_count,
-        primary_name,
-        primary_step,
-        row.primary_class,
-        row.primary_position,
-        row.part_bytes,
-        row.digest,
-        row.config_digest,
-        row.last_heard,
-    )
+    return (_tags_to(row.tags), *(row.primary or (None, None)), *_arm_fields(row))
 
 
 def arm_from(values: Sequence[Any]) -> ArmRow:
     """Returns the arm of its columns."""
-    (ordinal, name, status, revision, created, updated, group_name, tags, attempt_id, order,
-     next_position, eval_count, primary, step, primary_class, primary_position, size, digest,
-     config_digest, last_heard) = values  # fmt: skip
-    return ArmRow(
-        name,
-        ordinal,
-        status,
-        revision,
-        created,
-        updated,
-        group_name,
-        _tags_from(tags),
-        attempt_id,
-        order,
-        next_position,
-        eval_count,
-        None if primary is None else EvalKey(primary, step),
-        primary_class,
-        primary_position,
-        size,
-        digest,
-        config_digest,
-        last_heard,
-    )
+    tags, name, step, *others = values
+    row = ArmRow(*others)
+    row.tags, row.primary = _tags_from(tags), None if name is None else EvalKey(name, step)
+    return row
 
 
 def listed_arm(values: Sequence[Any]) -> ArmRow:
