@@ -16,8 +16,7 @@ BIN := .venv/bin
 # Most tests wait for processes more than they compute.
 AT_ONCE := --numprocesses=4 --dist=worksteal
 # Kills, power cuts, chaos and documents try nothing of a library that the others don't.
-# The oldest grpcio-health-checking has no Health/List.
-FLOOR_TESTS := $(foreach folder,crash docs project,--ignore=tests/$(folder)) --ignore=tests/server/rpc/test_health.py
+FLOOR_TESTS := $(foreach folder,crash docs project,--ignore=tests/$(folder))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -31,11 +31,14 @@ class Health:
 
     def methods(self) -> list[Method]:
         """Returns the methods of the service."""
-        return [
+        methods: list[Method] = [
             UnaryMethod(f"{HEALTH_SERVICE}.Check", self._check),
-            UnaryMethod(f"{HEALTH_SERVICE}.List", self._list),
             StreamMethod(f"{HEALTH_SERVICE}.Watch", self._watch),
         ]
+        # The oldest packages have no List: the server answers UNIMPLEMENTED then.
+        if hasattr(_pb2, "HealthListRequest"):
+            methods.append(UnaryMethod(f"{HEALTH_SERVICE}.List", self._list))
+        return methods
 
     def stop(self) -> None:
         """Reports NOT_SERVING from now on, and ends all watches."""

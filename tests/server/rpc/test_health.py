@@ -16,9 +16,11 @@ from tests.server.rpc.processes import started
 
 _SECONDS = 20
 _pb2: Any = health_pb2
+_HAS_LIST = hasattr(health_pb2, "HealthListRequest")
 _SERVING = {"": 1, "podium.v1.ResultsService": 1, "podium.v1.RecordingService": 1}
 
 
+@pytest.mark.skipif(not _HAS_LIST, reason="the oldest grpcio-health-checking has no List")
 def test_all_services_are_listed() -> None:
     """List reports the server as a whole and each of its services."""
     with running_server() as server, grpc.insecure_channel(server.address) as channel:
@@ -44,7 +46,17 @@ def test_a_watch_of_an_unknown_service() -> None:
     )
 
 
-@pytest.mark.parametrize("method", ["Check", "List", "Watch"])
+@pytest.mark.skipif(_HAS_LIST, reason="only the oldest grpcio-health-checking has no List")
+def test_a_package_without_list() -> None:
+    """Where the package has no messages of List, the server says that it has no such method."""
+    with running_server() as server, grpc.insecure_channel(server.address) as channel:
+        call: Any = channel.unary_unary("/grpc.health.v1.Health/List")
+        with pytest.raises(grpc.RpcError) as raised:
+            call(b"", timeout=_SECONDS)
+    assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+@pytest.mark.parametrize("method", ["Check", *(["List"] if _HAS_LIST else []), "Watch"])
 def test_malformed_requests(method: str, tmp_path: Path) -> None:
     """They are INVALID_ARGUMENT with a reason, and leave no line in the log."""
     arguments = ("--listen", "127.0.0.1:0", "--log-format", "json")
