@@ -1,6 +1,7 @@
-"""Runs the `podium` command as a user does: in a process of its own, piped or on a terminal.
+"""Runs the `podium` command: in this process, in one of its own, or on a terminal.
 
-Where many cases show the same, one of them has a process of its own and the others are quicker.
+The start of a process takes half a second, so only what needs one has one: the commands of the
+server, signals, terminals and the end of a process.
 """
 
 import contextlib
@@ -13,16 +14,19 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
+from unittest import mock
 
 from podium.cli import main
+from podium.cli._parsers import SERVER_COMMANDS
 
-__all__ = ["PODIUM", "Outcome", "on_terminal", "podium", "quickly"]
+__all__ = ["PODIUM", "Outcome", "on_terminal", "podium", "process"]
 
 PODIUM = (sys.executable, "-m", "podium")
-_SECONDS = 60
+_SECONDS = 240
 
 
 class Outcome(NamedTuple):
@@ -36,25 +40,36 @@ class Outcome(NamedTuple):
 def podium(
     *arguments: str, address: str | None = None, stdin: str | bytes = "", **variables: str
 ) -> Outcome:
-    """Runs a command with its output piped."""
+    """Runs a command with its output piped, in this process unless it is one of the server."""
+    if SERVER_COMMANDS.keys() & set(arguments[:1]):
+        return process(*arguments, address=address, stdin=stdin, **variables)
+    encoding = variables.get("PYTHONIOENCODING", "utf-8")
+    out, err = (
+        io.TextIOWrapper(io.BytesIO(), encoding, "backslashreplace", newline="") for _ in range(2)
+    )
+    with (
+        mock.patch.dict(os.environ, _environment(address, variables), clear=True),
+        _standard_input(_bytes(stdin)),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        code = main(arguments)
+    return Outcome(int(code), _content(out), _content(err))
+
+
+def process(
+    *arguments: str, address: str | None = None, stdin: str | bytes = "", **variables: str
+) -> Outcome:
+    """Runs a command with its output piped, in a process of its own."""
     done = subprocess.run(
         [*PODIUM, *arguments],
-        input=stdin.encode() if isinstance(stdin, str) else stdin,
+        input=_bytes(stdin),
         capture_output=True,
         env=_environment(address, variables),
         timeout=_SECONDS,
         check=False,
     )
     return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
-
-
-def quickly(*arguments: str, address: str | None = "localhost:1") -> Outcome:
-    """Runs a command in this process, which saves the start of another one."""
-    given = [] if address is None else ["--address", address]
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main([*given, *arguments])
-    return Outcome(int(code), *(_content(stream) for stream in (out, err)))
 
 
 def on_terminal(
@@ -104,6 +119,25 @@ def _converse(
                 command.send_signal(stop)
             os.write(terminal, answer.encode())
     return shown
+
+
+@contextlib.contextmanager
+def _standard_input(content: bytes) -> Iterator[None]:
+    """Lets the standard input of this process be that content."""
+    kept = os.dup(0)
+    try:
+        with tempfile.TemporaryFile() as file:
+            file.write(content)
+            file.seek(0)
+            os.dup2(file.fileno(), 0)
+        yield
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text.encode() if isinstance(text, str) else text
 
 
 def _content(stream: io.TextIOWrapper) -> str:

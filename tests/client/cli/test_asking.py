@@ -9,7 +9,7 @@ import podium as library
 import pytest
 from podium._files import json_form
 
-from tests.client.cli.shell import podium, quickly
+from tests.client.cli.shell import podium
 
 TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ")
 
@@ -23,7 +23,7 @@ def shown(*arguments: str, address: str) -> str:
 
 def read(*arguments: str, address: str) -> Any:
     """What a command prints as strict JSON."""
-    done = quickly(*arguments, "--json", address=address)
+    done = podium(*arguments, "--json", address=address)
     assert (done.code, done.err) == (0, "")
     return json.loads(done.out, parse_constant=pytest.fail)
 
@@ -238,7 +238,7 @@ def test_json_is_the_natural_form(address: str) -> None:
 )
 def test_the_source_of_a_score(address: str, metric: str, expected: str) -> None:
     """--source says behind the number where it came from."""
-    done = quickly("score", "sweep", "r4", metric, "--source", address=address)
+    done = podium("score", "sweep", "r4", metric, "--source", address=address)
     assert done == (0, f"{expected}\n", "")
 
 
@@ -288,8 +288,8 @@ def test_given_eval_metrics_are_named(address: str, name: str) -> None:
 )
 def test_nothing_is_exit_code_1(address: str, line: str, expected: str) -> None:
     """Nothing is told on stderr, and is null for programs."""
-    assert quickly(*line.split(), address=address) == (1, "", f"podium: {expected}\n")
-    assert quickly(*line.split(), "--json", address=address) == (1, "null\n", "")
+    assert podium(*line.split(), address=address) == (1, "", f"podium: {expected}\n")
+    assert podium(*line.split(), "--json", address=address) == (1, "null\n", "")
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_nothing_is_exit_code_1(address: str, line: str, expected: str) -> None:
 )
 def test_errors_of_the_server(address: str, line: str, code: int, expected: str) -> None:
     """What the server refuses is one line on stderr, with the reason and an exit code."""
-    done = quickly(*line.split(), address=address)
+    done = podium(*line.split(), address=address)
     assert (done.code, done.out) == (code, "")
     assert re.fullmatch(rf"podium: {expected}\)\n", done.err)
 
@@ -314,8 +314,8 @@ def test_empty_lists(address: str) -> None:
     """An empty list is an answer: nothing on stdout, or an empty list for programs."""
     for command, what in [("experiments", "experiments"), ("arms sweep", "arms")]:
         line = f"{command} --prefix zzz".split()
-        assert quickly(*line, address=address) == (0, "", f"podium: no {what}\n")
-        assert quickly(*line, "--json", address=address) == (0, "[]\n", "")
+        assert podium(*line, address=address) == (0, "", f"podium: no {what}\n")
+        assert podium(*line, "--json", address=address) == (0, "[]\n", "")
 
 
 def test_names_that_look_like_options(address: str) -> None:
@@ -351,6 +351,6 @@ def test_similar_names(address: str) -> None:
         ("eval sweep r4 tset", "'test'"),
         ("score sweep r4 test.ac", "'test.acc'"),
     ):
-        done = quickly(*line.split(), address=address)
+        done = podium(*line.split(), address=address)
         assert (done.code, done.out) == (1, "")
         assert f"; did you mean {near}" in done.err, line

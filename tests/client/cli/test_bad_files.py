@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.cli.shell import podium, quickly
+from tests.client.cli.shell import podium
 
 SKIPPED = '{"event": "skipped"}\n'
 EVAL = '{"event": "eval_recorded", "arm": "a", "eval_result": {"name": "v", "metrics": %s}}'
@@ -55,7 +55,7 @@ def test_a_bad_file(tmp_path: Path, text: str, expected: str) -> None:
     """The place and the matter are named, and nothing is sent: there is no server to send to."""
     file = tmp_path / "bad.json"
     file.write_text(text, encoding="utf-8")
-    done = quickly("record", "e", str(file))
+    done = podium("record", "e", str(file))
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"podium: {file}, ")
     assert expected in done.err
@@ -91,7 +91,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     """A missing file and a folder are named with the system's reason."""
     for file, reason in [("none", "No such file or directory"), ("", "Is a directory")]:
         path = tmp_path / file
-        done = quickly("record", "e", str(path))
+        done = podium("record", "e", str(path))
         assert done == (2, "", f"podium: {path} cannot be read: {reason}\n")
 
 

@@ -5,7 +5,7 @@ import json
 import podium as library
 import pytest
 
-from tests.client.cli.shell import podium, quickly
+from tests.client.cli.shell import podium
 
 
 @pytest.fixture(scope="module")
@@ -66,16 +66,16 @@ def test_two_arms(address: str, sweep: str) -> None:
 def test_what_differs_is_refused_when_strict(address: str, sweep: str) -> None:
     """--strict refuses what the flags warn of, and lets everything else through."""
     line = ["compare", sweep, "wide", "narrow", "--strict"]
-    assert quickly(*line, address=address).code == 0
+    assert podium(*line, address=address).code == 0
     statuses = ["--status", "completed", "--status", "failed"]
-    done = quickly(*line, *statuses, address=address)
+    done = podium(*line, *statuses, address=address)
     assert (done.code, done.out) == (2, "")
     assert done.err == "podium: not comparable: benchmarks differ (test.acc and 1 more)\n"
 
 
 def test_a_group_with_itself(address: str, sweep: str) -> None:
     """A comparison of a group with itself is refused: its p-value would be 1."""
-    done = quickly("compare", sweep, "wide", "wide", address=address)
+    done = podium("compare", sweep, "wide", "wide", address=address)
     assert done == (
         2,
         "",
@@ -85,7 +85,7 @@ def test_a_group_with_itself(address: str, sweep: str) -> None:
 
 def test_as_json(address: str, sweep: str) -> None:
     """As JSON it has all digits, and every arm that counts, is missing or was left out."""
-    done = quickly("compare", sweep, "wide", "narrow", "--json", address=address)
+    done = podium("compare", sweep, "wide", "narrow", "--json", address=address)
     found = json.loads(done.out, parse_constant=pytest.fail)
     assert found["right"] == {
         "name": "narrow",
@@ -101,8 +101,8 @@ def test_as_json(address: str, sweep: str) -> None:
 
 def test_nothing_to_compare(address: str, sweep: str) -> None:
     """An eval that nobody has leaves nothing to compare, which is said; a name nobody has, too."""
-    done = quickly("compare", sweep, "wide", "narrow", "--eval", "x", address=address)
+    done = podium("compare", sweep, "wide", "narrow", "--eval", "x", address=address)
     assert (done.code, done.err) == (0, "podium: neither side has a number to compare\n")
-    done = quickly("compare", sweep, "wide", "nobody", address=address)
+    done = podium("compare", sweep, "wide", "nobody", address=address)
     assert (done.code, done.out) == (1, "")
     assert "nobody" in done.err

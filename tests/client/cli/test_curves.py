@@ -7,7 +7,7 @@ import podium as library
 import pytest
 from podium.cli._chart import Series, chart, spark
 
-from tests.client.cli.shell import on_terminal, podium, quickly
+from tests.client.cli.shell import on_terminal, podium
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +59,12 @@ def test_arms_by_name(address: str, sweep: str) -> None:
 
 def test_no_arms(address: str, name: str) -> None:
     """An experiment without arms is said to be one."""
-    assert quickly("curve", name, "val.acc", address=address) == (0, "", "podium: no arms\n")
+    assert podium("curve", name, "val.acc", address=address) == (0, "", "podium: no arms\n")
 
 
 def test_as_json(address: str, sweep: str) -> None:
     """As JSON each point has its statistics."""
-    done = quickly("curve", sweep, "val.acc", "steep", "--by-group", "--json", address=address)
+    done = podium("curve", sweep, "val.acc", "steep", "--by-group", "--json", address=address)
     (curve,) = json.loads(done.out, parse_constant=pytest.fail)["curves"]
     assert (curve["name"], curve["arms"]) == ("steep", ["steep0", "steep1"])
     assert curve["points"][0] == {
@@ -105,7 +105,7 @@ def test_what_cannot_be(
     address: str, sweep: str, arguments: list[str], code: int, expected: str
 ) -> None:
     """What cannot be drawn is said in one line."""
-    done = quickly("curve", sweep, *arguments, address=address)
+    done = podium("curve", sweep, *arguments, address=address)
     assert (done.code, done.out) == (code, "")
     assert expected in done.err
     assert done.err.count("\n") == 1
@@ -113,13 +113,13 @@ def test_what_cannot_be(
 
 def test_nothing_to_draw(address: str, sweep: str) -> None:
     """Where no arm has such rows, that is all there is to say."""
-    done = quickly("curve", sweep, "test.acc", address=address)
+    done = podium("curve", sweep, "test.acc", address=address)
     assert (done.code, done.out) == (1, "")
     assert done.err.endswith("podium: no arm has values by step of 'test.acc'\n")
-    done = quickly("curve", sweep, "val.ac", address=address)
+    done = podium("curve", sweep, "val.ac", address=address)
     expected = "no arm has values by step of 'val.ac'; did you mean 'val.acc'?\n"
     assert done.err.endswith(expected)
-    assert quickly("curve", sweep, "val.ac", "--json", address=address).code == 1
+    assert podium("curve", sweep, "val.ac", "--json", address=address).code == 1
 
 
 def test_the_chart_fits_the_terminal(address: str, sweep: str) -> None:

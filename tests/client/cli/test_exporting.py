@@ -11,7 +11,7 @@ import podium as library
 import pytest
 from podium_server.testing import running_server
 
-from tests.client.cli.shell import podium, quickly
+from tests.client.cli.shell import podium
 
 OUTPUTS = {"revision", "create_time", "update_time", "record_time", "attempt", "last_heard"}
 
@@ -169,13 +169,13 @@ def test_a_file_is_there_once_it_is_whole(source: str, tmp_path: Path) -> None:
     """A file that is there stays as it was until the new one is complete."""
     file = tmp_path / "old.jsonl"
     file.write_text("before", encoding="utf-8")
-    done = quickly("export", "not_there", "--output", str(file), address=source)
+    done = podium("export", "not_there", "--output", str(file), address=source)
     assert (done.code, file.read_text("utf-8")) == (1, "before")
-    done = quickly("export", "--output", str(file), address="localhost:1")
+    done = podium("export", "--output", str(file), address="localhost:1")
     assert (done.code, file.read_text("utf-8")) == (3, "before")
     assert "no Podium server answers" in done.err
     assert [found.name for found in tmp_path.iterdir()] == ["old.jsonl"]
-    done = quickly("export", "--output", str(tmp_path / "no" / "a"), address=source)
+    done = podium("export", "--output", str(tmp_path / "no" / "a"), address=source)
     assert done.code == 3
     assert done.err.endswith("cannot be written: No such file or directory\n")
 
@@ -194,7 +194,7 @@ def test_what_changes_meanwhile_is_told(source: str, monkeypatch: pytest.MonkeyP
             return get(arm)
 
         monkeypatch.setattr(library.ArmHandle, "get", busy)
-        done = quickly("export", "moving", address=source)
+        done = podium("export", "moving", address=source)
         moving.delete()
     assert done.code == 0
     assert done.err == (
@@ -205,10 +205,10 @@ def test_what_changes_meanwhile_is_told(source: str, monkeypatch: pytest.MonkeyP
 
 def test_json_and_csv_at_once(source: str) -> None:
     """--json is what is written anyway, unless it is CSV."""
-    assert quickly("export", "empty", "--json", address=source).out == (
+    assert podium("export", "empty", "--json", address=source).out == (
         '{"event": "experiment_declared", "experiment": "empty"}\n'
     )
-    done = quickly("export", "--json", "--format", "csv", address=source)
+    done = podium("export", "--json", "--format", "csv", address=source)
     assert (done.code, done.out) == (2, "")
 
 

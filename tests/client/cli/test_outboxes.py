@@ -19,7 +19,7 @@ from podium.errors import error_for
 from podium_server.testing import running_server
 from podium_server.testing.calls import declared, row, started
 
-from tests.client.cli.shell import PODIUM, Outcome, podium, quickly
+from tests.client.cli.shell import PODIUM, Outcome, podium
 from tests.client.client.broken import closed_port
 from tests.client.sender.outboxes import (
     appended,
@@ -48,7 +48,7 @@ def _run(root: Path, *arguments: str) -> Outcome:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PODIUM_OUTBOX", str(root))
         patch.setattr(_syncing, "FOREGROUND", replace(FOREGROUND, patience_seconds=0.5))
-        return quickly(*arguments, address=None)
+        return podium(*arguments, address=None)
 
 
 def _json(root: Path, *arguments: str) -> Any:
@@ -94,12 +94,12 @@ def test_nothing_was_ever_recorded(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["sync", "outbox", "outbox retry"])
 def test_a_folder_that_is_no_outbox(tmp_path: Path, command: str) -> None:
     """It is said, with what would be right."""
-    done = quickly(*command.split(), str(tmp_path / "none"), address=None)
+    done = podium(*command.split(), str(tmp_path / "none"), address=None)
     assert (done.code, done.out) == (2, "")
     assert (
         f"{tmp_path / 'none'} is not a folder; give the folder that PODIUM_OUTBOX named" in done.err
     )
-    assert "contains no outbox" in quickly(*command.split(), str(tmp_path), address=None).err
+    assert "contains no outbox" in podium(*command.split(), str(tmp_path), address=None).err
 
 
 def test_a_copied_folder_on_another_machine(root: Path, tmp_path: Path, name: str) -> None:
@@ -112,9 +112,9 @@ def test_a_copied_folder_on_another_machine(root: Path, tmp_path: Path, name: st
         with library.Client(server.address) as client:
             client.experiment(name).declare()
         given = ("--address", server.address)
-        assert quickly("sync", str(tmp_path / "copy"), *given, address=None).code == 0
+        assert podium("sync", str(tmp_path / "copy"), *given, address=None).code == 0
         assert _steps(server.address, name) == [0, 1, 2, 3, 4]
-        assert quickly("sync", str(tmp_path / "copy"), *given, address=None).out.startswith(
+        assert podium("sync", str(tmp_path / "copy"), *given, address=None).out.startswith(
             "nothing waits"
         )
         done = _run(root, "sync", *given)
@@ -127,7 +127,7 @@ def test_a_copy_of_a_running_trainers_folder(
     """What the copy has arrives, and the trainer's own sender delivers the rest, once each."""
     stream = appended(writer(outbox, name), started("a", "A", 1), *_rows(3))
     shutil.copytree(root, tmp_path / "copy")
-    assert quickly("sync", str(tmp_path / "copy"), address=None).code == 0
+    assert podium("sync", str(tmp_path / "copy"), address=None).code == 0
     assert _steps(address, name) == [0, 1, 2]
     appended(stream, row("val", 3))
     stream.release()
@@ -381,7 +381,7 @@ def test_retry_goes_on_behind_what_makes_the_server_fail(
             raise error
 
     monkeypatch.setattr(library.Client, "record", record)
-    done = quickly("outbox", "retry", str(root), address=address)
+    done = podium("outbox", "retry", str(root), address=address)
     assert (done.code, done.out) == (1, "1 of 2 events delivered\n")
     assert "event 2 of arm 'a'" in done.err
     assert "remains rejected: internal error 4711 (INTERNAL)" in done.err

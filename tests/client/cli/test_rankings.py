@@ -7,7 +7,7 @@ from typing import Any
 import podium as library
 import pytest
 
-from tests.client.cli.shell import Outcome, on_terminal, podium, quickly
+from tests.client.cli.shell import Outcome, on_terminal, podium
 
 SCORES: list[tuple[str, str | None, int, str, float | None]] = [
     # arm, group, rank in the config, status, test.acc
@@ -47,13 +47,13 @@ def _arm(
 
 
 def _shown(*arguments: str, address: str) -> list[str]:
-    done = quickly(*arguments, address=address)
+    done = podium(*arguments, address=address)
     assert (done.code, done.err) == (0, "")
     return done.out.splitlines()
 
 
 def _json(*arguments: str, address: str) -> Any:
-    done = quickly(*arguments, "--json", address=address)
+    done = podium(*arguments, "--json", address=address)
     assert (done.code, done.err) == (0, "")
     return json.loads(done.out, parse_constant=pytest.fail)
 
@@ -105,7 +105,7 @@ def test_the_first_ones_by_another_metric(address: str, sweep: str) -> None:
 def test_groups(address: str, sweep: str) -> None:
     """Each seed counts in its group; one that did not count is said beside it."""
     counts, left_out = "5 scores, 1 NaN, 1 without a score", "1 running left out, 1 failed left out"
-    done = quickly("rank", sweep, "--by-group", address=address)
+    done = podium("rank", sweep, "--by-group", address=address)
     assert done.out.splitlines() == [
         "RANK  GROUP  MEAN  ±95%    SD    N  MIN  MAX  NOT COUNTED               FLAGS",
         "   1  alone   inf                1",
@@ -125,13 +125,13 @@ def test_groups_that_are_too_small(address: str, sweep: str) -> None:
     lines = _shown("rank", sweep, "--by-group", "--min-members", "2", address=address)
     assert lines[1:2] == ["   1  a       0.6   1.3  0.14  2  0.5  0.7"]
     assert lines[-2].startswith("test.acc, maximize: 1 group, 4 too small; ")
-    alone = quickly("rank", sweep, "--min-members", "2", address=address)
+    alone = podium("rank", sweep, "--min-members", "2", address=address)
     assert alone == (2, "", "podium: --min-members is for groups: say --by-group as well\n")
 
 
 def test_what_cannot_be_compared(address: str, sweep: str) -> None:
     """With --strict, doubts are the end of it, before anything is shown."""
-    done = quickly("rank", sweep, "--by-group", "--strict", address=address)
+    done = podium("rank", sweep, "--by-group", "--strict", address=address)
     assert done == (
         2,
         "",
@@ -165,10 +165,10 @@ def test_a_ranking_as_json(address: str, sweep: str) -> None:
 def test_nothing_to_rank(address: str, name: str) -> None:
     """No arms are no error; no metric is, and so is an experiment that there is not."""
     assert _shown("rank", name, "--metric", "m", address=address) == ["m, maximize: 0 scores"]
-    missing = quickly("rank", name, address=address)
+    missing = podium("rank", name, address=address)
     assert (missing.code, missing.out) == (3, "")
     assert "has no success_metric; name a metric to rank by, or declare one" in missing.err
-    assert quickly("rank", "nope", "--metric", "m", address=address).code == 1
+    assert podium("rank", "nope", "--metric", "m", address=address).code == 1
 
 
 def test_a_ranking_on_a_narrow_terminal(address: str, sweep: str) -> None:
@@ -210,7 +210,7 @@ def test_scores_of_some_arms(address: str, sweep: str) -> None:
         "b1      9",
         "b2      8",
     ]
-    assert quickly("scores", sweep, "loss", "--tag", "x", address=address) == (
+    assert podium("scores", sweep, "loss", "--tag", "x", address=address) == (
         0,
         "",
         "podium: no arms\n",
@@ -230,13 +230,13 @@ def test_scores_as_json(address: str, sweep: str) -> None:
 def test_a_metric_that_no_arm_has(address: str, sweep: str) -> None:
     """Ranking and scoring by it find nothing, and name similar metrics."""
     said = "podium: no arm has a score on 'tset.acc'; did you mean 'test.acc' or 'acc'?\n"
-    done = quickly("rank", sweep, "--metric", "tset.acc", address=address)
+    done = podium("rank", sweep, "--metric", "tset.acc", address=address)
     assert (done.code, done.err) == (1, said)
     assert "0 scores, 7 without a score" in done.out
-    done = quickly("scores", sweep, "tset.acc", address=address)
+    done = podium("scores", sweep, "tset.acc", address=address)
     assert (done.code, done.err) == (1, said)
-    done = quickly("scores", sweep, "Loss", address=address)
+    done = podium("scores", sweep, "Loss", address=address)
     assert done.err == "podium: no arm has a score on 'Loss'; did you mean 'loss'?\n"
     for command in (("rank", sweep, "--metric"), ("scores", sweep)):
-        done = quickly(*command, "tset.acc", "--json", address=address)
+        done = podium(*command, "tset.acc", "--json", address=address)
         assert (done.code, done.err) == (1, "")

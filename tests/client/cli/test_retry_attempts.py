@@ -10,7 +10,7 @@ from podium.v1.arm_result_pb2 import ARM_STATUS_COMPLETED
 from podium.v1.event_pb2 import ArmFinished, Event
 from podium_server.testing.calls import metrics, row, started
 
-from tests.client.cli.shell import Outcome, quickly
+from tests.client.cli.shell import Outcome, podium
 from tests.client.sender.outboxes import appended, dead_stream, rejected_events, writer
 
 
@@ -27,11 +27,11 @@ def outbox(root: Path, address: str) -> Path:
 
 
 def _run(root: Path, *arguments: str) -> Outcome:
-    return quickly("outbox", "retry", str(root), *arguments, address=_address(root))
+    return podium("outbox", "retry", str(root), *arguments, address=_address(root))
 
 
 def _sync(root: Path) -> None:
-    quickly("sync", str(root), address=_address(root))
+    podium("sync", str(root), address=_address(root))
 
 
 def _address(root: Path) -> str:
@@ -189,4 +189,4 @@ def test_several_arms_are_not_one(root: Path, outbox: Path, name: str) -> None:
     _sync(root)
     done = _run(root, "--as", "c")
     assert (done.code, "these are of 2: 'a' of" in done.err) == (2, True)
-    assert quickly("outbox", str(root), "--restart").code == 2
+    assert podium("outbox", str(root), "--restart").code == 2

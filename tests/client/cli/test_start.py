@@ -6,9 +6,9 @@ import sys
 from importlib import metadata
 
 import pytest
-from podium.cli._parsers import COMMANDS, SERVER_COMMANDS
+from podium.cli._parsers import COMMANDS
 
-from tests.client.cli.shell import podium, quickly
+from tests.client.cli.shell import podium, process
 
 SERVE_WITHOUT = """
 import sys
@@ -35,7 +35,7 @@ def test_help_names_every_command() -> None:
 
 def test_a_command_that_is_misspelt() -> None:
     """The commands that are near are named, not all of them."""
-    assert quickly("scroe", "x", "y") == (
+    assert podium("scroe", "x", "y") == (
         2,
         "",
         (
@@ -48,8 +48,7 @@ def test_a_command_that_is_misspelt() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_help_with_examples(command: str) -> None:
     """`podium COMMAND --help` says what it does and shows how."""
-    run = podium if command in SERVER_COMMANDS else quickly
-    done = run(command, "--help")
+    done = podium(command, "--help")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith(f"usage: podium {command} ")
     assert f"\n  podium {command} " in done.out
@@ -67,12 +66,12 @@ def test_help_loads_no_grpc() -> None:
 
 def test_version() -> None:
     """`podium --version` prints the version of the distribution."""
-    assert podium("--version") == (0, f"podium {metadata.version('podium')}\n", "")
+    assert process("--version") == (0, f"podium {metadata.version('podium')}\n", "")
 
 
 def test_no_command_is_usage() -> None:
     """`podium` alone shows the help, on stderr."""
-    done = podium()
+    done = process()
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("usage: podium [OPTIONS] COMMAND")
 
@@ -99,7 +98,7 @@ def test_no_command_is_usage() -> None:
             "--address here arms e",
             "is HOST:PORT or unix:PATH, such as 'here:50051', not 'here'",
         ),
-        ("serve", "podium: serve makes no calls: it has no --address"),
+        ("--address x serve", "podium: serve makes no calls: it has no --address"),
         ("declare e --metadata x", "give KEY=VALUE or KEY:=JSON, not 'x'"),
         ("declare e --metadata x:={1", "'{1': Expecting property name enclosed in double quotes"),
         ("declare e --metadata x:=1e999", "'1e999': 1e999 is beyond a double"),
@@ -109,7 +108,7 @@ def test_no_command_is_usage() -> None:
 )
 def test_wrong_usage(line: str, expected: str) -> None:
     """What can't be is said in one line that helps, with exit code 2, and nothing is called."""
-    done = quickly(*line.split())
+    done = podium(*line.split())
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("podium")
     assert expected in done.err

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from podium.cli._table import Column, columns_of, cut, table, width_of
 
-from tests.client.cli.shell import PODIUM, on_terminal, podium
+from tests.client.cli.shell import PODIUM, on_terminal, podium, process
 from tests.client.client.broken import tcp_server
 
 WHOLE = (
@@ -116,10 +116,10 @@ def test_a_terminal_without_unicode(address: str, name: str) -> None:
     """Where stdout is not UTF-8, other characters are escaped; JSON stays JSON."""
     podium("declare", name, "--tag", "日本", address=address)
     line = ["experiments", "--prefix", name]
-    done = podium(*line, address=address, PYTHONIOENCODING="ascii")
+    done = process(*line, address=address, PYTHONIOENCODING="ascii")
     assert done.code == 0
     assert "\\u65e5\\u672c" in done.out
-    done = podium(*line, "--json", address=address, PYTHONIOENCODING="ascii")
+    done = process(*line, "--json", address=address, PYTHONIOENCODING="ascii")
     assert json.loads(done.out)[0]["tags"] == ["日本"]
 
 

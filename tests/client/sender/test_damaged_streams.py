@@ -9,7 +9,8 @@ from podium._outbox import SenderState, StreamReader
 from podium.v1.event_pb2 import Event, ExperimentConcluded
 from podium_server.testing.calls import declared, metrics, row, started
 
-from tests.client.cli.shell import Outcome, quickly
+from tests.client.cli.shell import Outcome
+from tests.client.cli.shell import podium as command
 from tests.client.sender.outboxes import dead_stream, deliver_here, rejected_events
 
 
@@ -35,7 +36,7 @@ def _training(outbox: Path, **fields: Any) -> Path:
 
 
 def _run(client: podium.Client, *arguments: str) -> Outcome:
-    return quickly(*arguments, address=client.address)
+    return command(*arguments, address=client.address)
 
 
 def test_a_damaged_row(outbox: Path, client: podium.Client) -> None:
