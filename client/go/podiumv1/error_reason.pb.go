@@ -113,6 +113,9 @@ const (
 	// UNAVAILABLE. The store failed, and whether the call was stored is unknown. The
 	// server stops; send the same call again when it is back.
 	ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN ErrorReason = 53
+	// RESOURCE_EXHAUSTED. A client does not read what it watches. Watch again after the
+	// last marker.
+	ErrorReason_ERROR_REASON_WATCH_TOO_SLOW ErrorReason = 54
 	// INTERNAL. A defect of the server. Metadata: `incident`, an id that is also in
 	// the server's log.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 60
@@ -148,6 +151,7 @@ var (
 		51: "ERROR_REASON_STORAGE_FULL",
 		52: "ERROR_REASON_SHUTTING_DOWN",
 		53: "ERROR_REASON_OUTCOME_UNKNOWN",
+		54: "ERROR_REASON_WATCH_TOO_SLOW",
 		60: "ERROR_REASON_INTERNAL",
 	}
 	ErrorReason_value = map[string]int32{
@@ -178,6 +182,7 @@ var (
 		"ERROR_REASON_STORAGE_FULL":             51,
 		"ERROR_REASON_SHUTTING_DOWN":            52,
 		"ERROR_REASON_OUTCOME_UNKNOWN":          53,
+		"ERROR_REASON_WATCH_TOO_SLOW":           54,
 		"ERROR_REASON_INTERNAL":                 60,
 	}
 )
@@ -213,7 +218,7 @@ var File_podium_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_podium_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1cpodium/v1/error_reason.proto\x12\tpodium.v1*\xc0\a\n" +
+	"\x1cpodium/v1/error_reason.proto\x12\tpodium.v1*\xe1\a\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eERROR_REASON_MALFORMED_REQUEST\x10\x01\x12\x1e\n" +
@@ -242,7 +247,8 @@ const file_podium_v1_error_reason_proto_rawDesc = "" +
 	"\x17ERROR_REASON_OVERLOADED\x102\x12\x1d\n" +
 	"\x19ERROR_REASON_STORAGE_FULL\x103\x12\x1e\n" +
 	"\x1aERROR_REASON_SHUTTING_DOWN\x104\x12 \n" +
-	"\x1cERROR_REASON_OUTCOME_UNKNOWN\x105\x12\x19\n" +
+	"\x1cERROR_REASON_OUTCOME_UNKNOWN\x105\x12\x1f\n" +
+	"\x1bERROR_REASON_WATCH_TOO_SLOW\x106\x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10<Bj\n" +
 	"\tpodium.v1B\x10ErrorReasonProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\n" +
 	"Podium::V1b\x06proto3"

@@ -1767,11 +1767,217 @@ func (x *GetServerResponse) GetServer() *Server {
 	return nil
 }
 
+// WatchRequest selects what a client watches. An arm that does not pass the filters is
+// not sent. One that no longer passes them is sent as a removal, and one that passes
+// them again with all of its rows.
+type WatchRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the experiment. Required.
+	Experiment string `protobuf:"bytes,1,opt,name=experiment,proto3" json:"experiment,omitempty"`
+	// The revision whose state the client has. 0 or unset: none, so the whole state is
+	// sent first. If the server does not have the revision within 5 s, it resets.
+	AfterRevision *int64 `protobuf:"varint,2,opt,name=after_revision,json=afterRevision,proto3,oneof" json:"after_revision,omitempty"`
+	// The epoch of the marker with that revision. If the server has another one, because
+	// the experiment was deleted or the store replaced, it resets.
+	Epoch *string `protobuf:"bytes,3,opt,name=epoch,proto3,oneof" json:"epoch,omitempty"`
+	// Only arms with one of these statuses. None means any.
+	Statuses []ArmStatus `protobuf:"varint,4,rep,packed,name=statuses,proto3,enum=podium.v1.ArmStatus" json:"statuses,omitempty"`
+	// Only arms of the group with this name.
+	GroupName *string `protobuf:"bytes,5,opt,name=group_name,json=groupName,proto3,oneof" json:"group_name,omitempty"`
+	// Only arms whose name begins with this text.
+	NamePrefix *string `protobuf:"bytes,6,opt,name=name_prefix,json=namePrefix,proto3,oneof" json:"name_prefix,omitempty"`
+	// Whether only arms are sent, without their rows.
+	WithoutEvals  bool `protobuf:"varint,7,opt,name=without_evals,json=withoutEvals,proto3" json:"without_evals,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRequest) Reset() {
+	*x = WatchRequest{}
+	mi := &file_podium_v1_results_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRequest) ProtoMessage() {}
+
+func (x *WatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_podium_v1_results_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
+func (*WatchRequest) Descriptor() ([]byte, []int) {
+	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *WatchRequest) GetExperiment() string {
+	if x != nil {
+		return x.Experiment
+	}
+	return ""
+}
+
+func (x *WatchRequest) GetAfterRevision() int64 {
+	if x != nil && x.AfterRevision != nil {
+		return *x.AfterRevision
+	}
+	return 0
+}
+
+func (x *WatchRequest) GetEpoch() string {
+	if x != nil && x.Epoch != nil {
+		return *x.Epoch
+	}
+	return ""
+}
+
+func (x *WatchRequest) GetStatuses() []ArmStatus {
+	if x != nil {
+		return x.Statuses
+	}
+	return nil
+}
+
+func (x *WatchRequest) GetGroupName() string {
+	if x != nil && x.GroupName != nil {
+		return *x.GroupName
+	}
+	return ""
+}
+
+func (x *WatchRequest) GetNamePrefix() string {
+	if x != nil && x.NamePrefix != nil {
+		return *x.NamePrefix
+	}
+	return ""
+}
+
+func (x *WatchRequest) GetWithoutEvals() bool {
+	if x != nil {
+		return x.WithoutEvals
+	}
+	return false
+}
+
+// WatchResponse is a piece of the changes of an experiment, of about 64 KiB unless one
+// item is larger.
+type WatchResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether the client has to forget everything that it was sent before. The whole
+	// state follows.
+	Reset_ bool `protobuf:"varint,1,opt,name=reset,proto3" json:"reset,omitempty"`
+	// The experiment, in the first message and when its declaration or conclusion changed.
+	Experiment *Experiment `protobuf:"bytes,2,opt,name=experiment,proto3,oneof" json:"experiment,omitempty"`
+	// The rows and arms that were removed. Unknown ones are to be ignored.
+	Removals []*WatchRemoval `protobuf:"bytes,3,rep,name=removals,proto3" json:"removals,omitempty"`
+	// The arms that were added or changed.
+	Arms []*WatchedArm `protobuf:"bytes,4,rep,name=arms,proto3" json:"arms,omitempty"`
+	// The rows that were added or replaced. A row can come before its arm.
+	Evals []*WatchedEval `protobuf:"bytes,5,rep,name=evals,proto3" json:"evals,omitempty"`
+	// Set if everything up to a revision was sent; also when nothing happens, every 10 s.
+	Marker *WatchMarker `protobuf:"bytes,6,opt,name=marker,proto3" json:"marker,omitempty"`
+	// Whether the experiment was deleted. This is the last message.
+	Deleted       bool `protobuf:"varint,7,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchResponse) Reset() {
+	*x = WatchResponse{}
+	mi := &file_podium_v1_results_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchResponse) ProtoMessage() {}
+
+func (x *WatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_podium_v1_results_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
+func (*WatchResponse) Descriptor() ([]byte, []int) {
+	return file_podium_v1_results_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *WatchResponse) GetReset_() bool {
+	if x != nil {
+		return x.Reset_
+	}
+	return false
+}
+
+func (x *WatchResponse) GetExperiment() *Experiment {
+	if x != nil {
+		return x.Experiment
+	}
+	return nil
+}
+
+func (x *WatchResponse) GetRemovals() []*WatchRemoval {
+	if x != nil {
+		return x.Removals
+	}
+	return nil
+}
+
+func (x *WatchResponse) GetArms() []*WatchedArm {
+	if x != nil {
+		return x.Arms
+	}
+	return nil
+}
+
+func (x *WatchResponse) GetEvals() []*WatchedEval {
+	if x != nil {
+		return x.Evals
+	}
+	return nil
+}
+
+func (x *WatchResponse) GetMarker() *WatchMarker {
+	if x != nil {
+		return x.Marker
+	}
+	return nil
+}
+
+func (x *WatchResponse) GetDeleted() bool {
+	if x != nil {
+		return x.Deleted
+	}
+	return false
+}
+
 var File_podium_v1_results_service_proto protoreflect.FileDescriptor
 
 const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1fpodium/v1/results_service.proto\x12\tpodium.v1\x1a\x1apodium/v1/arm_result.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/experiment.proto\x1a\x16podium/v1/metric.proto\x1a\x17podium/v1/ranking.proto\x1a\x15podium/v1/score.proto\x1a\x1cpodium/v1/score_matrix.proto\x1a\x16podium/v1/series.proto\x1a\x16podium/v1/server.proto\"u\n" +
+	"\x1fpodium/v1/results_service.proto\x12\tpodium.v1\x1a\x1apodium/v1/arm_result.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/experiment.proto\x1a\x16podium/v1/metric.proto\x1a\x17podium/v1/ranking.proto\x1a\x15podium/v1/score.proto\x1a\x1cpodium/v1/score_matrix.proto\x1a\x16podium/v1/series.proto\x1a\x16podium/v1/server.proto\x1a\x15podium/v1/watch.proto\"u\n" +
 	"\vEvalRequest\x12\x1e\n" +
 	"\n" +
 	"experiment\x18\x01 \x01(\tR\n" +
@@ -1947,7 +2153,34 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\brevision\x18\x03 \x01(\x03R\brevision\"\x12\n" +
 	"\x10GetServerRequest\">\n" +
 	"\x11GetServerResponse\x12)\n" +
-	"\x06server\x18\x01 \x01(\v2\x11.podium.v1.ServerR\x06server2\x94\a\n" +
+	"\x06server\x18\x01 \x01(\v2\x11.podium.v1.ServerR\x06server\"\xd2\x02\n" +
+	"\fWatchRequest\x12\x1e\n" +
+	"\n" +
+	"experiment\x18\x01 \x01(\tR\n" +
+	"experiment\x12*\n" +
+	"\x0eafter_revision\x18\x02 \x01(\x03H\x00R\rafterRevision\x88\x01\x01\x12\x19\n" +
+	"\x05epoch\x18\x03 \x01(\tH\x01R\x05epoch\x88\x01\x01\x120\n" +
+	"\bstatuses\x18\x04 \x03(\x0e2\x14.podium.v1.ArmStatusR\bstatuses\x12\"\n" +
+	"\n" +
+	"group_name\x18\x05 \x01(\tH\x02R\tgroupName\x88\x01\x01\x12$\n" +
+	"\vname_prefix\x18\x06 \x01(\tH\x03R\n" +
+	"namePrefix\x88\x01\x01\x12#\n" +
+	"\rwithout_evals\x18\a \x01(\bR\fwithoutEvalsB\x11\n" +
+	"\x0f_after_revisionB\b\n" +
+	"\x06_epochB\r\n" +
+	"\v_group_nameB\x0e\n" +
+	"\f_name_prefix\"\xc8\x02\n" +
+	"\rWatchResponse\x12\x14\n" +
+	"\x05reset\x18\x01 \x01(\bR\x05reset\x12:\n" +
+	"\n" +
+	"experiment\x18\x02 \x01(\v2\x15.podium.v1.ExperimentH\x00R\n" +
+	"experiment\x88\x01\x01\x123\n" +
+	"\bremovals\x18\x03 \x03(\v2\x17.podium.v1.WatchRemovalR\bremovals\x12)\n" +
+	"\x04arms\x18\x04 \x03(\v2\x15.podium.v1.WatchedArmR\x04arms\x12,\n" +
+	"\x05evals\x18\x05 \x03(\v2\x16.podium.v1.WatchedEvalR\x05evals\x12.\n" +
+	"\x06marker\x18\x06 \x01(\v2\x16.podium.v1.WatchMarkerR\x06marker\x12\x18\n" +
+	"\adeleted\x18\a \x01(\bR\adeletedB\r\n" +
+	"\v_experiment2\xd7\a\n" +
 	"\x0eResultsService\x12<\n" +
 	"\x04Eval\x12\x16.podium.v1.EvalRequest\x1a\x17.podium.v1.EvalResponse\"\x03\x90\x02\x01\x12?\n" +
 	"\x05Score\x12\x17.podium.v1.ScoreRequest\x1a\x18.podium.v1.ScoreResponse\"\x03\x90\x02\x01\x12B\n" +
@@ -1961,7 +2194,8 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\x04Rank\x12\x16.podium.v1.RankRequest\x1a\x17.podium.v1.RankResponse\"\x03\x90\x02\x01\x12B\n" +
 	"\x06Scores\x12\x18.podium.v1.ScoresRequest\x1a\x19.podium.v1.ScoresResponse\"\x03\x90\x02\x01\x12Q\n" +
 	"\vListMetrics\x12\x1d.podium.v1.ListMetricsRequest\x1a\x1e.podium.v1.ListMetricsResponse\"\x03\x90\x02\x01\x12K\n" +
-	"\tGetServer\x12\x1b.podium.v1.GetServerRequest\x1a\x1c.podium.v1.GetServerResponse\"\x03\x90\x02\x01Bm\n" +
+	"\tGetServer\x12\x1b.podium.v1.GetServerRequest\x1a\x1c.podium.v1.GetServerResponse\"\x03\x90\x02\x01\x12A\n" +
+	"\x05Watch\x12\x17.podium.v1.WatchRequest\x1a\x18.podium.v1.WatchResponse\"\x03\x90\x02\x010\x01Bm\n" +
 	"\tpodium.v1B\x13ResultsServiceProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\n" +
 	"Podium::V1b\x06proto3"
 
@@ -1977,7 +2211,7 @@ func file_podium_v1_results_service_proto_rawDescGZIP() []byte {
 	return file_podium_v1_results_service_proto_rawDescData
 }
 
-var file_podium_v1_results_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_podium_v1_results_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_podium_v1_results_service_proto_goTypes = []any{
 	(*EvalRequest)(nil),             // 0: podium.v1.EvalRequest
 	(*EvalResponse)(nil),            // 1: podium.v1.EvalResponse
@@ -2003,78 +2237,92 @@ var file_podium_v1_results_service_proto_goTypes = []any{
 	(*ListMetricsResponse)(nil),     // 21: podium.v1.ListMetricsResponse
 	(*GetServerRequest)(nil),        // 22: podium.v1.GetServerRequest
 	(*GetServerResponse)(nil),       // 23: podium.v1.GetServerResponse
-	(*EvalResult)(nil),              // 24: podium.v1.EvalResult
-	(*ScoreSource)(nil),             // 25: podium.v1.ScoreSource
-	(*ArmResult)(nil),               // 26: podium.v1.ArmResult
-	(ArmStatus)(0),                  // 27: podium.v1.ArmStatus
-	(*ArmSummary)(nil),              // 28: podium.v1.ArmSummary
-	(*Series)(nil),                  // 29: podium.v1.Series
-	(*Experiment)(nil),              // 30: podium.v1.Experiment
-	(ExperimentStatus)(0),           // 31: podium.v1.ExperimentStatus
-	(Direction)(0),                  // 32: podium.v1.Direction
-	(*RankedArm)(nil),               // 33: podium.v1.RankedArm
-	(*RankCounts)(nil),              // 34: podium.v1.RankCounts
-	(*RankSource)(nil),              // 35: podium.v1.RankSource
-	(*RankedGroup)(nil),             // 36: podium.v1.RankedGroup
-	(*RankGroupCounts)(nil),         // 37: podium.v1.RankGroupCounts
-	(*ScoredArm)(nil),               // 38: podium.v1.ScoredArm
-	(*ScoreColumn)(nil),             // 39: podium.v1.ScoreColumn
-	(*Metric)(nil),                  // 40: podium.v1.Metric
-	(*Server)(nil),                  // 41: podium.v1.Server
+	(*WatchRequest)(nil),            // 24: podium.v1.WatchRequest
+	(*WatchResponse)(nil),           // 25: podium.v1.WatchResponse
+	(*EvalResult)(nil),              // 26: podium.v1.EvalResult
+	(*ScoreSource)(nil),             // 27: podium.v1.ScoreSource
+	(*ArmResult)(nil),               // 28: podium.v1.ArmResult
+	(ArmStatus)(0),                  // 29: podium.v1.ArmStatus
+	(*ArmSummary)(nil),              // 30: podium.v1.ArmSummary
+	(*Series)(nil),                  // 31: podium.v1.Series
+	(*Experiment)(nil),              // 32: podium.v1.Experiment
+	(ExperimentStatus)(0),           // 33: podium.v1.ExperimentStatus
+	(Direction)(0),                  // 34: podium.v1.Direction
+	(*RankedArm)(nil),               // 35: podium.v1.RankedArm
+	(*RankCounts)(nil),              // 36: podium.v1.RankCounts
+	(*RankSource)(nil),              // 37: podium.v1.RankSource
+	(*RankedGroup)(nil),             // 38: podium.v1.RankedGroup
+	(*RankGroupCounts)(nil),         // 39: podium.v1.RankGroupCounts
+	(*ScoredArm)(nil),               // 40: podium.v1.ScoredArm
+	(*ScoreColumn)(nil),             // 41: podium.v1.ScoreColumn
+	(*Metric)(nil),                  // 42: podium.v1.Metric
+	(*Server)(nil),                  // 43: podium.v1.Server
+	(*WatchRemoval)(nil),            // 44: podium.v1.WatchRemoval
+	(*WatchedArm)(nil),              // 45: podium.v1.WatchedArm
+	(*WatchedEval)(nil),             // 46: podium.v1.WatchedEval
+	(*WatchMarker)(nil),             // 47: podium.v1.WatchMarker
 }
 var file_podium_v1_results_service_proto_depIdxs = []int32{
-	24, // 0: podium.v1.EvalResponse.eval_result:type_name -> podium.v1.EvalResult
-	25, // 1: podium.v1.ScoreResponse.source:type_name -> podium.v1.ScoreSource
-	26, // 2: podium.v1.GetArmResponse.arm_result:type_name -> podium.v1.ArmResult
-	27, // 3: podium.v1.ListArmsRequest.statuses:type_name -> podium.v1.ArmStatus
-	28, // 4: podium.v1.ListArmsResponse.arms:type_name -> podium.v1.ArmSummary
-	24, // 5: podium.v1.ListEvalsResponse.evals:type_name -> podium.v1.EvalResult
-	29, // 6: podium.v1.ListSeriesResponse.series:type_name -> podium.v1.Series
-	30, // 7: podium.v1.GetExperimentResponse.experiment:type_name -> podium.v1.Experiment
-	31, // 8: podium.v1.ListExperimentsRequest.statuses:type_name -> podium.v1.ExperimentStatus
-	30, // 9: podium.v1.ListExperimentsResponse.experiments:type_name -> podium.v1.Experiment
-	32, // 10: podium.v1.RankRequest.direction:type_name -> podium.v1.Direction
-	27, // 11: podium.v1.RankRequest.statuses:type_name -> podium.v1.ArmStatus
-	33, // 12: podium.v1.RankResponse.arms:type_name -> podium.v1.RankedArm
-	32, // 13: podium.v1.RankResponse.direction:type_name -> podium.v1.Direction
-	34, // 14: podium.v1.RankResponse.counts:type_name -> podium.v1.RankCounts
-	35, // 15: podium.v1.RankResponse.sources:type_name -> podium.v1.RankSource
-	36, // 16: podium.v1.RankResponse.groups:type_name -> podium.v1.RankedGroup
-	37, // 17: podium.v1.RankResponse.group_counts:type_name -> podium.v1.RankGroupCounts
-	27, // 18: podium.v1.ScoresRequest.statuses:type_name -> podium.v1.ArmStatus
-	38, // 19: podium.v1.ScoresResponse.arms:type_name -> podium.v1.ScoredArm
-	39, // 20: podium.v1.ScoresResponse.columns:type_name -> podium.v1.ScoreColumn
-	40, // 21: podium.v1.ListMetricsResponse.metrics:type_name -> podium.v1.Metric
-	41, // 22: podium.v1.GetServerResponse.server:type_name -> podium.v1.Server
-	0,  // 23: podium.v1.ResultsService.Eval:input_type -> podium.v1.EvalRequest
-	2,  // 24: podium.v1.ResultsService.Score:input_type -> podium.v1.ScoreRequest
-	4,  // 25: podium.v1.ResultsService.GetArm:input_type -> podium.v1.GetArmRequest
-	6,  // 26: podium.v1.ResultsService.ListArms:input_type -> podium.v1.ListArmsRequest
-	8,  // 27: podium.v1.ResultsService.ListEvals:input_type -> podium.v1.ListEvalsRequest
-	10, // 28: podium.v1.ResultsService.ListSeries:input_type -> podium.v1.ListSeriesRequest
-	12, // 29: podium.v1.ResultsService.GetExperiment:input_type -> podium.v1.GetExperimentRequest
-	14, // 30: podium.v1.ResultsService.ListExperiments:input_type -> podium.v1.ListExperimentsRequest
-	16, // 31: podium.v1.ResultsService.Rank:input_type -> podium.v1.RankRequest
-	18, // 32: podium.v1.ResultsService.Scores:input_type -> podium.v1.ScoresRequest
-	20, // 33: podium.v1.ResultsService.ListMetrics:input_type -> podium.v1.ListMetricsRequest
-	22, // 34: podium.v1.ResultsService.GetServer:input_type -> podium.v1.GetServerRequest
-	1,  // 35: podium.v1.ResultsService.Eval:output_type -> podium.v1.EvalResponse
-	3,  // 36: podium.v1.ResultsService.Score:output_type -> podium.v1.ScoreResponse
-	5,  // 37: podium.v1.ResultsService.GetArm:output_type -> podium.v1.GetArmResponse
-	7,  // 38: podium.v1.ResultsService.ListArms:output_type -> podium.v1.ListArmsResponse
-	9,  // 39: podium.v1.ResultsService.ListEvals:output_type -> podium.v1.ListEvalsResponse
-	11, // 40: podium.v1.ResultsService.ListSeries:output_type -> podium.v1.ListSeriesResponse
-	13, // 41: podium.v1.ResultsService.GetExperiment:output_type -> podium.v1.GetExperimentResponse
-	15, // 42: podium.v1.ResultsService.ListExperiments:output_type -> podium.v1.ListExperimentsResponse
-	17, // 43: podium.v1.ResultsService.Rank:output_type -> podium.v1.RankResponse
-	19, // 44: podium.v1.ResultsService.Scores:output_type -> podium.v1.ScoresResponse
-	21, // 45: podium.v1.ResultsService.ListMetrics:output_type -> podium.v1.ListMetricsResponse
-	23, // 46: podium.v1.ResultsService.GetServer:output_type -> podium.v1.GetServerResponse
-	35, // [35:47] is the sub-list for method output_type
-	23, // [23:35] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	26, // 0: podium.v1.EvalResponse.eval_result:type_name -> podium.v1.EvalResult
+	27, // 1: podium.v1.ScoreResponse.source:type_name -> podium.v1.ScoreSource
+	28, // 2: podium.v1.GetArmResponse.arm_result:type_name -> podium.v1.ArmResult
+	29, // 3: podium.v1.ListArmsRequest.statuses:type_name -> podium.v1.ArmStatus
+	30, // 4: podium.v1.ListArmsResponse.arms:type_name -> podium.v1.ArmSummary
+	26, // 5: podium.v1.ListEvalsResponse.evals:type_name -> podium.v1.EvalResult
+	31, // 6: podium.v1.ListSeriesResponse.series:type_name -> podium.v1.Series
+	32, // 7: podium.v1.GetExperimentResponse.experiment:type_name -> podium.v1.Experiment
+	33, // 8: podium.v1.ListExperimentsRequest.statuses:type_name -> podium.v1.ExperimentStatus
+	32, // 9: podium.v1.ListExperimentsResponse.experiments:type_name -> podium.v1.Experiment
+	34, // 10: podium.v1.RankRequest.direction:type_name -> podium.v1.Direction
+	29, // 11: podium.v1.RankRequest.statuses:type_name -> podium.v1.ArmStatus
+	35, // 12: podium.v1.RankResponse.arms:type_name -> podium.v1.RankedArm
+	34, // 13: podium.v1.RankResponse.direction:type_name -> podium.v1.Direction
+	36, // 14: podium.v1.RankResponse.counts:type_name -> podium.v1.RankCounts
+	37, // 15: podium.v1.RankResponse.sources:type_name -> podium.v1.RankSource
+	38, // 16: podium.v1.RankResponse.groups:type_name -> podium.v1.RankedGroup
+	39, // 17: podium.v1.RankResponse.group_counts:type_name -> podium.v1.RankGroupCounts
+	29, // 18: podium.v1.ScoresRequest.statuses:type_name -> podium.v1.ArmStatus
+	40, // 19: podium.v1.ScoresResponse.arms:type_name -> podium.v1.ScoredArm
+	41, // 20: podium.v1.ScoresResponse.columns:type_name -> podium.v1.ScoreColumn
+	42, // 21: podium.v1.ListMetricsResponse.metrics:type_name -> podium.v1.Metric
+	43, // 22: podium.v1.GetServerResponse.server:type_name -> podium.v1.Server
+	29, // 23: podium.v1.WatchRequest.statuses:type_name -> podium.v1.ArmStatus
+	32, // 24: podium.v1.WatchResponse.experiment:type_name -> podium.v1.Experiment
+	44, // 25: podium.v1.WatchResponse.removals:type_name -> podium.v1.WatchRemoval
+	45, // 26: podium.v1.WatchResponse.arms:type_name -> podium.v1.WatchedArm
+	46, // 27: podium.v1.WatchResponse.evals:type_name -> podium.v1.WatchedEval
+	47, // 28: podium.v1.WatchResponse.marker:type_name -> podium.v1.WatchMarker
+	0,  // 29: podium.v1.ResultsService.Eval:input_type -> podium.v1.EvalRequest
+	2,  // 30: podium.v1.ResultsService.Score:input_type -> podium.v1.ScoreRequest
+	4,  // 31: podium.v1.ResultsService.GetArm:input_type -> podium.v1.GetArmRequest
+	6,  // 32: podium.v1.ResultsService.ListArms:input_type -> podium.v1.ListArmsRequest
+	8,  // 33: podium.v1.ResultsService.ListEvals:input_type -> podium.v1.ListEvalsRequest
+	10, // 34: podium.v1.ResultsService.ListSeries:input_type -> podium.v1.ListSeriesRequest
+	12, // 35: podium.v1.ResultsService.GetExperiment:input_type -> podium.v1.GetExperimentRequest
+	14, // 36: podium.v1.ResultsService.ListExperiments:input_type -> podium.v1.ListExperimentsRequest
+	16, // 37: podium.v1.ResultsService.Rank:input_type -> podium.v1.RankRequest
+	18, // 38: podium.v1.ResultsService.Scores:input_type -> podium.v1.ScoresRequest
+	20, // 39: podium.v1.ResultsService.ListMetrics:input_type -> podium.v1.ListMetricsRequest
+	22, // 40: podium.v1.ResultsService.GetServer:input_type -> podium.v1.GetServerRequest
+	24, // 41: podium.v1.ResultsService.Watch:input_type -> podium.v1.WatchRequest
+	1,  // 42: podium.v1.ResultsService.Eval:output_type -> podium.v1.EvalResponse
+	3,  // 43: podium.v1.ResultsService.Score:output_type -> podium.v1.ScoreResponse
+	5,  // 44: podium.v1.ResultsService.GetArm:output_type -> podium.v1.GetArmResponse
+	7,  // 45: podium.v1.ResultsService.ListArms:output_type -> podium.v1.ListArmsResponse
+	9,  // 46: podium.v1.ResultsService.ListEvals:output_type -> podium.v1.ListEvalsResponse
+	11, // 47: podium.v1.ResultsService.ListSeries:output_type -> podium.v1.ListSeriesResponse
+	13, // 48: podium.v1.ResultsService.GetExperiment:output_type -> podium.v1.GetExperimentResponse
+	15, // 49: podium.v1.ResultsService.ListExperiments:output_type -> podium.v1.ListExperimentsResponse
+	17, // 50: podium.v1.ResultsService.Rank:output_type -> podium.v1.RankResponse
+	19, // 51: podium.v1.ResultsService.Scores:output_type -> podium.v1.ScoresResponse
+	21, // 52: podium.v1.ResultsService.ListMetrics:output_type -> podium.v1.ListMetricsResponse
+	23, // 53: podium.v1.ResultsService.GetServer:output_type -> podium.v1.GetServerResponse
+	25, // 54: podium.v1.ResultsService.Watch:output_type -> podium.v1.WatchResponse
+	42, // [42:55] is the sub-list for method output_type
+	29, // [29:42] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_podium_v1_results_service_proto_init() }
@@ -2091,6 +2339,7 @@ func file_podium_v1_results_service_proto_init() {
 	file_podium_v1_score_matrix_proto_init()
 	file_podium_v1_series_proto_init()
 	file_podium_v1_server_proto_init()
+	file_podium_v1_watch_proto_init()
 	file_podium_v1_results_service_proto_msgTypes[0].OneofWrappers = []any{}
 	file_podium_v1_results_service_proto_msgTypes[1].OneofWrappers = []any{}
 	file_podium_v1_results_service_proto_msgTypes[3].OneofWrappers = []any{}
@@ -2101,13 +2350,15 @@ func file_podium_v1_results_service_proto_init() {
 	file_podium_v1_results_service_proto_msgTypes[16].OneofWrappers = []any{}
 	file_podium_v1_results_service_proto_msgTypes[17].OneofWrappers = []any{}
 	file_podium_v1_results_service_proto_msgTypes[18].OneofWrappers = []any{}
+	file_podium_v1_results_service_proto_msgTypes[24].OneofWrappers = []any{}
+	file_podium_v1_results_service_proto_msgTypes[25].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_podium_v1_results_service_proto_rawDesc), len(file_podium_v1_results_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -31,6 +31,7 @@ const (
 	ResultsService_Scores_FullMethodName          = "/podium.v1.ResultsService/Scores"
 	ResultsService_ListMetrics_FullMethodName     = "/podium.v1.ResultsService/ListMetrics"
 	ResultsService_GetServer_FullMethodName       = "/podium.v1.ResultsService/GetServer"
+	ResultsService_Watch_FullMethodName           = "/podium.v1.ResultsService/Watch"
 )
 
 // ResultsServiceClient is the client API for ResultsService service.
@@ -145,6 +146,19 @@ type ResultsServiceClient interface {
 	ListMetrics(ctx context.Context, in *ListMetricsRequest, opts ...grpc.CallOption) (*ListMetricsResponse, error)
 	// Gets the version and the limits of the server, and the id of its store.
 	GetServer(ctx context.Context, in *GetServerRequest, opts ...grpc.CallOption) (*GetServerResponse, error)
+	// Watches an experiment: sends its state, or what changed after a revision, and then
+	// every change, until the client ends the call or the experiment is deleted.
+	//
+	// The messages up to a marker, applied in order, change the state of the revision
+	// before into exactly the state of the marker's revision. Commits can be merged: of a
+	// row that changed several times, only the newest state is sent. Within a message,
+	// `reset` comes first, then removals, arms, rows and the marker. A client that
+	// reconnects sends the revision and the epoch of the last marker, and misses nothing.
+	//
+	// Returns NOT_FOUND if the experiment does not exist, RESOURCE_EXHAUSTED if there are
+	// too many watches (OVERLOADED), or if a message could not be sent for 10 s because
+	// the client does not read (WATCH_TOO_SLOW), and UNAVAILABLE if the server stops.
+	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 }
 
 type resultsServiceClient struct {
@@ -275,6 +289,25 @@ func (c *resultsServiceClient) GetServer(ctx context.Context, in *GetServerReque
 	return out, nil
 }
 
+func (c *resultsServiceClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ResultsService_ServiceDesc.Streams[0], ResultsService_Watch_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchRequest, WatchResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ResultsService_WatchClient = grpc.ServerStreamingClient[WatchResponse]
+
 // ResultsServiceServer is the server API for ResultsService service.
 // All implementations must embed UnimplementedResultsServiceServer
 // for forward compatibility.
@@ -387,6 +420,19 @@ type ResultsServiceServer interface {
 	ListMetrics(context.Context, *ListMetricsRequest) (*ListMetricsResponse, error)
 	// Gets the version and the limits of the server, and the id of its store.
 	GetServer(context.Context, *GetServerRequest) (*GetServerResponse, error)
+	// Watches an experiment: sends its state, or what changed after a revision, and then
+	// every change, until the client ends the call or the experiment is deleted.
+	//
+	// The messages up to a marker, applied in order, change the state of the revision
+	// before into exactly the state of the marker's revision. Commits can be merged: of a
+	// row that changed several times, only the newest state is sent. Within a message,
+	// `reset` comes first, then removals, arms, rows and the marker. A client that
+	// reconnects sends the revision and the epoch of the last marker, and misses nothing.
+	//
+	// Returns NOT_FOUND if the experiment does not exist, RESOURCE_EXHAUSTED if there are
+	// too many watches (OVERLOADED), or if a message could not be sent for 10 s because
+	// the client does not read (WATCH_TOO_SLOW), and UNAVAILABLE if the server stops.
+	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	mustEmbedUnimplementedResultsServiceServer()
 }
 
@@ -432,6 +478,9 @@ func (UnimplementedResultsServiceServer) ListMetrics(context.Context, *ListMetri
 }
 func (UnimplementedResultsServiceServer) GetServer(context.Context, *GetServerRequest) (*GetServerResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetServer not implemented")
+}
+func (UnimplementedResultsServiceServer) Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error {
+	return status.Error(codes.Unimplemented, "method Watch not implemented")
 }
 func (UnimplementedResultsServiceServer) mustEmbedUnimplementedResultsServiceServer() {}
 func (UnimplementedResultsServiceServer) testEmbeddedByValue()                        {}
@@ -670,6 +719,17 @@ func _ResultsService_GetServer_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ResultsService_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ResultsServiceServer).Watch(m, &grpc.GenericServerStream[WatchRequest, WatchResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ResultsService_WatchServer = grpc.ServerStreamingServer[WatchResponse]
+
 // ResultsService_ServiceDesc is the grpc.ServiceDesc for ResultsService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -726,6 +786,12 @@ var ResultsService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _ResultsService_GetServer_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Watch",
+			Handler:       _ResultsService_Watch_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "podium/v1/results_service.proto",
 }

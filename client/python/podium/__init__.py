@@ -45,6 +45,13 @@ if TYPE_CHECKING:
         Value,
     )
     from podium._model.score_matrix import ScoreColumn, ScoredArm, ScoreMatrix
+    from podium._model.watching import (
+        WatchedArm,
+        WatchedEval,
+        WatchMarker,
+        WatchRemoval,
+        WatchUpdate,
+    )
     from podium._recorder import (
         ArmRecording,
         Counters,
@@ -172,6 +179,11 @@ __all__ = [
     "UnavailableError",
     "UnimplementedError",
     "Value",
+    "WatchMarker",
+    "WatchRemoval",
+    "WatchUpdate",
+    "WatchedArm",
+    "WatchedEval",
     "comparing",
     "curves",
     "errors",
@@ -209,6 +221,7 @@ _SOURCES = (
     "_limits.limits",
     "_interface.recorders",
     "_model.recording",
+    "_model.watching",
     "_interface.timed_eval",
     "_recorder",
     "_client.blocking.client",

@@ -249,6 +249,7 @@ REASONS: Mapping[str, ReasonInfo] = {
     "STORAGE_FULL": ReasonInfo("RESOURCE_EXHAUSTED", None),
     "SHUTTING_DOWN": ReasonInfo("UNAVAILABLE", None),
     "OUTCOME_UNKNOWN": ReasonInfo("UNAVAILABLE", None),
+    "WATCH_TOO_SLOW": ReasonInfo("RESOURCE_EXHAUSTED", None),
     "INTERNAL": ReasonInfo("INTERNAL", None),
 }
 """Every reason of the proto enum `ErrorReason`, without its prefix."""

@@ -15,3 +15,4 @@ export * from "./podium/v1/score_matrix_pb.js";
 export * from "./podium/v1/series_pb.js";
 export * from "./podium/v1/server_pb.js";
 export * from "./podium/v1/value_pb.js";
+export * from "./podium/v1/watch_pb.js";

@@ -12,18 +12,17 @@ from podium_server.store.filters import (
 
 __all__ = ["ArmFilterRequest", "arm_filter", "eval_filter", "experiment_filter", "series_filter"]
 
-
 ArmFilterRequest = results_pb2.ListArmsRequest | results_pb2.RankRequest | results_pb2.ScoresRequest
 """The requests that filter arms, by fields of the same names."""
 
 
-def arm_filter(request: ArmFilterRequest) -> ArmFilter:
-    """Returns which arms a list, a ranking or a matrix shows."""
+def arm_filter(request: ArmFilterRequest | results_pb2.WatchRequest) -> ArmFilter:
+    """Returns which arms a list, a ranking, a matrix or a watch shows."""
     return ArmFilter(
         statuses=frozenset(request.statuses),
         group_name=request.group_name if request.HasField("group_name") else None,
         name_prefix=request.name_prefix,
-        tags=frozenset(request.tags),
+        tags=frozenset(() if isinstance(request, results_pb2.WatchRequest) else request.tags),
     )
 
 

@@ -4,7 +4,8 @@ A handler has the name of its rpc in snake case. It takes the request and return
 as a message or already encoded.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import asdict
 from functools import lru_cache
 
@@ -43,6 +44,7 @@ from podium_server.api.pages import (
     write_token,
 )
 from podium_server.api.rankings import Rankings
+from podium_server.api.watch import Watches
 from podium_server.errors import failure
 from podium_server.store.contract import PageLimits, Store
 
@@ -55,6 +57,7 @@ _DIRECTIONS: Mapping[int, str] = {number: name for name, number in Direction.ite
 _known_candidates = lru_cache(1_000)(candidates)
 _MOST_DOTS = 8
 _FIRST_STEP = -(2**63)
+_LAST_REVISION = 2**63 - 1
 
 
 def _candidates(metric: str) -> Sequence[tuple[str | None, str]]:
@@ -82,6 +85,7 @@ class Results:
         self._server_limits = limits
         self._limits = limits.for_lookups()
         self._rankings = Rankings(store, limits, ranking_cache_bytes)
+        self.watches = Watches(store)
 
     async def eval(self, request: results_pb2.EvalRequest) -> bytes:
         """Returns the row for a name, as it is stored."""
@@ -252,6 +256,20 @@ class Results:
             limits=ServerLimits(**asdict(self._server_limits)),
         )
         return results_pb2.GetServerResponse(server=server)
+
+    async def watch(
+        self, request: results_pb2.WatchRequest
+    ) -> AsyncGenerator[results_pb2.WatchResponse]:
+        """Yields the changes of an experiment as they are committed."""
+        check_experiment_name(request.experiment, "experiment", self._limits)
+        check_range(request.after_revision, "after_revision", 0, _LAST_REVISION)
+        check_text(request.epoch, "epoch", self._limits)
+        _check_statuses(request.statuses, ARM_STATUSES, self._limits)
+        if request.HasField("name_prefix"):
+            check_text(request.name_prefix, "name_prefix", self._limits)
+        async with aclosing(self.watches.watch(request)) as responses:
+            async for response in responses:
+                yield response
 
     def _check_arm_filter(self, request: ArmFilterRequest) -> None:
         _check_statuses(request.statuses, ARM_STATUSES, self._limits)

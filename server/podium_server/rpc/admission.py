@@ -29,6 +29,7 @@ _COPIES = 2
 _CALLS_OF_EACH = 8
 """The calls that each connection may have under way even when there are too many."""
 _LAST_REFUSALS_SECONDS = 0.2
+_LAST_WATCHES_SECONDS = 0.1
 _QUIET_SECONDS = 0.03
 _UNREAD = "clients do not read their responses fast enough; try again later"
 
@@ -44,6 +45,7 @@ class AdmissionLimits:
         request_bytes: The memory of the requests worked on.
         response_bytes: The memory of the responses that clients have not read yet.
         watches: Streams that wait for a change.
+        write_seconds: How long one message of a stream may wait for its client.
     """
 
     calls: int = 4_000
@@ -52,6 +54,7 @@ class AdmissionLimits:
     request_bytes: int = 64 * 1024 * 1024
     response_bytes: int = 48 * 1024 * 1024
     watches: int = 500
+    write_seconds: float = 10.0
 
 
 Abort = Callable[[PodiumError], Awaitable[object]]
@@ -67,7 +70,9 @@ class Admission:
         self.response_bytes = SharedBudget(limits.response_bytes)
         self.reads = ReadGate(limits.incomplete_requests)
         self.message_bytes = limits.message_bytes
+        self.write_seconds = limits.write_seconds
         self._under_way: dict[AdmittedCall, None] = {}
+        self._watching: dict[AdmittedCall, None] = {}
         self._is_closed = False
         self._all_left = asyncio.Event()
         self._refused_while_closed = 0
@@ -131,14 +136,25 @@ class Admission:
 
     def leave(self, call: "AdmittedCall") -> None:
         """Releases everything that a call holds."""
-        del self._under_way[call]
+        (self._under_way if call in self._under_way else self._watching).pop(call)
         self.calls.give_back(call.peer)
         if self._is_closed and not self._under_way:
             self._all_left.set()
 
+    def note_watch(self, call: "AdmittedCall") -> None:
+        """Counts a call among those that wait for changes, not among those under way."""
+        self._watching[call] = self._under_way.pop(call)
+
     async def close(self, seconds: float) -> None:
-        """Refuses new calls, gives those under way the time to end, and refuses the rest."""
+        """Refuses new calls, gives those under way the time to end, and refuses the rest.
+
+        Watches have ended by themselves, unless their clients do not read: they are refused first.
+        """
         self._is_closed = True
+        if self._watching:
+            await asyncio.sleep(_LAST_WATCHES_SECONDS)
+        for call in list(self._watching):
+            call.refuse(_shutting_down())
         await self._wait_until_left(seconds)
         for call in list(self._under_way):
             call.refuse(_shutting_down())
@@ -197,6 +213,7 @@ class AdmittedCall:
         if not self._admission.watches.take(self.peer):
             raise self._admission.overload("the server has too many watches at once")
         self._is_watch = True
+        self._admission.note_watch(self)
 
     def answer(self, response: bytes) -> bytes:
         """Holds memory for the response, instead of the request's, until the client has read it.

@@ -3,7 +3,8 @@
 Handlers parse requests themselves, so that a malformed message is INVALID_ARGUMENT.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 Answer = Callable[[bytes], Awaitable[bytes]]
-Stream = Callable[[bytes], AsyncIterator[bytes]]
+Stream = Callable[[bytes], AsyncGenerator[bytes]]
 Handler = Callable[[Any], Awaitable[Message | bytes]]
 Parser = Callable[[bytes], Message]
 
@@ -64,7 +65,11 @@ def service_methods(service: ServiceDescriptor, servicer: object) -> list[Method
     methods: list[Method] = []
     for method in service.methods:
         parse, handle = _parser(method), getattr(servicer, snake_case(method.name))
-        methods.append(UnaryMethod(method.full_name, _answering(parse, handle)))
+        methods.append(
+            StreamMethod(method.full_name, _streaming(parse, handle))
+            if method.server_streaming
+            else UnaryMethod(method.full_name, _answering(parse, handle))
+        )
     return methods
 
 
@@ -100,6 +105,15 @@ def _answering(parse: Parser, handle: Handler) -> Answer:
         return _encoded(await handle(request))
 
     return answer
+
+
+def _streaming(parse: Parser, handle: Callable[[Any], AsyncGenerator[Message]]) -> Stream:
+    async def stream(raw: bytes) -> AsyncGenerator[bytes]:
+        async with aclosing(handle(parsed(parse, raw))) as responses:
+            async for response in responses:
+                yield response.SerializeToString()
+
+    return stream
 
 
 def _encoded(answer: Message | bytes) -> bytes:

@@ -1,7 +1,7 @@
 """The service grpc.health.v1.Health, as methods of bytes like any other."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
 from grpc_health.v1 import health_pb2
@@ -58,7 +58,7 @@ class Health:
             response.statuses[service].ParseFromString(self._response(service))
         return bytes(response.SerializeToString())
 
-    async def _watch(self, raw: bytes) -> AsyncIterator[bytes]:
+    async def _watch(self, raw: bytes) -> AsyncGenerator[bytes]:
         service = _service_of(raw)
         yield self._response(service)
         await self._stopped.wait()

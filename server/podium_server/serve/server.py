@@ -1,8 +1,8 @@
 """The server as a whole: store, services, health, and the way down.
 
-On the way down health reports NOT_SERVING first. New calls are refused with SHUTTING_DOWN, those
-under way get the grace period to end, and the store is closed when everything that was accepted
-is durable.
+On the way down health reports NOT_SERVING first, and watches end. New calls are refused with
+SHUTTING_DOWN, those under way get the grace period to end, and the store is closed when everything
+that was accepted is durable.
 """
 
 import asyncio
@@ -21,7 +21,6 @@ from podium_server.rpc.health import HEALTH_SERVICE, Health
 from podium_server.serve.addresses import check_addresses
 from podium_server.serve.settings import Settings
 from podium_server.serve.tls import Certificates
-from podium_server.store.contract import Store
 from podium_server.store.open import open_store
 
 __all__ = ["running"]
@@ -44,10 +43,11 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
     store = await open_store(settings.store, on_broken=broken.set)
     try:
         health = Health(_SERVICES)
+        results = Results(store, settings.limits, settings.answer_cache_bytes)
         message_bytes = settings.limits.message_bytes
         admission = Admission(replace(settings.admission, message_bytes=message_bytes))
         front = GrpcioFront(
-            _services(store, settings, health),
+            _services(results, Recording(store, settings.limits), health),
             admission,
             message_bytes=message_bytes,
             reflection=settings.reflection,
@@ -59,15 +59,16 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
             yield addresses
         finally:
             health.stop()
+            results.watches.stop()
             await admission.close(settings.grace_seconds)
             await front.stop()
     finally:
         await store.close()
 
 
-def _services(store: Store, settings: Settings, health: Health) -> Mapping[str, Sequence[Method]]:
-    results = Results(store, settings.limits, settings.answer_cache_bytes)
-    recording = Recording(store, settings.limits)
+def _services(
+    results: Results, recording: Recording, health: Health
+) -> Mapping[str, Sequence[Method]]:
     return {
         _RESULTS.full_name: service_methods(_RESULTS, results),
         _RECORDING.full_name: service_methods(_RECORDING, recording),

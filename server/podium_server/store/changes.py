@@ -31,11 +31,17 @@ class Removal(NamedTuple):
 
 
 class ChangedRow(NamedTuple):
-    """A row that was recorded or replaced; `content` is the encoded EvalResult."""
+    """A row that was recorded or replaced; `content` is the encoded EvalResult.
+
+    `position` orders the rows of the arm, whose present status and group are there for filters.
+    """
 
     arm: str
     key: EvalKey
     content: bytes
+    position: int
+    status: int
+    group_name: str | None
 
 
 Change: TypeAlias = Removal | ArmView | ChangedRow
@@ -59,8 +65,13 @@ class ChangePlace(NamedTuple):
 
 @dataclass(slots=True)
 class ChangePage:
-    """A page of a feed, the place to go on from (None: it is complete), and the experiment."""
+    """A page of a feed, the place to go on from (None: it is complete), and the experiment.
+
+    `epoch` names the life of the experiment and the store: what a consumer knows of another epoch
+    is of no use. A copy of a store has an epoch of its own.
+    """
 
     experiment: ExperimentRow
+    epoch: str
     items: list[Change] = field(default_factory=list)
     next: ChangePlace | None = None

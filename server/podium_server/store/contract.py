@@ -37,7 +37,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from podium_server.store.changes import ChangePage, ChangePlace
+from podium_server.store.changes import ChangedRow, ChangePage, ChangePlace
 from podium_server.store.filters import (
     ArmFilter,
     EvalFilter,
@@ -389,6 +389,12 @@ class Store(ABC):
         A page costs the same however many arms and rows there are, and however many have changed.
         `place` is the `next` of the page before, None for the first.
         """
+
+    @abstractmethod
+    async def rows(
+        self, experiment: str, arm: str, after: int, limits: PageLimits
+    ) -> Page[ChangedRow]:
+        """Returns the rows after a position (-1: from the first), as the feed has them."""
 
     @abstractmethod
     async def ranking_state(self, experiment: str) -> tuple[ExperimentRow, int]:

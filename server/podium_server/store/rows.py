@@ -100,7 +100,7 @@ class ArmRow:
     row (see `podium.scoring.primary_class`). `part_bytes` is the total size of its parts. `digest`
     identifies the whole arm that was recorded last, `config_digest` its configuration (see
     `podium_server.store.message_fields`). `last_heard` is the time of its newest event or
-    heartbeat.
+    heartbeat, `moved` the revision in which its status or group last changed.
     """
 
     name: str
@@ -120,6 +120,7 @@ class ArmRow:
     digest: bytes | None = None
     config_digest: bytes = b""
     last_heard: int = 0
+    moved: int = 0
     tags: tuple[str, ...] = ()
     primary: EvalKey | None = None
 

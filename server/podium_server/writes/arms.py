@@ -177,7 +177,7 @@ def _begin(arm: ArmState, event: ArmStarted, parts: Mapping[str, bytes]) -> None
     for name, content in parts.items():
         arm.set_part(name, content)
     if event.HasField("group_name"):
-        row.group_name = event.group_name
+        arm.set_group(event.group_name)
     row.tags = tuple(event.run_config.tags)
     row.digest = None
     row.config_digest = config_digest(parts["config"])
@@ -212,7 +212,7 @@ def _become(arm: ArmState, result: ArmResult, parts: Mapping[str, bytes]) -> Non
     changed = [arm.set_part(name, content) for name, content in parts.items()]
     if any(changed):
         arm.mark_primary_stale()
-    arm.row.group_name = result.group_name if result.HasField("group_name") else None
+    arm.set_group(result.group_name if result.HasField("group_name") else None)
     arm.row.tags = tuple(result.run_config.tags)
     arm.row.config_digest = config_digest(parts["config"])
     arm.set_status(result.status)

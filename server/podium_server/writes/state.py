@@ -183,7 +183,18 @@ class ArmState:
         if status != self.row.status:
             self._call.count(self.row.status, status)
             self.row.status = status
-            self.touch()
+            self._move()
+
+    def set_group(self, group_name: str | None) -> None:
+        """Sets the name of the arm's group."""
+        if group_name != self.row.group_name:
+            self.row.group_name = group_name
+            self._move()
+
+    def _move(self) -> None:
+        """Notes that filters by status or group may select the arm or not, from now on."""
+        self.touch()
+        self.row.moved = self._call.revision
 
     def part(self, name: str) -> bytes:
         """Returns a part of the arm, which must be among the call's needs."""

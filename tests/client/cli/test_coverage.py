@@ -76,6 +76,9 @@ USES: dict[str, list[str]] = {
         "rank e --group g --prefix p --tag t",
     ],
     "Scores": ["scores e m --status failed --group g --prefix p --tag t"],
+    "Watch": [
+        "watch e --status failed --group g --prefix p --no-evals --after 3 --epoch x",
+    ],
     "Record": ["record e -"],
     "DeleteArm": ["delete e a --yes --allow-missing"],
     "DeleteExperiment": ["delete e --yes --allow-missing"],
@@ -101,6 +104,8 @@ def test_every_field_of_every_rpc_is_sent(rpc: MethodDescriptor) -> None:
         response: Any = GetMessageClass(rpc.output_type)()
         if "next_page_token" in rpc.output_type.fields_by_name and not request.page_token:
             response.next_page_token = "next"  # noqa: S105 - no secret
+        if "deleted" in rpc.output_type.fields_by_name:
+            response.deleted = True
         return bytes(response.SerializeToString())
 
     lines = [json.dumps({"event": kind, **event}) for kind in EVENTS for event in EVENTS[kind]]

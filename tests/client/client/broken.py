@@ -7,11 +7,18 @@ from collections.abc import Callable, Iterator
 from concurrent import futures
 
 import grpc
+from podium.v1 import results_service_pb2
 
 __all__ = ["Answer", "closed_port", "grpc_server", "tcp_server"]
 
 Answer = Callable[[bytes, grpc.ServicerContext], bytes]
-"""Answers a request with a response, both in bytes."""
+"""Answers a request with a response, both in bytes; a stream has this one."""
+_STREAMS = {
+    rpc.name
+    for service in results_service_pb2.DESCRIPTOR.services_by_name.values()
+    for rpc in service.methods
+    if rpc.server_streaming
+}
 
 
 def closed_port() -> str:
@@ -48,8 +55,13 @@ class _Handler(grpc.GenericRpcHandler):
     def service(
         self, details: grpc.HandlerCallDetails
     ) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
-        answer = self._answers.get(details.method.rpartition("/")[2])
-        return grpc.unary_unary_rpc_method_handler(answer) if answer else None
+        name = details.method.rpartition("/")[2]
+        answer = self._answers.get(name)
+        if answer is None:
+            return None
+        if name in _STREAMS:
+            return grpc.unary_stream_rpc_method_handler(lambda *call: iter([answer(*call)]))
+        return grpc.unary_unary_rpc_method_handler(answer)
 
 
 @contextlib.contextmanager

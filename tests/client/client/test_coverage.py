@@ -112,6 +112,15 @@ CALLS: dict[str, Callable[[AnyClient], Any]] = {
             ["m"], status="failed", group_name="g", name_prefix="p", tags=["t"], page_size=1
         )
     ),
+    "Watch": lambda client: items(
+        client.experiment("e").watch(
+            after=podium.WatchMarker(3, "epoch"),
+            status="failed",
+            group_name="g",
+            name_prefix="p",
+            with_evals=False,
+        )
+    ),
     "Record": record,
     "DeleteArm": lambda client: result(client.arm("e", "a").delete(allow_missing=True)),
     "DeleteExperiment": lambda client: result(client.experiment("e").delete(allow_missing=True)),
@@ -153,6 +162,8 @@ async def test_every_field_of_every_rpc_is_sent(rpc: MethodDescriptor, kind: Any
         response: Any = GetMessageClass(rpc.output_type)()
         if "next_page_token" in rpc.output_type.fields_by_name and not request.page_token:
             response.next_page_token = "next"  # noqa: S105 - no secret
+        if "deleted" in rpc.output_type.fields_by_name:
+            response.deleted = True
         return bytes(response.SerializeToString())
 
     with grpc_server(**{rpc.name: answer}) as address:

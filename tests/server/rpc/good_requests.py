@@ -189,6 +189,17 @@ _READS: list[tuple[str, dict[str, Any]]] = [
         },
     ),
     ("ListExperiments", {"pageSize": 1}),
+    (
+        "Watch",
+        {
+            "afterRevision": "1",
+            "epoch": "x",
+            "statuses": ["ARM_STATUS_COMPLETED"],
+            "groupName": "g",
+            "namePrefix": "a",
+            "withoutEvals": True,
+        },
+    ),
 ]
 
 

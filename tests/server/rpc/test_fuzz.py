@@ -54,6 +54,8 @@ class _Target:
         """The code and the reason of the answer; an answer that is OK can be read."""
         path = f"/{METHODS[method].containing_service.full_name}/{method}"
         call: Any = self.channel.unary_unary(path)
+        if METHODS[method].server_streaming:
+            call = self._first_of_stream(path)
         try:
             answer: bytes = call(raw, timeout=30)
         except grpc.RpcError as error:
@@ -62,6 +64,19 @@ class _Target:
         response: Any = GetMessageClass(METHODS[method].output_type).FromString(answer)
         self._keep_token(response)
         return "OK", ""
+
+    def _first_of_stream(self, path: str) -> Any:
+        """A call that takes the first response of a stream, and ends it."""
+
+        def call(raw: bytes, timeout: float) -> bytes:
+            start: Any = self.channel.unary_stream(path)
+            stream = start(raw, timeout=timeout)
+            try:
+                return bytes(next(stream))
+            finally:
+                stream.cancel()
+
+        return call
 
     def _keep_token(self, response: Any) -> None:
         for name in ("next_page_token", "next_evals_page_token"):

@@ -45,9 +45,10 @@ def dump_sqlite(path: Path) -> Dump:
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     with closing(connection):
         connection.execute("PRAGMA query_only = 1; BEGIN")
-        # The table `store` has a random id: stores with equal results differ there.
+        # These tables have random ids: stores with equal results differ there.
         tables = connection.execute(
-            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'store'"
+            "SELECT name FROM sqlite_schema "
+            "WHERE type = 'table' AND name NOT IN ('store', 'identity')"
         )
         return {str(name): _rows(connection, str(name)) for (name,) in tables.fetchall()}
 

@@ -61,7 +61,7 @@ def follow(model: Experiment, request: Any) -> None:
 _ARM_TABLE = (
     "ordinal, name, status, revision, created, updated, group_name, tags, attempt_id, "
     "attempt_order, next_position, eval_count, primary_name, primary_step, primary_class, "
-    "primary_position, part_bytes, digest, config_digest, last_heard"
+    "primary_position, part_bytes, digest, config_digest, last_heard, moved"
 )
 _EXPERIMENT_TABLE = (
     "id, name, deleted, revision, deletion, next_ordinal, created, updated, "

@@ -36,6 +36,8 @@ _ALWAYS_SET = {
     "ScoreColumn.values",
     "ScoreSource.origin",
     "ScoredArm.status",
+    "WatchedArm.arm",
+    "WatchedEval.eval_result",
 }
 
 _FUNCTIONS: dict[str, Any] = {**vars(rankings), **vars(listings), **vars(codec)}

@@ -19,6 +19,7 @@ from podium import scoring
 from podium._model import results
 from podium._model.mirror import drop_mirrored, own_fields
 from podium._model.rankings import ScoreSource
+from podium._model.watching import WatchedArm, WatchedEval, WatchMarker, WatchRemoval
 from podium._values import coerce
 from podium._wire.tables import Codec, repeated
 from podium._wire.values import (
@@ -51,12 +52,17 @@ from podium.v1 import (
     run_result_pb2,
     score_pb2,
     series_pb2,
+    watch_pb2,
 )
 
 __all__ = [
     "ARM_COUNTS",
     "SCORE_SOURCE",
     "SERIES",
+    "WATCHED_ARM",
+    "WATCHED_EVAL",
+    "WATCH_MARKER",
+    "WATCH_REMOVAL",
     "arm_result_from_proto",
     "arm_result_to_proto",
     "arm_status_from_proto",
@@ -219,6 +225,16 @@ _ARM = {
 }
 _ARM_SUMMARY = Codec(results.ArmSummary, arm_result_pb2.ArmSummary, required=["run_config"], **_ARM)
 arm_summary_from_proto = _ARM_SUMMARY.from_proto
+
+WATCHED_ARM = Codec(WatchedArm, watch_pb2.WatchedArm, required=["arm"], arm=_ARM_SUMMARY.field)
+WATCHED_EVAL = Codec(
+    WatchedEval,
+    watch_pb2.WatchedEval,
+    required=["eval_result"],
+    eval_result=Field(eval_result_to_proto, eval_result_from_proto),
+)
+WATCH_REMOVAL = Codec(WatchRemoval, watch_pb2.WatchRemoval)
+WATCH_MARKER = Codec(WatchMarker, watch_pb2.WatchMarker)
 
 _ARM_RESULT: Codec[Any, arm_result_pb2.ArmResult] = Codec(
     results.ArmResult,

@@ -36,6 +36,7 @@ COMMANDS = {
     "rank": "rank the arms of an experiment by a score",
     "compare": "compare two arms or groups",
     "curve": "draw a metric by step",
+    "watch": "show every change of an experiment as it happens",
     "server": "show the version and the limits of the server",
     "declare": "create an experiment, or say more about it",
     "record": "record arms and events from JSON",

@@ -124,6 +124,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE. The store failed, and whether the call was stored is unknown. The
     server stops; send the same call again when it is back.
     """
+    ERROR_REASON_WATCH_TOO_SLOW: _ErrorReason.ValueType  # 54
+    """RESOURCE_EXHAUSTED. A client does not read what it watches. Watch again after the
+    last marker.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 60
     """INTERNAL. A defect of the server. Metadata: `incident`, an id that is also in
     the server's log.
@@ -241,6 +245,10 @@ ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 52
 ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 53
 """UNAVAILABLE. The store failed, and whether the call was stored is unknown. The
 server stops; send the same call again when it is back.
+"""
+ERROR_REASON_WATCH_TOO_SLOW: ErrorReason.ValueType  # 54
+"""RESOURCE_EXHAUSTED. A client does not read what it watches. Watch again after the
+last marker.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 60
 """INTERNAL. A defect of the server. Metadata: `incident`, an id that is also in

@@ -16,6 +16,7 @@ from podium.v1 import score_matrix_pb2 as _score_matrix_pb2
 from podium.v1 import score_pb2 as _score_pb2
 from podium.v1 import series_pb2 as _series_pb2
 from podium.v1 import server_pb2 as _server_pb2
+from podium.v1 import watch_pb2 as _watch_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -962,3 +963,135 @@ class GetServerResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetServerResponse: _TypeAlias = GetServerResponse  # noqa: Y015
+
+@_typing.final
+class WatchRequest(_message.Message):
+    """WatchRequest selects what a client watches. An arm that does not pass the filters is
+    not sent. One that no longer passes them is sent as a removal, and one that passes
+    them again with all of its rows.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPERIMENT_FIELD_NUMBER: _builtins.int
+    AFTER_REVISION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    STATUSES_FIELD_NUMBER: _builtins.int
+    GROUP_NAME_FIELD_NUMBER: _builtins.int
+    NAME_PREFIX_FIELD_NUMBER: _builtins.int
+    WITHOUT_EVALS_FIELD_NUMBER: _builtins.int
+    experiment: _builtins.str
+    """The name of the experiment. Required."""
+    after_revision: _builtins.int
+    """The revision whose state the client has. 0 or unset: none, so the whole state is
+    sent first. If the server does not have the revision within 5 s, it resets.
+    """
+    epoch: _builtins.str
+    """The epoch of the marker with that revision. If the server has another one, because
+    the experiment was deleted or the store replaced, it resets.
+    """
+    group_name: _builtins.str
+    """Only arms of the group with this name."""
+    name_prefix: _builtins.str
+    """Only arms whose name begins with this text."""
+    without_evals: _builtins.bool
+    """Whether only arms are sent, without their rows."""
+    @_builtins.property
+    def statuses(self) -> _containers.RepeatedScalarFieldContainer[_arm_result_pb2.ArmStatus.ValueType]:
+        """Only arms with one of these statuses. None means any."""
+
+    def __init__(
+        self,
+        *,
+        experiment: _builtins.str = ...,
+        after_revision: _builtins.int | None = ...,
+        epoch: _builtins.str | None = ...,
+        statuses: _abc.Iterable[_arm_result_pb2.ArmStatus.ValueType] | None = ...,
+        group_name: _builtins.str | None = ...,
+        name_prefix: _builtins.str | None = ...,
+        without_evals: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_after_revision", b"_after_revision", "_epoch", b"_epoch", "_group_name", b"_group_name", "_name_prefix", b"_name_prefix", "after_revision", b"after_revision", "epoch", b"epoch", "group_name", b"group_name", "name_prefix", b"name_prefix"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_revision", b"_after_revision", "_epoch", b"_epoch", "_group_name", b"_group_name", "_name_prefix", b"_name_prefix", "after_revision", b"after_revision", "epoch", b"epoch", "experiment", b"experiment", "group_name", b"group_name", "name_prefix", b"name_prefix", "statuses", b"statuses", "without_evals", b"without_evals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__after_revision: _TypeAlias = _typing.Literal["after_revision"]  # noqa: Y015
+    _WhichOneofArgType__after_revision: _TypeAlias = _typing.Literal["_after_revision", b"_after_revision"]  # noqa: Y015
+    _WhichOneofReturnType__epoch: _TypeAlias = _typing.Literal["epoch"]  # noqa: Y015
+    _WhichOneofArgType__epoch: _TypeAlias = _typing.Literal["_epoch", b"_epoch"]  # noqa: Y015
+    _WhichOneofReturnType__group_name: _TypeAlias = _typing.Literal["group_name"]  # noqa: Y015
+    _WhichOneofArgType__group_name: _TypeAlias = _typing.Literal["_group_name", b"_group_name"]  # noqa: Y015
+    _WhichOneofReturnType__name_prefix: _TypeAlias = _typing.Literal["name_prefix"]  # noqa: Y015
+    _WhichOneofArgType__name_prefix: _TypeAlias = _typing.Literal["_name_prefix", b"_name_prefix"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__after_revision) -> _WhichOneofReturnType__after_revision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__epoch) -> _WhichOneofReturnType__epoch | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__group_name) -> _WhichOneofReturnType__group_name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__name_prefix) -> _WhichOneofReturnType__name_prefix | None: ...
+
+Global___WatchRequest: _TypeAlias = WatchRequest  # noqa: Y015
+
+@_typing.final
+class WatchResponse(_message.Message):
+    """WatchResponse is a piece of the changes of an experiment, of about 64 KiB unless one
+    item is larger.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESET_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_FIELD_NUMBER: _builtins.int
+    REMOVALS_FIELD_NUMBER: _builtins.int
+    ARMS_FIELD_NUMBER: _builtins.int
+    EVALS_FIELD_NUMBER: _builtins.int
+    MARKER_FIELD_NUMBER: _builtins.int
+    DELETED_FIELD_NUMBER: _builtins.int
+    reset: _builtins.bool
+    """Whether the client has to forget everything that it was sent before. The whole
+    state follows.
+    """
+    deleted: _builtins.bool
+    """Whether the experiment was deleted. This is the last message."""
+    @_builtins.property
+    def experiment(self) -> _experiment_pb2.Experiment:
+        """The experiment, in the first message and when its declaration or conclusion changed."""
+
+    @_builtins.property
+    def removals(self) -> _containers.RepeatedCompositeFieldContainer[_watch_pb2.WatchRemoval]:
+        """The rows and arms that were removed. Unknown ones are to be ignored."""
+
+    @_builtins.property
+    def arms(self) -> _containers.RepeatedCompositeFieldContainer[_watch_pb2.WatchedArm]:
+        """The arms that were added or changed."""
+
+    @_builtins.property
+    def evals(self) -> _containers.RepeatedCompositeFieldContainer[_watch_pb2.WatchedEval]:
+        """The rows that were added or replaced. A row can come before its arm."""
+
+    @_builtins.property
+    def marker(self) -> _watch_pb2.WatchMarker:
+        """Set if everything up to a revision was sent; also when nothing happens, every 10 s."""
+
+    def __init__(
+        self,
+        *,
+        reset: _builtins.bool = ...,
+        experiment: _experiment_pb2.Experiment | None = ...,
+        removals: _abc.Iterable[_watch_pb2.WatchRemoval] | None = ...,
+        arms: _abc.Iterable[_watch_pb2.WatchedArm] | None = ...,
+        evals: _abc.Iterable[_watch_pb2.WatchedEval] | None = ...,
+        marker: _watch_pb2.WatchMarker | None = ...,
+        deleted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_experiment", b"_experiment", "experiment", b"experiment", "marker", b"marker"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_experiment", b"_experiment", "arms", b"arms", "deleted", b"deleted", "evals", b"evals", "experiment", b"experiment", "marker", b"marker", "removals", b"removals", "reset", b"reset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__experiment: _TypeAlias = _typing.Literal["experiment"]  # noqa: Y015
+    _WhichOneofArgType__experiment: _TypeAlias = _typing.Literal["_experiment", b"_experiment"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__experiment) -> _WhichOneofReturnType__experiment | None: ...
+
+Global___WatchResponse: _TypeAlias = WatchResponse  # noqa: Y015

@@ -107,6 +107,11 @@ class ResultsServiceStub(object):
                 request_serializer=podium_dot_v1_dot_results__service__pb2.GetServerRequest.SerializeToString,
                 response_deserializer=podium_dot_v1_dot_results__service__pb2.GetServerResponse.FromString,
                 _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/podium.v1.ResultsService/Watch',
+                request_serializer=podium_dot_v1_dot_results__service__pb2.WatchRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_results__service__pb2.WatchResponse.FromString,
+                _registered_method=True)
 
 
 class ResultsServiceServicer(object):
@@ -279,6 +284,24 @@ class ResultsServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Watch(self, request, context):
+        """Watches an experiment: sends its state, or what changed after a revision, and then
+        every change, until the client ends the call or the experiment is deleted.
+
+        The messages up to a marker, applied in order, change the state of the revision
+        before into exactly the state of the marker's revision. Commits can be merged: of a
+        row that changed several times, only the newest state is sent. Within a message,
+        `reset` comes first, then removals, arms, rows and the marker. A client that
+        reconnects sends the revision and the epoch of the last marker, and misses nothing.
+
+        Returns NOT_FOUND if the experiment does not exist, RESOURCE_EXHAUSTED if there are
+        too many watches (OVERLOADED), or if a message could not be sent for 10 s because
+        the client does not read (WATCH_TOO_SLOW), and UNAVAILABLE if the server stops.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ResultsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -341,6 +364,11 @@ def add_ResultsServiceServicer_to_server(servicer, server):
                     servicer.GetServer,
                     request_deserializer=podium_dot_v1_dot_results__service__pb2.GetServerRequest.FromString,
                     response_serializer=podium_dot_v1_dot_results__service__pb2.GetServerResponse.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=podium_dot_v1_dot_results__service__pb2.WatchRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_results__service__pb2.WatchResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -680,6 +708,33 @@ class ResultsService(object):
             '/podium.v1.ResultsService/GetServer',
             podium_dot_v1_dot_results__service__pb2.GetServerRequest.SerializeToString,
             podium_dot_v1_dot_results__service__pb2.GetServerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/podium.v1.ResultsService/Watch',
+            podium_dot_v1_dot_results__service__pb2.WatchRequest.SerializeToString,
+            podium_dot_v1_dot_results__service__pb2.WatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

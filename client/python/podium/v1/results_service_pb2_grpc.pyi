@@ -151,6 +151,20 @@ class ResultsServiceStub:
     """
     GetServer: _grpc.UnaryUnaryMultiCallable[_results_service_pb2.GetServerRequest, _results_service_pb2.GetServerResponse]
     """Gets the version and the limits of the server, and the id of its store."""
+    Watch: _grpc.UnaryStreamMultiCallable[_results_service_pb2.WatchRequest, _results_service_pb2.WatchResponse]
+    """Watches an experiment: sends its state, or what changed after a revision, and then
+    every change, until the client ends the call or the experiment is deleted.
+
+    The messages up to a marker, applied in order, change the state of the revision
+    before into exactly the state of the marker's revision. Commits can be merged: of a
+    row that changed several times, only the newest state is sent. Within a message,
+    `reset` comes first, then removals, arms, rows and the marker. A client that
+    reconnects sends the revision and the epoch of the last marker, and misses nothing.
+
+    Returns NOT_FOUND if the experiment does not exist, RESOURCE_EXHAUSTED if there are
+    too many watches (OVERLOADED), or if a message could not be sent for 10 s because
+    the client does not read (WATCH_TOO_SLOW), and UNAVAILABLE if the server stops.
+    """
 
 @_typing.type_check_only
 class ResultsServiceAsyncStub(ResultsServiceStub):
@@ -275,6 +289,20 @@ class ResultsServiceAsyncStub(ResultsServiceStub):
     """
     GetServer: _aio.UnaryUnaryMultiCallable[_results_service_pb2.GetServerRequest, _results_service_pb2.GetServerResponse]  # type: ignore[assignment]
     """Gets the version and the limits of the server, and the id of its store."""
+    Watch: _aio.UnaryStreamMultiCallable[_results_service_pb2.WatchRequest, _results_service_pb2.WatchResponse]  # type: ignore[assignment]
+    """Watches an experiment: sends its state, or what changed after a revision, and then
+    every change, until the client ends the call or the experiment is deleted.
+
+    The messages up to a marker, applied in order, change the state of the revision
+    before into exactly the state of the marker's revision. Commits can be merged: of a
+    row that changed several times, only the newest state is sent. Within a message,
+    `reset` comes first, then removals, arms, rows and the marker. A client that
+    reconnects sends the revision and the epoch of the last marker, and misses nothing.
+
+    Returns NOT_FOUND if the experiment does not exist, RESOURCE_EXHAUSTED if there are
+    too many watches (OVERLOADED), or if a message could not be sent for 10 s because
+    the client does not read (WATCH_TOO_SLOW), and UNAVAILABLE if the server stops.
+    """
 
 class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
     """ResultsService reads recorded results. Its calls change nothing, so all of them
@@ -468,5 +496,25 @@ class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_results_service_pb2.GetServerResponse, _abc.Awaitable[_results_service_pb2.GetServerResponse]]:
         """Gets the version and the limits of the server, and the id of its store."""
+
+    @_abc_1.abstractmethod
+    def Watch(
+        self,
+        request: _results_service_pb2.WatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_results_service_pb2.WatchResponse], _abc.AsyncIterator[_results_service_pb2.WatchResponse]]:
+        """Watches an experiment: sends its state, or what changed after a revision, and then
+        every change, until the client ends the call or the experiment is deleted.
+
+        The messages up to a marker, applied in order, change the state of the revision
+        before into exactly the state of the marker's revision. Commits can be merged: of a
+        row that changed several times, only the newest state is sent. Within a message,
+        `reset` comes first, then removals, arms, rows and the marker. A client that
+        reconnects sends the revision and the epoch of the last marker, and misses nothing.
+
+        Returns NOT_FOUND if the experiment does not exist, RESOURCE_EXHAUSTED if there are
+        too many watches (OVERLOADED), or if a message could not be sent for 10 s because
+        the client does not read (WATCH_TOO_SLOW), and UNAVAILABLE if the server stops.
+        """
 
 def add_ResultsServiceServicer_to_server(servicer: ResultsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

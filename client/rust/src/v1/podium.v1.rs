@@ -587,6 +587,9 @@ pub enum ErrorReason {
     /// UNAVAILABLE. The store failed, and whether the call was stored is unknown. The
     /// server stops; send the same call again when it is back.
     OutcomeUnknown = 53,
+    /// RESOURCE_EXHAUSTED. A client does not read what it watches. Watch again after the
+    /// last marker.
+    WatchTooSlow = 54,
     /// INTERNAL. A defect of the server. Metadata: `incident`, an id that is also in
     /// the server's log.
     Internal = 60,
@@ -625,6 +628,7 @@ impl ErrorReason {
             Self::StorageFull => "ERROR_REASON_STORAGE_FULL",
             Self::ShuttingDown => "ERROR_REASON_SHUTTING_DOWN",
             Self::OutcomeUnknown => "ERROR_REASON_OUTCOME_UNKNOWN",
+            Self::WatchTooSlow => "ERROR_REASON_WATCH_TOO_SLOW",
             Self::Internal => "ERROR_REASON_INTERNAL",
         }
     }
@@ -658,6 +662,7 @@ impl ErrorReason {
             "ERROR_REASON_STORAGE_FULL" => Some(Self::StorageFull),
             "ERROR_REASON_SHUTTING_DOWN" => Some(Self::ShuttingDown),
             "ERROR_REASON_OUTCOME_UNKNOWN" => Some(Self::OutcomeUnknown),
+            "ERROR_REASON_WATCH_TOO_SLOW" => Some(Self::WatchTooSlow),
             "ERROR_REASON_INTERNAL" => Some(Self::Internal),
             _ => None,
         }
@@ -1846,6 +1851,57 @@ pub struct ServerLimits {
     #[prost(int64, tag = "14")]
     pub page_bytes: i64,
 }
+/// WatchedArm is an arm that was added or changed, without its rows.
+#[derive(Clone, PartialEq, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct WatchedArm {
+    /// The place of the arm in the order in which arms were created.
+    #[prost(int64, tag = "1")]
+    pub position: i64,
+    /// The arm.
+    #[prost(message, optional, tag = "2")]
+    pub arm: ::core::option::Option<ArmSummary>,
+}
+/// WatchedEval is a row that was recorded or replaced.
+#[derive(Clone, PartialEq, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct WatchedEval {
+    /// The name of the arm.
+    #[prost(string, tag = "1")]
+    pub arm: crate::exact::alloc::string::String,
+    /// The place of the row among the rows of its arm: rows are ordered by it.
+    #[prost(int64, tag = "2")]
+    pub position: i64,
+    /// The row.
+    #[prost(message, optional, tag = "3")]
+    pub eval_result: ::core::option::Option<EvalResult>,
+}
+/// WatchRemoval names a row that was removed, or an arm with all its rows.
+#[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct WatchRemoval {
+    /// The name of the arm.
+    #[prost(string, tag = "1")]
+    pub arm: crate::exact::alloc::string::String,
+    /// The name of the eval. Unset if the whole arm was removed.
+    #[prost(string, optional, tag = "2")]
+    pub name: ::core::option::Option<crate::exact::alloc::string::String>,
+    /// The step of the row. Unset for a post-training row.
+    #[prost(int64, optional, tag = "3")]
+    pub step: ::core::option::Option<i64>,
+}
+/// WatchMarker says that everything up to a revision was sent.
+#[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct WatchMarker {
+    /// The revision of the experiment. With everything that was sent before, the client
+    /// has exactly the state of this revision.
+    #[prost(int64, tag = "1")]
+    pub revision: i64,
+    /// Names this life of the experiment and the store, for `WatchRequest.epoch`.
+    #[prost(string, tag = "2")]
+    pub epoch: crate::exact::alloc::string::String,
+}
 /// EvalRequest names an eval row.
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
@@ -2258,6 +2314,64 @@ pub struct GetServerResponse {
     /// The server.
     #[prost(message, optional, tag = "1")]
     pub server: ::core::option::Option<Server>,
+}
+/// WatchRequest selects what a client watches. An arm that does not pass the filters is
+/// not sent. One that no longer passes them is sent as a removal, and one that passes
+/// them again with all of its rows.
+#[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct WatchRequest {
+    /// The name of the experiment. Required.
+    #[prost(string, tag = "1")]
+    pub experiment: crate::exact::alloc::string::String,
+    /// The revision whose state the client has. 0 or unset: none, so the whole state is
+    /// sent first. If the server does not have the revision within 5 s, it resets.
+    #[prost(int64, optional, tag = "2")]
+    pub after_revision: ::core::option::Option<i64>,
+    /// The epoch of the marker with that revision. If the server has another one, because
+    /// the experiment was deleted or the store replaced, it resets.
+    #[prost(string, optional, tag = "3")]
+    pub epoch: ::core::option::Option<crate::exact::alloc::string::String>,
+    /// Only arms with one of these statuses. None means any.
+    #[prost(enumeration = "ArmStatus", repeated, tag = "4")]
+    pub statuses: crate::exact::alloc::vec::Vec<i32>,
+    /// Only arms of the group with this name.
+    #[prost(string, optional, tag = "5")]
+    pub group_name: ::core::option::Option<crate::exact::alloc::string::String>,
+    /// Only arms whose name begins with this text.
+    #[prost(string, optional, tag = "6")]
+    pub name_prefix: ::core::option::Option<crate::exact::alloc::string::String>,
+    /// Whether only arms are sent, without their rows.
+    #[prost(bool, tag = "7")]
+    pub without_evals: bool,
+}
+/// WatchResponse is a piece of the changes of an experiment, of about 64 KiB unless one
+/// item is larger.
+#[derive(Clone, PartialEq, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct WatchResponse {
+    /// Whether the client has to forget everything that it was sent before. The whole
+    /// state follows.
+    #[prost(bool, tag = "1")]
+    pub reset: bool,
+    /// The experiment, in the first message and when its declaration or conclusion changed.
+    #[prost(message, optional, tag = "2")]
+    pub experiment: ::core::option::Option<Experiment>,
+    /// The rows and arms that were removed. Unknown ones are to be ignored.
+    #[prost(message, repeated, tag = "3")]
+    pub removals: crate::exact::alloc::vec::Vec<WatchRemoval>,
+    /// The arms that were added or changed.
+    #[prost(message, repeated, tag = "4")]
+    pub arms: crate::exact::alloc::vec::Vec<WatchedArm>,
+    /// The rows that were added or replaced. A row can come before its arm.
+    #[prost(message, repeated, tag = "5")]
+    pub evals: crate::exact::alloc::vec::Vec<WatchedEval>,
+    /// Set if everything up to a revision was sent; also when nothing happens, every 10 s.
+    #[prost(message, optional, tag = "6")]
+    pub marker: ::core::option::Option<WatchMarker>,
+    /// Whether the experiment was deleted. This is the last message.
+    #[prost(bool, tag = "7")]
+    pub deleted: bool,
 }
 /// Generated client implementations.
 pub mod results_service_client {
@@ -2717,6 +2831,42 @@ pub mod results_service_client {
             req.extensions_mut()
                 .insert(GrpcMethod::new("podium.v1.ResultsService", "GetServer"));
             self.inner.unary(req, path, codec).await
+        }
+        /// Watches an experiment: sends its state, or what changed after a revision, and then
+        /// every change, until the client ends the call or the experiment is deleted.
+        ///
+        /// The messages up to a marker, applied in order, change the state of the revision
+        /// before into exactly the state of the marker's revision. Commits can be merged: of a
+        /// row that changed several times, only the newest state is sent. Within a message,
+        /// `reset` comes first, then removals, arms, rows and the marker. A client that
+        /// reconnects sends the revision and the epoch of the last marker, and misses nothing.
+        ///
+        /// Returns NOT_FOUND if the experiment does not exist, RESOURCE_EXHAUSTED if there are
+        /// too many watches (OVERLOADED), or if a message could not be sent for 10 s because
+        /// the client does not read (WATCH_TOO_SLOW), and UNAVAILABLE if the server stops.
+        pub async fn watch(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::WatchResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/podium.v1.ResultsService/Watch",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("podium.v1.ResultsService", "Watch"));
+            self.inner.server_streaming(req, path, codec).await
         }
     }
 }

@@ -6,11 +6,13 @@ complete, and decides whether it is read at all. A unary handler would run only 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import aclosing
 from typing import Any
 
 import grpc
 from podium.errors import PodiumError
 
+from podium_server.errors import failure
 from podium_server.rpc.admission import Admission, AdmittedCall
 from podium_server.rpc.errors import status_of
 from podium_server.rpc.handlers import Method, StreamMethod, UnaryMethod
@@ -53,14 +55,27 @@ def _stream(method: StreamMethod, admission: Admission) -> Any:
     async def respond(call: AdmittedCall, context: Context) -> bytes:
         raw = await call.read(_receiver(context))
         call.watch()
-        async for response in method.stream(raw):
-            await context.write(response)
+        async with aclosing(method.stream(raw)) as responses:
+            async for response in responses:
+                await _write(context, response, admission.write_seconds)
         return b""
 
     async def handle(_requests: Any, context: Context) -> None:
         await _served(method.name, respond, admission, context)
 
     return grpc.stream_stream_rpc_method_handler(handle)
+
+
+async def _write(context: Context, response: bytes, seconds: float) -> None:
+    """Sends a response of a stream; a client that does not read it in time is cut off."""
+    try:
+        async with asyncio.timeout(seconds):
+            await context.write(response)
+    except TimeoutError:
+        raise failure(
+            "WATCH_TOO_SLOW",
+            f"the client has read nothing for {seconds:g} s; watch again after the last marker",
+        ) from None
 
 
 async def _served(

@@ -16,6 +16,8 @@ from podium_server.store.sqlite.store_file import HEADER_BYTES
 __all__ = ["back_up", "check"]
 
 _MOST_FAULTS = 20
+_WITH_IDENTITY = 7
+"""The first version of a schema that has an identity, which a copy does not share."""
 _FILES = ("", "-journal", "-wal", "-shm")
 
 
@@ -83,6 +85,8 @@ def _copy(source: apsw.Connection, part: Path) -> None:
     with closing(apsw.Connection(str(part))) as copy:
         with copy.backup("main", source, "main") as backup:
             backup.step(-1)
+        if copy.pragma("user_version") >= _WITH_IDENTITY:
+            copy.execute("UPDATE identity SET id = randomblob(8), inode = 0")
         # One file without a log beside it: it can be moved as it is.
         copy.pragma("journal_mode", "delete")
         faults = _faults(copy)

@@ -33,7 +33,12 @@ _ROWS = (
     "(revision, arm, name, post, step) > (?, ?, ?, ?, ?) ORDER BY revision, arm, name, post, step"
 )
 _ARM_AT = f"SELECT {codec.ARM_COLUMNS} FROM arms WHERE experiment = ? AND ordinal = ?"
-_ARM_NAME = "SELECT name FROM arms WHERE experiment = ? AND ordinal = ?"
+_ARM_OF_ROW = "SELECT name, status, group_name FROM arms WHERE experiment = ? AND ordinal = ?"
+_ROW_AT = (
+    "SELECT position, content, stamp FROM evals "
+    "WHERE experiment = ? AND arm = ? AND name = ? AND post = ? AND step = ?"
+)
+_IDENTITY = "SELECT lower(hex(id)) FROM identity"
 _FIRST: dict[int, tuple[Any, ...]] = {
     _REMOVAL: ("", "", 0, -(2**63)),
     _ARM: (-1,),
@@ -50,7 +55,9 @@ def changes(
     with reader.one_state():
         row = reader.experiment(experiment)
         begun = place.begun if place else after or row.revision
-        page, room, last = ChangePage(row), limits.size, place
+        identity = fetch_value(reader.connection, _IDENTITY)
+        page = ChangePage(row, f"{identity}-{row.id}-{row.deletion}")
+        room, last = limits.size, place
         with ExitStack() as stack:
             for found in _found(reader, stack, row, after, begun, place):
                 item, size = _load(reader, row.id or 0, found)
@@ -94,9 +101,9 @@ def _load(reader: Reader, experiment: int, found: _Found) -> tuple[Change, int]:
     row = codec.key_from(name, post, step)
     if kind == _REMOVAL:
         return Removal(arm, row if name else None), len(arm) + len(name)
-    content = reader.encoded((experiment, arm), (name, post, step))
-    arm_name = fetch_value(reader.connection, _ARM_NAME, (experiment, arm))
-    return ChangedRow(arm_name, row, content), len(content)
+    [(position, content, stamp)] = fetch(reader.connection, _ROW_AT, (experiment, *key))
+    [(name, *of_arm)] = fetch(reader.connection, _ARM_OF_ROW, (experiment, arm))
+    return ChangedRow(name, row, content + stamp, position, *of_arm), len(content)
 
 
 def _arm(reader: Reader, experiment: int, ordinal: int) -> ArmView:

@@ -9,6 +9,7 @@ from typing import Any
 import apsw
 
 from podium_server.errors import unknown_arm, unknown_experiment
+from podium_server.store.changes import ChangedRow
 from podium_server.store.contract import ChangeListener, Page, PageLimits, Subject
 from podium_server.store.filters import (
     ArmFilter,
@@ -184,6 +185,24 @@ class Reader(ChangeListener):
         with self.one_state():
             identity, row = self._find_arm(experiment, arm)
             return self._evals(identity, row, after, limits, shown)
+
+    def rows(self, experiment: str, arm: str, after: int, limits: PageLimits) -> Page[ChangedRow]:
+        """Returns the rows after a position, in order of acceptance."""
+        with self.one_state():
+            identity, row = self._find_arm(experiment, arm)
+            place = (identity, row.ordinal)
+
+            def load(columns: Sequence[Any]) -> ChangedRow:
+                position, *key = columns
+                content = self.encoded(place, key)
+                return ChangedRow(
+                    row.name, codec.key_from(*key), content, position, row.status, row.group_name
+                )
+
+            query = evals_query(*place, after, EvalFilter())
+            return fill_page(
+                self.connection, query, load, lambda item: len(item.content), limits, row.revision
+            )
 
     def series(
         self, experiment: str, arm: str, first: int, limits: PageLimits, shown: SeriesFilter

@@ -14,7 +14,16 @@ from podium_server.store.contract import StoreError
 from podium_server.store.message_fields import config_digest, text_field
 from podium_server.store.sqlite.codec import value_from
 
-__all__ = ["APPLICATION_ID", "MIGRATIONS", "VERSION", "check", "is_marked", "mark", "migrate"]
+__all__ = [
+    "APPLICATION_ID",
+    "MIGRATIONS",
+    "VERSION",
+    "check",
+    "identify",
+    "is_marked",
+    "mark",
+    "migrate",
+]
 
 APPLICATION_ID = 0x506F6469
 """Marks a file as Podium's ("Podi")."""
@@ -230,6 +239,16 @@ CREATE TABLE store (id TEXT NOT NULL) STRICT;
 INSERT INTO store VALUES (lower(hex(randomblob(16))));
 """
 
+_VERSION_7 = """
+-- The epoch of the file: a copy, and a file that took its place, have another one.
+CREATE TABLE identity (id BLOB NOT NULL, inode INTEGER NOT NULL) STRICT;
+INSERT INTO identity VALUES (randomblob(8), 0);
+
+-- The revision in which the status or the group of an arm last changed.
+ALTER TABLE arms ADD COLUMN moved INTEGER NOT NULL DEFAULT 0;
+UPDATE arms SET moved = revision;
+"""
+
 MIGRATIONS: Sequence[str] = (
     _VERSION_1,
     _VERSION_2,
@@ -237,6 +256,7 @@ MIGRATIONS: Sequence[str] = (
     _VERSION_4,
     _VERSION_5,
     _VERSION_6,
+    _VERSION_7,
 )
 VERSION = len(MIGRATIONS)
 """The version of files that this server writes."""
@@ -284,3 +304,12 @@ def migrate(connection: apsw.Connection) -> None:
         for step in MIGRATIONS[version:]:
             connection.execute(step)
         connection.pragma("user_version", VERSION)
+
+
+def identify(connection: apsw.Connection, inode: int) -> None:
+    """Gives a file another identity if it is not the one that it was as it was last opened."""
+    connection.execute(
+        "UPDATE identity SET inode = ?1, "
+        "id = CASE inode WHEN 0 THEN id ELSE randomblob(8) END WHERE inode != ?1",
+        (inode,),
+    )

@@ -53,7 +53,7 @@ class _Replica:
                     self.rows = {at: row for at, row in self.rows.items() if at[0] != name}
                 case Removal(name, EvalKey() as key):
                     self.rows.pop((name, key), None)
-                case ChangedRow(name, key, content):
+                case ChangedRow(name, key, content, _, _, _):
                     self.rows[name, key] = content
                 case ArmView():
                     self.arms[item.row.name] = item

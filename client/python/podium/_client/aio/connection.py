@@ -58,6 +58,26 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
             for item in pages.read(await self.run(single(pages.request))):
                 yield item
 
+    async def stream(self, request: Message) -> AsyncIterator[Any]:
+        """Yields the responses of a streaming call, which ends with the iterator."""
+        method = self._method(request)
+        call = method.call(request)
+        try:
+            async for response in call:
+                self._answered_at = time.monotonic()
+                yield response
+        except grpc.RpcError as error:
+            raise self._failure(error, method).error from None
+        except (asyncio.CancelledError, grpc.aio.UsageError):
+            self._check_cancelled()
+            raise
+        finally:
+            call.cancel()
+
+    async def pause(self, seconds: float) -> None:
+        """Waits before the next call."""
+        await asyncio.sleep(seconds)
+
     async def close(self) -> None:
         """Closes the channel; calls under way are cancelled."""
         channel = self._detach()
@@ -101,6 +121,15 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
                 return outcome
             await asyncio.sleep(self._pause(outcome, retries))
 
+    def _check_cancelled(self) -> None:
+        """Raises CanceledError if a call was cancelled because the client was closed.
+
+        gRPC cancels the calls of a channel that is closed; their tasks were not cancelled.
+        """
+        task = asyncio.current_task()
+        if self._closed and not (task and task.cancelling()):
+            raise CanceledError("the client was closed during the call") from None
+
     async def _attempt(self, request: Message, seconds: float) -> Any:
         method = self._method(request)
         try:
@@ -108,10 +137,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
         except grpc.RpcError as error:
             return self._failure(error, method)
         except (asyncio.CancelledError, grpc.aio.UsageError):
-            # gRPC cancels the calls of a channel that is closed; their tasks were not cancelled.
-            task = asyncio.current_task()
-            if self._closed and not (task and task.cancelling()):
-                raise CanceledError("the client was closed during the call") from None
+            self._check_cancelled()
             raise
         if response is None:
             # grpc.aio returns None for a response that it cannot read, and writes to its log.

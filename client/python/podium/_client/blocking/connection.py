@@ -54,6 +54,23 @@ class BlockingConnection(Connection[grpc.Channel]):
         while pages.request is not None:
             yield from pages.read(self.run(single(pages.request)))
 
+    def stream(self, request: Message) -> Iterator[Any]:
+        """Yields the responses of a streaming call, which ends with the iterator."""
+        method = self._method(request)
+        call = method.call(request)
+        try:
+            for response in call:
+                self._answered_at = time.monotonic()
+                yield response
+        except grpc.RpcError as error:
+            raise self._failure(error, method).error from None
+        finally:
+            call.cancel()
+
+    def pause(self, seconds: float) -> None:
+        """Waits before the next call."""
+        time.sleep(seconds)
+
     def close(self) -> None:
         """Closes the channel; calls under way are cancelled."""
         channel = self._detach()

@@ -10,6 +10,8 @@ from podium._client import calls
 from podium._client.blocking.analysis import Analysis
 from podium._client.blocking.arm import ArmHandle
 from podium._client.blocking.attempt import ArmRun, begin_attempt
+from podium._client.blocking.watching import watch
+from podium._client.watching import WatchSession
 from podium._interface.recorders import new_attempt
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from podium._model.listings import Metric
     from podium._model.recording import RecordResult
     from podium._model.results import ArmResult, ArmSummary, Experiment, RunConfig
+    from podium._model.watching import WatchMarker, WatchUpdate
     from podium._values.arguments import ArmStatuses, DirectionLike, StepLike, Strings
 
 __all__ = ["ExperimentHandle"]
@@ -39,6 +42,44 @@ class ExperimentHandle(Analysis):
                 of the same training. Without one, the server accepts the records at any time.
         """
         return ArmHandle(self._connection, self._name, name, attempt_id)
+
+    def watch(
+        self,
+        *,
+        after: WatchUpdate | WatchMarker | int | None = None,
+        status: ArmStatuses | None = None,
+        group_name: str | None = None,
+        name_prefix: str | None = None,
+        with_evals: bool = True,
+    ) -> Iterator[WatchUpdate]:
+        """Yields the state of the experiment, and then an update for every change.
+
+        Each update changes the state before it into exactly the state of its revision; commits
+        can be merged. If the connection is lost, the watch continues after the last update. It
+        ends when the experiment is deleted.
+
+        Args:
+            after: The update whose state is known, or its marker or revision: only later changes
+                follow.
+            status: Watches only arms with this status, or one of these. An arm that no longer has
+                it is in `removals`.
+            group_name: Watches only arms of this group.
+            name_prefix: Watches only arms whose names begin with this text.
+            with_evals: Whether rows are watched too, or arms alone.
+
+        Raises:
+            NotFoundError: The experiment does not exist.
+            UnavailableError: No server answered for 10 s, before the first update.
+        """
+        session = WatchSession(
+            self._name,
+            after=after,
+            status=status,
+            group_name=group_name,
+            name_prefix=name_prefix,
+            with_evals=with_evals,
+        )
+        return watch(self._connection, session)
 
     def get(self) -> Experiment:
         """Returns the experiment.

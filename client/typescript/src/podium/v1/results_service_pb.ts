@@ -22,13 +22,15 @@ import type { Series } from "./series_pb.js";
 import { file_podium_v1_series } from "./series_pb.js";
 import type { Server } from "./server_pb.js";
 import { file_podium_v1_server } from "./server_pb.js";
+import type { WatchedArm, WatchedEval, WatchMarker, WatchRemoval } from "./watch_pb.js";
+import { file_podium_v1_watch } from "./watch_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file podium/v1/results_service.proto.
  */
 export const file_podium_v1_results_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9wb2RpdW0vdjEvcmVzdWx0c19zZXJ2aWNlLnByb3RvEglwb2RpdW0udjEiWAoLRXZhbFJlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRILCgNhcm0YAiABKAkSDAoEbmFtZRgDIAEoCRIRCgRzdGVwGAQgASgDSACIAQFCBwoFX3N0ZXAiTwoMRXZhbFJlc3BvbnNlEi8KC2V2YWxfcmVzdWx0GAEgASgLMhUucG9kaXVtLnYxLkV2YWxSZXN1bHRIAIgBAUIOCgxfZXZhbF9yZXN1bHQiPwoMU2NvcmVSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJEg4KBm1ldHJpYxgDIAEoCSJVCg1TY29yZVJlc3BvbnNlEhIKBXZhbHVlGAEgASgBSACIAQESJgoGc291cmNlGAIgASgLMhYucG9kaXVtLnYxLlNjb3JlU291cmNlQggKBl92YWx1ZSIwCg1HZXRBcm1SZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJIlkKDkdldEFybVJlc3BvbnNlEigKCmFybV9yZXN1bHQYASABKAsyFC5wb2RpdW0udjEuQXJtUmVzdWx0Eh0KFW5leHRfZXZhbHNfcGFnZV90b2tlbhgCIAEoCSLtAQoPTGlzdEFybXNSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSJgoIc3RhdHVzZXMYBCADKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEhcKCmdyb3VwX25hbWUYBSABKAlIAIgBARIYCgtuYW1lX3ByZWZpeBgGIAEoCUgBiAEBEgwKBHRhZ3MYByADKAkSFwoPb21pdF9ydW5fY29uZmlnGAggASgIQg0KC19ncm91cF9uYW1lQg4KDF9uYW1lX3ByZWZpeCJiChBMaXN0QXJtc1Jlc3BvbnNlEiMKBGFybXMYASADKAsyFS5wb2RpdW0udjEuQXJtU3VtbWFyeRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEAoIcmV2aXNpb24YAyABKAMivgEKEExpc3RFdmFsc1JlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRILCgNhcm0YAiABKAkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkSEQoEbmFtZRgFIAEoCUgAiAEBEhUKCG1pbl9zdGVwGAYgASgDSAGIAQESFQoIbWF4X3N0ZXAYByABKANIAogBAUIHCgVfbmFtZUILCglfbWluX3N0ZXBCCwoJX21heF9zdGVwImQKEUxpc3RFdmFsc1Jlc3BvbnNlEiQKBWV2YWxzGAEgAygLMhUucG9kaXVtLnYxLkV2YWxSZXN1bHQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhAKCHJldmlzaW9uGAMgASgDIrEBChFMaXN0U2VyaWVzUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEgsKA2FybRgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRIMCgRrZXlzGAUgAygJEhUKCG1pbl9zdGVwGAYgASgDSACIAQESFQoIbWF4X3N0ZXAYByABKANIAYgBAUILCglfbWluX3N0ZXBCCwoJX21heF9zdGVwImIKEkxpc3RTZXJpZXNSZXNwb25zZRIhCgZzZXJpZXMYASADKAsyES5wb2RpdW0udjEuU2VyaWVzEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAyIqChRHZXRFeHBlcmltZW50UmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJIkIKFUdldEV4cGVyaW1lbnRSZXNwb25zZRIpCgpleHBlcmltZW50GAEgASgLMhUucG9kaXVtLnYxLkV4cGVyaW1lbnQipgEKFkxpc3RFeHBlcmltZW50c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSGAoLbmFtZV9wcmVmaXgYAyABKAlIAIgBARItCghzdGF0dXNlcxgEIAMoDjIbLnBvZGl1bS52MS5FeHBlcmltZW50U3RhdHVzEgwKBHRhZ3MYBSADKAlCDgoMX25hbWVfcHJlZml4Il4KF0xpc3RFeHBlcmltZW50c1Jlc3BvbnNlEioKC2V4cGVyaW1lbnRzGAEgAygLMhUucG9kaXVtLnYxLkV4cGVyaW1lbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIsACCgtSYW5rUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJEhMKBm1ldHJpYxgEIAEoCUgAiAEBEicKCWRpcmVjdGlvbhgFIAEoDjIULnBvZGl1bS52MS5EaXJlY3Rpb24SJgoIc3RhdHVzZXMYBiADKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEhAKCGJ5X2dyb3VwGAcgASgIEhMKC21pbl9tZW1iZXJzGAggASgFEhcKCmdyb3VwX25hbWUYCSABKAlIAYgBARIYCgtuYW1lX3ByZWZpeBgKIAEoCUgCiAEBEgwKBHRhZ3MYCyADKAlCCQoHX21ldHJpY0INCgtfZ3JvdXBfbmFtZUIOCgxfbmFtZV9wcmVmaXgi7wIKDFJhbmtSZXNwb25zZRIiCgRhcm1zGAEgAygLMhQucG9kaXVtLnYxLlJhbmtlZEFybRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEAoIcmV2aXNpb24YAyABKAMSDgoGbWV0cmljGAQgASgJEicKCWRpcmVjdGlvbhgFIAEoDjIULnBvZGl1bS52MS5EaXJlY3Rpb24SJQoGY291bnRzGAYgASgLMhUucG9kaXVtLnYxLlJhbmtDb3VudHMSJgoHc291cmNlcxgHIAMoCzIVLnBvZGl1bS52MS5SYW5rU291cmNlEiYKBmdyb3VwcxgIIAMoCzIWLnBvZGl1bS52MS5SYW5rZWRHcm91cBI1Cgxncm91cF9jb3VudHMYCSABKAsyGi5wb2RpdW0udjEuUmFua0dyb3VwQ291bnRzSACIAQESGAoQcmFua2luZ19yZXZpc2lvbhgKIAEoA0IPCg1fZ3JvdXBfY291bnRzIuMBCg1TY29yZXNSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSDwoHbWV0cmljcxgCIAMoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRImCghzdGF0dXNlcxgFIAMoDjIULnBvZGl1bS52MS5Bcm1TdGF0dXMSFwoKZ3JvdXBfbmFtZRgGIAEoCUgAiAEBEhgKC25hbWVfcHJlZml4GAcgASgJSAGIAQESDAoEdGFncxgIIAMoCUINCgtfZ3JvdXBfbmFtZUIOCgxfbmFtZV9wcmVmaXgiiAEKDlNjb3Jlc1Jlc3BvbnNlEiIKBGFybXMYASADKAsyFC5wb2RpdW0udjEuU2NvcmVkQXJtEicKB2NvbHVtbnMYAiADKAsyFi5wb2RpdW0udjEuU2NvcmVDb2x1bW4SFwoPbmV4dF9wYWdlX3Rva2VuGAMgASgJEhAKCHJldmlzaW9uGAQgASgDIk8KEkxpc3RNZXRyaWNzUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJImQKE0xpc3RNZXRyaWNzUmVzcG9uc2USIgoHbWV0cmljcxgBIAMoCzIRLnBvZGl1bS52MS5NZXRyaWMSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhAKCHJldmlzaW9uGAMgASgDIhIKEEdldFNlcnZlclJlcXVlc3QiNgoRR2V0U2VydmVyUmVzcG9uc2USIQoGc2VydmVyGAEgASgLMhEucG9kaXVtLnYxLlNlcnZlcjKUBwoOUmVzdWx0c1NlcnZpY2USPAoERXZhbBIWLnBvZGl1bS52MS5FdmFsUmVxdWVzdBoXLnBvZGl1bS52MS5FdmFsUmVzcG9uc2UiA5ACARI/CgVTY29yZRIXLnBvZGl1bS52MS5TY29yZVJlcXVlc3QaGC5wb2RpdW0udjEuU2NvcmVSZXNwb25zZSIDkAIBEkIKBkdldEFybRIYLnBvZGl1bS52MS5HZXRBcm1SZXF1ZXN0GhkucG9kaXVtLnYxLkdldEFybVJlc3BvbnNlIgOQAgESSAoITGlzdEFybXMSGi5wb2RpdW0udjEuTGlzdEFybXNSZXF1ZXN0GhsucG9kaXVtLnYxLkxpc3RBcm1zUmVzcG9uc2UiA5ACARJLCglMaXN0RXZhbHMSGy5wb2RpdW0udjEuTGlzdEV2YWxzUmVxdWVzdBocLnBvZGl1bS52MS5MaXN0RXZhbHNSZXNwb25zZSIDkAIBEk4KCkxpc3RTZXJpZXMSHC5wb2RpdW0udjEuTGlzdFNlcmllc1JlcXVlc3QaHS5wb2RpdW0udjEuTGlzdFNlcmllc1Jlc3BvbnNlIgOQAgESVwoNR2V0RXhwZXJpbWVudBIfLnBvZGl1bS52MS5HZXRFeHBlcmltZW50UmVxdWVzdBogLnBvZGl1bS52MS5HZXRFeHBlcmltZW50UmVzcG9uc2UiA5ACARJdCg9MaXN0RXhwZXJpbWVudHMSIS5wb2RpdW0udjEuTGlzdEV4cGVyaW1lbnRzUmVxdWVzdBoiLnBvZGl1bS52MS5MaXN0RXhwZXJpbWVudHNSZXNwb25zZSIDkAIBEjwKBFJhbmsSFi5wb2RpdW0udjEuUmFua1JlcXVlc3QaFy5wb2RpdW0udjEuUmFua1Jlc3BvbnNlIgOQAgESQgoGU2NvcmVzEhgucG9kaXVtLnYxLlNjb3Jlc1JlcXVlc3QaGS5wb2RpdW0udjEuU2NvcmVzUmVzcG9uc2UiA5ACARJRCgtMaXN0TWV0cmljcxIdLnBvZGl1bS52MS5MaXN0TWV0cmljc1JlcXVlc3QaHi5wb2RpdW0udjEuTGlzdE1ldHJpY3NSZXNwb25zZSIDkAIBEksKCUdldFNlcnZlchIbLnBvZGl1bS52MS5HZXRTZXJ2ZXJSZXF1ZXN0GhwucG9kaXVtLnYxLkdldFNlcnZlclJlc3BvbnNlIgOQAgFCbQoJcG9kaXVtLnYxQhNSZXN1bHRzU2VydmljZVByb3RvUAFaHnBvZGl1bS5leGFtcGxlL3BvZGl1bS9wb2RpdW12MaICA1BETaoCCVBvZGl1bS5WMcoCCVBvZGl1bVxWMeoCClBvZGl1bTo6VjFiBnByb3RvMw", [file_podium_v1_arm_result, file_podium_v1_eval_result, file_podium_v1_experiment, file_podium_v1_metric, file_podium_v1_ranking, file_podium_v1_score, file_podium_v1_score_matrix, file_podium_v1_series, file_podium_v1_server]);
+  fileDesc("Ch9wb2RpdW0vdjEvcmVzdWx0c19zZXJ2aWNlLnByb3RvEglwb2RpdW0udjEiWAoLRXZhbFJlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRILCgNhcm0YAiABKAkSDAoEbmFtZRgDIAEoCRIRCgRzdGVwGAQgASgDSACIAQFCBwoFX3N0ZXAiTwoMRXZhbFJlc3BvbnNlEi8KC2V2YWxfcmVzdWx0GAEgASgLMhUucG9kaXVtLnYxLkV2YWxSZXN1bHRIAIgBAUIOCgxfZXZhbF9yZXN1bHQiPwoMU2NvcmVSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJEg4KBm1ldHJpYxgDIAEoCSJVCg1TY29yZVJlc3BvbnNlEhIKBXZhbHVlGAEgASgBSACIAQESJgoGc291cmNlGAIgASgLMhYucG9kaXVtLnYxLlNjb3JlU291cmNlQggKBl92YWx1ZSIwCg1HZXRBcm1SZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSCwoDYXJtGAIgASgJIlkKDkdldEFybVJlc3BvbnNlEigKCmFybV9yZXN1bHQYASABKAsyFC5wb2RpdW0udjEuQXJtUmVzdWx0Eh0KFW5leHRfZXZhbHNfcGFnZV90b2tlbhgCIAEoCSLtAQoPTGlzdEFybXNSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSJgoIc3RhdHVzZXMYBCADKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEhcKCmdyb3VwX25hbWUYBSABKAlIAIgBARIYCgtuYW1lX3ByZWZpeBgGIAEoCUgBiAEBEgwKBHRhZ3MYByADKAkSFwoPb21pdF9ydW5fY29uZmlnGAggASgIQg0KC19ncm91cF9uYW1lQg4KDF9uYW1lX3ByZWZpeCJiChBMaXN0QXJtc1Jlc3BvbnNlEiMKBGFybXMYASADKAsyFS5wb2RpdW0udjEuQXJtU3VtbWFyeRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEAoIcmV2aXNpb24YAyABKAMivgEKEExpc3RFdmFsc1JlcXVlc3QSEgoKZXhwZXJpbWVudBgBIAEoCRILCgNhcm0YAiABKAkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkSEQoEbmFtZRgFIAEoCUgAiAEBEhUKCG1pbl9zdGVwGAYgASgDSAGIAQESFQoIbWF4X3N0ZXAYByABKANIAogBAUIHCgVfbmFtZUILCglfbWluX3N0ZXBCCwoJX21heF9zdGVwImQKEUxpc3RFdmFsc1Jlc3BvbnNlEiQKBWV2YWxzGAEgAygLMhUucG9kaXVtLnYxLkV2YWxSZXN1bHQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhAKCHJldmlzaW9uGAMgASgDIrEBChFMaXN0U2VyaWVzUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEgsKA2FybRgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRIMCgRrZXlzGAUgAygJEhUKCG1pbl9zdGVwGAYgASgDSACIAQESFQoIbWF4X3N0ZXAYByABKANIAYgBAUILCglfbWluX3N0ZXBCCwoJX21heF9zdGVwImIKEkxpc3RTZXJpZXNSZXNwb25zZRIhCgZzZXJpZXMYASADKAsyES5wb2RpdW0udjEuU2VyaWVzEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAyIqChRHZXRFeHBlcmltZW50UmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJIkIKFUdldEV4cGVyaW1lbnRSZXNwb25zZRIpCgpleHBlcmltZW50GAEgASgLMhUucG9kaXVtLnYxLkV4cGVyaW1lbnQipgEKFkxpc3RFeHBlcmltZW50c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSGAoLbmFtZV9wcmVmaXgYAyABKAlIAIgBARItCghzdGF0dXNlcxgEIAMoDjIbLnBvZGl1bS52MS5FeHBlcmltZW50U3RhdHVzEgwKBHRhZ3MYBSADKAlCDgoMX25hbWVfcHJlZml4Il4KF0xpc3RFeHBlcmltZW50c1Jlc3BvbnNlEioKC2V4cGVyaW1lbnRzGAEgAygLMhUucG9kaXVtLnYxLkV4cGVyaW1lbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIsACCgtSYW5rUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJEhMKBm1ldHJpYxgEIAEoCUgAiAEBEicKCWRpcmVjdGlvbhgFIAEoDjIULnBvZGl1bS52MS5EaXJlY3Rpb24SJgoIc3RhdHVzZXMYBiADKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEhAKCGJ5X2dyb3VwGAcgASgIEhMKC21pbl9tZW1iZXJzGAggASgFEhcKCmdyb3VwX25hbWUYCSABKAlIAYgBARIYCgtuYW1lX3ByZWZpeBgKIAEoCUgCiAEBEgwKBHRhZ3MYCyADKAlCCQoHX21ldHJpY0INCgtfZ3JvdXBfbmFtZUIOCgxfbmFtZV9wcmVmaXgi7wIKDFJhbmtSZXNwb25zZRIiCgRhcm1zGAEgAygLMhQucG9kaXVtLnYxLlJhbmtlZEFybRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEAoIcmV2aXNpb24YAyABKAMSDgoGbWV0cmljGAQgASgJEicKCWRpcmVjdGlvbhgFIAEoDjIULnBvZGl1bS52MS5EaXJlY3Rpb24SJQoGY291bnRzGAYgASgLMhUucG9kaXVtLnYxLlJhbmtDb3VudHMSJgoHc291cmNlcxgHIAMoCzIVLnBvZGl1bS52MS5SYW5rU291cmNlEiYKBmdyb3VwcxgIIAMoCzIWLnBvZGl1bS52MS5SYW5rZWRHcm91cBI1Cgxncm91cF9jb3VudHMYCSABKAsyGi5wb2RpdW0udjEuUmFua0dyb3VwQ291bnRzSACIAQESGAoQcmFua2luZ19yZXZpc2lvbhgKIAEoA0IPCg1fZ3JvdXBfY291bnRzIuMBCg1TY29yZXNSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSDwoHbWV0cmljcxgCIAMoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRImCghzdGF0dXNlcxgFIAMoDjIULnBvZGl1bS52MS5Bcm1TdGF0dXMSFwoKZ3JvdXBfbmFtZRgGIAEoCUgAiAEBEhgKC25hbWVfcHJlZml4GAcgASgJSAGIAQESDAoEdGFncxgIIAMoCUINCgtfZ3JvdXBfbmFtZUIOCgxfbmFtZV9wcmVmaXgiiAEKDlNjb3Jlc1Jlc3BvbnNlEiIKBGFybXMYASADKAsyFC5wb2RpdW0udjEuU2NvcmVkQXJtEicKB2NvbHVtbnMYAiADKAsyFi5wb2RpdW0udjEuU2NvcmVDb2x1bW4SFwoPbmV4dF9wYWdlX3Rva2VuGAMgASgJEhAKCHJldmlzaW9uGAQgASgDIk8KEkxpc3RNZXRyaWNzUmVxdWVzdBISCgpleHBlcmltZW50GAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJImQKE0xpc3RNZXRyaWNzUmVzcG9uc2USIgoHbWV0cmljcxgBIAMoCzIRLnBvZGl1bS52MS5NZXRyaWMSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhAKCHJldmlzaW9uGAMgASgDIhIKEEdldFNlcnZlclJlcXVlc3QiNgoRR2V0U2VydmVyUmVzcG9uc2USIQoGc2VydmVyGAEgASgLMhEucG9kaXVtLnYxLlNlcnZlciKBAgoMV2F0Y2hSZXF1ZXN0EhIKCmV4cGVyaW1lbnQYASABKAkSGwoOYWZ0ZXJfcmV2aXNpb24YAiABKANIAIgBARISCgVlcG9jaBgDIAEoCUgBiAEBEiYKCHN0YXR1c2VzGAQgAygOMhQucG9kaXVtLnYxLkFybVN0YXR1cxIXCgpncm91cF9uYW1lGAUgASgJSAKIAQESGAoLbmFtZV9wcmVmaXgYBiABKAlIA4gBARIVCg13aXRob3V0X2V2YWxzGAcgASgIQhEKD19hZnRlcl9yZXZpc2lvbkIICgZfZXBvY2hCDQoLX2dyb3VwX25hbWVCDgoMX25hbWVfcHJlZml4Io0CCg1XYXRjaFJlc3BvbnNlEg0KBXJlc2V0GAEgASgIEi4KCmV4cGVyaW1lbnQYAiABKAsyFS5wb2RpdW0udjEuRXhwZXJpbWVudEgAiAEBEikKCHJlbW92YWxzGAMgAygLMhcucG9kaXVtLnYxLldhdGNoUmVtb3ZhbBIjCgRhcm1zGAQgAygLMhUucG9kaXVtLnYxLldhdGNoZWRBcm0SJQoFZXZhbHMYBSADKAsyFi5wb2RpdW0udjEuV2F0Y2hlZEV2YWwSJgoGbWFya2VyGAYgASgLMhYucG9kaXVtLnYxLldhdGNoTWFya2VyEg8KB2RlbGV0ZWQYByABKAhCDQoLX2V4cGVyaW1lbnQy1wcKDlJlc3VsdHNTZXJ2aWNlEjwKBEV2YWwSFi5wb2RpdW0udjEuRXZhbFJlcXVlc3QaFy5wb2RpdW0udjEuRXZhbFJlc3BvbnNlIgOQAgESPwoFU2NvcmUSFy5wb2RpdW0udjEuU2NvcmVSZXF1ZXN0GhgucG9kaXVtLnYxLlNjb3JlUmVzcG9uc2UiA5ACARJCCgZHZXRBcm0SGC5wb2RpdW0udjEuR2V0QXJtUmVxdWVzdBoZLnBvZGl1bS52MS5HZXRBcm1SZXNwb25zZSIDkAIBEkgKCExpc3RBcm1zEhoucG9kaXVtLnYxLkxpc3RBcm1zUmVxdWVzdBobLnBvZGl1bS52MS5MaXN0QXJtc1Jlc3BvbnNlIgOQAgESSwoJTGlzdEV2YWxzEhsucG9kaXVtLnYxLkxpc3RFdmFsc1JlcXVlc3QaHC5wb2RpdW0udjEuTGlzdEV2YWxzUmVzcG9uc2UiA5ACARJOCgpMaXN0U2VyaWVzEhwucG9kaXVtLnYxLkxpc3RTZXJpZXNSZXF1ZXN0Gh0ucG9kaXVtLnYxLkxpc3RTZXJpZXNSZXNwb25zZSIDkAIBElcKDUdldEV4cGVyaW1lbnQSHy5wb2RpdW0udjEuR2V0RXhwZXJpbWVudFJlcXVlc3QaIC5wb2RpdW0udjEuR2V0RXhwZXJpbWVudFJlc3BvbnNlIgOQAgESXQoPTGlzdEV4cGVyaW1lbnRzEiEucG9kaXVtLnYxLkxpc3RFeHBlcmltZW50c1JlcXVlc3QaIi5wb2RpdW0udjEuTGlzdEV4cGVyaW1lbnRzUmVzcG9uc2UiA5ACARI8CgRSYW5rEhYucG9kaXVtLnYxLlJhbmtSZXF1ZXN0GhcucG9kaXVtLnYxLlJhbmtSZXNwb25zZSIDkAIBEkIKBlNjb3JlcxIYLnBvZGl1bS52MS5TY29yZXNSZXF1ZXN0GhkucG9kaXVtLnYxLlNjb3Jlc1Jlc3BvbnNlIgOQAgESUQoLTGlzdE1ldHJpY3MSHS5wb2RpdW0udjEuTGlzdE1ldHJpY3NSZXF1ZXN0Gh4ucG9kaXVtLnYxLkxpc3RNZXRyaWNzUmVzcG9uc2UiA5ACARJLCglHZXRTZXJ2ZXISGy5wb2RpdW0udjEuR2V0U2VydmVyUmVxdWVzdBocLnBvZGl1bS52MS5HZXRTZXJ2ZXJSZXNwb25zZSIDkAIBEkEKBVdhdGNoEhcucG9kaXVtLnYxLldhdGNoUmVxdWVzdBoYLnBvZGl1bS52MS5XYXRjaFJlc3BvbnNlIgOQAgEwAUJtCglwb2RpdW0udjFCE1Jlc3VsdHNTZXJ2aWNlUHJvdG9QAVoecG9kaXVtLmV4YW1wbGUvcG9kaXVtL3BvZGl1bXYxogIDUERNqgIJUG9kaXVtLlYxygIJUG9kaXVtXFYx6gIKUG9kaXVtOjpWMWIGcHJvdG8z", [file_podium_v1_arm_result, file_podium_v1_eval_result, file_podium_v1_experiment, file_podium_v1_metric, file_podium_v1_ranking, file_podium_v1_score, file_podium_v1_score_matrix, file_podium_v1_series, file_podium_v1_server, file_podium_v1_watch]);
 
 /**
  * EvalRequest names an eval row.
@@ -1038,6 +1040,138 @@ export const GetServerResponseSchema: GenMessage<GetServerResponse> = /*@__PURE_
   messageDesc(file_podium_v1_results_service, 23);
 
 /**
+ * WatchRequest selects what a client watches. An arm that does not pass the filters is
+ * not sent. One that no longer passes them is sent as a removal, and one that passes
+ * them again with all of its rows.
+ *
+ * @generated from message podium.v1.WatchRequest
+ */
+export type WatchRequest = Message<"podium.v1.WatchRequest"> & {
+  /**
+   * The name of the experiment. Required.
+   *
+   * @generated from field: string experiment = 1;
+   */
+  experiment: string;
+
+  /**
+   * The revision whose state the client has. 0 or unset: none, so the whole state is
+   * sent first. If the server does not have the revision within 5 s, it resets.
+   *
+   * @generated from field: optional int64 after_revision = 2;
+   */
+  afterRevision?: bigint | undefined;
+
+  /**
+   * The epoch of the marker with that revision. If the server has another one, because
+   * the experiment was deleted or the store replaced, it resets.
+   *
+   * @generated from field: optional string epoch = 3;
+   */
+  epoch?: string | undefined;
+
+  /**
+   * Only arms with one of these statuses. None means any.
+   *
+   * @generated from field: repeated podium.v1.ArmStatus statuses = 4;
+   */
+  statuses: ArmStatus[];
+
+  /**
+   * Only arms of the group with this name.
+   *
+   * @generated from field: optional string group_name = 5;
+   */
+  groupName?: string | undefined;
+
+  /**
+   * Only arms whose name begins with this text.
+   *
+   * @generated from field: optional string name_prefix = 6;
+   */
+  namePrefix?: string | undefined;
+
+  /**
+   * Whether only arms are sent, without their rows.
+   *
+   * @generated from field: bool without_evals = 7;
+   */
+  withoutEvals: boolean;
+};
+
+/**
+ * Describes the message podium.v1.WatchRequest.
+ * Use `create(WatchRequestSchema)` to create a new message.
+ */
+export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
+  messageDesc(file_podium_v1_results_service, 24);
+
+/**
+ * WatchResponse is a piece of the changes of an experiment, of about 64 KiB unless one
+ * item is larger.
+ *
+ * @generated from message podium.v1.WatchResponse
+ */
+export type WatchResponse = Message<"podium.v1.WatchResponse"> & {
+  /**
+   * Whether the client has to forget everything that it was sent before. The whole
+   * state follows.
+   *
+   * @generated from field: bool reset = 1;
+   */
+  reset: boolean;
+
+  /**
+   * The experiment, in the first message and when its declaration or conclusion changed.
+   *
+   * @generated from field: optional podium.v1.Experiment experiment = 2;
+   */
+  experiment?: Experiment | undefined;
+
+  /**
+   * The rows and arms that were removed. Unknown ones are to be ignored.
+   *
+   * @generated from field: repeated podium.v1.WatchRemoval removals = 3;
+   */
+  removals: WatchRemoval[];
+
+  /**
+   * The arms that were added or changed.
+   *
+   * @generated from field: repeated podium.v1.WatchedArm arms = 4;
+   */
+  arms: WatchedArm[];
+
+  /**
+   * The rows that were added or replaced. A row can come before its arm.
+   *
+   * @generated from field: repeated podium.v1.WatchedEval evals = 5;
+   */
+  evals: WatchedEval[];
+
+  /**
+   * Set if everything up to a revision was sent; also when nothing happens, every 10 s.
+   *
+   * @generated from field: podium.v1.WatchMarker marker = 6;
+   */
+  marker?: WatchMarker | undefined;
+
+  /**
+   * Whether the experiment was deleted. This is the last message.
+   *
+   * @generated from field: bool deleted = 7;
+   */
+  deleted: boolean;
+};
+
+/**
+ * Describes the message podium.v1.WatchResponse.
+ * Use `create(WatchResponseSchema)` to create a new message.
+ */
+export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
+  messageDesc(file_podium_v1_results_service, 25);
+
+/**
  * ResultsService reads recorded results. Its calls change nothing, so all of them
  * are safe to retry.
  *
@@ -1244,6 +1378,27 @@ export const ResultsService: GenService<{
     methodKind: "unary";
     input: typeof GetServerRequestSchema;
     output: typeof GetServerResponseSchema;
+  },
+  /**
+   * Watches an experiment: sends its state, or what changed after a revision, and then
+   * every change, until the client ends the call or the experiment is deleted.
+   *
+   * The messages up to a marker, applied in order, change the state of the revision
+   * before into exactly the state of the marker's revision. Commits can be merged: of a
+   * row that changed several times, only the newest state is sent. Within a message,
+   * `reset` comes first, then removals, arms, rows and the marker. A client that
+   * reconnects sends the revision and the epoch of the last marker, and misses nothing.
+   *
+   * Returns NOT_FOUND if the experiment does not exist, RESOURCE_EXHAUSTED if there are
+   * too many watches (OVERLOADED), or if a message could not be sent for 10 s because
+   * the client does not read (WATCH_TOO_SLOW), and UNAVAILABLE if the server stops.
+   *
+   * @generated from rpc podium.v1.ResultsService.Watch
+   */
+  watch: {
+    methodKind: "server_streaming";
+    input: typeof WatchRequestSchema;
+    output: typeof WatchResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_podium_v1_results_service, 0);

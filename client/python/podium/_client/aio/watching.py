@@ -1,0 +1,34 @@
+"""Watches: one call after the other, until the experiment is deleted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from podium._model.watching import WatchUpdate
+from podium.errors import PodiumError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from podium._client.aio.connection import AsyncConnection
+    from podium._client.watching import WatchSession
+
+__all__ = ["watch"]
+
+
+async def watch(connection: AsyncConnection, session: WatchSession) -> AsyncIterator[WatchUpdate]:
+    """Yields the updates of an experiment. Connects again after failures that pass."""
+    while True:
+        try:
+            async for response in connection.stream(session.request):
+                update = session.take(response)
+                if update is not None:
+                    yield update
+                    if update.is_deleted:
+                        return
+            raise UnavailableError("the server has ended the watch")
+        except PodiumError as error:
+            if session.is_deletion(error):
+                yield WatchUpdate()
+                return
+            await connection.pause(session.pause(error))

@@ -1,0 +1,178 @@
+"""The state of an experiment as a watch tells it, in memory: pure, for both clients and the CLI."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from podium import ranking, scoring
+from podium._model.results import ArmResult
+from podium._values.suggest import did_you_mean
+from podium.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from podium._model.rankings import Ranking
+    from podium._model.results import ArmSummary, EvalResult, Experiment
+    from podium._model.watching import WatchedEval, WatchMarker, WatchUpdate
+    from podium._values.arguments import ArmStatuses, DirectionLike, StepLike
+
+__all__ = ["LiveArm", "LiveState"]
+
+_Key = tuple[str, int | None]
+_GIVEN = ("run_id", "error", "train_seconds", "group_id", "group_name")
+_OUTPUTS = ("experiment", "revision", "create_time", "update_time", "attempt", "last_heard")
+
+
+class LiveArm:
+    """An arm in one state of an experiment. Nothing changes it, so its scores are computed once."""
+
+    def __init__(
+        self, position: int, summary: ArmSummary, rows: Mapping[_Key, WatchedEval]
+    ) -> None:
+        self.position = position
+        self.summary = summary
+        self.rows = rows
+        self._result: ArmResult | None = None
+        self._scores: dict[str, float | None] = {}
+
+    @property
+    def name(self) -> str:
+        """The name of the arm."""
+        return self.summary.name
+
+    @property
+    def status(self) -> str:
+        """The status of the arm."""
+        return self.summary.status
+
+    @property
+    def result(self) -> ArmResult:
+        """The arm with its rows. Breakdowns that no row has, and run_result, are not watched."""
+        if self._result is None:
+            self._result = _result(self.summary, self.rows)
+        return self._result
+
+    def eval(self, name: str, *, step: StepLike | None = None) -> EvalResult | None:
+        """Returns an eval row, as `ArmHandle.eval` does; None if there is none."""
+        return self.result.eval(name, step=step)
+
+    def score(self, metric: str) -> float | None:
+        """Returns a score, as `ArmHandle.score` does; None if there is none."""
+        try:
+            return self._scores[metric]
+        except KeyError:
+            score = self._scores[metric] = self.result.score(metric)
+            return score
+
+
+def _result(summary: ArmSummary, rows: Mapping[_Key, WatchedEval]) -> ArmResult:
+    evals = [item.eval_result for item in sorted(rows.values(), key=lambda item: item.position)]
+    result = ArmResult(
+        summary.name,
+        summary.run_config,
+        summary.status,
+        summary.metrics,
+        {} if evals else summary.eval_metrics,
+        evals=evals,
+        eval_seconds=None if evals else summary.eval_seconds,
+        **{name: getattr(summary, name) for name in _GIVEN},
+    )
+    for name in _OUTPUTS:
+        setattr(result, name, getattr(summary, name))
+    return result
+
+
+class LiveState(NamedTuple):
+    """The state of an experiment at one revision. `after` returns the next one."""
+
+    experiment: Experiment | None = None
+    marker: WatchMarker | None = None
+    arms: Mapping[str, LiveArm] = {}
+
+    @property
+    def revision(self) -> int:
+        """The revision of this state; 0 before the first one."""
+        return 0 if self.marker is None else self.marker.revision
+
+    def after(self, update: WatchUpdate) -> LiveState:
+        """Returns the state after an update. This one does not change."""
+        arms = {} if update.is_reset else dict(self.arms)
+        rows: dict[str, dict[_Key, WatchedEval]] = {}
+
+        def rows_of(arm: str) -> dict[_Key, WatchedEval]:
+            if arm not in rows:
+                rows[arm] = dict(arms[arm].rows) if arm in arms else {}
+            return rows[arm]
+
+        for removal in update.removals:
+            if removal.name is None:
+                arms.pop(removal.arm, None)
+                rows[removal.arm] = {}
+            else:
+                rows_of(removal.arm).pop((removal.name, removal.step), None)
+        for row in update.evals:
+            rows_of(row.arm)[row.eval_result.name, row.eval_result.step] = row
+        changed = {item.arm.name: item for item in update.arms}
+        for name in rows.keys() | changed.keys():
+            item = changed[name] if name in changed else arms.get(name)
+            if item is not None:
+                summary = item.summary if isinstance(item, LiveArm) else item.arm
+                arms[name] = LiveArm(item.position, summary, rows_of(name))
+        return LiveState(update.experiment or self.experiment, update.marker, arms)
+
+    def arm(self, name: str) -> LiveArm:
+        """Returns an arm.
+
+        Raises:
+            NotFoundError: There is no such arm in this state.
+        """
+        try:
+            return self.arms[name]
+        except KeyError:
+            text = f"there is no arm {name!r}{did_you_mean(name, self.arms)}"
+            raise NotFoundError(text) from None
+
+    def rank(
+        self,
+        metric: str | None = None,
+        *,
+        direction: DirectionLike | None = None,
+        status: ArmStatuses | None = None,
+    ) -> Ranking:
+        """Ranks the arms, as `ExperimentHandle.rank` does.
+
+        Raises:
+            ValueError: No metric is given, and the experiment has no success_metric.
+        """
+        metric, direction = self._order(metric, direction)
+        options: dict[str, Any] = {} if status is None else {"status": status}
+        found = ranking.rank(self._results(), metric, direction=direction, **options)
+        found.revision = self.revision
+        return found
+
+    def best(
+        self, metric: str | None = None, *, direction: DirectionLike | None = None
+    ) -> str | None:
+        """Returns the name of the completed arm with the best score; None if no arm has one.
+
+        Raises:
+            ValueError: No metric is given, and the experiment has no success_metric.
+        """
+        metric, direction = self._order(metric, direction)
+        found = scoring.best_arm(self._results(), metric, direction)
+        return None if found is None else found[0].name
+
+    def _order(
+        self, metric: str | None, direction: DirectionLike | None
+    ) -> tuple[str, DirectionLike | None]:
+        about = self.experiment
+        metric = metric or (about.success_metric if about else None)
+        if metric is None:
+            raise ValueError("give a metric: the experiment has no success_metric")
+        given: Any = direction or (about.direction if about else None)
+        return metric, given
+
+    def _results(self) -> list[ArmResult]:
+        ordered = sorted(self.arms.values(), key=lambda arm: arm.position)
+        return [arm.result for arm in ordered]

@@ -1,0 +1,116 @@
+"""The state of a watch between its messages, without I/O, for both clients."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+from podium._client.calls import one_or_more
+from podium._model.watching import WatchMarker, WatchUpdate
+from podium._values import coerce
+from podium._wire import codec
+from podium.errors import InternalError, NotFoundError, PodiumError, UnavailableError
+from podium.v1.results_service_pb2 import WatchRequest
+
+if TYPE_CHECKING:
+    from podium._values.arguments import ArmStatuses
+
+__all__ = ["WatchSession"]
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
+_CONNECT_SECONDS = 10.0
+"""How long a server is tried that has not answered this watch yet."""
+_TRANSIENT = frozenset({"OVERLOADED", "SHUTTING_DOWN", "WATCH_TOO_SLOW", "OUTCOME_UNKNOWN"})
+_RANDOM = random.SystemRandom()
+
+
+class WatchSession:
+    """Puts messages together to updates, and continues after the last one when a call fails.
+
+    Args:
+        experiment: The name of the experiment.
+        after: The update whose state is known, its marker or revision; None for no state.
+        status: Watches only arms with this status, or one of these.
+        group_name: Watches only arms of this group.
+        name_prefix: Watches only arms whose names begin with this text.
+        with_evals: Whether rows are watched too.
+    """
+
+    def __init__(
+        self,
+        experiment: str,
+        *,
+        after: WatchUpdate | WatchMarker | int | None,
+        status: ArmStatuses | None,
+        group_name: str | None,
+        name_prefix: str | None,
+        with_evals: bool,
+    ) -> None:
+        self.request = WatchRequest(
+            experiment=experiment,
+            statuses=map(codec.arm_status_to_proto, one_or_more(status)),
+            group_name=coerce.optional(coerce.text, group_name, "group_name"),
+            name_prefix=coerce.optional(coerce.text, name_prefix, "name_prefix"),
+            without_evals=not coerce.boolean(with_evals, "with_evals"),
+        )
+        if isinstance(after, WatchMarker):
+            self._continue_after(after)
+        elif isinstance(after, WatchUpdate):
+            self._continue_after(after.marker)
+        elif after is not None:
+            self.request.after_revision = coerce.integer(after, "after")
+        self._marker: WatchMarker | None = None
+        self._update = WatchUpdate()
+        self._backoff = _FIRST_PAUSE
+        self._begun = time.monotonic()
+
+    def take(self, response: Any) -> WatchUpdate | None:
+        """Adds a message; returns the update that it completes, if something has changed."""
+        if response.deleted:
+            return WatchUpdate()
+        if response.reset:
+            self._update = WatchUpdate(is_reset=True)
+        update = self._update
+        if response.HasField("experiment"):
+            update.experiment = codec.experiment_from_proto(response.experiment)
+        update.removals += map(codec.WATCH_REMOVAL.from_proto, response.removals)
+        update.arms += map(codec.WATCHED_ARM.from_proto, response.arms)
+        update.evals += map(codec.WATCHED_EVAL.from_proto, response.evals)
+        if not response.HasField("marker"):
+            return None
+        return self._complete(update, codec.WATCH_MARKER.from_proto(response.marker))
+
+    def _complete(self, update: WatchUpdate, marker: WatchMarker) -> WatchUpdate | None:
+        is_news = marker != self._marker
+        self._update, self._backoff = WatchUpdate(), _FIRST_PAUSE
+        self._marker = update.marker = marker
+        self._continue_after(marker)
+        return update if is_news else None
+
+    def _continue_after(self, marker: WatchMarker | None) -> None:
+        if marker is not None:
+            self.request.after_revision, self.request.epoch = marker.revision, marker.epoch
+
+    def is_deletion(self, error: PodiumError) -> bool:
+        """Returns whether an error means that the experiment was deleted while not watched."""
+        return isinstance(error, NotFoundError) and self._marker is not None
+
+    def pause(self, error: PodiumError) -> float:
+        """Returns how long to wait until the next call, since one has failed.
+
+        Raises:
+            PodiumError: The next call would fail as well.
+        """
+        is_transient = error.reason in _TRANSIENT or (
+            not error.reason and isinstance(error, UnavailableError | InternalError)
+        )
+        waited = time.monotonic() - self._begun
+        if not is_transient or (self._marker is None and waited > _CONNECT_SECONDS):
+            raise error
+        # What the failed call had sent is sent again.
+        self._update = WatchUpdate()
+        # Full jitter: clients that lost a server together do not return together.
+        pause = max(error.retry_after or 0.0, _RANDOM.uniform(0.0, self._backoff))
+        self._backoff = min(2 * self._backoff, _LONGEST_PAUSE)
+        return pause

@@ -1,0 +1,84 @@
+"""What a watch of an experiment returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from podium._values.base import ModelBase
+
+if TYPE_CHECKING:
+    from podium._model.results import ArmSummary, EvalResult, Experiment
+
+__all__ = ["WatchMarker", "WatchRemoval", "WatchUpdate", "WatchedArm", "WatchedEval"]
+
+
+@dataclass(eq=False, repr=False)
+class WatchedArm(ModelBase):
+    """An arm that was added or changed, without its rows."""
+
+    position: int
+    """Its place in the order in which arms were created."""
+    arm: ArmSummary
+    """The arm."""
+
+
+@dataclass(eq=False, repr=False)
+class WatchedEval(ModelBase):
+    """A row that was added or replaced."""
+
+    arm: str
+    """The name of its arm."""
+    position: int
+    """Its place among the rows of the arm."""
+    eval_result: EvalResult
+    """The row."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRemoval:
+    """A row that was removed, or an arm with all its rows."""
+
+    arm: str
+    """The name of the arm."""
+    name: str | None = None
+    """The name of the eval; None if the whole arm was removed."""
+    step: int | None = None
+    """The step of the row; None for a post-training row."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchMarker:
+    """The place in the history of an experiment that a watch has reached."""
+
+    revision: int
+    """The revision of the experiment."""
+    epoch: str
+    """Names this life of the experiment and the store."""
+
+
+@dataclass(slots=True)
+class WatchUpdate:
+    """Everything that changed between two revisions of an experiment.
+
+    Applied in the order of the fields, it changes the state of the update before into exactly the
+    state of `marker.revision`.
+    """
+
+    is_reset: bool = False
+    """Whether everything known before has to be forgotten. The whole state follows."""
+    experiment: Experiment | None = None
+    """The experiment, if its declaration or conclusion changed."""
+    removals: list[WatchRemoval] = field(default_factory=list)
+    """The rows and arms that were removed. Unknown ones are to be ignored."""
+    arms: list[WatchedArm] = field(default_factory=list)
+    """The arms that were added or changed."""
+    evals: list[WatchedEval] = field(default_factory=list)
+    """The rows that were added or replaced."""
+    marker: WatchMarker | None = None
+    """The revision of this state. None if the experiment was deleted."""
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the experiment was deleted. It is the last update."""
+        return self.marker is None

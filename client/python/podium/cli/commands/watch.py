@@ -1,0 +1,122 @@
+"""`podium watch`."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from podium._client.live import LiveState
+from podium._files import json_form
+from podium._model.watching import WatchMarker
+from podium._values.enums import ArmStatus
+from podium.cli import _format
+from podium.cli._arguments import add_experiment, add_statuses
+from podium.cli._exits import Exit
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from podium import Client, WatchUpdate
+    from podium.cli._console import Console
+
+__all__ = ["add_arguments", "run"]
+
+_HEADERS = (">RANK", "ARM", "STATUS", ">SCORE", ">EVALS", "LAST HEARD", "~TRAINING METRICS")
+_CLEAR = "\x1b[H\x1b[J"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.description = (
+        "Shows an experiment, and every change of it until it is deleted or Ctrl-C is pressed. On\n"
+        "a terminal it is a table, ranked by the success metric, of all statuses. In a pipe it is\n"
+        "a line for each arm and row that changed. With --json each update is one line: removals,\n"
+        "arms and rows that lead to the state of the revision in `marker`."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  podium watch rank_sweep\n"
+        "  podium watch rank_sweep --status running --json | jq -c '.arms[].arm.name'"
+    )
+    add_experiment(parser)
+    add_statuses(parser, ArmStatus, "only arms with this status")
+    parser.add_argument("--group", metavar="NAME", help="only arms of this group")
+    parser.add_argument("--prefix", metavar="TEXT", help="only arms whose name begins with this")
+    parser.add_argument("--no-evals", action="store_true", help="only arms, without their rows")
+    parser.add_argument(
+        "--after", type=int, metavar="REVISION", help="only what changes after this revision"
+    )
+    parser.add_argument(
+        "--epoch", default="", help="the epoch of that revision, as a line of --json had it"
+    )
+
+
+def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
+    """Shows updates until the experiment is deleted."""
+    after = arguments.after
+    updates = client.experiment(arguments.experiment).watch(
+        after=None if after is None else WatchMarker(after, arguments.epoch),
+        status=arguments.status,
+        group_name=arguments.group,
+        name_prefix=arguments.prefix,
+        with_evals=not arguments.no_evals,
+    )
+    state = LiveState()
+    for update in updates:
+        state = state.after(update)
+        if console.as_json:
+            console.json(json_form.to_json(update))
+        elif console.width is None:
+            for line in _lines(update):
+                console.line(line)
+        elif not update.is_deleted:
+            _show(state, console)
+        sys.stdout.flush()
+    console.note(f"experiment {arguments.experiment!r} was deleted")
+    return Exit.NOTHING
+
+
+def _lines(update: WatchUpdate) -> Iterator[str]:
+    at = "" if update.marker is None else f"revision {update.marker.revision}: "
+    if update.is_reset:
+        yield f"{at}the state is shown from the beginning"
+    for removal in update.removals:
+        step = "" if removal.step is None else f" at step {removal.step}"
+        yield f"{at}{removal.arm} {removal.name or ''}{step}".rstrip() + " removed"
+    for arm in (item.arm for item in update.arms):
+        yield f"{at}{arm.name} {arm.status} {_format.metrics(arm.metrics)}".rstrip()
+    for item in update.evals:
+        row = item.eval_result
+        yield f"{at}{item.arm} {row.name}@{_format.step(row.step)} {_format.metrics(row.metrics)}"
+
+
+def _show(state: LiveState, console: Console) -> None:
+    """Draws the table over the one before."""
+    sys.stdout.write(_CLEAR)
+    about = state.experiment
+    title = f"{about.name if about else ''}, revision {state.revision}, {len(state.arms)} arms"
+    height = shutil.get_terminal_size().lines - 2
+    rows = list(_rows(state))
+    more = f", {len(rows) - height + 1} more below" if len(rows) >= height else ""
+    console.line(f"{title}{more}")
+    console.table(rows[: height - 1], *_HEADERS)
+
+
+def _rows(state: LiveState) -> Iterator[tuple[str, ...]]:
+    metric = state.experiment.success_metric if state.experiment else None
+    ranks: dict[str, tuple[str, str]] = {}
+    names = sorted(state.arms, key=lambda name: state.arms[name].position)
+    if metric is not None:
+        ranked = state.rank(metric, status=tuple(ArmStatus)).arms
+        names = [entry.arm for entry in ranked]
+        for entry in ranked:
+            score = "" if entry.score is None else f"{entry.score:.4g}"
+            ranks[entry.arm] = "" if entry.rank is None else str(entry.rank), score
+    for name in names:
+        summary = state.arms[name].summary
+        rank, score = ranks.get(name, ("", ""))
+        heard = _format.last_heard(summary)
+        evals, metrics = str(summary.eval_count), _format.metrics(summary.metrics)
+        yield rank, name, summary.status, score, evals, heard, metrics

@@ -1,0 +1,249 @@
+"""Watch: moves a consumer from one revision of an experiment to the next, over the change feed.
+
+A watch keeps the revision that it has sent everything of, and at most one page. There is no queue
+of changes: a slow consumer reads fewer, larger steps. Commits wake watches; nothing is polled.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Collection, Iterator
+
+from podium.errors import NotFoundError
+from podium.v1.eval_result_pb2 import EvalResult
+from podium.v1.results_service_pb2 import WatchRequest, WatchResponse
+from podium.v1.watch_pb2 import WatchedArm, WatchedEval, WatchMarker, WatchRemoval
+
+from podium_server.api import answers
+from podium_server.api.filters import arm_filter
+from podium_server.errors import failure
+from podium_server.store.changes import Change, ChangedRow, ChangePage, ChangePlace, Removal
+from podium_server.store.contract import ChangeListener, PageLimits, Store, Subject
+from podium_server.store.filters import ArmFilter
+from podium_server.store.rows import ArmView, ExperimentRow
+
+__all__ = ["Watches"]
+
+_PAGE = PageLimits(200, 64 * 1024)
+_HEARTBEAT_SECONDS = 10.0
+_AHEAD_SECONDS = 5.0
+"""How long a consumer may be ahead of the store until it is reset."""
+_PAUSE_SECONDS = 0.004
+_PAUSE_OF_EACH_SECONDS = 0.0005
+"""The pause between two markers, and what each watch of the experiment adds to it: many watches
+of a busy experiment merge more commits."""
+
+
+class Watches(ChangeListener):
+    """All watches of a server."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._wakes: dict[str, set[asyncio.Event]] = {}
+        self._is_stopped = False
+        store.listen(self)
+
+    def changing(self, _subjects: Collection[Subject], /) -> None:
+        """Does nothing: readers may still see the state before."""
+
+    def changed(self, subjects: Collection[Subject], /) -> None:
+        """Wakes the watches of the experiments that a commit has changed."""
+        for experiment in {experiment for experiment, _ in subjects}:
+            for wake in self._wakes.get(experiment, ()):
+                wake.set()
+
+    def stop(self) -> None:
+        """Ends all watches, and new ones, with SHUTTING_DOWN."""
+        self._is_stopped = True
+        for wakes in self._wakes.values():
+            for wake in wakes:
+                wake.set()
+
+    async def watch(self, request: WatchRequest) -> AsyncGenerator[WatchResponse]:
+        """Yields the changes of an experiment as they are committed."""
+        with self._joined(request.experiment) as wake:
+            sent = _Sent(self._store, request)
+            yield await self._begin(sent, wake)
+            while True:
+                wake.clear()
+                async with contextlib.aclosing(sent.advance()) as responses:
+                    async for response in responses:
+                        self._check_stopped()
+                        yield response
+                        if response.deleted:
+                            return
+                watches = len(self._wakes[request.experiment])
+                await asyncio.sleep(_PAUSE_SECONDS + watches * _PAUSE_OF_EACH_SECONDS)
+                await self._wait(wake, _HEARTBEAT_SECONDS)
+                self._check_stopped()
+
+    async def _begin(self, sent: "_Sent", wake: asyncio.Event) -> WatchResponse:
+        """Returns the first message, which resets a consumer of another epoch or too far ahead."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + _AHEAD_SECONDS
+        while True:
+            self._check_stopped()
+            wake.clear()
+            page = await sent.look()
+            if not sent.is_ahead(page) or loop.time() >= ends:
+                return sent.first_response(page)
+            await self._wait(wake, ends - loop.time())
+
+    @contextlib.contextmanager
+    def _joined(self, experiment: str) -> Iterator[asyncio.Event]:
+        wake = asyncio.Event()
+        wakes = self._wakes.setdefault(experiment, set())
+        wakes.add(wake)
+        try:
+            yield wake
+        finally:
+            wakes.remove(wake)
+            if not wakes:
+                self._wakes.pop(experiment, None)
+
+    @staticmethod
+    async def _wait(wake: asyncio.Event, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(wake.wait(), seconds)
+
+    def _check_stopped(self) -> None:
+        if self._is_stopped:
+            raise failure("SHUTTING_DOWN", "the server is stopping; watch again after the marker")
+
+
+class _Sent:
+    """What a consumer was sent: the revision, and which arms it is shown."""
+
+    def __init__(self, store: Store, request: WatchRequest) -> None:
+        self._store = store
+        self._experiment = request.experiment
+        self._revision = request.after_revision
+        self._epoch = request.epoch
+        self._filter = arm_filter(request)
+        self._with_rows = not request.without_evals
+        self._declared: bytes | None = None
+
+    async def look(self) -> ChangePage:
+        """Returns the first page, of which only the experiment and the epoch are used."""
+        return await self._store.changes(self._experiment, self._revision, None, PageLimits(1, 0))
+
+    def is_ahead(self, page: ChangePage) -> bool:
+        """Returns whether the consumer is ahead of the store, in the store's own epoch."""
+        return self._epoch in ("", page.epoch) and self._revision > page.experiment.revision
+
+    def first_response(self, page: ChangePage) -> WatchResponse:
+        """Returns the first message, and resets a consumer whose state is of no use."""
+        is_other = self._epoch not in ("", page.epoch) or self._revision < page.experiment.deletion
+        response = WatchResponse(
+            reset=self._revision > 0 and (is_other or self._revision > page.experiment.revision)
+        )
+        self._epoch = page.epoch
+        if response.reset:
+            self._revision = 0
+        self._add_experiment(response, page.experiment)
+        return response
+
+    async def advance(self) -> AsyncGenerator[WatchResponse]:
+        """Yields everything that changed since the last marker, and the next marker.
+
+        An arm that came to pass the filters is sent with all of its rows. They are read after the
+        page, so they can be newer than it; the changes after the page follow before the marker.
+        """
+        place: ChangePlace | None = None
+        begun = self._revision
+        while True:
+            try:
+                page = await self._store.changes(self._experiment, self._revision, place, _PAGE)
+            except NotFoundError:
+                yield WatchResponse(deleted=True)
+                return
+            if page.epoch != self._epoch:
+                yield WatchResponse(deleted=True)
+                return
+            begun = begun or (page.next.begun if page.next else page.experiment.revision)
+            response, entered = self._response(page, begun)
+            place = page.next
+            if place is None:
+                self._revision = begun = page.experiment.revision
+                self._add_experiment(response, page.experiment)
+            is_complete = place is None and not entered
+            if is_complete:
+                response.marker.CopyFrom(WatchMarker(revision=self._revision, epoch=self._epoch))
+            if response.ByteSize():
+                yield response
+            if is_complete:
+                return
+            for arm in entered:
+                async for rows in self._all_rows(arm):
+                    yield rows
+
+    async def _all_rows(self, arm: str) -> AsyncGenerator[WatchResponse]:
+        after = -1
+        with contextlib.suppress(NotFoundError):  # a removal follows
+            while True:
+                page = await self._store.rows(self._experiment, arm, after, _PAGE)
+                yield WatchResponse(evals=map(_watched, page.items))
+                if page.next is None:
+                    return
+                after = int(page.next)
+
+    def _response(self, page: ChangePage, begun: int) -> tuple[WatchResponse, list[str]]:
+        """Returns the message of a page, and the arms that came to pass the filters."""
+        response, entered = WatchResponse(), list[str]()
+        for item in page.items:
+            if isinstance(item, ArmView):
+                self._add_arm(response, item, begun, entered)
+            elif self._shows_item(item):
+                if isinstance(item, Removal):
+                    response.removals.append(_removal(item))
+                else:
+                    response.evals.append(_watched(item))
+        return response, entered
+
+    def _add_arm(
+        self, response: WatchResponse, view: ArmView, begun: int, entered: list[str]
+    ) -> None:
+        row = view.row
+        if not row.name.startswith(self._filter.name_prefix):
+            return
+        has_moved = row.moved > begun
+        if not _is_selected(self._filter, row.status, row.group_name):
+            if has_moved:
+                response.removals.append(WatchRemoval(arm=row.name))
+            return
+        arm = answers.arm_summary(self._experiment, view, config=True)
+        response.arms.append(WatchedArm(position=row.ordinal, arm=arm))
+        is_narrow = bool(self._filter.statuses) or self._filter.group_name is not None
+        if has_moved and is_narrow and self._with_rows:
+            entered.append(row.name)
+
+    def _shows_item(self, item: Change) -> bool:
+        """Returns whether a row or a removal is shown."""
+        assert not isinstance(item, ArmView)  # noqa: S101 - for type checkers
+        if not item.arm.startswith(self._filter.name_prefix):
+            return False
+        if isinstance(item, Removal):
+            return item.key is None or self._with_rows
+        return self._with_rows and _is_selected(self._filter, item.status, item.group_name)
+
+    def _add_experiment(self, response: WatchResponse, row: ExperimentRow) -> None:
+        """Adds the experiment if its declaration or conclusion differs from what was sent."""
+        content = row.content or b""
+        if content != self._declared:
+            self._declared = content
+            response.experiment.CopyFrom(answers.experiment(row))
+
+
+def _is_selected(shown: ArmFilter, status: int, group_name: str | None) -> bool:
+    is_status = not shown.statuses or status in shown.statuses
+    return is_status and shown.group_name in (None, group_name)
+
+
+def _watched(item: ChangedRow) -> WatchedEval:
+    row = EvalResult.FromString(item.content)
+    return WatchedEval(arm=item.arm, position=item.position, eval_result=row)
+
+
+def _removal(item: Removal) -> WatchRemoval:
+    if item.key is None:
+        return WatchRemoval(arm=item.arm)
+    return WatchRemoval(arm=item.arm, name=item.key.name, step=item.key.step)

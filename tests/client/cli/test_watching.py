@@ -1,0 +1,115 @@
+"""`podium watch`: lines in a pipe, JSON for programs, a table on a terminal."""
+
+import json
+import os
+import pty
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import podium as library
+import pytest
+
+from tests.client.cli.shell import PODIUM
+
+_SECONDS = 60
+
+
+@pytest.fixture
+def arm(address: str, name: str) -> Iterator[library.ArmRun]:
+    """A running arm with a row, of an experiment that no other test uses."""
+    with library.Client(address) as client:
+        run = client.experiment(name).start_arm(library.RunConfig("rank4"))
+        run.log({"loss": 0.5}, step=1)
+        run.log_eval("val", {"acc": 0.25}, step=10)
+        yield run
+
+
+def _environment(address: str) -> dict[str, str]:
+    return {**os.environ, "PODIUM_ADDRESS": address, "TERM": "xterm"}
+
+
+@contextmanager
+def _watched(address: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Runs the command with its output piped."""
+    with subprocess.Popen(
+        [*PODIUM, "watch", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=_environment(address),
+    ) as command:
+        try:
+            yield command
+        finally:
+            command.kill()
+
+
+def _line(command: subprocess.Popen[str]) -> str:
+    assert command.stdout is not None
+    return command.stdout.readline().rstrip("\n")
+
+
+def test_lines_in_a_pipe(address: str, name: str, arm: library.ArmRun) -> None:
+    """Each arm and row that changed is a line, as it happens; deletion ends the command."""
+    with _watched(address, name) as command, library.Client(address) as client:
+        assert _line(command) == "revision 4: rank4 running loss=0.5"
+        assert _line(command) == "revision 4: rank4 val@10 acc=0.25"
+        arm.log_eval("test", {"acc": 1})
+        assert _line(command) == "revision 5: rank4 running loss=0.5"
+        assert _line(command) == "revision 5: rank4 test@post acc=1"
+        client.arm(name, "rank4").delete()
+        assert _line(command) == "revision 6: rank4 removed"
+        client.experiment(name).delete()
+        out, err = command.communicate(timeout=_SECONDS)
+        assert (command.returncode, out) == (1, "")
+        assert err == f"podium: experiment {name!r} was deleted\n"
+
+
+def test_json_for_programs(address: str, name: str, arm: library.ArmRun) -> None:
+    """With --json each update is one line, and one can go on after its revision."""
+    with _watched(address, name, "--json", "--status", "running") as command:
+        first = json.loads(_line(command), parse_constant=pytest.fail)
+        assert [item["arm"]["name"] for item in first["arms"]] == ["rank4"]
+        assert [item["eval_result"]["metrics"] for item in first["evals"]] == [{"acc": 0.25}]
+        assert (first["marker"]["revision"], first["is_reset"]) == (4, False)
+        arm.finish()
+        last = json.loads(_line(command))
+        assert last["removals"] == [{"arm": "rank4", "name": None, "step": None}]
+    revision, epoch = last["marker"]["revision"], last["marker"]["epoch"]
+    place = ["--after", str(revision), "--epoch", epoch]
+    with _watched(address, name, "--json", *place) as command:
+        arm.log_eval("late", {"acc": 0.5})
+        # The first update has what was there before only if the row came earlier.
+        found = json.loads(_line(command))
+        while not found["evals"]:
+            found = json.loads(_line(command))
+        assert [item["eval_result"]["name"] for item in found["evals"]] == ["late"]
+
+
+def test_a_table_on_a_terminal(address: str, name: str, arm: library.ArmRun) -> None:
+    """On a terminal the arms are a table, ranked by the success metric."""
+    with library.Client(address) as client:
+        client.experiment(name).declare(success_metric="val.acc", overwrite=True)
+        terminal, its_end = pty.openpty()
+        with subprocess.Popen(
+            [*PODIUM, "watch", name], stdout=its_end, stderr=its_end, env=_environment(address)
+        ) as command:
+            os.close(its_end)
+            shown = b""
+            while b"acc" not in shown and b"0.25" not in shown:
+                shown += os.read(terminal, 4096)
+            assert arm.experiment == name
+            client.experiment(name).delete()
+            try:
+                while chunk := os.read(terminal, 4096):
+                    shown += chunk
+            except OSError:  # so Linux reports that the last process has closed the terminal
+                pass
+            assert command.wait(_SECONDS) == 1
+        os.close(terminal)
+    text = shown.decode()
+    assert "RANK" in text
+    assert ["1", "rank4", "running", "0.25", "1"] in [
+        line.split()[:5] for line in text.splitlines()
+    ]

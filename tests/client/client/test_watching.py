@@ -1,0 +1,156 @@
+"""Watches, over both clients: updates, and what follows a lost connection."""
+
+from contextlib import aclosing, closing
+from typing import Any
+
+import podium
+import pytest
+from podium_server.testing import running_server
+
+from tests.client.client.both import AnyClient, entered, result
+
+CONFIG = podium.RunConfig("r")
+
+
+class Watched:
+    """A watch of either client, one update at a time."""
+
+    def __init__(self, updates: Any) -> None:
+        self._updates = updates
+
+    async def next(self) -> podium.WatchUpdate:
+        """Returns the next update."""
+        if hasattr(self._updates, "__anext__"):
+            update = await anext(self._updates)
+        else:
+            update = next(self._updates)
+        assert isinstance(update, podium.WatchUpdate)
+        return update
+
+    async def until(self, revision: int) -> list[podium.WatchUpdate]:
+        """Returns the updates up to a revision: commits may be merged."""
+        found = [await self.next()]
+        while found[-1].marker is None or found[-1].marker.revision < revision:
+            found.append(await self.next())
+        return found
+
+    async def close(self) -> None:
+        """Ends the watch."""
+        if hasattr(self._updates, "aclose"):
+            async with aclosing(self._updates):
+                return
+        with closing(self._updates):
+            return
+
+
+def shown(update: podium.WatchUpdate) -> Any:
+    """The names of what an update has."""
+    return (
+        [(item.arm.name, item.arm.status) for item in update.arms],
+        [(item.arm, item.eval_result.name, item.eval_result.step) for item in update.evals],
+        [(item.arm, item.name, item.step) for item in update.removals],
+    )
+
+
+async def test_the_state_and_every_change(client: AnyClient, declared: str) -> None:
+    """A watch begins with the state; then each change comes with its revision."""
+    experiment = client.experiment(declared)
+    arm = await result(experiment.start_arm(CONFIG, name="a"))
+    await result(arm.log_eval("val", {"acc": 0.5}, step=1))
+    watched = Watched(experiment.watch())
+    first = await watched.next()
+    assert first.experiment is not None
+    assert (first.experiment.name, first.is_reset) == (declared, False)
+    assert shown(first) == ([("a", "running")], [("a", "val", 1)], [])
+    assert first.marker is not None
+    assert first.marker.revision == 3
+    await result(arm.log_eval("val", {"acc": 0.6}, step=2))
+    update = await watched.next()
+    assert shown(update) == ([("a", "running")], [("a", "val", 2)], [])
+    assert update.experiment is None
+    await result(arm.finish())
+    assert shown(await watched.next()) == ([("a", "completed")], [], [])
+    await result(experiment.start_arm(CONFIG, name="a", restart=True))
+    assert shown(await watched.next())[2] == [("a", "val", 1), ("a", "val", 2)]
+    await result(client.arm(declared, "a").delete())
+    assert shown(await watched.next()) == ([], [], [("a", None, None)])
+    await watched.close()
+
+
+async def test_a_watch_goes_on_after_an_update(client: AnyClient, declared: str) -> None:
+    """after= sends nothing that was there before, be it an update, a marker or a revision."""
+    experiment = client.experiment(declared)
+    await result(experiment.start_arm(CONFIG, name="a"))
+    watched = Watched(experiment.watch())
+    first = await watched.next()
+    await watched.close()
+    await result(experiment.start_arm(CONFIG, name="b"))
+    for after in (first, first.marker, 2):
+        watched = Watched(experiment.watch(after=after))
+        assert shown(await watched.next())[0] == [("b", "running")]
+        await watched.close()
+
+
+async def test_deletion_ends_a_watch(client: AnyClient, declared: str) -> None:
+    """The last update says that the experiment was deleted; a new life is watched anew."""
+    experiment = client.experiment(declared)
+    watched = Watched(experiment.watch())
+    before = await watched.next()
+    await result(experiment.delete())
+    assert (await watched.next()).is_deleted
+    with pytest.raises((StopIteration, StopAsyncIteration, RuntimeError)):
+        await watched.next()
+    with pytest.raises(podium.NotFoundError):
+        await Watched(experiment.watch()).next()
+    await result(experiment.declare())
+    watched = Watched(experiment.watch(after=before))
+    assert (await watched.next()).is_reset
+    await watched.close()
+
+
+async def test_filters(client: AnyClient, declared: str) -> None:
+    """An arm that leaves the filter is removed; one that enters it comes with all of its rows."""
+    experiment = client.experiment(declared)
+    arm = await result(experiment.start_arm(CONFIG, name="a", group_name="g"))
+    await result(arm.log_eval("val", {"acc": 0.5}, step=1))
+    await result(experiment.start_arm(CONFIG, name="b"))
+    running = Watched(experiment.watch(status="running", name_prefix="a"))
+    completed = Watched(experiment.watch(status="completed"))
+    bare = Watched(experiment.watch(group_name="g", with_evals=False))
+    assert shown(await running.next()) == ([("a", "running")], [("a", "val", 1)], [])
+    assert shown(await completed.next()) == ([], [], [])
+    assert shown(await bare.next()) == ([("a", "running")], [], [])
+    await result(arm.finish())
+    assert shown(await running.next()) == ([], [], [("a", None, None)])
+    assert shown(await completed.next()) == ([("a", "completed")], [("a", "val", 1)], [])
+    await result(client.arm(declared, "b").log_eval("val", {"acc": 1}, step=2))
+    for watched in (running, completed):
+        update = await watched.next()
+        assert shown(update) == ([], [], [])
+        assert update.marker is not None
+        assert update.marker.revision == 6
+        await watched.close()
+    await bare.close()
+
+
+@pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient])
+async def test_a_restarted_server_is_watched_on(kind: Any, tmp_path: Any) -> None:
+    """After a restart of the server the watch continues, without what was there before."""
+    with running_server(f"sqlite:///{tmp_path}/podium.db") as server:
+        async with entered(kind(server.address)) as client:
+            experiment = client.experiment("x")
+            await result(experiment.declare())
+            watched = Watched(experiment.watch())
+            await watched.next()
+            server.restart()
+            arm = await result(experiment.start_arm(CONFIG, name="a"))
+            updates = await watched.until(2)
+            assert not any(update.is_reset for update in updates)
+            assert shown(updates[-1])[0] == [(arm.name, "running")]
+            await watched.close()
+
+
+async def test_an_unknown_experiment_is_an_error(client: AnyClient) -> None:
+    """An experiment that does not exist is no reason to wait."""
+    with pytest.raises(podium.NotFoundError):
+        await Watched(client.experiment("nobody").watch()).next()

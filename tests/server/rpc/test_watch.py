@@ -1,0 +1,168 @@
+"""Watches in a server: its bounds, its end, and what it says while nothing happens."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from podium._wire.status import from_rpc_error
+from podium.v1.results_service_pb2 import WatchRequest, WatchResponse
+from podium.v1.results_service_pb2_grpc import ResultsServiceStub
+from podium_server.api import watch
+from podium_server.rpc.admission import AdmissionLimits
+from podium_server.serve.server import running
+from podium_server.serve.settings import Settings
+from podium_server.store.open import open_store
+from podium_server.testing.calls import arm, declared, metrics, record, row
+
+from tests.server.rpc.attack import attackers, headers, message
+
+_SECONDS = 60
+_WATCH = "/podium.v1.ResultsService/Watch"
+_REQUEST = WatchRequest(experiment="x")
+
+
+@asynccontextmanager
+async def _served(folder: Path, **bounds: Any) -> AsyncIterator[str]:
+    """Runs a server with an experiment in this process; yields its address."""
+    url = f"sqlite:///{folder / 'podium.db'}"
+    store = await open_store(url, on_broken=lambda: None)
+    await store.transact(record(declared(), arm("a"), row("val", 1)))
+    await store.close()
+    settings = Settings(("127.0.0.1:0",), url, admission=AdmissionLimits(**bounds))
+    async with running(settings, asyncio.Event()) as [address]:
+        yield address
+
+
+@asynccontextmanager
+async def _watching(address: str, request: WatchRequest = _REQUEST) -> AsyncIterator[Any]:
+    """Yields a stream of a connection of its own, without waiting for anything."""
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    async with grpc.aio.insecure_channel(address, options) as channel:
+        stub: Any = ResultsServiceStub(channel)
+        call = stub.Watch(request, timeout=_SECONDS)
+        yield aiter(call)
+        call.cancel()
+
+
+async def _marker(stream: Any) -> WatchResponse:
+    """Returns the next message with a marker."""
+    while True:
+        response: WatchResponse = await anext(stream)
+        if response.HasField("marker"):
+            return response
+
+
+async def _reason(stream: Any) -> str:
+    """Returns the reason that a stream ends with."""
+    try:
+        while True:
+            await anext(stream)
+    except grpc.RpcError as error:
+        return from_rpc_error(error).reason
+
+
+@contextmanager
+def _stalled(address: str) -> Iterator[None]:
+    """A connection that watches and gives the server no room to send anything."""
+    with attackers(address, 1, window=0) as [attacker]:
+        attacker.call(headers(_WATCH), message(_REQUEST.SerializeToString()))
+        yield
+
+
+async def test_a_stalled_watch_is_cut_off(tmp_path: Path) -> None:
+    """A client that reads nothing loses its watch, whose place another one can have then."""
+    async with _served(tmp_path, write_seconds=0.2, watches=2) as address:
+        with _stalled(address):
+            async with asyncio.timeout(_SECONDS):
+                while True:
+                    async with _watching(address) as first, _watching(address) as second:
+                        try:
+                            await _marker(first)
+                            await _marker(second)
+                        except grpc.RpcError:
+                            await asyncio.sleep(0.05)
+                        else:
+                            return
+
+
+async def test_watches_are_bounded(tmp_path: Path) -> None:
+    """More watches than the server takes are OVERLOADED; those before them go on."""
+    async with (
+        _served(tmp_path, watches=2) as address,
+        _watching(address) as first,
+        _watching(address) as second,
+    ):
+        await _marker(first)
+        await _marker(second)
+        async with _watching(address) as third:
+            assert await _reason(third) == "OVERLOADED"
+
+
+async def test_watches_end_with_the_server(tmp_path: Path) -> None:
+    """The end of a server gives each watch a reason, and waits for no client that reads nothing."""
+    async with asyncio.timeout(_SECONDS):
+        async with AsyncExitStack() as clients:
+            async with _served(tmp_path) as address:
+                clients.enter_context(_stalled(address))
+                stream = await clients.enter_async_context(_watching(address))
+                await _marker(stream)
+            assert await _reason(stream) == "SHUTTING_DOWN"
+
+
+async def test_an_idle_watch_gets_markers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nothing happens, the marker of the same revision comes again."""
+    monkeypatch.setattr(watch, "_HEARTBEAT_SECONDS", 0.01)
+    async with _served(tmp_path) as address, _watching(address) as stream:
+        first = await _marker(stream)
+        again = [await anext(stream) for _ in range(3)]
+        assert again == [WatchResponse(marker=first.marker)] * 3
+
+
+@pytest.mark.parametrize(
+    ("after", "epoch", "resets"),
+    [(0, "", False), (0, "other", False), (1, "", False), (1, "other", True), (9, "", True)],
+)
+async def test_a_state_of_another_epoch_is_reset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int, epoch: str, *, resets: bool
+) -> None:
+    """A revision of another epoch, or one that never comes, is reset once and then complete."""
+    monkeypatch.setattr(watch, "_AHEAD_SECONDS", 0.01)
+    request = WatchRequest(experiment="x", after_revision=after, epoch=epoch)
+    async with _served(tmp_path) as address, _watching(address, request) as stream:
+        first = await anext(stream)
+        assert first.reset == resets
+        assert first.experiment.name == "x"
+        response = await _marker(stream)
+        assert response.marker.revision == 1
+        assert len(response.arms) == len(response.evals) == (resets or after == 0)
+
+
+async def test_a_copy_of_a_store_has_another_epoch(tmp_path: Path) -> None:
+    """A watch that goes on at a server with a copy of the file is reset."""
+    async with _served(tmp_path) as address, _watching(address) as stream:
+        marker = (await _marker(stream)).marker
+    (tmp_path / "copied.db").write_bytes((tmp_path / "podium.db").read_bytes())
+    (tmp_path / "podium.db").unlink()
+    (tmp_path / "copied.db").rename(tmp_path / "podium.db")
+    request = WatchRequest(experiment="x", after_revision=1, epoch=marker.epoch)
+    async with _served(tmp_path) as address, _watching(address, request) as stream:
+        assert (await anext(stream)).reset
+
+
+async def test_a_consumer_ahead_waits_for_the_store(tmp_path: Path) -> None:
+    """A revision that comes within the time is waited for, and nothing is reset."""
+    store = await open_store(f"sqlite:///{tmp_path}/podium.db", on_broken=lambda: None)
+    await store.transact(record(declared(), arm("a")))
+    watches = watch.Watches(store)
+    stream = watches.watch(WatchRequest(experiment="x", after_revision=2))
+    first = asyncio.ensure_future(anext(stream))
+    await asyncio.sleep(0)
+    await store.transact(record(metrics({"loss": 1})))
+    assert not (await first).reset
+    assert (await anext(stream)).marker.revision == 2
+    await stream.aclose()
+    await store.close()
