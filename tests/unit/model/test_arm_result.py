@@ -206,7 +206,7 @@ def test_eval_takes_any_integer_for_a_step_but_no_bool() -> None:
     with pytest.raises(TypeError, match="step must be an integer, not bool"):
         arm.eval("val", step=True)
     assert arm.eval("val", step=1.0) is arm.evals[0]
-    with pytest.raises(TypeError, match=r"step must be an integer, not 1\.5"):
+    with pytest.raises(ValueError, match=r"step must be an integer, not 1\.5"):
         arm.eval("val", step=1.5)
 
 

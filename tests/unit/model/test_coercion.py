@@ -3,6 +3,7 @@
 import array
 import math
 import threading
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -10,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import podium
 import pytest
 from podium import Component, EvalResult, Experiment, RunConfig, RunResult
 from podium._model.results import ArmResult, DataConfig
@@ -98,11 +100,52 @@ def test_steps_may_be_integral_floats(step: Any) -> None:
     assert (type(found), found) == (int, 100)
 
 
-@pytest.mark.parametrize("step", [True, 1.5, math.nan, math.inf, "1", Decimal("0.5")])
-def test_steps_are_nothing_else(step: Any) -> None:
-    """A bool, a fraction or a text is no step."""
-    with pytest.raises(TypeError, match="step must be an integer, not "):
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        (True, TypeError),
+        ("1", TypeError),
+        (1.5, ValueError),
+        (math.nan, ValueError),
+        (math.inf, ValueError),
+        (Decimal("0.5"), ValueError),
+    ],
+)
+def test_steps_are_nothing_else(step: Any, error: type[Exception]) -> None:
+    """A wrong type, such as bool, is a TypeError; a number with a fraction is a ValueError."""
+    with pytest.raises(error, match="step must be an integer, not "):
         EvalResult("t", step=step)
+
+
+_DEEP: dict[str, Any] = {}
+_DEEP["a"] = _DEEP
+_CONFIG = podium.RunConfig("a")
+
+
+@pytest.mark.parametrize(
+    ("construct", "error", "text"),
+    [
+        (lambda: podium.RunConfig("a", seed="0"), TypeError, "seed must be an integer, not str"),
+        (lambda: podium.RunConfig("a", seed=0.5), ValueError, "seed must be an integer, not 0.5"),
+        (lambda: podium.RunConfig("a", tags=[1]), TypeError, "tags[0] must be a string, not int"),
+        (lambda: podium.RunConfig("a", extras=_DEEP), ValueError, "extras contains itself, or "),
+        (lambda: podium.Component("a", _DEEP), ValueError, "params contains itself, or is "),
+        (lambda: podium.DataConfig("a", rows=[_DEEP]), ValueError, "rows contains itself, or "),
+        (lambda: podium.ArmResult("a", _CONFIG, "done"), ValueError, "status must be one of "),
+        (lambda: podium.ArmResult("a", _CONFIG, 3), TypeError, "status must be a string, not "),
+        (lambda: podium.ArmResult("a", _CONFIG, "failed", evals=3), TypeError, "evals must be "),
+        (lambda: podium.Experiment("a", direction="max"), ValueError, "direction must be one of"),
+        (lambda: podium.Experiment("a", direction=1), TypeError, "direction must be a string, "),
+    ],
+)
+def test_errors_of_constructors(
+    construct: Callable[[], object], error: type[Exception], text: str
+) -> None:
+    """A wrong type is a TypeError and a wrong value a ValueError; both begin with the field."""
+    with pytest.raises((TypeError, ValueError)) as caught:
+        construct()
+    assert type(caught.value) is error
+    assert str(caught.value).startswith(text)
 
 
 @pytest.mark.parametrize(

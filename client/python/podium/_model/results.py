@@ -1,8 +1,9 @@
 """The results of experiments as plain Python data.
 
 Every class is a dataclass. Constructors take numbers of any library, copy the containers that they
-are given, and raise a TypeError or ValueError for values that cannot be recorded. Attributes
-marked as *output only* are set by the server, are no parameters, and do not count in comparisons.
+are given. They raise a TypeError for a wrong type and a ValueError for a wrong value, such as an
+unknown status; the text begins with the name of the field. Attributes marked as *output only* are
+set by the server, are no parameters, and do not count in comparisons.
 NaN equals NaN when whole results are compared.
 
 Times are aware datetimes in UTC. A *value* is None, a bool, int, float or str, or a list or a

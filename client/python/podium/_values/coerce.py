@@ -88,8 +88,8 @@ def integer(given: Any, where: str) -> int:
     """Returns an int of 64 bits, from an integer of any library or from an integral float.
 
     Raises:
-        TypeError: It is another type, such as bool, or a float with a fraction.
-        ValueError: It needs more than 64 bits.
+        TypeError: It is another type, such as str or bool.
+        ValueError: It is a float with a fraction, NaN or infinite, or needs more than 64 bits.
     """
     # The usual case first: checking for a protocol takes Python a while.
     result = given if type(given) is int else _integral(given, where)
@@ -108,7 +108,7 @@ def _integral(given: Any, where: str) -> int:
             floating = number(given, where)
             if floating.is_integer():
                 return int(floating)
-            raise TypeError(f"{where} must be an integer, not {floating}")
+            raise ValueError(f"{where} must be an integer, not {floating}")
     raise TypeError(f"{where} must be an integer, not {kind_of(given)}")
 
 
@@ -152,7 +152,7 @@ def member_of(enum: type[_E]) -> Callable[[Any, str], _E]:
 
     def member(given: Any, where: str) -> _E:
         try:
-            return enum(given)
+            return enum(text(given, where))
         except ValueError:
             known = ", ".join(enum)
             raise ValueError(f"{where} must be one of {known}; not {given!r}") from None
@@ -176,6 +176,8 @@ def list_of(kind: type[_T]) -> Callable[[Any, str], list[_T]]:
     instance = instance_of(kind)
 
     def instances(given: Iterable[Any], where: str) -> list[_T]:
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise TypeError(f"{where} must be a list, not {kind_of(given)}")
         return [instance(item, f"{where}[{index}]") for index, item in enumerate(given)]
 
     return instances
@@ -259,7 +261,8 @@ def _value(given: Any, where: str, depth: int, fallback: _Fallback) -> Value:
 
 def _value_container(given: Any, where: str, depth: int, fallback: _Fallback) -> Value:
     if depth > _MAX_DEPTH:
-        raise ValueError(f"{where} is nested more than {_MAX_DEPTH} deep")
+        field = where.partition("[")[0]
+        raise ValueError(f"{field} contains itself, or is nested more than {_MAX_DEPTH} deep")
     if isinstance(given, Mapping):
         return _value_map(given, where, depth + 1, fallback)
     if isinstance(given, Sequence) and not isinstance(given, _BINARY):
