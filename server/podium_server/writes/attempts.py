@@ -28,7 +28,10 @@ def check_named(arm: ArmState, attempt_id: str | None) -> None:
     """Raises STALE_ATTEMPT if an event names an attempt other than the newest."""
     if attempt_id is not None and attempt_id != arm.row.attempt_id:
         raise _stale(
-            arm, f"attempt {attempt_id!r} is not the newest attempt of arm {arm.row.name!r}"
+            arm,
+            f"attempt {attempt_id!r} is not the newest attempt of arm {arm.row.name!r}; give each "
+            "training its own arm name, and record what was rejected under another one with "
+            "`podium outbox retry --as NAME`",
         )
 
 

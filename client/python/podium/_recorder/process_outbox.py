@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from dataclasses import replace
@@ -19,7 +18,9 @@ from podium._outbox import (
     temporary_root,
 )
 from podium._recorder.counts import Counters, Flushed
+from podium._recorder.disk_errors import is_lasting
 from podium._recorder.launch_sender import SenderStarter, unreachable, waits
+from podium._recorder.other_recorders import warn_of_other_recorders
 from podium._recorder.problems import Target
 from podium._recorder.stream import MEMORY_BYTES, Stream
 from podium._recorder.upkeep import Upkeep
@@ -43,25 +44,6 @@ _DISK_SECONDS = 5.0
 """How long a thread waits for a sync at most, and for the upkeep to end."""
 _FIRST_PROGRESS_SECONDS, _PROGRESS_SECONDS = 5.0, 20.0
 """How long the end waits for the first progress of a delivery, and for more of it."""
-_CANNOT_BE_WRITTEN = frozenset(
-    {
-        errno.EACCES,
-        errno.EEXIST,
-        errno.EINVAL,
-        errno.EISDIR,
-        errno.ELOOP,
-        errno.ENAMETOOLONG,
-        errno.ENODEV,
-        errno.ENOENT,
-        errno.ENOLCK,
-        errno.ENOSYS,
-        errno.ENOTDIR,
-        errno.EOPNOTSUPP,
-        errno.EPERM,
-        errno.EROFS,
-    }
-)
-"""Errors of a folder that waiting does not mend, unlike a full disk."""
 _ARM_SEGMENT = 1 << 20
 _SMALL_SEGMENT = 1 << 17
 _MOST_WATCHED = 64
@@ -264,14 +246,16 @@ class ProcessOutbox:
 
     def _create(self, info: StreamInfo, segment_bytes: int) -> StreamWriter:
         self.folder = outbox_folder(self._root, self._settings.address)
-        return StreamWriter.create(
+        writer = StreamWriter.create(
             self.folder, info, segment_bytes=segment_bytes, budget=self._budget
         )
+        if not self._is_child:
+            warn_of_other_recorders(self.folder, info, self._notices)
+        return writer
 
     def _falls_back(self, error: Exception) -> bool:
         """Moves to the temporary folder, if the outbox can never be written to; returns whether."""
-        is_temporary = isinstance(error, OSError) and error.errno not in _CANNOT_BE_WRITTEN
-        if is_temporary and not isinstance(error, PermissionError):
+        if not is_lasting(error):
             return False
         fallback = temporary_root()
         if fallback == self._root:

@@ -1,0 +1,33 @@
+"""Tells errors of a folder that last from those that waiting mends."""
+
+from __future__ import annotations
+
+import errno
+
+__all__ = ["is_lasting"]
+
+_LASTING = frozenset(
+    {
+        errno.EACCES,
+        errno.EEXIST,
+        errno.EINVAL,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENODEV,
+        errno.ENOENT,
+        errno.ENOLCK,
+        errno.ENOSYS,
+        errno.ENOTDIR,
+        errno.EOPNOTSUPP,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
+
+
+def is_lasting(error: Exception) -> bool:
+    """Returns whether a folder can never be written to: a full disk, for one, can be mended."""
+    if isinstance(error, PermissionError) or not isinstance(error, OSError):
+        return True
+    return error.errno in _LASTING

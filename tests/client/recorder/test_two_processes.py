@@ -1,0 +1,92 @@
+"""Two processes that train the same arm: each is told within seconds."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import podium
+import pytest
+from podium.cli import main
+from podium_server.testing import RunningServer
+
+from tests.client.recorder.looking import told
+
+FIRST = """
+import sys
+import podium
+_, experiment, address, outbox = sys.argv
+with podium.record(experiment, address=address, outbox=outbox) as recording:
+    order = int(sys.stdin.readline())
+    arm = recording.start_arm(podium.RunConfig("arm"), attempt_id="first", order=order)
+    arm.flush(60)
+    print("started", flush=True)
+    for line in sys.stdin:
+        arm.log({"loss": float(line)})
+        print(arm.flush(60), flush=True)
+"""
+
+
+@pytest.fixture
+def first(server: RunningServer, outbox: Path, name: str) -> Any:
+    """A process that starts the arm with an order, logs each number of a line, and reports."""
+    command = [sys.executable, "-c", FIRST, name, server.address, str(outbox)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        yield process
+        process.kill()
+
+
+def _say(process: Any, number: int) -> str:
+    process.stdin.write(f"{number}\n")
+    process.stdin.flush()
+    return str(process.stdout.readline())
+
+
+def test_both_are_told(
+    record: Any, first: Any, outbox: Path, name: str, caplog: Any, capsys: Any
+) -> None:
+    """The second process warns at its start, the first at its next event; the CLI has advice."""
+    _say(first, 1)
+    with record(name) as experiment, experiment.start_arm(podium.RunConfig("arm"), order=2) as arm:
+        assert arm.flush(60).durable
+        (line,) = told(caplog)
+        assert re.fullmatch(
+            rf"podium: start_arm of arm 'arm' of '{name}': process {first.pid} of this machine "
+            r"records this arm, too \(attempt 'first', since .* UTC\)\. Only the newest attempt of "
+            r"an arm is kept: the server rejects what the other process logs from now on\. Give "
+            r"each training its own arm name, or end one of the processes",
+            line,
+        )
+        assert "rejected=1" in _say(first, 5)
+    _, warnings = first.communicate(timeout=60)
+    reason = "STALE_ATTEMPT: attempt 'first' is not the newest attempt of arm 'arm'"
+    assert f"the server rejected an event of arm 'arm' of '{name}'" in warnings
+    assert reason in warnings
+    main(["outbox", str(outbox)])
+    listed = capsys.readouterr().out
+    assert reason in listed
+    assert "`podium outbox retry --as NAME`" in listed
+
+
+def test_an_older_attempt_is_told_that_it_is_older(
+    record: Any, first: Any, name: str, caplog: Any
+) -> None:
+    """A process that starts with a smaller order reads that its own results are rejected."""
+    _say(first, 3)
+    with record(name) as experiment:
+        experiment.start_arm(podium.RunConfig("arm"), order=2).flush(60)
+    assert "the server rejects what this process logs from now on" in told(caplog)[0]
+
+
+def test_nobody_is_told_of_a_process_that_has_ended(
+    record: Any, first: Any, name: str, caplog: Any
+) -> None:
+    """A process that was killed records nothing more: another attempt is the usual restart."""
+    _say(first, 1)
+    first.kill()
+    first.wait(60)
+    with record(name) as experiment, experiment.start_arm(podium.RunConfig("arm"), order=2) as arm:
+        assert arm.flush(60).durable
+    assert told(caplog) == []
