@@ -3,18 +3,14 @@
 They are the in-loop values of an eval, or a training series: a metric that was logged with a step.
 """
 
-from __future__ import annotations
-
 import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from podium import scoring
 from podium._values.tabular import Tabular
 from podium.statistics import Description, describe
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 __all__ = [
     "Curve",

@@ -4,27 +4,21 @@ The handles of a client call these. Use them to record several events in one cal
 stream with its positions.
 """
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from podium._interface.endings import error_text
-from podium._model.results import ArmResult, RunConfig, RunResult
+from podium._model.results import ArmResult, Attempt, EvalResult, RunConfig, RunResult
 from podium._values import coerce
+from podium._values.arguments import DirectionLike, FinalStatus, StepLike, Strings
+from podium._values.coerce import Metrics
 from podium._values.enums import ArmStatus
 from podium._wire import codec
 from podium.v1 import event_pb2
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from podium._model.results import Attempt, EvalResult
-    from podium._values.arguments import DirectionLike, FinalStatus, StepLike, Strings
-    from podium._values.coerce import Metrics
 
 __all__ = [
     "arm_finished",

@@ -1,25 +1,20 @@
 """The steps of questions that take several calls. No I/O; see `podium._client.calls`."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from collections.abc import Collection, Iterable
+from typing import NamedTuple, TypeVar
 
 from podium import comparing
 from podium._client import calls
+from podium._client.calls import Pages, Steps
 from podium._limits.limits import DEFAULT_LIMITS
+from podium._model.results import ArmResult, ArmSummary, EvalResult
 from podium._values import coerce
+from podium._values.arguments import ArmStatuses, CompareKind, Strings
 from podium._values.enums import ArmStatus
 from podium._values.suggest import did_you_mean
+from podium.comparing import Comparison, Members
 from podium.curves import Curves, Series, curves_of, eval_names
 from podium.errors import NotFoundError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
-    from podium._client.calls import Pages, Steps
-    from podium._model.results import ArmResult, ArmSummary, EvalResult
-    from podium._values.arguments import ArmStatuses, CompareKind, Strings
-    from podium.comparing import Comparison, Members
 
 __all__ = ["compare", "curve"]
 

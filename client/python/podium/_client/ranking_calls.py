@@ -1,20 +1,14 @@
 """The steps of calls that compare arms: Rank and Scores. No I/O; see `podium._client.calls`."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from podium._client.calls import ATTEMPTS, Steps, one_or_more
 from podium._limits.limits import DEFAULT_LIMITS
+from podium._model.rankings import GroupRanking, Ranking
+from podium._model.score_matrix import ScoreMatrix
 from podium._values import coerce
+from podium._values.arguments import ArmStatuses, DirectionLike, Strings
 from podium._wire import codec, rankings
 from podium.errors import AbortedError
 from podium.v1 import results_service_pb2 as results
-
-if TYPE_CHECKING:
-    from podium._model.rankings import GroupRanking, Ranking
-    from podium._model.score_matrix import ScoreMatrix
-    from podium._values.arguments import ArmStatuses, DirectionLike, Strings
 
 __all__ = ["rank", "rank_groups", "request", "scores"]
 

@@ -1,16 +1,11 @@
 """Which failed calls are sent again, and when. No I/O, so both clients share it."""
 
-from __future__ import annotations
-
 import random
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from podium.errors import UnavailableError
-
-if TYPE_CHECKING:
-    from podium.errors import PodiumError
+from podium.errors import PodiumError, UnavailableError
 
 __all__ = ["Failure", "Retries", "RetryPolicy"]
 

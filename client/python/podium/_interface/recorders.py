@@ -4,25 +4,18 @@ Client handles and recorders both implement ExperimentRecorder and ArmRecorder, 
 works with either. A client handle sends each call at once.
 """
 
-from __future__ import annotations
-
 import os
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Protocol, Self
 
-from podium._model.results import Attempt
+from podium._interface.timed_eval import Evaluation
+from podium._model.results import ArmResult, Attempt, RunConfig, RunResult
 from podium._values import coerce
+from podium._values.arguments import FinalStatus, StepLike, Strings
 from podium._values.coerce import Metrics
 from podium._values.enums import ArmStatus
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from types import TracebackType
-    from typing import Self
-
-    from podium._interface.timed_eval import Evaluation
-    from podium._model.results import ArmResult, RunConfig, RunResult
-    from podium._values.arguments import FinalStatus, StepLike, Strings
 
 __all__ = [
     "ArmRecorder",

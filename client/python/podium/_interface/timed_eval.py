@@ -4,20 +4,14 @@ with arm.evaluating("val", step=100) as ev:
 ev.log({"pass_rate": evaluate(model)})
 """
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
 
 from podium._values import coerce
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-    from types import TracebackType
-    from typing import Self
-
-    from podium._values.arguments import StepLike, Strings
-    from podium._values.coerce import Metrics
+from podium._values.arguments import StepLike, Strings
+from podium._values.coerce import Metrics
 
 __all__ = ["AsyncEvaluation", "AsyncTimedEvalMixin", "Evaluation", "TimedEvalMixin"]
 

@@ -1,17 +1,13 @@
 """Files and folders that belong to their user alone, and small JSON files that show damage."""
 
-from __future__ import annotations
-
 import json
 import os
 import secrets
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 from podium._outbox.errors import DamagedError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["make_folder", "open_new", "own_folder", "read_json", "sync_file", "write_json"]
 

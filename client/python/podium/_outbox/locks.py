@@ -5,17 +5,12 @@ trainer and not with its last worker. The price: a process that opens the file o
 closes it again has lost the lock. So nobody opens the file of a lock that this process holds.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from podium._outbox.files import open_new
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["Lock", "SenderLock"]
 

@@ -3,17 +3,13 @@
 A cache, since the server's own position decides: it is not synced, and what cannot be read is 0.
 """
 
-from __future__ import annotations
-
 import os
+from pathlib import Path
 from struct import Struct, error
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from zlib import crc32
 
 from podium._outbox.files import open_new
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["Progress", "note_progress", "read_progress"]
 

@@ -1,13 +1,13 @@
 """Reads a stream, also while it is written: for the sender and `podium outbox`."""
 
-from __future__ import annotations
-
 import logging
 import os
 import shutil
 import time
 from bisect import bisect_left
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 from podium._outbox.folders import StreamInfo
 from podium._outbox.locks import Lock
@@ -22,10 +22,6 @@ from podium._outbox.rejected import (
 )
 from podium._outbox.segments import segment_numbers, segment_path
 from podium._outbox.writer import CLOSED_FILE, LOCK_FILE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 __all__ = ["Entry", "StreamReader"]
 

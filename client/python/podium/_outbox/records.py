@@ -10,15 +10,11 @@ Headers begin at multiples of 16: none lies across two pages, so whoever copies 
 is written finds a header whole or not at all.
 """
 
-from __future__ import annotations
-
 import re
+from collections.abc import Iterator
 from struct import Struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from zlib import crc32
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = [
     "FREE",

@@ -3,21 +3,17 @@
 A line that cannot be read is passed over, so a torn or damaged one hides no other.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import time
 from base64 import b64decode, b64encode
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 from podium._outbox.files import open_new, sync_file
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
 
 __all__ = ["RejectedCounter", "RejectedEvent", "append_rejected", "append_retried", "read_rejected"]
 

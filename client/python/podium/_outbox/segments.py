@@ -5,21 +5,17 @@ to write a record is to copy bytes. That needs no system call, cannot meet a ful
 the process.
 """
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import mmap
 import os
+from pathlib import Path
 from struct import Struct
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from podium._outbox.errors import OutboxFullError
 from podium._outbox.files import open_new
 from podium._outbox.records import FREE, HEADER
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["Memory", "Segment", "segment_numbers", "segment_path"]
 

@@ -3,16 +3,11 @@
 It stays when the sender has ended: `SenderLock.is_held` tells whether one runs.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from podium._outbox.errors import DamagedError
 from podium._outbox.files import read_json, write_json
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["DELIVERING", "IDLE", "UNREACHABLE", "WAITING", "SenderState", "forget_state"]
 
@@ -56,7 +51,7 @@ class SenderState:
         write_json(outbox / _FILE, asdict(self))
 
     @staticmethod
-    def read(outbox: Path) -> SenderState | None:
+    def read(outbox: Path) -> "SenderState | None":
         """Returns the state that the last sender of an outbox wrote; None if unreadable."""
         try:
             content = read_json(outbox / _FILE)

@@ -3,16 +3,11 @@
 The signal is the modification time of a file. A lost signal only costs a longer wait.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from podium._outbox.files import open_new
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["WakeSignal", "wake_sender"]
 

@@ -1,27 +1,22 @@
 """Appends the events of one process life to a stream."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections import deque
 from dataclasses import replace
+from pathlib import Path
 from threading import Lock as ThreadLock
 from threading import RLock, get_ident
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from podium._outbox.budget import Budget
 from podium._outbox.errors import OutboxFullError
 from podium._outbox.files import make_folder, open_new, sync_file
+from podium._outbox.folders import StreamInfo
 from podium._outbox.locks import Lock
 from podium._outbox.progress import Progress, note_progress, read_progress
 from podium._outbox.records import FREE, HEADER, header_of, room_for, seed_of
 from podium._outbox.segments import Segment, segment_path
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from podium._outbox.folders import StreamInfo
 
 __all__ = ["CLOSED_FILE", "LOCK_FILE", "SEGMENT_BYTES", "StreamWriter"]
 
@@ -40,7 +35,7 @@ class _Place(NamedTuple):
     sequence: int
     """Of the last record."""
 
-    def behind(self, length: int) -> _Place:
+    def behind(self, length: int) -> "_Place":
         """The place behind a record that was written here, with a payload of so many bytes."""
         end = self.offset + room_for(length)
         return _Place(self.segment, self.seed, end, self.sequence + 1)
@@ -80,7 +75,7 @@ class StreamWriter:
         *,
         segment_bytes: int = SEGMENT_BYTES,
         budget: Budget | None = None,
-    ) -> StreamWriter:
+    ) -> "StreamWriter":
         """Begins a stream in an outbox, for this process.
 
         Args:
@@ -117,7 +112,7 @@ class StreamWriter:
         self.folder.rename(folder)
         self.folder = folder
 
-    def _beginning(self, segment: Segment, sequence: int) -> _Place:
+    def _beginning(self, segment: Segment, sequence: int) -> "_Place":
         return _Place(segment, seed_of(self.info.writer_id, segment.number), 0, sequence)
 
     @property
@@ -166,7 +161,7 @@ class StreamWriter:
         self._place = place.behind(len(payload))
         return sequence
 
-    def _free_place(self, size: int) -> _Place:
+    def _free_place(self, size: int) -> "_Place":
         place = self._place
         begun = place.segment.bytes[place.offset : place.offset + HEADER]
         if begun not in FREE:
@@ -176,7 +171,7 @@ class StreamWriter:
             self._place = place = self._turn(size)
         return place
 
-    def _turn(self, size: int) -> _Place:
+    def _turn(self, size: int) -> "_Place":
         """Goes on to a spare segment that is large enough; smaller ones stay empty."""
         while self._spares:
             spare = self._spares.popleft()

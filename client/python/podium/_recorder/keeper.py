@@ -1,18 +1,12 @@
 """Calls with invalid arguments: the valid part is recorded, the rest is reported and counted."""
 
-from __future__ import annotations
-
 import contextlib
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 from podium._recorder.counts import Counters
 from podium._recorder.problems import Problems, Target
+from podium._recorder.warnings import RecorderWarnings
 from podium.errors import RecordingError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from podium._recorder.warnings import RecorderWarnings
 
 __all__ = ["Keeper"]
 

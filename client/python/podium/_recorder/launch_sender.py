@@ -1,22 +1,16 @@
 """Starts the sender: the process that delivers the outbox, the only one with gRPC in it."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
 
 from podium._outbox import SenderLock
 from podium._outbox.sender_state import UNREACHABLE, SenderState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from podium._recorder.warnings import RecorderWarnings
+from podium._recorder.warnings import RecorderWarnings
 
 __all__ = ["SenderStarter", "unreachable", "waits"]
 

@@ -1,12 +1,11 @@
 """Where the events of one process go: its streams, their upkeep, and the sender."""
 
-from __future__ import annotations
-
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from podium._outbox import (
     Budget,
@@ -22,16 +21,11 @@ from podium._recorder.disk_errors import is_lasting
 from podium._recorder.launch_sender import SenderStarter, unreachable, waits
 from podium._recorder.other_recorders import warn_of_other_recorders
 from podium._recorder.problems import Target
+from podium._recorder.settings import Settings, Subject
 from podium._recorder.stream import MEMORY_BYTES, Stream
 from podium._recorder.upkeep import Upkeep
+from podium._recorder.warnings import RecorderWarnings
 from podium.errors import RecordingError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from podium._recorder.settings import Settings, Subject
-    from podium._recorder.warnings import RecorderWarnings
 
 __all__ = ["ProcessOutbox"]
 

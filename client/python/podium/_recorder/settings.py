@@ -1,14 +1,10 @@
 """The settings of a recorder, as plain data that child processes get."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from podium._model.results import Attempt
+from podium._model.results import Attempt
 
 __all__ = ["Settings", "Subject"]
 

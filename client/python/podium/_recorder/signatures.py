@@ -1,18 +1,13 @@
 """Calls with a wrong signature: the arguments that fit are used, and the others are named."""
 
-from __future__ import annotations
-
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, cast
 
 from podium._recorder.problems import Problems, Target
+from podium._recorder.warnings import RecorderWarnings
 from podium._values.suggest import near_names
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from podium._recorder.warnings import RecorderWarnings
 
 __all__ = ["forgiving", "forgiving_with"]
 

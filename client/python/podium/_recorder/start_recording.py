@@ -1,11 +1,10 @@
 """`podium.record`: validates its arguments and begins to record."""
 
-from __future__ import annotations
-
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from podium import events
 from podium._limits.checks import check_experiment_name
@@ -23,11 +22,7 @@ from podium._recorder.signatures import forgiving_with
 from podium._recorder.warnings import RecorderWarnings
 from podium._values import coerce
 from podium._values.address import server_address
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from podium._values.arguments import DirectionLike, Strings
+from podium._values.arguments import DirectionLike, Strings
 
 __all__ = ["record"]
 

@@ -5,23 +5,17 @@ newest are dropped and counted. The training thread copies bytes into a mapped f
 thread does all disk work.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections import deque
+from collections.abc import Callable
+from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING
 
 from podium._outbox import OutboxFullError, Progress, StreamWriter, wake_sender
 from podium._recorder.counts import Counters
+from podium._recorder.warnings import RecorderWarnings
 from podium.errors import RecordingError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from podium._recorder.warnings import RecorderWarnings
 
 __all__ = ["MEMORY_BYTES", "Stream", "StreamEndedError"]
 
@@ -52,12 +46,12 @@ class Stream:
 
     def __init__(
         self,
-        begin: Callable[[Stream], StreamWriter],
+        begin: "Callable[[Stream], StreamWriter]",
         wake: Callable[[], None],
         notices: RecorderWarnings,
         *,
-        follows: Stream | None = None,
-        starts_after: Stream | None = None,
+        follows: "Stream | None" = None,
+        starts_after: "Stream | None" = None,
     ) -> None:
         self.pid = os.getpid()
         self.has_ended = False

@@ -4,18 +4,13 @@ Each arm has one open stream in a process, whichever attempt, handle or recorder
 stream that ended gets a successor, which the sender delivers behind it.
 """
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass, field
 from threading import RLock
-from typing import TYPE_CHECKING
 
+from podium._recorder.process_outbox import ProcessOutbox
+from podium._recorder.settings import Settings, Subject
 from podium._recorder.stream import Stream, StreamEndedError
-
-if TYPE_CHECKING:
-    from podium._recorder.process_outbox import ProcessOutbox
-    from podium._recorder.settings import Settings, Subject
 
 __all__ = ["StreamOrder", "stream_order"]
 

@@ -4,15 +4,10 @@ The handler is installed only where nobody else handles the signal, so that a tr
 own way to end. It does not change how the process ends: killed by SIGTERM.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from collections.abc import Callable
 
 __all__ = ["on_sigterm"]
 

@@ -1,14 +1,10 @@
 """The background thread of a recorder, which does all disk work."""
 
-from __future__ import annotations
-
 import time
 from collections import deque
+from collections.abc import Callable
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 __all__ = ["Signal", "Upkeep"]
 

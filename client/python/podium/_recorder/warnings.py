@@ -1,23 +1,16 @@
 """Warnings of a recorder, on the logger `podium`: each problem at once, and once."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os
 import sys
 import sysconfig
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FrameType
 
-from podium._recorder.problems import Target, shown
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
-
-    from podium._recorder.problems import Problems
+from podium._recorder.problems import Problems, Target, shown
 
 __all__ = ["RecorderWarnings"]
 

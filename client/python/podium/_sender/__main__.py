@@ -1,23 +1,18 @@
 """`python -m podium._sender FOLDER`: delivers an outbox, and ends when there is nothing to do."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import logging
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from podium._client.aio.client import AsyncClient
 from podium._outbox import SenderLock, forget_state, outbox_address, streams, sweep
 from podium._sender.sender import BACKGROUND, Rules, Sender
 from podium._sender.status_file import Report
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["main"]
 

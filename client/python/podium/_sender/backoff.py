@@ -1,12 +1,7 @@
 """How long to wait before trying again: exponential, with full jitter."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from random import SystemRandom
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["Backoff"]
 

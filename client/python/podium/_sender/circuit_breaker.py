@@ -1,15 +1,10 @@
 """Whether the server is to be called at all now: what one stream learns of it holds for all."""
 
-from __future__ import annotations
-
 import logging
 import time
-from typing import TYPE_CHECKING
 
 from podium._sender.backoff import Backoff
-
-if TYPE_CHECKING:
-    from podium._sender.protocol import Pause
+from podium._sender.protocol import Pause
 
 __all__ = ["CircuitBreaker"]
 

@@ -1,20 +1,14 @@
 """Damaged records and failing disks: what was lost, and what can be ignored."""
 
-from __future__ import annotations
-
 import logging
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from podium._outbox import RejectedEvent, StreamInfo
 from podium._sender.protocol import Opening, Refused, begins_arm
+from podium._sender.recording_client import RecordingClient
 from podium.v1.event_pb2 import Event, ExperimentDeclared
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from podium._outbox import RejectedEvent, StreamInfo
-    from podium._sender.recording_client import RecordingClient
 
 __all__ = [
     "DAMAGED",

@@ -4,30 +4,23 @@ A process that is killed cannot say so. Its stream shows it: the lock is free, a
 delivered, and the newest attempt in it has no end.
 """
 
-from __future__ import annotations
-
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
 from podium import events
-from podium._outbox import DamagedError, StreamInfo
+from podium._outbox import DamagedError, StreamInfo, StreamReader
 from podium._outbox.writer import CLOSED_FILE
 from podium._sender.damage import LostDeclaration
+from podium._sender.recording_client import ArmLister, RecordingClient
 from podium._values.enums import ArmStatus
 from podium.errors import NotFoundError
 from podium.v1.event_pb2 import Event
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from podium._outbox import StreamReader
-    from podium._sender.recording_client import ArmLister, RecordingClient
 
 __all__ = ["MissingEnd", "find_missing_end", "follows"]
 

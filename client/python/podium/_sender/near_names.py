@@ -1,14 +1,9 @@
 """Finds the arms whose names resemble one that the server does not have."""
 
-from __future__ import annotations
-
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
 
+from podium._sender.recording_client import ArmLister
 from podium.errors import PodiumError
-
-if TYPE_CHECKING:
-    from podium._sender.recording_client import ArmLister
 
 __all__ = ["near_arms_text"]
 

@@ -9,11 +9,10 @@ How events are cut into calls may differ from one try to the next, since the ser
 has. An event that was refused for good is stored as rejected before `Skipped` is sent for it.
 """
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum, auto
 from itertools import chain, repeat
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from google.protobuf.message import DecodeError
 
@@ -21,12 +20,8 @@ from podium._client.channel import OUTCOME_UNKNOWN
 from podium._limits.batches import Load, is_too_large
 from podium._limits.event_checks import metric_count
 from podium._limits.limits import DEFAULT_LIMITS
+from podium.errors import PodiumError, RefusedEvent
 from podium.v1.event_pb2 import Event, ExperimentDeclared, Skipped
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from podium.errors import PodiumError, RefusedEvent
 
 __all__ = [
     "DEFECTS",

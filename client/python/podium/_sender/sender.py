@@ -1,25 +1,20 @@
 """Delivers the streams of an outbox, side by side, until nothing is left to wait for."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from podium._sender.circuit_breaker import CircuitBreaker
 from podium._sender.protocol import Pause
+from podium._sender.recording_client import RecordingClient
+from podium._sender.stream import Stream
 from podium._sender.streams import Streams
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
-    from podium._sender.recording_client import RecordingClient
-    from podium._sender.stream import Stream
 
 __all__ = ["BACKGROUND", "FOREGROUND", "Rules", "Sender", "Tally"]
 
@@ -90,7 +85,7 @@ class Sender:
         outboxes: Sequence[Path],
         client: RecordingClient,
         rules: Rules = BACKGROUND,
-        observe: Callable[[Sender], None] = lambda _sender: None,
+        observe: "Callable[[Sender], None]" = lambda _sender: None,
     ) -> None:
         self._client = client
         self._rules = rules

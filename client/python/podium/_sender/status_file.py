@@ -1,20 +1,14 @@
 """Keeps `sender.json` at what a sender does."""
 
-from __future__ import annotations
-
 import logging
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
 
 from podium._outbox import DELIVERING, IDLE, UNREACHABLE, WAITING, SenderState
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from podium._sender.protocol import Pause
-    from podium._sender.sender import Sender
-    from podium._sender.stream import Stream
+from podium._sender.protocol import Pause
+from podium._sender.sender import Sender
+from podium._sender.stream import Stream
 
 __all__ = ["Report"]
 

@@ -1,11 +1,10 @@
 """One stream of an outbox on its way to the server: a call, and what its answer asks for."""
 
-from __future__ import annotations
-
 import logging
 import os
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from pathlib import Path
 
 from podium._limits.limits import DEFAULT_LIMITS
 from podium._model.recording import StreamPosition
@@ -33,13 +32,8 @@ from podium._sender.protocol import (
     Verdict,
     pause_of,
 )
+from podium._sender.recording_client import RecordingClient
 from podium.errors import PodiumError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from podium._sender.recording_client import RecordingClient
 
 __all__ = ["Stream"]
 
@@ -146,11 +140,11 @@ class Stream:
         last = self.last_sequence() if self._until is None else self._until
         return max(0, last - self.delivered)
 
-    def stay_behind(self, others: Iterable[tuple[Stream, int]]) -> None:
+    def stay_behind(self, others: Iterable["tuple[Stream, int]"]) -> None:
         """Waits until other streams are delivered, each up to a sequence."""
         self._ahead = list(others)
 
-    def keep_order(self, follows: Stream | None, starts_after: Stream | None) -> None:
+    def keep_order(self, follows: "Stream | None", starts_after: "Stream | None") -> None:
         """Waits until the process's earlier events of the arm, and earlier arms, are delivered."""
         self._starts_after = starts_after
         if follows is not None:

@@ -1,19 +1,14 @@
 """The streams of outboxes: which there are, which have something to send, and who is first."""
 
-from __future__ import annotations
-
 import logging
 from collections import defaultdict
+from collections.abc import Collection, Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from podium._outbox import DamagedError, streams
 from podium._sender.missing_end import follows
 from podium._sender.stream import Stream
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-    from pathlib import Path
 
 __all__ = ["Streams"]
 

@@ -1,13 +1,8 @@
 """Shortens names for tables and pictures, in which different names must stay different."""
 
-from __future__ import annotations
-
 import re
+from collections.abc import Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["LONGEST_NAME", "shorten_names"]
 

@@ -1,13 +1,8 @@
 """Shortens texts to a size: the one definition for messages, errors, tables and stored texts."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
+from collections.abc import Callable
 from itertools import accumulate
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["shorten", "shorten_middle", "utf8_size"]
 

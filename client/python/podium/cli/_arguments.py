@@ -1,15 +1,10 @@
 """Arguments that several commands take."""
 
-from __future__ import annotations
-
 import argparse
-from typing import TYPE_CHECKING
+from enum import StrEnum
 
 from podium._limits.limits import DEFAULT_LIMITS
 from podium._values.enums import ArmStatus
-
-if TYPE_CHECKING:
-    from enum import StrEnum
 
 __all__ = [
     "add_arm",

@@ -4,22 +4,16 @@ A server rejects a whole attempt if its arm has finished or has a newer attempt.
 are accepted as a restart of the arm, or as another arm.
 """
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
+from podium._model.results import ArmSummary
+from podium._outbox import RejectedEvent
 from podium._wire import codec
-from podium.cli._outboxes import event_of
+from podium.cli._outboxes import StreamView, event_of
 from podium.v1.event_pb2 import ArmStarted, Event
 from podium.v1.run_config_pb2 import RunConfig
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from podium import ArmSummary
-    from podium._outbox import RejectedEvent
-    from podium.cli._outboxes import StreamView
 
 __all__ = ["Item", "RejectedAttempt", "as_other_arm", "as_restart", "attempts_of"]
 

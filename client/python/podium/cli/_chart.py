@@ -1,14 +1,10 @@
 """Draws curves as text: a chart with a letter for each curve, or one line of a table."""
 
-from __future__ import annotations
-
 import math
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from string import ascii_letters
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 __all__ = ["LETTERS", "Series", "chart", "spark"]
 

@@ -1,18 +1,14 @@
 """Writes results to stdout, and everything else to stderr."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
 import sys
 import textwrap
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from podium.cli._table import columns_of, table, width_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["Console"]
 

@@ -1,19 +1,13 @@
 """Formats numbers, times and values for people. Programs use `--json`."""
 
-from __future__ import annotations
-
 import json
-from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
 
+from podium._model.results import ArmResult, ArmSummary
 from podium._values.enums import ArmStatus
 from podium.cli._table import cut
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from podium import ArmResult, ArmSummary
 
 __all__ = [
     "count",

@@ -1,15 +1,11 @@
 """Files of JSON: one value, a list of them, or JSON lines."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 from podium.cli._exits import CommandError
 from podium.cli._json import describe, loads
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 __all__ = ["Item", "name_of", "read_items"]
 

@@ -1,11 +1,10 @@
 """Outboxes as `podium outbox` and `podium sync` show them: waiting and rejected events, and why."""
 
-from __future__ import annotations
-
+import argparse
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -24,9 +23,6 @@ from podium._outbox import (
 )
 from podium.cli._exits import CommandError
 from podium.v1.event_pb2 import Event
-
-if TYPE_CHECKING:
-    import argparse
 
 __all__ = ["OutboxView", "StreamView", "add_folder", "event_of", "find_outboxes", "view_of"]
 
@@ -85,7 +81,7 @@ class OutboxView(NamedTuple):
         """Whether there is anything to deliver, or the end of an arm to record."""
         return any(stream.waiting or not stream.is_recording for stream in self.streams)
 
-    def left_of(self, before: OutboxView) -> int:
+    def left_of(self, before: "OutboxView") -> int:
         """Returns how many of the events that waited before still wait; newer ones do not count."""
         now = {stream.folder: stream.delivered for stream in self.streams}
         return sum(

@@ -1,16 +1,11 @@
 """Pictures that commands draw."""
 
-from __future__ import annotations
+import argparse
+from collections.abc import Callable
+from typing import TypeVar
 
-from typing import TYPE_CHECKING, TypeVar
-
+from podium.cli._console import Console
 from podium.cli._exits import CommandError
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable
-
-    from podium.cli._console import Console
 
 __all__ = ["add_picture", "draw"]
 

@@ -1,23 +1,18 @@
 """`podium sync`: delivers outboxes here, or follows the sender that does."""
 
-from __future__ import annotations
-
 import asyncio
 import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from podium._client.aio.client import AsyncClient
 from podium._outbox import UNREACHABLE, SenderLock, SenderState, wake_sender
 from podium._sender import FOREGROUND, Report, Sender, Tally
+from podium.cli._console import Console
 from podium.cli._exits import Exit
 from podium.cli._outboxes import OutboxView, view_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
-
-    from podium.cli._console import Console
 
 __all__ = ["Done", "sync"]
 

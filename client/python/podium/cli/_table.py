@@ -1,14 +1,10 @@
 """Tables for people: aligned columns that fit the terminal. Pure functions of text."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 from unicodedata import category, east_asian_width
 
 from podium._values.shorten import shorten
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["Column", "columns_of", "cut", "table", "width_of"]
 

@@ -1,15 +1,9 @@
 """Converts the scores of a boosting round to rows and training metrics."""
 
-from __future__ import annotations
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
-from podium.integrations._training import Row
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from podium.integrations._training import Training
+from podium.integrations._training import Row, Training
 
 __all__ = ["TRAINING_SETS", "log_round", "rows_of"]
 

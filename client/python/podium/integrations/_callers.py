@@ -1,12 +1,8 @@
 """Finds the arguments of a library's call that the library gives to no callback."""
 
-from __future__ import annotations
-
 import inspect
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from collections.abc import Mapping
+from typing import Any
 
 __all__ = ["caller_variables"]
 

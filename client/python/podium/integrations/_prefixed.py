@@ -1,12 +1,8 @@
 """Splits metrics of several data sets by the prefixes of their names."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from collections.abc import Mapping
+from typing import Any
 
 __all__ = ["by_set"]
 

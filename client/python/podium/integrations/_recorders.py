@@ -1,12 +1,9 @@
 """Shares one recorder of an experiment between all trainings of a process."""
 
-from __future__ import annotations
-
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from podium._recorder import ExperimentRecording
+from podium._recorder import ExperimentRecording
 
 __all__ = ["recorder_of"]
 

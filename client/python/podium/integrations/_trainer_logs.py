@@ -1,15 +1,11 @@
 """Converts the logs of Hugging Face's Trainer to rows and training metrics."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from podium._model.config import Component, ModelConfig, RunConfig
 from podium.integrations._settings import plain, seed_of, settings_of
 from podium.integrations._training import Row
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = ["last_rows", "rows_of", "run_config", "training_metrics"]
 

@@ -4,30 +4,23 @@ with PodiumCallback("churn", "leaves31") as callback:
     lightgbm.train(params, train_set, valid_sets=[val_set], callbacks=[callback])
 """
 
-from __future__ import annotations
-
 import atexit
 from collections import defaultdict
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Unpack
 
+from podium._interface.recorders import ExperimentRecorder
 from podium._model.config import Component, RunConfig
 from podium.integrations._boosting import TRAINING_SETS, log_round, rows_of
 from podium.integrations._missing import missing
 from podium.integrations._settings import seed_of, settings_of
-from podium.integrations._training import CallbackBase, Row, Training, unsettled
+from podium.integrations._training import ArmOptions, CallbackBase, Row, Training, unsettled
 
 try:
     import lightgbm
 except ImportError as error:
     raise missing("lightgbm", "lightgbm", error) from error
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-    from typing import Unpack
-
-    from podium._interface.recorders import ExperimentRecorder
-    from podium.integrations._training import ArmOptions
 
 __all__ = ["PodiumCallback"]
 

@@ -4,19 +4,20 @@ trainer = Trainer(max_epochs=3, logger=PodiumLogger("rank_sweep", "lora_rank4"))
 trainer.fit(model, train, val)
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any, Unpack
 
+from podium._interface.recorders import ExperimentRecorder
 from podium._model.config import Component, ModelConfig, RunConfig
 from podium.integrations._callers import caller_variables
 from podium.integrations._missing import missing
 from podium.integrations._prefixed import by_set
 from podium.integrations._settings import seed_of, settings_of
-from podium.integrations._training import CallbackBase, Row, Training
+from podium.integrations._training import ArmOptions, CallbackBase, Row, Training
 
 try:
     # It goes by two names, whose classes differ: the one that the script uses counts.
@@ -28,14 +29,6 @@ try:
         from pytorch_lightning.loggers.logger import DummyLogger, Logger
 except ImportError as error:
     raise missing("lightning", "pytorch-lightning", error) from error
-
-if TYPE_CHECKING:
-    from argparse import Namespace
-    from collections.abc import Mapping
-    from typing import Unpack
-
-    from podium._interface.recorders import ExperimentRecorder
-    from podium.integrations._training import ArmOptions
 
 __all__ = ["PodiumCallback", "PodiumLogger"]
 

@@ -4,28 +4,21 @@ trainer = Trainer(model, args, train_dataset=..., callbacks=[PodiumCallback("ran
 trainer.train()
 """
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Unpack
 
+from podium._interface.recorders import ExperimentRecorder
+from podium._model.config import RunConfig
 from podium.integrations._callers import caller_variables
 from podium.integrations._missing import missing
 from podium.integrations._trainer_logs import last_rows, rows_of, run_config, training_metrics
-from podium.integrations._training import CallbackBase, Training
+from podium.integrations._training import ArmOptions, CallbackBase, Training
 
 try:
     from transformers.trainer_callback import TrainerCallback
 except ImportError as error:
     raise missing("transformers", "transformers", error) from error
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Unpack
-
-    from podium._interface.recorders import ExperimentRecorder
-    from podium._model.config import RunConfig
-    from podium.integrations._training import ArmOptions
 
 __all__ = ["PodiumCallback"]
 

@@ -4,29 +4,22 @@ callback = PodiumCallback("churn", "depth6")
 xgboost.train(params, dtrain, 200, evals=[(dtrain, "train"), (dval, "val")], callbacks=[callback])
 """
 
-from __future__ import annotations
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Unpack
 
-from typing import TYPE_CHECKING, Any
-
+from podium._interface.recorders import ExperimentRecorder
 from podium._model.config import Component, RunConfig
 from podium.integrations._boosting import TRAINING_SETS, log_round, rows_of
 from podium.integrations._callers import caller_variables
 from podium.integrations._missing import missing
 from podium.integrations._settings import seed_of, settings_of
-from podium.integrations._training import CallbackBase, Training
+from podium.integrations._training import ArmOptions, CallbackBase, Row, Training
 
 try:
     from xgboost import collective
     from xgboost.callback import TrainingCallback
 except ImportError as error:
     raise missing("xgboost", "xgboost", error) from error
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
-    from typing import Unpack
-
-    from podium._interface.recorders import ExperimentRecorder
-    from podium.integrations._training import ArmOptions, Row
 
 __all__ = ["PodiumCallback"]
 

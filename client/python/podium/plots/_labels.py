@@ -1,14 +1,9 @@
 """Texts in pictures: how wide they are, and how they are shortened and wrapped."""
 
-from __future__ import annotations
-
 import textwrap
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from podium._values.short_names import LONGEST_NAME, shorten_names
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["listed", "shortened_to_fit", "width_of", "wrapped"]
 

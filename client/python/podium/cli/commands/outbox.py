@@ -1,27 +1,27 @@
 """`podium outbox`."""
 
-from __future__ import annotations
-
+import argparse
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from podium._outbox import UNREACHABLE
+from podium._outbox import UNREACHABLE, RejectedEvent, SenderState
 from podium.cli import _format
+from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit
-from podium.cli._outboxes import add_folder, event_of, find_outboxes, view_of
+from podium.cli._outboxes import (
+    OutboxView,
+    StreamView,
+    add_folder,
+    event_of,
+    find_outboxes,
+    view_of,
+)
 from podium.cli._retry import retry
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
-
-    from podium._outbox import RejectedEvent, SenderState
-    from podium.cli._console import Console
-    from podium.cli._outboxes import OutboxView, StreamView
 
 __all__ = ["add_arguments", "run_locally"]
 

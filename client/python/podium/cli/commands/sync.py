@@ -1,22 +1,15 @@
 """`podium sync`."""
 
-from __future__ import annotations
-
+import argparse
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from podium._values.address import server_address
 from podium.cli import _format
+from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit, command_line
-from podium.cli._outboxes import add_folder, find_outboxes, view_of
-from podium.cli._syncing import sync
-
-if TYPE_CHECKING:
-    import argparse
-
-    from podium.cli._console import Console
-    from podium.cli._outboxes import OutboxView
-    from podium.cli._syncing import Done
+from podium.cli._outboxes import OutboxView, add_folder, find_outboxes, view_of
+from podium.cli._syncing import Done, sync
 
 __all__ = ["add_arguments", "run_locally"]
 
