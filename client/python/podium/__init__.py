@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from podium._client.aio.attempt import AsyncArmRun, AsyncArmStart
     from podium._client.aio.client import AsyncClient
     from podium._client.aio.experiment import AsyncExperimentHandle
+    from podium._client.aio.live import AsyncLive
     from podium._client.blocking.arm import ArmHandle
     from podium._client.blocking.attempt import ArmRun
     from podium._client.blocking.client import Client
     from podium._client.blocking.experiment import ExperimentHandle
+    from podium._client.blocking.live import Live
+    from podium._client.live import LiveArm, LiveState
     from podium._interface.recorders import ArmRecorder, ExperimentRecorder
     from podium._interface.timed_eval import AsyncEvaluation, Evaluation
     from podium._limits.limits import Limits
@@ -115,6 +118,7 @@ __all__ = [
     "AsyncClient",
     "AsyncEvaluation",
     "AsyncExperimentHandle",
+    "AsyncLive",
     "Attempt",
     "CanceledError",
     "Client",
@@ -146,6 +150,9 @@ __all__ = [
     "InvalidArgumentError",
     "KeptField",
     "Limits",
+    "Live",
+    "LiveArm",
+    "LiveState",
     "Metric",
     "MetricSource",
     "ModelConfig",
@@ -224,6 +231,9 @@ _SOURCES = (
     "_model.watching",
     "_interface.timed_eval",
     "_recorder",
+    "_client.live",
+    "_client.blocking.live",
+    "_client.aio.live",
     "_client.blocking.client",
     "_client.blocking.experiment",
     "_client.blocking.arm",

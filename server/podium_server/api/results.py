@@ -57,7 +57,7 @@ _DIRECTIONS: Mapping[int, str] = {number: name for name, number in Direction.ite
 _known_candidates = lru_cache(1_000)(candidates)
 _MOST_DOTS = 8
 _FIRST_STEP = -(2**63)
-_LAST_REVISION = 2**63 - 1
+_LAST_REVISION = 2**62
 
 
 def _candidates(metric: str) -> Sequence[tuple[str | None, str]]:

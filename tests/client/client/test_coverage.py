@@ -22,6 +22,7 @@ PAIRS = [
     (podium.ExperimentHandle, podium.AsyncExperimentHandle),
     (podium.ArmHandle, podium.AsyncArmHandle),
     (podium.ArmRun, podium.AsyncArmRun),
+    (podium.Live, podium.AsyncLive),
 ]
 FILES = [results_service_pb2.DESCRIPTOR, recording_service_pb2.DESCRIPTOR, event_pb2.DESCRIPTOR]
 RPCS = [

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from podium._model.watching import WatchedEval, WatchMarker, WatchUpdate
     from podium._values.arguments import ArmStatuses, DirectionLike, StepLike
 
-__all__ = ["LiveArm", "LiveState"]
+__all__ = ["LiveArm", "LiveBase", "LiveState"]
 
 _Key = tuple[str, int | None]
 _GIVEN = ("run_id", "error", "train_seconds", "group_id", "group_name")
@@ -84,7 +84,10 @@ def _result(summary: ArmSummary, rows: Mapping[_Key, WatchedEval]) -> ArmResult:
 
 
 class LiveState(NamedTuple):
-    """The state of an experiment at one revision. `after` returns the next one."""
+    """The state of an experiment at one revision. `after` returns the next one.
+
+    `arms` has the arms by name, in the order of their creation.
+    """
 
     experiment: Experiment | None = None
     marker: WatchMarker | None = None
@@ -113,12 +116,15 @@ class LiveState(NamedTuple):
                 rows_of(removal.arm).pop((removal.name, removal.step), None)
         for row in update.evals:
             rows_of(row.arm)[row.eval_result.name, row.eval_result.step] = row
+        known = len(arms)
         changed = {item.arm.name: item for item in update.arms}
         for name in rows.keys() | changed.keys():
             item = changed[name] if name in changed else arms.get(name)
             if item is not None:
                 summary = item.summary if isinstance(item, LiveArm) else item.arm
                 arms[name] = LiveArm(item.position, summary, rows_of(name))
+        if len(arms) > known:
+            arms = dict(sorted(arms.items(), key=lambda item: item[1].position))
         return LiveState(update.experiment or self.experiment, update.marker, arms)
 
     def arm(self, name: str) -> LiveArm:
@@ -174,5 +180,90 @@ class LiveState(NamedTuple):
         return metric, given
 
     def _results(self) -> list[ArmResult]:
-        ordered = sorted(self.arms.values(), key=lambda arm: arm.position)
-        return [arm.result for arm in ordered]
+        return [arm.result for arm in self.arms.values()]
+
+
+class LiveBase:
+    """The state of a followed experiment, and the reads of both clients."""
+
+    def __init__(self) -> None:
+        self._state = LiveState()
+        self._error: Exception | None = None
+        self._is_deleted = False
+
+    @property
+    def state(self) -> LiveState:
+        """The newest state. It never changes: take it once for several reads of one state."""
+        return self._state
+
+    @property
+    def revision(self) -> int:
+        """The revision of the state."""
+        return self._state.revision
+
+    @property
+    def experiment(self) -> Experiment | None:
+        """The experiment, as of its last declaration."""
+        return self._state.experiment
+
+    @property
+    def arms(self) -> Mapping[str, LiveArm]:
+        """The arms by name."""
+        return self._state.arms
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the experiment was deleted. The state is the last one before that."""
+        return self._is_deleted
+
+    def arm(self, name: str) -> LiveArm:
+        """Returns an arm, as of this moment.
+
+        Raises:
+            NotFoundError: There is no such arm.
+        """
+        return self._state.arm(name)
+
+    def rank(
+        self,
+        metric: str | None = None,
+        *,
+        direction: DirectionLike | None = None,
+        status: ArmStatuses | None = None,
+    ) -> Ranking:
+        """Ranks the arms, as `ExperimentHandle.rank` does.
+
+        Args:
+            metric: The metric to rank by; the success_metric if not given.
+            direction: `maximize` or `minimize`; the experiment's if not given.
+            status: Ranks only arms with this status, or one of these; `completed` if not given.
+
+        Raises:
+            ValueError: No metric is given, and the experiment has no success_metric.
+        """
+        return self._state.rank(metric, direction=direction, status=status)
+
+    def best(
+        self, metric: str | None = None, *, direction: DirectionLike | None = None
+    ) -> str | None:
+        """Returns the name of the completed arm with the best score; None if no arm has one.
+
+        Args:
+            metric: The metric to rank by; the success_metric if not given.
+            direction: `maximize` or `minimize`; the experiment's if not given.
+
+        Raises:
+            ValueError: No metric is given, and the experiment has no success_metric.
+        """
+        return self._state.best(metric, direction=direction)
+
+    def _state_after(self, update: WatchUpdate) -> LiveState:
+        self._is_deleted = update.is_deleted
+        return self._state if update.is_deleted else self._state.after(update)
+
+    def _check(self) -> None:
+        """Raises an error if no other state follows."""
+        if self._error is not None:
+            raise self._error
+        if self._is_deleted:
+            raise NotFoundError("the experiment was deleted")

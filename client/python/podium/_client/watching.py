@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from podium.errors import InternalError, NotFoundError, PodiumError, Unavailable
 from podium.v1.results_service_pb2 import WatchRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from podium._values.arguments import ArmStatuses
 
 __all__ = ["WatchSession"]
@@ -64,6 +67,8 @@ class WatchSession:
         self._update = WatchUpdate()
         self._backoff = _FIRST_PAUSE
         self._begun = time.monotonic()
+        self._cancel: Callable[[], object] | None = None
+        self._stopped = threading.Event()
 
     def take(self, response: Any) -> WatchUpdate | None:
         """Adds a message; returns the update that it completes, if something has changed."""
@@ -91,6 +96,27 @@ class WatchSession:
     def _continue_after(self, marker: WatchMarker | None) -> None:
         if marker is not None:
             self.request.after_revision, self.request.epoch = marker.revision, marker.epoch
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped.is_set()
+
+    def begin(self, cancel: Callable[[], object]) -> None:
+        """Notes how the call is cancelled that begins now."""
+        self._cancel = cancel
+        if self.is_stopped:
+            cancel()
+
+    def stop(self) -> None:
+        """Ends the watch from another thread."""
+        self._stopped.set()
+        if self._cancel is not None:
+            self._cancel()
+
+    def wait(self, seconds: float) -> None:
+        """Waits before the next call, until the watch is stopped."""
+        self._stopped.wait(seconds)
 
     def is_deletion(self, error: PodiumError) -> bool:
         """Returns whether an error means that the experiment was deleted while not watched."""

@@ -16,11 +16,12 @@ from podium._client.retries import Failure, Retries
 from podium.errors import CanceledError, ClientStateError, InternalError, PodiumError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from google.protobuf.message import Message
 
     from podium._client.calls import Pages, Steps
+    from podium._client.watching import WatchSession
 
 __all__ = ["AsyncConnection"]
 
@@ -58,10 +59,18 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
             for item in pages.read(await self.run(single(pages.request))):
                 yield item
 
-    async def stream(self, request: Message) -> AsyncIterator[Any]:
-        """Yields the responses of a streaming call, which ends with the iterator."""
+    async def stream(
+        self, request: Message, begin: Callable[[Callable[[], object]], None]
+    ) -> AsyncIterator[Any]:
+        """Yields the responses of a streaming call, which ends with the iterator.
+
+        Args:
+            request: The request.
+            begin: Is called with a function that cancels the call.
+        """
         method = self._method(request)
         call = method.call(request)
+        begin(call.cancel)
         try:
             async for response in call:
                 self._answered_at = time.monotonic()
@@ -74,8 +83,8 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
         finally:
             call.cancel()
 
-    async def pause(self, seconds: float) -> None:
-        """Waits before the next call."""
+    async def pause(self, _session: WatchSession, seconds: float) -> None:
+        """Waits before the next call of a watch."""
         await asyncio.sleep(seconds)
 
     async def close(self) -> None:

@@ -18,9 +18,9 @@ __all__ = ["watch"]
 
 async def watch(connection: AsyncConnection, session: WatchSession) -> AsyncIterator[WatchUpdate]:
     """Yields the updates of an experiment. Connects again after failures that pass."""
-    while True:
+    while not session.is_stopped:
         try:
-            async for response in connection.stream(session.request):
+            async for response in connection.stream(session.request, session.begin):
                 update = session.take(response)
                 if update is not None:
                     yield update
@@ -28,7 +28,9 @@ async def watch(connection: AsyncConnection, session: WatchSession) -> AsyncIter
                         return
             raise UnavailableError("the server has ended the watch")
         except PodiumError as error:
+            if session.is_stopped:
+                return
             if session.is_deletion(error):
                 yield WatchUpdate()
                 return
-            await connection.pause(session.pause(error))
+            await connection.pause(session, session.pause(error))

@@ -15,11 +15,12 @@ from podium._client.retries import Failure, Retries
 from podium.errors import PodiumError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from google.protobuf.message import Message
 
     from podium._client.calls import Pages, Steps
+    from podium._client.watching import WatchSession
 
 __all__ = ["BlockingConnection"]
 
@@ -54,10 +55,18 @@ class BlockingConnection(Connection[grpc.Channel]):
         while pages.request is not None:
             yield from pages.read(self.run(single(pages.request)))
 
-    def stream(self, request: Message) -> Iterator[Any]:
-        """Yields the responses of a streaming call, which ends with the iterator."""
+    def stream(
+        self, request: Message, begin: Callable[[Callable[[], object]], None]
+    ) -> Iterator[Any]:
+        """Yields the responses of a streaming call, which ends with the iterator.
+
+        Args:
+            request: The request.
+            begin: Is called with a function that cancels the call.
+        """
         method = self._method(request)
         call = method.call(request)
+        begin(call.cancel)
         try:
             for response in call:
                 self._answered_at = time.monotonic()
@@ -67,9 +76,9 @@ class BlockingConnection(Connection[grpc.Channel]):
         finally:
             call.cancel()
 
-    def pause(self, seconds: float) -> None:
-        """Waits before the next call."""
-        time.sleep(seconds)
+    def pause(self, session: WatchSession, seconds: float) -> None:
+        """Waits before the next call of a watch."""
+        session.wait(seconds)
 
     def close(self) -> None:
         """Closes the channel; calls under way are cancelled."""

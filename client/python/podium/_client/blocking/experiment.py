@@ -10,6 +10,7 @@ from podium._client import calls
 from podium._client.blocking.analysis import Analysis
 from podium._client.blocking.arm import ArmHandle
 from podium._client.blocking.attempt import ArmRun, begin_attempt
+from podium._client.blocking.live import Live
 from podium._client.blocking.watching import watch
 from podium._client.watching import WatchSession
 from podium._interface.recorders import new_attempt
@@ -80,6 +81,35 @@ class ExperimentHandle(Analysis):
             with_evals=with_evals,
         )
         return watch(self._connection, session)
+
+    def follow(
+        self,
+        *,
+        status: ArmStatuses | None = None,
+        group_name: str | None = None,
+        name_prefix: str | None = None,
+        with_evals: bool = True,
+    ) -> Live:
+        """Follows the experiment in memory: `with experiment.follow() as live`.
+
+        `live` answers `arm`, `eval`, `score`, `rank` and `best` at once, without calls. It holds
+        the arms and rows that pass the filters, without breakdowns of other rows or run_result.
+
+        Args:
+            status: Follows only arms with this status, or one of these.
+            group_name: Follows only arms of this group.
+            name_prefix: Follows only arms whose names begin with this text.
+            with_evals: Whether rows are followed too, or arms alone.
+        """
+        session = WatchSession(
+            self._name,
+            after=None,
+            status=status,
+            group_name=group_name,
+            name_prefix=name_prefix,
+            with_evals=with_evals,
+        )
+        return Live(self._connection, session)
 
     def get(self) -> Experiment:
         """Returns the experiment.

@@ -19,9 +19,9 @@ __all__ = ["watch"]
 
 def watch(connection: BlockingConnection, session: WatchSession) -> Iterator[WatchUpdate]:
     """Yields the updates of an experiment. Connects again after failures that pass."""
-    while True:
+    while not session.is_stopped:
         try:
-            for response in connection.stream(session.request):
+            for response in connection.stream(session.request, session.begin):
                 update = session.take(response)
                 if update is not None:
                     yield update
@@ -29,7 +29,9 @@ def watch(connection: BlockingConnection, session: WatchSession) -> Iterator[Wat
                         return
             raise UnavailableError("the server has ended the watch")
         except PodiumError as error:
+            if session.is_stopped:
+                return
             if session.is_deletion(error):
                 yield WatchUpdate()
                 return
-            connection.pause(session.pause(error))
+            connection.pause(session, session.pause(error))

@@ -107,7 +107,7 @@ def _show(state: LiveState, console: Console) -> None:
 def _rows(state: LiveState) -> Iterator[tuple[str, ...]]:
     metric = state.experiment.success_metric if state.experiment else None
     ranks: dict[str, tuple[str, str]] = {}
-    names = sorted(state.arms, key=lambda name: state.arms[name].position)
+    names = list(state.arms)
     if metric is not None:
         ranked = state.rank(metric, status=tuple(ArmStatus)).arms
         names = [entry.arm for entry in ranked]

@@ -1,0 +1,106 @@
+"""Followed experiments: a task keeps their state up to date."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, TypeVar
+
+from podium._client.aio.watching import watch
+from podium._client.live import LiveBase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+    from podium._client.aio.connection import AsyncConnection
+    from podium._client.live import LiveState
+    from podium._client.watching import WatchSession
+
+__all__ = ["AsyncLive"]
+
+_T = TypeVar("_T")
+
+
+class AsyncLive(LiveBase):
+    """The state of an experiment in memory; `follow` makes it.
+
+    A task of the event loop follows the experiment inside the `async with` block. All reads answer
+    at once from memory, by the rules of the server, and see one state.
+    """
+
+    def __init__(self, connection: AsyncConnection, session: WatchSession) -> None:
+        super().__init__()
+        self._connection = connection
+        self._session = session
+        self._changed = asyncio.Condition()
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._follow())
+        try:
+            await self.wait_until(lambda state: state.marker is not None)
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def wait_for(
+        self,
+        revision: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in the blocking client
+    ) -> None:
+        """Waits until the state has a revision, such as the one that a recording call returned.
+
+        Args:
+            revision: The revision of the experiment.
+            timeout: The most seconds to wait; None for as long as it takes.
+
+        Raises:
+            TimeoutError: The time is over.
+            NotFoundError: The experiment was deleted.
+        """
+        await self.wait_until(lambda state: state.revision >= revision, timeout)
+
+    async def wait_until(
+        self,
+        predicate: Callable[[LiveState], _T],
+        timeout: float | None = None,  # noqa: ASYNC109 - as in the blocking client
+    ) -> _T:
+        """Waits until a function of the state returns something true, and returns that.
+
+        Args:
+            predicate: The function. It is called with the state, and again after each change.
+            timeout: The most seconds to wait; None for as long as it takes.
+
+        Raises:
+            TimeoutError: The time is over.
+            NotFoundError: The experiment was deleted.
+        """
+        async with asyncio.timeout(timeout), self._changed:
+            while not (found := predicate(self.state)):
+                self._check()
+                await self._changed.wait()
+        return found
+
+    async def _follow(self) -> None:
+        try:
+            async for update in watch(self._connection, self._session):
+                state = self._state_after(update)
+                async with self._changed:
+                    self._state = state
+                    self._changed.notify_all()
+        except Exception as error:  # noqa: BLE001 - callers get it
+            async with self._changed:
+                self._error = error
+                self._changed.notify_all()

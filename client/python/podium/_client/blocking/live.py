@@ -1,0 +1,102 @@
+"""Followed experiments: a thread keeps their state up to date."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from podium._client.blocking.watching import watch
+from podium._client.live import LiveBase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+    from podium._client.blocking.connection import BlockingConnection
+    from podium._client.live import LiveState
+    from podium._client.watching import WatchSession
+
+__all__ = ["Live"]
+
+_T = TypeVar("_T")
+
+
+class Live(LiveBase):
+    """The state of an experiment in memory; `follow` makes it.
+
+    A thread follows the experiment inside the `with` block. All reads answer at once from memory,
+    by the rules of the server, and see one state.
+    """
+
+    def __init__(self, connection: BlockingConnection, session: WatchSession) -> None:
+        super().__init__()
+        self._connection = connection
+        self._session = session
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._follow, name="podium-follow", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        try:
+            self.wait_until(lambda state: state.marker is not None)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._session.stop()
+        self._thread.join()
+
+    def wait_for(self, revision: int, timeout: float | None = None) -> None:
+        """Waits until the state has a revision, such as the one that a recording call returned.
+
+        Args:
+            revision: The revision of the experiment.
+            timeout: The most seconds to wait; None for as long as it takes.
+
+        Raises:
+            TimeoutError: The time is over.
+            NotFoundError: The experiment was deleted.
+        """
+        self.wait_until(lambda state: state.revision >= revision, timeout)
+
+    def wait_until(self, predicate: Callable[[LiveState], _T], timeout: float | None = None) -> _T:
+        """Waits until a function of the state returns something true, and returns that.
+
+        Args:
+            predicate: The function. It is called with the state, and again after each change.
+            timeout: The most seconds to wait; None for as long as it takes.
+
+        Raises:
+            TimeoutError: The time is over.
+            NotFoundError: The experiment was deleted.
+        """
+        ends = None if timeout is None else time.monotonic() + timeout
+        with self._changed:
+            while not (found := predicate(self.state)):
+                self._check()
+                left = None if ends is None else ends - time.monotonic()
+                if left is not None and left <= 0:
+                    raise TimeoutError
+                self._changed.wait(left)
+        return found
+
+    def _follow(self) -> None:
+        try:
+            for update in watch(self._connection, self._session):
+                state = self._state_after(update)
+                with self._changed:
+                    self._state = state
+                    self._changed.notify_all()
+        except Exception as error:  # noqa: BLE001 - callers get it
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
