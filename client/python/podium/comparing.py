@@ -1,8 +1,7 @@
 """Compares two arms or groups of arms, number by number, without a server.
 
-What is compared are the numbers that answer: for each eval name the metrics and breakdowns of the
-row that `eval(name)` answers, and the training metrics. A breakdown counts as far as it is a
-number, or a dict that holds numbers.
+For each eval name, the metrics and breakdowns of the row that `eval(name)` returns are compared,
+and the training metrics. Of breakdowns, only numbers are compared, also those in nested dicts.
 """
 
 import math

@@ -1,7 +1,7 @@
-"""Ranks arms and groups: the one definition, for the server and the clients.
+"""Ranks arms and groups, with the same results as the server's rankings.
 
-The server keeps the scores in order and ranks arms without looking at all of them; `rank` says the
-same of any list of arms. Groups are made here in both cases.
+The server ranks arms from an index. `rank` gives the same result for any list of arms. Groups are
+made by this module in both cases.
 """
 
 from array import array
@@ -151,7 +151,7 @@ class Groups:
 
         Args:
             direction: Which means are better: a Direction.
-            min_members: Only groups with so many numbers.
+            min_members: The least number of numeric scores of a group.
             mixed: The evals that are not the same benchmark for all arms.
         """
         large = [group.ranked(mixed) for group in self._order if len(group.numbers) >= min_members]

@@ -103,7 +103,7 @@ def describe(values: Iterable[float]) -> Description:
     numbers = [float(value) for value in values]
     if any(map(math.isnan, numbers)):
         raise ValueError(
-            "NaN has no mean: leave NaN out of the values, and report how many there were"
+            "NaN has no mean: remove NaN from the values, and report their number separately"
         )
     if not numbers:
         return Description(0)

@@ -1,8 +1,8 @@
-"""Rankings that were answered before, kept as long as they are right.
+"""Caches the responses of rankings until the ranking changes.
 
-The arms that are training record all the time, and the arms that are ranked change when one
-completes: a ranking stays right over many revisions. So an answer is kept with the revision in
-which its ranking last changed. The fields that change more often are not part of it.
+Arms that are training change the experiment all the time, but a ranking of completed arms changes
+only when one of these does. So a response is cached with the revision in which its ranking last
+changed. Fields that change more often are not part of it.
 """
 
 from collections import OrderedDict
@@ -22,14 +22,14 @@ class _Kept(Generic[A]):
 
 
 class RankingCache(Generic[A]):
-    """Holds at most so many bytes of answers; those that were asked for last stay."""
+    """Caches responses up to a number of bytes; the least recently used ones are removed."""
 
     def __init__(self, most_bytes: int) -> None:
         self._room = most_bytes
         self._kept: OrderedDict[bytes, _Kept[A]] = OrderedDict()
 
     def find(self, question: bytes, revision: int) -> A | None:
-        """The answer to a question, if nothing that it says has changed since."""
+        """Returns the response to a request; None if it is not cached, or is out of date."""
         kept = self._kept.get(question)
         if kept is None or kept.revision != revision:
             return None
@@ -37,7 +37,7 @@ class RankingCache(Generic[A]):
         return kept.answer
 
     def keep(self, question: bytes, revision: int, answer: A, size: int) -> None:
-        """Keeps the answer of so many bytes to a question, in place of an older one."""
+        """Caches the response to a request, with its size in bytes."""
         before = self._kept.pop(question, None)
         self._room += 0 if before is None else before.size
         self._kept[question] = _Kept(revision, answer, size + len(question))

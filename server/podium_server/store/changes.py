@@ -11,7 +11,7 @@ arms before rows. A row may come before its arm, whose revision is that of its n
 feed does not follow `last_heard` and `digest` of an arm, which change without a revision.
 
 Where `after` is 0, the feed is a snapshot and lists no removals from before it began. Where `after`
-is less than `experiment.deletion`, what the consumer has belongs to an earlier life of the name: it
+is less than `experiment.deletion`, the consumer knows an earlier experiment of this name: it
 has to forget everything and ask for the changes after 0.
 """
 

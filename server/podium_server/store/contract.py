@@ -20,11 +20,11 @@ means. Every store passes the suite in `podium_server.testing.store_suite`.
 Calls on one experiment are applied one after the other; each sees all of those before it.
 
 **Reads.** Each sees one committed state, and everything whose `transact` has returned. It
-costs the same however many experiments, arms or rows there are. A page that finds
-little under its filters ends after a bounded number of rows and says where to go on.
+costs the same for any number of experiments, arms or rows. A page whose filters match little
+ends after a bounded number of rows and has the place to continue from.
 
-**Files**, or whatever holds the rows, can be damaged or changed by other programs. A store that
-notices this acknowledges nothing more: calls raise OUTCOME_UNKNOWN and reads SHUTTING_DOWN.
+**Damage.** Other programs can damage or change the files of a store. A store that notices this
+acknowledges nothing more: calls raise OUTCOME_UNKNOWN and reads SHUTTING_DOWN.
 
 **Listeners** are called at every commit: with what it changes before the first reader can see it,
 and again when it has ended, successfully or not, before the callers get their results.
@@ -93,7 +93,7 @@ Subject: TypeAlias = "tuple[str, str | None]"
 
 
 class StoreError(Exception):
-    """A store cannot be opened; the text says why, and what would help."""
+    """A store cannot be opened; the message has the reason and what would help."""
 
 
 @dataclass(slots=True)
@@ -182,7 +182,7 @@ class ArmChange:
     post-training ones (`cut_after`); or the ones named (`remove_keys`). Points of the training
     series are removed too: all (`clear_points`), or those after a step (`cut_points_after`). Then
     `parts`, `rows` and `points` are written: at each step, these keys get these values, and others
-    are kept. `was_completed` says whether the arm was COMPLETED before.
+    are kept. `was_completed` is whether the arm was COMPLETED before.
     """
 
     row: ArmRow
@@ -249,7 +249,7 @@ class DerivedScores:
     """The scores that follow from the current rows of an arm.
 
     `scores` has all scores of each eval name that it mentions (None: there are none), and
-    `bare`, if it is set, all bare ones: they take the place of whatever was there.
+    `bare`, if it is set, all bare ones: they replace the stored ones.
     `training` has bare scores to write where the key has no score of another origin.
     """
 
@@ -300,10 +300,10 @@ class ChangeListener(Protocol):
     """An object that is called when stored rows change."""
 
     def changing(self, subjects: Collection[Subject], /) -> None:
-        """A commit of changes to these begins: readers may see them from now on."""
+        """Handles the begin of a commit, before the first reader can see its changes."""
 
     def changed(self, subjects: Collection[Subject], /) -> None:
-        """The commit has ended, in whatever way."""
+        """Handles the end of the commit, also if it failed."""
 
 
 class Store(ABC):
@@ -386,7 +386,7 @@ class Store(ABC):
     ) -> ChangePage:
         """Returns what changed after a revision; see `podium_server.store.changes`.
 
-        A page costs the same however many arms and rows there are, and however many have changed.
+        A page costs the same for any number of arms, rows and changes.
         `place` is the `next` of the page before, None for the first.
         """
 
@@ -404,8 +404,8 @@ class Store(ABC):
     async def rank(self, experiment: str, query: RankQuery, limits: PageLimits) -> RankPage:
         """Returns a page of a ranking.
 
-        The first places of COMPLETED arms cost the same however many arms there are, where no
-        other candidate has scores. Any other ranking looks at every arm.
+        If only one candidate has scores, a page of COMPLETED arms costs the same for any number
+        of arms. Any other ranking reads every arm.
         """
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""What a list shows: plain data, so that a store can make a query of its own language of it."""
+"""The filters of lists: plain data, which a store translates into its query language."""
 
 from dataclasses import dataclass
 

@@ -16,10 +16,10 @@ _NAME, _SEED = 1, 8
 
 
 def config_digest(config: bytes) -> bytes:
-    """Tells the configuration of an arm from every other one, but for its name and seed.
+    """Returns a digest that differs between configurations, except in name and seed.
 
     Args:
-        config: The RunConfig in its one encoding; a part of it that is empty says nothing.
+        config: The RunConfig in its deterministic encoding; empty parts are ignored.
     """
     digest = blake2b(digest_size=16)
     for number, field, content in _fields(config):

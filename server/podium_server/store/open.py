@@ -1,4 +1,4 @@
-"""Which stores exist: the only module that knows them, by the URLs that name them."""
+"""Opens stores by URL. Only this module knows which kinds of stores exist."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,11 +16,11 @@ async def open_store(url: str, on_broken: Callable[[], None] = lambda: None) -> 
 
     Args:
         url: `sqlite:///relative.db` or `sqlite:////absolute.db`.
-        on_broken: Called once when the store can acknowledge nothing more; the process should
+        on_broken: Called once when the store can acknowledge no more calls; the process should
             then close the store and end.
 
     Raises:
-        StoreError: There is no such kind of store, or it cannot be opened.
+        StoreError: The URL names no kind of store, or the store cannot be opened.
     """
     store = SqliteStore(_file(url), on_broken)
     await store.open()

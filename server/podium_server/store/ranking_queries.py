@@ -1,4 +1,4 @@
-"""What a store is asked for a ranking, and what it answers: plain data."""
+"""The queries for rankings and their results: plain data, the same for every store."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -127,7 +127,7 @@ class RankTally:
 
 
 def left_out_of(counts: Sequence[int], statuses: Collection[int]) -> tuple[int, ...]:
-    """How many arms have other statuses than these, at the index of the status's number."""
+    """Returns the number of arms by status, 0 for the given statuses."""
     return tuple(0 if status in statuses else count for status, count in enumerate(counts))
 
 

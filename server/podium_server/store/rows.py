@@ -37,7 +37,7 @@ COMPLETED = 3
 
 
 class Origin(IntEnum):
-    """What a score is part of; the numbers are those of `podium.v1.ScoreOrigin`."""
+    """The kind of result that a score comes from, with the numbers of `podium.v1.ScoreOrigin`."""
 
     POST_TRAINING_EVAL = 1
     IN_LOOP_EVAL = 2
@@ -165,7 +165,7 @@ class Points(NamedTuple):
 
 
 class ScoreRow(NamedTuple):
-    """What Score answers for a key: of an eval by name, or (`eval_name` None) of the arm.
+    """The result of `score` for a key of an eval, or of the arm itself.
 
     `step` is the step of an in-loop eval that the value comes from, `benchmark_id` that of
     an eval of either kind.
@@ -178,7 +178,7 @@ class ScoreRow(NamedTuple):
 
 
 class RowScores(NamedTuple):
-    """All scores of an eval row: its metrics, and what a `ScoreRow` of each of them says."""
+    """All scores of an eval row: its metrics, and the fields that their `ScoreRow`s share."""
 
     metrics: Mapping[str, float]
     origin: Origin

@@ -1,4 +1,4 @@
-"""Short ways to write calls for a store, all at one moment so that contents compare equal."""
+"""Makes calls for a store, all with the same time so that contents compare equal."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -99,14 +99,14 @@ class BrokenBefore(RecordCall):
     """A call with a defect in its decision."""
 
     def decide(self, loaded: Loaded) -> Any:
-        """Breaks."""
+        """Raises ZeroDivisionError."""
         super().decide(loaded)
         raise ZeroDivisionError
 
 
 class BrokenAfter(RecordCall):
-    """A call with a defect that shows when half of it is written."""
+    """A call with a defect that occurs when half of it is written."""
 
     def derive(self, _change: ArmChange, _current_rows: CurrentRows) -> DerivedScores:
-        """Breaks."""
+        """Raises ZeroDivisionError."""
         raise ZeroDivisionError

@@ -1,4 +1,4 @@
-"""What the suite needs of a kind of store: places that outlive the stores opened over them."""
+"""The places that the suite opens stores over, such as files. A place outlives its stores."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -38,14 +38,14 @@ class RunningServer:
         self._listen = self.address
 
     def stop(self) -> int:
-        """Stops the server as SIGTERM does; its exit code."""
+        """Stops the server with SIGTERM; returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
         return self._wait()
 
     def kill(self) -> None:
-        """Kills the server as SIGKILL does: it gets no chance to do anything."""
+        """Kills the server with SIGKILL."""
         self.process.kill()
         self._wait()
 
@@ -79,8 +79,8 @@ def running_server(store: str | None = None, *arguments: str) -> Iterator[Runnin
 
     Args:
         store: The URL of its store; by default a new one that is deleted afterwards.
-        arguments: More arguments of `podium serve`. Its logs begin at warnings unless they
-            say otherwise.
+        arguments: More arguments of `podium serve`. By default it logs warnings and
+            errors only.
 
     Example:
         >>> with running_server() as server, podium.Client(server.address) as client:

@@ -1,4 +1,4 @@
-"""What a server tells of itself, and of the metrics of an experiment."""
+"""The properties of a server, and the metrics of an experiment."""
 
 from dataclasses import dataclass, field
 

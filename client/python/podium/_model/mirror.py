@@ -22,8 +22,8 @@ _MIRRORS = {
 _sources: WeakValueDictionary[int, Any] = WeakValueDictionary()
 """The rows whose values were read through a mirror, by the id of the value.
 
-`dataclasses.replace` reads every field and passes it to the constructor, which cannot tell such a
-value from a given one in any other way.
+`dataclasses.replace` reads every field and passes it to the constructor. Without this, the
+constructor could not distinguish such a value from a given one.
 """
 
 

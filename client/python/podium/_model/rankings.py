@@ -75,7 +75,7 @@ class RankedGroup(ModelBase):
     rank: int | None
     """Its place, from 1; groups with equal means share one. None for a group without a mean."""
     members: int
-    """The number of members, whatever their status."""
+    """The number of members of any status."""
     statistics: Description
     """The statistics of the scores that are numbers."""
     nans: int = 0

@@ -1,4 +1,4 @@
-"""What a Record call is sent with, and what it returns."""
+"""The arguments and results of a Record call."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ __all__ = ["KeptField", "RecordResult", "StreamPosition"]
 
 @dataclass(frozen=True, slots=True)
 class StreamPosition:
-    """A place in the stream of events that one life of one writer records about one arm.
+    """A position in the stream of events that one writer process records for one arm.
 
     Attributes:
         writer_id: An id that no other writer uses, and this one for no other arm.
@@ -33,7 +33,7 @@ class KeptField:
 
 @dataclass(frozen=True, slots=True)
 class RecordResult:
-    """What a recording call did. It is on the server's disk.
+    """The result of a recording call, whose changes are durable on the server.
 
     Attributes:
         revision: The experiment's revision after the call.

@@ -3,7 +3,7 @@
 Every class is a dataclass. Constructors take numbers of any library, copy the containers that they
 are given. They raise a TypeError for a wrong type and a ValueError for a wrong value, such as an
 unknown status; the text begins with the name of the field. Attributes marked as *output only* are
-set by the server, are no parameters, and do not count in comparisons.
+set by the server, are not parameters, and are ignored in comparisons.
 NaN equals NaN when whole results are compared.
 
 Times are aware datetimes in UTC. A *value* is None, a bool, int, float or str, or a list or a
@@ -107,7 +107,7 @@ class RunResult(ModelBase):
 
 @dataclass(eq=False, repr=False)
 class Attempt(ModelBase):
-    """One life of an arm's training process."""
+    """One run of an arm's training process."""
 
     id: str
     """An id that only this attempt uses."""

@@ -54,7 +54,7 @@ class WatchMarker:
     revision: int
     """The revision of the experiment."""
     epoch: str
-    """Names this life of the experiment and the store."""
+    """The id of this experiment in this store; it changes if either is replaced."""
 
 
 @dataclass(slots=True)

@@ -2,8 +2,8 @@
 
 A status travels twice: as gRPC's code and text, and as a google.rpc.Status in the trailing
 metadata, with a google.rpc.ErrorInfo and, for Record, a podium.v1.Refusals in its details.
-Both share one block of headers, of which peers refuse more than 8 KiB, so what is written here
-is cut to fit: the indexes of refused events come first, their texts share what is left.
+Both are headers, of which peers reject more than 8 KiB. So the texts and details are shortened to
+fit: the indexes of refused events come first, and their texts share the remaining bytes.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -65,7 +65,7 @@ def to_status(error: PodiumError) -> Status:
 def from_rpc_error(error: grpc.RpcError) -> PodiumError:
     """Reads the status of a failed call from any server.
 
-    Details that are missing or garbled, or that are not Podium's, leave fields empty.
+    Fields are empty if their details are missing, damaged or not of Podium.
     """
     code, text, status = _parts(error)
     info = _detail(status, error_details_pb2.ErrorInfo())
@@ -209,5 +209,5 @@ def _refusals_from_proto(refusals: recording_service_pb2.Refusals) -> list[Refus
 
 
 def _is_permanent(refusal: recording_service_pb2.Refusal) -> bool:
-    # A kind that this version does not know promises nothing, so waiting is no answer to it.
+    # Waiting helps only with a kind that is known to be temporary.
     return refusal.kind != recording_service_pb2.REFUSAL_KIND_WAIT

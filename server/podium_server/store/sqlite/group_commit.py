@@ -2,8 +2,8 @@
 
 Statements run on the event loop's thread, where they cost microseconds; COMMIT, which waits
 for the disk, and calls that may move very many rows run in a thread of their own. Each
-call is decided before its first write, so a refused one leaves nothing to undo and its
-neighbours alone.
+call is decided before its first write, so a refused one has nothing to undo and does not affect
+the others.
 """
 
 import asyncio
@@ -31,23 +31,23 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _GROUP_CALLS = 256
-"""The calls that share a transaction at most, so that the first one does not wait for long."""
+"""The most calls in a transaction, so that the first one does not wait for long."""
 _TURN_SECONDS = 0.005
-"""How long calls are applied before the event loop gets its turn."""
+"""The time for applying calls before other tasks of the event loop run."""
 _GATHER_SECONDS = 0.01
-"""How long to wait at most for the callers of the last group."""
+"""The longest wait for the callers of the last group."""
 _BUSY_SECONDS = 3.0
-"""How long to wait for another process that holds the file, such as a shell or a VACUUM."""
+"""The longest wait for another process that locks the file, such as a shell or a VACUUM."""
 _BUSY_PAUSE_SECONDS = 0.01
 _CHECK_SECONDS = 1.0
-"""The time between two checks of the file while nobody writes."""
+"""The time between two checks of the file when there are no writes."""
 DAMAGE = (apsw.CorruptError, apsw.NotADBError, FileDamagedError)
 """The errors that mean that the file is damaged."""
 
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """A call, its caller, and what the caller will be told."""
+    """A call, the future that its caller waits for, and the result or error."""
 
     call: Call[Any]
     answer: asyncio.Future[Any]
@@ -55,7 +55,7 @@ class _Waiting:
     error: Exception | None = None
 
     def give(self) -> None:
-        """Tells the caller, if one still waits."""
+        """Passes the result or the error to the caller, if it still waits."""
         if self.answer.done():
             return
         if self.error is not None:
@@ -92,7 +92,7 @@ class GroupCommit:
         self._watch_task = loop.create_task(self._watch())
 
     def listen(self, listener: ChangeListener) -> None:
-        """Tells the listener of every commit from now on."""
+        """Calls the listener at every commit from now on."""
         self._listeners.append(listener)
 
     async def submit(self, call: Call[T]) -> T:
@@ -113,7 +113,7 @@ class GroupCommit:
         return result
 
     async def close(self) -> None:
-        """Finishes the calls that wait; takes no new ones."""
+        """Finishes the waiting calls, and rejects new ones."""
         self._closing = True
         self._wake.set()
         self._watch_task.cancel()
@@ -137,7 +137,7 @@ class GroupCommit:
                 self.stop(error)
 
     def stop(self, why: Exception) -> None:
-        """Answers nothing more, since the file is damaged or what it holds is not known."""
+        """Stops the store: the file is damaged, or its content is not known."""
         if self.broken:
             return
         self.broken = True
@@ -164,12 +164,11 @@ class GroupCommit:
                 return
 
     async def _gather(self) -> None:
-        """Waits for those who were just answered, as long as they keep coming.
+        """Waits for more calls of the callers of the last group, while they arrive.
 
-        Closed loops of callers call again at once, and sharing a commit costs them less than
-        queueing for one each. The wait ends when this thread has had nothing to do for a
-        commit's time, so that nobody's call is on its way through it; a caller who is alone
-        waits for nobody.
+        A caller in a loop calls again at once, and sharing a commit takes less time than waiting
+        for one each. The wait ends when this thread was idle for the duration of a commit: then
+        no call is being received. A single caller does not wait.
         """
         ends = time.monotonic() + _GATHER_SECONDS
         idle = 0.0
@@ -182,7 +181,7 @@ class GroupCommit:
                 return
 
     async def _arrival(self) -> float:
-        """Waits until enough calls are there, or a while; how long this thread was idle."""
+        """Waits for enough calls, or for a commit's time; returns how long the thread was idle."""
         begin, busy = time.monotonic(), time.thread_time()
         self._arrived.clear()
         timer = asyncio.get_running_loop().call_later(self._commit_seconds, self._arrived.set)
@@ -191,7 +190,7 @@ class GroupCommit:
         return time.monotonic() - begin - (time.thread_time() - busy)
 
     async def _group(self) -> None:
-        """One transaction: applies calls, commits, and only then answers."""
+        """Runs one transaction: applies calls, commits, and then passes on the results."""
         applied = self._applied = []
         before = self._connection.total_changes()
         try:
@@ -208,7 +207,7 @@ class GroupCommit:
             self._retry_without(applied, defect)
         else:
             changed = self._connection.total_changes() != before
-            with self._parsed(transaction.subjects):
+            with self._notifying(transaction.subjects):
                 await self._commit(applied, changed=changed)
         self._expected = len(applied) + len(self._waiting)
         for waiting in applied:
@@ -228,7 +227,7 @@ class GroupCommit:
             await asyncio.sleep(_BUSY_PAUSE_SECONDS)
 
     def _take_waiting(self, applied: list[_Waiting]) -> list[_Waiting]:
-        """Everybody who waits: without a transaction nobody can be served."""
+        """Returns all calls, which fail together if there is no transaction."""
         applied.extend(self._waiting)
         self._waiting.clear()
         return applied
@@ -249,7 +248,7 @@ class GroupCommit:
                 turn_ends = time.monotonic() + _TURN_SECONDS
 
     async def _apply(self, transaction: Transaction, call: Call[Any]) -> Changes:
-        """Applies a call here, or beside the event loop if it would hold it up."""
+        """Applies a call here, or in a thread if it would block the event loop."""
         if not call.heavy:
             return transaction.apply(call)
         return await self._beside(transaction.apply, call)
@@ -281,8 +280,8 @@ class GroupCommit:
         self._file.committed(self._connection)
 
     @contextlib.contextmanager
-    def _parsed(self, subjects: Collection[Subject]) -> Iterator[None]:
-        """Tells listeners of what is committed inside the block."""
+    def _notifying(self, subjects: Collection[Subject]) -> Iterator[None]:
+        """Calls the listeners before and after the commit inside the block."""
         for listener in self._listeners:
             listener.changing(subjects)
         try:
@@ -292,14 +291,14 @@ class GroupCommit:
                 listener.changed(subjects)
 
     def _undo(self, applied: list[_Waiting], error: Exception) -> None:
-        """Takes back a transaction that failed before it was durable."""
+        """Rolls back a transaction that failed before it was durable."""
         if not self._connection.get_autocommit():
             self._connection.execute("ROLLBACK")
         for waiting in applied:
             waiting.error = error
 
     def _retry_without(self, applied: list[_Waiting], defect: Exception) -> None:
-        """Takes a transaction back after a call that broke; the others come again."""
+        """Rolls back after a defect in a call, and queues the other calls again."""
         if not applied:
             raise defect
         broken = applied.pop()
@@ -331,7 +330,7 @@ def _undone(error: apsw.Error) -> PodiumError:
     _log.error("incident %s: a transaction failed and was taken back", incident, exc_info=error)
     return failure(
         "INTERNAL",
-        f"the store failed, incident {incident}; nothing was changed; its log says more",
+        f"the store failed, incident {incident}; nothing was changed; the log has the details",
         incident=incident,
     )
 

@@ -23,7 +23,7 @@ __all__ = [
 
 T = TypeVar("T")
 _SCAN_ROWS = 2_000
-"""How many rows a page looks at before it ends and says where to go on."""
+"""The most rows that a page reads; then it ends with the place to continue from."""
 _HAS_TAGS = (
     "NOT EXISTS (SELECT 1 FROM json_each(?) wanted "
     "WHERE wanted.value NOT IN (SELECT value FROM json_each(tags)))"
@@ -141,7 +141,7 @@ def _joined(conditions: Iterable[_Condition]) -> tuple[str, list[Any]]:
 
 
 def _unseen(connection: apsw.Connection, query: ListQuery) -> Any:
-    """Returns the place of the last row that was looked at; None if there is no row behind it."""
+    """Returns the place of the last row that was read; None if there are no rows after it."""
     rows = f"SELECT {query.place} FROM {query.range} ORDER BY {query.place}"
     found = fetch(connection, f"{rows} LIMIT 2 OFFSET {_SCAN_ROWS - 1}", query.bindings)
     return found[0][0] if len(found) > 1 else None

@@ -1,4 +1,4 @@
-"""The look-ups of a transaction: what calls need, and what scores are derived from."""
+"""Loads the rows that calls need, and the rows that scores are derived from."""
 
 from typing import Any
 
@@ -143,7 +143,7 @@ class Loader:
         return rows
 
     def _row(self, place: _Place, key: EvalKey, answering: EvalRow | None) -> EvalRow | None:
-        """The row of a key; none is looked up before the one that answers for its name."""
+        """Returns the row of a key, given the row that `eval(name)` returns."""
         if answering is None or precedence(key.step) > precedence(answering.key.step):
             return None
         if key == answering.key:

@@ -21,7 +21,7 @@ POINT_TABLES = ("points", "point_keys")
 _Place = tuple[int, int]
 _POINT = struct.Struct("<Id")
 _SCANNED_BYTES = 50_000 * _POINT.size
-"""How much of the rows a page reads before it ends and says where to go on."""
+"""The most bytes that a page reads; then it ends with the place to continue from."""
 
 _KEYS = "SELECT id, key FROM point_keys WHERE experiment = ? AND arm = ?"
 _PUT_KEY = "INSERT INTO point_keys VALUES (?,?,?,?)"

@@ -283,7 +283,7 @@ def check(connection: apsw.Connection, path: str) -> None:
 
 
 def mark(connection: apsw.Connection) -> None:
-    """Marks a new file as Podium's: before it has a log, so that the file itself says so."""
+    """Marks a new file as Podium's, before the write-ahead log is used."""
     if connection.pragma("application_id") == 0:
         connection.pragma("application_id", APPLICATION_ID)
 

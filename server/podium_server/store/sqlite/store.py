@@ -76,7 +76,7 @@ class SqliteStore(Store):
     """Keeps results in one file of this machine, for one server at a time.
 
     `on_broken` is called once when the file is damaged, or when a commit failed in a way that
-    leaves its outcome unknown: the store answers nothing more, and the process should end.
+    leaves its outcome unknown: the store then rejects all calls, and the process should end.
     """
 
     def __init__(self, path: Path, on_broken: Callable[[], None] = lambda: None) -> None:
@@ -267,5 +267,6 @@ def _check_content(connection: apsw.Connection) -> None:
 
 def _stopped() -> Exception:
     return failure(
-        "SHUTTING_DOWN", "the file of the store is damaged, and the server stops; its log says more"
+        "SHUTTING_DOWN",
+        "the file of the store is damaged, so the server stops; its log has the details",
     )

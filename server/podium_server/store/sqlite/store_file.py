@@ -1,7 +1,7 @@
 """The file of a store: one server at a time, and only while the file stays what it was.
 
 Other programs can remove, replace, truncate or overwrite the file while a server runs. SQLite
-does not notice: it goes on writing to a file that nobody can open any more, or mixes its pages
+does not notice: it writes to a file that no program can open any more, or mixes its pages
 with those of another file. `StoreFile.check` notices, so that nothing more is acknowledged.
 """
 
@@ -23,7 +23,7 @@ HEADER_BYTES, _LOG_HEADER_BYTES = 100, 32
 
 
 class FileDamagedError(Exception):
-    """Another program changed the file of the store; the text says how."""
+    """Another program changed the file of the store; the message names the change."""
 
 
 class _State(NamedTuple):
@@ -121,7 +121,7 @@ class StoreFile:
         self.check()
         if self._log_pages < self.checkpoint_pages:
             return
-        # Where there is no room, or somebody reads, the next checkpoint copies the rest.
+        # If the disk is full, or a reader is active, the next checkpoint copies the rest.
         with contextlib.suppress(apsw.FullError, apsw.BusyError, apsw.IOError):
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         self._state = _state(self._file)

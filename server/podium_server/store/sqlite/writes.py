@@ -33,10 +33,10 @@ __all__ = ["Transaction"]
 
 
 def _put(table: str, columns: str, key: str, fixed: str = "") -> str:
-    """A statement that writes a row, or the changed columns of the one that has the key.
+    """Returns a statement that inserts a row, or updates the row that has the key.
 
-    The `fixed` columns never change. To name them spares their indexes, which REPLACE would
-    write again with every row.
+    The `fixed` column never changes. Unlike REPLACE, the statement does not write its index
+    again with every row.
     """
     names = columns.split(", ")
     kept = {*key.split(", "), fixed}
@@ -65,14 +65,14 @@ _MOVE_ARM = (
 _lasting = itemgetter(
     *(at for at, name in enumerate(codec.ARM_COLUMNS.split(", ")) if name not in _MOVING)
 )
-"""Of an arm's columns, those that an eval mostly leaves alone."""
+"""Returns the columns of an arm that most eval rows do not change."""
 _SCORES_AT_ONCE = 8
 _PUT_SCORES = [
     "INSERT INTO scores VALUES "
     + ",".join(f"(?1,?2,?3,?{at},?{at + 1},?4,?5,?6)" for at in range(7, 7 + 2 * scores, 2))
     for scores in range(_SCORES_AT_ONCE + 1)
 ]
-"""Writes as many scores of a row as its index says: one statement costs less than several."""
+"""Each statement writes as many scores as its index: one statement costs less than several."""
 _PUT_BARE = "INSERT INTO scores VALUES (?,?,?,?,?,?,?,?)"
 _PUT_TRAINING = (
     "INSERT INTO scores VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (experiment, arm, eval_name, key) "

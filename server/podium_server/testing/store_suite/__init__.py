@@ -1,6 +1,6 @@
 """The tests that every store must pass, for pytest with pytest-asyncio in its auto mode.
 
-A test module imports all of them and says how to make an empty place for a store:
+A test module imports all of them and has a fixture that makes empty places for a store:
 
     import pytest
 

@@ -31,7 +31,7 @@ _ROOMY = PageLimits(1_000, 2**21)
 
 @dataclass
 class _Replica:
-    """What a consumer of the feed knows, and where it is in the feed."""
+    """The state of a consumer of the feed, and its place in the feed."""
 
     revision: int = 0
     arms: dict[str, ArmView] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class _Replica:
     resets: int = 0
 
     def apply(self, page: ChangePage) -> bool:
-        """Applies a page; tells whether the replica now has the state of a revision."""
+        """Applies a page; returns whether the replica now has the state of a revision."""
         if page.experiment.deletion > (self.place.begun if self.place else self.revision):
             known = bool(self.arms or self.place or self.revision)
             self.reset()
@@ -69,7 +69,7 @@ class _Replica:
 
 
 def _readable(view: ArmView) -> ArmView:
-    """Leaves out what changes without a revision."""
+    """Clears the fields that change without a revision."""
     return replace(view, row=replace(view.row, digest=None, last_heard=0))
 
 
@@ -90,7 +90,7 @@ _ARMS, _NAMES, _STEPS = ("a", "b", "c"), ("v", "w"), (None, None, -1, 0, 1, 5)
 
 
 def _random_call(rng: Random, number: int) -> Any:
-    """Makes a call that often meets what earlier ones left; some are refused."""
+    """Makes a call that often changes results of earlier ones; some are refused."""
     if rng.random() < 0.08:
         return delete_experiment() if number % 4 == 0 else delete_arm(rng.choice(_ARMS))
     return record(declared(), *_random_events(rng, rng.choice(_ARMS), number))
@@ -115,7 +115,7 @@ def _random_events(rng: Random, name: str, number: int) -> list[Event]:
 
 @pytest.mark.parametrize("seed", range(8))
 async def test_random_histories(store: Store, seed: int) -> None:
-    """Consumers that ask now and then, in pages of any size, see what a full read shows."""
+    """Consumers that read pages of any size get the same state as a full read."""
     rng, held = Random(seed), 0
     replicas = [_Replica() for _ in range(3)]
     for number in range(250):
@@ -184,8 +184,8 @@ async def test_pages_of_one_revision(store: Store, limits: PageLimits) -> None:
     assert found == [*removed, *"abc", *recorded]
 
 
-async def test_an_earlier_life_is_told_apart(store: Store) -> None:
-    """After a deletion the experiment's `deletion` says that what was known is void."""
+async def test_an_earlier_experiment_of_the_name(store: Store) -> None:
+    """After a deletion, `deletion` shows consumers that their state is obsolete."""
     await store.transact(record(declared(), arm("a")))
     await store.transact(delete_experiment())
     with pytest.raises(podium.NotFoundError):

@@ -1,4 +1,4 @@
-"""What every store promises about calls: durable, in order, apart from each other."""
+"""Tests of calls: they are durable, ordered and isolated from each other."""
 
 import asyncio
 import struct
@@ -43,7 +43,7 @@ async def _outcome(store: Store, call: Any) -> object:
 
 
 async def _everything(store: Store) -> object:
-    """All that can be read of experiment x."""
+    """Returns everything that can be read of experiment x."""
     found = await store.experiment("x")
     arms = await store.arms("x", -1, _PAGE, ArmFilter())
     rows = [await store.evals("x", view.row.name, -1, _PAGE, EvalFilter()) for view in arms.items]
@@ -67,7 +67,7 @@ async def test_what_was_answered_is_there_after_reopening(place: Place) -> None:
 
 
 async def test_a_read_sees_every_call_that_has_returned(store: Store) -> None:
-    """There is no moment between the answer to a write and its being read."""
+    """A read that begins after a call has returned sees its changes."""
     await store.transact(record(declared(), arm()))
     for number in range(50):
         await store.transact(record(row("val", number, metrics={"n": number})))
@@ -78,7 +78,7 @@ async def test_a_read_sees_every_call_that_has_returned(store: Store) -> None:
 
 
 async def test_calls_at_once_are_applied_in_order_without_a_gap(store: Store) -> None:
-    """Of calls that come in together each sees those before it and raises the revision by one."""
+    """Concurrent calls are applied one by one, and each raises the revision by one."""
     await store.transact(record(declared(), arm()))
     calls = [record(metrics({"n": number})) for number in range(600)]
     outcomes = await asyncio.gather(*map(store.transact, calls))
@@ -89,7 +89,7 @@ async def test_calls_at_once_are_applied_in_order_without_a_gap(store: Store) ->
 
 
 def _mixed_calls() -> list[Any]:
-    """Good and refused calls on two experiments, made again for each use."""
+    """Makes good and refused calls on two experiments."""
     rng = Random(3)
     calls: list[Any] = [record(declared(), arm()), record(declared(), arm(), experiment="y")]
     for number in range(300):
@@ -113,7 +113,7 @@ def _mixed_calls() -> list[Any]:
 async def test_refused_calls_leave_their_neighbours_alone(
     place: Place, new_place: Callable[[], Place]
 ) -> None:
-    """Calls all at once answer and store exactly what they do one after the other."""
+    """Concurrent calls return and store the same as the same calls one after the other."""
     async with opened(place) as store:
         at_once = await asyncio.gather(*(_outcome(store, call) for call in _mixed_calls()))
         dump = place.dump()
@@ -130,7 +130,7 @@ async def test_refused_calls_leave_their_neighbours_alone(
 async def test_a_defect_in_one_call_is_its_own(
     store: Store, place: Place, broken: type[RecordCall]
 ) -> None:
-    """A call that breaks is told so and changes nothing; those beside it are applied."""
+    """A call with a defect raises its error and changes nothing; the others are applied."""
     await store.transact(record(declared(), arm()))
     bad = record(row("bad", metrics={"acc": 1}), kind=broken)
     calls = [record(row("val", n)) for n in range(20)]
@@ -145,7 +145,7 @@ async def test_a_defect_in_one_call_is_its_own(
 
 
 async def test_callers_who_give_up_harm_nobody(store: Store) -> None:
-    """A call whose caller has gone is applied as a whole or not at all; the others are answered."""
+    """A cancelled call is applied as a whole or not at all; the other callers get their results."""
     await store.transact(record(declared(), arm()))
     tasks = [asyncio.create_task(store.transact(record(row("val", n)))) for n in range(100)]
     gone = set()
@@ -166,7 +166,7 @@ async def test_callers_who_give_up_harm_nobody(store: Store) -> None:
 
 
 async def test_closing_finishes_the_calls_that_wait(place: Place) -> None:
-    """Calls that were accepted are applied and answered; later ones are told to come again."""
+    """Calls that were accepted before are applied; later ones are rejected with SHUTTING_DOWN."""
     store = place.store()
     await store.open()
     await store.transact(record(declared(), arm()))
@@ -225,7 +225,7 @@ async def test_integers_keep_their_64_bits(store: Store) -> None:
 
 
 async def test_names_compare_as_bytes(store: Store) -> None:
-    """Case, accents and trailing spaces tell names apart, and lists follow the names' bytes."""
+    """Names differ by case, accents and trailing spaces, and are sorted by their bytes."""
     names = ["Z", "a", "a ", "a%", "aa", "é", "e\u0301", "\uffff", "\U00010000"]
     for name in reversed(names):
         await store.transact(record(declared(hypothesis=name), arm(name), experiment=name))
@@ -247,7 +247,7 @@ async def test_names_compare_as_bytes(store: Store) -> None:
 
 
 async def test_what_does_not_exist_is_not_found(store: Store) -> None:
-    """Reads tell an unknown experiment from an unknown arm, and both from nothing recorded."""
+    """Unknown experiments and arms raise their own error; a missing eval or score is None."""
     await store.transact(record(declared(), arm()))
     await store.transact(record(declared(), experiment="gone"))
     await store.transact(delete_experiment("gone"))
@@ -277,7 +277,7 @@ async def test_what_does_not_exist_is_not_found(store: Store) -> None:
 
 
 class _Heard:
-    """A listener that notes what it is told."""
+    """A listener that remembers its calls."""
 
     def __init__(self) -> None:
         self.reported: list[tuple[str, set[Subject]]] = []
@@ -290,7 +290,7 @@ class _Heard:
 
 
 async def test_listeners_hear_of_every_change_before_and_after(store: Store) -> None:
-    """What a commit changes is told before and after it, whole experiments where they go."""
+    """Listeners get the changed arms, or a deleted experiment, before and after each commit."""
     heard = _Heard()
     store.listen(heard)
     await store.transact(record(declared(), arm("a"), arm("b")))
@@ -306,7 +306,7 @@ async def test_listeners_hear_of_every_change_before_and_after(store: Store) -> 
 
 
 async def test_reads_see_what_a_commit_left_also_when_it_failed(store: Store) -> None:
-    """Reads between, during and after commits see one state each, never an older one."""
+    """Reads between, during and after commits never see an older state than an earlier read."""
     await store.transact(record(declared(), arm()))
     seen = []
     for step in range(30):

@@ -1,4 +1,4 @@
-"""Filters of lists: each store selects what the rules say, and goes on behind what it has seen."""
+"""Tests of the filters of lists, compared with the same filters in plain Python."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Lists in pages: nothing twice, nothing left out, and each page at a bounded price."""
+"""Tests of pages: each item is listed once, and a page reads a bounded number of rows."""
 
 from collections.abc import Awaitable, Callable
 from itertools import count
@@ -14,7 +14,7 @@ from podium_server.testing.calls import arm, declared, delete_arm, delete_experi
 
 _ROOMY = 2**21
 _SCANNED = 5_000
-"""A page that finds nothing looks at fewer rows than this."""
+"""A page that finds nothing reads fewer rows than this."""
 
 
 async def _collect(
@@ -22,7 +22,7 @@ async def _collect(
     start: Any,
     between: Callable[[], Awaitable[None]] | None = None,
 ) -> list[Any]:
-    """Every item of every page; `between` happens after each page."""
+    """Returns the items of all pages; calls `between` after each page."""
     items, place = [], start
     while place is not None:
         page = await read(place)
@@ -59,7 +59,7 @@ def _step(content: bytes) -> int | None:
 
 
 async def test_an_arm_comes_with_its_first_page(store: Store) -> None:
-    """The rest of its rows follows from the place that the first page says."""
+    """The other rows are listed from the place that the first page returns."""
     await store.transact(record(declared(), arm()))
     await store.transact(record(*(row("val", step) for step in range(10))))
     view, page = await store.arm("x", "a", PageLimits(4, _ROOMY))
@@ -71,7 +71,7 @@ async def test_an_arm_comes_with_its_first_page(store: Store) -> None:
 
 
 async def test_a_page_keeps_to_its_bytes_but_one_item_always_fits(store: Store) -> None:
-    """Pages end before they grow too large; what is larger than a page has one of its own."""
+    """A page ends before it exceeds its bytes; a larger item gets a page of its own."""
     await store.transact(record(declared(), arm()))
     for step in range(6):
         await store.transact(record(row("val", step, benchmark_id="x" * 200)))
@@ -89,7 +89,7 @@ async def test_a_page_keeps_to_its_bytes_but_one_item_always_fits(store: Store) 
 
 
 async def test_rows_that_stay_appear_once_while_others_come_and_go(store: Store) -> None:
-    """Between pages rows are added, replaced and removed; those present throughout appear once."""
+    """Rows that exist all the time appear once, while others are added, replaced and removed."""
     await store.transact(record(declared(), arm()))
     stays = [f"stays{n}" for n in range(40)]
     goes = [EvalResult(name=f"goes{n}") for n in range(40)]
@@ -113,7 +113,7 @@ async def test_rows_that_stay_appear_once_while_others_come_and_go(store: Store)
 
 
 async def test_arms_that_stay_appear_once_while_others_come_and_go(store: Store) -> None:
-    """The same for arms: one that was deleted and recorded again comes last."""
+    """Arms that exist all the time appear once; one deleted and recorded again comes last."""
     names = [f"a{n}" for n in range(30)]
     await store.transact(record(declared(), *(arm(name) for name in names)))
     number = count()
@@ -136,7 +136,7 @@ async def test_arms_that_stay_appear_once_while_others_come_and_go(store: Store)
 
 
 async def test_experiments_that_stay_appear_once_while_others_come_and_go(store: Store) -> None:
-    """The same for experiments, whose order is their names'."""
+    """Experiments that exist all the time appear once, in the order of their names."""
     stays = [f"n{n:02}" for n in range(0, 40, 2)]
     for name in stays:
         await store.transact(record(declared(), experiment=name))
@@ -159,7 +159,7 @@ async def test_experiments_that_stay_appear_once_while_others_come_and_go(store:
 
 
 async def test_a_page_that_finds_nothing_ends(store: Store) -> None:
-    """Under a filter that nothing passes a page ends early and says where to go on."""
+    """A page whose filter matches nothing ends early, with the place to continue from."""
     await store.transact(record(declared(), arm()))
     for start in range(0, 6_000, 1_000):
         await store.transact(record(*(row("v", n) for n in range(start, start + 1_000))))
@@ -179,7 +179,7 @@ async def test_a_page_that_finds_nothing_ends(store: Store) -> None:
 
 
 async def test_the_last_page_says_that_it_is_the_last(store: Store) -> None:
-    """No page is followed by an empty one for nothing."""
+    """The last page has no place to continue from, so no empty page follows."""
     await store.transact(record(declared(), arm("a"), arm("b")))
     await store.transact(record(row("val", 1), row("val", 2)))
     page = await store.evals("x", "a", -1, PageLimits(2, _ROOMY), EvalFilter())

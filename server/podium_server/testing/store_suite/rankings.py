@@ -1,4 +1,4 @@
-"""Rankings of every store: pages of any size say the same."""
+"""Tests of rankings: pages of any size give the same ranking."""
 
 import math
 from random import Random
@@ -26,7 +26,7 @@ def _scored(name: str, value: float | None, status: int = _COMPLETED) -> Any:
 
 
 async def _filled(store: Store, rng: Random, count: int) -> list[podium.ArmResult]:
-    """Records arms with few different scores; gives them as they would be built."""
+    """Records arms with few different scores; returns them as local objects."""
     events, arms = [], []
     for number in range(count):
         value, status = rng.choice(_VALUES), rng.choice((_COMPLETED,) * 4 + (_FAILED,))
@@ -48,7 +48,7 @@ def _query(direction: str, statuses: set[int], after: RankPlace | None) -> RankQ
 async def test_pages_of_any_size(
     store: Store, size: int, direction: str, statuses: set[int]
 ) -> None:
-    """Ties, NaN and what has no score go on from page to page, each arm exactly once."""
+    """Each arm is on exactly one page, also with ties, NaN and missing scores."""
     arms = await _filled(store, Random(size), 60)
     names = ["completed"] if statuses == {_COMPLETED} else ["completed", "failed"]
     expected = ranking.rank(
@@ -70,7 +70,7 @@ async def test_pages_of_any_size(
 
 
 async def test_a_page_in_search_of_arms_without_a_score_ends(store: Store) -> None:
-    """Among very many arms with a score, a page looks at some, and says where to go on."""
+    """A page that searches arms without a score ends early, with the place to continue from."""
     for first in range(0, 5_000, 500):
         events = [_scored(f"arm{n}", 1.0) for n in range(first, first + 500)]
         await store.transact(record(declared(), *events))
@@ -124,7 +124,7 @@ async def test_a_store_keeps_its_id(place: Place) -> None:
 
 
 async def test_an_answer_comes_with_the_experiment_that_it_saw(store: Store) -> None:
-    """What a ranking leaves open, the experiment declares; both are of one state."""
+    """A page has the experiment in the same state as the ranking."""
     await store.transact(record(declared(success_metric="m"), _scored("a", 1.0)))
     page = await store.rank("x", RankQuery(_CANDIDATES, "maximize"), PageLimits(10, 2**21))
     assert (page.tally.experiment.revision, page.tally.ranking_revision) == (1, 1)

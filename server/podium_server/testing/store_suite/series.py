@@ -27,7 +27,7 @@ _ALL = SeriesFilter()
 async def _points(
     store: Store, limits: PageLimits = _ROOMY, shown: SeriesFilter = _ALL, first: int = _FIRST
 ) -> list[tuple[int, dict[str, float]]]:
-    """Every point of arm a of experiment x, page by page."""
+    """Returns every point of arm a of experiment x, page by page."""
     found: list[tuple[int, dict[str, float]]] = []
     place: Any = first
     while place is not None:
@@ -65,7 +65,7 @@ async def test_pages_show_every_point_once(store: Store, size: int) -> None:
 
 
 async def test_a_page_that_finds_no_point_ends(store: Store) -> None:
-    """A page of a key that few steps have says where to go on before it has read everything."""
+    """A page of a rare key ends early, with the place to continue from."""
     await store.transact(record(declared(), arm()))
     many = {f"k{number}": 0.0 for number in range(500)}
     for begin in range(0, 200, 20):
