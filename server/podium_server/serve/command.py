@@ -54,6 +54,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"(default: $PODIUM_LISTEN or {defaults.listen[0]}; port 0 takes a free one)",
     )
     parser.add_argument(
+        "--http",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="HOST:PORT: also answer Connect and gRPC-Web over HTTP, for curl and browsers; may be "
+        "given more than once (needs podium[http])",
+    )
+    parser.add_argument(
         "--store",
         default=os.environ.get("PODIUM_STORE", defaults.store),
         metavar="URL",
@@ -133,6 +141,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     listen = arguments.listen or [os.environ.get("PODIUM_LISTEN", Settings().listen[0])]
     return Settings(
         listen=tuple(listen),
+        http=tuple(arguments.http),
         store=arguments.store,
         insecure=arguments.insecure,
         tls=_tls_of(arguments),

@@ -47,3 +47,4 @@ class Settings:
     admission: AdmissionLimits = field(default_factory=AdmissionLimits)
     answer_cache_bytes: int = 2 * 1024 * 1024
     limits: Limits = field(default_factory=Limits)
+    http: tuple[str, ...] = ()

@@ -1,0 +1,324 @@
+"""The front on HTTP: Connect and gRPC-Web with the library connectrpc, served by uvicorn.
+
+An interceptor admits a call and reads its request, so that a refusal has the form of the protocol
+in which the call came.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import logging
+import socket
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+import uvicorn
+from connectrpc.request import RequestContext
+from connectrpc.server import ConnectASGIApplication, Endpoint
+from podium._values.address import host_and_port
+from podium.errors import PodiumError
+
+from podium_server.rpc.admission import Admission, AdmittedCall
+from podium_server.rpc.errors import status_of
+from podium_server.rpc.fronts.connect_codec import CODECS, Payload, connect_error, method_info
+from podium_server.rpc.fronts.ports import ListenError
+from podium_server.rpc.handlers import Method, UnaryMethod
+
+__all__ = ["ConnectFront"]
+
+T = TypeVar("T")
+_OVERSIZE = 2
+"""Requests up to this multiple of the bound are read, so that their refusal has their size."""
+_MAX_CONNECTIONS = 1_000
+_STOP_SECONDS = 1
+_FORM = "application/x-www-form-urlencoded"
+_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class ConnectFront:
+    """Serves methods over HTTP/1.1.
+
+    Args:
+        services: The methods of each service, by its full name.
+        admission: Decides which calls are worked on.
+    """
+
+    def __init__(self, services: Mapping[str, Iterable[Method]], admission: Admission) -> None:
+        methods = [method for group in services.values() for method in group]
+        self._application = _Application(methods, admission)
+        self._servers: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
+
+    async def start(self, addresses: Sequence[str]) -> list[str]:
+        """Serves on HOST:PORT addresses; returns their URLs with the ports that were chosen.
+
+        Raises:
+            ListenError: An address cannot be listened on.
+        """
+        return [self._listen(address) for address in addresses]
+
+    def _listen(self, address: str) -> str:
+        bound = _bind(address)
+        host, port, *_ = bound.getsockname()
+        is_local = ipaddress.ip_address(host).is_loopback
+        config = uvicorn.Config(
+            _Guard(self._application, is_local=is_local),
+            lifespan="off",
+            log_config=None,
+            log_level=logging.WARNING,
+            access_log=False,
+            server_header=False,
+            ws="none",
+            limit_concurrency=_MAX_CONNECTIONS,
+            timeout_graceful_shutdown=_STOP_SECONDS,
+        )
+        server = _Server(config)
+        self._servers.append((server, asyncio.create_task(server.serve(sockets=[bound]))))
+        return f"http://{address.rpartition(':')[0]}:{port}"
+
+    async def stop(self) -> None:
+        """Ends all connections in bounded time."""
+        for server, _ in self._servers:
+            server.should_exit = True
+        if self._servers:
+            await asyncio.wait([task for _, task in self._servers], timeout=2 * _STOP_SECONDS)
+
+
+class _Server(uvicorn.Server):
+    """A server whose process handles signals by itself."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _bind(address: str) -> socket.socket:
+    host, port = host_and_port(address)
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(place)
+            bound.listen()
+        except OSError:
+            bound.close()
+            raise
+    except OSError as error:
+        raise ListenError(f"cannot listen on {address}: {error.strerror}") from error
+    bound.setblocking(False)  # noqa: FBT003 - its only parameter has no name
+    return bound
+
+
+class _Guard:
+    """Refuses requests that the script of a foreign web page has sent, with the user's browser.
+
+    Without tokens, such a page could read and change results. On this machine's own addresses, the
+    Host header must be a name of this machine, since the page's own name may resolve to it (DNS
+    rebinding).
+    """
+
+    def __init__(self, application: "_Application", *, is_local: bool) -> None:
+        self._application = application
+        self._is_local = is_local
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        host, origin = headers.get(b"host", ""), headers.get(b"origin")
+        if self._is_local and _host_name(host) not in _LOCAL_NAMES:
+            await _forbid(send, f"the Host header must be localhost, not {host!r}")
+        elif origin is not None and origin.rpartition("//")[2] != host:
+            await _forbid(send, f"pages of {origin!r} may not call this server")
+        else:
+            if origin is None and headers.get(b"content-type") == _FORM:
+                scope = {**scope, "headers": [*_as_json(scope["headers"])]}
+            await self._application(scope, receive, send)
+
+
+def _as_json(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """Yields headers with the content type that `curl --data` leaves out."""
+    for name, value in headers:
+        yield name, b"application/json" if name == b"content-type" else value
+
+
+async def _forbid(send: Send, message: str) -> None:
+    body = json.dumps({"code": "permission_denied", "message": message}).encode()
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _host_name(host: str) -> str:
+    """Returns the name in a Host header, without the port and the brackets of an address."""
+    name, _, port = host.rpartition(":")
+    return (name if name and port.isdecimal() else host).strip("[]").lower()
+
+
+class _Exchange:
+    """One HTTP request: its body, and the call that it became."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, write_seconds: float) -> None:
+        client = scope.get("client") or ("unknown", 0)
+        self.peer = f"http:{client[0]}:{client[1]}"
+        self.call: AdmittedCall | None = None
+        self._receive, self._send = receive, send
+        self._write_seconds = write_seconds
+        self._body: bytes | None = None
+        self._refusal: PodiumError | None = None
+        self._task: asyncio.Future[Any] | None = None
+
+    async def admit(self, admission: Admission) -> None:
+        """Admits the call, and reads its request."""
+        self.call = admission.enter(self.peer, self._refuse)
+        most = _OVERSIZE * admission.message_bytes
+        self._body = await self.run(self.call.read(lambda: self._read(most)))
+
+    async def _read(self, most: int) -> bytes | None:
+        chunks = bytearray()
+        while True:
+            event = await self._receive()
+            if event["type"] != "http.request":
+                return None
+            chunks += event.get("body", b"")
+            if not event.get("more_body", False) or len(chunks) > most:
+                return bytes(chunks)
+
+    @property
+    def admitted(self) -> AdmittedCall:
+        """The call, which the interceptor has admitted."""
+        if self.call is None:
+            raise RuntimeError("the call is not admitted yet")
+        return self.call
+
+    async def receive(self) -> dict[str, Any]:
+        """Passes on the request that was read, then the end of the connection."""
+        if self._body is None:
+            return await self._receive()
+        body, self._body = self._body, None
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(self, event: dict[str, Any]) -> None:
+        """Sends a part of the response; a client that does not read it in time is cut off."""
+        async with asyncio.timeout(self._write_seconds):
+            await self._send(event)
+
+    async def run(self, work: Awaitable[T]) -> T:
+        """Awaits a part of the call; raises the error with which the call is refused meanwhile."""
+        self._task = task = asyncio.ensure_future(work)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if self._refusal is not None:
+                raise self._refusal from None
+            raise
+
+    def _refuse(self, error: PodiumError) -> Awaitable[object]:
+        self._refusal = error
+        if self._task is not None:
+            self._task.cancel()
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        ended.set_result(None)
+        return ended
+
+
+_exchange: ContextVar[_Exchange] = ContextVar("exchange")
+
+
+class _Admitting:
+    """Admits each call, before its request is read."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+
+    async def on_start(self, context: RequestContext[Any, Any]) -> None:
+        """Admits a call and reads its request, or raises."""
+        try:
+            await _exchange.get().admit(self._admission)
+        except PodiumError as error:
+            name = f"{context.method.service_name}.{context.method.name}"
+            raise connect_error(status_of(error, name)) from None
+
+    async def on_end(self, _token: None, _context: object, _error: Exception | None, /) -> None:
+        """Does nothing: the application ends the call when its response is sent."""
+
+
+class _Application(ConnectASGIApplication[None]):
+    """The methods of all services, in each of connectrpc's protocols."""
+
+    def __init__(self, methods: Iterable[Method], admission: Admission) -> None:
+        self._write_seconds = admission.write_seconds
+        endpoints = {}
+        for method in methods:
+            service, _, name = method.name.rpartition(".")
+            endpoints[f"/{service}/{name}"] = _endpoint(method)
+        super().__init__(
+            service=None,
+            endpoints=lambda _service: endpoints,
+            interceptors=[_Admitting(admission)],
+            read_max_bytes=_OVERSIZE * admission.message_bytes,
+            codecs=CODECS,
+        )
+
+    @property
+    def path(self) -> str:
+        """The path below which the services are."""
+        return "/"
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answers an HTTP request."""
+        exchange = _Exchange(scope, receive, send, self._write_seconds)
+        _exchange.set(exchange)
+        try:
+            await super().__call__(scope, exchange.receive, exchange.send)
+        finally:
+            if exchange.call is not None:
+                exchange.call.leave()
+
+
+def _endpoint(method: Method) -> Any:
+    info = method_info(method)
+    if isinstance(method, UnaryMethod):
+        answer = method.answer
+
+        async def respond(request: Payload, _context: object) -> Payload:
+            exchange = _exchange.get()
+            with _errors(method.name):
+                response = await exchange.run(answer(request.binary()))
+                return Payload(info.output, exchange.admitted.answer(response))
+
+        return Endpoint.unary(method=info, function=respond)
+    stream = method.stream
+
+    async def respond_all(request: Payload, _context: object) -> AsyncIterator[Payload]:
+        exchange = _exchange.get()
+        with _errors(method.name):
+            exchange.admitted.watch()
+            async with contextlib.aclosing(stream(request.binary())) as responses:
+                while (response := await exchange.run(anext(responses, None))) is not None:
+                    yield Payload(info.output, response)
+
+    return Endpoint.server_stream(method=info, function=respond_all)
+
+
+@contextlib.contextmanager
+def _errors(method: str) -> Iterator[None]:
+    """Makes every error of a method one of connectrpc's, with the same status as over gRPC."""
+    try:
+        yield
+    except Exception as error:
+        raise connect_error(status_of(error, method)) from error

@@ -1,0 +1,112 @@
+"""Messages, methods and errors of connectrpc: handlers exchange bytes, which are JSON if asked."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from connectrpc.code import Code
+from connectrpc.codec import Codec
+from connectrpc.errors import ConnectError, ErrorDetail
+from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.json_format import MessageToJson, Parse, ParseError
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from google.rpc import status_pb2  # type: ignore[import-untyped]  # no py.typed
+from podium._wire.status import Status
+from protobuf.wkt import Any as AnyMessage
+
+from podium_server.errors import failure
+from podium_server.rpc.handlers import Method, UnaryMethod
+
+__all__ = ["CODECS", "Payload", "connect_error", "method_info"]
+
+_CODES = {code.name: code for code in Code} | {"CANCELLED": Code.CANCELED}
+_NO_SIDE_EFFECTS = MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A request or a response: an encoded message and its type."""
+
+    kind: type[Message]
+    content: bytes
+    is_json: bool = False
+
+    def binary(self) -> bytes:
+        """Returns the message in the binary encoding.
+
+        Raises:
+            PodiumError: MALFORMED_REQUEST if it is in JSON, but not a message of its type.
+        """
+        if not self.is_json:
+            return self.content
+        try:
+            return Parse(self.content, self.kind()).SerializeToString()
+        except (ParseError, RecursionError, UnicodeError) as error:
+            name, problem = self.kind.DESCRIPTOR.name, str(error).partition("\n")[0]
+            raise failure("MALFORMED_REQUEST", f"the request is no {name}: {problem}") from error
+
+
+class _Binary(Codec[Payload, Any]):
+    """Passes messages on as they are."""
+
+    def name(self) -> str:
+        """Returns the name of the encoding in a content type."""
+        return "proto"
+
+    def encode(self, message: Payload) -> bytes:
+        """Encodes a response."""
+        return message.content
+
+    def decode(self, data: bytes | bytearray, message_class: type[Any]) -> Any:
+        """Decodes a request."""
+        return Payload(message_class, bytes(data))
+
+
+class _JSON(Codec[Payload, Any]):
+    """Writes messages as JSON. What a handler cannot read is refused by it, with a reason."""
+
+    def name(self) -> str:
+        """Returns the name of the encoding in a content type."""
+        return "json"
+
+    def encode(self, message: Payload) -> bytes:
+        """Encodes a response."""
+        return MessageToJson(message.kind.FromString(message.content), indent=None).encode()
+
+    def decode(self, data: bytes | bytearray, message_class: type[Any]) -> Any:
+        """Decodes a request."""
+        return Payload(message_class, bytes(data), is_json=True)
+
+
+CODECS: list[Codec[Any, Any]] = [_Binary(), _JSON()]
+"""The encodings of messages."""
+
+
+def method_info(method: Method) -> MethodInfo[Any, Any]:
+    """Returns how connectrpc knows a method. Those without side effects can be called by GET."""
+    found = descriptor_pool.Default().FindMethodByName(method.name)
+    level = found.GetOptions().idempotency_level
+    return MethodInfo(
+        name=found.name,
+        service_name=found.containing_service.full_name,
+        input=GetMessageClass(found.input_type),
+        output=GetMessageClass(found.output_type),
+        idempotency_level=IdempotencyLevel.NO_SIDE_EFFECTS
+        if level == _NO_SIDE_EFFECTS
+        else IdempotencyLevel.UNKNOWN,
+        stream_type=StreamType.UNARY
+        if isinstance(method, UnaryMethod)
+        else StreamType.SERVER_STREAM,
+    )
+
+
+def connect_error(status: Status) -> ConnectError:
+    """Returns the error that has the code, the text and the details of a status."""
+    [(_, encoded)] = status.trailing_metadata
+    details = [
+        ErrorDetail(AnyMessage(type_url=detail.type_url, value=detail.value))
+        for detail in status_pb2.Status.FromString(encoded).details
+    ]
+    return ConnectError(_CODES[status.code.name], status.text, details)
