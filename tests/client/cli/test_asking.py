@@ -312,7 +312,10 @@ def test_errors_of_the_server(address: str, line: str, code: int, expected: str)
 
 def test_empty_lists(address: str) -> None:
     """An empty list is an answer: nothing on stdout, or an empty list for programs."""
-    for command, what in [("experiments", "experiments"), ("arms sweep", "arms")]:
+    for command, what in [
+        ("experiments", "experiments"),
+        ("arms sweep", "arms: none begins with 'zzz'"),
+    ]:
         line = f"{command} --prefix zzz".split()
         assert podium(*line, address=address) == (0, "", f"podium: no {what}\n")
         assert podium(*line, "--json", address=address) == (0, "[]\n", "")
@@ -354,3 +357,24 @@ def test_similar_names(address: str) -> None:
         done = podium(*line.split(), address=address)
         assert (done.code, done.out) == (1, "")
         assert f"; did you mean {near}" in done.err, line
+
+
+def test_similar_filters(address: str, name: str) -> None:
+    """A filter that matches no arm, or no row, is named, with similar names."""
+    with library.Client(address) as client:
+        experiment = client.experiment(name)
+        experiment.declare()
+        config = library.RunConfig("lora", tags=["baseline"])
+        with experiment.start_arm(config, group_name="rank16") as arm:
+            arm.log_eval("val", {"acc": 1.0}, step=1)
+    for line, text in (
+        ("arms --group rank61", "no arms: none is in group 'rank61'; did you mean 'rank16'?"),
+        ("arms --tag basline", "no arms: none has the tag 'basline'; did you mean 'baseline'?"),
+        ("arms --prefix lroa", "no arms: none begins with 'lroa'; did you mean 'lora'?"),
+        ("arms --prefix lora --status failed", "no arms"),
+        ("evals lora --name vla", "no eval rows of 'vla'; did you mean 'val'?"),
+        ("evals lora --name val --min-step 5", "no eval rows of 'val'"),
+    ):
+        command, *rest = line.split()
+        done = podium(command, name, *rest, address=address)
+        assert (done.code, done.out, done.err) == (0, "", f"podium: {text}\n")

@@ -89,7 +89,11 @@ def test_no_command_is_usage() -> None:
         ("eval e a", "podium eval: the following arguments are required: NAME; see `podium eval "),
         ("eval e a v --step 1.5", "argument --step: a step is an integer of 64 bits, not '1.5'"),
         ("eval e a v --step 9223372036854775808", "a step is an integer of 64 bits, not '92233"),
-        ("arms e --status done", "invalid choice: 'done' (choose from 'pending', 'running', "),
+        ("arms e --status complted", "; did you mean 'completed'?"),
+        (
+            "arms e --status done",
+            "'done' is not one of pending, running, completed, failed, cancelled",
+        ),
         ("arms e --lim 3", "podium arms: unrecognized arguments: --lim 3"),
         ("arms e --limit 0", "argument --limit: give a positive number, not '0'"),
         ("--timeout 0 arms e", "argument --timeout: give a positive number of seconds, not '0'"),

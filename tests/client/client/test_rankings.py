@@ -214,3 +214,23 @@ async def test_an_experiment_that_keeps_changing_has_no_result(kind: Any) -> Non
         async with entered(kind(address)) as client:
             with pytest.raises(podium.AbortedError, match="changed 5 times"):
                 await result(client.experiment("e").result())
+
+
+def test_a_metric_that_no_arm_has(
+    blocking: podium.Client, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A ranking by a metric that no arm has logs one warning, with similar metrics."""
+    experiment = blocking.experiment(name)
+    experiment.declare(success_metric="test.acc")
+    with experiment.start_arm(podium.RunConfig("a")) as arm:
+        assert experiment.rank().arms == []
+        arm.log_eval("val", {"acc": 1.0}, step=1)
+    assert experiment.rank("val.acc").arms[0].score == 1.0
+    assert caplog.messages == []
+    for _ in range(2):
+        assert experiment.rank("val.ac").arms[0].score is None
+    assert experiment.rank_groups("vl.acc").groups[0].statistics.n == 0
+    assert caplog.messages == [
+        f"podium: no arm of {name!r} has a score on 'val.ac'; did you mean 'val.acc'?",
+        f"podium: no arm of {name!r} has a score on 'vl.acc'; did you mean 'val.acc' or 'acc'?",
+    ]

@@ -33,5 +33,5 @@ def test_a_misspelt_arm(
     assert warned.startswith("podium: results wait in the outbox: ")
     for line in (warned, last):
         assert expected in line
-        assert "arms with similar names: 'lora_rank4', 'lora_rank8'" in line
+        assert "did you mean 'lora_rank4' or 'lora_rank8'?" in line
     client.experiment(name).start_arm(podium.RunConfig("lora_rank44"))

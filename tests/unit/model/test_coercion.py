@@ -119,23 +119,24 @@ def test_steps_are_nothing_else(step: Any, error: type[Exception]) -> None:
 
 _DEEP: dict[str, Any] = {}
 _DEEP["a"] = _DEEP
+_ANY: Any = podium
 _CONFIG = podium.RunConfig("a")
 
 
 @pytest.mark.parametrize(
     ("construct", "error", "text"),
     [
-        (lambda: podium.RunConfig("a", seed="0"), TypeError, "seed must be an integer, not str"),
-        (lambda: podium.RunConfig("a", seed=0.5), ValueError, "seed must be an integer, not 0.5"),
-        (lambda: podium.RunConfig("a", tags=[1]), TypeError, "tags[0] must be a string, not int"),
-        (lambda: podium.RunConfig("a", extras=_DEEP), ValueError, "extras contains itself, or "),
-        (lambda: podium.Component("a", _DEEP), ValueError, "params contains itself, or is "),
-        (lambda: podium.DataConfig("a", rows=[_DEEP]), ValueError, "rows contains itself, or "),
-        (lambda: podium.ArmResult("a", _CONFIG, "done"), ValueError, "status must be one of "),
-        (lambda: podium.ArmResult("a", _CONFIG, 3), TypeError, "status must be a string, not "),
-        (lambda: podium.ArmResult("a", _CONFIG, "failed", evals=3), TypeError, "evals must be "),
-        (lambda: podium.Experiment("a", direction="max"), ValueError, "direction must be one of"),
-        (lambda: podium.Experiment("a", direction=1), TypeError, "direction must be a string, "),
+        (lambda: _ANY.RunConfig("a", seed="0"), TypeError, "seed must be an integer, not str"),
+        (lambda: _ANY.RunConfig("a", seed=0.5), ValueError, "seed must be an integer, not 0.5"),
+        (lambda: _ANY.RunConfig("a", tags=[1]), TypeError, "tags[0] must be a string, not int"),
+        (lambda: _ANY.RunConfig("a", extras=_DEEP), ValueError, "extras contains itself, or "),
+        (lambda: _ANY.Component("a", _DEEP), ValueError, "params contains itself, or is "),
+        (lambda: _ANY.DataConfig("a", rows=[_DEEP]), ValueError, "rows contains itself, or "),
+        (lambda: _ANY.ArmResult("a", _CONFIG, "done"), ValueError, "status must be one of "),
+        (lambda: _ANY.ArmResult("a", _CONFIG, 3), TypeError, "status must be a string, not "),
+        (lambda: _ANY.ArmResult("a", _CONFIG, "failed", evals=3), TypeError, "evals must be "),
+        (lambda: _ANY.Experiment("a", direction="max"), ValueError, "direction must be one of"),
+        (lambda: _ANY.Experiment("a", direction=1), TypeError, "direction must be a string, "),
     ],
 )
 def test_errors_of_constructors(

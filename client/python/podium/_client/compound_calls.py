@@ -53,7 +53,8 @@ def _members(
         arm = None if kind == "group" else (yield from _arm_or_none(experiment, name))
         if arm is None:
             known = yield from _arms(experiment)
-            raise _unknown_name(experiment, name, kind or "arm or group", known)
+            names = {"by_group": "kind='group'", "by_arm": "kind='arm'"}
+            raise _unknown_name(experiment, name, kind or "arm or group", known, **names)
         return comparing.Members(name, is_group=False, arms=[arm])
     arms = []
     for summary in listed:
@@ -74,17 +75,26 @@ def _arm_or_none(experiment: str, name: str) -> Steps[ArmResult | None]:
 
 
 def _unknown_name(
-    experiment: str, name: str, kind: str, arms: Iterable[ArmSummary]
+    experiment: str, name: str, kind: str, arms: Iterable[ArmSummary], *, by_group: str, by_arm: str
 ) -> NotFoundError:
-    """Returns the error of a name that no arm or group has, with what exists instead."""
+    """Returns the error of a name that no arm or group has, with what exists instead.
+
+    Args:
+        experiment: The name of the experiment.
+        name: The name.
+        kind: `arm`, `group` or both.
+        arms: The arms of the experiment.
+        by_group: The argument that takes names of groups.
+        by_arm: The one that takes names of arms.
+    """
     groups = {arm.name: arm.group_name for arm in arms}
     text = f"experiment {experiment!r} has no {kind} {name!r}"
     if kind == "group" and name in groups:
         group = groups[name]
         where = "an arm without a group" if group is None else f"an arm of group {group!r}"
-        return NotFoundError(f"{text}: it is {where}")
+        return NotFoundError(f"{text}: it is {where}; {by_arm} takes arms")
     if kind == "arm" and name in groups.values():
-        return NotFoundError(f"{text}: it is the name of a group")
+        return NotFoundError(f"{text}: it is the name of a group; {by_group} takes groups")
     by_kind: dict[str, Iterable[str | None]] = {"arm": groups, "group": groups.values()}
     known = by_kind.get(kind, [*groups, *groups.values()])
     return NotFoundError(text + did_you_mean(name, dict.fromkeys(filter(None, known))))
@@ -114,7 +124,8 @@ def curve(
     found = {_name_of(arm, by_group) for arm in chosen}
     for name in wanted or ():
         if name not in found:
-            raise _unknown_name(experiment, name, "group" if by_group else "arm", listed)
+            names = {"by_group": "by_group=True (--by-group)", "by_arm": "by_group=False"}
+            raise _unknown_name(experiment, name, "group" if by_group else "arm", listed, **names)
     every = tuple(ArmStatus) if wanted is not None and not by_group else _CURVED
     statuses = _statuses(status, every)
     arms, series = [], dict[str, Series]()

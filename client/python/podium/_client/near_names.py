@@ -1,4 +1,4 @@
-"""Adds similar names to the error of a name that does not exist. No I/O."""
+"""Finds names that are similar to one that does not exist, and adds them to errors. No I/O."""
 
 from __future__ import annotations
 
@@ -13,12 +13,21 @@ if TYPE_CHECKING:
 
     from podium._client.calls import Steps
 
-__all__ = ["single", "with_near_names"]
+__all__ = ["near_metrics", "single", "with_near_names"]
 
 _T = TypeVar("_T")
 
+_METRICS = 1_000
 _COMPARED = 200
-"""How many names are fetched, in one call: more would cost more than a suggestion is worth."""
+"""How many metrics, and other names, are fetched in one call to find similar ones."""
+
+
+def near_metrics(experiment: str, metric: str) -> Steps[str]:
+    """Calls ListMetrics: returns a question that names similar metrics, or an empty text."""
+    request = results.ListMetricsRequest(experiment=experiment, page_size=_METRICS)
+    known = dict.fromkeys(each.name for each in (yield request).metrics)
+    known.pop(metric, None)
+    return did_you_mean(metric, known)
 
 
 def single(request: Message) -> Steps[Any]:

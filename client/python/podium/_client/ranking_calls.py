@@ -1,6 +1,9 @@
 """The steps of calls that compare arms: Rank and Scores. No I/O; see `podium._client.calls`."""
 
+import logging
+
 from podium._client.calls import ATTEMPTS, Steps, one_or_more
+from podium._client.near_names import near_metrics
 from podium._limits.limits import DEFAULT_LIMITS
 from podium._model.rankings import GroupRanking, Ranking
 from podium._model.score_matrix import ScoreMatrix
@@ -12,13 +15,19 @@ from podium.v1 import results_service_pb2 as results
 
 __all__ = ["rank", "rank_groups", "request", "scores"]
 
+_LOGGER = logging.getLogger("podium")
 _PAGE = DEFAULT_LIMITS.page_rows
+_MOST_WARNED = 1_000
+_warned: set[tuple[str, str]] = set()
+"""The experiments and metrics that a warning has named."""
 
 
 def rank(request: results.RankRequest, *, top: int | None) -> Steps[Ranking]:
     """Calls Rank: returns all arms in order, or the first ones, as of one revision."""
     found = yield from _ranked(request, top)
-    return rankings.ranking_from_proto(found)
+    ranking = rankings.ranking_from_proto(found)
+    yield from _warn_if_unknown(request, ranking)
+    return ranking
 
 
 def rank_groups(
@@ -28,7 +37,21 @@ def rank_groups(
     request.by_group = True
     request.min_members = coerce.integer(min_members, "min_members")
     found = yield from _ranked(request, top)
-    return rankings.group_ranking_from_proto(found)
+    ranking = rankings.group_ranking_from_proto(found)
+    yield from _warn_if_unknown(request, ranking)
+    return ranking
+
+
+def _warn_if_unknown(request: results.RankRequest, found: Ranking | GroupRanking) -> Steps[None]:
+    """Logs a warning, once, if no arm has the metric that a caller named: it may be misspelt."""
+    counts, key = found.counts, (request.experiment, found.metric)
+    has_scores = counts.numbers or counts.nans or not counts.without_score
+    if has_scores or not request.HasField("metric") or key in _warned:
+        return
+    if len(_warned) < _MOST_WARNED:
+        _warned.add(key)
+    near = yield from near_metrics(*key)
+    _LOGGER.warning("podium: no arm of %r has a score on %r%s", *key, near)
 
 
 def request(

@@ -1,15 +1,13 @@
 """Finds the arms whose names resemble one that the server does not have."""
 
-from difflib import get_close_matches
-
 from podium._sender.recording_client import ArmLister
+from podium._values.suggest import did_you_mean
 from podium.errors import PodiumError
 
 __all__ = ["near_arms_text"]
 
 _LISTED = 2_000
 """How many arms are compared: a name is not worth more calls."""
-_SHOWN = 3
 
 
 async def near_arms_text(experiment: ArmLister, arm: str) -> str:
@@ -22,5 +20,4 @@ async def near_arms_text(experiment: ArmLister, arm: str) -> str:
                 break
     except PodiumError:
         return ""
-    near = get_close_matches(arm, names, _SHOWN)
-    return f"; arms with similar names: {', '.join(map(repr, near))}" if near else ""
+    return did_you_mean(arm, names)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import keyword
+import logging
 import os
 import sys
 from importlib import import_module
@@ -78,6 +79,8 @@ def _module_name(command: str) -> str:
 
 def _call(module: ModuleType, arguments: argparse.Namespace) -> int:
     console = Console(as_json=arguments.json)
+    # Commands print what the library would log.
+    logging.getLogger("podium").addHandler(logging.NullHandler())
     try:
         return _run_command(module, arguments, console)
     except CommandError as error:

@@ -102,6 +102,12 @@ class _Parser(argparse.ArgumentParser):
             self.error(f"unrecognized arguments: {' '.join(unknown)}{question}")
         return given
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            near = did_you_mean(str(value), action.choices)
+            known = ", ".join(action.choices)
+            raise argparse.ArgumentError(action, f"{value!r} is not one of {known}{near}")
+
     def error(self, message: str) -> NoReturn:
         see = " See" if message.endswith("?") else "; see"
         self.exit(Exit.USAGE, f"{self.prog}: {message}{see} `{self.prog} --help`\n")

@@ -1,20 +1,17 @@
-"""Names that a user may have meant: evals and metrics of an experiment."""
+"""Names that a user may have meant: evals, metrics, groups, tags and arms of an experiment."""
 
-from __future__ import annotations
-
+import argparse
+from collections.abc import Iterable
 from itertools import islice
-from typing import TYPE_CHECKING
 
+from podium import Client, Metric
 from podium._values.enums import ScoreOrigin
 from podium._values.suggest import did_you_mean
 
-if TYPE_CHECKING:
-    from podium import Client, Metric
+__all__ = ["near_evals", "near_filters", "near_metrics"]
 
-__all__ = ["near_evals", "near_metrics"]
-
-_ROWS = 1_000
-"""The number of rows whose names are compared."""
+_ARMS = _ROWS = 1_000
+"""How many arms, or rows of an arm, are fetched to find names."""
 
 
 def near_evals(client: Client, experiment: str, arm: str, name: str) -> str:
@@ -25,26 +22,44 @@ def near_evals(client: Client, experiment: str, arm: str, name: str) -> str:
     return "" if name in known else did_you_mean(name, sorted(known))
 
 
-def near_metrics(
-    client: Client,
-    experiment: str,
-    metric: str,
-    *,
-    in_loop: bool = False,
-) -> str:
+def near_metrics(client: Client, experiment: str, metric: str, *, by_step: bool = False) -> str:
     """Returns a question that names similar metrics of an experiment, or an empty text.
 
     Args:
         client: The client to ask with.
         experiment: The name of the experiment.
         metric: The metric that no arm has.
-        in_loop: Whether only metrics are wanted that may have values by step.
+        by_step: Whether only metrics with values by step are wanted.
     """
     found = client.experiment(experiment).metrics()
-    known = {metric.name for metric in found if not in_loop or _may_be_in_loop(metric)}
-    return did_you_mean(metric, sorted(known - {metric}))
+    known = dict.fromkeys(each.name for each in found if not by_step or _has_steps(each))
+    known.pop(metric, None)
+    return did_you_mean(metric, known)
 
 
-def _may_be_in_loop(metric: Metric) -> bool:
-    training = ScoreOrigin.TRAINING_METRICS
-    return metric.eval_name is not None or training in {source.origin for source in metric.sources}
+def _has_steps(metric: Metric) -> bool:
+    origins = {source.origin for source in metric.sources}
+    is_in_loop = metric.eval_name is not None and ScoreOrigin.IN_LOOP_EVAL in origins
+    return is_in_loop or ScoreOrigin.TRAINING_METRICS in origins
+
+
+def near_filters(client: Client, given: argparse.Namespace) -> str:
+    """Returns which filter of a list of arms matches none, with similar names; or nothing."""
+    arms = list(islice(client.experiment(given.experiment).arms(page_size=_ARMS), _ARMS))
+    groups = [arm.group_name for arm in arms if arm.group_name is not None]
+    tags = [tag for arm in arms for tag in arm.run_config.tags]
+    names = [arm.name for arm in arms]
+    prefixes = [] if _begins(given.prefix, names) else [given.prefix]
+    for text, wanted, known in (
+        ("is in group", [given.group], groups),
+        ("has the tag", given.tag, tags),
+        ("begins with", prefixes, names),
+    ):
+        for name in wanted:
+            if name is not None and name not in known:
+                return f": none {text} {name!r}{did_you_mean(name, dict.fromkeys(known))}"
+    return ""
+
+
+def _begins(prefix: str | None, names: Iterable[str]) -> bool:
+    return prefix is None or any(name.startswith(prefix) for name in names)

@@ -11,6 +11,7 @@ from podium._values.enums import ArmStatus
 from podium.cli import _format
 from podium.cli._arguments import add_arm_filters, add_experiment, add_limit, page_size
 from podium.cli._exits import Exit
+from podium.cli._suggestions import near_filters
 from podium.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     if console.as_json:
         console.json_list(map(json_form.to_json, arms))
     elif not console.table((_row(arm, client) for arm in arms), *_HEADERS):
-        console.note("no arms")
+        console.note(f"no arms{near_filters(client, arguments)}")
     return Exit.OK
 
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
-
 _WIDTH = 80
 _SPARK = 24
 _CHARTED = 10
@@ -78,7 +77,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     _say_what_is_missing(found, console)
     if found.without and not found.curves:
         if not console.as_json:
-            near = near_metrics(client, arguments.experiment, found.metric, in_loop=True)
+            near = near_metrics(client, arguments.experiment, found.metric, by_step=True)
             console.note(f"no arm has values by step of {found.metric!r}{near}")
         return Exit.NOTHING
     return Exit.OK

@@ -9,6 +9,7 @@ from podium._files import json_form
 from podium.cli import _format
 from podium.cli._arguments import add_arm, add_limit, page_size, step
 from podium.cli._exits import Exit
+from podium.cli._suggestions import near_evals
 
 if TYPE_CHECKING:
     import argparse
@@ -55,7 +56,9 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     if console.as_json:
         console.json_list(map(json_form.to_json, rows))
     elif not console.table(map(_row, rows), *_HEADERS):
-        console.note("no eval rows")
+        name = arguments.name
+        near = near_evals(client, arguments.experiment, arguments.arm, name) if name else ""
+        console.note(f"no eval rows{f' of {name!r}' if name else ''}{near}")
     return Exit.OK
 
 

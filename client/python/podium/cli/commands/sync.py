@@ -1,7 +1,6 @@
 """`podium sync`."""
 
 import argparse
-import logging
 from typing import Any
 
 from podium._values.address import server_address
@@ -34,8 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
     """Delivers the outboxes; those for one server are delivered together."""
-    # This command prints what the sender would log.
-    logging.getLogger("podium").addHandler(logging.NullHandler())
     _check_address(arguments.address)
     servers: dict[str, list[OutboxView]] = {}
     for view in map(view_of, find_outboxes(arguments.folder)):
