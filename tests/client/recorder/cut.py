@@ -1,25 +1,33 @@
-"""A connection that can be cut: forwards a port of this machine to a server."""
+"""A connection that can be slow or cut: forwards a port of this machine to a server."""
 
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 __all__ = ["Connection", "connection_to"]
 
+_PIECE = 1 << 13
+
 
 class Connection:
     """Forwards connections until it is cut, and again when it is mended.
+
+    Args:
+        target: The address of the server.
+        bytes_per_second: How fast it is in each direction; None: as fast as it can.
 
     Attributes:
         address: What a client connects to.
         carried: How many bytes have gone through it.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, bytes_per_second: float | None = None) -> None:
         host, _, port = target.rpartition(":")
         self._target = (host, int(port))
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self._seconds_per_byte = 1 / bytes_per_second if bytes_per_second else 0.0
         self._open: set[socket.socket] = set()
         self._is_cut = False
         self.carried = 0
@@ -55,8 +63,9 @@ class Connection:
 
     def _carry(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while data := source.recv(1 << 16):
+            while data := source.recv(_PIECE):
                 self.carried += len(data)
+                time.sleep(len(data) * self._seconds_per_byte)
                 sink.sendall(data)
         for end in (source, sink):
             self._open.discard(end)
@@ -70,9 +79,9 @@ def _close(end: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def connection_to(target: str) -> Iterator[Connection]:
+def connection_to(target: str, bytes_per_second: float | None = None) -> Iterator[Connection]:
     """A connection to a server, for a block."""
-    connection = Connection(target)
+    connection = Connection(target, bytes_per_second)
     try:
         yield connection
     finally:

@@ -1,7 +1,7 @@
 """What is sent next and what an answer means, tried in every order against a model of a server."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from podium._sender.protocol import Again, Batch, Delivery, Pause, Refused, Reject, Rewound
@@ -203,21 +203,34 @@ def test_after_deadlines_fewer_events_are_sent_and_then_more_again() -> None:
 
 
 def test_the_bounds_of_a_call() -> None:
-    """A call has at most 1,000 events, 10,000 metric values and about 1 MiB; a larger one alone."""
+    """A call has 1,000 events, 10,000 metric values and 1 MiB at most, or one larger event."""
     assert len(_batch(Delivery(), "g" * 1_001).events) == 1_000
     metrics = MetricsRecorded(arm="a", metrics={str(i): i for i in range(4_000)})
-    assert _size(Event(metrics_recorded=metrics), 3) == 2
+    assert _sizes(Event(metrics_recorded=metrics), [0, 0]) == [1, 2]
     large = Event(metrics_recorded=MetricsRecorded(arm="a" * (1 << 20)))
-    assert _size(large, 2) == 1
+    assert _sizes(large, [0, 0]) == [1, 1]
     small = Event(metrics_recorded=MetricsRecorded(arm="a" * 10_000))
-    assert _size(small, 200) == 104
+    assert _sizes(small, [0, 0, 0, 0]) == [6, 26, 104, 104]
 
 
-def _size(told: Event, count: int) -> int:
-    payload = told.SerializeToString()
-    batch = Delivery().next([Entry(i + 1, payload) for i in range(count)])
-    assert isinstance(batch, Batch)
-    return len(batch.events)
+def test_a_slow_link_gets_smaller_calls() -> None:
+    """Calls of over two seconds carry half, calls of over one second no more than before."""
+    event = Event(metrics_recorded=MetricsRecorded(arm="a" * 1_018))
+    assert _sizes(event, [1.5, 2.5, 2.5, 1.5, 0.5, 0]) == [64, 64, 32, 16, 16, 64]
+    assert _sizes(event, [9, 9, 9, 9, 9, 9, 0]) == [64, 32, 16, 8, 4, 4, 4]
+
+
+def _sizes(event: Event, seconds: Sequence[float]) -> list[int]:
+    """Returns the numbers of equal events that calls carry, of which each takes some seconds."""
+    payload = event.SerializeToString()
+    entries = [Entry(sequence, payload) for sequence in range(1, 301)]
+    delivery, sizes = Delivery(), []
+    for each in seconds:
+        batch = delivery.next(entries)
+        assert isinstance(batch, Batch)
+        sizes.append(len(batch.events))
+        delivery.succeeded(batch, batch.last, seconds=each)
+    return sizes
 
 
 def test_an_arm_whose_start_was_refused_is_not_waited_for() -> None:

@@ -1,5 +1,6 @@
 """Arms whose process is gone: the sender records the end that nobody else can record."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -12,7 +13,8 @@ from typing import Any
 
 import podium
 import pytest
-from podium._outbox import StreamInfo, StreamReader, reader, streams
+from podium._outbox import StreamInfo, StreamReader, outbox_address, reader, streams
+from podium._sender import Rules, Sender
 from podium.v1.arm_result_pb2 import ARM_STATUS_CANCELLED
 from podium.v1.event_pb2 import ArmFinished, Event
 from podium_server.testing import RunningServer
@@ -123,6 +125,45 @@ def test_a_newer_attempt_is_left_alone(outbox: Path, client: podium.Client) -> N
     client.record("x", [started("a", "B", 2)])
     deliver_here(outbox)
     assert client.arm("x", "a").get().status == "running"
+
+
+class _StartingClient:
+    """A client that starts the arm again between the look at it and the recorded end."""
+
+    def __init__(self, client: podium.AsyncClient) -> None:
+        self._client = client
+        self.experiment = client.experiment
+        self.ends = 0
+
+    async def record(
+        self,
+        experiment: str,
+        events: Iterable[Event],
+        position: podium.StreamPosition | None = None,
+    ) -> podium.RecordResult:
+        """Records events."""
+        if position is None:
+            self.ends += 1
+            await self._client.record(experiment, [started("a", "B", 2)])
+        return await self._client.record(experiment, events, position)
+
+
+def test_an_arm_that_is_started_just_before_its_end(outbox: Path, client: podium.Client) -> None:
+    """The recorded end names its attempt, so the server refuses it if a newer one has started."""
+    _stream(outbox, started("a", "A", 1))
+
+    async def run() -> int:
+        async with podium.AsyncClient(outbox_address(outbox)) as asynchronous:
+            starting = _StartingClient(asynchronous)
+            await Sender([outbox], starting, Rules(idle_seconds=0, patience_seconds=30)).run()
+            return starting.ends
+
+    assert asyncio.run(run()) == 1
+    arm = client.arm("x", "a").get()
+    assert (arm.status, arm.error) == ("running", None)
+    assert arm.attempt is not None
+    assert arm.attempt.id == "B"
+    assert streams(outbox) == []
 
 
 def test_another_process_of_the_attempt_lives(outbox: Path, client: podium.Client) -> None:

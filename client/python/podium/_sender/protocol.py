@@ -41,8 +41,12 @@ __all__ = [
 ]
 
 _EVENTS = DEFAULT_LIMITS.call_events
-_BYTES = 1 << 20
-"""What a call carries; an event that is larger by itself goes alone."""
+_FIRST_BYTES, _LEAST_BYTES, _MOST_BYTES = 1 << 16, 1 << 12, 1 << 20
+"""What a call carries: at first, over a slow link and over a fast one. An event that is larger by
+itself goes alone."""
+_FAST_SECONDS, _SLOW_SECONDS = 1.0, 2.0
+"""How long calls take before they carry no more than before, and before they carry less: whoever
+waits for delivery sees progress every few seconds."""
 
 _ABOUT_THE_SERVER = frozenset(
     {
@@ -187,6 +191,7 @@ class Delivery:
         self._rejected = set(rejected)
         self.is_orphan = is_orphan
         self._most = self._ceiling = _EVENTS
+        self._most_bytes = _FIRST_BYTES
 
     def next(self, entries: Sequence[Entry]) -> Batch | Reject | None:
         """Returns the next call, or what has to be rejected first, or None if nothing waits.
@@ -200,13 +205,16 @@ class Delivery:
             return None
         return self._batch(fresh)
 
-    def succeeded(self, batch: Batch, last_sequence: int | None, skipped: int = 0) -> Absent:
+    def succeeded(
+        self, batch: Batch, last_sequence: int | None, skipped: int = 0, seconds: float = 0.0
+    ) -> Absent:
         """Takes the answer that the server has the batch, and the stream up to a sequence.
 
         Args:
             batch: The batch.
             last_sequence: The last event of the stream that the server has.
             skipped: How many events of the batch the server had before.
+            seconds: How long the call took.
 
         Returns:
             The events of the batch that the server did not get because the outbox lacks them.
@@ -218,6 +226,10 @@ class Delivery:
         self._reached = max(self._reached, self.delivered)
         self._ceiling = min(_EVENTS, self._ceiling + 1)
         self._most = min(self._ceiling, self._most * 2)
+        if seconds < _FAST_SECONDS:
+            self._most_bytes = min(_MOST_BYTES, self._most_bytes * 4)
+        elif seconds > _SLOW_SECONDS:
+            self._most_bytes = max(_LEAST_BYTES, self._most_bytes // 2)
         return Absent(len(absent) - len(damaged), damaged)
 
     def failed(self, batch: Batch, error: PodiumError) -> Verdict:
@@ -254,7 +266,7 @@ class Delivery:
             if isinstance(event, Refused):
                 return batch._replace(absent=tuple(absent)) if batch.events else Reject([event])
             load = load.plus(Load(1, metric_count(event), len(payload or b"")))
-            if batch.events and not load.fits(_BYTES):
+            if batch.events and not load.fits(self._most_bytes):
                 break
             batch.events.append(event)
             if payload is None:

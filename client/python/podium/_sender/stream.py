@@ -333,6 +333,7 @@ class Stream:
 
     async def _call(self, client: RecordingClient, batch: Batch) -> Verdict | None:
         position = StreamPosition(self.info.writer_id, batch.first)
+        begin = time.monotonic()
         try:
             result = await client.record(self.info.experiment, batch.events, position)
         except PodiumError as error:
@@ -342,7 +343,9 @@ class Stream:
             self.answers += not (isinstance(verdict, Pause) and verdict.is_about_server)
             return verdict
         self.answers += 1
-        absent = self._delivery.succeeded(batch, result.last_sequence, result.skipped_events)
+        absent = self._delivery.succeeded(
+            batch, result.last_sequence, result.skipped_events, time.monotonic() - begin
+        )
         if absent.damaged:
             self._reject(list(map(damaged_event, absent.damaged)))
         self._note_delivered(batch, absent.gone)
