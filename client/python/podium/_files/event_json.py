@@ -77,12 +77,6 @@ def _kinds() -> str:
     return f"{', '.join(others)} or {last}"
 
 
-def _boolean(given: Any, where: str) -> bool:
-    if not isinstance(given, bool):
-        raise TypeError(f"{where} must be true or false, not {coerce.kind_of(given)}")
-    return given
-
-
 # ---- The kinds ---------------------------------------------------------------------------
 
 
@@ -101,9 +95,6 @@ class _ExperimentDeclared(_EventFields):
     metadata: dict[str, Any] = field(default_factory=dict)
     overwrite: bool = False
 
-    def __post_init__(self) -> None:
-        self._coerce(_boolean, "overwrite")
-
 
 @dataclass(eq=False, kw_only=True)
 class _ArmStarted(_EventFields):
@@ -115,9 +106,6 @@ class _ArmStarted(_EventFields):
     run_id: str | None = None
     resume_step: int | None = None
     restart: bool = False
-
-    def __post_init__(self) -> None:
-        self._coerce(_boolean, "restart")
 
 
 @dataclass(eq=False, kw_only=True)
@@ -160,7 +148,6 @@ class _ArmRecorded(_EventFields):
 
     def __post_init__(self) -> None:
         drop_mirrored(self.arm_result)
-        self._coerce(_boolean, "replace")
 
 
 @dataclass(eq=False, kw_only=True)

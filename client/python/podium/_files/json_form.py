@@ -201,8 +201,15 @@ def _read_time(given: Any, where: str) -> datetime:
     return moment.astimezone(UTC)
 
 
+def _read_boolean(given: Any, where: str) -> bool:
+    if not isinstance(given, bool):
+        raise TypeError(f"{where} must be true or false, not {coerce.kind_of(given)}")
+    return given
+
+
 _SCALARS: dict[Any, Callable[[Any, str], Any]] = {
     str: coerce.text,
+    bool: _read_boolean,
     int: coerce.integer,
     float: lambda given, where: coerce.number(_read_number(given), where),
     datetime: _read_time,
