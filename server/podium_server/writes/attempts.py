@@ -12,7 +12,7 @@ from podium.v1.arm_result_pb2 import (
 from podium.v1.event_pb2 import ArmStarted
 
 from podium_server.errors import failure
-from podium_server.writes.configs import changed_paths
+from podium_server.writes.run_config_changes import changed_paths
 from podium_server.writes.state import ArmState
 
 __all__ = ["check_named", "check_order", "check_start", "is_newest", "is_resumed"]
