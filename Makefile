@@ -131,9 +131,6 @@ floors: .cache/floor/ready ## the tests at the lowest versions that pyproject.to
 chaos: .venv/ready ## kill trainers, senders and the server while results are recorded
 	$(BIN)/python -m tests.crash.chaos.run --kills 100 --rows 50000
 
-chaos-plants: .venv/ready ## the same with each planted defect, which has to be found: takes minutes
-	$(BIN)/python -m tests.crash.chaos.run --plants
-
 MUTATED := scoring ranking statistics comparing values writes
 mutations: .venv/ready ## plant defects by rule in the quickly tested rooms, and count how many are found
 	$(BIN)/python tests/project/mutations/run.py $(MUTATED)

@@ -5,8 +5,8 @@
 Four processes record as a training does, into the outboxes of two machines, on a small disk; the
 senders that they start deliver to one server. Each is killed with SIGKILL at random moments, the
 server is stopped now and then as a hanging one is, and the disk fills up. In the end `podium sync`
-delivers the rest, and `checker` compares everything. `--plant` brings a defect in, to see that it
-is found; `--plants` searches for every one of them.
+delivers the rest, and `checker` compares everything. `--plant` brings a defect of senders in, and
+the event that shows it, to see that it is found.
 """
 
 import argparse
@@ -26,35 +26,27 @@ from tests.crash.chaos.actors import Disk, Place, Senders, Slot
 from tests.crash.chaos.audit import Audit, begin_audit
 from tests.crash.chaos.checker import Checker
 from tests.crash.chaos.report import Report
-from tests.crash.chaos.sending import ANSWERS, PLANT, read_answers
+from tests.crash.chaos.sending import ANSWERS, PLANT, PLANTS, read_answers
+from tests.crash.chaos.tearing import ASKED, REACHED
 from tests.crash.chaos.training import EVALUATOR, RESUMED, TRAINER
 from tests.crash.durability.kills import KillableServer, StalledError
-from tests.crash.durability.planted import PLANTS as SERVER_PLANTS
 
-__all__ = ["PLANTS", "main", "run", "search"]
-
-PLANTS = {
-    "ack_before_commit": "server",
-    "position_apart": "server",
-    "resend_anew": "server",
-    "skip_a_wait": "trainer",
-    "no_cut": "trainer",
-}
-"""The defects that can be planted, and whose death shows them best."""
+__all__ = ["main", "run"]
 
 _PROJECT = Path(__file__).parents[3]
 _PLANTED = Path(__file__).with_name("planted")
 _NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
 _MOUNT = (*_NAMESPACE, "sh", "-ec", 'mount -t tmpfs -o size=48m tmpfs "$0"; exec "$@"')
 _UNSET = ("RANK", "SLURM_PROCID", "PODIUM_OFFLINE", "PODIUM_ADDRESS", "PODIUM_OUTBOX")
-_STALLED_SECONDS = 60
+_STALLED_SECONDS = 240
 _LONGEST_PAUSE = 0.6
 _MOST_ANSWERS = 8
 _LONGEST_WAIT = 4.0
 _MOMENT = 0.04
+_EARLY = "ARM_NOT_FOUND"
 _STALL_SECONDS = (0.2, 3.0)
 _FULL_SECONDS = (0.2, 1.0)
-_SYNC_SECONDS = 120
+_SYNC_SECONDS = 300
 _SYNCS = 20
 
 
@@ -69,13 +61,14 @@ class _Run:
         plant: str | None,
         *,
         is_small: bool,
-        focus: str | None,
     ) -> None:
         self._random = Random(seed)  # noqa: S311 - no secret
         self._store = folder / "podium.db"
         self._answers = folder / "answers"
         self._server = KillableServer(
-            f"sqlite:///{self._store}", plant if plant in SERVER_PLANTS else None
+            f"sqlite:///{self._store}",
+            "hold_before_answer" if plant == "resend_anew" else None,
+            folder,
         )
         self._server.stop()
         begin_audit(self._store)
@@ -90,12 +83,12 @@ class _Run:
         self._senders = Senders(place)
         self._disk = Disk(outbox) if is_small else None
         self._place = place
-        victims = {
-            "server": self._kill_server,
-            "sender": self._kill_sender,
-            "trainer": self._kill_slot,
+        show: dict[str | None, Callable[[], None]] = {
+            "resend_anew": self._kill_before_an_answer,
+            "skip_a_wait": self._wait_for_an_early_row,
+            "no_cut": self._kill_within_a_record,
         }
-        self._focus = victims[focus] if focus else None
+        self._show_defect = show.get(plant)
         self.report = Report(seed)
 
     def _environment(self, plant: str | None) -> dict[str, str]:
@@ -122,6 +115,8 @@ class _Run:
                 self._wait_for_rows(rows * self.report.kills // kills)
                 time.sleep(self._random.uniform(0, _LONGEST_PAUSE))
                 self._disturb()
+            if self._show_defect is not None:
+                self._show_defect()
             self._wait_for_rows(rows)
             self._end()
             self.report.seconds = time.monotonic() - started
@@ -137,7 +132,7 @@ class _Run:
         """Waits until so many rows were logged.
 
         Raises:
-            StalledError: None was logged for a minute, or a process ended by itself.
+            StalledError: None was logged for minutes, or a process ended by itself.
         """
         seen, changed = -1, time.monotonic()
         while (now := sum(slot.logged for slot in self._slots)) < rows:
@@ -151,9 +146,7 @@ class _Run:
 
     def _disturb(self) -> None:
         chance = self._random.random()
-        if self._focus is not None:
-            self._focus()
-        elif chance < 0.08:
+        if chance < 0.08:
             self._stall()
         elif chance < 0.16 and self._disk is not None:
             self._fill(self._disk)
@@ -195,11 +188,55 @@ class _Run:
         time.sleep(self._random.uniform(0, _MOMENT))
         self.report.server_kills += self._server.kill_and_start(self._random)
 
+    def _kill_before_an_answer(self) -> None:
+        """Kills the server while it holds the answers to calls; then they are sent again."""
+        self._server.kill_at_the_moment()
+        self.report.server_kills += 1
+        # The client repeats a call by itself for a while.
+        self._wait_for(lambda: self._first_unknown() is not None)
+        self._server.start()
+        self._wait_for(self._is_resent)
+
+    def _first_unknown(self) -> int | None:
+        """Returns the place of the first answer that never came of a call that was held."""
+        for index, one in enumerate(read_answers(self._answers)):
+            if one.is_unknown and one.writer_id in self._server.held:
+                return index
+        return None
+
+    def _is_resent(self) -> bool:
+        answers, place = read_answers(self._answers), self._first_unknown()
+        assert place is not None
+        later = answers[place + 1 :]
+        return any(not one.error and one.writer_id == answers[place].writer_id for one in later)
+
+    def _wait_for_an_early_row(self) -> None:
+        """Waits until the row of an arm that nobody has started was refused."""
+        self._wait_for(lambda: any(one.error == _EARLY for one in read_answers(self._answers)))
+
+    def _kill_within_a_record(self) -> None:
+        """Kills the process that leaves torn records when it has written half of one."""
+        asked, reached = self._place.ledgers / ASKED, self._place.ledgers / REACHED
+        asked.touch()
+        self._wait_for(reached.exists)
+        asked.unlink()
+        self._kill_slot(self._slots[1])
+
+    def _wait_for(self, event: Callable[[], bool]) -> None:
+        """Waits for what shows a defect.
+
+        Raises:
+            StalledError: It did not happen within minutes.
+        """
+        self._wait(event, _STALLED_SECONDS)
+        if not event():
+            raise StalledError("what shows the defect did not happen")
+
     @staticmethod
     def _wait(until: Callable[[], bool], seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while not until() and time.monotonic() < deadline:
-            time.sleep(0.005)
+            time.sleep(0.02)
 
     def _good_answers(self) -> int:
         return sum(not answer.error for answer in read_answers(self._answers))
@@ -294,7 +331,6 @@ def run(
     *,
     plant: str | None = None,
     disk: Path | None = None,
-    focus: str | None = None,
 ) -> Report:
     """Kills so often while so many rows are logged, and more.
 
@@ -302,9 +338,8 @@ def run(
         kills: How many processes are killed at least.
         rows: How many rows are logged at least.
         seed: What chance begins with.
-        plant: The name of a defect.
+        plant: The name of a defect of senders, which is shown after the kills.
         disk: A small file system for the outbox, which is filled up now and then.
-        focus: Kills nobody but the `server`, `sender` or `trainer`.
 
     Raises:
         StalledError: It got no further: the run says nothing.
@@ -312,33 +347,9 @@ def run(
     with tempfile.TemporaryDirectory() as folder:
         outbox = disk or Path(folder) / "outbox"
         outbox.mkdir(exist_ok=True)
-        under_way = _Run(Path(folder), outbox, seed, plant, is_small=disk is not None, focus=focus)
+        under_way = _Run(Path(folder), outbox, seed, plant, is_small=disk is not None)
         under_way.go(kills, rows)
         return under_way.report
-
-
-def search(plant: str, seed: int, rounds: int = 6) -> list[Report]:
-    """Searches for a planted defect, in rounds: whether one kill hits the moment is chance.
-
-    Returns the reports of all rounds; the last one has found it, if any has.
-    """
-    reports: list[Report] = []
-    while len(reports) < rounds and not (reports and reports[-1].findings.any):
-        focus = PLANTS[plant]
-        reports.append(run(6, 1_000, seed + len(reports), plant=plant, focus=focus))
-    return reports
-
-
-def _search_all(seed: int) -> int:
-    missed = 0
-    for plant in PLANTS:
-        reports = search(plant, seed)
-        found = reports[-1].findings.any
-        missed += not found
-        said = "found" if found else "NOT FOUND"
-        sys.stdout.write(f"{plant}: {said} in round {len(reports)}: {reports[-1]}\n")
-        sys.stdout.flush()
-    return 1 if missed else 0
 
 
 def _on_a_small_disk(arguments: list[str]) -> int | None:
@@ -358,12 +369,8 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(2**32))
     parser.add_argument("--plant", choices=sorted(PLANTS))
-    parser.add_argument("--plants", action="store_true", help="search for every defect")
-    parser.add_argument("--focus", choices=("server", "sender", "trainer"), help="kill only it")
     parser.add_argument("--disk", type=Path, help="a small file system, to be filled up")
     arguments = parser.parse_args()
-    if arguments.plants:
-        return _search_all(arguments.seed)
     if arguments.disk is None:
         code = _on_a_small_disk([*sys.argv[1:], "--seed", str(arguments.seed)])
         if code is not None:
@@ -377,7 +384,6 @@ def main() -> int:
         arguments.seed,
         plant=arguments.plant,
         disk=arguments.disk,
-        focus=arguments.focus,
     )
     sys.stdout.write(f"{report}\n")
     if report.findings.any:

@@ -4,15 +4,22 @@ The real one writes the header last, in one store, so that no kill ever hits the
 cut may, and another implementation of the format could.
 """
 
+import signal
 import time
+from pathlib import Path
 
 from podium._outbox import StreamWriter
 from podium._outbox.records import HEADER, header_of, room_for
 
-__all__ = ["tear"]
+__all__ = ["ASKED", "REACHED", "tear"]
+
+ASKED, REACHED = "tear-asked", "tear-reached"
+"""Files: a kill within a record is wanted; the process is within one and waits for it."""
 
 _PAUSE_SECONDS = 0.004
 _SLOW_ONE_IN = 8
+_SMALL_BYTES = 1_000
+_folder = Path()
 
 
 def _append(self: StreamWriter, payload: bytes) -> int:
@@ -26,11 +33,16 @@ def _append(self: StreamWriter, payload: bytes) -> int:
     content[begin:middle] = payload[: middle - begin]
     if sequence % _SLOW_ONE_IN == 0:
         time.sleep(_PAUSE_SECONDS)
+    if len(payload) < _SMALL_BYTES and (_folder / ASKED).exists():
+        (_folder / REACHED).touch()
+        signal.pause()
     content[middle:end] = payload[middle - begin :]
     self._place = place.behind(len(payload))
     return sequence
 
 
-def tear() -> None:
-    """Has this process write so."""
+def tear(folder: Path) -> None:
+    """Has this process write so. It stays within a record when that is asked for in a folder."""
+    global _folder  # noqa: PLW0603 - one of the process
+    _folder = folder
     StreamWriter._append = _append  # type: ignore[method-assign]

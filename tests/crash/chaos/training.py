@@ -149,5 +149,5 @@ if __name__ == "__main__":
     logging.basicConfig(format="%(message)s")
     given = Life(**json.loads(sys.argv[1]))
     if given.tears:
-        tear()
+        tear(Path(given.ledger).parent)
     _Training(given).run()

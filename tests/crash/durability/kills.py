@@ -6,7 +6,7 @@ Trainers (streams with positions) and evaluators (calls without) record as fast 
 answered and send again what was not. The server is killed with SIGKILL after a random number
 of acknowledged rows, now and then already while it starts, and started again on the same
 address and store. In the end `checker` compares everything. `--plant` starts a server with
-a defect instead (`planted`), to see that it is found.
+a defect instead (`planted`), and kills it at the moment that shows the defect.
 """
 
 import argparse
@@ -31,7 +31,7 @@ __all__ = ["KillableServer", "Report", "StalledError", "kill_under_load", "main"
 _TRAINERS = 6
 _EVALUATORS = 2
 _EXPERIMENTS = ("kills/a", "kills/b")
-_STALLED_SECONDS = 60
+_STALLED_SECONDS = 240
 _JITTER_SECONDS = 0.005
 _START_SECONDS = 0.5
 _WHILE_STARTING = 0.1
@@ -65,19 +65,19 @@ class Report:
 
 
 class StalledError(Exception):
-    """The writers got no further: the run says nothing."""
+    """It got no further: the run says nothing."""
 
 
 def kill_under_load(kills: int, rows: int, seed: int, plant: str | None = None) -> Report:
     """Kills a server so many times while so many rows are acknowledged, and more.
 
     Raises:
-        StalledError: No row was acknowledged for a minute.
+        StalledError: No row was acknowledged for minutes.
     """
     report = Report(seed)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "podium.db"
-        server = KillableServer(f"sqlite:///{path}", plant)
+        server = KillableServer(f"sqlite:///{path}", plant, Path(folder))
         try:
             _run(server, report, kills, rows)
         finally:
@@ -152,14 +152,24 @@ def _check_file(path: Path, findings: Findings) -> None:
 
 
 class KillableServer(RunningServer):
-    """A server, with a defect if one is named."""
+    """A server, with a defect if one is named.
 
-    def __init__(self, store: str, plant: str | None) -> None:
+    Attributes:
+        held: The streams whose calls were under way when it was killed to show its defect.
+    """
+
+    def __init__(self, store: str, plant: str | None, folder: Path) -> None:
         self._plant = plant
+        self._folder = folder
+        self.held: list[str] = []
         super().__init__(store, ("--log-level", "error"))
 
     def kill_and_start(self, random: Random) -> int:
         """Kills the server and starts it again; how many kills that took."""
+        if self._plant is not None:
+            self.kill_at_the_moment()
+            self.start()
+            return 1
         self.kill()
         kills = 1
         if random.random() < _WHILE_STARTING:
@@ -169,6 +179,20 @@ class KillableServer(RunningServer):
             kills = 2
         self.start()
         return kills
+
+    def kill_at_the_moment(self) -> None:
+        """Kills the server when it has reached the moment that shows its defect."""
+        asked, reached = self._folder / "asked", self._folder / "reached"
+        asked.touch()
+        deadline = time.monotonic() + _STALLED_SECONDS
+        while not reached.exists():
+            if time.monotonic() > deadline:
+                raise StalledError("the server did not reach the moment of its defect")
+            time.sleep(0.005)
+        self.held = reached.read_text().split("\n")
+        self.kill()
+        asked.unlink()
+        reached.unlink()
 
     def pause(self) -> None:
         """Has the server hang: it keeps its connections and answers nothing."""
@@ -183,7 +207,7 @@ class KillableServer(RunningServer):
         if self._plant is None:
             return command
         script = Path(__file__).with_name("planted.py")
-        return [sys.executable, str(script), self._plant, *command[3:]]
+        return [sys.executable, str(script), self._plant, str(self._folder), *command[3:]]
 
 
 def main() -> int:

@@ -1,13 +1,15 @@
 """A server with a defect, so that the search for lost and doubled rows is seen to find it.
 
-    python tests/crash/durability/planted.py ack_before_commit --listen 127.0.0.1:0 --store URL
+    python tests/crash/durability/planted.py ack_before_commit FOLDER --listen 127.0.0.1:0 …
 
-Each plant takes its time at the moment when a kill shows the defect.
+A kill shows a defect at one moment only. When there is a file `asked` in FOLDER, the server stays
+in that moment, and writes the streams of its calls to a file `reached`, until it is killed.
 """
 
 import asyncio
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from podium_server.serve.command import main
@@ -18,9 +20,46 @@ from podium_server.writes.call import RecordCall
 
 __all__ = ["PLANTS"]
 
-_PAUSE_SECONDS = 0.02
+_ENOUGH_EVENTS = 6
+"""A call of so many events changes something again when it is applied twice."""
+_LOOK_SECONDS = 0.002
 _commit = GroupCommit._commit
 _first_new = RecordCall._first_new
+_folder = Path()
+
+
+async def _hold(applied: list[Any], until: Callable[[], bool] = lambda: True) -> None:
+    """Stays here for good if that was asked for and a call with a position is under way."""
+    if not (_folder / "asked").exists() or not any(map(_is_enough, applied)):
+        return
+    while not until():  # noqa: ASYNC110 - the queue of the server tells nobody
+        await asyncio.sleep(_LOOK_SECONDS)
+    writers = (one.call._position.writer_id for one in filter(_is_enough, applied))
+    (_folder / "reaching").write_text("\n".join(writers))
+    (_folder / "reaching").rename(_folder / "reached")
+    await asyncio.Event().wait()
+
+
+def _is_enough(one: Any) -> bool:
+    call = one.call
+    # An arm that is resumed elsewhere may reject what is sent again.
+    return (
+        one.error is None
+        and isinstance(call, RecordCall)
+        and call._position is not None
+        and len(call._parsed) >= _ENOUGH_EVENTS
+        and not call._experiment.endswith("/resumed")
+    )
+
+
+def _hold_before_answer() -> None:
+    """No defect: the moment at which a call is committed and not answered."""
+
+    async def commit(self: GroupCommit, applied: list[Any], *, changed: bool) -> None:
+        await _commit(self, applied, changed=changed)
+        await _hold(applied)
+
+    GroupCommit._commit = commit  # type: ignore[method-assign]
 
 
 def _ack_before_commit() -> None:
@@ -29,7 +68,9 @@ def _ack_before_commit() -> None:
     async def commit(self: GroupCommit, applied: list[Any], *, changed: bool) -> None:
         for waiting in applied:
             waiting.give()
-        await asyncio.sleep(_PAUSE_SECONDS)
+        # They have their answers when all of them have called again.
+        callers = len(self._waiting) + len(applied)
+        await _hold(applied, lambda: len(self._waiting) >= callers)
         await _commit(self, applied, changed=changed)
 
     GroupCommit._commit = commit  # type: ignore[method-assign]
@@ -45,7 +86,7 @@ def _position_apart() -> None:
 
     async def commit(self: GroupCommit, applied: list[Any], *, changed: bool) -> None:
         await _commit(self, applied, changed=changed)
-        await asyncio.sleep(_PAUSE_SECONDS)
+        await _hold(applied)
         self._connection.executemany(writes._PUT_STREAM, later)
         later.clear()
 
@@ -59,22 +100,20 @@ def _resend_is_new() -> None:
     def first_new(self: RecordCall, stream: StreamRow) -> int:
         return 0 * _first_new(self, stream)
 
-    async def commit(self: GroupCommit, applied: list[Any], *, changed: bool) -> None:
-        await _commit(self, applied, changed=changed)
-        await asyncio.sleep(_PAUSE_SECONDS)
-
+    _hold_before_answer()
     RecordCall._first_new = first_new  # type: ignore[method-assign]
-    GroupCommit._commit = commit  # type: ignore[method-assign]
 
 
 PLANTS: dict[str, Callable[[], None]] = {
     "ack_before_commit": _ack_before_commit,
     "position_apart": _position_apart,
     "resend_is_new": _resend_is_new,
+    "hold_before_answer": _hold_before_answer,
 }
 """The defects, by the name that the command takes."""
 
 
 if __name__ == "__main__":
     PLANTS[sys.argv.pop(1)]()
+    _folder = Path(sys.argv.pop(1))
     sys.exit(main())

@@ -24,13 +24,6 @@ def test_kills_lose_nothing_and_double_nothing() -> None:
     [("ack_before_commit", "lost"), ("position_apart", "doubled"), ("resend_is_new", "doubled")],
 )
 def test_the_search_finds_a_planted_defect(plant: str, kind: str) -> None:
-    """The harness is able to fail: it finds what a server with a defect lost or doubled.
-
-    Whether a kill hits the moment that shows the defect is chance, so it searches in rounds.
-    """
-    reports = []
-    for seed in range(_SEED, _SEED + 6):
-        reports.append(kill_under_load(kills=6, rows=600, seed=seed, plant=plant))
-        if getattr(reports[-1].findings, kind) > 0:
-            return
-    pytest.fail("\n".join(map(str, reports)))
+    """The harness is able to fail: it finds what a server with a defect lost or doubled."""
+    report = kill_under_load(kills=1, rows=100, seed=_SEED, plant=plant)
+    assert getattr(report.findings, kind) > 0, str(report)
