@@ -7,14 +7,19 @@ errors, without any work in between.
 import asyncio
 import signal
 import sys
+from typing import TYPE_CHECKING, cast
 
 import grpc
+from podium_server.rpc.access.tokens import Access
 from podium_server.rpc.admission import Admission
 from podium_server.rpc.fronts.grpcio import server_options
 from podium_server.rpc.fronts.grpcio_handlers import generic_handler
 from podium_server.rpc.handlers import UnaryMethod
 from podium_server.serve.command import loop_factory, tune_collector
 from podium_server.serve.settings import Settings
+
+if TYPE_CHECKING:
+    from podium_server.store.contract import Store
 
 
 async def _echo(request: bytes) -> bytes:
@@ -26,7 +31,8 @@ async def _serve() -> None:
     server = grpc.aio.server(options=server_options(settings.limits.message_bytes))
     methods = [UnaryMethod("bench.Echo.Echo", _echo)]
     admission = Admission(settings.admission)
-    server.add_generic_rpc_handlers((generic_handler("bench.Echo", methods, admission),))
+    access = Access(cast("Store", None), is_on=False)
+    server.add_generic_rpc_handlers((generic_handler("bench.Echo", methods, admission, access),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     sys.stdout.write(f"listening on 127.0.0.1:{port}\n")

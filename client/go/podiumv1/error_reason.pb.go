@@ -119,6 +119,14 @@ const (
 	// INTERNAL. A defect of the server. Metadata: `incident`, an id that is also in
 	// the server's log.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 60
+	// UNAUTHENTICATED. The server requires a token, and the call has none.
+	ErrorReason_ERROR_REASON_TOKEN_MISSING ErrorReason = 70
+	// UNAUTHENTICATED. The token is malformed, unknown, expired or revoked, or it was
+	// sent without encryption over a network.
+	ErrorReason_ERROR_REASON_TOKEN_INVALID ErrorReason = 71
+	// PERMISSION_DENIED. The role of the token does not allow the call. Metadata:
+	// `role`, the one that does.
+	ErrorReason_ERROR_REASON_ROLE_TOO_LOW ErrorReason = 72
 )
 
 // Enum value maps for ErrorReason.
@@ -153,6 +161,9 @@ var (
 		53: "ERROR_REASON_OUTCOME_UNKNOWN",
 		54: "ERROR_REASON_WATCH_TOO_SLOW",
 		60: "ERROR_REASON_INTERNAL",
+		70: "ERROR_REASON_TOKEN_MISSING",
+		71: "ERROR_REASON_TOKEN_INVALID",
+		72: "ERROR_REASON_ROLE_TOO_LOW",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":              0,
@@ -184,6 +195,9 @@ var (
 		"ERROR_REASON_OUTCOME_UNKNOWN":          53,
 		"ERROR_REASON_WATCH_TOO_SLOW":           54,
 		"ERROR_REASON_INTERNAL":                 60,
+		"ERROR_REASON_TOKEN_MISSING":            70,
+		"ERROR_REASON_TOKEN_INVALID":            71,
+		"ERROR_REASON_ROLE_TOO_LOW":             72,
 	}
 )
 
@@ -218,7 +232,7 @@ var File_podium_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_podium_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1cpodium/v1/error_reason.proto\x12\tpodium.v1*\xe1\a\n" +
+	"\x1cpodium/v1/error_reason.proto\x12\tpodium.v1*\xc0\b\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eERROR_REASON_MALFORMED_REQUEST\x10\x01\x12\x1e\n" +
@@ -249,7 +263,10 @@ const file_podium_v1_error_reason_proto_rawDesc = "" +
 	"\x1aERROR_REASON_SHUTTING_DOWN\x104\x12 \n" +
 	"\x1cERROR_REASON_OUTCOME_UNKNOWN\x105\x12\x1f\n" +
 	"\x1bERROR_REASON_WATCH_TOO_SLOW\x106\x12\x19\n" +
-	"\x15ERROR_REASON_INTERNAL\x10<Bj\n" +
+	"\x15ERROR_REASON_INTERNAL\x10<\x12\x1e\n" +
+	"\x1aERROR_REASON_TOKEN_MISSING\x10F\x12\x1e\n" +
+	"\x1aERROR_REASON_TOKEN_INVALID\x10G\x12\x1d\n" +
+	"\x19ERROR_REASON_ROLE_TOO_LOW\x10HBj\n" +
 	"\tpodium.v1B\x10ErrorReasonProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\n" +
 	"Podium::V1b\x06proto3"
 

@@ -251,6 +251,9 @@ REASONS: Mapping[str, ReasonInfo] = {
     "OUTCOME_UNKNOWN": ReasonInfo("UNAVAILABLE", None),
     "WATCH_TOO_SLOW": ReasonInfo("RESOURCE_EXHAUSTED", None),
     "INTERNAL": ReasonInfo("INTERNAL", None),
+    "TOKEN_MISSING": ReasonInfo("UNAUTHENTICATED", None),
+    "TOKEN_INVALID": ReasonInfo("UNAUTHENTICATED", None),
+    "ROLE_TOO_LOW": ReasonInfo("PERMISSION_DENIED", None),
 }
 """Every reason of the proto enum `ErrorReason`, without its prefix."""
 

@@ -43,10 +43,13 @@ def series_filter(request: results_pb2.ListSeriesRequest) -> SeriesFilter:
     )
 
 
-def experiment_filter(request: results_pb2.ListExperimentsRequest) -> ExperimentFilter:
-    """Returns which experiments a list shows."""
+def experiment_filter(
+    request: results_pb2.ListExperimentsRequest, within: tuple[str, ...]
+) -> ExperimentFilter:
+    """Returns which experiments a list shows to a caller who is limited to names."""
     return ExperimentFilter(
         statuses=frozenset(map(experiment_status_from_proto, request.statuses)),
         name_prefix=request.name_prefix,
         tags=frozenset(request.tags),
+        within=within,
     )

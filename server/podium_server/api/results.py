@@ -29,6 +29,7 @@ from podium.v1.server_pb2 import Server, ServerLimits
 
 from podium_server.api import answers
 from podium_server.api.answers import length_delimited
+from podium_server.api.callers import CALLER
 from podium_server.api.filters import (
     ArmFilterRequest,
     arm_filter,
@@ -188,7 +189,7 @@ class Results:
         page = await self._store.experiments(
             str(read_token(request, request.page_token, "")),
             page_limits(request.page_size, self._limits),
-            experiment_filter(request),
+            experiment_filter(request, CALLER.get().prefixes),
         )
         return results_pb2.ListExperimentsResponse(
             experiments=map(answers.experiment, page.items),

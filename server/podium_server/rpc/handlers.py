@@ -12,7 +12,9 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from podium_server.api.callers import CALLER
 from podium_server.errors import failure
+from podium_server.rpc.access.rules import name_check
 
 __all__ = [
     "Answer",
@@ -29,6 +31,7 @@ Answer = Callable[[bytes], Awaitable[bytes]]
 Stream = Callable[[bytes], AsyncGenerator[bytes]]
 Handler = Callable[[Any], Awaitable[Message | bytes]]
 Parser = Callable[[bytes], Message]
+Check = Callable[[Any], bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +68,11 @@ def service_methods(service: ServiceDescriptor, servicer: object) -> list[Method
     methods: list[Method] = []
     for method in service.methods:
         parse, handle = _parser(method), getattr(servicer, snake_case(method.name))
+        check = name_check(method)
         methods.append(
-            StreamMethod(method.full_name, _streaming(parse, handle))
+            StreamMethod(method.full_name, _streaming(parse, check, handle))
             if method.server_streaming
-            else UnaryMethod(method.full_name, _answering(parse, handle))
+            else UnaryMethod(method.full_name, _answering(parse, check, handle))
         )
     return methods
 
@@ -98,19 +102,25 @@ def _parser(method: MethodDescriptor) -> Parser:
     return cast("Parser", GetMessageClass(method.input_type).FromString)
 
 
-def _answering(parse: Parser, handle: Handler) -> Answer:
+def _answering(parse: Parser, check: Check, handle: Handler) -> Answer:
     async def answer(raw: bytes) -> bytes:
         request = parsed(parse, raw)
         del raw  # a large request is then in memory once while it is worked on
-        return _encoded(await handle(request))
+        missing = check(request)
+        return _encoded(await handle(request) if missing is None else missing)
 
     return answer
 
 
-def _streaming(parse: Parser, handle: Callable[[Any], AsyncGenerator[Message]]) -> Stream:
+def _streaming(
+    parse: Parser, check: Check, handle: Callable[[Any], AsyncGenerator[Message]]
+) -> Stream:
     async def stream(raw: bytes) -> AsyncGenerator[bytes]:
-        async with aclosing(handle(parsed(parse, raw))) as responses:
+        request, caller = parsed(parse, raw), CALLER.get()
+        check(request)
+        async with aclosing(handle(request)) as responses:
             async for response in responses:
+                await caller.check_again()
                 yield response.SerializeToString()
 
     return stream

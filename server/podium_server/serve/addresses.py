@@ -3,34 +3,74 @@
 import ipaddress
 import logging
 import socket
-from collections.abc import Iterable
+from typing import NamedTuple
 
 from podium._values.address import host_and_port, socket_path
 
-from podium_server.serve.settings import ConfigError
+from podium_server.serve.settings import ConfigError, Settings
+from podium_server.store.contract import Store
 
-__all__ = ["check_addresses", "is_reachable"]
+__all__ = ["Reach", "check_addresses", "is_reachable", "needs_tokens"]
 
 _log = logging.getLogger(__name__)
 
 
-def check_addresses(addresses: Iterable[str], *, insecure: bool, encrypted: bool) -> None:
-    """Checks the addresses to listen on, and warns of those that other machines can reach.
+class Reach(NamedTuple):
+    """Who can reach the addresses of a server."""
+
+    is_reachable: bool
+    """Whether other machines can."""
+    is_exposed: bool
+    """Whether other machines can without encryption."""
+
+
+def check_addresses(settings: Settings) -> Reach:
+    """Checks the addresses to listen on, and returns who can reach them.
 
     Raises:
-        ConfigError: An address is malformed, or other machines can reach it, and it is neither
-            `encrypted` nor is `insecure` set.
+        ConfigError: An address is malformed, or other machines could read and change results
+            there, or read tokens on their way.
     """
-    for address in addresses:
-        if not is_reachable(address):
-            continue
-        if not (insecure or encrypted):
+    ports = [address for address in settings.listen if is_reachable(address)]
+    http = [address for address in settings.http if is_reachable(address)]
+    exposed = http if settings.tls else [*ports, *http]
+    reach = Reach(bool(ports or http), bool(exposed))
+    others = f"other machines can reach {', '.join([*ports, *http])}"
+    if settings.insecure:
+        if exposed and settings.auth == "tokens":
+            raise ConfigError(f"{others}, and tokens need encryption there: {_give(ports, http)}")
+        if reach.is_reachable and settings.auth != "tokens":
+            _log.warning("%s: they can read and change every result", others)
+    elif exposed or (reach.is_reachable and settings.auth == "none"):
+        give = _give(ports, http) if exposed else "leave out --auth none"
+        raise ConfigError(
+            f"{others}, and all of them could read and change every result; {give}, listen on "
+            "127.0.0.1 or unix:PATH, or give --insecure if you trust the network"
+        )
+    return reach
+
+
+def _give(ports: list[str], http: list[str]) -> str:
+    proxy = ["put a proxy with TLS before --http"] if http else []
+    return ", ".join((["give --tls-cert and --tls-key"] if ports else []) + proxy)
+
+
+async def needs_tokens(settings: Settings, store: Store, reach: Reach) -> bool:
+    """Returns whether calls need tokens.
+
+    Raises:
+        ConfigError: The store has tokens, and --insecure would ignore them or expose them.
+    """
+    if settings.auth is not None:
+        return settings.auth == "tokens"
+    if settings.insecure and reach.is_reachable:
+        if await store.tokens():
             raise ConfigError(
-                f"other machines can reach {address}, and all of them could read and change every "
-                "result; give --tls-cert and --tls-key, listen on 127.0.0.1 or unix:PATH, or give "
-                "--insecure if you trust the network"
+                "the store has tokens, which --insecure ignores: give --auth tokens with TLS, or "
+                "--auth none"
             )
-        _log.warning("other machines can reach %s: they can read and change every result", address)
+        return False
+    return reach.is_reachable or bool(await store.tokens())
 
 
 def is_reachable(address: str) -> bool:

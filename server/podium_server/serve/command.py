@@ -73,6 +73,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="listen on addresses that other machines can reach, without encryption or access "
         "control",
     )
+    parser.add_argument(
+        "--auth",
+        choices=("tokens", "none"),
+        help="whether calls need a token (default: tokens if other machines can reach an address "
+        "and without --insecure, or if the store has tokens)",
+    )
     _add_tls(parser)
     parser.add_argument(
         "--reflection", action="store_true", help="let tools such as grpcurl list the services"
@@ -145,6 +151,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         store=arguments.store,
         insecure=arguments.insecure,
         tls=_tls_of(arguments),
+        auth=arguments.auth,
         reflection=arguments.reflection,
         grace_seconds=arguments.grace,
         answer_cache_bytes=arguments.answer_cache,

@@ -7,6 +7,7 @@ that was accepted is durable.
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,19 +16,24 @@ from podium.v1 import recording_service_pb2, results_service_pb2
 
 from podium_server.api.recording import Recording
 from podium_server.api.results import Results
+from podium_server.rpc.access.rules import check_rules
+from podium_server.rpc.access.tokens import Access
 from podium_server.rpc.admission import Admission
 from podium_server.rpc.fronts.grpcio import GrpcioFront
 from podium_server.rpc.handlers import Method, service_methods
 from podium_server.rpc.health import HEALTH_SERVICE, Health
-from podium_server.serve.addresses import check_addresses
+from podium_server.serve.addresses import Reach, check_addresses, needs_tokens
 from podium_server.serve.settings import ConfigError, Settings
 from podium_server.serve.tls import Certificates
+from podium_server.store.contract import Store
 from podium_server.store.open import open_store
 
 if TYPE_CHECKING:
     from podium_server.rpc.fronts.connect import ConnectFront
 
 __all__ = ["running"]
+
+_log = logging.getLogger(__name__)
 
 _RESULTS = results_service_pb2.DESCRIPTOR.services_by_name["ResultsService"]
 _RECORDING = recording_service_pb2.DESCRIPTOR.services_by_name["RecordingService"]
@@ -42,8 +48,7 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
         settings: The settings of the server.
         broken: Set when the server failed, so that the process has to end.
     """
-    check_addresses(settings.listen, insecure=settings.insecure, encrypted=settings.tls is not None)
-    check_addresses(settings.http, insecure=settings.insecure, encrypted=False)
+    reach = check_addresses(settings)
     certificates = None if settings.tls is None else Certificates(settings.tls)
     store = await open_store(settings.store, on_broken=broken.set)
     try:
@@ -51,16 +56,19 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
         results = Results(store, settings.limits, settings.answer_cache_bytes)
         message_bytes = settings.limits.message_bytes
         admission = Admission(replace(settings.admission, message_bytes=message_bytes))
+        access = await _access(store, settings, reach)
         services = _services(results, Recording(store, settings.limits), health)
+        check_rules(method.name for methods in services.values() for method in methods)
         front = GrpcioFront(
             services,
             admission,
+            access,
             message_bytes=message_bytes,
             reflection=settings.reflection,
             on_failed=broken.set,
             credentials=None if certificates is None else certificates.credentials,
         )
-        http = _http_front(services, admission) if settings.http else None
+        http = _http_front(services, admission, access) if settings.http else None
         addresses = await front.start(settings.listen)
         try:
             yield [*addresses, *(await http.start(settings.http) if http else ())]
@@ -75,12 +83,24 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
         await store.close()
 
 
-def _http_front(services: Mapping[str, Sequence[Method]], admission: Admission) -> "ConnectFront":
+async def _access(store: Store, settings: Settings, reach: Reach) -> Access:
+    is_on = await needs_tokens(settings, store, reach)
+    if is_on and not await store.tokens():
+        _log.warning(
+            "calls need a token, and the store has none: podium token create --store %s",
+            settings.store,
+        )
+    return Access(store, is_on=is_on, is_exposed=reach.is_exposed)
+
+
+def _http_front(
+    services: Mapping[str, Sequence[Method]], admission: Admission, access: Access
+) -> "ConnectFront":
     try:
         from podium_server.rpc.fronts.connect import ConnectFront  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ConfigError("--http needs more packages: pip install 'podium[http]'") from error
-    return ConnectFront(services, admission)
+    return ConnectFront(services, admission, access)
 
 
 def _services(

@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from podium._limits.limits import Limits
 
 from podium_server.rpc.admission import AdmissionLimits
 
-__all__ = ["ConfigError", "ServerTLS", "Settings"]
+__all__ = ["Auth", "ConfigError", "ServerTLS", "Settings"]
+
+
+Auth: TypeAlias = Literal["tokens", "none"]
+"""Whether calls need tokens. None in the settings decides by the addresses and the store."""
 
 
 class ConfigError(Exception):
@@ -42,6 +47,7 @@ class Settings:
     store: str = "sqlite:///podium.db"
     insecure: bool = False
     tls: ServerTLS | None = None
+    auth: Auth | None = None
     reflection: bool = False
     grace_seconds: float = 1.5
     admission: AdmissionLimits = field(default_factory=AdmissionLimits)

@@ -64,6 +64,7 @@ from podium_server.store.rows import (
     ScoreRow,
     StreamRow,
 )
+from podium_server.store.tokens import TokenRow
 
 __all__ = [
     "ArmChange",
@@ -323,6 +324,10 @@ class Store(ABC):
     @abstractmethod
     def listen(self, listener: ChangeListener) -> None:
         """Calls the listener at every commit from now on; the store must be open."""
+
+    @abstractmethod
+    async def tokens(self) -> list[TokenRow]:
+        """Returns all tokens, those added or revoked by other processes included."""
 
     @abstractmethod
     async def transact(self, call: Call[T]) -> T:

@@ -61,8 +61,11 @@ class ExperimentFilter:
             one.
         name_prefix: How the name of an experiment must begin.
         tags: The tags that an experiment must have, all of them.
+        within: Names of whole segments: an experiment must have one of them, or be below one. Pages
+            are as if no other experiment existed.
     """
 
     statuses: frozenset[str] = frozenset()
     name_prefix: str = ""
     tags: frozenset[str] = frozenset()
+    within: tuple[str, ...] = ()

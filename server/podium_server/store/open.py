@@ -1,12 +1,21 @@
 """Opens stores by URL. Only this module knows which kinds of stores exist."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
 from podium_server.store.contract import Store, StoreError
-from podium_server.store.sqlite import SqliteStore, back_up, check
+from podium_server.store.sqlite import SqliteStore, back_up, check, tokens
+from podium_server.store.tokens import TokenRow
 
-__all__ = ["back_up_store", "check_store", "open_store"]
+__all__ = [
+    "add_token",
+    "back_up_store",
+    "check_store",
+    "open_store",
+    "read_tokens",
+    "revoke_token",
+]
 
 _SQLITE = "sqlite:///"
 
@@ -55,3 +64,39 @@ def _file(url: str) -> Path:
             f"store {url!r} is not known; give sqlite:///FILE, or sqlite:////FILE for a path from /"
         )
     return Path(path)
+
+
+def read_tokens(url: str) -> list[TokenRow]:
+    """Returns the tokens of a store, which a server may use.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    return tokens.listed(_file(url))
+
+
+def add_token(url: str, row: TokenRow) -> None:
+    """Adds a token to a store, which is created if there is none; a server may use it.
+
+    Raises:
+        StoreError: The store cannot be written.
+    """
+    asyncio.run(_prepare(_file(url)))
+    tokens.add(_file(url), row)
+
+
+def revoke_token(url: str, token_id: str, now: int) -> None:
+    """Revokes a token of a store, which a server may use.
+
+    Raises:
+        StoreError: The store cannot be written.
+    """
+    tokens.revoke(_file(url), token_id, now)
+
+
+async def _prepare(path: Path) -> None:
+    """Creates a store, or migrates an older one; a server that uses it has done so."""
+    if not tokens.is_ready(path):
+        store = SqliteStore(path)
+        await store.open()
+        await store.close()

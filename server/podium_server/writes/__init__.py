@@ -5,7 +5,7 @@
 updates primary evals and scores. `delete` has the deletions.
 """
 
-from podium_server.writes.call import RecordCall, RecordOutcome
+from podium_server.writes.call import RecordCall, RecordOutcome, refusal_of
 from podium_server.writes.delete import DeleteArmCall, DeleteExperimentCall
 
-__all__ = ["DeleteArmCall", "DeleteExperimentCall", "RecordCall", "RecordOutcome"]
+__all__ = ["DeleteArmCall", "DeleteExperimentCall", "RecordCall", "RecordOutcome", "refusal_of"]

@@ -23,7 +23,7 @@ from podium_server.writes.derive import derive
 from podium_server.writes.event_kinds import EXPERIMENT, KINDS, Context, ParsedEvent, parse_event
 from podium_server.writes.state import CallState
 
-__all__ = ["RecordCall", "RecordOutcome"]
+__all__ = ["RecordCall", "RecordOutcome", "refusal_of"]
 
 _MANY_BYTES = 64 * 1024
 _MANY_REWRITES = 20
@@ -99,7 +99,7 @@ class RecordCall:
                 # With its frames, an error would hold the whole call until it is collected.
                 refused.append((index, error.with_traceback(None)))
         if refused:
-            raise _refusal_of(refused)
+            raise refusal_of(refused)
         if stream is not None:
             self._advance(stream)
         return state.changes(stream)
@@ -216,7 +216,7 @@ def _deleted(stream: StreamRow) -> PodiumError:
     )
 
 
-def _refusal_of(refused: list[tuple[int, PodiumError]]) -> PodiumError:
+def refusal_of(refused: list[tuple[int, PodiumError]]) -> PodiumError:
     """Returns the error of the first refused event, with all refused events listed."""
     events = [
         RefusedEvent(

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import podium
@@ -26,6 +26,7 @@ from podium.v1.results_service_pb2 import (
     GetServerResponse,
     ScoreRequest,
 )
+from podium_server.rpc.access.tokens import Access
 from podium_server.rpc.admission import Admission, AdmissionLimits
 from podium_server.rpc.handlers import StreamMethod, UnaryMethod
 from podium_server.serve.server import running
@@ -268,7 +269,7 @@ async def _front(
     method: UnaryMethod | StreamMethod, limits: AdmissionLimits | None = None
 ) -> AsyncIterator[tuple[str, Admission]]:
     admission = Admission(limits or AdmissionLimits())
-    front = ConnectFront({"": [method]}, admission)
+    front = ConnectFront({"": [method]}, admission, Access(cast("Any", None), is_on=False))
     [url] = await front.start(["127.0.0.1:0"])
     try:
         yield url, admission

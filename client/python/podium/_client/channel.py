@@ -14,6 +14,7 @@ __all__ = [
     "channel_options",
     "connection_failure",
     "deadline",
+    "is_loopback",
 ]
 
 OUTCOME_UNKNOWN = ": whether it was stored is unknown, and it is safe to send it again"
@@ -58,10 +59,15 @@ def channel_options(address: str) -> list[tuple[str, Any]]:
     """Returns the options of a channel to an address."""
     user_agent = f"podium-python/{metadata.version('podium')}"
     options = [*_OPTIONS.items(), ("grpc.primary_user_agent", user_agent)]
-    if _LOOPBACK.fullmatch(address):
+    if is_loopback(address):
         # gRPC would use the proxy of the environment even for ports of this machine.
         options.append(("grpc.enable_http_proxy", 0))
     return options
+
+
+def is_loopback(address: str) -> bool:
+    """Returns whether an address is a port of this machine that only this machine can reach."""
+    return _LOOPBACK.fullmatch(address) is not None
 
 
 def deadline(seconds: float, where: str) -> float:

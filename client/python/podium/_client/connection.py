@@ -85,6 +85,7 @@ class Connection(Generic[_C]):
         write_timeout: The deadline of calls that write, in seconds.
         policy: Which failed calls are sent again.
         tls: The files of an encrypted connection; see `Security`.
+        token: The token, or the path of its file; see `Security`.
     """
 
     def __init__(
@@ -94,12 +95,13 @@ class Connection(Generic[_C]):
         write_timeout: float,
         policy: RetryPolicy,
         tls: TLS | bool | None = None,
+        token: str | os.PathLike[str] | None = None,
     ) -> None:
         self.address = server_address(address)
         self._read_timeout = deadline(read_timeout, "read_timeout")
         self._write_timeout = deadline(write_timeout, "write_timeout")
         self._policy = policy
-        self._security = Security(self.address, tls)
+        self._security = Security(self.address, tls, token)
         self._opened: _Opened[_C] | None = None
         self._closed = False
         self._answered_at: float | None = None
@@ -113,7 +115,7 @@ class Connection(Generic[_C]):
             self._read_timeout,
             self._write_timeout,
             self._policy,
-            self._security.tls or False,
+            *self._security.settings,
         )
 
     def _new_channel(self) -> _C:

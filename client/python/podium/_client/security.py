@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
 
+from podium._client.channel import is_loopback
 from podium._values.address import socket_path
 from podium._values.tls import TLS, FileStates, check_authorities, check_pair, file_states
-from podium.errors import UnavailableError
+from podium._values.tokens import token_id
+from podium.errors import ClientStateError, UnauthenticatedError, UnavailableError
 
 if TYPE_CHECKING:
     from podium._values.tls import PathLike
@@ -24,12 +27,16 @@ class Security:
         address: The address of the server.
         tls: The files for TLS; True for public authorities, False for no TLS, None for the files
             of the environment. A socket has no TLS.
+        token: The token, or the path of its file; None for those of the environment.
 
     Raises:
-        ValueError: TLS is asked for on a socket, or the environment is incomplete.
+        ValueError: TLS is asked for on a socket, the environment is incomplete, or the token is
+            malformed.
     """
 
-    def __init__(self, address: str, tls: TLS | bool | None) -> None:
+    def __init__(
+        self, address: str, tls: TLS | bool | None, token: str | os.PathLike[str] | None
+    ) -> None:
         is_socket = socket_path(address) is not None
         if is_socket and tls:
             raise ValueError("a socket is only open to its user and has no TLS: leave tls out")
@@ -37,6 +44,40 @@ class Security:
             tls = TLS.from_environment()
         self.tls: TLS | None = TLS() if tls is True else tls or None
         self._states: FileStates = ()
+        self._given_token = token
+        self._token = _Token(token)
+        self._address = address
+        self._is_private = is_socket or self.tls is not None or is_loopback(address)
+
+    @property
+    def settings(self) -> tuple[TLS | bool, os.PathLike[str] | None]:
+        """What a client in another process needs, which is never a token.
+
+        Raises:
+            ClientStateError: The client was given a token itself.
+        """
+        if isinstance(self._given_token, str):
+            raise ClientStateError(
+                "a client with a token is not pickled: give the path of its file as `token`, or "
+                "set PODIUM_TOKEN or PODIUM_TOKEN_FILE"
+            )
+        return self.tls or False, self._given_token
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """Returns the metadata of a call.
+
+        Raises:
+            UnauthenticatedError: The token cannot be read, or would be sent without encryption.
+        """
+        token = self._token.read()
+        if token is None:
+            return ()
+        if not self._is_private:
+            raise UnauthenticatedError(
+                f"the token is not sent to {self._address} without encryption: set PODIUM_TLS_CA, "
+                "or give tls="
+            )
+        return (("authorization", f"Bearer {token}"),)
 
     def channel_credentials(self) -> grpc.ChannelCredentials | None:
         """Returns the credentials of a new channel; None for a channel without TLS.
@@ -55,6 +96,54 @@ class Security:
     def has_changed(self) -> bool:
         """Returns whether a file is no longer the one of the last channel."""
         return self.tls is not None and file_states(self.tls.paths) != self._states
+
+
+class _Token:
+    """A token, or the file of one, which is read again when it has changed."""
+
+    def __init__(self, given: str | os.PathLike[str] | None) -> None:
+        self._source, self._path, self._token = "token", None, None
+        self._states: FileStates = ()
+        if given is None:
+            self._source, given = _token_of_environment()
+        if isinstance(given, str):
+            self._token = self._checked(given)
+        elif given is not None:
+            self._path = Path(given)
+
+    def read(self) -> str | None:
+        """Returns the token of this moment; None without any.
+
+        Raises:
+            UnauthenticatedError: The file cannot be read, or holds no token.
+        """
+        if self._path is not None and (states := file_states([self._path])) != self._states:
+            self._token, self._states = self._read_file(self._path), states
+        return self._token
+
+    def _read_file(self, path: Path) -> str:
+        try:
+            return self._checked(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            text = f"{self._source}: {path} cannot be read: {error.strerror}"
+            raise UnauthenticatedError(text) from error
+        except ValueError as error:
+            raise UnauthenticatedError(f"{self._source}: {path}: {error}") from error
+
+    def _checked(self, text: str) -> str:
+        try:
+            token_id(text.strip())
+        except ValueError as error:
+            raise ValueError(f"{self._source}: {error}") from None
+        return text.strip()
+
+
+def _token_of_environment() -> tuple[str, str | Path | None]:
+    for name in ("PODIUM_TOKEN", "PODIUM_TOKEN_FILE"):
+        text = os.environ.get(name, "").strip()
+        if text:
+            return name, text if name == "PODIUM_TOKEN" else Path(text)
+    return "PODIUM_TOKEN", None
 
 
 def _credentials(tls: TLS) -> grpc.ChannelCredentials:

@@ -17,7 +17,7 @@ __all__ = ["SenderStarter", "unreachable", "waits"]
 _PACKAGES = Path(__file__).parents[2]
 """The folder that `podium` is imported from."""
 _LOG = "sender.log"
-_FILES = ("PODIUM_TLS_CA", "PODIUM_TLS_CERT", "PODIUM_TLS_KEY")
+_FILES = ("PODIUM_TLS_CA", "PODIUM_TLS_CERT", "PODIUM_TLS_KEY", "PODIUM_TOKEN_FILE")
 _FIRST_DELAY, _MOST_DELAY = 2.0, 60.0
 _START_SECONDS = 10.0
 _STALE_SECONDS = 5.0

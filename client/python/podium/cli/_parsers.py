@@ -50,6 +50,7 @@ COMMANDS = {
     "serve": "start a server",
     "backup": "copy the store, also while a server uses it",
     "check": "check that a store or a backup is intact",
+    "token": "create, list and revoke the tokens of a store",
 }
 """Every command, with what it does."""
 
@@ -57,6 +58,7 @@ SERVER_COMMANDS = {
     "serve": "podium_server.serve.command",
     "backup": "podium_server.serve.backup",
     "check": "podium_server.serve.check",
+    "token": "podium_server.serve.token_command",
 }
 """The commands on the machine of the store, with their modules: they make no calls."""
 

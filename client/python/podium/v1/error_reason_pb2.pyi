@@ -132,6 +132,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INTERNAL. A defect of the server. Metadata: `incident`, an id that is also in
     the server's log.
     """
+    ERROR_REASON_TOKEN_MISSING: _ErrorReason.ValueType  # 70
+    """UNAUTHENTICATED. The server requires a token, and the call has none."""
+    ERROR_REASON_TOKEN_INVALID: _ErrorReason.ValueType  # 71
+    """UNAUTHENTICATED. The token is malformed, unknown, expired or revoked, or it was
+    sent without encryption over a network.
+    """
+    ERROR_REASON_ROLE_TOO_LOW: _ErrorReason.ValueType  # 72
+    """PERMISSION_DENIED. The role of the token does not allow the call. Metadata:
+    `role`, the one that does.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the reason why a call failed or an event was refused. Messages
@@ -253,5 +263,15 @@ last marker.
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 60
 """INTERNAL. A defect of the server. Metadata: `incident`, an id that is also in
 the server's log.
+"""
+ERROR_REASON_TOKEN_MISSING: ErrorReason.ValueType  # 70
+"""UNAUTHENTICATED. The server requires a token, and the call has none."""
+ERROR_REASON_TOKEN_INVALID: ErrorReason.ValueType  # 71
+"""UNAUTHENTICATED. The token is malformed, unknown, expired or revoked, or it was
+sent without encryption over a network.
+"""
+ERROR_REASON_ROLE_TOO_LOW: ErrorReason.ValueType  # 72
+"""PERMISSION_DENIED. The role of the token does not allow the call. Metadata:
+`role`, the one that does.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

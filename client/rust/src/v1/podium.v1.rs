@@ -593,6 +593,14 @@ pub enum ErrorReason {
     /// INTERNAL. A defect of the server. Metadata: `incident`, an id that is also in
     /// the server's log.
     Internal = 60,
+    /// UNAUTHENTICATED. The server requires a token, and the call has none.
+    TokenMissing = 70,
+    /// UNAUTHENTICATED. The token is malformed, unknown, expired or revoked, or it was
+    /// sent without encryption over a network.
+    TokenInvalid = 71,
+    /// PERMISSION_DENIED. The role of the token does not allow the call. Metadata:
+    /// `role`, the one that does.
+    RoleTooLow = 72,
 }
 impl ErrorReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -630,6 +638,9 @@ impl ErrorReason {
             Self::OutcomeUnknown => "ERROR_REASON_OUTCOME_UNKNOWN",
             Self::WatchTooSlow => "ERROR_REASON_WATCH_TOO_SLOW",
             Self::Internal => "ERROR_REASON_INTERNAL",
+            Self::TokenMissing => "ERROR_REASON_TOKEN_MISSING",
+            Self::TokenInvalid => "ERROR_REASON_TOKEN_INVALID",
+            Self::RoleTooLow => "ERROR_REASON_ROLE_TOO_LOW",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -664,6 +675,9 @@ impl ErrorReason {
             "ERROR_REASON_OUTCOME_UNKNOWN" => Some(Self::OutcomeUnknown),
             "ERROR_REASON_WATCH_TOO_SLOW" => Some(Self::WatchTooSlow),
             "ERROR_REASON_INTERNAL" => Some(Self::Internal),
+            "ERROR_REASON_TOKEN_MISSING" => Some(Self::TokenMissing),
+            "ERROR_REASON_TOKEN_INVALID" => Some(Self::TokenInvalid),
+            "ERROR_REASON_ROLE_TOO_LOW" => Some(Self::RoleTooLow),
             _ => None,
         }
     }

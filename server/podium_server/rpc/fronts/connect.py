@@ -28,6 +28,7 @@ from connectrpc.server import ConnectASGIApplication, Endpoint
 from podium._values.address import host_and_port
 from podium.errors import PodiumError
 
+from podium_server.rpc.access.tokens import Access
 from podium_server.rpc.admission import Admission, AdmittedCall
 from podium_server.rpc.errors import status_of
 from podium_server.rpc.fronts.connect_codec import CODECS, Payload, connect_error, method_info
@@ -55,11 +56,14 @@ class ConnectFront:
     Args:
         services: The methods of each service, by its full name.
         admission: Decides which calls are worked on.
+        access: Decides who may call what.
     """
 
-    def __init__(self, services: Mapping[str, Iterable[Method]], admission: Admission) -> None:
+    def __init__(
+        self, services: Mapping[str, Iterable[Method]], admission: Admission, access: Access
+    ) -> None:
         methods = [method for group in services.values() for method in group]
-        self._application = _Application(methods, admission)
+        self._application = _Application(methods, admission, access)
         self._servers: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
 
     async def start(self, addresses: Sequence[str]) -> list[str]:
@@ -176,15 +180,19 @@ class _Exchange:
         client = scope.get("client") or ("unknown", 0)
         self.peer = f"http:{client[0]}:{client[1]}"
         self.call: AdmittedCall | None = None
+        self._authorization = [
+            value.decode("latin-1") for key, value in scope["headers"] if key == b"authorization"
+        ]
         self._receive, self._send = receive, send
         self._write_seconds = write_seconds
         self._body: bytes | None = None
         self._refusal: PodiumError | None = None
         self._task: asyncio.Future[Any] | None = None
 
-    async def admit(self, admission: Admission) -> None:
-        """Admits the call, and reads its request."""
+    async def admit(self, method: str, admission: Admission, access: Access) -> None:
+        """Admits the call, checks its caller, and reads its request."""
         self.call = admission.enter(self.peer, self._refuse)
+        await access.enter(method, lambda: self._authorization)
         most = _OVERSIZE * admission.message_bytes
         self._body = await self.run(self.call.read(lambda: self._read(most)))
 
@@ -242,15 +250,16 @@ _exchange: ContextVar[_Exchange] = ContextVar("exchange")
 class _Admitting:
     """Admits each call, before its request is read."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, access: Access) -> None:
         self._admission = admission
+        self._access = access
 
     async def on_start(self, context: RequestContext[Any, Any]) -> None:
         """Admits a call and reads its request, or raises."""
+        name = f"{context.method.service_name}.{context.method.name}"
         try:
-            await _exchange.get().admit(self._admission)
+            await _exchange.get().admit(name, self._admission, self._access)
         except PodiumError as error:
-            name = f"{context.method.service_name}.{context.method.name}"
             raise connect_error(status_of(error, name)) from None
 
     async def on_end(self, _token: None, _context: object, _error: Exception | None, /) -> None:
@@ -260,7 +269,7 @@ class _Admitting:
 class _Application(ConnectASGIApplication[None]):
     """The methods of all services, in each of connectrpc's protocols."""
 
-    def __init__(self, methods: Iterable[Method], admission: Admission) -> None:
+    def __init__(self, methods: Iterable[Method], admission: Admission, access: Access) -> None:
         self._write_seconds = admission.write_seconds
         endpoints = {}
         for method in methods:
@@ -269,7 +278,7 @@ class _Application(ConnectASGIApplication[None]):
         super().__init__(
             service=None,
             endpoints=lambda _service: endpoints,
-            interceptors=[_Admitting(admission)],
+            interceptors=[_Admitting(admission, access)],
             read_max_bytes=_OVERSIZE * admission.message_bytes,
             codecs=CODECS,
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import grpc
 
+from podium_server.rpc.access.tokens import Access
 from podium_server.rpc.admission import Admission
 from podium_server.rpc.fronts.grpcio_handlers import generic_handler
 from podium_server.rpc.fronts.ports import ListenError, bind
@@ -69,6 +70,7 @@ class GrpcioFront:
     Args:
         services: The methods of each service, by its full name.
         admission: Decides which calls are worked on.
+        access: Decides who may call what.
         message_bytes: The largest request.
         reflection: Whether tools can list the services.
         on_failed: Called when the server has ended and cannot be started again.
@@ -79,6 +81,7 @@ class GrpcioFront:
         self,
         services: Mapping[str, Iterable[Method]],
         admission: Admission,
+        access: Access,
         *,
         message_bytes: int,
         reflection: bool,
@@ -86,7 +89,7 @@ class GrpcioFront:
         credentials: Callable[[], grpc.ServerCredentials] | None = None,
     ) -> None:
         self._handlers = tuple(
-            generic_handler(name, methods, admission) for name, methods in services.items()
+            generic_handler(name, methods, admission, access) for name, methods in services.items()
         )
         self._names = tuple(services) if reflection else ()
         self._options = server_options(message_bytes)

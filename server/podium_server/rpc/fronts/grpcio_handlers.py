@@ -13,6 +13,7 @@ import grpc
 from podium.errors import PodiumError
 
 from podium_server.errors import failure
+from podium_server.rpc.access.tokens import Access, authorization_of
 from podium_server.rpc.admission import Admission, AdmittedCall
 from podium_server.rpc.errors import status_of
 from podium_server.rpc.handlers import Method, StreamMethod, UnaryMethod
@@ -26,19 +27,19 @@ _aborts: set[asyncio.Task[None]] = set()
 
 
 def generic_handler(
-    service: str, methods: Iterable[Method], admission: Admission
+    service: str, methods: Iterable[Method], admission: Admission, access: Access
 ) -> grpc.GenericRpcHandler:
     """Serves the methods of a service to gRPC's server."""
     handlers: dict[str, Any] = {
-        method.name.rpartition(".")[2]: _unary(method, admission)
+        method.name.rpartition(".")[2]: _unary(method, admission, access)
         if isinstance(method, UnaryMethod)
-        else _stream(method, admission)
+        else _stream(method, admission, access)
         for method in methods
     }
     return grpc.method_handlers_generic_handler(service, handlers)
 
 
-def _unary(method: UnaryMethod, admission: Admission) -> Any:
+def _unary(method: UnaryMethod, admission: Admission, access: Access) -> Any:
     name, answer = method.name, method.answer
 
     async def respond(call: AdmittedCall, context: Context) -> bytes:
@@ -46,12 +47,12 @@ def _unary(method: UnaryMethod, admission: Admission) -> Any:
         return call.answer(response)
 
     async def handle(_requests: Any, context: Context) -> bytes:
-        return await _served(name, respond, admission, context)
+        return await _served(name, respond, admission, access, context)
 
     return grpc.stream_unary_rpc_method_handler(handle)
 
 
-def _stream(method: StreamMethod, admission: Admission) -> Any:
+def _stream(method: StreamMethod, admission: Admission, access: Access) -> Any:
     async def respond(call: AdmittedCall, context: Context) -> bytes:
         raw = await call.read(_receiver(context))
         call.watch()
@@ -61,7 +62,7 @@ def _stream(method: StreamMethod, admission: Admission) -> Any:
         return b""
 
     async def handle(_requests: Any, context: Context) -> None:
-        await _served(method.name, respond, admission, context)
+        await _served(method.name, respond, admission, access, context)
 
     return grpc.stream_stream_rpc_method_handler(handle)
 
@@ -82,15 +83,21 @@ async def _served(
     name: str,
     respond: Callable[[AdmittedCall, Context], Awaitable[bytes]],
     admission: Admission,
+    access: Access,
     context: Context,
 ) -> bytes:
-    """Admits a call and lets it be answered; errors become the status of the call."""
+    """Admits a call, checks its caller, and answers it; errors become the status of the call."""
     call = None
     try:
         call = admission.enter(
             context.peer(), lambda error: _abort_from_outside(context, name, error)
         )
         context.add_done_callback(_leaving(call))
+        await access.enter(
+            name,
+            lambda: authorization_of(context.invocation_metadata() or ()),
+            lambda: context.auth_context().get("x509_subject_alternative_name", ()),
+        )
         return await respond(call, context)
     except grpc.aio.BaseError:  # the call was aborted from outside, or has ended by itself
         raise

@@ -96,6 +96,11 @@ def experiments_query(after: str, shown: ExperimentFilter, columns: str) -> List
     end = _after_prefix(prefix)
     if end is not None:
         where, bindings = f"{where} AND name < ?", [*bindings, end]
+    if shown.within:
+        # In the range, so that no place of a page is the name of another experiment.
+        each = "name = ? OR (name > ? AND name < ?)"
+        where = f"{where} AND ({' OR '.join([each] * len(shown.within))})"
+        bindings += [text for name in shown.within for text in (name, f"{name}/", f"{name}0")]
     return ListQuery("name", columns, f"experiments WHERE {where}", tuple(bindings), conditions)
 
 

@@ -249,6 +249,20 @@ ALTER TABLE arms ADD COLUMN moved INTEGER NOT NULL DEFAULT 0;
 UPDATE arms SET moved = revision;
 """
 
+_VERSION_8 = """
+-- Who may call: see podium_server.store.tokens. Prefixes are a list in JSON.
+CREATE TABLE tokens (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    role INTEGER NOT NULL,
+    prefixes TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    expires INTEGER,
+    revoked INTEGER
+) STRICT, WITHOUT ROWID;
+"""
+
 MIGRATIONS: Sequence[str] = (
     _VERSION_1,
     _VERSION_2,
@@ -257,6 +271,7 @@ MIGRATIONS: Sequence[str] = (
     _VERSION_5,
     _VERSION_6,
     _VERSION_7,
+    _VERSION_8,
 )
 VERSION = len(MIGRATIONS)
 """The version of files that this server writes."""

@@ -39,6 +39,8 @@ from podium_server.store.sqlite.group_commit import DAMAGE, GroupCommit
 from podium_server.store.sqlite.reads import Reader
 from podium_server.store.sqlite.slow_reads import SlowReads
 from podium_server.store.sqlite.store_file import FileDamagedError, StoreFile
+from podium_server.store.sqlite.tokens import read_tokens
+from podium_server.store.tokens import TokenRow
 
 __all__ = ["SqliteStore"]
 
@@ -115,6 +117,7 @@ class SqliteStore(Store):
         schema.identify(self._writing, self._path.stat().st_ino)
         self._reading = self._connect_to_read()
         self._reader = Reader(self._reading, may_share=True)
+        self._reading_tokens = self._connect_to_read()
         self._slow_reads = SlowReads(self._connect_to_read)
         self._file.watch(self._writing)
         self._group = GroupCommit(self._writing, self._file, self._on_broken)
@@ -141,6 +144,7 @@ class SqliteStore(Store):
             # The log must not be mixed with pages that another program has written.
             self._writing.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         try:
+            self._reading_tokens.close()
             self._reading.close()
             self._writing.close()
         except apsw.Error:
@@ -163,6 +167,16 @@ class SqliteStore(Store):
             return True
 
         self._writing.exec_trace = trace
+
+    async def tokens(self) -> list[TokenRow]:
+        """See Store. Not on the connection of other reads, which may share an older state."""
+        if self._group.broken:
+            raise _stopped()
+        try:
+            return read_tokens(self._reading_tokens)
+        except DAMAGE as error:
+            self._group.stop(error)
+            raise _stopped() from error
 
     store_id = _reading(Reader.store_id)
     eval = _reading(Reader.eval)

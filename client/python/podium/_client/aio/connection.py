@@ -142,7 +142,9 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
     async def _attempt(self, request: Message, seconds: float) -> Any:
         method = self._method(request)
         try:
-            response = await method.call(request, timeout=seconds)
+            response = await method.call(
+                request, timeout=seconds, metadata=self._security.metadata()
+            )
         except grpc.RpcError as error:
             return self._failure(error, method)
         except (asyncio.CancelledError, grpc.aio.UsageError):

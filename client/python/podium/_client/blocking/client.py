@@ -15,6 +15,7 @@ from podium._values import coerce
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from os import PathLike
     from types import TracebackType
     from typing import Self
 
@@ -51,9 +52,13 @@ class Client:
         tls: The files of an encrypted connection, or True for a server with a certificate of a
             public authority. If not given, the files of the environment variables PODIUM_TLS_CA,
             PODIUM_TLS_CERT and PODIUM_TLS_KEY. Without any, or if False, nothing is encrypted.
+        token: A token for a server that requires one, or the path of a file with it (a `Path`),
+            which is read again when it changes. If not given, PODIUM_TOKEN or PODIUM_TOKEN_FILE.
+            It is sent over encrypted connections, to a socket and within this machine only.
 
     Raises:
-        ValueError: The address or a timeout is malformed, or `tls` is given for a socket.
+        ValueError: The address, a timeout or the token is malformed, or `tls` is given for a
+            socket.
     """
 
     def __init__(
@@ -65,9 +70,12 @@ class Client:
         connect_timeout: float | None = None,
         retry: bool = True,
         tls: TLS | bool | None = None,
+        token: str | PathLike[str] | None = None,
     ) -> None:
         policy = RetryPolicy(retry, coerce.optional(deadline, connect_timeout, "connect_timeout"))
-        self._connection = BlockingConnection(address, read_timeout, write_timeout, policy, tls)
+        self._connection = BlockingConnection(
+            address, read_timeout, write_timeout, policy, tls, token
+        )
 
     @property
     def address(self) -> str:

@@ -118,7 +118,7 @@ class BlockingConnection(Connection[grpc.Channel]):
     def _attempt(self, request: Message, seconds: float) -> Any:
         method = self._method(request)
         try:
-            return method.call(request, timeout=seconds)
+            return method.call(request, timeout=seconds, metadata=self._security.metadata())
         except grpc.RpcError as error:
             return self._failure(error, method)
         except ValueError:

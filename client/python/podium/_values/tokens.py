@@ -1,0 +1,63 @@
+"""The form of access tokens: `pdm_<id>_<secret><checksum>`.
+
+The prefix lets scanners find tokens in files, and the checksum lets everybody see a token that was
+cut off, without asking a server. No error here has any part of a token in its text.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import string
+import zlib
+from typing import NamedTuple
+
+__all__ = ["NewToken", "new_token", "token_id"]
+
+_ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
+_ID_SIZE, _SECRET_SIZE, _CHECKSUM_SIZE = 10, 30, 6
+"""A secret of 30 characters has 178 bits."""
+_TOKEN = re.compile(
+    rf"(pdm_([0-9A-Za-z]{{{_ID_SIZE}}})_[0-9A-Za-z]{{{_SECRET_SIZE}}})"
+    rf"([0-9A-Za-z]{{{_CHECKSUM_SIZE}}})"
+)
+
+
+class NewToken(NamedTuple):
+    """A token, and the id by which it is known."""
+
+    id: str
+    text: str
+
+
+def new_token() -> NewToken:
+    """Returns a random token."""
+    name = _random(_ID_SIZE)
+    body = f"pdm_{name}_{_random(_SECRET_SIZE)}"
+    return NewToken(name, body + _checksum(body))
+
+
+def token_id(text: str) -> str:
+    """Returns the id in a token.
+
+    Raises:
+        ValueError: The text is not a token.
+    """
+    found = _TOKEN.fullmatch(text)
+    if found is None:
+        raise ValueError("a token is pdm_ID_SECRET, as `podium token create` printed it")
+    if _checksum(found[1]) != found[3]:
+        raise ValueError("the token has a wrong checksum: it was mistyped or changed")
+    return found[2]
+
+
+def _random(size: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(size))
+
+
+def _checksum(body: str) -> str:
+    number, digits = zlib.crc32(body.encode()), []
+    for _ in range(_CHECKSUM_SIZE):
+        number, digit = divmod(number, len(_ALPHABET))
+        digits.append(_ALPHABET[digit])
+    return "".join(reversed(digits))

@@ -1,0 +1,106 @@
+"""One rule for each method: the role that it needs, and the field with the name that it is about.
+
+A server does not start if a method has no rule, or if a rule does not fit its method.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from google.protobuf.descriptor import MethodDescriptor
+from podium.v1.recording_service_pb2 import RecordRequest
+
+from podium_server.api.callers import CALLER
+from podium_server.errors import unknown_experiment
+from podium_server.store.tokens import Role
+from podium_server.writes import refusal_of
+
+__all__ = ["RULES", "Rule", "RuleError", "check_rules", "name_check"]
+
+
+class Rule(NamedTuple):
+    """What a caller of a method needs."""
+
+    role: Role | None
+    """The lowest role that is allowed; None for callers without a token, too."""
+    field: str | None = None
+    """The field of the request with the name of an experiment that the token must include."""
+
+
+class RuleError(Exception):
+    """A method has no rule, or a rule does not fit its method."""
+
+
+_ONE = "experiment"
+_READ, _RECORD, _ADMIN = (Rule(role, _ONE) for role in Role)
+_PUBLIC = Rule(None)
+
+RULES: Mapping[str, Rule] = {
+    "podium.v1.ResultsService.Eval": _READ,
+    "podium.v1.ResultsService.Score": _READ,
+    "podium.v1.ResultsService.GetArm": _READ,
+    "podium.v1.ResultsService.ListArms": _READ,
+    "podium.v1.ResultsService.ListEvals": _READ,
+    "podium.v1.ResultsService.ListSeries": _READ,
+    "podium.v1.ResultsService.GetExperiment": _READ,
+    # It shows the experiments that the token includes.
+    "podium.v1.ResultsService.ListExperiments": Rule(Role.READER),
+    "podium.v1.ResultsService.Rank": _READ,
+    "podium.v1.ResultsService.Scores": _READ,
+    "podium.v1.ResultsService.ListMetrics": _READ,
+    "podium.v1.ResultsService.Watch": _READ,
+    "podium.v1.ResultsService.GetServer": Rule(Role.READER),
+    "podium.v1.RecordingService.Record": _RECORD,
+    "podium.v1.RecordingService.DeleteArm": _ADMIN,
+    "podium.v1.RecordingService.DeleteExperiment": _ADMIN,
+    # Load balancers and tools ask without a token. The answers are the same for everybody.
+    "grpc.health.v1.Health.Check": _PUBLIC,
+    "grpc.health.v1.Health.List": _PUBLIC,
+    "grpc.health.v1.Health.Watch": _PUBLIC,
+}
+
+
+def check_rules(methods: Iterable[str]) -> None:
+    """Checks that exactly the methods that are served have rules.
+
+    Raises:
+        RuleError: A method has no rule, or a rule has no method.
+    """
+    served = set(methods)
+    if served != RULES.keys():
+        missing, unused = sorted(served - RULES.keys()), sorted(RULES.keys() - served)
+        raise RuleError(f"methods without an access rule: {missing}; rules of no method: {unused}")
+
+
+def name_check(method: MethodDescriptor) -> Callable[[Any], bytes | None]:
+    """Returns the check of a method's requests.
+
+    The check returns None if the call may go on. For a name outside of the caller's prefixes it
+    returns or raises what the method answers for an experiment that does not exist.
+
+    Raises:
+        RuleError: The method has no rule, or one for another field than its request has.
+    """
+    rule = RULES.get(method.full_name)
+    names = [name for name in method.input_type.fields_by_name if name == _ONE]
+    if rule is None or names != [rule.field] * bool(rule.field):
+        raise RuleError(f"{method.full_name} has no access rule that fits its request")
+    field = rule.field
+    if field is None:
+        return lambda _request: None
+
+    def check(request: Any) -> bytes | None:
+        if CALLER.get().allows(getattr(request, field)):
+            return None
+        return _as_missing(request, getattr(request, field))
+
+    return check
+
+
+def _as_missing(request: Any, experiment: str) -> bytes:
+    """Returns or raises what is answered for an experiment that does not exist."""
+    if getattr(request, "allow_missing", False):
+        return b""
+    error = unknown_experiment(experiment)
+    if isinstance(request, RecordRequest):
+        raise refusal_of([(index, error) for index in range(len(request.events))] or [(0, error)])
+    raise error

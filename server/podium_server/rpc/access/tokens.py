@@ -1,0 +1,144 @@
+"""Finds the caller of a call by its token."""
+
+import hmac
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+
+from podium._values.tokens import token_id
+from podium.errors import PodiumError
+
+from podium_server.api.callers import CALLER, EVERYONE, Caller
+from podium_server.errors import failure
+from podium_server.rpc.access.rules import RULES
+from podium_server.store.contract import Store
+from podium_server.store.tokens import Role, TokenRow, digest_of
+
+__all__ = ["Access", "authorization_of"]
+
+_FRESH_SECONDS = 2.0
+"""For how long tokens that were read from the store are used: a revocation holds after that."""
+_SCHEME = "bearer "
+_CERTIFICATE = b"podium-token:"
+"""How a name (SAN) in a certificate begins that stands for a token: its id follows."""
+
+
+class Access:
+    """Decides who may call which method.
+
+    Args:
+        store: The store with the tokens.
+        is_on: Whether calls need tokens. Otherwise everybody may call everything.
+        is_exposed: Whether calls arrive over a network without encryption. Tokens are refused then.
+    """
+
+    def __init__(self, store: Store, *, is_on: bool, is_exposed: bool = False) -> None:
+        self._store = store
+        self._is_on = is_on
+        self._is_exposed = is_exposed
+        self._tokens: Mapping[str, TokenRow] = {}
+        self._fresh_until = 0.0
+
+    async def enter(
+        self,
+        method: str,
+        authorization: Callable[[], Iterable[str]],
+        names: Callable[[], Iterable[bytes]] = tuple,
+    ) -> None:
+        """Checks the caller of a method before the request is read, and sets `CALLER`.
+
+        Args:
+            method: The full name of the method, such as `podium.v1.ResultsService.Eval`.
+            authorization: Returns the values of the call's `authorization` headers.
+            names: Returns the names (SAN) in the certificate that the client has proved.
+
+        Raises:
+            PodiumError: TOKEN_MISSING, TOKEN_INVALID or ROLE_TOO_LOW.
+        """
+        if not self._is_on:
+            if self._is_exposed and any(authorization()):
+                raise _invalid(
+                    "a token was sent to this server without encryption, so that others could read "
+                    "it; revoke it, and connect with TLS"
+                )
+            CALLER.set(EVERYONE)
+            return
+        rule = RULES.get(method)
+        if rule is None:
+            raise _too_low(method, "no")
+        if rule.role is None:
+            return
+        token = await self._find(list(authorization()), names)
+        if token.role < rule.role:
+            raise _too_low(method, Role(rule.role).name.lower())
+        CALLER.set(Caller(token, partial(self._check_again, token.id)))
+
+    async def _check_again(self, key: str) -> None:
+        _check_live((await self._current()).get(key))
+
+    async def _find(self, given: list[str], names: Callable[[], Iterable[bytes]]) -> TokenRow:
+        if given:
+            text, key = _parsed(given)
+            found = await self._by_id(key)
+            digest = digest_of(text)
+            # An unknown id is compared, too, and answered like a wrong secret.
+            is_right = hmac.compare_digest(digest, found.digest if found else digest[::-1])
+            return _check_live(found if is_right else None)
+        for name in names():
+            if name.startswith(_CERTIFICATE):
+                key = name.removeprefix(_CERTIFICATE).decode(errors="replace")
+                return _check_live(await self._by_id(key))
+        raise failure(
+            "TOKEN_MISSING",
+            "this server requires a token: set PODIUM_TOKEN or PODIUM_TOKEN_FILE, or ask an "
+            "administrator for one (`podium token create`)",
+        )
+
+    async def _by_id(self, key: str) -> TokenRow | None:
+        tokens = await self._current()
+        if key not in tokens:  # it may have been created just now
+            self._fresh_until = 0.0
+            tokens = await self._current()
+        return tokens.get(key)
+
+    async def _current(self) -> Mapping[str, TokenRow]:
+        now = time.monotonic()
+        if now >= self._fresh_until:
+            self._tokens = {row.id: row for row in await self._store.tokens()}
+            self._fresh_until = now + _FRESH_SECONDS
+        return self._tokens
+
+
+def authorization_of(metadata: Iterable[tuple[str, str | bytes]]) -> list[str]:
+    """Returns the values of the `authorization` headers in the metadata of a call."""
+    return [str(value) for key, value in metadata if key == "authorization"]
+
+
+def _parsed(given: list[str]) -> tuple[str, str]:
+    """Returns the token in the headers of a call, and its id."""
+    text = given[0]
+    if len(given) > 1 or text[: len(_SCHEME)].lower() != _SCHEME:
+        raise _invalid("send one header `authorization: Bearer TOKEN`")
+    text = text[len(_SCHEME) :]
+    try:
+        return text, token_id(text)
+    except ValueError as error:
+        raise _invalid(str(error)) from error
+
+
+def _check_live(token: TokenRow | None) -> TokenRow:
+    if token is None:
+        raise _invalid("the token is unknown to this server; create one with `podium token create`")
+    if token.is_live(time.time_ns() // 1000):
+        return token
+    how = "has expired" if token.revoked is None else "was revoked"
+    raise _invalid(f"the token {token.name!r} ({token.id}) {how}; create a new one")
+
+
+def _invalid(text: str) -> PodiumError:
+    return failure("TOKEN_INVALID", text)
+
+
+def _too_low(method: str, role: str) -> PodiumError:
+    name = method.rpartition(".")[2]
+    return failure("ROLE_TOO_LOW", f"{name} needs a token with the role {role}", role=role)

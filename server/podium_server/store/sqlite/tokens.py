@@ -1,0 +1,99 @@
+"""The tokens in the file: read by the server, and changed by `podium token` beside it."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+
+from podium_server.store.contract import StoreError
+from podium_server.store.sqlite import schema
+from podium_server.store.sqlite.connection import connect, fetch
+from podium_server.store.tokens import Role, TokenRow
+
+__all__ = ["add", "is_ready", "listed", "read_tokens", "revoke"]
+
+_COLUMNS = "id, name, digest, role, prefixes, created, expires, revoked"
+_WAIT_MS = 10_000
+
+
+def read_tokens(connection: apsw.Connection) -> list[TokenRow]:
+    """Returns all tokens, in the order of their creation."""
+    rows = fetch(connection, f"SELECT {_COLUMNS} FROM tokens ORDER BY created, id")
+    return [
+        TokenRow(key, name, digest, Role(role), tuple(json.loads(prefixes)), *times)
+        for key, name, digest, role, prefixes, *times in rows
+    ]
+
+
+def is_ready(path: Path) -> bool:
+    """Returns whether there is a file of today's version."""
+    if not path.exists():
+        return False
+    with _opened(path) as connection:
+        schema.check(connection, str(path))
+        return bool(connection.pragma("user_version") == schema.VERSION)
+
+
+def listed(path: Path) -> list[TokenRow]:
+    """Returns all tokens of a file.
+
+    Raises:
+        StoreError: The file cannot be read, or is not a store of today's version.
+    """
+    if not path.exists():
+        raise StoreError(f"there is no store {path}; name one with --store, or create a token")
+    if not is_ready(path):
+        raise StoreError(f"{path} is of an older Podium: start a server on it once")
+    with _opened(path) as connection:
+        return read_tokens(connection)
+
+
+def add(path: Path, row: TokenRow) -> None:
+    """Adds a token.
+
+    Raises:
+        StoreError: The file cannot be written.
+    """
+    values = (row.id, row.name, row.digest, int(row.role), json.dumps(row.prefixes))
+    with _writing(path) as connection:
+        connection.execute(
+            f"INSERT INTO tokens ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (*values, row.created, row.expires, row.revoked),
+        )
+
+
+def revoke(path: Path, token_id: str, now: int) -> None:
+    """Revokes a token; one that was revoked before keeps its time.
+
+    Raises:
+        StoreError: The file cannot be written.
+    """
+    with _writing(path) as connection:
+        connection.execute(
+            "UPDATE tokens SET revoked = ? WHERE id = ? AND revoked IS NULL", (now, token_id)
+        )
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[apsw.Connection]:
+    """Opens the file for one durable write."""
+    with _opened(path) as connection:
+        connection.pragma("synchronous", "full")
+        yield connection
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[apsw.Connection]:
+    """Opens the file as a guest: a server that uses it alone copies the log into the file."""
+    connection = connect(path)
+    try:
+        connection.set_busy_timeout(_WAIT_MS)
+        connection.wal_autocheckpoint(0)
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        yield connection
+    except apsw.Error as error:
+        raise StoreError(f"cannot use {path}: {error}") from error
+    finally:
+        connection.close()
