@@ -1,0 +1,140 @@
+"""Records the searches of scikit-learn: each candidate is a group, and each fold one of its arms.
+
+search = GridSearchCV(model, grid, cv=5, n_jobs=4).fit(rows, labels)
+record_search(search, "churn")
+"""
+
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from podium._interface.recorders import ExperimentRecorder
+from podium._model.config import Component, RunConfig
+from podium._model.results import ArmResult, EvalResult
+from podium._values.enums import ArmStatus
+from podium._values.shorten import shorten, utf8_size
+from podium.integrations._settings import plain, settings_of
+
+__all__ = ["record_search"]
+
+_LOGGER = logging.getLogger("podium")
+_NAME_BYTES = 200
+_NO_RESULTS = (
+    "podium: record_search: nothing is recorded, because search has no cv_results_: give a "
+    "GridSearchCV or another search whose fit() has ended, not %s"
+)
+
+
+def record_search(
+    search: Any, experiment: str | ExperimentRecorder, *, name: str = "", eval_name: str = "cv"
+) -> None:
+    """Records what a search such as GridSearchCV found, after its `fit`, with any `n_jobs`.
+
+    Each candidate is a group, named by its parameters, and each fold is an arm of it with one
+    post-training row. A ranking by group has the mean of the folds, which is scikit-learn's
+    `mean_test_score`. Its `sd` divides by n - 1; scikit-learn's `std_test_score` divides by n. The
+    model that was trained again on all data is the arm `refit`. Recording a search again replaces
+    the arms of the same names.
+
+    Args:
+        search: The search.
+        experiment: The name of the experiment, or what `podium.record` returned. For a name, the
+            success metric of a new experiment is the score of the folds.
+        name: The beginning of all names, to tell apart the searches of one experiment.
+        eval_name: The name of the eval.
+    """
+    results = getattr(search, "cv_results_", None)
+    if not isinstance(results, Mapping):
+        _LOGGER.warning(_NO_RESULTS, type(search).__name__, stacklevel=2)
+        return
+    try:
+        with ExitStack() as stack:
+            recorder = experiment
+            if isinstance(recorder, str):
+                from podium._recorder import record  # noqa: PLC0415 - it loads protobuf
+
+                metric = f"{eval_name}.{_refit_metric(search)}"
+                recorder = stack.enter_context(record(recorder, success_metric=metric))
+            for arm in _arms(search, results, name, eval_name):
+                recorder.record_arm(arm)
+    except Exception:
+        # The search has ended, and the script may still have to save its model.
+        _LOGGER.exception("podium: record_search: the search is not recorded, or only in part")
+
+
+def _arms(
+    search: Any, results: Mapping[str, Any], prefix: str, eval_name: str
+) -> Iterator[ArmResult]:
+    """Yields an arm for each fold of each candidate, and one for the model that was kept."""
+    fixed = search.estimator.get_params()
+    for index, group in enumerate(_group_names(results, prefix)):
+        of_candidate = {key: values[index] for key, values in results.items()}
+        algorithm = _component(search.estimator, fixed | of_candidate["params"])
+        for fold in range(search.n_splits_):
+            row = EvalResult(
+                eval_name,
+                metrics=_scores(of_candidate, f"split{fold}_test_"),
+                eval_seconds=_seconds(of_candidate["mean_score_time"]) or 0.0,
+                tags=["test"],
+            )
+            yield ArmResult(
+                f"{group} fold {fold}",
+                RunConfig(f"{group} fold {fold}", algorithm=algorithm),
+                ArmStatus.COMPLETED,
+                metrics=_scores(of_candidate, f"split{fold}_train_", "train_"),
+                evals=[row],
+                train_seconds=_seconds(of_candidate["mean_fit_time"]),
+                group_name=group,
+            )
+    if hasattr(search, "refit_time_"):
+        kept = f"{prefix} refit".strip()
+        algorithm = _component(search.estimator, fixed | search.best_params_)
+        config = RunConfig(kept, algorithm=algorithm)
+        seconds = _seconds(search.refit_time_)
+        yield ArmResult(kept, config, ArmStatus.COMPLETED, train_seconds=seconds)
+
+
+def _component(estimator: Any, params: Mapping[str, Any]) -> Component:
+    return Component(plain(type(estimator)), settings_of(params))
+
+
+def _group_names(results: Mapping[str, Any], prefix: str) -> list[str]:
+    """Returns the parameters of each candidate as a name that no other candidate has."""
+    texts = []
+    for index, params in enumerate(results["params"]):
+        settings = settings_of(params)
+        text = " ".join(f"{key}={value}" for key, value in settings.items()) or "default"
+        # A successive halving trains the same parameters in several iterations.
+        iteration = f" iteration {results['iter'][index]}" if "iter" in results else ""
+        texts.append("".join(filter(str.isprintable, f"{prefix} {text}{iteration}".strip())))
+    return [
+        text
+        if texts.count(text) == 1 and utf8_size(text) <= _NAME_BYTES
+        else f"{shorten(text, _NAME_BYTES)} #{index}"
+        for index, text in enumerate(texts)
+    ]
+
+
+def _scores(found: Mapping[str, Any], prefix: str, to: str = "") -> dict[str, float]:
+    """Returns the scores whose keys begin with a prefix, by the rest of the keys."""
+    return {
+        f"{to}{key.removeprefix(prefix)}": float(value)
+        for key, value in found.items()
+        if key.startswith(prefix)
+    }
+
+
+def _refit_metric(search: Any) -> str:
+    """Returns the metric that chose the best candidate, or the first one."""
+    chosen = search.refit
+    if isinstance(chosen, str):
+        return chosen
+    marker = "split0_test_"
+    names: list[str] = [key for key in search.cv_results_ if key.startswith(marker)]
+    return names[0].removeprefix(marker)
+
+
+def _seconds(given: float) -> float | None:
+    return float(given) if math.isfinite(given) else None

@@ -1,0 +1,92 @@
+"""Searches of scikit-learn: candidates are groups, and folds are their arms."""
+
+import math
+from typing import Any
+
+import numpy as np
+import podium
+import pytest
+from podium.integrations.sklearn import record_search
+from sklearn.dummy import DummyRegressor
+from sklearn.model_selection import GridSearchCV
+
+from tests.client.recorder.looking import told
+
+_ROWS = np.arange(24.0).reshape(-1, 1)
+
+
+def _searched(**given: Any) -> GridSearchCV:
+    grid = {"strategy": ["mean", "constant"]}
+    model = DummyRegressor(constant=20.0)
+    return GridSearchCV(model, grid, cv=3, **given).fit(_ROWS, _ROWS[:, 0])
+
+
+def test_a_search(record: Any, client: podium.Client, name: str) -> None:
+    """The ranking by group has scikit-learn's means, and each fold its score and config."""
+    search = _searched(return_train_score=True)
+    with record(name, success_metric="cv.score") as experiment:
+        record_search(search, experiment)
+        record_search(search, experiment)
+        assert experiment.flush(60).durable
+    ranking = client.experiment(name).rank_groups()
+    names = ["strategy=mean", "strategy=constant", "refit"]
+    assert [group.name for group in ranking.groups] == names
+    found = search.cv_results_
+    for group, index in zip(ranking.groups, (0, 1), strict=False):
+        assert group.statistics.n == 3
+        assert group.statistics.mean == pytest.approx(found["mean_test_score"][index], rel=1e-12)
+        assert group.flags == []
+    arm = client.arm(name, "strategy=constant fold 2").get()
+    assert arm.eval_metrics == {"score": found["split2_test_score"][1]}
+    assert arm.metrics == {"train_score": found["split2_train_score"][1]}
+    assert arm.run_config.algorithm == podium.Component(
+        "sklearn.dummy.DummyRegressor", {"constant": 20.0, "strategy": "constant"}
+    )
+    kept = client.arm(name, "refit").get()
+    assert (kept.status, kept.evals, kept.group_name) == ("completed", [], None)
+    assert kept.run_config.algorithm == podium.Component(
+        "sklearn.dummy.DummyRegressor", {"constant": 20.0, "strategy": "mean"}
+    )
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
+def test_several_scores_and_failed_folds(record: Any, client: podium.Client, name: str) -> None:
+    """Each scorer is a metric, a fold that failed is NaN, and a prefix tells searches apart."""
+    search = _searched(scoring={"mae": "neg_mean_absolute_error", "nan": _nan}, refit="mae")
+    with record(name) as experiment:
+        record_search(search, experiment, name="first", eval_name="folds")
+    row = client.arm(name, "first strategy=mean fold 0").eval("folds")
+    assert row is not None
+    assert row.metrics.keys() == {"mae", "nan"}
+    assert math.isnan(row.metrics["nan"])
+    assert client.arm(name, "first refit").get().status == "completed"
+
+
+def test_a_search_that_was_not_fitted(
+    record: Any, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is a warning that names what is missing, and no error."""
+    with record(name) as experiment:
+        record_search(GridSearchCV(DummyRegressor(), {}), experiment)
+    (line,) = told(caplog)
+    assert "record_search: nothing is recorded, because search has no cv_results_" in line
+
+
+def test_candidates_of_long_or_equal_names(record: Any, client: podium.Client, name: str) -> None:
+    """Names that are too long, or equal, stay different."""
+    grid = {"constant": [[1.0] * 24, np.ones(24), np.ones(100)], "strategy": ["constant"]}
+    rows = np.ones((24, 24))
+    search = GridSearchCV(DummyRegressor(), grid, cv=2, refit=False, error_score=math.nan)
+    with pytest.warns(Warning):  # noqa: PT030 - the third candidate cannot be fitted
+        search.fit(_ROWS, rows)
+    with record(name) as experiment:
+        record_search(search, experiment)
+        assert experiment.flush(60).durable
+    arms = list(client.experiment(name).arms())
+    assert len(arms) == 6
+    assert len({arm.group_name for arm in arms}) == 3
+    assert all(len(arm.name.encode()) <= 256 for arm in arms)
+
+
+def _nan(_model: Any, _rows: Any, _labels: Any) -> float:
+    return math.nan
