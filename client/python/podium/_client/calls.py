@@ -5,32 +5,28 @@ and returns what the caller asked for. A list is `Pages`: the next request, and 
 response. Arguments are checked when the steps are made or begin, before anything is sent.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
 
 from podium._limits.batches import batches
 from podium._limits.limits import DEFAULT_LIMITS
+from podium._model.listings import Metric, Server
 from podium._model.recording import KeptField, RecordResult, StreamPosition
+from podium._model.results import ArmResult, ArmSummary, EvalResult, Experiment
 from podium._values import coerce
+from podium._values.arguments import ArmStatuses, ExperimentStatuses, StepLike, Strings
 from podium._wire import codec
 from podium._wire.listings import METRIC, SERVER
 from podium.curves import Series
 from podium.errors import AbortedError, PodiumError
+from podium.scoring import Score
+from podium.v1 import arm_result_pb2
 from podium.v1 import recording_service_pb2 as recording
 from podium.v1 import results_service_pb2 as results
-
-if TYPE_CHECKING:
-    from podium._model.listings import Metric, Server
-    from podium._model.results import ArmResult, ArmSummary, EvalResult, Experiment
-    from podium._values.arguments import ArmStatuses, ExperimentStatuses, StepLike, Strings
-    from podium.scoring import Score
-    from podium.v1 import arm_result_pb2
-    from podium.v1.event_pb2 import Event
+from podium.v1.event_pb2 import Event
 
 __all__ = [
     "ATTEMPTS",

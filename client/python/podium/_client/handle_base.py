@@ -1,24 +1,19 @@
 """The bases of the handles of both clients: names and recorded events. No I/O."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from podium import events
 from podium._client import calls
+from podium._client.calls import Steps
 from podium._client.connection import Connection
 from podium._interface.arm_base import ArmBase
 from podium._interface.endings import Ending
-from podium._model.results import ArmStatus, EvalResult
+from podium._model.recording import RecordResult
+from podium._model.results import ArmStatus, EvalResult, RunResult
 from podium._values import coerce
-
-if TYPE_CHECKING:
-    from podium._client.calls import Steps
-    from podium._model.recording import RecordResult
-    from podium._model.results import RunResult
-    from podium._values.arguments import FinalStatus
-    from podium._values.coerce import Metrics
-    from podium.v1.event_pb2 import Event
+from podium._values.arguments import FinalStatus
+from podium._values.coerce import Metrics
+from podium.v1.event_pb2 import Event
 
 __all__ = ["ArmHandleBase", "ExperimentHandleBase"]
 

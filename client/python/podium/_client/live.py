@@ -1,21 +1,15 @@
 """The state of an experiment as a watch tells it, in memory: pure, for both clients and the CLI."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from podium import ranking, scoring
-from podium._model.results import ArmResult
+from podium._model.rankings import Ranking
+from podium._model.results import ArmResult, ArmSummary, EvalResult, Experiment
+from podium._model.watching import WatchedEval, WatchMarker, WatchUpdate
+from podium._values.arguments import ArmStatuses, DirectionLike, StepLike
 from podium._values.suggest import did_you_mean
 from podium.errors import NotFoundError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from podium._model.rankings import Ranking
-    from podium._model.results import ArmSummary, EvalResult, Experiment
-    from podium._model.watching import WatchedEval, WatchMarker, WatchUpdate
-    from podium._values.arguments import ArmStatuses, DirectionLike, StepLike
 
 __all__ = ["LiveArm", "LiveBase", "LiveState"]
 
@@ -98,7 +92,7 @@ class LiveState(NamedTuple):
         """The revision of this state; 0 before the first one."""
         return 0 if self.marker is None else self.marker.revision
 
-    def after(self, update: WatchUpdate) -> LiveState:
+    def after(self, update: WatchUpdate) -> "LiveState":
         """Returns the state after an update. This one does not change."""
         arms = {} if update.is_reset else dict(self.arms)
         rows: dict[str, dict[_Key, WatchedEval]] = {}
@@ -192,7 +186,7 @@ class LiveBase:
         self._is_deleted = False
 
     @property
-    def state(self) -> LiveState:
+    def state(self) -> "LiveState":
         """The newest state. It never changes: take it once for several reads of one state."""
         return self._state
 
@@ -257,7 +251,7 @@ class LiveBase:
         """
         return self._state.best(metric, direction=direction)
 
-    def _state_after(self, update: WatchUpdate) -> LiveState:
+    def _state_after(self, update: WatchUpdate) -> "LiveState":
         self._is_deleted = update.is_deleted
         return self._state if update.is_deleted else self._state.after(update)
 

@@ -1,17 +1,13 @@
 """Finds names that are similar to one that does not exist, and adds them to errors. No I/O."""
 
-from __future__ import annotations
+from typing import Any, TypeVar
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from google.protobuf.message import Message
 
+from podium._client.calls import Steps
 from podium._values.suggest import did_you_mean
 from podium.errors import NotFoundError, PodiumError
 from podium.v1 import results_service_pb2 as results
-
-if TYPE_CHECKING:
-    from google.protobuf.message import Message
-
-    from podium._client.calls import Steps
 
 __all__ = ["near_metrics", "single", "with_near_names"]
 

@@ -1,23 +1,18 @@
 """The state of a watch between its messages, without I/O, for both clients."""
 
-from __future__ import annotations
-
 import random
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from podium._client.calls import one_or_more
 from podium._model.watching import WatchMarker, WatchUpdate
 from podium._values import coerce
+from podium._values.arguments import ArmStatuses
 from podium._wire import codec
 from podium.errors import InternalError, NotFoundError, PodiumError, UnavailableError
 from podium.v1.results_service_pb2 import WatchRequest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from podium._values.arguments import ArmStatuses
 
 __all__ = ["WatchSession"]
 

@@ -1,23 +1,17 @@
 """Splits events into calls: by the default limits, and in halves where a server has lower ones."""
 
-from __future__ import annotations
-
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, Self, TypeVar
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from podium._limits.event_checks import metric_count
 from podium._limits.limits import DEFAULT_LIMITS
 from podium.errors import PodiumError
+from podium.v1.arm_result_pb2 import ArmResult
+from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.event_pb2 import EvalRecorded, Event
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from typing import Self
-
-    from google.protobuf.timestamp_pb2 import Timestamp
-
-    from podium.v1.arm_result_pb2 import ArmResult
-    from podium.v1.eval_result_pb2 import EvalResult
 
 __all__ = ["Batch", "Load", "batches", "is_too_large", "load_of", "record_all"]
 
@@ -38,7 +32,7 @@ class Load(NamedTuple):
     metrics: int = 0
     size: int = 0
 
-    def plus(self, other: Load) -> Load:
+    def plus(self, other: "Load") -> "Load":
         """Returns the sum of both loads."""
         return Load(
             self.events + other.events, self.metrics + other.metrics, self.size + other.size
@@ -84,7 +78,7 @@ class Batch:
         """Yields the events."""
         return map(Event.FromString, self._data)
 
-    def halves(self, error: PodiumError) -> list[Batch]:
+    def halves(self, error: PodiumError) -> "list[Batch]":
         """Splits a batch that a server has refused as too large.
 
         Raises:
@@ -103,7 +97,7 @@ class Batch:
         return [Batch(items[:middle]), Batch(items[middle:])]
 
 
-def batches(events: Iterable[tuple[str, Event]]) -> list[Batch]:
+def batches(events: Iterable[tuple[str, Event]]) -> "list[Batch]":
     """Puts events, each with its place, into as few calls as their order allows.
 
     An arm with more rows than a call carries becomes an arm with the first rows, followed by an

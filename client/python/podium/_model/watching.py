@@ -1,14 +1,9 @@
 """What a watch of an experiment returns."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from podium._model.results import ArmSummary, EvalResult, Experiment
 from podium._values.base import ModelBase
-
-if TYPE_CHECKING:
-    from podium._model.results import ArmSummary, EvalResult, Experiment
 
 __all__ = ["WatchMarker", "WatchRemoval", "WatchUpdate", "WatchedArm", "WatchedEval"]
 

@@ -1,20 +1,14 @@
 """Warns where another live process of this machine trains the same arm."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from podium._outbox import DamagedError, StreamInfo, StreamReader, streams
 from podium._recorder.problems import Target
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from podium._recorder.warnings import RecorderWarnings
+from podium._recorder.warnings import RecorderWarnings
 
 __all__ = ["warn_of_other_recorders"]
 

@@ -1,20 +1,14 @@
 """Tells the server that the process which trains an arm is alive while it logs nothing."""
 
-from __future__ import annotations
-
 import logging
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from podium import events
+from podium._outbox import StreamInfo
+from podium._sender.recording_client import RecordingClient
 from podium.errors import PodiumError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from podium._outbox import StreamInfo
-    from podium._sender.recording_client import RecordingClient
-    from podium.v1.event_pb2 import Event
+from podium.v1.event_pb2 import Event
 
 __all__ = ["Heartbeat"]
 

@@ -1,15 +1,11 @@
 """The methods of a client that the sender calls."""
 
-from __future__ import annotations
+from collections.abc import AsyncIterable, Iterable
+from typing import Protocol
 
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Iterable
-
-    from podium._model.recording import RecordResult, StreamPosition
-    from podium._model.results import ArmStatus, ArmSummary
-    from podium.v1.event_pb2 import Event
+from podium._model.recording import RecordResult, StreamPosition
+from podium._model.results import ArmStatus, ArmSummary
+from podium.v1.event_pb2 import Event
 
 __all__ = ["ArmLister", "RecordingClient"]
 

@@ -1,31 +1,23 @@
 """`podium outbox retry`: sends rejected events again."""
 
-from __future__ import annotations
-
+import argparse
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
+from podium import ArmSummary
 from podium._client.blocking.client import Client
 from podium._limits.batches import Batch
-from podium._outbox import SenderLock, StreamReader
+from podium._outbox import RejectedEvent, SenderLock, StreamReader
 from podium._sender import DEFECTS
 from podium.cli import _format
-from podium.cli._attempts import Item, as_other_arm, as_restart, attempts_of
+from podium.cli._attempts import Item, Plan, RejectedAttempt, as_other_arm, as_restart, attempts_of
+from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit, text_of
-from podium.cli._outboxes import view_of
+from podium.cli._outboxes import OutboxView, StreamView, view_of
 from podium.errors import NotFoundError, PodiumError
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
-    from podium import ArmSummary
-    from podium._outbox import RejectedEvent
-    from podium.cli._attempts import Plan, RejectedAttempt
-    from podium.cli._console import Console
-    from podium.cli._outboxes import OutboxView, StreamView
-    from podium.v1.event_pb2 import Event
+from podium.v1.event_pb2 import Event
 
 __all__ = ["retry"]
 
