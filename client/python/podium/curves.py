@@ -92,7 +92,8 @@ class Curves(Tabular):
     """The statuses of arms that were left out for their status, by name."""
 
     def _heading(self) -> str:
-        return f"{self.metric}, {len(self.curves):,} curves"
+        count = len(self.curves)
+        return f"{self.metric}, {count:,} {'curve' if count == 1 else 'curves'}"
 
     def _records(self) -> list[dict[str, Any]]:
         return [

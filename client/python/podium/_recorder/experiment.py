@@ -406,13 +406,13 @@ class ExperimentRecording:
 
     def _last_words(self, outlet: ProcessOutbox, counters: Counters) -> Iterator[str]:
         """What the user has to know when recording ends; nothing if everything is delivered."""
-        if counters.pending:
-            reason = outlet.why_pending()
-            are, they_wait, them = _NUMBERS[counters.pending > 1]
-            yield (
-                f"{_events(counters.pending)} of {self.name!r} {are} not delivered yet ({reason}): "
-                f"{they_wait} in {outlet.folder}; `podium sync` delivers {them}"
-            )
+        key = (self.name, outlet.folder)
+        if counters.pending and key in _pending_later:
+            # A callback ends its recorder after each training: one line at the end will do.
+            _pending_later[key] += counters.pending
+        elif counters.pending:
+            _pending_later[key] = 0
+            yield _not_delivered(counters.pending, outlet.why_pending(), *key)
         if counters.rejected:
             were = "were" if counters.rejected > 1 else "was"
             yield f"{_events(counters.rejected)} {were} rejected for good: see `podium outbox`"
@@ -433,10 +433,27 @@ _recording: set[ExperimentRecording] = set()
 """What this process records: it ends with the process at the latest."""
 
 
+_pending_later: dict[tuple[str, Path | None], int] = {}
+"""Events that were not delivered at later ends of a recorder, by experiment and outbox."""
+
+
 @atexit.register
 def _close_all() -> None:
     for recording in tuple(_recording):
         recording.close()
+    for (name, folder), count in _pending_later.items():
+        if count:
+            why = "besides those named before"
+            _LOGGER.warning("podium: %s", _not_delivered(count, why, name, folder))
+    _pending_later.clear()
+
+
+def _not_delivered(count: int, why: str, experiment: str, folder: Path | None) -> str:
+    are, they_wait, them = _NUMBERS[count > 1]
+    return (
+        f"{_events(count)} of {experiment!r} {are} not delivered yet ({why}): {they_wait} in "
+        f"{folder}; `podium sync` delivers {them}"
+    )
 
 
 def _terminate_all() -> None:

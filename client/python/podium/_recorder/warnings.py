@@ -96,11 +96,14 @@ class RecorderWarnings:
             self.refuse(call, error, target, outcome)
 
     def summary(self) -> list[str]:
-        """Returns a line for each problem that occurred again after its warning."""
+        """Returns a line for each problem that occurred again since its warning or last line."""
         again = [kind for kind in self._kinds.values() if kind.later]
         more = len(again) - _MOST_SUMMED
         rest = [f"{more:,} more problems occurred again"] if more > 0 else []
-        return [*map(str, again[:_MOST_SUMMED]), *rest]
+        lines = [*map(str, again[:_MOST_SUMMED]), *rest]
+        for kind in again:
+            kind.forget()
+        return lines
 
     def _is_new(self, key: tuple[str, ...], label: str, target: Target) -> bool:
         """Counts a problem; returns whether it is the first of its kind."""
@@ -124,6 +127,11 @@ class _Kind:
         if self.later and target.arm is not None and len(self._arms) <= _MOST_ARMS:
             self._arms[target.arm] = None
         return not self.later
+
+    def forget(self) -> None:
+        """Counts from the beginning, because a line has named what was counted."""
+        self.later = 0
+        self._arms.clear()
 
     def __str__(self) -> str:
         arms = [shown(arm) for arm in self._arms]
