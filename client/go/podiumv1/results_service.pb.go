@@ -392,6 +392,8 @@ type ListArmsRequest struct {
 	Tags []string `protobuf:"bytes,7,rep,name=tags,proto3" json:"tags,omitempty"`
 	// Whether the arms are listed without their run_config.
 	OmitRunConfig bool `protobuf:"varint,8,opt,name=omit_run_config,json=omitRunConfig,proto3" json:"omit_run_config,omitempty"`
+	// Only arms whose run_config passes all of these, at most 100.
+	Config        []*ConfigFilter `protobuf:"bytes,9,rep,name=config,proto3" json:"config,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -480,6 +482,13 @@ func (x *ListArmsRequest) GetOmitRunConfig() bool {
 		return x.OmitRunConfig
 	}
 	return false
+}
+
+func (x *ListArmsRequest) GetConfig() []*ConfigFilter {
+	if x != nil {
+		return x.Config
+	}
+	return nil
 }
 
 // ListArmsResponse is a page of arms.
@@ -1130,7 +1139,9 @@ type RankRequest struct {
 	// Only arms whose name begins with this text.
 	NamePrefix *string `protobuf:"bytes,10,opt,name=name_prefix,json=namePrefix,proto3,oneof" json:"name_prefix,omitempty"`
 	// Only arms whose run_config has all of these tags.
-	Tags          []string `protobuf:"bytes,11,rep,name=tags,proto3" json:"tags,omitempty"`
+	Tags []string `protobuf:"bytes,11,rep,name=tags,proto3" json:"tags,omitempty"`
+	// Only arms whose run_config passes all of these, at most 100.
+	Config        []*ConfigFilter `protobuf:"bytes,12,rep,name=config,proto3" json:"config,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1238,6 +1249,13 @@ func (x *RankRequest) GetNamePrefix() string {
 func (x *RankRequest) GetTags() []string {
 	if x != nil {
 		return x.Tags
+	}
+	return nil
+}
+
+func (x *RankRequest) GetConfig() []*ConfigFilter {
+	if x != nil {
+		return x.Config
 	}
 	return nil
 }
@@ -1392,7 +1410,9 @@ type ScoresRequest struct {
 	// Only arms whose name begins with this text.
 	NamePrefix *string `protobuf:"bytes,7,opt,name=name_prefix,json=namePrefix,proto3,oneof" json:"name_prefix,omitempty"`
 	// Only arms whose run_config has all of these tags.
-	Tags          []string `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty"`
+	Tags []string `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty"`
+	// Only arms whose run_config passes all of these, at most 100.
+	Config        []*ConfigFilter `protobuf:"bytes,9,rep,name=config,proto3" json:"config,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1479,6 +1499,13 @@ func (x *ScoresRequest) GetNamePrefix() string {
 func (x *ScoresRequest) GetTags() []string {
 	if x != nil {
 		return x.Tags
+	}
+	return nil
+}
+
+func (x *ScoresRequest) GetConfig() []*ConfigFilter {
+	if x != nil {
+		return x.Config
 	}
 	return nil
 }
@@ -1977,7 +2004,7 @@ var File_podium_v1_results_service_proto protoreflect.FileDescriptor
 
 const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1fpodium/v1/results_service.proto\x12\tpodium.v1\x1a\x1apodium/v1/arm_result.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/experiment.proto\x1a\x16podium/v1/metric.proto\x1a\x17podium/v1/ranking.proto\x1a\x15podium/v1/score.proto\x1a\x1cpodium/v1/score_matrix.proto\x1a\x16podium/v1/series.proto\x1a\x16podium/v1/server.proto\x1a\x15podium/v1/watch.proto\"u\n" +
+	"\x1fpodium/v1/results_service.proto\x12\tpodium.v1\x1a\x1apodium/v1/arm_result.proto\x1a\x1dpodium/v1/config_filter.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/experiment.proto\x1a\x16podium/v1/metric.proto\x1a\x17podium/v1/ranking.proto\x1a\x15podium/v1/score.proto\x1a\x1cpodium/v1/score_matrix.proto\x1a\x16podium/v1/series.proto\x1a\x16podium/v1/server.proto\x1a\x15podium/v1/watch.proto\"u\n" +
 	"\vEvalRequest\x12\x1e\n" +
 	"\n" +
 	"experiment\x18\x01 \x01(\tR\n" +
@@ -2008,7 +2035,7 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\x0eGetArmResponse\x123\n" +
 	"\n" +
 	"arm_result\x18\x01 \x01(\v2\x14.podium.v1.ArmResultR\tarmResult\x121\n" +
-	"\x15next_evals_page_token\x18\x02 \x01(\tR\x12nextEvalsPageToken\"\xc4\x02\n" +
+	"\x15next_evals_page_token\x18\x02 \x01(\tR\x12nextEvalsPageToken\"\xf5\x02\n" +
 	"\x0fListArmsRequest\x12\x1e\n" +
 	"\n" +
 	"experiment\x18\x01 \x01(\tR\n" +
@@ -2022,7 +2049,8 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\vname_prefix\x18\x06 \x01(\tH\x01R\n" +
 	"namePrefix\x88\x01\x01\x12\x12\n" +
 	"\x04tags\x18\a \x03(\tR\x04tags\x12&\n" +
-	"\x0fomit_run_config\x18\b \x01(\bR\romitRunConfigB\r\n" +
+	"\x0fomit_run_config\x18\b \x01(\bR\romitRunConfig\x12/\n" +
+	"\x06config\x18\t \x03(\v2\x17.podium.v1.ConfigFilterR\x06configB\r\n" +
 	"\v_group_nameB\x0e\n" +
 	"\f_name_prefix\"\x81\x01\n" +
 	"\x10ListArmsResponse\x12)\n" +
@@ -2083,7 +2111,7 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\f_name_prefix\"z\n" +
 	"\x17ListExperimentsResponse\x127\n" +
 	"\vexperiments\x18\x01 \x03(\v2\x15.podium.v1.ExperimentR\vexperiments\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb0\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe1\x03\n" +
 	"\vRankRequest\x12\x1e\n" +
 	"\n" +
 	"experiment\x18\x01 \x01(\tR\n" +
@@ -2102,7 +2130,8 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\vname_prefix\x18\n" +
 	" \x01(\tH\x02R\n" +
 	"namePrefix\x88\x01\x01\x12\x12\n" +
-	"\x04tags\x18\v \x03(\tR\x04tagsB\t\n" +
+	"\x04tags\x18\v \x03(\tR\x04tags\x12/\n" +
+	"\x06config\x18\f \x03(\v2\x17.podium.v1.ConfigFilterR\x06configB\t\n" +
 	"\a_metricB\r\n" +
 	"\v_group_nameB\x0e\n" +
 	"\f_name_prefix\"\xd8\x03\n" +
@@ -2118,7 +2147,7 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\fgroup_counts\x18\t \x01(\v2\x1a.podium.v1.RankGroupCountsH\x00R\vgroupCounts\x88\x01\x01\x12)\n" +
 	"\x10ranking_revision\x18\n" +
 	" \x01(\x03R\x0frankingRevisionB\x0f\n" +
-	"\r_group_counts\"\xb4\x02\n" +
+	"\r_group_counts\"\xe5\x02\n" +
 	"\rScoresRequest\x12\x1e\n" +
 	"\n" +
 	"experiment\x18\x01 \x01(\tR\n" +
@@ -2132,7 +2161,8 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"group_name\x18\x06 \x01(\tH\x00R\tgroupName\x88\x01\x01\x12$\n" +
 	"\vname_prefix\x18\a \x01(\tH\x01R\n" +
 	"namePrefix\x88\x01\x01\x12\x12\n" +
-	"\x04tags\x18\b \x03(\tR\x04tagsB\r\n" +
+	"\x04tags\x18\b \x03(\tR\x04tags\x12/\n" +
+	"\x06config\x18\t \x03(\v2\x17.podium.v1.ConfigFilterR\x06configB\r\n" +
 	"\v_group_nameB\x0e\n" +
 	"\f_name_prefix\"\xb0\x01\n" +
 	"\x0eScoresResponse\x12(\n" +
@@ -2243,86 +2273,90 @@ var file_podium_v1_results_service_proto_goTypes = []any{
 	(*ScoreSource)(nil),             // 27: podium.v1.ScoreSource
 	(*ArmResult)(nil),               // 28: podium.v1.ArmResult
 	(ArmStatus)(0),                  // 29: podium.v1.ArmStatus
-	(*ArmSummary)(nil),              // 30: podium.v1.ArmSummary
-	(*Series)(nil),                  // 31: podium.v1.Series
-	(*Experiment)(nil),              // 32: podium.v1.Experiment
-	(ExperimentStatus)(0),           // 33: podium.v1.ExperimentStatus
-	(Direction)(0),                  // 34: podium.v1.Direction
-	(*RankedArm)(nil),               // 35: podium.v1.RankedArm
-	(*RankCounts)(nil),              // 36: podium.v1.RankCounts
-	(*RankSource)(nil),              // 37: podium.v1.RankSource
-	(*RankedGroup)(nil),             // 38: podium.v1.RankedGroup
-	(*RankGroupCounts)(nil),         // 39: podium.v1.RankGroupCounts
-	(*ScoredArm)(nil),               // 40: podium.v1.ScoredArm
-	(*ScoreColumn)(nil),             // 41: podium.v1.ScoreColumn
-	(*Metric)(nil),                  // 42: podium.v1.Metric
-	(*Server)(nil),                  // 43: podium.v1.Server
-	(*WatchRemoval)(nil),            // 44: podium.v1.WatchRemoval
-	(*WatchedArm)(nil),              // 45: podium.v1.WatchedArm
-	(*WatchedEval)(nil),             // 46: podium.v1.WatchedEval
-	(*WatchMarker)(nil),             // 47: podium.v1.WatchMarker
+	(*ConfigFilter)(nil),            // 30: podium.v1.ConfigFilter
+	(*ArmSummary)(nil),              // 31: podium.v1.ArmSummary
+	(*Series)(nil),                  // 32: podium.v1.Series
+	(*Experiment)(nil),              // 33: podium.v1.Experiment
+	(ExperimentStatus)(0),           // 34: podium.v1.ExperimentStatus
+	(Direction)(0),                  // 35: podium.v1.Direction
+	(*RankedArm)(nil),               // 36: podium.v1.RankedArm
+	(*RankCounts)(nil),              // 37: podium.v1.RankCounts
+	(*RankSource)(nil),              // 38: podium.v1.RankSource
+	(*RankedGroup)(nil),             // 39: podium.v1.RankedGroup
+	(*RankGroupCounts)(nil),         // 40: podium.v1.RankGroupCounts
+	(*ScoredArm)(nil),               // 41: podium.v1.ScoredArm
+	(*ScoreColumn)(nil),             // 42: podium.v1.ScoreColumn
+	(*Metric)(nil),                  // 43: podium.v1.Metric
+	(*Server)(nil),                  // 44: podium.v1.Server
+	(*WatchRemoval)(nil),            // 45: podium.v1.WatchRemoval
+	(*WatchedArm)(nil),              // 46: podium.v1.WatchedArm
+	(*WatchedEval)(nil),             // 47: podium.v1.WatchedEval
+	(*WatchMarker)(nil),             // 48: podium.v1.WatchMarker
 }
 var file_podium_v1_results_service_proto_depIdxs = []int32{
 	26, // 0: podium.v1.EvalResponse.eval_result:type_name -> podium.v1.EvalResult
 	27, // 1: podium.v1.ScoreResponse.source:type_name -> podium.v1.ScoreSource
 	28, // 2: podium.v1.GetArmResponse.arm_result:type_name -> podium.v1.ArmResult
 	29, // 3: podium.v1.ListArmsRequest.statuses:type_name -> podium.v1.ArmStatus
-	30, // 4: podium.v1.ListArmsResponse.arms:type_name -> podium.v1.ArmSummary
-	26, // 5: podium.v1.ListEvalsResponse.evals:type_name -> podium.v1.EvalResult
-	31, // 6: podium.v1.ListSeriesResponse.series:type_name -> podium.v1.Series
-	32, // 7: podium.v1.GetExperimentResponse.experiment:type_name -> podium.v1.Experiment
-	33, // 8: podium.v1.ListExperimentsRequest.statuses:type_name -> podium.v1.ExperimentStatus
-	32, // 9: podium.v1.ListExperimentsResponse.experiments:type_name -> podium.v1.Experiment
-	34, // 10: podium.v1.RankRequest.direction:type_name -> podium.v1.Direction
-	29, // 11: podium.v1.RankRequest.statuses:type_name -> podium.v1.ArmStatus
-	35, // 12: podium.v1.RankResponse.arms:type_name -> podium.v1.RankedArm
-	34, // 13: podium.v1.RankResponse.direction:type_name -> podium.v1.Direction
-	36, // 14: podium.v1.RankResponse.counts:type_name -> podium.v1.RankCounts
-	37, // 15: podium.v1.RankResponse.sources:type_name -> podium.v1.RankSource
-	38, // 16: podium.v1.RankResponse.groups:type_name -> podium.v1.RankedGroup
-	39, // 17: podium.v1.RankResponse.group_counts:type_name -> podium.v1.RankGroupCounts
-	29, // 18: podium.v1.ScoresRequest.statuses:type_name -> podium.v1.ArmStatus
-	40, // 19: podium.v1.ScoresResponse.arms:type_name -> podium.v1.ScoredArm
-	41, // 20: podium.v1.ScoresResponse.columns:type_name -> podium.v1.ScoreColumn
-	42, // 21: podium.v1.ListMetricsResponse.metrics:type_name -> podium.v1.Metric
-	43, // 22: podium.v1.GetServerResponse.server:type_name -> podium.v1.Server
-	29, // 23: podium.v1.WatchRequest.statuses:type_name -> podium.v1.ArmStatus
-	32, // 24: podium.v1.WatchResponse.experiment:type_name -> podium.v1.Experiment
-	44, // 25: podium.v1.WatchResponse.removals:type_name -> podium.v1.WatchRemoval
-	45, // 26: podium.v1.WatchResponse.arms:type_name -> podium.v1.WatchedArm
-	46, // 27: podium.v1.WatchResponse.evals:type_name -> podium.v1.WatchedEval
-	47, // 28: podium.v1.WatchResponse.marker:type_name -> podium.v1.WatchMarker
-	0,  // 29: podium.v1.ResultsService.Eval:input_type -> podium.v1.EvalRequest
-	2,  // 30: podium.v1.ResultsService.Score:input_type -> podium.v1.ScoreRequest
-	4,  // 31: podium.v1.ResultsService.GetArm:input_type -> podium.v1.GetArmRequest
-	6,  // 32: podium.v1.ResultsService.ListArms:input_type -> podium.v1.ListArmsRequest
-	8,  // 33: podium.v1.ResultsService.ListEvals:input_type -> podium.v1.ListEvalsRequest
-	10, // 34: podium.v1.ResultsService.ListSeries:input_type -> podium.v1.ListSeriesRequest
-	12, // 35: podium.v1.ResultsService.GetExperiment:input_type -> podium.v1.GetExperimentRequest
-	14, // 36: podium.v1.ResultsService.ListExperiments:input_type -> podium.v1.ListExperimentsRequest
-	16, // 37: podium.v1.ResultsService.Rank:input_type -> podium.v1.RankRequest
-	18, // 38: podium.v1.ResultsService.Scores:input_type -> podium.v1.ScoresRequest
-	20, // 39: podium.v1.ResultsService.ListMetrics:input_type -> podium.v1.ListMetricsRequest
-	22, // 40: podium.v1.ResultsService.GetServer:input_type -> podium.v1.GetServerRequest
-	24, // 41: podium.v1.ResultsService.Watch:input_type -> podium.v1.WatchRequest
-	1,  // 42: podium.v1.ResultsService.Eval:output_type -> podium.v1.EvalResponse
-	3,  // 43: podium.v1.ResultsService.Score:output_type -> podium.v1.ScoreResponse
-	5,  // 44: podium.v1.ResultsService.GetArm:output_type -> podium.v1.GetArmResponse
-	7,  // 45: podium.v1.ResultsService.ListArms:output_type -> podium.v1.ListArmsResponse
-	9,  // 46: podium.v1.ResultsService.ListEvals:output_type -> podium.v1.ListEvalsResponse
-	11, // 47: podium.v1.ResultsService.ListSeries:output_type -> podium.v1.ListSeriesResponse
-	13, // 48: podium.v1.ResultsService.GetExperiment:output_type -> podium.v1.GetExperimentResponse
-	15, // 49: podium.v1.ResultsService.ListExperiments:output_type -> podium.v1.ListExperimentsResponse
-	17, // 50: podium.v1.ResultsService.Rank:output_type -> podium.v1.RankResponse
-	19, // 51: podium.v1.ResultsService.Scores:output_type -> podium.v1.ScoresResponse
-	21, // 52: podium.v1.ResultsService.ListMetrics:output_type -> podium.v1.ListMetricsResponse
-	23, // 53: podium.v1.ResultsService.GetServer:output_type -> podium.v1.GetServerResponse
-	25, // 54: podium.v1.ResultsService.Watch:output_type -> podium.v1.WatchResponse
-	42, // [42:55] is the sub-list for method output_type
-	29, // [29:42] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	30, // 4: podium.v1.ListArmsRequest.config:type_name -> podium.v1.ConfigFilter
+	31, // 5: podium.v1.ListArmsResponse.arms:type_name -> podium.v1.ArmSummary
+	26, // 6: podium.v1.ListEvalsResponse.evals:type_name -> podium.v1.EvalResult
+	32, // 7: podium.v1.ListSeriesResponse.series:type_name -> podium.v1.Series
+	33, // 8: podium.v1.GetExperimentResponse.experiment:type_name -> podium.v1.Experiment
+	34, // 9: podium.v1.ListExperimentsRequest.statuses:type_name -> podium.v1.ExperimentStatus
+	33, // 10: podium.v1.ListExperimentsResponse.experiments:type_name -> podium.v1.Experiment
+	35, // 11: podium.v1.RankRequest.direction:type_name -> podium.v1.Direction
+	29, // 12: podium.v1.RankRequest.statuses:type_name -> podium.v1.ArmStatus
+	30, // 13: podium.v1.RankRequest.config:type_name -> podium.v1.ConfigFilter
+	36, // 14: podium.v1.RankResponse.arms:type_name -> podium.v1.RankedArm
+	35, // 15: podium.v1.RankResponse.direction:type_name -> podium.v1.Direction
+	37, // 16: podium.v1.RankResponse.counts:type_name -> podium.v1.RankCounts
+	38, // 17: podium.v1.RankResponse.sources:type_name -> podium.v1.RankSource
+	39, // 18: podium.v1.RankResponse.groups:type_name -> podium.v1.RankedGroup
+	40, // 19: podium.v1.RankResponse.group_counts:type_name -> podium.v1.RankGroupCounts
+	29, // 20: podium.v1.ScoresRequest.statuses:type_name -> podium.v1.ArmStatus
+	30, // 21: podium.v1.ScoresRequest.config:type_name -> podium.v1.ConfigFilter
+	41, // 22: podium.v1.ScoresResponse.arms:type_name -> podium.v1.ScoredArm
+	42, // 23: podium.v1.ScoresResponse.columns:type_name -> podium.v1.ScoreColumn
+	43, // 24: podium.v1.ListMetricsResponse.metrics:type_name -> podium.v1.Metric
+	44, // 25: podium.v1.GetServerResponse.server:type_name -> podium.v1.Server
+	29, // 26: podium.v1.WatchRequest.statuses:type_name -> podium.v1.ArmStatus
+	33, // 27: podium.v1.WatchResponse.experiment:type_name -> podium.v1.Experiment
+	45, // 28: podium.v1.WatchResponse.removals:type_name -> podium.v1.WatchRemoval
+	46, // 29: podium.v1.WatchResponse.arms:type_name -> podium.v1.WatchedArm
+	47, // 30: podium.v1.WatchResponse.evals:type_name -> podium.v1.WatchedEval
+	48, // 31: podium.v1.WatchResponse.marker:type_name -> podium.v1.WatchMarker
+	0,  // 32: podium.v1.ResultsService.Eval:input_type -> podium.v1.EvalRequest
+	2,  // 33: podium.v1.ResultsService.Score:input_type -> podium.v1.ScoreRequest
+	4,  // 34: podium.v1.ResultsService.GetArm:input_type -> podium.v1.GetArmRequest
+	6,  // 35: podium.v1.ResultsService.ListArms:input_type -> podium.v1.ListArmsRequest
+	8,  // 36: podium.v1.ResultsService.ListEvals:input_type -> podium.v1.ListEvalsRequest
+	10, // 37: podium.v1.ResultsService.ListSeries:input_type -> podium.v1.ListSeriesRequest
+	12, // 38: podium.v1.ResultsService.GetExperiment:input_type -> podium.v1.GetExperimentRequest
+	14, // 39: podium.v1.ResultsService.ListExperiments:input_type -> podium.v1.ListExperimentsRequest
+	16, // 40: podium.v1.ResultsService.Rank:input_type -> podium.v1.RankRequest
+	18, // 41: podium.v1.ResultsService.Scores:input_type -> podium.v1.ScoresRequest
+	20, // 42: podium.v1.ResultsService.ListMetrics:input_type -> podium.v1.ListMetricsRequest
+	22, // 43: podium.v1.ResultsService.GetServer:input_type -> podium.v1.GetServerRequest
+	24, // 44: podium.v1.ResultsService.Watch:input_type -> podium.v1.WatchRequest
+	1,  // 45: podium.v1.ResultsService.Eval:output_type -> podium.v1.EvalResponse
+	3,  // 46: podium.v1.ResultsService.Score:output_type -> podium.v1.ScoreResponse
+	5,  // 47: podium.v1.ResultsService.GetArm:output_type -> podium.v1.GetArmResponse
+	7,  // 48: podium.v1.ResultsService.ListArms:output_type -> podium.v1.ListArmsResponse
+	9,  // 49: podium.v1.ResultsService.ListEvals:output_type -> podium.v1.ListEvalsResponse
+	11, // 50: podium.v1.ResultsService.ListSeries:output_type -> podium.v1.ListSeriesResponse
+	13, // 51: podium.v1.ResultsService.GetExperiment:output_type -> podium.v1.GetExperimentResponse
+	15, // 52: podium.v1.ResultsService.ListExperiments:output_type -> podium.v1.ListExperimentsResponse
+	17, // 53: podium.v1.ResultsService.Rank:output_type -> podium.v1.RankResponse
+	19, // 54: podium.v1.ResultsService.Scores:output_type -> podium.v1.ScoresResponse
+	21, // 55: podium.v1.ResultsService.ListMetrics:output_type -> podium.v1.ListMetricsResponse
+	23, // 56: podium.v1.ResultsService.GetServer:output_type -> podium.v1.GetServerResponse
+	25, // 57: podium.v1.ResultsService.Watch:output_type -> podium.v1.WatchResponse
+	45, // [45:58] is the sub-list for method output_type
+	32, // [32:45] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_podium_v1_results_service_proto_init() }
@@ -2331,6 +2365,7 @@ func file_podium_v1_results_service_proto_init() {
 		return
 	}
 	file_podium_v1_arm_result_proto_init()
+	file_podium_v1_config_filter_proto_init()
 	file_podium_v1_eval_result_proto_init()
 	file_podium_v1_experiment_proto_init()
 	file_podium_v1_metric_proto_init()

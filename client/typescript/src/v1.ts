@@ -1,5 +1,6 @@
 /** Every message, enum and service of the protocol `podium.v1`, as they were generated. */
 export * from "./podium/v1/arm_result_pb.js";
+export * from "./podium/v1/config_filter_pb.js";
 export * from "./podium/v1/error_reason_pb.js";
 export * from "./podium/v1/eval_result_pb.js";
 export * from "./podium/v1/event_pb.js";

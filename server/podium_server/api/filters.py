@@ -1,16 +1,35 @@
 """The filters of list requests, as the store takes them."""
 
-from podium._wire.values import experiment_status_from_proto
-from podium.v1 import results_service_pb2 as results_pb2
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 
+from podium._limits.checks import check_count, check_metric, check_set
+from podium._limits.limits import Limits
+from podium._wire.values import experiment_status_from_proto, value_from_proto
+from podium.v1 import results_service_pb2 as results_pb2
+from podium.v1.config_filter_pb2 import ConfigFilter
+
+from podium_server.errors import failure
 from podium_server.store.filters import (
     ArmFilter,
+    ConfigCondition,
     EvalFilter,
     ExperimentFilter,
     SeriesFilter,
 )
 
-__all__ = ["ArmFilterRequest", "arm_filter", "eval_filter", "experiment_filter", "series_filter"]
+__all__ = [
+    "ArmFilterRequest",
+    "arm_filter",
+    "check_config_filters",
+    "eval_filter",
+    "experiment_filter",
+    "series_filter",
+]
+
+_MOST_CONDITIONS = 100
+_COMPARED = {"null_value", "bool_value", "int_value", "double_value", "string_value"}
 
 ArmFilterRequest = results_pb2.ListArmsRequest | results_pb2.RankRequest | results_pb2.ScoresRequest
 """The requests that filter arms, by fields of the same names."""
@@ -18,12 +37,46 @@ ArmFilterRequest = results_pb2.ListArmsRequest | results_pb2.RankRequest | resul
 
 def arm_filter(request: ArmFilterRequest | results_pb2.WatchRequest) -> ArmFilter:
     """Returns which arms a list, a ranking, a matrix or a watch shows."""
-    return ArmFilter(
+    shown = ArmFilter(
         statuses=frozenset(request.statuses),
         group_name=request.group_name if request.HasField("group_name") else None,
         name_prefix=request.name_prefix,
-        tags=frozenset(() if isinstance(request, results_pb2.WatchRequest) else request.tags),
     )
+    if isinstance(request, results_pb2.WatchRequest):
+        return shown
+    config = tuple(map(_condition, request.config))
+    return replace(shown, tags=frozenset(request.tags), config=config)
+
+
+def _condition(given: ConfigFilter) -> ConfigCondition:
+    if given.WhichOneof("condition") == "equals":
+        return ConfigCondition(given.path, value_from_proto(given.equals))
+    bounds = given.range
+    least = bounds.min if bounds.HasField("min") else -math.inf
+    most = bounds.max if bounds.HasField("max") else math.inf
+    return ConfigCondition(given.path, (least, most))
+
+
+def check_config_filters(given: Sequence[ConfigFilter], limits: Limits) -> None:
+    """Checks the conditions of a request on configurations."""
+    check_count(len(given), "config", _MOST_CONDITIONS, "items")
+    for index, item in enumerate(given):
+        field = f"config[{index}]"
+        check_metric(item.path, f"{field}.path", limits)
+        kind = item.WhichOneof("condition")
+        check_set(is_set=kind is not None, field=f"{field}.condition")
+        if kind == "equals" and item.equals.WhichOneof("kind") not in _COMPARED:
+            raise failure(
+                "VALUE_INVALID",
+                f"{field}.equals is not a null, a boolean, a number or a text; give one of these",
+                field=f"{field}.equals",
+            )
+        if kind == "range" and (math.isnan(item.range.min) or math.isnan(item.range.max)):
+            raise failure(
+                "FIELD_OUT_OF_RANGE",
+                f"{field}.range has NaN as a bound; give numbers",
+                field=f"{field}.range",
+            )
 
 
 def eval_filter(request: results_pb2.ListEvalsRequest) -> EvalFilter:

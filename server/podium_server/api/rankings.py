@@ -116,7 +116,7 @@ def _is_of_completed_arms(asked: RankRequest) -> bool:
 
 
 def _is_filtered(asked: RankRequest) -> bool:
-    return asked.HasField("group_name") or bool(asked.name_prefix or asked.tags)
+    return asked.HasField("group_name") or bool(asked.name_prefix or asked.tags or asked.config)
 
 
 def _fresh(experiment: ExperimentRow, asked: RankRequest) -> bytes:

@@ -33,6 +33,7 @@ from podium_server.api.callers import CALLER
 from podium_server.api.filters import (
     ArmFilterRequest,
     arm_filter,
+    check_config_filters,
     eval_filter,
     experiment_filter,
     series_filter,
@@ -275,6 +276,7 @@ class Results:
     def _check_arm_filter(self, request: ArmFilterRequest) -> None:
         _check_statuses(request.statuses, ARM_STATUSES, self._limits)
         check_keys(request.tags, "tags", self._limits)
+        check_config_filters(request.config, self._limits)
         if request.HasField("name_prefix"):
             check_text(request.name_prefix, "name_prefix", self._limits)
 

@@ -2,9 +2,22 @@
 
 from dataclasses import dataclass
 
-__all__ = ["ArmFilter", "EvalFilter", "ExperimentFilter", "SeriesFilter"]
+__all__ = ["ArmFilter", "ConfigCondition", "EvalFilter", "ExperimentFilter", "SeriesFilter"]
 
 _LAST_STEP = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigCondition:
+    """Selects arms by a value of their configuration, which has the type that is asked for.
+
+    Attributes:
+        path: The path of the value, as `ArmChange.parts["values"]` has it.
+        value: The value, or the bounds of a number, both included.
+    """
+
+    path: str
+    value: bool | int | float | str | tuple[float, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +29,14 @@ class ArmFilter:
         group_name: The group that an arm must belong to.
         name_prefix: How the name of an arm must begin.
         tags: The tags that an arm must have, all of them.
+        config: The conditions that the arm's configuration must pass, all of them.
     """
 
     statuses: frozenset[int] = frozenset()
     group_name: str | None = None
     name_prefix: str = ""
     tags: frozenset[str] = frozenset()
+    config: tuple[ConfigCondition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

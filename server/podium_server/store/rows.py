@@ -13,6 +13,7 @@ from typing import NamedTuple
 __all__ = [
     "COMPLETED",
     "PART_NAMES",
+    "VALUES_PART",
     "ArmRow",
     "ArmView",
     "EvalKey",
@@ -28,6 +29,8 @@ __all__ = [
     "StreamState",
 ]
 
+VALUES_PART = "values"
+"""The part that only filters read: the values of the configuration by path, a JSON object."""
 PART_NAMES = ("config", "metrics", "facts", "given")
 """The parts of an arm that are kept beside its row, each written only when it changed."""
 

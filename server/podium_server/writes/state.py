@@ -6,17 +6,20 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from podium.scoring import precedence
 from podium.v1.arm_result_pb2 import ARM_STATUS_RUNNING
 from podium.v1.eval_result_pb2 import EvalResult
+from podium.v1.run_config_pb2 import RunConfig
 
 from podium_server.store.contract import ArmChange, Changes, Loaded, LoadedArm
 from podium_server.store.rows import (
     COMPLETED,
     PART_NAMES,
+    VALUES_PART,
     ArmRow,
     EvalKey,
     EvalRow,
     ExperimentRow,
     StreamRow,
 )
+from podium_server.writes.run_config_values import config_values
 
 __all__ = ["ArmState", "CallState", "ParsedRow", "Progress"]
 
@@ -208,6 +211,8 @@ class ArmState:
             return False
         self.row.part_bytes += len(content) - len(before)
         self._parts[name] = content
+        if name == "config":
+            self._parts[VALUES_PART] = config_values(RunConfig.FromString(content))
         self.touch()
         return True
 

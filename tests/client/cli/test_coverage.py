@@ -64,7 +64,10 @@ USES: dict[str, list[str]] = {
     "Eval": ["eval e a v --step 0"],
     "Score": ["score e a m"],
     "GetArm": ["show e a"],
-    "ListArms": ["arms e --status failed --group g --prefix p --tag t"],
+    "ListArms": [
+        "arms e --status failed --group g --prefix p --tag t",
+        "arms e --config a=1 --config b=1..2",
+    ],
     "ListEvals": ["evals e a --name v --min-step 1 --max-step 2"],
     "ListMetrics": ["metrics e"],
     "ListSeries": ["series e a m --min-step 1 --max-step 2 --page-size 1"],
@@ -73,9 +76,12 @@ USES: dict[str, list[str]] = {
     "ListExperiments": ["experiments --prefix p --status failed --tag t"],
     "Rank": [
         "rank e --metric m --minimize --status failed --by-group --min-members 2",
-        "rank e --group g --prefix p --tag t",
+        "rank e --group g --prefix p --tag t --config a=1 --config b=1..2",
     ],
-    "Scores": ["scores e m --status failed --group g --prefix p --tag t"],
+    "Scores": [
+        "scores e m --status failed --group g --prefix p --tag t",
+        "scores e m --config a=1 --config b=1..2",
+    ],
     "Watch": [
         "watch e --status failed --group g --prefix p --no-evals --after 3 --epoch x",
     ],

@@ -80,6 +80,7 @@ CALLS: dict[str, Callable[[AnyClient], Any]] = {
             group_name="g",
             name_prefix="p",
             tags=["t"],
+            config={"a": 1, "b": (1, 2)},
             run_configs=False,
             page_size=1,
         )
@@ -104,13 +105,20 @@ CALLS: dict[str, Callable[[AnyClient], Any]] = {
             group_name="g",
             name_prefix="p",
             tags=["t"],
+            config={"a": 1, "b": (1, 2)},
             min_members=2,
             top=2000,
         )
     ),
     "Scores": lambda client: result(
         client.experiment("e").scores(
-            ["m"], status="failed", group_name="g", name_prefix="p", tags=["t"], page_size=1
+            ["m"],
+            status="failed",
+            group_name="g",
+            name_prefix="p",
+            tags=["t"],
+            config={"a": 1, "b": (1, 2)},
+            page_size=1,
         )
     ),
     "Watch": lambda client: items(

@@ -138,6 +138,10 @@ _READS: list[tuple[str, dict[str, Any]]] = [
             "groupName": "g",
             "namePrefix": "a",
             "tags": ["t"],
+            "config": [
+                {"path": "eval.k", "equals": {"doubleValue": 0.1}},
+                {"path": "seed", "range": {"min": 0, "max": 1}},
+            ],
             "omitRunConfig": True,
         },
     ),

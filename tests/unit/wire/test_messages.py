@@ -16,7 +16,9 @@ from podium._wire.tables import Codec
 from tests.unit.wire.filling import fill, fill_field
 
 # Requests and events are built call by call; values have tests of their own.
-_OTHER_FILES = re.compile(r"_service_pb2|_grpc$|event_pb2|error_reason_pb2|value_pb2")
+_OTHER_FILES = re.compile(
+    r"_service_pb2|_grpc$|event_pb2|error_reason_pb2|value_pb2|config_filter_pb2"
+)
 # Always told by a server; an object of the model has no form for their absence.
 _ALWAYS_SET = {
     "Attempt.order",

@@ -17,8 +17,15 @@ from podium._model.listings import Metric, Server
 from podium._model.recording import KeptField, RecordResult, StreamPosition
 from podium._model.results import ArmResult, ArmSummary, EvalResult, Experiment
 from podium._values import coerce
-from podium._values.arguments import ArmStatuses, ExperimentStatuses, StepLike, Strings
+from podium._values.arguments import (
+    ArmStatuses,
+    ConfigFilters,
+    ExperimentStatuses,
+    StepLike,
+    Strings,
+)
 from podium._wire import codec
+from podium._wire.config_filters import config_filters_to_proto
 from podium._wire.listings import METRIC, SERVER
 from podium.curves import Series
 from podium.errors import AbortedError, PodiumError
@@ -143,6 +150,7 @@ def arms(
     group_name: str | None,
     name_prefix: str | None,
     tags: Strings,
+    config: ConfigFilters | None = None,
     run_configs: bool = True,
     page_size: int | None,
 ) -> Pages[ArmSummary]:
@@ -154,6 +162,7 @@ def arms(
         group_name=coerce.optional(coerce.text, group_name, "group_name"),
         name_prefix=coerce.optional(coerce.text, name_prefix, "name_prefix"),
         tags=coerce.texts(tags, "tags"),
+        config=config_filters_to_proto(config),
         omit_run_config=not run_configs,
     )
     return Pages(request, lambda response: map(codec.arm_summary_from_proto, response.arms))

@@ -8,8 +8,9 @@ from podium._limits.limits import DEFAULT_LIMITS
 from podium._model.rankings import GroupRanking, Ranking
 from podium._model.score_matrix import ScoreMatrix
 from podium._values import coerce
-from podium._values.arguments import ArmStatuses, DirectionLike, Strings
+from podium._values.arguments import ArmStatuses, ConfigFilters, DirectionLike, Strings
 from podium._wire import codec, rankings
+from podium._wire.config_filters import config_filters_to_proto
 from podium.errors import AbortedError
 from podium.v1 import results_service_pb2 as results
 
@@ -63,6 +64,7 @@ def request(
     group_name: str | None = None,
     name_prefix: str | None = None,
     tags: Strings = (),
+    config: ConfigFilters | None = None,
 ) -> results.RankRequest:
     """Returns the request for a ranking of arms."""
     return results.RankRequest(
@@ -73,6 +75,7 @@ def request(
         group_name=coerce.optional(coerce.text, group_name, "group_name"),
         name_prefix=coerce.optional(coerce.text, name_prefix, "name_prefix"),
         tags=coerce.texts(tags, "tags"),
+        config=config_filters_to_proto(config),
     )
 
 
@@ -117,6 +120,7 @@ def scores(
     group_name: str | None,
     name_prefix: str | None,
     tags: Strings,
+    config: ConfigFilters | None = None,
     page_size: int | None,
 ) -> Steps[ScoreMatrix]:
     """Calls Scores: returns the whole matrix."""
@@ -127,6 +131,7 @@ def scores(
         group_name=coerce.optional(coerce.text, group_name, "group_name"),
         name_prefix=coerce.optional(coerce.text, name_prefix, "name_prefix"),
         tags=coerce.texts(tags, "tags"),
+        config=config_filters_to_proto(config),
         page_size=_PAGE if page_size is None else coerce.integer(page_size, "page_size"),
     )
     pages: list[results.ScoresResponse] = []

@@ -4,7 +4,7 @@ Attributes of results have plain types: a newer server may send a status that th
 know.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, Protocol, SupportsIndex, TypeAlias
 
 from podium._values.enums import ArmStatus, Direction, ExperimentStatus
@@ -13,6 +13,7 @@ __all__ = [
     "ArmStatusLike",
     "ArmStatuses",
     "CompareKind",
+    "ConfigFilters",
     "DirectionLike",
     "ExperimentStatuses",
     "FinalStatus",
@@ -35,6 +36,11 @@ ExperimentStatuses: TypeAlias = _ExperimentStatusLike | Iterable[_ExperimentStat
 DirectionLike: TypeAlias = Direction | Literal["maximize", "minimize"]
 
 CompareKind: TypeAlias = Literal["arm", "group"]
+
+ConfigFilters: TypeAlias = Mapping[
+    str, bool | int | float | str | tuple[float | None, float | None] | None
+]
+"""Values of a run_config by path, or ranges of numbers."""
 
 StepLike: TypeAlias = SupportsIndex | float
 """An integer of any library, or an integral float."""

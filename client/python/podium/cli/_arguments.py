@@ -1,7 +1,9 @@
 """Arguments that several commands take."""
 
 import argparse
+import json
 from enum import StrEnum
+from typing import Any
 
 from podium._limits.limits import DEFAULT_LIMITS
 from podium._values.enums import ArmStatus
@@ -13,6 +15,7 @@ __all__ = [
     "add_filters",
     "add_limit",
     "add_statuses",
+    "config_filter",
     "page_size",
     "positive",
     "step",
@@ -36,6 +39,15 @@ def add_arm(parser: argparse.ArgumentParser) -> None:
 def add_arm_filters(parser: argparse.ArgumentParser, text: str = _ONLY_STATUS) -> None:
     """Adds the filters of arms by name, status, tags and group; `text` is about the status."""
     add_filters(parser, "arms", ArmStatus, text)
+    parser.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        type=config_filter,
+        metavar="PATH=VALUE",
+        help="only arms with this value in the run_config, such as algorithm.params.lr=0.1, or "
+        "with a number in a range: seed=1..5, seed=1.. or seed=..5",
+    )
     parser.add_argument("--group", metavar="NAME", help="only arms of this group")
 
 
@@ -85,6 +97,23 @@ def step(text: str) -> int:
     if number not in _INT64:
         raise argparse.ArgumentTypeError(f"a step is an integer of 64 bits, not {text!r}")
     return number
+
+
+def config_filter(text: str) -> tuple[str, Any]:
+    """Parses a condition on a configuration: a path, and a JSON value, a text or a range."""
+    path, equals, value = text.partition("=")
+    if not (path and equals):
+        raise argparse.ArgumentTypeError(f"give PATH=VALUE, not {text!r}")
+    least, dots, most = value.partition("..")
+    if dots:
+        try:
+            return path, tuple(float(bound) if bound else None for bound in (least, most))
+        except ValueError:
+            return path, value
+    try:
+        return path, json.loads(value)
+    except ValueError:
+        return path, value
 
 
 def positive(text: str) -> int:

@@ -23,6 +23,7 @@ _sym_db = _symbol_database.Default()
 
 
 from podium.v1 import arm_result_pb2 as podium_dot_v1_dot_arm__result__pb2
+from podium.v1 import config_filter_pb2 as podium_dot_v1_dot_config__filter__pb2
 from podium.v1 import eval_result_pb2 as podium_dot_v1_dot_eval__result__pb2
 from podium.v1 import experiment_pb2 as podium_dot_v1_dot_experiment__pb2
 from podium.v1 import metric_pb2 as podium_dot_v1_dot_metric__pb2
@@ -34,7 +35,7 @@ from podium.v1 import server_pb2 as podium_dot_v1_dot_server__pb2
 from podium.v1 import watch_pb2 as podium_dot_v1_dot_watch__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpodium/v1/results_service.proto\x12\tpodium.v1\x1a\x1apodium/v1/arm_result.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/experiment.proto\x1a\x16podium/v1/metric.proto\x1a\x17podium/v1/ranking.proto\x1a\x15podium/v1/score.proto\x1a\x1cpodium/v1/score_matrix.proto\x1a\x16podium/v1/series.proto\x1a\x16podium/v1/server.proto\x1a\x15podium/v1/watch.proto\"X\n\x0b\x45valRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\x04step\x18\x04 \x01(\x03H\x00\x88\x01\x01\x42\x07\n\x05_step\"O\n\x0c\x45valResponse\x12/\n\x0b\x65val_result\x18\x01 \x01(\x0b\x32\x15.podium.v1.EvalResultH\x00\x88\x01\x01\x42\x0e\n\x0c_eval_result\"?\n\x0cScoreRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\x12\x0e\n\x06metric\x18\x03 \x01(\t\"U\n\rScoreResponse\x12\x12\n\x05value\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12&\n\x06source\x18\x02 \x01(\x0b\x32\x16.podium.v1.ScoreSourceB\x08\n\x06_value\"0\n\rGetArmRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\"Y\n\x0eGetArmResponse\x12(\n\narm_result\x18\x01 \x01(\x0b\x32\x14.podium.v1.ArmResult\x12\x1d\n\x15next_evals_page_token\x18\x02 \x01(\t\"\xed\x01\n\x0fListArmsRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12&\n\x08statuses\x18\x04 \x03(\x0e\x32\x14.podium.v1.ArmStatus\x12\x17\n\ngroup_name\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0bname_prefix\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x0c\n\x04tags\x18\x07 \x03(\t\x12\x17\n\x0fomit_run_config\x18\x08 \x01(\x08\x42\r\n\x0b_group_nameB\x0e\n\x0c_name_prefix\"b\n\x10ListArmsResponse\x12#\n\x04\x61rms\x18\x01 \x03(\x0b\x32\x15.podium.v1.ArmSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\xbe\x01\n\x10ListEvalsRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x11\n\x04name\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08min_step\x18\x06 \x01(\x03H\x01\x88\x01\x01\x12\x15\n\x08max_step\x18\x07 \x01(\x03H\x02\x88\x01\x01\x42\x07\n\x05_nameB\x0b\n\t_min_stepB\x0b\n\t_max_step\"d\n\x11ListEvalsResponse\x12$\n\x05\x65vals\x18\x01 \x03(\x0b\x32\x15.podium.v1.EvalResult\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\xb1\x01\n\x11ListSeriesRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x0c\n\x04keys\x18\x05 \x03(\t\x12\x15\n\x08min_step\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12\x15\n\x08max_step\x18\x07 \x01(\x03H\x01\x88\x01\x01\x42\x0b\n\t_min_stepB\x0b\n\t_max_step\"b\n\x12ListSeriesResponse\x12!\n\x06series\x18\x01 \x03(\x0b\x32\x11.podium.v1.Series\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"*\n\x14GetExperimentRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\"B\n\x15GetExperimentResponse\x12)\n\nexperiment\x18\x01 \x01(\x0b\x32\x15.podium.v1.Experiment\"\xa6\x01\n\x16ListExperimentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x18\n\x0bname_prefix\x18\x03 \x01(\tH\x00\x88\x01\x01\x12-\n\x08statuses\x18\x04 \x03(\x0e\x32\x1b.podium.v1.ExperimentStatus\x12\x0c\n\x04tags\x18\x05 \x03(\tB\x0e\n\x0c_name_prefix\"^\n\x17ListExperimentsResponse\x12*\n\x0b\x65xperiments\x18\x01 \x03(\x0b\x32\x15.podium.v1.Experiment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc0\x02\n\x0bRankRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x13\n\x06metric\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\'\n\tdirection\x18\x05 \x01(\x0e\x32\x14.podium.v1.Direction\x12&\n\x08statuses\x18\x06 \x03(\x0e\x32\x14.podium.v1.ArmStatus\x12\x10\n\x08\x62y_group\x18\x07 \x01(\x08\x12\x13\n\x0bmin_members\x18\x08 \x01(\x05\x12\x17\n\ngroup_name\x18\t \x01(\tH\x01\x88\x01\x01\x12\x18\n\x0bname_prefix\x18\n \x01(\tH\x02\x88\x01\x01\x12\x0c\n\x04tags\x18\x0b \x03(\tB\t\n\x07_metricB\r\n\x0b_group_nameB\x0e\n\x0c_name_prefix\"\xef\x02\n\x0cRankResponse\x12\"\n\x04\x61rms\x18\x01 \x03(\x0b\x32\x14.podium.v1.RankedArm\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x0e\n\x06metric\x18\x04 \x01(\t\x12\'\n\tdirection\x18\x05 \x01(\x0e\x32\x14.podium.v1.Direction\x12%\n\x06\x63ounts\x18\x06 \x01(\x0b\x32\x15.podium.v1.RankCounts\x12&\n\x07sources\x18\x07 \x03(\x0b\x32\x15.podium.v1.RankSource\x12&\n\x06groups\x18\x08 \x03(\x0b\x32\x16.podium.v1.RankedGroup\x12\x35\n\x0cgroup_counts\x18\t \x01(\x0b\x32\x1a.podium.v1.RankGroupCountsH\x00\x88\x01\x01\x12\x18\n\x10ranking_revision\x18\n \x01(\x03\x42\x0f\n\r_group_counts\"\xe3\x01\n\rScoresRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x0f\n\x07metrics\x18\x02 \x03(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12&\n\x08statuses\x18\x05 \x03(\x0e\x32\x14.podium.v1.ArmStatus\x12\x17\n\ngroup_name\x18\x06 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0bname_prefix\x18\x07 \x01(\tH\x01\x88\x01\x01\x12\x0c\n\x04tags\x18\x08 \x03(\tB\r\n\x0b_group_nameB\x0e\n\x0c_name_prefix\"\x88\x01\n\x0eScoresResponse\x12\"\n\x04\x61rms\x18\x01 \x03(\x0b\x32\x14.podium.v1.ScoredArm\x12\'\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x16.podium.v1.ScoreColumn\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x03\"O\n\x12ListMetricsRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"d\n\x13ListMetricsResponse\x12\"\n\x07metrics\x18\x01 \x03(\x0b\x32\x11.podium.v1.Metric\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\x12\n\x10GetServerRequest\"6\n\x11GetServerResponse\x12!\n\x06server\x18\x01 \x01(\x0b\x32\x11.podium.v1.Server\"\x81\x02\n\x0cWatchRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x1b\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x12\n\x05\x65poch\x18\x03 \x01(\tH\x01\x88\x01\x01\x12&\n\x08statuses\x18\x04 \x03(\x0e\x32\x14.podium.v1.ArmStatus\x12\x17\n\ngroup_name\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x18\n\x0bname_prefix\x18\x06 \x01(\tH\x03\x88\x01\x01\x12\x15\n\rwithout_evals\x18\x07 \x01(\x08\x42\x11\n\x0f_after_revisionB\x08\n\x06_epochB\r\n\x0b_group_nameB\x0e\n\x0c_name_prefix\"\x8d\x02\n\rWatchResponse\x12\r\n\x05reset\x18\x01 \x01(\x08\x12.\n\nexperiment\x18\x02 \x01(\x0b\x32\x15.podium.v1.ExperimentH\x00\x88\x01\x01\x12)\n\x08removals\x18\x03 \x03(\x0b\x32\x17.podium.v1.WatchRemoval\x12#\n\x04\x61rms\x18\x04 \x03(\x0b\x32\x15.podium.v1.WatchedArm\x12%\n\x05\x65vals\x18\x05 \x03(\x0b\x32\x16.podium.v1.WatchedEval\x12&\n\x06marker\x18\x06 \x01(\x0b\x32\x16.podium.v1.WatchMarker\x12\x0f\n\x07\x64\x65leted\x18\x07 \x01(\x08\x42\r\n\x0b_experiment2\xd7\x07\n\x0eResultsService\x12<\n\x04\x45val\x12\x16.podium.v1.EvalRequest\x1a\x17.podium.v1.EvalResponse\"\x03\x90\x02\x01\x12?\n\x05Score\x12\x17.podium.v1.ScoreRequest\x1a\x18.podium.v1.ScoreResponse\"\x03\x90\x02\x01\x12\x42\n\x06GetArm\x12\x18.podium.v1.GetArmRequest\x1a\x19.podium.v1.GetArmResponse\"\x03\x90\x02\x01\x12H\n\x08ListArms\x12\x1a.podium.v1.ListArmsRequest\x1a\x1b.podium.v1.ListArmsResponse\"\x03\x90\x02\x01\x12K\n\tListEvals\x12\x1b.podium.v1.ListEvalsRequest\x1a\x1c.podium.v1.ListEvalsResponse\"\x03\x90\x02\x01\x12N\n\nListSeries\x12\x1c.podium.v1.ListSeriesRequest\x1a\x1d.podium.v1.ListSeriesResponse\"\x03\x90\x02\x01\x12W\n\rGetExperiment\x12\x1f.podium.v1.GetExperimentRequest\x1a .podium.v1.GetExperimentResponse\"\x03\x90\x02\x01\x12]\n\x0fListExperiments\x12!.podium.v1.ListExperimentsRequest\x1a\".podium.v1.ListExperimentsResponse\"\x03\x90\x02\x01\x12<\n\x04Rank\x12\x16.podium.v1.RankRequest\x1a\x17.podium.v1.RankResponse\"\x03\x90\x02\x01\x12\x42\n\x06Scores\x12\x18.podium.v1.ScoresRequest\x1a\x19.podium.v1.ScoresResponse\"\x03\x90\x02\x01\x12Q\n\x0bListMetrics\x12\x1d.podium.v1.ListMetricsRequest\x1a\x1e.podium.v1.ListMetricsResponse\"\x03\x90\x02\x01\x12K\n\tGetServer\x12\x1b.podium.v1.GetServerRequest\x1a\x1c.podium.v1.GetServerResponse\"\x03\x90\x02\x01\x12\x41\n\x05Watch\x12\x17.podium.v1.WatchRequest\x1a\x18.podium.v1.WatchResponse\"\x03\x90\x02\x01\x30\x01\x42m\n\tpodium.v1B\x13ResultsServiceProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\nPodium::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpodium/v1/results_service.proto\x12\tpodium.v1\x1a\x1apodium/v1/arm_result.proto\x1a\x1dpodium/v1/config_filter.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/experiment.proto\x1a\x16podium/v1/metric.proto\x1a\x17podium/v1/ranking.proto\x1a\x15podium/v1/score.proto\x1a\x1cpodium/v1/score_matrix.proto\x1a\x16podium/v1/series.proto\x1a\x16podium/v1/server.proto\x1a\x15podium/v1/watch.proto\"X\n\x0b\x45valRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\x04step\x18\x04 \x01(\x03H\x00\x88\x01\x01\x42\x07\n\x05_step\"O\n\x0c\x45valResponse\x12/\n\x0b\x65val_result\x18\x01 \x01(\x0b\x32\x15.podium.v1.EvalResultH\x00\x88\x01\x01\x42\x0e\n\x0c_eval_result\"?\n\x0cScoreRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\x12\x0e\n\x06metric\x18\x03 \x01(\t\"U\n\rScoreResponse\x12\x12\n\x05value\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12&\n\x06source\x18\x02 \x01(\x0b\x32\x16.podium.v1.ScoreSourceB\x08\n\x06_value\"0\n\rGetArmRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\"Y\n\x0eGetArmResponse\x12(\n\narm_result\x18\x01 \x01(\x0b\x32\x14.podium.v1.ArmResult\x12\x1d\n\x15next_evals_page_token\x18\x02 \x01(\t\"\x96\x02\n\x0fListArmsRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12&\n\x08statuses\x18\x04 \x03(\x0e\x32\x14.podium.v1.ArmStatus\x12\x17\n\ngroup_name\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0bname_prefix\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x0c\n\x04tags\x18\x07 \x03(\t\x12\x17\n\x0fomit_run_config\x18\x08 \x01(\x08\x12\'\n\x06\x63onfig\x18\t \x03(\x0b\x32\x17.podium.v1.ConfigFilterB\r\n\x0b_group_nameB\x0e\n\x0c_name_prefix\"b\n\x10ListArmsResponse\x12#\n\x04\x61rms\x18\x01 \x03(\x0b\x32\x15.podium.v1.ArmSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\xbe\x01\n\x10ListEvalsRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x11\n\x04name\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08min_step\x18\x06 \x01(\x03H\x01\x88\x01\x01\x12\x15\n\x08max_step\x18\x07 \x01(\x03H\x02\x88\x01\x01\x42\x07\n\x05_nameB\x0b\n\t_min_stepB\x0b\n\t_max_step\"d\n\x11ListEvalsResponse\x12$\n\x05\x65vals\x18\x01 \x03(\x0b\x32\x15.podium.v1.EvalResult\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\xb1\x01\n\x11ListSeriesRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x0c\n\x04keys\x18\x05 \x03(\t\x12\x15\n\x08min_step\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12\x15\n\x08max_step\x18\x07 \x01(\x03H\x01\x88\x01\x01\x42\x0b\n\t_min_stepB\x0b\n\t_max_step\"b\n\x12ListSeriesResponse\x12!\n\x06series\x18\x01 \x03(\x0b\x32\x11.podium.v1.Series\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"*\n\x14GetExperimentRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\"B\n\x15GetExperimentResponse\x12)\n\nexperiment\x18\x01 \x01(\x0b\x32\x15.podium.v1.Experiment\"\xa6\x01\n\x16ListExperimentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x18\n\x0bname_prefix\x18\x03 \x01(\tH\x00\x88\x01\x01\x12-\n\x08statuses\x18\x04 \x03(\x0e\x32\x1b.podium.v1.ExperimentStatus\x12\x0c\n\x04tags\x18\x05 \x03(\tB\x0e\n\x0c_name_prefix\"^\n\x17ListExperimentsResponse\x12*\n\x0b\x65xperiments\x18\x01 \x03(\x0b\x32\x15.podium.v1.Experiment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xe9\x02\n\x0bRankRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x13\n\x06metric\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\'\n\tdirection\x18\x05 \x01(\x0e\x32\x14.podium.v1.Direction\x12&\n\x08statuses\x18\x06 \x03(\x0e\x32\x14.podium.v1.ArmStatus\x12\x10\n\x08\x62y_group\x18\x07 \x01(\x08\x12\x13\n\x0bmin_members\x18\x08 \x01(\x05\x12\x17\n\ngroup_name\x18\t \x01(\tH\x01\x88\x01\x01\x12\x18\n\x0bname_prefix\x18\n \x01(\tH\x02\x88\x01\x01\x12\x0c\n\x04tags\x18\x0b \x03(\t\x12\'\n\x06\x63onfig\x18\x0c \x03(\x0b\x32\x17.podium.v1.ConfigFilterB\t\n\x07_metricB\r\n\x0b_group_nameB\x0e\n\x0c_name_prefix\"\xef\x02\n\x0cRankResponse\x12\"\n\x04\x61rms\x18\x01 \x03(\x0b\x32\x14.podium.v1.RankedArm\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x0e\n\x06metric\x18\x04 \x01(\t\x12\'\n\tdirection\x18\x05 \x01(\x0e\x32\x14.podium.v1.Direction\x12%\n\x06\x63ounts\x18\x06 \x01(\x0b\x32\x15.podium.v1.RankCounts\x12&\n\x07sources\x18\x07 \x03(\x0b\x32\x15.podium.v1.RankSource\x12&\n\x06groups\x18\x08 \x03(\x0b\x32\x16.podium.v1.RankedGroup\x12\x35\n\x0cgroup_counts\x18\t \x01(\x0b\x32\x1a.podium.v1.RankGroupCountsH\x00\x88\x01\x01\x12\x18\n\x10ranking_revision\x18\n \x01(\x03\x42\x0f\n\r_group_counts\"\x8c\x02\n\rScoresRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x0f\n\x07metrics\x18\x02 \x03(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12&\n\x08statuses\x18\x05 \x03(\x0e\x32\x14.podium.v1.ArmStatus\x12\x17\n\ngroup_name\x18\x06 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0bname_prefix\x18\x07 \x01(\tH\x01\x88\x01\x01\x12\x0c\n\x04tags\x18\x08 \x03(\t\x12\'\n\x06\x63onfig\x18\t \x03(\x0b\x32\x17.podium.v1.ConfigFilterB\r\n\x0b_group_nameB\x0e\n\x0c_name_prefix\"\x88\x01\n\x0eScoresResponse\x12\"\n\x04\x61rms\x18\x01 \x03(\x0b\x32\x14.podium.v1.ScoredArm\x12\'\n\x07\x63olumns\x18\x02 \x03(\x0b\x32\x16.podium.v1.ScoreColumn\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x03\"O\n\x12ListMetricsRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"d\n\x13ListMetricsResponse\x12\"\n\x07metrics\x18\x01 \x03(\x0b\x32\x11.podium.v1.Metric\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\x12\n\x10GetServerRequest\"6\n\x11GetServerResponse\x12!\n\x06server\x18\x01 \x01(\x0b\x32\x11.podium.v1.Server\"\x81\x02\n\x0cWatchRequest\x12\x12\n\nexperiment\x18\x01 \x01(\t\x12\x1b\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x12\n\x05\x65poch\x18\x03 \x01(\tH\x01\x88\x01\x01\x12&\n\x08statuses\x18\x04 \x03(\x0e\x32\x14.podium.v1.ArmStatus\x12\x17\n\ngroup_name\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x18\n\x0bname_prefix\x18\x06 \x01(\tH\x03\x88\x01\x01\x12\x15\n\rwithout_evals\x18\x07 \x01(\x08\x42\x11\n\x0f_after_revisionB\x08\n\x06_epochB\r\n\x0b_group_nameB\x0e\n\x0c_name_prefix\"\x8d\x02\n\rWatchResponse\x12\r\n\x05reset\x18\x01 \x01(\x08\x12.\n\nexperiment\x18\x02 \x01(\x0b\x32\x15.podium.v1.ExperimentH\x00\x88\x01\x01\x12)\n\x08removals\x18\x03 \x03(\x0b\x32\x17.podium.v1.WatchRemoval\x12#\n\x04\x61rms\x18\x04 \x03(\x0b\x32\x15.podium.v1.WatchedArm\x12%\n\x05\x65vals\x18\x05 \x03(\x0b\x32\x16.podium.v1.WatchedEval\x12&\n\x06marker\x18\x06 \x01(\x0b\x32\x16.podium.v1.WatchMarker\x12\x0f\n\x07\x64\x65leted\x18\x07 \x01(\x08\x42\r\n\x0b_experiment2\xd7\x07\n\x0eResultsService\x12<\n\x04\x45val\x12\x16.podium.v1.EvalRequest\x1a\x17.podium.v1.EvalResponse\"\x03\x90\x02\x01\x12?\n\x05Score\x12\x17.podium.v1.ScoreRequest\x1a\x18.podium.v1.ScoreResponse\"\x03\x90\x02\x01\x12\x42\n\x06GetArm\x12\x18.podium.v1.GetArmRequest\x1a\x19.podium.v1.GetArmResponse\"\x03\x90\x02\x01\x12H\n\x08ListArms\x12\x1a.podium.v1.ListArmsRequest\x1a\x1b.podium.v1.ListArmsResponse\"\x03\x90\x02\x01\x12K\n\tListEvals\x12\x1b.podium.v1.ListEvalsRequest\x1a\x1c.podium.v1.ListEvalsResponse\"\x03\x90\x02\x01\x12N\n\nListSeries\x12\x1c.podium.v1.ListSeriesRequest\x1a\x1d.podium.v1.ListSeriesResponse\"\x03\x90\x02\x01\x12W\n\rGetExperiment\x12\x1f.podium.v1.GetExperimentRequest\x1a .podium.v1.GetExperimentResponse\"\x03\x90\x02\x01\x12]\n\x0fListExperiments\x12!.podium.v1.ListExperimentsRequest\x1a\".podium.v1.ListExperimentsResponse\"\x03\x90\x02\x01\x12<\n\x04Rank\x12\x16.podium.v1.RankRequest\x1a\x17.podium.v1.RankResponse\"\x03\x90\x02\x01\x12\x42\n\x06Scores\x12\x18.podium.v1.ScoresRequest\x1a\x19.podium.v1.ScoresResponse\"\x03\x90\x02\x01\x12Q\n\x0bListMetrics\x12\x1d.podium.v1.ListMetricsRequest\x1a\x1e.podium.v1.ListMetricsResponse\"\x03\x90\x02\x01\x12K\n\tGetServer\x12\x1b.podium.v1.GetServerRequest\x1a\x1c.podium.v1.GetServerResponse\"\x03\x90\x02\x01\x12\x41\n\x05Watch\x12\x17.podium.v1.WatchRequest\x1a\x18.podium.v1.WatchResponse\"\x03\x90\x02\x01\x30\x01\x42m\n\tpodium.v1B\x13ResultsServiceProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\nPodium::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -68,58 +69,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESULTSSERVICE'].methods_by_name['GetServer']._serialized_options = b'\220\002\001'
   _globals['_RESULTSSERVICE'].methods_by_name['Watch']._loaded_options = None
   _globals['_RESULTSSERVICE'].methods_by_name['Watch']._serialized_options = b'\220\002\001'
-  _globals['_EVALREQUEST']._serialized_start=304
-  _globals['_EVALREQUEST']._serialized_end=392
-  _globals['_EVALRESPONSE']._serialized_start=394
-  _globals['_EVALRESPONSE']._serialized_end=473
-  _globals['_SCOREREQUEST']._serialized_start=475
-  _globals['_SCOREREQUEST']._serialized_end=538
-  _globals['_SCORERESPONSE']._serialized_start=540
-  _globals['_SCORERESPONSE']._serialized_end=625
-  _globals['_GETARMREQUEST']._serialized_start=627
-  _globals['_GETARMREQUEST']._serialized_end=675
-  _globals['_GETARMRESPONSE']._serialized_start=677
-  _globals['_GETARMRESPONSE']._serialized_end=766
-  _globals['_LISTARMSREQUEST']._serialized_start=769
-  _globals['_LISTARMSREQUEST']._serialized_end=1006
-  _globals['_LISTARMSRESPONSE']._serialized_start=1008
-  _globals['_LISTARMSRESPONSE']._serialized_end=1106
-  _globals['_LISTEVALSREQUEST']._serialized_start=1109
-  _globals['_LISTEVALSREQUEST']._serialized_end=1299
-  _globals['_LISTEVALSRESPONSE']._serialized_start=1301
-  _globals['_LISTEVALSRESPONSE']._serialized_end=1401
-  _globals['_LISTSERIESREQUEST']._serialized_start=1404
-  _globals['_LISTSERIESREQUEST']._serialized_end=1581
-  _globals['_LISTSERIESRESPONSE']._serialized_start=1583
-  _globals['_LISTSERIESRESPONSE']._serialized_end=1681
-  _globals['_GETEXPERIMENTREQUEST']._serialized_start=1683
-  _globals['_GETEXPERIMENTREQUEST']._serialized_end=1725
-  _globals['_GETEXPERIMENTRESPONSE']._serialized_start=1727
-  _globals['_GETEXPERIMENTRESPONSE']._serialized_end=1793
-  _globals['_LISTEXPERIMENTSREQUEST']._serialized_start=1796
-  _globals['_LISTEXPERIMENTSREQUEST']._serialized_end=1962
-  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_start=1964
-  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_end=2058
-  _globals['_RANKREQUEST']._serialized_start=2061
-  _globals['_RANKREQUEST']._serialized_end=2381
-  _globals['_RANKRESPONSE']._serialized_start=2384
-  _globals['_RANKRESPONSE']._serialized_end=2751
-  _globals['_SCORESREQUEST']._serialized_start=2754
-  _globals['_SCORESREQUEST']._serialized_end=2981
-  _globals['_SCORESRESPONSE']._serialized_start=2984
-  _globals['_SCORESRESPONSE']._serialized_end=3120
-  _globals['_LISTMETRICSREQUEST']._serialized_start=3122
-  _globals['_LISTMETRICSREQUEST']._serialized_end=3201
-  _globals['_LISTMETRICSRESPONSE']._serialized_start=3203
-  _globals['_LISTMETRICSRESPONSE']._serialized_end=3303
-  _globals['_GETSERVERREQUEST']._serialized_start=3305
-  _globals['_GETSERVERREQUEST']._serialized_end=3323
-  _globals['_GETSERVERRESPONSE']._serialized_start=3325
-  _globals['_GETSERVERRESPONSE']._serialized_end=3379
-  _globals['_WATCHREQUEST']._serialized_start=3382
-  _globals['_WATCHREQUEST']._serialized_end=3639
-  _globals['_WATCHRESPONSE']._serialized_start=3642
-  _globals['_WATCHRESPONSE']._serialized_end=3911
-  _globals['_RESULTSSERVICE']._serialized_start=3914
-  _globals['_RESULTSSERVICE']._serialized_end=4897
+  _globals['_EVALREQUEST']._serialized_start=335
+  _globals['_EVALREQUEST']._serialized_end=423
+  _globals['_EVALRESPONSE']._serialized_start=425
+  _globals['_EVALRESPONSE']._serialized_end=504
+  _globals['_SCOREREQUEST']._serialized_start=506
+  _globals['_SCOREREQUEST']._serialized_end=569
+  _globals['_SCORERESPONSE']._serialized_start=571
+  _globals['_SCORERESPONSE']._serialized_end=656
+  _globals['_GETARMREQUEST']._serialized_start=658
+  _globals['_GETARMREQUEST']._serialized_end=706
+  _globals['_GETARMRESPONSE']._serialized_start=708
+  _globals['_GETARMRESPONSE']._serialized_end=797
+  _globals['_LISTARMSREQUEST']._serialized_start=800
+  _globals['_LISTARMSREQUEST']._serialized_end=1078
+  _globals['_LISTARMSRESPONSE']._serialized_start=1080
+  _globals['_LISTARMSRESPONSE']._serialized_end=1178
+  _globals['_LISTEVALSREQUEST']._serialized_start=1181
+  _globals['_LISTEVALSREQUEST']._serialized_end=1371
+  _globals['_LISTEVALSRESPONSE']._serialized_start=1373
+  _globals['_LISTEVALSRESPONSE']._serialized_end=1473
+  _globals['_LISTSERIESREQUEST']._serialized_start=1476
+  _globals['_LISTSERIESREQUEST']._serialized_end=1653
+  _globals['_LISTSERIESRESPONSE']._serialized_start=1655
+  _globals['_LISTSERIESRESPONSE']._serialized_end=1753
+  _globals['_GETEXPERIMENTREQUEST']._serialized_start=1755
+  _globals['_GETEXPERIMENTREQUEST']._serialized_end=1797
+  _globals['_GETEXPERIMENTRESPONSE']._serialized_start=1799
+  _globals['_GETEXPERIMENTRESPONSE']._serialized_end=1865
+  _globals['_LISTEXPERIMENTSREQUEST']._serialized_start=1868
+  _globals['_LISTEXPERIMENTSREQUEST']._serialized_end=2034
+  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_start=2036
+  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_end=2130
+  _globals['_RANKREQUEST']._serialized_start=2133
+  _globals['_RANKREQUEST']._serialized_end=2494
+  _globals['_RANKRESPONSE']._serialized_start=2497
+  _globals['_RANKRESPONSE']._serialized_end=2864
+  _globals['_SCORESREQUEST']._serialized_start=2867
+  _globals['_SCORESREQUEST']._serialized_end=3135
+  _globals['_SCORESRESPONSE']._serialized_start=3138
+  _globals['_SCORESRESPONSE']._serialized_end=3274
+  _globals['_LISTMETRICSREQUEST']._serialized_start=3276
+  _globals['_LISTMETRICSREQUEST']._serialized_end=3355
+  _globals['_LISTMETRICSRESPONSE']._serialized_start=3357
+  _globals['_LISTMETRICSRESPONSE']._serialized_end=3457
+  _globals['_GETSERVERREQUEST']._serialized_start=3459
+  _globals['_GETSERVERREQUEST']._serialized_end=3477
+  _globals['_GETSERVERRESPONSE']._serialized_start=3479
+  _globals['_GETSERVERRESPONSE']._serialized_end=3533
+  _globals['_WATCHREQUEST']._serialized_start=3536
+  _globals['_WATCHREQUEST']._serialized_end=3793
+  _globals['_WATCHRESPONSE']._serialized_start=3796
+  _globals['_WATCHRESPONSE']._serialized_end=4065
+  _globals['_RESULTSSERVICE']._serialized_start=4068
+  _globals['_RESULTSSERVICE']._serialized_end=5051
 # @@protoc_insertion_point(module_scope)

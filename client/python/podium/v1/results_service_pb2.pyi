@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from podium.v1 import arm_result_pb2 as _arm_result_pb2
+from podium.v1 import config_filter_pb2 as _config_filter_pb2
 from podium.v1 import eval_result_pb2 as _eval_result_pb2
 from podium.v1 import experiment_pb2 as _experiment_pb2
 from podium.v1 import metric_pb2 as _metric_pb2
@@ -226,6 +227,7 @@ class ListArmsRequest(_message.Message):
     NAME_PREFIX_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
     OMIT_RUN_CONFIG_FIELD_NUMBER: _builtins.int
+    CONFIG_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
     """The name of the experiment. Required."""
     page_size: _builtins.int
@@ -246,6 +248,10 @@ class ListArmsRequest(_message.Message):
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only arms whose run_config has all of these tags."""
 
+    @_builtins.property
+    def config(self) -> _containers.RepeatedCompositeFieldContainer[_config_filter_pb2.ConfigFilter]:
+        """Only arms whose run_config passes all of these, at most 100."""
+
     def __init__(
         self,
         *,
@@ -257,10 +263,11 @@ class ListArmsRequest(_message.Message):
         name_prefix: _builtins.str | None = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
         omit_run_config: _builtins.bool = ...,
+        config: _abc.Iterable[_config_filter_pb2.ConfigFilter] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_group_name", b"_group_name", "_name_prefix", b"_name_prefix", "group_name", b"group_name", "name_prefix", b"name_prefix"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_group_name", b"_group_name", "_name_prefix", b"_name_prefix", "experiment", b"experiment", "group_name", b"group_name", "name_prefix", b"name_prefix", "omit_run_config", b"omit_run_config", "page_size", b"page_size", "page_token", b"page_token", "statuses", b"statuses", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_group_name", b"_group_name", "_name_prefix", b"_name_prefix", "config", b"config", "experiment", b"experiment", "group_name", b"group_name", "name_prefix", b"name_prefix", "omit_run_config", b"omit_run_config", "page_size", b"page_size", "page_token", b"page_token", "statuses", b"statuses", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__group_name: _TypeAlias = _typing.Literal["group_name"]  # noqa: Y015
     _WhichOneofArgType__group_name: _TypeAlias = _typing.Literal["_group_name", b"_group_name"]  # noqa: Y015
@@ -618,6 +625,7 @@ class RankRequest(_message.Message):
     GROUP_NAME_FIELD_NUMBER: _builtins.int
     NAME_PREFIX_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
+    CONFIG_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
     """The name of the experiment. Required."""
     page_size: _builtins.int
@@ -648,6 +656,10 @@ class RankRequest(_message.Message):
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only arms whose run_config has all of these tags."""
 
+    @_builtins.property
+    def config(self) -> _containers.RepeatedCompositeFieldContainer[_config_filter_pb2.ConfigFilter]:
+        """Only arms whose run_config passes all of these, at most 100."""
+
     def __init__(
         self,
         *,
@@ -662,10 +674,11 @@ class RankRequest(_message.Message):
         group_name: _builtins.str | None = ...,
         name_prefix: _builtins.str | None = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
+        config: _abc.Iterable[_config_filter_pb2.ConfigFilter] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_group_name", b"_group_name", "_metric", b"_metric", "_name_prefix", b"_name_prefix", "group_name", b"group_name", "metric", b"metric", "name_prefix", b"name_prefix"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_group_name", b"_group_name", "_metric", b"_metric", "_name_prefix", b"_name_prefix", "by_group", b"by_group", "direction", b"direction", "experiment", b"experiment", "group_name", b"group_name", "metric", b"metric", "min_members", b"min_members", "name_prefix", b"name_prefix", "page_size", b"page_size", "page_token", b"page_token", "statuses", b"statuses", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_group_name", b"_group_name", "_metric", b"_metric", "_name_prefix", b"_name_prefix", "by_group", b"by_group", "config", b"config", "direction", b"direction", "experiment", b"experiment", "group_name", b"group_name", "metric", b"metric", "min_members", b"min_members", "name_prefix", b"name_prefix", "page_size", b"page_size", "page_token", b"page_token", "statuses", b"statuses", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__group_name: _TypeAlias = _typing.Literal["group_name"]  # noqa: Y015
     _WhichOneofArgType__group_name: _TypeAlias = _typing.Literal["_group_name", b"_group_name"]  # noqa: Y015
@@ -772,6 +785,7 @@ class ScoresRequest(_message.Message):
     GROUP_NAME_FIELD_NUMBER: _builtins.int
     NAME_PREFIX_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
+    CONFIG_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
     """The name of the experiment. Required."""
     page_size: _builtins.int
@@ -796,6 +810,10 @@ class ScoresRequest(_message.Message):
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only arms whose run_config has all of these tags."""
 
+    @_builtins.property
+    def config(self) -> _containers.RepeatedCompositeFieldContainer[_config_filter_pb2.ConfigFilter]:
+        """Only arms whose run_config passes all of these, at most 100."""
+
     def __init__(
         self,
         *,
@@ -807,10 +825,11 @@ class ScoresRequest(_message.Message):
         group_name: _builtins.str | None = ...,
         name_prefix: _builtins.str | None = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
+        config: _abc.Iterable[_config_filter_pb2.ConfigFilter] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_group_name", b"_group_name", "_name_prefix", b"_name_prefix", "group_name", b"group_name", "name_prefix", b"name_prefix"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_group_name", b"_group_name", "_name_prefix", b"_name_prefix", "experiment", b"experiment", "group_name", b"group_name", "metrics", b"metrics", "name_prefix", b"name_prefix", "page_size", b"page_size", "page_token", b"page_token", "statuses", b"statuses", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_group_name", b"_group_name", "_name_prefix", b"_name_prefix", "config", b"config", "experiment", b"experiment", "group_name", b"group_name", "metrics", b"metrics", "name_prefix", b"name_prefix", "page_size", b"page_size", "page_token", b"page_token", "statuses", b"statuses", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__group_name: _TypeAlias = _typing.Literal["group_name"]  # noqa: Y015
     _WhichOneofArgType__group_name: _TypeAlias = _typing.Literal["_group_name", b"_group_name"]  # noqa: Y015

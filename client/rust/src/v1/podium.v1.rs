@@ -484,6 +484,46 @@ impl ArmStatus {
         }
     }
 }
+/// ConfigFilter selects arms by a value of their run_config.
+#[derive(Clone, PartialEq, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct ConfigFilter {
+    /// The path of the value: names of fields and keys of maps with dots between them,
+    /// such as `seed`, `model.name` or `algorithm.params.lr`. A key may hold dots itself.
+    /// Lists are not entered.
+    /// 1 to 513 bytes. Required.
+    #[prost(string, tag = "1")]
+    pub path: crate::exact::alloc::string::String,
+    /// The condition. Required. An arm without a value at the path does not pass it.
+    #[prost(oneof = "config_filter::Condition", tags = "2, 3")]
+    pub condition: ::core::option::Option<config_filter::Condition>,
+}
+/// Nested message and enum types in `ConfigFilter`.
+pub mod config_filter {
+    /// The condition. Required. An arm without a value at the path does not pass it.
+    #[derive(Clone, PartialEq, crate::exact::Oneof)]
+    #[prost(prost_path = "crate::exact")]
+    pub enum Condition {
+        /// The value equals this one: a null, a boolean, a number or a text. Numbers are
+        /// equal if they have the same value, whether they are integers or not.
+        #[prost(message, tag = "2")]
+        Equals(super::Value),
+        /// The value is a number in this range.
+        #[prost(message, tag = "3")]
+        Range(super::NumberRange),
+    }
+}
+/// NumberRange is a range of numbers. NaN is in no range.
+#[derive(Clone, Copy, PartialEq, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct NumberRange {
+    /// The smallest number of the range. Unset for no lower bound.
+    #[prost(double, optional, tag = "1")]
+    pub min: ::core::option::Option<f64>,
+    /// The greatest number of the range. Unset for no upper bound.
+    #[prost(double, optional, tag = "2")]
+    pub max: ::core::option::Option<f64>,
+}
 /// ErrorReason is the reason why a call failed or an event was refused. Messages
 /// carry it as text without the prefix `ERROR_REASON_`, as in `ARM_NOT_FOUND`: the
 /// `reason` of a google.rpc.ErrorInfo with domain `podium`, and that of a Refusal.
@@ -1993,7 +2033,7 @@ pub struct GetArmResponse {
     pub next_evals_page_token: crate::exact::alloc::string::String,
 }
 /// ListArmsRequest selects the arms of an experiment that pass every filter.
-#[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
+#[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ListArmsRequest {
     /// The name of the experiment. Required.
@@ -2020,6 +2060,9 @@ pub struct ListArmsRequest {
     /// Whether the arms are listed without their run_config.
     #[prost(bool, tag = "8")]
     pub omit_run_config: bool,
+    /// Only arms whose run_config passes all of these, at most 100.
+    #[prost(message, repeated, tag = "9")]
+    pub config: crate::exact::alloc::vec::Vec<ConfigFilter>,
 }
 /// ListArmsResponse is a page of arms.
 #[derive(Clone, PartialEq, crate::exact::Message)]
@@ -2164,7 +2207,7 @@ pub struct ListExperimentsResponse {
     pub next_page_token: crate::exact::alloc::string::String,
 }
 /// RankRequest selects the arms or groups of a ranking.
-#[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
+#[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct RankRequest {
     /// The name of the experiment. Required.
@@ -2202,6 +2245,9 @@ pub struct RankRequest {
     /// Only arms whose run_config has all of these tags.
     #[prost(string, repeated, tag = "11")]
     pub tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
+    /// Only arms whose run_config passes all of these, at most 100.
+    #[prost(message, repeated, tag = "12")]
+    pub config: crate::exact::alloc::vec::Vec<ConfigFilter>,
 }
 /// RankResponse is a page of a ranking.
 #[derive(Clone, PartialEq, crate::exact::Message)]
@@ -2243,7 +2289,7 @@ pub struct RankResponse {
     pub ranking_revision: i64,
 }
 /// ScoresRequest selects the arms that pass every filter, and metrics.
-#[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
+#[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct ScoresRequest {
     /// The name of the experiment. Required.
@@ -2271,6 +2317,9 @@ pub struct ScoresRequest {
     /// Only arms whose run_config has all of these tags.
     #[prost(string, repeated, tag = "8")]
     pub tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
+    /// Only arms whose run_config passes all of these, at most 100.
+    #[prost(message, repeated, tag = "9")]
+    pub config: crate::exact::alloc::vec::Vec<ConfigFilter>,
 }
 /// ScoresResponse is a page of a matrix of scores.
 #[derive(Clone, PartialEq, crate::exact::Message)]

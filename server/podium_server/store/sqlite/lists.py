@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import apsw
 
 from podium_server.store.contract import Page, PageLimits
-from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
+from podium_server.store.filters import ArmFilter, ConfigCondition, EvalFilter, ExperimentFilter
 from podium_server.store.sqlite.connection import fetch
 
 __all__ = [
@@ -32,6 +32,11 @@ _EXPERIMENT_STATUS = (
     "experiment_status(pending + running + completed + failed + cancelled, completed, failed)"
 )
 _HAS_PREFIX = "substr(name, 1, length(?)) = ?"
+_HAS_VALUE = (
+    "EXISTS (SELECT 1 FROM arm_parts p, json_each(CAST(p.content AS TEXT)) v WHERE "
+    "p.experiment = ? AND p.arm = ordinal AND p.part = 'values' AND v.key = ? AND {passes})"
+)
+_IS_NUMBER = "v.type IN ('integer', 'real')"
 _SURROGATES = range(0xD800, 0xE000)
 
 _Condition = tuple[str, tuple[Any, ...]]
@@ -51,25 +56,46 @@ class ListQuery(NamedTuple):
 def arms_query(experiment: int | None, after: int, shown: ArmFilter, columns: str) -> ListQuery:
     """Lists the arms after an ordinal."""
     where = "arms WHERE experiment = ? AND ordinal > ?"
-    return ListQuery("ordinal", columns, where, (experiment, after), _arm_conditions(shown))
+    return ListQuery(
+        "ordinal", columns, where, (experiment, after), _arm_conditions(experiment, shown)
+    )
 
 
 def all_arms(
     connection: apsw.Connection, experiment: int | None, shown: ArmFilter, columns: str
 ) -> apsw.Cursor:
     """Selects all arms that pass a filter, in order of creation."""
-    conditions, bindings = _joined(_arm_conditions(shown))
+    conditions, bindings = _joined(_arm_conditions(experiment, shown))
     statement = f"SELECT {columns} FROM arms WHERE experiment = ? AND {conditions} ORDER BY ordinal"
     return connection.execute(statement, (experiment, *bindings))
 
 
-def _arm_conditions(shown: ArmFilter) -> list[_Condition]:
+def _arm_conditions(experiment: int | None, shown: ArmFilter) -> list[_Condition]:
     return [
         (f"status IN ({_marks(shown.statuses)})", tuple(shown.statuses)),
         ("group_name = ?", () if shown.group_name is None else (shown.group_name,)),
         (_HAS_PREFIX, (shown.name_prefix, shown.name_prefix) if shown.name_prefix else ()),
         (_HAS_TAGS, (json.dumps(list(shown.tags)),) if shown.tags else ()),
+        *(_config_condition(experiment, condition) for condition in shown.config),
     ]
+
+
+def _config_condition(experiment: int | None, condition: ConfigCondition) -> _Condition:
+    passes, bound = _compared(condition.value)
+    return _HAS_VALUE.format(passes=passes), (experiment, condition.path, *bound)
+
+
+def _compared(value: bool | float | str | tuple[float, float] | None) -> _Condition:
+    match value:
+        case None:
+            return "v.type = 'null'", ()
+        case bool():
+            return "v.type = ?", ("true" if value else "false",)
+        case str():
+            return "v.type = 'text' AND v.value = ?", (value,)
+        case tuple():
+            return f"{_IS_NUMBER} AND v.value BETWEEN ? AND ?", value
+    return f"{_IS_NUMBER} AND v.value = ?", (value,)
 
 
 def evals_query(experiment: int, arm: int, after: int, shown: EvalFilter) -> ListQuery:

@@ -1,6 +1,7 @@
 """Tests of the filters of lists, compared with the same filters in plain Python."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -10,10 +11,11 @@ from typing import Any
 import pytest
 from podium.scoring import experiment_status
 from podium.v1.eval_result_pb2 import EvalResult
-from podium.v1.run_config_pb2 import RunConfig
+from podium.v1.run_config_pb2 import ModelConfig, RunConfig
+from podium.v1.value_pb2 import Value, ValueList, ValueMap
 
 from podium_server.store.contract import PageLimits, Store
-from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
+from podium_server.store.filters import ArmFilter, ConfigCondition, EvalFilter, ExperimentFilter
 from podium_server.store.ranking_queries import RankQuery
 from podium_server.store.rows import ArmRow, ExperimentRow
 from podium_server.testing.calls import arm, declared, record, row
@@ -46,6 +48,68 @@ def _is_shown(found: ArmRow, shown: ArmFilter) -> bool:
         and found.name.startswith(shown.name_prefix)
         and set(found.tags) >= shown.tags
     )
+
+
+_SETTINGS = (
+    ("null", Value(null_value=0)),  # type: ignore[arg-type]
+    ("yes", Value(bool_value=True)),
+    ("one", Value(int_value=1)),
+    ("half", Value(double_value=0.5)),
+    ("nan", Value(double_value=math.nan)),
+    ("infinite", Value(double_value=math.inf)),
+    ('say "hi"', Value(string_value='ä "x" \\ \n')),
+    ("text", Value(string_value="1")),
+    ("list", Value(list_value=ValueList(values=[Value(int_value=1)]))),
+    ("map", Value(map_value=ValueMap(entries={"a.b": Value(int_value=2)}))),
+)
+
+
+async def test_filters_by_configuration(store: Store) -> None:
+    """A value of a configuration selects by type and value, also in maps and under any key."""
+    plain = RunConfig(name="r", seed=2**53 + 1, model=ModelConfig(name="m"))
+    for key, setting in _SETTINGS:
+        plain.extras[key].CopyFrom(setting)
+    for name, config in (("a", plain), ("b", RunConfig(name="r", seed=0))):
+        await store.transact(record(declared(), arm(name, run_config=config)))
+    cases: list[tuple[str, Any, str]] = [
+        ("seed", 2**53 + 1, "a"),
+        ("seed", 2**53, ""),
+        ("seed", 0, "b"),
+        ("seed", 0.0, "b"),
+        ("seed", False, ""),
+        ("seed", (-math.inf, 0.0), "b"),
+        ("seed", (0.5, math.inf), "a"),
+        ("seed", (-math.inf, math.inf), "ab"),
+        ("name", "r", "ab"),
+        ("model.name", "m", "a"),
+        ("extras.null", None, "a"),
+        ("extras.one", None, ""),
+        ("extras.yes", True, "a"),
+        ("extras.yes", False, ""),
+        ("extras.yes", 1, ""),
+        ("extras.one", 1.0, "a"),
+        ("extras.one", True, ""),
+        ("extras.half", 0.5, "a"),
+        ("extras.half", (0.5, 0.5), "a"),
+        ("extras.nan", (-math.inf, math.inf), ""),
+        ("extras.infinite", (0.0, math.inf), ""),
+        ('extras.say "hi"', 'ä "x" \\ \n', "a"),
+        ("extras.text", "1", "a"),
+        ("extras.text", 1, ""),
+        ("extras.list", 1, ""),
+        ("extras.map.a.b", 2, "a"),
+        ("extras.none", None, ""),
+    ]
+    for path, value, expected in cases:
+        shown = ArmFilter(config=(ConfigCondition(path, value),))
+        assert "".join(row.name for row in await _all_arms(store, shown)) == expected, path
+        await _check_filtered_ranking(store, shown, expected)
+
+
+async def _check_filtered_ranking(store: Store, shown: ArmFilter, expected: str) -> None:
+    query = RankQuery(((None, "m"),), "maximize", frozenset(range(1, 6)), shown=shown)
+    page = await store.rank("x", query, PageLimits(100, 2**21))
+    assert "".join(row.name for row in page.rows) == expected
 
 
 async def _all_arms(store: Store, shown: ArmFilter) -> list[ArmRow]:

@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from podium._model.rankings import ExperimentResult, GroupRanking, RankedArm, Ranking
     from podium._model.recording import RecordResult
     from podium._model.score_matrix import ScoreMatrix
-    from podium._values.arguments import ArmStatuses, CompareKind, DirectionLike, Strings
+    from podium._values.arguments import (
+        ArmStatuses,
+        CompareKind,
+        ConfigFilters,
+        DirectionLike,
+        Strings,
+    )
     from podium.comparing import Comparison
     from podium.curves import Curves
 
@@ -31,6 +37,7 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
         group_name: str | None = None,
         name_prefix: str | None = None,
         tags: Strings = (),
+        config: ConfigFilters | None = None,
         top: int | None = None,
     ) -> Ranking:
         """Ranks the arms by score: the best first, then NaN, then arms without a score.
@@ -43,6 +50,8 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
             group_name: Ranks only arms of this group.
             name_prefix: Ranks only arms whose names begin with this text.
             tags: Ranks only arms whose run_config has all of these tags.
+            config: Values of the run_config by path, such as `{"algorithm.params.lr": 0.1}`. A pair
+                is a range of numbers, with None for no bound: `{"seed": (1, None)}`.
             top: The number of arms to return; all if not given.
 
         Raises:
@@ -58,6 +67,7 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
             group_name=group_name,
             name_prefix=name_prefix,
             tags=tags,
+            config=config,
         )
         steps = ranking_calls.rank(request, top=top)
         return await self._connection.run(steps)
@@ -71,6 +81,7 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
         group_name: str | None = None,
         name_prefix: str | None = None,
         tags: Strings = (),
+        config: ConfigFilters | None = None,
         min_members: int = 0,
         top: int | None = None,
     ) -> GroupRanking:
@@ -85,6 +96,8 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
             group_name: Uses only arms of this group.
             name_prefix: Uses only arms whose names begin with this text.
             tags: Uses only arms whose run_config has all of these tags.
+            config: Values of the run_config by path, such as `{"algorithm.params.lr": 0.1}`. A pair
+                is a range of numbers, with None for no bound: `{"seed": (1, None)}`.
             min_members: Ranks only groups with at least this number of scores that are not NaN.
             top: The number of groups to return; all if not given.
 
@@ -101,6 +114,7 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
             group_name=group_name,
             name_prefix=name_prefix,
             tags=tags,
+            config=config,
         )
         steps = ranking_calls.rank_groups(request, min_members=min_members, top=top)
         return await self._connection.run(steps)
@@ -113,6 +127,7 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
         group_name: str | None = None,
         name_prefix: str | None = None,
         tags: Strings = (),
+        config: ConfigFilters | None = None,
         page_size: int | None = None,
     ) -> ScoreMatrix:
         """Returns the scores of all arms for some metrics: a row per arm, a column per metric.
@@ -123,6 +138,8 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
             group_name: Includes only arms of this group.
             name_prefix: Includes only arms whose names begin with this text.
             tags: Includes only arms whose run_config has all of these tags.
+            config: Values of the run_config by path, such as `{"algorithm.params.lr": 0.1}`. A pair
+                is a range of numbers, with None for no bound: `{"seed": (1, None)}`.
             page_size: The number of arms to fetch in a call: at most, and by default, 1,000.
 
         Raises:
@@ -135,6 +152,7 @@ class AsyncAnalysis(ExperimentHandleBase[AsyncConnection]):
             group_name=group_name,
             name_prefix=name_prefix,
             tags=tags,
+            config=config,
             page_size=page_size,
         )
         return await self._connection.run(steps)

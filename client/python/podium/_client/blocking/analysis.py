@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from podium._model.rankings import ExperimentResult, GroupRanking, RankedArm, Ranking
     from podium._model.recording import RecordResult
     from podium._model.score_matrix import ScoreMatrix
-    from podium._values.arguments import ArmStatuses, CompareKind, DirectionLike, Strings
+    from podium._values.arguments import (
+        ArmStatuses,
+        CompareKind,
+        ConfigFilters,
+        DirectionLike,
+        Strings,
+    )
     from podium.comparing import Comparison
     from podium.curves import Curves
 
@@ -32,6 +38,7 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
         group_name: str | None = None,
         name_prefix: str | None = None,
         tags: Strings = (),
+        config: ConfigFilters | None = None,
         top: int | None = None,
     ) -> Ranking:
         """Ranks the arms by score: the best first, then NaN, then arms without a score.
@@ -44,6 +51,8 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
             group_name: Ranks only arms of this group.
             name_prefix: Ranks only arms whose names begin with this text.
             tags: Ranks only arms whose run_config has all of these tags.
+            config: Values of the run_config by path, such as `{"algorithm.params.lr": 0.1}`. A pair
+                is a range of numbers, with None for no bound: `{"seed": (1, None)}`.
             top: The number of arms to return; all if not given.
 
         Raises:
@@ -59,6 +68,7 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
             group_name=group_name,
             name_prefix=name_prefix,
             tags=tags,
+            config=config,
         )
         steps = ranking_calls.rank(request, top=top)
         return self._connection.run(steps)
@@ -72,6 +82,7 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
         group_name: str | None = None,
         name_prefix: str | None = None,
         tags: Strings = (),
+        config: ConfigFilters | None = None,
         min_members: int = 0,
         top: int | None = None,
     ) -> GroupRanking:
@@ -86,6 +97,8 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
             group_name: Uses only arms of this group.
             name_prefix: Uses only arms whose names begin with this text.
             tags: Uses only arms whose run_config has all of these tags.
+            config: Values of the run_config by path, such as `{"algorithm.params.lr": 0.1}`. A pair
+                is a range of numbers, with None for no bound: `{"seed": (1, None)}`.
             min_members: Ranks only groups with at least this number of scores that are not NaN.
             top: The number of groups to return; all if not given.
 
@@ -102,6 +115,7 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
             group_name=group_name,
             name_prefix=name_prefix,
             tags=tags,
+            config=config,
         )
         steps = ranking_calls.rank_groups(request, min_members=min_members, top=top)
         return self._connection.run(steps)
@@ -114,6 +128,7 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
         group_name: str | None = None,
         name_prefix: str | None = None,
         tags: Strings = (),
+        config: ConfigFilters | None = None,
         page_size: int | None = None,
     ) -> ScoreMatrix:
         """Returns the scores of all arms for some metrics: a row per arm, a column per metric.
@@ -124,6 +139,8 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
             group_name: Includes only arms of this group.
             name_prefix: Includes only arms whose names begin with this text.
             tags: Includes only arms whose run_config has all of these tags.
+            config: Values of the run_config by path, such as `{"algorithm.params.lr": 0.1}`. A pair
+                is a range of numbers, with None for no bound: `{"seed": (1, None)}`.
             page_size: The number of arms to fetch in a call: at most, and by default, 1,000.
 
         Raises:
@@ -136,6 +153,7 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
             group_name=group_name,
             name_prefix=name_prefix,
             tags=tags,
+            config=config,
             page_size=page_size,
         )
         return self._connection.run(steps)

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from podium._model.recording import RecordResult
     from podium._model.results import ArmResult, ArmSummary, Experiment, RunConfig
     from podium._model.watching import WatchMarker, WatchUpdate
-    from podium._values.arguments import ArmStatuses, DirectionLike, StepLike, Strings
+    from podium._values.arguments import (
+        ArmStatuses,
+        ConfigFilters,
+        DirectionLike,
+        StepLike,
+        Strings,
+    )
 
 __all__ = ["ExperimentHandle"]
 
@@ -126,6 +132,7 @@ class ExperimentHandle(Analysis):
         group_name: str | None = None,
         name_prefix: str | None = None,
         tags: Strings = (),
+        config: ConfigFilters | None = None,
         run_configs: bool = True,
         page_size: int | None = None,
     ) -> Iterator[ArmSummary]:
@@ -136,6 +143,8 @@ class ExperimentHandle(Analysis):
             group_name: Lists only arms of this group.
             name_prefix: Lists only arms whose names begin with this text.
             tags: Lists only arms whose run_config has all of these tags.
+            config: Values of the run_config by path, such as `{"algorithm.params.lr": 0.1}`. A pair
+                is a range of numbers, with None for no bound: `{"seed": (1, None)}`.
             run_configs: Whether to fetch the arms' configurations. If not, they are empty.
             page_size: The number of arms to fetch in a call, at most 1,000; 100 if not given.
 
@@ -148,6 +157,7 @@ class ExperimentHandle(Analysis):
             group_name=group_name,
             name_prefix=name_prefix,
             tags=tags,
+            config=config,
             run_configs=run_configs,
             page_size=page_size,
         )

@@ -61,6 +61,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         group_name=arguments.group,
         name_prefix=arguments.prefix,
         tags=arguments.tag,
+        config=dict(arguments.config),
         run_configs=console.as_json,
         page_size=page_size(arguments.limit),
     )

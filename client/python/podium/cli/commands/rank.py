@@ -107,6 +107,7 @@ def _ranked(arguments: argparse.Namespace, client: Client) -> Ranking | GroupRan
         "group_name": arguments.group,
         "name_prefix": arguments.prefix,
         "tags": arguments.tag,
+        "config": dict(arguments.config),
     }
     if not arguments.by_group:
         if arguments.min_members is not None:

@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         group_name=arguments.group,
         name_prefix=arguments.prefix,
         tags=arguments.tag,
+        config=dict(arguments.config),
     )
     empty = [column.metric for column in found.columns if found.arms and not _has_scores(column)]
     if console.as_json:

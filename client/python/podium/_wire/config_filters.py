@@ -1,0 +1,31 @@
+"""Converts conditions on configurations to podium.v1."""
+
+from collections.abc import Iterator
+
+from podium._values import coerce
+from podium._values.arguments import ConfigFilters
+from podium._wire.values import value_to_proto
+from podium.v1.config_filter_pb2 import ConfigFilter, NumberRange
+
+__all__ = ["config_filters_to_proto"]
+
+
+def config_filters_to_proto(given: ConfigFilters | None) -> Iterator[ConfigFilter]:
+    """Yields the message of each condition.
+
+    Raises:
+        TypeError, ValueError: A path is no text, or a value cannot be compared.
+    """
+    for path, value in (given or {}).items():
+        name = coerce.text(path, "a path of config")
+        if isinstance(value, tuple):
+            yield ConfigFilter(path=name, range=_range(value, name))
+        else:
+            yield ConfigFilter(path=name, equals=value_to_proto(value))
+
+
+def _range(bounds: tuple[float | None, ...], path: str) -> NumberRange:
+    if len(bounds) != 2:  # noqa: PLR2004 - a range has two ends
+        raise ValueError(f"config[{path!r}] must be a pair of bounds, not {len(bounds)} values")
+    least, most = (coerce.optional(coerce.number, bound, f"config[{path!r}]") for bound in bounds)
+    return NumberRange(min=least, max=most)
