@@ -1,4 +1,4 @@
-"""What the evsys SDK leaves on disk, in its three shapes."""
+"""The three kinds of folders of the evsys SDK."""
 
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,7 @@ def test_values_that_were_made_text_become_values_again(tmp_path: Path) -> None:
 
 
 def test_a_torn_line_and_a_bad_file_are_named(tmp_path: Path) -> None:
-    """The last line of a writer that was stopped is told, and so is a file that is no JSON."""
+    """An incomplete last line and a file that is not JSON are reported."""
     folder = _generation(_store(tmp_path), "a1", "x")
     write_text(folder / "evals.jsonl", '{"metrics": {"acc": 0.5}}\n{"metrics": {"ac')
     write_text(tmp_path / "generations" / "b2" / "generation.json", "{")
@@ -121,7 +121,7 @@ def test_a_torn_line_and_a_bad_file_are_named(tmp_path: Path) -> None:
 
 
 def test_of_two_evals_the_later_one_counts(tmp_path: Path) -> None:
-    """A store is appended to: what was recorded again stands, and the first is told as left."""
+    """Of an eval that was recorded twice, the later one is imported, and the first reported."""
     folder = _generation(_store(tmp_path), "a1", "x")
     write_lines(folder / "evals.jsonl", {"metrics": {"acc": 1.0}}, {"metrics": {"acc": 0.5}})
     found = _read(tmp_path)

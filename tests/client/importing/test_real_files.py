@@ -117,7 +117,7 @@ def test_mlflow(client: podium.Client) -> None:
 
 
 def test_inspect_ai(client: podium.Client) -> None:
-    """13 files: nine runs, three copies of them, and one of a version that nobody knows."""
+    """13 files: nine runs, three copies of them, and one of an unknown version."""
     report = _imported(client, "inspect_ai")
     assert (report.recorded, len(report.not_imported)) == (9, 4)
     assert _wrong(report) == ["inspect_ai/tests/log/test_eval_log/log_version_3.txt"]

@@ -43,7 +43,7 @@ def random_metric(rng: Random, arms: list[ArmResult]) -> str:
 def hold_arms(
     found: podium.Ranking, arms: list[ArmResult], statuses: set[str], top: int | None = None
 ) -> None:
-    """Fails where a ranking by arm does not say what the rules say of these arms."""
+    """Fails if a ranking by arm differs from the naive rules."""
     entries = naive.arms_in_order(arms, found.metric, found.direction, statuses)
     assert [_said(arm) for arm in found.arms] == [_expected(entry) for entry in entries[:top]]
     _hold_counts(found, arms, entries)
@@ -86,7 +86,7 @@ def _hold_counts(
 def hold_groups(
     found: podium.GroupRanking, arms: list[ArmResult], statuses: set[str], least: int = 0
 ) -> None:
-    """Fails where a ranking by group does not say what the rules say of these arms."""
+    """Fails if a ranking by group differs from the naive rules."""
     rules = (arms, found.metric, found.direction, statuses)
     groups = naive.groups_in_order(*rules, least)
     assert [group.first_arm for group in found.groups] == [g.members[0].name for g in groups]

@@ -1,4 +1,4 @@
-"""The rules of rankings once more, as naively as they can be said.
+"""A second, naive implementation of the rules of rankings.
 
 Nothing is shared with `podium.scoring`, `podium.ranking` or the server: scores are those of the
 naive rules in `bruteforce`, and places are counted one by one.
@@ -172,7 +172,7 @@ def _group(members: list[ArmResult], entries: list[Entry]) -> GroupEntry:
 
 
 def _plain(config: Any) -> dict[str, Any]:
-    """What a configuration says, but for name and seed."""
+    """Returns a configuration without name and seed."""
     said = {name: value for name, value in vars(config).items() if name not in {"name", "seed"}}
     return {
         name: value

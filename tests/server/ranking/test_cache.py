@@ -1,4 +1,4 @@
-"""Rankings that are kept in memory are right, however much changes around them."""
+"""Cached rankings are right while other arms change."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ class _Asker:
 
 
 async def test_a_ranking_is_kept_while_other_arms_train(store: Store) -> None:
-    """What arms in training record is in revision and counts, and the order is not read again."""
+    """Changes of training arms update revision and counts, without a new read of the order."""
     asker = _Asker(store)
     first = await asker.ask()
     await store.transact(record(started("c", "A", 1)))
@@ -94,7 +94,7 @@ async def test_what_is_left_open_is_the_experiments_at_that_time(store: Store) -
 
 
 async def test_groups_and_other_statuses_are_kept_until_anything_changes(store: Store) -> None:
-    """They say something of arms of every status."""
+    """Rankings by group or of other statuses are cached until any arm changes."""
     asker = _Asker(store)
     for asked in ({"by_group": True}, {"statuses": [3, 4]}):
         before = asker.looked
@@ -107,7 +107,7 @@ async def test_groups_and_other_statuses_are_kept_until_anything_changes(store: 
 
 
 def test_the_memory_is_bounded() -> None:
-    """What was not asked for for the longest time goes first; too large an answer is not kept."""
+    """The least recently used response is removed first; a too large one is not cached."""
     cache: RankingCache[str] = RankingCache(20)
     cache.keep(b"a", 1, "A", 8)
     cache.keep(b"b", 1, "B", 8)

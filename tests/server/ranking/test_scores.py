@@ -40,7 +40,7 @@ def _recorded(
 
 @pytest.mark.parametrize("page_size", [1, 7, 60, None])
 def test_every_cell_is_the_score_of_its_arm(client: podium.Client, page_size: int | None) -> None:
-    """Whatever the pages, a cell is what the rules say, to the bit, and None only for nothing."""
+    """With pages of any size, each cell has the bits of the naive rules, or is None."""
     rng = Random(page_size or 0)  # noqa: S311 - the same arms every time
     arms = random_arms(rng, most=25)
     experiment = _recorded(client, f"cells/{page_size}", arms)

@@ -45,7 +45,7 @@ def _experiment(case: Case) -> Experiment:
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case["name"])
 def test_arms_at_hand(case: Case) -> None:
-    """The pure order, groups and conclusion say what the vector says."""
+    """The pure order, groups and conclusion are equal to the vector."""
     arms = [codec.arm_result_from_proto(arm) for arm in arms_of(case)]
     experiment = codec.experiment_from_proto(_experiment(case))
     for asked in case["ranks"]:
@@ -62,7 +62,7 @@ def test_arms_at_hand(case: Case) -> None:
 def _ranked(
     arms: list[podium.ArmResult], experiment: podium.Experiment, request: RankRequest
 ) -> RankResponse:
-    """What the pure functions answer to a request, as a message."""
+    """Returns the results of the pure functions for a request, as a message."""
     metric = request.metric or experiment.success_metric or ""
     asked = arguments_of(request)
     asked["direction"] = asked["direction"] or experiment.direction
@@ -73,7 +73,7 @@ def _ranked(
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case["name"])
 def test_over_the_wire(case: Case, server: RunningServer) -> None:
-    """A server's rankings, best arm and conclusion say what the vector says."""
+    """A server's rankings, best arm and conclusion are equal to the vector."""
     name = f"case{next(_NUMBERS)}"
     with podium.Client(server.address) as client, grpc.insecure_channel(server.address) as channel:
         record(client, name, case)
@@ -115,7 +115,7 @@ def test_names_of_vectors_are_unique() -> None:
 
 
 def test_vectors_have_no_key_that_nobody_reads() -> None:
-    """A misspelt key does not make a vector say nothing."""
+    """A misspelt key in a vector is an error."""
     for case in cases():
         assert case.keys() <= CASE_KEYS
         assert case.get("conclusion", {}).keys() <= CONCLUSION_KEYS

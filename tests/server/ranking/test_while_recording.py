@@ -56,7 +56,7 @@ def _random_event(rng: Random) -> Event:
 
 
 def _write(address: str, seed: int, begin: Barrier) -> list[_Change]:
-    """Records and deletes arms that the other writers work on, too; tells what that changed."""
+    """Records and deletes arms that other writers use too; returns the changes."""
     rng, changes = Random(seed), []  # noqa: S311 - the same calls every time
     with grpc.insecure_channel(address) as channel:
         stub = RecordingServiceStub(channel)
@@ -78,7 +78,7 @@ def _write(address: str, seed: int, begin: Barrier) -> list[_Change]:
 
 
 def _read(address: str, seed: int, begin: Barrier, done: Flag) -> list[RankResponse]:
-    """Asks for rankings of all kinds as long as somebody writes."""
+    """Requests rankings of all kinds while the writers run."""
     rng, found = Random(-seed), []  # noqa: S311 - the same questions every time
     with grpc.insecure_channel(address) as channel:
         stub = ResultsServiceStub(channel)
@@ -131,7 +131,7 @@ def test_each_ranking_is_that_of_its_revision() -> None:
 
 
 def _all_at_once(address: str) -> tuple[list[_Change], dict[int, list[RankResponse]]]:
-    """What the writers changed, in order, and the rankings by their revisions."""
+    """The changes of the writers in order, and the rankings by revision."""
     begin, done = Barrier(_WRITERS + _READERS), Flag()
     with ThreadPoolExecutor(_WRITERS + _READERS) as threads:
         readers = [threads.submit(_read, address, n, begin, done) for n in range(_READERS)]

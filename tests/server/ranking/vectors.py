@@ -49,7 +49,7 @@ def arms_of(case: Case) -> list[ArmResult]:
 
 
 def arguments_of(request: RankRequest) -> dict[str, Any]:
-    """What a request says, as arguments of `rank`, and of `rank_groups` if it is by group."""
+    """Returns a request as arguments of `rank`, or of `rank_groups` if it is by group."""
     arguments = {
         "direction": codec.direction_from_proto(request.direction),
         "status": [codec.arm_status_from_proto(status) for status in request.statuses] or None,

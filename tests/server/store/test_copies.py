@@ -63,7 +63,7 @@ async def test_a_backup_replaces_nothing(tmp_path: Path) -> None:
 
 
 async def test_an_interrupted_backup_is_in_nobodys_way(tmp_path: Path) -> None:
-    """What a backup that was killed left is replaced; a link in its place is not followed."""
+    """The partial file of a killed backup is replaced; a link there is not followed."""
     await _fill(tmp_path / "podium.db")
     (tmp_path / "other").write_bytes(b"other")
     (tmp_path / "copy.db.part").symlink_to(tmp_path / "other")
@@ -73,7 +73,7 @@ async def test_an_interrupted_backup_is_in_nobodys_way(tmp_path: Path) -> None:
 
 
 async def test_a_damaged_store_gives_no_backup(tmp_path: Path) -> None:
-    """A copy that does not pass its check is removed, and the error says what is wrong."""
+    """A copy that fails its check is removed, and the error names the fault."""
     await _fill(tmp_path / "podium.db")
     _damage(tmp_path / "podium.db")
     with pytest.raises(StoreError, match="the copy is damaged"):

@@ -1,4 +1,4 @@
-"""What a SQLite store derives from its rows is right after any random writes."""
+"""The derived rows of a SQLite store are right after random writes."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -170,7 +170,7 @@ def _plain(row: EvalRow) -> Any:
 
 
 def _message(arm: ArmRow, parts: dict[str, bytes], rows: list[EvalRow]) -> Any:
-    """The stored arm, as far as scores look at it."""
+    """Returns the fields of a stored arm that scores use."""
     given = ArmResult.FromString(parts.get("given", b"")) if not arm.eval_count else ArmResult()
     return SimpleNamespace(
         evals=[_plain(row) for row in sorted(rows, key=lambda row: row.position)],

@@ -56,7 +56,7 @@ async def test_a_call_on_its_way_shares_the_commit(
 async def test_nobody_waits_for_a_caller_who_has_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the thread has had nothing to do for a commit's time, nobody else is coming."""
+    """The wait for more calls ends when the thread was idle for a commit's time."""
     async with opened(SqlitePlace(tmp_path)) as store:
         await store.transact(record(declared(), arm()))
         commits = _expecting_two(store, monkeypatch, busy=False)

@@ -1,4 +1,4 @@
-"""A file of an earlier version says the same as one that was always of today's."""
+"""A migrated file has the same content as a new one."""
 
 import math
 from pathlib import Path
@@ -26,11 +26,11 @@ _SURELY = (
     arm("number", EvalResult(name="e", metrics={"k": 1}, step=3), status=3, metrics={"m": -1}),
     arm("given", status=3, eval_metrics={"k": -math.inf}),
 )
-"""What random calls seldom leave."""
+"""Makes rows that random calls seldom make."""
 
 
 async def _written(place: SqlitePlace, seed: int) -> Dump:
-    """What random calls left in a store of today."""
+    """Returns the rows that random calls made in a new store."""
     rng, model = Random(seed), Experiment()  # noqa: S311 - the same calls every time
     async with opened(place) as store:
         way = Direct(store, Limits())
@@ -46,7 +46,7 @@ async def _written(place: SqlitePlace, seed: int) -> Dump:
 
 
 def _write_version_1(path: Path, dump: Dump) -> None:
-    """The same rows in a file of version 1, as far as that has room for them."""
+    """Writes the same rows to a file of version 1, with the columns that it has."""
     connection = apsw.Connection(str(path))
     connection.pragma("application_id", schema.APPLICATION_ID)
     connection.execute(schema.MIGRATIONS[0])
@@ -82,7 +82,7 @@ async def test_version_1(tmp_path: Path) -> None:
 
 
 def test_the_digest_of_a_configuration_leaves_out_name_and_seed() -> None:
-    """Anything else tells two apart; a part that says nothing does not."""
+    """Any other field makes the digests differ; an empty part does not."""
     config = RunConfig(name="a", seed=0, tags=["t"], model=ModelConfig(name="m"))
     same = RunConfig(name="b", seed=7, tags=["t"], model=ModelConfig(name="m"), data=DataConfig())
     other = RunConfig(name="a", seed=0, tags=["t"], model=ModelConfig(name="n"))

@@ -1,4 +1,4 @@
-"""Rankings of every store: pages of any size say the same, at a price that does not grow."""
+"""Rankings of the SQLite store: pages of any size are equal, and their cost does not grow."""
 
 import asyncio
 import math
@@ -63,7 +63,7 @@ class _Steps:
 async def test_the_first_places_cost_the_same_among_many_arms(
     tmp_path: Any, direction: str, value: Callable[[int], float]
 ) -> None:
-    """The top 10 of 3,000 arms takes as many steps as that of 30, however many are tied."""
+    """The top 10 of 3,000 arms takes as many steps as that of 30, with any number of ties."""
     async with opened(SqlitePlace(tmp_path)) as opened_store:
         store: Any = opened_store
         steps = []

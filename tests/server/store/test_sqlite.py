@@ -28,7 +28,7 @@ def place(tmp_path: Path) -> SqlitePlace:
 
 @pytest.mark.parametrize("version", ["3.7.0", "3.40.1", "3.50.99", "3.51.2", "3.51.2.7"])
 def test_unsafe_versions_are_refused(version: str) -> None:
-    """A SQLite that can lose what it committed is not used; the text says which one will do."""
+    """A SQLite that can lose commits is rejected, and the error names the version to install."""
     with pytest.raises(StoreError, match=r"3\.51\.3"):
         check_version(version)
 
@@ -78,7 +78,7 @@ async def test_what_is_no_database_is_refused_and_left_alone(place: SqlitePlace)
 
 
 async def test_a_newer_schema_is_refused_and_left_alone(place: SqlitePlace) -> None:
-    """A file that a newer server wrote is not touched; the text says what helps."""
+    """A file of a newer server is not changed, and the error says to start a newer one."""
     async with opened(place) as store:
         await store.transact(record(declared()))
     before = _made(place.path, "PRAGMA journal_mode = delete", "PRAGMA user_version = 99")
@@ -94,7 +94,7 @@ async def test_a_place_that_cannot_be_is_refused(tmp_path: Path, where: str) -> 
 
 @pytest.mark.parametrize("url", ["podium.db", "sqlite:///", "sqlite:///:memory:", "mysql://x/y"])
 async def test_an_unknown_store_is_refused(url: str) -> None:
-    """The error says which URLs there are."""
+    """The error lists the valid URLs."""
     with pytest.raises(StoreError, match="give sqlite:///FILE"):
         await open_store(url)
 
@@ -142,7 +142,7 @@ async def test_an_older_file_is_migrated(
 
 
 async def test_a_second_server_on_the_file_is_refused(place: SqlitePlace) -> None:
-    """One store holds the file; a second one is told so, and the first is not disturbed."""
+    """A second store of one file gets an error, and the first one keeps working."""
     async with opened(place) as store:
         await store.transact(record(declared()))
         assert "another server uses" in await _refused(place.path)
@@ -175,7 +175,7 @@ class _Holder:
 
 
 async def test_writes_wait_for_another_program_and_reads_go_on(place: SqlitePlace) -> None:
-    """While somebody else writes to the file, reads answer and writes wait until it is free."""
+    """While another process writes to the file, reads work and writes wait."""
     async with opened(place) as store:
         await store.transact(record(declared(), arm()))
         with _Holder(place.path):

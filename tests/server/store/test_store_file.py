@@ -102,7 +102,7 @@ _HARMS: dict[str, Callable[[Path], None]] = {
 async def test_no_write_is_acknowledged_after_it(
     watched: _Watched, harm: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The next write is not acknowledged, reads end too, and the log says what happened."""
+    """The next write is not acknowledged, reads fail, and the log has the reason."""
     _HARMS[harm](watched.path)
     assert await watched.reason() == "OUTCOME_UNKNOWN"
     assert watched.stopped.is_set()
@@ -118,7 +118,7 @@ async def test_no_write_is_acknowledged_after_it(
 async def test_it_is_noticed_without_a_write(
     tmp_path: Path, harm: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store that nobody writes to notices it as well."""
+    """A store without writes notices it as well."""
     monkeypatch.setattr(group_commit, "_CHECK_SECONDS", 0.01)
     watched = _Watched(tmp_path)
     await watched.open()
@@ -134,7 +134,7 @@ async def test_it_is_noticed_without_a_write(
 
 
 async def test_the_stores_own_checkpoints_are_no_harm(watched: _Watched) -> None:
-    """A store that copies its log into its file again and again goes on, and so does its file."""
+    """Repeated checkpoints of the store are not mistaken for changes by another program."""
     watched.store._file.checkpoint_pages = 10
     before = watched.path.stat().st_size
     for step in range(200):
@@ -146,7 +146,7 @@ async def test_the_stores_own_checkpoints_are_no_harm(watched: _Watched) -> None
 async def test_a_stopped_store_leaves_the_file_as_the_other_program_wrote_it(
     watched: _Watched,
 ) -> None:
-    """What the log holds does not get mixed with another file's pages when the store closes."""
+    """The log is not mixed with another file's pages when the store closes."""
     content = watched.path.read_bytes()
     watched.path.write_bytes(content)
     assert await watched.reason() == "OUTCOME_UNKNOWN"
@@ -163,7 +163,7 @@ def _damage(path: Path) -> None:
 
 
 async def test_a_damaged_page_that_a_read_meets_stops_the_store(tmp_path: Path) -> None:
-    """The reader is told that the server stops, and no write is acknowledged afterwards."""
+    """The read gets SHUTTING_DOWN, and no later write is acknowledged."""
     await _fill(tmp_path / "podium.db")
     watched = _Watched(tmp_path)
     await watched.open()

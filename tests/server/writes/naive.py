@@ -1,4 +1,4 @@
-"""The rules of writes once more, as naively as they can be said: everything in memory.
+"""A second, naive implementation of the rules of writes, in memory.
 
 Nothing here is fast or clever, and nothing is shared with `podium_server.writes`: each
 function follows a sentence of the contract. Before each event everything is copied, and
@@ -29,7 +29,7 @@ __all__ = ["Outcome", "delete_arm", "delete_experiment", "record"]
 
 @dataclass
 class Outcome:
-    """What a call answers."""
+    """The result of a call."""
 
     revision: int = 0
     changed: int = 0

@@ -1,4 +1,4 @@
-"""What each event does, as naively as it can be said; see `naive`."""
+"""A second, naive implementation of each event; see `naive`."""
 
 from collections.abc import Callable, Iterable
 from copy import deepcopy
@@ -48,7 +48,7 @@ class NaiveError(Exception):
 
 @dataclass
 class Row:
-    """An eval row: what was recorded, when the writer says it happened, and its revision."""
+    """An eval row: its content, its event_time and its revision."""
 
     said: EvalResult
     event_time: Any
@@ -91,7 +91,7 @@ class Stream:
 
 @dataclass
 class Experiment:
-    """An experiment, before its first life, in one, or after one."""
+    """An experiment, before its declaration, declared, or deleted."""
 
     alive: bool = False
     revision: int = 0
@@ -245,7 +245,7 @@ def _fixed(config: run_config_pb2.RunConfig) -> bytes:
 
 
 def _leave(arm: Arm, resume_step: int | None) -> None:
-    """What leaves an arm when a newer attempt begins."""
+    """Removes the results that an arm loses when a newer attempt begins."""
     for name in ("error", "train_seconds", "eval_seconds", "run_result"):
         arm.facts.pop(name, None)
     if resume_step is None:
@@ -361,7 +361,7 @@ def _become(arm: Arm, said: arm_result_pb2.ArmResult, event_time: Any, revision:
 
 
 def _rows_of(arm: Arm, said: arm_result_pb2.ArmResult, event_time: Any, revision: int) -> list[Row]:
-    """The rows of a whole arm: those in front that stand in this order already stay."""
+    """Replaces the rows of a whole arm; the first ones that are in this order already are kept."""
     before = [row.identity for row in arm.rows]
     rows: list[Row] = []
     at, stays = -1, True

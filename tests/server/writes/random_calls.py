@@ -66,7 +66,7 @@ def reason_if_invalid(event: Event) -> str | None:
 
 
 def _place(rng: Random, request: RecordRequest, experiment: Experiment) -> None:
-    """A position that mostly goes on, and sometimes repeats, overlaps or leaves a gap."""
+    """Returns a position that usually continues, and sometimes repeats, overlaps or has a gap."""
     writer = rng.choice(_WRITERS)
     stream = experiment.streams.get(writer)
     following = (stream.last if stream else 0) + 1

@@ -1,4 +1,4 @@
-"""A sender as the contract describes it: delivers one stream, and never gets stuck for good."""
+"""A minimal sender, which delivers one stream and skips permanently rejected events."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +14,7 @@ __all__ = ["Sender"]
 
 @dataclass
 class Sender:
-    """The outbox of one writer: what is not delivered yet, and what was refused for good."""
+    """The outbox of one writer: undelivered and permanently rejected events."""
 
     way: Way
     experiment: str
@@ -54,7 +54,7 @@ class Sender:
         return answer
 
     def _reject(self, error: PodiumError) -> bool:
-        """Puts Skipped in the place of what is refused for good; whether there was anything."""
+        """Replaces permanently rejected events by Skipped; returns whether there were any."""
         permanent = [refused for refused in error.refusals if refused.permanent]
         for refused in permanent:
             self.rejected.append((self.outbox[refused.index], refused.reason))

@@ -39,7 +39,7 @@ def _failed(**fields: Any) -> Event:
     ids=["one byte more", "three megabytes", "two bytes a letter", "four bytes a letter"],
 )
 async def test_a_long_error_loses_its_middle(direct: Way, text: str) -> None:
-    """What is kept is 64 KiB at most: the beginning, the end, and how much was left out."""
+    """At most 64 KiB are kept: the beginning, the end, and the size of the removed part."""
     await _record(direct, declared(), arm())
     await _record(direct, _failed(error=text))
     kept = (await _arm(direct)).error
@@ -69,7 +69,7 @@ async def test_a_nul_becomes_a_sign_that_stores_can_hold(direct: Way) -> None:
 
 
 async def test_every_error_is_shortened_wherever_it_comes_from(direct: Way) -> None:
-    """Those of a whole arm and of a backend's result too, however long they are."""
+    """Errors of a whole arm and of a backend's result are shortened too."""
     text = "e" * 1_500 * _KIB
     whole = arm(error=text, run_result=RunResult(error=text), run_config=RunConfig(name="r"))
     await _record(direct, declared(), whole)

@@ -62,7 +62,7 @@ async def test_one_after_the_other(direct: Way, experiment: str, seed: int) -> N
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_many_at_once(direct: Way, experiment: str, seed: int) -> None:
-    """Calls that share a transaction answer as if each had one: refused ones leave no trace."""
+    """Calls in one transaction return the same as in one each; refused ones change nothing."""
     rng, model = Random(-seed - 1), Experiment()  # noqa: S311 - the same calls every time
     for _ in range(_CALLS // 10):
         before = model

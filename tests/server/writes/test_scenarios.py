@@ -1,4 +1,4 @@
-"""What happens around a sweep, told as stories: over the wire and straight into every store."""
+"""Scenarios around a sweep, over the wire and directly in every store."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -30,7 +30,7 @@ async def way(request: pytest.FixtureRequest, wire: MakeWire, place: Place) -> A
 
 
 class _Sweep:
-    """An experiment, asked and told without streams."""
+    """An experiment that is used without streams."""
 
     def __init__(self, way: Way, name: str) -> None:
         self._way = way
@@ -65,12 +65,12 @@ class _Sweep:
 
 @pytest.fixture
 async def sweep(way: Way, experiment: str) -> _Sweep:
-    """An experiment that nobody has declared."""
+    """An experiment that was not declared."""
     return _Sweep(way, experiment)
 
 
 def _by(attempt: str, event: Event) -> Event:
-    """The event as an attempt says it."""
+    """Returns the event with an attempt."""
     body: Any = getattr(event, event.WhichOneof("kind") or "")
     body.attempt_id = attempt
     return event
@@ -81,7 +81,7 @@ def _completed(attempt: str) -> Event:
 
 
 async def test_a_late_outbox_after_the_arm_was_re_run(sweep: _Sweep) -> None:
-    """What a dead trainer left in its outbox overwrites nothing of the run that followed it."""
+    """Late events of a dead trainer do not overwrite results of its successor."""
     await sweep.record(declared())
     old, new = sweep.sender("host1"), sweep.sender("host2")
     old.log(started("a", "A", 1), _by("A", row("val", 10, metrics={"acc": 0.1})))
@@ -127,7 +127,7 @@ async def test_an_evaluator_before_its_trainer(sweep: _Sweep) -> None:
 
 
 async def test_deletion_while_a_writer_is_behind(sweep: _Sweep) -> None:
-    """What a writer still had to say of a deleted arm is rejected; a new writer begins anew."""
+    """Late events for a deleted arm are rejected; a new writer can create the arm again."""
     await sweep.record(declared())
     trainer = sweep.sender("trainer")
     trainer.log(started("a", "A", 1), _by("A", metrics({"loss": 1})))
@@ -151,7 +151,7 @@ async def test_deletion_while_a_writer_is_behind(sweep: _Sweep) -> None:
 
 
 async def test_two_attempts_with_clocks_60_s_apart(sweep: _Sweep) -> None:
-    """The greater order is the newer attempt, whatever the clocks say; times order nothing."""
+    """The attempt with the greater order is the newer one, regardless of event times."""
     noon = 1_767_268_800
     await sweep.record(declared())
     fast = started("a", "on-a-fast-clock", (noon + 60) * 1_000)

@@ -45,7 +45,7 @@ async def test_a_row_keeps_what_a_later_schema_says(direct: Way) -> None:
 
 
 async def test_unknown_fields_count_for_the_size_of_a_row(direct: Way) -> None:
-    """What nobody knows does not get past the bound of a row."""
+    """Unknown fields count toward the size limit of a row."""
     event = row("val")
     event.eval_recorded.eval_result.MergeFromString(_unknown(_MIB))
     await _record(direct, declared(), arm())
@@ -66,7 +66,7 @@ async def test_a_time_is_a_time_and_nothing_more(direct: Way) -> None:
 
 
 async def test_the_time_of_a_whole_arm_s_row_is_a_time_and_nothing_more(direct: Way) -> None:
-    """A row that says itself when it was measured is held to what a time is."""
+    """The event_time of a row must be a valid time."""
     said = EvalResult(name="val")
     said.event_time.seconds = 5
     said.event_time.MergeFromString(_unknown(100))

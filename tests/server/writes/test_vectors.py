@@ -11,7 +11,7 @@ from tests.server.writes.ways import METHODS, Direct
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case["name"])
 async def test_over_the_wire(case: Case, wire: MakeWire, experiment: str) -> None:
-    """A server answers every call of the vector as it says."""
+    """A server returns the expected response for every call of a vector."""
     await run(case, wire(case["limits"]), experiment)
 
 
@@ -29,7 +29,7 @@ def test_names_of_vectors_are_unique() -> None:
 
 
 def test_vectors_have_no_key_that_nobody_reads() -> None:
-    """A misspelt key does not make a vector say nothing."""
+    """A misspelt key in a vector is an error."""
     for case in cases():
         assert case.keys() == CASE_KEYS
         for step in case["steps"]:

@@ -65,7 +65,7 @@ def _check_refusal(expected: Case, error: PodiumError, where: str) -> None:
 
 
 def check(expected: Mapping[str, Any], answer: Message, where: str) -> None:
-    """Holds the fields that are named against an answer; null stands for unset."""
+    """Compares the named fields with a response; null means unset."""
     for name, value in expected.items():
         field = answer.DESCRIPTOR.fields_by_camelcase_name[name]
         here = f"{where}: {name}"

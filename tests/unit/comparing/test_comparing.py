@@ -85,7 +85,7 @@ def test_what_is_missing_or_nan_is_named() -> None:
 
 
 def test_a_number_on_one_side_only() -> None:
-    """It is shown, and there is no difference."""
+    """The metric is listed without a difference."""
     (metric,) = compare(group(arm("a", loss=0.5)), group(arm("b"))).metrics
     assert (metric.left.statistics.mean, metric.right.statistics.mean) == (0.5, None)
     assert metric.difference.difference is None
@@ -116,7 +116,7 @@ def test_given_eval_metrics_go_before_training_metrics() -> None:
     ],
 )
 def test_rows_that_measured_something_else_are_flagged(fields: Any, flag: str) -> None:
-    """Another benchmark, model or step on either side, or within one, is said of each number."""
+    """A number is flagged if benchmark, model or step differ on either side or within one."""
     plain = arm("a", row(metrics={"m": 1.0}))
     other = arm("b", row(**({"step": None} | fields), metrics={"m": 1.0}))
     assert compare(group(plain), group(other)).metrics[0].flags == (flag,)
@@ -124,14 +124,14 @@ def test_rows_that_measured_something_else_are_flagged(fields: Any, flag: str) -
 
 
 def test_other_steps_are_flagged() -> None:
-    """Arms that have come to different steps are compared, and the comparison is flagged."""
+    """Arms at different steps are compared, and the comparison is flagged."""
     early, late = (group(arm("a", row("val", k, metrics={"m": 1.0}))) for k in (100, 200))
     assert compare(early, late).flags == ("steps_differ",)
     assert compare(early, early).flags == ()
 
 
 def test_a_row_without_a_benchmark_id_has_its_name_for_one() -> None:
-    """Whether the id says the name once more makes no difference."""
+    """A benchmark_id equal to the name is the same as none."""
     named = arm("a", row(metrics={"m": 1.0}, benchmark_id="test"))
     assert compare(group(named), group(arm("b", row(metrics={"m": 1.0})))).flags == ()
 

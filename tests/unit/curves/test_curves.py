@@ -1,4 +1,4 @@
-"""Curves without a server: which rows they are of, and what a group's points say."""
+"""Curves without a server: their rows, and the statistics of groups."""
 
 import math
 
@@ -27,7 +27,7 @@ def test_rows_in_any_order_make_a_curve_by_step() -> None:
 
 
 def test_a_group_has_the_arms_that_are_there_at_each_step() -> None:
-    """The mean at a step is that of the arms that have reached it, and their number is said."""
+    """The mean at a step is that of the arms that have reached it, with their number."""
     arms = [arm("a", {0: 0.2, 10: 0.4}, "g"), arm("b", {0: 0.4}, "g"), arm("c", {0: 0.5})]
     found = curves_of(arms, "val.acc", by_group=True)
     assert points(found) == [(0, pytest.approx(0.3), 2), (10, 0.4, 1)]
@@ -44,7 +44,7 @@ def test_an_arm_with_the_name_of_a_group_is_another_curve() -> None:
 
 
 def test_nan_is_counted_and_not_averaged() -> None:
-    """NaN has no part in a mean; where nothing else is, there is no mean."""
+    """NaN is left out of means; without other values there is no mean."""
     arms = [arm("a", {0: math.nan, 10: math.nan}, "g"), arm("b", {0: 0.4}, "g")]
     found = curves_of(arms, "val.acc", by_group=True)
     assert points(found) == [(0, 0.4, 1), (10, None, 0)]

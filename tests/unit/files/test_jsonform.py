@@ -106,7 +106,7 @@ def test_an_experiment_comes_back_exactly(experiment: Experiment) -> None:
 
 
 def test_a_read_arm_goes_on_mirroring() -> None:
-    """The mirrors in an export do not stand against rows that are added to it."""
+    """The mirrored fields of an export follow rows that are added later."""
     arm = json_form.arm_from_json(json_form.to_json(json_form.arm_from_json(_ARM)))
     arm.evals[1].metrics["acc"] = 0.75
     assert arm.score("acc") == 0.75
@@ -166,13 +166,13 @@ def test_the_other_forms() -> None:
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(given: Any, message: str) -> None:
-    """Anything that is no arm is a ValueError that names the key."""
+    """An object that is not a valid arm raises a ValueError that names the key."""
     with pytest.raises(ValueError, match=message):
         json_form.arm_from_json(given)
 
 
 def test_null_is_the_default() -> None:
-    """A key with null says no more than one that is left out."""
+    """A key with null is the same as a missing key."""
     row = _read(EvalResult, {"name": "t", "metrics": None, "tags": None, "step": None})
     assert row == EvalResult("t")
 
@@ -185,7 +185,7 @@ class _Measured(ModelBase):
 
 
 def test_other_records_read_alike() -> None:
-    """A dataclass made of the model's parts is read by the same rules and says the same."""
+    """A dataclass with parts of the model is read by the same rules."""
     read = json_form.record_from_json(
         _Measured, {"arm": "a", "metrics": {"x": "NaN"}, "row": {"name": "v"}}, "line 1"
     )

@@ -34,7 +34,7 @@ def test_a_mirror_follows_rows_that_are_added() -> None:
 
 
 def test_given_fields_stand() -> None:
-    """What was given, at construction or later, is not replaced by the primary's."""
+    """Given values are not replaced by those of the primary eval."""
     arm = _arm(eval_metrics={"acc": 0.9}, eval_seconds=0, evals=[_row("test", 0.5, eval_seconds=3)])
     assert (arm.eval_metrics, arm.score("acc"), arm.eval_seconds) == ({"acc": 0.9}, 0.9, 0.0)
     assert arm.eval_breakdowns == {"all": 0.5}
@@ -53,7 +53,7 @@ def test_eval_metrics_of_an_arm_without_rows_can_be_filled() -> None:
 
 
 def test_a_mirror_is_the_row_s_own_dict() -> None:
-    """What is written through the mirror is written to the row, and not lost."""
+    """Changes of a mirrored dict change the row."""
     arm = _arm(evals=[_row("test", 0.5)])
     arm.eval_metrics["f1"] = 0.4
     assert arm.evals[0].metrics == {"acc": 0.5, "f1": 0.4}
@@ -157,7 +157,7 @@ def test_arms_that_differ_are_not_equal(change: dict[str, Any]) -> None:
 
 
 def test_results_can_be_changed_and_not_hashed() -> None:
-    """Results are mutable data: fields can be set, and a result is no key."""
+    """Results are mutable: fields can be set, and a result is not hashable."""
     arm = _arm()
     arm.status = "failed"
     arm.error = "out of memory"
@@ -212,7 +212,7 @@ def test_eval_takes_any_integer_for_a_step_but_no_bool() -> None:
 
 @pytest.mark.parametrize("wrong", [None, 7, b"val"])
 def test_eval_and_score_take_names_only(wrong: Any) -> None:
-    """What is no string is a TypeError that says so, as it is where a server is asked."""
+    """A name that is not a string raises a TypeError, as with a server."""
     arm = _arm()
     with pytest.raises(TypeError, match="name must be a string, not"):
         arm.eval(wrong)

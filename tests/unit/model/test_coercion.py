@@ -1,4 +1,4 @@
-"""What constructors take, and what it becomes."""
+"""The arguments of constructors, and their conversion."""
 
 import array
 import math
@@ -58,7 +58,7 @@ def test_metrics_take_numbers_of_any_kind(given: Any, expected: float) -> None:
 
 @pytest.mark.parametrize("given", ["0.5", b"1", None, [1.0], 1j, {}])
 def test_metrics_take_nothing_else(given: Any) -> None:
-    """What is no number is a TypeError that names the key; text is not parsed."""
+    """A value that is not a number raises a TypeError that names the key; text is not parsed."""
     with pytest.raises(TypeError, match=r"metrics\['x'\] must be a number, not "):
         EvalResult("t", metrics={"x": given})
 
@@ -179,7 +179,7 @@ def test_values_become_plain(given: Any, expected: Any) -> None:
     "given", [b"x", bytearray(b"x"), memoryview(b"x"), {1}, object(), 1j, Path("/x"), date.min]
 )
 def test_values_of_a_row_are_nothing_else(given: Any) -> None:
-    """A value that JSON has no form for is a TypeError that says where it is."""
+    """A value that JSON cannot hold raises a TypeError that names its place."""
     with pytest.raises(TypeError, match=r"breakdowns\['x'\]\[1\]\['y'\] must be None, a bool, "):
         EvalResult("t", breakdowns={"x": [0, {"y": given}]})
 
@@ -224,7 +224,7 @@ def test_settings_with_an_obvious_text_become_it(given: Any, expected: Any) -> N
 
 @pytest.mark.parametrize("given", [object(), b"\xff", threading.Lock()])
 def test_settings_without_a_text_are_refused(given: Any) -> None:
-    """A setting that has only Python's text with its address is a TypeError that says where."""
+    """A setting with only Python's default text raises a TypeError that names its place."""
     with pytest.raises(TypeError, match=r"params\['x'\]\[1\]\['y'\] must be None, a bool, "):
         _value([0, {"y": given}])
 
@@ -273,7 +273,7 @@ def test_a_value_that_contains_itself_is_refused() -> None:
 
 
 def test_containers_are_copied() -> None:
-    """A dict or list that the caller goes on using does not change what was recorded."""
+    """Later changes of a passed dict or list do not change the result."""
     metrics, tags, rows = {"loss": 0.5}, ["val"], [EvalResult("t")]
     deep = {"a": [1]}
     row = EvalResult("t", metrics=metrics, breakdowns=deep, tags=tags)

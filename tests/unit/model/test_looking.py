@@ -1,4 +1,4 @@
-"""What results look like in a console, in a notebook and as DataFrames."""
+"""The form of results in a console, in a notebook and as DataFrames."""
 
 import math
 import sys

@@ -40,7 +40,7 @@ _EVAL_RESULT: list[tuple[str, object]] = [
     ("kind", "expected"), [(ArmResult, _ARM_RESULT), (EvalResult, _EVAL_RESULT)]
 )
 def test_constructors_are_the_reference_s(kind: type, expected: list[tuple[str, object]]) -> None:
-    """Parameters have the reference's names, order and defaults, and there are no others."""
+    """Parameters have exactly the reference's names, order and defaults."""
     factories = {
         f.name: f.default_factory for f in fields(kind) if f.default_factory is not MISSING
     }
@@ -61,7 +61,7 @@ def test_questions_are_the_reference_s() -> None:
 
 
 def test_output_only_fields_are_attributes_and_no_parameters() -> None:
-    """What a server sets has a value from the start, and is not for callers to pass."""
+    """Output-only fields have a default, and are not parameters."""
     arm = ArmResult("a", RunConfig("a"), "completed")
     assert (arm.experiment, arm.revision, arm.attempt) == ("", 0, None)
     assert (arm.create_time, arm.update_time) == (None, None)

@@ -1,4 +1,4 @@
-"""The rules of reads once more, as naively as they can be said; and random arms to try them on.
+"""A second, naive implementation of the rules of reads, and random arms.
 
 Nothing here is fast or clever, and nothing is shared with `podium.scoring`: each function
 follows a sentence of the contract. What agrees with it on thousands of random arms says the
@@ -33,7 +33,7 @@ _VALUES = (0.0, -0.0, math.nan, math.inf, -math.inf, 0.25, 0.5, 0.75, 1e-300)
 
 
 def eval_answer(arm: ArmResult, name: str, step: int | None) -> EvalResult | None:
-    """The row that answers for a name, without or at a step."""
+    """Returns the row of a name, without or at a step."""
     rows = [row for row in _rows(arm) if row.name == name]
     if step is not None:
         at_step = [row for row in rows if row.step is not None and row.step == step]
@@ -117,7 +117,7 @@ def _equal(left: dict[str, float], right: dict[str, float]) -> bool:
 
 @dataclass
 class Questions:
-    """What to ask an arm: names with or without a step, and metrics."""
+    """Returns names with or without a step, and metrics."""
 
     evals: list[tuple[str, int | None]]
     scores: list[str]

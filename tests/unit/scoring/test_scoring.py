@@ -12,7 +12,7 @@ def _arm(name: str, status: str, **metrics: float) -> ArmResult:
 
 
 def test_candidates_are_the_dots_from_the_left_then_the_whole() -> None:
-    """Every split with two sides stands before the bare metric, the leftmost first."""
+    """Every split with two sides comes before the bare metric, the leftmost first."""
     assert scoring.candidates("a.b.c") == [("a", "b.c"), ("a.b", "c"), (None, "a.b.c")]
     assert scoring.candidates("acc") == [(None, "acc")]
     assert scoring.candidates(".a.") == [(None, ".a.")]
@@ -64,7 +64,7 @@ def test_experiment_status(
 
 
 def test_the_best_arm_is_a_completed_one_with_a_number() -> None:
-    """Only completed arms count, NaN never, and of equal scores the first one stands."""
+    """Only completed arms with a number can be the best; of equal scores the first one is."""
     arms = [
         _arm("nan", "completed", acc=math.nan),
         _arm("none", "completed"),
@@ -83,7 +83,7 @@ def test_the_best_arm_is_a_completed_one_with_a_number() -> None:
 
 
 def test_infinities_are_numbers_to_the_best_arm() -> None:
-    """An infinite score stands in its place in the order."""
+    """Infinite scores are ordered like other numbers."""
     arms = [
         _arm("minus", "completed", loss=-math.inf),
         _arm("one", "completed", loss=1),

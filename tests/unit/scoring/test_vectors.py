@@ -26,7 +26,7 @@ class _PlainRow:
 
 @dataclass
 class _Functions:
-    """Asks the functions of `podium.scoring`, with rows that are no part of the model."""
+    """Calls the functions of `podium.scoring` with rows of other classes."""
 
     message: ArmResult
     evals: list[_PlainRow] = field(init=False)
@@ -104,7 +104,7 @@ _WAYS: dict[str, Callable[[ArmResult], Asker]] = {
 @pytest.mark.parametrize("way", _WAYS)
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case["name"])
 def test_reads(case: Case, way: str) -> None:
-    """Eval, score and mirrors answer what the vector says, however the arm came about."""
+    """Eval, score and mirrors are equal to the vector, for each way to make the arm."""
     check(case, _WAYS[way](arm_of(case)))
 
 
@@ -115,7 +115,7 @@ def test_names_of_vectors_are_unique() -> None:
 
 
 def test_vectors_have_no_key_that_nobody_reads() -> None:
-    """A misspelt key does not make a vector say nothing."""
+    """A misspelt key in a vector is an error."""
     for case in cases():
         assert case.keys() <= {"name", "arm", "refused", "reads", "evals", "scores"}
         assert all(q.keys() <= {"name", "step", "row"} for q in case.get("evals", []))

@@ -46,7 +46,7 @@ class Asker(Protocol):
     """One way of asking an arm."""
 
     def eval(self, name: str, step: int | None) -> results.EvalResult | None:
-        """The row that answers for a name, without or at a step."""
+        """Returns the row of a name, without or at a step."""
 
     def score(self, metric: str) -> scoring.Score | None:
         """The score on a metric and its source; raises podium.InvalidArgumentError."""
@@ -62,7 +62,7 @@ def cases() -> list[Case]:
 
 
 def arm_of(case: Case) -> ArmResult:
-    """The arm of a case, as somebody built it."""
+    """Builds the arm of a case."""
     return ParseDict(case["arm"], ArmResult())
 
 
@@ -103,7 +103,7 @@ def check_reads(case: Case, arm: ArmResult) -> None:
 
 
 def plain(message: Message | None) -> Any:
-    """Everything that a message says, with doubles by their bits, whichever NaN it is."""
+    """Returns the content of a message, with doubles by their bits and all NaN equal."""
     if message is None:
         return None
     return {field.name: _plain(value) for field, value in message.ListFields()}

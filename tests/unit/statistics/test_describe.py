@@ -37,7 +37,7 @@ def test_three_seeds_by_hand() -> None:
     ],
 )
 def test_what_few_or_odd_numbers_determine(values: list[float], expected: Description) -> None:
-    """One number has no spread, equal ones have exactly none, an infinite one leaves it unset."""
+    """The spread of one number is None, of equal ones 0, and with an infinite one None."""
     assert describe(values) == expected
 
 
@@ -57,7 +57,7 @@ def test_numbers_at_the_ends_of_a_double_s_range() -> None:
 
 
 def test_order_does_not_matter() -> None:
-    """What cancels out leaves the small number between it whole, wherever that stands."""
+    """Large numbers that cancel out do not affect the small one, in any order."""
     assert describe([1e16, 0.75, -1e16]).mean == 0.25
     assert describe([0.75, 1e16, -1e16]).mean == 0.25
 
@@ -91,7 +91,7 @@ def test_any_numbers_against_exact_fractions(numbers: list[float]) -> None:
 @settings(deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=50))
 def test_intervals_are_those_of_scipy(numbers: list[float]) -> None:
-    """The interval is scipy's for Student's t around the mean, as wide as it says."""
+    """The interval is equal to scipy's for Student's t around the mean."""
     found = describe(numbers)
     assert found.mean is not None
     assert found.standard_error is not None

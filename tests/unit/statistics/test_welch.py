@@ -57,14 +57,14 @@ def test_what_cannot_be_tested(left: list[float], right: list[float], expected: 
 
 
 def test_a_spread_on_one_side_is_enough() -> None:
-    """Equal numbers on one side leave the degrees of freedom of the other."""
+    """If one side has equal numbers, the degrees of freedom are those of the other."""
     found = welch(describe([1.0, 1.0]), describe([1.0, 2.0, 3.0]))
     assert (found.difference, found.df) == (-1.0, 2.0)
     assert found.p_value == pytest.approx(0.2254, abs=1e-4)
 
 
 def test_descriptions_from_elsewhere() -> None:
-    """It needs no more than a paper's table says: mean, standard error and n of each side."""
+    """It needs only mean, standard error and n of each side."""
     left = Description(10, mean=20.6, sd=1.62, standard_error=1.62 / math.sqrt(10))
     right = Description(20, mean=22.1, sd=9.92, standard_error=9.92 / math.sqrt(20))
     expected = stats.ttest_ind_from_stats(20.6, 1.62, 10, 22.1, 9.92, 20, equal_var=False)

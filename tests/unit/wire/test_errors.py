@@ -74,14 +74,14 @@ def test_an_unknown_reason_is_a_mistake_of_the_caller() -> None:
 
 
 def test_no_code_means_a_closed_client() -> None:
-    """What a server answers never becomes the error of a client that cannot be used."""
+    """Errors of a server never become the error of an unusable client."""
     assert errors.error_class_for("FAILED_PRECONDITION") is errors.FailedPreconditionError
     assert errors.error_class_for("DATA_LOSS") is errors.PodiumError
 
 
 @pytest.mark.parametrize("error_class", [parent[0] for parent in BUILTIN_PARENTS])
 def test_errors_survive_pickling(error_class: type[errors.PodiumError]) -> None:
-    """An error crosses a process pool with everything that it says."""
+    """An error keeps all of its fields in a process pool."""
     refused = errors.RefusedEvent(3, "ARM_NOT_FOUND", permanent=False, message="no arm")
     error = error_class("text", reason="R", metadata={"k": "v"}, refusals=[refused])
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301 our own bytes

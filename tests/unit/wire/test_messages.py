@@ -80,7 +80,7 @@ def test_a_full_message_comes_back_as_it_was(kind: type[Message]) -> None:
 
 @pytest.mark.parametrize(("kind", "field"), _fields())
 def test_a_field_that_is_not_set_stays_so(kind: type[Message], field: str) -> None:
-    """What is absent does not come back as zero, and takes no other field with it."""
+    """An unset field stays unset, and the other fields are kept."""
     to_proto, from_proto = _pair(kind)
     message = kind()
     fill(message)

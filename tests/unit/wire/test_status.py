@@ -1,4 +1,4 @@
-"""Exceptions become a google.rpc.Status and come back, whatever a server says."""
+"""Exceptions are converted to google.rpc.Status and back, also from other servers."""
 
 from concurrent import futures
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ class FailedCall(grpc.RpcError):
     """A failed call as grpc and grpc.aio raise it."""
 
     def __init__(self, *parts: Any) -> None:
-        """Keeps what the server said: code, text and trailing metadata, or None for each."""
+        """Has the code, text and trailing metadata of a server, or None for each."""
         super().__init__()
         self._parts = parts
 
@@ -66,7 +66,7 @@ def test_every_reason_comes_back(reason: str) -> None:
 
 @pytest.mark.parametrize("code", grpc.StatusCode)
 def test_every_status_code_becomes_an_error(code: grpc.StatusCode) -> None:
-    """A bare status of any code is an error that knows its code and says something."""
+    """A bare status of any code becomes an error with its code and a message."""
     error = from_rpc_error(FailedCall(code, None, None))
     assert isinstance(error, errors.PodiumError)
     assert (error.code, error.message, error.reason) == (code.name, code.name, "")
