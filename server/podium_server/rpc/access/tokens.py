@@ -37,6 +37,8 @@ class Access:
         self._is_on = is_on
         self._is_exposed = is_exposed
         self._tokens: Mapping[str, TokenRow] = {}
+        self._checked: dict[str, TokenRow] = {}
+        """The headers that were checked since the tokens were read."""
         self._fresh_until = 0.0
 
     async def enter(
@@ -78,12 +80,9 @@ class Access:
 
     async def _find(self, given: list[str], names: Callable[[], Iterable[bytes]]) -> TokenRow:
         if given:
-            text, key = _parsed(given)
-            found = await self._by_id(key)
-            digest = digest_of(text)
-            # An unknown id is compared, too, and answered like a wrong secret.
-            is_right = hmac.compare_digest(digest, found.digest if found else digest[::-1])
-            return _check_live(found if is_right else None)
+            await self._current()
+            known = self._checked.get(given[0]) if len(given) == 1 else None
+            return _check_live(known or await self._by_secret(given))
         for name in names():
             if name.startswith(_CERTIFICATE):
                 key = name.removeprefix(_CERTIFICATE).decode(errors="replace")
@@ -93,6 +92,16 @@ class Access:
             "this server requires a token: set PODIUM_TOKEN or PODIUM_TOKEN_FILE, or ask an "
             "administrator for one (`podium token create`)",
         )
+
+    async def _by_secret(self, given: list[str]) -> TokenRow | None:
+        text, key = _parsed(given)
+        found = await self._by_id(key)
+        digest = digest_of(text)
+        # An unknown id is compared, too, and answered like a wrong secret.
+        if not hmac.compare_digest(digest, found.digest if found else digest[::-1]) or not found:
+            return None
+        self._checked[given[0]] = found
+        return found
 
     async def _by_id(self, key: str) -> TokenRow | None:
         tokens = await self._current()
@@ -105,6 +114,7 @@ class Access:
         now = time.monotonic()
         if now >= self._fresh_until:
             self._tokens = {row.id: row for row in await self._store.tokens()}
+            self._checked.clear()
             self._fresh_until = now + _FRESH_SECONDS
         return self._tokens
 
