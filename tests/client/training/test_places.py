@@ -6,7 +6,7 @@ from pathlib import Path
 
 import podium
 import pytest
-from podium._recorder import experiment
+from podium._recorder import experiment, last_words
 from podium.integrations._training import Training
 from podium_server.testing import running_server
 
@@ -37,7 +37,7 @@ def test_one_notice_for_all_trainings(
     """What waits is named at the end of the first training, and in one line for all others."""
     monkeypatch.setenv("PODIUM_OFFLINE", "1")
     monkeypatch.setenv("PODIUM_OUTBOX", str(tmp_path))
-    monkeypatch.setattr(experiment, "_pending_later", {})
+    monkeypatch.setattr(last_words, "_pending_later", {})
     monkeypatch.setattr(experiment, "_recording", set())
     for number in range(4):
         training = Training("notices")

@@ -24,8 +24,6 @@ __all__ = [
     "new_attempt",
 ]
 
-# Far above what a server keeps, and well below what a message may hold.
-
 
 class ArmRecorder(Protocol):
     """Records one arm. As a context manager it says how the arm ended when its block ends.

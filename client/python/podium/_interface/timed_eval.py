@@ -7,13 +7,15 @@ ev.log({"pass_rate": evaluate(model)})
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 from podium._values import coerce
 from podium._values.arguments import StepLike, Strings
 from podium._values.coerce import Metrics
 
 __all__ = ["AsyncEvaluation", "AsyncTimedEvalMixin", "Evaluation", "TimedEvalMixin"]
+
+_EvaluationT = TypeVar("_EvaluationT")
 
 
 class _Gathered:
@@ -99,10 +101,8 @@ class AsyncEvaluation(_Gathered):
             await self._log_eval(**self._row())
 
 
-class TimedEvalMixin:
+class _EvaluatingMixin(Generic[_EvaluationT]):
     """Adds `evaluating` to a class with `log_eval`."""
-
-    log_eval: Callable[..., None]
 
     def evaluating(
         self,
@@ -112,11 +112,12 @@ class TimedEvalMixin:
         tags: Strings = (),
         benchmark_id: str | None = None,
         model_ref: str | None = None,
-    ) -> Evaluation:
+    ) -> _EvaluationT:
         """Times an evaluation: `with arm.evaluating("val", step=100) as ev: ev.log({...})`.
 
         At the end of the block, what `ev.log` was given is recorded as one row, with the seconds
-        that the block took as its `eval_seconds`. If the block raises, nothing is recorded.
+        that the block took as its `eval_seconds`. If the block raises, nothing is recorded. The
+        arm of an `AsyncClient` takes `async with`.
 
         Args:
             name: The name of the eval: free text.
@@ -128,35 +129,23 @@ class TimedEvalMixin:
         fields = {"step": step, "tags": tags, "benchmark_id": benchmark_id, "model_ref": model_ref}
         return self._new_evaluation(name, fields)
 
+    def _new_evaluation(self, name: str, fields: dict[str, Any]) -> _EvaluationT:
+        raise NotImplementedError
+
+
+class TimedEvalMixin(_EvaluatingMixin[Evaluation]):
+    """Adds `evaluating` to a class with `log_eval`."""
+
+    log_eval: Callable[..., None]
+
     def _new_evaluation(self, name: str, fields: dict[str, Any]) -> Evaluation:
         return Evaluation(self.log_eval, name, fields)
 
 
-class AsyncTimedEvalMixin:
+class AsyncTimedEvalMixin(_EvaluatingMixin[AsyncEvaluation]):
     """Adds `evaluating` to a class with an awaited `log_eval`."""
 
     log_eval: Callable[..., Awaitable[None]]
 
-    def evaluating(
-        self,
-        name: str,
-        *,
-        step: StepLike | None = None,
-        tags: Strings = (),
-        benchmark_id: str | None = None,
-        model_ref: str | None = None,
-    ) -> AsyncEvaluation:
-        """Times an evaluation: `async with arm.evaluating("val", step=100) as ev: ev.log({...})`.
-
-        At the end of the block, what `ev.log` was given is recorded as one row, with the seconds
-        that the block took as its `eval_seconds`. If the block raises, nothing is recorded.
-
-        Args:
-            name: The name of the eval: free text.
-            step: The training step of an in-loop eval; None for the post-training eval.
-            tags: Free labels, as in `log_eval`.
-            benchmark_id: The id of the benchmark, where it differs from the name.
-            model_ref: The model that is scored, where it is another than the arm's own.
-        """
-        fields = {"step": step, "tags": tags, "benchmark_id": benchmark_id, "model_ref": model_ref}
+    def _new_evaluation(self, name: str, fields: dict[str, Any]) -> AsyncEvaluation:
         return AsyncEvaluation(self.log_eval, name, fields)

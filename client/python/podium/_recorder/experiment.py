@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from podium import events
-from podium._interface.recorders import new_attempt
 from podium._limits.batches import batches
 from podium._limits.checks import check_name
 from podium._limits.event_checks import check_event
@@ -21,8 +20,10 @@ from podium._limits.limits import Limits
 from podium._model.results import ArmResult, RunConfig
 from podium._recorder import kept_results, kept_values
 from podium._recorder.arm import ArmRecording
+from podium._recorder.arm_start import started_event
 from podium._recorder.counts import Counters, Flushed
 from podium._recorder.keeper import Keeper
+from podium._recorder.last_words import last_words, postponed_words
 from podium._recorder.problems import Problems, Target, shown
 from podium._recorder.process_outbox import ProcessOutbox
 from podium._recorder.settings import Settings, Subject
@@ -32,10 +33,10 @@ from podium._recorder.stream_order import stream_order
 from podium._recorder.termination import on_sigterm
 from podium._values import coerce
 from podium._values.enums import ArmStatus
-from podium.errors import PodiumError, RecordingError
+from podium.errors import RecordingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from podium._recorder.stream import Stream
     from podium._recorder.warnings import RecorderWarnings
     from podium._values.arguments import StepLike
-    from podium.v1.event_pb2 import Event
 
 __all__ = ["ExperimentRecording"]
 
@@ -52,9 +52,7 @@ _LIMITS = Limits()
 _INTERRUPTED_SECONDS = 1.0
 _FLUSH_SECONDS = 10.0
 _SEGMENT_MARGIN = 4096
-_OF_ATTEMPT = frozenset({"attempt_id", "order"})
 _TERMINATED = "the process was ended by SIGTERM"
-_NUMBERS = (("is", "it waits", "it"), ("are", "they wait", "them"))
 _STARTED_TWICE = (
     "arm {!r} is started again before the first attempt ended: it starts from the beginning, and "
     "the server rejects later events of the first attempt; give each arm its own name"
@@ -152,7 +150,7 @@ class ExperimentRecording:
         if self.is_silent:
             named = getattr(run_config, "name", run_config) if name is None else name
             return ArmRecording(self, Subject(str(named)), is_silent=True)
-        started = self._started_event(self._with_shared_attempt(given))
+        started = started_event(given, self._settings.attempt, self._keeper)
         arm, attempt = started.arm_started.arm, started.arm_started.attempt
         opening = started.SerializeToString()
         with self.notices.guard("start_arm", Target(self.name, arm)):
@@ -160,33 +158,6 @@ class ExperimentRecording:
             self._note_start(recording)
             return recording
         return ArmRecording(self, Subject(arm), is_silent=True)
-
-    def _with_shared_attempt(self, given: dict[str, Any]) -> dict[str, Any]:
-        shared = self._settings.attempt
-        if shared is None:
-            return given
-        own = {name: given[name] for name in ("attempt_id", "order") if given[name] is not None}
-        return given | {"attempt_id": shared.id, "order": shared.order} | own
-
-    def _started_event(self, given: dict[str, Any]) -> Event:
-        """Returns the start of an arm; the valid part of it, if something is wrong."""
-        found: list[Event] = []
-
-        def keep(problems: Problems) -> None:
-            for most in (_LIMITS.arm_bytes, _LIMITS.arm_bytes // 8):
-                problems.clear()
-                found.append(_start_event(kept_results.start(given, problems, most)))
-                problems.arm = found[-1].arm_started.arm
-                if _is_valid(found[-1]):
-                    return
-            problems.lost("run_config", "run_config is over the limits of a server")
-            bare = kept_results.start(given, Problems(), _LIMITS.arm_bytes)
-            found.append(_start_event(bare | {"run_config": RunConfig(bare["run_config"].name)}))
-
-        with self._keeper.keeping("start_arm", keep):
-            found.append(_start_event(_strict_start(given)))
-            check_event(found[-1], _LIMITS)
-        return found[-1]
 
     @forgiving
     def arm(self, name: str, *, attempt_id: str | None = None) -> ArmRecording:
@@ -401,24 +372,8 @@ class ExperimentRecording:
         _recording.discard(self)
         self._process_outbox = None
         counters = outlet.close(timeout if os.getpid() == self._owner else 0.0)
-        for line in self._last_words(outlet, counters):
+        for line in (*last_words(self.name, outlet, counters), *self.notices.summary()):
             _LOGGER.warning("podium: %s", line)
-
-    def _last_words(self, outlet: ProcessOutbox, counters: Counters) -> Iterator[str]:
-        """What the user has to know when recording ends; nothing if everything is delivered."""
-        key = (self.name, outlet.folder)
-        if counters.pending and key in _pending_later:
-            # A callback ends its recorder after each training: one line at the end will do.
-            _pending_later[key] += counters.pending
-        elif counters.pending:
-            _pending_later[key] = 0
-            yield _not_delivered(counters.pending, outlet.why_pending(), *key)
-        if counters.rejected:
-            were = "were" if counters.rejected > 1 else "was"
-            yield f"{_events(counters.rejected)} {were} rejected for good: see `podium outbox`"
-        if counters.dropped:
-            yield f"{_events(counters.dropped)} {_NUMBERS[counters.dropped > 1][0]} lost"
-        yield from self.notices.summary()
 
 
 def _sent(settings: Settings, notices: RecorderWarnings, owner: int) -> ExperimentRecording:
@@ -433,52 +388,14 @@ _recording: set[ExperimentRecording] = set()
 """What this process records: it ends with the process at the latest."""
 
 
-_pending_later: dict[tuple[str, Path | None], int] = {}
-"""Events that were not delivered at later ends of a recorder, by experiment and outbox."""
-
-
 @atexit.register
 def _close_all() -> None:
     for recording in tuple(_recording):
         recording.close()
-    for (name, folder), count in _pending_later.items():
-        if count:
-            why = "besides those named before"
-            _LOGGER.warning("podium: %s", _not_delivered(count, why, name, folder))
-    _pending_later.clear()
-
-
-def _not_delivered(count: int, why: str, experiment: str, folder: Path | None) -> str:
-    are, they_wait, them = _NUMBERS[count > 1]
-    return (
-        f"{_events(count)} of {experiment!r} {are} not delivered yet ({why}): {they_wait} in "
-        f"{folder}; `podium sync` delivers {them}"
-    )
+    for line in postponed_words():
+        _LOGGER.warning("podium: %s", line)
 
 
 def _terminate_all() -> None:
     for recording in tuple(_recording):
         recording.terminate()
-
-
-def _events(count: int) -> str:
-    return f"{count} event" if count == 1 else f"{count} events"
-
-
-def _strict_start(given: dict[str, Any]) -> dict[str, Any]:
-    """Returns the arguments of `events.arm_started` as they are."""
-    attempt = new_attempt(given["attempt_id"], given["order"])
-    options = {name: item for name, item in given.items() if name not in _OF_ATTEMPT}
-    return options | {"arm": options.pop("name"), "attempt": attempt}
-
-
-def _start_event(given: dict[str, Any]) -> Event:
-    return events.arm_started(**given)
-
-
-def _is_valid(event: Event) -> bool:
-    try:
-        check_event(event, _LIMITS)
-    except PodiumError:
-        return False
-    return True

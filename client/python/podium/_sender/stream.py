@@ -3,7 +3,6 @@
 import logging
 import os
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 from podium._limits.limits import DEFAULT_LIMITS
@@ -22,6 +21,7 @@ from podium._sender.heartbeat import Heartbeat
 from podium._sender.missing_end import MissingEnd, find_missing_end
 from podium._sender.near_names import near_arms_text
 from podium._sender.poison_events import PoisonEventPolicy
+from podium._sender.predecessors import Predecessors
 from podium._sender.protocol import (
     Batch,
     Delivery,
@@ -57,6 +57,7 @@ class Stream:
     Attributes:
         folder: Where it is.
         info: Whose it is.
+        predecessors: The streams that have to be delivered before it.
         heartbeat: What tells the server that its process is alive.
         pause: Why it waits, for reasons of its own; None if it does not.
         due: When it may try again, on the clock of `time.monotonic`.
@@ -98,9 +99,7 @@ class Stream:
         self.pause: Pause | None = None
         self.due = self._waits_since = 0.0
         self.failing_since: float | None = None
-        self._ahead: list[tuple[Stream, int]] = []
-        self._follows: tuple[Stream, int] | None = None
-        self._starts_after: Stream | None = None
+        self.predecessors = Predecessors()
         self.advances = self.taken = self.rejected = self.missing = self.answers = 0
         self.is_gone = self.has_ended = False
         self._missing_end: MissingEnd | LostDeclaration | None = None
@@ -140,46 +139,12 @@ class Stream:
         last = self.last_sequence() if self._until is None else self._until
         return max(0, last - self.delivered)
 
-    def stay_behind(self, others: Iterable["tuple[Stream, int]"]) -> None:
-        """Waits until other streams are delivered, each up to a sequence."""
-        self._ahead = list(others)
-
-    def keep_order(self, follows: "Stream | None", starts_after: "Stream | None") -> None:
-        """Waits until the process's earlier events of the arm, and earlier arms, are delivered."""
-        self._starts_after = starts_after
-        if follows is not None:
-            with ignored_disk_errors(follows.folder):
-                # A stream ends before the next one of its arm is made: no event is added.
-                self._follows = follows, follows.last_sequence()
-
     @property
     def is_behind(self) -> bool:
         """Whether another stream has to be delivered first."""
-        return self._is_successor() or self.is_behind_older() or self._is_behind_start()
-
-    def _is_successor(self) -> bool:
-        """Returns whether the stream that it continues has undelivered events."""
-        if self._follows is None:
-            return False
-        before, last = self._follows
-        if before.delivered < last and not (before.is_gone or before.is_unreadable):
-            return True
-        self._delivery.is_orphan |= before.is_orphan
-        self._follows = None
-        return False
-
-    def _is_behind_start(self) -> bool:
-        """Whether an arm that its process started earlier does not exist yet, but soon will."""
-        before = self._starts_after
-        if before is not None and (
-            before.is_gone
-            or before.delivered
-            or before.fails_for_long
-            # An older attempt of that arm created it, so its place is settled.
-            or before.is_behind_older()
-        ):
-            self._starts_after = before = None
-        return before is not None
+        is_behind = self.predecessors.are_pending()
+        self._delivery.is_orphan |= self.predecessors.are_orphans
+        return is_behind
 
     @property
     def is_orphan(self) -> bool:
@@ -190,15 +155,6 @@ class Stream:
     def is_unreadable(self) -> bool:
         """Whether its files could not be read for a while."""
         return self.fails_for_long and self.pause is not None and self.pause.reason == _UNREADABLE
-
-    def is_behind_older(self) -> bool:
-        """Returns whether older attempts have undelivered events, unless those fail for long."""
-        while self._ahead:
-            other, last = self._ahead[-1]
-            if other.delivered < last and not other.is_gone and not other.fails_for_long:
-                return True
-            self._ahead.pop()
-        return False
 
     @property
     def fails_for_long(self) -> bool:

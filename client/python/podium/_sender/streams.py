@@ -174,10 +174,8 @@ class Streams:
         for stream in added:
             if not stream.delivered:
                 others = attempts[stream.info.experiment, stream.info.arm]
-                stream.stay_behind(
-                    (older, last_sequence(older)) for older in others if _is_older(older, stream)
-                )
-                stream.keep_order(
+                stream.predecessors.set(
+                    [(older, last_sequence(older)) for older in others if _is_older(older, stream)],
                     self._named(stream, stream.info.follows),
                     self._named(stream, stream.info.starts_after),
                 )

@@ -1,0 +1,73 @@
+"""The event that starts an arm, from the arguments of `start_arm`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from podium import events
+from podium._interface.recorders import new_attempt
+from podium._limits.event_checks import check_event
+from podium._limits.limits import Limits
+from podium._model.results import RunConfig
+from podium._recorder import kept_results
+from podium._recorder.problems import Problems
+from podium.errors import PodiumError
+
+if TYPE_CHECKING:
+    from podium._model.results import Attempt
+    from podium._recorder.keeper import Keeper
+    from podium.v1.event_pb2 import Event
+
+__all__ = ["started_event"]
+
+_LIMITS = Limits()
+_OF_ATTEMPT = frozenset({"attempt_id", "order"})
+
+
+def started_event(given: dict[str, Any], shared: Attempt | None, keeper: Keeper) -> Event:
+    """Returns the start of an arm; the valid part of it, if something is wrong.
+
+    Args:
+        given: The arguments of `start_arm`.
+        shared: The attempt that several processes share, if they do.
+        keeper: Reports what is wrong.
+    """
+    if shared is not None:
+        own = {name: given[name] for name in _OF_ATTEMPT if given[name] is not None}
+        given = given | {"attempt_id": shared.id, "order": shared.order} | own
+    found: list[Event] = []
+
+    def keep(problems: Problems) -> None:
+        for most in (_LIMITS.arm_bytes, _LIMITS.arm_bytes // 8):
+            problems.clear()
+            found.append(_event(kept_results.start(given, problems, most)))
+            problems.arm = found[-1].arm_started.arm
+            if _is_valid(found[-1]):
+                return
+        problems.lost("run_config", "run_config is over the limits of a server")
+        bare = kept_results.start(given, Problems(), _LIMITS.arm_bytes)
+        found.append(_event(bare | {"run_config": RunConfig(bare["run_config"].name)}))
+
+    with keeper.keeping("start_arm", keep):
+        found.append(_event(_unchanged(given)))
+        check_event(found[-1], _LIMITS)
+    return found[-1]
+
+
+def _unchanged(given: dict[str, Any]) -> dict[str, Any]:
+    """Returns the arguments of `events.arm_started` as they are."""
+    attempt = new_attempt(given["attempt_id"], given["order"])
+    options = {name: item for name, item in given.items() if name not in _OF_ATTEMPT}
+    return options | {"arm": options.pop("name"), "attempt": attempt}
+
+
+def _event(given: dict[str, Any]) -> Event:
+    return events.arm_started(**given)
+
+
+def _is_valid(event: Event) -> bool:
+    try:
+        check_event(event, _LIMITS)
+    except PodiumError:
+        return False
+    return True

@@ -1,0 +1,50 @@
+"""What a user has to know when recording ends."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from podium._recorder.counts import Counters
+from podium._recorder.process_outbox import ProcessOutbox
+
+__all__ = ["last_words", "postponed_words"]
+
+_NUMBERS = (("is", "it waits", "it"), ("are", "they wait", "them"))
+
+_pending_later: dict[tuple[str, Path | None], int] = {}
+"""Events that were not delivered at later ends of a recorder, by experiment and outbox."""
+
+
+def last_words(experiment: str, outlet: ProcessOutbox, counters: Counters) -> Iterator[str]:
+    """Yields a line for events that are not delivered, rejected or lost; none if there are none."""
+    key = (experiment, outlet.folder)
+    if counters.pending and key in _pending_later:
+        # A callback ends its recorder after each training: one line at the end will do.
+        _pending_later[key] += counters.pending
+    elif counters.pending:
+        _pending_later[key] = 0
+        yield _not_delivered(counters.pending, outlet.why_pending(), *key)
+    if counters.rejected:
+        were = "were" if counters.rejected > 1 else "was"
+        yield f"{_events(counters.rejected)} {were} rejected for good: see `podium outbox`"
+    if counters.dropped:
+        yield f"{_events(counters.dropped)} {_NUMBERS[counters.dropped > 1][0]} lost"
+
+
+def postponed_words() -> Iterator[str]:
+    """Yields a line for the events that `last_words` left for the end of the process."""
+    for (experiment, folder), count in _pending_later.items():
+        if count:
+            yield _not_delivered(count, "besides those named before", experiment, folder)
+    _pending_later.clear()
+
+
+def _not_delivered(count: int, why: str, experiment: str, folder: Path | None) -> str:
+    are, they_wait, them = _NUMBERS[count > 1]
+    return (
+        f"{_events(count)} of {experiment!r} {are} not delivered yet ({why}): {they_wait} in "
+        f"{folder}; `podium sync` delivers {them}"
+    )
+
+
+def _events(count: int) -> str:
+    return f"{count} event" if count == 1 else f"{count} events"
