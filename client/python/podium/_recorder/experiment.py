@@ -338,11 +338,8 @@ class ExperimentRecording:
         before = self._started.get(arm.name)
         is_other = before is not None and before.attempt_id != arm.attempt_id
         if before is not None and is_other and not before.has_finished:
-            self.notices.say(
-                "started again",
-                _STARTED_TWICE.format(arm.name),
-                Target(self.name, arm.name),
-            )
+            text = _STARTED_TWICE.format(arm.name)
+            self.notices.say("started again", text, Target(self.name, arm.name))
         self._started[arm.name] = arm
 
     def _put(self, payload: bytes, subject: Subject) -> None:
@@ -378,8 +375,7 @@ class ExperimentRecording:
 
 def _sent(settings: Settings, notices: RecorderWarnings, owner: int) -> ExperimentRecording:
     """The recorder that another process has sent: one, however often it comes."""
-    recording = ExperimentRecording(settings, notices, owner)
-    return _received.setdefault(settings.key, recording)
+    return _received.setdefault(settings.key, ExperimentRecording(settings, notices, owner))
 
 
 _received: dict[str, ExperimentRecording] = {}
