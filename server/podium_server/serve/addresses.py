@@ -76,7 +76,7 @@ async def needs_tokens(settings: Settings, store: Store, reach: Reach) -> bool:
 def is_reachable(address: str) -> bool:
     """Returns whether other machines can reach a HOST:PORT or unix:PATH address.
 
-    A name that stands for several addresses is reachable if any of them is.
+    A name with several addresses is reachable if any of them is.
     """
     try:
         if socket_path(address) is not None:

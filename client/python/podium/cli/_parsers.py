@@ -68,7 +68,7 @@ _HEADINGS = {
     "sync": "\ndeliver what `podium.record` has kept:\n",
     "serve": "\nkeep results:\n",
 }
-"""What stands above the first command of a kind."""
+"""The headings above the first command of each kind."""
 
 _EXAMPLES = """\
 examples:

@@ -61,7 +61,7 @@ def _wanted(view: OutboxView, given: argparse.Namespace, console: Console) -> li
         attempts = [attempt for attempt in attempts if attempt.attempt_id == given.attempt]
     if given.attempt is not None or not (given.restart or given.new_arm is not None):
         return attempts
-    # Each attempt would begin the arm anew, and delete the results of the one before.
+    # Each attempt would restart the arm, and delete the results of the one before.
     newest = {(a.experiment, a.arm): a for a in attempts if a.attempt_id is not None}
     older = [a for a in attempts if a.attempt_id and a is not newest[a.experiment, a.arm]]
     for attempt in older:

@@ -95,17 +95,17 @@ def run_config(name: str, kind: str, arguments: Mapping[str, Any], model: Any) -
         arguments: The arguments by name.
         model: The model.
     """
-    told = {
+    facts = {
         key: value
         for key, value in settings_of(arguments, without=_MACHINE).items()
         if not key.endswith("_token") and not key.startswith(("hub_", "_"))
     }
-    course = {key: told.pop(key) for key in list(told) if _may_change_on_resume(key)}
+    course = {key: facts.pop(key) for key in list(facts) if _may_change_on_resume(key)}
     algorithm = "hf_trainer" if kind in _TRAINERS else kind.removesuffix("Config").lower()
     return RunConfig(
         name,
         model=ModelConfig(_model_name(model)),
-        algorithm=Component(algorithm, told | _model_settings(model)),
+        algorithm=Component(algorithm, facts | _model_settings(model)),
         seed=seed_of(arguments.get("seed")),
         extras=course,
     )

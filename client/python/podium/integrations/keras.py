@@ -128,7 +128,7 @@ def _run_config(name: str, model: Any, params: Mapping[str, Any]) -> RunConfig:
     settings = settings_of(optimizer, without=frozenset({_RATE, "name"}))
     kind = type(model.optimizer).__name__
     iterator = caller_variables("keras.src.backend", _ITERATOR).get(_ITERATOR)
-    told = {
+    facts = {
         "optimizer": {"kind": kind, **settings},
         "loss": model.loss,
         "layers": _layers(model),
@@ -138,7 +138,7 @@ def _run_config(name: str, model: Any, params: Mapping[str, Any]) -> RunConfig:
     return RunConfig(
         name,
         model=ModelConfig(type(model).__name__),
-        algorithm=Component("keras", settings_of(told)),
+        algorithm=Component("keras", settings_of(facts)),
         seed=_seed(),
         extras=settings_of({_RATE: rate, "epochs": params.get("epochs")}),
     )

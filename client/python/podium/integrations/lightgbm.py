@@ -134,16 +134,16 @@ def _params(env: Any) -> dict[str, Any]:
 
 
 def run_config(name: str, params: Mapping[str, Any]) -> RunConfig:
-    """The configuration of an arm, from the parameters that `lightgbm.train` was given.
+    """Returns the configuration of an arm, from the parameters of `lightgbm.train`.
 
-    How many rounds it takes is told beside it: a training that goes on asks for the rest of them.
+    The number of rounds is in extras, since a resumed training runs only the remaining ones.
     """
     seeds = (seed_of(params.get(key)) for key in _SEEDS)
-    told = settings_of(params, without=frozenset({*_SEEDS, *_ROUNDS, *_MACHINE}))
+    facts = settings_of(params, without=frozenset({*_SEEDS, *_ROUNDS, *_MACHINE}))
     extras = settings_of({key: params.get(key) for key in sorted(_ROUNDS)})
     return RunConfig(
         name,
-        algorithm=Component("lightgbm", told),
+        algorithm=Component("lightgbm", facts),
         seed=next((seed for seed in seeds if seed is not None), None),
         extras={**extras, "lightgbm_version": _VERSION},
     )

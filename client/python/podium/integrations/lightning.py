@@ -237,15 +237,15 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
 
 def _run_config(name: str, trainer: Any, module: Any, others: Mapping[str, Any]) -> RunConfig:
     """Returns the configuration. Its extras are the lengths, which may change on continuing."""
-    told = {key: getattr(trainer, key, None) for key in _TRAINER}
-    told["batch_size"] = getattr(trainer.train_dataloader, "batch_size", None)
-    told["parameters"] = _parameter_count(module)
+    facts = {key: getattr(trainer, key, None) for key in _TRAINER}
+    facts["batch_size"] = getattr(trainer.train_dataloader, "batch_size", None)
+    facts["parameters"] = _parameter_count(module)
     for source in (trainer.datamodule, module):
-        told |= dict(getattr(source, "hparams", None) or {})
+        facts |= dict(getattr(source, "hparams", None) or {})
     return RunConfig(
         name,
         model=ModelConfig(type(module).__name__),
-        algorithm=Component("lightning", settings_of({**told, **others})),
+        algorithm=Component("lightning", settings_of({**facts, **others})),
         seed=seed_of(os.environ.get("PL_GLOBAL_SEED")),
         extras=settings_of({key: getattr(trainer, key, None) for key in _LENGTH}),
     )

@@ -132,10 +132,10 @@ def run_config(name: str, given: Mapping[str, Any]) -> RunConfig:
     params = dict(given.get("params") or {})
     seeds = (seed_of(params.get(key, given.get(key))) for key in _SEEDS)
     arguments = {key: given.get(key) for key in _ARGUMENTS}
-    told = settings_of({**arguments, **params}, without=frozenset({*_SEEDS, *_MACHINE}))
+    facts = settings_of({**arguments, **params}, without=frozenset({*_SEEDS, *_MACHINE}))
     return RunConfig(
         name,
-        algorithm=Component("xgboost", told),
+        algorithm=Component("xgboost", facts),
         seed=next((seed for seed in seeds if seed is not None), None),
         # A training that continues asks for the rest of the rounds.
         extras=settings_of({"num_boost_round": given.get("num_boost_round")}),

@@ -20,7 +20,7 @@ _FRESH_SECONDS = 2.0
 """For how long tokens that were read from the store are used: a revocation holds after that."""
 _SCHEME = "bearer "
 _CERTIFICATE = b"podium-token:"
-"""How a name (SAN) in a certificate begins that stands for a token: its id follows."""
+"""The prefix of a name (SAN) in a certificate that is followed by the id of a token."""
 
 
 class Access:
