@@ -315,3 +315,30 @@ func TestACancelledContext(t *testing.T) {
 		t.Errorf("a cancelled call: %v", err)
 	}
 }
+
+// Metrics are listed, rankings have filters, and the server tells its limits.
+func TestMetricsFiltersAndServer(t *testing.T) {
+	ctx := context.Background()
+	experiment := declared(t)
+	recorded(t, experiment, wholeArm("a1", row("test", metrics{"acc": 0.6})),
+		wholeArm("b1", row("test", metrics{"acc": 0.6})))
+	var found []string
+	for metric, err := range experiment.Metrics(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, fmt.Sprint(metric.GetName(), " ", metric.GetArms()))
+	}
+	if !slices.Equal(found, []string{"acc 2", "test.acc 2"}) {
+		t.Errorf("metrics: %v", found)
+	}
+	prefix := "a"
+	ranking, err := experiment.Rank(ctx, podium.RankOptions{NamePrefix: &prefix})
+	if err != nil || len(ranking.Arms) != 1 || ranking.Arms[0].Arm != "a1" {
+		t.Errorf("ranking: %v, %v", ranking, err)
+	}
+	server, err := connected(t, address).Server(ctx)
+	if err != nil || server.GetLimits().GetCallEvents() != 1000 {
+		t.Errorf("server: %v, %v", server, err)
+	}
+}

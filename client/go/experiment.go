@@ -29,6 +29,12 @@ type ExperimentFilter struct {
 	Tags []string
 }
 
+// Server returns the version and the limits of the server, and the id of its store.
+func (c *Client) Server(ctx context.Context) (*podiumv1.Server, error) {
+	response, err := c.Results.GetServer(ctx, &podiumv1.GetServerRequest{})
+	return response.GetServer(), err
+}
+
 // Experiments is the experiments in the order of their names' bytes, fetched page by page.
 // Iteration ends after an error.
 func (c *Client) Experiments(
@@ -66,6 +72,8 @@ type ArmFilter struct {
 	NamePrefix *string
 	// Tags keeps only arms whose run_config has all of these.
 	Tags []string
+	// Config keeps only arms whose run_config passes all of these.
+	Config []*podiumv1.ConfigFilter
 }
 
 // Arms is the arms without their rows, in the order in which they were created, fetched page by
@@ -76,9 +84,20 @@ func (e *Experiment) Arms(
 	return pages(func(token string) ([]*podiumv1.ArmSummary, string, error) {
 		page, err := e.client.Results.ListArms(ctx, &podiumv1.ListArmsRequest{
 			Experiment: e.name, Statuses: filter.Statuses, GroupName: filter.GroupName,
-			NamePrefix: filter.NamePrefix, Tags: filter.Tags, PageToken: token,
+			NamePrefix: filter.NamePrefix, Tags: filter.Tags, Config: filter.Config, PageToken: token,
 		})
 		return page.GetArms(), page.GetNextPageToken(), err
+	})
+}
+
+// Metrics lists the metrics on which arms have scores, with the number of arms of each, fetched page
+// by page. Iteration ends after an error.
+func (e *Experiment) Metrics(ctx context.Context) iter.Seq2[*podiumv1.Metric, error] {
+	return pages(func(token string) ([]*podiumv1.Metric, string, error) {
+		page, err := e.client.Results.ListMetrics(ctx, &podiumv1.ListMetricsRequest{
+			Experiment: e.name, PageSize: largestPage, PageToken: token,
+		})
+		return page.GetMetrics(), page.GetNextPageToken(), err
 	})
 }
 
@@ -96,6 +115,14 @@ type RankOptions struct {
 	ByGroup bool
 	// MinMembers keeps only groups with at least so many scores that are numbers.
 	MinMembers int32
+	// GroupName ranks only arms of the group with this name.
+	GroupName *string
+	// NamePrefix ranks only arms whose name begins with this text.
+	NamePrefix *string
+	// Tags ranks only arms whose run_config has all of these.
+	Tags []string
+	// Config ranks only arms whose run_config passes all of these.
+	Config []*podiumv1.ConfigFilter
 }
 
 // Rank is the arms in the order of their scores, or the groups in that of their means, the best
@@ -119,7 +146,8 @@ func (e *Experiment) rankInOneState(
 	request := &podiumv1.RankRequest{
 		Experiment: e.name, Metric: options.Metric, Direction: options.Direction,
 		Statuses: options.Statuses, PageSize: largestPage,
-		ByGroup: options.ByGroup, MinMembers: options.MinMembers,
+		ByGroup: options.ByGroup, MinMembers: options.MinMembers, GroupName: options.GroupName,
+		NamePrefix: options.NamePrefix, Tags: options.Tags, Config: options.Config,
 	}
 	if 0 < top && top < largestPage {
 		request.PageSize = int32(top)
@@ -153,7 +181,7 @@ func (e *Experiment) Scores(
 ) (*podiumv1.ScoresResponse, error) {
 	request := &podiumv1.ScoresRequest{
 		Experiment: e.name, Metrics: metrics, Statuses: filter.Statuses, GroupName: filter.GroupName,
-		NamePrefix: filter.NamePrefix, Tags: filter.Tags, PageSize: largestPage,
+		NamePrefix: filter.NamePrefix, Tags: filter.Tags, Config: filter.Config, PageSize: largestPage,
 	}
 	found, err := e.client.Results.Scores(ctx, request)
 	if err != nil {

@@ -134,6 +134,14 @@ v1::GetArmResponse Calls::get_arm(const v1::GetArmRequest& request) const {
   return read(&Results::GetArm, request);
 }
 
+v1::ListMetricsResponse Calls::list_metrics(const v1::ListMetricsRequest& request) const {
+  return read(&Results::ListMetrics, request);
+}
+
+v1::GetServerResponse Calls::get_server(const v1::GetServerRequest& request) const {
+  return read(&Results::GetServer, request);
+}
+
 v1::ListArmsResponse Calls::list_arms(const v1::ListArmsRequest& request) const {
   return read(&Results::ListArms, request);
 }

@@ -29,6 +29,8 @@ Arm Client::arm(std::string experiment, std::string name) const {
   return {calls_, std::move(experiment), std::move(name)};
 }
 
+v1::Server Client::server() const { return calls_->get_server({}).server(); }
+
 Listing<v1::Experiment> Client::experiments(v1::ListExperimentsRequest filter) const {
   return Listing<v1::Experiment>([calls = calls_, request = std::move(filter)](const std::string& token) mutable {
     request.set_page_token(token);

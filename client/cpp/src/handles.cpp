@@ -150,6 +150,17 @@ Listing<v1::ArmSummary> Experiment::arms(v1::ListArmsRequest filter) const {
   });
 }
 
+Listing<v1::Metric> Experiment::metrics() const {
+  v1::ListMetricsRequest all;
+  all.set_experiment(name_);
+  all.set_page_size(kLargestPage);
+  return Listing<v1::Metric>([calls = calls_, request = std::move(all)](const std::string& token) mutable {
+    request.set_page_token(token);
+    const v1::ListMetricsResponse page = calls->list_metrics(request);
+    return Page<v1::Metric>{{page.metrics().begin(), page.metrics().end()}, page.next_page_token()};
+  });
+}
+
 v1::RankResponse Experiment::rank(v1::RankRequest request, std::optional<int> top) const {
   request.set_experiment(name_);
   const int most = top.value_or(std::numeric_limits<int>::max());

@@ -15,8 +15,9 @@ use crate::v1::results_service_client::ResultsServiceClient;
 use crate::v1::{
     DeleteArmRequest, DeleteArmResponse, DeleteExperimentRequest, DeleteExperimentResponse,
     EvalRequest, EvalResponse, GetArmRequest, GetArmResponse, GetExperimentRequest,
-    GetExperimentResponse, ListArmsRequest, ListArmsResponse, ListEvalsRequest, ListEvalsResponse,
-    ListExperimentsRequest, ListExperimentsResponse, RankRequest, RankResponse, RecordRequest,
+    GetExperimentResponse, GetServerRequest, GetServerResponse, ListArmsRequest, ListArmsResponse,
+    ListEvalsRequest, ListEvalsResponse, ListExperimentsRequest, ListExperimentsResponse,
+    ListMetricsRequest, ListMetricsResponse, RankRequest, RankResponse, RecordRequest,
     RecordResponse, ScoreRequest, ScoreResponse, ScoresRequest, ScoresResponse,
 };
 
@@ -170,6 +171,8 @@ rpcs! {
     list_experiments(ListExperimentsRequest) -> ListExperimentsResponse;
     rank(RankRequest) -> RankResponse;
     scores(ScoresRequest) -> ScoresResponse;
+    list_metrics(ListMetricsRequest) -> ListMetricsResponse;
+    get_server(GetServerRequest) -> GetServerResponse;
 }
 
 rpcs! {

@@ -11,7 +11,7 @@ use crate::channel::channel;
 use crate::error::Result;
 use crate::handles::{ArmHandle, ExperimentHandle};
 use crate::listing::Listing;
-use crate::v1::{Experiment, ListExperimentsRequest};
+use crate::v1::{Experiment, GetServerRequest, ListExperimentsRequest, Server};
 
 const DEFAULT_ADDRESS: &str = "localhost:50051";
 
@@ -88,6 +88,16 @@ impl Client {
     /// A handle on an arm; no call is made.
     pub fn arm(&self, experiment: impl Into<String>, name: impl Into<String>) -> ArmHandle {
         self.experiment(experiment).arm(name)
+    }
+
+    /// The version and the limits of the server, and the id of its store.
+    ///
+    /// # Errors
+    ///
+    /// The call failed.
+    pub async fn server(&self) -> Result<Server> {
+        let response = self.calls.get_server(GetServerRequest {}).await?;
+        Ok(response.server.unwrap_or_default())
     }
 
     /// The experiments that pass the filters of a request, by name. `Default::default()` lists

@@ -7,9 +7,9 @@ use crate::scoring::Score;
 use crate::v1::{
     ArmRecorded, ArmResult, ArmSummary, DeleteArmRequest, DeleteExperimentRequest, EvalRecorded,
     EvalRequest, EvalResult, Event, Experiment, ExperimentDeclared, GetArmRequest,
-    GetExperimentRequest, ListArmsRequest, ListEvalsRequest, MetricsRecorded, RankRequest,
-    RankResponse, RecordRequest, RecordResponse, ScoreRequest, ScoresRequest, ScoresResponse,
-    StreamPosition,
+    GetExperimentRequest, ListArmsRequest, ListEvalsRequest, ListMetricsRequest, Metric,
+    MetricsRecorded, RankRequest, RankResponse, RecordRequest, RecordResponse, ScoreRequest,
+    ScoresRequest, ScoresResponse, StreamPosition,
 };
 use tonic::Code;
 
@@ -68,6 +68,26 @@ impl ExperimentHandle {
                 request.page_token = page.next_page_token;
                 let next = (!request.page_token.is_empty()).then_some(request);
                 Ok((page.arms, next))
+            }
+        })
+    }
+
+    /// The metrics on which arms have scores, with the number of arms of each.
+    #[must_use]
+    pub fn metrics(&self) -> Listing<Metric> {
+        let request = ListMetricsRequest {
+            experiment: self.name.clone(),
+            page_size: LARGEST_PAGE,
+            page_token: String::new(),
+        };
+        let calls = self.client.calls().clone();
+        Listing::new(request, move |mut request: ListMetricsRequest| {
+            let calls = calls.clone();
+            async move {
+                let page = calls.list_metrics(request.clone()).await?;
+                request.page_token = page.next_page_token;
+                let next = (!request.page_token.is_empty()).then_some(request);
+                Ok((page.metrics, next))
             }
         })
     }

@@ -6,6 +6,7 @@ import { ExperimentHandle } from "./experiment_handle.js";
 import { pages } from "./pages.js";
 import type { Experiment, ExperimentStatus } from "./podium/v1/experiment_pb.js";
 import { ResultsService } from "./podium/v1/results_service_pb.js";
+import type { Server } from "./podium/v1/server_pb.js";
 
 /** Which experiments a list has; nothing said means all. */
 export interface ExperimentFilter {
@@ -50,6 +51,11 @@ export class Client {
       const page = await this.call(ResultsService.method.listExperiments, request, options);
       return { items: page.experiments, nextPageToken: page.nextPageToken };
     });
+  }
+
+  /** The version and the limits of the server, and the id of its store. */
+  async server(options?: CallOptions): Promise<Server> {
+    return (await this.call(ResultsService.method.getServer, {}, options)).server!;
   }
 
   /**

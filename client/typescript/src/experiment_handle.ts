@@ -7,6 +7,8 @@ import type { ArmStatus, ArmSummary } from "./podium/v1/arm_result_pb.js";
 import type { EventSchema } from "./podium/v1/event_pb.js";
 import type { Direction, Experiment } from "./podium/v1/experiment_pb.js";
 import { RecordingService, type RecordResponse } from "./podium/v1/recording_service_pb.js";
+import type { ConfigFilterSchema } from "./podium/v1/config_filter_pb.js";
+import type { Metric } from "./podium/v1/metric_pb.js";
 import { ResultsService, type RankResponse, type ScoresResponse } from "./podium/v1/results_service_pb.js";
 
 /** Which arms a list has; nothing said means all. */
@@ -19,10 +21,12 @@ export interface ArmFilter {
   readonly namePrefix?: string;
   /** Only arms whose run_config has all of these tags. */
   readonly tags?: string[];
+  /** Only arms whose run_config passes all of these conditions. */
+  readonly config?: MessageInitShape<typeof ConfigFilterSchema>[];
 }
 
 /** What is ranked; nothing said means what the experiment says of itself. */
-export interface RankOptions extends CallOptions {
+export interface RankOptions extends ArmFilter, CallOptions {
   /** Else the experiment's success_metric. */
   readonly metric?: string;
   /** Which scores are better; else the experiment's direction. */
@@ -84,6 +88,15 @@ export class ExperimentHandle {
     });
   }
 
+  /** The metrics on which arms have scores, with the number of arms of each, page by page. */
+  metrics(options?: CallOptions): AsyncGenerator<Metric> {
+    return pages(async (pageToken) => {
+      const request = { experiment: this.name, pageSize: largestPage, pageToken };
+      const page = await this.#connection.call(ResultsService.method.listMetrics, request, options);
+      return { items: page.metrics, nextPageToken: page.nextPageToken };
+    });
+  }
+
   /**
    * The arms in the order of their scores, or the groups in that of their means, the best first, as
    * of one revision, with what became of every arm. An experiment that changes too fast is an error, ABORTED.
@@ -98,8 +111,8 @@ export class ExperimentHandle {
    * with all pages in one. The revision is 0 if the experiment changed between the pages.
    */
   async scores(metrics: string[], options: ScoresOptions = {}): Promise<ScoresResponse> {
-    const { statuses, groupName, namePrefix, tags } = options;
-    const filter = { statuses, groupName, namePrefix, tags };
+    const { statuses, groupName, namePrefix, tags, config } = options;
+    const filter = { statuses, groupName, namePrefix, tags, config };
     const request = { experiment: this.name, metrics, ...filter, pageSize: largestPage };
     const { scores } = ResultsService.method;
     const found = await this.#connection.call(scores, request, options);
@@ -138,10 +151,12 @@ export class ExperimentHandle {
    * ranking changes the experiment's revision only.
    */
   async #rankInOneState(options: RankOptions): Promise<RankResponse | undefined> {
-    const { metric, direction, statuses, byGroup, minMembers, top = Infinity } = options;
+    const { metric, direction, byGroup, minMembers, top = Infinity } = options;
+    const { statuses, groupName, namePrefix, tags, config } = options;
+    const filter = { statuses, groupName, namePrefix, tags, config };
     const pageSize = Math.min(top, largestPage);
     const experiment = this.name;
-    const request = { experiment, metric, direction, statuses, byGroup, minMembers, pageSize };
+    const request = { experiment, metric, direction, ...filter, byGroup, minMembers, pageSize };
     const { rank } = ResultsService.method;
     const found = await this.#connection.call(rank, request, options);
     while (found.nextPageToken !== "" && found.arms.length + found.groups.length < top) {

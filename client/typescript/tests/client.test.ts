@@ -44,6 +44,20 @@ test("what was recorded is answered, and what was not is undefined and no error"
   assert.equal((await arm.get()).score("acc"), 0.6);
 });
 
+test("metrics are listed, rankings have filters, and the server tells its limits", async () => {
+  const experiment = await declared(client);
+  const row = { name: "test", metrics: { acc: 0.6 } };
+  await experiment.record([wholeArm("a1", row), wholeArm("b1", row)]);
+  const found = [];
+  for await (const metric of experiment.metrics()) {
+    found.push([metric.name, metric.arms]);
+  }
+  assert.deepEqual(found, [["acc", 2n], ["test.acc", 2n]]);
+  const ranking = await experiment.rank({ namePrefix: "a" });
+  assert.deepEqual(ranking.arms.map((arm) => arm.arm), ["a1"]);
+  assert.equal((await client.server()).limits?.callEvents, 1000n);
+});
+
 test("a training is recorded event by event, and an evaluator's row arrives late", async () => {
   const experiment = await declared(client);
   await experiment.record([

@@ -58,6 +58,12 @@ class Calls {
   [[nodiscard]] v1::ScoreResponse score(const v1::ScoreRequest& request) const;
   /// Makes the call GetArm.
   [[nodiscard]] v1::GetArmResponse get_arm(const v1::GetArmRequest& request) const;
+  /// Makes the call ListMetrics.
+  [[nodiscard]] v1::ListMetricsResponse list_metrics(const v1::ListMetricsRequest& request) const;
+
+  /// Makes the call GetServer.
+  [[nodiscard]] v1::GetServerResponse get_server(const v1::GetServerRequest& request) const;
+
   /// Makes the call ListArms.
   [[nodiscard]] v1::ListArmsResponse list_arms(const v1::ListArmsRequest& request) const;
   /// Makes the call ListEvals.

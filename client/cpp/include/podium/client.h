@@ -38,6 +38,9 @@ class Client {
   /// A handle on an arm; no call is made.
   [[nodiscard]] Arm arm(std::string experiment, std::string name) const;
 
+  /// The version and the limits of the server, and the id of its store.
+  [[nodiscard]] v1::Server server() const;
+
   /// The experiments that pass the filters of a request, by name.
   [[nodiscard]] Listing<v1::Experiment> experiments(v1::ListExperimentsRequest filter = {}) const;
 

@@ -80,6 +80,9 @@ class Experiment {
   /// The arms that pass the filters of a request, in the order in which they were created.
   [[nodiscard]] Listing<v1::ArmSummary> arms(v1::ListArmsRequest filter = {}) const;
 
+  /// The metrics on which arms have scores, with the number of arms of each.
+  [[nodiscard]] Listing<v1::Metric> metrics() const;
+
   /// The ranking of the arms (or groups), the best first, in one state: all of it, or its first `top`.
   ///
   /// Throws an Error with FAILED_PRECONDITION if there is no metric, neither in the request nor in

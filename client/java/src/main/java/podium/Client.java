@@ -10,6 +10,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import podium.v1.Experiment;
+import podium.v1.GetServerRequest;
 import podium.v1.ListExperimentsRequest;
 import podium.v1.ResultsServiceGrpc;
 
@@ -72,6 +73,12 @@ public final class Client implements AutoCloseable {
   /** Lists all experiments by name, in the order of the names' bytes. */
   public Pages<Experiment> experiments() {
     return experiments(ListExperimentsRequest.getDefaultInstance());
+  }
+
+  /** Gets the version and the limits of the server, and the id of its store. */
+  public podium.v1.Server server() {
+    var request = GetServerRequest.getDefaultInstance();
+    return connection.call(ResultsServiceGrpc.getGetServerMethod(), request).getServer();
   }
 
   /** Lists the experiments that pass every filter of a request. Its page token is ignored. */

@@ -9,6 +9,8 @@ import podium.v1.Experiment;
 import podium.v1.ExperimentDeclared;
 import podium.v1.GetExperimentRequest;
 import podium.v1.ListArmsRequest;
+import podium.v1.ListMetricsRequest;
+import podium.v1.Metric;
 import podium.v1.RankRequest;
 import podium.v1.RankResponse;
 import podium.v1.RecordRequest;
@@ -64,6 +66,18 @@ public final class ExperimentHandle {
           var asked = named.toBuilder().setPageToken(token).build();
           var page = connection.call(ResultsServiceGrpc.getListArmsMethod(), asked);
           return new Pages.Page<>(page.getArmsList(), page.getNextPageToken());
+        });
+  }
+
+  /** Lists the metrics on which arms have scores, with the number of arms of each. */
+  public Pages<Metric> metrics() {
+    var named =
+        ListMetricsRequest.newBuilder().setExperiment(name).setPageSize(OneState.LARGEST_PAGE);
+    return new Pages<>(
+        token -> {
+          var asked = named.clone().setPageToken(token).build();
+          var page = connection.call(ResultsServiceGrpc.getListMetricsMethod(), asked);
+          return new Pages.Page<>(page.getMetricsList(), page.getNextPageToken());
         });
   }
 
