@@ -68,7 +68,7 @@ def _run(arguments: Sequence[str]) -> int:
     except CommandError as error:
         return _failed(str(error), error.code)
     except SystemExit as end:
-        # argparse has said what it had to say.
+        # argparse has printed its message.
         return end.code if isinstance(end.code, int) else Exit.OK
 
 

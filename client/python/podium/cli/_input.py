@@ -14,7 +14,7 @@ class Item(NamedTuple):
     """A value of a file."""
 
     place: str
-    """Where it stands, such as `results.jsonl, line 3`."""
+    """Its file and line, such as `results.jsonl, line 3`."""
     value: Any
 
 
@@ -31,12 +31,12 @@ class _Line(NamedTuple):
 def read_items(path: str) -> Iterator[Item]:
     """Yields the values of a file while it is read; `-` is standard input.
 
-    If the first line is an object by itself, so is each line. Else the whole file is one value,
-    and a list stands for its items.
+    If the first line is a whole object, each line is one. Otherwise the file is one value; a list
+    yields its items.
 
     Raises:
         CommandError: The file cannot be read.
-        ValueError: It is not JSON; says where.
+        ValueError: It is not JSON. The text names the place.
     """
     is_stdin = path == "-"
     prefix = "" if is_stdin else f"{path}, "

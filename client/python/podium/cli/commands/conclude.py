@@ -19,9 +19,8 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
-        "Stores what an experiment found out. The last conclusion stands. Without a TEXT it is\n"
-        "what the arms amount to: the best one on the success metric, and how many completed and\n"
-        "failed."
+        "Stores the conclusion of an experiment. A later one replaces it. Without a TEXT, it\n"
+        "names the best arm on the success metric, and how many arms completed and failed."
     )
     parser.epilog = (
         "examples:\n"

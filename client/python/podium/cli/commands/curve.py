@@ -26,7 +26,7 @@ __all__ = ["add_arguments", "run"]
 _WIDTH = 80
 _SPARK = 24
 _CHARTED = 10
-"""More curves than that cannot be told apart in a chart: the table alone has them."""
+"""The most curves in a chart. Of more, only the table is shown."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

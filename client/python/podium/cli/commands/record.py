@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
                 if done.events < total or len(to_send) > 1:
                     console.progress(min(done.events, total), total, "events recorded")
         except PodiumError as error:
-            text = _refused(error, record.last.places) + _standing(error, done.events)
+            text = _refused(error, record.last.places) + _recorded_part(error, done.events)
             raise CommandError(text, exit_of(error)) from error
     _report(done, console)
     return Exit.OK
@@ -172,8 +172,8 @@ def _refused(error: PodiumError, places: Sequence[str]) -> str:
     return f"{text} and {hidden:,} more" if hidden else text
 
 
-def _standing(error: PodiumError, recorded: int) -> str:
-    """What of the whole is recorded, as far as one can know."""
+def _recorded_part(error: PodiumError, recorded: int) -> str:
+    """Returns the end of a message: how much of the input is recorded, if that is known."""
     is_known = error.reason != "OUTCOME_UNKNOWN" if error.reason else error.code not in _UNKNOWN
     if not recorded:
         return "; nothing was recorded" if is_known else ""
