@@ -154,3 +154,16 @@ async def test_an_unknown_experiment_is_an_error(client: AnyClient) -> None:
     """An experiment that does not exist is no reason to wait."""
     with pytest.raises(podium.NotFoundError):
         await Watched(client.experiment("nobody").watch()).next()
+
+
+async def test_a_declaration_is_a_change(client: AnyClient, declared: str) -> None:
+    """A commit that changes no arm, such as a declaration, comes at once like any other."""
+    experiment = client.experiment(declared)
+    watched = Watched(experiment.watch())
+    await watched.next()
+    for conclusion in ("rank 4", "rank 8"):
+        await result(experiment.conclude(conclusion))
+        update = await watched.next()
+        assert update.experiment is not None
+        assert update.experiment.conclusion == conclusion
+    await watched.close()
