@@ -120,8 +120,9 @@ async def test_a_watch_ends_with_its_token(url: str, tmp_path: Path) -> None:
                 await run.log({"loss": number})
 
         async def read_all() -> None:
-            while True:
-                await call.read()
+            async with asyncio.timeout(_SECONDS):
+                while True:
+                    await call.read()
 
         assert await call.read()
         await asyncio.to_thread(tokens.revoke, url, token_id(token))
