@@ -63,3 +63,29 @@ def test_events() -> None:
     assert methods.pop("Skipped") == ("", "")
     for handle, method in methods.values():
         assert inspect.isfunction(getattr(handles[handle], method))
+
+
+_CLIENTS = Path(__file__).parents[2] / "client"
+_SOURCES = {
+    "Python": ("python/podium/_client/blocking/*.py", r"    def {}\("),
+    "Go": ("go/*.go", r"^func \(\w+ \*(?:Client|Experiment|Arm)\) {}\("),
+    "TypeScript": ("typescript/src/*.ts", r"^  (?:async )?{}\("),
+    "Java": ("java/src/main/java/podium/*.java", r"^  public .* {}\("),
+    "Rust": ("rust/src/*.rs", r"^    pub (?:async )?fn {}\("),
+    "C++": ("cpp/include/podium/*.h", r"^  .*\b{}\("),
+}
+"""The files of each client, and how a method is defined there."""
+
+
+def test_names_of_the_clients() -> None:
+    """docs/clients.md names methods that each client has."""
+    cells = r" \| ".join([r"([^|\n]*)"] * len(_SOURCES))
+    assert _rows("clients.md", rf"Of \| Call \| {cells}") == [tuple(_SOURCES)]
+    rows = _rows("clients.md", rf"(?:client|experiment|arm) \| [\w ]+ \| {cells}")
+    assert len(rows) == 20
+    for at, (files, pattern) in enumerate(_SOURCES.values()):
+        texts = [path.read_text(encoding="utf-8") for path in _CLIENTS.glob(files)]
+        for row in rows:
+            name = row[at].strip("` ")
+            defined = re.compile(pattern.format(name), re.MULTILINE)
+            assert not name or any(map(defined.search, texts)), (files, name)
