@@ -102,8 +102,10 @@ class Watches(ChangeListener):
 
     @staticmethod
     async def _wait(wake: asyncio.Event, seconds: float) -> None:
+        # asyncio.wait_for of Python 3.11 can lose the cancellation of a call that has ended.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(wake.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await wake.wait()
 
     def _check_stopped(self) -> None:
         if self._is_stopped:
