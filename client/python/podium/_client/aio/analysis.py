@@ -1,26 +1,20 @@
 """Questions about the arms of an experiment together, most of which take several calls."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from podium._client import compound_calls, experiment_result, ranking_calls
 from podium._client.aio.connection import AsyncConnection
 from podium._client.handle_base import ExperimentHandleBase
-
-if TYPE_CHECKING:
-    from podium._model.rankings import ExperimentResult, GroupRanking, RankedArm, Ranking
-    from podium._model.recording import RecordResult
-    from podium._model.score_matrix import ScoreMatrix
-    from podium._values.arguments import (
-        ArmStatuses,
-        CompareKind,
-        ConfigFilters,
-        DirectionLike,
-        Strings,
-    )
-    from podium.comparing import Comparison
-    from podium.curves import Curves
+from podium._model.rankings import ExperimentResult, GroupRanking, RankedArm, Ranking
+from podium._model.recording import RecordResult
+from podium._model.score_matrix import ScoreMatrix
+from podium._values.arguments import (
+    ArmStatuses,
+    CompareKind,
+    ConfigFilters,
+    DirectionLike,
+    Strings,
+)
+from podium.comparing import Comparison
+from podium.curves import Curves
 
 __all__ = ["AsyncAnalysis"]
 

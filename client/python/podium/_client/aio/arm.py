@@ -1,24 +1,19 @@
 """Handles of arms."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 from podium import events
 from podium._client import calls
 from podium._client.aio.connection import AsyncConnection
 from podium._client.handle_base import ArmHandleBase
 from podium._interface.timed_eval import AsyncTimedEvalMixin
+from podium._model.results import ArmResult, EvalResult, RunResult
+from podium._values.arguments import FinalStatus, StepLike, Strings
+from podium._values.coerce import Metrics
 from podium._values.enums import ArmStatus
 from podium.curves import Series
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
-
-    from podium._model.results import ArmResult, EvalResult, RunResult
-    from podium._values.arguments import FinalStatus, StepLike, Strings
-    from podium._values.coerce import Metrics
-    from podium.scoring import Score
+from podium.scoring import Score
 
 __all__ = ["AsyncArmHandle"]
 

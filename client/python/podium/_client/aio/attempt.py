@@ -1,22 +1,15 @@
 """Attempts at training an arm. A task that is cancelled records the end of its attempt."""
 
-from __future__ import annotations
-
 import asyncio
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Awaitable, Coroutine, Generator
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 from podium._client import calls
 from podium._client.aio.arm import AsyncArmHandle
+from podium._client.aio.connection import AsyncConnection
 from podium.errors import PodiumError
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator
-    from types import TracebackType
-    from typing import Self
-
-    from podium._client.aio.connection import AsyncConnection
-    from podium.v1.event_pb2 import Event
+from podium.v1.event_pb2 import Event
 
 __all__ = ["AsyncArmRun", "AsyncArmStart", "begin_attempt"]
 

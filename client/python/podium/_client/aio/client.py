@@ -1,8 +1,9 @@
 """Clients."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Iterable
+from os import PathLike
+from types import TracebackType
+from typing import Self
 
 from podium._client import calls
 from podium._client.aio.arm import AsyncArmHandle
@@ -10,20 +11,13 @@ from podium._client.aio.connection import AsyncConnection
 from podium._client.aio.experiment import AsyncExperimentHandle
 from podium._client.channel import deadline
 from podium._client.retries import RetryPolicy
+from podium._model.listings import Server
+from podium._model.recording import RecordResult, StreamPosition
+from podium._model.results import Experiment
 from podium._values import coerce
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
-    from os import PathLike
-    from types import TracebackType
-    from typing import Self
-
-    from podium._model.listings import Server
-    from podium._model.recording import RecordResult, StreamPosition
-    from podium._model.results import Experiment
-    from podium._values.arguments import ExperimentStatuses, Strings
-    from podium._values.tls import TLS
-    from podium.v1.event_pb2 import Event
+from podium._values.arguments import ExperimentStatuses, Strings
+from podium._values.tls import TLS
+from podium.v1.event_pb2 import Event
 
 __all__ = ["AsyncClient"]
 

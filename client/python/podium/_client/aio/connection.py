@@ -1,27 +1,21 @@
 """Carries out calls on an event loop."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
+from podium._client.calls import Pages, Steps
 from podium._client.channel import channel_options
 from podium._client.connection import CALLS_AT_ONCE, Connection
 from podium._client.near_names import single, with_near_names
 from podium._client.retries import Failure, Retries
+from podium._client.watching import WatchSession
 from podium.errors import CanceledError, ClientStateError, InternalError, PodiumError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-    from google.protobuf.message import Message
-
-    from podium._client.calls import Pages, Steps
-    from podium._client.watching import WatchSession
 
 __all__ = ["AsyncConnection"]
 

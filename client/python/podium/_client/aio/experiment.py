@@ -1,8 +1,7 @@
 """Handles of experiments."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 from podium import events
 from podium._client import calls
@@ -13,21 +12,17 @@ from podium._client.aio.live import AsyncLive
 from podium._client.aio.watching import watch
 from podium._client.watching import WatchSession
 from podium._interface.recorders import new_attempt
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
-
-    from podium._model.listings import Metric
-    from podium._model.recording import RecordResult
-    from podium._model.results import ArmResult, ArmSummary, Experiment, RunConfig
-    from podium._model.watching import WatchMarker, WatchUpdate
-    from podium._values.arguments import (
-        ArmStatuses,
-        ConfigFilters,
-        DirectionLike,
-        StepLike,
-        Strings,
-    )
+from podium._model.listings import Metric
+from podium._model.recording import RecordResult
+from podium._model.results import ArmResult, ArmSummary, Experiment, RunConfig
+from podium._model.watching import WatchMarker, WatchUpdate
+from podium._values.arguments import (
+    ArmStatuses,
+    ConfigFilters,
+    DirectionLike,
+    StepLike,
+    Strings,
+)
 
 __all__ = ["AsyncExperimentHandle"]
 

@@ -1,17 +1,11 @@
 """Watches: one call after the other, until the experiment is deleted."""
 
-from __future__ import annotations
+from collections.abc import AsyncIterator
 
-from typing import TYPE_CHECKING
-
+from podium._client.aio.connection import AsyncConnection
+from podium._client.watching import WatchSession
 from podium._model.watching import WatchUpdate
 from podium.errors import PodiumError, UnavailableError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from podium._client.aio.connection import AsyncConnection
-    from podium._client.watching import WatchSession
 
 __all__ = ["watch"]
 

@@ -1,19 +1,13 @@
 """Attempts at training an arm."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import Self
 
 from podium._client import calls
 from podium._client.blocking.arm import ArmHandle
+from podium._client.blocking.connection import BlockingConnection
 from podium.errors import PodiumError
-
-if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
-
-    from podium._client.blocking.connection import BlockingConnection
-    from podium.v1.event_pb2 import Event
+from podium.v1.event_pb2 import Event
 
 __all__ = ["ArmRun", "begin_attempt"]
 

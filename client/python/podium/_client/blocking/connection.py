@@ -1,26 +1,20 @@
 """Carries out calls in the calling thread."""
 
-from __future__ import annotations
-
 import threading
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
+from podium._client.calls import Pages, Steps
 from podium._client.channel import channel_options
 from podium._client.connection import CALLS_AT_ONCE, Connection
 from podium._client.near_names import single, with_near_names
 from podium._client.retries import Failure, Retries
+from podium._client.watching import WatchSession
 from podium.errors import PodiumError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from google.protobuf.message import Message
-
-    from podium._client.calls import Pages, Steps
-    from podium._client.watching import WatchSession
 
 __all__ = ["BlockingConnection"]
 
