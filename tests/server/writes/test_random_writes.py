@@ -40,8 +40,12 @@ from tests.server.writes.random_calls import KEYS, NAMES, STEPS, random_call, re
 from tests.server.writes.ways import Way
 from tests.unit.scoring.bruteforce import eval_answer, score_answer
 
-SEEDS = range(int(os.environ.get("PODIUM_WRITE_SEEDS", "10")))
-"""How many random histories are tried; more of them find rarer things."""
+_QUICK_SEEDS = 4
+SEEDS = [
+    pytest.param(seed, marks=() if seed < _QUICK_SEEDS else pytest.mark.slow)
+    for seed in range(int(os.environ.get("PODIUM_WRITE_SEEDS", "10")))
+]
+"""The random histories that are tried; more of them find rarer things."""
 
 _CALLS = 150
 _LOOK_EVERY = 25

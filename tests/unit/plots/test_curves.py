@@ -66,7 +66,14 @@ def test_a_title_of_one_s_own_or_none() -> None:
     assert "val.acc by training step" not in texts(plots.curves_figure(grouped(1), title=""))
 
 
-@pytest.mark.parametrize("groups", [1, 4, 6, 12, 24])
+_SLOW = pytest.mark.slow
+"""A large picture takes seconds; the quick tests draw the smallest one and one that is crowded."""
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [1, *(pytest.param(many, marks=_SLOW) for many in (4, 6, 24)), 12],
+)
 def test_no_text_lies_on_another(groups: int) -> None:
     """Names of many curves that end close together stay legible, within the picture."""
     check_texts(plots.curves_figure(grouped(groups)))
@@ -74,7 +81,10 @@ def test_no_text_lies_on_another(groups: int) -> None:
     check_texts(plots.curves_figure(alike))
 
 
-@pytest.mark.parametrize(("count", "figsize"), [(1, None), (6, None), (24, None), (3, (5, 3))])
+@pytest.mark.parametrize(
+    ("count", "figsize"),
+    [(1, None), (6, None), pytest.param(24, None, marks=_SLOW), (3, (5, 3))],
+)
 def test_long_names_leave_room(count: int, figsize: tuple[float, float] | None) -> None:
     """Names of 80 characters are shortened, stay different and whole, and leave a wide plot."""
     long = [arm for arm in arms(count, 2) if arm.group_name]
