@@ -1,0 +1,187 @@
+"""Judges what a watch sent against the states that the experiment really had.
+
+The guarantees, each by the word that a violation begins with:
+
+- ordered: revisions of markers never go back within an epoch;
+- unique: nothing that a marker covers is sent again;
+- complete: with a marker, the client has everything that its revision has;
+- atomic: and nothing that it does not have, such as a part of a later commit;
+- resumable: a watch that continues in its own epoch is not reset, and in another one it is;
+- true: a marker names a revision that the experiment had, and each revision gets a marker in time;
+- filtered: all of this holds for what the filters of the watch select.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from podium.v1.arm_result_pb2 import ArmSummary
+from podium.v1.eval_result_pb2 import EvalResult
+from podium.v1.results_service_pb2 import WatchRequest, WatchResponse
+
+__all__ = ["Filter", "Judge", "State", "fingerprint"]
+
+_Key: TypeAlias = tuple[str, str, int | None]
+
+
+@dataclass
+class State:
+    """An experiment at a revision, or what a watch says of it: arms by name, and rows."""
+
+    arms: dict[str, bytes] = field(default_factory=dict)
+    rows: dict[_Key, bytes] = field(default_factory=dict)
+
+    def copy(self) -> "State":
+        """Returns a copy."""
+        return State(dict(self.arms), dict(self.rows))
+
+
+def fingerprint(arm: ArmSummary) -> bytes:
+    """Returns an arm in a form that is equal for equal arms, without what changes silently."""
+    kept = ArmSummary()
+    kept.CopyFrom(arm)
+    kept.ClearField("last_heard")
+    return kept.SerializeToString(deterministic=True)
+
+
+@dataclass
+class Filter:
+    """The filters of a watch."""
+
+    statuses: tuple[int, ...] = ()
+    group_name: str | None = None
+    name_prefix: str = ""
+    without_evals: bool = False
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether an arm can come to pass the filter."""
+        return bool(self.statuses) or self.group_name is not None
+
+    def of(self, state: State) -> State:
+        """Returns what the filter selects of a state."""
+        arms = {name: raw for name, raw in state.arms.items() if self._selects(raw)}
+        rows = {} if self.without_evals else state.rows
+        return State(arms, {key: raw for key, raw in rows.items() if key[0] in arms})
+
+    def _selects(self, raw: bytes) -> bool:
+        arm = ArmSummary.FromString(raw)
+        group = arm.group_name if arm.HasField("group_name") else None
+        return (
+            (not self.statuses or arm.status in self.statuses)
+            and self.group_name in (None, group)
+            and arm.name.startswith(self.name_prefix)
+        )
+
+
+class Judge:
+    """One client of a watch, over all of its connections.
+
+    Args:
+        shown: The filters of the watch.
+        may_reset: Returns whether a client of a revision and epoch has to be reset now.
+    """
+
+    def __init__(self, shown: Filter, may_reset: Callable[[int, str], bool]) -> None:
+        self.shown = shown
+        self.revision = 0
+        self.epoch = ""
+        self.violations: list[str] = []
+        self._may_reset = may_reset
+        self._kept = State()
+        self._view = State()
+        self._claims: list[tuple[int, State]] = []
+        self._has_to_reset = False
+        self._resets = 0
+
+    def request(self, experiment: str) -> WatchRequest:
+        """Returns the request that continues, and forgets what no marker covers."""
+        self._view = self._kept.copy()
+        self._resets = 0
+        self._has_to_reset = self.revision > 0 and self._may_reset(self.revision, self.epoch)
+        return WatchRequest(
+            experiment=experiment,
+            after_revision=self.revision,
+            epoch=self.epoch,
+            statuses=self.shown.statuses,  # type: ignore[arg-type]
+            group_name=self.shown.group_name,
+            name_prefix=self.shown.name_prefix,
+            without_evals=self.shown.without_evals,
+        )
+
+    def take(self, response: WatchResponse) -> None:
+        """Takes a message."""
+        if response.reset:
+            self._reset()
+        for removal in response.removals:
+            self._remove(removal.arm, removal.name if removal.HasField("name") else None,
+                         removal.step if removal.HasField("step") else None)  # fmt: skip
+        for item in response.arms:
+            self._check_new(item.arm.revision, f"arm {item.arm.name}")
+            self._view.arms[item.arm.name] = fingerprint(item.arm)
+        for row in response.evals:
+            result = row.eval_result
+            self._check_new(result.revision, f"row {row.arm} {result.name}")
+            step = result.step if result.HasField("step") else None
+            self._view.rows[row.arm, result.name, step] = _encoded(result)
+        if response.deleted:
+            self.forget()
+        elif response.HasField("marker"):
+            self._mark(response.marker.revision, response.marker.epoch)
+
+    def forget(self) -> None:
+        """Forgets everything, since the experiment was deleted."""
+        self.revision, self.epoch, self._kept = 0, "", State()
+
+    def verify(self, states: dict[int, State]) -> None:
+        """Compares what was known at each marker with what the experiment was."""
+        for revision, view in self._claims:
+            if revision not in states:
+                self.violations.append(f"true: there was no revision {revision}")
+                continue
+            expected = self.shown.of(states[revision])
+            for kind in ("arms", "rows"):
+                wanted, found = getattr(expected, kind), getattr(view, kind)
+                what = f"{kind} at revision {revision} for {self.shown}"
+                if wanted.keys() - found.keys():
+                    self.violations.append(f"complete: {what}: {wanted.keys() - found.keys()}")
+                elif found.keys() - wanted.keys():
+                    self.violations.append(f"atomic: {what}: {found.keys() - wanted.keys()}")
+                elif found != wanted:
+                    self.violations.append(f"complete: {what} are of another revision")
+        self._claims.clear()
+
+    def _reset(self) -> None:
+        self._resets += 1
+        if not self._may_reset(self.revision, self.epoch) or self._resets > 1:
+            self.violations.append(f"resumable: reset after {self.revision} in its own epoch")
+        self._has_to_reset = False
+        self.forget()
+        self._view = State()
+
+    def _remove(self, arm: str, name: str | None, step: int | None) -> None:
+        if name is not None:
+            self._view.rows.pop((arm, name, step), None)
+            return
+        self._view.arms.pop(arm, None)
+        self._view.rows = {key: raw for key, raw in self._view.rows.items() if key[0] != arm}
+
+    def _check_new(self, revision: int, what: str) -> None:
+        if revision <= self.revision and not self.shown.is_narrow:
+            self.violations.append(f"unique: {what} of {revision} after marker {self.revision}")
+
+    def _mark(self, revision: int, epoch: str) -> None:
+        if self._has_to_reset:
+            self.violations.append(f"resumable: no reset after {self.revision} of {self.epoch}")
+            self._has_to_reset = False
+        if revision < self.revision and epoch == self.epoch:
+            self.violations.append(f"ordered: marker {revision} after {self.revision}")
+        self.revision, self.epoch = revision, epoch
+        # A row whose arm is not shown is no part of a state.
+        rows = {key: raw for key, raw in self._view.rows.items() if key[0] in self._view.arms}
+        self._kept = State(dict(self._view.arms), rows)
+        self._claims.append((revision, self._kept.copy()))
+
+
+def _encoded(result: EvalResult) -> bytes:
+    return result.SerializeToString(deterministic=True)
