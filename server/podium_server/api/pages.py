@@ -27,7 +27,7 @@ __all__ = [
 
 _DIGEST_BYTES = 8
 _MOST_DIGITS = 20
-_INT64 = range(-(2**63), 2**63)
+_LAST_PLACE = 2**63 - 1
 _DEFAULT_ROWS = 100
 _MOST_ROWS = 2**31 - 1
 
@@ -72,14 +72,14 @@ def read_token(query: Message, token: str, start: int | str) -> int | str:
     place = raw[_DIGEST_BYTES:]
     if raw[:_DIGEST_BYTES] != _digest(query, place):
         raise bad_token()
-    return _number(place) if isinstance(start, int) else place.decode(errors="replace")
+    return _number(place, start) if isinstance(start, int) else place.decode(errors="replace")
 
 
-def _number(place: bytes) -> int:
+def _number(place: bytes, start: int) -> int:
     if not (place.removeprefix(b"-").isdigit() and len(place) <= _MOST_DIGITS):
         raise bad_token()
     number = int(place)
-    if number not in _INT64:
+    if not start < number <= _LAST_PLACE:
         raise bad_token()
     return number
 

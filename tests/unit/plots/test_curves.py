@@ -217,7 +217,7 @@ def test_what_cannot_be_drawn(tmp_path: Path) -> None:
     """Another kind of file, and curves without a value, are refused; nothing is written."""
     with pytest.raises(ValueError, match=r"a picture is a .png, .svg or .pdf file, not 'a.jpg'"):
         plots.save_curves(grouped(1), tmp_path / "a.jpg")
-    with pytest.raises(ValueError, match=r"there is no in-loop value of 'val.acc' to draw"):
+    with pytest.raises(ValueError, match=r"there is no value of 'val.acc' by step to draw"):
         plots.save_curves(curves_of([], "val.acc"), tmp_path / "a.png")
     assert list(tmp_path.iterdir()) == []
 
