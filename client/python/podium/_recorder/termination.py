@@ -1,9 +1,11 @@
 """Ends recording in good order when a scheduler stops the process with SIGTERM.
 
 The handler is installed only where nobody else handles the signal, so that a training keeps its
-own way to end. It does not change how the process ends: killed by SIGTERM.
+own way to end. It does not change how the process ends: killed by SIGTERM. Forked processes start
+without the handler.
 """
 
+import functools
 import os
 import signal
 import threading
@@ -15,6 +17,7 @@ _SHELL_CODE = 128
 """Added to a signal's number, it is the exit code that shells give a process killed by it."""
 
 _actions: list[Callable[[], None]] = []
+_before_fork = threading.local()
 
 
 def on_sigterm(action: Callable[[], None]) -> None:
@@ -27,6 +30,29 @@ def on_sigterm(action: Callable[[], None]) -> None:
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _handle)
         _actions[:] = [action]
+        _leave_out_forks()
+
+
+@functools.cache
+def _leave_out_forks() -> None:
+    os.register_at_fork(
+        before=_hold_back, after_in_parent=_let_through, after_in_child=_restore_default
+    )
+
+
+def _hold_back() -> None:
+    """Blocks SIGTERM: Python forgets a signal that a new process gets before it has started."""
+    _before_fork.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _let_through() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _before_fork.mask)
+
+
+def _restore_default() -> None:
+    if signal.getsignal(signal.SIGTERM) is _handle:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _let_through()
 
 
 def _handle(number: int, _frame: object) -> None:
