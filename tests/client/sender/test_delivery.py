@@ -11,6 +11,7 @@ from podium.v1.event_pb2 import ArmStarted, Event, MetricsRecorded
 from tests.client.sender.model import Entry, Outbox, Server, event, kind_of, step
 
 FAULTS = ("", "before", "after", "crash")
+_ABOUT_THE_SERVER = {"UNAVAILABLE", "RESOURCE_EXHAUSTED", "UNAUTHENTICATED", "PERMISSION_DENIED"}
 
 
 def _streams() -> Iterator[str]:
@@ -129,7 +130,7 @@ def test_every_reason_of_a_call(reason: str) -> None:
     if reason == "MALFORMED_REQUEST":
         assert verdict == Again()
     else:
-        about_server = REASONS[reason].code in {"UNAVAILABLE", "RESOURCE_EXHAUSTED"}
+        about_server = REASONS[reason].code in _ABOUT_THE_SERVER
         assert verdict == Pause(reason, "text", is_about_server=about_server)
     assert delivery.delivered == 0
 
