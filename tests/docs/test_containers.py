@@ -139,4 +139,4 @@ def test_the_main_process_of_a_container_ends(tmp_path: Path, server: RunningSer
         until((tmp_path / "started").exists)
         children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
         os.kill(int(children[0]), signal.SIGTERM)
-        assert parent.wait(60) == 128 + signal.SIGTERM
+        assert parent.wait(200) == 128 + signal.SIGTERM
