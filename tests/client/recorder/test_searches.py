@@ -7,15 +7,17 @@ import numpy as np
 import podium
 import pytest
 from podium.integrations.sklearn import record_search
-from sklearn.dummy import DummyRegressor
-from sklearn.model_selection import GridSearchCV
 
 from tests.client.recorder.looking import told
+
+# The environment of the lowest versions has no scikit-learn.
+DummyRegressor: Any = pytest.importorskip("sklearn.dummy").DummyRegressor
+GridSearchCV: Any = pytest.importorskip("sklearn.model_selection").GridSearchCV
 
 _ROWS = np.arange(24.0).reshape(-1, 1)
 
 
-def _searched(**given: Any) -> GridSearchCV:
+def _searched(**given: Any) -> Any:
     grid = {"strategy": ["mean", "constant"]}
     model = DummyRegressor(constant=20.0)
     return GridSearchCV(model, grid, cv=3, **given).fit(_ROWS, _ROWS[:, 0])
