@@ -167,7 +167,7 @@ class Groups:
 def mixed_evals(sources: Iterable[tuple[str | None, str | None]]) -> set[str]:
     """Returns the names of evals that have several benchmark_ids.
 
-    A row without a benchmark_id has its name for one.
+    For a row without a benchmark_id, the eval's name is used instead.
     """
     pairs = {(name, benchmark_id or name) for name, benchmark_id in sources if name is not None}
     return {name for name, count in Counter(name for name, _ in pairs).items() if count > 1}

@@ -30,7 +30,7 @@ ARM = '{"name": "a", "run_config": {"name": "a"}, "status": "%s"}'
         (EVAL % '{"a": -1e999}', "line 1: -1e999 is beyond a double"),
         (EVAL % f'{{"a": {"9" * 5000}}}', "line 1: a number of 5,000 digits is beyond a double"),
         (EVAL % '{"a": 1, "a": 2}', "line 1: 'a' is given twice"),
-        (EVAL % '{"\\ud800": 1}', "line 1: it has half of a surrogate pair, such as \\ud800"),
+        (EVAL % '{"\\ud800": 1}', "line 1: a string has an unpaired surrogate (such as "),
         ('{"event": "skipped", "arm": "a"}', "skipped: unknown key 'arm'; the keys are event_tim"),
         ('{"event": "eval_recorded", "arm": "a"}', "line 1: eval_recorded: eval_result is missing"),
         ('{"event": "skipped", "event_time": "soon"}', "Invalid isoformat string: 'soon'"),

@@ -260,7 +260,7 @@ def test_keys_of_breakdowns_become_texts() -> None:
 
 def test_keys_that_read_the_same_are_refused() -> None:
     """Two keys of one text would lose one of two values."""
-    with pytest.raises(ValueError, match="breakdowns has two keys that read '1'"):
+    with pytest.raises(ValueError, match="two keys of breakdowns become the same text '1'"):
         EvalResult("t", breakdowns={1: 0.5, "1": 0.6})  # type: ignore[dict-item]
 
 

@@ -171,7 +171,7 @@ def test_files_and_refusals(tmp_path: Path) -> None:
     """A picture is written to a file; without a number there is none to draw."""
     plots.save_ranking(rank(seeds(1), "test.acc"), tmp_path / "a.png", title="")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(ValueError, match=r"there is no score on 'test.acc' to draw"):
+    with pytest.raises(ValueError, match=r"no finite score on 'test.acc' to draw"):
         plots.ranking_figure(rank([arm("a", None)], "test.acc"))
     with pytest.raises(ValueError, match=r"a picture is a .png, .svg or .pdf file"):
         plots.save_ranking(rank(seeds(1), "test.acc"), tmp_path / "a.txt")

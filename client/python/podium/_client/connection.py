@@ -196,7 +196,10 @@ class Connection(Generic[_C]):
         return left
 
     def _failure(self, error: grpc.RpcError, method: _Method) -> Failure:
-        """Adds the address and the timeout to an error without a reason of the server."""
+        """Converts a gRPC error to a Failure, and reopens the channel after a certificate change.
+
+        If the server gave no reason, the text names the address and the timeout.
+        """
         result = from_rpc_error(error)
         if isinstance(result, CanceledError) and not self._closed:
             # Nobody here cancelled it. A server that stops cancels calls that have just arrived.
@@ -228,7 +231,9 @@ class Connection(Generic[_C]):
             case CanceledError():
                 text = "the client was closed during the call"
             case UnimplementedError():
-                return f"{self.address} is no Podium server, or an older one without {method.name}"
+                return (
+                    f"{self.address} is not a Podium server, or an older one without {method.name}"
+                )
             case _:
                 return f"{self.address}: {error.message}"
         return text + OUTCOME_UNKNOWN if method.is_write else text

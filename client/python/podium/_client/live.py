@@ -256,7 +256,7 @@ class LiveBase:
         return self._state if update.is_deleted else self._state.after(update)
 
     def _check(self) -> None:
-        """Raises an error if no other state follows."""
+        """Raises the watch's error, or NotFoundError if the experiment was deleted."""
         if self._error is not None:
             raise self._error
         if self._is_deleted:

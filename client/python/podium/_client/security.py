@@ -39,7 +39,7 @@ class Security:
     ) -> None:
         is_socket = socket_path(address) is not None
         if is_socket and tls:
-            raise ValueError("a socket is only open to its user and has no TLS: leave tls out")
+            raise ValueError("TLS is not used on unix:PATH addresses; leave out tls")
         if tls is None and not is_socket:
             tls = TLS.from_environment()
         self.tls: TLS | None = TLS() if tls is True else tls or None
@@ -58,8 +58,8 @@ class Security:
         """
         if isinstance(self._given_token, str):
             raise ClientStateError(
-                "a client with a token is not pickled: give the path of its file as `token`, or "
-                "set PODIUM_TOKEN or PODIUM_TOKEN_FILE"
+                "a client that was given a token as text cannot be pickled; pass the path of a "
+                "token file as `token`, or set PODIUM_TOKEN_FILE"
             )
         return self.tls or False, self._given_token
 

@@ -110,7 +110,7 @@ class WatchSession:
             self._cancel()
 
     def wait(self, seconds: float) -> None:
-        """Waits before the next call, until the watch is stopped."""
+        """Waits some seconds before the next call, or less if the watch is stopped."""
         self._stopped.wait(seconds)
 
     def is_deletion(self, error: PodiumError) -> bool:

@@ -42,14 +42,14 @@ class ArmBase:
         return f"{type(self).__name__}({self._experiment!r}, {self._name!r})"
 
     def _end_of_block(self, error: BaseException | None) -> Ending | None:
-        """Returns the end to record when a block ends; None if `finish` has recorded one.
+        """Returns the end to record when a block ends, or None if `finish` has recorded one.
 
-        An end that `finish` could not record comes before the one that the block shows.
+        If `finish` was called but failed, its end is used instead of the block's own.
         """
         return None if self._finished else self._ending or ending_of(error)
 
     def _note_failure(self, error: BaseException | None, failure: Exception) -> None:
-        """Adds a failure to record the end to the block's own error, which its caller has to see.
+        """Adds a failure to record the end as a note to the block's own error.
 
         Raises:
             Exception: The failure itself, if the block had no error.

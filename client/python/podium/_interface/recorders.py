@@ -170,7 +170,7 @@ class ExperimentRecorder(Protocol):
 
 
 def new_attempt(attempt_id: str | None, order: int | None) -> Attempt:
-    """Names an attempt, by a fresh id and the time in milliseconds where nothing else is given."""
+    """Returns an attempt. Defaults: a new id, and the current time in milliseconds as the order."""
     return Attempt(
         os.urandom(16).hex() if attempt_id is None else coerce.text(attempt_id, "attempt_id"),
         time.time_ns() // 1_000_000 if order is None else coerce.integer(order, "order"),

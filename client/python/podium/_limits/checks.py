@@ -58,7 +58,10 @@ def check_metric(text: str, field: str, limits: Limits) -> None:
 
 
 def _check_name(text: str, field: str, most: int, what: str = "") -> None:
-    """Checks a name of at most `most` bytes; `what` names it if it is only a part of the field."""
+    """Checks a name of at most `most` bytes.
+
+    `what`: how the error text calls the name, if it is not the whole field.
+    """
     accepted = _accepted[most]
     if text in accepted:
         return

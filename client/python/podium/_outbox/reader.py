@@ -58,8 +58,8 @@ class StreamReader:
         """Opens a stream.
 
         Raises:
-            DamagedError: `stream.json` does not say whose it is.
-            OSError: There is no stream here.
+            DamagedError: `stream.json` is unreadable or incomplete.
+            OSError: The folder has no `stream.json`.
         """
         self.folder = folder
         self.info = StreamInfo.read(folder)
@@ -151,7 +151,7 @@ class StreamReader:
 
     @property
     def is_settling(self) -> bool:
-        """Whether it will be finished soon: its process is gone, though not for long enough."""
+        """Whether the writing process seems gone, but for less than the 3 s before removal."""
         return self._alone_since is not None and not self._writer_gone_long_enough()
 
     def remove(self) -> bool:

@@ -101,7 +101,7 @@ class StreamWriter:
         return writer
 
     def _begin(self, folder: Path) -> None:
-        """Fills the folder, and then lets it appear."""
+        """Writes the stream's files in the hidden folder, then renames it to its final name."""
         self._lock.try_acquire()
         inode = (self.folder / LOCK_FILE).stat().st_ino
         self.info = replace(self.info, lock_inode=inode)

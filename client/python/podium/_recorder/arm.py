@@ -341,7 +341,10 @@ def _sent(
 
 
 def _row_of(given: dict[str, Any]) -> EvalResult:
-    """Returns a row of arguments as they are; they are converted when the event is made, once."""
+    """Makes a row from unconverted arguments.
+
+    They are converted only once, when the event is made.
+    """
     row = object.__new__(EvalResult)
     vars(row).update(given, revision=0, event_time=None, record_time=None)
     return row

@@ -272,7 +272,7 @@ def _valid_map(given: Mapping[Any, Any], where: str, problems: Problems, depth: 
         if kept is None:
             continue
         if kept in result:
-            problems.lost(at, f"{where} has two keys that read {kept!r}", item)
+            problems.lost(at, f"two keys of {where} become the same text {kept!r}", item)
         elif len(result) == LIMITS.map_keys:
             problems.changed(
                 where, f"{where} has {len(given):,} keys; the first {len(result):,} are kept"

@@ -122,6 +122,6 @@ def unreachable(outbox: Path) -> str | None:
 
 
 def waits(outbox: Path, streams: Collection[str | None]) -> dict[str, str]:
-    """Returns why streams wait for something at the server, by name, as the sender says."""
+    """Returns the reason why each stream waits on the server, from the sender's status file."""
     state = SenderState.read(outbox)
     return {} if state is None else {s: why for s, why in state.waits.items() if s in streams}

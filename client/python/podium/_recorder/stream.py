@@ -82,11 +82,11 @@ class Stream:
 
         Args:
             payload: The serialized event.
-            needed: Whether it is kept also beyond the bound of what may wait.
+            needed: Whether to keep the event even if too many already wait.
 
         Raises:
             StreamEndedError: The stream has ended meanwhile.
-            RecordingError: It was dropped, since there is no room for it, or never can be.
+            RecordingError: The event was dropped: no room for it now, or it is too large.
         """
         writer = self._writer
         if writer is None or self._waiting or not self._append(writer, payload):

@@ -117,6 +117,6 @@ _orders: dict[tuple[int, str, str, str], StreamOrder] = {}
 
 
 def stream_order(settings: Settings) -> StreamOrder:
-    """Returns the order of what this process logs of an experiment, by whichever recorder."""
+    """Returns the StreamOrder that all recorders of an experiment in this process share."""
     key = (os.getpid(), str(settings.root), settings.address, settings.experiment)
     return _orders.get(key) or _orders.setdefault(key, StreamOrder())

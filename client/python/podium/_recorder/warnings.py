@@ -89,7 +89,7 @@ class RecorderWarnings:
     def guard(
         self, call: str, target: Target = _UNKNOWN, outcome: str = "it is not recorded"
     ) -> Iterator[None]:
-        """Keeps an error of the block from the training, unless the recorder is strict."""
+        """Logs an error that the block raises as a warning. A strict recorder raises it instead."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - whatever it is, training goes on

@@ -284,7 +284,7 @@ class Delivery:
         try:
             return Event.FromString(payload)
         except DecodeError as error:
-            text = f"the record is no event that this version can read ({error})"
+            text = f"the record is not an event that this version can read ({error})"
             return Refused(sequence, "MALFORMED_REQUEST", text, payload)
 
     # ---- what an answer means --------------------------------------------------------------

@@ -294,7 +294,7 @@ def _value_map(
     for key, item in _mapping(given, where).items():
         name = text(key, where) if isinstance(key, str) else str(key)
         if name in result:
-            raise ValueError(f"{where} has two keys that read {name!r}")
+            raise ValueError(f"two keys of {where} become the same text {name!r}; rename one")
         result[name] = _value(item, f"{where}[{name!r}]", depth, fallback)
     return result
 

@@ -134,7 +134,10 @@ def as_other_arm(
 
 
 def _start_without(arm: str) -> ArmStarted:
-    """Returns a start for an attempt whose own one is damaged: of its config the name is known."""
+    """Returns a substitute start for an attempt whose recorded start is damaged.
+
+    Its config has only the arm's name.
+    """
     return ArmStarted(run_config=RunConfig(name=arm))
 
 

@@ -71,4 +71,6 @@ def _check_text(value: Any) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise ValueError(r"it has half of a surrogate pair, such as \ud800") from None
+        raise ValueError(
+            r"a string has an unpaired surrogate (such as \ud800), which UTF-8 cannot encode"
+        ) from None

@@ -42,11 +42,11 @@ class Unreadable:
         self._why = why
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the path."""
+        """Returns the given path: every unreadable path is reported."""
         return [path]
 
     def read(self, path: Path) -> Iterator[Found]:
-        """Yields the error."""
+        """Yields one report that gives the error text of the path."""
         yield NotImported(str(path), self._why)
 
 

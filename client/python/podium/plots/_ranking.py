@@ -94,7 +94,7 @@ def ranking_figure(
     entries = list(_entries(found))
     finite = [entry for entry in entries if math.isfinite(entry.value)]
     if not finite:
-        raise ValueError(f"there is no score on {found.metric!r} to draw")
+        raise ValueError(f"no finite score on {found.metric!r} to draw")
     with settings():
         drawn = finite[: _room(figsize)]
         labels = _labels(drawn, figsize)

@@ -54,13 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
-    """Writes what there is."""
+    """Writes the experiments, or the one that is named, in the format asked for."""
     if console.as_json and arguments.format != "jsonl":
         raise CommandError(
-            f"--json asks for JSON, and --format {arguments.format} for another form"
+            f"--json and --format {arguments.format} exclude each other; leave one out"
         )
     if arguments.format == "parquet" and not arguments.output:
-        raise CommandError("--format parquet is no text: say where to with --output FILE")
+        raise CommandError("Parquet is binary and cannot go to standard output; give --output FILE")
     name: str | None = arguments.experiment
     experiments = client.experiments() if name is None else iter([client.experiment(name).get()])
     with _opened(arguments, console) as writer:

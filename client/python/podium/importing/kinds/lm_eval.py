@@ -64,7 +64,10 @@ class LmEvalImporter:
         """Yields the arm of a file, and its values that are not numbers."""
         content = json_object(path)
         if not _is_result(content):
-            raise ValueError("not results of lm-evaluation-harness: results or config is missing")
+            raise ValueError(
+                "not a results file of lm-evaluation-harness: "
+                "the key 'results' or 'config' is missing"
+            )
         if isinstance(content["results"], list):
             raise ValueError(  # noqa: TRY004 - of the file
                 "results listed by prompt (a fork of lm-evaluation-harness) are not supported"
