@@ -77,6 +77,23 @@ def test_arms_are_filtered(address: str, filters: str, expected: list[str]) -> N
     assert [arm["name"] for arm in arms] == expected
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--config", f"seed={2**63}"], 2),
+        (["--config", "seed=" + "9" * 5_000], 2),
+        (["--config", "seed=[9223372036854775808]"], 2),
+        (["--config", "seed=" + "[" * 5_000], 0),  # a text
+        (["--limit", "9" * 20], 0),
+    ],
+)
+def test_huge_numbers_are_usage_errors(address: str, arguments: list[str], code: int) -> None:
+    """What no arm can have is refused with a line, not with a traceback."""
+    done = podium("arms", "sweep", *arguments, address=address)
+    assert done.code == code
+    assert done.err.count("\n") <= 1
+
+
 def test_evals(address: str) -> None:
     """Rows are a table in the order of acceptance, with steps below each other."""
     assert shown("evals", "sweep", "r4", address=address) == (

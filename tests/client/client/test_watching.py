@@ -5,6 +5,12 @@ from typing import Any
 
 import podium
 import pytest
+from podium._client.live import LiveState
+from podium._client.watching import WatchSession
+from podium.v1.arm_result_pb2 import ArmSummary
+from podium.v1.eval_result_pb2 import EvalResult
+from podium.v1.results_service_pb2 import WatchResponse
+from podium.v1.watch_pb2 import WatchedArm, WatchedEval, WatchMarker, WatchRemoval
 from podium_server.testing import running_server
 
 from tests.client.client.both import AnyClient, entered, result
@@ -167,3 +173,33 @@ async def test_a_declaration_is_a_change(client: AnyClient, declared: str) -> No
         assert update.experiment is not None
         assert update.experiment.conclusion == conclusion
     await watched.close()
+
+
+def test_removals_end_what_earlier_messages_of_the_update_added() -> None:
+    """A change between two pages: an arm or a row that came with the first is gone again."""
+    session = WatchSession(
+        "x", after=None, status=None, group_name=None, name_prefix=None, with_evals=True
+    )
+
+    def added(arm: str, *steps: int) -> WatchResponse:
+        rows = (EvalResult(name="val", step=step) for step in steps)
+        evals = [WatchedEval(arm=arm, eval_result=row) for row in rows]
+        return WatchResponse(arms=[WatchedArm(arm=ArmSummary(name=arm))], evals=evals)
+
+    removals = [
+        WatchRemoval(arm="gone"),
+        WatchRemoval(arm="again"),
+        WatchRemoval(arm="cut", name="val", step=2),
+    ]
+    for response in (
+        added("gone", 1),
+        added("again", 1),
+        added("cut", 1, 2),
+        WatchResponse(removals=removals, arms=added("again").arms, evals=added("again", 3).evals),
+    ):
+        assert session.take(response) is None
+    update = session.take(WatchResponse(marker=WatchMarker(revision=7, epoch="e")))
+    assert update is not None
+    arms = LiveState().after(update).arms
+    steps = {name: [step for _, step in arm.rows] for name, arm in arms.items()}
+    assert steps == {"again": [3], "cut": [1]}

@@ -70,6 +70,37 @@ async def test_both_clients_send_the_token(
                 assert await asyncio.to_thread(declare) == 1
 
 
+async def test_watches_send_the_token(url: str, tmp_path: Path) -> None:
+    """So do followed experiments; a watch whose token was replaced goes on with the new one."""
+    path = tmp_path / "token"
+    path.write_text(await _token(url))
+
+    def watch_once() -> int:
+        with podium.Client(address, token=path) as client:
+            marker = next(client.experiment("x").watch()).marker
+            with client.experiment("x").follow() as live:
+                assert marker is not None
+                assert live.revision == marker.revision
+                return live.revision
+
+    async with (
+        serving(tmp_path, auth="tokens") as [address],
+        podium.AsyncClient(address, token=path) as client,
+    ):
+        experiment = client.experiment("x")
+        await experiment.declare()
+        assert await asyncio.to_thread(watch_once) == 1
+        async with asyncio.timeout(_SECONDS), experiment.follow() as live:
+            before = token_id(path.read_text())
+            path.write_text(await _token(url))
+            await asyncio.to_thread(tokens.revoke, url, before)
+            run = await experiment.start_arm(podium.RunConfig("a"))
+            for number in range(40):
+                await run.log({"loss": number})
+                await asyncio.sleep(0.1)
+            await live.wait_until(lambda state: state.arm("a").score("loss") == number)
+
+
 async def test_a_rotation_fails_no_call(url: str, tmp_path: Path) -> None:
     """Two tokens of a name are valid at a time; a client reads the file of its token again."""
     path = tmp_path / "token"

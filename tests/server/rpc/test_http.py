@@ -195,6 +195,24 @@ async def test_wrong_requests_get_a_reason(
 
 
 @pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"x-name": "\xe9"}, (400, "invalid_argument")),
+        ({"authorization": "Bearer \xff"}, (400, "invalid_argument")),
+        ({"content-type": "application/grpc+proto"}, (415, "unknown")),
+        ({"content-encoding": "gzip"}, (501, "unimplemented")),
+    ],
+)
+async def test_what_the_library_cannot_answer_is_refused(
+    url: str, headers: dict[str, str], expected: tuple[int, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Odd headers, gRPC over HTTP/1.1, and bodies that unpack to more than any bound: no defect."""
+    found = await _send(url, _SCORE, b"{}", {**_JSON, **headers})
+    assert (found.status, json.loads(found.body)["code"]) == expected
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
     "headers",
     [
         {"host": "podium.example"},

@@ -213,6 +213,15 @@ class Connection(Generic[_C]):
             result.args = (result.message,)
         return Failure(result, was_sent=not is_refused)
 
+    def _stream_failure(
+        self, error: grpc.RpcError, method: _Method, metadata: tuple[tuple[str, str], ...]
+    ) -> PodiumError:
+        """Returns the error of a stream; one that passes, if the token was replaced meanwhile."""
+        result = self._failure(error, method).error
+        if result.reason == "TOKEN_INVALID" and self._security.metadata() != metadata:
+            return UnavailableError("the token was replaced; the next call sends the new one")
+        return result
+
     def _text(self, error: PodiumError, method: _Method) -> str:
         match error:
             case UnavailableError():

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from podium._client.calls import one_or_more
-from podium._model.watching import WatchMarker, WatchUpdate
+from podium._model.watching import WatchMarker, WatchRemoval, WatchUpdate
 from podium._values import coerce
 from podium._values.arguments import ArmStatuses
 from podium._wire import codec
@@ -74,12 +74,26 @@ class WatchSession:
         update = self._update
         if response.HasField("experiment"):
             update.experiment = codec.experiment_from_proto(response.experiment)
-        update.removals += map(codec.WATCH_REMOVAL.from_proto, response.removals)
+        if response.removals:
+            self._remove([codec.WATCH_REMOVAL.from_proto(item) for item in response.removals])
         update.arms += map(codec.WATCHED_ARM.from_proto, response.arms)
         update.evals += map(codec.WATCHED_EVAL.from_proto, response.evals)
         if not response.HasField("marker"):
             return None
         return self._complete(update, codec.WATCH_MARKER.from_proto(response.marker))
+
+    def _remove(self, removals: list[WatchRemoval]) -> None:
+        """Adds removals. They also end what an earlier message of the update has added."""
+        update = self._update
+        update.removals += removals
+        gone = set(removals)
+        update.arms = [item for item in update.arms if WatchRemoval(item.arm.name) not in gone]
+        update.evals = [
+            item
+            for item in update.evals
+            if WatchRemoval(item.arm) not in gone
+            and WatchRemoval(item.arm, item.eval_result.name, item.eval_result.step) not in gone
+        ]
 
     def _complete(self, update: WatchUpdate, marker: WatchMarker) -> WatchUpdate | None:
         is_news = marker != self._marker

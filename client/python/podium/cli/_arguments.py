@@ -21,6 +21,8 @@ __all__ = [
     "step",
 ]
 
+_MOST = 2**31 - 1
+"""The greatest number of items that can be asked for."""
 _INT64 = range(-(2**63), 2**63)
 _ONLY_STATUS = "only those with this status"
 
@@ -90,12 +92,16 @@ def page_size(limit: int | None) -> int:
 
 def step(text: str) -> int:
     """Parses a training step: an integer of 64 bits, which may be negative."""
+    return _integer(text, "a step")
+
+
+def _integer(text: str, what: str = "a number without a point") -> int:
     try:
         number = int(text)
     except ValueError:
         number = _INT64.stop
     if number not in _INT64:
-        raise argparse.ArgumentTypeError(f"a step is an integer of 64 bits, not {text!r}")
+        raise argparse.ArgumentTypeError(f"{what} is an integer of 64 bits, not {text!r}")
     return number
 
 
@@ -111,8 +117,8 @@ def config_filter(text: str) -> tuple[str, Any]:
         except ValueError:
             return path, value
     try:
-        return path, json.loads(value)
-    except ValueError:
+        return path, json.loads(value, parse_int=_integer)
+    except (ValueError, RecursionError):
         return path, value
 
 
@@ -120,4 +126,4 @@ def positive(text: str) -> int:
     """Parses a positive number."""
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"give a positive number, not {text!r}")
-    return int(text)
+    return min(int(text), _MOST)

@@ -9,6 +9,7 @@ import contextlib
 import ipaddress
 import json
 import logging
+import re
 import socket
 from collections.abc import (
     AsyncIterator,
@@ -43,6 +44,7 @@ _OVERSIZE = 2
 _MAX_CONNECTIONS = 1_000
 _STOP_SECONDS = 1
 _FORM = "application/x-www-form-urlencoded"
+_GRPC = re.compile(r"application/grpc([+;].*)?", re.IGNORECASE)
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 Scope = dict[str, Any]
@@ -142,12 +144,17 @@ class _Guard:
         self._is_local = is_local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        if not all(map(_is_text, scope["headers"])):
+            await _answer(send, 400, "invalid_argument", "the headers are not UTF-8")
+            return
+        headers = {name: value.decode() for name, value in scope["headers"]}
         host, origin = headers.get(b"host", ""), headers.get(b"origin")
         if self._is_local and _host_name(host) not in _LOCAL_NAMES:
             await _forbid(send, f"the Host header must be localhost, not {host!r}")
         elif origin is not None and origin.rpartition("//")[2] != host:
             await _forbid(send, f"pages of {origin!r} may not call this server")
+        elif _GRPC.fullmatch(headers.get(b"content-type", "")):
+            await _answer(send, 415, "unknown", "gRPC needs HTTP/2: use an address of --listen")
         else:
             if origin is None and headers.get(b"content-type") == _FORM:
                 scope = {**scope, "headers": [*_as_json(scope["headers"])]}
@@ -160,10 +167,21 @@ def _as_json(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, by
         yield name, b"application/json" if name == b"content-type" else value
 
 
+def _is_text(header: tuple[bytes, bytes]) -> bool:
+    try:
+        return bool(b"".join(header).decode())
+    except UnicodeDecodeError:
+        return False
+
+
 async def _forbid(send: Send, message: str) -> None:
-    body = json.dumps({"code": "permission_denied", "message": message}).encode()
+    await _answer(send, 403, "permission_denied", message)
+
+
+async def _answer(send: Send, status: int, code: str, message: str) -> None:
+    body = json.dumps({"code": code, "message": message}).encode()
     headers = [(b"content-type", b"application/json")]
-    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
@@ -281,6 +299,8 @@ class _Application(ConnectASGIApplication[None]):
             interceptors=[_Admitting(admission, access)],
             read_max_bytes=_OVERSIZE * admission.message_bytes,
             codecs=CODECS,
+            # What a small request unpacks to would be in no bound of memory and time.
+            compressions=(),
         )
 
     @property

@@ -63,14 +63,15 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
             begin: Is called with a function that cancels the call.
         """
         method = self._method(request)
-        call = method.call(request)
+        metadata = self._security.metadata()
+        call = method.call(request, metadata=metadata)
         begin(call.cancel)
         try:
             async for response in call:
                 self._answered_at = time.monotonic()
                 yield response
         except grpc.RpcError as error:
-            raise self._failure(error, method).error from None
+            raise self._stream_failure(error, method, metadata) from None
         except (asyncio.CancelledError, grpc.aio.UsageError):
             self._check_cancelled()
             raise
