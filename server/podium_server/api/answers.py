@@ -1,4 +1,4 @@
-"""Responses from rows; encoded parts are passed on without decoding."""
+"""Builds responses from rows. Encoded parts are passed on without decoding."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -92,7 +92,7 @@ def experiment(row: ExperimentRow) -> Experiment:
 
 
 def arm_counts(counts: Sequence[int]) -> ArmCounts:
-    """Returns the message of counts that are indexed by the number of a status."""
+    """Returns the message of counts of arms, which are indexed by the number of a status."""
     _, pending, running, completed, failed, cancelled = counts
     return ArmCounts(
         pending=pending, running=running, completed=completed, failed=failed, cancelled=cancelled
@@ -100,7 +100,7 @@ def arm_counts(counts: Sequence[int]) -> ArmCounts:
 
 
 def arm_result(experiment_name: str, view: ArmView, rows: Iterable[bytes]) -> bytes:
-    """Encodes an arm with encoded rows."""
+    """Encodes an arm, whose rows are encoded already."""
     row = view.row
     answer = _recorded(view)
     answer.name = row.name
@@ -150,9 +150,9 @@ def score(found: Score) -> bytes:
 
 @lru_cache(1_000)
 def score_source(origin: int, key: str, eval_name: str | None, step: int | None) -> ScoreSource:
-    """Returns the message of a score's source, which callers must not change.
+    """Returns the message of a score's source.
 
-    It is cached: most scores have one of a few sources.
+    The message is cached, since most scores have one of a few sources. Callers must not change it.
     """
     return ScoreSource(origin=int(origin), key=key, eval_name=eval_name, step=step)  # type: ignore[arg-type]
 
@@ -192,7 +192,7 @@ def scores(metrics: Iterable[str], found: ScoreMatrix, token: str) -> ScoresResp
 
 
 def series(points: Iterable[Points]) -> Iterable[Series]:
-    """Returns the messages of points in order of steps: one for each key."""
+    """Returns one Series for each key, from points in order of steps."""
     found: dict[str, Series] = {}
     for step, values in points:
         for key, value in values.items():
@@ -208,7 +208,7 @@ _SHARED = ("run_id", "error", "train_seconds", "eval_seconds", "group_id", "grou
 
 
 def _recorded(view: ArmView) -> ArmResult:
-    """Returns the fields of an arm, with those that mirror its primary eval."""
+    """Returns the fields of an arm, including those that mirror its primary eval."""
     answer = ArmResult.FromString(view.parts["facts"])
     if view.row.eval_count == 0:
         answer.MergeFromString(view.parts["given"])

@@ -18,20 +18,20 @@ class Caller:
     """A caller.
 
     Attributes:
-        token: Its token; None on a server that answers calls without tokens.
+        token: The token of the caller. None if the server answers calls without tokens.
     """
 
     token: TokenRow | None
     check_again: Callable[[], Awaitable[None]] = _is_unlimited
-    """Raises TOKEN_INVALID if the token has ended; for streams, before each message."""
+    """Raises TOKEN_INVALID if the token has ended. Streams call it before each message."""
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        """The names that the caller is limited to; none means all names."""
+        """The names that the caller is limited to. If there are none, all names are allowed."""
         return () if self.token is None else self.token.prefixes
 
     def allows(self, experiment: str) -> bool:
-        """Returns whether the caller may know of an experiment."""
+        """Returns whether the caller may know that an experiment exists."""
         return self.token is None or self.token.allows(experiment)
 
 
@@ -39,4 +39,4 @@ EVERYONE = Caller(None)
 """Any caller of a server that answers calls without tokens."""
 
 CALLER: ContextVar[Caller] = ContextVar("podium_caller")
-"""The caller of the call that this task works on. It has no default: unset, nothing is answered."""
+"""The caller of the call that this task works on. Reading it fails unless a caller was set."""

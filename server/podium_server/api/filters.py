@@ -1,4 +1,4 @@
-"""The filters of list requests, as the store takes them."""
+"""Converts the filters of requests to the filters of the store."""
 
 import math
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ ArmFilterRequest = results_pb2.ListArmsRequest | results_pb2.RankRequest | resul
 
 
 def arm_filter(request: ArmFilterRequest | results_pb2.WatchRequest) -> ArmFilter:
-    """Returns which arms a list, a ranking, a matrix or a watch shows."""
+    """Returns the filter of the arms that a list, a ranking, a matrix or a watch shows."""
     shown = ArmFilter(
         statuses=frozenset(request.statuses),
         group_name=request.group_name if request.HasField("group_name") else None,
@@ -80,7 +80,7 @@ def check_config_filters(given: Sequence[ConfigFilter], limits: Limits) -> None:
 
 
 def eval_filter(request: results_pb2.ListEvalsRequest) -> EvalFilter:
-    """Returns which rows a list shows."""
+    """Returns the filter of the rows that a list shows."""
     return EvalFilter(
         name=request.name if request.HasField("name") else None,
         min_step=request.min_step if request.HasField("min_step") else None,
@@ -89,7 +89,7 @@ def eval_filter(request: results_pb2.ListEvalsRequest) -> EvalFilter:
 
 
 def series_filter(request: results_pb2.ListSeriesRequest) -> SeriesFilter:
-    """Returns which points a list shows."""
+    """Returns the filter of the points that a list shows."""
     keys = frozenset(request.keys)
     return (
         SeriesFilter(keys, request.max_step) if request.HasField("max_step") else SeriesFilter(keys)
@@ -99,7 +99,7 @@ def series_filter(request: results_pb2.ListSeriesRequest) -> SeriesFilter:
 def experiment_filter(
     request: results_pb2.ListExperimentsRequest, within: tuple[str, ...]
 ) -> ExperimentFilter:
-    """Returns which experiments a list shows to a caller who is limited to names."""
+    """Returns the filter of the experiments that a list shows to its caller."""
     return ExperimentFilter(
         statuses=frozenset(map(experiment_status_from_proto, request.statuses)),
         name_prefix=request.name_prefix,

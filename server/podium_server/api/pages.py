@@ -1,7 +1,7 @@
 """Page tokens and sizes of lists.
 
-A token is opaque. It holds a place, and a digest of the place and of the request, so that a damaged
-token or one of another request is noticed.
+A token is opaque. It holds a place, and a digest of the place and of the request. The digest shows
+whether the token is damaged, or belongs to another request.
 """
 
 import base64
@@ -33,26 +33,26 @@ _MOST_ROWS = 2**31 - 1
 
 
 def page_limits(page_size: int, limits: Limits) -> PageLimits:
-    """Returns the limits of a page: 0 rows means 100, and too many mean the maximum."""
+    """Returns the limits of a page. A page_size of 0 means 100 rows; larger ones are capped."""
     check_range(page_size, "page_size", 0, _MOST_ROWS)
     return PageLimits(min(page_size or _DEFAULT_ROWS, limits.page_rows), limits.page_bytes)
 
 
 def matrix_limits(page_size: int, metrics: int, limits: Limits) -> PageLimits:
-    """Returns the limits of a page of a matrix, which has a bound of scores, too."""
+    """Returns the limits of a page of a matrix. They also limit the number of scores."""
     arms = min(page_limits(page_size, limits).rows, max(limits.page_scores // metrics, 1))
     return PageLimits(arms, limits.page_bytes // 2)  # the scores take the other half
 
 
 def series_limits(page_size: int, limits: Limits) -> PageLimits:
-    """Returns the limits of a page of a training series, whose size counts points."""
+    """Returns the limits of a page of a training series. Its size counts points."""
     check_range(page_size, "page_size", 0, _MOST_ROWS)
     points = min(page_size or limits.page_scores, limits.page_scores)
     return PageLimits(points, limits.page_bytes)
 
 
 def write_token(query: Message, place: int | str | None) -> str:
-    """Returns the token that continues a query at a place; empty at the end."""
+    """Returns the token that continues a query at a place. It is empty at the end of the list."""
     if place is None:
         return ""
     encoded = str(place).encode()
@@ -64,7 +64,7 @@ def read_token(query: Message, token: str, start: int | str) -> int | str:
     """Returns the place of a token, or `start` without a token.
 
     Raises:
-        PodiumError: PAGE_TOKEN_INVALID if the query did not make the token.
+        PodiumError: PAGE_TOKEN_INVALID if the token is damaged, or belongs to another query.
     """
     if not token:
         return start
@@ -92,7 +92,7 @@ def _decode(token: str) -> bytes:
 
 
 def _digest(query: Message, place: bytes) -> bytes:
-    """Returns one digest of a page position and a request, without its page_token and page_size."""
+    """Returns a digest of a place and a request, except for its page_token and page_size."""
     asked = type(query)()
     asked.CopyFrom(query)
     asked.ClearField("page_token")

@@ -1,8 +1,8 @@
 """Caches the responses of rankings until the ranking changes.
 
-Arms that are training change the experiment all the time, but a ranking of completed arms changes
-only when one of these does. So a response is cached with the revision in which its ranking last
-changed. Fields that change more often are not part of it.
+Arms that are training change the experiment all the time. A ranking of completed arms changes only
+when a completed arm changes. So a response is cached with the revision in which its ranking last
+changed. Fields that change more often are not cached.
 """
 
 from collections import OrderedDict
@@ -22,14 +22,14 @@ class _Kept(Generic[A]):
 
 
 class RankingCache(Generic[A]):
-    """Caches responses up to a number of bytes; the least recently used ones are removed."""
+    """Caches responses up to a number of bytes. The least recently used ones are removed first."""
 
     def __init__(self, most_bytes: int) -> None:
         self._room = most_bytes
         self._kept: OrderedDict[bytes, _Kept[A]] = OrderedDict()
 
     def find(self, question: bytes, revision: int) -> A | None:
-        """Returns the response to a request; None if it is not cached, or is out of date."""
+        """Returns the cached response to a request, or None if there is none of this revision."""
         kept = self._kept.get(question)
         if kept is None or kept.revision != revision:
             return None

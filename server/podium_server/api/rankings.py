@@ -1,4 +1,4 @@
-"""Rank: queries of the store from requests, and responses from pages of a ranking."""
+"""The rpc Rank: builds queries from requests, and responses from pages of a ranking."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -62,7 +62,7 @@ class Rankings:
         self._cache: RankingCache[bytes] = RankingCache(cache_bytes)
 
     async def answer(self, request: RankRequest) -> bytes:
-        """Returns a page of a ranking, encoded; the request is within its bounds."""
+        """Returns an encoded page of a ranking. The request must have been checked."""
         experiment, changed = await self._store.ranking_state(request.experiment)
         while True:
             asked = _resolved(request, experiment)
@@ -94,7 +94,7 @@ class Rankings:
         return await self._store.members(asked.experiment, _query(asked), fold)
 
     def _keep(self, answer: "_Answer") -> bytes:
-        """Caches the part of an answer that stays valid; returns the whole answer."""
+        """Caches the part of an answer that stays valid. Returns the whole answer."""
         tally = answer.tally
         kept = answer.response.SerializeToString()
         question = answer.asked.SerializeToString(deterministic=True)
@@ -185,7 +185,7 @@ _DIRECTIONS = {DIRECTION_MAXIMIZE: Direction.MAXIMIZE, DIRECTION_MINIMIZE: Direc
 
 
 def _resolved(request: RankRequest, experiment: ExperimentRow) -> RankRequest:
-    """Returns the request with all defaults filled in: page tokens are bound to that."""
+    """Returns the request with all defaults filled in. Page tokens are bound to this form."""
     asked = RankRequest()
     asked.CopyFrom(request)
     if not (request.HasField("metric") and request.direction):
@@ -242,7 +242,7 @@ def _read_place(asked: RankRequest) -> tuple[RankPlace | None, Ranks]:
 
 
 def _add_arm(response: RankResponse, row: RankedRow, rank: int | None, mixed: set[str]) -> None:
-    """Adds an arm in place: making the message first would take twice the time."""
+    """Adds an arm to the response in place. Copying a finished message takes twice the time."""
     _, name, status, group_name, value, source, benchmark_id = row
     arm = response.arms.add(
         arm=name,

@@ -1,4 +1,4 @@
-"""RecordingService: checks requests, and has the store apply them.
+"""The rpcs of RecordingService. Each checks its request, and has the store apply it.
 
 A handler has the name of its rpc in snake case. It takes the request and returns the response.
 """
@@ -20,8 +20,8 @@ __all__ = ["Recording"]
 _MAX_SEQUENCE = 2**63 - 1
 _LARGE_CALL_BYTES = 64 * 1024
 _MANY_EVENTS = 20
-"""Larger calls, and calls with more events beside eval rows, take some milliseconds to read. They
-are read in a thread, so that the event loop stays free."""
+"""Calls with more events than this, eval rows not counted, take some milliseconds to read. They
+are read in a thread, like large requests, so that the event loop stays free."""
 
 
 class Recording:
@@ -52,7 +52,7 @@ class Recording:
         )
 
     def _call(self, request: recording_pb2.RecordRequest, size: int) -> RecordCall:
-        """Checks the request and makes the call; runs in a thread for a large request."""
+        """Checks the request and builds its RecordCall."""
         self._check_record(request, size)
         return RecordCall(
             request.experiment,
@@ -86,7 +86,7 @@ class Recording:
         return recording_pb2.DeleteExperimentResponse(revision=await self._store.transact(call))
 
     def _check_record(self, request: recording_pb2.RecordRequest, size: int) -> None:
-        """Checks the limits of the call as a whole; events are checked one by one."""
+        """Checks the limits of the call as a whole. Each event is checked elsewhere."""
         check_experiment_name(request.experiment, "experiment", self._limits)
         if not request.events:
             raise failure("FIELD_MISSING", "events is empty; send at least one", field="events")

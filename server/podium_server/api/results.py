@@ -1,4 +1,4 @@
-"""ResultsService: checks requests, asks the store, and encodes responses.
+"""The rpcs of ResultsService. Each checks its request, asks the store, and encodes the response.
 
 A handler has the name of its rpc in snake case. It takes the request and returns the response,
 as a message or already encoded.
@@ -63,9 +63,11 @@ _LAST_REVISION = 2**62
 
 
 def _candidates(metric: str) -> Sequence[tuple[str | None, str]]:
-    """Returns where a score is looked for. The same few metrics are asked of every arm.
+    """Returns the places to look up a score of a metric, in order.
 
-    Those of a metric with many dots take its length squared, too much to be kept.
+    They are cached, since the same few metrics are asked of every arm.
+
+    The candidates of a metric with many dots are not cached: they take its length squared.
     """
     return (_known_candidates if metric.count(".") <= _MOST_DOTS else candidates)(metric)
 
@@ -90,7 +92,7 @@ class Results:
         self.watches = Watches(store)
 
     async def eval(self, request: results_pb2.EvalRequest) -> bytes:
-        """Returns the row for a name, as it is stored."""
+        """Returns the row of an eval name, encoded as it is stored."""
         self._check_arm(request.experiment, request.arm)
         check_name(request.name, "name", self._limits)
         step = request.step if request.HasField("step") else None
@@ -98,7 +100,7 @@ class Results:
         return b"" if row is None else length_delimited(_EVAL_RESULT, row)
 
     async def score(self, request: results_pb2.ScoreRequest) -> bytes:
-        """Returns the score of the first candidate that is stored."""
+        """Returns the score of the first candidate that has one."""
         self._check_arm(request.experiment, request.arm)
         check_metric(request.metric, "metric", self._limits)
         places = _candidates(request.metric)
@@ -135,7 +137,7 @@ class Results:
         )
 
     async def list_evals(self, request: results_pb2.ListEvalsRequest) -> bytes:
-        """Returns a page of rows, as they are stored."""
+        """Returns a page of rows, encoded as they are stored."""
         self._check_arm(request.experiment, request.arm)
         if request.HasField("name"):
             check_name(request.name, "name", self._limits)

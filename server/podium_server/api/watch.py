@@ -1,7 +1,8 @@
 """Watch: moves a consumer from one revision of an experiment to the next, over the change feed.
 
-A watch keeps the revision that it has sent everything of, and at most one page. There is no queue
-of changes: a slow consumer reads fewer, larger steps. Commits wake watches; nothing is polled.
+A watch keeps the last revision that it has sent completely, and at most one page. There is no queue
+of changes: a slow consumer gets fewer, larger steps. Each commit wakes the watches, so nothing is
+polled.
 """
 
 import asyncio
@@ -29,8 +30,8 @@ _AHEAD_SECONDS = 5.0
 """How long a consumer may be ahead of the store until it is reset."""
 _PAUSE_SECONDS = 0.004
 _PAUSE_OF_EACH_SECONDS = 0.0005
-"""The pause between two markers, and what each watch of the experiment adds to it: many watches
-of a busy experiment merge more commits."""
+"""The pause between two markers, for each watch of the experiment. With many watches the pause
+is longer, so that each step merges more commits."""
 
 
 class Watches(ChangeListener):
@@ -43,7 +44,7 @@ class Watches(ChangeListener):
         store.listen(self)
 
     def changing(self, _subjects: Collection[Subject], /) -> None:
-        """Does nothing: readers may still see the state before."""
+        """Does nothing, since readers may still see the state before the commit."""
 
     def changed(self, subjects: Collection[Subject], /) -> None:
         """Wakes the watches of the experiments that a commit has changed."""
@@ -77,7 +78,7 @@ class Watches(ChangeListener):
                 self._check_stopped()
 
     async def _begin(self, sent: "_Sent", wake: asyncio.Event) -> WatchResponse:
-        """Returns the first message, which resets a consumer of another epoch or too far ahead."""
+        """Returns the first message. It resets a consumer of another epoch or too far ahead."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + _AHEAD_SECONDS
         while True:
@@ -113,7 +114,7 @@ class Watches(ChangeListener):
 
 
 class _Sent:
-    """What a consumer was sent: the revision, and which arms it is shown."""
+    """The revision that a consumer was sent, and the arms that match its filters."""
 
     def __init__(self, store: Store, request: WatchRequest) -> None:
         self._store = store
@@ -125,7 +126,7 @@ class _Sent:
         self._declared: bytes | None = None
 
     async def look(self) -> ChangePage:
-        """Returns the first page, of which only the experiment and the epoch are used."""
+        """Returns the first page of changes. Callers use only its experiment and epoch."""
         return await self._store.changes(self._experiment, self._revision, None, PageLimits(1, 0))
 
     def is_ahead(self, page: ChangePage) -> bool:
@@ -133,7 +134,7 @@ class _Sent:
         return self._epoch in ("", page.epoch) and self._revision > page.experiment.revision
 
     def first_response(self, page: ChangePage) -> WatchResponse:
-        """Returns the first message, and resets a consumer whose state is of no use."""
+        """Returns the first message. It resets a consumer that must discard its state."""
         is_other = self._epoch not in ("", page.epoch) or self._revision < page.experiment.deletion
         response = WatchResponse(
             reset=self._revision > 0 and (is_other or self._revision > page.experiment.revision)
@@ -147,8 +148,8 @@ class _Sent:
     async def advance(self) -> AsyncGenerator[WatchResponse]:
         """Yields everything that changed since the last marker, and the next marker.
 
-        An arm that came to pass the filters is sent with all of its rows. They are read after the
-        page, so they can be newer than it; the changes after the page follow before the marker.
+        An arm that newly matches the filters is sent with all its rows. The rows may be newer than
+        the page of changes. Later changes follow before the marker.
         """
         place: ChangePlace | None = None
         begun = self._revision
@@ -189,7 +190,7 @@ class _Sent:
                 after = int(page.next)
 
     def _response(self, page: ChangePage, begun: int) -> tuple[WatchResponse, list[str]]:
-        """Returns the message of a page, and the arms that came to pass the filters."""
+        """Returns the message of a page, and the arms that newly match the filters."""
         response, entered = WatchResponse(), list[str]()
         for item in page.items:
             if isinstance(item, ArmView):
@@ -228,7 +229,7 @@ class _Sent:
         return self._with_rows and _is_selected(self._filter, item.status, item.group_name)
 
     def _add_experiment(self, response: WatchResponse, row: ExperimentRow) -> None:
-        """Adds the experiment if its declaration or conclusion differs from what was sent."""
+        """Adds the experiment if its declaration or conclusion differs from the one sent before."""
         content = row.content or b""
         if content != self._declared:
             self._declared = content

@@ -38,7 +38,10 @@ def check_addresses(settings: Settings) -> Reach:
     others = f"other machines can reach {', '.join([*ports, *http])}"
     if settings.insecure:
         if exposed and settings.auth == "tokens":
-            raise ConfigError(f"{others}, and tokens need encryption there: {_give(ports, http)}")
+            raise ConfigError(
+                f"{others}; even with --insecure, tokens are never accepted there without "
+                f"encryption: {_give(ports, http)}"
+            )
         if reach.is_reachable and settings.auth != "tokens":
             _log.warning("%s: they can read and change every result", others)
     elif exposed or (reach.is_reachable and settings.auth == "none"):

@@ -1,18 +1,19 @@
 """The change feed of an experiment: what changed after a revision, in order of revision.
 
 A consumer that knows the state of revision `a` asks for the changes after `a`, page by page, and
-applies each item: a removal first removes, an arm or a row replaces the one of its identity. With
-the page whose `next` is None it has exactly the state of `experiment.revision`. Commits between two
-pages are part of that state: an item that changes again moves to the end of the feed. Before the
-last page the consumer has no state of any one revision.
+applies each item. A removal removes an arm or a row; an arm or a row replaces the one with the same
+identity. After the page whose `next` is None, the consumer has exactly the state of
+`experiment.revision`. That state includes commits between two pages, because an item that changes
+again moves to the end of the feed. Before the last page, the consumer's state is not that of one
+revision.
 
 An item is listed once, with its newest state. Within a revision, removals come before arms, and
-arms before rows. A row may come before its arm, whose revision is that of its newest change. The
-feed does not follow `last_heard` and `digest` of an arm, which change without a revision.
+arms before rows. A row may come before its arm, if the arm changed again later. Changes of an arm's
+`last_heard` and `digest` alone have no revision, so the feed does not show them.
 
-Where `after` is 0, the feed is a snapshot and lists no removals from before it began. Where `after`
-is less than `experiment.deletion`, the consumer knows an earlier experiment of this name: it
-has to forget everything and ask for the changes after 0.
+If `after` is 0, the feed is a snapshot, and lists no removals from before it began. If `after` is
+less than `experiment.deletion`, the consumer knows an earlier experiment of this name. It must then
+discard its state and ask for the changes after 0.
 """
 
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ __all__ = ["Change", "ChangePage", "ChangePlace", "ChangedRow", "Removal"]
 
 
 class Removal(NamedTuple):
-    """An identity that was removed: a row, or (`key` None) an arm with all its rows."""
+    """The removal of a row, or of an arm with all its rows if `key` is None."""
 
     arm: str
     key: EvalKey | None
@@ -33,7 +34,8 @@ class Removal(NamedTuple):
 class ChangedRow(NamedTuple):
     """A row that was recorded or replaced; `content` is the encoded EvalResult.
 
-    `position` orders the rows of the arm, whose present status and group are there for filters.
+    `position` orders the rows of the arm. The current status and group of the arm are included for
+    filters.
     """
 
     arm: str
@@ -48,13 +50,13 @@ Change: TypeAlias = Removal | ArmView | ChangedRow
 
 
 class ChangePlace(NamedTuple):
-    """Where the next page of a feed begins; only the store looks into it.
+    """The place where the next page of a feed begins. Only the store reads its fields.
 
     Attributes:
-        begun: The revision in which a snapshot began, or the one that the consumer knew.
+        begun: The revision in which a snapshot began, or the revision that the consumer knew.
         revision: The revision of the last item.
         kind: The kind of the last item.
-        key: What orders items of that kind within the revision.
+        key: The sort key of the last item, among items of its kind in the revision.
     """
 
     begun: int
@@ -67,8 +69,8 @@ class ChangePlace(NamedTuple):
 class ChangePage:
     """A page of a feed, the place to go on from (None: it is complete), and the experiment.
 
-    `epoch` names the life of the experiment and the store: what a consumer knows of another epoch
-    is of no use. A copy of a store has an epoch of its own.
+    `epoch` identifies the experiment and the store. A consumer must discard state of another epoch.
+    A copy of a store has its own epoch.
     """
 
     experiment: ExperimentRow

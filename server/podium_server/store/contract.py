@@ -1,17 +1,17 @@
-"""The contract of a store, in prose and types.
+"""The contract of a store: its interface, and the rules that every store must keep.
 
-A store keeps rows (`podium_server.store.rows`) and returns them. It does not know what they mean:
-`podium_server.writes` decides what a call reads and changes, and `podium.scoring` what a question
-means. Every store passes the suite in `podium_server.testing.store_suite`.
+A store keeps rows (`podium_server.store.rows`) and returns them. It does not know what they mean.
+`podium_server.writes` decides what a call reads and changes. `podium.scoring` defines the results
+of queries. Every store passes the suite in `podium_server.testing.store_suite`.
 
 **Writes.** `transact(call)` runs one call in one transaction:
 
-1. it loads what `call.needs` names, as of the moment of the transaction;
-2. `call.decide(loaded)` returns `Changes`, or raises: then nothing of the call is written, and
-   calls that share the transaction are not affected;
+1. it loads the rows that `call.needs` names, in the state of this transaction;
+2. `call.decide(loaded)` returns `Changes`, or raises an error: then the call writes nothing, and
+other calls in the transaction continue;
 3. it writes the rows of `Changes`, removals first;
-4. where `Changes.stale_scores` names arms, it loads their `CurrentRows` as of now, calls
-   `call.derive` for the scores that follow from them, and writes those too;
+4. if `Changes.stale_scores` names arms, it loads their `CurrentRows`, calls `call.derive` to get
+the new scores, and writes these too;
 5. it returns `call.result(changes)` once the transaction is durable: a crash or a power cut after
    that loses nothing. If the transaction fails for certain, it raises and nothing is
    changed; if the outcome can't be known, it raises OUTCOME_UNKNOWN, and the store
@@ -19,15 +19,17 @@ means. Every store passes the suite in `podium_server.testing.store_suite`.
 
 Calls on one experiment are applied one after the other; each sees all of those before it.
 
-**Reads.** Each sees one committed state, and everything whose `transact` has returned. It
-costs the same for any number of experiments, arms or rows. A page whose filters match little
-ends after a bounded number of rows and has the place to continue from.
+**Reads.** Each read sees one committed state, which includes every call whose `transact` has
+returned. A read costs the same for any number of experiments, arms or rows. A page whose filters
+match few rows ends after it has read a bounded number of rows, and returns the place to continue
+from.
 
 **Damage.** Other programs can damage or change the files of a store. A store that notices this
 acknowledges nothing more: calls raise OUTCOME_UNKNOWN and reads SHUTTING_DOWN.
 
-**Listeners** are called at every commit: with what it changes before the first reader can see it,
-and again when it has ended, successfully or not, before the callers get their results.
+**Listeners** are called twice at every commit, with the subjects that it changes: before the first
+reader can see the changes, and after the commit has succeeded or failed. The callers get their
+results after that.
 
 **Names** compare as bytes. Doubles come back bit by bit, NaN and -0.0 included.
 """
@@ -94,17 +96,17 @@ Subject: TypeAlias = "tuple[str, str | None]"
 
 
 class StoreError(Exception):
-    """A store cannot be opened; the message has the reason and what would help."""
+    """A store cannot be opened. The message has the reason and a remedy."""
 
 
 @dataclass(slots=True)
 class ArmNeeds:
     """The parts and rows of one arm that a call needs, beside the arm's row.
 
-    With each of the `keys` comes the row that answers for its name. `all_rows` asks for every row
-    without its content. The content comes with the rows in `keys`, and with those in `sizes` whose
-    content has one of these sizes. So a call loads no more than it sends, however large the arm is.
-    `point_steps` are the steps whose points of the training series are needed.
+    For each of the `keys`, the store also loads the row that `eval(name)` returns. `all_rows` asks
+    for every row without its content. The content is loaded for the rows in `keys`, and for those
+    in `sizes` whose content has one of these sizes. So a call loads no more than it sends, even if
+    the arm is large. `point_steps` are the steps whose points of the training series are needed.
     """
 
     parts: set[str] = field(default_factory=set)
@@ -116,7 +118,7 @@ class ArmNeeds:
 
 @dataclass(slots=True)
 class Needs:
-    """The rows that a call needs: of the experiment, of a stream, and of arms by name.
+    """The rows that a call needs: those of the experiment, of a stream, and of arms by name.
 
     `content` asks for the experiment's content too.
     """
@@ -129,11 +131,11 @@ class Needs:
 
 @dataclass(slots=True)
 class LoadedArm:
-    """An arm as loaded: its row, the parts asked for ("" if empty) and the rows found.
+    """A loaded arm: its row, the requested parts (b"" if empty) and the rows found.
 
-    `answering` has, for each name of the keys asked for, the row that answers for it without
-    a step, or None. `points` has the values by key at each of the steps asked for. `has_points`
-    is False if the arm has no training series, which is looked up where all rows are.
+    `answering` maps the eval name of each requested key to the row that `eval(name)` returns, or
+    None. `points` has the values by key at each requested step. `has_points` is False if the arm
+    has no training series; it is looked up only if all rows were requested.
     """
 
     row: ArmRow
@@ -155,11 +157,11 @@ class Loaded:
 
 @dataclass(slots=True)
 class StaleScores:
-    """The scores of an arm that have to be derived again after its rows are written.
+    """The scores of an arm that must be derived again after its rows are written.
 
-    `answering`: rows that now answer for their names, with the scores that follow from them.
-    `names`: evals whose answering row has to be looked up; `all_names`: all evals of the arm.
-    `primary`: the primary eval and with it all bare scores may have changed.
+    `answering`: rows that `eval(name)` now returns, with their new scores. `names`: evals whose row
+    the store has to look up; `all_names`: whether that is so for all evals of the arm.
+    `primary`: whether the primary eval may have changed, and so all bare scores.
     `metrics`: training metrics that changed, by key.
     """
 
@@ -171,7 +173,7 @@ class StaleScores:
 
     @property
     def any(self) -> bool:
-        """Returns whether anything has to be derived."""
+        """Returns whether any score must be derived again."""
         return self.primary or self.all_names or bool(self.answering or self.names or self.metrics)
 
 
@@ -201,7 +203,7 @@ class ArmChange:
 
 @dataclass(slots=True)
 class Changes:
-    """The changes of a call. `revision` marks every removal; without one, nothing visible changes.
+    """The changes of a call. `revision` marks every removal. It is None if readers see no change.
 
     The experiment's content is written where it is not None.
 
@@ -221,7 +223,7 @@ class Changes:
         return bool(self.arms) or self.remove_arm is not None
 
     def subjects(self) -> set[Subject]:
-        """Returns what is changed, with or without a revision: arms, or the whole experiment."""
+        """Returns the arms that are changed, or the whole experiment, also without a revision."""
         if self.experiment is None:
             return set()
         experiment = self.experiment.name
@@ -235,12 +237,11 @@ class Changes:
 
 @dataclass(slots=True)
 class CurrentRows:
-    """The rows of an arm, after its changes were written, that stale scores are derived from.
+    """The rows that an arm's stale scores are derived from, read after its changes were written.
 
-    `answering` has, for each name to derive, the row that answers for it without a step:
-    the post-training one, else the one with the greatest step, else None. `first` is the
-    first of the rows that have a primary class, by class and position. `eval_count` is the
-    number of rows.
+    `answering` maps each stale eval name to the row that `eval(name)` returns: the post-training
+    row, else the one with the greatest step, else None. `first` is the first of the rows that have
+    a primary class, by class and position. `eval_count` is the number of rows.
     """
 
     answering: dict[str, EvalRow | None] = field(default_factory=dict)
@@ -253,9 +254,9 @@ class CurrentRows:
 class DerivedScores:
     """The scores that follow from the current rows of an arm.
 
-    `scores` has all scores of each eval name that it mentions (None: there are none), and
-    `bare`, if it is set, all bare ones: they replace the stored ones.
-    `training` has bare scores to write where the key has no score of another origin.
+    `scores` has all scores of each eval name in it, or None if there are none. `bare`, if set, has
+    all bare scores. Both replace the stored scores. `training` has bare scores that are written
+    unless the key has a score of another origin.
     """
 
     scores: dict[str, RowScores | None] = field(default_factory=dict)
@@ -286,7 +287,7 @@ class Call(Protocol[T_co]):
 
 @dataclass(slots=True, frozen=True)
 class PageLimits:
-    """The most rows and bytes that a page holds; one row always fits."""
+    """The most rows and bytes that a page holds. One row always fits."""
 
     rows: int
     size: int
@@ -294,7 +295,7 @@ class PageLimits:
 
 @dataclass(slots=True)
 class Page(Generic[T]):
-    """A page of a list, the place to go on from (None: the end), and its revision."""
+    """A page of a list, its revision, and the place to continue from (None at the end)."""
 
     items: list[T]
     next: int | str | None
@@ -305,14 +306,14 @@ class ChangeListener(Protocol):
     """An object that is called when stored rows change."""
 
     def changing(self, subjects: Collection[Subject], /) -> None:
-        """Handles the begin of a commit, before the first reader can see its changes."""
+        """Handles the beginning of a commit, before the first reader can see its changes."""
 
     def changed(self, subjects: Collection[Subject], /) -> None:
         """Handles the end of the commit, also if it failed."""
 
 
 class Store(ABC):
-    """A place where results are kept; see the module's text for what it promises.
+    """A place where results are kept. The module's docstring has its contract.
 
     Reads of an experiment or arm that does not exist raise `podium.NotFoundError`.
     """
@@ -331,11 +332,11 @@ class Store(ABC):
 
     @abstractmethod
     async def tokens(self) -> list[TokenRow]:
-        """Returns all tokens, those added or revoked by other processes included."""
+        """Returns all tokens, including those that other processes have added or revoked."""
 
     @abstractmethod
     async def transact(self, call: Call[T]) -> T:
-        """Runs a call in one transaction; returns its result when that is durable."""
+        """Runs a call in one transaction. Returns its result when the transaction is durable."""
 
     @abstractmethod
     async def store_id(self) -> str:
@@ -343,19 +344,23 @@ class Store(ABC):
 
     @abstractmethod
     async def eval(self, experiment: str, arm: str, name: str, step: int | None) -> bytes | None:
-        """Returns the encoded row that answers for a name, or the in-loop row at a step."""
+        """Returns an encoded row of an eval name, as `find_eval` chooses it.
+
+        With a step, it is the in-loop row at this step. Without a step, it is the post-training
+        row, else the in-loop row with the greatest step.
+        """
 
     @abstractmethod
     async def score(
         self, experiment: str, arm: str, candidates: Sequence[tuple[str | None, str]]
     ) -> Score | None:
-        """Returns the entry of the first candidate (eval name or None, key) that has one."""
+        """Returns the score of the first candidate (eval name or None, key) that has one."""
 
     @abstractmethod
     async def arm(
         self, experiment: str, arm: str, limits: PageLimits
     ) -> tuple[ArmView, Page[bytes]]:
-        """Returns an arm and the first page of its rows, in one state."""
+        """Returns an arm and the first page of its rows, both in the same state."""
 
     @abstractmethod
     async def arms(
@@ -367,7 +372,7 @@ class Store(ABC):
     async def evals(
         self, experiment: str, arm: str, after: int, limits: PageLimits, shown: EvalFilter
     ) -> Page[bytes]:
-        """Returns the encoded rows after a position (-1: from the first), in that order."""
+        """Returns the encoded rows after a position (-1: from the first), in order of position."""
 
     @abstractmethod
     async def series(
@@ -396,14 +401,14 @@ class Store(ABC):
         """Returns what changed after a revision; see `podium_server.store.changes`.
 
         A page costs the same for any number of arms, rows and changes.
-        `place` is the `next` of the page before, None for the first.
+        `place` is the `next` of the previous page, or None for the first page.
         """
 
     @abstractmethod
     async def rows(
         self, experiment: str, arm: str, after: int, limits: PageLimits
     ) -> Page[ChangedRow]:
-        """Returns the rows after a position (-1: from the first), as the feed has them."""
+        """Returns the rows after a position (-1: from the first), in the form that the feed has."""
 
     @abstractmethod
     async def ranking_state(self, experiment: str) -> tuple[ExperimentRow, int]:
@@ -441,7 +446,7 @@ class Store(ABC):
     ) -> T:
         """Returns the result of `fold` over every arm, in order of creation, and the tally.
 
-        Arms of other statuses than those of the query have no score. Where there are many arms,
-        `fold` runs in another thread, so that no other call waits for it, and no list of all arms
-        is made.
+        Arms whose status is not in the query have no score. If there are many arms, `fold` runs in
+        another thread, so that other calls do not wait for it. The arms are never collected in a
+        list.
         """

@@ -29,7 +29,7 @@ async def open_store(url: str, on_broken: Callable[[], None] = lambda: None) -> 
             then close the store and end.
 
     Raises:
-        StoreError: The URL names no kind of store, or the store cannot be opened.
+        StoreError: The URL does not begin like that of a store, or the store cannot be opened.
     """
     store = SqliteStore(_file(url), on_broken)
     await store.open()
@@ -40,13 +40,13 @@ def back_up_store(url: str, target: Path) -> None:
     """Writes a verified copy of a store to a new file, also while a server uses the store.
 
     Raises:
-        StoreError: The store cannot be read, the copy cannot be written, or it is damaged.
+        StoreError: The store cannot be read, or the copy cannot be written or is damaged.
     """
     back_up(_file(url), target)
 
 
 def check_store(url: str) -> list[str]:
-    """Checks the content of a store, which a server may use; returns the faults found.
+    """Checks the content of a store, also while a server uses it. Returns the faults found.
 
     Args:
         url: The URL of a store, or the path of its file, such as a backup's.
@@ -67,7 +67,7 @@ def _file(url: str) -> Path:
 
 
 def read_tokens(url: str) -> list[TokenRow]:
-    """Returns the tokens of a store, which a server may use.
+    """Returns the tokens of a store, also while a server uses it.
 
     Raises:
         StoreError: The store cannot be read.
@@ -76,7 +76,7 @@ def read_tokens(url: str) -> list[TokenRow]:
 
 
 def add_token(url: str, row: TokenRow) -> None:
-    """Adds a token to a store, which is created if there is none; a server may use it.
+    """Adds a token to a store, also while a server uses it. Creates the store if it is missing.
 
     Raises:
         StoreError: The store cannot be written.
@@ -86,7 +86,7 @@ def add_token(url: str, row: TokenRow) -> None:
 
 
 def revoke_token(url: str, token_id: str, now: int) -> None:
-    """Revokes a token of a store, which a server may use.
+    """Revokes a token of a store, also while a server uses it.
 
     Raises:
         StoreError: The store cannot be written.
@@ -95,7 +95,10 @@ def revoke_token(url: str, token_id: str, now: int) -> None:
 
 
 async def _prepare(path: Path) -> None:
-    """Creates a store, or migrates an older one; a server that uses it has done so."""
+    """Creates the store, or migrates it.
+
+    Does nothing if that is done, as it is while a server uses it.
+    """
     if not tokens.is_ready(path):
         store = SqliteStore(path)
         await store.open()

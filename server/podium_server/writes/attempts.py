@@ -1,4 +1,4 @@
-"""Decides which attempt of an arm is the newest, and whether another one may start."""
+"""Decides which attempt of an arm is the newest, and whether another attempt may start."""
 
 from datetime import UTC, datetime
 
@@ -19,7 +19,7 @@ __all__ = ["check_named", "check_order", "check_start", "is_newest", "is_resumed
 
 _DAY_MS = 24 * 60 * 60 * 1000
 _FIRST_TIME_MS = 946_684_800_000
-"""The year 2000. Orders from here on are times in milliseconds, smaller ones are counts."""
+"""The year 2000. Orders from this number on are times in milliseconds; smaller ones are counts."""
 _LISTED_PATHS = 100
 _UNSUCCESSFUL = (ARM_STATUS_FAILED, ARM_STATUS_CANCELLED)
 
@@ -29,8 +29,8 @@ def check_named(arm: ArmState, attempt_id: str | None) -> None:
     if attempt_id is not None and attempt_id != arm.row.attempt_id:
         raise _stale(
             arm,
-            f"attempt {attempt_id!r} is not the newest attempt of arm {arm.row.name!r}; give each "
-            "training its own arm name, and record what was rejected under another one with "
+            f"attempt {attempt_id!r} is not the newest attempt of arm {arm.row.name!r}. Use "
+            "another arm name for each training; deliver rejected results with "
             "`podium outbox retry --as NAME`",
         )
 
@@ -74,7 +74,7 @@ def check_order(attempt: Attempt, now: int) -> None:
 
 
 def check_start(arm: ArmState, event: ArmStarted) -> None:
-    """Raises an error if the recorded state of the arm does not allow a new attempt."""
+    """Raises an error if the state of the arm does not allow a new attempt."""
     _check_is_newer(arm, event.attempt)
     if arm.row.status == ARM_STATUS_COMPLETED and event.WhichOneof("mode") is None:
         raise _finished(arm)
@@ -152,7 +152,7 @@ def _stale(arm: ArmState, problem: str) -> PodiumError:
 
 
 def _shown(order: int) -> str:
-    """Returns an order as text, with its time if it is one."""
+    """Returns an order as text. If the order is a time, the text includes that time."""
     try:
         time = datetime.fromtimestamp(order / 1000, UTC) if order >= _FIRST_TIME_MS else None
     except (OverflowError, ValueError, OSError):

@@ -206,7 +206,7 @@ async def test_a_token_over_plaintext_is_refused(url: str, tmp_path: Path) -> No
     [
         (None, False, False, "give --tls-cert"),
         ("tokens", False, False, "give --tls-cert"),
-        ("tokens", True, False, "tokens need encryption"),
+        ("tokens", True, False, "tokens are never accepted there without"),
         ("none", False, True, "leave out --auth none"),
         ("none", True, True, None),
         ("none", True, False, None),

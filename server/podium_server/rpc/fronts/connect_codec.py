@@ -1,4 +1,4 @@
-"""Messages, methods and errors of connectrpc: handlers exchange bytes, which are JSON if asked."""
+"""Converts messages, methods and errors between the server's handlers and connectrpc."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +37,8 @@ class Payload:
         """Returns the message in the binary encoding.
 
         Raises:
-            PodiumError: MALFORMED_REQUEST if it is in JSON, but not a message of its type.
+            PodiumError: MALFORMED_REQUEST if the content is JSON that does not describe a message
+                of this type.
         """
         if not self.is_json:
             return self.content
@@ -45,7 +46,7 @@ class Payload:
             return Parse(self.content, self.kind()).SerializeToString()
         except (ParseError, RecursionError, UnicodeError) as error:
             name, problem = self.kind.DESCRIPTOR.name, str(error).partition("\n")[0]
-            raise failure("MALFORMED_REQUEST", f"the request is no {name}: {problem}") from error
+            raise failure("MALFORMED_REQUEST", f"the request is not a {name}: {problem}") from error
 
 
 class _Binary(Codec[Payload, Any]):
@@ -65,7 +66,7 @@ class _Binary(Codec[Payload, Any]):
 
 
 class _JSON(Codec[Payload, Any]):
-    """Writes messages as JSON. What a handler cannot read is refused by it, with a reason."""
+    """Writes messages as JSON. A request that cannot be parsed is rejected by its handler."""
 
     def name(self) -> str:
         """Returns the name of the encoding in a content type."""
@@ -85,7 +86,10 @@ CODECS: list[Codec[Any, Any]] = [_Binary(), _JSON()]
 
 
 def method_info(method: Method) -> MethodInfo[Any, Any]:
-    """Returns how connectrpc knows a method. Those without side effects can be called by GET."""
+    """Returns the description of a method for connectrpc.
+
+    Methods without side effects allow GET.
+    """
     found = descriptor_pool.Default().FindMethodByName(method.name)
     level = found.GetOptions().idempotency_level
     return MethodInfo(
@@ -103,7 +107,7 @@ def method_info(method: Method) -> MethodInfo[Any, Any]:
 
 
 def connect_error(status: Status) -> ConnectError:
-    """Returns the error that has the code, the text and the details of a status."""
+    """Returns the connectrpc error with the code, the message and the details of a status."""
     [(_, encoded)] = status.trailing_metadata
     details = [
         ErrorDetail(AnyMessage(type_url=detail.type_url, value=detail.value))

@@ -1,4 +1,4 @@
-"""Rows of the store as rows of SQLite tables, and back."""
+"""Converts rows of the store to rows of SQLite tables, and back."""
 
 import json
 import struct
@@ -46,7 +46,7 @@ _INTEGER = struct.Struct("<q")
 
 _ORIGINS = {int(origin): origin for origin in Origin}
 _STREAM_STATES = {int(state): state for state in StreamState}
-"""A look-up takes a fifth of the time of a call of the enum."""
+"""Looking a state up takes a fifth of the time of calling the enum."""
 
 STREAM_COLUMNS = "writer_id, last_sequence, subject, state"
 _EXPERIMENT_FIELDS = ("id", "name", "revision", "deletion", "next_ordinal", "created", "updated")
@@ -66,7 +66,7 @@ def experiment_values(row: ExperimentRow) -> tuple[Any, ...]:
 
 
 def experiment_from(values: Sequence[Any], content: bytes | None = None) -> ExperimentRow:
-    """Returns the experiment of its columns."""
+    """Builds an ExperimentRow from the values of its columns."""
     tags, deleted, *others = values
     row = ExperimentRow(*others[: len(_EXPERIMENT_FIELDS)])
     row.tags, row.deleted, row.content = _tags_from(tags), bool(deleted), content
@@ -80,7 +80,7 @@ def arm_values(row: ArmRow) -> tuple[Any, ...]:
 
 
 def arm_from(values: Sequence[Any]) -> ArmRow:
-    """Returns the arm of its columns."""
+    """Builds an ArmRow from the values of its columns."""
     tags, name, step, *others = values
     row = ArmRow(*others)
     row.tags, row.primary = _tags_from(tags), None if name is None else EvalKey(name, step)
@@ -88,7 +88,7 @@ def arm_from(values: Sequence[Any]) -> ArmRow:
 
 
 def listed_arm(values: Sequence[Any]) -> ArmRow:
-    """Returns the fields of an arm that lists filter by, from their columns."""
+    """Builds an ArmRow that has only the fields that lists filter by."""
     ordinal, name, status, group_name, tags = values
     return ArmRow(name, ordinal, status, group_name=group_name, tags=_tags_from(tags))
 
@@ -99,7 +99,7 @@ def key_values(key: EvalKey) -> tuple[str, int, int]:
 
 
 def key_from(name: str, post: int, step: int) -> EvalKey:
-    """Returns the identity of a row from its columns."""
+    """Builds the identity of a row from the values of its columns."""
     return EvalKey(name, None if post else step)
 
 
@@ -117,7 +117,7 @@ def eval_values(row: EvalRow) -> tuple[Any, ...]:
 
 
 def eval_from(values: Sequence[Any]) -> EvalRow:
-    """Returns the eval row of its columns."""
+    """Builds an EvalRow from the values of its columns."""
     name, post, step, position, primary_class, model_ref, revision, stamp, content = values
     return EvalRow(
         key_from(name, post, step), position, primary_class, model_ref, revision, content, stamp
@@ -133,17 +133,17 @@ def score_values(score: ScoreRow) -> tuple[int, int, int | None, str | None]:
 def score_from(
     value: int, origin: int, step: int | None, benchmark_id: str | None = None
 ) -> ScoreRow:
-    """Returns the score of its columns."""
+    """Builds a ScoreRow from the values of its columns."""
     return ScoreRow(value_from(value), _ORIGINS[origin], step, benchmark_id)
 
 
 def is_of_row(origin: int) -> bool:
-    """Returns whether a score of this origin is of an eval row."""
+    """Returns whether a score of this origin belongs to an eval row."""
     return origin <= Origin.IN_LOOP_EVAL
 
 
 def values_of(doubles: Collection[float]) -> tuple[int, ...]:
-    """Returns the bits of each double, since SQLite would lose NaN and the sign of zero."""
+    """Returns the bits of each double. SQLite itself would lose NaN and the sign of zero."""
     count = len(doubles)
     return struct.unpack(f"<{count}q", struct.pack(f"<{count}d", *doubles))
 
@@ -155,7 +155,7 @@ def value_from(bits: int) -> float:
 
 
 def stream_from(values: Sequence[Any]) -> StreamRow:
-    """Returns the stream of its columns."""
+    """Builds a StreamRow from the values of its columns."""
     writer_id, last_sequence, subject, state = values
     return StreamRow(writer_id, last_sequence, subject, _STREAM_STATES[state])
 

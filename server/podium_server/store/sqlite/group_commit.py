@@ -1,9 +1,9 @@
 """Group commit: calls that come in while one transaction is made durable share the next.
 
 Statements run on the event loop's thread, where they cost microseconds; COMMIT, which waits
-for the disk, and calls that may move very many rows run in a thread of their own. Each
-call is decided before its first write, so a refused one has nothing to undo and does not affect
-the others.
+for the disk, and calls that may move very many rows run in a thread of their own. Each call is
+decided before its first write. So a rejected call has nothing to undo, and does not affect the
+other calls.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ _GROUP_CALLS = 256
 _TURN_SECONDS = 0.005
 """The time for applying calls before other tasks of the event loop run."""
 _GATHER_SECONDS = 0.01
-"""The longest wait for the callers of the last group."""
+"""The longest wait for further calls of callers who shared the last commit."""
 _BUSY_SECONDS = 3.0
 """The longest wait for another process that locks the file, such as a shell or a VACUUM."""
 _BUSY_PAUSE_SECONDS = 0.01
@@ -55,7 +55,7 @@ class _Waiting:
     error: Exception | None = None
 
     def give(self) -> None:
-        """Passes the result or the error to the caller, if it still waits."""
+        """Passes the result or the error to the caller, unless the caller has given up."""
         if self.answer.done():
             return
         if self.error is not None:
@@ -65,7 +65,7 @@ class _Waiting:
 
 
 class GroupCommit:
-    """Runs calls on one connection, many to a transaction.
+    """Runs calls on one connection. Calls that wait together share a transaction.
 
     `on_broken` is called once when the outcome of a transaction cannot be known, or when the file
     is damaged: from then on every call is answered OUTCOME_UNKNOWN, and the process should end.
@@ -164,11 +164,11 @@ class GroupCommit:
                 return
 
     async def _gather(self) -> None:
-        """Waits for more calls of the callers of the last group, while they arrive.
+        """Waits briefly, so that callers who shared the last commit can join the next one.
 
-        A caller in a loop calls again at once, and sharing a commit takes less time than waiting
-        for one each. The wait ends when this thread was idle for the duration of a commit: then
-        no call is being received. A single caller does not wait.
+        A caller in a loop calls again at once. One shared commit takes less time than one for each
+        caller. The wait ends when this thread was idle for the duration of a commit, since no call
+        is being received then. After a commit of a single call, there is no wait.
         """
         ends = time.monotonic() + _GATHER_SECONDS
         idle = 0.0
@@ -181,7 +181,7 @@ class GroupCommit:
                 return
 
     async def _arrival(self) -> float:
-        """Waits for enough calls, or for a commit's time; returns how long the thread was idle."""
+        """Waits for enough calls, but at most for the time of a commit. Returns the idle time."""
         begin, busy = time.monotonic(), time.thread_time()
         self._arrived.clear()
         timer = asyncio.get_running_loop().call_later(self._commit_seconds, self._arrived.set)
@@ -214,7 +214,7 @@ class GroupCommit:
             waiting.give()
 
     async def _begin(self) -> None:
-        """Begins a transaction; waits a while for another process that writes to the file."""
+        """Begins a transaction. Waits briefly while another process writes to the file."""
         ends = time.monotonic() + _BUSY_SECONDS
         while True:
             try:
@@ -227,7 +227,10 @@ class GroupCommit:
             await asyncio.sleep(_BUSY_PAUSE_SECONDS)
 
     def _take_waiting(self, applied: list[_Waiting]) -> list[_Waiting]:
-        """Returns all calls, which fail together if there is no transaction."""
+        """Returns the applied and the waiting calls.
+
+        All fail together if there is no transaction.
+        """
         applied.extend(self._waiting)
         self._waiting.clear()
         return applied
@@ -248,7 +251,7 @@ class GroupCommit:
                 turn_ends = time.monotonic() + _TURN_SECONDS
 
     async def _apply(self, transaction: Transaction, call: Call[Any]) -> Changes:
-        """Applies a call here, or in a thread if it would block the event loop."""
+        """Applies a call in this thread, or in the thread of commits if the call is heavy."""
         if not call.heavy:
             return transaction.apply(call)
         return await self._beside(transaction.apply, call)
@@ -274,7 +277,7 @@ class GroupCommit:
                 waiting.error = _outcome_unknown()
 
     def _make_durable(self) -> None:
-        """Commits to a file that is still the one that readers will open."""
+        """Commits, after a check that no other program has replaced the file."""
         self._file.check()
         self._connection.execute("COMMIT")
         self._file.committed(self._connection)

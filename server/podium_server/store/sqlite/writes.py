@@ -72,7 +72,7 @@ _PUT_SCORES = [
     + ",".join(f"(?1,?2,?3,?{at},?{at + 1},?4,?5,?6)" for at in range(7, 7 + 2 * scores, 2))
     for scores in range(_SCORES_AT_ONCE + 1)
 ]
-"""Each statement writes as many scores as its index: one statement costs less than several."""
+"""Each statement writes as many scores as its index. One statement costs less than several."""
 _PUT_BARE = "INSERT INTO scores VALUES (?,?,?,?,?,?,?,?)"
 _PUT_TRAINING = (
     "INSERT INTO scores VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (experiment, arm, eval_name, key) "
@@ -96,10 +96,10 @@ _BARE = ""
 
 
 class Transaction:
-    """Calls that share one transaction, which is open on the connection.
+    """Applies calls that share one transaction, which is open on the connection.
 
-    The rows of experiments are kept here in between and written by `finish`: calls that share a
-    transaction mostly share an experiment too.
+    Calls that share a transaction often share an experiment too. So the rows of experiments are
+    kept in memory, and `finish` writes each of them once.
     """
 
     def __init__(self, connection: apsw.Connection) -> None:
@@ -113,7 +113,7 @@ class Transaction:
         self.subjects: set[Subject] = set()
 
     def apply(self, call: Call[Any]) -> Changes:
-        """Runs a call; raises what the call decides, before anything is written."""
+        """Runs a call. If the call raises an error, nothing of it is written."""
         changes = call.decide(self._load(call.needs))
         row = changes.experiment
         if row is not None:
@@ -127,7 +127,7 @@ class Transaction:
         return changes
 
     def finish(self) -> None:
-        """Writes what was kept."""
+        """Writes the rows of experiments, and the changes of the rank index."""
         for name in self._changed:
             columns = codec.experiment_values(self._experiments[name])
             self._connection.execute(_PUT_EXPERIMENT, columns)
@@ -160,7 +160,7 @@ def _create_experiment(connection: apsw.Connection, row: ExperimentRow) -> int:
 
 
 class _Writer:
-    """Writes the changes of calls, one after the other, but for the rows of experiments."""
+    """Writes the changes of calls one after the other, except the rows of experiments."""
 
     def __init__(
         self, connection: apsw.Connection, loader: Loader, ranks: RankWriter, points: PointTable
@@ -171,7 +171,7 @@ class _Writer:
         self._points = points
 
     def write(self, call: Call[Any], changes: Changes, experiment: int) -> None:
-        """Writes everything of a call, removals first, and what follows from it last."""
+        """Writes the changes of a call: removals first, derived scores last."""
         self._changes, self._experiment = changes, experiment
         self._put_content()
         if changes.remove_experiment:
@@ -187,7 +187,7 @@ class _Writer:
                 self._write_with_scores(change, call)
 
     def _write_ranked(self, change: ArmChange, call: Call[Any]) -> None:
-        """Writes an arm that is ranked before or after, and its place in the order."""
+        """Writes an arm that is ranked before or after the change, and updates the rank index."""
         place = (self._experiment, change.row.ordinal)
         is_completed = change.row.status == COMPLETED
         may_move = change.stale_scores.any or change.was_completed != is_completed
@@ -198,7 +198,7 @@ class _Writer:
         self._ranks.replace(*place, before, after)
 
     def _write_with_scores(self, change: ArmChange, call: Call[Any]) -> None:
-        """Writes an arm and what follows from its rows."""
+        """Writes an arm, and the scores that are derived from its rows."""
         self._write_arm(change)
         if change.stale_scores.any:
             self._write_scores(change, call.derive(change, self._current_rows(change)))
@@ -292,7 +292,7 @@ class _Writer:
         return current_rows
 
     def _write_scores(self, change: ArmChange, derived: DerivedScores) -> None:
-        """Writes the scores that follow from the current rows."""
+        """Writes the scores that were derived from the current rows."""
         place = (self._experiment, change.row.ordinal)
         for name, scores in derived.scores.items():
             self._put_scores((*place, name), scores)
@@ -304,7 +304,7 @@ class _Writer:
             self._execute(_PUT_TRAINING, (*place, _BARE, key, *codec.score_values(score)))
 
     def _put_scores(self, place: tuple[int, int, str], scores: RowScores | None) -> None:
-        """Writes the scores of an eval; none of other keys are left."""
+        """Replaces all scores of an eval by these."""
         self._execute(_DROP_SCORES, place)
         if scores is None:
             return
@@ -316,7 +316,10 @@ class _Writer:
             self._execute(_PUT_SCORES[len(some)], (*shared, *chain.from_iterable(some)))
 
     def _put_arm(self, row: ArmRow) -> None:
-        """Writes the row of an arm, or of a known one only what moves with every eval."""
+        """Writes the row of an arm.
+
+        Writes only its `_MOVING` columns if the others are unchanged.
+        """
         columns, place = codec.arm_values(row), (self._experiment, row.ordinal)
         before = self._loader.columns.get(place)
         if before is not None and _lasting(before) == _lasting(columns):
