@@ -50,8 +50,8 @@ class ArmRecording(ArmBase, TimedEvalMixin):
     the error, or cancelled on KeyboardInterrupt and the like. After `finish` the end of the block
     changes nothing.
 
-    A forked process, or one that gets it as an argument, may log to it as well. Only the process
-    that started the arm records how it ended.
+    A forked process, or one that gets the recorder as an argument, may log to the arm as well.
+    Only the process that started the arm records how it ended.
     """
 
     def __init__(
@@ -90,12 +90,12 @@ class ArmRecording(ArmBase, TimedEvalMixin):
 
     @property
     def counters(self) -> Counters:
-        """How far what this process logged of the arm has come, by this handle or another one."""
+        """The counts of this arm's events that this process logged, by any handle."""
         return sum((stream.counters for stream in self._streams()), self._keeper.lost)
 
     @forgiving
     def log(self, metrics: Metrics, *, step: StepLike | None = None) -> None:
-        """Records training metrics: the latest value of each key counts.
+        """Records training metrics. The latest value of each key is kept.
 
         The arguments are those of `ArmRecorder.log`.
         """
@@ -122,7 +122,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
         eval_seconds: float = 0.0,
         model_ref: str | None = None,
     ) -> None:
-        """Records an eval row; a row of the same name and step is replaced.
+        """Records an eval row. It replaces an earlier row with the same name and step.
 
         The arguments are those of `ArmRecorder.log_eval`.
         """
@@ -153,7 +153,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
         train_seconds: float | None = None,
         run_result: RunResult | None = None,
     ) -> None:
-        """Records how training ended. A later call replaces an earlier one as a whole.
+        """Records how the training ended. A later call replaces an earlier one.
 
         The arguments are those of `ArmRecorder.finish`.
         """
@@ -174,10 +174,10 @@ class ArmRecording(ArmBase, TimedEvalMixin):
 
     @forgiving
     def flush(self, timeout: float = 10.0) -> Flushed:
-        """Waits until the server has what was logged to this arm by this process.
+        """Waits until the server has all events that this process logged to this arm.
 
         Args:
-            timeout: For how many seconds at most; 0 asks without waiting.
+            timeout: The most seconds to wait; 0 returns the counts at once.
         """
         return self._recorder.flush_streams(self._streams(), timeout, self._keeper.lost)
 
@@ -213,7 +213,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
         return event
 
     def _log_rest(self, metrics: Any, step: Any, problems: Problems) -> None:
-        """Records those metrics that are valid, in as many calls as they need."""
+        """Records the valid metrics of a call, split into several events if there are too many."""
         known_step = kept_values.step(step, "step", problems)
         good = kept_values.metrics(metrics, "metrics", problems)
         keys = [key for key in good if key in self._keys]
@@ -232,10 +232,10 @@ class ArmRecording(ArmBase, TimedEvalMixin):
             self._put(self._metrics_event({key: good[key] for key in some}, known_step))
 
     def _note_keys(self, metrics: Any) -> None:
-        """Remembers the keys of an arm, of which a server keeps a limited number.
+        """Remembers the metric keys of the arm, because a server keeps a limited number of them.
 
         Raises:
-            ValueError: There are too many now.
+            ValueError: The arm would have more keys than a server keeps.
         """
         if self.notices.is_strict or self._keys.issuperset(metrics):
             return
@@ -271,7 +271,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
             self._take(self._recorder.start(self._subject))
 
     def _take(self, stream: Stream) -> Stream:
-        """Logs to another stream from now on."""
+        """Makes a stream the one that this handle logs to, and returns it."""
         before = self._stream
         if before is not None and before is not stream:
             self._past.append(before)
@@ -310,7 +310,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
         """Returns whether this process records how the arm ended.
 
         Raises:
-            RecordingError: It is a fork of the process that does.
+            RecordingError: This process is a fork of the one that started the arm.
         """
         if os.getpid() != self._owner:
             raise RecordingError(
@@ -355,7 +355,7 @@ def _is_key(key: object) -> bool:
 
 
 class _SparingEvaluation(Evaluation):
-    """An evaluation whose `log` leaves out what cannot be recorded, and says so."""
+    """An evaluation whose `log` leaves out invalid values, and logs a warning for each."""
 
     def __init__(
         self,

@@ -25,12 +25,12 @@ _OF_ATTEMPT = frozenset({"attempt_id", "order"})
 
 
 def started_event(given: dict[str, Any], shared: Attempt | None, keeper: Keeper) -> Event:
-    """Returns the start of an arm; the valid part of it, if something is wrong.
+    """Returns the event that starts an arm, without the arguments that are invalid.
 
     Args:
         given: The arguments of `start_arm`.
-        shared: The attempt that several processes share, if they do.
-        keeper: Reports what is wrong.
+        shared: The attempt that several processes share, or None.
+        keeper: Reports the invalid arguments.
     """
     if shared is not None:
         own = {name: given[name] for name in _OF_ATTEMPT if given[name] is not None}

@@ -13,10 +13,10 @@ class Counters:
         pending: Events that wait for delivery, on disk or in memory.
         delivered: Events that the server has stored.
         rejected: Events that the server rejected for good; `podium outbox` shows them.
-        dropped: Events that are lost, because there was no room on disk and in memory, or because
-            nothing of the call could be recorded.
+        dropped: Events that are lost: there was no room on disk and in memory, or no part of the
+            call could be recorded.
         incomplete: Calls of which some part could not be recorded; a warning names each part.
-        lag_seconds: For how long the oldest pending event has been waiting; 0.0 if none is.
+        lag_seconds: The time for which the oldest pending event has been waiting; 0.0 if none is.
     """
 
     pending: int = 0
@@ -45,9 +45,9 @@ class Flushed:
         delivered: Events that the server has stored.
         pending: Events that wait for delivery.
         rejected: Events that the server rejected for good.
-        dropped: Events that are lost, because there was no room for them, or because nothing of
-            the call could be recorded.
-        synced: Whether what waits would survive a power cut of this machine.
+        dropped: Events that are lost: there was no room for them, or no part of the call could be
+            recorded.
+        synced: Whether the pending events would survive a power cut of this machine.
         incomplete: Calls of which some part could not be recorded; a warning names each part.
     """
 

@@ -1,4 +1,4 @@
-"""Tells errors of a folder that last from those that waiting mends."""
+"""Distinguishes lasting errors of a folder from temporary ones, such as a full disk."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ _LASTING = frozenset(
 
 
 def is_lasting(error: Exception) -> bool:
-    """Returns whether a folder can never be written to: a full disk, for one, can be mended."""
+    """Returns whether an error means that a folder can never be written to.
+
+    A full disk is a temporary error: somebody may free space.
+    """
     if isinstance(error, PermissionError) or not isinstance(error, OSError):
         return True
     return error.errno in _LASTING

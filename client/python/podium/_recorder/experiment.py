@@ -62,8 +62,8 @@ _STARTED_TWICE = (
 class ExperimentRecording:
     """Records arms of one experiment; `podium.record` returns it.
 
-    At the end of a `with` block it waits for delivery while that makes progress. If events are
-    left, a warning names their number and their folder.
+    At the end of a `with` block the recorder waits for delivery while events are delivered. If
+    events are left, a warning names their number and their folder.
     """
 
     def __init__(
@@ -106,13 +106,13 @@ class ExperimentRecording:
 
     @property
     def outbox(self) -> Path | None:
-        """The folder that results wait in; None before there is one."""
+        """The folder of the undelivered results, or None before the first event."""
         outlet = self._outlet_here()
         return None if outlet is None else outlet.folder
 
     @property
     def counters(self) -> Counters:
-        """Counts of the events of this process, of all arms."""
+        """The counts of the events that this process logged, of all arms."""
         outlet = self._outlet_here()
         return self._lost if outlet is None else outlet.counters() + self._lost
 
@@ -161,11 +161,11 @@ class ExperimentRecording:
 
     @forgiving
     def arm(self, name: str, *, attempt_id: str | None = None) -> ArmRecording:
-        """Records for a process that is not training the arm, such as an evaluator elsewhere.
+        """Returns a recorder of an arm for a process that does not train it, such as an evaluator.
 
         Args:
             name: The name of the arm. It may be started later.
-            attempt_id: The attempt that the results are part of, if they are.
+            attempt_id: The attempt that the results belong to, or None.
         """
         found = [Subject(str(name), attempt_id)]
 
@@ -182,11 +182,11 @@ class ExperimentRecording:
 
     @forgiving
     def record_arm(self, arm_result: ArmResult, *, replace: bool = False) -> None:
-        """Records a whole arm: the arm becomes equal to it.
+        """Records a whole arm: the stored arm becomes equal to it.
 
         Args:
             arm_result: The arm; its output-only fields are ignored.
-            replace: Whether also an arm that has attempts becomes equal to it.
+            replace: Whether to replace an arm that has attempts.
         """
         if self.is_silent:
             return
@@ -234,10 +234,10 @@ class ExperimentRecording:
 
     @forgiving
     def flush(self, timeout: float = _FLUSH_SECONDS) -> Flushed:
-        """Waits until the server has everything that was logged by this process.
+        """Waits until the server has all events that this process logged.
 
         Args:
-            timeout: For how many seconds at most; 0 asks without waiting.
+            timeout: The most seconds to wait; 0 returns the counts at once.
         """
         return self.flush_streams(None, timeout, self._lost)
 
@@ -246,7 +246,7 @@ class ExperimentRecording:
         return Counters(dropped=self.notices.dropped, incomplete=self.notices.incomplete)
 
     def close(self) -> None:
-        """Ends recording: waits for delivery, some seconds at most, and says what waits where."""
+        """Ends recording: waits up to `close_timeout` for delivery, and logs what is left."""
         self._close(self._settings.close_timeout)
 
     def terminate(self) -> None:
@@ -268,7 +268,7 @@ class ExperimentRecording:
     ) -> None:
         timeout = self._settings.close_timeout
         if error is not None and not isinstance(error, Exception):
-            # Who interrupts a training does not want to wait.
+            # A user who interrupts a training does not want to wait.
             timeout = min(timeout, _INTERRUPTED_SECONDS)
         self._close(timeout)
 
@@ -276,14 +276,14 @@ class ExperimentRecording:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process says how arms end, where several share an attempt."""
+        """Whether this process records that arms completed, if several share an attempt."""
         return self._settings.is_main
 
     def start(self, subject: Subject, size: int = 0) -> Stream:
-        """Logs the start of an attempt; returns the stream that has it.
+        """Logs the start of an attempt, and returns the stream that it was logged to.
 
         Raises:
-            RecordingError: There is no outbox, and that is to be an error.
+            RecordingError: The outbox cannot be used.
         """
         outlet = self._outlet_here() or self._new_outlet()
         return stream_order(self._settings).start(subject, outlet, size)
@@ -292,13 +292,13 @@ class ExperimentRecording:
         """Returns the stream that takes the next event of a subject in this process.
 
         Raises:
-            RecordingError: There is no outbox, and that is to be an error.
+            RecordingError: The outbox cannot be used.
         """
         outlet = self._outlet_here() or self._new_outlet()
         return stream_order(self._settings).stream_of(subject, outlet)
 
     def received_arm(self, subject: Subject, *, is_silent: bool, owner: int) -> ArmRecording:
-        """The recorder of an arm that another process has sent: one, however often it comes."""
+        """Returns the recorder of an arm that another process sent: always the same object."""
         arm = ArmRecording(self, subject, is_silent=is_silent, owner=owner)
         return self._arms.setdefault(subject, arm)
 
@@ -311,12 +311,12 @@ class ExperimentRecording:
     def flush_streams(
         self, streams: Sequence[Stream] | None, timeout: float, lost: Counters
     ) -> Flushed:
-        """Waits until streams of this process are delivered, or all of them.
+        """Waits until streams of this process are delivered, and returns the counts.
 
         Args:
             streams: The streams; None for all of them.
-            timeout: For how many seconds at most.
-            lost: What is not in any stream.
+            timeout: The most seconds to wait.
+            lost: The counts of calls that are not in any stream.
         """
         outlet = self._outlet_here()
         if outlet is None:
@@ -334,7 +334,7 @@ class ExperimentRecording:
         return replace(flushed, dropped=flushed.dropped + lost.dropped, incomplete=lost.incomplete)
 
     def _note_start(self, arm: ArmRecording) -> None:
-        """Warns if an arm is started while another attempt at it is not finished here."""
+        """Warns if this process starts an arm again before it has finished the earlier attempt."""
         before = self._started.get(arm.name)
         is_other = before is not None and before.attempt_id != arm.attempt_id
         if before is not None and is_other and not before.has_finished:
@@ -349,13 +349,13 @@ class ExperimentRecording:
                 return self.stream_of(subject).put(payload)
 
     def _outlet_here(self) -> ProcessOutbox | None:
-        """The outlet of this process; one that came through a fork is the parent's."""
+        """Returns the outbox of this process, or None. A fork does not use that of its parent."""
         outlet = self._process_outbox
         return outlet if outlet is not None and outlet.pid == os.getpid() else None
 
     def _new_outlet(self) -> ProcessOutbox:
         if sys.is_finalizing():
-            # As a generator that nobody closed ends: a thread would never run, nor a file open.
+            # This happens when an unclosed generator ends. Threads and files no longer work then.
             raise RecordingError("Python is ending, and has closed the recorder already")
         is_child = os.getpid() != self._owner
         self._process_outbox = ProcessOutbox(self._settings, self.notices, is_child=is_child)
@@ -374,14 +374,14 @@ class ExperimentRecording:
 
 
 def _sent(settings: Settings, notices: RecorderWarnings, owner: int) -> ExperimentRecording:
-    """The recorder that another process has sent: one, however often it comes."""
+    """Returns the recorder that another process sent: always the same object."""
     return _received.setdefault(settings.key, ExperimentRecording(settings, notices, owner))
 
 
 _received: dict[str, ExperimentRecording] = {}
 """Recorders that came from other processes, by key."""
 _recording: set[ExperimentRecording] = set()
-"""What this process records: it ends with the process at the latest."""
+"""The recorders of this process that are open. They are closed when the process ends."""
 
 
 @atexit.register

@@ -1,4 +1,4 @@
-"""Calls with invalid arguments: the valid part is recorded, the rest is reported and counted."""
+"""Handles calls with invalid arguments: records the valid part, and reports and counts the rest."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -12,10 +12,10 @@ __all__ = ["Keeper"]
 
 
 class Keeper:
-    """Keeps errors of arguments from the training, unless the recorder is strict.
+    """Reports invalid arguments as warnings. If the recorder is strict, they raise errors.
 
     Args:
-        notices: Takes the problems.
+        notices: Logs the problems.
         target: The arm or the experiment that the calls are about.
     """
 
@@ -26,7 +26,7 @@ class Keeper:
 
     @property
     def lost(self) -> Counters:
-        """How many calls were recorded in part, or not at all."""
+        """The counts of calls that were recorded in part, or not at all."""
         return Counters(dropped=self._dropped, incomplete=self._incomplete)
 
     @contextlib.contextmanager
@@ -35,7 +35,7 @@ class Keeper:
 
         Args:
             call: The name of the method.
-            record_rest: Records that part, and notes everything else.
+            record_rest: Records the valid part, and notes the invalid arguments.
         """
         try:
             yield
@@ -43,7 +43,7 @@ class Keeper:
             self.keep(call, error, record_rest)
 
     def keep(self, call: str, error: Exception, record_rest: Callable[[Problems], object]) -> None:
-        """Records the valid part of a call that raised an error; if strict, raises the error."""
+        """Records the valid part of a call that raised an error. If strict, raises the error."""
         if isinstance(error, RecordingError):
             # The stream has counted it.
             self._notices.refuse(call, error, self.target)

@@ -1,4 +1,4 @@
-"""Keeps of rows, configurations and whole arms what can be recorded."""
+"""Converts rows, configurations and whole arms, and leaves out their invalid parts."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def row(problems: Problems, given: Mapping[str, Any], where: str = "") -> EvalRe
 
 
 def _unique(name: str) -> str:
-    """Returns a name that replaces no other result."""
+    """Returns the name with a random suffix, so that the row replaces no other row."""
     return f"{name}-{os.urandom(4).hex()}"
 
 
@@ -99,13 +99,13 @@ def _first_keys(metrics: dict[str, float], at: Any, problems: Problems) -> dict[
 def run_config(
     given: Any, name: str | None, problems: Problems, most: int = LIMITS.arm_bytes
 ) -> RunConfig:
-    """Returns a configuration of anything: a mapping, a dataclass or a name become one.
+    """Returns a RunConfig, made from a mapping, a dataclass, a name or any other object.
 
     Args:
         given: The configuration.
-        name: The name of the arm, if it has one of its own.
+        name: The name of the arm, or None to use that of the configuration.
         problems: Takes what is left out.
-        most: The bytes of each field that holds values.
+        most: The most bytes of each field that holds values.
     """
     if isinstance(given, RunConfig):
         return _config(given, problems, most)
@@ -222,7 +222,7 @@ def error(given: Any, where: str, problems: Problems) -> str | None:
 
 
 def status(given: Any, problems: Problems, *, has_error: bool) -> ArmStatus:
-    """Returns how an arm ended."""
+    """Returns the final status of an arm."""
     lowered = given.strip().lower() if isinstance(given, str) else given
     if lowered in _ENDS:
         found = ArmStatus(lowered)
@@ -305,7 +305,7 @@ def start(given: Mapping[str, Any], problems: Problems, most: int) -> dict[str, 
     Args:
         given: The arguments by name.
         problems: Takes what is left out.
-        most: The bytes of each field of the configuration that holds values.
+        most: The most bytes of each field of the configuration that holds values.
     """
     name = kept.optional_name(given["name"], "name", problems)
     config = run_config(given["run_config"], name, problems, most)

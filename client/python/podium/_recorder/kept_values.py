@@ -1,6 +1,6 @@
-"""Keeps of values, texts and numbers what can be recorded: for calls that have something wrong.
+"""Converts invalid values, texts and numbers to what can be recorded.
 
-Each function takes anything, and returns what is valid of it. It notes what it left out or changed.
+Each function takes any object and returns its valid part. It notes what it left out or changed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LIMITS = Limits()
 """The default limits of a server, which a recorder cannot ask."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DEEP_TEXT = 4_096
-"""The bytes kept of a part that is nested too deep, as JSON."""
+"""The bytes that are kept, as JSON, of a value that is nested too deep."""
 _HASH = 8
 
 _T = TypeVar("_T")
@@ -62,7 +62,7 @@ def encodable(given: str) -> str:
 
 
 def shortened(given: str, most: int) -> str:
-    """Returns a text of at most so many bytes; a longer one loses its middle."""
+    """Returns a text of at most `most` bytes. The middle of a longer one is cut out."""
     data = given.encode()
     if len(data) <= most:
         return given
@@ -74,7 +74,7 @@ def shortened(given: str, most: int) -> str:
 
 
 def _as_text(given: Any, where: str) -> str:
-    """Returns the text of a string, or of anything else that has an obvious one."""
+    """Returns the text of a string, or of another object that has an obvious text."""
     if isinstance(given, str):
         return encodable(str.__str__(given))
     if given is None or isinstance(given, Mapping | list | tuple | set):
@@ -86,7 +86,7 @@ def _as_text(given: Any, where: str) -> str:
 
 
 def text(given: Any, where: str, problems: Problems, most: int = LIMITS.text_bytes) -> str | None:
-    """Returns a text of at most so many bytes, or None."""
+    """Returns a text of at most `most` bytes, or None."""
     if given is None:
         return None
     found = _tried(_as_text, given, where, problems)
@@ -105,7 +105,7 @@ def text(given: Any, where: str, problems: Problems, most: int = LIMITS.text_byt
 def name(given: Any, where: str, problems: Problems) -> str | None:
     """Returns a name, key, tag or id within the limits, or None if there is nothing to keep.
 
-    A long one ends with a hash, so that two of them stay different.
+    A long name is cut and ends with a hash, so that different names stay different.
     """
     found = _tried(_as_text, given, where, problems)
     if found is None:
@@ -129,7 +129,7 @@ def name(given: Any, where: str, problems: Problems) -> str | None:
 
 
 def name_or(default: str, given: Any, where: str, problems: Problems) -> str:
-    """Returns a name within the limits, or the default, which a warning then names."""
+    """Returns a name within the limits, or the default, which a warning then mentions."""
     found = Problems()
     kept = name(given, where, found)
     if kept is None:
@@ -252,7 +252,7 @@ def value_map(given: Any, where: str, problems: Problems, most: int) -> dict[str
         given: Values by key.
         where: The name of the field.
         problems: Takes what is left out.
-        most: The bytes that all of them may take.
+        most: The most bytes of all values together.
     """
     if given is None:
         return {}
@@ -325,7 +325,7 @@ def _nodes(value: Any) -> int:
 
 
 def _bytes(value: Any) -> int:
-    """Returns about as many bytes as a value takes in a message, and not fewer."""
+    """Returns an estimate, never too low, of the bytes that a value takes in a message."""
     if isinstance(value, str):
         return len(value.encode()) + 16
     if isinstance(value, Mapping):
@@ -341,7 +341,7 @@ def _within(
     size_of: Callable[[Any], int],
     what: str,
 ) -> dict[str, Any]:
-    """Shortens the largest values of a map until all of them fit."""
+    """Shortens the largest values of a map until the map has at most `most` bytes."""
     sizes = {key: size_of(item) + len(key.encode()) + 24 for key, item in given.items()}
     if size_of is _nodes:
         sizes = {key: size_of(item) for key, item in given.items()}

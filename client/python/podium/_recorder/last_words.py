@@ -1,4 +1,4 @@
-"""What a user has to know when recording ends."""
+"""The log lines about undelivered, rejected and lost events when recording ends."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +15,10 @@ _pending_later: dict[tuple[str, Path | None], int] = {}
 
 
 def last_words(experiment: str, outlet: ProcessOutbox, counters: Counters) -> Iterator[str]:
-    """Yields a line for events that are not delivered, rejected or lost; none if there are none."""
+    """Yields a line each for undelivered, rejected and lost events, if there are any."""
     key = (experiment, outlet.folder)
     if counters.pending and key in _pending_later:
-        # A callback ends its recorder after each training: one line at the end will do.
+        # Callbacks close a recorder after each training. Later events are summed in one line.
         _pending_later[key] += counters.pending
     elif counters.pending:
         _pending_later[key] = 0
@@ -31,7 +31,7 @@ def last_words(experiment: str, outlet: ProcessOutbox, counters: Counters) -> It
 
 
 def postponed_words() -> Iterator[str]:
-    """Yields a line for the events that `last_words` left for the end of the process."""
+    """Yields the lines for undelivered events that `last_words` postponed to the process's end."""
     for (experiment, folder), count in _pending_later.items():
         if count:
             yield _not_delivered(count, "besides those named before", experiment, folder)

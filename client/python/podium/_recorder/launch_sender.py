@@ -25,7 +25,7 @@ _TOO_MANY_STARTS = 3
 
 
 class SenderStarter:
-    """Keeps a sender running. For the upkeep thread."""
+    """Keeps a sender process running. Only the upkeep thread uses it."""
 
     def __init__(self, notices: RecorderWarnings) -> None:
         self._notices = notices
@@ -35,7 +35,7 @@ class SenderStarter:
         self._thread: Thread | None = None
 
     def assure(self, outbox: Path) -> None:
-        """Starts a sender for an outbox if none runs, but not too often."""
+        """Starts a sender for an outbox if none runs and the last start was long enough ago."""
         now = time.monotonic()
         if now < self._next:
             return
@@ -50,10 +50,10 @@ class SenderStarter:
             self._tell(outbox, f"it ends at once; {outbox / _LOG} may say why")
         self._thread = thread = Thread(target=self._start, args=[outbox], daemon=True)
         try:
-            # An interpreter takes a moment to begin, and streams are waiting for upkeep.
+            # Starting an interpreter takes a while, and streams need upkeep meanwhile.
             thread.start()
         except RuntimeError:
-            # At its end, Python starts no threads.
+            # Python starts no threads while it ends.
             self._thread = None
             self._start(outbox)
 
@@ -77,10 +77,10 @@ class SenderStarter:
 
 
 def _start(outbox: Path) -> None:
-    """Starts a process that goes on when this one ends, and that is nobody's child.
+    """Starts a sender process that outlives this process and is not its child.
 
-    It comes by exec, so nothing of the training process is in it, and `-P` keeps modules of the
-    folder that training runs in out of its way.
+    It is started by exec, so that it shares nothing with the training process. `-P` prevents
+    imports from the working folder of the training.
     """
     if not sys.executable or getattr(sys, "frozen", False):
         raise OSError("there is no Python interpreter to start it with")
@@ -100,7 +100,10 @@ def _start(outbox: Path) -> None:
 
 
 def _absolute_paths() -> dict[str, str]:
-    """Returns the variables that name files of a connection: the sender has another folder."""
+    """Returns the environment variables for files of a connection, as absolute paths.
+
+    The sender runs in another folder.
+    """
     given = {name: os.environ.get(name, "").strip() for name in _FILES}
     return {name: str(Path(path).absolute()) for name, path in given.items() if path}
 

@@ -1,4 +1,4 @@
-"""Warns where another live process of this machine trains the same arm."""
+"""Warns if another live process on this machine trains the same arm."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ _WARNING = (
 
 
 def warn_of_other_recorders(outbox: Path, own: StreamInfo, notices: RecorderWarnings) -> None:
-    """Logs a warning if a live process trains the arm of a new stream in another attempt."""
+    """Logs a warning if another live process trains the arm of a new stream."""
     if own.arm is None or own.attempt_order is None:
         return
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""What is wrong with the arguments of one call, and what was done about it."""
+"""The invalid arguments of one call, and how each was handled."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ class Target(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong."""
+    """One invalid argument, or a part of one."""
 
     field: str
     """The argument or key, such as `metrics['loss']`."""
     why: str
-    """What is wrong with it; also what was done, unless it is left out."""
+    """The reason. Unless the value is left out, the text also says how it was changed."""
     loses: bool
-    """Whether something that was logged is not recorded."""
+    """Whether any logged value is not recorded."""
     kind: str
-    """Tells apart what was done about it, and which error it is."""
+    """How the value was handled, and the kind of error. One warning is logged for each kind."""
     is_left_out: bool = False
     given: object = _NOT_GIVEN
     """The value that is left out."""
 
     @property
     def label(self) -> str:
-        """The field and what was done about it."""
+        """The field and how its value was handled."""
         return f"{self.field} {'left out' if self.is_left_out else 'changed'}"
 
     @property
     def text(self) -> str:
-        """What is wrong, and what was done."""
+        """The reason, and how the value was handled."""
         if not self.is_left_out:
             return self.why
         return f"{self.why}; {'it' if self.given is _NOT_GIVEN else shown(self.given)} is left out"
@@ -59,7 +59,7 @@ class Problems(list[Problem]):
     """The problems of one call."""
 
     arm: str | None = None
-    """The arm that the call is about, where it is known only afterwards."""
+    """The arm of the call, if its name becomes known only while the call is handled."""
 
     def lost(self, field: str, why: object, given: object = _NOT_GIVEN) -> None:
         """Notes that an argument, or a part of one, is left out."""
@@ -71,12 +71,12 @@ class Problems(list[Problem]):
         self.append(Problem(field, why, loses=True, kind="changed"))
 
     def taken(self, field: str, why: str) -> None:
-        """Notes that an argument is taken for something else, and nothing is lost."""
+        """Notes that an argument was replaced by another value without losing data."""
         self.append(Problem(field, why, loses=False, kind="taken"))
 
     @property
     def lose_something(self) -> bool:
-        """Whether something that was logged is not recorded."""
+        """Whether any logged value is not recorded."""
         return any(problem.loses for problem in self)
 
 

@@ -1,4 +1,4 @@
-"""Where the events of one process go: its streams, their upkeep, and the sender."""
+"""The outbox of one process: its streams, their upkeep thread, and the start of the sender."""
 
 import os
 import time
@@ -33,19 +33,19 @@ _LOOK_SECONDS = 1.0
 _POLL_SECONDS = 0.02
 _WAKE_SECONDS = 1.0
 _SLOW_SECONDS = 30.0
-"""How long to wait for the first sign of a disk where having none is an error."""
+"""How long a strict recorder waits for a slow disk before it raises an error."""
 _DISK_SECONDS = 5.0
-"""How long a thread waits for a sync at most, and for the upkeep to end."""
+"""The most seconds that a thread waits for a sync, and for the upkeep thread to end."""
 _FIRST_PROGRESS_SECONDS, _PROGRESS_SECONDS = 5.0, 20.0
-"""How long the end waits for the first progress of a delivery, and for more of it."""
+"""How long `close` waits for the first progress of the delivery, and for each further one."""
 _ARM_SEGMENT = 1 << 20
 _SMALL_SEGMENT = 1 << 17
 _MOST_WATCHED = 64
-"""How many streams that have ended are watched until they are delivered: each has a file open."""
+"""How many ended streams are watched until they are delivered. Each keeps a file open."""
 
 
 class ProcessOutbox:
-    """The outbox as one process uses it. It is never used, nor closed, in a fork."""
+    """The outbox of one process. A forked child neither uses nor closes it."""
 
     def __init__(self, settings: Settings, notices: RecorderWarnings, *, is_child: bool) -> None:
         self.pid = os.getpid()
@@ -79,13 +79,13 @@ class ProcessOutbox:
         """Begins a stream.
 
         Args:
-            subject: Whose.
-            size: The bytes that will be put into it, if they are known.
+            subject: The arm and attempt of the stream.
+            size: The bytes that will be put into the stream, if they are known.
             follows: The stream of the same arm that is delivered before it.
             starts_after: The stream whose first event is delivered before it.
 
         Raises:
-            RecordingError: The outbox cannot be written, and that is to be an error.
+            RecordingError: The outbox cannot be written, and the recorder is strict.
         """
         small = subject.arm is None or self._is_child
         segment_bytes = size or (_SMALL_SEGMENT if small else _ARM_SEGMENT)
@@ -112,18 +112,18 @@ class ProcessOutbox:
         return stream.pid == os.getpid() and stream in self._streams
 
     def _has_begun(self, stream: Stream) -> bool:
-        """Whether a stream has its file; waits for a disk that is slow, not for one that fails."""
+        """Waits until a stream has its file. Returns False if the disk fails or is too slow."""
         deadline = time.monotonic() + _SLOW_SECONDS
         while stream.folder is None and self.trouble is None and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
         return stream.folder is not None
 
     def end(self, stream: Stream) -> None:
-        """Ends a stream: it is on disk, and survives a power cut, unless the disk hangs."""
+        """Ends a stream and syncs it to disk, unless the disk hangs."""
         self._upkeep.call(partial(self._end_all, [stream]), _DISK_SECONDS)
 
     def flush(self, streams: Sequence[Stream] | None, timeout: float) -> Flushed:
-        """Waits until what was put into streams, or all of them, is delivered."""
+        """Waits until the events in the given streams, or in all streams, are delivered."""
         chosen = tuple(self._streams if streams is None else streams)
         targets = [(stream, stream.last) for stream in chosen]
         deadline = time.monotonic() + timeout
@@ -137,16 +137,16 @@ class ProcessOutbox:
         return Flushed(counts.delivered, pending, counts.rejected, counts.dropped, synced)
 
     def counters(self, streams: Sequence[Stream] | None = None) -> Counters:
-        """Returns the progress of streams, or of all streams of this process."""
+        """Returns the counts of the given streams, or of all streams of this process."""
         if streams is not None:
             return sum((stream.counters for stream in streams), Counters())
         return sum((stream.counters for stream in tuple(self._streams)), self._past)
 
     def close(self, timeout: float) -> Counters:
-        """Ends everything and waits for its delivery while there is progress; returns the counts.
+        """Ends all streams, waits while their delivery progresses, and returns the counts.
 
         Args:
-            timeout: For how many seconds at most.
+            timeout: The most seconds to wait.
         """
         streams = tuple(self._streams)
         self._upkeep.call(partial(self._end_all, streams), _DISK_SECONDS)
@@ -170,7 +170,7 @@ class ProcessOutbox:
             now = time.monotonic()
             if pending < least:
                 least, progressed = pending, now
-            # Over a slow link, one call may take long.
+            # One call may take long over a slow link.
             patience = _FIRST_PROGRESS_SECONDS if progressed == begin else _PROGRESS_SECONDS
             if now - begin > timeout or now - progressed > patience:
                 return
@@ -180,20 +180,20 @@ class ProcessOutbox:
             pending = self._pending(targets, _DISK_SECONDS)
 
     def _is_safe(self, streams: Sequence[Stream]) -> bool:
-        """Whether waiting is no use: all is on disk, and nobody delivers it for now."""
+        """Returns whether all events are on disk and none can be delivered now."""
         if any(stream.in_memory for stream in streams):
             return False
         pending = [stream for stream in streams if stream.counters.pending]
         return self.unreachable() is not None or len(self._waits(pending)) == len(pending)
 
     def _final(self, streams: Sequence[Stream]) -> Counters:
-        """What everything came to: what is not on disk now is lost."""
+        """Returns the final counts: events that are only in memory count as dropped."""
         lost = sum(stream.in_memory for stream in streams)
         counters = self.counters()
         return replace(counters, pending=counters.pending - lost, dropped=counters.dropped + lost)
 
     def unreachable(self) -> str | None:
-        """Why nothing is delivered for now; None if it is, for all we know."""
+        """Returns why nothing can be delivered now, or None if no reason is known."""
         if self._settings.is_offline:
             return "this process records offline"
         return None if self.folder is None else unreachable(self.folder)
@@ -208,7 +208,7 @@ class ProcessOutbox:
         return sum(stream.pending_of(target) for stream, target in targets)
 
     def _wake_sender(self, targets: Sequence[tuple[Stream, int]], timeout: float) -> None:
-        """Asks the sender to hurry, about once a second."""
+        """Asks the sender, about once a second, to deliver the pending streams soon."""
         if time.monotonic() >= self._next_wake and not self._settings.is_offline:
             self._next_wake = time.monotonic() + _WAKE_SECONDS
             waiting = [stream for stream, target in targets if stream.pending_of(target)]
@@ -248,7 +248,10 @@ class ProcessOutbox:
         return writer
 
     def _falls_back(self, error: Exception) -> bool:
-        """Moves to the temporary folder, if the outbox can never be written to; returns whether."""
+        """Moves the outbox to the temporary folder if the error is a lasting one.
+
+        Returns whether.
+        """
         if not is_lasting(error):
             return False
         fallback = temporary_root()
@@ -267,7 +270,7 @@ class ProcessOutbox:
         for stream in tuple(self._streams):
             self._keep_up(stream)
         if self._needs_sender:
-            # At once: this process may be killed before it looks around again.
+            # Done at once, because this process may be killed before the next check.
             self._needs_sender = False
             self._start_sender()
         if time.monotonic() >= self._next_look:
@@ -319,7 +322,7 @@ class ProcessOutbox:
                 self._warn_of_rejected(stream, stream.folder)
 
     def _warn_of_rejected(self, stream: Stream, folder: Path) -> None:
-        """Logs why events were rejected, each once. Events are rejected in order."""
+        """Logs each newly rejected event once, with the reason. Events are rejected in order."""
         reader = StreamReader(folder)
         target = Target(reader.info.experiment, reader.info.arm)
         for rejected in reader.rejected_events():
@@ -333,19 +336,19 @@ class ProcessOutbox:
                 )
 
     def _warn_of_waiting(self, streams: Sequence[Stream]) -> None:
-        """Logs why streams wait at the server, each once: an arm's name may be misspelt."""
+        """Logs once for each stream why it waits on the server, such as for a misspelt arm."""
         for name, why in self._waits(streams).items():
             if name not in self._named_as_waiting:
                 self._named_as_waiting.add(name)
                 self._notices.say(f"waiting: {name}", f"results wait in the outbox: {why}")
 
     def _waits(self, streams: Sequence[Stream]) -> dict[str, str]:
-        """Returns why pending streams wait for something that the server does not have yet."""
+        """Returns, by stream, why pending streams wait for something that the server lacks."""
         pending = {_name_of(stream) for stream in streams if stream.counters.pending}
         return waits(self.folder, pending) if self.folder and pending else {}
 
     def _retire(self, streams: Sequence[Stream]) -> None:
-        """Lets go of streams that have ended: those that are delivered, and the oldest of many."""
+        """Releases ended streams: the delivered ones, and the oldest if there are too many."""
         ended = [stream for stream in streams if stream.has_ended]
         for stream in ended[:-_MOST_WATCHED]:
             self._release(stream)

@@ -1,4 +1,4 @@
-"""Which process of a distributed training this is: only the main one records."""
+"""Determines which process of a distributed training this is. Only the main one records."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _VARIABLES = ("RANK", "SLURM_PROCID")
 
 
 class Rank(NamedTuple):
-    """The number of a process among those that train together, and its source."""
+    """The number of a process in a distributed training, and where the number comes from."""
 
     number: int
     source: str
@@ -21,8 +21,8 @@ class Rank(NamedTuple):
 def process_rank() -> Rank | None:
     """Returns the rank of this process, or None if it is unknown.
 
-    torch.distributed is asked if it is loaded and initialised, and never loaded; then the
-    variables RANK, as torchrun sets it, and SLURM_PROCID, as srun does.
+    The rank is that of torch.distributed, if the training has loaded and initialised it. Otherwise
+    it is the variable RANK (set by torchrun) or SLURM_PROCID (set by srun).
     """
     number = _torch_rank()
     if number is not None:

@@ -1,4 +1,4 @@
-"""The settings of a recorder, as plain data that child processes get."""
+"""The settings of a recorder: plain data that is passed to child processes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ class Settings:
     is_silent: bool
     """Whether this process records nothing, because it is not the main one."""
     is_main: bool
-    """Whether this process records how arms end, if several share an attempt."""
+    """Whether this process records that arms completed, if several share an attempt."""
     is_offline: bool
     """Whether no sender is started."""
     is_strict: bool
@@ -35,7 +35,7 @@ class Settings:
     close_timeout: float
     """The most seconds that the end of the experiment's block waits for delivery."""
     max_bytes: int
-    """The bytes of undelivered events that the outbox may take."""
+    """The most bytes of undelivered events in the outbox of this process."""
 
 
 class Subject(NamedTuple):
@@ -46,10 +46,10 @@ class Subject(NamedTuple):
     attempt_id: str | None = None
     attempt_order: int | None = None
     opening: bytes | None = None
-    """The serialized start of the attempt. Each process logs it before anything else of the
-    attempt; repeated, it changes nothing."""
+    """The serialized start of the attempt. Each process logs it before other events of the
+    attempt. A repeated start changes nothing."""
 
     @property
     def token(self) -> str | bytes | None:
-        """Tells starts apart; None for a whole arm, which starts nothing that goes on."""
+        """Identifies the start of the attempt; None for a whole arm, which starts no attempt."""
         return self.opening if self.arm is None else self.attempt_id

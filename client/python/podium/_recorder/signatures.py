@@ -1,4 +1,4 @@
-"""Calls with a wrong signature: the arguments that fit are used, and the others are named."""
+"""Handles calls with a wrong signature: uses the arguments that fit, and reports the others."""
 
 import functools
 import inspect
@@ -28,7 +28,7 @@ def forgiving_with(
     """Lets a function take any arguments.
 
     Args:
-        notices_of: Returns where a wrong signature is reported, from the arguments.
+        notices_of: Returns, given the arguments, the object that reports wrong signatures.
     """
 
     def decorate(method: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -66,11 +66,11 @@ def _fitting(
     named: dict[str, Any],
     problems: Problems,
 ) -> dict[str, Any]:
-    """Returns the arguments that fit a signature; those that are missing are None."""
+    """Returns the arguments that fit a signature. Missing ones are None."""
     names = list(signature.parameters)
     positional = [name for name in names if signature.parameters[name].kind in _POSITIONAL]
     fitting: dict[str, Any] = dict(zip(positional, given, strict=False))
-    # The arguments behind those are given by position, though they need their names.
+    # The further positional arguments belong to keyword-only parameters.
     keywords = iter(name for name in names if name not in positional and name not in named)
     for extra in given[len(positional) :]:
         name = next(keywords, None)

@@ -67,27 +67,28 @@ def record(
 
     Args:
         name: The name of the experiment.
-        hypothesis: The question that the experiment is to answer.
+        hypothesis: The question that the experiment answers.
         success_metric: The metric that arms are compared by, in the forms `score` takes.
         direction: Which scores are better: `maximize` or `minimize`.
         parent: The name of the experiment that this one follows.
-        tags: Free labels.
+        tags: Labels.
         metadata: Anything else worth keeping: JSON-like values by key.
-        overwrite: Whether fields that have another value take the one given here.
-        address: The server: `HOST:PORT` or `unix:PATH`. PODIUM_ADDRESS if not given, and
-            localhost:50051 where that is not set either. Nobody need listen there yet.
-        outbox: The folder that results wait in. PODIUM_OUTBOX if not given, and
-            `~/.local/state/podium/outbox` where that is not set either.
-        attempt: The attempt that the processes of a distributed training share on purpose. All
-            of them record then; without it only the main one does.
-        rank: Which of the processes of a distributed training this is; only 0 records. If not
-            given, torch.distributed is asked where it is loaded, then RANK and SLURM_PROCID.
-        offline: Whether nothing is delivered until `podium sync` does it. The environment
-            variable PODIUM_OFFLINE=1 if not given.
-        strict: Whether what cannot be recorded raises an error.
-        close_timeout: For how many seconds at most the end of the block waits while delivery
-            makes progress. PODIUM_CLOSE_TIMEOUT if not given, and 60 if that is not set either.
-        max_bytes: What the outbox of this process may take of the disk, undelivered.
+        overwrite: Whether fields that have another value get the new one.
+        address: The server: `HOST:PORT` or `unix:PATH`. If not given, it is the environment
+            variable
+            PODIUM_ADDRESS, or localhost:50051 if that is not set. The server need not run yet.
+        outbox: The folder of the undelivered results. If not given, it is the environment variable
+            PODIUM_OUTBOX, or `~/.local/state/podium/outbox` if that is not set.
+        attempt: The attempt that the processes of a distributed training share. If given, all of
+            them record; otherwise only the main one does.
+        rank: The number of this process in a distributed training. Only process 0 records. If not
+            given, it is that of torch.distributed if loaded, or RANK or SLURM_PROCID.
+        offline: Whether results stay in the outbox until `podium sync` delivers them. If not given,
+            it is whether the environment variable PODIUM_OFFLINE is 1.
+        strict: Whether a value that cannot be recorded raises an error.
+        close_timeout: The most seconds that the end of the block waits while delivery makes
+            progress. If not given, it is PODIUM_CLOSE_TIMEOUT, or 60 if that is not set.
+        max_bytes: The most bytes of undelivered events that the outbox of this process may have.
     """
     notices = RecorderWarnings(is_strict=bool(strict))
     checks = _Checks(notices)
@@ -128,21 +129,21 @@ def record(
 
 
 class _Checks:
-    """Validates the arguments of `record`; an invalid one is reported and replaced."""
+    """Validates the arguments of `record`. Invalid ones are reported and replaced."""
 
     def __init__(self, notices: RecorderWarnings) -> None:
         self._notices = notices
         self._keeper = Keeper(notices, Target())
 
     def name(self, given: Any) -> str:
-        """Returns the name of the experiment; a new one if there is none."""
+        """Returns the name of the experiment, or a new name if the given one is unusable."""
         found = [given]
 
         def keep(problems: Problems) -> None:
             found_problems = Problems()
             name = kept_values.experiment_name(given, "name", found_problems)
             if name is None:
-                # Another experiment of that name would get its results.
+                # A fixed name could be that of another experiment, which would get these results.
                 name = f"unnamed/{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
                 problems.taken("name", f"name is {shown(given)}; the experiment is named {name!r}")
             else:
@@ -155,7 +156,7 @@ class _Checks:
         return str(found[-1])
 
     def declared(self, given: dict[str, Any]) -> bytes:
-        """Returns the declaration, serialized, with those of its fields that are valid."""
+        """Returns the serialized declaration with the valid fields."""
         found = [events.experiment_declared()]
 
         def keep(problems: Problems) -> None:
@@ -170,7 +171,7 @@ class _Checks:
         return found[-1].SerializeToString()
 
     def address(self, given: str | None) -> str | None:
-        """Returns the address; None if it is malformed. Results then stay in the outbox."""
+        """Returns the address, or None if it is malformed. Results then stay in the outbox."""
         with self._notices.guard("address", outcome="results wait in the outbox"):
             address = server_address(coerce.optional(coerce.text, given, "address"))
             if address.startswith(_UNIX):
@@ -183,7 +184,7 @@ class _Checks:
         with self._notices.guard("outbox", outcome="it is not used"):
             root = default_root() if given is None else Path(given).expanduser()
             return root.absolute()
-        # No folder can be made there, so the process takes the temporary folder, and says so.
+        # No folder can be made there, so the process uses the temporary folder, with a warning.
         return Path(os.devnull, "outbox")
 
     def attempt(self, given: Any) -> Attempt | None:

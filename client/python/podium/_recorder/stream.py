@@ -1,7 +1,8 @@
 """A stream of this process. An event is in the outbox when `put` returns.
 
-While the outbox has no room or its disk hangs, events wait in memory, in order. Beyond a bound the
-newest are dropped and counted. The training thread copies bytes into a mapped file, and the upkeep
+While the outbox has no room or its disk hangs, events wait in memory, in order. If too many wait,
+the newest are dropped and counted. The training thread copies bytes into a mapped file, and the
+upkeep
 thread does all disk work.
 """
 
@@ -20,25 +21,25 @@ from podium.errors import RecordingError
 __all__ = ["MEMORY_BYTES", "Stream", "StreamEndedError"]
 
 MEMORY_BYTES = 16 << 20
-"""The bytes of one stream that may wait in memory."""
+"""The most bytes of one stream's events that wait in memory."""
 _ROOM_SECONDS = 1.0
-"""How long `put` waits for room before the disk counts as slow."""
+"""The seconds that `put` waits for room before the disk counts as slow."""
 _STEP = 0.001
 
 
 class StreamEndedError(Exception):
-    """The stream takes no more events; another one does."""
+    """The stream has ended. Further events go to another stream."""
 
 
 class Stream:
-    """A stream that the process that made it writes.
+    """A stream that this process writes.
 
     Args:
-        begin: Makes the file: for the upkeep thread.
+        begin: Creates the file. The upkeep thread calls it.
         wake: Wakes the upkeep thread.
-        notices: Takes warnings.
-        follows: The stream of the same arm that has to end first.
-        starts_after: The stream that has to be on disk first.
+        notices: Logs warnings.
+        follows: The stream of the same arm that has to end before this one has a file.
+        starts_after: The stream that has to be on disk before this one.
 
     Attributes:
         replay: The event that a new file begins with after somebody deleted the old one.
@@ -78,14 +79,14 @@ class Stream:
     # ---- For the threads that train ----------------------------------------------------------
 
     def put(self, payload: bytes, *, needed: bool = False) -> None:
-        """Appends an event. It survives the process from then on, unless the disk hangs.
+        """Appends an event, which then survives the end of the process unless the disk hangs.
 
         Args:
             payload: The serialized event.
             needed: Whether to keep the event even if too many already wait.
 
         Raises:
-            StreamEndedError: The stream has ended meanwhile.
+            StreamEndedError: The stream has ended.
             RecordingError: The event was dropped: no room for it now, or it is too large.
         """
         writer = self._writer
@@ -116,7 +117,7 @@ class Stream:
                 raise StreamEndedError
             if self._memory + size > MEMORY_BYTES and not needed:
                 self._drop()
-            # No call in this statement: at one, a signal handler could run, and add to the old sum.
+            # This statement has no call: during one, a signal handler could add to the old sum.
             self._memory += size
             self._waiting.append(payload)
         self._wake()
@@ -129,14 +130,14 @@ class Stream:
         )
 
     def end_soon(self) -> None:
-        """Takes no more events once those that wait are written; another stream follows."""
+        """Ends the stream after its waiting events are written. Another stream follows."""
         self.has_ended = True
         self._wake()
 
     def wait_for_room(self) -> None:
-        """Waits a moment until no event waits in memory; not if the disk hangs."""
+        """Waits briefly until no event is only in memory. Returns at once if the disk is slow."""
         if self._writer is not None and self._writer.is_interrupted:
-            # A signal handler logs: nothing moves before what it has interrupted goes on.
+            # A signal handler is logging. The interrupted `append` cannot go on while this waits.
             return
         deadline = time.monotonic() + _ROOM_SECONDS
         while (self._writer is None or self._waiting) and not self._is_slow:
@@ -148,10 +149,10 @@ class Stream:
     # ---- For the upkeep thread ---------------------------------------------------------------
 
     def upkeep(self) -> None:
-        """Makes room and moves what waits into the outbox.
+        """Makes room in the outbox, and moves the events there that wait in memory.
 
         Raises:
-            OSError: There is no room.
+            OSError: The disk has no room, or fails.
         """
         if self._is_released or not self._may_begin():
             return
@@ -172,7 +173,7 @@ class Stream:
             return self._is_closed
 
     def _may_begin(self) -> bool:
-        """Whether the streams before it are where the sender finds them first."""
+        """Returns whether the preceding streams are on disk, where the sender finds them first."""
         follows, starts_after = self.follows, self.starts_after
         return (follows is None or follows.is_over) and (
             starts_after is None or starts_after.is_over or starts_after.folder is not None
@@ -181,7 +182,7 @@ class Stream:
     def _open(self) -> StreamWriter:
         if self._writer is None:
             writer = self._begin(self)
-            # Each would keep the one before it in memory, without end.
+            # Otherwise each stream would keep its predecessor in memory, and so all of them.
             self.follows = self.starts_after = None
             if self._opening is not None:
                 writer.append(self._opening)
@@ -191,7 +192,7 @@ class Stream:
 
     def _move(self, writer: StreamWriter) -> None:
         while self._waiting:
-            # It leaves the memory after it is in the file, so that `put` overtakes nothing.
+            # An event leaves the memory only when it is in the file, so that `put` keeps the order.
             if self._is_settled(writer, self._waiting[0]):
                 self._forget_first()
             else:
@@ -237,7 +238,7 @@ class Stream:
         self._mark(progress)
 
     def wake_sender(self) -> None:
-        """Asks the sender to try soon, where it does not: somebody waits."""
+        """Asks the sender to retry this stream soon, because a process waits for its delivery."""
         if self._writer is not None:
             wake_sender(self._writer.folder)
 
@@ -256,7 +257,7 @@ class Stream:
         self._marks.clear()
 
     def _mark(self, progress: Progress) -> None:
-        """Remembers since when events wait."""
+        """Notes the time of the newest event, and forgets those of delivered events."""
         now, last = time.monotonic(), self.last
         if last > (self._marks[-1][0] if self._marks else progress.delivered):
             self._marks.append((last, now))
@@ -264,7 +265,7 @@ class Stream:
             self._marks.popleft()
 
     def release(self) -> None:
-        """Lets the sender delete what it has delivered.
+        """Lets the sender delete the stream after its delivery.
 
         Raises:
             OSError: The disk fails.
@@ -277,7 +278,7 @@ class Stream:
 
     @property
     def last(self) -> int:
-        """The sequence of the last event, or what it will be."""
+        """The sequence number of the last event, including events that are only in memory."""
         written = 0 if self._writer is None else self._writer.last_sequence
         return written + self.in_memory
 
@@ -287,22 +288,22 @@ class Stream:
 
     @property
     def is_over(self) -> bool:
-        """Whether it takes no more events, and everything that it will ever have is on disk."""
+        """Whether the stream takes no more events and all of its events are on disk."""
         return self._is_closed or self._is_released
 
     @property
     def folder(self) -> Path | None:
-        """Where the stream is on disk, if it is."""
+        """The folder of the stream, or None if it is not on disk yet."""
         return None if self._writer is None else self._writer.folder
 
     @property
     def in_memory(self) -> int:
-        """How many events are only in memory."""
+        """The number of events that are only in memory."""
         return len(self._waiting) + (self._opening is not None)
 
     @property
     def counters(self) -> Counters:
-        """How far its events have come, as seen at the last look."""
+        """The counts of the stream's events at the last call of `look`."""
         delivered, rejected = self._progress
         pending = self.pending_of(self.last)
         lag = time.monotonic() - self._marks[0][1] if pending and self._marks else 0.0

@@ -1,7 +1,7 @@
-"""Which stream takes an event, so that events of one arm are applied as one process logged them.
+"""Chooses the stream of an event. Events of one arm are applied in the order of their logging.
 
-Each arm has one open stream in a process, whichever attempt, handle or recorder logs to it. A
-stream that ended gets a successor, which the sender delivers behind it.
+Each arm has one open stream in a process, which all attempts, handles and recorders share. A stream
+that ended gets a successor, which the sender delivers after it.
 """
 
 import os
@@ -17,7 +17,7 @@ __all__ = ["StreamOrder", "stream_order"]
 
 @dataclass
 class _Line:
-    """The streams of one arm, or of the experiment itself; only the last one takes events."""
+    """The streams of one arm, or of the experiment itself. Only the last one takes events."""
 
     last: Stream | None = None
     is_begun: bool = False
@@ -30,7 +30,7 @@ class _Line:
 
 
 class StreamOrder:
-    """The order of what one process logs of one experiment."""
+    """Keeps the order of the events that one process logs for one experiment."""
 
     def __init__(self) -> None:
         self._lock = RLock()
@@ -38,12 +38,12 @@ class StreamOrder:
         self._last_begun: Stream | None = None
 
     def start(self, subject: Subject, outbox: ProcessOutbox, size: int = 0) -> Stream:
-        """Logs the start of an attempt; returns the stream that has it.
+        """Logs the start of an attempt, and returns the stream that it was logged to.
 
         Args:
             subject: The arm, with its start.
-            outbox: Takes the stream, if a new one is needed.
-            size: The bytes of the start, if they are many.
+            outbox: Opens a stream, if a new one is needed.
+            size: The bytes of the start, if it is large.
 
         Raises:
             RecordingError: The outbox takes no events.

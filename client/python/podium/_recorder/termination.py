@@ -1,8 +1,7 @@
-"""Ends recording in good order when a scheduler stops the process with SIGTERM.
+"""Ends recording when a scheduler stops the process with SIGTERM.
 
-The handler is installed only where nobody else handles the signal, so that a training keeps its
-own way to end. It does not change how the process ends: killed by SIGTERM. Forked processes start
-without the handler.
+The handler is installed only if the signal has no other handler, so that a training can use its
+own. The process is still killed by SIGTERM afterwards. Forked processes start without the handler.
 """
 
 import functools
@@ -21,9 +20,9 @@ _before_fork = threading.local()
 
 
 def on_sigterm(action: Callable[[], None]) -> None:
-    """Calls an action before SIGTERM ends the process.
+    """Has an action called before SIGTERM ends the process.
 
-    Nothing is changed outside of the main thread, nor where the signal is handled or ignored.
+    Does nothing outside of the main thread, or if the signal is already handled or ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -41,7 +40,7 @@ def _leave_out_forks() -> None:
 
 
 def _hold_back() -> None:
-    """Blocks SIGTERM: Python forgets a signal that a new process gets before it has started."""
+    """Blocks SIGTERM, because Python loses a signal that arrives while a new process starts."""
     _before_fork.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 

@@ -16,8 +16,8 @@ _T = TypeVar("_T")
 class Signal:
     """Wakes the one thread that waits for it.
 
-    A signal handler that logs may set it in the middle of being set, which `threading.Event` does
-    not survive.
+    A signal handler that logs may call `set` while the thread is inside of `set`. With
+    `threading.Event`, that could deadlock.
     """
 
     def __init__(self) -> None:
@@ -29,15 +29,18 @@ class Signal:
         try:
             self._lock.release()
         except RuntimeError:
-            return  # it was set
+            return  # already set
 
     def wait(self, timeout: float) -> bool:
-        """Waits until it is set; False if that took longer than the timeout in seconds."""
+        """Waits until the signal is set.
+
+        Returns False if the timeout, in seconds, was too short.
+        """
         return self._lock.acquire(timeout=timeout)
 
 
 class _Errand(Generic[_T]):
-    """A function that another thread wants called in this one."""
+    """A function that another thread asked the upkeep thread to call."""
 
     def __init__(self, action: Callable[[], _T]) -> None:
         self._action = action
@@ -55,11 +58,11 @@ class _Errand(Generic[_T]):
 
 
 class Upkeep:
-    """Does its work four times a second, or when it is woken, in a thread of its own.
+    """A thread that calls a function four times a second, and whenever it is woken.
 
     Args:
-        work: Called each time.
-        tell: Called with errors that nobody has foreseen.
+        work: The function.
+        tell: Called with unexpected errors.
     """
 
     def __init__(self, work: Callable[[], None], tell: Callable[[Exception], None]) -> None:
@@ -72,7 +75,7 @@ class Upkeep:
         self._thread: Thread | None = None
 
     def start(self) -> None:
-        """Begins. Where Python starts no threads any more, as at its end, `call` does the work."""
+        """Starts the thread. If Python is ending and starts no threads, `call` does the work."""
         thread = Thread(target=self._run, name="podium", daemon=True)
         try:
             thread.start()
@@ -81,12 +84,12 @@ class Upkeep:
         self._thread = thread
 
     def wake(self) -> None:
-        """Has the work done soon. May be called from a signal handler."""
+        """Has the function called soon. A signal handler may call this method."""
         self._next = 0.0
         self._signal.set()
 
     def call(self, action: Callable[[], _T], timeout: float) -> _T | None:
-        """Has something done here, within so many seconds; None if it fails or takes longer."""
+        """Calls an action in the thread, and returns its result, or None on failure or timeout."""
         errand = _Errand(action)
         if self._thread is None:
             self._do(errand.run)
@@ -96,7 +99,7 @@ class Upkeep:
         return errand.result if errand.wait(timeout) else None
 
     def stop(self, timeout: float) -> None:
-        """Ends the thread; one that hangs in a disk is left behind after so many seconds."""
+        """Ends the thread, and waits `timeout` seconds for it at most, because a disk may hang."""
         self._is_stopping = True
         self.wake()
         if self._thread is not None:

@@ -1,4 +1,4 @@
-"""Warnings of a recorder, on the logger `podium`: each problem at once, and once."""
+"""Logs warnings of a recorder to the logger `podium`: each problem once, as soon as it occurs."""
 
 import contextlib
 import logging
@@ -18,11 +18,11 @@ _LOGGER = logging.getLogger("podium")
 _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 _LIBRARIES = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 _MOST_KINDS = 10_000
-"""How many different problems are remembered, so that memory stays bounded."""
+"""The most kinds of problems that are remembered, so that memory stays bounded."""
 _MOST_ARMS, _MOST_SUMMED = 10, 20
-"""How many arms the summary names for a problem, and how many problems it names."""
+"""The most arms per problem, and the most problems, that the summary names."""
 _MOST_NAMED = 200
-"""How many problems of one call a warning names."""
+"""The most problems of one call that a warning names."""
 _UNKNOWN = Target()
 
 
@@ -30,11 +30,11 @@ class RecorderWarnings:
     """Logs each problem when it first occurs, with the line of the user's code, and counts it.
 
     Args:
-        is_strict: Whether a call that cannot be recorded as it is raises its error.
+        is_strict: Whether an invalid call raises its error.
 
     Attributes:
-        dropped: How many calls are not recorded at all because of their arguments.
-        incomplete: How many calls are recorded without some part of them.
+        dropped: The number of calls of which nothing was recorded, because of their arguments.
+        incomplete: The number of calls that were recorded in part.
     """
 
     def __init__(self, *, is_strict: bool) -> None:
@@ -44,12 +44,12 @@ class RecorderWarnings:
         self._kinds: dict[tuple[str, ...], _Kind] = {}
 
     def say(self, kind: str, text: str, target: Target = _UNKNOWN) -> None:
-        """Logs a text, unless one of its kind was logged; then it is only counted."""
+        """Logs a text the first time that its kind occurs, and only counts it afterwards."""
         if self._is_new((kind,), kind, target):
             _warn(text, names_place=False)
 
     def say_unforeseen(self, error: Exception) -> None:
-        """Logs an error that nobody has foreseen, with its traceback."""
+        """Logs an unexpected error with its traceback."""
         self.say("unforeseen errors", "".join(traceback.format_exception(error)).strip())
 
     def report(self, call: str, target: Target, problems: Problems) -> None:
@@ -58,7 +58,7 @@ class RecorderWarnings:
         Args:
             call: The name of the method.
             target: The arm or the experiment.
-            problems: What is wrong.
+            problems: The problems of the call.
         """
         new = [
             problem
@@ -78,7 +78,7 @@ class RecorderWarnings:
         target: Target = _UNKNOWN,
         outcome: str = "it is not recorded",
     ) -> None:
-        """Logs why a call is not recorded, or a setting not used; if strict, raises the error."""
+        """Logs why a call is not recorded or a setting not used. If strict, raises the error."""
         if self.is_strict:
             raise error
         text = f"{error} ({type(error).__name__})"
@@ -129,7 +129,7 @@ class _Kind:
         return not self.later
 
     def forget(self) -> None:
-        """Counts from the beginning, because a line has named what was counted."""
+        """Resets the counts after they have been logged."""
         self.later = 0
         self._arms.clear()
 
@@ -143,13 +143,13 @@ class _Kind:
 def _warn(text: str, *, names_place: bool = True) -> None:
     """Logs a warning with the line of the user's code that called Podium."""
     callers = list(_callers())
-    # A trainer that calls an integration is a library, and its caller the user's code.
+    # A trainer that calls an integration is a library. Its caller is the user's code.
     own = (caller for caller in callers if not _is_installed(caller[0].f_code.co_filename))
     frame, level = next(own, callers[0] if callers else (None, 1))
     if frame is None or frame.f_code.co_filename.endswith("threading.py"):
         _LOGGER.warning("podium: %s", text)
         return
-    # Handlers show the message only, unless somebody has configured them.
+    # Default handlers show only the message, so the message has the place.
     place = f"{_shown(frame.f_code.co_filename)}:{frame.f_lineno}: " if names_place else ""
     _LOGGER.warning("podium: %s%s", place, text, stacklevel=level)
 
