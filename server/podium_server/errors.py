@@ -1,27 +1,27 @@
-"""Errors of the server, each with its reason."""
+"""Builds the errors of the server, each with its reason."""
 
 from podium.errors import PodiumError, error_for
 
 __all__ = ["failure", "overloaded", "unknown_arm", "unknown_experiment"]
 
 _RETRY_SECONDS = 0.25
-"""How long clients that are refused wait before they try again; they vary it."""
+"""The pause that a rejected client is asked to make before a retry. Clients add jitter."""
 
 
 def failure(reason: str, message: str, /, **metadata: str) -> PodiumError:
-    """Returns the error of a reason of `podium.errors.REASONS`, with the reason's metadata."""
+    """Returns the error with a reason of `podium.errors.REASONS` and the reason's metadata."""
     return error_for(reason, message, metadata)
 
 
 def overloaded(message: str) -> PodiumError:
-    """Returns the error of a server that has too much to do, with the time to wait."""
+    """Returns the error of an overloaded server, with the time until a retry."""
     error = failure("OVERLOADED", message)
     error.retry_after = _RETRY_SECONDS
     return error
 
 
 def unknown_experiment(name: str) -> PodiumError:
-    """Returns the error of an experiment that does not exist; it may still be declared."""
+    """Returns the error of an experiment that does not exist yet."""
     return failure(
         "EXPERIMENT_NOT_FOUND",
         f"there is no experiment {name!r}; declare it first, or see `podium experiments`",
@@ -30,7 +30,7 @@ def unknown_experiment(name: str) -> PodiumError:
 
 
 def unknown_arm(experiment: str, arm: str) -> PodiumError:
-    """Returns the error of an arm that does not exist; it may still be recorded."""
+    """Returns the error of an arm that does not exist yet."""
     return failure(
         "ARM_NOT_FOUND",
         f"experiment {experiment!r} has no arm {arm!r}; start it or record it first, or see "

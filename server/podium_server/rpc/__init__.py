@@ -1,1 +1,1 @@
-"""Calls on their way to the rpcs and back: admission, handlers of bytes, errors, health, fronts."""
+"""Receives and answers calls: admission, access, handlers of bytes, errors, health, fronts."""

@@ -1,7 +1,7 @@
-"""Admission: which calls the server works on, and the memory of their requests and responses.
+"""Admission: limits the calls that the server works on, and the memory of their messages.
 
-A call is admitted before its request is read. What goes beyond a bound is refused at once, so
-that admitted calls are answered in time and the process stays within its memory.
+A call is admitted before its request is read. A call beyond a limit is rejected at once. So
+admitted calls are answered in time, and the process stays within its memory.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ _log = logging.getLogger(__name__)
 
 _WARNING_SECONDS = 60.0
 _SMALL_BYTES = 16 * 1024
-"""Requests and responses up to this size are bounded by the number of calls alone."""
+"""Requests and responses up to this size count only by the limit on calls, not on bytes."""
 _COPIES = 2
-"""A request is in memory about twice while it is worked on, a response while it is sent."""
+"""Memory holds about two copies of a request that is processed, and of a response that is sent."""
 _CALLS_OF_EACH = 8
-"""The calls that each connection may have under way even when there are too many."""
+"""The calls that each connection may always have under way, even if the server has too many."""
 _LAST_REFUSALS_SECONDS = 0.2
 _LAST_WATCHES_SECONDS = 0.1
 _QUIET_SECONDS = 0.03
@@ -36,16 +36,17 @@ _UNREAD = "clients do not read their responses fast enough; try again later"
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """The bounds of what a server does at a time.
+    """The limits of the work that a server does at a time.
 
     Attributes:
-        calls: Calls under way.
-        message_bytes: The size of a request.
-        incomplete_requests: Requests of which only a part has arrived.
-        request_bytes: The memory of the requests worked on.
-        response_bytes: The memory of the responses that clients have not read yet.
-        watches: Streams that wait for a change.
-        write_seconds: How long one message of a stream may wait for its client.
+        calls: The number of calls under way.
+        message_bytes: The size of a request in bytes.
+        incomplete_requests: The number of requests of which only a part has arrived.
+        request_bytes: The memory of the requests that are processed, in bytes.
+        response_bytes: The memory of the responses that clients have not read yet, in bytes.
+        watches: The number of streams that wait for changes.
+        write_seconds: The time in seconds that one message of a stream may wait until its client
+            reads it.
     """
 
     calls: int = 4_000
@@ -85,10 +86,10 @@ class Admission:
 
         Args:
             peer: The connection.
-            abort: Starts to end the call with an error, from outside of its own task.
+            abort: Ends the call with an error. It is called from outside of the call's task.
 
         Raises:
-            PodiumError: OVERLOADED if there is no room, SHUTTING_DOWN on the way down.
+            PodiumError: OVERLOADED if there is no room, SHUTTING_DOWN while the server stops.
         """
         if self._is_closed:
             self._refused_while_closed += 1
@@ -102,7 +103,10 @@ class Admission:
         return call
 
     def overload(self, message: str) -> PodiumError:
-        """Counts a refused call, warns the operator once a minute, and returns the error."""
+        """Returns the error of a rejected call.
+
+        Counts the call, and logs a warning once a minute.
+        """
         self._refused += 1
         now = time.monotonic()
         if now >= self._next_warning:
@@ -118,10 +122,10 @@ class Admission:
         return overloaded(message)
 
     def unread(self, peer: str) -> PodiumError:
-        """Returns the error for a response without room.
+        """Returns the error of a call whose response finds no room.
 
-        The connection is refused before any work until it may try again: the work for a response
-        that cannot be sent would only delay others.
+        Until the connection may retry, its calls are rejected before any work. Work for responses
+        that cannot be sent would only delay other calls.
         """
         error = self.overload(_UNREAD)
         self._wait_until[peer] = time.monotonic() + (error.retry_after or 0.0)
@@ -142,13 +146,13 @@ class Admission:
             self._all_left.set()
 
     def note_watch(self, call: "AdmittedCall") -> None:
-        """Counts a call among those that wait for changes, not among those under way."""
+        """Counts a call as one that waits for changes, no longer as one under way."""
         self._watching[call] = self._under_way.pop(call)
 
     async def close(self, seconds: float) -> None:
-        """Refuses new calls, gives those under way the time to end, and refuses the rest.
+        """Rejects new calls, gives those under way the time to end, and then rejects the rest.
 
-        Watches have ended by themselves, unless their clients do not read: they are refused first.
+        Watches whose clients do not read have not ended yet. They are rejected first.
         """
         self._is_closed = True
         if self._watching:
@@ -168,7 +172,10 @@ class Admission:
                 await asyncio.wait_for(self._all_left.wait(), seconds)
 
     async def _wait_until_quiet(self) -> None:
-        """Waits until clients have seen their refusals: gRPC ends later calls without a reason."""
+        """Waits until clients have received their errors.
+
+        gRPC ends later calls without a reason.
+        """
         end = time.monotonic() + _LAST_REFUSALS_SECONDS
         while True:
             refused = self._refused_while_closed
@@ -178,7 +185,7 @@ class Admission:
 
 
 class AdmittedCall:
-    """A call under way, and what it holds of the server's bounds."""
+    """A call under way, and its share of the server's limits."""
 
     __slots__ = ("_abort", "_admission", "_held", "_is_answered", "_is_watch", "peer", "refusal")
 
@@ -209,18 +216,23 @@ class AdmittedCall:
         return raw
 
     def watch(self) -> None:
-        """Counts the call among those that wait for changes; OVERLOADED if there are too many."""
+        """Counts the call as one that waits for changes.
+
+        Raises OVERLOADED if there are too many.
+        """
         if not self._admission.watches.take(self.peer):
             raise self._admission.overload("the server has too many watches at once")
         self._is_watch = True
         self._admission.note_watch(self)
 
     def answer(self, response: bytes) -> bytes:
-        """Holds memory for the response, instead of the request's, until the client has read it.
+        """Reserves memory for the response until the client has read it.
+
+        Releases that of the request.
 
         Raises:
-            PodiumError: Clients have not read too many bytes of earlier responses, or the call has
-                been refused meanwhile.
+            PodiumError: Too many bytes of earlier responses are unread, or the call was rejected
+                meanwhile.
         """
         if self.refusal is not None:
             raise overloaded("the call was refused before it was answered")
@@ -231,7 +243,10 @@ class AdmittedCall:
         return response
 
     def refuse(self, error: PodiumError) -> None:
-        """Ends the call with an error, unless it is answered. Its `refusal` is then under way."""
+        """Ends the call with an error, unless it is answered.
+
+        `refusal` is the task that does so.
+        """
         if self.refusal is None and not self._is_answered:
             self.refusal = self._abort(error)
 

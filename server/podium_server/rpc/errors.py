@@ -1,4 +1,4 @@
-"""The statuses that calls end with: the only place where an exception becomes one."""
+"""Converts exceptions to the statuses of calls. No other module does so."""
 
 import logging
 import secrets
@@ -14,9 +14,9 @@ _log = logging.getLogger(__name__)
 
 
 def status_of(error: Exception, method: str) -> Status:
-    """Returns the status for an exception of a method, and logs it.
+    """Returns the status for an exception of a method, and logs the exception.
 
-    The text of an exception that is not a PodiumError stays in the log.
+    If the exception is not a PodiumError, its text appears only in the log.
     """
     if not isinstance(error, PodiumError):
         return to_status(_defect(method, error))

@@ -1,4 +1,4 @@
-"""Handlers of methods: functions of bytes, built once per method and independent of the front.
+"""Handlers of methods. They take and return bytes, are built once, and depend on no front.
 
 Handlers parse requests themselves, so that a malformed message is INVALID_ARGUMENT.
 """
@@ -40,7 +40,7 @@ class UnaryMethod:
 
     Attributes:
         name: The full name, such as `podium.v1.ResultsService.Eval`.
-        answer: Returns the response to a request, or raises.
+        answer: Returns the response to a request, or raises an error.
     """
 
     name: str
@@ -53,7 +53,7 @@ class StreamMethod:
 
     Attributes:
         name: The full name.
-        stream: Yields the responses to a request, or raises.
+        stream: Yields the responses to a request, or raises an error.
     """
 
     name: str
@@ -86,7 +86,7 @@ def parsed(parse: Parser, raw: bytes) -> Any:
     """Returns the message that a request holds.
 
     Raises:
-        PodiumError: MALFORMED_REQUEST if the bytes are no such message.
+        PodiumError: MALFORMED_REQUEST if the bytes cannot be parsed.
     """
     try:
         return parse(raw)

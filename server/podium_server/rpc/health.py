@@ -1,4 +1,4 @@
-"""The service grpc.health.v1.Health, as methods of bytes like any other."""
+"""The service grpc.health.v1.Health. Its methods take and return bytes like all others."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
@@ -14,7 +14,7 @@ __all__ = ["HEALTH_SERVICE", "Health"]
 
 HEALTH_SERVICE: str = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _pb2: Any = health_pb2
-"""The types of the package lack the messages of List."""
+"""The type stubs of the package lack the messages of List."""
 
 
 class Health:
@@ -35,7 +35,7 @@ class Health:
             UnaryMethod(f"{HEALTH_SERVICE}.Check", self._check),
             StreamMethod(f"{HEALTH_SERVICE}.Watch", self._watch),
         ]
-        # The oldest packages have no List: the server answers UNIMPLEMENTED then.
+        # The oldest packages have no List. The server then answers UNIMPLEMENTED.
         if hasattr(_pb2, "HealthListRequest"):
             methods.append(UnaryMethod(f"{HEALTH_SERVICE}.List", self._list))
         return methods

@@ -1,8 +1,8 @@
-"""Limits the requests that are incomplete at a time, and so the memory that they use.
+"""Limits the number of incomplete requests at a time, and so the memory that they use.
 
-A request is read only when it has a slot. Until then flow control holds it back at its client.
-Each connection may always have one, so more can be taken than there are. The sweep then refuses
-slow requests, first those of the connections that have most of them.
+A request is read only when it has a slot. Until then flow control holds it back at its client. Each
+connection may always have one slot, so more slots can be in use than there are. The sweep then
+rejects slow requests, first those of the connections with the most.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from podium_server.rpc.shares import SharedBudget
 __all__ = ["ReadGate", "Reader"]
 
 _SLOW_SECONDS = 0.02
-"""A request on a local network arrives in less; the sweep spares those that take less."""
+"""A request on a local network arrives in less time. The sweep ignores such requests."""
 _READ_SECONDS = 30.0
-"""The time for a whole request to arrive: the default deadline of a write."""
+"""The time for a whole request to arrive. It equals the default deadline of a write."""
 
 
 class Reader(Protocol):
-    """A call whose request is read."""
+    """A call whose request is being read."""
 
     peer: str
 
@@ -33,10 +33,10 @@ class Reader(Protocol):
 
 
 class ReadGate:
-    """Gives slots to requests that are read.
+    """Gives slots to requests, which are then read.
 
     Args:
-        slots: The incomplete requests at a time.
+        slots: The number of incomplete requests at a time.
     """
 
     def __init__(self, slots: int) -> None:
@@ -48,7 +48,7 @@ class ReadGate:
     async def read(
         self, call: Reader, receive: Callable[[], Awaitable[bytes | None]]
     ) -> bytes | None:
-        """Waits for a slot, then reads the request of a call; None if it was cut off."""
+        """Waits for a slot, then reads the request of a call. Returns None if it was cut off."""
         if not self._slots.take(call.peer):
             await self._wait(call.peer)
         loop = asyncio.get_running_loop()
@@ -80,7 +80,7 @@ class ReadGate:
             raise
 
     def _wake(self, peer: str) -> None:
-        """Gives a slot to the oldest waiting request of a connection, if there is one for it."""
+        """Gives a slot to the oldest waiting request of a connection, if a slot is free for it."""
         queue = self._waiting[peer]
         while queue and queue[0].cancelled():
             queue.popleft()
@@ -90,7 +90,7 @@ class ReadGate:
             del self._waiting[peer]
 
     def _sweep(self) -> None:
-        """Refuses requests that take too long, and slow ones beyond the slots."""
+        """Rejects requests that take too long, and slow requests if too many slots are in use."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         for call in self._late(now - _READ_SECONDS):

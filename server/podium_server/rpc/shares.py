@@ -1,4 +1,4 @@
-"""A bound that is shared among connections."""
+"""A limit that is shared among connections."""
 
 __all__ = ["SharedBudget"]
 
@@ -6,9 +6,9 @@ __all__ = ["SharedBudget"]
 class SharedBudget:
     """Shares a capacity among connections.
 
-    A connection may use as much as the others and itself leave free: one connection half of the
-    capacity, a second one a quarter at least. So a greedy connection cannot take everything, and
-    the total stays within the capacity.
+    A connection may use at most as much as is still free. So a single connection gets half of the
+    capacity, and a second one gets at least a quarter. A greedy connection cannot take everything,
+    and the total stays within the capacity.
 
     Args:
         capacity: The amount to share.

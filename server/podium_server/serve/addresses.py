@@ -16,20 +16,20 @@ _log = logging.getLogger(__name__)
 
 
 class Reach(NamedTuple):
-    """Who can reach the addresses of a server."""
+    """Tells whether other machines can reach the addresses of a server."""
 
     is_reachable: bool
-    """Whether other machines can."""
+    """Whether other machines can reach any address."""
     is_exposed: bool
-    """Whether other machines can without encryption."""
+    """Whether other machines can reach any address without encryption."""
 
 
 def check_addresses(settings: Settings) -> Reach:
-    """Checks the addresses to listen on, and returns who can reach them.
+    """Checks the addresses to listen on. Returns whether other machines can reach them.
 
     Raises:
-        ConfigError: An address is malformed, or other machines could read and change results
-            there, or read tokens on their way.
+        ConfigError: An address is malformed. Or other machines could read and change results
+            through it, or read tokens on the network.
     """
     ports = [address for address in settings.listen if is_reachable(address)]
     http = [address for address in settings.http if is_reachable(address)]

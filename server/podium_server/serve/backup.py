@@ -1,4 +1,4 @@
-"""`podium backup`: a copy of the store, also while a server uses it."""
+"""`podium backup`: copies the store, also while a server uses it."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""`podium check`: whether the content of a store is intact."""
+"""`podium check`: checks whether the content of a store is intact."""
 
 import argparse
 import sys

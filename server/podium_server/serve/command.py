@@ -1,4 +1,4 @@
-"""`podium serve`: settings from arguments and environment, logs, and signals."""
+"""`podium serve`: reads settings from arguments and environment, sets up logs, handles signals."""
 
 import argparse
 import asyncio
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from podium._limits.limits import MOST_NAME_BYTES, Limits
 
-# gRPC writes lines of its own format. It reads the variable when it is loaded.
+# gRPC writes log lines in its own format. It reads this variable when it is loaded.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from podium_server.rpc.fronts.grpcio import MAX_CONNECTIONS
@@ -30,9 +30,9 @@ __all__ = ["add_arguments", "loop_factory", "main", "run", "tune_collector"]
 _log = logging.getLogger(__name__)
 
 _COLLECT_EVERY = 20_000
-"""New objects between two garbage collections: calls leave almost no cycles."""
+"""The number of new objects between two garbage collections. Calls leave almost no cycles."""
 _OTHER_FILES = 200
-"""The files of the store, the loop and the log, with room to spare."""
+"""An upper bound of the open files of the store, the event loop and the log."""
 _EXIT_USAGE = 2
 _EXIT_FAILED = 3
 _LIMITS = {field.name: field for field in dataclasses.fields(Limits)}
@@ -131,7 +131,7 @@ def _tls_of(arguments: argparse.Namespace) -> ServerTLS | None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serves until a signal to stop; returns the exit code of the process."""
+    """Serves until a signal to stop. Returns the exit code of the process."""
     set_up_logs(arguments.log_format, arguments.log_level)
     tune_collector()
     _allow_open_files()
@@ -160,7 +160,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 
 def main() -> int:
-    """Runs `python -m podium_server`; returns its exit code."""
+    """Runs `python -m podium_server`. Returns its exit code."""
     parser = argparse.ArgumentParser(prog="podium serve")
     add_arguments(parser)
     return run(parser.parse_args())
@@ -181,10 +181,10 @@ async def _serve(settings: Settings) -> int:
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
-    """Sets the event on the first signal to stop; a second one ends the process at once."""
+    """Sets the event on the first signal to stop. A second signal ends the process at once."""
     loop = asyncio.get_running_loop()
     numbers = [signal.SIGTERM, signal.SIGINT]
-    # nohup and its like have the process ignore it.
+    # nohup and similar programs make the process ignore this signal.
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
 
@@ -206,7 +206,7 @@ async def _first_of(*events: asyncio.Event) -> None:
 
 
 def _allow_open_files() -> None:
-    """Raises the limit of open files so far that all connections can be open."""
+    """Raises the limit of open files, so that all connections can be open at a time."""
     needed = MAX_CONNECTIONS + _OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
@@ -221,13 +221,16 @@ def _allow_open_files() -> None:
 
 
 def tune_collector() -> None:
-    """Keeps the garbage collector from imported objects, which are never freed."""
+    """Excludes imported objects from garbage collection, since they are never freed."""
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)
 
 
 def loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
-    """Returns uvloop's event loop, which is a fifth faster, or None without uvloop."""
+    """Returns the event loop of uvloop, which is a fifth faster.
+
+    None if uvloop is not installed.
+    """
     try:
         import uvloop  # noqa: PLC0415 - not on every platform
     except ImportError:

@@ -1,4 +1,4 @@
-"""Environment variables for the options of `podium serve`, from the options themselves."""
+"""Derives environment variables from the options of `podium serve`, and reads them."""
 
 import argparse
 import os
@@ -6,7 +6,7 @@ import os
 __all__ = ["read_variables", "variable_of"]
 
 _OLDER = {"listen": "PODIUM_LISTEN", "store": "PODIUM_STORE"}
-"""Options with a variable of their own, which also other commands read."""
+"""Options whose variables have other names, since other commands read them too."""
 _NO = {"", "0", "false", "no"}
 
 
@@ -16,7 +16,7 @@ def variable_of(action: argparse.Action) -> str:
 
 
 def read_variables(parser: argparse.ArgumentParser) -> None:
-    """Makes the variables that are set the defaults of their options.
+    """Uses the variables that are set as the defaults of their options.
 
     An option that can be repeated takes several values, separated by commas. A malformed value
     ends the process with a message that names the variable.

@@ -1,4 +1,4 @@
-"""Logs on standard error: lines for people, or one JSON object a line for programs."""
+"""Logs on standard error, as lines for people or as one JSON object per line for programs."""
 
 import json
 import logging
@@ -11,25 +11,25 @@ __all__ = ["set_up_logs"]
 
 _LIBRARIES = ("asyncio", "grpc")
 _LIBRARY_RECORDS = 10
-"""The log records of these libraries in a minute, all together."""
+"""The most log records of these libraries in a minute, all together."""
 
 
 def set_up_logs(style: str, level: str) -> None:
-    """Sends all logs of the process to standard error; `style` is `text` or `json`."""
+    """Sends all logs of the process to standard error. `style` is `text` or `json`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_LibraryFilter())
     handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # Below warnings they write about their own loops, not about calls.
+    # Their records below warnings are about their own loops, not about calls.
     for library in _LIBRARIES:
         logging.getLogger(library).setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
 
 
 class _LibraryFilter(logging.Filter):
-    """Limits the errors of gRPC and asyncio: a client can cause one with every call.
+    """Limits the logged errors of gRPC and asyncio. A client can cause one with every call.
 
-    A response that cannot be sent because its client is gone is no error of the server.
+    If a response cannot be sent because its client is gone, that is not an error of the server.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class _LibraryFilter(logging.Filter):
         self._records = 0
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Passes our own records, and a few a minute of the libraries'."""
+        """Passes all records of Podium, and a few records a minute of the libraries."""
         if record.name.partition(".")[0] not in _LIBRARIES:
             return True
         if record.exc_info and isinstance(record.exc_info[1], grpc.aio.InternalError):
@@ -54,7 +54,7 @@ class _LibraryFilter(logging.Filter):
 
 
 def _lowered(record: logging.LogRecord, message: str) -> bool:
-    """Makes a record one line of level DEBUG; returns whether that level is logged."""
+    """Changes a record to one line of level DEBUG. Returns whether that level is logged."""
     record.levelno, record.levelname = logging.DEBUG, "DEBUG"
     record.msg, record.args, record.exc_info, record.exc_text = message, (), None, None
     return logging.getLogger().isEnabledFor(logging.DEBUG)
@@ -69,7 +69,7 @@ class _TextFormatter(logging.Formatter):
 
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        """Returns a JSON object: time (RFC 3339), level, logger, message, traceback if any."""
+        """Returns a JSON object: time (RFC 3339), level, logger, message, and any traceback."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

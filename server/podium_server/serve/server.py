@@ -1,8 +1,8 @@
-"""The server as a whole: store, services, health, and the way down.
+"""The server as a whole: its store, its services, health, and how it stops.
 
-On the way down health reports NOT_SERVING first, and watches end. New calls are refused with
-SHUTTING_DOWN, those under way get the grace period to end, and the store is closed when everything
-that was accepted is durable.
+When the server stops, health reports NOT_SERVING first, and watches end. New calls are rejected
+with SHUTTING_DOWN. Calls under way get the grace period to end. The store is closed when all
+accepted writes are durable.
 """
 
 import asyncio
@@ -42,11 +42,11 @@ _SERVICES = ("", _RESULTS.full_name, _RECORDING.full_name)
 
 @contextlib.asynccontextmanager
 async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Sequence[str]]:
-    """Serves inside the block; yields the addresses that the server listens on.
+    """Serves inside the block. Yields the addresses that the server listens on.
 
     Args:
         settings: The settings of the server.
-        broken: Set when the server failed, so that the process has to end.
+        broken: An event that is set when the server has failed. The process must then end.
     """
     reach = check_addresses(settings)
     certificates = None if settings.tls is None else Certificates(settings.tls)

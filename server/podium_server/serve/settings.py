@@ -12,11 +12,11 @@ __all__ = ["Auth", "ConfigError", "ServerTLS", "Settings"]
 
 
 Auth: TypeAlias = Literal["tokens", "none"]
-"""Whether calls need tokens. None in the settings decides by the addresses and the store."""
+"""Whether calls need tokens. If the setting is None, the addresses and the store decide."""
 
 
 class ConfigError(Exception):
-    """A setting is invalid; the text says why, and what would be right."""
+    """A setting is invalid. The message has the reason and a remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,10 @@ class ServerTLS:
     """The files of a server's encrypted ports, in PEM.
 
     Attributes:
-        cert: The server's certificate, with those between it and its authority.
+        cert: The server's certificate, followed by the intermediate certificates of its authority.
         key: The private key of `cert`, without a password.
-        client_ca: The authorities of which every client must show a certificate, if given.
+        client_ca: Authorities for clients. If given, every client must present a certificate of one
+            of them.
     """
 
     cert: Path
@@ -35,13 +36,13 @@ class ServerTLS:
 
     @property
     def paths(self) -> list[Path]:
-        """The files that are given."""
+        """The paths of all given files."""
         return [path for path in (self.cert, self.key, self.client_ca) if path is not None]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of a server; see `podium serve --help` for what each means."""
+    """The settings of a server. `podium serve --help` explains each of them."""
 
     listen: tuple[str, ...] = ("127.0.0.1:50051",)
     store: str = "sqlite:///podium.db"

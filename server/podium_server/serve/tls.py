@@ -1,4 +1,4 @@
-"""The certificates of the ports, which are read again when their files have changed."""
+"""The certificates of the ports. Changed files are read again."""
 
 import logging
 import threading
@@ -16,8 +16,9 @@ _log = logging.getLogger(__name__)
 class Certificates:
     """The files of encrypted ports.
 
-    Each new connection gets the files of that moment. Files that cannot be used, such as a new
-    certificate whose key is not written yet, are logged, and connections get those before them.
+    Each new connection uses the current files. If these cannot be used, for example because the key
+    of a new certificate is not written yet, the problem is logged, and connections use the previous
+    files.
 
     Raises:
         ConfigError: The files cannot be used.
@@ -33,11 +34,14 @@ class Certificates:
             raise ConfigError(str(error)) from error
 
     def credentials(self) -> grpc.ServerCredentials:
-        """Returns credentials for one port: gRPC keeps for each which files it uses."""
+        """Returns credentials for one port. gRPC keeps track of the files that each port uses."""
         used = self._current
 
         def changed() -> grpc.ServerCertificateConfiguration | None:
-            """Returns what the port does not use yet; gRPC asks before each handshake."""
+            """Returns files that the port does not use yet, or None.
+
+            gRPC calls this before each handshake.
+            """
             nonlocal used
             with self._lock:
                 self._refresh()
@@ -64,7 +68,7 @@ def _load(tls: ServerTLS) -> grpc.ServerCertificateConfiguration:
     """Reads the files.
 
     Raises:
-        ValueError: They cannot be used, or another program is writing to them.
+        ValueError: The files cannot be used, or another program is writing to them.
     """
     states = file_states(tls.paths)
     check_pair(tls.cert, tls.key)

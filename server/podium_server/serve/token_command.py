@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carries out the action; returns the exit code."""
+    """Runs the action. Returns the exit code."""
     try:
         return _ACTIONS[arguments.action](arguments)
     except (PodiumError, StoreError) as error:

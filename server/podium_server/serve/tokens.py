@@ -1,4 +1,4 @@
-"""The tokens of a store, changed on its own machine: also while a server uses it."""
+"""Creates, lists and revokes the tokens of a store on this machine, also while a server uses it."""
 
 import time
 from datetime import datetime
@@ -16,7 +16,7 @@ __all__ = ["create", "listed", "revoke"]
 def create(
     url: str, name: str, role: str, prefixes: tuple[str, ...], expires: datetime | None
 ) -> tuple[TokenRow, str]:
-    """Creates a token; returns its row and the token itself, which is stored nowhere.
+    """Creates a token. Returns its row and the token itself, which is not stored.
 
     Raises:
         PodiumError: A name is invalid.
@@ -40,12 +40,12 @@ def create(
 
 
 def listed(url: str) -> list[TokenRow]:
-    """Returns all tokens of a store; raises StoreError like `create`."""
+    """Returns all tokens of a store. Raises StoreError like `create`."""
     return read_tokens(url)
 
 
 def revoke(url: str, named: str) -> list[TokenRow]:
-    """Revokes the live tokens with an id or a name; returns those that were live.
+    """Revokes the live tokens with an id or a name. Returns the tokens that were live.
 
     Raises:
         StoreError: The store cannot be opened or written.

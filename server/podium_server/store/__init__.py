@@ -1,1 +1,1 @@
-"""Where results are kept: the contract of a store, its rows, and the stores."""
+"""Stores keep results. Here are the contract of a store, its rows, and the stores themselves."""

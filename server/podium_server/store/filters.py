@@ -1,4 +1,4 @@
-"""The filters of lists: plain data, which a store translates into its query language."""
+"""The filters of lists. They are plain data, which a store translates into its query language."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,11 @@ _LAST_STEP = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class ConfigCondition:
-    """Selects arms by a value of their configuration, which has the type that is asked for.
+    """Selects arms by a value of their configuration. The value must have the requested type.
 
     Attributes:
-        path: The path of the value, as `ArmChange.parts["values"]` has it.
-        value: The value, or the bounds of a number, both included.
+        path: The path of the value, as a key of the JSON object in `ArmChange.parts["values"]`.
+        value: The value, or the inclusive bounds of a number.
     """
 
     path: str
@@ -22,14 +22,14 @@ class ConfigCondition:
 
 @dataclass(frozen=True, slots=True)
 class ArmFilter:
-    """Selects arms; what is left empty or None selects every arm.
+    """Selects arms. A field that is empty or None selects every arm.
 
     Attributes:
-        statuses: The numbers of `podium.v1.ArmStatus`, of which an arm must have one.
-        group_name: The group that an arm must belong to.
-        name_prefix: How the name of an arm must begin.
-        tags: The tags that an arm must have, all of them.
-        config: The conditions that the arm's configuration must pass, all of them.
+        statuses: The numbers of `podium.v1.ArmStatus`. An arm must have one of these statuses.
+        group_name: The name of the group that an arm must belong to.
+        name_prefix: The beginning that the name of an arm must have.
+        tags: The tags that an arm must have. It needs all of them.
+        config: The conditions on the arm's configuration. All of them must hold.
     """
 
     statuses: frozenset[int] = frozenset()
@@ -41,7 +41,7 @@ class ArmFilter:
 
 @dataclass(frozen=True, slots=True)
 class EvalFilter:
-    """Selects eval rows; a bound of the step selects in-loop rows only.
+    """Selects eval rows. With a bound of the step, only in-loop rows are selected.
 
     Attributes:
         name: The name of the eval.
@@ -59,7 +59,7 @@ class SeriesFilter:
     """Selects points of a training series.
 
     Attributes:
-        keys: The keys of metrics; empty selects every key.
+        keys: The keys of metrics. Without any, every key is selected.
         max_step: The greatest step.
     """
 
@@ -69,15 +69,15 @@ class SeriesFilter:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentFilter:
-    """Selects experiments; what is left empty selects every experiment.
+    """Selects experiments. An empty field selects every experiment.
 
     Attributes:
-        statuses: Results of `podium.scoring.experiment_status`, of which an experiment must have
-            one.
-        name_prefix: How the name of an experiment must begin.
-        tags: The tags that an experiment must have, all of them.
-        within: Names of whole segments: an experiment must have one of them, or be below one. Pages
-            are as if no other experiment existed.
+        statuses: Results of `podium.scoring.experiment_status`. An experiment must have one of
+            them.
+        name_prefix: The beginning that the name of an experiment must have.
+        tags: The tags that an experiment must have. It needs all of them.
+        within: Prefixes of whole segments. The name of an experiment must equal one of them, or be
+            below one. Other experiments have no effect on pages.
     """
 
     statuses: frozenset[str] = frozenset()

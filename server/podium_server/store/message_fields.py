@@ -1,7 +1,7 @@
 """Reads single fields of the encoded messages that stores keep.
 
-Stores do not parse messages. Callers pass them the values that they index. For files that older
-versions wrote without such a value, the value is read from the bytes here.
+Stores do not parse messages. Callers pass the values that a store indexes. Older versions wrote
+files without some of these values. For such files, this module reads the value from the bytes.
 """
 
 from collections.abc import Iterator

@@ -27,21 +27,23 @@ _EVERY_ARM = ArmFilter()
 
 
 class RankPlace(NamedTuple):
-    """The place of an arm in a ranking; the smallest place comes first."""
+    """The place of an arm in a ranking. The smallest place comes first."""
 
     key: OrderKey
-    """The place of its score among others."""
+    """The sort key of the arm's score."""
     ordinal: int
-    """Its own place among arms with an equal score."""
+    """The arm's ordinal, which orders arms with equal scores."""
 
 
 @dataclass(slots=True, frozen=True)
 class RankQuery:
-    """What is ranked: the first of the candidates (eval name or None, key) of each arm.
+    """A query for a ranking.
 
-    `direction` is one of `podium.Direction`, `statuses` are the numbers of those that are ranked,
-    and `after` is the place of the last arm before the page. Arms that do not pass `shown`, whose
-    own statuses are empty, are neither ranked nor counted.
+    Each arm is ranked by the first candidate (eval name or None, key) that it has.
+
+    `direction` is one of `podium.Direction`. `statuses` are the numbers of the statuses that are
+    ranked. `after` is the place of the last arm before the page. Arms that do not match the filter
+    `shown` are neither ranked nor counted. The statuses of `shown` itself are empty.
     """
 
     candidates: tuple[tuple[str | None, str], ...]
@@ -78,7 +80,7 @@ class RankedRow(NamedTuple):
 
 
 class MemberRow(NamedTuple):
-    """An arm as a member of its group: what it was asked to do, and its score, if it has one."""
+    """An arm as a member of its group, with its configuration, and its score if it has one."""
 
     name: str
     status: int
@@ -89,7 +91,7 @@ class MemberRow(NamedTuple):
 
 
 class RankSource(NamedTuple):
-    """Where scores come from; what is not there is None."""
+    """The source of scores. Its missing parts are None."""
 
     origin: Origin
     eval_name: str | None
@@ -102,11 +104,11 @@ class RankTally:
 
     Attributes:
         experiment: The experiment, in the same state as the ranking.
-        ranking_revision: The revision in which a COMPLETED arm last changed if all of them and
-            no others are ranked, else that of the experiment.
+        ranking_revision: The revision in which a COMPLETED arm last changed, if exactly the
+            COMPLETED arms are ranked. Otherwise the revision of the experiment.
         counts: The arms that the query shows, at the index of their status's number.
-        sources: How many scores are numbers and NaN, by where they come from.
-        without_score: The arms of the statuses asked for that have no score.
+        sources: The numbers of scores that are numbers and that are NaN, by source.
+        without_score: The number of arms of the requested statuses that have no score.
     """
 
     experiment: ExperimentRow
@@ -117,26 +119,26 @@ class RankTally:
 
     @property
     def numbers(self) -> int:
-        """The arms whose score is a number."""
+        """The number of arms whose score is a number."""
         return sum(numbers for numbers, _ in self.sources.values())
 
     @property
     def nans(self) -> int:
-        """The arms whose score is NaN."""
+        """The number of arms whose score is NaN."""
         return sum(nans for _, nans in self.sources.values())
 
 
 def left_out_of(counts: Sequence[int], statuses: Collection[int]) -> tuple[int, ...]:
-    """Returns the number of arms by status, 0 for the given statuses."""
+    """Returns the number of arms by status. It is 0 for the given statuses."""
     return tuple(0 if status in statuses else count for status, count in enumerate(counts))
 
 
 @dataclass(slots=True)
 class ScoreMatrix:
-    """A page of arms, of which only what lists filter by is there, and their scores.
+    """A page of arms and their scores. The arms have only the fields that lists filter by.
 
-    A column has a number for each arm, 0 where it has none, and whether it has one. `next` is
-    the ordinal to go on from (None: the end).
+    A column has the score of each arm, or 0 if there is none, and a flag that tells whether there
+    is one. `next` is the ordinal to continue from (None at the end).
     """
 
     arms: list[ArmRow]
@@ -147,7 +149,7 @@ class ScoreMatrix:
 
 @dataclass(slots=True)
 class RankPage:
-    """A page of a ranking, and the place to go on from (None: the end)."""
+    """A page of a ranking, and the place to continue from (None at the end)."""
 
     rows: list[RankedRow]
     next: RankPlace | None

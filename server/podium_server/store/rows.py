@@ -1,7 +1,7 @@
 """The rows that a store keeps: plain data, the same for every store.
 
-What only whole messages need (configs, breakdowns, results) travels as opaque bytes that
-the store never looks into.
+Contents that are used only as whole messages (configs, breakdowns, results) are opaque bytes. A
+store never parses them.
 """
 
 from collections.abc import Mapping
@@ -30,13 +30,13 @@ __all__ = [
 ]
 
 VALUES_PART = "values"
-"""The part that only filters read: the values of the configuration by path, a JSON object."""
+"""The name of the part that filters read: the configuration's values by path, a JSON object."""
 PART_NAMES = ("config", "metrics", "facts", "given")
-"""The parts of an arm that are kept beside its row, each written only when it changed."""
+"""The parts of an arm that are kept beside its row. Each is written only when it has changed."""
 
 
 COMPLETED = 3
-"""The status of the arms that are ranked: the number of `podium.v1.ArmStatus`."""
+"""The number of the status COMPLETED of `podium.v1.ArmStatus`. Arms with it are ranked."""
 
 
 class Origin(IntEnum):
@@ -57,7 +57,7 @@ class StreamState(IntEnum):
 
 
 class EvalKey(NamedTuple):
-    """The identity of a row within its arm; a step of None is a value of its own."""
+    """The identity of a row within its arm. A post-training row has the step None."""
 
     name: str
     step: int | None
@@ -65,13 +65,15 @@ class EvalKey(NamedTuple):
 
 @dataclass(slots=True)
 class ExperimentRow:
-    """An experiment, which is kept after its deletion: its revision and ordinals never go back.
+    """An experiment.
 
-    Times are microseconds since 1970. `counts` holds the number of arms by status, at the
-    index of the status's number. `deletion` is the revision of the last deletion, 0 if
-    there was none: older results belong to an earlier experiment of this name. `id` is None until
-    the store has set it. `content` is the encoded Experiment with its declared fields; None if it
-    was not loaded.
+    Its row is kept after a deletion, so that its revision and ordinals never go back.
+
+    Times are microseconds since 1970. `counts` holds the number of arms of each status, at the
+    index of the status's number. `deletion` is the revision of the last deletion, or 0. Results of
+    older revisions belong to an earlier experiment of this name. `id` is None until the store has
+    set it. `content` is the encoded Experiment with its declared fields, or None if it was not
+    loaded.
     """
 
     id: int | None
@@ -99,11 +101,11 @@ class ArmRow:
     """An arm without its parts and rows.
 
     An arm is identified by its experiment and its `ordinal`, which is never reused and orders
-    arms by creation. `primary` is the key of its primary eval, `primary_class` the class of that
-    row (see `podium.scoring.primary_class`). `part_bytes` is the total size of its parts. `digest`
-    identifies the whole arm that was recorded last, `config_digest` its configuration (see
-    `podium_server.store.message_fields`). `last_heard` is the time of its newest event or
-    heartbeat, `moved` the revision in which its status or group last changed.
+    arms by creation. `primary` is the key of its primary eval, and `primary_class` is the class of
+    that row (see `podium.scoring.primary_class`). `part_bytes` is the total size of its parts.
+    `digest` identifies the content that `record_arm` recorded last. `config_digest` identifies its
+    configuration (see `podium_server.store.message_fields`). `last_heard` is the time of its newest
+    event or heartbeat. `moved` is the revision in which its status or group last changed.
     """
 
     name: str
@@ -130,7 +132,7 @@ class ArmRow:
 
 @dataclass(slots=True)
 class ArmView:
-    """An arm as it is read: its row, all its parts, and the content of its primary row."""
+    """An arm for readers: its row, all its parts, and the content of its primary eval row."""
 
     row: ArmRow
     parts: dict[str, bytes]
@@ -138,7 +140,7 @@ class ArmView:
 
     @property
     def size(self) -> int:
-        """The bytes of its contents."""
+        """The size of its contents in bytes."""
         return self.row.part_bytes + len(self.primary or b"")
 
 
@@ -146,9 +148,9 @@ class ArmView:
 class EvalRow:
     """An eval row.
 
-    `position` orders the rows of an arm by first acceptance; `primary_class` is None for
-    a row of another model. `content` is the encoded EvalResult without its output-only
-    fields, `stamp` the encoding of those: joined, they are the message.
+    `position` orders the rows of an arm by the time of their first acceptance. `primary_class` is
+    None for a row of another model. `content` is the encoded EvalResult without its output-only
+    fields. `stamp` is the encoding of the output-only fields. The two joined are the whole message.
     """
 
     key: EvalKey
@@ -170,8 +172,8 @@ class Points(NamedTuple):
 class ScoreRow(NamedTuple):
     """The result of `score` for a key of an eval, or of the arm itself.
 
-    `step` is the step of an in-loop eval that the value comes from, `benchmark_id` that of
-    an eval of either kind.
+    `step` is the step of the in-loop row that the value comes from. `benchmark_id` is that of the
+    row, in-loop or post-training.
     """
 
     value: float
@@ -181,7 +183,7 @@ class ScoreRow(NamedTuple):
 
 
 class RowScores(NamedTuple):
-    """All scores of an eval row: its metrics, and the fields that their `ScoreRow`s share."""
+    """All scores of an eval row: its metrics, and the common fields of their `ScoreRow`s."""
 
     metrics: Mapping[str, float]
     origin: Origin
@@ -190,7 +192,7 @@ class RowScores(NamedTuple):
 
 
 class MetricRow(NamedTuple):
-    """The number of arms that have a score on a metric, by its origin.
+    """The number of arms that have a score on a metric, by the origin of the score.
 
     `eval_name` is "" for the arms' own (bare) scores.
     """
@@ -202,7 +204,7 @@ class MetricRow(NamedTuple):
 
 @dataclass(slots=True)
 class Score:
-    """The answer to a score: the entry, its key, and the eval row that it came from."""
+    """A score that was found: its row, its key, and the name of its eval."""
 
     entry: ScoreRow
     key: str
@@ -213,8 +215,8 @@ class Score:
 class StreamRow:
     """The position of a stream: the last sequence number that was applied.
 
-    `subject` is the arm that it writes to, "" for the experiment itself, and None as long
-    as it has only skipped.
+    `subject` is the name of the arm that the stream writes to, or "" for the experiment itself. It
+    is None while the stream has sent only Skipped events.
     """
 
     writer_id: str

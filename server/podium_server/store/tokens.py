@@ -1,4 +1,4 @@
-"""The tokens that a store keeps: who may call, in which role, on which names."""
+"""The tokens that a store keeps. Each allows calls in a role, on some names."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ __all__ = ["Role", "TokenRow", "digest_of", "is_within"]
 
 
 class Role(IntEnum):
-    """What a token allows; each role allows what those before it allow."""
+    """The calls that a token allows. Each role also allows the calls of those before it."""
 
     READER = 1
     RECORDER = 2
@@ -17,17 +17,21 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """A token without its secret; it stays after its end, so that its id is never given again.
+    """A token without its secret.
+
+    The row is kept after the token's end, so that no other token gets its id.
 
     Attributes:
-        id: Its id, which is part of the token.
-        name: The name for people. Tokens of one name are one writer, so that one replaces another.
+        id: The id, which is part of the token.
+        name: The name, chosen by people. Tokens with the same name are one writer, so that a new
+            token can replace an old one.
         digest: The SHA-256 of the token.
-        role: What it allows.
-        prefixes: The names it allows that on, with everything below them; none means all names.
-        created: When it was created, in microseconds since 1970, as the other times.
-        expires: When it ends; None for never.
-        revoked: When it was revoked; None if it was not.
+        role: The calls that the token allows.
+        prefixes: The names of experiments that it allows calls on, including all names below them.
+            Without any, all names are allowed.
+        created: The time of its creation, in microseconds since 1970 like the other times.
+        expires: The time when it ends, or None if it never does.
+        revoked: The time when it was revoked, or None.
     """
 
     id: str
@@ -54,5 +58,8 @@ def is_within(name: str, prefix: str) -> bool:
 
 
 def digest_of(token: str) -> bytes:
-    """Returns what is stored of a token. Its secret is long and random, so one hash is enough."""
+    """Returns the digest under which a token is stored.
+
+    Its secret is long and random, so one hash is enough.
+    """
     return hashlib.sha256(token.encode()).digest()

@@ -1,4 +1,4 @@
-"""Makes calls for a store, all with the same time so that contents compare equal."""
+"""Makes calls for a store. All have the same time, so that contents compare equal."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -66,7 +66,7 @@ def declared(**fields: Any) -> Event:
 
 
 def arm(name: str = "a", *rows: EvalResult, replace: bool = False, **fields: Any) -> Event:
-    """Returns the event of a whole arm; RUNNING unless another status is given."""
+    """Returns the event of a whole arm. The arm is RUNNING unless another status is given."""
     fields = {"status": 2, "run_config": RunConfig(name="r"), **fields}
     result = ArmResult(name=name, evals=rows, **fields)
     return Event(arm_recorded=ArmRecorded(arm_result=result, replace=replace))
@@ -96,7 +96,7 @@ def row(eval_name: str, step: int | None = None, name: str = "a", **fields: Any)
 
 
 class BrokenBefore(RecordCall):
-    """A call with a defect in its decision."""
+    """A call that fails in `decide` because of a defect."""
 
     def decide(self, loaded: Loaded) -> Any:
         """Raises ZeroDivisionError."""
@@ -105,7 +105,7 @@ class BrokenBefore(RecordCall):
 
 
 class BrokenAfter(RecordCall):
-    """A call with a defect that occurs when half of it is written."""
+    """A call that fails because of a defect after half of it is written."""
 
     def derive(self, _change: ArmChange, _current_rows: CurrentRows) -> DerivedScores:
         """Raises ZeroDivisionError."""

@@ -1,4 +1,7 @@
-"""The places that the suite opens stores over, such as files. A place outlives its stores."""
+"""The places where the suite's stores keep their rows, such as files.
+
+A place outlives its stores.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,18 +13,18 @@ __all__ = ["Place", "opened"]
 
 
 class Place(Protocol):
-    """Where a store keeps its rows, such as a file or a database."""
+    """A place where a store keeps its rows, such as a file or a database."""
 
     def store(self) -> Store:
-        """Returns a store over this place, not opened yet."""
+        """Returns a store of this place that is not open yet."""
 
     def dump(self) -> object:
-        """Returns everything that is stored; equal contents compare equal."""
+        """Returns everything that is stored. Equal contents compare equal."""
 
 
 @asynccontextmanager
 async def opened(place: Place) -> AsyncIterator[Store]:
-    """Opens a store over a place, and closes it at the end of the block."""
+    """Opens a store of a place, and closes it at the end of the block."""
     store = place.store()
     await store.open()
     try:

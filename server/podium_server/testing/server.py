@@ -15,10 +15,10 @@ _STOP_SECONDS = 20
 
 
 class RunningServer:
-    """A server in a process of its own, on a free port of this machine.
+    """A server in its own process, on a free port of this machine.
 
     Attributes:
-        address: What a client connects to.
+        address: The address to connect clients to.
         store: The URL of its store.
         process: The process, for tests that stop, continue or kill it.
     """
@@ -30,7 +30,7 @@ class RunningServer:
         self.start()
 
     def start(self) -> None:
-        """Starts the server; again on the same address, if it ran before."""
+        """Starts the server. If it ran before, it uses the same address again."""
         self.process = subprocess.Popen(  # noqa: S603 - our own server
             self._command(), stdout=subprocess.PIPE, text=True
         )
@@ -38,7 +38,7 @@ class RunningServer:
         self._listen = self.address
 
     def stop(self) -> int:
-        """Stops the server with SIGTERM; returns its exit code."""
+        """Stops the server with SIGTERM. Returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
@@ -78,7 +78,7 @@ def running_server(store: str | None = None, *arguments: str) -> Iterator[Runnin
     """Runs a server inside the block, on a free port.
 
     Args:
-        store: The URL of its store; by default a new one that is deleted afterwards.
+        store: The URL of its store. By default it is a new store that is deleted afterwards.
         arguments: More arguments of `podium serve`. By default it logs warnings and
             errors only.
 

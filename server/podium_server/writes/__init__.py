@@ -1,8 +1,8 @@
-"""The meaning of writes, defined once and without I/O: rows and events become changes or errors.
+"""Defines the meaning of writes, without I/O. Rows and events become changes or errors.
 
 `call` applies the events of a Record call, whose kinds are in `event_kinds`. `experiments`,
 `arms`, `attempts`, `outcomes` and `rows` apply each kind to the `state` of the call. `derive`
-updates primary evals and scores. `delete` has the deletions.
+updates primary evals and scores. `delete` removes arms and experiments.
 """
 
 from podium_server.writes.call import RecordCall, RecordOutcome, refusal_of

@@ -29,7 +29,7 @@ _Fact = Literal[
 ]
 _FACTS: tuple[_Fact, ...] = get_args(_Fact)
 _ATTEMPT_FACTS: tuple[_Fact, ...] = ("error", "train_seconds", "run_result", "eval_seconds")
-"""The facts of one attempt, which the next one does not keep."""
+"""The facts of one attempt. The next attempt does not keep them."""
 _Output = Literal["experiment", "revision", "create_time", "update_time", "attempt", "last_heard"]
 _OUTPUTS: tuple[_Output, ...] = get_args(_Output)
 
@@ -37,7 +37,10 @@ __all__ = ["WholeArm", "read_whole", "record_metrics", "record_whole", "start"]
 
 
 def start(state: CallState, event: ArmStarted, limits: Limits) -> None:
-    """Starts an attempt of a new or a known arm. Changes nothing if it has started already."""
+    """Starts an attempt of a new or a known arm.
+
+    Changes nothing if the attempt has started already.
+    """
     arm = state.arm(event.arm)
     if arm is not None and attempts.is_newest(arm, event.attempt):
         arm.hear()
@@ -55,7 +58,10 @@ def start(state: CallState, event: ArmStarted, limits: Limits) -> None:
 
 
 def record_metrics(arm: ArmState, event: MetricsRecorded, limits: Limits) -> None:
-    """Records training metrics: the latest value of each, and with a step points of the series."""
+    """Records the latest values of training metrics.
+
+    With a step, also records points of the series.
+    """
     kept = ArmResult.FromString(arm.part("metrics"))
     points = _new_points(arm, event)
     new = {
@@ -68,7 +74,7 @@ def record_metrics(arm: ArmState, event: MetricsRecorded, limits: Limits) -> Non
 
 
 def _new_points(arm: ArmState, event: MetricsRecorded) -> dict[str, float]:
-    """Returns the values of an event but for points that are stored already with the same value."""
+    """Returns the values of an event, except points that are already stored with the same value."""
     values = dict(event.metrics)
     if event.HasField("step"):
         for key in event.metrics:
@@ -104,7 +110,7 @@ class WholeArm:
 
 
 def read_whole(event: ArmRecorded) -> WholeArm:
-    """Reads a whole arm and clears its output-only fields."""
+    """Parses an event with a whole arm, and clears the arm's output-only fields."""
     result = event.arm_result
     _clear_outputs(result)
     return WholeArm(result, event.replace, rows.read_all(result), digest(result))
@@ -113,7 +119,7 @@ def read_whole(event: ArmRecorded) -> WholeArm:
 def record_whole(
     state: CallState, whole: WholeArm, event_time: Timestamp | None, limits: Limits
 ) -> None:
-    """Makes the arm equal to the given one."""
+    """Replaces the content of an arm by the given content."""
     result = whole.result
     rows.check_mirror(result)
     arm = state.arm(result.name)
@@ -147,7 +153,7 @@ def _clear_outputs(result: ArmResult) -> None:
 
 
 def _parts_at_start(arm: ArmState | None, event: ArmStarted) -> dict[str, bytes]:
-    """Returns the parts that the arm has after the attempt started."""
+    """Returns the parts that the arm has once the attempt has started."""
     before = {name: b"" if arm is None else arm.part(name) for name in PART_NAMES}
     resumes = attempts.is_resumed(event)
     facts = ArmResult.FromString(before["facts"])

@@ -1,4 +1,4 @@
-"""One Record call: skips the events that its stream has applied, applies or rejects the others."""
+"""One Record call. It skips the events that its stream has applied, and applies the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,8 +27,9 @@ __all__ = ["RecordCall", "RecordOutcome", "refusal_of"]
 
 _MANY_BYTES = 64 * 1024
 _MANY_REWRITES = 20
-"""Calls above these take more than a few milliseconds: the bytes of a request, and the events
-that rewrite more than a row, such as all training metrics of an arm."""
+"""Calls above these two limits take more than a few milliseconds. The first is the size of the
+request in bytes. The second is the number of events that rewrite more than a row, such as all
+training metrics of an arm."""
 _ROW = KINDS["eval_recorded"]
 _START = KINDS["arm_started"]
 
@@ -74,7 +75,7 @@ class RecordCall:
         self._size = size
         self._outcome = RecordOutcome()
         self.needs = self._find_needs()
-        """The experiment, the stream, and the data that each event reads."""
+        """The data to load: the experiment, the stream, and the data that each event reads."""
 
     @property
     def heavy(self) -> bool:
@@ -85,7 +86,10 @@ class RecordCall:
         return len(others) > _MANY_REWRITES or any(kind.heavy for kind in others)
 
     def decide(self, loaded: Loaded) -> Changes:
-        """Applies the events in order; raises an error that lists all refused ones, if any."""
+        """Applies the events in order.
+
+        If any is rejected, raises an error that lists all rejected events.
+        """
         state = CallState(loaded, self._experiment, self._now)
         stream = self._stream(loaded)
         first = 0 if stream is None else self._first_new(stream)
@@ -96,7 +100,8 @@ class RecordCall:
             try:
                 self._apply(context, stream, index)
             except PodiumError as error:
-                # With its frames, an error would hold the whole call until it is collected.
+                # The traceback of an error would keep the whole call in memory until the error is
+                # freed.
                 refused.append((index, error.with_traceback(None)))
         if refused:
             raise refusal_of(refused)
@@ -105,7 +110,7 @@ class RecordCall:
         return state.changes(stream)
 
     def derive(self, change: ArmChange, current_rows: CurrentRows) -> DerivedScores:
-        """Updates the primary eval and the scores."""
+        """Updates the primary eval of an arm, and returns the scores to write."""
         return derive(change, current_rows)
 
     def result(self, changes: Changes) -> RecordOutcome:
@@ -186,7 +191,7 @@ def _needs_attempt(event: ParsedEvent) -> PodiumError:
 
 
 def _check_stream(stream: StreamRow, event: ParsedEvent) -> None:
-    """Raises an error if the stream's subject was deleted, or is not the event's."""
+    """Raises an error if the stream's subject was deleted, or differs from the event's subject."""
     if event.subject is None:
         return
     if stream.state is not StreamState.OPEN:
@@ -217,7 +222,7 @@ def _deleted(stream: StreamRow) -> PodiumError:
 
 
 def refusal_of(refused: list[tuple[int, PodiumError]]) -> PodiumError:
-    """Returns the error of the first refused event, with all refused events listed."""
+    """Returns the error of the first rejected event. The error lists all rejected events."""
     events = [
         RefusedEvent(
             index,

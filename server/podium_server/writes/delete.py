@@ -20,7 +20,10 @@ __all__ = ["DeleteArmCall", "DeleteExperimentCall"]
 
 @dataclass(slots=True)
 class _Deletion:
-    """The base of both deletions. `result` is the experiment's revision after the call."""
+    """The base class of both deletions.
+
+    Their result is the experiment's revision after the call.
+    """
 
     experiment: str
     allow_missing: bool
@@ -32,7 +35,7 @@ class _Deletion:
         return DerivedScores()
 
     def result(self, changes: Changes) -> int:
-        """Returns the experiment's revision; 0 if it never existed."""
+        """Returns the experiment's revision, or 0 if the experiment never existed."""
         return changes.experiment.revision if changes.experiment else 0
 
     def _next(self, row: ExperimentRow) -> ExperimentRow:
@@ -51,7 +54,7 @@ class DeleteArmCall(_Deletion):
         return Needs(self.experiment, arms={self.arm: ArmNeeds()})
 
     def decide(self, loaded: Loaded) -> Changes:
-        """Removes the arm. Raises NOT_FOUND if it is missing and that is not allowed."""
+        """Removes the arm. Raises NOT_FOUND if it is missing, unless the call allows that."""
         experiment = _living(loaded, self.experiment, allow_missing=self.allow_missing)
         arm = loaded.arms.get(self.arm)
         if experiment is None or arm is None:
@@ -75,7 +78,10 @@ class DeleteExperimentCall(_Deletion):
         return Needs(self.experiment)
 
     def decide(self, loaded: Loaded) -> Changes:
-        """Removes all but the name and its revision. Raises NOT_FOUND like `DeleteArmCall`."""
+        """Removes everything except the name and its revision.
+
+        Raises NOT_FOUND like `DeleteArmCall`.
+        """
         experiment = _living(loaded, self.experiment, allow_missing=self.allow_missing)
         if experiment is None:
             return Changes(experiment=loaded.experiment)

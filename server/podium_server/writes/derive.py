@@ -16,7 +16,7 @@ __all__ = ["derive"]
 
 
 def derive(change: ArmChange, current_rows: CurrentRows) -> DerivedScores:
-    """Updates the primary eval in `change.row`, and returns the scores to write."""
+    """Updates the primary eval in `change.row`. Returns the scores to write."""
     derived = DerivedScores()
     if change.cut_after is not None:
         change.row.eval_count = current_rows.eval_count

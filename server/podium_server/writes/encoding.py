@@ -1,4 +1,4 @@
-"""Encodings and comparisons for writes. Two values are equal if their bits are."""
+"""Encodings and comparisons for writes. Two values are equal if their bits are equal."""
 
 import struct
 from hashlib import blake2b
@@ -12,12 +12,12 @@ _DOUBLE = struct.Struct("<d")
 
 
 def encode(message: Message) -> bytes:
-    """Encodes a message so that the order of its maps makes no difference."""
+    """Encodes a message. The order of the entries in its maps makes no difference."""
     return message.SerializeToString(deterministic=True)
 
 
 def plain_time(time: Timestamp) -> Timestamp:
-    """Copies a time without unknown fields, which any message may carry."""
+    """Copies a time without its unknown fields. Any message may have such fields."""
     return Timestamp(seconds=time.seconds, nanos=time.nanos)
 
 

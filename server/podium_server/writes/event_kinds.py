@@ -1,4 +1,4 @@
-"""The kinds of events: for each, its subject, what it needs loaded, and how it is applied."""
+"""The kinds of events. Each has functions that find its subject, list its needs, and apply it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,11 +37,11 @@ class Kind(NamedTuple):
     subject: Callable[[Any], str | None]
     """Returns the arm of the event, EXPERIMENT, or None for neither."""
     need: Callable[[ArmNeeds, Any], None]
-    """Adds what has to be loaded of the arm."""
+    """Adds the data of the arm that must be loaded."""
     apply: Callable[[Context, Any], None]
     """Applies the event, or raises an error and changes nothing."""
     read: Callable[[Any], Any] = lambda body: body
-    """Reads the event's own message once, for the other functions."""
+    """Parses the event's own message once. The other functions get the result."""
     attempt: Callable[[Any], str | None] = lambda _body: None
     """Returns the attempt that the event names."""
     creates_experiment: bool = False
@@ -52,7 +52,7 @@ class Kind(NamedTuple):
 
 @dataclass(slots=True)
 class ParsedEvent:
-    """An event as its kind reads it, with its subject and its time."""
+    """An event that its kind has parsed, with its subject and its time."""
 
     kind: Kind
     subject: str | None
@@ -61,12 +61,12 @@ class ParsedEvent:
 
     @property
     def attempt_id(self) -> str | None:
-        """The attempt that the event names."""
+        """The id of the attempt that the event names."""
         return self.kind.attempt(self.body)
 
 
 def parse_event(event: Event) -> ParsedEvent:
-    """Reads an event, whose kind must be set."""
+    """Parses an event. Its kind must be set."""
     name = event.WhichOneof("kind") or "skipped"
     kind = KINDS[name]
     body = kind.read(getattr(event, name))

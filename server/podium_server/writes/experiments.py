@@ -12,7 +12,10 @@ __all__ = ["conclude", "declare"]
 
 
 def declare(state: CallState, index: int, event: ExperimentDeclared, limits: Limits) -> None:
-    """Creates the experiment, or sets its unset fields; notes the fields that keep their value."""
+    """Creates the experiment, or sets its unset fields.
+
+    Notes the fields that keep another value.
+    """
     content = _content(state)
     kept = _fill_fields(content, event) + _fill_metadata(content, event)
     field = "experiment_declared.metadata"
@@ -23,7 +26,7 @@ def declare(state: CallState, index: int, event: ExperimentDeclared, limits: Lim
 
 
 def conclude(state: CallState, event: ExperimentConcluded, limits: Limits) -> None:
-    """Stores the conclusion."""
+    """Stores the conclusion of the experiment."""
     content = _content(state)
     content.conclusion = event.conclusion
     _store(state, content, "experiment_concluded.conclusion", limits)

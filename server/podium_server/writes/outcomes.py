@@ -1,7 +1,7 @@
 """Records the end of an arm's training, regardless of the size of its result.
 
-If the end was rejected, the arm would stay running. Therefore texts that do not fit are shortened,
-and a result that does not fit is replaced by a note.
+If an end was rejected, its arm would stay RUNNING. Therefore texts that are too long are shortened,
+and a result that is too large is replaced by a note.
 """
 
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ _NAME_BYTES = 256
 
 
 def finish(arm: ArmState, event: ArmFinished, limits: Limits) -> None:
-    """Records the end of an arm. It replaces an earlier end as a whole."""
+    """Records the end of an arm. Replaces every field of an earlier end."""
     facts = ArmResult.FromString(arm.part("facts"))
     for name in _FIELDS:
         facts.ClearField(name)
@@ -80,7 +80,10 @@ def _with_errors(arm: ArmResult) -> Iterable[ArmResult | RunResult]:
 
 
 def _reduce(result: RunResult) -> None:
-    """Removes all of a result but its id, status and error, and adds a note to the error."""
+    """Removes everything from a result except its id, status and error.
+
+    Adds a note to the error.
+    """
     note = f"run_result had {result.ByteSize():,} bytes, too many to be stored; it was left out"
     error = f"{note}\n{result.error}" if result.HasField("error") else note
     reduced = RunResult(

@@ -28,7 +28,7 @@ __all__ = [
 
 
 def read(row: EvalResult, arm: str, attempt_id: str | None = None) -> ParsedRow:
-    """Parses a row whose output-only fields were cleared."""
+    """Parses a row. Its output-only fields must have been cleared."""
     key = key_of(row)
     model_ref = row.model_ref if row.HasField("model_ref") else None
     primary_class = scoring.primary_class(key.step, row.tags, model_ref)
@@ -41,14 +41,17 @@ def key_of(row: EvalResult) -> EvalKey:
 
 
 class WholeRow(NamedTuple):
-    """A row of a whole arm, with its own event_time, which is not compared."""
+    """A row of a whole arm, with its own event_time. Comparisons ignore that time."""
 
     parsed: ParsedRow
     event_time: Timestamp | None
 
 
 def read_all(arm: ArmResult) -> dict[EvalKey, WholeRow]:
-    """Returns the rows of a whole arm by identity. Of rows with equal ones, the first is used."""
+    """Returns the rows of a whole arm by identity.
+
+    The first of several equal identities is used.
+    """
     rows: dict[EvalKey, WholeRow] = {}
     for row in arm.evals:
         if key_of(row) not in rows:
@@ -57,7 +60,7 @@ def read_all(arm: ArmResult) -> dict[EvalKey, WholeRow]:
 
 
 def record(arm: ArmState, row: ParsedRow, event_time: Timestamp | None) -> None:
-    """Adds a row, or replaces the one of its identity. An equal row changes nothing."""
+    """Adds a row, or replaces the row with the same identity. An equal row changes nothing."""
     before = arm.find(row.key)
     if before is not None:
         _check_model_ref(arm, before, row.model_ref)
@@ -71,7 +74,7 @@ def replace_all(
 ) -> None:
     """Makes the arm's rows equal to these, in this order. Unchanged rows keep their position.
 
-    A row without an event_time takes that of the event.
+    A row without an event_time gets the event_time of the event.
     """
     before = {row.key: row for row in arm.stored_rows()}
     gone = [key for key in before if key not in rows]
@@ -92,7 +95,7 @@ def replace_all(
 def clear_outputs(row: EvalResult, *, keep_time: bool = False) -> None:
     """Clears the output-only fields of a row, which a request may not set.
 
-    A row of a whole arm has its own event_time; a single row takes that of its event.
+    A row of a whole arm keeps its own event_time. A single row gets that of its event.
     """
     row.ClearField("revision")
     row.ClearField("record_time")
@@ -101,7 +104,7 @@ def clear_outputs(row: EvalResult, *, keep_time: bool = False) -> None:
 
 
 def _content(row: EvalResult) -> EvalResult:
-    """Returns the row without its time, which is not compared."""
+    """Returns the row without its time, since comparisons ignore the time."""
     if not row.HasField("event_time"):
         return row
     content = EvalResult()

@@ -1,4 +1,7 @@
-"""The rows that a call has loaded and changed. Its events are applied to them in order."""
+"""The rows that a call has loaded and changed.
+
+The events of the call are applied to them in order.
+"""
 
 from dataclasses import dataclass, field
 
@@ -28,7 +31,7 @@ _HEARD_MICROS = 5_000_000
 
 @dataclass(slots=True)
 class ParsedRow:
-    """An eval row as an event records it, read once.
+    """An eval row of an event, parsed once.
 
     `primary_class` is its class as a primary eval (see `podium.scoring.primary_class`).
     """
@@ -44,9 +47,9 @@ class ParsedRow:
 class Progress:
     """The state that the arms of a call share.
 
-    `now` is the time of the call in microseconds since 1970. `revision` is the one that its
-    changes get, and `changes_made` counts them. It refers to no arm: without a reference cycle,
-    a call is freed as soon as it ends.
+    `now` is the time of the call in microseconds since 1970. `revision` is the revision of the
+    changes of the call, and `changes_made` is their number. The object has no reference to an arm.
+    Without such a cycle, a call is freed as soon as it ends.
     """
 
     def __init__(self, experiment: ExperimentRow, now: int) -> None:
@@ -57,7 +60,7 @@ class Progress:
         self._stamp = b""
 
     def stamp(self, event_time: Timestamp | None) -> bytes:
-        """Returns the encoded output-only fields of a row that this call writes."""
+        """Encodes the output-only fields of a row that this call writes."""
         if not self._stamp:
             self._stamp = self._encoded_stamp()
         if event_time is None:
@@ -96,7 +99,7 @@ class CallState:
         self._arms = {name: ArmState(arm, self.progress) for name, arm in loaded.arms.items()}
 
     def serves(self, subject: str | None) -> bool:
-        """Returns whether the experiment exists, if the event needs one. Skipped needs none."""
+        """Returns whether the experiment exists, or the event needs none."""
         return self.exists or subject is None
 
     def create_experiment(self) -> None:
@@ -107,11 +110,14 @@ class CallState:
         self.exists = True
 
     def arm(self, name: str) -> "ArmState | None":
-        """Returns the arm of this name, also if this call created it."""
+        """Returns the arm of this name, including an arm that this call created.
+
+        None if there is none.
+        """
         return self._arms.get(name)
 
     def create_arm(self, name: str) -> "ArmState":
-        """Creates an arm, after all others."""
+        """Creates an arm. It comes after all others in order of creation."""
         ordinal = self.experiment.next_ordinal
         self.experiment.next_ordinal = ordinal + 1
         row = ArmRow(name, ordinal, status=0, created=self.progress.now)
@@ -122,7 +128,7 @@ class CallState:
         return arm
 
     def changes(self, stream: StreamRow | None) -> Changes:
-        """Returns everything that the call changed, marked with its revision."""
+        """Returns all changes of the call, marked with its revision."""
         changed = self.progress.changes_made > 0
         if changed:
             self.experiment.revision = self.progress.revision
@@ -172,10 +178,10 @@ class ArmState:
         self.row.last_heard = max(self.row.last_heard, self._call.now)
 
     def hear(self) -> None:
-        """Notes the time of an event of an unfinished arm, even if it changes nothing else.
+        """Notes the time of an event of an unfinished arm, even if the event changes nothing else.
 
-        The time alone makes no revision. It is written at most once in some seconds, so that
-        repeated calls cost no commit.
+        A new time alone makes no revision. It is written at most once in some seconds, so that
+        repeated calls do not each cost a commit.
         """
         if not self.finished and self._call.now - self.row.last_heard >= _HEARD_MICROS:
             self.changed = True
@@ -195,7 +201,7 @@ class ArmState:
             self._move()
 
     def _move(self) -> None:
-        """Notes that filters by status or group may select the arm or not, from now on."""
+        """Notes the revision in which the status or the group changed, for filters by these."""
         self.touch()
         self.row.moved = self._call.revision
 
@@ -205,7 +211,7 @@ class ArmState:
         return self._loaded.parts[name] if written is None else written
 
     def set_part(self, name: str, content: bytes) -> bool:
-        """Writes a part; returns whether that changed it."""
+        """Writes a part. Returns whether its content has changed."""
         before = self.part(name)
         if before == content:
             return False
@@ -217,7 +223,10 @@ class ArmState:
         return True
 
     def set_digest(self, digest: bytes) -> None:
-        """Notes which whole arm was recorded last. That alone makes no revision."""
+        """Notes the digest of the whole arm that was recorded last.
+
+        This alone makes no revision.
+        """
         self.changed = self.changed or digest != self.row.digest
         self.row.digest = digest
 
@@ -243,7 +252,10 @@ class ArmState:
         before: EvalRow | None,
         position: int | None = None,
     ) -> None:
-        """Writes a row at a position: the given one, that of the row before, or the last."""
+        """Writes a row.
+
+        Its position is the given one, else that of the row it replaces, else the last.
+        """
         arm, call = self.row, self._call
         key, primary_class = parsed.key, parsed.primary_class
         if before is None:
@@ -262,7 +274,7 @@ class ArmState:
         self.touch()
 
     def _note_current(self, row: EvalRow) -> None:
-        """Notes the row if `eval(name)` returns it, or that the store has to look that up."""
+        """Notes the row if `eval(name)` now returns it. Otherwise the store has to look that up."""
         name, step = row.key
         known = self._loaded.answering
         if name not in known:
@@ -302,7 +314,10 @@ class ArmState:
         self.mark_primary_stale()
 
     def cut_rows(self, after: int) -> None:
-        """Removes post-training rows and those after a step; the store counts the others."""
+        """Removes post-training rows and rows after a step.
+
+        The store then counts the other rows.
+        """
         cut = self._cut
         cut.after = after if cut.after is None else min(after, cut.after)
         self._change.cut_after = cut.after
@@ -316,14 +331,14 @@ class ArmState:
         self.mark_primary_stale()
 
     def _forget_current(self) -> None:
-        """Has the store look up the rows that `eval(name)` returns, after a removal."""
+        """Makes the store look up the rows that `eval(name)` returns, after a removal."""
         stale_scores = self._change.stale_scores
         stale_scores.names.update(stale_scores.answering)
         stale_scores.answering.clear()
         self._loaded.answering.clear()
 
     def mark_primary_stale(self) -> None:
-        """Has the primary eval and every bare score derived again."""
+        """Marks the primary eval and every bare score, so that they are derived again."""
         self._change.stale_scores.primary = True
         self.touch()
 
@@ -342,7 +357,7 @@ class ArmState:
         self.touch()
 
     def cut_points(self, after: int | None) -> None:
-        """Removes the points of the training series after a step; without one, all of them."""
+        """Removes the points of the training series after a step, or all points without a step."""
         change = self._change
         if after is None:
             if change.points or (self._loaded.has_points and not change.clear_points):
@@ -355,7 +370,7 @@ class ArmState:
         change.points = {step: at for step, at in change.points.items() if step <= after}
 
     def note_metrics(self, metrics: dict[str, float]) -> None:
-        """Notes changed training metrics, whose scores have to be written."""
+        """Notes changed training metrics, so that their scores are written."""
         self._change.stale_scores.metrics.update(metrics)
 
     def change(self) -> ArmChange:

@@ -1,4 +1,4 @@
-"""One rule for each method: the role that it needs, and the field with the name that it is about.
+"""One rule for each method: the role that it needs, and the request's field with the experiment.
 
 A server does not start if a method has no rule, or if a rule does not fit its method.
 """
@@ -18,12 +18,12 @@ __all__ = ["RULES", "Rule", "RuleError", "check_rules", "name_check"]
 
 
 class Rule(NamedTuple):
-    """What a caller of a method needs."""
+    """The role and the name that a caller's token must have for a method."""
 
     role: Role | None
-    """The lowest role that is allowed; None for callers without a token, too."""
+    """The lowest role that is allowed. None also allows callers without a token."""
     field: str | None = None
-    """The field of the request with the name of an experiment that the token must include."""
+    """The field of the request with the name of the experiment, which the token must include."""
 
 
 class RuleError(Exception):
@@ -42,7 +42,7 @@ RULES: Mapping[str, Rule] = {
     "podium.v1.ResultsService.ListEvals": _READ,
     "podium.v1.ResultsService.ListSeries": _READ,
     "podium.v1.ResultsService.GetExperiment": _READ,
-    # It shows the experiments that the token includes.
+    # The list shows only experiments that the token includes.
     "podium.v1.ResultsService.ListExperiments": Rule(Role.READER),
     "podium.v1.ResultsService.Rank": _READ,
     "podium.v1.ResultsService.Scores": _READ,
@@ -52,17 +52,17 @@ RULES: Mapping[str, Rule] = {
     "podium.v1.RecordingService.Record": _RECORD,
     "podium.v1.RecordingService.DeleteArm": _ADMIN,
     "podium.v1.RecordingService.DeleteExperiment": _ADMIN,
-    # Load balancers and tools ask without a token. The answers are the same for everybody.
+    # Load balancers and tools call these without a token. Everybody gets the same answers.
     "grpc.health.v1.Health.Check": _PUBLIC,
     "grpc.health.v1.Health.List": _PUBLIC,
     "grpc.health.v1.Health.Watch": _PUBLIC,
 }
 _OPTIONAL = {"grpc.health.v1.Health.List"}
-"""Methods that the oldest package of the health service lacks."""
+"""Methods that are missing in the oldest package of the health service."""
 
 
 def check_rules(methods: Iterable[str]) -> None:
-    """Checks that exactly the methods that are served have rules.
+    """Checks that each served method has a rule, and each rule a method.
 
     Raises:
         RuleError: A method has no rule, or a rule has no method.
@@ -80,7 +80,7 @@ def name_check(method: MethodDescriptor) -> Callable[[Any], bytes | None]:
     returns or raises what the method answers for an experiment that does not exist.
 
     Raises:
-        RuleError: The method has no rule, or one for another field than its request has.
+        RuleError: The method has no rule, or its rule names a field that the request lacks.
     """
     rule = RULES.get(method.full_name)
     names = [name for name in method.input_type.fields_by_name if name == _ONE]

@@ -17,19 +17,20 @@ from podium_server.store.tokens import Role, TokenRow, digest_of
 __all__ = ["Access", "authorization_of"]
 
 _FRESH_SECONDS = 2.0
-"""For how long tokens that were read from the store are used: a revocation holds after that."""
+"""The time for which tokens from the store are cached. A revocation takes effect within it."""
 _SCHEME = "bearer "
 _CERTIFICATE = b"podium-token:"
 """The prefix of a name (SAN) in a certificate that is followed by the id of a token."""
 
 
 class Access:
-    """Decides who may call which method.
+    """Decides which callers may call which method.
 
     Args:
         store: The store with the tokens.
-        is_on: Whether calls need tokens. Otherwise everybody may call everything.
-        is_exposed: Whether calls arrive over a network without encryption. Tokens are refused then.
+        is_on: Whether calls need tokens. Otherwise everybody may call every method.
+        is_exposed: Whether calls can arrive over a network without encryption. If so, calls with
+            tokens are rejected.
     """
 
     def __init__(self, store: Store, *, is_on: bool, is_exposed: bool = False) -> None:
@@ -38,7 +39,7 @@ class Access:
         self._is_exposed = is_exposed
         self._tokens: Mapping[str, TokenRow] = {}
         self._checked: dict[str, TokenRow] = {}
-        """The headers that were checked since the tokens were read."""
+        """The headers that were checked since the tokens were last read from the store."""
         self._fresh_until = 0.0
 
     async def enter(
@@ -97,7 +98,7 @@ class Access:
         text, key = _parsed(given)
         found = await self._by_id(key)
         digest = digest_of(text)
-        # An unknown id is compared, too, and answered like a wrong secret.
+        # An unknown id is also compared with a digest, and gets the same error as a wrong secret.
         if not hmac.compare_digest(digest, found.digest if found else digest[::-1]) or not found:
             return None
         self._checked[given[0]] = found
@@ -125,7 +126,7 @@ def authorization_of(metadata: Iterable[tuple[str, str | bytes]]) -> list[str]:
 
 
 def _parsed(given: list[str]) -> tuple[str, str]:
-    """Returns the token in the headers of a call, and its id."""
+    """Returns the token in the headers of a call, and the id of the token."""
     text = given[0]
     if len(given) > 1 or text[: len(_SCHEME)].lower() != _SCHEME:
         raise _invalid("send one header `authorization: Bearer TOKEN`")

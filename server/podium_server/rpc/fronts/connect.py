@@ -1,7 +1,7 @@
-"""The front on HTTP: Connect and gRPC-Web with the library connectrpc, served by uvicorn.
+"""The front for HTTP: Connect and gRPC-Web with the library connectrpc, served by uvicorn.
 
-An interceptor admits a call and reads its request, so that a refusal has the form of the protocol
-in which the call came.
+An interceptor admits a call and reads its request. So an error has the form of the protocol that
+the call used.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ __all__ = ["ConnectFront"]
 
 T = TypeVar("T")
 _OVERSIZE = 2
-"""Requests up to this multiple of the bound are read, so that their refusal has their size."""
+"""Requests up to this multiple of the limit are read, so that the error can name their size."""
 _MAX_CONNECTIONS = 1_000
 _STOP_SECONDS = 1
 _FORM = "application/x-www-form-urlencoded"
@@ -57,8 +57,8 @@ class ConnectFront:
 
     Args:
         services: The methods of each service, by its full name.
-        admission: Decides which calls are worked on.
-        access: Decides who may call what.
+        admission: Decides which calls the server works on.
+        access: Decides which callers may call which methods.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class ConnectFront:
         self._servers: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
 
     async def start(self, addresses: Sequence[str]) -> list[str]:
-        """Serves on HOST:PORT addresses; returns their URLs with the ports that were chosen.
+        """Serves on HOST:PORT addresses. Returns their URLs with the ports that were chosen.
 
         Raises:
             ListenError: An address cannot be listened on.
@@ -104,7 +104,7 @@ class ConnectFront:
 
 
 class _Server(uvicorn.Server):
-    """A server whose process handles signals by itself."""
+    """A uvicorn server that leaves signals to the process."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -132,7 +132,7 @@ def _bind(address: str) -> socket.socket:
 
 
 class _Guard:
-    """Refuses requests that the script of a foreign web page has sent, with the user's browser.
+    """Rejects requests that a script of a foreign web page has sent from the user's browser.
 
     Without tokens, such a page could read and change results. On this machine's own addresses, the
     Host header must be a name of this machine, since the page's own name may resolve to it (DNS
@@ -192,7 +192,7 @@ def _host_name(host: str) -> str:
 
 
 class _Exchange:
-    """One HTTP request: its body, and the call that it became."""
+    """One HTTP request, with its body and its call."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, write_seconds: float) -> None:
         client = scope.get("client") or ("unknown", 0)
@@ -226,25 +226,25 @@ class _Exchange:
 
     @property
     def admitted(self) -> AdmittedCall:
-        """The call, which the interceptor has admitted."""
+        """The call that the interceptor has admitted."""
         if self.call is None:
             raise RuntimeError("the call is not admitted yet")
         return self.call
 
     async def receive(self) -> dict[str, Any]:
-        """Passes on the request that was read, then the end of the connection."""
+        """Returns the request that was read, and afterwards the end of the connection."""
         if self._body is None:
             return await self._receive()
         body, self._body = self._body, None
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(self, event: dict[str, Any]) -> None:
-        """Sends a part of the response; a client that does not read it in time is cut off."""
+        """Sends a part of the response. Disconnects a client that does not read it in time."""
         async with asyncio.timeout(self._write_seconds):
             await self._send(event)
 
     async def run(self, work: Awaitable[T]) -> T:
-        """Awaits a part of the call; raises the error with which the call is refused meanwhile."""
+        """Awaits a part of the call. Raises an error if the call is rejected meanwhile."""
         self._task = task = asyncio.ensure_future(work)
         try:
             return await task
@@ -273,7 +273,7 @@ class _Admitting:
         self._access = access
 
     async def on_start(self, context: RequestContext[Any, Any]) -> None:
-        """Admits a call and reads its request, or raises."""
+        """Admits a call and reads its request, or raises an error."""
         name = f"{context.method.service_name}.{context.method.name}"
         try:
             await _exchange.get().admit(name, self._admission, self._access)
@@ -281,11 +281,11 @@ class _Admitting:
             raise connect_error(status_of(error, name)) from None
 
     async def on_end(self, _token: None, _context: object, _error: Exception | None, /) -> None:
-        """Does nothing: the application ends the call when its response is sent."""
+        """Does nothing, since the application ends the call when its response is sent."""
 
 
 class _Application(ConnectASGIApplication[None]):
-    """The methods of all services, in each of connectrpc's protocols."""
+    """Serves the methods of all services in each protocol of connectrpc."""
 
     def __init__(self, methods: Iterable[Method], admission: Admission, access: Access) -> None:
         self._write_seconds = admission.write_seconds
@@ -346,7 +346,7 @@ def _endpoint(method: Method) -> Any:
 
 @contextlib.contextmanager
 def _errors(method: str) -> Iterator[None]:
-    """Makes every error of a method one of connectrpc's, with the same status as over gRPC."""
+    """Converts every error of a method to a connectrpc error, with the same status as over gRPC."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""The front on grpcio's asyncio server."""
+"""The front that uses the asyncio server of grpcio."""
 
 import asyncio
 import logging
@@ -17,11 +17,11 @@ __all__ = ["MAX_CONNECTIONS", "GrpcioFront", "server_options"]
 _log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 1_000
-"""The connections to each address at a time."""
+"""The most connections to each address at a time."""
 _OVERSIZE = 2
-"""Requests up to this multiple of the bound are read, so that their refusal has a reason."""
+"""Requests up to this multiple of the limit are read, so that their error has a reason."""
 _LAST_RESPONSES_SECONDS = 0.1
-"""The time for the last responses to reach their clients; then gRPC ends all calls."""
+"""The time for the last responses to reach their clients. After that gRPC ends all calls."""
 _STOP_SECONDS = 1.0
 """The time for gRPC to end. The process exits soon afterwards in any case."""
 _LOOK_SECONDS = 0.1
@@ -33,7 +33,7 @@ def server_options(message_bytes: int) -> list[tuple[str, int]]:
     return [
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", _OVERSIZE * message_bytes),
-        # Connections and what each may have open.
+        # The limits of connections, and of the streams of each.
         ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
         ("grpc.server_handshake_timeout_ms", 5_000),
         ("grpc.http2.settings_timeout", 5_000),
@@ -47,13 +47,14 @@ def server_options(message_bytes: int) -> list[tuple[str, int]]:
         # Calls that wait for Python. With the default of 1,000, gRPC cancels more without a reason.
         ("grpc.server.max_pending_requests", 8_000),
         ("grpc.server.max_pending_requests_hard_limit", 8_000),
-        # gRPC cancels calls that Python has not taken in for so long, also without a reason. The
+        # gRPC cancels calls that Python has not accepted within this time, also without a
+        # reason. The
         # default of 30 s is too little for a burst on a busy machine; clients have deadlines.
         ("grpc.server_max_unrequested_time_in_server", 600),
-        # What gRPC takes in of a request before a handler reads it.
+        # The part of a request that gRPC buffers before a handler reads it.
         ("grpc.http2.lookahead_bytes", 16 * 1024),
         ("grpc.http2.bdp_probe", 0),
-        # Pings: of clients that send too many, and to clients that may be gone.
+        # Pings: limits those of clients, and sends some to clients that may be gone.
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.keepalive_time_ms", 30_000),
@@ -62,10 +63,10 @@ def server_options(message_bytes: int) -> list[tuple[str, int]]:
 
 
 class GrpcioFront:
-    """Serves methods with grpcio, and starts it again when a call has ended it.
+    """Serves methods with grpcio. Restarts its server when a call has ended it.
 
-    grpcio's server ends for good when a call has a path that is not UTF-8. The calls under way
-    are lost then, and clients connect again.
+    The server of grpcio ends for good if the path of a call is not UTF-8. The calls under way are
+    then lost, and clients connect again.
 
     Args:
         services: The methods of each service, by its full name.
@@ -74,7 +75,7 @@ class GrpcioFront:
         message_bytes: The largest request.
         reflection: Whether tools can list the services.
         on_failed: Called when the server has ended and cannot be started again.
-        credentials: Returns the credentials of a port; None for ports without TLS.
+        credentials: Returns the credentials of a port. None if the ports have no TLS.
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class GrpcioFront:
         self._addresses: list[str] = []
 
     async def start(self, addresses: Sequence[str]) -> list[str]:
-        """Serves on addresses; returns them with the ports that were chosen.
+        """Serves on addresses. Returns the addresses with the ports that were chosen.
 
         Raises:
             ListenError: An address cannot be listened on.
@@ -110,7 +111,7 @@ class GrpcioFront:
         return self._addresses
 
     async def stop(self) -> None:
-        """Ends all calls and connections in bounded time, whatever their clients do."""
+        """Ends all calls and connections within a limited time, even if clients do not react."""
         self._watcher.cancel()
         try:
             await asyncio.wait_for(self._server.stop(_LAST_RESPONSES_SECONDS), _STOP_SECONDS)
@@ -133,7 +134,10 @@ class GrpcioFront:
         return [bind(self._server, address, make() if make else None) for address in addresses]
 
     async def _restart_when_ended(self) -> None:
-        """Looks now and then whether the server has ended: its own end may never complete."""
+        """Checks from time to time whether the server has ended.
+
+        Waiting for its end may never return.
+        """
         while True:
             try:
                 await self._server.wait_for_termination(_LOOK_SECONDS)

@@ -1,7 +1,7 @@
 """Handlers for grpcio's asyncio server.
 
-All methods are registered as request-streaming: a handler then runs before the request is
-complete, and decides whether it is read at all. A unary handler would run only afterwards.
+All methods are registered as request-streaming. So a handler runs before the request is complete,
+and decides whether to read it. A unary handler would run only afterwards.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ __all__ = ["generic_handler"]
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
 _aborts: set[asyncio.Task[None]] = set()
-"""Tasks that abort calls; the event loop itself keeps no reference to them."""
+"""Tasks that abort calls. The event loop itself keeps no reference to them."""
 
 
 def generic_handler(
     service: str, methods: Iterable[Method], admission: Admission, access: Access
 ) -> grpc.GenericRpcHandler:
-    """Serves the methods of a service to gRPC's server."""
+    """Returns the methods of a service as a handler of the gRPC server."""
     handlers: dict[str, Any] = {
         method.name.rpartition(".")[2]: _unary(method, admission, access)
         if isinstance(method, UnaryMethod)
@@ -68,7 +68,7 @@ def _stream(method: StreamMethod, admission: Admission, access: Access) -> Any:
 
 
 async def _write(context: Context, response: bytes, seconds: float) -> None:
-    """Sends a response of a stream; a client that does not read it in time is cut off."""
+    """Sends a response of a stream. Cuts off a client that does not read it in time."""
     try:
         async with asyncio.timeout(seconds):
             await context.write(response)
@@ -86,7 +86,7 @@ async def _served(
     access: Access,
     context: Context,
 ) -> bytes:
-    """Admits a call, checks its caller, and answers it; errors become the status of the call."""
+    """Admits a call, checks its caller, and answers it. Errors become the status of the call."""
     call = None
     try:
         call = admission.enter(
@@ -104,7 +104,7 @@ async def _served(
     except Exception as error:  # noqa: BLE001 - every error becomes a status
         status = status_of(error, name)
     if call is not None and call.refusal is not None:
-        # gRPC ends this call by the abort that it is in already.
+        # The abort that is under way already ends this call.
         await call.refusal
         return b""
     await context.abort(status.code, status.text, status.trailing_metadata)
@@ -112,7 +112,7 @@ async def _served(
 
 
 def _leaving(call: AdmittedCall) -> Any:
-    """Returns what gRPC calls when the response has been sent, or never will be."""
+    """Returns the callback for the time when the response is sent, or can no longer be sent."""
     return lambda _context: call.leave()
 
 

@@ -1,4 +1,4 @@
-"""Binds the addresses that a server of gRPC listens on."""
+"""Binds the addresses that a gRPC server listens on."""
 
 import errno
 import os
@@ -13,18 +13,18 @@ __all__ = ["ListenError", "bind"]
 
 
 class ListenError(Exception):
-    """An address cannot be listened on; the text has the cause."""
+    """An address cannot be listened on. The message has the cause."""
 
 
 def bind(
     server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None = None
 ) -> str:
-    """Binds a HOST:PORT or unix:PATH address; returns it with the port that was chosen.
+    """Binds a HOST:PORT or unix:PATH address. Returns it with the port that was chosen.
 
     Args:
         server: The server.
         address: The address.
-        credentials: Those of a port with TLS. A socket has none.
+        credentials: The credentials of a port with TLS. A Unix socket has none.
 
     Raises:
         ListenError: The address cannot be listened on.
@@ -62,7 +62,7 @@ def _is_served(path: Path) -> bool:
 
 
 def _cause(address: str, path: str | None) -> str:
-    """Returns the operating system's error for an address: gRPC writes it to its own log only."""
+    """Returns the operating system's error for an address. gRPC writes it only to its own log."""
     try:
         if path is not None:
             Path(path).parent.stat()

@@ -1,4 +1,4 @@
-"""Connections to the file: how they are opened, and how statements run on them."""
+"""Opens connections to the file, and runs statements on them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +27,7 @@ def check_version(version: str) -> None:
 
 
 def connect(path: Path) -> apsw.Connection:
-    """Opens a connection whose plans don't depend on values: point reads are planned once."""
+    """Opens a connection. Query plans do not depend on values, so point reads are planned once."""
     try:
         connection = apsw.Connection(str(path))
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
@@ -45,7 +45,7 @@ def _status(*counts: Any) -> str:
 
 
 def make_log_durable(path: Path) -> None:
-    """Makes the commits in the log of an earlier process durable, before anybody reads them.
+    """Makes the commits in the log of an earlier process durable, before they are read.
 
     A killed process leaves commits that are written but not synced. Results that are read from
     them must survive a power cut too. The log is written again, because a second sync after a
@@ -66,11 +66,11 @@ def make_log_durable(path: Path) -> None:
 def fetch(
     connection: apsw.Connection, statement: str, bindings: Sequence[Any] = ()
 ) -> list[tuple[Any, ...]]:
-    """Runs a statement to its end; returns every row of its result."""
+    """Runs a statement and returns all rows of its result."""
     return connection.execute(statement, bindings).fetchall()
 
 
 def fetch_value(connection: apsw.Connection, statement: str, bindings: Sequence[Any] = ()) -> Any:
-    """Returns the only value of a result's only row; None without a row."""
+    """Runs a statement and returns the only value of its only row, or None if there is no row."""
     rows = connection.execute(statement, bindings).fetchall()
     return rows[0][0] if rows else None

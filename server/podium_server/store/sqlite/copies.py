@@ -1,4 +1,4 @@
-"""Verified copies of a store's file, and the check of a file: also while a server uses it."""
+"""Copies and checks the file of a store, also while a server uses it."""
 
 import contextlib
 import os
@@ -17,12 +17,12 @@ __all__ = ["back_up", "check"]
 
 _MOST_FAULTS = 20
 _WITH_IDENTITY = 7
-"""The first version of a schema that has an identity, which a copy does not share."""
+"""The first version of the schema that has an identity. Each copy gets its own identity."""
 _FILES = ("", "-journal", "-wal", "-shm")
 
 
 def check(path: Path) -> list[str]:
-    """Reads every page and every index of a file; returns the faults found, at most 20.
+    """Reads every page and every index of a file. Returns the faults found, at most 20.
 
     Raises:
         StoreError: The file is missing, cannot be read, or is not Podium's.
@@ -58,7 +58,7 @@ def back_up(path: Path, target: Path) -> None:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[apsw.Connection]:
-    """Opens a file of Podium's to read it, and changes nothing in it."""
+    """Opens a file of Podium to read it, without changing it."""
     try:
         with path.open("rb") as file:
             is_marked = schema.is_marked(file.read(HEADER_BYTES))
@@ -75,19 +75,19 @@ def _reading(path: Path) -> Iterator[apsw.Connection]:
 
 
 def _create(part: Path) -> None:
-    """Creates an empty file, in place of what an interrupted backup left."""
+    """Creates an empty file. Replaces a file that an interrupted backup has left."""
     _remove(part)
     os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _copy(source: apsw.Connection, part: Path) -> None:
-    """Copies all pages in one step: a writer meanwhile cannot make the copy begin again."""
+    """Copies all pages in one step, so that a writer cannot make the copy begin again."""
     with closing(apsw.Connection(str(part))) as copy:
         with copy.backup("main", source, "main") as backup:
             backup.step(-1)
         if copy.pragma("user_version") >= _WITH_IDENTITY:
             copy.execute("UPDATE identity SET id = randomblob(8), inode = 0")
-        # One file without a log beside it: it can be moved as it is.
+        # The copy is then one file without a log beside it, so it can be moved safely.
         copy.pragma("journal_mode", "delete")
         faults = _faults(copy)
     if faults:

@@ -1,4 +1,4 @@
-"""The change feed of the SQLite store: three indexes by revision, read side by side."""
+"""The change feed of the SQLite store. It merges three indexes that are ordered by revision."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -44,14 +44,14 @@ _FIRST: dict[int, tuple[Any, ...]] = {
     _ARM: (-1,),
     _ROW: (-1, "", 0, 0),
 }
-"""A key before all keys of a kind."""
+"""For each kind, a key that sorts before all its keys."""
 _SOURCES = {_REMOVAL: _REMOVALS, _ARM: _ARMS, _ROW: _ROWS}
 
 
 def changes(
     reader: Reader, experiment: str, after: int, place: ChangePlace | None, limits: PageLimits
 ) -> ChangePage:
-    """Returns the changes after a revision, from a place on."""
+    """Returns a page of the changes after a revision, beginning at a place."""
     with reader.one_state():
         row = reader.experiment(experiment)
         begun = place.begun if place else after or row.revision
@@ -78,7 +78,7 @@ def _found(
     begun: int,
     place: ChangePlace | None,
 ) -> Iterator[_Found]:
-    """Finds what changed behind a place, in order of revision and kind."""
+    """Yields the changed items after a place, in order of revision and kind."""
     at = place or ChangePlace(begun, after, _ROW + 1, ())
     sources = []
     for kind, statement in _SOURCES.items():
@@ -92,7 +92,7 @@ def _found(
 
 
 def _load(reader: Reader, experiment: int, found: _Found) -> tuple[Change, int]:
-    """Loads an item; returns it with its size."""
+    """Loads an item. Returns the item and its size."""
     _, kind, *key = found
     if kind == _ARM:
         view = _arm(reader, experiment, *key)

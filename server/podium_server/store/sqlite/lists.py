@@ -1,4 +1,4 @@
-"""Lists in pages: a filter becomes a condition, and a page looks at a bounded number of rows."""
+"""Lists in pages. A filter becomes an SQL condition, and a page reads a bounded number of rows."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ __all__ = [
 
 T = TypeVar("T")
 _SCAN_ROWS = 2_000
-"""The most rows that a page reads; then it ends with the place to continue from."""
+"""The most rows that a page reads. After that it ends with the place to continue from."""
 _HAS_TAGS = (
     "NOT EXISTS (SELECT 1 FROM json_each(?) wanted "
     "WHERE wanted.value NOT IN (SELECT value FROM json_each(tags)))"
@@ -44,7 +44,7 @@ _Condition = tuple[str, tuple[Any, ...]]
 
 
 class ListQuery(NamedTuple):
-    """A list: the range of rows that it looks at, in order of a place, and a condition for each."""
+    """A list: the range of rows to read, in order of their places, and a condition for each row."""
 
     place: str
     columns: str
@@ -123,7 +123,8 @@ def experiments_query(after: str, shown: ExperimentFilter, columns: str) -> List
     if end is not None:
         where, bindings = f"{where} AND name < ?", [*bindings, end]
     if shown.within:
-        # In the range, so that no place of a page is the name of another experiment.
+        # This condition is part of the range, so that no place of a page is the name of an
+        # experiment that the caller may not know.
         each = "name = ? OR (name > ? AND name < ?)"
         where = f"{where} AND ({' OR '.join([each] * len(shown.within))})"
         bindings += [text for name in shown.within for text in (name, f"{name}/", f"{name}0")]
@@ -165,14 +166,14 @@ def _selected(connection: apsw.Connection, query: ListQuery) -> apsw.Cursor:
 
 
 def _joined(conditions: Iterable[_Condition]) -> tuple[str, list[Any]]:
-    """Returns one condition of those that have bindings, and all bindings."""
+    """Joins the conditions that have bindings with AND. Returns the condition and all bindings."""
     used = [(condition, bindings) for condition, bindings in conditions if bindings]
     text = " AND ".join(condition for condition, _ in used) or "1"
     return text, [value for _, values in used for value in values]
 
 
 def _unseen(connection: apsw.Connection, query: ListQuery) -> Any:
-    """Returns the place of the last row that was read; None if there are no rows after it."""
+    """Returns the place of the last row that a page may read, or None if no rows follow it."""
     rows = f"SELECT {query.place} FROM {query.range} ORDER BY {query.place}"
     found = fetch(connection, f"{rows} LIMIT 2 OFFSET {_SCAN_ROWS - 1}", query.bindings)
     return found[0][0] if len(found) > 1 else None
@@ -183,7 +184,7 @@ def _marks(values: Iterable[object]) -> str:
 
 
 def _after_prefix(prefix: str) -> str | None:
-    """Returns the least text behind all that begin with a prefix; None if there is none."""
+    """Returns the smallest text that sorts after all texts with a prefix, or None."""
     kept = prefix.rstrip(chr(sys.maxunicode))
     if not kept:
         return None

@@ -53,9 +53,9 @@ _NAMES = (
 
 
 class Loader:
-    """Looks up rows as the transaction that is open on the connection sees them.
+    """Looks up rows in the open transaction of the connection.
 
-    `columns` has the columns of the arms that the transaction has loaded or written.
+    `columns` keeps the column values of the arms that the transaction has loaded or written.
     """
 
     def __init__(self, connection: apsw.Connection, points: PointTable) -> None:
@@ -81,7 +81,7 @@ class Loader:
         return None
 
     def arm(self, experiment: int, name: str, needs: ArmNeeds) -> LoadedArm | None:
-        """Returns an arm with what is needed of it."""
+        """Returns an arm with the parts and rows that are needed."""
         found = fetch(self._connection, _FIND_ARM, (experiment, name))
         if not found:
             return None
@@ -108,12 +108,12 @@ class Loader:
         return loaded
 
     def part(self, place: _Place, part: str) -> bytes:
-        """Returns a part of an arm, b"" if it is empty."""
+        """Returns a part of an arm, or b"" if it is empty."""
         content: bytes | None = fetch_value(self._connection, _FIND_PART, (*place, part))
         return content or b""
 
     def answering(self, place: _Place, name: str) -> EvalRow | None:
-        """Returns the row that answers for a name without a step."""
+        """Returns the row that `eval(name)` returns."""
         return self._find(_ANSWERING, (*place, name))
 
     def first(self, place: _Place) -> EvalRow | None:

@@ -14,7 +14,7 @@ _METRICS = (
     "WHERE experiment = ? AND (eval_name, key) > (?, ?) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
 )
 _BETWEEN = "\0"
-"""Between the parts of a place: no name has this character."""
+"""Separates the parts of a place. No name contains this character."""
 
 
 def metrics(reader: Reader, experiment: str, after: str, limits: PageLimits) -> Page[MetricRow]:

@@ -1,7 +1,7 @@
-"""Training series: a row for each step of an arm, with the values of all keys at that step.
+"""Training series. A row holds the values of all keys at one step of an arm.
 
-A logged step is then one small write, however many keys it has. A point takes 12 bytes of content:
-a number for its key, and its double.
+So a logged step is one small write for any number of keys. A point takes 12 bytes: the number of
+its key, and its value as a double.
 """
 
 import struct
@@ -21,7 +21,7 @@ POINT_TABLES = ("points", "point_keys")
 _Place = tuple[int, int]
 _POINT = struct.Struct("<Id")
 _SCANNED_BYTES = 50_000 * _POINT.size
-"""The most bytes that a page reads; then it ends with the place to continue from."""
+"""The most bytes that a page reads. After that it ends with the place to continue from."""
 
 _KEYS = "SELECT id, key FROM point_keys WHERE experiment = ? AND arm = ?"
 _PUT_KEY = "INSERT INTO point_keys VALUES (?,?,?,?)"
@@ -36,7 +36,7 @@ _RANGE = (
 
 
 class PointTable:
-    """The series of arms, as seen and written by the transaction that is open."""
+    """Reads and writes the series of arms in the open transaction."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
@@ -55,7 +55,7 @@ class PointTable:
         return bool(fetch(self._connection, _ANY, place))
 
     def put(self, place: _Place, step: int, values: Mapping[str, float]) -> None:
-        """Writes the values of some keys at a step, beside those of other keys."""
+        """Writes the values of some keys at a step. The values of other keys are kept."""
         merged = self.at(place, step) | dict(values)
         content = b"".join(_POINT.pack(self._id(place, key), merged[key]) for key in merged)
         self._connection.execute(_PUT, (*place, step, content))
@@ -71,7 +71,7 @@ class PointTable:
             self._connection.execute(f"DELETE FROM {table} WHERE experiment = ? AND arm = ?", place)
 
     def forget(self) -> None:
-        """Forgets the keys of arms, since some were removed."""
+        """Clears the cached keys of arms, since some keys were removed."""
         self._ids.clear()
 
     def _known(self, place: _Place) -> dict[str, int]:
@@ -98,7 +98,7 @@ def points_page(
     shown: SeriesFilter,
     revision: int,
 ) -> Page[Points]:
-    """Returns a page of the points from a step on."""
+    """Returns a page of the points, beginning at a step."""
     keys = {
         identity: key
         for identity, key in fetch(connection, _KEYS, place)

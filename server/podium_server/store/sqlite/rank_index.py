@@ -1,7 +1,7 @@
-"""The rank index: the scores of COMPLETED arms in order, and how many there are by source.
+"""The rank index: the scores of COMPLETED arms in order, and their number by source.
 
-The transactions that write arms keep it up to date. The scores of an arm enter it when the arm
-completes, so training pays nothing for it.
+The transactions that write arms keep it up to date. The scores of an arm are added when the arm
+completes. So the index costs nothing during training.
 """
 
 import math
@@ -32,9 +32,9 @@ SOURCE = (
     "CASE WHEN s.origin > 2 THEN '' WHEN s.eval_name = '' THEN a.primary_name "
     "ELSE s.eval_name END, ifnull(s.benchmark_id, '')"
 )
-"""The name of the eval and the benchmark_id that a score `s` of an arm `a` is of, '' for none."""
+"""Selects the eval name and the benchmark_id of a score `s` of an arm `a`, or '' for none."""
 _Entry = tuple[str, str, int, int, str, str]
-"""A score of an arm: eval name, key, value, origin, the eval that it is of, its benchmark."""
+"""A score of an arm: eval name, key, value, origin, source eval, benchmark_id."""
 
 _ENTRIES = (
     f"SELECT s.eval_name, s.key, s.value, s.origin, {SOURCE} "
@@ -58,7 +58,7 @@ _FORGET = (
 
 
 class RankWriter:
-    """Updates the index and its counts within one transaction; `finish` writes the counts."""
+    """Updates the index and its counts within one transaction. `finish` writes the counts."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
@@ -136,7 +136,7 @@ def ranked_row(row: _Row, key: OrderKey) -> RankedRow:
 def _score_place(
     origin: int, key: str, step: int | None, eval_name: str, primary: str | None
 ) -> ScorePlace:
-    """Returns where a score came from. It is cached: most scores have one of a few sources."""
+    """Returns the source of a score. Sources are cached, since most scores share a few of them."""
     name = (eval_name or primary) if codec.is_of_row(origin) else None
     return ScorePlace(Origin(origin), key, name, step)
 
@@ -144,7 +144,7 @@ def _score_place(
 class RankIndexReader:
     """Reads the scores of one candidate in order, the smallest (`upward`) or the greatest first.
 
-    Equal scores are in the order of their arms in both directions.
+    In both directions, equal scores are in the order of their arms.
     """
 
     def __init__(
@@ -155,13 +155,13 @@ class RankIndexReader:
         self._upward = upward
 
     def key(self, row: _Row) -> OrderKey:
-        """Returns the place of a row of `SCORED` among others."""
+        """Returns the sort key of a row of `SCORED`."""
         if row[0] == NAN_KEY:
             return _NAN
         return OrderKey(0, row[0] if self._upward else -row[0])
 
     def rows(self, after: RankPlace | None) -> Generator[_Row]:
-        """Yields the rows of `SCORED` behind a place: numbers, then NaN."""
+        """Yields the rows of `SCORED` after a place: numbers first, then NaN."""
         key, ordinal = after or RankPlace(OrderKey(0, 0), -1)
         if key.section == 0:
             yield from self._numbers(after)
@@ -178,7 +178,7 @@ class RankIndexReader:
         yield from (self._read(_UPWARD, beyond) if self._upward else self._downward(beyond))
 
     def _downward(self, below: int | None) -> Generator[_Row]:
-        """Yields the scores below one; equal ones are read again, in order of arms."""
+        """Yields the scores below a value. Equal scores are read again, in order of arms."""
         while below is not None:
             tied = None
             with closing(self._read(_DOWNWARD, below)) as rows:
@@ -195,7 +195,7 @@ class RankIndexReader:
             below = tied
 
     def _run(self, sort_key: int, after: int) -> Generator[_Row]:
-        """Yields the arms with one score, behind one of them."""
+        """Yields the arms with a given score that come after one of these arms."""
         return self._read(_RUN, sort_key, after)
 
     def _read(self, statement: str, *place: int) -> Generator[_Row]:

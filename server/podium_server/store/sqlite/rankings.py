@@ -80,7 +80,7 @@ def _changed(reader: Reader, row: ExperimentRow) -> int:
 
 
 def rank(reader: Reader, experiment: str, query: RankQuery, limits: PageLimits) -> RankPage | None:
-    """Returns a page of a ranking; None if that means reading very many arms."""
+    """Returns a page of a ranking, or None if very many arms would have to be read."""
     with reader.one_state():
         row = reader.experiment(experiment)
         page = _from_index(reader, row, query, limits)
@@ -90,14 +90,14 @@ def rank(reader: Reader, experiment: str, query: RankQuery, limits: PageLimits) 
 
 
 def rank_slowly(reader: Reader, experiment: str, query: RankQuery, limits: PageLimits) -> RankPage:
-    """Returns a page of a ranking, even if that means reading very many arms."""
+    """Returns a page of a ranking, even if very many arms have to be read."""
     with reader.one_state():
         row = reader.experiment(experiment)
         return _from_index(reader, row, query, limits) or _over_all(reader, row, query, limits)
 
 
 def is_small(reader: Reader, experiment: str) -> bool:
-    """Returns whether an experiment has few arms, so that each may be read."""
+    """Returns whether an experiment has so few arms that all of them may be read."""
     return sum(reader.experiment(experiment).counts) <= _FEW_ARMS
 
 
@@ -122,7 +122,7 @@ def members(
 def _from_index(
     reader: Reader, row: ExperimentRow, query: RankQuery, limits: PageLimits
 ) -> RankPage | None:
-    """Returns a page of COMPLETED arms; None if several candidates have scores."""
+    """Returns a page of COMPLETED arms, or None if several candidates have scores."""
     if not query.is_of_completed_arms:
         return None
     found = {candidate: _sources(reader, row, candidate) for candidate in query.candidates}
@@ -214,7 +214,10 @@ def _shown(reader: Reader, row: ExperimentRow, query: RankQuery) -> dict[int, in
 def _first_scores(
     reader: Reader, row: ExperimentRow, query: RankQuery, shown: Mapping[int, int]
 ) -> dict[int, _Found]:
-    """Returns the score of each arm by ordinal: that of the first candidate that it has."""
+    """Returns the score of each arm by ordinal.
+
+    It belongs to the arm's first candidate with a score.
+    """
     scores: dict[int, _Found] = {}
     sources: dict[tuple[Any, ...], RankSource] = {}
     for candidate in query.candidates:

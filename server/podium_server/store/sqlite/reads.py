@@ -1,4 +1,4 @@
-"""The reads of the SQLite store: point reads, pages by keyset, and matrices of scores."""
+"""The reads of the SQLite store: point reads, pages of lists, and matrices of scores."""
 
 import json
 import struct
@@ -58,7 +58,7 @@ _BARE_SCORE = (
     "JOIN arms a ON a.experiment = s.experiment AND a.ordinal = s.arm "
     "WHERE s.experiment = ? AND s.arm = ? AND s.eval_name = '' AND s.key = ?"
 )
-"""A bare score also needs the name of the primary eval, which costs one more look-up."""
+"""A bare score also needs the name of the primary eval, which takes one more look-up."""
 _EXPERIMENT = (
     f"SELECT {codec.EXPERIMENT_COLUMNS}, c.content FROM experiments x "
     "LEFT JOIN experiment_contents c ON c.experiment = x.id WHERE name = ? AND deleted = 0"
@@ -79,10 +79,10 @@ _SCORE_COLUMN = (
 
 
 class Reader(ChangeListener):
-    """Reads on a connection of its own: each sees one committed state.
+    """Reads on its own connection. Each read sees one committed state.
 
-    If the reader hears of each commit (`may_share`), reads between two commits share one
-    transaction, since beginning one costs more than a point read. Otherwise each has its own.
+    If the reader is notified of each commit (`may_share`), reads between two commits share a
+    transaction. Beginning one costs more than a point read. Otherwise each read has its own.
     """
 
     def __init__(self, connection: apsw.Connection, *, may_share: bool = False) -> None:
@@ -98,7 +98,7 @@ class Reader(ChangeListener):
         return str(fetch_value(self.connection, "SELECT id FROM store"))
 
     def eval(self, experiment: str, arm: str, name: str, step: int | None) -> bytes | None:
-        """Returns the encoded row that `eval` returns; None if there is none."""
+        """Returns the encoded row that `eval` returns, or None if there is none."""
         self._share_state()
         known = self._places.get((experiment, arm))
         found = None if known is None else self._eval(known, name, step)
@@ -118,7 +118,10 @@ class Reader(ChangeListener):
         return None
 
     def score(self, experiment: str, arm: str, candidates: _Candidates) -> Score | None:
-        """Returns the score of the first candidate that has one: usually one statement."""
+        """Returns the score of the first candidate that has one.
+
+        This usually takes one statement.
+        """
         self._share_state()
         known = self._places.get((experiment, arm))
         found = None if known is None else self._score(known, *candidates[0])
@@ -143,10 +146,10 @@ class Reader(ChangeListener):
         return None
 
     def _find_place(self, experiment: str, arm: str) -> tuple[int, int]:
-        """Returns the place of an arm's rows, and caches it for the next read.
+        """Returns the place of an arm's rows. Caches the place for the next read.
 
         A place is never reused, and a deleted arm leaves no rows there. So rows at a cached place
-        are right, and if there are none, the place is looked up again.
+        belong to the arm. If there are no rows, the place is looked up again.
         """
         for place in fetch(self.connection, _PLACE, (experiment, arm)):
             if len(self._places) >= _PLACES_LIMIT:
@@ -207,7 +210,7 @@ class Reader(ChangeListener):
     def series(
         self, experiment: str, arm: str, first: int, limits: PageLimits, shown: SeriesFilter
     ) -> Page[Points]:
-        """Returns the points of the training series from a step on."""
+        """Returns a page of the points of the training series, beginning at a step."""
         with self.one_state():
             identity, row = self._find_arm(experiment, arm)
             place = (identity, row.ordinal)
@@ -280,7 +283,7 @@ class Reader(ChangeListener):
     def _score_column(
         self, experiment: int, ordinals: Sequence[int], candidates: _Candidates
     ) -> tuple[list[float], list[bool]]:
-        """Returns the score of each arm, 0 if it has none, and whether it has one."""
+        """Returns the score of each arm (0 if it has none), and whether each arm has one."""
         found: dict[int, int] = {}
         for name, key in candidates:
             wanted = [ordinal for ordinal in ordinals if ordinal not in found]
@@ -335,7 +338,7 @@ class Reader(ChangeListener):
 
     @contextmanager
     def one_state(self) -> Iterator[None]:
-        """Has every statement inside see the same committed state."""
+        """Makes all statements inside the block see the same committed state."""
         self._share_state()
         if self._shares:
             yield

@@ -1,7 +1,7 @@
-"""The tables of the SQLite store, and how older files become today's.
+"""The tables of the SQLite store, and the migrations of older files.
 
-`MIGRATIONS[n]` brings a file from version n to n + 1; the version is kept in the file's
-`user_version`. A migration is never changed once it was released.
+`MIGRATIONS[n]` brings a file from version n to n + 1. The version is kept in the file's
+`user_version`. A released migration is never changed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -280,11 +280,11 @@ _FUNCTIONS: Mapping[str, Any] = {
     "sort_key": lambda bits: sort_key(value_from(bits)),
     "text_field": text_field,
 }
-"""What migrations need beside SQL."""
+"""The Python functions that migrations need beside SQL."""
 
 
 def check(connection: apsw.Connection, path: str) -> None:
-    """Refuses files that are not Podium's, or a newer Podium's, before anything is written."""
+    """Raises an error for a file of another program or of a newer Podium, before any write."""
     marked = connection.pragma("application_id")
     empty = not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").get
     if marked != APPLICATION_ID and not (marked == 0 and empty):
@@ -298,18 +298,18 @@ def check(connection: apsw.Connection, path: str) -> None:
 
 
 def mark(connection: apsw.Connection) -> None:
-    """Marks a new file as Podium's, before the write-ahead log is used."""
+    """Marks a new file as a file of Podium, before the write-ahead log is used."""
     if connection.pragma("application_id") == 0:
         connection.pragma("application_id", APPLICATION_ID)
 
 
 def is_marked(header: bytes) -> bool:
-    """Returns whether a file is marked as Podium's, by its first bytes."""
+    """Returns whether the first bytes of a file mark it as a file of Podium."""
     return header[_MARK_AT : _MARK_AT + 4] == APPLICATION_ID.to_bytes(4)
 
 
 def migrate(connection: apsw.Connection) -> None:
-    """Brings a file to today's version, all of it or none."""
+    """Migrates a file to the current version. If a step fails, the file is unchanged."""
     version = connection.pragma("user_version")
     if version == VERSION:
         return
@@ -322,7 +322,7 @@ def migrate(connection: apsw.Connection) -> None:
 
 
 def identify(connection: apsw.Connection, inode: int) -> None:
-    """Gives a file another identity if it is not the one that it was as it was last opened."""
+    """Gives the store a new identity if its inode has changed, as that of a copied file has."""
     connection.execute(
         "UPDATE identity SET inode = ?1, "
         "id = CASE inode WHEN 0 THEN id ELSE randomblob(8) END WHERE inode != ?1",

@@ -17,7 +17,7 @@ _INTERRUPT_SECONDS = 0.01
 
 
 class SlowReads:
-    """Runs reads on a connection of its own, opened when it is first needed."""
+    """Runs reads on its own connection, which is opened when it is first needed."""
 
     def __init__(self, connect: Callable[[], apsw.Connection]) -> None:
         self._connect = connect
@@ -26,7 +26,7 @@ class SlowReads:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="podium-slow-reads")
 
     async def run(self, read: Callable[[Reader], T]) -> T:
-        """Runs a read after those before it."""
+        """Runs a read, after all reads that were submitted before."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._run, read)
 
@@ -41,11 +41,12 @@ class SlowReads:
             raise _shutting_down() from error
 
     def close(self) -> None:
-        """Ends the running read, and those that wait for it, with SHUTTING_DOWN."""
+        """Ends the running read and all waiting reads with SHUTTING_DOWN."""
         self._is_closing = True
         last = self._thread.submit(lambda: None)
         while not last.done():
-            # An interrupt ends the running statement only; a read may be between two of them.
+            # An interrupt ends only the running statement, and a read may be between two
+            # statements.
             if self._connection is not None:
                 self._connection.interrupt()
             wait([last], _INTERRUPT_SECONDS)

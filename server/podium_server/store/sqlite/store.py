@@ -59,7 +59,10 @@ _INTERRUPT_SECONDS = 0.01
 def _reading(
     read: Callable[Concatenate[Reader, P], T],
 ) -> "Callable[Concatenate[SqliteStore, P], Coroutine[Any, Any, T]]":
-    """Makes a method of the store from a read; one that finds the file damaged stops the store."""
+    """Makes a method of the store from a read.
+
+    If a read finds the file damaged, the store stops.
+    """
 
     @wraps(read)
     async def method(self: "SqliteStore", /, *arguments: P.args, **named: P.kwargs) -> T:
@@ -77,8 +80,8 @@ def _reading(
 class SqliteStore(Store):
     """Keeps results in one file of this machine, for one server at a time.
 
-    `on_broken` is called once when the file is damaged, or when a commit failed in a way that
-    leaves its outcome unknown: the store then rejects all calls, and the process should end.
+    `on_broken` is called once when the file is damaged, or when the outcome of a commit is unknown.
+    From then on the store rejects all calls, and the process should end.
     """
 
     def __init__(self, path: Path, on_broken: Callable[[], None] = lambda: None) -> None:
@@ -86,7 +89,7 @@ class SqliteStore(Store):
         self._on_broken = on_broken
 
     async def open(self) -> None:
-        """Opens the file, or creates it; migrates older ones."""
+        """Opens the file, or creates it. Migrates a file of an older version."""
         check_version(apsw.sqlite_lib_version())
         self._file = StoreFile(self._path)
         self._path = self._file.path
@@ -131,7 +134,7 @@ class SqliteStore(Store):
         return connection
 
     def _damaged(self, error: Exception) -> None:
-        """Stops the store; called from any thread."""
+        """Stops the store. May be called from any thread."""
         self._loop.call_soon_threadsafe(self._group.stop, error)
 
     async def close(self) -> None:
@@ -160,7 +163,7 @@ class SqliteStore(Store):
         return await self._group.submit(call)
 
     def trace(self, sink: Callable[[str, Any], None]) -> None:
-        """Passes every statement of writes from now on to a benchmark, with its bindings."""
+        """Passes all later statements of writes, with their bindings, to a benchmark."""
 
         def trace(_cursor: apsw.Cursor, statement: str, bindings: Any) -> bool:
             sink(statement, bindings)
@@ -169,7 +172,10 @@ class SqliteStore(Store):
         self._writing.exec_trace = trace
 
     async def tokens(self) -> list[TokenRow]:
-        """See Store. Not on the connection of other reads, which may share an older state."""
+        """Returns all tokens.
+
+        It does not use the connection of other reads, which may share an older state.
+        """
         if self._group.broken:
             raise _stopped()
         try:

@@ -1,8 +1,9 @@
-"""The file of a store: one server at a time, and only while the file stays what it was.
+"""The file of a store: only one server may use it, and only while no other program changes it.
 
-Other programs can remove, replace, truncate or overwrite the file while a server runs. SQLite
-does not notice: it writes to a file that no program can open any more, or mixes its pages
-with those of another file. `StoreFile.check` notices, so that nothing more is acknowledged.
+Other programs can remove, replace, truncate or overwrite the file while a server runs. SQLite does
+not notice that. It writes to a file that no program can open any more, or mixes its pages with
+those of another file. `StoreFile.check` notices such a change, so that no further call is
+acknowledged.
 """
 
 import contextlib
@@ -23,11 +24,11 @@ HEADER_BYTES, _LOG_HEADER_BYTES = 100, 32
 
 
 class FileDamagedError(Exception):
-    """Another program changed the file of the store; the message names the change."""
+    """Another program changed the file of the store. The message names the change."""
 
 
 class _State(NamedTuple):
-    """What is compared to notice a change of a file."""
+    """The properties of a file that are compared to notice a change."""
 
     identity: tuple[int, int]
     """The device and the inode: the same file under any name."""
@@ -57,7 +58,10 @@ class StoreFile:
             self._stack = stack.pop_all()
 
     def _lock_name(self, stack: contextlib.ExitStack) -> None:
-        """Locks the name: a file that replaces this one waits until its server has ended."""
+        """Locks the name.
+
+        A server for a file that replaces this one has to wait for this server's end.
+        """
         lock = self._open(_beside(self.path, ".lock"))
         stack.callback(os.close, lock)
         _lock(lock, self.path)
@@ -69,22 +73,25 @@ class StoreFile:
         if sys.platform == "linux":
             _lock(self._file, self.path)
         elif os.fstat(self._file).st_nlink > 1:
-            # Elsewhere such a lock would lock SQLite out, too.
+            # On other systems such a lock would lock SQLite out, too.
             raise StoreError(f"{self.path} has several names (hard links); remove the others")
 
     def _open(self, path: Path) -> int:
-        """Opens a file; a new one can be read by this user only, and its log as well."""
+        """Opens a file. Only this user can read a new file and its log."""
         try:
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StoreError(f"cannot open {self.path}: {error.strerror}") from error
 
     def header(self) -> bytes:
-        """Returns the header of the file; to open the file for it would lose SQLite's locks."""
+        """Returns the header of the file.
+
+        Opening the file again for this would lose SQLite's locks.
+        """
         return os.pread(self._file, HEADER_BYTES, 0)
 
     def watch(self, connection: apsw.Connection) -> None:
-        """Begins to watch the files, which the writing connection has opened."""
+        """Begins to watch the files that the writing connection has opened."""
         connection.set_wal_hook(self._note_log)
         self._beside = {log: _state(log) for log in map(self._log, ("-wal", "-shm"))}
         self._state = _state(self._file)
@@ -113,7 +120,7 @@ class StoreFile:
             raise FileDamagedError(f"{self.path} was {how} while the server ran")
 
     def committed(self, connection: apsw.Connection) -> None:
-        """Notes that the log has grown, and copies it into the file if it is long.
+        """Notes the new size of the log. If the log is long, copies it into the file.
 
         Raises:
             FileDamagedError: See `check`.
@@ -145,7 +152,10 @@ def _beside(path: Path, ending: str) -> Path:
 
 
 def _refuse_log_without_file(path: Path) -> None:
-    """Refuses a log whose file is gone: SQLite would delete the log and begin an empty file."""
+    """Raises an error if a log has lost its file.
+
+    SQLite would delete the log and begin an empty file.
+    """
     log = _beside(path, "-wal")
     is_empty = not (path.exists() and path.stat().st_size)
     if is_empty and log.exists() and log.stat().st_size > _LOG_HEADER_BYTES:

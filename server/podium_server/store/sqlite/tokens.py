@@ -1,4 +1,4 @@
-"""The tokens in the file: read by the server, and changed by `podium token` beside it."""
+"""The tokens in the file. The server reads them, and `podium token` changes them meanwhile."""
 
 import contextlib
 import json
@@ -28,7 +28,7 @@ def read_tokens(connection: apsw.Connection) -> list[TokenRow]:
 
 
 def is_ready(path: Path) -> bool:
-    """Returns whether there is a file of today's version."""
+    """Returns whether there is a file of the current version."""
     if not path.exists():
         return False
     with _opened(path) as connection:
@@ -40,7 +40,7 @@ def listed(path: Path) -> list[TokenRow]:
     """Returns all tokens of a file.
 
     Raises:
-        StoreError: The file cannot be read, or is not a store of today's version.
+        StoreError: The file cannot be read, or is not a store of the current version.
     """
     if not path.exists():
         raise StoreError(f"there is no store {path}; name one with --store, or create a token")
@@ -65,7 +65,7 @@ def add(path: Path, row: TokenRow) -> None:
 
 
 def revoke(path: Path, token_id: str, now: int) -> None:
-    """Revokes a token; one that was revoked before keeps its time.
+    """Revokes a token. A token that was revoked before keeps its time of revocation.
 
     Raises:
         StoreError: The file cannot be written.
@@ -86,7 +86,7 @@ def _writing(path: Path) -> Iterator[apsw.Connection]:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[apsw.Connection]:
-    """Opens the file as a guest: a server that uses it alone copies the log into the file."""
+    """Opens the file without ever copying the log into it. Only the server does that."""
     connection = connect(path)
     try:
         connection.set_busy_timeout(_WAIT_MS)

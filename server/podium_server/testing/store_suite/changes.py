@@ -74,7 +74,7 @@ def _readable(view: ArmView) -> ArmView:
 
 
 async def _hold(store: Store, replica: _Replica) -> None:
-    """Compares a replica with everything that can be read."""
+    """Compares a replica with the results of all reads."""
     arms = await store.arms("x", -1, _ROOMY, ArmFilter())
     assert replica.revision == arms.revision
     known = sorted(replica.arms.values(), key=lambda view: view.row.ordinal)
@@ -127,7 +127,7 @@ async def test_random_histories(store: Store, seed: int) -> None:
 
 
 async def _ask(store: Store, rng: Random, replica: _Replica) -> int:
-    """Asks for some pages, and compares the replica when it is complete."""
+    """Reads some pages into the replica, and compares it when it is complete."""
     for _ in range(rng.choice((1, 2, 9))):
         limits = PageLimits(rng.choice((1, 2, 3, 100)), rng.choice((1, 200, 2**21)))
         try:

@@ -130,7 +130,7 @@ async def test_refused_calls_leave_their_neighbours_alone(
 async def test_a_defect_in_one_call_is_its_own(
     store: Store, place: Place, broken: type[RecordCall]
 ) -> None:
-    """A call with a defect raises its error and changes nothing; the others are applied."""
+    """A call with a defect raises its error and changes nothing. The other calls are applied."""
     await store.transact(record(declared(), arm()))
     bad = record(row("bad", metrics={"acc": 1}), kind=broken)
     calls = [record(row("val", n)) for n in range(20)]

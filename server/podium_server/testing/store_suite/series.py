@@ -44,7 +44,7 @@ async def _store_points(store: Store, *points: tuple[int, Mapping[str, float]]) 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
 async def test_pages_show_every_point_once(store: Store, size: int) -> None:
-    """Points come in order of steps, all of a step together; keys and steps can be chosen."""
+    """Points come in order of steps, all of one step together. Filters select keys and steps."""
     await store.transact(record(declared(), arm()))
     await _store_points(store, (5, {"loss": 0.5, "lr": 1}), (_FIRST, {"loss": 3}))
     await _store_points(store, (_LAST, {"lr": 2}), (0, {"loss": 2}), (5, {"loss": 0.25}))
@@ -115,7 +115,7 @@ async def test_an_attempt_keeps_the_points_up_to_its_step_or_none(store: Store) 
 
 
 async def test_a_whole_arm_has_no_series(store: Store) -> None:
-    """An arm that becomes equal to a whole one loses its points; the same one again does not."""
+    """Recording an identical arm keeps its points. Recording it with `replace` removes them."""
     await store.transact(record(declared(), arm(metrics={"loss": 1})))
     await _store_points(store, (1, {"loss": 1}))
     await store.transact(record(arm(metrics={"loss": 1})))
