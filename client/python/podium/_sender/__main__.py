@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Delivers the outbox that the arguments name.
 
     Returns:
-        0 when there is nothing to do, also since another sender does it; 1 if it is no outbox.
+        0 if nothing is left to do or another sender is at work; 1 if the folder is not an outbox.
     """
     given = _parser().parse_args(arguments)
     logging.basicConfig(
@@ -44,11 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _deliver_locked(outbox: Path, rules: Rules) -> bool:
-    """Delivers an outbox while holding its lock, unless another sender does.
+    """Delivers an outbox while holding its lock, unless another sender holds it.
 
     Returns:
-        Whether a stream was made after the last look at the outbox. Its recorder may have seen
-        the lock taken, and so have started no other sender.
+        Whether a stream was created after the last look at the outbox. Its recorder may have
+        seen that the lock was taken, and so have started no other sender.
     """
     lock = SenderLock(outbox)
     address = outbox_address(outbox)
@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _deliver(outbox: Path, address: str, rules: Rules) -> frozenset[Path] | None:
-    """Delivers an outbox; returns the streams that it has seen, or None after a signal."""
+    """Delivers an outbox. Returns the streams that were seen in it, or None after a signal."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -16,8 +16,8 @@ _random = SystemRandom()
 class Backoff:
     """The waits between tries: each is drawn from 0 to a bound that doubles from 0.1 s to 30 s.
 
-    Drawn at random, they spread senders that lost the same server over the time until the next
-    try: "full jitter" of M. Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
+    Because waits are random, senders that lost the same server do not retry at the same moment.
+    This is "full jitter": M. Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
 
     Args:
         uniform: Draws a number between two others.
@@ -28,15 +28,15 @@ class Backoff:
         self.failures = 0
 
     def next(self) -> float:
-        """Counts one more failure; returns how many seconds to wait."""
+        """Counts one more failure, and returns the seconds to wait."""
         bound = min(_MOST_SECONDS, _FIRST_SECONDS * 2 ** min(self.failures, _DOUBLINGS))
         self.failures += 1
         return self._uniform(0, bound)
 
     def soon(self) -> float:
-        """Returns how many seconds to wait where somebody waits for the next try."""
+        """Returns the seconds to wait if a process has asked for an early retry."""
         return self._uniform(*_SOON_SECONDS)
 
     def reset(self) -> None:
-        """Begins anew, after a success."""
+        """Resets the number of failures after a success."""
         self.failures = 0

@@ -1,4 +1,4 @@
-"""Whether the server is to be called at all now: what one stream learns of it holds for all."""
+"""Decides whether calls may be made now. The failure of one stream's call pauses all streams."""
 
 import logging
 import time
@@ -11,17 +11,17 @@ __all__ = ["CircuitBreaker"]
 _log = logging.getLogger(__name__)
 
 _OVERLOADED = "OVERLOADED"
-"""The reason of a server that everybody has to leave alone for a while."""
+"""The reason for which a server must not be called early, even on request."""
 
 
 class CircuitBreaker:
-    """Shut while the server does not answer; then one call at a time tries whether it does again.
+    """Pauses all calls while the server does not answer. After a wait, one call at a time retries.
 
     Attributes:
-        pause: Why it is shut; None if it is open.
+        pause: The failure that paused the calls; None if calls are allowed.
         due: When the next call may try, on the clock of `time.monotonic`.
         due_time: The same in seconds since 1970.
-        since_time: Since when it is shut, in seconds since 1970.
+        since_time: When the calls were paused, in seconds since 1970.
     """
 
     def __init__(self, backoff: Backoff | None = None) -> None:
@@ -37,9 +37,9 @@ class CircuitBreaker:
         return 1 if now >= self.due else 0
 
     def shut(self, pause: Pause, now: float) -> None:
-        """Takes note of a call that says something bad of the server."""
+        """Pauses the calls after one has shown that the server cannot be used now."""
         if self.pause is not None and now < self.due:
-            # It began before the others had failed.
+            # This call began before another one failed. That failure counts already.
             return
         if self.pause is None:
             self.since_time = time.time()
@@ -51,7 +51,10 @@ class CircuitBreaker:
         self.due, self.due_time = now + seconds, time.time() + seconds
 
     def hurry(self) -> None:
-        """Lets the next call try about a second after the last one: somebody waits for it."""
+        """Moves the next retry to about a second after the last one.
+
+        An overloaded server is not retried early.
+        """
         if self.pause is None or self.pause.reason == _OVERLOADED:
             return
         sooner = self.due - (self._tried + self._backoff.soon())
@@ -59,7 +62,7 @@ class CircuitBreaker:
             self.due, self.due_time = self.due - sooner, self.due_time - sooner
 
     def open(self) -> None:
-        """Takes note of an answer."""
+        """Allows calls again after the server has answered."""
         if self.pause is not None:
             _log.warning("the server answers again")
         self.pause = None

@@ -22,11 +22,11 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 DAMAGED = "DAMAGED"
-"""The reason of an event that is kept as rejected because its record cannot be read."""
+"""The reason with which an event is kept as rejected if its record cannot be read."""
 
 
 class LostDeclaration:
-    """The only event of an experiment's own stream, whose record is damaged.
+    """The declaration of an experiment whose record in the outbox is damaged.
 
     Args:
         info: Describes the stream.
@@ -36,7 +36,7 @@ class LostDeclaration:
         self._info = info
 
     async def record(self, client: RecordingClient) -> None:
-        """Creates the experiment: without it, no arm could be delivered."""
+        """Declares the experiment without fields. Otherwise, no arm could be delivered."""
         event = Event(experiment_declared=ExperimentDeclared())
         await client.record(self._info.experiment, [event])
 
@@ -56,13 +56,16 @@ def was_start(info: StreamInfo, rejected: RejectedEvent) -> bool:
 
 
 def damaged_event(sequence: int) -> Refused:
-    """Returns an event that cannot be read, as it is kept."""
+    """Returns the rejected event that stands for an unreadable record."""
     return Refused(sequence, DAMAGED, "the record in the outbox is damaged", b"")
 
 
 @contextmanager
 def ignored_disk_errors(folder: Path) -> Iterator[None]:
-    """Logs an error of the disk and goes on: for notes that the server can replace."""
+    """Logs a disk error in the block and ignores it.
+
+    For files that can be restored from the server.
+    """
     try:
         yield
     except OSError as error:

@@ -1,14 +1,13 @@
-"""`python -m podium._sender.detached FOLDER`: begins to deliver an outbox, and returns at once.
+"""`python -m podium._sender.detached FOLDER`: starts a sender for an outbox, and returns at once.
 
-The sender that it leaves is nobody's child: a training that waits for its children, or kills them
-at its end, does not meet it.
+The sender is not a child of the training, which may wait for its children or kill them at its end.
 """
 
 import os
 import sys
 
 if __name__ == "__main__":
-    # Before gRPC is loaded, which does not survive a fork.
+    # This fork has to precede the import of gRPC, which does not work after a fork.
     if os.fork():
         os._exit(0)
     from podium._sender.__main__ import main

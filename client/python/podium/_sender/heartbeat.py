@@ -19,7 +19,7 @@ _SECONDS = 45.0
 
 
 class Heartbeat:
-    """The heartbeat of one stream: an event without metrics, for the attempt that runs.
+    """The heartbeat of one stream: an event without metrics for the running attempt.
 
     Args:
         info: Describes the stream.
@@ -31,7 +31,7 @@ class Heartbeat:
         self._last = time.monotonic()
 
     def note_delivered(self, delivered: Iterable[Event]) -> None:
-        """Notes which attempt runs now. Every event that is delivered counts as a heartbeat."""
+        """Notes which attempt is running. Every delivered event counts as a heartbeat."""
         self._last = time.monotonic()
         for event in delivered:
             kind = event.WhichOneof("kind")
@@ -41,11 +41,14 @@ class Heartbeat:
                 self._attempt_id = None
 
     def is_due(self) -> bool:
-        """Returns whether an attempt runs that the server has not heard of for a while."""
+        """Returns whether an attempt is running and the server got no event of it for a while."""
         return self._attempt_id is not None and time.monotonic() - self._last >= _SECONDS
 
     async def send(self, client: RecordingClient) -> None:
-        """Sends a heartbeat, without a position: a lost one does not have to be sent again."""
+        """Sends a heartbeat.
+
+        It has no stream position, because a lost one need not be sent again.
+        """
         self._last = time.monotonic()
         event = events.metrics_recorded(self._info.arm or "", {}, attempt_id=self._attempt_id)
         try:

@@ -1,7 +1,7 @@
 """Records the end of an arm whose process has ended without recording it.
 
-A process that is killed cannot say so. Its stream shows it: the lock is free, all events are
-delivered, and the newest attempt in it has no end.
+A killed process cannot record its end. Its stream shows that it ended: the lock is free, all events
+are delivered, and the newest attempt in the stream has no end.
 """
 
 import os
@@ -28,7 +28,7 @@ _ERROR = "the process ended without finishing the arm: host {0.host}, pid {0.pid
 
 
 class MissingEnd:
-    """An attempt at an arm, without an end.
+    """An attempt at an arm whose end was not recorded.
 
     Args:
         info: Describes the stream that holds the attempt.
@@ -42,7 +42,7 @@ class MissingEnd:
         self._last_event = last_event
 
     async def record(self, client: RecordingClient) -> None:
-        """Records that the arm failed, if it still runs in this attempt."""
+        """Records that the arm failed, if this attempt is still running on the server."""
         if await self._is_running(client.experiment(self._info.experiment)):
             await client.record(self._info.experiment, [self._event()])
 
@@ -66,11 +66,11 @@ class MissingEnd:
 
 
 def find_missing_end(reader: StreamReader) -> MissingEnd | LostDeclaration | None:
-    """Returns what a delivered stream should have said; None if nothing is missing.
+    """Returns the end or declaration that a delivered stream lacks, or None if it lacks none.
 
-    The stream may have been copied, or its process may run on another host: nothing is known of
-    such a process. A process that is not the main one of its attempt leaves the end to the main
-    one, unless it was killed.
+    The result is None for a copied stream and for one of another host, because their processes may
+    still run. A process that is not the main one of its attempt records an end only if it was
+    killed.
     """
     info, folder = reader.info, reader.folder
     if info.arm is None:
@@ -87,7 +87,7 @@ def find_missing_end(reader: StreamReader) -> MissingEnd | LostDeclaration | Non
 
 @lru_cache(maxsize=100_000)
 def follows(folder: Path) -> str | None:
-    """Returns the stream that another one continues; read once, since it never changes."""
+    """Returns the name of the stream that a stream continues, or None. The result is cached."""
     with suppress(OSError, DamagedError):
         return StreamInfo.read(folder).follows
     return None
@@ -96,9 +96,9 @@ def follows(folder: Path) -> str | None:
 def _open_attempt(
     info: StreamInfo, payloads: Iterable[bytes]
 ) -> tuple[str | None, datetime | None]:
-    """Returns the newest attempt that the process started, if it has no end, and the last time.
+    """Returns the newest attempt if it has no end, and the time of the stream's last event.
 
-    Only the last events are still on disk. The first ones are known from the stream's description.
+    Only the last events are still on disk. The first attempt is named in the stream's description.
     """
     started = None if info.attempt_order is None else info.attempt_id
     last_event = None

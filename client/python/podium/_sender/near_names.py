@@ -7,11 +7,11 @@ from podium.errors import PodiumError
 __all__ = ["near_arms_text"]
 
 _LISTED = 2_000
-"""How many arms are compared: a name is not worth more calls."""
+"""The most arms that are compared, so that one call is enough."""
 
 
 async def near_arms_text(experiment: ArmLister, arm: str) -> str:
-    """Returns a text that names similar arms; empty if there are none, or no answer."""
+    """Returns a text that names similar arms. It is empty if there are none or the call fails."""
     names: list[str] = []
     try:
         async for found in experiment.arms():

@@ -1,4 +1,4 @@
-"""How long a stream stays at an event that makes the server fail, before it goes on without it."""
+"""Decides when a stream skips an event that makes the server fail."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ _LEAST_PART = 64
 
 
 class PoisonEventPolicy:
-    """Ends for one event at a time, and learns from what becomes of those behind it.
+    """Decides how long a stream retries one event before it skips the event.
 
-    Where the server takes what comes next, only some events make it fail, and the stream stays
-    half as long at the next one. Where it fails at that as well, everything may, so the stream
-    stays twice as long: people have to send every rejected event again.
+    If the server accepts the event after a skipped one, only some events make it fail. The retries
+    of the next bad event then last half as long. If the server fails at that event too, it may
+    fail at all events. The retries then last twice as long, because skipped events have to be
+    sent again by hand.
 
     Args:
-        seconds: For how long at first.
+        seconds: How long the first bad event is retried.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -29,7 +30,7 @@ class PoisonEventPolicy:
         self._has_given_up = False
 
     def is_over(self, sequence: int, now: float) -> bool:
-        """Counts one more failure at an event; whether to go on without it."""
+        """Counts one more failure at an event. Returns whether to skip the event."""
         if sequence != self._sequence:
             self._begin(sequence, now)
         self._tries += 1
@@ -43,7 +44,7 @@ class PoisonEventPolicy:
             self._seconds = min(2 * self._seconds, _MOST_SECONDS)
 
     def succeeded(self) -> None:
-        """Takes note that the server took an event."""
+        """Notes that the server accepted an event."""
         if self._has_given_up:
             self._has_given_up = False
             self._seconds = max(self._seconds / 2, self._least)

@@ -10,37 +10,37 @@ __all__ = ["Predecessor", "Predecessors"]
 
 
 class Predecessor(Protocol):
-    """A stream, as seen by those behind it."""
+    """The parts of a stream that the streams after it need."""
 
     folder: Path
     is_gone: bool
 
     @property
     def delivered(self) -> int:
-        """The last event that the server has."""
+        """The sequence number of the last event that the server has."""
 
     @property
     def is_orphan(self) -> bool:
-        """Whether no start of its arm reached the server."""
+        """Whether no start of the stream's arm reached the server."""
 
     @property
     def is_unreadable(self) -> bool:
-        """Whether its files could not be read for a while."""
+        """Whether the stream's files could not be read for a while."""
 
     @property
     def fails_for_long(self) -> bool:
-        """Whether all of its calls have failed for a while, though the server takes others."""
+        """Whether all calls of the stream have failed for a while, but those of others succeed."""
 
     @property
     def predecessors(self) -> "Predecessors":
-        """The streams before it."""
+        """The streams that have to be delivered before this one."""
 
     def last_sequence(self) -> int:
-        """Returns the sequence of the last event at present."""
+        """Returns the sequence number of the last event written so far."""
 
 
 class Predecessors:
-    """The streams before another one, which stays behind them.
+    """The streams that have to be delivered before one stream.
 
     Attributes:
         are_orphans: Whether no start of the arm reached the server in the stream that it continues.
@@ -58,10 +58,10 @@ class Predecessors:
         continued: Predecessor | None,
         starts_after: Predecessor | None,
     ) -> None:
-        """Sets the streams that come first.
+        """Sets the streams that have to be delivered first.
 
         Args:
-            older: Older attempts at the arm, each with the sequence up to which it comes first.
+            older: Streams of older attempts at the arm, each with the last event to wait for.
             continued: The stream of the same arm and process that ended before.
             starts_after: The stream of an arm that the process started earlier.
         """
@@ -69,15 +69,19 @@ class Predecessors:
         self._starts_after = starts_after
         if continued is not None:
             with ignored_disk_errors(continued.folder):
-                # A stream ends before the next one of its arm is made: no event is added.
+                # A stream ends before the next one of its arm is created, so this is its last
+                # event.
                 self._continued = continued, continued.last_sequence()
 
     def are_pending(self) -> bool:
-        """Returns whether any of them has to be delivered first."""
+        """Returns whether any of these streams still has to be delivered first."""
         return self._is_continued_pending() or self.are_older_pending() or self._is_start_pending()
 
     def are_older_pending(self) -> bool:
-        """Returns whether older attempts have undelivered events, unless those fail for long."""
+        """Returns whether older attempts have undelivered events.
+
+        Ignores those that fail for long.
+        """
         while self._older:
             other, last = self._older[-1]
             if other.delivered < last and not other.is_gone and not other.fails_for_long:
@@ -96,13 +100,13 @@ class Predecessors:
         return False
 
     def _is_start_pending(self) -> bool:
-        """Returns whether the earlier arm does not exist yet, but soon will."""
+        """Returns whether the arm that the process started earlier still has to be created."""
         before = self._starts_after
         if before is not None and (
             before.is_gone
             or before.delivered
             or before.fails_for_long
-            # An older attempt of that arm created it, so its place is settled.
+            # An older attempt has created that arm already, so the order of the arms is fixed.
             or before.predecessors.are_older_pending()
         ):
             self._starts_after = before = None

@@ -1,12 +1,12 @@
-"""What to send next of a stream, and what an answer means: a state machine without I/O.
+"""Decides what to send next of a stream, and interprets the answers: a state machine without I/O.
 
     batch = delivery.next(entries)        # the entries behind delivery.delivered
     verdict = delivery.succeeded(batch, …) or delivery.failed(batch, error)
 
-An event goes to the server exactly as it was recorded, at its own sequence number, as often as
-it takes to know that it arrived; the server's position of the stream tells what arrived before.
-How events are cut into calls may differ from one try to the next, since the server skips what it
-has. An event that was refused for good is stored as rejected before `Skipped` is sent for it.
+An event is sent exactly as it was recorded, at its own sequence number, until the server confirms
+it. The server keeps the position of the stream and skips events that it has already. So a retry may
+split the events into other calls. A permanently refused event is stored as rejected first. Then
+`Skipped` is sent in its place.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,11 +42,11 @@ __all__ = [
 
 _EVENTS = DEFAULT_LIMITS.call_events
 _FIRST_BYTES, _LEAST_BYTES, _MOST_BYTES = 1 << 16, 1 << 12, 1 << 20
-"""What a call carries: at first, over a slow link and over a fast one. An event that is larger by
-itself goes alone."""
+"""The bytes of a call: at first, over a slow link, and over a fast one. A larger event is sent in a
+call of its own."""
 _FAST_SECONDS, _SLOW_SECONDS = 1.0, 2.0
-"""How long calls take before they carry no more than before, and before they carry less: whoever
-waits for delivery sees progress every few seconds."""
+"""After a call shorter than the first, calls grow. After one longer than the second, they shrink.
+Delivery then shows progress every few seconds."""
 
 _ABOUT_THE_SERVER = frozenset(
     {
@@ -59,17 +59,17 @@ _ABOUT_THE_SERVER = frozenset(
         "UNIMPLEMENTED",
     }
 )
-"""Codes that say something of the server, whatever was sent."""
+"""Codes of failures that do not depend on the request."""
 
 DEFECTS = frozenset({"INTERNAL", "UNKNOWN", "DATA_LOSS"})
-"""Codes of a server that failed at what it was sent, and may do so whenever it gets it."""
+"""Codes of failures that the request may have caused, and may cause again."""
 
 _SMALLER_MAY_PASS = DEFECTS | {"DEADLINE_EXCEEDED"}
-"""Codes after which fewer events are tried: a slow or faulty one then holds up less."""
+"""Codes after which a call gets fewer events, so that one bad event delays fewer others."""
 
 
 _NEEDED = frozenset({"arm_started", "experiment_declared", "skipped", None})
-"""Events that are waited for, whatever they make the server do: nothing is gained without them."""
+"""Events that are never skipped, because later events are useless without them."""
 
 
 _CREATES_ARM = frozenset({"arm_started", "arm_recorded"})
@@ -80,11 +80,11 @@ class Entry(Protocol):
 
     @property
     def sequence(self) -> int:
-        """Its number in the stream, from 1."""
+        """The sequence number of the record in the stream, from 1."""
 
     @property
     def payload(self) -> bytes:
-        """The event, serialized."""
+        """The serialized event."""
 
 
 class Batch(NamedTuple):
@@ -106,13 +106,13 @@ class Absent(NamedTuple):
     """Events that were not delivered because the outbox lacks them."""
 
     gone: int
-    """How many were delivered before, to another server or to one that was restored."""
+    """The number of events that were delivered before, to another server or before a restore."""
     damaged: list[int]
-    """The sequence numbers of those that were never delivered, and cannot be read."""
+    """The sequence numbers of events that were never delivered and cannot be read."""
 
 
 class Refused(NamedTuple):
-    """An event that the server will not accept as it is."""
+    """An event that the server refuses permanently."""
 
     sequence: int
     reason: str
@@ -121,33 +121,33 @@ class Refused(NamedTuple):
 
 
 class Reject(NamedTuple):
-    """Store these events as rejected, then call `Delivery.reject`, and go on at once."""
+    """Verdict: store events as rejected, call `Delivery.reject`, and continue at once."""
 
     refused: list[Refused]
 
 
 class Again(NamedTuple):
-    """Go on at once: fewer events go in the next call."""
+    """Verdict: send again at once, with fewer events in the call."""
 
 
 class Rewound(NamedTuple):
-    """Go on at once, from an earlier event: the server has less than it said before."""
+    """Verdict: send again at once from an earlier event, because the server has lost some."""
 
     expected: int
 
 
 class Pause(NamedTuple):
-    """Try again later; nothing is lost."""
+    """Verdict: retry later. Nothing is lost."""
 
     reason: str
-    """A key of `podium.errors.REASONS`, or the status code where nobody gave a reason."""
+    """A key of `podium.errors.REASONS`, or the status code if the error has no reason."""
     message: str
     is_about_server: bool = False
-    """Whether other streams would fare no better now."""
+    """Whether the calls of all other streams would fail now as well."""
     is_refusal: bool = False
-    """Whether the server has answered: what the event needs is not there yet."""
+    """Whether the server refused the event because something that it needs does not exist yet."""
     is_defect: bool = False
-    """Whether the server failed at one event that others can do without."""
+    """Whether the server failed at a single event that may be skipped."""
 
 
 Verdict: TypeAlias = Reject | Again | Rewound | Pause
@@ -167,15 +167,15 @@ class Delivery:
     """The delivery of one stream.
 
     Args:
-        delivered: The last event of which is known that the server has it; 0 for none.
+        delivered: The last event that the server is known to have; 0 for none.
         rejected: The sequence numbers of events that were rejected.
         opens: The kind of the first event.
-        is_orphan: Whether the start of the stream's own arm is one of them.
+        is_orphan: Whether the start of the stream's own arm was rejected.
 
     Attributes:
-        delivered: The last event that the server has, with all before it.
-        is_orphan: Whether no start of the stream's arm reached the server, so that nobody waits
-            for the arm.
+        delivered: The last event that the server has; it has all earlier ones too.
+        is_orphan: Whether no start of the stream's arm reached the server. Its events then do not
+            wait for the arm.
     """
 
     def __init__(
@@ -194,11 +194,10 @@ class Delivery:
         self._most_bytes = _FIRST_BYTES
 
     def next(self, entries: Sequence[Entry]) -> Batch | Reject | None:
-        """Returns the next call, or what has to be rejected first, or None if nothing waits.
+        """Returns the next batch, or the events to reject first, or None if nothing is pending.
 
         Args:
-            entries: Records of the outbox, in order, beginning behind `delivered` or wherever
-                the first one is that is still there.
+            entries: Records of the outbox in order, from the first existing one after `delivered`.
         """
         fresh = [entry for entry in entries if entry.sequence > self.delivered]
         if not fresh:
@@ -208,13 +207,13 @@ class Delivery:
     def succeeded(
         self, batch: Batch, last_sequence: int | None, skipped: int = 0, seconds: float = 0.0
     ) -> Absent:
-        """Takes the answer that the server has the batch, and the stream up to a sequence.
+        """Handles a successful call: the server has the batch, and the stream up to a sequence.
 
         Args:
             batch: The batch.
             last_sequence: The last event of the stream that the server has.
-            skipped: How many events of the batch the server had before.
-            seconds: How long the call took.
+            skipped: The number of events of the batch that the server had before.
+            seconds: The duration of the call.
 
         Returns:
             The events of the batch that the server did not get because the outbox lacks them.
@@ -233,7 +232,7 @@ class Delivery:
         return Absent(len(absent) - len(damaged), damaged)
 
     def failed(self, batch: Batch, error: PodiumError) -> Verdict:
-        """Takes the answer that the batch was refused, or that its outcome is unknown."""
+        """Handles a failed call: the batch was refused, or its outcome is unknown."""
         if error.refusals:
             return self._refused(batch, error)
         if error.reason == "SEQUENCE_GAP":
@@ -245,12 +244,12 @@ class Delivery:
         return pause_of(error)._replace(is_defect=error.code in DEFECTS and _is_dispensable(batch))
 
     def given_up(self, batch: Batch, pause: Pause) -> Reject:
-        """Goes on without the one event of a batch that makes the server fail again and again."""
+        """Returns the verdict that rejects a single event at which the server keeps failing."""
         text = f"the server fails at this event: {pause.message}"
         return Reject([_refused(batch, 0, pause.reason, text)])
 
     def reject(self, refused: Iterable[Refused]) -> None:
-        """Takes note of what has been rejected: `Skipped` goes in its place from now on."""
+        """Notes which events have been rejected. `Skipped` is sent in their place from now on."""
         for sequence, _, _, payload in refused:
             self._rejected.add(sequence)
             self.is_orphan |= begins_arm(payload)
@@ -290,9 +289,9 @@ class Delivery:
     # ---- what an answer means --------------------------------------------------------------
 
     def _refused(self, batch: Batch, error: PodiumError) -> Verdict:
-        """Rejects the events that are refused for good, up to the first event that has to wait.
+        """Rejects the permanently refused events, up to the first event that has to wait.
 
-        What is said of events behind that one may change when it has been accepted.
+        The refusals of later events may change after that event has been accepted.
         """
         refused: list[Refused] = []
         for refusal in sorted(error.refusals, key=lambda refusal: refusal.index):
@@ -305,7 +304,7 @@ class Delivery:
 
     def _has_to_wait(self, refusal: RefusedEvent) -> bool:
         if self.is_orphan and refusal.reason == "ARM_NOT_FOUND":
-            # The start of the arm was refused for good: nobody else is bound to start it.
+            # The start of the arm was permanently refused, so the arm may never exist.
             return False
         return not refusal.permanent
 
@@ -333,7 +332,7 @@ class Delivery:
 
 
 def _contiguous(entries: Sequence[Entry], first: int) -> Iterator[bytes | None]:
-    """Yields the payloads from a sequence number on; None for those that are missing."""
+    """Yields the payloads from a sequence number on, with None for missing ones."""
     for entry in entries:
         yield from chain(repeat(None, entry.sequence - first), (entry.payload,))
         first = entry.sequence + 1
@@ -351,7 +350,7 @@ def _refused(batch: Batch, index: int, reason: str, message: str) -> Refused:
 
 
 def _is_dispensable(batch: Batch) -> bool:
-    """Whether it is one event, and what comes behind it can be recorded without it."""
+    """Returns whether the batch is one event that later events do not depend on."""
     kind = batch.events[0].WhichOneof("kind")
     return len(batch.events) == 1 and kind not in _NEEDED
 
@@ -366,6 +365,6 @@ def begins_arm(payload: bytes) -> bool:
 
 def pause_of(error: PodiumError) -> Pause:
     """Returns the pause after an error."""
-    # Everything here is sent again, as often as it takes.
+    # All events are sent again after the pause, so an unknown outcome does no harm.
     message = error.message.removesuffix(OUTCOME_UNKNOWN)
     return Pause(error.reason or error.code, message, error.code in _ABOUT_THE_SERVER)

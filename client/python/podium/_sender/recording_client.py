@@ -20,7 +20,7 @@ class ArmLister(Protocol):
 
 
 class RecordingClient(Protocol):
-    """A client: an AsyncClient, or one of a test."""
+    """A client: an AsyncClient, or a client of a test."""
 
     async def record(
         self, experiment: str, events: Iterable[Event], position: StreamPosition | None = None

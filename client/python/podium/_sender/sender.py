@@ -1,4 +1,4 @@
-"""Delivers the streams of an outbox, side by side, until nothing is left to wait for."""
+"""Delivers the streams of outboxes concurrently, until nothing is left to do."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 _MOST_CALLS = 8
 _SLOWEST = 10
-"""How much rarer the searches of an outbox become when no events come."""
+"""How many times longer the interval between searches of an outbox becomes without new events."""
 _SLOWING = 10
 
 
@@ -31,15 +31,14 @@ class Rules:
     """When a sender ends.
 
     Attributes:
-        idle_seconds: How long after nothing waits any more.
-        patience_seconds: How long after anything of what waits got further.
-        is_bounded: Whether it delivers what it finds at its start and does not wait for those who
-            might write more; what the server wants to wait is tried again only when others
-            got further.
-        poll_seconds: The time between two searches of an outbox while events come. When none come,
-            it grows to a tenth of the time since the last one, and to ten times as much at most.
-        defect_seconds: How long a stream stays at an event that makes the server fail, at first,
-            before it goes on without it.
+        idle_seconds: How long it still runs when no events are pending.
+        patience_seconds: How long it still runs without progress while events are pending.
+        is_bounded: Whether it delivers only the events that exist at its start. Events that have to
+            wait at the server are then retried only after other streams have progressed.
+        poll_seconds: The time between two searches of an outbox while events arrive. Otherwise the
+            time grows to a tenth of that since the last event, at most to ten times this value.
+        defect_seconds: How long a stream retries the first event that makes the server fail, before
+            it skips the event.
     """
 
     idle_seconds: float
@@ -55,29 +54,29 @@ FOREGROUND = Rules(idle_seconds=0, patience_seconds=5, is_bounded=True, defect_s
 
 @dataclass
 class Tally:
-    """What became of the events of an outbox."""
+    """Counts the delivered, rejected and missing events of an outbox."""
 
     delivered: int = 0
-    """How many the server took."""
+    """The number of events that the server accepted."""
     rejected: int = 0
-    """How many it refused for good."""
+    """The number of events that the server refused permanently."""
     missing: int = 0
-    """How many were gone from the outbox."""
+    """The number of events that the outbox no longer had."""
 
 
 class Sender:
-    """Delivers outboxes to one server. Its caller holds their `SenderLock`s.
+    """Delivers outboxes to one server. The caller holds their `SenderLock`s.
 
     Args:
         outboxes: The folders.
-        client: Where to.
+        client: The client of the server.
         rules: When to end.
         observe: Called whenever something may have changed.
 
     Attributes:
-        streams: What there is to deliver.
-        circuit_breaker: What is known of the server.
-        tallies: What became of it, by outbox.
+        streams: The streams to deliver.
+        circuit_breaker: Pauses all calls while the server does not answer.
+        tallies: The counts of events, by outbox.
     """
 
     def __init__(
@@ -103,9 +102,9 @@ class Sender:
         self.tallies = {outbox: Tally() for outbox in outboxes}
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
-        """Delivers until there is nothing more to do, or `stop` is set.
+        """Delivers until nothing is left to do, or `stop` is set.
 
-        It may be cancelled or killed at any point: the next one goes on where this one was.
+        It may be cancelled or killed at any point. The next sender continues from there.
         """
         stopped = asyncio.ensure_future((stop or asyncio.Event()).wait())
         try:
@@ -127,11 +126,14 @@ class Sender:
             self._observe(self)
 
     def _is_look_due(self) -> bool:
-        """Returns whether the outboxes have to be searched, now or before the end."""
+        """Returns whether the outboxes have to be searched now."""
         return time.monotonic() >= self._next_look or (self._is_stale and self._is_done())
 
     def _look(self) -> None:
-        """Searches the outboxes, which takes a quarter of the time at most."""
+        """Searches the outboxes.
+
+        The pause after it is at least three times as long as the search.
+        """
         begin = time.monotonic()
         self.streams.look(self._busy())
         self._listen()
@@ -155,7 +157,7 @@ class Sender:
             self.streams.move_back(stream)
 
     def _start_heartbeats(self) -> None:
-        """Sends heartbeats for processes that have nothing to deliver, in room that is left."""
+        """Sends heartbeats for processes without undelivered events, within the limit of calls."""
         if self._rules.is_bounded:
             return
         room = self.circuit_breaker.room(time.monotonic(), _MOST_CALLS) - len(self._tasks)
@@ -171,7 +173,7 @@ class Sender:
             task.add_done_callback(self._tasks.pop)
 
     def _listen(self) -> None:
-        """Tries sooner where somebody waits."""
+        """Retries those streams sooner for which a process has asked."""
         waiting = [
             stream
             for stream in self.streams.unsent
@@ -183,7 +185,7 @@ class Sender:
                 stream.hurry()
 
     def _ready(self, now: float) -> list[Stream]:
-        """Returns the streams that have events to send and are allowed to."""
+        """Returns the streams that have undelivered events and may send now."""
         busy = self._busy()
         unsent = [
             stream
@@ -191,7 +193,7 @@ class Sender:
             if stream.folder not in busy and not stream.is_behind
         ]
         ready = [stream for stream in unsent if stream.pause is None or self._is_due(stream, now)]
-        # Over a slow link, what has ended is worth most: its results are whole.
+        # Ended streams come first: over a slow link, complete results are worth most.
         ready.sort(key=lambda stream: not stream.has_ended)
         if ready or self._tasks or not self._rules.is_bounded:
             return ready

@@ -1,4 +1,4 @@
-"""Keeps `sender.json` at what a sender does."""
+"""Keeps the status file `sender.json` up to date."""
 
 import logging
 import os
@@ -18,11 +18,11 @@ _MOST = 100
 
 
 class Report:
-    """Writes what a sender does whenever that has changed; an observer of `Sender`.
+    """Writes the status of a sender whenever it changes. An observer of `Sender`.
 
     Args:
-        outboxes: Those that it delivers.
-        address: Where to.
+        outboxes: The outboxes that the sender delivers.
+        address: The address of the server.
     """
 
     def __init__(self, outboxes: Sequence[Path], address: str) -> None:
@@ -31,7 +31,7 @@ class Report:
         self._written: dict[Path, SenderState] = {}
 
     def __call__(self, sender: Sender) -> None:
-        """Writes it, where it is news."""
+        """Writes the status to each outbox in which it has changed."""
         for outbox in self._outboxes:
             state = self._state(sender, outbox)
             if state != self._written.get(outbox):

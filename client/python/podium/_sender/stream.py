@@ -1,4 +1,4 @@
-"""One stream of an outbox on its way to the server: a call, and what its answer asks for."""
+"""Delivers one stream of an outbox: makes its calls, and acts on their answers."""
 
 import logging
 import os
@@ -40,39 +40,39 @@ __all__ = ["Stream"]
 _log = logging.getLogger(__name__)
 
 _EVENTS, _BYTES = DEFAULT_LIMITS.call_events, 1 << 20
-"""How much is read for a call."""
+"""The most events, and bytes, that are read at a time."""
 _UNREADABLE = "OUTBOX_UNREADABLE"
 _PASSED_SECONDS = 60.0
-"""How long a stream that fails holds back those behind it."""
+"""The seconds for which a failing stream delays the streams after it."""
 
 
 class Stream:
-    """A stream, its place in its delivery, and when it may try again.
+    """A stream, the state of its delivery, and the time of its next retry.
 
     Args:
-        folder: Where it is.
-        defect_seconds: How long it stays at an event that makes the server fail, at first.
-        is_bounded: Whether what its writer adds from now on does not count as pending.
+        folder: The folder of the stream.
+        defect_seconds: How long the first event that makes the server fail is retried.
+        is_bounded: Whether events that are written from now on do not count as pending.
 
     Attributes:
-        folder: Where it is.
-        info: Whose it is.
-        predecessors: The streams that have to be delivered before it.
-        heartbeat: What tells the server that its process is alive.
-        pause: Why it waits, for reasons of its own; None if it does not.
-        due: When it may try again, on the clock of `time.monotonic`.
-        failing_since: When the first of its failures in a row was; None if the last call was good.
-        advances: How often it got further.
-        taken: How many events the server has taken here and now.
-        rejected: How many events this sender has rejected.
-        missing: How many events the server has lost, and the outbox has no more.
-        answers: How often the server has answered.
-        is_gone: Whether its folder is.
-        has_ended: Whether its process had closed it when `look` was called.
+        folder: The folder of the stream.
+        info: The experiment, arm and attempt of the stream, and the process that writes it.
+        predecessors: The streams that have to be delivered before this one.
+        heartbeat: Tells the server that the writing process is alive.
+        pause: Why this stream, not the whole server, has to wait; None if it need not.
+        due: The time of the next retry, on the clock of `time.monotonic`.
+        failing_since: When the current row of failures began; None if the last call succeeded.
+        advances: The number of calls after which the delivery progressed.
+        taken: The number of events that the server accepted from this sender.
+        rejected: The number of events that this sender has rejected.
+        missing: The number of events that neither the server nor the outbox has.
+        answers: The number of answers of the server.
+        is_gone: Whether the folder was deleted.
+        has_ended: Whether the writing process had closed the stream at the last `look`.
 
     Raises:
-        DamagedError: Its folder cannot be read.
-        OSError: So says the disk.
+        DamagedError: A file in the folder is damaged.
+        OSError: The folder cannot be read.
     """
 
     def __init__(self, folder: Path, defect_seconds: float, *, is_bounded: bool = False) -> None:
@@ -108,34 +108,34 @@ class Stream:
 
     @property
     def delivered(self) -> int:
-        """The last event that the server has."""
+        """The sequence number of the last event that the server has."""
         return self._delivery.delivered
 
     @property
     def has_pending(self) -> bool:
-        """Whether events wait to be delivered."""
+        """Whether the stream has undelivered events."""
         if self._is_finished or (self._until is not None and self.delivered >= self._until):
             return False
-        # What waits stays there until it is delivered: one look is enough.
+        # Pending events stay until they are delivered, so a positive result can be kept.
         self._is_pending = self._is_pending or self._reader.has_more(self.delivered)
         return self._is_pending
 
     @property
     def writer_alive(self) -> bool:
-        """Whether its writer may add to it. Once it is dead it stays so."""
+        """Whether the writing process may still add events. Once False, the result stays False."""
         self._lives = self._lives and self._reader.writer_lives()
         return self._lives
 
     def look(self) -> None:
-        """Notes whether its process has closed it. Once it is closed it stays so."""
+        """Notes whether the writing process has closed the stream, which is final."""
         self.has_ended = self.has_ended or (self.folder / CLOSED_FILE).exists()
 
     def needs_heartbeat(self) -> bool:
-        """Returns whether its process trains an arm, but the server got no event for a while."""
+        """Returns whether the process trains an arm of which the server got no event lately."""
         return self.heartbeat.is_due() and self.writer_alive and not self.has_ended
 
     def count_pending(self) -> int:
-        """Counts the events that wait to be delivered; slower than `has_pending`."""
+        """Counts the undelivered events. Slower than `has_pending`."""
         last = self.last_sequence() if self._until is None else self._until
         return max(0, last - self.delivered)
 
@@ -148,57 +148,57 @@ class Stream:
 
     @property
     def is_orphan(self) -> bool:
-        """Whether no start of its arm reached the server."""
+        """Whether no start of the stream's arm reached the server."""
         return self._delivery.is_orphan
 
     @property
     def is_unreadable(self) -> bool:
-        """Whether its files could not be read for a while."""
+        """Whether the stream's files could not be read for a while."""
         return self.fails_for_long and self.pause is not None and self.pause.reason == _UNREADABLE
 
     @property
     def fails_for_long(self) -> bool:
-        """Whether all of its calls have failed for a while, though the server takes others."""
+        """Whether all calls of the stream have failed for a while, but those of others succeed."""
         is_failure = self.pause is not None and not self.pause.is_refusal
         since = self.failing_since
         return is_failure and since is not None and time.monotonic() - since > _PASSED_SECONDS
 
     def last_sequence(self) -> int:
-        """Returns the sequence of the last event at present."""
+        """Returns the sequence number of the last event written so far."""
         return self._reader.last_sequence()
 
     @property
     def is_finished(self) -> bool:
-        """Whether its process is gone and everything is delivered."""
+        """Whether the writing process has ended and all events are delivered."""
         self._is_finished = self._is_finished or self._reader.is_finished()
         return self._is_finished
 
     @property
     def is_settling(self) -> bool:
-        """Whether it will be finished within seconds."""
+        """Whether the writing process seems gone, but not yet for long enough to be sure."""
         return self._reader.is_settling
 
     def lacks_end(self) -> bool:
-        """Whether the end of its arm has to be recorded for its process, once it is finished."""
+        """Returns whether a finished stream lacks the end of its arm, which has to be recorded."""
         if not self._is_end_sought:
             self._is_end_sought = True
             self._missing_end = find_missing_end(self._reader)
         return self._missing_end is not None
 
     def remove(self) -> None:
-        """Removes a finished stream, except what is rejected or damaged."""
+        """Removes a finished stream, unless it has rejected or damaged events."""
         if self._may_be_removed():
             self._reader.remove()
 
     def _may_be_removed(self) -> bool:
-        """Not where a writer may live unseen: hosts that share files may not share locks."""
+        """Returns whether the writer has surely ended. Locks of other hosts may be invisible."""
         is_here = self.info.host == os.uname().nodename
         return is_here or self.has_ended
 
     async def send(self, client: RecordingClient) -> Pause | None:
-        """Makes one call, or does what has to be done instead; returns why it must wait, if so.
+        """Makes one call, or rejects events. Returns why the stream has to wait, or None.
 
-        What is said of the server as a whole is not the stream's own `pause`.
+        A failure of the whole server is returned, but not kept in the stream's `pause`.
         """
         try:
             verdict = await (self._send_end if self._missing_end else self._send)(client)
@@ -210,19 +210,19 @@ class Stream:
         if pause is None:
             self._is_pending = False
         else:
-            # Many streams may wait, and for long.
+            # Frees memory, because many streams may wait for a long time.
             self._read = []
         if pause is None or not pause.is_about_server:
             self.wait(pause)
         return pause
 
     def cannot_read(self, error: Exception) -> bool:
-        """Waits since its files cannot be read; true, since then something may be in them."""
+        """Pauses the stream because its files cannot be read. Returns True: it may have events."""
         self.wait(_unreadable(error))
         return True
 
     def wait(self, pause: Pause | None) -> None:
-        """Waits for a reason of its own, or not at all."""
+        """Sets or clears the pause of this stream, and the time of its next retry."""
         if pause is None:
             self._backoff.reset()
             self.pause = self.failing_since = None
@@ -237,11 +237,11 @@ class Stream:
         self.pause = pause
 
     def was_woken(self) -> bool:
-        """Returns whether a process has asked for its delivery since the last call."""
+        """Returns whether a process has asked for an early delivery since the last call."""
         return self._wake_signal.is_set()
 
     def hurry(self) -> None:
-        """Tries again about a second after the last time, if it waits for reasons of its own."""
+        """Moves the next retry to about a second after the last one, if the stream is paused."""
         if self.pause is not None:
             self.due = min(self.due, self._waits_since + self._backoff.soon())
 
@@ -256,20 +256,20 @@ class Stream:
         return verdict
 
     async def _with_near_names(self, client: RecordingClient, pause: Pause) -> Pause:
-        """Adds the names of similar arms to a pause: the recorder may have the name wrong."""
+        """Adds the names of similar arms to a pause, because the arm's name may be misspelt."""
         if self._near_names is None:
             experiment = client.experiment(self.info.experiment)
             self._near_names = await near_arms_text(experiment, self.info.arm or "")
         return pause._replace(message=pause.message + self._near_names)
 
     async def _send_end(self, client: RecordingClient) -> Verdict | None:
-        """Records that the process ended without an end, if the arm still runs."""
+        """Records that the process ended without recording an end, if the arm still runs."""
         if self._missing_end is None:
             return None
         try:
             await self._missing_end.record(client)
         except PodiumError as error:
-            # Refused: meanwhile the arm has a newer attempt, or was deleted.
+            # If it was refused, the arm has a newer attempt by now, or was deleted.
             verdict = None if error.refusals else pause_of(error)
         else:
             verdict = None
@@ -280,7 +280,7 @@ class Stream:
         return verdict
 
     def _entries(self) -> list[Entry]:
-        """The next entries: those that were read and not sent, or else those behind them."""
+        """Returns the next entries: those already read but not sent, or else newly read ones."""
         if self._read and self._read[-1].sequence <= self.delivered:
             self._read = []
         if not self._read:

@@ -1,4 +1,4 @@
-"""The streams of outboxes: which there are, which have something to send, and who is first."""
+"""Tracks the streams of outboxes: which exist, which have undelivered events, and their order."""
 
 import logging
 from collections import defaultdict
@@ -20,14 +20,14 @@ class Streams:
 
     Args:
         outboxes: The folders.
-        is_bounded: Whether only what is there at first counts: no later streams, nor events.
-        defect_seconds: How long each stays at an event that makes the server fail, at first.
+        is_bounded: Whether to ignore streams and events that are created later.
+        defect_seconds: How long each stream retries the first event that makes the server fail.
 
     Attributes:
-        known: The streams that there are, those first whose turn it is.
-        unsent: Those of them that have something to send, as an ordered set.
+        known: The existing streams by folder, in the order of their next turns.
+        unsent: The streams that have something to send, as an ordered set.
         damaged: Folders that cannot be read, with the reason.
-        is_settling: Whether a stream will be finished within seconds.
+        is_settling: Whether a stream may be finished within seconds.
     """
 
     def __init__(
@@ -45,12 +45,12 @@ class Streams:
         self.is_settling = False
 
     def look(self, busy: Collection[Path]) -> None:
-        """Finds new streams and new events, and lets go of streams that are finished.
+        """Finds new streams and new events, and removes finished streams.
 
-        It reads files of every stream. Between two looks, `note_sent` keeps `unsent` current.
+        Reads files of every stream. Between two calls, `note_sent` keeps `unsent` current.
 
         Args:
-            busy: Folders of streams that are just being delivered.
+            busy: The folders of streams that are being delivered now.
         """
         found = self._folders()
         for folder in self.known.keys() - set(found) - set(busy):
@@ -66,7 +66,7 @@ class Streams:
         }
 
     def note_sent(self, stream: Stream) -> None:
-        """Notes that a call of a stream has returned; the next look removes what is finished."""
+        """Notes that a call of a stream has returned, and updates `unsent`."""
         try:
             has_pending = stream.has_pending
         except (OSError, DamagedError) as error:
@@ -75,7 +75,7 @@ class Streams:
             self.unsent.pop(stream, None)
 
     def move_back(self, stream: Stream) -> None:
-        """Gives the others their turn first."""
+        """Moves a stream to the end, so that the other streams send first."""
         self.known[stream.folder] = self.known.pop(stream.folder)
         if stream in self.unsent:
             self.unsent[stream] = self.unsent.pop(stream)
@@ -121,7 +121,7 @@ class Streams:
     # ---- what they have ----------------------------------------------------------------------
 
     def _has_work(self, stream: Stream) -> bool:
-        """Whether something of it waits. What is finished goes; what stays of it is settled."""
+        """Returns whether a stream has work left. Removes it if it is finished."""
         if stream.folder in self._settled:
             return False
         stream.look()
@@ -140,7 +140,7 @@ class Streams:
         return False
 
     def _is_shared(self, stream: Stream) -> bool:
-        """Whether another process trains the same arm, or has left events that may end it."""
+        """Returns whether another process trains the same arm, or left events that may end it."""
         if self._open_arms is None:
             self._open_arms = {
                 (other.info.experiment, other.info.arm)
@@ -151,7 +151,7 @@ class Streams:
         return (stream.info.experiment, stream.info.arm) in self._open_arms
 
     def _is_followed(self, stream: Stream) -> bool:
-        """Whether its process went on with the arm in another stream, which may have the end."""
+        """Returns whether another stream, which may have the end, continues this one."""
         if self._followed is None:
             folders = (folder for outbox in self._outboxes for folder in self._folders_of(outbox))
             self._followed = {name for folder in folders if (name := follows(folder)) is not None}
@@ -160,10 +160,10 @@ class Streams:
     # ---- who is first ------------------------------------------------------------------------
 
     def _line_up(self, added: Sequence[Stream]) -> None:
-        """Puts new streams behind older attempts at the same arm, as far as those are written.
+        """Puts new streams after the events of older attempts at the same arm.
 
-        A newer attempt ends the older one: what that had recorded before would be refused behind
-        it, though it was first, and a resumed training would miss what it resumes from.
+        A newer attempt ends the older one. If the newer were delivered first, the server would
+        refuse the older events, and a resumed training would lack the results that it continues.
         """
         if not added:
             return
@@ -181,7 +181,7 @@ class Streams:
                 )
 
     def _named(self, beside: Stream, writer_id: str | None) -> Stream | None:
-        """Returns another stream of the same outbox, if it is known."""
+        """Returns the stream with a name in the same outbox, or None if it is not known."""
         return None if writer_id is None else self.known.get(beside.folder.parent / writer_id)
 
 
