@@ -8,7 +8,7 @@ __all__ = ["ArmBase"]
 
 
 class ArmBase:
-    """An arm by its names, with the end that was recorded or is still to be.
+    """The base of objects that record one arm: its names, and the end of its block.
 
     Args:
         experiment: The name of the experiment.

@@ -1,4 +1,4 @@
-"""How an arm ends when the block that trains it ends."""
+"""Determines how an arm ends when the block that trains it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recording interface, and how an attempt begins and ends.
+"""The interface for recording, which client handles and recorders share.
 
 Client handles and recorders both implement ExperimentRecorder and ArmRecorder, so training code
 works with either. A client handle sends each call at once.
@@ -26,10 +26,10 @@ __all__ = [
 
 
 class ArmRecorder(Protocol):
-    """Records one arm. As a context manager it says how the arm ended when its block ends.
+    """Records one arm. As a context manager, it records the end of the arm when its block ends.
 
-    At the end of the block the arm is completed; if the block raises, the arm is failed with the
-    error, or cancelled on KeyboardInterrupt and the like. `finish` may say so earlier.
+    At the end of the block the arm is completed. If the block raises, the arm is failed with the
+    error, or cancelled on KeyboardInterrupt and the like. `finish` may record the end earlier.
     """
 
     @property
@@ -41,10 +41,10 @@ class ArmRecorder(Protocol):
         """The name of the arm."""
 
     def log(self, metrics: Metrics, *, step: StepLike | None = None) -> None:
-        """Records training metrics: the latest value of each key counts.
+        """Records training metrics. The latest value of each key is kept.
 
         Args:
-            metrics: Numbers by key; keys are free text.
+            metrics: Numbers by key. A key may be any text.
             step: The training step, which may be 0 or negative. With a step, the values are also
                 points of the training series, from which curves are drawn.
         """
@@ -61,18 +61,18 @@ class ArmRecorder(Protocol):
         eval_seconds: float = 0.0,
         model_ref: str | None = None,
     ) -> None:
-        """Records an eval row; a row of the same name and step is replaced.
+        """Records an eval row. It replaces a row with the same name and step.
 
         Args:
-            name: The name of the eval: free text.
-            metrics: What was measured, by key.
-            step: The training step of an in-loop eval, 0 and negatives included. None for the
+            name: The name of the eval, which may be any text.
+            metrics: The measured numbers by key.
+            step: The training step of an in-loop eval, which may be 0 or negative. None for the
                 post-training eval.
-            tags: Free labels. `test` makes a post-training row a candidate for the primary eval.
-            breakdowns: Results by part of the benchmark, of any JSON-like shape.
-            benchmark_id: The id of the benchmark, where it differs from the name.
-            eval_seconds: How long the evaluation took.
-            model_ref: The model that was scored, where it is another than the arm's own.
+            tags: Labels. `test` makes a post-training row a candidate for the primary eval.
+            breakdowns: Results of parts of the benchmark: JSON-like values by key.
+            benchmark_id: The id of the benchmark, if it differs from the name.
+            eval_seconds: The duration of the evaluation.
+            model_ref: The model that was scored, if it is not the arm's own.
         """
 
     def evaluating(
@@ -86,15 +86,15 @@ class ArmRecorder(Protocol):
     ) -> Evaluation:
         """Times an evaluation: `with arm.evaluating("val", step=100) as ev: ev.log({...})`.
 
-        At the end of the block, what `ev.log` was given is recorded as one row, with the seconds
-        that the block took as its `eval_seconds`. If the block raises, nothing is recorded.
+        At the end of the block, everything that was passed to `ev.log` is recorded as one row. Its
+        `eval_seconds` is the duration of the block. If the block raises, nothing is recorded.
 
         Args:
-            name: The name of the eval: free text.
+            name: The name of the eval, which may be any text.
             step: The training step of an in-loop eval; None for the post-training eval.
-            tags: Free labels, as in `log_eval`.
-            benchmark_id: The id of the benchmark, where it differs from the name.
-            model_ref: The model that is scored, where it is another than the arm's own.
+            tags: Labels, as in `log_eval`.
+            benchmark_id: The id of the benchmark, if it differs from the name.
+            model_ref: The model that is scored, if it is not the arm's own.
         """
 
     def finish(
@@ -105,13 +105,13 @@ class ArmRecorder(Protocol):
         train_seconds: float | None = None,
         run_result: RunResult | None = None,
     ) -> None:
-        """Records how training ended. A later call replaces an earlier one as a whole.
+        """Records how the training ended. A later call replaces an earlier one.
 
         Args:
             status: `completed`, `failed` or `cancelled`.
-            error: Why it failed. Long texts are shortened in the middle.
-            train_seconds: How long training took.
-            run_result: What the training backend returned, as it was.
+            error: The reason of a failure. Long texts are shortened in the middle.
+            train_seconds: The duration of the training.
+            run_result: The result that the training backend returned.
         """
 
     def __enter__(self) -> Self: ...
@@ -148,24 +148,24 @@ class ExperimentRecorder(Protocol):
         """Begins an attempt at training an arm.
 
         Args:
-            run_config: What the arm is asked to do.
+            run_config: The configuration of the run.
             name: The name of the arm; the name of the run_config if not given.
             group_id: The id of the group of arms that repeat one configuration.
             group_name: The name of that group.
             run_id: The id of the training run in the system that runs it.
-            attempt_id: An id that only this attempt uses; a new one if not given.
-            order: Which attempt is the newest: the greatest order. The start time in milliseconds
-                since 1970 if not given; a scheduler's restart count is better where there is one.
-            resume_step: Continues after this step; keeps metrics and in-loop rows up to it.
+            attempt_id: An id that no other attempt uses; a new one if not given.
+            order: The attempt with the greatest order is the newest. If not given, it is the
+                start time in milliseconds since 1970. The restart count of a scheduler is better.
+            resume_step: Continues after this step. Metrics and in-loop rows up to it are kept.
             restart: Starts the arm from the beginning, even if it has finished.
         """
 
     def record_arm(self, arm_result: ArmResult, *, replace: bool = False) -> object:
-        """Records a whole arm: the arm becomes equal to it.
+        """Records a whole arm: the stored arm becomes equal to it.
 
         Args:
-            arm_result: The arm; its output-only fields are ignored.
-            replace: Whether also an arm that has attempts becomes equal to it.
+            arm_result: The arm. Its output-only fields are ignored.
+            replace: Whether to replace an arm that has attempts.
         """
 
 

@@ -19,7 +19,7 @@ _EvaluationT = TypeVar("_EvaluationT")
 
 
 class _Gathered:
-    """What the block of an evaluation has measured so far, and since when it runs."""
+    """The values that the block of an evaluation has logged so far, and its start time."""
 
     def __init__(self, name: str, fields: dict[str, Any]) -> None:
         self._name = name
@@ -29,11 +29,11 @@ class _Gathered:
         self._begin = time.perf_counter()
 
     def log(self, metrics: Metrics, *, breakdowns: Mapping[Any, Any] | None = None) -> None:
-        """Adds to the row of this evaluation: the latest value of each key counts.
+        """Adds values to the row of this evaluation. The latest value of each key is kept.
 
         Args:
-            metrics: What was measured, by key.
-            breakdowns: Results by part of the benchmark, of any JSON-like shape.
+            metrics: The measured numbers by key.
+            breakdowns: Results of parts of the benchmark: JSON-like values by key.
         """
         self._add(metrics, {} if breakdowns is None else breakdowns)
 
@@ -43,7 +43,7 @@ class _Gathered:
         self._metrics |= measured
 
     def _row(self) -> dict[str, Any]:
-        """The arguments of `log_eval`."""
+        """Returns the arguments of `log_eval` for the row."""
         return {
             **self._fields,
             "name": self._name,
@@ -54,10 +54,10 @@ class _Gathered:
 
 
 class Evaluation(_Gathered):
-    """An evaluation that runs: what `evaluating` returns, for `with`.
+    """A running evaluation, which `evaluating` returns for use with `with`.
 
-    At the end of the block what was logged is recorded as one row, with the seconds that the
-    block took. If the block raises, nothing is recorded.
+    At the end of the block, the logged values are recorded as one row, with the duration of the
+    block. If the block raises, nothing is recorded.
     """
 
     def __init__(self, log_eval: Callable[..., None], name: str, fields: dict[str, Any]) -> None:
@@ -79,7 +79,7 @@ class Evaluation(_Gathered):
 
 
 class AsyncEvaluation(_Gathered):
-    """An evaluation that runs: `Evaluation` for `async with`; its `log` needs no await."""
+    """A running evaluation for use with `async with`. Its `log` needs no await."""
 
     def __init__(
         self, log_eval: Callable[..., Awaitable[None]], name: str, fields: dict[str, Any]
@@ -115,16 +115,16 @@ class _EvaluatingMixin(Generic[_EvaluationT]):
     ) -> _EvaluationT:
         """Times an evaluation: `with arm.evaluating("val", step=100) as ev: ev.log({...})`.
 
-        At the end of the block, what `ev.log` was given is recorded as one row, with the seconds
-        that the block took as its `eval_seconds`. If the block raises, nothing is recorded. The
-        arm of an `AsyncClient` takes `async with`.
+        At the end of the block, everything that was passed to `ev.log` is recorded as one row. Its
+        `eval_seconds` is the duration of the block. If the block raises, nothing is recorded. An
+        arm of an `AsyncClient` needs `async with`.
 
         Args:
-            name: The name of the eval: free text.
+            name: The name of the eval, which may be any text.
             step: The training step of an in-loop eval; None for the post-training eval.
-            tags: Free labels, as in `log_eval`.
-            benchmark_id: The id of the benchmark, where it differs from the name.
-            model_ref: The model that is scored, where it is another than the arm's own.
+            tags: Labels, as in `log_eval`.
+            benchmark_id: The id of the benchmark, if it differs from the name.
+            model_ref: The model that is scored, if it is not the arm's own.
         """
         fields = {"step": step, "tags": tags, "benchmark_id": benchmark_id, "model_ref": model_ref}
         return self._new_evaluation(name, fields)

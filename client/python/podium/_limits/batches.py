@@ -1,4 +1,4 @@
-"""Splits events into calls: by the default limits, and in halves where a server has lower ones."""
+"""Splits events into calls by the default limits, and into halves if a server has lower limits."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -18,15 +18,15 @@ __all__ = ["Batch", "Load", "batches", "is_too_large", "load_of", "record_all"]
 _R = TypeVar("_R")
 
 _CALL_BYTES = DEFAULT_LIMITS.message_bytes - 128 * 1024
-"""The bytes of events in a call; the rest is for the names around them."""
+"""The bytes of events in a call. The rest of the limit is for the names around the events."""
 _FRAME = 6
 """The bytes of a field's number and length."""
 _GRPC_TOO_LARGE = "larger than max"
-"""Part of gRPC's text for a message over the server's limit, which has no reason."""
+"""Part of gRPC's error text for a message over the server's limit. That error has no reason."""
 
 
 class Load(NamedTuple):
-    """The amounts that a call is limited in."""
+    """The amounts of a call that a server limits."""
 
     events: int = 0
     metrics: int = 0
@@ -39,7 +39,7 @@ class Load(NamedTuple):
         )
 
     def fits(self, call_bytes: int = _CALL_BYTES) -> bool:
-        """Returns whether one call can carry it."""
+        """Returns whether one call can carry this load."""
         return (
             self.events <= DEFAULT_LIMITS.call_events
             and self.metrics <= DEFAULT_LIMITS.call_metrics
@@ -48,7 +48,7 @@ class Load(NamedTuple):
 
 
 class Batch:
-    """The events of one call, kept serialized to save memory: a file may hold many.
+    """The serialized events of one call. Serialized events save memory, since a file may have many.
 
     Attributes:
         places: For each event, the place in a file that it came from.
@@ -62,7 +62,7 @@ class Batch:
             self._add(place, event, self._load.plus(load_of(event)))
 
     def added(self, place: str, event: Event) -> Self:
-        """Adds an event, to a new batch if this one is full; returns the batch that has it."""
+        """Adds an event to this batch, or to a new one if this is full. Returns that batch."""
         load = self._load.plus(load_of(event))
         if self._data and not load.fits():
             return type(self)([(place, event)])
@@ -79,7 +79,7 @@ class Batch:
         return map(Event.FromString, self._data)
 
     def halves(self, error: PodiumError) -> "list[Batch]":
-        """Splits a batch that a server has refused as too large.
+        """Returns the two halves of a batch that a server has refused as too large.
 
         Raises:
             PodiumError: The error has another cause, or the batch cannot be split.
@@ -98,7 +98,7 @@ class Batch:
 
 
 def batches(events: Iterable[tuple[str, Event]]) -> "list[Batch]":
-    """Puts events, each with its place, into as few calls as their order allows.
+    """Splits events, each with its place, into as few batches as their order allows.
 
     An arm with more rows than a call carries becomes an arm with the first rows, followed by an
     event for each of the other rows.
@@ -115,7 +115,7 @@ def batches(events: Iterable[tuple[str, Event]]) -> "list[Batch]":
 def record_all(
     to_send: Iterable[Batch], record: Callable[[Batch], _R]
 ) -> Iterator[tuple[Batch, _R]]:
-    """Records batches one after the other, and halves those that the server finds too large.
+    """Records batches one after the other. Halves those that the server refuses as too large.
 
     Yields:
         Each batch that was recorded, with the result of its call.
@@ -132,7 +132,7 @@ def record_all(
 
 
 def is_too_large(error: PodiumError) -> bool:
-    """Returns whether a call was refused for its size, and not for one of its events."""
+    """Returns whether a call was refused for its size rather than for one of its events."""
     is_limit = error.reason == "LIMIT_EXCEEDED" and not error.refusals
     return is_limit or _GRPC_TOO_LARGE in error.message
 
@@ -174,7 +174,7 @@ def _time_of(row: EvalResult, event: Event) -> Timestamp | None:
 
 
 def _first_of_each(arm: ArmResult) -> list[EvalResult]:
-    """Returns the first row of each name and step: as events, the last one would be kept."""
+    """Returns the first row of each name and step. Of rows as events, the last would be kept."""
     rows: dict[tuple[str, int | None], EvalResult] = {}
     for row in arm.evals:
         rows.setdefault((row.name, row.step if row.HasField("step") else None), row)

@@ -1,7 +1,7 @@
 """Checks values against the limits, for the server and the recorder.
 
 Checks raise `podium.InvalidArgumentError` with a reason, the path of the field, what was wrong
-and what would be right. They look at sizes before they touch what is inside.
+and what would be right. Sizes are checked before contents.
 """
 
 import math
@@ -53,7 +53,7 @@ def check_name(text: str, field: str, limits: Limits) -> None:
 
 
 def check_metric(text: str, field: str, limits: Limits) -> None:
-    """Checks a metric as Score takes it: a key, or an eval name, a dot and a key."""
+    """Checks the name of a metric: a key, or an eval name, a dot and a key."""
     _check_name(text, field, 2 * limits.name_bytes + 1)
 
 
@@ -125,7 +125,7 @@ def check_keys(keys: Collection[str], field: str, limits: Limits) -> None:
 def check_count(actual: int, field: str, limit: int, unit: str, *, name: str = "") -> None:
     """Raises LIMIT_EXCEEDED if a field has more than `limit` of a unit, such as bytes.
 
-    `name` is what the text calls the thing counted, where it is more than the field.
+    `name`: how the error text calls the counted thing, if the field is not enough.
     """
     if actual > limit:
         raise error_for(
@@ -207,7 +207,7 @@ _NULL = {0: "NULL_VALUE"}
 def check_values(values: Iterable[Value], field: str, limits: Limits) -> None:
     """Checks the Values of one field: their kinds, their depth and the number of their nodes.
 
-    Stops at the first node too many, so that a large request is never touched as a whole.
+    Stops at the first node over the limit, so that a large request is never read as a whole.
     """
     nodes = 0
     pending = [(value, 1) for value in islice(values, limits.value_nodes + 1)]

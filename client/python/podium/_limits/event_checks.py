@@ -98,7 +98,7 @@ _METRIC_BYTES = 7
 def check_metric_count(events: Sequence[Event], size: int, limits: Limits) -> None:
     """Raises LIMIT_EXCEEDED if a call of `size` bytes has too many metric values.
 
-    An ArmFinished by itself passes: it is never refused for its size.
+    An ArmFinished alone in a call always passes, because it is never refused for its size.
     """
     if len(events) == 1 and events[0].HasField("arm_finished"):
         return
@@ -170,8 +170,8 @@ def _check_eval_recorded(event: EvalRecorded, limits: Limits) -> None:
 def _is_plain(event: Event, limits: Limits) -> bool:
     """Returns whether a small event is a plain row: numbers, and names that were accepted before.
 
-    It says in one look what the checks would find one by one. An event of another kind has
-    an empty name here, which is never accepted.
+    Such a row needs no further checks. An event of another kind has an empty name here, which is
+    never accepted.
     """
     recorded = event.eval_recorded
     row = recorded.eval_result
@@ -201,14 +201,14 @@ def _check_finished(event: ArmFinished, limits: Limits) -> None:
 
 
 def is_too_large(result: RunResult, limits: Limits) -> bool:
-    """Returns whether a run_result is too large to be stored, however much room its arm has."""
+    """Returns whether a run_result is too large for any arm."""
     wrong = _run_result_error(result, "run_result", limits)
     return wrong is not None and wrong.reason in _TOO_LARGE
 
 
 _TOO_LARGE = ("LIMIT_EXCEEDED", "VALUE_INVALID")
-"""Why the run_result of an ArmFinished is reduced. The event itself is never rejected for that:
-the arm would run for ever."""
+"""Why the run_result of an ArmFinished is reduced. The event itself is never rejected for its size,
+because the arm would then run for ever."""
 
 
 def _run_result_error(result: RunResult, path: str, limits: Limits) -> PodiumError | None:
@@ -251,7 +251,8 @@ def _check_row_at(path: str, row: EvalResult, limits: Limits) -> None:
     try:
         _check_row(row, limits)
     except PodiumError as error:
-        wrong = error.with_traceback(None)  # else the two would hold each other, and the row
+        # Otherwise, the error and the row would keep each other in memory.
+        wrong = error.with_traceback(None)
     else:
         return
     field = wrong.metadata["field"]
@@ -260,7 +261,7 @@ def _check_row_at(path: str, row: EvalResult, limits: Limits) -> None:
 
 
 def _check_row(row: EvalResult, limits: Limits) -> None:
-    """Checks a row. Paths are relative to it, so that only errors pay for the prefix."""
+    """Checks a row. Paths are relative to the row, so that a prefix is built only for errors."""
     check_name(row.name, "name", limits)
     check_count(row.ByteSize(), "", limits.row_bytes, "bytes", name=f"eval {row.name!r}")
     check_keys(row.metrics, "metrics", limits)
@@ -296,7 +297,7 @@ def _check_config(config: RunConfig, path: str, limits: Limits) -> None:
 
 
 def _check_run_result(result: RunResult, path: str, limits: Limits) -> None:
-    # An error text is shortened, never refused, so here it counts for nothing.
+    # An error text is not counted, because a long one is shortened and not refused.
     check_count(result.ByteSize() - len(result.error.encode()), path, limits.arm_bytes, "bytes")
     check_text(result.run_id, f"{path}.run_id", limits)
     check_text(result.status, f"{path}.status", limits)
@@ -308,7 +309,7 @@ def _check_run_result(result: RunResult, path: str, limits: Limits) -> None:
 
 
 def _check_texts(message: Message, path: str, limits: Limits) -> None:
-    """Checks every text field of a message. None of them must be set."""
+    """Checks every text field of a message. The fields may be unset."""
     for field, value in message.ListFields():
         if field.type == field.TYPE_STRING and not field.is_repeated:
             check_text(value, f"{path}.{field.name}", limits)

@@ -1,7 +1,8 @@
 """The outbox: events on disk between the process that records and the sender that delivers.
 
-The format is described where it is written: `folders` (what is where), `records` (the bytes of a
-segment), `progress`, `rejected`. The standard library only: trainers load this, and fork.
+The modules that write the files describe their format: `folders` (names and descriptions),
+`records` (the bytes of a segment), `progress`, `rejected`. Only the standard library is used,
+because training processes load this package, and fork.
 """
 
 from podium._outbox.budget import Budget

@@ -1,4 +1,4 @@
-"""How much of the disk the undelivered outbox of one recorder may take."""
+"""Limits the disk space that the undelivered events of one recorder take."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from podium._outbox.errors import OutboxFullError
 __all__ = ["MAX_BYTES", "Budget"]
 
 MAX_BYTES = 1 << 30
-"""What it may take unless told."""
+"""The default limit in bytes."""
 
 
 class Budget:
-    """A number of bytes that the streams of a recorder share."""
+    """A limit in bytes that the streams of a recorder share."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self.max_bytes = max_bytes
@@ -26,10 +26,10 @@ class Budget:
         return self._taken
 
     def check(self, size: int) -> None:
-        """Checks that a record can ever have room.
+        """Checks that a record is not larger than the limit.
 
         Raises:
-            ValueError: It is larger than everything.
+            ValueError: The record is larger than the limit.
         """
         if size > self.max_bytes:
             raise ValueError(
@@ -38,10 +38,10 @@ class Budget:
             )
 
     def take(self, size: int, *, beyond: bool = False) -> None:
-        """Takes so many bytes if they are free; with `beyond` also if they are not.
+        """Takes `size` bytes if they are free. With `beyond`, takes them in any case.
 
         Raises:
-            OutboxFullError: They are not free.
+            OutboxFullError: The bytes are not free.
         """
         with self._lock:
             if self._taken + size > self.max_bytes and not beyond:

@@ -1,4 +1,4 @@
-"""What can go wrong with an outbox, beside the OSError that a disk brings."""
+"""The errors of an outbox other than OSError."""
 
 __all__ = ["DamagedError", "OutboxFullError", "UnknownFormatError"]
 

@@ -1,4 +1,4 @@
-"""Files and folders that belong to their user alone, and small JSON files that show damage."""
+"""Files and folders that only their user can access, and small JSON files with a checksum."""
 
 import json
 import os
@@ -20,18 +20,18 @@ def make_folder(folder: Path) -> None:
     """Makes a folder for its user only, whatever the umask.
 
     Raises:
-        OSError: It cannot be made, or is there.
+        OSError: The folder cannot be made, or exists already.
     """
     folder.mkdir(_FOLDER)
     folder.chmod(_FOLDER)
 
 
 def own_folder(folder: Path) -> None:
-    """Makes a folder for its user only, or makes sure that the one that is there is.
+    """Makes a folder for its user only, or restricts an existing folder to its user.
 
     Raises:
-        PermissionError: The folder belongs to somebody else.
-        OSError: It cannot be made.
+        PermissionError: The folder belongs to another user.
+        OSError: The folder cannot be made.
     """
     try:
         make_folder(folder)
@@ -43,14 +43,14 @@ def own_folder(folder: Path) -> None:
 
 
 def open_new(path: Path, flags: int = os.O_RDWR) -> int:
-    """Opens a new file for its user only, whatever the umask; its descriptor."""
+    """Creates a file for its user only, whatever the umask, and returns its descriptor."""
     descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, _OURS_ONLY)
     os.fchmod(descriptor, _OURS_ONLY)
     return descriptor
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes a small file whole: readers find the old content or the new one."""
+    """Replaces a small file atomically: readers find either the old or the new content."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     text = json.dumps(content | {_CHECK: _check(content)}, indent=1) + "\n"
     with os.fdopen(open_new(temporary), "w", encoding="utf-8") as file:
@@ -59,11 +59,11 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Reads what `write_json` wrote.
+    """Returns the content that `write_json` wrote.
 
     Raises:
-        DamagedError: It is not what was written.
-        OSError: There is no such file, or it cannot be read.
+        DamagedError: The content is not what was written.
+        OSError: The file does not exist, or cannot be read.
     """
     try:
         content = json.loads(path.read_bytes())
@@ -81,7 +81,7 @@ def _check(content: dict[str, Any]) -> int:
 
 
 def sync_file(path: Path) -> None:
-    """Has the content of a file, or the entries of a folder, survive a power cut."""
+    """Syncs the content of a file, or the entries of a folder, so that they survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

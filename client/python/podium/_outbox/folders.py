@@ -1,4 +1,4 @@
-"""Where outboxes are, and what their folders say of themselves.
+"""The layout of outboxes: their folders, and the files that describe them.
 
 Under the root:
 
@@ -35,23 +35,23 @@ __all__ = [
 ]
 
 _FORMAT = 1
-"""The version of everything in these folders."""
+"""The version of the format of all files in these folders."""
 _STREAM_FILE = "stream.json"
 _OUTBOX_FILE = "outbox.json"
 _READABLE = 40
 _LEFT_SECONDS = 3600
-"""A stream is made, and removed, in less."""
+"""The age in seconds after which a hidden folder is the rest of a killed process."""
 
 
 @dataclass(frozen=True)
 class StreamInfo:
-    """Whose events a stream holds, and which process writes them."""
+    """Describes a stream: its experiment, arm and attempt, and the process that writes it."""
 
     experiment: str
     arm: str | None
     """None: the experiment's own stream."""
     writer_id: str
-    """Names the stream for the server and is the name of its folder: see `new_writer_id`."""
+    """Identifies the stream on the server, and is the name of its folder. See `new_writer_id`."""
     attempt_id: str | None = None
     attempt_order: int | None = None
     pid: int = 0
@@ -59,21 +59,21 @@ class StreamInfo:
     create_time: float = 0.0
     """Seconds since 1970."""
     follows: str | None = None
-    """The stream of the same arm and process whose events are all delivered before these."""
+    """The stream of the same arm and process that is delivered before this one."""
     starts_after: str | None = None
-    """The stream of the same process whose first event is delivered before the first of these."""
+    """The stream of the same process whose first event is delivered before this stream's."""
     is_main: bool = True
-    """Whether this process records how the arm ends: no child and no side rank of a training."""
+    """Whether this process records how the arm ends: not a child or side rank of a training."""
     lock_inode: int = 0
-    """The inode of the lock's file: a copied folder has another one."""
+    """The inode of the lock file. It differs in a copied folder."""
 
     @staticmethod
     def read(folder: Path) -> StreamInfo:
-        """What the folder of a stream says.
+        """Returns the description in the folder of a stream.
 
         Raises:
-            DamagedError: It cannot be read.
-            OSError: There is no such file.
+            DamagedError: The file is unreadable or incomplete.
+            OSError: The file does not exist.
         """
         content = _read(folder / _STREAM_FILE)
         names = {item.name for item in fields(StreamInfo)}
@@ -83,11 +83,11 @@ class StreamInfo:
             raise DamagedError(f"{folder / _STREAM_FILE} is incomplete: {error}") from None
 
     def write(self, folder: Path) -> None:
-        """Says it in the folder of a stream."""
+        """Writes this description to the folder of a stream."""
         write_json(folder / _STREAM_FILE, {"format": _FORMAT, **asdict(self)})
 
     def sync(self, folder: Path) -> None:
-        """Has what was said survive a power cut."""
+        """Syncs the description, so that it survives a power cut."""
         sync_file(folder / _STREAM_FILE)
 
 
@@ -98,10 +98,10 @@ def new_writer_id() -> str:
 
 
 def default_root() -> Path:
-    """Returns the folder of all outboxes: $PODIUM_OUTBOX, else one in the user's state folder.
+    """Returns the folder of all outboxes: $PODIUM_OUTBOX, or one in the user's state folder.
 
     Raises:
-        FileNotFoundError: The user has no home.
+        FileNotFoundError: The user has no home folder.
     """
     chosen = os.environ.get("PODIUM_OUTBOX")
     if chosen:
@@ -115,8 +115,8 @@ def temporary_root() -> Path:
     """Makes the folder of outboxes in the temporary folder, for its user only, and returns it.
 
     Raises:
-        PermissionError: The folder belongs to somebody else.
-        OSError: It cannot be made.
+        PermissionError: The folder belongs to another user.
+        OSError: The folder cannot be made.
     """
     root = Path(tempfile.gettempdir()) / f"podium-{os.geteuid()}"
     if root.is_symlink():
@@ -136,8 +136,8 @@ def outbox_folder(root: Path, address: str) -> Path:
     """Returns the outbox of this machine for a server, and creates it if it does not exist.
 
     Raises:
-        UnknownFormatError: Another version of podium made it.
-        OSError: It cannot be made, or is somebody else's.
+        UnknownFormatError: Another version of podium made the outbox.
+        OSError: The outbox cannot be made, or belongs to another user.
     """
     root = root.absolute()
     folder = root / _slug(os.uname().nodename) / _server_name(address)
@@ -166,8 +166,8 @@ def outbox_address(outbox: Path) -> str:
     """Returns the address of the server of an outbox.
 
     Raises:
-        DamagedError: It cannot be read.
-        OSError: There is no such file.
+        DamagedError: The file with the address is unreadable.
+        OSError: The file does not exist.
     """
     return str(_read(outbox / _OUTBOX_FILE)["address"])
 
@@ -192,7 +192,7 @@ def streams(outbox: Path) -> list[Path]:
 
 
 def sweep(outbox: Path) -> None:
-    """Deletes what is left of streams whose making or removal was killed; for the sender."""
+    """Deletes the remains of streams whose creation or removal was killed. For the sender."""
     with os.scandir(outbox) as entries:
         hidden = [entry for entry in entries if entry.name.startswith(".") and entry.is_dir()]
     for entry in hidden:

@@ -1,8 +1,8 @@
 """Locks that end with the process that holds them, however it ends.
 
-POSIX record locks: a child made by fork does not inherit them, so a trainer's lock ends with the
-trainer and not with its last worker. The price: a process that opens the file of its own lock and
-closes it again has lost the lock. So nobody opens the file of a lock that this process holds.
+These are POSIX record locks. A forked child does not inherit them, so a training's lock ends with
+the training and not with its last worker. But a process that opens and closes the file of its own
+lock loses the lock. So no code opens the file of a lock that this process holds.
 """
 
 import fcntl
@@ -18,10 +18,10 @@ _SENDER_LOCK = "sender.lock"
 _TRIES = 20
 _TRY_SECONDS = 0.01
 _TAKEN = (BlockingIOError, PermissionError)
-"""How systems say that somebody else has a lock."""
+"""The errors by which systems report that another process has the lock."""
 
 _held: dict[tuple[int, int], int] = {}
-"""The locks of this process, by device and inode of their files: the process that took them."""
+"""The process that took each lock, by device and inode of the lock's file."""
 
 
 class Lock:
@@ -32,7 +32,7 @@ class Lock:
         self._descriptor = -1
 
     def try_acquire(self) -> bool:
-        """Takes the lock and keeps it until `release` or the end of the process; False: taken.
+        """Takes the lock until `release` or the end of the process. Returns False if it is taken.
 
         Raises:
             OSError: The file cannot be opened, or its file system has no locks.
@@ -40,7 +40,8 @@ class Lock:
         descriptor = self._open_unless_ours()
         if descriptor is None:
             return False
-        # Known as ours before it is, so that no other thread opens and closes the file meanwhile.
+        # Noted before the lock is taken, so that no other thread opens and closes the file
+        # meanwhile.
         _held[_identity(os.fstat(descriptor))] = os.getpid()
         self._descriptor = descriptor
         if _lock(descriptor):
@@ -58,11 +59,11 @@ class Lock:
         return descriptor
 
     def assure(self) -> bool:
-        """Takes the lock again in case it was lost; False: somebody else has it now."""
+        """Takes the lock again if it was lost. Returns False if another process has it now."""
         return _lock(self._descriptor)
 
     def release(self) -> None:
-        """Gives the lock up, if it was held."""
+        """Releases the lock, if it is held."""
         if self._descriptor < 0:
             return
         _held.pop(_identity(os.fstat(self._descriptor)), None)
@@ -97,7 +98,10 @@ class SenderLock(Lock):
 
 
 def _lock(descriptor: int) -> bool:
-    """Locks a file; tries for a moment, since whoever asks `is_held` holds it for one."""
+    """Locks a file.
+
+    Retries briefly, because `is_held` of another process takes the lock for a moment.
+    """
     for _ in range(_TRIES):
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,6 +1,7 @@
-"""How far a stream is delivered, as its sender notes it for the recorder.
+"""The progress of a stream's delivery, which the sender writes and the recorder reads.
 
-A cache, since the server's own position decides: it is not synced, and what cannot be read is 0.
+The file is only a cache, because the server's own position decides. It is not synced, and an
+unreadable file counts as 0.
 """
 
 import os
@@ -19,16 +20,16 @@ _CHECK = Struct("<I")
 
 
 class Progress(NamedTuple):
-    """How far a stream is delivered."""
+    """The progress of a stream's delivery."""
 
     delivered: int
-    """The last sequence that the server has, or that was rejected; 0: none."""
+    """The last sequence number that was delivered or rejected; 0 for none."""
     rejected: int
-    """How many events were rejected and wait for `podium outbox retry`."""
+    """The number of rejected events that were not sent again by `podium outbox retry`."""
 
 
 def read_progress(folder: Path) -> Progress:
-    """Returns the last noted progress; zeros if there is none."""
+    """Returns the last written progress, or zeros if there is none."""
     try:
         content = (folder / _FILE).read_bytes()
         numbers, check = content[: _NUMBERS.size], _CHECK.unpack_from(content, _NUMBERS.size)[0]
@@ -38,7 +39,7 @@ def read_progress(folder: Path) -> Progress:
 
 
 def note_progress(folder: Path, progress: Progress) -> None:
-    """Notes how far a stream is delivered."""
+    """Writes the progress of a stream's delivery."""
     numbers = _NUMBERS.pack(*progress)
     path = folder / _FILE
     try:

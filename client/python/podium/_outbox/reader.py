@@ -1,4 +1,4 @@
-"""Reads a stream, also while it is written: for the sender and `podium outbox`."""
+"""Reads a stream, even while it is written. For the sender and `podium outbox`."""
 
 import logging
 import os
@@ -29,8 +29,8 @@ _log = logging.getLogger(__name__)
 
 _TORN = ".torn"
 _SURE_SECONDS = 3.0
-"""How long a stream that was not closed must be seen without its writer before it can go: a
-process that copies its own outbox loses the lock for a moment (see `locks`)."""
+"""The seconds for which the lock of an unclosed stream must be free before the stream may go.
+A process that copies its own outbox loses the lock for a moment (see `locks`)."""
 
 
 class Entry(NamedTuple):
@@ -41,7 +41,7 @@ class Entry(NamedTuple):
 
 
 class _Cursor(NamedTuple):
-    """The place behind a record, where the next one is or will be."""
+    """The place after a record, where the next one is or will be."""
 
     sequence: int
     segment: int
@@ -52,7 +52,7 @@ _BEGIN = _Cursor(-1, 0, 0)
 
 
 class StreamReader:
-    """A stream in its folder. Reading changes nothing; what does belongs to the one sender."""
+    """A stream in its folder. Only the sender may call the methods that change files."""
 
     def __init__(self, folder: Path) -> None:
         """Opens a stream.
@@ -73,10 +73,10 @@ class StreamReader:
     def read(
         self, after: int, *, most_events: int = 1_000, most_bytes: int = 1 << 20
     ) -> list[Entry]:
-        """Returns the events with greater sequence numbers, in order, within both bounds.
+        """Returns the events after a sequence number, in order, within both limits.
 
-        The first event is returned even if it is too large; the list is empty if there is none.
-        A sequence that is missing was delivered and deleted, or is damaged (see `torn`).
+        The first event is returned even if it is too large. A missing event was delivered and
+        deleted, or is damaged (see `torn`).
         """
         entries: list[Entry] = []
         size = 0
@@ -89,11 +89,11 @@ class StreamReader:
         return entries
 
     def has_more(self, after: int) -> bool:
-        """Returns whether there are events after a sequence. The position of `read` is kept."""
+        """Returns whether there are events after a sequence number. Does not move `read`."""
         return next(self._records(after), None) is not None
 
     def remaining(self) -> Iterator[bytes]:
-        """Yields the events that are still on disk, delivered or not; `read` stays where it is."""
+        """Yields all events on disk, including delivered ones. Does not move `read`."""
         return (record.payload for record, _ in self._records(0))
 
     def is_unread(self) -> bool:
@@ -109,7 +109,7 @@ class StreamReader:
             return False
 
     def last_sequence(self) -> int:
-        """Returns the sequence of the last event, delivered or not; 0 if there is none."""
+        """Returns the sequence number of the last event, or 0 if there is none."""
         number = self._last_begun(segment_numbers(self.folder))
         base = self._end.offset if self._end.segment == number else 0
         for record in walk(self._bytes(number, base), self._seed(number), final=True):
@@ -121,20 +121,20 @@ class StreamReader:
         return self._lock.is_held() and not self._is_closed()
 
     def progress(self) -> Progress:
-        """How far the stream is delivered."""
+        """Returns the progress of the delivery."""
         return read_progress(self.folder)
 
     def note_delivered(self, sequence: int) -> None:
         """Notes that everything up to a sequence is delivered or rejected.
 
         Raises:
-            OSError: It could not be written down. This reader knows it all the same.
+            OSError: The progress could not be written. This object remembers it anyway.
         """
         self._noted = sequence
         note_progress(self.folder, Progress(sequence, self._rejected_counter.count()))
 
     def drop_delivered(self) -> list[Path]:
-        """Deletes segments that are read and delivered; returns those kept `*.torn`, as damaged."""
+        """Deletes delivered segments. Damaged ones are renamed to `*.torn` and returned."""
         delivered = self._delivered()
         passed = [n for n in segment_numbers(self.folder) if n < self._cursor.segment]
         spent = [number for number in passed if self._last_of(number) <= delivered]
@@ -155,7 +155,10 @@ class StreamReader:
         return self._alone_since is not None and not self._writer_gone_long_enough()
 
     def remove(self) -> bool:
-        """Deletes a finished stream; False: it stays, for what was rejected or is damaged."""
+        """Deletes a finished stream.
+
+        Returns False if the stream is kept for its rejected or damaged events, or is locked.
+        """
         if not self._lock.try_acquire():
             return False
         try:
@@ -171,19 +174,19 @@ class StreamReader:
         return not stays
 
     def torn(self) -> list[Path]:
-        """Segments that are kept because something in them cannot be read, or is out of order."""
+        """Returns the segments that are kept because they have damaged or misplaced records."""
         return sorted(self.folder.glob(f"*{_TORN}"))
 
     def rejected_events(self) -> list[RejectedEvent]:
-        """Returns the rejected events in order of sequence, including those retried since."""
+        """Returns the rejected events in order, including those that were delivered later."""
         return read_rejected(self.folder)
 
     def reject(self, *rejected_events: RejectedEvent) -> None:
-        """Keeps events that the server refused for good; they survive a power cut from then on."""
+        """Stores permanently refused events, so that they survive a power cut."""
         append_rejected(self.folder, rejected_events)
 
     def mark_retried(self, sequence: int) -> None:
-        """Marks an event that was rejected as delivered after all."""
+        """Marks a rejected event as delivered later."""
         append_retried(self.folder, sequence)
         self.note_delivered(self._delivered())
 
@@ -193,8 +196,9 @@ class StreamReader:
     def _records(self, after: int) -> Iterator[tuple[Record, _Cursor]]:
         """Yields the records after a sequence, each with the offset after it.
 
-        What is missing in between was damaged. Where something was never written, all ends, since
-        what stands behind it was written later: so it is after a power cut, and in a copy that was
+        Missing records in between were damaged. Reading ends at a gap that was never written,
+        because
+        records after it are later ones. Such gaps occur after a power cut, and in a copy that was
         made while the stream was written.
         """
         start = self._cursor if self._cursor.sequence == after else _BEGIN
@@ -214,8 +218,9 @@ class StreamReader:
     def _segments(self) -> tuple[list[int], set[int]]:
         """Returns the numbers of the segments to read, and of those that are complete.
 
-        While the writer lives, nothing behind the one it is at is looked at: it may go on to the
-        next one between two looks, and what is half written here is no damage then.
+        While the writer lives, segments after its current one are not read. Otherwise, a record
+        that
+        is being written could be taken for a damaged one.
         """
         lives = self.writer_lives()
         numbers = segment_numbers(self.folder)
@@ -226,11 +231,11 @@ class StreamReader:
         return [number for number in numbers if number <= begun], final
 
     def _last_begun(self, numbers: list[int]) -> int:
-        """Returns the number of the last segment with content; 0 if there is none."""
+        """Returns the number of the last segment with content, or 0 if there is none."""
         return next((n for n in reversed(numbers) if self._bytes(n, most=HEADER)), 0)
 
     def _bytes(self, number: int, begin: int = 0, most: int | None = None) -> bytes:
-        """Returns the bytes of a segment from the start of a record; empty if none was written."""
+        """Returns the bytes of a segment from an offset on, or none if no record begins there."""
         try:
             descriptor = os.open(segment_path(self.folder, number), os.O_RDONLY)
         except FileNotFoundError:
@@ -261,7 +266,7 @@ class StreamReader:
 
     @staticmethod
     def _is_spent(data: bytes, seed: int, delivered: int) -> bool:
-        """Returns whether everything that was written here is delivered."""
+        """Returns whether all records of a segment are intact and delivered."""
         end = 0
         for record in walk(data, seed, final=True):
             if record.begin != end or record.sequence > delivered:

@@ -1,13 +1,13 @@
-"""The bytes of a segment: records one after the other, zeros behind the last.
+"""The bytes of a segment: records one after the other, and zeros after the last.
 
     length of the payload   4 bytes   little-endian, as all numbers
     CRC-32                  4 bytes   of length, sequence and payload, begun with the seed
     sequence                8 bytes   from 1
     payload                 length bytes, and zeros up to the next multiple of 16
 
-A record is written payload first, header last, so one that was not finished has a header of zeros.
-Headers begin at multiples of 16: none lies across two pages, so whoever copies a segment while it
-is written finds a header whole or not at all.
+The header is written after the payload, so an unfinished record has a header of zeros. Headers
+begin at multiples of 16, so none lies across two pages. A copy of a segment that is being written
+then has a whole header or none.
 """
 
 import re
@@ -29,20 +29,20 @@ __all__ = [
 ]
 
 HEADER = 16
-"""The bytes of a header."""
+"""The size of a header in bytes."""
 FREE = frozenset({bytes(HEADER), b""})
-"""What stands where no header was written: zeros, or the end of the segment."""
+"""The bytes at a place where no header was written: zeros, or nothing at the end of the segment."""
 
 _GRID = 16
 _CRC_PIECE = 4096
-"""zlib gives up the GIL for pieces over 5 KiB, and beside a busy thread gets it back after 5 ms."""
+"""zlib releases the GIL for pieces over 5 KiB, and may wait 5 ms for it beside a busy thread."""
 _WRITTEN = re.compile(rb"[^\0]")
 _NUMBERS = Struct("<IQ")
 _HEADER = Struct("<IIQ")
 
 
 class Record(NamedTuple):
-    """A record that was read, and from where to where it goes."""
+    """A record that was read, with its begin and end in the segment."""
 
     sequence: int
     payload: bytes
@@ -81,10 +81,10 @@ def walk(data: bytes, seed: int, begin: int = 0, *, final: bool = False) -> Iter
 
     Args:
         data: A segment.
-        seed: Of its stream and number.
-        begin: Where a record begins.
-        final: Whether the segment will not be written any more. Then a damaged record is passed
-            over; else it is taken for one that is just being written.
+        seed: The seed of the segment; see `seed_of`.
+        begin: The offset at which a record begins.
+        final: Whether the segment is complete. If so, damaged records are skipped. Otherwise a
+            damaged record may be one that is being written, and ends the iteration.
     """
     while True:
         record = _at(data, begin, seed)

@@ -1,6 +1,6 @@
-"""Events that the server refused for good: kept in `rejected.jsonl`, a line each, never deleted.
+"""Permanently refused events, which are kept in `rejected.jsonl`, one in each line.
 
-A line that cannot be read is passed over, so a torn or damaged one hides no other.
+Unreadable lines are skipped, so that a damaged line does not hide others.
 """
 
 import json
@@ -23,22 +23,22 @@ _CHECK = "crc32"
 
 @dataclass(frozen=True)
 class RejectedEvent:
-    """An event that the server refused for good."""
+    """An event that the server refused permanently."""
 
     sequence: int
     reason: str
-    """Why: a reason such as `STALE_ATTEMPT`."""
+    """The reason, such as `STALE_ATTEMPT`."""
     message: str
     time: float
-    """When it was rejected, in seconds since 1970."""
+    """The time of the rejection, in seconds since 1970."""
     event: bytes
-    """The event itself."""
+    """The serialized event."""
     retried: bool = False
-    """Whether it was delivered after all, by `podium outbox retry`."""
+    """Whether the event was delivered later, by `podium outbox retry`."""
 
 
 def read_rejected(folder: Path) -> list[RejectedEvent]:
-    """Returns a stream's rejected events in order of sequence, including those retried since."""
+    """Returns a stream's rejected events in order, including those that were delivered later."""
     rejected_events: dict[int, RejectedEvent] = {}
     for line in _lines(folder):
         sequence = line.get("sequence")
@@ -51,10 +51,10 @@ def read_rejected(folder: Path) -> list[RejectedEvent]:
 
 
 def append_rejected(folder: Path, rejected_events: Iterable[RejectedEvent]) -> None:
-    """Keeps events for good: they survive a power cut from then on.
+    """Stores events permanently, so that they survive a power cut.
 
     Raises:
-        OSError: They could not all be written.
+        OSError: Not all events could be written.
     """
     lines = [
         asdict(rejected) | {"event": b64encode(rejected.event).decode()}
@@ -66,10 +66,10 @@ def append_rejected(folder: Path, rejected_events: Iterable[RejectedEvent]) -> N
 
 
 def append_retried(folder: Path, sequence: int) -> None:
-    """Marks an event as delivered after all.
+    """Marks a rejected event as delivered later.
 
     Raises:
-        OSError: It could not be written.
+        OSError: The mark could not be written.
     """
     _append(folder, [{"sequence": sequence, "retried": time.time()}])
 
@@ -89,7 +89,7 @@ def _append(folder: Path, lines: Iterable[dict[str, Any]]) -> None:
 
 
 def _write(descriptor: int, lines: bytes) -> None:
-    """Writes lines whole and syncs them; one that was torn before them ends there."""
+    """Writes and syncs lines. If the file ends in a torn line, they begin on a new line."""
     size = os.fstat(descriptor).st_size
     if size and os.pread(descriptor, 1, size - 1) != b"\n":
         lines = b"\n" + lines
@@ -99,7 +99,7 @@ def _write(descriptor: int, lines: bytes) -> None:
 
 
 class RejectedCounter:
-    """Counts what was rejected and not retried since; reads only what has been added."""
+    """Counts rejected events that were not delivered later. Reads only new lines at each call."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / _FILE
@@ -107,7 +107,7 @@ class RejectedCounter:
         self._sequences: set[int] = set()
 
     def count(self) -> int:
-        """How many there are now."""
+        """Returns the present number."""
         for line in filter(None, map(_line, self._news())):
             change = self._sequences.add if "event" in line else self._sequences.discard
             change(line["sequence"])

@@ -1,8 +1,8 @@
-"""The files that records are in.
+"""The segments: files that hold the records of a stream.
 
-A segment has all its bytes on disk, as zeros, before its first record, and is mapped into memory:
-to write a record is to copy bytes. That needs no system call, cannot meet a full disk, and survives
-the process.
+All bytes of a segment are on disk, as zeros, before its first record. It is mapped into memory, so
+writing a record only copies bytes. This needs no system call, cannot fail for a full disk, and the
+record survives the process.
 """
 
 import errno
@@ -22,7 +22,7 @@ __all__ = ["Memory", "Segment", "segment_numbers", "segment_path"]
 _SUFFIX = ".segment"
 _FLAGS = Struct("l")
 _GET_FLAGS, _SET_FLAGS, _NO_COPY_ON_WRITE = 0x80086601, 0x40086602, 0x00800000
-"""Of Linux: FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_NOCOW_FL. Elsewhere there are no such calls."""
+"""Constants of Linux: FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_NOCOW_FL."""
 _POPULATE = getattr(mmap, "MAP_POPULATE", 0)
 _fdatasync = getattr(os, "fdatasync", os.fsync)
 
@@ -43,10 +43,10 @@ class Segment:
     """A segment of this process, mapped for writing."""
 
     def __init__(self, folder: Path, number: int, size: int) -> None:
-        """Makes the file, with all its bytes.
+        """Creates the file with all its bytes.
 
         Raises:
-            OSError: There is no room for it, or it cannot be made. Nothing is left of it then.
+            OSError: The disk has no room, or the file cannot be created. No file is left then.
         """
         self.number = number
         self._failed = False
@@ -64,25 +64,25 @@ class Segment:
             raise
 
     def is_empty(self) -> bool:
-        """Returns whether nothing was written to it."""
+        """Returns whether the segment has no record."""
         return self.bytes[0:HEADER] in FREE
 
     def sync(self, used: int) -> None:
-        """Has what was written, in the first `used` bytes, survive a power cut.
+        """Syncs the first `used` bytes, so that they survive a power cut.
 
         Raises:
-            OSError: It may not: the disk fails.
+            OSError: The disk fails, so the bytes may be lost.
         """
         if self._failed:
-            # The kernel takes the pages of a failed sync for clean: it writes them again
-            # only if they are changed again.
+            # After a failed sync, the kernel writes the pages again only if they are changed
+            # again.
             self.bytes[0:used] = self.bytes[0:used]
         self._failed = True
         _fdatasync(self._descriptor)
         self._failed = False
 
     def close(self, used: int | None = None) -> None:
-        """Ends writing, and gives up what is behind the first `used` bytes; an empty file goes."""
+        """Closes the file and cuts it after the first `used` bytes. Deletes an empty file."""
         empty = self.is_empty()
         self.bytes.close()
         if used is not None:
@@ -92,13 +92,13 @@ class Segment:
             self.path.unlink(missing_ok=True)
 
     def forget(self) -> None:
-        """Ends writing in this process, and leaves the file alone."""
+        """Ends writing in this process without changing the file."""
         self.bytes.close()
         os.close(self._descriptor)
 
 
 class Memory(Protocol):
-    """The bytes of a segment: memory that is the file."""
+    """The bytes of a segment, as memory that is mapped to the file."""
 
     def __getitem__(self, place: slice) -> bytes: ...
     def __setitem__(self, place: slice, content: bytes) -> None: ...
@@ -106,10 +106,10 @@ class Memory(Protocol):
 
 
 class _Calls:
-    """The bytes of a segment on btrfs, by system calls: slower, but nothing else is safe there.
+    """The bytes of a segment on btrfs, which are accessed by slower but safe system calls.
 
-    When the disk is full, a store into mapped memory raises SIGBUS, which ends the process, or
-    hangs. A call does neither, at least where the file keeps its place (see `_keep_in_place`).
+    On a full btrfs, writing to mapped memory hangs, or ends the process with SIGBUS. A system call
+    does neither, at least if the file is written in place (see `_keep_in_place`).
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -128,18 +128,21 @@ class _Calls:
             raise OutboxFullError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing, because the descriptor belongs to the segment."""
 
 
 def _memory(descriptor: int, size: int) -> Memory:
-    """Gives a new file its bytes, on the disk and in memory."""
+    """Reserves the bytes of a new file on the disk, and returns access to them."""
     keeps_in_place = _keep_in_place(descriptor)
     _fill(descriptor, size)
     return _Calls(descriptor) if keeps_in_place else _map(descriptor, size)
 
 
 def _keep_in_place(descriptor: int) -> bool:
-    """Has btrfs write where the zeros are: elsewhere needs room. False: another file system."""
+    """Has btrfs overwrite the file in place, which needs no new room on the disk.
+
+    Returns False on other file systems.
+    """
     flags = bytearray(_FLAGS.size)
     try:
         fcntl.ioctl(descriptor, _GET_FLAGS, flags)
@@ -159,7 +162,7 @@ def _map(descriptor: int, size: int) -> mmap.mmap:
 
 
 def _fill(descriptor: int, size: int) -> None:
-    """Reserves bytes on the disk, and has zeros in memory for them."""
+    """Reserves the bytes of a file on the disk by writing zeros."""
     if hasattr(os, "posix_fallocate"):
         try:
             os.posix_fallocate(descriptor, 0, size)

@@ -1,6 +1,6 @@
-"""What the sender of an outbox says of itself, in `sender.json`: for recorders and people.
+"""The sender's status file `sender.json` in an outbox, for recorders and the CLI.
 
-It stays when the sender has ended: `SenderLock.is_held` tells whether one runs.
+The file stays after the sender has ended. `SenderLock.is_held` tells whether one runs.
 """
 
 from dataclasses import asdict, dataclass, field, fields
@@ -12,38 +12,38 @@ from podium._outbox.files import read_json, write_json
 __all__ = ["DELIVERING", "IDLE", "UNREACHABLE", "WAITING", "SenderState", "forget_state"]
 
 DELIVERING = "delivering"
-"""Events are on their way."""
+"""The sender is delivering events."""
 WAITING = "waiting"
-"""What is left waits for something at the server that is not there yet."""
+"""All undelivered events wait for something that does not exist on the server yet."""
 UNREACHABLE = "unreachable"
-"""The server does not answer, or takes nothing at all now."""
+"""The server does not answer, or accepts no events now."""
 IDLE = "idle"
-"""Nothing waits."""
+"""No events are pending."""
 
 _FILE = "sender.json"
 
 
 @dataclass(frozen=True)
 class SenderState:
-    """What a sender does, and what keeps it from doing more."""
+    """The status of a sender, and the reasons of pending events."""
 
     pid: int
     address: str
     state: str
     """One of DELIVERING, WAITING, UNREACHABLE, IDLE."""
     error: str | None = None
-    """Why the server is UNREACHABLE."""
+    """The error, if the state is UNREACHABLE."""
     since: float | None = None
-    """Since when it is, in seconds since 1970."""
+    """Since when the server is unreachable, in seconds since 1970."""
     next_try: float | None = None
-    """When it is tried again, in seconds since 1970."""
+    """The time of the next retry, in seconds since 1970."""
     waits: dict[str, str] = field(default_factory=dict)
-    """Why streams wait, by writer_id; not all of very many."""
+    """The reasons why streams wait, by writer_id. Limited to a number of streams."""
     damaged: dict[str, str] = field(default_factory=dict)
-    """Folders of streams that cannot be read, and why; not all of very many."""
+    """The reasons why streams cannot be read, by folder. Limited to a number of streams."""
 
     def write(self, outbox: Path) -> None:
-        """Says it in an outbox.
+        """Writes this status to an outbox.
 
         Raises:
             OSError: The disk is full, or fails.
@@ -61,9 +61,9 @@ class SenderState:
 
 
 def forget_state(outbox: Path) -> None:
-    """Forgets what the sender before said: with the lock taken, for one that begins.
+    """Deletes the status of the previous sender. Called by a new sender that has the lock.
 
     Raises:
-        OSError: It cannot be deleted.
+        OSError: The file cannot be deleted.
     """
     (outbox / _FILE).unlink(missing_ok=True)

@@ -15,7 +15,7 @@ _FILE = "wake"
 
 
 def wake_sender(folder: Path) -> None:
-    """Asks the sender to try a stream soon. An error of the disk is ignored."""
+    """Asks the sender to retry a stream soon. Ignores disk errors."""
     path = folder / _FILE
     with contextlib.suppress(OSError):
         if not path.exists():
@@ -24,7 +24,7 @@ def wake_sender(folder: Path) -> None:
 
 
 class WakeSignal:
-    """The sender's side: earlier signals than this object do not count."""
+    """The receiving side of the signal. Signals before the creation of this object are ignored."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / _FILE

@@ -1,4 +1,4 @@
-"""Appends the events of one process life to a stream."""
+"""Appends the events of one process to a stream."""
 
 import os
 import shutil
@@ -23,33 +23,36 @@ __all__ = ["CLOSED_FILE", "LOCK_FILE", "SEGMENT_BYTES", "StreamWriter"]
 SEGMENT_BYTES = 1 << 20
 LOCK_FILE = "lock"
 CLOSED_FILE = "closed"
-"""Is there when the writer ended in good order."""
+"""The file that exists if the writer has closed the stream."""
 
 
 class _Place(NamedTuple):
-    """Where the next record goes. Replaced whole: an exception finds the old one or the new."""
+    """The place of the next record.
+
+    Replaced as a whole, so that an exception leaves a valid one.
+    """
 
     segment: Segment
     seed: int
     offset: int
     sequence: int
-    """Of the last record."""
+    """The sequence number of the last record."""
 
     def behind(self, length: int) -> "_Place":
-        """The place behind a record that was written here, with a payload of so many bytes."""
+        """Returns the place after a record with a payload of `length` bytes."""
         end = self.offset + room_for(length)
         return _Place(self.segment, self.seed, end, self.sequence + 1)
 
 
 class StreamWriter:
-    """Appends to a new stream. Any thread may append; upkeep is for one background thread.
+    """Appends to a new stream. Any thread may call `append`, which is quick.
 
-    `append` is quick. Everything that may wait for a disk is upkeep: `prepare`, `sync`, `progress`,
-    `close`, `release`.
+    The methods `prepare`, `sync`, `progress`, `close` and `release` may wait for the disk. Only one
+    background thread calls them.
     """
 
     def __init__(self, folder: Path, info: StreamInfo, budget: Budget, segment_bytes: int) -> None:
-        """For `create`, which makes the folder and a first segment in it."""
+        """Called by `create`, which makes the folder and its first segment."""
         self.info = info
         self.folder = folder
         self._lock = Lock(folder / LOCK_FILE)
@@ -80,13 +83,13 @@ class StreamWriter:
 
         Args:
             outbox: The folder that `outbox_folder` made.
-            info: Whose stream; its `writer_id` is a new one.
-            segment_bytes: The bytes of a segment; a larger record gets a larger one.
-            budget: What it may take of the disk, shared by the streams of a recorder; 1 GiB.
+            info: Describes the stream. Its `writer_id` is a new one.
+            segment_bytes: The bytes of a segment. A larger record gets a larger segment.
+            budget: The limit that the streams of a recorder share; 1 GiB if not given.
 
         Raises:
             OutboxFullError: The budget has no room for another stream.
-            OSError: The folder cannot be made, or the disk is full. Nothing is left of it then.
+            OSError: The folder cannot be made, or the disk is full. No folder is left then.
         """
         hidden = outbox / f".{info.writer_id}"
         writer = cls(hidden, info, budget or Budget(), segment_bytes)
@@ -106,7 +109,7 @@ class StreamWriter:
         inode = (self.folder / LOCK_FILE).stat().st_ino
         self.info = replace(self.info, lock_inode=inode)
         self.info.write(self.folder)
-        # Written over later: a note of progress must not need room on a full disk.
+        # Later progress overwrites this file, so that it needs no room on a full disk.
         note_progress(self.folder, Progress(0, 0))
         self._place = self._beginning(self._make(self._segment_bytes), 0)
         self.folder.rename(folder)
@@ -117,30 +120,33 @@ class StreamWriter:
 
     @property
     def last_sequence(self) -> int:
-        """The sequence of the last record; 0: none."""
+        """The sequence number of the last record, or 0 if there is none."""
         return self._place.sequence
 
     @property
     def needs_room(self) -> bool:
-        """Whether `prepare` should be called soon. Quick: for the thread that appends."""
+        """Whether `prepare` should be called soon.
+
+        Quick, so that appending threads can check it.
+        """
         place = self._place
         return self._wanted > 0 or (not self._spares and place.offset * 4 >= place.segment.size)
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether this very thread is in the middle of `append`: asked in a signal handler."""
+        """Whether this thread is inside of `append`, such as in a signal handler."""
         return self._busy_thread == get_ident()
 
     def append(self, payload: bytes) -> int:
-        """Appends a record; returns its sequence. It survives the process from then on.
+        """Appends a record, which then survives the process, and returns its sequence number.
 
         Raises:
-            OutboxFullError: There is no room now. `prepare` makes some, if there is any.
+            OutboxFullError: There is no room now. `prepare` makes room, if it can.
             ValueError: The stream is closed, or the record larger than the outbox may be.
         """
         with self._appending:
             if self._busy_thread:
-                # A signal handler or a finalizer that logs came in between.
+                # A signal handler or a finalizer that logs has interrupted `append`.
                 raise OutboxFullError("this thread is just appending another record")
             self._busy_thread = get_ident()
             try:
@@ -165,14 +171,14 @@ class StreamWriter:
         place = self._place
         begun = place.segment.bytes[place.offset : place.offset + HEADER]
         if begun not in FREE:
-            # Written when an exception, such as that of Ctrl-C, kept it from being counted.
+            # An exception, such as that of Ctrl-C, came after the record and before its counting.
             self._place = place = place.behind(int.from_bytes(begun[:4], "little"))
         if place.offset + size > place.segment.size:
             self._place = place = self._turn(size)
         return place
 
     def _turn(self, size: int) -> "_Place":
-        """Goes on to a spare segment that is large enough; smaller ones stay empty."""
+        """Returns the start of a spare segment that is large enough. Smaller ones stay empty."""
         while self._spares:
             spare = self._spares.popleft()
             if size <= spare.size:
@@ -182,17 +188,18 @@ class StreamWriter:
         raise OutboxFullError("the next segment of the outbox is not ready")
 
     def prepare(self) -> None:
-        """Makes a spare segment if one is needed soon, and notices what was delivered.
+        """Makes a spare segment if one is needed soon, and frees the budget of deleted segments.
 
         Raises:
-            OutboxFullError: The outbox holds as much as it may, undelivered.
-            OSError: There is no room on the disk, or somebody deleted the stream.
+            OutboxFullError: The undelivered events have reached the limit.
+            OSError: The disk has no room, or a user deleted the stream.
         """
         with self._upkeep:
             self._give_back()
             if self._closed or not self.needs_room:
                 return
-            # A stream that is delivered goes on: its last segment goes when the next one is begun.
+            # A delivered stream may exceed the limit: its last segment is deleted when the next
+            # begins.
             delivered = self.progress().delivered >= self.last_sequence
             size = max(self._segment_bytes, self._wanted)
             self._spares.append(self._make(size, beyond=delivered))
@@ -211,16 +218,16 @@ class StreamWriter:
         return segment
 
     def _give_back(self) -> None:
-        """Gives back what the sender deleted, since it is delivered."""
+        """Frees the budget of segments that the sender has deleted after their delivery."""
         for number in list(self._sizes):
             if not segment_path(self.folder, number).exists():
                 self._budget.give_back(self._sizes.pop(number))
 
     def sync(self) -> int:
-        """Has what was appended survive a power cut; the last sequence that does.
+        """Syncs the stream, and returns the last sequence number that survives a power cut.
 
         Raises:
-            OSError: The disk fails, or somebody deleted the stream.
+            OSError: The disk fails, or a user deleted the stream.
         """
         with self._upkeep:
             if not self._closed:
@@ -251,16 +258,16 @@ class StreamWriter:
         self._synced_names = made
 
     def progress(self) -> Progress:
-        """How far the sender has come."""
+        """Returns the progress of the delivery."""
         return read_progress(self.folder)
 
     def close(self) -> None:
-        """Ends the stream: syncs it and gives up what it did not use.
+        """Closes the stream: syncs it, and frees unused bytes.
 
-        Its folder stays until it is delivered, and until `release` or the end of the process.
+        The folder stays until all events are delivered and `release` is called or the process ends.
 
         Raises:
-            OSError: The disk fails. The stream is closed all the same.
+            OSError: The disk fails. The stream is closed anyway.
         """
         with self._upkeep:
             with self._appending:
@@ -280,12 +287,12 @@ class StreamWriter:
         self._open.clear()
 
     def release(self) -> None:
-        """Closes the stream and lets the sender remove it: nobody asks for its progress now."""
+        """Closes the stream and lets the sender remove it. Its progress is then unknown."""
         self.close()
         self._lock.release()
 
     def abandon(self) -> None:
-        """Forgets the stream in a forked child, whose parent goes on with it; touches no file."""
+        """Closes the stream in a forked child without changing files. The parent continues it."""
         self._closed = True
         self._appending, self._upkeep, self._busy_thread = RLock(), ThreadLock(), 0
         for segment in self._open.values():

@@ -185,7 +185,7 @@ class ExperimentRecording:
         """Records a whole arm: the stored arm becomes equal to it.
 
         Args:
-            arm_result: The arm; its output-only fields are ignored.
+            arm_result: The arm. Its output-only fields are ignored.
             replace: Whether to replace an arm that has attempts.
         """
         if self.is_silent:

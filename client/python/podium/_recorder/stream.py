@@ -2,8 +2,7 @@
 
 While the outbox has no room or its disk hangs, events wait in memory, in order. If too many wait,
 the newest are dropped and counted. The training thread copies bytes into a mapped file, and the
-upkeep
-thread does all disk work.
+upkeep thread does all disk work.
 """
 
 import os
