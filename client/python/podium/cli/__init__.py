@@ -1,9 +1,9 @@
 """The `podium` command.
 
 Each command is a module of `podium.cli.commands` with `add_arguments(parser)` and
-`run(arguments, client, console)`, or with `run_locally(arguments, console)` where it is about
-files of this machine; `serve`, `backup` and `check` come with the server. Only the module of
-the command that was given is loaded, and gRPC only where it is needed.
+`run(arguments, client, console)`, or with `run_locally(arguments, console)` if it uses only
+files of this machine. `serve`, `backup` and `check` come with the server. Only the module of
+the given command is loaded, and gRPC only if it is needed.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ __all__ = ["main"]
 
 _READ_SECONDS, _WRITE_SECONDS = 10.0, 30.0
 _CONNECT_SECONDS = 1.5
-"""A command gives up on an unreachable server soon: the address may be wrong."""
+"""The seconds after which a command gives up on an unreachable server. The address may be wrong."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command that the arguments name, those of the process if none are given.
+    """Runs the command that the arguments name. By default, these are the arguments of the process.
 
     Returns:
-        The exit code: 0; 1 if nothing was found; 2 for what can't be; 3 if the server failed.
+        The exit code, as in `Exit`.
     """
     _prepare_streams()
     try:
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _mute()
         return Exit.PIPE_CLOSED
     except OSError as error:
-        # Calls and files say themselves what went wrong with them: this is stdout.
+        # Errors of calls and files are handled before, so this is an error of stdout.
         _mute()
         return _failed(f"the output cannot be written: {error.strerror}", Exit.FAILED)
     return code
@@ -79,7 +79,7 @@ def _module_name(command: str) -> str:
 
 def _call(module: ModuleType, arguments: argparse.Namespace) -> int:
     console = Console(as_json=arguments.json)
-    # Commands print what the library would log.
+    # Commands print the messages that the library would log.
     logging.getLogger("podium").addHandler(logging.NullHandler())
     try:
         return _run_command(module, arguments, console)
@@ -116,7 +116,7 @@ def _client(arguments: argparse.Namespace) -> podium.Client:
 
 def _run_server_command(given: argparse.Namespace) -> int:
     try:
-        # By name: the client library knows no server, which comes with an extra.
+        # Loaded by name, because the client library must not import the server, which is an extra.
         command = import_module(_parsers.SERVER_COMMANDS[given.command])
     except ModuleNotFoundError as error:
         raise CommandError(
@@ -132,7 +132,7 @@ def _failed(message: str, code: Exit) -> Exit:
 
 
 def _prepare_streams() -> None:
-    """Makes streams that take any text, where a shell left them closed or not in UTF-8."""
+    """Makes stdout and stderr accept any text, even if closed or not in UTF-8."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, io.TextIOWrapper(io.BytesIO(), "utf-8"))
@@ -141,5 +141,5 @@ def _prepare_streams() -> None:
 
 
 def _mute() -> None:
-    """Sends what is still to be written nowhere, so that Python's exit does not stumble on it."""
+    """Discards the remaining output, so that it raises no error when Python exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""Arguments that several commands take."""
+"""Command-line arguments that several commands share."""
 
 import argparse
 import json
@@ -39,7 +39,10 @@ def add_arm(parser: argparse.ArgumentParser) -> None:
 
 
 def add_arm_filters(parser: argparse.ArgumentParser, text: str = _ONLY_STATUS) -> None:
-    """Adds the filters of arms by name, status, tags and group; `text` is about the status."""
+    """Adds the filters of arms by name, status, tags and group.
+
+    `text` is the help on the status.
+    """
     add_filters(parser, "arms", ArmStatus, text)
     parser.add_argument(
         "--config",
@@ -70,7 +73,7 @@ def add_filters(
 
 
 def add_statuses(parser: argparse.ArgumentParser, statuses: type[StrEnum], text: str) -> None:
-    """Adds a filter by status, with what it does."""
+    """Adds a filter by status. `text` is its help."""
     parser.add_argument(
         "--status",
         action="append",

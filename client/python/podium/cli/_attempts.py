@@ -1,4 +1,4 @@
-"""Rejected events by attempt, and what has to change so that a server accepts them.
+"""Groups rejected events by attempt, and plans how to send them so that a server accepts them.
 
 A server rejects a whole attempt if its arm has finished or has a newer attempt. The same events
 are accepted as a restart of the arm, or as another arm.
@@ -26,7 +26,7 @@ _NAME_IS_TAKEN = "the experiment has an arm {!r} already; give another name"
 
 
 class Item(NamedTuple):
-    """A rejected event and where it is kept."""
+    """A rejected event and the stream that has it."""
 
     stream: StreamView
     rejected: RejectedEvent
@@ -57,10 +57,10 @@ class Plan(NamedTuple):
     arm: str
     attempt_id: str | None
     start: Event | None = None
-    """Is sent first; None if the server has the attempt already."""
+    """The start to send first, or None if the server has the attempt already."""
 
     def event(self, event: Event) -> Event | None:
-        """Returns an event as it is sent again; None for a start, which `start` replaces."""
+        """Returns an event as it is sent again, or None for a start, which `start` replaces."""
         kind = event.WhichOneof("kind")
         if kind == "arm_started":
             return None if self.start is not None else event
@@ -82,7 +82,7 @@ def attempts_of(
     """Groups rejected events by experiment, arm and attempt, in the order of their first events."""
     found: dict[tuple[str, str | None, str | None], RejectedAttempt] = {}
     for stream, rejected in chosen:
-        # A damaged record is kept without its content.
+        # A damaged record has no content.
         event = event_of(rejected.event) if rejected.event else None
         key = (stream.info.experiment, *_names_of(event, stream))
         found.setdefault(key, RejectedAttempt(*key, [])).items.append(Item(stream, rejected, event))
@@ -94,10 +94,10 @@ def as_restart(attempt: RejectedAttempt, known: ArmSummary | None) -> Plan | str
 
     Args:
         attempt: The attempt.
-        known: The arm as the server has it, if it has it.
+        known: The arm on the server, or None if it does not exist.
 
     Returns:
-        The plan, or why there is none.
+        The plan, or a text that says why the attempt cannot be sent.
     """
     arm = attempt.arm or ""
     if attempt.attempt_id is None:
@@ -116,11 +116,11 @@ def as_other_arm(
     Args:
         attempt: The attempt.
         name: The name of the other arm.
-        known: The arm of this name, if the server has it: from an earlier, interrupted try.
-        original: The arm that the attempt was recorded for, if the server has it.
+        known: The arm with this name on the server, from an earlier, interrupted try, or None.
+        original: The arm that the attempt was recorded for, or None if the server lacks it.
 
     Returns:
-        The plan, or why there is none.
+        The plan, or a text that says why the attempt cannot be sent.
     """
     newest = _own_attempt(attempt, known)
     if known is not None and newest is None:
@@ -149,7 +149,7 @@ def _started(
     if known is not None and known.attempt is not None:
         order = max(order, known.attempt.order + 1)
     if _own_attempt(attempt, known):
-        # A server knows an attempt by one order only.
+        # A server accepts only one order for each attempt_id.
         attempt_id = f"{attempt_id}-{order}"
     event = Event(arm_started=start)
     event.arm_started.arm = arm
@@ -165,7 +165,7 @@ def _started(
 
 
 def _own_attempt(attempt: RejectedAttempt, known: ArmSummary | None) -> str | None:
-    """Returns the id of an arm's newest attempt if it is this one, sent again before."""
+    """Returns the id of the arm's newest attempt if that is this attempt, sent again earlier."""
     if attempt.attempt_id is None or known is None or known.attempt is None:
         return None
     newest = known.attempt.id

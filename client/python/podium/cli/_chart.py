@@ -9,7 +9,7 @@ from typing import NamedTuple
 __all__ = ["LETTERS", "Series", "chart", "spark"]
 
 LETTERS = ascii_letters
-"""What the curves of a chart are drawn with, in their order."""
+"""The letters that curves are drawn with, in the order of the curves."""
 
 _HEIGHT = 16
 _BARS = "▁▂▃▄▅▆▇█"
@@ -27,10 +27,10 @@ class Series(NamedTuple):
 
 
 def chart(series: Sequence[Series], width: int, *, is_ascii: bool = False) -> Iterator[str]:
-    """Yields the lines of a chart of this width; none if there are no values.
+    """Yields the lines of a chart of this width, or none if there are no values.
 
-    A letter is a measured point, a dot lies on the straight line between two. Where points meet,
-    the first curve is shown.
+    A letter is a measured point. A dot lies on the straight line between two points. If points
+    overlap, the first curve is shown.
     """
     drawn = [one for one in series if one.steps]
     if not drawn:
@@ -49,7 +49,7 @@ def chart(series: Sequence[Series], width: int, *, is_ascii: bool = False) -> It
 
 
 def spark(one: Series, others: Sequence[Series], width: int, *, is_ascii: bool = False) -> str:
-    """Returns a curve in one line, scaled to all curves; a space shows a missing value."""
+    """Returns a curve in one line, scaled to all curves. A space shows a missing value."""
     bars = _ASCII_BARS if is_ascii else _BARS
     low, high = _bounds([each for each in others if each.steps])
     cells = [" "] * width
@@ -106,7 +106,7 @@ def _steps(series: Sequence[Series]) -> tuple[int, int]:
 
 
 def _labels(low: float, high: float) -> list[str]:
-    """Returns the labels of the lines: every fourth has the value at its middle."""
+    """Returns the labels of the lines. Every fourth line has the value at its middle."""
     height = (high - low) / _HEIGHT
     return [
         f"{high - (row + 0.5) * height:.4g}" if row % _TICKS == 0 or row == _HEIGHT - 1 else ""

@@ -12,7 +12,7 @@ from podium.cli._table import columns_of, table, width_of
 
 __all__ = ["Console"]
 
-# What was recorded must not steer a terminal, nor be read in another order than it is in.
+# Recorded texts must neither control a terminal nor change the reading direction.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _GAP = "  "
 _STEPS = 10
@@ -22,9 +22,9 @@ class Console:
     """Writes tables for people, or JSON for programs.
 
     Attributes:
-        as_json: Whether the command was asked for JSON.
-        width: The width of the terminal; None where there is none, so that nothing is cut.
-        is_utf8: Whether what is written can hold any character.
+        as_json: Whether to write JSON.
+        width: The width of the terminal. None if there is no terminal, so that nothing is cut.
+        is_utf8: Whether the output can hold any character.
     """
 
     def __init__(self, *, as_json: bool) -> None:
@@ -51,7 +51,7 @@ class Console:
         sys.stdout.write(_clean(text) + "\n")
 
     def table(self, rows: Iterable[Sequence[str]], *headers: str) -> bool:
-        """Writes a table for people, if there are rows; see `columns_of` for the headers."""
+        """Writes a table for people, if there are rows. See `columns_of` for the headers."""
         cells = [[_clean(cell) for cell in row] for row in rows]
         for line in table(columns_of(cells, *headers), self.width):
             self.line(line)
@@ -81,7 +81,7 @@ class Console:
         return answer.strip().lower() in {"y", "yes"}
 
     def progress(self, done: int, total: int, what: str) -> None:
-        """Shows the progress of a long command; without a terminal at most ten times."""
+        """Shows the progress of a long command. Without a terminal, shows it at most ten times."""
         text = f"{done:,} of {total:,} {what}"
         tenths, before = _STEPS * done // total, self._tenths
         self._tenths = tenths

@@ -14,20 +14,20 @@ _LINE_BREAK = re.compile(r"\s*[\r\n]\s*")
 
 
 class Exit(IntEnum):
-    """The exit codes; scripts rely on them."""
+    """The exit codes, which scripts rely on."""
 
     OK = 0
     NOTHING = 1
-    """There is no such eval, score, arm or experiment; or the answer to a question was no; or
-    not everything that was recorded is delivered."""
+    """The eval, score, arm or experiment does not exist, the user answered no to a question, or not
+    all recorded events are delivered."""
     USAGE = 2
-    """What was given can't be: an argument, a line of a file, a value out of its bounds."""
+    """The input is invalid: an argument, a line of a file, or a value beyond its limits."""
     FAILED = 3
     """The server refused, failed or did not answer."""
     INTERRUPTED = 130
-    """Ctrl-C, as shells count it."""
+    """Interrupted by Ctrl-C, with the code that shells use."""
     PIPE_CLOSED = 141
-    """Nobody reads the output any more (`| head`), as shells count it."""
+    """The reader of the output has closed it (`| head`), with the code that shells use."""
 
 
 class CommandError(Exception):
@@ -39,7 +39,7 @@ class CommandError(Exception):
 
 
 def command_line(*arguments: str) -> str:
-    """Writes a command that the user can copy."""
+    """Returns a command line that the user can copy."""
     return shlex.join(["podium", *arguments])
 
 
@@ -56,7 +56,7 @@ def exit_of(error: PodiumError) -> Exit:
 
 def text_of(error: PodiumError) -> str:
     """Returns an error in one line, with its documented reason."""
-    # The call's own text counts events, which a command's user has not.
+    # The message of the call has indexes of events, which mean nothing to the user.
     message = error.refusals[0].message if error.refusals else error.message
     line = _LINE_BREAK.sub(" ", message.strip())
     return f"{line} ({error.reason})" if error.reason else line

@@ -28,7 +28,7 @@ _LEAST_P = 1e-4
 
 
 def number(given: float) -> str:
-    """Returns six significant digits; `podium score` and `--json` show all."""
+    """Returns a number with six significant digits. `podium score` and `--json` show all digits."""
     return f"{given:.6g}"
 
 
@@ -72,7 +72,7 @@ def moment(given: datetime | None) -> str:
 
 
 def last_heard(arm: ArmResult | ArmSummary) -> str:
-    """Returns when the server last heard of a running arm; nothing for other arms."""
+    """Returns when the server last got an event of a running arm, or nothing for other arms."""
     return moment(arm.last_heard) if arm.status == ArmStatus.RUNNING else ""
 
 

@@ -29,14 +29,14 @@ class _Line(NamedTuple):
 
 
 def read_items(path: str) -> Iterator[Item]:
-    """Yields the values of a file while it is read; `-` is standard input.
+    """Yields the values of a file while it is read. The name `-` means standard input.
 
-    If the first line is a whole object, each line is one. Otherwise the file is one value; a list
-    yields its items.
+    If the first line is a complete object, each line is a value. Otherwise the file is one value,
+    or a list of values.
 
     Raises:
         CommandError: The file cannot be read.
-        ValueError: It is not JSON. The text names the place.
+        ValueError: The file is not JSON. The text names the place.
     """
     is_stdin = path == "-"
     prefix = "" if is_stdin else f"{path}, "

@@ -1,4 +1,4 @@
-"""Strict JSON: what two readers could take for two things is refused."""
+"""Strict JSON, which rejects texts that parsers interpret differently."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def loads(text: str) -> Any:
     """Reads JSON.
 
     Raises:
-        json.JSONDecodeError: It is not JSON; says where.
-        ValueError: It is JSON in Python's eyes only, says a key twice, or cannot be kept.
+        json.JSONDecodeError: The text is not JSON. The error has the place.
+        ValueError: Only Python accepts the text, a key is repeated, or a value is not supported.
     """
     try:
         value = json.loads(
@@ -34,7 +34,7 @@ def loads(text: str) -> Any:
 
 
 def describe(error: ValueError) -> str:
-    """Says what `loads` found wrong, for a text of one line."""
+    """Returns a one-line description of an error of `loads`."""
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} at column {error.colno}"
     return str(error)

@@ -33,19 +33,19 @@ class StreamView(NamedTuple):
     folder: Path
     info: StreamInfo
     is_recording: bool
-    """Whether its process runs and may add events."""
+    """Whether the writing process runs and may add events."""
     delivered: int
     """The last event that the server has stored or rejected."""
     waiting: int
     """The number of events that wait for delivery."""
     oldest: datetime | None
-    """The time of the first waiting event; None if none waits, or if it has no time."""
+    """The time of the first waiting event, or None if no event waits or it has no time."""
     rejected_events: list[RejectedEvent]
     """Events that were rejected and not delivered since."""
     torn: list[Path]
     """Files with records that cannot be read."""
     why: str
-    """Why events wait, as the sender reports it; empty if it does not."""
+    """The reason for the wait, from the sender's status file. Empty if the file has none."""
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -64,7 +64,7 @@ class OutboxView(NamedTuple):
     folder: Path
     address: str
     state: SenderState | None
-    """The report of the last sender; None if there is none."""
+    """The status of the last sender, or None if there is none."""
     is_sending: bool
     """Whether a sender runs now."""
     streams: list[StreamView]
@@ -78,11 +78,11 @@ class OutboxView(NamedTuple):
 
     @property
     def needs_sender(self) -> bool:
-        """Whether there is anything to deliver, or the end of an arm to record."""
+        """Whether a sender has events to deliver, or the end of an arm to record."""
         return any(stream.waiting or not stream.is_recording for stream in self.streams)
 
     def left_of(self, before: "OutboxView") -> int:
-        """Returns how many of the events that waited before still wait; newer ones do not count."""
+        """Returns how many of the events that waited before still wait. Ignores newer events."""
         now = {stream.folder: stream.delivered for stream in self.streams}
         return sum(
             max(0, stream.delivered + stream.waiting - now[stream.folder])
@@ -97,7 +97,7 @@ class OutboxView(NamedTuple):
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:
-    """Adds the folder to look in."""
+    """Adds the argument for the folder of the outboxes."""
     parser.add_argument(
         "folder",
         metavar="FOLDER",
@@ -109,10 +109,10 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
 
 
 def find_outboxes(folder: Path | None) -> list[Path]:
-    """Returns the outboxes in a folder, by default in that of this user.
+    """Returns the outboxes in a folder. By default, it is the folder of this user.
 
     Raises:
-        CommandError: The folder is given, and there are none in it.
+        CommandError: A folder is given, and it has no outboxes.
     """
     found = outboxes(folder or default_root())
     if folder is not None and not found:
@@ -125,7 +125,7 @@ def view_of(outbox: Path) -> OutboxView:
     """Returns the state of an outbox, without changing it.
 
     Raises:
-        CommandError: It cannot be read.
+        CommandError: The outbox cannot be read.
     """
     try:
         address, folders = outbox_address(outbox), streams(outbox)
@@ -139,7 +139,7 @@ def view_of(outbox: Path) -> OutboxView:
         try:
             seen.append(_stream_view(folder, _why(state, folder.name, is_sending=is_sending)))
         except FileNotFoundError:
-            # Delivered and removed meanwhile.
+            # The stream was delivered and removed in the meantime.
             continue
         except (OSError, DamagedError) as error:
             damaged[folder] = str(error)
@@ -148,7 +148,7 @@ def view_of(outbox: Path) -> OutboxView:
 
 
 def event_of(payload: bytes) -> Event | None:
-    """Reads an event of an outbox; None if it cannot be read."""
+    """Parses an event of an outbox. Returns None if it is damaged."""
     try:
         return Event.FromString(payload)
     except DecodeError:

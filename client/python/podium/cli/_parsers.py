@@ -52,7 +52,7 @@ COMMANDS = {
     "check": "check that a store or a backup is intact",
     "token": "create, list and revoke the tokens of a store",
 }
-"""Every command, with what it does."""
+"""All commands, with their descriptions."""
 
 SERVER_COMMANDS = {
     "serve": "podium_server.serve.command",
@@ -60,7 +60,7 @@ SERVER_COMMANDS = {
     "check": "podium_server.serve.check",
     "token": "podium_server.serve.token_command",
 }
-"""The commands on the machine of the store, with their modules: they make no calls."""
+"""The commands for the machine of the store, with their modules. They make no calls."""
 
 _HEADINGS = {
     "experiments": "ask:\n",
@@ -95,7 +95,7 @@ class _Parser(argparse.ArgumentParser):
     def parse_args(  # type: ignore[override]  # namespaces of other classes are not needed
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> argparse.Namespace:
-        """Parses arguments; the error for an unknown option names options that are near."""
+        """Parses arguments. The error for an unknown option names similar options."""
         given, unknown = self.parse_known_args(args, namespace)
         if unknown:
             options = {option.lstrip("-"): option for option in self._option_string_actions}
@@ -122,7 +122,7 @@ class _Version(argparse.Action):
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parses the options before the command, and the command; `rest` follows it."""
+    """Parses the command and the options before it. `rest` has the arguments after it."""
     for argument in arguments:
         if not argument.isprintable() and any("\ud800" <= sign <= "\udfff" for sign in argument):
             raise CommandError(f"argument {argument!r} is not UTF-8")
@@ -145,7 +145,7 @@ def _unknown_command(command: str) -> str:
 
 
 def parse_command(given: argparse.Namespace, module: ModuleType) -> argparse.Namespace:
-    """Reads the arguments of a command of this package."""
+    """Parses the arguments of a command of this package."""
     parser = _Parser(prog=f"podium {given.command}")
     module.add_arguments(parser)
     _add_options(parser.add_argument_group("options of every command"))
@@ -153,7 +153,7 @@ def parse_command(given: argparse.Namespace, module: ModuleType) -> argparse.Nam
 
 
 def parse_server_command(given: argparse.Namespace, module: ModuleType) -> argparse.Namespace:
-    """Reads the arguments of a command of the server."""
+    """Parses the arguments of a command of the server."""
     parser = _Parser(prog=f"podium {given.command}")
     module.add_arguments(parser)
     return parser.parse_args(given.rest)

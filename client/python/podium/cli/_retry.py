@@ -30,13 +30,13 @@ class _Outcome(NamedTuple):
 
     item: Item
     refusal: str = ""
-    """Why it was refused again."""
+    """Why the event was refused again."""
     failure: str = ""
-    """Why the server gave no answer to it."""
+    """Why the server gave no answer."""
 
 
 def retry(folders: Sequence[Path], given: argparse.Namespace, console: Console) -> Exit:
-    """Sends the rejected events of these outboxes that the arguments select."""
+    """Sends the selected rejected events of outboxes again."""
     wanted = [(view, _wanted(view, given, console)) for view in map(view_of, folders)]
     if given.new_arm is not None:
         _check_one_arm([attempt for _, attempts in wanted for attempt in attempts])
@@ -61,7 +61,7 @@ def _wanted(view: OutboxView, given: argparse.Namespace, console: Console) -> li
         attempts = [attempt for attempt in attempts if attempt.attempt_id == given.attempt]
     if given.attempt is not None or not (given.restart or given.new_arm is not None):
         return attempts
-    # Each attempt would restart the arm, and delete the results of the one before.
+    # Each attempt would restart the arm and delete the results of the earlier one.
     newest = {(a.experiment, a.arm): a for a in attempts if a.attempt_id is not None}
     older = [a for a in attempts if a.attempt_id and a is not newest[a.experiment, a.arm]]
     for attempt in older:
@@ -101,7 +101,7 @@ def _check_one_arm(attempts: Sequence[RejectedAttempt]) -> None:
 def _sent_again(
     view: OutboxView, attempts: Sequence[RejectedAttempt], given: argparse.Namespace
 ) -> Iterator[_Outcome]:
-    """Sends the events in their order; ends where the server does not answer."""
+    """Sends the events in their order. Stops if the server does not answer."""
     if not attempts:
         return
     sent = _sent_anew if given.restart or given.new_arm is not None else _sent_singly
@@ -123,7 +123,7 @@ def _client(address: str, timeout: float | None) -> Client:
 def _sent_singly(
     client: Client, attempt: RejectedAttempt, _given: argparse.Namespace
 ) -> Iterator[_Outcome]:
-    """Sends events as they are, each in a call of its own."""
+    """Sends unchanged events, each in its own call."""
     for item in attempt.items:
         if item.event is None:
             yield _Outcome(item, refusal=_unreadable(item))
@@ -143,7 +143,7 @@ def _sent_anew(
 ) -> Iterator[_Outcome]:
     """Sends an attempt as a restart, or as another arm.
 
-    The events are marked when all are sent: if that is interrupted, the next try begins again.
+    The events are marked only when all are sent. After an interruption, the next try sends all.
     """
     try:
         plan = _plan(client, attempt, given.new_arm)
@@ -178,7 +178,7 @@ def _find_arm(client: Client, experiment: str, arm: str) -> ArmSummary | None:
 
 def _sent_by_plan(client: Client, attempt: RejectedAttempt, plan: Plan) -> Iterator[_Outcome]:
     if plan.start is not None:
-        # By itself: without the start nothing else makes sense.
+        # The start is sent alone, because the other events depend on it.
         [(_, refusal)] = _recorded(client, attempt.experiment, [(attempt.items[0], plan.start)])
         if refusal:
             yield from (_Outcome(item, refusal) for item in attempt.items)
@@ -209,7 +209,7 @@ def _outcomes(
 def _recorded(
     client: Client, experiment: str, call: Sequence[tuple[Item, Event]]
 ) -> Iterator[tuple[Item, str]]:
-    """Records events in as few calls as it takes; yields each with why it was refused, if it was.
+    """Records events in as few calls as possible. Yields each with its refusal, or an empty text.
 
     Raises:
         PodiumError: The server gave no answer.
@@ -230,7 +230,7 @@ def _recorded(
 def _recorded_around(
     client: Client, experiment: str, call: Sequence[tuple[Item, Event]], error: PodiumError
 ) -> Iterator[tuple[Item, str]]:
-    """Records the events of a refused call that are not refused themselves."""
+    """Records the other events of a call of which some were refused."""
     if len(call) == 1:
         yield call[0][0], text_of(error)
     elif error.refusals:
@@ -253,7 +253,7 @@ def _mark_retried(item: Item) -> None:
 
 
 def _clean_up(view: OutboxView) -> None:
-    """Removes streams that hold nothing any more, unless a sender will."""
+    """Removes empty streams, unless a sender is running, which will do so."""
     lock = SenderLock(view.folder)
     if not lock.try_acquire():
         return

@@ -1,4 +1,4 @@
-"""Names that a user may have meant: evals, metrics, groups, tags and arms of an experiment."""
+"""Suggests similar names of evals, metrics, groups, tags and arms of an experiment."""
 
 import argparse
 from collections.abc import Iterable
@@ -11,14 +11,14 @@ from podium._values.suggest import did_you_mean
 __all__ = ["near_evals", "near_filters", "near_metrics"]
 
 _ARMS = _ROWS = 1_000
-"""How many arms, or rows of an arm, are fetched to find names."""
+"""The most arms, or rows of an arm, that are fetched to find names."""
 
 
 def near_evals(client: Client, experiment: str, arm: str, name: str) -> str:
     """Returns a question that names similar evals of an arm, or an empty text."""
     rows = islice(client.arm(experiment, arm).evals(page_size=_ROWS), _ROWS)
     known = {row.name for row in rows}
-    # A name that exists was asked for at a step that does not.
+    # The eval exists, but not at the given step.
     return "" if name in known else did_you_mean(name, sorted(known))
 
 
@@ -29,7 +29,7 @@ def near_metrics(client: Client, experiment: str, metric: str, *, by_step: bool 
         client: The client to ask with.
         experiment: The name of the experiment.
         metric: The metric that no arm has.
-        by_step: Whether only metrics with values by step are wanted.
+        by_step: Whether to suggest only metrics with values by step.
     """
     found = client.experiment(experiment).metrics()
     known = dict.fromkeys(each.name for each in found if not by_step or _has_steps(each))
@@ -44,7 +44,7 @@ def _has_steps(metric: Metric) -> bool:
 
 
 def near_filters(client: Client, given: argparse.Namespace) -> str:
-    """Returns which filter of a list of arms matches none, with similar names; or nothing."""
+    """Returns a text about the first filter that matches no arm, or an empty text."""
     arms = list(islice(client.experiment(given.experiment).arms(page_size=_ARMS), _ARMS))
     groups = [arm.group_name for arm in arms if arm.group_name is not None]
     tags = [tag for arm in arms for tag in arm.run_config.tags]

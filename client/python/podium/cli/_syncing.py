@@ -1,4 +1,4 @@
-"""`podium sync`: delivers outboxes here, or follows the sender that does."""
+"""`podium sync`: delivers outboxes in this process, or follows a running sender."""
 
 import asyncio
 import time
@@ -23,20 +23,20 @@ class Done(NamedTuple):
     """The result of the delivery of an outbox."""
 
     view: OutboxView
-    """Its state now."""
+    """The outbox after the delivery."""
     address: str
     waiting: int = 0
-    """The number of events that were there at first and still wait."""
+    """The number of events that existed at the start and still wait."""
     delivered: int = 0
     missing: int = 0
     failure: str = ""
     """Why the server or the folder could not be used."""
     was_followed: bool = False
-    """Whether another sender delivered it."""
+    """Whether another sender delivered the outbox."""
 
     @property
     def can_be_taken_over(self) -> bool:
-        """Returns whether its sender has ended and events are left."""
+        """Returns whether the other sender has ended and left events."""
         return self.was_followed and bool(self.waiting) and not self.failure
 
     @property
@@ -52,13 +52,13 @@ class Done(NamedTuple):
 def sync(
     views: Sequence[OutboxView], address: str, timeout: float | None, console: Console
 ) -> list[Done]:
-    """Delivers outboxes to one server: together, so that older attempts come before newer ones.
+    """Delivers outboxes to one server, all together, so that older attempts precede newer ones.
 
     Args:
         views: The outboxes.
         address: The address of the server.
-        timeout: How long a call may take.
-        console: Where to show the progress.
+        timeout: The most seconds of a call.
+        console: Shows the progress.
     """
     done = {view.folder: Done(view, address) for view in views}
     left = [view for view in views if view.needs_sender]
@@ -75,16 +75,17 @@ def sync(
         for each in news:
             before = done[each.view.folder].delivered
             done[each.view.folder] = each._replace(delivered=before + each.delivered)
-        # Where a sender has ended before everything was delivered, this one takes over.
+        # If another sender ended before everything was delivered, this process takes over.
         left = [each.view for each in news if each.can_be_taken_over]
     return list(done.values())
 
 
 @contextmanager
 def _locked(views: Sequence[OutboxView]) -> Iterator[dict[Path, str | None]]:
-    """Takes the locks of outboxes for the block. Yields None for those it has, by folder.
+    """Takes the locks of outboxes for the block. Yields the results by folder.
 
-    For others it yields why they cannot be used; an empty text if a sender is at work there.
+    A result is None for a lock that was taken, an empty text if another sender has the lock, or
+    the reason why the outbox cannot be used.
     """
     locks = {view.folder: SenderLock(view.folder) for view in views}
     try:
@@ -140,7 +141,7 @@ def _done(sender: Sender, before: OutboxView, address: str) -> Done:
     tally = sender.tallies.get(folder, Tally())
     unsent = [stream for stream in sender.streams.unsent if stream.folder.parent == folder]
     pauses = [sender.circuit_breaker.pause, *(stream.pause for stream in unsent)] if unsent else []
-    # What the server waits for is no failure.
+    # Events that wait for something on the server are not a failure.
     failures = [pause.message for pause in pauses if pause and not pause.is_refusal]
     failure = failures[0] if failures else ""
     view = view_of(folder)
@@ -170,7 +171,7 @@ def _follow(before: OutboxView, address: str, console: Console) -> Done:
 
 
 def _why_stuck(view: OutboxView) -> str:
-    """Returns why a running sender delivers nothing; empty if events wait for others."""
+    """Returns why a running sender delivers nothing. Empty if events wait for other events."""
     state = view.state
     if state is not None and state.state == UNREACHABLE and state.error:
         return state.error
@@ -184,7 +185,10 @@ def _why_stuck(view: OutboxView) -> str:
 
 
 def _watched(before: OutboxView, console: Console) -> tuple[OutboxView, bool]:
-    """Waits for a running sender; returns the last state, and whether it made no progress."""
+    """Waits for a running sender.
+
+    Returns the outbox's last state, and whether the sender is stuck.
+    """
     view, left, moved = before, before.waiting, time.monotonic()
     while left and view.is_sending:
         if time.monotonic() - moved >= FOREGROUND.patience_seconds:

@@ -21,15 +21,15 @@ class Column(NamedTuple):
     header: str
     cells: list[str]
     is_number: bool = False
-    """Whether it is aligned at the right."""
+    """Whether the column is aligned to the right."""
     is_long: bool = False
-    """Whether it gives way where there is not room for all columns."""
+    """Whether the column is shortened first if there is not enough room."""
 
 
 def columns_of(rows: Iterable[Sequence[str]], *headers: str) -> list[Column]:
     """Returns the columns of a table from its rows, without empty columns.
 
-    A header that begins with `>` is one of numbers, one with `~` one of long texts.
+    A header that begins with `>` marks a column of numbers, one with `~` a column of long texts.
     """
     cells = list(zip(*rows, strict=True)) or [()] * len(headers)
     columns = [
@@ -40,10 +40,10 @@ def columns_of(rows: Iterable[Sequence[str]], *headers: str) -> list[Column]:
 
 
 def table(columns: Sequence[Column], width: int | None) -> Iterator[str]:
-    """Yields the lines of a table that is at most `width` wide, if that is possible.
+    """Yields the lines of a table that is at most `width` wide, if possible.
 
-    Long texts are cut first, then left out from the right, with a sign in the header; then
-    everything else is cut.
+    Long texts are cut first. Then their columns are left out from the right, with a sign in the
+    header. Then the other columns are cut.
     """
     shown, widths = _fitted(columns, width)
     for line in zip(*([column.header, *column.cells] for column in shown), strict=True):
@@ -60,7 +60,7 @@ def width_of(text: str) -> int:
 
 
 def cut(text: str, width: int) -> str:
-    """Shortens a text to a width; an ellipsis shows that it was longer."""
+    """Shortens a text to a width. An ellipsis shows that it was longer."""
     return shorten(text, width, _width)
 
 

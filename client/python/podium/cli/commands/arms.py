@@ -101,6 +101,6 @@ def _newest_row(arm: ArmSummary, client: Client) -> EvalResult | None:
         if first is None or first.step is None or not same(first.metrics, arm.eval_metrics):
             return None
         row = handle.eval(first.name)
-    except NotFoundError:  # deleted since it was listed
+    except NotFoundError:  # the arm was deleted after it was listed
         return None
     return None if row is None or row.step is None else row

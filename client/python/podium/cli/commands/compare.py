@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
-    """Compares the two."""
+    """Compares two arms or groups."""
     try:
         found = client.experiment(arguments.experiment).compare(
             arguments.left,

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     if console.as_json:
         console.json({"revision": revision})
     else:
-        what = "gone" if arguments.allow_missing else "deleted"  # it need not have been there
+        what = "gone" if arguments.allow_missing else "deleted"  # it may not have existed
         console.line(f"{_named(handle)} is {what}; revision {revision}")
     return Exit.OK
 
@@ -68,7 +68,11 @@ def _named(handle: ExperimentHandle | ArmHandle) -> str:
 
 
 def _content(handle: ExperimentHandle | ArmHandle) -> str:
-    """What goes with it; an error if there is nothing to ask about."""
+    """Returns a text that says what is deleted as well.
+
+    Raises:
+        NotFoundError: The experiment or arm does not exist.
+    """
     if isinstance(handle, podium.ArmHandle):
         return " with its rows" if list(islice(handle.evals(page_size=1), 1)) else ", without rows"
     return f" with {_format.count(handle.get().arm_counts.total, 'arm')}"

@@ -89,7 +89,7 @@ def _export(experiment: Experiment, client: Client, writer: _Writer, console: Co
             arm = handle.arm(summary.name).get()
             series = handle.arm(summary.name).all_series() if arm.metrics else {}
         except NotFoundError:
-            continue  # deleted meanwhile, as the revision below says
+            continue  # the arm was deleted in the meantime, which the revision below shows
         writer.arm(arm, series)
         arms, rows = arms + 1, rows + len(arm.evals)
     conclusion = exports.conclusion_item(experiment)
@@ -116,7 +116,7 @@ def _say_what_changed(experiment: Experiment, client: Client, console: Console) 
 
 
 class _Writer(Protocol):
-    """A form that experiments are written in."""
+    """A format in which experiments are written."""
 
     def item(self, item: dict[str, Any]) -> None:
         """Writes an event."""
@@ -145,14 +145,14 @@ class _JsonLines:
 
 
 class _Csv:
-    """A number a line, below a line of the columns' names."""
+    """Writes CSV: a header, and one number in each line."""
 
     def __init__(self, file: TextIO) -> None:
         self._writer = csv.writer(file, lineterminator="\n")
         self._writer.writerow(exports.Number._fields)
 
     def item(self, item: dict[str, Any]) -> None:
-        """Leaves an event: it has no number."""
+        """Skips an event, which has no numbers."""
 
     def arm(self, arm: ArmResult, series: Mapping[str, Series]) -> None:
         """Writes the numbers of an arm."""
@@ -162,7 +162,7 @@ class _Csv:
 
 @contextmanager
 def _opened(arguments: argparse.Namespace, console: Console) -> Iterator[_Writer]:
-    """A writer of the form to standard output, or to a file that is there once it is whole."""
+    """Yields a writer to standard output, or to a file that appears only when it is complete."""
     path: str | None = arguments.output
     if path is None:
         yield _text_form(arguments.format, sys.stdout, is_utf8=console.is_utf8)

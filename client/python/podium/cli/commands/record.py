@@ -26,7 +26,7 @@ __all__ = ["add_arguments", "run"]
 
 _SHOWN_PLACES = 10
 _UNKNOWN = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "INTERNAL", "UNKNOWN"})
-"""Codes after which a call may have been stored, unless the server itself gave a reason."""
+"""Codes after which a call may have been stored, unless the error has a reason of the server."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,10 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class _Sum(NamedTuple):
-    """What the calls did, taken together."""
+    """The summed results of the calls."""
 
     revision: int | None = None
-    """Of the experiment, if it is only one."""
+    """The revision of the experiment, or None for several experiments."""
     events: int = 0
     changed_events: int = 0
     kept_fields: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ class _Sum(NamedTuple):
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
-    """Reads everything, then records it call by call."""
+    """Reads the whole file, then records it in several calls."""
     to_send = _read(arguments.file, arguments.experiment, replace=arguments.replace)
     total = sum(len(batch.places) for _, batch in to_send)
     done = _Sum()
@@ -173,7 +173,7 @@ def _refused(error: PodiumError, places: Sequence[str]) -> str:
 
 
 def _recorded_part(error: PodiumError, recorded: int) -> str:
-    """Returns the end of a message: how much of the input is recorded, if that is known."""
+    """Returns the end of an error message: how much of the input is recorded, if that is known."""
     is_known = error.reason != "OUTCOME_UNKNOWN" if error.reason else error.code not in _UNKNOWN
     if not recorded:
         return "; nothing was recorded" if is_known else ""

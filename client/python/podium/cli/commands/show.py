@@ -103,7 +103,7 @@ def _arm_fields(arm: ArmResult) -> Iterator[tuple[str, str]]:
 
 
 def _run_result_fields(arm: ArmResult) -> Iterator[tuple[str, str]]:
-    """Yields the parts of the training backend's result; each artifact has a line."""
+    """Yields the parts of the training backend's result, with one line for each artifact."""
     if arm.run_result is None:
         return
     parts = json_form.to_json(arm.run_result)

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
-    """Delivers the outboxes; those for one server are delivered together."""
+    """Delivers the outboxes. Those for one server are delivered together."""
     _check_address(arguments.address)
     servers: dict[str, list[OutboxView]] = {}
     for view in map(view_of, find_outboxes(arguments.folder)):
@@ -50,7 +50,10 @@ def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
 
 
 def _check_address(given: str | None) -> None:
-    """Raises CommandError if the given address is malformed; an outbox has one of its own."""
+    """Raises CommandError if the given address is malformed.
+
+    If none is given, outboxes have one.
+    """
     try:
         server_address(given)
     except ValueError as error:

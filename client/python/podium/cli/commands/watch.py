@@ -93,7 +93,7 @@ def _lines(update: WatchUpdate) -> Iterator[str]:
 
 
 def _show(state: LiveState, console: Console) -> None:
-    """Draws the table over the one before."""
+    """Draws the table over the previous one."""
     sys.stdout.write(_CLEAR)
     about = state.experiment
     title = f"{about.name if about else ''}, revision {state.revision}, {len(state.arms)} arms"
