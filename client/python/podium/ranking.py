@@ -54,7 +54,7 @@ _SHOWN_SOURCES = 100
 
 
 class Member(NamedTuple):
-    """The parts of an arm that its group needs."""
+    """The parts of an arm that are needed to rank its group."""
 
     arm: str
     """Its name."""
@@ -187,7 +187,7 @@ def rank(
 
     Args:
         arms: The arms of an experiment, in the order of their creation.
-        metric: What to rank by, in the forms `score` takes.
+        metric: The metric to rank by, in the forms `score` takes.
         direction: Which scores are better: `maximize` (the default) or `minimize`.
         status: The status, or statuses, of the arms to rank.
     """
@@ -211,7 +211,7 @@ def rank_groups(
 
     Args:
         arms: The arms of an experiment, in the order of their creation.
-        metric: What to rank by, in the forms `score` takes.
+        metric: The metric to rank by, in the forms `score` takes.
         direction: Which means are better: `maximize` (the default) or `minimize`.
         status: The status, or statuses, of the arms whose scores are used.
         min_members: The least number of numeric scores of a group. Smaller groups are left out.

@@ -69,7 +69,7 @@ class Pages(Generic[_T]):
     """A list in pages, without I/O.
 
     Attributes:
-        request: Asks for the next page; None after the last one.
+        request: The request for the next page; None after the last one.
     """
 
     def __init__(self, request: Any, read: Callable[[Any], Iterable[_T]]) -> None:
@@ -90,7 +90,7 @@ class Pages(Generic[_T]):
 def eval_result(
     experiment: str, arm: str, name: str, step: StepLike | None
 ) -> Steps[EvalResult | None]:
-    """Calls Eval: returns the row for a name, or the one at a step."""
+    """Calls Eval: returns the row of a name, or that of a name and a step."""
     request = results.EvalRequest(experiment=experiment, arm=arm, name=coerce.text(name, "name"))
     if step is not None:
         request.step = coerce.integer(step, "step")
@@ -103,14 +103,14 @@ def eval_result(
 
 
 def score(experiment: str, arm: str, metric: str) -> Steps[float | None]:
-    """Calls Score: returns the number alone."""
+    """Calls Score: returns the score without its source."""
     metric = coerce.text(metric, "metric")
     response = yield results.ScoreRequest(experiment=experiment, arm=arm, metric=metric)
     return response.value if response.HasField("value") else None
 
 
 def find_score(experiment: str, arm: str, metric: str) -> Steps[Score | None]:
-    """Calls Score: returns the number and its source."""
+    """Calls Score: returns the score with its source."""
     metric = coerce.text(metric, "metric")
     response = yield results.ScoreRequest(experiment=experiment, arm=arm, metric=metric)
     return codec.score_from_proto(response)

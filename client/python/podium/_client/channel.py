@@ -31,11 +31,11 @@ _LOOPBACK = re.compile(r"(?:localhost|127\.[0-9.]+|\[::1\]):[0-9]+")
 _OPTIONS: dict[str, Any] = {
     # The client retries by itself: gRPC would know neither the reason nor the deadline.
     "grpc.service_config_disable_resolution": 1,
-    # Detects a server that vanished without closing its connection.
+    # Detects a server that disappeared without closing its connection.
     "grpc.keepalive_time_ms": 30_000,
     "grpc.keepalive_timeout_ms": 10_000,
     "grpc.keepalive_permit_without_calls": 1,
-    # A server that is back is found while a call is retried; gRPC's default is two minutes.
+    # A returning server must be found while a call is retried. gRPC's default is two minutes.
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 1_000,
     # A new client connects at once, even if another one has just failed to.
@@ -56,7 +56,7 @@ def connection_failure(text: str) -> str | None:
 
 
 def channel_options(address: str) -> list[tuple[str, Any]]:
-    """Returns the options of a channel to an address."""
+    """Returns the gRPC options of a channel to an address."""
     user_agent = f"podium-python/{metadata.version('podium')}"
     options = [*_OPTIONS.items(), ("grpc.primary_user_agent", user_agent)]
     if is_loopback(address):
@@ -74,7 +74,7 @@ def deadline(seconds: float, where: str) -> float:
     """Returns a time limit in seconds: positive and finite, so that every call ends.
 
     Raises:
-        ValueError: It is not such a number.
+        ValueError: The number is not positive and finite.
     """
     result = coerce.number(seconds, where)
     if not 0 < result < math.inf:

@@ -1,4 +1,4 @@
-"""The steps of questions that take several calls. No I/O; see `podium._client.calls`."""
+"""The steps of reads that take several calls. No I/O; see `podium._client.calls`."""
 
 from collections.abc import Collection, Iterable
 from typing import NamedTuple, TypeVar
@@ -77,7 +77,7 @@ def _arm_or_none(experiment: str, name: str) -> Steps[ArmResult | None]:
 def _unknown_name(
     experiment: str, name: str, kind: str, arms: Iterable[ArmSummary], *, by_group: str, by_arm: str
 ) -> NotFoundError:
-    """Returns the error of a name that no arm or group has, with what exists instead.
+    """Returns the error for a name that no arm or group has, with a hint at the right name.
 
     Args:
         experiment: The name of the experiment.
@@ -85,7 +85,7 @@ def _unknown_name(
         kind: `arm`, `group` or both.
         arms: The arms of the experiment.
         by_group: The argument that takes names of groups.
-        by_arm: The one that takes names of arms.
+        by_arm: The argument that takes names of arms.
     """
     groups = {arm.name: arm.group_name for arm in arms}
     text = f"experiment {experiment!r} has no {kind} {name!r}"

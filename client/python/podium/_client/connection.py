@@ -156,7 +156,7 @@ class Connection(Generic[_C]):
         }
 
     def _detach(self) -> _C | None:
-        """Ends the use of the channel; returns it if it is there to be closed."""
+        """Marks the connection as closed. Returns the channel if this process opened one."""
         opened, self._opened, self._closed = self._opened, None, True
         if opened is None:
             return None
@@ -182,10 +182,10 @@ class Connection(Generic[_C]):
         return pause
 
     def _queue_seconds(self, since: float, timeout: float) -> float:
-        """Returns how long a call may wait for its turn: while the server answers others.
+        """Returns how long a call may wait for its turn. The time grows while others are answered.
 
         Raises:
-            DeadlineExceededError: The server has answered none for the time of a call.
+            DeadlineExceededError: No call was answered within the timeout of a call.
         """
         left = max(since, self._answered_at or since) + timeout - time.monotonic()
         if left <= 0:
@@ -202,7 +202,8 @@ class Connection(Generic[_C]):
         """
         result = from_rpc_error(error)
         if isinstance(result, CanceledError) and not self._closed:
-            # Nobody here cancelled it. A server that stops cancels calls that have just arrived.
+            # This client did not cancel the call. A stopping server cancels calls that just
+            # arrived.
             result = UnavailableError(result.message)
         is_refused = isinstance(result, UnavailableError) and connection_failure(result.message)
         if is_refused and self._security.has_changed():
@@ -249,6 +250,6 @@ class Connection(Generic[_C]):
 
 
 def _abandon(opened: _Opened[Any]) -> None:
-    """Lets go of the channel of a client that was not closed."""
+    """Releases the channel of a client that was not closed."""
     if opened.pid != os.getpid():
         _INHERITED.append(opened.channel)

@@ -81,7 +81,7 @@ class ArmHandleBase(ArmBase, Generic[_N]):
         return result
 
     def _ended(self, error: BaseException | None) -> Steps[RecordResult] | None:
-        """Returns the steps that record how a block ended; None if `finish` has recorded it.
+        """Returns the steps that record how a block ended, or None if `finish` has recorded it.
 
         If `finish` could not record an ending, that ending is recorded now.
         """

@@ -1,4 +1,4 @@
-"""The state of an experiment as a watch tells it, in memory: pure, for both clients and the CLI."""
+"""The state of a watched experiment in memory. No I/O, for both clients and the CLI."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -19,7 +19,10 @@ _OUTPUTS = ("experiment", "revision", "create_time", "update_time", "attempt", "
 
 
 class LiveArm:
-    """An arm in one state of an experiment. Nothing changes it, so its scores are computed once."""
+    """An arm in one state of an experiment.
+
+    It is immutable, so each score is computed only once.
+    """
 
     def __init__(
         self, position: int, summary: ArmSummary, rows: Mapping[_Key, WatchedEval]
@@ -48,11 +51,11 @@ class LiveArm:
         return self._result
 
     def eval(self, name: str, *, step: StepLike | None = None) -> EvalResult | None:
-        """Returns an eval row, as `ArmHandle.eval` does; None if there is none."""
+        """Returns an eval row, as `ArmHandle.eval` does, or None if there is none."""
         return self.result.eval(name, step=step)
 
     def score(self, metric: str) -> float | None:
-        """Returns a score, as `ArmHandle.score` does; None if there is none."""
+        """Returns a score, as `ArmHandle.score` does, or None if there is none."""
         try:
             return self._scores[metric]
         except KeyError:
@@ -154,7 +157,7 @@ class LiveState(NamedTuple):
     def best(
         self, metric: str | None = None, *, direction: DirectionLike | None = None
     ) -> str | None:
-        """Returns the name of the completed arm with the best score; None if no arm has one.
+        """Returns the name of the completed arm with the best score, or None if no arm has one.
 
         Raises:
             ValueError: No metric is given, and the experiment has no success_metric.
@@ -187,7 +190,7 @@ class LiveBase:
 
     @property
     def state(self) -> "LiveState":
-        """The newest state. It never changes: take it once for several reads of one state."""
+        """The newest state. It is immutable, so several reads of it are consistent."""
         return self._state
 
     @property
@@ -240,7 +243,7 @@ class LiveBase:
     def best(
         self, metric: str | None = None, *, direction: DirectionLike | None = None
     ) -> str | None:
-        """Returns the name of the completed arm with the best score; None if no arm has one.
+        """Returns the name of the completed arm with the best score, or None if no arm has one.
 
         Args:
             metric: The metric to rank by; the success_metric if not given.

@@ -36,7 +36,7 @@ def with_near_names(steps: Steps[_T]) -> Steps[_T]:
     try:
         return (yield from steps)
     except NotFoundError as error:
-        # A Record call may be early: its sender waits, and has no use for other names.
+        # A Record call may come before its arm exists. Its sender then waits and needs no names.
         if not error.refusals:
             suggestion = yield from _suggestion(error)
             error.message += suggestion

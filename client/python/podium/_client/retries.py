@@ -12,7 +12,7 @@ __all__ = ["Failure", "Retries", "RetryPolicy"]
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 _RANDOM = random.SystemRandom()
 _TURNED_AWAY = frozenset({"OVERLOADED", "SHUTTING_DOWN"})
-"""Reasons of a server that has not begun to work on a call."""
+"""Reasons with which a server refuses a call before working on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,8 @@ class RetryPolicy:
 
     Attributes:
         is_on: Whether calls are sent again at all.
-        connect_seconds: How long a server that has never answered is tried. None: a read until
-            its deadline, a write once.
+        connect_seconds: How long calls to a server that has never answered are retried. If None,
+            reads are retried until their deadline, and writes are not.
     """
 
     is_on: bool = True
@@ -58,7 +58,7 @@ class Retries:
         return self._begin + self._timeout - time.monotonic()
 
     def pause(self, failure: Failure, *, is_known: bool) -> float | None:
-        """Returns the seconds to wait before the next attempt; None if there is none.
+        """Returns the seconds to wait before the next attempt, or None if there is none.
 
         Args:
             failure: The last attempt.
@@ -66,7 +66,7 @@ class Retries:
         """
         if not (self._policy.is_on and self._may_repeat(failure)):
             return None
-        # Clients that were turned away together do not return together.
+        # Random, so that clients that were refused together do not retry together.
         asked = (failure.error.retry_after or 0.0) * _RANDOM.uniform(1.0, 1.5)
         pause = max(asked, self._backoff * _RANDOM.uniform(0.5, 1.0))
         self._backoff = min(2 * self._backoff, _LONGEST_PAUSE)

@@ -1,4 +1,4 @@
-"""What protects a connection, and what to do when that fails. No I/O of gRPC here."""
+"""The TLS files and the token of a connection, and texts for their errors. No I/O of gRPC."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Security:
         token: The token, or the path of its file; None for those of the environment.
 
     Raises:
-        ValueError: TLS is asked for on a socket, the environment is incomplete, or the token is
+        ValueError: TLS is set for a socket, the environment is incomplete, or the token is
             malformed.
     """
 
@@ -51,10 +51,10 @@ class Security:
 
     @property
     def settings(self) -> tuple[TLS | bool, os.PathLike[str] | None]:
-        """What a client in another process needs, which is never a token.
+        """Returns the settings for a client in another process. They never have a token's text.
 
         Raises:
-            ClientStateError: The client was given a token itself.
+            ClientStateError: The client was given a token as text.
         """
         if isinstance(self._given_token, str):
             raise ClientStateError(
@@ -80,7 +80,7 @@ class Security:
         return (("authorization", f"Bearer {token}"),)
 
     def channel_credentials(self) -> grpc.ChannelCredentials | None:
-        """Returns the credentials of a new channel; None for a channel without TLS.
+        """Returns the credentials of a new channel, or None for a channel without TLS.
 
         Raises:
             UnavailableError: A file cannot be read or used.
@@ -94,7 +94,7 @@ class Security:
             raise UnavailableError(f"no encrypted connection can be made: {error}") from error
 
     def has_changed(self) -> bool:
-        """Returns whether a file is no longer the one of the last channel."""
+        """Returns whether a file has changed since the last channel was opened."""
         return self.tls is not None and file_states(self.tls.paths) != self._states
 
 
@@ -112,10 +112,10 @@ class _Token:
             self._path = Path(given)
 
     def read(self) -> str | None:
-        """Returns the token of this moment; None without any.
+        """Returns the current token, or None if there is none.
 
         Raises:
-            UnauthenticatedError: The file cannot be read, or holds no token.
+            UnauthenticatedError: The file cannot be read, or has no token.
         """
         if self._path is not None and (states := file_states([self._path])) != self._states:
             self._token, self._states = self._read_file(self._path), states
@@ -160,7 +160,7 @@ def _content(path: PathLike | None) -> bytes | None:
 
 
 def tls_problem(address: str, why: str, tls: TLS | None) -> str | None:
-    """Returns what is wrong between a client and a server about TLS, and what would be right.
+    """Returns a text that explains a TLS problem and its solution, or None.
 
     Args:
         address: The address of the server.

@@ -18,13 +18,13 @@ __all__ = ["WatchSession"]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _CONNECT_SECONDS = 10.0
-"""How long a server is tried that has not answered this watch yet."""
+"""How long a watch retries a server that has not answered it yet."""
 _TRANSIENT = frozenset({"OVERLOADED", "SHUTTING_DOWN", "WATCH_TOO_SLOW", "OUTCOME_UNKNOWN"})
 _RANDOM = random.SystemRandom()
 
 
 class WatchSession:
-    """Puts messages together to updates, and continues after the last one when a call fails.
+    """Assembles messages to updates, and continues after the last one if a call fails.
 
     Args:
         experiment: The name of the experiment.
@@ -66,7 +66,7 @@ class WatchSession:
         self._stopped = threading.Event()
 
     def take(self, response: Any) -> WatchUpdate | None:
-        """Adds a message; returns the update that it completes, if something has changed."""
+        """Adds a message. Returns the update that it completes, or None."""
         if response.deleted:
             return WatchUpdate()
         if response.reset:
@@ -112,7 +112,7 @@ class WatchSession:
         return self._stopped.is_set()
 
     def begin(self, cancel: Callable[[], object]) -> None:
-        """Notes how the call is cancelled that begins now."""
+        """Notes how to cancel the call that begins now."""
         self._cancel = cancel
         if self.is_stopped:
             cancel()
@@ -132,7 +132,7 @@ class WatchSession:
         return isinstance(error, NotFoundError) and self._marker is not None
 
     def pause(self, error: PodiumError) -> float:
-        """Returns how long to wait until the next call, since one has failed.
+        """Returns how long to wait before the next call after a failed one.
 
         Raises:
             PodiumError: The next call would fail as well.
@@ -143,9 +143,9 @@ class WatchSession:
         waited = time.monotonic() - self._begun
         if not is_transient or (self._marker is None and waited > _CONNECT_SECONDS):
             raise error
-        # What the failed call had sent is sent again.
+        # The next call sends the messages of the incomplete update again.
         self._update = WatchUpdate()
-        # Full jitter: clients that lost a server together do not return together.
+        # Full jitter, so that clients that lost a server together do not return together.
         pause = max(error.retry_after or 0.0, _RANDOM.uniform(0.0, self._backoff))
         self._backoff = min(2 * self._backoff, _LONGEST_PAUSE)
         return pause

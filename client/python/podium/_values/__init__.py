@@ -1,1 +1,1 @@
-"""Converts arguments, and has the base of the dataclasses. Imports nothing else of Podium."""
+"""Converters of arguments, and the base of the dataclasses. Imports nothing else of Podium."""

@@ -39,7 +39,7 @@ def server_address(address: str | None) -> str:
             used, and localhost:50051 if that is not set either.
 
     Raises:
-        ValueError: The address has neither form. The text names a similar address that has.
+        ValueError: The address has neither form. The text suggests a similar address that has one.
     """
     source = "address" if address is not None else "PODIUM_ADDRESS"
     given = os.environ.get("PODIUM_ADDRESS", "") if address is None else address
@@ -71,7 +71,7 @@ def socket_path(address: str, source: str = "address") -> str | None:
 
 
 def host_and_port(address: str, source: str = "address") -> HostPort:
-    """Returns the parts of a `HOST:PORT` address; an IPv6 host has brackets around it.
+    """Returns the parts of a `HOST:PORT` address. An IPv6 host has brackets around it.
 
     Raises:
         ValueError: The address has another form, or the port is too large.

@@ -1,4 +1,4 @@
-"""The types of arguments that a type checker can hold to more than `str` or `int`.
+"""The types of arguments for which a type checker can check more than `str` or `int`.
 
 Attributes of results have plain types: a newer server may send a status that this version does not
 know.
@@ -25,10 +25,10 @@ ArmStatusLike: TypeAlias = (
     ArmStatus | Literal["pending", "running", "completed", "failed", "cancelled"]
 )
 ArmStatuses: TypeAlias = ArmStatusLike | Iterable[ArmStatusLike]
-"""One status, or several: a filter."""
+"""A filter by one status or several."""
 
 FinalStatus: TypeAlias = ArmStatus | Literal["completed", "failed", "cancelled"]
-"""How a training ended."""
+"""The status of a training that has ended."""
 
 _ExperimentStatusLike: TypeAlias = ExperimentStatus | Literal["running", "completed", "failed"]
 ExperimentStatuses: TypeAlias = _ExperimentStatusLike | Iterable[_ExperimentStatusLike]
@@ -58,4 +58,4 @@ class _StringContainer(Protocol):
 
 
 Strings: TypeAlias = _StringContainer | Iterator[str]
-"""Several strings. A single one is refused, because it would become its letters."""
+"""Several strings. A single string is rejected, because it would be split into letters."""

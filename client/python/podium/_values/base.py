@@ -1,4 +1,4 @@
-"""What the dataclasses of the model share."""
+"""The base of the model's dataclasses: comparison and repr."""
 
 import reprlib
 from collections.abc import Callable
@@ -14,16 +14,16 @@ __all__ = ["ModelBase", "identical", "same"]
 
 _DOUBLE = Struct("<d")
 _LEVELS, _SCREEN = 4, 1500
-"""The depth to which a repr shows results within results, and its greatest length."""
+"""The most levels of nested results, and the most characters, that a repr shows."""
 _UNSET: tuple[Any, ...] = (None, [], {}, ())
 
 
 @dataclass(eq=False, repr=False)
 class ModelBase:
-    """The base of the model's dataclasses, which leave comparison to it (`eq=False`).
+    """The base of the model's dataclasses. It defines their comparison (so they set `eq=False`).
 
-    Two results with the same NaN in them are equal, as a user who reads back what was
-    recorded expects; Python's own comparison would say so only of the very same object.
+    Two results with NaN in the same place are equal, so that a result which is read back equals
+    the recorded one. Python itself compares two NaN objects as unequal.
     """
 
     def __eq__(self, other: object) -> bool:
@@ -33,7 +33,7 @@ class ModelBase:
         return all(same(getattr(self, name), getattr(other, name)) for name in compared)
 
     def __repr__(self) -> str:
-        """Returns the fields that are set, shortened to what one screen shows."""
+        """Returns the fields that are set, shortened to one screen."""
         texts = (_Repr(level).repr(self) for level in range(_LEVELS, 0, -1))
         return next((text for text in texts if len(text) <= _SCREEN), _Repr(0).repr(self))
 

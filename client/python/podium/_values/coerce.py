@@ -1,8 +1,8 @@
 """Converts arguments to plain values of Python.
 
-Numbers of any library (NumPy, PyTorch, Decimal) become Python's own; containers are copied, so
-that a dict which a training loop goes on using does not change what was recorded.
-Each function takes `where`, the name of the argument as an error should say it.
+Numbers of any library (NumPy, PyTorch, Decimal) become Python numbers. Containers are copied, so
+that later changes of a dict in a training loop do not change the recorded values.
+Each function takes `where`, the name of the argument in error texts.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 Value: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
-"""Any JSON-like value; lists and dicts hold Values again."""
+"""Any JSON-like value. Lists and dicts have Values as items."""
 
 Metrics: TypeAlias = Mapping[str, SupportsFloat | SupportsIndex]
 """Metrics by key: numbers of any library. NaN and infinities are values."""
@@ -48,8 +48,8 @@ _T = TypeVar("_T")
 _E = TypeVar("_E", bound=StrEnum)
 
 _LEAST, _MOST = -(2**63), 2**63 - 1
-# A value that contains itself ends here; protobuf reads messages of at most 100 levels, and a value
-# takes two.
+# This limit also stops at a value that contains itself. Protobuf reads messages of at most 100
+# levels, and a value takes two.
 _MAX_DEPTH = 40
 _LISTS = (list, tuple)
 _NUMBER_ERRORS = (TypeError, ValueError, RuntimeError)
@@ -71,7 +71,7 @@ def number(given: Any, where: str) -> float:
         raise ValueError(f"{where} must be a number that a double can hold: {error}") from error
     except _NUMBER_ERRORS as error:
         if type(error) not in _NUMBER_ERRORS:
-            # A library's own error, such as that of a device without memory: its class says more.
+            # The error of a library, such as that of a device without memory, is more specific.
             raise
         raise type(error)(f"{where} must be a number: {error}") from error
 
@@ -88,10 +88,10 @@ def integer(given: Any, where: str) -> int:
     """Returns an int of 64 bits, from an integer of any library or from an integral float.
 
     Raises:
-        TypeError: It is another type, such as str or bool.
-        ValueError: It is a float with a fraction, NaN or infinite, or needs more than 64 bits.
+        TypeError: The value has another type, such as str or bool.
+        ValueError: The value is a float with a fraction, NaN or infinite, or needs over 64 bits.
     """
-    # The usual case first: checking for a protocol takes Python a while.
+    # The usual case comes first, because checking for a protocol is slow.
     result = given if type(given) is int else _integral(given, where)
     if not _LEAST <= result <= _MOST:
         raise ValueError(f"{where} must be an integer of 64 bits, not {result}")
@@ -113,18 +113,18 @@ def _integral(given: Any, where: str) -> int:
 
 
 def boolean(given: Any, where: str) -> bool:
-    """Returns a bool, from Python's or a library's."""
+    """Returns a bool, from that of Python or of a library."""
     if type(given).__name__ not in _BOOLS:
         raise TypeError(f"{where} must be a bool, not {kind_of(given)}")
     return bool(given)
 
 
 def text(given: Any, where: str) -> str:
-    """Returns a str; a subclass of str, such as an enum, becomes the plain one.
+    """Returns a plain str, also from a subclass of str, such as an enum.
 
     Raises:
-        TypeError: It is another type.
-        ValueError: It holds one of two surrogates, which UTF-8 cannot encode.
+        TypeError: The value has another type.
+        ValueError: The text has an unpaired surrogate, which UTF-8 cannot encode.
     """
     if not isinstance(given, str):
         raise TypeError(f"{where} must be a string, not {kind_of(given)}")
@@ -184,7 +184,7 @@ def list_of(kind: type[_T]) -> Callable[[Any, str], list[_T]]:
 
 
 def texts(given: Iterable[Any], where: str) -> list[str]:
-    """Returns a list of str; rejects a single text, which would be split into letters."""
+    """Returns a list of str. Rejects a single text, which would be split into letters."""
     is_single = isinstance(given, str | bytes | bytearray) or not isinstance(given, Iterable)
     if type(given) not in _LISTS and is_single:
         raise TypeError(f"{where} must be a list of strings, not {kind_of(given)}")
@@ -201,7 +201,7 @@ def text_map(given: Mapping[Any, Any], where: str) -> dict[str, str]:
 
 def metrics(given: Mapping[Any, Any], where: str) -> dict[str, float]:
     """Returns a dict of str to float, from numbers of any type."""
-    # Every number that is logged comes by here: what needs no conversion costs no call, no text.
+    # Every logged number passes here, so values that need no conversion take the shortest path.
     return {
         key if type(key) is str and key.isascii() else text(key, f"a key of {where}"): item
         if type(item) is float
@@ -218,8 +218,8 @@ def value_map(given: Mapping[Any, Any], where: str) -> dict[str, Any]:
 def settings_map(given: Mapping[Any, Any], where: str) -> dict[str, Any]:
     """Returns a dict of str to Value, from the settings of a run.
 
-    Paths, enums, times, sets, types and other objects with a text of their own become text, since
-    nobody computes with a setting.
+    Paths, enums, times, sets, types and other objects with a text of their own become text,
+    because settings are only displayed and compared.
     """
     return _value_map(given, where, 1, _setting)
 
@@ -238,15 +238,15 @@ def value(given: Any, where: str) -> Value:
     their scalars become the result of their `tolist()`.
 
     Raises:
-        TypeError: It has no such form: bytes, sets, objects.
-        ValueError: An int needs more than 64 bits, two keys have one text, or it is nested too
-            deep.
+        TypeError: The value has no such form, such as bytes, sets and other objects.
+        ValueError: An int needs more than 64 bits, two keys become the same text, or the value is
+            nested too deeply.
     """
     return _value(given, where, 1, _refused)
 
 
 _Fallback: TypeAlias = Callable[[Any, str, int], Value]
-"""Converts an object that is no Value, or raises a TypeError."""
+"""Converts an object that is not a Value, or raises a TypeError."""
 
 
 def _value(given: Any, where: str, depth: int, fallback: _Fallback) -> Value:
@@ -306,7 +306,7 @@ def _refused(given: Any, where: str, _depth: int) -> Value:
 
 
 def _setting(given: Any, where: str, depth: int) -> Value:
-    """Converts an object with an obvious text; the text is the same whenever a program runs."""
+    """Converts an object to a text that is the same in every run of a program."""
     if isinstance(given, Enum):
         plain = isinstance(given.value, bool | int | float | str)
         return _value(given.value, where, depth, _setting) if plain else given.name
@@ -323,7 +323,7 @@ def _setting(given: Any, where: str, depth: int) -> Value:
 
 
 def own_text(given: Any) -> str | None:
-    """Returns the text of an object, or None if it has only Python's own with its address."""
+    """Returns the text of an object, or None if it has only Python's default text."""
     if hasattr(given, "__qualname__"):  # a class or a function
         return f"{getattr(given, '__module__', None) or 'builtins'}.{given.__qualname__}"
     own: Any = type(given)

@@ -1,4 +1,4 @@
-"""The closed sets of words; each word equals its plain text (`arm.status == "completed"`)."""
+"""The enums of Podium. Each member equals its plain text (`arm.status == "completed"`)."""
 
 from enum import StrEnum
 
@@ -13,7 +13,7 @@ __all__ = [
 
 
 class ArmStatus(StrEnum):
-    """How far an arm's training has come."""
+    """The status of an arm's training."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -23,11 +23,11 @@ class ArmStatus(StrEnum):
 
 
 class ComparisonFlag(StrEnum):
-    """Why a comparison should not be trusted without a second look.
+    """A reason why a comparison may be misleading.
 
-    CONFIGS_DIFFER: the arms of a group differ in more than name and seed. The others say it of the
-    rows that a number comes from: they have different benchmark_ids or model_refs, or were measured
-    at different steps, as in-loop and post-training rows are.
+    CONFIGS_DIFFER: the arms of a group differ in more than name and seed. The other flags are about
+    the rows that a number comes from. Their benchmark_ids or model_refs differ, or they were
+    measured at different steps, such as in-loop and post-training rows.
     """
 
     CONFIGS_DIFFER = "configs_differ"
@@ -37,7 +37,7 @@ class ComparisonFlag(StrEnum):
 
 
 class Direction(StrEnum):
-    """Which scores are better: the greater or the smaller ones."""
+    """Whether greater or smaller scores are better."""
 
     MAXIMIZE = "maximize"
     MINIMIZE = "minimize"
@@ -55,7 +55,7 @@ class ExperimentStatus(StrEnum):
 
 
 class RankFlag(StrEnum):
-    """Why a place in a ranking should not be trusted without a second look.
+    """A reason why a place in a ranking may be misleading.
 
     NAN: a score is not a number. BENCHMARKS_DIFFER: rows of the eval that a score came from have
     different benchmark_ids among the arms of the ranking. CONFIGS_DIFFER: the arms of a group
@@ -68,9 +68,9 @@ class RankFlag(StrEnum):
 
 
 class ScoreOrigin(StrEnum):
-    """What kind of result a score is part of.
+    """The kind of result that a score is part of.
 
-    GIVEN_EVAL_METRICS are eval metrics that an arm was given, and not those of a row.
+    GIVEN_EVAL_METRICS are eval metrics that were set on the arm and do not come from a row.
     """
 
     POST_TRAINING_EVAL = "post_training_eval"

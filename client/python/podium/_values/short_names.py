@@ -1,4 +1,4 @@
-"""Shortens names for tables and pictures, in which different names must stay different."""
+"""Shortens names for tables and pictures so that different names stay different."""
 
 import re
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from itertools import groupby
 __all__ = ["LONGEST_NAME", "shorten_names"]
 
 LONGEST_NAME = 40
-"""Characters, if nothing else is asked for."""
+"""The default length, in characters."""
 
 _ELLIPSIS = "…"
 _LEAST_RUN = 4
-"""A shorter run of common words is not worth an ellipsis."""
+"""The most characters of common words that are kept. Longer runs become an ellipsis."""
 _PARTS = re.compile(r"([_/,; ]+)")
 _WORDS = re.compile(r"([\W_]+)")
 
@@ -19,9 +19,9 @@ _WORDS = re.compile(r"([\W_]+)")
 def shorten_names(names: Sequence[str], length: int = LONGEST_NAME) -> list[str]:
     """Shortens names so that different names stay different.
 
-    Of several long names the words stay in which they differ. Words and numbers stay whole where
-    that is possible: `rank128` must not become `rank12…`. A name gets longer than `length` only if
-    it would be equal to another one.
+    The words in which long names differ are kept. Words and numbers are kept whole if possible, so
+    that `rank128` does not become `rank12…`. A result is longer than `length` only if it would
+    otherwise be equal to another one.
     """
     result = {name: name for name in names}
     too_long = [name for name in result if len(name) > length]
@@ -55,13 +55,13 @@ def _shorten(name: str, length: int) -> str:
 
 
 def _mirrored(name: str, length: int) -> str:
-    """The end of a name, cut by the rules for its beginning."""
+    """Returns the end of a name, cut by the same rules as a beginning."""
     backwards = name[::-1]
     return backwards[: _cut(backwards, length)][::-1]
 
 
 def _cut(name: str, length: int) -> int:
-    """The length of a beginning that ends with a whole word, or else with a whole number."""
+    """Returns the length of the longest beginning that ends with a whole word or number."""
     for is_inside in (_is_inside_word, str.isdecimal):
         for end in range(length, 1, -1):
             if not (is_inside(name[end - 1]) and is_inside(name[end])):
@@ -76,7 +76,7 @@ def _is_inside_word(character: str) -> bool:
 def _by_differences(
     names: Sequence[str], separators: re.Pattern[str], length: int
 ) -> Sequence[str]:
-    """Replaces the words that all names have in common by an ellipsis, in the middle and beyond."""
+    """Replaces words that all names have in common by an ellipsis."""
     split = [separators.split(name) for name in names]
     counts = {len(words) for words in split}
     shortest = min(counts)
@@ -95,7 +95,7 @@ def _by_differences(
 
 
 def _joined(words: Sequence[tuple[str, bool]], length: int) -> str:
-    """Joins words, with an ellipsis for a run of common ones; some of the first and last stay."""
+    """Joins words, with an ellipsis for a run of common words. Keeps some of the first and last."""
     room, parts, done = max(length // 4, _LEAST_RUN), [], 0
     for is_common, group in groupby(words, key=lambda word: word[1]):
         run = list(group)
@@ -113,7 +113,7 @@ def _joined(words: Sequence[tuple[str, bool]], length: int) -> str:
 
 
 def _common(split: Sequence[Sequence[str]]) -> int:
-    """The number of equal words at the beginning."""
+    """Returns the number of equal words at the beginning."""
     columns = enumerate(zip(*split, strict=False))
     shortest = min(map(len, split))
     return next((place for place, words in columns if len(set(words)) > 1), shortest)

@@ -1,4 +1,4 @@
-"""Shortens texts to a size: the one definition for messages, errors, tables and stored texts."""
+"""Shortens texts to a size, for messages, errors, tables and stored texts."""
 
 from bisect import bisect_right
 from collections.abc import Callable
@@ -15,12 +15,12 @@ def utf8_size(character: str) -> int:
 
 
 def shorten(text: str, limit: int, size: Callable[[str], int] = utf8_size) -> str:
-    """Returns a text within a limit; an ellipsis at its end shows that something is missing.
+    """Returns a text within a limit. An ellipsis at the end shows that the text was shortened.
 
     Args:
         text: The text.
         limit: The size that the result may have. If the ellipsis is larger, the result is empty.
-        size: The size of a character; its bytes in UTF-8 if not given.
+        size: Returns the size of a character. By default, it is the bytes in UTF-8.
     """
     sizes = list(accumulate(map(size, text)))
     if not sizes or sizes[-1] <= limit:
@@ -30,7 +30,7 @@ def shorten(text: str, limit: int, size: Callable[[str], int] = utf8_size) -> st
 
 
 def shorten_middle(text: str, limit: int) -> str:
-    """Returns a text within a number of bytes; a line in its middle says how many are missing."""
+    """Returns a text within a number of bytes. A line in the middle says how many are missing."""
     raw = text.encode()
     if len(raw) <= limit:
         return text

@@ -1,4 +1,4 @@
-"""Suggests known names that are near to an unknown one."""
+"""Suggests known names that are similar to an unknown one."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -8,16 +8,16 @@ __all__ = ["did_you_mean", "near_names"]
 
 _MOST_SHOWN = 3
 _MOST_COMPARED = 2000
-"""Comparing more names would take longer than a user notices."""
+"""The most names that are compared, so that a suggestion takes no noticeable time."""
 _SIMILARITY = 0.65
 _SHORTEST_PART = 3
 
 
 def near_names(unknown: str, known: Iterable[str]) -> list[str]:
-    """Returns up to three of the known names that are near to the unknown one, the nearest first.
+    """Returns up to three known names that are similar to the unknown one, the most similar first.
 
-    A name is near if it is spelled alike, in upper or lower case, or if one of the two contains the
-    other. Of more than 2,000 known names, the first ones are compared.
+    Names are similar if they are spelled alike, ignoring case, or if one contains the other. Of
+    more than 2,000 known names, the first ones are compared.
     """
     by_lower_case: dict[str, str] = {}
     for name in islice(known, _MOST_COMPARED):
@@ -29,7 +29,7 @@ def near_names(unknown: str, known: Iterable[str]) -> list[str]:
 
 
 def did_you_mean(unknown: str, known: Iterable[str]) -> str:
-    """Returns the end of an error message: `; did you mean 'val.acc'?`, or nothing if none is near.
+    """Returns the end of an error message, such as `; did you mean 'val.acc'?`, or an empty text.
 
     Args:
         unknown: The name that does not exist.

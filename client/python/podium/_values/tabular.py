@@ -1,4 +1,4 @@
-"""Results that are shown as tables: as text, in notebooks and as DataFrames."""
+"""The base of results that are shown as tables: as text, in notebooks and as DataFrames."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Tabular(ABC):
 
     @abstractmethod
     def _records(self) -> Sequence[Mapping[str, Any]]:
-        """Returns the rows of the table: values by the names of the columns."""
+        """Returns the rows of the table, as values by column name."""
 
     def _shown(self) -> Sequence[Mapping[str, Any]]:
-        """Returns the rows that are shown as text, if they are not those of a DataFrame."""
+        """Returns the rows that are shown as text. They may differ from those of a DataFrame."""
         return self._records()
 
     def __repr__(self) -> str:
@@ -56,7 +56,7 @@ class Tabular(ABC):
         return f"<div><p><b>{kind}</b>: {text}</p>{table if names else ''}</div>"
 
     def _texts(self) -> tuple[str, str, list[str], list[list[str]], list[str]]:
-        """The class, the heading, the names and cells of the columns, and what is left out."""
+        """Returns the class, heading, column names and cells, and a text on left-out rows."""
         records = self._shown()
         more = len(records) - _ROWS
         rest = [f"… and {more:,} more"] if more > 0 else []
@@ -82,7 +82,7 @@ def import_pandas() -> Any:
     """Imports pandas.
 
     Raises:
-        ImportError: It is not installed; the text names the extra that installs it.
+        ImportError: pandas is not installed. The text names the extra that installs it.
     """
     try:
         import pandas as pd  # noqa: PLC0415 - optional, and slow to load
@@ -92,7 +92,7 @@ def import_pandas() -> Any:
 
 
 def _cells(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """The names and texts of rows, without columns that are empty in all of them."""
+    """Returns column names and texts of rows. Leaves out columns that are empty in all rows."""
     names = dict.fromkeys(name for record in records for name in record)
     columns = {name: [_text(record.get(name)) for record in records] for name in names}
     filled = {name: shorten_names(cells, _CELL) for name, cells in columns.items() if any(cells)}
@@ -106,5 +106,5 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    # A name must not steer the terminal.
+    # A name must not send control characters to the terminal.
     return "".join(sign if sign.isprintable() else "\ufffd" for sign in " ".join(text.split()))

@@ -14,7 +14,7 @@ __all__ = ["TLS", "FileStates", "PathLike", "check_authorities", "check_pair", "
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 FileStates: TypeAlias = "tuple[tuple[int, int, int], ...]"
-"""What is compared to notice that one of several files has changed."""
+"""A value for files that differs after one of the files has changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class TLS:
     Args:
         ca: The certificates of the authorities that may have issued the server's certificate. If
             not given, the public authorities that come with gRPC.
-        cert: The certificate that this client shows, with those between it and its authority.
+        cert: The certificate of this client, with the certificates between it and its authority.
             Only for servers that ask for one.
         key: The private key of `cert`, without a password.
 
@@ -55,7 +55,7 @@ class TLS:
 
     @property
     def paths(self) -> list[Path]:
-        """The files that are given."""
+        """Returns the files that are given."""
         return [Path(path) for path in (self.ca, self.cert, self.key) if path is not None]
 
 
@@ -63,7 +63,7 @@ def check_authorities(path: PathLike) -> None:
     """Checks that a file holds certificates of authorities.
 
     Raises:
-        ValueError: It cannot be read, or holds no certificate; the text names it.
+        ValueError: The file cannot be read, or has no certificate. The text names the file.
     """
     import ssl  # noqa: PLC0415 - only encrypted connections need it
 
@@ -79,14 +79,14 @@ def check_pair(cert: PathLike, key: PathLike) -> None:
     """Checks that two files hold a certificate and its private key.
 
     Raises:
-        ValueError: One cannot be read or used, or they do not belong together.
+        ValueError: A file cannot be read or used, or the files do not belong together.
     """
     import ssl  # noqa: PLC0415 - only encrypted connections need it
 
     try:
         for path in (cert, key):
             Path(path).read_bytes()
-        # Without a password here, it would be asked for on the terminal.
+        # An empty password prevents a prompt for one on the terminal.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
     except ssl.SSLError as error:
         why = "the key is not that of the certificate" if "MISMATCH" in str(error) else "not PEM"

@@ -1,7 +1,7 @@
 """The form of access tokens: `pdm_<id>_<secret><checksum>`.
 
-The prefix lets scanners find tokens in files, and the checksum lets everybody see a token that was
-cut off, without asking a server. No error here has any part of a token in its text.
+Scanners can find tokens in files by the prefix. The checksum reveals a truncated token without a
+server. No error here has any part of a token in its text.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TOKEN = re.compile(
 
 
 class NewToken(NamedTuple):
-    """A token, and the id by which it is known."""
+    """A token, and its public id."""
 
     id: str
     text: str

@@ -18,7 +18,7 @@ _T = TypeVar("_T", DataConfig, ModelConfig, Component)
 
 
 def run_config_from(source: Any, name: str, **extras: Any) -> RunConfig:
-    """Converts a configuration with fields like Podium's; fields of another form go into extras.
+    """Converts a configuration with fields like Podium's. Other fields go into extras.
 
     Args:
         source: The configuration, or its `repr()` as a text.
@@ -46,7 +46,7 @@ def run_config_from(source: Any, name: str, **extras: Any) -> RunConfig:
 
 
 def unquoted(value: Any) -> Any:
-    """Parses a text that is the `repr()` of Python data; returns any other value unchanged."""
+    """Parses a text that is the `repr()` of Python data. Returns any other value unchanged."""
     if not isinstance(value, str):
         return value
     try:
@@ -58,7 +58,7 @@ def unquoted(value: Any) -> Any:
 
 
 def seed_from(value: Any) -> int | None:
-    """Returns a seed, also from a text or from 42.0; None if it is not a 64-bit integer."""
+    """Returns a seed, also from a text or from 42.0, or None if it is not a 64-bit integer."""
     given = unquoted(value)
     if isinstance(given, float) and given.is_integer():
         given = int(given)
@@ -67,7 +67,7 @@ def seed_from(value: Any) -> int | None:
 
 
 def step_from(value: Any) -> int | None:
-    """Returns a step, also from a text or from 42.0; None if there is none.
+    """Returns a step, also from a text or from 42.0, or None if there is none.
 
     Raises:
         ValueError: The value is not a 64-bit integer.
@@ -79,7 +79,7 @@ def step_from(value: Any) -> int | None:
 
 
 def _part(form: type[_T], value: Any) -> _T | None:
-    """Returns a part of the configuration; None if it has unknown or invalid fields."""
+    """Returns a part of the configuration, or None if it has unknown or invalid fields."""
     if isinstance(value, str) and form is Component:
         return form(value)  # only a kind
     known = {field.name for field in fields(form)}
@@ -97,7 +97,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def kept_values(data: Any) -> Any:
-    """Converts data to values that Podium stores; anything that it cannot store becomes text."""
+    """Converts data to values that Podium stores. Unsupported values become text."""
     if isinstance(data, dict):
         return {str(key): kept_values(item) for key, item in data.items()}
     if isinstance(data, list | tuple):

@@ -86,7 +86,7 @@ class Importer(Protocol):
     """A short description of the files."""
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the paths that one call of `read(path)` covers; empty if not of this kind.
+        """Returns the paths that one call of `read(path)` covers, or none if not of this kind.
 
         They are the path itself or paths inside it. Implementations check names first and read
         only as much of a file as they need.
@@ -98,5 +98,5 @@ class Importer(Protocol):
         A bad file or line becomes a `NotImported` item, and the rest is still read.
 
         Raises:
-            ValueError: Nothing can be read; the message is the reason.
+            ValueError: Nothing can be read. The message is the reason.
         """

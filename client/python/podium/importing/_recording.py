@@ -135,7 +135,7 @@ class _Import:
 
     def _take_experiment(self, found: FoundExperiment) -> None:
         if self._experiment is not None:
-            return  # the arms go to another experiment than the one described
+            return  # the arms are recorded in another experiment than the described one
         self._declare(
             found.name,
             hypothesis=found.hypothesis,
@@ -178,7 +178,7 @@ class _Import:
         return self._existing[experiment]
 
     def _record(self, experiment: str, found: FoundArm) -> bool:
-        """Records an arm with its training series; returns whether that changed anything."""
+        """Records an arm with its training series. Returns whether that changed anything."""
         arm = found.arm
         to_record = [events.arm_recorded(arm, replace=self._replace)]
         if self._client is None:
@@ -200,7 +200,7 @@ class _Import:
 
 
 def _duplicate(found: FoundArm, before: FoundArm) -> NotImported:
-    """Returns the reason why a second arm of a name is not imported: equal or other results."""
+    """Returns the reason why a second arm with the same name is not imported."""
     name = f"arm {found.arm.name!r}"
     if _with_sorted_rows(found.arm) == _with_sorted_rows(before.arm):
         return NotImported(

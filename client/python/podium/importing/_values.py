@@ -27,7 +27,7 @@ def json_object(path: Path) -> dict[str, Any]:
     """Reads a file that holds one JSON object. NaN and Infinity are numbers, as in Python.
 
     Raises:
-        ValueError: The file holds anything else; the message names the line.
+        ValueError: The file has other content. The message names the line.
     """
     try:
         found = json.loads(path.read_bytes())
@@ -70,7 +70,7 @@ def _line(line: bytes) -> dict[str, Any] | ValueError:
 
 
 def head(path: Path) -> bytes:
-    """Returns the first bytes of a file, to detect its kind; empty if it cannot be read."""
+    """Returns the first bytes of a file, to detect its kind. Empty if it cannot be read."""
     try:
         with _opened(path) as file:
             return file.read(_HEAD_BYTES)
@@ -82,7 +82,7 @@ def yaml_object(path: Path) -> dict[str, Any]:
     """Reads a file that holds one YAML mapping.
 
     Raises:
-        ValueError: The file holds anything else, or no YAML package is installed.
+        ValueError: The file has other content, or no YAML package is installed.
     """
     try:
         import yaml  # noqa: PLC0415 - an optional dependency
@@ -104,7 +104,7 @@ def yaml_object(path: Path) -> dict[str, Any]:
 
 
 def number(value: Any) -> float | None:
-    """Returns a number, converted from text if needed; None for a bool or any other value."""
+    """Returns a number, converted from text if needed. None for a bool or any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -120,7 +120,7 @@ def numbers(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 def time_from_seconds(seconds: Any) -> datetime | None:
-    """Converts seconds since 1970 to a time; None if they are not a number or out of range."""
+    """Converts seconds since 1970 to a time, or to None if invalid or out of range."""
     given = number(seconds)
     if given is None or not math.isfinite(given):
         return None

@@ -1,7 +1,7 @@
 """Pictures for papers and slides, with matplotlib: `pip install 'podium[plot]'`.
 
 Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color), which people with any kind of
-colour vision tell apart; curves differ in markers and lines as well, for print without colour.
+colour vision can distinguish. Curves also differ in markers and lines, for print without colour.
 A figure can be changed before it is saved: `curves_figure(found).axes[0].set_ylim(0, 1)`.
 """
 

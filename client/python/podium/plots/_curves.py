@@ -42,11 +42,11 @@ __all__ = ["curves_figure", "save_curves"]
 _HEIGHT, _AROUND = 3.9, 0.6
 """Inches: the height of the figure without its header, and of the axis below the plot."""
 _NAMED = 24
-"""More curves than that are thin and grey, without names."""
+"""The most curves that have names. If there are more, all are thin and grey."""
 _BANDS = 4
-"""More bands than that hide each other: intervals are those of the last points then."""
+"""The most bands, because more would hide each other. Then only the last points have intervals."""
 _MARKERS = 12
-"""Curves of more points have a marker at every so many of them, and at the last one."""
+"""The approximate number of markers of a curve with more points, at regular distances."""
 _UNNAMED = {"color": GREY, "marker": "", "linestyle": "-", "alpha": 0.5}
 _THIN = {
     "arrowstyle": "-",
@@ -58,9 +58,9 @@ _THIN = {
     "relpos": (0, 0.5),
 }
 _BAR_DISTANCE, _LEADER, _SAMPLE = 5, 14, 24
-"""Points: between bars, from the plot to the names, and of the piece of line before a name."""
+"""In points: the distances between bars and from plot to names, and the line before a name."""
 _LEFT, _LEAST_PLOT = 0.75, 1.6
-"""Inches: the numbers and label of the vertical axis, and the width of a plot in a small figure."""
+"""In inches: the width of the vertical axis's texts, and of the plot in a small figure."""
 
 
 class _Line(NamedTuple):
@@ -72,7 +72,7 @@ class _Line(NamedTuple):
 
     @property
     def last(self) -> tuple[int, float]:
-        """The step and the mean of the last point."""
+        """Returns the step and the mean of the last point."""
         return self.points[-1].step, _mean(self.points[-1])
 
 
@@ -88,7 +88,7 @@ def save_curves(
     Args:
         found: The result of `experiment.curve()`.
         path: A .png, .svg or .pdf file. An existing file is replaced.
-        title: The title; by default it names the metric. An empty text leaves it out.
+        title: The title, which names the metric by default. An empty text leaves it out.
         figsize: The width and height in inches. By default they depend on the curves.
 
     Raises:
@@ -111,7 +111,7 @@ def curves_figure(
 
     Args:
         found: The result of `experiment.curve()`.
-        title: The title; by default it names the metric. An empty text leaves it out.
+        title: The title, which names the metric by default. An empty text leaves it out.
         figsize: The width and height in inches. By default they depend on the curves.
 
     Raises:
@@ -157,12 +157,12 @@ def _most_named(figsize: tuple[float, float] | None) -> int:
 
 
 class _Beside(NamedTuple):
-    """The curves with names beside the plot, the lowest first; empty if there are too many."""
+    """The curves with names beside the plot, the lowest first. Empty if there are too many."""
 
     lines: Sequence[_Line]
     names: Sequence[str]
     width: float
-    """Of the figure in inches."""
+    """The width of the figure in inches."""
     plot_width: float
 
 
@@ -227,7 +227,7 @@ def _draw(axes: Axes, line: _Line, *, with_band: bool) -> None:
 
 
 def _draw_markers(axes: Axes, line: _Line) -> None:
-    """Marks points: full for all arms of a group, hollow for fewer."""
+    """Draws markers: full ones for points of all arms of a group, hollow ones for fewer arms."""
     every = math.ceil(len(line.points) / _MARKERS)
     for point in (*line.points[:-1:every], line.points[-1]):
         is_whole = point.statistics.n == len(line.curve.arms)
@@ -242,7 +242,7 @@ def _draw_markers(axes: Axes, line: _Line) -> None:
 
 
 def _frame(axes: Axes, lines: Sequence[_Line], metric: str, plot_size: tuple[float, float]) -> None:
-    """Fits the axes to the means: the band of two arms may hide everything else."""
+    """Fits the axes to the means, because the wide band of two arms could hide everything else."""
     from matplotlib import ticker  # noqa: PLC0415 - optional, and slow to load
 
     means = [_mean(point) for line in lines for point in line.points]

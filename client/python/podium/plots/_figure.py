@@ -46,7 +46,7 @@ COLOR = _COLORS[0]
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LINES = ("-", "--", ":", "-.")
 WIDTH, PLOT_WIDTH = 6.8, 3.4
-"""Inches: as wide as the text of a page. With long names a figure is wider, for the plot's sake."""
+"""In inches: the widths of a figure (that of a page's text) and its plot. Long names widen it."""
 FONT_SIZE = 9.0
 _TITLE_SIZE, _NOTE_SIZE = 10, 8
 _TITLE_LINE, _NOTE_LINE, _MARGIN = 0.2, 0.155, 0.08
@@ -59,7 +59,7 @@ _DIGIT, _TICK_ROW, _MOST_TICKS = 0.1, 0.35, 8
 _SUFFIXES = (".png", ".svg", ".pdf")
 _SETTINGS: Any = {
     "font.size": FONT_SIZE,
-    "text.parse_math": False,  # names may hold dollar signs
+    "text.parse_math": False,  # names may have dollar signs
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": DARK,
@@ -73,7 +73,7 @@ _SETTINGS: Any = {
     "xtick.labelcolor": "black",
     "ytick.labelcolor": "black",
     "savefig.dpi": 300,
-    "svg.hashsalt": "podium",  # the same results are the same file
+    "svg.hashsalt": "podium",  # the same results give the same file
     "pdf.fonttype": 42,
 }
 
@@ -148,7 +148,7 @@ def styles() -> Iterator[Mapping[str, Any]]:
 
 
 def number_ticks(axis: Axis, limits: tuple[float, float], inches: float) -> None:
-    """Sets ticks that do not overlap, and whose numbers differ.
+    """Sets ticks that do not overlap and have different numbers.
 
     Args:
         axis: The axis.
@@ -170,7 +170,7 @@ def number_ticks(axis: Axis, limits: tuple[float, float], inches: float) -> None
 
 
 def digits_of(values: Sequence[float]) -> int:
-    """Returns the number of significant digits that show how values differ: at least four."""
+    """Returns the number of significant digits, at least four, that show how values differ."""
     greatest, spread = (
         max(map(abs, values), default=0),
         max(values, default=0) - min(values, default=0),
@@ -210,7 +210,7 @@ def _top(block: Sequence[float], distance: float) -> float:
 
 
 def check_suffix(path: str | os.PathLike[str]) -> None:
-    """Raises a ValueError if the name of a file does not end like that of a picture."""
+    """Raises a ValueError if the suffix of a file is not that of a supported picture format."""
     if Path(path).suffix.lower() not in _SUFFIXES:
         raise ValueError(f"a picture is a .png, .svg or .pdf file, not {Path(path).name!r}")
 

@@ -1,4 +1,4 @@
-"""Texts in pictures: how wide they are, and how they are shortened and wrapped."""
+"""Measures, shortens and wraps the texts in pictures."""
 
 import textwrap
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _LINES = 3
 def width_of(text: str, size: float, *, is_bold: bool = False) -> float:
     """Returns the width of a line of text in inches."""
     if not text.strip():
-        return 0.0  # there is no path of nothing
+        return 0.0  # an empty text has no path
     from matplotlib.font_manager import FontProperties  # noqa: PLC0415 - optional, slow to load
     from matplotlib.textpath import TextPath  # noqa: PLC0415 - optional, slow to load
 
@@ -25,7 +25,7 @@ def width_of(text: str, size: float, *, is_bold: bool = False) -> float:
 
 
 def wrapped(text: str, size: float, inches: float, *, is_bold: bool = False) -> list[str]:
-    """Breaks a text into lines of a width; a text of more than three lines is shortened."""
+    """Breaks a text into lines of a width. Shortens a text of more than three lines."""
     columns = max(int(inches / (0.005 * size)), 1)
     lines: list[str] = []
     while columns > 1:
@@ -45,7 +45,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def shortened_to_fit(names: Sequence[str], size: float, inches: float) -> list[str]:
-    """Shortens names until they are at most so wide, or have 12 characters, and still differ."""
+    """Shortens names to a width, but to no fewer than 12 characters, so that they still differ."""
     length = max(map(len, names), default=0)
     length = min(length, LONGEST_NAME)
     result = shorten_names(names, length)

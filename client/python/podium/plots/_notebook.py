@@ -12,7 +12,7 @@ _DPI, _SCREEN_DPI = 160, 96
 
 
 class NotebookFigure(Figure):
-    """A figure that is the output of a notebook cell, also where pyplot was never imported."""
+    """A figure that a notebook cell can show, even if pyplot was never imported."""
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         """Returns the picture, and the size at which a notebook shows it."""

@@ -56,7 +56,7 @@ def save_ranking(
     Args:
         found: The result of `experiment.rank()` or `experiment.rank_groups()`.
         path: A .png, .svg or .pdf file. An existing file is replaced.
-        title: The title; by default it names the metric. An empty text leaves it out.
+        title: The title, which names the metric by default. An empty text leaves it out.
         figsize: The width and height in inches. By default they depend on the entries.
 
     Raises:
@@ -81,7 +81,7 @@ def ranking_figure(
     Args:
         found: The result of `experiment.rank()` or `experiment.rank_groups()`. At most the first 40
             entries are drawn, or as many as `figsize` has room for.
-        title: The title; by default it names the metric. An empty text leaves it out.
+        title: The title, which names the metric by default. An empty text leaves it out.
         figsize: The width and height in inches. By default they depend on the entries.
 
     Raises:
@@ -139,7 +139,7 @@ class _Labels(NamedTuple):
     left: float
     """The width of the names in inches."""
     width: float
-    """Of the figure in inches, if the plot has its least width."""
+    """The width of the figure in inches, if the plot has its least width."""
 
 
 def _labels(drawn: Sequence[_Entry], figsize: tuple[float, float] | None) -> _Labels:
@@ -158,7 +158,7 @@ class _Entry(NamedTuple):
     rank: int | None
     name: str
     value: float
-    """NaN where there is none."""
+    """The score or mean; NaN if there is none."""
     text: str
     interval: tuple[float, float] | None = None
     ends: tuple[float, float] | None = None
@@ -212,7 +212,7 @@ def _with_half_width(mean: float, half_width: float | None) -> str:
 
 
 def _limits(drawn: Sequence[_Entry]) -> tuple[float, float]:
-    """Returns limits that fit the values: an interval of two seeds may hide all differences."""
+    """Returns limits that fit the values, because wide intervals may hide all differences."""
     marks = [mark for entry in drawn for mark in (entry.value, *(entry.ends or ()))]
     low, high = min(marks), max(marks)
     room = 0.5 * (high - low) or 0.05 * abs(high) or 1.0

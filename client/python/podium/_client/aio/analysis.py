@@ -1,4 +1,4 @@
-"""Questions about the arms of an experiment together, most of which take several calls."""
+"""Reads that combine the arms of an experiment. Most of them take several calls."""
 
 from podium._client import compound_calls, experiment_result, ranking_calls
 from podium._client.aio.connection import AsyncConnection

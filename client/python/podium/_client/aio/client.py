@@ -1,4 +1,4 @@
-"""Clients."""
+"""The client of a Podium server."""
 
 from collections.abc import AsyncIterator, Iterable
 from os import PathLike

@@ -113,7 +113,7 @@ def _name_of(meta: _Object, folder: Path) -> str:
 
 
 def _read_meta(folder: Path) -> Generator[Found, None, _Object | None]:
-    """Reads a folder's description; yields the error and returns None if that fails."""
+    """Reads a folder's description. If that fails, yields the error and returns None."""
     try:
         return yaml_object(folder / _META)
     except (ValueError, OSError) as error:
@@ -193,7 +193,7 @@ def _seconds(meta: _Object) -> float | None:
 def _metrics(
     folder: Path,
 ) -> Generator[Found, None, tuple[dict[str, float], list[EvalResult], _Points]]:
-    """Reads the metrics; returns the last values of training metrics, eval rows, and points."""
+    """Reads the metrics. Returns the last values of training metrics, eval rows, and points."""
     series: _Points = {}
     last: dict[str, float] = {}
     rows: defaultdict[tuple[int, str], dict[str, _Value]] = defaultdict(dict)

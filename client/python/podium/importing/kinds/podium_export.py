@@ -33,7 +33,7 @@ class PodiumImporter:
     summary = "files of `podium export`: .jsonl, .jsonl.gz and .parquet"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the file if its first line is of an export."""
+        """Returns the file if its first line is that of an export."""
         if path.suffix == _PARQUET and path.is_file():
             return [path] if is_export(path) else []
         if not path.name.endswith(_SUFFIXES) or not path.is_file():
@@ -68,7 +68,7 @@ class PodiumImporter:
 
 
 def _add_points(arm: FoundArm, item: _Object) -> bool:
-    """Adds a line with points of the training series of an arm; returns whether it is one."""
+    """Adds points to an arm's training series. Returns whether the line has metrics of the arm."""
     if item.get("event") != _METRICS or item.get("arm") != arm.arm.name:
         return False
     recorded = event_from_json(item).metrics_recorded

@@ -16,20 +16,20 @@ _NOTHING = frozenset({"", "None", "(none)", "null"})
 
 
 def status_of(value: Any) -> ArmStatus:
-    """Converts a status; an unknown one becomes RUNNING."""
+    """Converts a status. An unknown one becomes RUNNING."""
     text = str(value or "").lower()
     return ArmStatus(text) if text in set(ArmStatus) else ArmStatus.RUNNING
 
 
 def text_or_none(value: Any) -> str | None:
-    """Returns a value as text; None for None and for texts that mean it."""
+    """Returns a value as text, or None for None and for texts that mean none."""
     return None if value is None or str(value) in _NOTHING else str(value)
 
 
 def training_and_rows(
     file: Path,
 ) -> Generator[Found, None, tuple[dict[str, float], list[EvalResult]]]:
-    """Reads `metrics.jsonl`; returns the last value of each training metric, and in-loop rows.
+    """Reads `metrics.jsonl`. Returns the last value of each training metric, and in-loop rows.
 
     A line has `step`, `split` and `metrics`. Each line of a split other than `train` becomes a row.
     """

@@ -30,7 +30,7 @@ _DIGITS = 4
 
 
 def is_one(path: Path) -> bool:
-    """Returns whether a folder has the logs of an experiment."""
+    """Returns whether a folder has the logs of an experiment of evsys."""
     return (path / "experiment.md").is_file() and bool(_arm_folders(path))
 
 

@@ -54,7 +54,7 @@ def read(path: Path) -> Iterator[Found]:
 
 
 def _object(file: Path) -> Generator[Found, None, _Object | None]:
-    """Reads an object; yields the error and returns None if that fails."""
+    """Reads an object. If that fails, yields the error and returns None."""
     try:
         return json_object(file)
     except ValueError as error:
