@@ -37,7 +37,7 @@ class Series:
 
 
 class CurveArm(Protocol):
-    """The parts of an arm that curves need; an ArmResult has them."""
+    """The parts of an arm that curves need. An ArmResult has them."""
 
     @property
     def name(self) -> str:
@@ -45,7 +45,7 @@ class CurveArm(Protocol):
 
     @property
     def group_name(self) -> str | None:
-        """The name of the arm's group; None without a group."""
+        """The name of the arm's group, or None without a group."""
 
     @property
     def evals(self) -> Sequence[scoring.Row]:
@@ -61,7 +61,7 @@ class CurvePoint:
     statistics: Description
     """The statistics over the arms with a number at this step."""
     nan: int
-    """The number of arms with NaN there; the statistics leave them out."""
+    """The number of arms with NaN at this step. The statistics leave them out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ _T = TypeVar("_T")
 Steps: TypeAlias = Generator[Message, Any, _T]
 
 ATTEMPTS = 5
-"""How often several calls are tried until all of them see the same revision."""
+"""The most attempts at several calls that have to see the same revision."""
 
 
 class Pages(Generic[_T]):

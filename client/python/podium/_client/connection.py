@@ -50,7 +50,7 @@ _RESULTS = results_service_pb2.DESCRIPTOR.services_by_name["ResultsService"]
 _RECORDING = recording_service_pb2.DESCRIPTOR.services_by_name["RecordingService"]
 
 CALLS_AT_ONCE = 256
-"""How many calls of a client are under way at a time; the others wait in the client.
+"""The most calls of a client that are under way at a time. The others wait in the client.
 
 A server takes up to 1,000 calls of one connection.
 """
@@ -58,7 +58,7 @@ A server takes up to 1,000 calls of one connection.
 _IS_CLOSED = "this client is closed; make a new one"
 
 _INHERITED: list[object] = []
-"""Channels of a parent process. They are kept for good: to destroy one here can hang."""
+"""Channels of a parent process. They are kept until the end, because destroying one can hang."""
 
 
 class _Method(NamedTuple):
@@ -122,8 +122,8 @@ class Connection(Generic[_C]):
         raise NotImplementedError
 
     def _method(self, request: Message) -> _Method:
-        # Threads that race to open it may open two channels; the one that is not kept goes away
-        # with its last call.
+        # Threads that race to open it may open two channels. The one that is not kept is closed
+        # after its last call.
         opened = self._opened or self._open()
         if opened.pid != os.getpid():
             raise ClientStateError(
@@ -217,7 +217,7 @@ class Connection(Generic[_C]):
     def _stream_failure(
         self, error: grpc.RpcError, method: _Method, metadata: tuple[tuple[str, str], ...]
     ) -> PodiumError:
-        """Returns the error of a stream; one that passes, if the token was replaced meanwhile."""
+        """Returns the error of a stream: a transient one if the token was replaced meanwhile."""
         result = self._failure(error, method).error
         if result.reason == "TOKEN_INVALID" and self._security.metadata() != metadata:
             return UnavailableError("the token was replaced; the next call sends the new one")

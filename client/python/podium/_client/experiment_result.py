@@ -45,7 +45,7 @@ def result(experiment: str) -> Steps[ExperimentResult]:
 
 
 def conclude(experiment: str, text: str | None) -> Steps[RecordResult]:
-    """Calls Record: stores a conclusion; that of the result if none is given."""
+    """Calls Record: stores a conclusion. By default, it is that of the result."""
     if text is None:
         found = yield from result(experiment)
         text = shorten(found.conclusion, DEFAULT_LIMITS.text_bytes)

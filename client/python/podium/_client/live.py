@@ -45,7 +45,10 @@ class LiveArm:
 
     @property
     def result(self) -> ArmResult:
-        """The arm with its rows. Breakdowns that no row has, and run_result, are not watched."""
+        """The arm with its rows.
+
+        It lacks run_result, and breakdowns that do not belong to a row.
+        """
         if self._result is None:
             self._result = _result(self.summary, self.rows)
         return self._result
@@ -92,7 +95,7 @@ class LiveState(NamedTuple):
 
     @property
     def revision(self) -> int:
-        """The revision of this state; 0 before the first one."""
+        """The revision of this state, or 0 before the first one."""
         return 0 if self.marker is None else self.marker.revision
 
     def after(self, update: WatchUpdate) -> "LiveState":

@@ -17,7 +17,7 @@ _TURNED_AWAY = frozenset({"OVERLOADED", "SHUTTING_DOWN"})
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long the calls of a client are sent again.
+    """How long failed calls of a client are retried.
 
     Attributes:
         is_on: Whether calls are sent again at all.
@@ -41,7 +41,7 @@ class Retries:
     """The attempts at one call, within its deadline.
 
     Args:
-        policy: How long calls are sent again.
+        policy: How long failed calls are retried.
         timeout: The time from now to the deadline of the call, in seconds.
         is_write: Whether the call may change something.
     """

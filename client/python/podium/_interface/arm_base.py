@@ -35,7 +35,7 @@ class ArmBase:
 
     @property
     def attempt_id(self) -> str | None:
-        """The attempt that this records for, or None."""
+        """The attempt that this object records for, or None."""
         return self._attempt_id
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
 """Checks every event, field by field. Paths are relative to the event.
 
-A bad event of a Record call is refused like any other, with its index, so that a sender
-can keep it as rejected and go on with those behind it.
+The errors of a Record call have the indexes of the bad events, so that a sender can keep these as
+rejected and send the later ones.
 """
 
 import math
@@ -62,7 +62,7 @@ _FINAL_STATUSES = {
 
 
 def invalid_events(events: Iterable[Event], size: int, limits: Limits) -> dict[int, PodiumError]:
-    """Returns the errors of invalid events by index; `size` is the bytes of all events."""
+    """Returns the errors of invalid events by index. `size` is the bytes of all events."""
     errors = {}
     are_small = size <= limits.row_bytes
     for index, event in enumerate(events):

@@ -33,7 +33,7 @@ class Limits:
     text_bytes: int = 64 * 1024
     """The bytes of any other text."""
     error_bytes: int = 64 * 1024
-    """The bytes of an error text; longer ones are shortened in the middle."""
+    """The bytes of an error text. Longer ones are shortened in the middle."""
     page_rows: int = 1_000
     """The rows of a page."""
     page_scores: int = 10_000

@@ -52,7 +52,7 @@ class SenderState:
 
     @staticmethod
     def read(outbox: Path) -> "SenderState | None":
-        """Returns the state that the last sender of an outbox wrote; None if unreadable."""
+        """Returns the status that the last sender of an outbox wrote, or None if unreadable."""
         try:
             content = read_json(outbox / _FILE)
             return SenderState(**{item.name: content[item.name] for item in fields(SenderState)})

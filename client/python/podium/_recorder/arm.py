@@ -41,7 +41,7 @@ _LIMITS = Limits()
 
 
 class ArmRecording(ArmBase, TimedEvalMixin):
-    """Records one arm; `start_arm` of `podium.record` returns it.
+    """Records one arm. `experiment.start_arm` returns it.
 
     Each call writes an event to a local file, within microseconds, and another process delivers
     it. An invalid argument is left out and named in a warning, unless the recorder is strict.
@@ -80,7 +80,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing is recorded: not the main process, or the arm could not be started."""
+        """Whether nothing is recorded, because this is not the main process or the start failed."""
         return self._is_silent
 
     @property

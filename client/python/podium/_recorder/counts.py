@@ -12,7 +12,7 @@ class Counters:
     Attributes:
         pending: Events that wait for delivery, on disk or in memory.
         delivered: Events that the server has stored.
-        rejected: Events that the server rejected for good; `podium outbox` shows them.
+        rejected: Events that the server rejected permanently. `podium outbox` shows them.
         dropped: Events that are lost: there was no room on disk and in memory, or no part of the
             call could be recorded.
         incomplete: Calls of which some part could not be recorded; a warning names each part.
@@ -44,7 +44,7 @@ class Flushed:
     Attributes:
         delivered: Events that the server has stored.
         pending: Events that wait for delivery.
-        rejected: Events that the server rejected for good.
+        rejected: Events that the server rejected permanently.
         dropped: Events that are lost: there was no room for them, or no part of the call could be
             recorded.
         synced: Whether the pending events would survive a power cut of this machine.
@@ -60,5 +60,5 @@ class Flushed:
 
     @property
     def durable(self) -> bool:
-        """Whether the server has stored everything that was logged."""
+        """Whether the server has stored all events that were logged."""
         return not (self.pending or self.rejected or self.dropped or self.incomplete)

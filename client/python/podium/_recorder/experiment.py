@@ -60,7 +60,7 @@ _STARTED_TWICE = (
 
 
 class ExperimentRecording:
-    """Records arms of one experiment; `podium.record` returns it.
+    """Records arms of one experiment. `podium.record` returns it.
 
     At the end of a `with` block the recorder waits for delivery while events are delivered. If
     events are left, a warning names their number and their folder.

@@ -31,7 +31,7 @@ class Keeper:
 
     @contextlib.contextmanager
     def keeping(self, call: str, record_rest: Callable[[Problems], object]) -> Iterator[None]:
-        """Runs the block; if it raises, records the valid part of the call.
+        """Runs the block. If the block raises, records the valid part of the call.
 
         Args:
             call: The name of the method.

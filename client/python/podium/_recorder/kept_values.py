@@ -160,7 +160,7 @@ def experiment_name(given: Any, where: str, problems: Problems) -> str | None:
 
 
 def tags(given: Any, where: str, problems: Problems) -> list[str]:
-    """Returns a list of tags; a single text is one tag."""
+    """Returns a list of tags. A single text becomes one tag."""
     if isinstance(given, str):
         problems.taken(where, f"{where} is a text and no list of texts; it is taken for one tag")
         given = [given]
@@ -199,7 +199,7 @@ def integer(given: Any, where: str, problems: Problems) -> int | None:
 
 
 def step(given: Any, where: str, problems: Problems) -> int | None:
-    """Returns a step; rounds a fraction down and reads a number in a text.
+    """Returns a step. Rounds a fraction down, and parses a text.
 
     A row without its step would be taken for the post-training row.
     """
@@ -220,7 +220,7 @@ def step(given: Any, where: str, problems: Problems) -> int | None:
 
 
 def flag(given: Any, where: str, problems: Problems) -> bool:
-    """Returns a bool; False for anything else."""
+    """Returns a bool, or False for any other object."""
     if given is None:
         problems.taken(where, f"{where} is None; it is taken for False")
         return False

@@ -41,7 +41,7 @@ class Stream:
         starts_after: The stream that has to be on disk before this one.
 
     Attributes:
-        replay: The event that a new file begins with after somebody deleted the old one.
+        replay: The first event of a new file after a user deleted the old one.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Stream:
             if self._is_closed:
                 raise StreamEndedError from None
             if writer is not self._writer:
-                return False  # somebody has just deleted its folder
+                return False  # a user has just deleted its folder
             self._dropped += 1
             raise RecordingError(f"an event was dropped: {error}") from None
         return True
@@ -210,7 +210,7 @@ class Stream:
             self._memory -= len(self._waiting.popleft())
 
     def sync(self) -> bool:
-        """Syncs the stream; returns whether all its events would survive a power cut.
+        """Syncs the stream. Returns whether all its events would survive a power cut.
 
         Raises:
             OSError: The disk fails.
@@ -231,7 +231,7 @@ class Stream:
             if not self._is_released:
                 self._begin_again(writer)
                 return
-            # The sender deletes what is delivered.
+            # The sender deletes a released stream after its delivery, so all events are delivered.
             progress = Progress(writer.last_sequence, 0)
         self._progress = progress
         self._mark(progress)
@@ -242,7 +242,7 @@ class Stream:
             wake_sender(self._writer.folder)
 
     def _begin_again(self, writer: StreamWriter) -> None:
-        """Continues in a new folder after somebody deleted the old one."""
+        """Continues in a new folder after a user deleted the old one."""
         lost = writer.last_sequence - self._progress.delivered
         self._dropped += lost
         self._notices.say(

@@ -106,7 +106,7 @@ class RecorderWarnings:
         return lines
 
     def _is_new(self, key: tuple[str, ...], label: str, target: Target) -> bool:
-        """Counts a problem; returns whether it is the first of its kind."""
+        """Counts a problem. Returns whether it is the first of its kind."""
         if key not in self._kinds and len(self._kinds) >= _MOST_KINDS:
             key, label = (), "other problems"
         known = self._kinds.setdefault(key, _Kind(label))
@@ -122,7 +122,7 @@ class _Kind:
         self.later = -1
 
     def count(self, target: Target) -> bool:
-        """Counts a problem; returns whether it is the first one."""
+        """Counts a problem. Returns whether it is the first one."""
         self.later += 1
         if self.later and target.arm is not None and len(self._arms) <= _MOST_ARMS:
             self._arms[target.arm] = None

@@ -1,4 +1,4 @@
-"""How long to wait before trying again: exponential, with full jitter."""
+"""Computes the waits between retries: exponential, with full jitter."""
 
 from collections.abc import Callable
 from random import SystemRandom
@@ -14,7 +14,7 @@ _random = SystemRandom()
 
 
 class Backoff:
-    """The waits between tries: each is drawn from 0 to a bound that doubles from 0.1 s to 30 s.
+    """The random waits between retries, from 0 to a limit that doubles from 0.1 s to 30 s.
 
     Because waits are random, senders that lost the same server do not retry at the same moment.
     This is "full jitter": M. Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015.

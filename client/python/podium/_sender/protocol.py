@@ -1,6 +1,6 @@
 """Decides what to send next of a stream, and interprets the answers: a state machine without I/O.
 
-    batch = delivery.next(entries)        # the entries behind delivery.delivered
+    batch = delivery.next(entries)        # the entries after delivery.delivered
     verdict = delivery.succeeded(batch, …) or delivery.failed(batch, error)
 
 An event is sent exactly as it was recorded, at its own sequence number, until the server confirms

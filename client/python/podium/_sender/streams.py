@@ -91,7 +91,7 @@ class Streams:
         try:
             return streams(outbox)
         except FileNotFoundError:
-            # Somebody has deleted it.
+            # A user has deleted the folder.
             return []
         except OSError as error:
             _log.warning("%s: %s", outbox, error)
@@ -106,7 +106,7 @@ class Streams:
                 folder, self._defect_seconds, is_bounded=self._is_bounded
             )
         except FileNotFoundError:
-            # It has just been removed.
+            # The stream has just been removed.
             return None
         except (OSError, DamagedError) as error:
             self.damaged[folder] = str(error)

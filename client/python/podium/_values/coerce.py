@@ -60,7 +60,7 @@ _BINARY = (bytes, bytearray, memoryview)
 
 
 def number(given: Any, where: str) -> float:
-    """Converts an object with `__float__` or `__index__` to a float; rejects str."""
+    """Converts an object with `__float__` or `__index__` to a float. Rejects str."""
     if type(given) is float:
         return given
     if not isinstance(given, SupportsFloat | SupportsIndex):

@@ -20,7 +20,7 @@ _TICKS = 4
 
 
 class Series(NamedTuple):
-    """The finite values of a curve, by step; no step twice."""
+    """The finite values of a curve by step, without repeated steps."""
 
     steps: Sequence[int]
     values: Sequence[float]

@@ -1,4 +1,4 @@
-"""Converts run configurations of other tools; fields that Podium lacks go into extras."""
+"""Converts run configurations of other tools. Fields that Podium lacks go into extras."""
 
 from __future__ import annotations
 

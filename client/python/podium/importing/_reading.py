@@ -109,7 +109,7 @@ def _search(path: Path, known: Mapping[str, Importer]) -> Iterator[Place]:
 
 
 def _may_enter(here: Path, entered: set[Path]) -> bool:
-    """Returns whether to search a folder; False for a link to a folder that is searched anyway."""
+    """Returns whether to search a folder. False for a link to a folder that is searched anyway."""
     try:
         if not here.is_symlink():
             return True

@@ -83,7 +83,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
         await asyncio.sleep(seconds)
 
     async def close(self) -> None:
-        """Closes the channel; calls under way are cancelled."""
+        """Closes the channel. Calls under way are cancelled."""
         channel = self._detach()
         if channel is not None:
             await channel.close()

@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 
 
 class AsyncLive(LiveBase):
-    """The state of an experiment in memory; `follow` makes it.
+    """The state of a followed experiment in memory. `follow` returns it.
 
     A task of the event loop follows the experiment inside the `async with` block. All reads answer
     at once from memory, by the rules of the server, and see one state.

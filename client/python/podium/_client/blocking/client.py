@@ -31,7 +31,7 @@ class Client:
             arm.score("test.pass_rate")
 
     It connects at the first call, and reconnects after the server was unreachable. It sends up to
-    256 calls at a time; others wait until the server has answered some.
+    256 calls at a time. Others wait until the server has answered some.
     Threads may share it. After a fork only the parent can use it.
 
     Args:
@@ -39,8 +39,8 @@ class Client:
             PODIUM_ADDRESS, or localhost:50051 if that is not set.
         read_timeout: The deadline of a call that reads, in seconds.
         write_timeout: The deadline of a call that writes, in seconds.
-        connect_timeout: How long calls try to reach a server that has never answered this client,
-            in seconds. If not given, a read tries until its deadline, and a write tries once.
+        connect_timeout: The seconds for which calls try to reach a server that has never answered
+            this client. If not given, a read tries until its deadline, and a write tries once.
         retry: Whether a call is sent again, until its deadline, while the server is overloaded or
             unreachable. A write is not sent again if its response was lost.
         tls: The files of an encrypted connection, or True for a server with a certificate of a
@@ -77,7 +77,7 @@ class Client:
         return self._connection.address
 
     def experiment(self, name: str) -> ExperimentHandle:
-        """Returns a handle of an experiment. It makes no call; the experiment need not exist.
+        """Returns a handle of an experiment. It makes no call, and the experiment need not exist.
 
         Args:
             name: The name of the experiment.
@@ -85,7 +85,7 @@ class Client:
         return ExperimentHandle(self._connection, name)
 
     def arm(self, experiment: str, arm: str, *, attempt_id: str | None = None) -> ArmHandle:
-        """Returns a handle of an arm. It makes no call; the arm need not exist.
+        """Returns a handle of an arm. It makes no call, and the arm need not exist.
 
         Args:
             experiment: The name of the experiment.

@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 
 
 class BlockingConnection(Connection[grpc.Channel]):
-    """Carries out steps in the calling thread; any number of threads may share it."""
+    """Carries out steps in the calling thread. Any number of threads may share a connection."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -76,7 +76,7 @@ class BlockingConnection(Connection[grpc.Channel]):
         session.wait(seconds)
 
     def close(self) -> None:
-        """Closes the channel; calls under way are cancelled."""
+        """Closes the channel. Calls under way are cancelled."""
         channel = self._detach()
         if channel is not None:
             channel.close()

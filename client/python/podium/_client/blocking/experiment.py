@@ -36,7 +36,7 @@ class ExperimentHandle(Analysis):
     """
 
     def arm(self, name: str, *, attempt_id: str | None = None) -> ArmHandle:
-        """Returns a handle of an arm. It makes no call; the arm need not exist.
+        """Returns a handle of an arm. It makes no call, and the arm need not exist.
 
         Args:
             name: The name of the arm.

@@ -17,7 +17,7 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describes the command; it has no arguments of its own."""
+    """Describes the command, which has no arguments of its own."""
     parser.description = "Shows the version and the limits of the server, and the id of its store."
     parser.epilog = "example:\n  podium server --json | jq .limits.call_events"
 

@@ -150,7 +150,7 @@ def _times(log: _Object) -> tuple[datetime | None, datetime | None]:
 
 
 def _time(text: Any) -> datetime | None:
-    """Parses a time, in UTC if it has no zone; returns None for any other text."""
+    """Parses a time, in UTC if it has no zone. Returns None for any other text."""
     try:
         time = datetime.fromisoformat(str(text))
     except ValueError:
