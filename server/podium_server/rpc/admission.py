@@ -122,7 +122,7 @@ class Admission:
         return overloaded(message)
 
     def unread(self, peer: str) -> PodiumError:
-        """Returns the error of a call whose response finds no room.
+        """Returns the error of a call for whose response there is no memory left.
 
         Until the connection may retry, its calls are rejected before any work. Work for responses
         that cannot be sent would only delay other calls.

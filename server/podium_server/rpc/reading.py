@@ -104,7 +104,7 @@ class ReadGate:
         self._timer = loop.call_later(_SLOW_SECONDS, self._sweep) if self._since else None
 
     def _late(self, moment: float) -> list[Reader]:
-        """Returns the calls whose requests have been read since before a moment, oldest first."""
+        """Returns the calls that began to read their requests before a moment, oldest first."""
         return [call for call, since in self._since.items() if since <= moment]
 
     def _refuse(self, call: Reader, why: str) -> None:

@@ -14,8 +14,8 @@ other calls in the transaction continue;
 the new scores, and writes these too;
 5. it returns `call.result(changes)` once the transaction is durable: a crash or a power cut after
    that loses nothing. If the transaction fails for certain, it raises and nothing is
-   changed; if the outcome can't be known, it raises OUTCOME_UNKNOWN, and the store
-   answers nothing more.
+   changed; if the outcome cannot be known, it raises OUTCOME_UNKNOWN, and the store then rejects
+   all calls.
 
 Calls on one experiment are applied one after the other; each sees all of those before it.
 
@@ -101,7 +101,7 @@ class StoreError(Exception):
 
 @dataclass(slots=True)
 class ArmNeeds:
-    """The parts and rows of one arm that a call needs, beside the arm's row.
+    """The parts and eval rows of one arm that a call needs. The arm's own row is always loaded.
 
     For each of the `keys`, the store also loads the row that `eval(name)` returns. `all_rows` asks
     for every row without its content. The content is loaded for the rows in `keys`, and for those
@@ -148,7 +148,10 @@ class LoadedArm:
 
 @dataclass(slots=True)
 class Loaded:
-    """The rows that a store found for a call, without unknown arms; the call may change them."""
+    """The rows that a store found for a call.
+
+    Unknown arms are missing. The call may change the rows.
+    """
 
     experiment: ExperimentRow | None
     stream: StreamRow | None
@@ -181,11 +184,11 @@ class StaleScores:
 class ArmChange:
     """The changes of one arm.
 
-    Rows are removed first: all, with all scores (`clear_rows`); or those after a step and the
-    post-training ones (`cut_after`); or the ones named (`remove_keys`). Points of the training
-    series are removed too: all (`clear_points`), or those after a step (`cut_points_after`). Then
-    `parts`, `rows` and `points` are written: at each step, these keys get these values, and others
-    are kept. `was_completed` is whether the arm was COMPLETED before.
+    First, rows are removed. `clear_rows` removes all rows and all scores. `cut_after` removes the
+    post-training rows and those after a step. `remove_keys` removes the rows with these keys.
+    Points of the training series are removed too: all (`clear_points`), or those after a step
+    (`cut_points_after`). Then `parts`, `rows` and `points` are written. Points of other keys at the
+    same step are kept. `was_completed` tells whether the arm was COMPLETED before.
     """
 
     row: ArmRow
@@ -207,8 +210,8 @@ class Changes:
 
     The experiment's content is written where it is not None.
 
-    `remove_arm` removes an arm with all that belongs to it and closes the streams that
-    write to it; `remove_experiment` does so for every arm and stream of the experiment.
+    `remove_arm` removes an arm with all its data, and closes the streams that write to it.
+    `remove_experiment` does the same for every arm and stream of the experiment.
     """
 
     experiment: ExperimentRow | None = None
@@ -328,7 +331,7 @@ class Store(ABC):
 
     @abstractmethod
     def listen(self, listener: ChangeListener) -> None:
-        """Calls the listener at every commit from now on; the store must be open."""
+        """Calls the listener at every later commit. The store must be open."""
 
     @abstractmethod
     async def tokens(self) -> list[TokenRow]:
@@ -398,7 +401,7 @@ class Store(ABC):
     async def changes(
         self, experiment: str, after: int, place: ChangePlace | None, limits: PageLimits
     ) -> ChangePage:
-        """Returns what changed after a revision; see `podium_server.store.changes`.
+        """Returns the changes after a revision, as `podium_server.store.changes` describes them.
 
         A page costs the same for any number of arms, rows and changes.
         `place` is the `next` of the previous page, or None for the first page.

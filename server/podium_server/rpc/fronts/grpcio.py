@@ -42,7 +42,7 @@ def server_options(message_bytes: int) -> list[tuple[str, int]]:
         ("grpc.max_connection_age_grace_ms", 30_000),
         # A client with more calls than streams would see some of them fail.
         ("grpc.max_concurrent_streams", 1_000),
-        # Old versions count calls that have ended and then refuse new ones without a reason.
+        # Old versions also count ended calls, and then reject new ones without a reason.
         ("grpc.http.overload_protection", 0),
         # Calls that wait for Python. With the default of 1,000, gRPC cancels more without a reason.
         ("grpc.server.max_pending_requests", 8_000),

@@ -27,7 +27,7 @@ SCORED = (
     "CROSS JOIN scores s ON s.experiment = a.experiment AND s.arm = a.ordinal "
     "WHERE a.experiment = ?1 AND s.eval_name = ?2 AND s.key = ?3 {rest}"
 )
-"""Selects the scores of one candidate with their arms; the first column is a sort key."""
+"""Selects the scores of one candidate with their arms. The first column is a sort key."""
 SOURCE = (
     "CASE WHEN s.origin > 2 THEN '' WHEN s.eval_name = '' THEN a.primary_name "
     "ELSE s.eval_name END, ifnull(s.benchmark_id, '')"

@@ -1,4 +1,4 @@
-"""Runs reads of very many rows one at a time, in a thread beside the event loop."""
+"""Runs reads of very many rows in a separate thread, one at a time."""
 
 import asyncio
 from collections.abc import Callable

@@ -138,7 +138,7 @@ class SqliteStore(Store):
         self._loop.call_soon_threadsafe(self._group.stop, error)
 
     async def close(self) -> None:
-        """Finishes the waiting calls, and closes the file."""
+        """Finishes the waiting calls, and then closes the file."""
         if self._checking is not None:
             await asyncio.to_thread(self._checking.stop)
         await self._group.close()
@@ -241,7 +241,7 @@ class SqliteStore(Store):
         )
 
     async def _read_slowly(self, read: Callable[[Reader], T]) -> T:
-        """Runs a long read beside the event loop."""
+        """Runs a long read in a separate thread, so that the event loop stays free."""
         try:
             return await self._slow_reads.run(read)
         except DAMAGE as error:

@@ -90,7 +90,7 @@ _ARMS, _NAMES, _STEPS = ("a", "b", "c"), ("v", "w"), (None, None, -1, 0, 1, 5)
 
 
 def _random_call(rng: Random, number: int) -> Any:
-    """Makes a call that often changes results of earlier ones; some are refused."""
+    """Makes a call that often changes results of earlier calls. Some calls are rejected."""
     if rng.random() < 0.08:
         return delete_experiment() if number % 4 == 0 else delete_arm(rng.choice(_ARMS))
     return record(declared(), *_random_events(rng, rng.choice(_ARMS), number))
@@ -148,7 +148,7 @@ async def _changes(store: Store, after: int) -> list[object]:
 
 
 async def test_the_order_of_the_feed(store: Store) -> None:
-    """Items come by revision, each once, removals first; a snapshot has no removals."""
+    """Each item comes once, in order of revision, removals first. A snapshot has no removals."""
     await store.transact(record(declared(), arm("a"), arm("b")))
     await store.transact(record(row("v", 1), row("v", 2)))
     await store.transact(record(row("v", None, "b")))

@@ -89,7 +89,7 @@ async def test_calls_at_once_are_applied_in_order_without_a_gap(store: Store) ->
 
 
 def _mixed_calls() -> list[Any]:
-    """Makes good and refused calls on two experiments."""
+    """Makes valid and rejected calls on two experiments."""
     rng = Random(3)
     calls: list[Any] = [record(declared(), arm()), record(declared(), arm(), experiment="y")]
     for number in range(300):
@@ -145,7 +145,7 @@ async def test_a_defect_in_one_call_is_its_own(
 
 
 async def test_callers_who_give_up_harm_nobody(store: Store) -> None:
-    """A cancelled call is applied as a whole or not at all; the other callers get their results."""
+    """A cancelled call is applied completely or not at all. The other callers get their results."""
     await store.transact(record(declared(), arm()))
     tasks = [asyncio.create_task(store.transact(record(row("val", n)))) for n in range(100)]
     gone = set()
@@ -166,7 +166,7 @@ async def test_callers_who_give_up_harm_nobody(store: Store) -> None:
 
 
 async def test_closing_finishes_the_calls_that_wait(place: Place) -> None:
-    """Calls that were accepted before are applied; later ones are rejected with SHUTTING_DOWN."""
+    """Calls that were accepted before are applied. Later calls are rejected with SHUTTING_DOWN."""
     store = place.store()
     await store.open()
     await store.transact(record(declared(), arm()))
@@ -247,7 +247,7 @@ async def test_names_compare_as_bytes(store: Store) -> None:
 
 
 async def test_what_does_not_exist_is_not_found(store: Store) -> None:
-    """Unknown experiments and arms raise their own error; a missing eval or score is None."""
+    """Unknown experiments and arms raise their own errors. A missing eval or score is None."""
     await store.transact(record(declared(), arm()))
     await store.transact(record(declared(), experiment="gone"))
     await store.transact(delete_experiment("gone"))

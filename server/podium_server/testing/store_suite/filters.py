@@ -176,7 +176,7 @@ async def _check_ranking(store: Store, everything: list[ArmRow], shown: ArmFilte
 
 
 async def test_lists_of_rows(store: Store) -> None:
-    """A name selects its rows; a bound of the step selects in-loop rows, and no others."""
+    """A name selects its rows. A bound of the step selects only in-loop rows."""
     await store.transact(record(declared(), arm()))
     steps = (None, -(2**63), -1, 0, 3, 2**63 - 1)
     await store.transact(record(*(row(name, step) for name in "vw" for step in steps)))

@@ -126,7 +126,7 @@ async def test_a_whole_arm_has_no_series(store: Store) -> None:
 
 
 async def test_a_deleted_arm_leaves_no_points_to_the_next_of_its_name(store: Store) -> None:
-    """A series ends with its arm, and with its experiment; an unknown arm is not found."""
+    """Deleting an arm or its experiment deletes the series. An unknown arm is not found."""
     await store.transact(record(declared(), arm()))
     await _store_points(store, (1, {"loss": 1}))
     await store.transact(delete_arm("a"))
