@@ -130,7 +130,7 @@ func explained(failed *Error, address string, maybeStored bool) *Error {
 			failed.Message = ErrClosed.Error()
 		}
 	case codes.Unimplemented:
-		failed.Message = address + " is no Podium server, or an older one without this call"
+		failed.Message = address + " is not a Podium server, or an older one without this call"
 		return failed
 	default:
 		failed.Message = address + ": " + failed.Message

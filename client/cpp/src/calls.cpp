@@ -33,7 +33,7 @@ std::string explained(grpc::StatusCode code, const std::string& address, const s
     case grpc::StatusCode::DEADLINE_EXCEEDED:
       return address + " did not answer in time";
     case grpc::StatusCode::UNIMPLEMENTED:
-      return address + " is no Podium server, or an older one without this call";
+      return address + " is not a Podium server, or an older one without this call";
     case grpc::StatusCode::CANCELLED:
       return "the call was cancelled";
     default:

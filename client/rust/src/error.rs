@@ -162,7 +162,7 @@ impl Error {
             ),
             Code::DeadlineExceeded => format!("{address} did not answer in time"),
             Code::Unimplemented => {
-                format!("{address} is no Podium server, or an older one without this call")
+                format!("{address} is not a Podium server, or an older one without this call")
             }
             _ => format!("{address}: {}", self.message),
         }

@@ -137,7 +137,7 @@ function described(error: ConnectError, address: string): string {
     case Code.Canceled:
       return `the call was cancelled (${error.rawMessage})`;
     case Code.Unimplemented:
-      return `${address} is no Podium server, or an older one without this call`;
+      return `${address} is not a Podium server, or an older one without this call`;
     default:
       return `${address}: ${error.rawMessage}`;
   }

@@ -115,7 +115,7 @@ final class Connection implements AutoCloseable {
           "%s did not answer within %s s".formatted(address, timeout(method).toMillis() / 1e3);
       case CANCELLED -> "the call was cancelled: " + failure.message();
       case UNIMPLEMENTED ->
-          "%s is no Podium server, or an older one without %s"
+          "%s is not a Podium server, or an older one without %s"
               .formatted(address, method.getFullMethodName());
       default -> address + ": " + failure.message();
     };
