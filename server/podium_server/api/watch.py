@@ -41,6 +41,7 @@ class Watches(ChangeListener):
         self._store = store
         self._wakes: dict[str, set[asyncio.Event]] = {}
         self._is_stopped = False
+        self._turn = asyncio.Lock()
         store.listen(self)
 
     def changing(self, _subjects: Collection[Subject], /) -> None:
@@ -62,7 +63,7 @@ class Watches(ChangeListener):
     async def watch(self, request: WatchRequest) -> AsyncGenerator[WatchResponse]:
         """Yields the changes of an experiment as they are committed."""
         with self._joined(request.experiment) as wake:
-            sent = _Sent(self._store, request)
+            sent = _Sent(self._store, request, self._turn)
             yield await self._begin(sent, wake)
             while True:
                 wake.clear()
@@ -116,8 +117,9 @@ class Watches(ChangeListener):
 class _Sent:
     """The revision that a consumer was sent, and the arms that match its filters."""
 
-    def __init__(self, store: Store, request: WatchRequest) -> None:
+    def __init__(self, store: Store, request: WatchRequest, turn: asyncio.Lock) -> None:
         self._store = store
+        self._turn = turn
         self._experiment = request.experiment
         self._revision = request.after_revision
         self._epoch = request.epoch
@@ -155,7 +157,8 @@ class _Sent:
         begun = self._revision
         while True:
             try:
-                page = await self._store.changes(self._experiment, self._revision, place, _PAGE)
+                async with self._taking_turns():
+                    page = await self._store.changes(self._experiment, self._revision, place, _PAGE)
             except NotFoundError:
                 yield WatchResponse(deleted=True)
                 return
@@ -179,11 +182,22 @@ class _Sent:
                 async for rows in self._all_rows(arm):
                     yield rows
 
+    @contextlib.asynccontextmanager
+    async def _taking_turns(self) -> AsyncGenerator[None]:
+        """Lets one watch read a page at a time, and other calls in between.
+
+        Many watches that begin together would otherwise delay all other calls by a page each.
+        """
+        async with self._turn:
+            yield
+            await asyncio.sleep(0)
+
     async def _all_rows(self, arm: str) -> AsyncGenerator[WatchResponse]:
         after = -1
         with contextlib.suppress(NotFoundError):  # a removal follows
             while True:
-                page = await self._store.rows(self._experiment, arm, after, _PAGE)
+                async with self._taking_turns():
+                    page = await self._store.rows(self._experiment, arm, after, _PAGE)
                 yield WatchResponse(evals=map(_watched, page.items))
                 if page.next is None:
                     return

@@ -1,16 +1,22 @@
 """What a watch promises holds for random histories, and the judge finds each planted defect."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from podium.v1.results_service_pb2 import WatchResponse
+from podium._limits.limits import Limits
+from podium.v1.recording_service_pb2 import RecordRequest
+from podium.v1.results_service_pb2 import WatchRequest, WatchResponse
 from podium_server.api import watch
 from podium_server.store.changes import ChangePage, Removal
 from podium_server.store.contract import PageLimits, Store
+from podium_server.store.open import open_store
+from podium_server.testing.calls import arm, declared
 
 from tests.server.watch.history import FILTERS, History, Plant
+from tests.server.writes.ways import Direct
 
 
 @pytest.fixture(autouse=True)
@@ -150,3 +156,43 @@ async def test_planted_defects_are_found(tmp_path: Path, name: str) -> None:
     """Each defect that other systems had is a violation of a guarantee here."""
     history = History(tmp_path, 1, len(FILTERS), plant=PLANTS[name], patience=2)
     assert await history.run(80, restart_every=11, restore_every=37)
+
+
+class _Turns(_Planted):
+    """Notes in which turn of the event loop each page is read."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.turn = 0
+        self.pages: list[int] = []
+
+    async def count(self) -> None:
+        while True:
+            self.turn += 1
+            await asyncio.sleep(0)
+
+    async def changes(self, experiment: str, after: int, *place: Any) -> ChangePage:
+        if place[1] is watch._PAGE:
+            self.pages.append(self.turn)
+        return await super().changes(experiment, after, *place)
+
+
+async def test_watches_that_begin_together_take_turns(tmp_path: Path) -> None:
+    """Each reads a page at a time, so that other calls wait for one page and not for all."""
+    store = await open_store(f"sqlite:///{tmp_path / 'podium.db'}")
+    turns = _Turns(store)
+    watches = watch.Watches(turns)  # type: ignore[arg-type]
+    events = [declared(), *(arm(f"a{number}") for number in range(20))]
+    await Direct(store, Limits()).call("Record", RecordRequest(experiment="x", events=events))
+
+    async def until_marker() -> None:
+        async for response in watches.watch(WatchRequest(experiment="x")):
+            if response.HasField("marker"):
+                return
+
+    counting = asyncio.create_task(turns.count())
+    await asyncio.gather(*(until_marker() for _ in range(10)))
+    counting.cancel()
+    await store.close()
+    assert len(turns.pages) >= 10 * 10
+    assert len(turns.pages) == len(set(turns.pages))
