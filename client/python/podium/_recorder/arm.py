@@ -102,8 +102,9 @@ class ArmRecording(ArmBase, TimedEvalMixin):
         if self._is_silent:
             return
         try:
+            event = self._metrics_event(metrics, step)
             self._note_keys(metrics)
-            self._put(self._metrics_event(metrics, step))
+            self._put(event)
         except Exception as error:  # noqa: BLE001 - whatever was logged, training goes on
             self._keeper.keep(
                 "log", error, lambda problems: self._log_rest(metrics, step, problems)
