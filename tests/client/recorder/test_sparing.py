@@ -62,7 +62,7 @@ def test_a_bad_log(
 def test_what_is_left_out_takes_no_room(record: Any, client: podium.Client, name: str) -> None:
     """A key whose value was no number is none of the arm's 1,000."""
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
-        arm.log({"bad": "0.3", "worse": None})  # type: ignore[dict-item]
+        arm.log({"bad": "0.3", "worse": None})
         arm.log({str(number): 0 for number in range(1_000)})
     assert len(client.arm(name, "arm").get().metrics) == 1_000
 
