@@ -133,8 +133,9 @@ class Streams:
                 return False
             if stream.lacks_end() and not self._is_followed(stream):
                 return not self._is_shared(stream)
-            stream.remove()
-            self._settled.add(stream.folder)
+            if not self._follows_another(stream):
+                stream.remove()
+                self._settled.add(stream.folder)
         except (OSError, DamagedError) as error:
             return stream.cannot_read(error)
         return False
@@ -156,6 +157,14 @@ class Streams:
             folders = (folder for outbox in self._outboxes for folder in self._folders_of(outbox))
             self._followed = {name for folder in folders if (name := follows(folder)) is not None}
         return stream.info.arm is not None and stream.info.writer_id in self._followed
+
+    def _follows_another(self, stream: Stream) -> bool:
+        """Returns whether a stream continues one that still exists.
+
+        Without this stream, the process of the other one would seem to have ended.
+        """
+        other = self._named(stream, stream.info.follows)
+        return other is not None and other.folder not in self._settled
 
     # ---- who is first ------------------------------------------------------------------------
 
