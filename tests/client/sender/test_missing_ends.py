@@ -166,6 +166,22 @@ def test_an_arm_that_is_started_just_before_its_end(outbox: Path, client: podium
     assert streams(outbox) == []
 
 
+def test_a_stream_is_removed_after_the_one_that_it_continues(
+    outbox: Path, client: podium.Client
+) -> None:
+    """A stream that is continued has no missing end, though the other one is looked at first."""
+    first = writer(outbox, "x", attempt_id="A", attempt_order=1)
+    appended(first, started("a", "A", 1))
+    name = first.folder.name
+    other = writer(outbox, "x", writer_id="0" * len(name), follows=name)
+    appended(other, row("v", 1))
+    deliver_here(outbox)
+    first.release()
+    other.release()
+    deliver_here(outbox)
+    assert client.arm("x", "a").get().status == "running"
+
+
 def test_another_process_of_the_attempt_lives(outbox: Path, client: podium.Client) -> None:
     """While a process of this machine trains the same attempt, the arm runs; then it is failed."""
     live = writer(outbox, "x", attempt_id="A", attempt_order=1)
