@@ -139,7 +139,7 @@ class Slot:
         if self.lives:
             with contextlib.suppress(FileNotFoundError):
                 self._counts[self.lives[-1].ledger] = _lines(Path(self.lives[-1].ledger))
-        return sum(self._counts.values())
+        return sum(tuple(self._counts.values()))
 
 
 class Senders:
