@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import podium
 import pytest
 from podium._outbox import StreamInfo, StreamReader, outbox_address, reader, streams
-from podium._sender import Rules, Sender
+from podium._sender import FOREGROUND, Rules, Sender
 from podium.v1.arm_result_pb2 import ARM_STATUS_CANCELLED
 from podium.v1.event_pb2 import ArmFinished, Event
 from podium_server.testing import RunningServer
@@ -180,6 +181,22 @@ def test_a_stream_is_removed_after_the_one_that_it_continues(
     other.release()
     deliver_here(outbox)
     assert client.arm("x", "a").get().status == "running"
+
+
+def test_one_delivery_removes_a_stream_and_those_that_continue_it(outbox: Path) -> None:
+    """A sender that ends at once leaves no folder, though it looks at the followers first."""
+    first = appended(writer(outbox, "x"), started("a", "A", 1))
+    names = [str(number) * len(first.folder.name) for number in range(3)]
+    for name, followed in zip(names, [*names[1:], first.folder.name], strict=True):
+        writer(outbox, "x", writer_id=name, follows=followed).release()
+    first.release()
+
+    async def run() -> None:
+        async with podium.AsyncClient(outbox_address(outbox)) as client:
+            await Sender([outbox], client, replace(FOREGROUND, patience_seconds=60)).run()
+
+    asyncio.run(run())
+    assert streams(outbox) == []
 
 
 def test_another_process_of_the_attempt_lives(outbox: Path, client: podium.Client) -> None:

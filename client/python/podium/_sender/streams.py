@@ -27,7 +27,7 @@ class Streams:
         known: The existing streams by folder, in the order of their next turns.
         unsent: The streams that have something to send, as an ordered set.
         damaged: Folders that cannot be read, with the reason.
-        is_settling: Whether a stream may be finished within seconds.
+        is_settling: Whether a stream may be finished or removed within seconds.
     """
 
     def __init__(
@@ -133,12 +133,23 @@ class Streams:
                 return False
             if stream.lacks_end() and not self._is_followed(stream):
                 return not self._is_shared(stream)
-            if not self._follows_another(stream):
-                stream.remove()
-                self._settled.add(stream.folder)
+            self._remove(stream)
         except (OSError, DamagedError) as error:
             return stream.cannot_read(error)
         return False
+
+    def _remove(self, stream: Stream) -> None:
+        """Removes a finished stream, unless it continues one that still exists.
+
+        Without this stream, the process of the other one would seem to have ended.
+        """
+        other = self._named(stream, stream.info.follows)
+        if other is not None and other.folder not in self._settled:
+            # The other one may be removed later in this look.
+            self.is_settling = True
+            return
+        stream.remove()
+        self._settled.add(stream.folder)
 
     def _is_shared(self, stream: Stream) -> bool:
         """Returns whether another process trains the same arm, or left events that may end it."""
@@ -157,14 +168,6 @@ class Streams:
             folders = (folder for outbox in self._outboxes for folder in self._folders_of(outbox))
             self._followed = {name for folder in folders if (name := follows(folder)) is not None}
         return stream.info.arm is not None and stream.info.writer_id in self._followed
-
-    def _follows_another(self, stream: Stream) -> bool:
-        """Returns whether a stream continues one that still exists.
-
-        Without this stream, the process of the other one would seem to have ended.
-        """
-        other = self._named(stream, stream.info.follows)
-        return other is not None and other.folder not in self._settled
 
     # ---- who is first ------------------------------------------------------------------------
 
