@@ -15,6 +15,7 @@ from podium.v1.results_service_pb2 import WatchRequest, WatchResponse
 from podium.v1.watch_pb2 import WatchedArm, WatchedEval, WatchMarker, WatchRemoval
 
 from podium_server.api import answers
+from podium_server.api.callers import CALLER, EVERYONE
 from podium_server.api.filters import arm_filter
 from podium_server.errors import failure
 from podium_server.store.changes import Change, ChangedRow, ChangePage, ChangePlace, Removal
@@ -26,6 +27,8 @@ __all__ = ["Watches"]
 
 _PAGE = PageLimits(200, 64 * 1024)
 _HEARTBEAT_SECONDS = 10.0
+_CHECK_SECONDS = 2.0
+"""The time between two checks of the token while nothing changes."""
 _AHEAD_SECONDS = 5.0
 """How long a consumer may be ahead of the store until it is reset."""
 _PAUSE_SECONDS = 0.004
@@ -75,7 +78,7 @@ class Watches(ChangeListener):
                             return
                 watches = len(self._wakes[request.experiment])
                 await asyncio.sleep(_PAUSE_SECONDS + watches * _PAUSE_OF_EACH_SECONDS)
-                await self._wait(wake, _HEARTBEAT_SECONDS)
+                await self._wait_for_change(wake)
                 self._check_stopped()
 
     async def _begin(self, sent: "_Sent", wake: asyncio.Event) -> WatchResponse:
@@ -89,6 +92,18 @@ class Watches(ChangeListener):
             if not sent.is_ahead(page) or loop.time() >= ends:
                 return sent.first_response(page)
             await self._wait(wake, ends - loop.time())
+
+    async def _wait_for_change(self, wake: asyncio.Event) -> None:
+        """Waits for a commit or the next heartbeat.
+
+        Raises:
+            PodiumError: TOKEN_INVALID if the token of the caller ended meanwhile.
+        """
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + _HEARTBEAT_SECONDS
+        while not wake.is_set() and (left := ends - loop.time()) > 0:
+            await CALLER.get(EVERYONE).check_again()
+            await self._wait(wake, min(left, _CHECK_SECONDS))
 
     @contextlib.contextmanager
     def _joined(self, experiment: str) -> Iterator[asyncio.Event]:

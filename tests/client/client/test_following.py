@@ -54,9 +54,10 @@ async def test_a_state_follows_and_never_changes(client: AnyClient, declared: st
     experiment = client.experiment(declared)
     arm = await result(experiment.start_arm(CONFIG, name="a"))
     async with entered(experiment.follow()) as live:
-        before = live.state
+        before, began = live.state, time.monotonic()
         await result(arm.log_eval("val", {"acc": 0.5}, step=1))
         await result(live.wait_for(await revision_of(client, declared), timeout=_SECONDS))
+        assert 0 <= live.lag <= time.monotonic() - began
         assert live.arm("a").score("val.acc") == 0.5
         assert before.arm("a").score("val.acc") is None
         await result(arm.log_eval("val", {"acc": 0.75}, step=2))
@@ -102,5 +103,8 @@ async def test_a_block_ends_also_without_its_server(kind: Any) -> None:
             async with entered(experiment.follow()) as live:
                 assert live.revision == 1
                 server.stop()
+                stopped = time.monotonic()
+                now = time.monotonic()
+                assert live.lag >= now - stopped
             began = time.monotonic()
         assert time.monotonic() - began < _SECONDS

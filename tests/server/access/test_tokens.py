@@ -13,6 +13,7 @@ import podium
 import pytest
 from podium._values.tokens import new_token, token_id
 from podium.cli import main
+from podium_server.api import watch
 from podium_server.serve import tokens
 from podium_server.serve.addresses import check_addresses
 from podium_server.serve.settings import Auth, ConfigError, ServerTLS, Settings
@@ -143,8 +144,8 @@ async def test_a_watch_ends_with_its_token(url: str, tmp_path: Path) -> None:
     ):
         await client.experiment("x").declare()
         run = await client.experiment("x").start_arm(podium.RunConfig("a"))
-        watch: Any = channel.unary_stream("/podium.v1.ResultsService/Watch")
-        call = watch(b"\n\x01x", metadata=(("authorization", f"Bearer {token}"),))
+        watch_stream: Any = channel.unary_stream("/podium.v1.ResultsService/Watch")
+        call = watch_stream(b"\n\x01x", metadata=(("authorization", f"Bearer {token}"),))
 
         async def change() -> None:
             for number in itertools.count():
@@ -162,6 +163,26 @@ async def test_a_watch_ends_with_its_token(url: str, tmp_path: Path) -> None:
             await read_all()
         changing.cancel()
         assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_an_idle_watch_ends_with_its_token(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream to which nothing is sent, not even a heartbeat, ends after a revocation, too."""
+    monkeypatch.setattr(watch, "_HEARTBEAT_SECONDS", 1e6)
+    monkeypatch.setattr(watch, "_CHECK_SECONDS", 0.05)
+    token = await _token(url)
+    async with (
+        serving(tmp_path, auth="tokens") as [address],
+        podium.AsyncClient(address, token=token) as client,
+    ):
+        await client.experiment("x").declare()
+        updates = client.experiment("x").watch()
+        await anext(updates)
+        await asyncio.to_thread(tokens.revoke, url, "t")
+        with pytest.raises(podium.UnauthenticatedError, match="was revoked"):
+            async with asyncio.timeout(_SECONDS):
+                await anext(updates)
 
 
 async def test_a_new_token_is_accepted_by_a_running_server(url: str, tmp_path: Path) -> None:

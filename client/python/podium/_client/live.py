@@ -1,9 +1,11 @@
 """The state of a watched experiment in memory. No I/O, for both clients and the CLI."""
 
+import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from podium import ranking, scoring
+from podium._client.watching import WatchSession
 from podium._model.rankings import Ranking
 from podium._model.results import ArmResult, ArmSummary, EvalResult, Experiment
 from podium._model.watching import WatchedEval, WatchMarker, WatchUpdate
@@ -186,7 +188,8 @@ class LiveState(NamedTuple):
 class LiveBase:
     """The state of a followed experiment, and the reads of both clients."""
 
-    def __init__(self) -> None:
+    def __init__(self, session: WatchSession) -> None:
+        self._session = session
         self._state = LiveState()
         self._error: Exception | None = None
         self._is_deleted = False
@@ -200,6 +203,15 @@ class LiveBase:
     def revision(self) -> int:
         """The revision of the state."""
         return self._state.revision
+
+    @property
+    def lag(self) -> float:
+        """The seconds since the server last confirmed that the state is current.
+
+        A commit that the state lacks is not older than that. While nothing changes, the server
+        confirms the state every 10 s, so a greater lag means that the connection is lost.
+        """
+        return time.monotonic() - self._session.confirmed_at
 
     @property
     def experiment(self) -> Experiment | None:

@@ -62,6 +62,8 @@ class WatchSession:
         self._update = WatchUpdate()
         self._backoff = _FIRST_PAUSE
         self._begun = time.monotonic()
+        self.confirmed_at = self._begun
+        """The time at which the last marker arrived, which may be a heartbeat."""
         self._cancel: Callable[[], object] | None = None
         self._stopped = threading.Event()
 
@@ -96,6 +98,7 @@ class WatchSession:
         ]
 
     def _complete(self, update: WatchUpdate, marker: WatchMarker) -> WatchUpdate | None:
+        self.confirmed_at = time.monotonic()
         is_news = marker != self._marker
         self._update, self._backoff = WatchUpdate(), _FIRST_PAUSE
         self._marker = update.marker = marker

@@ -31,9 +31,8 @@ class AsyncLive(LiveBase):
     """
 
     def __init__(self, connection: AsyncConnection, session: WatchSession) -> None:
-        super().__init__()
+        super().__init__(session)
         self._connection = connection
-        self._session = session
         self._changed = asyncio.Condition()
 
     async def __aenter__(self) -> Self:

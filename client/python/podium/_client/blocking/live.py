@@ -31,9 +31,8 @@ class Live(LiveBase):
     """
 
     def __init__(self, connection: BlockingConnection, session: WatchSession) -> None:
-        super().__init__()
+        super().__init__(session)
         self._connection = connection
-        self._session = session
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._follow, name="podium-follow", daemon=True)
 
