@@ -1,1 +1,1 @@
-"""The Podium server: keeps results in a store and answers for them over gRPC."""
+"""The Podium server: keeps results in a store and serves them over gRPC."""

@@ -5,8 +5,8 @@
         arm.eval("val", step=100)
         arm.score("test.pass_rate")
 
-Everything public is a name of this package. Importing it is cheap and loads neither grpc nor
-protobuf, so that a trainer may fork; a name's module is loaded when the name is first used.
+Everything public is a name of this package. Importing it is quick and loads neither grpc nor
+protobuf, so that a training can fork. The module of a name is loaded when the name is first used.
 """
 
 from importlib import import_module
@@ -213,7 +213,7 @@ _SUBMODULES = (
     "statistics",
 )
 
-# Where names are looked for: the modules that load neither grpc nor protobuf come first.
+# The modules in which names are searched. Those that load neither grpc nor protobuf come first.
 _SOURCES = (
     "errors",
     "_model.results",
@@ -245,7 +245,7 @@ _SOURCES = (
 )
 
 
-if not TYPE_CHECKING:  # to a type checker, it would make any name a public one
+if not TYPE_CHECKING:  # otherwise, a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
         if name not in {*__all__, "__version__"}:

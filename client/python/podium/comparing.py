@@ -1,7 +1,7 @@
 """Compares two arms or groups of arms, number by number, without a server.
 
-For each eval name, the metrics and breakdowns of the row that `eval(name)` returns are compared,
-and the training metrics. Of breakdowns, only numbers are compared, also those in nested dicts.
+It compares the training metrics and, for each eval name, the metrics and breakdowns of the row that
+`eval(name)` returns. In breakdowns, it compares only numbers, including those in nested dicts.
 """
 
 import math
@@ -29,7 +29,7 @@ __all__ = [
 
 
 class Members(NamedTuple):
-    """One side to compare: an arm, or the arms of a group that count."""
+    """One side to compare: an arm, or the arms of a group without those that are left out."""
 
     name: str
     is_group: bool
@@ -102,7 +102,7 @@ class Comparison(Tabular):
     right: ComparedSide
     """The side that is subtracted."""
     metrics: tuple[ComparedMetric, ...]
-    """Every number that an arm of either side has."""
+    """Every number that at least one arm of either side has."""
 
     @property
     def flags(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Curves: the values of a metric by step, for arms and groups of arms.
 
-They are the in-loop values of an eval, or a training series: a metric that was logged with a step.
+A curve consists of the in-loop values of an eval, or of a training metric logged with steps.
 """
 
 import math
@@ -83,13 +83,13 @@ class Curves(Tabular):
     """The curves of an experiment's arms or groups."""
 
     metric: str
-    """The metric that was asked for."""
+    """The requested metric."""
     curves: tuple[Curve, ...]
     """A curve for each arm or group that has values, in the order of the first arm's creation."""
     without: tuple[str, ...]
     """The names of the arms without values."""
     left_out: dict[str, str]
-    """The statuses of arms that were left out for their status, by name."""
+    """The arms that are left out because of their status: the status by name."""
 
     def _heading(self) -> str:
         count = len(self.curves)
@@ -137,8 +137,8 @@ def curves_of(
     Args:
         arms: The arms, with their rows.
         metric: The name of an eval and a key, such as `val.pass_rate`, or the key of a training
-            metric, such as `loss`. If there are several dots, each one is tried as the separator
-            from the left, as in a score; the training metric comes last.
+            metric, such as `loss`. If there are several dots, each is tried as the separator, from
+            the left, as in a score. A training metric of this name is tried last.
         by_group: Whether to make one curve for each group. An arm without a group has its own.
         left_out: The arms that are left out because of their status: the status by name.
         series: The training series of the metric, by arm.

@@ -17,9 +17,9 @@
      ├── ClientStateError            a closed or forked client      also a RuntimeError
      └── RecordingError              a result cannot be recorded    also a RuntimeError
 
-Each class has a gRPC status code. The `reason` of an error is the exact cause: a name of the proto
-enum `ErrorReason` without its prefix. `REASONS` has the code of each reason, and whether an event
-refused for it can be accepted later. Server and client use the same table.
+Each class has a gRPC status code. The `reason` of an error is its exact cause: a name of the proto
+enum `ErrorReason` without the prefix. `REASONS` lists the code of each reason, and whether an event
+that was refused for this reason can be accepted later. Server and client use the same table.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class RefusedEvent:
     reason: str
     """The reason, such as `STALE_ATTEMPT`. A newer server may send one that is not in `REASONS`."""
     permanent: bool
-    """True if it will never be accepted unchanged; False if it can be accepted later."""
+    """Whether it will never be accepted unchanged. If False, it can be accepted later."""
     message: str
     """What was wrong and what would be right. Describes the first event with this reason."""
 

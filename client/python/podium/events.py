@@ -176,7 +176,7 @@ def experiment_concluded(conclusion: str, *, event_time: datetime | None = None)
 
 
 def skipped(*, event_time: datetime | None = None) -> event_pb2.Event:
-    """Makes an event that only uses its sequence number, in place of a permanently rejected one."""
+    """Makes an event that replaces a permanently rejected one and only uses its sequence number."""
     return event_pb2.Event(event_time=_time(event_time), skipped=event_pb2.Skipped())
 
 

@@ -152,7 +152,7 @@ class Groups:
         Args:
             direction: Which means are better: a Direction.
             min_members: The least number of numeric scores of a group.
-            mixed: The evals that are not the same benchmark for all arms.
+            mixed: The evals whose benchmark differs between arms.
         """
         large = [group.ranked(mixed) for group in self._order if len(group.numbers) >= min_members]
         order = ranked([group.statistics.mean for group in large], direction)

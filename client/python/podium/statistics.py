@@ -208,7 +208,7 @@ def student_t_quantile(probability: float, df: float) -> float:
     """Returns the quantile of Student's t distribution.
 
     Args:
-        probability: From 0.5 up, below 1.
+        probability: At least 0.5, and less than 1.
         df: The degrees of freedom, above 0.
     """
     tails = 2 * (1 - probability)

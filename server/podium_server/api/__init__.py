@@ -1,1 +1,1 @@
-"""The rpcs: requests are checked, the store is asked, answers are encoded."""
+"""The rpcs: check requests, call the store, and encode responses."""

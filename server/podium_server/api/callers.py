@@ -1,4 +1,4 @@
-"""The caller of a call: set by `podium_server.rpc.access` before a handler runs."""
+"""The caller of a call, which `podium_server.rpc.access` sets before a handler runs."""
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar

@@ -185,7 +185,7 @@ _DIRECTIONS = {DIRECTION_MAXIMIZE: Direction.MAXIMIZE, DIRECTION_MINIMIZE: Direc
 
 
 def _resolved(request: RankRequest, experiment: ExperimentRow) -> RankRequest:
-    """Returns the request with all defaults filled in. Page tokens are bound to this form."""
+    """Returns the request with all defaults filled in. Page tokens belong to this form."""
     asked = RankRequest()
     asked.CopyFrom(request)
     if not (request.HasField("metric") and request.direction):

@@ -1,4 +1,4 @@
-"""The rpcs of RecordingService. Each checks its request, and has the store apply it.
+"""The rpcs of RecordingService. Each checks its request, and passes it to the store.
 
 A handler has the name of its rpc in snake case. It takes the request and returns the response.
 """
@@ -25,7 +25,7 @@ are read in a thread, like large requests, so that the event loop stays free."""
 
 
 class Recording:
-    """Serves RecordingService: checks calls, and has a store apply them."""
+    """Serves RecordingService: checks calls, and passes them to a store."""
 
     def __init__(self, store: Store, limits: Limits) -> None:
         self._store = store

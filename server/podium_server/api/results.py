@@ -1,4 +1,4 @@
-"""The rpcs of ResultsService. Each checks its request, asks the store, and encodes the response.
+"""The rpcs of ResultsService. Each checks its request, reads the store, and encodes the response.
 
 A handler has the name of its rpc in snake case. It takes the request and returns the response,
 as a message or already encoded.
@@ -65,9 +65,8 @@ _LAST_REVISION = 2**62
 def _candidates(metric: str) -> Sequence[tuple[str | None, str]]:
     """Returns the places to look up a score of a metric, in order.
 
-    They are cached, since the same few metrics are asked of every arm.
-
-    The candidates of a metric with many dots are not cached: they take its length squared.
+    They are cached, since clients request the same few metrics of every arm. The candidates of a
+    metric with many dots are not cached, because their size is the square of its length.
     """
     return (_known_candidates if metric.count(".") <= _MOST_DOTS else candidates)(metric)
 

@@ -1,4 +1,4 @@
-"""Watch: moves a consumer from one revision of an experiment to the next, over the change feed.
+"""Watch: sends a consumer the changes from one revision of an experiment to another, from the feed.
 
 A watch keeps the last revision that it has sent completely, and at most one page. There is no queue
 of changes: a slow consumer gets fewer, larger steps. Each commit wakes the watches, so nothing is
@@ -30,7 +30,7 @@ _HEARTBEAT_SECONDS = 10.0
 _CHECK_SECONDS = 2.0
 """The time between two checks of the token while nothing changes."""
 _AHEAD_SECONDS = 5.0
-"""How long a consumer may be ahead of the store until it is reset."""
+"""The seconds for which a consumer may be ahead of the store before it is reset."""
 _PAUSE_SECONDS = 0.004
 _PAUSE_OF_EACH_SECONDS = 0.0005
 """The pause between two markers, for each watch of the experiment. With many watches the pause
@@ -130,7 +130,7 @@ class Watches(ChangeListener):
 
 
 class _Sent:
-    """The revision that a consumer was sent, and the arms that match its filters."""
+    """The revision that was sent to a consumer, and the arms that match its filters."""
 
     def __init__(self, store: Store, request: WatchRequest, turn: asyncio.Lock) -> None:
         self._store = store

@@ -23,11 +23,11 @@ _log = logging.getLogger(__name__)
 
 _WARNING_SECONDS = 60.0
 _SMALL_BYTES = 16 * 1024
-"""Requests and responses up to this size count only by the limit on calls, not on bytes."""
+"""Requests and responses up to this size do not count for the limits on bytes."""
 _COPIES = 2
 """Memory holds about two copies of a request that is processed, and of a response that is sent."""
 _CALLS_OF_EACH = 8
-"""The calls that each connection may always have under way, even if the server has too many."""
+"""The calls that each connection may always have under way, even if the server is at its limit."""
 _LAST_REFUSALS_SECONDS = 0.2
 _LAST_WATCHES_SECONDS = 0.1
 _QUIET_SECONDS = 0.03
@@ -124,8 +124,8 @@ class Admission:
     def unread(self, peer: str) -> PodiumError:
         """Returns the error of a call for whose response there is no memory left.
 
-        Until the connection may retry, its calls are rejected before any work. Work for responses
-        that cannot be sent would only delay other calls.
+        Until the connection may retry, its calls are rejected at once. Computing responses that
+        cannot be sent would only delay other calls.
         """
         error = self.overload(_UNREAD)
         self._wait_until[peer] = time.monotonic() + (error.retry_after or 0.0)
@@ -150,7 +150,7 @@ class Admission:
         self._watching[call] = self._under_way.pop(call)
 
     async def close(self, seconds: float) -> None:
-        """Rejects new calls, gives those under way the time to end, and then rejects the rest.
+        """Rejects new calls, waits for those under way, and rejects those that take too long.
 
         Watches whose clients do not read have not ended yet. They are rejected first.
         """

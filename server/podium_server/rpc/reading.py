@@ -1,8 +1,8 @@
 """Limits the number of incomplete requests at a time, and so the memory that they use.
 
 A request is read only when it has a slot. Until then flow control holds it back at its client. Each
-connection may always have one slot, so more slots can be in use than there are. The sweep then
-rejects slow requests, first those of the connections with the most.
+connection may always have one slot, so more slots can be in use than there are. A regular check
+then rejects slow requests, first those of the connections that have the most.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from podium_server.rpc.shares import SharedBudget
 __all__ = ["ReadGate", "Reader"]
 
 _SLOW_SECONDS = 0.02
-"""A request on a local network arrives in less time. The sweep ignores such requests."""
+"""A request on a local network arrives in less time. The regular check ignores such requests."""
 _READ_SECONDS = 30.0
 """The time for a whole request to arrive. It equals the default deadline of a write."""
 

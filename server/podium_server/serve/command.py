@@ -229,7 +229,7 @@ def tune_collector() -> None:
 def loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
     """Returns the event loop of uvloop, which is a fifth faster.
 
-    None if uvloop is not installed.
+    Returns None if uvloop is not installed.
     """
     try:
         import uvloop  # noqa: PLC0415 - not on every platform

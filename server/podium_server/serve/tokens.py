@@ -19,7 +19,7 @@ def create(
     """Creates a token. Returns its row and the token itself, which is not stored.
 
     Raises:
-        PodiumError: A name is invalid.
+        PodiumError: A name or prefix is invalid.
         StoreError: The store cannot be opened or written.
     """
     check_name(name, "name", DEFAULT_LIMITS)

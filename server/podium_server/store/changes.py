@@ -67,7 +67,7 @@ class ChangePlace(NamedTuple):
 
 @dataclass(slots=True)
 class ChangePage:
-    """A page of a feed, the place to go on from (None: it is complete), and the experiment.
+    """A page of a feed, the place to continue from (None if it is complete), and the experiment.
 
     `epoch` identifies the experiment and the store. A consumer must discard state of another epoch.
     A copy of a store has its own epoch.

@@ -206,7 +206,7 @@ class ArmChange:
 
 @dataclass(slots=True)
 class Changes:
-    """The changes of a call. `revision` marks every removal. It is None if readers see no change.
+    """The changes of a call. Each removal gets `revision`, which is None if readers see no change.
 
     The experiment's content is written where it is not None.
 

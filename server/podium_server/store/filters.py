@@ -27,7 +27,7 @@ class ArmFilter:
     Attributes:
         statuses: The numbers of `podium.v1.ArmStatus`. An arm must have one of these statuses.
         group_name: The name of the group that an arm must belong to.
-        name_prefix: The beginning that the name of an arm must have.
+        name_prefix: The prefix that the name of an arm must have.
         tags: The tags that an arm must have. It needs all of them.
         config: The conditions on the arm's configuration. All of them must hold.
     """
@@ -74,7 +74,7 @@ class ExperimentFilter:
     Attributes:
         statuses: Results of `podium.scoring.experiment_status`. An experiment must have one of
             them.
-        name_prefix: The beginning that the name of an experiment must have.
+        name_prefix: The prefix that the name of an experiment must have.
         tags: The tags that an experiment must have. It needs all of them.
         within: Prefixes of whole segments. The name of an experiment must equal one of them, or be
             below one. Other experiments have no effect on pages.

@@ -8,7 +8,7 @@ __all__ = ["Role", "TokenRow", "digest_of", "is_within"]
 
 
 class Role(IntEnum):
-    """The calls that a token allows. Each role also allows the calls of those before it."""
+    """The calls that a token allows. Each role also allows the calls of the roles before it."""
 
     READER = 1
     RECORDER = 2

@@ -29,7 +29,7 @@ _Fact = Literal[
 ]
 _FACTS: tuple[_Fact, ...] = get_args(_Fact)
 _ATTEMPT_FACTS: tuple[_Fact, ...] = ("error", "train_seconds", "run_result", "eval_seconds")
-"""The facts of one attempt. The next attempt does not keep them."""
+"""The parts that belong to one attempt. The next attempt does not keep them."""
 _Output = Literal["experiment", "revision", "create_time", "update_time", "attempt", "last_heard"]
 _OUTPUTS: tuple[_Output, ...] = get_args(_Output)
 

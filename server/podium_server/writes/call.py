@@ -1,4 +1,7 @@
-"""One Record call. It skips the events that its stream has applied, and applies the others."""
+"""One Record call.
+
+It skips the events that its stream has applied before, and applies the others.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

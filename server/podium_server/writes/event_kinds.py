@@ -35,9 +35,9 @@ class Kind(NamedTuple):
     """A kind of event. Its functions take the event's own message, or the result of `read`."""
 
     subject: Callable[[Any], str | None]
-    """Returns the arm of the event, EXPERIMENT, or None for neither."""
+    """Returns the name of the event's arm, EXPERIMENT, or None if the event concerns neither."""
     need: Callable[[ArmNeeds, Any], None]
-    """Adds the data of the arm that must be loaded."""
+    """Adds the data of the arm that the store must load."""
     apply: Callable[[Context, Any], None]
     """Applies the event, or raises an error and changes nothing."""
     read: Callable[[Any], Any] = lambda body: body
@@ -93,7 +93,7 @@ def _read_row(body: EvalRecorded) -> ParsedRow:
 
 
 def _no_need(_needs: ArmNeeds, _body: Any) -> None:
-    """Adds nothing: the arm's row is always loaded."""
+    """Adds nothing, since the arm's row is always loaded."""
 
 
 def _need_everything(needs: ArmNeeds, whole: arms.WholeArm) -> None:

@@ -110,10 +110,7 @@ class CallState:
         self.exists = True
 
     def arm(self, name: str) -> "ArmState | None":
-        """Returns the arm of this name, including an arm that this call created.
-
-        None if there is none.
-        """
+        """Returns the arm, which this call may have created; None if there is none."""
         return self._arms.get(name)
 
     def create_arm(self, name: str) -> "ArmState":
@@ -144,7 +141,7 @@ class CallState:
 
 @dataclass(slots=True)
 class _Cut:
-    """Decides which stored rows are kept: all, those up to the step `after`, or none."""
+    """The stored rows to keep: all of them, those up to the step `after`, or none."""
 
     after: int | None = None
     everything: bool = False
@@ -331,7 +328,7 @@ class ArmState:
         self.mark_primary_stale()
 
     def _forget_current(self) -> None:
-        """Makes the store look up the rows that `eval(name)` returns, after a removal."""
+        """Makes the store look up again which rows `eval(name)` returns, after a removal."""
         stale_scores = self._change.stale_scores
         stale_scores.names.update(stale_scores.answering)
         stale_scores.answering.clear()

@@ -1,8 +1,8 @@
 """The steps of each rpc: they build its request and read its response. No I/O, for both clients.
 
-A function here returns *steps*: a generator that yields requests, is sent each one's response,
-and returns what the caller asked for. A list is `Pages`: the next request, and the items of its
-response. Arguments are checked when the steps are made or begin, before anything is sent.
+Each function returns *steps*: a generator that yields requests, receives the response to each, and
+returns the result for the caller. Functions of lists return `Pages`: the next request, and the
+items of its response. Arguments are checked before anything is sent.
 """
 
 from collections import deque
@@ -90,7 +90,7 @@ class Pages(Generic[_T]):
 def eval_result(
     experiment: str, arm: str, name: str, step: StepLike | None
 ) -> Steps[EvalResult | None]:
-    """Calls Eval: returns the row of a name, or that of a name and a step."""
+    """Calls Eval: returns the row with a name, or with a name and a step."""
     request = results.EvalRequest(experiment=experiment, arm=arm, name=coerce.text(name, "name"))
     if step is not None:
         request.step = coerce.integer(step, "step")

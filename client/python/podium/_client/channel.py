@@ -29,7 +29,7 @@ _NOT_CONNECTED = re.compile(
 _LOOPBACK = re.compile(r"(?:localhost|127\.[0-9.]+|\[::1\]):[0-9]+")
 
 _OPTIONS: dict[str, Any] = {
-    # The client retries by itself: gRPC would know neither the reason nor the deadline.
+    # The client itself retries, since gRPC would use neither the reason nor the deadline.
     "grpc.service_config_disable_resolution": 1,
     # Detects a server that disappeared without closing its connection.
     "grpc.keepalive_time_ms": 30_000,
@@ -40,7 +40,7 @@ _OPTIONS: dict[str, Any] = {
     "grpc.max_reconnect_backoff_ms": 1_000,
     # A new client connects at once, even if another one has just failed to.
     "grpc.use_local_subchannel_pool": 1,
-    # The results of a request of 4 MiB come back with times and revisions.
+    # Responses add times and revisions to the results of a request of 4 MiB.
     "grpc.max_receive_message_length": 16 << 20,
 }
 

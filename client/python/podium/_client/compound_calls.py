@@ -77,15 +77,15 @@ def _arm_or_none(experiment: str, name: str) -> Steps[ArmResult | None]:
 def _unknown_name(
     experiment: str, name: str, kind: str, arms: Iterable[ArmSummary], *, by_group: str, by_arm: str
 ) -> NotFoundError:
-    """Returns the error for a name that no arm or group has, with a hint at the right name.
+    """Returns the error for a name that no arm or group has. It suggests similar names.
 
     Args:
         experiment: The name of the experiment.
         name: The name.
         kind: `arm`, `group` or both.
         arms: The arms of the experiment.
-        by_group: The argument that takes names of groups.
-        by_arm: The argument that takes names of arms.
+        by_group: The argument with which a user passes names of groups.
+        by_arm: The argument with which a user passes names of arms.
     """
     groups = {arm.name: arm.group_name for arm in arms}
     text = f"experiment {experiment!r} has no {kind} {name!r}"

@@ -107,7 +107,7 @@ class Connection(Generic[_C]):
         self._answered_at: float | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A copy, and a client in another process, connects by itself.
+        # A copy, such as in another process, opens its own connection.
         if self._closed:
             raise ClientStateError(_IS_CLOSED)
         return type(self), (

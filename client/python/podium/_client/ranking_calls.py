@@ -20,7 +20,7 @@ _LOGGER = logging.getLogger("podium")
 _PAGE = DEFAULT_LIMITS.page_rows
 _MOST_WARNED = 1_000
 _warned: set[tuple[str, str]] = set()
-"""The experiments and metrics that a warning has named."""
+"""The experiments and metrics that were named in a warning."""
 
 
 def rank(request: results.RankRequest, *, top: int | None) -> Steps[Ranking]:

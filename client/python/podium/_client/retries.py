@@ -21,8 +21,8 @@ class RetryPolicy:
 
     Attributes:
         is_on: Whether calls are sent again at all.
-        connect_seconds: How long calls to a server that has never answered are retried. If None,
-            reads are retried until their deadline, and writes are not.
+        connect_seconds: The seconds for which calls to a server that has never answered are
+            retried. If None, reads are retried until their deadline, and writes are not.
     """
 
     is_on: bool = True

@@ -131,7 +131,7 @@ class WatchSession:
         self._stopped.wait(seconds)
 
     def is_deletion(self, error: PodiumError) -> bool:
-        """Returns whether an error means that the experiment was deleted while not watched."""
+        """Returns whether an error means that the experiment was deleted during an interruption."""
         return isinstance(error, NotFoundError) and self._marker is not None
 
     def pause(self, error: PodiumError) -> float:

@@ -1,6 +1,6 @@
 """Exports results as JSON items that `podium record` reads, and as rows of a flat table.
 
-Does no I/O: its input are experiments and whole arms.
+Does no I/O: callers pass experiments and whole arms.
 """
 
 from collections.abc import Iterator, Mapping
@@ -88,7 +88,7 @@ def _plain(metrics: Mapping[str, float]) -> dict[str, Any]:
 def latest_metrics(arm: ArmResult, series: SeriesByKey) -> dict[str, float]:
     """Returns the training metrics of an arm that differ from the last point of their series.
 
-    They have to be recorded after the series, whose last points are the latest values otherwise.
+    Record them after the series. Otherwise, the last points of the series become the latest values.
     """
     return {
         key: arm.metrics[key]
@@ -102,7 +102,7 @@ def _same(number: float, other: float) -> bool:
 
 
 def numbers(arm: ArmResult, series: SeriesByKey) -> Iterator[Number]:
-    """Yields every number of an arm, in the order of its rows; one without value if it has none."""
+    """Yields each number of an arm in the order of its rows, or one item without a value."""
     base = Number(arm.experiment, arm.name, arm.group_name, arm.run_config.seed, arm.status)
     found = [*_row_numbers(arm, base), *_own_numbers(arm, base)]
     yield from found or [base]

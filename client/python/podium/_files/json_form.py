@@ -1,11 +1,11 @@
-"""Converts the model to and from plain JSON, for the command line and for people.
+"""Converts results to and from plain JSON, for the command line and for files.
 
 Keys are the names of the dataclasses' fields. A key that is missing or null has its default. An
 unknown key is an error, except in a RunConfig, where it becomes a key of `extras`. Times are
 ISO 8601 in UTC. JSON has no NaN and no infinities. In metrics they are the texts "NaN", "Infinity"
-and "-Infinity". In values, where such a text remains a text, they are `{"$double": "NaN"}`, and a
-dict of this form is written as `{"$map": {...}}`. Maps are sorted by key, so that equal results
-have equal texts. Ints may have any size.
+and "-Infinity". In values they are `{"$double": "NaN"}`, since such a text is an ordinary text
+there. A dict that has this form itself is written as `{"$map": {...}}`. Maps are sorted by key, so
+that equal results have equal texts. Ints may have any size.
 """
 
 import math

@@ -1,8 +1,8 @@
 """Exports as Parquet: a line for each number, and lines with whole records.
 
 The columns are those of `exports.Number`, and `item`. Lines with the source `record` have no value;
-their `item` is the JSON that `podium export` writes for an experiment or an arm. The numbers are a
-plain table, and an import loses nothing.
+their `item` is the JSON that `podium export` writes for an experiment or an arm. So the numbers are
+a plain table, and an import finds everything in the records.
 """
 
 import json

@@ -109,7 +109,7 @@ class ArmRecorder(Protocol):
 
         Args:
             status: `completed`, `failed` or `cancelled`.
-            error: The reason of a failure. Long texts are shortened in the middle.
+            error: The reason for a failure. Long texts are shortened in the middle.
             train_seconds: The duration of the training.
             run_result: The result that the training backend returned.
         """

@@ -22,7 +22,7 @@ _CALL_BYTES = DEFAULT_LIMITS.message_bytes - 128 * 1024
 _FRAME = 6
 """The bytes of a field's number and length."""
 _GRPC_TOO_LARGE = "larger than max"
-"""Part of gRPC's error text for a message over the server's limit. That error has no reason."""
+"""Part of gRPC's error text for a message over the server's limit. Such an error has no reason."""
 
 
 class Load(NamedTuple):
@@ -62,7 +62,10 @@ class Batch:
             self._add(place, event, self._load.plus(load_of(event)))
 
     def added(self, place: str, event: Event) -> Self:
-        """Adds an event to this batch, or to a new one if this is full. Returns that batch."""
+        """Adds an event to this batch, or to a new batch if this one is full.
+
+        Returns the batch used.
+        """
         load = self._load.plus(load_of(event))
         if self._data and not load.fits():
             return type(self)([(place, event)])

@@ -39,7 +39,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ACCEPTED_LIMIT = 20_000
 _NO_SEGMENT = frozenset({"", ".", ".."})
 _SHOWN = 60
-"""The number of characters of a bad text that an error shows."""
+"""The number of characters of an invalid text that an error shows."""
 
 
 _accepted: defaultdict[int, set[str]] = defaultdict(set)

@@ -1,7 +1,7 @@
 """Checks every event, field by field. Paths are relative to the event.
 
-The errors of a Record call have the indexes of the bad events, so that a sender can keep these as
-rejected and send the later ones.
+The errors of a Record call have the indexes of the bad events, so that a sender can store them as
+rejected and send the others.
 """
 
 import math

@@ -17,7 +17,7 @@ class Limits:
     map_keys: int = 1_000
     """The keys of a map, and the items of a list of tags."""
     value_depth: int = 8
-    """How deep a Value is nested."""
+    """The levels of nesting of a Value."""
     value_nodes: int = 10_000
     """The nodes of all Values of one field together."""
     call_events: int = 1_000

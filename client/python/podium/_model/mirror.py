@@ -1,4 +1,4 @@
-"""Fields of an arm that have the values of its primary eval while they are left empty.
+"""Fields of an arm that return the values of its primary eval while they are empty.
 
 Given values are in the instance's own dict, and so in copies and pickles. Mirrored values are
 computed from the present rows.

@@ -47,7 +47,7 @@ class RankedArm(ModelBase):
     rank: int | None
     """Its place, from 1; arms with equal scores share one. None for an arm without a score."""
     score: float | None
-    """Its score; NaN is one. None if there is none."""
+    """Its score, which may be NaN; None if it has no score."""
     source: ScoreSource | None
     """Where the score came from."""
     benchmark_id: str | None
@@ -62,7 +62,7 @@ class RankedArm(ModelBase):
 
 @dataclass(eq=False, repr=False)
 class RankedGroup(ModelBase):
-    """A group of arms at its place in a ranking by mean; an arm without a group is one of one.
+    """A group of arms in a ranking by mean. An arm without a group counts as a group of its own.
 
     Each member is counted once: as one of the n numbers of the statistics, or as NaN, missing,
     failed or left out.
@@ -146,8 +146,10 @@ class ExperimentResult(Tabular, ModelBase):
     arms: list[ArmSummary]
     """The arms, in the order in which they were created."""
     best_arm: str | None
-    """The name of the completed arm with the best score on the success metric; of equals, the
-    first. None if there is none: NaN is never the best."""
+    """The completed arm with the best score on the success metric, or None.
+
+    Of several best arms, the first one. NaN is never the best.
+    """
     best_score: float | None
     """Its score."""
     conclusion: str
@@ -163,11 +165,11 @@ class ExperimentResult(Tabular, ModelBase):
 @dataclass(eq=False, repr=False)
 class _AnyRanking(Tabular, ModelBase):
     metric: str
-    """What was ranked by."""
+    """The metric by which the arms are ranked."""
     direction: str
     """Which scores are better: a Direction."""
     revision: int
-    """The experiment's revision that this shows; 0 for arms that are on no server."""
+    """The revision of the experiment that the ranking shows; 0 without a server."""
     counts: RankCounts
     """Counts of all arms of the experiment."""
     sources: list[RankSource]

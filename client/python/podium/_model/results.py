@@ -1,10 +1,10 @@
 """The results of experiments as plain Python data.
 
-Every class is a dataclass. Constructors take numbers of any library, copy the containers that they
-are given. They raise a TypeError for a wrong type and a ValueError for a wrong value, such as an
-unknown status; the text begins with the name of the field. Attributes marked as *output only* are
-set by the server, are not parameters, and are ignored in comparisons.
-NaN equals NaN when whole results are compared.
+Every class is a dataclass. Constructors accept numbers of any library and copy the containers that
+they are given. They raise a TypeError for a wrong type and a ValueError for a wrong value, such as
+an unknown status; the text begins with the name of the field. Attributes marked as *output only*
+are set by the server, are not parameters, and are ignored in comparisons. NaN equals NaN when whole
+results are compared.
 
 Times are aware datetimes in UTC. A *value* is None, a bool, int, float or str, or a list or a
 str-keyed dict of values. A status or direction is a member of its enum, or the text
@@ -50,7 +50,7 @@ class EvalResult(ModelBase):
     name: str
     """Free text; may hold dots, slashes and spaces."""
     benchmark_id: str | None = None
-    """The id of the benchmark, where it differs from the name."""
+    """The id of the benchmark, if it differs from the name."""
     metrics: dict[str, float] = field(default_factory=dict)
     """What was measured."""
     breakdowns: dict[str, Any] = field(default_factory=dict)
@@ -62,11 +62,11 @@ class EvalResult(ModelBase):
     tags: list[str] = field(default_factory=list)
     """Free labels; `test` makes a post-training row a candidate for the primary eval."""
     model_ref: str | None = None
-    """The model that was scored, where it is another than the arm's own."""
+    """The evaluated model, if it is not the arm's own."""
     revision: int = field(init=False, default=0, compare=False, repr=False)
     """Output only. The experiment's revision in which the row last changed."""
     event_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
-    """When the row was measured, according to its writer. No parameter; kept with a whole arm."""
+    """When the row was measured. Not a parameter of the constructor; recorded with a whole arm."""
     record_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
     """Output only. When the server accepted the row in its present state."""
 
@@ -112,7 +112,7 @@ class Attempt(ModelBase):
     id: str
     """An id that only this attempt uses."""
     order: int
-    """Which attempt is newer: the greater order."""
+    """The attempt with the greater order is the newer one."""
 
     def __post_init__(self) -> None:
         self._coerce(coerce.text, "id")
@@ -124,10 +124,10 @@ class Attempt(ModelBase):
 class ArmResult(ModelBase):
     """One arm of an experiment: one training run, with everything scored against it.
 
-    `eval_metrics`, `eval_breakdowns` and `eval_seconds` return those of the primary eval of the
-    present `evals` while they are left empty; given ones are kept. The primary eval is the first
-    post-training row tagged `test`, or the first post-training row, or the first row. Rows with a
-    `model_ref` are never primary.
+    While `eval_metrics`, `eval_breakdowns` and `eval_seconds` are empty, they return those of the
+    primary eval in `evals`. Given values are kept. The primary eval is the first post-training row
+    tagged `test`, or the first post-training row, or the first row. Rows with a `model_ref` are
+    never primary.
     """
 
     name: str
@@ -153,7 +153,7 @@ class ArmResult(ModelBase):
     eval_seconds: float | None = None
     """How long evaluation took."""
     run_result: RunResult | None = None
-    """What the training backend returned, as it was."""
+    """The result of the training backend, unchanged."""
     group_id: str | None = None
     """The id of the group of arms that repeat one configuration."""
     group_name: str | None = None
@@ -205,8 +205,8 @@ class ArmResult(ModelBase):
         """Returns the value of a metric, or None if there is none. NaN is a value.
 
         `pass_rate` is looked up in `eval_metrics`, then in `metrics`. `bench.pass_rate` is the
-        key `pass_rate` of `eval("bench")`; each dot is tried from the left, and if no split
-        resolves, the whole text is looked up as one without a dot.
+        key `pass_rate` of `eval("bench")`; each dot is tried, from the left. If no split has a
+        value, the whole text is looked up like a text without a dot.
 
         Raises:
             InvalidArgumentError: The metric is empty.

@@ -34,7 +34,7 @@ class ScoreColumn(ModelBase):
     metric: str
     """The metric."""
     scores: list[float | None]
-    """A score for each arm; None where there is none, while NaN is one."""
+    """The score of each arm, which may be NaN; None for an arm without a score."""
 
 
 @dataclass(eq=False, repr=False)
@@ -48,8 +48,8 @@ class ScoreMatrix(Tabular, ModelBase):
     revision: int | None
     """The experiment's revision that this shows.
 
-    None if it changed between the calls that a large matrix takes: the scores of each arm are of
-    one state then, but not those of all arms.
+    None if the experiment changed between the calls that a large matrix takes. The scores of one
+    arm then belong to one revision, but those of different arms may not.
     """
 
     def __getitem__(self, metric: str) -> list[float | None]:

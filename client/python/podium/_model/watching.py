@@ -56,16 +56,16 @@ class WatchMarker:
 class WatchUpdate:
     """Everything that changed between two revisions of an experiment.
 
-    Applied in the order of the fields, it changes the state of the update before into exactly the
+    Apply its fields in their order to the state of the previous update. The result is exactly the
     state of `marker.revision`.
     """
 
     is_reset: bool = False
-    """Whether everything known before has to be forgotten. The whole state follows."""
+    """Whether to discard everything known before. The update then has the whole state."""
     experiment: Experiment | None = None
     """The experiment, if its declaration or conclusion changed."""
     removals: list[WatchRemoval] = field(default_factory=list)
-    """The rows and arms that were removed. Unknown ones are to be ignored."""
+    """The rows and arms that were removed. Ignore those that you do not know."""
     arms: list[WatchedArm] = field(default_factory=list)
     """The arms that were added or changed."""
     evals: list[WatchedEval] = field(default_factory=list)

@@ -38,7 +38,7 @@ class Budget:
             )
 
     def take(self, size: int, *, beyond: bool = False) -> None:
-        """Takes `size` bytes if they are free. With `beyond`, takes them in any case.
+        """Takes `size` bytes if they are free, or in any case with `beyond`.
 
         Raises:
             OutboxFullError: The bytes are not free.

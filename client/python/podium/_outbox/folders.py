@@ -1,9 +1,7 @@
 """The layout of outboxes: their folders, and the files that describe them.
 
-Under the root:
-
-    HOST/SERVER/outbox.json              whom it is for
-    HOST/SERVER/WRITER_ID/stream.json    whose results these are
+Under the root: HOST/SERVER/outbox.json whom it is for HOST/SERVER/WRITER_ID/stream.json whose
+results these are
 """
 
 from __future__ import annotations

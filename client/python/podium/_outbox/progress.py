@@ -25,7 +25,7 @@ class Progress(NamedTuple):
     delivered: int
     """The last sequence number that was delivered or rejected; 0 for none."""
     rejected: int
-    """The number of rejected events that were not sent again by `podium outbox retry`."""
+    """The number of rejected events that `podium outbox retry` has not delivered since then."""
 
 
 def read_progress(folder: Path) -> Progress:

@@ -196,10 +196,8 @@ class StreamReader:
     def _records(self, after: int) -> Iterator[tuple[Record, _Cursor]]:
         """Yields the records after a sequence, each with the offset after it.
 
-        Missing records in between were damaged. Reading ends at a gap that was never written,
-        because
-        records after it are later ones. Such gaps occur after a power cut, and in a copy that was
-        made while the stream was written.
+        Missing records in between were damaged. Reading ends at a gap that was never written. Such
+        gaps occur after a power cut, and in a copy that was made while the stream was written.
         """
         start = self._cursor if self._cursor.sequence == after else _BEGIN
         last, clean = start.sequence, start is not _BEGIN
@@ -219,8 +217,7 @@ class StreamReader:
         """Returns the numbers of the segments to read, and of those that are complete.
 
         While the writer lives, segments after its current one are not read. Otherwise, a record
-        that
-        is being written could be taken for a damaged one.
+        that is being written could be taken for a damaged one.
         """
         lives = self.writer_lives()
         numbers = segment_numbers(self.folder)

@@ -24,7 +24,7 @@ def wake_sender(folder: Path) -> None:
 
 
 class WakeSignal:
-    """The receiving side of the signal. Signals before the creation of this object are ignored."""
+    """Receives the signal. Signals before the creation of this object are ignored."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / _FILE

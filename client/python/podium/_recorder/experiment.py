@@ -62,8 +62,8 @@ _STARTED_TWICE = (
 class ExperimentRecording:
     """Records arms of one experiment. `podium.record` returns it.
 
-    At the end of a `with` block the recorder waits for delivery while events are delivered. If
-    events are left, a warning names their number and their folder.
+    At the end of a `with` block the recorder waits as long as events are being delivered. If some
+    remain, a warning names their number and their folder.
     """
 
     def __init__(
@@ -316,7 +316,7 @@ class ExperimentRecording:
         Args:
             streams: The streams; None for all of them.
             timeout: The most seconds to wait.
-            lost: The counts of calls that are not in any stream.
+            lost: The counts of events that never got into a stream.
         """
         outlet = self._outlet_here()
         if outlet is None:

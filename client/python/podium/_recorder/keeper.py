@@ -1,4 +1,4 @@
-"""Handles calls with invalid arguments: records the valid part, and reports and counts the rest."""
+"""Handles calls with invalid arguments: records the valid part, and reports the rest."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ class Keeper:
     def keep(self, call: str, error: Exception, record_rest: Callable[[Problems], object]) -> None:
         """Records the valid part of a call that raised an error. If strict, raises the error."""
         if isinstance(error, RecordingError):
-            # The stream has counted it.
+            # The stream has counted this event already.
             self._notices.refuse(call, error, self.target)
             return
         if self._notices.is_strict:

@@ -46,7 +46,7 @@ def row(problems: Problems, given: Mapping[str, Any], where: str = "") -> EvalRe
     """Returns an eval row of the arguments of `log_eval`.
 
     Args:
-        problems: Takes what is left out.
+        problems: Collects the arguments that are left out.
         given: The arguments by name.
         where: A prefix of their names, for a row of a whole arm.
     """
@@ -104,7 +104,7 @@ def run_config(
     Args:
         given: The configuration.
         name: The name of the arm, or None to use that of the configuration.
-        problems: Takes what is left out.
+        problems: Collects the arguments that are left out.
         most: The most bytes of each field that holds values.
     """
     if isinstance(given, RunConfig):
@@ -217,7 +217,7 @@ def error(given: Any, where: str, problems: Problems) -> str | None:
     """Returns the text of an error, or of an exception."""
     if isinstance(given, BaseException):
         return "".join(traceback.format_exception(given))
-    # Servers shorten it.
+    # Servers shorten the text.
     return kept.text(given, where, problems, 1 << 30)
 
 
@@ -304,7 +304,7 @@ def start(given: Mapping[str, Any], problems: Problems, most: int) -> dict[str, 
 
     Args:
         given: The arguments by name.
-        problems: Takes what is left out.
+        problems: Collects the arguments that are left out.
         most: The most bytes of each field of the configuration that holds values.
     """
     name = kept.optional_name(given["name"], "name", problems)

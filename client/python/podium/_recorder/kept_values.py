@@ -251,7 +251,7 @@ def value_map(given: Any, where: str, problems: Problems, most: int) -> dict[str
     Args:
         given: Values by key.
         where: The name of the field.
-        problems: Takes what is left out.
+        problems: Collects the values that are left out.
         most: The most bytes of all values together.
     """
     if given is None:

@@ -18,7 +18,8 @@ def last_words(experiment: str, outlet: ProcessOutbox, counters: Counters) -> It
     """Yields a line each for undelivered, rejected and lost events, if there are any."""
     key = (experiment, outlet.folder)
     if counters.pending and key in _pending_later:
-        # Callbacks close a recorder after each training. Later events are summed in one line.
+        # Callbacks close a recorder after each training, so the lines of later trainings are merged
+        # into one.
         _pending_later[key] += counters.pending
     elif counters.pending:
         _pending_later[key] = 0

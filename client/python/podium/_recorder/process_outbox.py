@@ -250,7 +250,7 @@ class ProcessOutbox:
     def _falls_back(self, error: Exception) -> bool:
         """Moves the outbox to the temporary folder if the error is a lasting one.
 
-        Returns whether.
+        Returns whether it did.
         """
         if not is_lasting(error):
             return False
@@ -270,7 +270,7 @@ class ProcessOutbox:
         for stream in tuple(self._streams):
             self._keep_up(stream)
         if self._needs_sender:
-            # Done at once, because this process may be killed before the next check.
+            # This is done at once, because this process may be killed before the next check.
             self._needs_sender = False
             self._start_sender()
         if time.monotonic() >= self._next_look:

@@ -75,8 +75,8 @@ def record(
         metadata: Anything else worth keeping: JSON-like values by key.
         overwrite: Whether fields that have another value get the new one.
         address: The server: `HOST:PORT` or `unix:PATH`. If not given, it is the environment
-            variable
-            PODIUM_ADDRESS, or localhost:50051 if that is not set. The server need not run yet.
+            variable PODIUM_ADDRESS, or localhost:50051 if that is not set. The server need not be
+            running yet.
         outbox: The folder of the undelivered results. If not given, it is the environment variable
             PODIUM_OUTBOX, or `~/.local/state/podium/outbox` if that is not set.
         attempt: The attempt that the processes of a distributed training share. If given, all of

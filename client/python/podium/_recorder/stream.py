@@ -116,7 +116,8 @@ class Stream:
                 raise StreamEndedError
             if self._memory + size > MEMORY_BYTES and not needed:
                 self._drop()
-            # This statement has no call: during one, a signal handler could add to the old sum.
+            # This statement calls no function: during a call, a signal handler could change the old
+            # sum.
             self._memory += size
             self._waiting.append(payload)
         self._wake()

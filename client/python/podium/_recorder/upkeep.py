@@ -34,7 +34,7 @@ class Signal:
     def wait(self, timeout: float) -> bool:
         """Waits until the signal is set.
 
-        Returns False if the timeout, in seconds, was too short.
+        Returns False after the timeout in seconds.
         """
         return self._lock.acquire(timeout=timeout)
 

@@ -53,7 +53,7 @@ class RecorderWarnings:
         self.say("unforeseen errors", "".join(traceback.format_exception(error)).strip())
 
     def report(self, call: str, target: Target, problems: Problems) -> None:
-        """Logs those problems of a call that are new for their kind and field.
+        """Logs the problems of a call whose kind and field have not been logged before.
 
         Args:
             call: The name of the method.
@@ -173,7 +173,7 @@ def _is_ours(filename: str) -> bool:
 
 
 def _shown(filename: str) -> str:
-    """Returns a file's path as a user in the working folder would write it."""
+    """Returns a file's path relative to the working folder, if it is inside."""
     with contextlib.suppress(ValueError, OSError):
         return str(Path(filename).relative_to(Path.cwd()))
     return filename

@@ -47,8 +47,8 @@ def _deliver_locked(outbox: Path, rules: Rules) -> bool:
     """Delivers an outbox while holding its lock, unless another sender holds it.
 
     Returns:
-        Whether a stream was created after the last look at the outbox. Its recorder may have
-        seen that the lock was taken, and so have started no other sender.
+        Whether a stream was created after the outbox was last read. Its recorder may have seen the
+        lock and therefore not have started a sender.
     """
     lock = SenderLock(outbox)
     address = outbox_address(outbox)
@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _deliver(outbox: Path, address: str, rules: Rules) -> frozenset[Path] | None:
-    """Delivers an outbox. Returns the streams that were seen in it, or None after a signal."""
+    """Delivers an outbox. Returns the streams that were found in it, or None after a signal."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -56,7 +56,7 @@ def was_start(info: StreamInfo, rejected: RejectedEvent) -> bool:
 
 
 def damaged_event(sequence: int) -> Refused:
-    """Returns the rejected event that stands for an unreadable record."""
+    """Returns the rejected event that represents an unreadable record."""
     return Refused(sequence, DAMAGED, "the record in the outbox is damaged", b"")
 
 

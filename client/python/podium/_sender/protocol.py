@@ -106,7 +106,8 @@ class Absent(NamedTuple):
     """Events that were not delivered because the outbox lacks them."""
 
     gone: int
-    """The number of events that were delivered before, to another server or before a restore."""
+    """The number of events that were delivered earlier, to another server or before a backup was
+    restored."""
     damaged: list[int]
     """The sequence numbers of events that were never delivered and cannot be read."""
 

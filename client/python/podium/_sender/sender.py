@@ -33,8 +33,8 @@ class Rules:
     Attributes:
         idle_seconds: How long a sender still runs when no events are pending.
         patience_seconds: How long a sender still runs without progress while events are pending.
-        is_bounded: Whether a sender delivers only the events that exist at its start. Events that
-            have to wait at the server are then retried only after other streams have progressed.
+        is_bounded: Whether a sender delivers only the events that exist at its start. Refused
+            events that have to wait are then retried only after other streams have progressed.
         poll_seconds: The time between two searches of an outbox while events arrive. Otherwise the
             time grows to a tenth of that since the last event, at most to ten times this value.
         defect_seconds: How long a stream retries the first event that makes the server fail, before

@@ -59,9 +59,11 @@ class Stream:
         info: The experiment, arm and attempt of the stream, and the process that writes it.
         predecessors: The streams that have to be delivered before this one.
         heartbeat: Tells the server that the writing process is alive.
-        pause: Why this stream, not the whole server, has to wait; None if it need not.
+        pause: The reason why this stream has to wait; None if it need not. A failure of the whole
+            server is not one.
         due: The time of the next retry, on the clock of `time.monotonic`.
-        failing_since: When the current row of failures began; None if the last call succeeded.
+        failing_since: The time of the first of the current failures in a row; None if the last call
+            succeeded.
         advances: The number of calls after which the delivery progressed.
         taken: The number of events that the server accepted from this sender.
         rejected: The number of events that this sender has rejected.
@@ -217,7 +219,10 @@ class Stream:
         return pause
 
     def cannot_read(self, error: Exception) -> bool:
-        """Pauses the stream because its files cannot be read. Returns True: it may have events."""
+        """Pauses the stream because its files cannot be read.
+
+        Returns True, since it may have events.
+        """
         self.wait(_unreadable(error))
         return True
 

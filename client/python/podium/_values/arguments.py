@@ -1,4 +1,4 @@
-"""The types of arguments for which a type checker can check more than `str` or `int`.
+"""Types of arguments that let a type checker find more mistakes than `str` or `int` would.
 
 Attributes of results have plain types: a newer server may send a status that this version does not
 know.

@@ -120,7 +120,7 @@ def boolean(given: Any, where: str) -> bool:
 
 
 def text(given: Any, where: str) -> str:
-    """Returns a plain str, also from a subclass of str, such as an enum.
+    """Returns a plain str, also for an instance of a subclass, such as a member of an enum.
 
     Raises:
         TypeError: The value has another type.

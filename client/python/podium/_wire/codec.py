@@ -1,8 +1,8 @@
 """Converts results to and from the messages of podium.v1, in pairs of functions.
 
-`x_to_proto` writes every field of an object, output-only fields included. Of an arm's mirrored
-fields it writes given values only. It raises a TypeError or ValueError for values that a message
-cannot hold. `x_from_proto` never fails: a newer server may send
+`x_to_proto` writes every field of an object, output-only fields included. It writes a mirrored
+field of an arm only if the field has a value of its own. It raises a TypeError or ValueError for
+values that a message cannot hold. `x_from_proto` never fails: a newer server may send
 
 - an unknown enum value, which becomes the text `unknown(N)`; `x_to_proto` rejects it;
 - an unknown kind of Value, which becomes None;

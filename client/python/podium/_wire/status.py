@@ -105,7 +105,7 @@ def _refusals_to_proto(
 ) -> recording_service_pb2.Refusals:
     """Groups refusals by reason, within a number of bytes.
 
-    A thousand events fit; of more, the first ones are listed that do.
+    About a thousand events fit. Of more, only the first ones are listed.
     """
     groups = _groups(refusals)
     result = recording_service_pb2.Refusals(refusals=groups)
@@ -182,7 +182,7 @@ def _status(metadata: Iterable[tuple[str, str | bytes]]) -> status_pb2.Status:
 
 
 def _detail(status: status_pb2.Status, empty: _M) -> _M:
-    """Returns the first detail of a type, or the empty message."""
+    """Returns the first detail of the given type, or an empty message."""
     for detail in status.details:
         try:
             if detail.Unpack(empty):

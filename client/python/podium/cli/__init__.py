@@ -35,7 +35,7 @@ _CONNECT_SECONDS = 1.5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command that the arguments name. By default, these are the arguments of the process.
+    """Runs the command in the arguments, which are those of the process if None.
 
     Returns:
         The exit code, as in `Exit`.

@@ -56,7 +56,7 @@ def exit_of(error: PodiumError) -> Exit:
 
 def text_of(error: PodiumError) -> str:
     """Returns an error in one line, with its documented reason."""
-    # The message of the call has indexes of events, which mean nothing to the user.
+    # The message of the call has indexes of events, which do not help the user.
     message = error.refusals[0].message if error.refusals else error.message
     line = _LINE_BREAK.sub(" ", message.strip())
     return f"{line} ({error.reason})" if error.reason else line

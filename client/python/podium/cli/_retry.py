@@ -141,7 +141,7 @@ def _sent_singly(
 def _sent_anew(
     client: Client, attempt: RejectedAttempt, given: argparse.Namespace
 ) -> Iterator[_Outcome]:
-    """Sends an attempt as a restart, or as another arm.
+    """Sends an attempt again, as a restart or as another arm.
 
     The events are marked only when all are sent. After an interruption, the next try sends all.
     """

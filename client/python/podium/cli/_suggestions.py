@@ -26,7 +26,7 @@ def near_metrics(client: Client, experiment: str, metric: str, *, by_step: bool 
     """Returns a question that names similar metrics of an experiment, or an empty text.
 
     Args:
-        client: The client to ask with.
+        client: The client for the requests.
         experiment: The name of the experiment.
         metric: The metric that no arm has.
         by_step: Whether to suggest only metrics with values by step.

@@ -1,4 +1,4 @@
-"""Finds the arguments of a library's call that the library gives to no callback."""
+"""Finds arguments of a library's function that the library does not pass to callbacks."""
 
 import inspect
 from collections.abc import Mapping
@@ -8,14 +8,14 @@ __all__ = ["caller_variables"]
 
 
 def caller_variables(module: str, name: str) -> Mapping[str, Any]:
-    """Returns the local variables of the nearest caller in a module that has one of a name.
+    """Returns the local variables of the nearest caller that is in a module and has a variable.
 
     Args:
         module: A part of the module's name, such as `xgboost.training`.
         name: The name of the variable.
 
     Returns:
-        The variables by name; none if there is no such caller.
+        The variables by name; an empty dict if there is no such caller.
     """
     frame = inspect.currentframe()
     while frame is not None:

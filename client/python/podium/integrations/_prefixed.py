@@ -15,8 +15,9 @@ _OF_A_SET = re.compile(
 def by_set(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Returns the metrics of each set, such as `val` with `loss` from `val_loss` or `val/loss`.
 
-    Metrics of no set are those of the training, under the empty name. Each of several data loaders
-    of Lightning is a set: `val/dataloader_idx_1`, or `/dataloader_idx_1` without a name.
+    Metrics without the prefix of a set are training metrics, under the empty name. If Lightning has
+    several data loaders, each is a set: `val/dataloader_idx_1`, or `/dataloader_idx_1` without a
+    name.
     """
     sets: dict[str, dict[str, Any]] = {}
     for name, value in metrics.items():
@@ -28,7 +29,7 @@ def by_set(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _number(value: Any) -> Any:
-    """Returns a value as a number if it is one. Otherwise the recorder reports it."""
+    """Returns a value as a number, or unchanged if it is not one; the recorder then reports it."""
     try:
         return float(value)
     except (TypeError, ValueError, RuntimeError):

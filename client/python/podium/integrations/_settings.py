@@ -19,7 +19,7 @@ def settings_of(given: Mapping[Any, Any], *, without: frozenset[str] = frozenset
 
     Args:
         given: The arguments by name.
-        without: Names that are left out.
+        without: The names to leave out.
     """
     return {
         str(key): plain(item)
@@ -29,7 +29,7 @@ def settings_of(given: Mapping[Any, Any], *, without: frozenset[str] = frozenset
 
 
 def plain(given: Any, depth: int = 1) -> Any:
-    """Returns any value as a JSON-like one. Functions and classes become their names.
+    """Converts any value to a JSON-like one. Functions and classes become their names.
 
     The result is the same in each run of a program: it contains no memory addresses.
     """

@@ -46,17 +46,18 @@ _OF_A_LOAD = frozenset(
         "use_cache",
     }
 )
-"""Settings of a model that differ between a new model and the same one from a checkpoint."""
+"""Settings that change when a model is saved and loaded again."""
 _LENGTH = frozenset({"num_train_epochs", "max_steps"})
 _PROGRESS_PREFIXES = ("dataloader_", "ddp_", "eval_", "logging_", "save_")
-"""Arguments that may change when a training continues: they are in the extras."""
+"""Arguments that may change when a training continues. They are put into the extras."""
 
 
 def rows_of(entry: Mapping[str, Any], step: int) -> list[Row]:
     """Returns the rows of a log entry: one for each data set.
 
     Args:
-        entry: The metrics, with names such as `eval_loss`, or `eval_NAME_loss` of one of several.
+        entry: The metrics, with names such as `eval_loss`, or `eval_NAME_loss` if there are several
+            sets.
         step: The step.
     """
     return [_row(entry, step, prefix) for prefix in _prefixes(entry)]
@@ -77,7 +78,7 @@ def last_rows(log: Iterable[Mapping[str, Any]], step: int | None) -> list[Row]:
 
     Args:
         log: The log's entries.
-        step: The step. None has no rows.
+        step: The step. If it is None, there are no rows.
     """
     return (
         []
@@ -152,7 +153,10 @@ def _prefixes(entry: Mapping[str, Any]) -> list[str]:
 
 
 def _is_metric(prefix: str, timed: list[str]) -> bool:
-    """Returns whether a key is a metric, as `eval_tokenizer_runtime` is beside `eval_runtime`."""
+    """Returns whether a key is a metric.
+
+    `eval_tokenizer_runtime` is one if there is `eval_runtime`.
+    """
     return any(prefix.startswith(f"{other}_") for other in timed)
 
 

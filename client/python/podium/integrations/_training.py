@@ -56,14 +56,15 @@ class Training:
     """Records the trainings of one callback, one arm after the other.
 
     A training that continues from a checkpoint is another attempt at the same arm. So is one that
-    begins again before it has ended, as after it ran out of memory. Any other one is another arm.
+    begins again before it has ended, such as after it ran out of memory. Any other training is
+    another arm.
 
-    If a trainer does not end its arm, the end of the process does: the arm is failed with the error
-    that ended the process, or cancelled if there is none.
+    If a trainer does not end its arm, the arm ends with the process: it fails with the error that
+    ended the process, or is cancelled if there is none.
 
     Args:
         experiment: The experiment, or its name.
-        names: The arm names that this and its copies have used.
+        names: The arm names that this object and its copies have used.
         options: Arguments for `start_arm`.
     """
 
@@ -86,7 +87,7 @@ class Training:
         self._last: dict[str, Row] = {}
         self._trial: Any = None
         self._baseline: list[Row] | None = None
-        """The rows of an evaluation without training, while its arm is the current one."""
+        """The rows of an evaluation before training, while its arm is the current one."""
 
     def __deepcopy__(self, copied: dict[int, Any]) -> Self:
         """Returns a copy that records its own arms, with the same recorder and names."""
@@ -101,7 +102,7 @@ class Training:
 
     @property
     def arm(self) -> ArmRecorder | None:
-        """The arm that is recorded, or was last; None before there is one."""
+        """The arm that is being recorded or was recorded last; None before the first one."""
         return self._arm
 
     @property
@@ -117,7 +118,9 @@ class Training:
         rank: int | None = None,
         repeats: bool = False,
     ) -> None:
-        """Begins an attempt. In another process than the main one, logs that it records nothing.
+        """Begins an attempt.
+
+        In a process that is not the main one, only logs that it records nothing.
 
         Args:
             run_config: The configuration and the name of the arm.
@@ -142,7 +145,7 @@ class Training:
         options = self._options.copy()
         if resume_step is not None:
             options["restart"] = False
-        self._arm = None  # its recorder takes one that is held for somebody else's
+        self._arm = None  # so that the recorder treats a locked stream as that of another training
         self._arm = self._recorder(rank).start_arm(
             run_config, name=self._name, resume_step=resume_step, **options
         )
@@ -158,7 +161,7 @@ class Training:
             self.log_row(row)
 
     def begin_evaluation(self, run_config: RunConfig, *, rank: int | None = None) -> None:
-        """Begins an arm for an evaluation if this callback has recorded no training.
+        """Begins an arm for an evaluation if this callback has not recorded a training.
 
         It is an arm of its own, since a new attempt at the arm of a training deletes its rows. All
         processes that evaluate under this name share one attempt, so they add rows to it.
@@ -222,8 +225,8 @@ class Training:
         """Records that training is completed. The last row of each eval is its result.
 
         Args:
-            best: Rows that are the result instead, if the trainer kept an earlier model.
-            train_seconds: The duration; the time since the beginning if not given.
+            best: The rows of the kept model, if it is an earlier one. They are the result then.
+            train_seconds: The duration. By default, the time since the training began.
         """
         if self._arm is None or not self._is_running:
             return
@@ -244,7 +247,7 @@ class Training:
         self.stop("pruned" if step is None else f"pruned at step {step}")
 
     def settle(self) -> None:
-        """Ends a training that ended without a call of its trainer, if it is known how."""
+        """Ends the arm of a training that Optuna has ended without a call of the trainer."""
         state = _trial_state(self._trial) if self._is_running else ""
         if state == "PRUNED":
             self.prune()
@@ -252,7 +255,7 @@ class Training:
             self._finish(ArmStatus.FAILED, "the trial of Optuna failed")
 
     def leave(self, error: BaseException | None) -> None:
-        """Ends a training that is running as its block ended, and waits for delivery.
+        """Ends a running training when its `with` block ends, and waits for delivery.
 
         Args:
             error: The exception that ended the block; None if there was none.
@@ -315,7 +318,7 @@ _ended: list[ArmRecorder] = []
 
 
 def _release() -> None:
-    """Ends the streams of arms whose training is over, when another training begins.
+    """Ends the streams of arms whose training has ended, when another training begins.
 
     Ending them earlier would put results that are logged after training in another stream, where
     they could overtake those in the stream of the training.
@@ -334,11 +337,11 @@ class CallbackBase(Generic[_T]):
 
     @property
     def arm(self) -> ArmRecorder | None:
-        """The arm that is recorded, or was last; None before there is one."""
+        """The arm that is being recorded or was recorded last; None before the first one."""
         return self._training.arm
 
     def __del__(self) -> None:
-        # A trainer drops a callback that nobody else holds when its training has ended.
+        # A trainer drops its reference to a callback when the training has ended.
         training = getattr(self, "_training", None)
         if training is not None:
             training.settle()
@@ -352,7 +355,7 @@ class CallbackBase(Generic[_T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Ends a training that is running: failed or cancelled if the block raised."""
+        """Ends a running training. It failed or was cancelled if the block raised an error."""
         self._training.leave(error)
 
 

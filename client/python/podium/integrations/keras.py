@@ -1,4 +1,4 @@
-"""Records what Keras trains.
+"""Records trainings of Keras.
 
 with PodiumCallback("rank_sweep", "width32") as callback:
     model.fit(x, y, validation_data=(x_val, y_val), epochs=5, callbacks=[callback])
@@ -41,18 +41,18 @@ _TEST = "test"
 
 
 class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, unused-ignore]
-    """Records a training: a row of the eval `val` for each epoch, and training's own metrics.
+    """Records a training: a row of the eval `val` for each epoch, and the training metrics.
 
     Epochs count from 0, as in all callbacks of Keras. A training with `initial_epoch` continues
     after the epoch before that one. `model.evaluate` after training is the result `test`.
 
-    As a context manager it also records that a training failed or was cancelled. Without that, the
-    end of the process does.
+    Use it as a context manager to record at once that a training failed or was cancelled.
+    Otherwise, this is recorded at the end of the process.
 
     Args:
-        experiment: The name of the experiment, or what `podium.record` returned.
+        experiment: The name of the experiment, or the recorder that `podium.record` returned.
         name: The name of the arm.
-        run_config: What the arm is asked to do, if not what the model was compiled with.
+        run_config: The configuration of the arm. By default, that of the compiled model.
         early_stopping: Your EarlyStopping callback, if it restores the best weights. Keras does
             not report that to other callbacks. The best epoch is then recorded as the result.
         options: The same options as `start_arm`: group_id, group_name, run_id, attempt_id, order,
@@ -78,7 +78,10 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         self._asked: RunConfig | None = None
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Reads the configuration, before schedules change it. The first epoch begins the arm."""
+        """Reads the configuration before schedules change it.
+
+        The arm begins with the first epoch.
+        """
         del logs
         self._is_fitting = False
         self._asked = self._run_config or _run_config(self._name, self.model, self.params)
@@ -101,7 +104,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
             self._training.log_row(self._rows[epoch])
 
     def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Records an evaluation outside of training. Those of a training come with its epochs."""
+        """Records an evaluation outside of training. `on_epoch_end` records those of a training."""
         if not logs or self._training.is_running:
             return
         if self._training.arm is None:
@@ -119,12 +122,13 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
 
 
 def _run_config(name: str, model: Any, params: Mapping[str, Any]) -> RunConfig:
-    """Returns the configuration. Its extras may change when a training continues.
+    """Returns the configuration. Only its extras may change when a training continues.
 
-    These are the number of epochs, and the learning rate, which schedules change.
+    They hold the number of epochs, and the learning rate, which schedules change.
     """
     optimizer = model.optimizer.get_config() if model.optimizer is not None else {}
-    # The name of an optimizer counts those of the process. Its class tells what it is.
+    # The name of an optimizer contains a count of the optimizers in the process, so its class is
+    # used.
     settings = settings_of(optimizer, without=frozenset({_RATE, "name"}))
     kind = type(model.optimizer).__name__
     iterator = caller_variables("keras.src.backend", _ITERATOR).get(_ITERATOR)
@@ -154,7 +158,7 @@ def _seed() -> int | None:
 
 
 def _layers(model: Any) -> list[dict[str, Any]]:
-    """Returns the kind and the arguments of each layer, without names that count layers."""
+    """Returns the kind and arguments of each layer, without its name, which contains a count."""
     found = []
     for layer in getattr(model, "layers", [])[:_MAX_LAYERS]:
         kind = {"kind": type(layer).__name__}
@@ -170,7 +174,7 @@ def _layers(model: Any) -> list[dict[str, Any]]:
 
 
 def _simple(given: Any) -> Any:
-    """Returns the arguments of a layer with the classes in it by name and arguments."""
+    """Returns the arguments of a layer. Objects in it become their class name and arguments."""
     if not isinstance(given, Mapping):
         return given
     if "class_name" not in given:
@@ -180,7 +184,7 @@ def _simple(given: Any) -> Any:
 
 
 def _shortest(rate: Any) -> Any:
-    """Returns the shortest number that is the same as a 32-bit one: 0.45, not 0.44999998807907."""
+    """Returns the shortest number with the same 32-bit value: 0.45, not 0.44999998807907."""
     if not isinstance(rate, float):
         return rate
     digits = (float(f"{rate:.{number}g}") for number in range(1, 10))

@@ -1,4 +1,4 @@
-"""Records what LightGBM trains.
+"""Records trainings of LightGBM.
 
 with PodiumCallback("churn", "leaves31") as callback:
     lightgbm.train(params, train_set, valid_sets=[val_set], callbacks=[callback])
@@ -33,8 +33,8 @@ _VERSION: str = lightgbm.__version__
 class PodiumCallback(CallbackBase["_Training"]):
     """Records a training: one row of each evaluated data set for each round.
 
-    Rounds are counted as LightGBM prints them, from 1; a training that goes on with `init_model`
-    counts on. After early stopping the best round is the result, otherwise the last one.
+    Rounds are counted from 1, as LightGBM prints them. A training with `init_model` continues the
+    count. After early stopping the best round is the result, otherwise the last one.
 
     LightGBM does not notify callbacks when it stops early or fails. As a context manager, the
     callback records that at the end of its block. Otherwise, early stopping is recorded when
@@ -42,12 +42,13 @@ class PodiumCallback(CallbackBase["_Training"]):
     process. An error is recorded at the end of the process.
 
     Args:
-        experiment: The name of the experiment, or what `podium.record` returned.
+        experiment: The name of the experiment, or the recorder that `podium.record` returned.
         name: The name of the arm.
-        run_config: What the arm is asked to do, if not LightGBM's own parameters.
-        training_sets: Data sets whose scores are training metrics, and no rows, beside the one
-            that LightGBM itself calls its training data.
-        options: As of `start_arm`: group_id, group_name, run_id, attempt_id, order, restart.
+        run_config: The configuration of the arm. By default, LightGBM's own parameters.
+        training_sets: Further data sets whose scores are training metrics and not rows. The scores
+            of LightGBM's own training data always are.
+        options: The same options as `start_arm`: group_id, group_name, run_id, attempt_id, order,
+            restart.
     """
 
     def __init__(
@@ -59,7 +60,8 @@ class PodiumCallback(CallbackBase["_Training"]):
         training_sets: Collection[str] = TRAINING_SETS,
         **options: Unpack[ArmOptions],
     ) -> None:
-        # Before LightGBM's early stopping (30), which hides a round from those that come after it.
+        # It runs before LightGBM's early stopping (30), after which no callback gets the last
+        # round.
         self.order = 25
         self.before_iteration = False
         self._training = _Training(experiment, **options)
@@ -86,7 +88,7 @@ class PodiumCallback(CallbackBase["_Training"]):
 
 
 class _Training(Training):
-    """A training whose model knows the best round only after the last one."""
+    """A training whose model has the number of the best round only when training has ended."""
 
     _model: Any = None
     _rows: Mapping[int, list[Row]] = MappingProxyType({})
@@ -103,7 +105,10 @@ class _Training(Training):
             self._rows[row.step].append(row)
 
     def settle(self) -> None:
-        """Ends a training that was stopped early: its model names the best round from then on."""
+        """Ends the arm if training was stopped early.
+
+        Its model then has the number of the best round.
+        """
         super().settle()
         best = self._rows.get(getattr(self._model, "best_iteration", 0), [])
         if self.is_running and not best:
@@ -150,7 +155,7 @@ def run_config(name: str, params: Mapping[str, Any]) -> RunConfig:
 
 
 def _scores(results: Any) -> dict[str, dict[str, Any]]:
-    """The scores of each data set; of several folds with their standard deviation."""
+    """Returns the scores of each data set. If there are several folds, adds standard deviations."""
     scores: dict[str, dict[str, Any]] = {}
     for result in results:
         name, metric, value, _, *spread = result

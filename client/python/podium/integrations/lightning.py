@@ -1,4 +1,4 @@
-"""Records what PyTorch Lightning trains: by a logger, or by a callback.
+"""Records trainings of PyTorch Lightning: by a logger, or by a callback.
 
 trainer = Trainer(max_epochs=3, logger=PodiumLogger("rank_sweep", "lora_rank4"))
 trainer.fit(model, train, val)
@@ -20,7 +20,8 @@ from podium.integrations._settings import seed_of, settings_of
 from podium.integrations._training import ArmOptions, CallbackBase, Row, Training
 
 try:
-    # It goes by two names, whose classes differ: the one that the script uses counts.
+    # Lightning has two package names with different classes. The package that the script uses
+    # counts.
     if "lightning.pytorch" in sys.modules:
         from lightning.pytorch.callbacks import Callback
         from lightning.pytorch.loggers.logger import DummyLogger, Logger
@@ -40,19 +41,20 @@ _VALIDATE = "validate"
 
 
 class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, unused-ignore]
-    """Records a training: a row of each validation at its step, and what else is logged.
+    """Records a training: the rows of each validation at its step, and training metrics.
 
     A value logged as `val_loss` or `val/loss` is `loss` of the eval `val`; `valid`, `validation`
-    and `test` work in the same way. All other values are training metrics. Each of several data
-    loaders is an eval. Values of `trainer.validate` and `trainer.test` outside of training are
-    results. With `fast_dev_run` nothing is recorded.
+    and `test` work in the same way. All other values are training metrics. If there are several
+    data loaders, each is an eval. Values of `trainer.validate` and `trainer.test` outside of
+    training are results. With `fast_dev_run` nothing is recorded.
 
     Args:
-        experiment: The name of the experiment, or what `podium.record` returned.
+        experiment: The name of the experiment, or the recorder that `podium.record` returned.
         name: The name of the arm.
-        run_config: What the arm is asked to do, if not the model's hyperparameters and the
+        run_config: The configuration of the arm. By default, the model's hyperparameters and the
             trainer's arguments.
-        options: As of `start_arm`: group_id, group_name, run_id, attempt_id, order, restart.
+        options: The same options as `start_arm`: group_id, group_name, run_id, attempt_id, order,
+            restart.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
         self._run_config = run_config
         self._logged_step: int | None = None
         self.hyperparameters: dict[str, Any] = {}
-        """What the configuration says beside the hyperparameters of model and data."""
+        """The configuration, apart from the hyperparameters of the model and the data."""
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Begins the arm. It continues after the step of the checkpoint that was loaded."""
@@ -88,7 +90,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Records training metrics as often as the trainer logs, once a step."""
+        """Records training metrics whenever the trainer logs, at most once a step."""
         del pl_module, outputs, batch, batch_idx
         step = trainer.global_step
         if step % max(trainer.log_every_n_steps, 1) == 0 and step != self._logged_step:
@@ -147,15 +149,16 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
     """Records a training as PodiumCallback does: `Trainer(logger=PodiumLogger(...))`.
 
     Lightning gives loggers neither the error that ended a training nor the step from which it
-    continues. So the logger adds its own callback to the trainer, which records. Values that only
-    loggers receive, such as by `self.logger.log_metrics`, are training metrics.
+    continues. So the logger adds a callback to the trainer, and this callback records. Values that
+    only loggers receive, such as those of `self.logger.log_metrics`, are training metrics.
 
     Args:
-        experiment: The name of the experiment, or what `podium.record` returned.
+        experiment: The name of the experiment, or the recorder that `podium.record` returned.
         name: The name of the arm.
-        run_config: What the arm is asked to do, if not the model's hyperparameters and the
+        run_config: The configuration of the arm. By default, the model's hyperparameters and the
             trainer's arguments.
-        options: As of `start_arm`: group_id, group_name, run_id, attempt_id, order, restart.
+        options: The same options as `start_arm`: group_id, group_name, run_id, attempt_id, order,
+            restart.
     """
 
     def __init__(
@@ -172,7 +175,10 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
         self._trainer: Any = None
         self._has_warned = False
         self.callback = PodiumCallback(experiment, name, run_config=run_config, **options)
-        """What records; the trainer's, once a training begins."""
+        """The callback that records.
+
+        From the start of a training, it is the one that the trainer has.
+        """
 
     @property
     def name(self) -> str:
@@ -186,35 +192,38 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
 
     @property
     def experiment(self) -> Any:
-        """The arm, for `self.logger.experiment.log_eval(...)`: the recorder that `start_arm` gave.
+        """The recorder of the arm, for `self.logger.experiment.log_eval(...)`.
 
-        Before training, and in other processes than the main one, it takes anything and does
-        nothing.
+        Before training, and in processes that are not the main one, its methods do nothing.
         """
         return self.callback.arm or DummyLogger().experiment
 
     def log_graph(self, model: Any, input_array: Any = None) -> None:
-        """Adds the callback to the trainer, which says of which model it is before it begins."""
+        """Adds the callback to the trainer.
+
+        Lightning calls this method with the model before training.
+        """
         del input_array
         self._join(model.trainer)
 
     def _join(self, trainer: Any) -> None:
         self._trainer = trainer
         if self.callback not in trainer.callbacks:
-            # It comes before those that save checkpoints, to record the rows up to their steps.
+            # It is placed before callbacks that save checkpoints, so that the rows of their steps
+            # are recorded.
             trainer.callbacks.insert(0, self.callback)
 
     def log_hyperparams(
         self, params: Mapping[str, Any] | Namespace, *others: Any, **named: Any
     ) -> None:
-        """Adds to the configuration, until training begins."""
+        """Adds hyperparameters to the configuration. Ignored after the start of training."""
         del others, named
         self.callback.hyperparameters |= dict(params if isinstance(params, dict) else vars(params))
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Records values that only loggers receive as training metrics."""
         if self._trainer is None:
-            # Lightning gives the model of a training only to loggers, not that of an evaluation.
+            # Lightning passes the model to loggers for a training, but not for an evaluation.
             connector = caller_variables(_LOGGER_CONNECTOR, "self").get("self")
             if connector is not None and not connector.trainer.training:
                 self._join(connector.trainer)
@@ -236,7 +245,10 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
 
 
 def _run_config(name: str, trainer: Any, module: Any, others: Mapping[str, Any]) -> RunConfig:
-    """Returns the configuration. Its extras are the lengths, which may change on continuing."""
+    """Returns the configuration.
+
+    Its extras are the lengths, which may change when training continues.
+    """
     facts = {key: getattr(trainer, key, None) for key in _TRAINER}
     facts["batch_size"] = getattr(trainer.train_dataloader, "batch_size", None)
     facts["parameters"] = _parameter_count(module)

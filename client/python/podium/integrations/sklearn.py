@@ -30,19 +30,19 @@ _NO_RESULTS = (
 def record_search(
     search: Any, experiment: str | ExperimentRecorder, *, name: str = "", eval_name: str = "cv"
 ) -> None:
-    """Records what a search such as GridSearchCV found, after its `fit`, with any `n_jobs`.
+    """Records the results of a search such as GridSearchCV after its `fit`, for any `n_jobs`.
 
     Each candidate is a group, named by its parameters, and each fold is an arm of it with one
-    post-training row. A ranking by group has the mean of the folds, which is scikit-learn's
+    post-training row. A ranking by group shows the mean of the folds, which is scikit-learn's
     `mean_test_score`. Its `sd` divides by n - 1; scikit-learn's `std_test_score` divides by n. The
-    model that was trained again on all data is the arm `refit`. Recording a search again replaces
-    the arms of the same names.
+    final model, trained on all data, is the arm `refit`. Recording a search again replaces the arms
+    of the same names.
 
     Args:
         search: The search.
-        experiment: The name of the experiment, or what `podium.record` returned. For a name, the
-            success metric of a new experiment is the score of the folds.
-        name: The beginning of all names, to tell apart the searches of one experiment.
+        experiment: The name of the experiment, or the recorder that `podium.record` returned. If a
+            name creates a new experiment, its success metric is the score of the folds.
+        name: The prefix of all names, which distinguishes the searches of one experiment.
         eval_name: The name of the eval.
     """
     results = getattr(search, "cv_results_", None)
@@ -60,14 +60,14 @@ def record_search(
             for arm in _arms(search, results, name, eval_name):
                 recorder.record_arm(arm)
     except Exception:
-        # The search has ended, and the script may still have to save its model.
+        # An error must not stop the script before it saves the model of the finished search.
         _LOGGER.exception("podium: record_search: the search is not recorded, or only in part")
 
 
 def _arms(
     search: Any, results: Mapping[str, Any], prefix: str, eval_name: str
 ) -> Iterator[ArmResult]:
-    """Yields an arm for each fold of each candidate, and one for the model that was kept."""
+    """Yields an arm for each fold of each candidate, and one for the final model."""
     fixed = search.estimator.get_params()
     for index, group in enumerate(_group_names(results, prefix)):
         of_candidate = {key: values[index] for key, values in results.items()}

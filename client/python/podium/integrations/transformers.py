@@ -1,4 +1,4 @@
-"""Records what Hugging Face's Trainer trains, and TRL's trainers, which are made of it.
+"""Records trainings of Hugging Face's Trainer, and of TRL's trainers, which are based on it.
 
 trainer = Trainer(model, args, train_dataset=..., callbacks=[PodiumCallback("rank_sweep")])
 trainer.train()
@@ -24,20 +24,21 @@ __all__ = ["PodiumCallback"]
 
 
 class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[misc, unused-ignore]
-    """Records a training: a row of each evaluation at its step, and what is logged beside it.
+    """Records a training: the rows of each evaluation at its step, and training metrics.
 
-    An evaluation of one set is the eval `eval`. Of several sets, each is an eval with the name of
-    its set. At the end, the last row of each is its result, or with `load_best_model_at_end` the
-    row of the best step. Evaluations after training and `trainer.predict` are results too.
+    If one set is evaluated, the eval is `eval`. Otherwise, each set is an eval with the name of the
+    set. At the end, the last row of each eval becomes its result, or the row of the best step with
+    `load_best_model_at_end`. Evaluations after training and `trainer.predict` are results too.
 
-    As a context manager it also records that a training failed or was cancelled. Without that, the
-    end of the process does.
+    Use it as a context manager to record at once that a training failed or was cancelled.
+    Otherwise, this is recorded at the end of the process.
 
     Args:
-        experiment: The name of the experiment, or what `podium.record` returned.
+        experiment: The name of the experiment, or the recorder that `podium.record` returned.
         name: The name of the arm; the name of the output folder if not given.
-        run_config: What the arm is asked to do, if not the trainer's own arguments.
-        options: As of `start_arm`: group_id, group_name, run_id, attempt_id, order, restart.
+        run_config: The configuration of the arm. By default, the trainer's own arguments.
+        options: The same options as `start_arm`: group_id, group_name, run_id, attempt_id, order,
+            restart.
     """
 
     def __init__(
@@ -82,7 +83,10 @@ class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[m
             self._training.begin_evaluation(config, rank=args.process_index)
 
     def _arm_name(self, args: Any, state: Any) -> str:
-        """The name of the arm; of a search, with that of the trial, if it has names for them."""
+        """Returns the name of the arm.
+
+        In a search, the name of the trial is added if it has one.
+        """
         name = self._name or Path(args.output_dir).resolve().name
         return f"{name}-{state.trial_name}" if state.trial_name else name
 
@@ -135,7 +139,7 @@ class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[m
     def on_train_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         """Records that training is completed, with the result of the model that it keeps."""
         del control, others
-        # Before the Trainer prunes a trial it says that training has ended.
+        # The Trainer calls this method also before it prunes a trial.
         if {"trial", "step", "metrics"} <= caller_variables("transformers.trainer", "trial").keys():
             self._training.prune()
             return

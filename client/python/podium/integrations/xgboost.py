@@ -1,4 +1,4 @@
-"""Records what XGBoost trains.
+"""Records trainings of XGBoost.
 
 callback = PodiumCallback("churn", "depth6")
 xgboost.train(params, dtrain, 200, evals=[(dtrain, "train"), (dval, "val")], callbacks=[callback])
@@ -27,25 +27,26 @@ _BEST = "best_iteration"
 _SEEDS = ("seed", "random_state")
 _MACHINE = frozenset({"nthread", "n_jobs", "verbosity", "validate_parameters"})
 _ARGUMENTS = ("early_stopping_rounds", "obj", "custom_metric", "metrics", "nfold", "stratified")
-"""Arguments of `xgboost.train` and `xgboost.cv` that tell trainings apart."""
+"""Arguments of `xgboost.train` and `xgboost.cv` that distinguish trainings."""
 
 
 class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[misc, unused-ignore]
     """Records a training: one row of each evaluated data set for each round.
 
-    Rounds count from 0, as XGBoost prints them. A training that continues with `xgb_model`
-    continues to count. After early stopping the best round is the result, otherwise the last one.
-    The order of the callbacks does not matter.
+    Rounds count from 0, as XGBoost prints them. A training with `xgb_model` continues the count.
+    After early stopping the best round is the result, otherwise the last one. The order of the
+    callbacks does not matter.
 
-    As a context manager it also records that a training failed or was cancelled. Without that, the
-    end of the process does.
+    Use it as a context manager to record at once that a training failed or was cancelled.
+    Otherwise, this is recorded at the end of the process.
 
     Args:
-        experiment: The name of the experiment, or what `podium.record` returned.
+        experiment: The name of the experiment, or the recorder that `podium.record` returned.
         name: The name of the arm.
-        run_config: What the arm is asked to do, if not XGBoost's own parameters.
-        training_sets: Data sets whose scores are training metrics, and no rows.
-        options: As of `start_arm`: group_id, group_name, run_id, attempt_id, order, restart.
+        run_config: The configuration of the arm. By default, XGBoost's own parameters.
+        training_sets: Data sets whose scores are training metrics and not rows.
+        options: The same options as `start_arm`: group_id, group_name, run_id, attempt_id, order,
+            restart.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[
         self._history = {}
         self._next = 0
         config = self._run_config or run_config(
-            # A booster has them as 32-bit numbers only, and with all defaults.
+            # A booster returns its parameters only as 32-bit numbers, and with all defaults.
             self._name,
             caller_variables("xgboost.training", "params"),
         )
@@ -87,7 +88,7 @@ class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[
         return model
 
     def before_iteration(self, model: Any, epoch: int, evals_log: Mapping[str, Any]) -> bool:
-        """Keeps the log of the training, which XGBoost adds each round to."""
+        """Keeps a reference to the log of the training. XGBoost adds each round to it."""
         del model, epoch
         self._history = evals_log
         return False
@@ -137,7 +138,7 @@ def run_config(name: str, given: Mapping[str, Any]) -> RunConfig:
         name,
         algorithm=Component("xgboost", facts),
         seed=next((seed for seed in seeds if seed is not None), None),
-        # A training that continues asks for the rest of the rounds.
+        # A training that continues passes only the number of remaining rounds.
         extras=settings_of({"num_boost_round": given.get("num_boost_round")}),
     )
 

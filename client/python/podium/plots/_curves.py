@@ -44,7 +44,10 @@ _HEIGHT, _AROUND = 3.9, 0.6
 _NAMED = 24
 """The most curves that have names. If there are more, all are thin and grey."""
 _BANDS = 4
-"""The most bands, because more would hide each other. Then only the last points have intervals."""
+"""The most groups with bands, since more would hide each other.
+
+Of more groups, only the last points have intervals.
+"""
 _MARKERS = 12
 """The approximate number of markers of a curve with more points, at regular distances."""
 _UNNAMED = {"color": GREY, "marker": "", "linestyle": "-", "alpha": 0.5}

@@ -15,7 +15,7 @@ _A = TypeVar("_A", bound=NamedArm)
 
 
 def experiment_status(*, total: int, completed: int, failed: int) -> ExperimentStatus:
-    """Returns the status of an experiment from its numbers of arms."""
+    """Returns the status of an experiment from its number of arms of each status."""
     if completed:
         return ExperimentStatus.COMPLETED
     return ExperimentStatus.FAILED if total and failed == total else ExperimentStatus.RUNNING
@@ -24,7 +24,7 @@ def experiment_status(*, total: int, completed: int, failed: int) -> ExperimentS
 def best_arm(
     arms: Iterable[_A], metric: str | None, direction: str | None = None
 ) -> tuple[_A, float] | None:
-    """Returns the completed arm with the best score, and the score; the first one of equals.
+    """Returns the completed arm with the best score, and the score. Of equal ones, the first wins.
 
     NaN is never the best. Without a direction, greater scores are better. Returns None if no arm
     has a score, or without a metric.

@@ -55,7 +55,7 @@ def order_key(score: float | None, direction: str | None = None) -> OrderKey:
 class Ranks:
     """Assigns ranks to scores that come in order. Equal scores share a rank (1, 2, 2, 4).
 
-    Created with the values of another one, it continues from there.
+    An instance that is created with the fields of another one continues its count.
     """
 
     seen: int = 0
@@ -73,7 +73,7 @@ class Ranks:
 def ranked(
     scores: Sequence[float | None], direction: str | None = None
 ) -> list[tuple[int, int | None]]:
-    """Sorts scores; returns the index and rank of each, the best first, equal ones as given."""
+    """Returns the index and rank of each score, best first. Equal scores keep their order."""
     keys = [order_key(value, direction) for value in scores]
     ranks = Ranks()
     order = sorted(range(len(keys)), key=keys.__getitem__)

@@ -76,8 +76,8 @@ def check_rules(methods: Iterable[str]) -> None:
 def name_check(method: MethodDescriptor) -> Callable[[Any], bytes | None]:
     """Returns the check of a method's requests.
 
-    The check returns None if the call may go on. For a name outside of the caller's prefixes it
-    returns or raises what the method answers for an experiment that does not exist.
+    The check returns None if the call may continue. For a name outside of the caller's prefixes it
+    returns the response, or raises the error, for an experiment that does not exist.
 
     Raises:
         RuleError: The method has no rule, or its rule names a field that the request lacks.
@@ -99,7 +99,7 @@ def name_check(method: MethodDescriptor) -> Callable[[Any], bytes | None]:
 
 
 def _as_missing(request: Any, experiment: str) -> bytes:
-    """Returns or raises what is answered for an experiment that does not exist."""
+    """Returns the response, or raises the error, for an experiment that does not exist."""
     if getattr(request, "allow_missing", False):
         return b""
     error = unknown_experiment(experiment)

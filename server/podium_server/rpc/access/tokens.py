@@ -106,7 +106,7 @@ class Access:
 
     async def _by_id(self, key: str) -> TokenRow | None:
         tokens = await self._current()
-        if key not in tokens:  # it may have been created just now
+        if key not in tokens:  # the token may have been created just now
             self._fresh_until = 0.0
             tokens = await self._current()
         return tokens.get(key)

@@ -40,7 +40,7 @@ __all__ = ["ConnectFront"]
 
 T = TypeVar("T")
 _OVERSIZE = 2
-"""Requests up to this multiple of the limit are read, so that the error can name their size."""
+"""Requests up to this multiple of the limit are read, so that their error can name the size."""
 _MAX_CONNECTIONS = 1_000
 _STOP_SECONDS = 1
 _FORM = "application/x-www-form-urlencoded"
@@ -162,7 +162,7 @@ class _Guard:
 
 
 def _as_json(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-    """Yields headers with the content type that `curl --data` leaves out."""
+    """Yields the headers. Replaces the content type that `curl --data` sends by that of JSON."""
     for name, value in headers:
         yield name, b"application/json" if name == b"content-type" else value
 
@@ -299,7 +299,7 @@ class _Application(ConnectASGIApplication[None]):
             interceptors=[_Admitting(admission, access)],
             read_max_bytes=_OVERSIZE * admission.message_bytes,
             codecs=CODECS,
-            # What a small request unpacks to would be in no bound of memory and time.
+            # Compressed requests are rejected, because their unpacked size is not limited.
             compressions=(),
         )
 

@@ -70,8 +70,8 @@ class GrpcioFront:
 
     Args:
         services: The methods of each service, by its full name.
-        admission: Decides which calls are worked on.
-        access: Decides who may call what.
+        admission: Decides which calls the server works on.
+        access: Decides which callers may call which methods.
         message_bytes: The largest request.
         reflection: Whether tools can list the services.
         on_failed: Called when the server has ended and cannot be started again.

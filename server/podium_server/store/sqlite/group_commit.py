@@ -109,7 +109,7 @@ class GroupCommit:
         try:
             result: T = await waiting.answer
         finally:
-            del waiting  # else an error and this frame would hold each other, and the request
+            del waiting  # a reference cycle of this frame and its error would keep the request
         return result
 
     async def close(self) -> None:
@@ -229,7 +229,7 @@ class GroupCommit:
     def _take_waiting(self, applied: list[_Waiting]) -> list[_Waiting]:
         """Returns the applied and the waiting calls.
 
-        All fail together if there is no transaction.
+        If there is no transaction, all of them fail together.
         """
         applied.extend(self._waiting)
         self._waiting.clear()

@@ -143,7 +143,10 @@ class Loader:
         return rows
 
     def _row(self, place: _Place, key: EvalKey, answering: EvalRow | None) -> EvalRow | None:
-        """Returns the row of a key, given the row that `eval(name)` returns."""
+        """Returns the row of a key.
+
+        Avoids a query if it is `answering`, the row that `eval(name)` returns.
+        """
         if answering is None or precedence(key.step) > precedence(answering.key.step):
             return None
         if key == answering.key:

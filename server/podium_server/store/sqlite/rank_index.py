@@ -70,7 +70,7 @@ class RankWriter:
         return set(fetch(self._connection, _ENTRIES, (experiment, ordinal)))
 
     def note(self, experiment: int, revision: int | None) -> None:
-        """Remembers the revision at which an arm that is or was COMPLETED changed."""
+        """Notes the revision at which an arm that is or was COMPLETED changed."""
         if revision is not None:
             self._revisions[experiment] = revision
 

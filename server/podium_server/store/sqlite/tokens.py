@@ -86,7 +86,7 @@ def _writing(path: Path) -> Iterator[apsw.Connection]:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[apsw.Connection]:
-    """Opens the file without ever copying the log into it. Only the server does that."""
+    """Opens the file without ever copying the log into it, which only the server does."""
     connection = connect(path)
     try:
         connection.set_busy_timeout(_WAIT_MS)

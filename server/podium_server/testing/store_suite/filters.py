@@ -65,7 +65,7 @@ _SETTINGS = (
 
 
 async def test_filters_by_configuration(store: Store) -> None:
-    """A value of a configuration selects by type and value, also in maps and under any key."""
+    """A condition compares type and value, also of values in maps and under any key."""
     plain = RunConfig(name="r", seed=2**53 + 1, model=ModelConfig(name="m"))
     for key, setting in _SETTINGS:
         plain.extras[key].CopyFrom(setting)
@@ -134,7 +134,7 @@ async def _fill(store: Store, rng: Random) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_lists_of_arms(store: Store, seed: int) -> None:
-    """Status, group, prefix and tags select as in plain Python, alone and together."""
+    """Status, group, prefix and tags select the same arms as filters in plain Python."""
     rng = Random(seed)
     await _fill(store, rng)
     everything = await _all_arms(store, ArmFilter())
@@ -217,7 +217,7 @@ async def _all_experiments(store: Store, shown: ExperimentFilter) -> list[Experi
 
 
 async def test_lists_of_experiments(store: Store) -> None:
-    """Status, prefix and tags select as in plain Python, also at the end of Unicode."""
+    """Status, prefix and tags select the same experiments as in Python, for all of Unicode."""
     rng = Random(1)
     names = [name for name in _NAMES if name.isprintable() or name > "\uffff"]
     outcomes = ((), (2,), (3, 4), (4,), (4, 4), (5,), (4, 5), (2, 3))

@@ -35,7 +35,7 @@ async def _collect(
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
 async def test_pages_of_any_size_show_everything_once(store: Store, size: int) -> None:
-    """Arms come in order of creation, rows in order of acceptance, experiments by name."""
+    """Arms are listed in order of creation, rows in order of acceptance, experiments by name."""
     steps = [5, 3, None, 9, 0, -4, 7]
     names = [f"e{n}" for n in range(7)]
     await store.transact(record(declared(), *(arm(name) for name in "gfedcba")))

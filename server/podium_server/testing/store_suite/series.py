@@ -101,7 +101,7 @@ async def test_an_equal_point_makes_no_revision(store: Store) -> None:
 
 
 async def test_an_attempt_keeps_the_points_up_to_its_step_or_none(store: Store) -> None:
-    """A resumed attempt cuts the series after its step, another one clears it."""
+    """A resumed attempt cuts the series after its step. Any other attempt clears the series."""
     await store.transact(record(declared(), started("a", "A", 1)))
     await _store_points(store, *((step, {"loss": 1}) for step in (-1, 0, 5, 6)))
     await store.transact(record(started("a", "B", 2, resume_step=5)))

@@ -30,7 +30,7 @@ class AsyncClient:
             await arm.score("test.pass_rate")
 
     It connects at the first call, and reconnects after the server was unreachable. It sends up to
-    256 calls at a time. Others wait until the server has answered some.
+    256 calls at a time. Further calls wait until the server has answered some.
     It belongs to the event loop of its first call. After a fork only the parent can use it.
 
     Args:

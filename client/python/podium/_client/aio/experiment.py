@@ -30,8 +30,8 @@ __all__ = ["AsyncExperimentHandle"]
 class AsyncExperimentHandle(AsyncAnalysis):
     """One experiment of a server, by name. Creating a handle makes no call.
 
-    Every call can raise the errors of `podium.errors`. The methods list those with a meaning of
-    their own.
+    Every call can raise the errors of `podium.errors`. Each method lists the errors that are
+    specific to it.
     """
 
     def arm(self, name: str, *, attempt_id: str | None = None) -> AsyncArmHandle:

@@ -76,7 +76,7 @@ class AsyncLive(LiveBase):
         predicate: Callable[[LiveState], _T],
         timeout: float | None = None,  # noqa: ASYNC109 - as in the blocking client
     ) -> _T:
-        """Waits until a function of the state returns something true, and returns that.
+        """Waits until a function of the state returns a true value, and returns that value.
 
         Args:
             predicate: The function. It is called with the state, and again after each change.

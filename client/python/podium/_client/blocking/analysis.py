@@ -82,7 +82,7 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
     ) -> GroupRanking:
         """Ranks the groups by the mean score of their arms, with 95 % intervals.
 
-        An arm without a group is a group of one.
+        An arm without a group is a group of its own.
 
         Args:
             metric: The metric to rank by, as for `score`; the success_metric if not given.
@@ -204,7 +204,8 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
         Args:
             left: The name of a group or an arm.
             right: The name of another one.
-            kind: `group` or `arm`: what both names are. If None, a group is looked up first.
+            kind: Whether both names are of a `group` or an `arm`. If None, a group is looked up
+                first.
             status: Uses only those arms of a group that have this status, or one of these;
                 `completed` if not given. The result names the arms that are left out.
             evals: Compares only these evals.

@@ -31,7 +31,7 @@ class Client:
             arm.score("test.pass_rate")
 
     It connects at the first call, and reconnects after the server was unreachable. It sends up to
-    256 calls at a time. Others wait until the server has answered some.
+    256 calls at a time. Further calls wait until the server has answered some.
     Threads may share it. After a fork only the parent can use it.
 
     Args:

@@ -68,7 +68,7 @@ class Live(LiveBase):
         self.wait_until(lambda state: state.revision >= revision, timeout)
 
     def wait_until(self, predicate: Callable[[LiveState], _T], timeout: float | None = None) -> _T:
-        """Waits until a function of the state returns something true, and returns that.
+        """Waits until a function of the state returns a true value, and returns that value.
 
         Args:
             predicate: The function. It is called with the state, and again after each change.

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
-    """Writes the experiments, or the one that is named, in the format asked for."""
+    """Writes all experiments, or the given one, in the requested format."""
     if console.as_json and arguments.format != "jsonl":
         raise CommandError(
             f"--json and --format {arguments.format} exclude each other; leave one out"

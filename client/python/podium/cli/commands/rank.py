@@ -186,7 +186,7 @@ def _words(flag: str) -> str:
 
 
 def _place(origin: str, eval_name: str | None, step: int | None = None) -> str:
-    """Returns the source of a score in a word or two."""
+    """Returns the source of a score in one or two words."""
     match origin:
         case ScoreOrigin.POST_TRAINING_EVAL:
             return eval_name or ""

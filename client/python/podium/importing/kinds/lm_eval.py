@@ -189,7 +189,10 @@ def _benchmark(content: _Object, task: str) -> str | None:
 
 
 def _sample_count(content: _Object, task: str) -> dict[str, float]:
-    """Returns the number of samples. For a group, only if all of its metrics have the same."""
+    """Returns the number of samples.
+
+    For a group, only if all of its metrics have the same number.
+    """
     counts = _maps(content, "n-samples").get(task)
     count = numbers(counts).get("effective") if isinstance(counts, dict) else None
     by_metric = _maps(content, "results").get(task, {}).get(_COUNTS)
