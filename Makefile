@@ -13,6 +13,8 @@ SERVICES := $(wildcard proto/podium/v1/*_service.proto)
 PROTOS := $(wildcard proto/podium/v1/*.proto)
 RELEASED := proto/released/podium.v1.binpb
 BIN := .venv/bin
+# Without bytecode on disk each worker of pytest, and each process that a test starts, compiles Podium.
+unexport PYTHONDONTWRITEBYTECODE
 # Most tests wait for processes more than they compute.
 AT_ONCE := --numprocesses=4 --dist=worksteal
 # Kills, power cuts, chaos and documents try nothing of a library that the others don't.
