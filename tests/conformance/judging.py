@@ -23,14 +23,23 @@ from podium.v1.results_service_pb2 import (
     ScoreRequest,
 )
 
-from tests.conformance import paging
-from tests.conformance.languages import PROJECT
+from tests.conformance import attempts, paging
+from tests.conformance.languages import PROJECT, WITHOUT_ATTEMPTS, Language
 from tests.conformance.runner import Runner
 from tests.server.ranking import vectors as rankings
 from tests.server.writes import vectors as writes
 from tests.unit.scoring import vectors as reads
 
-__all__ = ["EXCHANGE", "VECTORS", "Check", "Session", "checks", "exchange", "limits_of"]
+__all__ = [
+    "EXCHANGE",
+    "VECTORS",
+    "Check",
+    "Session",
+    "checks",
+    "exchange",
+    "limits_of",
+    "vectors_of",
+]
 
 Case = dict[str, Any]
 
@@ -38,10 +47,12 @@ _FOLDER = PROJECT / "tests" / "vectors"
 
 VECTORS = tuple(
     file
-    for kind in ("rank", "busy", "scores", "reads", "writes")
+    for kind in ("rank", "busy", "scores", "reads", "writes", "record")
     for file in sorted(_FOLDER.glob(f"{kind}*.json"))
 )
 """The files of vectors."""
+
+_ATTEMPTS = ("record_attempt",)
 
 EXCHANGE = "exchange"
 """What stands for a file in the table: the arms that each language records and every one reads."""
@@ -94,6 +105,12 @@ def limits_of(file: Path) -> dict[str, int]:
     return limits
 
 
+def vectors_of(language: Language) -> tuple[Path, ...]:
+    """Returns the files of vectors that a language is asked about."""
+    lacks_attempts = language.name in WITHOUT_ATTEMPTS
+    return tuple(file for file in VECTORS if not (lacks_attempts and file.stem in _ATTEMPTS))
+
+
 def checks(file: Path) -> Iterator[Check]:
     """Returns what a file of vectors asks of each language."""
     kinds: dict[str, dict[str, Callable[[Case, Session], None]]] = {
@@ -102,6 +119,7 @@ def checks(file: Path) -> Iterator[Check]:
         "scores": {"wire": paging.scores},
         "reads": {"pure": _read_locally, "wire": _read},
         "writes": {"wire": _write},
+        "record": {"wire": attempts.record},
     }
     ways = kinds[file.stem.partition("_")[0]]
     for case in _content(file)["cases"]:

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["LANGUAGES", "PROJECT", "Command", "Language"]
+__all__ = ["LANGUAGES", "PROJECT", "WITHOUT_ATTEMPTS", "Command", "Language"]
 
 PROJECT = Path(__file__).parents[2]
 
@@ -130,3 +130,6 @@ _CPP = Language(
 
 LANGUAGES = (_PYTHON, _GO, _TYPESCRIPT, _JAVA, _RUST, _CPP)
 """Every language. Each helper of a language keeps its own entry."""
+
+WITHOUT_ATTEMPTS = frozenset({"go", "typescript", "java", "rust", "cpp"})
+"""The languages whose clients have no attempt handles yet."""

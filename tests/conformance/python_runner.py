@@ -1,11 +1,15 @@
 """The runner of the Python client: answers each request with what the client answers."""
 
+import asyncio
 import json
 import sys
+import tempfile
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -14,6 +18,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from podium import events, scoring
 from podium._model import results
+from podium._sender import FOREGROUND, Sender
 from podium._wire import codec
 from podium._wire.rankings import SCORED_ARM, score_column_to_proto
 from podium._wire.status import from_rpc_error
@@ -35,9 +40,26 @@ from tests.server.writes.ways import METHODS
 
 __all__ = ["main"]
 
+_ROW = (
+    "name",
+    "metrics",
+    "step",
+    "tags",
+    "breakdowns",
+    "benchmark_id",
+    "eval_seconds",
+    "model_ref",
+)
+
 
 def main() -> None:
     """Answers one request after the other, until there are no more."""
+    with tempfile.TemporaryDirectory() as outbox, ExitStack() as recorders:
+        _recorders.append((Path(outbox), recorders))
+        _answer_all()
+
+
+def _answer_all() -> None:
     for line in sys.stdin:
         try:
             response = _respond(json.loads(line))
@@ -66,6 +88,8 @@ def _respond(asked: dict[str, str]) -> Message:
             return _PURE[asked["call"]](codec.arm_result_from_proto(arm), request)
         case "client":
             return _CLIENT[asked["call"]](_client(asked["address"]), request)
+        case "attempt":
+            return _record_attempt(asked["address"], request)
     return _stub(asked["address"], asked["call"], request)
 
 
@@ -139,6 +163,80 @@ def _scores(client: podium.Client, request: Any) -> ScoresResponse:
 def _record(client: podium.Client, request: Any) -> RecordResponse:
     client.record(request.experiment, map(_as_given, request.events))
     return RecordResponse()
+
+
+_recorders: list[tuple[Path, ExitStack]] = []
+"""The folder of undelivered results, and what closes the recorders of this process."""
+_arms: dict[tuple[str, str], podium.ArmRecording] = {}
+"""The newest attempt of each arm, by experiment and name."""
+
+
+@cache
+def _recorder(address: str, experiment: str) -> podium.ExperimentRecording:
+    outbox, recorders = _recorders[0]
+    return recorders.enter_context(
+        podium.record(experiment, address=address, outbox=outbox, offline=True)
+    )
+
+
+def _record_attempt(address: str, request: Any) -> RecordResponse:
+    """Records events by the recorder's handle of the newest attempt, and delivers them."""
+    recorder = _recorder(address, request.experiment)
+    for event in request.events:
+        match event.WhichOneof("kind"):
+            case "arm_started":
+                arm = _start(recorder, event.arm_started)
+                _arms[request.experiment, arm.name] = arm
+            case "metrics_recorded":
+                given = event.metrics_recorded
+                arm = _arms[request.experiment, given.arm]
+                arm.log(dict(given.metrics), step=_step(given))
+            case "eval_recorded":
+                arm = _arms[request.experiment, event.eval_recorded.arm]
+                row = codec.eval_result_from_proto(event.eval_recorded.eval_result)
+                arm.log_eval(**{name: getattr(row, name) for name in _ROW})
+            case "arm_finished":
+                given = event.arm_finished
+                arm = _arms[request.experiment, given.arm]
+                arm.finish(codec.arm_status_from_proto(given.status), **_end(given))
+    asyncio.run(_deliver(address, recorder))
+    return RecordResponse()
+
+
+async def _deliver(address: str, recorder: podium.ExperimentRecording) -> None:
+    """Delivers what was logged, as `podium sync` does: the client starts no process for it."""
+    assert recorder.outbox
+    async with podium.AsyncClient(address, retry=False) as client:
+        sender = Sender([recorder.outbox], client, FOREGROUND)
+        await sender.run()
+    if sender.streams.unsent or sender.tallies[recorder.outbox].rejected:
+        raise podium.UnavailableError(f"not delivered: {recorder.flush(0)}")
+
+
+def _start(recorder: podium.ExperimentRecording, given: Any) -> podium.ArmRecording:
+    is_resumed = given.WhichOneof("mode") == "resume_step"
+    return recorder.start_arm(
+        codec.run_config_from_proto(given.run_config),
+        name=given.arm or None,
+        attempt_id=given.attempt.id or None,
+        order=given.attempt.order or None,
+        resume_step=given.resume_step if is_resumed else None,
+        restart=given.restart,
+        **_set_fields(given, "group_id", "group_name", "run_id"),
+    )
+
+
+def _end(given: Any) -> dict[str, Any]:
+    end = _set_fields(given, "error", "train_seconds")
+    if given.HasField("run_result"):
+        end["run_result"] = codec.arm_result_from_proto(
+            ArmResult(run_result=given.run_result)
+        ).run_result
+    return end
+
+
+def _set_fields(message: Any, *names: str) -> dict[str, Any]:
+    return {name: getattr(message, name) for name in names if message.HasField(name)}
 
 
 def _as_given(event: Event) -> Event:

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.conformance import run
-from tests.conformance.judging import VECTORS, Check, Session, checks, exchange
-from tests.conformance.languages import LANGUAGES, PROJECT
+from tests.conformance.judging import VECTORS, Check, Session, checks, exchange, vectors_of
+from tests.conformance.languages import LANGUAGES, PROJECT, WITHOUT_ATTEMPTS
 from tests.conformance.planted import defects, planted
 from tests.conformance.runner import running
 from tests.conformance.running import Row, hold
 from tests.conformance.table import table
 
+_ATTEMPTS = Path(PROJECT, "tests/vectors/record_attempt.json")
 _READS = Path(PROJECT, "tests/vectors/reads_steps.json")
 _CELLS = {f"{check.file} {check.way}" for file in VECTORS for check in checks(file)}
 
@@ -82,6 +83,7 @@ def test_every_case_is_asked_for() -> None:
         ("reads", "pure"),
         ("reads", "wire"),
         ("writes", "wire"),
+        ("record", "wire"),
     }
     assert next(exchange("read", ["go"])).case == "exchange/go/small"
 
@@ -92,6 +94,7 @@ def test_the_python_client_agrees(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert "busy_rank.json wire           3\n" in printed
     assert "reads_steps.json wire         16\n" in printed
+    assert "record_attempt.json wire      5\n" in printed
     assert "exchange read                 5\n" in printed
 
 
@@ -137,6 +140,16 @@ def test_planted_defects_turn_cells_red_that_are_asked_for() -> None:
     for defect in defects():
         assert defect.red
         assert set(defect.red) <= _CELLS
+
+
+def test_clients_with_attempts_are_asked_about_them() -> None:
+    """Each language that has attempt handles records attempts, and has a defect that shows it."""
+    names = {language.name for language in LANGUAGES}
+    assert names >= WITHOUT_ATTEMPTS
+    cell = "record_attempt.json wire"
+    asked = {one.name for one in LANGUAGES if _ATTEMPTS in vectors_of(one)}
+    assert asked == names - WITHOUT_ATTEMPTS
+    assert {one.language for one in defects() if one.red == (cell,)} == asked
 
 
 def test_a_table_has_a_column_for_each_language() -> None:

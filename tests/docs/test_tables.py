@@ -11,6 +11,8 @@ from podium._limits.limits import Limits
 from podium.cli._parsers import COMMANDS
 from podium_server.serve.command import add_arguments
 
+from tests.conformance.languages import LANGUAGES, WITHOUT_ATTEMPTS
+
 _DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -68,7 +70,7 @@ def test_events() -> None:
 _CLIENTS = Path(__file__).parents[2] / "client"
 _SOURCES = {
     "Python": ("python/podium/_client/blocking/*.py", r"    def {}\("),
-    "Go": ("go/*.go", r"^func \(\w+ \*(?:Client|Experiment|Arm)\) {}\("),
+    "Go": ("go/*.go", r"^func \(\w+ \*(?:Client|Experiment|Arm|ArmRun)\) {}\("),
     "TypeScript": ("typescript/src/*.ts", r"^  (?:async )?{}\("),
     "Java": ("java/src/main/java/podium/*.java", r"^  public .* {}\("),
     "Rust": ("rust/src/*.rs", r"^    pub (?:async )?fn {}\("),
@@ -81,11 +83,22 @@ def test_names_of_the_clients() -> None:
     """docs/clients.md names methods that each client has."""
     cells = r" \| ".join([r"([^|\n]*)"] * len(_SOURCES))
     assert _rows("clients.md", rf"Of \| Call \| {cells}") == [tuple(_SOURCES)]
-    rows = _rows("clients.md", rf"(?:client|experiment|arm) \| [\w ]+ \| {cells}")
-    assert len(rows) == 20
+    rows = _rows("clients.md", rf"(?:client|experiment|arm|attempt) \| [\w ]+ \| {cells}")
+    assert len(rows) == 25
     for at, (files, pattern) in enumerate(_SOURCES.values()):
         texts = [path.read_text(encoding="utf-8") for path in _CLIENTS.glob(files)]
         for row in rows:
             name = row[at].strip("` ")
             defined = re.compile(pattern.format(name), re.MULTILINE)
             assert not name or any(map(defined.search, texts)), (files, name)
+
+
+def test_names_of_attempts() -> None:
+    """docs/clients.md names all methods of attempts in the languages that have them."""
+    cells = r" \| ".join([r"([^|\n]*)"] * len(_SOURCES))
+    calls = "start an attempt|train in a block|log metrics|log an eval|finish"
+    rows = _rows("clients.md", rf"\w+ \| (?:{calls}) \| {cells}")
+    assert len(rows) == 5
+    for at, language in enumerate(LANGUAGES):
+        named = [bool(row[at].strip()) for row in rows]
+        assert named == [language.name not in WITHOUT_ATTEMPTS] * 5, language.name

@@ -1,0 +1,118 @@
+"""Attempts that a client's own handle records: `record_attempt.json`."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import podium
+from google.protobuf.json_format import ParseDict
+from podium.v1.event_pb2 import Event
+from podium.v1.recording_service_pb2 import RecordRequest
+from podium.v1.results_service_pb2 import GetArmRequest, ListSeriesRequest
+
+from tests.client.client.broken import grpc_server
+from tests.server.writes import vectors as writes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.conformance.judging import Session
+
+__all__ = ["record"]
+
+Case = dict[str, Any]
+
+_RECORD = "/podium.v1.RecordingService/Record"
+
+
+def record(case: Case, session: Session) -> None:
+    """Has the client record every event of a case by its handle of the attempt, then reads the arm.
+
+    Some calls lose their request or their response on the way.
+    """
+    experiment = session.new_experiment()
+    with podium.Client(session.address) as other:
+        other.experiment(experiment).declare()
+        with _line_to(session, other, experiment) as line:
+            for step in case["steps"]:
+                line.step = step
+                request = RecordRequest(experiment=experiment, events=[_event(step["event"])])
+                session.runner.ask("attempt", "Record", request, address=line.address)
+                assert not line.is_cut_next, f"no request with the event of {step}"
+    _check_arm(case, session, {"experiment": experiment, "arm": case["arm"].get("name", "a")})
+
+
+def _check_arm(case: Case, session: Session, place: dict[str, Any]) -> None:
+    stub = {"way": "stub", "address": session.address}
+    found: Any = session.runner.ask(call="GetArm", request=GetArmRequest(**place), **stub)
+    writes.check(case["arm"], found.arm_result, case["name"])
+    assert found.arm_result.attempt.id, "the attempt has no id"
+    assert found.arm_result.attempt.order, "the attempt has no order"
+    listed: Any = session.runner.ask(call="ListSeries", request=ListSeriesRequest(**place), **stub)
+    series = {
+        one.key: {
+            str(step): _plain(value) for step, value in zip(one.steps, one.values, strict=True)
+        }
+        for one in listed.series
+    }
+    assert series == case.get("series", {}), series
+
+
+def _plain(value: float) -> float | str:
+    return value if value == value else "NaN"  # noqa: PLR0124 - NaN is not itself
+
+
+def _event(given: Case) -> Event:
+    return ParseDict(given, Event())
+
+
+class _Line:
+    """Forwards calls to a server, and loses the request or the response of a step's first call."""
+
+    def __init__(self, channel: grpc.Channel, other: podium.Client, experiment: str) -> None:
+        self._forward: Callable[..., bytes] = channel.unary_unary(_RECORD)
+        self._other = other
+        self._experiment = experiment
+        self._step: Case = {}
+        self.address = ""
+        self.is_cut_next = False
+
+    @property
+    def step(self) -> Case:
+        """The step under way."""
+        return self._step
+
+    @step.setter
+    def step(self, step: Case) -> None:
+        self._step, self.is_cut_next = step, "cut" in step
+
+    def answer(self, data: bytes, context: grpc.ServicerContext) -> bytes:
+        """Answers Record as the server does, unless it is to be cut."""
+        kind = _event(self.step["event"]).WhichOneof("kind")
+        request = RecordRequest.FromString(data)
+        is_cut = self.is_cut_next and any(e.WhichOneof("kind") == kind for e in request.events)
+        self.is_cut_next = self.is_cut_next and not is_cut
+        if is_cut and self.step["cut"] == "request":
+            context.abort(grpc.StatusCode.UNAVAILABLE, "the connection was cut before the request")
+        response = self._forwarded(data, context)
+        if is_cut:
+            if "meanwhile" in self.step:
+                self._other.record(self._experiment, [_event(self.step["meanwhile"])])
+            context.abort(grpc.StatusCode.UNAVAILABLE, "the connection was cut after the request")
+        return response
+
+    def _forwarded(self, data: bytes, context: grpc.ServicerContext) -> bytes:
+        try:
+            return self._forward(data, timeout=30)
+        except grpc.RpcError as error:
+            context.abort(error.code(), error.details() or "")
+
+
+@contextmanager
+def _line_to(session: Session, other: podium.Client, experiment: str) -> Iterator[_Line]:
+    with grpc.insecure_channel(session.address) as channel:
+        line = _Line(channel, other, experiment)
+        with grpc_server(Record=line.answer) as line.address:
+            yield line
