@@ -12,19 +12,19 @@ import pytest
 import yaml
 from podium_server.testing import RunningServer, running_server
 
-from tests.client.sender.outboxes import until
+from tests.client.sender.outboxes import WAIT, until
 from tests.docs.blocks import blocks_of
 
 _DOCUMENT = Path(__file__).parents[2] / "docs" / "containers.md"
-_TRAINING = """
+_TRAINING = f"""
 import os, sys, time
 import podium
 recording = podium.record("x", close_timeout=0.0)
 arm = recording.start_arm(podium.RunConfig("a"))
-arm.log({"loss": 0.5})
+arm.log({{"loss": 0.5}})
 open("started", "w").close()
 if os.path.exists("wait"):
-    time.sleep(60)
+    {WAIT}
 arm.finish()
 recording.close()
 sys.exit(3)

@@ -11,7 +11,7 @@ import podium
 import pytest
 from podium_server.testing import RunningServer
 
-from tests.client.sender.outboxes import until
+from tests.client.sender.outboxes import WAIT, until
 
 _TRAINER = """
 import os, signal, sys, time
@@ -22,7 +22,7 @@ arm = recording.start_arm(podium.RunConfig("a"))
 arm.log({{"loss": 0.5}})
 {after}
 print("training", flush=True)
-time.sleep(60)
+{wait}
 """
 _OWN = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))"
 _CHAINED = """
@@ -37,13 +37,13 @@ signal.signal(signal.SIGTERM, handler)
 
 def _terminated(server: RunningServer, name: str, outbox: Path, **parts: str) -> int:
     """Starts a trainer, ends it with SIGTERM once it trains; returns its exit code."""
-    script = _TRAINER.format(**{"before": "", "after": "", **parts})
+    script = _TRAINER.format(**{"before": "", "after": "", "wait": WAIT, **parts})
     command = [sys.executable, "-c", script, name, server.address, str(outbox)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as trainer:
         assert trainer.stdout is not None
         assert trainer.stdout.readline() == "training\n"
         trainer.terminate()
-        return trainer.wait(60)
+        return trainer.wait(120)
 
 
 def _arm(client: podium.Client, name: str) -> podium.ArmResult:
@@ -96,7 +96,8 @@ def test_a_forked_worker_ends_alone(
         for _ in range(100):
             worker = os.fork()
             if not worker:
-                time.sleep(20)
+                for _ in range(400):
+                    time.sleep(0.05)
                 os._exit(0)
             os.kill(worker, signal.SIGTERM)
             assert os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) == -signal.SIGTERM

@@ -14,6 +14,7 @@ from pathlib import Path
 import podium
 from podium._outbox import (
     SenderLock,
+    SenderState,
     StreamInfo,
     StreamReader,
     StreamWriter,
@@ -24,19 +25,28 @@ from podium._sender import Rules, Sender
 from podium.v1.event_pb2 import Event
 
 __all__ = [
+    "WAIT",
     "appended",
+    "command_of",
     "dead_stream",
     "deliver",
     "deliver_here",
     "rejected_events",
     "running_sender",
+    "sender_of",
     "start_sender",
     "until",
     "vanish",
     "writer",
 ]
 
-_SECONDS = 30
+_SECONDS = 120
+WAIT = "for _ in range(2400): time.sleep(0.05)"
+"""Has a script wait for a signal with a handler in Python.
+
+A signal that arrives between two statements does not interrupt the sleep that comes next, so one
+long sleep would delay the handler.
+"""
 
 
 def writer(outbox: Path, experiment: str, arm: str | None = "a", **fields: object) -> StreamWriter:
@@ -100,6 +110,20 @@ def running_sender(
     finally:
         sender.kill()
         sender.communicate(timeout=_SECONDS)
+
+
+def sender_of(outbox: Path) -> int:
+    """The process that delivers an outbox; 0: none. An id may have gone to another one since."""
+    state = SenderState.read(outbox)
+    is_there = state is not None and os.fsencode(outbox) in command_of(state.pid)
+    return state.pid if state is not None and is_there else 0
+
+
+def command_of(pid: int) -> bytes:
+    """How a process was started; nothing if it has ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def deliver(outbox: Path, idle: float = 0.2) -> str:

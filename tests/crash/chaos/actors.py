@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 from random import Random
 
-from podium._outbox import SenderLock, SenderState
+from podium._outbox import SenderLock
 
+from tests.client.sender.outboxes import command_of, sender_of
 from tests.crash.chaos.training import RESUMED, Life, Logged
 
 __all__ = ["Disk", "Place", "Senders", "Slot"]
@@ -150,11 +151,11 @@ class Senders:
 
     def kill(self, random: Random | None = None) -> int:
         """Kills the senders that run, or one of them at random; how many."""
-        running = [pid for outbox in self._place.outboxes() if (pid := _sender_of(outbox))]
+        running = [pid for outbox in self._place.outboxes() if (pid := sender_of(outbox))]
         chosen = random.sample(running, 1) if random and running else running
         for pid in chosen:
             os.kill(pid, signal.SIGKILL)
-            while _command(pid):
+            while command_of(pid):
                 time.sleep(0.001)
         return len(chosen)
 
@@ -163,20 +164,6 @@ class Senders:
         for outbox in self._place.outboxes():
             if not SenderLock(outbox).is_held():
                 self._place.start("podium._sender.detached", str(outbox)).wait()
-
-
-def _sender_of(outbox: Path) -> int:
-    """The process that delivers an outbox; 0: none. An id may have gone to another one since."""
-    state = SenderState.read(outbox)
-    is_there = state is not None and str(outbox).encode() in _command(state.pid)
-    return state.pid if state is not None and is_there else 0
-
-
-def _command(pid: int) -> bytes:
-    """How a process was started; nothing if it has ended."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b""
 
 
 def _lines(path: Path) -> int:

@@ -57,12 +57,12 @@ def test_evaluator_first(world: World) -> None:
 
 def test_deletion_while_offline(world: World) -> None:
     """An arm is deleted while its training has no connection: it does not come back by itself."""
-    training = world.begin("--steps", 400, "--pace", 0.01, offline=True)
-    world.reach(training, 20)
-    assert world.sync().code == 0
-    assert set(world.rows()) >= set(range(21))
-    world.arm.delete()
-    training.communicate(timeout=60)
+    training = world.begin("--steps", 400, "--hold", 20, offline=True)
+    with world.held(training, 20):
+        assert world.sync().code == 0
+        assert set(world.rows()) == set(range(21))
+        world.arm.delete()
+    world.finish(training)
 
     assert world.sync().code == 1
 
@@ -75,16 +75,17 @@ def test_deletion_while_offline(world: World) -> None:
 
 def test_preempted_zombie(world: World) -> None:
     """A preempted training was only stopped; when it goes on beside its successor it is refused."""
-    zombie = world.begin("--by", 1, "--steps", 100, "--pace", 0.02)
-    world.reach(zombie, 10)
-    zombie.send_signal(signal.SIGSTOP)
-    world.train("--by", 2, "--steps", 5, "--restart")
-    world.until_delivered()
-    before = world.arm.get()
-    assert (before.status, world.rows()) == ("completed", _by(range(5), 2))
-
-    zombie.send_signal(signal.SIGCONT)
-    _, said = zombie.communicate(timeout=60)
+    zombie = world.begin("--by", 1, "--steps", 100, "--hold", 10, 50)
+    with world.held(zombie, 10):
+        zombie.send_signal(signal.SIGSTOP)
+        world.train("--by", 2, "--steps", 5, "--restart")
+        world.until_delivered()
+        before = world.arm.get()
+        assert (before.status, world.rows()) == ("completed", _by(range(5), 2))
+        zombie.send_signal(signal.SIGCONT)
+    with world.held(zombie, 50):
+        world.until_rejected("STALE_ATTEMPT")
+    said = world.finish(zombie)
     world.sync()
 
     assert zombie.returncode == 0, "its user's training goes on all the same"
@@ -122,10 +123,13 @@ def test_same_script_started_twice(world: World) -> None:
 
 def test_same_script_started_twice_at_a_time(world: World) -> None:
     """Beside each other: the one that began last is the arm's, whole; the other one is told."""
-    first = world.begin("--by", 1, "--steps", 300, "--pace", 0.02)
-    world.reach(first, 5)
-    second = world.begin("--by", 2, "--steps", 50, "--pace", 0.02)
-    said = [training.communicate(timeout=60)[1] for training in (first, second)]
+    first = world.begin("--by", 1, "--steps", 300, "--hold", 5, 100)
+    with world.held(first, 5):
+        second = world.begin("--by", 2, "--steps", 50, "--hold", 10)
+        world.reach(second, 10)
+    with world.held(first, 100):
+        world.until_rejected("STALE_ATTEMPT")
+    said = [world.finish(training) for training in (first, second)]
     world.sync()
 
     assert (first.returncode, second.returncode) == (0, 0)
@@ -141,7 +145,7 @@ def test_copied_folder(world: World, tmp_path: Path) -> None:
     world.reach(training, 100)
     copy = tmp_path / "usb" / "outbox"
     shutil.copytree(world.root, copy)
-    training.communicate(timeout=60)
+    world.finish(training)
 
     assert world.sync(copy).code == 0
     assert set(world.rows()) >= set(range(101))
@@ -175,12 +179,12 @@ def test_full_disk(world: World) -> None:
     if not _can_mount(world.root):
         pytest.skip("this machine lets nobody mount a file system of their own")
     world.server.stop()
-    train = shlex.join([*TRAIN, "--steps", "400", "--size", "20000", "--pace", "0.01"])
+    train = shlex.join([*TRAIN, "--steps", "400", "--size", "20000", "--hold", "300"])
     command = f"{train} && {shlex.join(shell.PODIUM)} sync"
     training = world.run(*_MOUNT, "sh", "sh", "-c", command)
-    world.reach(training, 300)
-    world.server.start()
-    _, said = training.communicate(timeout=90)
+    with world.held(training, 300):
+        world.server.start()
+    said = world.finish(training)
 
     assert training.returncode == 0, said
     assert "No space left on device" in said
@@ -194,13 +198,14 @@ def test_full_disk(world: World) -> None:
 def test_server_upgraded_meanwhile(world: World) -> None:
     """Away for its upgrade, with higher limits afterwards: what it had refused is delivered."""
     world.restart("--limit", "map_keys=10")
-    training = world.begin("--steps", 300, "--pace", 0.01, "--wide")
-    world.reach(training, 50)
-    until(lambda: " LIMIT_EXCEEDED: " in world.outbox().out)
-    world.server.stop()
-    world.reach(training, 200)
-    world.restart()
-    _, said = training.communicate(timeout=60)
+    training = world.begin("--steps", 300, "--hold", 50, 200, "--wide")
+    with world.held(training, 50):
+        world.until_rejected("LIMIT_EXCEEDED")
+        world.server.stop()
+    with world.held(training, 200):
+        world.restart()
+        until(lambda: len(world.rows()) == 201)
+    said = world.finish(training)
     assert training.returncode == 0, said
     assert "LIMIT_EXCEEDED" in said
 

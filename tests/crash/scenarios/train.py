@@ -7,6 +7,7 @@ it is recorded.
 import argparse
 import os
 import signal
+import sys
 import time
 
 import podium
@@ -30,6 +31,8 @@ def main() -> None:
                 print(step, flush=True)  # noqa: T201 - the test reads it
                 if step == given.die:
                     os.kill(os.getpid(), signal.SIGKILL)
+                if step in given.hold:
+                    sys.stdin.readline()
                 time.sleep(given.pace)
             arm.log_eval("test", {"by": given.by}, tags=["test"])
 
@@ -40,6 +43,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--pace", type=float, default=0.0)
+    parser.add_argument("--hold", type=int, nargs="*", default=[], help="waits after these steps")
     parser.add_argument("--wide", action="store_true", help="records a row of 21 metrics first")
     parser.add_argument("--size", type=int, default=0, help="how many bytes a row has beside that")
     parser.add_argument("--die", type=int, help="is killed when this step is recorded")

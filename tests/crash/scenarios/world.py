@@ -5,18 +5,21 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import podium
-from podium._outbox import SenderLock, SenderState, outboxes
+from podium._outbox import outboxes
 from podium_server.testing import RunningServer
 
 from tests.client.cli import shell
-from tests.client.sender.outboxes import until
+from tests.client.sender.outboxes import sender_of, until
 
 __all__ = ["TRAIN", "Training", "World"]
 
-_SECONDS = 60
+_SECONDS = 240
+_CLOSE_SECONDS = 600
+"""Longer than a test may take: the end of a training that waits for it all fails the test."""
 _REPOSITORY = Path(__file__).parents[3]
 
 Training = subprocess.Popen[str]
@@ -57,10 +60,17 @@ class World:
             "PODIUM_ADDRESS": self.server.address,
             "PODIUM_OUTBOX": str(root or self.root),
             "PODIUM_OFFLINE": str(int(offline)),
+            "PODIUM_CLOSE_TIMEOUT": str(_CLOSE_SECONDS),
         }
         pipe = subprocess.PIPE
         training = subprocess.Popen(
-            command, cwd=_REPOSITORY, env=environment, stdout=pipe, stderr=pipe, text=True
+            command,
+            cwd=_REPOSITORY,
+            env=environment,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
         )
         self._trainings.append(training)
         return training
@@ -74,9 +84,13 @@ class World:
     def train(self, *arguments: object, root: Path | None = None, offline: bool = False) -> str:
         """Trains to the end; what the training says to its user."""
         training = self.begin(*arguments, root=root, offline=offline)
-        _, said = training.communicate(timeout=_SECONDS)
+        said = self.finish(training)
         assert training.returncode in {0, -signal.SIGKILL}, said
         return said
+
+    def finish(self, training: Training) -> str:
+        """Waits until a training has ended; what it says to its user."""
+        return training.communicate(timeout=_SECONDS)[1]
 
     def reach(self, training: Training, step: int) -> None:
         """Waits until a training has recorded a step."""
@@ -85,6 +99,19 @@ class World:
             if line == f"{step}\n":
                 return
         raise AssertionError(f"the training ended before step {step}")
+
+    @contextlib.contextmanager
+    def held(self, training: Training, step: int) -> Iterator[None]:
+        """Runs the block while a training waits after a step, which its `--hold` names."""
+        assert training.stdin is not None
+        self.reach(training, step)
+        yield
+        training.stdin.write("\n")
+        training.stdin.flush()
+
+    def until_rejected(self, reason: str) -> None:
+        """Waits until the outbox shows an event that the server rejected for a reason."""
+        until(lambda: f" {reason}: " in self.outbox().out)
 
     def sync(self, root: Path | None = None) -> shell.Outcome:
         """Delivers what waits."""
@@ -103,7 +130,8 @@ class World:
         until(lambda: self.outbox("--json").out.count('"waiting": 0') >= 1)
 
     def kill_sender(self) -> None:
-        """Kills the senders that run."""
+        """Kills the sender, once it runs."""
+        until(self._senders)
         for pid in self._senders():
             os.kill(pid, signal.SIGKILL)
 
@@ -117,7 +145,4 @@ class World:
                 os.kill(pid, signal.SIGTERM)
 
     def _senders(self) -> list[int]:
-        held = [outbox for outbox in outboxes(self.root) if SenderLock(outbox).is_held()]
-        for outbox in held:
-            until(lambda outbox=outbox: SenderState.read(outbox))  # type: ignore[misc]  # bound now
-        return [state.pid for outbox in held if (state := SenderState.read(outbox)) is not None]
+        return [pid for outbox in outboxes(self.root) if (pid := sender_of(outbox))]
