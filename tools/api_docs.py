@@ -43,7 +43,7 @@ and after a Record call a [Refusals](#refusals).
   at most 1 second, and vary each wait at random.
 - After DEADLINE_EXCEEDED or a lost connection it is unknown whether a write was stored. Sending it
   again is safe: each method has an `idempotency_level`, NO_SIDE_EFFECTS for reads and IDEMPOTENT
-  for writes.
+  for writes. CreateToken has none: each call creates a token.
 - Other errors are final for the same request, except in a Record call: a refusal of the kind WAIT
   can end when the experiment or the arm is created.
 """

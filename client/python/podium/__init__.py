@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from podium._interface.recorders import ArmRecorder, ExperimentRecorder
     from podium._interface.timed_eval import AsyncEvaluation, Evaluation
     from podium._limits.limits import Limits
+    from podium._model.access import IssuedToken, Token
     from podium._model.listings import Metric, MetricSource, Server
     from podium._model.recording import KeptField, RecordResult, StreamPosition
     from podium._model.results import (
@@ -62,7 +63,7 @@ if TYPE_CHECKING:
         Flushed,
         record,
     )
-    from podium._values.enums import ComparisonFlag
+    from podium._values.enums import ComparisonFlag, Role
     from podium._values.tls import TLS
     from podium.comparing import ComparedMetric, ComparedSide, Comparison
     from podium.curves import Curve, CurvePoint, Curves, Series
@@ -148,6 +149,7 @@ __all__ = [
     "GroupRanking",
     "InternalError",
     "InvalidArgumentError",
+    "IssuedToken",
     "KeptField",
     "Limits",
     "Live",
@@ -171,6 +173,7 @@ __all__ = [
     "RecordingError",
     "RefusedEvent",
     "ResourceExhaustedError",
+    "Role",
     "RunConfig",
     "RunResult",
     "Score",
@@ -182,6 +185,7 @@ __all__ = [
     "Series",
     "Server",
     "StreamPosition",
+    "Token",
     "UnauthenticatedError",
     "UnavailableError",
     "UnimplementedError",
@@ -225,6 +229,7 @@ _SOURCES = (
     "ranking",
     "_model.score_matrix",
     "_model.listings",
+    "_model.access",
     "_limits.limits",
     "_interface.recorders",
     "_model.recording",

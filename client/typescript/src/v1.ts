@@ -1,4 +1,5 @@
 /** Every message, enum and service of the protocol `podium.v1`, as they were generated. */
+export * from "./podium/v1/access_service_pb.js";
 export * from "./podium/v1/arm_result_pb.js";
 export * from "./podium/v1/config_filter_pb.js";
 export * from "./podium/v1/error_reason_pb.js";
@@ -15,5 +16,6 @@ export * from "./podium/v1/score_pb.js";
 export * from "./podium/v1/score_matrix_pb.js";
 export * from "./podium/v1/series_pb.js";
 export * from "./podium/v1/server_pb.js";
+export * from "./podium/v1/token_pb.js";
 export * from "./podium/v1/value_pb.js";
 export * from "./podium/v1/watch_pb.js";

@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from podium.v1 import recording_service_pb2, results_service_pb2
+from podium.v1 import access_service_pb2, recording_service_pb2, results_service_pb2
 
 from podium_server.api.recording import Recording
 from podium_server.api.results import Results
+from podium_server.api.tokens import Tokens
 from podium_server.rpc.access.rules import check_rules
 from podium_server.rpc.access.tokens import Access
 from podium_server.rpc.admission import Admission
@@ -37,7 +38,8 @@ _log = logging.getLogger(__name__)
 
 _RESULTS = results_service_pb2.DESCRIPTOR.services_by_name["ResultsService"]
 _RECORDING = recording_service_pb2.DESCRIPTOR.services_by_name["RecordingService"]
-_SERVICES = ("", _RESULTS.full_name, _RECORDING.full_name)
+_ACCESS = access_service_pb2.DESCRIPTOR.services_by_name["AccessService"]
+_SERVICES = ("", _RESULTS.full_name, _RECORDING.full_name, _ACCESS.full_name)
 
 
 @contextlib.asynccontextmanager
@@ -57,7 +59,12 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
         message_bytes = settings.limits.message_bytes
         admission = Admission(replace(settings.admission, message_bytes=message_bytes))
         access = await _access(store, settings, reach)
-        services = _services(results, Recording(store, settings.limits), health)
+        services = {
+            _RESULTS.full_name: service_methods(_RESULTS, results),
+            _RECORDING.full_name: service_methods(_RECORDING, Recording(store, settings.limits)),
+            _ACCESS.full_name: service_methods(_ACCESS, Tokens(store, settings.limits)),
+            HEALTH_SERVICE: health.methods(),
+        }
         check_rules(method.name for methods in services.values() for method in methods)
         front = GrpcioFront(
             services,
@@ -101,13 +108,3 @@ def _http_front(
     except ImportError as error:
         raise ConfigError("--http needs more packages: pip install 'podium[http]'") from error
     return ConnectFront(services, admission, access)
-
-
-def _services(
-    results: Results, recording: Recording, health: Health
-) -> Mapping[str, Sequence[Method]]:
-    return {
-        _RESULTS.full_name: service_methods(_RESULTS, results),
-        _RECORDING.full_name: service_methods(_RECORDING, recording),
-        HEALTH_SERVICE: health.methods(),
-    }

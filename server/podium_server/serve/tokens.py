@@ -3,14 +3,14 @@
 import time
 from datetime import datetime
 
-from podium._limits.checks import check_experiment_name, check_name
-from podium._limits.limits import DEFAULT_LIMITS
-from podium._values.tokens import new_token
+from podium._model.access import IssuedToken, Token
 
+from podium_server.api.tokens import new_row, public, revocable
+from podium_server.store.contract import StoreError
 from podium_server.store.open import add_token, read_tokens, revoke_token
-from podium_server.store.tokens import Role, TokenRow, digest_of
+from podium_server.store.tokens import Role, TokenRow
 
-__all__ = ["create", "listed", "revoke"]
+__all__ = ["LocalTokens", "StoreError", "create"]
 
 
 def create(
@@ -22,40 +22,44 @@ def create(
         PodiumError: A name or prefix is invalid.
         StoreError: The store cannot be opened or written.
     """
-    check_name(name, "name", DEFAULT_LIMITS)
-    for prefix in prefixes:
-        check_experiment_name(prefix, "prefix", DEFAULT_LIMITS)
-    new = new_token()
-    row = TokenRow(
-        id=new.id,
-        name=name,
-        digest=digest_of(new.text),
-        role=Role[role.upper()],
-        prefixes=prefixes,
-        created=_now(),
-        expires=None if expires is None else round(expires.timestamp() * 1_000_000),
-    )
+    ends = None if expires is None else round(expires.timestamp() * 1_000_000)
+    row, secret = new_row(name, Role[role.upper()], prefixes, ends)
     add_token(url, row)
-    return row, new.text
+    return row, secret
 
 
-def listed(url: str) -> list[TokenRow]:
-    """Returns all tokens of a store. Raises StoreError like `create`."""
-    return read_tokens(url)
+class LocalTokens:
+    """Manages the tokens of a store with the methods of `podium.Client`.
 
+    Each method raises StoreError if the store cannot be opened, read or written.
 
-def revoke(url: str, named: str) -> list[TokenRow]:
-    """Revokes the live tokens with an id or a name. Returns the tokens that were live.
-
-    Raises:
-        StoreError: The store cannot be opened or written.
+    Args:
+        url: The URL of the store. It is created with the first token.
     """
-    now = _now()
-    found = [row for row in read_tokens(url) if named in {row.id, row.name} and row.is_live(now)]
-    for row in found:
-        revoke_token(url, row.id, now)
-    return found
 
+    def __init__(self, url: str) -> None:
+        self._url = url
 
-def _now() -> int:
-    return time.time_ns() // 1000
+    def create_token(
+        self,
+        name: str,
+        role: str,
+        *,
+        prefixes: tuple[str, ...] = (),
+        expire_time: datetime | None = None,
+    ) -> IssuedToken:
+        """Creates a token."""
+        row, secret = create(self._url, name, role, tuple(prefixes), expire_time)
+        return IssuedToken(public(row), secret)
+
+    def tokens(self) -> list[Token]:
+        """Returns all tokens."""
+        return [public(row) for row in read_tokens(self._url)]
+
+    def revoke_token(self, id_or_name: str) -> list[Token]:
+        """Revokes the valid tokens with an id or a name, and returns them."""
+        now = time.time_ns() // 1000
+        found = revocable(read_tokens(self._url), id_or_name, now)
+        for row in found:
+            revoke_token(self._url, row.id, now)
+        return [public(row) for row in found]

@@ -338,6 +338,14 @@ class Store(ABC):
         """Returns all tokens, including those that other processes have added or revoked."""
 
     @abstractmethod
+    async def add_token(self, row: TokenRow) -> None:
+        """Adds a token. It is durable when this returns."""
+
+    @abstractmethod
+    async def revoke_token(self, token_id: str, now: int) -> None:
+        """Revokes a token. A token that was revoked before keeps its time of revocation."""
+
+    @abstractmethod
     async def transact(self, call: Call[T]) -> T:
         """Runs a call in one transaction. Returns its result when the transaction is durable."""
 

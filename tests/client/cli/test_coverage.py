@@ -86,6 +86,10 @@ USES: dict[str, list[str]] = {
         "watch e --status failed --group g --prefix p --no-evals --after 3 --epoch x",
     ],
     "Record": ["record e -"],
+    "WhoAmI": ["whoami"],
+    "CreateToken": ["token create t --role reader --prefix p --expires-in 9d"],
+    "ListTokens": ["token list"],
+    "RevokeToken": ["token revoke t"],
     "DeleteArm": ["delete e a --yes --allow-missing"],
     "DeleteExperiment": ["delete e --yes --allow-missing"],
 }

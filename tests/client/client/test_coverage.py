@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import fields
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -12,7 +13,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from podium import events
-from podium.v1 import event_pb2, recording_service_pb2, results_service_pb2
+from podium.v1 import access_service_pb2, event_pb2, recording_service_pb2, results_service_pb2
 
 from tests.client.client.both import AnyClient, entered, items, result
 from tests.client.client.broken import grpc_server
@@ -24,7 +25,8 @@ PAIRS = [
     (podium.ArmRun, podium.AsyncArmRun),
     (podium.Live, podium.AsyncLive),
 ]
-FILES = [results_service_pb2.DESCRIPTOR, recording_service_pb2.DESCRIPTOR, event_pb2.DESCRIPTOR]
+MODULES = [results_service_pb2, recording_service_pb2, access_service_pb2, event_pb2]
+FILES = [module.DESCRIPTOR for module in MODULES]
 RPCS = [
     rpc for file in FILES for service in file.services_by_name.values() for rpc in service.methods
 ]
@@ -132,6 +134,12 @@ CALLS: dict[str, Callable[[AnyClient], Any]] = {
     ),
     "Record": record,
     "DeleteArm": lambda client: result(client.arm("e", "a").delete(allow_missing=True)),
+    "WhoAmI": lambda client: result(client.whoami()),
+    "CreateToken": lambda client: result(
+        client.create_token("t", "reader", prefixes=["p"], expire_time=datetime.now(UTC))
+    ),
+    "ListTokens": lambda client: items(client.tokens()),
+    "RevokeToken": lambda client: result(client.revoke_token("t")),
     "DeleteExperiment": lambda client: result(client.experiment("e").delete(allow_missing=True)),
 }
 

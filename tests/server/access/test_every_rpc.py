@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from podium._values.tokens import new_token
 from podium._wire.status import from_rpc_error
-from podium.v1 import recording_service_pb2, results_service_pb2
+from podium.v1 import access_service_pb2, recording_service_pb2, results_service_pb2
 from podium_server.rpc.access.rules import RULES, RuleError, check_rules
 from podium_server.serve import tokens
 from podium_server.store.open import add_token
@@ -25,8 +25,8 @@ from tests.server.access.serving import serving
 
 RPCS = {
     rpc.name: rpc
-    for file in (results_service_pb2.DESCRIPTOR, recording_service_pb2.DESCRIPTOR)
-    for service in file.services_by_name.values()
+    for module in (results_service_pb2, recording_service_pb2, access_service_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
     for rpc in service.methods
 }
 ARM = {"arm": "a"}
@@ -48,9 +48,20 @@ CASES: Mapping[str, tuple[Role, dict[str, Any]]] = {
     "Record": (RECORDER, {"events": [{"experimentDeclared": {}}, {"skipped": {}}]}),
     "DeleteArm": (ADMIN, ARM),
     "DeleteExperiment": (ADMIN, {}),
+    "WhoAmI": (READER, {}),
+    "CreateToken": (ADMIN, {"name": "new", "role": "ROLE_READER"}),
+    "ListTokens": (ADMIN, {}),
+    "RevokeToken": (ADMIN, {"idOrName": "nobody"}),
 }
 """The lowest role that each rpc needs, and a request that is answered for an experiment."""
-WITHOUT_NAME = {"ListExperiments", "GetServer"}
+WITHOUT_NAME = {
+    "ListExperiments",
+    "GetServer",
+    "WhoAmI",
+    "CreateToken",
+    "ListTokens",
+    "RevokeToken",
+}
 
 STATES = ("none", "malformed", "unknown", "forged", "expired", "revoked", "good")
 REASONS = {

@@ -94,7 +94,7 @@ async def test_watches_send_the_token(url: str, tmp_path: Path) -> None:
         async with asyncio.timeout(_SECONDS), experiment.follow() as live:
             before = token_id(path.read_text())
             path.write_text(await _token(url))
-            await asyncio.to_thread(tokens.revoke, url, before)
+            await asyncio.to_thread(tokens.LocalTokens(url).revoke_token, before)
             run = await experiment.start_arm(podium.RunConfig("a"))
             for number in range(40):
                 await run.log({"loss": number})
@@ -116,7 +116,9 @@ async def test_a_rotation_fails_no_call(url: str, tmp_path: Path) -> None:
         staged.write_text(await _token(url))
         staged.replace(path)
         await client.experiment("x").declare()
-        assert [row.id for row in await asyncio.to_thread(tokens.revoke, url, before)] == [before]
+        assert [
+            row.id for row in await asyncio.to_thread(tokens.LocalTokens(url).revoke_token, before)
+        ] == [before]
         async with podium.AsyncClient(address, token=path) as other:
             await other.experiment("x").declare()
         await client.experiment("x").declare()
@@ -130,7 +132,7 @@ async def test_a_revoked_token_is_refused_soon(url: str, tmp_path: Path) -> None
         podium.AsyncClient(address, token=token) as client,
     ):
         await client.experiment("x").declare()
-        await asyncio.to_thread(tokens.revoke, url, "t")
+        await asyncio.to_thread(tokens.LocalTokens(url).revoke_token, "t")
         assert "was revoked" in await _until_refused(client)
 
 
@@ -157,7 +159,7 @@ async def test_a_watch_ends_with_its_token(url: str, tmp_path: Path) -> None:
                     await call.read()
 
         assert await call.read()
-        await asyncio.to_thread(tokens.revoke, url, token_id(token))
+        await asyncio.to_thread(tokens.LocalTokens(url).revoke_token, token_id(token))
         changing = asyncio.create_task(change())
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await read_all()

@@ -169,6 +169,18 @@ _READS: list[tuple[str, dict[str, Any]]] = [
     ),
     ("ListMetrics", {"pageSize": 1}),
     ("GetServer", {}),
+    ("WhoAmI", {}),
+    (
+        "CreateToken",
+        {
+            "name": "t",
+            "role": "ROLE_READER",
+            "prefixes": ["x"],
+            "expireTime": "2999-01-01T00:00:00Z",
+        },
+    ),
+    ("ListTokens", {"pageSize": 1}),
+    ("RevokeToken", {"idOrName": "gone"}),
     ("Rank", {"pageSize": 1, "byGroup": True, "minMembers": 1}),
     ("Rank", {"pageSize": 1}),
     (

@@ -17,6 +17,7 @@ from google.protobuf.message_factory import GetMessageClass
 from podium._wire.status import from_rpc_error
 from podium.errors import REASONS
 from podium.v1.recording_service_pb2 import RecordRequest
+from podium_server.serve import tokens
 from podium_server.testing import RunningServer, running_server
 from podium_server.testing.calls import declared, metrics, row
 
@@ -48,6 +49,7 @@ class _Target:
     channel: grpc.Channel
     path: Path
     watch: apsw.Connection
+    metadata: tuple[tuple[str, str], ...]
     tokens: list[str] = field(default_factory=list)
 
     def send(self, method: str, raw: bytes) -> tuple[str, str]:
@@ -57,7 +59,7 @@ class _Target:
         if METHODS[method].server_streaming:
             call = self._first_of_stream(path)
         try:
-            answer: bytes = call(raw, timeout=30)
+            answer: bytes = call(raw, timeout=30, metadata=self.metadata)
         except grpc.RpcError as error:
             failed = from_rpc_error(error)
             return failed.code, failed.reason
@@ -68,9 +70,9 @@ class _Target:
     def _first_of_stream(self, path: str) -> Any:
         """A call that takes the first response of a stream, and ends it."""
 
-        def call(raw: bytes, timeout: float) -> bytes:
+        def call(raw: bytes, **settings: Any) -> bytes:
             start: Any = self.channel.unary_stream(path)
-            stream = start(raw, timeout=timeout)
+            stream = start(raw, **settings)
             try:
                 return bytes(next(stream))
             finally:
@@ -97,12 +99,14 @@ class _Target:
 def target(tmp_path: Path) -> Iterator[_Target]:
     """A server with an experiment of every kind of row."""
     path = tmp_path / "podium.db"
-    with running_server(f"sqlite:///{path}") as server:
+    url = f"sqlite:///{path}"
+    _, token = tokens.create(url, "the fuzzer", "admin", (), None)
+    with running_server(url) as server:
         with (
             grpc.insecure_channel(server.address) as channel,
             closing(apsw.Connection(str(path))) as watch,
         ):
-            target = _Target(server, channel, path, watch)
+            target = _Target(server, channel, path, watch, (("authorization", f"Bearer {token}"),))
             for method, request in good_requests():
                 assert target.send(method, request.SerializeToString()) == ("OK", "")
             yield target
@@ -166,7 +170,8 @@ def test_a_damaged_page_token_is_noticed(target: _Target) -> None:
                 wrong.page_token = damaged  # type: ignore[attr-defined]
                 answer = target.send(method, wrong.SerializeToString())
                 assert answer == ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID"), (method, damaged)
-    lists = {f"List{what}" for what in ("Arms", "Evals", "Experiments", "Metrics", "Series")}
+    kinds = ("Arms", "Evals", "Experiments", "Metrics", "Series", "Tokens")
+    lists = {f"List{what}" for what in kinds}
     assert tried == {*lists, "Rank", "Scores"}
 
 

@@ -10,7 +10,10 @@ import pytest
 from google.protobuf.message import Message
 from podium._limits.limits import DEFAULT_LIMITS
 from podium.errors import InvalidArgumentError
+from podium_server.api.callers import CALLER, Caller
+from podium_server.api.tokens import new_row
 from podium_server.store.open import open_store
+from podium_server.store.tokens import Role
 
 from tests.server.rpc.good_requests import good_requests
 from tests.server.writes.ways import METHODS, Direct
@@ -78,6 +81,7 @@ async def test_a_missing_required_field_is_refused_and_named(tmp_path: Path) -> 
     store = await open_store(f"sqlite:///{tmp_path / 'podium.db'}", on_broken=lambda: None)
     tried = set()
     try:
+        CALLER.set(Caller(new_row("admin", Role.ADMIN, (), None)[0]))
         way = Direct(store, DEFAULT_LIMITS)
         for method, request in good_requests():
             if METHODS[method].server_streaming:

@@ -7,11 +7,13 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from podium._limits.limits import Limits
 from podium._wire.status import from_rpc_error
-from podium.v1 import recording_service_pb2, results_service_pb2
+from podium.v1 import access_service_pb2, recording_service_pb2, results_service_pb2
+from podium.v1.access_service_pb2_grpc import AccessServiceStub
 from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 from podium_server.api.recording import Recording
 from podium_server.api.results import Results
+from podium_server.api.tokens import Tokens
 from podium_server.rpc.handlers import snake_case
 from podium_server.store.contract import Store
 
@@ -22,10 +24,11 @@ METHODS = {
     for service in (
         recording_service_pb2.DESCRIPTOR.services_by_name["RecordingService"],
         results_service_pb2.DESCRIPTOR.services_by_name["ResultsService"],
+        access_service_pb2.DESCRIPTOR.services_by_name["AccessService"],
     )
     for method in service.methods
 }
-"""Every rpc of both services by its name."""
+"""Every rpc of all services by its name."""
 
 
 class Way(Protocol):
@@ -39,7 +42,9 @@ class Wire:
     """Calls a running server."""
 
     def __init__(self, channel: grpc.Channel) -> None:
-        self._stubs = (RecordingServiceStub(channel), ResultsServiceStub(channel))
+        self._stubs = tuple(
+            stub(channel) for stub in (RecordingServiceStub, ResultsServiceStub, AccessServiceStub)
+        )
 
     async def call(self, method: str, request: Message) -> Message:
         """The response to a call."""
@@ -55,7 +60,9 @@ class Direct:
     """Calls the handlers of the services over a store, without a server."""
 
     def __init__(self, store: Store, limits: Limits) -> None:
-        self._services: tuple[Any, ...] = (Recording(store, limits), Results(store, limits))
+        self._services: tuple[Any, ...] = tuple(
+            service(store, limits) for service in (Recording, Results, Tokens)
+        )
 
     async def call(self, method: str, request: Message) -> Message:
         """The response to a call."""

@@ -38,6 +38,7 @@ _ALWAYS_SET = {
     "ScoreColumn.values",
     "ScoreSource.origin",
     "ScoredArm.status",
+    "Token.role",
     "WatchedArm.arm",
     "WatchedEval.eval_result",
 }

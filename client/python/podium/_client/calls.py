@@ -7,12 +7,14 @@ items of its response. Arguments are checked before anything is sent.
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
+from datetime import datetime
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
 
 from podium._limits.batches import batches
 from podium._limits.limits import DEFAULT_LIMITS
+from podium._model.access import IssuedToken, Token
 from podium._model.listings import Metric, Server
 from podium._model.recording import KeptField, RecordResult, StreamPosition
 from podium._model.results import ArmResult, ArmSummary, EvalResult, Experiment
@@ -26,10 +28,12 @@ from podium._values.arguments import (
 )
 from podium._wire import codec
 from podium._wire.config_filters import config_filters_to_proto
-from podium._wire.listings import METRIC, SERVER
+from podium._wire.listings import METRIC, SERVER, TOKEN
+from podium._wire.values import ROLE, maybe, timestamp_to_proto
 from podium.curves import Series
 from podium.errors import AbortedError, PodiumError
 from podium.scoring import Score
+from podium.v1 import access_service_pb2 as access
 from podium.v1 import arm_result_pb2
 from podium.v1 import recording_service_pb2 as recording
 from podium.v1 import results_service_pb2 as results
@@ -40,6 +44,7 @@ __all__ = [
     "Pages",
     "Steps",
     "arms",
+    "create_token",
     "delete_arm",
     "delete_experiment",
     "eval_result",
@@ -52,9 +57,12 @@ __all__ = [
     "one_or_more",
     "record",
     "record_in_parts",
+    "revoke_token",
     "score",
     "series",
     "server",
+    "tokens",
+    "whoami",
 ]
 
 _T = TypeVar("_T")
@@ -326,3 +334,37 @@ def delete_experiment(experiment: str, *, allow_missing: bool) -> Steps[int]:
     )
     revision: int = response.revision
     return revision
+
+
+# ---- AccessService -----------------------------------------------------------------------
+
+
+def whoami() -> Steps[Token | None]:
+    """Calls WhoAmI."""
+    response = yield access.WhoAmIRequest()
+    return TOKEN.from_proto(response.token) if response.HasField("token") else None
+
+
+def create_token(
+    name: str, role: str, prefixes: Strings, expire_time: datetime | None
+) -> Steps[IssuedToken]:
+    """Calls CreateToken."""
+    response = yield access.CreateTokenRequest(
+        name=coerce.text(name, "name"),
+        role=ROLE.to_proto(role),
+        prefixes=coerce.texts(prefixes, "prefixes"),
+        expire_time=maybe(timestamp_to_proto, expire_time),
+    )
+    return IssuedToken(TOKEN.from_proto(response.token), response.secret)
+
+
+def tokens() -> Pages[Token]:
+    """Calls ListTokens."""
+    request = access.ListTokensRequest(page_size=DEFAULT_LIMITS.page_rows)
+    return Pages(request, lambda response: map(TOKEN.from_proto, response.tokens))
+
+
+def revoke_token(id_or_name: str) -> Steps[list[Token]]:
+    """Calls RevokeToken."""
+    response = yield access.RevokeTokenRequest(id_or_name=coerce.text(id_or_name, "id_or_name"))
+    return [TOKEN.from_proto(token) for token in response.tokens]

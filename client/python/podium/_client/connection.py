@@ -12,6 +12,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import grpc
+from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message_factory import GetMessageClass
 
 from podium._client.channel import (
@@ -31,7 +32,8 @@ from podium.errors import (
     UnavailableError,
     UnimplementedError,
 )
-from podium.v1 import recording_service_pb2, results_service_pb2
+from podium.v1 import access_service_pb2, recording_service_pb2, results_service_pb2
+from podium.v1.access_service_pb2_grpc import AccessServiceStub
 from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 
@@ -46,8 +48,11 @@ __all__ = ["CALLS_AT_ONCE", "Connection"]
 
 _C = TypeVar("_C", grpc.Channel, grpc.aio.Channel)
 
-_RESULTS = results_service_pb2.DESCRIPTOR.services_by_name["ResultsService"]
-_RECORDING = recording_service_pb2.DESCRIPTOR.services_by_name["RecordingService"]
+_SERVICES: tuple[tuple[Any, Any], ...] = (
+    (results_service_pb2.DESCRIPTOR.services_by_name["ResultsService"], ResultsServiceStub),
+    (recording_service_pb2.DESCRIPTOR.services_by_name["RecordingService"], RecordingServiceStub),
+    (access_service_pb2.DESCRIPTOR.services_by_name["AccessService"], AccessServiceStub),
+)
 
 CALLS_AT_ONCE = 256
 """The most calls of a client that are under way at a time. The others wait in the client.
@@ -142,18 +147,16 @@ class Connection(Generic[_C]):
         return self._opened
 
     def _methods(self, channel: _C) -> dict[type[Message], _Method]:
-        results: Any = ResultsServiceStub(channel)
-        recording: Any = RecordingServiceStub(channel)
-        return {
-            GetMessageClass(rpc.input_type): _Method(
-                getattr(stub, rpc.name), rpc.full_name, timeout, service is _RECORDING
-            )
-            for service, stub, timeout in (
-                (_RESULTS, results, self._read_timeout),
-                (_RECORDING, recording, self._write_timeout),
-            )
-            for rpc in service.methods
-        }
+        methods = {}
+        for service, make_stub in _SERVICES:
+            stub = make_stub(channel)
+            for rpc in service.methods:
+                level = rpc.GetOptions().idempotency_level
+                is_write = level != MethodOptions.NO_SIDE_EFFECTS
+                timeout = self._write_timeout if is_write else self._read_timeout
+                method = _Method(getattr(stub, rpc.name), rpc.full_name, timeout, is_write)
+                methods[GetMessageClass(rpc.input_type)] = method
+        return methods
 
     def _detach(self) -> _C | None:
         """Marks the connection as closed. Returns the channel if this process opened one."""

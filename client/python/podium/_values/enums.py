@@ -8,6 +8,7 @@ __all__ = [
     "Direction",
     "ExperimentStatus",
     "RankFlag",
+    "Role",
     "ScoreOrigin",
 ]
 
@@ -65,6 +66,18 @@ class RankFlag(StrEnum):
     NAN = "nan"
     BENCHMARKS_DIFFER = "benchmarks_differ"
     CONFIGS_DIFFER = "configs_differ"
+
+
+class Role(StrEnum):
+    """The calls that a token allows. Each role also allows the calls of those before it.
+
+    READER: every call that reads results. RECORDER: recording. ADMIN: deleting results, and
+    managing tokens.
+    """
+
+    READER = "reader"
+    RECORDER = "recorder"
+    ADMIN = "admin"
 
 
 class ScoreOrigin(StrEnum):

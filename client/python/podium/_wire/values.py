@@ -11,13 +11,28 @@ from google.protobuf.struct_pb2 import NULL_VALUE
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from podium._values import coerce
-from podium._values.enums import ArmStatus, Direction, ExperimentStatus, RankFlag, ScoreOrigin
-from podium.v1 import arm_result_pb2, experiment_pb2, ranking_pb2, score_pb2, value_pb2
+from podium._values.enums import (
+    ArmStatus,
+    Direction,
+    ExperimentStatus,
+    RankFlag,
+    Role,
+    ScoreOrigin,
+)
+from podium.v1 import (
+    arm_result_pb2,
+    experiment_pb2,
+    ranking_pb2,
+    score_pb2,
+    token_pb2,
+    value_pb2,
+)
 
 __all__ = [
     "ARM_STATUS",
     "EXPERIMENT_STATUS",
     "RANK_FLAG",
+    "ROLE",
     "SCORE_ORIGIN",
     "Field",
     "arm_status_from_proto",
@@ -163,6 +178,7 @@ ARM_STATUS = _enum(ArmStatus, arm_result_pb2.ArmStatus, "status")
 DIRECTION = _enum(Direction, experiment_pb2.Direction, "direction")
 EXPERIMENT_STATUS = _enum(ExperimentStatus, experiment_pb2.ExperimentStatus, "status")
 RANK_FLAG = _enum(RankFlag, ranking_pb2.RankFlag, "flag")
+ROLE = _enum(Role, token_pb2.Role, "role")
 SCORE_ORIGIN = _enum(ScoreOrigin, score_pb2.ScoreOrigin, "origin")
 
 arm_status_to_proto, arm_status_from_proto = ARM_STATUS

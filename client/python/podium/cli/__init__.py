@@ -16,8 +16,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-import podium
 from podium.cli import _parsers
+from podium.cli._connecting import open_client, server_module
 from podium.cli._console import Console
 from podium.cli._exits import CommandError, Exit, exit_of, text_of
 from podium.errors import PodiumError
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 __all__ = ["main"]
-
-_READ_SECONDS, _WRITE_SECONDS = 10.0, 30.0
-_CONNECT_SECONDS = 1.5
-"""The seconds after which a command gives up on an unreachable server. The address may be wrong."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,32 +92,13 @@ def _run_command(module: ModuleType, arguments: argparse.Namespace, console: Con
     if hasattr(module, "run_locally"):
         code = module.run_locally(arguments, console)
         return code
-    with _client(arguments) as client:
+    with open_client(arguments) as client:
         code = module.run(arguments, client, console)
         return code
 
 
-def _client(arguments: argparse.Namespace) -> podium.Client:
-    timeout: float | None = arguments.timeout
-    try:
-        return podium.Client(
-            arguments.address,
-            read_timeout=timeout or _READ_SECONDS,
-            write_timeout=timeout or _WRITE_SECONDS,
-            connect_timeout=_CONNECT_SECONDS,
-        )
-    except ValueError as error:
-        raise CommandError(str(error)) from error
-
-
 def _run_server_command(given: argparse.Namespace) -> int:
-    try:
-        # Loaded by name, because the client library must not import the server, which is an extra.
-        command = import_module(_parsers.SERVER_COMMANDS[given.command])
-    except ModuleNotFoundError as error:
-        raise CommandError(
-            f"the server is not installed ({error.name} is missing): pip install 'podium[server]'"
-        ) from error
+    command = server_module(_parsers.SERVER_COMMANDS[given.command])
     code: int = command.run(_parsers.parse_server_command(given, command))
     return code
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from podium._model.access import Token
 from podium._model.results import ArmResult, ArmSummary
 from podium._values.enums import ArmStatus
 from podium.cli._table import cut
@@ -18,6 +19,7 @@ __all__ = [
     "moment",
     "number",
     "p_value",
+    "prefixes",
     "step",
     "value",
 ]
@@ -81,6 +83,11 @@ def last_line(given: str | None) -> str:
     lines = (given or "").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
     return cut(last, _LINE)
+
+
+def prefixes(token: Token) -> str:
+    """Returns the prefixes of a token in one line."""
+    return " ".join(token.prefixes) or "(all)"
 
 
 def value(given: Any) -> str:

@@ -38,6 +38,7 @@ COMMANDS = {
     "curve": "draw a metric by step",
     "watch": "show every change of an experiment as it happens",
     "server": "show the version and the limits of the server",
+    "whoami": "show the token in use, and what it allows",
     "declare": "create an experiment, or say more about it",
     "record": "record arms and events from JSON",
     "export": "write an experiment, or all of them, as JSON lines or CSV",
@@ -50,7 +51,7 @@ COMMANDS = {
     "serve": "start a server",
     "backup": "copy the store, also while a server uses it",
     "check": "check that a store or a backup is intact",
-    "token": "create, list and revoke the tokens of a store",
+    "token": "create, list and revoke tokens",
 }
 """All commands, with their descriptions."""
 
@@ -58,7 +59,6 @@ SERVER_COMMANDS = {
     "serve": "podium_server.serve.command",
     "backup": "podium_server.serve.backup",
     "check": "podium_server.serve.check",
-    "token": "podium_server.serve.token_command",
 }
 """The commands for the machine of the store, with their modules. They make no calls."""
 
@@ -149,6 +149,12 @@ def parse_command(given: argparse.Namespace, module: ModuleType) -> argparse.Nam
     parser = _Parser(prog=f"podium {given.command}")
     module.add_arguments(parser)
     _add_options(parser.add_argument_group("options of every command"))
+    for action in parser._actions:  # noqa: SLF001 - argparse has no public list of them
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            for each in action.choices.values():
+                # Without defaults, since they would replace what is given before the action.
+                each.argument_default = argparse.SUPPRESS
+                _add_options(each.add_argument_group("options of every command"))
     return parser.parse_args(given.rest, given)
 
 

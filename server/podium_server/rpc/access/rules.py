@@ -52,6 +52,11 @@ RULES: Mapping[str, Rule] = {
     "podium.v1.RecordingService.Record": _RECORD,
     "podium.v1.RecordingService.DeleteArm": _ADMIN,
     "podium.v1.RecordingService.DeleteExperiment": _ADMIN,
+    "podium.v1.AccessService.WhoAmI": Rule(Role.READER),
+    # These only concern tokens whose prefixes the caller's token includes.
+    "podium.v1.AccessService.CreateToken": Rule(Role.ADMIN),
+    "podium.v1.AccessService.ListTokens": Rule(Role.ADMIN),
+    "podium.v1.AccessService.RevokeToken": Rule(Role.ADMIN),
     # Load balancers and tools call these without a token. Everybody gets the same answers.
     "grpc.health.v1.Health.Check": _PUBLIC,
     "grpc.health.v1.Health.List": _PUBLIC,

@@ -25,7 +25,7 @@ from podium_server.store.contract import Call, ChangeListener, Changes, Subject
 from podium_server.store.sqlite.store_file import FileDamagedError, StoreFile
 from podium_server.store.sqlite.writes import Transaction
 
-__all__ = ["DAMAGE", "GroupCommit"]
+__all__ = ["DAMAGE", "GroupCommit", "undone"]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -202,7 +202,7 @@ class GroupCommit:
             self.stop(error)
             self._undo(self._take_waiting(applied), _outcome_unknown())
         except apsw.Error as error:
-            self._undo(applied or self._take_waiting(applied), _undone(error))
+            self._undo(applied or self._take_waiting(applied), undone(error))
         except Exception as defect:  # noqa: BLE001 - one call's defect must not end the others
             self._retry_without(applied, defect)
         else:
@@ -270,7 +270,7 @@ class GroupCommit:
             else:
                 self._connection.execute("COMMIT")
         except apsw.FullError as error:
-            self._undo(applied, _undone(error))
+            self._undo(applied, undone(error))
         except (apsw.Error, FileDamagedError) as error:
             self.stop(error)
             for waiting in applied:
@@ -318,7 +318,8 @@ class GroupCommit:
         self._waiting.clear()
 
 
-def _undone(error: apsw.Error) -> PodiumError:
+def undone(error: apsw.Error) -> PodiumError:
+    """Returns the error of a call whose transaction failed and was rolled back."""
     if isinstance(error, apsw.FullError):
         _log.error("the disk of the store is full")
         return failure(

@@ -28,18 +28,17 @@ from podium_server.store.ranking_queries import (
     ScoreMatrix,
 )
 from podium_server.store.rows import MetricRow
-from podium_server.store.sqlite import feed, metrics, rankings, schema
+from podium_server.store.sqlite import feed, metrics, rankings, schema, tokens
 from podium_server.store.sqlite.connection import (
     check_version,
     connect,
     fetch_value,
     make_log_durable,
 )
-from podium_server.store.sqlite.group_commit import DAMAGE, GroupCommit
+from podium_server.store.sqlite.group_commit import DAMAGE, GroupCommit, undone
 from podium_server.store.sqlite.reads import Reader
 from podium_server.store.sqlite.slow_reads import SlowReads
 from podium_server.store.sqlite.store_file import FileDamagedError, StoreFile
-from podium_server.store.sqlite.tokens import read_tokens
 from podium_server.store.tokens import TokenRow
 
 __all__ = ["SqliteStore"]
@@ -179,10 +178,29 @@ class SqliteStore(Store):
         if self._group.broken:
             raise _stopped()
         try:
-            return read_tokens(self._reading_tokens)
+            return tokens.read_tokens(self._reading_tokens)
         except DAMAGE as error:
             self._group.stop(error)
             raise _stopped() from error
+
+    async def add_token(self, row: TokenRow) -> None:
+        """Adds a token."""
+        await self._change_tokens(tokens.add, row)
+
+    async def revoke_token(self, token_id: str, now: int) -> None:
+        """Revokes a token."""
+        await self._change_tokens(tokens.revoke, token_id, now)
+
+    async def _change_tokens(self, change: Callable[..., None], *arguments: Any) -> None:
+        """Changes tokens in a thread, on a connection of its own, as `podium token` does."""
+        if self._group.broken:
+            raise _stopped()
+        try:
+            await asyncio.to_thread(change, self._path, *arguments)
+        except StoreError as error:
+            if isinstance(error.__cause__, apsw.Error):
+                raise undone(error.__cause__) from error
+            raise
 
     store_id = _reading(Reader.store_id)
     eval = _reading(Reader.eval)

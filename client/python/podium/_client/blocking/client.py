@@ -2,6 +2,7 @@
 """The client of a Podium server."""
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from os import PathLike
 from types import TracebackType
 from typing import Self
@@ -12,6 +13,7 @@ from podium._client.blocking.connection import BlockingConnection
 from podium._client.blocking.experiment import ExperimentHandle
 from podium._client.channel import deadline
 from podium._client.retries import RetryPolicy
+from podium._model.access import IssuedToken, Token
 from podium._model.listings import Server
 from podium._model.recording import RecordResult, StreamPosition
 from podium._model.results import Experiment
@@ -120,6 +122,51 @@ class Client:
     def server(self) -> Server:
         """Returns the version and the limits of the server, and the id of its store."""
         return self._connection.run(calls.server())
+
+    def whoami(self) -> Token | None:
+        """Returns the token that the server recognises this client by.
+
+        Returns None if the server requires no tokens.
+        """
+        return self._connection.run(calls.whoami())
+
+    def create_token(
+        self,
+        name: str,
+        role: str,
+        *,
+        prefixes: Strings = (),
+        expire_time: datetime | None = None,
+    ) -> IssuedToken:
+        """Creates a token. This client's own token must be that of an administrator.
+
+        Args:
+            name: The name of its user. It need not be new.
+            role: The calls that it allows: a `podium.Role`, such as `"recorder"`.
+            prefixes: The experiments that it includes, each with all experiments below it. If not
+                given, all experiments that this client's token includes.
+            expire_time: The time when it ends, with a time zone. If not given, it never does.
+        """
+        return self._connection.run(calls.create_token(name, role, prefixes, expire_time))
+
+    def tokens(self) -> Iterator[Token]:
+        """Lists tokens in the order of their creation, including those that have ended.
+
+        This client's own token must be that of an administrator. The tokens listed are those whose
+        prefixes it includes.
+        """
+        return self._connection.iterate(calls.tokens())
+
+    def revoke_token(self, id_or_name: str) -> list[Token]:
+        """Revokes the valid tokens with an id or a name, and returns them.
+
+        Every server of the store rejects them within 5 seconds. This client's own token must be
+        that of an administrator.
+
+        Args:
+            id_or_name: The id of a token, or the name of one or more.
+        """
+        return self._connection.run(calls.revoke_token(id_or_name))
 
     def record(
         self, experiment: str, events: Iterable[Event], position: StreamPosition | None = None

@@ -1,0 +1,176 @@
+"""`podium token`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+from podium._files import json_form
+from podium._values.enums import Role
+from podium.cli import _format
+from podium.cli._connecting import open_client, server_module
+from podium.cli._exits import CommandError, Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from podium import IssuedToken, Token
+    from podium.cli._console import Console
+
+__all__ = ["add_arguments", "run_locally"]
+
+_AGE = re.compile(r"([0-9]{1,5})([hd])")
+_UNITS = {"h": "hours", "d": "days"}
+_DEFAULT_STORE = "sqlite:///podium.db"
+
+
+class _Tokens(Protocol):
+    """The tokens of a server, or of a store on this machine."""
+
+    def create_token(
+        self, name: str, role: str, *, prefixes: Sequence[str], expire_time: datetime | None
+    ) -> IssuedToken: ...
+
+    def tokens(self) -> Iterable[Token]: ...
+
+    def revoke_token(self, id_or_name: str) -> list[Token]: ...
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.description = (
+        "Creates, lists and revokes tokens of a store on this machine (--store, PODIUM_STORE), or\n"
+        "else of a server (--address, PODIUM_ADDRESS), which needs the token of an administrator.\n"
+        "A server knows of every change within 2 seconds."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  podium token create trainers --role recorder --prefix nlp --expires-in 90d\n"
+        "  podium token list\n"
+        "  podium token revoke trainers"
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_create(actions.add_parser("create", help="create a token, and print it once"))
+    actions.add_parser("list", help="list the tokens, without their secrets")
+    revoke = actions.add_parser("revoke", help="revoke a token at once")
+    revoke.add_argument("token", metavar="ID|NAME", help="its id, or the name of several")
+    for each in actions.choices.values():
+        each.add_argument(
+            "--store",
+            metavar="URL",
+            help="a store on this machine (default: $PODIUM_STORE; without it and without an "
+            f"address, {_DEFAULT_STORE})",
+        )
+
+
+def _add_create(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Creates a token and prints it. It is stored nowhere: only its hash is."
+    parser.add_argument("name", metavar="NAME", help="who will use it; see `podium token list`")
+    parser.add_argument(
+        "--role",
+        required=True,
+        choices=[str(role) for role in Role],
+        help="reader: read; recorder: record, too; admin: delete and manage tokens, too",
+    )
+    parser.add_argument(
+        "--prefix",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only the experiment of this name and those below it (NAME/...); may be given more "
+        "than once (default: all experiments)",
+    )
+    parser.add_argument(
+        "--expires-in",
+        type=_moment,
+        metavar="TIME",
+        help="how long it is valid, such as 12h or 90d (default: until it is revoked)",
+    )
+
+
+def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
+    """Runs the action on a store of this machine, or on a server."""
+    with _opened(arguments) as tokens:
+        return _ACTIONS[arguments.action](arguments, tokens, console)
+
+
+@contextmanager
+def _opened(arguments: argparse.Namespace) -> Iterator[_Tokens]:
+    if arguments.store and arguments.address:
+        raise CommandError("give --store or --address, not both")
+    store = arguments.store or (not arguments.address and os.environ.get("PODIUM_STORE"))
+    if not store and (arguments.address or os.environ.get("PODIUM_ADDRESS")):
+        with open_client(arguments) as client:
+            yield client
+        return
+    local: Any = server_module("podium_server.serve.tokens")
+    try:
+        yield local.LocalTokens(store or _DEFAULT_STORE)
+    except local.StoreError as error:
+        raise CommandError(str(error)) from error
+
+
+def _create(arguments: argparse.Namespace, tokens: _Tokens, console: Console) -> Exit:
+    issued = tokens.create_token(
+        arguments.name,
+        arguments.role,
+        prefixes=arguments.prefix,
+        expire_time=arguments.expires_in,
+    )
+    if console.as_json:
+        console.json(json_form.to_json(issued))
+        return Exit.OK
+    sys.stderr.write(f"token {issued.token.id}: keep what follows, it is shown only once\n")
+    sys.stdout.write(f"{issued.secret}\n")
+    return Exit.OK
+
+
+def _list(_arguments: argparse.Namespace, tokens: _Tokens, console: Console) -> Exit:
+    if console.as_json:
+        console.json_list(map(json_form.to_json, tokens.tokens()))
+    elif not console.table(
+        map(_row, tokens.tokens()), "ID", "NAME", "ROLE", "~PREFIXES", "CREATED", "STATE"
+    ):
+        console.note("no tokens")
+    return Exit.OK
+
+
+def _revoke(arguments: argparse.Namespace, tokens: _Tokens, console: Console) -> Exit:
+    revoked = tokens.revoke_token(arguments.token)
+    if console.as_json:
+        console.json_list(map(json_form.to_json, revoked))
+    for token in () if console.as_json else revoked:
+        console.line(f"{token.id} ({token.name}) is revoked")
+    if not revoked:
+        console.note(f"no valid token has the id or the name {arguments.token!r}")
+        return Exit.NOTHING
+    return Exit.OK
+
+
+_ACTIONS = {"create": _create, "list": _list, "revoke": _revoke}
+
+
+def _row(token: Token) -> tuple[str, ...]:
+    prefixes, created = _format.prefixes(token), _format.moment(token.create_time)
+    return token.id, token.name, token.role, prefixes, created, _state(token)
+
+
+def _state(token: Token) -> str:
+    if token.revoke_time is not None:
+        return f"revoked {_format.moment(token.revoke_time)}"
+    if token.expire_time is None:
+        return "valid"
+    is_live = datetime.now(UTC) < token.expire_time
+    return f"{'valid until' if is_live else 'expired'} {_format.moment(token.expire_time)}"
+
+
+def _moment(text: str) -> datetime:
+    found = _AGE.fullmatch(text)
+    if found is None or not int(found[1]):
+        raise argparse.ArgumentTypeError(f"give hours or days, such as 12h or 90d, not {text!r}")
+    return datetime.now(UTC) + timedelta(**{_UNITS[found[2]]: int(found[1])})

@@ -1,0 +1,43 @@
+"""`podium whoami`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from podium._files import json_form
+from podium.cli import _format
+from podium.cli._exits import Exit
+
+if TYPE_CHECKING:
+    import argparse
+
+    from podium import Client
+    from podium.cli._console import Console
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describes the command, which has no arguments of its own."""
+    parser.description = "Shows the token that this command sends, and what it allows."
+    parser.epilog = "example:\n  PODIUM_TOKEN_FILE=nlp.token podium whoami"
+
+
+def run(_arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
+    """Shows the token."""
+    token = client.whoami()
+    if console.as_json:
+        console.json(None if token is None else json_form.to_json(token))
+    elif token is None:
+        console.line(f"{client.address} requires no tokens, and allows every call")
+    else:
+        console.line(f"token {token.id} at {client.address}")
+        console.fields(
+            [
+                ("name", token.name),
+                ("role", token.role),
+                ("prefixes", _format.prefixes(token)),
+                ("expires", _format.moment(token.expire_time) or "never"),
+            ]
+        )
+    return Exit.OK

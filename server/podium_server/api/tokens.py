@@ -1,0 +1,192 @@
+"""The rpcs of AccessService: they show and change the tokens that callers need.
+
+A handler has the name of its rpc in snake case. It takes the request and returns the response.
+"""
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from podium._limits.checks import (
+    check_count,
+    check_enum,
+    check_experiment_name,
+    check_name,
+    check_time,
+)
+from podium._limits.limits import DEFAULT_LIMITS, Limits
+from podium._model.access import Token
+from podium._values.tokens import new_token
+from podium._wire.listings import TOKEN
+from podium.v1 import access_service_pb2 as access_pb2
+from podium.v1 import token_pb2
+
+from podium_server.api.callers import CALLER
+from podium_server.api.pages import page_limits, read_token, write_token
+from podium_server.errors import failure
+from podium_server.store.contract import Store
+from podium_server.store.tokens import Role, TokenRow, digest_of, is_within
+
+__all__ = ["Tokens", "new_row", "public", "revocable"]
+
+_MOST_TOKENS = 10_000
+"""The most tokens of a store, ended ones included. A server reads all of them every 2 seconds."""
+_MOST_OF_A_NAME = 100
+_MOST_PREFIXES = 100
+_ROLES = {role.value: f"ROLE_{role.name}" for role in Role}
+
+
+class Tokens:
+    """Serves AccessService from a store."""
+
+    def __init__(self, store: Store, limits: Limits) -> None:
+        self._store = store
+        self._limits = limits
+
+    async def who_am_i(self, _request: access_pb2.WhoAmIRequest) -> access_pb2.WhoAmIResponse:
+        """Returns the token of the caller."""
+        token = CALLER.get().token
+        return access_pb2.WhoAmIResponse(token=None if token is None else _message(token))
+
+    async def create_token(
+        self, request: access_pb2.CreateTokenRequest
+    ) -> access_pb2.CreateTokenResponse:
+        """Creates a token."""
+        manager = _manager()
+        check_enum(request.role, "role", _ROLES)
+        _check_included(request.prefixes, manager)
+        row, secret = new_row(
+            request.name,
+            Role(request.role),
+            tuple(request.prefixes) or manager.prefixes,
+            _expiry(request) if request.HasField("expire_time") else None,
+        )
+        await self._check_room(row, manager)
+        await self._store.add_token(row)
+        return access_pb2.CreateTokenResponse(token=_message(row), secret=secret)
+
+    async def list_tokens(
+        self, request: access_pb2.ListTokensRequest
+    ) -> access_pb2.ListTokensResponse:
+        """Returns a page of the tokens that the caller may manage."""
+        limits = page_limits(request.page_size, self._limits)
+        first = int(read_token(request, request.page_token, 0))
+        rows = _included(await self._store.tokens(), _manager())
+        response = access_pb2.ListTokensResponse()
+        size = 0
+        for row in rows[first : first + limits.rows]:
+            message = _message(row)
+            size += message.ByteSize()
+            if response.tokens and size > limits.size:
+                break
+            response.tokens.append(message)
+        end = first + len(response.tokens)
+        response.next_page_token = write_token(request, end if end < len(rows) else None)
+        return response
+
+    async def revoke_token(
+        self, request: access_pb2.RevokeTokenRequest
+    ) -> access_pb2.RevokeTokenResponse:
+        """Revokes tokens that the caller may manage."""
+        check_name(request.id_or_name, "id_or_name", self._limits)
+        now, rows = _now(), _included(await self._store.tokens(), _manager())
+        found = revocable(rows, request.id_or_name, now)
+        for row in found:
+            await self._store.revoke_token(row.id, now)
+        return access_pb2.RevokeTokenResponse(tokens=map(_message, found))
+
+    async def _check_room(self, row: TokenRow, manager: TokenRow) -> None:
+        rows = await self._store.tokens()
+        check_count(len(rows) + 1, "name", _MOST_TOKENS, "tokens", name="the store")
+        same = revocable(_included(rows, manager), row.name, row.created)
+        check_count(len(same) + 1, "name", _MOST_OF_A_NAME, "valid tokens", name=repr(row.name))
+
+
+def new_row(
+    name: str, role: Role, prefixes: tuple[str, ...], expires: int | None
+) -> tuple[TokenRow, str]:
+    """Returns the row of a new token, and the token itself, which is not stored.
+
+    Raises:
+        PodiumError: A name or a prefix is invalid.
+    """
+    check_name(name, "name", DEFAULT_LIMITS)
+    check_count(len(prefixes), "prefixes", _MOST_PREFIXES, "names")
+    for prefix in prefixes:
+        check_experiment_name(prefix, "prefixes", DEFAULT_LIMITS)
+    new = new_token()
+    row = TokenRow(new.id, name, digest_of(new.text), role, prefixes, _now(), expires)
+    return row, new.text
+
+
+def revocable(rows: Iterable[TokenRow], id_or_name: str, now: int) -> list[TokenRow]:
+    """Returns the live tokens with an id or a name."""
+    return [row for row in rows if id_or_name in {row.id, row.name} and row.is_live(now)]
+
+
+def public(row: TokenRow) -> Token:
+    """Returns the description of a token, without its digest."""
+    role, prefixes = row.role.name.lower(), list(row.prefixes)
+    times = map(_moment, (row.created, row.expires, row.revoked))
+    return Token(row.id, row.name, role, prefixes, *times)
+
+
+def _moment(micros: int | None) -> datetime | None:
+    return None if micros is None else datetime.fromtimestamp(micros / 1_000_000, UTC)
+
+
+def _message(row: TokenRow) -> token_pb2.Token:
+    return TOKEN.to_proto(public(row))
+
+
+def _manager() -> TokenRow:
+    """Returns the token of the caller.
+
+    Without a token, everybody could make tokens that are valid when the server requires them.
+    """
+    token = CALLER.get().token
+    if token is None:
+        raise failure(
+            "TOKEN_MISSING",
+            "this server requires no tokens, so that nobody can manage them with a call; use "
+            "`podium token` with --store on the machine of the store",
+        )
+    return token
+
+
+def _is_included(prefix: str, manager: TokenRow) -> bool:
+    return not manager.prefixes or any(is_within(prefix, each) for each in manager.prefixes)
+
+
+def _included(rows: Iterable[TokenRow], manager: TokenRow) -> list[TokenRow]:
+    """Returns the tokens that allow nothing on names outside of the manager's prefixes."""
+    if not manager.prefixes:
+        return list(rows)
+    return [
+        row
+        for row in rows
+        if row.prefixes and all(_is_included(prefix, manager) for prefix in row.prefixes)
+    ]
+
+
+def _check_included(prefixes: Iterable[str], manager: TokenRow) -> None:
+    for prefix in prefixes:
+        if not _is_included(prefix, manager):
+            raise failure(
+                "FIELD_OUT_OF_RANGE",
+                f"prefixes has {prefix[:60]!r}; your token only includes names in "
+                f"{', '.join(manager.prefixes)}",
+                field="prefixes",
+            )
+
+
+def _expiry(request: access_pb2.CreateTokenRequest) -> int:
+    check_time(request.expire_time, "expire_time")
+    micros: int = request.expire_time.ToMicroseconds()
+    if micros <= _now():
+        raise failure("FIELD_OUT_OF_RANGE", "expire_time is in the past", field="expire_time")
+    return micros
+
+
+def _now() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,179 @@
+"""AccessService: who a caller is, and how administrators manage tokens with calls and commands."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import podium
+import pytest
+from podium._limits.limits import Limits
+from podium_server.serve import tokens
+from podium_server.store.open import back_up_store
+
+from tests.client.cli.shell import podium as command
+from tests.server.access.serving import serving
+
+
+class Served(NamedTuple):
+    """A server that requires tokens, and the tokens of administrators."""
+
+    url: str
+    address: str
+    admin: str
+    team_admin: str
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    """A server with an administrator of everything, and one of `team` and `lab/x`."""
+    url = f"sqlite:///{tmp_path / 'podium.db'}"
+
+    def create() -> list[str]:
+        prefixes: list[tuple[str, ...]] = [(), ("team", "lab/x")]
+        return [tokens.create(url, "admin", "admin", each, None)[1] for each in prefixes]
+
+    made = await asyncio.to_thread(create)
+    async with serving(tmp_path, auth="tokens") as [address]:
+        yield Served(url, address, *made)
+
+
+async def test_a_client_learns_its_token(served: Served) -> None:
+    """The answer has name, role, prefixes and expiry, and never the secret."""
+    end = datetime(2999, 1, 2, tzinfo=UTC)
+    async with podium.AsyncClient(served.address, token=served.admin) as admin:
+        issued = await admin.create_token("t", "recorder", prefixes=["nlp"], expire_time=end)
+    assert issued.secret.startswith(f"pdm_{issued.token.id}_")
+    assert issued.secret[20:] not in repr(issued)
+    async with podium.AsyncClient(served.address, token=issued.secret) as client:
+        token = await client.whoami()
+    assert token == issued.token
+    assert (token.name, token.role, token.prefixes) == ("t", "recorder", ["nlp"])
+    assert (token.expire_time, token.revoke_time) == (end, None)
+    assert token.create_time is not None
+
+
+async def test_a_token_is_created_used_and_revoked(served: Served) -> None:
+    """A new token is valid at once; the second revocation finds nothing."""
+    async with podium.AsyncClient(served.address, token=served.admin) as admin:
+        issued = await admin.create_token("t", podium.Role.RECORDER)
+        async with podium.AsyncClient(served.address, token=issued.secret) as client:
+            await client.experiment("x").declare()
+        before = [token.id async for token in admin.tokens()]
+        assert before[-1] == issued.token.id
+        assert [token.id for token in await admin.revoke_token("t")] == [issued.token.id]
+        assert await admin.revoke_token("t") == []
+        *_, last = [token async for token in admin.tokens()]
+        assert last.revoke_time is not None
+
+
+async def test_a_limited_administrator_stays_within_its_prefixes(served: Served) -> None:
+    """It neither sees, nor revokes, nor creates tokens that allow more names than its own."""
+    async with (
+        podium.AsyncClient(served.address, token=served.admin) as admin,
+        podium.AsyncClient(served.address, token=served.team_admin) as limited,
+    ):
+        for prefixes in ((), ("other",), ("team/a", "other"), ("teams",), ("lab",)):
+            issued = await admin.create_token("hidden", "reader", prefixes=prefixes)
+            assert await limited.revoke_token(issued.token.id) == []
+            if prefixes:
+                with pytest.raises(podium.InvalidArgumentError, match="only includes names in"):
+                    await limited.create_token("t", "reader", prefixes=prefixes)
+        shown = await admin.create_token("shown", "reader", prefixes=["team/a"])
+        inherited = await limited.create_token("inherited", "admin")
+        assert inherited.token.prefixes == ["team", "lab/x"]
+        names = [token.name async for token in limited.tokens()]
+        assert names == ["admin", "shown", "inherited"]
+        assert [token.id for token in await limited.revoke_token("shown")] == [shown.token.id]
+        assert await limited.revoke_token("hidden") == []
+        assert len(await admin.revoke_token("hidden")) == 5
+
+
+@pytest.mark.parametrize("limits", [Limits(page_rows=1), Limits(page_bytes=1)])
+async def test_pages_of_tokens_follow_each_other(served: Served, limits: Limits) -> None:
+    """A list in short pages has every token once, in the order of creation."""
+    folder = Path(served.url.removeprefix("sqlite:///")).parent
+    for number in range(3):
+        await asyncio.to_thread(tokens.create, served.url, f"t{number}", "reader", (), None)
+    copy = folder / "copy"
+    copy.mkdir()
+    await asyncio.to_thread(back_up_store, served.url, copy / "podium.db")
+    async with (
+        serving(copy, auth="tokens", limits=limits) as [address],
+        podium.AsyncClient(address, token=served.admin) as admin,
+    ):
+        names = [token.name async for token in admin.tokens()]
+    assert names == ["admin", "admin", "t0", "t1", "t2"]
+
+
+async def test_tokens_of_one_name_are_bounded(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a list of revoked tokens is bounded, too; ended tokens leave room for others."""
+    monkeypatch.setattr("podium_server.api.tokens._MOST_OF_A_NAME", 2)
+    async with podium.AsyncClient(served.address, token=served.admin) as admin:
+        for _ in range(2):
+            await admin.create_token("t", "reader")
+        with pytest.raises(podium.InvalidArgumentError, match="'t' has 3 valid tokens; at most 2"):
+            await admin.create_token("t", "reader")
+        assert len(await admin.revoke_token("t")) == 2
+        await admin.create_token("t", "reader")
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"name": ""}, "name is empty"),
+        ({"prefixes": ["a//b"]}, "prefixes 'a//b' has a segment"),
+        ({"prefixes": ["a"] * 101}, "at most 100"),
+        ({"expire_time": datetime.now(UTC) - timedelta(days=1)}, "expire_time is in the past"),
+    ],
+)
+async def test_a_bad_field_of_a_new_token_is_named(
+    served: Served, settings: dict[str, object], error: str
+) -> None:
+    """The error names the field, and no token is created."""
+    async with podium.AsyncClient(served.address, token=served.admin) as admin:
+        with pytest.raises(podium.InvalidArgumentError, match=error):
+            await admin.create_token(**{"name": "t", "role": "reader", **settings})  # type: ignore[arg-type]
+        assert len([token async for token in admin.tokens()]) == 2
+
+
+async def test_a_server_without_tokens_gives_none(tmp_path: Path) -> None:
+    """Otherwise a stranger could create a token before the server begins to require them."""
+    async with serving(tmp_path, auth="none") as [address], podium.AsyncClient(address) as client:
+        assert await client.whoami() is None
+        with pytest.raises(podium.UnauthenticatedError, match="requires no tokens"):
+            await client.create_token("t", "admin")
+        with pytest.raises(podium.UnauthenticatedError, match="requires no tokens"):
+            [token async for token in client.tokens()]
+        with pytest.raises(podium.UnauthenticatedError, match="requires no tokens"):
+            await client.revoke_token("t")
+
+
+async def test_the_commands_use_the_server_or_the_store(served: Served) -> None:
+    """--address asks the server, --store the file; whoami shows what a token allows."""
+
+    def run() -> None:
+        made = command(
+            "token", "create", "t", "--role", "reader", "--prefix", "nlp", "--expires-in", "90d",
+            "--address", served.address, PODIUM_TOKEN=served.admin,
+        )  # fmt: skip
+        assert made.code == 0
+        secret = made.out.strip()
+        shown = command("whoami", address=served.address, PODIUM_TOKEN=secret).out
+        assert "reader" in shown
+        assert "nlp" in shown
+        for place in ({"address": served.address}, {"PODIUM_STORE": served.url}):
+            listed = command("token", "list", "--json", PODIUM_TOKEN=served.admin, **place)
+            assert [each["name"] for each in json.loads(listed.out)] == ["admin", "admin", "t"]
+        both = command("token", "list", "--store", served.url, "--address", served.address)
+        assert (both.code, "not both" in both.err) == (2, True)
+        revoked = command("token", "revoke", "t", "--store", served.url)
+        assert revoked.out.endswith("(t) is revoked\n")
+        refused = command("token", "list", address=served.address, PODIUM_TOKEN=served.team_admin)
+        assert len(refused.out.splitlines()) == 2
+
+    await asyncio.to_thread(run)
