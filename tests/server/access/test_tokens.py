@@ -181,7 +181,7 @@ async def test_an_idle_watch_ends_with_its_token(
         await client.experiment("x").declare()
         updates = client.experiment("x").watch()
         await anext(updates)
-        await asyncio.to_thread(tokens.revoke, url, "t")
+        await asyncio.to_thread(tokens.LocalTokens(url).revoke_token, "t")
         with pytest.raises(podium.UnauthenticatedError, match="was revoked"):
             async with asyncio.timeout(_SECONDS):
                 await anext(updates)
