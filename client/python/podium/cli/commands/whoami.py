@@ -20,7 +20,7 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describes the command, which has no arguments of its own."""
     parser.description = "Shows the token that this command sends, and what it allows."
-    parser.epilog = "example:\n  PODIUM_TOKEN_FILE=nlp.token podium whoami"
+    parser.epilog = "example:\n  podium whoami --json | jq -r .role"
 
 
 def run(_arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
