@@ -134,6 +134,7 @@ func everyCall(address string) grpc.UnaryClientInterceptor {
 			defer cancel()
 			ctx = limited
 		}
+		isWrite, isLost := isWrite(method), false
 		for attempt := 0; ; attempt++ {
 			var server peer.Peer
 			err := invoke(ctx, method, request, response, connection,
@@ -148,9 +149,13 @@ func everyCall(address string) grpc.UnaryClientInterceptor {
 					failed.Code = codes.Unavailable
 				}
 			}
-			if !isRetried(failed, isWrite(method)) || !pausedBefore(ctx, pauseAfter(attempt, failed)) {
-				// A call without a peer never left: there was no connection to send it over.
-				return explained(failed, address, isWrite(method) && server.Addr != nil)
+			// A call without a peer never left: there was no connection to send it over.
+			isLost = isLost || (isWrite && server.Addr != nil && failed.Reason == "")
+			if !isRetried(failed, isWrite && !hasPosition(request)) {
+				return explained(failed, address, isLost && failed.Reason == "")
+			}
+			if !pausedBefore(ctx, pauseAfter(attempt, failed)) {
+				return explained(failed, address, isLost)
 			}
 		}
 	}

@@ -113,11 +113,19 @@ func fromCall(err error) *Error {
 	return result
 }
 
-// explained adds what gRPC does not say to an error that the server itself did not explain.
+// explained adds what gRPC does not say to an error: the cause if the server itself gave none, and
+// whether a write may have been stored.
 func explained(failed *Error, address string, maybeStored bool) *Error {
-	if failed.Reason != "" {
-		return failed
+	if failed.Reason == "" {
+		describe(failed, address)
 	}
+	if maybeStored && failed.Code != codes.Unimplemented {
+		failed.Message += outcomeUnknown
+	}
+	return failed
+}
+
+func describe(failed *Error, address string) {
 	switch failed.Code {
 	case codes.Unavailable:
 		failed.Message = fmt.Sprintf("no Podium server answers at %s: start one with `podium serve`, "+
@@ -131,14 +139,9 @@ func explained(failed *Error, address string, maybeStored bool) *Error {
 		}
 	case codes.Unimplemented:
 		failed.Message = address + " is not a Podium server, or an older one without this call"
-		return failed
 	default:
 		failed.Message = address + ": " + failed.Message
 	}
-	if maybeStored {
-		failed.Message += outcomeUnknown
-	}
-	return failed
 }
 
 func refusedEvents(refusals *podiumv1.Refusals) []RefusedEvent {

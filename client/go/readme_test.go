@@ -6,17 +6,19 @@ import (
 	"testing"
 )
 
-// The README shows the example as it is run.
-func TestTheReadmeShowsTheExample(t *testing.T) {
+// The README shows the examples as they are run.
+func TestTheReadmeShowsTheExamples(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	example, err := os.ReadFile("examples/quickstart/main.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(readme), "```go\n"+string(example)+"```\n") {
-		t.Error("README.md does not show examples/quickstart/main.go")
+	for _, file := range []string{"examples/quickstart/main.go", "examples/training/main.go"} {
+		example, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(readme), "```go\n"+string(example)+"```\n") {
+			t.Errorf("README.md does not show %s", file)
+		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+
+	"podium.example/podium/podiumv1"
 )
 
 const (
@@ -15,13 +17,20 @@ const (
 	overloaded = "OVERLOADED"
 )
 
-// isRetried reports whether a call that failed is made again. Reads are, while no server answers.
-// An overloaded server refuses a call before it does anything, so writes are repeated then, too.
-func isRetried(failed *Error, isWrite bool) bool {
+// isRetried reports whether a call that failed is made again. An overloaded server rejects a call
+// before it does anything, so any call is repeated then. While no server answers, a call is repeated
+// unless it is a write that could be applied twice.
+func isRetried(failed *Error, isSentOnce bool) bool {
 	if failed.Code == codes.ResourceExhausted {
 		return failed.Reason == overloaded
 	}
-	return failed.Code == codes.Unavailable && !isWrite
+	return failed.Code == codes.Unavailable && !isSentOnce
+}
+
+// hasPosition reports whether a request has its place in a stream, so that a server applies it once.
+func hasPosition(request any) bool {
+	record, is := request.(*podiumv1.RecordRequest)
+	return is && record.GetPosition() != nil
 }
 
 // pauseAfter returns how long to wait after a failed attempt, counted from 0: as long as the server

@@ -67,7 +67,7 @@ _GO = Language(
         ("sh", "-c", 'unformatted=$(gofmt -l .) && test -z "$unformatted"'),
     ),
     tests=("go", "test", "./..."),
-    example=("go", "run", "./examples/quickstart"),
+    example=("sh", "-c", "go run ./examples/quickstart && go run ./examples/training"),
     runner=("build/conformance",),
 )
 
@@ -131,5 +131,5 @@ _CPP = Language(
 LANGUAGES = (_PYTHON, _GO, _TYPESCRIPT, _JAVA, _RUST, _CPP)
 """Every language. Each helper of a language keeps its own entry."""
 
-WITHOUT_ATTEMPTS = frozenset({"go", "typescript", "java", "rust", "cpp"})
+WITHOUT_ATTEMPTS = frozenset({"typescript", "java", "rust", "cpp"})
 """The languages whose clients have no attempt handles yet."""

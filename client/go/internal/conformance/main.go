@@ -112,8 +112,11 @@ func respond(line []byte) (proto.Message, error) {
 		}
 		clients[asked.Address] = client
 	}
-	if asked.Way == "client" {
+	switch asked.Way {
+	case "client":
 		return askClient(client, message)
+	case "attempt":
+		return &podiumv1.RecordResponse{}, recordAttempt(client, message.(*podiumv1.RecordRequest))
 	}
 	return callStub(client, asked.Call, message)
 }
