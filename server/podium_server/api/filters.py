@@ -68,7 +68,7 @@ def check_config_filters(given: Sequence[ConfigFilter], limits: Limits) -> None:
         if kind == "equals" and item.equals.WhichOneof("kind") not in _COMPARED:
             raise failure(
                 "VALUE_INVALID",
-                f"{field}.equals is not a null, a boolean, a number or a text; give one of these",
+                f"{field}.equals must be null, a boolean, a number or a text",
                 field=f"{field}.equals",
             )
         if kind == "range" and (math.isnan(item.range.min) or math.isnan(item.range.max)):

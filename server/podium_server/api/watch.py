@@ -126,7 +126,9 @@ class Watches(ChangeListener):
 
     def _check_stopped(self) -> None:
         if self._is_stopped:
-            raise failure("SHUTTING_DOWN", "the server is stopping; watch again after the marker")
+            raise failure(
+                "SHUTTING_DOWN", "the server is stopping; watch again after the last marker"
+            )
 
 
 class _Sent:

@@ -279,7 +279,7 @@ def _shutting_down() -> PodiumError:
 def _too_large(size: int, limit: int) -> PodiumError:
     """Returns the error of a message over the limit, with the code that gRPC itself uses."""
     return ResourceExhaustedError(
-        f"the request has {size} bytes; send at most {limit} bytes a call",
+        f"the request has {size} bytes; send at most {limit} bytes per call",
         reason="LIMIT_EXCEEDED",
         metadata={"limit": "message_bytes"},
     )

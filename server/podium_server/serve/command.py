@@ -50,16 +50,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--listen",
         action="append",
         metavar="ADDRESS",
-        help="HOST:PORT or unix:PATH; may be given more than once "
-        f"(default: $PODIUM_LISTEN or {defaults.listen[0]}; port 0 takes a free one)",
+        help="HOST:PORT or unix:PATH; repeat the option for several "
+        f"(default: $PODIUM_LISTEN or {defaults.listen[0]}; port 0 chooses a free one)",
     )
     parser.add_argument(
         "--http",
         action="append",
         default=[],
         metavar="ADDRESS",
-        help="HOST:PORT: also answer Connect and gRPC-Web over HTTP, for curl and browsers; may be "
-        "given more than once (needs podium[http])",
+        help="HOST:PORT: also serve Connect and gRPC-Web over HTTP, for curl and browsers; "
+        "repeat the option for several (needs podium[http])",
     )
     parser.add_argument(
         "--store",
@@ -250,7 +250,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"give a number of seconds, from 0, not {text!r}")
+        raise argparse.ArgumentTypeError(f"give a number of seconds, 0 or more, not {text!r}")
     return seconds
 
 

@@ -59,7 +59,7 @@ class Certificates:
         try:
             self._current = _load(self._tls)
         except ValueError as error:
-            _log.error("the certificate stays as it was: %s", error)
+            _log.error("the previous certificate stays in use: %s", error)
         else:
             _log.info("the files of the certificate have changed: new connections use them")
 

@@ -27,8 +27,11 @@ ARM = '{"name": "a", "run_config": {"name": "a"}, "status": "%s"}'
         ('{"event": ["x"]}', "arm_recorded, experiment_concluded or skipped; not ['x']"),
         (SKIPPED + EVAL % '{"a": "x"}', "line 2: eval_recorded: eval_result: metrics['a'] must be"),
         (EVAL % '{"a": NaN}', 'NaN is not JSON: in metrics write "NaN", in other values {"$dou'),
-        (EVAL % '{"a": -1e999}', "line 1: -1e999 is beyond a double"),
-        (EVAL % f'{{"a": {"9" * 5000}}}', "line 1: a number of 5,000 digits is beyond a double"),
+        (EVAL % '{"a": -1e999}', "line 1: -1e999 is too large for a double"),
+        (
+            EVAL % f'{{"a": {"9" * 5000}}}',
+            "line 1: a number of 5,000 digits is too large for a double",
+        ),
         (EVAL % '{"a": 1, "a": 2}', "line 1: 'a' is given twice"),
         (EVAL % '{"\\ud800": 1}', "line 1: a string has an unpaired surrogate (such as "),
         ('{"event": "skipped", "arm": "a"}', "skipped: unknown key 'arm'; the keys are event_tim"),

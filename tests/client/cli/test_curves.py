@@ -45,7 +45,7 @@ def test_groups(address: str, sweep: str) -> None:
     assert drawn[0].endswith("·a")
     assert done.err == (
         "podium: without values by step of val.acc: none\n"
-        "podium: left out: bad (failed); --status takes them in\n"
+        "podium: left out: bad (failed); --status includes them\n"
     )
 
 

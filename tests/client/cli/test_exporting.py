@@ -199,7 +199,7 @@ def test_what_changes_meanwhile_is_told(source: str, monkeypatch: pytest.MonkeyP
     assert done.code == 0
     assert done.err == (
         "podium: moving changed while it was exported, from revision 2 to 3: "
-        "export it again for all of it\n"
+        "export it again to get all changes\n"
     )
 
 

@@ -79,15 +79,15 @@ def test_what_was_recorded_offline_is_delivered(
     assert _steps(address, name) == list(range(2_500))
     assert streams(outbox) == []
     again = _run(root, "sync")
-    assert again == (0, "nothing waits: all recorded events are delivered\n", "")
+    assert again == (0, "all recorded events are delivered\n", "")
 
 
 def test_nothing_was_ever_recorded(tmp_path: Path) -> None:
     """No folder at all is no error."""
     done = _run(tmp_path / "none", "sync")
-    assert done == (0, "nothing waits: all recorded events are delivered\n", "")
+    assert done == (0, "all recorded events are delivered\n", "")
     done = _run(tmp_path / "none", "outbox")
-    assert done == (0, "", "podium: nothing waits, and nothing was rejected\n")
+    assert done == (0, "", "podium: no events are waiting or rejected\n")
     assert _json(tmp_path / "none", "outbox") == []
 
 
@@ -96,9 +96,7 @@ def test_a_folder_that_is_no_outbox(tmp_path: Path, command: str) -> None:
     """It is said, with what would be right."""
     done = podium(*command.split(), str(tmp_path / "none"), address=None)
     assert (done.code, done.out) == (2, "")
-    assert (
-        f"{tmp_path / 'none'} is not a folder; give the folder that PODIUM_OUTBOX named" in done.err
-    )
+    assert f"{tmp_path / 'none'} is not a folder; give the folder of PODIUM_OUTBOX" in done.err
     assert "contains no outbox" in podium(*command.split(), str(tmp_path), address=None).err
 
 
@@ -218,7 +216,8 @@ def test_the_reason_of_a_sender_that_waits(root: Path, outbox: Path, name: str) 
         sender.send_signal(signal.SIGSTOP)
         (outbox / "sender.json").unlink()
         assert (
-            "delivered nothing for 0.5 seconds and gave no reason; end it" in _run(root, "sync").err
+            "delivered nothing for 0.5 seconds and gave no reason; stop it"
+            in _run(root, "sync").err
         )
 
 
@@ -344,7 +343,7 @@ def test_retry_after_the_limit_was_raised(root: Path, tmp_path: Path) -> None:
     with _small(tmp_path) as server:
         given = ("--address", server.address)
         none = _run(root, "outbox", "retry", *given, "--arm", "b")
-        note = "podium: no rejected event has these names; `podium outbox` lists all\n"
+        note = "podium: no rejected event matches; `podium outbox` lists all of them\n"
         assert none == (0, "nothing to send again\n", note)
         chosen = ("--experiment", "x", "--arm", "a", "--reason", "LIMIT_EXCEEDED")
         done = _run(root, "outbox", "retry", *given, *chosen)

@@ -126,7 +126,7 @@ def test_groups_that_are_too_small(address: str, sweep: str) -> None:
     assert lines[1:2] == ["   1  a       0.6   1.3  0.14  2  0.5  0.7"]
     assert lines[-2].startswith("test.acc, maximize: 1 group, 4 too small; ")
     alone = podium("rank", sweep, "--min-members", "2", address=address)
-    assert alone == (2, "", "podium: --min-members is for groups: say --by-group as well\n")
+    assert alone == (2, "", "podium: --min-members is for groups: give --by-group as well\n")
 
 
 def test_what_cannot_be_compared(address: str, sweep: str) -> None:

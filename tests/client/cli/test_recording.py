@@ -52,7 +52,7 @@ def test_declare_and_conclude(address: str) -> None:
     assert done == (0, "experiment 'declared' is declared; revision 1\n", "")
     done = podium("declare", "declared", "--hypothesis", "g", "--metadata=n:=5", address=address)
     assert done.out == "experiment 'declared' is declared; revision 1\n"
-    assert done.err == "podium: kept as before: hypothesis, metadata.n; --overwrite changes them\n"
+    assert done.err == "podium: unchanged: hypothesis, metadata.n; --overwrite changes them\n"
     done = podium("declare", "declared", "--hypothesis=g", "--overwrite", "--json", address=address)
     assert json.loads(done.out) == {"revision": 2, "changed_events": 1, "kept_fields": []}
     done = podium("conclude", "declared", "It works.", address=address)
@@ -176,7 +176,7 @@ def test_a_declaration_says_what_it_keeps(address: str, name: str) -> None:
     )
     done = podium("record", name, "-", stdin=text, address=address)
     assert done.out == "3 events recorded, 1 of which changed something; revision 2\n"
-    assert done.err == 'podium: kept as before: parent; "overwrite": true changes them\n'
+    assert done.err == 'podium: unchanged: parent; "overwrite": true changes them\n'
     done = podium("record", name, "-", "--json", stdin=text, address=address)
     assert json.loads(done.out) == {
         "revision": 2,
@@ -243,8 +243,8 @@ def test_what_is_recorded_when_a_later_call_fails(address: str, name: str) -> No
     assert progress == "1,000 of 1,003 events recorded"
     assert told.startswith(f"podium: line 1002: experiment '{name}' has no arm 'nope'; ")
     assert told.endswith(
-        "(ARM_NOT_FOUND); also refused: line 1003; the first 1,000 events of the whole are "
-        "recorded, the others are not, and it is safe to record all of it again"
+        "(ARM_NOT_FOUND); also refused: line 1003; the first 1,000 events are recorded, the "
+        "others are not, and it is safe to record everything again"
     )
 
 

@@ -105,9 +105,12 @@ def test_no_command_is_usage() -> None:
         ("--address x serve", "podium: serve makes no calls: it has no --address"),
         ("declare e --metadata x", "give KEY=VALUE or KEY:=JSON, not 'x'"),
         ("declare e --metadata x:={1", "'{1': Expecting property name enclosed in double quotes"),
-        ("declare e --metadata x:=1e999", "'1e999': 1e999 is beyond a double"),
+        ("declare e --metadata x:=1e999", "'1e999': 1e999 is too large for a double"),
         ("declare e --metadata x:=92233720368547758070", "must be an integer of 64 bits"),
-        ("delete e", "podium: there is no terminal to ask on; --yes deletes without a question"),
+        (
+            "delete e",
+            "podium: without a terminal, no confirmation is possible; give --yes to delete",
+        ),
     ],
 )
 def test_wrong_usage(line: str, expected: str) -> None:

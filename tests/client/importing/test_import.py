@@ -89,7 +89,7 @@ def test_the_command_says_what_was_recorded_over(
     assert main([*command, str(tmp_path / "a.note")]) == 0
     assert "1 arm recorded\n" in capsys.readouterr().out
     assert main([*command, str(tmp_path / "b.note")]) == 0
-    assert "1 arm recorded, 1 of them over other results\n" in capsys.readouterr().out
+    assert "1 arm recorded, 1 of them replaced other results\n" in capsys.readouterr().out
     assert main([*command, str(tmp_path / "a.note"), "--json"]) == 0
     [told] = json.loads(capsys.readouterr().out)["experiments"]
     assert (told["recorded"], told["changed"], told["unchanged"]) == (1, 1, 0)

@@ -123,8 +123,8 @@ def test_the_command_goes_on_beside_a_broken_one(
 @pytest.mark.parametrize(
     ("own", "why"),
     [
-        (_RaisingLate, "not as own writes it (AssertionError: half way)"),
-        (_Odd, "not as own writes it (TypeError: it yielded dict)"),
+        (_RaisingLate, "not in the format of own (AssertionError: half way)"),
+        (_Odd, "not in the format of own (TypeError: it yielded dict)"),
     ],
 )
 def test_one_that_fails_at_a_file_fails_at_that_file_only(
@@ -146,6 +146,6 @@ def test_one_that_fails_at_looking_leaves_files_to_others(
     known(own=_Raising)
     report = import_results(None, _results(tmp_path) / "run")
     assert [(Path(item.source).name, item.why) for item in report.not_imported] == [
-        ("run", "not as own writes it (LookupError: no idea of run)")
+        ("run", "not in the format of own (LookupError: no idea of run)")
     ]
     assert report.recorded == 1

@@ -146,7 +146,7 @@ def test_what_is_set_aside(
         assert "STALE_ATTEMPT" in refused
         assert "podium outbox" in refused
     assert told(caplog)[2:] == [
-        "podium: 3 events were rejected for good: see `podium outbox`",
+        "podium: 3 events were rejected permanently: see `podium outbox`",
         "podium: refused: STALE_ATTEMPT: 2 more times, in arm 'arm'",
     ]
     assert client.arm(name, "arm").score("loss") == 2.0

@@ -192,7 +192,7 @@ def test_the_disk_is_full(own_server: RunningServer, tmp_path: Path) -> None:
     )
     assert training.stderr is not None
     assert "No space left on device" in training.stderr.readline()
-    assert "takes no more now" in training.stderr.readline()
+    assert "has no room now" in training.stderr.readline()
     training.communicate("make room\n", timeout=SECONDS)
     assert training.returncode == 0
     check_all(own_server.address)

@@ -609,7 +609,7 @@ def test_a_name_for_a_run_config(record: Any, name: str, caplog: pytest.LogCaptu
     with record(name) as experiment, experiment.start_arm("a\nb") as arm:
         assert arm.name == "ab"
     (line,) = told(caplog)
-    text = r"run_config is 'a\nb' and no RunConfig; it is taken for the name 'ab'"
+    text = r"run_config is 'a\nb' and not a RunConfig; it is used as the name 'ab'"
     assert line.endswith(f"start_arm of arm 'ab' of {name!r}: {text}")
 
 

@@ -202,7 +202,7 @@ def test_a_store_that_cannot_be_is_refused(store: str, tmp_path: Path) -> None:
 
 
 def test_several_addresses_are_served_at_once(tmp_path: Path) -> None:
-    """--listen may be given more than once."""
+    """--listen can be given several times."""
     path = tmp_path / "podium.sock"
     arguments = ("--listen", "127.0.0.1:0", "--listen", f"unix:{path}")
     with started(tmp_path / "podium.db", *arguments) as (_, address):

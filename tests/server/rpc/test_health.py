@@ -111,5 +111,5 @@ def test_a_request_over_the_limit_has_a_reason(size: int) -> None:
             call(b"\xff" * size, timeout=_SECONDS)
     error = from_rpc_error(raised.value)
     assert (error.code, error.reason) == ("RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED")
-    assert error.message == f"the request has {size} bytes; send at most 4194304 bytes a call"
+    assert error.message == f"the request has {size} bytes; send at most 4194304 bytes per call"
     assert error.metadata == {"limit": "message_bytes"}

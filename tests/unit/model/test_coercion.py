@@ -247,7 +247,7 @@ def test_integers_in_values_have_64_bits() -> None:
 )
 def test_a_lone_surrogate_is_refused(make: Any) -> None:
     """A text that UTF-8 cannot encode is a ValueError that names the field."""
-    with pytest.raises(ValueError, match="holds one of two surrogates"):
+    with pytest.raises(ValueError, match="has an unpaired surrogate"):
         make("a\ud800")
 
 

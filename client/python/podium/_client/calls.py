@@ -132,7 +132,7 @@ def get_arm(experiment: str, arm: str) -> Steps[ArmResult]:
             return codec.arm_result_from_proto(found)
     raise AbortedError(
         f"arm {arm!r} of {experiment!r} changed {ATTEMPTS} times while its rows were read: "
-        "it is too busy to be read as a whole; try again, or ask with eval(), score() or evals()"
+        "it is too busy to be read as a whole; try again, or call eval(), score() or evals()"
     )
 
 

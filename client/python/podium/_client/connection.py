@@ -60,7 +60,7 @@ CALLS_AT_ONCE = 256
 A server takes up to 1,000 calls of one connection.
 """
 
-_IS_CLOSED = "this client is closed; make a new one"
+_IS_CLOSED = "this client is closed; create a new one"
 
 _INHERITED: list[object] = []
 """Channels of a parent process. They are kept until the end, because destroying one can hang."""
@@ -133,8 +133,8 @@ class Connection(Generic[_C]):
         if opened.pid != os.getpid():
             raise ClientStateError(
                 f"this client belongs to process {opened.pid} and cannot be used in its fork "
-                f"{os.getpid()}: record with podium.record, which may fork, or start the process "
-                "by spawn and make a client in it"
+                f"{os.getpid()}: record with podium.record, which supports forks, or start the "
+                f"process by spawn and create a client in it"
             )
         return opened.methods[type(request)]
 

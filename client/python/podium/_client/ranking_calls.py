@@ -89,8 +89,8 @@ def _ranked(request: results.RankRequest, top: int | None) -> Steps[results.Rank
         if found is not None:
             return found
     raise AbortedError(
-        f"the ranking of {request.experiment!r} changed {ATTEMPTS} times while it was read: it is "
-        f"too busy to be ranked as a whole; try again, or ask for the top {_PAGE:,}"
+        f"the ranking of {request.experiment!r} changed {ATTEMPTS} times while it was read: it "
+        f"is too busy to be ranked as a whole; try again, or request only the top {_PAGE:,}"
     )
 
 

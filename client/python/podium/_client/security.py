@@ -182,7 +182,8 @@ def tls_problem(address: str, why: str, tls: TLS | None) -> str | None:
         "PODIUM_TLS_CA, or give tls=, with the certificate of the authority that issued it",
         "Hostname Verification": "its certificate is for other names: connect by a name that the "
         "certificate has, or issue one with this name",
-        "WRONG_VERSION_NUMBER": "it has no TLS there: connect without tls= and PODIUM_TLS_CA, or "
+        "WRONG_VERSION_NUMBER": "the server has no TLS there: connect without tls= and "
+        "PODIUM_TLS_CA, or "
         "start the server with --tls-cert and --tls-key",
         "Socket closed": "it closes the connection: it may require a certificate of the client; "
         "set PODIUM_TLS_CERT and PODIUM_TLS_KEY, or give tls=, with one that it accepts",

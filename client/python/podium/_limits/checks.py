@@ -167,7 +167,7 @@ def check_seconds(seconds: float, field: str) -> None:
     if not (seconds >= 0 and math.isfinite(seconds)):
         raise error_for(
             "FIELD_OUT_OF_RANGE",
-            f"{field} is {seconds}; give a finite number of seconds from 0",
+            f"{field} is {seconds}; give a finite number of seconds, 0 or more",
             {"field": field},
         )
 

@@ -258,7 +258,11 @@ class StreamReader:
             path.unlink()
             return None
         kept = path.rename(path.with_suffix(_TORN))
-        _log.error("%s: something in it cannot be read, or follows a gap: it is kept", kept)
+        _log.error(
+            "%s: the segment is kept, since it has records that cannot be read or that "
+            "follow a gap",
+            kept,
+        )
         return kept
 
     @staticmethod

@@ -147,7 +147,7 @@ class StreamWriter:
         with self._appending:
             if self._busy_thread:
                 # A signal handler or a finalizer that logs has interrupted `append`.
-                raise OutboxFullError("this thread is just appending another record")
+                raise OutboxFullError("this thread is already appending a record")
             self._busy_thread = get_ident()
             try:
                 return self._append(payload)

@@ -44,7 +44,7 @@ def started_event(given: dict[str, Any], shared: Attempt | None, keeper: Keeper)
             problems.arm = found[-1].arm_started.arm
             if _is_valid(found[-1]):
                 return
-        problems.lost("run_config", "run_config is over the limits of a server")
+        problems.lost("run_config", "run_config exceeds the limits of a server")
         bare = kept_results.start(given, Problems(), _LIMITS.arm_bytes)
         found.append(_event(bare | {"run_config": RunConfig(bare["run_config"].name)}))
 

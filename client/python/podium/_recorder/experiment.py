@@ -356,7 +356,7 @@ class ExperimentRecording:
     def _new_outlet(self) -> ProcessOutbox:
         if sys.is_finalizing():
             # This happens when an unclosed generator ends. Threads and files no longer work then.
-            raise RecordingError("Python is ending, and has closed the recorder already")
+            raise RecordingError("Python is ending, and the recorder is closed")
         is_child = os.getpid() != self._owner
         self._process_outbox = ProcessOutbox(self._settings, self.notices, is_child=is_child)
         _recording.add(self)

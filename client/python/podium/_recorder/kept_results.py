@@ -114,14 +114,15 @@ def run_config(
     kind = coerce.kind_of(given)
     if isinstance(given, Mapping):
         problems.taken(
-            "run_config", f"run_config is a {kind} and no RunConfig; it is kept in its extras"
+            "run_config",
+            f"run_config is a {kind} and not a RunConfig; its values are kept in extras",
         )
         name = name or kept.optional_name(given.get("name"), "run_config['name']", problems)
         extras = kept.value_map(given, "run_config", problems, most)
         return RunConfig(name or _UNNAMED, extras=extras)
     named = kept.optional_name(given, "run_config", Problems()) if isinstance(given, str) else None
     if name is None and named is not None:
-        text = f"run_config is {shown(given)} and no RunConfig; it is taken for the name"
+        text = f"run_config is {shown(given)} and not a RunConfig; it is used as the name"
         problems.taken("run_config", text if named == given else f"{text} {shown(named)}")
         return RunConfig(named)
     problems.lost("run_config", f"run_config must be of type RunConfig, not {kind}", given)
@@ -321,7 +322,7 @@ def start(given: Mapping[str, Any], problems: Problems, most: int) -> dict[str, 
     resume_step = kept.step(given["resume_step"], "resume_step", problems)
     restart = kept.flag(given["restart"], "restart", problems)
     if restart and resume_step is not None:
-        problems.lost("restart", "restart contradicts resume_step")
+        problems.lost("restart", "restart and resume_step exclude each other")
     return {
         "arm": named,
         "run_config": config,

@@ -162,11 +162,11 @@ def experiment_name(given: Any, where: str, problems: Problems) -> str | None:
 def tags(given: Any, where: str, problems: Problems) -> list[str]:
     """Returns a list of tags. A single text becomes one tag."""
     if isinstance(given, str):
-        problems.taken(where, f"{where} is a text and no list of texts; it is taken for one tag")
+        problems.taken(where, f"{where} is a text and not a list of texts; it is used as one tag")
         given = [given]
     if not isinstance(given, Iterable) or isinstance(given, bytes):
         if given is None:
-            problems.taken(where, f"{where} is None; it is taken for no tags")
+            problems.taken(where, f"{where} is None; no tags are recorded")
         else:
             problems.lost(
                 where, f"{where} must be a list of strings, not {coerce.kind_of(given)}", given
@@ -188,7 +188,7 @@ def seconds(given: Any, where: str, problems: Problems) -> float | None:
     """Returns a finite number of seconds from 0, or None."""
     found = None if given is None else _tried(coerce.seconds, given, where, problems)
     if found is not None and not 0 <= found < float("inf"):
-        problems.lost(where, f"{where} must be a finite number of seconds from 0", given)
+        problems.lost(where, f"{where} must be a finite number of seconds, 0 or more", given)
         return None
     return found
 
@@ -222,7 +222,7 @@ def step(given: Any, where: str, problems: Problems) -> int | None:
 def flag(given: Any, where: str, problems: Problems) -> bool:
     """Returns a bool, or False for any other object."""
     if given is None:
-        problems.taken(where, f"{where} is None; it is taken for False")
+        problems.taken(where, f"{where} is None; it is used as False")
         return False
     return bool(_tried(coerce.boolean, given, where, problems))
 
@@ -299,7 +299,8 @@ def _valid(given: Any, where: str, problems: Problems, depth: int) -> Any:
     is_container = isinstance(given, Mapping | list | tuple)
     if is_container and depth >= LIMITS.value_depth:
         problems.changed(
-            where, f"{where} is nested more than {LIMITS.value_depth} deep; it is kept as text"
+            where,
+            f"{where} is nested more than {LIMITS.value_depth} levels deep; it is kept as text",
         )
         plain = coerce.settings_list([given], where)[0]
         return shortened(json.dumps(plain), _DEEP_TEXT)

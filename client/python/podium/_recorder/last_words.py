@@ -26,7 +26,7 @@ def last_words(experiment: str, outlet: ProcessOutbox, counters: Counters) -> It
         yield _not_delivered(counters.pending, outlet.why_pending(), *key)
     if counters.rejected:
         were = "were" if counters.rejected > 1 else "was"
-        yield f"{_events(counters.rejected)} {were} rejected for good: see `podium outbox`"
+        yield f"{_events(counters.rejected)} {were} rejected permanently: see `podium outbox`"
     if counters.dropped:
         yield f"{_events(counters.dropped)} {_NUMBERS[counters.dropped > 1][0]} lost"
 

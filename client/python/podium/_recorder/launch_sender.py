@@ -47,7 +47,7 @@ class SenderStarter:
         self._delay = min(2 * self._delay, _MOST_DELAY)
         self._starts += 1
         if self._starts == _TOO_MANY_STARTS:
-            self._tell(outbox, f"it ends at once; {outbox / _LOG} may say why")
+            self._tell(outbox, f"it ends at once; its log {outbox / _LOG} may have the reason")
         self._thread = thread = Thread(target=self._start, args=[outbox], daemon=True)
         try:
             # Starting an interpreter takes a while, and streams need upkeep meanwhile.
@@ -71,7 +71,7 @@ class SenderStarter:
     def _tell(self, outbox: Path, why: str) -> None:
         self._notices.say(
             "no sender",
-            f"the process that delivers does not run ({why}): results are recorded in {outbox}, "
+            f"the sender process does not run ({why}): results are recorded in {outbox}, "
             "and `podium sync` delivers them",
         )
 
@@ -83,7 +83,7 @@ def _start(outbox: Path) -> None:
     imports from the working folder of the training.
     """
     if not sys.executable or getattr(sys, "frozen", False):
-        raise OSError("there is no Python interpreter to start it with")
+        raise OSError("there is no Python interpreter to start the sender with")
     command = [sys.executable, "-P", "-m", "podium._sender.detached", str(outbox)]
     with os.fdopen(os.open(outbox / _LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)) as log:
         subprocess.run(  # noqa: S603 - this interpreter, with a path

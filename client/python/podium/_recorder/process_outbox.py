@@ -201,7 +201,7 @@ class ProcessOutbox:
     def why_pending(self) -> str:
         """Returns why events are pending."""
         waiting = self._waits(self._last_streams)
-        return self.unreachable() or "; ".join(waiting.values()) or "they are on their way"
+        return self.unreachable() or "; ".join(waiting.values()) or "delivery is in progress"
 
     def _pending(self, targets: Sequence[tuple[Stream, int]], timeout: float) -> int:
         self._upkeep.call(partial(self._look_at, [stream for stream, _ in targets]), timeout)
@@ -260,7 +260,7 @@ class ProcessOutbox:
         self._notices.say(
             "outbox in the temporary folder",
             f"the outbox {self._root} cannot be used ({error}): results are written to {fallback}, "
-            f"which may not outlive this machine's next start; `podium sync {fallback}` delivers "
+            f"which may be deleted when this machine restarts; `podium sync {fallback}` delivers "
             "them if this process ends first",
         )
         self._root = fallback
@@ -290,8 +290,8 @@ class ProcessOutbox:
     def _tell_trouble(self, error: OSError) -> None:
         self._notices.say(
             "disk trouble",
-            f"the outbox in {self.folder or self._root} takes no more now ({error}): up "
-            f"to {MEMORY_BYTES >> 20} MiB of events wait in memory, and training goes on",
+            f"the outbox in {self.folder or self._root} has no room now ({error}): up "
+            f"to {MEMORY_BYTES >> 20} MiB of events wait in memory, and training continues",
         )
 
     def _look_around(self) -> None:

@@ -32,7 +32,8 @@ _CLOSE_TIMEOUT = 60.0
 _UNIX = "unix:"
 _OTHER_RANK = (
     "this process is rank {0.number} ({0.source}): only the main process records, and this one "
-    "does nothing; give all of them the same attempt= to record from each of them, or rank=0 here"
+    "records nothing; to record from each process, pass the same attempt= in all of them, or "
+    "rank=0 here"
 )
 
 
@@ -199,14 +200,14 @@ class _Checks:
         return None
 
     def close_timeout(self, given: Any) -> float:
-        with self._notices.guard("close_timeout", outcome=f"it is {_CLOSE_TIMEOUT:g} seconds"):
+        with self._notices.guard("close_timeout", outcome=f"{_CLOSE_TIMEOUT:g} seconds are used"):
             if given is not None:
                 return coerce.seconds(given, "close_timeout")
             return _seconds_of(os.environ.get("PODIUM_CLOSE_TIMEOUT", ""))
         return _CLOSE_TIMEOUT
 
     def integer(self, given: Any, where: str, default: int) -> int:
-        with self._notices.guard(where, outcome=f"it is {default:,}"):
+        with self._notices.guard(where, outcome=f"{default:,} is used"):
             return coerce.integer(given, where)
         return default
 

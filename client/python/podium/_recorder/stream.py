@@ -125,8 +125,8 @@ class Stream:
     def _drop(self) -> None:
         self._dropped += 1
         raise RecordingError(
-            "an event was dropped: the disk of the outbox takes no more, and what may wait in "
-            f"memory is full ({MEMORY_BYTES >> 20} MiB); make room on the disk"
+            "an event was dropped: the disk of the outbox has no room, and the memory for "
+            f"waiting events is full ({MEMORY_BYTES >> 20} MiB); free space on the disk"
         )
 
     def end_soon(self) -> None:
@@ -248,8 +248,8 @@ class Stream:
         self._dropped += lost
         self._notices.say(
             "outbox deleted",
-            f"somebody deleted {writer.folder}: {lost} events in it were not delivered and are "
-            "lost; recording goes on in a new folder",
+            f"somebody deleted {writer.folder}: {lost} undelivered events in it are lost; "
+            f"recording continues in a new folder",
         )
         self._writer, self._opening = None, self.replay
         writer.abandon()
@@ -311,6 +311,6 @@ class Stream:
 
 
 _SLOW = (
-    "the disk of the outbox is slow or hangs: events wait in memory and training goes on; what "
-    "waits there would not survive the process"
+    "the disk of the outbox is slow or hangs: events wait in memory and training continues; they "
+    "would be lost with the process"
 )

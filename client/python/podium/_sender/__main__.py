@@ -77,13 +77,13 @@ def _parser() -> argparse.ArgumentParser:
         "--idle-seconds",
         type=float,
         default=BACKGROUND.idle_seconds,
-        help="end so long after everything is delivered and nobody records any more",
+        help="how long to run after everything is delivered and no process records",
     )
     parser.add_argument(
         "--patience-seconds",
         type=float,
         default=BACKGROUND.patience_seconds,
-        help="give up so long after nothing could be delivered and nobody records any more",
+        help="how long to run while nothing can be delivered and no process records",
     )
     return parser
 

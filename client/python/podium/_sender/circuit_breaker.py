@@ -44,7 +44,7 @@ class CircuitBreaker:
         if self.pause is None:
             self.since_time = time.time()
         if self.pause is None or self.pause.reason != pause.reason:
-            _log.warning("the server takes nothing now: %s (%s)", pause.message, pause.reason)
+            _log.warning("the server accepts no events now: %s (%s)", pause.message, pause.reason)
         self.pause = pause
         self._tried = now
         seconds = self._backoff.next()

@@ -238,8 +238,8 @@ class Sender:
         try:
             return await stream.send(self._client)
         except Exception as error:  # noqa: BLE001 - a defect must not hold up the other streams
-            pause = Pause("INTERNAL", f"a defect of the sender: {error!r}")
-            _log.error("a defect of the sender at %s", stream.folder, exc_info=error)
+            pause = Pause("INTERNAL", f"a bug in the sender: {error!r}")
+            _log.error("a bug in the sender at %s", stream.folder, exc_info=error)
             stream.wait(pause)
             return pause
 

@@ -238,7 +238,7 @@ class Stream:
         if self.failing_since is None:
             self.failing_since = now
         if self.pause is None or self.pause.message != pause.message:
-            _log.warning("%s: waits: %s (%s)", self.folder, pause.message, pause.reason)
+            _log.warning("%s: delivery waits: %s (%s)", self.folder, pause.message, pause.reason)
         self.pause = pause
 
     def was_woken(self) -> bool:
@@ -324,7 +324,7 @@ class Stream:
         self.taken += taken
         if gone:
             self.missing += gone
-            text = "%s: %d events were delivered before, and the server has lost them"
+            text = "%s: the server has lost %d events that were delivered before"
             _log.error(text, self.folder, gone)
         with ignored_disk_errors(self.folder):
             self._reader.note_delivered(self.delivered)
@@ -352,8 +352,8 @@ class Stream:
 
     def _say_rewound(self, rewound: Rewound) -> None:
         _log.warning(
-            "%s: the server has the events before %d only: it is another one, or was restored "
-            "from an older state; they are sent again from there",
+            "%s: the server has only the events before %d: it is another server, or was restored "
+            "from a backup; later events are sent again",
             self.folder,
             rewound.expected,
         )

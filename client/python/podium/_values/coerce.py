@@ -138,7 +138,7 @@ def _check_encodable(given: str, where: str) -> None:
     try:
         given.encode()
     except UnicodeEncodeError:
-        error = f"{where} holds one of two surrogates, which UTF-8 cannot encode: {given!a}"
+        error = f"{where} has an unpaired surrogate, which UTF-8 cannot encode: {given!a}"
         raise ValueError(error) from None
 
 

@@ -68,7 +68,7 @@ def add_filters(
         "--tag",
         action="append",
         default=[],
-        help="only those with this tag; give it again for those that have all of the tags",
+        help="only those with this tag; repeat the option to require several tags",
     )
 
 
@@ -78,7 +78,7 @@ def add_statuses(parser: argparse.ArgumentParser, statuses: type[StrEnum], text:
         "--status",
         action="append",
         choices=[str(status) for status in statuses],
-        help=f"{text}; give it again for one more status",
+        help=f"{text}; repeat the option for several statuses",
     )
 
 

@@ -48,14 +48,14 @@ def _constant(name: str) -> float:
 
 def _integer(text: str) -> int:
     if len(text) > _DIGITS:
-        raise ValueError(f"a number of {len(text):,} digits is beyond a double")
+        raise ValueError(f"a number of {len(text):,} digits is too large for a double")
     return int(text)
 
 
 def _double(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        raise ValueError(f"{text} is beyond a double")
+        raise ValueError(f"{text} is too large for a double")
     return number
 
 

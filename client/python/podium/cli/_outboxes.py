@@ -117,7 +117,7 @@ def find_outboxes(folder: Path | None) -> list[Path]:
     found = outboxes(folder or default_root())
     if folder is not None and not found:
         what = "contains no outbox" if folder.is_dir() else "is not a folder"
-        raise CommandError(f"{folder} {what}; give the folder that PODIUM_OUTBOX named, or a copy")
+        raise CommandError(f"{folder} {what}; give the folder of PODIUM_OUTBOX, or a copy of it")
     return found
 
 

@@ -32,22 +32,22 @@ COMMANDS = {
     "eval": "look up an eval row of an arm",
     "score": "look up a score of an arm",
     "metrics": "list the metrics of an experiment",
-    "scores": "put the scores of arms side by side",
+    "scores": "show the scores of arms on several metrics",
     "rank": "rank the arms of an experiment by a score",
     "compare": "compare two arms or groups",
     "curve": "draw a metric by step",
     "watch": "show every change of an experiment as it happens",
     "server": "show the version and the limits of the server",
     "whoami": "show the token in use, and what it allows",
-    "declare": "create an experiment, or say more about it",
+    "declare": "create an experiment, or set its unset fields",
     "record": "record arms and events from JSON",
     "export": "write an experiment, or all of them, as JSON lines or CSV",
-    "import": "bring in results that other tools left on disk",
+    "import": "import results that other tools wrote",
     "finish": "record how the training of an arm ended",
-    "conclude": "store what an experiment found out",
+    "conclude": "store the conclusion of an experiment",
     "delete": "delete an experiment or an arm",
-    "sync": "deliver what was recorded and is not at the server",
-    "outbox": "show what waits to be delivered, and what was refused",
+    "sync": "deliver recorded events that the server does not have",
+    "outbox": "show events that are not delivered, or were rejected",
     "serve": "start a server",
     "backup": "copy the store, also while a server uses it",
     "check": "check that a store or a backup is intact",
@@ -64,8 +64,8 @@ SERVER_COMMANDS = {
 
 _HEADINGS = {
     "experiments": "ask:\n",
-    "declare": "\nresults in and out:\n",
-    "sync": "\ndeliver what `podium.record` has kept:\n",
+    "declare": "\nimport and export:\n",
+    "sync": "\nevents recorded by `podium.record`:\n",
     "serve": "\nkeep results:\n",
 }
 """The headings above the first command of each kind."""
@@ -79,7 +79,7 @@ examples:
   podium score rank_sweep lora_rank4 test.pass_rate
 
 exit codes: 0; 1 nothing found; 2 usage; 3 server error
-`podium COMMAND --help` says more about a command."""
+`podium COMMAND --help` explains a command."""
 
 
 class _Parser(argparse.ArgumentParser):

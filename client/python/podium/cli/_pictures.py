@@ -17,7 +17,7 @@ def add_picture(parser: argparse.ArgumentParser, option: str, what: str) -> None
     help_text = f"{what} into FILE: a .png, .svg or .pdf"
     parser.add_argument(option, dest="picture", metavar="FILE", help=help_text)
     parser.add_argument(
-        "--title", metavar="TEXT", help="the title of the picture; an empty text leaves it out"
+        "--title", metavar="TEXT", help="the title of the picture; an empty text omits it"
     )
 
 

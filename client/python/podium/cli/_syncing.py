@@ -99,7 +99,7 @@ def _try_lock(lock: SenderLock) -> str | None:
     try:
         return None if lock.try_acquire() else ""
     except OSError as error:
-        return f"it cannot be noted there how far it is delivered: {error}"
+        return f"the progress of the delivery cannot be written there: {error}"
 
 
 # ---- delivering ----------------------------------------------------------------------------
@@ -159,8 +159,8 @@ def _follow(before: OutboxView, address: str, console: Console) -> Done:
     theirs = state.address if state else before.address
     if address != theirs:
         text = (
-            f"a sender{pid} is delivering {before.folder} to {theirs}: wait for its end, "
-            "or end it, before you deliver this to another server"
+            f"a sender{pid} is delivering {before.folder} to {theirs}: wait until it ends, or "
+            f"stop it, before you deliver to another server"
         )
         return Done(before, address, before.waiting, failure=text)
     console.note(f"a sender{pid} is delivering {before.folder}; this is its progress")
@@ -180,7 +180,7 @@ def _why_stuck(view: OutboxView) -> str:
     pid = f" (process {state.pid})" if state else ""
     return (
         f"the running sender{pid} delivered nothing for {FOREGROUND.patience_seconds:g} seconds "
-        "and gave no reason; end it, then run `podium sync` again"
+        "and gave no reason; stop it, then run `podium sync` again"
     )
 
 

@@ -58,8 +58,8 @@ def _reason(error: Exception, kind: str) -> str:
     if type(error) is ValueError or isinstance(error, OverflowError):
         return str(error)
     if isinstance(error, RecursionError):
-        return "nested too deep"
-    return f"not as {kind} writes it ({type(error).__name__}: {error})"
+        return "nested too deeply"
+    return f"not in the format of {kind} ({type(error).__name__}: {error})"
 
 
 def places(path: Path, *, kind: str | None = None) -> list[Place]:

@@ -34,7 +34,7 @@ def json_object(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ValueError("not valid JSON: the file is not UTF-8") from error
     except RecursionError as error:
-        raise ValueError("nested too deep") from error
+        raise ValueError("nested too deeply") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"not valid JSON: {error.msg} in line {error.lineno}") from error
     if not isinstance(found, dict):

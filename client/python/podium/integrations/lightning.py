@@ -238,8 +238,8 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
         if not self._has_warned:
             self._has_warned = True
             _LOGGER.warning(
-                "podium: %s records what a Trainer of Lightning trains, which has to tell it of "
-                "the model (enable_autolog_hparams): nothing is recorded",
+                "podium: %s records nothing, because its Trainer did not pass it the model: it "
+                "needs a Trainer of Lightning with enable_autolog_hparams",
                 type(self).__name__,
             )
 

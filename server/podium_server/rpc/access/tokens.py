@@ -61,7 +61,7 @@ class Access:
         if not self._is_on:
             if self._is_exposed and any(authorization()):
                 raise _invalid(
-                    "a token was sent to this server without encryption, so that others could read "
+                    "a token was sent to this server without encryption, so others may have read "
                     "it; revoke it, and connect with TLS"
                 )
             CALLER.set(EVERYONE)

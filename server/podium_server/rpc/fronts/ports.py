@@ -66,7 +66,7 @@ def _cause(address: str, path: str | None) -> str:
     try:
         if path is not None:
             Path(path).parent.stat()
-            return "there is a file, or it cannot be made"
+            return "a file exists there, or the socket cannot be created"
         host, port = host_and_port(address)
         for family, kind, _, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
             with socket.socket(family, kind) as probe:

@@ -331,7 +331,7 @@ def undone(error: apsw.Error) -> PodiumError:
             "another process holds the file of the store; nothing was changed; try again later"
         )
     incident = secrets.token_hex(4)
-    _log.error("incident %s: a transaction failed and was taken back", incident, exc_info=error)
+    _log.error("incident %s: a transaction failed and was rolled back", incident, exc_info=error)
     return failure(
         "INTERNAL",
         f"the store failed, incident {incident}; nothing was changed; the log has the details",

@@ -98,7 +98,9 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
     async def _call(self, request: Message) -> Any:
         method = self._method(request)
         if self._loop is not asyncio.get_running_loop():
-            raise ClientStateError("this client belongs to another event loop; make a new one here")
+            raise ClientStateError(
+                "this client belongs to another event loop; create a client in this one"
+            )
         await self._take_slot(method.timeout)
         try:
             return await self._answer(request, self._retries(method))

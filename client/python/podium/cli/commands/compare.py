@@ -26,11 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
         "Compares two arms or groups, A and B, number by number: the metrics and breakdowns of\n"
-        "each eval, and the training metrics. Of a group the completed arms count, each as one\n"
-        "draw: mean and standard deviation (n - 1) of each side, the difference of the means with\n"
-        "half the width of its 95% interval and its p-value by Welch's t-test, and the numbers of\n"
-        "arms. An interval needs two arms on each side. The p-values are those of single\n"
-        "comparisons: of twenty, one is below 0.05 by chance."
+        "each eval, and the training metrics. In a group, the completed arms count. The table has\n"
+        "the mean and the standard deviation (n - 1) of each side, the difference of the means\n"
+        "with half the width of its 95% interval, its p-value (Welch's t-test), and the numbers\n"
+        "of arms. An interval needs two arms on each side. Each p-value is for a single\n"
+        "comparison: of twenty, one is below 0.05 by chance."
     )
     parser.epilog = (
         "examples:\n"
@@ -39,19 +39,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_experiment(parser)
     parser.add_argument("left", metavar="A", help="the name of a group, or else of an arm")
-    parser.add_argument("right", metavar="B", help="the name of the other one")
+    parser.add_argument("right", metavar="B", help="the name of another group or arm")
     parser.add_argument(
-        "--kind", choices=["arm", "group"], help="take both names for those of arms, or of groups"
+        "--kind", choices=["arm", "group"], help="whether both names are of arms, or of groups"
     )
     parser.add_argument(
         "--eval",
         action="append",
         metavar="NAME",
-        help="only this eval; give it again for one more",
+        help="only this eval; repeat the option for several",
     )
-    add_statuses(parser, ArmStatus, "count the arms of a group with this status, not the completed")
+    add_statuses(
+        parser, ArmStatus, "use the arms of a group with this status instead of the completed ones"
+    )
     parser.add_argument(
-        "--strict", action="store_true", help="refuse what the column FLAGS would warn of"
+        "--strict", action="store_true", help="fail instead of warning in the column FLAGS"
     )
 
 

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  podium conclude rank_sweep 'Rank 4 is as good as rank 16.'"
     )
     add_experiment(parser)
-    parser.add_argument("conclusion", metavar="TEXT", nargs="?", help="what was found out")
+    parser.add_argument("conclusion", metavar="TEXT", nargs="?", help="the text of the conclusion")
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:

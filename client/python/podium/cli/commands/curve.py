@@ -33,12 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
         "Draws the values of a metric by step: in-loop values of an eval, or a training metric\n"
-        "that was logged with a step. It draws them of arms that run or are completed, or of\n"
-        "the arms named; with --by-group of groups, as the mean of the arms that were measured at\n"
-        "a step. The table has the last point of each curve: its step, its value or mean, half\n"
-        "the width of the mean's 95% interval (Student's t), and the number of arms. More than\n"
-        "ten curves are in the table alone: name some, to see their chart.\n\n"
-        "With --output it writes a picture instead, a .png, .svg or .pdf."
+        "that was logged with a step. It draws the running and completed arms, or the given ones.\n"
+        "With --by-group it draws groups: at each step the mean of the arms that have a value\n"
+        "there. The table has the last point of each curve: its step, its value or mean, half the\n"
+        "width of the mean's 95% interval (Student's t), and the number of arms. More than ten\n"
+        "curves have only a table: name some of them to see a chart.\n\n"
+        "With --output it writes a picture instead: a .png, .svg or .pdf file."
     )
     parser.epilog = (
         "examples:\n"
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "metric", metavar="METRIC", help="such as val.pass_rate of an eval, or loss of the training"
     )
     parser.add_argument("names", metavar="NAME", nargs="*", help="only these arms, or groups")
-    parser.add_argument("--by-group", action="store_true", help="take the arms of a group together")
+    parser.add_argument("--by-group", action="store_true", help="combine the arms of a group")
     add_statuses(parser, ArmStatus, "only arms with this status")
     add_picture(parser, "--output", "draw a picture instead,")
 
@@ -125,4 +125,4 @@ def _say_what_is_missing(found: Curves, console: Console) -> None:
         console.note(f"without values by step of {found.metric}: {', '.join(found.without)}")
     if found.left_out:
         left_out = ", ".join(f"{name} ({status})" for name, status in found.left_out.items())
-        console.note(f"left out: {left_out}; --status takes them in")
+        console.note(f"left out: {left_out}; --status includes them")

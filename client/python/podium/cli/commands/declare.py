@@ -24,9 +24,9 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
-        "Creates an experiment, or fills those of its fields that are still unset. A field that\n"
-        "has another value is left as it is, and named, unless --overwrite is given. Metadata is\n"
-        "filled key by key: KEY=VALUE takes the value for text, KEY:=VALUE for JSON."
+        "Creates an experiment, or sets its unset fields. A field that has another value keeps\n"
+        "it, and is listed, unless --overwrite is given. Each key of the metadata is a field of\n"
+        "its own: the value of KEY=VALUE is text, that of KEY:=VALUE is JSON."
     )
     parser.epilog = (
         "examples:\n"
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  podium declare rank_sweep --tag lora --metadata owner=ana --metadata gpus:=8"
     )
     add_experiment(parser)
-    parser.add_argument("--hypothesis", metavar="TEXT", help="what it is to find out")
+    parser.add_argument("--hypothesis", metavar="TEXT", help="the question that it answers")
     parser.add_argument(
         "--success-metric", metavar="METRIC", help="the metric that arms are compared by"
     )
@@ -44,17 +44,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="whether greater or smaller scores are better",
     )
     parser.add_argument("--parent", metavar="EXPERIMENT", help="the experiment that it follows")
-    parser.add_argument("--tag", action="append", default=[], help="a label; may be given again")
+    parser.add_argument(
+        "--tag", action="append", default=[], help="a label; repeat the option for several"
+    )
     parser.add_argument(
         "--metadata",
         action="append",
         default=[],
         type=_metadata,
         metavar="KEY=VALUE",
-        help="anything else worth keeping; may be given again",
+        help="further data; repeat the option for several keys",
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="give fields that have another value this one"
+        "--overwrite", action="store_true", help="replace other values of the fields"
     )
 
 
@@ -76,7 +78,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         return Exit.OK
     console.line(f"experiment {arguments.experiment!r} is declared; revision {result.revision}")
     if kept:
-        console.note(f"kept as before: {', '.join(kept)}; --overwrite changes them")
+        console.note(f"unchanged: {', '.join(kept)}; --overwrite changes them")
     return Exit.OK
 
 

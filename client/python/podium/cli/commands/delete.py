@@ -23,8 +23,8 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
-        "Deletes an experiment with its arms, or one arm with its rows. On a terminal it asks\n"
-        "first; elsewhere it wants --yes. What is deleted cannot be brought back."
+        "Deletes an experiment with its arms, or one arm with its rows. On a terminal it asks for\n"
+        "confirmation; elsewhere it requires --yes. A deletion cannot be undone."
     )
     parser.epilog = (
         "examples:\n"
@@ -32,10 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  podium delete rank_sweep --yes --allow-missing"
     )
     add_experiment(parser)
-    parser.add_argument("arm", metavar="ARM", nargs="?", help="an arm; else the whole experiment")
+    parser.add_argument(
+        "arm", metavar="ARM", nargs="?", help="the arm to delete; the whole experiment if not given"
+    )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument(
-        "--allow-missing", action="store_true", help="it is all right if there is nothing to delete"
+        "--allow-missing", action="store_true", help="succeed if there is nothing to delete"
     )
 
 
@@ -57,7 +59,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
 
 def _is_confirmed(handle: ExperimentHandle | ArmHandle, console: Console) -> bool:
     if not sys.stdin.isatty():
-        raise CommandError("there is no terminal to ask on; --yes deletes without a question")
+        raise CommandError("without a terminal, no confirmation is possible; give --yes to delete")
     return console.ask(f"Delete {_named(handle)}{_content(handle)}?")
 
 

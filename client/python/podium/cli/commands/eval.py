@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_arm(parser)
     parser.add_argument("name", metavar="NAME", help="the name of the eval")
-    parser.add_argument("--step", type=step, help="the training step, 0 and negatives included")
+    parser.add_argument("--step", type=step, help="the training step, which may be 0 or negative")
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:

@@ -31,14 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
         "Writes an experiment, or all of them, as JSON lines: its declaration, its arms with all\n"
-        "of their rows and training series, and its conclusion. `podium record` takes such a\n"
-        "file on another server; recording it twice changes nothing.\n\n"
-        "With --format csv it writes a flat table instead, a line for each number, which\n"
-        "spreadsheets and data frames read. Configurations and breakdowns that are no numbers are\n"
-        "not in it, and it is not taken back. --format parquet has the same table for data\n"
-        "frames, and whole records beside it, which `podium import` takes back.\n\n"
-        "Each arm is written as of one moment. What changes meanwhile may be in it or not, and a\n"
-        "note says so."
+        "of their rows and training series, and its conclusion. `podium record` records such a\n"
+        "file on another server. Recording it twice changes nothing.\n\n"
+        "With --format csv it writes a flat table instead, with a line for each number, for\n"
+        "spreadsheets and data frames. The table lacks configurations, and breakdowns that are\n"
+        "not numbers, so it cannot be imported. --format parquet writes the same table for data\n"
+        "frames, and also whole records, which `podium import` reads.\n\n"
+        "Each arm is written as of one revision. Changes during the export may be missing; a note\n"
+        "then says so."
     )
     parser.epilog = (
         "examples:\n"
@@ -47,7 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  podium export | gzip > everything.jsonl.gz"
     )
     parser.add_argument(
-        "experiment", metavar="EXPERIMENT", nargs="?", help="its name; all of them if not given"
+        "experiment",
+        metavar="EXPERIMENT",
+        nargs="?",
+        help="the name of the experiment; all if not given",
     )
     parser.add_argument("--output", metavar="FILE", help="the file; standard output if not given")
     parser.add_argument("--format", choices=["jsonl", "csv", "parquet"], default="jsonl")
@@ -108,7 +111,7 @@ def _say_what_changed(experiment: Experiment, client: Client, console: Console) 
     if revision != experiment.revision:
         console.note(
             f"{experiment.name} changed while it was exported, from revision "
-            f"{experiment.revision} to {revision}: export it again for all of it"
+            f"{experiment.revision} to {revision}: export it again to get all changes"
         )
 
 

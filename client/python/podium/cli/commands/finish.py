@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--status", required=True, choices=list(map(str, _STATUSES)), help="how it ended"
     )
-    parser.add_argument("--error", metavar="TEXT", help="why it ended so")
+    parser.add_argument("--error", metavar="TEXT", help="the reason for a failure")
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:

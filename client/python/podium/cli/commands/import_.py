@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     width = max(map(len, known))
     table = "\n".join(f"  {kind:{width}}  {known[kind].summary}" for kind in sorted(known))
     parser.description = (
-        "Imports results that other tools left on disk, from a file or a tree of folders.\n"
+        "Imports results that other tools wrote, from a file or a tree of folders.\n"
         "Detects the kind of each file. Importing the same files again changes nothing. Files\n"
         f"that cannot be imported are listed, and the rest is imported.\n\nkinds:\n{table}"
     )
@@ -41,14 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kind", choices=kinds, help="the kind of all files; detected if not given"
     )
-    parser.add_argument("--experiment", metavar="NAME", help="the experiment that all arms go to")
+    parser.add_argument("--experiment", metavar="NAME", help="the experiment for all arms")
     parser.add_argument(
         "--dry-run", action="store_true", help="read everything, and record nothing"
     )
     parser.add_argument(
         "--replace",
         action="store_true",
-        help="also overwrite arms that trainers recorded, or that got rows since",
+        help="also overwrite arms that a training recorded, or that have newer rows",
     )
 
 
@@ -101,7 +101,7 @@ def _summary(report: ImportReport, *, dry_run: bool) -> str:
         return "no importable files were found; --help lists the kinds"
     parts = [
         f"{_format.count(report.recorded, 'arm')} {'would be ' if dry_run else ''}recorded",
-        f"{report.changed:,} of them over other results" if report.changed else "",
+        f"{report.changed:,} of them replaced other results" if report.changed else "",
         f"{report.unchanged:,} unchanged" if report.unchanged else "",
         f"{skipped:,} left out" if skipped else "",
         f"{wrong:,} wrong" if wrong else "",

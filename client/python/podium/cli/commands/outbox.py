@@ -32,16 +32,16 @@ _HEADERS = ("EXPERIMENT", "ARM", "WRITER", ">WAITING", "SINCE", ">REJECTED", "~W
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
-        "Shows the events of this machine that the server has not stored. A line is a stream: the\n"
-        "events that one process recorded of one arm. It says how many events wait, how many the\n"
-        "server has rejected for good, and why. --json shows every rejected event.\n\n"
-        "`podium outbox retry` sends rejected events again, each by itself and in\n"
-        "their order. Use it when the reason is gone, such as a limit of the server. Events that\n"
-        "are refused again stay. Events sent again replace newer values of the same keys and\n"
+        "Shows the events of this machine that the server has not stored. Each line is a stream:\n"
+        "the events that one process recorded for one arm. It shows how many events wait, how\n"
+        "many the server has rejected permanently, and why. --json shows every rejected event.\n\n"
+        "`podium outbox retry` sends rejected events again, each by itself and in their order.\n"
+        "Use it when the cause is fixed, such as a limit of the server. Events that are refused\n"
+        "again stay in the outbox. Events sent again replace newer values of the same keys and\n"
         "rows, as all late events do.\n\n"
         "An attempt that was rejected as a whole, because its arm had finished or had a newer\n"
         "attempt, is delivered by --restart or --as. With --restart it becomes the newest one:\n"
-        "the results that the arm has now are deleted, unless the attempt resumes. With --as NAME\n"
+        "the present results of the arm are deleted, unless the attempt resumes. With --as NAME\n"
         "it is recorded as another arm. Of several attempts at an arm, the newest one is sent."
     )
     parser.epilog = (
@@ -89,7 +89,7 @@ def _list(views: list[OutboxView], console: Console) -> Exit:
     for view in views:
         _show(view, console)
     if not any(_lines(view) or view.damaged for view in views):
-        console.note("nothing waits, and nothing was rejected")
+        console.note("no events are waiting or rejected")
     return Exit.OK
 
 

@@ -35,12 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
         "Ranks the completed arms of an experiment by their scores, on its success metric and in\n"
-        "its direction by default. Equal scores share a rank; NaN comes after every\n"
-        "number, and arms without a score come last. With --by-group the seeds of a configuration\n"
-        "are one entry: the mean with half the width of its 95% interval (Student's t), the\n"
-        "standard deviation (n - 1) and the number N of scores, as 2/3 if one of three members\n"
-        "does not count. NOT COUNTED says why. An arm without a group is a group of one. The\n"
-        "line below the table counts everything that the table leaves out."
+        "its direction by default. Equal scores share a rank; NaN comes after every number, and\n"
+        "arms without a score come last. With --by-group, each entry is a group, such as the\n"
+        "seeds of one configuration. It has the mean with half the width of its 95% interval\n"
+        "(Student's t), the standard deviation (n - 1) and the number N of scores: 2/3 if one of\n"
+        "three members does not count. NOT COUNTED gives the reason. An arm without a group is a\n"
+        "group of its own. The line below the table counts everything that the table leaves out."
     )
     parser.epilog = (
         "examples:\n"
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  podium rank rank_sweep --json | jq -r '.arms[0].arm'"
     )
     add_experiment(parser)
-    parser.add_argument("--metric", help="what to rank by (default: the success metric)")
+    parser.add_argument("--metric", help="the metric to rank by (default: the success metric)")
     direction = parser.add_mutually_exclusive_group()
     for word, which in ((Direction.MAXIMIZE, "greater"), (Direction.MINIMIZE, "smaller")):
         direction.add_argument(
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             dest="direction",
             action="store_const",
             const=word,
-            help=f"the {which} score is better, whatever the experiment says",
+            help=f"the {which} scores are better, regardless of the experiment's direction",
         )
     parser.add_argument("--by-group", action="store_true", help="rank groups of arms")
     parser.add_argument(
@@ -68,12 +68,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only groups with at least N scores (with --by-group)",
     )
     parser.add_argument("--top", type=positive, metavar="K", help="only the first K")
-    add_arm_filters(parser, "rank the arms with this status, not the completed")
+    add_arm_filters(parser, "rank the arms with this status instead of the completed ones")
     add_picture(parser, "--plot", "draw the ranking as well,")
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="refuse scores of different benchmarks, and groups of mixed configurations",
+        help="fail if benchmarks differ, or configurations within a group",
     )
 
 
@@ -111,7 +111,7 @@ def _ranked(arguments: argparse.Namespace, client: Client) -> Ranking | GroupRan
     }
     if not arguments.by_group:
         if arguments.min_members is not None:
-            raise CommandError("--min-members is for groups: say --by-group as well")
+            raise CommandError("--min-members is for groups: give --by-group as well")
         return experiment.rank(
             arguments.metric,
             direction=arguments.direction,
@@ -248,7 +248,7 @@ def _doubts(found: Ranking | GroupRanking) -> Iterator[str]:
     """Yields reasons not to compare these scores."""
     mixed = mixed_evals((source.eval_name, source.benchmark_id) for source in found.sources)
     for name in sorted(mixed):
-        yield f"eval {name} is not the same benchmark everywhere; `--json` has every benchmark_id"
+        yield f"eval {name} has rows of different benchmarks; `--json` lists every benchmark_id"
     if isinstance(found, GroupRanking):
         flagged = [g.name for g in found.groups if RankFlag.CONFIGS_DIFFER in g.flags]
         if flagged:

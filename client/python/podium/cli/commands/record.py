@@ -32,15 +32,14 @@ _UNKNOWN = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "INTERNAL
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
-        "Records whole arms and events from JSON: one object, a list of them, or JSON lines.\n"
-        'An object with "event" is an event of that kind; one without is a whole arm, as\n'
-        "`podium show EXPERIMENT ARM --json` writes it. The experiment must have been declared.\n"
-        'Without EXPERIMENT each object says it ("experiment"), as in what `podium export`\n'
-        "writes.\n\n"
-        "Everything is read and checked before anything is sent. What fits into one call (1,000\n"
-        "events, 10,000 metric values, 4 MB) is recorded as a whole or not at all. More than\n"
-        "that, or than a lower limit of the server, takes several calls, one after the other.\n"
-        "Recording the same file again changes nothing."
+        "Records whole arms and events from JSON: one object, a list of them, or JSON lines. An\n"
+        'object with "event" is an event of that kind; one without is a whole arm, as `podium\n'
+        "show EXPERIMENT ARM --json` writes it. The experiment must have been declared. Without\n"
+        'EXPERIMENT each object must name it ("experiment"), as those of `podium export` do.\n\n'
+        "Everything is read and checked before anything is sent. Input that fits into one call\n"
+        "(1,000 events, 10,000 metric values, 4 MB) is recorded as a whole or not at all. Larger\n"
+        "input takes several calls, one after the other, as it does if the server has lower\n"
+        "limits. Recording the same file again changes nothing."
     )
     parser.epilog = (
         "examples:\n"
@@ -55,13 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "experiment",
         metavar="EXPERIMENT",
         nargs="?",
-        help="the experiment that all of it goes to; what each object says if not given",
+        help="the experiment for all objects; if not given, the one that each object names",
     )
     parser.add_argument("file", metavar="FILE", help="the file; - for standard input")
     parser.add_argument(
         "--replace",
         action="store_true",
-        help="record whole arms also over arms that have attempts, or rows that came later",
+        help="also replace arms that have attempts, or rows that were recorded later",
     )
 
 
@@ -178,8 +177,8 @@ def _recorded_part(error: PodiumError, recorded: int) -> str:
     if not recorded:
         return "; nothing was recorded" if is_known else ""
     return (
-        f"; the first {_format.count(recorded, 'event')} of the whole are recorded"
-        f"{', the others are not' if is_known else ''}, and it is safe to record all of it again"
+        f"; the first {_format.count(recorded, 'event')} are recorded"
+        f"{', the others are not' if is_known else ''}, and it is safe to record everything again"
     )
 
 
@@ -195,7 +194,7 @@ def _report(done: _Sum, console: Console) -> None:
     console.line(f"{count} recorded{changed}; {where}")
     if done.kept_fields:
         paths = ", ".join(done.kept_fields)
-        console.note(f'kept as before: {paths}; "overwrite": true changes them')
+        console.note(f'unchanged: {paths}; "overwrite": true changes them')
 
 
 def _changed(count: int) -> str:

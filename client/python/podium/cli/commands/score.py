@@ -24,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Prints the score of an arm on a metric, with all of its digits. `pass_rate` is looked up\n"
         "in the metrics of the primary eval, then in the training metrics; `bench.pass_rate` in\n"
-        "the row that `podium eval EXPERIMENT ARM bench` answers. NaN is a score (`nan`). Exit\n"
-        "code 1 if there is none."
+        "the row that `podium eval EXPERIMENT ARM bench` shows. NaN is a score (`nan`). Exit code\n"
+        "1 if there is none."
     )
     parser.epilog = (
         "examples:\n"
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_arm(parser)
     parser.add_argument("metric", metavar="METRIC", help="a key, or the name of an eval and a key")
     parser.add_argument(
-        "--source", action="store_true", help="say behind the number where it came from"
+        "--source", action="store_true", help="print the source of the score after it"
     )
 
 

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
         "Puts the scores of the arms of an experiment on several metrics side by side, in the\n"
-        "order in which the arms were created. What is not there is left blank; `nan` is a score."
+        "order in which the arms were created. A missing score is left blank; `nan` is a score."
     )
     parser.epilog = (
         "examples:\n"

@@ -26,9 +26,9 @@ _HEADERS = ("EVAL", ">ROWS", ">STEP", "TAGS", "~METRICS")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
-        "Shows an experiment, or an arm with what each of its evals answers: the post-training\n"
-        "row (STEP `post`), or else the in-loop row with the greatest step. With --json an arm\n"
-        "has all of its rows."
+        "Shows an experiment, or an arm with one row of each eval: the post-training row (STEP\n"
+        "`post`), or else the in-loop row with the greatest step. With --json an arm has all of\n"
+        "its rows."
     )
     parser.epilog = (
         "examples:\n"

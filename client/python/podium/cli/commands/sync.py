@@ -19,9 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Delivers recorded events that the server has not stored: of trainings that had no\n"
         "connection, or of a folder that was copied from another machine. If a sender is running,\n"
         "the command shows its progress. It can be stopped at any time and run again.\n\n"
-        "Each outbox goes to the server that it was recorded for, unless --address names another.\n"
-        "Exit code 0 says that everything is delivered, 1 that events wait or were rejected,\n"
-        "3 that the server could not be reached."
+        "Each outbox is delivered to the server that it was recorded for, unless --address is\n"
+        "given. Exit code 0 means that everything is delivered, 1 that events wait or were\n"
+        "rejected, 3 that the server could not be reached."
     )
     parser.epilog = (
         "examples:\n"

@@ -31,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
         "Shows an experiment, and every change of it until it is deleted or Ctrl-C is pressed. On\n"
-        "a terminal it is a table, ranked by the success metric, of all statuses. In a pipe it is\n"
-        "a line for each arm and row that changed. With --json each update is one line: removals,\n"
-        "arms and rows that lead to the state of the revision in `marker`."
+        "a terminal it shows a table of arms of all statuses, ranked by the success metric. In a\n"
+        "pipe it writes a line for each arm and row that changed. With --json it writes a line\n"
+        "for each update: the removals, arms and rows that lead to the revision in `marker`."
     )
     parser.epilog = (
         "examples:\n"
@@ -46,10 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prefix", metavar="TEXT", help="only arms whose name begins with this")
     parser.add_argument("--no-evals", action="store_true", help="only arms, without their rows")
     parser.add_argument(
-        "--after", type=int, metavar="REVISION", help="only what changes after this revision"
+        "--after", type=int, metavar="REVISION", help="only changes after this revision"
     )
     parser.add_argument(
-        "--epoch", default="", help="the epoch of that revision, as a line of --json had it"
+        "--epoch", default="", help="the epoch of that revision, from a line of --json"
     )
 
 
