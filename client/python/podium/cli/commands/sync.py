@@ -69,7 +69,7 @@ def _tell(done: list[Done], console: Console) -> None:
         for text in _left(each):
             console.note(text)
     if not any(each.delivered or each.exit is not Exit.OK for each in done):
-        console.line("nothing waits: all recorded events are delivered")
+        console.line("all recorded events are delivered")
 
 
 def _left(done: Done) -> list[str]:
