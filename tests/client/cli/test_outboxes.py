@@ -113,7 +113,7 @@ def test_a_copied_folder_on_another_machine(root: Path, tmp_path: Path, name: st
         assert podium("sync", str(tmp_path / "copy"), *given, address=None).code == 0
         assert _steps(server.address, name) == [0, 1, 2, 3, 4]
         assert podium("sync", str(tmp_path / "copy"), *given, address=None).out.startswith(
-            "nothing waits"
+            "all recorded events are delivered"
         )
         done = _run(root, "sync", *given)
         assert (done.code, _steps(server.address, name)) == (0, [0, 1, 2, 3, 4])

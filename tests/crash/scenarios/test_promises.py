@@ -17,7 +17,7 @@ def _check(world: World) -> None:
     assert world.rows() == dict.fromkeys(range(_STEPS), 1)
     found = world.arm.get()
     assert (found.status, found.metrics["by"], found.score("test.by")) == ("completed", 1, 1)
-    assert "nothing waits" in world.outbox().err
+    assert "no events are waiting" in world.outbox().err
 
 
 @pytest.mark.parametrize("kill", [False, True])
