@@ -58,7 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_create(actions.add_parser("create", help="create a token, and print it once"))
     actions.add_parser("list", help="list the tokens, without their secrets")
     revoke = actions.add_parser("revoke", help="revoke a token at once")
-    revoke.add_argument("token", metavar="ID|NAME", help="its id, or the name of several")
+    revoke.add_argument(
+        "token", metavar="ID|NAME", help="the id of a token, or the name of one or more"
+    )
     for each in actions.choices.values():
         each.add_argument(
             "--store",
@@ -69,8 +71,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_create(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Creates a token and prints it. It is stored nowhere: only its hash is."
-    parser.add_argument("name", metavar="NAME", help="who will use it; see `podium token list`")
+    parser.description = "Creates a token and prints it. Only its hash is stored."
+    parser.add_argument(
+        "name", metavar="NAME", help="a name for its users; see `podium token list`"
+    )
     parser.add_argument(
         "--role",
         required=True,
@@ -82,8 +86,8 @@ def _add_create(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="only the experiment of this name and those below it (NAME/...); may be given more "
-        "than once (default: all experiments)",
+        help="only the experiment of this name and those below it (NAME/...); repeat the option "
+        "for several (default: all experiments)",
     )
     parser.add_argument(
         "--expires-in",
@@ -125,7 +129,7 @@ def _create(arguments: argparse.Namespace, tokens: _Tokens, console: Console) ->
     if console.as_json:
         console.json(json_form.to_json(issued))
         return Exit.OK
-    sys.stderr.write(f"token {issued.token.id}: keep what follows, it is shown only once\n")
+    sys.stderr.write(f"token {issued.token.id}: store the following text, it is shown only once\n")
     sys.stdout.write(f"{issued.secret}\n")
     return Exit.OK
 
