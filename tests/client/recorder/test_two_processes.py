@@ -1,8 +1,10 @@
 """Two processes that train the same arm: each is told within seconds."""
 
+import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +93,45 @@ def test_nobody_is_told_of_a_process_that_has_ended(
     with record(name) as experiment, experiment.start_arm(podium.RunConfig("arm"), order=2) as arm:
         assert arm.flush(60).durable
     assert told(caplog) == []
+
+
+class _Uname:
+    """The result of `os.uname` on another host."""
+
+    def __init__(self, nodename: str) -> None:
+        self.nodename = nodename
+
+
+@pytest.mark.parametrize(
+    ("order", "older", "newest"),
+    [(2, "gpu7", "gpu8"), (0, "gpu8", "gpu7")],
+    ids=["later", "clock behind"],
+)
+def test_the_older_attempt_reads_where_the_newest_one_runs(
+    order: int,
+    older: str,
+    newest: str,
+    server: RunningServer,
+    tmp_path: Path,
+    name: str,
+    caplog: Any,
+    monkeypatch: Any,
+) -> None:
+    """Of two hosts, the one with the older attempt reads host and process of the newest one.
+
+    It may be the host that started later, if its clock is behind.
+    """
+    arms, recordings = {}, []
+    for host, started in (("gpu7", 1), ("gpu8", order)):
+        monkeypatch.setattr(os, "uname", partial(_Uname, host))
+        recordings.append(podium.record(name, address=server.address, outbox=tmp_path / host))
+        arms[host] = recordings[-1].start_arm(podium.RunConfig("arm"), order=started)
+        arms[host].flush(60)
+    arms[older].log({"loss": 1.0})
+    assert arms[older].flush(60).rejected
+    assert not arms[newest].flush(60).rejected
+    warned = [line for line in told(caplog) if "STALE_ATTEMPT" in line]
+    assert f"Newest attempt: '{newest}-{os.getpid()}-" in warned[0]
+    assert "`podium outbox retry --" in warned[0]
+    for recording in recordings:
+        recording.close()

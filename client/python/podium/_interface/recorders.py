@@ -170,8 +170,13 @@ class ExperimentRecorder(Protocol):
 
 
 def new_attempt(attempt_id: str | None, order: int | None) -> Attempt:
-    """Returns an attempt. Defaults: a new id, and the current time in milliseconds as the order."""
+    """Returns an attempt. Defaults: a new id, and the current time in milliseconds as the order.
+
+    The id names the host and the process, and so do errors about a newer attempt at an arm.
+    """
     return Attempt(
-        os.urandom(16).hex() if attempt_id is None else coerce.text(attempt_id, "attempt_id"),
+        f"{os.uname().nodename}-{os.getpid()}-{os.urandom(8).hex()}"
+        if attempt_id is None
+        else coerce.text(attempt_id, "attempt_id"),
         time.time_ns() // 1_000_000 if order is None else coerce.integer(order, "order"),
     )
