@@ -12,6 +12,7 @@ from podium_server.testing import RunningServer
 
 from tests.client.recorder.conftest import wait_for_delivery
 from tests.client.recorder.looking import told
+from tests.client.sender.outboxes import until
 
 SCRIPT = """
 import sys
@@ -84,3 +85,22 @@ def test_a_cell_that_is_run_again(
     found = client.arm(name, "arm").get()
     assert (found.status, found.metrics, found.error) == ("completed", {"lr": 0.3}, None)
     assert found.run_config.algorithm == podium.Component("sft", {"lr": 0.3})
+
+
+def test_an_arm_that_is_finished_after_its_recorder_was_closed(
+    record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The close warns once that the arm has no end and becomes failed; a late end replaces that."""
+    with record(name) as experiment:
+        arm = experiment.start_arm(podium.RunConfig("arm"))
+    experiment.close()
+    [line] = told(caplog)
+    assert line == (
+        f"podium: arm 'arm' of '{name}' was not finished, so it will be recorded as failed; call "
+        "finish(), or start the arm in a `with` block"
+    )
+    until(lambda: client.arm(name, "arm").get().status == "failed")
+    arm.finish()
+    experiment.close()
+    until(lambda: client.arm(name, "arm").get().status == "completed")
+    assert client.arm(name, "arm").get().error is None

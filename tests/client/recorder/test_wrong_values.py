@@ -336,6 +336,7 @@ def test_an_argument_of_start_arm(
             assert _said(caplog, argument) is expected[kind][1], kind
             assert not arm.is_silent
             arm.log({"loss": number})
+            arm.finish()
     for number, kind in enumerate(VALUES):
         got = client.arm(name, f"{number}").get()
         assert got.metrics == {"loss": float(number)}

@@ -16,7 +16,7 @@ import podium
 import pytest
 from podium._outbox import StreamInfo, StreamReader, outbox_address, reader, streams
 from podium._sender import FOREGROUND, Rules, Sender
-from podium.v1.arm_result_pb2 import ARM_STATUS_CANCELLED
+from podium.v1.arm_result_pb2 import ARM_STATUS_CANCELLED, ARM_STATUS_COMPLETED
 from podium.v1.event_pb2 import ArmFinished, Event
 from podium_server.testing import RunningServer
 from podium_server.testing.calls import row, started
@@ -116,6 +116,18 @@ def test_a_late_end_replaces_it(outbox: Path, client: podium.Client) -> None:
     deliver_here(outbox)
     arm = client.arm("x", "a").get()
     assert (arm.status, arm.error) == ("cancelled", None)
+
+
+def test_an_end_from_another_host_stands(outbox: Path, client: podium.Client) -> None:
+    """If another process of the attempt recorded the end, the sender records none."""
+    folder = _stream(outbox, started("a", "A", 1))
+    position = podium.StreamPosition(StreamInfo.read(folder).writer_id, 1)
+    client.record("x", [started("a", "A", 1)], position)
+    client.record("x", [_ended(ARM_STATUS_COMPLETED)])
+    deliver_here(outbox)
+    arm = client.arm("x", "a").get()
+    assert (arm.status, arm.error) == ("completed", None)
+    assert streams(outbox) == []
 
 
 def test_a_newer_attempt_is_left_alone(outbox: Path, client: podium.Client) -> None:

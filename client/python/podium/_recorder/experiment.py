@@ -23,7 +23,7 @@ from podium._recorder.arm import ArmRecording
 from podium._recorder.arm_start import started_event
 from podium._recorder.counts import Counters, Flushed
 from podium._recorder.keeper import Keeper
-from podium._recorder.last_words import last_words, postponed_words
+from podium._recorder.last_words import last_words, postponed_words, warn_of_unfinished
 from podium._recorder.problems import Problems, Target, shown
 from podium._recorder.process_outbox import ProcessOutbox
 from podium._recorder.settings import Settings, Subject
@@ -368,6 +368,8 @@ class ExperimentRecording:
             return
         _recording.discard(self)
         self._process_outbox = None
+        if self.is_main and os.getpid() == self._owner:
+            warn_of_unfinished(self.name, tuple(self._started.values()), self.notices)
         counters = outlet.close(timeout if os.getpid() == self._owner else 0.0)
         for line in (*last_words(self.name, outlet, counters), *self.notices.summary()):
             _LOGGER.warning("podium: %s", line)

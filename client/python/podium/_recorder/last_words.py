@@ -1,17 +1,41 @@
-"""The log lines about undelivered, rejected and lost events when recording ends."""
+"""The log lines at the end of recording: of unfinished arms, and of events not delivered."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from __future__ import annotations
 
-from podium._recorder.counts import Counters
-from podium._recorder.process_outbox import ProcessOutbox
+from typing import TYPE_CHECKING
+from weakref import WeakSet
 
-__all__ = ["last_words", "postponed_words"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from podium._recorder.arm import ArmRecording
+    from podium._recorder.counts import Counters
+    from podium._recorder.process_outbox import ProcessOutbox
+    from podium._recorder.warnings import RecorderWarnings
+
+__all__ = ["last_words", "postponed_words", "warn_of_unfinished"]
 
 _NUMBERS = (("is", "it waits", "it"), ("are", "they wait", "them"))
 
 _pending_later: dict[tuple[str, Path | None], int] = {}
 """Events that were not delivered at later ends of a recorder, by experiment and outbox."""
+_warned: WeakSet[ArmRecording] = WeakSet()
+"""The unfinished arms that a warning has named. A recorder may be closed several times."""
+_NOT_FINISHED = (
+    "arm {!r} of {!r} was not finished, so it will be recorded as failed; call finish(), or start "
+    "the arm in a `with` block"
+)
+
+
+def warn_of_unfinished(
+    experiment: str, arms: Iterable[ArmRecording], notices: RecorderWarnings
+) -> None:
+    """Warns once of each arm that has no end when its recorder is closed."""
+    for arm in arms:
+        if not arm.has_finished and arm not in _warned:
+            _warned.add(arm)
+            notices.say(f"not finished: {arm.name}", _NOT_FINISHED.format(arm.name, experiment))
 
 
 def last_words(experiment: str, outlet: ProcessOutbox, counters: Counters) -> Iterator[str]:
