@@ -27,6 +27,7 @@ from podium.v1.results_service_pb2 import (
     ScoresResponse,
 )
 from podium.v1.run_config_pb2 import RunConfig
+from podium_server.api.callers import CALLER, EVERYONE
 from podium_server.api.recording import Recording
 from podium_server.store.sqlite import SqliteStore
 
@@ -114,6 +115,7 @@ async def fill_experiments(path: Path, experiments: dict[str, int]) -> None:
     """Fills a store with experiments of so many arms each."""
     store = SqliteStore(path)
     await store.open()
+    CALLER.set(EVERYONE)
     recording = Recording(store, Limits())
     for experiment, arms in experiments.items():
         made = _matrix_arm if experiment == MATRIX else _arm

@@ -17,6 +17,7 @@ from data import row_calls, start_arms
 from figures import Figure
 from podium._limits.limits import Limits
 from podium.v1.recording_service_pb2 import RecordRequest
+from podium_server.api.callers import CALLER, EVERYONE
 from podium_server.api.recording import Recording
 from podium_server.store.sqlite import SqliteStore
 from servers import asking
@@ -132,6 +133,7 @@ async def _statements(path: Path, copy: Path, rows: int, calls: int) -> list[Sta
     """Returns the statements of the store for these calls, and a copy of the file before them."""
     store = SqliteStore(path)
     await store.open()
+    CALLER.set(EVERYONE)
     recording = Recording(store, Limits())
     for start in start_arms("bench/raw", _WRITERS):
         await recording.record(start)

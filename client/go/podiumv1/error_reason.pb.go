@@ -101,6 +101,10 @@ const (
 	// FAILED_PRECONDITION. A ranking needs a metric: the request names none, and the
 	// experiment has no success_metric. Metadata: `experiment`.
 	ErrorReason_ERROR_REASON_METRIC_MISSING ErrorReason = 37
+	// FAILED_PRECONDITION, wait. A token with another name was the first to use the
+	// writer id of the position. Send the events with a token of that name. Metadata:
+	// `writer_id`.
+	ErrorReason_ERROR_REASON_WRITER_TAKEN ErrorReason = 38
 	// OUT_OF_RANGE. Events of the stream before the first one are missing. Metadata:
 	// `expected_sequence`.
 	ErrorReason_ERROR_REASON_SEQUENCE_GAP ErrorReason = 40
@@ -154,6 +158,7 @@ var (
 		35: "ERROR_REASON_ARM_DELETED",
 		36: "ERROR_REASON_EXPERIMENT_DELETED",
 		37: "ERROR_REASON_METRIC_MISSING",
+		38: "ERROR_REASON_WRITER_TAKEN",
 		40: "ERROR_REASON_SEQUENCE_GAP",
 		50: "ERROR_REASON_OVERLOADED",
 		51: "ERROR_REASON_STORAGE_FULL",
@@ -188,6 +193,7 @@ var (
 		"ERROR_REASON_ARM_DELETED":              35,
 		"ERROR_REASON_EXPERIMENT_DELETED":       36,
 		"ERROR_REASON_METRIC_MISSING":           37,
+		"ERROR_REASON_WRITER_TAKEN":             38,
 		"ERROR_REASON_SEQUENCE_GAP":             40,
 		"ERROR_REASON_OVERLOADED":               50,
 		"ERROR_REASON_STORAGE_FULL":             51,
@@ -232,7 +238,7 @@ var File_podium_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_podium_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1cpodium/v1/error_reason.proto\x12\tpodium.v1*\xc0\b\n" +
+	"\x1cpodium/v1/error_reason.proto\x12\tpodium.v1*\xdf\b\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eERROR_REASON_MALFORMED_REQUEST\x10\x01\x12\x1e\n" +
@@ -257,6 +263,7 @@ const file_podium_v1_error_reason_proto_rawDesc = "" +
 	"\x18ERROR_REASON_ARM_DELETED\x10#\x12#\n" +
 	"\x1fERROR_REASON_EXPERIMENT_DELETED\x10$\x12\x1f\n" +
 	"\x1bERROR_REASON_METRIC_MISSING\x10%\x12\x1d\n" +
+	"\x19ERROR_REASON_WRITER_TAKEN\x10&\x12\x1d\n" +
 	"\x19ERROR_REASON_SEQUENCE_GAP\x10(\x12\x1b\n" +
 	"\x17ERROR_REASON_OVERLOADED\x102\x12\x1d\n" +
 	"\x19ERROR_REASON_STORAGE_FULL\x103\x12\x1e\n" +

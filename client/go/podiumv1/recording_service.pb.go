@@ -146,7 +146,8 @@ func (x *RecordRequest) GetPosition() *StreamPosition {
 type StreamPosition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id of the stream's writer in this experiment, of 1 to 256 bytes. No other
-	// writer uses it, and this writer uses it for no other arm. Required.
+	// writer uses it, and this writer uses it for no other arm. It belongs to the token
+	// that first used it, and to tokens with the same name (WRITER_TAKEN). Required.
 	WriterId string `protobuf:"bytes,1,opt,name=writer_id,json=writerId,proto3" json:"writer_id,omitempty"`
 	// The sequence number of the first event of the call, from 1. Required.
 	FirstSequence int64 `protobuf:"varint,2,opt,name=first_sequence,json=firstSequence,proto3" json:"first_sequence,omitempty"`

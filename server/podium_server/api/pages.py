@@ -1,12 +1,14 @@
 """Page tokens and sizes of lists.
 
-A token is opaque. It holds a place, and a digest of the place and of the request. The digest shows
-whether the token is damaged, or belongs to another request.
+A token has a place in a list, encrypted, and a keyed digest of the place and of the request. So
+clients can neither read nor forge it, or use it for another request.
 """
 
 import base64
 import binascii
-from hashlib import blake2b
+import hmac
+from hashlib import blake2b, shake_256
+from typing import TypeVar
 
 from google.protobuf.message import Message
 from podium._limits.checks import check_range
@@ -16,18 +18,10 @@ from podium.errors import PodiumError
 from podium_server.errors import failure
 from podium_server.store.contract import PageLimits
 
-__all__ = [
-    "bad_token",
-    "matrix_limits",
-    "page_limits",
-    "read_token",
-    "series_limits",
-    "write_token",
-]
+__all__ = ["PageTokens", "matrix_limits", "page_limits", "series_limits"]
 
-_DIGEST_BYTES = 8
-_MOST_DIGITS = 20
-_LAST_PLACE = 2**63 - 1
+T = TypeVar("T", int, str)
+_DIGEST_BYTES = 16
 _DEFAULT_ROWS = 100
 _MOST_ROWS = 2**31 - 1
 
@@ -51,59 +45,65 @@ def series_limits(page_size: int, limits: Limits) -> PageLimits:
     return PageLimits(points, limits.page_bytes)
 
 
-def write_token(query: Message, place: int | str | None) -> str:
-    """Returns the token that continues a query at a place. It is empty at the end of the list."""
-    if place is None:
-        return ""
-    encoded = str(place).encode()
-    token = _digest(query, encoded) + encoded
-    return base64.urlsafe_b64encode(token).rstrip(b"=").decode()
+class PageTokens:
+    """Writes and reads page tokens.
 
-
-def read_token(query: Message, token: str, start: int | str) -> int | str:
-    """Returns the place of a token, or `start` without a token.
-
-    Raises:
-        PodiumError: PAGE_TOKEN_INVALID if the token is damaged, or belongs to another query.
+    Args:
+        key: A secret of the store. Every server of the store reads the tokens of the others.
     """
-    if not token:
-        return start
-    raw = _decode(token)
-    place = raw[_DIGEST_BYTES:]
-    if raw[:_DIGEST_BYTES] != _digest(query, place):
-        raise bad_token()
-    return _number(place, start) if isinstance(start, int) else place.decode(errors="replace")
 
+    def __init__(self, key: bytes) -> None:
+        self._key = key
 
-def _number(place: bytes, start: int) -> int:
-    if not (place.removeprefix(b"-").isdigit() and len(place) <= _MOST_DIGITS):
-        raise bad_token()
-    number = int(place)
-    if not start < number <= _LAST_PLACE:
-        raise bad_token()
-    return number
+    def write(self, query: Message, place: int | str | None) -> str:
+        """Returns the token that continues a query at a place. It is empty at the end of a list."""
+        if place is None:
+            return ""
+        encoded = str(place).encode()
+        digest = self._digest(query, encoded)
+        token = digest + self._masked(digest, encoded)
+        return base64.urlsafe_b64encode(token).rstrip(b"=").decode()
+
+    def read(self, query: Message, token: str, start: T) -> T:
+        """Returns the place of a token, or `start` without a token.
+
+        Raises:
+            PodiumError: PAGE_TOKEN_INVALID if no server of this store wrote it for this query.
+        """
+        if not token:
+            return start
+        raw = _decode(token)
+        digest, masked = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES:]
+        place = self._masked(digest, masked)
+        if not hmac.compare_digest(digest, self._digest(query, place)):
+            raise _bad_token()
+        return type(start)(place.decode())
+
+    def _masked(self, digest: bytes, place: bytes) -> bytes:
+        """Hides a place, or shows it again. It may have the number of rows before a page."""
+        mask = shake_256(self._key + digest).digest(len(place))
+        return bytes(a ^ b for a, b in zip(place, mask, strict=True))
+
+    def _digest(self, query: Message, place: bytes) -> bytes:
+        """Returns a digest of a place and a request, except for its page_token and page_size."""
+        asked = type(query)()
+        asked.CopyFrom(query)
+        asked.ClearField("page_token")
+        asked.ClearField("page_size")
+        content = asked.SerializeToString(deterministic=True)
+        digest = blake2b(content, digest_size=_DIGEST_BYTES, key=self._key)
+        digest.update(b"\0" + query.DESCRIPTOR.full_name.encode() + b"\0" + place)
+        return digest.digest()
 
 
 def _decode(token: str) -> bytes:
     try:
         return base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
-        raise bad_token() from error
+        raise _bad_token() from error
 
 
-def _digest(query: Message, place: bytes) -> bytes:
-    """Returns a digest of a place and a request, except for its page_token and page_size."""
-    asked = type(query)()
-    asked.CopyFrom(query)
-    asked.ClearField("page_token")
-    asked.ClearField("page_size")
-    digest = blake2b(asked.SerializeToString(deterministic=True), digest_size=_DIGEST_BYTES)
-    digest.update(b"\0" + query.DESCRIPTOR.full_name.encode() + b"\0" + place)
-    return digest.digest()
-
-
-def bad_token() -> PodiumError:
-    """Returns the error of a page token that is damaged or belongs to another query."""
+def _bad_token() -> PodiumError:
     return failure(
         "PAGE_TOKEN_INVALID",
         "page_token does not belong to this request; send the next_page_token of the previous page "

@@ -28,7 +28,7 @@ from podium.v1.results_service_pb2 import RankRequest, RankResponse
 
 from podium_server.api.answers import arm_counts, score_source
 from podium_server.api.filters import arm_filter
-from podium_server.api.pages import bad_token, page_limits, read_token, write_token
+from podium_server.api.pages import PageTokens, page_limits
 from podium_server.api.ranking_cache import RankingCache
 from podium_server.errors import failure
 from podium_server.store.contract import Store
@@ -46,7 +46,6 @@ from podium_server.store.rows import COMPLETED, ExperimentRow
 __all__ = ["Rankings"]
 
 _SHOWN_SOURCES = 100
-_INT64 = range(-(2**63), 2**63)
 
 
 class Rankings:
@@ -59,6 +58,7 @@ class Rankings:
     def __init__(self, store: Store, limits: Limits, cache_bytes: int) -> None:
         self._store = store
         self._limits = limits
+        self._page_tokens = PageTokens(store.page_key)
         self._cache: RankingCache[bytes] = RankingCache(cache_bytes)
 
     async def answer(self, request: RankRequest) -> bytes:
@@ -79,17 +79,23 @@ class Rankings:
                 return self._keep(answer)
 
     async def _arms(self, asked: RankRequest) -> "_Answer":
-        after, ranks = _read_place(asked)
+        after, ranks = _read_place(self._page_tokens.read(asked, asked.page_token, ""))
         limits = page_limits(asked.page_size, self._limits)
         page = await self._store.rank(asked.experiment, _query(asked, after), limits)
-        return _arms_answer(asked, page, ranks)
+        answer = _arms_answer(asked, page, ranks)
+        answer.response.next_page_token = self._page_tokens.write(
+            asked, _write_place(page.next, ranks)
+        )
+        return answer
 
     async def _groups(self, asked: RankRequest) -> "_Answer":
-        begin = int(read_token(asked, asked.page_token, 0))
+        begin = self._page_tokens.read(asked, asked.page_token, 0)
         rows = page_limits(asked.page_size, self._limits).rows
 
         def fold(members: Iterable[MemberRow], tally: RankTally) -> _Answer:
-            return _groups_answer(asked, members, tally, begin, rows)
+            answer, end = _groups_answer(asked, members, tally, begin, rows)
+            answer.response.next_page_token = self._page_tokens.write(asked, end)
+            return answer
 
         return await self._store.members(asked.experiment, _query(asked), fold)
 
@@ -136,14 +142,13 @@ def _arms_answer(asked: RankRequest, page: RankPage, ranks: Ranks) -> _Answer:
     mixed, response = _mixed_evals(page.tally), _response(asked, page.tally)
     for row in page.rows:
         _add_arm(response, row, ranks.next(row.place.key), mixed)
-    response.next_page_token = write_token(asked, _write_place(page.next, ranks))
     return _Answer(asked, response, page.tally)
 
 
 def _groups_answer(
     asked: RankRequest, members: Iterable[MemberRow], tally: RankTally, begin: int, rows: int
-) -> _Answer:
-    """Returns the response for a page of a ranking by group."""
+) -> tuple[_Answer, int | None]:
+    """Returns the response for a page of a ranking by group, and where the next page begins."""
     groups = Groups()
     for member in members:
         groups.add(_member(member, counts=member.status in asked.statuses))
@@ -152,9 +157,8 @@ def _groups_answer(
     end = begin + rows
     response = _response(asked, tally)
     response.groups.extend(map(RANKED_GROUP.to_proto, found[begin:end]))
-    response.next_page_token = write_token(asked, end if end < len(found) else None)
     response.group_counts.CopyFrom(RANK_GROUP_COUNTS.to_proto(counts))
-    return _Answer(asked, response, tally)
+    return _Answer(asked, response, tally), end if end < len(found) else None
 
 
 def _response(asked: RankRequest, tally: RankTally) -> RankResponse:
@@ -223,17 +227,10 @@ def _write_place(place: RankPlace | None, ranks: Ranks) -> str | None:
     return ",".join(map(str, (*place.key, place.ordinal, ranks.seen, ranks.rank)))
 
 
-def _read_place(asked: RankRequest) -> tuple[RankPlace | None, Ranks]:
-    place = str(read_token(asked, asked.page_token, ""))
+def _read_place(place: str) -> tuple[RankPlace | None, Ranks]:
     if not place:
         return None, Ranks()
-    try:
-        section, key, ordinal, seen, rank = map(int, place.split(","))
-    except ValueError as error:
-        raise bad_token() from error
-    numbers = (section, key, ordinal, seen, rank)
-    if any(number not in _INT64 for number in numbers) or min(seen, rank) < 0:
-        raise bad_token()
+    section, key, ordinal, seen, rank = map(int, place.split(","))
     after = RankPlace(OrderKey(section, key), ordinal)
     return after, Ranks(seen, rank, after.key)
 

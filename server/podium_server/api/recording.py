@@ -11,6 +11,7 @@ from podium._limits.event_checks import check_metric_count, invalid_events
 from podium._limits.limits import Limits
 from podium.v1 import recording_service_pb2 as recording_pb2
 
+from podium_server.api.callers import CALLER
 from podium_server.errors import failure
 from podium_server.store.contract import Store
 from podium_server.writes import DeleteArmCall, DeleteExperimentCall, RecordCall
@@ -54,6 +55,7 @@ class Recording:
     def _call(self, request: recording_pb2.RecordRequest, size: int) -> RecordCall:
         """Checks the request and builds its RecordCall."""
         self._check_record(request, size)
+        token = CALLER.get().token
         return RecordCall(
             request.experiment,
             request.events,
@@ -62,6 +64,7 @@ class Recording:
             now=_now(),
             invalid=invalid_events(request.events, size, self._limits),
             size=size,
+            owner=None if token is None else token.name,
         )
 
     async def delete_arm(

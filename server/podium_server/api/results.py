@@ -39,11 +39,10 @@ from podium_server.api.filters import (
     series_filter,
 )
 from podium_server.api.pages import (
+    PageTokens,
     matrix_limits,
     page_limits,
-    read_token,
     series_limits,
-    write_token,
 )
 from podium_server.api.rankings import Rankings
 from podium_server.api.watch import Watches
@@ -87,6 +86,7 @@ class Results:
         self._store = store
         self._server_limits = limits
         self._limits = limits.for_lookups()
+        self._page_tokens = PageTokens(store.page_key)
         self._rankings = Rankings(store, limits, ranking_cache_bytes)
         self.watches = Watches(store)
 
@@ -113,7 +113,9 @@ class Results:
         view, page = await self._store.arm(request.experiment, request.arm, limits)
         arm = answers.arm_result(request.experiment, view, page.items)
         rest = results_pb2.ListEvalsRequest(experiment=request.experiment, arm=request.arm)
-        tail = results_pb2.GetArmResponse(next_evals_page_token=write_token(rest, page.next))
+        tail = results_pb2.GetArmResponse(
+            next_evals_page_token=self._page_tokens.write(rest, page.next)
+        )
         return length_delimited(_ARM_RESULT, arm) + tail.SerializeToString()
 
     async def list_arms(self, request: results_pb2.ListArmsRequest) -> results_pb2.ListArmsResponse:
@@ -122,7 +124,7 @@ class Results:
         self._check_arm_filter(request)
         page = await self._store.arms(
             request.experiment,
-            int(read_token(request, request.page_token, -1)),
+            self._page_tokens.read(request, request.page_token, -1),
             page_limits(request.page_size, self._limits),
             arm_filter(request),
         )
@@ -131,7 +133,7 @@ class Results:
                 answers.arm_summary(request.experiment, view, config=not request.omit_run_config)
                 for view in page.items
             ],
-            next_page_token=write_token(request, page.next),
+            next_page_token=self._page_tokens.write(request, page.next),
             revision=page.revision,
         )
 
@@ -143,12 +145,12 @@ class Results:
         page = await self._store.evals(
             request.experiment,
             request.arm,
-            int(read_token(request, request.page_token, -1)),
+            self._page_tokens.read(request, request.page_token, -1),
             page_limits(request.page_size, self._limits),
             eval_filter(request),
         )
         tail = results_pb2.ListEvalsResponse(
-            next_page_token=write_token(request, page.next), revision=page.revision
+            next_page_token=self._page_tokens.write(request, page.next), revision=page.revision
         )
         rows = b"".join(length_delimited(_EVALS, row) for row in page.items)
         return rows + tail.SerializeToString()
@@ -163,13 +165,13 @@ class Results:
         page = await self._store.series(
             request.experiment,
             request.arm,
-            int(read_token(request, request.page_token, first)),
+            self._page_tokens.read(request, request.page_token, first),
             series_limits(request.page_size, self._limits),
             series_filter(request),
         )
         return results_pb2.ListSeriesResponse(
             series=answers.series(page.items),
-            next_page_token=write_token(request, page.next),
+            next_page_token=self._page_tokens.write(request, page.next),
             revision=page.revision,
         )
 
@@ -189,13 +191,13 @@ class Results:
         check_keys(request.tags, "tags", self._limits)
         check_text(request.name_prefix, "name_prefix", self._limits)
         page = await self._store.experiments(
-            str(read_token(request, request.page_token, "")),
+            self._page_tokens.read(request, request.page_token, ""),
             page_limits(request.page_size, self._limits),
             experiment_filter(request, CALLER.get().prefixes),
         )
         return results_pb2.ListExperimentsResponse(
             experiments=map(answers.experiment, page.items),
-            next_page_token=write_token(request, page.next),
+            next_page_token=self._page_tokens.write(request, page.next),
         )
 
     async def rank(self, request: results_pb2.RankRequest) -> bytes:
@@ -225,12 +227,12 @@ class Results:
             check_metric(metric, "metrics", self._limits)
         found = await self._store.scores(
             request.experiment,
-            int(read_token(request, request.page_token, -1)),
+            self._page_tokens.read(request, request.page_token, -1),
             matrix_limits(request.page_size, len(request.metrics), self._limits),
             arm_filter(request),
             [_candidates(metric) for metric in request.metrics],
         )
-        token = write_token(request, found.next)
+        token = self._page_tokens.write(request, found.next)
         return answers.scores(request.metrics, found, token)
 
     async def list_metrics(
@@ -240,12 +242,12 @@ class Results:
         check_experiment_name(request.experiment, "experiment", self._limits)
         page = await self._store.metrics(
             request.experiment,
-            str(read_token(request, request.page_token, "")),
+            self._page_tokens.read(request, request.page_token, ""),
             page_limits(request.page_size, self._limits),
         )
         return results_pb2.ListMetricsResponse(
             metrics=map(answers.metric, page.items),
-            next_page_token=write_token(request, page.next),
+            next_page_token=self._page_tokens.write(request, page.next),
             revision=page.revision,
         )
 

@@ -22,7 +22,7 @@ from podium.v1 import access_service_pb2 as access_pb2
 from podium.v1 import token_pb2
 
 from podium_server.api.callers import CALLER
-from podium_server.api.pages import page_limits, read_token, write_token
+from podium_server.api.pages import PageTokens, page_limits
 from podium_server.errors import failure
 from podium_server.store.contract import Store
 from podium_server.store.tokens import Role, TokenRow, digest_of, is_within
@@ -41,6 +41,7 @@ class Tokens:
 
     def __init__(self, store: Store, limits: Limits) -> None:
         self._store = store
+        self._page_tokens = PageTokens(store.page_key)
         self._limits = limits
 
     async def who_am_i(self, _request: access_pb2.WhoAmIRequest) -> access_pb2.WhoAmIResponse:
@@ -70,7 +71,7 @@ class Tokens:
     ) -> access_pb2.ListTokensResponse:
         """Returns a page of the tokens that the caller may manage."""
         limits = page_limits(request.page_size, self._limits)
-        first = int(read_token(request, request.page_token, 0))
+        first = self._page_tokens.read(request, request.page_token, 0)
         rows = _included(await self._store.tokens(), _manager())
         response = access_pb2.ListTokensResponse()
         size = 0
@@ -81,7 +82,9 @@ class Tokens:
                 break
             response.tokens.append(message)
         end = first + len(response.tokens)
-        response.next_page_token = write_token(request, end if end < len(rows) else None)
+        response.next_page_token = self._page_tokens.write(
+            request, end if end < len(rows) else None
+        )
         return response
 
     async def revoke_token(

@@ -329,6 +329,14 @@ class Store(ABC):
     async def close(self) -> None:
         """Finishes calls under way and closes the store."""
 
+    @property
+    @abstractmethod
+    def page_key(self) -> bytes:
+        """The secret with which page tokens are encrypted: 32 bytes that never change.
+
+        The store must be open.
+        """
+
     @abstractmethod
     def listen(self, listener: ChangeListener) -> None:
         """Calls the listener at every later commit. The store must be open."""

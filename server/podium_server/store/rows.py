@@ -216,10 +216,12 @@ class StreamRow:
     """The position of a stream: the last sequence number that was applied.
 
     `subject` is the name of the arm that the stream writes to, or "" for the experiment itself. It
-    is None while the stream has sent only Skipped events.
+    is None while the stream has sent only Skipped events. `owner` is the name of the token that
+    first used the stream. It is None if that was without a token.
     """
 
     writer_id: str
     last_sequence: int = 0
     subject: str | None = None
     state: StreamState = field(default=StreamState.OPEN)
+    owner: str | None = None

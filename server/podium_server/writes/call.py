@@ -53,6 +53,7 @@ class RecordCall:
 
     `invalid` has the errors of invalid events by index. `now` is the
     time of the call in microseconds since 1970. `size` is the size of its request in bytes.
+    `owner` is the name of the caller's token. It is None if the server requires no tokens.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class RecordCall:
         now: int,
         invalid: dict[int, PodiumError],
         size: int = 0,
+        owner: str | None = None,
     ) -> None:
         self._experiment = experiment
         self._parsed = [
@@ -76,6 +78,7 @@ class RecordCall:
         self._now = now
         self._invalid = invalid
         self._size = size
+        self._owner = owner
         self._outcome = RecordOutcome()
         self.needs = self._find_needs()
         """The data to load: the experiment, the stream, and the data that each event reads."""
@@ -142,7 +145,13 @@ class RecordCall:
     def _stream(self, loaded: Loaded) -> StreamRow | None:
         if self._position is None:
             return None
-        return loaded.stream or StreamRow(self._position.writer_id)
+        stream = loaded.stream or StreamRow(self._position.writer_id)
+        if self._owner not in {None, stream.owner}:
+            if stream.owner is not None:
+                error = _taken(stream.writer_id)
+                raise refusal_of([(index, error) for index in range(len(self._parsed))])
+            stream.owner = self._owner
+        return stream
 
     def _first_new(self, stream: StreamRow) -> int:
         expected = stream.last_sequence + 1
@@ -181,6 +190,15 @@ class RecordCall:
         if stream is not None and stream.subject is None:
             stream.subject = event.subject
         self._outcome.changed_events += state.progress.changes_made != before
+
+
+def _taken(writer_id: str) -> PodiumError:
+    return failure(
+        "WRITER_TAKEN",
+        f"writer {writer_id!r} belongs to a token with another name, which used it first; send "
+        "with a token of that name, or use a new writer_id",
+        writer_id=writer_id,
+    )
 
 
 def _needs_attempt(event: ParsedEvent) -> PodiumError:

@@ -11,6 +11,7 @@ from podium.v1 import access_service_pb2, recording_service_pb2, results_service
 from podium.v1.access_service_pb2_grpc import AccessServiceStub
 from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
+from podium_server.api.callers import CALLER, EVERYONE
 from podium_server.api.recording import Recording
 from podium_server.api.results import Results
 from podium_server.api.tokens import Tokens
@@ -66,6 +67,8 @@ class Direct:
 
     async def call(self, method: str, request: Message) -> Message:
         """The response to a call."""
+        if CALLER.get(None) is None:
+            CALLER.set(EVERYONE)
         name = snake_case(method)
         service = next(service for service in self._services if hasattr(service, name))
         answer: Message | bytes = await getattr(service, name)(request)

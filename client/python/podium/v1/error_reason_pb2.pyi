@@ -110,6 +110,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. A ranking needs a metric: the request names none, and the
     experiment has no success_metric. Metadata: `experiment`.
     """
+    ERROR_REASON_WRITER_TAKEN: _ErrorReason.ValueType  # 38
+    """FAILED_PRECONDITION, wait. A token with another name was the first to use the
+    writer id of the position. Send the events with a token of that name. Metadata:
+    `writer_id`.
+    """
     ERROR_REASON_SEQUENCE_GAP: _ErrorReason.ValueType  # 40
     """OUT_OF_RANGE. Events of the stream before the first one are missing. Metadata:
     `expected_sequence`.
@@ -241,6 +246,11 @@ deleted. Metadata: `writer_id`.
 ERROR_REASON_METRIC_MISSING: ErrorReason.ValueType  # 37
 """FAILED_PRECONDITION. A ranking needs a metric: the request names none, and the
 experiment has no success_metric. Metadata: `experiment`.
+"""
+ERROR_REASON_WRITER_TAKEN: ErrorReason.ValueType  # 38
+"""FAILED_PRECONDITION, wait. A token with another name was the first to use the
+writer id of the position. Send the events with a token of that name. Metadata:
+`writer_id`.
 """
 ERROR_REASON_SEQUENCE_GAP: ErrorReason.ValueType  # 40
 """OUT_OF_RANGE. Events of the stream before the first one are missing. Metadata:

@@ -97,7 +97,8 @@ class StreamPosition(_message.Message):
     FIRST_SEQUENCE_FIELD_NUMBER: _builtins.int
     writer_id: _builtins.str
     """The id of the stream's writer in this experiment, of 1 to 256 bytes. No other
-    writer uses it, and this writer uses it for no other arm. Required.
+    writer uses it, and this writer uses it for no other arm. It belongs to the token
+    that first used it, and to tokens with the same name (WRITER_TAKEN). Required.
     """
     first_sequence: _builtins.int
     """The sequence number of the first event of the call, from 1. Required."""

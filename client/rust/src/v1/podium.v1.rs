@@ -977,6 +977,10 @@ pub enum ErrorReason {
     /// FAILED_PRECONDITION. A ranking needs a metric: the request names none, and the
     /// experiment has no success_metric. Metadata: `experiment`.
     MetricMissing = 37,
+    /// FAILED_PRECONDITION, wait. A token with another name was the first to use the
+    /// writer id of the position. Send the events with a token of that name. Metadata:
+    /// `writer_id`.
+    WriterTaken = 38,
     /// OUT_OF_RANGE. Events of the stream before the first one are missing. Metadata:
     /// `expected_sequence`.
     SequenceGap = 40,
@@ -1033,6 +1037,7 @@ impl ErrorReason {
             Self::ArmDeleted => "ERROR_REASON_ARM_DELETED",
             Self::ExperimentDeleted => "ERROR_REASON_EXPERIMENT_DELETED",
             Self::MetricMissing => "ERROR_REASON_METRIC_MISSING",
+            Self::WriterTaken => "ERROR_REASON_WRITER_TAKEN",
             Self::SequenceGap => "ERROR_REASON_SEQUENCE_GAP",
             Self::Overloaded => "ERROR_REASON_OVERLOADED",
             Self::StorageFull => "ERROR_REASON_STORAGE_FULL",
@@ -1070,6 +1075,7 @@ impl ErrorReason {
             "ERROR_REASON_ARM_DELETED" => Some(Self::ArmDeleted),
             "ERROR_REASON_EXPERIMENT_DELETED" => Some(Self::ExperimentDeleted),
             "ERROR_REASON_METRIC_MISSING" => Some(Self::MetricMissing),
+            "ERROR_REASON_WRITER_TAKEN" => Some(Self::WriterTaken),
             "ERROR_REASON_SEQUENCE_GAP" => Some(Self::SequenceGap),
             "ERROR_REASON_OVERLOADED" => Some(Self::Overloaded),
             "ERROR_REASON_STORAGE_FULL" => Some(Self::StorageFull),
@@ -1817,7 +1823,8 @@ pub struct RecordRequest {
 #[prost(prost_path = "crate::exact")]
 pub struct StreamPosition {
     /// The id of the stream's writer in this experiment, of 1 to 256 bytes. No other
-    /// writer uses it, and this writer uses it for no other arm. Required.
+    /// writer uses it, and this writer uses it for no other arm. It belongs to the token
+    /// that first used it, and to tokens with the same name (WRITER_TAKEN). Required.
     #[prost(string, tag = "1")]
     pub writer_id: crate::exact::alloc::string::String,
     /// The sequence number of the first event of the call, from 1. Required.

@@ -48,7 +48,7 @@ _ORIGINS = {int(origin): origin for origin in Origin}
 _STREAM_STATES = {int(state): state for state in StreamState}
 """Looking a state up takes a fifth of the time of calling the enum."""
 
-STREAM_COLUMNS = "writer_id, last_sequence, subject, state"
+STREAM_COLUMNS = "writer_id, last_sequence, subject, state, owner"
 _EXPERIMENT_FIELDS = ("id", "name", "revision", "deletion", "next_ordinal", "created", "updated")
 _COUNTS = ("pending", "running", "completed", "failed", "cancelled")
 EXPERIMENT_COLUMNS = ", ".join(("tags", "deleted", *_EXPERIMENT_FIELDS, *_COUNTS))
@@ -156,13 +156,13 @@ def value_from(bits: int) -> float:
 
 def stream_from(values: Sequence[Any]) -> StreamRow:
     """Builds a StreamRow from the values of its columns."""
-    writer_id, last_sequence, subject, state = values
-    return StreamRow(writer_id, last_sequence, subject, _STREAM_STATES[state])
+    writer_id, last_sequence, subject, state, owner = values
+    return StreamRow(writer_id, last_sequence, subject, _STREAM_STATES[state], owner)
 
 
 def stream_values(row: StreamRow) -> tuple[Any, ...]:
     """Returns the values of a stream in the order of its columns."""
-    return row.writer_id, row.last_sequence, row.subject, int(row.state)
+    return row.writer_id, row.last_sequence, row.subject, int(row.state), row.owner
 
 
 def _tags_to(tags: tuple[str, ...]) -> str:

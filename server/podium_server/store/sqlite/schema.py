@@ -263,6 +263,15 @@ CREATE TABLE tokens (
 ) STRICT, WITHOUT ROWID;
 """
 
+_VERSION_9 = """
+-- The name of the token that first used a stream's writer id; NULL without tokens.
+ALTER TABLE streams ADD COLUMN owner TEXT;
+
+-- The secret with which page tokens are encrypted.
+ALTER TABLE store ADD COLUMN page_key BLOB NOT NULL DEFAULT x'';
+UPDATE store SET page_key = randomblob(32);
+"""
+
 MIGRATIONS: Sequence[str] = (
     _VERSION_1,
     _VERSION_2,
@@ -272,6 +281,7 @@ MIGRATIONS: Sequence[str] = (
     _VERSION_6,
     _VERSION_7,
     _VERSION_8,
+    _VERSION_9,
 )
 VERSION = len(MIGRATIONS)
 """The version of files that this server writes."""

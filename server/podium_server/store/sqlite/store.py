@@ -116,6 +116,7 @@ class SqliteStore(Store):
             )
         self._writing.pragma("synchronous", "full")
         schema.migrate(self._writing)
+        self._page_key: bytes = fetch_value(self._writing, "SELECT page_key FROM store")
         schema.identify(self._writing, self._path.stat().st_ino)
         self._reading = self._connect_to_read()
         self._reader = Reader(self._reading, may_share=True)
@@ -152,6 +153,11 @@ class SqliteStore(Store):
         except apsw.Error:
             _log.exception("%s could not be tidied up; the next start does it", self._path)
         self._file.close()
+
+    @property
+    def page_key(self) -> bytes:
+        """The secret with which page tokens are encrypted."""
+        return self._page_key
 
     def listen(self, listener: ChangeListener) -> None:
         """Calls the listener at every commit from now on."""

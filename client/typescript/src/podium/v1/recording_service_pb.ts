@@ -61,7 +61,8 @@ export const RecordRequestSchema: GenMessage<RecordRequest> = /*@__PURE__*/
 export type StreamPosition = Message<"podium.v1.StreamPosition"> & {
   /**
    * The id of the stream's writer in this experiment, of 1 to 256 bytes. No other
-   * writer uses it, and this writer uses it for no other arm. Required.
+   * writer uses it, and this writer uses it for no other arm. It belongs to the token
+   * that first used it, and to tokens with the same name (WRITER_TAKEN). Required.
    *
    * @generated from field: string writer_id = 1;
    */
