@@ -5,6 +5,9 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from podium_server.testing import RunningServer
+
+from tests import zygote
 
 _SLOW_SECONDS = 1800
 _VARIABLES = (
@@ -42,4 +45,13 @@ def _environment() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in _VARIABLES:
             patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fork_servers() -> Iterator[None]:
+    """Lets servers start quickly, unless the code that they run is measured."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "COVERAGE_PROCESS_CONFIG" not in os.environ:
+            patch.setattr(RunningServer, "_start_process", staticmethod(zygote.start))
         yield

@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 __all__ = ["RunningServer", "running_server"]
@@ -23,6 +24,10 @@ class RunningServer:
         process: The process, for tests that stop, continue or kill it.
     """
 
+    _start_process: Callable[..., subprocess.Popen[str]] = staticmethod(
+        partial(subprocess.Popen, text=True)
+    )
+
     def __init__(self, store: str, arguments: Sequence[str] = ()) -> None:
         self.store = store
         self._arguments = arguments
@@ -31,9 +36,7 @@ class RunningServer:
 
     def start(self) -> None:
         """Starts the server. If it ran before, it uses the same address again."""
-        self.process = subprocess.Popen(  # noqa: S603 - our own server
-            self._command(), stdout=subprocess.PIPE, text=True
-        )
+        self.process = self._start_process(self._command(), stdout=subprocess.PIPE)
         self.address = self._read_address()
         self._listen = self.address
 

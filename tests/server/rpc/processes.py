@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from podium_server.testing import RunningServer
+
 __all__ = ["Ended", "command", "refused", "started"]
 
 _SECONDS = 30
@@ -19,9 +21,10 @@ def command(*arguments: str) -> list[str]:
 
 def refused(*arguments: str) -> Ended:
     """What a server says that ends by itself."""
-    return subprocess.run(
-        command(*arguments), capture_output=True, text=True, timeout=_SECONDS, check=False
-    )
+    pipe = subprocess.PIPE
+    with RunningServer._start_process(command(*arguments), stdout=pipe, stderr=pipe) as process:
+        out, err = process.communicate(timeout=_SECONDS)
+    return Ended(process.args, process.returncode, out, err)
 
 
 @contextmanager
@@ -29,11 +32,10 @@ def started(
     store: Path, *arguments: str, prefix: tuple[str, ...] = ()
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A server on a store's file, and its address; what it logs can be read once it has ended."""
-    process = subprocess.Popen(
+    process = RunningServer._start_process(
         [*prefix, *command("--store", f"sqlite:///{store}", *arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
     )
     assert process.stdout is not None
     try:
