@@ -71,7 +71,7 @@ _CLIENTS = Path(__file__).parents[2] / "client"
 _SOURCES = {
     "Python": ("python/podium/_client/blocking/*.py", r"    def {}\("),
     "Go": ("go/*.go", r"^func \(\w+ \*(?:Client|Experiment|Arm|ArmRun)\) {}\("),
-    "TypeScript": ("typescript/src/*.ts", r"^  (?:async )?{}\("),
+    "TypeScript": ("typescript/src/*.ts", r"^  (?:async )?{}(?:<T>)?\("),
     "Java": ("java/src/main/java/podium/*.java", r"^  public .* {}\("),
     "Rust": ("rust/src/*.rs", r"^    pub (?:async )?fn {}\("),
     "C++": ("cpp/include/podium/*.h", r"^  .*\b{}\("),

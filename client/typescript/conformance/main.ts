@@ -34,9 +34,11 @@ import {
   ScoresResponseSchema,
 } from "podium-client/v1";
 
+import { recordAttempt } from "./attempts.js";
+
 /** A line that is read. Messages are bytes in base64. */
 interface Asked {
-  way: "pure" | "client" | "stub";
+  way: "pure" | "client" | "attempt" | "stub";
   call: string;
   request: string;
   address?: string;
@@ -65,6 +67,10 @@ async function respond(asked: Asked): Promise<Uint8Array> {
   const address = asked.address!;
   const client = clients.get(address) ?? new Client(address);
   clients.set(address, client);
+  if (asked.way === "attempt") {
+    await recordAttempt(client, requested(RecordRequestSchema, asked));
+    return new Uint8Array();
+  }
   return asked.way === "client" ? askClient(client, asked) : callStub(client, asked);
 }
 

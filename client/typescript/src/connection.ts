@@ -10,9 +10,9 @@ import {
 import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 
-import { fromCall, isLost, neverLeft, PodiumError } from "./errors.js";
+import { fromCall, isExplained, isLost, neverLeft, outcomeUnknown, PodiumError } from "./errors.js";
 import { RecordingService } from "./podium/v1/recording_service_pb.js";
-import { isRetried, pauseAfter, pausedBefore } from "./retries.js";
+import { hasPosition, isRetried, pauseAfter, pausedBefore } from "./retries.js";
 import { Sessions } from "./sessions.js";
 
 /** How a single call is made. */
@@ -76,8 +76,8 @@ export class Connection {
   }
 
   /**
-   * Makes a call, again and again within its time: one that reads while no server answers, and any
-   * that an overloaded server refuses.
+   * Makes a call, again and again within its time: one that reads, or whose events have their place in
+   * a stream, while no server answers, and any that an overloaded server refuses.
    *
    * @throws PodiumError
    * @throws RangeError The timeout is not positive and finite.
@@ -91,14 +91,20 @@ export class Connection {
     const { read, write } = this.#timeouts;
     const end = performance.now() + checkedTimeout(options.timeoutMs ?? (isWrite ? write : read));
     const message = create(method.input, request);
+    const isSentOnce = isWrite && !hasPosition(message);
+    let maybeStored = false;
     for (let attempt = 0; ; attempt++) {
       try {
         return await this.#attempt(method, message, end, options);
       } catch (error) {
         const failed = this.#cause(error, options.signal);
+        maybeStored ||= isWrite && !neverLeft(failed) && !isExplained(failed);
+        if (!isRetried(failed, isSentOnce)) {
+          throw fromCall(failed, this.address, maybeStored && !isExplained(failed));
+        }
         const pause = pauseAfter(attempt, failed);
-        if (!isRetried(failed, isWrite) || !(await this.#paused(end, pause, options.signal))) {
-          throw fromCall(failed, this.address, isWrite && !neverLeft(failed));
+        if (!(await this.#paused(end, pause, maybeStored, options.signal))) {
+          throw fromCall(failed, this.address, maybeStored);
         }
       }
     }
@@ -159,11 +165,13 @@ export class Connection {
     return new ConnectError(rawMessage, Code.Unavailable, metadata, undefined, cause);
   }
 
-  async #paused(end: number, pause: number, signal: AbortSignal | undefined): Promise<boolean> {
+  async #paused(
+    end: number, pause: number, maybeStored: boolean, signal: AbortSignal | undefined,
+  ): Promise<boolean> {
     try {
       return (await pausedBefore(end, pause, signal)) && !this.#isClosed;
     } catch {
-      throw new PodiumError("CANCELLED", "the call was cancelled");
+      throw new PodiumError("CANCELLED", `the call was cancelled${maybeStored ? outcomeUnknown : ""}`);
     }
   }
 }

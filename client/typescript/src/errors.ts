@@ -56,24 +56,35 @@ export class PodiumError extends Error {
 
 const errorDomain = "podium";
 
-const outcomeUnknown = ": whether it was stored is unknown, and it is safe to send it again";
+/** What the error of a write says that may have been stored. */
+export const outcomeUnknown = ": whether it was stored is unknown, and it is safe to send it again";
 
 /**
  * Reads the error of a failed call, whoever wrote it. Details that are missing or are not
  * Podium's leave fields empty.
+ *
+ * @param maybeStored Whether the call, or an earlier attempt at it, may have been stored.
  */
 export function fromCall(error: ConnectError, address: string, maybeStored: boolean): PodiumError {
   const info = podiumInfo(error);
   const [refusals] = error.findDetails(RefusalsSchema);
+  const text = info === undefined ? described(error, address) : error.rawMessage;
+  const isUnknown =
+    info !== undefined || [Code.Unavailable, Code.DeadlineExceeded, Code.Canceled].includes(error.code);
   return new PodiumError(
     codeName(error.code),
-    info === undefined ? explained(error, address, maybeStored) : error.rawMessage,
+    maybeStored && isUnknown ? text + outcomeUnknown : text,
     {
       ...(info === undefined ? {} : { reason: info.reason, metadata: info.metadata }),
       refusals: refusals === undefined ? [] : refusals.refusals.flatMap(events).sort(byIndex),
       cause: error,
     },
   );
+}
+
+/** Returns whether the server itself gave the reason of an error. */
+export function isExplained(error: ConnectError): boolean {
+  return podiumInfo(error) !== undefined;
 }
 
 /** Returns whether the server has too much to do: it refused the call and changed nothing. */
@@ -118,13 +129,7 @@ function podiumInfo(error: ConnectError): ErrorInfo | undefined {
   return info?.domain === errorDomain && info.reason !== "" ? info : undefined;
 }
 
-/** Adds what gRPC does not say to an error that the server itself did not explain. */
-function explained(error: ConnectError, address: string, maybeStored: boolean): string {
-  const text = described(error, address);
-  const isUnknown = [Code.Unavailable, Code.DeadlineExceeded, Code.Canceled].includes(error.code);
-  return maybeStored && isUnknown ? text + outcomeUnknown : text;
-}
-
+/** Says what gRPC does not, of an error that the server itself did not explain. */
 function described(error: ConnectError, address: string): string {
   switch (error.code) {
     case Code.Unavailable:

@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
 import { ArmHandle, type DeleteOptions } from "./arm_handle.js";
+import { ArmRun, type StartOptions } from "./arm_run.js";
 import type { CallOptions, Connection } from "./connection.js";
 import { inOneState, largestPage, pages } from "./pages.js";
 import type { ArmStatus, ArmSummary } from "./podium/v1/arm_result_pb.js";
@@ -9,6 +10,7 @@ import type { Direction, Experiment } from "./podium/v1/experiment_pb.js";
 import { RecordingService, type RecordResponse } from "./podium/v1/recording_service_pb.js";
 import type { ConfigFilterSchema } from "./podium/v1/config_filter_pb.js";
 import type { Metric } from "./podium/v1/metric_pb.js";
+import type { RunConfigSchema } from "./podium/v1/run_config_pb.js";
 import { ResultsService, type RankResponse, type ScoresResponse } from "./podium/v1/results_service_pb.js";
 
 /** Which arms a list has; nothing said means all. */
@@ -128,6 +130,34 @@ export class ExperimentHandle {
       found.nextPageToken = page.nextPageToken;
     }
     return found;
+  }
+
+  /**
+   * Starts an attempt at training an arm. The arm is running from then on. An experiment that was not
+   * declared is an error.
+   *
+   * @throws TypeError Both `resumeStep` and `restart` are given.
+   */
+  async startArm(
+    runConfig: MessageInitShape<typeof RunConfigSchema>,
+    options: StartOptions = {},
+  ): Promise<ArmRun> {
+    return ArmRun.start(this.#connection, this.name, runConfig, options);
+  }
+
+  /**
+   * Starts an attempt, calls a function with it, and records the end: completed if the function
+   * returns, else failed with its error, or cancelled if it was aborted. After `finish` no other end is
+   * recorded. Returns what the function returns.
+   *
+   * @throws AggregateError The function failed, and its end could not be recorded.
+   */
+  async runArm<T>(
+    runConfig: MessageInitShape<typeof RunConfigSchema>,
+    options: StartOptions,
+    train: (run: ArmRun) => Promise<T>,
+  ): Promise<T> {
+    return (await this.startArm(runConfig, options)).train(train);
   }
 
   /** Records events, all of them or none. They apply in order, and to send them again is safe. */

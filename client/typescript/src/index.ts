@@ -6,6 +6,7 @@
 
 export { ArmHandle, type DeleteOptions, type EvalFilter } from "./arm_handle.js";
 export { ArmResult, type Score } from "./arm_result.js";
+export { ArmRun, type EvalRow, type FinishOptions, type StartOptions } from "./arm_run.js";
 export { Client, type ExperimentFilter } from "./client.js";
 export { type CallOptions, type ClientOptions, readTimeoutMs, writeTimeoutMs } from "./connection.js";
 export { type ErrorParts, PodiumError, type RefusedEvent } from "./errors.js";

@@ -1,18 +1,26 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
+import { isMessage, type Message } from "@bufbuild/protobuf";
 import { Code, type ConnectError } from "@connectrpc/connect";
 
 import { isOverloaded, retryDelayMs } from "./errors.js";
+import { RecordRequestSchema } from "./podium/v1/recording_service_pb.js";
 
 const firstPauseMs = 100;
 const longestPauseMs = 1_000;
 
 /**
- * Returns whether a call that failed is made again. Reads are, while no server answers. An overloaded
- * server refuses a call before it does anything, so writes are repeated then, too.
+ * Returns whether a call that failed is made again. An overloaded server rejects a call before it does
+ * anything, so any call is repeated then. While no server answers, a call is repeated unless it is a
+ * write that could be applied twice.
  */
-export function isRetried(failed: ConnectError, isWrite: boolean): boolean {
-  return isOverloaded(failed) || (failed.code === Code.Unavailable && !isWrite);
+export function isRetried(failed: ConnectError, isSentOnce: boolean): boolean {
+  return isOverloaded(failed) || (failed.code === Code.Unavailable && !isSentOnce);
+}
+
+/** Returns whether a request has its place in a stream, so that a server applies it once. */
+export function hasPosition(request: Message): boolean {
+  return isMessage(request, RecordRequestSchema) && request.position !== undefined;
 }
 
 /**
