@@ -1,6 +1,8 @@
 """Finds the caller of a call by its token."""
 
+import asyncio
 import hmac
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -18,6 +20,8 @@ __all__ = ["Access", "authorization_of"]
 
 _FRESH_SECONDS = 2.0
 """The time for which tokens from the store are cached. A revocation takes effect within it."""
+_PAUSE_SECONDS = 0.1
+"""The least time between two reads of the tokens. So guesses cost the store ten reads a second."""
 _SCHEME = "bearer "
 _CERTIFICATE = b"podium-token:"
 """The prefix of a name (SAN) in a certificate that is followed by the id of a token."""
@@ -40,7 +44,8 @@ class Access:
         self._tokens: Mapping[str, TokenRow] = {}
         self._checked: dict[str, TokenRow] = {}
         """The headers that were checked since the tokens were last read from the store."""
-        self._fresh_until = 0.0
+        self._read_at = -math.inf
+        self._reading = asyncio.Lock()
 
     async def enter(
         self,
@@ -96,33 +101,49 @@ class Access:
 
     async def _by_secret(self, given: list[str]) -> TokenRow | None:
         text, key = _parsed(given)
-        found = await self._by_id(key)
         digest = digest_of(text)
-        # An unknown id is also compared with a digest, and gets the same error as a wrong secret.
-        if not hmac.compare_digest(digest, found.digest if found else digest[::-1]) or not found:
-            return None
-        self._checked[given[0]] = found
+        # A token may have been created just now. An unknown id and a wrong secret take the same
+        # time and get the same error.
+        found = _matching(await self._current(), key, digest) or _matching(
+            await self._read_after(time.monotonic()), key, digest
+        )
+        if found is not None:
+            self._checked[given[0]] = found
         return found
 
     async def _by_id(self, key: str) -> TokenRow | None:
-        tokens = await self._current()
-        if key not in tokens:  # the token may have been created just now
-            self._fresh_until = 0.0
-            tokens = await self._current()
-        return tokens.get(key)
+        return (await self._current()).get(key) or (await self._read_after(time.monotonic())).get(
+            key
+        )
 
     async def _current(self) -> Mapping[str, TokenRow]:
-        now = time.monotonic()
-        if now >= self._fresh_until:
-            self._tokens = {row.id: row for row in await self._store.tokens()}
-            self._checked.clear()
-            self._fresh_until = now + _FRESH_SECONDS
+        oldest = time.monotonic() - _FRESH_SECONDS
+        return self._tokens if self._read_at > oldest else await self._read_after(oldest)
+
+    async def _read_after(self, moment: float) -> Mapping[str, TokenRow]:
+        """Returns the tokens as they were at a moment or later. Calls share the reads of others."""
+        pause = self._read_at + _PAUSE_SECONDS - time.monotonic()
+        if pause > 0:
+            await asyncio.sleep(pause)
+        async with self._reading:
+            if self._read_at < moment:
+                now = time.monotonic()
+                self._tokens = {row.id: row for row in await self._store.tokens()}
+                self._checked.clear()
+                self._read_at = now
         return self._tokens
 
 
 def authorization_of(metadata: Iterable[tuple[str, str | bytes]]) -> list[str]:
     """Returns the values of the `authorization` headers in the metadata of a call."""
     return [str(value) for key, value in metadata if key == "authorization"]
+
+
+def _matching(tokens: Mapping[str, TokenRow], key: str, digest: bytes) -> TokenRow | None:
+    """Returns the token with an id and a digest, in the same time whether or not there is one."""
+    found = tokens.get(key)
+    is_equal = hmac.compare_digest(digest, found.digest if found else digest[::-1])
+    return found if is_equal else None
 
 
 def _parsed(given: list[str]) -> tuple[str, str]:
