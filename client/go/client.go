@@ -24,7 +24,6 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/resolver"
@@ -59,9 +58,8 @@ type Client struct {
 // stands for the environment variable PODIUM_ADDRESS, or localhost:50051 where that is not set
 // either. The connection is opened by the first call. Another address is an error.
 //
-// Options are added to the client's own: grpc.WithTransportCredentials for one that encrypts,
-// grpc.WithPerRPCCredentials for a token. Metadata of a single call goes with its context, by
-// metadata.AppendToOutgoingContext.
+// Options are added to the client's own: WithTLS encrypts the connection, and WithToken sends a token.
+// Metadata of a single call goes with its context, by metadata.AppendToOutgoingContext.
 func Connect(address string, options ...grpc.DialOption) (*Client, error) {
 	if address == "" {
 		address = os.Getenv("PODIUM_ADDRESS")
@@ -72,7 +70,12 @@ func Connect(address string, options ...grpc.DialOption) (*Client, error) {
 	if err := checkAddress(address); err != nil {
 		return nil, err
 	}
-	connection, err := grpc.NewClient(address, append(dialOptions(address), options...)...)
+	secure, err := securityOptions(address, options)
+	if err != nil {
+		return nil, err
+	}
+	all := slices.Concat(dialOptions(address), secure, options)
+	connection, err := grpc.NewClient(address, all...)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +106,7 @@ func (c *Client) Close() error {
 
 func dialOptions(address string) []grpc.DialOption {
 	return []grpc.DialOption{
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithUserAgent(userAgent()),
 		// everyCall repeats calls: gRPC would end after 5 attempts, however much time is left.
 		grpc.WithDisableRetry(),
 		grpc.WithDisableServiceConfig(),

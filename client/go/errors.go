@@ -128,10 +128,16 @@ func explained(failed *Error, address string, maybeStored bool) *Error {
 func describe(failed *Error, address string) {
 	switch failed.Code {
 	case codes.Unavailable:
+		if strings.Contains(failed.Message, "authentication handshake failed") {
+			failed.Message = fmt.Sprintf("no encrypted connection to %s (%s)", address, failed.Message)
+			return
+		}
 		failed.Message = fmt.Sprintf("no Podium server answers at %s: start one with `podium serve`, "+
 			"or give the right address (%s)", address, failed.Message)
 	case codes.DeadlineExceeded:
 		failed.Message = address + " did not answer in time"
+	case codes.Unauthenticated:
+		// Set by this client: a server gives a reason.
 	case codes.Canceled:
 		failed.Message = "the call was cancelled"
 		if failed.isClosed {
