@@ -1,4 +1,4 @@
-import { connect as connectSocket, type Socket } from "node:net";
+import type { Socket } from "node:net";
 
 import {
   create,
@@ -13,6 +13,7 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { fromCall, isExplained, isLost, neverLeft, outcomeUnknown, PodiumError } from "./errors.js";
 import { RecordingService } from "./podium/v1/recording_service_pb.js";
 import { hasPosition, isRetried, pauseAfter, pausedBefore } from "./retries.js";
+import { type Place, Security, type SecurityOptions } from "./security.js";
 import { Sessions } from "./sessions.js";
 
 /** How a single call is made. */
@@ -21,17 +22,17 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
   /** Ends it early. */
   readonly signal?: AbortSignal | undefined;
-  /** Metadata that it sends, such as `{ authorization: "Bearer …" }`. */
+  /** Metadata that it sends. With `authorization`, it does not send the client's token. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 /** How a client makes its calls. */
-export interface ClientOptions {
+export interface ClientOptions extends SecurityOptions {
   /** How long a call that reads may take unless it says otherwise, in milliseconds; else 10,000. */
   readonly readTimeoutMs?: number | undefined;
   /** How long a call that changes something may take, likewise; else 30,000. */
   readonly writeTimeoutMs?: number | undefined;
-  /** What each call goes through, such as what adds a token to its headers. */
+  /** What each call goes through, such as what adds metadata to its headers. */
   readonly interceptors?: Interceptor[] | undefined;
 }
 
@@ -59,19 +60,20 @@ export class Connection {
 
   constructor(
     address = process.env["PODIUM_ADDRESS"] || defaultAddress,
-    { readTimeoutMs: read, writeTimeoutMs: write, interceptors }: ClientOptions = {},
+    { readTimeoutMs: read, writeTimeoutMs: write, interceptors = [], ...security }: ClientOptions = {},
   ) {
     this.address = address;
     this.#timeouts = {
       read: checkedTimeout(read ?? readTimeoutMs),
       write: checkedTimeout(write ?? writeTimeoutMs),
     };
-    this.#session = this.#sessionTo(address);
+    const secure = new Security(address, placeOf(address), security);
+    this.#session = this.#sessionBy(secure);
     this.#transport = createGrpcTransport({
       baseUrl: this.#session.authority,
       sessionManager: this.#session,
       readMaxBytes: maxResponseBytes,
-      ...(interceptors === undefined ? {} : { interceptors }),
+      interceptors: [secure.interceptor, ...interceptors],
     });
   }
 
@@ -135,14 +137,11 @@ export class Connection {
     return response.message;
   }
 
-  #sessionTo(address: string): Sessions {
-    const place = placeOf(address);
-    const createConnection = (): Socket => {
-      this.#socket = "path" in place ? connectSocket(place) : connectSocket({ ...place, noDelay: true });
-      return this.#socket;
-    };
+  #sessionBy(secure: Security): Sessions {
+    const createConnection = (): Socket => (this.#socket = secure.connect());
+    const place = this.address.startsWith("unix:") ? "localhost" : this.address;
     return new Sessions(
-      "path" in place ? "http://localhost" : `http://${address}`,
+      `${secure.isEncrypted ? "https" : "http"}://${place}`,
       // Notices a server that vanished without a word.
       { pingIntervalMs: 30_000, pingTimeoutMs: 10_000, pingIdleConnection: true },
       { createConnection },
@@ -176,8 +175,7 @@ export class Connection {
   }
 }
 
-/** Where the socket of an address leads. */
-function placeOf(address: string): { path: string } | { host: string; port: number } {
+function placeOf(address: string): Place {
   const { path, host, port } = addressForm.exec(address)?.groups ?? {};
   if (path !== undefined) {
     return { path };

@@ -103,10 +103,17 @@ export function retryDelayMs(error: ConnectError): number {
 const lost =
   /^(?:E[A-Z]+|ERR_STREAM_(?:DESTROYED|PREMATURE_CLOSE|WRITE_AFTER_END)|ERR_HTTP2_(?:GOAWAY_SESSION|INVALID_SESSION|INVALID_STREAM|SESSION_ERROR|STREAM_CANCEL|STREAM_ERROR))$/;
 
+// Codes of a certificate that is not accepted, of other TLS failures, and of files without PEM.
+const insecure = /^(?:ERR_(?:TLS|SSL|OSSL)_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;
+
 /** Returns whether a call failed since its connection was lost or never there. */
 export function isLost(error: ConnectError): boolean {
   const isLate = error.code === Code.DeadlineExceeded;
-  return !isLate && nodeErrors(error).some(({ code }) => lost.test(code ?? ""));
+  return !isLate && (isInsecure(error) || nodeErrors(error).some(({ code }) => lost.test(code ?? "")));
+}
+
+function isInsecure(error: ConnectError): boolean {
+  return nodeErrors(error).some(({ code }) => insecure.test(code ?? ""));
 }
 
 /** Returns whether a call was not even sent: there was no connection to send it over. */
@@ -133,6 +140,9 @@ function podiumInfo(error: ConnectError): ErrorInfo | undefined {
 function described(error: ConnectError, address: string): string {
   switch (error.code) {
     case Code.Unavailable:
+      if (isInsecure(error)) {
+        return `no encrypted connection to ${address}: ${error.rawMessage}`;
+      }
       return (
         `no Podium server answers at ${address}: start one with \`podium serve\`, ` +
         `or give the right address (${error.rawMessage})`

@@ -18,4 +18,5 @@ export {
   type RecordOptions,
   type ScoresOptions,
 } from "./experiment_handle.js";
+export type { SecurityOptions, TLS } from "./security.js";
 export { fromValue, type Plain, toValue } from "./values.js";

@@ -1,0 +1,126 @@
+import { readFileSync } from "node:fs";
+import { connect as connectSocket, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+
+/** The PEM files of an encrypted connection. They are read for each new connection. */
+export interface TLS {
+  /** The authorities that may have issued the server's certificate; else those of Node.js. */
+  readonly ca?: string | undefined;
+  /** The certificate of this client, if the server asks for one. */
+  readonly cert?: string | undefined;
+  /** The key of that certificate. */
+  readonly key?: string | undefined;
+}
+
+/** How the connections of a client are protected. */
+export interface SecurityOptions {
+  /**
+   * The files of an encrypted connection, or true for the authorities of Node.js. Else the environment
+   * variables PODIUM_TLS_CA, PODIUM_TLS_CERT and PODIUM_TLS_KEY name the files. A socket has no TLS.
+   */
+  readonly tls?: TLS | boolean | undefined;
+  /** The token that each call sends; else that of the environment variable PODIUM_TOKEN. */
+  readonly token?: string | undefined;
+  /** The file of that token, which is read for each call; else what PODIUM_TOKEN_FILE names. */
+  readonly tokenFile?: string | undefined;
+}
+
+/** Where the socket of an address leads. */
+export type Place = { readonly path: string } | { readonly host: string; readonly port: number };
+
+const loopback = /^(?:localhost|127\.[0-9.]+|::1)$/;
+
+const { version } = JSON.parse(
+  readFileSync(new URL("../../package.json", import.meta.url), "utf-8"),
+) as { version: string };
+
+/** Opens the connections of a client, and adds its token to each call. */
+export class Security {
+  /** Whether connections are encrypted. */
+  readonly isEncrypted: boolean;
+  readonly #address: string;
+  readonly #place: Place;
+  readonly #tls: TLS;
+  readonly #readToken: () => string | undefined;
+
+  /** @throws TypeError There is a certificate without its key, or TLS for a socket. */
+  constructor(address: string, place: Place, { tls, token, tokenFile }: SecurityOptions) {
+    this.#address = address;
+    this.#place = place;
+    const isSocket = "path" in place;
+    if (isSocket && tls) {
+      throw new TypeError("TLS is not used on unix:PATH addresses; leave out tls");
+    }
+    const found = tls ?? (isSocket ? false : tlsOfEnvironment());
+    this.isEncrypted = found !== false;
+    this.#tls = typeof found === "boolean" ? {} : found;
+    if ((this.#tls.cert === undefined) !== (this.#tls.key === undefined)) {
+      throw new TypeError("give both the certificate and the key of the client, or neither");
+    }
+    this.#readToken = tokenReader(token, tokenFile);
+  }
+
+  /** Opens a connection, with the files as they are now. */
+  readonly connect = (): Socket => {
+    const place = this.#place;
+    if ("path" in place) {
+      return connectSocket(place);
+    }
+    if (!this.isEncrypted) {
+      return connectSocket({ ...place, noDelay: true });
+    }
+    const { ca, cert, key } = this.#tls;
+    const files = { ca: content(ca), cert: content(cert), key: content(key) };
+    return connectTls({ ...place, ...files, ALPNProtocols: ["h2"] }).setNoDelay();
+  };
+
+  /** Names the client in each call, and adds the token unless the call has its own. */
+  readonly interceptor: Interceptor = (next) => (request) => {
+    request.header.set("user-agent", `podium-typescript/${version}`);
+    const token = request.header.has("authorization") ? undefined : this.#token();
+    if (token !== undefined) {
+      request.header.set("authorization", `Bearer ${token}`);
+    }
+    return next(request);
+  };
+
+  #token(): string | undefined {
+    const token = this.#readToken();
+    const isPrivate = this.isEncrypted || "path" in this.#place || loopback.test(this.#place.host);
+    if (token !== undefined && !isPrivate) {
+      throw new ConnectError(
+        `the token is not sent to ${this.#address} without encryption: set PODIUM_TLS_CA, or give tls`,
+        Code.Unauthenticated,
+      );
+    }
+    return token;
+  }
+}
+
+function tlsOfEnvironment(): TLS | false {
+  const { PODIUM_TLS_CA, PODIUM_TLS_CERT, PODIUM_TLS_KEY } = process.env;
+  const [ca, cert, key] = [PODIUM_TLS_CA, PODIUM_TLS_CERT, PODIUM_TLS_KEY].map((path) => path || undefined);
+  return (ca ?? cert ?? key) === undefined ? false : { ca, cert, key };
+}
+
+function tokenReader(token?: string, tokenFile?: string): () => string | undefined {
+  const { PODIUM_TOKEN, PODIUM_TOKEN_FILE } = process.env;
+  const text = token ?? (tokenFile === undefined ? PODIUM_TOKEN?.trim() || undefined : undefined);
+  const path = tokenFile ?? (PODIUM_TOKEN_FILE?.trim() || undefined);
+  if (text !== undefined || path === undefined) {
+    return () => text?.trim();
+  }
+  return () => {
+    try {
+      return readFileSync(path, "utf-8").trim();
+    } catch (error) {
+      throw new ConnectError(`the token cannot be read: ${String(error)}`, Code.Unauthenticated);
+    }
+  };
+}
+
+function content(path: string | undefined): Buffer | undefined {
+  return path === undefined ? undefined : readFileSync(path);
+}
