@@ -84,7 +84,10 @@ type RecordRequest struct {
 	Events []*Event `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
 	// The place of the first event in its stream. Unset for a call that is not part of
 	// a stream.
-	Position      *StreamPosition `protobuf:"bytes,3,opt,name=position,proto3,oneof" json:"position,omitempty"`
+	Position *StreamPosition `protobuf:"bytes,3,opt,name=position,proto3,oneof" json:"position,omitempty"`
+	// Whether to check the events without recording them. The response is that of a
+	// call which records them, with the present revision.
+	ValidateOnly  bool `protobuf:"varint,4,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -138,6 +141,13 @@ func (x *RecordRequest) GetPosition() *StreamPosition {
 		return x.Position
 	}
 	return nil
+}
+
+func (x *RecordRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
 }
 
 // StreamPosition is a place in a stream. A stream has the events that one process
@@ -202,7 +212,8 @@ func (x *StreamPosition) GetFirstSequence() int64 {
 // RecordResponse is the result of a Record call. The events are on disk.
 type RecordResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The experiment's revision after the call.
+	// The experiment's revision after the call. 0 if a call that only validates would
+	// create it.
 	Revision int64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
 	// The number of events that changed something.
 	ChangedEvents int32 `protobuf:"varint,2,opt,name=changed_events,json=changedEvents,proto3" json:"changed_events,omitempty"`
@@ -673,13 +684,14 @@ var File_podium_v1_recording_service_proto protoreflect.FileDescriptor
 
 const file_podium_v1_recording_service_proto_rawDesc = "" +
 	"\n" +
-	"!podium/v1/recording_service.proto\x12\tpodium.v1\x1a\x15podium/v1/event.proto\"\xa2\x01\n" +
+	"!podium/v1/recording_service.proto\x12\tpodium.v1\x1a\x15podium/v1/event.proto\"\xc7\x01\n" +
 	"\rRecordRequest\x12\x1e\n" +
 	"\n" +
 	"experiment\x18\x01 \x01(\tR\n" +
 	"experiment\x12(\n" +
 	"\x06events\x18\x02 \x03(\v2\x10.podium.v1.EventR\x06events\x12:\n" +
-	"\bposition\x18\x03 \x01(\v2\x19.podium.v1.StreamPositionH\x00R\bposition\x88\x01\x01B\v\n" +
+	"\bposition\x18\x03 \x01(\v2\x19.podium.v1.StreamPositionH\x00R\bposition\x88\x01\x01\x12#\n" +
+	"\rvalidate_only\x18\x04 \x01(\bR\fvalidateOnlyB\v\n" +
 	"\t_position\"T\n" +
 	"\x0eStreamPosition\x12\x1b\n" +
 	"\twriter_id\x18\x01 \x01(\tR\bwriterId\x12%\n" +

@@ -65,6 +65,7 @@ class Recording:
             invalid=invalid_events(request.events, size, self._limits),
             size=size,
             owner=None if token is None else token.name,
+            validate_only=request.validate_only,
         )
 
     async def delete_arm(

@@ -54,6 +54,7 @@ class RecordCall:
     `invalid` has the errors of invalid events by index. `now` is the
     time of the call in microseconds since 1970. `size` is the size of its request in bytes.
     `owner` is the name of the caller's token. It is None if the server requires no tokens.
+    With `validate_only` nothing is changed.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class RecordCall:
         invalid: dict[int, PodiumError],
         size: int = 0,
         owner: str | None = None,
+        validate_only: bool = False,
     ) -> None:
         self._experiment = experiment
         self._parsed = [
@@ -79,6 +81,7 @@ class RecordCall:
         self._invalid = invalid
         self._size = size
         self._owner = owner
+        self._validate_only = validate_only
         self._outcome = RecordOutcome()
         self.needs = self._find_needs()
         """The data to load: the experiment, the stream, and the data that each event reads."""
@@ -96,6 +99,7 @@ class RecordCall:
 
         If any is rejected, raises an error that lists all rejected events.
         """
+        revision = 0 if loaded.experiment is None else loaded.experiment.revision
         state = CallState(loaded, self._experiment, self._now)
         stream = self._stream(loaded)
         first = 0 if stream is None else self._first_new(stream)
@@ -113,6 +117,9 @@ class RecordCall:
             raise refusal_of(refused)
         if stream is not None:
             self._advance(stream)
+        if self._validate_only:
+            self._outcome.revision = revision
+            return Changes()
         return state.changes(stream)
 
     def derive(self, change: ArmChange, current_rows: CurrentRows) -> DerivedScores:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import podium
+from podium.comparing import configs_differ
 from podium.importing import Found, FoundArm, FoundExperiment, NotImported, read_results
 
 from tests.client.importing.files import write_json, write_lines, write_text
@@ -127,6 +128,53 @@ def test_of_two_evals_the_later_one_counts(tmp_path: Path) -> None:
     found = _read(tmp_path)
     assert _arms(found)["x"].score("eval.acc") == 0.5
     assert _left(found, tmp_path) == [("generations/a1/evals.jsonl:1", False)]
+
+
+def test_unnamed_evals_with_other_ids_are_other_evals(tmp_path: Path) -> None:
+    """Two unnamed rows are two benchmarks if their ids differ, and one if they are equal."""
+    folder = _generation(_store(tmp_path), "a1", "x")
+    write_lines(
+        folder / "evals.jsonl",
+        {"id": "11111111-1", "metrics": {"acc": 1.0}},
+        {"id": "22222222-2", "metrics": {"acc": 0.5, "note": "good"}},
+        {"id": "22222222-2", "metrics": {"acc": 0.25}},
+    )
+    found = _read(tmp_path)
+    rows = {row.name: row.metrics for row in _arms(found)["x"].evals}
+    assert rows == {"eval": {"acc": 1.0}, "eval-22222222": {"acc": 0.25}}
+    assert _left(found, tmp_path) == [
+        ("generations/a1/evals.jsonl:2", False),
+        ("generations/a1/evals.jsonl:2", False),
+    ]
+
+
+def test_equal_runs_have_equal_configs(tmp_path: Path) -> None:
+    """Ids and times are not part of the run_config: two seeds of a group do not differ by them."""
+    _store(tmp_path)
+    for number, name in enumerate(("a", "b")):
+        _generation(tmp_path, f"{name}1", f"x__s{number}", seed=number, _created_at=number)
+    arms = _arms(_read(tmp_path))
+    assert not configs_differ(arm.run_config for arm in arms.values())
+    assert arms["x__s1"].run_result is not None
+    assert arms["x__s1"].run_result.extras == {"_created_at": 1}
+
+
+def test_an_arm_with_an_error_and_no_status_has_failed(tmp_path: Path) -> None:
+    """An arm that ended with an error is not running."""
+    _generation(_store(tmp_path), "a1", "x", error_message="out of memory", status=None)
+    assert _arms(_read(tmp_path))["x"].status == "failed"
+
+
+def test_values_logged_again_at_a_step_are_named(tmp_path: Path) -> None:
+    """Rows without a step, of which only the last can be kept, are not merged in silence."""
+    folder = _generation(_store(tmp_path), "a1", "x")
+    write_lines(
+        folder / "metrics.jsonl", *({"split": "test", "metrics": {"acc": n}} for n in range(12))
+    )
+    found = _read(tmp_path)
+    assert _arms(found)["x"].score("test.acc") == 11.0
+    [item] = [item for item in found if isinstance(item, NotImported)]
+    assert item.why == "'test' was logged 12 times at step None: the last values are kept"
 
 
 def test_a_name_belongs_to_the_first_of_its_arms(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import podium
 import pytest
-from podium.importing import Found, FoundArm, NotImported, read_results
+from podium.importing import Found, FoundArm, NotImported, import_results, read_results
 
 from tests.client.importing.files import write_json, write_text
 
@@ -196,3 +196,33 @@ def test_a_second_evaluation_at_the_last_step_tells_how_good_the_model_is(tmp_pa
     in_loop = arm.eval("eval", step=4)
     assert in_loop is not None
     assert in_loop.metrics == {"acc": 0.5}
+
+
+def test_values_that_are_not_numbers_are_named(tmp_path: Path) -> None:
+    """A null or a text among the numbers of a log is reported once for each key."""
+    log: list[dict[str, Any]] = [
+        {"step": 1, "eval_acc": None},
+        {"step": 2, "eval_acc": 0.5, "note": "warm"},
+    ]
+    path = write_json(tmp_path / "run" / "trainer_state.json", _state(log))
+    assert [item.why for item in _read(path) if isinstance(item, NotImported)] == [
+        "'eval_acc' is not a number in 1 of 2 entries of the log",
+        "'note' is not a number in 1 of 2 entries of the log",
+    ]
+
+
+def test_another_training_does_not_overwrite_one_of_the_same_name(
+    client: podium.Client, tmp_path: Path
+) -> None:
+    """A later state of the training is imported, and another training of the name is refused."""
+    path = write_json(tmp_path / "run" / "trainer_state.json", _state(_LOG[:2]))
+    assert import_results(client, path).recorded == 1
+    write_json(path, _state(_LOG))
+    report = import_results(client, path)
+    assert report.experiments["hf_trainer"].changed == ["run"]
+    log: list[dict[str, Any]] = [{"step": 9, "loss": 1.0}]
+    other = write_json(tmp_path / "b" / "run" / "trainer_state.json", _state(log))
+    [item] = import_results(client, other).not_imported
+    assert item.why.startswith("arm 'run' of 'hf_trainer' holds another run (hf-")
+    assert client.arm("hf_trainer", "run").score("loss") is not None
+    assert import_results(client, other, replace=True).recorded == 1

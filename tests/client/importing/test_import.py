@@ -79,6 +79,53 @@ def test_a_changed_source_changes_its_arm(client: podium.Client, tmp_path: Path)
     assert client.arm("notes", "x").score("acc") == 0.75
 
 
+def test_rows_recorded_by_hand_stay_when_the_source_grows(
+    client: podium.Client, tmp_path: Path
+) -> None:
+    """A late eval of an imported arm is not deleted by an import of more; `replace` deletes it."""
+    path = write_text(tmp_path / "a.note", "x=0.5\n")
+    import_results(client, path)
+    client.arm("notes", "x").log_eval("late", {"acc": 1.0})
+    path.write_text("x=0.75\n")
+    report = import_results(client, path)
+    assert (report.recorded, report.experiments["notes"].changed) == (1, ["x"])
+    assert client.arm("notes", "x").score("late.acc") == 1.0
+    assert client.arm("notes", "x").score("test.acc") == 0.75
+    again = import_results(client, path)
+    assert (again.recorded, again.unchanged) == (0, 1)
+    import_results(client, path, replace=True)
+    assert [row.name for row in client.arm("notes", "x").get().evals] == ["test"]
+
+
+def test_a_dry_run_reports_what_an_import_does(client: podium.Client, tmp_path: Path) -> None:
+    """New, changed, unchanged and refused arms are told by the server before anything changes."""
+    path = write_text(tmp_path / "a.note", "same=0.5\nother=0.5\n")
+    import_results(client, path)
+    with client.experiment("notes").start_arm(podium.RunConfig("trained")) as arm:
+        arm.log_eval("test", {"acc": 0.125})
+    path.write_text(f"same=0.5\nother=0.75\nnew=1\ntrained=1\n{'n' * 300}=1\nbad\x07=1\n")
+    revision = client.experiment("notes").get().revision
+    rehearsed = import_results(client, path, dry_run=True)
+    assert client.experiment("notes").get().revision == revision
+    real = import_results(client, path)
+    assert rehearsed == real
+    assert (real.recorded, real.unchanged, real.experiments["notes"].changed) == (3, 1, ["other"])
+    assert [item.is_wrong for item in real.not_imported] == [True, False, True]
+    assert "ARM_HAS_ATTEMPTS" in real.not_imported[0].why
+
+
+def test_a_name_over_the_limit_is_shortened(client: podium.Client, tmp_path: Path) -> None:
+    """The path of a model is longer than a name may be: it gets a digest, and the whole is kept."""
+    long = "/models/" + "m" * 403
+    write_text(tmp_path / "a.note", f"{long}=1\n{long}x=2\n")
+    report = import_results(client, tmp_path)
+    assert (report.recorded, [item.is_wrong for item in report.not_imported]) == (2, [False] * 2)
+    arms = list(client.experiment("notes").arms())
+    assert {arm.run_config.extras["name"] for arm in arms} == {long, f"{long}x"}
+    assert {len(arm.name.encode()) for arm in arms} == {256}
+    assert import_results(client, tmp_path).unchanged == 2
+
+
 def test_the_command_says_what_was_recorded_over(
     client: podium.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,16 +136,18 @@ def test_the_command_says_what_was_recorded_over(
     assert main([*command, str(tmp_path / "a.note")]) == 0
     assert "1 arm recorded\n" in capsys.readouterr().out
     assert main([*command, str(tmp_path / "b.note")]) == 0
-    assert "1 arm recorded, 1 of them replaced other results\n" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "1 arm recorded, 1 of them replaced other results\n" in told.out
+    assert "notes: these arms replaced other results: x\n" in told.err
     assert main([*command, str(tmp_path / "a.note"), "--json"]) == 0
-    [told] = json.loads(capsys.readouterr().out)["experiments"]
-    assert (told["recorded"], told["changed"], told["unchanged"]) == (1, 1, 0)
+    [count] = json.loads(capsys.readouterr().out)["experiments"]
+    assert (count["recorded"], count["changed"], count["unchanged"]) == (1, ["x"], 0)
 
 
 def test_a_rehearsal_records_nothing(client: podium.Client, tmp_path: Path) -> None:
-    """Without a client everything is read and counted, and nothing is recorded."""
+    """In a dry run everything is read and counted, and nothing is recorded."""
     write_text(tmp_path / "a.note", "x=0.5\nnonsense\n")
-    report = import_results(None, tmp_path)
+    report = import_results(client, tmp_path, dry_run=True)
     assert report.recorded == 1
     assert [item.source for item in report.not_imported] == [f"{tmp_path}/a.note:2"]
     assert list(client.experiments()) == []
@@ -108,7 +157,7 @@ def test_bad_lines_are_named_and_the_rest_goes_on(client: podium.Client, tmp_pat
     """A line, a value or a file that cannot be is told with its place; all others come in."""
     write_text(tmp_path / "a.note", "x=0.5\nnonsense\n")
     write_text(tmp_path / "b.note", "z=many\n")
-    write_text(tmp_path / "c.note", f"{'n' * 300}=1\ny=0.25\n")
+    write_text(tmp_path / "c.note", "n\x07=1\ny=0.25\n")
     report = import_results(client, tmp_path)
     assert {arm.name for arm in client.experiment("notes").arms()} == {"x", "y"}
     sources = [item.source.removeprefix(f"{tmp_path}/") for item in report.not_imported]
@@ -162,15 +211,17 @@ def test_an_arm_larger_than_a_call_comes_in_whole(client: podium.Client, tmp_pat
     assert (again.recorded, again.unchanged) == (0, 1)
 
 
-def test_a_wrong_path_or_kind_says_what_would_be_right(tmp_path: Path) -> None:
+def test_a_wrong_path_or_kind_says_what_would_be_right(
+    client: podium.Client, tmp_path: Path
+) -> None:
     """Nothing there, and a kind that nobody knows, are errors; a forced kind reads any file."""
     with pytest.raises(ValueError, match="nowhere does not exist"):
-        import_results(None, tmp_path / "nowhere")
+        import_results(client, tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"give one of .*hf_trainer, .*notes"):
-        import_results(None, tmp_path, kind="tea")
+        import_results(client, tmp_path, kind="tea")
     path = write_text(tmp_path / "plain.txt", "x=1\n")
-    assert import_results(None, path).recorded == 0
-    assert import_results(None, path, kind="notes").recorded == 1
+    assert import_results(client, path).recorded == 0
+    assert import_results(client, path, kind="notes").recorded == 1
 
 
 def test_a_dead_server_ends_an_import_at_once(tmp_path: Path) -> None:

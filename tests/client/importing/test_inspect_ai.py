@@ -2,9 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
+from podium.comparing import configs_differ
 from podium.importing._zips import zipfile
 
 from tests.client.importing.files import write_json
@@ -59,7 +60,8 @@ def test_a_log_is_an_arm_with_its_scores(tmp_path: Path) -> None:
     assert row.metrics == {"accuracy": 1.0, "n_samples": 9.0}
     assert row.event_time is not None
     assert row.event_time.isoformat() == "2024-10-15T16:53:14.500000+00:00"
-    assert (arm.run_config.seed, arm.run_config.eval) == (5, {"limit": 1, "seed": 5})
+    assert arm.run_config.seed == 5
+    assert arm.run_config.eval == {"limit": 1, "scores": [{"name": "match", "params": None}]}
     assert arm.run_config.extras["dataset"] == {"name": "popularity", "samples": 100}
 
 
@@ -89,6 +91,42 @@ def test_old_logs_call_scores_scorers(tmp_path: Path) -> None:
     scorers = [{"name": "fact", "metrics": {"accuracy": {"value": 1}}}]
     write_json(tmp_path / "log.txt", _said(results={"scorers": scorers}))
     assert results(tmp_path).arms[_NAME].evals[0].metrics == {"accuracy": 1.0}
+
+
+def test_the_oldest_logs_have_one_scorer_and_its_metrics(tmp_path: Path) -> None:
+    """Results without a list of scores are read as well, and results with no scores are named."""
+    metrics = {"accuracy": {"value": 0.75}, "letters": {"value": "C"}}
+    old = {"scorer": {"name": "match", "params": {}}, "metrics": metrics}
+    write_json(tmp_path / "old.json", _said(results=old))
+    write_json(tmp_path / "none.json", _said(results={"total_samples": 3}))
+    found = results(tmp_path / "old.json")
+    [row] = found.arms[_NAME].evals
+    assert (row.name, row.metrics) == ("suite/popularity", {"accuracy": 0.75})
+    assert list(found.not_imported.values()) == [
+        "score 'match': not imported, because not a number: letters"
+    ]
+    assert list(results(tmp_path / "none.json").not_imported.values()) == ["it has no scores"]
+
+
+@pytest.mark.parametrize(
+    ("change", "differs"),
+    [
+        ({"plan": {"config": {"temperature": 0.5}}}, True),
+        ({"plan": {"config": {"temperature": 1.0, "seed": 8}}}, False),
+        ({"plan": {"config": {"temperature": 1.0}, "steps": [{"solver": "generate"}]}}, True),
+        ({"results": {"scores": [{"name": "exact", "metrics": {}}]}}, True),
+        ({"stats": {"started_at": "2025-01-01T00:00:00+00:00"}}, False),
+    ],
+)
+def test_settings_tell_runs_apart_and_times_do_not(
+    tmp_path: Path, change: dict[str, Any], differs: bool
+) -> None:
+    """Runs with other temperatures, solvers or scorers are no seeds of one configuration."""
+    plan = {"config": {"temperature": 1.0}}
+    write_json(tmp_path / "a.json", _said(plan=plan))
+    write_json(tmp_path / "b.json", {**_said(plan=plan), **change})
+    configs = [results(tmp_path / name).arms[_NAME].run_config for name in ("a.json", "b.json")]
+    assert configs_differ(configs) is differs
 
 
 def test_a_failed_log_says_why(tmp_path: Path) -> None:
@@ -132,11 +170,11 @@ def test_without_zstandard_a_log_says_what_to_install(
 ) -> None:
     """Who lacks the package is told its name."""
 
-    def read(_archive: zipfile.ZipFile, name: str) -> bytes:
+    def open_(_archive: zipfile.ZipFile, name: str) -> IO[bytes]:
         raise NotImplementedError(f"compression of {name} is not supported")
 
     _zip(tmp_path / "log.eval", header=_said())
-    monkeypatch.setattr(zipfile.ZipFile, "read", read)
+    monkeypatch.setattr(zipfile.ZipFile, "open", open_)
     found = results(tmp_path)
     assert found.wrong == {"log.eval"}
     assert "pip install 'podium[import]'" in found.not_imported["log.eval"]

@@ -1,11 +1,13 @@
 """Results of lm-evaluation-harness, old and new."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
 
 import podium
 import pytest
+from podium.comparing import configs_differ
 from podium.importing import NotImported, import_results, read_results
 
 from tests.client.importing.files import write_json, write_text
@@ -173,12 +175,51 @@ def test_results_of_a_fork_are_refused_with_the_reason(tmp_path: Path) -> None:
     assert "a fork of lm-evaluation-harness" in found.not_imported["agg.json"]
 
 
-def test_a_copy_with_its_tasks_in_another_order_is_a_copy(tmp_path: Path) -> None:
+def test_cut_and_incomplete_files_are_named(tmp_path: Path) -> None:
+    """A torn file, an empty one and one without its configuration are not skipped in silence."""
+    whole = json.dumps(_said())
+    write_text(tmp_path / "results_2026-01-01T00-00-00.0.json", whole[:200])
+    write_text(tmp_path / "results_2026-01-02T00-00-00.0.json", "")
+    bare = {key: value for key, value in _said().items() if key != "config"}
+    write_json(tmp_path / "bare.json", bare)
+    write_json(tmp_path / "others.json", {"results": {"a": {"b": 1}}, "versions": 3})
+    found = results(tmp_path)
+    assert found.arms == {}
+    assert sorted(found.wrong) == [
+        "bare.json",
+        "results_2026-01-01T00-00-00.0.json",
+        "results_2026-01-02T00-00-00.0.json",
+    ]
+    assert found.not_imported["results_2026-01-02T00-00-00.0.json"] == "the file is empty"
+
+
+def test_labels_are_not_metrics_and_settings_are_kept(tmp_path: Path) -> None:
+    """A label that looks like a number is none; dates differ between seeds, temperatures do not."""
+    tasks = {"t": {"alias": "2024", "acc,none": 0.5}}
+    cold = {"t": {"generation_kwargs": {"temperature": 0.0}}}
+    warm = {"t": {"generation_kwargs": {"temperature": 1.0}}}
+    files = {"a": (1.0, cold, 1), "b": (2.0, cold, 2), "c": (3.0, warm, 1)}
+    configs = {}
+    for name, (date, settings, seed) in files.items():
+        seeds = {"random_seed": seed, "numpy_seed": seed}
+        config = {"model_args": "pretrained=m", **seeds}
+        path = tmp_path / f"{name}.json"
+        write_json(path, _said(results=tasks, config=config, date=date, configs=settings))
+        arm = _one(path)
+        assert arm.evals[0].metrics == {"acc": 0.5}
+        configs[name] = arm.run_config
+    assert not configs_differ([configs["a"], configs["b"]])
+    assert configs_differ([configs["a"], configs["c"]])
+
+
+def test_a_copy_with_its_tasks_in_another_order_is_a_copy(
+    client: podium.Client, tmp_path: Path
+) -> None:
     """Programs that write a file again order its keys as they like."""
     tasks = {"b": {"acc": 0.5}, "a": {"acc": 0.25, "f1": 0.75}}
     said = {"results": tasks, "config": {"model_args": "pretrained=m"}}
     write_json(tmp_path / "1" / "r.json", said)
     write_json(tmp_path / "2" / "r.json", {**said, "results": dict(reversed(tasks.items()))})
-    report = import_results(None, tmp_path)
+    report = import_results(client, tmp_path, dry_run=True)
     assert report.recorded == 1
     assert [item.is_wrong for item in report.not_imported] == [False]

@@ -144,7 +144,7 @@ def test_deleted_experiments_are_told_wherever_they_lie(tmp_path: Path) -> None:
     assert (found.arms, found.not_imported) == ({}, {".trash/1": "experiment 'DQN' was deleted"})
 
 
-def test_each_run_is_a_place_of_its_own(tmp_path: Path) -> None:
+def test_each_run_is_a_place_of_its_own(client: podium.Client, tmp_path: Path) -> None:
     """So a large store shows how far it has come, and one bad run is one bad place."""
     run = _store(tmp_path)
     for number in range(3):
@@ -153,13 +153,59 @@ def test_each_run_is_a_place_of_its_own(tmp_path: Path) -> None:
     write_text(run.with_name("f" * 32) / "meta.yaml", "")
     told: list[tuple[int, int]] = []
     report = import_results(
-        None, tmp_path, on_progress=lambda done, total: told.append((done, total))
+        client, tmp_path, on_progress=lambda done, total: told.append((done, total))
     )
     assert told == [(done, 6) for done in range(1, 7)]
     assert (report.recorded, [item.why for item in report.not_imported]) == (
         4,
         ["not a YAML mapping"],
     )
+
+
+def test_cut_files_and_missing_descriptions_are_named(tmp_path: Path) -> None:
+    """A line that is cut off is no smaller number, and a cut description is no running run."""
+    run = _store(tmp_path)
+    write_text(run / "metrics" / "loss", "1 3.5 1\n2 100")
+    cut = run.with_name("a" * 32)
+    write_text(cut / "meta.yaml", f"artifact_uri: x\nrun_id: {cut.name}\nsta")
+    bare = write_text(run.with_name("b" * 32) / "params" / "lr", "1").parent.parent
+    found = results(tmp_path / "1")
+    assert found.arms["qb-770cc011"].metrics == {"loss": 3.5}
+    assert set(found.arms) == {"qb-770cc011"}
+    assert found.not_imported == {
+        f"{run.name}/metrics/loss:2": "the line is incomplete: its writer was stopped",
+        f"{cut.name}/meta.yaml": "not valid YAML: could not find expected ':' in line 4",
+        bare.name: "the run lacks its description, meta.yaml",
+    }
+    write_text(cut / "meta.yaml", f"artifact_uri: x\nrun_id: {cut.name}\n")
+    why = results(tmp_path / "1").not_imported[f"{cut.name}/meta.yaml"]
+    assert why == "the description is incomplete: it lacks a status of MLflow"
+
+
+def test_links_do_not_reach_other_files(tmp_path: Path) -> None:
+    """A parameter that is a link to a file elsewhere is named and not read."""
+    secret = write_text(tmp_path / "secret", "the key")
+    run = _store(tmp_path / "store")
+    (run / "params" / "key").symlink_to(secret)
+    (run / "metrics").mkdir()
+    (run / "metrics" / "loss").symlink_to(secret)
+    found = results(tmp_path / "store")
+    algorithm = found.arms["qb-770cc011"].run_config.algorithm
+    assert algorithm == podium.Component("mlflow", {"lr": 0.5, "name": "None of it"})
+    assert set(found.not_imported) == {
+        f"1/{_RUN}/params/key",
+        f"1/{_RUN}/metrics/loss",
+    }
+
+
+def test_aliases_of_yaml_do_not_multiply(tmp_path: Path) -> None:
+    """A few hundred bytes of nested aliases are refused before they become billions of values."""
+    run = _store(tmp_path)
+    levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
+    write_text(run / "meta.yaml", "\n".join(["run_id: x", "a0: &a0 [lol]", *levels]))
+    found = results(tmp_path)
+    why = found.not_imported[f"1/{_RUN}/meta.yaml"]
+    assert why == "YAML aliases (*name) are not supported"
 
 
 def test_models_beside_the_runs_are_not_experiments(tmp_path: Path) -> None:

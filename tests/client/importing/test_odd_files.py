@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 import podium
 import pytest
-from podium.importing import import_results
+from podium.importing import _values, import_results
+from podium.importing.kinds import inspect_ai
 
 from tests.client.importing.files import write_json, write_lines, write_text
 from tests.client.importing.reading import results
@@ -50,14 +52,13 @@ def test_what_may_not_be_looked_at_is_named(
             raise PermissionError(13, "Permission denied", str(path))
         return listed(path)
 
-    def read_bytes(path: Path) -> bytes:
+    def open_(path: Path, *arguments: Any, **named: Any) -> Any:
         if path == private:
             raise PermissionError(13, "Permission denied", str(path))
-        with opened(path, "rb") as file:
-            return file.read()
+        return opened(path, *arguments, **named)
 
     monkeypatch.setattr(Path, "iterdir", iterdir)
-    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    monkeypatch.setattr(Path, "open", open_)
     found = results(tmp_path)
     assert set(found.arms) == {"mine"}
     assert found.not_imported == {
@@ -119,14 +120,15 @@ def test_numbers_that_do_not_fit_are_kept_as_what_they_are(
 def test_names_that_cannot_be_are_refused_with_the_reason(
     client: podium.Client, tmp_path: Path
 ) -> None:
-    """Control characters and names beyond 256 bytes are named, and shown without their effect."""
+    """Control characters are refused and shown without their effect; long names are shortened."""
     _training(tmp_path / "tab\tbed")
     _training(tmp_path / ("ü" * 120))
     row = {"results": {"t": {"acc": 0.5}}, "config": {"model_args": "pretrained=" + "m" * 300}}
     write_json(tmp_path / "results.json", row)
     report = import_results(client, tmp_path)
-    assert report.recorded == 1
-    assert ["NAME_INVALID" in item.why for item in report.not_imported] == [True, True]
+    assert report.recorded == 2
+    assert ["its name is too long" in item.why for item in report.not_imported] == [True, False]
+    assert "NAME_INVALID" in report.not_imported[1].why
 
 
 def test_steps_that_go_back_keep_their_rows(client: podium.Client, tmp_path: Path) -> None:
@@ -185,7 +187,35 @@ def test_empty_files_and_folders_are_no_results(tmp_path: Path) -> None:
     for folder in ("mlruns", "experiments", "generations/x", "checkpoint-1"):
         (tmp_path / folder).mkdir(parents=True)
     write_lines(tmp_path / "other.jsonl", {"a": 1})
-    assert results(tmp_path) == ({}, [], {}, set())
+    found = results(tmp_path)
+    empty = dict.fromkeys(("trainer_state.json", "log.eval"), "the file is empty")
+    assert (found.arms, found.experiments, found.not_imported) == ({}, [], empty)
+
+
+def test_hostile_archives_cost_little_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A zip whose directory gives a small size, and a line that never ends, are not unpacked."""
+    monkeypatch.setattr(_values, "_MAX_LINE_BYTES", 1_000_000)
+    monkeypatch.setattr(inspect_ai, "_HEADER_BYTES", 1_000_000)
+    with gzip.open(tmp_path / "line.jsonl.gz", "wb") as file:
+        file.write(b'{"event": "experiment_declared", "experiment": "e"}\n{"a": "')
+        for _ in range(64):
+            file.write(b"x" * 1_000_000)
+    with zipfile.ZipFile(tmp_path / "big.eval", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("header.json", b'{"eval": "' + b"x" * 64_000_000)
+    tracemalloc.start()
+    try:
+        found = results(tmp_path)
+        _now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16_000_000
+    assert found.not_imported == {
+        "big.eval": "header.json is larger than the limit of 1,000,000 bytes",
+        "line.jsonl.gz:2": "the compressed file ends or is damaged: a line is larger than the "
+        "limit of 1,000,000 bytes",
+    }
 
 
 def test_one_name_twice_tells_what_to_do(client: podium.Client, tmp_path: Path) -> None:

@@ -91,32 +91,36 @@ def _results(folder: Path) -> Path:
     ],
 )
 def test_one_that_cannot_be_loaded_is_named(
-    tmp_path: Path, known: Callable[..., None], broken: Any, why: str
+    client: podium.Client, tmp_path: Path, known: Callable[..., None], broken: Any, why: str
 ) -> None:
     """The report says which and why, and the other kinds come in."""
     known(own=_Own, lost=broken)
-    report = import_results(None, _results(tmp_path))
+    report = import_results(client, _results(tmp_path), dry_run=True)
     assert set(report.experiments) == {"own", "hf_trainer"}
     [item] = report.not_imported
     assert item.source == "pack:It"
     assert item.why.startswith("the importer 'lost' cannot be loaded")
     assert item.why.endswith(why)
     with pytest.raises(ValueError, match="kind 'lost' cannot be loaded from pack:It"):
-        import_results(None, tmp_path, kind="lost")
-    assert import_results(None, tmp_path, kind="own").not_imported == []
+        import_results(client, tmp_path, kind="lost")
+    assert import_results(client, tmp_path, kind="own", dry_run=True).not_imported == []
 
 
 def test_the_command_goes_on_beside_a_broken_one(
-    tmp_path: Path, known: Callable[..., None], capsys: pytest.CaptureFixture[str]
+    client: podium.Client,
+    tmp_path: Path,
+    known: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Help is there, the fault is a line, and the exit code says that something is wrong."""
     known(lost=ImportError("no module named numpy"))
     assert main(["import", "--help"]) == 0
-    assert main(["import", str(_results(tmp_path)), "--dry-run"]) == 1
+    command = ["--address", client.address, "import"]
+    assert main([*command, str(_results(tmp_path)), "--dry-run"]) == 1
     told = capsys.readouterr()
     assert "1 arm would be recorded, 1 wrong" in told.out
     assert "pack:It: the importer 'lost' cannot be loaded" in told.err
-    assert main(["import", str(tmp_path), "--dry-run", "--kind", "lost"]) == 2
+    assert main([*command, str(tmp_path), "--dry-run", "--kind", "lost"]) == 2
     assert "no module named numpy" in capsys.readouterr().err
 
 
@@ -128,11 +132,11 @@ def test_the_command_goes_on_beside_a_broken_one(
     ],
 )
 def test_one_that_fails_at_a_file_fails_at_that_file_only(
-    tmp_path: Path, known: Callable[..., None], own: type[_Own], why: str
+    client: podium.Client, tmp_path: Path, known: Callable[..., None], own: type[_Own], why: str
 ) -> None:
     """Whatever it raises, the file is named and the others come in."""
     known(own=own)
-    report = import_results(None, _results(tmp_path))
+    report = import_results(client, _results(tmp_path), dry_run=True)
     assert [(Path(item.source).name, item.why) for item in report.not_imported] == [
         ("file.own", why)
     ]
@@ -140,11 +144,11 @@ def test_one_that_fails_at_a_file_fails_at_that_file_only(
 
 
 def test_one_that_fails_at_looking_leaves_files_to_others(
-    tmp_path: Path, known: Callable[..., None]
+    client: podium.Client, tmp_path: Path, known: Callable[..., None]
 ) -> None:
     """The paths it failed at are named, and offered to the other importers."""
     known(own=_Raising)
-    report = import_results(None, _results(tmp_path) / "run")
+    report = import_results(client, _results(tmp_path) / "run", dry_run=True)
     assert [(Path(item.source).name, item.why) for item in report.not_imported] == [
         ("run", "not in the format of own (LookupError: no idea of run)")
     ]

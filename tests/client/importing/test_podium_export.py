@@ -165,6 +165,22 @@ def test_nothing_is_lost_on_the_way(client: podium.Client, tmp_path: Path, form:
         assert (again.recorded, again.unchanged, again.not_imported) == (0, 3, [])
 
 
+def test_files_are_private_and_hold_no_formulas(client: podium.Client, tmp_path: Path) -> None:
+    """The suffix sets the format; spreadsheets run no text; nobody else reads or redirects it."""
+    arm = podium.ArmResult("=1+1", podium.RunConfig("=1+1"), "completed", {"-x": -math.inf})
+    client.experiment("e").declare()
+    client.experiment("e").record_arm(arm)
+    (tmp_path / "all.csv.part").symlink_to(tmp_path / "victim")
+    file = tmp_path / "all.csv"
+    assert main(["--address", client.address, "export", "--output", str(file)]) == 0
+    with file.open(newline="") as opened:
+        [line] = csv.DictReader(opened)
+    assert (line["arm"], line["metric"], line["value"]) == ("'=1+1", "'-x", "-Infinity")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert not (tmp_path / "victim").exists()
+    assert {found.name for found in tmp_path.iterdir()} == {"all.csv", "all.csv.part"}
+
+
 def test_csv_is_quoted_where_it_has_to_be(client: podium.Client, tmp_path: Path) -> None:
     """Names with commas and quotes are one cell, and every double is exact."""
     _fill_oddly(client)

@@ -117,9 +117,9 @@ def test_mlflow(client: podium.Client) -> None:
 
 
 def test_inspect_ai(client: podium.Client) -> None:
-    """13 files: nine runs, three copies of them, and one of an unknown version."""
+    """13 files: nine runs (one without scores), three copies, and one of an unknown version."""
     report = _imported(client, "inspect_ai")
-    assert (report.recorded, len(report.not_imported)) == (9, 4)
+    assert (report.recorded, len(report.not_imported)) == (9, 5)
     assert _wrong(report) == ["inspect_ai/tests/log/test_eval_log/log_version_3.txt"]
     experiment = client.experiment("inspect_ai")
     assert len(list(experiment.arms(group_name="ollama/gemma3"))) == 2

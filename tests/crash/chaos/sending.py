@@ -61,9 +61,12 @@ async def _noted(
     experiment: str,
     events: Iterable[Event],
     position: StreamPosition | None = None,
+    *,
+    validate_only: bool = False,
 ) -> RecordResult:
     """Records, and notes the answer before anybody else sees it."""
     assert position is not None
+    assert not validate_only
     result: RecordResult
     try:
         result = await _send(self, experiment, events, position)

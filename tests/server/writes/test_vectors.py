@@ -6,7 +6,7 @@ from podium._limits.limits import Limits
 from tests.server.store.places import Place, opened
 from tests.server.writes.conftest import MakeWire
 from tests.server.writes.vectors import CASE_KEYS, REFUSED_KEYS, STEP_KEYS, Case, cases, run
-from tests.server.writes.ways import METHODS, Direct
+from tests.server.writes.ways import METHODS, Direct, Validated
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case["name"])
@@ -20,6 +20,14 @@ async def test_straight_into_a_store(case: Case, place: Place, experiment: str) 
     """Every kind of store makes the same of the vector, without a server."""
     async with opened(place) as store:
         await run(case, Direct(store, Limits(**case["limits"])), experiment)
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case["name"])
+async def test_validated_before_each_call(case: Case, place: Place, experiment: str) -> None:
+    """A call with validate_only returns what the call will return, and changes nothing."""
+    async with opened(place) as store:
+        way = Validated(Direct(store, Limits(**case["limits"])))
+        await run(case, way, experiment)
 
 
 def test_names_of_vectors_are_unique() -> None:

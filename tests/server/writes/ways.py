@@ -7,8 +7,10 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from podium._limits.limits import Limits
 from podium._wire.status import from_rpc_error
+from podium.errors import PodiumError
 from podium.v1 import access_service_pb2, recording_service_pb2, results_service_pb2
 from podium.v1.access_service_pb2_grpc import AccessServiceStub
+from podium.v1.recording_service_pb2 import RecordRequest, RecordResponse
 from podium.v1.recording_service_pb2_grpc import RecordingServiceStub
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 from podium_server.api.callers import CALLER, EVERYONE
@@ -18,7 +20,7 @@ from podium_server.api.tokens import Tokens
 from podium_server.rpc.handlers import snake_case
 from podium_server.store.contract import Store
 
-__all__ = ["METHODS", "Direct", "Way", "Wire"]
+__all__ = ["METHODS", "Direct", "Validated", "Way", "Wire"]
 
 METHODS = {
     method.name: method
@@ -75,3 +77,41 @@ class Direct:
         if isinstance(answer, bytes):
             return GetMessageClass(METHODS[method].output_type).FromString(answer)
         return answer
+
+
+class Validated:
+    """Validates each Record call before it makes it, and compares the two answers."""
+
+    def __init__(self, way: Way) -> None:
+        self._way = way
+
+    async def call(self, method: str, request: Message) -> Message:
+        """The response to a call."""
+        if not isinstance(request, RecordRequest):
+            return await self._way.call(method, request)
+        rehearsal = RecordRequest()
+        rehearsal.CopyFrom(request)
+        rehearsal.validate_only = True
+        expected = await self._answer(method, rehearsal)
+        answer = await self._answer(method, request)
+        if isinstance(answer, PodiumError):
+            assert isinstance(expected, PodiumError), answer
+            assert _refusals(expected) == _refusals(answer)
+            raise answer
+        assert isinstance(expected, RecordResponse), expected
+        assert expected.revision <= answer.revision
+        expected.revision = answer.revision
+        assert expected == answer
+        return answer
+
+    async def _answer(self, method: str, request: Message) -> RecordResponse | PodiumError:
+        try:
+            answer = await self._way.call(method, request)
+        except PodiumError as error:
+            return error
+        assert isinstance(answer, RecordResponse)
+        return answer
+
+
+def _refusals(error: PodiumError) -> list[tuple[int, str]]:
+    return [(-1, error.reason), *((event.index, event.reason) for event in error.refusals)]

@@ -276,10 +276,16 @@ def one_or_more(given: str | Iterable[str] | None) -> Iterable[str]:
 
 
 def record(
-    experiment: str, events: Iterable[Event], position: StreamPosition | None = None
+    experiment: str,
+    events: Iterable[Event],
+    position: StreamPosition | None = None,
+    *,
+    validate_only: bool = False,
 ) -> Steps[RecordResult]:
     """Calls Record: records events of one experiment, all of them or none."""
-    request = recording.RecordRequest(experiment=experiment, events=events)
+    request = recording.RecordRequest(
+        experiment=experiment, events=events, validate_only=validate_only
+    )
     if position is not None:
         request.position.writer_id = position.writer_id
         request.position.first_sequence = position.first_sequence

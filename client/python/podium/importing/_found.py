@@ -20,12 +20,15 @@ class FoundArm:
         arm: The arm. The `event_time` of its rows is kept.
         source: The file or folder that it was read from.
         series: The training series of the arm, by key.
+        run_may_change: Whether the source can have another `run_id` later. Otherwise an arm that
+            was imported with another `run_id` is a different one, and is not overwritten.
     """
 
     experiment: str
     arm: ArmResult
     source: str
     series: dict[str, Series] = field(default_factory=dict)
+    run_may_change: bool = False
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from podium.importing._found import Found, FoundArm, FoundExperiment, Importer, NotImported
 from podium.importing._registry import broken_importers, importers
 from podium.importing._unread import Unreadable, Unsupported
+from podium.importing._values import reading_in
 
 __all__ = ["Place", "places", "read", "read_results"]
 
@@ -38,8 +39,14 @@ def read_results(path: str | os.PathLike[str], *, kind: str | None = None) -> It
 
 def read(place: Place) -> Iterator[Found]:
     """Yields the items of one place. An error becomes a `NotImported` item."""
+    folder = place.path.resolve().parent
     try:
-        for found in place.importer.read(place.path):
+        found_items = iter(place.importer.read(place.path))
+        while True:
+            with reading_in(folder):
+                found = next(found_items, None)
+            if found is None:
+                return
             if not isinstance(found, FoundArm | FoundExperiment | NotImported):
                 raise TypeError(f"it yielded {type(found).__name__}")  # noqa: TRY301 - handled like other errors
             yield found

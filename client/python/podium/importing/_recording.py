@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from podium import events
 from podium._files.exports import latest_metrics
 from podium._limits.batches import batches, record_all
 from podium._limits.limits import DEFAULT_LIMITS
+from podium._values.enums import Direction
+from podium._values.shorten import shorten
 from podium.curves import points_by_step
-from podium.errors import PodiumError, UnavailableError
+from podium.errors import NotFoundError, PodiumError, UnavailableError
 from podium.importing._found import FoundArm, FoundExperiment, NotImported
 from podium.importing._reading import places, read
 from podium.importing._registry import broken_importers
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from podium import Client
-    from podium._model.results import ArmResult
+    from podium._model.results import ArmResult, EvalResult
     from podium.importing._found import Found
+    from podium.v1.event_pb2 import Event
 
 __all__ = ["ArmCount", "ImportReport", "import_results"]
+
+_DIGITS = 8
 
 
 @dataclass(slots=True)
@@ -34,7 +40,7 @@ class ArmCount:
 
     kind: str
     recorded: int = 0
-    changed: int = 0
+    changed: list[str] = field(default_factory=list)
     unchanged: int = 0
     evals: int = 0
 
@@ -44,8 +50,8 @@ class ImportReport:
     """The outcome of an import.
 
     Attributes:
-        experiments: By experiment: the number of recorded arms, how many of these replaced other
-            results, the number of unchanged arms, and the number of eval rows of all of them.
+        experiments: By experiment: the number of recorded arms, the names of those that replaced
+            other results, the number of unchanged arms, and the number of eval rows of all arms.
         not_imported: The data that was not imported, with reasons.
     """
 
@@ -60,7 +66,7 @@ class ImportReport:
     @property
     def changed(self) -> int:
         """Returns the number of recorded arms that replaced other results."""
-        return sum(count.changed for count in self.experiments.values())
+        return sum(len(count.changed) for count in self.experiments.values())
 
     @property
     def unchanged(self) -> int:
@@ -69,26 +75,29 @@ class ImportReport:
 
 
 def import_results(
-    client: Client | None,
+    client: Client,
     path: str | os.PathLike[str],
     *,
     kind: str | None = None,
     experiment: str | None = None,
     replace: bool = False,
+    dry_run: bool = False,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> ImportReport:
     """Records every result under a path. Importing the same files again changes nothing.
 
-    An arm is recorded as a whole and becomes equal to its source. If the source has not changed
-    since the last import, rows that were recorded in between are kept.
+    An arm becomes equal to its source. Eval rows that its source lacks, such as those recorded by
+    hand, are kept.
 
     Args:
-        client: The client to record with; None for a dry run, which records nothing.
+        client: The client to record with.
         path: A file or folder.
         kind: The kind of all files; detected if not given.
         experiment: The experiment of all arms; the one in their source if not given.
-        replace: Whether to overwrite arms that a trainer has recorded, or that have got rows since
-            the last import.
+        replace: Whether to overwrite arms that a trainer has recorded or that hold another run,
+            and to delete eval rows that the source lacks.
+        dry_run: Whether to read everything and ask the server, but record nothing. The report is
+            that of an import.
         on_progress: Called with the number of finished places and their total, after each place.
 
     Raises:
@@ -96,7 +105,7 @@ def import_results(
         UnavailableError: The server cannot be reached; arms recorded before that remain.
     """
     found = places(Path(path), kind=kind)
-    work = _Import(client, experiment, replace=replace)
+    work = _Import(_Target(client, dry_run=dry_run), experiment, replace=replace)
     if kind is None:
         work.report.not_imported += map(_unloaded, broken_importers())
     for number, place in enumerate(found, start=1):
@@ -106,15 +115,52 @@ def import_results(
     return work.report
 
 
+class _Target:
+    """The server that an import records with, or asks only."""
+
+    def __init__(self, client: Client, *, dry_run: bool) -> None:
+        self._client = client
+        self._dry_run = dry_run
+        self._declared: set[str] = set()
+        self._existing: dict[str, set[str]] = {}
+
+    def existing_arm(self, experiment: str, name: str) -> ArmResult | None:
+        """Returns an arm that was recorded before this import."""
+        if experiment not in self._existing:
+            self._existing[experiment] = set(self._arm_names(experiment))
+        if name not in self._existing[experiment]:
+            return None
+        return self._client.arm(experiment, name).get()
+
+    def _arm_names(self, experiment: str) -> Iterator[str]:
+        arms = self._client.experiment(experiment).arms(page_size=DEFAULT_LIMITS.page_rows)
+        try:
+            yield from (arm.name for arm in arms)
+        except NotFoundError:
+            return
+
+    def send(self, experiment: str, to_record: list[Event]) -> bool:
+        """Records events in as many calls as they need. Returns whether they changed anything."""
+        if experiment not in self._declared:
+            to_record = [events.experiment_declared(), *to_record]
+        to_send = batches(("", event) for event in to_record)
+        if self._dry_run:
+            # The later calls of a large arm need the first one to be recorded.
+            first = to_send[0].events()
+            return self._client.record(experiment, first, validate_only=True).changed_events > 0
+        done = record_all(to_send, lambda batch: self._client.record(experiment, batch.events()))
+        changed = sum(result.changed_events for _, result in done) > 0
+        self._declared.add(experiment)
+        return changed
+
+
 class _Import:
     """The state of a running import."""
 
-    def __init__(self, client: Client | None, experiment: str | None, *, replace: bool) -> None:
-        self._client = client
+    def __init__(self, target: _Target, experiment: str | None, *, replace: bool) -> None:
+        self._target = target
         self._experiment = experiment
         self._replace = replace
-        self._declared: set[str] = set()
-        self._existing: dict[str, set[str]] = {}
         self._imported: dict[tuple[str, str], FoundArm] = {}
         self.report = ImportReport()
 
@@ -130,73 +176,118 @@ class _Import:
                 self._take_arm(found, kind)
         except UnavailableError:
             raise
-        except (PodiumError, ValueError, TypeError) as error:
+        except (PodiumError, ValueError, TypeError, RecursionError) as error:
             self.report.not_imported.append(NotImported(found.source, _reason(error)))
 
     def _take_experiment(self, found: FoundExperiment) -> None:
         if self._experiment is not None:
             return  # the arms are recorded in another experiment than the described one
-        self._declare(
-            found.name,
+        declaration = events.experiment_declared(
             hypothesis=found.hypothesis,
             success_metric=found.success_metric,
-            direction=found.direction,
+            direction=None if found.direction is None else Direction(found.direction),
             parent=found.parent,
             tags=found.tags,
             metadata=found.metadata,
         )
-        if found.conclusion and self._client is not None:
-            self._client.record(found.name, [events.experiment_concluded(found.conclusion)])
-
-    def _declare(self, name: str, **settings: Any) -> None:
-        if self._client is not None and (settings or name not in self._declared):
-            self._client.experiment(name).declare(**settings)
-        self._declared.add(name)
+        conclusion = [events.experiment_concluded(found.conclusion)] if found.conclusion else []
+        self._target.send(found.name, [declaration, *conclusion])
 
     def _take_arm(self, found: FoundArm, kind: str) -> None:
+        arm = self._with_names_in_limit(found)
         experiment = self._experiment or found.experiment
-        before = self._imported.setdefault((experiment, found.arm.name), found)
+        before = self._imported.setdefault((experiment, arm.name), found)
         if before is not found:
             self.report.not_imported.append(_duplicate(found, before))
             return
-        self._declare(experiment)
-        existed = found.arm.name in self._arms_of(experiment)
-        is_recorded = self._record(experiment, found)
+        existing = self._target.existing_arm(experiment, arm.name)
+        to_record = self._arm_events(arm, found, existing)
+        is_recorded = self._target.send(experiment, [*to_record, *_series_events(arm, found)])
         count = self.report.experiments.setdefault(experiment, ArmCount(kind))
         count.recorded += is_recorded
-        count.changed += is_recorded and existed
         count.unchanged += not is_recorded
-        count.evals += len(found.arm.evals)
+        count.evals += len(arm.evals)
+        if is_recorded and existing is not None:
+            count.changed.append(arm.name)
 
-    def _arms_of(self, experiment: str) -> set[str]:
-        """Returns the names of the arms that an experiment had before this import."""
-        if self._client is None:
-            return set()
-        if experiment not in self._existing:
-            arms = self._client.experiment(experiment).arms(page_size=DEFAULT_LIMITS.page_rows)
-            self._existing[experiment] = {arm.name for arm in arms}
-        return self._existing[experiment]
+    def _with_names_in_limit(self, found: FoundArm) -> ArmResult:
+        """Returns the arm. Shortens names over the limit, such as paths of models."""
+        arm = copy(found.arm)
+        arm.group_name = arm.group_name and _within_limit(arm.group_name)
+        arm.name = _within_limit(arm.name)
+        if arm.name != found.arm.name:
+            arm.run_config = copy(arm.run_config)
+            arm.run_config.extras = {**arm.run_config.extras, "name": found.arm.name}
+            arm.run_config.name = arm.name
+            why = f"its name is too long, so it is called {arm.name!r}; the extras have the name"
+            self.report.not_imported.append(NotImported(found.source, why, is_wrong=False))
+        return arm
 
-    def _record(self, experiment: str, found: FoundArm) -> bool:
-        """Records an arm with its training series. Returns whether that changed anything."""
-        arm = found.arm
-        to_record = [events.arm_recorded(arm, replace=self._replace)]
-        if self._client is None:
-            return True
-        for step, metrics in points_by_step(found.series.values()):
-            to_record.append(events.metrics_recorded(arm.name, metrics, step=step))
-        latest = latest_metrics(arm, found.series)
-        if latest:
-            to_record.append(events.metrics_recorded(arm.name, latest))
-        for event in to_record:
-            # The time of the import is not the time at which a row was measured.
-            event.ClearField("event_time")
-        client = self._client
-        done = record_all(
-            batches((found.source, event) for event in to_record),
-            lambda batch: client.record(experiment, batch.events()),
+    def _arm_events(
+        self, arm: ArmResult, found: FoundArm, existing: ArmResult | None
+    ) -> list[Event]:
+        """Returns the event that records an arm, or none if that would change nothing.
+
+        Raises:
+            ValueError: The existing arm holds another run.
+        """
+        if existing is None or self._replace:
+            return [_untimed(events.arm_recorded(arm, replace=self._replace))]
+        if not found.run_may_change:
+            _check_same_run(arm, existing)
+        others = _other_rows(arm, existing)
+        if others:
+            arm = copy(arm)
+            arm.evals = [*arm.evals, *others]
+            if _comparable(arm) == _comparable(existing):
+                return []
+        return [_untimed(events.arm_recorded(arm))]
+
+
+def _series_events(arm: ArmResult, found: FoundArm) -> Iterator[Event]:
+    """Yields the events that record the training series of an arm."""
+    for step, metrics in points_by_step(found.series.values()):
+        yield _untimed(events.metrics_recorded(arm.name, metrics, step=step))
+    latest = latest_metrics(arm, found.series)
+    if latest:
+        yield _untimed(events.metrics_recorded(arm.name, latest))
+
+
+def _untimed(event: Event) -> Event:
+    """Removes the time: the time of the import is not the time of a measurement."""
+    event.ClearField("event_time")
+    return event
+
+
+def _within_limit(name: str) -> str:
+    """Returns a name within the limit. A shortened one ends with a digest, so it is unique."""
+    if len(name.encode()) <= DEFAULT_LIMITS.name_bytes:
+        return name
+    suffix = f"-{hashlib.sha256(name.encode()).hexdigest()[:_DIGITS]}"
+    return shorten(name, DEFAULT_LIMITS.name_bytes - len(suffix)) + suffix
+
+
+def _check_same_run(arm: ArmResult, existing: ArmResult) -> None:
+    if arm.run_id and existing.run_id and arm.run_id != existing.run_id:
+        raise ValueError(
+            f"arm {arm.name!r} of {existing.experiment!r} holds another run "
+            f"({existing.run_id}; this one is {arm.run_id}); import this one into another "
+            "experiment (--experiment), or overwrite the arm (--replace)"
         )
-        return sum(result.changed_events for _, result in done) > 0
+
+
+def _other_rows(arm: ArmResult, existing: ArmResult) -> list[EvalResult]:
+    """Returns the eval rows of an existing arm that its source lacks."""
+    of_source = {(row.name, row.step) for row in arm.evals}
+    return [row for row in existing.evals if (row.name, row.step) not in of_source]
+
+
+def _comparable(arm: ArmResult) -> ArmResult:
+    """Returns an arm without what the server derives from its rows, and with sorted rows."""
+    found = _with_sorted_rows(arm)
+    if found.evals:
+        found.eval_metrics, found.eval_breakdowns = {}, {}
+    return found
 
 
 def _duplicate(found: FoundArm, before: FoundArm) -> NotImported:
@@ -229,6 +320,8 @@ def _unloaded(name: str) -> NotImported:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deep"
     if not isinstance(error, PodiumError):
         return str(error)
     message = error.refusals[0].message if error.refusals else error.message

@@ -5,22 +5,71 @@ import json
 import math
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "content_of",
     "head",
     "json_lines",
     "json_object",
     "number",
     "numbers",
+    "reading_in",
+    "text_of",
     "time_from_seconds",
     "yaml_object",
 ]
 
 _HEAD_BYTES = 64 * 1024
+_MAX_FILE_BYTES = 256 * 1024 * 1024
+_MAX_LINE_BYTES = 64 * 1024 * 1024
+_MAX_YAML_BYTES = 4 * 1024 * 1024
+
+_folder: ContextVar[Path | None] = ContextVar("_folder", default=None)
+
+
+@contextmanager
+def reading_in(folder: Path) -> Iterator[None]:
+    """Refuses files outside of a folder: links in results must not reach other files."""
+    token = _folder.set(folder)
+    try:
+        yield
+    finally:
+        _folder.reset(token)
+
+
+def content_of(path: Path, limit: int = _MAX_FILE_BYTES) -> bytes:
+    """Returns the bytes of a file.
+
+    Raises:
+        ValueError: The file is a link out of the results, or is larger than the limit.
+    """
+    with _opened_inside(path) as file:
+        found = file.read(limit + 1)
+    if len(found) > limit:
+        raise ValueError(f"{path.name} is larger than the limit of {limit:,} bytes")
+    return found
+
+
+def text_of(path: Path) -> str:
+    """Returns the text of a file, with a replacement for each byte that is not UTF-8.
+
+    Raises:
+        ValueError: The file is a link out of the results, or is too large.
+    """
+    return content_of(path).decode(errors="replace")
+
+
+def _opened_inside(path: Path) -> BufferedReader:
+    folder = _folder.get()
+    if folder is not None and not path.resolve().is_relative_to(folder):
+        raise ValueError(f"{path} is a link to a file outside of the results")
+    return path.open("rb")
 
 
 def json_object(path: Path) -> dict[str, Any]:
@@ -29,8 +78,11 @@ def json_object(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: The file has other content. The message names the line.
     """
+    content = content_of(path)
+    if not content.strip():
+        raise ValueError("the file is empty")
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(content)
     except UnicodeDecodeError as error:
         raise ValueError("not valid JSON: the file is not UTF-8") from error
     except RecursionError as error:
@@ -46,16 +98,24 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | ValueError]]:
     """Yields the number of each JSON line, and its object or the error."""
     number_of_line = 0
     try:
-        with _opened(path) as file:
-            for number_of_line, line in enumerate(file, start=1):
+        with _opened_inside(path) as plain, _decompressed(plain, path) as file:
+            for number_of_line, line in enumerate(_bounded_lines(file), start=1):
                 if line.strip():
                     yield number_of_line, _line(line)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         yield number_of_line + 1, ValueError(f"the compressed file ends or is damaged: {error}")
 
 
-def _opened(path: Path) -> gzip.GzipFile | BufferedReader:
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+def _decompressed(file: BufferedReader, path: Path) -> gzip.GzipFile | BufferedReader:
+    return gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
+
+
+def _bounded_lines(file: gzip.GzipFile | BufferedReader) -> Iterator[bytes]:
+    """Yields the lines of a file. A compressed file can have a line that fills the memory."""
+    while line := file.readline(_MAX_LINE_BYTES + 1):
+        if len(line) > _MAX_LINE_BYTES:
+            raise EOFError(f"a line is larger than the limit of {_MAX_LINE_BYTES:,} bytes")
+        yield line
 
 
 def _line(line: bytes) -> dict[str, Any] | ValueError:
@@ -72,7 +132,7 @@ def _line(line: bytes) -> dict[str, Any] | ValueError:
 def head(path: Path) -> bytes:
     """Returns the first bytes of a file, to detect its kind. Empty if it cannot be read."""
     try:
-        with _opened(path) as file:
+        with path.open("rb") as plain, _decompressed(plain, path) as file:
             return file.read(_HEAD_BYTES)
     except (OSError, EOFError, zlib.error):
         return b""
@@ -93,11 +153,17 @@ def yaml_object(path: Path) -> dict[str, Any]:
     try:
         # The C loader is much faster, but not every platform has it.
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        found = yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506 - either one is safe
+        text = content_of(path, _MAX_YAML_BYTES)
+        # A few hundred bytes of nested aliases stand for billions of values.
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=loader)):
+            raise ValueError("YAML aliases (*name) are not supported")
+        found = yaml.load(text, Loader=loader)  # noqa: S506 - either one is safe
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         where = "" if line is None else f" in line {line + 1}"
         raise ValueError(f"not valid YAML: {getattr(error, 'problem', error)}{where}") from error
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
     if not isinstance(found, dict):
         raise ValueError("not a YAML mapping")  # noqa: TRY004 - of the file, not of an argument
     return {str(key): value for key, value in found.items()}

@@ -53,8 +53,13 @@ class RecordRequest(_message.Message):
     EXPERIMENT_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
     """The name of the experiment. Required."""
+    validate_only: _builtins.bool
+    """Whether to check the events without recording them. The response is that of a
+    call which records them, with the present revision.
+    """
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
         """The events, in order; at most 1,000, with at most 10,000 metric values in all.
@@ -73,10 +78,11 @@ class RecordRequest(_message.Message):
         experiment: _builtins.str = ...,
         events: _abc.Iterable[_event_pb2.Event] | None = ...,
         position: Global___StreamPosition | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_position", b"_position", "position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_position", b"_position", "events", b"events", "experiment", b"experiment", "position", b"position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_position", b"_position", "events", b"events", "experiment", b"experiment", "position", b"position", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__position: _TypeAlias = _typing.Literal["position"]  # noqa: Y015
     _WhichOneofArgType__position: _TypeAlias = _typing.Literal["_position", b"_position"]  # noqa: Y015
@@ -128,7 +134,9 @@ class RecordResponse(_message.Message):
     LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
     KEPT_FIELDS_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The experiment's revision after the call."""
+    """The experiment's revision after the call. 0 if a call that only validates would
+    create it.
+    """
     changed_events: _builtins.int
     """The number of events that changed something."""
     skipped_events: _builtins.int

@@ -1815,6 +1815,10 @@ pub struct RecordRequest {
     /// a stream.
     #[prost(message, optional, tag = "3")]
     pub position: ::core::option::Option<StreamPosition>,
+    /// Whether to check the events without recording them. The response is that of a
+    /// call which records them, with the present revision.
+    #[prost(bool, tag = "4")]
+    pub validate_only: bool,
 }
 /// StreamPosition is a place in a stream. A stream has the events that one process
 /// records about one arm, or about the experiment itself, numbered 1, 2, 3, and so
@@ -1835,7 +1839,8 @@ pub struct StreamPosition {
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct RecordResponse {
-    /// The experiment's revision after the call.
+    /// The experiment's revision after the call. 0 if a call that only validates would
+    /// create it.
     #[prost(int64, tag = "1")]
     pub revision: i64,
     /// The number of events that changed something.

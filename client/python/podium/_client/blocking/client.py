@@ -169,7 +169,12 @@ class Client:
         return self._connection.run(calls.revoke_token(id_or_name))
 
     def record(
-        self, experiment: str, events: Iterable[Event], position: StreamPosition | None = None
+        self,
+        experiment: str,
+        events: Iterable[Event],
+        position: StreamPosition | None = None,
+        *,
+        validate_only: bool = False,
     ) -> RecordResult:
         """Records events of one experiment in one transaction: all of them or none.
 
@@ -180,6 +185,8 @@ class Client:
             events: The events, in order; at most 1,000, with at most 10,000 metric values.
             position: The position of the first event in its stream. The server then applies each
                 event exactly once, and skips those that it has applied before.
+            validate_only: Whether to check the events and return the result without recording
+                them.
 
         Raises:
             PodiumError: An event was refused. The class is that of the first refused event, and
@@ -188,7 +195,8 @@ class Client:
                 `metadata["expected_sequence"]` is the number of the next event.
         """
         name = coerce.text(experiment, "experiment")
-        return self._connection.run(calls.record(name, events, position))
+        call = calls.record(name, events, position, validate_only=validate_only)
+        return self._connection.run(call)
 
     def close(self) -> None:
         """Closes the connection. Calls under way end with a CanceledError."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
+_FORMATS = ("jsonl", "csv", "parquet")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""The beginnings of texts that spreadsheets run as formulas."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
@@ -35,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file on another server. Recording it twice changes nothing.\n\n"
         "With --format csv it writes a flat table instead, with a line for each number, for\n"
         "spreadsheets and data frames. The table lacks configurations, and breakdowns that are\n"
-        "not numbers, so it cannot be imported. --format parquet writes the same table for data\n"
+        "not numbers, so it cannot be imported. Texts that spreadsheets would run as formulas\n"
+        "begin with an apostrophe. --format parquet writes the same table for data\n"
         "frames, and also whole records, which `podium import` reads.\n\n"
         "Each arm is written as of one revision. Changes during the export may be missing; a note\n"
         "then says so."
@@ -53,11 +60,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the name of the experiment; all if not given",
     )
     parser.add_argument("--output", metavar="FILE", help="the file; standard output if not given")
-    parser.add_argument("--format", choices=["jsonl", "csv", "parquet"], default="jsonl")
+    parser.add_argument(
+        "--format",
+        choices=_FORMATS,
+        help="by default that of the suffix of --output, otherwise jsonl",
+    )
 
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
     """Writes all experiments, or the given one, in the requested format."""
+    arguments.format = arguments.format or _format_of(arguments.output, console)
     if console.as_json and arguments.format != "jsonl":
         raise CommandError(
             f"--json and --format {arguments.format} exclude each other; leave one out"
@@ -76,6 +88,11 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
             f"{_format.count(arms, 'arm')}, {_format.count(rows, 'eval row')}"
         )
     return Exit.OK
+
+
+def _format_of(path: str | None, console: Console) -> str:
+    suffix = Path(path or "").suffix.removeprefix(".").lower()
+    return suffix if suffix in _FORMATS and not console.as_json else _FORMATS[0]
 
 
 class _Count(NamedTuple):
@@ -160,7 +177,14 @@ class _Csv:
     def arm(self, arm: ArmResult, series: Mapping[str, Series]) -> None:
         """Writes the numbers of an arm."""
         for number in exports.numbers(arm, series):
-            self._writer.writerow(json_form.to_json(field) for field in number)
+            self._writer.writerow(map(_cell, number))
+
+
+def _cell(value: Any) -> Any:
+    """Returns a cell of a table. An apostrophe keeps spreadsheets from running a text."""
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return json_form.to_json(value)
 
 
 @contextmanager
@@ -170,8 +194,12 @@ def _opened(arguments: argparse.Namespace, console: Console) -> Iterator[_Writer
     if path is None:
         yield _text_form(arguments.format, sys.stdout, is_utf8=console.is_utf8)
         return
-    part = Path(f"{path}.part")
+    part: Path | None = None
     try:
+        # A new file that only its owner can read. A name that others can predict could be a link.
+        number, name = tempfile.mkstemp(dir=Path(path).parent, prefix=".podium-export-")
+        os.close(number)
+        part = Path(name)
         with _form_in_file(arguments.format, part) as writer:
             yield writer
         part.replace(path)
@@ -180,7 +208,8 @@ def _opened(arguments: argparse.Namespace, console: Console) -> Iterator[_Writer
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error.strerror}", Exit.FAILED) from error
     finally:
-        part.unlink(missing_ok=True)
+        if part is not None:
+            part.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
+_MOST_NAMES = 10
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
@@ -43,12 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--experiment", metavar="NAME", help="the experiment for all arms")
     parser.add_argument(
-        "--dry-run", action="store_true", help="read everything, and record nothing"
+        "--dry-run",
+        action="store_true",
+        help="read everything and ask the server, but record nothing",
     )
     parser.add_argument(
         "--replace",
         action="store_true",
-        help="also overwrite arms that a training recorded, or that have newer rows",
+        help="also overwrite arms that a training recorded or that hold another run, and delete "
+        "eval rows that the source lacks",
     )
 
 
@@ -56,11 +61,12 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
     """Imports results, and prints a report."""
     try:
         report = import_results(
-            None if arguments.dry_run else client,
+            client,
             arguments.path,
             kind=arguments.kind,
             experiment=arguments.experiment,
             replace=arguments.replace,
+            dry_run=arguments.dry_run,
             on_progress=lambda done, total: console.progress(done, total, "places read"),
         )
     except ValueError as error:
@@ -87,7 +93,16 @@ def _print_report(report: ImportReport, console: Console, *, dry_run: bool) -> N
     )
     for item in report.not_imported:
         console.note(_line(item))
+    for name, count in report.experiments.items():
+        if count.changed:
+            console.note(f"{name}: these arms replaced other results: {_first(count.changed)}")
     console.line(_summary(report, dry_run=dry_run))
+
+
+def _first(names: list[str]) -> str:
+    """Returns the first names, and how many others there are."""
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _line(item: NotImported) -> str:

@@ -4,7 +4,10 @@ A training has one in its folder and one in each checkpoint. States are of the s
 log of one continues the log of the other. The longest one becomes the arm, the others are skipped.
 """
 
+import hashlib
+import json
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,11 +18,12 @@ from podium.curves import Series
 from podium.importing._configs import kept_values, step_from
 from podium.importing._found import Found, FoundArm, NotImported
 from podium.importing._rows import series_of, with_last_rows
-from podium.importing._values import head, json_object, numbers
+from podium.importing._values import head, json_object, number, numbers
 
 __all__ = ["HfTrainerImporter"]
 
 _FILE = "trainer_state.json"
+_DIGITS = 12
 _CHECKPOINT = re.compile(r"(?:checkpoint-\d+|last-checkpoint)\Z")
 _NO_NAME = re.compile(r"(?:checkpoint|ckpt|model|out|output|result|trainer_output)s?\Z")
 """Generic folder names. The parent folder's name is added to them."""
@@ -67,8 +71,8 @@ class HfTrainerImporter:
     def claims(self, path: Path) -> Collection[Path]:
         """Returns the state files in a folder and in its checkpoints."""
         if path.is_file():
-            return [path] if path.name == _FILE and b'"log_history"' in head(path) else []
-        return [found for found in _states_of(path) if b'"log_history"' in head(found)]
+            return [path] if path.name == _FILE and _is_state(path) else []
+        return [found for found in _states_of(path) if _is_state(found)]
 
     def read(self, path: Path) -> Iterator[Found]:
         """Yields an arm for each training whose states are in a folder."""
@@ -81,14 +85,31 @@ class HfTrainerImporter:
         states.sort(key=lambda state: len(state.log), reverse=True)
         is_folder = path.is_dir() and not _CHECKPOINT.match(path.name)
         longest = states[0] if is_folder and states else None
-        for number, state in enumerate(states):
-            later = _later_state(state, states[:number])
+        for position, state in enumerate(states):
+            later = _later_state(state, states[:position])
             if later is None:
                 name = _name(state.path, is_folders=state is longest)
                 yield FoundArm(self.kind, _arm(state, name), str(state.path), _series(state.log))
+                yield from _not_numbers(state)
             else:
                 why = f"an earlier state of the training in {later.path}"
                 yield NotImported(str(state.path), why, is_wrong=False)
+
+
+def _is_state(file: Path) -> bool:
+    """Returns whether a file has the log of a training, or is one that was cut off."""
+    begin = head(file)
+    return b'"log_history"' in begin or not begin.rstrip().endswith(b"}")
+
+
+def _not_numbers(state: _State) -> Iterator[NotImported]:
+    """Yields a note for each key of the log that has values which are not numbers."""
+    counts = Counter(
+        key for entry in state.log for key, value in entry.items() if number(value) is None
+    )
+    for key, count in counts.items():
+        why = f"{key!r} is not a number in {count:,} of {len(state.log):,} entries of the log"
+        yield NotImported(str(state.path), why, is_wrong=False)
 
 
 def _states_of(folder: Path) -> list[Path]:
@@ -120,8 +141,17 @@ def _arm(state: _State, name: str) -> ArmResult:
         ArmStatus.COMPLETED if state.is_finished else ArmStatus.RUNNING,
         _training_metrics(state.log),
         evals=with_last_rows(rows) if state.is_finished else rows,
+        run_id=_identity(state.log),
         train_seconds=_train_seconds(state.log),
     )
+
+
+def _identity(log: _Log) -> str | None:
+    """Returns a digest of the first entry of the log, which later states of a training share."""
+    if not log:
+        return None
+    first = json.dumps(log[0], sort_keys=True, default=str)
+    return f"hf-{hashlib.sha256(first.encode()).hexdigest()[:_DIGITS]}"
 
 
 def _name(path: Path, *, is_folders: bool) -> str:

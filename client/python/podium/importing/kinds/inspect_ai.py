@@ -8,7 +8,7 @@ import json
 import re
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from podium._model.results import (
 )
 from podium.importing._configs import kept_values, seed_from
 from podium.importing._found import Found, FoundArm, NotImported
-from podium.importing._values import head, json_object, number
+from podium.importing._values import head, json_object, number, numbers
 from podium.importing._zips import zipfile
 
 __all__ = ["InspectImporter"]
@@ -41,7 +41,9 @@ _STATUSES = {
     "cancelled": ArmStatus.CANCELLED,
     "started": ArmStatus.RUNNING,
 }
-_FACTS = ("task_args", "task_file", "metadata", "packages", "revision", "created", "tags")
+_FACTS = ("task_args", "task_file", "metadata", "packages", "revision", "tags")
+"""Other facts that tell runs apart. Times are not among them: they differ between equal runs."""
+_SETTINGS = ("solver", "solver_args", "scorers", "model_generate_config", "model_roles")
 _DATASET = ("name", "location", "samples", "shuffled")
 
 _Object = dict[str, Any]
@@ -59,7 +61,7 @@ class InspectImporter:
             return []
         begin = head(path)
         if path.suffix == ".eval":
-            return [path] if begin.startswith(b"PK") else []
+            return [path] if begin.startswith(b"PK") or not begin else []
         return [path] if b'"task_id"' in begin and b"eval" in _outer_keys(begin) else []
 
     def read(self, path: Path) -> Iterator[Found]:
@@ -74,8 +76,17 @@ class InspectImporter:
                 "a newer Podium may support it"
             )
         yield FoundArm(self.kind, _arm(log), str(path))
-        if log.get("status") is None and not _scores(log):
-            yield NotImported(str(path), "the log is incomplete: it has no results", is_wrong=False)
+        if not _scores(log) and (log.get("status") is None or log.get("results")):
+            is_incomplete = log.get("status") is None
+            why = (
+                "the log is incomplete: it has no results" if is_incomplete else "it has no scores"
+            )
+            yield NotImported(str(path), why, is_wrong=False)
+        for score in _scores(log):
+            lost = [key for key, value in _values(score).items() if number(value) is None]
+            if lost:
+                why = f"score {_name(score)!r}: not imported, because not a number: "
+                yield NotImported(str(path), why + ", ".join(lost), is_wrong=False)
 
 
 def _outer_keys(text: bytes) -> set[bytes]:
@@ -97,14 +108,14 @@ def _is_zip(path: Path) -> bool:
 
 def _zipped(path: Path) -> _Object:
     """Returns the header of a log, or its start entry if the log is incomplete."""
+    if not path.stat().st_size:
+        raise ValueError("the file is empty")
     try:
         with zipfile.ZipFile(path) as archive:
             name = next((name for name in _HEADERS if name in archive.namelist()), None)
             if name is None:
                 raise ValueError(f"not an Inspect log: the zip lacks {_HEADERS[0]}")
-            if archive.getinfo(name).file_size > _HEADER_BYTES:
-                raise ValueError(f"{name} is larger than {_HEADER_BYTES:,} bytes")
-            found = json.loads(archive.read(name))
+            found = json.loads(_entry(archive, name))
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ValueError(f"a damaged zip: {error}") from error
     except (NotImplementedError, RuntimeError) as error:
@@ -114,6 +125,15 @@ def _zipped(path: Path) -> _Object:
         ) from error
     if not isinstance(found, dict):
         raise ValueError(f"{name} is not a JSON object")  # noqa: TRY004 - of the file
+    return found
+
+
+def _entry(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Returns an entry of a zip. The zip's directory may give a wrong size."""
+    with archive.open(name) as file:
+        found = file.read(_HEADER_BYTES + 1)
+    if len(found) > _HEADER_BYTES:
+        raise ValueError(f"{name} is larger than the limit of {_HEADER_BYTES:,} bytes")
     return found
 
 
@@ -169,10 +189,38 @@ def _run_config(log: _Object, model: str, name: str) -> RunConfig:
         name,
         model=ModelConfig(model),
         backend=Component("inspect_ai", kept_values(arguments)),
-        eval=kept_values(settings),
-        seed=seed_from(settings.get("seed")),
+        eval=kept_values({**_without_seed(settings), **_settings(log)}),
+        seed=_seed(log),
         extras=kept_values(facts),
     )
+
+
+def _seed(log: _Object) -> int | None:
+    settings = log["eval"].get("config")
+    generation = _plan(log).get("config")
+    given = [part.get("seed") for part in (generation, settings) if isinstance(part, dict)]
+    return next((seed for seed in map(seed_from, given) if seed is not None), None)
+
+
+def _settings(log: _Object) -> _Object:
+    """Returns how the model was asked and judged: solvers, scorers, generation settings."""
+    spec, plan = log["eval"], _plan(log)
+    found = {key: spec[key] for key in _SETTINGS if spec.get(key)}
+    if plan.get("steps"):
+        found["steps"] = plan["steps"]
+    if isinstance(plan.get("config"), dict):
+        found["generation"] = _without_seed(plan["config"])
+    scorers = [{"name": _name(score), "params": score.get("params")} for score in _scores(log)]
+    return {**found, "scores": scorers} if scorers else found
+
+
+def _plan(log: _Object) -> _Object:
+    found = log.get("plan")
+    return found if isinstance(found, dict) else {}
+
+
+def _without_seed(settings: _Object) -> _Object:
+    return {key: value for key, value in settings.items() if key != "seed" and value is not None}
 
 
 def _evals(log: _Object, task: str, seconds: float, time: datetime | None) -> Iterator[EvalResult]:
@@ -191,10 +239,13 @@ def _evals(log: _Object, task: str, seconds: float, time: datetime | None) -> It
 
 
 def _scores(log: _Object) -> list[_Object]:
-    """Returns the scores, which older logs call scorers."""
+    """Returns the scores. Older logs have `scorers`, and the oldest one `scorer` and `metrics`."""
     found = log.get("results")
     results = found if isinstance(found, dict) else {}
     scores = results.get("scores", results.get("scorers"))
+    if scores is None and isinstance(results.get("metrics"), dict):
+        scorer = results.get("scorer")
+        scores = {**(scorer if isinstance(scorer, dict) else {}), "metrics": results["metrics"]}
     listed = scores if isinstance(scores, list) else [scores]
     return [score for score in listed if isinstance(score, dict)]
 
@@ -227,13 +278,17 @@ def _benchmark(log: _Object, task: str) -> str | None:
 
 
 def _metrics(score: _Object) -> dict[str, float]:
+    return numbers(_values(score))
+
+
+def _values(score: _Object) -> _Object:
+    """Returns the values of a score's metrics, which recent logs wrap in objects."""
     found = score.get("metrics")
-    metrics: Mapping[str, Any] = found if isinstance(found, dict) else {}
-    values = {
-        key: number(metric.get("value") if isinstance(metric, dict) else metric)
+    metrics: _Object = found if isinstance(found, dict) else {}
+    return {
+        key: metric.get("value") if isinstance(metric, dict) else metric
         for key, metric in metrics.items()
     }
-    return {key: value for key, value in values.items() if value is not None}
 
 
 def _sample_count(log: _Object, score: _Object) -> dict[str, float]:

@@ -6,6 +6,7 @@ in the metric's name (`exact_match,strict-match`) unless it is `none`.
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -29,8 +30,12 @@ _NO_FILTER = ",none"
 _COUNTS = "sample_count"
 _DIGITS = 8
 _MODEL_ARGUMENTS = ("pretrained", "model", "path", "engine")
+_SEEDS = ("random_seed", "numpy_seed", "torch_seed", "fewshot_seed")
+_FILE = re.compile(r"results(_\d{4}-\d\d-\d\d.*)?\.json")
+"""The names that the harness gives to its files."""
+_MARKS = (b'"alias":', b',none"', b'"versions":', b'"n-shot":', b'"group_subtasks":')
+"""Text that only results of the harness have near their beginning."""
 _FACTS = (
-    "date",
     "git_hash",
     "lm_eval_version",
     "transformers_version",
@@ -52,13 +57,19 @@ class LmEvalImporter:
     summary = "results of EleutherAI's lm-evaluation-harness"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the file if it has results of tasks and the harness's configuration."""
-        if path.suffix != ".json" or not path.is_file() or b'"results"' not in head(path):
+        """Returns the file if it has the harness's results, also if it is cut off."""
+        if path.suffix != ".json" or not path.is_file():
+            return []
+        begin = head(path)
+        if not begin:
+            return [path] if _FILE.fullmatch(path.name) and "_" in path.name else []
+        if b'"results"' not in begin:
             return []
         try:
-            return [path] if _is_result(json_object(path)) else []
+            content = json_object(path)
         except ValueError:
-            return []
+            return [path] if any(mark in begin for mark in _MARKS) else []
+        return [path] if _is_result(content) or _lacks_config(content) else []
 
     def read(self, path: Path) -> Iterator[Found]:
         """Yields the arm of a file, and its values that are not numbers."""
@@ -66,7 +77,7 @@ class LmEvalImporter:
         if not _is_result(content):
             raise ValueError(
                 "not a results file of lm-evaluation-harness: "
-                "the key 'results' or 'config' is missing"
+                "'results', or 'config' with 'model_args', is missing"
             )
         if isinstance(content["results"], list):
             raise ValueError(  # noqa: TRY004 - of the file
@@ -79,10 +90,20 @@ class LmEvalImporter:
 
 
 def _is_result(content: _Object) -> bool:
-    results, config = content.get("results"), content.get("config")
+    config = content.get("config")
+    return _has_tasks(content) and isinstance(config, dict) and "model_args" in config
+
+
+def _has_tasks(content: _Object) -> bool:
+    results = content.get("results")
     tasks = list(results.values()) if isinstance(results, dict) else results
-    has_tasks = isinstance(tasks, list) and all(isinstance(task, dict) for task in tasks)
-    return has_tasks and isinstance(config, dict) and "model_args" in config
+    return isinstance(tasks, list) and all(isinstance(task, dict) for task in tasks)
+
+
+def _lacks_config(content: _Object) -> bool:
+    """Returns whether these are results of the harness whose configuration was removed."""
+    marks = ("versions", "n-shot") if isinstance(content.get("results"), dict) else ()
+    return bool(marks) and _has_tasks(content) and all(_maps(content, mark) for mark in marks)
 
 
 def _non_numbers(content: _Object) -> dict[str, list[str]]:
@@ -146,10 +167,30 @@ def _run_config(content: _Object, model: str, name: str) -> RunConfig:
         name,
         model=ModelConfig(model),
         backend=Component(str(config.get("model") or ""), kept_values(_model_arguments(config))),
-        eval=kept_values({key: value for key, value in config.items() if value is not None}),
+        eval=kept_values(_settings(content)),
         seed=seed_from(config.get("random_seed")),
         extras=kept_values(facts),
     )
+
+
+def _settings(content: _Object) -> _Object:
+    """Returns how the model was evaluated, with the generation settings of each task.
+
+    Seeds that are equal to the first one are left out: it is the seed of the run_config.
+    """
+    config = content["config"]
+    first = config.get(_SEEDS[0])
+    kept = {
+        key: value
+        for key, value in config.items()
+        if value is not None and not (key in _SEEDS and value == first)
+    }
+    generation = {
+        task: settings["generation_kwargs"]
+        for task, settings in _maps(content, "configs").items()
+        if isinstance(settings, dict) and settings.get("generation_kwargs")
+    }
+    return {**kept, "generation_kwargs": generation} if generation else kept
 
 
 def _evals(content: _Object, time: datetime | None) -> Iterator[EvalResult]:
@@ -173,7 +214,9 @@ def _maps(content: _Object, field: str) -> Mapping[str, _Object]:
 
 
 def _metrics(task: _Object) -> dict[str, float]:
-    return {key.removesuffix(_NO_FILTER): value for key, value in numbers(task).items()}
+    """Returns the metrics. A text is a label or N/A, also if it looks like a number."""
+    values = {key: value for key, value in task.items() if not isinstance(value, str)}
+    return {key.removesuffix(_NO_FILTER): value for key, value in numbers(values).items()}
 
 
 def _benchmark(content: _Object, task: str) -> str | None:

@@ -14,13 +14,14 @@ from podium._model.results import ArmResult, ArmStatus, Component, EvalResult, R
 from podium.importing._configs import kept_values, seed_from
 from podium.importing._found import Found, FoundArm, FoundExperiment, NotImported
 from podium.importing._rows import series_of, with_last_rows
-from podium.importing._values import number, time_from_seconds, yaml_object
+from podium.importing._values import head, number, text_of, time_from_seconds, yaml_object
 
 __all__ = ["MlflowImporter"]
 
 _META = "meta.yaml"
 _ID_LENGTH = 8
 _MILLISECONDS = 1000
+_PARTS_OF_RUN = ("metrics", "params", "tags")
 _RUN = re.compile(r"[0-9a-f]{32}")
 _SEEDS = ("seed", "random_seed", "random_state")
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
@@ -64,10 +65,12 @@ class MlflowImporter:
         that its runs are not read.
         """
         meta = path / _META
-        if not path.is_dir() or not meta.is_file():
+        if not path.is_dir():
             return []
         if _is_run(path):
             return [path]
+        if not meta.is_file():
+            return []
         if not _has_line(meta, r"artifact_location:") or _has_line(meta, r"model_id:"):
             return []
         return [path if _has_line(meta, r"lifecycle_stage:\s*deleted") else meta]
@@ -85,14 +88,16 @@ class MlflowImporter:
 
 
 def _is_run(folder: Path) -> bool:
-    """Returns whether a folder is of a run, even if its description is incomplete."""
+    """Returns whether a folder is of a run, even if its description is incomplete or missing."""
     meta = folder / _META
-    return meta.is_file() and bool(_RUN.fullmatch(folder.name) or _has_line(meta, "run_(?:uu)?id:"))
+    if _RUN.fullmatch(folder.name):
+        return meta.is_file() or any((folder / part).is_dir() for part in _PARTS_OF_RUN)
+    return meta.is_file() and _has_line(meta, "run_(?:uu)?id:")
 
 
 def _has_line(file: Path, pattern: str) -> bool:
-    """Returns whether a line of a file begins with the pattern."""
-    return bool(re.search(rf"^{pattern}", file.read_text(errors="replace"), re.MULTILINE))
+    """Returns whether a line near the beginning of a file begins with the pattern."""
+    return bool(re.search(rf"^{pattern}", head(file).decode(errors="replace"), re.MULTILINE))
 
 
 def _experiment(folder: Path) -> Iterator[Found]:
@@ -116,6 +121,9 @@ def _read_meta(folder: Path) -> Generator[Found, None, _Object | None]:
     """Reads a folder's description. If that fails, yields the error and returns None."""
     try:
         return yaml_object(folder / _META)
+    except FileNotFoundError:
+        yield NotImported(str(folder), f"the run lacks its description, {_META}")
+        return None
     except (ValueError, OSError) as error:
         yield NotImported(str(folder / _META), str(error))
         return None
@@ -133,14 +141,19 @@ def _run(folder: Path, experiment: str) -> Iterator[Found]:
         yield NotImported(str(folder), "the run was deleted", is_wrong=False)
         return
     identity = str(meta.get("run_id") or meta.get("run_uuid") or folder.name)
-    tags = _texts(folder / "tags")
+    tags = yield from _texts(folder / "tags")
+    params = yield from _texts(folder / "params")
     title = str(meta.get("run_name") or tags.get("mlflow.runName") or meta.get("name") or "run")
     name = f"{title}-{identity[:_ID_LENGTH]}"
-    status = _STATUSES.get(str(meta.get("status")), ArmStatus.RUNNING)
+    status = _STATUSES.get(str(meta.get("status")))
+    if status is None:
+        why = "the description is incomplete: it lacks a status of MLflow"
+        yield NotImported(str(folder / _META), why)
+        return
     metrics, rows, series = yield from _metrics(folder / "metrics")
     arm = ArmResult(
         name,
-        _run_config(name, meta, _texts(folder / "params"), tags),
+        _run_config(name, meta, params, tags),
         status,
         metrics,
         evals=with_last_rows(rows) if status == ArmStatus.COMPLETED else rows,
@@ -173,10 +186,15 @@ def _plain(text: str) -> Any:
     return text if value is None else value
 
 
-def _texts(folder: Path) -> dict[str, str]:
+def _texts(folder: Path) -> Generator[Found, None, dict[str, str]]:
     """Returns the content of each file in a folder, by its path relative to the folder."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    return {_key(file, folder): file.read_text(errors="replace").rstrip("\n") for file in files}
+    texts = {}
+    for file in sorted(found for found in folder.rglob("*") if found.is_file()):
+        try:
+            texts[_key(file, folder)] = text_of(file).rstrip("\n")
+        except (ValueError, OSError) as error:
+            yield NotImported(str(file), str(error))
+    return texts
 
 
 def _key(file: Path, folder: Path) -> str:
@@ -222,14 +240,28 @@ def _row(name: str, step: int, values: dict[str, _Value]) -> EvalResult:
 
 def _values(file: Path) -> Generator[Found, None, list[_Value]]:
     """Reads the lines of a metric: time, value, and a step unless the file is old."""
-    values = []
-    for line_number, line in enumerate(file.read_text(errors="replace").splitlines(), start=1):
+    values: list[_Value] = []
+    try:
+        lines = text_of(file).splitlines(keepends=True)
+    except (ValueError, OSError) as error:
+        yield NotImported(str(file), str(error))
+        return values
+    for line_number, line in enumerate(lines, start=1):
         try:
-            time, value, *more = line.split()
-            values.append(_Value(float(time), float(value), _step(more)))
-        except ValueError:
-            yield NotImported(f"{file}:{line_number}", "the line is not TIME VALUE STEP")
+            if not line.endswith("\n"):
+                raise ValueError("the line is incomplete: its writer was stopped")  # noqa: TRY301
+            values.append(_value(line))
+        except ValueError as error:
+            yield NotImported(f"{file}:{line_number}", str(error))
     return values
+
+
+def _value(line: str) -> _Value:
+    try:
+        time, value, *more = line.split()
+        return _Value(float(time), float(value), _step(more))
+    except ValueError as error:
+        raise ValueError("the line is not TIME VALUE STEP") from error
 
 
 def _step(words: list[str]) -> int:

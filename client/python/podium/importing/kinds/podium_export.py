@@ -89,7 +89,7 @@ def _found(item: _Object, source: str) -> Found:
         raise ValueError("neither an experiment nor an arm of an export")
     name = str(item["experiment"])
     if "event" not in item:
-        return FoundArm(name, json_form.arm_from_json(item), source)
+        return FoundArm(name, json_form.arm_from_json(item), source, run_may_change=True)
     values = {key: value for key, value in item.items() if key not in {"event", "experiment"}}
     unknown = values.keys() - _FIELDS
     if unknown:

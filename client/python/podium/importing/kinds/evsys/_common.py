@@ -1,5 +1,6 @@
 """Reads the parts that all kinds of evsys folders share."""
 
+from collections import Counter
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
@@ -9,21 +10,34 @@ from podium.importing._configs import step_from, unquoted
 from podium.importing._found import Found, NotImported
 from podium.importing._values import json_lines, numbers, time_from_seconds
 
-__all__ = ["merged", "status_of", "text_or_none", "training_and_rows"]
+__all__ = ["merged", "numbers_of", "status_of", "text_or_none", "training_and_rows"]
 
 _TRAINING = frozenset({"", "train", "training"})
 _NOTHING = frozenset({"", "None", "(none)", "null"})
 
 
-def status_of(value: Any) -> ArmStatus:
-    """Converts a status. An unknown one becomes RUNNING."""
+def status_of(value: Any, error: str | None = None) -> ArmStatus:
+    """Converts a status. An unknown one becomes FAILED if there is an error, otherwise RUNNING."""
     text = str(value or "").lower()
-    return ArmStatus(text) if text in set(ArmStatus) else ArmStatus.RUNNING
+    if text in set(ArmStatus):
+        return ArmStatus(text)
+    return ArmStatus.RUNNING if error is None else ArmStatus.FAILED
 
 
 def text_or_none(value: Any) -> str | None:
     """Returns a value as text, or None for None and for texts that mean none."""
     return None if value is None or str(value) in _NOTHING else str(value)
+
+
+def numbers_of(values: Any, source: str) -> Generator[Found, None, dict[str, float]]:
+    """Returns the numbers of an object. Yields a note about all other values."""
+    given = values if isinstance(values, dict) else {}
+    found = numbers(given)
+    lost = [str(key) for key in given if key not in found]
+    if lost:
+        why = f"not imported, because not a number: {', '.join(lost)}"
+        yield NotImported(source, why, is_wrong=False)
+    return found
 
 
 def training_and_rows(
@@ -42,7 +56,7 @@ def training_and_rows(
             yield NotImported(f"{file}:{number}", str(line))
             continue
         found = unquoted(line.get("metrics"))
-        values = numbers(found) if isinstance(found, dict) else {}
+        values = yield from numbers_of(found, f"{file}:{number}")
         split = str(line.get("split") or "")
         if split in _TRAINING:
             metrics |= values
@@ -57,11 +71,21 @@ def training_and_rows(
     return metrics, rows
 
 
-def merged(rows: Iterable[EvalResult]) -> list[EvalResult]:
+def merged(rows: Iterable[EvalResult], source: Path) -> Generator[Found, None, list[EvalResult]]:
     """Merges rows of the same split and step. The last value of each metric is kept."""
     found: dict[tuple[str, int | None], EvalResult] = {}
+    replaced: Counter[tuple[str, int | None]] = Counter()
     for row in rows:
-        first = found.setdefault((row.name, row.step), row)
+        place = row.name, row.step
+        first = found.setdefault(place, row)
+        if first is not row:
+            replaced[place] += bool(first.metrics.keys() & row.metrics.keys())
         first.metrics |= row.metrics
         first.event_time = row.event_time
+    for (name, step), count in replaced.items():
+        if count:
+            why = (
+                f"{name!r} was logged {count + 1:,} times at step {step}: the last values are kept"
+            )
+            yield NotImported(str(source), why, is_wrong=False)
     return list(found.values())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from podium._model.results import ArmResult, EvalResult, RunConfig
 from podium.importing._found import Found, FoundArm, FoundExperiment, NotImported
-from podium.importing._values import numbers
+from podium.importing._values import numbers, text_of
 from podium.importing.kinds.evsys._common import (
     merged,
     status_of,
@@ -72,7 +72,7 @@ def _fields(file: Path) -> Mapping[str, str]:
 
 
 def _lines(file: Path) -> list[str]:
-    return file.read_text(errors="replace").splitlines() if file.is_file() else []
+    return text_of(file).splitlines() if file.is_file() else []
 
 
 def _arm(folder: Path) -> Generator[Found, None, ArmResult]:
@@ -83,13 +83,14 @@ def _arm(folder: Path) -> Generator[Found, None, ArmResult]:
         _more, found = yield from training_and_rows(file)
         rows += found
     hypothesis = text_or_none(fields.get("hypothesis"))
+    error = text_or_none(fields.get("error"))
     return ArmResult(
         folder.name,
         RunConfig(folder.name, extras={"hypothesis": hypothesis} if hypothesis else {}),
-        status_of(fields.get("status")),
+        status_of(fields.get("status"), error),
         metrics,
         evals=(yield from _concluded_evals(logs / "conclusion.md", rows)),
-        error=text_or_none(fields.get("error")),
+        error=error,
     )
 
 
@@ -118,7 +119,7 @@ def _concluded_evals(
         metrics = rounded if exact is None else exact.metrics
         steps = None if step == "None" else int(step)
         rows.append(EvalResult(name, metrics=metrics, step=steps, tags=[split]))
-    return [*rows, *merged(unmatched)]
+    return [*rows, *(yield from merged(unmatched, file.parent))]
 
 
 def _matches(row: EvalResult, rounded: Mapping[str, float]) -> bool:

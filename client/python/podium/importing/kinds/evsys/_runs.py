@@ -42,9 +42,9 @@ def read(path: Path) -> Iterator[Found]:
     arm = ArmResult(
         config.name,
         config,
-        status_of(content.get("status")),
+        status_of(content.get("status"), result.error),
         {**logged, **result.metrics},
-        evals=merged(rows),
+        evals=(yield from merged(rows, path / "logs" / "metrics.jsonl")),
         run_id=name,
         error=result.error,
         run_result=result,

@@ -8,12 +8,13 @@ from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from podium._model.results import ArmResult, EvalResult
+from podium._model.results import ArmResult, EvalResult, RunResult
 from podium.importing._configs import run_config_from, seed_from, step_from, unquoted
 from podium.importing._found import Found, FoundArm, FoundExperiment, NotImported
-from podium.importing._values import json_lines, json_object, number, numbers, time_from_seconds
+from podium.importing._values import json_lines, json_object, number, time_from_seconds
 from podium.importing.kinds.evsys._common import (
     merged,
+    numbers_of,
     status_of,
     text_or_none,
     training_and_rows,
@@ -23,7 +24,7 @@ __all__ = ["is_one", "read"]
 
 _ID_LENGTH = 8
 _OWN = ("id", "experiment_name", "hypothesis", "tags", "status", "conclusion")
-_LINKS = ("generation_id", "recipe_kind", "_created_at", "_updated_at")
+_TIMES = ("_created_at", "_updated_at")
 
 _Object = dict[str, Any]
 
@@ -116,8 +117,9 @@ def _arm(
     taken: set[tuple[str, str]],
 ) -> Iterator[Found]:
     identity = str(content.get("id") or file.parent.name)
-    extras = {key: content[key] for key in _LINKS if content.get(key) is not None}
-    config = run_config_from(content.get("run_config"), identity, evsys=extras or None)
+    config = run_config_from(
+        content.get("run_config"), identity, recipe_kind=content.get("recipe_kind")
+    )
     config.seed = seed_from(content.get("seed")) if config.seed is None else config.seed
     name = config.name
     if (experiment, name) in taken:
@@ -126,49 +128,66 @@ def _arm(
     metrics, rows = yield from training_and_rows(file.with_name("metrics.jsonl"))
     evals = yield from _evals(file.with_name("evals.jsonl"))
     group = text_or_none(content.get("group_id"))
+    error = text_or_none(content.get("error_message"))
     arm = ArmResult(
         name,
         config,
-        status_of(content.get("status")),
+        status_of(content.get("status"), error),
         metrics,
-        evals=[*evals, *merged(rows)],
+        evals=[*evals, *(yield from merged(rows, file.with_name("metrics.jsonl")))],
         run_id=identity,
-        error=text_or_none(content.get("error_message")),
+        error=error,
+        run_result=_run_result(content, identity),
         group_id=group,
         group_name=groups.get(group or "", group),
     )
     yield FoundArm(experiment, arm, str(file))
 
 
+def _run_result(content: _Object, identity: str) -> RunResult:
+    """Returns facts that differ between equal runs, and so are not part of the run_config."""
+    times = {key: content[key] for key in _TIMES if content.get(key) is not None}
+    return RunResult(identity, str(content.get("status") or ""), extras=times)
+
+
 def _evals(file: Path) -> Generator[Found, None, list[EvalResult]]:
-    """Reads the eval rows. Of two with the same name and step, the later one is kept."""
-    rows: dict[tuple[str, int | None], tuple[int, EvalResult]] = {}
+    """Reads the eval rows. Of two with the same name and step, the later one is kept.
+
+    Unnamed rows with different ids are different evals: the id is added to the later names.
+    """
+    rows: dict[tuple[str, int | None], tuple[int, str, EvalResult]] = {}
     if not file.is_file():
         return []
     for line, values in json_lines(file):
+        source = f"{file}:{line}"
         if isinstance(values, ValueError):
-            yield NotImported(f"{file}:{line}", str(values))
+            yield NotImported(source, str(values))
             continue
         try:
-            row = _row(values)
+            row = yield from _row(values, source)
         except (ValueError, TypeError) as error:  # an invalid step or invalid breakdowns
-            yield NotImported(f"{file}:{line}", str(error))
+            yield NotImported(source, str(error))
             continue
+        identity = str(values.get("id") or "")
         before = rows.get((row.name, row.step))
+        is_unnamed = not (values.get("name") or values.get("benchmark_id"))
+        if before is not None and is_unnamed and identity not in ("", before[1]):
+            row.name = _unique(row.name, identity)
+            before = rows.get((row.name, row.step))
         if before is not None:
             why = f"eval {row.name!r} was recorded again in line {line}"
             yield NotImported(f"{file}:{before[0]}", why, is_wrong=False)
-        rows[row.name, row.step] = (line, row)
-    return [row for _line, row in rows.values()]
+        rows[row.name, row.step] = (line, identity, row)
+    return [row for _line, _identity, row in rows.values()]
 
 
-def _row(values: _Object) -> EvalResult:
+def _row(values: _Object, source: str) -> Generator[Found, None, EvalResult]:
     benchmark = text_or_none(values.get("benchmark_id"))
-    metrics, breakdowns = unquoted(values.get("metrics")), unquoted(values.get("breakdowns"))
+    breakdowns = unquoted(values.get("breakdowns"))
     row = EvalResult(
         text_or_none(values.get("name")) or benchmark or "eval",
         benchmark,
-        numbers(metrics) if isinstance(metrics, dict) else {},
+        (yield from numbers_of(unquoted(values.get("metrics")), source)),
         breakdowns if isinstance(breakdowns, dict) else {},
         step=step_from(values.get("step")),
         tags=["test"] if values.get("split") == "test" else [],
