@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import {
   create,
   type DescMessage,
+  type DescMethodServerStreaming,
   type DescMethodUnary,
   type MessageInitShape,
   type MessageShape,
@@ -10,7 +11,7 @@ import {
 import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 
-import { fromCall, isExplained, isLost, neverLeft, outcomeUnknown, PodiumError } from "./errors.js";
+import { fromCall, isLost, neverLeft, outcomeUnknown, PodiumError, reasonOf } from "./errors.js";
 import { RecordingService } from "./podium/v1/recording_service_pb.js";
 import { hasPosition, isRetried, pauseAfter, pausedBefore } from "./retries.js";
 import { type Place, Security, type SecurityOptions } from "./security.js";
@@ -100,15 +101,39 @@ export class Connection {
         return await this.#attempt(method, message, end, options);
       } catch (error) {
         const failed = this.#cause(error, options.signal);
-        maybeStored ||= isWrite && !neverLeft(failed) && !isExplained(failed);
+        maybeStored ||= isWrite && !neverLeft(failed) && reasonOf(failed) === "";
         if (!isRetried(failed, isSentOnce)) {
-          throw fromCall(failed, this.address, maybeStored && !isExplained(failed));
+          throw fromCall(failed, this.address, maybeStored && reasonOf(failed) === "");
         }
         const pause = pauseAfter(attempt, failed);
         if (!(await this.#paused(end, pause, maybeStored, options.signal))) {
           throw fromCall(failed, this.address, maybeStored);
         }
       }
+    }
+  }
+
+  /**
+   * Makes a call that has several responses, once.
+   *
+   * @throws ConnectError
+   */
+  async *stream<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodServerStreaming<I, O>,
+    request: MessageInitShape<I>,
+    { signal, headers }: CallOptions,
+  ): AsyncGenerator<MessageShape<O>, void, undefined> {
+    const ended = new AbortController();
+    const both = signal === undefined ? ended.signal : AbortSignal.any([signal, ended.signal]);
+    try {
+      this.#checkOpen();
+      const input = (async function* () { yield request; })();
+      const response = await this.#transport.stream(method, both, undefined, headers, input);
+      yield* response.message;
+    } catch (error) {
+      throw this.#cause(error, signal);
+    } finally {
+      ended.abort();
     }
   }
 
@@ -127,14 +152,18 @@ export class Connection {
     end: number,
     { signal, headers }: CallOptions,
   ): Promise<MessageShape<O>> {
-    if (this.#isClosed) {
-      throw new Error("no call of a closed client is sent");
-    }
+    this.#checkOpen();
     // Connect takes 0 for no deadline at all.
     const left = Math.max(1, Math.ceil(end - performance.now()));
     const given = message as MessageInitShape<I>;
     const response = await this.#transport.unary(method, signal, left, headers, given);
     return response.message;
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) {
+      throw new Error("no call of a closed client is sent");
+    }
   }
 
   #sessionBy(secure: Security): Sessions {

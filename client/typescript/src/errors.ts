@@ -82,14 +82,14 @@ export function fromCall(error: ConnectError, address: string, maybeStored: bool
   );
 }
 
-/** Returns whether the server itself gave the reason of an error. */
-export function isExplained(error: ConnectError): boolean {
-  return podiumInfo(error) !== undefined;
+/** Returns the reason that the server gave for an error; empty if it gave none. */
+export function reasonOf(error: ConnectError): string {
+  return podiumInfo(error)?.reason ?? "";
 }
 
 /** Returns whether the server has too much to do: it refused the call and changed nothing. */
 export function isOverloaded(error: ConnectError): boolean {
-  return error.code === Code.ResourceExhausted && podiumInfo(error)?.reason === "OVERLOADED";
+  return error.code === Code.ResourceExhausted && reasonOf(error) === "OVERLOADED";
 }
 
 /** Returns how long the server asks to wait before the call is made again; 0 if it does not. */

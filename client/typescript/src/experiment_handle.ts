@@ -11,7 +11,13 @@ import { RecordingService, type RecordResponse } from "./podium/v1/recording_ser
 import type { ConfigFilterSchema } from "./podium/v1/config_filter_pb.js";
 import type { Metric } from "./podium/v1/metric_pb.js";
 import type { RunConfigSchema } from "./podium/v1/run_config_pb.js";
-import { ResultsService, type RankResponse, type ScoresResponse } from "./podium/v1/results_service_pb.js";
+import {
+  type RankResponse,
+  ResultsService,
+  type ScoresResponse,
+  type WatchResponse,
+} from "./podium/v1/results_service_pb.js";
+import { watch, type WatchOptions } from "./watching.js";
 
 /** Which arms a list has; nothing said means all. */
 export interface ArmFilter {
@@ -158,6 +164,16 @@ export class ExperimentHandle {
     train: (run: ArmRun) => Promise<T>,
   ): Promise<T> {
     return (await this.startArm(runConfig, options)).train(train);
+  }
+
+  /**
+   * Yields the state of the experiment and then every change as it is committed. Each update has a
+   * marker, and changes the state before it into exactly the state of the marker's revision. Apply its
+   * fields in the order reset, removals, arms, evals. If the connection is lost, the watch continues
+   * after the last update. The last update of an experiment that was deleted has only `deleted` set.
+   */
+  watch(options: WatchOptions = {}): AsyncGenerator<WatchResponse, void, undefined> {
+    return watch(this.#connection, this.name, options);
   }
 
   /** Records events, all of them or none. They apply in order, and to send them again is safe. */

@@ -20,3 +20,4 @@ export {
 } from "./experiment_handle.js";
 export type { SecurityOptions, TLS } from "./security.js";
 export { fromValue, type Plain, toValue } from "./values.js";
+export type { WatchOptions } from "./watching.js";

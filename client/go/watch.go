@@ -1,0 +1,152 @@
+package podium
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"podium.example/podium/podiumv1"
+)
+
+// The reasons of errors after which a watch continues.
+var transient = []string{overloaded, "SHUTTING_DOWN", "WATCH_TOO_SLOW", "OUTCOME_UNKNOWN"}
+
+// WatchOptions says what is watched; the zero value means everything.
+type WatchOptions struct {
+	// After is the marker of the update whose state is known. Nil means none.
+	After *podiumv1.WatchMarker
+	// Statuses watches only arms with one of these; none means any.
+	Statuses []podiumv1.ArmStatus
+	// GroupName watches only arms of the group with this name.
+	GroupName *string
+	// NamePrefix watches only arms whose name begins with this text.
+	NamePrefix *string
+	// WithoutEvals watches only arms, without their rows.
+	WithoutEvals bool
+}
+
+// Watch yields the state of the experiment and then every change as it is committed. Each update has a
+// marker, and changes the state before it into exactly the state of the marker's revision. Apply its
+// fields in the order reset, removals, arms, evals. If the connection is lost, the watch continues
+// after the last update. It ends with an error, with the context, or after an update that says that
+// the experiment was deleted.
+func (e *Experiment) Watch(
+	ctx context.Context, options WatchOptions,
+) iter.Seq2[*podiumv1.WatchResponse, error] {
+	return func(yield func(*podiumv1.WatchResponse, error) bool) {
+		w := &watch{client: e.client, begun: time.Now(), request: &podiumv1.WatchRequest{
+			Experiment: e.name, Statuses: options.Statuses, GroupName: options.GroupName,
+			NamePrefix: options.NamePrefix, WithoutEvals: options.WithoutEvals,
+		}}
+		w.continueAfter(options.After)
+		w.run(ctx, yield)
+	}
+}
+
+// watch is the state of a watch between its calls.
+type watch struct {
+	client  *Client
+	request *podiumv1.WatchRequest
+	begun   time.Time
+	// marker is the last one that arrived; nil before the first.
+	marker  *podiumv1.WatchMarker
+	attempt int
+}
+
+// run makes calls until the watch is over.
+func (w *watch) run(ctx context.Context, yield func(*podiumv1.WatchResponse, error) bool) {
+	for {
+		failed := w.call(ctx, yield)
+		switch {
+		case failed == nil:
+			return
+		case failed.Code == codes.NotFound && w.marker != nil:
+			// It was deleted while there was no connection.
+			yield(&podiumv1.WatchResponse{Deleted: true}, nil)
+			return
+		case !w.isRetried(ctx, failed) || !pausedBefore(ctx, pauseAfter(w.attempt, failed)):
+			yield(nil, explained(failed, w.client.connection.Target(), false))
+			return
+		}
+		w.attempt++
+	}
+}
+
+// call makes one call, and yields its updates. It returns nil if the watch is over.
+func (w *watch) call(
+	ctx context.Context, yield func(*podiumv1.WatchResponse, error) bool,
+) *Error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := w.client.Results.Watch(ctx, w.request)
+	if err != nil {
+		return fromCall(err)
+	}
+	for update := new(podiumv1.WatchResponse); ; {
+		response, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			err = status.Error(codes.Unavailable, "the server has ended the watch")
+		}
+		if err != nil {
+			return fromCall(err)
+		}
+		update = merged(update, response)
+		isNews := response.Deleted || (response.Marker != nil && !proto.Equal(response.Marker, w.marker))
+		w.continueAfter(response.Marker)
+		if (isNews && !yield(update, nil)) || response.Deleted {
+			return nil
+		}
+		if response.Marker != nil {
+			w.marker, w.attempt, update = response.Marker, 0, new(podiumv1.WatchResponse)
+		}
+	}
+}
+
+func (w *watch) continueAfter(marker *podiumv1.WatchMarker) {
+	if marker != nil {
+		w.request.AfterRevision, w.request.Epoch = &marker.Revision, &marker.Epoch
+	}
+}
+
+// isRetried reports whether the watch continues after a failed call: without a time limit, if the
+// server has answered before.
+func (w *watch) isRetried(ctx context.Context, failed *Error) bool {
+	if failed.Code == codes.Canceled && ctx.Err() == nil && isOpen(w.client.connection) {
+		failed.Code = codes.Unavailable
+	}
+	isAway := failed.Code == codes.Unavailable || failed.Code == codes.Internal
+	isTransient := slices.Contains(transient, failed.Reason) || (failed.Reason == "" && isAway)
+	return isTransient && (w.marker != nil || time.Since(w.begun) < ReadTimeout)
+}
+
+// merged adds a message to the update that it is a part of. A removal also ends what an earlier message
+// has added.
+func merged(update, response *podiumv1.WatchResponse) *podiumv1.WatchResponse {
+	if response.Reset_ {
+		return response
+	}
+	for _, gone := range response.Removals {
+		isArm := gone.Name == nil
+		update.Arms = slices.DeleteFunc(update.Arms, func(item *podiumv1.WatchedArm) bool {
+			return isArm && item.GetArm().GetName() == gone.Arm
+		})
+		update.Evals = slices.DeleteFunc(update.Evals, func(item *podiumv1.WatchedEval) bool {
+			return item.Arm == gone.Arm && (isArm || isRow(gone, item.EvalResult))
+		})
+	}
+	proto.Merge(update, response)
+	return update
+}
+
+// isRow reports whether a removal names a row.
+func isRow(gone *podiumv1.WatchRemoval, row *podiumv1.EvalResult) bool {
+	isStep := (gone.Step == nil) == (row.Step == nil) && gone.GetStep() == row.GetStep()
+	return gone.GetName() == row.GetName() && isStep
+}
