@@ -1814,7 +1814,13 @@ type WatchRequest struct {
 	// Only arms whose name begins with this text.
 	NamePrefix *string `protobuf:"bytes,6,opt,name=name_prefix,json=namePrefix,proto3,oneof" json:"name_prefix,omitempty"`
 	// Whether only arms are sent, without their rows.
-	WithoutEvals  bool `protobuf:"varint,7,opt,name=without_evals,json=withoutEvals,proto3" json:"without_evals,omitempty"`
+	WithoutEvals bool `protobuf:"varint,7,opt,name=without_evals,json=withoutEvals,proto3" json:"without_evals,omitempty"`
+	// Whether rows and arms are sent without their breakdowns.
+	WithoutBreakdowns bool `protobuf:"varint,8,opt,name=without_breakdowns,json=withoutBreakdowns,proto3" json:"without_breakdowns,omitempty"`
+	// Whether the training series of the arms are sent, too.
+	WithSeries bool `protobuf:"varint,9,opt,name=with_series,json=withSeries,proto3" json:"with_series,omitempty"`
+	// Only the series of these keys. None means all. Only with `with_series`.
+	SeriesKeys    []string `protobuf:"bytes,10,rep,name=series_keys,json=seriesKeys,proto3" json:"series_keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1898,6 +1904,27 @@ func (x *WatchRequest) GetWithoutEvals() bool {
 	return false
 }
 
+func (x *WatchRequest) GetWithoutBreakdowns() bool {
+	if x != nil {
+		return x.WithoutBreakdowns
+	}
+	return false
+}
+
+func (x *WatchRequest) GetWithSeries() bool {
+	if x != nil {
+		return x.WithSeries
+	}
+	return false
+}
+
+func (x *WatchRequest) GetSeriesKeys() []string {
+	if x != nil {
+		return x.SeriesKeys
+	}
+	return nil
+}
+
 // WatchResponse is a piece of the changes of an experiment, of about 64 KiB unless one
 // item is larger.
 type WatchResponse struct {
@@ -1916,7 +1943,10 @@ type WatchResponse struct {
 	// Set if everything up to a revision was sent; also when nothing happens, every 10 s.
 	Marker *WatchMarker `protobuf:"bytes,6,opt,name=marker,proto3" json:"marker,omitempty"`
 	// Whether the experiment was deleted. This is the last message.
-	Deleted       bool `protobuf:"varint,7,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Deleted bool `protobuf:"varint,7,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// The points that were added, replaced or removed, in pieces, in the order in which they
+	// have to be applied.
+	Series        []*WatchedSeries `protobuf:"bytes,8,rep,name=series,proto3" json:"series,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1998,6 +2028,13 @@ func (x *WatchResponse) GetDeleted() bool {
 		return x.Deleted
 	}
 	return false
+}
+
+func (x *WatchResponse) GetSeries() []*WatchedSeries {
+	if x != nil {
+		return x.Series
+	}
+	return nil
 }
 
 var File_podium_v1_results_service_proto protoreflect.FileDescriptor
@@ -2183,7 +2220,7 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\brevision\x18\x03 \x01(\x03R\brevision\"\x12\n" +
 	"\x10GetServerRequest\">\n" +
 	"\x11GetServerResponse\x12)\n" +
-	"\x06server\x18\x01 \x01(\v2\x11.podium.v1.ServerR\x06server\"\xd2\x02\n" +
+	"\x06server\x18\x01 \x01(\v2\x11.podium.v1.ServerR\x06server\"\xc3\x03\n" +
 	"\fWatchRequest\x12\x1e\n" +
 	"\n" +
 	"experiment\x18\x01 \x01(\tR\n" +
@@ -2195,11 +2232,17 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"group_name\x18\x05 \x01(\tH\x02R\tgroupName\x88\x01\x01\x12$\n" +
 	"\vname_prefix\x18\x06 \x01(\tH\x03R\n" +
 	"namePrefix\x88\x01\x01\x12#\n" +
-	"\rwithout_evals\x18\a \x01(\bR\fwithoutEvalsB\x11\n" +
+	"\rwithout_evals\x18\a \x01(\bR\fwithoutEvals\x12-\n" +
+	"\x12without_breakdowns\x18\b \x01(\bR\x11withoutBreakdowns\x12\x1f\n" +
+	"\vwith_series\x18\t \x01(\bR\n" +
+	"withSeries\x12\x1f\n" +
+	"\vseries_keys\x18\n" +
+	" \x03(\tR\n" +
+	"seriesKeysB\x11\n" +
 	"\x0f_after_revisionB\b\n" +
 	"\x06_epochB\r\n" +
 	"\v_group_nameB\x0e\n" +
-	"\f_name_prefix\"\xc8\x02\n" +
+	"\f_name_prefix\"\xfa\x02\n" +
 	"\rWatchResponse\x12\x14\n" +
 	"\x05reset\x18\x01 \x01(\bR\x05reset\x12:\n" +
 	"\n" +
@@ -2209,7 +2252,8 @@ const file_podium_v1_results_service_proto_rawDesc = "" +
 	"\x04arms\x18\x04 \x03(\v2\x15.podium.v1.WatchedArmR\x04arms\x12,\n" +
 	"\x05evals\x18\x05 \x03(\v2\x16.podium.v1.WatchedEvalR\x05evals\x12.\n" +
 	"\x06marker\x18\x06 \x01(\v2\x16.podium.v1.WatchMarkerR\x06marker\x12\x18\n" +
-	"\adeleted\x18\a \x01(\bR\adeletedB\r\n" +
+	"\adeleted\x18\a \x01(\bR\adeleted\x120\n" +
+	"\x06series\x18\b \x03(\v2\x18.podium.v1.WatchedSeriesR\x06seriesB\r\n" +
 	"\v_experiment2\xd7\a\n" +
 	"\x0eResultsService\x12<\n" +
 	"\x04Eval\x12\x16.podium.v1.EvalRequest\x1a\x17.podium.v1.EvalResponse\"\x03\x90\x02\x01\x12?\n" +
@@ -2292,6 +2336,7 @@ var file_podium_v1_results_service_proto_goTypes = []any{
 	(*WatchedArm)(nil),              // 46: podium.v1.WatchedArm
 	(*WatchedEval)(nil),             // 47: podium.v1.WatchedEval
 	(*WatchMarker)(nil),             // 48: podium.v1.WatchMarker
+	(*WatchedSeries)(nil),           // 49: podium.v1.WatchedSeries
 }
 var file_podium_v1_results_service_proto_depIdxs = []int32{
 	26, // 0: podium.v1.EvalResponse.eval_result:type_name -> podium.v1.EvalResult
@@ -2326,37 +2371,38 @@ var file_podium_v1_results_service_proto_depIdxs = []int32{
 	46, // 29: podium.v1.WatchResponse.arms:type_name -> podium.v1.WatchedArm
 	47, // 30: podium.v1.WatchResponse.evals:type_name -> podium.v1.WatchedEval
 	48, // 31: podium.v1.WatchResponse.marker:type_name -> podium.v1.WatchMarker
-	0,  // 32: podium.v1.ResultsService.Eval:input_type -> podium.v1.EvalRequest
-	2,  // 33: podium.v1.ResultsService.Score:input_type -> podium.v1.ScoreRequest
-	4,  // 34: podium.v1.ResultsService.GetArm:input_type -> podium.v1.GetArmRequest
-	6,  // 35: podium.v1.ResultsService.ListArms:input_type -> podium.v1.ListArmsRequest
-	8,  // 36: podium.v1.ResultsService.ListEvals:input_type -> podium.v1.ListEvalsRequest
-	10, // 37: podium.v1.ResultsService.ListSeries:input_type -> podium.v1.ListSeriesRequest
-	12, // 38: podium.v1.ResultsService.GetExperiment:input_type -> podium.v1.GetExperimentRequest
-	14, // 39: podium.v1.ResultsService.ListExperiments:input_type -> podium.v1.ListExperimentsRequest
-	16, // 40: podium.v1.ResultsService.Rank:input_type -> podium.v1.RankRequest
-	18, // 41: podium.v1.ResultsService.Scores:input_type -> podium.v1.ScoresRequest
-	20, // 42: podium.v1.ResultsService.ListMetrics:input_type -> podium.v1.ListMetricsRequest
-	22, // 43: podium.v1.ResultsService.GetServer:input_type -> podium.v1.GetServerRequest
-	24, // 44: podium.v1.ResultsService.Watch:input_type -> podium.v1.WatchRequest
-	1,  // 45: podium.v1.ResultsService.Eval:output_type -> podium.v1.EvalResponse
-	3,  // 46: podium.v1.ResultsService.Score:output_type -> podium.v1.ScoreResponse
-	5,  // 47: podium.v1.ResultsService.GetArm:output_type -> podium.v1.GetArmResponse
-	7,  // 48: podium.v1.ResultsService.ListArms:output_type -> podium.v1.ListArmsResponse
-	9,  // 49: podium.v1.ResultsService.ListEvals:output_type -> podium.v1.ListEvalsResponse
-	11, // 50: podium.v1.ResultsService.ListSeries:output_type -> podium.v1.ListSeriesResponse
-	13, // 51: podium.v1.ResultsService.GetExperiment:output_type -> podium.v1.GetExperimentResponse
-	15, // 52: podium.v1.ResultsService.ListExperiments:output_type -> podium.v1.ListExperimentsResponse
-	17, // 53: podium.v1.ResultsService.Rank:output_type -> podium.v1.RankResponse
-	19, // 54: podium.v1.ResultsService.Scores:output_type -> podium.v1.ScoresResponse
-	21, // 55: podium.v1.ResultsService.ListMetrics:output_type -> podium.v1.ListMetricsResponse
-	23, // 56: podium.v1.ResultsService.GetServer:output_type -> podium.v1.GetServerResponse
-	25, // 57: podium.v1.ResultsService.Watch:output_type -> podium.v1.WatchResponse
-	45, // [45:58] is the sub-list for method output_type
-	32, // [32:45] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	49, // 32: podium.v1.WatchResponse.series:type_name -> podium.v1.WatchedSeries
+	0,  // 33: podium.v1.ResultsService.Eval:input_type -> podium.v1.EvalRequest
+	2,  // 34: podium.v1.ResultsService.Score:input_type -> podium.v1.ScoreRequest
+	4,  // 35: podium.v1.ResultsService.GetArm:input_type -> podium.v1.GetArmRequest
+	6,  // 36: podium.v1.ResultsService.ListArms:input_type -> podium.v1.ListArmsRequest
+	8,  // 37: podium.v1.ResultsService.ListEvals:input_type -> podium.v1.ListEvalsRequest
+	10, // 38: podium.v1.ResultsService.ListSeries:input_type -> podium.v1.ListSeriesRequest
+	12, // 39: podium.v1.ResultsService.GetExperiment:input_type -> podium.v1.GetExperimentRequest
+	14, // 40: podium.v1.ResultsService.ListExperiments:input_type -> podium.v1.ListExperimentsRequest
+	16, // 41: podium.v1.ResultsService.Rank:input_type -> podium.v1.RankRequest
+	18, // 42: podium.v1.ResultsService.Scores:input_type -> podium.v1.ScoresRequest
+	20, // 43: podium.v1.ResultsService.ListMetrics:input_type -> podium.v1.ListMetricsRequest
+	22, // 44: podium.v1.ResultsService.GetServer:input_type -> podium.v1.GetServerRequest
+	24, // 45: podium.v1.ResultsService.Watch:input_type -> podium.v1.WatchRequest
+	1,  // 46: podium.v1.ResultsService.Eval:output_type -> podium.v1.EvalResponse
+	3,  // 47: podium.v1.ResultsService.Score:output_type -> podium.v1.ScoreResponse
+	5,  // 48: podium.v1.ResultsService.GetArm:output_type -> podium.v1.GetArmResponse
+	7,  // 49: podium.v1.ResultsService.ListArms:output_type -> podium.v1.ListArmsResponse
+	9,  // 50: podium.v1.ResultsService.ListEvals:output_type -> podium.v1.ListEvalsResponse
+	11, // 51: podium.v1.ResultsService.ListSeries:output_type -> podium.v1.ListSeriesResponse
+	13, // 52: podium.v1.ResultsService.GetExperiment:output_type -> podium.v1.GetExperimentResponse
+	15, // 53: podium.v1.ResultsService.ListExperiments:output_type -> podium.v1.ListExperimentsResponse
+	17, // 54: podium.v1.ResultsService.Rank:output_type -> podium.v1.RankResponse
+	19, // 55: podium.v1.ResultsService.Scores:output_type -> podium.v1.ScoresResponse
+	21, // 56: podium.v1.ResultsService.ListMetrics:output_type -> podium.v1.ListMetricsResponse
+	23, // 57: podium.v1.ResultsService.GetServer:output_type -> podium.v1.GetServerResponse
+	25, // 58: podium.v1.ResultsService.Watch:output_type -> podium.v1.WatchResponse
+	46, // [46:59] is the sub-list for method output_type
+	33, // [33:46] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_podium_v1_results_service_proto_init() }

@@ -27,7 +27,11 @@ type WatchedArm struct {
 	// The place of the arm in the order in which arms were created.
 	Position int64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
 	// The arm.
-	Arm           *ArmSummary `protobuf:"bytes,2,opt,name=arm,proto3" json:"arm,omitempty"`
+	Arm *ArmSummary `protobuf:"bytes,2,opt,name=arm,proto3" json:"arm,omitempty"`
+	// The breakdowns that an arm without rows was recorded with.
+	EvalBreakdowns map[string]*Value `protobuf:"bytes,3,rep,name=eval_breakdowns,json=evalBreakdowns,proto3" json:"eval_breakdowns,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The result of the training backend, unchanged.
+	RunResult     *RunResult `protobuf:"bytes,4,opt,name=run_result,json=runResult,proto3,oneof" json:"run_result,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -72,6 +76,20 @@ func (x *WatchedArm) GetPosition() int64 {
 func (x *WatchedArm) GetArm() *ArmSummary {
 	if x != nil {
 		return x.Arm
+	}
+	return nil
+}
+
+func (x *WatchedArm) GetEvalBreakdowns() map[string]*Value {
+	if x != nil {
+		return x.EvalBreakdowns
+	}
+	return nil
+}
+
+func (x *WatchedArm) GetRunResult() *RunResult {
+	if x != nil {
+		return x.RunResult
 	}
 	return nil
 }
@@ -140,7 +158,73 @@ func (x *WatchedEval) GetEvalResult() *EvalResult {
 	return nil
 }
 
-// WatchRemoval names a row that was removed, or an arm with all its rows.
+// WatchedSeries is a piece of the training series of an arm. It replaces all points of
+// the arm from a step on, and can repeat points that were sent before.
+type WatchedSeries struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the arm.
+	Arm string `protobuf:"bytes,1,opt,name=arm,proto3" json:"arm,omitempty"`
+	// The client has to forget all points of the arm at this step or later, also those of
+	// keys that are not in `series`.
+	FromStep int64 `protobuf:"varint,2,opt,name=from_step,json=fromStep,proto3" json:"from_step,omitempty"`
+	// The points that take their place, by key.
+	Series        []*Series `protobuf:"bytes,3,rep,name=series,proto3" json:"series,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchedSeries) Reset() {
+	*x = WatchedSeries{}
+	mi := &file_podium_v1_watch_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchedSeries) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchedSeries) ProtoMessage() {}
+
+func (x *WatchedSeries) ProtoReflect() protoreflect.Message {
+	mi := &file_podium_v1_watch_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchedSeries.ProtoReflect.Descriptor instead.
+func (*WatchedSeries) Descriptor() ([]byte, []int) {
+	return file_podium_v1_watch_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *WatchedSeries) GetArm() string {
+	if x != nil {
+		return x.Arm
+	}
+	return ""
+}
+
+func (x *WatchedSeries) GetFromStep() int64 {
+	if x != nil {
+		return x.FromStep
+	}
+	return 0
+}
+
+func (x *WatchedSeries) GetSeries() []*Series {
+	if x != nil {
+		return x.Series
+	}
+	return nil
+}
+
+// WatchRemoval names a row that was removed, or an arm with all its rows and series.
 type WatchRemoval struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the arm.
@@ -155,7 +239,7 @@ type WatchRemoval struct {
 
 func (x *WatchRemoval) Reset() {
 	*x = WatchRemoval{}
-	mi := &file_podium_v1_watch_proto_msgTypes[2]
+	mi := &file_podium_v1_watch_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -167,7 +251,7 @@ func (x *WatchRemoval) String() string {
 func (*WatchRemoval) ProtoMessage() {}
 
 func (x *WatchRemoval) ProtoReflect() protoreflect.Message {
-	mi := &file_podium_v1_watch_proto_msgTypes[2]
+	mi := &file_podium_v1_watch_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -180,7 +264,7 @@ func (x *WatchRemoval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRemoval.ProtoReflect.Descriptor instead.
 func (*WatchRemoval) Descriptor() ([]byte, []int) {
-	return file_podium_v1_watch_proto_rawDescGZIP(), []int{2}
+	return file_podium_v1_watch_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *WatchRemoval) GetArm() string {
@@ -218,7 +302,7 @@ type WatchMarker struct {
 
 func (x *WatchMarker) Reset() {
 	*x = WatchMarker{}
-	mi := &file_podium_v1_watch_proto_msgTypes[3]
+	mi := &file_podium_v1_watch_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -230,7 +314,7 @@ func (x *WatchMarker) String() string {
 func (*WatchMarker) ProtoMessage() {}
 
 func (x *WatchMarker) ProtoReflect() protoreflect.Message {
-	mi := &file_podium_v1_watch_proto_msgTypes[3]
+	mi := &file_podium_v1_watch_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -243,7 +327,7 @@ func (x *WatchMarker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchMarker.ProtoReflect.Descriptor instead.
 func (*WatchMarker) Descriptor() ([]byte, []int) {
-	return file_podium_v1_watch_proto_rawDescGZIP(), []int{3}
+	return file_podium_v1_watch_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *WatchMarker) GetRevision() int64 {
@@ -264,16 +348,27 @@ var File_podium_v1_watch_proto protoreflect.FileDescriptor
 
 const file_podium_v1_watch_proto_rawDesc = "" +
 	"\n" +
-	"\x15podium/v1/watch.proto\x12\tpodium.v1\x1a\x1apodium/v1/arm_result.proto\x1a\x1bpodium/v1/eval_result.proto\"Q\n" +
+	"\x15podium/v1/watch.proto\x12\tpodium.v1\x1a\x1apodium/v1/arm_result.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/run_result.proto\x1a\x16podium/v1/series.proto\x1a\x15podium/v1/value.proto\"\xc3\x02\n" +
 	"\n" +
 	"WatchedArm\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x03R\bposition\x12'\n" +
-	"\x03arm\x18\x02 \x01(\v2\x15.podium.v1.ArmSummaryR\x03arm\"s\n" +
+	"\x03arm\x18\x02 \x01(\v2\x15.podium.v1.ArmSummaryR\x03arm\x12R\n" +
+	"\x0feval_breakdowns\x18\x03 \x03(\v2).podium.v1.WatchedArm.EvalBreakdownsEntryR\x0eevalBreakdowns\x128\n" +
+	"\n" +
+	"run_result\x18\x04 \x01(\v2\x14.podium.v1.RunResultH\x00R\trunResult\x88\x01\x01\x1aS\n" +
+	"\x13EvalBreakdownsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12&\n" +
+	"\x05value\x18\x02 \x01(\v2\x10.podium.v1.ValueR\x05value:\x028\x01B\r\n" +
+	"\v_run_result\"s\n" +
 	"\vWatchedEval\x12\x10\n" +
 	"\x03arm\x18\x01 \x01(\tR\x03arm\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x03R\bposition\x126\n" +
 	"\veval_result\x18\x03 \x01(\v2\x15.podium.v1.EvalResultR\n" +
-	"evalResult\"d\n" +
+	"evalResult\"i\n" +
+	"\rWatchedSeries\x12\x10\n" +
+	"\x03arm\x18\x01 \x01(\tR\x03arm\x12\x1b\n" +
+	"\tfrom_step\x18\x02 \x01(\x03R\bfromStep\x12)\n" +
+	"\x06series\x18\x03 \x03(\v2\x11.podium.v1.SeriesR\x06series\"d\n" +
 	"\fWatchRemoval\x12\x10\n" +
 	"\x03arm\x18\x01 \x01(\tR\x03arm\x12\x17\n" +
 	"\x04name\x18\x02 \x01(\tH\x00R\x04name\x88\x01\x01\x12\x17\n" +
@@ -299,23 +394,32 @@ func file_podium_v1_watch_proto_rawDescGZIP() []byte {
 	return file_podium_v1_watch_proto_rawDescData
 }
 
-var file_podium_v1_watch_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_podium_v1_watch_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_podium_v1_watch_proto_goTypes = []any{
-	(*WatchedArm)(nil),   // 0: podium.v1.WatchedArm
-	(*WatchedEval)(nil),  // 1: podium.v1.WatchedEval
-	(*WatchRemoval)(nil), // 2: podium.v1.WatchRemoval
-	(*WatchMarker)(nil),  // 3: podium.v1.WatchMarker
-	(*ArmSummary)(nil),   // 4: podium.v1.ArmSummary
-	(*EvalResult)(nil),   // 5: podium.v1.EvalResult
+	(*WatchedArm)(nil),    // 0: podium.v1.WatchedArm
+	(*WatchedEval)(nil),   // 1: podium.v1.WatchedEval
+	(*WatchedSeries)(nil), // 2: podium.v1.WatchedSeries
+	(*WatchRemoval)(nil),  // 3: podium.v1.WatchRemoval
+	(*WatchMarker)(nil),   // 4: podium.v1.WatchMarker
+	nil,                   // 5: podium.v1.WatchedArm.EvalBreakdownsEntry
+	(*ArmSummary)(nil),    // 6: podium.v1.ArmSummary
+	(*RunResult)(nil),     // 7: podium.v1.RunResult
+	(*EvalResult)(nil),    // 8: podium.v1.EvalResult
+	(*Series)(nil),        // 9: podium.v1.Series
+	(*Value)(nil),         // 10: podium.v1.Value
 }
 var file_podium_v1_watch_proto_depIdxs = []int32{
-	4, // 0: podium.v1.WatchedArm.arm:type_name -> podium.v1.ArmSummary
-	5, // 1: podium.v1.WatchedEval.eval_result:type_name -> podium.v1.EvalResult
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	6,  // 0: podium.v1.WatchedArm.arm:type_name -> podium.v1.ArmSummary
+	5,  // 1: podium.v1.WatchedArm.eval_breakdowns:type_name -> podium.v1.WatchedArm.EvalBreakdownsEntry
+	7,  // 2: podium.v1.WatchedArm.run_result:type_name -> podium.v1.RunResult
+	8,  // 3: podium.v1.WatchedEval.eval_result:type_name -> podium.v1.EvalResult
+	9,  // 4: podium.v1.WatchedSeries.series:type_name -> podium.v1.Series
+	10, // 5: podium.v1.WatchedArm.EvalBreakdownsEntry.value:type_name -> podium.v1.Value
+	6,  // [6:6] is the sub-list for method output_type
+	6,  // [6:6] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_podium_v1_watch_proto_init() }
@@ -325,14 +429,18 @@ func file_podium_v1_watch_proto_init() {
 	}
 	file_podium_v1_arm_result_proto_init()
 	file_podium_v1_eval_result_proto_init()
-	file_podium_v1_watch_proto_msgTypes[2].OneofWrappers = []any{}
+	file_podium_v1_run_result_proto_init()
+	file_podium_v1_series_proto_init()
+	file_podium_v1_value_proto_init()
+	file_podium_v1_watch_proto_msgTypes[0].OneofWrappers = []any{}
+	file_podium_v1_watch_proto_msgTypes[3].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_podium_v1_watch_proto_rawDesc), len(file_podium_v1_watch_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

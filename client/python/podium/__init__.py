@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from podium._model.watching import (
         WatchedArm,
         WatchedEval,
+        WatchedSeries,
         WatchMarker,
         WatchRemoval,
         WatchUpdate,
@@ -195,6 +196,7 @@ __all__ = [
     "WatchUpdate",
     "WatchedArm",
     "WatchedEval",
+    "WatchedSeries",
     "comparing",
     "curves",
     "errors",

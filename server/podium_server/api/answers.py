@@ -26,6 +26,7 @@ from podium.v1.run_config_pb2 import RunConfig
 from podium.v1.score_matrix_pb2 import ScoreColumn, ScoredArm
 from podium.v1.score_pb2 import ScoreSource
 from podium.v1.series_pb2 import Series
+from podium.v1.watch_pb2 import WatchedArm
 
 from podium_server.store.ranking_queries import ScoreMatrix
 from podium_server.store.rows import ArmRow, ArmView, ExperimentRow, MetricRow, Points, Score
@@ -41,6 +42,7 @@ __all__ = [
     "score_source",
     "scores",
     "series",
+    "watched_arm",
 ]
 
 _STATUSES = {
@@ -123,7 +125,26 @@ def arm_result(experiment_name: str, view: ArmView, rows: Iterable[bytes]) -> by
 
 def arm_summary(experiment_name: str, view: ArmView, *, config: bool) -> ArmSummary:
     """Returns the message of an arm without its rows, with or without its run_config."""
-    row, recorded = view.row, _recorded(view)
+    return _summary(experiment_name, view, _recorded(view), config=config)
+
+
+def watched_arm(experiment_name: str, view: ArmView, *, breakdowns: bool) -> WatchedArm:
+    """Returns the message of an arm of a watch: all of the arm but its rows and series."""
+    recorded = _recorded(view)
+    answer = WatchedArm(
+        position=view.row.ordinal,
+        arm=_summary(experiment_name, view, recorded, config=True),
+        run_result=recorded.run_result if recorded.HasField("run_result") else None,
+    )
+    if breakdowns and view.row.eval_count == 0:
+        answer.eval_breakdowns.MergeFrom(recorded.eval_breakdowns)
+    return answer
+
+
+def _summary(
+    experiment_name: str, view: ArmView, recorded: ArmResult, *, config: bool
+) -> ArmSummary:
+    row = view.row
     return ArmSummary(
         name=row.name,
         run_config=RunConfig.FromString(view.parts["config"]) if config else None,

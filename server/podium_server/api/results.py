@@ -272,6 +272,7 @@ class Results:
         _check_statuses(request.statuses, ARM_STATUSES, self._limits)
         if request.HasField("name_prefix"):
             check_text(request.name_prefix, "name_prefix", self._limits)
+        _check_series(request, self._limits)
         async with aclosing(self.watches.watch(request)) as responses:
             async for response in responses:
                 yield response
@@ -291,6 +292,16 @@ class Results:
 _EVAL_RESULT = results_pb2.EvalResponse.EVAL_RESULT_FIELD_NUMBER
 _ARM_RESULT = results_pb2.GetArmResponse.ARM_RESULT_FIELD_NUMBER
 _EVALS = results_pb2.ListEvalsResponse.EVALS_FIELD_NUMBER
+
+
+def _check_series(request: results_pb2.WatchRequest, limits: Limits) -> None:
+    check_keys(request.series_keys, "series_keys", limits)
+    if request.series_keys and not request.with_series:
+        raise failure(
+            "FIELD_OUT_OF_RANGE",
+            "series_keys is set without with_series; set it, or leave out the keys",
+            field="series_keys",
+        )
 
 
 def _check_statuses(statuses: Collection[int], allowed: Mapping[int, str], limits: Limits) -> None:

@@ -12,20 +12,34 @@ from collections.abc import AsyncGenerator, Collection, Iterator
 from podium.errors import NotFoundError
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.results_service_pb2 import WatchRequest, WatchResponse
-from podium.v1.watch_pb2 import WatchedArm, WatchedEval, WatchMarker, WatchRemoval
+from podium.v1.watch_pb2 import (
+    WatchedEval,
+    WatchedSeries,
+    WatchMarker,
+    WatchRemoval,
+)
 
 from podium_server.api import answers
 from podium_server.api.callers import CALLER, EVERYONE
 from podium_server.api.filters import arm_filter
 from podium_server.errors import failure
-from podium_server.store.changes import Change, ChangedRow, ChangePage, ChangePlace, Removal
+from podium_server.store.changes import (
+    Change,
+    ChangedPoints,
+    ChangedRow,
+    ChangePage,
+    ChangePlace,
+    Removal,
+)
 from podium_server.store.contract import ChangeListener, PageLimits, Store, Subject
-from podium_server.store.filters import ArmFilter
+from podium_server.store.filters import ArmFilter, SeriesFilter
 from podium_server.store.rows import ArmView, ExperimentRow
+from podium_server.store.series_changes import FIRST_STEP
 
 __all__ = ["Watches"]
 
 _PAGE = PageLimits(200, 64 * 1024)
+_SERIES_PAGE = PageLimits(4_000, 0)
 _HEARTBEAT_SECONDS = 10.0
 _CHECK_SECONDS = 2.0
 """The time between two checks of the token while nothing changes."""
@@ -142,6 +156,10 @@ class _Sent:
         self._epoch = request.epoch
         self._filter = arm_filter(request)
         self._with_rows = not request.without_evals
+        self._with_breakdowns = not request.without_breakdowns
+        self._series: SeriesFilter | None = None
+        if request.with_series:
+            self._series = SeriesFilter(frozenset(request.series_keys))
         self._declared: bytes | None = None
 
     async def look(self) -> ChangePage:
@@ -167,15 +185,17 @@ class _Sent:
     async def advance(self) -> AsyncGenerator[WatchResponse]:
         """Yields everything that changed since the last marker, and the next marker.
 
-        An arm that newly matches the filters is sent with all its rows. The rows may be newer than
-        the page of changes. Later changes follow before the marker.
+        An arm that newly matches the filters is sent with all its rows and series. They may be
+        newer than the page of changes. Later changes follow before the marker.
         """
         place: ChangePlace | None = None
         begun = self._revision
         while True:
             try:
                 async with self._taking_turns():
-                    page = await self._store.changes(self._experiment, self._revision, place, _PAGE)
+                    page = await self._store.changes(
+                        self._experiment, self._revision, place, _PAGE, self._series
+                    )
             except NotFoundError:
                 yield WatchResponse(deleted=True)
                 return
@@ -196,8 +216,8 @@ class _Sent:
             if is_complete:
                 return
             for arm in entered:
-                async for rows in self._all_rows(arm):
-                    yield rows
+                async for content in self._content(arm):
+                    yield content
 
     @contextlib.asynccontextmanager
     async def _taking_turns(self) -> AsyncGenerator[None]:
@@ -209,16 +229,24 @@ class _Sent:
             yield
             await asyncio.sleep(0)
 
-    async def _all_rows(self, arm: str) -> AsyncGenerator[WatchResponse]:
-        after = -1
-        with contextlib.suppress(NotFoundError):  # a removal follows
-            while True:
+    async def _content(self, arm: str) -> AsyncGenerator[WatchResponse]:
+        """Yields all rows and series of an arm. A removal follows if the arm no longer exists."""
+        with contextlib.suppress(NotFoundError):
+            after: int | None = -1 if self._with_rows else None
+            while after is not None:
                 async with self._taking_turns():
-                    page = await self._store.rows(self._experiment, arm, after, _PAGE)
-                yield WatchResponse(evals=map(_watched, page.items))
-                if page.next is None:
-                    return
-                after = int(page.next)
+                    rows = await self._store.rows(self._experiment, arm, after, _PAGE)
+                yield WatchResponse(evals=map(self._watched, rows.items))
+                after = None if rows.next is None else int(rows.next)
+            first = None if self._series is None else FIRST_STEP
+            while first is not None and self._series is not None:
+                async with self._taking_turns():
+                    points = await self._store.series(
+                        self._experiment, arm, first, _SERIES_PAGE, self._series
+                    )
+                series = answers.series(points.items)
+                yield WatchResponse(series=[WatchedSeries(arm=arm, from_step=first, series=series)])
+                first = None if points.next is None else int(points.next)
 
     def _response(self, page: ChangePage, begun: int) -> tuple[WatchResponse, list[str]]:
         """Returns the message of a page, and the arms that newly match the filters."""
@@ -229,8 +257,10 @@ class _Sent:
             elif self._shows_item(item):
                 if isinstance(item, Removal):
                     response.removals.append(_removal(item))
+                elif isinstance(item, ChangedPoints):
+                    response.series.append(_watched_series(item))
                 else:
-                    response.evals.append(_watched(item))
+                    response.evals.append(self._watched(item))
         return response, entered
 
     def _add_arm(
@@ -244,20 +274,27 @@ class _Sent:
             if has_moved:
                 response.removals.append(WatchRemoval(arm=row.name))
             return
-        arm = answers.arm_summary(self._experiment, view, config=True)
-        response.arms.append(WatchedArm(position=row.ordinal, arm=arm))
+        arm = answers.watched_arm(self._experiment, view, breakdowns=self._with_breakdowns)
+        response.arms.append(arm)
         is_narrow = bool(self._filter.statuses) or self._filter.group_name is not None
-        if has_moved and is_narrow and self._with_rows:
+        if has_moved and is_narrow and (self._with_rows or self._series is not None):
             entered.append(row.name)
 
     def _shows_item(self, item: Change) -> bool:
-        """Returns whether a row or a removal is shown."""
+        """Returns whether a row, a removal or a piece of a series is shown."""
         assert not isinstance(item, ArmView)  # noqa: S101 - for type checkers
         if not item.arm.startswith(self._filter.name_prefix):
             return False
         if isinstance(item, Removal):
             return item.key is None or self._with_rows
-        return self._with_rows and _is_selected(self._filter, item.status, item.group_name)
+        is_sent = self._with_rows or isinstance(item, ChangedPoints)
+        return is_sent and _is_selected(self._filter, item.status, item.group_name)
+
+    def _watched(self, item: ChangedRow) -> WatchedEval:
+        row = EvalResult.FromString(item.content)
+        if not self._with_breakdowns:
+            row.ClearField("breakdowns")
+        return WatchedEval(arm=item.arm, position=item.position, eval_result=row)
 
     def _add_experiment(self, response: WatchResponse, row: ExperimentRow) -> None:
         """Adds the experiment if its declaration or conclusion differs from the one sent before."""
@@ -272,9 +309,8 @@ def _is_selected(shown: ArmFilter, status: int, group_name: str | None) -> bool:
     return is_status and shown.group_name in (None, group_name)
 
 
-def _watched(item: ChangedRow) -> WatchedEval:
-    row = EvalResult.FromString(item.content)
-    return WatchedEval(arm=item.arm, position=item.position, eval_result=row)
+def _watched_series(item: ChangedPoints) -> WatchedSeries:
+    return WatchedSeries(arm=item.arm, from_step=item.first, series=answers.series(item.points))
 
 
 def _removal(item: Removal) -> WatchRemoval:

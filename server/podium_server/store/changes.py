@@ -8,8 +8,9 @@ again moves to the end of the feed. Before the last page, the consumer's state i
 revision.
 
 An item is listed once, with its newest state. Within a revision, removals come before arms, and
-arms before rows. A row may come before its arm, if the arm changed again later. Changes of an arm's
-`last_heard` and `digest` alone have no revision, so the feed does not show them.
+arms before rows. If the points of training series are asked for, they follow their arm. A row may
+come before its arm, if the arm changed again later. Changes of an arm's `last_heard` and `digest`
+alone have no revision, so the feed does not show them.
 
 If `after` is 0, the feed is a snapshot, and lists no removals from before it began. If `after` is
 less than `experiment.deletion`, the consumer knows an earlier experiment of this name. It must then
@@ -19,9 +20,9 @@ discard its state and ask for the changes after 0.
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from podium_server.store.rows import ArmView, EvalKey, ExperimentRow
+from podium_server.store.rows import ArmView, EvalKey, ExperimentRow, Points
 
-__all__ = ["Change", "ChangePage", "ChangePlace", "ChangedRow", "Removal"]
+__all__ = ["Change", "ChangePage", "ChangePlace", "ChangedPoints", "ChangedRow", "Removal"]
 
 
 class Removal(NamedTuple):
@@ -46,7 +47,22 @@ class ChangedRow(NamedTuple):
     group_name: str | None
 
 
-Change: TypeAlias = Removal | ArmView | ChangedRow
+class ChangedPoints(NamedTuple):
+    """A piece of the training series of an arm.
+
+    It replaces all points of the arm from `first` on. `last` is the last step of the piece. Pieces
+    can repeat points that the consumer has.
+    """
+
+    arm: str
+    first: int
+    last: int
+    points: list[Points]
+    status: int
+    group_name: str | None
+
+
+Change: TypeAlias = Removal | ArmView | ChangedRow | ChangedPoints
 
 
 class ChangePlace(NamedTuple):

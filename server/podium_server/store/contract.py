@@ -415,9 +415,16 @@ class Store(ABC):
 
     @abstractmethod
     async def changes(
-        self, experiment: str, after: int, place: ChangePlace | None, limits: PageLimits
+        self,
+        experiment: str,
+        after: int,
+        place: ChangePlace | None,
+        limits: PageLimits,
+        series: SeriesFilter | None = None,
     ) -> ChangePage:
         """Returns the changes after a revision, as `podium_server.store.changes` describes them.
+
+        With `series`, the points of these training series are included.
 
         A page costs the same for any number of arms, rows and changes.
         `place` is the `next` of the previous page, or None for the first page.

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-__all__ = ["ArmFilter", "ConfigCondition", "EvalFilter", "ExperimentFilter", "SeriesFilter"]
+from podium_server.store.series_changes import LAST_STEP
 
-_LAST_STEP = 2**63 - 1
+__all__ = ["ArmFilter", "ConfigCondition", "EvalFilter", "ExperimentFilter", "SeriesFilter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class SeriesFilter:
     """
 
     keys: frozenset[str] = frozenset()
-    max_step: int = _LAST_STEP
+    max_step: int = LAST_STEP
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 __all__ = [
     "COMPLETED",
     "PART_NAMES",
+    "SERIES_PART",
     "VALUES_PART",
     "ArmRow",
     "ArmView",
@@ -31,6 +32,8 @@ __all__ = [
 
 VALUES_PART = "values"
 """The name of the part that filters read: the configuration's values by path, a JSON object."""
+SERIES_PART = "series"
+"""The name of the part that says where the training series changed: see `series_changes`."""
 PART_NAMES = ("config", "metrics", "facts", "given")
 """The parts of an arm that are kept beside its row. Each is written only when it has changed."""
 

@@ -10,7 +10,7 @@ from podium.v1.event_pb2 import ArmFinished, EvalRecorded, Event, MetricsRecorde
 
 from podium_server.errors import unknown_arm
 from podium_server.store.contract import ArmNeeds
-from podium_server.store.rows import PART_NAMES
+from podium_server.store.rows import PART_NAMES, SERIES_PART
 from podium_server.writes import arms, attempts, experiments, outcomes, rows
 from podium_server.writes.encoding import plain_time
 from podium_server.writes.state import ArmState, CallState, ParsedRow
@@ -97,7 +97,7 @@ def _no_need(_needs: ArmNeeds, _body: Any) -> None:
 
 
 def _need_everything(needs: ArmNeeds, whole: arms.WholeArm) -> None:
-    needs.parts.update(PART_NAMES)
+    needs.parts.update((*PART_NAMES, SERIES_PART))
     needs.all_rows = True
     for key, row in whole.rows.items():
         needs.sizes.setdefault(key, set()).add(len(row.parsed.content))
@@ -111,6 +111,7 @@ def _need_metrics(needs: ArmNeeds, body: MetricsRecorded) -> None:
     needs.parts.add("metrics")
     if body.HasField("step"):
         needs.point_steps.add(body.step)
+        needs.parts.add(SERIES_PART)
 
 
 def _need_row(needs: ArmNeeds, row: ParsedRow) -> None:
@@ -155,7 +156,7 @@ KINDS: dict[str, Kind] = {
     ),
     "arm_started": Kind(
         _own_arm,
-        _need_parts(*PART_NAMES),
+        _need_parts(*PART_NAMES, SERIES_PART),
         lambda context, body: arms.start(context.state, body, context.limits),
         attempt=lambda body: str(body.attempt.id),
         heavy=True,

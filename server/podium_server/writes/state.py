@@ -15,6 +15,7 @@ from podium_server.store.contract import ArmChange, Changes, Loaded, LoadedArm
 from podium_server.store.rows import (
     COMPLETED,
     PART_NAMES,
+    SERIES_PART,
     VALUES_PART,
     ArmRow,
     EvalKey,
@@ -22,6 +23,7 @@ from podium_server.store.rows import (
     ExperimentRow,
     StreamRow,
 )
+from podium_server.store.series_changes import FIRST_STEP, LAST_STEP, with_change
 from podium_server.writes.run_config_values import config_values
 
 __all__ = ["ArmState", "CallState", "ParsedRow", "Progress"]
@@ -164,6 +166,7 @@ class ArmState:
         self._parts: dict[str, bytes] = {}
         self._written: dict[EvalKey, EvalRow] = {}
         self._cut = _Cut()
+        self._series_from: int | None = None
         self._change = ArmChange(self.row, was_completed=self.row.status == COMPLETED)
 
     def touch(self) -> None:
@@ -351,6 +354,7 @@ class ArmState:
     def write_points(self, step: int, values: dict[str, float]) -> None:
         """Writes points of the training series."""
         self._change.points.setdefault(step, {}).update(values)
+        self._note_series(step)
         self.touch()
 
     def cut_points(self, after: int | None) -> None:
@@ -358,6 +362,7 @@ class ArmState:
         change = self._change
         if after is None:
             if change.points or (self._loaded.has_points and not change.clear_points):
+                self._note_series(FIRST_STEP)
                 self.touch()
             change.clear_points = True
             change.points.clear()
@@ -365,6 +370,13 @@ class ArmState:
         cut = change.cut_points_after
         change.cut_points_after = after if cut is None else min(after, cut)
         change.points = {step: at for step, at in change.points.items() if step <= after}
+        if after < LAST_STEP:
+            self._note_series(after + 1)
+
+    def _note_series(self, step: int) -> None:
+        """Notes that the points at a step or later have changed."""
+        if self._series_from is None or step < self._series_from:
+            self._series_from = step
 
     def note_metrics(self, metrics: dict[str, float]) -> None:
         """Notes changed training metrics, so that their scores are written."""
@@ -372,6 +384,9 @@ class ArmState:
 
     def change(self) -> ArmChange:
         """Returns the changes of the arm."""
+        if self._series_from is not None:
+            before = self._loaded.parts.get(SERIES_PART, b"")
+            self._parts[SERIES_PART] = with_change(before, self.row.revision, self._series_from)
         self._change.parts = self._parts
         self._change.rows = list(self._written.values())
         return self._change

@@ -84,6 +84,7 @@ USES: dict[str, list[str]] = {
     ],
     "Watch": [
         "watch e --status failed --group g --prefix p --no-evals --after 3 --epoch x",
+        "watch e --no-breakdowns --series loss",
     ],
     "Record": ["record e -"],
     "WhoAmI": ["whoami"],

@@ -26,7 +26,7 @@ def arm(address: str, name: str) -> Iterator[library.ArmRun]:
 
 
 def _environment(address: str) -> dict[str, str]:
-    return {**os.environ, "PODIUM_ADDRESS": address, "TERM": "xterm"}
+    return {**os.environ, "PODIUM_ADDRESS": address, "TERM": "xterm", "PYTHONUTF8": "1"}
 
 
 @contextmanager
@@ -66,10 +66,21 @@ def test_lines_in_a_pipe(address: str, name: str, arm: library.ArmRun) -> None:
         assert err == f"podium: experiment {name!r} was deleted\n"
 
 
+def test_series_in_a_pipe(address: str, name: str, arm: library.ArmRun) -> None:
+    """With --series each changed step of a training series is a line, of the named keys only."""
+    with _watched(address, name, "--no-evals", "--series", "loss") as command:
+        assert _line(command) == "revision 4: rank4 running loss=0.5"
+        assert _line(command) == "revision 4: rank4 step 1 loss=0.5"
+        arm.log({"loss": 0.25, "lr": 1}, step=2)
+        assert _line(command) == "revision 5: rank4 running loss=0.25  lr=1"
+        assert _line(command) == "revision 5: rank4 step 2 loss=0.25"
+
+
 def test_json_for_programs(address: str, name: str, arm: library.ArmRun) -> None:
     """With --json each update is one line, and one can go on after its revision."""
     with _watched(address, name, "--json", "--status", "running") as command:
         first = json.loads(_line(command), parse_constant=pytest.fail)
+        assert first["series"] == []
         assert [item["arm"]["name"] for item in first["arms"]] == ["rank4"]
         assert [item["eval_result"]["metrics"] for item in first["evals"]] == [{"acc": 0.25}]
         assert (first["marker"]["revision"], first["is_reset"]) == (4, False)
@@ -110,6 +121,6 @@ def test_a_table_on_a_terminal(address: str, name: str, arm: library.ArmRun) -> 
         os.close(terminal)
     text = shown.decode()
     assert "RANK" in text
-    assert ["1", "rank4", "running", "0.25", "1"] in [
-        line.split()[:5] for line in text.splitlines()
+    assert ["1", "rank4", "running", "0.25", "▄", "1"] in [
+        line.split()[:6] for line in text.splitlines()
     ]

@@ -130,6 +130,8 @@ CALLS: dict[str, Callable[[AnyClient], Any]] = {
             group_name="g",
             name_prefix="p",
             with_evals=False,
+            with_breakdowns=False,
+            with_series=["loss"],
         )
     ),
     "Record": record,

@@ -74,6 +74,76 @@ async def test_a_state_follows_and_never_changes(client: AnyClient, declared: st
             await result(live.wait_for(live.revision + 1, timeout=0.01))
 
 
+async def test_training_series_are_followed(client: AnyClient, declared: str) -> None:
+    """With series, curves are those of the server, also after points were cut and replaced."""
+    experiment = client.experiment(declared)
+    options = {"name": "a", "group_name": "g"}
+    arm = await result(experiment.start_arm(CONFIG, **options))
+    await result(arm.log({"loss": 3, "lr": 1}, step=1))
+    async with entered(experiment.follow(with_series=True)) as live:
+        await result(arm.log({"loss": 2}, step=2))
+        await result(arm.log_eval("val", {"acc": 0.5}, step=2))
+        await result(live.wait_for(await revision_of(client, declared), timeout=_SECONDS))
+        before = live.state
+        for metric in ("loss", "lr", "val.acc", "none"):
+            assert live.curve(metric) == await result(experiment.curve(metric))
+        assert live.arm("a").series("loss") == podium.Series("loss", [1, 2], [3, 2])
+        arm = await result(experiment.start_arm(CONFIG, **options, resume_step=1))
+        await result(arm.log({"loss": 4}, step=2))
+        await result(arm.log({"loss": 5}, step=1))
+        await result(live.wait_for(await revision_of(client, declared), timeout=_SECONDS))
+        assert live.arm("a").series("loss") == podium.Series("loss", [1, 2], [5, 4])
+        assert before.arm("a").series("loss") == podium.Series("loss", [1, 2], [3, 2])
+        found = live.curve("loss", ["g"], by_group=True)
+        assert found == await result(experiment.curve("loss", ["g"], by_group=True))
+        await result(experiment.start_arm(CONFIG, **options, restart=True))
+        await result(live.wait_for(await revision_of(client, declared), timeout=_SECONDS))
+        assert live.arm("a").series("loss") == podium.Series("loss")
+        with pytest.raises(podium.NotFoundError, match="did you mean 'g'"):
+            live.curve("loss", ["gg"], by_group=True)
+
+
+async def test_series_are_filtered(client: AnyClient, declared: str) -> None:
+    """Only the named keys of arms that pass the filters are sent, and none without with_series."""
+    experiment = client.experiment(declared)
+    arm = await result(experiment.start_arm(CONFIG, name="a"))
+    for step in range(5):
+        await result(arm.log({"loss": step, "lr": 1}, step=step))
+    async with (
+        entered(experiment.follow()) as bare,
+        entered(experiment.follow(with_series=["loss"], status="completed")) as completed,
+    ):
+        with pytest.raises(ValueError, match=r"with_series=\['loss'\]"):
+            bare.curve("loss")
+        assert completed.curve("loss").curves == ()
+        await result(arm.finish())
+        await result(completed.wait_for(await revision_of(client, declared), timeout=_SECONDS))
+        assert list(completed.arm("a").points) == ["loss"]
+        assert completed.curve("loss") == await result(experiment.curve("loss"))
+    with pytest.raises(TypeError, match="with_series must be a list"):
+        experiment.follow(with_series="loss")
+
+
+async def test_an_arm_is_whole(client: AnyClient, declared: str) -> None:
+    """The result of an arm is the one that the server has, with breakdowns and run_result."""
+    experiment = client.experiment(declared)
+    run = podium.RunResult("r1", "completed", {"x": 1}, {"log": "a.txt"})
+    bare = podium.ArmResult(
+        "bare", CONFIG, "completed", {}, {"acc": 0.5}, {"digit": [1, {"a": 2}]}, run_result=run
+    )
+    row = podium.EvalResult("test", metrics={"acc": 1}, breakdowns={"k": "v"})
+    rows = podium.ArmResult("rows", CONFIG, "failed", {"loss": 1}, evals=[row], error="e")
+    for arm in (bare, rows):
+        await result(experiment.record_arm(arm))
+    async with entered(experiment.follow()) as live:
+        for arm in (bare, rows):
+            assert live.arm(arm.name).result == await result(client.arm(declared, arm.name).get())
+    async with entered(experiment.follow(with_breakdowns=False)) as live:
+        assert live.arm("bare").result.eval_breakdowns == {}
+        assert live.arm("rows").result.evals[0].breakdowns == {}
+        assert live.arm("rows").score("test.acc") == 1
+
+
 async def test_deletion_is_noticed(client: AnyClient, declared: str) -> None:
     """A wait ends when the experiment is deleted, and the last state stays."""
     experiment = client.experiment(declared)

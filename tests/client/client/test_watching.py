@@ -178,7 +178,14 @@ async def test_a_declaration_is_a_change(client: AnyClient, declared: str) -> No
 def test_removals_end_what_earlier_messages_of_the_update_added() -> None:
     """A change between two pages: an arm or a row that came with the first is gone again."""
     session = WatchSession(
-        "x", after=None, status=None, group_name=None, name_prefix=None, with_evals=True
+        "x",
+        after=None,
+        status=None,
+        group_name=None,
+        name_prefix=None,
+        with_evals=True,
+        with_breakdowns=True,
+        with_series=False,
     )
 
     def added(arm: str, *steps: int) -> WatchResponse:

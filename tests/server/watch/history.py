@@ -14,6 +14,7 @@ from podium.v1.results_service_pb2 import (
     GetExperimentRequest,
     ListArmsRequest,
     ListEvalsRequest,
+    ListSeriesRequest,
     WatchResponse,
 )
 from podium_server.api.watch import Watches
@@ -29,11 +30,11 @@ from tests.server.writes.ways import Direct
 __all__ = ["FILTERS", "History", "Plant"]
 
 FILTERS = (
-    Filter(),
-    Filter(name_prefix="a"),
+    Filter(with_series=True),
+    Filter(name_prefix="a", with_series=True, series_keys=("loss", "x")),
     Filter(statuses=(3,)),
     Filter(statuses=(2, 4), without_evals=True),
-    Filter(group_name="g"),
+    Filter(group_name="g", with_series=True),
     Filter(group_name="x", statuses=(2, 3)),
 )
 _NAME = "x"
@@ -162,6 +163,10 @@ class History:
             for row in rows.evals:
                 step = row.step if row.HasField("step") else None
                 state.rows[arm.name, row.name, step] = row.SerializeToString(deterministic=True)
+            series: Any = await self._way.call(
+                "ListSeries", ListSeriesRequest(experiment=_NAME, arm=arm.name)
+            )
+            state.add_points(arm.name, series.series)
         self._states[found.experiment.revision] = state
 
     def _is_other_epoch(self, _revision: int, epoch: str) -> bool:

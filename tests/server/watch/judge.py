@@ -11,29 +11,39 @@ The guarantees, each by the word that a violation begins with:
 - filtered: all of this holds for what the filters of the watch select.
 """
 
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from podium.v1.arm_result_pb2 import ArmSummary
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.results_service_pb2 import WatchRequest, WatchResponse
+from podium.v1.series_pb2 import Series
 
 __all__ = ["Filter", "Judge", "State", "fingerprint"]
 
 _Key: TypeAlias = tuple[str, str, int | None]
+_Point: TypeAlias = tuple[str, str, int]
 
 
 @dataclass
 class State:
-    """An experiment at a revision, or what a watch says of it: arms by name, and rows."""
+    """An experiment at a revision, or what a watch says of it: arms by name, rows and points."""
 
     arms: dict[str, bytes] = field(default_factory=dict)
     rows: dict[_Key, bytes] = field(default_factory=dict)
+    points: dict[_Point, bytes] = field(default_factory=dict)
 
     def copy(self) -> "State":
         """Returns a copy."""
-        return State(dict(self.arms), dict(self.rows))
+        return State(dict(self.arms), dict(self.rows), dict(self.points))
+
+    def add_points(self, arm: str, series: Iterable[Series]) -> None:
+        """Adds points of an arm."""
+        for one in series:
+            for step, value in zip(one.steps, one.values, strict=True):
+                self.points[arm, one.key, step] = struct.pack("<d", value)
 
 
 def fingerprint(arm: ArmSummary) -> bytes:
@@ -52,6 +62,8 @@ class Filter:
     group_name: str | None = None
     name_prefix: str = ""
     without_evals: bool = False
+    with_series: bool = False
+    series_keys: tuple[str, ...] = ()
 
     @property
     def is_narrow(self) -> bool:
@@ -62,7 +74,15 @@ class Filter:
         """Returns what the filter selects of a state."""
         arms = {name: raw for name, raw in state.arms.items() if self._selects(raw)}
         rows = {} if self.without_evals else state.rows
-        return State(arms, {key: raw for key, raw in rows.items() if key[0] in arms})
+        points = state.points if self.with_series else {}
+        return State(
+            arms,
+            {key: raw for key, raw in rows.items() if key[0] in arms},
+            {key: raw for key, raw in points.items() if key[0] in arms and self._has(key[1])},
+        )
+
+    def _has(self, key: str) -> bool:
+        return not self.series_keys or key in self.series_keys
 
     def _selects(self, raw: bytes) -> bool:
         arm = ArmSummary.FromString(raw)
@@ -107,6 +127,8 @@ class Judge:
             group_name=self.shown.group_name,
             name_prefix=self.shown.name_prefix,
             without_evals=self.shown.without_evals,
+            with_series=self.shown.with_series,
+            series_keys=self.shown.series_keys,
         )
 
     def take(self, response: WatchResponse) -> None:
@@ -124,6 +146,12 @@ class Judge:
             self._check_new(result.revision, f"row {row.arm} {result.name}")
             step = result.step if result.HasField("step") else None
             self._view.rows[row.arm, result.name, step] = _encoded(result)
+        for piece in response.series:
+            kept = self._view.points.items()
+            self._view.points = {
+                key: raw for key, raw in kept if key[0] != piece.arm or key[2] < piece.from_step
+            }
+            self._view.add_points(piece.arm, piece.series)
         if response.deleted:
             self.forget()
         elif response.HasField("marker"):
@@ -140,7 +168,7 @@ class Judge:
                 self.violations.append(f"true: there was no revision {revision}")
                 continue
             expected = self.shown.of(states[revision])
-            for kind in ("arms", "rows"):
+            for kind in ("arms", "rows", "points"):
                 wanted, found = getattr(expected, kind), getattr(view, kind)
                 what = f"{kind} at revision {revision} for {self.shown}"
                 if wanted.keys() - found.keys():
@@ -165,6 +193,7 @@ class Judge:
             return
         self._view.arms.pop(arm, None)
         self._view.rows = {key: raw for key, raw in self._view.rows.items() if key[0] != arm}
+        self._view.points = {key: raw for key, raw in self._view.points.items() if key[0] != arm}
 
     def _check_new(self, revision: int, what: str) -> None:
         if revision <= self.revision and not self.shown.is_narrow:
@@ -179,7 +208,8 @@ class Judge:
         self.revision, self.epoch = revision, epoch
         # A row whose arm is not shown is no part of a state.
         rows = {key: raw for key, raw in self._view.rows.items() if key[0] in self._view.arms}
-        self._kept = State(dict(self._view.arms), rows)
+        points = {key: raw for key, raw in self._view.points.items() if key[0] in self._view.arms}
+        self._kept = State(dict(self._view.arms), rows, points)
         self._claims.append((revision, self._kept.copy()))
 
 

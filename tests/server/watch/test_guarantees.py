@@ -10,9 +10,10 @@ from podium._limits.limits import Limits
 from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.results_service_pb2 import WatchRequest, WatchResponse
 from podium_server.api import watch
-from podium_server.store.changes import ChangePage, Removal
+from podium_server.store.changes import ChangedPoints, ChangePage, Removal
 from podium_server.store.contract import PageLimits, Store
 from podium_server.store.open import open_store
+from podium_server.store.sqlite import feed
 from podium_server.testing.calls import arm, declared
 
 from tests.server.watch.history import FILTERS, History, Plant
@@ -23,6 +24,8 @@ from tests.server.writes.ways import Direct
 def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has watches send small pages without pauses, so that many are cut off within a commit."""
     monkeypatch.setattr(watch, "_PAGE", PageLimits(2, 2**16))
+    monkeypatch.setattr(watch, "_SERIES_PAGE", PageLimits(1, 0))
+    monkeypatch.setattr(feed, "_PIECE", PageLimits(1, 0))
     monkeypatch.setattr(watch, "_PAUSE_SECONDS", 0)
     monkeypatch.setattr(watch, "_PAUSE_OF_EACH_SECONDS", 0)
 
@@ -72,6 +75,12 @@ class _EarlyMarkers(_Planted):
 class _LostRemovals(_Planted):
     def spoiled(self, page: ChangePage) -> ChangePage:
         page.items = [item for item in page.items if not isinstance(item, Removal)]
+        return page
+
+
+class _LostPoints(_Planted):
+    def spoiled(self, page: ChangePage) -> ChangePage:
+        page.items = [item for item in page.items if not isinstance(item, ChangedPoints)]
         return page
 
 
@@ -132,6 +141,13 @@ def _backwards(response: WatchResponse) -> WatchResponse:
     return response
 
 
+def _only_appended(response: WatchResponse) -> WatchResponse:
+    """Sends points as if none had been there before."""
+    for piece in response.series:
+        piece.from_step = 2**63 - 1
+    return response
+
+
 def _as_sent(response: WatchResponse) -> WatchResponse:
     return response
 
@@ -140,6 +156,8 @@ PLANTS: dict[str, Plant] = {
     "markers before the rest of their revision": (_EarlyMarkers, _as_sent),
     "markers ahead of the store": (_MarkersAhead, _as_sent),
     "removals are lost": (_LostRemovals, _as_sent),
+    "points are lost": (_LostPoints, _as_sent),
+    "points that were cut remain": (lambda store: store, _only_appended),
     "half a commit": (_HalfCommits, _as_sent),
     "a watch continues one revision late": (_OffByOne, _as_sent),
     "a watch continues one revision early": (_SentAgain, _as_sent),
@@ -154,7 +172,7 @@ PLANTS: dict[str, Plant] = {
 @pytest.mark.parametrize("name", PLANTS)
 async def test_planted_defects_are_found(tmp_path: Path, name: str) -> None:
     """Each defect that other systems had is a violation of a guarantee here."""
-    history = History(tmp_path, 1, len(FILTERS), plant=PLANTS[name], patience=2)
+    history = History(tmp_path, 2, len(FILTERS), plant=PLANTS[name], patience=2)
     assert await history.run(80, restart_every=11, restore_every=37)
 
 

@@ -1,6 +1,6 @@
 """The steps of reads that take several calls. No I/O; see `podium._client.calls`."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 from podium import comparing
@@ -16,7 +16,7 @@ from podium.comparing import Comparison, Members
 from podium.curves import Curves, Series, curves_of, eval_names
 from podium.errors import NotFoundError
 
-__all__ = ["compare", "curve"]
+__all__ = ["compare", "curve", "curve_arms"]
 
 _T = TypeVar("_T")
 
@@ -118,24 +118,39 @@ def curve(
 ) -> Steps[Curves]:
     """Calls ListArms, ListEvals and ListSeries: returns the values of a metric by step."""
     evals = eval_names(coerce.text(metric, "metric"))
-    wanted = None if names is None else coerce.texts(names, "names")
     listed = yield from _arms(experiment)
+    chosen, left_out = curve_arms(experiment, listed, names, by_group=by_group, status=status)
+    arms, series = [], dict[str, Series]()
+    for arm in chosen:
+        rows = yield from _in_loop_rows(experiment, arm.name, evals)
+        arms.append(_ArmRows(arm.name, arm.group_name, rows))
+        series |= yield from _series(experiment, arm, metric)
+    return curves_of(arms, metric, by_group=by_group, left_out=left_out, series=series)
+
+
+def curve_arms(
+    experiment: str,
+    listed: Sequence[ArmSummary],
+    names: Strings | None,
+    *,
+    by_group: bool,
+    status: ArmStatuses | None,
+) -> tuple[list[ArmSummary], dict[str, str]]:
+    """Returns the arms whose curves are wanted, and the statuses of those that are left out.
+
+    Raises:
+        NotFoundError: A name is not that of an arm or group.
+    """
+    wanted = None if names is None else coerce.texts(names, "names")
     chosen = [arm for arm in listed if wanted is None or _name_of(arm, by_group) in wanted]
     found = {_name_of(arm, by_group) for arm in chosen}
     for name in wanted or ():
         if name not in found:
-            names = {"by_group": "by_group=True (--by-group)", "by_arm": "by_group=False"}
-            raise _unknown_name(experiment, name, "group" if by_group else "arm", listed, **names)
+            hints = {"by_group": "by_group=True (--by-group)", "by_arm": "by_group=False"}
+            raise _unknown_name(experiment, name, "group" if by_group else "arm", listed, **hints)
     every = tuple(ArmStatus) if wanted is not None and not by_group else _CURVED
     statuses = _statuses(status, every)
-    arms, series = [], dict[str, Series]()
-    for arm in chosen:
-        if arm.status in statuses:
-            rows = yield from _in_loop_rows(experiment, arm.name, evals)
-            arms.append(_ArmRows(arm.name, arm.group_name, rows))
-            series |= yield from _series(experiment, arm, metric)
-    left_out = _left_out(chosen, statuses)
-    return curves_of(arms, metric, by_group=by_group, left_out=left_out, series=series)
+    return [arm for arm in chosen if arm.status in statuses], _left_out(chosen, statuses)
 
 
 def _series(experiment: str, arm: ArmSummary, metric: str) -> Steps[dict[str, Series]]:

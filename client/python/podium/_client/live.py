@@ -5,12 +5,15 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from podium import ranking, scoring
+from podium._client.compound_calls import curve_arms
+from podium._client.live_points import LivePoints
 from podium._client.watching import WatchSession
 from podium._model.rankings import Ranking
 from podium._model.results import ArmResult, ArmSummary, EvalResult, Experiment
-from podium._model.watching import WatchedEval, WatchMarker, WatchUpdate
-from podium._values.arguments import ArmStatuses, DirectionLike, StepLike
+from podium._model.watching import WatchedArm, WatchedEval, WatchMarker, WatchUpdate
+from podium._values.arguments import ArmStatuses, DirectionLike, StepLike, Strings
 from podium._values.suggest import did_you_mean
+from podium.curves import Curves, Series, curves_of, eval_names
 from podium.errors import NotFoundError
 
 __all__ = ["LiveArm", "LiveBase", "LiveState"]
@@ -27,13 +30,21 @@ class LiveArm:
     """
 
     def __init__(
-        self, position: int, summary: ArmSummary, rows: Mapping[_Key, WatchedEval]
+        self,
+        watched: WatchedArm,
+        rows: Mapping[_Key, WatchedEval],
+        points: Mapping[str, LivePoints],
     ) -> None:
-        self.position = position
-        self.summary = summary
+        self.watched = watched
         self.rows = rows
+        self.points = points
         self._result: ArmResult | None = None
         self._scores: dict[str, float | None] = {}
+
+    @property
+    def summary(self) -> ArmSummary:
+        """The arm without its rows."""
+        return self.watched.arm
 
     @property
     def name(self) -> str:
@@ -47,17 +58,18 @@ class LiveArm:
 
     @property
     def result(self) -> ArmResult:
-        """The arm with its rows.
-
-        It lacks run_result, and breakdowns that do not belong to a row.
-        """
+        """The arm with its rows, as `ArmHandle.get` returns it."""
         if self._result is None:
-            self._result = _result(self.summary, self.rows)
+            self._result = _result(self.watched, self.rows)
         return self._result
 
     def eval(self, name: str, *, step: StepLike | None = None) -> EvalResult | None:
         """Returns an eval row, as `ArmHandle.eval` does, or None if there is none."""
         return self.result.eval(name, step=step)
+
+    def series(self, key: str) -> Series:
+        """Returns a training series, as `ArmHandle.series` does, if series are followed."""
+        return self.points.get(key, LivePoints()).series(key)
 
     def score(self, metric: str) -> float | None:
         """Returns a score, as `ArmHandle.score` does, or None if there is none."""
@@ -68,7 +80,8 @@ class LiveArm:
             return score
 
 
-def _result(summary: ArmSummary, rows: Mapping[_Key, WatchedEval]) -> ArmResult:
+def _result(watched: WatchedArm, rows: Mapping[_Key, WatchedEval]) -> ArmResult:
+    summary = watched.arm
     evals = [item.eval_result for item in sorted(rows.values(), key=lambda item: item.position)]
     result = ArmResult(
         summary.name,
@@ -76,7 +89,9 @@ def _result(summary: ArmSummary, rows: Mapping[_Key, WatchedEval]) -> ArmResult:
         summary.status,
         summary.metrics,
         {} if evals else summary.eval_metrics,
+        {} if evals else watched.eval_breakdowns,
         evals=evals,
+        run_result=watched.run_result,
         eval_seconds=None if evals else summary.eval_seconds,
         **{name: getattr(summary, name) for name in _GIVEN},
     )
@@ -103,30 +118,21 @@ class LiveState(NamedTuple):
     def after(self, update: WatchUpdate) -> "LiveState":
         """Returns the state after an update. This one does not change."""
         arms = {} if update.is_reset else dict(self.arms)
-        rows: dict[str, dict[_Key, WatchedEval]] = {}
-
-        def rows_of(arm: str) -> dict[_Key, WatchedEval]:
-            if arm not in rows:
-                rows[arm] = dict(arms[arm].rows) if arm in arms else {}
-            return rows[arm]
-
         for removal in update.removals:
             if removal.name is None:
                 arms.pop(removal.arm, None)
-                rows[removal.arm] = {}
-            else:
-                rows_of(removal.arm).pop((removal.name, removal.step), None)
-        for row in update.evals:
-            rows_of(row.arm)[row.eval_result.name, row.eval_result.step] = row
+        rows = _changed_rows(arms, update)
+        points = _changed_points(arms, update)
+        watched = {item.arm.name: item for item in update.arms}
         known = len(arms)
-        changed = {item.arm.name: item for item in update.arms}
-        for name in rows.keys() | changed.keys():
-            item = changed[name] if name in changed else arms.get(name)
-            if item is not None:
-                summary = item.summary if isinstance(item, LiveArm) else item.arm
-                arms[name] = LiveArm(item.position, summary, rows_of(name))
+        for name in rows.keys() | points.keys() | watched.keys():
+            before = arms.get(name)
+            arm = watched.get(name) or (before.watched if before else None)
+            if arm is not None:
+                kept = before or LiveArm(arm, {}, {})
+                arms[name] = LiveArm(arm, rows.get(name, kept.rows), points.get(name, kept.points))
         if len(arms) > known:
-            arms = dict(sorted(arms.items(), key=lambda item: item[1].position))
+            arms = dict(sorted(arms.items(), key=lambda item: item[1].watched.position))
         return LiveState(update.experiment or self.experiment, update.marker, arms)
 
     def arm(self, name: str) -> LiveArm:
@@ -171,6 +177,28 @@ class LiveState(NamedTuple):
         found = scoring.best_arm(self._results(), metric, direction)
         return None if found is None else found[0].name
 
+    def curve(
+        self,
+        metric: str,
+        names: Strings | None = None,
+        *,
+        by_group: bool = False,
+        status: ArmStatuses | None = None,
+    ) -> Curves:
+        """Returns the values of a metric by step, as `ExperimentHandle.curve` does.
+
+        Raises:
+            ValueError: The metric is empty.
+            NotFoundError: There is no such arm or group.
+        """
+        experiment = self.experiment.name if self.experiment else ""
+        listed = [arm.summary for arm in self.arms.values()]
+        chosen, left_out = curve_arms(experiment, listed, names, by_group=by_group, status=status)
+        arms = [self.arms[summary.name] for summary in chosen]
+        series = {arm.name: arm.series(metric) for arm in arms if metric in arm.points}
+        results = [arm.result for arm in arms]
+        return curves_of(results, metric, by_group=by_group, left_out=left_out, series=series)
+
     def _order(
         self, metric: str | None, direction: DirectionLike | None
     ) -> tuple[str, DirectionLike | None]:
@@ -183,6 +211,40 @@ class LiveState(NamedTuple):
 
     def _results(self) -> list[ArmResult]:
         return [arm.result for arm in self.arms.values()]
+
+
+def _changed_rows(
+    arms: Mapping[str, LiveArm], update: WatchUpdate
+) -> dict[str, dict[_Key, WatchedEval]]:
+    """Returns the rows of the arms whose rows an update changes."""
+    found: dict[str, dict[_Key, WatchedEval]] = {}
+
+    def rows_of(arm: str) -> dict[_Key, WatchedEval]:
+        if arm not in found:
+            found[arm] = dict(arms[arm].rows) if arm in arms else {}
+        return found[arm]
+
+    for removal in update.removals:
+        if removal.name is not None:
+            rows_of(removal.arm).pop((removal.name, removal.step), None)
+    for row in update.evals:
+        rows_of(row.arm)[row.eval_result.name, row.eval_result.step] = row
+    return found
+
+
+def _changed_points(
+    arms: Mapping[str, LiveArm], update: WatchUpdate
+) -> dict[str, dict[str, LivePoints]]:
+    """Returns the points of the arms whose training series an update changes."""
+    found: dict[str, dict[str, LivePoints]] = {}
+    for piece in update.series:
+        before = found.get(piece.arm) or (arms[piece.arm].points if piece.arm in arms else {})
+        kept = {key: points.before(piece.from_step) for key, points in before.items()}
+        for one in piece.series:
+            points = kept.get(one.key) or LivePoints()
+            kept[one.key] = points.followed_by(one.steps, one.values)
+        found[piece.arm] = kept
+    return found
 
 
 class LiveBase:
@@ -268,6 +330,35 @@ class LiveBase:
             ValueError: No metric is given, and the experiment has no success_metric.
         """
         return self._state.best(metric, direction=direction)
+
+    def curve(
+        self,
+        metric: str,
+        names: Strings | None = None,
+        *,
+        by_group: bool = False,
+        status: ArmStatuses | None = None,
+    ) -> Curves:
+        """Returns the values of a metric by step, as `ExperimentHandle.curve` does.
+
+        Args:
+            metric: The name of an eval and a key, such as `val.pass_rate`, or a training metric,
+                such as `loss`, if `follow` was called with `with_series`.
+            names: The names of arms, or of groups if `by_group` is set; all if not given.
+            by_group: Combines the arms of a group: mean and interval by step.
+            status: Uses only arms with this status, or one of these. If not given, it uses all
+                arms in `names`, or else the running and completed ones.
+
+        Raises:
+            ValueError: The metric is empty, or it can only be a training series, which are not
+                followed.
+            NotFoundError: There is no such arm or group.
+        """
+        if not eval_names(metric) and not self._session.request.with_series:
+            raise ValueError(
+                f"training series are not followed: call follow(with_series=[{metric!r}])"
+            )
+        return self._state.curve(metric, names, by_group=by_group, status=status)
 
     def _state_after(self, update: WatchUpdate) -> "LiveState":
         self._is_deleted = update.is_deleted

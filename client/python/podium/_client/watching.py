@@ -9,7 +9,7 @@ from typing import Any
 from podium._client.calls import one_or_more
 from podium._model.watching import WatchMarker, WatchRemoval, WatchUpdate
 from podium._values import coerce
-from podium._values.arguments import ArmStatuses
+from podium._values.arguments import ArmStatuses, Strings
 from podium._wire import codec
 from podium.errors import InternalError, NotFoundError, PodiumError, UnavailableError
 from podium.v1.results_service_pb2 import WatchRequest
@@ -33,6 +33,8 @@ class WatchSession:
         group_name: Watches only arms of this group.
         name_prefix: Watches only arms whose names begin with this text.
         with_evals: Whether rows are watched too.
+        with_breakdowns: Whether breakdowns are watched too.
+        with_series: Whether training series are watched too, or their keys.
     """
 
     def __init__(
@@ -44,13 +46,19 @@ class WatchSession:
         group_name: str | None,
         name_prefix: str | None,
         with_evals: bool,
+        with_breakdowns: bool,
+        with_series: bool | Strings,
     ) -> None:
+        keys = [] if isinstance(with_series, bool) else coerce.texts(with_series, "with_series")
         self.request = WatchRequest(
             experiment=experiment,
             statuses=map(codec.arm_status_to_proto, one_or_more(status)),
             group_name=coerce.optional(coerce.text, group_name, "group_name"),
             name_prefix=coerce.optional(coerce.text, name_prefix, "name_prefix"),
             without_evals=not coerce.boolean(with_evals, "with_evals"),
+            without_breakdowns=not coerce.boolean(with_breakdowns, "with_breakdowns"),
+            with_series=bool(keys) or with_series is True,
+            series_keys=keys,
         )
         if isinstance(after, WatchMarker):
             self._continue_after(after)
@@ -80,6 +88,7 @@ class WatchSession:
             self._remove([codec.WATCH_REMOVAL.from_proto(item) for item in response.removals])
         update.arms += map(codec.WATCHED_ARM.from_proto, response.arms)
         update.evals += map(codec.WATCHED_EVAL.from_proto, response.evals)
+        update.series += map(codec.WATCHED_SERIES.from_proto, response.series)
         if not response.HasField("marker"):
             return None
         return self._complete(update, codec.WATCH_MARKER.from_proto(response.marker))
@@ -90,6 +99,7 @@ class WatchSession:
         update.removals += removals
         gone = set(removals)
         update.arms = [item for item in update.arms if WatchRemoval(item.arm.name) not in gone]
+        update.series = [item for item in update.series if WatchRemoval(item.arm) not in gone]
         update.evals = [
             item
             for item in update.evals

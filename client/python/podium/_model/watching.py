@@ -1,11 +1,20 @@
 """What a watch of an experiment returns."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from podium._model.results import ArmSummary, EvalResult, Experiment
+from podium._model.results import ArmSummary, EvalResult, Experiment, RunResult
 from podium._values.base import ModelBase
+from podium.curves import Series
 
-__all__ = ["WatchMarker", "WatchRemoval", "WatchUpdate", "WatchedArm", "WatchedEval"]
+__all__ = [
+    "WatchMarker",
+    "WatchRemoval",
+    "WatchUpdate",
+    "WatchedArm",
+    "WatchedEval",
+    "WatchedSeries",
+]
 
 
 @dataclass(eq=False, repr=False)
@@ -16,6 +25,10 @@ class WatchedArm(ModelBase):
     """Its place in the order in which arms were created."""
     arm: ArmSummary
     """The arm."""
+    eval_breakdowns: dict[str, Any]
+    """The breakdowns that an arm without rows was recorded with."""
+    run_result: RunResult | None
+    """The result of the training backend."""
 
 
 @dataclass(eq=False, repr=False)
@@ -28,6 +41,18 @@ class WatchedEval(ModelBase):
     """Its place among the rows of the arm."""
     eval_result: EvalResult
     """The row."""
+
+
+@dataclass(eq=False, repr=False)
+class WatchedSeries(ModelBase):
+    """A piece of the training series of an arm."""
+
+    arm: str
+    """The name of the arm."""
+    from_step: int
+    """All points of the arm at this step or later are to be forgotten, for every key."""
+    series: list[Series]
+    """The points that take their place. They can repeat points that were there before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +95,8 @@ class WatchUpdate:
     """The arms that were added or changed."""
     evals: list[WatchedEval] = field(default_factory=list)
     """The rows that were added or replaced."""
+    series: list[WatchedSeries] = field(default_factory=list)
+    """The points that changed, in pieces. To be applied one after the other."""
     marker: WatchMarker | None = None
     """The revision of this state. None if the experiment was deleted."""
 

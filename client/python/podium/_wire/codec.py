@@ -19,7 +19,13 @@ from podium import scoring
 from podium._model import results
 from podium._model.mirror import drop_mirrored, own_fields
 from podium._model.rankings import ScoreSource
-from podium._model.watching import WatchedArm, WatchedEval, WatchMarker, WatchRemoval
+from podium._model.watching import (
+    WatchedArm,
+    WatchedEval,
+    WatchedSeries,
+    WatchMarker,
+    WatchRemoval,
+)
 from podium._values import coerce
 from podium._wire.tables import Codec, repeated
 from podium._wire.values import (
@@ -61,6 +67,7 @@ __all__ = [
     "SERIES",
     "WATCHED_ARM",
     "WATCHED_EVAL",
+    "WATCHED_SERIES",
     "WATCH_MARKER",
     "WATCH_REMOVAL",
     "arm_result_from_proto",
@@ -226,13 +233,21 @@ _ARM = {
 _ARM_SUMMARY = Codec(results.ArmSummary, arm_result_pb2.ArmSummary, required=["run_config"], **_ARM)
 arm_summary_from_proto = _ARM_SUMMARY.from_proto
 
-WATCHED_ARM = Codec(WatchedArm, watch_pb2.WatchedArm, required=["arm"], arm=_ARM_SUMMARY.field)
+WATCHED_ARM = Codec(
+    WatchedArm,
+    watch_pb2.WatchedArm,
+    required=["arm"],
+    arm=_ARM_SUMMARY.field,
+    eval_breakdowns=_value_map("eval_breakdowns"),
+    run_result=_RUN_RESULT.field,
+)
 WATCHED_EVAL = Codec(
     WatchedEval,
     watch_pb2.WatchedEval,
     required=["eval_result"],
     eval_result=Field(eval_result_to_proto, eval_result_from_proto),
 )
+WATCHED_SERIES = Codec(WatchedSeries, watch_pb2.WatchedSeries, series=repeated(SERIES.field))
 WATCH_REMOVAL = Codec(WatchRemoval, watch_pb2.WatchRemoval)
 WATCH_MARKER = Codec(WatchMarker, watch_pb2.WatchMarker)
 

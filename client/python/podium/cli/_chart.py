@@ -6,7 +6,9 @@ from itertools import pairwise
 from string import ascii_letters
 from typing import NamedTuple
 
-__all__ = ["LETTERS", "Series", "chart", "spark"]
+from podium.curves import Curve
+
+__all__ = ["LETTERS", "Series", "chart", "series_of", "spark"]
 
 LETTERS = ascii_letters
 """The letters that curves are drawn with, in the order of the curves."""
@@ -24,6 +26,16 @@ class Series(NamedTuple):
 
     steps: Sequence[int]
     values: Sequence[float]
+
+
+def series_of(curve: Curve) -> Series:
+    """Returns the finite means of a curve."""
+    points = [
+        (point.step, mean)
+        for point in curve.points
+        if (mean := point.statistics.mean) is not None and math.isfinite(mean)
+    ]
+    return Series([step for step, _ in points], [value for _, value in points])
 
 
 def chart(series: Sequence[Series], width: int, *, is_ascii: bool = False) -> Iterator[str]:

@@ -999,6 +999,9 @@ class WatchRequest(_message.Message):
     GROUP_NAME_FIELD_NUMBER: _builtins.int
     NAME_PREFIX_FIELD_NUMBER: _builtins.int
     WITHOUT_EVALS_FIELD_NUMBER: _builtins.int
+    WITHOUT_BREAKDOWNS_FIELD_NUMBER: _builtins.int
+    WITH_SERIES_FIELD_NUMBER: _builtins.int
+    SERIES_KEYS_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
     """The name of the experiment. Required."""
     after_revision: _builtins.int
@@ -1015,9 +1018,17 @@ class WatchRequest(_message.Message):
     """Only arms whose name begins with this text."""
     without_evals: _builtins.bool
     """Whether only arms are sent, without their rows."""
+    without_breakdowns: _builtins.bool
+    """Whether rows and arms are sent without their breakdowns."""
+    with_series: _builtins.bool
+    """Whether the training series of the arms are sent, too."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_arm_result_pb2.ArmStatus.ValueType]:
         """Only arms with one of these statuses. None means any."""
+
+    @_builtins.property
+    def series_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only the series of these keys. None means all. Only with `with_series`."""
 
     def __init__(
         self,
@@ -1029,10 +1040,13 @@ class WatchRequest(_message.Message):
         group_name: _builtins.str | None = ...,
         name_prefix: _builtins.str | None = ...,
         without_evals: _builtins.bool = ...,
+        without_breakdowns: _builtins.bool = ...,
+        with_series: _builtins.bool = ...,
+        series_keys: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_after_revision", b"_after_revision", "_epoch", b"_epoch", "_group_name", b"_group_name", "_name_prefix", b"_name_prefix", "after_revision", b"after_revision", "epoch", b"epoch", "group_name", b"group_name", "name_prefix", b"name_prefix"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_revision", b"_after_revision", "_epoch", b"_epoch", "_group_name", b"_group_name", "_name_prefix", b"_name_prefix", "after_revision", b"after_revision", "epoch", b"epoch", "experiment", b"experiment", "group_name", b"group_name", "name_prefix", b"name_prefix", "statuses", b"statuses", "without_evals", b"without_evals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_revision", b"_after_revision", "_epoch", b"_epoch", "_group_name", b"_group_name", "_name_prefix", b"_name_prefix", "after_revision", b"after_revision", "epoch", b"epoch", "experiment", b"experiment", "group_name", b"group_name", "name_prefix", b"name_prefix", "series_keys", b"series_keys", "statuses", b"statuses", "with_series", b"with_series", "without_breakdowns", b"without_breakdowns", "without_evals", b"without_evals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__after_revision: _TypeAlias = _typing.Literal["after_revision"]  # noqa: Y015
     _WhichOneofArgType__after_revision: _TypeAlias = _typing.Literal["_after_revision", b"_after_revision"]  # noqa: Y015
@@ -1068,6 +1082,7 @@ class WatchResponse(_message.Message):
     EVALS_FIELD_NUMBER: _builtins.int
     MARKER_FIELD_NUMBER: _builtins.int
     DELETED_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
     reset: _builtins.bool
     """Whether the client has to forget everything that it was sent before. The whole
     state follows.
@@ -1094,6 +1109,12 @@ class WatchResponse(_message.Message):
     def marker(self) -> _watch_pb2.WatchMarker:
         """Set if everything up to a revision was sent; also when nothing happens, every 10 s."""
 
+    @_builtins.property
+    def series(self) -> _containers.RepeatedCompositeFieldContainer[_watch_pb2.WatchedSeries]:
+        """The points that were added, replaced or removed, in pieces, in the order in which they
+        have to be applied.
+        """
+
     def __init__(
         self,
         *,
@@ -1104,10 +1125,11 @@ class WatchResponse(_message.Message):
         evals: _abc.Iterable[_watch_pb2.WatchedEval] | None = ...,
         marker: _watch_pb2.WatchMarker | None = ...,
         deleted: _builtins.bool = ...,
+        series: _abc.Iterable[_watch_pb2.WatchedSeries] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_experiment", b"_experiment", "experiment", b"experiment", "marker", b"marker"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_experiment", b"_experiment", "arms", b"arms", "deleted", b"deleted", "evals", b"evals", "experiment", b"experiment", "marker", b"marker", "removals", b"removals", "reset", b"reset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_experiment", b"_experiment", "arms", b"arms", "deleted", b"deleted", "evals", b"evals", "experiment", b"experiment", "marker", b"marker", "removals", b"removals", "reset", b"reset", "series", b"series"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__experiment: _TypeAlias = _typing.Literal["experiment"]  # noqa: Y015
     _WhichOneofArgType__experiment: _TypeAlias = _typing.Literal["_experiment", b"_experiment"]  # noqa: Y015

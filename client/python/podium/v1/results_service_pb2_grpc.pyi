@@ -158,7 +158,7 @@ class ResultsServiceStub:
     The messages up to a marker, applied in order, change the state of the revision
     before into exactly the state of the marker's revision. Commits can be merged: of a
     row that changed several times, only the newest state is sent. Within a message,
-    `reset` comes first, then removals, arms, rows and the marker. A client that
+    `reset` comes first, then removals, arms, rows, series and the marker. A client that
     reconnects sends the revision and the epoch of the last marker, and misses nothing.
 
     Returns NOT_FOUND if the experiment does not exist, RESOURCE_EXHAUSTED if there are
@@ -296,7 +296,7 @@ class ResultsServiceAsyncStub(ResultsServiceStub):
     The messages up to a marker, applied in order, change the state of the revision
     before into exactly the state of the marker's revision. Commits can be merged: of a
     row that changed several times, only the newest state is sent. Within a message,
-    `reset` comes first, then removals, arms, rows and the marker. A client that
+    `reset` comes first, then removals, arms, rows, series and the marker. A client that
     reconnects sends the revision and the epoch of the last marker, and misses nothing.
 
     Returns NOT_FOUND if the experiment does not exist, RESOURCE_EXHAUSTED if there are
@@ -509,7 +509,7 @@ class ResultsServiceServicer(metaclass=_abc_1.ABCMeta):
         The messages up to a marker, applied in order, change the state of the revision
         before into exactly the state of the marker's revision. Commits can be merged: of a
         row that changed several times, only the newest state is sent. Within a message,
-        `reset` comes first, then removals, arms, rows and the marker. A client that
+        `reset` comes first, then removals, arms, rows, series and the marker. A client that
         reconnects sends the revision and the epoch of the last marker, and misses nothing.
 
         Returns NOT_FOUND if the experiment does not exist, RESOURCE_EXHAUSTED if there are

@@ -24,9 +24,12 @@ _sym_db = _symbol_database.Default()
 
 from podium.v1 import arm_result_pb2 as podium_dot_v1_dot_arm__result__pb2
 from podium.v1 import eval_result_pb2 as podium_dot_v1_dot_eval__result__pb2
+from podium.v1 import run_result_pb2 as podium_dot_v1_dot_run__result__pb2
+from podium.v1 import series_pb2 as podium_dot_v1_dot_series__pb2
+from podium.v1 import value_pb2 as podium_dot_v1_dot_value__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15podium/v1/watch.proto\x12\tpodium.v1\x1a\x1apodium/v1/arm_result.proto\x1a\x1bpodium/v1/eval_result.proto\"B\n\nWatchedArm\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\"\n\x03\x61rm\x18\x02 \x01(\x0b\x32\x15.podium.v1.ArmSummary\"X\n\x0bWatchedEval\x12\x0b\n\x03\x61rm\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x03\x12*\n\x0b\x65val_result\x18\x03 \x01(\x0b\x32\x15.podium.v1.EvalResult\"S\n\x0cWatchRemoval\x12\x0b\n\x03\x61rm\x18\x01 \x01(\t\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04step\x18\x03 \x01(\x03H\x01\x88\x01\x01\x42\x07\n\x05_nameB\x07\n\x05_step\".\n\x0bWatchMarker\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\r\n\x05\x65poch\x18\x02 \x01(\tBd\n\tpodium.v1B\nWatchProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\nPodium::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15podium/v1/watch.proto\x12\tpodium.v1\x1a\x1apodium/v1/arm_result.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/run_result.proto\x1a\x16podium/v1/series.proto\x1a\x15podium/v1/value.proto\"\x8d\x02\n\nWatchedArm\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\"\n\x03\x61rm\x18\x02 \x01(\x0b\x32\x15.podium.v1.ArmSummary\x12\x42\n\x0f\x65val_breakdowns\x18\x03 \x03(\x0b\x32).podium.v1.WatchedArm.EvalBreakdownsEntry\x12-\n\nrun_result\x18\x04 \x01(\x0b\x32\x14.podium.v1.RunResultH\x00\x88\x01\x01\x1aG\n\x13\x45valBreakdownsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1f\n\x05value\x18\x02 \x01(\x0b\x32\x10.podium.v1.Value:\x02\x38\x01\x42\r\n\x0b_run_result\"X\n\x0bWatchedEval\x12\x0b\n\x03\x61rm\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x03\x12*\n\x0b\x65val_result\x18\x03 \x01(\x0b\x32\x15.podium.v1.EvalResult\"R\n\rWatchedSeries\x12\x0b\n\x03\x61rm\x18\x01 \x01(\t\x12\x11\n\tfrom_step\x18\x02 \x01(\x03\x12!\n\x06series\x18\x03 \x03(\x0b\x32\x11.podium.v1.Series\"S\n\x0cWatchRemoval\x12\x0b\n\x03\x61rm\x18\x01 \x01(\t\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04step\x18\x03 \x01(\x03H\x01\x88\x01\x01\x42\x07\n\x05_nameB\x07\n\x05_step\".\n\x0bWatchMarker\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\r\n\x05\x65poch\x18\x02 \x01(\tBd\n\tpodium.v1B\nWatchProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\nPodium::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,12 +37,18 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'podium.v1.watch_pb2', _glob
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\tpodium.v1B\nWatchProtoP\001Z\036podium.example/podium/podiumv1\242\002\003PDM\252\002\tPodium.V1\312\002\tPodium\\V1\352\002\nPodium::V1'
-  _globals['_WATCHEDARM']._serialized_start=93
-  _globals['_WATCHEDARM']._serialized_end=159
-  _globals['_WATCHEDEVAL']._serialized_start=161
-  _globals['_WATCHEDEVAL']._serialized_end=249
-  _globals['_WATCHREMOVAL']._serialized_start=251
-  _globals['_WATCHREMOVAL']._serialized_end=334
-  _globals['_WATCHMARKER']._serialized_start=336
-  _globals['_WATCHMARKER']._serialized_end=382
+  _globals['_WATCHEDARM_EVALBREAKDOWNSENTRY']._loaded_options = None
+  _globals['_WATCHEDARM_EVALBREAKDOWNSENTRY']._serialized_options = b'8\001'
+  _globals['_WATCHEDARM']._serialized_start=169
+  _globals['_WATCHEDARM']._serialized_end=438
+  _globals['_WATCHEDARM_EVALBREAKDOWNSENTRY']._serialized_start=352
+  _globals['_WATCHEDARM_EVALBREAKDOWNSENTRY']._serialized_end=423
+  _globals['_WATCHEDEVAL']._serialized_start=440
+  _globals['_WATCHEDEVAL']._serialized_end=528
+  _globals['_WATCHEDSERIES']._serialized_start=530
+  _globals['_WATCHEDSERIES']._serialized_end=612
+  _globals['_WATCHREMOVAL']._serialized_start=614
+  _globals['_WATCHREMOVAL']._serialized_end=697
+  _globals['_WATCHMARKER']._serialized_start=699
+  _globals['_WATCHMARKER']._serialized_end=745
 # @@protoc_insertion_point(module_scope)

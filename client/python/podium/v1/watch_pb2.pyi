@@ -3,10 +3,15 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from podium.v1 import arm_result_pb2 as _arm_result_pb2
 from podium.v1 import eval_result_pb2 as _eval_result_pb2
+from podium.v1 import run_result_pb2 as _run_result_pb2
+from podium.v1 import series_pb2 as _series_pb2
+from podium.v1 import value_pb2 as _value_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -24,25 +29,60 @@ class WatchedArm(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class EvalBreakdownsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _value_pb2.Value: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _value_pb2.Value | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     POSITION_FIELD_NUMBER: _builtins.int
     ARM_FIELD_NUMBER: _builtins.int
+    EVAL_BREAKDOWNS_FIELD_NUMBER: _builtins.int
+    RUN_RESULT_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """The place of the arm in the order in which arms were created."""
     @_builtins.property
     def arm(self) -> _arm_result_pb2.ArmSummary:
         """The arm."""
 
+    @_builtins.property
+    def eval_breakdowns(self) -> _containers.MessageMap[_builtins.str, _value_pb2.Value]:
+        """The breakdowns that an arm without rows was recorded with."""
+
+    @_builtins.property
+    def run_result(self) -> _run_result_pb2.RunResult:
+        """The result of the training backend, unchanged."""
+
     def __init__(
         self,
         *,
         position: _builtins.int = ...,
         arm: _arm_result_pb2.ArmSummary | None = ...,
+        eval_breakdowns: _abc.Mapping[_builtins.str, _value_pb2.Value] | None = ...,
+        run_result: _run_result_pb2.RunResult | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_run_result", b"_run_result", "arm", b"arm", "run_result", b"run_result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "position", b"position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_run_result", b"_run_result", "arm", b"arm", "eval_breakdowns", b"eval_breakdowns", "position", b"position", "run_result", b"run_result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__run_result: _TypeAlias = _typing.Literal["run_result"]  # noqa: Y015
+    _WhichOneofArgType__run_result: _TypeAlias = _typing.Literal["_run_result", b"_run_result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__run_result) -> _WhichOneofReturnType__run_result | None: ...
 
 Global___WatchedArm: _TypeAlias = WatchedArm  # noqa: Y015
 
@@ -79,8 +119,44 @@ class WatchedEval(_message.Message):
 Global___WatchedEval: _TypeAlias = WatchedEval  # noqa: Y015
 
 @_typing.final
+class WatchedSeries(_message.Message):
+    """WatchedSeries is a piece of the training series of an arm. It replaces all points of
+    the arm from a step on, and can repeat points that were sent before.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ARM_FIELD_NUMBER: _builtins.int
+    FROM_STEP_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
+    arm: _builtins.str
+    """The name of the arm."""
+    from_step: _builtins.int
+    """The client has to forget all points of the arm at this step or later, also those of
+    keys that are not in `series`.
+    """
+    @_builtins.property
+    def series(self) -> _containers.RepeatedCompositeFieldContainer[_series_pb2.Series]:
+        """The points that take their place, by key."""
+
+    def __init__(
+        self,
+        *,
+        arm: _builtins.str = ...,
+        from_step: _builtins.int = ...,
+        series: _abc.Iterable[_series_pb2.Series] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "from_step", b"from_step", "series", b"series"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchedSeries: _TypeAlias = WatchedSeries  # noqa: Y015
+
+@_typing.final
 class WatchRemoval(_message.Message):
-    """WatchRemoval names a row that was removed, or an arm with all its rows."""
+    """WatchRemoval names a row that was removed, or an arm with all its rows and series."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -2289,6 +2289,15 @@ pub struct WatchedArm {
     /// The arm.
     #[prost(message, optional, tag = "2")]
     pub arm: ::core::option::Option<ArmSummary>,
+    /// The breakdowns that an arm without rows was recorded with.
+    #[prost(btree_map = "string, message", tag = "3")]
+    pub eval_breakdowns: crate::exact::alloc::collections::BTreeMap<
+        crate::exact::alloc::string::String,
+        Value,
+    >,
+    /// The result of the training backend, unchanged.
+    #[prost(message, optional, tag = "4")]
+    pub run_result: ::core::option::Option<RunResult>,
 }
 /// WatchedEval is a row that was recorded or replaced.
 #[derive(Clone, PartialEq, crate::exact::Message)]
@@ -2304,7 +2313,23 @@ pub struct WatchedEval {
     #[prost(message, optional, tag = "3")]
     pub eval_result: ::core::option::Option<EvalResult>,
 }
-/// WatchRemoval names a row that was removed, or an arm with all its rows.
+/// WatchedSeries is a piece of the training series of an arm. It replaces all points of
+/// the arm from a step on, and can repeat points that were sent before.
+#[derive(Clone, PartialEq, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct WatchedSeries {
+    /// The name of the arm.
+    #[prost(string, tag = "1")]
+    pub arm: crate::exact::alloc::string::String,
+    /// The client has to forget all points of the arm at this step or later, also those of
+    /// keys that are not in `series`.
+    #[prost(int64, tag = "2")]
+    pub from_step: i64,
+    /// The points that take their place, by key.
+    #[prost(message, repeated, tag = "3")]
+    pub series: crate::exact::alloc::vec::Vec<Series>,
+}
+/// WatchRemoval names a row that was removed, or an arm with all its rows and series.
 #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct WatchRemoval {
@@ -2781,6 +2806,15 @@ pub struct WatchRequest {
     /// Whether only arms are sent, without their rows.
     #[prost(bool, tag = "7")]
     pub without_evals: bool,
+    /// Whether rows and arms are sent without their breakdowns.
+    #[prost(bool, tag = "8")]
+    pub without_breakdowns: bool,
+    /// Whether the training series of the arms are sent, too.
+    #[prost(bool, tag = "9")]
+    pub with_series: bool,
+    /// Only the series of these keys. None means all. Only with `with_series`.
+    #[prost(string, repeated, tag = "10")]
+    pub series_keys: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
 }
 /// WatchResponse is a piece of the changes of an experiment, of about 64 KiB unless one
 /// item is larger.
@@ -2809,6 +2843,10 @@ pub struct WatchResponse {
     /// Whether the experiment was deleted. This is the last message.
     #[prost(bool, tag = "7")]
     pub deleted: bool,
+    /// The points that were added, replaced or removed, in pieces, in the order in which they
+    /// have to be applied.
+    #[prost(message, repeated, tag = "8")]
+    pub series: crate::exact::alloc::vec::Vec<WatchedSeries>,
 }
 /// Generated client implementations.
 pub mod results_service_client {
@@ -3275,7 +3313,7 @@ pub mod results_service_client {
         /// The messages up to a marker, applied in order, change the state of the revision
         /// before into exactly the state of the marker's revision. Commits can be merged: of a
         /// row that changed several times, only the newest state is sent. Within a message,
-        /// `reset` comes first, then removals, arms, rows and the marker. A client that
+        /// `reset` comes first, then removals, arms, rows, series and the marker. A client that
         /// reconnects sends the revision and the epoch of the last marker, and misses nothing.
         ///
         /// Returns NOT_FOUND if the experiment does not exist, RESOURCE_EXHAUSTED if there are

@@ -1,23 +1,33 @@
 """The change feed of the SQLite store. It merges three indexes that are ordered by revision."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from heapq import merge
 from operator import itemgetter
 from typing import Any
 
-from podium_server.store.changes import Change, ChangedRow, ChangePage, ChangePlace, Removal
+from podium_server.store.changes import (
+    Change,
+    ChangedPoints,
+    ChangedRow,
+    ChangePage,
+    ChangePlace,
+    Removal,
+)
 from podium_server.store.contract import PageLimits
+from podium_server.store.filters import SeriesFilter
 from podium_server.store.rows import ArmView, ExperimentRow
+from podium_server.store.series_changes import FIRST_STEP, LAST_STEP, changed_from
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch, fetch_value
+from podium_server.store.sqlite.points import points_page
 from podium_server.store.sqlite.reads import Reader
 
 __all__ = ["changes"]
 
 _REMOVAL, _ARM, _ROW = range(3)
 _Found = tuple[Any, ...]
-"""A revision, a kind, and the key of an item of that kind."""
+"""A revision, a kind, and the key of an item of that kind; points follow the key of their arm."""
 
 _REMOVALS = (
     "SELECT revision, 0, arm, eval_name, post, step FROM removals WHERE experiment = ? AND "
@@ -25,7 +35,7 @@ _REMOVALS = (
     "ORDER BY revision, arm, eval_name, post, step"
 )
 _ARMS = (
-    "SELECT revision, 1, ordinal FROM arms WHERE experiment = ? AND (revision, ordinal) > (?, ?) "
+    "SELECT revision, 1, ordinal FROM arms WHERE experiment = ? AND (revision, ordinal) >= (?, ?) "
     "ORDER BY revision, ordinal"
 )
 _ROWS = (
@@ -34,6 +44,15 @@ _ROWS = (
 )
 _ARM_AT = f"SELECT {codec.ARM_COLUMNS} FROM arms WHERE experiment = ? AND ordinal = ?"
 _ARM_OF_ROW = "SELECT name, status, group_name FROM arms WHERE experiment = ? AND ordinal = ?"
+_SERIES_OF_ARM = (
+    "SELECT name, status, group_name, p.content FROM arms LEFT JOIN arm_parts p "
+    "ON p.experiment = arms.experiment AND p.arm = ordinal AND p.part = 'series' "
+    "WHERE arms.experiment = ? AND ordinal = ?"
+)
+_PIECE = PageLimits(1_000, 0)
+_POINT_BYTES = 16
+_EMPTY_BYTES = 64 * 1024
+"""The size of a piece without points. It ends the page, because it has read many points."""
 _ROW_AT = (
     "SELECT position, content, stamp FROM evals "
     "WHERE experiment = ? AND arm = ? AND name = ? AND post = ? AND step = ?"
@@ -49,7 +68,12 @@ _SOURCES = {_REMOVAL: _REMOVALS, _ARM: _ARMS, _ROW: _ROWS}
 
 
 def changes(
-    reader: Reader, experiment: str, after: int, place: ChangePlace | None, limits: PageLimits
+    reader: Reader,
+    experiment: str,
+    after: int,
+    place: ChangePlace | None,
+    limits: PageLimits,
+    series: SeriesFilter | None = None,
 ) -> ChangePage:
     """Returns a page of the changes after a revision, beginning at a place."""
     with reader.one_state():
@@ -59,14 +83,15 @@ def changes(
         page = ChangePage(row, f"{identity}-{row.id}-{row.deletion}")
         room, last = limits.size, place
         with ExitStack() as stack:
-            for found in _found(reader, stack, row, after, begun, place):
+            for found in _found(reader, stack, row, after, begun, place, series):
                 item, size = _load(reader, row.id or 0, found)
                 room -= size
                 if page.items and (len(page.items) == limits.rows or room < 0):
                     page.next = last
                     break
                 page.items.append(item)
-                last = ChangePlace(begun, found[0], found[1], found[2:])
+                key = (found[2], item.last) if isinstance(item, ChangedPoints) else found[2:]
+                last = ChangePlace(begun, found[0], found[1], key)
         return page
 
 
@@ -77,6 +102,7 @@ def _found(
     after: int,
     begun: int,
     place: ChangePlace | None,
+    series: SeriesFilter | None,
 ) -> Iterator[_Found]:
     """Yields the changed items after a place, in order of revision and kind."""
     at = place or ChangePlace(begun, after, _ROW + 1, ())
@@ -86,14 +112,60 @@ def _found(
         revision = at.revision + 1 if kind < at.kind else at.revision
         if kind == _REMOVAL:
             revision, key = max((revision, key), (begun + 1, _FIRST[kind]))
-        rows = reader.connection.execute(statement, (row.id, revision, *key))
-        sources.append(stack.enter_context(closing(rows)))
+        begin = key[:1] if kind == _ARM else key
+        rows: Any = reader.connection.execute(statement, (row.id, revision, *begin))
+        stack.enter_context(closing(rows))
+        if kind == _ARM:
+            rows = _with_points(reader, rows, row.id or 0, after, (revision, *key), series)
+        sources.append(rows)
     return merge(*sources, key=itemgetter(0, 1))
+
+
+def _with_points(
+    reader: Reader,
+    arms: Iterable[_Found],
+    experiment: int,
+    after: int,
+    place: _Found,
+    series: SeriesFilter | None,
+) -> Iterator[_Found]:
+    """Yields arms, each followed by the pieces of its changed series, after a place."""
+    for found in arms:
+        revision, _, ordinal = found
+        is_known = (revision, ordinal) == place[:2]
+        if not is_known:
+            yield found
+        if series is not None:
+            done = next(iter(place[2:]), None) if is_known else None
+            for piece in _pieces(reader, (experiment, ordinal), after, done, series):
+                yield revision, _ARM, ordinal, piece
+
+
+def _pieces(
+    reader: Reader, place: tuple[int, int], after: int, done: int | None, series: SeriesFilter
+) -> Iterator[ChangedPoints]:
+    """Yields the changed points of an arm after the step `done`, in pieces."""
+    [(name, status, group_name, content)] = fetch(reader.connection, _SERIES_OF_ARM, place)
+    first = changed_from(content or b"", after) if after else FIRST_STEP
+    if done is not None:
+        first = None if done == LAST_STEP else done + 1
+    is_first = done is None
+    while first is not None:
+        page = points_page(reader.connection, place, first, _PIECE, series, 0)
+        following = None if page.next is None else int(page.next)
+        last = LAST_STEP if following is None else following - 1
+        # Without points, the first piece still removes those that the consumer has.
+        if page.items or following is not None or (after and is_first):
+            yield ChangedPoints(name, first, last, page.items, status, group_name)
+        first, is_first = following, False
 
 
 def _load(reader: Reader, experiment: int, found: _Found) -> tuple[Change, int]:
     """Loads an item. Returns the item and its size."""
     _, kind, *key = found
+    if isinstance(key[-1], ChangedPoints):
+        points = sum(len(values) for _, values in key[-1].points)
+        return key[-1], _POINT_BYTES * points or _EMPTY_BYTES
     if kind == _ARM:
         view = _arm(reader, experiment, *key)
         return view, view.size

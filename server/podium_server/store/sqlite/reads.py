@@ -65,7 +65,10 @@ _EXPERIMENT = (
 )
 _CONTENT = "SELECT content FROM experiment_contents WHERE experiment = ?"
 _ARM = f"SELECT {codec.ARM_COLUMNS} FROM arms WHERE experiment = ? AND name = ?"
-_PARTS = "SELECT part, content FROM arm_parts WHERE experiment = ? AND arm = ? AND part <> 'values'"
+_PARTS = (
+    "SELECT part, content FROM arm_parts "
+    "WHERE experiment = ? AND arm = ? AND part NOT IN ('series', 'values')"
+)
 _EVAL_OF = (
     "SELECT content FROM evals "
     "WHERE experiment = ? AND arm = ? AND name = ? AND post = ? AND step = ?"

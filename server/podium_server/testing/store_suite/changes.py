@@ -11,9 +11,15 @@ from podium.errors import PodiumError
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.event_pb2 import Event
 
-from podium_server.store.changes import ChangedRow, ChangePage, ChangePlace, Removal
+from podium_server.store.changes import (
+    ChangedPoints,
+    ChangedRow,
+    ChangePage,
+    ChangePlace,
+    Removal,
+)
 from podium_server.store.contract import PageLimits, Store
-from podium_server.store.filters import ArmFilter, EvalFilter
+from podium_server.store.filters import ArmFilter, EvalFilter, SeriesFilter
 from podium_server.store.rows import ArmView, EvalKey
 from podium_server.testing.calls import (
     arm,
@@ -201,3 +207,41 @@ async def test_a_consumer_that_is_ahead_gets_nothing(store: Store) -> None:
     await store.transact(record(declared(), arm("a")))
     page = await store.changes("x", 99, None, _ROOMY)
     assert (page.items, page.next, page.experiment.revision) == ([], None, 1)
+
+
+async def _points(store: Store, after: int, *keys: str, pages: int = 1) -> list[object]:
+    """Returns the first step of each piece with its points, read in pages of some items."""
+    found, place, shown = list[object](), None, SeriesFilter(frozenset(keys))
+    while True:
+        page = await store.changes("x", after, place, PageLimits(pages, 2**21), shown)
+        found += [
+            (item.arm, item.first, [tuple(point) for point in item.points])
+            for item in page.items
+            if isinstance(item, ChangedPoints)
+        ]
+        place = page.next
+        if place is None:
+            return found
+
+
+@pytest.mark.parametrize("pages", [1, 100])
+async def test_points_of_training_series(store: Store, pages: int) -> None:
+    """The points after a revision follow their arm. They replace all points from a step on."""
+    await store.transact(record(declared(), started("a", "1", 1), arm("b")))
+    for step in (1, 2, 3):
+        await store.transact(record(metrics({"loss": step, "lr": 0}, step=step)))
+    first = -(2**63)
+    whole = [(1, {"loss": 1, "lr": 0}), (2, {"loss": 2, "lr": 0}), (3, {"loss": 3, "lr": 0})]
+    assert await _points(store, 0, pages=pages) == [("a", first, whole)]
+    assert await _points(store, 1, pages=pages) == [("a", 1, whole)]
+    assert await _points(store, 3, pages=pages) == [("a", 3, whole[2:])]
+    assert await _points(store, 4, pages=pages) == []
+    loss = [(step, {"loss": values["loss"]}) for step, values in whole]
+    assert await _points(store, 0, "loss", pages=pages) == [("a", first, loss)]
+    await store.transact(record(metrics({"loss": 9}, step=2)))
+    assert await _points(store, 4, "loss", pages=pages) == [("a", 2, [(2, {"loss": 9}), loss[2]])]
+    await store.transact(record(started("a", "2", 2, resume_step=1)))
+    assert await _points(store, 4, pages=pages) == [("a", 2, [])]
+    await store.transact(record(started("a", "3", 3, restart=True)))
+    assert await _points(store, 4, pages=pages) == [("a", first, [])]
+    assert await _points(store, 0, pages=pages) == []

@@ -53,6 +53,8 @@ class ExperimentHandle(Analysis):
         group_name: str | None = None,
         name_prefix: str | None = None,
         with_evals: bool = True,
+        with_breakdowns: bool = True,
+        with_series: bool | Strings = False,
     ) -> Iterator[WatchUpdate]:
         """Yields the state of the experiment, and then an update for every change.
 
@@ -68,6 +70,8 @@ class ExperimentHandle(Analysis):
             group_name: Watches only arms of this group.
             name_prefix: Watches only arms whose names begin with this text.
             with_evals: Whether rows are watched too, or arms alone.
+            with_breakdowns: Whether breakdowns of rows and arms are watched too.
+            with_series: Whether training series are watched too: all, or those of these keys.
 
         Raises:
             NotFoundError: The experiment does not exist.
@@ -80,6 +84,8 @@ class ExperimentHandle(Analysis):
             group_name=group_name,
             name_prefix=name_prefix,
             with_evals=with_evals,
+            with_breakdowns=with_breakdowns,
+            with_series=with_series,
         )
         return watch(self._connection, session)
 
@@ -90,17 +96,22 @@ class ExperimentHandle(Analysis):
         group_name: str | None = None,
         name_prefix: str | None = None,
         with_evals: bool = True,
+        with_breakdowns: bool = True,
+        with_series: bool | Strings = False,
     ) -> Live:
         """Follows the experiment in memory: `with experiment.follow() as live`.
 
-        `live` answers `arm`, `eval`, `score`, `rank` and `best` at once, without calls. It holds
-        the arms and rows that pass the filters, without breakdowns of other rows or run_result.
+        `live` answers `arm`, `eval`, `score`, `rank`, `best` and `curve` at once, without calls. It
+        holds in memory all that passes the filters: about 2 kB for an arm, 1 kB for a row and 16
+        bytes for a point of a series.
 
         Args:
             status: Follows only arms with this status, or one of these.
             group_name: Follows only arms of this group.
             name_prefix: Follows only arms whose names begin with this text.
             with_evals: Whether rows are followed too, or arms alone.
+            with_breakdowns: Whether breakdowns of rows and arms are followed too.
+            with_series: Whether training series are followed too: all, or those of these keys.
         """
         session = WatchSession(
             self._name,
@@ -109,6 +120,8 @@ class ExperimentHandle(Analysis):
             group_name=group_name,
             name_prefix=name_prefix,
             with_evals=with_evals,
+            with_breakdowns=with_breakdowns,
+            with_series=with_series,
         )
         return Live(self._connection, session)
 

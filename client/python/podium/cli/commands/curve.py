@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from podium import plots
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from podium import Client, Curve, Curves
+    from podium import Client, Curves
     from podium.cli._console import Console
 
 __all__ = ["add_arguments", "run"]
@@ -84,7 +83,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
 
 
 def _show(found: Curves, console: Console, *, by_group: bool) -> None:
-    series = [_series(curve) for curve in found.curves]
+    series = [_chart.series_of(curve) for curve in found.curves]
     if len(series) <= _CHARTED:
         for line in _chart.chart(series, console.width or _WIDTH, is_ascii=not console.is_utf8):
             console.line(line)
@@ -92,15 +91,6 @@ def _show(found: Curves, console: Console, *, by_group: bool) -> None:
     name = "GROUP" if by_group else "ARM"
     headers = ("", name, ">STEP", ">MEAN" if by_group else ">VALUE", ">±95%", ">N", "~CURVE")
     console.table(_rows(found, series, console), *headers)
-
-
-def _series(curve: Curve) -> Series:
-    points = [
-        (point.step, mean)
-        for point in curve.points
-        if (mean := point.statistics.mean) is not None and math.isfinite(mean)
-    ]
-    return Series([step for step, _ in points], [value for _, value in points])
 
 
 def _rows(found: Curves, series: list[Series], console: Console) -> Iterator[tuple[str, ...]]:

@@ -10,9 +10,10 @@ from podium._client.live import LiveState
 from podium._files import json_form
 from podium._model.watching import WatchMarker
 from podium._values.enums import ArmStatus
-from podium.cli import _format
+from podium.cli import _chart, _format
 from podium.cli._arguments import add_experiment, add_statuses
 from podium.cli._exits import Exit
+from podium.curves import points_by_step
 
 if TYPE_CHECKING:
     import argparse
@@ -23,7 +24,17 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-_HEADERS = (">RANK", "ARM", "STATUS", ">SCORE", ">EVALS", "LAST HEARD", "~TRAINING METRICS")
+_HEADERS = (
+    ">RANK",
+    "ARM",
+    "STATUS",
+    ">SCORE",
+    "CURVE",
+    ">EVALS",
+    "LAST HEARD",
+    "~TRAINING METRICS",
+)
+_SPARK = 16
 _CLEAR = "\x1b[H\x1b[J"
 
 
@@ -31,9 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
         "Shows an experiment, and every change of it until it is deleted or Ctrl-C is pressed. On\n"
-        "a terminal it shows a table of arms of all statuses, ranked by the success metric. In a\n"
-        "pipe it writes a line for each arm and row that changed. With --json it writes a line\n"
-        "for each update: the removals, arms and rows that lead to the revision in `marker`."
+        "a terminal it shows a table of arms of all statuses, ranked by the success metric, with\n"
+        "its curve by step. In a pipe it writes a line for each arm, row and step that changed.\n"
+        "With --json it writes a line for each update: the removals, arms, rows and training\n"
+        "series that lead to the revision in `marker`."
     )
     parser.epilog = (
         "examples:\n"
@@ -45,6 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--group", metavar="NAME", help="only arms of this group")
     parser.add_argument("--prefix", metavar="TEXT", help="only arms whose name begins with this")
     parser.add_argument("--no-evals", action="store_true", help="only arms, without their rows")
+    parser.add_argument("--no-breakdowns", action="store_true", help="without breakdowns")
+    parser.add_argument(
+        "--series", nargs="*", metavar="KEY", help="training series, too: these, or all"
+    )
     parser.add_argument(
         "--after", type=int, metavar="REVISION", help="only changes after this revision"
     )
@@ -55,20 +71,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit:
     """Shows updates until the experiment is deleted."""
-    after = arguments.after
-    updates = client.experiment(arguments.experiment).watch(
+    after, is_table = arguments.after, console.width is not None and not console.as_json
+    experiment = client.experiment(arguments.experiment)
+    metric = experiment.get().success_metric if is_table else None
+    updates = experiment.watch(
         after=None if after is None else WatchMarker(after, arguments.epoch),
         status=arguments.status,
         group_name=arguments.group,
         name_prefix=arguments.prefix,
         with_evals=not arguments.no_evals,
+        with_breakdowns=not (arguments.no_breakdowns or is_table),
+        with_series=_series(arguments.series, metric),
     )
     state = LiveState()
     for update in updates:
         state = state.after(update)
         if console.as_json:
             console.json(json_form.to_json(update))
-        elif console.width is None:
+        elif not is_table:
             for line in _lines(update):
                 console.line(line)
         elif not update.is_deleted:
@@ -76,6 +96,13 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
         sys.stdout.flush()
     console.note(f"experiment {arguments.experiment!r} was deleted")
     return Exit.NOTHING
+
+
+def _series(keys: list[str] | None, metric: str | None) -> bool | list[str]:
+    """Returns the training series to watch. The table draws the one of its metric."""
+    if keys is None:
+        return [metric] if metric else False
+    return [*keys, metric] if keys and metric else keys or True
 
 
 def _lines(update: WatchUpdate) -> Iterator[str]:
@@ -90,6 +117,9 @@ def _lines(update: WatchUpdate) -> Iterator[str]:
     for item in update.evals:
         row = item.eval_result
         yield f"{at}{item.arm} {row.name}@{_format.step(row.step)} {_format.metrics(row.metrics)}"
+    for piece in update.series:
+        for number, values in points_by_step(piece.series):
+            yield f"{at}{piece.arm} step {number} {_format.metrics(values)}"
 
 
 def _show(state: LiveState, console: Console) -> None:
@@ -98,15 +128,16 @@ def _show(state: LiveState, console: Console) -> None:
     about = state.experiment
     title = f"{about.name if about else ''}, revision {state.revision}, {len(state.arms)} arms"
     height = shutil.get_terminal_size().lines - 2
-    rows = list(_rows(state))
+    rows = list(_rows(state, is_ascii=not console.is_utf8))
     more = f", {len(rows) - height + 1} more below" if len(rows) >= height else ""
     console.line(f"{title}{more}")
     console.table(rows[: height - 1], *_HEADERS)
 
 
-def _rows(state: LiveState) -> Iterator[tuple[str, ...]]:
+def _rows(state: LiveState, *, is_ascii: bool) -> Iterator[tuple[str, ...]]:
     metric = state.experiment.success_metric if state.experiment else None
     ranks: dict[str, tuple[str, str]] = {}
+    sparks: dict[str, str] = {}
     names = list(state.arms)
     if metric is not None:
         ranked = state.rank(metric, status=tuple(ArmStatus)).arms
@@ -114,9 +145,21 @@ def _rows(state: LiveState) -> Iterator[tuple[str, ...]]:
         for entry in ranked:
             score = "" if entry.score is None else f"{entry.score:.4g}"
             ranks[entry.arm] = "" if entry.rank is None else str(entry.rank), score
+        sparks = _sparks(state, metric, is_ascii=is_ascii)
     for name in names:
         summary = state.arms[name].summary
         rank, score = ranks.get(name, ("", ""))
         heard = _format.last_heard(summary)
         evals, metrics = str(summary.eval_count), _format.metrics(summary.metrics)
-        yield rank, name, summary.status, score, evals, heard, metrics
+        curve = sparks.get(name, "")
+        yield rank, name, summary.status, score, curve, evals, heard, metrics
+
+
+def _sparks(state: LiveState, metric: str, *, is_ascii: bool) -> dict[str, str]:
+    """Returns the curve of each arm that has one, in one line."""
+    curves = state.curve(metric, status=tuple(ArmStatus)).curves
+    series = [_chart.series_of(curve) for curve in curves]
+    return {
+        curve.name: _chart.spark(one, series, _SPARK, is_ascii=is_ascii)
+        for curve, one in zip(curves, series, strict=True)
+    }

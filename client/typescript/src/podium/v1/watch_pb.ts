@@ -8,13 +8,19 @@ import type { ArmSummary } from "./arm_result_pb.js";
 import { file_podium_v1_arm_result } from "./arm_result_pb.js";
 import type { EvalResult } from "./eval_result_pb.js";
 import { file_podium_v1_eval_result } from "./eval_result_pb.js";
+import type { RunResult } from "./run_result_pb.js";
+import { file_podium_v1_run_result } from "./run_result_pb.js";
+import type { Series } from "./series_pb.js";
+import { file_podium_v1_series } from "./series_pb.js";
+import type { Value } from "./value_pb.js";
+import { file_podium_v1_value } from "./value_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file podium/v1/watch.proto.
  */
 export const file_podium_v1_watch: GenFile = /*@__PURE__*/
-  fileDesc("ChVwb2RpdW0vdjEvd2F0Y2gucHJvdG8SCXBvZGl1bS52MSJCCgpXYXRjaGVkQXJtEhAKCHBvc2l0aW9uGAEgASgDEiIKA2FybRgCIAEoCzIVLnBvZGl1bS52MS5Bcm1TdW1tYXJ5IlgKC1dhdGNoZWRFdmFsEgsKA2FybRgBIAEoCRIQCghwb3NpdGlvbhgCIAEoAxIqCgtldmFsX3Jlc3VsdBgDIAEoCzIVLnBvZGl1bS52MS5FdmFsUmVzdWx0IlMKDFdhdGNoUmVtb3ZhbBILCgNhcm0YASABKAkSEQoEbmFtZRgCIAEoCUgAiAEBEhEKBHN0ZXAYAyABKANIAYgBAUIHCgVfbmFtZUIHCgVfc3RlcCIuCgtXYXRjaE1hcmtlchIQCghyZXZpc2lvbhgBIAEoAxINCgVlcG9jaBgCIAEoCUJkCglwb2RpdW0udjFCCldhdGNoUHJvdG9QAVoecG9kaXVtLmV4YW1wbGUvcG9kaXVtL3BvZGl1bXYxogIDUERNqgIJUG9kaXVtLlYxygIJUG9kaXVtXFYx6gIKUG9kaXVtOjpWMWIGcHJvdG8z", [file_podium_v1_arm_result, file_podium_v1_eval_result]);
+  fileDesc("ChVwb2RpdW0vdjEvd2F0Y2gucHJvdG8SCXBvZGl1bS52MSKNAgoKV2F0Y2hlZEFybRIQCghwb3NpdGlvbhgBIAEoAxIiCgNhcm0YAiABKAsyFS5wb2RpdW0udjEuQXJtU3VtbWFyeRJCCg9ldmFsX2JyZWFrZG93bnMYAyADKAsyKS5wb2RpdW0udjEuV2F0Y2hlZEFybS5FdmFsQnJlYWtkb3duc0VudHJ5Ei0KCnJ1bl9yZXN1bHQYBCABKAsyFC5wb2RpdW0udjEuUnVuUmVzdWx0SACIAQEaRwoTRXZhbEJyZWFrZG93bnNFbnRyeRILCgNrZXkYASABKAkSHwoFdmFsdWUYAiABKAsyEC5wb2RpdW0udjEuVmFsdWU6AjgBQg0KC19ydW5fcmVzdWx0IlgKC1dhdGNoZWRFdmFsEgsKA2FybRgBIAEoCRIQCghwb3NpdGlvbhgCIAEoAxIqCgtldmFsX3Jlc3VsdBgDIAEoCzIVLnBvZGl1bS52MS5FdmFsUmVzdWx0IlIKDVdhdGNoZWRTZXJpZXMSCwoDYXJtGAEgASgJEhEKCWZyb21fc3RlcBgCIAEoAxIhCgZzZXJpZXMYAyADKAsyES5wb2RpdW0udjEuU2VyaWVzIlMKDFdhdGNoUmVtb3ZhbBILCgNhcm0YASABKAkSEQoEbmFtZRgCIAEoCUgAiAEBEhEKBHN0ZXAYAyABKANIAYgBAUIHCgVfbmFtZUIHCgVfc3RlcCIuCgtXYXRjaE1hcmtlchIQCghyZXZpc2lvbhgBIAEoAxINCgVlcG9jaBgCIAEoCUJkCglwb2RpdW0udjFCCldhdGNoUHJvdG9QAVoecG9kaXVtLmV4YW1wbGUvcG9kaXVtL3BvZGl1bXYxogIDUERNqgIJUG9kaXVtLlYxygIJUG9kaXVtXFYx6gIKUG9kaXVtOjpWMWIGcHJvdG8z", [file_podium_v1_arm_result, file_podium_v1_eval_result, file_podium_v1_run_result, file_podium_v1_series, file_podium_v1_value]);
 
 /**
  * WatchedArm is an arm that was added or changed, without its rows.
@@ -35,6 +41,20 @@ export type WatchedArm = Message<"podium.v1.WatchedArm"> & {
    * @generated from field: podium.v1.ArmSummary arm = 2;
    */
   arm?: ArmSummary | undefined;
+
+  /**
+   * The breakdowns that an arm without rows was recorded with.
+   *
+   * @generated from field: map<string, podium.v1.Value> eval_breakdowns = 3;
+   */
+  evalBreakdowns: { [key: string]: Value };
+
+  /**
+   * The result of the training backend, unchanged.
+   *
+   * @generated from field: optional podium.v1.RunResult run_result = 4;
+   */
+  runResult?: RunResult | undefined;
 };
 
 /**
@@ -80,7 +100,44 @@ export const WatchedEvalSchema: GenMessage<WatchedEval> = /*@__PURE__*/
   messageDesc(file_podium_v1_watch, 1);
 
 /**
- * WatchRemoval names a row that was removed, or an arm with all its rows.
+ * WatchedSeries is a piece of the training series of an arm. It replaces all points of
+ * the arm from a step on, and can repeat points that were sent before.
+ *
+ * @generated from message podium.v1.WatchedSeries
+ */
+export type WatchedSeries = Message<"podium.v1.WatchedSeries"> & {
+  /**
+   * The name of the arm.
+   *
+   * @generated from field: string arm = 1;
+   */
+  arm: string;
+
+  /**
+   * The client has to forget all points of the arm at this step or later, also those of
+   * keys that are not in `series`.
+   *
+   * @generated from field: int64 from_step = 2;
+   */
+  fromStep: bigint;
+
+  /**
+   * The points that take their place, by key.
+   *
+   * @generated from field: repeated podium.v1.Series series = 3;
+   */
+  series: Series[];
+};
+
+/**
+ * Describes the message podium.v1.WatchedSeries.
+ * Use `create(WatchedSeriesSchema)` to create a new message.
+ */
+export const WatchedSeriesSchema: GenMessage<WatchedSeries> = /*@__PURE__*/
+  messageDesc(file_podium_v1_watch, 2);
+
+/**
+ * WatchRemoval names a row that was removed, or an arm with all its rows and series.
  *
  * @generated from message podium.v1.WatchRemoval
  */
@@ -112,7 +169,7 @@ export type WatchRemoval = Message<"podium.v1.WatchRemoval"> & {
  * Use `create(WatchRemovalSchema)` to create a new message.
  */
 export const WatchRemovalSchema: GenMessage<WatchRemoval> = /*@__PURE__*/
-  messageDesc(file_podium_v1_watch, 2);
+  messageDesc(file_podium_v1_watch, 3);
 
 /**
  * WatchMarker says that everything up to a revision was sent.
@@ -141,5 +198,5 @@ export type WatchMarker = Message<"podium.v1.WatchMarker"> & {
  * Use `create(WatchMarkerSchema)` to create a new message.
  */
 export const WatchMarkerSchema: GenMessage<WatchMarker> = /*@__PURE__*/
-  messageDesc(file_podium_v1_watch, 3);
+  messageDesc(file_podium_v1_watch, 4);
 

@@ -1,0 +1,35 @@
+"""Which points a consumer of a training series needs: all that changed, and few others."""
+
+from random import Random
+
+import pytest
+from podium_server.store.series_changes import changed_from, with_change
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_changed_step_is_left_out(seed: int) -> None:
+    """The step is never after the first one that changed, however often and where."""
+    rng, content, changes = Random(seed), b"", list[tuple[int, int]]()  # noqa: S311 - not secret
+    for revision in range(1, 400):
+        step = revision if rng.random() < 0.95 else rng.randrange(revision)
+        content = with_change(content, revision, step)
+        changes.append((revision, step))
+        after = rng.randrange(revision)
+        needed = min(step for changed, step in changes if changed > after)
+        found = changed_from(content, after)
+        assert found is not None
+        assert found <= needed
+        assert changed_from(content, revision) is None
+        assert len(content) <= 24 * 16
+
+
+def test_appended_points_are_rarely_repeated() -> None:
+    """After a million commits, no consumer gets more than twice the points that it needs."""
+    content, commits = b"", 1_000_000
+    for revision in range(1, commits + 1, 7):
+        content = with_change(content, revision, revision)
+    for behind in (1, 10, 1_000, 100_000, commits - 1):
+        found = changed_from(content, commits - behind)
+        assert found is not None
+        assert commits - found <= 2 * behind + 7
+    assert changed_from(b"", 0) is None
