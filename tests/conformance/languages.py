@@ -29,7 +29,8 @@ class Language:
     lint: tuple[Command, ...] = ()
     """What is wrong with the code beyond what its build says."""
     tests: Command = ()
-    """The client's own tests, with PODIUM_ADDRESS naming a server."""
+    """The client's own tests, with PODIUM_ADDRESS naming a server, and the variables of
+    `secure_server`."""
     example: Command = ()
     """The README's example, with PODIUM_ADDRESS naming a server."""
 
@@ -102,6 +103,7 @@ _RUST = Language(
     lint=(
         ("cargo", "fmt", "--all", "--check"),
         ("cargo", "clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"),
+        ("env", "RUSTDOCFLAGS=-D warnings", "cargo", "doc", "--locked", "--no-deps"),
     ),
     tests=("cargo", "test", "--locked"),
     example=("cargo", "run", "--locked", "--quiet", "--example", "quickstart"),

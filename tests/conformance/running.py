@@ -14,6 +14,7 @@ from podium_server.testing import running_server
 from tests.conformance import judging
 from tests.conformance.languages import PROJECT, Command, Language
 from tests.conformance.runner import running
+from tests.conformance.secure import secure_server
 
 __all__ = [
     "Row",
@@ -144,13 +145,13 @@ def hold(row: Row, checks: Iterable[judging.Check], session: judging.Session) ->
 
 
 def run_checks(row: Row) -> None:
-    """Runs a language's lint, and its own tests and its example with an empty server each."""
+    """Runs a language's lint, and its own tests and its example with empty servers of their own."""
     for command in row.language.lint:
         _note(row, "lint", command)
     for column, command in {"tests": row.language.tests, "example": row.language.example}.items():
         if command:
-            with running_server() as server:
-                _note(row, column, command, PODIUM_ADDRESS=server.address)
+            with running_server() as server, secure_server() as secure:
+                _note(row, column, command, PODIUM_ADDRESS=server.address, **secure)
 
 
 def _note(row: Row, column: str, command: Command, **environment: str) -> None:

@@ -1,8 +1,9 @@
-//! Records an arm and asks about it, at the server that `PODIUM_ADDRESS` names:
+//! Trains an arm and asks about it, at the server that `PODIUM_ADDRESS` names:
 //! `cargo run --example quickstart`.
 
-use podium::v1::{ArmResult, ArmStatus, EvalResult, ExperimentDeclared, RankRequest, RunConfig};
-use podium::{Client, Result};
+use podium::v1::arm_started::Mode;
+use podium::v1::{ArmStarted, EvalResult, ExperimentDeclared, RankRequest, RunConfig};
+use podium::{ArmRun, Client, Result};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -14,7 +15,15 @@ async fn main() -> Result<()> {
         ..Default::default()
     };
     experiment.declare(declared).await?;
-    experiment.record_arm(trained_arm()).await?;
+    let run_config = RunConfig {
+        name: "lora_rank4".to_owned(),
+        ..Default::default()
+    };
+    let options = ArmStarted {
+        mode: Some(Mode::Restart(true)), // even if an earlier attempt has completed
+        ..Default::default()
+    };
+    experiment.run_arm(run_config, options, train).await?; // completed at the end; failed by an error
 
     let arm = client.arm("rust_quickstart", "lora_rank4"); // a handle; no call yet
     let row = arm.eval_at("val", 100).await?; // Option<EvalResult>
@@ -40,22 +49,18 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-fn trained_arm() -> ArmResult {
-    let row = |name: &str, step, pass_rate| EvalResult {
+async fn train(run: &ArmRun) -> Result<()> {
+    run.log([("loss", 0.31)], 100).await?; // at step 100
+    run.log_eval(row("val", Some(100), 0.52)).await?;
+    run.log_eval(row("test", None, 0.61)).await?; // after training: no step
+    Ok(())
+}
+
+fn row(name: &str, step: Option<i64>, pass_rate: f64) -> EvalResult {
+    EvalResult {
         name: name.to_owned(),
         step,
         metrics: [("pass_rate".to_owned(), pass_rate)].into(),
-        ..Default::default()
-    };
-    ArmResult {
-        name: "lora_rank4".to_owned(),
-        run_config: Some(RunConfig {
-            name: "lora_rank4".to_owned(),
-            ..Default::default()
-        }),
-        status: ArmStatus::Completed.into(),
-        metrics: [("loss".to_owned(), 0.31)].into(),
-        evals: vec![row("val", Some(100), 0.52), row("test", None, 0.61)],
         ..Default::default()
     }
 }

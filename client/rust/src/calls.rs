@@ -3,13 +3,17 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
+use std::{error, fmt};
 
 use tokio::time::{Instant, sleep, timeout_at};
-use tonic::metadata::MetadataMap;
-use tonic::transport::Channel;
+use tonic::body::Body;
+use tonic::codegen::{Body as HttpBody, Bytes, Service, StdError, http};
 use tonic::{Code, Request, Response, Status};
+use tower::ServiceExt;
+use tower::util::BoxCloneSyncService;
 
 use crate::error::{Error, Result};
+use crate::security::CallMetadata;
 use crate::v1::recording_service_client::RecordingServiceClient;
 use crate::v1::results_service_client::ResultsServiceClient;
 use crate::v1::{
@@ -17,8 +21,9 @@ use crate::v1::{
     EvalRequest, EvalResponse, GetArmRequest, GetArmResponse, GetExperimentRequest,
     GetExperimentResponse, GetServerRequest, GetServerResponse, ListArmsRequest, ListArmsResponse,
     ListEvalsRequest, ListEvalsResponse, ListExperimentsRequest, ListExperimentsResponse,
-    ListMetricsRequest, ListMetricsResponse, RankRequest, RankResponse, RecordRequest,
-    RecordResponse, ScoreRequest, ScoreResponse, ScoresRequest, ScoresResponse,
+    ListMetricsRequest, ListMetricsResponse, ListSeriesRequest, ListSeriesResponse, RankRequest,
+    RankResponse, RecordRequest, RecordResponse, ScoreRequest, ScoreResponse, ScoresRequest,
+    ScoresResponse,
 };
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -26,67 +31,80 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// What was recorded in a message of 4 MiB comes back with times and revisions.
 const LARGEST_RESPONSE: usize = 16 << 20;
 
+/// A channel of any type.
+type Channel = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, ChannelError>;
+
+/// Why a channel failed. A type of its own, since the compiler cannot show that calls with a
+/// `StdError` are `Send`.
+#[derive(Debug)]
+struct ChannelError(StdError);
+
+impl fmt::Display for ChannelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl error::Error for ChannelError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(self.0.as_ref())
+    }
+}
+
 /// Every rpc, requests and responses as the protos have them.
 ///
-/// A read ends after 10 seconds, a write after 30. Within that time a read is repeated while the
-/// server is `Unavailable`, and any call that an overloaded server refuses.
+/// A read ends after 10 seconds, a write after 30. Within that time a call is repeated while the
+/// server is `Unavailable`, if it is a read or has a position. So is any call that a server refuses
+/// since it has too much to do.
 #[derive(Clone, Debug)]
 pub struct Calls {
     results: ResultsServiceClient<Channel>,
     recording: RecordingServiceClient<Channel>,
     address: Arc<str>,
-    pub(crate) metadata: MetadataMap,
+    pub(crate) metadata: CallMetadata,
     pub(crate) read_timeout: Duration,
     pub(crate) write_timeout: Duration,
 }
 
 impl Calls {
-    pub(crate) fn new(channel: Channel, address: &str) -> Self {
+    pub(crate) fn new<S, B>(service: S, address: &str) -> Self
+    where
+        S: Service<http::Request<Body>, Response = http::Response<B>>,
+        S: Clone + Send + Sync + 'static,
+        S::Error: Into<StdError>,
+        S::Future: Send + 'static,
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<StdError>,
+    {
+        let service = service.map_response(|response| response.map(Body::new));
+        let channel = Channel::new(service.map_err(|error| ChannelError(error.into())));
         Self {
             results: ResultsServiceClient::new(channel.clone())
                 .max_decoding_message_size(LARGEST_RESPONSE),
             recording: RecordingServiceClient::new(channel)
                 .max_decoding_message_size(LARGEST_RESPONSE),
             address: address.into(),
-            metadata: MetadataMap::new(),
+            metadata: CallMetadata::default(),
             read_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
         }
     }
 
-    async fn read<Q, A, F, Answer>(&self, message: Q, call: F) -> Result<A>
-    where
-        Q: Clone,
-        F: Fn(ResultsServiceClient<Channel>, Request<Q>) -> Answer,
-        Answer: Future<Output = Result<Response<A>, Status>>,
-    {
-        let attempt = |request| call(self.results.clone(), request);
-        self.repeated(false, message, attempt).await
-    }
-
-    async fn write<Q, A, F, Answer>(&self, message: Q, call: F) -> Result<A>
-    where
-        Q: Clone,
-        F: Fn(RecordingServiceClient<Channel>, Request<Q>) -> Answer,
-        Answer: Future<Output = Result<Response<A>, Status>>,
-    {
-        let attempt = |request| call(self.recording.clone(), request);
-        self.repeated(true, message, attempt).await
-    }
-
     /// Makes attempts until one is answered, its failure is final, or the time of the call is over.
-    async fn repeated<Q, A, F, Answer>(&self, is_write: bool, message: Q, attempt: F) -> Result<A>
+    async fn call<T, Q, A, F, Answer>(&self, stub: &T, kind: Kind, message: Q, call: F) -> Result<A>
     where
+        T: Clone,
         Q: Clone,
-        F: Fn(Request<Q>) -> Answer,
+        F: Fn(T, Request<Q>) -> Answer,
         Answer: Future<Output = Result<Response<A>, Status>>,
     {
+        let is_write = kind != Kind::Read;
         let deadline = Instant::now() + self.timeout(is_write);
         let mut failures = 0;
         loop {
-            let request = self.request(deadline, message.clone());
-            match within(deadline, attempt(request)).await {
-                Err(error) if error.is_retried(is_write) => {
+            let request = self.request(deadline, message.clone())?;
+            match within(deadline, call(stub.clone(), request)).await {
+                Err(error) if error.is_retried(kind != Kind::Write) => {
                     let pause = pause_after(failures, &error);
                     if !paused_before(deadline, pause).await {
                         return Err(error.explained(&self.address, is_write));
@@ -106,12 +124,38 @@ impl Calls {
         }
     }
 
-    fn request<Q>(&self, deadline: Instant, message: Q) -> Request<Q> {
+    fn request<Q>(&self, deadline: Instant, message: Q) -> Result<Request<Q>> {
         let mut request = Request::new(message);
-        *request.metadata_mut() = self.metadata.clone();
+        *request.metadata_mut() = self.metadata.of_call(&self.address)?;
         request.set_timeout(deadline.saturating_duration_since(Instant::now()));
-        request
+        Ok(request)
     }
+
+    /// Records events. With a position, the call is repeated while no server answers.
+    ///
+    /// # Errors
+    ///
+    /// As the comment of the rpc in the protos says.
+    pub async fn record(&self, request: RecordRequest) -> Result<RecordResponse> {
+        let kind = match request.position {
+            Some(_) => Kind::PositionedWrite,
+            None => Kind::Write,
+        };
+        let call = |mut stub: RecordingServiceClient<Channel>, request| async move {
+            stub.record(request).await
+        };
+        self.call(&self.recording, kind, request, call).await
+    }
+}
+
+/// Whether a call changes something, and whether it is repeated if its answer was lost.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Read,
+    /// It is not repeated: meanwhile, others may have recorded newer values.
+    Write,
+    /// It is repeated, since the server applies each event of a stream once.
+    PositionedWrite,
 }
 
 /// Makes one attempt that ends at the deadline here, as the server was asked to do as well.
@@ -145,7 +189,7 @@ async fn paused_before(deadline: Instant, pause: Duration) -> bool {
 }
 
 macro_rules! rpcs {
-    ($way:ident: $($name:ident($request:ident) -> $response:ident;)*) => {
+    ($stub:ident $type:ident $kind:ident: $($name:ident($request:ident) -> $response:ident;)*) => {
         impl Calls {$(
             #[doc = concat!("Makes the call of that name with a [`", stringify!($request), "`].")]
             ///
@@ -153,15 +197,15 @@ macro_rules! rpcs {
             ///
             /// As the comment of the rpc in the protos says.
             pub async fn $name(&self, request: $request) -> Result<$response> {
-                self.$way(request, |mut stub, request| async move { stub.$name(request).await })
-                    .await
+                let call = |mut stub: $type<Channel>, request| async move { stub.$name(request).await };
+                self.call(&self.$stub, Kind::$kind, request, call).await
             }
         )*}
     };
 }
 
 rpcs! {
-    read:
+    results ResultsServiceClient Read:
     eval(EvalRequest) -> EvalResponse;
     score(ScoreRequest) -> ScoreResponse;
     get_arm(GetArmRequest) -> GetArmResponse;
@@ -172,36 +216,12 @@ rpcs! {
     rank(RankRequest) -> RankResponse;
     scores(ScoresRequest) -> ScoresResponse;
     list_metrics(ListMetricsRequest) -> ListMetricsResponse;
+    list_series(ListSeriesRequest) -> ListSeriesResponse;
     get_server(GetServerRequest) -> GetServerResponse;
 }
 
 rpcs! {
-    write:
-    record(RecordRequest) -> RecordResponse;
+    recording RecordingServiceClient Write:
     delete_arm(DeleteArmRequest) -> DeleteArmResponse;
     delete_experiment(DeleteExperimentRequest) -> DeleteExperimentResponse;
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use tokio::time::Instant;
-    use tonic::metadata::MetadataMap;
-    use tonic::transport::Endpoint;
-
-    use crate::client::Client;
-
-    /// Each call sends the client's metadata, and how long it may take.
-    #[tokio::test]
-    async fn metadata_is_sent() {
-        let channel = Endpoint::from_static("http://localhost:1").connect_lazy();
-        let mut metadata = MetadataMap::new();
-        metadata.insert("authorization", "Bearer x".parse().unwrap());
-        let client = Client::from_channel(channel, "localhost:1").with_metadata(metadata);
-        let deadline = Instant::now() + Duration::from_secs(9);
-        let request = client.calls().request(deadline, ());
-        assert_eq!(request.metadata().get("authorization").unwrap(), "Bearer x");
-        assert!(request.metadata().contains_key("grpc-timeout"));
-    }
 }

@@ -5,15 +5,17 @@ use std::time::Duration;
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, cause_of};
+use crate::security::Tls;
 
+const USER_AGENT: &str = concat!("podium-rust/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A channel that connects with its first call, and anew after a loss.
-pub(crate) fn channel(address: &str) -> Result<Channel> {
-    let endpoint = endpoint(address).ok_or_else(|| {
+/// Returns a channel that connects with its first call, and again after a loss.
+pub(crate) fn channel(address: &str, tls: Option<&Tls>) -> Result<Channel> {
+    let endpoint = endpoint(address, tls.is_some()).ok_or_else(|| {
         let message = format!("an address is HOST:PORT or unix:PATH, not {address:?}");
         Error::new(Code::InvalidArgument, message)
     })?;
@@ -21,7 +23,7 @@ pub(crate) fn channel(address: &str) -> Result<Channel> {
         let message = "a client is made within a Tokio runtime, such as #[tokio::main]";
         return Err(Error::new(Code::FailedPrecondition, message));
     }
-    Ok(endpoint
+    Ok(encrypted(endpoint, address, tls)?
         .connect_timeout(CONNECT_TIMEOUT)
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
@@ -29,14 +31,31 @@ pub(crate) fn channel(address: &str) -> Result<Channel> {
         .connect_lazy())
 }
 
-fn endpoint(address: &str) -> Option<Endpoint> {
-    if let Some(path) = address.strip_prefix("unix:") {
-        return (!path.is_empty()).then(|| Endpoint::from_shared(address.to_owned()).ok())?;
+fn endpoint(address: &str, is_encrypted: bool) -> Option<Endpoint> {
+    let uri = if let Some(path) = address.strip_prefix("unix:") {
+        (!path.is_empty()).then(|| address.to_owned())?
+    } else {
+        let (host, port) = address.rsplit_once(':')?;
+        let sound = !host.is_empty() && !host.contains(['/', '@', '?', '#']);
+        port.parse::<u16>().ok().filter(|_| sound)?;
+        format!(
+            "{}://{address}",
+            if is_encrypted { "https" } else { "http" }
+        )
+    };
+    Endpoint::from_shared(uri).ok()?.user_agent(USER_AGENT).ok()
+}
+
+fn encrypted(endpoint: Endpoint, address: &str, tls: Option<&Tls>) -> Result<Endpoint> {
+    let Some(tls) = tls else { return Ok(endpoint) };
+    if address.starts_with("unix:") {
+        let message = "TLS is not used on unix:PATH addresses: leave it out";
+        return Err(Error::new(Code::InvalidArgument, message));
     }
-    let (host, port) = address.rsplit_once(':')?;
-    let sound = !host.is_empty() && !host.contains(['/', '@', '?', '#']);
-    port.parse::<u16>().ok().filter(|_| sound)?;
-    Endpoint::from_shared(format!("http://{address}")).ok()
+    endpoint.tls_config(tls.config()?).map_err(|error| {
+        let message = format!("the files of TLS cannot be used: {}", cause_of(&error));
+        Error::new(Code::InvalidArgument, message)
+    })
 }
 
 #[cfg(test)]
@@ -47,7 +66,7 @@ mod tests {
     #[test]
     fn addresses() {
         for good in ["localhost:50051", "127.0.0.1:1", "[::1]:2", "unix:/tmp/x"] {
-            assert!(endpoint(good).is_some(), "{good}");
+            assert!(endpoint(good, false).is_some(), "{good}");
         }
         for bad in [
             "",
@@ -60,7 +79,7 @@ mod tests {
             "unix:",
             "a b:1",
         ] {
-            assert!(endpoint(bad).is_none(), "{bad}");
+            assert!(endpoint(bad, false).is_none(), "{bad}");
         }
     }
 }

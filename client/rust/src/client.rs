@@ -3,11 +3,12 @@
 use std::env;
 use std::time::Duration;
 
+use tonic::body::Body;
+use tonic::codegen::{Body as HttpBody, Bytes, Service, StdError, http};
 use tonic::metadata::MetadataMap;
-use tonic::transport::Channel;
 
+use crate::builder::Builder;
 use crate::calls::Calls;
-use crate::channel::channel;
 use crate::error::Result;
 use crate::handles::{ArmHandle, ExperimentHandle};
 use crate::listing::Listing;
@@ -25,19 +26,26 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the server at `HOST:PORT` or `unix:PATH`. The first call connects.
+    pub(crate) fn new(calls: Calls) -> Self {
+        Self { calls }
+    }
+
+    /// Returns a client of the server at `HOST:PORT` or `unix:PATH`. The first call connects.
+    ///
+    /// The environment variables `PODIUM_TLS_CA`, `PODIUM_TLS_CERT` and `PODIUM_TLS_KEY` name the
+    /// files of an encrypted connection; `PODIUM_TOKEN` or `PODIUM_TOKEN_FILE` have the token.
+    /// [`builder`](Self::builder) takes others.
     ///
     /// # Errors
     ///
-    /// `InvalidArgument`: the address is neither. `FailedPrecondition`: there is no Tokio runtime
-    /// here.
+    /// `InvalidArgument`: the address is neither, or a file of TLS cannot be used.
+    /// `FailedPrecondition`: there is no Tokio runtime.
     pub fn connect(address: &str) -> Result<Self> {
-        let calls = Calls::new(channel(address)?, address);
-        Ok(Self { calls })
+        Self::builder(address).connect()
     }
 
-    /// A client of the server that the environment variable `PODIUM_ADDRESS` names, or of
-    /// `localhost:50051` where it is not set.
+    /// Returns a client of the server that the environment variable `PODIUM_ADDRESS` names, or of
+    /// `localhost:50051` if it is not set.
     ///
     /// # Errors
     ///
@@ -50,18 +58,30 @@ impl Client {
         })
     }
 
-    /// A client over a channel of your own, such as one with TLS. The name stands for the server in
-    /// messages of errors.
-    #[must_use]
-    pub fn from_channel(channel: Channel, name: &str) -> Self {
-        let calls = Calls::new(channel, name);
-        Self { calls }
+    /// Returns what makes a client with TLS files or a token of your own.
+    pub fn builder(address: &str) -> Builder {
+        Builder::new(address)
     }
 
-    /// The same client, with metadata that each call sends, such as a token.
+    /// Returns a client over a channel of your own: a [`Channel`](tonic::transport::Channel), one
+    /// with an interceptor or a layer of tower, or any other service that makes gRPC calls. The
+    /// name is that of the server in messages of errors.
+    pub fn from_service<S, B>(service: S, name: &str) -> Self
+    where
+        S: Service<http::Request<Body>, Response = http::Response<B>>,
+        S: Clone + Send + Sync + 'static,
+        S::Error: Into<StdError>,
+        S::Future: Send + 'static,
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<StdError>,
+    {
+        Self::new(Calls::new(service, name))
+    }
+
+    /// Returns the same client, with metadata that each call sends.
     #[must_use]
     pub fn with_metadata(mut self, metadata: MetadataMap) -> Self {
-        self.calls.metadata = metadata;
+        self.calls.metadata.given = metadata;
         self
     }
 

@@ -130,11 +130,11 @@ impl Error {
         self
     }
 
-    /// Whether the call is made again. Reads are, while no server answers. An overloaded server
-    /// refuses a call before it does anything, so writes are repeated then, too.
-    pub(crate) fn is_retried(&self, is_write: bool) -> bool {
+    /// Returns whether the call is made again: if the server refused it before working on it, or
+    /// if no server answers and repeating the call changes nothing.
+    pub(crate) fn is_retried(&self, is_repeatable: bool) -> bool {
         match self.code {
-            Code::Unavailable => !is_write,
+            Code::Unavailable => is_repeatable || self.is(ErrorReason::ShuttingDown),
             Code::ResourceExhausted => self.is(ErrorReason::Overloaded),
             _ => false,
         }
@@ -158,7 +158,11 @@ impl Error {
             Code::Unavailable => format!(
                 "no Podium server answers at {address}: start one with `podium serve`, or give the \
                  right address ({})",
-                self.message
+                self.source
+                    .0
+                    .as_deref()
+                    .and_then(error::Error::source)
+                    .map_or_else(|| self.message.clone(), cause_of)
             ),
             Code::DeadlineExceeded => format!("{address} did not answer in time"),
             Code::Unimplemented => {
@@ -229,6 +233,12 @@ fn code_of(status: &Status) -> Code {
         Code::Cancelled => Code::Unavailable,
         other => other,
     }
+}
+
+/// Returns the text of the first cause of an error. Those above it repeat it or say less.
+pub(crate) fn cause_of(error: &(dyn error::Error + 'static)) -> String {
+    let last = iter::successors(Some(error), |error| error.source()).last();
+    last.unwrap_or(error).to_string()
 }
 
 /// Whether an error, its cause, the cause of that, and so on, is of a type.

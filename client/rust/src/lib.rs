@@ -15,6 +15,7 @@
 //! Everything in [`v1`] is generated from the protos; what they say holds here too.
 
 mod arm_result;
+mod builder;
 mod calls;
 mod channel;
 mod client;
@@ -24,6 +25,7 @@ mod exact;
 mod handles;
 mod listing;
 mod scoring;
+mod security;
 mod value;
 
 #[allow(
@@ -43,12 +45,13 @@ pub mod v1 {
     pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("v1/podium.v1.binpb");
 }
 
+pub use builder::Builder;
 pub use calls::Calls;
 pub use client::Client;
 pub use error::{Error, RefusedEvent, Result};
-pub use handles::{ArmHandle, ExperimentHandle};
+pub use handles::{ArmHandle, ArmRun, ExperimentHandle};
 pub use listing::Listing;
 pub use scoring::Score;
+pub use security::Tls;
 pub use tonic::Code;
 pub use tonic::metadata::MetadataMap;
-pub use tonic::transport::Channel;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use podium::v1::{Event, Skipped};
+use podium::v1::{Event, Skipped, StreamPosition};
 use podium::{Client, Code};
 
 /// A peer that does as told with each connection; its address, and how many there were.
@@ -52,6 +52,26 @@ async fn writes_are_sent_once() {
     assert_eq!(error.code(), Code::Unavailable, "{error}");
     assert!(error.message().contains("safe to send it again"), "{error}");
     assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+/// A write with a position is repeated: the server applies it once.
+#[tokio::test]
+async fn writes_with_a_position_are_tried_again() {
+    let (address, connections) = peer(hang_up);
+    let second = Duration::from_secs(1);
+    let client = Client::connect(&address)
+        .unwrap()
+        .with_timeouts(second, second);
+    let position = StreamPosition {
+        writer_id: "w".to_owned(),
+        first_sequence: 1,
+    };
+    let events = [Event::now(Skipped {})];
+    let experiment = client.experiment("e");
+    let error = experiment.record_at(position, events).await.unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable, "{error}");
+    assert!(error.message().contains("safe to send it again"), "{error}");
+    assert!(connections.load(Ordering::SeqCst) >= 2);
 }
 
 /// A port that nobody listens on is an error of this client, with nothing of the peer in it. What

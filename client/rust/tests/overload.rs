@@ -14,6 +14,7 @@ use tonic_types::pb::{ErrorInfo, RetryInfo, Status as Details};
 /// A server that refuses its first calls and asks to wait before the next one.
 #[derive(Clone)]
 struct Refusing {
+    code: Code,
     reason: &'static str,
     refusals: usize,
     delay: Duration,
@@ -24,6 +25,7 @@ impl Refusing {
     fn new(reason: &'static str, refusals: usize, delay: Duration) -> Self {
         let calls = Arc::default();
         Self {
+            code: Code::ResourceExhausted,
             reason,
             refusals,
             delay,
@@ -46,7 +48,9 @@ impl Refusing {
 
     async fn serve(self, socket: TcpStream) {
         let mut connection = h2::server::handshake(socket).await.unwrap();
-        while let Some(Ok((_, mut respond))) = connection.accept().await {
+        while let Some(Ok((request, mut respond))) = connection.accept().await {
+            let agent = request.headers()["user-agent"].to_str().unwrap();
+            assert!(agent.starts_with("podium-rust/0."), "{agent}");
             if self.calls.fetch_add(1, Ordering::SeqCst) < self.refusals {
                 let refused = self.refusal().into_http::<()>();
                 respond.send_response(refused, true).unwrap();
@@ -82,7 +86,7 @@ impl Refusing {
             ..Default::default()
         };
         let details = details.encode_to_vec().into();
-        Status::with_details(Code::ResourceExhausted, "too much", details)
+        Status::with_details(self.code, "too much", details)
     }
 
     fn calls(&self) -> usize {
@@ -108,6 +112,16 @@ async fn overloaded_servers_are_asked_again() {
     let client = server.client().await;
     assert_eq!(client.arm("e", "a").delete(false).await, Ok(0));
     assert_eq!(server.calls(), 21);
+}
+
+/// A server that stops refuses a call before it does anything, so that a write is repeated, too.
+#[tokio::test]
+async fn stopping_servers_are_asked_again() {
+    let mut server = Refusing::new("SHUTTING_DOWN", 3, Duration::from_millis(1));
+    server.code = Code::Unavailable;
+    let client = server.client().await;
+    assert_eq!(client.arm("e", "a").delete(false).await, Ok(0));
+    assert_eq!(server.calls(), 4);
 }
 
 /// A call is not repeated where the pause would end after its time: it fails at once, as the server

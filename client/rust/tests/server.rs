@@ -59,7 +59,7 @@ async fn records_and_asks() {
     let rows = vec![row("val", Some(0), 0.1), row("val", Some(9), 0.2)];
     experiment.record_arm(arm("a", rows)).await.unwrap();
     let arm = experiment.arm("a");
-    arm.log([("loss", f64::NAN)]).await.unwrap();
+    arm.log([("loss", f64::NAN)], None).await.unwrap();
     arm.log_eval(row("test", None, 0.5)).await.unwrap();
 
     assert_eq!(arm.eval("val").await.unwrap().unwrap().step, Some(9));

@@ -9,18 +9,19 @@ use base64::engine::general_purpose::STANDARD;
 use podium::v1::{
     ArmResult, EvalRequest, EvalResponse, EvalResult, GetArmRequest, GetArmResponse,
     GetExperimentRequest, GetExperimentResponse, RankRequest, RecordRequest, ScoreRequest,
-    ScoreResponse, ScoresRequest,
+    ScoreResponse, ScoresRequest, event::Kind,
 };
-use podium::{Client, Error, Score};
+use podium::{ArmRun, Client, Error, Score};
 use prost::Message;
 use serde_json::{Value, json};
 
 #[tokio::main]
 async fn main() -> io::Result<()> {
     let mut clients = HashMap::new();
+    let mut attempts = HashMap::new();
     for line in io::stdin().lock().lines() {
         let asked = Asked(serde_json::from_str(&line?)?);
-        let answer = match respond(&asked, &mut clients).await {
+        let answer = match respond(&asked, &mut clients, &mut attempts).await {
             Ok(response) => json!({"response": STANDARD.encode(response)}),
             Err(error) => json!({"error": said(&error)}),
         };
@@ -65,7 +66,11 @@ fn said(error: &Error) -> Value {
     })
 }
 
-async fn respond(asked: &Asked, clients: &mut HashMap<String, Client>) -> Result<Vec<u8>, Error> {
+async fn respond(
+    asked: &Asked,
+    clients: &mut HashMap<String, Client>,
+    attempts: &mut Attempts,
+) -> Result<Vec<u8>, Error> {
     if asked.text("way") == "pure" {
         return ask_arm(&asked.message("arm"), asked);
     }
@@ -75,6 +80,7 @@ async fn respond(asked: &Asked, clients: &mut HashMap<String, Client>) -> Result
     }
     match asked.text("way") {
         "client" => ask_client(&clients[address], asked).await,
+        "attempt" => record_attempt(&clients[address], asked, attempts).await,
         _ => call_stub(&clients[address], asked).await,
     }
 }
@@ -136,6 +142,46 @@ async fn ask_client(client: &Client, asked: &Asked) -> Result<Vec<u8>, Error> {
     })
 }
 
+/// The newest attempt of each arm, by the names of the experiment and the arm.
+type Attempts = HashMap<(String, String), ArmRun>;
+
+/// Records an event by the handle of its arm's newest attempt.
+async fn record_attempt(
+    client: &Client,
+    asked: &Asked,
+    attempts: &mut Attempts,
+) -> Result<Vec<u8>, Error> {
+    let RecordRequest {
+        experiment, events, ..
+    } = asked.request();
+    let kind = events.into_iter().find_map(|event| event.kind);
+    let run = |arm: String| &attempts[&(experiment.clone(), arm)];
+    match kind.expect("an event") {
+        Kind::ArmStarted(mut started) => {
+            let run_config = started.run_config.take().unwrap_or_default();
+            let experiment = client.experiment(&experiment);
+            let run = experiment.start_arm(run_config, started).await?;
+            let arm = run.arm().name().to_owned();
+            attempts.insert((experiment.name().to_owned(), arm), run);
+        }
+        Kind::MetricsRecorded(recorded) => {
+            run(recorded.arm)
+                .log(recorded.metrics, recorded.step)
+                .await?;
+        }
+        Kind::EvalRecorded(recorded) => {
+            run(recorded.arm)
+                .log_eval(recorded.eval_result.unwrap_or_default())
+                .await?;
+        }
+        Kind::ArmFinished(finished) => {
+            run(finished.arm.clone()).finish(finished).await?;
+        }
+        other => panic!("an attempt does not record {other:?}"),
+    }
+    Ok(Vec::new())
+}
+
 /// Makes a call of either service as it is.
 async fn call_stub(client: &Client, asked: &Asked) -> Result<Vec<u8>, Error> {
     macro_rules! stubs {
@@ -152,6 +198,7 @@ async fn call_stub(client: &Client, asked: &Asked) -> Result<Vec<u8>, Error> {
         "GetArm" => get_arm,
         "ListArms" => list_arms,
         "ListEvals" => list_evals,
+        "ListSeries" => list_series,
         "GetExperiment" => get_experiment,
         "ListExperiments" => list_experiments,
         "Rank" => rank,

@@ -1,26 +1,23 @@
-//! Experiments and arms to ask and to record.
+//! Experiments to ask and to record.
 
+use std::fmt::Display;
+
+use super::run::new_attempt;
+use super::{ArmHandle, ArmRun, LARGEST_PAGE, in_one_state};
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::listing::Listing;
-use crate::scoring::Score;
 use crate::v1::{
-    ArmRecorded, ArmResult, ArmSummary, DeleteArmRequest, DeleteExperimentRequest, EvalRecorded,
-    EvalRequest, EvalResult, Event, Experiment, ExperimentDeclared, GetArmRequest,
-    GetExperimentRequest, ListArmsRequest, ListEvalsRequest, ListMetricsRequest, Metric,
-    MetricsRecorded, RankRequest, RankResponse, RecordRequest, RecordResponse, ScoreRequest,
-    ScoresRequest, ScoresResponse, StreamPosition,
+    ArmRecorded, ArmResult, ArmStarted, ArmSummary, DeleteExperimentRequest, Event, Experiment,
+    ExperimentDeclared, GetExperimentRequest, ListArmsRequest, ListMetricsRequest, Metric,
+    RankRequest, RankResponse, RecordRequest, RecordResponse, RunConfig, ScoresRequest,
+    ScoresResponse, StreamPosition,
 };
-use tonic::Code;
-
-/// How often what takes several calls is read until it is of one state.
-const ATTEMPTS: usize = 5;
-const LARGEST_PAGE: i32 = 1000;
 
 /// An experiment at a server, which may not exist yet. It is cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ExperimentHandle {
-    client: Client,
+    pub(super) client: Client,
     name: String,
 }
 
@@ -37,10 +34,7 @@ impl ExperimentHandle {
 
     /// A handle on one of its arms; no call is made.
     pub fn arm(&self, name: impl Into<String>) -> ArmHandle {
-        ArmHandle {
-            experiment: self.clone(),
-            name: name.into(),
-        }
+        ArmHandle::new(self.clone(), name.into())
     }
 
     /// The experiment.
@@ -168,6 +162,57 @@ impl ExperimentHandle {
         self.record([Event::now(declared)]).await
     }
 
+    /// Starts an attempt at training an arm. The arm is running from then on.
+    ///
+    /// What `options` leave out has a default: the arm has the name of the configuration, and the
+    /// attempt has a random id and the time in milliseconds as its order.
+    /// `mode: Some(Mode::ResumeStep(100))` continues after step 100, and `Mode::Restart(true)`
+    /// starts a completed arm from the beginning.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`: the experiment was not declared. `FailedPrecondition`: there is a newer attempt
+    /// (`STALE_ATTEMPT`), the arm has completed (`ARM_FINISHED`), or earlier attempts have another
+    /// configuration (`RUN_CONFIG_CHANGED`).
+    pub async fn start_arm(&self, run_config: RunConfig, options: ArmStarted) -> Result<ArmRun> {
+        let arm = match options.arm.as_str() {
+            "" => run_config.name.clone(),
+            given => given.to_owned(),
+        };
+        let started = ArmStarted {
+            arm,
+            run_config: Some(run_config),
+            attempt: Some(new_attempt(options.attempt)),
+            ..options
+        };
+        ArmRun::start(self, started).await
+    }
+
+    /// Starts an attempt, as [`start_arm`](Self::start_arm), and trains in a block: `async |run|`.
+    ///
+    /// If the block returns a value, the arm is completed. If it returns an error or panics, the
+    /// arm is failed with the error's text. If its future is dropped, the arm is cancelled by a
+    /// task of the runtime. After [`ArmRun::finish`], the end of the block records nothing.
+    ///
+    /// # Errors
+    ///
+    /// As `start_arm`, or the error of the block.
+    pub async fn run_arm<T, E, B>(
+        &self,
+        run_config: RunConfig,
+        options: ArmStarted,
+        block: B,
+    ) -> Result<T, E>
+    where
+        B: AsyncFnOnce(&ArmRun) -> Result<T, E>,
+        E: From<Error> + Display,
+    {
+        self.start_arm(run_config, options)
+            .await?
+            .during(block)
+            .await
+    }
+
     /// Records a whole arm: the arm of that name becomes equal to it.
     ///
     /// # Errors
@@ -232,203 +277,4 @@ impl ExperimentHandle {
         let response = self.client.calls().delete_experiment(request).await?;
         Ok(response.revision)
     }
-}
-
-/// An arm at a server, which may not exist yet. It is cheap to clone.
-#[derive(Clone, Debug)]
-pub struct ArmHandle {
-    experiment: ExperimentHandle,
-    name: String,
-}
-
-impl ArmHandle {
-    /// The name of the arm's experiment.
-    #[must_use]
-    pub fn experiment(&self) -> &str {
-        &self.experiment.name
-    }
-
-    /// The arm's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The post-training row of a name if there is one, else the in-loop row with the greatest
-    /// step, else nothing.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound`: the experiment or the arm does not exist.
-    pub async fn eval(&self, name: &str) -> Result<Option<EvalResult>> {
-        self.ask_eval(name, None).await
-    }
-
-    /// The in-loop row of a name at exactly a step, else nothing. 0 and negative numbers are steps.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound`: the experiment or the arm does not exist.
-    pub async fn eval_at(&self, name: &str, step: i64) -> Result<Option<EvalResult>> {
-        self.ask_eval(name, Some(step)).await
-    }
-
-    async fn ask_eval(&self, name: &str, step: Option<i64>) -> Result<Option<EvalResult>> {
-        let request = EvalRequest {
-            experiment: self.experiment.name.clone(),
-            arm: self.name.clone(),
-            name: name.to_owned(),
-            step,
-        };
-        Ok(self.client().calls().eval(request).await?.eval_result)
-    }
-
-    /// The number that a metric has: a key, or the name of an eval and a key with a dot between
-    /// them. NaN is a number; `None` is no score.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound`: the experiment or the arm does not exist. `InvalidArgument`: the metric is
-    /// empty.
-    pub async fn score(&self, metric: &str) -> Result<Option<f64>> {
-        Ok(self.find_score(metric).await?.map(|found| found.value))
-    }
-
-    /// The number that a metric has, and where it came from.
-    ///
-    /// # Errors
-    ///
-    /// As [`score`](Self::score).
-    pub async fn find_score(&self, metric: &str) -> Result<Option<Score>> {
-        let request = ScoreRequest {
-            experiment: self.experiment.name.clone(),
-            arm: self.name.clone(),
-            metric: metric.to_owned(),
-        };
-        let response = self.client().calls().score(request).await?;
-        let source = response.source.unwrap_or_default();
-        Ok(response.value.map(|value| Score { value, source }))
-    }
-
-    /// The whole arm with its rows, in one state: it answers `eval` and `score` by itself.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound`: the experiment or the arm does not exist. `Aborted`: the arm is too busy to be
-    /// read as a whole.
-    pub async fn get(&self) -> Result<ArmResult> {
-        let what = format!("arm {:?} of {:?}", self.name, self.experiment.name);
-        in_one_state(&what, || self.get_in_one_state()).await
-    }
-
-    /// `None` if the arm changed while its rows were read.
-    async fn get_in_one_state(&self) -> Result<Option<ArmResult>> {
-        let mut request = ListEvalsRequest {
-            experiment: self.experiment.name.clone(),
-            arm: self.name.clone(),
-            page_size: LARGEST_PAGE,
-            ..Default::default()
-        };
-        let head = GetArmRequest {
-            experiment: request.experiment.clone(),
-            arm: request.arm.clone(),
-        };
-        let response = self.client().calls().get_arm(head).await?;
-        let mut found = response.arm_result.unwrap_or_default();
-        request.page_token = response.next_evals_page_token;
-        while !request.page_token.is_empty() {
-            let page = self.client().calls().list_evals(request.clone()).await?;
-            if page.revision != found.revision {
-                return Ok(None);
-            }
-            found.evals.extend(page.evals);
-            request.page_token = page.next_page_token;
-        }
-        Ok(Some(found))
-    }
-
-    /// The rows that pass the filters of a request, in the order in which they were first accepted.
-    /// `Default::default()` lists all.
-    #[must_use]
-    pub fn evals(&self, mut request: ListEvalsRequest) -> Listing<EvalResult> {
-        request.experiment.clone_from(&self.experiment.name);
-        request.arm.clone_from(&self.name);
-        let calls = self.client().calls().clone();
-        Listing::new(request, move |mut request: ListEvalsRequest| {
-            let calls = calls.clone();
-            async move {
-                let page = calls.list_evals(request.clone()).await?;
-                request.page_token = page.next_page_token;
-                let next = (!request.page_token.is_empty()).then_some(request);
-                Ok((page.evals, next))
-            }
-        })
-    }
-
-    /// Records training metrics: the latest value of each key counts.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound`: the experiment or the arm does not exist.
-    pub async fn log<K: Into<String>>(
-        &self,
-        metrics: impl IntoIterator<Item = (K, f64)>,
-    ) -> Result<RecordResponse> {
-        let recorded = MetricsRecorded {
-            arm: self.name.clone(),
-            metrics: metrics.into_iter().map(|(k, v)| (k.into(), v)).collect(),
-            ..Default::default()
-        };
-        self.experiment.record([Event::now(recorded)]).await
-    }
-
-    /// Records an eval row; a row of the same name and step is replaced.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound`: the experiment or the arm does not exist.
-    pub async fn log_eval(&self, row: EvalResult) -> Result<RecordResponse> {
-        let recorded = EvalRecorded {
-            arm: self.name.clone(),
-            eval_result: Some(row),
-            ..Default::default()
-        };
-        self.experiment.record([Event::now(recorded)]).await
-    }
-
-    /// Deletes the arm with its rows; the experiment's revision after the call.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound`: the experiment or the arm does not exist, and that is not allowed.
-    pub async fn delete(&self, allow_missing: bool) -> Result<i64> {
-        let request = DeleteArmRequest {
-            experiment: self.experiment.name.clone(),
-            arm: self.name.clone(),
-            allow_missing,
-        };
-        Ok(self.client().calls().delete_arm(request).await?.revision)
-    }
-
-    fn client(&self) -> &Client {
-        &self.experiment.client
-    }
-}
-
-/// Reads what takes several calls until nothing changes meanwhile: `read` answers `None` if
-/// something did.
-async fn in_one_state<T, Read>(what: &str, mut read: impl FnMut() -> Read) -> Result<T>
-where
-    Read: Future<Output = Result<Option<T>>>,
-{
-    for _ in 0..ATTEMPTS {
-        if let Some(found) = read().await? {
-            return Ok(found);
-        }
-    }
-    let message = format!(
-        "{what} changed {ATTEMPTS} times while it was read: it is too busy to be read as a whole; \
-         try again, or ask for less"
-    );
-    Err(Error::new(Code::Aborted, message))
 }
