@@ -30,8 +30,8 @@ def secure_server() -> Iterator[dict[str, str]]:
         cert, key = authority.issue("server", "DNS:localhost,IP:127.0.0.1")
         authority.issue("client", "DNS:client")
         store = f"sqlite:///{folder / 'podium.db'}"
-        tls = ("--tls-cert", str(cert), "--tls-key", str(key), "--tls-client-ca", str(authority.cert))
-        with running_server(store, *tls, "--auth", "tokens") as server:
+        files = ("--tls-cert", cert, "--tls-key", key, "--tls-client-ca", authority.cert)
+        with running_server(store, *map(str, files), "--auth", "tokens") as server:
             (folder / "token").write_text(_new_token(store), encoding="ascii")
             yield {"PODIUM_SECURE_ADDRESS": server.address, "PODIUM_SECURE_FILES": name}
 
