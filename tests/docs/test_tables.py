@@ -73,7 +73,7 @@ _SOURCES = {
     "Go": ("go/*.go", r"^func \(\w+ \*(?:Client|Experiment|Arm|ArmRun)\) {}\("),
     "TypeScript": ("typescript/src/*.ts", r"^  (?:async )?{}(?:<T>)?\("),
     "Java": ("java/src/main/java/podium/*.java", r"^  public .* {}\("),
-    "Rust": ("rust/src/**/*.rs", r"^    pub (?:async )?fn {}(?:<[\w, ]+>)?\("),
+    "Rust": ("rust/src/**/*.rs", r"^    pub (?:async )?fn {}(?:<.+>)?\("),
     "C++": ("cpp/include/podium/*.h", r"^  .*\b{}\("),
 }
 """The files of each client, and how a method is defined there."""
