@@ -11,7 +11,6 @@ import podium
 import pytest
 
 from tests.client.cli import shell
-from tests.client.sender.outboxes import until
 from tests.crash.scenarios.world import TRAIN, World
 
 
@@ -204,7 +203,7 @@ def test_server_upgraded_meanwhile(world: World) -> None:
         world.server.stop()
     with world.held(training, 200):
         world.restart()
-        until(lambda: len(world.rows()) == 201)
+        world.until_delivered()
     said = world.finish(training)
     assert training.returncode == 0, said
     assert "LIMIT_EXCEEDED" in said

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import podium
 from podium._outbox import outboxes
+from podium.cli._outboxes import view_of
 from podium_server.testing import RunningServer
 
 from tests.client.cli import shell
@@ -127,7 +128,7 @@ class World:
 
     def until_delivered(self) -> None:
         """Waits until the senders have delivered all there is."""
-        until(lambda: self.outbox("--json").out.count('"waiting": 0') >= 1)
+        until(lambda: not any(view_of(outbox).waiting for outbox in outboxes(self.root)))
 
     def kill_sender(self) -> None:
         """Kills the sender, once it runs."""
