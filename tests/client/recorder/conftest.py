@@ -10,7 +10,7 @@ from typing import Any
 import podium
 import pytest
 from podium._outbox import StreamReader, streams
-from podium._recorder import stream
+from podium._recorder import process_outbox, stream
 from podium_server.testing import RunningServer, running_server
 
 _NUMBERS = count(1)
@@ -48,9 +48,16 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "_ROOM_SECONDS", 60.0)
 
 
+@pytest.fixture(autouse=True)
+def patient_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a busy machine take longer to deliver before the end of a block gives up."""
+    monkeypatch.setattr(process_outbox, "_FIRST_PROGRESS_SECONDS", 120.0)
+    monkeypatch.setattr(process_outbox, "_PROGRESS_SECONDS", 120.0)
+
+
 def wait_for_delivery(outbox: Path, experiment: str) -> None:
     """Waits until an experiment is delivered, of whatever process, also of those that are gone."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while waiting := [str(folder) for folder in _streams(outbox) if _waits(folder, experiment)]:
         assert time.monotonic() < deadline, waiting
         time.sleep(0.05)
@@ -72,4 +79,4 @@ def _waits(folder: Path, experiment: str) -> bool:
 @pytest.fixture
 def record(server: RunningServer, outbox: Path) -> Any:
     """`podium.record` to the server; the end of its block waits for delivery."""
-    return partial(podium.record, address=server.address, outbox=outbox, close_timeout=60.0)
+    return partial(podium.record, address=server.address, outbox=outbox, close_timeout=120.0)

@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 from podium._outbox.sender_state import SenderState
 
-__all__ = ["NOBODY", "end_sender", "open_files", "told"]
+__all__ = ["NOBODY", "PATIENT", "end_sender", "open_files", "told"]
 
 NOBODY = "127.0.0.1:1"
 """Where no server is."""
+PATIENT = """
+from podium._recorder import process_outbox
+process_outbox._FIRST_PROGRESS_SECONDS = 120.0
+"""
+"""Begins a script that wants all delivered at its end: on a busy machine that takes longer."""
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -12,14 +12,17 @@ from podium._outbox import SenderLock
 from podium._outbox.sender_state import UNREACHABLE, SenderState
 from podium._recorder.warnings import RecorderWarnings
 
-__all__ = ["SenderStarter", "unreachable", "waits"]
+__all__ = ["SenderStarter", "is_delivering", "unreachable", "waits"]
 
 _PACKAGES = Path(__file__).parents[2]
 """The folder that `podium` is imported from."""
 _LOG = "sender.log"
 _FILES = ("PODIUM_TLS_CA", "PODIUM_TLS_CERT", "PODIUM_TLS_KEY", "PODIUM_TOKEN_FILE")
 _FIRST_DELAY, _MOST_DELAY = 2.0, 60.0
-_START_SECONDS = 10.0
+_START_SECONDS, _WAIT_SECONDS = 60.0, 10.0
+"""How long a start may take on a busy machine, and how long the end of the process waits for it."""
+_TIMES_LONGER = 4
+"""How many times longer than its interpreter a sender may take until it holds the lock."""
 _STALE_SECONDS = 5.0
 _TOO_MANY_STARTS = 3
 
@@ -37,7 +40,7 @@ class SenderStarter:
     def assure(self, outbox: Path) -> None:
         """Starts a sender for an outbox if none runs and the last start was long enough ago."""
         now = time.monotonic()
-        if now < self._next:
+        if now < self._next or (self._thread is not None and self._thread.is_alive()):
             return
         if SenderLock(outbox).is_held():
             self._delay = _FIRST_DELAY
@@ -60,13 +63,16 @@ class SenderStarter:
     def wait(self) -> None:
         """Waits until a sender that is being started runs on its own."""
         if self._thread is not None:
-            self._thread.join(_START_SECONDS)
+            self._thread.join(_WAIT_SECONDS)
 
     def _start(self, outbox: Path) -> None:
+        begin = time.monotonic()
         try:
             _start(outbox)
         except (OSError, subprocess.SubprocessError) as error:
             self._tell(outbox, str(error))
+        now = time.monotonic()
+        self._next = max(self._next, now + _TIMES_LONGER * (now - begin))
 
     def _tell(self, outbox: Path, why: str) -> None:
         self._notices.say(
@@ -112,6 +118,11 @@ def _python_path() -> str:
     """Returns the PYTHONPATH with which a new interpreter imports this package."""
     inherited = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     return os.pathsep.join([str(_PACKAGES), *map(os.path.abspath, inherited)])
+
+
+def is_delivering(outbox: Path) -> bool:
+    """Returns whether a sender runs that has begun to deliver an outbox."""
+    return SenderState.read(outbox) is not None and SenderLock(outbox).is_held()
 
 
 def unreachable(outbox: Path) -> str | None:

@@ -18,7 +18,7 @@ from podium._outbox import (
 )
 from podium._recorder.counts import Counters, Flushed
 from podium._recorder.disk_errors import is_lasting
-from podium._recorder.launch_sender import SenderStarter, unreachable, waits
+from podium._recorder.launch_sender import SenderStarter, is_delivering, unreachable, waits
 from podium._recorder.other_recorders import warn_of_other_recorders
 from podium._recorder.problems import Target
 from podium._recorder.settings import Settings, Subject
@@ -37,7 +37,7 @@ _SLOW_SECONDS = 30.0
 _DISK_SECONDS = 5.0
 """The most seconds that a thread waits for a sync, and for the upkeep thread to end."""
 _FIRST_PROGRESS_SECONDS, _PROGRESS_SECONDS = 5.0, 20.0
-"""How long `close` waits for the first progress of the delivery, and for each further one."""
+"""How long `close` waits for the first progress of a running sender, and for anything else."""
 _ARM_SEGMENT = 1 << 20
 _SMALL_SEGMENT = 1 << 17
 _MOST_WATCHED = 64
@@ -165,13 +165,15 @@ class ProcessOutbox:
 
     def _wait_for_delivery(self, targets: Sequence[tuple[Stream, int]], timeout: float) -> None:
         begin = progressed = time.monotonic()
+        # A sender may start slowly on a busy machine, and one call may take long over a slow link.
+        patience, has_sender = _PROGRESS_SECONDS, False
         least = pending = self._pending(targets, _DISK_SECONDS)
         while pending:
             now = time.monotonic()
             if pending < least:
-                least, progressed = pending, now
-            # One call may take long over a slow link.
-            patience = _FIRST_PROGRESS_SECONDS if progressed == begin else _PROGRESS_SECONDS
+                least, progressed, patience, has_sender = pending, now, _PROGRESS_SECONDS, True
+            elif not has_sender and self.folder is not None and is_delivering(self.folder):
+                progressed, patience, has_sender = now, _FIRST_PROGRESS_SECONDS, True
             if now - begin > timeout or now - progressed > patience:
                 return
             if self._is_safe([stream for stream, _ in targets]):
