@@ -105,7 +105,7 @@ class _Line:
 
     def _forwarded(self, data: bytes, context: grpc.ServicerContext) -> bytes:
         try:
-            return self._forward(data, timeout=30)
+            return self._forward(data, timeout=120)
         except grpc.RpcError as error:
             context.abort(error.code(), error.details() or "")
 

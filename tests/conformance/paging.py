@@ -103,7 +103,7 @@ def _recording_first(session: Session, experiment: str, arm: str, call: str) -> 
 
         def answer(request: bytes, _context: object) -> bytes:
             client.record(experiment, [events.metrics_recorded(arm, {"loss": next(losses)})])
-            return forward(request, timeout=30)
+            return forward(request, timeout=120)
 
         with grpc_server(**{call: answer}) as address:
             yield address

@@ -107,7 +107,7 @@ def _stub(address: str, call: str, request: Message) -> Message:
     stubs = ResultsServiceStub(_channel(address)), RecordingServiceStub(_channel(address))
     stub = next(stub for stub in stubs if hasattr(stub, call))
     try:
-        response: Message = getattr(stub, call)(request, timeout=30)
+        response: Message = getattr(stub, call)(request, timeout=120)
     except grpc.RpcError as error:
         raise from_rpc_error(error) from None
     return response

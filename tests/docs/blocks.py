@@ -20,7 +20,7 @@ __all__ = ["Block", "blocks_of", "run_pytest", "run_python", "run_session", "run
 
 _BLOCK = re.compile(r"^```(?P<info>\S.*)\n(?P<text>(?:.*\n)*?)```$", re.MULTILINE)
 _PROMISE = re.compile(r"# (?P<kind>→|raises) (?P<text>.+)$")
-_SECONDS = 60
+_SECONDS = 120
 
 
 class Block(NamedTuple):

@@ -117,7 +117,7 @@ def test_an_own_handler_ends_the_training(tmp_path: Path, server: RunningServer)
     with subprocess.Popen(command, cwd=tmp_path, env=environment) as process:
         until((tmp_path / "started").exists)
         process.terminate()
-        assert process.wait(60) == 1
+        assert process.wait(120) == 1
 
 
 def _may_make_a_pid_namespace() -> bool:

@@ -19,7 +19,7 @@ def _modules_after(statement: str) -> set[str]:
     """Returns the modules that a fresh interpreter has loaded after a statement."""
     code = f"{statement}; import json, sys; print(json.dumps(sorted(sys.modules)))"
     answer = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120
     )
     return set(json.loads(answer.stdout))
 

@@ -191,7 +191,7 @@ def test_a_sender_at_work_is_followed(root: Path, tmp_path: Path, name: str) -> 
             # Before its patience ends.
             sender.kill()
             server.process.send_signal(signal.SIGCONT)
-            out, _ = sync.communicate(timeout=30)
+            out, _ = sync.communicate(timeout=120)
         assert sync.returncode == 0
         assert out == f"101 events delivered to {server.address}\n"
         assert _steps(server.address, name) == list(range(100))
@@ -232,7 +232,7 @@ def test_ctrl_c_ends_it_without_a_trace(root: Path, tmp_path: Path, name: str) -
         sync = subprocess.Popen([*PODIUM, "sync", str(root)], stderr=subprocess.PIPE, text=True)
         until((outbox / "sender.json").exists)  # its loop runs by then, and takes the signal
         sync.send_signal(signal.SIGINT)
-        _, said = sync.communicate(timeout=30)
+        _, said = sync.communicate(timeout=120)
         assert (sync.returncode, said) == (130, "")
         server.process.send_signal(signal.SIGCONT)
         assert podium("sync", str(root)).code == 0

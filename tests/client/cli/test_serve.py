@@ -20,7 +20,7 @@ def test_serve(tmp_path: Path, stop: signal.Signals) -> None:
         assert podium("declare", "e", address=address).code == 0
         assert podium("experiments", "--json", address=address).out.count('"name": "e"') == 1
         server.send_signal(stop)
-        assert server.wait(20) == 0
+        assert server.wait(120) == 0
 
 
 def test_serve_says_what_is_wrong(tmp_path: Path) -> None:

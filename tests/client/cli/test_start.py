@@ -57,7 +57,7 @@ def test_each_command_has_help_with_examples(command: str) -> None:
 def test_help_loads_no_grpc() -> None:
     """Help comes fast: it loads neither grpc nor protobuf, nor any command."""
     script = [sys.executable, "-c", LOADED_BY_HELP]
-    done = subprocess.run(script, check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(script, check=True, capture_output=True, text=True, timeout=120)
     loaded = json.loads(done.stderr)
     assert "podium.cli" in loaded
     assert [name for name in loaded if name.split(".")[0] in {"grpc", "google"}] == []
@@ -140,7 +140,7 @@ def test_the_address_of_the_environment() -> None:
 def test_serve_says_what_is_missing() -> None:
     """Without the server's extra, `podium serve` says how to get it."""
     script = [sys.executable, "-c", SERVE_WITHOUT]
-    done = subprocess.run(script, check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(script, check=False, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "podium: the server is not installed (apsw is missing): pip install 'podium[server]'\n"

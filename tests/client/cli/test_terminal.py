@@ -82,7 +82,7 @@ def test_a_closed_pipe_is_quiet(address: str, arguments: list[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     command = [*PODIUM, *arguments, "--address", address]
-    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False, timeout=60)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")
 
@@ -91,7 +91,9 @@ def test_a_full_disk(address: str) -> None:
     """Output that cannot be written is told, and is not a success."""
     command = [*PODIUM, "arms", "sweep", "--address", address]
     with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, timeout=60)
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, check=False, timeout=120
+        )
     assert done.returncode == 3
     assert done.stderr == b"podium: the output cannot be written: No space left on device\n"
 
@@ -106,7 +108,7 @@ def test_a_stream_that_is_closed(address: str, stream: str) -> None:
         capture_output=True,
         env={**os.environ, "PODIUM_ADDRESS": address},
         check=False,
-        timeout=60,
+        timeout=120,
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout == (b"" if stream == "stdout" else b"1.3333333333333333\n")
@@ -126,7 +128,7 @@ def test_a_terminal_without_unicode(address: str, name: str) -> None:
 def test_ctrl_c_is_quiet() -> None:
     """Ctrl-C during a call ends the command at once and without a word."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        silent.settimeout(60)
+        silent.settimeout(120)
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         with subprocess.Popen(
             [*PODIUM, "--address", address, "experiments"],
@@ -135,7 +137,7 @@ def test_ctrl_c_is_quiet() -> None:
         ) as command:
             connection, _ = silent.accept()
             command.send_signal(signal.SIGINT)
-            assert command.communicate(timeout=60) == (b"", b"")
+            assert command.communicate(timeout=120) == (b"", b"")
             connection.close()
         assert command.returncode == 130
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.client.cli.shell import PODIUM
 
-_SECONDS = 60
+_SECONDS = 120
 
 
 @pytest.fixture

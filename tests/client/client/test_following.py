@@ -10,7 +10,7 @@ from podium_server.testing import running_server
 from tests.client.client.both import AnyClient, entered, result
 
 CONFIG = podium.RunConfig("r")
-_SECONDS = 60
+_SECONDS = 120
 
 
 async def revision_of(client: AnyClient, experiment: str) -> int:

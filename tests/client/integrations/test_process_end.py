@@ -36,7 +36,7 @@ def test_a_script_that_breaks_off(ended: Ended, breaks: str, status: str, says: 
     """One line in a script is enough for its failure to be recorded, with the error."""
     script = _SCRIPT.format(breaks=breaks)
     command = [sys.executable, "-c", script]
-    subprocess.run(command, check=False, capture_output=True, env=dict(os.environ), timeout=60)
+    subprocess.run(command, check=False, capture_output=True, env=dict(os.environ), timeout=120)
     arm = ended("process", "arm")
     assert arm.status == status
     assert says in (arm.error or "")

@@ -18,6 +18,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import podium
+from podium._recorder import process_outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,7 @@ __all__ = ["ROWS", "child", "main"]
 ROWS = 5
 """How many rows each process logs."""
 _AT_A_TIME = 8
-_SECONDS = 120
+_SECONDS = 240
 
 
 def child(arm: podium.ArmRecording, number: int) -> None:
@@ -40,6 +41,7 @@ def child(arm: podium.ArmRecording, number: int) -> None:
 
 def main(method: str, count: int, experiment: str) -> None:
     """Trains."""
+    process_outbox._FIRST_PROGRESS_SECONDS = _SECONDS  # on a busy machine
     with (
         podium.record(experiment, close_timeout=_SECONDS, strict=True) as recording,
         recording.start_arm(podium.RunConfig("arm")) as arm,

@@ -1,6 +1,7 @@
 """One suite over what delivers results: a client's handles, and a recorder with its outbox."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -89,6 +90,7 @@ def test_a_training(begin: Begin, client: podium.Client, name: str) -> None:
 
 def test_an_evaluation_is_timed(begin: Begin, client: podium.Client, name: str) -> None:
     """What the block of an evaluation logs is one row, with the seconds that the block took."""
+    began = time.monotonic()
     with (
         begin() as experiment,
         experiment.start_arm(CONFIG) as arm,
@@ -98,7 +100,7 @@ def test_an_evaluation_is_timed(begin: Begin, client: podium.Client, name: str) 
         evaluation.log({"pass_rate": 0.75}, breakdowns={"math": 0.7})
     row = client.arm(name, "lora_rank4").eval("val", step=100)
     assert row is not None
-    assert 0 < row.eval_seconds < 10
+    assert 0 < row.eval_seconds <= time.monotonic() - began
     row.eval_seconds = 0.0
     assert row == podium.EvalResult(
         "val", "b", {"pass_rate": 0.75, "n": 1.0}, {"math": 0.7}, 0.0, 100, ["t"]

@@ -11,6 +11,8 @@ import podium
 import pytest
 from podium_server.testing import RunningServer
 
+from tests.client.recorder.looking import PATIENT
+
 CONFIG = podium.RunConfig("arm")
 
 
@@ -47,7 +49,7 @@ import os, sys
 import podium
 
 try:
-    with podium.record(sys.argv[1], close_timeout=60, strict=sys.argv[2] == "strict") as experiment:
+    with podium.record(sys.argv[1], close_timeout=99, strict=sys.argv[2] == "strict") as experiment:
         with experiment.start_arm(podium.RunConfig("arm")) as arm:
             arm.log({"parent": 1})
             child = os.fork()
@@ -77,10 +79,10 @@ def test_the_end_belongs_to_the_parent(
     """A forked child logs; that it ends the arm is refused and told; the parent's end stands."""
     told = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)}
     done = subprocess.run(
-        [sys.executable, "-c", LEAVES, name, strict, finishes],
+        [sys.executable, "-c", PATIENT + LEAVES, name, strict, finishes],
         env={**os.environ, **told},
         check=False,
-        timeout=120,
+        timeout=240,
         capture_output=True,
         text=True,
     )

@@ -11,7 +11,7 @@ import pytest
 from podium_server.testing import RunningServer
 
 from tests.client.recorder.conftest import wait_for_delivery
-from tests.client.recorder.looking import told
+from tests.client.recorder.looking import PATIENT, told
 from tests.client.sender.outboxes import until
 
 SCRIPT = """
@@ -20,7 +20,7 @@ import podium
 
 name, rate, ends = sys.argv[1], float(sys.argv[2]), sys.argv[3]
 config = podium.RunConfig("arm", algorithm=podium.Component("sft", {"lr": rate}))
-with podium.record(name, close_timeout=60) as experiment:
+with podium.record(name, close_timeout=120) as experiment:
     with experiment.start_arm(config) as arm:
         for step in range(3):
             arm.log_eval("val", {"lr": rate}, step=step)
@@ -44,10 +44,10 @@ def test_a_script_that_is_run_again(
 
     def run(rate: float, ends: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-c", SCRIPT, name, str(rate), ends],
+            [sys.executable, "-c", PATIENT + SCRIPT, name, str(rate), ends],
             env={**os.environ, "PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)},
             check=False,
-            timeout=120,
+            timeout=240,
             capture_output=True,
             text=True,
         )

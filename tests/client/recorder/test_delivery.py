@@ -256,12 +256,13 @@ def test_the_end_waits_while_there_is_progress(
     """Slow delivery is waited for as long as it gets further, and no longer than the bound."""
     monkeypatch.setattr(process_outbox, "_FIRST_PROGRESS_SECONDS", 2.0)
     monkeypatch.setattr(process_outbox, "_PROGRESS_SECONDS", 2.0)
-    monkeypatch.setattr(process_outbox, "time", Clock())
+    clock = Clock()
+    monkeypatch.setattr(process_outbox, "time", clock)
     seen: list[float] = []
 
     def slow(*_: Any) -> int:
         """Delivers an event every half second, and stops after ten of them."""
-        seen.append(process_outbox.time.monotonic())
+        seen.append(clock.monotonic())
         return 100 - min(int((seen[-1] - seen[0]) * 2), 10)
 
     monkeypatch.setattr(process_outbox.ProcessOutbox, "_pending", slow)

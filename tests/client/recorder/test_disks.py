@@ -1,7 +1,6 @@
 """The outbox on disks that hang, are full or lose it, and what it takes of files and memory."""
 
 import os
-import shutil
 import stat
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from podium._outbox import StreamReader, StreamWriter
 from podium._recorder import process_outbox, stream
 
 from tests.client.recorder.looking import NOBODY, end_sender, open_files, told
+from tests.client.sender.outboxes import sender_of, until, vanish
 
 CONFIG = podium.RunConfig("arm")
 
@@ -103,7 +103,7 @@ def test_a_disk_that_hangs_is_an_error_if_strict(
         create, goes_on = StreamWriter.create, threading.Event()
 
         def hangs(*arguments: Any, **options: Any) -> StreamWriter:
-            goes_on.wait(60)
+            goes_on.wait(120)
             return create(*arguments, **options)
 
         monkeypatch.setattr(StreamWriter, "create", hangs)
@@ -166,10 +166,7 @@ def test_memory_is_free_again(
             with arm._stream._writer._upkeep:
                 while arm._stream.in_memory < 1_500:
                     arm.log_eval("val", {"n": turn}, step=arm._stream.last)
-            deadline = time.monotonic() + 60
-            while arm._stream.in_memory and time.monotonic() < deadline:
-                time.sleep(0.01)
-            assert arm._stream.in_memory == 0
+            until(lambda: arm._stream.in_memory == 0)
         assert arm.flush(60).dropped == 0
         last = arm._stream.last
     assert len(list(client.arm(name, "arm").evals())) == last - 1
@@ -202,16 +199,13 @@ def test_a_deleted_outbox(
     with record(name, outbox=tmp_path / "outbox", offline=True) as experiment:
         arm = experiment.start_arm(CONFIG)
         arm.log({"lost": 1})
-        shutil.rmtree(tmp_path / "outbox")
-        deadline = time.monotonic() + 30
-        while not arm.counters.dropped and time.monotonic() < deadline:
-            arm.log({"between": 1})
-            time.sleep(0.1)
-        assert arm.counters.dropped >= 2
+        vanish(tmp_path / "outbox")
+        arm.log({"between": 1})
+        until(lambda: arm.counters.dropped >= 2)
         arm.log({"after": 1})
     assert "somebody deleted" in told(caplog)[0]
     command = [sys.executable, "-m", "podium", "sync", str(tmp_path / "outbox")]
-    subprocess.run(command, check=True, timeout=60, capture_output=True)
+    subprocess.run(command, check=True, timeout=120, capture_output=True)
     assert client.arm(name, "arm").score("after") == 1.0
 
 
@@ -219,9 +213,13 @@ def test_nobody_else_can_read_it(record: Any, name: str, tmp_path: Path) -> None
     """Folders are 0700 and files 0600, whatever the umask."""
     old = os.umask(0)
     try:
-        with record(name, outbox=tmp_path / "outbox", close_timeout=0) as experiment:
+        outbox = tmp_path / "outbox"
+        with record(name, address=NOBODY, outbox=outbox, close_timeout=0) as experiment:
             experiment.start_arm(CONFIG).log({"loss": 1})
-            time.sleep(1.5)
+            folder = experiment.outbox
+            until(lambda: sender_of(folder))
+        end_sender(folder)
+        until(lambda: not sender_of(folder))
     finally:
         os.umask(old)
     places = [tmp_path / "outbox", *(tmp_path / "outbox").rglob("*")]

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,15 @@ import pytest
 from podium._outbox import StreamInfo, streams
 from podium_server.testing import RunningServer
 
-from tests.client.recorder.looking import told
+from tests.client.recorder.looking import PATIENT, told
+from tests.client.sender.outboxes import until
 
 CONFIG = podium.RunConfig("arm")
 
 
 def _sync(outbox: Path) -> None:
     command = [sys.executable, "-m", "podium", "sync", str(outbox)]
-    subprocess.run(command, check=False, timeout=60, capture_output=True)
+    subprocess.run(command, check=False, timeout=240, capture_output=True)
 
 
 def _infos(outbox: Path) -> list[StreamInfo]:
@@ -104,10 +104,7 @@ def test_an_arm_that_goes_on_in_another_stream_runs(
         evaluator.log_eval("val", {"n": 1}, step=1)
         arm.log({"loss": 2})
         assert arm.flush(60).durable
-        deadline = time.monotonic() + 60
-        while first.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert not first.exists()
+        until(lambda: not first.exists())
         assert client.arm(name, "arm").get().status == "running"
         arm.finish()
     assert client.arm(name, "arm").get().status == "completed"
@@ -172,7 +169,7 @@ FORKS = """
 import os, sys
 import podium
 
-with podium.record(sys.argv[1], close_timeout=60) as experiment:
+with podium.record(sys.argv[1], close_timeout=120) as experiment:
     with experiment.start_arm(podium.RunConfig("arm"), attempt_id="a") as arm:
         arm.log({"parent": 1})
         if os.fork() == 0:
@@ -189,10 +186,10 @@ def test_a_fork_has_an_order_of_its_own(
     """A forked child logs to streams of its own, which wait for none of its parent's."""
     places = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)}
     subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FORKS, name],
+        [sys.executable, "-W", "ignore", "-c", PATIENT + FORKS, name],
         env={**os.environ, **places},
         check=True,
-        timeout=120,
+        timeout=240,
     )
     assert client.arm(name, "arm").get().metrics == {"parent": 1.0, "child": 1.0}
     assert client.arm(name, "of the child").get().status == "completed"

@@ -11,6 +11,8 @@ import podium
 import pytest
 from podium_server.testing import RunningServer
 
+from tests.client.recorder.looking import PATIENT
+
 RANKS = range(8)
 
 # What every rank runs. Its arguments: the experiment, and keyword arguments of `record`.
@@ -22,7 +24,7 @@ name, given = sys.argv[1], json.loads(sys.argv[2])
 if "attempt" in given:
     given["attempt"] = podium.Attempt(**given["attempt"])
 rank = int(os.environ.get("RANK") or os.environ["SLURM_PROCID"])
-with podium.record(name, close_timeout=60, **given) as experiment:
+with podium.record(name, close_timeout=120, **given) as experiment:
     with experiment.start_arm(podium.RunConfig("arm", seed=1)) as arm:
         for step in range(50):
             arm.log_eval(f"rank{rank}", {"n": step}, step=step)
@@ -44,7 +46,7 @@ def train(
     **given: object,
 ) -> list[str]:
     """Runs all ranks side by side; what each of them told its user."""
-    command = [sys.executable, "-c", SCRIPT, name, json.dumps(given)]
+    command = [sys.executable, "-c", PATIENT + SCRIPT, name, json.dumps(given)]
     told = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)}
     processes = [
         subprocess.Popen(
@@ -55,7 +57,7 @@ def train(
         )
         for rank in RANKS
     ]
-    return [process.communicate(timeout=120)[1] for process in processes]
+    return [process.communicate(timeout=240)[1] for process in processes]
 
 
 @pytest.mark.parametrize("variable", ["RANK", "SLURM_PROCID"])

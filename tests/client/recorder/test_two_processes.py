@@ -63,7 +63,7 @@ def test_both_are_told(
             line,
         )
         assert "rejected=1" in _say(first, 5)
-    _, warnings = first.communicate(timeout=60)
+    _, warnings = first.communicate(timeout=120)
     reason = "STALE_ATTEMPT: attempt 'first' is not the newest attempt of arm 'arm'"
     assert f"the server rejected an event of arm 'arm' of '{name}'" in warnings
     assert reason in warnings
@@ -89,7 +89,7 @@ def test_nobody_is_told_of_a_process_that_has_ended(
     """A process that was killed records nothing more: another attempt is the usual restart."""
     _say(first, 1)
     first.kill()
-    first.wait(60)
+    first.wait(120)
     with record(name) as experiment, experiment.start_arm(podium.RunConfig("arm"), order=2) as arm:
         assert arm.flush(60).durable
     assert told(caplog) == []

@@ -65,6 +65,7 @@ def test_a_server_that_is_killed_again_and_again(
 
 def test_a_server_that_starts_late(tmp_path: Path) -> None:
     """A sender that finds no server says so, and delivers when there is one."""
+    began = time.time()
     address = closed_port()
     outbox = outbox_folder(tmp_path / "outbox", address)
     dead_stream(outbox, "x", declared(), arm=None)
@@ -77,10 +78,10 @@ def test_a_server_that_starts_late(tmp_path: Path) -> None:
         assert f"no Podium server answers at {address}" in str(state.error)
         assert state.since is not None
         assert state.next_try is not None
-        assert time.time() - 30 < state.since <= state.next_try < time.time() + 30
+        assert began <= state.since <= state.next_try < time.time() + 30
         server = RunningServer(f"sqlite:///{tmp_path / 'podium.db'}", ["--listen", address])
         try:
-            assert sender.wait(40) == 0
+            assert sender.wait(120) == 0
             with podium.Client(address) as client:
                 assert _steps(client) == [1]
         finally:
@@ -123,7 +124,7 @@ def test_something_else_at_the_address(tmp_path: Path) -> None:
         outbox = outbox_folder(tmp_path / "outbox", address)
         folder = dead_stream(outbox, "x", row("v", 1))
         sender = start_sender(outbox, patience=1)
-        assert sender.wait(40) == 0
+        assert sender.wait(120) == 0
         sender.communicate()
     assert StreamReader(folder).read(0) != []
     assert _state(outbox) == UNREACHABLE
@@ -176,7 +177,7 @@ def test_two_senders_on_one_folder(outbox: Path, client: podium.Client) -> None:
     with running_sender(outbox) as first:
         until(lambda: SenderLock(outbox).is_held())
         second = start_sender(outbox)
-        _, said = second.communicate(timeout=20)
+        _, said = second.communicate(timeout=120)
         assert (said, second.returncode, first.poll()) == ("", 0, None)
     stream.release()
     assert client.address
@@ -192,7 +193,7 @@ def test_two_senders_on_copies_of_one_folder(
     shutil.copytree(outbox, copy)
     senders = [start_sender(folder) for folder in (outbox, copy)]
     for sender in senders:
-        sender.communicate(timeout=60)
+        sender.communicate(timeout=120)
         assert sender.returncode == 0
     assert _steps(client) == list(range(5_000))
     assert (streams(outbox), streams(copy)) == ([], [])

@@ -20,6 +20,8 @@ import podium
 recording = podium.record("x", address=sys.argv[1], outbox=sys.argv[2])
 recording.arm("a").log_eval("v", {"acc": 0.5})
 recording.record_arm(podium.ArmResult("a", podium.RunConfig("a"), "completed"))
+while not list(recording.outbox.glob("sender.lock")):
+    time.sleep(0.001)
 time.sleep(float(sys.argv[3]))
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -39,13 +41,13 @@ def test_the_sender_is_started_with_the_first_stream(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", ["0.1", "0.3", "0.7"])
+@pytest.mark.parametrize("seconds", ["0", "0.1", "0.3"])
 def test_killed_in_the_first_second(
     seconds: str, tmp_path: Path, server: RunningServer, client: podium.Client
 ) -> None:
-    """A process that is killed soon after it began leaves a sender that delivers its results."""
+    """A process that is killed soon after its sender began leaves one that delivers its results."""
     command = [sys.executable, "-c", KILLED, server.address, str(tmp_path / "outbox"), seconds]
-    subprocess.run(command, check=False, timeout=60)
+    subprocess.run(command, check=False, timeout=120)
     until(lambda: _evals(client) == {"v": 0.5})
 
 

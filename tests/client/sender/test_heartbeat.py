@@ -13,7 +13,7 @@ from podium_server.testing.calls import started
 
 from tests.client.sender.outboxes import appended, writer
 
-_SECONDS = 60
+_SECONDS = 120
 
 
 async def _arm(

@@ -18,7 +18,7 @@ from podium_server.testing.calls import declared, row
 
 from tests.client.client.broken import closed_port
 from tests.client.recorder.looking import NOBODY
-from tests.client.sender.outboxes import dead_stream
+from tests.client.sender.outboxes import dead_stream, until
 
 AWAY = Pause("UNAVAILABLE", "nobody answers", is_about_server=True)
 RULES = Rules(idle_seconds=0, patience_seconds=60)
@@ -102,7 +102,7 @@ def test_a_server_that_is_back(tmp_path: Path) -> None:
     address = closed_port()
     outbox = outbox_folder(tmp_path / "outbox", address)
     folder = dead_stream(outbox, "x", declared(), arm=None)
-    asyncio.run(asyncio.wait_for(run(outbox, folder), 60))
+    asyncio.run(asyncio.wait_for(run(outbox, folder), 120))
 
 
 def test_a_stream_that_waits_for_its_arm(outbox: Path, client: podium.Client) -> None:
@@ -128,7 +128,7 @@ def test_a_stream_that_waits_for_its_arm(outbox: Path, client: podium.Client) ->
     waits = asyncio.Event()
     client.experiment("x").declare()
     folder = dead_stream(outbox, "x", row("v", 1))
-    asyncio.run(asyncio.wait_for(run(), 60))
+    asyncio.run(asyncio.wait_for(run(), 120))
     assert client.arm("x", "a").eval("v", step=1) is not None
 
 
@@ -144,7 +144,12 @@ def test_a_waiting_process_wakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             other = experiment.start_arm(podium.RunConfig("b"))
             other.log({"loss": 1})
             arm.flush(0.2)
-            woken = {path.parent for path in root.glob("*/*/*/wake")}
+            while not offline and not _woken(root):
+                arm.flush(0.2)
             folder = arm._stream.folder if arm._stream else None
-            assert woken == (set() if offline else {folder})
-        assert len(list(root.glob("*/*/*/wake"))) == (0 if offline else 3)
+            assert _woken(root) == (set() if offline else {folder})
+        until(lambda root=root, count=0 if offline else 3: len(_woken(root)) == count)  # type: ignore[misc]  # bound now
+
+
+def _woken(root: Path) -> set[Path]:
+    return {path.parent for path in root.glob("*/*/*/wake")}

@@ -83,7 +83,7 @@ def test_a_library_that_is_missing(module: str, library: str) -> None:
     absent = library.replace("-", "_")
     code = f"import sys; sys.modules['{absent}'] = None; import podium.integrations.{module}"
     ended = subprocess.run(
-        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=120
     )
     assert ended.returncode == 1
     assert f"install it: pip install {library}" in ended.stderr

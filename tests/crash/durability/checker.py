@@ -26,7 +26,7 @@ __all__ = ["Findings", "check"]
 _BEFORE_WRITERS = 2
 """The revision that `writers.begin` leaves."""
 _SHOWN = 10
-_SECONDS = 30
+_SECONDS = 120
 
 
 @dataclass

@@ -97,7 +97,7 @@ def _record(server: _FailingServer, sequence: int) -> RecordResponse:
         position=StreamPosition(writer_id="writer", first_sequence=sequence),
     )
     with channel(server.address) as connection:
-        return RecordingServiceStub(connection).Record(request, timeout=20)
+        return RecordingServiceStub(connection).Record(request, timeout=120)
 
 
 def _refused(server: _FailingServer, sequence: int) -> tuple[str, str]:

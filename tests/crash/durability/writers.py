@@ -181,7 +181,7 @@ def begin(address: str, experiment: str) -> None:
     with channel(address) as connection:
         stub = RecordingServiceStub(connection)
         for event in (declared, _started(EVALUATED)):
-            stub.Record(RecordRequest(experiment=experiment, events=[event]), timeout=10)
+            stub.Record(RecordRequest(experiment=experiment, events=[event]), timeout=120)
 
 
 def channel(address: str) -> grpc.Channel:

@@ -9,7 +9,7 @@ import pytest
 __all__ = ["Authority"]
 
 _NEW = ("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-_SECONDS = 60
+_SECONDS = 120
 
 
 class Authority:

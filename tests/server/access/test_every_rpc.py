@@ -178,7 +178,7 @@ async def ask(channel: grpc.aio.Channel, rpc: MethodDescriptor, case: Case, name
     )
     metadata = () if case.header is None else (("authorization", case.header),)
     try:
-        under_way = call(request_of(rpc, name), metadata=metadata, timeout=60)
+        under_way = call(request_of(rpc, name), metadata=metadata, timeout=120)
         if rpc.server_streaming:
             await under_way.read()
             under_way.cancel()

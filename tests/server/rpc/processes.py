@@ -10,7 +10,7 @@ from podium_server.testing import RunningServer
 
 __all__ = ["Ended", "command", "refused", "started"]
 
-_SECONDS = 30
+_SECONDS = 120
 Ended = subprocess.CompletedProcess[str]
 
 

@@ -239,7 +239,7 @@ def test_a_malformed_path_ends_nothing_for_long() -> None:
 def _answers(address: str) -> bool:
     with grpc.insecure_channel(address) as channel:
         try:
-            ResultsServiceStub(channel).Eval(EvalRequest.FromString(_eval()), timeout=10)
+            ResultsServiceStub(channel).Eval(EvalRequest.FromString(_eval()), timeout=120)
         except grpc.RpcError:
             return False
     return True

@@ -17,7 +17,7 @@ from podium_server.testing.calls import arm, declared, row
 
 from tests.server.rpc.processes import started
 
-_SECONDS = 20
+_SECONDS = 120
 _MIB = 1024 * 1024
 _NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
 _MOUNT = (*_NAMESPACE, "sh", "-c", 'mount -t tmpfs -o size=3m tmpfs "$0" && exec "$@"')

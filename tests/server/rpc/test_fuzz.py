@@ -59,7 +59,7 @@ class _Target:
         if METHODS[method].server_streaming:
             call = self._first_of_stream(path)
         try:
-            answer: bytes = call(raw, timeout=30, metadata=self.metadata)
+            answer: bytes = call(raw, timeout=120, metadata=self.metadata)
         except grpc.RpcError as error:
             failed = from_rpc_error(error)
             return failed.code, failed.reason

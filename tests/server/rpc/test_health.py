@@ -14,7 +14,7 @@ from podium_server.testing import running_server
 from tests.server.rpc.attack import MAX_WINDOW, attackers, headers, message
 from tests.server.rpc.processes import started
 
-_SECONDS = 20
+_SECONDS = 120
 _pb2: Any = health_pb2
 _HAS_LIST = hasattr(health_pb2, "HealthListRequest")
 _SERVING = {"": 1, "podium.v1.ResultsService": 1, "podium.v1.RecordingService": 1}

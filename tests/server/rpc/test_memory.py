@@ -51,12 +51,12 @@ def test_no_request_is_kept(request_of: Callable[[int], bytes], code: Any) -> No
     """Large requests, whatever becomes of them, are let go when they are answered."""
     with running_server() as server, grpc.insecure_channel(server.address) as channel:
         begin = RecordRequest(experiment="x", events=[declared(), arm()])
-        RecordingServiceStub(channel).Record(begin, timeout=20)
+        RecordingServiceStub(channel).Record(begin, timeout=120)
         call: Any = channel.unary_unary("/podium.v1.RecordingService/Record")
 
         def send(step: int) -> Any:
             try:
-                call(request_of(step), timeout=20)
+                call(request_of(step), timeout=120)
             except grpc.RpcError as error:
                 failed: Any = error
                 return failed.code()
@@ -76,9 +76,9 @@ def test_an_import_does_not_load_the_arm_that_it_replaces() -> None:
     )
     with running_server() as server, grpc.insecure_channel(server.address) as channel:
         stub = RecordingServiceStub(channel)
-        stub.Record(RecordRequest(experiment="x", events=[declared(), arm()]), timeout=20)
+        stub.Record(RecordRequest(experiment="x", events=[declared(), arm()]), timeout=120)
         for step in range(_CALLS):
-            stub.Record(RecordRequest.FromString(request_of(step)), timeout=20)
+            stub.Record(RecordRequest.FromString(request_of(step)), timeout=120)
         before = _peak(server)
-        assert stub.Record(whole, timeout=20).revision == _CALLS + 2
+        assert stub.Record(whole, timeout=120).revision == _CALLS + 2
         assert _peak(server) - before < _GROWTH_KIB

@@ -22,7 +22,7 @@ from podium_server.testing.calls import arm, declared, row
 
 from tests.server.rpc.processes import started
 
-_SECONDS = 20
+_SECONDS = 120
 _CALLS = 90
 """Calls of 0.9 MB; a server holds 64 MiB of requests."""
 

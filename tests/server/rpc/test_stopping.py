@@ -19,7 +19,7 @@ from tests.server.rpc.processes import started
 _RECORD = "/podium.v1.RecordingService/Record"
 _GET_EXPERIMENT = "/podium.v1.ResultsService/GetExperiment"
 _WATCH = "/grpc.health.v1.Health/Watch"
-_SECONDS = 60
+_SECONDS = 120
 _OK, _NOT_FOUND, _UNAVAILABLE = "0", "5", "14"
 _DEFAULT_GRACE = 1.5
 

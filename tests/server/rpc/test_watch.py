@@ -20,7 +20,7 @@ from podium_server.testing.calls import arm, declared, metrics, record, row
 
 from tests.server.rpc.attack import attackers, headers, message
 
-_SECONDS = 60
+_SECONDS = 120
 _WATCH = "/podium.v1.ResultsService/Watch"
 _REQUEST = WatchRequest(experiment="x")
 

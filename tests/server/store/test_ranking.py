@@ -93,7 +93,7 @@ async def test_what_takes_long_holds_up_nobody(tmp_path: Any) -> None:
     may_go_on = threading.Event()
 
     def fold(members: Iterable[MemberRow], _tally: RankTally) -> int:
-        assert may_go_on.wait(60)
+        assert may_go_on.wait(120)
         return len(list(members))
 
     async with opened(SqlitePlace(tmp_path)) as store:

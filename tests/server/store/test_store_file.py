@@ -129,7 +129,7 @@ async def test_it_is_noticed_without_a_write(
         await watched.open()
         await watched.store.transact(record(row("val", 2)))
     _HARMS[harm](watched.path)
-    await asyncio.wait_for(watched.stopped.wait(), 60)
+    await asyncio.wait_for(watched.stopped.wait(), 120)
     await watched.close()
 
 
@@ -208,7 +208,7 @@ async def test_a_large_file_is_checked_while_the_server_answers(
     _damage(tmp_path / "podium.db")
     watched = _Watched(tmp_path)
     await watched.open()
-    await asyncio.wait_for(watched.stopped.wait(), 60)
+    await asyncio.wait_for(watched.stopped.wait(), 120)
     await watched.close()
 
 
@@ -279,4 +279,4 @@ def test_a_server_whose_file_is_removed_ends(tmp_path: Path) -> None:
     """The exit code is 3, so that a supervisor and a person see that something is wrong."""
     with running_server(f"sqlite:///{tmp_path}/podium.db", "--log-level", "error") as server:
         (tmp_path / "podium.db").unlink()
-        assert server.process.wait(60) == 3
+        assert server.process.wait(120) == 3

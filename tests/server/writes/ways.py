@@ -53,7 +53,7 @@ class Wire:
         """The response to a call."""
         stub = next(stub for stub in self._stubs if hasattr(stub, method))
         try:
-            response: Message = getattr(stub, method)(request, timeout=30)
+            response: Message = getattr(stub, method)(request, timeout=120)
         except grpc.RpcError as error:
             raise from_rpc_error(error) from None
         return response
