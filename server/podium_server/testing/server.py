@@ -12,7 +12,7 @@ from pathlib import Path
 __all__ = ["RunningServer", "running_server"]
 
 _QUIET = ("--log-level", "warning")
-_STOP_SECONDS = 20
+_STOP_SECONDS = 120
 
 
 class RunningServer:

@@ -389,6 +389,7 @@ def test_handles_are_recorders(blocking: podium.Client, declared: str) -> None:
 
 async def test_an_evaluation_is_timed(client: AnyClient, declared: str) -> None:
     """What the block of an evaluation logs is one row, with the seconds that the block took."""
+    began = time.monotonic()
     async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
         async with entered(
             arm.evaluating("val", step=100, tags=["t"], benchmark_id="b", model_ref="m")
@@ -397,7 +398,7 @@ async def test_an_evaluation_is_timed(client: AnyClient, declared: str) -> None:
             await asyncio.sleep(0.02)
             evaluation.log({"pass_rate": 0.75}, breakdowns={"math": 0.7})
         row = await result(arm.eval("val", step=100))
-    assert 0.02 <= row.eval_seconds < 10
+    assert 0.02 <= row.eval_seconds <= time.monotonic() - began
     row.eval_seconds = 0.0
     assert row == podium.EvalResult(
         "val", "b", {"pass_rate": 0.75, "n": 1.0}, {"math": 0.7}, 0.0, 100, ["t"], "m"

@@ -26,7 +26,7 @@ from tests.server.rpc.processes import started
 
 _SERVICES = ("", "podium.v1.ResultsService", "podium.v1.RecordingService")
 _SECONDS = 120
-"""Tests give a server that ends more time than the two seconds that are promised."""
+"""Tests give a server that ends far more time than the two seconds that are promised."""
 
 
 class _Writer(threading.Thread):
@@ -92,8 +92,9 @@ def test_the_way_down_under_load(number: int) -> None:
     acknowledged = [reported for writer in writers for reported in writer.acknowledged]
     assert set(acknowledged) <= set(rows)
     assert len(rows) == len(set(rows))
-    # A call that was not under way at the signal finds no server any more.
-    assert {_reason(writer) for writer in writers} <= {"SHUTTING_DOWN", "UNAVAILABLE"}
+    # A call that was not under way at the signal finds no server any more, or the end of gRPC's.
+    reasons = {_reason(writer) for writer in writers}
+    assert reasons <= {"SHUTTING_DOWN", "UNAVAILABLE", "CANCELLED"}
 
 
 def test_callers_hear_that_the_server_stops() -> None:

@@ -153,8 +153,11 @@ async def test_a_copy_of_a_store_has_another_epoch(tmp_path: Path) -> None:
         assert (await anext(stream)).reset
 
 
-async def test_a_consumer_ahead_waits_for_the_store(tmp_path: Path) -> None:
+async def test_a_consumer_ahead_waits_for_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A revision that comes within the time is waited for, and nothing is reset."""
+    monkeypatch.setattr(watch, "_AHEAD_SECONDS", 120.0)
     store = await open_store(f"sqlite:///{tmp_path}/podium.db", on_broken=lambda: None)
     await store.transact(record(declared(), arm("a")))
     watches = watch.Watches(store)

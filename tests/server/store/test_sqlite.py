@@ -174,8 +174,11 @@ class _Holder:
         self._connection.close()
 
 
-async def test_writes_wait_for_another_program_and_reads_go_on(place: SqlitePlace) -> None:
+async def test_writes_wait_for_another_program_and_reads_go_on(
+    place: SqlitePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While another process writes to the file, reads work and writes wait."""
+    monkeypatch.setattr(group_commit, "_BUSY_SECONDS", 120)
     async with opened(place) as store:
         await store.transact(record(declared(), arm()))
         with _Holder(place.path):
