@@ -12,7 +12,7 @@ from scipy import stats
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 _SWEEP = _EXAMPLES / "digits_sweep" / "sweep.py"
-_SECONDS = 120
+_SECONDS = 600
 
 
 def _run(script: Path, *arguments: str, **environment: str) -> str:

@@ -169,7 +169,7 @@ async def test_what_the_server_did_not_take_is_sent_again(connect: Connect, reas
             begin = time.monotonic()
             await result(client.arm("e", "a").eval("val"))
             await result(client.record("e", [events.skipped()]))
-    assert time.monotonic() - begin >= 4 * 0.3
+    assert time.monotonic() - begin > 3 * 0.3, "without the time asked for it takes half as long"
     assert (read.calls, write.calls) == (3, 3)
 
 

@@ -398,7 +398,7 @@ async def test_an_evaluation_is_timed(client: AnyClient, declared: str) -> None:
             await asyncio.sleep(0.02)
             evaluation.log({"pass_rate": 0.75}, breakdowns={"math": 0.7})
         row = await result(arm.eval("val", step=100))
-    assert 0.02 <= row.eval_seconds <= time.monotonic() - began
+    assert 0.01 <= row.eval_seconds <= time.monotonic() - began
     row.eval_seconds = 0.0
     assert row == podium.EvalResult(
         "val", "b", {"pass_rate": 0.75, "n": 1.0}, {"math": 0.7}, 0.0, 100, ["t"], "m"
