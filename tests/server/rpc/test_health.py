@@ -17,7 +17,12 @@ from tests.server.rpc.processes import started
 _SECONDS = 120
 _pb2: Any = health_pb2
 _HAS_LIST = hasattr(health_pb2, "HealthListRequest")
-_SERVING = {"": 1, "podium.v1.ResultsService": 1, "podium.v1.RecordingService": 1}
+_SERVING = {
+    "": 1,
+    "podium.v1.ResultsService": 1,
+    "podium.v1.RecordingService": 1,
+    "podium.v1.AccessService": 1,
+}
 
 
 @pytest.mark.skipif(not _HAS_LIST, reason="the oldest grpcio-health-checking has no List")

@@ -24,7 +24,12 @@ from podium_server.testing.calls import arm, declared, row
 
 from tests.server.rpc.processes import started
 
-_SERVICES = ("", "podium.v1.ResultsService", "podium.v1.RecordingService")
+_SERVICES = (
+    "",
+    "podium.v1.ResultsService",
+    "podium.v1.RecordingService",
+    "podium.v1.AccessService",
+)
 _SECONDS = 120
 """Tests give a server that ends far more time than the two seconds that are promised."""
 
