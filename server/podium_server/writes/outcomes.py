@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from podium._limits.event_checks import is_too_large
 from podium._limits.limits import Limits
-from podium._values.shorten import shorten_middle
+from podium._values.shorten_text import shorten_middle
 from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.event_pb2 import ArmFinished
 from podium.v1.run_result_pb2 import RunResult

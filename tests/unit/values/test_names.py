@@ -1,7 +1,7 @@
 """How names are shortened in tables and pictures."""
 
 import pytest
-from podium._values.short_names import shorten_names
+from podium._values.shorten_names import shorten_names
 
 _CONFIGS = "qwen3-8b_lora_rank{}_lr{}e-4_warmup100_batch64_dropout0.05_adamw_bf16_v{}"
 

@@ -9,7 +9,7 @@ from podium import events
 from podium._client import calls, ranking_calls
 from podium._limits.limits import DEFAULT_LIMITS
 from podium._model.rankings import ExperimentResult
-from podium._values.shorten import shorten
+from podium._values.shorten_text import shorten
 from podium.errors import AbortedError
 from podium.scoring import conclusion_of
 

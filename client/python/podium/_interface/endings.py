@@ -6,7 +6,7 @@ import traceback
 from dataclasses import dataclass
 
 from podium._values.enums import ArmStatus
-from podium._values.shorten import shorten_middle
+from podium._values.shorten_text import shorten_middle
 
 __all__ = ["Ending", "ending_of", "error_text", "is_pruned"]
 

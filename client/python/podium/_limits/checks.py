@@ -13,7 +13,7 @@ from itertools import islice
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from podium._limits.limits import Limits
-from podium._values.shorten import shorten
+from podium._values.shorten_text import shorten
 from podium.errors import error_for
 from podium.v1.value_pb2 import Value
 

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from podium._values.short_names import shorten_names
-from podium._values.shorten import shorten
+from podium._values.shorten_names import shorten_names
+from podium._values.shorten_text import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

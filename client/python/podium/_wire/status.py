@@ -15,7 +15,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # no py.typed
 
-from podium._values.shorten import shorten, utf8_size
+from podium._values.shorten_text import shorten, utf8_size
 from podium.errors import PodiumError, RefusedEvent, error_class_for
 from podium.v1 import recording_service_pb2
 

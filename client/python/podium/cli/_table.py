@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 from unicodedata import category, east_asian_width
 
-from podium._values.shorten import shorten
+from podium._values.shorten_text import shorten
 
 __all__ = ["Column", "columns_of", "cut", "table", "width_of"]
 

@@ -14,7 +14,7 @@ from podium._interface.recorders import ExperimentRecorder
 from podium._model.config import Component, RunConfig
 from podium._model.results import ArmResult, EvalResult
 from podium._values.enums import ArmStatus
-from podium._values.shorten import shorten, utf8_size
+from podium._values.shorten_text import shorten, utf8_size
 from podium.integrations._settings import plain, settings_of
 
 __all__ = ["record_search"]

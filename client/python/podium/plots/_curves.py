@@ -7,7 +7,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from podium._model.rankings import GroupRanking, Ranking
-from podium._values.short_names import shorten_names
+from podium._values.shorten_names import shorten_names
 from podium.curves import Curves
 from podium.plots._figure import (
     FONT_SIZE,

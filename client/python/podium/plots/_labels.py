@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 
-from podium._values.short_names import LONGEST_NAME, shorten_names
+from podium._values.shorten_names import LONGEST_NAME, shorten_names
 
 __all__ = ["listed", "shortened_to_fit", "width_of", "wrapped"]
 

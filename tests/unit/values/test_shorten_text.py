@@ -1,7 +1,7 @@
 """Texts are shortened to a size, and show that they were."""
 
 import pytest
-from podium._values.shorten import shorten, shorten_middle
+from podium._values.shorten_text import shorten, shorten_middle
 
 
 @pytest.mark.parametrize(
