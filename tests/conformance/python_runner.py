@@ -20,7 +20,7 @@ from podium import events, scoring
 from podium._model import results
 from podium._sender import FOREGROUND, Sender
 from podium._wire import codec
-from podium._wire.rankings import SCORED_ARM, score_column_to_proto
+from podium._wire.rankings import SCORED_ARM
 from podium._wire.status import from_rpc_error
 from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.event_pb2 import Event
@@ -35,6 +35,7 @@ from podium.v1.results_service_pb2 import (
 )
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 
+from tests.messages import score_column, score_response
 from tests.server.ranking import vectors as rankings
 from tests.server.writes.ways import METHODS
 
@@ -155,7 +156,7 @@ def _scores(client: podium.Client, request: Any) -> ScoresResponse:
     found = _experiment(client, request).scores(list(request.metrics), status=status)
     return ScoresResponse(
         arms=map(SCORED_ARM.to_proto, found.arms),
-        columns=map(score_column_to_proto, found.columns),
+        columns=map(score_column, found.columns),
         revision=found.revision or 0,
     )
 
@@ -250,7 +251,7 @@ def _as_given(event: Event) -> Event:
 
 _PURE: dict[str, Callable[[results.ArmResult, Any], Message]] = {
     "Eval": lambda arm, request: _row(arm.eval(request.name, step=_step(request))),
-    "Score": lambda arm, request: codec.score_to_proto(scoring.score(arm, request.metric)),
+    "Score": lambda arm, request: score_response(scoring.score(arm, request.metric)),
     "GetArm": lambda arm, _: _whole(arm),
 }
 
@@ -258,7 +259,7 @@ _CLIENT: dict[str, Callable[[podium.Client, Any], Message]] = {
     "Eval": lambda client, request: _row(
         _arm(client, request).eval(request.name, step=_step(request))
     ),
-    "Score": lambda client, request: codec.score_to_proto(
+    "Score": lambda client, request: score_response(
         _arm(client, request).find_score(request.metric)
     ),
     "GetArm": lambda client, request: _whole(_arm(client, request).get()),

@@ -23,6 +23,7 @@ from podium_server.api import answers
 from podium_server.api.callers import CALLER, EVERYONE
 from podium_server.api.filters import arm_filter
 from podium_server.errors import failure
+from podium_server.store.calls import Subject
 from podium_server.store.changes import (
     Change,
     ChangedPoints,
@@ -31,7 +32,7 @@ from podium_server.store.changes import (
     ChangePlace,
     Removal,
 )
-from podium_server.store.contract import ChangeListener, PageLimits, Store, Subject
+from podium_server.store.contract import ChangeListener, PageLimits, Store
 from podium_server.store.filters import ArmFilter, SeriesFilter
 from podium_server.store.rows import ArmView, ExperimentRow
 from podium_server.store.series_changes import FIRST_STEP

@@ -12,7 +12,7 @@ from podium.v1.event_pb2 import Event
 from podium.v1.recording_service_pb2 import StreamPosition
 
 from podium_server.errors import failure, unknown_experiment
-from podium_server.store.contract import (
+from podium_server.store.calls import (
     ArmChange,
     ArmNeeds,
     Changes,

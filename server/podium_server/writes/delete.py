@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from podium_server.errors import unknown_arm, unknown_experiment
-from podium_server.store.contract import (
+from podium_server.store.calls import (
     ArmChange,
     ArmNeeds,
     Changes,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.eval_result_pb2 import EvalResult
 
-from podium_server.store.contract import ArmChange, CurrentRows, DerivedScores
+from podium_server.store.calls import ArmChange, CurrentRows, DerivedScores
 from podium_server.store.rows import ArmRow, EvalRow, Origin, RowScores, ScoreRow
 
 __all__ = ["derive"]

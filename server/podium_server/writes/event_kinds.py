@@ -9,7 +9,7 @@ from podium._limits.limits import Limits
 from podium.v1.event_pb2 import ArmFinished, EvalRecorded, Event, MetricsRecorded
 
 from podium_server.errors import unknown_arm
-from podium_server.store.contract import ArmNeeds
+from podium_server.store.calls import ArmNeeds
 from podium_server.store.rows import PART_NAMES, SERIES_PART
 from podium_server.writes import arms, attempts, experiments, outcomes, rows
 from podium_server.writes.encoding import plain_time

@@ -11,7 +11,7 @@ from podium.v1.arm_result_pb2 import ARM_STATUS_RUNNING
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.run_config_pb2 import RunConfig
 
-from podium_server.store.contract import ArmChange, Changes, Loaded, LoadedArm
+from podium_server.store.calls import ArmChange, Changes, Loaded, LoadedArm
 from podium_server.store.rows import (
     COMPLETED,
     PART_NAMES,

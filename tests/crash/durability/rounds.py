@@ -27,7 +27,7 @@ from podium.v1.event_pb2 import (
 )
 from podium.v1.recording_service_pb2 import StreamPosition
 from podium.v1.run_config_pb2 import RunConfig
-from podium_server.store.contract import Call
+from podium_server.store.calls import Call
 from podium_server.store.sqlite import SqliteStore
 from podium_server.writes import DeleteArmCall, RecordCall
 

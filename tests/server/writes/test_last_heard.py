@@ -12,7 +12,7 @@ from podium.v1.event_pb2 import ArmFinished, Event, MetricsRecorded
 from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.results_service_pb2 import GetArmRequest, ListArmsRequest
 from podium_server.api import recording
-from podium_server.store.contract import Subject
+from podium_server.store.calls import Subject
 from podium_server.testing.calls import arm, declared, metrics, row, started
 
 from tests.server.store.places import Place, opened

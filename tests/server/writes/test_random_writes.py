@@ -10,7 +10,6 @@ from typing import Any
 import podium
 import pytest
 from google.protobuf.message import Message
-from podium._wire import codec
 from podium.errors import PodiumError
 from podium.v1 import arm_result_pb2
 from podium.v1.recording_service_pb2 import (
@@ -30,6 +29,7 @@ from podium.v1.results_service_pb2 import (
     ScoreRequest,
 )
 
+from tests.messages import score_response
 from tests.server.ranking.asking import ask_arms, ask_groups
 from tests.server.ranking.holding import hold_arms, hold_groups
 from tests.server.writes import naive
@@ -258,7 +258,7 @@ async def _ask(way: Way, name: str, arm: Arm) -> None:
         response = await way.call(
             "Score", ScoreRequest(experiment=name, arm=arm.name, metric=metric)
         )
-        assert repr(response) == repr(codec.score_to_proto(answer)), (arm, metric)
+        assert repr(response) == repr(score_response(answer)), (arm, metric)
 
 
 def _bits(metrics: Any) -> dict[str, bytes]:

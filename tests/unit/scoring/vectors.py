@@ -21,6 +21,8 @@ from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.results_service_pb2 import ScoreResponse
 
+from tests.messages import score_response
+
 __all__ = [
     "OUTPUT_ONLY",
     "Asker",
@@ -135,7 +137,7 @@ def _row(row: results.EvalResult | None) -> EvalResult | None:
 
 def _score(asker: Asker, metric: str) -> ScoreResponse | str:
     try:
-        return codec.score_to_proto(asker.score(metric))
+        return score_response(asker.score(metric))
     except InvalidArgumentError as error:
         return error.code
 

@@ -131,7 +131,7 @@ def test_an_experiment_of_a_newer_server_can_be_read() -> None:
 
 
 def test_a_score_comes_back_with_its_source() -> None:
-    """A score's value, origin, key, eval and step are carried; no score is an empty response."""
+    """A score's value, origin, key, eval and step are carried; an empty response is no score."""
     message = results_service_pb2.ScoreResponse(
         value=math.nan,
         source=score_pb2.ScoreSource(
@@ -142,9 +142,8 @@ def test_a_score_comes_back_with_its_source() -> None:
     assert score is not None
     assert math.isnan(score.value)
     assert (score.origin, score.key, score.eval_name, score.step) == ("in_loop_eval", "k", "e", 0)
-    assert codec.score_to_proto(score).source == message.source
-    assert codec.score_from_proto(codec.score_to_proto(None)) is None
-    assert codec.score_to_proto(None) == results_service_pb2.ScoreResponse()
+    assert codec.SCORE_SOURCE.to_proto(score) == message.source
+    assert codec.score_from_proto(results_service_pb2.ScoreResponse()) is None
 
 
 def test_a_time_is_utc_and_keeps_its_microseconds() -> None:

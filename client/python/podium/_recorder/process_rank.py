@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Any, NamedTuple
 
-__all__ = ["Rank", "process_rank"]
+__all__ = ["Rank", "is_main", "process_rank"]
 
 _VARIABLES = ("RANK", "SLURM_PROCID")
 
@@ -16,6 +16,11 @@ class Rank(NamedTuple):
 
     number: int
     source: str
+
+
+def is_main(rank: int | None) -> bool:
+    """Returns whether the process of this rank records. It does if there is only one process."""
+    return rank is None or rank == 0
 
 
 def process_rank() -> Rank | None:

@@ -16,7 +16,7 @@ from podium._recorder import kept_results, kept_values
 from podium._recorder.experiment import ExperimentRecording
 from podium._recorder.keeper import Keeper
 from podium._recorder.problems import Problems, Target, shown
-from podium._recorder.process_rank import Rank, process_rank
+from podium._recorder.process_rank import Rank, is_main, process_rank
 from podium._recorder.settings import Settings
 from podium._recorder.signatures import forgiving_with
 from podium._recorder.warnings import RecorderWarnings
@@ -109,8 +109,8 @@ def record(
     root = checks.root(outbox)
     shared = checks.attempt(attempt)
     found = checks.rank(rank)
-    is_main = found is None or found.number == 0
-    if found is not None and not is_main and shared is None:
+    is_main_process = is_main(found and found.number)
+    if found is not None and not is_main_process and shared is None:
         notices.say("another rank", _OTHER_RANK.format(found))
     settings = Settings(
         key=os.urandom(16).hex(),
@@ -119,8 +119,8 @@ def record(
         address=server or kept_values.encodable(str(address or os.environ.get("PODIUM_ADDRESS"))),
         root=root,
         attempt=shared,
-        is_silent=not (is_main or shared),
-        is_main=is_main,
+        is_silent=not (is_main_process or shared),
+        is_main=is_main_process,
         is_offline=server is None or (_is_offline() if offline is None else bool(offline)),
         is_strict=bool(strict),
         close_timeout=checks.close_timeout(close_timeout),

@@ -88,7 +88,6 @@ __all__ = [
     "run_config_to_proto",
     "run_result_to_proto",
     "score_from_proto",
-    "score_to_proto",
     "timestamp_from_proto",
     "timestamp_to_proto",
     "value_from_proto",
@@ -298,13 +297,6 @@ experiment_to_proto, experiment_from_proto = _EXPERIMENT.to_proto, _EXPERIMENT.f
 SCORE_SOURCE: Codec[Any, score_pb2.ScoreSource] = Codec(
     ScoreSource, score_pb2.ScoreSource, origin=SCORE_ORIGIN
 )
-
-
-def score_to_proto(score: scoring.Score | None) -> results_service_pb2.ScoreResponse:
-    """Returns the message of a score and its source; None becomes a response without a value."""
-    if score is None:
-        return results_service_pb2.ScoreResponse()
-    return results_service_pb2.ScoreResponse(value=score.value, source=SCORE_SOURCE.to_proto(score))
 
 
 def score_from_proto(message: results_service_pb2.ScoreResponse) -> scoring.Score | None:

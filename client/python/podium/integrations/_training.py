@@ -128,7 +128,7 @@ class Training:
             rank: The rank of this process; None if the trainer does not know it.
             repeats: Whether the trainer may begin a training again with other arguments.
         """
-        if rank:
+        if not _is_main(rank):
             self._recorder(rank)
             return
         for other in tuple(unsettled):
@@ -173,7 +173,7 @@ class Training:
         if self._arm is not None:
             return
         recorder = self._recorder(rank)
-        if rank:
+        if not _is_main(rank):
             return
         name = f"{run_config.name}{_EVALUATION}"
         _LOGGER.warning(
@@ -328,6 +328,13 @@ def _release() -> None:
 
 
 _T = TypeVar("_T", bound=Training)
+
+
+def _is_main(rank: int | None) -> bool:
+    # Importing the package loads protobuf, so that only a training does it.
+    from podium._recorder.process_rank import is_main  # noqa: PLC0415
+
+    return is_main(rank)
 
 
 class CallbackBase(Generic[_T]):

@@ -21,7 +21,8 @@ import apsw
 from podium.errors import PodiumError
 
 from podium_server.errors import failure, overloaded
-from podium_server.store.contract import Call, ChangeListener, Changes, Subject
+from podium_server.store.calls import Call, Changes, Subject
+from podium_server.store.contract import ChangeListener
 from podium_server.store.sqlite.store_file import FileDamagedError, StoreFile
 from podium_server.store.sqlite.writes import Transaction
 

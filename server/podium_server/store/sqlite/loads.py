@@ -5,7 +5,7 @@ from typing import Any
 import apsw
 from podium.scoring import precedence
 
-from podium_server.store.contract import ArmNeeds, LoadedArm
+from podium_server.store.calls import ArmNeeds, LoadedArm
 from podium_server.store.rows import EvalKey, EvalRow, ExperimentRow, StreamRow
 from podium_server.store.sqlite import codec
 from podium_server.store.sqlite.connection import fetch, fetch_value

@@ -9,8 +9,9 @@ from typing import Any
 import apsw
 
 from podium_server.errors import unknown_arm, unknown_experiment
+from podium_server.store.calls import Subject
 from podium_server.store.changes import ChangedRow
-from podium_server.store.contract import ChangeListener, Page, PageLimits, Subject
+from podium_server.store.contract import ChangeListener, Page, PageLimits
 from podium_server.store.filters import (
     ArmFilter,
     EvalFilter,

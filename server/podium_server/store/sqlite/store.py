@@ -11,14 +11,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import apsw
 
 from podium_server.errors import failure
-from podium_server.store.contract import (
-    Call,
-    ChangeListener,
-    Page,
-    PageLimits,
-    Store,
-    StoreError,
-)
+from podium_server.store.calls import Call
+from podium_server.store.contract import ChangeListener, Page, PageLimits, Store, StoreError
 from podium_server.store.filters import ArmFilter
 from podium_server.store.ranking_queries import (
     MemberRow,

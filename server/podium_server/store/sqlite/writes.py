@@ -6,7 +6,7 @@ from typing import Any
 
 import apsw
 
-from podium_server.store.contract import (
+from podium_server.store.calls import (
     ArmChange,
     Call,
     Changes,

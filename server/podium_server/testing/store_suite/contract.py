@@ -11,11 +11,8 @@ import pytest
 from podium.errors import PodiumError
 from podium.v1.eval_result_pb2 import EvalResult
 
-from podium_server.store.contract import (
-    PageLimits,
-    Store,
-    Subject,
-)
+from podium_server.store.calls import Subject
+from podium_server.store.contract import PageLimits, Store
 from podium_server.store.filters import ArmFilter, EvalFilter, ExperimentFilter
 from podium_server.testing.calls import (
     BrokenAfter,

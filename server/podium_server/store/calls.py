@@ -1,0 +1,227 @@
+"""The calls that change results, and the data that a store exchanges with them.
+
+`Store.transact` runs a call in these steps: load `Call.needs`, `decide`, write `Changes`, `derive`.
+See `podium_server.store.contract`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias, TypeVar
+
+from podium_server.store.rows import (
+    ArmRow,
+    EvalKey,
+    EvalRow,
+    ExperimentRow,
+    RowScores,
+    ScoreRow,
+    StreamRow,
+)
+
+__all__ = [
+    "ArmChange",
+    "ArmNeeds",
+    "Call",
+    "Changes",
+    "CurrentRows",
+    "DerivedScores",
+    "Loaded",
+    "LoadedArm",
+    "Needs",
+    "StaleScores",
+    "Subject",
+]
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+Subject: TypeAlias = "tuple[str, str | None]"
+"""An arm by experiment and name; without a name, everything in the experiment."""
+
+
+@dataclass(slots=True)
+class ArmNeeds:
+    """The parts and eval rows of one arm that a call needs. The arm's own row is always loaded.
+
+    For each of the `keys`, the store also loads the row that `eval(name)` returns. `all_rows` asks
+    for every row without its content. The content is loaded for the rows in `keys`, and for those
+    in `sizes` whose content has one of these sizes. So a call loads no more than it sends, even if
+    the arm is large. `point_steps` are the steps whose points of the training series are needed.
+    """
+
+    parts: set[str] = field(default_factory=set)
+    keys: set[EvalKey] = field(default_factory=set)
+    all_rows: bool = False
+    sizes: dict[EvalKey, set[int]] = field(default_factory=dict)
+    point_steps: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Needs:
+    """The rows that a call needs: those of the experiment, of a stream, and of arms by name.
+
+    `content` asks for the experiment's content too.
+    """
+
+    experiment: str
+    writer_id: str | None = None
+    content: bool = False
+    arms: dict[str, ArmNeeds] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class LoadedArm:
+    """A loaded arm: its row, the requested parts (b"" if empty) and the rows found.
+
+    `answering` maps the eval name of each requested key to the row that `eval(name)` returns, or
+    None. `points` has the values by key at each requested step. `has_points` is False if the arm
+    has no training series; it is looked up only if all rows were requested.
+    """
+
+    row: ArmRow
+    parts: dict[str, bytes]
+    rows: dict[EvalKey, EvalRow]
+    answering: dict[str, EvalRow | None] = field(default_factory=dict)
+    points: dict[int, dict[str, float]] = field(default_factory=dict)
+    has_points: bool = True
+
+
+@dataclass(slots=True)
+class Loaded:
+    """The rows that a store found for a call.
+
+    Unknown arms are missing. The call may change the rows.
+    """
+
+    experiment: ExperimentRow | None
+    stream: StreamRow | None
+    arms: dict[str, LoadedArm]
+
+
+@dataclass(slots=True)
+class StaleScores:
+    """The scores of an arm that must be derived again after its rows are written.
+
+    `answering`: rows that `eval(name)` now returns, with their new scores. `names`: evals whose row
+    the store has to look up; `all_names`: whether that is so for all evals of the arm.
+    `primary`: whether the primary eval may have changed, and so all bare scores.
+    `metrics`: training metrics that changed, by key.
+    """
+
+    answering: dict[str, EvalRow] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
+    all_names: bool = False
+    primary: bool = False
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def any(self) -> bool:
+        """Returns whether any score must be derived again."""
+        return self.primary or self.all_names or bool(self.answering or self.names or self.metrics)
+
+
+@dataclass(slots=True)
+class ArmChange:
+    """The changes of one arm.
+
+    First, rows are removed. `clear_rows` removes all rows and all scores. `cut_after` removes the
+    post-training rows and those after a step. `remove_keys` removes the rows with these keys.
+    Points of the training series are removed too: all (`clear_points`), or those after a step
+    (`cut_points_after`). Then `parts`, `rows` and `points` are written. Points of other keys at the
+    same step are kept. `was_completed` tells whether the arm was COMPLETED before.
+    """
+
+    row: ArmRow
+    was_completed: bool = False
+    parts: dict[str, bytes] = field(default_factory=dict)
+    rows: list[EvalRow] = field(default_factory=list)
+    clear_rows: bool = False
+    cut_after: int | None = None
+    remove_keys: list[EvalKey] = field(default_factory=list)
+    clear_points: bool = False
+    cut_points_after: int | None = None
+    points: dict[int, dict[str, float]] = field(default_factory=dict)
+    stale_scores: StaleScores = field(default_factory=StaleScores)
+
+
+@dataclass(slots=True)
+class Changes:
+    """The changes of a call. Each removal gets `revision`, which is None if readers see no change.
+
+    The experiment's content is written where it is not None.
+
+    `remove_arm` removes an arm with all its data, and closes the streams that write to it.
+    `remove_experiment` does the same for every arm and stream of the experiment.
+    """
+
+    experiment: ExperimentRow | None = None
+    revision: int | None = None
+    stream: StreamRow | None = None
+    arms: list[ArmChange] = field(default_factory=list)
+    remove_arm: ArmRow | None = None
+    remove_experiment: bool = False
+
+    @property
+    def _touches_arms(self) -> bool:
+        return bool(self.arms) or self.remove_arm is not None
+
+    def subjects(self) -> set[Subject]:
+        """Returns the arms that are changed, or the whole experiment, also without a revision."""
+        if self.experiment is None:
+            return set()
+        experiment = self.experiment.name
+        if self.remove_experiment or (self.revision is not None and not self._touches_arms):
+            return {(experiment, None)}
+        arms: set[Subject] = {(experiment, change.row.name) for change in self.arms}
+        if self.remove_arm is not None:
+            arms.add((experiment, self.remove_arm.name))
+        return arms
+
+
+@dataclass(slots=True)
+class CurrentRows:
+    """The rows that an arm's stale scores are derived from, read after its changes were written.
+
+    `answering` maps each stale eval name to the row that `eval(name)` returns: the post-training
+    row, else the one with the greatest step, else None. `first` is the first of the rows that have
+    a primary class, by class and position. `eval_count` is the number of rows.
+    """
+
+    answering: dict[str, EvalRow | None] = field(default_factory=dict)
+    first: EvalRow | None = None
+    parts: dict[str, bytes] = field(default_factory=dict)
+    eval_count: int = 0
+
+
+@dataclass(slots=True)
+class DerivedScores:
+    """The scores that follow from the current rows of an arm.
+
+    `scores` has all scores of each eval name in it, or None if there are none. `bare`, if set, has
+    all bare scores. Both replace the stored scores. `training` has bare scores that are written
+    unless the key has a score of another origin.
+    """
+
+    scores: dict[str, RowScores | None] = field(default_factory=dict)
+    bare: dict[str, ScoreRow] | None = None
+    training: dict[str, ScoreRow] = field(default_factory=dict)
+
+
+class Call(Protocol[T_co]):
+    """One call that changes results, decided without I/O."""
+
+    @property
+    def needs(self) -> Needs:
+        """Returns what has to be loaded before the call is decided."""
+
+    @property
+    def heavy(self) -> bool:
+        """Returns whether the call may take more than a few milliseconds to apply."""
+
+    def decide(self, loaded: Loaded) -> Changes:
+        """Returns what the call changes, or raises a `podium.PodiumError` and changes nothing."""
+
+    def derive(self, change: ArmChange, current_rows: CurrentRows, /) -> DerivedScores:
+        """Derives the primary eval (into `change.row`) and the scores from the current rows."""
+
+    def result(self, changes: Changes) -> T_co:
+        """Returns the result of the call, once the changes are durable."""

@@ -1,0 +1,24 @@
+"""Messages that only a server writes, made from results as Python data."""
+
+from podium import scoring
+from podium._model.score_matrix import ScoreColumn
+from podium._wire.codec import SCORE_SOURCE
+from podium.v1 import results_service_pb2, score_matrix_pb2
+
+__all__ = ["score_column", "score_response"]
+
+
+def score_response(score: scoring.Score | None) -> results_service_pb2.ScoreResponse:
+    """Returns the response with a score and its source. None becomes a response without value."""
+    if score is None:
+        return results_service_pb2.ScoreResponse()
+    return results_service_pb2.ScoreResponse(value=score.value, source=SCORE_SOURCE.to_proto(score))
+
+
+def score_column(column: ScoreColumn) -> score_matrix_pb2.ScoreColumn:
+    """Returns the message of the scores on a metric."""
+    return score_matrix_pb2.ScoreColumn(
+        metric=column.metric,
+        values=[0.0 if value is None else value for value in column.scores],
+        present=[value is not None for value in column.scores],
+    )
