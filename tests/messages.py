@@ -5,7 +5,7 @@ from podium._model.score_matrix import ScoreColumn
 from podium._wire.codec import SCORE_SOURCE
 from podium.v1 import results_service_pb2, score_matrix_pb2
 
-__all__ = ["score_column", "score_response"]
+__all__ = ["score_column_to_proto", "score_response"]
 
 
 def score_response(score: scoring.Score | None) -> results_service_pb2.ScoreResponse:
@@ -15,7 +15,7 @@ def score_response(score: scoring.Score | None) -> results_service_pb2.ScoreResp
     return results_service_pb2.ScoreResponse(value=score.value, source=SCORE_SOURCE.to_proto(score))
 
 
-def score_column(column: ScoreColumn) -> score_matrix_pb2.ScoreColumn:
+def score_column_to_proto(column: ScoreColumn) -> score_matrix_pb2.ScoreColumn:
     """Returns the message of the scores on a metric."""
     return score_matrix_pb2.ScoreColumn(
         metric=column.metric,

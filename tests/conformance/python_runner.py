@@ -35,7 +35,7 @@ from podium.v1.results_service_pb2 import (
 )
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 
-from tests.messages import score_column, score_response
+from tests.messages import score_column_to_proto, score_response
 from tests.server.ranking import vectors as rankings
 from tests.server.writes.ways import METHODS
 
@@ -156,7 +156,7 @@ def _scores(client: podium.Client, request: Any) -> ScoresResponse:
     found = _experiment(client, request).scores(list(request.metrics), status=status)
     return ScoresResponse(
         arms=map(SCORED_ARM.to_proto, found.arms),
-        columns=map(score_column, found.columns),
+        columns=map(score_column_to_proto, found.columns),
         revision=found.revision or 0,
     )
 

@@ -210,7 +210,7 @@ class ReasonInfo(NamedTuple):
     code: str
     """The name of the gRPC status code."""
     disposition: Disposition | None
-    """Whether an event refused for it can be accepted later; None if it is not for events."""
+    """Whether an event refused for this reason can be accepted later; None for other calls."""
 
 
 class RecordingError(PodiumError, RuntimeError):

@@ -1,7 +1,7 @@
 """Ranks arms and groups, with the same results as the server's rankings.
 
-The server ranks arms from an index. `rank` gives the same result for any list of arms. Groups are
-made by this module in both cases.
+The server ranks arms from an index. `rank` here gives the same result for any list of arms. The
+server and this module both use `Groups` to rank groups.
 """
 
 from array import array

@@ -243,10 +243,7 @@ class AdmittedCall:
         return response
 
     def refuse(self, error: PodiumError) -> None:
-        """Ends the call with an error, unless it is answered.
-
-        `refusal` is the task that does so.
-        """
+        """Ends the call with an error, in the task `refusal`, unless it is answered."""
         if self.refusal is None and not self._is_answered:
             self.refusal = self._abort(error)
 

@@ -102,7 +102,7 @@ class ChangeListener(Protocol):
         """Handles the beginning of a commit, before the first reader can see its changes."""
 
     def changed(self, subjects: Collection[Subject], /) -> None:
-        """Handles the end of the commit, also if it failed."""
+        """Handles the end of the commit, whether it succeeded or failed."""
 
 
 class Store(ABC):

@@ -274,7 +274,10 @@ class ArmState:
         self.touch()
 
     def _note_current(self, row: EvalRow) -> None:
-        """Notes the row if `eval(name)` now returns it. Otherwise the store has to look that up."""
+        """Notes whether `eval(name)` now returns this row.
+
+        If that is unknown, the store looks it up.
+        """
         name, step = row.key
         known = self._loaded.answering
         if name not in known:

@@ -66,7 +66,7 @@ async def test_errors_of_tls_say_what_is_wrong(
         assert "not issued by a public authority" in await _problem(address, tls=True)
         assert "it may require TLS: set PODIUM_TLS_CA" in await _problem(address, tls=False)
     async with serving(tmp_path) as [address]:
-        assert "it has no TLS there" in await _problem(address, right)
+        assert "the server has no TLS there" in await _problem(address, right)
     for name, names, days, expected in (
         ("elsewhere", "DNS:results.example", 10, "its certificate is for other names"),
         ("old", "IP:127.0.0.1", -1, "its certificate has expired"),

@@ -13,6 +13,7 @@ from podium import v1
 from podium._wire import codec, listings, rankings
 from podium._wire.tables import Codec
 
+from tests import messages
 from tests.unit.wire.filling import fill, fill_field
 
 # Requests and events are built call by call; values have tests of their own.
@@ -43,7 +44,7 @@ _ALWAYS_SET = {
     "WatchedEval.eval_result",
 }
 
-_FUNCTIONS: dict[str, Any] = {**vars(rankings), **vars(listings), **vars(codec)}
+_FUNCTIONS: dict[str, Any] = {**vars(rankings), **vars(listings), **vars(codec), **vars(messages)}
 
 
 def _messages() -> list[type[Message]]:

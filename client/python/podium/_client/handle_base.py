@@ -21,7 +21,7 @@ _N = TypeVar("_N", bound=Connection[Any])
 
 
 class ExperimentHandleBase(Generic[_N]):
-    """The base of the handles of an experiment: its name and a connection."""
+    """The base of the handles of an experiment. It has the experiment's name and a connection."""
 
     def __init__(self, connection: _N, name: str) -> None:
         self._connection = connection
@@ -40,7 +40,7 @@ class ExperimentHandleBase(Generic[_N]):
 
 
 class ArmHandleBase(ArmBase, Generic[_N]):
-    """The base of the handles of an arm: its names and a connection."""
+    """The base of the handles of an arm. It has the arm's names and a connection."""
 
     def __init__(
         self, connection: _N, experiment: str, name: str, attempt_id: str | None = None

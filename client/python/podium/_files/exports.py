@@ -35,7 +35,7 @@ class Number(NamedTuple):
     seed: int | None
     status: str
     source: str | None = None
-    """The kind of result it is part of: a ScoreOrigin. None if the arm has no numbers."""
+    """The kind of result that has the number: a ScoreOrigin. None if the arm has no numbers."""
     eval: str | None = None
     step: int | None = None
     """The step of an in-loop eval or of a training series; None for any other number."""

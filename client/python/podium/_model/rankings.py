@@ -29,9 +29,9 @@ class ScoreSource(ModelBase):
     """The source of a score."""
 
     origin: str
-    """What kind of result it is part of: a ScoreOrigin."""
+    """The kind of result that has the score: a ScoreOrigin."""
     key: str
-    """The key that it was found under."""
+    """The key of the score."""
     eval_name: str | None = None
     """The name of the row, for the two kinds of eval rows."""
     step: int | None = None
@@ -100,7 +100,7 @@ class RankSource(ModelBase):
     """A place that scores of a ranking came from."""
 
     origin: str
-    """What kind of result they are part of: a ScoreOrigin."""
+    """The kind of result that has the scores: a ScoreOrigin."""
     eval_name: str | None
     """The name of the eval rows, for the two kinds of eval rows."""
     benchmark_id: str | None

@@ -33,7 +33,7 @@ class Budget:
         """
         if size > self.max_bytes:
             raise ValueError(
-                f"a record of {size} bytes is larger than the whole outbox may be: "
+                f"a record of {size} bytes exceeds the limit of the whole outbox: "
                 f"{self.max_bytes} bytes"
             )
 
@@ -45,8 +45,8 @@ class Budget:
         """
         with self._lock:
             if self._taken + size > self.max_bytes and not beyond:
-                text = f"{self._taken} bytes are not delivered, of {self.max_bytes} that may wait"
-                raise OutboxFullError(text)
+                taken = f"undelivered events take {self._taken} of {self.max_bytes} bytes"
+                raise OutboxFullError(taken)
             self._taken += size
 
     def give_back(self, size: int) -> None:

@@ -41,7 +41,7 @@ class Entry(NamedTuple):
 
 
 class _Cursor(NamedTuple):
-    """The place after a record, where the next one is or will be."""
+    """The place after a record, at which the next record begins."""
 
     sequence: int
     segment: int

@@ -20,7 +20,7 @@ _before_fork = threading.local()
 
 
 def on_sigterm(action: Callable[[], None]) -> None:
-    """Has an action called before SIGTERM ends the process.
+    """Registers an action that is called before SIGTERM ends the process.
 
     Does nothing outside of the main thread, or if the signal is already handled or ignored.
     """

@@ -54,4 +54,4 @@ class Heartbeat:
         try:
             await client.record(self._info.experiment, [event])
         except PodiumError as error:
-            _log.debug("%s: no heartbeat: %s", self._info.arm, error)
+            _log.debug("%s: a heartbeat could not be sent: %s", self._info.arm, error)

@@ -19,6 +19,7 @@ __all__ = [
     "SCORED_ARM",
     "group_ranking_from_proto",
     "ranking_from_proto",
+    "score_column_from_proto",
     "score_matrix_from_proto",
 ]
 
@@ -72,6 +73,14 @@ def _common(message: results_service_pb2.RankResponse) -> dict[str, Any]:
     }
 
 
+def score_column_from_proto(message: score_matrix_pb2.ScoreColumn) -> score_matrix.ScoreColumn:
+    """Reads the scores for a metric."""
+    cells = zip(message.values, message.present, strict=False)
+    return score_matrix.ScoreColumn(
+        message.metric, [value if is_there else None for value, is_there in cells]
+    )
+
+
 def score_matrix_from_proto(
     metrics: Sequence[str], pages: Sequence[results_service_pb2.ScoresResponse]
 ) -> score_matrix.ScoreMatrix:
@@ -80,7 +89,6 @@ def score_matrix_from_proto(
     columns = [score_matrix.ScoreColumn(metric, []) for metric in metrics]
     for page in pages:
         for column, part in zip(columns, page.columns, strict=False):
-            cells = zip(part.values, part.present, strict=False)
-            column.scores += [value if is_there else None for value, is_there in cells]
+            column.scores += score_column_from_proto(part).scores
     revisions = {page.revision for page in pages}
     return score_matrix.ScoreMatrix(arms, columns, revisions.pop() if len(revisions) == 1 else None)

@@ -163,7 +163,10 @@ class Field(NamedTuple):
 
 
 def _enum(enum: type[StrEnum], wrapper: Any, where: str) -> Field:
-    """Converts the members of an enum, whose names in the proto begin with its own name."""
+    """Converts the members of an enum.
+
+    In the proto, their names begin with the name of the enum.
+    """
     prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", enum.__name__).upper()
     numbers = {member: wrapper.Value(f"{prefix}_{member.name}") for member in enum}
     members = {number: member for member, number in numbers.items()}

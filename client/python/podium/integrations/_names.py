@@ -39,7 +39,8 @@ class ArmNames:
             return name
         another = f"{name}-{times}"
         _LOGGER.warning(
-            "podium: arm %r was recorded by this callback: another training is arm %r",
+            "podium: arm %r was recorded by this callback, so its next training is recorded as "
+            "arm %r",
             name,
             another,
         )

@@ -13,11 +13,10 @@ _OF_A_SET = re.compile(
 
 
 def by_set(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Returns the metrics of each set, such as `val` with `loss` from `val_loss` or `val/loss`.
+    """Returns the metrics of each set: `val_loss` and `val/loss` become `loss` of the set `val`.
 
-    Metrics without the prefix of a set are training metrics, under the empty name. If Lightning has
-    several data loaders, each is a set: `val/dataloader_idx_1`, or `/dataloader_idx_1` without a
-    name.
+    Metrics without the prefix of a set are training metrics; their set has an empty name. If
+    Lightning has several data loaders, each is a set, such as `val/dataloader_idx_1`.
     """
     sets: dict[str, dict[str, Any]] = {}
     for name, value in metrics.items():

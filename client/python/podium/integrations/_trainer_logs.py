@@ -113,7 +113,7 @@ def run_config(name: str, kind: str, arguments: Mapping[str, Any], model: Any) -
 
 
 def _model_name(model: Any) -> str:
-    """Returns the name that a model was loaded by, or its class."""
+    """Returns the name under which a model was loaded, or the name of its class."""
     name = getattr(getattr(model, "config", None), "name_or_path", None)
     return str(name or type(model).__name__)
 

@@ -6,10 +6,11 @@ __all__ = ["candidates"]
 
 
 def candidates(metric: str) -> list[tuple[str | None, str]]:
-    """Returns where a metric is looked up: (eval name, key) for each dot from the left, then bare.
+    """Returns the pairs (eval name, key) under which a metric is looked up, in this order.
 
-    The first one that exists is used. The name None means the arm itself: its eval metrics, then
-    its training metrics. Names and keys are never empty, so a dot at either end is not a separator.
+    The first pair that exists is used. There is a pair for each dot, from the left, and last the
+    whole text with the eval name None: the arm's eval metrics, then its training metrics. Names and
+    keys are never empty, so a dot at either end is not a separator.
 
     Raises:
         InvalidArgumentError: The metric is empty.

@@ -19,7 +19,7 @@ class Score:
     value: float
     """The number, which may be NaN."""
     origin: str
-    """The kind of result that it is part of: a ScoreOrigin."""
+    """The kind of result that has the score: a ScoreOrigin."""
     key: str
     """The key of the metric."""
     eval_name: str | None = None

@@ -45,7 +45,9 @@ def listed(path: Path) -> list[TokenRow]:
     if not path.exists():
         raise StoreError(f"there is no store {path}; name one with --store, or create a token")
     if not is_ready(path):
-        raise StoreError(f"{path} is of an older Podium: start a server on it once")
+        raise StoreError(
+            f"{path} has the format of an older Podium: start a server on it to upgrade it"
+        )
     with _opened(path) as connection:
         return read_tokens(connection)
 

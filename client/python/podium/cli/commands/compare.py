@@ -38,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  podium compare rank_sweep lora_rank4 lora_rank16 --eval test"
     )
     add_experiment(parser)
-    parser.add_argument("left", metavar="A", help="the name of a group, or else of an arm")
+    parser.add_argument(
+        "left", metavar="A", help="the name of a group or an arm; a group is looked up first"
+    )
     parser.add_argument("right", metavar="B", help="the name of another group or arm")
     parser.add_argument(
         "--kind", choices=["arm", "group"], help="whether both names are of arms, or of groups"

@@ -52,7 +52,7 @@ def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
 def _check_address(given: str | None) -> None:
     """Raises CommandError if the given address is malformed.
 
-    If none is given, outboxes have one.
+    Without a given address, each outbox has its own.
     """
     try:
         server_address(given)

@@ -19,7 +19,7 @@ class EvsysImporter:
     summary = "local stores, experiment logs and run folders of the evsys SDK"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the folder if it is one of these."""
+        """Returns the folder if it is a store, a log folder or a run."""
         return [path] if any(shape.is_one(path) for shape in _SHAPES) else []
 
     def read(self, path: Path) -> Iterator[Found]:
