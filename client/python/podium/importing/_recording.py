@@ -13,7 +13,7 @@ from podium._files.exports import latest_metrics
 from podium._limits.batches import batches, record_all
 from podium._limits.limits import DEFAULT_LIMITS
 from podium._values.enums import Direction
-from podium._values.shorten import shorten
+from podium._values.shorten_text import shorten
 from podium.curves import points_by_step
 from podium.errors import NotFoundError, PodiumError, UnavailableError
 from podium.importing._found import FoundArm, FoundExperiment, NotImported
