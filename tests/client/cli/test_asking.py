@@ -156,8 +156,8 @@ def test_show_arm(address: str) -> None:
     )
 
 
-def test_a_running_arm_shows_its_newest_row(address: str, name: str) -> None:
-    """A running arm shows the newest in-loop row, and its step; a post-training row as it is."""
+def test_an_arm_that_is_not_completed_shows_its_newest_row(address: str, name: str) -> None:
+    """It shows the newest in-loop row, and its step; a post-training row as it is."""
     with library.Client(address) as client:
         experiment = client.experiment(name)
         one, other = (experiment.start_arm(library.RunConfig(arm)) for arm in "ab")
@@ -170,6 +170,8 @@ def test_a_running_arm_shows_its_newest_row(address: str, name: str) -> None:
             ["3", "acc=2.5  (val at step 20)"],
             ["4", "acc=0.5"],
         ]
+        one.finish("failed", error="a bug")
+        assert "acc=2.5  (val at step 20)" in shown("arms", name, address=address)
         one.finish()
         assert "acc=0" in shown("arms", name, address=address).splitlines()[1].split()
 

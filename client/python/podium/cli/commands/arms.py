@@ -38,10 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.description = (
         "Lists the arms of an experiment in the order in which they were created. EVAL METRICS\n"
-        "are those of the primary eval: the one tagged `test`, or else the first one. A running\n"
-        "arm that has in-loop rows only shows the newest row of that name, and its step. LAST\n"
-        "HEARD, for running arms, is when the server last received an event or a heartbeat of\n"
-        "the arm."
+        "are those of the primary eval: the one tagged `test`, or else the first one. An arm\n"
+        "that is not completed and has in-loop rows only shows the newest row of that name, and\n"
+        "its step. LAST HEARD, for running arms, is when the server last received an event or a\n"
+        "heartbeat of the arm."
     )
     parser.epilog = (
         "examples:\n"
@@ -87,7 +87,7 @@ def _row(arm: ArmSummary, client: Client) -> tuple[str, ...]:
 
 
 def _eval_metrics(arm: ArmSummary, client: Client) -> str:
-    row = _newest_row(arm, client) if arm.status == ArmStatus.RUNNING else None
+    row = None if arm.status == ArmStatus.COMPLETED else _newest_row(arm, client)
     if row is None:
         return _format.metrics(arm.eval_metrics)
     return f"{_format.metrics(row.metrics)}  ({row.name} at step {row.step})"
