@@ -58,6 +58,7 @@ def test_one_version() -> None:
             "client/java/pom.xml",
             "<artifactId>podium-client</artifactId>\n  <version>{version}</version>",
         ),
+        ("client/java/src/main/java/podium/Server.java", 'VERSION = "{version}"'),
         ("client/rust/Cargo.toml", '[workspace.package]\nversion = "{version}"'),
         ("client/typescript/package.json", '"version": "{version}"'),
     ],

@@ -2,20 +2,19 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import podium.ArmHandle;
+import podium.ArmRun;
 import podium.ArmSnapshot;
 import podium.Client;
-import podium.Events;
 import podium.ExperimentHandle;
 import podium.PodiumException;
 import podium.Values;
-import podium.v1.ArmResult;
-import podium.v1.ArmStatus;
+import podium.v1.ArmStarted;
 import podium.v1.EvalResult;
 import podium.v1.ExperimentDeclared;
 import podium.v1.RankedArm;
 import podium.v1.RunConfig;
 
-/** Records an arm and asks about it, at the server that PODIUM_ADDRESS names. */
+/** Trains an arm and asks about it, at the server that PODIUM_ADDRESS names. */
 public class Quickstart {
   public static void main(String[] arguments) {
     try (Client client = Client.connect()) { // without PODIUM_ADDRESS: localhost:50051
@@ -36,22 +35,21 @@ public class Quickstart {
 
   static void record(ExperimentHandle experiment) {
     var metric = ExperimentDeclared.newBuilder().setSuccessMetric("test.pass_rate");
+    experiment.declare(metric.build());
     var config = RunConfig.newBuilder().setName("lora_rank4").putExtras("lora_rank", Values.of(4));
-    var arm =
-        ArmResult.newBuilder()
-            .setName("lora_rank4")
-            .setRunConfig(config)
-            .setStatus(ArmStatus.ARM_STATUS_RUNNING);
-    var val = EvalResult.newBuilder().setName("val").setStep(100).putMetrics("pass_rate", 0.52);
-    var test =
-        EvalResult.newBuilder().setName("test").addTags("test").putMetrics("pass_rate", 0.61);
-    experiment.record( // all of them or none
-        Events.declared(metric.build()),
-        Events.recorded(arm.build()),
-        Events.metrics("lora_rank4", Map.of("loss", 0.31)),
-        Events.eval("lora_rank4", val.build()),
-        Events.eval("lora_rank4", test.build()),
-        Events.finished("lora_rank4", ArmStatus.ARM_STATUS_COMPLETED));
+    var options = ArmStarted.newBuilder().setRestart(true); // even if an earlier attempt completed
+    experiment.runArm(config.build(), options.build(), Quickstart::train);
+  }
+
+  /** The arm is completed at the end, and failed by an exception. */
+  static void train(ArmRun run) {
+    run.log(Map.of("loss", 0.31), 100); // at step 100
+    run.logEval(row("val").setStep(100).putMetrics("pass_rate", 0.52).build());
+    run.logEval(row("test").putMetrics("pass_rate", 0.61).build()); // after training: no step
+  }
+
+  static EvalResult.Builder row(String name) {
+    return EvalResult.newBuilder().setName(name);
   }
 
   static void ask(ArmHandle arm) {

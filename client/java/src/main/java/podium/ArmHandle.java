@@ -2,8 +2,10 @@ package podium;
 
 import java.util.Optional;
 import java.util.OptionalDouble;
+import java.util.concurrent.CompletableFuture;
 import podium.v1.DeleteArmRequest;
 import podium.v1.EvalRequest;
+import podium.v1.EvalResponse;
 import podium.v1.EvalResult;
 import podium.v1.GetArmRequest;
 import podium.v1.GetArmResponse;
@@ -12,6 +14,7 @@ import podium.v1.ListEvalsResponse;
 import podium.v1.RecordingServiceGrpc;
 import podium.v1.ResultsServiceGrpc;
 import podium.v1.ScoreRequest;
+import podium.v1.ScoreResponse;
 
 /**
  * An arm on a server: one training run of an experiment. Each question is one call.
@@ -58,7 +61,25 @@ public final class ArmHandle {
   }
 
   private Optional<EvalResult> eval(EvalRequest request) {
-    var response = connection.call(ResultsServiceGrpc.getEvalMethod(), request);
+    return row(connection.call(ResultsServiceGrpc.getEvalMethod(), request));
+  }
+
+  /** Returns what {@link #eval(String)} returns, without a thread that waits for it. */
+  public CompletableFuture<Optional<EvalResult>> evalAsync(String evalName) {
+    return evalAsync(evalRequest(evalName).build());
+  }
+
+  /** Returns what {@link #eval(String, long)} returns, without a thread that waits for it. */
+  public CompletableFuture<Optional<EvalResult>> evalAsync(String evalName, long step) {
+    return evalAsync(evalRequest(evalName).setStep(step).build());
+  }
+
+  private CompletableFuture<Optional<EvalResult>> evalAsync(EvalRequest request) {
+    var method = ResultsServiceGrpc.getEvalMethod();
+    return connection.callAsync(method, request).thenApply(ArmHandle::row);
+  }
+
+  private static Optional<EvalResult> row(EvalResponse response) {
     return response.hasEvalResult() ? Optional.of(response.getEvalResult()) : Optional.empty();
   }
 
@@ -73,9 +94,24 @@ public final class ArmHandle {
 
   /** Returns the score on a metric and where it came from. */
   public Optional<Score> findScore(String metric) {
-    var request =
-        ScoreRequest.newBuilder().setExperiment(experiment).setArm(name).setMetric(metric).build();
-    var response = connection.call(ResultsServiceGrpc.getScoreMethod(), request);
+    return score(connection.call(ResultsServiceGrpc.getScoreMethod(), scoreRequest(metric)));
+  }
+
+  /** Returns what {@link #findScore} returns, without a thread that waits for it. */
+  public CompletableFuture<Optional<Score>> findScoreAsync(String metric) {
+    var method = ResultsServiceGrpc.getScoreMethod();
+    return connection.callAsync(method, scoreRequest(metric)).thenApply(ArmHandle::score);
+  }
+
+  private ScoreRequest scoreRequest(String metric) {
+    return ScoreRequest.newBuilder()
+        .setExperiment(experiment)
+        .setArm(name)
+        .setMetric(metric)
+        .build();
+  }
+
+  private static Optional<Score> score(ScoreResponse response) {
     return response.hasValue()
         ? Optional.of(new Score(response.getValue(), response.getSource()))
         : Optional.empty();

@@ -6,9 +6,12 @@ import io.grpc.ChannelCredentials;
 import io.grpc.ClientInterceptor;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.MethodDescriptor;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
 import podium.v1.Experiment;
 import podium.v1.GetServerRequest;
 import podium.v1.ListExperimentsRequest;
@@ -18,9 +21,10 @@ import podium.v1.ResultsServiceGrpc;
  * A client of a Podium server. Any number of threads may share one.
  *
  * <p>Every call ends: reads after 10 s, writes after 30 s at the latest, unless the client was
- * given other limits. A thread that is interrupted ends its call. Within its time a read is repeated
- * while the server is unavailable, and any call that an overloaded server refuses. Other writes are
- * not, since one may have been stored when its answer is lost. To send a write again is always safe.
+ * given other limits. A thread that is interrupted ends its call. Within its time a call is
+ * repeated while the server is unavailable, if it is a read or has a place in a stream. So is any
+ * call that a server refuses since it is overloaded or stops. Other writes are not, since one may
+ * have been stored when its answer is lost. To send a write again is always safe.
  *
  * <p>Whatever the server refuses is a {@link PodiumException}. What could not even be sent is an
  * {@link IllegalArgumentException}.
@@ -110,12 +114,28 @@ public final class Client implements AutoCloseable {
     return connection.call(method, request);
   }
 
+  /**
+   * Makes any call of either service, as {@link #call}, without a thread that waits for it. To
+   * cancel the future cancels the call. It fails with a {@link PodiumException}.
+   *
+   * @param <Q> the request
+   * @param <R> the response
+   * @param method the call, such as {@code ResultsServiceGrpc.getRankMethod()}
+   */
+  public <Q extends Message, R extends Message> CompletableFuture<R> callAsync(
+      MethodDescriptor<Q, R> method, Q request) {
+    return connection.callAsync(method, request);
+  }
+
   /** Makes a client. What is not said has its default. */
   public static final class Builder {
     private String address = Connection.defaultAddress();
     private Duration readTimeout = Duration.ofSeconds(10);
     private Duration writeTimeout = Duration.ofSeconds(30);
-    private ChannelCredentials channelCredentials = InsecureChannelCredentials.create();
+    private Optional<Tls> tls = Tls.fromEnvironment();
+    private String token;
+    private Path tokenFile;
+    private ChannelCredentials channelCredentials;
     private CallCredentials callCredentials;
     private final List<ClientInterceptor> interceptors = new ArrayList<>();
 
@@ -139,13 +159,37 @@ public final class Client implements AutoCloseable {
       return this;
     }
 
-    /** Says how the server is to prove who it is. Without, nothing is encrypted. */
+    /**
+     * Encrypts the connection with these files. Null turns encryption off, even if the environment
+     * asks for it. A socket ignores them.
+     */
+    public Builder tls(Tls files) {
+      tls = Optional.ofNullable(files);
+      return this;
+    }
+
+    /**
+     * Sends a token with each call: only over an encrypted connection, to a socket, or to a port of
+     * this machine.
+     */
+    public Builder token(String text) {
+      token = text;
+      return this;
+    }
+
+    /** Sends the token in a file with each call. The file is read for each call. */
+    public Builder tokenFile(Path file) {
+      tokenFile = file;
+      return this;
+    }
+
+    /** Takes credentials of your own for the channel, in place of {@link #tls}. */
     public Builder channelCredentials(ChannelCredentials credentials) {
       channelCredentials = credentials;
       return this;
     }
 
-    /** Says how each call proves who makes it, such as by a token. */
+    /** Takes credentials of your own for each call, in place of a token. */
     public Builder callCredentials(CallCredentials credentials) {
       callCredentials = credentials;
       return this;
@@ -160,11 +204,30 @@ public final class Client implements AutoCloseable {
     /**
      * Makes the client. Nothing is sent before its first call.
      *
-     * @throws IllegalArgumentException if the address is none, or a timeout is not positive
+     * @throws IllegalArgumentException if the address is none, a timeout is not positive, or a file
+     *     of TLS cannot be read
      */
     public Client build() {
-      var server = new Server(address, channelCredentials, callCredentials, interceptors);
+      var server = new Server(address, channel(), token(), interceptors);
       return new Client(new Connection(server, readTimeout, writeTimeout));
+    }
+
+    private ChannelCredentials channel() {
+      if (channelCredentials != null) {
+        return channelCredentials;
+      }
+      return tls.isPresent() && !address.startsWith("unix:")
+          ? tls.get().credentials()
+          : InsecureChannelCredentials.create();
+    }
+
+    private CallCredentials token() {
+      if (callCredentials != null) {
+        return callCredentials;
+      }
+      return token == null && tokenFile == null
+          ? TokenCredentials.fromEnvironment()
+          : new TokenCredentials(token, tokenFile);
     }
   }
 }

@@ -7,8 +7,12 @@ import io.grpc.MethodDescriptor;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.stub.ClientCalls;
+import io.grpc.stub.StreamObserver;
 import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
+import podium.v1.RecordRequest;
 import podium.v1.RecordingServiceGrpc;
 
 /** Calls to a server: how long they may take, and what their failures mean. */
@@ -26,8 +30,8 @@ final class Connection implements AutoCloseable {
   }
 
   static String defaultAddress() {
-    String address = System.getenv("PODIUM_ADDRESS");
-    return address == null || address.isEmpty() ? DEFAULT_ADDRESS : address;
+    String address = Environment.variable("PODIUM_ADDRESS");
+    return address.isEmpty() ? DEFAULT_ADDRESS : address;
   }
 
   private static Duration checked(Duration timeout) {
@@ -61,7 +65,7 @@ final class Connection implements AutoCloseable {
         return ClientCalls.blockingUnaryCall(server.channel(), method, options, request);
       } catch (StatusRuntimeException error) {
         var failure = failure(error);
-        if (!Retries.isRetried(failure, isWrite(method))
+        if (!Retries.isRetried(failure, isRepeatable(method, request))
             || !Retries.pausedBefore(deadline, Retries.pauseAfter(attempt, failure))) {
           throw error;
         }
@@ -69,8 +73,80 @@ final class Connection implements AutoCloseable {
     }
   }
 
+  /** Makes a call, as {@link #call}, without a thread that waits for it. */
+  <Q extends Message, R extends Message> CompletableFuture<R> callAsync(
+      MethodDescriptor<Q, R> method, Q request) {
+    Texts.check(request);
+    var deadline = Deadline.after(timeout(method).toNanos(), TimeUnit.NANOSECONDS);
+    var result = new CompletableFuture<R>();
+    attempt(method, request, deadline, 0, result);
+    return result;
+  }
+
+  private <Q extends Message, R extends Message> void attempt(
+      MethodDescriptor<Q, R> method,
+      Q request,
+      Deadline deadline,
+      int attempt,
+      CompletableFuture<R> result) {
+    var options = server.options().withDeadline(deadline);
+    var call = server.channel().newCall(method, options);
+    result.whenComplete((response, error) -> call.cancel("the future has ended", error));
+    Consumer<StatusRuntimeException> failed =
+        error -> {
+          var failure = failure(error);
+          Duration pause = Retries.pauseAfter(attempt, failure);
+          boolean isInTime = deadline.timeRemaining(TimeUnit.NANOSECONDS) > pause.toNanos();
+          if (!isInTime || !Retries.isRetried(failure, isRepeatable(method, request))) {
+            result.completeExceptionally(explained(error, method));
+          } else if (!result.isDone()) {
+            CompletableFuture.delayedExecutor(pause.toNanos(), TimeUnit.NANOSECONDS)
+                .execute(() -> again(method, request, deadline, attempt + 1, result));
+          }
+        };
+    ClientCalls.asyncUnaryCall(call, request, new Answer<>(result, failed));
+  }
+
+  private <Q extends Message, R extends Message> void again(
+      MethodDescriptor<Q, R> method,
+      Q request,
+      Deadline deadline,
+      int attempt,
+      CompletableFuture<R> result) {
+    try {
+      attempt(method, request, deadline, attempt, result);
+    } catch (IllegalStateException closed) {
+      result.completeExceptionally(closed);
+    }
+  }
+
+  /** Completes a future with the response of a call, unless the call failed. */
+  private record Answer<R>(CompletableFuture<R> result, Consumer<StatusRuntimeException> failed)
+      implements StreamObserver<R> {
+    @Override
+    public void onNext(R response) {
+      result.complete(response);
+    }
+
+    @Override
+    public void onError(Throwable error) {
+      // gRPC reports every failure so.
+      failed.accept((StatusRuntimeException) error);
+    }
+
+    @Override
+    public void onCompleted() {
+      // The response came before.
+    }
+  }
+
   private Duration timeout(MethodDescriptor<?, ?> method) {
     return isWrite(method) ? writeTimeout : readTimeout;
+  }
+
+  /** Returns whether a call changes nothing, or has a position so that it is applied once. */
+  private static boolean isRepeatable(MethodDescriptor<?, ?> method, Message request) {
+    return !isWrite(method) || (request instanceof RecordRequest record && record.hasPosition());
   }
 
   private static boolean isWrite(MethodDescriptor<?, ?> method) {

@@ -2,6 +2,7 @@ package podium;
 
 import java.util.List;
 import java.util.Optional;
+import podium.v1.ArmStarted;
 import podium.v1.ArmSummary;
 import podium.v1.DeleteExperimentRequest;
 import podium.v1.Event;
@@ -17,6 +18,7 @@ import podium.v1.RecordRequest;
 import podium.v1.RecordResponse;
 import podium.v1.RecordingServiceGrpc;
 import podium.v1.ResultsServiceGrpc;
+import podium.v1.RunConfig;
 import podium.v1.ScoreColumn;
 import podium.v1.ScoresRequest;
 import podium.v1.ScoresResponse;
@@ -205,6 +207,52 @@ public final class ExperimentHandle {
   /** Creates the experiment, or fills those of its fields that are unset. */
   public RecordResponse declare(ExperimentDeclared declared) {
     return record(Events.declared(declared));
+  }
+
+  /** Starts an attempt at training an arm, which has the name of its configuration. */
+  public ArmRun startArm(RunConfig config) {
+    return startArm(config, ArmStarted.getDefaultInstance());
+  }
+
+  /**
+   * Starts an attempt at training an arm. The arm is running from then on.
+   *
+   * @param options what differs from the defaults: the name of the configuration for the arm, and
+   *     an attempt with a random id and the time in milliseconds as its order. With a {@code
+   *     resume_step} the attempt continues after it; with {@code restart} it starts a completed arm
+   *     from the beginning
+   * @throws PodiumException.NotFound if the experiment was not declared
+   * @throws PodiumException.FailedPrecondition if there is a newer attempt (STALE_ATTEMPT), the arm
+   *     has completed (ARM_FINISHED), or earlier attempts have another configuration
+   *     (RUN_CONFIG_CHANGED)
+   */
+  public ArmRun startArm(RunConfig config, ArmStarted options) {
+    var started = options.toBuilder().setRunConfig(config);
+    if (started.getArm().isEmpty()) {
+      started.setArm(config.getName());
+    }
+    var attempt = started.getAttemptBuilder();
+    if (attempt.getId().isEmpty()) {
+      attempt.setId(ArmRun.randomId());
+    }
+    if (!attempt.hasOrder()) {
+      attempt.setOrder(System.currentTimeMillis());
+    }
+    return new ArmRun(this, started.build());
+  }
+
+  /**
+   * Starts an attempt, as {@link #startArm(RunConfig, ArmStarted)}, and trains in a block.
+   *
+   * <p>If the block returns, the arm is completed. If it throws, the arm is failed with the
+   * exception as its error, or cancelled if the thread was interrupted. After {@link ArmRun#finish}
+   * the end of the block records nothing.
+   *
+   * @param <E> what the block throws
+   */
+  public <E extends Exception> void runArm(
+      RunConfig config, ArmStarted options, ArmRun.Training<E> block) throws E {
+    startArm(config, options).train(block);
   }
 
   /** Records a whole arm: the arm becomes equal to it. */

@@ -3,6 +3,7 @@ package podium;
 import io.grpc.Deadline;
 import io.grpc.Status;
 import java.time.Duration;
+import java.util.Set;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 
@@ -11,20 +12,18 @@ final class Retries {
   private static final Duration FIRST_PAUSE = Duration.ofMillis(100);
   private static final Duration LONGEST_PAUSE = Duration.ofSeconds(1);
 
-  private static final String OVERLOADED = "OVERLOADED";
+  /** Reasons with which a server refuses a call before working on it. */
+  private static final Set<String> TURNED_AWAY = Set.of("OVERLOADED", "SHUTTING_DOWN");
 
   private Retries() {}
 
   /**
-   * Returns whether a call that failed is made again. Reads are, while no server answers. An
-   * overloaded server refuses a call before it does anything, so writes are repeated then, too.
+   * Returns whether a call that failed is made again: if the server refused it before working on
+   * it, or if no server answers and repeating the call changes nothing.
    */
-  static boolean isRetried(Failures.Failure failure, boolean isWrite) {
-    return switch (failure.code()) {
-      case UNAVAILABLE -> !isWrite;
-      case RESOURCE_EXHAUSTED -> failure.reason().equals(OVERLOADED);
-      default -> false;
-    };
+  static boolean isRetried(Failures.Failure failure, boolean isRepeatable) {
+    return TURNED_AWAY.contains(failure.reason())
+        || (failure.code() == Status.Code.UNAVAILABLE && isRepeatable);
   }
 
   /**

@@ -8,8 +8,13 @@ import io.grpc.ClientInterceptor;
 import io.grpc.ClientInterceptors;
 import io.grpc.ConnectivityState;
 import io.grpc.Grpc;
+import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
+import io.grpc.ManagedChannelBuilder;
+import io.grpc.ManagedChannelRegistry;
+import io.grpc.Status;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
 
@@ -19,6 +24,12 @@ final class Server {
       Pattern.compile(
           "unix:.+|(?:(?:dns|ipv4|ipv6):/*)?(?:\\[[^\\]\\s]+\\]|[^:/\\s\\[\\]]+):[0-9]{1,5}");
 
+  private static final Pattern LOCAL =
+      Pattern.compile("unix:.+|(?:localhost|127\\.[0-9.]+|\\[::1\\]):[0-9]+");
+
+  /** The version of this client. */
+  private static final String VERSION = "0.1.0";
+
   /** What was recorded in a message of 4 MiB comes back with times and revisions. */
   private static final int LARGEST_RESPONSE = 16 << 20;
 
@@ -26,6 +37,9 @@ final class Server {
   private final ManagedChannel channel;
   private final Channel intercepted;
   private final CallOptions options;
+  /** Whether calls would send a token that others could read on its way to the server. */
+  private final boolean isTokenExposed;
+
   private volatile boolean closed;
 
   Server(
@@ -40,11 +54,26 @@ final class Server {
     this.address = address;
     channel = channelTo(address, credentials);
     intercepted = ClientInterceptors.intercept(channel, interceptors);
+    isTokenExposed =
+        callCredentials instanceof TokenCredentials
+            && credentials instanceof InsecureChannelCredentials
+            && !LOCAL.matcher(address).matches();
     options = CallOptions.DEFAULT.withCallCredentials(callCredentials);
   }
 
+  private static ManagedChannelBuilder<?> builder(
+      String address, ChannelCredentials credentials) {
+    try {
+      return Grpc.newChannelBuilder(address, credentials);
+    } catch (ManagedChannelRegistry.ProviderNotFoundException error) {
+      var text = "a file of TLS cannot be used: " + error.getMessage();
+      throw new IllegalArgumentException(text, error);
+    }
+  }
+
   private static ManagedChannel channelTo(String address, ChannelCredentials credentials) {
-    return Grpc.newChannelBuilder(address, credentials)
+    return builder(address, credentials)
+        .userAgent("podium-java/" + VERSION)
         .disableServiceConfigLookUp()
         // Connection repeats calls: gRPC would end after 5 attempts, however much time is left.
         .disableRetry()
@@ -64,7 +93,13 @@ final class Server {
     return closed;
   }
 
+  /** The options of a call that begins now. */
   CallOptions options() {
+    if (isTokenExposed) {
+      var text = "the token is not sent to %s without encryption: set PODIUM_TLS_CA, or give tls()";
+      throw new PodiumException(
+          Status.Code.UNAUTHENTICATED, text.formatted(address), "", Map.of(), List.of());
+    }
     return options;
   }
 

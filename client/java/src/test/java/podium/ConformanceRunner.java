@@ -21,12 +21,14 @@ import java.util.stream.Stream;
 import podium.v1.EvalRequest;
 import podium.v1.EvalResponse;
 import podium.v1.EvalResult;
+import podium.v1.Event;
 import podium.v1.GetArmRequest;
 import podium.v1.GetArmResponse;
 import podium.v1.GetExperimentRequest;
 import podium.v1.GetExperimentResponse;
 import podium.v1.RankRequest;
 import podium.v1.RecordRequest;
+import podium.v1.RecordResponse;
 import podium.v1.RecordingServiceGrpc;
 import podium.v1.ResultsServiceGrpc;
 import podium.v1.ScoreRequest;
@@ -41,6 +43,9 @@ final class ConformanceRunner {
   private static final Gson JSON = new Gson();
 
   private final Map<String, Client> clients = new HashMap<>();
+
+  /** The newest attempt of each arm, by the names of the experiment and the arm. */
+  private final Map<List<String>, ArmRun> attempts = new HashMap<>();
 
   private ConformanceRunner() {}
 
@@ -97,7 +102,39 @@ final class ConformanceRunner {
       return askArm(ArmSnapshot.of(podium.v1.ArmResult.parseFrom(bytes(asked, "arm"))), request);
     }
     var client = clients.computeIfAbsent(asked.get("address").getAsString(), Client::connect);
-    return way.equals("client") ? askClient(client, request) : callStub(client, method, request);
+    return switch (way) {
+      case "client" -> askClient(client, request);
+      case "attempt" -> recordAttempt(client, (RecordRequest) request);
+      default -> callStub(client, method, request);
+    };
+  }
+
+  /** Records an event by the handle of its arm's newest attempt. */
+  private Message recordAttempt(Client client, RecordRequest request) {
+    var experiment = client.experiment(request.getExperiment());
+    Event event = request.getEvents(0);
+    if (event.hasArmStarted()) {
+      var started = event.getArmStarted();
+      ArmRun run = experiment.startArm(started.getRunConfig(), started);
+      attempts.put(List.of(experiment.name(), run.arm().name()), run);
+    } else if (event.hasMetricsRecorded()) {
+      var recorded = event.getMetricsRecorded();
+      ArmRun run = attempts.get(List.of(experiment.name(), recorded.getArm()));
+      if (recorded.hasStep()) {
+        run.log(recorded.getMetricsMap(), recorded.getStep());
+      } else {
+        run.log(recorded.getMetricsMap());
+      }
+    } else if (event.hasEvalRecorded()) {
+      var recorded = event.getEvalRecorded();
+      attempts
+          .get(List.of(experiment.name(), recorded.getArm()))
+          .logEval(recorded.getEvalResult());
+    } else {
+      var finished = event.getArmFinished();
+      attempts.get(List.of(experiment.name(), finished.getArm())).finish(finished);
+    }
+    return RecordResponse.getDefaultInstance();
   }
 
   private static InputStream bytes(JsonObject asked, String name) {

@@ -2,6 +2,7 @@ package podium;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTimeout;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -19,6 +20,7 @@ import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.protobuf.StatusProto;
 import io.grpc.stub.MetadataUtils;
+import io.grpc.stub.ServerCallStreamObserver;
 import io.grpc.stub.StreamObserver;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -26,6 +28,8 @@ import java.net.ServerSocket;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
@@ -44,16 +48,22 @@ import podium.v1.Refusals;
 import podium.v1.ResultsServiceGrpc;
 import podium.v1.ScoreRequest;
 import podium.v1.ScoreResponse;
+import podium.v1.StreamPosition;
 
 /** What the client makes of servers that fail, which a real one does not do when asked to. */
 class ConnectionTest {
   private static final Metadata.Key<String> TOKEN =
       Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
 
+  private static final Metadata.Key<String> AGENT =
+      Metadata.Key.of("user-agent", Metadata.ASCII_STRING_MARSHALLER);
+
   private final AtomicInteger calls = new AtomicInteger();
+  private final CountDownLatch cancelled = new CountDownLatch(1);
   private int failures;
   private StatusRuntimeException failure = failure(Status.UNAVAILABLE, "starting");
   private volatile String token;
+  private volatile String agent;
   private io.grpc.Server server;
   private Client client;
 
@@ -112,6 +122,7 @@ class ConnectionTest {
     public <Q, R> ServerCall.Listener<Q> interceptCall(
         ServerCall<Q, R> call, Metadata headers, ServerCallHandler<Q, R> next) {
       token = headers.get(TOKEN);
+      agent = headers.get(AGENT);
       return next.startCall(call, headers);
     }
   }
@@ -119,6 +130,7 @@ class ConnectionTest {
   private final class Recording extends RecordingServiceGrpc.RecordingServiceImplBase {
     @Override
     public void record(RecordRequest request, StreamObserver<RecordResponse> observer) {
+      ((ServerCallStreamObserver<RecordResponse>) observer).setOnCancelHandler(cancelled::countDown);
       calls.incrementAndGet();
       if (failures > 0) {
         answer(observer, RecordResponse.getDefaultInstance());
@@ -146,6 +158,32 @@ class ConnectionTest {
     assertEquals(4, client.arm("e", "a").score("m").getAsDouble());
   }
 
+  /** A call without a waiting thread is repeated and fails as one with a thread. */
+  @Test
+  void asynchronousCalls() {
+    failures = 3;
+    ArmHandle arm = client.arm("e", "a");
+    assertEquals(4, arm.findScoreAsync("m").join().orElseThrow().value());
+    failures = 5;
+    failure = failure(Status.ABORTED, "busy");
+    var error = assertThrows(CompletionException.class, () -> arm.findScoreAsync("m").join());
+    assertInstanceOf(PodiumException.Aborted.class, error.getCause());
+    assertEquals(5, calls.get());
+  }
+
+  /** To cancel the future of a call cancels the call. */
+  @Test
+  void asynchronousCallsAreCancelled() throws InterruptedException {
+    var experiment = RecordRequest.newBuilder().setExperiment("e").build();
+    var answer = client.callAsync(RecordingServiceGrpc.getRecordMethod(), experiment);
+    while (calls.get() == 0) {
+      Thread.sleep(5);
+    }
+    answer.cancel(true);
+    assertTrue(answer.isCancelled());
+    assertTrue(cancelled.await(60, TimeUnit.SECONDS));
+  }
+
   /** When its time is over a read fails, and says what to do. */
   @Test
   void readsAreGivenUp() {
@@ -167,6 +205,24 @@ class ConnectionTest {
     failures = 41;
     client.experiment("e").declare();
     assertEquals(42, calls.get());
+  }
+
+  /** A server that stops refuses a write before it does anything, and is asked again. */
+  @Test
+  void stoppingServersAreAskedAgain() {
+    failure = refusal(Status.UNAVAILABLE, "SHUTTING_DOWN", Duration.ofMillis(1));
+    failures = 3;
+    client.experiment("e").declare();
+    assertEquals(4, calls.get());
+  }
+
+  /** A write with a place in a stream is repeated: the server applies it once. */
+  @Test
+  void positionedWritesAreRepeated() {
+    failures = 3;
+    var position = StreamPosition.newBuilder().setWriterId("w").setFirstSequence(1).build();
+    client.experiment("e").record(List.of(Events.skipped()), position);
+    assertEquals(4, calls.get());
   }
 
   /** A call is not repeated where the pause would end after its deadline. */
@@ -341,6 +397,7 @@ class ConnectionTest {
       known.arm("e", "a").score("m");
     }
     assertEquals("Bearer x", token);
+    assertTrue(agent.startsWith("podium-java/0."), agent);
   }
 
   private static Metadata headers() {
