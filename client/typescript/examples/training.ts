@@ -1,8 +1,8 @@
-import { type ArmRun, Client, events } from "podium-client";
+import { type ArmRun, Client } from "podium-client";
 
 const client = new Client();
 const experiment = client.experiment("rank_sweep_ts");
-await experiment.record([events.experimentDeclared({ successMetric: "test.pass_rate" })]);
+await experiment.declare({ successMetric: "test.pass_rate" });
 
 // The arm completes when the function returns. If it throws, the arm fails with the error.
 // An outage of the server that is shorter than 10 minutes loses nothing.

@@ -186,7 +186,7 @@ function scoreIn(metrics: Metrics, key: string, origin: ScoreOrigin): Score | un
 }
 
 /** The rows without those that repeat an earlier one's name and step. */
-function distinct(rows: EvalResult[]): EvalResult[] {
+export function distinct(rows: EvalResult[]): EvalResult[] {
   const first = new Map<string, EvalResult>();
   for (const row of rows) {
     const identity = `${row.step ?? ""} ${row.name}`;

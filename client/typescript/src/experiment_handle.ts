@@ -2,10 +2,13 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 
 import { ArmHandle, type DeleteOptions } from "./arm_handle.js";
 import { ArmRun, type StartOptions } from "./arm_run.js";
+import type { ArmResult } from "./arm_result.js";
 import type { CallOptions, Connection } from "./connection.js";
+import { experimentDeclared } from "./events.js";
+import { inCalls } from "./large_arms.js";
 import { inOneState, largestPage, pages } from "./pages.js";
 import type { ArmStatus, ArmSummary } from "./podium/v1/arm_result_pb.js";
-import type { EventSchema } from "./podium/v1/event_pb.js";
+import type { EventSchema, ExperimentDeclaredSchema } from "./podium/v1/event_pb.js";
 import type { Direction, Experiment } from "./podium/v1/experiment_pb.js";
 import { RecordingService, type RecordResponse } from "./podium/v1/recording_service_pb.js";
 import type { ConfigFilterSchema } from "./podium/v1/config_filter_pb.js";
@@ -174,6 +177,36 @@ export class ExperimentHandle {
    */
   watch(options: WatchOptions = {}): AsyncGenerator<WatchResponse, void, undefined> {
     return watch(this.#connection, this.name, options);
+  }
+
+  /**
+   * Creates the experiment, or fills those of its fields that are still unset. A field that has another
+   * value is left, and named in the response, unless `overwrite` is set.
+   */
+  async declare(
+    declared: MessageInitShape<typeof ExperimentDeclaredSchema> = {},
+    options?: CallOptions,
+  ): Promise<RecordResponse> {
+    return this.record([experimentDeclared(declared)], options);
+  }
+
+  /**
+   * Records a whole arm: the stored arm becomes equal to it. With `replace`, it also replaces an arm that
+   * has attempts. An arm that is larger than one call allows is recorded in several calls: first the arm
+   * with its first rows, then the other rows. To record it again is safe.
+   */
+  async recordArm(
+    arm: ArmResult,
+    { replace = false, ...options }: CallOptions & { readonly replace?: boolean } = {},
+  ): Promise<RecordResponse> {
+    const [first, ...others] = inCalls(arm, replace);
+    let found = await this.record(first!, options);
+    for (const events of others) {
+      const { changedEvents } = found;
+      found = await this.record(events, options);
+      found.changedEvents += changedEvents;
+    }
+    return found;
   }
 
   /** Records events, all of them or none. They apply in order, and to send them again is safe. */

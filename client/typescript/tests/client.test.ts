@@ -132,6 +132,31 @@ test("an arm of more rows than a response holds is brought whole, in order", asy
   assert.deepEqual(some.map((row) => row.step), [10n, 11n, 12n]);
 });
 
+test("an arm of more rows than a call carries is recorded whole, in order, and can be again", async () => {
+  const experiment = client.experiment(`typescript/large/${process.pid}/${Date.now()}`);
+  await experiment.declare();
+  const rows = Array.from({ length: 12_500 }, (_, i) => (
+    { name: "val", step: BigInt(i), metrics: { acc: i } }));
+  const evals = [...rows, { name: "test", metrics: { acc: 0.5 } }, { ...rows[0]!, metrics: { acc: 7 } }];
+  const status = ArmStatus.COMPLETED;
+  const arm = new ArmResult({ name: "a", runConfig: { name: "a" }, status, evals });
+  const response = await experiment.recordArm(arm);
+  assert.deepEqual([response.revision, response.changedEvents], [5n, 2_502]);
+  const found = await experiment.arm("a").get();
+  assert.deepEqual(found.evals.map((row) => row.metrics["acc"]), [...rows.map((_, i) => i), 0.5]);
+  await experiment.recordArm(found);
+  assert.equal((await experiment.arm("a").get()).evals.length, 12_501);
+});
+
+test("a whole arm replaces one that has attempts only if that is wanted", async () => {
+  const experiment = await declared(client);
+  await experiment.startArm({ name: "a" });
+  const status = ArmStatus.COMPLETED;
+  const arm = new ArmResult({ name: "a", runConfig: { name: "a" }, status });
+  assert.equal((await failure(experiment.recordArm(arm))).reason, "ARM_HAS_ATTEMPTS");
+  await experiment.recordArm(arm, { replace: true });
+});
+
 test("a ranking has the best arm first and says what became of the others", async () => {
   const experiment = await declared(client);
   const scored = (name: string, acc: number): ReturnType<typeof wholeArm> =>

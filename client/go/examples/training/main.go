@@ -19,8 +19,7 @@ func main() {
 
 	ctx, metric := context.Background(), "test.pass_rate"
 	experiment := client.Experiment("rank_sweep_go")
-	_, err = experiment.Record(ctx,
-		podium.ExperimentDeclared(&podiumv1.ExperimentDeclared{SuccessMetric: &metric}))
+	_, err = experiment.Declare(ctx, &podiumv1.ExperimentDeclared{SuccessMetric: &metric})
 	if err != nil {
 		log.Fatal(err)
 	}
