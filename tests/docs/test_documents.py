@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from podium._recorder import process_outbox
 from podium_server.testing import RunningServer, running_server
 
 from tests.docs.blocks import Block, blocks_of, run_pytest, run_python, run_session, run_shell
@@ -29,6 +30,7 @@ def test_code_blocks_run(
     """Every Python and shell block of a document runs and answers what it says, in order."""
     monkeypatch.setenv("PODIUM_ADDRESS", server.address)
     monkeypatch.setenv("PODIUM_OUTBOX", str(tmp_path / "state"))
+    monkeypatch.setattr(process_outbox, "_FIRST_PROGRESS_SECONDS", 120.0)  # on a busy machine
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks_of(document):

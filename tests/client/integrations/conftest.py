@@ -37,7 +37,7 @@ def ended(server: RunningServer) -> Iterator[Ended]:
     with podium.Client(server.address) as client:
 
         def arm(experiment: str, name: str) -> podium.ArmResult:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 240
             while True:
                 try:
                     found = client.arm(experiment, name).get()

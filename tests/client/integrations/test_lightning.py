@@ -108,7 +108,7 @@ def test_an_evaluation_without_training(ended: Ended, tmp_path: Path, *, by_logg
         trainer = _trainer(PodiumCallback("untrained", name))
     trainer.test(_Model(0.01), _DATA, verbose=False)
     trainer.validate(_Model(0.01), _DATA, verbose=False)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while len((arm := ended("untrained", f"{name}-evaluation")).evals) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -36,7 +36,7 @@ def test_a_script_that_breaks_off(ended: Ended, breaks: str, status: str, says: 
     """One line in a script is enough for its failure to be recorded, with the error."""
     script = _SCRIPT.format(breaks=breaks)
     command = [sys.executable, "-c", script]
-    subprocess.run(command, check=False, capture_output=True, env=dict(os.environ), timeout=120)
+    subprocess.run(command, check=False, capture_output=True, env=dict(os.environ), timeout=240)
     arm = ended("process", "arm")
     assert arm.status == status
     assert says in (arm.error or "")
@@ -48,7 +48,7 @@ def test_a_server_that_is_down(server: RunningServer) -> None:
     script = _SCRIPT.format(breaks="return False")
     command = [sys.executable, "-c", script]
     ran = subprocess.run(
-        command, check=False, capture_output=True, env=dict(os.environ), text=True, timeout=120
+        command, check=False, capture_output=True, env=dict(os.environ), text=True, timeout=240
     )
     assert ran.returncode == 0, ran.stderr
     assert "events of 'process' are not delivered yet" in ran.stderr

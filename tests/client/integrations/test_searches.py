@@ -56,7 +56,7 @@ def test_a_search_in_two_processes(ended: Ended, server: RunningServer) -> None:
     GridSearchCV(model, {"max_depth": [1, 2, 3]}, cv=2, n_jobs=2).fit(_ROWS, _ROWS[:, 0])
     assert ended("processes", "arm").status == "completed"
     with podium.Client(server.address) as client:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while len(arms := list(client.experiment("processes").arms())) < 7:
             assert time.monotonic() < deadline, arms
             time.sleep(0.1)

@@ -61,7 +61,7 @@ def _trainer(
 
 
 def _wait(is_so: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.05)

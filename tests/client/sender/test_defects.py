@@ -18,7 +18,7 @@ from podium_server.testing.calls import declared, row, started
 from tests.client.sender.outboxes import dead_stream, rejected_events
 
 POISON = "poison"
-QUICK = Rules(idle_seconds=0, patience_seconds=2, defect_seconds=0.05)
+QUICK = Rules(idle_seconds=0, patience_seconds=120, defect_seconds=0.05)
 
 
 class FailingClient:
@@ -96,7 +96,7 @@ def test_what_everything_else_needs_is_waited_for(
     client.experiment("x").declare()
     first = started("a", "A", 1) if kind == "arm_started" else declared()
     folder = dead_stream(outbox, "x", first, arm=None)
-    _deliver(outbox, QUICK, kind)
+    _deliver(outbox, replace(QUICK, patience_seconds=2), kind)
     assert rejected_events(folder) == []
     assert StreamReader(folder).read(0)
 

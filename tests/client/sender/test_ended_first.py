@@ -51,7 +51,7 @@ def _delivered(outbox: Path) -> list[str]:
     async def run() -> list[str]:
         async with podium.AsyncClient(outbox_address(outbox)) as client:
             noting = NotingClient(client)
-            await Sender([outbox], noting, Rules(idle_seconds=0, patience_seconds=30)).run()
+            await Sender([outbox], noting, Rules(idle_seconds=0, patience_seconds=120)).run()
             return noting.arms
 
     lock = SenderLock(outbox)

@@ -168,7 +168,7 @@ def test_an_arm_that_is_started_just_before_its_end(outbox: Path, client: podium
     async def run() -> int:
         async with podium.AsyncClient(outbox_address(outbox)) as asynchronous:
             starting = _StartingClient(asynchronous)
-            await Sender([outbox], starting, Rules(idle_seconds=0, patience_seconds=30)).run()
+            await Sender([outbox], starting, Rules(idle_seconds=0, patience_seconds=120)).run()
             return starting.ends
 
     assert asyncio.run(run()) == 1

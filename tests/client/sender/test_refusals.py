@@ -157,9 +157,9 @@ def test_a_waiting_stream_holds_up_no_other(outbox: Path, client: podium.Client)
         dead_stream(outbox, "x", row("v", 1, name=f"none{i}"), arm=f"none{i}")
     stream = appended(writer(outbox, "x"), started("a", "A", 1), row("v", 1))
     with running_sender(outbox):
-        until(lambda: stream.progress().delivered == 2, 20)
+        until(lambda: stream.progress().delivered == 2)
         appended(stream, row("v", 2))
-        until(lambda: stream.progress().delivered == 3, 20)
+        until(lambda: stream.progress().delivered == 3)
     stream.release()
 
 
