@@ -19,7 +19,7 @@ async def _revision(address: str, **settings: Any) -> int | None:
     """Declares an experiment with both clients; returns its revision, 2 at the first time."""
 
     def blocking() -> int:
-        with podium.Client(address, read_timeout=20, write_timeout=20, **settings) as client:
+        with podium.Client(address, read_timeout=120, write_timeout=120, **settings) as client:
             return client.experiment("x").declare(tags=["blocking"]).revision
 
     await asyncio.to_thread(blocking)
