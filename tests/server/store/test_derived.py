@@ -13,7 +13,15 @@ from podium._limits.limits import Limits
 from podium.errors import PodiumError
 from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.eval_result_pb2 import EvalResult
-from podium_server.store.rows import COMPLETED, VALUES_PART, ArmRow, EvalRow, Origin, ScoreRow
+from podium_server.store.rows import (
+    COMPLETED,
+    SERIES_PART,
+    VALUES_PART,
+    ArmRow,
+    EvalRow,
+    Origin,
+    ScoreRow,
+)
 from podium_server.store.sqlite import codec
 
 from tests.server.store.places import Dump, SqlitePlace, opened
@@ -127,8 +135,9 @@ def _check_ranks(dump: Dump, arms: dict[Any, ArmRow]) -> None:
 def _check_arm(arm: ArmRow, parts: dict[str, bytes], rows: list[EvalRow]) -> None:
     rows.sort(key=lambda row: row.position)
     assert arm.eval_count == len(rows)
-    # The values of the configuration are an index, which limits do not count.
-    assert arm.part_bytes == sum(len(parts[name]) for name in parts if name != VALUES_PART)
+    # The limits do not count the index of the configuration and the changes of the series.
+    counted = parts.keys() - {VALUES_PART, SERIES_PART}
+    assert arm.part_bytes == sum(len(parts[name]) for name in counted)
     assert arm.next_position > max((row.position for row in rows), default=-1)
     assert arm.revision >= max((row.revision for row in rows), default=0)
     primary = scoring.primary(map(_plain, rows))
