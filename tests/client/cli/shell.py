@@ -30,7 +30,7 @@ _SECONDS = 240
 
 
 class Outcome(NamedTuple):
-    """What a command has come to."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str

@@ -115,7 +115,7 @@ def test_evals_are_filtered(address: str) -> None:
 
 
 def test_show_experiment(address: str) -> None:
-    """An experiment is shown with what is set of it."""
+    """An experiment is shown with those of its fields that are set."""
     assert shown("show", "sweep", address=address) == (
         "  experiment      sweep\n"
         "  status          completed\n"
@@ -262,14 +262,14 @@ def test_the_source_of_a_score(address: str, metric: str, expected: str) -> None
 
 
 def test_a_score_is_exact(address: str) -> None:
-    """The number stands alone on stdout, with all of its digits."""
+    """Standard output has only the number, with all of its digits."""
     done = podium("score", "sweep", "r4", "test.acc", address=address)
     assert done == (0, "1.3333333333333333\n", "")
     assert float(done.out) == 4 / 3
 
 
 def test_score_as_json(address: str) -> None:
-    """As JSON a score says where it came from, and NaN is a text."""
+    """With --json a score has its source, and NaN is a text."""
     assert read("score", "sweep", "r4", "ppl", address=address) == {
         "value": "NaN",
         "origin": "post_training_eval",
@@ -280,7 +280,7 @@ def test_score_as_json(address: str) -> None:
 
 
 def test_given_eval_metrics_are_named(address: str, name: str) -> None:
-    """A score of an arm without rows says that its eval metrics were given."""
+    """The source of a score of an arm without rows is the given eval metrics."""
     arm = {"name": "a", "run_config": {"name": "a"}, "status": "failed", "eval_metrics": {"x": 1}}
     assert podium("record", name, "-", stdin=json.dumps(arm), address=address).code == 0
     assert podium("score", name, "a", "x", "--source", address=address).out == (
@@ -306,7 +306,7 @@ def test_given_eval_metrics_are_named(address: str, name: str) -> None:
     ],
 )
 def test_nothing_is_exit_code_1(address: str, line: str, expected: str) -> None:
-    """Nothing is told on stderr, and is null for programs."""
+    """If there is no score, stderr reports that, and --json prints null."""
     assert podium(*line.split(), address=address) == (1, "", f"podium: {expected}\n")
     assert podium(*line.split(), "--json", address=address) == (1, "null\n", "")
 
@@ -354,7 +354,7 @@ def test_options_may_stand_before_the_command(address: str) -> None:
 
 
 def test_a_ranking_can_be_drawn(address: str, tmp_path: Path) -> None:
-    """--plot draws what the table shows, beside it, and says so."""
+    """--plot draws the ranking, prints the table too, and reports the file."""
     file = tmp_path / "ranking.svg"
     line = ["rank", "sweep", "--plot", str(file), "--title", "Ranks"]
     done = podium(*line, address=address)

@@ -1,4 +1,4 @@
-"""What `podium record` says of a file that cannot be recorded: before anything is sent."""
+"""`podium record` with invalid files: the error names the problem, and nothing is sent."""
 
 import json
 from pathlib import Path
@@ -55,7 +55,7 @@ ARM = '{"name": "a", "run_config": {"name": "a"}, "status": "%s"}'
     ],
 )
 def test_a_bad_file(tmp_path: Path, text: str, expected: str) -> None:
-    """The place and the matter are named, and nothing is sent: there is no server to send to."""
+    """The error names the place and the problem, and nothing is sent: there is no server."""
     file = tmp_path / "bad.json"
     file.write_text(text, encoding="utf-8")
     done = podium("record", "e", str(file))

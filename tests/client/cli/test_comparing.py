@@ -1,4 +1,4 @@
-"""`podium compare`: a table for people, JSON for programs, and what it warns of."""
+"""`podium compare`: its table, its JSON and its warnings."""
 
 import json
 
@@ -30,7 +30,7 @@ def _arm(
 
 
 def test_two_groups(address: str, sweep: str) -> None:
-    """Each side says who counts; each number has its statistics and Welch's interval."""
+    """Each side lists its arms. Each number has its statistics and Welch's interval."""
     done = podium("compare", sweep, "wide", "narrow", address=address)
     assert done == (
         0,
@@ -47,7 +47,7 @@ def test_two_groups(address: str, sweep: str) -> None:
 
 
 def test_two_arms(address: str, sweep: str) -> None:
-    """Arms have no spread, which a note says; an arm counts whatever its status."""
+    """Single arms have no spread, which a note reports. An arm of any status is compared."""
     done = podium("compare", sweep, "wide0", "narrow2", "--eval", "test", address=address)
     assert done == (
         0,
@@ -64,7 +64,7 @@ def test_two_arms(address: str, sweep: str) -> None:
 
 
 def test_what_differs_is_refused_when_strict(address: str, sweep: str) -> None:
-    """--strict refuses what the flags warn of, and lets everything else through."""
+    """--strict fails for everything that the flags warn of, and for nothing else."""
     line = ["compare", sweep, "wide", "narrow", "--strict"]
     assert podium(*line, address=address).code == 0
     statuses = ["--status", "completed", "--status", "failed"]
@@ -100,7 +100,7 @@ def test_as_json(address: str, sweep: str) -> None:
 
 
 def test_nothing_to_compare(address: str, sweep: str) -> None:
-    """An eval that nobody has leaves nothing to compare, which is said; a name nobody has, too."""
+    """An eval that no arm has leaves nothing to compare. An unknown name is an error."""
     done = podium("compare", sweep, "wide", "narrow", "--eval", "x", address=address)
     assert (done.code, done.err) == (0, "podium: neither side has a number to compare\n")
     done = podium("compare", sweep, "wide", "nobody", address=address)

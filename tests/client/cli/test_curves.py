@@ -50,7 +50,7 @@ def test_groups(address: str, sweep: str) -> None:
 
 
 def test_arms_by_name(address: str, sweep: str) -> None:
-    """Named arms are drawn whatever their status, and nothing is said of the others."""
+    """Given arms are drawn whatever their status, and no note names the others."""
     done = podium("curve", sweep, "val.acc", "bad", "flat0", address=address)
     assert (done.code, done.err) == (0, "")
     rows = [line.split()[:4] for line in done.out.splitlines()[-2:]]
@@ -58,7 +58,7 @@ def test_arms_by_name(address: str, sweep: str) -> None:
 
 
 def test_no_arms(address: str, name: str) -> None:
-    """An experiment without arms is said to be one."""
+    """A note reports that an experiment has no arms."""
     assert podium("curve", name, "val.acc", address=address) == (0, "", "podium: no arms\n")
 
 
@@ -84,7 +84,7 @@ def test_as_json(address: str, sweep: str) -> None:
 
 
 def test_a_picture(address: str, sweep: str, tmp_path: Path) -> None:
-    """--output writes a picture, in place of the chart, and says so."""
+    """--output writes a picture instead of the chart, and reports the file."""
     file = tmp_path / "val.svg"
     line = ["curve", sweep, "val.acc", "steep", "--by-group", "--title", "Title"]
     done = podium(*line, "--output", str(file), address=address)
@@ -104,7 +104,7 @@ def test_a_picture(address: str, sweep: str, tmp_path: Path) -> None:
 def test_what_cannot_be(
     address: str, sweep: str, arguments: list[str], code: int, expected: str
 ) -> None:
-    """What cannot be drawn is said in one line."""
+    """A picture that cannot be drawn is reported in one line."""
     done = podium("curve", sweep, *arguments, address=address)
     assert (done.code, done.out) == (code, "")
     assert expected in done.err
@@ -157,7 +157,7 @@ def test_a_chart() -> None:
 
 
 def test_a_chart_of_one_value_and_of_none() -> None:
-    """One value is a point in the middle; without any there is no chart."""
+    """A single value is drawn as a point in the middle. Without values there is no chart."""
     lines = list(chart([Series([3], [0.5])], 30))
     assert [line for line in lines if "a" in line] == ["0.4969 │a"]
     assert (lines[0], lines[-1]) == ("0.5469 │", "        3                    3")

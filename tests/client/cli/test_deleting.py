@@ -1,4 +1,4 @@
-"""`podium delete`: what it asks, and what is gone afterwards."""
+"""`podium delete`: its question, and its effect."""
 
 import json
 import signal
@@ -19,7 +19,7 @@ def filled(address: str, name: str) -> str:
 
 
 def arms(address: str, experiment: str) -> list[str] | None:
-    """The arms that are there; None if the experiment is not."""
+    """Returns the names of the existing arms, or None if there is no experiment."""
     with library.Client(address) as client:
         try:
             return [arm.name for arm in client.experiment(experiment).arms()]
@@ -28,7 +28,7 @@ def arms(address: str, experiment: str) -> list[str] | None:
 
 
 def test_an_arm_and_an_experiment(address: str, filled: str) -> None:
-    """With --yes it deletes at once; what is gone is exit code 1, unless that is all right."""
+    """--yes deletes at once. A missing arm is exit code 1, except with --allow-missing."""
     done = podium("delete", filled, "a", "--yes", address=address)
     assert done == (0, f"arm 'a' of '{filled}' is deleted; revision 3\n", "")
     assert arms(address, filled) == []
@@ -43,7 +43,7 @@ def test_an_arm_and_an_experiment(address: str, filled: str) -> None:
 
 
 def test_it_asks_on_a_terminal(address: str, filled: str) -> None:
-    """It says what goes with the experiment, and deletes after a yes only."""
+    """The question names what is deleted with the experiment. Only yes deletes."""
     question = f"Delete experiment '{filled}' with 1 arm? [y/N] "
     done = on_terminal("delete", filled, address=address, answer="n\n")
     assert done == (1, f"{question}n\npodium: nothing was deleted\n", "")

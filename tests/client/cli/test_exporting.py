@@ -115,7 +115,7 @@ def test_everything_goes_to_another_server(source: str, target: str, tmp_path: P
 
 
 def test_into_an_experiment_of_another_name(source: str, target: str) -> None:
-    """With EXPERIMENT, what the objects say of theirs does not matter."""
+    """With EXPERIMENT, the experiments that the objects name are ignored."""
     exported = podium("export", "nlp/whole", address=source).out
     done = podium("record", "copy", "-", stdin=exported, address=target)
     assert done.out == "7 events recorded; revision 1\n"
@@ -134,7 +134,7 @@ def test_objects_without_an_experiment(target: str, item: str) -> None:
 
 
 def test_a_flat_table(source: str) -> None:
-    """As CSV, each number is a line with all that tells it from others; all digits are there."""
+    """In CSV each number is a line with all columns that identify it, and all of its digits."""
     done = podium("export", "nlp/whole", "--format", "csv", address=source)
     rows = list(csv.DictReader(io.StringIO(done.out)))
     shown = [
@@ -166,7 +166,7 @@ def test_a_flat_table(source: str) -> None:
 
 
 def test_a_file_is_there_once_it_is_whole(source: str, tmp_path: Path) -> None:
-    """A file that is there stays as it was until the new one is complete."""
+    """An existing file is replaced only when the new one is complete."""
     file = tmp_path / "old.jsonl"
     file.write_text("before", encoding="utf-8")
     done = podium("export", "not_there", "--output", str(file), address=source)
@@ -181,7 +181,7 @@ def test_a_file_is_there_once_it_is_whole(source: str, tmp_path: Path) -> None:
 
 
 def test_what_changes_meanwhile_is_told(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where an experiment changed while it was exported, a note says so."""
+    """If an experiment changes during the export, a note reports that."""
     with library.Client(source) as client:
         moving = client.experiment("moving")
         moving.declare()
@@ -204,7 +204,7 @@ def test_what_changes_meanwhile_is_told(source: str, monkeypatch: pytest.MonkeyP
 
 
 def test_json_and_csv_at_once(source: str) -> None:
-    """--json is what is written anyway, unless it is CSV."""
+    """--json is accepted with the default format, and rejected with CSV."""
     assert podium("export", "empty", "--json", address=source).out == (
         '{"event": "experiment_declared", "experiment": "empty"}\n'
     )

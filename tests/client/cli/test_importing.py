@@ -1,4 +1,4 @@
-"""`podium import`: what it tells, and its exit codes."""
+"""`podium import`: its output and its exit codes."""
 
 import json
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_an_import_tells_what_came_in(address: str, name: str, tmp_path: Path) -
 
 
 def test_what_was_left_is_told_on_stderr(address: str, name: str, tmp_path: Path) -> None:
-    """A bad file is named, the others come in, and the exit code says that something is wrong."""
+    """A bad file is named, the others are imported, and the exit code is 1."""
     _state(tmp_path / "run")
     bad = _state(tmp_path / "bad", '{"log_history": [')
     done = podium("import", str(tmp_path), "--experiment", name, address=address)

@@ -1,4 +1,4 @@
-"""`podium sync` and `podium outbox`: what waits is delivered, what is left is explained."""
+"""`podium sync` and `podium outbox`: deliver waiting events, and explain those that remain."""
 
 import json
 import shutil
@@ -92,7 +92,7 @@ def test_what_was_recorded_offline_is_delivered(
 
 
 def test_nothing_was_ever_recorded(tmp_path: Path) -> None:
-    """No folder at all is no error."""
+    """If there is no folder of outboxes, there is no error."""
     done = _run(tmp_path / "none", "sync")
     assert done == (0, "all recorded events are delivered\n", "")
     done = _run(tmp_path / "none", "outbox")
@@ -102,7 +102,7 @@ def test_nothing_was_ever_recorded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["sync", "outbox", "outbox retry"])
 def test_a_folder_that_is_no_outbox(tmp_path: Path, command: str) -> None:
-    """It is said, with what would be right."""
+    """A path that is not an outbox is an error that says what to give."""
     done = podium(*command.split(), str(tmp_path / "none"), address=None)
     assert (done.code, done.out) == (2, "")
     assert f"{tmp_path / 'none'} is not a folder; give the folder of PODIUM_OUTBOX" in done.err
@@ -158,7 +158,10 @@ def test_a_server_that_is_away(root: Path, name: str) -> None:
 
 
 def test_what_waits_and_what_is_rejected(root: Path, outbox: Path, name: str) -> None:
-    """Exit code 1, a line for each, and the table says why; an early eval is delivered later."""
+    """Rejected and waiting events are listed with reasons, with exit code 1.
+
+    An early eval arrives later.
+    """
     dead_stream(outbox, name, row("bench", name="late", metrics={"acc": 1}), arm="late")
     folder = dead_stream(outbox, name, started("a", "A", 1), row("", 1), *_rows(2), arm="a")
     done = _run(root, "sync")
@@ -264,7 +267,10 @@ def test_sync_tells_programs(root: Path, outbox: Path, address: str, name: str) 
 
 
 def test_outboxes_for_several_servers(root: Path, outbox: Path, address: str, name: str) -> None:
-    """Each goes to its own server; one that is away, or no address at all, stops no other."""
+    """Each outbox goes to its own server.
+
+    One that fails, or has no address, does not stop the others.
+    """
     dead_stream(outbox, name, started("a", "A", 1), *_rows(2))
     away = closed_port()
     dead_stream(outbox_folder(root, away), name, *_rows(1))
@@ -283,7 +289,7 @@ def test_outboxes_for_several_servers(root: Path, outbox: Path, address: str, na
 
 
 def test_a_damaged_stream_is_named(root: Path, outbox: Path, address: str, name: str) -> None:
-    """A folder that cannot be read is kept and said; the others are delivered."""
+    """A folder that cannot be read is kept and reported. The others are delivered."""
     dead_stream(outbox, name, started("a", "A", 1), *_rows(2))
     folder = dead_stream(outbox, name, *_rows(2))
     (folder / "stream.json").write_text("{}")
@@ -298,7 +304,7 @@ def test_a_damaged_stream_is_named(root: Path, outbox: Path, address: str, name:
 
 
 def test_the_outbox_of_a_running_trainer(root: Path, outbox: Path, name: str) -> None:
-    """The table says who records and since when something waits; JSON says it for programs."""
+    """The table names the recording process and the start of the wait; --json has both too."""
     event = row("val", 1)
     event.event_time.FromJsonString("2026-03-01T12:00:00Z")
     stream = appended(writer(outbox, name), event, row("val", 2))

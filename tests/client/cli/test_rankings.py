@@ -103,7 +103,7 @@ def test_the_first_ones_by_another_metric(address: str, sweep: str) -> None:
 
 
 def test_groups(address: str, sweep: str) -> None:
-    """Each seed counts in its group; one that did not count is said beside it."""
+    """Each seed counts in its group. A seed that does not count is named beside it."""
     counts, left_out = "5 scores, 1 NaN, 1 without a score", "1 running left out, 1 failed left out"
     done = podium("rank", sweep, "--by-group", address=address)
     assert done.out.splitlines() == [
@@ -140,7 +140,7 @@ def test_what_cannot_be_compared(address: str, sweep: str) -> None:
 
 
 def test_a_ranking_as_json(address: str, sweep: str) -> None:
-    """Programs get every arm, NaN and infinity in the way of this JSON, and what was left out."""
+    """--json has every arm, NaN and infinity in the form of this JSON, and the arms left out."""
     found = _json("rank", sweep, address=address)
     assert [(arm["rank"], arm["arm"], arm["score"]) for arm in found["arms"]] == [
         (1, "alone", "Infinity"),
@@ -163,7 +163,7 @@ def test_a_ranking_as_json(address: str, sweep: str) -> None:
 
 
 def test_nothing_to_rank(address: str, name: str) -> None:
-    """No arms are no error; no metric is, and so is an experiment that there is not."""
+    """No arms are not an error. A missing metric and an unknown experiment are errors."""
     assert _shown("rank", name, "--metric", "m", address=address) == ["m, maximize: 0 scores"]
     missing = podium("rank", name, address=address)
     assert (missing.code, missing.out) == (3, "")
@@ -183,7 +183,7 @@ def test_a_ranking_on_a_narrow_terminal(address: str, sweep: str) -> None:
 
 
 def test_scores_side_by_side(address: str, sweep: str) -> None:
-    """In the order of creation; NaN is a score, and what is not there is blank."""
+    """Arms are in order of creation. NaN is a score, and a missing score is blank."""
     done = podium("scores", sweep, "test.acc", "loss", "test.nope", "val.acc", address=address)
     assert done == Outcome(
         0,
@@ -202,7 +202,7 @@ def test_scores_side_by_side(address: str, sweep: str) -> None:
 
 
 def test_scores_of_some_arms(address: str, sweep: str) -> None:
-    """By the filters of lists; none left is said."""
+    """The filters of lists select arms. A note reports that no arm is left."""
     chosen = ("--prefix", "b", "--status", "completed", "--group", "b")
     assert _shown("scores", sweep, "loss", *chosen, address=address) == [
         "ARM  loss",

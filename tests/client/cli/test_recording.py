@@ -1,4 +1,4 @@
-"""`podium declare`, `conclude` and `record`: what they store, and what they say."""
+"""`podium declare`, `conclude` and `record`: their effects and their output."""
 
 import json
 from pathlib import Path
@@ -141,7 +141,7 @@ def test_what_show_writes_can_be_recorded(address: str, name: str) -> None:
 
 
 def test_a_row_keeps_its_time(address: str, name: str) -> None:
-    """An exported row, recorded as an event, goes on saying when it was measured."""
+    """An exported row that is recorded as an event keeps its time of measurement."""
     podium("record", name, "-", stdin=lines(*STORY[:4], ARM), address=address)
     (row,) = json.loads(podium("evals", name, "b", "--json", address=address).out)
     event = {"event": "eval_recorded", "arm": "a", "eval_result": row}
@@ -200,7 +200,7 @@ def test_replace(address: str, name: str) -> None:
 
 
 def test_many_events_are_many_calls(address: str, tmp_path: Path) -> None:
-    """A large file goes in calls of 1,000 events, and says how far it has come."""
+    """A large file is sent in calls of 1,000 events, with its progress."""
     row = {"event": "eval_recorded", "arm": "a"}
     rows = [{**row, "eval_result": {"name": "v", "step": step}} for step in range(2500)]
     file = tmp_path / "rows.jsonl"
@@ -234,7 +234,7 @@ def test_a_large_arm_is_recorded_in_parts(address: str, tmp_path: Path) -> None:
 
 
 def test_what_is_recorded_when_a_later_call_fails(address: str, name: str) -> None:
-    """If a call is refused, the line is named, and what stands before it is told."""
+    """If a call is refused, the error names the line, and how many events are recorded."""
     good = {"event": "metrics_recorded", "arm": "a", "metrics": {"x": 1}}
     text = lines(ARM, *[good] * 999, good, {**good, "arm": "nope"}, {**good, "arm": ""})
     done = podium("record", name, "-", stdin=text, address=address)
@@ -258,7 +258,7 @@ def test_a_server_that_is_gone(tmp_path: Path) -> None:
 
 
 def test_an_experiment_that_was_not_declared(address: str) -> None:
-    """An unknown experiment is exit code 1, and says what to do."""
+    """An unknown experiment is exit code 1, with a remedy."""
     done = podium("record", "unknown", "-", stdin=lines(ARM), address=address)
     assert (done.code, done.out) == (1, "")
     assert "there is no experiment 'unknown'; declare it first" in done.err

@@ -11,7 +11,7 @@ from tests.client.cli.shell import PODIUM, podium
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_serve(tmp_path: Path, stop: signal.Signals) -> None:
-    """The command serves a store on the address that it says, until it is stopped."""
+    """The command serves a store on the address that it prints, until it is stopped."""
     store = f"sqlite:///{tmp_path / 'podium.db'}"
     command = [*PODIUM, "serve", "--listen", "127.0.0.1:0", "--store", store]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as server:

@@ -1,4 +1,4 @@
-"""Before any call: help, version, usage, and what a start loads."""
+"""The command before any call: help, version, usage, and the modules that it loads."""
 
 import json
 import subprocess
@@ -47,7 +47,7 @@ def test_a_command_that_is_misspelt() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_help_with_examples(command: str) -> None:
-    """`podium COMMAND --help` says what it does and shows how."""
+    """`podium COMMAND --help` has a description and examples."""
     done = podium(command, "--help")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith(f"usage: podium {command} ")
@@ -114,7 +114,10 @@ def test_no_command_is_usage() -> None:
     ],
 )
 def test_wrong_usage(line: str, expected: str) -> None:
-    """What can't be is said in one line that helps, with exit code 2, and nothing is called."""
+    """An invalid argument is reported in one line with a remedy.
+
+    The exit code is 2, and no call is made.
+    """
     done = podium(*line.split())
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("podium")
@@ -123,13 +126,13 @@ def test_wrong_usage(line: str, expected: str) -> None:
 
 
 def test_an_argument_that_is_not_utf8() -> None:
-    """Bytes that are no text are refused as such."""
+    """Arguments that are not UTF-8 are rejected."""
     done = podium("arms", "a\udcff")
     assert done == (2, "", "podium: argument 'a\\udcff' is not UTF-8\n")
 
 
 def test_the_address_of_the_environment() -> None:
-    """A malformed PODIUM_ADDRESS is named; --address goes before it."""
+    """A malformed PODIUM_ADDRESS is named. --address takes precedence over it."""
     done = podium("experiments", address="nowhere")
     assert done.err == (
         "podium: PODIUM_ADDRESS is HOST:PORT or unix:PATH, such as 'nowhere:50051', not 'nowhere'\n"
@@ -138,7 +141,7 @@ def test_the_address_of_the_environment() -> None:
 
 
 def test_serve_says_what_is_missing() -> None:
-    """Without the server's extra, `podium serve` says how to get it."""
+    """Without the server's extra, `podium serve` explains how to install it."""
     script = [sys.executable, "-c", SERVE_WITHOUT]
     done = subprocess.run(script, check=False, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (2, "")

@@ -38,14 +38,14 @@ WHOLE = (
     ],
 )
 def test_a_table_fits_the_terminal(address: str, columns: int, header: str, row: str) -> None:
-    """Long texts are cut first, then left out with a sign, then what is still long is cut."""
+    """Long texts are cut first, then left out with a sign, and then other columns are cut."""
     done = on_terminal("arms", "sweep", address=address, columns=columns)
     assert done.out.splitlines()[:2] == [header, row]
     assert "\x1b" not in done.out
 
 
 def test_a_long_value_is_wrapped(address: str) -> None:
-    """What stands beside a label goes on below itself."""
+    """A text beside a label continues below its own beginning."""
     done = on_terminal("show", "sweep", "r4", address=address, columns=40)
     assert '  config algorithm  {"kind": "sft",\n                    "params":' in done.out
     assert max(map(len, done.out.splitlines())) <= 40
@@ -60,7 +60,7 @@ def test_wide_characters_are_aligned() -> None:
 
 
 def test_columns_without_cells_are_left_out() -> None:
-    """A column that is empty all over is not shown, and without rows there is no table."""
+    """A column that is empty in all rows is not shown. Without rows there is no table."""
     assert columns_of([("a", "", "")], "A", "~B", ">C") == [Column("A", ["a"])]
     assert list(table(columns_of([], "A", "B"), 80)) == []
 
@@ -88,7 +88,7 @@ def test_a_closed_pipe_is_quiet(address: str, arguments: list[str]) -> None:
 
 
 def test_a_full_disk(address: str) -> None:
-    """Output that cannot be written is told, and is not a success."""
+    """If the output cannot be written, an error is reported, and the command fails."""
     command = [*PODIUM, "arms", "sweep", "--address", address]
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(

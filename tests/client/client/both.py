@@ -16,7 +16,7 @@ AnyClient = Any
 
 
 async def result(call: Any) -> Any:
-    """Returns what a call answers."""
+    """Returns the result of a call."""
     return await call if inspect.isawaitable(call) else call
 
 

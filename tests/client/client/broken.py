@@ -1,4 +1,4 @@
-"""Servers that misbehave: each is what a real one can look like from outside."""
+"""Servers that misbehave, each in a way that a real server can."""
 
 import contextlib
 import socket
@@ -29,7 +29,7 @@ def closed_port() -> str:
 
 @contextlib.contextmanager
 def tcp_server(greeting: bytes) -> Iterator[str]:
-    """Runs a server that accepts connections, says so much, and nothing more."""
+    """Runs a server that accepts connections, sends the given bytes, and nothing more."""
     kept: list[socket.socket] = []
 
     def accept() -> None:

@@ -73,7 +73,7 @@ def test_malformed_addresses(
 
 
 def test_white_space_around_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The line break at the end of a mounted secret is no part of the address."""
+    """The line break at the end of a mounted secret is not part of the address."""
     monkeypatch.setenv("PODIUM_ADDRESS", "results.example:1234\n")
     assert podium.Client().address == "results.example:1234"
     assert podium.Client(" unix:/run/podium.sock\n").address == "unix:/run/podium.sock"

@@ -31,7 +31,7 @@ def sweep(blocking: podium.Client, declared: str) -> str:
 
 
 async def test_groups_are_compared(client: AnyClient, sweep: str) -> None:
-    """Of a group the completed arms count, and what is left out is named."""
+    """In a group the completed arms count, and the arms that are left out are named."""
     found = await result(client.experiment(sweep).compare("wide", "narrow"))
     assert found.left.arms == dict.fromkeys(["wide_0", "wide_1", "wide_2"], "completed")
     assert (found.right.is_group, found.right.left_out) == (True, {"narrow_2": "failed"})
@@ -42,7 +42,7 @@ async def test_groups_are_compared(client: AnyClient, sweep: str) -> None:
 
 
 async def test_other_statuses_and_evals(client: AnyClient, sweep: str) -> None:
-    """Which arms and which evals count can be said."""
+    """The arms and the evals to compare can be selected."""
     experiment = client.experiment(sweep)
     statuses = [podium.ArmStatus.COMPLETED, podium.ArmStatus.FAILED]
     found = await result(experiment.compare("wide", "narrow", status=statuses, evals=["test"]))
@@ -60,7 +60,7 @@ async def test_arms_are_compared(client: AnyClient, sweep: str) -> None:
 
 
 async def test_a_name_of_both_kinds(client: AnyClient, blocking: podium.Client, sweep: str) -> None:
-    """A name that is a group's and an arm's is the group's, unless `kind` says otherwise."""
+    """A name that a group and an arm have is that of the group, unless `kind` is given."""
     blocking.experiment(sweep).record_arm(seed("wide", 0, 0.1))
     both = podium.ArmResult("wide", podium.RunConfig("wide"), "completed", {"loss": 2.0})
     blocking.experiment(sweep).record_arm(both)

@@ -62,7 +62,7 @@ WRONG: list[tuple[Callable[[AnyClient], Any], type[Exception], str]] = [
 async def test_wrong_arguments(
     client: AnyClient, call: Callable[[AnyClient], Any], error: type[Exception], text: str
 ) -> None:
-    """A wrong argument is a TypeError or ValueError of this process that says what is wrong."""
+    """A wrong argument raises a TypeError or ValueError that names the problem, before any call."""
     with pytest.raises(error, match=text) as caught:
         await result(call(client))
     assert not isinstance(caught.value, podium.PodiumError)
@@ -70,7 +70,7 @@ async def test_wrong_arguments(
 
 
 async def test_anything_that_is_an_index_is_a_step(client: AnyClient, declared: str) -> None:
-    """Steps take what Python takes as an index, metrics what it takes as a float."""
+    """Steps accept everything with `__index__`, metrics everything with `__float__`."""
 
     class Seven:
         def __index__(self) -> int:
@@ -87,7 +87,7 @@ async def test_anything_that_is_an_index_is_a_step(client: AnyClient, declared: 
 
 
 async def test_an_event_carries_its_time(client: AnyClient, declared: str) -> None:
-    """The time of an event is now, or what it says; a time without a zone is refused."""
+    """The time of an event is now, or the given one. A time without a zone is rejected."""
     moment = dt.datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=dt.UTC)
     await result(client.experiment(declared).start_arm(CONFIG))
     row = events.eval_recorded("r", podium.EvalResult("v"), event_time=moment)

@@ -45,7 +45,7 @@ async def test_a_dead_address(connect: Connect) -> None:
 
 
 async def test_a_host_that_does_not_exist(connect: Connect) -> None:
-    """A name that does not resolve is said like a dead address."""
+    """A name that does not resolve is reported like an address without a server."""
     async with connect("no-such-host.invalid:50051") as client:
         with pytest.raises(podium.UnavailableError, match=r"no-such-host\.invalid:50051") as found:
             await result(client.experiment("e").declare())
@@ -55,7 +55,7 @@ async def test_a_host_that_does_not_exist(connect: Connect) -> None:
 async def test_a_socket_that_does_not_exist(
     connect: Connect, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """A missing socket is said like a dead address."""
+    """A missing socket is reported like an address without a server."""
     async with connect(f"unix:{tmp_path_factory.mktemp('s')}/podium.sock") as client:
         with pytest.raises(podium.UnavailableError, match="no Podium server answers at unix:"):
             await result(client.experiment("e").declare())
@@ -77,7 +77,7 @@ async def test_a_server_that_accepts_and_never_answers(connect: Connect) -> None
 
 
 async def test_a_server_that_stops_answering(connect: Connect) -> None:
-    """A server that stands still is an error at the deadline, and works when it goes on."""
+    """A stopped server is an error at the deadline. It works again when it continues."""
     with running_server() as server:
         async with connect(server.address, read_timeout=0.5) as client:
             await result(client.experiment("e").declare())
@@ -103,7 +103,7 @@ async def test_a_server_that_comes_back(connect: Connect) -> None:
 
 
 async def test_something_else_listens(connect: Connect) -> None:
-    """A web server at the address is said like a dead address."""
+    """A web server at the address is reported like an address without a server."""
     with tcp_server(b"HTTP/1.1 400 Bad Request\r\n\r\n") as address:
         async with connect(address, write_timeout=5) as client:
             with pytest.raises(podium.PodiumError, match=address):
@@ -121,7 +121,7 @@ async def test_a_grpc_server_of_others(connect: Connect) -> None:
 
 
 async def test_an_answer_that_is_no_message(connect: Connect) -> None:
-    """Bytes that are no response are an InternalError."""
+    """A response that cannot be parsed is an InternalError."""
     with grpc_server(Eval=lambda _request, _context: b"\xff") as address:
         async with connect(address) as client:
             with pytest.raises(podium.InternalError, match=address):
@@ -190,7 +190,7 @@ async def test_an_overload_that_does_not_end(connect: Connect) -> None:
 
 
 async def test_without_retries_the_first_failure_is_final(connect: Connect) -> None:
-    """With retry=False a call is sent once, whatever the server says."""
+    """With retry=False a call is sent once, whatever the error."""
     overloaded = Failing(1, errors.error_for("OVERLOADED", "later"))
     with grpc_server(Eval=overloaded) as address:
         async with connect(address, retry=False) as client:
@@ -307,7 +307,7 @@ async def test_get_says_that_an_arm_is_too_busy(connect: Connect) -> None:
 
 
 async def test_a_closed_client(connect: Connect) -> None:
-    """A closed client says so; closing it again is all right."""
+    """Calls of a closed client raise an error. Closing it again is allowed."""
     async with connect(closed_port()) as client:
         arm = client.arm("e", "a")
     with pytest.raises(podium.ClientStateError, match="closed"):
@@ -316,7 +316,7 @@ async def test_a_closed_client(connect: Connect) -> None:
 
 
 def test_closing_during_a_call_of_another_thread() -> None:
-    """A call under way ends with an error that says that the client was closed."""
+    """If the client is closed during a call, the call raises an error that names the cause."""
     errors: list[BaseException] = []
 
     def call() -> None:
@@ -366,7 +366,7 @@ async def test_closing_during_a_call_of_another_task() -> None:
 
 
 def test_an_asynchronous_client_belongs_to_one_loop() -> None:
-    """Used from another event loop it says so, instead of waiting for ever."""
+    """Used from another event loop, a client raises an error instead of waiting for ever."""
     with running_server() as server:
         client = podium.AsyncClient(server.address)
 

@@ -20,7 +20,7 @@ async def revision_of(client: AnyClient, experiment: str) -> int:
 
 
 async def test_reads_are_those_of_the_server(client: AnyClient, declared: str) -> None:
-    """Evals, scores and rankings of the state are what the server answers."""
+    """Evals, scores and rankings of the state equal those of the server."""
     experiment = client.experiment(declared)
     for number, name in enumerate(["a", "b", "c"]):
         arm = await result(experiment.start_arm(podium.RunConfig(name), name=name))
@@ -50,7 +50,10 @@ async def test_reads_are_those_of_the_server(client: AnyClient, declared: str) -
 
 
 async def test_a_state_follows_and_never_changes(client: AnyClient, declared: str) -> None:
-    """wait_for and wait_until see what was recorded; a state that was taken stays as it is."""
+    """wait_for and wait_until return after recorded changes.
+
+    A state that was read does not change.
+    """
     experiment = client.experiment(declared)
     arm = await result(experiment.start_arm(CONFIG, name="a"))
     async with entered(experiment.follow()) as live:

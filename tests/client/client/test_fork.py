@@ -1,4 +1,4 @@
-"""A client that came through a fork says so at once and leaves the connection alone."""
+"""A client in a forked process raises an error at once, and does not use the connection."""
 
 import subprocess
 import sys

@@ -21,7 +21,7 @@ def test_importing_loads_neither_grpc_nor_protobuf() -> None:
 
 
 def test_everything_public_can_be_had() -> None:
-    """Each name of __all__ is there, in dir() too, and the list is in order."""
+    """Each name of __all__ exists, also in dir(), and the list is sorted."""
     assert podium.__all__ == sorted(podium.__all__, key=lambda name: (not name.isupper(), name))
     for name in podium.__all__:
         assert getattr(podium, name) is not None

@@ -1,4 +1,4 @@
-"""Clients and handles that are sent to other processes, or copied: they connect there anew."""
+"""Clients and handles in other processes, and their copies, open their own connections."""
 
 import asyncio
 import copy
@@ -11,7 +11,7 @@ import pytest
 
 
 def test_a_handle_in_a_spawned_process(blocking: podium.Client, name: str) -> None:
-    """What has made calls here is an argument like any other; here it goes on."""
+    """A client that has made calls can be sent to another process, and works here as before."""
     blocking.experiment(name).declare()
     with blocking.experiment(name).start_arm(podium.RunConfig("a")) as run:
         run.log({"loss": 0.5})

@@ -38,7 +38,7 @@ def sweep(blocking: podium.Client, declared: str) -> str:
 
 
 async def test_rank(client: AnyClient, sweep: str) -> None:
-    """rank() answers the arms in order, and says what it is a ranking of."""
+    """rank() returns the arms in order, with the metric and the direction of the ranking."""
     found = await result(client.experiment(sweep).rank())
     assert [(arm.rank, arm.arm) for arm in found.arms] == [
         (1, "high"), (2, "half"), (3, "low"), (4, "nan"),
@@ -117,7 +117,7 @@ async def test_without_a_metric(client: AnyClient, blocking: podium.Client, name
 
 
 async def test_a_conclusion_that_names_very_many_arms(client: AnyClient, declared: str) -> None:
-    """What conclude() makes up is shortened to what a server stores."""
+    """The conclusion that conclude() makes is shortened to the limit of a server."""
     experiment = client.experiment(declared)
     for number in range(300):
         arm = podium.ArmResult(f"{number}" + 250 * "x", podium.RunConfig("r"), "failed")
@@ -164,7 +164,7 @@ async def test_pages_of_one_ranking_are_joined(kind: Any) -> None:
 async def test_a_ranking_that_changes_is_read_again(
     kind: Any, changes: int, is_found: bool
 ) -> None:
-    """Pages of different rankings are not joined; after a few attempts an error says so."""
+    """Pages of different rankings are not joined. After a few attempts an error is raised."""
     calls = iter(range(1_000))
     answer = _answering(lambda request: _page(request, 0, min(next(calls), changes)), RankRequest)
     with grpc_server(Rank=answer) as address:
@@ -199,7 +199,7 @@ async def test_pages_of_a_matrix_are_joined(kind: Any) -> None:
 
 @pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient])
 async def test_an_experiment_that_keeps_changing_has_no_result(kind: Any) -> None:
-    """What is of several states is no result: an error says so instead."""
+    """A result that mixes several revisions raises an error instead."""
     revisions = iter(range(1_000))
 
     def experiment(_raw: bytes, _context: grpc.ServicerContext) -> bytes:

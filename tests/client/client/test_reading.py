@@ -26,7 +26,7 @@ def arm_result() -> podium.ArmResult:
 
 @pytest.fixture
 def recorded(blocking: podium.Client, declared: str, arm_result: podium.ArmResult) -> str:
-    """The name of an experiment that holds the arm."""
+    """Returns the name of an experiment with the arm."""
     blocking.experiment(declared).record_arm(arm_result)
     return declared
 
@@ -54,7 +54,7 @@ async def test_score(client: AnyClient, recorded: str) -> None:
 
 
 async def test_find_score(client: AnyClient, recorded: str) -> None:
-    """find_score() says where a score came from."""
+    """find_score() returns the source of a score."""
     arm = client.arm(recorded, "lora_rank4")
     assert await result(arm.find_score("val.pass_rate")) == podium.Score(
         0.52, podium.ScoreOrigin.IN_LOOP_EVAL, "pass_rate", "val", 100
@@ -66,14 +66,14 @@ async def test_find_score(client: AnyClient, recorded: str) -> None:
 
 
 async def test_get(client: AnyClient, recorded: str, arm_result: podium.ArmResult) -> None:
-    """get() answers the arm as it was recorded, and where it stands."""
+    """get() returns the arm as it was recorded, with its status."""
     found = await result(client.arm(recorded, "lora_rank4").get())
     assert found == arm_result
     assert (found.experiment, found.revision) == (recorded, 2)
 
 
 async def test_get_experiment(client: AnyClient, recorded: str) -> None:
-    """An experiment's get() answers what was declared, with the counts of its arms."""
+    """An experiment's get() returns its declaration, with the counts of its arms."""
     found = await result(client.experiment(recorded).get())
     assert (found.name, found.success_metric, found.status) == (
         recorded,

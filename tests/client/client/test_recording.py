@@ -14,7 +14,7 @@ CONFIG = podium.RunConfig("lora_rank4", seed=0)
 
 
 async def test_declare(client: AnyClient, name: str) -> None:
-    """declare() fills what is unset, names what it kept, and overwrites when it is told to."""
+    """declare() sets unset fields, names the kept ones, and overwrites if asked to."""
     experiment = client.experiment(name)
     first = await result(
         experiment.declare(
@@ -46,7 +46,7 @@ async def test_conclude(client: AnyClient, declared: str) -> None:
 async def test_an_arm_is_completed_at_the_end_of_its_block(
     client: AnyClient, declared: str
 ) -> None:
-    """Everything that an attempt records is there, and its arm is completed."""
+    """Everything that an attempt records is stored, and its arm is completed."""
     experiment = client.experiment(declared)
     started = experiment.start_arm(
         CONFIG, name="arm", group_id="g1", group_name="g", run_id="r", attempt_id="a", order=7
@@ -203,7 +203,7 @@ async def test_an_ending_that_was_refused_is_said_once_more(
 async def test_an_arm_does_not_finish_as_unfinished(
     client: AnyClient, declared: str, status: str
 ) -> None:
-    """finish() takes an end only, and says which there are."""
+    """finish() accepts only final statuses, and its error lists them."""
     with pytest.raises(ValueError, match="completed, failed or cancelled"):
         await result(client.arm(declared, "lora_rank4").finish(status))
 
@@ -291,7 +291,7 @@ def test_a_server_with_lower_limits() -> None:
 
 
 async def test_record_several_events_of_a_stream(client: AnyClient, declared: str) -> None:
-    """record() applies a stream exactly once and says what it skipped."""
+    """record() applies a stream exactly once, and returns the number of skipped events."""
     stream = [
         events.arm_started("arm", CONFIG, podium.Attempt("a", 1)),
         events.metrics_recorded("arm", {"loss": 1}, attempt_id="a"),
@@ -319,7 +319,7 @@ async def test_record_lists_every_refused_event(client: AnyClient, declared: str
 
 
 async def test_delete(client: AnyClient, declared: str) -> None:
-    """delete() removes an arm or an experiment, and minds a missing one unless told not to."""
+    """delete() removes an arm or an experiment. A missing one is an error, unless it is allowed."""
     experiment = client.experiment(declared)
     arm = experiment.arm("lora_rank4")
     await result(experiment.start_arm(CONFIG))
@@ -422,7 +422,7 @@ async def test_an_evaluation_that_raises_is_not_recorded(client: AnyClient, decl
 async def test_an_evaluation_refuses_a_bad_value_where_it_is_logged(
     client: AnyClient, declared: str
 ) -> None:
-    """A metric that is no number is a TypeError of `log`, and what was logged before it stays."""
+    """A metric that is not a number is a TypeError of `log`. Earlier metrics are kept."""
     async with entered(client.experiment(declared).start_arm(CONFIG)) as arm:
         async with entered(arm.evaluating("val")) as evaluation:
             evaluation.log({"pass_rate": 0.5})

@@ -1,4 +1,4 @@
-"""Training series: what is logged with a step, over both clients."""
+"""Training series: metrics that are logged with a step, over both clients."""
 
 import math
 from typing import Any
@@ -55,7 +55,7 @@ async def test_curves_use_the_series(client: AnyClient, declared: str) -> None:
 
 
 async def test_a_wrong_step_is_refused(client: AnyClient, declared: str) -> None:
-    """A step that is no integer is an error of the call, which records nothing."""
+    """A step that is not an integer is an error of the call, which records nothing."""
     arm = await result(client.experiment(declared).start_arm(CONFIG, name="a"))
     with pytest.raises(TypeError, match="step"):
         await result(arm.log({"loss": 1}, step="x"))

@@ -98,7 +98,7 @@ async def test_a_watch_goes_on_after_an_update(client: AnyClient, declared: str)
 
 
 async def test_deletion_ends_a_watch(client: AnyClient, declared: str) -> None:
-    """The last update says that the experiment was deleted; a new life is watched anew."""
+    """The last update reports the deletion. A new experiment of the name can be watched."""
     experiment = client.experiment(declared)
     watched = Watched(experiment.watch())
     before = await watched.next()
@@ -141,7 +141,7 @@ async def test_filters(client: AnyClient, declared: str) -> None:
 
 @pytest.mark.parametrize("kind", [podium.Client, podium.AsyncClient])
 async def test_a_restarted_server_is_watched_on(kind: Any, tmp_path: Any) -> None:
-    """After a restart of the server the watch continues, without what was there before."""
+    """After a restart of the server the watch continues, without repeating earlier updates."""
     with running_server(f"sqlite:///{tmp_path}/podium.db") as server:
         async with entered(kind(server.address)) as client:
             experiment = client.experiment("x")
@@ -157,7 +157,7 @@ async def test_a_restarted_server_is_watched_on(kind: Any, tmp_path: Any) -> Non
 
 
 async def test_an_unknown_experiment_is_an_error(client: AnyClient) -> None:
-    """An experiment that does not exist is no reason to wait."""
+    """A watch of an experiment that does not exist fails at once."""
     with pytest.raises(podium.NotFoundError):
         await Watched(client.experiment("nobody").watch()).next()
 

@@ -1,4 +1,4 @@
-"""Files as other tools leave them, small and made up."""
+"""Small, made-up files in the formats of other tools."""
 
 import json
 from pathlib import Path

@@ -274,7 +274,7 @@ def test_lines_of_one_step_add_up(tmp_path: Path) -> None:
 
 
 def test_what_is_no_step_is_named_and_makes_no_final_row(tmp_path: Path) -> None:
-    """Only a row without a step is post-training; one with an odd step is told as wrong."""
+    """Only a row without a step is post-training. A row with an invalid step is reported."""
     folder = _generation(_store(tmp_path), "a1", "x")
     write_lines(
         folder / "evals.jsonl",

@@ -66,7 +66,7 @@ def test_an_unfinished_training_is_running_and_has_no_result(tmp_path: Path) -> 
 
 
 def test_named_eval_sets_are_evals_of_their_own(tmp_path: Path) -> None:
-    """A set's name stands between `eval_` and the metric, and its runtime tells where it ends."""
+    """A set's name is between `eval_` and the metric, and its runtime shows where it ends."""
     log = [
         {"step": 2, "eval_g0_loss": 0.5, "eval_g0_runtime": 1.0},
         {"step": 2, "eval_g_1_loss": 0.25, "eval_g_1_runtime": 2.0},
@@ -106,7 +106,7 @@ def test_checkpoints_of_a_training_are_earlier_states_of_it(tmp_path: Path) -> N
     ],
 )
 def test_a_bad_state_is_named_and_the_others_go_on(tmp_path: Path, text: str, why: str) -> None:
-    """What is wrong with a file is said with its path; the next training is read."""
+    """A problem of a file is reported with its path, and the next training is read."""
     write_text(tmp_path / "a" / "trainer_state.json", text)
     write_json(tmp_path / "b" / "trainer_state.json", _state(_LOG))
     found = _read(tmp_path)
@@ -127,7 +127,7 @@ def test_nan_is_a_value(tmp_path: Path) -> None:
 
 
 def test_the_longest_training_of_a_folder_has_the_folders_name(tmp_path: Path) -> None:
-    """So it keeps its name when it goes on, and checkpoints come and go."""
+    """A training keeps its name when it continues, and when checkpoints are added or removed."""
     for steps in (2, 4):
         log = _LOG[:steps]
         write_json(tmp_path / "run" / f"checkpoint-{steps}" / "trainer_state.json", _state(log))

@@ -1,4 +1,4 @@
-"""Importing whatever the kind: repeated, over what is there, with bad files, and rehearsed."""
+"""Imports of any kind: repeated, over existing results, with bad files, and as a dry run."""
 
 import json
 from collections.abc import Collection, Iterator
@@ -53,7 +53,7 @@ def _notes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_second_import_changes_nothing(client: podium.Client, tmp_path: Path) -> None:
-    """What was imported stays as it is, with the rows that came since, and the report says so."""
+    """Imported arms keep their state and the rows that were added later, and the report says so."""
     write_text(tmp_path / "a.note", "x=0.5\ny=0.25\n")
     first = import_results(client, tmp_path)
     assert (first.recorded, first.unchanged, first.not_imported) == (2, 0, [])
@@ -69,7 +69,7 @@ def test_a_second_import_changes_nothing(client: podium.Client, tmp_path: Path) 
 
 
 def test_a_changed_source_changes_its_arm(client: podium.Client, tmp_path: Path) -> None:
-    """An arm becomes what its source says now, and the report counts it; the others stay."""
+    """An arm becomes equal to its changed source, and the report counts it. Other arms are kept."""
     path = write_text(tmp_path / "a.note", "x=0.5\ny=0.25\n")
     first = import_results(client, path)
     assert (first.recorded, first.changed) == (2, 0)
@@ -98,7 +98,7 @@ def test_rows_recorded_by_hand_stay_when_the_source_grows(
 
 
 def test_a_dry_run_reports_what_an_import_does(client: podium.Client, tmp_path: Path) -> None:
-    """New, changed, unchanged and refused arms are told by the server before anything changes."""
+    """A dry run reports new, changed, unchanged and refused arms, and changes nothing."""
     path = write_text(tmp_path / "a.note", "same=0.5\nother=0.5\n")
     import_results(client, path)
     with client.experiment("notes").start_arm(podium.RunConfig("trained")) as arm:
@@ -154,7 +154,7 @@ def test_a_rehearsal_records_nothing(client: podium.Client, tmp_path: Path) -> N
 
 
 def test_bad_lines_are_named_and_the_rest_goes_on(client: podium.Client, tmp_path: Path) -> None:
-    """A line, a value or a file that cannot be is told with its place; all others come in."""
+    """An invalid line, value or file is reported with its place. All others are imported."""
     write_text(tmp_path / "a.note", "x=0.5\nnonsense\n")
     write_text(tmp_path / "b.note", "z=many\n")
     write_text(tmp_path / "c.note", "n\x07=1\ny=0.25\n")
@@ -166,7 +166,7 @@ def test_bad_lines_are_named_and_the_rest_goes_on(client: podium.Client, tmp_pat
 
 
 def test_two_arms_of_one_name_are_not_mixed(client: podium.Client, tmp_path: Path) -> None:
-    """A copy is left out on purpose; with other results it is wrong, and the first one stands."""
+    """A copy is skipped. A duplicate with other results is a problem, and the first one is kept."""
     write_text(tmp_path / "a.note", "x=0.5\n")
     write_text(tmp_path / "b.note", "x=0.5\n")
     write_text(tmp_path / "c.note", "x=0.75\n")
@@ -177,7 +177,7 @@ def test_two_arms_of_one_name_are_not_mixed(client: podium.Client, tmp_path: Pat
 
 
 def test_what_a_trainer_recorded_is_not_overwritten(client: podium.Client, tmp_path: Path) -> None:
-    """An arm that was started by a trainer stays, unless the user says replace."""
+    """An arm that a training started is kept, unless the user gives --replace."""
     write_text(tmp_path / "a.note", "x=0.5\n")
     experiment = client.experiment("notes")
     experiment.declare()
@@ -225,7 +225,7 @@ def test_a_wrong_path_or_kind_says_what_would_be_right(
 
 
 def test_a_dead_server_ends_an_import_at_once(tmp_path: Path) -> None:
-    """Files are not blamed for a server that is away."""
+    """If the server cannot be reached, the error is not attributed to a file."""
     write_text(tmp_path / "a.note", "x=0.5\n")
     with (
         podium.Client("127.0.0.1:1", read_timeout=2, write_timeout=2) as client,

@@ -66,7 +66,7 @@ def test_a_log_is_an_arm_with_its_scores(tmp_path: Path) -> None:
 
 
 def test_a_zip_and_its_json_twin_are_one_arm(tmp_path: Path) -> None:
-    """Both forms of a log read alike, whatever else stands in them."""
+    """Both formats of a log give the same result, whatever else they contain."""
     write_json(tmp_path / "a.json", {**_said(), "samples": [{"id": 1}]})
     _zip(tmp_path / "b.eval", header=_said(), samples__1={"id": 1})
     assert results(tmp_path / "a.json").arms == results(tmp_path / "b.eval").arms
@@ -121,7 +121,7 @@ def test_the_oldest_logs_have_one_scorer_and_its_metrics(tmp_path: Path) -> None
 def test_settings_tell_runs_apart_and_times_do_not(
     tmp_path: Path, change: dict[str, Any], differs: bool
 ) -> None:
-    """Runs with other temperatures, solvers or scorers are no seeds of one configuration."""
+    """Runs with other temperatures, solvers or scorers are not seeds of one configuration."""
     plan = {"config": {"temperature": 1.0}}
     write_json(tmp_path / "a.json", _said(plan=plan))
     write_json(tmp_path / "b.json", {**_said(plan=plan), **change})
@@ -130,7 +130,7 @@ def test_settings_tell_runs_apart_and_times_do_not(
 
 
 def test_a_failed_log_says_why(tmp_path: Path) -> None:
-    """An error is the arm's error; without results there are no rows."""
+    """The error of a log is the error of its arm. Without results there are no rows."""
     said = _said(status="error", results=None, error={"message": "boom", "traceback": "…"})
     write_json(tmp_path / "log.json", said)
     arm = results(tmp_path).arms[_NAME]
@@ -138,7 +138,7 @@ def test_a_failed_log_says_why(tmp_path: Path) -> None:
 
 
 def test_a_log_that_never_ended_is_running(tmp_path: Path) -> None:
-    """Of a run that was killed there is only how it began, and the report says so."""
+    """A run that was killed has only its start, and the report says so."""
     began = {"version": 2, "eval": _said()["eval"]}
     _zip(tmp_path / "log.eval", _journal__start=began)
     found = results(tmp_path)
@@ -168,7 +168,7 @@ def test_logs_compressed_with_zstandard_are_read(tmp_path: Path) -> None:
 def test_without_zstandard_a_log_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who lacks the package is told its name."""
+    """If the package is missing, the report names it."""
 
     def open_(_archive: zipfile.ZipFile, name: str) -> IO[bytes]:
         raise NotImplementedError(f"compression of {name} is not supported")

@@ -105,7 +105,7 @@ def test_files_from_before_version_0_4_are_read(tmp_path: Path) -> None:
 
 
 def test_infinite_and_nan_are_values(tmp_path: Path) -> None:
-    """Python's bare tokens are read as what they stand for."""
+    """NaN and Infinity, which Python writes without quotes, are numbers."""
     task = {"mae,none": math.inf, "mae_stderr,none": math.nan}
     write_json(tmp_path / "results.json", _said(results={"t": task}, groups={}))
     arm = _one(tmp_path)
@@ -114,7 +114,7 @@ def test_infinite_and_nan_are_values(tmp_path: Path) -> None:
 
 
 def test_other_json_is_nobodys(tmp_path: Path) -> None:
-    """A file that merely has results is passed over; said to be of the kind, it is refused."""
+    """A file that only has results is not claimed. With --kind it is refused."""
     write_json(tmp_path / "other.json", {"results": [1, 2], "config": {}})
     write_text(tmp_path / "torn.json", '{"results": {"a"')
     assert results(tmp_path) == ({}, [], {}, set())
