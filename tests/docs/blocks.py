@@ -24,7 +24,7 @@ _SECONDS = 120
 
 
 class Block(NamedTuple):
-    """A block: what its fence says, its text, and the line of the document that it begins at."""
+    """A block: the words of its fence, its text, and the line of the document where it begins."""
 
     info: str
     text: str
@@ -44,7 +44,7 @@ def blocks_of(document: Path) -> list[Block]:
 
 
 def run_python(block: Block, document: Path, namespace: dict[str, Any]) -> None:
-    """Runs a block in the namespace of its document, and checks what it promises."""
+    """Runs a block in the namespace of its document, and checks its expected values."""
     promises = dict(_promises(block.text))
     checked = _Checked(promises)
     tree = checked.visit(ast.parse(block.text))
@@ -62,7 +62,7 @@ def _promises(text: str) -> Iterator[tuple[int, re.Match[str]]]:
 
 
 class _Checked(ast.NodeTransformer):
-    """Puts a check around each expression that a promise stands behind."""
+    """Puts a check around each expression that has an expected value."""
 
     def __init__(self, promises: dict[int, re.Match[str]]) -> None:
         self._promises = promises
@@ -78,7 +78,7 @@ class _Checked(ast.NodeTransformer):
 
 
 class _Filled(ast.NodeTransformer):
-    """Puts an expression where the name `_` stands."""
+    """Puts an expression in the place of the name `_`."""
 
     def __init__(self, expression: ast.expr) -> None:
         self._expression = expression
@@ -111,7 +111,7 @@ def _raises(error: Exception | None, promised: str) -> None:
 
 
 def run_shell(block: Block, folder: Path, environment: Mapping[str, str]) -> None:
-    """Runs the commands of a block one by one, and checks what they promise to print."""
+    """Runs the commands of a block one by one, and checks their expected output."""
     for line in block.text.replace("\\\n", "").splitlines():
         command, promised = _split(line)
         ended = _run(["bash", "-euo", "pipefail", "-c", command], folder, environment)

@@ -37,7 +37,7 @@ def _lines(text: str) -> list[str]:
 
 @pytest.mark.parametrize("language", _EXAMPLES)
 def test_the_five_lines_are_the_examples(language: str) -> None:
-    """Each line stands in the language's example, which `make conformance` builds and runs."""
+    """Each line is part of the language's example, which `make conformance` builds and runs."""
     example, before, after = _EXAMPLES[language]
     text = (_PROJECT / example).read_text(encoding="utf-8").replace(before, after)
     (block,) = [

@@ -101,7 +101,7 @@ def test_the_pod_has_time_and_a_volume() -> None:
 
 
 def test_the_image_starts_python_itself() -> None:
-    """No shell stands between the signal and Python, and the outbox is a volume."""
+    """No shell is between the signal and Python, and the outbox is a volume."""
     lines = _block("dockerfile").splitlines()
     assert 'CMD ["python", "train.py"]' in lines
     assert {"ENV PODIUM_OUTBOX=/outbox", "VOLUME /outbox"} <= set(lines)

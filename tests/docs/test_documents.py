@@ -1,4 +1,4 @@
-"""What the documents show works as shown."""
+"""The examples of the documents work as shown."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +27,7 @@ def server(tmp_path: Path) -> Iterator[RunningServer]:
 def test_code_blocks_run(
     document: Path, server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every Python and shell block of a document runs and answers what it says, in order."""
+    """Every Python and shell block of a document runs in order, with the results that it shows."""
     monkeypatch.setenv("PODIUM_ADDRESS", server.address)
     monkeypatch.setenv("PODIUM_OUTBOX", str(tmp_path / "state"))
     monkeypatch.setattr(process_outbox, "_FIRST_PROGRESS_SECONDS", 120.0)  # on a busy machine

@@ -29,7 +29,7 @@ def _run(script: Path, *arguments: str, **environment: str) -> str:
 
 
 def test_the_quickstart_runs_twice() -> None:
-    """The quickstart records and asks; run again on the same server, it says the same."""
+    """The quickstart records and asks. Run again on the same server, it prints the same."""
     with running_server() as server:
         script, address = _EXAMPLES / "quickstart.py", server.address
         first, second = (_run(script, PODIUM_ADDRESS=address) for _ in range(2))
@@ -41,7 +41,7 @@ def test_the_quickstart_runs_twice() -> None:
 
 @pytest.mark.slow
 def test_the_sweep_runs_twice(tmp_path: Path) -> None:
-    """The demo trains, asks and prints; run again in the same folder, it trains its arms anew."""
+    """The demo trains, asks and prints. Run again in the same folder, it trains its arms again."""
     pytest.importorskip("sklearn", reason="only where the demo's packages are installed")
     small = ("--folder", str(tmp_path), "--configurations", "1", "--seeds", "2", "--processes", "2")
     printed = [_run(_SWEEP, *small) for _ in range(2)]
@@ -89,7 +89,7 @@ def _check_recorded(folder: Path) -> None:
 
 
 def _check_ranking(experiment: podium.ExperimentHandle) -> None:
-    """What the demo ranks is what scipy says of the scores, one by one."""
+    """The demo's ranking equals the statistics that scipy computes of its scores."""
     names = [f"width8_lr0.01_seed{seed}" for seed in range(2)]
     scores = [experiment.arm(name).score("test.accuracy") or 0.0 for name in names]
     ranking = experiment.rank()

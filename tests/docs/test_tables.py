@@ -1,4 +1,4 @@
-"""The tables of the documents say what the code says."""
+"""The tables of the documents agree with the code."""
 
 import argparse
 import dataclasses
@@ -31,7 +31,7 @@ def test_limits() -> None:
 
 
 def test_options() -> None:
-    """docs/server.md says what every option of `podium serve` is for."""
+    """docs/server.md explains every option of `podium serve`."""
     parser = argparse.ArgumentParser(add_help=False)
     add_arguments(parser)
     text = (_DOCS / "server.md").read_text(encoding="utf-8")

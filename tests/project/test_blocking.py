@@ -27,7 +27,7 @@ def _tool() -> ModuleType:
 
 
 def test_the_blocking_client_is_current() -> None:
-    """Each generated file is what the tool writes; `make blocking` brings it up to date."""
+    """Each generated file is current. If not, run `make blocking`."""
     assert _tool().outdated() == []
 
 

@@ -1,4 +1,4 @@
-"""What no tracked file may hold, and where the links of the documents lead."""
+"""Text that no tracked file may have, and the targets of links in documents."""
 
 import re
 import subprocess
@@ -45,18 +45,18 @@ def test_no_machine_paths() -> None:
 
 @pytest.mark.parametrize("client", ["go", "rust", "typescript"])
 def test_packages_carry_the_license(client: str) -> None:
-    """What Go, crates and npm pack is a client's own folder: the license lies there, the same."""
+    """Go, crates and npm pack the folder of a client, so each has a copy of the license."""
     carried = _PROJECT / "client" / client / "LICENSE"
     assert carried.read_text("utf-8") == (_PROJECT / "LICENSE").read_text("utf-8")
 
 
 def test_no_registry_addresses() -> None:
-    """No tracked file says where packages are downloaded from: that is each machine's own."""
+    """No tracked file has the address of a package registry, since each machine has its own."""
     assert _found(_REGISTRY) == []
 
 
 def test_machine_paths_and_registries_would_be_found() -> None:
-    """The two patterns do find what they are for."""
+    """The two patterns find the text that they are for."""
     slash = "/"
     assert _MACHINE_PATH.search(f'path = "{slash}home{slash}me"')
     assert _REGISTRY.search("https://files.pythonhosted" + ".org/x")

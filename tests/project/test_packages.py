@@ -1,4 +1,4 @@
-"""What the two packages promise to whoever installs them."""
+"""The promises of the two packages to their users."""
 
 import json
 import re

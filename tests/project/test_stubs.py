@@ -53,7 +53,7 @@ def _in_python(name: str) -> FileDescriptorProto:
 
 
 def _plain(file: FileDescriptorProto) -> FileDescriptorProto:
-    """What a file says, without what generators leave out or add."""
+    """Returns the descriptors of a file, without the parts that generators leave out or add."""
     file.ClearField("options")
     file.ClearField("dependency")
     for message in file.message_type:
@@ -65,7 +65,7 @@ def _plain(file: FileDescriptorProto) -> FileDescriptorProto:
 
 @pytest.mark.parametrize("stored", [_in_go, _in_typescript, _in_rust])
 def test_stubs_are_of_the_present_protos(stored: Callable[[str], FileDescriptorProto]) -> None:
-    """The code says the same as Python's: else run make proto-go, proto-typescript, proto-rust."""
+    """The code agrees with Python's. If not, run make proto-go, proto-typescript, proto-rust."""
     assert len(_PROTOS) > 10
     for proto in _PROTOS:
         assert _plain(stored(proto.stem)) == _plain(_in_python(proto.stem)), proto.name

@@ -30,7 +30,7 @@ def arms(server: RunningServer) -> Callable[[str], list[str]]:
 def test_transformers(
     ended: Ended, run: Run, arms: Callable[[str], list[str]], tmp_path: Path
 ) -> None:
-    """Under torchrun the example records each row once; the other process says that it doesn't."""
+    """Under torchrun the example records each row once. The other process logs that it does not."""
     ran = run("train_transformers.py", str(tmp_path / "run"), launcher=_TORCHRUN)
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr.count(_OTHER) == 1, ran.stderr
@@ -47,7 +47,7 @@ def test_transformers(
 def test_what_the_trainer_itself_starts(
     ended: Ended, run: Run, arms: Callable[[str], list[str]], name: str, steps: list[int | None]
 ) -> None:
-    """Processes that are numbered by no environment are told apart as the trainer does."""
+    """If no environment variable has the rank, it is the one that the trainer knows."""
     ran = run(_HERE / f"two_{name}.py")
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr.count(_OTHER) == 1, ran.stderr

@@ -32,7 +32,7 @@ def _fit(*callbacks: Any) -> tuple[Any, dict[str, list[float]]]:
 
 
 def test_epochs_are_rows_and_the_last_is_the_result(ended: Ended) -> None:
-    """Rows and metrics are what Keras's own history says; an evaluation afterwards is a result."""
+    """Rows and metrics equal Keras's own history. An evaluation afterwards is a result."""
     with PodiumCallback("plain", "arm") as callback:
         model, history = _fit(callback)
         tested = model.evaluate(_X, _Y, verbose=0, callbacks=[callback])
@@ -55,7 +55,7 @@ def test_epochs_are_rows_and_the_last_is_the_result(ended: Ended) -> None:
 
 
 def test_weights_that_are_restored_are_the_result(ended: Ended) -> None:
-    """Early stopping that the callback is told of makes the best epoch the result."""
+    """If the callback gets the EarlyStopping callback, the best epoch is the result."""
     stop = keras.callbacks.EarlyStopping(min_delta=100, patience=1, restore_best_weights=True)
     _, history = _fit(PodiumCallback("early", "arm", early_stopping=stop), stop)
     losses = history["val_loss"]
@@ -65,7 +65,7 @@ def test_weights_that_are_restored_are_the_result(ended: Ended) -> None:
 
 
 def test_more_epochs_are_the_same_arm(ended: Ended) -> None:
-    """A model that is fitted further goes on with its arm."""
+    """A model that is fitted further continues its arm."""
     with PodiumCallback("more", "arm") as callback:
         model, _ = _fit(callback)
         more: dict[str, Any] = {"initial_epoch": 3, "epochs": 5, "callbacks": [callback]}
@@ -131,7 +131,7 @@ class _Break(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
     ("error", "status"), [(ValueError("no more"), "failed"), (KeyboardInterrupt(), "cancelled")]
 )
 def test_a_training_that_breaks_off(ended: Ended, error: BaseException, status: str) -> None:
-    """An error makes the arm failed, an interruption cancelled; there is no result."""
+    """An error makes the arm failed, an interruption cancelled. There is no result."""
     with pytest.raises(type(error)), PodiumCallback("broken", status) as callback:
         _fit(callback, _Break(error))
     arm = ended("broken", status)
@@ -141,7 +141,7 @@ def test_a_training_that_breaks_off(ended: Ended, error: BaseException, status: 
 
 
 def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) -> None:
-    """Killed in its fourth epoch, the example goes on after the three that it had saved."""
+    """Killed in its fourth epoch, the example continues after the three that it had saved."""
     first = run("train_keras.py", str(tmp_path / "run"), kill_after=4)
     assert first.returncode == -9, first.stderr
     again = run("train_keras.py", str(tmp_path / "run"))

@@ -38,7 +38,7 @@ def _train(rounds: int, *callbacks: Any) -> dict[str, Any]:
 
 
 def test_each_round_is_a_row_and_the_last_is_the_result(ended: Ended) -> None:
-    """Rows and metrics are what LightGBM's own history says, without a block around it."""
+    """Rows and metrics equal LightGBM's own history, also without a `with` block."""
     history = _train(3, PodiumCallback("plain", "arm"))
     arm = ended("plain", "arm")
     assert arm.status == "completed"
@@ -135,7 +135,7 @@ def _breaking(error: BaseException) -> Callable[[Any], None]:
     ("error", "status"), [(ValueError("no more"), "failed"), (KeyboardInterrupt(), "cancelled")]
 )
 def test_a_training_that_breaks_off(ended: Ended, error: BaseException, status: str) -> None:
-    """An error makes the arm failed, an interruption cancelled; there is no result."""
+    """An error makes the arm failed, an interruption cancelled. There is no result."""
     with pytest.raises(type(error)), PodiumCallback("broken", status) as callback:
         _train(5, callback, _breaking(error))
     arm = ended("broken", status)
@@ -158,7 +158,7 @@ def test_folds_are_a_mean_and_a_deviation(ended: Ended) -> None:
 
 
 def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) -> None:
-    """Killed after 25 rounds, the example goes on after the 20 that it had saved."""
+    """Killed after 25 rounds, the example continues after the 20 that it had saved."""
     first = run("train_lightgbm.py", str(tmp_path / "models"), kill_after=25)
     assert first.returncode == -9, first.stderr
     again = run("train_lightgbm.py", str(tmp_path / "models"))

@@ -82,7 +82,7 @@ def test_validations_are_rows_and_the_last_is_the_result(ended: Ended) -> None:
 
 
 def test_what_is_evaluated_afterwards_is_a_result(ended: Ended) -> None:
-    """What `trainer.test` and `trainer.validate` find is a post-training row, by any name."""
+    """The results of `trainer.test` and `trainer.validate` are post-training rows, by any name."""
     with PodiumCallback("tested", "arm") as callback:
         trainer = _trainer(callback)
         model = _Model(0.01)
@@ -155,7 +155,7 @@ class _Telling(_Model):
 
 
 def test_a_logger_is_enough(ended: Ended, tmp_path: Path) -> None:
-    """It records as the callback does; what only loggers are told is metrics."""
+    """It records the same as the callback. Values that only loggers get are metrics."""
     logger = PodiumLogger("logged", "arm")
     logger.log_hyperparams({"data": "ones"})
     trainer = _trainer(logger=logger, enable_checkpointing=True, default_root_dir=str(tmp_path))
@@ -190,7 +190,7 @@ def test_a_logger_says_what_broke(ended: Ended) -> None:
 
 
 def test_a_logger_that_no_trainer_tells_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    """Used by hand, without a training, it records nothing, and says so once."""
+    """A logger that is used without a Trainer records nothing, and logs that once."""
     logger = PodiumLogger("nothing", "arm")
     logger.log_metrics({"loss": 1.0})
     logger.log_metrics({"loss": 0.5})
@@ -228,7 +228,7 @@ def test_metrics_of_steps_are_recorded_while_training(ended: Ended) -> None:
     ("error", "status"), [(ValueError("no more"), "failed"), (KeyboardInterrupt(), "cancelled")]
 )
 def test_a_training_that_breaks_off(ended: Ended, error: BaseException, status: str) -> None:
-    """An error makes the arm failed, an interruption cancelled; there is no result."""
+    """An error makes the arm failed, an interruption cancelled. There is no result."""
     trainer = _trainer(PodiumCallback("broken", status))
     with pytest.raises((ValueError, SystemExit)):
         trainer.fit(_Model(0.01, error), _DATA, _DATA)
@@ -239,7 +239,7 @@ def test_a_training_that_breaks_off(ended: Ended, error: BaseException, status: 
 
 
 def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) -> None:
-    """Killed at its fourth validation, the example goes on after the checkpoint before it."""
+    """Killed at its fourth validation, the example continues after the checkpoint before it."""
     first = run("train_lightning.py", str(tmp_path / "run"), kill_after=4)
     assert first.returncode == -9, first.stderr
     again = run("train_lightning.py", str(tmp_path / "run"))

@@ -43,7 +43,7 @@ def test_a_script_that_breaks_off(ended: Ended, breaks: str, status: str, says: 
 
 
 def test_a_server_that_is_down(server: RunningServer) -> None:
-    """Training goes on without it, and says at the end where its results wait."""
+    """Training continues without a server, and logs at the end where its results wait."""
     server.stop()
     script = _SCRIPT.format(breaks="return False")
     command = [sys.executable, "-c", script]

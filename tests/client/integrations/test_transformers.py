@@ -73,7 +73,7 @@ def _losses(log: list[dict[str, Any]]) -> list[float]:
 
 
 def test_evaluations_are_rows_and_the_last_is_the_result(ended: Ended, tmp_path: Path) -> None:
-    """Rows and metrics are what the trainer's own log says, the configuration its arguments."""
+    """Rows and metrics equal the trainer's own log. The configuration has its arguments."""
     trainer = _trainer(tmp_path / "tiny", PodiumCallback("plain"))
     trainer.train()
     arm = ended("plain", "tiny")
@@ -251,7 +251,7 @@ class _Break(TrainerCallback):  # type: ignore[misc, unused-ignore]
 def test_a_training_that_breaks_off(
     ended: Ended, tmp_path: Path, error: BaseException, status: str
 ) -> None:
-    """An error makes the arm failed, an interruption cancelled; there is no result."""
+    """An error makes the arm failed, an interruption cancelled. There is no result."""
     with pytest.raises(type(error)), PodiumCallback("broken", status) as callback:
         _trainer(tmp_path, callback, _Break(error)).train()
     arm = ended("broken", status)
@@ -261,7 +261,7 @@ def test_a_training_that_breaks_off(
 
 
 def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) -> None:
-    """Killed after its fifth evaluation, the example goes on after the checkpoint of step 20."""
+    """Killed after its fifth evaluation, the example continues after the checkpoint of step 20."""
     first = run("train_transformers.py", str(tmp_path / "run"), kill_after=5)
     assert first.returncode == -9, first.stderr
     again = run("train_transformers.py", str(tmp_path / "run"))

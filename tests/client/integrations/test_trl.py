@@ -1,4 +1,4 @@
-"""What TRL's trainers train is recorded by the callback of transformers."""
+"""The callback of transformers records trainings of TRL."""
 
 import subprocess
 from collections.abc import Callable
@@ -20,7 +20,7 @@ _END = "<end>"
 
 
 def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) -> None:
-    """Killed at its third evaluation, the fine-tuning goes on after the checkpoint of step 10."""
+    """Killed at its third evaluation, the fine-tuning continues after the checkpoint of step 10."""
     first = run("train_trl.py", str(tmp_path / "run"), kill_after=3)
     assert first.returncode == -9, first.stderr
     again = run("train_trl.py", str(tmp_path / "run"))

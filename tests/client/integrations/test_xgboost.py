@@ -102,7 +102,7 @@ class _Break(xgboost.callback.TrainingCallback):  # type: ignore[misc, unused-ig
     ("error", "status"), [(ValueError("no more"), "failed"), (KeyboardInterrupt(), "cancelled")]
 )
 def test_a_training_that_breaks_off(ended: Ended, error: BaseException, status: str) -> None:
-    """An error makes the arm failed, an interruption cancelled; there is no result."""
+    """An error makes the arm failed, an interruption cancelled. There is no result."""
     with pytest.raises(type(error)), PodiumCallback("broken", status) as callback:
         _train(5, callback, _Break(error))
     arm = ended("broken", status)
@@ -155,7 +155,7 @@ def test_names_that_are_free_text(ended: Ended) -> None:
 
 
 def test_the_example_killed_and_resumed(ended: Ended, run: Run, tmp_path: Path) -> None:
-    """Killed after 25 rounds, the example goes on after the 20 that it had saved."""
+    """Killed after 25 rounds, the example continues after the 20 that it had saved."""
     first = run("train_xgboost.py", str(tmp_path / "models"), kill_after=25)
     assert first.returncode == -9, first.stderr
     again = run("train_xgboost.py", str(tmp_path / "models"))

@@ -1,4 +1,4 @@
-"""Trains with XGBoost in two processes, which tell each other what they find."""
+"""Trains with XGBoost in two processes, which exchange their results."""
 
 import multiprocessing
 import sys

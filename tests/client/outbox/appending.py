@@ -20,7 +20,7 @@ __all__ = ["main", "payload_of"]
 
 
 def payload_of(seed: int, sequence: int) -> bytes:
-    """What a process with this seed appends as its so many-th record."""
+    """Returns the payload of a process's record with a number, given the process's seed."""
     random = Random(f"{seed}/{sequence}")  # noqa: S311 - no secret
     return random.randbytes(random.choice((0, 20, 150, 400, 6_000)))
 

@@ -39,7 +39,7 @@ def _no_room() -> Iterator[None]:
 
 
 def _append_all(writer: StreamWriter) -> int:
-    """Appends until there is no room; the last sequence."""
+    """Appends until there is no room. Returns the last sequence."""
     while True:
         try:
             sequence = writer.append(b"x" * 1_000)
@@ -49,7 +49,7 @@ def _append_all(writer: StreamWriter) -> int:
 
 
 def main(folder: Path) -> None:
-    """Fills the disk, finds what was written whole, makes room, and goes on."""
+    """Fills the disk, checks that the written events are complete, makes room, and continues."""
     outbox, filler = new_outbox(folder), folder / "filler"
     writer = StreamWriter.create(outbox, info(), segment_bytes=_SEGMENT)
     writer.append(b"x" * (_SEGMENT // 2))

@@ -1,4 +1,4 @@
-"""What an outbox may take of the disk, and what it takes of the thread that appends."""
+"""The disk space of an outbox, and the time that it takes from the appending thread."""
 
 import errno
 import shutil
@@ -110,7 +110,7 @@ def test_a_delivered_stream_always_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_record_larger_than_the_budget_is_refused(tmp_path: Path) -> None:
-    """It would wait for ever, so it is an error of its own, and the next record goes on."""
+    """A record that can never fit raises an error of its own, and the next record is appended."""
     writer = StreamWriter.create(
         new_outbox(tmp_path), info(), segment_bytes=4096, budget=Budget(8192)
     )
@@ -151,7 +151,7 @@ def test_appending_never_gives_up_the_interpreter(tmp_path: Path) -> None:
 def test_a_failed_sync_is_said_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a failing disk did not take is not called safe before a later sync took it."""
+    """Events that a failed sync did not write count as safe only after a later sync."""
     writer = new_writer(new_outbox(tmp_path))
     writer.append(b"first")
     assert writer.sync() == 1

@@ -24,7 +24,7 @@ def _copied(source: Path, target: Path, meanwhile: Callable[[], None]) -> Path:
 
 
 def test_a_copy_holds_the_same(tmp_path: Path) -> None:
-    """A copied outbox tells its server and its streams, whose writers are not there."""
+    """A copied outbox has its server and its streams, whose writers do not live."""
     writer = new_writer(new_outbox(tmp_path))
     for number in range(50):
         writer.prepare()

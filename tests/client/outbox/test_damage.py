@@ -90,7 +90,7 @@ def test_every_segment_may_be_cut_anywhere(tmp_path: Path) -> None:
 
 
 def test_what_stands_behind_a_place_never_written_is_not_delivered_but_kept(tmp_path: Path) -> None:
-    """After a power cut a page may be missing: what is before it stands, what is behind is kept."""
+    """After a power cut a page may be missing. Earlier events are read, and later ones are kept."""
     folder = _closed_stream(tmp_path)
     segment = folder / "00000002.segment"
     content = segment.read_bytes()
@@ -135,7 +135,7 @@ def test_damage_to_what_a_stream_says_of_itself(tmp_path: Path) -> None:
 
 
 def test_damage_to_the_address_is_mended(tmp_path: Path) -> None:
-    """An outbox never tells another address than its own; whoever knows it writes it again."""
+    """An outbox never returns a wrong address. A process that knows the address writes it again."""
     outbox = new_outbox(tmp_path)
     for _ in _flips(outbox / "outbox.json"):
         with suppress(DamagedError):
@@ -148,7 +148,7 @@ def test_damage_to_the_address_is_mended(tmp_path: Path) -> None:
 
 
 def test_damage_to_the_progress_begins_anew(tmp_path: Path) -> None:
-    """How far it is delivered is a cache: damaged, it is nothing."""
+    """The progress of the delivery is a cache: if it is damaged, it counts as 0."""
     folder = _closed_stream(tmp_path)
     reader = StreamReader(folder)
     reader.note_delivered(11)
@@ -192,7 +192,7 @@ def test_records_inside_a_damaged_one_are_not_found(tmp_path: Path) -> None:
 
 
 def test_progress_that_cannot_be_written_holds_nothing_up(tmp_path: Path) -> None:
-    """A sender that cannot note its progress says so, deletes what is delivered, and finishes."""
+    """A sender that cannot write its progress logs that, deletes delivered events, and finishes."""
     folder = _closed_stream(tmp_path)
     (folder / "delivered").unlink()
     (folder / "delivered").mkdir()

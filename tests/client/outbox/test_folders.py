@@ -1,4 +1,4 @@
-"""Where outboxes are, who may read them, and what they say of themselves."""
+"""The places of outboxes, their permissions, and their descriptions."""
 
 import os
 import re
@@ -73,7 +73,7 @@ def test_folders_are_closed_again(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_there_is_used_as_it_is(tmp_path: Path) -> None:
-    """The root that a user made keeps its mode: what is in it is closed."""
+    """A root that a user made keeps its mode. The folders in it are closed to others."""
     root = tmp_path / "shared"
     root.mkdir()
     root.chmod(0o755)
@@ -133,7 +133,7 @@ def test_another_format_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_writer_ids_are_unique_and_sort_by_time() -> None:
-    """A writer_id names its second and its process, and is no other's."""
+    """A writer_id has the second and the process of its creation, and is unique."""
     written = [new_writer_id() for _ in range(1_000)]
     assert len(set(written)) == 1_000
     pattern = rf"20\d{{6}}T\d{{6}}-{os.getpid()}-[0-9a-f]{{16}}"

@@ -1,4 +1,4 @@
-"""A trainer forks while it records: the child forgets the stream, the parent goes on."""
+"""A trainer forks while it records: the child drops the stream, the parent continues."""
 
 import os
 import threading

@@ -20,7 +20,7 @@ _KILLS = 25
 
 
 def _killed(outbox: Path, seed: int, after: int, seconds: float = 0) -> tuple[Path, list[int]]:
-    """Kills a process after so many appends and a moment; its stream, and what it appended."""
+    """Kills a process a moment after some appends. Returns its stream, and its appended events."""
     command = (sys.executable, "-m", "tests.client.outbox.appending", str(outbox), str(seed))
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=_PROJECT) as process:
         assert process.stdout is not None
@@ -66,7 +66,7 @@ def test_a_killed_stream_can_go_only_when_it_is_surely_alone(
 
 
 def test_what_was_killed_while_it_was_made_is_swept_away(tmp_path: Path) -> None:
-    """A folder that never became a stream is none, and goes after an hour."""
+    """A folder that never became a stream is ignored, and removed after an hour."""
     outbox = new_outbox(tmp_path)
     young, old = outbox / ".young", outbox / ".old"
     for folder in (young, old):

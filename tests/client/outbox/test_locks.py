@@ -1,4 +1,4 @@
-"""Who lives, and who sends: locks that end with their process."""
+"""Locks of writers and senders, which end with their process."""
 
 import os
 import shutil

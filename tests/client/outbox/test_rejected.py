@@ -28,7 +28,7 @@ def _reader(root: Path) -> StreamReader:
 
 
 def test_rejected_events_are_kept_and_counted(tmp_path: Path) -> None:
-    """What was rejected is listed in order, also by the next sender, and counted as such."""
+    """Rejected events are listed in order, also for the next sender, and are counted."""
     reader = _reader(tmp_path)
     assert reader.rejected_events() == []
     for sequence in (4, 2):
@@ -51,7 +51,7 @@ def test_a_repeated_rejection_counts_once(tmp_path: Path) -> None:
 
 
 def test_a_torn_line_hides_no_other(tmp_path: Path) -> None:
-    """A kill in the middle of a line costs that line: what comes next begins a line of its own."""
+    """A kill in the middle of a line costs that line. The next event begins a new line."""
     reader = _reader(tmp_path)
     reader.reject(_rejected(2))
     with (reader.folder / "rejected.jsonl").open("ab") as file:
@@ -72,7 +72,7 @@ def test_a_retried_event_waits_no_more(tmp_path: Path) -> None:
 
 
 def test_a_stream_with_rejected_events_stays(tmp_path: Path) -> None:
-    """The events delivered, a stream goes when everything that was rejected was retried."""
+    """A delivered stream is removed when all of its rejected events were sent again."""
     reader = _reader(tmp_path)
     reader.reject(_rejected(2))
     reader.note_delivered(5)

@@ -29,7 +29,7 @@ def test_what_is_appended_is_read_in_order(tmp_path: Path) -> None:
 
 
 def test_a_stream_says_whose_it_is(tmp_path: Path) -> None:
-    """Its folder is found in the outbox and tells what the writer was given."""
+    """The stream's folder is in the outbox and has the description that the writer was given."""
     outbox = new_outbox(tmp_path)
     given = info(arm=None, attempt_id=None, attempt_order=None)
     writer = StreamWriter.create(outbox, given)
@@ -101,7 +101,7 @@ def test_delivered_streams_go(tmp_path: Path) -> None:
 def test_a_record_that_is_half_written_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A writer that goes on to its next segment between two looks has nothing skipped for that."""
+    """If a writer moves to its next segment between two looks, no event is skipped."""
     writer = new_writer(new_outbox(tmp_path))
     for _ in range(3):
         writer.append(b"x" * 1000)

@@ -50,7 +50,7 @@ def _upkeep(writer: StreamWriter) -> Iterator[None]:
 
 
 def test_threads_append_side_by_side(tmp_path: Path) -> None:
-    """Each record of each thread is there once, under the sequence that it was told."""
+    """Each record of each thread exists once, under the sequence that `append` returned."""
     writer, told = _writer(tmp_path), list[tuple[int, bytes]]()
 
     def append(name: int) -> None:
@@ -73,12 +73,12 @@ def test_threads_append_side_by_side(tmp_path: Path) -> None:
 
 
 class _InterruptedError(Exception):
-    """What the signal handler of a test raises."""
+    """Raised by the signal handler of a test."""
 
 
 @contextmanager
 def _alarm(handler: Callable[[], None]) -> Iterator[Callable[[], None]]:
-    """Gives the block what calls a handler in the middle of what comes next, at random."""
+    """Yields a function that calls a handler at random during the code after it."""
     random = Random(5)  # noqa: S311 - no secret
 
     def handle(_number: int, _frame: FrameType | None) -> None:
@@ -122,7 +122,7 @@ def test_exceptions_of_signal_handlers_leave_no_trace(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(method="thread")  # as above
 def test_a_signal_handler_may_try_to_append(tmp_path: Path) -> None:
-    """A handler that logs while its thread appends is told that there is no room now, no more."""
+    """A handler that logs while its thread appends gets an error that there is no room now."""
     writer, told, refused = _writer(tmp_path), list[tuple[int, bytes]](), 0
 
     def log() -> None:
@@ -158,11 +158,11 @@ class _DyingMemory:
         self._memory[place] = content
 
     def close(self) -> None:
-        """It is closed by whoever made it."""
+        """Only the process that made the stream closes it."""
 
 
 def test_a_record_is_whole_or_not_there(tmp_path: Path) -> None:
-    """Whoever dies between two stores of an append leaves nothing, not even damage."""
+    """A process that dies between two stores of an append leaves no record and no damage."""
     for stores in range(2):
         writer = _writer(tmp_path)
         writer.append(b"first")

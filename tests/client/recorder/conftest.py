@@ -25,7 +25,7 @@ def server() -> Iterator[RunningServer]:
 
 @pytest.fixture
 def client(server: RunningServer) -> Iterator[podium.Client]:
-    """A client that asks what was recorded."""
+    """Returns a client that reads the recorded results."""
     with podium.Client(server.address) as client:
         yield client
 

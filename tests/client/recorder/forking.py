@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 __all__ = ["ROWS", "child", "main"]
 
 ROWS = 5
-"""How many rows each process logs."""
+"""The number of rows that each process logs."""
 _AT_A_TIME = 8
 _SECONDS = 240
 
 
 def child(arm: podium.ArmRecording, number: int) -> None:
-    """What a process does, as a data loader's worker does: it logs, and ends."""
+    """Logs and ends, as a worker of a data loader does."""
     for step in range(ROWS):
         arm.log_eval(f"child{number}", {"n": step}, step=step)
     arm.log({f"child{number}": number})

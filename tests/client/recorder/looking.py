@@ -1,4 +1,4 @@
-"""What tests of the recorder look at."""
+"""Helpers that inspect a recorder and its log."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ from podium._outbox.sender_state import SenderState
 __all__ = ["NOBODY", "PATIENT", "end_sender", "open_files", "told"]
 
 NOBODY = "127.0.0.1:1"
-"""Where no server is."""
+"""An address without a server."""
 PATIENT = """
 from podium._recorder import process_outbox
 process_outbox._FIRST_PROGRESS_SECONDS = 120.0
@@ -20,12 +20,12 @@ process_outbox._FIRST_PROGRESS_SECONDS = 120.0
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the user was told."""
+    """Returns the warnings that the user got."""
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def open_files() -> int:
-    """How many files this process has open."""
+    """Returns the number of open files of this process."""
     return len(list(Path("/proc/self/fd").iterdir()))
 
 

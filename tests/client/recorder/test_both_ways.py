@@ -108,7 +108,7 @@ def test_an_evaluation_is_timed(begin: Begin, client: podium.Client, name: str) 
 
 
 def test_an_evaluation_that_raises(begin: Begin, client: podium.Client, name: str) -> None:
-    """Nothing of an evaluation is kept whose block raised, and the exception goes on."""
+    """If the block of an evaluation raises, nothing is recorded, and the exception is passed on."""
 
     def evaluate(arm: podium.ArmRecorder) -> None:
         with arm.evaluating("val") as evaluation:
@@ -142,14 +142,14 @@ def test_a_block_that_raises(begin: Begin, client: podium.Client, name: str) -> 
 def test_an_interrupted_block(
     begin: Begin, client: podium.Client, name: str, error: BaseException
 ) -> None:
-    """What ends a block on request leaves a cancelled arm."""
+    """An exception that ends a block on request makes the arm cancelled."""
     with pytest.raises(type(error)):
         _raise(begin, error)
     assert client.arm(name, "lora_rank4").get().status == "cancelled"
 
 
 def test_what_finish_says_stands(begin: Begin, client: podium.Client, name: str) -> None:
-    """`finish` says how an arm ended, as a whole, and the end of the block changes nothing."""
+    """`finish` records the whole end of an arm, and the end of the block changes nothing."""
     result = podium.RunResult("r", "stopped", {"loss": 0.1}, {"model": "s3://m"}, "e", {"n": 1})
     with begin() as experiment, experiment.start_arm(CONFIG) as arm:
         arm.finish("completed", train_seconds=3)
@@ -162,7 +162,7 @@ def test_what_finish_says_stands(begin: Begin, client: podium.Client, name: str)
 
 
 def test_an_arm_without_a_block(begin: Begin, client: podium.Client, name: str) -> None:
-    """Without a block, an arm is running until `finish` says otherwise."""
+    """Without a block, an arm runs until `finish`."""
     with begin() as experiment:
         running = experiment.start_arm(CONFIG, name="running")
         running.log({"loss": 1})
@@ -179,7 +179,7 @@ def _statuses(client: podium.Client, name: str) -> dict[str, str]:
 
 
 def test_logging_after_the_block(begin: Begin, client: podium.Client, name: str) -> None:
-    """What is logged after an arm's block, such as a late evaluation, is part of the arm."""
+    """Values logged after an arm's block, such as a late evaluation, are part of the arm."""
     with begin() as experiment:
         with experiment.start_arm(CONFIG) as arm:
             arm.log({"loss": 1})
@@ -203,7 +203,7 @@ def test_a_job_that_is_started_again(begin: Begin, client: podium.Client, name: 
 
 
 def test_a_whole_arm(begin: Begin, client: podium.Client, name: str) -> None:
-    """record_arm makes an arm equal to one in hand, also one that has attempts if told so."""
+    """record_arm makes an arm equal to the given one; with `replace`, also one with attempts."""
     whole = podium.ArmResult(
         "whole", CONFIG, "failed", {"loss": 1.0}, evals=[podium.EvalResult("test")], error="e"
     )

@@ -1,4 +1,4 @@
-"""What a process may do with the recorder of the one that began it."""
+"""Child processes that use the recorder of their parent."""
 
 import os
 import pickle
@@ -17,7 +17,7 @@ CONFIG = podium.RunConfig("arm")
 
 
 def test_a_recorder_that_is_sent(record: Any, client: podium.Client, name: str) -> None:
-    """What gets a recorder by pickle records for the same attempt, in the order of the process."""
+    """A process that got a recorder by pickle records for the same attempt, in its own order."""
     with record(name) as experiment, experiment.start_arm(CONFIG, attempt_id="a", order=7) as arm:
         arm.log({"loss": 1})
         again: podium.ArmRecording = pickle.loads(pickle.dumps(arm))  # noqa: S301 - our own
@@ -76,7 +76,7 @@ def test_the_end_belongs_to_the_parent(
     strict: str,
     finishes: str,
 ) -> None:
-    """A forked child logs; that it ends the arm is refused and told; the parent's end stands."""
+    """A forked child logs. Its `finish` is refused with a warning, and the parent's end is kept."""
     told = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)}
     done = subprocess.run(
         [sys.executable, "-c", PATIENT + LEAVES, name, strict, finishes],

@@ -40,7 +40,7 @@ with podium.record(name, close_timeout=120) as experiment:
 def test_a_script_that_is_run_again(
     server: RunningServer, outbox: Path, client: podium.Client, name: str, ends: str
 ) -> None:
-    """After a crash, the repaired script records the arm anew, also with another config."""
+    """After a crash, the repaired script starts the arm again, also with another configuration."""
 
     def run(rate: float, ends: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -1,4 +1,4 @@
-"""What a recorder says of how far its results have come, and what it does where they do not."""
+"""The counts and warnings of a recorder about the delivery of its results."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ CONFIG = podium.RunConfig("arm")
 
 
 class Clock:
-    """A clock that goes on by nothing but sleep."""
+    """A clock that only sleep advances."""
 
     def __init__(self) -> None:
         self.time = time.time
@@ -39,7 +39,7 @@ class Clock:
 
 
 def test_flush(record: Any, client: podium.Client, name: str) -> None:
-    """After a flush that says so, everything that was logged is at the server."""
+    """After a flush that is `durable`, the server has everything that was logged."""
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
         for step in range(100):
             arm.log_eval("val", {"n": step}, step=step)
@@ -85,7 +85,7 @@ def test_a_sender_that_does_not_start(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Where the sender ends at once, or there is nothing to start it with, the user hears of it."""
+    """If the sender ends at once, or cannot be started, the user gets a warning."""
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     with record(name, outbox=tmp_path / "frozen", close_timeout=0) as experiment:
         experiment.start_arm(CONFIG).log({"loss": 1})
@@ -134,7 +134,7 @@ def test_offline_by_the_environment(
     *,
     offline: bool,
 ) -> None:
-    """PODIUM_OFFLINE=1 says it too."""
+    """PODIUM_OFFLINE=1 has the effect of `offline=True`."""
     monkeypatch.setenv("PODIUM_OFFLINE", value)
     with record(name, outbox=tmp_path / "outbox") as experiment:
         experiment.start_arm(CONFIG).finish()
@@ -168,7 +168,7 @@ def test_what_is_set_aside(
 
 
 def test_one_event(record: Any, name: str, caplog: pytest.LogCaptureFixture) -> None:
-    """What is told of one is told as of one."""
+    """A single event is reported in the singular."""
     with record(name, address=NOBODY, offline=True) as experiment:
         folder = experiment.outbox
     (line,) = told(caplog)
@@ -181,7 +181,7 @@ def test_one_event(record: Any, name: str, caplog: pytest.LogCaptureFixture) -> 
 def test_a_second_run(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A finished arm that is started again without a word is told at once, with what to say."""
+    """A finished arm that is started again without `restart` is reported at once, with a remedy."""
     for loss in (1, 2):
         with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
             arm.log({"loss": loss})
@@ -333,7 +333,7 @@ def test_many_threads(record: Any, client: podium.Client, name: str) -> None:
 
 
 def test_a_generator_that_is_never_closed(server: RunningServer, outbox: Path, name: str) -> None:
-    """Python ends although a generator still records, and one line names what is not recorded."""
+    """Python ends although a generator still records, and one line names the lost event."""
     script = (
         "import sys, podium\n"
         "def train():\n"
@@ -383,7 +383,10 @@ if len(sys.argv) > 2:
 def test_a_process_that_records(
     server: RunningServer, outbox: Path, client: podium.Client, name: str, arguments: list[str]
 ) -> None:
-    """It loads no gRPC and has no children; without a block, its end delivers what it logged."""
+    """The process loads no gRPC and has no children.
+
+    Without a block, its end delivers everything.
+    """
     told = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PATIENT + TRAINER, name, *arguments],

@@ -1,4 +1,4 @@
-"""The outbox on disks that hang, are full or lose it, and what it takes of files and memory."""
+"""Outboxes on disks that hang, are full or lose data, and the files and memory that they use."""
 
 import os
 import stat
@@ -115,7 +115,7 @@ def test_a_disk_that_hangs_is_an_error_if_strict(
 def test_the_end_waits_for_room(
     record: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where nobody can deliver, the end waits for the disk to take what is in memory."""
+    """Without a sender too, the end waits until the disk has written the events in memory."""
     monkeypatch.setattr(process_outbox, "_DISK_SECONDS", 0.2)
     with (
         record(name, address=NOBODY, outbox=tmp_path / "outbox") as experiment,
@@ -139,7 +139,10 @@ def test_a_full_memory(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """What memory cannot hold is dropped and counted, the newest first; the end is always kept."""
+    """Events beyond the memory are dropped and counted, the newest first.
+
+    The end is always kept.
+    """
     monkeypatch.setattr(stream, "MEMORY_BYTES", 100_000)
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
         with arm._stream._writer._upkeep:
@@ -159,7 +162,7 @@ def test_a_full_memory(
 def test_memory_is_free_again(
     record: Any, client: podium.Client, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was written leaves the memory: a disk that hangs again finds as much room as before."""
+    """Written events leave the memory, so a disk that hangs again finds as much room as before."""
     monkeypatch.setattr(stream, "MEMORY_BYTES", 400_000)
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
         for turn in range(3):
@@ -195,7 +198,7 @@ def test_a_deleted_outbox(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Where somebody deletes the outbox, recording goes on in a new one; what is lost is told."""
+    """If the outbox is deleted, recording continues in a new one, and the loss is reported."""
     with record(name, outbox=tmp_path / "outbox", offline=True) as experiment:
         arm = experiment.start_arm(CONFIG)
         arm.log({"lost": 1})

@@ -1,4 +1,4 @@
-"""What one process logs of one arm is applied in that order, and its arms are created in order."""
+"""Events of one arm are applied in the order of their logging, and arms are created in order."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ def _infos(outbox: Path) -> list[StreamInfo]:
 def test_an_arm_that_is_started_twice_ends_as_logged(
     record: Any, client: podium.Client, name: str, tmp_path: Path, *, offline: bool
 ) -> None:
-    """The second start is accepted; what the first attempt logs afterwards is rejected as stale."""
+    """The second start is accepted. Later events of the first attempt are rejected as stale."""
     outbox = tmp_path / "outbox"
     with record(name, outbox=outbox, offline=offline) as experiment:
         first = experiment.start_arm(CONFIG, order=1)
@@ -78,7 +78,7 @@ def test_logging_after_the_end_keeps_its_place(
 
 
 def test_two_recorders_of_one_process(record: Any, client: podium.Client, name: str) -> None:
-    """Recorders that take turns at one arm write one line of streams: the last value stands."""
+    """Recorders that take turns at one arm write one line of streams, so the last value is kept."""
     with record(name) as one, record(name) as other:
         with one.start_arm(CONFIG) as arm:
             evaluator = other.arm("arm")
@@ -93,7 +93,7 @@ def test_two_recorders_of_one_process(record: Any, client: podium.Client, name: 
 def test_an_arm_that_goes_on_in_another_stream_runs(
     record: Any, client: podium.Client, name: str, tmp_path: Path
 ) -> None:
-    """A stream without the end of its arm is no sign of a crash if another one continues it."""
+    """A stream without the end of its arm does not mean a crash if another one continues it."""
     outbox = tmp_path / "outbox"
     with record(name, outbox=outbox) as one, record(name, outbox=outbox) as other:
         arm = one.start_arm(CONFIG)
@@ -131,7 +131,7 @@ def test_an_early_row_holds_up_nothing(
 def test_a_start_that_is_rejected_holds_up_nothing(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where an arm was never created, what follows in later streams is rejected, not kept back."""
+    """If an arm was never created, events in later streams are rejected instead of waiting."""
     with record(name) as experiment, experiment.start_arm(CONFIG, name="good"):
         pass
     with record(name) as experiment:

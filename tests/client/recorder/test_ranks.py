@@ -45,7 +45,7 @@ def train(
     environment: Mapping[str, str] = TORCHRUN,
     **given: object,
 ) -> list[str]:
-    """Runs all ranks side by side; what each of them told its user."""
+    """Runs all ranks at the same time. Returns what each of them logged."""
     command = [sys.executable, "-c", PATIENT + SCRIPT, name, json.dumps(given)]
     told = {"PODIUM_ADDRESS": server.address, "PODIUM_OUTBOX": str(outbox)}
     processes = [
@@ -64,7 +64,7 @@ def train(
 def test_only_the_main_process_records(
     server: RunningServer, outbox: Path, client: podium.Client, name: str, variable: str
 ) -> None:
-    """Of eight ranks, rank 0 records the arm; each of the others says once that it does not."""
+    """Of eight ranks, rank 0 records the arm. Each of the others logs once that it does not."""
     told = train(server, outbox, name, variable)
     assert told[0] == ""
     for rank in RANKS[1:]:
@@ -91,7 +91,7 @@ def test_a_shared_attempt(
 def test_a_rank_that_fails(
     server: RunningServer, outbox: Path, client: podium.Client, name: str
 ) -> None:
-    """Where one rank fails and torchrun kills the others, the arm is failed, with its error."""
+    """If one rank fails and torchrun kills the others, the arm is failed, with its error."""
     environment = {**TORCHRUN, "FAILS": "3", "KILLED": "1"}
     train(server, outbox, name, environment=environment, attempt={"id": "job-8", "order": 8})
     found = client.arm(name, "arm").get()
@@ -129,7 +129,7 @@ with podium.record("torch") as experiment:
     [("0", "5", "False"), ("5", "0", "True"), ("not yet", "0", "False"), ("not yet", "5", "True")],
 )
 def test_torch_distributed(tmp_path: Path, rank: str, variable: str, silent: str) -> None:
-    """An initialised torch.distributed says the rank, whatever the environment says."""
+    """An initialised torch.distributed has the rank, whatever the environment variables are."""
     environment = {
         **os.environ,
         "RANK": variable,

@@ -53,7 +53,7 @@ def test_a_search(record: Any, client: podium.Client, name: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
 def test_several_scores_and_failed_folds(record: Any, client: podium.Client, name: str) -> None:
-    """Each scorer is a metric, a fold that failed is NaN, and a prefix tells searches apart."""
+    """Each scorer is a metric, a failed fold is NaN, and a prefix distinguishes searches."""
     search = _searched(scoring={"mae": "neg_mean_absolute_error", "nan": _nan}, refit="mae")
     with record(name) as experiment:
         record_search(search, experiment, name="first", eval_name="folds")
@@ -67,7 +67,7 @@ def test_several_scores_and_failed_folds(record: Any, client: podium.Client, nam
 def test_a_search_that_was_not_fitted(
     record: Any, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is a warning that names what is missing, and no error."""
+    """An invalid search is a warning that names what is missing, and not an error."""
     with record(name) as experiment:
         record_search(GridSearchCV(DummyRegressor(), {}), experiment)
     (line,) = told(caplog)

@@ -1,4 +1,4 @@
-"""Whatever is wrong with what is recorded: training goes on, and the user hears of it."""
+"""Whatever is wrong with recorded values, training continues, and the user gets a warning."""
 
 import os
 import signal
@@ -47,7 +47,7 @@ BAD_LOGS: dict[str, tuple[Callable[[podium.ArmRecording], object], dict[str, flo
 def test_a_bad_log(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture, case: str
 ) -> None:
-    """What cannot be recorded of a log is told once; what can be, and what comes after, is kept."""
+    """Invalid values of a log are reported once. Valid and later values are recorded."""
     log, kept = BAD_LOGS[case]
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
         log(arm)
@@ -72,7 +72,7 @@ def test_what_is_left_out_takes_no_room(record: Any, client: podium.Client, name
 def test_any_time_to_flush(
     record: Any, name: str, caplog: pytest.LogCaptureFixture, timeout: Any
 ) -> None:
-    """A flush is no place for an error either, whatever it is given."""
+    """A flush raises no error, whatever its argument is."""
     with record(name, close_timeout=timeout) as experiment, experiment.start_arm(CONFIG) as arm:
         arm.log({"loss": 1})
         assert arm.flush(timeout).dropped == 0
@@ -85,7 +85,7 @@ def test_any_time_to_flush(
 def test_an_arm_that_is_started_twice(
     record: Any, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Two arms of one name, as a loop makes them that forgets to name them, are told at once."""
+    """Two arms of one name, as in a loop that does not name them, are reported at once."""
     with record(name) as experiment:
         with experiment.start_arm(CONFIG, order=1):
             pass
@@ -143,7 +143,7 @@ def test_a_bad_eval(
 def test_a_bad_evaluation(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In the block of an evaluation, too, bad values are told, and good ones kept."""
+    """In the block of an evaluation too, invalid values are reported, and valid ones recorded."""
     with record(name) as experiment, experiment.start_arm(CONFIG) as arm:
         with arm.evaluating("val") as evaluation:
             evaluation.log({"n": 1})
@@ -169,7 +169,7 @@ BAD_STARTS: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_bad_start(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture, case: str
 ) -> None:
-    """An arm is started with the valid arguments, and keeps what is logged to it."""
+    """An arm is started with the valid arguments, and its later values are recorded."""
     arguments, expected = BAD_STARTS[case]
     with record(name) as experiment:
         with experiment.start_arm(**arguments) as arm:
@@ -206,7 +206,7 @@ BAD_BEGINNINGS: dict[str, dict[str, Any]] = {
 def test_a_bad_beginning(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture, case: str
 ) -> None:
-    """What is wrong with an argument of `record` is told, and what arms log is kept."""
+    """An invalid argument of `record` is reported, and the values of arms are recorded."""
     with record(name, **BAD_BEGINNINGS[case]) as experiment:
         assert len(told(caplog)) == 1
         with experiment.start_arm(CONFIG) as arm:
@@ -217,7 +217,7 @@ def test_a_bad_beginning(
 
 @pytest.mark.parametrize("case", [*BAD_BEGINNINGS, "a name"])
 def test_a_bad_beginning_that_is_strict(record: Any, name: str, case: str) -> None:
-    """What is wrong with an argument of `record` is an error where that is asked for."""
+    """With `strict`, an invalid argument of `record` is an error."""
     given, arguments = ("a//b", {}) if case == "a name" else (name, BAD_BEGINNINGS[case])
     with pytest.raises((TypeError, ValueError)):
         record(given, strict=True, **arguments)

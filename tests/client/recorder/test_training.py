@@ -1,4 +1,7 @@
-"""The training of examples/, which goes on whatever happens; after `podium sync` all is there."""
+"""The training of examples/ continues whatever happens.
+
+After `podium sync` everything is stored.
+"""
 
 import os
 import shutil
@@ -104,14 +107,14 @@ def check_all(address: str) -> None:
 
 
 def test_everything_is_well(own_server: RunningServer, tmp_path: Path) -> None:
-    """With a server that answers, all is there when the training ends, and it has said nothing."""
+    """With a server, everything is stored when the training ends, and it has logged nothing."""
     training = train(own_server.address, tmp_path / "outbox")
     assert training.communicate(timeout=SECONDS)[1] == ""
     check_all(own_server.address)
 
 
 def test_the_server_is_down(own_server: RunningServer, tmp_path: Path) -> None:
-    """With the server down, training ends well and says what waits where and what to do."""
+    """Without a server, the training ends well and logs what waits, where, and what to do."""
     own_server.kill()
     training = train(own_server.address, tmp_path / "outbox")
     told = training.communicate(timeout=SECONDS)[1]
@@ -160,7 +163,7 @@ def test_the_connection_is_cut(own_server: RunningServer, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("step", [0, 150])
 def test_the_process_is_killed(own_server: RunningServer, tmp_path: Path, step: int) -> None:
-    """What was logged before a kill -9 is there after `podium sync`, and the next run goes on."""
+    """Values logged before a kill -9 are stored after `podium sync`, and the next run continues."""
     training = train(own_server.address, tmp_path / "outbox")
     wait_for_step(training, step)
     training.kill()
@@ -177,7 +180,7 @@ def test_the_process_is_killed(own_server: RunningServer, tmp_path: Path, step: 
 
 
 def test_the_disk_is_full(own_server: RunningServer, tmp_path: Path) -> None:
-    """On a full disk training goes on, and what it logged meanwhile is there when there is room."""
+    """On a full disk training continues, and its values are stored when there is room again."""
     disk = tmp_path / "disk"
     disk.mkdir()
     if not _can_mount(disk):

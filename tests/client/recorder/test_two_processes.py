@@ -1,4 +1,4 @@
-"""Two processes that train the same arm: each is told within seconds."""
+"""Two processes that train the same arm: each gets a warning within seconds."""
 
 import os
 import re

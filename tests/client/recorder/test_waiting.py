@@ -18,7 +18,7 @@ def test_a_misspelt_arm(
     name: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """While the evaluator runs, and again at its end, a warning says which arms are similar."""
+    """During the evaluation, and at its end, a warning names similar arms."""
     client.experiment(name).declare()
     for arm in ("lora_rank4", "lora_rank8", "baseline"):
         client.experiment(name).start_arm(podium.RunConfig(arm))

@@ -49,7 +49,7 @@ VALUES: dict[str, Any] = {
 SILENT, NAMED = False, True
 
 Expected = dict[str, tuple[Any, bool]]
-"""By value: what is recorded, and whether a warning names the argument."""
+"""By value: the recorded value, and whether a warning names the argument."""
 
 
 def _names(lost: Any, *, none: tuple[Any, bool]) -> Expected:
@@ -78,7 +78,7 @@ def _only(lost: Any, **kept: tuple[Any, bool]) -> Expected:
 
 
 _UNIQUE = re.compile(r"-[0-9a-f]{8}$")
-"""What makes the name of a row its own."""
+"""The suffix that makes the name of a row unique."""
 OPTIONAL_NAME = _names(None, none=(None, SILENT))
 ROW_NAME = _names("unnamed", none=("unnamed", NAMED))
 STEP = _only(
@@ -353,7 +353,7 @@ def test_an_arm_without_a_valid_name(
     argument: str,
     kind: str,
 ) -> None:
-    """Whatever names an arm, it is recorded under some name, and what is logged to it is kept."""
+    """Whatever the name of an arm is, it is recorded under some name, and its values are kept."""
     with record(name) as experiment:
         given = {"run_config": CONFIG, argument: VALUES[kind]}
         with experiment.start_arm(**given) as arm:
@@ -483,7 +483,7 @@ def test_positions_are_taken_for_names(record: Any, client: podium.Client, name:
 def test_a_large_config(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What exceeds a limit is shortened and named, and everything else is as it was given."""
+    """A value over a limit is shortened and named. Everything else is unchanged."""
     config = podium.RunConfig(
         "arm",
         data=podium.DataConfig("path", path="p" * 70_000),
@@ -606,7 +606,7 @@ def test_another_error_of_a_field_is_new(
 
 
 def test_a_name_for_a_run_config(record: Any, name: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A text in place of the configuration names the arm, and one sentence says how."""
+    """A text in place of the configuration names the arm, and one warning explains that."""
     with record(name) as experiment, experiment.start_arm("a\nb") as arm:
         assert arm.name == "ab"
     (line,) = told(caplog)
@@ -617,7 +617,7 @@ def test_a_name_for_a_run_config(record: Any, name: str, caplog: pytest.LogCaptu
 def test_a_name_that_is_missing(
     record: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An experiment without a name gets one, and one sentence says which."""
+    """An experiment without a name gets one, and one warning names it."""
     with record("", outbox=tmp_path / "outbox", offline=True):
         (line,) = told(caplog)
     assert line.count("name is") == 1

@@ -1,4 +1,4 @@
-"""A training script of twenty lines goes on whatever happens, and what it recorded arrives."""
+"""A training script of twenty lines continues whatever happens, and its results arrive."""
 
 import signal
 import time
@@ -57,7 +57,7 @@ def test_the_server_hangs(world: World) -> None:
 
 
 def test_the_connection_is_cut(world: World) -> None:
-    """Again and again, in the middle of calls: what is recorded meanwhile arrives once."""
+    """The server is killed again and again, during calls. Events recorded meanwhile arrive once."""
     direct = world.server.address
     proxy = Proxy(direct)
     world.server.address = proxy.address

@@ -73,7 +73,10 @@ def test_deletion_while_offline(world: World) -> None:
 
 
 def test_preempted_zombie(world: World) -> None:
-    """A preempted training was only stopped; when it goes on beside its successor it is refused."""
+    """A preempted training was only stopped.
+
+    When it continues beside its successor it is refused.
+    """
     zombie = world.begin("--by", 1, "--steps", 100, "--hold", 10, 50)
     with world.held(zombie, 10):
         zombie.send_signal(signal.SIGSTOP)
@@ -93,7 +96,7 @@ def test_preempted_zombie(world: World) -> None:
 
 
 def test_resumed_from_a_checkpoint(world: World) -> None:
-    """Killed at step 57 and resumed from step 50: each step counts as who trained it last."""
+    """Killed at step 57 and resumed from step 50, each step has the value of its last training."""
     world.train("--by", 1, "--steps", 100, "--die", 57, offline=True)
     world.train("--by", 2, "--first", 51, "--steps", 49, "--resume", 50, offline=True)
 

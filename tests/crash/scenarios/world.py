@@ -77,20 +77,20 @@ class World:
         return training
 
     def restart(self, *arguments: str) -> None:
-        """Starts the server anew, with other arguments, on its address and store."""
+        """Starts the server again, with other arguments, on its address and store."""
         self.server.stop()
         self.server._arguments = arguments
         self.server.start()
 
     def train(self, *arguments: object, root: Path | None = None, offline: bool = False) -> str:
-        """Trains to the end; what the training says to its user."""
+        """Trains to the end. Returns what the training logged."""
         training = self.begin(*arguments, root=root, offline=offline)
         said = self.finish(training)
         assert training.returncode in {0, -signal.SIGKILL}, said
         return said
 
     def finish(self, training: Training) -> str:
-        """Waits until a training has ended; what it says to its user."""
+        """Waits until a training has ended. Returns what it logged."""
         return training.communicate(timeout=_SECONDS)[1]
 
     def reach(self, training: Training, step: int) -> None:

@@ -1,4 +1,4 @@
-"""The rules that plant defects, and the list of what they are planted in."""
+"""The rules that plant defects, and the list of the files in which they are planted."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What type checkers say of the asynchronous client. Checked, never run."""
+"""The types of the asynchronous client. Checked by type checkers, never run."""
 
 from collections.abc import AsyncIterator
 from typing import assert_type
@@ -39,7 +39,7 @@ async def recording(experiment: podium.AsyncExperimentHandle, config: podium.Run
 
 
 async def mistakes(client: podium.AsyncClient) -> None:
-    """What is not awaited is no result, and blocking handles are other classes."""
+    """A call that is not awaited has no result, and blocking handles are other classes."""
     score: float | None = client.arm("e", "a").score("m")  # type: ignore[assignment]
     handle: podium.ArmHandle = client.arm("e", "a")  # type: ignore[assignment]
     with client.experiment("e").start_arm(podium.RunConfig("r")):  # type: ignore[attr-defined]
@@ -50,6 +50,6 @@ async def mistakes(client: podium.AsyncClient) -> None:
 
 
 async def comparing(experiment: podium.AsyncExperimentHandle) -> None:
-    """What takes several calls is awaited once."""
+    """A read that takes several calls is awaited once."""
     assert_type(await experiment.compare("a", "b", kind="group"), podium.Comparison)
     assert_type(await experiment.curve("val.acc", by_group=True), podium.Curves)

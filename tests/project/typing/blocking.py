@@ -1,4 +1,4 @@
-"""What type checkers say of the blocking client. Checked, never run."""
+"""The types of the blocking client. Checked by type checkers, never run."""
 
 from collections.abc import Iterator
 from typing import assert_type
@@ -28,7 +28,7 @@ def reading(client: podium.Client) -> None:
 
 
 def recording(experiment: podium.ExperimentHandle, config: podium.RunConfig) -> None:
-    """Declarations say what they did, and an attempt is a context manager."""
+    """Declarations return their result, and an attempt is a context manager."""
     assert_type(experiment.declare(direction="maximize"), podium.RecordResult)
     assert_type(experiment.declare().kept_fields, tuple[podium.KeptField, ...])
     with experiment.start_arm(config, resume_step=3) as arm:
@@ -45,7 +45,7 @@ def recording(experiment: podium.ExperimentHandle, config: podium.RunConfig) -> 
 
 
 def recorders(experiment: podium.ExperimentHandle, config: podium.RunConfig) -> None:
-    """The client's handles are what the recording interface asks for."""
+    """The client's handles implement the recording interface."""
     recorder: podium.ExperimentRecorder = experiment
     with recorder.start_arm(config) as arm:
         assert_type(arm, podium.ArmRecorder)
@@ -54,7 +54,7 @@ def recorders(experiment: podium.ExperimentHandle, config: podium.RunConfig) -> 
 
 
 def outbox(config: podium.RunConfig) -> None:
-    """What records into an outbox is what the recording interface asks for, too."""
+    """Recorders implement the recording interface, too."""
     with podium.record("e", success_metric="m", strict=True) as experiment:
         assert_type(experiment, podium.ExperimentRecording)
         recorder: podium.ExperimentRecorder = experiment
@@ -128,6 +128,6 @@ def errors(error: podium.PodiumError) -> None:
 
 
 def comparing(experiment: podium.ExperimentHandle) -> None:
-    """What takes several calls answers plain data."""
+    """A read that takes several calls returns plain data."""
     assert_type(experiment.compare("a", "b", kind="group"), podium.Comparison)
     assert_type(experiment.curve("val.acc", by_group=True), podium.Curves)

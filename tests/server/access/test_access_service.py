@@ -1,4 +1,4 @@
-"""AccessService: who a caller is, and how administrators manage tokens with calls and commands."""
+"""AccessService: WhoAmI, and the management of tokens with calls and commands."""
 
 import asyncio
 import json
@@ -154,7 +154,7 @@ async def test_a_server_without_tokens_gives_none(tmp_path: Path) -> None:
 
 
 async def test_the_commands_use_the_server_or_the_store(served: Served) -> None:
-    """--address asks the server, --store the file; whoami shows what a token allows."""
+    """--address uses the server, --store the file. whoami shows what a token allows."""
 
     def run() -> None:
         made = command(

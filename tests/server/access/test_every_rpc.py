@@ -160,7 +160,7 @@ def request_of(rpc: MethodDescriptor, experiment: str) -> Message:
 
 
 class Answer(NamedTuple):
-    """What a call is answered with."""
+    """The response or the error of a call."""
 
     code: str
     reason: str

@@ -76,7 +76,7 @@ async def test_guesses_share_their_reads(tmp_path: Path) -> None:
 
 
 async def test_a_known_id_costs_as_much_as_an_unknown_one(tmp_path: Path) -> None:
-    """A wrong secret is looked up again like an unknown id, so the time tells neither."""
+    """A wrong secret is looked up again like an unknown id, so the time reveals neither."""
     url = f"sqlite:///{tmp_path / 'podium.db'}"
     store = await open_store(url)
     try:
@@ -113,7 +113,7 @@ def statements() -> Iterator[list[str]]:
 async def test_a_forbidden_name_reaches_no_store(
     rpc: Any, statements: list[str], tmp_path: Path
 ) -> None:
-    """So no work, and no time, tells an experiment of others from one that does not exist."""
+    """Experiments of others take the same work and time as those that do not exist."""
     url = f"sqlite:///{tmp_path / 'podium.db'}"
     _, admin = await asyncio.to_thread(tokens.create, url, "admin", "admin", (), None)
     new = new_token()

@@ -124,7 +124,7 @@ async def test_a_changed_certificate_is_used_without_a_failed_call(
 async def test_a_client_reads_changed_files_again(
     authority: Authority, server_files: Pair, tmp_path: Path
 ) -> None:
-    """A client whose authority changed connects with the new file: no client is made anew."""
+    """A client whose authority changed connects with the new file. No new client is needed."""
     other = Authority(tmp_path, "other")
     ca = tmp_path / "live.pem"
     shutil.copy(other.cert, ca)
@@ -154,7 +154,7 @@ async def test_a_client_reads_changed_files_again(
 async def test_files_that_cannot_be_used_stop_the_start(
     server_files: Pair, tmp_path: Path, cert: str, key: str, why: str
 ) -> None:
-    """The text names the file and what is wrong with it."""
+    """The text names the file and its problem."""
     folder = server_files[0].parent
     with pytest.raises(ConfigError, match=why):
         async with serving(tmp_path, tls=ServerTLS(folder / cert, folder / key)):

@@ -22,7 +22,7 @@ from tests.server.access.certificates import Authority
 from tests.server.access.serving import serving
 
 _SECONDS = 120.0
-"""How long a change may take to be seen on a very busy machine; usually it takes two seconds."""
+"""The time in which a change takes effect on a very busy machine; usually it takes two seconds."""
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ async def test_a_revoked_token_is_refused_soon(url: str, tmp_path: Path) -> None
 
 
 async def test_a_watch_ends_with_its_token(url: str, tmp_path: Path) -> None:
-    """A stream that goes on sends nothing more after the token was revoked."""
+    """A stream sends nothing more after its token was revoked."""
     token, other = await _token(url), await _token(url)
     async with (
         serving(tmp_path, auth="tokens") as [address],
@@ -348,7 +348,7 @@ def command(url: str, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[
 
 
 def test_the_command(command: Callable[..., list[str]]) -> None:
-    """It creates, lists and revokes tokens; what it lists has no secret."""
+    """The command creates, lists and revokes tokens. The list has no secrets."""
     token, code = command(
         "create", "trainers", "--role", "recorder", "--prefix", "nlp", "--prefix", "cv"
     )

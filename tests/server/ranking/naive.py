@@ -95,7 +95,7 @@ def groups_in_order(
 
 
 def sources_of(entries: list[Entry]) -> Counter[Any]:
-    """How many scores came from where."""
+    """Counts the scores by source."""
     return Counter(
         (entry.score.origin, entry.score.eval_name, entry.benchmark_id)
         for entry in entries
@@ -104,7 +104,7 @@ def sources_of(entries: list[Entry]) -> Counter[Any]:
 
 
 def tally(arms: list[ArmResult], entries: list[Entry]) -> dict[str, int]:
-    """How many arms have numbers, NaN and nothing, and which statuses are left out."""
+    """Counts the arms with numbers, NaN and no score, and those left out by status."""
     ranked = {entry.arm.name for entry in entries}
     counts = Counter(str(arm.status) for arm in arms if arm.name not in ranked)
     counts["numbers"] = len([entry for entry in entries if _is_number(entry)])

@@ -123,7 +123,7 @@ class Attacker:
                 self.send(raw_frame(_DATA, stream, piece))
 
     def is_open(self, seconds: float = 0.0) -> bool:
-        """Reads for so long what the server sends; returns whether it keeps the connection."""
+        """Reads the server's bytes for some seconds. Returns whether it keeps the connection."""
         end = time.monotonic() + seconds
         poller = select.poll()
         poller.register(self._socket, select.POLLIN)

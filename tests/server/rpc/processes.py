@@ -20,7 +20,7 @@ def command(*arguments: str) -> list[str]:
 
 
 def refused(*arguments: str) -> Ended:
-    """What a server says that ends by itself."""
+    """Returns the output of a server that ends by itself."""
     pipe = subprocess.PIPE
     with RunningServer._start_process(command(*arguments), stdout=pipe, stderr=pipe) as process:
         out, err = process.communicate(timeout=_SECONDS)
@@ -31,7 +31,7 @@ def refused(*arguments: str) -> Ended:
 def started(
     store: Path, *arguments: str, prefix: tuple[str, ...] = ()
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server on a store's file, and its address; what it logs can be read once it has ended."""
+    """Yields a server on a store's file, and its address. Its log can be read when it has ended."""
     process = RunningServer._start_process(
         [*prefix, *command("--store", f"sqlite:///{store}", *arguments)],
         stdout=subprocess.PIPE,

@@ -25,7 +25,7 @@ def _record(address: str) -> int:
 
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0"])
 def test_an_address_that_others_can_reach_is_refused(address: str, tmp_path: Path) -> None:
-    """Without --insecure the server does not start, says why, and leaves no store behind."""
+    """Without --insecure the server does not start, logs why, and leaves no store behind."""
     ended = refused("--listen", address, "--store", f"sqlite:///{tmp_path / 'podium.db'}")
     assert ended.returncode == _USAGE
     assert ended.stdout == ""
@@ -60,7 +60,7 @@ def test_a_name_is_local_if_all_its_addresses_are(
 
 
 def test_insecure_serves_others_and_warns(tmp_path: Path) -> None:
-    """With --insecure it starts, and the log says what that means."""
+    """With --insecure it starts, and the log explains the risk."""
     arguments = ("--listen", "0.0.0.0:0", "--insecure")
     with started(tmp_path / "podium.db", *arguments) as (process, address):
         assert _record(address.replace("0.0.0.0", "127.0.0.1")) == 1  # noqa: S104 - compared only
@@ -72,7 +72,7 @@ def test_insecure_serves_others_and_warns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1", "127.0.0.1:port", ":0", "127.0.0.1:"])
 def test_what_is_no_address_is_refused(address: str, tmp_path: Path) -> None:
-    """The text says what an address looks like."""
+    """The error shows the form of an address."""
     ended = refused("--listen", address, "--store", f"sqlite:///{tmp_path / 'podium.db'}")
     assert ended.returncode == _USAGE
     assert "HOST:PORT" in ended.stderr
@@ -91,7 +91,7 @@ def test_what_is_no_address_is_refused(address: str, tmp_path: Path) -> None:
     ],
 )
 def test_why_an_address_cannot_be_listened_on(address: str, why: str, tmp_path: Path) -> None:
-    """The one line of the log says it, and gRPC adds none of its own."""
+    """The one line of the log has the error, and gRPC adds none of its own."""
     store = f"sqlite:///{tmp_path / 'podium.db'}"
     ended = refused("--listen", address, "--store", store, "--insecure", "--log-format", "json")
     assert ended.returncode == _USAGE
@@ -129,7 +129,7 @@ def test_a_socket_is_for_its_user_alone(tmp_path: Path) -> None:
 
 
 def test_a_socket_that_is_served_is_left_alone(tmp_path: Path) -> None:
-    """A second server on the socket is refused, and the first goes on answering there."""
+    """A second server on the socket is refused, and the first one continues to answer."""
     path = tmp_path / "podium.sock"
     with started(tmp_path / "podium.db", "--listen", f"unix:{path}") as (_, address):
         second = f"sqlite:///{tmp_path / 'second.db'}"
@@ -183,7 +183,7 @@ def test_a_port_of_another_program_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_second_server_on_the_store_is_refused(tmp_path: Path) -> None:
-    """Two servers never share a store; the first one goes on."""
+    """Two servers never share a store. The first one continues."""
     store = tmp_path / "podium.db"
     with started(store, "--listen", "127.0.0.1:0") as (_, address):
         ended = refused("--listen", "127.0.0.1:0", "--store", f"sqlite:///{store}")
@@ -194,7 +194,7 @@ def test_a_second_server_on_the_store_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("store", ["podium.db", "sqlite:///", "postgres://x", "sqlite:///:memory:"])
 def test_a_store_that_cannot_be_is_refused(store: str, tmp_path: Path) -> None:
-    """The text says what a store looks like, or what is wrong with this one."""
+    """The error shows the form of a store's URL, or the problem of this store."""
     ended = refused("--listen", f"unix:{tmp_path / 'podium.sock'}", "--store", store)
     assert ended.returncode == _USAGE
     assert "sqlite" in ended.stderr or "local disk" in ended.stderr

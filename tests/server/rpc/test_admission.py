@@ -10,7 +10,7 @@ from podium_server.rpc.shares import SharedBudget
 
 
 def test_a_budget_is_never_exceeded_and_never_taken_by_one() -> None:
-    """One connection gets half, the next half of the rest; what is given back can be taken."""
+    """One connection gets half, the next half of the rest. A returned amount can be taken again."""
     budget = SharedBudget(100)
     taken = dict.fromkeys("abc", 0)
     for peer in taken:
@@ -73,7 +73,7 @@ async def test_requests_wait_for_a_slot_of_their_connection() -> None:
 
 
 async def test_a_waiting_request_that_is_cancelled_leaves_its_slot() -> None:
-    """What was cancelled while it waited holds nothing, before and after it got its slot."""
+    """A call that was cancelled while it waited keeps no slot, before and after it got one."""
     gate = ReadGate(2)
     _, first = await _start(gate, "a")
     cancelled = [asyncio.create_task(gate.read(_Reader("a"), _never)) for _ in range(2)]
@@ -140,7 +140,7 @@ async def test_a_call_gives_back_what_it_holds() -> None:
 
 
 async def test_a_refused_call_is_not_answered() -> None:
-    """A response that comes after the refusal of its call is dropped; one before it stands."""
+    """A response after the refusal of its call is dropped. An earlier one is kept."""
     admission = Admission(AdmissionLimits())
     refused, answered = _admitted(admission), _admitted(admission)
     answered.answer(b"response")

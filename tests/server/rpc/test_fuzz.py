@@ -28,7 +28,7 @@ from tests.server.store.test_derived import check_derived
 from tests.server.writes.ways import METHODS
 
 REQUESTS = int(os.environ.get("PODIUM_FUZZ_REQUESTS", "2500"))
-"""How many requests are sent; 50,000 is the promise."""
+"""The number of requests; the documented number is 50,000."""
 
 _SEED = int(os.environ.get("PODIUM_FUZZ_SEED", "1"))
 _CODES = {
@@ -43,7 +43,7 @@ _CODES = {
 
 @dataclass
 class _Target:
-    """A running server, and a look at what it stores."""
+    """A running server, and a view of its store."""
 
     server: RunningServer
     channel: grpc.Channel
@@ -149,7 +149,7 @@ def _check_worth(seen: Counter[str]) -> None:
 
 
 def test_a_damaged_page_token_is_noticed(target: _Target) -> None:
-    """A token with any one letter changed goes on nowhere, and says so."""
+    """A page token with one changed letter is rejected."""
     for events, experiment in (
         ([row("gen"), metrics({"loss": 1}, step=8)], "x"),
         ([declared()], "xy"),

@@ -1,4 +1,4 @@
-"""The health service: its answers, and what it does with malformed requests."""
+"""The health service: its answers, also to malformed requests."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,7 @@ def test_all_services_are_listed() -> None:
 
 
 def test_a_watch_of_an_unknown_service() -> None:
-    """Watch reports SERVICE_UNKNOWN and goes on; Check refuses the name."""
+    """Watch reports SERVICE_UNKNOWN and continues. Check refuses the name."""
     with running_server() as server, grpc.insecure_channel(server.address) as channel:
         stub: Any = HealthStub(channel)
         request = _pb2.HealthCheckRequest(service="podium.v1.Nothing")
@@ -53,7 +53,7 @@ def test_a_watch_of_an_unknown_service() -> None:
 
 @pytest.mark.skipif(_HAS_LIST, reason="only the oldest grpcio-health-checking has no List")
 def test_a_package_without_list() -> None:
-    """Where the package has no messages of List, the server says that it has no such method."""
+    """If the package has no messages of List, the server answers UNIMPLEMENTED."""
     with running_server() as server, grpc.insecure_channel(server.address) as channel:
         call: Any = channel.unary_unary("/grpc.health.v1.Health/List")
         with pytest.raises(grpc.RpcError) as raised:

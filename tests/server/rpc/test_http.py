@@ -157,7 +157,7 @@ async def test_reads_answer_as_the_vectors_say(url: str, as_json: bool) -> None:
 
 
 async def test_curl_needs_no_content_type(url: str) -> None:
-    """`curl -d` says that it sends a form; the body is read as JSON."""
+    """`curl -d` sends the content type of a form. The body is read as JSON."""
     body = b'{"experiment": "x", "arm": "a", "metric": "m"}'
     form = {"content-type": "application/x-www-form-urlencoded"}
     found = await _send(url, _SCORE, body, form)
@@ -268,7 +268,7 @@ async def test_reachable_addresses_need_insecure(tmp_path: Path) -> None:
 
 
 class _Slow:
-    """A method that answers when it is told to, and notes how it ends."""
+    """A method that answers on request, and notes how it ends."""
 
     def __init__(self) -> None:
         self.begun, self.ended, self.go = asyncio.Event(), asyncio.Event(), asyncio.Event()

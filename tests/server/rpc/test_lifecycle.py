@@ -1,4 +1,4 @@
-"""How a server lives and ends: health, reflection, logs, and the way down under load."""
+"""The life of a server: health, reflection, logs, and its stop under load."""
 
 import json
 import signal
@@ -45,7 +45,7 @@ class _Writer(threading.Thread):
         self.error: grpc.RpcError | None = None
 
     def run(self) -> None:
-        """Writes and notes what was acknowledged."""
+        """Writes and notes which writes were acknowledged."""
         step = 0
         while self.error is None:
             request = RecordRequest(experiment="x", events=[row(self._name, step)])

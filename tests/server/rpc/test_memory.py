@@ -1,4 +1,4 @@
-"""What a server keeps of the requests that it has answered: nothing."""
+"""A server keeps nothing of requests that it has answered."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -69,7 +69,7 @@ def test_no_request_is_kept(request_of: Callable[[int], bytes], code: Any) -> No
 
 
 def test_an_import_does_not_load_the_arm_that_it_replaces() -> None:
-    """A whole arm is compared with what is stored a row at a time, however large the rows are."""
+    """A whole arm is compared with the stored one row by row, however large the rows are."""
     request_of = _large("val", "a")
     whole = RecordRequest(
         experiment="x", events=[arm("a", row("val", 1).eval_recorded.eval_result)]

@@ -1,4 +1,4 @@
-"""More than a server can hold: what is too much is refused at once, what was taken is done."""
+"""Overload: calls beyond a limit are refused at once, and accepted calls are carried out."""
 
 import json
 import time
@@ -75,7 +75,7 @@ def test_an_overload_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_refused_calls_in_the_log(tmp_path: Path) -> None:
-    """Each is a line of JSON at the level `debug`, and nothing else but what the server does."""
+    """Each is a line of JSON at the level `debug`, and the log has no other lines about calls."""
     arguments = ("--listen", "127.0.0.1:0", "--log-format", "json", "--log-level", "debug")
     with started(tmp_path / "podium.db", *arguments) as (process, address):
         with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError):

@@ -70,7 +70,7 @@ _CHANGES: list[_Change] = [_new_row, _new_row, _new_loss, _new_life]
 
 
 def test_a_deleted_experiment_answers_no_more(tmp_path: Path) -> None:
-    """After its deletion an experiment is unknown, and in its new life it has none of the old."""
+    """A deleted experiment is unknown, and a new one of its name has nothing of the old one."""
     store = f"sqlite:///{tmp_path}/podium.db"
     with running_server(store) as server, podium.Client(server.address) as client:
         experiment = client.experiment("x")

@@ -1,4 +1,4 @@
-"""What the server answers is what the vectors and the naive rules say."""
+"""The server's answers equal the vectors and the naive rules."""
 
 import struct
 from collections.abc import Iterator

@@ -47,7 +47,7 @@ def _half(attacker: Attacker) -> bytes:
 
 
 def _ask(attacker: Attacker) -> None:
-    """Asks a question: when it is answered, the server has seen what was sent before."""
+    """Makes a call. When it is answered, the server has seen everything that was sent before."""
     request = GetExperimentRequest(experiment="none").SerializeToString()
     attacker.call(headers(_GET_EXPERIMENT), message(request))
     attacker.statuses_of(1)

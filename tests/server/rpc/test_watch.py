@@ -1,4 +1,4 @@
-"""Watches in a server: its bounds, its end, and what it says while nothing happens."""
+"""Watches in a server: their limits, their end, and their heartbeats."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -142,7 +142,7 @@ async def test_a_state_of_another_epoch_is_reset(
 
 
 async def test_a_copy_of_a_store_has_another_epoch(tmp_path: Path) -> None:
-    """A watch that goes on at a server with a copy of the file is reset."""
+    """A watch that continues at a server with a copy of the file is reset."""
     async with _served(tmp_path) as address, _watching(address) as stream:
         marker = (await _marker(stream)).marker
     (tmp_path / "copied.db").write_bytes((tmp_path / "podium.db").read_bytes())

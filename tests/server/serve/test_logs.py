@@ -1,4 +1,4 @@
-"""What the server writes to its log, and what it leaves out."""
+"""The log of the server, and the records that it leaves out."""
 
 import logging
 from collections.abc import Iterator

@@ -12,7 +12,7 @@ from podium_server.testing.calls import arm, declared, record, row
 from tests.server.store.places import SqlitePlace, opened
 
 _SOON = 0.01
-"""How long a commit seems to take."""
+"""The seconds that a commit seems to take."""
 
 
 class _Clock:

@@ -33,7 +33,7 @@ def _query(direction: str, statuses: set[int], after: RankPlace | None) -> RankQ
 
 
 class _Steps:
-    """Counts what a connection of a SQLite store does, in steps of its virtual machine."""
+    """Counts the steps of the virtual machine of a connection of a SQLite store."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection

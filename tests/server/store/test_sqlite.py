@@ -1,4 +1,4 @@
-"""The SQLite store and its file: what it refuses, and what others may do to the file meanwhile."""
+"""The SQLite store and its file: rejected files, and other programs that change the file."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -78,7 +78,7 @@ async def test_what_is_no_database_is_refused_and_left_alone(place: SqlitePlace)
 
 
 async def test_a_newer_schema_is_refused_and_left_alone(place: SqlitePlace) -> None:
-    """A file of a newer server is not changed, and the error says to start a newer one."""
+    """A file of a newer server is not changed, and the error asks for a newer server."""
     async with opened(place) as store:
         await store.transact(record(declared()))
     before = _made(place.path, "PRAGMA journal_mode = delete", "PRAGMA user_version = 99")
@@ -152,7 +152,7 @@ async def test_a_second_server_on_the_file_is_refused(place: SqlitePlace) -> Non
 
 
 async def test_a_refused_file_is_not_held(place: SqlitePlace) -> None:
-    """After a refusal the same place can be opened, once what was wrong is gone."""
+    """After a refusal the same place can be opened, once the problem is solved."""
     place.path.write_bytes(b"not a database " * 100)
     await _refused(place.path)
     place.path.unlink()

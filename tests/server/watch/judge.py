@@ -67,11 +67,11 @@ class Filter:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether an arm can come to pass the filter."""
+        """Returns whether an arm can pass the filter."""
         return bool(self.statuses) or self.group_name is not None
 
     def of(self, state: State) -> State:
-        """Returns what the filter selects of a state."""
+        """Returns the part of a state that the filter selects."""
         arms = {name: raw for name, raw in state.arms.items() if self._selects(raw)}
         rows = {} if self.without_evals else state.rows
         points = state.points if self.with_series else {}
@@ -162,7 +162,7 @@ class Judge:
         self.revision, self.epoch, self._kept = 0, "", State()
 
     def verify(self, states: dict[int, State]) -> None:
-        """Compares what was known at each marker with what the experiment was."""
+        """Compares the state known at each marker with that of the experiment."""
         for revision, view in self._claims:
             if revision not in states:
                 self.violations.append(f"true: there was no revision {revision}")

@@ -1,4 +1,4 @@
-"""What a watch promises holds for random histories, and the judge finds each planted defect."""
+"""The guarantees of watches hold for random histories, and the judge finds each planted defect."""
 
 import asyncio
 from dataclasses import replace

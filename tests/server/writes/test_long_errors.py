@@ -60,7 +60,7 @@ async def test_an_error_of_64_kib_is_kept_as_it_is(direct: Way) -> None:
 
 
 async def test_a_nul_becomes_a_sign_that_stores_can_hold(direct: Way) -> None:
-    """An error text is never refused for what it holds."""
+    """An error text is never refused for its content."""
     await _record(
         direct, declared(), arm(), _failed(error="a\0b", run_result=RunResult(error="\0"))
     )

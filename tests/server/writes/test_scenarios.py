@@ -234,7 +234,7 @@ async def test_a_batch_that_mixes_good_and_refused_events(sweep: _Sweep) -> None
 
 
 async def test_an_event_that_waits_holds_back_only_what_is_behind_it(sweep: _Sweep) -> None:
-    """While a batch waits nothing of it is applied; then all of it is, without what was bad."""
+    """While a batch waits nothing of it is applied. Then all of it is, without the bad events."""
     await sweep.record(declared())
     sender = sweep.sender("w")
     sender.log(row("val", 1), row("", 2), row("val", 3))

@@ -1,4 +1,4 @@
-"""Bounds hold for what is stored, not only for what is sent."""
+"""Bounds hold for stored data, not only for requests."""
 
 import podium
 import pytest

@@ -1,4 +1,4 @@
-"""Two arms or groups compared, without a server: which numbers, what is missing, what is odd."""
+"""Comparisons of arms or groups without a server: numbers, missing numbers, and warnings."""
 
 import math
 from typing import Any

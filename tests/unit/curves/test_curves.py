@@ -44,7 +44,7 @@ def test_an_arm_with_the_name_of_a_group_is_another_curve() -> None:
 
 
 def test_nan_is_counted_and_not_averaged() -> None:
-    """NaN is left out of means; without other values there is no mean."""
+    """NaN is left out of means. Without other values there is no mean."""
     arms = [arm("a", {0: math.nan, 10: math.nan}, "g"), arm("b", {0: 0.4}, "g")]
     found = curves_of(arms, "val.acc", by_group=True)
     assert points(found) == [(0, 0.4, 1), (10, None, 0)]

@@ -45,7 +45,7 @@ def test_given_fields_stand() -> None:
 
 
 def test_eval_metrics_of_an_arm_without_rows_can_be_filled() -> None:
-    """The dict is an ordinary one, and what is put into it is given."""
+    """The dict is an ordinary one, and a value that is put into it counts as given."""
     arm = _arm()
     arm.eval_metrics["acc"] = 0.7
     arm.evals.append(_row("test", 0.5))
@@ -69,7 +69,7 @@ def test_an_alias_of_a_row_is_a_mirror() -> None:
 
 
 def test_replace_keeps_mirroring() -> None:
-    """dataclasses.replace does not freeze what was only mirrored, and keeps what was given."""
+    """dataclasses.replace keeps given values, and does not make mirrored ones given."""
     arm = _arm(evals=[_row("val", 0.25)])
     better = replace(arm, evals=[*arm.evals, _row("test", 0.5, tags=["test"])])
     assert (better.score("acc"), arm.score("acc")) == (0.5, 0.25)

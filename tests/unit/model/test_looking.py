@@ -131,7 +131,7 @@ def test_data_frames(index: int, rows: int, column: str, first: object) -> None:
 
 
 def test_without_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where pandas is not installed, the error names the extra that installs it."""
+    """If pandas is not installed, the error names the extra that installs it."""
     monkeypatch.setitem(sys.modules, "pandas", None)
     for table in _tables():
         with pytest.raises(ImportError, match=r"pip install 'podium\[pandas\]'"):

@@ -1,4 +1,4 @@
-"""What the tests of pictures look at: every text of a figure, and where it stands."""
+"""Helpers for tests of pictures: every text of a figure, and its place."""
 
 from itertools import combinations
 from typing import Any

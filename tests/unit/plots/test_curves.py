@@ -1,4 +1,4 @@
-"""Pictures of curves: what they show, that one can read it, and the files they become."""
+"""Pictures of curves: their content, their legibility, and their files."""
 
 import math
 import re
@@ -51,7 +51,7 @@ def test_a_line_has_the_means_and_a_band_the_interval() -> None:
 
 
 def test_axes_title_and_notes_say_what_is_shown() -> None:
-    """Both axes are named, the title is the metric's, and a note says what the bands are."""
+    """Both axes are named, the title is the metric, and a note explains the bands."""
     left_out = {"rank9_seed0": "failed"}
     found = curves_of(arms(2, 3), "val.acc", by_group=True, left_out=left_out)
     shown = texts(plots.curves_figure(found))
@@ -173,7 +173,7 @@ def test_many_curves_have_no_names() -> None:
 
 
 def test_points_of_fewer_arms_are_hollow() -> None:
-    """While seeds still train, a point of some of them is marked, and a note says so."""
+    """While seeds still train, a point of only some seeds is marked, and a note explains that."""
     late = arms(1, 1, range(0, 1001, 100))
     figure = plots.curves_figure(curves_of([*arms(1, 2)[1:], *late], "val.acc", by_group=True))
     markers = [line for line in axes_of(figure).lines if len(line.get_xdata()) == 1]
@@ -183,7 +183,7 @@ def test_points_of_fewer_arms_are_hollow() -> None:
 
 
 def test_nan_interrupts_a_line() -> None:
-    """Where there is no number the line is interrupted; infinities are not drawn."""
+    """The line is interrupted at NaN. Infinities are not drawn."""
     values = [0.1, math.nan, 0.3, math.inf]
     rows = [EvalResult("val", metrics={"acc": v}, step=k) for k, v in enumerate(values)]
     arm = ArmResult("a", RunConfig("a"), "running", evals=rows)
@@ -192,7 +192,7 @@ def test_nan_interrupts_a_line() -> None:
 
 
 def test_names_are_no_formulas() -> None:
-    """Dollar signs and carets are what they are."""
+    """Dollar signs and carets are shown as they are."""
     rows = [EvalResult("val", metrics={"pass^3 in $": 0.5}, step=1)]
     arm = ArmResult("$x^2$_$", RunConfig("a"), "running", evals=rows)
     shown = texts(plots.curves_figure(curves_of([arm], "val.pass^3 in $")))
@@ -223,7 +223,7 @@ def test_what_cannot_be_drawn(tmp_path: Path) -> None:
 
 
 def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where matplotlib is not installed, the error says how to get it."""
+    """If matplotlib is not installed, the error names the package to install."""
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"pip install 'podium\[plot\]'"):
         plots.curves_figure(grouped(1))

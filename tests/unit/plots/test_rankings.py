@@ -1,4 +1,4 @@
-"""Pictures of rankings: what they show, that one can read it, and what they do not draw."""
+"""Pictures of rankings: their content, their legibility, and entries that are not drawn."""
 
 import math
 import re
@@ -76,7 +76,7 @@ def test_what_is_not_drawn_is_said() -> None:
 
 
 def test_doubtful_entries_are_hollow() -> None:
-    """An entry whose benchmarks or configurations differ is hollow, and a note says so."""
+    """An entry whose benchmarks or configurations differ is hollow, and a note explains that."""
     arms = [arm("a", 0.5), arm("b", 0.6, benchmark_id="v2")]
     figure = plots.ranking_figure(rank(arms, "test.acc"))
     assert [line.get_markerfacecolor() for line in axes_of(figure).lines] == ["white", "white"]
@@ -100,7 +100,7 @@ _SLOW = pytest.mark.slow
     "groups", [1, pytest.param(12, marks=_SLOW), pytest.param(40, marks=_SLOW), 60]
 )
 def test_no_text_lies_on_another(groups: int) -> None:
-    """Names and numbers stay legible, within the picture; beyond 40 entries it says so."""
+    """Names and numbers stay legible, within the picture. Beyond 40 entries a note reports that."""
     figure = plots.ranking_figure(rank_groups(seeds(groups), "test.acc"))
     check_texts(figure)
     assert ("first 40 of 60" in "\n".join(texts(figure))) == (groups == 60)

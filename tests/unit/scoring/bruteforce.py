@@ -139,7 +139,7 @@ def random_arm(rng: Random, name: str = "a") -> ArmResult:
 
 
 def random_questions(rng: Random, arm: ArmResult) -> Questions:
-    """A few questions, most of them about what the arm has or nearly has."""
+    """Yields some requests, most of them about names that the arm has or nearly has."""
     names = [row.name for row in arm.evals] + [rng.choice(_NAMES)]
     steps = [None, None, *(row.step for row in arm.evals), rng.choice(_STEPS)]
     keys = [key for row in arm.evals for key in row.metrics] + [*arm.metrics, rng.choice(_KEYS)]

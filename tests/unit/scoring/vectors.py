@@ -96,7 +96,7 @@ def check_score(question: Case, answer: ScoreResponse | str) -> None:
 
 
 def check_reads(case: Case, arm: ArmResult) -> None:
-    """Holds the mirrors of an arm's primary eval against what they should read as."""
+    """Compares the mirrors of an arm's primary eval with their expected values."""
     expected = case.get("reads", {})
     message = ParseDict(expected, ArmResult())
     for name in expected:

@@ -1,4 +1,4 @@
-"""How names are shortened in tables and pictures."""
+"""Shortened names in tables and pictures."""
 
 import pytest
 from podium._values.shorten_names import shorten_names

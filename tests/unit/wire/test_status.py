@@ -46,7 +46,7 @@ def there_and_back(error: errors.PodiumError) -> errors.PodiumError:
 
 
 def refused(index: int, reason: str = "ARM_NOT_FOUND", message: str = "m") -> errors.RefusedEvent:
-    """Makes a refused event of the kind that goes with its reason."""
+    """Makes a refused event with the disposition of its reason."""
     permanent = errors.REASONS[reason].disposition is errors.Disposition.PERMANENT
     return errors.RefusedEvent(index, reason, permanent, message)
 

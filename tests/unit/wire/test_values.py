@@ -131,7 +131,7 @@ def test_an_experiment_of_a_newer_server_can_be_read() -> None:
 
 
 def test_a_score_comes_back_with_its_source() -> None:
-    """A score's value, origin, key, eval and step are carried; an empty response is no score."""
+    """A score keeps its value, origin, key, eval and step. An empty response is no score."""
     message = results_service_pb2.ScoreResponse(
         value=math.nan,
         source=score_pb2.ScoreSource(
@@ -198,7 +198,7 @@ def test_given_eval_metrics_are_sent_as_given() -> None:
 
 @pytest.mark.parametrize(("given", "row"), [(1, True), (1, 1.0), (0.0, -0.0), ([1], [1.0])])
 def test_given_breakdowns_that_only_compare_equal_are_kept(given: Any, row: Any) -> None:
-    """A read arm takes for a mirror what is identical to the primary's, types and bits."""
+    """Fields of a read arm that are identical to the primary's, in types and bits, are mirrors."""
     config, rows = results.RunConfig("a"), [results.EvalResult("t", breakdowns={"x": row})]
     arm = results.ArmResult("a", config, "failed", eval_breakdowns={"x": given}, evals=rows)
     read = codec.arm_result_from_proto(codec.arm_result_to_proto(arm))
