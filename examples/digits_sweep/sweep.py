@@ -141,20 +141,22 @@ def _config(width: int, rate: float, seed: int) -> podium.RunConfig:
 
 
 def watch(experiment: podium.ExperimentHandle, trainings: Sequence[Future[None]]) -> None:
-    """Says every second how far the sweep has come, from what the server knows."""
+    """Prints every second how far the sweep has come."""
     began = time.perf_counter()
-    while wait(trainings, timeout=1).not_done:
-        done = sum(training.done() for training in trainings)
-        running = [_progress(experiment.arm(arm.name)) for arm in experiment.arms(status="running")]
-        print(
-            f"{time.perf_counter() - began:5.1f} s  {done:2} of {len(trainings)} arms done",
-            *running,
-            sep="  |  ",
-            flush=True,
-        )
+    # The state is in memory and always current: reading it makes no calls.
+    with experiment.follow() as live:
+        while wait(trainings, timeout=1).not_done:
+            done = sum(training.done() for training in trainings)
+            running = [_progress(arm) for arm in live.arms.values() if arm.status == "running"]
+            print(
+                f"{time.perf_counter() - began:5.1f} s  {done:2} of {len(trainings)} arms done",
+                *running,
+                sep="  |  ",
+                flush=True,
+            )
 
 
-def _progress(arm: podium.ArmHandle) -> str:
+def _progress(arm: podium.LiveArm) -> str:
     # While there is no post-training row of this name, the latest in-loop row answers.
     latest = arm.eval("val")
     reached = f"val {latest.metrics['accuracy']:.3f} at {latest.step}" if latest else "begins"

@@ -39,6 +39,44 @@ def test_the_quickstart_runs_twice() -> None:
     assert first.endswith("first_arm completed [0, 50, 100, None]\n")
 
 
+def test_the_live_ranking_ends_with_the_conclusion() -> None:
+    """The page shows the ranking of a running experiment, again after each change, and ends."""
+    with running_server() as server, podium.Client(server.address) as client:
+        experiment = client.experiment("x")
+        experiment.declare()
+        with experiment.start_arm(podium.RunConfig("a")) as arm:
+            arm.log({"loss": 0.5})
+            command = [sys.executable, "-u", str(_EXAMPLES / "live_ranking.py"), "x", "loss"]
+            environment = {**os.environ, "PODIUM_ADDRESS": server.address}
+            with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as page:
+                assert page.stdout is not None
+                while b"running" not in page.stdout.readline():
+                    assert page.poll() is None
+                arm.log({"loss": 0.25})
+                arm.finish()
+                experiment.conclude("done")
+                rest, _ = page.communicate(timeout=_SECONDS)
+    last = rest.decode().splitlines()[-1].split()
+    assert last == ["1", "a", "0.25", "training_metrics", "completed"]
+    assert page.returncode == 0
+
+
+@pytest.mark.slow
+def test_arms_are_stopped_at_their_rungs() -> None:
+    """The scheduler cancels the worse half of the arms, twice; run again, it does so again."""
+    with running_server() as server:
+        script, address = _EXAMPLES / "successive_halving.py", server.address
+        printed = [_run(script, PODIUM_ADDRESS=address) for _ in range(2)]
+    assert printed[0] == printed[1]
+    table = [line.split() for line in printed[0].splitlines()[2:]]
+    assert [(row[1], row[5], row[6]) for row in table] == [
+        ("rate8", "40", "completed"),
+        ("rate4", "20", "cancelled"),
+        ("rate2", "10", "cancelled"),
+        ("rate1", "10", "cancelled"),
+    ]
+
+
 @pytest.mark.slow
 def test_the_sweep_runs_twice(tmp_path: Path) -> None:
     """The demo trains, asks and prints. Run again in the same folder, it trains its arms again."""

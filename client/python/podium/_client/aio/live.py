@@ -73,7 +73,7 @@ class AsyncLive(LiveBase):
 
     async def wait_until(
         self,
-        predicate: Callable[[LiveState], _T],
+        predicate: Callable[[LiveState], _T | None],
         timeout: float | None = None,  # noqa: ASYNC109 - as in the blocking client
     ) -> _T:
         """Waits until a function of the state returns a true value, and returns that value.

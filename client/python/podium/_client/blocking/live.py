@@ -67,7 +67,9 @@ class Live(LiveBase):
         """
         self.wait_until(lambda state: state.revision >= revision, timeout)
 
-    def wait_until(self, predicate: Callable[[LiveState], _T], timeout: float | None = None) -> _T:
+    def wait_until(
+        self, predicate: Callable[[LiveState], _T | None], timeout: float | None = None
+    ) -> _T:
         """Waits until a function of the state returns a true value, and returns that value.
 
         Args:

@@ -1,0 +1,13 @@
+"""Shows an experiment's ranking until it is concluded: `live_ranking.py EXPERIMENT METRIC`."""
+
+import sys
+
+import podium
+
+with podium.Client() as client, client.experiment(sys.argv[1]).follow() as live:
+    while True:
+        state = live.state
+        print(state.rank(sys.argv[2], status=list(podium.ArmStatus)), flush=True)
+        if state.experiment is not None and state.experiment.conclusion:
+            break
+        live.wait_for(state.revision + 1)  # each change arrives by itself: nothing is polled
