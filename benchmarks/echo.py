@@ -15,6 +15,7 @@ from podium_server.rpc.admission import Admission
 from podium_server.rpc.fronts.grpcio import server_options
 from podium_server.rpc.fronts.grpcio_handlers import generic_handler
 from podium_server.rpc.handlers import UnaryMethod
+from podium_server.rpc.telemetry import Telemetry
 from podium_server.serve.command import loop_factory, tune_collector
 from podium_server.serve.settings import Settings
 
@@ -32,7 +33,9 @@ async def _serve() -> None:
     methods = [UnaryMethod("bench.Echo.Echo", _echo)]
     admission = Admission(settings.admission)
     access = Access(cast("Store", None), is_on=False)
-    server.add_generic_rpc_handlers((generic_handler("bench.Echo", methods, admission, access),))
+    server.add_generic_rpc_handlers(
+        (generic_handler("bench.Echo", methods, admission, access, Telemetry()),)
+    )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     sys.stdout.write(f"listening on 127.0.0.1:{port}\n")

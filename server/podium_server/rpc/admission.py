@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from podium.errors import PodiumError, ResourceExhaustedError
@@ -80,6 +80,16 @@ class Admission:
         self._wait_until: dict[str, float] = {}
         self._refused = 0
         self._next_warning = 0.0
+
+    def gauges(self) -> Mapping[str, float]:
+        """Returns the numbers for monitoring."""
+        return {
+            "calls_under_way": len(self._under_way),
+            "watches": len(self._watching),
+            "request_bytes": self.request_bytes.used,
+            "response_bytes": self.response_bytes.used,
+            "overloaded_total": self._refused,
+        }
 
     def enter(self, peer: str, abort: Abort) -> "AdmittedCall":
         """Admits a call of a connection before its request is read.

@@ -15,6 +15,7 @@ from google.protobuf.message_factory import GetMessageClass
 from podium_server.api.callers import CALLER
 from podium_server.errors import failure
 from podium_server.rpc.access.rules import name_check
+from podium_server.rpc.telemetry import CURRENT_CALL
 
 __all__ = [
     "Answer",
@@ -107,6 +108,9 @@ def _answering(parse: Parser, check: Check, handle: Handler) -> Answer:
         request = parsed(parse, raw)
         del raw  # a large request is then in memory once while it is worked on
         missing = check(request)
+        call = CURRENT_CALL.get()
+        if call is not None:
+            call.note_request(request)
         return _encoded(await handle(request) if missing is None else missing)
 
     return answer

@@ -17,6 +17,7 @@ from podium._limits.limits import MOST_NAME_BYTES, Limits
 # gRPC writes log lines in its own format. It reads this variable when it is loaded.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
+from podium_server.rpc.audit import AuditError
 from podium_server.rpc.fronts.grpcio import MAX_CONNECTIONS
 from podium_server.rpc.fronts.ports import ListenError
 from podium_server.serve.environment import read_variables
@@ -81,6 +82,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_tls(parser)
     parser.add_argument(
+        "--audit",
+        type=Path,
+        metavar="FILE",
+        help="append changes of tokens, deletions, replacements and refusals to a file, as JSON "
+        "lines",
+    )
+    parser.add_argument(
         "--reflection", action="store_true", help="let tools such as grpcurl list the services"
     )
     parser.add_argument(
@@ -138,7 +146,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(_serve(_settings(arguments)))
-    except (ConfigError, ListenError, StoreError) as error:
+    except (AuditError, ConfigError, ListenError, StoreError) as error:
         _log.error("%s", error)
         return _EXIT_USAGE
 
@@ -148,6 +156,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     return Settings(
         listen=tuple(listen),
         http=tuple(arguments.http),
+        audit=arguments.audit,
         store=arguments.store,
         insecure=arguments.insecure,
         tls=_tls_of(arguments),

@@ -20,9 +20,11 @@ from podium_server.api.tokens import Tokens
 from podium_server.rpc.access.rules import check_rules
 from podium_server.rpc.access.tokens import Access
 from podium_server.rpc.admission import Admission
+from podium_server.rpc.audit import Audit
 from podium_server.rpc.fronts.grpcio import GrpcioFront
-from podium_server.rpc.handlers import Method, service_methods
+from podium_server.rpc.handlers import Method, StreamMethod, service_methods
 from podium_server.rpc.health import HEALTH_SERVICE, Health
+from podium_server.rpc.telemetry import Telemetry
 from podium_server.serve.addresses import Reach, check_addresses, needs_tokens
 from podium_server.serve.settings import ConfigError, Settings
 from podium_server.serve.tls import Certificates
@@ -53,7 +55,9 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
     reach = check_addresses(settings)
     certificates = None if settings.tls is None else Certificates(settings.tls)
     store = await open_store(settings.store, on_broken=broken.set)
+    audit = None
     try:
+        audit = None if settings.audit is None else Audit(settings.audit)
         health = Health(_SERVICES)
         results = Results(store, settings.limits, settings.answer_cache_bytes)
         message_bytes = settings.limits.message_bytes
@@ -65,17 +69,24 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
             _ACCESS.full_name: service_methods(_ACCESS, Tokens(store, settings.limits)),
             HEALTH_SERVICE: health.methods(),
         }
-        check_rules(method.name for methods in services.values() for method in methods)
+        methods = [method for group in services.values() for method in group]
+        check_rules(method.name for method in methods)
+        telemetry = Telemetry(
+            [admission.gauges, store.gauges, *([audit.gauges] if audit else ())],
+            audit,
+            (method.name for method in methods if isinstance(method, StreamMethod)),
+        )
         front = GrpcioFront(
             services,
             admission,
             access,
+            telemetry,
             message_bytes=message_bytes,
             reflection=settings.reflection,
             on_failed=broken.set,
             credentials=None if certificates is None else certificates.credentials,
         )
-        http = _http_front(services, admission, access) if settings.http else None
+        http = _http_front(services, admission, access, telemetry) if settings.http else None
         addresses = await front.start(settings.listen)
         try:
             yield [*addresses, *(await http.start(settings.http) if http else ())]
@@ -88,6 +99,8 @@ async def running(settings: Settings, broken: asyncio.Event) -> AsyncIterator[Se
             await front.stop()
     finally:
         await store.close()
+        if audit is not None:
+            await asyncio.to_thread(audit.close)
 
 
 async def _access(store: Store, settings: Settings, reach: Reach) -> Access:
@@ -101,10 +114,13 @@ async def _access(store: Store, settings: Settings, reach: Reach) -> Access:
 
 
 def _http_front(
-    services: Mapping[str, Sequence[Method]], admission: Admission, access: Access
+    services: Mapping[str, Sequence[Method]],
+    admission: Admission,
+    access: Access,
+    telemetry: Telemetry,
 ) -> "ConnectFront":
     try:
         from podium_server.rpc.fronts.connect import ConnectFront  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ConfigError("--http needs more packages: pip install 'podium[http]'") from error
-    return ConnectFront(services, admission, access)
+    return ConnectFront(services, admission, access, telemetry)

@@ -55,3 +55,4 @@ class Settings:
     answer_cache_bytes: int = 2 * 1024 * 1024
     limits: Limits = field(default_factory=Limits)
     http: tuple[str, ...] = ()
+    audit: Path | None = None

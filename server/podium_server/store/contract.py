@@ -35,7 +35,7 @@ results after that.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -126,6 +126,10 @@ class Store(ABC):
 
         The store must be open.
         """
+
+    @abstractmethod
+    def gauges(self) -> Mapping[str, float]:
+        """Returns numbers for monitoring by name. Names of counters end with `_total`."""
 
     @abstractmethod
     def listen(self, listener: ChangeListener) -> None:

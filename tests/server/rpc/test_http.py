@@ -29,6 +29,7 @@ from podium.v1.results_service_pb2 import (
 from podium_server.rpc.access.tokens import Access
 from podium_server.rpc.admission import Admission, AdmissionLimits
 from podium_server.rpc.handlers import StreamMethod, UnaryMethod
+from podium_server.rpc.telemetry import Telemetry
 from podium_server.serve.server import running
 from podium_server.serve.settings import ConfigError, Settings
 from podium_server.testing.calls import arm, declared
@@ -287,7 +288,9 @@ async def _front(
     method: UnaryMethod | StreamMethod, limits: AdmissionLimits | None = None
 ) -> AsyncIterator[tuple[str, Admission]]:
     admission = Admission(limits or AdmissionLimits())
-    front = ConnectFront({"": [method]}, admission, Access(cast("Any", None), is_on=False))
+    front = ConnectFront(
+        {"": [method]}, admission, Access(cast("Any", None), is_on=False), Telemetry()
+    )
     [url] = await front.start(["127.0.0.1:0"])
     try:
         yield url, admission

@@ -11,6 +11,7 @@ from podium.v1.recording_service_pb2 import RecordRequest
 
 from podium_server.api.callers import CALLER
 from podium_server.errors import unknown_experiment
+from podium_server.rpc.telemetry import CURRENT_CALL, METRICS_PAGE
 from podium_server.store.tokens import Role
 from podium_server.writes import refusal_of
 
@@ -24,6 +25,8 @@ class Rule(NamedTuple):
     """The lowest role that is allowed. None also allows callers without a token."""
     field: str | None = None
     """The field of the request with the name of the experiment, which the token must include."""
+    is_about_all: bool = False
+    """Whether the answer tells about all experiments, so that the token may not have prefixes."""
 
 
 class RuleError(Exception):
@@ -57,13 +60,15 @@ RULES: Mapping[str, Rule] = {
     "podium.v1.AccessService.CreateToken": Rule(Role.ADMIN),
     "podium.v1.AccessService.ListTokens": Rule(Role.ADMIN),
     "podium.v1.AccessService.RevokeToken": Rule(Role.ADMIN),
+    METRICS_PAGE: Rule(Role.READER, is_about_all=True),
     # Load balancers and tools call these without a token. Everybody gets the same answers.
     "grpc.health.v1.Health.Check": _PUBLIC,
     "grpc.health.v1.Health.List": _PUBLIC,
     "grpc.health.v1.Health.Watch": _PUBLIC,
 }
-_OPTIONAL = {"grpc.health.v1.Health.List"}
-"""Methods that are missing in the oldest package of the health service."""
+_OPTIONAL = {"grpc.health.v1.Health.List", METRICS_PAGE}
+"""Rules that may have no method: the oldest health service has no List, and not every server
+answers HTTP."""
 
 
 def check_rules(methods: Iterable[str]) -> None:
@@ -98,6 +103,9 @@ def name_check(method: MethodDescriptor) -> Callable[[Any], bytes | None]:
     def check(request: Any) -> bytes | None:
         if CALLER.get().allows(getattr(request, field)):
             return None
+        call = CURRENT_CALL.get()
+        if call is not None:
+            call.hidden_name = getattr(request, field)
         return _as_missing(request, getattr(request, field))
 
     return check

@@ -77,9 +77,11 @@ class Access:
         if rule.role is None:
             return
         token = await self._find(list(authorization()), names)
+        CALLER.set(Caller(token, partial(self._check_again, token.id)))
         if token.role < rule.role:
             raise _too_low(method, Role(rule.role).name.lower())
-        CALLER.set(Caller(token, partial(self._check_again, token.id)))
+        if rule.is_about_all and token.prefixes:
+            raise failure("ROLE_TOO_LOW", f"{method} needs a token without prefixes", role="reader")
 
     async def _check_again(self, key: str) -> None:
         _check_live((await self._current()).get(key))

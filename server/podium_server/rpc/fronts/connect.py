@@ -7,7 +7,6 @@ the call used.
 import asyncio
 import contextlib
 import ipaddress
-import json
 import logging
 import re
 import socket
@@ -33,8 +32,10 @@ from podium_server.rpc.access.tokens import Access
 from podium_server.rpc.admission import Admission, AdmittedCall
 from podium_server.rpc.errors import status_of
 from podium_server.rpc.fronts.connect_codec import CODECS, Payload, connect_error, method_info
+from podium_server.rpc.fronts.http_pages import MetricsPage, Scope, Send, send_error
 from podium_server.rpc.fronts.ports import ListenError
 from podium_server.rpc.handlers import Method, UnaryMethod
+from podium_server.rpc.telemetry import ObservedCall, Telemetry
 
 __all__ = ["ConnectFront"]
 
@@ -47,9 +48,7 @@ _FORM = "application/x-www-form-urlencoded"
 _GRPC = re.compile(r"application/grpc([+;].*)?", re.IGNORECASE)
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
-Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class ConnectFront:
@@ -59,13 +58,18 @@ class ConnectFront:
         services: The methods of each service, by its full name.
         admission: Decides which calls the server works on.
         access: Decides which callers may call which methods.
+        telemetry: Counts the calls.
     """
 
     def __init__(
-        self, services: Mapping[str, Iterable[Method]], admission: Admission, access: Access
+        self,
+        services: Mapping[str, Iterable[Method]],
+        admission: Admission,
+        access: Access,
+        telemetry: Telemetry,
     ) -> None:
         methods = [method for group in services.values() for method in group]
-        self._application = _Application(methods, admission, access)
+        self._application = _Application(methods, admission, access, telemetry)
         self._servers: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
 
     async def start(self, addresses: Sequence[str]) -> list[str]:
@@ -145,7 +149,7 @@ class _Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not all(map(_is_text, scope["headers"])):
-            await _answer(send, 400, "invalid_argument", "the headers are not UTF-8")
+            await send_error(send, 400, "invalid_argument", "the headers are not UTF-8")
             return
         headers = {name: value.decode() for name, value in scope["headers"]}
         host, origin = headers.get(b"host", ""), headers.get(b"origin")
@@ -154,7 +158,7 @@ class _Guard:
         elif origin is not None and origin.rpartition("//")[2] != host:
             await _forbid(send, f"pages of {origin!r} may not call this server")
         elif _GRPC.fullmatch(headers.get(b"content-type", "")):
-            await _answer(send, 415, "unknown", "gRPC needs HTTP/2: use an address of --listen")
+            await send_error(send, 415, "unknown", "gRPC needs HTTP/2: use an address of --listen")
         else:
             if origin is None and headers.get(b"content-type") == _FORM:
                 scope = {**scope, "headers": [*_as_json(scope["headers"])]}
@@ -175,14 +179,7 @@ def _is_text(header: tuple[bytes, bytes]) -> bool:
 
 
 async def _forbid(send: Send, message: str) -> None:
-    await _answer(send, 403, "permission_denied", message)
-
-
-async def _answer(send: Send, status: int, code: str, message: str) -> None:
-    body = json.dumps({"code": code, "message": message}).encode()
-    headers = [(b"content-type", b"application/json")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send_error(send, 403, "permission_denied", message)
 
 
 def _host_name(host: str) -> str:
@@ -198,7 +195,8 @@ class _Exchange:
         client = scope.get("client") or ("unknown", 0)
         self.peer = f"http:{client[0]}:{client[1]}"
         self.call: AdmittedCall | None = None
-        self._authorization = [
+        self.observed: ObservedCall | None = None
+        self.authorization = [
             value.decode("latin-1") for key, value in scope["headers"] if key == b"authorization"
         ]
         self._receive, self._send = receive, send
@@ -210,7 +208,7 @@ class _Exchange:
     async def admit(self, method: str, admission: Admission, access: Access) -> None:
         """Admits the call, checks its caller, and reads its request."""
         self.call = admission.enter(self.peer, self._refuse)
-        await access.enter(method, lambda: self._authorization)
+        await access.enter(method, lambda: self.authorization)
         most = _OVERSIZE * admission.message_bytes
         self._body = await self.run(self.call.read(lambda: self._read(most)))
 
@@ -268,17 +266,23 @@ _exchange: ContextVar[_Exchange] = ContextVar("exchange")
 class _Admitting:
     """Admits each call, before its request is read."""
 
-    def __init__(self, admission: Admission, access: Access) -> None:
+    def __init__(self, admission: Admission, access: Access, telemetry: Telemetry) -> None:
         self._admission = admission
         self._access = access
+        self._telemetry = telemetry
 
     async def on_start(self, context: RequestContext[Any, Any]) -> None:
         """Admits a call and reads its request, or raises an error."""
         name = f"{context.method.service_name}.{context.method.name}"
+        exchange = _exchange.get()
+        exchange.observed = observed = self._telemetry.call(name, exchange.peer)
         try:
-            await _exchange.get().admit(name, self._admission, self._access)
-        except PodiumError as error:
-            raise connect_error(status_of(error, name)) from None
+            await exchange.admit(name, self._admission, self._access)
+        except BaseException as error:
+            await observed.end(error)
+            if isinstance(error, PodiumError):
+                raise connect_error(status_of(error, name)) from None
+            raise
 
     async def on_end(self, _token: None, _context: object, _error: Exception | None, /) -> None:
         """Does nothing, since the application ends the call when its response is sent."""
@@ -287,7 +291,14 @@ class _Admitting:
 class _Application(ConnectASGIApplication[None]):
     """Serves the methods of all services in each protocol of connectrpc."""
 
-    def __init__(self, methods: Iterable[Method], admission: Admission, access: Access) -> None:
+    def __init__(
+        self,
+        methods: Iterable[Method],
+        admission: Admission,
+        access: Access,
+        telemetry: Telemetry,
+    ) -> None:
+        self._metrics = MetricsPage(access, telemetry)
         self._write_seconds = admission.write_seconds
         endpoints = {}
         for method in methods:
@@ -296,7 +307,7 @@ class _Application(ConnectASGIApplication[None]):
         super().__init__(
             service=None,
             endpoints=lambda _service: endpoints,
-            interceptors=[_Admitting(admission, access)],
+            interceptors=[_Admitting(admission, access, telemetry)],
             read_max_bytes=_OVERSIZE * admission.message_bytes,
             codecs=CODECS,
             # Compressed requests are rejected, because their unpacked size is not limited.
@@ -311,6 +322,9 @@ class _Application(ConnectASGIApplication[None]):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answers an HTTP request."""
         exchange = _Exchange(scope, receive, send, self._write_seconds)
+        if self._metrics.serves(scope):
+            await self._metrics.answer(scope, exchange.peer, exchange.authorization, exchange.send)
+            return
         _exchange.set(exchange)
         try:
             await super().__call__(scope, exchange.receive, exchange.send)
@@ -326,7 +340,7 @@ def _endpoint(method: Method) -> Any:
 
         async def respond(request: Payload, _context: object) -> Payload:
             exchange = _exchange.get()
-            with _errors(method.name):
+            async with _ending(method.name):
                 response = await exchange.run(answer(request.binary()))
                 return Payload(info.output, exchange.admitted.answer(response))
 
@@ -335,7 +349,7 @@ def _endpoint(method: Method) -> Any:
 
     async def respond_all(request: Payload, _context: object) -> AsyncIterator[Payload]:
         exchange = _exchange.get()
-        with _errors(method.name):
+        async with _ending(method.name):
             exchange.admitted.watch()
             async with contextlib.aclosing(stream(request.binary())) as responses:
                 while (response := await exchange.run(anext(responses, None))) is not None:
@@ -344,10 +358,22 @@ def _endpoint(method: Method) -> Any:
     return Endpoint.server_stream(method=info, function=respond_all)
 
 
-@contextlib.contextmanager
-def _errors(method: str) -> Iterator[None]:
-    """Converts every error of a method to a connectrpc error, with the same status as over gRPC."""
+@contextlib.asynccontextmanager
+async def _ending(method: str) -> AsyncIterator[None]:
+    """Ends the observation of a call.
+
+    Converts each error to one of connectrpc, with the same status as over gRPC.
+    """
+    observed = _exchange.get().observed
+    failed: BaseException | None = None
     try:
         yield
     except Exception as error:
+        failed = error
         raise connect_error(status_of(error, method)) from error
+    except BaseException as error:
+        failed = error
+        raise
+    finally:
+        if observed is not None:
+            await observed.end(failed)

@@ -11,6 +11,7 @@ from podium_server.rpc.admission import Admission
 from podium_server.rpc.fronts.grpcio_handlers import generic_handler
 from podium_server.rpc.fronts.ports import ListenError, bind
 from podium_server.rpc.handlers import Method
+from podium_server.rpc.telemetry import Telemetry
 
 __all__ = ["MAX_CONNECTIONS", "GrpcioFront", "server_options"]
 
@@ -72,6 +73,7 @@ class GrpcioFront:
         services: The methods of each service, by its full name.
         admission: Decides which calls the server works on.
         access: Decides which callers may call which methods.
+        telemetry: Counts the calls.
         message_bytes: The largest request.
         reflection: Whether tools can list the services.
         on_failed: Called when the server has ended and cannot be started again.
@@ -83,6 +85,7 @@ class GrpcioFront:
         services: Mapping[str, Iterable[Method]],
         admission: Admission,
         access: Access,
+        telemetry: Telemetry,
         *,
         message_bytes: int,
         reflection: bool,
@@ -90,7 +93,8 @@ class GrpcioFront:
         credentials: Callable[[], grpc.ServerCredentials] | None = None,
     ) -> None:
         self._handlers = tuple(
-            generic_handler(name, methods, admission, access) for name, methods in services.items()
+            generic_handler(name, methods, admission, access, telemetry)
+            for name, methods in services.items()
         )
         self._names = tuple(services) if reflection else ()
         self._options = server_options(message_bytes)

@@ -17,6 +17,7 @@ from podium_server.rpc.access.tokens import Access, authorization_of
 from podium_server.rpc.admission import Admission, AdmittedCall
 from podium_server.rpc.errors import status_of
 from podium_server.rpc.handlers import Method, StreamMethod, UnaryMethod
+from podium_server.rpc.telemetry import Telemetry
 
 __all__ = ["generic_handler"]
 
@@ -27,19 +28,23 @@ _aborts: set[asyncio.Task[None]] = set()
 
 
 def generic_handler(
-    service: str, methods: Iterable[Method], admission: Admission, access: Access
+    service: str,
+    methods: Iterable[Method],
+    admission: Admission,
+    access: Access,
+    telemetry: Telemetry,
 ) -> grpc.GenericRpcHandler:
     """Returns the methods of a service as a handler of the gRPC server."""
     handlers: dict[str, Any] = {
-        method.name.rpartition(".")[2]: _unary(method, admission, access)
+        method.name.rpartition(".")[2]: _unary(method, admission, access, telemetry)
         if isinstance(method, UnaryMethod)
-        else _stream(method, admission, access)
+        else _stream(method, admission, access, telemetry)
         for method in methods
     }
     return grpc.method_handlers_generic_handler(service, handlers)
 
 
-def _unary(method: UnaryMethod, admission: Admission, access: Access) -> Any:
+def _unary(method: UnaryMethod, admission: Admission, access: Access, telemetry: Telemetry) -> Any:
     name, answer = method.name, method.answer
 
     async def respond(call: AdmittedCall, context: Context) -> bytes:
@@ -47,12 +52,14 @@ def _unary(method: UnaryMethod, admission: Admission, access: Access) -> Any:
         return call.answer(response)
 
     async def handle(_requests: Any, context: Context) -> bytes:
-        return await _served(name, respond, admission, access, context)
+        return await _served(name, respond, admission, access, telemetry, context)
 
     return grpc.stream_unary_rpc_method_handler(handle)
 
 
-def _stream(method: StreamMethod, admission: Admission, access: Access) -> Any:
+def _stream(
+    method: StreamMethod, admission: Admission, access: Access, telemetry: Telemetry
+) -> Any:
     async def respond(call: AdmittedCall, context: Context) -> bytes:
         raw = await call.read(_receiver(context))
         call.watch()
@@ -62,7 +69,7 @@ def _stream(method: StreamMethod, admission: Admission, access: Access) -> Any:
         return b""
 
     async def handle(_requests: Any, context: Context) -> None:
-        await _served(method.name, respond, admission, access, context)
+        await _served(method.name, respond, admission, access, telemetry, context)
 
     return grpc.stream_stream_rpc_method_handler(handle)
 
@@ -84,21 +91,22 @@ async def _served(
     respond: Callable[[AdmittedCall, Context], Awaitable[bytes]],
     admission: Admission,
     access: Access,
+    telemetry: Telemetry,
     context: Context,
 ) -> bytes:
     """Admits a call, checks its caller, and answers it. Errors become the status of the call."""
     call = None
+    peer = context.peer()
     try:
-        call = admission.enter(
-            context.peer(), lambda error: _abort_from_outside(context, name, error)
-        )
-        context.add_done_callback(_leaving(call))
-        await access.enter(
-            name,
-            lambda: authorization_of(context.invocation_metadata() or ()),
-            lambda: context.auth_context().get("x509_subject_alternative_name", ()),
-        )
-        return await respond(call, context)
+        async with telemetry.call(name, peer):
+            call = admission.enter(peer, lambda error: _abort_from_outside(context, name, error))
+            context.add_done_callback(_leaving(call))
+            await access.enter(
+                name,
+                lambda: authorization_of(context.invocation_metadata() or ()),
+                lambda: context.auth_context().get("x509_subject_alternative_name", ()),
+            )
+            return await respond(call, context)
     except grpc.aio.BaseError:  # the call was aborted from outside, or has ended by itself
         raise
     except Exception as error:  # noqa: BLE001 - every error becomes a status

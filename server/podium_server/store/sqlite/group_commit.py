@@ -12,7 +12,7 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -85,6 +85,7 @@ class GroupCommit:
         self._arrived = asyncio.Event()
         self._expected = 0
         self._commit_seconds = 0.0
+        self._commits = self._committed_calls = 0
         self._closing = False
         self.broken = False
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="podium-commit")
@@ -95,6 +96,14 @@ class GroupCommit:
     def listen(self, listener: ChangeListener) -> None:
         """Calls the listener at every commit from now on."""
         self._listeners.append(listener)
+
+    def gauges(self) -> Mapping[str, float]:
+        """Returns the numbers of commits and of their calls, and of the calls that wait."""
+        return {
+            "commits_total": self._commits,
+            "committed_calls_total": self._committed_calls,
+            "waiting_writes": len(self._waiting),
+        }
 
     async def submit(self, call: Call[T]) -> T:
         """Runs a call; returns when it is durable."""
@@ -268,6 +277,8 @@ class GroupCommit:
                 begin = time.monotonic()
                 await self._beside(self._make_durable)
                 self._commit_seconds = time.monotonic() - begin
+                self._commits += 1
+                self._committed_calls += len(applied)
             else:
                 self._connection.execute("COMMIT")
         except apsw.FullError as error:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -152,6 +152,12 @@ class SqliteStore(Store):
     def page_key(self) -> bytes:
         """The secret with which page tokens are encrypted."""
         return self._page_key
+
+    def gauges(self) -> Mapping[str, float]:
+        """Returns the size of the file with its log, and the numbers of commits."""
+        files = (self._path, Path(f"{self._path}-wal"))
+        size = sum(file.stat().st_size for file in files if file.exists())
+        return {"store_bytes": size, **self._group.gauges()}
 
     def listen(self, listener: ChangeListener) -> None:
         """Calls the listener at every commit from now on."""

@@ -1,0 +1,63 @@
+"""What the HTTP port answers beside calls: errors in JSON, and the page with the numbers."""
+
+import json
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from podium.errors import PodiumError
+
+from podium_server.rpc.access.tokens import Access
+from podium_server.rpc.telemetry import METRICS_PAGE, Telemetry
+
+__all__ = ["MetricsPage", "Scope", "Send", "send_error"]
+
+Scope = dict[str, Any]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+_TEXT = b"text/plain; version=0.0.4; charset=utf-8"
+_JSON = b"application/json"
+_STATUSES = {"UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403}
+
+
+class MetricsPage:
+    """Serves the numbers of the server to callers that may see all experiments.
+
+    Args:
+        access: Decides which callers may see the page.
+        telemetry: The numbers.
+    """
+
+    def __init__(self, access: Access, telemetry: Telemetry) -> None:
+        self._access = access
+        self._telemetry = telemetry
+
+    def serves(self, scope: Scope) -> bool:
+        """Returns whether a request asks for the page."""
+        return bool(scope["path"] == METRICS_PAGE)
+
+    async def answer(
+        self, scope: Scope, peer: str, authorization: Iterable[str], send: Send
+    ) -> None:
+        """Answers a request for the page."""
+        if scope["method"] != "GET":
+            await send_error(send, 405, "unimplemented", "use GET")
+            return
+        try:
+            async with self._telemetry.call(METRICS_PAGE, peer):
+                await self._access.enter(METRICS_PAGE, lambda: authorization)
+        except PodiumError as error:
+            status = _STATUSES.get(error.code, 503)
+            await send_error(send, status, error.code.lower(), error.message)
+        else:
+            await _send(send, 200, _TEXT, self._telemetry.text().encode())
+
+
+async def send_error(send: Send, status: int, code: str, message: str) -> None:
+    """Sends an error as JSON, in the form of Connect."""
+    await _send(send, status, _JSON, json.dumps({"code": code, "message": message}).encode())
+
+
+async def _send(send: Send, status: int, content_type: bytes, body: bytes) -> None:
+    headers = [(b"content-type", content_type)]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

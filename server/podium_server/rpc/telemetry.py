@@ -1,0 +1,154 @@
+"""Counts calls by method and outcome, and passes each call that has ended to the audit log.
+
+The numbers have the text form of Prometheus. They are those of one process, from its start on.
+"""
+
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Self
+
+import grpc
+from podium.errors import PodiumError
+
+from podium_server.rpc.audit import Audit, AuditedCall
+
+__all__ = ["CURRENT_CALL", "METRICS_PAGE", "ObservedCall", "Telemetry"]
+
+METRICS_PAGE = "/metrics"
+"""The page with the numbers. Its access rule has this name."""
+_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""The upper bounds of the buckets of the time of calls, in seconds."""
+_CANCELLED = "CANCELLED"
+
+Gauges = Callable[[], Mapping[str, float]]
+"""Returns numbers by name, without `podium_`. Names of counters end with `_total`."""
+
+
+class Telemetry:
+    """The numbers of a server.
+
+    Args:
+        gauges: The numbers that other parts of the server keep.
+        audit: The audit log, or None if there is none.
+        streams: The full names of methods that answer with streams. Their time is not counted.
+    """
+
+    def __init__(
+        self, gauges: Iterable[Gauges] = (), audit: Audit | None = None, streams: Iterable[str] = ()
+    ) -> None:
+        self._gauges = tuple(gauges)
+        self._audit = audit
+        self._streams = frozenset(streams)
+        self._calls: Counter[tuple[str, str]] = Counter()
+        self._refused: Counter[str] = Counter()
+        self._times: dict[str, _Times] = {}
+
+    def call(self, method: str, peer: str) -> "ObservedCall":
+        """Returns an observation of a call that begins now.
+
+        Args:
+            method: The full name of the method.
+            peer: The address of the client.
+        """
+        return ObservedCall(self, method, peer)
+
+    async def end(self, call: "ObservedCall", error: BaseException | None) -> None:
+        """Counts a call. The audit log has it when this returns, if it belongs there."""
+        code, reason = _outcome(error)
+        self._calls[call.method, code] += 1
+        if reason:
+            self._refused[reason] += 1
+        elif code == "OK" and call.method not in self._streams:
+            times = self._times.get(call.method) or self._times.setdefault(call.method, _Times())
+            times.add(time.perf_counter() - call.begin)
+        if self._audit is not None:
+            await self._audit.note(call, code, reason)
+
+    def text(self) -> str:
+        """Returns all numbers in the text form of Prometheus."""
+        return "".join(f"{line}\n" for line in self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        yield "# TYPE podium_calls_total counter"
+        for (method, code), count in sorted(self._calls.items()):
+            yield f'podium_calls_total{{method="{method}",code="{code}"}} {count}'
+        yield "# TYPE podium_errors_total counter"
+        for reason, count in sorted(self._refused.items()):
+            yield f'podium_errors_total{{reason="{reason}"}} {count}'
+        yield "# TYPE podium_call_seconds histogram"
+        for method, times in sorted(self._times.items()):
+            yield from times.lines("podium_call_seconds", f'method="{method}"')
+        for gauges in self._gauges:
+            for name, value in gauges().items():
+                kind = "counter" if name.endswith("_total") else "gauge"
+                yield f"# TYPE podium_{name} {kind}"
+                yield f"podium_{name} {value:.15g}"
+
+
+class ObservedCall(AuditedCall):
+    """A call that is counted when it ends. As a context, it ends with its block."""
+
+    __slots__ = ("_telemetry", "begin")
+
+    def __init__(self, telemetry: Telemetry, method: str, peer: str) -> None:
+        super().__init__(method, peer)
+        self._telemetry = telemetry
+        self.begin = time.perf_counter()
+        CURRENT_CALL.set(self)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._telemetry.end(self, error)
+
+    async def end(self, error: BaseException | None) -> None:
+        """Ends the call, for a front whose calls are in several parts."""
+        await self._telemetry.end(self, error)
+
+
+CURRENT_CALL: ContextVar[ObservedCall | None] = ContextVar("podium_call", default=None)
+"""The call that this task works on."""
+
+
+class _Times:
+    """A histogram of seconds."""
+
+    def __init__(self) -> None:
+        self._buckets = [0] * (len(_BOUNDS) + 1)
+        self._sum = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Counts a time."""
+        self._buckets[bisect_left(_BOUNDS, seconds)] += 1
+        self._sum += seconds
+
+    def lines(self, name: str, label: str) -> Iterator[str]:
+        """Yields the lines of the histogram. Each bucket includes those below it."""
+        count = 0
+        for bound, number in zip((*_BOUNDS, "+Inf"), self._buckets, strict=True):
+            count += number
+            yield f'{name}_bucket{{{label},le="{bound}"}} {count}'
+        yield f"{name}_sum{{{label}}} {self._sum:.9g}"
+        yield f"{name}_count{{{label}}} {count}"
+
+
+def _outcome(error: BaseException | None) -> tuple[str, str]:
+    """Returns the status code and the reason of a call that has ended."""
+    if error is None:
+        return "OK", ""
+    if isinstance(error, PodiumError):
+        return error.code, error.reason
+    # gRPC raises its own error if a call was aborted from outside, or if its client is gone.
+    if isinstance(error, grpc.aio.BaseError) or not isinstance(error, Exception):
+        return _CANCELLED, ""
+    return "INTERNAL", "INTERNAL"

@@ -1,0 +1,145 @@
+"""The audit log: who changed rights or removed results, and who was refused."""
+
+import asyncio
+import errno
+import json
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import podium
+import pytest
+from podium._values.tokens import new_token, token_id
+from podium_server.rpc import audit
+from podium_server.rpc.audit import Audit, AuditedCall, AuditError
+from podium_server.serve import tokens
+
+from tests.server.access.serving import serving
+
+_DELETE = "podium.v1.RecordingService.DeleteArm"
+
+
+class Served(NamedTuple):
+    """A server with an audit log, and the token of an administrator."""
+
+    url: str
+    address: str
+    log: Path
+    admin: str
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What the log has."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    """A server that writes an audit log."""
+    url, log = f"sqlite:///{tmp_path / 'podium.db'}", tmp_path / "audit.jsonl"
+    _, admin = await asyncio.to_thread(tokens.create, url, "root", "admin", (), None)
+    async with serving(tmp_path, auth="tokens", audit=log) as [address]:
+        yield Served(url, address, log, admin)
+
+
+async def test_changes_are_in_the_log_before_they_are_answered(served: Served) -> None:
+    """Tokens, deletions and replacements, with who did it and from where; no other calls."""
+    async with podium.AsyncClient(served.address, token=served.admin) as client:
+        experiment = client.experiment("x")
+        await experiment.declare()
+        result = podium.ArmResult("a", podium.RunConfig("a"), "failed")
+        await experiment.record_arm(result)
+        assert served.lines() == []
+        await experiment.record_arm(result, replace=True)
+        assert served.lines()[-1]["subject"] == {
+            "experiment": "x",
+            "replaced_arms": ["a"],
+            "overwrites": False,
+        }
+        await experiment.arm("a").delete()
+        assert served.lines()[-1]["subject"] == {"experiment": "x", "arm": "a"}
+        issued = await client.create_token("t", "reader", prefixes=["p"])
+        last = served.lines()[-1]
+        assert last["subject"] == {"name": "t", "role": "READER", "prefixes": ["p"]}
+        await client.revoke_token("t")
+        assert [line["method"].rpartition(".")[2] for line in served.lines()] == [
+            "Record",
+            "DeleteArm",
+            "CreateToken",
+            "RevokeToken",
+        ]
+    identity = {"id": token_id(served.admin), "name": "root", "role": "ADMIN"}
+    assert last["token"] == identity
+    assert (last["code"], last["reason"]) == ("OK", "")
+    assert last["peer"].startswith("ipv4:127.0.0.1:")
+    text = served.log.read_text()
+    assert issued.secret[20:] not in text
+    assert served.admin[20:] not in text
+    assert served.log.stat().st_mode & 0o077 == 0
+
+
+async def test_refusals_are_in_the_log(served: Served) -> None:
+    """Unknown tokens, too low roles and hidden names, without the token itself."""
+    guess = new_token().text
+    created = tokens.create
+    _, reader = await asyncio.to_thread(created, served.url, "r", "reader", ("team",), None)
+    for token in (guess, reader):
+        async with podium.AsyncClient(served.address, token=token) as client:
+            with pytest.raises((podium.UnauthenticatedError, podium.PermissionDeniedError)):
+                await client.experiment("team/x").delete()
+    async with podium.AsyncClient(served.address, token=reader) as client:
+        with pytest.raises(podium.NotFoundError):
+            await client.experiment("other/x").get()
+    async with podium.AsyncClient(served.address, token=served.admin) as client:
+        await client.revoke_token("nobody")  # its line is on disk after those before it
+    unknown, too_low, hidden, _ = served.lines()
+    assert (unknown["reason"], unknown["token"]) == ("TOKEN_INVALID", {})
+    assert (too_low["reason"], too_low["token"]["name"]) == ("ROLE_TOO_LOW", "r")
+    assert hidden["hidden_experiment"] == "other/x"
+    assert guess[15:] not in served.log.read_text()
+
+
+async def test_a_renamed_log_is_begun_again(served: Served) -> None:
+    """So logrotate needs no signal: the next line is in a new file."""
+    async with podium.AsyncClient(served.address, token=served.admin) as client:
+        await client.revoke_token("a")
+        moved = served.log.rename(served.log.with_suffix(".1"))
+        await client.revoke_token("b")
+    assert [line["subject"] for line in served.lines()] == [{"id_or_name": "b"}]
+    assert len(moved.read_text().splitlines()) == 1
+
+
+async def test_lost_lines_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk a call is answered without its line; the next line says how many are lost."""
+    log = Audit(tmp_path / "log")
+    call = AuditedCall(_DELETE, "p")
+    call.subject = {"arm": "a"}
+
+    def full(*_arguments: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("podium_server.rpc.audit.os.write", full)
+        await log.note(call, "OK", "")
+        await log.note(call, "OK", "")
+    assert log.gauges() == {"audit_lost_total": 2}
+    await log.note(call, "OK", "")
+    await asyncio.to_thread(log.close)
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if line]
+    assert [line.get("lost") for line in lines] == [2, None]
+
+
+async def test_refusals_are_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood of refused calls writes a bounded number of lines a minute, and waits for none."""
+    monkeypatch.setattr(audit, "_minute", lambda: 1.0)
+    log = Audit(tmp_path / "log")
+    for _ in range(500):
+        await log.note(AuditedCall(_DELETE, "p"), "UNAUTHENTICATED", "TOKEN_INVALID")
+    await asyncio.to_thread(log.close)
+    assert len((tmp_path / "log").read_text().splitlines()) == 100
+
+
+def test_a_log_that_cannot_be_written_stops_the_start(tmp_path: Path) -> None:
+    """The error names the file and the cause."""
+    with pytest.raises(AuditError, match=r"cannot write the audit log .*gone.*No such file"):
+        Audit(tmp_path / "gone" / "log")

@@ -1,0 +1,102 @@
+"""The page with the numbers of a server."""
+
+import asyncio
+from http.client import HTTPConnection
+from pathlib import Path
+
+import podium
+import pytest
+from podium.errors import error_for
+from podium_server.rpc.telemetry import Telemetry
+from podium_server.serve import tokens
+
+from tests.server.access.serving import serving
+
+pytest.importorskip("connectrpc")
+
+
+async def _page(url: str, token: str | None = None, method: str = "GET") -> tuple[int, str]:
+    def send() -> tuple[int, str]:
+        connection = HTTPConnection(url.removeprefix("http://"), timeout=120)
+        try:
+            headers = {} if token is None else {"authorization": f"Bearer {token}"}
+            connection.request(method, "/metrics", headers=headers)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+    return await asyncio.to_thread(send)
+
+
+async def test_the_page_counts_calls_and_commits(tmp_path: Path) -> None:
+    """Calls by method and code, errors by reason, times, and the store's numbers."""
+    async with serving(tmp_path, http=("127.0.0.1:0",)) as [address, url]:
+        async with podium.AsyncClient(address) as client:
+            await client.experiment("x").declare()
+            for _ in range(3):
+                await client.experiment("x").get()
+            with pytest.raises(podium.NotFoundError):
+                await client.experiment("y").get()
+        status, text = await _page(url)
+    lines = set(text.splitlines())
+    assert status == 200
+    get = "podium.v1.ResultsService.GetExperiment"
+    for line in (
+        f'podium_calls_total{{method="{get}",code="OK"}} 3',
+        f'podium_calls_total{{method="{get}",code="NOT_FOUND"}} 1',
+        'podium_errors_total{reason="EXPERIMENT_NOT_FOUND"} 1',
+        f'podium_call_seconds_bucket{{method="{get}",le="+Inf"}} 3',
+        f'podium_call_seconds_count{{method="{get}"}} 3',
+        "podium_commits_total 1",
+        "podium_committed_calls_total 1",
+        "podium_watches 0",
+        "podium_calls_under_way 0",
+        "podium_overloaded_total 0",
+    ):
+        assert line in lines, line
+    [size] = [line for line in lines if line.startswith("podium_store_bytes ")]
+    assert int(size.split()[1]) >= (tmp_path / "podium.db").stat().st_size > 0
+
+
+async def test_who_may_see_the_page(tmp_path: Path) -> None:
+    """Only a token without prefixes: the numbers are about the experiments of all."""
+    store = f"sqlite:///{tmp_path / 'podium.db'}"
+
+    def create(prefixes: tuple[str, ...]) -> str:
+        return tokens.create(store, "t", "reader", prefixes, None)[1]
+
+    everything = await asyncio.to_thread(create, ())
+    limited = await asyncio.to_thread(create, ("team",))
+    async with serving(tmp_path, auth="tokens", http=("127.0.0.1:0",)) as [_, url]:
+        assert (await _page(url, everything))[0] == 200
+        status, text = await _page(url, limited)
+        assert (status, "needs a token without prefixes" in text) == (403, True)
+        assert (await _page(url))[0] == 401
+        assert (await _page(url, everything, "POST"))[0] == 405
+
+
+async def test_every_end_of_a_call_is_counted() -> None:
+    """A defect, a cancelled call and a refused one each have their code; times are cumulative."""
+    telemetry = Telemetry(streams=["s"])
+    for error in (
+        None,
+        error_for("OVERLOADED", "full"),
+        asyncio.CancelledError(),
+        ZeroDivisionError(),
+    ):
+        await telemetry.call("m", "p").end(error)
+    await telemetry.call("s", "p").end(None)
+    lines = telemetry.text().splitlines()
+    assert [line for line in lines if line.startswith("podium_calls_total")] == [
+        'podium_calls_total{method="m",code="CANCELLED"} 1',
+        'podium_calls_total{method="m",code="INTERNAL"} 1',
+        'podium_calls_total{method="m",code="OK"} 1',
+        'podium_calls_total{method="m",code="RESOURCE_EXHAUSTED"} 1',
+        'podium_calls_total{method="s",code="OK"} 1',
+    ]
+    assert 'podium_errors_total{reason="INTERNAL"} 1' in lines
+    assert 'podium_errors_total{reason="OVERLOADED"} 1' in lines
+    assert [line for line in lines if "_count" in line] == [
+        'podium_call_seconds_count{method="m"} 1'
+    ]
