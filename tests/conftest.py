@@ -50,8 +50,7 @@ def _environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _fork_servers() -> Iterator[None]:
-    """Lets servers start quickly, unless the code that they run is measured."""
+    """Lets servers start quickly."""
     with pytest.MonkeyPatch.context() as patch:
-        if "COVERAGE_PROCESS_CONFIG" not in os.environ:
-            patch.setattr(RunningServer, "_start_process", staticmethod(zygote.start))
+        patch.setattr(RunningServer, "_start_process", staticmethod(zygote.start))
         yield

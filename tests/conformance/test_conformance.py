@@ -88,6 +88,7 @@ def test_every_case_is_asked_for() -> None:
     assert next(exchange("read", ["go"])).case == "exchange/go/small"
 
 
+@pytest.mark.slow
 def test_the_python_client_agrees(capsys: pytest.CaptureFixture[str]) -> None:
     """The row of the Python client is green, and the table says so."""
     assert run.main(["python"]) == 0

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 
 __all__ = ["RunningServer", "running_server"]
@@ -24,9 +23,7 @@ class RunningServer:
         process: The process, for tests that stop, continue or kill it.
     """
 
-    _start_process: Callable[..., subprocess.Popen[str]] = staticmethod(
-        partial(subprocess.Popen, text=True)
-    )
+    _start_process: Callable[..., subprocess.Popen[str]] = subprocess.Popen
 
     def __init__(self, store: str, arguments: Sequence[str] = ()) -> None:
         self.store = store
@@ -36,7 +33,7 @@ class RunningServer:
 
     def start(self) -> None:
         """Starts the server. If it ran before, it uses the same address again."""
-        self.process = self._start_process(self._command(), stdout=subprocess.PIPE)
+        self.process = self._start_process(self._command(), stdout=subprocess.PIPE, text=True)
         self.address = self._read_address()
         self._listen = self.address
 

@@ -1,7 +1,7 @@
 """Runs the `podium` command: in this process, in one of its own, or on a terminal.
 
-The start of a process takes half a second, so only what needs one has one: the commands of the
-server, signals, terminals and the end of a process.
+Only what needs a process has one: the commands of the server, signals, terminals and the end of
+a process.
 """
 
 import contextlib
@@ -22,6 +22,8 @@ from unittest import mock
 
 from podium.cli import main
 from podium.cli._parsers import SERVER_COMMANDS
+
+from tests import zygote
 
 __all__ = ["PODIUM", "Outcome", "on_terminal", "podium", "process"]
 
@@ -61,15 +63,13 @@ def process(
     *arguments: str, address: str | None = None, stdin: str | bytes = "", **variables: str
 ) -> Outcome:
     """Runs a command with its output piped, in a process of its own."""
-    done = subprocess.run(
-        [*PODIUM, *arguments],
-        input=_bytes(stdin),
-        capture_output=True,
-        env=_environment(address, variables),
-        timeout=_SECONDS,
-        check=False,
-    )
-    return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
+    pipe = subprocess.PIPE
+    environment = _environment(address, variables)
+    with zygote.start(
+        [*PODIUM, *arguments], stdin=pipe, stdout=pipe, stderr=pipe, env=environment
+    ) as command:
+        out, err = command.communicate(_bytes(stdin), _SECONDS)
+    return Outcome(command.returncode, out.decode(), err.decode())
 
 
 def on_terminal(
@@ -90,7 +90,7 @@ def on_terminal(
     """
     terminal, its_end = pty.openpty()
     fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    with subprocess.Popen(
+    with zygote.start(
         [*PODIUM, *arguments],
         stdin=its_end,
         stdout=its_end,

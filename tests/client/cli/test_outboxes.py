@@ -20,6 +20,7 @@ from podium.errors import error_for
 from podium_server.testing import running_server
 from podium_server.testing.calls import declared, row, started
 
+from tests import zygote
 from tests.client.cli.shell import PODIUM, Outcome, podium
 from tests.client.client.broken import closed_port
 from tests.client.sender.outboxes import (
@@ -239,7 +240,7 @@ def test_ctrl_c_ends_it_without_a_trace(root: Path, tmp_path: Path, name: str) -
             client.experiment(name).declare()
         dead_stream(outbox, name, started("a", "A", 1), *_rows(3))
         server.process.send_signal(signal.SIGSTOP)
-        sync = subprocess.Popen([*PODIUM, "sync", str(root)], stderr=subprocess.PIPE, text=True)
+        sync = zygote.start([*PODIUM, "sync", str(root)], stderr=subprocess.PIPE, text=True)
         until((outbox / "sender.json").exists)  # its loop runs by then, and takes the signal
         sync.send_signal(signal.SIGINT)
         _, said = sync.communicate(timeout=120)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from podium.cli._table import Column, columns_of, cut, table, width_of
 
+from tests import zygote
 from tests.client.cli.shell import PODIUM, on_terminal, podium, process
 from tests.client.client.broken import tcp_server
 
@@ -130,7 +131,7 @@ def test_ctrl_c_is_quiet() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(120)
         address = f"127.0.0.1:{silent.getsockname()[1]}"
-        with subprocess.Popen(
+        with zygote.start(
             [*PODIUM, "--address", address, "experiments"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import podium as library
 import pytest
 
+from tests import zygote
 from tests.client.cli.shell import PODIUM
 
 _SECONDS = 120
@@ -32,7 +33,7 @@ def _environment(address: str) -> dict[str, str]:
 @contextmanager
 def _watched(address: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Runs the command with its output piped."""
-    with subprocess.Popen(
+    with zygote.start(
         [*PODIUM, "watch", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -103,7 +104,7 @@ def test_a_table_on_a_terminal(address: str, name: str, arm: library.ArmRun) -> 
     with library.Client(address) as client:
         client.experiment(name).declare(success_metric="val.acc", overwrite=True)
         terminal, its_end = pty.openpty()
-        with subprocess.Popen(
+        with zygote.start(
             [*PODIUM, "watch", name], stdout=its_end, stderr=its_end, env=_environment(address)
         ) as command:
             os.close(its_end)

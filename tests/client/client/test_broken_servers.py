@@ -227,6 +227,7 @@ def test_a_queue_ends_when_the_server_answers_nobody() -> None:
     assert {type(error) for error in found} == {podium.DeadlineExceededError}
 
 
+@pytest.mark.slow
 def test_thousands_of_calls_at_once() -> None:
     """One asynchronous client can gather 5,000 writes, and each of them is stored."""
 

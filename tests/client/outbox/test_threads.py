@@ -96,6 +96,7 @@ def _alarm(handler: Callable[[], None]) -> Iterator[Callable[[], None]]:
 
 
 @pytest.mark.timeout(method="thread")  # SIGALRM is used by the test itself
+@pytest.mark.slow
 def test_exceptions_of_signal_handlers_leave_no_trace(tmp_path: Path) -> None:
     """An append that Ctrl-C ends has appended its record or not; the next ones go on behind it."""
     writer, told, seen = _writer(tmp_path), dict[int, bytes](), list[tuple[int, bytes]]()

@@ -53,6 +53,7 @@ def test_many_arms_that_wait(record: Any, name: str, tmp_path: Path) -> None:
         assert experiment.counters.pending == 1 + 150 * 2
 
 
+@pytest.mark.slow
 def test_a_disk_that_hangs(
     record: Any, client: podium.Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -159,6 +160,7 @@ def test_a_full_memory(
     assert found.train_seconds == 5.0
 
 
+@pytest.mark.slow
 def test_memory_is_free_again(
     record: Any, client: podium.Client, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,6 +75,7 @@ def test_only_the_main_process_records(
     assert [(row.name, row.step) for row in found.evals] == [("rank0", n) for n in range(50)]
 
 
+@pytest.mark.slow
 def test_a_shared_attempt(
     server: RunningServer, outbox: Path, client: podium.Client, name: str
 ) -> None:
@@ -88,6 +89,7 @@ def test_a_shared_attempt(
         assert steps == list(range(50))
 
 
+@pytest.mark.slow
 def test_a_rank_that_fails(
     server: RunningServer, outbox: Path, client: podium.Client, name: str
 ) -> None:
@@ -99,6 +101,7 @@ def test_a_rank_that_fails(
     assert "rank 3 is out of memory" in (found.error or "")
 
 
+@pytest.mark.slow
 def test_the_main_process_fails(
     server: RunningServer, outbox: Path, client: podium.Client, name: str
 ) -> None:

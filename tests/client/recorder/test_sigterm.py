@@ -87,6 +87,7 @@ def test_a_handler_that_calls_the_one_before(
     assert _arm(client, name).error == "checkpointed"
 
 
+@pytest.mark.slow
 def test_a_forked_worker_ends_alone(
     server: RunningServer, client: podium.Client, tmp_path: Path, name: str
 ) -> None:

@@ -113,6 +113,7 @@ def test_everything_is_well(own_server: RunningServer, tmp_path: Path) -> None:
     check_all(own_server.address)
 
 
+@pytest.mark.slow
 def test_the_server_is_down(own_server: RunningServer, tmp_path: Path) -> None:
     """Without a server, the training ends well and logs what waits, where, and what to do."""
     own_server.kill()
@@ -128,6 +129,7 @@ def test_the_server_is_down(own_server: RunningServer, tmp_path: Path) -> None:
     check_all(own_server.address)
 
 
+@pytest.mark.slow
 def test_the_server_is_killed_and_stalls(own_server: RunningServer, tmp_path: Path) -> None:
     """While the server dies, comes back and hangs, no step takes longer, and all arrives."""
     training = train(own_server.address, tmp_path / "outbox")
@@ -145,6 +147,7 @@ def test_the_server_is_killed_and_stalls(own_server: RunningServer, tmp_path: Pa
     check_all(own_server.address)
 
 
+@pytest.mark.slow
 def test_the_connection_is_cut(own_server: RunningServer, tmp_path: Path) -> None:
     """A connection that breaks again and again loses nothing and doubles nothing."""
     with connection_to(own_server.address) as connection:
@@ -162,6 +165,7 @@ def test_the_connection_is_cut(own_server: RunningServer, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("step", [0, 150])
+@pytest.mark.slow
 def test_the_process_is_killed(own_server: RunningServer, tmp_path: Path, step: int) -> None:
     """Values logged before a kill -9 are stored after `podium sync`, and the next run continues."""
     training = train(own_server.address, tmp_path / "outbox")
@@ -179,6 +183,7 @@ def test_the_process_is_killed(own_server: RunningServer, tmp_path: Path, step: 
     check_all(own_server.address)
 
 
+@pytest.mark.slow
 def test_the_disk_is_full(own_server: RunningServer, tmp_path: Path) -> None:
     """On a full disk training continues, and its values are stored when there is room again."""
     disk = tmp_path / "disk"

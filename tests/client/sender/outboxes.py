@@ -24,6 +24,8 @@ from podium._outbox import (
 from podium._sender import Rules, Sender
 from podium.v1.event_pb2 import Event
 
+from tests import zygote
+
 __all__ = [
     "WAIT",
     "appended",
@@ -90,7 +92,7 @@ def start_sender(
 ) -> subprocess.Popen[str]:
     """Starts a sender that ends soon after everything is delivered."""
     limits = ("--idle-seconds", str(idle), "--patience-seconds", str(patience))
-    return subprocess.Popen(
+    return zygote.start(
         [sys.executable, "-m", "podium._sender", str(outbox), *limits, *arguments],
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -13,6 +13,8 @@ import pytest
 from tests.client.cli import shell
 from tests.crash.scenarios.world import TRAIN, World
 
+pytestmark = pytest.mark.slow
+
 
 def _by(steps: range, number: float) -> dict[int | None, float]:
     return dict.fromkeys(steps, number)

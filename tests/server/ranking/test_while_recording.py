@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import grpc
 import podium
+import pytest
 from podium import events
 from podium._wire import rankings
 from podium.v1.event_pb2 import Event
@@ -109,6 +110,7 @@ def _whole(stub: ResultsServiceStub, request: RankRequest) -> list[RankResponse]
     return [first]
 
 
+@pytest.mark.slow
 def test_each_ranking_is_that_of_its_revision() -> None:
     """Whatever eight writers do meanwhile, a ranking agrees with the rules at its revision."""
     with running_server() as server, podium.Client(server.address) as client:

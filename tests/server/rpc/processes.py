@@ -22,7 +22,9 @@ def command(*arguments: str) -> list[str]:
 def refused(*arguments: str) -> Ended:
     """Returns the output of a server that ends by itself."""
     pipe = subprocess.PIPE
-    with RunningServer._start_process(command(*arguments), stdout=pipe, stderr=pipe) as process:
+    with RunningServer._start_process(
+        command(*arguments), stdout=pipe, stderr=pipe, text=True
+    ) as process:
         out, err = process.communicate(timeout=_SECONDS)
     return Ended(process.args, process.returncode, out, err)
 
@@ -36,6 +38,7 @@ def started(
         [*prefix, *command("--store", f"sqlite:///{store}", *arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     try:

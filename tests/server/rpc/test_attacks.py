@@ -145,6 +145,7 @@ def test_unread_responses() -> None:
     assert {status for statuses in refused for status in statuses} == {_OVERLOADED}
 
 
+@pytest.mark.slow
 def test_large_requests_at_once() -> None:
     """160 valid requests of 3.4 MB use bounded memory: each is recorded or OVERLOADED."""
     ballast = {"k": Value(string_value="x" * 850_000)}
@@ -171,6 +172,7 @@ def _outcome(call: Any) -> str:
     return "OK"
 
 
+@pytest.mark.slow
 def test_calls_that_never_end() -> None:
     """6,000 responses that no window lets through leave room for other connections."""
     with _attacked("calls that never end") as server, attackers(server.address, 6) as found:
@@ -185,6 +187,7 @@ def test_calls_that_never_end() -> None:
     assert set(statuses) == {_OVERLOADED}
 
 
+@pytest.mark.slow
 def test_many_calls_at_once_are_answered_or_overloaded() -> None:
     """Of 7,000 calls that arrive at once none is cancelled by gRPC without a reason."""
     with (

@@ -114,6 +114,7 @@ def target(tmp_path: Path) -> Iterator[_Target]:
         assert server.stop() == 0
 
 
+@pytest.mark.slow
 def test_any_request_is_answered_precisely(target: _Target) -> None:
     """Wrong requests by the thousand: a code and its reason each, and no trace of a refused one."""
     rng, seen = Random(_SEED), Counter[str]()  # noqa: S311 - the same requests every time

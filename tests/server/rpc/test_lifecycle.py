@@ -77,6 +77,7 @@ def _rows(server: RunningServer) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.slow
 def test_the_way_down_under_load(number: int) -> None:
     """After a signal the process exits with 0, each call has a reason, acknowledged rows stay."""
     with running_server() as server:

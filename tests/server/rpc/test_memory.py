@@ -47,6 +47,7 @@ def _large(name: str, arm_name: str) -> Callable[[int], bytes]:
     ],
     ids=["recorded", "refused", "invalid", "malformed"],
 )
+@pytest.mark.slow
 def test_no_request_is_kept(request_of: Callable[[int], bytes], code: Any) -> None:
     """Large requests, whatever becomes of them, are let go when they are answered."""
     with running_server() as server, grpc.insecure_channel(server.address) as channel:
@@ -68,6 +69,7 @@ def test_no_request_is_kept(request_of: Callable[[int], bytes], code: Any) -> No
         assert _peak(server) - before < _GROWTH_KIB
 
 
+@pytest.mark.slow
 def test_an_import_does_not_load_the_arm_that_it_replaces() -> None:
     """A whole arm is compared with the stored one row by row, however large the rows are."""
     request_of = _large("val", "a")
