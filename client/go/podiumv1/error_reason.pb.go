@@ -120,7 +120,7 @@ const (
 	// RESOURCE_EXHAUSTED. A client does not read what it watches. Watch again after the
 	// last marker.
 	ErrorReason_ERROR_REASON_WATCH_TOO_SLOW ErrorReason = 54
-	// INTERNAL. A defect of the server. Metadata: `incident`, an id that is also in
+	// INTERNAL. A bug in the server. Metadata: `incident`, an id that is also in
 	// the server's log.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 60
 	// UNAUTHENTICATED. The server requires a token, and the call has none.

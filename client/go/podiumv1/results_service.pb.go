@@ -1934,7 +1934,7 @@ type WatchResponse struct {
 	Reset_ bool `protobuf:"varint,1,opt,name=reset,proto3" json:"reset,omitempty"`
 	// The experiment, in the first message and when its declaration or conclusion changed.
 	Experiment *Experiment `protobuf:"bytes,2,opt,name=experiment,proto3,oneof" json:"experiment,omitempty"`
-	// The rows and arms that were removed. Unknown ones are to be ignored.
+	// The rows and arms that were removed. Ignore those that you do not know.
 	Removals []*WatchRemoval `protobuf:"bytes,3,rep,name=removals,proto3" json:"removals,omitempty"`
 	// The arms that were added or changed.
 	Arms []*WatchedArm `protobuf:"bytes,4,rep,name=arms,proto3" json:"arms,omitempty"`

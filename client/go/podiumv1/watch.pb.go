@@ -294,7 +294,7 @@ type WatchMarker struct {
 	// The revision of the experiment. With everything that was sent before, the client
 	// has exactly the state of this revision.
 	Revision int64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
-	// Names this life of the experiment and the store, for `WatchRequest.epoch`.
+	// Identifies this experiment in this file of the store, for `WatchRequest.epoch`.
 	Epoch         string `protobuf:"bytes,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -134,7 +134,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     last marker.
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 60
-    """INTERNAL. A defect of the server. Metadata: `incident`, an id that is also in
+    """INTERNAL. A bug in the server. Metadata: `incident`, an id that is also in
     the server's log.
     """
     ERROR_REASON_TOKEN_MISSING: _ErrorReason.ValueType  # 70
@@ -271,7 +271,7 @@ ERROR_REASON_WATCH_TOO_SLOW: ErrorReason.ValueType  # 54
 last marker.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 60
-"""INTERNAL. A defect of the server. Metadata: `incident`, an id that is also in
+"""INTERNAL. A bug in the server. Metadata: `incident`, an id that is also in
 the server's log.
 """
 ERROR_REASON_TOKEN_MISSING: ErrorReason.ValueType  # 70

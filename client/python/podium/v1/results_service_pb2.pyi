@@ -1095,7 +1095,7 @@ class WatchResponse(_message.Message):
 
     @_builtins.property
     def removals(self) -> _containers.RepeatedCompositeFieldContainer[_watch_pb2.WatchRemoval]:
-        """The rows and arms that were removed. Unknown ones are to be ignored."""
+        """The rows and arms that were removed. Ignore those that you do not know."""
 
     @_builtins.property
     def arms(self) -> _containers.RepeatedCompositeFieldContainer[_watch_pb2.WatchedArm]:

@@ -21,10 +21,10 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class RunResult(_message.Message):
-    """RunResult is what the training backend itself returned, kept as it was for
-    consumers who need more than the arm. It is not looked at by any question:
-    what Score should find among the training metrics is recorded as
-    MetricsRecorded or in `ArmResult.metrics`.
+    """RunResult is the result of the training backend, stored unchanged for
+    consumers that need more than the arm. No call reads scores from it. Record
+    metrics that Score should find as MetricsRecorded, or in
+    `ArmResult.metrics`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -204,7 +204,7 @@ class WatchMarker(_message.Message):
     has exactly the state of this revision.
     """
     epoch: _builtins.str
-    """Names this life of the experiment and the store, for `WatchRequest.epoch`."""
+    """Identifies this experiment in this file of the store, for `WatchRequest.epoch`."""
     def __init__(
         self,
         *,

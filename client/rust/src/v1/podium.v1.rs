@@ -587,10 +587,10 @@ pub struct Component {
         Value,
     >,
 }
-/// RunResult is what the training backend itself returned, kept as it was for
-/// consumers who need more than the arm. It is not looked at by any question:
-/// what Score should find among the training metrics is recorded as
-/// MetricsRecorded or in `ArmResult.metrics`.
+/// RunResult is the result of the training backend, stored unchanged for
+/// consumers that need more than the arm. No call reads scores from it. Record
+/// metrics that Score should find as MetricsRecorded, or in
+/// `ArmResult.metrics`.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
 pub struct RunResult {
@@ -996,7 +996,7 @@ pub enum ErrorReason {
     /// RESOURCE_EXHAUSTED. A client does not read what it watches. Watch again after the
     /// last marker.
     WatchTooSlow = 54,
-    /// INTERNAL. A defect of the server. Metadata: `incident`, an id that is also in
+    /// INTERNAL. A bug in the server. Metadata: `incident`, an id that is also in
     /// the server's log.
     Internal = 60,
     /// UNAUTHENTICATED. The server requires a token, and the call has none.
@@ -1338,9 +1338,9 @@ pub struct ExperimentDeclared {
 /// A new attempt starts from the beginning: rows, metrics, training series, error and
 /// run_result of the arm are deleted in the same commit. With `resume_step` k it
 /// continues: metrics are kept, and in-loop rows and points of the training series up to
-/// and including step k. For a COMPLETED arm
-/// `resume_step` or `restart` must be set (ARM_FINISHED); a FAILED or CANCELLED arm
-/// needs neither.
+/// and including step k.
+/// For a COMPLETED arm `resume_step` or `restart` must be set (ARM_FINISHED). A FAILED or
+/// CANCELLED arm needs neither.
 ///
 /// The run_config may differ from the recorded one only in
 /// `model.load_checkpoint_path`, `tags` and `extras` (RUN_CONFIG_CHANGED). It may
@@ -1463,10 +1463,10 @@ pub struct ArmFinished {
     #[prost(message, optional, tag = "6")]
     pub run_result: ::core::option::Option<RunResult>,
 }
-/// ArmRecorded records a whole arm: the arm becomes equal to it, and is created if
-/// there is none. It has no training series: record its points afterwards. The arm that was recorded last, recorded again, changes nothing:
-/// a repeated call or import deletes no row that arrived in between. It is refused
-/// for an arm that has attempts (ARM_HAS_ATTEMPTS), and if it would change the
+/// ArmRecorded records a whole arm: the arm becomes equal to it, and is created if there
+/// is none. It has no training series: record its points afterwards. If the arm that was
+/// recorded last is recorded again, nothing changes, so a repeated import deletes no newer
+/// row. It is refused for an arm with attempts (ARM_HAS_ATTEMPTS), and if it would change the
 /// model_ref of a row (MODEL_REF_CHANGED), unless `replace` is set.
 #[derive(Clone, PartialEq, crate::exact::Message)]
 #[prost(prost_path = "crate::exact")]
@@ -2351,7 +2351,7 @@ pub struct WatchMarker {
     /// has exactly the state of this revision.
     #[prost(int64, tag = "1")]
     pub revision: i64,
-    /// Names this life of the experiment and the store, for `WatchRequest.epoch`.
+    /// Identifies this experiment in this file of the store, for `WatchRequest.epoch`.
     #[prost(string, tag = "2")]
     pub epoch: crate::exact::alloc::string::String,
 }
@@ -2828,7 +2828,7 @@ pub struct WatchResponse {
     /// The experiment, in the first message and when its declaration or conclusion changed.
     #[prost(message, optional, tag = "2")]
     pub experiment: ::core::option::Option<Experiment>,
-    /// The rows and arms that were removed. Unknown ones are to be ignored.
+    /// The rows and arms that were removed. Ignore those that you do not know.
     #[prost(message, repeated, tag = "3")]
     pub removals: crate::exact::alloc::vec::Vec<WatchRemoval>,
     /// The arms that were added or changed.

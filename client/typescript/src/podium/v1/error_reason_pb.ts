@@ -258,7 +258,7 @@ export enum ErrorReason {
   WATCH_TOO_SLOW = 54,
 
   /**
-   * INTERNAL. A defect of the server. Metadata: `incident`, an id that is also in
+   * INTERNAL. A bug in the server. Metadata: `incident`, an id that is also in
    * the server's log.
    *
    * @generated from enum value: ERROR_REASON_INTERNAL = 60;

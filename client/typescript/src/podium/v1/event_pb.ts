@@ -196,9 +196,9 @@ export const ExperimentDeclaredSchema: GenMessage<ExperimentDeclared> = /*@__PUR
  * A new attempt starts from the beginning: rows, metrics, training series, error and
  * run_result of the arm are deleted in the same commit. With `resume_step` k it
  * continues: metrics are kept, and in-loop rows and points of the training series up to
- * and including step k. For a COMPLETED arm
- * `resume_step` or `restart` must be set (ARM_FINISHED); a FAILED or CANCELLED arm
- * needs neither.
+ * and including step k.
+ * For a COMPLETED arm `resume_step` or `restart` must be set (ARM_FINISHED). A FAILED or
+ * CANCELLED arm needs neither.
  *
  * The run_config may differ from the recorded one only in
  * `model.load_checkpoint_path`, `tags` and `extras` (RUN_CONFIG_CHANGED). It may
@@ -435,10 +435,10 @@ export const ArmFinishedSchema: GenMessage<ArmFinished> = /*@__PURE__*/
   messageDesc(file_podium_v1_event, 5);
 
 /**
- * ArmRecorded records a whole arm: the arm becomes equal to it, and is created if
- * there is none. It has no training series: record its points afterwards. The arm that was recorded last, recorded again, changes nothing:
- * a repeated call or import deletes no row that arrived in between. It is refused
- * for an arm that has attempts (ARM_HAS_ATTEMPTS), and if it would change the
+ * ArmRecorded records a whole arm: the arm becomes equal to it, and is created if there
+ * is none. It has no training series: record its points afterwards. If the arm that was
+ * recorded last is recorded again, nothing changes, so a repeated import deletes no newer
+ * row. It is refused for an arm with attempts (ARM_HAS_ATTEMPTS), and if it would change the
  * model_ref of a row (MODEL_REF_CHANGED), unless `replace` is set.
  *
  * @generated from message podium.v1.ArmRecorded

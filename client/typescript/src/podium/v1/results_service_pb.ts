@@ -1173,7 +1173,7 @@ export type WatchResponse = Message<"podium.v1.WatchResponse"> & {
   experiment?: Experiment | undefined;
 
   /**
-   * The rows and arms that were removed. Unknown ones are to be ignored.
+   * The rows and arms that were removed. Ignore those that you do not know.
    *
    * @generated from field: repeated podium.v1.WatchRemoval removals = 3;
    */

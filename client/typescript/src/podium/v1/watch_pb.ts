@@ -186,7 +186,7 @@ export type WatchMarker = Message<"podium.v1.WatchMarker"> & {
   revision: bigint;
 
   /**
-   * Names this life of the experiment and the store, for `WatchRequest.epoch`.
+   * Identifies this experiment in this file of the store, for `WatchRequest.epoch`.
    *
    * @generated from field: string epoch = 2;
    */
