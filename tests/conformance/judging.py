@@ -1,4 +1,4 @@
-"""Holds what the client of a language answers against the vectors: no runner compares anything."""
+"""Compares the answers of a language's client with the vectors. No runner compares anything."""
 
 import asyncio
 import json
@@ -55,7 +55,7 @@ VECTORS = tuple(
 _ATTEMPTS = ("record_attempt",)
 
 EXCHANGE = "exchange"
-"""What stands for a file in the table: the arms that each language records and every one reads."""
+"""The row of the table for the arms that each language records and every language reads."""
 
 _OUTPUT_ONLY: tuple[Any, ...] = (
     "experiment",
@@ -96,7 +96,7 @@ class Check(NamedTuple):
     way: str
     case: str
     hold: Callable[[Session], None]
-    """Raises an AssertionError, or what the client failed with, unless the client is right."""
+    """Raises an AssertionError, or the client's own error, unless the client is right."""
 
 
 def limits_of(file: Path) -> dict[str, int]:
@@ -112,7 +112,7 @@ def vectors_of(language: Language) -> tuple[Path, ...]:
 
 
 def checks(file: Path) -> Iterator[Check]:
-    """Returns what a file of vectors asks of each language."""
+    """Returns the requests of a file of vectors for each language."""
     kinds: dict[str, dict[str, Callable[[Case, Session], None]]] = {
         "rank": {"wire": _rank},
         "busy": {"wire": paging.rank},
@@ -128,7 +128,7 @@ def checks(file: Path) -> Iterator[Check]:
 
 
 def exchange(way: str, languages: Iterable[str]) -> Iterator[Check]:
-    """Returns what is asked of a language about the arms that languages exchange."""
+    """Returns the requests to a language about the arms that languages exchange."""
     hold = {"write": _record_for_others, "read": _read_of_others}[way]
     for experiment in map("exchange/{}".format, languages):
         for given in _content(_FOLDER / "exchange.json")["arms"]:
@@ -252,7 +252,7 @@ def _record(session: Session, experiment: str, arm: ArmResult) -> None:
 
 
 def _bare_row(row: Any) -> Any:
-    """A row without what the server adds."""
+    """Returns a row without the fields that the server adds."""
     for name in reads.OUTPUT_ONLY:
         row.ClearField(name)
     return row

@@ -23,11 +23,11 @@ class Language:
     runner: Command
     """Answers the requests that it reads, one a line."""
     toolchain: tuple[Command, ...] = ()
-    """What must be there to build it: commands that succeed where it is."""
+    """The tools that the build needs: commands that succeed if they are installed."""
     build: tuple[Command, ...] = ()
     """Builds the client and everything below."""
     lint: tuple[Command, ...] = ()
-    """What is wrong with the code beyond what its build says."""
+    """Checks of the code beyond those of its build."""
     tests: Command = ()
     """The client's own tests, with PODIUM_ADDRESS naming a server, and the variables of
     `secure_server`."""

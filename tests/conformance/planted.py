@@ -88,7 +88,7 @@ def _red_cells(row: Row) -> tuple[str, ...]:
 
 
 def _judged(language: str, name: str, red: tuple[str, ...], expected: tuple[str, ...]) -> bool:
-    """Says what a defect turned red; whether that is wrong."""
+    """Prints which cells a defect turned red. Returns whether that is wrong."""
     wrong = red != expected
     verdict = f"WRONG, not {', '.join(expected) or 'none'}" if wrong else "as it must"
     print(f"{language}: {name}: red: {', '.join(red) or 'none'}: {verdict}", flush=True)

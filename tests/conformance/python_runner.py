@@ -1,4 +1,4 @@
-"""The runner of the Python client: answers each request with what the client answers."""
+"""The runner of the Python client: answers each request with the client's result."""
 
 import asyncio
 import json
@@ -54,7 +54,7 @@ _ROW = (
 
 
 def main() -> None:
-    """Answers one request after the other, until there are no more."""
+    """Answers one request after the other, until the input ends."""
     with tempfile.TemporaryDirectory() as outbox, ExitStack() as recorders:
         _recorders.append((Path(outbox), recorders))
         _answer_all()
@@ -205,7 +205,7 @@ def _record_attempt(address: str, request: Any) -> RecordResponse:
 
 
 async def _deliver(address: str, recorder: podium.ExperimentRecording) -> None:
-    """Delivers what was logged, as `podium sync` does: the client starts no process for it."""
+    """Delivers the logged events in this process, as `podium sync` does."""
     assert recorder.outbox
     async with podium.AsyncClient(address, retry=False) as client:
         sender = Sender([recorder.outbox], client, FOREGROUND)

@@ -27,7 +27,7 @@ _TAIL = 4_000
 
 
 class RunnerError(Exception):
-    """The runner ended, or printed what is not an answer."""
+    """The runner ended, or printed a line that is not an answer."""
 
 
 class Runner:
@@ -67,7 +67,7 @@ class Runner:
         return response
 
     def ask_arm(self, arm: ArmResult, call: str, request: Message) -> Message:
-        """Returns what the runner's functions answer for an arm, as `ask`."""
+        """Returns the answers of the runner's functions about an arm, as `ask`."""
         return self.ask("pure", call, request, arm=encoded(arm))
 
     def close(self) -> None:
@@ -130,7 +130,7 @@ class Runner:
 
 
 def _read(process: subprocess.Popen[str], lines: "queue.SimpleQueue[str]") -> None:
-    """Takes over what a runner prints; at the end an empty line."""
+    """Reads the lines that a runner prints, and an empty line at the end."""
     assert process.stdout
     with process.stdout as printed:
         for line in printed:

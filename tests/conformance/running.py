@@ -33,11 +33,11 @@ _TAIL = 4_000
 
 @dataclass
 class Row:
-    """What is known of a language so far."""
+    """The results of a language so far."""
 
     language: Language
     cells: dict[str, str] = field(default_factory=dict)
-    """Columns and what stands there."""
+    """The columns and their cells."""
     complaints: list[str] = field(default_factory=list)
 
 
@@ -76,7 +76,7 @@ def _succeeds(row: Row, command: Command, seconds: float, **environment: str) ->
 def _ended(
     language: Language, command: Command, seconds: float, environment: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str] | str:
-    """What became of a command; a text if it never ended."""
+    """Returns the result of a command, or a text if it never ended."""
     path = f"{PROJECT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     try:
         return subprocess.run(

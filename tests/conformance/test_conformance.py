@@ -90,7 +90,7 @@ def test_every_case_is_asked_for() -> None:
 
 @pytest.mark.slow
 def test_the_python_client_agrees(capsys: pytest.CaptureFixture[str]) -> None:
-    """The row of the Python client is green, and the table says so."""
+    """The row of the Python client is green in the table."""
     assert run.main(["python"]) == 0
     printed = capsys.readouterr().out
     assert "busy_rank.json wire           3\n" in printed
@@ -106,7 +106,7 @@ def test_a_language_without_its_toolchain_is_named(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Where nothing can be run, the missing command is named and nothing passes."""
+    """If nothing can be run, the missing command is named and nothing passes."""
     absent = replace(LANGUAGES[0], name="cobol", toolchain=(("no-such-compiler", "--version"),))
     monkeypatch.setattr(run, "LANGUAGES", (absent,))
     assert run.main(arguments) == code
@@ -154,6 +154,6 @@ def test_clients_with_attempts_are_asked_about_them() -> None:
 
 
 def test_a_table_has_a_column_for_each_language() -> None:
-    """Cells stand under their language; what was not asked for is left empty."""
+    """Cells are in the column of their language. A cell that was not run is empty."""
     drawn = table({"go": {"reads pure": "16"}, "c": {"reads wire": "3 of 16"}})
     assert drawn == "            go  c\nreads pure  16\nreads wire      3 of 16"

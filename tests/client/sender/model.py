@@ -27,7 +27,7 @@ class Entry(NamedTuple):
 
 
 def event(kind: str, number: int) -> Event:
-    """An event of a kind; the number tells it from others."""
+    """An event of a kind. Its number identifies it."""
     return Event(experiment_concluded=ExperimentConcluded(conclusion=f"{kind}{number}"))
 
 
@@ -38,7 +38,7 @@ def kind_of(told: Event) -> str:
 
 @dataclass
 class Server:
-    """The server's side of the stream: what it applied, in order."""
+    """The server's side of the stream: the applied events, in order."""
 
     applied: list[str] = field(default_factory=list)
     waits: bool = True
@@ -72,7 +72,7 @@ class Server:
 
 @dataclass
 class Outbox:
-    """What is on the writer's disk: the events, what was rejected, the last known position."""
+    """The writer's disk: the events, the rejected ones, and the last known position."""
 
     entries: list[Entry]
     rejected: list[Refused] = field(default_factory=list)

@@ -82,7 +82,7 @@ def dead_stream(
 
 
 def rejected_events(folder: Path) -> list[tuple[int, str]]:
-    """What was rejected of a stream and not delivered since: sequences and reasons."""
+    """Returns the rejected events of a stream that were not sent again: sequences and reasons."""
     found = StreamReader(folder).rejected_events()
     return [(rejected.sequence, rejected.reason) for rejected in found if not rejected.retried]
 
@@ -122,14 +122,14 @@ def sender_of(outbox: Path) -> int:
 
 
 def command_of(pid: int) -> bytes:
-    """How a process was started; nothing if it has ended."""
+    """Returns the command line of a process; empty if it has ended."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     return b""
 
 
 def deliver(outbox: Path, idle: float = 0.2) -> str:
-    """Runs a sender until it ends by itself; what it says."""
+    """Runs a sender until it ends by itself. Returns its log."""
     sender = start_sender(outbox, idle=idle)
     try:
         _, said = sender.communicate(timeout=_SECONDS)
@@ -173,7 +173,7 @@ def until(condition: Callable[[], object], seconds: float = _SECONDS) -> None:
 
 
 def vanish(folder: Path) -> None:
-    """Deletes a folder in which somebody may be writing: what is added meanwhile goes, too."""
+    """Deletes a folder while a process may write to it, with everything that is added meanwhile."""
 
     def is_gone() -> bool:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Events that make the server fail: nothing is lost, and what is behind them gets through."""
+"""Events that make the server fail: nothing is lost, and later events are delivered."""
 
 import asyncio
 from collections.abc import Iterable
@@ -34,7 +34,7 @@ class FailingClient:
         events: Iterable[Event],
         position: podium.StreamPosition | None = None,
     ) -> podium.RecordResult:
-        """Records events, as far as the defect lets it."""
+        """Records events, except those that the defect refuses."""
         sent = list(events)
         if any(self._is_poison(event) for event in sent):
             raise error_for("INTERNAL", "internal error 4711", {"incident": "4711"})
@@ -72,7 +72,7 @@ def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_behind_a_poisonous_event_arrives(outbox: Path, client: podium.Client) -> None:
-    """Such events are rejected after a while, with what the server said, and the rest arrives."""
+    """Such events are rejected after a while, with the server's error. The others are delivered."""
     client.experiment("x").declare()
     rows = [row(POISON if step in {3, 4, 40} else "v", step) for step in range(60)]
     folder = dead_stream(outbox, "x", started("a", "A", 1), *rows)
@@ -141,6 +141,9 @@ def test_patience_has_bounds() -> None:
 
 
 def test_who_watches_is_told_before_the_command_gives_up() -> None:
-    """`podium sync` goes on behind such an event; in the background there is time to mend it."""
+    """`podium sync` skips such an event soon.
+
+    In the background there is time to repair the server.
+    """
     assert FOREGROUND.defect_seconds < FOREGROUND.patience_seconds
     assert BACKGROUND.defect_seconds >= 600

@@ -1,4 +1,4 @@
-"""What is sent next and what an answer means, tried in every order against a model of a server."""
+"""The next call and the meaning of an answer, in every order, against a model of a server."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ def _streams() -> Iterator[str]:
 
 
 def _expected(kinds: str) -> tuple[list[str], list[tuple[int, str]]]:
-    """What the server has in the end, and what is rejected, by sequence and reason."""
+    """Returns the server's events at the end, and the rejected ones, by sequence and reason."""
     reasons = {"b": "VALUE_INVALID", "l": "LIMIT_EXCEEDED"}
     stored = [f"{kind}{i}" if kind in "gw" else "-" for i, kind in enumerate(kinds, 1)]
     rejected = [(i, reasons[kind]) for i, kind in enumerate(kinds, 1) if kind in reasons]
@@ -29,7 +29,10 @@ def _expected(kinds: str) -> tuple[list[str], list[tuple[int, str]]]:
 
 
 def _deliver(outbox: Outbox, server: Server, faults: Iterator[str]) -> None:
-    """Delivers until nothing is left, and frees what waits when nothing else goes."""
+    """Delivers until nothing is left.
+
+    Creates what events wait for when nothing else can be sent.
+    """
     delivery = outbox.delivery()
     for _ in range(200):
         match step(outbox, delivery, server, next(faults, "")):
@@ -92,7 +95,7 @@ def test_a_hole_in_the_middle_is_skipped() -> None:
 
 
 def test_another_sender_may_have_been_faster() -> None:
-    """Where the server's position is ahead, the stream goes on from there."""
+    """If the server's position is ahead, the stream continues from there."""
     delivery = Delivery()
     batch = delivery.next(Outbox.of("gg").entries[:1])
     assert isinstance(batch, Batch)
@@ -124,7 +127,7 @@ def test_every_reason_of_a_refusal(reason: str) -> None:
 
 @pytest.mark.parametrize("reason", [name for name, info in REASONS.items() if not info.disposition])
 def test_every_reason_of_a_call(reason: str) -> None:
-    """What is said of a call as a whole never costs an event."""
+    """An error of the call as a whole never costs an event."""
     delivery = Delivery()
     verdict = delivery.failed(_batch(delivery, "gg"), error_for(reason, "text"))
     if reason == "MALFORMED_REQUEST":
@@ -152,7 +155,7 @@ def test_every_reason_of_a_call(reason: str) -> None:
     ],
 )
 def test_every_code_without_a_reason(code: str, about_server: bool) -> None:
-    """Whoever ended the call, such as a proxy: the events stay, and are sent again."""
+    """If anything ends a call, such as a proxy, its events are kept and sent again."""
     error = PodiumError("text")
     error.code = code
     delivery = Delivery()
@@ -164,7 +167,7 @@ def test_every_code_without_a_reason(code: str, about_server: bool) -> None:
 
 
 def test_a_single_event_that_is_too_large_is_rejected() -> None:
-    """Also where only gRPC says so, in words."""
+    """The same holds if only the text of gRPC's error names the cause."""
     error = PodiumError("CLIENT: Received message larger than max (5 vs. 4)")
     delivery = Delivery()
     assert delivery.failed(_batch(delivery, "gg"), error) == Again()

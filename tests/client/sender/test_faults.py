@@ -47,7 +47,7 @@ def _steps(client: podium.Client, experiment: str = "x") -> list[int | None]:
 def test_a_server_that_is_killed_again_and_again(
     outbox: Path, server: RunningServer, client: podium.Client
 ) -> None:
-    """What is recorded while the server dies five times arrives, each row once and in order."""
+    """Rows recorded while the server dies five times arrive once and in order."""
     client.experiment("x").declare()
     stream = appended(writer(outbox, "x"), started("a", "A", 1))
     with running_sender(outbox) as sender:
@@ -64,7 +64,7 @@ def test_a_server_that_is_killed_again_and_again(
 
 
 def test_a_server_that_starts_late(tmp_path: Path) -> None:
-    """A sender that finds no server says so, and delivers when there is one."""
+    """A sender that finds no server logs that, and delivers when there is one."""
     began = time.time()
     address = closed_port()
     outbox = outbox_folder(tmp_path / "outbox", address)
@@ -107,7 +107,10 @@ def test_a_server_that_is_stopped(
 
 
 def test_deadlines(outbox: Path, server: RunningServer, client: podium.Client) -> None:
-    """Calls that a stalled server lets time out are sent again; what it did late counts once."""
+    """Calls that time out at a stalled server are sent again.
+
+    Those that it applied late count once.
+    """
     client.experiment("x").declare()
     dead_stream(outbox, "x", started("a", "A", 1), *(row("v", step) for step in range(500)))
     server.process.send_signal(signal.SIGSTOP)
@@ -119,7 +122,7 @@ def test_deadlines(outbox: Path, server: RunningServer, client: podium.Client) -
 
 
 def test_something_else_at_the_address(tmp_path: Path) -> None:
-    """What is no Podium server is waited out, and the sender gives up when its patience ends."""
+    """If the address is not a Podium server, the sender retries until its patience ends."""
     with tcp_server(b"HTTP/1.1 400 Bad Request\r\n\r\n") as address:
         outbox = outbox_folder(tmp_path / "outbox", address)
         folder = dead_stream(outbox, "x", row("v", 1))
@@ -131,7 +134,7 @@ def test_something_else_at_the_address(tmp_path: Path) -> None:
 
 
 def test_a_deleted_database(outbox: Path, server: RunningServer, client: podium.Client) -> None:
-    """A server that has lost everything gets what the outbox still has, from the first event on."""
+    """A server that has lost everything gets all events that the outbox still has, in order."""
     dead_stream(outbox, "x", declared(), arm=None)
     stream = appended(writer(outbox, "x"), started("a", "A", 1), *(row("v", i) for i in range(10)))
     with running_sender(outbox):

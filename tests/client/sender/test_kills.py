@@ -1,4 +1,4 @@
-"""Senders that are killed: whoever comes next goes on, and nothing is lost or doubled."""
+"""Senders that are killed: the next one continues, and nothing is lost or doubled."""
 
 import subprocess
 import sys

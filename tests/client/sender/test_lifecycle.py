@@ -1,4 +1,4 @@
-"""How a sender begins and ends, and what it costs while there is nothing to do."""
+"""The start and the end of a sender, and its cost while there is nothing to do."""
 
 import asyncio
 import os
@@ -113,7 +113,7 @@ def test_it_gives_up_without_a_server(tmp_path: Path) -> None:
 def test_signals(
     number: signal.Signals, outbox: Path, server: RunningServer, client: podium.Client
 ) -> None:
-    """A signal ends it at once, also in the middle of a call; the next one goes on."""
+    """A signal ends it at once, also during a call, and the next sender continues."""
     client.experiment("x").declare()
     dead_stream(outbox, "x", started("a", "A", 1), *(row("v", step) for step in range(10)))
     server.process.send_signal(signal.SIGSTOP)
@@ -160,7 +160,7 @@ def _is_at_work(outbox: Path, pid: int) -> bool:
 
 
 def test_a_folder_that_is_no_outbox(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """It is said, and the exit code is 1."""
+    """The error is reported, and the exit code is 1."""
     assert main([str(tmp_path)]) == 1
     assert "this outbox cannot be delivered" in caplog.text
 

@@ -131,7 +131,7 @@ def test_an_end_from_another_host_stands(outbox: Path, client: podium.Client) ->
 
 
 def test_a_newer_attempt_is_left_alone(outbox: Path, client: podium.Client) -> None:
-    """An arm that was started again meanwhile, elsewhere, goes on."""
+    """An arm that was started again meanwhile, on another machine, keeps running."""
     folder = _stream(outbox, started("a", "A", 1))
     position = podium.StreamPosition(StreamInfo.read(folder).writer_id, 1)
     client.record("x", [started("a", "A", 1)], position)
@@ -274,7 +274,7 @@ def test_processes_that_are_not_judged(
 def test_a_copied_outbox_is_not_judged(
     outbox: Path, tmp_path: Path, client: podium.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The copy of the folder of a training that goes on is delivered, and the arm still runs."""
+    """A copy of the folder of a running training is delivered, and the arm still runs."""
     monkeypatch.setattr(reader, "_SURE_SECONDS", 0.0)
     stream = appended(writer(outbox, "x", attempt_id="A", attempt_order=1), started("a", "A", 1))
     shutil.copytree(outbox, tmp_path / "copy")

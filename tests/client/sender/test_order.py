@@ -99,7 +99,10 @@ def test_an_older_attempt_that_goes_on_does_not_hold_up_the_newer_one(
 
 
 def test_an_older_attempt_that_waits_or_vanishes(outbox: Path, client: podium.Client) -> None:
-    """Both wait for the experiment; when somebody deletes the older one the newer one goes on."""
+    """Both streams wait for the experiment.
+
+    If the older one is deleted, the newer one continues.
+    """
     older = _attempt(outbox, 1, range(3))
     newer = writer(outbox, "x", attempt_id="2", attempt_order=2)
     appended(newer, started("a", "2", 2))

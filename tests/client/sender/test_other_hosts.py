@@ -37,7 +37,7 @@ def test_a_stream_of_another_host_stays(outbox: Path, client: podium.Client) -> 
 
 
 def test_a_closed_stream_of_another_host_is_removed(outbox: Path) -> None:
-    """Its writer has said that it ended."""
+    """Its writer has recorded the end of the stream."""
     dead_stream(outbox, "x", row("v", 1), host="another-host")
     deliver_here(outbox)
     assert streams(outbox) == []

@@ -112,7 +112,7 @@ def test_a_permanent_refusal(reason: str, tmp_path: Path, shared: RunningServer)
 def test_what_was_deleted_stays_deleted(
     reason: str, outbox: Path, server: RunningServer, client: podium.Client
 ) -> None:
-    """What a writer says of what was deleted meanwhile is rejected; a new one begins anew."""
+    """Events about something that was deleted are rejected. A new writer starts again."""
     client.experiment("x").declare()
     stream = appended(writer(outbox, "x"), started("a", "A", 1), row("v", 1))
     with running_sender(outbox):
@@ -132,7 +132,7 @@ def test_what_was_deleted_stays_deleted(
 
 
 def test_an_early_event_waits_until_it_need_not(outbox: Path, client: podium.Client) -> None:
-    """Without an experiment, then without an arm, the sender waits and says why."""
+    """Without an experiment, and then without an arm, the sender waits and reports why."""
     stream = appended(writer(outbox, "x"), row("bench", metrics={"acc": 0.5}))
 
     def why() -> str:
@@ -221,7 +221,7 @@ def test_an_error_of_the_call_is_waited_out(reason: str, tmp_path: Path) -> None
 def test_batches_that_are_too_large_for_the_server(
     limits: list[str], events: int, tmp_path: Path
 ) -> None:
-    """A server with smaller limits gets smaller calls, whoever refuses the large ones."""
+    """A server with lower limits gets smaller calls, whether it or gRPC refuses the large ones."""
     arguments = [word for limit in limits for word in ("--limit", limit)]
     with running_server(None, *arguments) as server:
         outbox = outbox_folder(tmp_path / "outbox", server.address)

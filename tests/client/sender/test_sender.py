@@ -1,4 +1,4 @@
-"""The sender process against real servers: what is in an outbox arrives, and then it ends."""
+"""The sender process against real servers: it delivers an outbox, and then ends."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def test_what_a_living_trainer_records_arrives_soon(outbox: Path, client: podium
 
 
 def test_refused_events_are_rejected(outbox: Path, client: podium.Client) -> None:
-    """What is refused for good is kept with its reason; what is around it arrives."""
+    """A permanently refused event is kept with its reason, and the other events are delivered."""
     client.experiment("x").declare()
     folder = dead_stream(
         outbox,

@@ -34,7 +34,7 @@ def _for_ever(low: float, _high: float) -> float:
 
 
 def test_a_wake_signal(tmp_path: Path) -> None:
-    """Each signal is seen once, an earlier one or one in a copy is not; a lost one is no error."""
+    """Each signal is seen once. Earlier signals, and those in copies, are not seen."""
     wake_sender(tmp_path)
     signal = WakeSignal(tmp_path)
     assert not signal.is_set()
@@ -76,7 +76,7 @@ def test_a_server_that_is_overloaded_is_left_in_peace() -> None:
 
 
 def test_a_server_that_is_back(tmp_path: Path) -> None:
-    """What would be tried in an hour is delivered when somebody rings."""
+    """Events whose next try is an hour away are delivered soon after a signal."""
 
     def observe(sender: Sender) -> None:
         if sender.circuit_breaker.pause is not None:

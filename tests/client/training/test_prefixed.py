@@ -1,4 +1,4 @@
-"""Metrics are told apart by the set that their names begin with."""
+"""Metrics are divided into sets by the prefixes of their names."""
 
 from podium.integrations._prefixed import by_set
 
@@ -23,5 +23,5 @@ def test_loaders() -> None:
 
 
 def test_what_is_no_number() -> None:
-    """It is left as it is, for the recorder to refuse: training goes on."""
+    """Such a value is unchanged, so that the recorder reports it and training continues."""
     assert by_set({"val_loss": 1, "val_table": [1, 2]}) == {"val": {"loss": 1.0, "table": [1, 2]}}

@@ -1,4 +1,4 @@
-"""What a trainer says becomes rows, metrics and a result: the logic without the libraries."""
+"""Rows, metrics and results from the calls of a trainer: the logic without the libraries."""
 
 import copy
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ def test_the_last_row_of_each_eval_is_its_result(experiment: podium.ExperimentHa
 def test_the_best_row_is_the_result_where_the_trainer_says_so(
     experiment: podium.ExperimentHandle,
 ) -> None:
-    """A trainer that kept an earlier model names the rows that tell what it is worth."""
+    """A trainer that kept an earlier model passes the rows of that model."""
     training = Training(experiment)
     training.begin(podium.RunConfig("arm"))
     rows = [Row("val", {"loss": loss}, step) for step, loss in enumerate((3.0, 1.0, 2.0))]
@@ -65,7 +65,7 @@ def test_the_best_row_is_the_result_where_the_trainer_says_so(
 
 
 def test_an_evaluation_after_training_is_a_result(experiment: podium.ExperimentHandle) -> None:
-    """What is evaluated when training has ended has no step."""
+    """An evaluation after the end of training has no step."""
     training = Training(experiment)
     training.begin(podium.RunConfig("arm"))
     training.end()
@@ -84,7 +84,7 @@ def test_how_a_block_ended(experiment: podium.ExperimentHandle) -> None:
 
 
 def test_another_training_ends_the_one_before(experiment: podium.ExperimentHandle) -> None:
-    """A callback that is used again records the next arm, and says that the last was left."""
+    """A callback that is used again records the next arm, and logs that the last one was left."""
     training = Training(experiment)
     training.begin(podium.RunConfig("first"))
     training.begin(podium.RunConfig("second"))
@@ -96,7 +96,7 @@ def test_another_training_ends_the_one_before(experiment: podium.ExperimentHandl
 def test_a_callback_that_is_used_again_records_another_arm(
     experiment: podium.ExperimentHandle, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What has ended stays as it is: the next training of the same name, or a copy's, says so."""
+    """An ended arm is unchanged: the next training of its name, also of a copy, is another arm."""
     training = Training(experiment)
     searched = copy.deepcopy(training)
     training.begin(podium.RunConfig("arm"))
@@ -162,7 +162,7 @@ def test_beginning_once_more_is_no_mistake(
 def test_another_process_records_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where the trainer is not the main process it says so, once; where it is, that counts."""
+    """A process that the trainer does not call the main one logs that once, and records nothing."""
     monkeypatch.setenv("PODIUM_OUTBOX", str(tmp_path / "outbox"))
     monkeypatch.setenv("PODIUM_OFFLINE", "1")
     other = Training("distributed")
@@ -180,7 +180,7 @@ def test_another_process_records_nothing(
 
 
 def test_going_on_keeps_what_was_done(experiment: podium.ExperimentHandle) -> None:
-    """Rows up to the step that training goes on after stay, also with restart."""
+    """Rows up to the step after which training continues are kept, also with restart."""
     training = Training(experiment, restart=True)
     training.begin(podium.RunConfig("arm"))
     for step in (1, 2, 3):

@@ -45,7 +45,7 @@ def test_plain_values() -> None:
 
 
 def test_what_is_too_deep_or_too_long_is_shortened() -> None:
-    """An argument of any size stays within what a configuration may hold."""
+    """An argument of any size is shortened to the limits of a configuration."""
     deep: object = 1
     for _ in range(20):
         deep = {"a": [deep]}
@@ -55,7 +55,7 @@ def test_what_is_too_deep_or_too_long_is_shortened() -> None:
 
 
 def test_integers_that_are_too_large_for_the_protocol() -> None:
-    """They are told as text, since an argument is no reason to end a training."""
+    """Such arguments become text, since an argument must not end a training."""
     assert plain([2**63 - 1, 2**63, -(2**63)]) == [2**63 - 1, str(2**63), -(2**63)]
 
 
@@ -64,7 +64,7 @@ def test_integers_that_are_too_large_for_the_protocol() -> None:
     [(7, 7), ("7", 7), (None, None), ("no", None), (True, None), (0, 0), (2**63, None)],
 )
 def test_seeds(given: object, seed: int | None) -> None:
-    """A seed may come as text; what is no number is none."""
+    """A seed may be text. A value that is not a number is no seed."""
     assert seed_of(given) == seed
 
 
@@ -79,7 +79,7 @@ def test_seeds(given: object, seed: int | None) -> None:
     ],
 )
 def test_a_library_that_is_missing(module: str, library: str) -> None:
-    """A module whose library is not there says what to install."""
+    """A module whose library is missing names the package to install."""
     absent = library.replace("-", "_")
     code = f"import sys; sys.modules['{absent}'] = None; import podium.integrations.{module}"
     ended = subprocess.run(
@@ -95,6 +95,6 @@ def _call(rate: float) -> object:
 
 
 def test_variables_of_a_caller() -> None:
-    """The nearest caller that has the variable is found, and none is no error."""
+    """The nearest caller that has the variable is found. If there is none, there is no error."""
     assert _call(0.5) == "0.5"
     assert caller_variables("no.such.module", "rate") == {}

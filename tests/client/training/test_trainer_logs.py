@@ -1,4 +1,4 @@
-"""What Hugging Face's Trainer logs becomes rows, metrics and a configuration."""
+"""Rows, metrics and a configuration from the logs of Hugging Face's Trainer."""
 
 from decimal import Decimal
 
@@ -44,14 +44,14 @@ def test_numbers_of_other_libraries() -> None:
 
 
 def test_training_is_no_evaluation() -> None:
-    """What a training says of itself is metrics, numbers only."""
+    """The training's own numbers become metrics."""
     said = {"loss": 0.1, "train_runtime": 3.0, "note": "x", "step": 7}
     assert rows_of(said, 7) == []
     assert training_metrics(said) == {"loss": 0.1, "train_runtime": 3.0}
 
 
 def test_the_rows_of_the_best_step() -> None:
-    """They are in the log that a checkpoint keeps, also of the life before."""
+    """The rows are in the log that a checkpoint keeps, including those of the previous process."""
     log = [{"loss": 1.0, "step": 10}, _EVALUATED | {"step": 10}, {"eval_loss": 0.6, "step": 20}]
     assert last_rows(log, 10) == [Row("eval", {"loss": 0.5, "accuracy": 0.75}, 10, 2.0)]
     assert last_rows(log, None) == []

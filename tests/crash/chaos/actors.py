@@ -1,4 +1,4 @@
-"""The processes of a chaos run, and what is done to them."""
+"""The processes of a chaos run, and the actions on them."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ _STOP_SECONDS = 60
 
 
 class Place:
-    """Where everything is: the server, the outboxes of two machines, the folder of ledgers."""
+    """The places of a run: the server, the outboxes of two machines, the folder of ledgers."""
 
     def __init__(
         self, address: str, outbox: Path, ledgers: Path, environment: dict[str, str]
@@ -100,7 +100,7 @@ class Slot:
         self._process = self._place.start("tests.crash.chaos.training", life.to_json())
 
     def arm(self, number: int) -> str:
-        """The name of the arm of a life."""
+        """Returns the name of the arm of a life."""
         return self.name if self._kind == RESUMED else f"{self.name}-{number}"
 
     def _first_step(self) -> int:
@@ -111,14 +111,14 @@ class Slot:
         return steps[-1] + 1 if steps else before.first_step
 
     def kill(self) -> None:
-        """Kills the present life."""
+        """Kills the process of the present life."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
         _ = self.logged
 
     def stop(self) -> None:
-        """Has the present life end in good order."""
+        """Asks the process of the present life to end."""
         assert self._process is not None
         self._process.terminate()
         self._process.wait(_STOP_SECONDS)
@@ -126,17 +126,17 @@ class Slot:
 
     @property
     def has_begun(self) -> bool:
-        """Whether the present life has begun its arm, so that it is not lost by a kill."""
+        """Returns whether the present life has begun its arm, so that a kill does not lose it."""
         return Logged.read(Path(self.lives[-1].ledger)).sure > 0
 
     @property
     def has_failed(self) -> bool:
-        """Whether the present life ended by itself."""
+        """Returns whether the present life ended by itself."""
         return self._process is not None and self._process.poll() is not None
 
     @property
     def logged(self) -> int:
-        """How many rows were logged."""
+        """Returns the number of logged rows."""
         if self.lives:
             with contextlib.suppress(FileNotFoundError):
                 self._counts[self.lives[-1].ledger] = _lines(Path(self.lives[-1].ledger))

@@ -38,7 +38,7 @@ _STREAMS = "SELECT writer_id, last_sequence FROM streams"
 
 
 class Audit:
-    """What a store holds, read from its file when no server has it open."""
+    """The content of a store, read from its file when no server has it open."""
 
     def __init__(self, path: Path) -> None:
         self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
@@ -48,7 +48,7 @@ class Audit:
         self._connection.close()
 
     def integrity(self) -> str:
-        """What SQLite finds wrong with the file, or `ok`."""
+        """Returns the faults that SQLite finds in the file, or `ok`."""
         return str(self._connection.pragma("integrity_check"))
 
     def moves(self, experiment: str) -> tuple[int, int]:
@@ -63,7 +63,7 @@ class Audit:
 
 
 def begin_audit(path: Path) -> None:
-    """Has a store note what it does, from now on; no server may have it open."""
+    """Adds triggers with which a store notes its changes. No server may have it open."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     connection.execute(_TRIGGERS)
     connection.close()

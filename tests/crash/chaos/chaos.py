@@ -1,4 +1,4 @@
-"""Trainers, senders and the server while they are killed, and what is checked afterwards."""
+"""Kills trainers, senders and the server, and checks the results afterwards."""
 
 import os
 import subprocess

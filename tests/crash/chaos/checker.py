@@ -54,7 +54,7 @@ class Checker:
     _rejected_steps: set[tuple[int, int]] = field(default_factory=set)
 
     def check_outbox(self, outbox: Path) -> None:
-        """Nothing waits, and what was rejected had to be."""
+        """Checks that nothing waits, and that each rejected event had to be rejected."""
         for folder in streams(outbox):
             reader = StreamReader(folder)
             torn = len(reader.torn())

@@ -54,11 +54,11 @@ class Report:
 
     @property
     def kills(self) -> int:
-        """How many processes were killed."""
+        """The number of killed processes."""
         return self.trainer_kills + self.sender_kills + self.server_kills
 
     def take(self, checker: Checker, logged: int, answers: list[Answer]) -> None:
-        """Takes what is known in the end."""
+        """Adds the final results."""
         self.logged = logged
         self.stored = checker.rows
         self.rejected = checker.rejected
@@ -69,7 +69,7 @@ class Report:
         self.waits = sum(answer.error == "ARM_NOT_FOUND" for answer in answers)
 
     def too_little(self, kills: int, rows: int) -> list[str]:
-        """Why the run says nothing, as so few things happened; empty if it does."""
+        """Returns why the run proves nothing, if too little happened; otherwise an empty text."""
         seen = {
             f"{self.kills} kills of {kills}": self.kills >= kills,
             f"{self.logged} rows of {rows}": self.logged >= rows,

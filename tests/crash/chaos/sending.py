@@ -47,7 +47,7 @@ class Answer:
 
 
 def read_answers(path: Path) -> list[Answer]:
-    """What senders noted, in order."""
+    """Returns the answers that senders noted, in order."""
     text = path.read_text() if path.exists() else ""
     lines = (line.split(" ") for line in text[: text.rfind("\n") + 1].splitlines())
     return [

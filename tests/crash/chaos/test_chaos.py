@@ -36,6 +36,6 @@ def test_kills_lose_nothing_and_double_nothing() -> None:
     ("plant", "kind"), [("skip_a_wait", "lost"), ("no_cut", "lost"), ("resend_anew", "doubled")]
 )
 def test_the_search_finds_a_planted_defect(plant: str, kind: str) -> None:
-    """The harness is able to fail: it finds what a sender with a defect loses or doubles."""
+    """The harness can fail: it finds the events that a sender with a defect loses or doubles."""
     report = run(0, 200, _SEED, plant=plant)
     assert getattr(report.findings, kind) > 0, str(report)

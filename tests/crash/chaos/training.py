@@ -40,7 +40,7 @@ _IN_MEMORY = "m"
 
 @dataclass(frozen=True)
 class Life:
-    """One life of a process that records."""
+    """One process that records, from its start to its end."""
 
     kind: str
     number: int
@@ -60,7 +60,7 @@ class Life:
 
 @dataclass
 class Logged:
-    """What a ledger says."""
+    """The content of a ledger."""
 
     steps: list[int]
     """The steps that were logged."""
@@ -83,7 +83,7 @@ class Logged:
 
 
 def eval_name(life: Life) -> str:
-    """The name of the rows that a life writes."""
+    """Returns the name of the rows that a life writes."""
     return f"bench{life.number}" if life.kind == EVALUATOR else "val"
 
 
@@ -98,7 +98,7 @@ class _Losses(logging.Handler):
 
 
 class _Training:
-    """Records bursts of rows until it is told to stop."""
+    """Records bursts of rows until it is stopped."""
 
     def __init__(self, life: Life) -> None:
         self._life = life

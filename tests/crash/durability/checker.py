@@ -31,7 +31,7 @@ _SECONDS = 120
 
 @dataclass
 class Findings:
-    """What is wrong: acknowledged rows that are missing, calls applied twice, all else."""
+    """The findings: missing acknowledged rows, calls that were applied twice, and others."""
 
     lost: int = 0
     doubled: int = 0

@@ -67,7 +67,7 @@ class Sync(NamedTuple):
 
 
 class FailedSync(NamedTuple):
-    """A sync fails. As on Linux, what was not written then is not written by a later sync."""
+    """A sync fails. As on Linux, a later sync does not write the data that was not written then."""
 
     file: int
 
@@ -80,7 +80,7 @@ class Delete(NamedTuple):
 
 
 class Note(NamedTuple):
-    """Where the workload stood: which round had begun, and which one was acknowledged."""
+    """The progress of the workload: the rounds that had begun, and that were acknowledged."""
 
     begun: int
     acknowledged: int
@@ -91,22 +91,22 @@ Journal = list[Entry]
 
 
 class Power(StrEnum):
-    """What a power cut does to what was not synced."""
+    """The effects of a power cut on data that was not synced."""
 
     DROP = "drop"
     """All of it is lost."""
     KEEP = "keep"
     """All of it is there: what kill -9 leaves."""
     PREFIX = "prefix"
-    """What was written first is there."""
+    """The data that was written first is kept."""
     PAGES = "pages"
-    """Of each page, what was written first is there; each has its own moment."""
+    """Of each page, the data that was written first is kept, up to a moment of its own."""
     SECTORS = "sectors"
     """Any of the contents that a sector had, each sector for itself."""
 
 
 class _Choice:
-    """Chooses what is left of one file, by the kind of power cut."""
+    """Chooses the remaining data of one file, by the kind of power cut."""
 
     def __init__(self, power: Power, random: Random, synced: int, now: int) -> None:
         self._power = power
@@ -127,7 +127,7 @@ class _Choice:
         return [version for since, version in versions if since <= moment or version is first][-1]
 
     def unwritten(self) -> bytes:
-        """What a sector holds that belongs to the file and was never written."""
+        """Returns the content of a sector that belongs to the file and was never written."""
         zeros = self._power in {Power.DROP, Power.KEEP, Power.PREFIX}
         return bytes(_SECTOR) if zeros else self._random.randbytes(_SECTOR)
 
@@ -191,7 +191,7 @@ class _File:
         return bytes(self.content[number * _SECTOR : (number + 1) * _SECTOR])
 
     def left(self, choice: _Choice) -> bytes:
-        """What a power cut leaves of the file."""
+        """Returns the content of the file after a power cut."""
         size = choice.of(self.sizes, _WHOLE_FILE)
         left = bytearray(self.content)
         left.extend(bytes(_round_up(max(size, len(left))) - len(left)))
@@ -219,7 +219,7 @@ class Disk:
         self._now = 0
 
     def follow(self, entry: Entry) -> None:
-        """Does what an entry says."""
+        """Applies an entry."""
         self._now += 1
         match entry:
             case Create(name, file):

@@ -40,7 +40,7 @@ _WHILE_STARTING = 0.1
 
 @dataclass
 class Report:
-    """What happened, and what was found."""
+    """The events of a run and its findings."""
 
     seed: int
     kills: int = 0
@@ -65,7 +65,7 @@ class Report:
 
 
 class StalledError(Exception):
-    """It got no further: the run says nothing."""
+    """The run stopped early, so it proves nothing."""
 
 
 def kill_under_load(kills: int, rows: int, seed: int, plant: str | None = None) -> Report:

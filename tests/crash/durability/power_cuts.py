@@ -54,7 +54,7 @@ class Life:
     contents: list[bytes] = field(default_factory=list)
 
     def note_content(self, count: int, content: bytes) -> None:
-        """Notes what the store holds after so many rounds; always the same."""
+        """Notes the content of the store after a number of rounds, which is always the same."""
         if count == len(self.contents):
             self.contents.append(content)
         elif self.contents[count] != content:
@@ -63,7 +63,7 @@ class Life:
 
 @dataclass
 class Report:
-    """What the images showed. `lost`: an acknowledged round is missing; `corrupt`: all else."""
+    """The findings. `lost`: an acknowledged round is missing; `corrupt`: everything else."""
 
     images: int = 0
     lost: int = 0
@@ -85,7 +85,7 @@ class Report:
 
 
 async def live(seed: int, synchronous: str = "full", count: int = _ROUNDS) -> Life:
-    """Records a life of so many rounds, with kills and clean stops at random."""
+    """Records a number of rounds, with kills and clean stops at random."""
     life, random = Life(rounds(seed, count)), Random(seed)  # noqa: S311 - no secret
     while (done := _last_note(life.journal).acknowledged) < count:
         begin, end = len(life.journal), min(count, done + random.randint(5, 60))
@@ -133,13 +133,13 @@ class _Weather:
     random: Random
 
     def turn(self) -> None:
-        """Decides it anew."""
+        """Decides the call again."""
         self.faults.write = self.random.random() < 0.04
         self.faults.sync = self.random.random() < 0.02
 
 
 def _kill_point(journal: Journal, begin: int, random: Random) -> int:
-    """Where a kill cuts a process off: anywhere, or with a commit written and not synced."""
+    """Chooses where a kill ends a process: anywhere, or with a commit written and not synced."""
     written = [i for i in range(begin, len(journal)) if isinstance(journal[i], Sync)]
     failed = [i + 1 for i in range(begin, len(journal)) if isinstance(journal[i], FailedSync)]
     if failed and random.random() < 0.5:
@@ -150,7 +150,7 @@ def _kill_point(journal: Journal, begin: int, random: Random) -> int:
 
 
 async def check_images(life: Life, count: int, seed: int, report: Report) -> None:
-    """Cuts the power of a life so many times, and looks at each image."""
+    """Cuts the power of a recorded run many times, and checks each image."""
     random, disk, followed = Random(seed), Disk(), 0  # noqa: S311 - no secret
     for cut in sorted(_cut_point(life.journal, random) for _ in range(count)):
         for entry in life.journal[followed:cut]:
@@ -167,7 +167,7 @@ async def check_images(life: Life, count: int, seed: int, report: Report) -> Non
 
 
 def _cut_point(journal: Journal, random: Random) -> int:
-    """Where the power goes: anywhere, or just after a round was acknowledged."""
+    """Chooses where the power is cut: anywhere, or just after a round was acknowledged."""
     cut = random.randint(0, len(journal))
     if random.random() < 0.3:
         while cut < len(journal) and not isinstance(journal[cut - 1], Note):
@@ -176,7 +176,7 @@ def _cut_point(journal: Journal, random: Random) -> int:
 
 
 async def _look(life: Life, folder: Path, note: Note) -> tuple[str, str] | None:
-    """Opens what a power cut left; what is wrong with it, if anything is."""
+    """Opens the image of a power cut. Returns its problem, if there is one."""
     store = SqliteStore(folder / _FILE)
     try:
         await store.open()

@@ -38,7 +38,7 @@ def file_name(name: str | apsw.URIFilename | None) -> str | None:
 
 @dataclass
 class Faults:
-    """What goes wrong next with a recorded file, once: a write finds no room, a sync fails."""
+    """The next fault of a recorded file, once: a write finds no room, or a sync fails."""
 
     write: bool = False
     sync: bool = False
@@ -52,7 +52,7 @@ class _File(apsw.VFSFile):
 
 
 class _RecordedFile(_File):
-    """A file that writes down what is done to it."""
+    """A file that records the operations on it."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class _RecordedFile(_File):
         super().__init__(_BASE, name, flags)
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 - SQLite's name
-        """Writes bytes; where there is no room, some of them."""
+        """Writes bytes, or only some of them if there is no room."""
         if self._faults.write:
             data = data[: len(data) // 2]
         self._journal.append(Write(self._number, offset, bytes(data)))
@@ -104,7 +104,7 @@ class _QuietVfs(apsw.VFS):
 
 
 class _RecordingVfs(apsw.VFS):
-    """Files of one folder that write down what is done to them."""
+    """Files of one folder that record the operations on them."""
 
     def __init__(self, name: str, journal: Journal, faults: Faults) -> None:
         disk = Disk()

@@ -57,7 +57,7 @@ class Round:
     deletes: tuple[str, str] | None = None
 
     def calls(self) -> list[Call[Any]]:
-        """The calls, made anew as a server makes them of its requests."""
+        """Returns the calls, made again as a server makes them of its requests."""
         now = _BEGIN_MICROS + self.number
         if self.deletes is not None:
             experiment, arm = self.deletes

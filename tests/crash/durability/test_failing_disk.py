@@ -1,4 +1,4 @@
-"""A disk that is full or fails: what callers are told is what happened."""
+"""A disk that is full or fails: callers learn what really happened."""
 
 import sys
 from collections.abc import AsyncIterator, Iterator

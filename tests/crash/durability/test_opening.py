@@ -1,4 +1,4 @@
-"""A store that can't be opened says so, and its file stays as it was."""
+"""A store that cannot be opened raises an error, and its file is unchanged."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from podium_server.store.sqlite import SqliteStore
 
 
 async def test_the_database_of_another_program_is_left_byte_for_byte(tmp_path: Path) -> None:
-    """Who names the wrong file gets an error and keeps the file."""
+    """The file of another program raises an error, and is unchanged."""
     path = tmp_path / "other.db"
     other = apsw.Connection(str(path))
     other.execute("CREATE TABLE theirs (id INTEGER)")

@@ -66,7 +66,7 @@ async def _acknowledged_again() -> str:
 
 
 async def _first_process(journal: Journal) -> tuple[bytes, bytes]:
-    """Writes two rounds; what the store holds before and after the second."""
+    """Writes two rounds. Returns the content of the store before and after the second."""
     with tempfile.TemporaryDirectory() as folder, recording(journal):
         opened = await _open(Path(folder))
         contents = []

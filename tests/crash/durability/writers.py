@@ -64,7 +64,7 @@ class Call:
 
 @dataclass
 class Arm:
-    """What one writer recorded to one arm. `sequence` is the last one of its stream, 0 if none."""
+    """The rows that one writer recorded to one arm. `sequence` is the last of its stream, or 0."""
 
     experiment: str
     name: str

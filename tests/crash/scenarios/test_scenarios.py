@@ -1,4 +1,4 @@
-"""What worries whoever trains, told as stories with real trainings, senders and servers."""
+"""Scenarios that users worry about, with real trainings, senders and servers."""
 
 import re
 import shlex
@@ -200,7 +200,10 @@ def test_full_disk(world: World) -> None:
 
 
 def test_server_upgraded_meanwhile(world: World) -> None:
-    """Away for its upgrade, with higher limits afterwards: what it had refused is delivered."""
+    """The server is down for an upgrade to higher limits.
+
+    Events that it had refused are delivered.
+    """
     world.restart("--limit", "map_keys=10")
     training = world.begin("--steps", 300, "--hold", 50, 200, "--wide")
     with world.held(training, 50):

@@ -123,7 +123,7 @@ class World:
         return shell.podium("outbox", *arguments, str(self.root))
 
     def rows(self, name: str = "val") -> dict[int | None, float]:
-        """Who recorded the row at each step."""
+        """Returns which training recorded the row at each step."""
         return {row.step: row.metrics["by"] for row in self.arm.evals(name=name)}
 
     def until_delivered(self) -> None:

@@ -1,4 +1,4 @@
-"""Python runs this in every process of a chaos run: in senders it notes what the server answers."""
+"""Python runs this in every process of a chaos run. In senders it notes the server's answers."""
 
 import sys
 
