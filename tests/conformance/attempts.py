@@ -13,6 +13,7 @@ from podium.v1.recording_service_pb2 import RecordRequest
 from podium.v1.results_service_pb2 import GetArmRequest, ListSeriesRequest
 
 from tests.client.client.broken import grpc_server
+from tests.client.recorder.cut import Connection, connection_to
 from tests.server.writes import vectors as writes
 
 if TYPE_CHECKING:
@@ -30,16 +31,16 @@ _RECORD = "/podium.v1.RecordingService/Record"
 def record(case: Case, session: Session) -> None:
     """Has the client record every event of a case by its handle of the attempt, then reads the arm.
 
-    Some calls lose their request or their response on the way.
+    The connection of some calls is cut before their request is stored, or before their response.
     """
     experiment = session.new_experiment()
     with podium.Client(session.address) as other:
         other.experiment(experiment).declare()
-        with _line_to(session, other, experiment) as line:
+        with _line_to(session, other, experiment) as (line, address):
             for step in case["steps"]:
                 line.step = step
                 request = RecordRequest(experiment=experiment, events=[_event(step["event"])])
-                session.runner.ask("attempt", "Record", request, address=line.address)
+                session.runner.ask("attempt", "Record", request, address=address)
                 assert not line.is_cut_next, f"no request with the event of {step}"
     _check_arm(case, session, {"experiment": experiment, "arm": case["arm"].get("name", "a")})
 
@@ -69,14 +70,14 @@ def _event(given: Case) -> Event:
 
 
 class _Line:
-    """Forwards calls to a server, and loses the request or the response of a step's first call."""
+    """Forwards calls to a server, and cuts the connection of a step's first call."""
 
     def __init__(self, channel: grpc.Channel, other: podium.Client, experiment: str) -> None:
         self._forward: Callable[..., bytes] = channel.unary_unary(_RECORD)
         self._other = other
         self._experiment = experiment
         self._step: Case = {}
-        self.address = ""
+        self.connection: Connection | None = None
         self.is_cut_next = False
 
     @property
@@ -95,13 +96,20 @@ class _Line:
         is_cut = self.is_cut_next and any(e.WhichOneof("kind") == kind for e in request.events)
         self.is_cut_next = self.is_cut_next and not is_cut
         if is_cut and self.step["cut"] == "request":
-            context.abort(grpc.StatusCode.UNAVAILABLE, "the connection was cut before the request")
+            self._cut()
+            return b""
         response = self._forwarded(data, context)
         if is_cut:
             if "meanwhile" in self.step:
                 self._other.record(self._experiment, [_event(self.step["meanwhile"])])
-            context.abort(grpc.StatusCode.UNAVAILABLE, "the connection was cut after the request")
+            self._cut()
         return response
+
+    def _cut(self) -> None:
+        """Ends the connections, so that no response arrives; the next ones are accepted."""
+        assert self.connection
+        self.connection.cut()
+        self.connection.mend()
 
     def _forwarded(self, data: bytes, context: grpc.ServicerContext) -> bytes:
         try:
@@ -111,8 +119,11 @@ class _Line:
 
 
 @contextmanager
-def _line_to(session: Session, other: podium.Client, experiment: str) -> Iterator[_Line]:
+def _line_to(
+    session: Session, other: podium.Client, experiment: str
+) -> Iterator[tuple[_Line, str]]:
     with grpc.insecure_channel(session.address) as channel:
         line = _Line(channel, other, experiment)
-        with grpc_server(Record=line.answer) as line.address:
-            yield line
+        with grpc_server(Record=line.answer) as near, connection_to(near) as connection:
+            line.connection = connection
+            yield line, connection.address
