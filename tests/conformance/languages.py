@@ -133,5 +133,5 @@ _CPP = Language(
 LANGUAGES = (_PYTHON, _GO, _TYPESCRIPT, _JAVA, _RUST, _CPP)
 """Every language. Each helper of a language keeps its own entry."""
 
-WITHOUT_ATTEMPTS = frozenset({"cpp"})
+WITHOUT_ATTEMPTS: frozenset[str] = frozenset()
 """The languages whose clients have no attempt handles yet."""

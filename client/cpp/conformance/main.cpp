@@ -10,6 +10,7 @@
 #include <map>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace {
 
@@ -159,6 +160,28 @@ std::string ask_client(const podium::Client& client, const Struct& asked) {
                     .record({recorded.events().begin(), recorded.events().end()}));
 }
 
+/// Records an event by the handle of its arm's newest attempt.
+std::string record_attempt(const podium::Client& client, const Struct& asked) {
+  static std::map<std::pair<std::string, std::string>, podium::ArmRun> attempts;
+  const auto recorded = request<v1::RecordRequest>(asked);
+  const v1::Event& event = recorded.events(0);
+  const auto run = [&](const std::string& arm) { return attempts.at({recorded.experiment(), arm}); };
+  if (event.has_arm_started()) {
+    const v1::ArmStarted& started = event.arm_started();
+    const auto begun = client.experiment(recorded.experiment()).start_arm(started.run_config(), started);
+    attempts.insert_or_assign({recorded.experiment(), begun.arm().name()}, begun);
+  } else if (event.has_metrics_recorded()) {
+    const v1::MetricsRecorded& metrics = event.metrics_recorded();
+    const std::map<std::string, double> numbers(metrics.metrics().begin(), metrics.metrics().end());
+    run(metrics.arm()).log(numbers, metrics.has_step() ? std::optional(metrics.step()) : std::nullopt);
+  } else if (event.has_eval_recorded()) {
+    run(event.eval_recorded().arm()).log_eval(event.eval_recorded().eval_result());
+  } else {
+    run(event.arm_finished().arm()).finish(event.arm_finished());
+  }
+  return answer(v1::RecordResponse());
+}
+
 using Stub = std::function<std::string(const podium::Calls&, const Struct&)>;
 
 template <class Request, class Response>
@@ -177,6 +200,7 @@ std::string call_stub(const podium::Client& client, const Struct& asked) {
       {"GetArm", stub(&Calls::get_arm)},
       {"ListArms", stub(&Calls::list_arms)},
       {"ListEvals", stub(&Calls::list_evals)},
+      {"ListSeries", stub(&Calls::list_series)},
       {"GetExperiment", stub(&Calls::get_experiment)},
       {"ListExperiments", stub(&Calls::list_experiments)},
       {"Rank", stub(&Calls::rank)},
@@ -195,6 +219,9 @@ std::string respond(const Struct& asked) {
     return ask_arm(asked);
   }
   const podium::Client& client = clients.try_emplace(text(asked, "address"), text(asked, "address")).first->second;
+  if (way == "attempt") {
+    return record_attempt(client, asked);
+  }
   return way == "client" ? ask_client(client, asked) : call_stub(client, asked);
 }
 

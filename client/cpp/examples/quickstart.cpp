@@ -1,25 +1,21 @@
-// Records an arm and asks about it, at the server that PODIUM_ADDRESS names.
+// Trains an arm and asks about it, at the server that PODIUM_ADDRESS names.
 #include <podium/podium.h>
 
 #include <iostream>
 
-podium::v1::ArmResult trained_arm() {
-  podium::v1::ArmResult arm;
-  arm.set_name("lora_rank4");
-  arm.mutable_run_config()->set_name("lora_rank4");
-  arm.set_status(podium::v1::ARM_STATUS_COMPLETED);
-  (*arm.mutable_metrics())["loss"] = 0.31;
+podium::v1::EvalResult eval_row(const std::string& name, double pass_rate) {
+  podium::v1::EvalResult row;
+  row.set_name(name);
+  (*row.mutable_metrics())["pass_rate"] = pass_rate;
+  return row;
+}
 
-  podium::v1::EvalResult& val = *arm.add_evals();
-  val.set_name("val");
+void train(const podium::ArmRun& run) {
+  run.log({{"loss", 0.31}}, 100);  // at step 100
+  podium::v1::EvalResult val = eval_row("val", 0.52);
   val.set_step(100);
-  (*val.mutable_metrics())["pass_rate"] = 0.52;
-
-  podium::v1::EvalResult& test = *arm.add_evals();
-  test.set_name("test");
-  test.add_tags("test");
-  (*test.mutable_metrics())["pass_rate"] = 0.61;
-  return arm;
+  run.log_eval(val);
+  run.log_eval(eval_row("test", 0.61));  // after training: no step
 }
 
 int main() {
@@ -29,7 +25,11 @@ int main() {
   podium::v1::ExperimentDeclared declared;
   declared.set_success_metric("test.pass_rate");
   experiment.declare(declared);
-  experiment.record_arm(trained_arm());
+  podium::v1::RunConfig run_config;
+  run_config.set_name("lora_rank4");
+  podium::v1::ArmStarted options;
+  options.set_restart(true);                         // even if an earlier attempt has completed
+  experiment.run_arm(run_config, options, train);    // completed at the end; failed if it throws
 
   podium::Arm arm = client.arm("cpp_quickstart", "lora_rank4");                    // a handle; no call yet
   std::optional<podium::v1::EvalResult> row = arm.eval("val", 100);                // the row at exactly step 100

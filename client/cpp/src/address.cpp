@@ -13,7 +13,6 @@ namespace {
 constexpr int kLargestResponse = 16 << 20;
 
 grpc::ChannelArguments arguments(const std::string& address) {
-  static const std::regex loopback(R"((localhost|127\.[0-9.]+|\[::1\]):[0-9]+)");
   grpc::ChannelArguments arguments;
   // Calls repeats calls: gRPC would end after 5 attempts, however much time is left.
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
@@ -27,8 +26,9 @@ grpc::ChannelArguments arguments(const std::string& address) {
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
   // A new client tries at once, whatever another one has just seen fail.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetString(GRPC_ARG_PRIMARY_USER_AGENT_STRING, "podium-cpp/" PODIUM_VERSION);
   arguments.SetMaxReceiveMessageSize(kLargestResponse);
-  if (std::regex_match(address, loopback)) {
+  if (is_loopback(address)) {
     // gRPC would ask the proxy of the environment for this machine's own ports.
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   }
@@ -36,6 +36,11 @@ grpc::ChannelArguments arguments(const std::string& address) {
 }
 
 }  // namespace
+
+bool is_loopback(const std::string& address) {
+  static const std::regex loopback(R"((localhost|127\.[0-9.]+|\[::1\]):[0-9]+)");
+  return std::regex_match(address, loopback);
+}
 
 std::shared_ptr<grpc::Channel> channel_to(const std::string& address,
                                           const std::shared_ptr<grpc::ChannelCredentials>& credentials) {

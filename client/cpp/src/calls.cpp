@@ -6,6 +6,7 @@
 #include "cancellation_state.h"
 #include "podium/error.h"
 #include "retries.h"
+#include "security.h"
 
 namespace podium {
 namespace {
@@ -59,6 +60,11 @@ Error error_of(const grpc::Status& status, bool is_cancelled) {
 }  // namespace
 
 Calls::Calls(const std::string& address, Options options) : address_(address), options_(std::move(options)) {
+  const bool is_socket = address.rfind("unix:", 0) == 0;
+  if (options_.tls && !options_.credentials && !is_socket) {
+    options_.credentials = credentials_of(*options_.tls);
+  }
+  is_exposed_ = !options_.credentials && !is_socket && !is_loopback(address);
   const auto channel = channel_to(address, options_.credentials);
   results_ = v1::ResultsService::NewStub(channel);
   recording_ = v1::RecordingService::NewStub(channel);
@@ -76,7 +82,8 @@ Calls Calls::with_cancellation(Cancellation cancellation) const {
   return calls;
 }
 
-void Calls::repeat(bool is_write, const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const {
+void Calls::repeat(bool is_write, bool is_repeatable,
+                   const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const {
   const auto deadline = steady_clock::now() + (is_write ? options_.timeouts.writes : options_.timeouts.reads);
   for (int failures = 0;; ++failures) {
     const grpc::Status status = make(deadline - steady_clock::now(), attempt);
@@ -85,7 +92,7 @@ void Calls::repeat(bool is_write, const std::function<grpc::Status(grpc::ClientC
     }
     const Error error = error_of(status, cancellation_.is_cancelled());
     const nanoseconds pause = pause_after(failures, status);
-    if (!is_retried(error, is_write) || deadline - steady_clock::now() <= pause) {
+    if (!is_retried(error, is_repeatable) || deadline - steady_clock::now() <= pause) {
       fail(error, address_, is_write && !never_left(status));
     }
     cancellation_.state_->wait(pause);
@@ -99,26 +106,38 @@ grpc::Status Calls::make(nanoseconds left,
                          const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + left);
-  if (options_.metadata) {
-    for (const auto& [key, value] : options_.metadata()) {
-      context.AddMetadata(key, value);
-    }
-  }
+  add_metadata(context);
   const Cancellation::State::UnderWay under_way(*cancellation_.state_, context);
   return attempt(&context);
+}
+
+void Calls::add_metadata(grpc::ClientContext& context) const {
+  Metadata metadata = options_.metadata ? options_.metadata() : Metadata{};
+  const std::string token = header_of(options_.token);
+  if (!token.empty()) {
+    metadata.emplace("authorization", token);
+  }
+  if (is_exposed_ && metadata.count("authorization") != 0) {
+    throw Error(grpc::StatusCode::UNAUTHENTICATED, "the token is not sent to " + address_ +
+                                                       " without encryption: set PODIUM_TLS_CA, or give Options::tls");
+  }
+  for (const auto& [key, value] : metadata) {
+    context.AddMetadata(key, value);
+  }
 }
 
 template <class Request, class Response>
 Response Calls::read(Method<Results, Request, Response> method, const Request& request) const {
   Response response;
-  repeat(false, [&](auto* context) { return (*results_.*method)(context, request, &response); });
+  repeat(false, true, [&](auto* context) { return (*results_.*method)(context, request, &response); });
   return response;
 }
 
 template <class Request, class Response>
-Response Calls::write(Method<Recording, Request, Response> method, const Request& request) const {
+Response Calls::write(Method<Recording, Request, Response> method, const Request& request,
+                      bool is_repeatable) const {
   Response response;
-  repeat(true, [&](auto* context) { return (*recording_.*method)(context, request, &response); });
+  repeat(true, is_repeatable, [&](auto* context) { return (*recording_.*method)(context, request, &response); });
   return response;
 }
 
@@ -136,6 +155,10 @@ v1::GetArmResponse Calls::get_arm(const v1::GetArmRequest& request) const {
 
 v1::ListMetricsResponse Calls::list_metrics(const v1::ListMetricsRequest& request) const {
   return read(&Results::ListMetrics, request);
+}
+
+v1::ListSeriesResponse Calls::list_series(const v1::ListSeriesRequest& request) const {
+  return read(&Results::ListSeries, request);
 }
 
 v1::GetServerResponse Calls::get_server(const v1::GetServerRequest& request) const {
@@ -167,7 +190,7 @@ v1::ScoresResponse Calls::scores(const v1::ScoresRequest& request) const {
 }
 
 v1::RecordResponse Calls::record(const v1::RecordRequest& request) const {
-  return write(&Recording::Record, request);
+  return write(&Recording::Record, request, request.has_position());
 }
 
 v1::DeleteArmResponse Calls::delete_arm(const v1::DeleteArmRequest& request) const {

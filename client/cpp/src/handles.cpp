@@ -110,10 +110,14 @@ Listing<v1::EvalResult> Arm::evals(v1::ListEvalsRequest filter) const {
   });
 }
 
-v1::RecordResponse Arm::log(const google::protobuf::Map<std::string, double>& metrics) const {
+v1::RecordResponse Arm::log(const std::map<std::string, double>& metrics,
+                            std::optional<std::int64_t> step) const {
   v1::MetricsRecorded recorded;
   recorded.set_arm(name_);
-  *recorded.mutable_metrics() = metrics;
+  recorded.mutable_metrics()->insert(metrics.begin(), metrics.end());
+  if (step) {
+    recorded.set_step(*step);
+  }
   return record_one(*calls_, experiment_, event(std::move(recorded)));
 }
 

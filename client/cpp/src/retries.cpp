@@ -31,11 +31,9 @@ double about_one() {
 
 }  // namespace
 
-bool is_retried(const Error& error, bool is_write) {
-  if (error.code() == grpc::StatusCode::RESOURCE_EXHAUSTED) {
-    return error.is(v1::ERROR_REASON_OVERLOADED);
-  }
-  return error.code() == grpc::StatusCode::UNAVAILABLE && !is_write;
+bool is_retried(const Error& error, bool is_repeatable) {
+  return error.is(v1::ERROR_REASON_OVERLOADED) || error.is(v1::ERROR_REASON_SHUTTING_DOWN) ||
+         (error.code() == grpc::StatusCode::UNAVAILABLE && is_repeatable);
 }
 
 nanoseconds pause_after(int attempt, const grpc::Status& status) {

@@ -9,9 +9,9 @@
 
 namespace podium {
 
-/// Whether a call that failed is made again. Reads are, while no server answers. An overloaded server
-/// refuses a call before it does anything, so writes are repeated then, too.
-bool is_retried(const Error& error, bool is_write);
+/// Returns whether a call that failed is made again: if the server refused it before working on it, or if no
+/// server answers and repeating the call changes nothing.
+bool is_retried(const Error& error, bool is_repeatable);
 
 /// How long to wait after a failed attempt, counted from 0: as long as the server asks for, else twice
 /// as long each time, within a fifth.

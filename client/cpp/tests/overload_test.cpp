@@ -19,8 +19,9 @@ using std::chrono::milliseconds;
 /// A server that refuses its first calls and asks to wait before the next one.
 class Refusing final : public v1::ResultsService::Service {
  public:
-  Refusing(std::string reason, int refusals, milliseconds delay)
-      : reason_(std::move(reason)), refusals_(refusals), delay_(delay), recording_(*this) {
+  Refusing(std::string reason, int refusals, milliseconds delay,
+           grpc::StatusCode code = grpc::StatusCode::RESOURCE_EXHAUSTED)
+      : reason_(std::move(reason)), refusals_(refusals), delay_(delay), code_(code), recording_(*this) {
     int port = 0;
     grpc::ServerBuilder builder;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
@@ -33,9 +34,12 @@ class Refusing final : public v1::ResultsService::Service {
   podium::Client client(podium::Options options = {}) const { return podium::Client(address_, std::move(options)); }
   int calls() const { return calls_; }
   std::string token() const { return token_; }
+  std::string agent() const { return agent_; }
 
   grpc::Status Score(grpc::ServerContext* context, const v1::ScoreRequest*, v1::ScoreResponse*) override {
     const auto token = context->client_metadata().find("authorization");
+    const auto agent = context->client_metadata().find("user-agent");
+    agent_ = agent == context->client_metadata().end() ? "" : std::string(agent->second.data(), agent->second.size());
     token_ = token == context->client_metadata().end() ? "" : std::string(token->second.data(), token->second.size());
     return answer();
   }
@@ -65,7 +69,7 @@ class Refusing final : public v1::ResultsService::Service {
     podium::internal::Status status;
     add(status, "google.rpc.ErrorInfo", info.SerializeAsString());
     add(status, "google.rpc.RetryInfo", retry.SerializeAsString());
-    return {grpc::StatusCode::RESOURCE_EXHAUSTED, "too much", status.SerializeAsString()};
+    return {code_, "too much", status.SerializeAsString()};
   }
 
   static void add(podium::internal::Status& status, const std::string& type, const std::string& bytes) {
@@ -77,9 +81,11 @@ class Refusing final : public v1::ResultsService::Service {
   std::string reason_;
   int refusals_;
   milliseconds delay_;
+  grpc::StatusCode code_;
   Recording recording_;
   std::atomic<int> calls_ = 0;
   std::string token_;
+  std::string agent_;
   std::string address_;
   std::unique_ptr<grpc::Server> server_;
 };
@@ -102,6 +108,26 @@ TEST(Overload, TheServerIsAskedAgain) {
   const Refusing write("OVERLOADED", 20, milliseconds(1));
   EXPECT_NO_THROW(write.client().experiment("e").declare());
   EXPECT_EQ(write.calls(), 21);
+}
+
+// A server that stops refuses a call before it does anything, so that a write is repeated, too.
+TEST(Overload, AStoppingServerIsAskedAgain) {
+  const Refusing server("SHUTTING_DOWN", 3, milliseconds(1), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_NO_THROW(server.client().experiment("e").declare());
+  EXPECT_EQ(server.calls(), 4);
+}
+
+// A write with a position is repeated while no server answers: the server applies it once.
+TEST(Overload, WritesWithAPositionAreRepeated) {
+  const Refusing server("", 3, milliseconds(1), grpc::StatusCode::UNAVAILABLE);
+  podium::v1::StreamPosition position;
+  position.set_writer_id("w");
+  position.set_first_sequence(1);
+  EXPECT_NO_THROW(server.client().experiment("e").record({podium::event(v1::Skipped())}, position));
+  EXPECT_EQ(server.calls(), 4);
+  const Refusing other("", 3, milliseconds(1), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THROW(other.client().experiment("e").record({podium::event(v1::Skipped())}), podium::Error);
+  EXPECT_EQ(other.calls(), 1);
 }
 
 // A call is not repeated where the pause would end after its time: it fails at once, as the server said.
@@ -148,6 +174,7 @@ TEST(Overload, MetadataIsSent) {
   options.metadata = [&] { return podium::Metadata{{"authorization", "Bearer " + std::to_string(++asked)}}; };
   (void)server.client(options).arm("e", "a").score("m");
   EXPECT_EQ(server.token(), "Bearer 2");
+  EXPECT_EQ(server.agent().rfind("podium-cpp/0.", 0), 0) << server.agent();
 }
 
 }  // namespace

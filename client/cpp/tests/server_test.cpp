@@ -70,7 +70,7 @@ TEST(Server, RecordsAndAsks) {
   const auto asked = experiment("asks");
   asked.record_arm(arm("a", {row("val", 0, 0.1), row("val", 9, 0.2)}));
   const podium::Arm handle = asked.arm("a");
-  google::protobuf::Map<std::string, double> metrics;
+  std::map<std::string, double> metrics;
   metrics["loss"] = std::numeric_limits<double>::quiet_NaN();
   handle.log(metrics);
   handle.log_eval(row("test", std::nullopt, -0.0));

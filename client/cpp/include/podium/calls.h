@@ -8,9 +8,11 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "podium/cancellation.h"
+#include "podium/security.h"
 #include "podium/v1/recording_service.grpc.pb.h"
 #include "podium/v1/results_service.grpc.pb.h"
 
@@ -31,16 +33,22 @@ using Metadata = std::multimap<std::string, std::string>;
 struct Options {
   /// How long calls may take.
   Timeouts timeouts = {};
-  /// How the server is to prove who it is. Null: nothing is encrypted.
+  /// The files of an encrypted connection; by default those of the environment. Nothing: the connection is not
+  /// encrypted. A socket ignores them.
+  std::optional<Tls> tls = Tls::from_env();
+  /// The token; by default that of the environment. It is sent only over an encrypted connection, to a socket,
+  /// or to a port of this machine.
+  Token token = Token::from_env();
+  /// Credentials of your own, in place of `tls`.
   std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr;
-  /// Returns the metadata that a call sends, such as a token. It is called before each attempt.
+  /// Returns the metadata that a call sends. It is called before each attempt.
   std::function<Metadata()> metadata = nullptr;
 };
 
 /// Every rpc, requests and responses as the protos have them; each throws an Error where it fails.
 ///
-/// Within its time a read is repeated while the server is UNAVAILABLE, and any call that an overloaded
-/// server refuses. Safe to use from any number of threads.
+/// Within its time a call is repeated while the server is UNAVAILABLE, if it is a read or has a position. So is
+/// any call that a server refuses since it is overloaded or stops. Safe to use from any number of threads.
 class Calls {
  public:
   /// Throws std::invalid_argument unless the address is HOST:PORT or unix:PATH.
@@ -60,10 +68,10 @@ class Calls {
   [[nodiscard]] v1::GetArmResponse get_arm(const v1::GetArmRequest& request) const;
   /// Makes the call ListMetrics.
   [[nodiscard]] v1::ListMetricsResponse list_metrics(const v1::ListMetricsRequest& request) const;
-
+  /// Makes the call ListSeries.
+  [[nodiscard]] v1::ListSeriesResponse list_series(const v1::ListSeriesRequest& request) const;
   /// Makes the call GetServer.
   [[nodiscard]] v1::GetServerResponse get_server(const v1::GetServerRequest& request) const;
-
   /// Makes the call ListArms.
   [[nodiscard]] v1::ListArmsResponse list_arms(const v1::ListArmsRequest& request) const;
   /// Makes the call ListEvals.
@@ -77,7 +85,8 @@ class Calls {
   /// Makes the call Scores.
   [[nodiscard]] v1::ScoresResponse scores(const v1::ScoresRequest& request) const;
 
-  /// Makes the call Record of podium.v1.RecordingService.
+  /// Makes the call Record of podium.v1.RecordingService. With a position, it is repeated while no server
+  /// answers.
   v1::RecordResponse record(const v1::RecordRequest& request) const;
   /// Makes the call DeleteArm.
   v1::DeleteArmResponse delete_arm(const v1::DeleteArmRequest& request) const;
@@ -91,13 +100,19 @@ class Calls {
   template <class Request, class Response>
   Response read(Method<v1::ResultsService::StubInterface, Request, Response> method, const Request& request) const;
   template <class Request, class Response>
-  Response write(Method<v1::RecordingService::StubInterface, Request, Response> method,
-                 const Request& request) const;
-  void repeat(bool is_write, const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const;
+  Response write(Method<v1::RecordingService::StubInterface, Request, Response> method, const Request& request,
+                 bool is_repeatable = false) const;
+  void repeat(bool is_write, bool is_repeatable,
+              const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const;
   grpc::Status make(std::chrono::nanoseconds left,
                     const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const;
 
+  /// Adds what a call sends beside its request.
+  void add_metadata(grpc::ClientContext& context) const;
+
   std::string address_;
+  /// Whether others could read a token on its way to the server.
+  bool is_exposed_;
   Options options_;
   Cancellation cancellation_;
   std::shared_ptr<v1::ResultsService::StubInterface> results_;

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +15,8 @@
 #include "podium/scoring.h"
 
 namespace podium {
+
+class ArmRun;
 
 /// An arm at a server, which may not exist yet. Where the experiment or the arm does not exist, a
 /// call throws an Error with NOT_FOUND.
@@ -44,8 +48,10 @@ class Arm {
   /// The rows that pass the filters of a request, in the order in which they were first accepted.
   [[nodiscard]] Listing<v1::EvalResult> evals(v1::ListEvalsRequest filter = {}) const;
 
-  /// Records training metrics: the latest value of each key counts.
-  v1::RecordResponse log(const google::protobuf::Map<std::string, double>& metrics) const;
+  /// Records training metrics for a process that does not train the arm. The latest value of each key is
+  /// kept. With a step, the values are also points of the training series.
+  v1::RecordResponse log(const std::map<std::string, double>& metrics,
+                         std::optional<std::int64_t> step = std::nullopt) const;
 
   /// Records an eval row; a row of the same name and step is replaced.
   v1::RecordResponse log_eval(const v1::EvalResult& row) const;
@@ -96,6 +102,25 @@ class Experiment {
 
   /// Creates the experiment, or fills fields that are still unset.
   v1::RecordResponse declare(const v1::ExperimentDeclared& declared = {}) const;
+
+  /// Starts an attempt at training an arm. The arm is running from then on.
+  ///
+  /// What `options` leave out has a default: the arm has the name of the configuration, and the attempt has a
+  /// random id and the time in milliseconds as its order. With a resume_step, the attempt continues after it;
+  /// with restart, it starts a completed arm from the beginning.
+  ///
+  /// Throws an Error with NOT_FOUND if the experiment was not declared, or with FAILED_PRECONDITION: there is
+  /// a newer attempt (STALE_ATTEMPT), the arm has completed (ARM_FINISHED), or earlier attempts have another
+  /// configuration (RUN_CONFIG_CHANGED).
+  [[nodiscard]] ArmRun start_arm(const v1::RunConfig& run_config, v1::ArmStarted options = {}) const;
+
+  /// Starts an attempt, as start_arm() does, and trains in a block.
+  ///
+  /// If the block returns, the arm is completed. If it throws, the arm is failed with the exception's text;
+  /// if what it throws is an Error with CANCELLED, the arm is cancelled. The exception is thrown again. After
+  /// ArmRun::finish(), the end of the block records nothing.
+  void run_arm(const v1::RunConfig& run_config, v1::ArmStarted options,
+               const std::function<void(const ArmRun&)>& block) const;
 
   /// Records a whole arm: the arm of that name becomes equal to it.
   v1::RecordResponse record_arm(const v1::ArmResult& arm) const;

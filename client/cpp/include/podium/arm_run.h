@@ -1,0 +1,58 @@
+/// Attempts at training an arm.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "podium/handles.h"
+
+namespace podium {
+
+/// An attempt at training an arm, which Experiment::start_arm() starts.
+///
+/// Each call returns after the server has stored its event. Until the deadline of writes, it is repeated
+/// while no server answers, and the event is stored exactly once. Copies are the same attempt. Any number of
+/// threads may share one: it makes one call at a time. If there is a newer attempt, calls throw an Error with
+/// STALE_ATTEMPT: end the training then.
+class ArmRun {
+ public:
+  /// A handle of the arm, to read it.
+  [[nodiscard]] const Arm& arm() const noexcept { return arm_; }
+  /// The id of the attempt.
+  [[nodiscard]] const std::string& attempt_id() const noexcept { return attempt_id_; }
+
+  /// Records training metrics. The latest value of each key is kept. With a step, the values are also points
+  /// of the training series.
+  v1::RecordResponse log(const std::map<std::string, double>& metrics,
+                         std::optional<std::int64_t> step = std::nullopt) const;
+
+  /// Records an eval row. It replaces a row of the same name and step.
+  v1::RecordResponse log_eval(const v1::EvalResult& row) const;
+
+  /// Records the end of the training. A later call replaces an earlier one.
+  v1::RecordResponse finish(v1::ArmStatus status = v1::ARM_STATUS_COMPLETED) const;
+
+  /// Records the end of the training, with more than its status. The arm and the attempt in it are ignored.
+  v1::RecordResponse finish(v1::ArmFinished end) const;
+
+ private:
+  friend class Experiment;
+  struct Stream;
+
+  /// Records the start, which has a name and an attempt.
+  ArmRun(std::shared_ptr<const Calls> calls, std::string experiment, const v1::ArmStarted& started);
+
+  v1::RecordResponse record(const Calls& calls, v1::Event event) const;
+  /// Records the end of a block, unless the block recorded one; also if its calls were cancelled.
+  void end(v1::ArmStatus status, const std::string& error = "") const;
+
+  std::shared_ptr<const Calls> calls_;
+  Arm arm_;
+  std::string attempt_id_;
+  std::shared_ptr<Stream> stream_;
+};
+
+}  // namespace podium

@@ -1,0 +1,35 @@
+/// How a client proves who it is, and how the server does.
+#pragma once
+
+#include <optional>
+#include <string>
+
+namespace podium {
+
+/// The files of an encrypted connection, in PEM. They are read when the client is made.
+struct Tls {
+  /// The certificates of the authorities that may have issued the server's certificate. Empty: the public
+  /// authorities that come with gRPC.
+  std::string ca = {};
+  /// The certificate of this client, for servers that ask for one, and its private key.
+  std::string cert = {};
+  std::string key = {};
+
+  /// Returns the files that PODIUM_TLS_CA, PODIUM_TLS_CERT and PODIUM_TLS_KEY name; nothing if none is set.
+  ///
+  /// Throws std::invalid_argument if only one of PODIUM_TLS_CERT and PODIUM_TLS_KEY is set.
+  [[nodiscard]] static std::optional<Tls> from_env();
+};
+
+/// The token that each call sends.
+struct Token {
+  /// The token itself. Empty: there is none, or it is in a file.
+  std::string text = {};
+  /// A file with the token, which is read for each attempt at a call.
+  std::string file = {};
+
+  /// Returns the token of PODIUM_TOKEN, or the file of PODIUM_TOKEN_FILE.
+  [[nodiscard]] static Token from_env();
+};
+
+}  // namespace podium
