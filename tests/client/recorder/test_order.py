@@ -11,6 +11,7 @@ import pytest
 from podium._outbox import StreamInfo, streams
 from podium_server.testing import RunningServer
 
+from tests.client.recorder.conftest import wait_for_delivery
 from tests.client.recorder.looking import PATIENT, told
 from tests.client.sender.outboxes import until
 
@@ -191,5 +192,6 @@ def test_a_fork_has_an_order_of_its_own(
         check=True,
         timeout=240,
     )
+    wait_for_delivery(outbox, name)  # the end of a block that sys.exit leaves waits a second
     assert client.arm(name, "arm").get().metrics == {"parent": 1.0, "child": 1.0}
     assert client.arm(name, "of the child").get().status == "completed"
