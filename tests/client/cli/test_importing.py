@@ -28,7 +28,7 @@ def test_an_import_tells_what_came_in(address: str, name: str, tmp_path: Path) -
         "experiment": name,
         "kind": "hf_trainer",
         "recorded": 0,
-        "changed": 0,
+        "changed": [],
         "unchanged": 1,
         "evals": 1,
     }
@@ -47,11 +47,12 @@ def test_what_was_left_is_told_on_stderr(address: str, name: str, tmp_path: Path
     assert done.out.endswith("1 arm recorded, 1 wrong\n")
 
 
-def test_a_rehearsal_needs_no_server(tmp_path: Path) -> None:
-    """`--dry-run` reads everything, and calls nobody."""
+def test_a_rehearsal_records_nothing(address: str, name: str, tmp_path: Path) -> None:
+    """`--dry-run` reads everything and asks the server, but records nothing."""
     _state(tmp_path / "run")
-    done = podium("import", str(tmp_path), "--dry-run", address="127.0.0.1:1")
+    done = podium("import", str(tmp_path), "--experiment", name, "--dry-run", address=address)
     assert (done.code, done.out.splitlines()[-1]) == (0, "1 arm would be recorded")
+    assert podium("arms", name, address=address).err == "podium: no arms\n"
 
 
 def test_nothing_to_import_says_so(address: str, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from podium_server.serve.command import main
 from podium_server.store.rows import StreamRow
-from podium_server.store.sqlite import writes
+from podium_server.store.sqlite import codec, writes
 from podium_server.store.sqlite.group_commit import GroupCommit
 from podium_server.writes.call import RecordCall
 
@@ -81,8 +81,7 @@ def _position_apart() -> None:
     later: list[tuple[Any, ...]] = []
 
     def put_stream(self: Any, row: StreamRow) -> None:
-        state = (row.writer_id, row.last_sequence, row.subject, int(row.state))
-        later.append((self._experiment, *state))
+        later.append((self._experiment, *codec.stream_values(row)))
 
     async def commit(self: GroupCommit, applied: list[Any], *, changed: bool) -> None:
         await _commit(self, applied, changed=changed)
