@@ -41,10 +41,14 @@ def test_experiments(address: str) -> None:
 def test_arms(address: str) -> None:
     """Arms are a table in the order of their creation, with the last line of their errors."""
     assert shown("arms", "sweep", address=address) == (
-        "ARM  STATUS     GROUP  EVALS  EVAL METRICS           ERROR            TRAINING METRICS\n"
-        "r1   completed  small      5  acc=0.333333  ppl=nan                   train/loss=1\n"
-        "r4   completed  small      5  acc=1.33333  ppl=nan                    train/loss=0.25\n"
-        "r16  failed                3  acc=-0.1               Error: \\x1b[mno  train/loss=0.0625\n"
+        "ARM  STATUS     GROUP  EVALS  "
+        "EVAL METRICS                ERROR            TRAINING METRICS\n"
+        "r1   completed  small      5  "
+        "acc=0.333333  ppl=nan                        train/loss=1\n"
+        "r4   completed  small      5  "
+        "acc=1.33333  ppl=nan                         train/loss=0.25\n"
+        "r16  failed                3  "
+        "acc=0.1  (val at step 100)  Error: \\x1b[mno  train/loss=0.0625\n"
     )
 
 

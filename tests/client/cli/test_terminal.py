@@ -15,8 +15,8 @@ from tests.client.cli.shell import PODIUM, on_terminal, podium, process
 from tests.client.client.broken import tcp_server
 
 WHOLE = (
-    "ARM  STATUS     GROUP  EVALS  EVAL METRICS           ERROR            TRAINING METRICS",
-    "r1   completed  small      5  acc=0.333333  ppl=nan                   train/loss=1",
+    "ARM  STATUS     GROUP  EVALS  EVAL METRICS              ERROR            TRAINING METRICS",
+    "r1   completed  small      5  acc=0.333333  ppl=nan                      train/loss=1",
 )
 
 
