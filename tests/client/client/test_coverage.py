@@ -68,6 +68,7 @@ async def record(client: AnyClient) -> None:
     await result(experiment.conclude("c"))
     await result(experiment.record_arm(RESULT, replace=True))
     await result(client.record("e", [events.skipped()], podium.StreamPosition("w", 1)))
+    await result(client.record("e", [events.skipped()], validate_only=True))
     await declare(client)
     await start(client)
 
