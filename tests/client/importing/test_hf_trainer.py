@@ -101,7 +101,10 @@ def test_checkpoints_of_a_training_are_earlier_states_of_it(tmp_path: Path) -> N
         ('{"log_history": 1}', "not a trainer_state.json: it lacks the list log_history"),
         ('["log_history"]', "not a JSON object"),
         ('{"log_history": [{"step": "x", "eval_loss": 1}]}', "'x' is not a valid step"),
-        ('{"log_history": [{"eval_loss": 1}], "max_steps": 1, "global_step": "x"}', "not as hf"),
+        (
+            '{"log_history": [{"eval_loss": 1}], "max_steps": 1, "global_step": "x"}',
+            "in the format",
+        ),
         ('{"log_history": [{"step": 1, "eval_loss": 1}], "global_step": "x"}', ""),
     ],
 )
