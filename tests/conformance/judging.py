@@ -24,7 +24,7 @@ from podium.v1.results_service_pb2 import (
 )
 
 from tests.conformance import attempts, paging
-from tests.conformance.languages import PROJECT, WITHOUT_ATTEMPTS, Language
+from tests.conformance.languages import PROJECT
 from tests.conformance.runner import Runner
 from tests.server.ranking import vectors as rankings
 from tests.server.writes import vectors as writes
@@ -38,7 +38,6 @@ __all__ = [
     "checks",
     "exchange",
     "limits_of",
-    "vectors_of",
 ]
 
 Case = dict[str, Any]
@@ -52,7 +51,6 @@ VECTORS = tuple(
 )
 """The files of vectors."""
 
-_ATTEMPTS = ("record_attempt",)
 
 EXCHANGE = "exchange"
 """The row of the table for the arms that each language records and every language reads."""
@@ -103,12 +101,6 @@ def limits_of(file: Path) -> dict[str, int]:
     """The limits that the server of a file is started with; empty for the usual ones."""
     limits: dict[str, int] = _content(file).get("limits", {})
     return limits
-
-
-def vectors_of(language: Language) -> tuple[Path, ...]:
-    """Returns the files of vectors that a language is asked about."""
-    lacks_attempts = language.name in WITHOUT_ATTEMPTS
-    return tuple(file for file in VECTORS if not (lacks_attempts and file.stem in _ATTEMPTS))
 
 
 def checks(file: Path) -> Iterator[Check]:

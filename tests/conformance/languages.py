@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["LANGUAGES", "PROJECT", "WITHOUT_ATTEMPTS", "Command", "Language"]
+__all__ = ["LANGUAGES", "PROJECT", "Command", "Language"]
 
 PROJECT = Path(__file__).parents[2]
 
@@ -132,6 +132,3 @@ _CPP = Language(
 
 LANGUAGES = (_PYTHON, _GO, _TYPESCRIPT, _JAVA, _RUST, _CPP)
 """Every language. Each helper of a language keeps its own entry."""
-
-WITHOUT_ATTEMPTS: frozenset[str] = frozenset()
-"""The languages whose clients have no attempt handles yet."""

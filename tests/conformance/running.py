@@ -113,7 +113,7 @@ def run_vectors(row: Row, servers: Servers) -> None:
     """Holds a language to the vectors, and has it record the arms that every language reads."""
     with running(row.language) as runner:
         session = judging.Session(row.language.name, runner, servers.usual)
-        for file in judging.vectors_of(row.language):
+        for file in judging.VECTORS:
             own = replace(session, address=servers.address_of[file])
             hold(row, judging.checks(file), own)
         hold(row, judging.exchange("write", [row.language.name]), session)

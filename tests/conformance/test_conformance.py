@@ -6,14 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.conformance import run
-from tests.conformance.judging import VECTORS, Check, Session, checks, exchange, vectors_of
-from tests.conformance.languages import LANGUAGES, PROJECT, WITHOUT_ATTEMPTS
+from tests.conformance.judging import VECTORS, Check, Session, checks, exchange
+from tests.conformance.languages import LANGUAGES, PROJECT
 from tests.conformance.planted import defects, planted
 from tests.conformance.runner import running
 from tests.conformance.running import Row, hold
 from tests.conformance.table import table
 
-_ATTEMPTS = Path(PROJECT, "tests/vectors/record_attempt.json")
 _READS = Path(PROJECT, "tests/vectors/reads_steps.json")
 _CELLS = {f"{check.file} {check.way}" for file in VECTORS for check in checks(file)}
 
@@ -143,14 +142,11 @@ def test_planted_defects_turn_cells_red_that_are_asked_for() -> None:
         assert set(defect.red) <= _CELLS
 
 
-def test_clients_with_attempts_are_asked_about_them() -> None:
-    """Each language that has attempt handles records attempts, and has a defect that shows it."""
-    names = {language.name for language in LANGUAGES}
-    assert names >= WITHOUT_ATTEMPTS
+def test_each_language_has_a_defect_of_attempts() -> None:
+    """Each client has a planted defect that turns only the cell of attempts red."""
     cell = "record_attempt.json wire"
-    asked = {one.name for one in LANGUAGES if _ATTEMPTS in vectors_of(one)}
-    assert asked == names - WITHOUT_ATTEMPTS
-    assert {one.language for one in defects() if one.red == (cell,)} == asked
+    found = {one.language for one in defects() if one.red == (cell,)}
+    assert found == {language.name for language in LANGUAGES}
 
 
 def test_a_table_has_a_column_for_each_language() -> None:
