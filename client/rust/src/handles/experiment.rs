@@ -260,6 +260,7 @@ impl ExperimentHandle {
             experiment: self.name.clone(),
             events: events.into_iter().collect(),
             position,
+            validate_only: false,
         };
         self.client.calls().record(request).await
     }
