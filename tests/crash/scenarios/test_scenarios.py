@@ -131,6 +131,7 @@ def test_same_script_started_twice_at_a_time(world: World) -> None:
     with world.held(first, 5):
         second = world.begin("--by", 2, "--steps", 50, "--hold", 10)
         world.reach(second, 10)
+        world.until_delivered()  # else the first one's next steps may come before its start
     with world.held(first, 100):
         world.until_rejected("STALE_ATTEMPT")
     said = [world.finish(training) for training in (first, second)]
