@@ -177,7 +177,8 @@ def check_rank(arms: int, answer: bytes) -> None:
 
 def scores_request() -> bytes:
     """Asks for every score of the matrix."""
-    return ScoresRequest(experiment=MATRIX, metrics=MATRIX_METRICS).SerializeToString()
+    request = ScoresRequest(experiment=MATRIX, metrics=MATRIX_METRICS, page_size=MATRIX_ARMS)
+    return request.SerializeToString()
 
 
 def check_scores(answer: bytes) -> None:
