@@ -73,6 +73,8 @@ def _fields(*names: str) -> Callable[[Any], Mapping[str, Any]]:
 
 def _replaced(request: Any) -> Mapping[str, Any] | None:
     """Describes a Record call that replaces arms, or overwrites a declaration."""
+    if request.validate_only:
+        return None
     arms = [
         event.arm_recorded.arm_result.name
         for event in request.events

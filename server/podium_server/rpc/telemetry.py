@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 import grpc
+from google.protobuf.message import Message
 from podium.errors import PodiumError
 
 from podium_server.rpc.audit import Audit, AuditedCall
@@ -46,6 +47,11 @@ class Telemetry:
         self._calls: Counter[tuple[str, str]] = Counter()
         self._refused: Counter[str] = Counter()
         self._times: dict[str, _Times] = {}
+
+    @property
+    def has_audit(self) -> bool:
+        """Returns whether there is an audit log."""
+        return self._audit is not None
 
     def call(self, method: str, peer: str) -> "ObservedCall":
         """Returns an observation of a call that begins now.
@@ -99,6 +105,11 @@ class ObservedCall(AuditedCall):
         self._telemetry = telemetry
         self.begin = time.perf_counter()
         CURRENT_CALL.set(self)
+
+    def note_request(self, request: Message) -> None:
+        """Notes what a request is about, if there is an audit log: that reads all of its events."""
+        if self._telemetry.has_audit:
+            super().note_request(request)
 
     async def __aenter__(self) -> Self:
         return self

@@ -49,6 +49,8 @@ async def test_changes_are_in_the_log_before_they_are_answered(served: Served) -
         await experiment.declare()
         result = podium.ArmResult("a", podium.RunConfig("a"), "failed")
         await experiment.record_arm(result)
+        replacing = [podium.events.arm_recorded(result, replace=True)]
+        await client.record("x", replacing, validate_only=True)
         assert served.lines() == []
         await experiment.record_arm(result, replace=True)
         assert served.lines()[-1]["subject"] == {
