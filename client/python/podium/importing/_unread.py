@@ -53,4 +53,9 @@ class Unreadable:
 def _why(path: Path) -> str:
     if ".tfevents." in path.name:
         return _TENSORBOARD
-    return _WANDB if path.suffix == ".wandb" else ""
+    return _WANDB if path.suffix == ".wandb" or _is_rest_of_wandb(path) else ""
+
+
+def _is_rest_of_wandb(path: Path) -> bool:
+    """Returns whether a summary is what remains of a run of W&B without its `.wandb` file."""
+    return path.name == "wandb-summary.json" and not any(path.parent.parent.glob("*.wandb"))
