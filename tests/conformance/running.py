@@ -150,8 +150,10 @@ def run_checks(row: Row) -> None:
         _note(row, "lint", command)
     for column, command in {"tests": row.language.tests, "example": row.language.example}.items():
         if command:
-            with running_server() as server, secure_server() as secure:
-                _note(row, column, command, PODIUM_ADDRESS=server.address, **secure)
+            http = ("--http", "127.0.0.1:0")
+            with running_server(None, *http) as server, secure_server() as secure:
+                named = {"PODIUM_ADDRESS": server.address, "PODIUM_HTTP_ADDRESS": server.http}
+                _note(row, column, command, **named, **secure)
 
 
 def _note(row: Row, column: str, command: Command, **environment: str) -> None:

@@ -1,5 +1,3 @@
-import { inspect } from "node:util";
-
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
 import { ArmHandle } from "./arm_handle.js";
@@ -71,6 +69,7 @@ export interface FinishOptions {
 
 // The longest error text that is sent. The server shortens texts further.
 const maxErrorLength = 2 ** 19;
+const maxCauses = 10;
 
 /**
  * An attempt at training an arm, which `startArm` starts. It makes one call at a time.
@@ -219,7 +218,19 @@ function endOf(error: unknown): FinishOptions {
     error instanceof PodiumError
       ? error.code === "CANCELLED"
       : error instanceof Error && error.name === "AbortError";
-  return { status: isAborted ? ArmStatus.CANCELLED : ArmStatus.FAILED, error: inspect(error) };
+  return { status: isAborted ? ArmStatus.CANCELLED : ArmStatus.FAILED, error: traceback(error) };
+}
+
+/** The stack of an error and those of its causes. */
+function traceback(error: unknown, depth = 0): string {
+  if (!(error instanceof Error)) {
+    return String(error);
+  }
+  const stack = error.stack ?? "";
+  // Some browsers leave the message out of the stack.
+  const text = stack.includes(error.message) ? stack : `${String(error)}\n${stack}`;
+  const hasCause = error.cause !== undefined && depth < maxCauses;
+  return hasCause ? `${text}\nCaused by: ${traceback(error.cause, depth + 1)}` : text;
 }
 
 /** A text that can be sent: without NUL, lone surrogates, and the middle of a text that is too long. */

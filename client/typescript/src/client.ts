@@ -1,27 +1,16 @@
-import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import { ClientBase } from "./client_base.js";
+import { type CallTimeouts, Connection, type InterceptorOptions } from "./connection.js";
+import { Http2Link } from "./http2_link.js";
+import type { SecurityOptions } from "./security.js";
 
-import { ArmHandle } from "./arm_handle.js";
-import { type CallOptions, type ClientOptions, Connection } from "./connection.js";
-import { ExperimentHandle } from "./experiment_handle.js";
-import { pages } from "./pages.js";
-import type { Experiment, ExperimentStatus } from "./podium/v1/experiment_pb.js";
-import { ResultsService } from "./podium/v1/results_service_pb.js";
-import type { Server } from "./podium/v1/server_pb.js";
+/** How a client makes its calls. */
+export interface ClientOptions extends CallTimeouts, InterceptorOptions, SecurityOptions {}
 
-/** Which experiments a list has; nothing said means all. */
-export interface ExperimentFilter {
-  /** Only experiments whose name begins with this text. */
-  readonly namePrefix?: string;
-  /** Only experiments with one of these statuses. */
-  readonly statuses?: ExperimentStatus[];
-  /** Only experiments that have all of these tags. */
-  readonly tags?: string[];
-}
-
-/** A client of a Podium server. Its calls may overlap. `using client = new Client()` closes it. */
-export class Client {
-  readonly #connection: Connection;
-
+/**
+ * A client of a Podium server. Its calls may overlap. It keeps the process alive until it is closed:
+ * `using client = new Client()` closes it.
+ */
+export class Client extends ClientBase {
   /**
    * Makes no call yet.
    *
@@ -30,55 +19,7 @@ export class Client {
    * @throws TypeError It is neither.
    * @throws RangeError A timeout is not positive and finite.
    */
-  constructor(address?: string, options?: ClientOptions) {
-    this.#connection = new Connection(address, options);
-  }
-
-  /** A handle of an arm: to make one calls nobody. */
-  arm(experiment: string, name: string): ArmHandle {
-    return new ArmHandle(this.#connection, experiment, name);
-  }
-
-  /** A handle of an experiment: to make one calls nobody. */
-  experiment(name: string): ExperimentHandle {
-    return new ExperimentHandle(this.#connection, name);
-  }
-
-  /** The experiments in the order of their names' bytes, fetched page by page. */
-  experiments(filter: ExperimentFilter = {}, options?: CallOptions): AsyncGenerator<Experiment> {
-    return pages(async (pageToken) => {
-      const request = { ...filter, pageToken };
-      const page = await this.call(ResultsService.method.listExperiments, request, options);
-      return { items: page.experiments, nextPageToken: page.nextPageToken };
-    });
-  }
-
-  /** The version and the limits of the server, and the id of its store. */
-  async server(options?: CallOptions): Promise<Server> {
-    return (await this.call(ResultsService.method.getServer, {}, options)).server!;
-  }
-
-  /**
-   * Makes any call of either service, with the deadlines, repetitions and errors of the others:
-   * `client.call(ResultsService.method.getExperiment, { experiment: "rank_sweep" })`.
-   *
-   * @throws PodiumError
-   */
-  call<I extends DescMessage, O extends DescMessage>(
-    method: DescMethodUnary<I, O>,
-    request: MessageInitShape<I>,
-    options?: CallOptions,
-  ): Promise<MessageShape<O>> {
-    return this.#connection.call(method, request, options);
-  }
-
-  /** Closes the connection, which keeps a process alive; calls under way are cancelled. */
-  close(): void {
-    this.#connection.close();
-  }
-
-  /** As `close`. */
-  [Symbol.dispose](): void {
-    this.close();
+  constructor(address?: string, options: ClientOptions = {}) {
+    super(new Connection(new Http2Link(address, options), options));
   }
 }

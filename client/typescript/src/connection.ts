@@ -1,5 +1,3 @@
-import type { Socket } from "node:net";
-
 import {
   create,
   type DescMessage,
@@ -9,13 +7,10 @@ import {
   type MessageShape,
 } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
 
 import { fromCall, isLost, neverLeft, outcomeUnknown, PodiumError, reasonOf } from "./errors.js";
 import { RecordingService } from "./podium/v1/recording_service_pb.js";
 import { hasPosition, isRetried, pauseAfter, pausedBefore } from "./retries.js";
-import { type Place, Security, type SecurityOptions } from "./security.js";
-import { Sessions } from "./sessions.js";
 
 /** How a single call is made. */
 export interface CallOptions {
@@ -27,14 +22,27 @@ export interface CallOptions {
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
-/** How a client makes its calls. */
-export interface ClientOptions extends SecurityOptions {
+/** How long the calls of a client may take. */
+export interface CallTimeouts {
   /** How long a call that reads may take unless it says otherwise, in milliseconds; else 10,000. */
   readonly readTimeoutMs?: number | undefined;
   /** How long a call that changes something may take, likewise; else 30,000. */
   readonly writeTimeoutMs?: number | undefined;
+}
+
+/** What a client adds to its calls. */
+export interface InterceptorOptions {
   /** What each call goes through, such as what adds metadata to its headers. */
   readonly interceptors?: Interceptor[] | undefined;
+}
+
+/** The way to a server. */
+export interface Link {
+  /** The address that errors name. */
+  readonly address: string;
+  readonly transport: Transport;
+  /** Ends the calls under way. */
+  close(): void;
 }
 
 /** How long a call that reads may take, in milliseconds, unless it says otherwise. */
@@ -42,40 +50,25 @@ export const readTimeoutMs = 10_000;
 /** How long a call that changes something may take, in milliseconds, likewise. */
 export const writeTimeoutMs = 30_000;
 
-const defaultAddress = "localhost:50051";
-const addressForm =
-  /^(?:unix:(?<path>.+)|(?<host>\[[^\]\s]+\]|[^:/\s[\]]+):(?<port>[0-9]{1,5}))$/;
-// What was recorded in a message of 4 MiB comes back with times and revisions.
-const maxResponseBytes = 16 << 20;
-
 const longestTimeoutMs = 2 ** 31 - 1;
 
 /** Carries out calls to one server. The connection is opened by the first one. */
 export class Connection {
-  readonly address: string;
-  readonly #session: Sessions;
-  readonly #transport: Transport;
+  readonly #link: Link;
   readonly #timeouts: { read: number; write: number };
-  #socket: Socket | undefined;
   #isClosed = false;
 
-  constructor(
-    address = process.env["PODIUM_ADDRESS"] || defaultAddress,
-    { readTimeoutMs: read, writeTimeoutMs: write, interceptors = [], ...security }: ClientOptions = {},
-  ) {
-    this.address = address;
+  constructor(link: Link, { readTimeoutMs: read, writeTimeoutMs: write }: CallTimeouts) {
+    this.#link = link;
     this.#timeouts = {
       read: checkedTimeout(read ?? readTimeoutMs),
       write: checkedTimeout(write ?? writeTimeoutMs),
     };
-    const secure = new Security(address, placeOf(address), security);
-    this.#session = this.#sessionBy(secure);
-    this.#transport = createGrpcTransport({
-      baseUrl: this.#session.authority,
-      sessionManager: this.#session,
-      readMaxBytes: maxResponseBytes,
-      interceptors: [secure.interceptor, ...interceptors],
-    });
+  }
+
+  /** The address that errors name. */
+  get address(): string {
+    return this.#link.address;
   }
 
   /**
@@ -128,7 +121,7 @@ export class Connection {
     try {
       this.#checkOpen();
       const input = (async function* () { yield request; })();
-      const response = await this.#transport.stream(method, both, undefined, headers, input);
+      const response = await this.#link.transport.stream(method, both, undefined, headers, input);
       yield* response.message;
     } catch (error) {
       throw this.#cause(error, signal);
@@ -140,10 +133,7 @@ export class Connection {
   /** Closes the connection; calls under way are cancelled. */
   close(): void {
     this.#isClosed = true;
-    // First, so that the server sees no more than an end: a session that is aborted tells it of a
-    // cancellation, which it would log.
-    this.#socket?.destroy();
-    this.#session.abort(new ConnectError("the client was closed", Code.Canceled));
+    this.#link.close();
   }
 
   async #attempt<I extends DescMessage, O extends DescMessage>(
@@ -156,7 +146,7 @@ export class Connection {
     // Connect takes 0 for no deadline at all.
     const left = Math.max(1, Math.ceil(end - performance.now()));
     const given = message as MessageInitShape<I>;
-    const response = await this.#transport.unary(method, signal, left, headers, given);
+    const response = await this.#link.transport.unary(method, signal, left, headers, given);
     return response.message;
   }
 
@@ -164,17 +154,6 @@ export class Connection {
     if (this.#isClosed) {
       throw new Error("no call of a closed client is sent");
     }
-  }
-
-  #sessionBy(secure: Security): Sessions {
-    const createConnection = (): Socket => (this.#socket = secure.connect());
-    const place = this.address.startsWith("unix:") ? "localhost" : this.address;
-    return new Sessions(
-      `${secure.isEncrypted ? "https" : "http"}://${place}`,
-      // Notices a server that vanished without a word.
-      { pingIntervalMs: 30_000, pingTimeoutMs: 10_000, pingIdleConnection: true },
-      { createConnection },
-    );
   }
 
   /**
@@ -202,17 +181,6 @@ export class Connection {
       throw new PodiumError("CANCELLED", `the call was cancelled${maybeStored ? outcomeUnknown : ""}`);
     }
   }
-}
-
-function placeOf(address: string): Place {
-  const { path, host, port } = addressForm.exec(address)?.groups ?? {};
-  if (path !== undefined) {
-    return { path };
-  }
-  if (host === undefined) {
-    throw new TypeError(`an address is HOST:PORT or unix:PATH, not ${JSON.stringify(address)}`);
-  }
-  return { host: host.replace(/^\[|\]$/g, ""), port: Number(port) };
 }
 
 /** Timers take other numbers for a moment, so that a call would end before it began. */

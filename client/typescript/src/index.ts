@@ -4,20 +4,6 @@
  * @packageDocumentation
  */
 
-export { ArmHandle, type DeleteOptions, type EvalFilter } from "./arm_handle.js";
-export { ArmResult, type Score } from "./arm_result.js";
-export { ArmRun, type EvalRow, type FinishOptions, type StartOptions } from "./arm_run.js";
-export { Client, type ExperimentFilter } from "./client.js";
-export { type CallOptions, type ClientOptions, readTimeoutMs, writeTimeoutMs } from "./connection.js";
-export { type ErrorParts, PodiumError, type RefusedEvent } from "./errors.js";
-export * as events from "./events.js";
-export {
-  type ArmFilter,
-  ExperimentHandle,
-  type RankOptions,
-  type RecordOptions,
-  type ScoresOptions,
-} from "./experiment_handle.js";
+export { Client, type ClientOptions } from "./client.js";
+export * from "./common.js";
 export type { SecurityOptions, TLS } from "./security.js";
-export { fromValue, type Plain, toValue } from "./values.js";
-export type { WatchOptions } from "./watching.js";

@@ -1,5 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
-
 import { isMessage, type Message } from "@bufbuild/protobuf";
 import { Code, type ConnectError } from "@connectrpc/connect";
 
@@ -37,7 +35,7 @@ export function pauseAfter(attempt: number, failed: ConnectError): number {
  * A pause that would end later does not even begin.
  *
  * @param end When the time of the call is over, by `performance.now()`.
- * @throws DOMException The call was given up meanwhile.
+ * @throws The reason of the signal: the call was given up meanwhile.
  */
 export async function pausedBefore(
   end: number, milliseconds: number, signal: AbortSignal | undefined,
@@ -45,6 +43,21 @@ export async function pausedBefore(
   if (performance.now() + milliseconds >= end) {
     return false;
   }
-  await sleep(milliseconds, undefined, { signal });
+  await sleep(milliseconds, signal);
   return performance.now() < end; // A timer can be late.
+}
+
+function sleep(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
+    const abort = (): void => {
+      clearTimeout(timer);
+      reject(signal!.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", abort);
+      resolve();
+    }, milliseconds);
+    signal?.addEventListener("abort", abort);
+  });
 }

@@ -4,6 +4,8 @@ import { connect as connectTls } from "node:tls";
 
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 
+import { isLoopback, withToken } from "./tokens.js";
+
 /** The PEM files of an encrypted connection. They are read for each new connection. */
 export interface TLS {
   /** The authorities that may have issued the server's certificate; else those of Node.js. */
@@ -29,8 +31,6 @@ export interface SecurityOptions {
 
 /** Where the socket of an address leads. */
 export type Place = { readonly path: string } | { readonly host: string; readonly port: number };
-
-const loopback = /^(?:localhost|127\.[0-9.]+|::1)$/;
 
 const { version } = JSON.parse(
   readFileSync(new URL("../../package.json", import.meta.url), "utf-8"),
@@ -77,27 +77,17 @@ export class Security {
   };
 
   /** Names the client in each call, and adds the token unless the call has its own. */
-  readonly interceptor: Interceptor = (next) => (request) => {
-    request.header.set("user-agent", `podium-typescript/${version}`);
-    const token = request.header.has("authorization") ? undefined : this.#token();
-    if (token !== undefined) {
-      request.header.set("authorization", `Bearer ${token}`);
-    }
-    return next(request);
-  };
-
-  #token(): string | undefined {
-    const token = this.#readToken();
-    const isPrivate = this.isEncrypted || "path" in this.#place || loopback.test(this.#place.host);
-    if (token !== undefined && !isPrivate) {
-      throw new ConnectError(
-        `the token is not sent to ${this.#address} without encryption: set PODIUM_TLS_CA, or give tls`,
-        Code.Unauthenticated,
-      );
-    }
-    return token;
+  get interceptors(): Interceptor[] {
+    const isPrivate = this.isEncrypted || "path" in this.#place || isLoopback(this.#place.host);
+    const remedy = "set PODIUM_TLS_CA, or give tls";
+    return [named, withToken(this.#readToken, isPrivate, this.#address, remedy)];
   }
 }
+
+const named: Interceptor = (next) => (request) => {
+  request.header.set("user-agent", `podium-typescript/${version}`);
+  return next(request);
+};
 
 function tlsOfEnvironment(): TLS | false {
   const { PODIUM_TLS_CA, PODIUM_TLS_CERT, PODIUM_TLS_KEY } = process.env;

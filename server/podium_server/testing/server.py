@@ -19,6 +19,7 @@ class RunningServer:
 
     Attributes:
         address: The address to connect clients to.
+        http: The URL of its HTTP port, if the arguments have --http. Else it is empty.
         store: The URL of its store.
         process: The process, for tests that stop, continue or kill it.
     """
@@ -35,6 +36,7 @@ class RunningServer:
         """Starts the server. If it ran before, it uses the same address again."""
         self.process = self._start_process(self._command(), stdout=subprocess.PIPE, text=True)
         self.address = self._read_address()
+        self.http = self._read_address() if "--http" in self._arguments else ""
         self._listen = self.address
 
     def stop(self) -> int:

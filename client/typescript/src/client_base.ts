@@ -1,0 +1,77 @@
+import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+
+import { ArmHandle } from "./arm_handle.js";
+import type { CallOptions, Connection } from "./connection.js";
+import { ExperimentHandle } from "./experiment_handle.js";
+import { pages } from "./pages.js";
+import type { Experiment, ExperimentStatus } from "./podium/v1/experiment_pb.js";
+import { ResultsService } from "./podium/v1/results_service_pb.js";
+import type { Server } from "./podium/v1/server_pb.js";
+
+/** Which experiments a list has; nothing said means all. */
+export interface ExperimentFilter {
+  /** Only experiments whose name begins with this text. */
+  readonly namePrefix?: string;
+  /** Only experiments with one of these statuses. */
+  readonly statuses?: ExperimentStatus[];
+  /** Only experiments that have all of these tags. */
+  readonly tags?: string[];
+}
+
+/** The calls of a client, over any connection. */
+export abstract class ClientBase {
+  readonly #connection: Connection;
+
+  /** @internal */
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** A handle of an arm: to make one calls nobody. */
+  arm(experiment: string, name: string): ArmHandle {
+    return new ArmHandle(this.#connection, experiment, name);
+  }
+
+  /** A handle of an experiment: to make one calls nobody. */
+  experiment(name: string): ExperimentHandle {
+    return new ExperimentHandle(this.#connection, name);
+  }
+
+  /** The experiments in the order of their names' bytes, fetched page by page. */
+  experiments(filter: ExperimentFilter = {}, options?: CallOptions): AsyncGenerator<Experiment> {
+    return pages(async (pageToken) => {
+      const request = { ...filter, pageToken };
+      const page = await this.call(ResultsService.method.listExperiments, request, options);
+      return { items: page.experiments, nextPageToken: page.nextPageToken };
+    });
+  }
+
+  /** The version and the limits of the server, and the id of its store. */
+  async server(options?: CallOptions): Promise<Server> {
+    return (await this.call(ResultsService.method.getServer, {}, options)).server!;
+  }
+
+  /**
+   * Makes any call of either service, with the deadlines, repetitions and errors of the others:
+   * `client.call(ResultsService.method.getExperiment, { experiment: "rank_sweep" })`.
+   *
+   * @throws PodiumError
+   */
+  call<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    options?: CallOptions,
+  ): Promise<MessageShape<O>> {
+    return this.#connection.call(method, request, options);
+  }
+
+  /** Closes the connection. Calls under way are cancelled. */
+  close(): void {
+    this.#connection.close();
+  }
+
+  /** Closes the connection, as `close`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
