@@ -11,6 +11,7 @@ import podium
 import pytest
 from podium_server.testing import RunningServer
 
+from tests.client.recorder.conftest import wait_for_delivery
 from tests.client.recorder.looking import PATIENT
 
 CONFIG = podium.RunConfig("arm")
@@ -88,6 +89,7 @@ def test_the_end_belongs_to_the_parent(
     )
     assert done.returncode == 0, done.stderr
     assert "was started by process" in done.stderr
+    wait_for_delivery(outbox, name)  # a child waits for none of its rows
     found = client.arm(name, "arm").get()
     assert found.status == "completed"
     assert found.metrics == {"parent": 1.0, "child": 1.0}

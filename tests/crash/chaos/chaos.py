@@ -77,7 +77,6 @@ class Chaos:
         show: dict[str | None, Callable[[], None]] = {
             "resend_anew": self._kill_before_an_answer,
             "skip_a_wait": self._wait_for_an_early_row,
-            "no_cut": self._kill_within_a_record,
         }
         self._show_defect = show.get(plant)
         self._doing = "recording"
@@ -118,6 +117,8 @@ class Chaos:
                 self._wait_for_rows(rows * self.report.kills // kills)
                 time.sleep(self._random.uniform(0, _LONGEST_PAUSE))
                 self._disturb()
+            # By chance alone, one run of several tears no record.
+            self._kill_within_a_record()
             if self._show_defect is not None:
                 self._show_defect()
             self._wait_for_rows(rows)
