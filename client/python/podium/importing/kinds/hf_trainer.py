@@ -1,14 +1,15 @@
-"""`trainer_state.json` of Hugging Face's Trainer.
+"""`trainer_state.json` of Hugging Face's Trainer, and the results files beside it.
 
 A training has one in its folder and one in each checkpoint. States are of the same training if the
 log of one continues the log of the other. The longest one becomes the arm, the others are skipped.
+The results files of the folder (`all_results.json`, `eval_results.json` …) are of the longest one.
 """
 
 import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,10 @@ from podium.importing._values import head, json_object, number, numbers
 __all__ = ["HfTrainerImporter"]
 
 _FILE = "trainer_state.json"
+_SPLITS = ("predict", "test", "eval", "train")
+"""The sets that have a results file. The first one with evals is the primary eval of the arm."""
+_ALL_RESULTS = "all_results.json"
+_RESULTS = (_ALL_RESULTS, *(f"{split}_results.json" for split in _SPLITS))
 _DIGITS = 12
 _CHECKPOINT = re.compile(r"(?:checkpoint-\d+|last-checkpoint)\Z")
 _NO_NAME = re.compile(r"(?:checkpoint|ckpt|model|out|output|result|trainer_output)s?\Z")
@@ -43,7 +48,8 @@ _SETTINGS = (
 )
 _BEST = ("best_metric", "best_model_checkpoint", "best_global_step")
 
-_Log = list[dict[str, Any]]
+_Entry = dict[str, Any]
+_Log = list[_Entry]
 
 
 class _State(NamedTuple):
@@ -66,16 +72,22 @@ class HfTrainerImporter:
     """Imports the states of trainings and of their checkpoints."""
 
     kind = "hf_trainer"
-    summary = f"{_FILE} of Hugging Face's Trainer"
+    summary = f"{_FILE} and {_ALL_RESULTS} of Hugging Face's Trainer"
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the state files in a folder and in its checkpoints."""
+        """Returns the state files in a folder and in its checkpoints, and its results files."""
         if path.is_file():
-            return [path] if path.name == _FILE and _is_state(path) else []
-        return [found for found in _states_of(path) if _is_state(found)]
+            return [path] if _is_file_of_kind(path) else []
+        return [
+            found for found in [*_states_of(path), *_results_of(path)] if _is_file_of_kind(found)
+        ]
 
     def read(self, path: Path) -> Iterator[Found]:
         """Yields an arm for each training whose states are in a folder."""
+        results = yield from _read_results(path)
+        if path.name in _RESULTS or (results and not _states_of(path)):
+            yield from _arm_of_results(results, path)
+            return
         states = []
         for found in [path] if path.is_file() else _states_of(path):
             try:
@@ -89,11 +101,86 @@ class HfTrainerImporter:
             later = _later_state(state, states[:position])
             if later is None:
                 name = _name(state.path, is_folders=state is longest)
-                yield FoundArm(self.kind, _arm(state, name), str(state.path), _series(state.log))
-                yield from _not_numbers(state)
+                arm = _arm(state, name, results if state is longest else {})
+                yield FoundArm(self.kind, arm, str(state.path), _series(state.log))
+                yield from _not_numbers(state.path, state.log, "log")
             else:
                 why = f"an earlier state of the training in {later.path}"
                 yield NotImported(str(state.path), why, is_wrong=False)
+
+
+def _is_file_of_kind(file: Path) -> bool:
+    if file.name == _FILE:
+        return _is_state(file)
+    if file.name not in _RESULTS:
+        return False
+    # Other tools use these names too. The Trainer adds the runtime of each evaluation.
+    beside = file.with_name(_FILE)
+    return _RUNTIME.encode() in head(file) or (beside.is_file() and _is_state(beside))
+
+
+def _results_of(folder: Path) -> list[Path]:
+    return [found for name in _RESULTS if (found := folder / name).is_file()]
+
+
+def _read_results(path: Path) -> Generator[Found, None, _Entry]:
+    """Reads the results files of a folder as one entry, with each metric under its prefix."""
+    entry: _Entry = {}
+    for file in [path] if path.name in _RESULTS else _results_of(path):
+        if not _is_file_of_kind(file):
+            continue
+        try:
+            content = json_object(file)
+        except (ValueError, OSError) as error:
+            yield NotImported(str(file), str(error))
+            continue
+        yield from _not_numbers(file, [content], "results")
+        own = _with_prefix(content, file.name.removesuffix("_results.json"))
+        # `all_results.json` has these metrics too, without their prefix.
+        entry = {key: value for key, value in entry.items() if key in own or key not in content}
+        entry |= own
+    return {key: value for key, value in entry.items() if key != "step"}
+
+
+def _with_prefix(content: _Entry, split: str) -> _Entry:
+    """Returns metrics of a file under the prefix of its set.
+
+    Some scripts add metrics without a prefix (`perplexity`), or evaluate a test set with the
+    default prefix, `eval`.
+    """
+    if split not in _SPLITS or split == _TRAIN:
+        return content
+    found = {}
+    for key, value in content.items():
+        is_named = key == "epoch" or key.startswith(f"{split}_")
+        found[key if is_named else f"{split}_{key.removeprefix(f'{_EVAL}_')}"] = value
+    return found
+
+
+def _arm_of_results(results: _Entry, path: Path) -> Iterator[Found]:
+    """Yields the arm of results without a state, as after an evaluation without a training."""
+    if not results:
+        return
+    name = _folder_name((path if path.is_dir() else path.parent).resolve())
+    arm = ArmResult(
+        name,
+        RunConfig(name, algorithm=Component("hf_trainer")),
+        ArmStatus.COMPLETED,
+        _entry_metrics(results, _SPLITS),
+        evals=_rows_of_results(results),
+        run_id=_identity([{key: results[key] for key in sorted(results) if _RUNTIME in key}]),
+        train_seconds=_train_seconds([results]),
+    )
+    yield FoundArm(HfTrainerImporter.kind, arm, str(path))
+
+
+def _rows_of_results(results: _Entry) -> list[EvalResult]:
+    """Returns the post-training rows of results files. Those of a test set come first."""
+    rows = list(_rows(results, _SPLITS))
+    for row in rows:
+        row.tags = ["test"]
+    order = {split: place for place, split in enumerate(_SPLITS)}
+    return sorted(rows, key=lambda row: order.get(row.name, len(order)))
 
 
 def _is_state(file: Path) -> bool:
@@ -102,14 +189,14 @@ def _is_state(file: Path) -> bool:
     return b'"log_history"' in begin or not begin.rstrip().endswith(b"}")
 
 
-def _not_numbers(state: _State) -> Iterator[NotImported]:
-    """Yields a note for each key of the log that has values which are not numbers."""
+def _not_numbers(file: Path, entries: _Log, of: str) -> Iterator[NotImported]:
+    """Yields a note for each key that has values which are not numbers."""
     counts = Counter(
-        key for entry in state.log for key, value in entry.items() if number(value) is None
+        key for entry in entries for key, value in entry.items() if number(value) is None
     )
     for key, count in counts.items():
-        why = f"{key!r} is not a number in {count:,} of {len(state.log):,} entries of the log"
-        yield NotImported(str(state.path), why, is_wrong=False)
+        why = f"{key!r} is not a number in {count:,} of {len(entries):,} entries of the {of}"
+        yield NotImported(str(file), why, is_wrong=False)
 
 
 def _states_of(folder: Path) -> list[Path]:
@@ -133,16 +220,18 @@ def _later_state(state: _State, others: Iterable[_State]) -> _State | None:
     return next((other for other in others if same(other.log[: len(log)], log)), None)
 
 
-def _arm(state: _State, name: str) -> ArmResult:
-    rows = [row for entry in state.log for row in _rows(entry)]
+def _arm(state: _State, name: str, results: _Entry) -> ArmResult:
+    rows = [row for entry in state.log for row in _rows(entry)] + _rows_of_results(results)
+    # A training that stopped early never reaches `max_steps`, but it has results.
+    is_finished = state.is_finished or f"{_TRAIN}{_RUNTIME}" in results
     return ArmResult(
         name,
         _run_config(state, name),
-        ArmStatus.COMPLETED if state.is_finished else ArmStatus.RUNNING,
-        _training_metrics(state.log),
-        evals=with_last_rows(rows) if state.is_finished else rows,
+        ArmStatus.COMPLETED if is_finished else ArmStatus.RUNNING,
+        _training_metrics(state.log) | _entry_metrics(results, _SPLITS),
+        evals=with_last_rows(rows) if is_finished else rows,
         run_id=_identity(state.log),
-        train_seconds=_train_seconds(state.log),
+        train_seconds=_train_seconds([*state.log, results]),
     )
 
 
@@ -200,21 +289,22 @@ def _series(log: _Log) -> dict[str, Series]:
     return series_of(points)
 
 
-def _entry_metrics(entry: Mapping[str, Any]) -> dict[str, float]:
+def _entry_metrics(entry: Mapping[str, Any], known: Collection[str] = (_EVAL,)) -> dict[str, float]:
     """Returns the training metrics of a log entry."""
-    prefixes = _prefix_by_key(entry)
+    prefixes = _prefix_by_key(entry, known)
     of_training = {key: value for key, value in entry.items() if key not in prefixes}
     return {key: value for key, value in numbers(of_training).items() if key not in _NO_METRICS}
 
 
 def _train_seconds(log: _Log) -> float | None:
-    return next((numbers(row).get("train_runtime") for row in reversed(log)), None)
+    found = (numbers(entry).get(f"{_TRAIN}{_RUNTIME}") for entry in reversed(log))
+    return next((seconds for seconds in found if seconds is not None), None)
 
 
-def _rows(entry: Mapping[str, Any]) -> Iterator[EvalResult]:
+def _rows(entry: Mapping[str, Any], known: Collection[str] = (_EVAL,)) -> Iterator[EvalResult]:
     """Yields the eval rows of a log entry: one for each evaluated data set."""
     step = step_from(entry.get("step"))
-    prefixes = _prefix_by_key(entry)
+    prefixes = _prefix_by_key(entry, known)
     for prefix in dict.fromkeys(prefixes.values()):
         values = {key: entry[key] for key, other in prefixes.items() if other == prefix}
         metrics = {key.removeprefix(f"{prefix}_"): value for key, value in numbers(values).items()}
@@ -223,13 +313,13 @@ def _rows(entry: Mapping[str, Any]) -> Iterator[EvalResult]:
         yield EvalResult(name, metrics=metrics, eval_seconds=max(seconds, 0.0), step=step)
 
 
-def _prefix_by_key(entry: Mapping[str, Any]) -> dict[str, str]:
+def _prefix_by_key(entry: Mapping[str, Any], known: Collection[str]) -> dict[str, str]:
     """Returns the prefix of each eval key: `eval`, `eval_NAME` of a named data set, or `test`.
 
     Each eval logs a `PREFIX_runtime`. A key belongs to the longest prefix that matches.
     """
     timed = [key.removesuffix(_RUNTIME) for key in entry if key.endswith(_RUNTIME)]
-    prefixes = sorted({_EVAL, *timed} - {_TRAIN, ""}, key=len, reverse=True)
+    prefixes = sorted({*known, *timed} - {_TRAIN, ""}, key=len, reverse=True)
     found = {
         key: next((prefix for prefix in prefixes if key.startswith(f"{prefix}_")), "")
         for key in entry

@@ -1,0 +1,108 @@
+"""Results files of Hugging Face's Trainer, beside its state and alone."""
+
+from pathlib import Path
+from typing import Any
+
+import podium
+import pytest
+from podium.importing import import_results
+
+from tests.client.importing.files import write_json, write_text
+from tests.client.importing.reading import results
+
+_LOG: list[dict[str, Any]] = [
+    {"epoch": 1.0, "step": 2, "loss": 0.9},
+    {"epoch": 1.0, "step": 2, "eval_loss": 0.8, "eval_runtime": 3.0},
+]
+_STATE = {"global_step": 2, "max_steps": 8, "log_history": _LOG}
+_TRAIN = {"epoch": 1.0, "train_loss": 0.95, "train_runtime": 60.5, "train_samples": 100}
+_EVAL = {"epoch": 1.0, "eval_loss": 0.75, "eval_runtime": 2.5, "eval_samples": 10}
+_PREDICT = {"predict_loss": 0.625, "predict_bleu": 31.5, "predict_runtime": 1.5}
+
+
+def _write_results(folder: Path, **more: Any) -> None:
+    write_json(folder / "all_results.json", {**_TRAIN, **_EVAL, **_PREDICT, **more})
+    write_json(folder / "train_results.json", _TRAIN)
+    write_json(folder / "eval_results.json", {**_EVAL, **more})
+    write_json(folder / "predict_results.json", _PREDICT)
+
+
+def test_results_beside_a_state_are_post_training_rows_of_its_arm(tmp_path: Path) -> None:
+    """The arm has the in-loop row of the log, and the numbers of the results without a step."""
+    write_json(tmp_path / "run" / "trainer_state.json", _STATE)
+    _write_results(tmp_path / "run", perplexity=2.125)
+    found = results(tmp_path)
+    assert (list(found.arms), found.not_imported) == (["run"], {})
+    arm = found.arms["run"]
+    assert [(row.name, row.step, row.metrics, row.eval_seconds) for row in arm.evals] == [
+        ("eval", 2, {"loss": 0.8}, 3.0),
+        ("predict", None, {"loss": 0.625, "bleu": 31.5}, 1.5),
+        ("eval", None, {"loss": 0.75, "samples": 10.0, "perplexity": 2.125}, 2.5),
+    ]
+    assert arm.metrics == {"loss": 0.9, **_TRAIN}
+    assert (arm.status, arm.train_seconds) == ("completed", 60.5)
+    assert arm.score("bleu") == 31.5
+
+
+def test_a_training_without_its_own_results_is_not_finished_by_an_evaluation(
+    tmp_path: Path,
+) -> None:
+    """An evaluation of an unfinished training is a post-training row, and the arm is running."""
+    write_json(tmp_path / "run" / "trainer_state.json", _STATE)
+    write_json(tmp_path / "run" / "eval_results.json", _EVAL)
+    arm = results(tmp_path).arms["run"]
+    assert (arm.status, [row.step for row in arm.evals]) == ("running", [2, None])
+
+
+def test_results_alone_are_an_arm(client: podium.Client, tmp_path: Path) -> None:
+    """An evaluation without a training has no state. Another one of the name is refused."""
+    write_json(tmp_path / "a" / "run" / "all_results.json", _EVAL)
+    write_json(tmp_path / "a" / "run" / "eval_results.json", _EVAL)
+    write_json(tmp_path / "b" / "run" / "eval_results.json", {**_EVAL, "eval_runtime": 9.0})
+    assert import_results(client, tmp_path / "a").recorded == 1
+    assert import_results(client, tmp_path / "a").unchanged == 1
+    arm = client.arm("hf_trainer", "run").get()
+    assert (arm.status, arm.score("eval.loss"), arm.metrics) == ("completed", 0.75, {"epoch": 1.0})
+    [item] = import_results(client, tmp_path / "b").not_imported
+    assert "holds another run" in item.why
+
+
+def test_a_test_set_evaluated_with_the_default_prefix_is_the_test(tmp_path: Path) -> None:
+    """`trainer.evaluate(test)` logs `eval_loss`; the file's name tells which set it was."""
+    of_test = {"eval_loss": 0.5, "eval_runtime": 1.0}
+    write_json(tmp_path / "run" / "all_results.json", {**_EVAL, **of_test})
+    write_json(tmp_path / "run" / "eval_results.json", _EVAL)
+    write_json(tmp_path / "run" / "test_results.json", of_test)
+    arm = results(tmp_path).arms["run"]
+    assert [(row.name, row.metrics) for row in arm.evals] == [
+        ("test", {"loss": 0.5}),
+        ("eval", {"loss": 0.75, "samples": 10.0}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "the file is empty"),
+        ('{"eval_runtime": 1.0, "eval_lo', "not valid JSON: Unterminated string starting at in"),
+        ("[1]", "not a JSON object"),
+        ('{"eval_runtime": 1.0, "eval_note": "x"}', "'eval_note' is not a number in 1 of 1"),
+    ],
+)
+def test_bad_results_are_named_and_the_state_is_imported(
+    tmp_path: Path, text: str, why: str
+) -> None:
+    """Empty, torn and odd results files beside a state are listed, and the training is read."""
+    write_json(tmp_path / "run" / "trainer_state.json", _STATE)
+    write_text(tmp_path / "run" / "eval_results.json", text)
+    found = results(tmp_path)
+    assert found.arms["run"].evals[0].step == 2
+    assert found.not_imported["run/eval_results.json"].startswith(why)
+
+
+def test_files_of_other_tools_with_these_names_are_not_claimed(tmp_path: Path) -> None:
+    """Without a runtime or a state beside it, a file of this name can be of any tool."""
+    for name in ("all_results.json", "eval_results.json", "test_results.json"):
+        write_json(tmp_path / name, {"accuracy": 0.5, "eval_accuracy": 0.5})
+    found = results(tmp_path)
+    assert (found.arms, found.not_imported) == ({}, {})
