@@ -13,6 +13,8 @@ import (
 const (
 	firstPause   = 100 * time.Millisecond
 	longestPause = time.Second
+	// longestWatchPause is longer, since a watch goes on without a time limit.
+	longestWatchPause = 10 * time.Second
 
 	overloaded = "OVERLOADED"
 )
@@ -41,6 +43,14 @@ func pauseAfter(attempt int, failed *Error) time.Duration {
 	}
 	pause := min(longestPause, firstPause<<min(attempt, 10))
 	return time.Duration(float64(pause) * (0.8 + 0.4*rand.Float64()))
+}
+
+// watchPauseAfter returns how long a watch waits after a failed attempt: any time up to twice as long each
+// time, so that clients that lost a server together do not return together, and at least as long as the
+// server asks for.
+func watchPauseAfter(attempt int, failed *Error) time.Duration {
+	pause := min(longestWatchPause, firstPause<<min(attempt, 10))
+	return max(failed.retryDelay, time.Duration(float64(pause)*rand.Float64()))
 }
 
 // pausedBefore waits for a pause. It returns false at once if the pause would end after the

@@ -3,6 +3,7 @@ package podium
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"slices"
@@ -14,6 +15,9 @@ import (
 
 	"podium.example/podium/podiumv1"
 )
+
+// mostResets is how often a server can reset a watch in a row, with no other update between.
+const mostResets = 3
 
 // The reasons of errors after which a watch continues.
 var transient = []string{overloaded, "SHUTTING_DOWN", "WATCH_TOO_SLOW", "OUTCOME_UNKNOWN"}
@@ -30,11 +34,17 @@ type WatchOptions struct {
 	NamePrefix *string
 	// WithoutEvals watches only arms, without their rows.
 	WithoutEvals bool
+	// WithoutBreakdowns watches rows and arms without their breakdowns.
+	WithoutBreakdowns bool
+	// WithSeries also watches the training series of the arms.
+	WithSeries bool
+	// SeriesKeys watches only the series of these keys; none means all. Only with WithSeries.
+	SeriesKeys []string
 }
 
 // Watch yields the state of the experiment and then every change as it is committed. Each update has a
 // marker, and changes the state before it into exactly the state of the marker's revision. Apply its
-// fields in the order reset, removals, arms, evals. If the connection is lost, the watch continues
+// fields in the order reset, removals, arms, evals, series. If the connection is lost, the watch continues
 // after the last update. It ends with an error, with the context, or after an update that says that
 // the experiment was deleted.
 func (e *Experiment) Watch(
@@ -44,6 +54,8 @@ func (e *Experiment) Watch(
 		w := &watch{client: e.client, begun: time.Now(), request: &podiumv1.WatchRequest{
 			Experiment: e.name, Statuses: options.Statuses, GroupName: options.GroupName,
 			NamePrefix: options.NamePrefix, WithoutEvals: options.WithoutEvals,
+			WithoutBreakdowns: options.WithoutBreakdowns, WithSeries: options.WithSeries,
+			SeriesKeys: options.SeriesKeys,
 		}}
 		w.continueAfter(options.After)
 		w.run(ctx, yield)
@@ -56,8 +68,9 @@ type watch struct {
 	request *podiumv1.WatchRequest
 	begun   time.Time
 	// marker is the last one that arrived; nil before the first.
-	marker  *podiumv1.WatchMarker
-	attempt int
+	marker *podiumv1.WatchMarker
+	// attempt and resets count failures and resets since the last update that was not a reset.
+	attempt, resets int
 }
 
 // run makes calls until the watch is over.
@@ -71,7 +84,7 @@ func (w *watch) run(ctx context.Context, yield func(*podiumv1.WatchResponse, err
 			// It was deleted while there was no connection.
 			yield(&podiumv1.WatchResponse{Deleted: true}, nil)
 			return
-		case !w.isRetried(ctx, failed) || !pausedBefore(ctx, pauseAfter(w.attempt, failed)):
+		case !w.isRetried(ctx, failed) || !pausedBefore(ctx, watchPauseAfter(w.attempt, failed)):
 			yield(nil, explained(failed, w.client.connection.Target(), false))
 			return
 		}
@@ -97,16 +110,40 @@ func (w *watch) call(
 		if err != nil {
 			return fromCall(err)
 		}
-		update = merged(update, response)
-		isNews := response.Deleted || (response.Marker != nil && !proto.Equal(response.Marker, w.marker))
-		w.continueAfter(response.Marker)
-		if (isNews && !yield(update, nil)) || response.Deleted {
+		if response.Deleted {
+			yield(&podiumv1.WatchResponse{Deleted: true}, nil)
 			return nil
 		}
+		if response.Reset_ {
+			if w.resets++; w.resets > mostResets {
+				return w.tooManyResets()
+			}
+		}
+		update = merged(update, response)
 		if response.Marker != nil {
-			w.marker, w.attempt, update = response.Marker, 0, new(podiumv1.WatchResponse)
+			isNews := !proto.Equal(response.Marker, w.marker)
+			w.complete(update)
+			if isNews && !yield(update, nil) {
+				return nil
+			}
+			update = new(podiumv1.WatchResponse)
 		}
 	}
+}
+
+// complete notes the marker of an update. A reset does not end the pauses: the server may only reset.
+func (w *watch) complete(update *podiumv1.WatchResponse) {
+	w.marker = update.Marker
+	w.continueAfter(w.marker)
+	if !update.Reset_ {
+		w.attempt, w.resets = 0, 0
+	}
+}
+
+func (w *watch) tooManyResets() *Error {
+	return &Error{Code: codes.Aborted, Message: fmt.Sprintf("the server reset the watch of %q %d times "+
+		"in a row: does the address lead to servers with different stores?",
+		w.request.Experiment, w.resets)}
 }
 
 func (w *watch) continueAfter(marker *podiumv1.WatchMarker) {
@@ -139,6 +176,9 @@ func merged(update, response *podiumv1.WatchResponse) *podiumv1.WatchResponse {
 		})
 		update.Evals = slices.DeleteFunc(update.Evals, func(item *podiumv1.WatchedEval) bool {
 			return item.Arm == gone.Arm && (isArm || isRow(gone, item.EvalResult))
+		})
+		update.Series = slices.DeleteFunc(update.Series, func(item *podiumv1.WatchedSeries) bool {
+			return isArm && item.Arm == gone.Arm
 		})
 	}
 	proto.Merge(update, response)

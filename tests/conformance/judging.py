@@ -23,7 +23,7 @@ from podium.v1.results_service_pb2 import (
     ScoreRequest,
 )
 
-from tests.conformance import attempts, paging
+from tests.conformance import attempts, paging, watches
 from tests.conformance.languages import PROJECT
 from tests.conformance.runner import Runner
 from tests.server.ranking import vectors as rankings
@@ -46,7 +46,7 @@ _FOLDER = PROJECT / "tests" / "vectors"
 
 VECTORS = tuple(
     file
-    for kind in ("rank", "busy", "scores", "reads", "writes", "record")
+    for kind in ("rank", "busy", "scores", "reads", "writes", "record", "watch")
     for file in sorted(_FOLDER.glob(f"{kind}*.json"))
 )
 """The files of vectors."""
@@ -112,6 +112,7 @@ def checks(file: Path) -> Iterator[Check]:
         "reads": {"pure": _read_locally, "wire": _read},
         "writes": {"wire": _write},
         "record": {"wire": attempts.record},
+        "watch": {"wire": watches.watch},
     }
     ways = kinds[file.stem.partition("_")[0]]
     for case in _content(file)["cases"]:

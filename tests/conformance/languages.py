@@ -33,6 +33,8 @@ class Language:
     `secure_server`."""
     example: Command = ()
     """The README's example, with PODIUM_ADDRESS naming a server."""
+    lacks: frozenset[str] = frozenset()
+    """Files of vectors that are not run, because the client has no such call yet."""
 
     @property
     def path(self) -> Path:
@@ -90,6 +92,7 @@ _JAVA = Language(
     tests=("mvn", "--batch-mode", "--quiet", "surefire:test"),
     example=("sh", "example.sh"),
     runner=("sh", "conformance.sh"),
+    lacks=frozenset({"watch_stream.json"}),
 )
 
 _RUST = Language(
@@ -108,6 +111,7 @@ _RUST = Language(
     tests=("cargo", "test", "--locked"),
     example=("cargo", "run", "--locked", "--quiet", "--example", "quickstart"),
     runner=("target/debug/podium-conformance",),
+    lacks=frozenset({"watch_stream.json"}),
 )
 
 _CPP = Language(
@@ -128,6 +132,7 @@ _CPP = Language(
     tests=("ctest", "--test-dir", "build", "--output-on-failure"),
     example=("build/quickstart",),
     runner=("build/conformance",),
+    lacks=frozenset({"watch_stream.json"}),
 )
 
 LANGUAGES = (_PYTHON, _GO, _TYPESCRIPT, _JAVA, _RUST, _CPP)

@@ -5,10 +5,11 @@ import json
 import sys
 import tempfile
 from base64 import b64decode, b64encode
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from podium._sender import FOREGROUND, Sender
 from podium._wire import codec
 from podium._wire.rankings import SCORED_ARM
 from podium._wire.status import from_rpc_error
+from podium._wire.values import maybe
 from podium.v1.arm_result_pb2 import ArmResult
 from podium.v1.event_pb2 import Event
 from podium.v1.recording_service_pb2 import RecordResponse
@@ -32,6 +34,8 @@ from podium.v1.results_service_pb2 import (
     GetExperimentResponse,
     RankResponse,
     ScoresResponse,
+    WatchRequest,
+    WatchResponse,
 )
 from podium.v1.results_service_pb2_grpc import ResultsServiceStub
 
@@ -62,12 +66,22 @@ def main() -> None:
 
 def _answer_all() -> None:
     for line in sys.stdin:
+        asked = json.loads(line)
+        answer: dict[str, Any] = {}
         try:
-            response = _respond(json.loads(line))
-            answer: dict[str, Any] = {"response": b64encode(response.SerializeToString()).decode()}
+            if asked["call"] == "Watch":
+                answer["responses"] = []
+                for update in _watch(asked):
+                    answer["responses"].append(_encoded(update))
+            else:
+                answer["response"] = _encoded(_respond(asked))
         except podium.PodiumError as error:
-            answer = {"error": _said(error)}
+            answer["error"] = _said(error)
         print(json.dumps(answer), flush=True)
+
+
+def _encoded(message: Message) -> str:
+    return b64encode(message.SerializeToString()).decode()
 
 
 def _said(error: podium.PodiumError) -> dict[str, Any]:
@@ -164,6 +178,39 @@ def _scores(client: podium.Client, request: Any) -> ScoresResponse:
 def _record(client: podium.Client, request: Any) -> RecordResponse:
     client.record(request.experiment, map(_as_given, request.events))
     return RecordResponse()
+
+
+def _watch(asked: dict[str, Any]) -> Iterator[WatchResponse]:
+    """Yields the updates of a watch, or as many as are asked for."""
+    request = WatchRequest.FromString(b64decode(asked["request"]))
+    after = (
+        podium.WatchMarker(request.after_revision, request.epoch)
+        if request.HasField("after_revision")
+        else None
+    )
+    updates: Any = _experiment(_client(asked["address"]), request).watch(
+        after=after,
+        status=[codec.arm_status_from_proto(status) for status in request.statuses],
+        with_evals=not request.without_evals,
+        with_breakdowns=not request.without_breakdowns,
+        with_series=list(request.series_keys) or request.with_series,
+        **_set_fields(request, "group_name", "name_prefix"),
+    )
+    with closing(updates):
+        yield from map(_update, islice(updates, asked["take"] or None))
+
+
+def _update(update: podium.WatchUpdate) -> WatchResponse:
+    return WatchResponse(
+        reset=update.is_reset,
+        experiment=maybe(codec.experiment_to_proto, update.experiment),
+        removals=map(codec.WATCH_REMOVAL.to_proto, update.removals),
+        arms=map(codec.WATCHED_ARM.to_proto, update.arms),
+        evals=map(codec.WATCHED_EVAL.to_proto, update.evals),
+        series=map(codec.WATCHED_SERIES.to_proto, update.series),
+        marker=maybe(codec.WATCH_MARKER.to_proto, update.marker),
+        deleted=update.is_deleted,
+    )
 
 
 _recorders: list[tuple[Path, ExitStack]] = []

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from podium.errors import PodiumError, RefusedEvent, error_class_for
 from podium.v1.arm_result_pb2 import ArmResult
+from podium.v1.results_service_pb2 import WatchRequest, WatchResponse
 
 from tests.conformance.languages import PROJECT, Language
 from tests.server.writes.ways import METHODS
@@ -65,6 +66,25 @@ class Runner:
         if response is None:
             raise _error(answer["error"])
         return response
+
+    def ask_watch(
+        self, request: WatchRequest, *, address: str, take: int
+    ) -> tuple[list[WatchResponse], PodiumError | None]:
+        """Returns the updates that the client's watch yields, and the error that ends it.
+
+        Args:
+            request: What to watch.
+            address: The server.
+            take: The number of updates after which the client stops; 0: it watches to the end.
+        """
+        asked = {"way": "client", "call": "Watch", "request": encoded(request), "address": address}
+        answer = self._answer(json.dumps({**asked, "take": take}))
+        try:
+            updates = [WatchResponse.FromString(b64decode(one)) for one in answer["responses"]]
+        except (KeyError, ValueError, TypeError, DecodeError) as error:
+            self._failure = RunnerError(f"not the answer of a watch: {answer}")
+            raise self._failure from error
+        return updates, _error(answer["error"]) if "error" in answer else None
 
     def ask_arm(self, arm: ArmResult, call: str, request: Message) -> Message:
         """Returns the answers of the runner's functions about an arm, as `ask`."""

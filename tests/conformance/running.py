@@ -114,6 +114,8 @@ def run_vectors(row: Row, servers: Servers) -> None:
     with running(row.language) as runner:
         session = judging.Session(row.language.name, runner, servers.usual)
         for file in judging.VECTORS:
+            if file.name in row.language.lacks:
+                continue
             own = replace(session, address=servers.address_of[file])
             hold(row, judging.checks(file), own)
         hold(row, judging.exchange("write", [row.language.name]), session)

@@ -83,6 +83,7 @@ def test_every_case_is_asked_for() -> None:
         ("reads", "wire"),
         ("writes", "wire"),
         ("record", "wire"),
+        ("watch", "wire"),
     }
     assert next(exchange("read", ["go"])).case == "exchange/go/small"
 
@@ -95,6 +96,7 @@ def test_the_python_client_agrees(capsys: pytest.CaptureFixture[str]) -> None:
     assert "busy_rank.json wire           3\n" in printed
     assert "reads_steps.json wire         16\n" in printed
     assert "record_attempt.json wire      5\n" in printed
+    assert "watch_stream.json wire        12\n" in printed
     assert "exchange read                 5\n" in printed
 
 
@@ -142,11 +144,11 @@ def test_planted_defects_turn_cells_red_that_are_asked_for() -> None:
         assert set(defect.red) <= _CELLS
 
 
-def test_each_language_has_a_defect_of_attempts() -> None:
-    """Each client has a planted defect that turns only the cell of attempts red."""
-    cell = "record_attempt.json wire"
-    found = {one.language for one in defects() if one.red == (cell,)}
-    assert found == {language.name for language in LANGUAGES}
+@pytest.mark.parametrize("file", ["record_attempt.json", "watch_stream.json"])
+def test_each_language_has_a_defect_of_one_cell(file: str) -> None:
+    """Each client has a defect that turns only the cell of attempts, or of watches, red."""
+    found = {one.language for one in defects() if one.red == (f"{file} wire",)}
+    assert found == {language.name for language in LANGUAGES if file not in language.lacks}
 
 
 def test_a_table_has_a_column_for_each_language() -> None:

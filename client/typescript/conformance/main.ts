@@ -32,6 +32,10 @@ import {
   ScoreResponseSchema,
   ScoresRequestSchema,
   ScoresResponseSchema,
+  WatchMarkerSchema,
+  WatchRequestSchema,
+  type WatchResponse,
+  WatchResponseSchema,
 } from "podium-client/v1";
 
 import { recordAttempt } from "./attempts.js";
@@ -43,30 +47,65 @@ interface Asked {
   request: string;
   address?: string;
   arm?: string;
+  /** The number of updates after which a watch ends; 0 if it goes on to its end. */
+  take?: number;
 }
 
 const clients = new Map<string, Client>();
 
 async function answered(line: string): Promise<unknown> {
+  const asked = JSON.parse(line) as Asked;
+  const responses: string[] = [];
   try {
-    const response = await respond(JSON.parse(line) as Asked);
-    return { response: Buffer.from(response).toString("base64") };
-  } catch (error) {
-    if (!(error instanceof PodiumError)) {
-      return { error: { code: "UNKNOWN", message: String(error) } };
+    if (asked.call !== "Watch") {
+      return { response: base64(await respond(asked)) };
     }
-    const { code, reason, message, metadata, refusals } = error;
-    return { error: { code, reason, message, metadata, refusals } };
+    for await (const update of watched(clientOf(asked), asked)) {
+      responses.push(base64(toBinary(WatchResponseSchema, update)));
+      if (responses.length === asked.take) {
+        break;
+      }
+    }
+    return { responses };
+  } catch (error) {
+    return { responses, error: failure(error) };
   }
+}
+
+function failure(error: unknown): unknown {
+  if (!(error instanceof PodiumError)) {
+    return { code: "UNKNOWN", message: String(error) };
+  }
+  const { code, reason, message, metadata, refusals } = error;
+  return { code, reason, message, metadata, refusals };
+}
+
+function watched(client: Client, asked: Asked): AsyncIterable<WatchResponse> {
+  const { experiment, afterRevision, epoch, ...given } = requested(WatchRequestSchema, asked);
+  const { statuses, withoutEvals, withoutBreakdowns, withSeries, seriesKeys } = given;
+  const { groupName, namePrefix } = given;
+  const after = afterRevision === undefined
+    ? undefined
+    : create(WatchMarkerSchema, { revision: afterRevision, epoch: epoch ?? "" });
+  return client.experiment(experiment).watch({
+    after, statuses, withoutEvals, withoutBreakdowns, withSeries, seriesKeys,
+    ...(groupName === undefined ? {} : { groupName }),
+    ...(namePrefix === undefined ? {} : { namePrefix }),
+  });
+}
+
+function clientOf(asked: Asked): Client {
+  const address = asked.address!;
+  const client = clients.get(address) ?? new Client(address);
+  clients.set(address, client);
+  return client;
 }
 
 async function respond(asked: Asked): Promise<Uint8Array> {
   if (asked.way === "pure") {
     return askArm(new ArmResult(fromBinary(ArmResultSchema, bytes(asked.arm!))), asked);
   }
-  const address = asked.address!;
-  const client = clients.get(address) ?? new Client(address);
-  clients.set(address, client);
+  const client = clientOf(asked);
   if (asked.way === "attempt") {
     await recordAttempt(client, requested(RecordRequestSchema, asked));
     return new Uint8Array();
@@ -151,8 +190,12 @@ function written<D extends DescMessage>(schema: D, fields: Parameters<typeof cre
   return toBinary(schema, create(schema, fields));
 }
 
-function bytes(base64: string): Uint8Array {
-  return Buffer.from(base64, "base64");
+function bytes(text: string): Uint8Array {
+  return Buffer.from(text, "base64");
+}
+
+function base64(message: Uint8Array): string {
+  return Buffer.from(message).toString("base64");
 }
 
 for await (const line of createInterface({ input: process.stdin })) {

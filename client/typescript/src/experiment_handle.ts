@@ -172,7 +172,7 @@ export class ExperimentHandle {
   /**
    * Yields the state of the experiment and then every change as it is committed. Each update has a
    * marker, and changes the state before it into exactly the state of the marker's revision. Apply its
-   * fields in the order reset, removals, arms, evals. If the connection is lost, the watch continues
+   * fields in the order reset, removals, arms, evals, series. If the connection is lost, the watch continues
    * after the last update. The last update of an experiment that was deleted has only `deleted` set.
    */
   watch(options: WatchOptions = {}): AsyncGenerator<WatchResponse, void, undefined> {

@@ -6,6 +6,8 @@ import { RecordRequestSchema } from "./podium/v1/recording_service_pb.js";
 
 const firstPauseMs = 100;
 const longestPauseMs = 1_000;
+// A watch goes on without a time limit.
+const longestWatchPauseMs = 10_000;
 
 /**
  * Returns whether a call that failed is made again. An overloaded server rejects a call before it does
@@ -28,6 +30,16 @@ export function hasPosition(request: Message): boolean {
 export function pauseAfter(attempt: number, failed: ConnectError): number {
   const longest = Math.min(longestPauseMs, firstPauseMs * 2 ** attempt);
   return retryDelayMs(failed) || longest * (0.8 + 0.4 * Math.random());
+}
+
+/**
+ * Returns how long a watch waits after a failed attempt: any time up to twice as long each time, so
+ * that clients that lost a server together do not return together, and at least as long as the server
+ * asks for.
+ */
+export function watchPauseAfter(attempt: number, failed: ConnectError): number {
+  const longest = Math.min(longestWatchPauseMs, firstPauseMs * 2 ** attempt);
+  return Math.max(retryDelayMs(failed), longest * Math.random());
 }
 
 /**

@@ -1,18 +1,13 @@
-import { create, equals, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, equals } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 
 import { type CallOptions, type Connection, readTimeoutMs } from "./connection.js";
 import { fromCall, PodiumError, reasonOf } from "./errors.js";
 import type { ArmStatus } from "./podium/v1/arm_result_pb.js";
 import type { EvalResult } from "./podium/v1/eval_result_pb.js";
-import {
-  ResultsService,
-  type WatchRequestSchema,
-  type WatchResponse,
-  WatchResponseSchema,
-} from "./podium/v1/results_service_pb.js";
+import { ResultsService, type WatchResponse, WatchResponseSchema } from "./podium/v1/results_service_pb.js";
 import { type WatchMarker, WatchMarkerSchema, type WatchRemoval } from "./podium/v1/watch_pb.js";
-import { pauseAfter, pausedBefore } from "./retries.js";
+import { pausedBefore, watchPauseAfter } from "./retries.js";
 
 /** What is watched; nothing said means everything. */
 export interface WatchOptions extends Omit<CallOptions, "timeoutMs"> {
@@ -26,61 +21,85 @@ export interface WatchOptions extends Omit<CallOptions, "timeoutMs"> {
   readonly namePrefix?: string;
   /** Whether only arms are sent, without their rows. */
   readonly withoutEvals?: boolean;
+  /** Whether rows and arms are sent without their breakdowns. */
+  readonly withoutBreakdowns?: boolean;
+  /** Whether the training series of the arms are sent, too. */
+  readonly withSeries?: boolean;
+  /** Only the series of these keys; none means all. Only with `withSeries`. */
+  readonly seriesKeys?: string[];
 }
 
-type Request = MessageInitShape<typeof WatchRequestSchema>;
+// How often a server can reset a watch in a row, with no other update between.
+const mostResets = 3;
 
 // The reasons of errors after which a watch continues.
 const transient = new Set(["OVERLOADED", "SHUTTING_DOWN", "WATCH_TOO_SLOW", "OUTCOME_UNKNOWN"]);
 
-/** Yields the updates of a watch, and continues after the last one where a call fails. */
+/** Yields the updates of a watch, and continues after the last one if a call fails. */
 export async function* watch(
   connection: Connection, experiment: string, options: WatchOptions,
 ): AsyncGenerator<WatchResponse, void, undefined> {
-  const { after, statuses, groupName, namePrefix, withoutEvals, ...calls } = options;
-  const filter = { experiment, statuses, groupName, namePrefix, withoutEvals };
+  const { after, signal, headers, ...filter } = options;
   const begun = performance.now();
-  let [known, marker, attempt] = [after, undefined as WatchMarker | undefined, 0];
+  const state: State = { attempt: 0, resets: 0 };
   for (;;) {
-    const request = { ...filter, afterRevision: known?.revision, epoch: known?.epoch };
+    const known = state.marker ?? after;
+    const request = { ...filter, experiment, afterRevision: known?.revision, epoch: known?.epoch };
     try {
-      for await (const update of updates(connection, request, calls)) {
-        const isNews = marker === undefined || !equals(WatchMarkerSchema, marker, update.marker!);
-        [known, marker, attempt] = [update.marker!, update.marker!, 0];
-        if (isNews) {
-          yield update;
-        }
-      }
+      yield* updates(connection.stream(ResultsService.method.watch, request, { signal, headers }), state);
       yield create(WatchResponseSchema, { deleted: true });
       return;
     } catch (error) {
       const failed = ConnectError.from(error);
-      if (failed.code === Code.NotFound && marker !== undefined) {
+      if (failed.code === Code.NotFound && state.marker !== undefined) {
         // It was deleted while there was no connection.
         yield create(WatchResponseSchema, { deleted: true });
         return;
       }
       // A server that has answered before is asked again without a time limit.
-      const end = marker === undefined ? begun + readTimeoutMs : Infinity;
-      if (!isTransient(failed) || !(await paused(end, pauseAfter(attempt++, failed), calls))) {
+      const end = state.marker === undefined ? begun + readTimeoutMs : Infinity;
+      const pause = watchPauseAfter(state.attempt++, failed);
+      if (!isTransient(failed) || !(await paused(end, pause, signal))) {
         throw fromCall(failed, connection.address, false);
       }
     }
   }
 }
 
-/** The updates of one call, each with its marker; they end when the experiment is deleted. */
+/** What a watch keeps between its calls. */
+interface State {
+  /** The last marker that arrived. */
+  marker?: WatchMarker;
+  /** The failures since the last update that was not a reset. */
+  attempt: number;
+  /** The resets since then. */
+  resets: number;
+}
+
+/** Yields the updates of one call, without repeated markers, until the experiment is deleted. */
 async function* updates(
-  connection: Connection, request: Request, options: CallOptions,
+  responses: AsyncIterable<WatchResponse>, state: State,
 ): AsyncGenerator<WatchResponse, void, undefined> {
   let update = create(WatchResponseSchema);
-  for await (const response of connection.stream(ResultsService.method.watch, request, options)) {
+  for await (const response of responses) {
     if (response.deleted) {
       return;
     }
+    if (response.reset && ++state.resets > mostResets) {
+      throw new ConnectError(`the server reset the watch ${state.resets} times in a row: ` +
+        "does the address lead to servers with different stores?", Code.Aborted);
+    }
     update = response.reset ? response : merged(update, response);
-    if (response.marker !== undefined) {
-      yield update;
+    if (update.marker !== undefined) {
+      const isNews = state.marker === undefined || !equals(WatchMarkerSchema, state.marker, update.marker);
+      state.marker = update.marker;
+      if (!update.reset) {
+        // A reset does not end the pauses: the server may only reset.
+        [state.attempt, state.resets] = [0, 0];
+      }
+      if (isNews) {
+        yield update;
+      }
       update = create(WatchResponseSchema);
     }
   }
@@ -92,7 +111,7 @@ function isTransient(failed: ConnectError): boolean {
   return transient.has(reasonOf(failed)) || (reasonOf(failed) === "" && isAway);
 }
 
-async function paused(end: number, pause: number, { signal }: CallOptions): Promise<boolean> {
+async function paused(end: number, pause: number, signal: AbortSignal | undefined): Promise<boolean> {
   try {
     return await pausedBefore(end, pause, signal);
   } catch {
@@ -102,13 +121,15 @@ async function paused(end: number, pause: number, { signal }: CallOptions): Prom
 
 /** Adds a message to the update. A removal also ends what an earlier message has added. */
 function merged(update: WatchResponse, response: WatchResponse): WatchResponse {
-  const { removals, arms, evals, experiment, marker } = response;
+  const { removals, arms, evals, series, experiment, marker } = response;
   const gone = (arm: string, row?: EvalResult): boolean => removals.some((one) => isOf(one, arm, row));
   const keptArms = update.arms.filter((item) => !gone(item.arm!.name));
   const keptEvals = update.evals.filter((item) => !gone(item.arm, item.evalResult));
+  const keptSeries = update.series.filter((item) => !gone(item.arm));
   update.removals.push(...removals);
   update.arms = [...keptArms, ...arms];
   update.evals = [...keptEvals, ...evals];
+  update.series = [...keptSeries, ...series];
   update.experiment = experiment ?? update.experiment;
   update.marker = marker;
   return update;

@@ -11,8 +11,8 @@ from podium.v1 import results_service_pb2
 
 __all__ = ["Answer", "closed_port", "grpc_server", "tcp_server"]
 
-Answer = Callable[[bytes, grpc.ServicerContext], bytes]
-"""Answers a request with a response, both in bytes; a stream has this one."""
+Answer = Callable[[bytes, grpc.ServicerContext], bytes | Iterator[bytes]]
+"""Answers a request with a response, both in bytes; a stream also with several."""
 _STREAMS = {
     rpc.name
     for service in results_service_pb2.DESCRIPTOR.services_by_name.values()
@@ -60,8 +60,12 @@ class _Handler(grpc.GenericRpcHandler):
         if answer is None:
             return None
         if name in _STREAMS:
-            return grpc.unary_stream_rpc_method_handler(lambda *call: iter([answer(*call)]))
+            return grpc.unary_stream_rpc_method_handler(lambda *call: _several(answer(*call)))
         return grpc.unary_unary_rpc_method_handler(answer)
+
+
+def _several(answer: bytes | Iterator[bytes]) -> Iterator[bytes]:
+    return iter([answer]) if isinstance(answer, bytes) else answer
 
 
 @contextlib.contextmanager

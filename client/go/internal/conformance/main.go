@@ -24,12 +24,15 @@ import (
 type request struct {
 	Way, Call, Address string
 	Request, Arm       []byte
+	// Take is the number of updates after which a watch ends; 0 if it goes on to its end.
+	Take int
 }
 
-// answer is a line that is printed: one of the two.
+// answer is a line that is printed: a response or an error. A watch has responses, and maybe an error.
 type answer struct {
-	Response *[]byte  `json:"response,omitempty"`
-	Error    *failure `json:"error,omitempty"`
+	Response  *[]byte  `json:"response,omitempty"`
+	Responses [][]byte `json:"responses,omitzero"`
+	Error     *failure `json:"error,omitempty"`
 }
 
 type failure struct {
@@ -63,15 +66,27 @@ func main() {
 }
 
 func answered(line []byte) answer {
-	response, err := respond(line)
+	var asked request
+	if err := json.Unmarshal(line, &asked); err != nil {
+		panic(err)
+	}
+	if asked.Call == "Watch" {
+		return watched(asked)
+	}
+	response, err := respond(asked)
 	if err != nil {
 		return answer{Error: failureOf(err)}
 	}
-	bytes, err := proto.Marshal(response)
+	bytes := marshalled(response)
+	return answer{Response: &bytes}
+}
+
+func marshalled(message proto.Message) []byte {
+	bytes, err := proto.Marshal(message)
 	if err != nil {
 		panic(err)
 	}
-	return answer{Response: &bytes}
+	return bytes
 }
 
 func failureOf(err error) *failure {
@@ -89,11 +104,7 @@ func failureOf(err error) *failure {
 
 var clients = map[string]*podium.Client{}
 
-func respond(line []byte) (proto.Message, error) {
-	var asked request
-	if err := json.Unmarshal(line, &asked); err != nil {
-		return nil, err
-	}
+func respond(asked request) (proto.Message, error) {
 	message, err := messageOf(asked)
 	if err != nil {
 		return nil, err
@@ -105,12 +116,9 @@ func respond(line []byte) (proto.Message, error) {
 		}
 		return askArm(podium.NewArmResult(arm), message)
 	}
-	client := clients[asked.Address]
-	if client == nil {
-		if client, err = podium.Connect(asked.Address); err != nil {
-			return nil, err
-		}
-		clients[asked.Address] = client
+	client, err := clientOf(asked.Address)
+	if err != nil {
+		return nil, err
 	}
 	switch asked.Way {
 	case "client":
@@ -119,6 +127,15 @@ func respond(line []byte) (proto.Message, error) {
 		return &podiumv1.RecordResponse{}, recordAttempt(client, message.(*podiumv1.RecordRequest))
 	}
 	return callStub(client, asked.Call, message)
+}
+
+func clientOf(address string) (*podium.Client, error) {
+	if client := clients[address]; client != nil {
+		return client, nil
+	}
+	client, err := podium.Connect(address)
+	clients[address] = client
+	return client, err
 }
 
 // messageOf is the request of the call.

@@ -11,7 +11,7 @@ from podium._model.watching import WatchMarker, WatchRemoval, WatchUpdate
 from podium._values import coerce
 from podium._values.arguments import ArmStatuses, Strings
 from podium._wire import codec
-from podium.errors import InternalError, NotFoundError, PodiumError, UnavailableError
+from podium.errors import AbortedError, InternalError, NotFoundError, PodiumError, UnavailableError
 from podium.v1.results_service_pb2 import WatchRequest
 
 __all__ = ["WatchSession"]
@@ -19,6 +19,8 @@ __all__ = ["WatchSession"]
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _CONNECT_SECONDS = 10.0
 """How long a watch retries a server that has not answered it yet."""
+_MOST_RESETS = 3
+"""How often a server can reset a watch in a row, with no other update between."""
 _TRANSIENT = frozenset({"OVERLOADED", "SHUTTING_DOWN", "WATCH_TOO_SLOW", "OUTCOME_UNKNOWN"})
 _RANDOM = random.SystemRandom()
 
@@ -69,6 +71,7 @@ class WatchSession:
         self._marker: WatchMarker | None = None
         self._update = WatchUpdate()
         self._backoff = _FIRST_PAUSE
+        self._resets = 0
         self._begun = time.monotonic()
         self.confirmed_at = self._begun
         """The time at which the last marker arrived, which may be a heartbeat."""
@@ -76,11 +79,15 @@ class WatchSession:
         self._stopped = threading.Event()
 
     def take(self, response: Any) -> WatchUpdate | None:
-        """Adds a message. Returns the update that it completes, or None."""
+        """Adds a message. Returns the update that it completes, or None.
+
+        Raises:
+            AbortedError: The server has reset the watch several times in a row.
+        """
         if response.deleted:
             return WatchUpdate()
         if response.reset:
-            self._update = WatchUpdate(is_reset=True)
+            self._reset()
         update = self._update
         if response.HasField("experiment"):
             update.experiment = codec.experiment_from_proto(response.experiment)
@@ -92,6 +99,15 @@ class WatchSession:
         if not response.HasField("marker"):
             return None
         return self._complete(update, codec.WATCH_MARKER.from_proto(response.marker))
+
+    def _reset(self) -> None:
+        self._resets += 1
+        if self._resets > _MOST_RESETS:
+            raise AbortedError(
+                f"the server reset the watch of {self.request.experiment!r} {self._resets} times "
+                "in a row: does the address lead to servers with different stores?"
+            )
+        self._update = WatchUpdate(is_reset=True)
 
     def _remove(self, removals: list[WatchRemoval]) -> None:
         """Adds removals. They also end what an earlier message of the update has added."""
@@ -110,7 +126,9 @@ class WatchSession:
     def _complete(self, update: WatchUpdate, marker: WatchMarker) -> WatchUpdate | None:
         self.confirmed_at = time.monotonic()
         is_news = marker != self._marker
-        self._update, self._backoff = WatchUpdate(), _FIRST_PAUSE
+        if not update.is_reset:
+            self._resets, self._backoff = 0, _FIRST_PAUSE
+        self._update = WatchUpdate()
         self._marker = update.marker = marker
         self._continue_after(marker)
         return update if is_news else None
