@@ -192,16 +192,6 @@ def test_empty_files_and_folders_are_no_results(tmp_path: Path) -> None:
     assert (found.arms, found.experiments, found.not_imported) == ({}, [], empty)
 
 
-def test_a_run_of_wandb_is_named_once(tmp_path: Path) -> None:
-    """A run is named by its .wandb file, or by its summary if that file is missing."""
-    for run in ("run-1", "run-2"):
-        write_json(tmp_path / run / "files" / "wandb-summary.json", {"loss": 0.5})
-    write_text(tmp_path / "run-1" / "run-1.wandb", "")
-    found = results(tmp_path)
-    assert found.arms == {}
-    assert sorted(found.wrong) == ["run-1/run-1.wandb", "run-2/files/wandb-summary.json"]
-
-
 def test_hostile_archives_cost_little_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,7 +97,7 @@ def _search(path: Path, known: Mapping[str, Importer]) -> Iterator[Place]:
     pending, taken, entered = [path], set[Path](), {path.resolve()}
     while pending:
         here = pending.pop()
-        if here in taken:
+        if here in taken or not (here == path or _may_enter(here, entered)):
             continue
         for importer in (*known.values(), _UNSUPPORTED):
             try:
@@ -108,7 +108,7 @@ def _search(path: Path, known: Mapping[str, Importer]) -> Iterator[Place]:
             if claimed:
                 taken |= claimed
                 yield Place(importer, here)
-        if here not in taken and (here == path or _may_enter(here, entered)):
+        if here not in taken:
             try:
                 pending.extend(reversed(sorted(here.iterdir()) if here.is_dir() else []))
             except OSError as error:
@@ -116,9 +116,9 @@ def _search(path: Path, known: Mapping[str, Importer]) -> Iterator[Place]:
 
 
 def _may_enter(here: Path, entered: set[Path]) -> bool:
-    """Returns whether to search a folder. False for a link to a folder that is searched anyway."""
+    """Returns whether to search a path. False for a link to a folder that is searched anyway."""
     try:
-        if not here.is_symlink():
+        if not (here.is_symlink() and here.is_dir()):
             return True
         target = here.resolve()
     except (OSError, RuntimeError):  # a link to itself

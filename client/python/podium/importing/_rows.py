@@ -1,11 +1,77 @@
-"""Derives post-training rows from in-loop rows, and series from points."""
+"""Collects logged values as series and eval rows, and derives post-training rows."""
 
+import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from podium._model.results import EvalResult
 from podium.curves import Series
 
-__all__ = ["series_of", "with_last_rows"]
+__all__ = ["Logged", "eval_and_metric", "series_of", "with_last_rows"]
+
+_OF_EVAL = re.compile(r"(eval|evaluation|val|valid|validation|dev|test)[/_.](.+)", re.DOTALL)
+_MAX_VALUES = 5_000_000
+"""The limit on the values of one run, which bounds the memory of an import."""
+
+
+def eval_and_metric(key: str) -> tuple[str, str] | None:
+    """Returns the eval and the metric of a key like `val_loss`. None for a training metric."""
+    found = _OF_EVAL.fullmatch(key)
+    return (found[1], found[2]) if found else None
+
+
+class Logged:
+    """Collects the values that a training logged: training series, and in-loop eval rows.
+
+    Of several values of a key at one step, the last one counts.
+    """
+
+    def __init__(self) -> None:
+        self.latest: dict[str, float] = {}
+        """The training metric of each key: the value that was logged last."""
+        self._points: dict[str, dict[int, float]] = {}
+        self._rows: dict[tuple[str, int], EvalResult] = {}
+        self._count = 0
+
+    def add(self, key: str, step: int, value: float, time: datetime | None = None) -> None:
+        """Adds a value. The key decides whether it is of an eval or a training metric.
+
+        Raises:
+            ValueError: The run has too many values.
+        """
+        of_eval = eval_and_metric(key)
+        if of_eval is not None:
+            self.add_to_eval(*of_eval, step, value, time)
+            return
+        self._count_value()
+        self.latest[key] = value
+        self._points.setdefault(key, {})[step] = value
+
+    def add_to_eval(
+        self, name: str, metric: str, step: int, value: float, time: datetime | None = None
+    ) -> None:
+        """Adds a value of an eval.
+
+        Raises:
+            ValueError: The run has too many values.
+        """
+        self._count_value()
+        row = self._rows.setdefault((name, step), EvalResult(name, step=step))
+        row.metrics[metric] = value
+        row.event_time = time
+
+    def rows(self) -> list[EvalResult]:
+        """Returns the in-loop rows, by step."""
+        return [self._rows[key] for key in sorted(self._rows, key=lambda key: (key[1], key[0]))]
+
+    def series(self) -> dict[str, Series]:
+        """Returns the training series by key."""
+        return series_of(self._points)
+
+    def _count_value(self) -> None:
+        self._count += 1
+        if self._count > _MAX_VALUES:
+            raise ValueError(f"the run has over {_MAX_VALUES:,} values, which is the limit")
 
 
 def with_last_rows(rows: Iterable[EvalResult]) -> list[EvalResult]:

@@ -11,10 +11,6 @@ _TENSORBOARD = (
     "TensorBoard event files are not supported, because they do not mark which scalars are evals; "
     "write an importer of your own (see the documentation on importing)"
 )
-_WANDB = (
-    "runs of Weights & Biases are not supported; export the history and summary with their API, "
-    "and record them with `podium record`"
-)
 
 
 class Unsupported:
@@ -51,11 +47,4 @@ class Unreadable:
 
 
 def _why(path: Path) -> str:
-    if ".tfevents." in path.name:
-        return _TENSORBOARD
-    return _WANDB if path.suffix == ".wandb" or _is_rest_of_wandb(path) else ""
-
-
-def _is_rest_of_wandb(path: Path) -> bool:
-    """Returns whether a summary is what remains of a run of W&B without its `.wandb` file."""
-    return path.name == "wandb-summary.json" and not any(path.parent.parent.glob("*.wandb"))
+    return _TENSORBOARD if ".tfevents." in path.name else ""

@@ -19,6 +19,7 @@ __all__ = [
     "json_object",
     "number",
     "numbers",
+    "opened_inside",
     "reading_in",
     "text_of",
     "time_from_seconds",
@@ -49,7 +50,7 @@ def content_of(path: Path, limit: int = _MAX_FILE_BYTES) -> bytes:
     Raises:
         ValueError: The file is a link out of the results, or is larger than the limit.
     """
-    with _opened_inside(path) as file:
+    with opened_inside(path) as file:
         found = file.read(limit + 1)
     if len(found) > limit:
         raise ValueError(f"{path.name} is larger than the limit of {limit:,} bytes")
@@ -65,7 +66,12 @@ def text_of(path: Path) -> str:
     return content_of(path).decode(errors="replace")
 
 
-def _opened_inside(path: Path) -> BufferedReader:
+def opened_inside(path: Path) -> BufferedReader:
+    """Opens a file, to be read in parts.
+
+    Raises:
+        ValueError: The file is a link out of the results.
+    """
     folder = _folder.get()
     if folder is not None and not path.resolve().is_relative_to(folder):
         raise ValueError(f"{path} is a link to a file outside of the results")
@@ -98,7 +104,7 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | ValueError]]:
     """Yields the number of each JSON line, and its object or the error."""
     number_of_line = 0
     try:
-        with _opened_inside(path) as plain, _decompressed(plain, path) as file:
+        with opened_inside(path) as plain, _decompressed(plain, path) as file:
             for number_of_line, line in enumerate(_bounded_lines(file), start=1):
                 if line.strip():
                     yield number_of_line, _line(line)

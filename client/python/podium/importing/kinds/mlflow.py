@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from podium._model.results import ArmResult, ArmStatus, Component, EvalResult, RunConfig
 from podium.importing._configs import kept_values, seed_from
 from podium.importing._found import Found, FoundArm, FoundExperiment, NotImported
-from podium.importing._rows import series_of, with_last_rows
+from podium.importing._rows import eval_and_metric, series_of, with_last_rows
 from podium.importing._values import head, number, text_of, time_from_seconds, yaml_object
 
 __all__ = ["MlflowImporter"]
@@ -26,7 +26,6 @@ _RUN = re.compile(r"[0-9a-f]{32}")
 _SEEDS = ("seed", "random_seed", "random_state")
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
 _WORDS = {"True": True, "False": False, "None": None}
-_EVAL = re.compile(r"(eval|evaluation|val|valid|validation|dev|test)[/_.](.+)", re.DOTALL)
 _STATUSES = {
     "1": ArmStatus.RUNNING,
     "2": ArmStatus.PENDING,
@@ -219,15 +218,15 @@ def _metrics(
         values = yield from _values(file)
         if not values:
             continue
-        match = _EVAL.fullmatch(_key(file, folder))
-        if match is None:
+        of_eval = eval_and_metric(_key(file, folder))
+        if of_eval is None:
             # Of equal steps and times, the line that was written last counts: sorting is stable.
             in_order = sorted(values, key=lambda line: (line.step, line.time))
             series[_key(file, folder)] = {line.step: line.value for line in in_order}
             last[_key(file, folder)] = in_order[-1].value
             continue
         for value in values:
-            rows[value.step, match[1]][match[2]] = value
+            rows[value.step, of_eval[0]][of_eval[1]] = value
     rows_by_step = [_row(name, step, rows[step, name]) for step, name in sorted(rows)]
     return last, rows_by_step, series
 

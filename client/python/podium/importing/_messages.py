@@ -1,0 +1,57 @@
+"""Reads protobuf messages of other tools, of which only some fields are declared here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError, Message
+
+__all__ = ["DecodeError", "Message", "message_classes"]
+
+_Field = descriptor_pb2.FieldDescriptorProto
+_SCALARS = {
+    "bool": _Field.TYPE_BOOL,
+    "bytes": _Field.TYPE_BYTES,
+    "double": _Field.TYPE_DOUBLE,
+    "float": _Field.TYPE_FLOAT,
+    "int32": _Field.TYPE_INT32,
+    "int64": _Field.TYPE_INT64,
+    "sint64": _Field.TYPE_SINT64,
+    "string": _Field.TYPE_STRING,
+}
+
+
+def message_classes(
+    package: str, schema: Mapping[str, Mapping[str, tuple[int, str]]]
+) -> dict[str, type[Any]]:
+    """Returns classes of messages. Fields that a schema leaves out are skipped when it is read.
+
+    Args:
+        package: A name that no other schema has.
+        schema: For each message its fields, with number and type: a scalar or another message.
+            `repeated` may stand before the type, or `optional` before a scalar, so that it has
+            presence.
+    """
+    file = descriptor_pb2.FileDescriptorProto(
+        name=f"{package}.proto", package=package, syntax="proto2"
+    )
+    for name, fields in schema.items():
+        message = file.message_type.add(name=name)
+        for field, (number, type_name) in fields.items():
+            _add_field(message.field.add(name=field, number=number), type_name, package)
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return {
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}"))
+        for name in schema
+    }
+
+
+def _add_field(field: _Field, type_name: str, package: str) -> None:
+    *labels, kind = type_name.split()
+    field.label = _Field.LABEL_REPEATED if "repeated" in labels else _Field.LABEL_OPTIONAL
+    if kind in _SCALARS:
+        field.type = _SCALARS[kind]
+    else:
+        field.type = _Field.TYPE_MESSAGE
+        field.type_name = f".{package}.{kind}"

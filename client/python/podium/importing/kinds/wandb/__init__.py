@@ -1,0 +1,82 @@
+"""Runs of Weights & Biases on disk: `wandb/run-<time>-<id>/`, with a log and a summary.
+
+A run is an arm. Its log has the history, the configuration, the summary and the exit code. Without
+it, the summary and the configuration are read from the files that the run uploaded.
+"""
+
+import re
+from collections.abc import Collection, Iterator
+from itertools import groupby
+from pathlib import Path
+
+from podium.importing._found import Found
+from podium.importing._values import head
+from podium.importing.kinds.wandb._log import HEADER
+from podium.importing.kinds.wandb._run import SUMMARY, read_run
+
+__all__ = ["WandbImporter"]
+
+_RUN = re.compile(r"(?:offline-)?run-\d{8}_\d{6}-(?P<id>.+)", re.DOTALL)
+_CONFIG = Path("files", "config.yaml")
+
+
+class WandbImporter:
+    """Imports the runs in a folder, and single runs."""
+
+    kind = "wandb"
+    summary = "runs of Weights & Biases (wandb/)"
+
+    def claims(self, path: Path) -> Collection[Path]:
+        """Returns the log, the summary and the configuration of each run in a folder.
+
+        Runs of one id are read together: a resumed run has several folders. Other files of a run
+        are left to other importers.
+        """
+        if path.is_file():
+            return [path] if _is_log(path) else []
+        if not path.is_dir():
+            return []
+        return [file for folder in _folders(path) for file in _files(folder)]
+
+    def read(self, path: Path) -> Iterator[Found]:
+        """Yields an arm for each run."""
+        if path.is_file():
+            yield from read_run(path.stem.removeprefix("run-"), [path])
+            return
+        runs = sorted(_folders(path), key=lambda folder: (_id(folder), folder.name))
+        for run_id, folders in groupby(runs, key=_id):
+            yield from read_run(run_id, [file for folder in folders for file in _files(folder)])
+
+
+def _folders(path: Path) -> list[Path]:
+    """Returns the folders of runs: the path itself, or those in it."""
+    if _files(path):
+        return [path]
+    inside = (found for found in path.glob("*run-*") if _RUN.fullmatch(found.name))
+    return [folder for folder in inside if not folder.is_symlink() and _files(folder)]
+
+
+def _id(folder: Path) -> str:
+    """Returns the id of a run, from the name of its log or its folder."""
+    logs = sorted(found.stem.removeprefix("run-") for found in _logs(folder))
+    named = _RUN.fullmatch(folder.resolve().name)
+    return logs[0] if logs else (named["id"] if named else folder.resolve().name)
+
+
+def _files(folder: Path) -> list[Path]:
+    """Returns the files of a run, or none if the folder is not of a run."""
+    logs = _logs(folder)
+    summary = folder / "files" / SUMMARY
+    if not logs and not summary.is_file():
+        return []
+    return [*logs, *(file for file in (summary, folder / _CONFIG) if file.is_file())]
+
+
+def _logs(folder: Path) -> list[Path]:
+    return sorted(found for found in folder.glob("*.wandb") if _is_log(found))
+
+
+def _is_log(file: Path) -> bool:
+    """Returns whether a file is a log, also one that is empty."""
+    begin = head(file)
+    return file.suffix == ".wandb" and (begin.startswith(HEADER) or not begin)
