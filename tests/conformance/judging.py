@@ -32,11 +32,13 @@ from tests.unit.scoring import vectors as reads
 
 __all__ = [
     "EXCHANGE",
+    "PROTOCOLS",
     "VECTORS",
     "Check",
     "Session",
     "checks",
     "exchange",
+    "http_checks",
     "limits_of",
 ]
 
@@ -52,8 +54,16 @@ VECTORS = tuple(
 """The files of vectors."""
 
 
+PROTOCOLS = ("connect-json", "connect", "grpc-web")
+"""The protocols of the HTTP port. The first two are Connect with both encodings."""
+
 EXCHANGE = "exchange"
 """The row of the table for the arms that each language records and every language reads."""
+
+_HTTP_FILES = ("reads", "rank", "writes_refusals", "writes_rows")
+
+_NO_JSON = ("-0.0", '"nullValue": 1')
+"""Texts of the cases that JSON cannot express: JavaScript writes -0 as 0, and there is one null."""
 
 _OUTPUT_ONLY: tuple[Any, ...] = (
     "experiment",
@@ -72,6 +82,8 @@ class Session:
     language: str
     runner: Runner
     address: str
+    protocol: str = ""
+    """The protocol of the calls, if the address is that of an HTTP port."""
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def new_experiment(self) -> str:
@@ -80,11 +92,15 @@ class Session:
 
     def client(self, call: str, request: Message) -> Any:
         """Returns the response of the client's own method."""
-        return self.runner.ask("client", call, request, address=self.address)
+        return self.runner.ask("client", call, request, **self._place)
 
     async def call(self, method: str, request: Message) -> Message:
         """Returns the response to an rpc as it is: a `Way` of the vectors of writes."""
-        return self.runner.ask("stub", method, request, address=self.address)
+        return self.runner.ask("stub", method, request, **self._place)
+
+    @property
+    def _place(self) -> dict[str, str]:
+        return {"address": self.address} | ({"protocol": self.protocol} if self.protocol else {})
 
 
 class Check(NamedTuple):
@@ -118,6 +134,18 @@ def checks(file: Path) -> Iterator[Check]:
     for case in _content(file)["cases"]:
         for way, hold in ways.items():
             yield Check(file.name, way, case["name"], partial(hold, case))
+
+
+def http_checks(file: Path, protocol: str) -> Iterator[Check]:
+    """Returns the requests of a file for one protocol over HTTP. A row of the table is a kind."""
+    if not file.stem.startswith(_HTTP_FILES):
+        return
+    kind = file.stem.partition("_")[0]
+    cases = {case["name"]: json.dumps(case) for case in _content(file)["cases"]}
+    for check in checks(file):
+        is_lost = protocol == "connect-json" and any(text in cases[check.case] for text in _NO_JSON)
+        if check.way == "wire" and not is_lost:
+            yield check._replace(file=kind, way=protocol)
 
 
 def exchange(way: str, languages: Iterable[str]) -> Iterator[Check]:

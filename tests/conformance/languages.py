@@ -22,6 +22,8 @@ class Language:
     """The folder, from the project's."""
     runner: Command
     """Answers the requests that it reads, one a line."""
+    http_runner: Command = ()
+    """Answers requests over HTTP in the protocol that they name. Empty if there is none."""
     toolchain: tuple[Command, ...] = ()
     """The tools that the build needs: commands that succeed if they are installed."""
     build: tuple[Command, ...] = ()
@@ -57,6 +59,7 @@ _PYTHON = Language(
     name="python",
     folder=".",
     runner=(sys.executable, "-m", "tests.conformance.python_runner"),
+    http_runner=(sys.executable, "-m", "tests.conformance.http_runner"),
     example=(sys.executable, "examples/quickstart.py"),
 )
 
@@ -64,7 +67,11 @@ _GO = Language(
     name="go",
     folder="client/go",
     toolchain=(("go", "version"),),
-    build=(("go", "build", "-o", "build/conformance", "./internal/conformance"),),
+    build=(
+        ("go", "build", "-o", "build/conformance", "./internal/conformance"),
+        # A module of its own, so that the client does not need the library Connect.
+        ("go", "build", "-C", "internal/connect", "-o", "../../build/connect", "."),
+    ),
     lint=(
         ("go", "vet", "./..."),
         ("sh", "-c", 'unformatted=$(gofmt -l .) && test -z "$unformatted"'),
@@ -72,6 +79,7 @@ _GO = Language(
     tests=("go", "test", "./..."),
     example=("sh", "-c", "go run ./examples/quickstart && go run ./examples/training"),
     runner=("build/conformance",),
+    http_runner=("build/connect",),
 )
 
 _TYPESCRIPT = Language(
@@ -82,6 +90,7 @@ _TYPESCRIPT = Language(
     tests=("npm", "test"),
     example=("npm", "run", "example"),
     runner=("node", "build/conformance/main.js"),
+    http_runner=("node", "build/conformance/main.js"),
 )
 
 _JAVA = Language(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.conformance.languages import LANGUAGES, PROJECT, Language
-from tests.conformance.running import Row, built, run_vectors, servers
+from tests.conformance.running import Row, built, run_http, run_vectors, servers
 
 __all__ = ["Defect", "defects", "main", "planted"]
 
@@ -79,6 +79,7 @@ def _red(language: Language) -> tuple[str, ...]:
     if not row.complaints:
         with servers() as started:
             run_vectors(row, started)
+            run_http(row, started)
     return _red_cells(row)
 
 

@@ -19,6 +19,7 @@ from tests.conformance.running import (
     built,
     run_checks,
     run_exchange,
+    run_http,
     run_vectors,
     servers,
 )
@@ -71,6 +72,7 @@ def _run_all(rows: Sequence[Row], servers: Servers) -> None:
     names = [row.language.name for row in rows]
     for row in rows:
         run_vectors(row, servers)
+        run_http(row, servers)
     for row in rows:
         run_exchange(row, names, servers)
         run_checks(row)

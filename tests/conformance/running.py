@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from podium_server.testing import running_server
+from podium_server.testing import RunningServer, running_server
 
 from tests.conformance import judging
 from tests.conformance.languages import PROJECT, Command, Language
@@ -23,12 +23,14 @@ __all__ = [
     "hold",
     "run_checks",
     "run_exchange",
+    "run_http",
     "run_vectors",
     "servers",
 ]
 
 _BUILD_SECONDS = 900
 _TAIL = 4_000
+_HTTP = ("--http", "127.0.0.1:0")
 
 
 @dataclass
@@ -38,15 +40,19 @@ class Row:
     language: Language
     cells: dict[str, str] = field(default_factory=dict)
     """The columns and their cells."""
+    asked: Counter[str] = field(default_factory=Counter)
+    """The number of cases of each cell so far."""
+    agreed: Counter[str] = field(default_factory=Counter)
+    """How many of these cases agreed."""
     complaints: list[str] = field(default_factory=list)
 
 
 @dataclass
 class Servers:
-    """The addresses of the servers of a run."""
+    """The servers of a run."""
 
-    usual: str
-    address_of: Mapping[Path, str]
+    usual: RunningServer
+    server_of: Mapping[Path, RunningServer]
 
 
 def built(language: Language) -> Row:
@@ -97,52 +103,63 @@ def _ended(
 @contextmanager
 def servers() -> Iterator[Servers]:
     """Starts a server for each set of limits that a file of vectors names."""
-    started: dict[tuple[tuple[str, int], ...], str] = {}
+    started: dict[tuple[tuple[str, int], ...], RunningServer] = {}
     with ExitStack() as stack:
-        address_of = {}
+        server_of = {}
         for file in judging.VECTORS:
             limits = tuple(judging.limits_of(file).items())
             if limits not in started:
                 words = [word for name, n in limits for word in ("--limit", f"{name}={n}")]
-                started[limits] = stack.enter_context(running_server(None, *words)).address
-            address_of[file] = started[limits]
-        yield Servers(started[()], address_of)
+                started[limits] = stack.enter_context(running_server(None, *_HTTP, *words))
+            server_of[file] = started[limits]
+        yield Servers(started[()], server_of)
 
 
 def run_vectors(row: Row, servers: Servers) -> None:
     """Holds a language to the vectors, and has it record the arms that every language reads."""
     with running(row.language) as runner:
-        session = judging.Session(row.language.name, runner, servers.usual)
+        session = judging.Session(row.language.name, runner, servers.usual.address)
         for file in judging.VECTORS:
             if file.name in row.language.lacks:
                 continue
-            own = replace(session, address=servers.address_of[file])
+            own = replace(session, address=servers.server_of[file].address)
             hold(row, judging.checks(file), own)
         hold(row, judging.exchange("write", [row.language.name]), session)
+
+
+def run_http(row: Row, servers: Servers) -> None:
+    """Holds a language to the vectors over HTTP, in each protocol, if it has a runner for it."""
+    language = row.language
+    if not language.http_runner:
+        return
+    with running(replace(language, runner=language.http_runner)) as runner:
+        session = judging.Session(f"{language.name}-http", runner, "")
+        for protocol in judging.PROTOCOLS:
+            for file in judging.VECTORS:
+                own = replace(session, address=servers.server_of[file].http, protocol=protocol)
+                hold(row, judging.http_checks(file, protocol), own)
 
 
 def run_exchange(row: Row, languages: Iterable[str], servers: Servers) -> None:
     """Has a language read the arms that every language has recorded."""
     with running(row.language) as runner:
-        session = judging.Session(row.language.name, runner, servers.usual)
+        session = judging.Session(row.language.name, runner, servers.usual.address)
         hold(row, judging.exchange("read", languages), session)
 
 
 def hold(row: Row, checks: Iterable[judging.Check], session: judging.Session) -> None:
     """Makes checks; notes how many agree, and what disagrees."""
-    asked: Counter[str] = Counter()
-    agreed: Counter[str] = Counter()
     for check in checks:
         cell = f"{check.file} {check.way}"
-        asked[cell] += 1
+        row.asked[cell] += 1
         try:
             check.hold(session)
-            agreed[cell] += 1
+            row.agreed[cell] += 1
         except Exception as error:  # noqa: BLE001 - whatever goes wrong is the language's complaint
             what = f"{type(error).__name__}: {error}"
             row.complaints.append(f"{check.file}, {check.way}, {check.case!r}: {what}")
-    for cell, cases in asked.items():
-        right = agreed[cell]
+    for cell, cases in row.asked.items():
+        right = row.agreed[cell]
         row.cells[cell] = str(cases) if right == cases else f"{right} of {cases}"
 
 
@@ -152,8 +169,7 @@ def run_checks(row: Row) -> None:
         _note(row, "lint", command)
     for column, command in {"tests": row.language.tests, "example": row.language.example}.items():
         if command:
-            http = ("--http", "127.0.0.1:0")
-            with running_server(None, *http) as server, secure_server() as secure:
+            with running_server(None, *_HTTP) as server, secure_server() as secure:
                 named = {"PODIUM_ADDRESS": server.address, "PODIUM_HTTP_ADDRESS": server.http}
                 _note(row, column, command, **named, **secure)
 

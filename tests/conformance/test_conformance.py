@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from tests.conformance import run
-from tests.conformance.judging import VECTORS, Check, Session, checks, exchange
+from tests.conformance.judging import (
+    PROTOCOLS,
+    VECTORS,
+    Check,
+    Session,
+    checks,
+    exchange,
+    http_checks,
+)
 from tests.conformance.languages import LANGUAGES, PROJECT
 from tests.conformance.planted import defects, planted
 from tests.conformance.runner import running
@@ -14,7 +22,11 @@ from tests.conformance.running import Row, hold
 from tests.conformance.table import table
 
 _READS = Path(PROJECT, "tests/vectors/reads_steps.json")
-_CELLS = {f"{check.file} {check.way}" for file in VECTORS for check in checks(file)}
+_HTTP = [check for file in VECTORS for name in PROTOCOLS for check in http_checks(file, name)]
+_CELLS = {
+    f"{check.file} {check.way}"
+    for check in (*(check for file in VECTORS for check in checks(file)), *_HTTP)
+}
 
 
 def _pure() -> list[Check]:
@@ -88,6 +100,23 @@ def test_every_case_is_asked_for() -> None:
     assert next(exchange("read", ["go"])).case == "exchange/go/small"
 
 
+def test_every_protocol_of_http_is_asked() -> None:
+    """Each protocol gets reads, rankings and writes. JSON gets only cases that it can express."""
+    asked = [(check.file, check.way) for check in _HTTP]
+    assert set(asked) == {
+        (kind, name) for kind in ("reads", "rank", "writes") for name in PROTOCOLS
+    }
+    assert asked.count(("reads", "connect")) == 72
+    negative_zero = "-0.0 keeps its sign"
+    assert [check.way for check in _HTTP if check.case == negative_zero] == ["connect", "grpc-web"]
+
+
+def test_a_defect_of_each_http_runner_is_planted() -> None:
+    """Each language with a runner for HTTP has a planted defect of cells over HTTP."""
+    found = {one.language for one in defects() if one.name.startswith("http: ")}
+    assert found == {language.name for language in LANGUAGES if language.http_runner}
+
+
 @pytest.mark.slow
 def test_the_python_client_agrees(capsys: pytest.CaptureFixture[str]) -> None:
     """The row of the Python client is green in the table."""
@@ -97,6 +126,7 @@ def test_the_python_client_agrees(capsys: pytest.CaptureFixture[str]) -> None:
     assert "reads_steps.json wire         16\n" in printed
     assert "record_attempt.json wire      5\n" in printed
     assert "watch_stream.json wire        12\n" in printed
+    assert "reads grpc-web                72\n" in printed
     assert "exchange read                 5\n" in printed
 
 

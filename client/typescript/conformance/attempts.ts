@@ -1,12 +1,14 @@
 /** Records events by the methods of attempts. */
 
-import type { ArmRun, Client, ExperimentHandle } from "podium-client";
+import type { ArmRun, ExperimentHandle } from "podium-client";
 import type { ArmStarted, Event, RecordRequest } from "podium-client/v1";
+
+import type { ClientBase } from "../src/client_base.js";
 
 const runs = new Map<string, ArmRun>();
 
 /** Records each event by the newest attempt of its arm. */
-export async function recordAttempt(client: Client, asked: RecordRequest): Promise<void> {
+export async function recordAttempt(client: ClientBase, asked: RecordRequest): Promise<void> {
   for (const event of asked.events) {
     await recordEvent(client.experiment(asked.experiment), event);
   }

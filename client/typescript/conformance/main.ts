@@ -38,7 +38,9 @@ import {
   WatchResponseSchema,
 } from "podium-client/v1";
 
+import type { ClientBase } from "../src/client_base.js";
 import { recordAttempt } from "./attempts.js";
+import { httpClient } from "./protocols.js";
 
 /** A line that is read. Messages are bytes in base64. */
 interface Asked {
@@ -46,12 +48,13 @@ interface Asked {
   call: string;
   request: string;
   address?: string;
+  protocol?: string;
   arm?: string;
   /** The number of updates after which a watch ends; 0 if it goes on to its end. */
   take?: number;
 }
 
-const clients = new Map<string, Client>();
+const clients = new Map<string, ClientBase>();
 
 async function answered(line: string): Promise<unknown> {
   const asked = JSON.parse(line) as Asked;
@@ -80,7 +83,7 @@ function failure(error: unknown): unknown {
   return { code, reason, message, metadata, refusals };
 }
 
-function watched(client: Client, asked: Asked): AsyncIterable<WatchResponse> {
+function watched(client: ClientBase, asked: Asked): AsyncIterable<WatchResponse> {
   const { experiment, afterRevision, epoch, ...given } = requested(WatchRequestSchema, asked);
   const { statuses, withoutEvals, withoutBreakdowns, withSeries, seriesKeys } = given;
   const { groupName, namePrefix } = given;
@@ -94,11 +97,11 @@ function watched(client: Client, asked: Asked): AsyncIterable<WatchResponse> {
   });
 }
 
-function clientOf(asked: Asked): Client {
-  const address = asked.address!;
-  const client = clients.get(address) ?? new Client(address);
-  clients.set(address, client);
-  return client;
+function clientOf({ address = "", protocol = "" }: Asked): ClientBase {
+  const key = `${protocol} ${address}`;
+  const made = clients.get(key) ?? (protocol === "" ? new Client(address) : httpClient(address, protocol));
+  clients.set(key, made);
+  return made;
 }
 
 async function respond(asked: Asked): Promise<Uint8Array> {
@@ -126,7 +129,7 @@ function askArm(arm: ArmResult, asked: Asked): Uint8Array {
   }
 }
 
-async function askClient(client: Client, asked: Asked): Promise<Uint8Array> {
+async function askClient(client: ClientBase, asked: Asked): Promise<Uint8Array> {
   switch (asked.call) {
     case "Eval": {
       const { experiment, arm, name, step } = requested(EvalRequestSchema, asked);
@@ -163,7 +166,7 @@ async function askClient(client: Client, asked: Asked): Promise<Uint8Array> {
 }
 
 /** Makes a call of either service as it is. */
-async function callStub(client: Client, asked: Asked): Promise<Uint8Array> {
+async function callStub(client: ClientBase, asked: Asked): Promise<Uint8Array> {
   const methods = [...ResultsService.methods, ...RecordingService.methods];
   const method = methods.find(({ name }) => name === asked.call) as DescMethodUnary;
   const response = await client.call(method, fromBinary(method.input, bytes(asked.request)));
