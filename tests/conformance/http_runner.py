@@ -41,7 +41,7 @@ class _Failed(grpc.RpcError):
     def details(self) -> str:
         return self._text
 
-    def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:
+    def trailing_metadata(self) -> Any:
         return ((DETAILS_KEY, self._details),)
 
 
@@ -100,7 +100,7 @@ def _sent(address: str, path: str, content_type: str, body: bytes) -> _Response:
     try:
         connection.request("POST", path, body, {"content-type": content_type})
         found = connection.getresponse()
-        return _Response(found.status, found.headers, found.read())
+        return _Response(found.status, dict(found.headers), found.read())
     finally:
         connection.close()
 
