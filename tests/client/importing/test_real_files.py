@@ -137,9 +137,16 @@ def test_wandb(client: podium.Client) -> None:
     assert (arm.status, arm.metrics, arm.evals) == ("completed", {}, [])
 
 
-def test_what_is_not_read_is_refused_with_a_reason(client: podium.Client) -> None:
-    """Event files are named, and nothing of them comes in."""
+def test_tensorboard(client: podium.Client) -> None:
+    """One run of an old Keras: 17 epochs, with in-loop evals among the tags of the training."""
     report = _imported(client, "tensorboard")
-    assert report.recorded == 0
-    [item] = report.not_imported
-    assert "TensorBoard" in item.why
+    assert (report.recorded, report.not_imported) == (1, [])
+    arm = client.arm("tensorboard", "assets").get()
+    assert arm.metrics == {
+        "batch_loss": 2.932505594799295e-05,
+        "batch_acc": 1.0,
+        "epoch_acc": 1.0,
+        "epoch_loss": 2.932505594799295e-05,
+    }
+    assert [row.step for row in arm.evals] == [*range(17), None]
+    assert arm.evals[0].metrics == {"acc": 1.0, "loss": 2.95634672511369e-05}

@@ -7,13 +7,10 @@ from typing import NamedTuple
 
 from podium.importing._found import Found, FoundArm, FoundExperiment, Importer, NotImported
 from podium.importing._registry import broken_importers, importers
-from podium.importing._unread import Unreadable, Unsupported
+from podium.importing._unread import Unreadable
 from podium.importing._values import reading_in
 
 __all__ = ["Place", "places", "read", "read_results"]
-
-
-_UNSUPPORTED = Unsupported()
 
 
 class Place(NamedTuple):
@@ -99,7 +96,7 @@ def _search(path: Path, known: Mapping[str, Importer]) -> Iterator[Place]:
         here = pending.pop()
         if here in taken or not (here == path or _may_enter(here, entered)):
             continue
-        for importer in (*known.values(), _UNSUPPORTED):
+        for importer in known.values():
             try:
                 claimed = set(importer.claims(here)) - taken
             except Exception as error:  # noqa: BLE001 - as in `read`

@@ -12,6 +12,7 @@ from podium.importing.kinds.inspect_ai import InspectImporter
 from podium.importing.kinds.lm_eval import LmEvalImporter
 from podium.importing.kinds.mlflow import MlflowImporter
 from podium.importing.kinds.podium_export import PodiumImporter
+from podium.importing.kinds.tensorboard import TensorboardImporter
 from podium.importing.kinds.wandb import WandbImporter
 
 __all__ = ["GROUP", "Broken", "broken_importers", "importers"]
@@ -26,6 +27,7 @@ _OWN: tuple[type[Importer], ...] = (
     LmEvalImporter,
     MlflowImporter,
     PodiumImporter,
+    TensorboardImporter,
     WandbImporter,
 )
 _PARTS = ("kind", "summary", "claims", "read")

@@ -9,15 +9,22 @@ from podium.curves import Series
 
 __all__ = ["Logged", "eval_and_metric", "series_of", "with_last_rows"]
 
-_OF_EVAL = re.compile(r"(eval|evaluation|val|valid|validation|dev|test)[/_.](.+)", re.DOTALL)
+_EVALS = "(eval|evaluation|val|valid|validation|dev|test)"
+_OF_EVAL = re.compile(rf"{_EVALS}[/_.](.+)", re.DOTALL | re.IGNORECASE)
+_TO_EVAL = re.compile(rf"(.+)/{_EVALS}", re.DOTALL | re.IGNORECASE)
 _MAX_VALUES = 5_000_000
 """The limit on the values of one run, which bounds the memory of an import."""
 
 
 def eval_and_metric(key: str) -> tuple[str, str] | None:
-    """Returns the eval and the metric of a key like `val_loss`. None for a training metric."""
-    found = _OF_EVAL.fullmatch(key)
-    return (found[1], found[2]) if found else None
+    """Returns the eval and the metric of a key like `val_loss` or `Loss/val`.
+
+    Returns None for a training metric.
+    """
+    if found := _OF_EVAL.fullmatch(key):
+        return found[1], found[2]
+    found = _TO_EVAL.fullmatch(key)
+    return (found[2], found[1]) if found else None
 
 
 class Logged:
@@ -59,6 +66,17 @@ class Logged:
         row = self._rows.setdefault((name, step), EvalResult(name, step=step))
         row.metrics[metric] = value
         row.event_time = time
+
+    def remove_from(self, step: int) -> None:
+        """Removes the values at a step and after it."""
+        for key, points in list(self._points.items()):
+            kept = {at: value for at, value in points.items() if at < step}
+            self._points[key] = kept
+            if kept:
+                self.latest[key] = kept[max(kept)]
+            else:
+                del self.latest[key], self._points[key]
+        self._rows = {key: row for key, row in self._rows.items() if key[1] < step}
 
     def rows(self) -> list[EvalResult]:
         """Returns the in-loop rows, by step."""

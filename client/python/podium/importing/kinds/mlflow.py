@@ -1,7 +1,7 @@
 """File stores of MLflow: `mlruns/<experiment>/<run>/`, with a file for each parameter and metric.
 
-A run is an arm. Metrics whose names begin like an evaluation (`eval/`, `val_` …) become eval rows
-by step. Other metrics become training metrics with their series.
+A run is an arm. Metrics whose names begin or end like an evaluation (`val_…`, `…/val`) become eval
+rows by step. Other metrics become training metrics with their series.
 """
 
 import re
