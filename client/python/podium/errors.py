@@ -19,7 +19,7 @@
 
 Each class has a gRPC status code. The `reason` of an error is its exact cause: a name of the proto
 enum `ErrorReason` without the prefix. `REASONS` lists the code of each reason, and whether an event
-that was refused for this reason can be accepted later. Server and client use the same table.
+that was rejected for this reason can be accepted later. Server and client use the same table.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ __all__ = [
 
 
 class Disposition(StrEnum):
-    """Whether a refused event can be accepted later."""
+    """Whether a rejected event can be accepted later."""
 
     PERMANENT = "permanent"
     """The event will never be accepted unchanged."""
@@ -68,7 +68,7 @@ class Disposition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RefusedEvent:
-    """One refused event of a Record call."""
+    """One rejected event of a Record call."""
 
     index: int
     """The index of the event in the call, from 0."""
@@ -88,7 +88,7 @@ class PodiumError(Exception):
         message: What was wrong and what would be right.
         reason: The exact cause, such as `STALE_ATTEMPT`: a key of `REASONS`. Empty if unknown.
         metadata: Details of the reason, such as `{"arm": "lora_rank4"}`.
-        refusals: Every refused event of a Record call; empty for other calls.
+        refusals: Every rejected event of a Record call; empty for other calls.
         retry_after: The seconds to wait before a retry; None if the server gives none.
     """
 
@@ -210,7 +210,7 @@ class ReasonInfo(NamedTuple):
     code: str
     """The name of the gRPC status code."""
     disposition: Disposition | None
-    """Whether an event refused for this reason can be accepted later; None for other calls."""
+    """Whether an event rejected for this reason can be accepted later; None for other calls."""
 
 
 class RecordingError(PodiumError, RuntimeError):

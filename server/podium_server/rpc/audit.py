@@ -1,7 +1,7 @@
 """The audit log: one JSON object a line, for calls that change rights or remove results.
 
 It has every call that creates, lists or revokes tokens, deletes or replaces results, and a sample
-of the calls that were refused for lack of rights. It never has a token. A call of the first kind
+of the calls that were rejected for lack of rights. It never has a token. A call of the first kind
 is answered when its line is on disk.
 """
 
@@ -213,7 +213,7 @@ class Audit:
 
 
 def _append(file: WatchedFileHandler, text: str) -> None:
-    """Writes a text to disk, without a buffer that would keep what a full disk refuses."""
+    """Writes a text to disk, without a buffer that would keep what a full disk rejects."""
     descriptor = file.stream.fileno()  # type: ignore[union-attr]  # it is open
     rest = memoryview(text.encode())
     while rest:

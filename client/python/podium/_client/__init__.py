@@ -1,1 +1,1 @@
-"""The clients: calls without I/O, connections that carry them out, handles over both."""
+"""The clients: requests and responses without I/O, the connections that send them, and handles."""

@@ -1,4 +1,4 @@
-"""The steps of each rpc: they build its request and read its response. No I/O, for both clients.
+"""The steps of each rpc: they build its request and read its response. Both clients share them.
 
 Each function returns *steps*: a generator that yields requests, receives the response to each, and
 returns the result for the caller. Functions of lists return `Pages`: the next request, and the
@@ -70,7 +70,7 @@ _T = TypeVar("_T")
 Steps: TypeAlias = Generator[Message, Any, _T]
 
 ATTEMPTS = 5
-"""The most attempts at several calls that have to see the same revision."""
+"""How often a read that takes several calls is tried until all of them see the same revision."""
 
 
 class Pages(Generic[_T]):
@@ -266,7 +266,7 @@ def _page_size(given: int | None) -> int:
 
 
 def one_or_more(given: str | Iterable[str] | None) -> Iterable[str]:
-    """Returns the words of an argument that takes one word, several or None."""
+    """Returns a list of the values of an argument that accepts one value, several or None."""
     if given is None:
         return ()
     return (given,) if isinstance(given, str) else given
@@ -300,7 +300,7 @@ def record(
 
 
 def record_in_parts(experiment: str, events: Iterable[Event]) -> Steps[RecordResult]:
-    """Calls Record as often as the limits of the server require."""
+    """Records events in as many Record calls as the limits of the server require."""
     total: RecordResult | None = None
     pending = deque(batches(("", event) for event in events))
     while pending:

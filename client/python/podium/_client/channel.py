@@ -1,4 +1,4 @@
-"""The options of a channel and the texts of its failures: plain data for both clients."""
+"""The options of a gRPC channel, and the error texts for failed connections, for both clients."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 OUTCOME_UNKNOWN = ": whether it was stored is unknown, and it is safe to send it again"
-"""The end of an error's text if the response to a write was lost."""
+"""Added to an error text if the response to a write was lost."""
 
 _NOT_CONNECTED = re.compile(
     r"(?:failed to connect to all addresses; last error: [A-Z_]+: \S+: "
@@ -46,10 +46,10 @@ _OPTIONS: dict[str, Any] = {
 
 
 def connection_failure(text: str) -> str | None:
-    """Returns why no connection could be made, or None if the call may have been sent.
+    """Returns why no connection could be made, or None if the call may have been sent anyway.
 
     Args:
-        text: The text of gRPC's status.
+        text: The error text of gRPC.
     """
     found = _NOT_CONNECTED.fullmatch(text)
     return None if found is None else found[1]
@@ -66,7 +66,7 @@ def channel_options(address: str) -> list[tuple[str, Any]]:
 
 
 def is_loopback(address: str) -> bool:
-    """Returns whether an address is a port of this machine that only this machine can reach."""
+    """Returns whether an address is a port that only this machine can reach."""
     return _LOOPBACK.fullmatch(address) is not None
 
 

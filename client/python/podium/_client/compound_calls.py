@@ -33,7 +33,7 @@ def compare(
     status: ArmStatuses | None,
     evals: Strings | None,
 ) -> Steps[Comparison]:
-    """Calls ListArms and GetArm: compares two arms or groups, number by number."""
+    """Calls ListArms and GetArm: compares all numbers of two arms or groups."""
     if kind not in (None, "arm", "group"):
         raise ValueError(f"kind must be 'arm', 'group' or None, not {kind!r}")
     if coerce.text(left, "left") == coerce.text(right, "right"):
@@ -77,7 +77,7 @@ def _arm_or_none(experiment: str, name: str) -> Steps[ArmResult | None]:
 def _unknown_name(
     experiment: str, name: str, kind: str, arms: Iterable[ArmSummary], *, by_group: str, by_arm: str
 ) -> NotFoundError:
-    """Returns the error for a name that no arm or group has. It suggests similar names.
+    """Returns the error for an unknown name of an arm or group. It suggests similar names.
 
     Args:
         experiment: The name of the experiment.
@@ -101,7 +101,7 @@ def _unknown_name(
 
 
 class _ArmRows(NamedTuple):
-    """An arm with the rows that a curve may show."""
+    """An arm, with the rows that a curve may need."""
 
     name: str
     group_name: str | None
@@ -136,10 +136,10 @@ def curve_arms(
     by_group: bool,
     status: ArmStatuses | None,
 ) -> tuple[list[ArmSummary], dict[str, str]]:
-    """Returns the arms whose curves are wanted, and the statuses of those that are left out.
+    """Returns the arms to draw curves of, and the statuses of the arms that are left out.
 
     Raises:
-        NotFoundError: A name is not that of an arm or group.
+        NotFoundError: No arm or group has one of the names.
     """
     wanted = None if names is None else coerce.texts(names, "names")
     chosen = [arm for arm in listed if wanted is None or _name_of(arm, by_group) in wanted]
@@ -154,7 +154,7 @@ def curve_arms(
 
 
 def _series(experiment: str, arm: ArmSummary, metric: str) -> Steps[dict[str, Series]]:
-    """Returns the training series of a metric by the name of the arm, if the arm has it."""
+    """Returns the training series of a metric for each arm that has one, by the arm's name."""
     if metric not in arm.metrics:
         return {}
     found = yield from calls.series(

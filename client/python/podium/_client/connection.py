@@ -1,7 +1,7 @@
-"""A connection to a server without its I/O, which `blocking` and `aio` add.
+"""A connection to a server. The packages `blocking` and `aio` add the I/O.
 
-A connection opens its channel at the first call. Before each call it checks whether it was closed
-or inherited by a fork, and raises a ClientStateError: gRPC would hang or crash.
+A connection opens its channel at the first call. If it was closed, or opened before a fork, each
+call raises a ClientStateError. Otherwise gRPC would hang or crash.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _SERVICES: tuple[tuple[Any, Any], ...] = (
 )
 
 CALLS_AT_ONCE = 256
-"""The most calls of a client that are under way at a time. The others wait in the client.
+"""The most calls that a client makes at a time. Further calls wait in the client.
 
 A server takes up to 1,000 calls of one connection.
 """
@@ -63,7 +63,7 @@ A server takes up to 1,000 calls of one connection.
 _IS_CLOSED = "this client is closed; create a new one"
 
 _INHERITED: list[object] = []
-"""Channels of a parent process. They are kept until the end, because destroying one can hang."""
+"""Channels that were opened before a fork. They are never destroyed, because that can hang."""
 
 
 class _Method(NamedTuple):
@@ -82,13 +82,13 @@ class _Opened(NamedTuple, Generic[_C]):
 
 
 class Connection(Generic[_C]):
-    """A connection without its I/O. The type of a request says which rpc it is for.
+    """A connection without its I/O. The type of a request determines the rpc that is called.
 
     Args:
-        address: The address of the server, or None for that of the environment.
+        address: The address of the server. If None, it is that of PODIUM_ADDRESS, or the default.
         read_timeout: The deadline of calls that read, in seconds.
         write_timeout: The deadline of calls that write, in seconds.
-        policy: Which failed calls are sent again.
+        policy: Determines which failed calls are retried.
         tls: The files of an encrypted connection; see `Security`.
         token: The token, or the path of its file; see `Security`.
     """
@@ -159,7 +159,7 @@ class Connection(Generic[_C]):
         return methods
 
     def _detach(self) -> _C | None:
-        """Marks the connection as closed. Returns the channel if this process opened one."""
+        """Marks the connection as closed. Returns the channel for the caller to close, or None."""
         opened, self._opened, self._closed = self._opened, None, True
         if opened is None:
             return None
@@ -175,7 +175,7 @@ class Connection(Generic[_C]):
         """Returns the seconds to wait before the next attempt at a call that has failed.
 
         Raises:
-            PodiumError: There is no next attempt.
+            PodiumError: The call is not retried.
         """
         if failure.error.reason:
             self._answered_at = time.monotonic()
@@ -185,10 +185,12 @@ class Connection(Generic[_C]):
         return pause
 
     def _queue_seconds(self, since: float, timeout: float) -> float:
-        """Returns how long a call may wait for its turn. The time grows while others are answered.
+        """Returns how many seconds a call may wait to be sent.
+
+        Answers to other calls extend the time.
 
         Raises:
-            DeadlineExceededError: No call was answered within the timeout of a call.
+            DeadlineExceededError: No call was answered for as long as the timeout.
         """
         left = max(since, self._answered_at or since) + timeout - time.monotonic()
         if left <= 0:
@@ -220,7 +222,10 @@ class Connection(Generic[_C]):
     def _stream_failure(
         self, error: grpc.RpcError, method: _Method, metadata: tuple[tuple[str, str], ...]
     ) -> PodiumError:
-        """Returns the error of a stream: a transient one if the token was replaced meanwhile."""
+        """Returns the error of a stream.
+
+        If the token was replaced meanwhile, it is an error that the stream retries.
+        """
         result = self._failure(error, method).error
         if result.reason == "TOKEN_INVALID" and self._security.metadata() != metadata:
             return UnavailableError("the token was replaced; the next call sends the new one")

@@ -1,4 +1,4 @@
-"""The steps of the best arm, the result and the conclusion of an experiment. No I/O."""
+"""The steps of calls about the best arm, the result and the conclusion of an experiment. No I/O."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["best", "conclude", "result"]
 def best(
     experiment: str, metric: str | None, direction: DirectionLike | None
 ) -> Steps[RankedArm | None]:
-    """Calls Rank: returns the first arm, if its score is not NaN."""
+    """Calls Rank: returns the best arm. NaN is never the best score."""
     request = ranking_calls.request(experiment, metric, direction=direction)
     found = yield from ranking_calls.rank(request, top=1)
     return _best_of(found)
@@ -45,7 +45,7 @@ def result(experiment: str) -> Steps[ExperimentResult]:
 
 
 def conclude(experiment: str, text: str | None) -> Steps[RecordResult]:
-    """Calls Record: stores a conclusion. By default, it is that of the result."""
+    """Calls Record: stores a conclusion. If none is given, it computes one from the result."""
     if text is None:
         found = yield from result(experiment)
         text = shorten(found.conclusion, DEFAULT_LIMITS.text_bytes)

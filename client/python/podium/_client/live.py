@@ -26,7 +26,7 @@ _OUTPUTS = ("experiment", "revision", "create_time", "update_time", "attempt", "
 class LiveArm:
     """An arm in one state of an experiment.
 
-    It is immutable, so each score is computed only once.
+    It is immutable, so it can cache its scores.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ def _result(watched: WatchedArm, rows: Mapping[_Key, WatchedEval]) -> ArmResult:
 
 
 class LiveState(NamedTuple):
-    """The state of an experiment at one revision. `after` returns the next one.
+    """The state of an experiment at one revision. `after` returns the next state.
 
     `arms` has the arms by name, in the order of their creation.
     """
@@ -270,14 +270,14 @@ class LiveBase:
     def lag(self) -> float:
         """The seconds since the server last confirmed that the state is current.
 
-        A commit that the state lacks is not older than that. While nothing changes, the server
+        Every commit that is older than this is in the state. While nothing changes, the server
         confirms the state every 10 s, so a greater lag means that the connection is lost.
         """
         return time.monotonic() - self._session.confirmed_at
 
     @property
     def experiment(self) -> Experiment | None:
-        """The experiment, as of its last declaration."""
+        """The experiment, with the fields of its last declaration."""
         return self._state.experiment
 
     @property
@@ -287,11 +287,11 @@ class LiveBase:
 
     @property
     def is_deleted(self) -> bool:
-        """Whether the experiment was deleted. The state is the last one before that."""
+        """Whether the experiment was deleted. The state is then the last one before that."""
         return self._is_deleted
 
     def arm(self, name: str) -> LiveArm:
-        """Returns an arm, as of this moment.
+        """Returns an arm of the newest state. The returned arm does not change.
 
         Raises:
             NotFoundError: There is no such arm.
@@ -350,8 +350,8 @@ class LiveBase:
                 arms in `names`, or else the running and completed ones.
 
         Raises:
-            ValueError: The metric is empty, or it can only be a training series, which are not
-                followed.
+            ValueError: The metric is empty. Or it has no dot, so it is a training metric, and
+                `follow` was called without `with_series`.
             NotFoundError: There is no such arm or group.
         """
         if not eval_names(metric) and not self._session.request.with_series:

@@ -12,8 +12,8 @@ __all__ = ["LivePoints"]
 class LivePoints:
     """The points of one series in one state. It is immutable.
 
-    States share their arrays: a later state appends to them, and an earlier one sees only the first
-    points. So a new point costs the same for any length of the series.
+    All states share the arrays. A later state appends points, and an earlier state uses only the
+    first points. So adding a point takes the same time for any length of the series.
     """
 
     __slots__ = ("_length", "_steps", "_values")

@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 
 _METRICS = 1_000
 _COMPARED = 200
-"""How many metrics, and other names, are fetched in one call to find similar ones."""
+"""How many metrics, and how many other names, are fetched to find similar ones."""
 
 
 def near_metrics(experiment: str, metric: str) -> Steps[str]:
@@ -32,7 +32,7 @@ def single(request: Message) -> Steps[Any]:
 
 
 def with_near_names(steps: Steps[_T]) -> Steps[_T]:
-    """Carries out steps. If they find no experiment or arm, the error names similar ones."""
+    """Runs steps. If the experiment or the arm does not exist, the error suggests similar names."""
     try:
         return (yield from steps)
     except NotFoundError as error:

@@ -20,11 +20,11 @@ _LOGGER = logging.getLogger("podium")
 _PAGE = DEFAULT_LIMITS.page_rows
 _MOST_WARNED = 1_000
 _warned: set[tuple[str, str]] = set()
-"""The experiments and metrics that were named in a warning."""
+"""The pairs of experiment and metric about which a warning was logged."""
 
 
 def rank(request: results.RankRequest, *, top: int | None) -> Steps[Ranking]:
-    """Calls Rank: returns all arms in order, or the first ones, as of one revision."""
+    """Calls Rank: returns the ranked arms, or the first of them, in the state of one revision."""
     found = yield from _ranked(request, top)
     ranking = rankings.ranking_from_proto(found)
     yield from _warn_if_unknown(request, ranking)
@@ -34,7 +34,7 @@ def rank(request: results.RankRequest, *, top: int | None) -> Steps[Ranking]:
 def rank_groups(
     request: results.RankRequest, *, min_members: int, top: int | None
 ) -> Steps[GroupRanking]:
-    """Calls Rank: returns all groups in order, or the first ones, as of one revision."""
+    """Calls Rank: returns the ranked groups, or the first of them, in the state of one revision."""
     request.by_group = True
     request.min_members = coerce.integer(min_members, "min_members")
     found = yield from _ranked(request, top)

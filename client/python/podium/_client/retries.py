@@ -1,4 +1,4 @@
-"""Which failed calls are sent again, and when. No I/O, so both clients share it."""
+"""Determines which failed calls are retried, and when. Both clients share it."""
 
 import random
 import time
@@ -12,15 +12,15 @@ __all__ = ["Failure", "Retries", "RetryPolicy"]
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 _RANDOM = random.SystemRandom()
 _TURNED_AWAY = frozenset({"OVERLOADED", "SHUTTING_DOWN"})
-"""Reasons with which a server refuses a call before working on it."""
+"""The error reasons of calls that a server rejects before it has begun to process them."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long failed calls of a client are retried.
+    """Determines for how long a client retries failed calls.
 
     Attributes:
-        is_on: Whether calls are sent again at all.
+        is_on: Whether calls are retried.
         connect_seconds: The seconds for which calls to a server that has never answered are
             retried. If None, reads are retried until their deadline, and writes are not.
     """
@@ -30,7 +30,7 @@ class RetryPolicy:
 
 
 class Failure(NamedTuple):
-    """One failed attempt at a call."""
+    """A failed try of a call."""
 
     error: PodiumError
     was_sent: bool
@@ -38,7 +38,7 @@ class Failure(NamedTuple):
 
 
 class Retries:
-    """The attempts at one call, within its deadline.
+    """The tries of one call, within its deadline.
 
     Args:
         policy: How long failed calls are retried.
@@ -58,15 +58,15 @@ class Retries:
         return self._begin + self._timeout - time.monotonic()
 
     def pause(self, failure: Failure, *, is_known: bool) -> float | None:
-        """Returns the seconds to wait before the next attempt, or None if there is none.
+        """Returns the seconds to wait before the call is sent again, or None if it is not retried.
 
         Args:
-            failure: The last attempt.
+            failure: The failure of the last try.
             is_known: Whether the server has answered any call of this client.
         """
         if not (self._policy.is_on and self._may_repeat(failure)):
             return None
-        # Random, so that clients that were refused together do not retry together.
+        # Random, so that clients that were rejected together do not retry together.
         asked = (failure.error.retry_after or 0.0) * _RANDOM.uniform(1.0, 1.5)
         pause = max(asked, self._backoff * _RANDOM.uniform(0.5, 1.0))
         self._backoff = min(2 * self._backoff, _LONGEST_PAUSE)

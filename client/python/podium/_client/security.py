@@ -21,16 +21,16 @@ __all__ = ["Security", "tls_problem"]
 
 
 class Security:
-    """Protects the connections to an address.
+    """The TLS files and the token that a client uses for an address.
 
     Args:
         address: The address of the server.
         tls: The files for TLS; True for public authorities, False for no TLS, None for the files
-            of the environment. A socket has no TLS.
-        token: The token, or the path of its file; None for those of the environment.
+            that environment variables name. A socket has no TLS.
+        token: The token, or the path of its file; None for that of the environment variables.
 
     Raises:
-        ValueError: TLS is set for a socket, the environment is incomplete, or the token is
+        ValueError: TLS is set for a socket, an environment variable is missing, or the token is
             malformed.
     """
 
@@ -51,7 +51,7 @@ class Security:
 
     @property
     def settings(self) -> tuple[TLS | bool, os.PathLike[str] | None]:
-        """Returns the settings for a client in another process. They never have a token's text.
+        """Returns settings to pickle for a client in another process. They never contain a token.
 
         Raises:
             ClientStateError: The client was given a token as text.
@@ -64,7 +64,7 @@ class Security:
         return self.tls or False, self._given_token
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """Returns the metadata of a call.
+        """Returns the metadata of a call, with its token.
 
         Raises:
             UnauthenticatedError: The token cannot be read, or would be sent without encryption.
@@ -99,7 +99,7 @@ class Security:
 
 
 class _Token:
-    """A token, or the file of one, which is read again when it has changed."""
+    """A token, or the file of a token. The file is read again when it has changed."""
 
     def __init__(self, given: str | os.PathLike[str] | None) -> None:
         self._source, self._path, self._token = "token", None, None

@@ -1,4 +1,4 @@
-"""The state of a watch between its messages, without I/O, for both clients."""
+"""Assembles the messages of a watch, for both clients. No I/O."""
 
 import random
 import threading
@@ -18,7 +18,7 @@ __all__ = ["WatchSession"]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _CONNECT_SECONDS = 10.0
-"""How long a watch retries a server that has not answered it yet."""
+"""For how long a new watch tries to reach a server that has not answered it."""
 _MOST_RESETS = 3
 """How often a server can reset a watch in a row, with no other update between."""
 _TRANSIENT = frozenset({"OVERLOADED", "SHUTTING_DOWN", "WATCH_TOO_SLOW", "OUTCOME_UNKNOWN"})
@@ -26,11 +26,12 @@ _RANDOM = random.SystemRandom()
 
 
 class WatchSession:
-    """Assembles messages to updates, and continues after the last one if a call fails.
+    """Assembles updates from messages. After a failed call, it continues with the last update.
 
     Args:
         experiment: The name of the experiment.
-        after: The update whose state is known, its marker or revision; None for no state.
+        after: The last update that the caller has, or its marker or revision; None to begin with
+            the whole state.
         status: Watches only arms with this status, or one of these.
         group_name: Watches only arms of this group.
         name_prefix: Watches only arms whose names begin with this text.
@@ -110,7 +111,7 @@ class WatchSession:
         self._update = WatchUpdate(is_reset=True)
 
     def _remove(self, removals: list[WatchRemoval]) -> None:
-        """Adds removals. They also end what an earlier message of the update has added."""
+        """Adds removals. Drops rows and arms that were added earlier in the same update."""
         update = self._update
         update.removals += removals
         gone = set(removals)
@@ -143,7 +144,7 @@ class WatchSession:
         return self._stopped.is_set()
 
     def begin(self, cancel: Callable[[], object]) -> None:
-        """Notes how to cancel the call that begins now."""
+        """Stores the function that cancels the call that begins now."""
         self._cancel = cancel
         if self.is_stopped:
             cancel()

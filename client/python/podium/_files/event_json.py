@@ -31,7 +31,7 @@ def event_from_json(given: Any, *, replace: bool = False) -> Event:
         replace: Whether to set `replace` of every `arm_recorded` event.
 
     Raises:
-        ValueError: The object is not valid; the message has the valid form.
+        ValueError: The object is not valid. The text of the error shows what is expected.
     """
     kind, fields = _kind_and_fields(given)
     form, make = _KINDS[kind]

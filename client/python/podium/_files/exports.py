@@ -27,7 +27,7 @@ SeriesByKey: TypeAlias = Mapping[str, Series]
 
 
 class Number(NamedTuple):
-    """One number of an arm, with its place. The fields are the columns of a table."""
+    """One number of an arm, with its source. The fields are the columns of a table."""
 
     experiment: str
     arm: str
@@ -53,7 +53,7 @@ class Number(NamedTuple):
 
 
 def declaration_item(experiment: Experiment) -> dict[str, Any]:
-    """Returns the event that declares an experiment in its present state, for `podium record`."""
+    """Returns the event that declares an experiment with its present fields."""
     values = json_form.to_json(experiment)
     names = ("hypothesis", "success_metric", "direction", "parent", "tags", "metadata")
     fields = {name: values[name] for name in names if values[name] not in (None, [], {})}
@@ -88,7 +88,8 @@ def _plain(metrics: Mapping[str, float]) -> dict[str, Any]:
 def latest_metrics(arm: ArmResult, series: SeriesByKey) -> dict[str, float]:
     """Returns the training metrics of an arm that differ from the last point of their series.
 
-    Record them after the series. Otherwise, the last points of the series become the latest values.
+    They have to be recorded after the series, because recording the series changes the latest
+    values to its last points.
     """
     return {
         key: arm.metrics[key]
@@ -102,7 +103,10 @@ def _same(number: float, other: float) -> bool:
 
 
 def numbers(arm: ArmResult, series: SeriesByKey) -> Iterator[Number]:
-    """Yields each number of an arm in the order of its rows, or one item without a value."""
+    """Yields each number of an arm, in the order of its rows.
+
+    For an arm without numbers, yields one item without a value.
+    """
     base = Number(arm.experiment, arm.name, arm.group_name, arm.run_config.seed, arm.status)
     found = [*_row_numbers(arm, base), *_own_numbers(arm, base)]
     yield from found or [base]

@@ -71,7 +71,9 @@ def _write_value(given: Any) -> Any:
 
 
 def arm_from_json(given: Any) -> results.ArmResult:
-    """Returns the arm of a parsed JSON. Fields equal to the primary eval's go on mirroring it.
+    """Returns the arm of a parsed JSON.
+
+    Fields that equal those of the primary eval are cleared, so that they follow it.
 
     Raises:
         ValueError: The JSON is not a valid arm; the message names the key.
@@ -82,10 +84,10 @@ def arm_from_json(given: Any) -> results.ArmResult:
 
 
 def record_from_json(kind: type[_R], given: Any, where: str) -> _R:
-    """Returns a dataclass of a parsed JSON object.
+    """Returns a dataclass, made from a parsed JSON object.
 
     Args:
-        kind: The dataclass. Its own checks run, too.
+        kind: The dataclass. Its constructor checks the values.
         given: The parsed JSON.
         where: The name of the object in errors.
 

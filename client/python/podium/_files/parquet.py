@@ -1,8 +1,8 @@
 """Exports as Parquet: a line for each number, and lines with whole records.
 
-The columns are those of `exports.Number`, and `item`. Lines with the source `record` have no value;
-their `item` is the JSON that `podium export` writes for an experiment or an arm. So the numbers are
-a plain table, and an import finds everything in the records.
+The columns are those of `exports.Number`, and `item`. A line with the source `record` has no
+number. Its `item` is the JSON that `podium export` writes for an experiment or an arm. Data frames
+use the other lines, and imports use these.
 """
 
 import json

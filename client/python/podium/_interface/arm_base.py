@@ -44,15 +44,15 @@ class ArmBase:
     def _end_of_block(self, error: BaseException | None) -> Ending | None:
         """Returns the end to record when a block ends, or None if `finish` has recorded one.
 
-        If `finish` was called but failed, its end is used instead of the block's own.
+        If a call of `finish` failed, returns the end that it should have recorded.
         """
         return None if self._finished else self._ending or ending_of(error)
 
     def _note_failure(self, error: BaseException | None, failure: Exception) -> None:
-        """Adds a failure to record the end as a note to the block's own error.
+        """If the block raised an error, adds a note to it that the end could not be recorded.
 
         Raises:
-            Exception: The failure itself, if the block had no error.
+            Exception: The failure to record the end, if the block raised no error.
         """
         if error is None:
             raise failure

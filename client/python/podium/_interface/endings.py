@@ -39,6 +39,9 @@ def is_pruned(error: BaseException | None) -> bool:
 
 
 def error_text(text: str) -> str:
-    """Returns an error text that can be sent: NUL and lone surrogates escaped, 1 MiB at most."""
+    """Returns an error text of at most 1 MiB, with NUL and lone surrogates escaped.
+
+    Servers accept it.
+    """
     data = text.replace("\0", "\\x00").encode("utf-8", "backslashreplace")
     return shorten_middle(data.decode(), _ERROR_BYTES)

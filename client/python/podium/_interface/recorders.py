@@ -1,7 +1,8 @@
 """The interface for recording, which client handles and recorders share.
 
 Client handles and recorders both implement ExperimentRecorder and ArmRecorder, so training code
-works with either. A client handle sends each call at once.
+works with either. A client handle sends each event to the server; a recorder writes it to the
+outbox.
 """
 
 import os
@@ -172,7 +173,8 @@ class ExperimentRecorder(Protocol):
 def new_attempt(attempt_id: str | None, order: int | None) -> Attempt:
     """Returns an attempt. Defaults: a new id, and the current time in milliseconds as the order.
 
-    The id names the host and the process, and so do errors about a newer attempt at an arm.
+    A new id begins with the host and the process id. So an error about a newer attempt shows where
+    that attempt runs.
     """
     return Attempt(
         f"{os.uname().nodename}-{os.getpid()}-{os.urandom(8).hex()}"

@@ -19,7 +19,7 @@ _EvaluationT = TypeVar("_EvaluationT")
 
 
 class _Gathered:
-    """The values that the block of an evaluation has logged so far, and its start time."""
+    """The start time of an evaluation, and the values that its block has logged so far."""
 
     def __init__(self, name: str, fields: dict[str, Any]) -> None:
         self._name = name

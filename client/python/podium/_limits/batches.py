@@ -1,4 +1,7 @@
-"""Splits events into calls by the default limits, and into halves if a server has lower limits."""
+"""Splits events into calls within the default limits.
+
+If a server has lower limits, halves the calls.
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -18,15 +21,18 @@ __all__ = ["Batch", "Load", "batches", "is_too_large", "load_of", "record_all"]
 _R = TypeVar("_R")
 
 _CALL_BYTES = DEFAULT_LIMITS.message_bytes - 128 * 1024
-"""The bytes of events in a call. The rest of the limit is for the names around the events."""
+"""The most bytes of events in a call.
+
+The rest of the limit is for the other fields of the request.
+"""
 _FRAME = 6
-"""The bytes of a field's number and length."""
+"""The most bytes that the number and the length of a field take in a message."""
 _GRPC_TOO_LARGE = "larger than max"
 """Part of gRPC's error text for a message over the server's limit. Such an error has no reason."""
 
 
 class Load(NamedTuple):
-    """The amounts of a call that a server limits."""
+    """The amounts that a server limits in a call."""
 
     events: int = 0
     metrics: int = 0
@@ -48,7 +54,7 @@ class Load(NamedTuple):
 
 
 class Batch:
-    """The serialized events of one call. Serialized events save memory, since a file may have many.
+    """The events of one call, kept serialized to save memory: a file may have many events.
 
     Attributes:
         places: For each event, the place in a file that it came from.
@@ -64,7 +70,7 @@ class Batch:
     def added(self, place: str, event: Event) -> Self:
         """Adds an event to this batch, or to a new batch if this one is full.
 
-        Returns the batch used.
+        The batch that now has the event.
         """
         load = self._load.plus(load_of(event))
         if self._data and not load.fits():
@@ -82,10 +88,10 @@ class Batch:
         return map(Event.FromString, self._data)
 
     def halves(self, error: PodiumError) -> "list[Batch]":
-        """Returns the two halves of a batch that a server has refused as too large.
+        """Returns the two halves of a batch that a server has rejected as too large.
 
         Raises:
-            PodiumError: The error has another cause, or the batch cannot be split.
+            PodiumError: The error itself, if it has another cause or the batch has only one event.
         """
         items = list(zip(self.places, self.events(), strict=True))
         if not is_too_large(error):
@@ -101,9 +107,9 @@ class Batch:
 
 
 def batches(events: Iterable[tuple[str, Event]]) -> "list[Batch]":
-    """Splits events, each with its place, into as few batches as their order allows.
+    """Splits events into batches, in order. Each batch has as many events as fit.
 
-    An arm with more rows than a call carries becomes an arm with the first rows, followed by an
+    A whole arm that is too large for one call is split into an arm with the first rows, and an
     event for each of the other rows.
     """
     result = [Batch()]
@@ -118,7 +124,7 @@ def batches(events: Iterable[tuple[str, Event]]) -> "list[Batch]":
 def record_all(
     to_send: Iterable[Batch], record: Callable[[Batch], _R]
 ) -> Iterator[tuple[Batch, _R]]:
-    """Records batches one after the other. Halves those that the server refuses as too large.
+    """Records batches one after the other. Halves those that the server rejects as too large.
 
     Yields:
         Each batch that was recorded, with the result of its call.
@@ -135,7 +141,7 @@ def record_all(
 
 
 def is_too_large(error: PodiumError) -> bool:
-    """Returns whether a call was refused for its size rather than for one of its events."""
+    """Returns whether a call was rejected for its size rather than for one of its events."""
     is_limit = error.reason == "LIMIT_EXCEEDED" and not error.refusals
     return is_limit or _GRPC_TOO_LARGE in error.message
 
@@ -177,7 +183,10 @@ def _time_of(row: EvalResult, event: Event) -> Timestamp | None:
 
 
 def _first_of_each(arm: ArmResult) -> list[EvalResult]:
-    """Returns the first row of each name and step. Of rows as events, the last would be kept."""
+    """Returns the first row of each name and step.
+
+    If all rows were sent as events, the server would keep the last one.
+    """
     rows: dict[tuple[str, int | None], EvalResult] = {}
     for row in arm.evals:
         rows.setdefault((row.name, row.step if row.HasField("step") else None), row)

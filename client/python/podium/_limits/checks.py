@@ -1,7 +1,7 @@
 """Checks values against the limits, for the server and the recorder.
 
-Checks raise `podium.InvalidArgumentError` with a reason, the path of the field, what was wrong
-and what would be right. Sizes are checked before contents.
+A check raises `podium.InvalidArgumentError`. The error has a reason and the path of the field, and
+explains what is expected. Sizes are checked before contents.
 """
 
 import math
@@ -43,7 +43,7 @@ _SHOWN = 60
 
 
 _accepted: defaultdict[int, set[str]] = defaultdict(set)
-"""Names that were accepted before, by their limit. Most calls repeat them."""
+"""A cache of names that were accepted before, by the limit. Most calls use the same names."""
 _accepted_experiments: defaultdict[int, set[str]] = defaultdict(set)
 
 
@@ -60,7 +60,7 @@ def check_metric(text: str, field: str, limits: Limits) -> None:
 def _check_name(text: str, field: str, most: int, what: str = "") -> None:
     """Checks a name of at most `most` bytes.
 
-    `what`: how the error text calls the name, if it is not the whole field.
+    `what` is the word for the name in the error text, if the field has several names.
     """
     accepted = _accepted[most]
     if text in accepted:
@@ -125,7 +125,7 @@ def check_keys(keys: Collection[str], field: str, limits: Limits) -> None:
 def check_count(actual: int, field: str, limit: int, unit: str, *, name: str = "") -> None:
     """Raises LIMIT_EXCEEDED if a field has more than `limit` of a unit, such as bytes.
 
-    `name`: how the error text calls the counted thing, if the field is not enough.
+    `name` is the word for the counted object in the error text, if it is not the field.
     """
     if actual > limit:
         raise error_for(
@@ -207,7 +207,7 @@ _NULL = {0: "NULL_VALUE"}
 def check_values(values: Iterable[Value], field: str, limits: Limits) -> None:
     """Checks the Values of one field: their kinds, their depth and the number of their nodes.
 
-    Stops at the first node over the limit, so that a large request is never read as a whole.
+    Stops at the first node over the limit, so that a too large request takes little time.
     """
     nodes = 0
     pending = [(value, 1) for value in islice(values, limits.value_nodes + 1)]

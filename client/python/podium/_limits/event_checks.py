@@ -76,7 +76,7 @@ def invalid_events(events: Iterable[Event], size: int, limits: Limits) -> dict[i
 
 
 def check_event(event: Event, limits: Limits) -> None:
-    """Checks the kind, the time and all fields of an event."""
+    """Checks all fields of an event, including its kind and its time."""
     if not (event.ByteSize() <= limits.row_bytes and _is_plain(event, limits)):
         _check_event(event, limits)
 
@@ -92,13 +92,13 @@ def _check_event(event: Event, limits: Limits) -> None:
 
 
 _METRIC_BYTES = 7
-"""The bytes of the smallest row in a message, and so of a metric value at least."""
+"""The fewest bytes that a metric value can take in a message."""
 
 
 def check_metric_count(events: Sequence[Event], size: int, limits: Limits) -> None:
     """Raises LIMIT_EXCEEDED if a call of `size` bytes has too many metric values.
 
-    An ArmFinished alone in a call always passes, because it is never refused for its size.
+    An ArmFinished alone in a call always passes, because it is never rejected for its size.
     """
     if len(events) == 1 and events[0].HasField("arm_finished"):
         return
@@ -168,10 +168,10 @@ def _check_eval_recorded(event: EvalRecorded, limits: Limits) -> None:
 
 
 def _is_plain(event: Event, limits: Limits) -> bool:
-    """Returns whether a small event is a plain row: numbers, and names that were accepted before.
+    """Returns whether an event is a small row that needs no further checks.
 
-    Such a row needs no further checks. An event of another kind has an empty name here, which is
-    never accepted.
+    Such a row has only numbers, and names that were accepted before. Events of other kinds have no
+    row name, which is never accepted.
     """
     recorded = event.eval_recorded
     row = recorded.eval_result
@@ -207,8 +207,10 @@ def is_too_large(result: RunResult, limits: Limits) -> bool:
 
 
 _TOO_LARGE = ("LIMIT_EXCEEDED", "VALUE_INVALID")
-"""Why the run_result of an ArmFinished is reduced. The event itself is never rejected for its size,
-because the arm would then run for ever."""
+"""For these errors, an ArmFinished is stored without the content of its run_result.
+
+If it was rejected for its size, its arm would stay RUNNING.
+"""
 
 
 def _run_result_error(result: RunResult, path: str, limits: Limits) -> PodiumError | None:
@@ -261,7 +263,7 @@ def _check_row_at(path: str, row: EvalResult, limits: Limits) -> None:
 
 
 def _check_row(row: EvalResult, limits: Limits) -> None:
-    """Checks a row. Paths are relative to the row, so that a prefix is built only for errors."""
+    """Checks a row. Paths in errors are relative to the row; the caller adds the prefix."""
     check_name(row.name, "name", limits)
     check_count(row.ByteSize(), "", limits.row_bytes, "bytes", name=f"eval {row.name!r}")
     check_keys(row.metrics, "metrics", limits)
@@ -297,7 +299,7 @@ def _check_config(config: RunConfig, path: str, limits: Limits) -> None:
 
 
 def _check_run_result(result: RunResult, path: str, limits: Limits) -> None:
-    # An error text is not counted, because a long one is shortened and not refused.
+    # An error text is not counted, because a long one is shortened and not rejected.
     check_count(result.ByteSize() - len(result.error.encode()), path, limits.arm_bytes, "bytes")
     check_text(result.run_id, f"{path}.run_id", limits)
     check_text(result.status, f"{path}.status", limits)

@@ -1,4 +1,4 @@
-"""The default limits of a server, and the numbers that follow from them."""
+"""The limits of a server with their defaults, and the limits for names in reads and deletions."""
 
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,7 @@ MOST_NAME_BYTES = 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of a server, for requests and for stored results."""
+    """The limits of a server for requests and stored results. Each field is a maximum."""
 
     name_bytes: int = 256
     """The bytes of a name, key, tag or id."""
@@ -44,7 +44,7 @@ class Limits:
     def for_lookups(self) -> "Limits":
         """Returns the limits for names in reads and deletions.
 
-        They allow every name that could be stored before a limit was lowered.
+        Names that were stored before a limit was lowered are allowed.
         """
         return replace(
             self,
@@ -54,4 +54,4 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
-"""The limits that a server has unless it is started with others."""
+"""The limits of a server that is started without `--limit`."""

@@ -1,4 +1,4 @@
-"""The configuration of training runs."""
+"""The dataclasses of run configurations."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,7 +26,7 @@ class DataConfig(ModelBase):
     hf_split: str | None = None
     """The split of the Hugging Face dataset."""
     rows: list[Any] = field(default_factory=list)
-    """Rows given in the configuration itself: values."""
+    """The rows of the data, if the configuration itself contains them: values."""
     transforms: list[Any] = field(default_factory=list)
     """The transformations of the rows, in order: values."""
 
@@ -72,12 +72,12 @@ class Component(ModelBase):
 
 @dataclass(eq=False, repr=False)
 class RunConfig(ModelBase):
-    """The expanded configuration of one training run, and thereby of an arm."""
+    """The expanded configuration of one training run, and so of an arm."""
 
     name: str
     """The name of the run. It usually names the arm as well."""
     data: DataConfig | None = None
-    """Where the training data came from."""
+    """The source of the training data."""
     model: ModelConfig | None = None
     """The model that was trained."""
     algorithm: Component | None = None
@@ -93,7 +93,7 @@ class RunConfig(ModelBase):
     tags: list[str] = field(default_factory=list)
     """Free labels."""
     extras: dict[str, Any] = field(default_factory=dict)
-    """Keys of other or later schemas: values."""
+    """Other settings, which have no field here: values by key."""
 
     def __post_init__(self) -> None:
         self._coerce(coerce.text, "name")

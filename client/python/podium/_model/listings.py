@@ -23,7 +23,7 @@ class Metric(ModelBase):
     """A metric on which arms of an experiment have scores."""
 
     name: str
-    """The metric, as `score` takes it."""
+    """The metric, in the form that `score` accepts."""
     eval_name: str | None
     """The name of the eval; None for a key in `eval_metrics` or `metrics`."""
     arms: int
@@ -39,6 +39,6 @@ class Server(ModelBase):
     version: str
     """The version of Podium."""
     store_id: str
-    """The id of the store, which never changes. A restored backup has the id of its original."""
+    """The id of the store, which never changes. A store restored from a backup has the same id."""
     limits: Limits
     """The limits of requests and stored results."""

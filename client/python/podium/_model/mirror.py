@@ -1,7 +1,7 @@
-"""Fields of an arm that return the values of its primary eval while they are empty.
+"""Fields of an arm that return the values of its primary eval if they were not given.
 
-Given values are in the instance's own dict, and so in copies and pickles. Mirrored values are
-computed from the present rows.
+Values that were passed to the constructor are in the instance's own dict, and in its copies and
+pickles. All other values are read from the rows each time.
 """
 
 from typing import Any, TypeVar
@@ -20,30 +20,31 @@ _MIRRORS = {
     "eval_seconds": "eval_seconds",
 }
 _sources: WeakValueDictionary[int, Any] = WeakValueDictionary()
-"""The rows whose values were read through a mirror, by the id of the value.
+"""The rows whose values were returned as fields of an arm, by the id of the value.
 
-`dataclasses.replace` reads every field and passes it to the constructor. Without this, the
-constructor could not distinguish such a value from a given one.
+`dataclasses.replace` reads every field and passes it to the constructor. This lets the constructor
+distinguish such a value from one that the user gave.
 """
 
 
 def mirror_primary(cls: type[_T]) -> type[_T]:
-    """Makes three fields of a dataclass mirror the primary eval of its `evals`."""
+    """Makes three fields of a dataclass return the values of its primary eval."""
     for name, source in _MIRRORS.items():
         setattr(cls, name, _mirror(name, source))
     return cls
 
 
 def own_fields(arm: Any) -> dict[str, Any]:
-    """Returns the given fields of an arm, without mirrored values."""
+    """Returns the fields that were given for an arm, without values of its primary eval."""
     given: dict[str, Any] = vars(arm)
     return given
 
 
 def drop_copied(arm: Any) -> None:
-    """Clears fields whose values were read from the mirrors of another arm, or are a row's own.
+    """Clears fields whose values come from another arm's primary eval, or are the dict of a row.
 
-    An arm without rows keeps single values: only a copy of the other arm has both dicts of one row.
+    If the arm has no rows, a field is cleared only if both dicts come from the same row, because
+    only a copy of an arm has both.
     """
     given = own_fields(arm)
     rows = {name: _source(given[name], source) for name, source in _MIRRORS.items()}
@@ -57,8 +58,8 @@ def drop_copied(arm: Any) -> None:
 def drop_mirrored(arm: Any) -> None:
     """Clears fields whose values are identical to those of the primary eval.
 
-    An arm from a server has its mirrors filled in. Cleared, they follow the rows when rows are
-    added, and are not sent back as given values.
+    A server fills in these fields of an arm. Once cleared, they follow the rows when rows are
+    added, and are not sent back.
     """
     row = scoring.primary(arm.evals)
     given = own_fields(arm)
@@ -77,7 +78,7 @@ def _is_aliased(value: Any, rows: Any, source: str) -> bool:
 
 
 def _source(value: Any, source: str) -> Any:
-    """Returns the row whose value a mirrored field of an arm returned; None if there is none."""
+    """Returns the row from which a field's value was read, or None."""
     row = _sources.get(id(value))
     return row if row is not None and getattr(row, source) is value else None
 

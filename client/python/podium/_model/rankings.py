@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 _COUNTS = ("nans", "missing", "failed", "left_out")
-"""Columns that a text shows only where they are not 0."""
+"""Columns that are shown only if a value in them is not 0."""
 
 
 @dataclass(eq=False, repr=False)
@@ -31,9 +31,9 @@ class ScoreSource(ModelBase):
     origin: str
     """The kind of result that has the score: a ScoreOrigin."""
     key: str
-    """The key of the score."""
+    """The key of the metric."""
     eval_name: str | None = None
-    """The name of the row, for the two kinds of eval rows."""
+    """The name of the eval row; None for other kinds of results."""
     step: int | None = None
     """The step of an in-loop row."""
 
@@ -45,11 +45,11 @@ class RankedArm(ModelBase):
     arm: str
     """The name of the arm."""
     rank: int | None
-    """Its place, from 1; arms with equal scores share one. None for an arm without a score."""
+    """Its place, counted from 1; the same for arms with equal scores. None without a score."""
     score: float | None
     """Its score, which may be NaN; None if it has no score."""
     source: ScoreSource | None
-    """Where the score came from."""
+    """The source of the score."""
     benchmark_id: str | None
     """The benchmark_id of the eval row that the score came from."""
     group_name: str | None
@@ -73,19 +73,19 @@ class RankedGroup(ModelBase):
     first_arm: str
     """The name of the member that was created first."""
     rank: int | None
-    """Its place, from 1; groups with equal means share one. None for a group without a mean."""
+    """Its place, counted from 1; the same for groups with equal means. None without a mean."""
     members: int
-    """The number of members of any status."""
+    """The number of members, whatever their status."""
     statistics: Description
     """The statistics of the scores that are numbers."""
     nans: int = 0
-    """Members whose score is NaN."""
+    """The number of members whose score is NaN."""
     missing: int = 0
-    """Members without a score."""
+    """The number of members without a score."""
     failed: int = 0
-    """Members that are left out because they failed."""
+    """The number of members that are left out because they failed."""
     left_out: int = 0
-    """Members that are left out because of another status."""
+    """The number of members that are left out because of another status."""
     flags: list[str] = field(default_factory=list)
     """Warnings about the place: RankFlags."""
 
@@ -97,16 +97,16 @@ class RankedGroup(ModelBase):
 
 @dataclass(eq=False, repr=False)
 class RankSource(ModelBase):
-    """A place that scores of a ranking came from."""
+    """A source of scores of a ranking."""
 
     origin: str
     """The kind of result that has the scores: a ScoreOrigin."""
     eval_name: str | None
-    """The name of the eval rows, for the two kinds of eval rows."""
+    """The name of the eval rows; None for other kinds of results."""
     benchmark_id: str | None
     """The benchmark_id of those rows."""
     scores: int
-    """How many scores came from there, NaN included."""
+    """The number of scores from this source, NaN included."""
 
 
 @dataclass(eq=False, repr=False)
@@ -114,13 +114,13 @@ class RankCounts(ModelBase):
     """Counts the arms of an experiment in a ranking, each arm once."""
 
     numbers: int = 0
-    """Arms whose score is a number, infinities included."""
+    """The number of arms whose score is a number, infinities included."""
     nans: int = 0
-    """Arms whose score is NaN."""
+    """The number of arms whose score is NaN."""
     without_score: int = 0
-    """Arms without a score."""
+    """The number of arms without a score."""
     left_out: ArmCounts = field(default_factory=ArmCounts)
-    """Arms that are left out because of their status."""
+    """The number of arms that are left out because of their status, by status."""
 
 
 @dataclass(eq=False, repr=False)
@@ -128,16 +128,16 @@ class RankGroupCounts(ModelBase):
     """Counts the groups of an experiment in a ranking, each group once."""
 
     ranked: int = 0
-    """Groups with a place."""
+    """The number of groups with a place."""
     without_mean: int = 0
-    """Groups without a mean."""
+    """The number of groups without a mean."""
     too_small: int = 0
-    """Groups that are left out because they have fewer numbers than was asked for."""
+    """The number of groups that are left out: they have fewer than `min_members` numeric scores."""
 
 
 @dataclass(eq=False, repr=False)
 class ExperimentResult(Tabular, ModelBase):
-    """A summary of an experiment, as of one revision."""
+    """A summary of an experiment at one revision."""
 
     experiment: Experiment
     """The experiment."""
@@ -148,12 +148,12 @@ class ExperimentResult(Tabular, ModelBase):
     best_arm: str | None
     """The completed arm with the best score on the success metric, or None.
 
-    Of several best arms, the first one. NaN is never the best.
+    If several arms have the best score, it is the one created first. NaN is never the best.
     """
     best_score: float | None
-    """Its score."""
+    """The score of the best arm."""
     conclusion: str
-    """The summary in a few words."""
+    """The conclusion as a text."""
 
     def _heading(self) -> str:
         return f"{self.experiment.name}, {self.status}; {self.conclusion}"
@@ -173,7 +173,7 @@ class _AnyRanking(Tabular, ModelBase):
     counts: RankCounts
     """Counts of all arms of the experiment."""
     sources: list[RankSource]
-    """Where all scores came from, the most frequent place first; at most 100 places."""
+    """The sources of all scores, the most frequent first; at most 100."""
 
     def _heading(self) -> str:
         return f"{self.metric}, {self.direction}"

@@ -10,7 +10,7 @@ class StreamPosition:
     """A position in the stream of events that one writer process records for one arm.
 
     Attributes:
-        writer_id: An id that no other writer uses, and this one for no other arm.
+        writer_id: An id that only this writer uses, and only for this arm.
         first_sequence: The sequence number of the call's first event, from 1.
     """
 
@@ -20,7 +20,7 @@ class StreamPosition:
 
 @dataclass(frozen=True, slots=True)
 class KeptField:
-    """A field that a declaration left as it was, because it has another value.
+    """A field that a declaration did not change, because it already had another value.
 
     Attributes:
         path: The path of the field, such as `success_metric` or `metadata.owner`.
@@ -33,14 +33,15 @@ class KeptField:
 
 @dataclass(frozen=True, slots=True)
 class RecordResult:
-    """The result of a recording call, whose changes are durable on the server.
+    """The result of a Record call. Its changes are on the server's disk.
 
     Attributes:
         revision: The experiment's revision after the call.
         changed_events: How many of the call's events changed something.
-        skipped_events: How many events at the head of the call had been applied before.
+        skipped_events: How many events at the start of the call had been applied before, and were
+            skipped.
         last_sequence: The number of the stream's last event; None without a position.
-        kept_fields: Fields of the experiment that a declaration left as they were.
+        kept_fields: The fields of the experiment that a declaration did not change.
     """
 
     revision: int

@@ -1,10 +1,10 @@
 """The results of experiments as plain Python data.
 
-Every class is a dataclass. Constructors accept numbers of any library and copy the containers that
-they are given. They raise a TypeError for a wrong type and a ValueError for a wrong value, such as
-an unknown status; the text begins with the name of the field. Attributes marked as *output only*
-are set by the server, are not parameters, and are ignored in comparisons. NaN equals NaN when whole
-results are compared.
+Every class is a dataclass. Constructors accept numbers of any library, and copy lists and dicts.
+They raise a TypeError for a wrong type, and a ValueError for a wrong value such as an unknown
+status. The text of the error begins with the name of the field. Attributes marked as *output only*
+are set by the server. Constructors do not accept them, and comparisons ignore them. NaN equals NaN
+when whole results are compared.
 
 Times are aware datetimes in UTC. A *value* is None, a bool, int, float or str, or a list or a
 str-keyed dict of values. A status or direction is a member of its enum, or the text
@@ -48,13 +48,13 @@ class EvalResult(ModelBase):
     """One evaluation of an arm: a row, identified within its arm by its name and step."""
 
     name: str
-    """Free text; may hold dots, slashes and spaces."""
+    """The name of the eval: any text, also with dots, slashes and spaces."""
     benchmark_id: str | None = None
     """The id of the benchmark, if it differs from the name."""
     metrics: dict[str, float] = field(default_factory=dict)
-    """What was measured."""
+    """The measured numbers by key."""
     breakdowns: dict[str, Any] = field(default_factory=dict)
-    """Results by part of the benchmark: values; keys become strings."""
+    """Results of parts of the benchmark: values by key. Keys become strings."""
     eval_seconds: float = 0.0
     """The duration of the evaluation; 0.0 if it was not recorded."""
     step: int | None = None
@@ -66,9 +66,9 @@ class EvalResult(ModelBase):
     revision: int = field(init=False, default=0, compare=False, repr=False)
     """Output only. The experiment's revision in which the row last changed."""
     event_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
-    """When the row was measured. Not a parameter of the constructor; recorded with a whole arm."""
+    """The time of the measurement. Not a parameter. It is recorded with a whole arm."""
     record_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
-    """Output only. When the server accepted the row in its present state."""
+    """Output only. The time at which the server stored the row as it is now."""
 
     def __post_init__(self) -> None:
         self._coerce(coerce.text, "name")
@@ -107,12 +107,12 @@ class RunResult(ModelBase):
 
 @dataclass(eq=False, repr=False)
 class Attempt(ModelBase):
-    """One run of an arm's training process."""
+    """One start of an arm's training."""
 
     id: str
     """An id that only this attempt uses."""
     order: int
-    """The attempt with the greater order is the newer one."""
+    """A number. The attempt with the greatest order is the newest."""
 
     def __post_init__(self) -> None:
         self._coerce(coerce.text, "id")
@@ -122,22 +122,22 @@ class Attempt(ModelBase):
 @mirror_primary
 @dataclass(eq=False, repr=False)
 class ArmResult(ModelBase):
-    """One arm of an experiment: one training run, with everything scored against it.
+    """One arm of an experiment: one training run, with all of its results.
 
     While `eval_metrics`, `eval_breakdowns` and `eval_seconds` are empty, they return those of the
-    primary eval in `evals`. Given values are kept. The primary eval is the first post-training row
-    tagged `test`, or the first post-training row, or the first row. Rows with a `model_ref` are
-    never primary.
+    primary eval in `evals`. If you give them, your values are kept. The primary eval is the first
+    post-training row tagged `test`, or the first post-training row, or the first row. Rows with a
+    `model_ref` are never primary.
     """
 
     name: str
     """The name of the arm, unique in its experiment."""
     run_config: RunConfig
-    """What the arm was asked to do."""
+    """The configuration of the arm's training."""
     status: str
-    """Its status: an ArmStatus, or its text."""
+    """The status of its training: an ArmStatus, or its text."""
     metrics: dict[str, float] = field(default_factory=dict)
-    """Training metrics."""
+    """Training metrics: the latest value of each key."""
     eval_metrics: dict[str, float] = field(default_factory=dict)
     """The metrics of the primary eval."""
     eval_breakdowns: dict[str, Any] = field(default_factory=dict)
@@ -147,11 +147,11 @@ class ArmResult(ModelBase):
     run_id: str | None = None
     """The id of the training run in the system that ran it."""
     error: str | None = None
-    """Why the arm failed."""
+    """The reason why the arm failed."""
     train_seconds: float | None = None
-    """How long training took."""
+    """The duration of training in seconds."""
     eval_seconds: float | None = None
-    """How long evaluation took."""
+    """The duration of evaluation in seconds."""
     run_result: RunResult | None = None
     """The result of the training backend, unchanged."""
     group_id: str | None = None
@@ -163,9 +163,9 @@ class ArmResult(ModelBase):
     revision: int = field(init=False, default=0, compare=False, repr=False)
     """Output only. The experiment's revision in which the arm or a row last changed."""
     create_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
-    """Output only. When the arm was first recorded."""
+    """Output only. The time at which the arm was first recorded."""
     update_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
-    """Output only. When the arm or one of its rows last changed."""
+    """Output only. The time at which the arm or one of its rows last changed."""
     attempt: Attempt | None = field(init=False, default=None, compare=False, repr=False)
     """Output only. The newest attempt; None if none was started."""
     last_heard: datetime | None = field(init=False, default=None, compare=False, repr=False)
@@ -194,9 +194,9 @@ class ArmResult(ModelBase):
     def eval(self, name: str, *, step: StepLike | None = None) -> EvalResult | None:
         """Returns an eval row.
 
-        Without a step: the post-training row of that name if there is one, else the in-loop
-        row with the greatest step. With a step, 0 included: the in-loop row at exactly that step.
-        None if there is no such row.
+        Without a step, returns the post-training row of that name if there is one, else the in-loop
+        row with the greatest step. With a step, which may be 0, returns the in-loop row at exactly
+        that step. Returns None if there is no such row.
         """
         name = coerce.text(name, "name")
         return scoring.find_eval(self.evals, name, coerce.optional(coerce.integer, step, "step"))
@@ -204,9 +204,10 @@ class ArmResult(ModelBase):
     def score(self, metric: str) -> float | None:
         """Returns the value of a metric, or None if there is none. NaN is a value.
 
-        `pass_rate` is looked up in `eval_metrics`, then in `metrics`. `bench.pass_rate` is the
-        key `pass_rate` of `eval("bench")`; each dot is tried, from the left. If no split has a
-        value, the whole text is looked up like a text without a dot.
+        `pass_rate` is looked up in `eval_metrics`, then in `metrics`. `bench.pass_rate` is the key
+        `pass_rate` of `eval("bench")`. If there are several dots, each is tried as the separator,
+        from the left. If none gives a value, the whole text is looked up like a metric without a
+        dot.
 
         Raises:
             InvalidArgumentError: The metric is empty.
@@ -225,11 +226,11 @@ class ArmSummary(ModelBase):
     name: str
     """The name of the arm."""
     run_config: RunConfig
-    """What the arm was asked to do."""
+    """The configuration of the arm's training."""
     status: str
-    """Its status: an ArmStatus."""
+    """The status of its training: an ArmStatus."""
     metrics: dict[str, float] = field(default_factory=dict)
-    """Training metrics."""
+    """Training metrics: the latest value of each key."""
     eval_metrics: dict[str, float] = field(default_factory=dict)
     """The metrics of the primary eval."""
     eval_count: int = 0
@@ -237,11 +238,11 @@ class ArmSummary(ModelBase):
     run_id: str | None = None
     """The id of the training run in the system that ran it."""
     error: str | None = None
-    """Why the arm failed."""
+    """The reason why the arm failed."""
     train_seconds: float | None = None
-    """How long training took."""
+    """The duration of training in seconds."""
     eval_seconds: float | None = None
-    """How long evaluation took."""
+    """The duration of evaluation in seconds."""
     group_id: str | None = None
     """The id of the group of arms that repeat one configuration."""
     group_name: str | None = None
@@ -297,31 +298,31 @@ class Experiment(ModelBase):
     """A named set of arms that answer one question."""
 
     name: str
-    """Segments separated by `/`, as in `nlp/rank_sweep`."""
+    """The name: segments separated by `/`, as in `nlp/rank_sweep`."""
     hypothesis: str | None = None
-    """What the experiment is to find out."""
+    """The hypothesis that the experiment tests."""
     success_metric: str | None = None
-    """The metric that arms are compared by, in the forms that `score()` takes."""
+    """The metric by which arms are ranked, in the forms that `score()` accepts."""
     conclusion: str | None = None
-    """What was found out."""
+    """The conclusion of the experiment."""
     parent: str | None = None
-    """The name of the experiment that this one follows."""
+    """The name of the experiment that this one continues."""
     direction: str | None = None
     """Which scores are better: a Direction. If None, the greater ones."""
     tags: list[str] = field(default_factory=list)
     """Free labels."""
     metadata: dict[str, Any] = field(default_factory=dict)
-    """Anything else worth keeping: values."""
+    """Any other data: values by key."""
     status: str = field(init=False, default=ExperimentStatus.RUNNING, compare=False, repr=False)
     """Output only. The status of its arms: an ExperimentStatus."""
     revision: int = field(init=False, default=0, compare=False, repr=False)
-    """Output only. The number of changes so far."""
+    """Output only. The number of calls that have changed something so far."""
     create_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
-    """Output only. When the experiment was declared."""
+    """Output only. The time at which the experiment was declared."""
     update_time: datetime | None = field(init=False, default=None, compare=False, repr=False)
-    """Output only. When the experiment or anything in it last changed."""
+    """Output only. The time at which the experiment or anything in it last changed."""
     arm_counts: ArmCounts = field(init=False, default_factory=ArmCounts, compare=False, repr=False)
-    """Output only. How many arms there are, by status."""
+    """Output only. The number of arms by status."""
 
     def __post_init__(self) -> None:
         self._coerce(coerce.text, "name")

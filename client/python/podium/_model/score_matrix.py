@@ -1,4 +1,4 @@
-"""Scores of many arms on many metrics, in columns."""
+"""The scores of many arms on several metrics, as a table."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class ScoreMatrix(Tabular, ModelBase):
     arms: list[ScoredArm]
     """The arms, in the order in which they were created."""
     columns: list[ScoreColumn]
-    """Their scores on each metric, in the order in which the metrics were asked for."""
+    """The scores of these arms: a column for each metric, in the order of the request."""
     revision: int | None
-    """The experiment's revision that this shows.
+    """The experiment's revision at which the scores were read.
 
     None if the experiment changed between the calls that a large matrix takes. The scores of one
     arm then belong to one revision, but those of different arms may not.
@@ -56,7 +56,7 @@ class ScoreMatrix(Tabular, ModelBase):
         """Returns the scores on a metric, one for each arm.
 
         Raises:
-            KeyError: The metric was not asked for. The text names metrics that are near.
+            KeyError: The metric was not requested. The text suggests similar metrics.
         """
         for column in self.columns:
             if column.metric == metric:

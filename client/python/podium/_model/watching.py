@@ -1,4 +1,4 @@
-"""What a watch of an experiment returns."""
+"""The dataclasses that a watch of an experiment returns."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,7 +38,7 @@ class WatchedEval(ModelBase):
     arm: str
     """The name of its arm."""
     position: int
-    """Its place among the rows of the arm."""
+    """The place of the row in the order of the arm's rows."""
     eval_result: EvalResult
     """The row."""
 
@@ -50,9 +50,9 @@ class WatchedSeries(ModelBase):
     arm: str
     """The name of the arm."""
     from_step: int
-    """All points of the arm at this step or later are to be forgotten, for every key."""
+    """Discard all points of the arm at this step or later, of every key."""
     series: list[Series]
-    """The points that take their place. They can repeat points that were there before."""
+    """The points that replace them. Some may be the same as before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,12 @@ class WatchRemoval:
 
 @dataclass(frozen=True, slots=True)
 class WatchMarker:
-    """The place in the history of an experiment that a watch has reached."""
+    """The revision of an experiment that a watch has reached."""
 
     revision: int
     """The revision of the experiment."""
     epoch: str
-    """The id of this experiment in this store; it changes if either is replaced."""
+    """The id of this experiment in this store. Another experiment or store has another id."""
 
 
 @dataclass(slots=True)
@@ -86,17 +86,17 @@ class WatchUpdate:
     """
 
     is_reset: bool = False
-    """Whether to discard everything known before. The update then has the whole state."""
+    """Whether to discard the state of earlier updates. This update then has the whole state."""
     experiment: Experiment | None = None
     """The experiment, if its declaration or conclusion changed."""
     removals: list[WatchRemoval] = field(default_factory=list)
-    """The rows and arms that were removed. Ignore those that you do not know."""
+    """The rows and arms that were removed. Ignore those that you do not have."""
     arms: list[WatchedArm] = field(default_factory=list)
     """The arms that were added or changed."""
     evals: list[WatchedEval] = field(default_factory=list)
     """The rows that were added or replaced."""
     series: list[WatchedSeries] = field(default_factory=list)
-    """The points that changed, in pieces. To be applied one after the other."""
+    """The points that changed, in pieces. Apply them in this order."""
     marker: WatchMarker | None = None
     """The revision of this state. None if the experiment was deleted."""
 

@@ -182,7 +182,7 @@ class StreamReader:
         return read_rejected(self.folder)
 
     def reject(self, *rejected_events: RejectedEvent) -> None:
-        """Stores permanently refused events, so that they survive a power cut."""
+        """Stores permanently rejected events, so that they survive a power cut."""
         append_rejected(self.folder, rejected_events)
 
     def mark_retried(self, sequence: int) -> None:

@@ -1,4 +1,4 @@
-"""Permanently refused events, which are kept in `rejected.jsonl`, one in each line.
+"""Permanently rejected events, which are kept in `rejected.jsonl`, one in each line.
 
 Unreadable lines are skipped, so that a damaged line does not hide others.
 """
@@ -23,7 +23,7 @@ _CHECK = "crc32"
 
 @dataclass(frozen=True)
 class RejectedEvent:
-    """An event that the server refused permanently."""
+    """An event that the server rejected permanently."""
 
     sequence: int
     reason: str

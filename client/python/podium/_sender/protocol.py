@@ -5,7 +5,7 @@
 
 An event is sent exactly as it was recorded, at its own sequence number, until the server confirms
 it. The server keeps the position of the stream and skips events that it has already. So a retry may
-split the events into other calls. A permanently refused event is stored as rejected first. Then
+split the events into other calls. A permanently rejected event is stored as rejected first. Then
 `Skipped` is sent in its place.
 """
 
@@ -113,7 +113,7 @@ class Absent(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """An event that the server refuses permanently."""
+    """An event that the server rejects permanently."""
 
     sequence: int
     reason: str
@@ -146,7 +146,7 @@ class Pause(NamedTuple):
     is_about_server: bool = False
     """Whether the calls of all other streams would fail now as well."""
     is_refusal: bool = False
-    """Whether the server refused the event because something that it needs does not exist yet."""
+    """Whether the server rejected the event because something that it needs does not exist yet."""
     is_defect: bool = False
     """Whether the server failed at a single event that may be skipped."""
 
@@ -233,7 +233,7 @@ class Delivery:
         return Absent(len(absent) - len(damaged), damaged)
 
     def failed(self, batch: Batch, error: PodiumError) -> Verdict:
-        """Handles a failed call: the batch was refused, or its outcome is unknown."""
+        """Handles a failed call: the batch was rejected, or its outcome is unknown."""
         if error.refusals:
             return self._refused(batch, error)
         if error.reason == "SEQUENCE_GAP":
@@ -290,7 +290,7 @@ class Delivery:
     # ---- what an answer means --------------------------------------------------------------
 
     def _refused(self, batch: Batch, error: PodiumError) -> Verdict:
-        """Rejects the permanently refused events, up to the first event that has to wait.
+        """Rejects the permanently rejected events, up to the first event that has to wait.
 
         The refusals of later events may change after that event has been accepted.
         """
@@ -305,7 +305,7 @@ class Delivery:
 
     def _has_to_wait(self, refusal: RefusedEvent) -> bool:
         if self.is_orphan and refusal.reason == "ARM_NOT_FOUND":
-            # The start of the arm was permanently refused, so the arm may never exist.
+            # The start of the arm was permanently rejected, so the arm may never exist.
             return False
         return not refusal.permanent
 

@@ -59,7 +59,7 @@ class Tally:
     delivered: int = 0
     """The number of events that the server accepted."""
     rejected: int = 0
-    """The number of events that the server refused permanently."""
+    """The number of events that the server rejected permanently."""
     missing: int = 0
     """The number of events that the outbox no longer had."""
 

@@ -274,7 +274,7 @@ class Stream:
         try:
             await self._missing_end.record(client)
         except PodiumError as error:
-            # If it was refused, the arm has a newer attempt by now, or was deleted.
+            # If it was rejected, the arm has a newer attempt by now, or was deleted.
             verdict = None if error.refusals else pause_of(error)
         else:
             verdict = None

@@ -175,7 +175,7 @@ class Streams:
         """Puts new streams after the events of older attempts at the same arm.
 
         A newer attempt ends the older one. If the newer were delivered first, the server would
-        refuse the older events, and a resumed training would lack the results that it continues.
+        reject the older events, and a resumed training would lack the results that it continues.
         """
         if not added:
             return

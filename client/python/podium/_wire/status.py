@@ -3,7 +3,7 @@
 A status travels twice: as gRPC's code and text, and as a google.rpc.Status in the trailing
 metadata, with a google.rpc.ErrorInfo and, for Record, a podium.v1.Refusals in its details.
 Both are headers, of which peers reject more than 8 KiB. So the texts and details are shortened to
-fit: the indexes of refused events come first, and their texts share the remaining bytes.
+fit: the indexes of rejected events come first, and their texts share the remaining bytes.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -23,7 +23,7 @@ class Exit(IntEnum):
     USAGE = 2
     """The input is invalid: an argument, a line of a file, or a value beyond its limits."""
     FAILED = 3
-    """The server refused, failed or did not answer."""
+    """The server rejected, failed or did not answer."""
     INTERRUPTED = 130
     """Interrupted by Ctrl-C, with the code that shells use."""
     PIPE_CLOSED = 141

@@ -30,7 +30,7 @@ class _Outcome(NamedTuple):
 
     item: Item
     refusal: str = ""
-    """Why the event was refused again."""
+    """Why the event was rejected again."""
     failure: str = ""
     """Why the server gave no answer."""
 
@@ -230,7 +230,7 @@ def _recorded(
 def _recorded_around(
     client: Client, experiment: str, call: Sequence[tuple[Item, Event]], error: PodiumError
 ) -> Iterator[tuple[Item, str]]:
-    """Records the other events of a call of which some were refused."""
+    """Records the other events of a call of which some were rejected."""
     if len(call) == 1:
         yield call[0][0], text_of(error)
     elif error.refusals:

@@ -76,7 +76,8 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
     ) -> AsyncIterator[EvalResult]:
         """Lists the eval rows in the order in which they were first accepted.
 
-        A row that exists throughout appears exactly once, even if others arrive meanwhile.
+        A row that exists during the whole listing appears exactly once, even if other rows are
+        added meanwhile.
 
         Args:
             name: Lists only rows with this eval name.
@@ -117,7 +118,8 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
     ) -> dict[str, Series]:
         """Returns the training series of the arm by key.
 
-        If the arm changes meanwhile, later steps can be newer than earlier ones.
+        If the arm changes during the listing, points at later steps can be newer than points at
+        earlier ones.
 
         Args:
             keys: Returns only the series of these keys; all if none is given.
@@ -215,7 +217,8 @@ class AsyncArmHandle(ArmHandleBase[AsyncConnection], AsyncTimedEvalMixin):
         """Deletes the arm with its rows, and returns the new revision of the experiment.
 
         Args:
-            allow_missing: Whether an experiment or arm that does not exist is no error.
+            allow_missing: If True, the call succeeds even if the experiment or the arm does not
+                exist.
         """
         steps = calls.delete_arm(self._experiment, self._name, allow_missing=allow_missing)
         return await self._connection.run(steps)

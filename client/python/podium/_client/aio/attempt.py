@@ -1,4 +1,4 @@
-"""Attempts at training an arm. A task that is cancelled records the end of its attempt."""
+"""Attempts at training an arm. If a task is cancelled, the end of its attempt is still recorded."""
 
 import asyncio
 from collections.abc import Awaitable, Coroutine, Generator
@@ -72,7 +72,10 @@ class AsyncArmStart(Awaitable[AsyncArmRun]):
 
 
 async def _uninterrupted(call: Awaitable[_T]) -> _T:
-    """Awaits a call until it ends, and only then raises a cancellation."""
+    """Awaits a call until it ends, even if the task is cancelled meanwhile.
+
+    Then raises the cancellation.
+    """
     task = asyncio.ensure_future(call)
     try:
         return await asyncio.shield(task)

@@ -1,4 +1,4 @@
-"""Carries out calls on an event loop."""
+"""Makes calls on an event loop."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 
 class AsyncConnection(Connection[grpc.aio.Channel]):
-    """Carries out steps on the event loop of its first call."""
+    """Makes the calls of the client on the event loop of its first call."""
 
     _loop: asyncio.AbstractEventLoop | None = None
 
@@ -32,7 +32,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
 
     async def run(self, steps: Steps[_T]) -> _T:
-        """Carries out steps to their result."""
+        """Sends the requests that steps yield, and returns the result of the steps."""
         steps = with_near_names(steps)
         try:
             request = next(steps)
@@ -60,7 +60,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
 
         Args:
             request: The request.
-            begin: Is called with a function that cancels the call.
+            begin: Receives a function that cancels the call.
         """
         method = self._method(request)
         metadata = self._security.metadata()
@@ -83,7 +83,7 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
         await asyncio.sleep(seconds)
 
     async def close(self) -> None:
-        """Closes the channel. Calls under way are cancelled."""
+        """Closes the channel. Running calls are cancelled."""
         channel = self._detach()
         if channel is not None:
             await channel.close()
@@ -130,7 +130,8 @@ class AsyncConnection(Connection[grpc.aio.Channel]):
     def _check_cancelled(self) -> None:
         """Raises CanceledError if a call was cancelled because the client was closed.
 
-        gRPC cancels the calls of a channel that is closed; their tasks were not cancelled.
+        gRPC cancels the calls of a channel that is closed, although the tasks that wait for them
+        were not cancelled.
         """
         task = asyncio.current_task()
         if self._closed and not (task and task.cancelling()):

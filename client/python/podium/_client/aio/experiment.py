@@ -39,8 +39,8 @@ class AsyncExperimentHandle(AsyncAnalysis):
 
         Args:
             name: The name of the arm.
-            attempt_id: The attempt that the handle records for, such as that of another process
-                of the same training. Without one, the server accepts the records at any time.
+            attempt_id: The attempt that the handle records for, such as that of another process of
+                the same training. Without one, the server accepts events at any time.
         """
         return AsyncArmHandle(self._connection, self._name, name, attempt_id)
 
@@ -57,13 +57,13 @@ class AsyncExperimentHandle(AsyncAnalysis):
     ) -> AsyncIterator[WatchUpdate]:
         """Yields the state of the experiment, and then an update for every change.
 
-        Each update changes the state before it into exactly the state of its revision; commits
-        can be merged. If the connection is lost, the watch continues after the last update. It
-        ends when the experiment is deleted.
+        Applied to the state before it, each update gives exactly the state of its revision. Several
+        commits can be one update. If the connection is lost, the watch continues after the last
+        update. It ends when the experiment is deleted.
 
         Args:
-            after: The update whose state is known, or its marker or revision: only later changes
-                follow.
+            after: The last update that you have, or its marker or revision. Only later changes are
+                sent.
             status: Watches only arms with this status, or one of these. An arm that no longer has
                 it is in `removals`.
             group_name: Watches only arms of this group.
@@ -100,9 +100,9 @@ class AsyncExperimentHandle(AsyncAnalysis):
     ) -> AsyncLive:
         """Follows the experiment in memory: `async with experiment.follow() as live`.
 
-        `live` answers `arm`, `eval`, `score`, `rank`, `best` and `curve` at once, without calls. It
-        holds in memory all that passes the filters: about 2 kB for an arm, 1 kB for a row and 16
-        bytes for a point of a series.
+        `live` has the reads `arm`, `rank`, `best` and `curve`, which make no calls. It keeps the
+        selected arms and rows in memory: about 2 kB for an arm, 1 kB for a row and 16 bytes for a
+        point of a series.
 
         Args:
             status: Follows only arms with this status, or one of these.
@@ -173,8 +173,8 @@ class AsyncExperimentHandle(AsyncAnalysis):
     def metrics(self) -> AsyncIterator[Metric]:
         """Lists the metrics on which arms have scores, with the number of arms of each.
 
-        Those without an eval come first. They are sorted by the bytes of the eval's name and of
-        the key.
+        Metrics that do not belong to an eval come first. The others are sorted by the bytes of the
+        eval's name and of the key.
 
         Raises:
             NotFoundError: The experiment does not exist. It is raised at the first item.
@@ -198,13 +198,13 @@ class AsyncExperimentHandle(AsyncAnalysis):
         fields in `kept_fields`. Each key of the metadata is a field of its own.
 
         Args:
-            hypothesis: The question that the experiment answers.
+            hypothesis: The hypothesis that the experiment tests.
             success_metric: The metric that arms are compared by, in the forms `score` takes.
             direction: Which scores are better: `maximize` or `minimize`.
-            parent: The name of the experiment that this one follows.
+            parent: The name of the experiment that this one continues.
             tags: Labels.
-            metadata: Anything else worth keeping: JSON-like values by key.
-            overwrite: Whether fields that have another value get the new one.
+            metadata: Any other data: JSON-like values by key.
+            overwrite: If True, fields that have another value get the new one.
         """
         event = events.experiment_declared(
             hypothesis=hypothesis,
@@ -288,7 +288,7 @@ class AsyncExperimentHandle(AsyncAnalysis):
         """Deletes the experiment with its arms, and returns its last revision.
 
         Args:
-            allow_missing: Whether an experiment that does not exist is no error.
+            allow_missing: If True, the call succeeds even if the experiment does not exist.
         """
         steps = calls.delete_experiment(self._name, allow_missing=allow_missing)
         return await self._connection.run(steps)

@@ -26,8 +26,8 @@ _T = TypeVar("_T")
 class AsyncLive(LiveBase):
     """The state of a followed experiment in memory. `follow` returns it.
 
-    A task of the event loop follows the experiment inside the `async with` block. All reads answer
-    at once from memory, by the rules of the server, and see one state.
+    Inside the `async with` block, a task of the event loop receives the changes of the experiment.
+    All reads use the state in memory and the rules of the server, and make no calls.
     """
 
     def __init__(self, connection: AsyncConnection, session: WatchSession) -> None:
@@ -63,7 +63,7 @@ class AsyncLive(LiveBase):
 
         Args:
             revision: The revision of the experiment.
-            timeout: The most seconds to wait; None for as long as it takes.
+            timeout: The most seconds to wait; None for no limit.
 
         Raises:
             TimeoutError: The time is over.
@@ -80,7 +80,7 @@ class AsyncLive(LiveBase):
 
         Args:
             predicate: The function. It is called with the state, and again after each change.
-            timeout: The most seconds to wait; None for as long as it takes.
+            timeout: The most seconds to wait; None for no limit.
 
         Raises:
             TimeoutError: The time is over.

@@ -1,4 +1,4 @@
-"""Watches: one call after the other, until the experiment is deleted."""
+"""Watches an experiment until it is deleted. After a lost connection, a new call continues."""
 
 from collections.abc import AsyncIterator
 
@@ -11,7 +11,7 @@ __all__ = ["watch"]
 
 
 async def watch(connection: AsyncConnection, session: WatchSession) -> AsyncIterator[WatchUpdate]:
-    """Yields the updates of an experiment. Connects again after failures that pass."""
+    """Yields the updates of an experiment. Connects again after temporary failures."""
     while not session.is_stopped:
         try:
             async for response in connection.stream(session.request, session.begin):

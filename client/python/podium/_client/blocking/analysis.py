@@ -204,8 +204,8 @@ class Analysis(ExperimentHandleBase[BlockingConnection]):
         Args:
             left: The name of a group or an arm.
             right: The name of another one.
-            kind: Whether both names are of a `group` or an `arm`. If None, a group is looked up
-                first.
+            kind: `group` if both names are names of groups, `arm` if both are names of arms. If not
+                given, each name is looked up as a group first, then as an arm.
             status: Uses only those arms of a group that have this status, or one of these;
                 `completed` if not given. The result names the arms that are left out.
             evals: Compares only these evals.

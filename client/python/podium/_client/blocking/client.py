@@ -43,11 +43,12 @@ class Client:
         write_timeout: The deadline of a call that writes, in seconds.
         connect_timeout: The seconds for which calls try to reach a server that has never answered
             this client. If not given, a read tries until its deadline, and a write tries once.
-        retry: Whether a call is sent again, until its deadline, while the server is overloaded or
-            unreachable. A write is not sent again if its response was lost.
+        retry: Whether the client retries a call, until its deadline, while the server is overloaded
+            or unreachable. A write whose response was lost is not retried.
         tls: The files of an encrypted connection, or True for a server with a certificate of a
             public authority. If not given, the files of the environment variables PODIUM_TLS_CA,
-            PODIUM_TLS_CERT and PODIUM_TLS_KEY. Without any, or if False, nothing is encrypted.
+            PODIUM_TLS_CERT and PODIUM_TLS_KEY. If there are none, or if False, nothing is
+            encrypted.
         token: A token for a server that requires one, or the path of a file with it (a `Path`),
             which is read again when it changes. If not given, PODIUM_TOKEN or PODIUM_TOKEN_FILE.
             It is sent over encrypted connections, to a socket and within this machine only.
@@ -92,8 +93,8 @@ class Client:
         Args:
             experiment: The name of the experiment.
             arm: The name of the arm.
-            attempt_id: The attempt that the handle records for, such as that of another process
-                of the same training. Without one, the server accepts the records at any time.
+            attempt_id: The attempt that the handle records for, such as that of another process of
+                the same training. Without one, the server accepts events at any time.
         """
         return ArmHandle(self._connection, experiment, arm, attempt_id)
 
@@ -124,7 +125,7 @@ class Client:
         return self._connection.run(calls.server())
 
     def whoami(self) -> Token | None:
-        """Returns the token that the server recognises this client by.
+        """Returns the token with which this client makes its calls.
 
         Returns None if the server requires no tokens.
         """
@@ -141,7 +142,7 @@ class Client:
         """Creates a token. This client's own token must be that of an administrator.
 
         Args:
-            name: The name of its user. It need not be new.
+            name: The name of the user. Several tokens can have the same name.
             role: The calls that it allows: a `podium.Role`, such as `"recorder"`.
             prefixes: The experiments that it includes, each with all experiments below it. If not
                 given, all experiments that this client's token includes.
@@ -152,16 +153,16 @@ class Client:
     def tokens(self) -> Iterator[Token]:
         """Lists tokens in the order of their creation, including those that have ended.
 
-        This client's own token must be that of an administrator. The tokens listed are those whose
-        prefixes it includes.
+        This client's own token must be that of an administrator. Only tokens within the prefixes of
+        that token are listed.
         """
         return self._connection.iterate(calls.tokens())
 
     def revoke_token(self, id_or_name: str) -> list[Token]:
         """Revokes the valid tokens with an id or a name, and returns them.
 
-        Every server of the store rejects them within 5 seconds. This client's own token must be
-        that of an administrator.
+        The server rejects them within 5 seconds. This client's own token must be that of an
+        administrator.
 
         Args:
             id_or_name: The id of a token, or the name of one or more.
@@ -178,7 +179,8 @@ class Client:
     ) -> RecordResult:
         """Records events of one experiment in one transaction: all of them or none.
 
-        The methods of handles call it with one event each. `podium.events` creates events.
+        The recording methods of handles send one event each with this method. `podium.events`
+        creates events.
 
         Args:
             experiment: The name of the experiment.
@@ -189,7 +191,7 @@ class Client:
                 them.
 
         Raises:
-            PodiumError: An event was refused. The class is that of the first refused event, and
+            PodiumError: An event was rejected. The class is that of the first rejected event, and
                 `refusals` lists all of them.
             OutOfRangeError: Events of the stream before the first one are missing.
                 `metadata["expected_sequence"]` is the number of the next event.
@@ -199,7 +201,7 @@ class Client:
         return self._connection.run(call)
 
     def close(self) -> None:
-        """Closes the connection. Calls under way end with a CanceledError."""
+        """Closes the connection. Running calls end with a CanceledError."""
         self._connection.close()
 
     def __enter__(self) -> Self:
