@@ -9,6 +9,7 @@ from podium.importing._found import Importer
 from podium.importing.kinds.evsys import EvsysImporter
 from podium.importing.kinds.hf_trainer import HfTrainerImporter
 from podium.importing.kinds.inspect_ai import InspectImporter
+from podium.importing.kinds.lightning import LightningImporter
 from podium.importing.kinds.lm_eval import LmEvalImporter
 from podium.importing.kinds.mlflow import MlflowImporter
 from podium.importing.kinds.podium_export import PodiumImporter
@@ -24,6 +25,7 @@ _OWN: tuple[type[Importer], ...] = (
     EvsysImporter,
     HfTrainerImporter,
     InspectImporter,
+    LightningImporter,
     LmEvalImporter,
     MlflowImporter,
     PodiumImporter,

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "bounded_lines",
     "content_of",
+    "decompressed",
     "head",
     "json_lines",
     "json_object",
@@ -104,20 +106,25 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | ValueError]]:
     """Yields the number of each JSON line, and its object or the error."""
     number_of_line = 0
     try:
-        with opened_inside(path) as plain, _decompressed(plain, path) as file:
-            for number_of_line, line in enumerate(_bounded_lines(file), start=1):
+        with opened_inside(path) as plain, decompressed(plain, path) as file:
+            for number_of_line, line in enumerate(bounded_lines(file), start=1):
                 if line.strip():
                     yield number_of_line, _line(line)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         yield number_of_line + 1, ValueError(f"the compressed file ends or is damaged: {error}")
 
 
-def _decompressed(file: BufferedReader, path: Path) -> gzip.GzipFile | BufferedReader:
+def decompressed(file: BufferedReader, path: Path) -> gzip.GzipFile | BufferedReader:
+    """Returns the file, or its uncompressed content if its name ends with `.gz`."""
     return gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
 
 
-def _bounded_lines(file: gzip.GzipFile | BufferedReader) -> Iterator[bytes]:
-    """Yields the lines of a file. A compressed file can have a line that fills the memory."""
+def bounded_lines(file: gzip.GzipFile | BufferedReader) -> Iterator[bytes]:
+    """Yields the lines of a file. A compressed file can have a line that fills the memory.
+
+    Raises:
+        EOFError: A line is too large, or the compressed file ends.
+    """
     while line := file.readline(_MAX_LINE_BYTES + 1):
         if len(line) > _MAX_LINE_BYTES:
             raise EOFError(f"a line is larger than the limit of {_MAX_LINE_BYTES:,} bytes")
@@ -138,7 +145,7 @@ def _line(line: bytes) -> dict[str, Any] | ValueError:
 def head(path: Path) -> bytes:
     """Returns the first bytes of a file, to detect its kind. Empty if it cannot be read."""
     try:
-        with path.open("rb") as plain, _decompressed(plain, path) as file:
+        with path.open("rb") as plain, decompressed(plain, path) as file:
             return file.read(_HEAD_BYTES)
     except (OSError, EOFError, zlib.error):
         return b""

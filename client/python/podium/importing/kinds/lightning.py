@@ -1,0 +1,142 @@
+"""Runs of Lightning's CSVLogger: `lightning_logs/version_0/` with `metrics.csv` and `hparams.yaml`.
+
+Columns that begin like an evaluation become evals: `val_` in the loop, `test_` after the training.
+"""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Collection, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+from podium._model.results import ArmResult, ArmStatus, Component, EvalResult, RunConfig
+from podium.importing._configs import kept_values, seed_from, step_from
+from podium.importing._found import Found, FoundArm, NotImported
+from podium.importing._rows import Logged, eval_and_metric, with_last_rows
+from podium.importing._tables import csv_rows
+from podium.importing._values import head, number, yaml_object
+
+__all__ = ["LightningImporter"]
+
+_METRICS = "metrics.csv"
+_CONFIG = "hparams.yaml"
+_STEP = "step"
+_TEST = "test"
+_DIGITS = 12
+_MOST_PARTS = 3
+_NO_NAME = re.compile(r"version_\d+|lightning_logs|csv_logs|logs?", re.IGNORECASE)
+"""Generic folder names. The parent folder's name is added to them."""
+_LOADER = re.compile(r"(?P<key>.+)(?P<loader>/dataloader_idx_\d+)", re.DOTALL)
+
+
+class LightningImporter:
+    """Imports the folders that CSVLogger writes."""
+
+    kind = "lightning"
+    summary = f"runs of Lightning's CSVLogger ({_METRICS} and {_CONFIG})"
+
+    def claims(self, path: Path) -> Collection[Path]:
+        """Returns the files of a run. Both are needed, since other tools use these names too."""
+        folder = path.parent if path.name == _METRICS else path
+        files = [folder / _METRICS, folder / _CONFIG]
+        if not all(file.is_file() for file in files) or not _is_log(files[0]):
+            return []
+        return [path] if path.name == _METRICS else files
+
+    def read(self, path: Path) -> Iterator[Found]:
+        """Yields the arm of a run."""
+        file = path if path.name == _METRICS else path / _METRICS
+        logged, test = Logged(), EvalResult(_TEST, tags=["test"])
+        identity = yield from _read(file, logged, test)
+        name = _name(file.resolve().parent)
+        rows = logged.rows() + ([test] if test.metrics else [])
+        arm = ArmResult(
+            name,
+            (yield from _run_config(file.with_name(_CONFIG), name)),
+            ArmStatus.COMPLETED,
+            logged.latest,
+            evals=with_last_rows(rows),
+            run_id=identity,
+        )
+        yield FoundArm(self.kind, arm, str(path), logged.series())
+
+
+def _is_log(file: Path) -> bool:
+    """Returns whether a file is empty, or has a header with a step."""
+    begin = head(file)
+    header = begin.split(b"\n", 1)[0].decode(errors="replace").strip().split(",")
+    return not begin or _STEP in header
+
+
+def _read(file: Path, logged: Logged, test: EvalResult) -> Generator[Found, None, str | None]:
+    """Reads the lines of a run. Returns a digest of the first, which later states have too."""
+    identity = None
+    not_numbers: Counter[str] = Counter()
+    for line, found in csv_rows(file, is_log=True):
+        try:
+            step, row = _row(found)
+        except ValueError as error:
+            yield NotImported(f"{file}:{line}", str(error))
+            continue
+        identity = identity or _digest({_STEP: step, **row})
+        for column, text in row.items():
+            value = number(text)
+            if value is None:
+                not_numbers[column] += 1
+            else:
+                _add(logged, test, column, step, value)
+    for column, count in not_numbers.items():
+        yield NotImported(
+            str(file), f"{column!r} is not a number in {count:,} lines", is_wrong=False
+        )
+    return identity
+
+
+def _row(found: dict[str, Any] | ValueError) -> tuple[int, dict[str, Any]]:
+    """Returns the step of a line, and its other cells."""
+    if isinstance(found, ValueError):
+        raise found
+    step = step_from(found.get(_STEP))
+    if step is None:
+        raise ValueError("the line has no step")
+    return step, {column: cell for column, cell in found.items() if column != _STEP}
+
+
+def _add(logged: Logged, test: EvalResult, column: str, step: int, value: float) -> None:
+    found = _LOADER.fullmatch(column)
+    key, loader = (found["key"], found["loader"]) if found else (column, "")
+    of_eval = eval_and_metric(key)
+    if of_eval is None:
+        logged.add(column, step, value)
+    elif of_eval[0] == _TEST and not loader:
+        test.metrics[of_eval[1]] = value
+    else:
+        logged.add_to_eval(of_eval[0] + loader, of_eval[1], step, value)
+
+
+def _digest(row: dict[str, Any]) -> str:
+    content = json.dumps(row, sort_keys=True)
+    return f"lightning-{hashlib.sha256(content.encode()).hexdigest()[:_DIGITS]}"
+
+
+def _run_config(file: Path, name: str) -> Generator[Found, None, RunConfig]:
+    """Reads the hyperparameters. If that fails, yields the error and returns an empty one."""
+    values: dict[str, Any] = {}
+    try:
+        if head(file).strip() not in (b"", b"{}", b"null"):
+            values = yaml_object(file)
+    except (ValueError, OSError) as error:
+        yield NotImported(str(file), str(error))
+    algorithm = Component("lightning", kept_values(values))
+    return RunConfig(name, algorithm=algorithm, seed=seed_from(values.get("seed")))
+
+
+def _name(folder: Path) -> str:
+    """Returns the folder's name, after those above it if it is generic, like `version_0`."""
+    parts = [folder.name]
+    while len(parts) < _MOST_PARTS and folder.parent.name and _NO_NAME.fullmatch(folder.name):
+        folder = folder.parent
+        parts.insert(0, folder.name)
+    return "/".join(parts)
