@@ -141,7 +141,14 @@ type ArmResult struct {
 	// Output only. The time, by the server's clock, at which the newest event or
 	// heartbeat of the arm arrived. A heartbeat is a MetricsRecorded without metrics.
 	// It is stored at most once in 5 seconds, and it does not change the revision.
-	LastHeard     *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=last_heard,json=lastHeard,proto3" json:"last_heard,omitempty"`
+	LastHeard *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=last_heard,json=lastHeard,proto3" json:"last_heard,omitempty"`
+	// What ArmAnnotated changed. In an ArmRecorded, unset keeps the recorded ones.
+	Annotations *Annotations `protobuf:"bytes,21,opt,name=annotations,proto3,oneof" json:"annotations,omitempty"`
+	// Output only. The tags of the arm: those of its run_config, as its annotations
+	// changed them.
+	Tags []string `protobuf:"bytes,22,rep,name=tags,proto3" json:"tags,omitempty"`
+	// Where the code of the newest attempt came from, and where it ran.
+	Provenance    *Provenance `protobuf:"bytes,23,opt,name=provenance,proto3,oneof" json:"provenance,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -316,6 +323,235 @@ func (x *ArmResult) GetLastHeard() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ArmResult) GetAnnotations() *Annotations {
+	if x != nil {
+		return x.Annotations
+	}
+	return nil
+}
+
+func (x *ArmResult) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *ArmResult) GetProvenance() *Provenance {
+	if x != nil {
+		return x.Provenance
+	}
+	return nil
+}
+
+// Annotations are notes, tags and the group of an arm as ArmAnnotated changed them.
+// They take precedence over what the training recorded.
+type Annotations struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Notes about the arm. Unset for none.
+	Notes *string `protobuf:"bytes,1,opt,name=notes,proto3,oneof" json:"notes,omitempty"`
+	// Tags that were added, in the order in which they were added.
+	AddedTags []string `protobuf:"bytes,2,rep,name=added_tags,json=addedTags,proto3" json:"added_tags,omitempty"`
+	// Tags that were removed.
+	RemovedTags []string `protobuf:"bytes,3,rep,name=removed_tags,json=removedTags,proto3" json:"removed_tags,omitempty"`
+	// Another group than the recorded one. Unset if it was not changed.
+	//
+	// Types that are valid to be assigned to Group:
+	//
+	//	*Annotations_GroupName
+	//	*Annotations_NoGroup
+	Group         isAnnotations_Group `protobuf_oneof:"group"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Annotations) Reset() {
+	*x = Annotations{}
+	mi := &file_podium_v1_arm_result_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Annotations) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Annotations) ProtoMessage() {}
+
+func (x *Annotations) ProtoReflect() protoreflect.Message {
+	mi := &file_podium_v1_arm_result_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Annotations.ProtoReflect.Descriptor instead.
+func (*Annotations) Descriptor() ([]byte, []int) {
+	return file_podium_v1_arm_result_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Annotations) GetNotes() string {
+	if x != nil && x.Notes != nil {
+		return *x.Notes
+	}
+	return ""
+}
+
+func (x *Annotations) GetAddedTags() []string {
+	if x != nil {
+		return x.AddedTags
+	}
+	return nil
+}
+
+func (x *Annotations) GetRemovedTags() []string {
+	if x != nil {
+		return x.RemovedTags
+	}
+	return nil
+}
+
+func (x *Annotations) GetGroup() isAnnotations_Group {
+	if x != nil {
+		return x.Group
+	}
+	return nil
+}
+
+func (x *Annotations) GetGroupName() string {
+	if x != nil {
+		if x, ok := x.Group.(*Annotations_GroupName); ok {
+			return x.GroupName
+		}
+	}
+	return ""
+}
+
+func (x *Annotations) GetNoGroup() bool {
+	if x != nil {
+		if x, ok := x.Group.(*Annotations_NoGroup); ok {
+			return x.NoGroup
+		}
+	}
+	return false
+}
+
+type isAnnotations_Group interface {
+	isAnnotations_Group()
+}
+
+type Annotations_GroupName struct {
+	// The name of the group that the arm was moved to.
+	GroupName string `protobuf:"bytes,4,opt,name=group_name,json=groupName,proto3,oneof"`
+}
+
+type Annotations_NoGroup struct {
+	// Whether the arm was removed from its group. True if set.
+	NoGroup bool `protobuf:"varint,5,opt,name=no_group,json=noGroup,proto3,oneof"`
+}
+
+func (*Annotations_GroupName) isAnnotations_Group() {}
+
+func (*Annotations_NoGroup) isAnnotations_Group() {}
+
+// Provenance is where the code of an attempt came from, and where it ran. Each field is
+// unset or empty if it is not known. Rankings and comparisons of configurations ignore
+// it. Lists and Watch leave it out.
+type Provenance struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The commit that was checked out in the git work tree of the program.
+	GitCommit *string `protobuf:"bytes,1,opt,name=git_commit,json=gitCommit,proto3,oneof" json:"git_commit,omitempty"`
+	// Whether that work tree had no uncommitted changes.
+	GitClean *bool `protobuf:"varint,2,opt,name=git_clean,json=gitClean,proto3,oneof" json:"git_clean,omitempty"`
+	// The program and its arguments. Clients replace values that look like secrets.
+	CommandLine []string `protobuf:"bytes,3,rep,name=command_line,json=commandLine,proto3" json:"command_line,omitempty"`
+	// The name of the machine.
+	Host *string `protobuf:"bytes,4,opt,name=host,proto3,oneof" json:"host,omitempty"`
+	// The version of the Python interpreter, such as 3.12.4.
+	PythonVersion *string `protobuf:"bytes,5,opt,name=python_version,json=pythonVersion,proto3,oneof" json:"python_version,omitempty"`
+	// The versions of packages by name.
+	Packages      map[string]string `protobuf:"bytes,6,rep,name=packages,proto3" json:"packages,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Provenance) Reset() {
+	*x = Provenance{}
+	mi := &file_podium_v1_arm_result_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Provenance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Provenance) ProtoMessage() {}
+
+func (x *Provenance) ProtoReflect() protoreflect.Message {
+	mi := &file_podium_v1_arm_result_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Provenance.ProtoReflect.Descriptor instead.
+func (*Provenance) Descriptor() ([]byte, []int) {
+	return file_podium_v1_arm_result_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Provenance) GetGitCommit() string {
+	if x != nil && x.GitCommit != nil {
+		return *x.GitCommit
+	}
+	return ""
+}
+
+func (x *Provenance) GetGitClean() bool {
+	if x != nil && x.GitClean != nil {
+		return *x.GitClean
+	}
+	return false
+}
+
+func (x *Provenance) GetCommandLine() []string {
+	if x != nil {
+		return x.CommandLine
+	}
+	return nil
+}
+
+func (x *Provenance) GetHost() string {
+	if x != nil && x.Host != nil {
+		return *x.Host
+	}
+	return ""
+}
+
+func (x *Provenance) GetPythonVersion() string {
+	if x != nil && x.PythonVersion != nil {
+		return *x.PythonVersion
+	}
+	return ""
+}
+
+func (x *Provenance) GetPackages() map[string]string {
+	if x != nil {
+		return x.Packages
+	}
+	return nil
+}
+
 // Attempt is one start of an arm's training process. A preempted and restarted
 // job is a new attempt of the same arm.
 type Attempt struct {
@@ -333,7 +569,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_podium_v1_arm_result_proto_msgTypes[1]
+	mi := &file_podium_v1_arm_result_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -345,7 +581,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_podium_v1_arm_result_proto_msgTypes[1]
+	mi := &file_podium_v1_arm_result_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -358,7 +594,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_podium_v1_arm_result_proto_rawDescGZIP(), []int{1}
+	return file_podium_v1_arm_result_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Attempt) GetId() string {
@@ -415,14 +651,18 @@ type ArmSummary struct {
 	Attempt *Attempt `protobuf:"bytes,17,opt,name=attempt,proto3,oneof" json:"attempt,omitempty"`
 	// The time at which the newest event or heartbeat of the arm arrived, as in
 	// ArmResult.
-	LastHeard     *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=last_heard,json=lastHeard,proto3" json:"last_heard,omitempty"`
+	LastHeard *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=last_heard,json=lastHeard,proto3" json:"last_heard,omitempty"`
+	// What ArmAnnotated changed.
+	Annotations *Annotations `protobuf:"bytes,19,opt,name=annotations,proto3,oneof" json:"annotations,omitempty"`
+	// The tags of the arm, as in ArmResult.
+	Tags          []string `protobuf:"bytes,20,rep,name=tags,proto3" json:"tags,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ArmSummary) Reset() {
 	*x = ArmSummary{}
-	mi := &file_podium_v1_arm_result_proto_msgTypes[2]
+	mi := &file_podium_v1_arm_result_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -434,7 +674,7 @@ func (x *ArmSummary) String() string {
 func (*ArmSummary) ProtoMessage() {}
 
 func (x *ArmSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_podium_v1_arm_result_proto_msgTypes[2]
+	mi := &file_podium_v1_arm_result_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -447,7 +687,7 @@ func (x *ArmSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArmSummary.ProtoReflect.Descriptor instead.
 func (*ArmSummary) Descriptor() ([]byte, []int) {
-	return file_podium_v1_arm_result_proto_rawDescGZIP(), []int{2}
+	return file_podium_v1_arm_result_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ArmSummary) GetName() string {
@@ -576,11 +816,25 @@ func (x *ArmSummary) GetLastHeard() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ArmSummary) GetAnnotations() *Annotations {
+	if x != nil {
+		return x.Annotations
+	}
+	return nil
+}
+
+func (x *ArmSummary) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
 var File_podium_v1_arm_result_proto protoreflect.FileDescriptor
 
 const file_podium_v1_arm_result_proto_rawDesc = "" +
 	"\n" +
-	"\x1apodium/v1/arm_result.proto\x12\tpodium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/run_config.proto\x1a\x1apodium/v1/run_result.proto\x1a\x15podium/v1/value.proto\"\xf4\t\n" +
+	"\x1apodium/v1/arm_result.proto\x12\tpodium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/run_config.proto\x1a\x1apodium/v1/run_result.proto\x1a\x15podium/v1/value.proto\"\xa2\v\n" +
 	"\tArmResult\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
 	"\n" +
@@ -610,7 +864,12 @@ const file_podium_v1_arm_result_proto_rawDesc = "" +
 	"updateTime\x121\n" +
 	"\aattempt\x18\x13 \x01(\v2\x12.podium.v1.AttemptH\aR\aattempt\x88\x01\x01\x129\n" +
 	"\n" +
-	"last_heard\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\tlastHeard\x1a:\n" +
+	"last_heard\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\tlastHeard\x12=\n" +
+	"\vannotations\x18\x15 \x01(\v2\x16.podium.v1.AnnotationsH\bR\vannotations\x88\x01\x01\x12\x12\n" +
+	"\x04tags\x18\x16 \x03(\tR\x04tags\x12:\n" +
+	"\n" +
+	"provenance\x18\x17 \x01(\v2\x15.podium.v1.ProvenanceH\tR\n" +
+	"provenance\x88\x01\x01\x1a:\n" +
 	"\fMetricsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\x1a>\n" +
@@ -628,11 +887,40 @@ const file_podium_v1_arm_result_proto_rawDesc = "" +
 	"\t_group_idB\r\n" +
 	"\v_group_nameB\n" +
 	"\n" +
-	"\b_attempt\">\n" +
+	"\b_attemptB\x0e\n" +
+	"\f_annotationsB\r\n" +
+	"\v_provenance\"\xbb\x01\n" +
+	"\vAnnotations\x12\x19\n" +
+	"\x05notes\x18\x01 \x01(\tH\x01R\x05notes\x88\x01\x01\x12\x1d\n" +
+	"\n" +
+	"added_tags\x18\x02 \x03(\tR\taddedTags\x12!\n" +
+	"\fremoved_tags\x18\x03 \x03(\tR\vremovedTags\x12\x1f\n" +
+	"\n" +
+	"group_name\x18\x04 \x01(\tH\x00R\tgroupName\x12\x1b\n" +
+	"\bno_group\x18\x05 \x01(\bH\x00R\anoGroupB\a\n" +
+	"\x05groupB\b\n" +
+	"\x06_notes\"\xf1\x02\n" +
+	"\n" +
+	"Provenance\x12\"\n" +
+	"\n" +
+	"git_commit\x18\x01 \x01(\tH\x00R\tgitCommit\x88\x01\x01\x12 \n" +
+	"\tgit_clean\x18\x02 \x01(\bH\x01R\bgitClean\x88\x01\x01\x12!\n" +
+	"\fcommand_line\x18\x03 \x03(\tR\vcommandLine\x12\x17\n" +
+	"\x04host\x18\x04 \x01(\tH\x02R\x04host\x88\x01\x01\x12*\n" +
+	"\x0epython_version\x18\x05 \x01(\tH\x03R\rpythonVersion\x88\x01\x01\x12?\n" +
+	"\bpackages\x18\x06 \x03(\v2#.podium.v1.Provenance.PackagesEntryR\bpackages\x1a;\n" +
+	"\rPackagesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\r\n" +
+	"\v_git_commitB\f\n" +
+	"\n" +
+	"_git_cleanB\a\n" +
+	"\x05_hostB\x11\n" +
+	"\x0f_python_version\">\n" +
 	"\aAttempt\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n" +
 	"\x05order\x18\x02 \x01(\x03H\x00R\x05order\x88\x01\x01B\b\n" +
-	"\x06_order\"\xf8\a\n" +
+	"\x06_order\"\xdb\b\n" +
 	"\n" +
 	"ArmSummary\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
@@ -661,7 +949,9 @@ const file_podium_v1_arm_result_proto_rawDesc = "" +
 	"updateTime\x121\n" +
 	"\aattempt\x18\x11 \x01(\v2\x12.podium.v1.AttemptH\x06R\aattempt\x88\x01\x01\x129\n" +
 	"\n" +
-	"last_heard\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\tlastHeard\x1a:\n" +
+	"last_heard\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\tlastHeard\x12=\n" +
+	"\vannotations\x18\x13 \x01(\v2\x16.podium.v1.AnnotationsH\aR\vannotations\x88\x01\x01\x12\x12\n" +
+	"\x04tags\x18\x14 \x03(\tR\x04tags\x1a:\n" +
 	"\fMetricsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\x1a>\n" +
@@ -675,7 +965,8 @@ const file_podium_v1_arm_result_proto_rawDesc = "" +
 	"\t_group_idB\r\n" +
 	"\v_group_nameB\n" +
 	"\n" +
-	"\b_attempt*\xa2\x01\n" +
+	"\b_attemptB\x0e\n" +
+	"\f_annotations*\xa2\x01\n" +
 	"\tArmStatus\x12\x1a\n" +
 	"\x16ARM_STATUS_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12ARM_STATUS_PENDING\x10\x01\x12\x16\n" +
@@ -699,49 +990,56 @@ func file_podium_v1_arm_result_proto_rawDescGZIP() []byte {
 }
 
 var file_podium_v1_arm_result_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_podium_v1_arm_result_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_podium_v1_arm_result_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_podium_v1_arm_result_proto_goTypes = []any{
 	(ArmStatus)(0),                // 0: podium.v1.ArmStatus
 	(*ArmResult)(nil),             // 1: podium.v1.ArmResult
-	(*Attempt)(nil),               // 2: podium.v1.Attempt
-	(*ArmSummary)(nil),            // 3: podium.v1.ArmSummary
-	nil,                           // 4: podium.v1.ArmResult.MetricsEntry
-	nil,                           // 5: podium.v1.ArmResult.EvalMetricsEntry
-	nil,                           // 6: podium.v1.ArmResult.EvalBreakdownsEntry
-	nil,                           // 7: podium.v1.ArmSummary.MetricsEntry
-	nil,                           // 8: podium.v1.ArmSummary.EvalMetricsEntry
-	(*RunConfig)(nil),             // 9: podium.v1.RunConfig
-	(*EvalResult)(nil),            // 10: podium.v1.EvalResult
-	(*RunResult)(nil),             // 11: podium.v1.RunResult
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
-	(*Value)(nil),                 // 13: podium.v1.Value
+	(*Annotations)(nil),           // 2: podium.v1.Annotations
+	(*Provenance)(nil),            // 3: podium.v1.Provenance
+	(*Attempt)(nil),               // 4: podium.v1.Attempt
+	(*ArmSummary)(nil),            // 5: podium.v1.ArmSummary
+	nil,                           // 6: podium.v1.ArmResult.MetricsEntry
+	nil,                           // 7: podium.v1.ArmResult.EvalMetricsEntry
+	nil,                           // 8: podium.v1.ArmResult.EvalBreakdownsEntry
+	nil,                           // 9: podium.v1.Provenance.PackagesEntry
+	nil,                           // 10: podium.v1.ArmSummary.MetricsEntry
+	nil,                           // 11: podium.v1.ArmSummary.EvalMetricsEntry
+	(*RunConfig)(nil),             // 12: podium.v1.RunConfig
+	(*EvalResult)(nil),            // 13: podium.v1.EvalResult
+	(*RunResult)(nil),             // 14: podium.v1.RunResult
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*Value)(nil),                 // 16: podium.v1.Value
 }
 var file_podium_v1_arm_result_proto_depIdxs = []int32{
-	9,  // 0: podium.v1.ArmResult.run_config:type_name -> podium.v1.RunConfig
+	12, // 0: podium.v1.ArmResult.run_config:type_name -> podium.v1.RunConfig
 	0,  // 1: podium.v1.ArmResult.status:type_name -> podium.v1.ArmStatus
-	4,  // 2: podium.v1.ArmResult.metrics:type_name -> podium.v1.ArmResult.MetricsEntry
-	5,  // 3: podium.v1.ArmResult.eval_metrics:type_name -> podium.v1.ArmResult.EvalMetricsEntry
-	6,  // 4: podium.v1.ArmResult.eval_breakdowns:type_name -> podium.v1.ArmResult.EvalBreakdownsEntry
-	10, // 5: podium.v1.ArmResult.evals:type_name -> podium.v1.EvalResult
-	11, // 6: podium.v1.ArmResult.run_result:type_name -> podium.v1.RunResult
-	12, // 7: podium.v1.ArmResult.create_time:type_name -> google.protobuf.Timestamp
-	12, // 8: podium.v1.ArmResult.update_time:type_name -> google.protobuf.Timestamp
-	2,  // 9: podium.v1.ArmResult.attempt:type_name -> podium.v1.Attempt
-	12, // 10: podium.v1.ArmResult.last_heard:type_name -> google.protobuf.Timestamp
-	9,  // 11: podium.v1.ArmSummary.run_config:type_name -> podium.v1.RunConfig
-	0,  // 12: podium.v1.ArmSummary.status:type_name -> podium.v1.ArmStatus
-	7,  // 13: podium.v1.ArmSummary.metrics:type_name -> podium.v1.ArmSummary.MetricsEntry
-	8,  // 14: podium.v1.ArmSummary.eval_metrics:type_name -> podium.v1.ArmSummary.EvalMetricsEntry
-	12, // 15: podium.v1.ArmSummary.create_time:type_name -> google.protobuf.Timestamp
-	12, // 16: podium.v1.ArmSummary.update_time:type_name -> google.protobuf.Timestamp
-	2,  // 17: podium.v1.ArmSummary.attempt:type_name -> podium.v1.Attempt
-	12, // 18: podium.v1.ArmSummary.last_heard:type_name -> google.protobuf.Timestamp
-	13, // 19: podium.v1.ArmResult.EvalBreakdownsEntry.value:type_name -> podium.v1.Value
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	6,  // 2: podium.v1.ArmResult.metrics:type_name -> podium.v1.ArmResult.MetricsEntry
+	7,  // 3: podium.v1.ArmResult.eval_metrics:type_name -> podium.v1.ArmResult.EvalMetricsEntry
+	8,  // 4: podium.v1.ArmResult.eval_breakdowns:type_name -> podium.v1.ArmResult.EvalBreakdownsEntry
+	13, // 5: podium.v1.ArmResult.evals:type_name -> podium.v1.EvalResult
+	14, // 6: podium.v1.ArmResult.run_result:type_name -> podium.v1.RunResult
+	15, // 7: podium.v1.ArmResult.create_time:type_name -> google.protobuf.Timestamp
+	15, // 8: podium.v1.ArmResult.update_time:type_name -> google.protobuf.Timestamp
+	4,  // 9: podium.v1.ArmResult.attempt:type_name -> podium.v1.Attempt
+	15, // 10: podium.v1.ArmResult.last_heard:type_name -> google.protobuf.Timestamp
+	2,  // 11: podium.v1.ArmResult.annotations:type_name -> podium.v1.Annotations
+	3,  // 12: podium.v1.ArmResult.provenance:type_name -> podium.v1.Provenance
+	9,  // 13: podium.v1.Provenance.packages:type_name -> podium.v1.Provenance.PackagesEntry
+	12, // 14: podium.v1.ArmSummary.run_config:type_name -> podium.v1.RunConfig
+	0,  // 15: podium.v1.ArmSummary.status:type_name -> podium.v1.ArmStatus
+	10, // 16: podium.v1.ArmSummary.metrics:type_name -> podium.v1.ArmSummary.MetricsEntry
+	11, // 17: podium.v1.ArmSummary.eval_metrics:type_name -> podium.v1.ArmSummary.EvalMetricsEntry
+	15, // 18: podium.v1.ArmSummary.create_time:type_name -> google.protobuf.Timestamp
+	15, // 19: podium.v1.ArmSummary.update_time:type_name -> google.protobuf.Timestamp
+	4,  // 20: podium.v1.ArmSummary.attempt:type_name -> podium.v1.Attempt
+	15, // 21: podium.v1.ArmSummary.last_heard:type_name -> google.protobuf.Timestamp
+	2,  // 22: podium.v1.ArmSummary.annotations:type_name -> podium.v1.Annotations
+	16, // 23: podium.v1.ArmResult.EvalBreakdownsEntry.value:type_name -> podium.v1.Value
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_podium_v1_arm_result_proto_init() }
@@ -754,15 +1052,20 @@ func file_podium_v1_arm_result_proto_init() {
 	file_podium_v1_run_result_proto_init()
 	file_podium_v1_value_proto_init()
 	file_podium_v1_arm_result_proto_msgTypes[0].OneofWrappers = []any{}
-	file_podium_v1_arm_result_proto_msgTypes[1].OneofWrappers = []any{}
+	file_podium_v1_arm_result_proto_msgTypes[1].OneofWrappers = []any{
+		(*Annotations_GroupName)(nil),
+		(*Annotations_NoGroup)(nil),
+	}
 	file_podium_v1_arm_result_proto_msgTypes[2].OneofWrappers = []any{}
+	file_podium_v1_arm_result_proto_msgTypes[3].OneofWrappers = []any{}
+	file_podium_v1_arm_result_proto_msgTypes[4].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_podium_v1_arm_result_proto_rawDesc), len(file_podium_v1_arm_result_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   8,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

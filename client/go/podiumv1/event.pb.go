@@ -41,6 +41,7 @@ type Event struct {
 	//	*Event_ArmRecorded
 	//	*Event_ExperimentConcluded
 	//	*Event_Skipped
+	//	*Event_ArmAnnotated
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -162,6 +163,15 @@ func (x *Event) GetSkipped() *Skipped {
 	return nil
 }
 
+func (x *Event) GetArmAnnotated() *ArmAnnotated {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_ArmAnnotated); ok {
+			return x.ArmAnnotated
+		}
+	}
+	return nil
+}
+
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
@@ -206,6 +216,11 @@ type Event_Skipped struct {
 	Skipped *Skipped `protobuf:"bytes,9,opt,name=skipped,proto3,oneof"`
 }
 
+type Event_ArmAnnotated struct {
+	// Notes, tags or the group of an arm, after the fact.
+	ArmAnnotated *ArmAnnotated `protobuf:"bytes,10,opt,name=arm_annotated,json=armAnnotated,proto3,oneof"`
+}
+
 func (*Event_ExperimentDeclared) isEvent_Kind() {}
 
 func (*Event_ArmStarted) isEvent_Kind() {}
@@ -221,6 +236,8 @@ func (*Event_ArmRecorded) isEvent_Kind() {}
 func (*Event_ExperimentConcluded) isEvent_Kind() {}
 
 func (*Event_Skipped) isEvent_Kind() {}
+
+func (*Event_ArmAnnotated) isEvent_Kind() {}
 
 // ExperimentDeclared creates the experiment, or sets those of its fields that are
 // still unset. A field that has another value keeps it and is named in the response,
@@ -365,7 +382,10 @@ type ArmStarted struct {
 	//
 	//	*ArmStarted_ResumeStep
 	//	*ArmStarted_Restart
-	Mode          isArmStarted_Mode `protobuf_oneof:"mode"`
+	Mode isArmStarted_Mode `protobuf_oneof:"mode"`
+	// Where the attempt's code came from, and where it runs. It is not part of the
+	// run_config, so it may differ between attempts and between members of a group.
+	Provenance    *Provenance `protobuf:"bytes,9,opt,name=provenance,proto3,oneof" json:"provenance,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -465,6 +485,13 @@ func (x *ArmStarted) GetRestart() bool {
 		}
 	}
 	return false
+}
+
+func (x *ArmStarted) GetProvenance() *Provenance {
+	if x != nil {
+		return x.Provenance
+	}
+	return nil
 }
 
 type isArmStarted_Mode interface {
@@ -838,6 +865,176 @@ func (x *ExperimentConcluded) GetConclusion() string {
 	return ""
 }
 
+// ArmAnnotated changes notes, tags or the group of an arm. The arm may have any status.
+// An event that sets none of them changes nothing.
+//
+// Annotations take precedence over the arm's run_config and over the group that its
+// training names, and a later attempt or ArmRecorded keeps them. The run_config itself
+// stays as it was recorded.
+type ArmAnnotated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the arm. Required.
+	Arm string `protobuf:"bytes,1,opt,name=arm,proto3" json:"arm,omitempty"`
+	// What happens to the notes. Unset keeps them.
+	//
+	// Types that are valid to be assigned to NotesChange:
+	//
+	//	*ArmAnnotated_Notes
+	//	*ArmAnnotated_ClearNotes
+	NotesChange isArmAnnotated_NotesChange `protobuf_oneof:"notes_change"`
+	// Tags to add, in this order. A tag that the arm has is not added again.
+	AddTags []string `protobuf:"bytes,4,rep,name=add_tags,json=addTags,proto3" json:"add_tags,omitempty"`
+	// Tags to remove. A tag that is also in add_tags is refused (FIELD_OUT_OF_RANGE).
+	RemoveTags []string `protobuf:"bytes,5,rep,name=remove_tags,json=removeTags,proto3" json:"remove_tags,omitempty"`
+	// What happens to the group. Unset keeps it. A change removes the group_id, which is
+	// the id of the recorded group.
+	//
+	// Types that are valid to be assigned to GroupChange:
+	//
+	//	*ArmAnnotated_GroupName
+	//	*ArmAnnotated_ClearGroup
+	GroupChange   isArmAnnotated_GroupChange `protobuf_oneof:"group_change"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArmAnnotated) Reset() {
+	*x = ArmAnnotated{}
+	mi := &file_podium_v1_event_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArmAnnotated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArmAnnotated) ProtoMessage() {}
+
+func (x *ArmAnnotated) ProtoReflect() protoreflect.Message {
+	mi := &file_podium_v1_event_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArmAnnotated.ProtoReflect.Descriptor instead.
+func (*ArmAnnotated) Descriptor() ([]byte, []int) {
+	return file_podium_v1_event_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ArmAnnotated) GetArm() string {
+	if x != nil {
+		return x.Arm
+	}
+	return ""
+}
+
+func (x *ArmAnnotated) GetNotesChange() isArmAnnotated_NotesChange {
+	if x != nil {
+		return x.NotesChange
+	}
+	return nil
+}
+
+func (x *ArmAnnotated) GetNotes() string {
+	if x != nil {
+		if x, ok := x.NotesChange.(*ArmAnnotated_Notes); ok {
+			return x.Notes
+		}
+	}
+	return ""
+}
+
+func (x *ArmAnnotated) GetClearNotes() bool {
+	if x != nil {
+		if x, ok := x.NotesChange.(*ArmAnnotated_ClearNotes); ok {
+			return x.ClearNotes
+		}
+	}
+	return false
+}
+
+func (x *ArmAnnotated) GetAddTags() []string {
+	if x != nil {
+		return x.AddTags
+	}
+	return nil
+}
+
+func (x *ArmAnnotated) GetRemoveTags() []string {
+	if x != nil {
+		return x.RemoveTags
+	}
+	return nil
+}
+
+func (x *ArmAnnotated) GetGroupChange() isArmAnnotated_GroupChange {
+	if x != nil {
+		return x.GroupChange
+	}
+	return nil
+}
+
+func (x *ArmAnnotated) GetGroupName() string {
+	if x != nil {
+		if x, ok := x.GroupChange.(*ArmAnnotated_GroupName); ok {
+			return x.GroupName
+		}
+	}
+	return ""
+}
+
+func (x *ArmAnnotated) GetClearGroup() bool {
+	if x != nil {
+		if x, ok := x.GroupChange.(*ArmAnnotated_ClearGroup); ok {
+			return x.ClearGroup
+		}
+	}
+	return false
+}
+
+type isArmAnnotated_NotesChange interface {
+	isArmAnnotated_NotesChange()
+}
+
+type ArmAnnotated_Notes struct {
+	// The new notes, which must not be empty. At most 64 KiB.
+	Notes string `protobuf:"bytes,2,opt,name=notes,proto3,oneof"`
+}
+
+type ArmAnnotated_ClearNotes struct {
+	// Removes the notes. Must be true if set.
+	ClearNotes bool `protobuf:"varint,3,opt,name=clear_notes,json=clearNotes,proto3,oneof"`
+}
+
+func (*ArmAnnotated_Notes) isArmAnnotated_NotesChange() {}
+
+func (*ArmAnnotated_ClearNotes) isArmAnnotated_NotesChange() {}
+
+type isArmAnnotated_GroupChange interface {
+	isArmAnnotated_GroupChange()
+}
+
+type ArmAnnotated_GroupName struct {
+	// The name of the group that the arm now belongs to.
+	GroupName string `protobuf:"bytes,6,opt,name=group_name,json=groupName,proto3,oneof"`
+}
+
+type ArmAnnotated_ClearGroup struct {
+	// Removes the arm from its group. Must be true if set.
+	ClearGroup bool `protobuf:"varint,7,opt,name=clear_group,json=clearGroup,proto3,oneof"`
+}
+
+func (*ArmAnnotated_GroupName) isArmAnnotated_GroupChange() {}
+
+func (*ArmAnnotated_ClearGroup) isArmAnnotated_GroupChange() {}
+
 // Skipped uses a sequence number of its stream and does nothing. A writer sends it in
 // place of an event that was refused permanently.
 type Skipped struct {
@@ -848,7 +1045,7 @@ type Skipped struct {
 
 func (x *Skipped) Reset() {
 	*x = Skipped{}
-	mi := &file_podium_v1_event_proto_msgTypes[8]
+	mi := &file_podium_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +1057,7 @@ func (x *Skipped) String() string {
 func (*Skipped) ProtoMessage() {}
 
 func (x *Skipped) ProtoReflect() protoreflect.Message {
-	mi := &file_podium_v1_event_proto_msgTypes[8]
+	mi := &file_podium_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,14 +1070,14 @@ func (x *Skipped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Skipped.ProtoReflect.Descriptor instead.
 func (*Skipped) Descriptor() ([]byte, []int) {
-	return file_podium_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_podium_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 var File_podium_v1_event_proto protoreflect.FileDescriptor
 
 const file_podium_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x15podium/v1/event.proto\x12\tpodium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1apodium/v1/arm_result.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/experiment.proto\x1a\x1apodium/v1/run_config.proto\x1a\x1apodium/v1/run_result.proto\x1a\x15podium/v1/value.proto\"\xde\x04\n" +
+	"\x15podium/v1/event.proto\x12\tpodium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1apodium/v1/arm_result.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/experiment.proto\x1a\x1apodium/v1/run_config.proto\x1a\x1apodium/v1/run_result.proto\x1a\x15podium/v1/value.proto\"\x9e\x05\n" +
 	"\x05Event\x129\n" +
 	"\n" +
 	"event_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\teventTime\x12P\n" +
@@ -892,7 +1089,9 @@ const file_podium_v1_event_proto_rawDesc = "" +
 	"\farm_finished\x18\x06 \x01(\v2\x16.podium.v1.ArmFinishedH\x00R\varmFinished\x12;\n" +
 	"\farm_recorded\x18\a \x01(\v2\x16.podium.v1.ArmRecordedH\x00R\varmRecorded\x12S\n" +
 	"\x14experiment_concluded\x18\b \x01(\v2\x1e.podium.v1.ExperimentConcludedH\x00R\x13experimentConcluded\x12.\n" +
-	"\askipped\x18\t \x01(\v2\x12.podium.v1.SkippedH\x00R\askippedB\x06\n" +
+	"\askipped\x18\t \x01(\v2\x12.podium.v1.SkippedH\x00R\askipped\x12>\n" +
+	"\rarm_annotated\x18\n" +
+	" \x01(\v2\x17.podium.v1.ArmAnnotatedH\x00R\farmAnnotatedB\x06\n" +
 	"\x04kind\"\xad\x03\n" +
 	"\x12ExperimentDeclared\x12#\n" +
 	"\n" +
@@ -909,7 +1108,7 @@ const file_podium_v1_event_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\v2\x10.podium.v1.ValueR\x05value:\x028\x01B\r\n" +
 	"\v_hypothesisB\x11\n" +
 	"\x0f_success_metricB\t\n" +
-	"\a_parent\"\xcf\x02\n" +
+	"\a_parent\"\x9a\x03\n" +
 	"\n" +
 	"ArmStarted\x12\x10\n" +
 	"\x03arm\x18\x01 \x01(\tR\x03arm\x123\n" +
@@ -922,11 +1121,15 @@ const file_podium_v1_event_proto_rawDesc = "" +
 	"\x06run_id\x18\x06 \x01(\tH\x03R\x05runId\x88\x01\x01\x12!\n" +
 	"\vresume_step\x18\a \x01(\x03H\x00R\n" +
 	"resumeStep\x12\x1a\n" +
-	"\arestart\x18\b \x01(\bH\x00R\arestartB\x06\n" +
+	"\arestart\x18\b \x01(\bH\x00R\arestart\x12:\n" +
+	"\n" +
+	"provenance\x18\t \x01(\v2\x15.podium.v1.ProvenanceH\x04R\n" +
+	"provenance\x88\x01\x01B\x06\n" +
 	"\x04modeB\v\n" +
 	"\t_group_idB\r\n" +
 	"\v_group_nameB\t\n" +
-	"\a_run_id\"\xf7\x01\n" +
+	"\a_run_idB\r\n" +
+	"\v_provenance\"\xf7\x01\n" +
 	"\x0fMetricsRecorded\x12\x10\n" +
 	"\x03arm\x18\x01 \x01(\tR\x03arm\x12\"\n" +
 	"\n" +
@@ -965,7 +1168,21 @@ const file_podium_v1_event_proto_rawDesc = "" +
 	"\x13ExperimentConcluded\x12\x1e\n" +
 	"\n" +
 	"conclusion\x18\x01 \x01(\tR\n" +
-	"conclusion\"\t\n" +
+	"conclusion\"\xfb\x01\n" +
+	"\fArmAnnotated\x12\x10\n" +
+	"\x03arm\x18\x01 \x01(\tR\x03arm\x12\x16\n" +
+	"\x05notes\x18\x02 \x01(\tH\x00R\x05notes\x12!\n" +
+	"\vclear_notes\x18\x03 \x01(\bH\x00R\n" +
+	"clearNotes\x12\x19\n" +
+	"\badd_tags\x18\x04 \x03(\tR\aaddTags\x12\x1f\n" +
+	"\vremove_tags\x18\x05 \x03(\tR\n" +
+	"removeTags\x12\x1f\n" +
+	"\n" +
+	"group_name\x18\x06 \x01(\tH\x01R\tgroupName\x12!\n" +
+	"\vclear_group\x18\a \x01(\bH\x01R\n" +
+	"clearGroupB\x0e\n" +
+	"\fnotes_changeB\x0e\n" +
+	"\fgroup_change\"\t\n" +
 	"\aSkippedBd\n" +
 	"\tpodium.v1B\n" +
 	"EventProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\n" +
@@ -983,7 +1200,7 @@ func file_podium_v1_event_proto_rawDescGZIP() []byte {
 	return file_podium_v1_event_proto_rawDescData
 }
 
-var file_podium_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_podium_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_podium_v1_event_proto_goTypes = []any{
 	(*Event)(nil),                 // 0: podium.v1.Event
 	(*ExperimentDeclared)(nil),    // 1: podium.v1.ExperimentDeclared
@@ -993,21 +1210,23 @@ var file_podium_v1_event_proto_goTypes = []any{
 	(*ArmFinished)(nil),           // 5: podium.v1.ArmFinished
 	(*ArmRecorded)(nil),           // 6: podium.v1.ArmRecorded
 	(*ExperimentConcluded)(nil),   // 7: podium.v1.ExperimentConcluded
-	(*Skipped)(nil),               // 8: podium.v1.Skipped
-	nil,                           // 9: podium.v1.ExperimentDeclared.MetadataEntry
-	nil,                           // 10: podium.v1.MetricsRecorded.MetricsEntry
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
-	(Direction)(0),                // 12: podium.v1.Direction
-	(*RunConfig)(nil),             // 13: podium.v1.RunConfig
-	(*Attempt)(nil),               // 14: podium.v1.Attempt
-	(*EvalResult)(nil),            // 15: podium.v1.EvalResult
-	(ArmStatus)(0),                // 16: podium.v1.ArmStatus
-	(*RunResult)(nil),             // 17: podium.v1.RunResult
-	(*ArmResult)(nil),             // 18: podium.v1.ArmResult
-	(*Value)(nil),                 // 19: podium.v1.Value
+	(*ArmAnnotated)(nil),          // 8: podium.v1.ArmAnnotated
+	(*Skipped)(nil),               // 9: podium.v1.Skipped
+	nil,                           // 10: podium.v1.ExperimentDeclared.MetadataEntry
+	nil,                           // 11: podium.v1.MetricsRecorded.MetricsEntry
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(Direction)(0),                // 13: podium.v1.Direction
+	(*RunConfig)(nil),             // 14: podium.v1.RunConfig
+	(*Attempt)(nil),               // 15: podium.v1.Attempt
+	(*Provenance)(nil),            // 16: podium.v1.Provenance
+	(*EvalResult)(nil),            // 17: podium.v1.EvalResult
+	(ArmStatus)(0),                // 18: podium.v1.ArmStatus
+	(*RunResult)(nil),             // 19: podium.v1.RunResult
+	(*ArmResult)(nil),             // 20: podium.v1.ArmResult
+	(*Value)(nil),                 // 21: podium.v1.Value
 }
 var file_podium_v1_event_proto_depIdxs = []int32{
-	11, // 0: podium.v1.Event.event_time:type_name -> google.protobuf.Timestamp
+	12, // 0: podium.v1.Event.event_time:type_name -> google.protobuf.Timestamp
 	1,  // 1: podium.v1.Event.experiment_declared:type_name -> podium.v1.ExperimentDeclared
 	2,  // 2: podium.v1.Event.arm_started:type_name -> podium.v1.ArmStarted
 	3,  // 3: podium.v1.Event.metrics_recorded:type_name -> podium.v1.MetricsRecorded
@@ -1015,22 +1234,24 @@ var file_podium_v1_event_proto_depIdxs = []int32{
 	5,  // 5: podium.v1.Event.arm_finished:type_name -> podium.v1.ArmFinished
 	6,  // 6: podium.v1.Event.arm_recorded:type_name -> podium.v1.ArmRecorded
 	7,  // 7: podium.v1.Event.experiment_concluded:type_name -> podium.v1.ExperimentConcluded
-	8,  // 8: podium.v1.Event.skipped:type_name -> podium.v1.Skipped
-	12, // 9: podium.v1.ExperimentDeclared.direction:type_name -> podium.v1.Direction
-	9,  // 10: podium.v1.ExperimentDeclared.metadata:type_name -> podium.v1.ExperimentDeclared.MetadataEntry
-	13, // 11: podium.v1.ArmStarted.run_config:type_name -> podium.v1.RunConfig
-	14, // 12: podium.v1.ArmStarted.attempt:type_name -> podium.v1.Attempt
-	10, // 13: podium.v1.MetricsRecorded.metrics:type_name -> podium.v1.MetricsRecorded.MetricsEntry
-	15, // 14: podium.v1.EvalRecorded.eval_result:type_name -> podium.v1.EvalResult
-	16, // 15: podium.v1.ArmFinished.status:type_name -> podium.v1.ArmStatus
-	17, // 16: podium.v1.ArmFinished.run_result:type_name -> podium.v1.RunResult
-	18, // 17: podium.v1.ArmRecorded.arm_result:type_name -> podium.v1.ArmResult
-	19, // 18: podium.v1.ExperimentDeclared.MetadataEntry.value:type_name -> podium.v1.Value
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	9,  // 8: podium.v1.Event.skipped:type_name -> podium.v1.Skipped
+	8,  // 9: podium.v1.Event.arm_annotated:type_name -> podium.v1.ArmAnnotated
+	13, // 10: podium.v1.ExperimentDeclared.direction:type_name -> podium.v1.Direction
+	10, // 11: podium.v1.ExperimentDeclared.metadata:type_name -> podium.v1.ExperimentDeclared.MetadataEntry
+	14, // 12: podium.v1.ArmStarted.run_config:type_name -> podium.v1.RunConfig
+	15, // 13: podium.v1.ArmStarted.attempt:type_name -> podium.v1.Attempt
+	16, // 14: podium.v1.ArmStarted.provenance:type_name -> podium.v1.Provenance
+	11, // 15: podium.v1.MetricsRecorded.metrics:type_name -> podium.v1.MetricsRecorded.MetricsEntry
+	17, // 16: podium.v1.EvalRecorded.eval_result:type_name -> podium.v1.EvalResult
+	18, // 17: podium.v1.ArmFinished.status:type_name -> podium.v1.ArmStatus
+	19, // 18: podium.v1.ArmFinished.run_result:type_name -> podium.v1.RunResult
+	20, // 19: podium.v1.ArmRecorded.arm_result:type_name -> podium.v1.ArmResult
+	21, // 20: podium.v1.ExperimentDeclared.MetadataEntry.value:type_name -> podium.v1.Value
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_podium_v1_event_proto_init() }
@@ -1053,6 +1274,7 @@ func file_podium_v1_event_proto_init() {
 		(*Event_ArmRecorded)(nil),
 		(*Event_ExperimentConcluded)(nil),
 		(*Event_Skipped)(nil),
+		(*Event_ArmAnnotated)(nil),
 	}
 	file_podium_v1_event_proto_msgTypes[1].OneofWrappers = []any{}
 	file_podium_v1_event_proto_msgTypes[2].OneofWrappers = []any{
@@ -1062,13 +1284,19 @@ func file_podium_v1_event_proto_init() {
 	file_podium_v1_event_proto_msgTypes[3].OneofWrappers = []any{}
 	file_podium_v1_event_proto_msgTypes[4].OneofWrappers = []any{}
 	file_podium_v1_event_proto_msgTypes[5].OneofWrappers = []any{}
+	file_podium_v1_event_proto_msgTypes[8].OneofWrappers = []any{
+		(*ArmAnnotated_Notes)(nil),
+		(*ArmAnnotated_ClearNotes)(nil),
+		(*ArmAnnotated_GroupName)(nil),
+		(*ArmAnnotated_ClearGroup)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_podium_v1_event_proto_rawDesc), len(file_podium_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

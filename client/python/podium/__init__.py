@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from podium._model.listings import Metric, MetricSource, Server
     from podium._model.recording import KeptField, RecordResult, StreamPosition
     from podium._model.results import (
+        Annotations,
         ArmCounts,
         ArmResult,
         ArmStatus,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         Experiment,
         ExperimentStatus,
         ModelConfig,
+        Provenance,
         RunConfig,
         RunResult,
         Value,
@@ -106,6 +108,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TLS",
     "AbortedError",
+    "Annotations",
     "ArmCounts",
     "ArmHandle",
     "ArmRecorder",
@@ -163,6 +166,7 @@ __all__ = [
     "OutOfRangeError",
     "PermissionDeniedError",
     "PodiumError",
+    "Provenance",
     "RankCounts",
     "RankFlag",
     "RankGroupCounts",

@@ -12,7 +12,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from podium._interface.endings import error_text
-from podium._model.results import ArmResult, Attempt, EvalResult, RunConfig, RunResult
+from podium._model.results import ArmResult, Attempt, EvalResult, Provenance, RunConfig, RunResult
 from podium._values import coerce
 from podium._values.arguments import DirectionLike, FinalStatus, StepLike, Strings
 from podium._values.coerce import Metrics
@@ -21,6 +21,7 @@ from podium._wire import codec
 from podium.v1 import event_pb2
 
 __all__ = [
+    "arm_annotated",
     "arm_finished",
     "arm_recorded",
     "arm_started",
@@ -68,6 +69,7 @@ def arm_started(
     run_id: str | None = None,
     resume_step: StepLike | None = None,
     restart: bool = False,
+    provenance: Provenance | None = None,
     event_time: datetime | None = None,
 ) -> event_pb2.Event:
     """Makes the event that starts an attempt at training an arm; see `ExperimentHandle.start_arm`.
@@ -76,6 +78,7 @@ def arm_started(
     """
     run_config = coerce.instance_of(RunConfig)(run_config, "run_config")
     restart = coerce.boolean(restart, "restart")
+    origin = coerce.optional(coerce.instance_of(Provenance), provenance, "provenance")
     if restart and resume_step is not None:
         raise ValueError("give resume_step, to resume, or restart, to start over; not both")
     started = event_pb2.ArmStarted(
@@ -85,6 +88,7 @@ def arm_started(
         group_id=coerce.optional(coerce.text, group_id, "group_id"),
         group_name=coerce.optional(coerce.text, group_name, "group_name"),
         run_id=coerce.optional(coerce.text, run_id, "run_id"),
+        provenance=None if origin is None else codec.provenance_to_proto(origin),
     )
     if resume_step is not None:
         started.resume_step = coerce.integer(resume_step, "resume_step")
@@ -155,6 +159,32 @@ def arm_finished(
         run_result=None if result is None else codec.run_result_to_proto(result),
     )
     return event_pb2.Event(event_time=_time(event_time), arm_finished=finished)
+
+
+def arm_annotated(
+    arm: str,
+    *,
+    notes: str | None = None,
+    add_tags: Strings = (),
+    remove_tags: Strings = (),
+    group_name: str | None = None,
+    event_time: datetime | None = None,
+) -> event_pb2.Event:
+    """Makes the event that changes notes, tags or group of an arm; see `ArmHandle.annotate`."""
+    annotated = event_pb2.ArmAnnotated(
+        arm=coerce.text(arm, "arm"),
+        add_tags=coerce.texts(add_tags, "add_tags"),
+        remove_tags=coerce.texts(remove_tags, "remove_tags"),
+    )
+    if notes == "":
+        annotated.clear_notes = True
+    elif notes is not None:
+        annotated.notes = coerce.text(notes, "notes")
+    if group_name == "":
+        annotated.clear_group = True
+    elif group_name is not None:
+        annotated.group_name = coerce.text(group_name, "group_name")
+    return event_pb2.Event(event_time=_time(event_time), arm_annotated=annotated)
 
 
 def arm_recorded(

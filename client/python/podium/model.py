@@ -2,18 +2,21 @@
 
 from podium._model.config import Component, DataConfig, ModelConfig, RunConfig
 from podium._model.results import (
+    Annotations,
     ArmCounts,
     ArmResult,
     ArmSummary,
     Attempt,
     EvalResult,
     Experiment,
+    Provenance,
     RunResult,
 )
 from podium._values.coerce import Value
 from podium._values.enums import ArmStatus, Direction, ExperimentStatus
 
 __all__ = [
+    "Annotations",
     "ArmCounts",
     "ArmResult",
     "ArmStatus",
@@ -26,6 +29,7 @@ __all__ = [
     "Experiment",
     "ExperimentStatus",
     "ModelConfig",
+    "Provenance",
     "RunConfig",
     "RunResult",
     "Value",

@@ -117,6 +117,7 @@ def arm_result(experiment_name: str, view: ArmView, rows: Iterable[bytes]) -> by
             update_time=_time(row.updated),
             attempt=_attempt(row),
             last_heard=_time(row.last_heard),
+            tags=row.tags,
         )
     )
     field = ArmResult.EVALS_FIELD_NUMBER
@@ -158,6 +159,7 @@ def _summary(
         update_time=_time(row.updated),
         attempt=_attempt(row),
         last_heard=_time(row.last_heard),
+        tags=row.tags,
         **{f.name: value for f, value in recorded.ListFields() if f.name in _SHARED},
     )
 
@@ -225,7 +227,15 @@ def series(points: Iterable[Points]) -> Iterable[Series]:
     return found.values()
 
 
-_SHARED = ("run_id", "error", "train_seconds", "eval_seconds", "group_id", "group_name")
+_SHARED = (
+    "run_id",
+    "error",
+    "train_seconds",
+    "eval_seconds",
+    "group_id",
+    "group_name",
+    "annotations",
+)
 
 
 def _recorded(view: ArmView) -> ArmResult:

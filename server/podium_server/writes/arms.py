@@ -14,7 +14,7 @@ from podium.v1.event_pb2 import ArmRecorded, ArmStarted, MetricsRecorded
 from podium_server.errors import failure
 from podium_server.store.message_fields import config_digest
 from podium_server.store.rows import PART_NAMES, EvalKey
-from podium_server.writes import attempts, outcomes, rows
+from podium_server.writes import annotations, attempts, outcomes, rows
 from podium_server.writes.encoding import digest, encode, same_double
 from podium_server.writes.state import ArmState, CallState
 
@@ -26,11 +26,21 @@ _Fact = Literal[
     "run_result",
     "group_id",
     "group_name",
+    "annotations",
+    "provenance",
 ]
 _FACTS: tuple[_Fact, ...] = get_args(_Fact)
-_ATTEMPT_FACTS: tuple[_Fact, ...] = ("error", "train_seconds", "run_result", "eval_seconds")
+_ATTEMPT_FACTS: tuple[_Fact, ...] = (
+    "error",
+    "train_seconds",
+    "run_result",
+    "eval_seconds",
+    "provenance",
+)
 """The parts that belong to one attempt. The next attempt does not keep them."""
-_Output = Literal["experiment", "revision", "create_time", "update_time", "attempt", "last_heard"]
+_Output = Literal[
+    "experiment", "revision", "create_time", "update_time", "attempt", "last_heard", "tags"
+]
 _OUTPUTS: tuple[_Output, ...] = get_args(_Output)
 
 __all__ = ["WholeArm", "read_whole", "record_metrics", "record_whole", "start"]
@@ -129,7 +139,7 @@ def record_whole(
         if arm.row.digest == whole.digest:
             return
         rows.check_model_refs(arm, whole.rows)
-    parts = _parts_of(result, limits)
+    parts = _parts_of(result, arm, limits)
     size = sum(map(len, parts.values()))
     _check_size(size, result.name, "arm_recorded.arm_result", limits)
     if arm is None:
@@ -159,6 +169,7 @@ def _parts_at_start(arm: ArmState | None, event: ArmStarted) -> dict[str, bytes]
     facts = ArmResult.FromString(before["facts"])
     _clear(facts, _ATTEMPT_FACTS if resumes else (*_ATTEMPT_FACTS, "run_id"))
     facts.MergeFrom(_facts(event, _FACTS))
+    annotations.apply_to_facts(facts)
     has_rows = arm is not None and arm.row.eval_count > 0
     return {
         "config": encode(event.run_config),
@@ -182,9 +193,7 @@ def _begin(arm: ArmState, event: ArmStarted, parts: Mapping[str, bytes]) -> None
     row = arm.row
     for name, content in parts.items():
         arm.set_part(name, content)
-    if event.HasField("group_name"):
-        arm.set_group(event.group_name)
-    row.tags = tuple(event.run_config.tags)
+    annotations.set_labels(arm)
     row.digest = None
     row.config_digest = config_digest(parts["config"])
     row.attempt_id = event.attempt.id
@@ -202,9 +211,12 @@ def _clear(facts: ArmResult, names: Iterable[_Fact]) -> None:
         facts.ClearField(name)
 
 
-def _parts_of(result: ArmResult, limits: Limits) -> dict[str, bytes]:
+def _parts_of(result: ArmResult, arm: ArmState | None, limits: Limits) -> dict[str, bytes]:
     """Returns the parts of a whole arm: everything but its rows."""
     facts, given, metrics = _facts(result, _FACTS), ArmResult(), ArmResult()
+    if arm is not None and not facts.HasField("annotations"):
+        facts.MergeFrom(_facts(ArmResult.FromString(arm.part("facts")), ["annotations"]))
+    annotations.apply_to_facts(facts)
     if not result.evals:
         given.eval_metrics.MergeFrom(result.eval_metrics)
         given.eval_breakdowns.MergeFrom(result.eval_breakdowns)
@@ -218,8 +230,7 @@ def _become(arm: ArmState, result: ArmResult, parts: Mapping[str, bytes]) -> Non
     changed = [arm.set_part(name, content) for name, content in parts.items()]
     if any(changed):
         arm.mark_primary_stale()
-    arm.set_group(result.group_name if result.HasField("group_name") else None)
-    arm.row.tags = tuple(result.run_config.tags)
+    annotations.set_labels(arm)
     arm.row.config_digest = config_digest(parts["config"])
     arm.set_status(result.status)
 

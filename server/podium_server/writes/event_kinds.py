@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from podium._limits.limits import Limits
-from podium.v1.event_pb2 import ArmFinished, EvalRecorded, Event, MetricsRecorded
+from podium.v1.event_pb2 import ArmAnnotated, ArmFinished, EvalRecorded, Event, MetricsRecorded
 
 from podium_server.errors import unknown_arm
 from podium_server.store.calls import ArmNeeds
 from podium_server.store.rows import PART_NAMES, SERIES_PART
-from podium_server.writes import arms, attempts, experiments, outcomes, rows
+from podium_server.writes import annotations, arms, attempts, experiments, outcomes, rows
 from podium_server.writes.encoding import plain_time
 from podium_server.writes.state import ArmState, CallState, ParsedRow
 
@@ -118,6 +118,10 @@ def _need_row(needs: ArmNeeds, row: ParsedRow) -> None:
     needs.keys.add(row.key)
 
 
+def _annotate(context: Context, body: ArmAnnotated) -> None:
+    annotations.annotate(_known_arm(context, body.arm, None), body, context.limits)
+
+
 def _known_arm(context: Context, name: str, attempt_id: str | None) -> ArmState:
     arm = context.state.arm(name)
     if arm is None:
@@ -180,6 +184,7 @@ KINDS: dict[str, Kind] = {
         _finish,
         attempt=_attempt_of,
     ),
+    "arm_annotated": Kind(_own_arm, _need_parts("config", "facts"), _annotate),
     "arm_recorded": Kind(
         lambda whole: str(whole.result.name),
         _need_everything,

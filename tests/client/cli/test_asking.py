@@ -141,11 +141,11 @@ def test_show_arm(address: str) -> None:
         "  arm               r4 of sweep\n"
         "  status            completed\n"
         "  group             small\n"
+        "  tags              lora\n"
         "  config name       r4\n"
         '  config model      {"name": "qwen"}\n'
         '  config algorithm  {"kind": "sft", "params": {"rank": 4}}\n'
         "  config seed       0\n"
-        '  config tags       ["lora"]\n'
         "  training metrics  train/loss=0.25\n"
         "  eval metrics      acc=1.33333  ppl=nan\n"
         "  training time     1 h 02 min\n"

@@ -38,7 +38,7 @@ EVENTS: dict[str, list[dict[str, Any]]] = {
             "run_id": "r",
             "resume_step": 3,
         },
-        {"run_config": CONFIG, "attempt": ATTEMPT, "restart": True},
+        {"run_config": CONFIG, "attempt": ATTEMPT, "restart": True, "provenance": {"host": "n"}},
     ],
     "metrics_recorded": [{"arm": "a", "attempt_id": "job", "metrics": {"m": 1}, "step": 3}],
     "eval_recorded": [{"arm": "a", "attempt_id": "job", "eval_result": {"name": "v"}}],
@@ -57,6 +57,10 @@ EVENTS: dict[str, list[dict[str, Any]]] = {
     ],
     "experiment_concluded": [{"conclusion": "c"}],
     "skipped": [{"event_time": "2026-01-01T00:00:00Z"}],
+    "arm_annotated": [
+        {"arm": "a", "notes": "n", "group_name": "g", "add_tags": ["t"], "remove_tags": ["u"]},
+        {"arm": "a", "notes": "", "group_name": ""},
+    ],
 }
 
 # rpc -> commands that together set every field of its request.
@@ -133,7 +137,7 @@ def test_every_command_is_tried() -> None:
     """Each command calls an rpc in the table above, but for those that need no table."""
     tried = {use.split()[0] for uses in USES.values() for use in uses}
     comparing = {"compare", "curve", "export"}
-    untried = comparing | {"conclude", "declare", "finish", "import", "outbox", "sync"}
+    untried = comparing | {"annotate", "conclude", "declare", "finish", "import", "outbox", "sync"}
     assert tried | untried | SERVER_COMMANDS.keys() == COMMANDS.keys()
 
 

@@ -277,3 +277,20 @@ def test_a_server_with_a_lower_limit(tmp_path: Path) -> None:
         done = podium("record", "e", str(file), address=server.address)
         assert (done.code, done.out) == (0, "301 events recorded; revision 5\n")
         assert len(arm(server.address, "e", "a").evals) == 301
+
+
+def test_annotate(address: str, name: str) -> None:
+    """`annotate` changes notes, tags and group; `show` has them; nothing to change is an error."""
+    podium("record", name, "-", stdin=json.dumps(ARM), address=address)
+    line = ["annotate", name, "a", "--note", "bad shard", "--tag", "x", "--group", "g"]
+    done = podium(*line, address=address)
+    assert done == (0, f"arm 'a' of {name!r} is annotated; revision 3\n", "")
+    assert podium(*line, address=address).out == f"arm 'a' of {name!r} is unchanged; revision 3\n"
+    shown = podium("show", name, "a", address=address).out
+    assert "  group             g\n  notes             bad shard\n  tags              x\n" in shown
+    podium("annotate", name, "a", "--note", "", "--untag", "x", "--group", "", address=address)
+    found = arm(address, name, "a")
+    assert found.annotations == library.Annotations(removed_tags=["x"], no_group=True)
+    done = podium("annotate", name, "a", address=address)
+    assert done.code == 2
+    assert "nothing to change; give --note, --tag, --untag or --group" in done.err

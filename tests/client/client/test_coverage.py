@@ -55,10 +55,14 @@ async def start(client: AnyClient) -> None:
     """Sets every field of a start, of both modes."""
     groups = {"group_id": "g", "group_name": "g", "run_id": "r"}
     experiment = client.experiment("e")
-    await result(experiment.start_arm(CONFIG, **groups, restart=True))
+    origin = podium.Provenance(host="h")
+    await result(experiment.start_arm(CONFIG, **groups, restart=True, provenance=origin))
     arm = await result(experiment.start_arm(CONFIG, resume_step=1))
     await result(arm.log({"m": 1}, step=1))
     await result(arm.log_eval("v", {"m": 1}))
+    tags = {"add_tags": ["t"], "remove_tags": ["u"]}
+    await result(arm.annotate(notes="n", group_name="g", **tags))
+    await result(arm.annotate(notes="", group_name=""))
     await result(arm.finish("failed", error="e", train_seconds=1, run_result=RUN_RESULT))
 
 

@@ -144,5 +144,5 @@ def _looks(arm: Arm) -> Any:
     series = {at: struct.pack("<d", value) for at, value in arm.series.items()}
     facts = {key: encoded(v) if isinstance(v, Message) else repr(v) for key, v in arm.facts.items()}
     given = None if arm.given is None else encoded(arm.given)
-    said = (metrics, series, rows, given, facts)
+    said = (metrics, series, rows, given, facts, repr(arm.noted))
     return arm.name, encoded(arm.config), arm.status, said, arm.attempt

@@ -10,31 +10,21 @@ from google.protobuf.message import Message
 from podium.v1 import arm_result_pb2, event_pb2, experiment_pb2, run_config_pb2
 from podium.v1.eval_result_pb2 import EvalResult
 
+from tests.server.writes.naive_annotations import Notes, notes_of
+
 __all__ = [
-    "Arm",
-    "Experiment",
-    "NaiveError",
-    "Row",
-    "Stream",
-    "apply_event",
-    "encoded",
-    "lacks_attempt",
-    "moment",
-]
+    "Arm", "Experiment", "NaiveError", "Row", "Stream",
+    "apply_event", "encoded", "lacks_attempt", "moment",
+]  # fmt: skip
 
 _COMPLETED = 3
 _UNSUCCESSFUL = (4, 5)
 _LATEST_ORDER = 2**62
 """Random orders are small or this one, which is far ahead of any clock."""
 _FACTS = (
-    "run_id",
-    "error",
-    "train_seconds",
-    "eval_seconds",
-    "run_result",
-    "group_id",
-    "group_name",
-)
+    "run_id", "error", "train_seconds", "eval_seconds", "run_result", "group_id", "group_name",
+    "provenance",
+)  # fmt: skip
 
 
 class NaiveError(Exception):
@@ -77,6 +67,7 @@ class Arm:
     facts: dict[str, Any] = field(default_factory=dict)
     attempt: tuple[str, int] | None = None
     recorded_last: bytes | None = None
+    noted: Notes = field(default_factory=Notes)
     revision: int = 0
 
 
@@ -120,7 +111,7 @@ def lacks_attempt(event: event_pb2.Event, events: Iterable[event_pb2.Event]) -> 
     if kind in ("skipped", "experiment_declared", "experiment_concluded", "arm_started"):
         return False
     body = getattr(event, kind)
-    names_one = kind != "arm_recorded" and body.HasField("attempt_id")
+    names_one = kind not in ("arm_annotated", "arm_recorded") and body.HasField("attempt_id")
     started = {e.arm_started.arm for e in events if e.HasField("arm_started")}
     return not names_one and _subject(kind, body) in started
 
@@ -222,9 +213,10 @@ def _start(experiment: Experiment, body: event_pb2.ArmStarted, _time: Any) -> No
         _leave(arm, body.resume_step if mode == "resume_step" else None)
     arm.config, arm.status, arm.recorded_last = body.run_config, 2, None
     arm.attempt = (body.attempt.id, body.attempt.order)
-    for name in ("run_id", "group_id", "group_name"):
+    for name in ("run_id", "group_id", "group_name", "provenance"):
         if body.HasField(name):
             arm.facts[name] = getattr(body, name)
+    arm.noted.put_in_group(arm.facts)
 
 
 def _check_config(arm: Arm, body: event_pb2.ArmStarted) -> None:
@@ -246,7 +238,7 @@ def _fixed(config: run_config_pb2.RunConfig) -> bytes:
 
 def _leave(arm: Arm, resume_step: int | None) -> None:
     """Removes the results that an arm loses when a newer attempt begins."""
-    for name in ("error", "train_seconds", "eval_seconds", "run_result"):
+    for name in ("error", "train_seconds", "eval_seconds", "run_result", "provenance"):
         arm.facts.pop(name, None)
     if resume_step is None:
         arm.facts.pop("run_id", None)
@@ -318,9 +310,17 @@ def _finish(experiment: Experiment, body: event_pb2.ArmFinished, _time: Any) -> 
             arm.facts[name] = getattr(body, name)
 
 
+def _annotate(experiment: Experiment, body: event_pb2.ArmAnnotated, _time: Any) -> None:
+    arm = experiment.arm(body.arm)
+    if arm is None:
+        raise NaiveError("ARM_NOT_FOUND")
+    arm.noted.change(body)
+    arm.noted.put_in_group(arm.facts)
+
+
 def _whole(experiment: Experiment, body: event_pb2.ArmRecorded, event_time: Any) -> None:
     said = deepcopy(body.arm_result)
-    for name in ("experiment", "revision", "create_time", "update_time", "attempt"):
+    for name in ("experiment", "revision", "create_time", "update_time", "attempt", "tags"):
         said.ClearField(name)
     for row in said.evals:
         row.ClearField("revision")
@@ -358,6 +358,9 @@ def _become(arm: Arm, said: arm_result_pb2.ArmResult, event_time: Any, revision:
         )
     reported = {found.name: value for found, value in said.ListFields()}
     arm.facts = {name: reported[name] for name in _FACTS if name in reported}
+    if said.HasField("annotations"):
+        arm.noted = notes_of(said.annotations)
+    arm.noted.put_in_group(arm.facts)
 
 
 def _rows_of(arm: Arm, said: arm_result_pb2.ArmResult, event_time: Any, revision: int) -> list[Row]:
@@ -389,4 +392,5 @@ _KINDS: dict[str, Callable[[Experiment, Any, Any], None]] = {
     "eval_recorded": _eval,
     "arm_finished": _finish,
     "arm_recorded": _whole,
+    "arm_annotated": _annotate,
 }

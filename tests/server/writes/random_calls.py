@@ -5,7 +5,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from podium.v1.arm_result_pb2 import ArmResult, Attempt
+from podium.v1.arm_result_pb2 import Annotations, ArmResult, Attempt, Provenance
 from podium.v1.eval_result_pb2 import EvalResult
 from podium.v1.event_pb2 import Event
 from podium.v1.recording_service_pb2 import (
@@ -31,7 +31,7 @@ _ATTEMPTS = (("Z", 0), ("A", 1), ("B", 2), ("C", 3), ("D", 3), ("E", 4), ("B", 5
 _TAGS: tuple[list[str], ...] = ([], [], ["test"], ["x", "test"], ["x"])
 _WRITERS = tuple(f"w{n}" for n in range(9))
 _EVENTS = (
-    ["eval"] * 9 + ["metrics"] * 4 + ["start"] * 4 + ["finish"] * 2 + ["whole"] * 3
+    ["eval"] * 9 + ["metrics"] * 4 + ["start"] * 4 + ["finish"] * 2 + ["whole"] * 3 + ["annotate"]
     + ["declare"] * 2 + ["conclude", "skip", "bad"]
 )  # fmt: skip
 
@@ -152,6 +152,8 @@ def _start(rng: Random, event: Event, arm: str) -> None:
     for name in ("run_id", "group_id", "group_name"):
         if rng.random() < 0.3:
             setattr(body, name, rng.choice(("x", "y")))
+    if rng.random() < 0.3:
+        body.provenance.host = "node7"
     match rng.randrange(3):
         case 0:
             body.resume_step = rng.choice((-1, 0, 1, 5, 9))
@@ -169,6 +171,24 @@ def _finish(rng: Random, event: Event, arm: str) -> None:
         body.train_seconds = rng.choice((0.0, 1.5))
     if rng.random() < 0.3:
         body.run_result.CopyFrom(RunResult(run_id="x"))
+
+
+def _annotate(rng: Random, event: Event, arm: str) -> None:
+    body = event.arm_annotated
+    body.arm = arm
+    match rng.randrange(4):
+        case 0:
+            body.notes = rng.choice(("n", "m"))
+        case 1:
+            body.clear_notes = True
+    match rng.randrange(5):
+        case 0:
+            body.group_name = rng.choice(("g", "x"))
+        case 1:
+            body.clear_group = True
+    tags = rng.sample(("test", "x", "y"), 3)
+    body.add_tags[:] = tags[: rng.randrange(2)]
+    body.remove_tags[:] = tags[1 : rng.choice((1, 1, 2, 3))]
 
 
 def _whole(rng: Random, event: Event, arm: str) -> None:
@@ -191,6 +211,8 @@ def _arm(rng: Random, arm: str) -> ArmResult:
         group_name=rng.choice((None, "g")),
         run_id=rng.choice((None, "r")),
         revision=rng.choice((0, 5)),
+        annotations=rng.choice((None, None, Annotations(), _noted(rng))),
+        provenance=rng.choice((None, None, Provenance(host="h"))),
     )
     for row in result.evals:
         if rng.random() < 0.3:
@@ -198,6 +220,16 @@ def _arm(rng: Random, arm: str) -> ArmResult:
     if not result.evals:
         result.eval_metrics.update(_metrics(rng))
     return result
+
+
+def _noted(rng: Random) -> Annotations:
+    noted = Annotations(notes=rng.choice((None, "n")), added_tags=["y"], removed_tags=["x"])
+    match rng.randrange(3):
+        case 0:
+            noted.group_name = "x"
+        case 1:
+            noted.no_group = True
+    return noted
 
 
 def _declare(rng: Random, event: Event, _arm: str) -> None:
@@ -223,6 +255,7 @@ def _skip(_rng: Random, event: Event, _arm: str) -> None:
 
 _OTHERS = {
     "start": _start,
+    "annotate": _annotate,
     "whole": _whole,
     "declare": _declare,
     "conclude": _conclude,

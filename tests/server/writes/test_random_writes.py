@@ -34,7 +34,13 @@ from tests.server.ranking.asking import ask_arms, ask_groups
 from tests.server.ranking.holding import hold_arms, hold_groups
 from tests.server.writes import naive
 from tests.server.writes.conftest import MakeWire
-from tests.server.writes.naive_events import Arm, Experiment, NaiveError, encoded, moment
+from tests.server.writes.naive_events import (
+    Arm,
+    Experiment,
+    NaiveError,
+    encoded,
+    moment,
+)
 from tests.server.writes.plain import plain
 from tests.server.writes.random_calls import KEYS, NAMES, STEPS, random_call, reason_if_invalid
 from tests.server.writes.ways import Way
@@ -235,10 +241,20 @@ def _row(row: Any) -> Any:
     return encoded(row), time, revision
 
 
+_FACTS: tuple[Any, ...] = (
+    "run_id", "error", "train_seconds", "run_result", "group_id", "group_name", "provenance",
+)  # fmt: skip
+
+
 def _look_at_facts(found: arm_result_pb2.ArmResult, arm: Arm) -> None:
-    for name in ("run_id", "error", "train_seconds", "run_result", "group_id", "group_name"):
+    for name in _FACTS:
         reported = getattr(found, name) if found.HasField(name) else None
         assert reported == arm.facts.get(name), name
+    assert list(found.tags) == arm.noted.applied_to(arm.config.tags)
+    noted = found.annotations
+    assert (noted.notes if noted.HasField("notes") else None) == arm.noted.text
+    assert set(noted.added_tags) == {tag for tag, added in arm.noted.tags.items() if added}
+    assert set(noted.removed_tags) == {tag for tag, added in arm.noted.tags.items() if not added}
 
 
 async def _ask(way: Way, name: str, arm: Arm) -> None:

@@ -20,7 +20,16 @@ __all__ = ["LiveArm", "LiveBase", "LiveState"]
 
 _Key = tuple[str, int | None]
 _GIVEN = ("run_id", "error", "train_seconds", "group_id", "group_name")
-_OUTPUTS = ("experiment", "revision", "create_time", "update_time", "attempt", "last_heard")
+_OUTPUTS = (
+    "experiment",
+    "revision",
+    "create_time",
+    "update_time",
+    "attempt",
+    "last_heard",
+    "annotations",
+    "tags",
+)
 
 
 class LiveArm:

@@ -13,7 +13,15 @@ from typing import Any
 from podium import events
 from podium._files import json_form
 from podium._model.mirror import drop_mirrored
-from podium._model.results import ArmResult, ArmStatus, Attempt, EvalResult, RunConfig, RunResult
+from podium._model.results import (
+    ArmResult,
+    ArmStatus,
+    Attempt,
+    EvalResult,
+    Provenance,
+    RunConfig,
+    RunResult,
+)
 from podium._values import coerce
 from podium._values.base import ModelBase
 from podium.v1.event_pb2 import Event
@@ -106,6 +114,7 @@ class _ArmStarted(_EventFields):
     run_id: str | None = None
     resume_step: int | None = None
     restart: bool = False
+    provenance: Provenance | None = None
 
 
 @dataclass(eq=False, kw_only=True)
@@ -142,6 +151,15 @@ class _ArmFinished(_EventFields):
 
 
 @dataclass(eq=False, kw_only=True)
+class _ArmAnnotated(_EventFields):
+    arm: str
+    notes: str | None = None
+    add_tags: list[str] = field(default_factory=list)
+    remove_tags: list[str] = field(default_factory=list)
+    group_name: str | None = None
+
+
+@dataclass(eq=False, kw_only=True)
 class _ArmRecorded(_EventFields):
     arm_result: ArmResult
     replace: bool = False
@@ -161,6 +179,7 @@ _KINDS: dict[str, tuple[type[_EventFields], Callable[..., Event]]] = {
     "metrics_recorded": (_MetricsRecorded, events.metrics_recorded),
     "eval_recorded": (_EvalRecorded, events.eval_recorded),
     "arm_finished": (_ArmFinished, events.arm_finished),
+    "arm_annotated": (_ArmAnnotated, events.arm_annotated),
     "arm_recorded": (_ArmRecorded, events.arm_recorded),
     "experiment_concluded": (_ExperimentConcluded, events.experiment_concluded),
     "skipped": (_EventFields, events.skipped),

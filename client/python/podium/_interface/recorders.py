@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from podium._interface.timed_eval import Evaluation
-from podium._model.results import ArmResult, Attempt, RunConfig, RunResult
+from podium._model.results import ArmResult, Attempt, Provenance, RunConfig, RunResult
 from podium._values import coerce
 from podium._values.arguments import FinalStatus, StepLike, Strings
 from podium._values.coerce import Metrics
@@ -115,6 +115,26 @@ class ArmRecorder(Protocol):
             run_result: The result that the training backend returned.
         """
 
+    def annotate(
+        self,
+        *,
+        notes: str | None = None,
+        add_tags: Strings = (),
+        remove_tags: Strings = (),
+        group_name: str | None = None,
+    ) -> None:
+        """Changes notes, tags or group of the arm, after the fact. What is not given is kept.
+
+        Annotations take precedence over the tags of the run_config and over the group that the
+        training names. A later attempt keeps them.
+
+        Args:
+            notes: The new notes; "" removes them.
+            add_tags: Tags to add.
+            remove_tags: Tags to remove.
+            group_name: The group that the arm now belongs to; "" removes it from its group.
+        """
+
     def __enter__(self) -> Self: ...
 
     def __exit__(
@@ -145,6 +165,7 @@ class ExperimentRecorder(Protocol):
         order: int | None = None,
         resume_step: StepLike | None = None,
         restart: bool = False,
+        provenance: Provenance | None = None,
     ) -> ArmRecorder:
         """Begins an attempt at training an arm.
 
@@ -159,6 +180,7 @@ class ExperimentRecorder(Protocol):
                 start time in milliseconds since 1970. The restart count of a scheduler is better.
             resume_step: Continues after this step. Metrics and in-loop rows up to it are kept.
             restart: Starts the arm from the beginning, even if it has finished.
+            provenance: Where the attempt's code came from, and where it runs.
         """
 
     def record_arm(self, arm_result: ArmResult, *, replace: bool = False) -> object:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from itertools import islice
 
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from podium._limits.limits import Limits
@@ -26,10 +27,12 @@ __all__ = [
     "check_metric",
     "check_name",
     "check_names",
+    "check_optional_names",
     "check_range",
     "check_seconds",
     "check_set",
     "check_text",
+    "check_texts",
     "check_time",
     "check_values",
     "is_time",
@@ -110,6 +113,13 @@ def check_names(texts: Collection[str], field: str, limits: Limits) -> None:
         _check_name(text, field, limits.name_bytes, f"a key of {field}")
 
 
+def check_optional_names(message: Message, path: str, names: Iterable[str], limits: Limits) -> None:
+    """Checks those fields of a message that hold names and are set."""
+    for name in names:
+        if message.HasField(name):
+            check_name(getattr(message, name), f"{path}.{name}", limits)
+
+
 def are_accepted(names: Collection[str], limits: Limits) -> bool:
     """Returns whether each of these names was accepted before."""
     return _accepted[limits.name_bytes].issuperset(names)
@@ -144,6 +154,13 @@ def check_text(text: str, field: str, limits: Limits) -> None:
             f"{field} holds a NUL character; leave it out",
             {"field": field},
         )
+
+
+def check_texts(message: Message, path: str, limits: Limits) -> None:
+    """Checks every text field of a message. The fields may be unset."""
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_STRING and not field.is_repeated:
+            check_text(value, f"{path}.{field.name}", limits)
 
 
 def check_set(*, is_set: bool, field: str) -> None:

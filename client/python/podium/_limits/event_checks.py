@@ -8,8 +8,11 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from google.protobuf.message import Message
-
+from podium._limits.annotation_checks import (
+    check_annotated,
+    check_annotations,
+    check_provenance,
+)
 from podium._limits.checks import (
     are_accepted,
     check_count,
@@ -18,9 +21,11 @@ from podium._limits.checks import (
     check_keys,
     check_metric,
     check_name,
+    check_optional_names,
     check_seconds,
     check_set,
     check_text,
+    check_texts,
     check_time,
     check_values,
     is_time,
@@ -147,9 +152,10 @@ def _check_started(event: ArmStarted, limits: Limits) -> None:
     check_set(is_set=event.HasField("attempt"), field="arm_started.attempt")
     check_name(event.attempt.id, "arm_started.attempt.id", limits)
     check_set(is_set=event.attempt.HasField("order"), field="arm_started.attempt.order")
-    _check_optional_names(event, "arm_started", ("group_id", "group_name", "run_id"), limits)
+    check_optional_names(event, "arm_started", ("group_id", "group_name", "run_id"), limits)
     if event.WhichOneof("mode") == "restart":
         check_set(is_set=event.restart, field="arm_started.restart")
+    check_provenance(event.provenance, "arm_started.provenance", limits)
 
 
 def _check_metrics_recorded(event: MetricsRecorded, limits: Limits) -> None:
@@ -240,13 +246,15 @@ def _check_arm_recorded(event: ArmRecorded, limits: Limits) -> None:
 
 
 def _check_arm_facts(arm: ArmResult, path: str, limits: Limits) -> None:
-    _check_optional_names(arm, path, ("run_id", "group_id", "group_name"), limits)
+    check_optional_names(arm, path, ("run_id", "group_id", "group_name"), limits)
     if arm.HasField("train_seconds"):
         check_seconds(arm.train_seconds, f"{path}.train_seconds")
     if arm.HasField("eval_seconds"):
         check_seconds(arm.eval_seconds, f"{path}.eval_seconds")
     if arm.HasField("run_result"):
         _check_run_result(arm.run_result, f"{path}.run_result", limits)
+    check_annotations(arm.annotations, f"{path}.annotations", limits)
+    check_provenance(arm.provenance, f"{path}.provenance", limits)
 
 
 def _check_row_at(path: str, row: EvalResult, limits: Limits) -> None:
@@ -281,9 +289,9 @@ def _check_row(row: EvalResult, limits: Limits) -> None:
 def _check_config(config: RunConfig, path: str, limits: Limits) -> None:
     check_set(is_set=bool(config.name), field=f"{path}.name")
     check_count(config.ByteSize(), path, limits.arm_bytes, "bytes")
-    _check_texts(config, path, limits)
-    _check_texts(config.data, f"{path}.data", limits)
-    _check_texts(config.model, f"{path}.model", limits)
+    check_texts(config, path, limits)
+    check_texts(config.data, f"{path}.data", limits)
+    check_texts(config.model, f"{path}.model", limits)
     check_values(config.data.rows, f"{path}.data.rows", limits)
     check_values(config.data.transforms, f"{path}.data.transforms", limits)
     for name, component in (("algorithm", config.algorithm), ("backend", config.backend)):
@@ -310,21 +318,6 @@ def _check_run_result(result: RunResult, path: str, limits: Limits) -> None:
     _check_value_map(result.extras, f"{path}.extras", limits)
 
 
-def _check_texts(message: Message, path: str, limits: Limits) -> None:
-    """Checks every text field of a message. The fields may be unset."""
-    for field, value in message.ListFields():
-        if field.type == field.TYPE_STRING and not field.is_repeated:
-            check_text(value, f"{path}.{field.name}", limits)
-
-
-def _check_optional_names(
-    message: Message, path: str, names: Iterable[str], limits: Limits
-) -> None:
-    for name in names:
-        if message.HasField(name):
-            check_name(getattr(message, name), f"{path}.{name}", limits)
-
-
 def _check_value_map(values: Mapping[str, Value], path: str, limits: Limits) -> None:
     check_keys(values, path, limits)
     check_values(values.values(), path, limits)
@@ -337,6 +330,7 @@ _CHECKS: dict[str, Callable[[Any, Limits], None]] = {
     "metrics_recorded": _check_metrics_recorded,
     "eval_recorded": _check_eval_recorded,
     "arm_finished": _check_finished,
+    "arm_annotated": check_annotated,
     "arm_recorded": _check_arm_recorded,
     "skipped": lambda _event, _limits: None,
 }

@@ -25,6 +25,7 @@ from podium._values.coerce import Value
 from podium._values.enums import ArmStatus, Direction, ExperimentStatus
 
 __all__ = [
+    "Annotations",
     "ArmCounts",
     "ArmResult",
     "ArmStatus",
@@ -37,6 +38,7 @@ __all__ = [
     "Experiment",
     "ExperimentStatus",
     "ModelConfig",
+    "Provenance",
     "RunConfig",
     "RunResult",
     "Value",
@@ -119,6 +121,60 @@ class Attempt(ModelBase):
         self._coerce(coerce.integer, "order")
 
 
+@dataclass(eq=False, repr=False)
+class Annotations(ModelBase):
+    """What people changed of an arm after the fact.
+
+    It takes precedence over what the training recorded, and a later attempt keeps it.
+    """
+
+    notes: str | None = None
+    """Notes about the arm."""
+    added_tags: list[str] = field(default_factory=list)
+    """Tags that were added, in the order in which they were added."""
+    removed_tags: list[str] = field(default_factory=list)
+    """Tags that were removed."""
+    group_name: str | None = None
+    """The group that the arm was moved to; None if it was not moved to another."""
+    no_group: bool = False
+    """Whether the arm was removed from its group."""
+
+    def __post_init__(self) -> None:
+        self._coerce_optional(coerce.text, "notes", "group_name")
+        self._coerce(coerce.texts, "added_tags", "removed_tags")
+        self._coerce(coerce.boolean, "no_group")
+        if self.no_group and self.group_name is not None:
+            raise ValueError("give group_name or no_group, not both")
+
+
+@dataclass(eq=False, repr=False)
+class Provenance(ModelBase):
+    """Where the code of an attempt came from, and where it ran.
+
+    Rankings and comparisons of configurations ignore it. A field that is not known is None or
+    empty.
+    """
+
+    git_commit: str | None = None
+    """The commit that was checked out in the git work tree of the program."""
+    git_clean: bool | None = None
+    """Whether that work tree had no uncommitted changes."""
+    command_line: list[str] = field(default_factory=list)
+    """The program and its arguments, without the values that look like secrets."""
+    host: str | None = None
+    """The name of the machine."""
+    python_version: str | None = None
+    """The version of the Python interpreter."""
+    packages: dict[str, str] = field(default_factory=dict)
+    """The versions of packages by name."""
+
+    def __post_init__(self) -> None:
+        self._coerce_optional(coerce.text, "git_commit", "host", "python_version")
+        self._coerce_optional(coerce.boolean, "git_clean")
+        self._coerce(coerce.texts, "command_line")
+        self._coerce(coerce.text_map, "packages")
+
+
 @mirror_primary
 @dataclass(eq=False, repr=False)
 class ArmResult(ModelBase):
@@ -170,6 +226,12 @@ class ArmResult(ModelBase):
     """Output only. The newest attempt; None if none was started."""
     last_heard: datetime | None = field(init=False, default=None, compare=False, repr=False)
     """Output only. The time at which the arm's newest event or heartbeat reached the server."""
+    annotations: Annotations | None = field(init=False, default=None, compare=False, repr=False)
+    """What `annotate` changed. Not a parameter of the constructor; recorded with a whole arm."""
+    tags: list[str] = field(init=False, default_factory=list, compare=False, repr=False)
+    """Output only. The tags of the run_config, as `annotate` changed them."""
+    provenance: Provenance | None = field(init=False, default=None, compare=False, repr=False)
+    """Where the newest attempt's code came from. Not a parameter; recorded with a whole arm."""
 
     def __post_init__(self) -> None:
         self._coerce(coerce.text, "name")
@@ -182,6 +244,7 @@ class ArmResult(ModelBase):
         self._coerce_optional(coerce.text, "run_id", "error", "group_id", "group_name")
         self._coerce_optional(coerce.number, "train_seconds")
         self._coerce_optional(coerce.instance_of(RunResult), "run_result")
+        self.tags = list(getattr(self.run_config, "tags", ()))
 
     def _coerce_given(self) -> None:
         given = own_fields(self)
@@ -259,6 +322,10 @@ class ArmSummary(ModelBase):
     """The newest attempt; None if none was started."""
     last_heard: datetime | None = None
     """The time at which the arm's newest event or heartbeat reached the server."""
+    annotations: Annotations | None = None
+    """What `annotate` changed."""
+    tags: list[str] = field(default_factory=list)
+    """The tags of the run_config, as `annotate` changed them."""
 
     def record(self) -> dict[str, Any]:
         """Returns the arm as a row of a table, with a column for each metric.

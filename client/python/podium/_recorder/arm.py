@@ -8,29 +8,30 @@ from typing import TYPE_CHECKING, Any
 from podium import events
 from podium._interface.arm_base import ArmBase
 from podium._interface.endings import Ending
-from podium._interface.timed_eval import Evaluation, TimedEvalMixin
+from podium._interface.timed_eval import TimedEvalMixin
 from podium._limits.event_checks import check_event
 from podium._limits.limits import Limits
 from podium._model.results import EvalResult
-from podium._recorder import kept_results, kept_values
+from podium._recorder import kept_annotations, kept_results, kept_values
 from podium._recorder.counts import Counters, Flushed  # noqa: TC001 - signatures are inspected
 from podium._recorder.keeper import Keeper
-from podium._recorder.problems import Problems, Target, shown
+from podium._recorder.problems import Problems, Target
 from podium._recorder.signatures import forgiving
+from podium._recorder.sparing_evaluation import SparingEvaluation
 from podium._recorder.stream import StreamEndedError
 from podium._values.enums import ArmStatus
 from podium.errors import PodiumError, RecordingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from types import TracebackType
     from typing import Self
 
+    from podium._interface.timed_eval import Evaluation
     from podium._model.results import RunResult
     from podium._recorder.experiment import ExperimentRecording
     from podium._recorder.settings import Subject
     from podium._recorder.stream import Stream
-    from podium._recorder.warnings import RecorderWarnings
     from podium._values.arguments import FinalStatus, StepLike, Strings
     from podium._values.coerce import Metrics
     from podium.v1.event_pb2 import Event
@@ -174,6 +175,29 @@ class ArmRecording(ArmBase, TimedEvalMixin):
             self._finish(status, error, train_seconds, run_result)
 
     @forgiving
+    def annotate(
+        self,
+        *,
+        notes: str | None = None,
+        add_tags: Strings = (),
+        remove_tags: Strings = (),
+        group_name: str | None = None,
+    ) -> None:
+        """Changes notes, tags or group of the arm. What is not given is kept.
+
+        The arguments are those of `ArmRecorder.annotate`.
+        """
+        if self._is_silent:
+            return
+
+        def annotate_kept(problems: Problems) -> None:
+            kept = kept_annotations.changes(notes, add_tags, remove_tags, group_name, problems)
+            self._annotate(*kept)
+
+        with self._keeper.keeping("annotate", annotate_kept):
+            self._annotate(notes, add_tags, remove_tags, group_name)
+
+    @forgiving
     def flush(self, timeout: float = 10.0) -> Flushed:
         """Waits until the server has all events that this process logged to this arm.
 
@@ -212,6 +236,19 @@ class ArmRecording(ArmBase, TimedEvalMixin):
         event = events.eval_recorded(self._name, row, attempt_id=self._attempt_id)
         check_event(event, _LIMITS)
         return event
+
+    def _annotate(
+        self, notes: str | None, add_tags: Strings, remove_tags: Strings, group_name: str | None
+    ) -> None:
+        event = events.arm_annotated(
+            self._name,
+            notes=notes,
+            add_tags=add_tags,
+            remove_tags=remove_tags,
+            group_name=group_name,
+        )
+        check_event(event, _LIMITS)
+        self._put(event)
 
     def _log_rest(self, metrics: Any, step: Any, problems: Problems) -> None:
         """Records the valid metrics of a call, split into several events if there are too many."""
@@ -329,7 +366,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
             self._recorder.end(self._stream)
 
     def _new_evaluation(self, name: str, fields: dict[str, Any]) -> Evaluation:
-        return _SparingEvaluation(self.log_eval, name, fields, self.notices, self._keeper.target)
+        return SparingEvaluation(self.log_eval, name, fields, self.notices, self._keeper.target)
 
 
 def _sent(
@@ -353,35 +390,3 @@ def _row_of(given: dict[str, Any]) -> EvalResult:
 
 def _is_key(key: object) -> bool:
     return type(key) is str and 0 < len(key) <= _LIMITS.name_bytes // 4 and key.isprintable()
-
-
-class _SparingEvaluation(Evaluation):
-    """An evaluation whose `log` leaves out invalid values, and logs a warning for each."""
-
-    def __init__(
-        self,
-        log_eval: Callable[..., None],
-        name: str,
-        fields: dict[str, Any],
-        notices: RecorderWarnings,
-        target: Target,
-    ) -> None:
-        super().__init__(log_eval, name, fields)
-        self.notices = notices
-        self._target = target
-
-    log = forgiving(Evaluation.log)
-
-    def _add(self, metrics: Any, breakdowns: Any) -> None:
-        try:
-            super()._add(metrics, breakdowns)
-        except Exception:
-            if self.notices.is_strict:
-                raise
-            problems = Problems()
-            self._metrics |= kept_values.metrics(metrics, "metrics", problems)
-            self._breakdowns |= kept_values.value_map(
-                breakdowns, "breakdowns", problems, _LIMITS.row_bytes
-            )
-            self.notices.incomplete += problems.lose_something
-            self.notices.report(f"evaluating {shown(self._name)}", self._target, problems)

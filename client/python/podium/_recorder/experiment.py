@@ -17,7 +17,7 @@ from podium._limits.batches import batches
 from podium._limits.checks import check_name
 from podium._limits.event_checks import check_event
 from podium._limits.limits import Limits
-from podium._model.results import ArmResult, RunConfig
+from podium._model.results import ArmResult, Provenance, RunConfig
 from podium._recorder import kept_results, kept_values
 from podium._recorder.arm import ArmRecording
 from podium._recorder.arm_start import started_event
@@ -129,6 +129,7 @@ class ExperimentRecording:
         order: int | None = None,
         resume_step: StepLike | None = None,
         restart: bool = False,
+        provenance: Provenance | None = None,
     ) -> ArmRecording:
         """Begins an attempt at training an arm.
 
@@ -136,17 +137,7 @@ class ExperimentRecording:
 
         The arguments are those of `ExperimentRecorder.start_arm`.
         """
-        given = {
-            "run_config": run_config,
-            "name": name,
-            "group_id": group_id,
-            "group_name": group_name,
-            "run_id": run_id,
-            "attempt_id": attempt_id,
-            "order": order,
-            "resume_step": resume_step,
-            "restart": restart,
-        }
+        given = {key: item for key, item in locals().items() if key != "self"}
         if self.is_silent:
             named = getattr(run_config, "name", run_config) if name is None else name
             return ArmRecording(self, Subject(str(named)), is_silent=True)

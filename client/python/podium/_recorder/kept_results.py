@@ -18,6 +18,7 @@ from podium._model.results import (
     RunConfig,
     RunResult,
 )
+from podium._recorder import kept_annotations
 from podium._recorder import kept_values as kept
 from podium._recorder.kept_values import LIMITS
 from podium._recorder.problems import Problems, shown
@@ -271,7 +272,7 @@ def arm_result(given: ArmResult, problems: Problems) -> ArmResult | None:
     def took(field: str) -> float | None:
         return kept.seconds(given_fields[field], at(field), problems)
 
-    return ArmResult(
+    kept_result = ArmResult(
         name,
         run_config(given.run_config, name, problems),
         given.status if given.status in tuple(ArmStatus) else status("", problems, has_error=False),
@@ -293,6 +294,7 @@ def arm_result(given: ArmResult, problems: Problems) -> ArmResult | None:
         group_id=named("group_id"),
         group_name=named("group_name"),
     )
+    return kept_annotations.keep_with(kept_result, given, problems)
 
 
 def _timed(row: EvalResult, given: EvalResult) -> EvalResult:
@@ -333,6 +335,7 @@ def start(given: Mapping[str, Any], problems: Problems, most: int) -> dict[str, 
             field: kept.optional_name(given[field], field, problems)
             for field in ("group_id", "group_name", "run_id")
         },
+        "provenance": kept_annotations.provenance(given["provenance"], "provenance", problems),
     }
 
 

@@ -84,6 +84,7 @@ __all__ = [
     "experiment_status_to_proto",
     "experiment_to_proto",
     "fill_eval_result",
+    "provenance_to_proto",
     "run_config_from_proto",
     "run_config_to_proto",
     "run_result_to_proto",
@@ -219,6 +220,22 @@ _ATTEMPT = Codec(
 )
 attempt_to_proto = _ATTEMPT.to_proto
 
+_ANNOTATIONS = Codec(
+    results.Annotations,
+    arm_result_pb2.Annotations,
+    required=["no_group"],
+    added_tags=_TAGS,
+    removed_tags=_TAGS,
+    no_group=Field(lambda given: given or None, bool),
+)
+_PROVENANCE = Codec(
+    results.Provenance,
+    arm_result_pb2.Provenance,
+    command_line=Field(list, list),
+    packages=Field(dict, _sorted),
+)
+provenance_to_proto = _PROVENANCE.to_proto
+
 _ARM = {
     "run_config": _RUN_CONFIG.field,
     "status": ARM_STATUS,
@@ -228,6 +245,8 @@ _ARM = {
     "update_time": _TIME,
     "attempt": _ATTEMPT.field,
     "last_heard": _TIME,
+    "annotations": _ANNOTATIONS.field,
+    "tags": _TAGS,
 }
 _ARM_SUMMARY = Codec(results.ArmSummary, arm_result_pb2.ArmSummary, required=["run_config"], **_ARM)
 arm_summary_from_proto = _ARM_SUMMARY.from_proto
@@ -257,6 +276,7 @@ _ARM_RESULT: Codec[Any, arm_result_pb2.ArmResult] = Codec(
     eval_breakdowns=_value_map("eval_breakdowns"),
     evals=repeated(Field(eval_result_to_proto, eval_result_from_proto)),
     run_result=_RUN_RESULT.field,
+    provenance=_PROVENANCE.field,
     **_ARM,
 )
 

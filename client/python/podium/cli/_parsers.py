@@ -43,6 +43,7 @@ COMMANDS = {
     "record": "record arms and events from JSON",
     "export": "write an experiment, or all of them, as JSON lines or CSV",
     "import": "import results that other tools wrote",
+    "annotate": "change notes, tags or group of an arm",
     "finish": "record how the training of an arm ended",
     "conclude": "store the conclusion of an experiment",
     "delete": "delete an experiment or an arm",

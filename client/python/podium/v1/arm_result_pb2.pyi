@@ -149,6 +149,9 @@ class ArmResult(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
     LAST_HEARD_FIELD_NUMBER: _builtins.int
+    ANNOTATIONS_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    PROVENANCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name of the arm, unique in its experiment: 1 to 256 bytes, compared as
     bytes. Required in a request.
@@ -227,6 +230,20 @@ class ArmResult(_message.Message):
         It is stored at most once in 5 seconds, and it does not change the revision.
         """
 
+    @_builtins.property
+    def annotations(self) -> Global___Annotations:
+        """What ArmAnnotated changed. In an ArmRecorded, unset keeps the recorded ones."""
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Output only. The tags of the arm: those of its run_config, as its annotations
+        changed them.
+        """
+
+    @_builtins.property
+    def provenance(self) -> Global___Provenance:
+        """Where the code of the newest attempt came from, and where it ran."""
+
     def __init__(
         self,
         *,
@@ -250,11 +267,16 @@ class ArmResult(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         attempt: Global___Attempt | None = ...,
         last_heard: _timestamp_pb2.Timestamp | None = ...,
+        annotations: Global___Annotations | None = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+        provenance: Global___Provenance | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_attempt", b"_attempt", "_error", b"_error", "_eval_seconds", b"_eval_seconds", "_group_id", b"_group_id", "_group_name", b"_group_name", "_run_id", b"_run_id", "_run_result", b"_run_result", "_train_seconds", b"_train_seconds", "attempt", b"attempt", "create_time", b"create_time", "error", b"error", "eval_seconds", b"eval_seconds", "group_id", b"group_id", "group_name", b"group_name", "last_heard", b"last_heard", "run_config", b"run_config", "run_id", b"run_id", "run_result", b"run_result", "train_seconds", b"train_seconds", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_annotations", b"_annotations", "_attempt", b"_attempt", "_error", b"_error", "_eval_seconds", b"_eval_seconds", "_group_id", b"_group_id", "_group_name", b"_group_name", "_provenance", b"_provenance", "_run_id", b"_run_id", "_run_result", b"_run_result", "_train_seconds", b"_train_seconds", "annotations", b"annotations", "attempt", b"attempt", "create_time", b"create_time", "error", b"error", "eval_seconds", b"eval_seconds", "group_id", b"group_id", "group_name", b"group_name", "last_heard", b"last_heard", "provenance", b"provenance", "run_config", b"run_config", "run_id", b"run_id", "run_result", b"run_result", "train_seconds", b"train_seconds", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attempt", b"_attempt", "_error", b"_error", "_eval_seconds", b"_eval_seconds", "_group_id", b"_group_id", "_group_name", b"_group_name", "_run_id", b"_run_id", "_run_result", b"_run_result", "_train_seconds", b"_train_seconds", "attempt", b"attempt", "create_time", b"create_time", "error", b"error", "eval_breakdowns", b"eval_breakdowns", "eval_metrics", b"eval_metrics", "eval_seconds", b"eval_seconds", "evals", b"evals", "experiment", b"experiment", "group_id", b"group_id", "group_name", b"group_name", "last_heard", b"last_heard", "metrics", b"metrics", "name", b"name", "revision", b"revision", "run_config", b"run_config", "run_id", b"run_id", "run_result", b"run_result", "status", b"status", "train_seconds", b"train_seconds", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_annotations", b"_annotations", "_attempt", b"_attempt", "_error", b"_error", "_eval_seconds", b"_eval_seconds", "_group_id", b"_group_id", "_group_name", b"_group_name", "_provenance", b"_provenance", "_run_id", b"_run_id", "_run_result", b"_run_result", "_train_seconds", b"_train_seconds", "annotations", b"annotations", "attempt", b"attempt", "create_time", b"create_time", "error", b"error", "eval_breakdowns", b"eval_breakdowns", "eval_metrics", b"eval_metrics", "eval_seconds", b"eval_seconds", "evals", b"evals", "experiment", b"experiment", "group_id", b"group_id", "group_name", b"group_name", "last_heard", b"last_heard", "metrics", b"metrics", "name", b"name", "provenance", b"provenance", "revision", b"revision", "run_config", b"run_config", "run_id", b"run_id", "run_result", b"run_result", "status", b"status", "tags", b"tags", "train_seconds", b"train_seconds", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__annotations: _TypeAlias = _typing.Literal["annotations"]  # noqa: Y015
+    _WhichOneofArgType__annotations: _TypeAlias = _typing.Literal["_annotations", b"_annotations"]  # noqa: Y015
     _WhichOneofReturnType__attempt: _TypeAlias = _typing.Literal["attempt"]  # noqa: Y015
     _WhichOneofArgType__attempt: _TypeAlias = _typing.Literal["_attempt", b"_attempt"]  # noqa: Y015
     _WhichOneofReturnType__error: _TypeAlias = _typing.Literal["error"]  # noqa: Y015
@@ -265,12 +287,16 @@ class ArmResult(_message.Message):
     _WhichOneofArgType__group_id: _TypeAlias = _typing.Literal["_group_id", b"_group_id"]  # noqa: Y015
     _WhichOneofReturnType__group_name: _TypeAlias = _typing.Literal["group_name"]  # noqa: Y015
     _WhichOneofArgType__group_name: _TypeAlias = _typing.Literal["_group_name", b"_group_name"]  # noqa: Y015
+    _WhichOneofReturnType__provenance: _TypeAlias = _typing.Literal["provenance"]  # noqa: Y015
+    _WhichOneofArgType__provenance: _TypeAlias = _typing.Literal["_provenance", b"_provenance"]  # noqa: Y015
     _WhichOneofReturnType__run_id: _TypeAlias = _typing.Literal["run_id"]  # noqa: Y015
     _WhichOneofArgType__run_id: _TypeAlias = _typing.Literal["_run_id", b"_run_id"]  # noqa: Y015
     _WhichOneofReturnType__run_result: _TypeAlias = _typing.Literal["run_result"]  # noqa: Y015
     _WhichOneofArgType__run_result: _TypeAlias = _typing.Literal["_run_result", b"_run_result"]  # noqa: Y015
     _WhichOneofReturnType__train_seconds: _TypeAlias = _typing.Literal["train_seconds"]  # noqa: Y015
     _WhichOneofArgType__train_seconds: _TypeAlias = _typing.Literal["_train_seconds", b"_train_seconds"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__annotations) -> _WhichOneofReturnType__annotations | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__attempt) -> _WhichOneofReturnType__attempt | None: ...
     @_typing.overload
@@ -282,6 +308,8 @@ class ArmResult(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__group_name) -> _WhichOneofReturnType__group_name | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__provenance) -> _WhichOneofReturnType__provenance | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__run_id) -> _WhichOneofReturnType__run_id | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__run_result) -> _WhichOneofReturnType__run_result | None: ...
@@ -289,6 +317,141 @@ class ArmResult(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__train_seconds) -> _WhichOneofReturnType__train_seconds | None: ...
 
 Global___ArmResult: _TypeAlias = ArmResult  # noqa: Y015
+
+@_typing.final
+class Annotations(_message.Message):
+    """Annotations are notes, tags and the group of an arm as ArmAnnotated changed them.
+    They take precedence over what the training recorded.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTES_FIELD_NUMBER: _builtins.int
+    ADDED_TAGS_FIELD_NUMBER: _builtins.int
+    REMOVED_TAGS_FIELD_NUMBER: _builtins.int
+    GROUP_NAME_FIELD_NUMBER: _builtins.int
+    NO_GROUP_FIELD_NUMBER: _builtins.int
+    notes: _builtins.str
+    """Notes about the arm. Unset for none."""
+    group_name: _builtins.str
+    """The name of the group that the arm was moved to."""
+    no_group: _builtins.bool
+    """Whether the arm was removed from its group. True if set."""
+    @_builtins.property
+    def added_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tags that were added, in the order in which they were added."""
+
+    @_builtins.property
+    def removed_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tags that were removed."""
+
+    def __init__(
+        self,
+        *,
+        notes: _builtins.str | None = ...,
+        added_tags: _abc.Iterable[_builtins.str] | None = ...,
+        removed_tags: _abc.Iterable[_builtins.str] | None = ...,
+        group_name: _builtins.str = ...,
+        no_group: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_notes", b"_notes", "group", b"group", "group_name", b"group_name", "no_group", b"no_group", "notes", b"notes"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_notes", b"_notes", "added_tags", b"added_tags", "group", b"group", "group_name", b"group_name", "no_group", b"no_group", "notes", b"notes", "removed_tags", b"removed_tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__notes: _TypeAlias = _typing.Literal["notes"]  # noqa: Y015
+    _WhichOneofArgType__notes: _TypeAlias = _typing.Literal["_notes", b"_notes"]  # noqa: Y015
+    _WhichOneofReturnType_group: _TypeAlias = _typing.Literal["group_name", "no_group"]  # noqa: Y015
+    _WhichOneofArgType_group: _TypeAlias = _typing.Literal["group", b"group"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__notes) -> _WhichOneofReturnType__notes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_group) -> _WhichOneofReturnType_group | None: ...
+
+Global___Annotations: _TypeAlias = Annotations  # noqa: Y015
+
+@_typing.final
+class Provenance(_message.Message):
+    """Provenance is where the code of an attempt came from, and where it ran. Each field is
+    unset or empty if it is not known. Rankings and comparisons of configurations ignore
+    it. Lists and Watch leave it out.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class PackagesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    GIT_COMMIT_FIELD_NUMBER: _builtins.int
+    GIT_CLEAN_FIELD_NUMBER: _builtins.int
+    COMMAND_LINE_FIELD_NUMBER: _builtins.int
+    HOST_FIELD_NUMBER: _builtins.int
+    PYTHON_VERSION_FIELD_NUMBER: _builtins.int
+    PACKAGES_FIELD_NUMBER: _builtins.int
+    git_commit: _builtins.str
+    """The commit that was checked out in the git work tree of the program."""
+    git_clean: _builtins.bool
+    """Whether that work tree had no uncommitted changes."""
+    host: _builtins.str
+    """The name of the machine."""
+    python_version: _builtins.str
+    """The version of the Python interpreter, such as 3.12.4."""
+    @_builtins.property
+    def command_line(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The program and its arguments. Clients replace values that look like secrets."""
+
+    @_builtins.property
+    def packages(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The versions of packages by name."""
+
+    def __init__(
+        self,
+        *,
+        git_commit: _builtins.str | None = ...,
+        git_clean: _builtins.bool | None = ...,
+        command_line: _abc.Iterable[_builtins.str] | None = ...,
+        host: _builtins.str | None = ...,
+        python_version: _builtins.str | None = ...,
+        packages: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_git_clean", b"_git_clean", "_git_commit", b"_git_commit", "_host", b"_host", "_python_version", b"_python_version", "git_clean", b"git_clean", "git_commit", b"git_commit", "host", b"host", "python_version", b"python_version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_git_clean", b"_git_clean", "_git_commit", b"_git_commit", "_host", b"_host", "_python_version", b"_python_version", "command_line", b"command_line", "git_clean", b"git_clean", "git_commit", b"git_commit", "host", b"host", "packages", b"packages", "python_version", b"python_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__git_clean: _TypeAlias = _typing.Literal["git_clean"]  # noqa: Y015
+    _WhichOneofArgType__git_clean: _TypeAlias = _typing.Literal["_git_clean", b"_git_clean"]  # noqa: Y015
+    _WhichOneofReturnType__git_commit: _TypeAlias = _typing.Literal["git_commit"]  # noqa: Y015
+    _WhichOneofArgType__git_commit: _TypeAlias = _typing.Literal["_git_commit", b"_git_commit"]  # noqa: Y015
+    _WhichOneofReturnType__host: _TypeAlias = _typing.Literal["host"]  # noqa: Y015
+    _WhichOneofArgType__host: _TypeAlias = _typing.Literal["_host", b"_host"]  # noqa: Y015
+    _WhichOneofReturnType__python_version: _TypeAlias = _typing.Literal["python_version"]  # noqa: Y015
+    _WhichOneofArgType__python_version: _TypeAlias = _typing.Literal["_python_version", b"_python_version"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__git_clean) -> _WhichOneofReturnType__git_clean | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__git_commit) -> _WhichOneofReturnType__git_commit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__host) -> _WhichOneofReturnType__host | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__python_version) -> _WhichOneofReturnType__python_version | None: ...
+
+Global___Provenance: _TypeAlias = Provenance  # noqa: Y015
 
 @_typing.final
 class Attempt(_message.Message):
@@ -390,6 +553,8 @@ class ArmSummary(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
     LAST_HEARD_FIELD_NUMBER: _builtins.int
+    ANNOTATIONS_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name of the arm."""
     status: Global___ArmStatus.ValueType
@@ -442,6 +607,14 @@ class ArmSummary(_message.Message):
         ArmResult.
         """
 
+    @_builtins.property
+    def annotations(self) -> Global___Annotations:
+        """What ArmAnnotated changed."""
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The tags of the arm, as in ArmResult."""
+
     def __init__(
         self,
         *,
@@ -463,11 +636,15 @@ class ArmSummary(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         attempt: Global___Attempt | None = ...,
         last_heard: _timestamp_pb2.Timestamp | None = ...,
+        annotations: Global___Annotations | None = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_attempt", b"_attempt", "_error", b"_error", "_eval_seconds", b"_eval_seconds", "_group_id", b"_group_id", "_group_name", b"_group_name", "_run_id", b"_run_id", "_train_seconds", b"_train_seconds", "attempt", b"attempt", "create_time", b"create_time", "error", b"error", "eval_seconds", b"eval_seconds", "group_id", b"group_id", "group_name", b"group_name", "last_heard", b"last_heard", "run_config", b"run_config", "run_id", b"run_id", "train_seconds", b"train_seconds", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_annotations", b"_annotations", "_attempt", b"_attempt", "_error", b"_error", "_eval_seconds", b"_eval_seconds", "_group_id", b"_group_id", "_group_name", b"_group_name", "_run_id", b"_run_id", "_train_seconds", b"_train_seconds", "annotations", b"annotations", "attempt", b"attempt", "create_time", b"create_time", "error", b"error", "eval_seconds", b"eval_seconds", "group_id", b"group_id", "group_name", b"group_name", "last_heard", b"last_heard", "run_config", b"run_config", "run_id", b"run_id", "train_seconds", b"train_seconds", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attempt", b"_attempt", "_error", b"_error", "_eval_seconds", b"_eval_seconds", "_group_id", b"_group_id", "_group_name", b"_group_name", "_run_id", b"_run_id", "_train_seconds", b"_train_seconds", "attempt", b"attempt", "create_time", b"create_time", "error", b"error", "eval_count", b"eval_count", "eval_metrics", b"eval_metrics", "eval_seconds", b"eval_seconds", "experiment", b"experiment", "group_id", b"group_id", "group_name", b"group_name", "last_heard", b"last_heard", "metrics", b"metrics", "name", b"name", "revision", b"revision", "run_config", b"run_config", "run_id", b"run_id", "status", b"status", "train_seconds", b"train_seconds", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_annotations", b"_annotations", "_attempt", b"_attempt", "_error", b"_error", "_eval_seconds", b"_eval_seconds", "_group_id", b"_group_id", "_group_name", b"_group_name", "_run_id", b"_run_id", "_train_seconds", b"_train_seconds", "annotations", b"annotations", "attempt", b"attempt", "create_time", b"create_time", "error", b"error", "eval_count", b"eval_count", "eval_metrics", b"eval_metrics", "eval_seconds", b"eval_seconds", "experiment", b"experiment", "group_id", b"group_id", "group_name", b"group_name", "last_heard", b"last_heard", "metrics", b"metrics", "name", b"name", "revision", b"revision", "run_config", b"run_config", "run_id", b"run_id", "status", b"status", "tags", b"tags", "train_seconds", b"train_seconds", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__annotations: _TypeAlias = _typing.Literal["annotations"]  # noqa: Y015
+    _WhichOneofArgType__annotations: _TypeAlias = _typing.Literal["_annotations", b"_annotations"]  # noqa: Y015
     _WhichOneofReturnType__attempt: _TypeAlias = _typing.Literal["attempt"]  # noqa: Y015
     _WhichOneofArgType__attempt: _TypeAlias = _typing.Literal["_attempt", b"_attempt"]  # noqa: Y015
     _WhichOneofReturnType__error: _TypeAlias = _typing.Literal["error"]  # noqa: Y015
@@ -482,6 +659,8 @@ class ArmSummary(_message.Message):
     _WhichOneofArgType__run_id: _TypeAlias = _typing.Literal["_run_id", b"_run_id"]  # noqa: Y015
     _WhichOneofReturnType__train_seconds: _TypeAlias = _typing.Literal["train_seconds"]  # noqa: Y015
     _WhichOneofArgType__train_seconds: _TypeAlias = _typing.Literal["_train_seconds", b"_train_seconds"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__annotations) -> _WhichOneofReturnType__annotations | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__attempt) -> _WhichOneofReturnType__attempt | None: ...
     @_typing.overload

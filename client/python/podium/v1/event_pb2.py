@@ -31,7 +31,7 @@ from podium.v1 import run_result_pb2 as podium_dot_v1_dot_run__result__pb2
 from podium.v1 import value_pb2 as podium_dot_v1_dot_value__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15podium/v1/event.proto\x12\tpodium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1apodium/v1/arm_result.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/experiment.proto\x1a\x1apodium/v1/run_config.proto\x1a\x1apodium/v1/run_result.proto\x1a\x15podium/v1/value.proto\"\xdc\x03\n\x05\x45vent\x12.\n\nevent_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12<\n\x13\x65xperiment_declared\x18\x02 \x01(\x0b\x32\x1d.podium.v1.ExperimentDeclaredH\x00\x12,\n\x0b\x61rm_started\x18\x03 \x01(\x0b\x32\x15.podium.v1.ArmStartedH\x00\x12\x36\n\x10metrics_recorded\x18\x04 \x01(\x0b\x32\x1a.podium.v1.MetricsRecordedH\x00\x12\x30\n\reval_recorded\x18\x05 \x01(\x0b\x32\x17.podium.v1.EvalRecordedH\x00\x12.\n\x0c\x61rm_finished\x18\x06 \x01(\x0b\x32\x16.podium.v1.ArmFinishedH\x00\x12.\n\x0c\x61rm_recorded\x18\x07 \x01(\x0b\x32\x16.podium.v1.ArmRecordedH\x00\x12>\n\x14\x65xperiment_concluded\x18\x08 \x01(\x0b\x32\x1e.podium.v1.ExperimentConcludedH\x00\x12%\n\x07skipped\x18\t \x01(\x0b\x32\x12.podium.v1.SkippedH\x00\x42\x06\n\x04kind\"\xd8\x02\n\x12\x45xperimentDeclared\x12\x17\n\nhypothesis\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x1b\n\x0esuccess_metric\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x13\n\x06parent\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\'\n\tdirection\x18\x04 \x01(\x0e\x32\x14.podium.v1.Direction\x12\x0c\n\x04tags\x18\x05 \x03(\t\x12=\n\x08metadata\x18\x06 \x03(\x0b\x32+.podium.v1.ExperimentDeclared.MetadataEntry\x12\x11\n\toverwrite\x18\x07 \x01(\x08\x1a\x41\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1f\n\x05value\x18\x02 \x01(\x0b\x32\x10.podium.v1.Value:\x02\x38\x01\x42\r\n\x0b_hypothesisB\x11\n\x0f_success_metricB\t\n\x07_parent\"\x86\x02\n\nArmStarted\x12\x0b\n\x03\x61rm\x18\x01 \x01(\t\x12(\n\nrun_config\x18\x02 \x01(\x0b\x32\x14.podium.v1.RunConfig\x12#\n\x07\x61ttempt\x18\x03 \x01(\x0b\x32\x12.podium.v1.Attempt\x12\x15\n\x08group_id\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x17\n\ngroup_name\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x13\n\x06run_id\x18\x06 \x01(\tH\x03\x88\x01\x01\x12\x15\n\x0bresume_step\x18\x07 \x01(\x03H\x00\x12\x11\n\x07restart\x18\x08 \x01(\x08H\x00\x42\x06\n\x04modeB\x0b\n\t_group_idB\r\n\x0b_group_nameB\t\n\x07_run_id\"\xcc\x01\n\x0fMetricsRecorded\x12\x0b\n\x03\x61rm\x18\x01 \x01(\t\x12\x17\n\nattempt_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x38\n\x07metrics\x18\x03 \x03(\x0b\x32\'.podium.v1.MetricsRecorded.MetricsEntry\x12\x11\n\x04step\x18\x04 \x01(\x03H\x01\x88\x01\x01\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\r\n\x0b_attempt_idB\x07\n\x05_step\"o\n\x0c\x45valRecorded\x12\x0b\n\x03\x61rm\x18\x01 \x01(\t\x12\x17\n\nattempt_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12*\n\x0b\x65val_result\x18\x03 \x01(\x0b\x32\x15.podium.v1.EvalResultB\r\n\x0b_attempt_id\"\xf2\x01\n\x0b\x41rmFinished\x12\x0b\n\x03\x61rm\x18\x01 \x01(\t\x12\x17\n\nattempt_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12$\n\x06status\x18\x03 \x01(\x0e\x32\x14.podium.v1.ArmStatus\x12\x12\n\x05\x65rror\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x1a\n\rtrain_seconds\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12-\n\nrun_result\x18\x06 \x01(\x0b\x32\x14.podium.v1.RunResultH\x03\x88\x01\x01\x42\r\n\x0b_attempt_idB\x08\n\x06_errorB\x10\n\x0e_train_secondsB\r\n\x0b_run_result\"H\n\x0b\x41rmRecorded\x12(\n\narm_result\x18\x01 \x01(\x0b\x32\x14.podium.v1.ArmResult\x12\x0f\n\x07replace\x18\x02 \x01(\x08\")\n\x13\x45xperimentConcluded\x12\x12\n\nconclusion\x18\x01 \x01(\t\"\t\n\x07SkippedBd\n\tpodium.v1B\nEventProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\nPodium::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15podium/v1/event.proto\x12\tpodium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1apodium/v1/arm_result.proto\x1a\x1bpodium/v1/eval_result.proto\x1a\x1apodium/v1/experiment.proto\x1a\x1apodium/v1/run_config.proto\x1a\x1apodium/v1/run_result.proto\x1a\x15podium/v1/value.proto\"\x8e\x04\n\x05\x45vent\x12.\n\nevent_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12<\n\x13\x65xperiment_declared\x18\x02 \x01(\x0b\x32\x1d.podium.v1.ExperimentDeclaredH\x00\x12,\n\x0b\x61rm_started\x18\x03 \x01(\x0b\x32\x15.podium.v1.ArmStartedH\x00\x12\x36\n\x10metrics_recorded\x18\x04 \x01(\x0b\x32\x1a.podium.v1.MetricsRecordedH\x00\x12\x30\n\reval_recorded\x18\x05 \x01(\x0b\x32\x17.podium.v1.EvalRecordedH\x00\x12.\n\x0c\x61rm_finished\x18\x06 \x01(\x0b\x32\x16.podium.v1.ArmFinishedH\x00\x12.\n\x0c\x61rm_recorded\x18\x07 \x01(\x0b\x32\x16.podium.v1.ArmRecordedH\x00\x12>\n\x14\x65xperiment_concluded\x18\x08 \x01(\x0b\x32\x1e.podium.v1.ExperimentConcludedH\x00\x12%\n\x07skipped\x18\t \x01(\x0b\x32\x12.podium.v1.SkippedH\x00\x12\x30\n\rarm_annotated\x18\n \x01(\x0b\x32\x17.podium.v1.ArmAnnotatedH\x00\x42\x06\n\x04kind\"\xd8\x02\n\x12\x45xperimentDeclared\x12\x17\n\nhypothesis\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x1b\n\x0esuccess_metric\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x13\n\x06parent\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\'\n\tdirection\x18\x04 \x01(\x0e\x32\x14.podium.v1.Direction\x12\x0c\n\x04tags\x18\x05 \x03(\t\x12=\n\x08metadata\x18\x06 \x03(\x0b\x32+.podium.v1.ExperimentDeclared.MetadataEntry\x12\x11\n\toverwrite\x18\x07 \x01(\x08\x1a\x41\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1f\n\x05value\x18\x02 \x01(\x0b\x32\x10.podium.v1.Value:\x02\x38\x01\x42\r\n\x0b_hypothesisB\x11\n\x0f_success_metricB\t\n\x07_parent\"\xc5\x02\n\nArmStarted\x12\x0b\n\x03\x61rm\x18\x01 \x01(\t\x12(\n\nrun_config\x18\x02 \x01(\x0b\x32\x14.podium.v1.RunConfig\x12#\n\x07\x61ttempt\x18\x03 \x01(\x0b\x32\x12.podium.v1.Attempt\x12\x15\n\x08group_id\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x17\n\ngroup_name\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x13\n\x06run_id\x18\x06 \x01(\tH\x03\x88\x01\x01\x12\x15\n\x0bresume_step\x18\x07 \x01(\x03H\x00\x12\x11\n\x07restart\x18\x08 \x01(\x08H\x00\x12.\n\nprovenance\x18\t \x01(\x0b\x32\x15.podium.v1.ProvenanceH\x04\x88\x01\x01\x42\x06\n\x04modeB\x0b\n\t_group_idB\r\n\x0b_group_nameB\t\n\x07_run_idB\r\n\x0b_provenance\"\xcc\x01\n\x0fMetricsRecorded\x12\x0b\n\x03\x61rm\x18\x01 \x01(\t\x12\x17\n\nattempt_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x38\n\x07metrics\x18\x03 \x03(\x0b\x32\'.podium.v1.MetricsRecorded.MetricsEntry\x12\x11\n\x04step\x18\x04 \x01(\x03H\x01\x88\x01\x01\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\r\n\x0b_attempt_idB\x07\n\x05_step\"o\n\x0c\x45valRecorded\x12\x0b\n\x03\x61rm\x18\x01 \x01(\t\x12\x17\n\nattempt_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12*\n\x0b\x65val_result\x18\x03 \x01(\x0b\x32\x15.podium.v1.EvalResultB\r\n\x0b_attempt_id\"\xf2\x01\n\x0b\x41rmFinished\x12\x0b\n\x03\x61rm\x18\x01 \x01(\t\x12\x17\n\nattempt_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12$\n\x06status\x18\x03 \x01(\x0e\x32\x14.podium.v1.ArmStatus\x12\x12\n\x05\x65rror\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x1a\n\rtrain_seconds\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12-\n\nrun_result\x18\x06 \x01(\x0b\x32\x14.podium.v1.RunResultH\x03\x88\x01\x01\x42\r\n\x0b_attempt_idB\x08\n\x06_errorB\x10\n\x0e_train_secondsB\r\n\x0b_run_result\"H\n\x0b\x41rmRecorded\x12(\n\narm_result\x18\x01 \x01(\x0b\x32\x14.podium.v1.ArmResult\x12\x0f\n\x07replace\x18\x02 \x01(\x08\")\n\x13\x45xperimentConcluded\x12\x12\n\nconclusion\x18\x01 \x01(\t\"\xb7\x01\n\x0c\x41rmAnnotated\x12\x0b\n\x03\x61rm\x18\x01 \x01(\t\x12\x0f\n\x05notes\x18\x02 \x01(\tH\x00\x12\x15\n\x0b\x63lear_notes\x18\x03 \x01(\x08H\x00\x12\x10\n\x08\x61\x64\x64_tags\x18\x04 \x03(\t\x12\x13\n\x0bremove_tags\x18\x05 \x03(\t\x12\x14\n\ngroup_name\x18\x06 \x01(\tH\x01\x12\x15\n\x0b\x63lear_group\x18\x07 \x01(\x08H\x01\x42\x0e\n\x0cnotes_changeB\x0e\n\x0cgroup_change\"\t\n\x07SkippedBd\n\tpodium.v1B\nEventProtoP\x01Z\x1epodium.example/podium/podiumv1\xa2\x02\x03PDM\xaa\x02\tPodium.V1\xca\x02\tPodium\\V1\xea\x02\nPodium::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,25 +44,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_METRICSRECORDED_METRICSENTRY']._loaded_options = None
   _globals['_METRICSRECORDED_METRICSENTRY']._serialized_options = b'8\001'
   _globals['_EVENT']._serialized_start=234
-  _globals['_EVENT']._serialized_end=710
-  _globals['_EXPERIMENTDECLARED']._serialized_start=713
-  _globals['_EXPERIMENTDECLARED']._serialized_end=1057
-  _globals['_EXPERIMENTDECLARED_METADATAENTRY']._serialized_start=947
-  _globals['_EXPERIMENTDECLARED_METADATAENTRY']._serialized_end=1012
-  _globals['_ARMSTARTED']._serialized_start=1060
-  _globals['_ARMSTARTED']._serialized_end=1322
-  _globals['_METRICSRECORDED']._serialized_start=1325
-  _globals['_METRICSRECORDED']._serialized_end=1529
-  _globals['_METRICSRECORDED_METRICSENTRY']._serialized_start=1459
-  _globals['_METRICSRECORDED_METRICSENTRY']._serialized_end=1505
-  _globals['_EVALRECORDED']._serialized_start=1531
-  _globals['_EVALRECORDED']._serialized_end=1642
-  _globals['_ARMFINISHED']._serialized_start=1645
-  _globals['_ARMFINISHED']._serialized_end=1887
-  _globals['_ARMRECORDED']._serialized_start=1889
-  _globals['_ARMRECORDED']._serialized_end=1961
-  _globals['_EXPERIMENTCONCLUDED']._serialized_start=1963
-  _globals['_EXPERIMENTCONCLUDED']._serialized_end=2004
-  _globals['_SKIPPED']._serialized_start=2006
-  _globals['_SKIPPED']._serialized_end=2015
+  _globals['_EVENT']._serialized_end=760
+  _globals['_EXPERIMENTDECLARED']._serialized_start=763
+  _globals['_EXPERIMENTDECLARED']._serialized_end=1107
+  _globals['_EXPERIMENTDECLARED_METADATAENTRY']._serialized_start=997
+  _globals['_EXPERIMENTDECLARED_METADATAENTRY']._serialized_end=1062
+  _globals['_ARMSTARTED']._serialized_start=1110
+  _globals['_ARMSTARTED']._serialized_end=1435
+  _globals['_METRICSRECORDED']._serialized_start=1438
+  _globals['_METRICSRECORDED']._serialized_end=1642
+  _globals['_METRICSRECORDED_METRICSENTRY']._serialized_start=1572
+  _globals['_METRICSRECORDED_METRICSENTRY']._serialized_end=1618
+  _globals['_EVALRECORDED']._serialized_start=1644
+  _globals['_EVALRECORDED']._serialized_end=1755
+  _globals['_ARMFINISHED']._serialized_start=1758
+  _globals['_ARMFINISHED']._serialized_end=2000
+  _globals['_ARMRECORDED']._serialized_start=2002
+  _globals['_ARMRECORDED']._serialized_end=2074
+  _globals['_EXPERIMENTCONCLUDED']._serialized_start=2076
+  _globals['_EXPERIMENTCONCLUDED']._serialized_end=2117
+  _globals['_ARMANNOTATED']._serialized_start=2120
+  _globals['_ARMANNOTATED']._serialized_end=2303
+  _globals['_SKIPPED']._serialized_start=2305
+  _globals['_SKIPPED']._serialized_end=2314
 # @@protoc_insertion_point(module_scope)

@@ -42,6 +42,7 @@ class Event(_message.Message):
     ARM_RECORDED_FIELD_NUMBER: _builtins.int
     EXPERIMENT_CONCLUDED_FIELD_NUMBER: _builtins.int
     SKIPPED_FIELD_NUMBER: _builtins.int
+    ARM_ANNOTATED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
         """The time of the event by the writer's clock. It is shown and does not affect any
@@ -80,6 +81,10 @@ class Event(_message.Message):
     def skipped(self) -> Global___Skipped:
         """A sequence number without an event."""
 
+    @_builtins.property
+    def arm_annotated(self) -> Global___ArmAnnotated:
+        """Notes, tags or the group of an arm, after the fact."""
+
     def __init__(
         self,
         *,
@@ -92,12 +97,13 @@ class Event(_message.Message):
         arm_recorded: Global___ArmRecorded | None = ...,
         experiment_concluded: Global___ExperimentConcluded | None = ...,
         skipped: Global___Skipped | None = ...,
+        arm_annotated: Global___ArmAnnotated | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["arm_finished", b"arm_finished", "arm_recorded", b"arm_recorded", "arm_started", b"arm_started", "eval_recorded", b"eval_recorded", "event_time", b"event_time", "experiment_concluded", b"experiment_concluded", "experiment_declared", b"experiment_declared", "kind", b"kind", "metrics_recorded", b"metrics_recorded", "skipped", b"skipped"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["arm_annotated", b"arm_annotated", "arm_finished", b"arm_finished", "arm_recorded", b"arm_recorded", "arm_started", b"arm_started", "eval_recorded", b"eval_recorded", "event_time", b"event_time", "experiment_concluded", b"experiment_concluded", "experiment_declared", b"experiment_declared", "kind", b"kind", "metrics_recorded", b"metrics_recorded", "skipped", b"skipped"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm_finished", b"arm_finished", "arm_recorded", b"arm_recorded", "arm_started", b"arm_started", "eval_recorded", b"eval_recorded", "event_time", b"event_time", "experiment_concluded", b"experiment_concluded", "experiment_declared", b"experiment_declared", "kind", b"kind", "metrics_recorded", b"metrics_recorded", "skipped", b"skipped"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm_annotated", b"arm_annotated", "arm_finished", b"arm_finished", "arm_recorded", b"arm_recorded", "arm_started", b"arm_started", "eval_recorded", b"eval_recorded", "event_time", b"event_time", "experiment_concluded", b"experiment_concluded", "experiment_declared", b"experiment_declared", "kind", b"kind", "metrics_recorded", b"metrics_recorded", "skipped", b"skipped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["experiment_declared", "arm_started", "metrics_recorded", "eval_recorded", "arm_finished", "arm_recorded", "experiment_concluded", "skipped"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["experiment_declared", "arm_started", "metrics_recorded", "eval_recorded", "arm_finished", "arm_recorded", "experiment_concluded", "skipped", "arm_annotated"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -220,6 +226,7 @@ class ArmStarted(_message.Message):
     RUN_ID_FIELD_NUMBER: _builtins.int
     RESUME_STEP_FIELD_NUMBER: _builtins.int
     RESTART_FIELD_NUMBER: _builtins.int
+    PROVENANCE_FIELD_NUMBER: _builtins.int
     arm: _builtins.str
     """The name of the arm. Required."""
     group_id: _builtins.str
@@ -246,6 +253,12 @@ class ArmStarted(_message.Message):
     def attempt(self) -> _arm_result_pb2.Attempt:
         """This attempt. Required, with its id and its order."""
 
+    @_builtins.property
+    def provenance(self) -> _arm_result_pb2.Provenance:
+        """Where the attempt's code came from, and where it runs. It is not part of the
+        run_config, so it may differ between attempts and between members of a group.
+        """
+
     def __init__(
         self,
         *,
@@ -257,15 +270,18 @@ class ArmStarted(_message.Message):
         run_id: _builtins.str | None = ...,
         resume_step: _builtins.int = ...,
         restart: _builtins.bool = ...,
+        provenance: _arm_result_pb2.Provenance | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_group_id", b"_group_id", "_group_name", b"_group_name", "_run_id", b"_run_id", "attempt", b"attempt", "group_id", b"group_id", "group_name", b"group_name", "mode", b"mode", "restart", b"restart", "resume_step", b"resume_step", "run_config", b"run_config", "run_id", b"run_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_group_id", b"_group_id", "_group_name", b"_group_name", "_provenance", b"_provenance", "_run_id", b"_run_id", "attempt", b"attempt", "group_id", b"group_id", "group_name", b"group_name", "mode", b"mode", "provenance", b"provenance", "restart", b"restart", "resume_step", b"resume_step", "run_config", b"run_config", "run_id", b"run_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_group_id", b"_group_id", "_group_name", b"_group_name", "_run_id", b"_run_id", "arm", b"arm", "attempt", b"attempt", "group_id", b"group_id", "group_name", b"group_name", "mode", b"mode", "restart", b"restart", "resume_step", b"resume_step", "run_config", b"run_config", "run_id", b"run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_group_id", b"_group_id", "_group_name", b"_group_name", "_provenance", b"_provenance", "_run_id", b"_run_id", "arm", b"arm", "attempt", b"attempt", "group_id", b"group_id", "group_name", b"group_name", "mode", b"mode", "provenance", b"provenance", "restart", b"restart", "resume_step", b"resume_step", "run_config", b"run_config", "run_id", b"run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__group_id: _TypeAlias = _typing.Literal["group_id"]  # noqa: Y015
     _WhichOneofArgType__group_id: _TypeAlias = _typing.Literal["_group_id", b"_group_id"]  # noqa: Y015
     _WhichOneofReturnType__group_name: _TypeAlias = _typing.Literal["group_name"]  # noqa: Y015
     _WhichOneofArgType__group_name: _TypeAlias = _typing.Literal["_group_name", b"_group_name"]  # noqa: Y015
+    _WhichOneofReturnType__provenance: _TypeAlias = _typing.Literal["provenance"]  # noqa: Y015
+    _WhichOneofArgType__provenance: _TypeAlias = _typing.Literal["_provenance", b"_provenance"]  # noqa: Y015
     _WhichOneofReturnType__run_id: _TypeAlias = _typing.Literal["run_id"]  # noqa: Y015
     _WhichOneofArgType__run_id: _TypeAlias = _typing.Literal["_run_id", b"_run_id"]  # noqa: Y015
     _WhichOneofReturnType_mode: _TypeAlias = _typing.Literal["resume_step", "restart"]  # noqa: Y015
@@ -274,6 +290,8 @@ class ArmStarted(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__group_id) -> _WhichOneofReturnType__group_id | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__group_name) -> _WhichOneofReturnType__group_name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__provenance) -> _WhichOneofReturnType__provenance | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__run_id) -> _WhichOneofReturnType__run_id | None: ...
     @_typing.overload
@@ -518,6 +536,69 @@ class ExperimentConcluded(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExperimentConcluded: _TypeAlias = ExperimentConcluded  # noqa: Y015
+
+@_typing.final
+class ArmAnnotated(_message.Message):
+    """ArmAnnotated changes notes, tags or the group of an arm. The arm may have any status.
+    An event that sets none of them changes nothing.
+
+    Annotations take precedence over the arm's run_config and over the group that its
+    training names, and a later attempt or ArmRecorded keeps them. The run_config itself
+    stays as it was recorded.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ARM_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
+    CLEAR_NOTES_FIELD_NUMBER: _builtins.int
+    ADD_TAGS_FIELD_NUMBER: _builtins.int
+    REMOVE_TAGS_FIELD_NUMBER: _builtins.int
+    GROUP_NAME_FIELD_NUMBER: _builtins.int
+    CLEAR_GROUP_FIELD_NUMBER: _builtins.int
+    arm: _builtins.str
+    """The name of the arm. Required."""
+    notes: _builtins.str
+    """The new notes, which must not be empty. At most 64 KiB."""
+    clear_notes: _builtins.bool
+    """Removes the notes. Must be true if set."""
+    group_name: _builtins.str
+    """The name of the group that the arm now belongs to."""
+    clear_group: _builtins.bool
+    """Removes the arm from its group. Must be true if set."""
+    @_builtins.property
+    def add_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tags to add, in this order. A tag that the arm has is not added again."""
+
+    @_builtins.property
+    def remove_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tags to remove. A tag that is also in add_tags is refused (FIELD_OUT_OF_RANGE)."""
+
+    def __init__(
+        self,
+        *,
+        arm: _builtins.str = ...,
+        notes: _builtins.str = ...,
+        clear_notes: _builtins.bool = ...,
+        add_tags: _abc.Iterable[_builtins.str] | None = ...,
+        remove_tags: _abc.Iterable[_builtins.str] | None = ...,
+        group_name: _builtins.str = ...,
+        clear_group: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["clear_group", b"clear_group", "clear_notes", b"clear_notes", "group_change", b"group_change", "group_name", b"group_name", "notes", b"notes", "notes_change", b"notes_change"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_tags", b"add_tags", "arm", b"arm", "clear_group", b"clear_group", "clear_notes", b"clear_notes", "group_change", b"group_change", "group_name", b"group_name", "notes", b"notes", "notes_change", b"notes_change", "remove_tags", b"remove_tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_group_change: _TypeAlias = _typing.Literal["group_name", "clear_group"]  # noqa: Y015
+    _WhichOneofArgType_group_change: _TypeAlias = _typing.Literal["group_change", b"group_change"]  # noqa: Y015
+    _WhichOneofReturnType_notes_change: _TypeAlias = _typing.Literal["notes", "clear_notes"]  # noqa: Y015
+    _WhichOneofArgType_notes_change: _TypeAlias = _typing.Literal["notes_change", b"notes_change"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_group_change) -> _WhichOneofReturnType_group_change | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_notes_change) -> _WhichOneofReturnType_notes_change | None: ...
+
+Global___ArmAnnotated: _TypeAlias = ArmAnnotated  # noqa: Y015
 
 @_typing.final
 class Skipped(_message.Message):

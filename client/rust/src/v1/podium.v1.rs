@@ -707,6 +707,76 @@ pub struct ArmResult {
     /// It is stored at most once in 5 seconds, and it does not change the revision.
     #[prost(message, optional, tag = "20")]
     pub last_heard: ::core::option::Option<::prost_types::Timestamp>,
+    /// What ArmAnnotated changed. In an ArmRecorded, unset keeps the recorded ones.
+    #[prost(message, optional, tag = "21")]
+    pub annotations: ::core::option::Option<Annotations>,
+    /// Output only. The tags of the arm: those of its run_config, as its annotations
+    /// changed them.
+    #[prost(string, repeated, tag = "22")]
+    pub tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
+    /// Where the code of the newest attempt came from, and where it ran.
+    #[prost(message, optional, tag = "23")]
+    pub provenance: ::core::option::Option<Provenance>,
+}
+/// Annotations are notes, tags and the group of an arm as ArmAnnotated changed them.
+/// They take precedence over what the training recorded.
+#[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct Annotations {
+    /// Notes about the arm. Unset for none.
+    #[prost(string, optional, tag = "1")]
+    pub notes: ::core::option::Option<crate::exact::alloc::string::String>,
+    /// Tags that were added, in the order in which they were added.
+    #[prost(string, repeated, tag = "2")]
+    pub added_tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
+    /// Tags that were removed.
+    #[prost(string, repeated, tag = "3")]
+    pub removed_tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
+    /// Another group than the recorded one. Unset if it was not changed.
+    #[prost(oneof = "annotations::Group", tags = "4, 5")]
+    pub group: ::core::option::Option<annotations::Group>,
+}
+/// Nested message and enum types in `Annotations`.
+pub mod annotations {
+    /// Another group than the recorded one. Unset if it was not changed.
+    #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Oneof)]
+    #[prost(prost_path = "crate::exact")]
+    pub enum Group {
+        /// The name of the group that the arm was moved to.
+        #[prost(string, tag = "4")]
+        GroupName(crate::exact::alloc::string::String),
+        /// Whether the arm was removed from its group. True if set.
+        #[prost(bool, tag = "5")]
+        NoGroup(bool),
+    }
+}
+/// Provenance is where the code of an attempt came from, and where it ran. Each field is
+/// unset or empty if it is not known. Rankings and comparisons of configurations ignore
+/// it. Lists and Watch leave it out.
+#[derive(Clone, PartialEq, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct Provenance {
+    /// The commit that was checked out in the git work tree of the program.
+    #[prost(string, optional, tag = "1")]
+    pub git_commit: ::core::option::Option<crate::exact::alloc::string::String>,
+    /// Whether that work tree had no uncommitted changes.
+    #[prost(bool, optional, tag = "2")]
+    pub git_clean: ::core::option::Option<bool>,
+    /// The program and its arguments. Clients replace values that look like secrets.
+    #[prost(string, repeated, tag = "3")]
+    pub command_line: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
+    /// The name of the machine.
+    #[prost(string, optional, tag = "4")]
+    pub host: ::core::option::Option<crate::exact::alloc::string::String>,
+    /// The version of the Python interpreter, such as 3.12.4.
+    #[prost(string, optional, tag = "5")]
+    pub python_version: ::core::option::Option<crate::exact::alloc::string::String>,
+    /// The versions of packages by name.
+    #[prost(btree_map = "string, string", tag = "6")]
+    pub packages: crate::exact::alloc::collections::BTreeMap<
+        crate::exact::alloc::string::String,
+        crate::exact::alloc::string::String,
+    >,
 }
 /// Attempt is one start of an arm's training process. A preempted and restarted
 /// job is a new attempt of the same arm.
@@ -789,6 +859,12 @@ pub struct ArmSummary {
     /// ArmResult.
     #[prost(message, optional, tag = "18")]
     pub last_heard: ::core::option::Option<::prost_types::Timestamp>,
+    /// What ArmAnnotated changed.
+    #[prost(message, optional, tag = "19")]
+    pub annotations: ::core::option::Option<Annotations>,
+    /// The tags of the arm, as in ArmResult.
+    #[prost(string, repeated, tag = "20")]
+    pub tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
 }
 /// ArmStatus is the state of an arm's training.
 #[derive(
@@ -1262,7 +1338,7 @@ pub struct Event {
     #[prost(message, optional, tag = "1")]
     pub event_time: ::core::option::Option<::prost_types::Timestamp>,
     /// The kind of the event. Required.
-    #[prost(oneof = "event::Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "event::Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub kind: ::core::option::Option<event::Kind>,
 }
 /// Nested message and enum types in `Event`.
@@ -1295,6 +1371,9 @@ pub mod event {
         /// A sequence number without an event.
         #[prost(message, tag = "9")]
         Skipped(super::Skipped),
+        /// Notes, tags or the group of an arm, after the fact.
+        #[prost(message, tag = "10")]
+        ArmAnnotated(super::ArmAnnotated),
     }
 }
 /// ExperimentDeclared creates the experiment, or sets those of its fields that are
@@ -1369,6 +1448,10 @@ pub struct ArmStarted {
     /// recorded one if the attempt resumes.
     #[prost(string, optional, tag = "6")]
     pub run_id: ::core::option::Option<crate::exact::alloc::string::String>,
+    /// Where the attempt's code came from, and where it runs. It is not part of the
+    /// run_config, so it may differ between attempts and between members of a group.
+    #[prost(message, optional, tag = "9")]
+    pub provenance: ::core::option::Option<Provenance>,
     /// How the attempt treats the recorded results. Unset has the effect of `restart`,
     /// except for a COMPLETED arm.
     #[prost(oneof = "arm_started::Mode", tags = "7, 8")]
@@ -1488,6 +1571,58 @@ pub struct ExperimentConcluded {
     /// The conclusion, which must not be empty. Required.
     #[prost(string, tag = "1")]
     pub conclusion: crate::exact::alloc::string::String,
+}
+/// ArmAnnotated changes notes, tags or the group of an arm. The arm may have any status.
+/// An event that sets none of them changes nothing.
+///
+/// Annotations take precedence over the arm's run_config and over the group that its
+/// training names, and a later attempt or ArmRecorded keeps them. The run_config itself
+/// stays as it was recorded.
+#[derive(Clone, PartialEq, Eq, Hash, crate::exact::Message)]
+#[prost(prost_path = "crate::exact")]
+pub struct ArmAnnotated {
+    /// The name of the arm. Required.
+    #[prost(string, tag = "1")]
+    pub arm: crate::exact::alloc::string::String,
+    /// Tags to add, in this order. A tag that the arm has is not added again.
+    #[prost(string, repeated, tag = "4")]
+    pub add_tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
+    /// Tags to remove. A tag that is also in add_tags is refused (FIELD_OUT_OF_RANGE).
+    #[prost(string, repeated, tag = "5")]
+    pub remove_tags: crate::exact::alloc::vec::Vec<crate::exact::alloc::string::String>,
+    /// What happens to the notes. Unset keeps them.
+    #[prost(oneof = "arm_annotated::NotesChange", tags = "2, 3")]
+    pub notes_change: ::core::option::Option<arm_annotated::NotesChange>,
+    /// What happens to the group. Unset keeps it. A change removes the group_id, which is
+    /// the id of the recorded group.
+    #[prost(oneof = "arm_annotated::GroupChange", tags = "6, 7")]
+    pub group_change: ::core::option::Option<arm_annotated::GroupChange>,
+}
+/// Nested message and enum types in `ArmAnnotated`.
+pub mod arm_annotated {
+    /// What happens to the notes. Unset keeps them.
+    #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Oneof)]
+    #[prost(prost_path = "crate::exact")]
+    pub enum NotesChange {
+        /// The new notes, which must not be empty. At most 64 KiB.
+        #[prost(string, tag = "2")]
+        Notes(crate::exact::alloc::string::String),
+        /// Removes the notes. Must be true if set.
+        #[prost(bool, tag = "3")]
+        ClearNotes(bool),
+    }
+    /// What happens to the group. Unset keeps it. A change removes the group_id, which is
+    /// the id of the recorded group.
+    #[derive(Clone, PartialEq, Eq, Hash, crate::exact::Oneof)]
+    #[prost(prost_path = "crate::exact")]
+    pub enum GroupChange {
+        /// The name of the group that the arm now belongs to.
+        #[prost(string, tag = "6")]
+        GroupName(crate::exact::alloc::string::String),
+        /// Removes the arm from its group. Must be true if set.
+        #[prost(bool, tag = "7")]
+        ClearGroup(bool),
+    }
 }
 /// Skipped uses a sequence number of its stream and does nothing. A writer sends it in
 /// place of an event that was refused permanently.

@@ -14,7 +14,7 @@ from podium._client.watching import WatchSession
 from podium._interface.recorders import new_attempt
 from podium._model.listings import Metric
 from podium._model.recording import RecordResult
-from podium._model.results import ArmResult, ArmSummary, Experiment, RunConfig
+from podium._model.results import ArmResult, ArmSummary, Experiment, Provenance, RunConfig
 from podium._model.watching import WatchMarker, WatchUpdate
 from podium._values.arguments import (
     ArmStatuses,
@@ -229,6 +229,7 @@ class AsyncExperimentHandle(AsyncAnalysis):
         order: int | None = None,
         resume_step: StepLike | None = None,
         restart: bool = False,
+        provenance: Provenance | None = None,
     ) -> AsyncArmStart:
         """Starts an attempt at training an arm. The arm is running from then on.
 
@@ -246,6 +247,7 @@ class AsyncExperimentHandle(AsyncAnalysis):
                 start time in milliseconds since 1970. The restart count of a scheduler is better.
             resume_step: Continues after this step. Metrics and in-loop rows up to it are kept.
             restart: Starts the arm from the beginning, even if it has completed.
+            provenance: Where the attempt's code came from, and where it runs.
 
         Raises:
             NotFoundError: The experiment was not declared.
@@ -262,6 +264,7 @@ class AsyncExperimentHandle(AsyncAnalysis):
             run_id=run_id,
             resume_step=resume_step,
             restart=restart,
+            provenance=provenance,
         )
         return begin_attempt(self._connection, self._name, event)
 

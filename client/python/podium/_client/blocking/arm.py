@@ -212,6 +212,34 @@ class ArmHandle(ArmHandleBase[BlockingConnection], TimedEvalMixin):
         """
         self._connection.run(self._finish(status, error, train_seconds, run_result))
 
+    def annotate(
+        self,
+        *,
+        notes: str | None = None,
+        add_tags: Strings = (),
+        remove_tags: Strings = (),
+        group_name: str | None = None,
+    ) -> None:
+        """Changes notes, tags or group of the arm, after the fact. What is not given is kept.
+
+        Annotations take precedence over the tags of the run_config and over the group that the
+        training names. A later attempt keeps them.
+
+        Args:
+            notes: The new notes; "" removes them.
+            add_tags: Tags to add.
+            remove_tags: Tags to remove.
+            group_name: The group that the arm now belongs to; "" removes it from its group.
+        """
+        event = events.arm_annotated(
+            self._name,
+            notes=notes,
+            add_tags=add_tags,
+            remove_tags=remove_tags,
+            group_name=group_name,
+        )
+        self._connection.run(self._recorded(event))
+
     def delete(self, *, allow_missing: bool = False) -> int:
         """Deletes the arm with its rows, and returns the new revision of the experiment.
 

@@ -89,6 +89,8 @@ def _arm_fields(arm: ArmResult) -> Iterator[tuple[str, str]]:
     yield "status", arm.status
     yield "last heard", _format.last_heard(arm)
     yield "group", " ".join(filter(None, (arm.group_name, arm.group_id and f"({arm.group_id})")))
+    yield "notes", (arm.annotations and arm.annotations.notes) or ""
+    yield "tags", " ".join(arm.tags)
     yield "run id", arm.run_id or ""
     yield "attempt", f"{arm.attempt.id} (order {arm.attempt.order})" if arm.attempt else ""
     yield from _config_fields(arm.run_config)
@@ -113,8 +115,10 @@ def _run_result_fields(arm: ArmResult) -> Iterator[tuple[str, str]]:
 
 
 def _config_fields(config: RunConfig) -> Iterator[tuple[str, str]]:
-    """Returns the parts of the configuration that are set."""
-    return _values("config", json_form.to_json(config))
+    """Returns the parts of the configuration that are set, without the tags of the arm."""
+    parts = json_form.to_json(config)
+    parts.pop("tags")
+    return _values("config", parts)
 
 
 def _without_unset(value: Any) -> Any:

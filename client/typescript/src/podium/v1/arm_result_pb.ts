@@ -20,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file podium/v1/arm_result.proto.
  */
 export const file_podium_v1_arm_result: GenFile = /*@__PURE__*/
-  fileDesc("Chpwb2RpdW0vdjEvYXJtX3Jlc3VsdC5wcm90bxIJcG9kaXVtLnYxIoAICglBcm1SZXN1bHQSDAoEbmFtZRgBIAEoCRIoCgpydW5fY29uZmlnGAIgASgLMhQucG9kaXVtLnYxLlJ1bkNvbmZpZxIkCgZzdGF0dXMYAyABKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEjIKB21ldHJpY3MYBCADKAsyIS5wb2RpdW0udjEuQXJtUmVzdWx0Lk1ldHJpY3NFbnRyeRI7CgxldmFsX21ldHJpY3MYBSADKAsyJS5wb2RpdW0udjEuQXJtUmVzdWx0LkV2YWxNZXRyaWNzRW50cnkSQQoPZXZhbF9icmVha2Rvd25zGAYgAygLMigucG9kaXVtLnYxLkFybVJlc3VsdC5FdmFsQnJlYWtkb3duc0VudHJ5EiQKBWV2YWxzGAcgAygLMhUucG9kaXVtLnYxLkV2YWxSZXN1bHQSEwoGcnVuX2lkGAggASgJSACIAQESEgoFZXJyb3IYCSABKAlIAYgBARIaCg10cmFpbl9zZWNvbmRzGAogASgBSAKIAQESGQoMZXZhbF9zZWNvbmRzGAsgASgBSAOIAQESLQoKcnVuX3Jlc3VsdBgMIAEoCzIULnBvZGl1bS52MS5SdW5SZXN1bHRIBIgBARIVCghncm91cF9pZBgNIAEoCUgFiAEBEhcKCmdyb3VwX25hbWUYDiABKAlIBogBARISCgpleHBlcmltZW50GA8gASgJEhAKCHJldmlzaW9uGBAgASgDEi8KC2NyZWF0ZV90aW1lGBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgSIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKAoHYXR0ZW1wdBgTIAEoCzISLnBvZGl1bS52MS5BdHRlbXB0SAeIAQESLgoKbGFzdF9oZWFyZBgUIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEaMgoQRXZhbE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBGkcKE0V2YWxCcmVha2Rvd25zRW50cnkSCwoDa2V5GAEgASgJEh8KBXZhbHVlGAIgASgLMhAucG9kaXVtLnYxLlZhbHVlOgI4AUIJCgdfcnVuX2lkQggKBl9lcnJvckIQCg5fdHJhaW5fc2Vjb25kc0IPCg1fZXZhbF9zZWNvbmRzQg0KC19ydW5fcmVzdWx0QgsKCV9ncm91cF9pZEINCgtfZ3JvdXBfbmFtZUIKCghfYXR0ZW1wdCIzCgdBdHRlbXB0EgoKAmlkGAEgASgJEhIKBW9yZGVyGAIgASgDSACIAQFCCAoGX29yZGVyIqcGCgpBcm1TdW1tYXJ5EgwKBG5hbWUYASABKAkSKAoKcnVuX2NvbmZpZxgCIAEoCzIULnBvZGl1bS52MS5SdW5Db25maWcSJAoGc3RhdHVzGAMgASgOMhQucG9kaXVtLnYxLkFybVN0YXR1cxIzCgdtZXRyaWNzGAQgAygLMiIucG9kaXVtLnYxLkFybVN1bW1hcnkuTWV0cmljc0VudHJ5EjwKDGV2YWxfbWV0cmljcxgFIAMoCzImLnBvZGl1bS52MS5Bcm1TdW1tYXJ5LkV2YWxNZXRyaWNzRW50cnkSEgoKZXZhbF9jb3VudBgGIAEoAxITCgZydW5faWQYByABKAlIAIgBARISCgVlcnJvchgIIAEoCUgBiAEBEhoKDXRyYWluX3NlY29uZHMYCSABKAFIAogBARIZCgxldmFsX3NlY29uZHMYCiABKAFIA4gBARIVCghncm91cF9pZBgLIAEoCUgEiAEBEhcKCmdyb3VwX25hbWUYDCABKAlIBYgBARISCgpleHBlcmltZW50GA0gASgJEhAKCHJldmlzaW9uGA4gASgDEi8KC2NyZWF0ZV90aW1lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKAoHYXR0ZW1wdBgRIAEoCzISLnBvZGl1bS52MS5BdHRlbXB0SAaIAQESLgoKbGFzdF9oZWFyZBgSIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEaMgoQRXZhbE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBQgkKB19ydW5faWRCCAoGX2Vycm9yQhAKDl90cmFpbl9zZWNvbmRzQg8KDV9ldmFsX3NlY29uZHNCCwoJX2dyb3VwX2lkQg0KC19ncm91cF9uYW1lQgoKCF9hdHRlbXB0KqIBCglBcm1TdGF0dXMSGgoWQVJNX1NUQVRVU19VTlNQRUNJRklFRBAAEhYKEkFSTV9TVEFUVVNfUEVORElORxABEhYKEkFSTV9TVEFUVVNfUlVOTklORxACEhgKFEFSTV9TVEFUVVNfQ09NUExFVEVEEAMSFQoRQVJNX1NUQVRVU19GQUlMRUQQBBIYChRBUk1fU1RBVFVTX0NBTkNFTExFRBAFQmgKCXBvZGl1bS52MUIOQXJtUmVzdWx0UHJvdG9QAVoecG9kaXVtLmV4YW1wbGUvcG9kaXVtL3BvZGl1bXYxogIDUERNqgIJUG9kaXVtLlYxygIJUG9kaXVtXFYx6gIKUG9kaXVtOjpWMWIGcHJvdG8z", [file_google_protobuf_timestamp, file_podium_v1_eval_result, file_podium_v1_run_config, file_podium_v1_run_result, file_podium_v1_value]);
+  fileDesc("Chpwb2RpdW0vdjEvYXJtX3Jlc3VsdC5wcm90bxIJcG9kaXVtLnYxIo8JCglBcm1SZXN1bHQSDAoEbmFtZRgBIAEoCRIoCgpydW5fY29uZmlnGAIgASgLMhQucG9kaXVtLnYxLlJ1bkNvbmZpZxIkCgZzdGF0dXMYAyABKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEjIKB21ldHJpY3MYBCADKAsyIS5wb2RpdW0udjEuQXJtUmVzdWx0Lk1ldHJpY3NFbnRyeRI7CgxldmFsX21ldHJpY3MYBSADKAsyJS5wb2RpdW0udjEuQXJtUmVzdWx0LkV2YWxNZXRyaWNzRW50cnkSQQoPZXZhbF9icmVha2Rvd25zGAYgAygLMigucG9kaXVtLnYxLkFybVJlc3VsdC5FdmFsQnJlYWtkb3duc0VudHJ5EiQKBWV2YWxzGAcgAygLMhUucG9kaXVtLnYxLkV2YWxSZXN1bHQSEwoGcnVuX2lkGAggASgJSACIAQESEgoFZXJyb3IYCSABKAlIAYgBARIaCg10cmFpbl9zZWNvbmRzGAogASgBSAKIAQESGQoMZXZhbF9zZWNvbmRzGAsgASgBSAOIAQESLQoKcnVuX3Jlc3VsdBgMIAEoCzIULnBvZGl1bS52MS5SdW5SZXN1bHRIBIgBARIVCghncm91cF9pZBgNIAEoCUgFiAEBEhcKCmdyb3VwX25hbWUYDiABKAlIBogBARISCgpleHBlcmltZW50GA8gASgJEhAKCHJldmlzaW9uGBAgASgDEi8KC2NyZWF0ZV90aW1lGBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgSIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKAoHYXR0ZW1wdBgTIAEoCzISLnBvZGl1bS52MS5BdHRlbXB0SAeIAQESLgoKbGFzdF9oZWFyZBgUIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoLYW5ub3RhdGlvbnMYFSABKAsyFi5wb2RpdW0udjEuQW5ub3RhdGlvbnNICIgBARIMCgR0YWdzGBYgAygJEi4KCnByb3ZlbmFuY2UYFyABKAsyFS5wb2RpdW0udjEuUHJvdmVuYW5jZUgJiAEBGi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBGjIKEEV2YWxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ARpHChNFdmFsQnJlYWtkb3duc0VudHJ5EgsKA2tleRgBIAEoCRIfCgV2YWx1ZRgCIAEoCzIQLnBvZGl1bS52MS5WYWx1ZToCOAFCCQoHX3J1bl9pZEIICgZfZXJyb3JCEAoOX3RyYWluX3NlY29uZHNCDwoNX2V2YWxfc2Vjb25kc0INCgtfcnVuX3Jlc3VsdEILCglfZ3JvdXBfaWRCDQoLX2dyb3VwX25hbWVCCgoIX2F0dGVtcHRCDgoMX2Fubm90YXRpb25zQg0KC19wcm92ZW5hbmNlIogBCgtBbm5vdGF0aW9ucxISCgVub3RlcxgBIAEoCUgBiAEBEhIKCmFkZGVkX3RhZ3MYAiADKAkSFAoMcmVtb3ZlZF90YWdzGAMgAygJEhQKCmdyb3VwX25hbWUYBCABKAlIABISCghub19ncm91cBgFIAEoCEgAQgcKBWdyb3VwQggKBl9ub3RlcyKkAgoKUHJvdmVuYW5jZRIXCgpnaXRfY29tbWl0GAEgASgJSACIAQESFgoJZ2l0X2NsZWFuGAIgASgISAGIAQESFAoMY29tbWFuZF9saW5lGAMgAygJEhEKBGhvc3QYBCABKAlIAogBARIbCg5weXRob25fdmVyc2lvbhgFIAEoCUgDiAEBEjUKCHBhY2thZ2VzGAYgAygLMiMucG9kaXVtLnYxLlByb3ZlbmFuY2UuUGFja2FnZXNFbnRyeRovCg1QYWNrYWdlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDQoLX2dpdF9jb21taXRCDAoKX2dpdF9jbGVhbkIHCgVfaG9zdEIRCg9fcHl0aG9uX3ZlcnNpb24iMwoHQXR0ZW1wdBIKCgJpZBgBIAEoCRISCgVvcmRlchgCIAEoA0gAiAEBQggKBl9vcmRlciL3BgoKQXJtU3VtbWFyeRIMCgRuYW1lGAEgASgJEigKCnJ1bl9jb25maWcYAiABKAsyFC5wb2RpdW0udjEuUnVuQ29uZmlnEiQKBnN0YXR1cxgDIAEoDjIULnBvZGl1bS52MS5Bcm1TdGF0dXMSMwoHbWV0cmljcxgEIAMoCzIiLnBvZGl1bS52MS5Bcm1TdW1tYXJ5Lk1ldHJpY3NFbnRyeRI8CgxldmFsX21ldHJpY3MYBSADKAsyJi5wb2RpdW0udjEuQXJtU3VtbWFyeS5FdmFsTWV0cmljc0VudHJ5EhIKCmV2YWxfY291bnQYBiABKAMSEwoGcnVuX2lkGAcgASgJSACIAQESEgoFZXJyb3IYCCABKAlIAYgBARIaCg10cmFpbl9zZWNvbmRzGAkgASgBSAKIAQESGQoMZXZhbF9zZWNvbmRzGAogASgBSAOIAQESFQoIZ3JvdXBfaWQYCyABKAlIBIgBARIXCgpncm91cF9uYW1lGAwgASgJSAWIAQESEgoKZXhwZXJpbWVudBgNIAEoCRIQCghyZXZpc2lvbhgOIAEoAxIvCgtjcmVhdGVfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKB2F0dGVtcHQYESABKAsyEi5wb2RpdW0udjEuQXR0ZW1wdEgGiAEBEi4KCmxhc3RfaGVhcmQYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKC2Fubm90YXRpb25zGBMgASgLMhYucG9kaXVtLnYxLkFubm90YXRpb25zSAeIAQESDAoEdGFncxgUIAMoCRouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ARoyChBFdmFsTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAFCCQoHX3J1bl9pZEIICgZfZXJyb3JCEAoOX3RyYWluX3NlY29uZHNCDwoNX2V2YWxfc2Vjb25kc0ILCglfZ3JvdXBfaWRCDQoLX2dyb3VwX25hbWVCCgoIX2F0dGVtcHRCDgoMX2Fubm90YXRpb25zKqIBCglBcm1TdGF0dXMSGgoWQVJNX1NUQVRVU19VTlNQRUNJRklFRBAAEhYKEkFSTV9TVEFUVVNfUEVORElORxABEhYKEkFSTV9TVEFUVVNfUlVOTklORxACEhgKFEFSTV9TVEFUVVNfQ09NUExFVEVEEAMSFQoRQVJNX1NUQVRVU19GQUlMRUQQBBIYChRBUk1fU1RBVFVTX0NBTkNFTExFRBAFQmgKCXBvZGl1bS52MUIOQXJtUmVzdWx0UHJvdG9QAVoecG9kaXVtLmV4YW1wbGUvcG9kaXVtL3BvZGl1bXYxogIDUERNqgIJUG9kaXVtLlYxygIJUG9kaXVtXFYx6gIKUG9kaXVtOjpWMWIGcHJvdG8z", [file_google_protobuf_timestamp, file_podium_v1_eval_result, file_podium_v1_run_config, file_podium_v1_run_result, file_podium_v1_value]);
 
 /**
  * ArmResult is one arm of an experiment: one training run of an expanded
@@ -179,6 +179,28 @@ export type ArmResult = Message<"podium.v1.ArmResult"> & {
    * @generated from field: google.protobuf.Timestamp last_heard = 20;
    */
   lastHeard?: Timestamp | undefined;
+
+  /**
+   * What ArmAnnotated changed. In an ArmRecorded, unset keeps the recorded ones.
+   *
+   * @generated from field: optional podium.v1.Annotations annotations = 21;
+   */
+  annotations?: Annotations | undefined;
+
+  /**
+   * Output only. The tags of the arm: those of its run_config, as its annotations
+   * changed them.
+   *
+   * @generated from field: repeated string tags = 22;
+   */
+  tags: string[];
+
+  /**
+   * Where the code of the newest attempt came from, and where it ran.
+   *
+   * @generated from field: optional podium.v1.Provenance provenance = 23;
+   */
+  provenance?: Provenance | undefined;
 };
 
 /**
@@ -187,6 +209,123 @@ export type ArmResult = Message<"podium.v1.ArmResult"> & {
  */
 export const ArmResultSchema: GenMessage<ArmResult> = /*@__PURE__*/
   messageDesc(file_podium_v1_arm_result, 0);
+
+/**
+ * Annotations are notes, tags and the group of an arm as ArmAnnotated changed them.
+ * They take precedence over what the training recorded.
+ *
+ * @generated from message podium.v1.Annotations
+ */
+export type Annotations = Message<"podium.v1.Annotations"> & {
+  /**
+   * Notes about the arm. Unset for none.
+   *
+   * @generated from field: optional string notes = 1;
+   */
+  notes?: string | undefined;
+
+  /**
+   * Tags that were added, in the order in which they were added.
+   *
+   * @generated from field: repeated string added_tags = 2;
+   */
+  addedTags: string[];
+
+  /**
+   * Tags that were removed.
+   *
+   * @generated from field: repeated string removed_tags = 3;
+   */
+  removedTags: string[];
+
+  /**
+   * Another group than the recorded one. Unset if it was not changed.
+   *
+   * @generated from oneof podium.v1.Annotations.group
+   */
+  group: {
+    /**
+     * The name of the group that the arm was moved to.
+     *
+     * @generated from field: string group_name = 4;
+     */
+    value: string;
+    case: "groupName";
+  } | {
+    /**
+     * Whether the arm was removed from its group. True if set.
+     *
+     * @generated from field: bool no_group = 5;
+     */
+    value: boolean;
+    case: "noGroup";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message podium.v1.Annotations.
+ * Use `create(AnnotationsSchema)` to create a new message.
+ */
+export const AnnotationsSchema: GenMessage<Annotations> = /*@__PURE__*/
+  messageDesc(file_podium_v1_arm_result, 1);
+
+/**
+ * Provenance is where the code of an attempt came from, and where it ran. Each field is
+ * unset or empty if it is not known. Rankings and comparisons of configurations ignore
+ * it. Lists and Watch leave it out.
+ *
+ * @generated from message podium.v1.Provenance
+ */
+export type Provenance = Message<"podium.v1.Provenance"> & {
+  /**
+   * The commit that was checked out in the git work tree of the program.
+   *
+   * @generated from field: optional string git_commit = 1;
+   */
+  gitCommit?: string | undefined;
+
+  /**
+   * Whether that work tree had no uncommitted changes.
+   *
+   * @generated from field: optional bool git_clean = 2;
+   */
+  gitClean?: boolean | undefined;
+
+  /**
+   * The program and its arguments. Clients replace values that look like secrets.
+   *
+   * @generated from field: repeated string command_line = 3;
+   */
+  commandLine: string[];
+
+  /**
+   * The name of the machine.
+   *
+   * @generated from field: optional string host = 4;
+   */
+  host?: string | undefined;
+
+  /**
+   * The version of the Python interpreter, such as 3.12.4.
+   *
+   * @generated from field: optional string python_version = 5;
+   */
+  pythonVersion?: string | undefined;
+
+  /**
+   * The versions of packages by name.
+   *
+   * @generated from field: map<string, string> packages = 6;
+   */
+  packages: { [key: string]: string };
+};
+
+/**
+ * Describes the message podium.v1.Provenance.
+ * Use `create(ProvenanceSchema)` to create a new message.
+ */
+export const ProvenanceSchema: GenMessage<Provenance> = /*@__PURE__*/
+  messageDesc(file_podium_v1_arm_result, 2);
 
 /**
  * Attempt is one start of an arm's training process. A preempted and restarted
@@ -218,7 +357,7 @@ export type Attempt = Message<"podium.v1.Attempt"> & {
  * Use `create(AttemptSchema)` to create a new message.
  */
 export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
-  messageDesc(file_podium_v1_arm_result, 1);
+  messageDesc(file_podium_v1_arm_result, 3);
 
 /**
  * ArmSummary is an arm without its rows, for lists. Eval, and Score with a dot, need
@@ -353,6 +492,20 @@ export type ArmSummary = Message<"podium.v1.ArmSummary"> & {
    * @generated from field: google.protobuf.Timestamp last_heard = 18;
    */
   lastHeard?: Timestamp | undefined;
+
+  /**
+   * What ArmAnnotated changed.
+   *
+   * @generated from field: optional podium.v1.Annotations annotations = 19;
+   */
+  annotations?: Annotations | undefined;
+
+  /**
+   * The tags of the arm, as in ArmResult.
+   *
+   * @generated from field: repeated string tags = 20;
+   */
+  tags: string[];
 };
 
 /**
@@ -360,7 +513,7 @@ export type ArmSummary = Message<"podium.v1.ArmSummary"> & {
  * Use `create(ArmSummarySchema)` to create a new message.
  */
 export const ArmSummarySchema: GenMessage<ArmSummary> = /*@__PURE__*/
-  messageDesc(file_podium_v1_arm_result, 2);
+  messageDesc(file_podium_v1_arm_result, 4);
 
 /**
  * ArmStatus is the state of an arm's training.

@@ -6,7 +6,7 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { ArmResult, ArmStatus, Attempt } from "./arm_result_pb.js";
+import type { ArmResult, ArmStatus, Attempt, Provenance } from "./arm_result_pb.js";
 import { file_podium_v1_arm_result } from "./arm_result_pb.js";
 import type { EvalResult } from "./eval_result_pb.js";
 import { file_podium_v1_eval_result } from "./eval_result_pb.js";
@@ -24,7 +24,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file podium/v1/event.proto.
  */
 export const file_podium_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("ChVwb2RpdW0vdjEvZXZlbnQucHJvdG8SCXBvZGl1bS52MSLcAwoFRXZlbnQSLgoKZXZlbnRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASPAoTZXhwZXJpbWVudF9kZWNsYXJlZBgCIAEoCzIdLnBvZGl1bS52MS5FeHBlcmltZW50RGVjbGFyZWRIABIsCgthcm1fc3RhcnRlZBgDIAEoCzIVLnBvZGl1bS52MS5Bcm1TdGFydGVkSAASNgoQbWV0cmljc19yZWNvcmRlZBgEIAEoCzIaLnBvZGl1bS52MS5NZXRyaWNzUmVjb3JkZWRIABIwCg1ldmFsX3JlY29yZGVkGAUgASgLMhcucG9kaXVtLnYxLkV2YWxSZWNvcmRlZEgAEi4KDGFybV9maW5pc2hlZBgGIAEoCzIWLnBvZGl1bS52MS5Bcm1GaW5pc2hlZEgAEi4KDGFybV9yZWNvcmRlZBgHIAEoCzIWLnBvZGl1bS52MS5Bcm1SZWNvcmRlZEgAEj4KFGV4cGVyaW1lbnRfY29uY2x1ZGVkGAggASgLMh4ucG9kaXVtLnYxLkV4cGVyaW1lbnRDb25jbHVkZWRIABIlCgdza2lwcGVkGAkgASgLMhIucG9kaXVtLnYxLlNraXBwZWRIAEIGCgRraW5kItgCChJFeHBlcmltZW50RGVjbGFyZWQSFwoKaHlwb3RoZXNpcxgBIAEoCUgAiAEBEhsKDnN1Y2Nlc3NfbWV0cmljGAIgASgJSAGIAQESEwoGcGFyZW50GAMgASgJSAKIAQESJwoJZGlyZWN0aW9uGAQgASgOMhQucG9kaXVtLnYxLkRpcmVjdGlvbhIMCgR0YWdzGAUgAygJEj0KCG1ldGFkYXRhGAYgAygLMisucG9kaXVtLnYxLkV4cGVyaW1lbnREZWNsYXJlZC5NZXRhZGF0YUVudHJ5EhEKCW92ZXJ3cml0ZRgHIAEoCBpBCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRIfCgV2YWx1ZRgCIAEoCzIQLnBvZGl1bS52MS5WYWx1ZToCOAFCDQoLX2h5cG90aGVzaXNCEQoPX3N1Y2Nlc3NfbWV0cmljQgkKB19wYXJlbnQihgIKCkFybVN0YXJ0ZWQSCwoDYXJtGAEgASgJEigKCnJ1bl9jb25maWcYAiABKAsyFC5wb2RpdW0udjEuUnVuQ29uZmlnEiMKB2F0dGVtcHQYAyABKAsyEi5wb2RpdW0udjEuQXR0ZW1wdBIVCghncm91cF9pZBgEIAEoCUgBiAEBEhcKCmdyb3VwX25hbWUYBSABKAlIAogBARITCgZydW5faWQYBiABKAlIA4gBARIVCgtyZXN1bWVfc3RlcBgHIAEoA0gAEhEKB3Jlc3RhcnQYCCABKAhIAEIGCgRtb2RlQgsKCV9ncm91cF9pZEINCgtfZ3JvdXBfbmFtZUIJCgdfcnVuX2lkIswBCg9NZXRyaWNzUmVjb3JkZWQSCwoDYXJtGAEgASgJEhcKCmF0dGVtcHRfaWQYAiABKAlIAIgBARI4CgdtZXRyaWNzGAMgAygLMicucG9kaXVtLnYxLk1ldHJpY3NSZWNvcmRlZC5NZXRyaWNzRW50cnkSEQoEc3RlcBgEIAEoA0gBiAEBGi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBQg0KC19hdHRlbXB0X2lkQgcKBV9zdGVwIm8KDEV2YWxSZWNvcmRlZBILCgNhcm0YASABKAkSFwoKYXR0ZW1wdF9pZBgCIAEoCUgAiAEBEioKC2V2YWxfcmVzdWx0GAMgASgLMhUucG9kaXVtLnYxLkV2YWxSZXN1bHRCDQoLX2F0dGVtcHRfaWQi8gEKC0FybUZpbmlzaGVkEgsKA2FybRgBIAEoCRIXCgphdHRlbXB0X2lkGAIgASgJSACIAQESJAoGc3RhdHVzGAMgASgOMhQucG9kaXVtLnYxLkFybVN0YXR1cxISCgVlcnJvchgEIAEoCUgBiAEBEhoKDXRyYWluX3NlY29uZHMYBSABKAFIAogBARItCgpydW5fcmVzdWx0GAYgASgLMhQucG9kaXVtLnYxLlJ1blJlc3VsdEgDiAEBQg0KC19hdHRlbXB0X2lkQggKBl9lcnJvckIQCg5fdHJhaW5fc2Vjb25kc0INCgtfcnVuX3Jlc3VsdCJICgtBcm1SZWNvcmRlZBIoCgphcm1fcmVzdWx0GAEgASgLMhQucG9kaXVtLnYxLkFybVJlc3VsdBIPCgdyZXBsYWNlGAIgASgIIikKE0V4cGVyaW1lbnRDb25jbHVkZWQSEgoKY29uY2x1c2lvbhgBIAEoCSIJCgdTa2lwcGVkQmQKCXBvZGl1bS52MUIKRXZlbnRQcm90b1ABWh5wb2RpdW0uZXhhbXBsZS9wb2RpdW0vcG9kaXVtdjGiAgNQRE2qAglQb2RpdW0uVjHKAglQb2RpdW1cVjHqAgpQb2RpdW06OlYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_podium_v1_arm_result, file_podium_v1_eval_result, file_podium_v1_experiment, file_podium_v1_run_config, file_podium_v1_run_result, file_podium_v1_value]);
+  fileDesc("ChVwb2RpdW0vdjEvZXZlbnQucHJvdG8SCXBvZGl1bS52MSKOBAoFRXZlbnQSLgoKZXZlbnRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASPAoTZXhwZXJpbWVudF9kZWNsYXJlZBgCIAEoCzIdLnBvZGl1bS52MS5FeHBlcmltZW50RGVjbGFyZWRIABIsCgthcm1fc3RhcnRlZBgDIAEoCzIVLnBvZGl1bS52MS5Bcm1TdGFydGVkSAASNgoQbWV0cmljc19yZWNvcmRlZBgEIAEoCzIaLnBvZGl1bS52MS5NZXRyaWNzUmVjb3JkZWRIABIwCg1ldmFsX3JlY29yZGVkGAUgASgLMhcucG9kaXVtLnYxLkV2YWxSZWNvcmRlZEgAEi4KDGFybV9maW5pc2hlZBgGIAEoCzIWLnBvZGl1bS52MS5Bcm1GaW5pc2hlZEgAEi4KDGFybV9yZWNvcmRlZBgHIAEoCzIWLnBvZGl1bS52MS5Bcm1SZWNvcmRlZEgAEj4KFGV4cGVyaW1lbnRfY29uY2x1ZGVkGAggASgLMh4ucG9kaXVtLnYxLkV4cGVyaW1lbnRDb25jbHVkZWRIABIlCgdza2lwcGVkGAkgASgLMhIucG9kaXVtLnYxLlNraXBwZWRIABIwCg1hcm1fYW5ub3RhdGVkGAogASgLMhcucG9kaXVtLnYxLkFybUFubm90YXRlZEgAQgYKBGtpbmQi2AIKEkV4cGVyaW1lbnREZWNsYXJlZBIXCgpoeXBvdGhlc2lzGAEgASgJSACIAQESGwoOc3VjY2Vzc19tZXRyaWMYAiABKAlIAYgBARITCgZwYXJlbnQYAyABKAlIAogBARInCglkaXJlY3Rpb24YBCABKA4yFC5wb2RpdW0udjEuRGlyZWN0aW9uEgwKBHRhZ3MYBSADKAkSPQoIbWV0YWRhdGEYBiADKAsyKy5wb2RpdW0udjEuRXhwZXJpbWVudERlY2xhcmVkLk1ldGFkYXRhRW50cnkSEQoJb3ZlcndyaXRlGAcgASgIGkEKDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEh8KBXZhbHVlGAIgASgLMhAucG9kaXVtLnYxLlZhbHVlOgI4AUINCgtfaHlwb3RoZXNpc0IRCg9fc3VjY2Vzc19tZXRyaWNCCQoHX3BhcmVudCLFAgoKQXJtU3RhcnRlZBILCgNhcm0YASABKAkSKAoKcnVuX2NvbmZpZxgCIAEoCzIULnBvZGl1bS52MS5SdW5Db25maWcSIwoHYXR0ZW1wdBgDIAEoCzISLnBvZGl1bS52MS5BdHRlbXB0EhUKCGdyb3VwX2lkGAQgASgJSAGIAQESFwoKZ3JvdXBfbmFtZRgFIAEoCUgCiAEBEhMKBnJ1bl9pZBgGIAEoCUgDiAEBEhUKC3Jlc3VtZV9zdGVwGAcgASgDSAASEQoHcmVzdGFydBgIIAEoCEgAEi4KCnByb3ZlbmFuY2UYCSABKAsyFS5wb2RpdW0udjEuUHJvdmVuYW5jZUgEiAEBQgYKBG1vZGVCCwoJX2dyb3VwX2lkQg0KC19ncm91cF9uYW1lQgkKB19ydW5faWRCDQoLX3Byb3ZlbmFuY2UizAEKD01ldHJpY3NSZWNvcmRlZBILCgNhcm0YASABKAkSFwoKYXR0ZW1wdF9pZBgCIAEoCUgAiAEBEjgKB21ldHJpY3MYAyADKAsyJy5wb2RpdW0udjEuTWV0cmljc1JlY29yZGVkLk1ldHJpY3NFbnRyeRIRCgRzdGVwGAQgASgDSAGIAQEaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAFCDQoLX2F0dGVtcHRfaWRCBwoFX3N0ZXAibwoMRXZhbFJlY29yZGVkEgsKA2FybRgBIAEoCRIXCgphdHRlbXB0X2lkGAIgASgJSACIAQESKgoLZXZhbF9yZXN1bHQYAyABKAsyFS5wb2RpdW0udjEuRXZhbFJlc3VsdEINCgtfYXR0ZW1wdF9pZCLyAQoLQXJtRmluaXNoZWQSCwoDYXJtGAEgASgJEhcKCmF0dGVtcHRfaWQYAiABKAlIAIgBARIkCgZzdGF0dXMYAyABKA4yFC5wb2RpdW0udjEuQXJtU3RhdHVzEhIKBWVycm9yGAQgASgJSAGIAQESGgoNdHJhaW5fc2Vjb25kcxgFIAEoAUgCiAEBEi0KCnJ1bl9yZXN1bHQYBiABKAsyFC5wb2RpdW0udjEuUnVuUmVzdWx0SAOIAQFCDQoLX2F0dGVtcHRfaWRCCAoGX2Vycm9yQhAKDl90cmFpbl9zZWNvbmRzQg0KC19ydW5fcmVzdWx0IkgKC0FybVJlY29yZGVkEigKCmFybV9yZXN1bHQYASABKAsyFC5wb2RpdW0udjEuQXJtUmVzdWx0Eg8KB3JlcGxhY2UYAiABKAgiKQoTRXhwZXJpbWVudENvbmNsdWRlZBISCgpjb25jbHVzaW9uGAEgASgJIrcBCgxBcm1Bbm5vdGF0ZWQSCwoDYXJtGAEgASgJEg8KBW5vdGVzGAIgASgJSAASFQoLY2xlYXJfbm90ZXMYAyABKAhIABIQCghhZGRfdGFncxgEIAMoCRITCgtyZW1vdmVfdGFncxgFIAMoCRIUCgpncm91cF9uYW1lGAYgASgJSAESFQoLY2xlYXJfZ3JvdXAYByABKAhIAUIOCgxub3Rlc19jaGFuZ2VCDgoMZ3JvdXBfY2hhbmdlIgkKB1NraXBwZWRCZAoJcG9kaXVtLnYxQgpFdmVudFByb3RvUAFaHnBvZGl1bS5leGFtcGxlL3BvZGl1bS9wb2RpdW12MaICA1BETaoCCVBvZGl1bS5WMcoCCVBvZGl1bVxWMeoCClBvZGl1bTo6VjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_podium_v1_arm_result, file_podium_v1_eval_result, file_podium_v1_experiment, file_podium_v1_run_config, file_podium_v1_run_result, file_podium_v1_value]);
 
 /**
  * Event is one thing that a process reports. Every event is safe to repeat: an equal
@@ -110,6 +110,14 @@ export type Event = Message<"podium.v1.Event"> & {
      */
     value: Skipped;
     case: "skipped";
+  } | {
+    /**
+     * Notes, tags or the group of an arm, after the fact.
+     *
+     * @generated from field: podium.v1.ArmAnnotated arm_annotated = 10;
+     */
+    value: ArmAnnotated;
+    case: "armAnnotated";
   } | { case: undefined; value?: undefined };
 };
 
@@ -276,6 +284,14 @@ export type ArmStarted = Message<"podium.v1.ArmStarted"> & {
     value: boolean;
     case: "restart";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * Where the attempt's code came from, and where it runs. It is not part of the
+   * run_config, so it may differ between attempts and between members of a group.
+   *
+   * @generated from field: optional podium.v1.Provenance provenance = 9;
+   */
+  provenance?: Provenance | undefined;
 };
 
 /**
@@ -491,6 +507,93 @@ export const ExperimentConcludedSchema: GenMessage<ExperimentConcluded> = /*@__P
   messageDesc(file_podium_v1_event, 7);
 
 /**
+ * ArmAnnotated changes notes, tags or the group of an arm. The arm may have any status.
+ * An event that sets none of them changes nothing.
+ *
+ * Annotations take precedence over the arm's run_config and over the group that its
+ * training names, and a later attempt or ArmRecorded keeps them. The run_config itself
+ * stays as it was recorded.
+ *
+ * @generated from message podium.v1.ArmAnnotated
+ */
+export type ArmAnnotated = Message<"podium.v1.ArmAnnotated"> & {
+  /**
+   * The name of the arm. Required.
+   *
+   * @generated from field: string arm = 1;
+   */
+  arm: string;
+
+  /**
+   * What happens to the notes. Unset keeps them.
+   *
+   * @generated from oneof podium.v1.ArmAnnotated.notes_change
+   */
+  notesChange: {
+    /**
+     * The new notes, which must not be empty. At most 64 KiB.
+     *
+     * @generated from field: string notes = 2;
+     */
+    value: string;
+    case: "notes";
+  } | {
+    /**
+     * Removes the notes. Must be true if set.
+     *
+     * @generated from field: bool clear_notes = 3;
+     */
+    value: boolean;
+    case: "clearNotes";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Tags to add, in this order. A tag that the arm has is not added again.
+   *
+   * @generated from field: repeated string add_tags = 4;
+   */
+  addTags: string[];
+
+  /**
+   * Tags to remove. A tag that is also in add_tags is refused (FIELD_OUT_OF_RANGE).
+   *
+   * @generated from field: repeated string remove_tags = 5;
+   */
+  removeTags: string[];
+
+  /**
+   * What happens to the group. Unset keeps it. A change removes the group_id, which is
+   * the id of the recorded group.
+   *
+   * @generated from oneof podium.v1.ArmAnnotated.group_change
+   */
+  groupChange: {
+    /**
+     * The name of the group that the arm now belongs to.
+     *
+     * @generated from field: string group_name = 6;
+     */
+    value: string;
+    case: "groupName";
+  } | {
+    /**
+     * Removes the arm from its group. Must be true if set.
+     *
+     * @generated from field: bool clear_group = 7;
+     */
+    value: boolean;
+    case: "clearGroup";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message podium.v1.ArmAnnotated.
+ * Use `create(ArmAnnotatedSchema)` to create a new message.
+ */
+export const ArmAnnotatedSchema: GenMessage<ArmAnnotated> = /*@__PURE__*/
+  messageDesc(file_podium_v1_event, 8);
+
+/**
  * Skipped uses a sequence number of its stream and does nothing. A writer sends it in
  * place of an event that was refused permanently.
  *
@@ -504,5 +607,5 @@ export type Skipped = Message<"podium.v1.Skipped"> & {
  * Use `create(SkippedSchema)` to create a new message.
  */
 export const SkippedSchema: GenMessage<Skipped> = /*@__PURE__*/
-  messageDesc(file_podium_v1_event, 8);
+  messageDesc(file_podium_v1_event, 9);
 
