@@ -12,7 +12,8 @@ import signal
 import sys
 from pathlib import Path
 
-from podium._limits.limits import MOST_NAME_BYTES, Limits
+from podium._limits.limits import Limits
+from podium._values.names import MOST_NAME_BYTES
 
 # gRPC writes log lines in its own format. It reads this variable when it is loaded.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")

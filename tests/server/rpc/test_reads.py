@@ -1,8 +1,11 @@
 """The server's answers equal the vectors and the naive rules."""
 
 import struct
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
+from typing import Any
 
 import podium
 import pytest
@@ -103,3 +106,51 @@ def _exact(score: podium.Score | None) -> object:
     if score is None:
         return None
     return struct.pack("<d", score.value), score.origin, score.key, score.eval_name, score.step
+
+
+@pytest.mark.parametrize("name", ["", "n" * 1_025, "a\nb", "\x00"])
+def test_a_result_refuses_the_names_that_the_server_refuses(
+    client: podium.Client, name: str
+) -> None:
+    """An invalid name is the same error from a stored arm and from a result in memory."""
+    experiment = client.experiment("reads")
+    experiment.record_arm(podium.ArmResult("names", podium.RunConfig("names"), "completed"))
+    arm = experiment.arm("names")
+    for ask in (
+        lambda asked: asked.eval(name),
+        lambda asked: asked.score(name * 2),
+    ):
+        texts = [_refusal(ask, asked) for asked in (arm, arm.get())]
+        assert texts[0] == texts[1]
+
+
+def _refusal(ask: Callable[[Any], object], asked: object) -> str:
+    with pytest.raises(podium.InvalidArgumentError) as refused:
+        ask(asked)
+    assert refused.value.reason == "NAME_INVALID"
+    return str(refused.value)
+
+
+@pytest.mark.slow
+def test_a_call_of_many_arms_lets_others_ask(client: podium.Client) -> None:
+    """While one call records 1,000 arms, another client is answered again and again."""
+    arms = [podium.ArmResult(f"a{n}", podium.RunConfig("r"), "completed") for n in range(1_000)]
+    for arm in arms:
+        arm.metrics = {f"m{n}": float(n) for n in range(9)}
+    client.experiment("many").declare()
+    recorded = [events.arm_recorded(arm) for arm in arms]
+    with ThreadPoolExecutor(1) as pool:
+        started = time.monotonic()
+        call = pool.submit(client.record, "many", recorded)
+        waits = [_seconds_of(client.experiment("reads").get)]
+        while not call.done():
+            waits.append(_seconds_of(client.experiment("reads").get))
+        seconds = time.monotonic() - started
+    assert call.result().revision == 2
+    assert max(waits) < seconds / 3, f"{max(waits):.3f} s of {seconds:.3f} s"
+
+
+def _seconds_of(ask: Callable[[], object]) -> float:
+    started = time.monotonic()
+    ask()
+    return time.monotonic() - started

@@ -22,7 +22,9 @@ def test_candidates_are_the_dots_from_the_left_then_the_whole() -> None:
 
 def test_an_empty_metric_is_an_invalid_argument() -> None:
     """An empty metric is refused with the reason that a server gives."""
-    with pytest.raises(InvalidArgumentError, match="metric must not be empty") as caught:
+    with pytest.raises(
+        InvalidArgumentError, match="metric is empty; give 1 to 2049 bytes"
+    ) as caught:
         _arm("a", "completed").score("")
     assert caught.value.reason == "NAME_INVALID"
 

@@ -5,7 +5,6 @@ explains what is expected. Sizes are checked before contents.
 """
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from itertools import islice
@@ -14,7 +13,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from podium._limits.limits import Limits
-from podium._values.shorten_text import shorten
+from podium._values import names
 from podium.errors import error_for
 from podium.v1.value_pb2 import Value
 
@@ -38,11 +37,8 @@ __all__ = [
     "is_time",
 ]
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ACCEPTED_LIMIT = 20_000
 _NO_SEGMENT = frozenset({"", ".", ".."})
-_SHOWN = 60
-"""The number of characters of an invalid text that an error shows."""
 
 
 _accepted: defaultdict[int, set[str]] = defaultdict(set)
@@ -61,14 +57,10 @@ def check_metric(text: str, field: str, limits: Limits) -> None:
 
 
 def _check_name(text: str, field: str, most: int, what: str = "") -> None:
-    """Checks a name of at most `most` bytes.
-
-    `what` is the word for the name in the error text, if the field has several names.
-    """
     accepted = _accepted[most]
     if text in accepted:
         return
-    wrong = _wrong_name(text, most)
+    wrong = names.wrong_name(text, most)
     if wrong:
         raise error_for("NAME_INVALID", f"{what or field} {wrong}", {"field": field})
     _accept(accepted, text)
@@ -80,16 +72,6 @@ def _accept(accepted: set[str], text: str) -> None:
     accepted.add(text)
 
 
-def _wrong_name(text: str, most: int) -> str:
-    size = len(text.encode())
-    if not 0 < size <= most:
-        what = "is empty" if not text else f"has {size} bytes: {_shown(text)}"
-        return f"{what}; give 1 to {most} bytes"
-    if _CONTROL.search(text):
-        return f"holds a control character: {_shown(text)}; leave it out"
-    return ""
-
-
 def check_experiment_name(text: str, field: str, limits: Limits) -> None:
     """Checks the name of an experiment: no segment may be empty, `.` or `..`."""
     accepted = _accepted_experiments[limits.name_bytes]
@@ -99,7 +81,7 @@ def check_experiment_name(text: str, field: str, limits: Limits) -> None:
     if not _NO_SEGMENT.isdisjoint(text.split("/")):
         raise error_for(
             "NAME_INVALID",
-            f"{field} {_shown(text)} has a segment between slashes that is empty, '.' or '..'",
+            f"{field} {names.shown(text)} has a segment between slashes that is empty, '.' or '..'",
             {"field": field},
         )
     _accept(accepted, text)
@@ -256,8 +238,3 @@ def _check_room(wanted: int, taken: int, field: str, limits: Limits) -> None:
 
 def _value_invalid(field: str, what: str) -> Exception:
     return error_for("VALUE_INVALID", f"{field} {what}", {"field": field})
-
-
-def _shown(text: str) -> str:
-    # The text may be as long as a message.
-    return repr(shorten(text[: _SHOWN + 1], _SHOWN, size=len))

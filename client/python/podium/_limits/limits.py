@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-__all__ = ["DEFAULT_LIMITS", "MOST_NAME_BYTES", "Limits"]
+from podium._values.names import MOST_NAME_BYTES
 
-MOST_NAME_BYTES = 1024
-"""The greatest `name_bytes` that a server can have."""
+__all__ = ["DEFAULT_LIMITS", "Limits"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -260,9 +260,16 @@ class ArmResult(ModelBase):
         Without a step, returns the post-training row of that name if there is one, else the in-loop
         row with the greatest step. With a step, which may be 0, returns the in-loop row at exactly
         that step. Returns None if there is no such row.
+
+        Raises:
+            InvalidArgumentError: The name is empty, too long, or has a control character.
         """
         name = coerce.text(name, "name")
-        return scoring.find_eval(self.evals, name, coerce.optional(coerce.integer, step, "step"))
+        step = coerce.optional(coerce.integer, step, "step")
+        found = scoring.find_eval(self.evals, name, step)
+        if found is None:
+            scoring.check_eval_name(name)
+        return found
 
     def score(self, metric: str) -> float | None:
         """Returns the value of a metric, or None if there is none. NaN is a value.
@@ -273,10 +280,13 @@ class ArmResult(ModelBase):
         dot.
 
         Raises:
-            InvalidArgumentError: The metric is empty.
+            InvalidArgumentError: The metric is empty, too long, or has a control character.
         """
         found = scoring.score(self, coerce.text(metric, "metric"))
-        return None if found is None else found.value
+        if found is None:
+            scoring.check_metric(metric)
+            return None
+        return found.value
 
 
 @dataclass(eq=False, repr=False)

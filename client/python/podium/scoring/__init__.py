@@ -6,7 +6,7 @@ All functions are pure. They accept any objects with the fields of a `Row` or an
 from podium._values.enums import ScoreOrigin
 from podium.scoring.conclusions import best_arm, conclusion, conclusion_of, experiment_status
 from podium.scoring.eval_lookup import find_eval, precedence, primary, primary_class
-from podium.scoring.metric_names import candidates
+from podium.scoring.metric_names import candidates, check_eval_name, check_metric
 from podium.scoring.order import NAN_KEY, OrderKey, Ranks, order_key, ranked, sort_key
 from podium.scoring.protocols import Arm, ListedArm, NamedArm, Row
 from podium.scoring.scores import Score, origin_of, same_metrics, score
@@ -23,6 +23,8 @@ __all__ = [
     "ScoreOrigin",
     "best_arm",
     "candidates",
+    "check_eval_name",
+    "check_metric",
     "conclusion",
     "conclusion_of",
     "experiment_status",

@@ -1,8 +1,9 @@
 """Defines what a metric such as `bench.pass_rate` names."""
 
+from podium._values.names import MOST_METRIC_BYTES, MOST_NAME_BYTES, wrong_name
 from podium.errors import error_for
 
-__all__ = ["candidates"]
+__all__ = ["candidates", "check_eval_name", "check_metric"]
 
 
 def candidates(metric: str) -> list[tuple[str | None, str]]:
@@ -16,7 +17,23 @@ def candidates(metric: str) -> list[tuple[str | None, str]]:
         InvalidArgumentError: The metric is empty.
     """
     if not metric:
-        raise error_for("NAME_INVALID", "metric must not be empty", {"field": "metric"})
+        check_metric(metric)
     dots = [index for index, letter in enumerate(metric) if letter == "."]
     splits = [(metric[:dot], metric[dot + 1 :]) for dot in dots]
     return [*((name, key) for name, key in splits if name and key), (None, metric)]
+
+
+def check_eval_name(name: str) -> None:
+    """Raises an error if no eval can have this name."""
+    _check(name, "name", MOST_NAME_BYTES)
+
+
+def check_metric(metric: str) -> None:
+    """Raises an error if no metric can have this name."""
+    _check(metric, "metric", MOST_METRIC_BYTES)
+
+
+def _check(text: str, field: str, most: int) -> None:
+    wrong = wrong_name(text, most)
+    if wrong:
+        raise error_for("NAME_INVALID", f"{field} {wrong}", {"field": field})

@@ -1,0 +1,31 @@
+"""The rule of names: 1 to so many bytes of UTF-8 without control characters."""
+
+import re
+
+from podium._values.shorten_text import shorten
+
+__all__ = ["MOST_METRIC_BYTES", "MOST_NAME_BYTES", "shown", "wrong_name"]
+
+MOST_NAME_BYTES = 1024
+"""The greatest limit of the bytes of a name that a server can have."""
+MOST_METRIC_BYTES = 2 * MOST_NAME_BYTES + 1
+"""The bytes of an eval name, a dot and a key of that size."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_SHOWN = 60
+"""The number of characters of an invalid text that an error shows."""
+
+
+def wrong_name(text: str, most: int) -> str:
+    """Returns what is wrong with a name of at most `most` bytes; empty if nothing is."""
+    size = len(text.encode())
+    if not 0 < size <= most:
+        what = "is empty" if not text else f"has {size} bytes: {shown(text)}"
+        return f"{what}; give 1 to {most} bytes"
+    if _CONTROL.search(text):
+        return f"holds a control character: {shown(text)}; leave it out"
+    return ""
+
+
+def shown(text: str) -> str:
+    """Returns an invalid text as an error shows it."""
+    return repr(shorten(text[: _SHOWN + 1], _SHOWN, size=len))
