@@ -1,4 +1,4 @@
-"""The outbox: events on disk between the process that records and the sender that delivers.
+"""The outbox: files with the events that a process has recorded and the sender delivers.
 
 The modules that write the files describe their format: `folders` (names and descriptions),
 `records` (the bytes of a segment), `progress`, `rejected`. Only the standard library is used,

@@ -9,7 +9,7 @@ from podium._outbox.errors import OutboxFullError
 __all__ = ["MAX_BYTES", "Budget"]
 
 MAX_BYTES = 1 << 30
-"""The default limit in bytes."""
+"""The default limit of the undelivered events, in bytes."""
 
 
 class Budget:
@@ -38,7 +38,7 @@ class Budget:
             )
 
     def take(self, size: int, *, beyond: bool = False) -> None:
-        """Takes `size` bytes if they are free, or in any case with `beyond`.
+        """Takes `size` bytes if they are free. With `beyond`, takes them even if they are not.
 
         Raises:
             OutboxFullError: The bytes are not free.

@@ -8,7 +8,7 @@ class OutboxFullError(OSError):
 
 
 class DamagedError(ValueError):
-    """A file of the outbox does not hold what was written."""
+    """A file of the outbox is damaged."""
 
 
 class UnknownFormatError(DamagedError):

@@ -59,10 +59,10 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Returns the content that `write_json` wrote.
+    """Returns the content of a file that `write_json` has written.
 
     Raises:
-        DamagedError: The content is not what was written.
+        DamagedError: The file was changed or cut off.
         OSError: The file does not exist, or cannot be read.
     """
     try:

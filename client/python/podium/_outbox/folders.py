@@ -1,7 +1,7 @@
 """The layout of outboxes: their folders, and the files that describe them.
 
-Under the root: HOST/SERVER/outbox.json whom it is for HOST/SERVER/WRITER_ID/stream.json whose
-results these are
+Under the root: HOST/SERVER/outbox.json the address of the server HOST/SERVER/WRITER_ID/stream.json
+the experiment, arm and process of the stream
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _STREAM_FILE = "stream.json"
 _OUTBOX_FILE = "outbox.json"
 _READABLE = 40
 _LEFT_SECONDS = 3600
-"""The age in seconds after which a hidden folder is the rest of a killed process."""
+"""A hidden folder that is older than this number of seconds was left by a killed process."""
 
 
 @dataclass(frozen=True)
@@ -47,21 +47,21 @@ class StreamInfo:
 
     experiment: str
     arm: str | None
-    """None: the experiment's own stream."""
+    """The arm of the stream. None if it has the events of the experiment itself."""
     writer_id: str
-    """Identifies the stream on the server, and is the name of its folder. See `new_writer_id`."""
+    """The id of the stream on the server, and the name of its folder. See `new_writer_id`."""
     attempt_id: str | None = None
     attempt_order: int | None = None
     pid: int = 0
     host: str = ""
     create_time: float = 0.0
-    """Seconds since 1970."""
+    """The time of its creation, in seconds since 1970."""
     follows: str | None = None
     """The stream of the same arm and process that is delivered before this one."""
     starts_after: str | None = None
     """The stream of the same process whose first event is delivered before this stream's."""
     is_main: bool = True
-    """Whether this process records how the arm ends: not a child or side rank of a training."""
+    """Whether this process records the end of the arm. Children and other ranks do not."""
     lock_inode: int = 0
     """The inode of the lock file. It differs in a copied folder."""
 
@@ -171,7 +171,10 @@ def outbox_address(outbox: Path) -> str:
 
 
 def outboxes(root: Path) -> list[Path]:
-    """Returns the outboxes of all hosts under a folder in order, or the folder if it is one."""
+    """Returns the outboxes of all hosts under a folder in order.
+
+    If the folder is an outbox itself, returns only it.
+    """
     if (root / _OUTBOX_FILE).exists():
         return [root]
     return sorted(found.parent for found in root.glob(f"*/{_OUTBOX_FILE}")) or sorted(
@@ -190,7 +193,10 @@ def streams(outbox: Path) -> list[Path]:
 
 
 def sweep(outbox: Path) -> None:
-    """Deletes the remains of streams whose creation or removal was killed. For the sender."""
+    """Deletes what is left of streams if a process was killed while it created or removed them.
+
+    Only the sender calls it.
+    """
     with os.scandir(outbox) as entries:
         hidden = [entry for entry in entries if entry.name.startswith(".") and entry.is_dir()]
     for entry in hidden:

@@ -2,7 +2,7 @@
 
 These are POSIX record locks. A forked child does not inherit them, so a training's lock ends with
 the training and not with its last worker. But a process that opens and closes the file of its own
-lock loses the lock. So no code opens the file of a lock that this process holds.
+lock loses the lock. So this package never opens the file of a lock that its process holds.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ _SENDER_LOCK = "sender.lock"
 _TRIES = 20
 _TRY_SECONDS = 0.01
 _TAKEN = (BlockingIOError, PermissionError)
-"""The errors by which systems report that another process has the lock."""
+"""The error numbers with which operating systems report that another process has the lock."""
 
 _held: dict[tuple[int, int], int] = {}
 """The process that took each lock, by device and inode of the lock's file."""
@@ -91,7 +91,7 @@ class Lock:
 
 
 class SenderLock(Lock):
-    """The lock of the one sender of an outbox."""
+    """The lock of an outbox. Only the process that holds it may be its sender."""
 
     def __init__(self, outbox: Path) -> None:
         super().__init__(outbox / _SENDER_LOCK)

@@ -1,7 +1,7 @@
 """The progress of a stream's delivery, which the sender writes and the recorder reads.
 
-The file is only a cache, because the server's own position decides. It is not synced, and an
-unreadable file counts as 0.
+The server knows the true position, so this file is only a cache. It is not synced, and an
+unreadable file means 0.
 """
 
 import os
@@ -25,7 +25,7 @@ class Progress(NamedTuple):
     delivered: int
     """The last sequence number that was delivered or rejected; 0 for none."""
     rejected: int
-    """The number of rejected events that `podium outbox retry` has not delivered since then."""
+    """The number of rejected events, without those that `podium outbox retry` has delivered."""
 
 
 def read_progress(folder: Path) -> Progress:

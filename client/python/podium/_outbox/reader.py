@@ -1,4 +1,4 @@
-"""Reads a stream, even while it is written. For the sender and `podium outbox`."""
+"""Reads a stream for the sender and `podium outbox`, even while its process writes it."""
 
 import logging
 import os
@@ -29,8 +29,10 @@ _log = logging.getLogger(__name__)
 
 _TORN = ".torn"
 _SURE_SECONDS = 3.0
-"""The seconds for which the lock of an unclosed stream must be free before the stream may go.
-A process that copies its own outbox loses the lock for a moment (see `locks`)."""
+"""The seconds for which the lock of an unclosed stream must be free before the stream is removed.
+
+A process that copies its own outbox loses the lock for a moment (see `locks`).
+"""
 
 
 class Entry(NamedTuple):
@@ -41,7 +43,7 @@ class Entry(NamedTuple):
 
 
 class _Cursor(NamedTuple):
-    """The place after a record, at which the next record begins."""
+    """The place in a stream at which the next record begins."""
 
     sequence: int
     segment: int
@@ -75,8 +77,8 @@ class StreamReader:
     ) -> list[Entry]:
         """Returns the events after a sequence number, in order, within both limits.
 
-        The first event is returned even if it is too large. A missing event was delivered and
-        deleted, or is damaged (see `torn`).
+        The first event is returned even if it is too large. An event is missing if it was deleted
+        after its delivery, or if it is damaged (see `torn`).
         """
         entries: list[Entry] = []
         size = 0
@@ -89,15 +91,21 @@ class StreamReader:
         return entries
 
     def has_more(self, after: int) -> bool:
-        """Returns whether there are events after a sequence number. Does not move `read`."""
+        """Returns whether there are events after a sequence number.
+
+        Has no effect on later calls of `read`.
+        """
         return next(self._records(after), None) is not None
 
     def remaining(self) -> Iterator[bytes]:
-        """Yields all events on disk, including delivered ones. Does not move `read`."""
+        """Yields all events on disk, including delivered ones.
+
+        Has no effect on later calls of `read`.
+        """
         return (record.payload for record, _ in self._records(0))
 
     def is_unread(self) -> bool:
-        """Returns whether something was written, but nothing is delivered or readable."""
+        """Returns whether the stream has bytes, but no event that is readable or was delivered."""
         numbers = segment_numbers(self.folder)
         return not self._delivered() and self._last_begun(numbers) > 0 and not self.has_more(0)
 
@@ -125,10 +133,10 @@ class StreamReader:
         return read_progress(self.folder)
 
     def note_delivered(self, sequence: int) -> None:
-        """Notes that everything up to a sequence is delivered or rejected.
+        """Stores that all events up to a sequence number are delivered or rejected.
 
         Raises:
-            OSError: The progress could not be written. This object remembers it anyway.
+            OSError: The progress could not be written. This object uses it anyway.
         """
         self._noted = sequence
         note_progress(self.folder, Progress(sequence, self._rejected_counter.count()))
@@ -151,7 +159,10 @@ class StreamReader:
 
     @property
     def is_settling(self) -> bool:
-        """Whether the writing process seems gone, but for less than the 3 s before removal."""
+        """Whether the writing process seems to have ended less than 3 s ago.
+
+        The stream is kept so long.
+        """
         return self._alone_since is not None and not self._writer_gone_long_enough()
 
     def remove(self) -> bool:
@@ -174,7 +185,7 @@ class StreamReader:
         return not stays
 
     def torn(self) -> list[Path]:
-        """Returns the segments that are kept because they have damaged or misplaced records."""
+        """Returns the segments that were kept because they have damaged or misplaced records."""
         return sorted(self.folder.glob(f"*{_TORN}"))
 
     def rejected_events(self) -> list[RejectedEvent]:
@@ -194,10 +205,10 @@ class StreamReader:
         return max(self._noted, self.progress().delivered)
 
     def _records(self, after: int) -> Iterator[tuple[Record, _Cursor]]:
-        """Yields the records after a sequence, each with the offset after it.
+        """Yields the records after a sequence number, each with the offset of its end.
 
-        Missing records in between were damaged. Reading ends at a gap that was never written. Such
-        gaps occur after a power cut, and in a copy that was made while the stream was written.
+        Damaged records are left out. Reading ends at a place where records were never written. Such
+        places occur after a power cut, and in a copy that was made while the stream was written.
         """
         start = self._cursor if self._cursor.sequence == after else _BEGIN
         last, clean = start.sequence, start is not _BEGIN
@@ -216,8 +227,8 @@ class StreamReader:
     def _segments(self) -> tuple[list[int], set[int]]:
         """Returns the numbers of the segments to read, and of those that are complete.
 
-        While the writer lives, segments after its current one are not read. Otherwise, a record
-        that is being written could be taken for a damaged one.
+        While the writing process runs, segments after its current one are not read, because a
+        record that is being written looks damaged.
         """
         lives = self.writer_lives()
         numbers = segment_numbers(self.folder)
@@ -232,7 +243,10 @@ class StreamReader:
         return next((n for n in reversed(numbers) if self._bytes(n, most=HEADER)), 0)
 
     def _bytes(self, number: int, begin: int = 0, most: int | None = None) -> bytes:
-        """Returns the bytes of a segment from an offset on, or none if no record begins there."""
+        """Returns the bytes of a segment from an offset on.
+
+        Returns no bytes if no record begins there.
+        """
         try:
             descriptor = os.open(segment_path(self.folder, number), os.O_RDONLY)
         except FileNotFoundError:
@@ -252,7 +266,10 @@ class StreamReader:
         return max((record.sequence for record in records), default=0)
 
     def _drop(self, number: int, delivered: int) -> Path | None:
-        """Deletes a segment, or renames it to `*.torn` if it holds anything undelivered."""
+        """Deletes a segment.
+
+        If it has anything that was not delivered, renames it to `*.torn` instead.
+        """
         path = segment_path(self.folder, number)
         if self._is_spent(path.read_bytes(), self._seed(number), delivered):
             path.unlink()

@@ -1,13 +1,12 @@
 """The bytes of a segment: records one after the other, and zeros after the last.
 
-    length of the payload   4 bytes   little-endian, as all numbers
-    CRC-32                  4 bytes   of length, sequence and payload, begun with the seed
-    sequence                8 bytes   from 1
-    payload                 length bytes, and zeros up to the next multiple of 16
+    length of the payload   4 bytes   little-endian, as all numbers CRC-32                  4 bytes
+    of length, sequence and payload, with the seed as initial value sequence                8 bytes
+    from 1 payload                 length bytes, and zeros up to the next multiple of 16
 
-The header is written after the payload, so an unfinished record has a header of zeros. Headers
-begin at multiples of 16, so none lies across two pages. A copy of a segment that is being written
-then has a whole header or none.
+The header is written last, so an unfinished record has a header of zeros. Headers begin at
+multiples of 16, so none lies across two pages. So a copy that is made meanwhile has a whole header
+or none.
 """
 
 import re
@@ -31,11 +30,15 @@ __all__ = [
 HEADER = 16
 """The size of a header in bytes."""
 FREE = frozenset({bytes(HEADER), b""})
-"""The bytes at a place where no header was written: zeros, or nothing at the end of the segment."""
+"""The bytes at a place without a header: zeros, or nothing at the end of the segment."""
 
 _GRID = 16
 _CRC_PIECE = 4096
-"""zlib releases the GIL for pieces over 5 KiB, and may wait 5 ms for it beside a busy thread."""
+"""Larger payloads are passed to zlib in pieces of this size.
+
+For more than 5 KiB zlib releases the GIL, and may then wait 5 ms for it while another thread is
+busy.
+"""
 _WRITTEN = re.compile(rb"[^\0]")
 _NUMBERS = Struct("<IQ")
 _HEADER = Struct("<IIQ")
@@ -51,7 +54,7 @@ class Record(NamedTuple):
 
 
 def seed_of(writer_id: str, number: int) -> int:
-    """Returns the initial CRC of a segment. Records of other segments are invalid with it."""
+    """Returns the initial CRC of a segment. It makes old records of other segments invalid."""
     return crc32(f"{writer_id}/{number}".encode())
 
 
@@ -102,7 +105,7 @@ def is_written(data: bytes, begin: int) -> bool:
 
 
 def find(data: bytes, seed: int, begin: int) -> Record | None:
-    """Returns the first record at or after an offset at which one may begin."""
+    """Returns the first intact record at or after an offset."""
     while begin < len(data):
         record = _at(data, begin, seed)
         if record is not None:

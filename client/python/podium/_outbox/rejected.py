@@ -1,4 +1,4 @@
-"""Permanently rejected events, which are kept in `rejected.jsonl`, one in each line.
+"""Stores permanently rejected events in the file `rejected.jsonl`, one in each line.
 
 Unreadable lines are skipped, so that a damaged line does not hide others.
 """
@@ -89,7 +89,7 @@ def _append(folder: Path, lines: Iterable[dict[str, Any]]) -> None:
 
 
 def _write(descriptor: int, lines: bytes) -> None:
-    """Writes and syncs lines. If the file ends in a torn line, they begin on a new line."""
+    """Writes and syncs lines. If the last line of the file is incomplete, begins a new line."""
     size = os.fstat(descriptor).st_size
     if size and os.pread(descriptor, 1, size - 1) != b"\n":
         lines = b"\n" + lines

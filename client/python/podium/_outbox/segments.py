@@ -82,7 +82,7 @@ class Segment:
         self._failed = False
 
     def close(self, used: int | None = None) -> None:
-        """Closes the file and cuts it after the first `used` bytes. Deletes an empty file."""
+        """Closes the file, and shortens it to the first `used` bytes. Deletes an empty file."""
         empty = self.is_empty()
         self.bytes.close()
         if used is not None:
@@ -92,13 +92,13 @@ class Segment:
             self.path.unlink(missing_ok=True)
 
     def forget(self) -> None:
-        """Ends writing in this process without changing the file."""
+        """Closes the segment in this process without changing the file."""
         self.bytes.close()
         os.close(self._descriptor)
 
 
 class Memory(Protocol):
-    """The bytes of a segment, as memory that is mapped to the file."""
+    """The bytes of a segment, in memory that is mapped to the file."""
 
     def __getitem__(self, place: slice) -> bytes: ...
     def __setitem__(self, place: slice, content: bytes) -> None: ...
@@ -109,7 +109,7 @@ class _Calls:
     """The bytes of a segment on btrfs, which are accessed by slower but safe system calls.
 
     On a full btrfs, writing to mapped memory hangs, or ends the process with SIGBUS. A system call
-    does neither, at least if the file is written in place (see `_keep_in_place`).
+    does not, if the file is overwritten in place (see `_keep_in_place`).
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -139,7 +139,7 @@ def _memory(descriptor: int, size: int) -> Memory:
 
 
 def _keep_in_place(descriptor: int) -> bool:
-    """Has btrfs overwrite the file in place, which needs no new room on the disk.
+    """Makes btrfs overwrite the file in place, so that writing needs no new room on the disk.
 
     Returns False on other file systems.
     """

@@ -1,6 +1,6 @@
 """The sender's status file `sender.json` in an outbox, for recorders and the CLI.
 
-The file stays after the sender has ended. `SenderLock.is_held` tells whether one runs.
+The file is kept after the sender has ended. `SenderLock.is_held` returns whether one runs.
 """
 
 from dataclasses import asdict, dataclass, field, fields
@@ -12,13 +12,13 @@ from podium._outbox.files import read_json, write_json
 __all__ = ["DELIVERING", "IDLE", "UNREACHABLE", "WAITING", "SenderState", "forget_state"]
 
 DELIVERING = "delivering"
-"""The sender is delivering events."""
+"""A state: the sender is delivering events."""
 WAITING = "waiting"
-"""All undelivered events wait for something that does not exist on the server yet."""
+"""A state: all undelivered events wait for an experiment or arm that does not exist yet."""
 UNREACHABLE = "unreachable"
-"""The server does not answer, or accepts no events now."""
+"""A state: the server does not answer, or accepts no events now."""
 IDLE = "idle"
-"""No events are pending."""
+"""A state: no events are pending."""
 
 _FILE = "sender.json"
 
@@ -34,13 +34,16 @@ class SenderState:
     error: str | None = None
     """The error, if the state is UNREACHABLE."""
     since: float | None = None
-    """Since when the server is unreachable, in seconds since 1970."""
+    """The time from which on the server was unreachable, in seconds since 1970."""
     next_try: float | None = None
     """The time of the next retry, in seconds since 1970."""
     waits: dict[str, str] = field(default_factory=dict)
-    """The reasons why streams wait, by writer_id. Limited to a number of streams."""
+    """The reasons why streams wait, by writer_id. It has at most a fixed number of streams."""
     damaged: dict[str, str] = field(default_factory=dict)
-    """The reasons why streams cannot be read, by folder. Limited to a number of streams."""
+    """The reasons why streams cannot be read, by folder.
+
+    It has at most a fixed number of streams.
+    """
 
     def write(self, outbox: Path) -> None:
         """Writes this status to an outbox.

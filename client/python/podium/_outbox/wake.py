@@ -1,6 +1,6 @@
 """Wakes the sender: a process that waits for delivery asks it to retry a stream soon.
 
-The signal is the modification time of a file. A lost signal only costs a longer wait.
+The signal is a new modification time of a file. If a signal is lost, the process only waits longer.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ class WakeSignal:
         self._seen = self._time()
 
     def is_set(self) -> bool:
-        """Returns whether a signal has come since the last call."""
+        """Returns whether there was a signal since the last call."""
         before, self._seen = self._seen, self._time()
         return self._seen != before
 

@@ -23,13 +23,13 @@ __all__ = ["CLOSED_FILE", "LOCK_FILE", "SEGMENT_BYTES", "StreamWriter"]
 SEGMENT_BYTES = 1 << 20
 LOCK_FILE = "lock"
 CLOSED_FILE = "closed"
-"""The file that exists if the writer has closed the stream."""
+"""The name of the file that exists once the writer has closed the stream."""
 
 
 class _Place(NamedTuple):
     """The place of the next record.
 
-    Replaced as a whole, so that an exception leaves a valid one.
+    It is replaced in one step, so an exception cannot leave an invalid place.
     """
 
     segment: Segment
@@ -52,7 +52,7 @@ class StreamWriter:
     """
 
     def __init__(self, folder: Path, info: StreamInfo, budget: Budget, segment_bytes: int) -> None:
-        """Called by `create`, which makes the folder and its first segment."""
+        """Takes the folder and the first segment that `create` has made."""
         self.info = info
         self.folder = folder
         self._lock = Lock(folder / LOCK_FILE)
@@ -134,15 +134,18 @@ class StreamWriter:
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether this thread is inside of `append`, such as in a signal handler."""
+        """Whether this thread is already inside of `append`.
+
+        That is so in a signal handler that interrupted it.
+        """
         return self._busy_thread == get_ident()
 
     def append(self, payload: bytes) -> int:
         """Appends a record, which then survives the process, and returns its sequence number.
 
         Raises:
-            OutboxFullError: There is no room now. `prepare` makes room, if it can.
-            ValueError: The stream is closed, or the record larger than the outbox may be.
+            OutboxFullError: There is no room now. `prepare` may make room.
+            ValueError: The stream is closed, or the record is larger than the limit of the outbox.
         """
         with self._appending:
             if self._busy_thread:
@@ -178,7 +181,10 @@ class StreamWriter:
         return place
 
     def _turn(self, size: int) -> "_Place":
-        """Returns the start of a spare segment that is large enough. Smaller ones stay empty."""
+        """Moves to the next spare segment that has room for a record, and returns its start.
+
+        Spare segments that are too small are skipped and never used.
+        """
         while self._spares:
             spare = self._spares.popleft()
             if size <= spare.size:
@@ -191,7 +197,7 @@ class StreamWriter:
         """Makes a spare segment if one is needed soon, and frees the budget of deleted segments.
 
         Raises:
-            OutboxFullError: The undelivered events have reached the limit.
+            OutboxFullError: The undelivered events take as many bytes as the limit allows.
             OSError: The disk has no room, or a user deleted the stream.
         """
         with self._upkeep:
@@ -218,7 +224,10 @@ class StreamWriter:
         return segment
 
     def _give_back(self) -> None:
-        """Frees the budget of segments that the sender has deleted after their delivery."""
+        """Returns the bytes of deleted segments to the budget.
+
+        The sender deletes a segment after its delivery.
+        """
         for number in list(self._sizes):
             if not segment_path(self.folder, number).exists():
                 self._budget.give_back(self._sizes.pop(number))
@@ -287,12 +296,15 @@ class StreamWriter:
         self._open.clear()
 
     def release(self) -> None:
-        """Closes the stream and lets the sender remove it. Its progress is then unknown."""
+        """Closes the stream, and allows the sender to remove it.
+
+        Its progress is unknown afterwards.
+        """
         self.close()
         self._lock.release()
 
     def abandon(self) -> None:
-        """Closes the stream in a forked child without changing files. The parent continues it."""
+        """Closes the stream in a forked child. Leaves its files to the parent, which continues."""
         self._closed = True
         self._appending, self._upkeep, self._busy_thread = RLock(), ThreadLock(), 0
         for segment in self._open.values():

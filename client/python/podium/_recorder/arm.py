@@ -1,4 +1,4 @@
-"""Recording one arm into the outbox."""
+"""Records one arm into the outbox."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
 
     @property
     def counters(self) -> Counters:
-        """The counts of this arm's events that this process logged, by any handle."""
+        """The counts of the events that this process logged for this arm, with any recorder."""
         return sum((stream.counters for stream in self._streams()), self._keeper.lost)
 
     @forgiving
@@ -270,10 +270,10 @@ class ArmRecording(ArmBase, TimedEvalMixin):
             self._put(self._metrics_event({key: good[key] for key in some}, known_step))
 
     def _note_keys(self, metrics: Any) -> None:
-        """Remembers the metric keys of the arm, because a server keeps a limited number of them.
+        """Counts the metric keys of the arm, because a server limits their number.
 
         Raises:
-            ValueError: The arm would have more keys than a server keeps.
+            ValueError: The arm would have more keys than a server accepts.
         """
         if self.notices.is_strict or self._keys.issuperset(metrics):
             return
@@ -309,7 +309,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
             self._take(self._recorder.start(self._subject))
 
     def _take(self, stream: Stream) -> Stream:
-        """Makes a stream the one that this handle logs to, and returns it."""
+        """Sets the stream that this recorder logs to, and returns it."""
         before = self._stream
         if before is not None and before is not stream:
             self._past.append(before)
@@ -317,7 +317,7 @@ class ArmRecording(ArmBase, TimedEvalMixin):
         return stream
 
     def _streams(self) -> list[Stream]:
-        """Returns the streams of this process to which this handle has logged."""
+        """Returns the streams of this process to which this recorder has logged."""
         streams = [*self._past, *filter(None, [self._stream])]
         return [stream for stream in streams if stream.pid == os.getpid()]
 
@@ -379,10 +379,7 @@ def _sent(
 
 
 def _row_of(given: dict[str, Any]) -> EvalResult:
-    """Makes a row from unconverted arguments.
-
-    They are converted only once, when the event is made.
-    """
+    """Makes a row without converting its values. They are converted when the event is made."""
     row = object.__new__(EvalResult)
     vars(row).update(given, revision=0, event_time=None, record_time=None)
     return row

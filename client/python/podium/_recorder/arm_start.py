@@ -1,4 +1,4 @@
-"""The event that starts an arm, from the arguments of `start_arm`."""
+"""Makes the event that starts an arm, from the arguments of `start_arm`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OF_ATTEMPT = frozenset({"attempt_id", "order"})
 
 
 def started_event(given: dict[str, Any], shared: Attempt | None, keeper: Keeper) -> Event:
-    """Returns the event that starts an arm, without the arguments that are invalid.
+    """Returns the event that starts an arm. Leaves out invalid arguments.
 
     Args:
         given: The arguments of `start_arm`.
@@ -55,7 +55,7 @@ def started_event(given: dict[str, Any], shared: Attempt | None, keeper: Keeper)
 
 
 def _unchanged(given: dict[str, Any]) -> dict[str, Any]:
-    """Returns the arguments of `events.arm_started` as they are."""
+    """Returns the arguments for `events.arm_started`, unchanged."""
     attempt = new_attempt(given["attempt_id"], given["order"])
     options = {name: item for name, item in given.items() if name not in _OF_ATTEMPT}
     return options | {"arm": options.pop("name"), "attempt": attempt}

@@ -1,4 +1,4 @@
-"""Recording an experiment into the outbox."""
+"""Records an experiment into the outbox."""
 
 from __future__ import annotations
 
@@ -62,8 +62,9 @@ _STARTED_TWICE = (
 class ExperimentRecording:
     """Records arms of one experiment. `podium.record` returns it.
 
-    At the end of a `with` block the recorder waits as long as events are being delivered. If some
-    remain, a warning names their number and their folder.
+    At the end of a `with` block the recorder waits until all events are delivered. It stops waiting
+    if nothing is delivered for a while, or after `close_timeout`. If events are left, a warning
+    gives their number and their folder.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class ExperimentRecording:
 
     @property
     def outbox(self) -> Path | None:
-        """The folder of the undelivered results, or None before the first event."""
+        """The folder of the undelivered results. None before the first event."""
         outlet = self._outlet_here()
         return None if outlet is None else outlet.folder
 
@@ -267,7 +268,7 @@ class ExperimentRecording:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process records that arms completed, if several share an attempt."""
+        """Whether this is the main process, which records that arms completed."""
         return self._settings.is_main
 
     def start(self, subject: Subject, size: int = 0) -> Stream:
@@ -280,7 +281,7 @@ class ExperimentRecording:
         return stream_order(self._settings).start(subject, outlet, size)
 
     def stream_of(self, subject: Subject) -> Stream:
-        """Returns the stream that takes the next event of a subject in this process.
+        """Returns the stream for the next event of a subject in this process.
 
         Raises:
             RecordingError: The outbox cannot be used.
@@ -289,12 +290,15 @@ class ExperimentRecording:
         return stream_order(self._settings).stream_of(subject, outlet)
 
     def received_arm(self, subject: Subject, *, is_silent: bool, owner: int) -> ArmRecording:
-        """Returns the recorder of an arm that another process sent: always the same object."""
+        """Returns the recorder for an arm whose recorder was unpickled.
+
+        For one recorder, it is always the same object.
+        """
         arm = ArmRecording(self, subject, is_silent=is_silent, owner=owner)
         return self._arms.setdefault(subject, arm)
 
     def end(self, stream: Stream) -> None:
-        """Ends a stream of this process."""
+        """Ends a stream of this process, so that it takes no further events."""
         outlet = self._outlet_here()
         if outlet is not None:
             outlet.end(stream)
@@ -307,7 +311,7 @@ class ExperimentRecording:
         Args:
             streams: The streams; None for all of them.
             timeout: The most seconds to wait.
-            lost: The counts of events that never got into a stream.
+            lost: The counts of events that could not be put into a stream.
         """
         outlet = self._outlet_here()
         if outlet is None:
@@ -340,7 +344,10 @@ class ExperimentRecording:
                 return self.stream_of(subject).put(payload)
 
     def _outlet_here(self) -> ProcessOutbox | None:
-        """Returns the outbox of this process, or None. A fork does not use that of its parent."""
+        """Returns the outbox of this process, or None if it has none.
+
+        A forked child does not use the outbox of its parent.
+        """
         outlet = self._process_outbox
         return outlet if outlet is not None and outlet.pid == os.getpid() else None
 
@@ -367,12 +374,15 @@ class ExperimentRecording:
 
 
 def _sent(settings: Settings, notices: RecorderWarnings, owner: int) -> ExperimentRecording:
-    """Returns the recorder that another process sent: always the same object."""
+    """Returns the recorder for unpickled settings.
+
+    For one recorder, it is always the same object.
+    """
     return _received.setdefault(settings.key, ExperimentRecording(settings, notices, owner))
 
 
 _received: dict[str, ExperimentRecording] = {}
-"""Recorders that came from other processes, by key."""
+"""The recorders that were unpickled in this process, by the key of their settings."""
 _recording: set[ExperimentRecording] = set()
 """The recorders of this process that are open. They are closed when the process ends."""
 

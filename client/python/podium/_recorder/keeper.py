@@ -26,16 +26,18 @@ class Keeper:
 
     @property
     def lost(self) -> Counters:
-        """The counts of calls that were recorded in part, or not at all."""
+        """The numbers of calls that were recorded in part, and of calls that were not recorded."""
         return Counters(dropped=self._dropped, incomplete=self._incomplete)
 
     @contextlib.contextmanager
     def keeping(self, call: str, record_rest: Callable[[Problems], object]) -> Iterator[None]:
-        """Runs the block. If the block raises, records the valid part of the call.
+        """Returns a context.
+
+        If its block raises an error, records the valid part of the call instead.
 
         Args:
             call: The name of the method.
-            record_rest: Records the valid part, and notes the invalid arguments.
+            record_rest: Records the valid part of the call, and collects the invalid arguments.
         """
         try:
             yield

@@ -44,12 +44,12 @@ _ENDS = (ArmStatus.COMPLETED, ArmStatus.FAILED, ArmStatus.CANCELLED)
 
 
 def row(problems: Problems, given: Mapping[str, Any], where: str = "") -> EvalResult:
-    """Returns an eval row of the arguments of `log_eval`.
+    """Returns an eval row, made from the arguments of `log_eval`.
 
     Args:
         problems: Collects the arguments that are left out.
         given: The arguments by name.
-        where: A prefix of their names, for a row of a whole arm.
+        where: A text before the argument's name in warnings, if the row is part of a whole arm.
     """
 
     def at(name: str) -> str:
@@ -74,7 +74,7 @@ def row(problems: Problems, given: Mapping[str, Any], where: str = "") -> EvalRe
 
 
 def _unique(name: str) -> str:
-    """Returns the name with a random suffix, so that the row replaces no other row."""
+    """Returns a name with a random suffix, so that it is equal to no other name."""
     return f"{name}-{os.urandom(4).hex()}"
 
 
@@ -193,7 +193,7 @@ def _is_instance(given: Any, kind: type, where: str, problems: Problems) -> bool
 
 
 def run_result(given: Any, problems: Problems) -> RunResult | None:
-    """Returns what a training backend returned, or None."""
+    """Returns the valid part of a training backend's result, or None."""
     where = "run_result"
     if not _is_instance(given, RunResult, where, problems):
         return None
@@ -216,7 +216,7 @@ def run_result(given: Any, problems: Problems) -> RunResult | None:
 
 
 def error(given: Any, where: str, problems: Problems) -> str | None:
-    """Returns the text of an error, or of an exception."""
+    """Returns an error as text. It may be an exception."""
     if isinstance(given, BaseException):
         return "".join(traceback.format_exception(given))
     # Servers shorten the text.
@@ -244,7 +244,7 @@ def status(given: Any, problems: Problems, *, has_error: bool) -> ArmStatus:
 
 
 def direction(given: Any, problems: Problems) -> Direction | None:
-    """Returns which scores are better, or None."""
+    """Returns a direction, or None if it is invalid."""
     lowered = given.strip().lower() if isinstance(given, str) else given
     if lowered is not None and lowered not in tuple(Direction):
         problems.lost("direction", "direction must be maximize or minimize", given)
@@ -253,7 +253,7 @@ def direction(given: Any, problems: Problems) -> Direction | None:
 
 
 def arm_result(given: ArmResult, problems: Problems) -> ArmResult | None:
-    """Returns a whole arm, or None if it has no name."""
+    """Returns the valid part of a whole arm, or None if it has no name."""
     given_fields = vars(given)
     name = kept.name(given.name, "arm_result.name", problems)
     if name is None:

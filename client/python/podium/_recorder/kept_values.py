@@ -1,6 +1,7 @@
-"""Converts invalid values, texts and numbers to what can be recorded.
+"""Converts invalid values, texts and numbers to valid ones, if possible.
 
-Each function takes any object and returns its valid part. It notes what it left out or changed.
+Each function takes any object and returns its valid part. It adds to `problems` what it left out or
+changed.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ __all__ = [
 ]
 
 LIMITS = Limits()
-"""The default limits of a server, which a recorder cannot ask."""
+"""The default limits of a server. A recorder cannot ask its server for the actual ones."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DEEP_TEXT = 4_096
-"""The bytes that are kept, as JSON, of a value that is nested too deep."""
+"""A value that is nested too deeply is kept as JSON text of at most this number of bytes."""
 _HASH = 8
 
 _T = TypeVar("_T")
@@ -57,7 +58,7 @@ def _tried(
 
 
 def encodable(given: str) -> str:
-    """Returns a text in which UTF-8 can encode every character."""
+    """Returns a text without characters that UTF-8 cannot encode."""
     return given.encode("utf-8", "backslashreplace").decode()
 
 
@@ -74,7 +75,7 @@ def shortened(given: str, most: int) -> str:
 
 
 def _as_text(given: Any, where: str) -> str:
-    """Returns the text of a string, or of another object that has an obvious text."""
+    """Returns an object as text, if it is a string or has an obvious text."""
     if isinstance(given, str):
         return encodable(str.__str__(given))
     if given is None or isinstance(given, Mapping | list | tuple | set):
@@ -103,7 +104,7 @@ def text(given: Any, where: str, problems: Problems, most: int = LIMITS.text_byt
 
 
 def name(given: Any, where: str, problems: Problems) -> str | None:
-    """Returns a name, key, tag or id within the limits, or None if there is nothing to keep.
+    """Returns a name, key, tag or id within the limits. Returns None if no part of it is valid.
 
     A long name is cut and ends with a hash, so that different names stay different.
     """
@@ -129,7 +130,10 @@ def name(given: Any, where: str, problems: Problems) -> str | None:
 
 
 def name_or(default: str, given: Any, where: str, problems: Problems) -> str:
-    """Returns a name within the limits, or the default, which a warning then mentions."""
+    """Returns a name within the limits.
+
+    If no part of it is valid, returns the default, and a warning names it.
+    """
     found = Problems()
     kept = name(given, where, found)
     if kept is None:
@@ -201,7 +205,7 @@ def integer(given: Any, where: str, problems: Problems) -> int | None:
 def step(given: Any, where: str, problems: Problems) -> int | None:
     """Returns a step. Rounds a fraction down, and parses a text.
 
-    A row without its step would be taken for the post-training row.
+    Without its step, the row would be the post-training row.
     """
     found = given
     if isinstance(given, str):
@@ -228,7 +232,7 @@ def flag(given: Any, where: str, problems: Problems) -> bool:
 
 
 def metrics(given: Any, where: str, problems: Problems) -> dict[str, float]:
-    """Returns those metrics that are numbers."""
+    """Returns the metrics whose values are numbers."""
     if not isinstance(given, Mapping):
         problems.lost(where, f"{where} must be a mapping, not {coerce.kind_of(given)}", given)
         return {}
@@ -246,7 +250,7 @@ def metrics(given: Any, where: str, problems: Problems) -> dict[str, float]:
 
 
 def value_map(given: Any, where: str, problems: Problems, most: int) -> dict[str, Any]:
-    """Returns those values that can be recorded, shortened to the limits of one field.
+    """Returns the values that can be recorded, shortened to the limits of one field.
 
     Args:
         given: Values by key.
@@ -326,7 +330,7 @@ def _nodes(value: Any) -> int:
 
 
 def _bytes(value: Any) -> int:
-    """Returns an estimate, never too low, of the bytes that a value takes in a message."""
+    """Returns an upper estimate of the bytes that a value takes in a message."""
     if isinstance(value, str):
         return len(value.encode()) + 16
     if isinstance(value, Mapping):

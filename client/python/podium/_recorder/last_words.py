@@ -1,4 +1,4 @@
-"""The log lines at the end of recording: of unfinished arms, and of events not delivered."""
+"""Makes the log lines at the end of recording: about unfinished arms and undelivered events."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ __all__ = ["last_words", "postponed_words", "warn_of_unfinished"]
 _NUMBERS = (("is", "it waits", "it"), ("are", "they wait", "them"))
 
 _pending_later: dict[tuple[str, Path | None], int] = {}
-"""Events that were not delivered at later ends of a recorder, by experiment and outbox."""
+"""The undelivered events to log at the end of the process: numbers by experiment and outbox."""
 _warned: WeakSet[ArmRecording] = WeakSet()
-"""The unfinished arms that a warning has named. A recorder may be closed several times."""
+"""The unfinished arms that were named in a warning.
+
+Each is named once, even if its recorder is closed several times.
+"""
 _NOT_FINISHED = (
     "arm {!r} of {!r} was not finished, so it will be recorded as failed; call finish(), or start "
     "the arm in a `with` block"
@@ -31,7 +34,7 @@ _NOT_FINISHED = (
 def warn_of_unfinished(
     experiment: str, arms: Iterable[ArmRecording], notices: RecorderWarnings
 ) -> None:
-    """Warns once of each arm that has no end when its recorder is closed."""
+    """Logs a warning, once, for each arm that was not finished when its recorder is closed."""
     for arm in arms:
         if not arm.has_finished and arm not in _warned:
             _warned.add(arm)
@@ -56,7 +59,7 @@ def last_words(experiment: str, outlet: ProcessOutbox, counters: Counters) -> It
 
 
 def postponed_words() -> Iterator[str]:
-    """Yields the lines for undelivered events that `last_words` postponed to the process's end."""
+    """Yields the lines that `last_words` postponed to the end of the process."""
     for (experiment, folder), count in _pending_later.items():
         if count:
             yield _not_delivered(count, "besides those named before", experiment, folder)

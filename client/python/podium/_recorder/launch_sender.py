@@ -1,4 +1,4 @@
-"""Starts the sender: the process that delivers the outbox, the only one with gRPC in it."""
+"""Starts the sender: the process that delivers the outbox. Only that process loads gRPC."""
 
 import os
 import subprocess
@@ -15,14 +15,14 @@ from podium._recorder.warnings import RecorderWarnings
 __all__ = ["SenderStarter", "is_delivering", "unreachable", "waits"]
 
 _PACKAGES = Path(__file__).parents[2]
-"""The folder that `podium` is imported from."""
+"""The folder from which `podium` is imported."""
 _LOG = "sender.log"
 _FILES = ("PODIUM_TLS_CA", "PODIUM_TLS_CERT", "PODIUM_TLS_KEY", "PODIUM_TOKEN_FILE")
 _FIRST_DELAY, _MOST_DELAY = 2.0, 60.0
 _START_SECONDS, _WAIT_SECONDS = 60.0, 10.0
-"""How long a start may take on a busy machine, and how long the end of the process waits for it."""
+"""The most seconds that a start may take, and that the end of the process waits for a start."""
 _TIMES_LONGER = 4
-"""How many times longer than its interpreter a sender may take until it holds the lock."""
+"""A sender may take this many times as long to get the lock as its interpreter takes to start."""
 _STALE_SECONDS = 5.0
 _TOO_MANY_STARTS = 3
 
@@ -61,7 +61,7 @@ class SenderStarter:
             self._start(outbox)
 
     def wait(self) -> None:
-        """Waits until a sender that is being started runs on its own."""
+        """Waits until a sender that is being started no longer needs this process."""
         if self._thread is not None:
             self._thread.join(_WAIT_SECONDS)
 
@@ -85,7 +85,7 @@ class SenderStarter:
 def _start(outbox: Path) -> None:
     """Starts a sender process that outlives this process and is not its child.
 
-    It is started by exec, so that it shares nothing with the training process. `-P` prevents
+    It is a new program, not a fork, so it shares nothing with the training process. `-P` prevents
     imports from the working folder of the training.
     """
     if not sys.executable or getattr(sys, "frozen", False):
@@ -106,7 +106,7 @@ def _start(outbox: Path) -> None:
 
 
 def _absolute_paths() -> dict[str, str]:
-    """Returns the environment variables for files of a connection, as absolute paths.
+    """Returns the environment variables for files of a connection, with absolute paths.
 
     The sender runs in another folder.
     """
@@ -121,12 +121,12 @@ def _python_path() -> str:
 
 
 def is_delivering(outbox: Path) -> bool:
-    """Returns whether a sender runs that has begun to deliver an outbox."""
+    """Returns whether a sender has begun to deliver an outbox and still runs."""
     return SenderState.read(outbox) is not None and SenderLock(outbox).is_held()
 
 
 def unreachable(outbox: Path) -> str | None:
-    """Returns why the sender could not reach the server lately, or None."""
+    """Returns the reason why the sender cannot reach the server, or None if it can."""
     state = SenderState.read(outbox)
     if state is None or state.state != UNREACHABLE:
         return None
@@ -136,6 +136,6 @@ def unreachable(outbox: Path) -> str | None:
 
 
 def waits(outbox: Path, streams: Collection[str | None]) -> dict[str, str]:
-    """Returns the reason why each stream waits on the server, from the sender's status file."""
+    """Returns the reason why each stream waits, by writer_id, from the sender's status file."""
     state = SenderState.read(outbox)
     return {} if state is None else {s: why for s, why in state.waits.items() if s in streams}

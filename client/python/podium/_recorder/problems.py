@@ -19,7 +19,7 @@ class Target(NamedTuple):
     """The arm, or the experiment, that a call was about."""
 
     experiment: str = ""
-    """Empty if it is not known."""
+    """The name of the experiment. Empty if it is not known."""
     arm: str | None = None
 
     def __str__(self) -> str:
@@ -33,11 +33,14 @@ class Problem(NamedTuple):
     field: str
     """The argument or key, such as `metrics['loss']`."""
     why: str
-    """The reason. Unless the value is left out, the text also says how it was changed."""
+    """The reason. If the value was changed, the text also describes the change."""
     loses: bool
-    """Whether any logged value is not recorded."""
+    """Whether some logged value is not recorded."""
     kind: str
-    """How the value was handled, and the kind of error. One warning is logged for each kind."""
+    """The kind of the problem: how the value was handled, and the kind of error.
+
+    One warning is logged for each kind.
+    """
     is_left_out: bool = False
     given: object = _NOT_GIVEN
     """The value that is left out."""
@@ -59,29 +62,29 @@ class Problems(list[Problem]):
     """The problems of one call."""
 
     arm: str | None = None
-    """The arm of the call, if its name becomes known only while the call is handled."""
+    """The arm of the call, if its name is determined while the call is handled."""
 
     def lost(self, field: str, why: object, given: object = _NOT_GIVEN) -> None:
-        """Notes that an argument, or a part of one, is left out."""
+        """Adds the problem that an argument, or a part of one, is left out."""
         kind = f"lost {type(why).__name__}"
         self.append(Problem(field, str(why), loses=True, kind=kind, is_left_out=True, given=given))
 
     def changed(self, field: str, why: str) -> None:
-        """Notes that a part of an argument is left out or shortened."""
+        """Adds the problem that a part of an argument is left out or shortened."""
         self.append(Problem(field, why, loses=True, kind="changed"))
 
     def taken(self, field: str, why: str) -> None:
-        """Notes that an argument was replaced by another value without losing data."""
+        """Adds the problem that an argument was replaced by another value without losing data."""
         self.append(Problem(field, why, loses=False, kind="taken"))
 
     @property
     def lose_something(self) -> bool:
-        """Whether any logged value is not recorded."""
+        """Whether some logged value is not recorded."""
         return any(problem.loses for problem in self)
 
 
 def shown(given: object) -> str:
-    """Returns the beginning of a value's repr, for warnings."""
+    """Returns the beginning of a value's `repr()`, for warnings."""
     try:
         text = repr(given) if isinstance(given, str) else _REPR.repr(given)
     except Exception:  # noqa: BLE001 - a class whose repr fails

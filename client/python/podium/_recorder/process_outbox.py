@@ -35,13 +35,16 @@ _WAKE_SECONDS = 1.0
 _SLOW_SECONDS = 30.0
 """How long a strict recorder waits for a slow disk before it raises an error."""
 _DISK_SECONDS = 5.0
-"""The most seconds that a thread waits for a sync, and for the upkeep thread to end."""
+"""The most seconds to wait for a sync, and for the end of the upkeep thread."""
 _FIRST_PROGRESS_SECONDS, _PROGRESS_SECONDS = 5.0, 20.0
-"""How long `close` waits for the first progress of a running sender, and for anything else."""
+"""The seconds without progress after which `close` stops waiting.
+
+The first is for a running sender that has delivered nothing yet, the second for all other cases.
+"""
 _ARM_SEGMENT = 1 << 20
 _SMALL_SEGMENT = 1 << 17
 _MOST_WATCHED = 64
-"""How many ended streams are watched until they are delivered. Each keeps a file open."""
+"""The most ended streams whose delivery is watched. Each of them keeps a file open."""
 
 
 class ProcessOutbox:
@@ -85,7 +88,7 @@ class ProcessOutbox:
             starts_after: The stream whose first event is delivered before it.
 
         Raises:
-            RecordingError: The outbox cannot be written, and the recorder is strict.
+            RecordingError: The outbox cannot be written to, and the recorder is strict.
         """
         small = subject.arm is None or self._is_child
         segment_bytes = size or (_SMALL_SEGMENT if small else _ARM_SEGMENT)
@@ -143,7 +146,7 @@ class ProcessOutbox:
         return sum((stream.counters for stream in tuple(self._streams)), self._past)
 
     def close(self, timeout: float) -> Counters:
-        """Ends all streams, waits while their delivery progresses, and returns the counts.
+        """Ends all streams, waits for their delivery, and returns the counts.
 
         Args:
             timeout: The most seconds to wait.
@@ -252,7 +255,7 @@ class ProcessOutbox:
     def _falls_back(self, error: Exception) -> bool:
         """Moves the outbox to the temporary folder if the error is a lasting one.
 
-        Returns whether it did.
+        Returns whether it was moved.
         """
         if not is_lasting(error):
             return False
@@ -324,7 +327,10 @@ class ProcessOutbox:
                 self._warn_of_rejected(stream, stream.folder)
 
     def _warn_of_rejected(self, stream: Stream, folder: Path) -> None:
-        """Logs each newly rejected event once, with the reason. Events are rejected in order."""
+        """Logs each newly rejected event once, with the reason.
+
+        Events are rejected in order, so the last logged number shows which ones are new.
+        """
         reader = StreamReader(folder)
         target = Target(reader.info.experiment, reader.info.arm)
         for rejected in reader.rejected_events():
@@ -345,12 +351,15 @@ class ProcessOutbox:
                 self._notices.say(f"waiting: {name}", f"results wait in the outbox: {why}")
 
     def _waits(self, streams: Sequence[Stream]) -> dict[str, str]:
-        """Returns, by stream, why pending streams wait for something that the server lacks."""
+        """Returns the reasons why pending streams wait for an experiment or arm, by stream name."""
         pending = {_name_of(stream) for stream in streams if stream.counters.pending}
         return waits(self.folder, pending) if self.folder and pending else {}
 
     def _retire(self, streams: Sequence[Stream]) -> None:
-        """Releases ended streams: the delivered ones, and the oldest if there are too many."""
+        """Releases the ended streams that are delivered.
+
+        If there are too many others, also releases the oldest.
+        """
         ended = [stream for stream in streams if stream.has_ended]
         for stream in ended[:-_MOST_WATCHED]:
             self._release(stream)

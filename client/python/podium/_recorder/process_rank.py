@@ -1,4 +1,4 @@
-"""Determines which process of a distributed training this is. Only the main one records."""
+"""Determines the rank of this process in a distributed training. Only the main process records."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ class Rank(NamedTuple):
 
 
 def is_main(rank: int | None) -> bool:
-    """Returns whether the process of this rank records. It does if there is only one process."""
+    """Returns whether a rank is that of the main process.
+
+    None, the rank of a single process, is.
+    """
     return rank is None or rank == 0
 
 

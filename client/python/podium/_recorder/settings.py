@@ -14,10 +14,10 @@ class Settings:
     """How an experiment is recorded."""
 
     key: str
-    """A unique id: unpickling twice yields the same recorder."""
+    """A unique id. All copies that are unpickled in a process become one recorder by it."""
     experiment: str
     declared: bytes
-    """The serialized event that begins the experiment's own stream."""
+    """The serialized declaration of the experiment, the first event of its own stream."""
     address: str
     """The address of the server, as `HOST:PORT` or `unix:PATH`."""
     root: Path
@@ -42,7 +42,7 @@ class Subject(NamedTuple):
     """The arm and attempt of a stream. Each process of an attempt has its own streams."""
 
     arm: str | None
-    """None: the experiment's own stream."""
+    """The name of the arm. None for the experiment itself."""
     attempt_id: str | None = None
     attempt_order: int | None = None
     opening: bytes | None = None
@@ -51,5 +51,8 @@ class Subject(NamedTuple):
 
     @property
     def token(self) -> str | bytes | None:
-        """Identifies the start of the attempt; None for a whole arm, which starts no attempt."""
+        """A value that identifies the start of the attempt.
+
+        None for a whole arm, which has no attempt.
+        """
         return self.opening if self.arm is None else self.attempt_id

@@ -1,4 +1,4 @@
-"""Handles calls with a wrong signature: uses the arguments that fit, and reports the others."""
+"""Handles calls with wrong arguments: uses those that fit the signature, and reports the others."""
 
 import functools
 import inspect

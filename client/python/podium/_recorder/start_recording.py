@@ -68,13 +68,13 @@ def record(
 
     Args:
         name: The name of the experiment.
-        hypothesis: The question that the experiment answers.
+        hypothesis: The hypothesis that the experiment tests.
         success_metric: The metric that arms are compared by, in the forms `score` takes.
         direction: Which scores are better: `maximize` or `minimize`.
-        parent: The name of the experiment that this one follows.
+        parent: The name of the experiment that this one continues.
         tags: Labels.
-        metadata: Anything else worth keeping: JSON-like values by key.
-        overwrite: Whether fields that have another value get the new one.
+        metadata: Any other data: JSON-like values by key.
+        overwrite: If True, fields that have another value get the new one.
         address: The server: `HOST:PORT` or `unix:PATH`. If not given, it is the environment
             variable PODIUM_ADDRESS, or localhost:50051 if that is not set. The server need not be
             running yet.
@@ -87,8 +87,8 @@ def record(
         offline: Whether results stay in the outbox until `podium sync` delivers them. If not given,
             it is whether the environment variable PODIUM_OFFLINE is 1.
         strict: Whether a value that cannot be recorded raises an error.
-        close_timeout: The most seconds that the end of the block waits while delivery makes
-            progress. If not given, it is PODIUM_CLOSE_TIMEOUT, or 60 if that is not set.
+        close_timeout: The most seconds that the end of the block waits for delivery. If not given,
+            it is PODIUM_CLOSE_TIMEOUT, or 60 if that is not set.
         max_bytes: The most bytes of undelivered events that the outbox of this process may have.
     """
     notices = RecorderWarnings(is_strict=bool(strict))

@@ -1,8 +1,8 @@
 """A stream of this process. An event is in the outbox when `put` returns.
 
+The training thread copies events into a mapped file, and the upkeep thread does all disk work.
 While the outbox has no room or its disk hangs, events wait in memory, in order. If too many wait,
-the newest are dropped and counted. The training thread copies bytes into a mapped file, and the
-upkeep thread does all disk work.
+the newest are dropped and counted.
 """
 
 import os
@@ -37,11 +37,12 @@ class Stream:
         begin: Creates the file. The upkeep thread calls it.
         wake: Wakes the upkeep thread.
         notices: Logs warnings.
-        follows: The stream of the same arm that has to end before this one has a file.
-        starts_after: The stream that has to be on disk before this one.
+        follows: The earlier stream of the same arm. This stream gets its file after the other one
+            has ended.
+        starts_after: The stream that must be on disk before this one.
 
     Attributes:
-        replay: The first event of a new file after a user deleted the old one.
+        replay: The event with which the stream begins again if a user has deleted its folder.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Stream:
         self.pid = os.getpid()
         self.has_ended = False
         self.last_warned = 0
-        """The sequence of the last rejected event that a warning named."""
+        """The sequence number of the last rejected event about which a warning was logged."""
         self.replay: bytes | None = None
         self.follows = follows
         self.starts_after = starts_after
@@ -86,7 +87,8 @@ class Stream:
 
         Raises:
             StreamEndedError: The stream has ended.
-            RecordingError: The event was dropped: no room for it now, or it is too large.
+            RecordingError: The event was dropped, because there was no room for it or it is too
+                large.
         """
         writer = self._writer
         if writer is None or self._waiting or not self._append(writer, payload):
@@ -130,7 +132,10 @@ class Stream:
         )
 
     def end_soon(self) -> None:
-        """Ends the stream after its waiting events are written. Another stream follows."""
+        """Ends the stream as soon as its waiting events are written.
+
+        Later events need another stream.
+        """
         self.has_ended = True
         self._wake()
 
@@ -149,7 +154,7 @@ class Stream:
     # ---- For the upkeep thread ---------------------------------------------------------------
 
     def upkeep(self) -> None:
-        """Makes room in the outbox, and moves the events there that wait in memory.
+        """Makes room in the outbox, and writes the events that wait in memory.
 
         Raises:
             OSError: The disk has no room, or fails.
@@ -173,7 +178,7 @@ class Stream:
             return self._is_closed
 
     def _may_begin(self) -> bool:
-        """Returns whether the preceding streams are on disk, where the sender finds them first."""
+        """Returns whether the streams that the sender must find before this one are on disk."""
         follows, starts_after = self.follows, self.starts_after
         return (follows is None or follows.is_over) and (
             starts_after is None or starts_after.is_over or starts_after.folder is not None
@@ -257,7 +262,7 @@ class Stream:
         self._marks.clear()
 
     def _mark(self, progress: Progress) -> None:
-        """Notes the time of the newest event, and forgets those of delivered events."""
+        """Stores the time of the newest event, and drops the times of delivered events."""
         now, last = time.monotonic(), self.last
         if last > (self._marks[-1][0] if self._marks else progress.delivered):
             self._marks.append((last, now))
@@ -283,7 +288,7 @@ class Stream:
         return written + self.in_memory
 
     def pending_of(self, sequence: int) -> int:
-        """Returns how many events up to a sequence were undelivered at the last check."""
+        """Returns how many events up to a sequence number were undelivered at the last `look`."""
         return max(0, sequence - self._progress.delivered)
 
     @property

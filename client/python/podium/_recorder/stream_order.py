@@ -21,12 +21,18 @@ class _Line:
 
     last: Stream | None = None
     is_begun: bool = False
-    """Whether this process has started the arm. Events before that may wait for another process."""
+    """Whether this process has started the arm.
+
+    Before that, events may have to wait until another process starts it.
+    """
     starts: set[str | bytes] = field(default_factory=set)
     """The attempts whose start this process has logged."""
     newest: Subject | None = None
-    """The newest attempt that it has started. Streams of the arm name it, so that the sender
-    compares them with other processes' attempts in the same order."""
+    """The newest attempt that this process has started.
+
+    All streams of the arm name it, so that the sender delivers them in the right order with other
+    processes' attempts.
+    """
 
 
 class StreamOrder:
@@ -38,7 +44,7 @@ class StreamOrder:
         self._last_begun: Stream | None = None
 
     def start(self, subject: Subject, outbox: ProcessOutbox, size: int = 0) -> Stream:
-        """Logs the start of an attempt, and returns the stream that it was logged to.
+        """Logs the start of an attempt, and returns the stream of the start.
 
         Args:
             subject: The arm, with its start.
@@ -55,8 +61,8 @@ class StreamOrder:
     def stream_of(self, subject: Subject, outbox: ProcessOutbox) -> Stream:
         """Returns the stream that takes the next event of a subject.
 
-        The start of its attempt precedes that event, also in a process that has not logged it yet,
-        such as a fork.
+        If this process has not logged the start of the event's attempt, such as a forked child, the
+        start is logged first.
 
         Raises:
             RecordingError: The outbox takes no events.

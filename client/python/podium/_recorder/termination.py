@@ -13,14 +13,14 @@ from collections.abc import Callable
 __all__ = ["on_sigterm"]
 
 _SHELL_CODE = 128
-"""Added to a signal's number, it is the exit code that shells give a process killed by it."""
+"""A shell reports a process that a signal killed with this exit code plus the signal's number."""
 
 _actions: list[Callable[[], None]] = []
 _before_fork = threading.local()
 
 
 def on_sigterm(action: Callable[[], None]) -> None:
-    """Registers an action that is called before SIGTERM ends the process.
+    """Registers an action to call before SIGTERM ends the process.
 
     Does nothing outside of the main thread, or if the signal is already handled or ignored.
     """

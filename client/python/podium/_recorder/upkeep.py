@@ -16,7 +16,7 @@ _T = TypeVar("_T")
 class Signal:
     """Wakes the one thread that waits for it.
 
-    A signal handler that logs may call `set` while the thread is inside of `set`. With
+    A signal handler that logs can call `set` while its thread is inside of `set`. With
     `threading.Event`, that could deadlock.
     """
 
@@ -40,7 +40,7 @@ class Signal:
 
 
 class _Errand(Generic[_T]):
-    """A function that another thread asked the upkeep thread to call."""
+    """A function that another thread has passed to the upkeep thread."""
 
     def __init__(self, action: Callable[[], _T]) -> None:
         self._action = action
@@ -62,7 +62,7 @@ class Upkeep:
 
     Args:
         work: The function.
-        tell: Called with unexpected errors.
+        tell: Called with each unexpected error.
     """
 
     def __init__(self, work: Callable[[], None], tell: Callable[[Exception], None]) -> None:
@@ -75,7 +75,10 @@ class Upkeep:
         self._thread: Thread | None = None
 
     def start(self) -> None:
-        """Starts the thread. If Python is ending and starts no threads, `call` does the work."""
+        """Starts the thread.
+
+        If Python is ending and starts no more threads, `call` runs the function itself.
+        """
         thread = Thread(target=self._run, name="podium", daemon=True)
         try:
             thread.start()
@@ -84,7 +87,7 @@ class Upkeep:
         self._thread = thread
 
     def wake(self) -> None:
-        """Has the function called soon. A signal handler may call this method."""
+        """Makes the thread call the function soon. A signal handler may call this method."""
         self._next = 0.0
         self._signal.set()
 

@@ -18,11 +18,11 @@ _LOGGER = logging.getLogger("podium")
 _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 _LIBRARIES = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 _MOST_KINDS = 10_000
-"""The most kinds of problems that are remembered, so that memory stays bounded."""
+"""The most kinds of problems that are remembered, to limit memory."""
 _MOST_ARMS, _MOST_SUMMED = 10, 20
 """The most arms per problem, and the most problems, that the summary names."""
 _MOST_NAMED = 200
-"""The most problems of one call that a warning names."""
+"""The most problems of one call that are named in a warning."""
 _UNKNOWN = Target()
 
 
@@ -96,7 +96,7 @@ class RecorderWarnings:
             self.refuse(call, error, target, outcome)
 
     def summary(self) -> list[str]:
-        """Returns a line for each problem that occurred again since its warning or last line."""
+        """Returns a line for each problem that occurred again after it was last logged."""
         again = [kind for kind in self._kinds.values() if kind.later]
         more = len(again) - _MOST_SUMMED
         rest = [f"{more:,} more problems occurred again"] if more > 0 else []
@@ -114,7 +114,7 @@ class RecorderWarnings:
 
 
 class _Kind:
-    """How often a problem occurred after its warning, and where."""
+    """Counts how often a problem occurred after its warning, and in which arms."""
 
     def __init__(self, label: str) -> None:
         self._label = label

@@ -16,11 +16,11 @@ _random = SystemRandom()
 class Backoff:
     """The random waits between retries, from 0 to a limit that doubles from 0.1 s to 30 s.
 
-    Because waits are random, senders that lost the same server do not retry at the same moment.
-    This is "full jitter": M. Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
+    Because waits are random, senders of the same server do not all retry at the same moment. This
+    is "full jitter": M. Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
 
     Args:
-        uniform: Draws a number between two others.
+        uniform: Returns a random number between two numbers.
     """
 
     def __init__(self, uniform: Callable[[float, float], float] = _random.uniform) -> None:

@@ -11,7 +11,7 @@ __all__ = ["CircuitBreaker"]
 _log = logging.getLogger(__name__)
 
 _OVERLOADED = "OVERLOADED"
-"""The reason for which a server must not be called early, even on request."""
+"""The reason of errors after which a server is not retried early, even if a process asks for it."""
 
 
 class CircuitBreaker:
@@ -19,7 +19,7 @@ class CircuitBreaker:
 
     Attributes:
         pause: The failure that paused the calls; None if calls are allowed.
-        due: When the next call may try, on the clock of `time.monotonic`.
+        due: The time of the next retry, on the clock of `time.monotonic`.
         due_time: The same in seconds since 1970.
         since_time: When the calls were paused, in seconds since 1970.
     """
@@ -31,13 +31,13 @@ class CircuitBreaker:
         self._tried = 0.0
 
     def room(self, now: float, most: int) -> int:
-        """Returns how many calls may be in flight now, up to a maximum."""
+        """Returns how many calls may run now. The result is at most the given maximum."""
         if self.pause is None:
             return most
         return 1 if now >= self.due else 0
 
     def shut(self, pause: Pause, now: float) -> None:
-        """Pauses the calls after one has shown that the server cannot be used now."""
+        """Pauses all calls, after a failed call has shown that the server cannot be used now."""
         if self.pause is not None and now < self.due:
             # This call began before another one failed. That failure counts already.
             return

@@ -1,4 +1,4 @@
-"""Damaged records and failing disks: what was lost, and what can be ignored."""
+"""Handles damaged records and disk errors."""
 
 import logging
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 DAMAGED = "DAMAGED"
-"""The reason with which an event is kept as rejected if its record cannot be read."""
+"""The reason of a rejected event whose record cannot be read."""
 
 
 class LostDeclaration:
@@ -36,7 +36,7 @@ class LostDeclaration:
         self._info = info
 
     async def record(self, client: RecordingClient) -> None:
-        """Declares the experiment without fields. Otherwise, no arm could be delivered."""
+        """Declares the experiment without any fields, so that its arms can be delivered."""
         event = Event(experiment_declared=ExperimentDeclared())
         await client.record(self._info.experiment, [event])
 
@@ -62,9 +62,9 @@ def damaged_event(sequence: int) -> Refused:
 
 @contextmanager
 def ignored_disk_errors(folder: Path) -> Iterator[None]:
-    """Logs a disk error in the block and ignores it.
+    """Logs and ignores disk errors of the block.
 
-    For files that can be restored from the server.
+    Used for files whose content the server knows too.
     """
     try:
         yield

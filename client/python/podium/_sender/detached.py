@@ -1,6 +1,7 @@
 """`python -m podium._sender.detached FOLDER`: starts a sender for an outbox, and returns at once.
 
-The sender is not a child of the training, which may wait for its children or kill them at its end.
+So the sender is not a child of the training. A training may wait for its children, or kill them at
+its end.
 """
 
 import os

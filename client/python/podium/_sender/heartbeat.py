@@ -1,4 +1,4 @@
-"""Tells the server that the process which trains an arm is alive while it logs nothing."""
+"""Sends heartbeats: events that show the server that a training runs while it logs nothing."""
 
 import logging
 import time
@@ -31,7 +31,7 @@ class Heartbeat:
         self._last = time.monotonic()
 
     def note_delivered(self, delivered: Iterable[Event]) -> None:
-        """Notes which attempt is running. Every delivered event counts as a heartbeat."""
+        """Keeps track of the running attempt. Every delivered event counts as a heartbeat."""
         self._last = time.monotonic()
         for event in delivered:
             kind = event.WhichOneof("kind")

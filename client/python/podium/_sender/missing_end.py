@@ -1,7 +1,7 @@
 """Records the end of an arm whose process has ended without recording it.
 
-A killed process cannot record its end. Its stream shows that it ended: the lock is free, all events
-are delivered, and the newest attempt in the stream has no end.
+A killed process cannot record its end. Its stream shows that: the lock is free, all events are
+delivered, and the newest attempt in the stream has no end.
 """
 
 import os
@@ -66,7 +66,7 @@ class MissingEnd:
 
 
 def find_missing_end(reader: StreamReader) -> MissingEnd | LostDeclaration | None:
-    """Returns the end or declaration that a delivered stream lacks, or None if it lacks none.
+    """Returns the missing end of an arm, or missing declaration, of a delivered stream; else None.
 
     The result is None for a copied stream and for one of another host, because their processes may
     still run. A process that is not the main one of its attempt records an end only if it was
@@ -87,7 +87,10 @@ def find_missing_end(reader: StreamReader) -> MissingEnd | LostDeclaration | Non
 
 @lru_cache(maxsize=100_000)
 def follows(folder: Path) -> str | None:
-    """Returns the name of the stream that a stream continues, or None. The result is cached."""
+    """Returns the name of the earlier stream that a stream continues, or None.
+
+    The result is cached.
+    """
     with suppress(OSError, DamagedError):
         return StreamInfo.read(folder).follows
     return None

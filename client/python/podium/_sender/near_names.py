@@ -1,4 +1,4 @@
-"""Finds the arms whose names resemble one that the server does not have."""
+"""Finds arms with names similar to one that does not exist."""
 
 from podium._sender.recording_client import ArmLister
 from podium._values.suggest import did_you_mean

@@ -12,10 +12,10 @@ _LEAST_PART = 64
 class PoisonEventPolicy:
     """Decides how long a stream retries one event before it skips the event.
 
-    If the server accepts the event after a skipped one, only some events make it fail. The retries
-    of the next bad event then last half as long. If the server fails at that event too, it may
-    fail at all events. The retries then last twice as long, because skipped events have to be
-    sent again by hand.
+    If the server accepts the event after a skipped one, only some events make it fail. The next bad
+    event is then retried for half the time. If the server fails at the event after a skipped one
+    too, it may fail at all events. The next one is then retried for twice the time, because users
+    have to send skipped events again.
 
     Args:
         seconds: How long the first bad event is retried.
@@ -44,7 +44,7 @@ class PoisonEventPolicy:
             self._seconds = min(2 * self._seconds, _MOST_SECONDS)
 
     def succeeded(self) -> None:
-        """Notes that the server accepted an event."""
+        """Handles the success of an event: it ends the retries."""
         if self._has_given_up:
             self._has_given_up = False
             self._seconds = max(self._seconds / 2, self._least)

@@ -1,4 +1,4 @@
-"""The streams that have to be delivered before another one."""
+"""Keeps the streams that have to be delivered before another stream."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +10,7 @@ __all__ = ["Predecessor", "Predecessors"]
 
 
 class Predecessor(Protocol):
-    """The parts of a stream that the streams after it need."""
+    """The properties of a stream that later streams use."""
 
     folder: Path
     is_gone: bool
@@ -21,7 +21,7 @@ class Predecessor(Protocol):
 
     @property
     def is_orphan(self) -> bool:
-        """Whether no start of the stream's arm reached the server."""
+        """Whether the server has not accepted any start of the stream's arm."""
 
     @property
     def is_unreadable(self) -> bool:
@@ -29,7 +29,7 @@ class Predecessor(Protocol):
 
     @property
     def fails_for_long(self) -> bool:
-        """Whether all calls of the stream have failed for a while, but those of others succeed."""
+        """Whether calls of this stream have failed for a while, and those of others succeed."""
 
     @property
     def predecessors(self) -> "Predecessors":
@@ -43,7 +43,8 @@ class Predecessors:
     """The streams that have to be delivered before one stream.
 
     Attributes:
-        are_orphans: Whether no start of the arm reached the server in the stream that it continues.
+        are_orphans: Whether the stream that it continues has no start of the arm that the server
+            accepted.
     """
 
     def __init__(self) -> None:
@@ -62,7 +63,7 @@ class Predecessors:
 
         Args:
             older: Streams of older attempts at the arm, each with the last event to wait for.
-            continued: The stream of the same arm and process that ended before.
+            continued: The earlier stream of the same arm and process.
             starts_after: The stream of an arm that the process started earlier.
         """
         self._older = list(older)
@@ -80,7 +81,7 @@ class Predecessors:
     def are_older_pending(self) -> bool:
         """Returns whether older attempts have undelivered events.
 
-        Ignores those that fail for long.
+        Ignores attempts whose calls have failed for long.
         """
         while self._older:
             other, last = self._older[-1]

@@ -1,4 +1,4 @@
-"""Decides what to send next of a stream, and interprets the answers: a state machine without I/O.
+"""Decides which events of a stream to send next, and handles answers. A state machine without I/O.
 
     batch = delivery.next(entries)        # the entries after delivery.delivered
     verdict = delivery.succeeded(batch, …) or delivery.failed(batch, error)
@@ -42,11 +42,16 @@ __all__ = [
 
 _EVENTS = DEFAULT_LIMITS.call_events
 _FIRST_BYTES, _LEAST_BYTES, _MOST_BYTES = 1 << 16, 1 << 12, 1 << 20
-"""The bytes of a call: at first, over a slow link, and over a fast one. A larger event is sent in a
-call of its own."""
+"""The most bytes of a call: at first, over a slow connection, and over a fast one.
+
+An event that is larger is sent alone.
+"""
 _FAST_SECONDS, _SLOW_SECONDS = 1.0, 2.0
-"""After a call shorter than the first, calls grow. After one longer than the second, they shrink.
-Delivery then shows progress every few seconds."""
+"""The seconds of a fast call and of a slow call.
+
+After a fast call, calls get larger; after a slow one, they get smaller. So some events are delivered
+every few seconds.
+"""
 
 _ABOUT_THE_SERVER = frozenset(
     {
@@ -59,13 +64,13 @@ _ABOUT_THE_SERVER = frozenset(
         "UNIMPLEMENTED",
     }
 )
-"""Codes of failures that do not depend on the request."""
+"""The status codes of failures that do not depend on the request."""
 
 DEFECTS = frozenset({"INTERNAL", "UNKNOWN", "DATA_LOSS"})
-"""Codes of failures that the request may have caused, and may cause again."""
+"""The status codes of failures that the request may have caused, and may cause again."""
 
 _SMALLER_MAY_PASS = DEFECTS | {"DEADLINE_EXCEEDED"}
-"""Codes after which a call gets fewer events, so that one bad event delays fewer others."""
+"""After these status codes a call gets fewer events, so that one bad event delays fewer others."""
 
 
 _NEEDED = frozenset({"arm_started", "experiment_declared", "skipped", None})
@@ -106,8 +111,10 @@ class Absent(NamedTuple):
     """Events that were not delivered because the outbox lacks them."""
 
     gone: int
-    """The number of events that were delivered earlier, to another server or before a backup was
-    restored."""
+    """The number of events that were deleted after an earlier delivery.
+
+    That was to another server, or before a backup was restored.
+    """
     damaged: list[int]
     """The sequence numbers of events that were never delivered and cannot be read."""
 
@@ -122,31 +129,31 @@ class Refused(NamedTuple):
 
 
 class Reject(NamedTuple):
-    """Verdict: store events as rejected, call `Delivery.reject`, and continue at once."""
+    """A verdict. The caller stores the events as rejected, and calls `Delivery.reject`."""
 
     refused: list[Refused]
 
 
 class Again(NamedTuple):
-    """Verdict: send again at once, with fewer events in the call."""
+    """A verdict. The caller sends again at once, with fewer events in the call."""
 
 
 class Rewound(NamedTuple):
-    """Verdict: send again at once from an earlier event, because the server has lost some."""
+    """A verdict. The server has lost events, so the caller sends again from an earlier one."""
 
     expected: int
 
 
 class Pause(NamedTuple):
-    """Verdict: retry later. Nothing is lost."""
+    """A verdict. The caller retries later. Nothing is lost."""
 
     reason: str
     """A key of `podium.errors.REASONS`, or the status code if the error has no reason."""
     message: str
     is_about_server: bool = False
-    """Whether the calls of all other streams would fail now as well."""
+    """Whether the calls of all other streams would fail now too."""
     is_refusal: bool = False
-    """Whether the server rejected the event because something that it needs does not exist yet."""
+    """Whether the server rejected the event because its experiment or arm does not exist yet."""
     is_defect: bool = False
     """Whether the server failed at a single event that may be skipped."""
 
@@ -175,8 +182,8 @@ class Delivery:
 
     Attributes:
         delivered: The last event that the server has; it has all earlier ones too.
-        is_orphan: Whether no start of the stream's arm reached the server. Its events then do not
-            wait for the arm.
+        is_orphan: Whether the server has not accepted any start of the stream's arm. If so, events
+            of the stream do not wait for the arm.
     """
 
     def __init__(
@@ -208,7 +215,9 @@ class Delivery:
     def succeeded(
         self, batch: Batch, last_sequence: int | None, skipped: int = 0, seconds: float = 0.0
     ) -> Absent:
-        """Handles a successful call: the server has the batch, and the stream up to a sequence.
+        """Handles a successful call.
+
+        The server has the batch, and all events up to a sequence number.
 
         Args:
             batch: The batch.
@@ -217,7 +226,7 @@ class Delivery:
             seconds: The duration of the call.
 
         Returns:
-            The events of the batch that the server did not get because the outbox lacks them.
+            The events of the batch that the server did not get, because they are not in the outbox.
         """
         absent = [sequence for sequence in batch.absent if sequence >= batch.first + skipped]
         damaged = [sequence for sequence in absent if sequence > self._reached]
@@ -250,7 +259,7 @@ class Delivery:
         return Reject([_refused(batch, 0, pause.reason, text)])
 
     def reject(self, refused: Iterable[Refused]) -> None:
-        """Notes which events have been rejected. `Skipped` is sent in their place from now on."""
+        """Remembers that events are rejected. From now on, `Skipped` is sent in their place."""
         for sequence, _, _, payload in refused:
             self._rejected.add(sequence)
             self.is_orphan |= begins_arm(payload)
@@ -290,9 +299,10 @@ class Delivery:
     # ---- what an answer means --------------------------------------------------------------
 
     def _refused(self, batch: Batch, error: PodiumError) -> Verdict:
-        """Rejects the permanently rejected events, up to the first event that has to wait.
+        """Returns the verdict for rejected events.
 
-        The refusals of later events may change after that event has been accepted.
+        It rejects the permanent ones, up to the first event that has to wait: whether later events
+        are rejected may change after that event is accepted.
         """
         refused: list[Refused] = []
         for refusal in sorted(error.refusals, key=lambda refusal: refusal.index):
@@ -351,7 +361,7 @@ def _refused(batch: Batch, index: int, reason: str, message: str) -> Refused:
 
 
 def _is_dispensable(batch: Batch) -> bool:
-    """Returns whether the batch is one event that later events do not depend on."""
+    """Returns whether the batch is a single event, and no later event depends on it."""
     kind = batch.events[0].WhichOneof("kind")
     return len(batch.events) == 1 and kind not in _NEEDED
 

@@ -1,4 +1,4 @@
-"""The methods of a client that the sender calls."""
+"""Protocols of the client methods that the sender calls."""
 
 from collections.abc import AsyncIterable, Iterable
 from typing import Protocol
@@ -11,7 +11,7 @@ __all__ = ["ArmLister", "RecordingClient"]
 
 
 class ArmLister(Protocol):
-    """The handle of an experiment."""
+    """The handle of an experiment, as far as the sender uses it."""
 
     def arms(
         self, *, status: ArmStatus | None = None, name_prefix: str | None = None
@@ -20,7 +20,7 @@ class ArmLister(Protocol):
 
 
 class RecordingClient(Protocol):
-    """A client: an AsyncClient, or a client of a test."""
+    """A client, such as an AsyncClient or the client of a test."""
 
     async def record(
         self, experiment: str, events: Iterable[Event], position: StreamPosition | None = None

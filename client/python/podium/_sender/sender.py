@@ -22,21 +22,23 @@ _log = logging.getLogger(__name__)
 
 _MOST_CALLS = 8
 _SLOWEST = 10
-"""How many times longer the interval between searches of an outbox becomes without new events."""
+"""Without new events, the interval between two searches of an outbox grows up to this multiple."""
 _SLOWING = 10
 
 
 @dataclass(frozen=True)
 class Rules:
-    """When a sender ends.
+    """Determines when a sender ends.
 
     Attributes:
-        idle_seconds: How long a sender still runs when no events are pending.
-        patience_seconds: How long a sender still runs without progress while events are pending.
+        idle_seconds: The seconds that a sender still runs when no events are pending.
+        patience_seconds: The seconds that a sender still runs without progress while events are
+            pending.
         is_bounded: Whether a sender delivers only the events that exist at its start. Refused
             events that have to wait are then retried only after other streams have progressed.
-        poll_seconds: The time between two searches of an outbox while events arrive. Otherwise the
-            time grows to a tenth of that since the last event, at most to ten times this value.
+        poll_seconds: The time between two searches of an outbox while events arrive. Without new
+            events it grows to a tenth of the time since the last event, at most to ten times this
+            value.
         defect_seconds: How long a stream retries the first event that makes the server fail, before
             it skips the event.
     """
@@ -61,7 +63,7 @@ class Tally:
     rejected: int = 0
     """The number of events that the server rejected permanently."""
     missing: int = 0
-    """The number of events that the outbox no longer had."""
+    """The number of events that were no longer in the outbox."""
 
 
 class Sender:
@@ -70,7 +72,7 @@ class Sender:
     Args:
         outboxes: The folders.
         client: The client of the server.
-        rules: When to end.
+        rules: Determines when the sender ends.
         observe: Called whenever something may have changed.
 
     Attributes:
@@ -132,7 +134,7 @@ class Sender:
     def _look(self) -> None:
         """Searches the outboxes.
 
-        The pause after it is at least three times as long as the search.
+        The next search begins at the earliest after three times the duration of this one.
         """
         begin = time.monotonic()
         self.streams.look(self._busy())
@@ -173,7 +175,7 @@ class Sender:
             task.add_done_callback(self._tasks.pop)
 
     def _listen(self) -> None:
-        """Retries those streams sooner for which a process has asked."""
+        """Retries streams sooner if a process has asked for it."""
         waiting = [
             stream
             for stream in self.streams.unsent

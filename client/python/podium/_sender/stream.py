@@ -40,7 +40,7 @@ __all__ = ["Stream"]
 _log = logging.getLogger(__name__)
 
 _EVENTS, _BYTES = DEFAULT_LIMITS.call_events, 1 << 20
-"""The most events, and bytes, that are read at a time."""
+"""The most events, and the most bytes, that are read at a time."""
 _UNREADABLE = "OUTBOX_UNREADABLE"
 _PASSED_SECONDS = 60.0
 """The seconds for which a failing stream delays the streams after it."""
@@ -52,15 +52,16 @@ class Stream:
     Args:
         folder: The folder of the stream.
         defect_seconds: How long the first event that makes the server fail is retried.
-        is_bounded: Whether events that are written from now on do not count as pending.
+        is_bounded: Whether to deliver only the events that exist now. Later events then do not
+            count as pending.
 
     Attributes:
         folder: The folder of the stream.
         info: The experiment, arm and attempt of the stream, and the process that writes it.
         predecessors: The streams that have to be delivered before this one.
         heartbeat: Tells the server that the writing process is alive.
-        pause: The reason why this stream has to wait; None if it need not. A failure of the whole
-            server is not one.
+        pause: The reason why this stream has to wait, or None. Failures of the server as a whole
+            are not stored here.
         due: The time of the next retry, on the clock of `time.monotonic`.
         failing_since: The time of the first of the current failures in a row; None if the last call
             succeeded.
@@ -124,16 +125,22 @@ class Stream:
 
     @property
     def writer_alive(self) -> bool:
-        """Whether the writing process may still add events. Once False, the result stays False."""
+        """Whether the writing process may still add events.
+
+        Once False, it never becomes True again.
+        """
         self._lives = self._lives and self._reader.writer_lives()
         return self._lives
 
     def look(self) -> None:
-        """Notes whether the writing process has closed the stream, which is final."""
+        """Checks whether the writing process has closed the stream.
+
+        A closed stream is never opened again.
+        """
         self.has_ended = self.has_ended or (self.folder / CLOSED_FILE).exists()
 
     def needs_heartbeat(self) -> bool:
-        """Returns whether the process trains an arm of which the server got no event lately."""
+        """Returns whether the process trains an arm and the server got no event for a while."""
         return self.heartbeat.is_due() and self.writer_alive and not self.has_ended
 
     def count_pending(self) -> int:
@@ -150,7 +157,7 @@ class Stream:
 
     @property
     def is_orphan(self) -> bool:
-        """Whether no start of the stream's arm reached the server."""
+        """Whether the server has not accepted any start of the stream's arm."""
         return self._delivery.is_orphan
 
     @property
@@ -160,7 +167,7 @@ class Stream:
 
     @property
     def fails_for_long(self) -> bool:
-        """Whether all calls of the stream have failed for a while, but those of others succeed."""
+        """Whether calls of this stream have failed for a while, and those of others succeed."""
         is_failure = self.pause is not None and not self.pause.is_refusal
         since = self.failing_since
         return is_failure and since is not None and time.monotonic() - since > _PASSED_SECONDS
@@ -177,7 +184,7 @@ class Stream:
 
     @property
     def is_settling(self) -> bool:
-        """Whether the writing process seems gone, but not yet for long enough to be sure."""
+        """Whether the writing process seems to have ended, but too recently to be sure."""
         return self._reader.is_settling
 
     def lacks_end(self) -> bool:
@@ -193,14 +200,18 @@ class Stream:
             self._reader.remove()
 
     def _may_be_removed(self) -> bool:
-        """Returns whether the writer has surely ended. Locks of other hosts may be invisible."""
+        """Returns whether the writer has certainly ended.
+
+        A lock that a process of another host holds may not be visible here.
+        """
         is_here = self.info.host == os.uname().nodename
         return is_here or self.has_ended
 
     async def send(self, client: RecordingClient) -> Pause | None:
-        """Makes one call, or rejects events. Returns why the stream has to wait, or None.
+        """Makes one call, or stores events as rejected.
 
-        A failure of the whole server is returned, but not kept in the stream's `pause`.
+        Returns the reason why the stream has to wait, or None. A failure of the whole server is
+        returned, but not kept in the stream's `pause`.
         """
         try:
             verdict = await (self._send_end if self._missing_end else self._send)(client)

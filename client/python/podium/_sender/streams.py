@@ -24,10 +24,10 @@ class Streams:
         defect_seconds: How long each stream retries the first event that makes the server fail.
 
     Attributes:
-        known: The existing streams by folder, in the order of their next turns.
+        known: The existing streams by folder, in the order in which they send next.
         unsent: The streams that have something to send, as an ordered set.
         damaged: Folders that cannot be read, with the reason.
-        is_settling: Whether a stream may be finished or removed within seconds.
+        is_settling: Whether the end of some stream's process may be confirmed within seconds.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Streams:
     def _remove(self, stream: Stream) -> None:
         """Removes a finished stream, unless it continues one that still exists.
 
-        Without this stream, the process of the other one would seem to have ended.
+        Without this stream, the process of that stream would seem to have ended.
         """
         other = self._named(stream, stream.info.follows)
         if other is not None and other.folder not in self._settled:
@@ -152,7 +152,7 @@ class Streams:
         self._settled.add(stream.folder)
 
     def _is_shared(self, stream: Stream) -> bool:
-        """Returns whether another process trains the same arm, or left events that may end it."""
+        """Returns whether another process trains the arm, or left events that may end it."""
         if self._open_arms is None:
             self._open_arms = {
                 (other.info.experiment, other.info.arm)
@@ -172,7 +172,7 @@ class Streams:
     # ---- who is first ------------------------------------------------------------------------
 
     def _line_up(self, added: Sequence[Stream]) -> None:
-        """Puts new streams after the events of older attempts at the same arm.
+        """Makes new streams wait for the events of older attempts at the same arm.
 
         A newer attempt ends the older one. If the newer were delivered first, the server would
         reject the older events, and a resumed training would lack the results that it continues.
