@@ -29,13 +29,13 @@ __all__ = [
 
 
 class Members(NamedTuple):
-    """One side to compare: an arm, or the arms of a group without those that are left out."""
+    """One side of a comparison: an arm, or the arms of a group that are not left out."""
 
     name: str
     is_group: bool
     arms: Sequence[ArmResult]
     left_out: Mapping[str, str] = {}
-    """The arms that are left out because of their status: the status by name."""
+    """The arms that are left out because of their status: each arm's status by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class ComparedSide:
     arms: dict[str, str]
     """The status of each compared arm, by its name."""
     left_out: dict[str, str]
-    """The arms that are left out because of their status: the status by name."""
+    """The arms that are left out because of their status: each arm's status by its name."""
     flags: tuple[str, ...]
     """Warnings about the side: CONFIGS_DIFFER, or nothing."""
 
@@ -87,7 +87,7 @@ class ComparedMetric:
 
     @property
     def label(self) -> str:
-        """The name of the number: `test.pass_rate`, or `test[math]` for a breakdown."""
+        """The text for the number: `test.pass_rate`, or `test[math]` for a breakdown."""
         if self.key is None:
             return f"{self.eval_name}{''.join(f'[{part}]' for part in self.breakdown)}"
         return self.key if self.eval_name is None else f"{self.eval_name}.{self.key}"
@@ -98,9 +98,9 @@ class Comparison(Tabular):
     """The comparison of two arms or groups."""
 
     left: ComparedSide
-    """The side from which the other one is subtracted."""
+    """The left side. Differences are left minus right."""
     right: ComparedSide
-    """The side that is subtracted."""
+    """The right side."""
     metrics: tuple[ComparedMetric, ...]
     """Every number that at least one arm of either side has."""
 
@@ -138,7 +138,7 @@ def _record(metric: ComparedMetric) -> dict[str, Any]:
 
 
 class _Place(NamedTuple):
-    """The place of a number in an arm."""
+    """The eval, key and path of a number in an arm."""
 
     eval_name: str | None
     key: str | None
@@ -159,8 +159,8 @@ def compare(left: Members, right: Members, evals: Collection[str] | None = None)
     """Compares every number of two sides, the left one minus the right one.
 
     Args:
-        left: The first arm or group.
-        right: The second arm or group.
+        left: The left arm or group.
+        right: The right arm or group.
         evals: The names of the evals to compare; all evals and training metrics if not given.
     """
     found = [{arm.name: dict(_numbers(arm, evals)) for arm in side.arms} for side in (left, right)]
@@ -254,7 +254,10 @@ def breakdown_numbers(
 
 
 def _sorted(places: Collection[_Place]) -> list[_Place]:
-    """Sorts evals in the order of recording, then the arms' own metrics; each by key."""
+    """Sorts numbers: those of evals first, in the order of recording, then the arms' own metrics.
+
+    Each part is sorted by key.
+    """
     names = list(dict.fromkeys(place.eval_name for place in places))
     return sorted(
         places,
@@ -269,5 +272,5 @@ def _sorted(places: Collection[_Place]) -> list[_Place]:
 
 
 def _natural(part: str) -> tuple[int, str]:
-    """Returns a key that sorts numbers by value, before other texts."""
+    """Returns a sort key. Texts that are numbers come first, by their value; then other texts."""
     return (len(part), part) if part.isdecimal() else (sys.maxsize, part)

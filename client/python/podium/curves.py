@@ -85,11 +85,14 @@ class Curves(Tabular):
     metric: str
     """The requested metric."""
     curves: tuple[Curve, ...]
-    """A curve for each arm or group that has values, in the order of the first arm's creation."""
+    """A curve for each arm or group that has values.
+
+    Groups are in the order in which their first arms were created.
+    """
     without: tuple[str, ...]
     """The names of the arms without values."""
     left_out: dict[str, str]
-    """The arms that are left out because of their status: the status by name."""
+    """The arms that are left out because of their status: each arm's status by its name."""
 
     def _heading(self) -> str:
         count = len(self.curves)
@@ -138,9 +141,10 @@ def curves_of(
         arms: The arms, with their rows.
         metric: The name of an eval and a key, such as `val.pass_rate`, or the key of a training
             metric, such as `loss`. If there are several dots, each is tried as the separator, from
-            the left, as in a score. A training metric of this name is tried last.
+            the left, as in a score. If there is no such eval, a training metric of this name is
+            used.
         by_group: Whether to make one curve for each group. An arm without a group has its own.
-        left_out: The arms that are left out because of their status: the status by name.
+        left_out: The arms that are left out because of their status: each arm's status by its name.
         series: The training series of the metric, by arm.
 
     Raises:
@@ -172,7 +176,7 @@ def _points(series: Series | None) -> dict[int, float]:
 
 
 def points_by_step(series: Iterable[Series]) -> Iterator[tuple[int, dict[str, float]]]:
-    """Yields the points of several series of an arm: each step with its values by key."""
+    """Yields each step of several series of an arm, with the values at this step by key."""
     steps: dict[int, dict[str, float]] = {}
     for one in series:
         for step, value in zip(one.steps, one.values, strict=True):

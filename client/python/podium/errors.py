@@ -75,9 +75,9 @@ class RefusedEvent:
     reason: str
     """The reason, such as `STALE_ATTEMPT`. A newer server may send one that is not in `REASONS`."""
     permanent: bool
-    """Whether it will never be accepted unchanged. If False, it can be accepted later."""
+    """True if the event will never be accepted unchanged, False if it can be accepted later."""
     message: str
-    """What was wrong and what would be right. Describes the first event with this reason."""
+    """The problem, and how to fix it. It is about the first event with this reason."""
 
 
 class PodiumError(Exception):
@@ -85,7 +85,7 @@ class PodiumError(Exception):
 
     Attributes:
         code: The name of the canonical gRPC status code, such as `NOT_FOUND`.
-        message: What was wrong and what would be right.
+        message: The problem, and how to fix it.
         reason: The exact cause, such as `STALE_ATTEMPT`: a key of `REASONS`. Empty if unknown.
         metadata: Details of the reason, such as `{"arm": "lora_rank4"}`.
         refusals: Every rejected event of a Record call; empty for other calls.
@@ -205,7 +205,7 @@ class ClientStateError(PodiumError, RuntimeError):
 
 
 class ReasonInfo(NamedTuple):
-    """The code and disposition of a reason."""
+    """The status code of a reason, and whether rejected events can be accepted later."""
 
     code: str
     """The name of the gRPC status code."""
@@ -256,7 +256,7 @@ REASONS: Mapping[str, ReasonInfo] = {
     "TOKEN_INVALID": ReasonInfo("UNAUTHENTICATED", None),
     "ROLE_TOO_LOW": ReasonInfo("PERMISSION_DENIED", None),
 }
-"""Every reason of the proto enum `ErrorReason`, without its prefix."""
+"""All reasons by name: the values of the proto enum `ErrorReason` without their prefix."""
 
 
 _CLASSES: Mapping[str, type[PodiumError]] = {
@@ -277,7 +277,7 @@ def error_for(
     metadata: Mapping[str, str] | None = None,
     refusals: Iterable[RefusedEvent] = (),
 ) -> PodiumError:
-    """Makes the exception of a reason, with the class of the reason's code.
+    """Makes the exception for a reason. Its class is that of the reason's status code.
 
     Raises:
         KeyError: The reason is not in `REASONS`.

@@ -206,12 +206,18 @@ def experiment_concluded(conclusion: str, *, event_time: datetime | None = None)
 
 
 def skipped(*, event_time: datetime | None = None) -> event_pb2.Event:
-    """Makes an event that replaces a permanently rejected one and only uses its sequence number."""
+    """Makes an event that does nothing.
+
+    In a stream, it takes the place of a permanently rejected event.
+    """
     return event_pb2.Event(event_time=_time(event_time), skipped=event_pb2.Skipped())
 
 
 def _event(given: datetime | None) -> event_pb2.Event:
-    """Returns an event with its time, for kinds that are written in place (`fill_eval_result`)."""
+    """Returns an event that has only its time.
+
+    Callers fill in its kind in place, which is faster.
+    """
     event = event_pb2.Event()
     if given is not None:
         event.event_time.CopyFrom(codec.timestamp_to_proto(given))

@@ -49,8 +49,8 @@ An event that is larger is sent alone.
 _FAST_SECONDS, _SLOW_SECONDS = 1.0, 2.0
 """The seconds of a fast call and of a slow call.
 
-After a fast call, calls get larger; after a slow one, they get smaller. So some events are delivered
-every few seconds.
+After a fast call, calls get larger; after a slow one, they get smaller. So some events are
+delivered every few seconds.
 """
 
 _ABOUT_THE_SERVER = frozenset(

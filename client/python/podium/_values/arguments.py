@@ -1,4 +1,4 @@
-"""Types of arguments that let a type checker find more mistakes than `str` or `int` would.
+"""Types of arguments, with which a type checker finds more mistakes than with `str` or `int`.
 
 Attributes of results have plain types: a newer server may send a status that this version does not
 know.
@@ -58,4 +58,4 @@ class _StringContainer(Protocol):
 
 
 Strings: TypeAlias = _StringContainer | Iterator[str]
-"""Several strings. A single string is rejected, because it would be split into letters."""
+"""Several strings. Type checkers reject a single string, because it would be split into letters."""

@@ -22,8 +22,8 @@ _UNSET: tuple[Any, ...] = (None, [], {}, ())
 class ModelBase:
     """The base of the model's dataclasses. It defines their comparison (so they set `eq=False`).
 
-    Two results with NaN in the same place are equal, so that a result which is read back equals
-    the recorded one. Python itself compares two NaN objects as unequal.
+    Two results with NaN in the same place are equal, so that a result from a server equals the one
+    that was recorded. In Python itself, NaN is not equal to NaN.
     """
 
     def __eq__(self, other: object) -> bool:
@@ -49,7 +49,7 @@ class ModelBase:
 
 
 class _Repr(reprlib.Repr):
-    """Writes results, with the keys of dicts in order."""
+    """Makes the text of results, with the keys of dicts in order."""
 
     def __init__(self, level: int) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class _Repr(reprlib.Repr):
         self.maxstring = self.maxother = 60
 
     def repr_instance(self, x: Any, level: int) -> str:
-        """Returns the text of a result, of an enum's word, or of another object."""
+        """Returns the text of a result, of an enum member, or of another object."""
         if isinstance(x, StrEnum):
             return repr(str(x))
         if not isinstance(x, ModelBase):
@@ -81,7 +81,10 @@ def same(left: object, right: object) -> bool:
 
 
 def identical(left: object, right: object) -> bool:
-    """Returns whether two values have the same types and bits: 1, 1.0 and True differ."""
+    """Returns whether two values have the same types and the same bits.
+
+    1, 1.0 and True are different.
+    """
     if type(left) is not type(right):
         return False
     if isinstance(left, float):

@@ -39,10 +39,10 @@ __all__ = [
 ]
 
 Value: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
-"""Any JSON-like value. Lists and dicts have Values as items."""
+"""A JSON-like value. The items of lists and dicts are Values too."""
 
 Metrics: TypeAlias = Mapping[str, SupportsFloat | SupportsIndex]
-"""Metrics by key: numbers of any library. NaN and infinities are values."""
+"""Metrics by key: numbers of any library, including NaN and infinities."""
 
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=StrEnum)
@@ -53,7 +53,7 @@ _LEAST, _MOST = -(2**63), 2**63 - 1
 _MAX_DEPTH = 40
 _LISTS = (list, tuple)
 _NUMBER_ERRORS = (TypeError, ValueError, RuntimeError)
-"""Errors that libraries raise for a value that is not a number, such as a tensor of two."""
+"""The errors that libraries raise if a value, such as a tensor of two, is not a single number."""
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 _BOOLS = frozenset({"bool_", "bool"})
 _BINARY = (bytes, bytearray, memoryview)
@@ -85,7 +85,7 @@ def seconds(given: Any, where: str) -> float:
 
 
 def integer(given: Any, where: str) -> int:
-    """Returns an int of 64 bits, from an integer of any library or from an integral float.
+    """Returns a 64-bit int, from an integer of any library or from a float without a fraction.
 
     Raises:
         TypeError: The value has another type, such as str or bool.
@@ -113,14 +113,14 @@ def _integral(given: Any, where: str) -> int:
 
 
 def boolean(given: Any, where: str) -> bool:
-    """Returns a bool, from that of Python or of a library."""
+    """Returns a bool, from a bool of Python or of another library."""
     if type(given).__name__ not in _BOOLS:
         raise TypeError(f"{where} must be a bool, not {kind_of(given)}")
     return bool(given)
 
 
 def text(given: Any, where: str) -> str:
-    """Returns a plain str, also for an instance of a subclass, such as a member of an enum.
+    """Returns a plain str. An instance of a subclass, such as a member of an enum, is converted.
 
     Raises:
         TypeError: The value has another type.
@@ -143,7 +143,7 @@ def _check_encodable(given: str, where: str) -> None:
 
 
 def optional(convert: Callable[[Any, str], _T], given: Any, where: str) -> _T | None:
-    """Returns None for None, and the result of `convert` for any other value."""
+    """Converts a value with `convert`. None stays None."""
     return None if given is None else convert(given, where)
 
 
@@ -161,7 +161,7 @@ def member_of(enum: type[_E]) -> Callable[[Any, str], _E]:
 
 
 def instance_of(kind: type[_T]) -> Callable[[Any, str], _T]:
-    """Returns a check that an object is of a class."""
+    """Returns a converter that only checks that an object is of a class."""
 
     def instance(given: Any, where: str) -> _T:
         if not isinstance(given, kind):
@@ -218,8 +218,8 @@ def value_map(given: Mapping[Any, Any], where: str) -> dict[str, Any]:
 def settings_map(given: Mapping[Any, Any], where: str) -> dict[str, Any]:
     """Returns a dict of str to Value, from the settings of a run.
 
-    Paths, enums, times, sets, types and other objects with a text of their own become text,
-    because settings are only displayed and compared.
+    Paths, enums, times, sets, types and other objects with a text of their own become text, because
+    settings are only shown and compared.
     """
     return _value_map(given, where, 1, _setting)
 
@@ -238,7 +238,7 @@ def value(given: Any, where: str) -> Value:
     their scalars become the result of their `tolist()`.
 
     Raises:
-        TypeError: The value has no such form, such as bytes, sets and other objects.
+        TypeError: The value has another type, such as bytes or a set.
         ValueError: An int needs more than 64 bits, two keys become the same text, or the value is
             nested too deeply.
     """
@@ -246,7 +246,7 @@ def value(given: Any, where: str) -> Value:
 
 
 _Fallback: TypeAlias = Callable[[Any, str, int], Value]
-"""Converts an object that is not a Value, or raises a TypeError."""
+"""A function that converts an object that is not a Value, or raises a TypeError."""
 
 
 def _value(given: Any, where: str, depth: int, fallback: _Fallback) -> Value:
@@ -323,7 +323,7 @@ def _setting(given: Any, where: str, depth: int) -> Value:
 
 
 def own_text(given: Any) -> str | None:
-    """Returns the text of an object, or None if it has only Python's default text."""
+    """Returns `str()` of an object, or None if its class has no text of its own."""
     if hasattr(given, "__qualname__"):  # a class or a function
         return f"{getattr(given, '__module__', None) or 'builtins'}.{given.__qualname__}"
     own: Any = type(given)

@@ -27,8 +27,9 @@ class ComparisonFlag(StrEnum):
     """A reason why a comparison may be misleading.
 
     CONFIGS_DIFFER: the arms of a group differ in more than name and seed. The other flags are about
-    the rows that a number comes from. Their benchmark_ids or model_refs differ, or they were
-    measured at different steps, such as in-loop and post-training rows.
+    the rows of one number. BENCHMARKS_DIFFER and MODELS_DIFFER: their benchmark_ids or model_refs
+    differ. STEPS_DIFFER: they were measured at different steps, or some in-loop and some after
+    training.
     """
 
     CONFIGS_DIFFER = "configs_differ"
@@ -58,9 +59,9 @@ class ExperimentStatus(StrEnum):
 class RankFlag(StrEnum):
     """A reason why a place in a ranking may be misleading.
 
-    NAN: a score is not a number. BENCHMARKS_DIFFER: rows of the eval that a score came from have
-    different benchmark_ids among the arms of the ranking. CONFIGS_DIFFER: the arms of a group
-    differ in more than name and seed.
+    NAN: a score is not a number. BENCHMARKS_DIFFER: in this ranking, the rows of the score's eval
+    have different benchmark_ids. CONFIGS_DIFFER: the arms of a group differ in more than name and
+    seed.
     """
 
     NAN = "nan"
@@ -81,9 +82,9 @@ class Role(StrEnum):
 
 
 class ScoreOrigin(StrEnum):
-    """The kind of result that a score is part of.
+    """The kind of result that has a score.
 
-    GIVEN_EVAL_METRICS are eval metrics that were set on the arm and do not come from a row.
+    GIVEN_EVAL_METRICS: the `eval_metrics` of an arm that was recorded without rows.
     """
 
     POST_TRAINING_EVAL = "post_training_eval"

@@ -11,7 +11,10 @@ LONGEST_NAME = 40
 
 _ELLIPSIS = "…"
 _LEAST_RUN = 4
-"""The most characters of common words that are kept. Longer runs become an ellipsis."""
+"""Words that all names share are kept up to this number of characters.
+
+Longer ones become an ellipsis.
+"""
 _PARTS = re.compile(r"([_/,; ]+)")
 _WORDS = re.compile(r"([\W_]+)")
 
@@ -55,13 +58,13 @@ def _shorten(name: str, length: int) -> str:
 
 
 def _mirrored(name: str, length: int) -> str:
-    """Returns the end of a name, cut by the same rules as a beginning."""
+    """Shortens a name to its end, by the same rules as to its beginning."""
     backwards = name[::-1]
     return backwards[: _cut(backwards, length)][::-1]
 
 
 def _cut(name: str, length: int) -> int:
-    """Returns the length of the longest beginning that ends with a whole word or number."""
+    """Returns the length of a name's longest beginning that ends with a whole word or number."""
     for is_inside in (_is_inside_word, str.isdecimal):
         for end in range(length, 1, -1):
             if not (is_inside(name[end - 1]) and is_inside(name[end])):
@@ -95,7 +98,10 @@ def _by_differences(
 
 
 def _joined(words: Sequence[tuple[str, bool]], length: int) -> str:
-    """Joins words, with an ellipsis for a run of common words. Keeps some of the first and last."""
+    """Joins words.
+
+    Replaces common words in a row by an ellipsis, except for some at the start and end.
+    """
     room, parts, done = max(length // 4, _LEAST_RUN), [], 0
     for is_common, group in groupby(words, key=lambda word: word[1]):
         run = list(group)
@@ -113,7 +119,7 @@ def _joined(words: Sequence[tuple[str, bool]], length: int) -> str:
 
 
 def _common(split: Sequence[Sequence[str]]) -> int:
-    """Returns the number of equal words at the beginning."""
+    """Returns how many words at the beginning are equal in all names."""
     columns = enumerate(zip(*split, strict=False))
     shortest = min(map(len, split))
     return next((place for place, words in columns if len(set(words)) > 1), shortest)

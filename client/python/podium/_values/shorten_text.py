@@ -15,11 +15,12 @@ def utf8_size(character: str) -> int:
 
 
 def shorten(text: str, limit: int, size: Callable[[str], int] = utf8_size) -> str:
-    """Returns a text within a limit. An ellipsis at the end shows that the text was shortened.
+    """Shortens a text to a limit. A shortened text ends with an ellipsis.
 
     Args:
         text: The text.
-        limit: The size that the result may have. If the ellipsis is larger, the result is empty.
+        limit: The greatest size of the result. If the ellipsis alone is larger, the result is
+            empty.
         size: Returns the size of a character. By default, it is the bytes in UTF-8.
     """
     sizes = list(accumulate(map(size, text)))
@@ -30,7 +31,10 @@ def shorten(text: str, limit: int, size: Callable[[str], int] = utf8_size) -> st
 
 
 def shorten_middle(text: str, limit: int) -> str:
-    """Returns a text within a number of bytes. A line in the middle says how many are missing."""
+    """Shortens a text to a number of bytes in its middle.
+
+    A line there gives the number of bytes that are left out.
+    """
     raw = text.encode()
     if len(raw) <= limit:
         return text

@@ -8,7 +8,7 @@ __all__ = ["did_you_mean", "near_names"]
 
 _MOST_SHOWN = 3
 _MOST_COMPARED = 2000
-"""The most names that are compared, so that a suggestion takes no noticeable time."""
+"""The most names that are compared, to limit the time."""
 _SIMILARITY = 0.65
 _SHORTEST_PART = 3
 

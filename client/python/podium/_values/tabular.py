@@ -20,7 +20,7 @@ _ROWS, _CELL, _WIDTH = 20, 48, 120
 
 
 class Tabular(ABC):
-    """Gives a class a text of one screen, a table in notebooks, and `to_pandas`."""
+    """A base class with a text of one screen, a table for notebooks, and `to_pandas`."""
 
     __slots__ = ()
 
@@ -33,7 +33,10 @@ class Tabular(ABC):
         """Returns the rows of the table, as values by column name."""
 
     def _shown(self) -> Sequence[Mapping[str, Any]]:
-        """Returns the rows that are shown as text. They may differ from those of a DataFrame."""
+        """Returns the rows of the text and of notebooks.
+
+        They may differ from the rows of a DataFrame.
+        """
         return self._records()
 
     def __repr__(self) -> str:
@@ -56,7 +59,7 @@ class Tabular(ABC):
         return f"<div><p><b>{kind}</b>: {text}</p>{table if names else ''}</div>"
 
     def _texts(self) -> tuple[str, str, list[str], list[list[str]], list[str]]:
-        """Returns the class, heading, column names and cells, and a text on left-out rows."""
+        """Returns the class name, heading, column names and cells, and a line about left-out rows."""
         records = self._shown()
         more = len(records) - _ROWS
         rest = [f"… and {more:,} more"] if more > 0 else []

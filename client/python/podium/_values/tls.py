@@ -1,6 +1,6 @@
 """The files of an encrypted connection, checked before gRPC reads them.
 
-gRPC reports a file that it cannot use only when a connection fails, and without its name.
+If gRPC cannot use a file, its error comes only when a connection fails, and does not name the file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["TLS", "FileStates", "PathLike", "check_authorities", "check_pair", "
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 FileStates: TypeAlias = "tuple[tuple[int, int, int], ...]"
-"""A value for files that differs after one of the files has changed."""
+"""A value that differs after one of some files has changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def check_pair(cert: PathLike, key: PathLike) -> None:
 
 
 def file_states(paths: list[Path]) -> FileStates:
-    """Returns a value that differs after one of the files has changed, appeared or gone."""
+    """Returns a value that differs after one of the files was changed, created or deleted."""
     return tuple(map(_state, paths))
 
 

@@ -1,7 +1,7 @@
 """The form of access tokens: `pdm_<id>_<secret><checksum>`.
 
-Scanners can find tokens in files by the prefix. The checksum reveals a truncated token without a
-server. No error here has any part of a token in its text.
+Scanners find tokens in files by the prefix. The checksum shows that a token was cut off, without
+asking a server. No error text of this module contains a part of a token.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["NewToken", "new_token", "token_id"]
 
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _ID_SIZE, _SECRET_SIZE, _CHECKSUM_SIZE = 10, 30, 6
-"""A secret of 30 characters has 178 bits."""
+"""The length of a secret in characters. 30 characters are 178 random bits."""
 _TOKEN = re.compile(
     rf"(pdm_([0-9A-Za-z]{{{_ID_SIZE}}})_[0-9A-Za-z]{{{_SECRET_SIZE}}})"
     rf"([0-9A-Za-z]{{{_CHECKSUM_SIZE}}})"

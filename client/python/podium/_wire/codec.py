@@ -1,8 +1,9 @@
-"""Converts results to and from the messages of podium.v1, in pairs of functions.
+"""Converts results to and from the messages of podium.v1. The functions are in pairs.
 
-`x_to_proto` writes every field of an object, output-only fields included. It writes a mirrored
-field of an arm only if the field has a value of its own. It raises a TypeError or ValueError for
-values that a message cannot hold. `x_from_proto` never fails: a newer server may send
+`x_to_proto` writes every field of an object, output-only fields included. It writes `eval_metrics`,
+`eval_breakdowns` and `eval_seconds` of an arm only if they were given, not if they are those of the
+primary eval. It raises a TypeError or ValueError for values that a message cannot hold.
+`x_from_proto` never fails: a newer server may send
 
 - an unknown enum value, which becomes the text `unknown(N)`; `x_to_proto` rejects it;
 - an unknown kind of Value, which becomes None;
@@ -112,9 +113,9 @@ def eval_result_to_proto(row: results.EvalResult) -> eval_result_pb2.EvalResult:
 def fill_eval_result(message: eval_result_pb2.EvalResult, row: results.EvalResult) -> None:
     """Writes an eval row into an empty message, such as a field of an event.
 
-    Training loops wait for this. Writing in place takes a third of the time of a constructor, whose
-    message would be copied into the event. Each field is converted, since callers can assign
-    any value to it.
+    Training loops wait for this function, so it writes in place. Making a message and copying it
+    into the event takes three times as long. It converts each field again, because callers can
+    assign any value to a field.
     """
     message.name = coerce.text(row.name, "name")
     metrics = message.metrics
@@ -147,8 +148,8 @@ def _fill_output(message: eval_result_pb2.EvalResult, row: results.EvalResult) -
 def eval_result_from_proto(message: eval_result_pb2.EvalResult) -> results.EvalResult:
     """Returns the eval row of a message.
 
-    The constructor is bypassed: the types are right already, and its coercion would take more time
-    than the rest of this function.
+    It does not call the constructor, whose checks would take more time than everything else here.
+    The types are right already.
     """
     row = object.__new__(results.EvalResult)
     row.name = message.name
@@ -282,7 +283,7 @@ _ARM_RESULT: Codec[Any, arm_result_pb2.ArmResult] = Codec(
 
 
 def arm_result_to_proto(arm: results.ArmResult) -> arm_result_pb2.ArmResult:
-    """Returns the message of an arm, without fields that only mirror its primary eval."""
+    """Returns the message of an arm, without fields that only repeat its primary eval."""
     given = {item.name: item.default for item in fields(arm)} | own_fields(arm)
     return _ARM_RESULT.to_proto(SimpleNamespace(**given))
 
@@ -290,8 +291,8 @@ def arm_result_to_proto(arm: results.ArmResult) -> arm_result_pb2.ArmResult:
 def arm_result_from_proto(message: arm_result_pb2.ArmResult) -> results.ArmResult:
     """Returns the arm of a message, with all of its rows.
 
-    Fields that are equal to the primary eval's are cleared. They then follow the rows if rows are
-    added, and are not sent back as given values.
+    Fields that equal those of the primary eval are cleared. So they follow the rows when rows are
+    added, and are not sent back.
     """
     arm: results.ArmResult = _ARM_RESULT.from_proto(message)
     drop_mirrored(arm)

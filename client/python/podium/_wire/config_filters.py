@@ -14,7 +14,7 @@ def config_filters_to_proto(given: ConfigFilters | None) -> Iterator[ConfigFilte
     """Yields the message of each condition.
 
     Raises:
-        TypeError, ValueError: A path is no text, or a value cannot be compared.
+        TypeError, ValueError: A path is not a text, or a value has a type that cannot be compared.
     """
     for path, value in (given or {}).items():
         name = coerce.text(path, "a path of config")

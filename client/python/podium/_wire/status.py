@@ -1,9 +1,10 @@
 """Converts exceptions to and from google.rpc.Status.
 
-A status travels twice: as gRPC's code and text, and as a google.rpc.Status in the trailing
-metadata, with a google.rpc.ErrorInfo and, for Record, a podium.v1.Refusals in its details.
-Both are headers, of which peers reject more than 8 KiB. So the texts and details are shortened to
-fit: the indexes of rejected events come first, and their texts share the remaining bytes.
+A status is sent twice: as gRPC's code and text, and as a google.rpc.Status in the trailing
+metadata. The details of the latter are a google.rpc.ErrorInfo and, for Record, a
+podium.v1.Refusals. Both are headers, and peers reject more than 8 KiB of headers. So texts and
+details are shortened: the indexes of rejected events are kept first, and their texts share the
+remaining bytes.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -65,7 +66,8 @@ def to_status(error: PodiumError) -> Status:
 def from_rpc_error(error: grpc.RpcError) -> PodiumError:
     """Reads the status of a failed call from any server.
 
-    Fields are empty if their details are missing, damaged or not of Podium.
+    If details are missing, damaged or from another service, the fields that depend on them are
+    empty.
     """
     code, text, status = _parts(error)
     info = _detail(status, error_details_pb2.ErrorInfo())
@@ -105,7 +107,7 @@ def _refusals_to_proto(
 ) -> recording_service_pb2.Refusals:
     """Groups refusals by reason, within a number of bytes.
 
-    About a thousand events fit. Of more, only the first ones are listed.
+    About a thousand events fit. If there are more, only the first ones are listed.
     """
     groups = _groups(refusals)
     result = recording_service_pb2.Refusals(refusals=groups)
@@ -158,7 +160,10 @@ def _well_formed(text: str) -> str:
 
 @runtime_checkable
 class _FailedCall(Protocol):
-    """The methods that errors of grpc and grpc.aio have, but not their common base class."""
+    """The methods that the errors of grpc and of grpc.aio share.
+
+    Their common base class lacks them.
+    """
 
     def code(self) -> grpc.StatusCode | None: ...
     def details(self) -> str | None: ...

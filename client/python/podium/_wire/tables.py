@@ -16,7 +16,7 @@ _M = TypeVar("_M", bound=Message)
 
 
 def repeated(field: Field) -> Field:
-    """Returns the conversion of a list of such fields."""
+    """Returns the conversion of a list, given the conversion of one item."""
     return Field(
         lambda items: [field.to_proto(item) for item in items],
         lambda items: [field.from_proto(item) for item in items],
@@ -63,8 +63,8 @@ class Codec(Generic[_T, _M]):
     def from_proto(self, message: _M) -> _T:
         """Returns the object of a message.
 
-        The constructor is bypassed, since the types are right already. So values that it would
-        reject, such as the status of a newer server, are kept.
+        It does not call the constructor, because the types are right already. So values that the
+        constructor rejects, such as a status of a newer server, are kept.
         """
         made = object.__new__(self._model)
         for name, read in self._readers.items():
@@ -73,7 +73,7 @@ class Codec(Generic[_T, _M]):
 
     @property
     def field(self) -> Field:
-        """The conversion of a field that holds such a message."""
+        """The conversion of a field whose type is this message."""
         return Field(self.to_proto, self.from_proto)
 
 

@@ -64,7 +64,7 @@ def get(message: Message, name: str) -> Any:
 
 
 def maybe(convert: Callable[[_G], _T], given: _G | None) -> _T | None:
-    """Returns None for None, and the converted value for anything else."""
+    """Converts a value. None stays None."""
     return None if given is None else convert(given)
 
 
@@ -156,7 +156,10 @@ def timestamp_from_proto(message: Timestamp) -> datetime:
 
 
 class Field(NamedTuple):
-    """Converts a field that has another type in the message; never called with None."""
+    """A conversion between a field of a dataclass and its type in the message.
+
+    It is never called with None.
+    """
 
     to_proto: Callable[[Any], Any]
     from_proto: Callable[[Any], Any]

@@ -1,9 +1,9 @@
 """The `podium` command.
 
 Each command is a module of `podium.cli.commands` with `add_arguments(parser)` and
-`run(arguments, client, console)`, or with `run_locally(arguments, console)` if it uses only
-files of this machine. `serve`, `backup` and `check` come with the server. Only the module of
-the given command is loaded, and gRPC only if it is needed.
+`run(arguments, client, console)`, or with `run_locally(arguments, console)` if it uses only files
+of this machine. The modules of `serve`, `backup` and `check` are in `podium_server`. Only the
+module of the given command is loaded, and gRPC only if it is needed.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _failed(message: str, code: Exit) -> Exit:
 
 
 def _prepare_streams() -> None:
-    """Makes stdout and stderr accept any text, even if closed or not in UTF-8."""
+    """Makes stdout and stderr accept any text, even if they are closed or not in UTF-8."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, io.TextIOWrapper(io.BytesIO(), "utf-8"))

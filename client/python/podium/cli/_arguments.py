@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 _MOST = 2**31 - 1
-"""The greatest number of items that a user can request."""
+"""The greatest value of `--limit`."""
 _INT64 = range(-(2**63), 2**63)
 _ONLY_STATUS = "only those with this status"
 
@@ -88,7 +88,7 @@ def add_limit(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def page_size(limit: int | None) -> int:
-    """Returns the number of items to request in a call, for a list with a limit."""
+    """Returns the page size for a list of which at most `limit` items are shown."""
     most = DEFAULT_LIMITS.page_rows
     return most if limit is None else min(limit, most)
 

@@ -31,7 +31,7 @@ class Item(NamedTuple):
     stream: StreamView
     rejected: RejectedEvent
     event: Event | None
-    """None if this version cannot read it."""
+    """The event. None if this version cannot read it."""
 
 
 class RejectedAttempt(NamedTuple):
@@ -39,9 +39,9 @@ class RejectedAttempt(NamedTuple):
 
     experiment: str
     arm: str | None
-    """None: events of the experiment itself."""
+    """The name of the arm. None for events of the experiment itself."""
     attempt_id: str | None
-    """None: events that belong to no attempt."""
+    """The id of the attempt. None for events without an attempt."""
     items: list[Item]
 
     @property
@@ -60,7 +60,10 @@ class Plan(NamedTuple):
     """The start to send first, or None if the server has the attempt already."""
 
     def event(self, event: Event) -> Event | None:
-        """Returns an event as it is sent again, or None for a start, which `start` replaces."""
+        """Returns an event in the form in which it is sent again.
+
+        Returns None for the start of the attempt, which `start` replaces.
+        """
         kind = event.WhichOneof("kind")
         if kind == "arm_started":
             return None if self.start is not None else event
@@ -97,7 +100,7 @@ def as_restart(attempt: RejectedAttempt, known: ArmSummary | None) -> Plan | str
         known: The arm on the server, or None if it does not exist.
 
     Returns:
-        The plan, or a text that says why the attempt cannot be sent.
+        The plan, or a text with the reason why the attempt cannot be sent.
     """
     arm = attempt.arm or ""
     if attempt.attempt_id is None:
@@ -120,7 +123,7 @@ def as_other_arm(
         original: The arm that the attempt was recorded for, or None if the server lacks it.
 
     Returns:
-        The plan, or a text that says why the attempt cannot be sent.
+        The plan, or a text with the reason why the attempt cannot be sent.
     """
     newest = _own_attempt(attempt, known)
     if known is not None and newest is None:
@@ -134,9 +137,9 @@ def as_other_arm(
 
 
 def _start_without(arm: str) -> ArmStarted:
-    """Returns a substitute start for an attempt whose recorded start is damaged.
+    """Returns a start for an attempt whose own start is damaged.
 
-    Its config has only the arm's name.
+    Its configuration has only the arm's name.
     """
     return ArmStarted(run_config=RunConfig(name=arm))
 
@@ -165,7 +168,7 @@ def _started(
 
 
 def _own_attempt(attempt: RejectedAttempt, known: ArmSummary | None) -> str | None:
-    """Returns the id of the arm's newest attempt if that is this attempt, sent again earlier."""
+    """Returns the id of the arm's newest attempt if an earlier retry of this attempt made it."""
     if attempt.attempt_id is None or known is None or known.attempt is None:
         return None
     newest = known.attempt.id

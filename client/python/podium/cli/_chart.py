@@ -11,7 +11,7 @@ from podium.curves import Curve
 __all__ = ["LETTERS", "Series", "chart", "series_of", "spark"]
 
 LETTERS = ascii_letters
-"""The letters that curves are drawn with, in the order of the curves."""
+"""The letters of the curves, in the order of the curves."""
 
 _HEIGHT = 16
 _BARS = "▁▂▃▄▅▆▇█"
@@ -39,10 +39,10 @@ def series_of(curve: Curve) -> Series:
 
 
 def chart(series: Sequence[Series], width: int, *, is_ascii: bool = False) -> Iterator[str]:
-    """Yields the lines of a chart of this width, or none if there are no values.
+    """Yields the lines of a chart of a width. Yields none if there are no values.
 
-    A letter is a measured point. A dot lies on the straight line between two points. If points
-    overlap, the first curve is shown.
+    A letter is a measured point, and dots are the straight line between two points. Where curves
+    overlap, the first one is shown.
     """
     drawn = [one for one in series if one.steps]
     if not drawn:
@@ -61,7 +61,10 @@ def chart(series: Sequence[Series], width: int, *, is_ascii: bool = False) -> It
 
 
 def spark(one: Series, others: Sequence[Series], width: int, *, is_ascii: bool = False) -> str:
-    """Returns a curve in one line, scaled to all curves. A space shows a missing value."""
+    """Returns a curve as one line of text, on a scale that all curves share.
+
+    A space is a missing value.
+    """
     bars = _ASCII_BARS if is_ascii else _BARS
     low, high = _bounds([each for each in others if each.steps])
     cells = [" "] * width
@@ -88,7 +91,7 @@ def _grid(
 
 
 def _line(one: Series, columns: int, first: int, last: int) -> Iterator[tuple[int, float]]:
-    """Yields the values of a curve at every column that it reaches."""
+    """Yields the value of a curve at each column between its first and last point."""
     places = [_column(step, columns, first, last) for step in one.steps]
     yield from zip(places, one.values, strict=True)
     for left, right in pairwise(zip(places, one.values, strict=True)):
@@ -118,7 +121,7 @@ def _steps(series: Sequence[Series]) -> tuple[int, int]:
 
 
 def _labels(low: float, high: float) -> list[str]:
-    """Returns the labels of the lines. Every fourth line has the value at its middle."""
+    """Returns the labels of the lines: every fourth line has the value at the line's middle."""
     height = (high - low) / _HEIGHT
     return [
         f"{high - (row + 0.5) * height:.4g}" if row % _TICKS == 0 or row == _HEIGHT - 1 else ""

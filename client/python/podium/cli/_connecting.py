@@ -16,14 +16,14 @@ __all__ = ["open_client", "server_module"]
 
 _READ_SECONDS, _WRITE_SECONDS = 10.0, 30.0
 _CONNECT_SECONDS = 1.5
-"""The seconds after which a command gives up on an unreachable server. The address may be wrong."""
+"""The seconds for which a command tries to reach a server."""
 
 
 def open_client(arguments: argparse.Namespace) -> podium.Client:
     """Returns a client for the options `--address` and `--timeout`.
 
     Raises:
-        CommandError: An option or a variable of the environment is malformed.
+        CommandError: An option or an environment variable is malformed.
     """
     timeout: float | None = arguments.timeout
     try:
@@ -38,7 +38,7 @@ def open_client(arguments: argparse.Namespace) -> podium.Client:
 
 
 def server_module(name: str) -> ModuleType:
-    """Returns a module of the server, which is loaded by name because the server is an extra.
+    """Loads a module of the server. It is not imported at the top, because the server is an extra.
 
     Raises:
         CommandError: The server is not installed.

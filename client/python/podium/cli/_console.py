@@ -23,7 +23,7 @@ class Console:
 
     Attributes:
         as_json: Whether to write JSON.
-        width: The width of the terminal. None if there is no terminal, so that nothing is cut.
+        width: The width of the terminal. None without a terminal: then nothing is shortened.
         is_utf8: Whether the output can hold any character.
     """
 
@@ -58,7 +58,7 @@ class Console:
         return bool(cells)
 
     def fields(self, fields: Iterable[tuple[str, str]]) -> None:
-        """Writes labelled texts, without empty ones. Line breaks of a text are kept."""
+        """Writes texts with labels, without empty texts. Line breaks of a text are kept."""
         shown = [(label, text) for label, text in fields if text]
         indent = max((width_of(label) for label, _ in shown), default=0) + 2 * len(_GAP)
         for label, text in shown:

@@ -18,20 +18,19 @@ class Exit(IntEnum):
 
     OK = 0
     NOTHING = 1
-    """The eval, score, arm or experiment does not exist, the user answered no to a question, or not
-    all recorded events are delivered."""
+    """Nothing was found, the user did not confirm, or some recorded events are not delivered."""
     USAGE = 2
-    """The input is invalid: an argument, a line of a file, or a value beyond its limits."""
+    """The input is invalid: an argument, a line of a file, or a value that exceeds a limit."""
     FAILED = 3
-    """The server rejected, failed or did not answer."""
+    """The server rejected the call, failed or did not answer."""
     INTERRUPTED = 130
-    """Interrupted by Ctrl-C, with the code that shells use."""
+    """The command was interrupted by Ctrl-C. Shells use the same code."""
     PIPE_CLOSED = 141
-    """The reader of the output has closed it (`| head`), with the code that shells use."""
+    """The reader of the output has closed it (`| head`). Shells use the same code."""
 
 
 class CommandError(Exception):
-    """An error that ends a command. The text says what is wrong and what would be right."""
+    """An error that ends a command. The text describes the problem and how to fix it."""
 
     def __init__(self, message: str, code: Exit = Exit.USAGE) -> None:
         super().__init__(message)

@@ -33,7 +33,7 @@ class StreamView(NamedTuple):
     folder: Path
     info: StreamInfo
     is_recording: bool
-    """Whether the writing process runs and may add events."""
+    """Whether the writing process still runs, so that it may add events."""
     delivered: int
     """The last event that the server has stored or rejected."""
     waiting: int
@@ -45,7 +45,7 @@ class StreamView(NamedTuple):
     torn: list[Path]
     """Files with records that cannot be read."""
     why: str
-    """The reason for the wait, from the sender's status file. Empty if the file has none."""
+    """The reason why events wait, from the sender's status file. Empty if there is none."""
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -82,7 +82,10 @@ class OutboxView(NamedTuple):
         return any(stream.waiting or not stream.is_recording for stream in self.streams)
 
     def left_of(self, before: "OutboxView") -> int:
-        """Returns how many of the events that waited before still wait. Ignores newer events."""
+        """Returns how many events that waited at an earlier time still wait.
+
+        Newer events are not counted.
+        """
         now = {stream.folder: stream.delivered for stream in self.streams}
         return sum(
             max(0, stream.delivered + stream.waiting - now[stream.folder])
@@ -148,7 +151,7 @@ def view_of(outbox: Path) -> OutboxView:
 
 
 def event_of(payload: bytes) -> Event | None:
-    """Parses an event of an outbox. Returns None if it is damaged."""
+    """Parses the bytes of an event. Returns None if they are damaged."""
     try:
         return Event.FromString(payload)
     except DecodeError:

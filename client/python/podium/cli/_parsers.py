@@ -61,7 +61,7 @@ SERVER_COMMANDS = {
     "backup": "podium_server.serve.backup",
     "check": "podium_server.serve.check",
 }
-"""The commands for the machine of the store, with their modules. They make no calls."""
+"""The commands that run on the machine of the store and make no calls, with their modules."""
 
 _HEADINGS = {
     "experiments": "ask:\n",
@@ -123,7 +123,10 @@ class _Version(argparse.Action):
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parses the command and the options before it. `rest` has the arguments after it."""
+    """Parses the options before the command, and the command's name.
+
+    `rest` of the result has the arguments after it.
+    """
     for argument in arguments:
         if not argument.isprintable() and any("\ud800" <= sign <= "\udfff" for sign in argument):
             raise CommandError(f"argument {argument!r} is not UTF-8")

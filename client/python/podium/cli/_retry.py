@@ -30,9 +30,9 @@ class _Outcome(NamedTuple):
 
     item: Item
     refusal: str = ""
-    """Why the event was rejected again."""
+    """The reason why the event was rejected again."""
     failure: str = ""
-    """Why the server gave no answer."""
+    """The reason why the server did not answer."""
 
 
 def retry(folders: Sequence[Path], given: argparse.Namespace, console: Console) -> Exit:
@@ -143,7 +143,8 @@ def _sent_anew(
 ) -> Iterator[_Outcome]:
     """Sends an attempt again, as a restart or as another arm.
 
-    The events are marked only when all are sent. After an interruption, the next try sends all.
+    The events are marked as retried when all of them are sent. If this is interrupted, the next try
+    sends all of them.
     """
     try:
         plan = _plan(client, attempt, given.new_arm)
@@ -209,7 +210,9 @@ def _outcomes(
 def _recorded(
     client: Client, experiment: str, call: Sequence[tuple[Item, Event]]
 ) -> Iterator[tuple[Item, str]]:
-    """Records events in as few calls as possible. Yields each with its refusal, or an empty text.
+    """Records events in as few calls as possible.
+
+    Yields each event with the reason of its rejection, or with an empty text.
 
     Raises:
         PodiumError: The server gave no answer.
@@ -230,7 +233,7 @@ def _recorded(
 def _recorded_around(
     client: Client, experiment: str, call: Sequence[tuple[Item, Event]], error: PodiumError
 ) -> Iterator[tuple[Item, str]]:
-    """Records the other events of a call of which some were rejected."""
+    """Records the events of a rejected call that were not rejected themselves."""
     if len(call) == 1:
         yield call[0][0], text_of(error)
     elif error.refusals:
@@ -253,7 +256,7 @@ def _mark_retried(item: Item) -> None:
 
 
 def _clean_up(view: OutboxView) -> None:
-    """Removes empty streams, unless a sender is running, which will do so."""
+    """Removes streams that are finished, unless a running sender will remove them."""
     lock = SenderLock(view.folder)
     if not lock.try_acquire():
         return

@@ -44,7 +44,7 @@ def _has_steps(metric: Metric) -> bool:
 
 
 def near_filters(client: Client, given: argparse.Namespace) -> str:
-    """Returns a text about the first filter that matches no arm, or an empty text."""
+    """Returns a text with similar values for the first filter that no arm passes, or ""."""
     arms = list(islice(client.experiment(given.experiment).arms(page_size=_ARMS), _ARMS))
     groups = [arm.group_name for arm in arms if arm.group_name is not None]
     tags = [tag for arm in arms for tag in arm.run_config.tags]

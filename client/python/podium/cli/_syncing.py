@@ -30,7 +30,7 @@ class Done(NamedTuple):
     delivered: int = 0
     missing: int = 0
     failure: str = ""
-    """Why the server or the folder could not be used."""
+    """The reason why the server or the folder could not be used."""
     was_followed: bool = False
     """Whether another sender delivered the outbox."""
 
@@ -52,7 +52,7 @@ class Done(NamedTuple):
 def sync(
     views: Sequence[OutboxView], address: str, timeout: float | None, console: Console
 ) -> list[Done]:
-    """Delivers outboxes to one server, all together, so that older attempts precede newer ones.
+    """Delivers all outboxes for one server together, so that older attempts precede newer ones.
 
     Args:
         views: The outboxes.
@@ -82,10 +82,10 @@ def sync(
 
 @contextmanager
 def _locked(views: Sequence[OutboxView]) -> Iterator[dict[Path, str | None]]:
-    """Takes the locks of outboxes for the block. Yields the results by folder.
+    """Holds the locks of outboxes during the block.
 
-    A result is None for a lock that was taken, an empty text if another sender has the lock, or
-    the reason why the outbox cannot be used.
+    Yields a result for each folder: None if the lock was taken, an empty text if another sender has
+    it, or the reason why the outbox cannot be used.
     """
     locks = {view.folder: SenderLock(view.folder) for view in views}
     try:
@@ -171,7 +171,10 @@ def _follow(before: OutboxView, address: str, console: Console) -> Done:
 
 
 def _why_stuck(view: OutboxView) -> str:
-    """Returns why a running sender delivers nothing. Empty if events wait for other events."""
+    """Returns the reason why a running sender delivers nothing.
+
+    It is empty if the events wait for other events.
+    """
     state = view.state
     if state is not None and state.state == UNREACHABLE and state.error:
         return state.error
@@ -187,7 +190,7 @@ def _why_stuck(view: OutboxView) -> str:
 def _watched(before: OutboxView, console: Console) -> tuple[OutboxView, bool]:
     """Waits for a running sender.
 
-    Returns the outbox's last state, and whether the sender is stuck.
+    Returns the last state of the outbox, and whether the sender makes no progress.
     """
     view, left, moved = before, before.waiting, time.monotonic()
     while left and view.is_sending:

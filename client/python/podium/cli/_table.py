@@ -55,7 +55,7 @@ def table(columns: Sequence[Column], width: int | None) -> Iterator[str]:
 
 
 def width_of(text: str) -> int:
-    """Returns the number of terminal cells that a text takes."""
+    """Returns the width of a text on a terminal, in characters of single width."""
     return len(text) if text.isascii() else sum(map(_width, text))
 
 
@@ -84,7 +84,10 @@ def _fitted(columns: Sequence[Column], width: int | None) -> tuple[Sequence[Colu
 
 
 def _with_fewer(columns: Sequence[Column]) -> Iterator[Sequence[Column]]:
-    """Yields all columns, then fewer and fewer long ones, with an ellipsis at the end."""
+    """Yields all columns, then again and again without one more column of long texts.
+
+    An ellipsis in the header shows that columns are left out.
+    """
     yield columns
     sign = Column(_ELLIPSIS, [""] * max((len(column.cells) for column in columns), default=0))
     last = [index for index, column in enumerate(columns) if column.is_long]
@@ -99,7 +102,10 @@ def _natural_width(column: Column) -> int:
 
 
 def _narrowed(widths: list[int], least: Sequence[int], width: int) -> bool:
-    """Narrows the widest columns down to their least widths. Returns whether all fit."""
+    """Narrows the widest columns, but not below their least widths.
+
+    Returns whether the columns fit.
+    """
     while sum(widths) + len(_GAP) * (len(widths) - 1) > width:
         shrinkable = [(size, i) for i, size in enumerate(widths) if size > least[i]]
         if not shrinkable:

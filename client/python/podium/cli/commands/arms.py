@@ -94,7 +94,7 @@ def _eval_metrics(arm: ArmSummary, client: Client) -> str:
 
 
 def _newest_row(arm: ArmSummary, client: Client) -> EvalResult | None:
-    """Returns the newest row of the primary eval's name, if the primary eval is in-loop."""
+    """Returns the newest row with the name of the primary eval, if the primary eval is in-loop."""
     handle = client.arm(arm.experiment, arm.name)
     try:
         first = next(handle.evals(page_size=1), None)

@@ -136,7 +136,7 @@ def _remarks(metric: ComparedMetric) -> Iterator[str]:
 
 
 def _doubts(found: Comparison) -> Iterator[str]:
-    """Yields each flag with the first place where it occurs."""
+    """Yields each flag with the first number or side that has it."""
     places: dict[str, list[str]] = {}
     for side in (found.left, found.right):
         for flag in side.flags:

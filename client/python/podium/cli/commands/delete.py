@@ -70,7 +70,7 @@ def _named(handle: ExperimentHandle | ArmHandle) -> str:
 
 
 def _content(handle: ExperimentHandle | ArmHandle) -> str:
-    """Returns a text that says what is deleted as well.
+    """Returns a text about the arms or rows that the deletion removes.
 
     Raises:
         NotFoundError: The experiment or arm does not exist.

@@ -245,7 +245,7 @@ def _sources(sources: list[RankSource]) -> str:
 
 
 def _doubts(found: Ranking | GroupRanking) -> Iterator[str]:
-    """Yields reasons not to compare these scores."""
+    """Yields the reasons why the scores should not be compared."""
     mixed = mixed_evals((source.eval_name, source.benchmark_id) for source in found.sources)
     for name in sorted(mixed):
         yield f"eval {name} has rows of different benchmarks; `--json` lists every benchmark_id"

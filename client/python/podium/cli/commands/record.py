@@ -26,7 +26,7 @@ __all__ = ["add_arguments", "run"]
 
 _SHOWN_PLACES = 10
 _UNKNOWN = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "INTERNAL", "UNKNOWN"})
-"""Codes after which a call may have been stored, unless the error has a reason of the server."""
+"""After an error with one of these codes and without a reason, a call may have been stored."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class _Sum(NamedTuple):
-    """The summed results of the calls."""
+    """The sums over the results of the calls."""
 
     revision: int | None = None
     """The revision of the experiment, or None for several experiments."""
@@ -146,7 +146,7 @@ def _experiment_of(value: dict[str, Any]) -> str:
 
 
 class _Record:
-    """Records batches of one experiment, and keeps the last one for the text of its error."""
+    """Records batches of one experiment. Keeps the current batch, which error messages refer to."""
 
     last: Batch
 
@@ -172,7 +172,10 @@ def _refused(error: PodiumError, places: Sequence[str]) -> str:
 
 
 def _recorded_part(error: PodiumError, recorded: int) -> str:
-    """Returns the end of an error message: how much of the input is recorded, if that is known."""
+    """Returns the last part of an error message.
+
+    It tells how much of the input is recorded, if that is known.
+    """
     is_known = error.reason != "OUTCOME_UNKNOWN" if error.reason else error.code not in _UNKNOWN
     if not recorded:
         return "; nothing was recorded" if is_known else ""

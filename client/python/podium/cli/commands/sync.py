@@ -52,7 +52,7 @@ def run_locally(arguments: argparse.Namespace, console: Console) -> Exit:
 def _check_address(given: str | None) -> None:
     """Raises CommandError if the given address is malformed.
 
-    Without a given address, each outbox has its own.
+    If no address is given, each outbox is delivered to its own.
     """
     try:
         server_address(given)
@@ -73,7 +73,7 @@ def _tell(done: list[Done], console: Console) -> None:
 
 
 def _left(done: Done) -> list[str]:
-    """Returns a line for each kind of event that is not delivered, with the reason."""
+    """Returns a line about waiting events and one about rejected events, if there are any."""
     view, texts = done.view, []
     if done.waiting:
         why = done.failure or "; ".join(sorted({s.why for s in view.streams if s.why}))

@@ -30,7 +30,7 @@ _DEFAULT_STORE = "sqlite:///podium.db"
 
 
 class _Tokens(Protocol):
-    """The tokens of a server, or of a store on this machine."""
+    """The methods that manage the tokens of a server, or of a store on this machine."""
 
     def create_token(
         self, name: str, role: str, *, prefixes: Sequence[str], expire_time: datetime | None

@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace, client: Client, console: Console) -> Exit
 
 
 def _series(keys: list[str] | None, metric: str | None) -> bool | list[str]:
-    """Returns the training series to watch. The table draws the one of its metric."""
+    """Returns the training series to watch. The table needs the series of its metric."""
     if keys is None:
         return [metric] if metric else False
     return [*keys, metric] if keys and metric else keys or True
@@ -123,7 +123,7 @@ def _lines(update: WatchUpdate) -> Iterator[str]:
 
 
 def _show(state: LiveState, console: Console) -> None:
-    """Draws the table over the previous one."""
+    """Draws the table in place of the previous one."""
     sys.stdout.write(_CLEAR)
     about = state.experiment
     title = f"{about.name if about else ''}, revision {state.revision}, {len(state.arms)} arms"
