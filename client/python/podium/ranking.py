@@ -1,7 +1,7 @@
 """Ranks arms and groups, with the same results as the server's rankings.
 
-The server ranks arms from an index. `rank` here gives the same result for any list of arms. The
-server and this module both use `Groups` to rank groups.
+`rank` ranks any list of arms. The server ranks arms from an index, with the same result. To rank
+groups, both use `Groups`.
 """
 
 from array import array
@@ -57,7 +57,7 @@ class Member(NamedTuple):
     """The parts of an arm that are needed to rank its group."""
 
     arm: str
-    """Its name."""
+    """The name of the arm."""
     group_name: str | None
     """The name of its group; None if the arm is a group of its own."""
     status: str
@@ -69,12 +69,15 @@ class Member(NamedTuple):
     eval_name: str | None = None
     """The name of the eval that has the score."""
     config: object = None
-    """A value that is equal for configurations that differ only in name and seed."""
+    """A value for the arm's configuration.
+
+    Two arms have the same value if their configurations differ only in name and seed.
+    """
 
 
 @dataclass(slots=True)
 class _Group:
-    """The members of a group so far."""
+    """The members of a group that were added so far."""
 
     group_name: str | None
     first_arm: str
@@ -147,12 +150,12 @@ class Groups:
     def ranked(
         self, direction: DirectionLike | None, min_members: int, mixed: Collection[str]
     ) -> tuple[list[RankedGroup], RankGroupCounts]:
-        """Returns the groups in order, the best mean first, and counts of all groups.
+        """Returns the groups, the best mean first, and counts of all groups.
 
         Args:
             direction: Which means are better: a Direction.
             min_members: The least number of numeric scores of a group.
-            mixed: The evals whose benchmark differs between arms.
+            mixed: The names of evals whose rows have different benchmark_ids.
         """
         large = [group.ranked(mixed) for group in self._order if len(group.numbers) >= min_members]
         order = ranked([group.statistics.mean for group in large], direction)
@@ -225,7 +228,7 @@ def rank_groups(
 
 
 class _Scored:
-    """The ranked arms with their scores and flags, and counts of the others."""
+    """The ranked arms with their scores and flags, and counts of the arms that are left out."""
 
     def __init__(self, arms: Sequence[ArmResult], metric: str, status: ArmStatuses) -> None:
         wanted = {status} if isinstance(status, str) else set(status)

@@ -11,7 +11,7 @@ Uses only the standard library. Sources of the formulas:
   Several Different Population Variances Are Involved", Biometrika 34 (1947).
 
 Intervals and p-values assume that the numbers are independent draws from a normal distribution.
-They do not cover variation that is the same in all runs, such as the choice of the data.
+They do not include effects that are the same in all runs, such as the choice of the data.
 """
 
 import math
@@ -41,8 +41,8 @@ _TERMS = 100_000
 class Description:
     """Statistics of some numbers. A statistic that is not defined is None.
 
-    With an infinite number, the mean is infinite, and spread and interval are None. With infinities
-    of both signs, the mean is None, too.
+    With an infinite number, the mean is infinite, and the standard deviation and the interval are
+    None. With infinities of both signs, the mean is None, too.
     """
 
     n: int
@@ -145,7 +145,7 @@ def _unscaled(number: float, scale: int) -> float | None:
 
 
 def welch(left: Description, right: Description) -> Difference:
-    """Returns the left mean minus the right mean, by Welch's test for unequal variances."""
+    """Returns the left mean minus the right mean, with interval and p-value of Welch's test."""
     if left.mean is None or right.mean is None:
         return Difference()
     difference = left.mean - right.mean
@@ -163,7 +163,7 @@ def welch(left: Description, right: Description) -> Difference:
 
 
 def _welch_df(share: float, left: int, right: int) -> float:
-    """Returns the degrees of freedom, from the left side's share of the variance."""
+    """Returns the degrees of freedom. `share` is the left side's share of the variance."""
     return 1 / (share**2 / (left - 1) + (1 - share) ** 2 / (right - 1))
 
 
@@ -226,7 +226,10 @@ def student_t_quantile(probability: float, df: float) -> float:
 
 
 def _beta(a: float, b: float, x: float, rest: float) -> float:
-    """Returns I_x(a, b). `rest` is 1 - x, passed separately to be exact if x is close to 1."""
+    """Returns I_x(a, b), the regularized incomplete beta function.
+
+    `rest` is 1 - x, which is exact even if x is close to 1.
+    """
     if not x or not rest:
         return 0.0 if not x else 1.0
     log_factor = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)

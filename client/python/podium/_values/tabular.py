@@ -59,7 +59,7 @@ class Tabular(ABC):
         return f"<div><p><b>{kind}</b>: {text}</p>{table if names else ''}</div>"
 
     def _texts(self) -> tuple[str, str, list[str], list[list[str]], list[str]]:
-        """Returns the class name, heading, column names and cells, and a line about left-out rows."""
+        """Returns the class name, heading, column names, cells, and a line about left-out rows."""
         records = self._shown()
         more = len(records) - _ROWS
         rest = [f"… and {more:,} more"] if more > 0 else []

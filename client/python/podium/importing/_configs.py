@@ -1,4 +1,4 @@
-"""Converts run configurations of other tools. Fields that Podium lacks go into extras."""
+"""Converts run configurations of other tools. Fields that Podium does not have become extras."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _T = TypeVar("_T", DataConfig, ModelConfig, Component)
 
 
 def run_config_from(source: Any, name: str, **extras: Any) -> RunConfig:
-    """Converts a configuration with fields like Podium's. Other fields go into extras.
+    """Converts a configuration whose fields are named like Podium's. Other fields become extras.
 
     Args:
         source: The configuration, or its `repr()` as a text.
@@ -46,7 +46,7 @@ def run_config_from(source: Any, name: str, **extras: Any) -> RunConfig:
 
 
 def unquoted(value: Any) -> Any:
-    """Parses a text that is the `repr()` of Python data. Returns any other value unchanged."""
+    """Parses a text that is the `repr()` of a Python value. Returns any other value unchanged."""
     if not isinstance(value, str):
         return value
     try:

@@ -20,8 +20,8 @@ class FoundArm:
         arm: The arm. The `event_time` of its rows is kept.
         source: The file or folder that it was read from.
         series: The training series of the arm, by key.
-        run_may_change: Whether the source can have another `run_id` later. Otherwise an arm that
-            was imported with another `run_id` is a different one, and is not overwritten.
+        run_may_change: Whether a later import of the source can have another `run_id`. If not,
+            another `run_id` means another run, which does not overwrite the arm.
     """
 
     experiment: str
@@ -79,8 +79,8 @@ Found: TypeAlias = FoundArm | FoundExperiment | NotImported
 class Importer(Protocol):
     """Reads one kind of results.
 
-    A source has to yield the same names and arms every time, regardless of its location and of
-    the files next to it. This makes an import safe to repeat.
+    The names and arms of a source must not depend on its location or on the files next to it. So an
+    import can be repeated safely.
     """
 
     kind: str
@@ -89,10 +89,10 @@ class Importer(Protocol):
     """A short description of the files."""
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the paths that one call of `read(path)` covers, or none if not of this kind.
+        """Returns the path itself or paths inside it, if one call of `read(path)` reads them.
 
-        They are the path itself or paths inside it. Implementations check names first and read
-        only as much of a file as they need.
+        Returns an empty list if the path is of another kind. To be quick, check names before
+        contents.
         """
 
     def read(self, path: Path) -> Iterator[Found]:

@@ -67,7 +67,7 @@ def _reason(error: Exception, kind: str) -> str:
 
 
 def places(path: Path, *, kind: str | None = None) -> list[Place]:
-    """Returns the files and folders to read under a path, sorted by name."""
+    """Returns the files and folders under a path that an importer reads, sorted by name."""
     if not path.exists():
         raise ValueError(f"{path} does not exist")
     known = _chosen_importers(kind)
@@ -90,7 +90,7 @@ def _chosen_importers(kind: str | None) -> Mapping[str, Importer]:
 
 
 def _search(path: Path, known: Mapping[str, Importer]) -> Iterator[Place]:
-    """Searches a tree. A path that one importer claimed is not offered to another one."""
+    """Searches a tree of files. A path that one importer has claimed is not shown to the others."""
     pending, taken, entered = [path], set[Path](), {path.resolve()}
     while pending:
         here = pending.pop()

@@ -94,8 +94,8 @@ def import_results(
         path: A file or folder.
         kind: The kind of all files; detected if not given.
         experiment: The experiment of all arms; the one in their source if not given.
-        replace: Whether to overwrite arms that a trainer has recorded or that hold another run,
-            and to delete eval rows that the source lacks.
+        replace: Whether to overwrite arms that a training has recorded or that were imported from
+            another run, and to delete eval rows that the source lacks.
         dry_run: Whether to read everything and ask the server, but record nothing. The report is
             that of an import.
         on_progress: Called with the number of finished places and their total, after each place.
@@ -116,7 +116,7 @@ def import_results(
 
 
 class _Target:
-    """The server that an import records with, or asks only."""
+    """The server of an import. With `dry_run`, it is only asked what would change."""
 
     def __init__(self, client: Client, *, dry_run: bool) -> None:
         self._client = client
@@ -165,7 +165,7 @@ class _Import:
         self.report = ImportReport()
 
     def take(self, found: Found, kind: str) -> None:
-        """Imports one item, or notes why it cannot be imported."""
+        """Imports one item, or adds the reason why it cannot be imported to the report."""
         if isinstance(found, NotImported):
             self.report.not_imported.append(found)
             return
@@ -229,7 +229,7 @@ class _Import:
         """Returns the event that records an arm, or none if that would change nothing.
 
         Raises:
-            ValueError: The existing arm holds another run.
+            ValueError: The existing arm was imported from another run.
         """
         if existing is None or self._replace:
             return [_untimed(events.arm_recorded(arm, replace=self._replace))]
@@ -254,7 +254,7 @@ def _series_events(arm: ArmResult, found: FoundArm) -> Iterator[Event]:
 
 
 def _untimed(event: Event) -> Event:
-    """Removes the time: the time of the import is not the time of a measurement."""
+    """Removes the time of an event. It would be the time of the import, not of a measurement."""
     event.ClearField("event_time")
     return event
 
@@ -283,7 +283,7 @@ def _other_rows(arm: ArmResult, existing: ArmResult) -> list[EvalResult]:
 
 
 def _comparable(arm: ArmResult) -> ArmResult:
-    """Returns an arm without what the server derives from its rows, and with sorted rows."""
+    """Returns an arm without the fields that a server derives, and with sorted rows."""
     found = _with_sorted_rows(arm)
     if found.evals:
         found.eval_metrics, found.eval_breakdowns = {}, {}

@@ -19,7 +19,10 @@ from podium.importing.kinds.wandb import WandbImporter
 __all__ = ["GROUP", "Broken", "broken_importers", "importers"]
 
 GROUP = "podium.importers"
-"""The group of entry points. Each names a class whose constructor takes no arguments."""
+"""The group of entry points for importers.
+
+Each entry point is a class whose constructor takes no arguments.
+"""
 
 _OWN: tuple[type[Importer], ...] = (
     EvsysImporter,
@@ -36,7 +39,7 @@ _PARTS = ("kind", "summary", "claims", "read")
 
 
 class Broken(NamedTuple):
-    """An importer of an entry point that cannot be loaded."""
+    """An importer that an entry point names and that cannot be loaded."""
 
     place: str
     """The object that the entry point names, and its package."""

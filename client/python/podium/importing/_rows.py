@@ -95,8 +95,8 @@ class Logged:
 def with_last_rows(rows: Iterable[EvalResult]) -> list[EvalResult]:
     """Returns the in-loop rows of a finished training, and a post-training row for each eval.
 
-    The post-training row is a copy of the eval's row at its last step. An eval that already has a
-    post-training row gets no other.
+    The post-training row is a copy of the eval's row at its last step. An eval that has a
+    post-training row keeps it.
     """
     kept = list(rows)
     last: dict[str, EvalResult] = {}

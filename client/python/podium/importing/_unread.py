@@ -18,9 +18,9 @@ class Unreadable:
         self._why = why
 
     def claims(self, path: Path) -> Collection[Path]:
-        """Returns the given path: every unreadable path is reported."""
+        """Returns the path, since every path that it gets is reported."""
         return [path]
 
     def read(self, path: Path) -> Iterator[Found]:
-        """Yields one report that gives the error text of the path."""
+        """Yields one item, with the error of opening the path."""
         yield NotImported(str(path), self._why)

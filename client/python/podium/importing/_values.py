@@ -38,7 +38,10 @@ _folder: ContextVar[Path | None] = ContextVar("_folder", default=None)
 
 @contextmanager
 def reading_in(folder: Path) -> Iterator[None]:
-    """Refuses files outside of a folder: links in results must not reach other files."""
+    """Rejects files outside of a folder during the block.
+
+    A link in results must not read others.
+    """
     token = _folder.set(folder)
     try:
         yield
@@ -50,7 +53,8 @@ def content_of(path: Path, limit: int = _MAX_FILE_BYTES) -> bytes:
     """Returns the bytes of a file.
 
     Raises:
-        ValueError: The file is a link out of the results, or is larger than the limit.
+        ValueError: The file is a link to a place outside of the results, or is larger than the
+            limit.
     """
     with opened_inside(path) as file:
         found = file.read(limit + 1)
@@ -63,7 +67,8 @@ def text_of(path: Path) -> str:
     """Returns the text of a file, with a replacement for each byte that is not UTF-8.
 
     Raises:
-        ValueError: The file is a link out of the results, or is too large.
+        ValueError: The file is a link to a place outside of the results, or is larger than the
+            limit.
     """
     return content_of(path).decode(errors="replace")
 
@@ -103,7 +108,7 @@ def json_object(path: Path) -> dict[str, Any]:
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | ValueError]]:
-    """Yields the number of each JSON line, and its object or the error."""
+    """Yields the number of each line, and the JSON object in it or the error."""
     number_of_line = 0
     try:
         with opened_inside(path) as plain, decompressed(plain, path) as file:
@@ -120,7 +125,9 @@ def decompressed(file: BufferedReader, path: Path) -> gzip.GzipFile | BufferedRe
 
 
 def bounded_lines(file: gzip.GzipFile | BufferedReader) -> Iterator[bytes]:
-    """Yields the lines of a file. A compressed file can have a line that fills the memory.
+    """Yields the lines of a file.
+
+    Limits their length, because a line of a compressed file could fill the memory.
 
     Raises:
         EOFError: A line is too large, or the compressed file ends.

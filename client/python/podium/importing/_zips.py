@@ -1,4 +1,4 @@
-"""Provides zipfile with Zstandard, which Python itself supports from 3.14 on."""
+"""Provides the module zipfile with support for Zstandard, which Python itself has from 3.14 on."""
 
 from __future__ import annotations
 

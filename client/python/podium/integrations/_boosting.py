@@ -8,14 +8,17 @@ from podium.integrations._training import Row, Training
 __all__ = ["TRAINING_SETS", "log_round", "rows_of"]
 
 TRAINING_SETS = frozenset({"train", "training", "dtrain"})
-"""Names of data sets whose scores are training metrics."""
+"""The names of data sets whose scores are training metrics."""
 
 Scores = dict[str, dict[str, float]]
-"""The metrics of each data set."""
+"""The type of scores: the metrics of each data set, by its name."""
 
 
 def rows_of(scores: Mapping[str, Mapping[str, Any]], step: int) -> list[Row]:
-    """Returns one row for each data set. Scores of several folds are means and deviations."""
+    """Returns one row for each data set.
+
+    With several folds, it has the mean and the deviation of each score.
+    """
     return [Row(name, dict(_flat(metrics)), step) for name, metrics in scores.items()]
 
 

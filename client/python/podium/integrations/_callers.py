@@ -1,4 +1,4 @@
-"""Finds arguments of a library's function that the library does not pass to callbacks."""
+"""Finds arguments of a running function of a library that callbacks do not get."""
 
 import inspect
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ __all__ = ["caller_variables"]
 
 
 def caller_variables(module: str, name: str) -> Mapping[str, Any]:
-    """Returns the local variables of the nearest caller that is in a module and has a variable.
+    """Returns the local variables of the nearest caller in a module that has a certain variable.
 
     Args:
         module: A part of the module's name, such as `xgboost.training`.

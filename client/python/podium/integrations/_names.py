@@ -18,7 +18,7 @@ class ArmNames:
     """The names of arms that a callback, and its copies for a search, have used.
 
     Args:
-        is_received: Whether this object was sent from another process.
+        is_received: Whether this object was unpickled in another process.
     """
 
     def __init__(self, *, is_received: bool = False) -> None:
@@ -29,7 +29,7 @@ class ArmNames:
         return _received, ()
 
     def next(self, name: str) -> str:
-        """Returns the name itself at the first call, and the name with a number at later calls."""
+        """Returns the name at the first call, and the name with a number at later calls."""
         if self._is_received and caller_variables("joblib.", "self"):
             # Each training of the search has its own copy of the callback, in several processes.
             name = f"{name}-{os.urandom(4).hex()}"

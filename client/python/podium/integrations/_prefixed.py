@@ -15,8 +15,8 @@ _OF_A_SET = re.compile(
 def by_set(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Returns the metrics of each set: `val_loss` and `val/loss` become `loss` of the set `val`.
 
-    Metrics without the prefix of a set are training metrics; their set has an empty name. If
-    Lightning has several data loaders, each is a set, such as `val/dataloader_idx_1`.
+    Metrics without such a prefix are training metrics. They are returned as the set with an empty
+    name. If Lightning has several data loaders, each is a set, such as `val/dataloader_idx_1`.
     """
     sets: dict[str, dict[str, Any]] = {}
     for name, value in metrics.items():
@@ -28,7 +28,10 @@ def by_set(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _number(value: Any) -> Any:
-    """Returns a value as a number, or unchanged if it is not one; the recorder then reports it."""
+    """Returns a value as a number.
+
+    Any other value is returned unchanged, so that the recorder reports it.
+    """
     try:
         return float(value)
     except (TypeError, ValueError, RuntimeError):

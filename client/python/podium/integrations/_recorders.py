@@ -1,4 +1,4 @@
-"""Shares one recorder of an experiment between all trainings of a process."""
+"""Shares the recorder of an experiment among all trainings of a process."""
 
 import os
 from typing import Any
@@ -12,7 +12,7 @@ _recorders: dict[Any, ExperimentRecording] = {}
 
 
 def recorder_of(experiment: str, rank: int | None) -> ExperimentRecording:
-    """Returns the recorder of an experiment. A closed recorder opens again when it is used.
+    """Returns the recorder of an experiment. If it is closed, it is opened again.
 
     Args:
         experiment: The name of the experiment.

@@ -34,7 +34,7 @@ _MACHINE = frozenset(
         "trackio_space_id",
     }
 )
-"""Arguments that may differ between attempts or seeds of the same experiment."""
+"""Arguments that may differ between attempts or seeds of one configuration. They are left out."""
 _OF_A_LOAD = frozenset(
     {
         "_name_or_path",
@@ -46,7 +46,7 @@ _OF_A_LOAD = frozenset(
         "use_cache",
     }
 )
-"""Settings that change when a model is saved and loaded again."""
+"""Settings of a model that change when it is saved and loaded again. They are left out."""
 _LENGTH = frozenset({"num_train_epochs", "max_steps"})
 _PROGRESS_PREFIXES = ("dataloader_", "ddp_", "eval_", "logging_", "save_")
 """Arguments that may change when a training continues. They are put into the extras."""
@@ -74,7 +74,7 @@ def training_metrics(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def last_rows(log: Iterable[Mapping[str, Any]], step: int | None) -> list[Row]:
-    """Returns the rows of a step from the Trainer's own log, which checkpoints contain.
+    """Returns the rows of a step, read from the Trainer's own log. Checkpoints contain that log.
 
     Args:
         log: The log's entries.
@@ -146,7 +146,7 @@ def _may_change_on_resume(key: str) -> bool:
 
 
 def _prefixes(entry: Mapping[str, Any]) -> list[str]:
-    """Returns the key prefix of each evaluation, found by its runtime."""
+    """Returns the prefix of each evaluation's keys. It is found by the key `PREFIX_runtime`."""
     timed = [key.removesuffix(_RUNTIME) for key in entry if key.endswith(_RUNTIME)]
     found = [prefix for prefix in timed if prefix != _TRAIN and not _is_metric(prefix, timed)]
     return found or ([_EVAL] if any(key.startswith(f"{_EVAL}_") for key in entry) else [])

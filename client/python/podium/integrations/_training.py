@@ -1,4 +1,4 @@
-"""Records trainings by the callbacks of a trainer: shared by all integrations."""
+"""Records the trainings of a callback. All integrations use it."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def _received(kind: type[Training], experiment: Any, names: ArmNames, options: A
 class Training:
     """Records the trainings of one callback, one arm after the other.
 
-    A training that continues from a checkpoint is another attempt at the same arm. So is one that
-    begins again before it has ended, such as after it ran out of memory. Any other training is
-    another arm.
+    A training that continues from a checkpoint is another attempt at the same arm. The same holds
+    for a training that begins again before it has ended, for example after it ran out of memory.
+    Any other training is another arm.
 
-    If a trainer does not end its arm, the arm ends with the process: it fails with the error that
-    ended the process, or is cancelled if there is none.
+    If a trainer does not end its arm, the arm ends with the process. If an error ended the process,
+    the arm is failed with that error; otherwise it is cancelled.
 
     Args:
         experiment: The experiment, or its name.
@@ -87,7 +87,10 @@ class Training:
         self._last: dict[str, Row] = {}
         self._trial: Any = None
         self._baseline: list[Row] | None = None
-        """The rows of an evaluation before training, while its arm is the current one."""
+        """The rows of an evaluation before training.
+
+        They are kept while its arm is the current one.
+        """
 
     def __deepcopy__(self, copied: dict[int, Any]) -> Self:
         """Returns a copy that records its own arms, with the same recorder and names."""
@@ -120,11 +123,11 @@ class Training:
     ) -> None:
         """Begins an attempt.
 
-        In a process that is not the main one, only logs that it records nothing.
+        A process that is not the main one only logs that it records nothing.
 
         Args:
             run_config: The configuration and the name of the arm.
-            resume_step: The step that the training continues after.
+            resume_step: The step after which the training continues.
             rank: The rank of this process; None if the trainer does not know it.
             repeats: Whether the trainer may begin a training again with other arguments.
         """
@@ -161,7 +164,7 @@ class Training:
             self.log_row(row)
 
     def begin_evaluation(self, run_config: RunConfig, *, rank: int | None = None) -> None:
-        """Begins an arm for an evaluation if this callback has not recorded a training.
+        """Begins an arm for an evaluation, if this callback has recorded no training before.
 
         It is an arm of its own, since a new attempt at the arm of a training deletes its rows. All
         processes that evaluate under this name share one attempt, so they add rows to it.
@@ -196,7 +199,10 @@ class Training:
         self._name = self._names.next(run_config.name)
 
     def log(self, metrics: Mapping[str, Any], step: int | None) -> None:
-        """Records training metrics: while training runs, as points of the training series."""
+        """Records training metrics.
+
+        While training runs, they are also points of the training series.
+        """
         if self._arm is not None and metrics:
             self._arm.log(metrics, step=step if self._is_running else None)
             self._may_release()
@@ -225,7 +231,8 @@ class Training:
         """Records that training is completed. The last row of each eval is its result.
 
         Args:
-            best: The rows of the kept model, if it is an earlier one. They are the result then.
+            best: The rows of the model that was kept, if it is not the last one. They are then the
+                result.
             train_seconds: The duration. By default, the time since the training began.
         """
         if self._arm is None or not self._is_running:
@@ -247,7 +254,7 @@ class Training:
         self.stop("pruned" if step is None else f"pruned at step {step}")
 
     def settle(self) -> None:
-        """Ends the arm of a training that Optuna has ended without a call of the trainer."""
+        """Ends the arm of a training that Optuna has pruned. The trainer does not report that."""
         state = _trial_state(self._trial) if self._is_running else ""
         if state == "PRUNED":
             self.prune()
@@ -312,16 +319,16 @@ class Training:
 
 _EVALUATION = "-evaluation"
 unsettled: set[Training] = set()
-"""Trainings that may have ended without a call of their trainer."""
+"""The trainings whose end their trainer may not have reported."""
 _ended: list[ArmRecorder] = []
-"""Arms whose training is over, and which still hold files."""
+"""The arms whose training has ended and whose streams still have open files."""
 
 
 def _release() -> None:
-    """Ends the streams of arms whose training has ended, when another training begins.
+    """Ends the streams of arms whose training has ended. It is called when another training begins.
 
-    Ending them earlier would put results that are logged after training in another stream, where
-    they could overtake those in the stream of the training.
+    If they ended earlier, results that are logged after training would be in another stream, and
+    could be delivered before those of the training.
     """
     while _ended:
         _ended.pop().__exit__(None, None, None)
@@ -362,7 +369,10 @@ class CallbackBase(Generic[_T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Ends a running training. It failed or was cancelled if the block raised an error."""
+        """Ends a running training.
+
+        If the block raised an error, the training is failed or cancelled.
+        """
         self._training.leave(error)
 
 

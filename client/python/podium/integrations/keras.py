@@ -43,8 +43,8 @@ _TEST = "test"
 class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, unused-ignore]
     """Records a training: a row of the eval `val` for each epoch, and the training metrics.
 
-    Epochs count from 0, as in all callbacks of Keras. A training with `initial_epoch` continues
-    after the epoch before that one. `model.evaluate` after training is the result `test`.
+    Epochs count from 0, as in all callbacks of Keras. A training with `initial_epoch=k` continues
+    after epoch k - 1. `model.evaluate` after training records the post-training row `test`.
 
     Use it as a context manager to record at once that a training failed or was cancelled.
     Otherwise, this is recorded at the end of the process.
@@ -149,7 +149,7 @@ def _run_config(name: str, model: Any, params: Mapping[str, Any]) -> RunConfig:
 
 
 def _seed() -> int | None:
-    """Returns the seed of `keras.utils.set_random_seed`, for which Keras has no public function."""
+    """Returns the seed of `keras.utils.set_random_seed`. Keras has no public function for that."""
     try:
         from keras.src.utils.rng_utils import get_random_seed  # noqa: PLC0415
     except ImportError:
@@ -174,7 +174,10 @@ def _layers(model: Any) -> list[dict[str, Any]]:
 
 
 def _simple(given: Any) -> Any:
-    """Returns the arguments of a layer. Objects in it become their class name and arguments."""
+    """Returns the arguments of a layer.
+
+    Objects among them become their class name and arguments.
+    """
     if not isinstance(given, Mapping):
         return given
     if "class_name" not in given:
@@ -184,7 +187,7 @@ def _simple(given: Any) -> Any:
 
 
 def _shortest(rate: Any) -> Any:
-    """Returns the shortest number with the same 32-bit value: 0.45, not 0.44999998807907."""
+    """Returns the shortest decimal number with the same 32-bit value: 0.45 for 0.44999998807907."""
     if not isinstance(rate, float):
         return rate
     digits = (float(f"{rate:.{number}g}") for number in range(1, 10))

@@ -37,9 +37,9 @@ class PodiumCallback(CallbackBase["_Training"]):
     count. After early stopping the best round is the result, otherwise the last one.
 
     LightGBM does not notify callbacks when it stops early or fails. As a context manager, the
-    callback records that at the end of its block. Otherwise, early stopping is recorded when
-    nothing refers to the callback any more, when the next training begins, or at the end of the
-    process. An error is recorded at the end of the process.
+    callback records that at the end of its block. Otherwise, early stopping is recorded when the
+    callback is garbage-collected, when the next training begins, or at the end of the process. An
+    error is recorded at the end of the process.
 
     Args:
         experiment: The name of the experiment, or the recorder that `podium.record` returned.
@@ -88,7 +88,7 @@ class PodiumCallback(CallbackBase["_Training"]):
 
 
 class _Training(Training):
-    """A training whose model has the number of the best round only when training has ended."""
+    """A training. Its model knows the best round only after training has ended."""
 
     _model: Any = None
     _rows: Mapping[int, list[Row]] = MappingProxyType({})
@@ -105,10 +105,7 @@ class _Training(Training):
             self._rows[row.step].append(row)
 
     def settle(self) -> None:
-        """Ends the arm if training was stopped early.
-
-        Its model then has the number of the best round.
-        """
+        """Ends the arm if training was stopped early. By then, the model knows the best round."""
         super().settle()
         best = self._rows.get(getattr(self._model, "best_iteration", 0), [])
         if self.is_running and not best:

@@ -41,12 +41,12 @@ _VALIDATE = "validate"
 
 
 class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, unused-ignore]
-    """Records a training: the rows of each validation at its step, and training metrics.
+    """Records a training: rows for each validation at its step, and training metrics.
 
     A value logged as `val_loss` or `val/loss` is `loss` of the eval `val`; `valid`, `validation`
     and `test` work in the same way. All other values are training metrics. If there are several
     data loaders, each is an eval. Values of `trainer.validate` and `trainer.test` outside of
-    training are results. With `fast_dev_run` nothing is recorded.
+    training become post-training rows. With `fast_dev_run` nothing is recorded.
 
     Args:
         experiment: The name of the experiment, or the recorder that `podium.record` returned.
@@ -98,7 +98,7 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
             self._log_training(trainer)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
-        """Records the rows of a validation: in-loop ones, or results after training."""
+        """Records the rows of a validation: in-loop during training, post-training after it."""
         if trainer.state.fn == _VALIDATE:
             self._log_result(trainer, pl_module, "val")
         elif self._training.is_running and not trainer.sanity_checking:
@@ -133,7 +133,10 @@ class PodiumCallback(CallbackBase[Training], Callback):  # type: ignore[misc, un
             self._training.log(metrics, trainer.global_step)
 
     def _log_result(self, trainer: Any, module: Any, name: str) -> None:
-        """Records results. Outside of training, metrics without a prefix belong to the set too."""
+        """Records post-training rows.
+
+        Outside of training, metrics without a prefix belong to the set too.
+        """
         if self._training.is_running or trainer.fast_dev_run:
             return
         if self._training.arm is None:
@@ -177,7 +180,7 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
         self.callback = PodiumCallback(experiment, name, run_config=run_config, **options)
         """The callback that records.
 
-        From the start of a training, it is the one that the trainer has.
+        From the start of a training on, it is the callback of the trainer.
         """
 
     @property
@@ -247,7 +250,7 @@ class PodiumLogger(Logger):  # type: ignore[misc, unused-ignore]
 def _run_config(name: str, trainer: Any, module: Any, others: Mapping[str, Any]) -> RunConfig:
     """Returns the configuration.
 
-    Its extras are the lengths, which may change when training continues.
+    The numbers of epochs and steps are extras, since they may change when training continues.
     """
     facts = {key: getattr(trainer, key, None) for key in _TRAINER}
     facts["batch_size"] = getattr(trainer.train_dataloader, "batch_size", None)
@@ -264,7 +267,7 @@ def _run_config(name: str, trainer: Any, module: Any, others: Mapping[str, Any])
 
 
 def _parameter_count(module: Any) -> int | None:
-    """Returns how many parameters a model has; None before lazy layers know their sizes."""
+    """Returns the number of parameters of a model. None before lazy layers know their sizes."""
     try:
         return int(sum(parameter.numel() for parameter in module.parameters()))
     except ValueError:

@@ -101,7 +101,7 @@ def _component(estimator: Any, params: Mapping[str, Any]) -> Component:
 
 
 def _group_names(results: Mapping[str, Any], prefix: str) -> list[str]:
-    """Returns the parameters of each candidate as a name that no other candidate has."""
+    """Returns a unique name for each candidate, made from its parameters."""
     texts = []
     for index, params in enumerate(results["params"]):
         settings = settings_of(params)
@@ -118,7 +118,7 @@ def _group_names(results: Mapping[str, Any], prefix: str) -> list[str]:
 
 
 def _scores(found: Mapping[str, Any], prefix: str, to: str = "") -> dict[str, float]:
-    """Returns the scores whose keys begin with a prefix, by the rest of the keys."""
+    """Returns the scores whose keys begin with a prefix, by the keys without the prefix."""
     return {
         f"{to}{key.removeprefix(prefix)}": float(value)
         for key, value in found.items()
@@ -127,7 +127,10 @@ def _scores(found: Mapping[str, Any], prefix: str, to: str = "") -> dict[str, fl
 
 
 def _refit_metric(search: Any) -> str:
-    """Returns the metric that chose the best candidate, or the first one."""
+    """Returns the metric by which the search chose the best candidate.
+
+    If there is none, returns the first metric.
+    """
     chosen = search.refit
     if isinstance(chosen, str):
         return chosen

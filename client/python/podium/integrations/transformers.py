@@ -24,11 +24,12 @@ __all__ = ["PodiumCallback"]
 
 
 class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[misc, unused-ignore]
-    """Records a training: the rows of each evaluation at its step, and training metrics.
+    """Records a training: rows for each evaluation at its step, and training metrics.
 
     If one set is evaluated, the eval is `eval`. Otherwise, each set is an eval with the name of the
-    set. At the end, the last row of each eval becomes its result, or the row of the best step with
-    `load_best_model_at_end`. Evaluations after training and `trainer.predict` are results too.
+    set. At the end, the last row of each eval is recorded as its post-training row; with
+    `load_best_model_at_end`, the row of the best step. Evaluations after training and
+    `trainer.predict` are post-training rows too.
 
     Use it as a context manager to record at once that a training failed or was cancelled.
     Otherwise, this is recorded at the end of the process.
@@ -114,7 +115,7 @@ class PodiumCallback(CallbackBase[Training], TrainerCallback):  # type: ignore[m
         model: Any = None,
         **others: Any,
     ) -> None:
-        """Records the rows of an evaluation: in-loop while training runs, otherwise a result."""
+        """Records the rows of an evaluation: in-loop during training, otherwise post-training."""
         del control, others
         self._begin_evaluation(args, state, model)
         for row in rows_of(metrics or {}, state.global_step):

@@ -27,7 +27,7 @@ _BEST = "best_iteration"
 _SEEDS = ("seed", "random_state")
 _MACHINE = frozenset({"nthread", "n_jobs", "verbosity", "validate_parameters"})
 _ARGUMENTS = ("early_stopping_rounds", "obj", "custom_metric", "metrics", "nfold", "stratified")
-"""Arguments of `xgboost.train` and `xgboost.cv` that distinguish trainings."""
+"""The arguments of `xgboost.train` and `xgboost.cv` that are part of the configuration."""
 
 
 class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[misc, unused-ignore]
@@ -69,7 +69,7 @@ class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[
         self._next = 0
 
     def before_training(self, model: Any) -> Any:
-        """Begins the arm. It continues after the rounds that the model has."""
+        """Begins the arm. With `xgb_model`, it continues after the rounds of that model."""
         booster = _booster(model)
         self._rounds = booster.num_boosted_rounds()
         self._best_before = booster.attr(_BEST)
@@ -88,7 +88,7 @@ class PodiumCallback(CallbackBase[Training], TrainingCallback):  # type: ignore[
         return model
 
     def before_iteration(self, model: Any, epoch: int, evals_log: Mapping[str, Any]) -> bool:
-        """Keeps a reference to the log of the training. XGBoost adds each round to it."""
+        """Stores a reference to the training's log, to which XGBoost adds each round."""
         del model, epoch
         self._history = evals_log
         return False
@@ -148,6 +148,6 @@ def _scores(history: Mapping[str, Mapping[str, Any]]) -> Iterator[Any]:
 
 
 def _booster(model: Any) -> Any:
-    """Returns the booster. A cross-validation has that of its first fold."""
+    """Returns the booster. In a cross-validation, it is that of the first fold."""
     folds = getattr(model, "cvfolds", None)
     return folds[0].bst if folds else model

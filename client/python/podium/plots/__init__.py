@@ -1,8 +1,9 @@
 """Pictures for papers and slides, with matplotlib: `pip install 'podium[plot]'`.
 
-Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color), which people with any kind of
-colour vision can distinguish. Curves also differ in markers and lines, for print without colour.
-A figure can be changed before it is saved: `curves_figure(found).axes[0].set_ylim(0, 1)`.
+Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color), which can be distinguished
+with any kind of colour vision. Curves also have different markers and lines, so that they can be
+printed without colour. A figure can be changed before it is saved:
+`curves_figure(found).axes[0].set_ylim(0, 1)`.
 """
 
 from podium.plots._curves import curves_figure, save_curves

@@ -40,16 +40,19 @@ if TYPE_CHECKING:
 __all__ = ["curves_figure", "save_curves"]
 
 _HEIGHT, _AROUND = 3.9, 0.6
-"""Inches: the height of the figure without its header, and of the axis below the plot."""
+"""In inches: the height of the figure without its header, and of the axis below the plot."""
 _NAMED = 24
-"""The most curves that have names. If there are more, all are thin and grey."""
+"""The most curves that are drawn with names. If there are more, all are thin and grey."""
 _BANDS = 4
-"""The most groups with bands, since more would hide each other.
+"""The most groups whose intervals are drawn as bands, which hide each other.
 
-Of more groups, only the last points have intervals.
+If there are more groups, only their last points have intervals.
 """
 _MARKERS = 12
-"""The approximate number of markers of a curve with more points, at regular distances."""
+"""The approximate number of markers on a curve that has more points.
+
+They have regular distances.
+"""
 _UNNAMED = {"color": GREY, "marker": "", "linestyle": "-", "alpha": 0.5}
 _THIN = {
     "arrowstyle": "-",
@@ -61,13 +64,13 @@ _THIN = {
     "relpos": (0, 0.5),
 }
 _BAR_DISTANCE, _LEADER, _SAMPLE = 5, 14, 24
-"""In points: the distances between bars and from plot to names, and the line before a name."""
+"""In points: distances between bars and from plot to names, and the length of a name's line."""
 _LEFT, _LEAST_PLOT = 0.75, 1.6
-"""In inches: the width of the vertical axis's texts, and of the plot in a small figure."""
+"""In inches: the width of the texts at the vertical axis, and the least width of the plot."""
 
 
 class _Line(NamedTuple):
-    """A curve as it is drawn."""
+    """A curve with its style and name."""
 
     curve: Curve
     points: Sequence[CurvePoint]
@@ -153,14 +156,17 @@ def _check_kind(found: object) -> None:
 
 
 def _most_named(figsize: tuple[float, float] | None) -> int:
-    """Returns the number of names that there is room for, with three lines above them."""
+    """Returns the number of names for which a figure has room, below a header of three lines."""
     if figsize is None:
         return _NAMED
     return min(int((figsize[1] - _AROUND - 0.7) / LINE_HEIGHT), _NAMED)
 
 
 class _Beside(NamedTuple):
-    """The curves with names beside the plot, the lowest first. Empty if there are too many."""
+    """The curves whose names are beside the plot, the lowest first.
+
+    Empty if there are too many curves.
+    """
 
     lines: Sequence[_Line]
     names: Sequence[str]
@@ -186,7 +192,7 @@ def _beside_plot(
 
 
 def _names(lines: Sequence[_Line], room: float) -> list[str]:
-    """Returns the names of curves, with the number of arms if it differs."""
+    """Returns the names of the curves. If the numbers of arms differ, they are added."""
     counts = [f" (n = {len(line.curve.arms)})" for line in lines]
     if len(set(counts)) == 1:
         counts = [""] * len(lines)
@@ -230,7 +236,10 @@ def _draw(axes: Axes, line: _Line, *, with_band: bool) -> None:
 
 
 def _draw_markers(axes: Axes, line: _Line) -> None:
-    """Draws markers: full ones for points of all arms of a group, hollow ones for fewer arms."""
+    """Draws markers.
+
+    They are full at points that all arms of a group have, and hollow at others.
+    """
     every = math.ceil(len(line.points) / _MARKERS)
     for point in (*line.points[:-1:every], line.points[-1]):
         is_whole = point.statistics.n == len(line.curve.arms)
@@ -245,7 +254,7 @@ def _draw_markers(axes: Axes, line: _Line) -> None:
 
 
 def _frame(axes: Axes, lines: Sequence[_Line], metric: str, plot_size: tuple[float, float]) -> None:
-    """Fits the axes to the means, because the wide band of two arms could hide everything else."""
+    """Fits the axes to the means, not to the bands. A wide band would make everything else flat."""
     from matplotlib import ticker  # noqa: PLC0415 - optional, and slow to load
 
     means = [_mean(point) for line in lines for point in line.points]
@@ -292,7 +301,7 @@ def _name_lines(axes: Axes, beside: _Beside, distance: float, *, has_bars: bool)
 
 
 def _draw_bar(axes: Axes, line: _Line, left: float) -> None:
-    """Draws the last point's interval, `left` points to the right of the plot."""
+    """Draws the interval of the last point as a bar, `left` points to the right of the plot."""
     low, high = axes.get_ylim()
     color = line.style["color"]
     beside: dict[str, Any] = {"transform": _beside(axes, left, is_value=True), "clip_on": False}
@@ -304,14 +313,17 @@ def _draw_bar(axes: Axes, line: _Line, left: float) -> None:
 def _name_line(
     axes: Axes, line: _Line, name: str, place: tuple[float, float], bar: float | None
 ) -> None:
-    """Writes a name after a piece of its line. A thin line leads to it from the curve's end.
+    """Writes a name beside the plot, after a short piece of the curve's line.
+
+    A thin line connects it with the end of the curve.
 
     Args:
         axes: The plot.
         line: The curve.
-        name: Its text.
-        place: The place: points to the right of the plot, and share of its height.
-        bar: The place of its bar, in points to the right of the plot.
+        name: The text of the name.
+        place: The place of the name: points to the right of the plot, and a share of the plot's
+            height.
+        bar: The place of the curve's bar, in points to the right of the plot.
     """
     from matplotlib import lines, offsetbox  # noqa: PLC0415 - optional, and slow to load
 
@@ -336,7 +348,10 @@ def _name_line(
 
 
 def _beside(axes: Axes, points: float, *, is_value: bool = False) -> Transform:
-    """Returns coordinates: x = 1 is `points` right of the plot, y a share of it or a value."""
+    """Returns a transform. Its x = 1 is `points` to the right of the plot.
+
+    Its y is a share of the plot's height, or a value.
+    """
     from matplotlib.transforms import ScaledTranslation  # noqa: PLC0415 - as matplotlib itself
 
     frame = axes.get_yaxis_transform() if is_value else axes.transAxes

@@ -39,14 +39,17 @@ __all__ = [
 
 GREY, DARK = "#8C8C8C", "#4D4D4D"
 LINE_HEIGHT = 0.165
-"""Inches from one line of small text to the next."""
+"""In inches: the distance from one line of small text to the next."""
 
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 COLOR = _COLORS[0]
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LINES = ("-", "--", ":", "-.")
 WIDTH, PLOT_WIDTH = 6.8, 3.4
-"""In inches: the widths of a figure (that of a page's text) and its plot. Long names widen it."""
+"""In inches: the widths of a figure and of its plot. The first is that of the text on a page.
+
+Long names make the figure wider.
+"""
 FONT_SIZE = 9.0
 _TITLE_SIZE, _NOTE_SIZE = 10, 8
 _TITLE_LINE, _NOTE_LINE, _MARGIN = 0.2, 0.155, 0.08
@@ -55,7 +58,7 @@ _LEAST_SIZE = (3.0, 2.0)
 _LEAST, _GREATEST = 1e-3, 1e6
 _DIGITS = (4, 15)
 _DIGIT, _TICK_ROW, _MOST_TICKS = 0.1, 0.35, 8
-"""Inches that a digit and a row of numbers take, with the space around them."""
+"""In inches: the width of a digit and the height of a row of numbers, including spaces."""
 _SUFFIXES = (".png", ".svg", ".pdf")
 _SETTINGS: Any = {
     "font.size": FONT_SIZE,
@@ -79,7 +82,7 @@ _SETTINGS: Any = {
 
 
 def settings() -> Any:
-    """Returns a context in which figures are made and saved.
+    """Returns a context manager with the settings of matplotlib for making and saving figures.
 
     Raises:
         ImportError: matplotlib is not installed.
@@ -104,7 +107,7 @@ class Header(NamedTuple):
 
 
 def header(title: str, notes: Iterable[str], width: float) -> Header:
-    """Breaks a title and notes into lines for a figure of this width in inches."""
+    """Breaks a title and notes into lines that fit a figure. Its width is in inches."""
     room = width - 2 * _MARGIN
     lines = [line for note in notes for line in wrapped(note, _NOTE_SIZE, room)]
     return Header(wrapped(title, _TITLE_SIZE, room, is_bold=True), lines)
@@ -148,12 +151,12 @@ def styles() -> Iterator[Mapping[str, Any]]:
 
 
 def number_ticks(axis: Axis, limits: tuple[float, float], inches: float) -> None:
-    """Sets ticks that do not overlap and have different numbers.
+    """Sets ticks whose numbers do not overlap and are all different.
 
     Args:
         axis: The axis.
-        limits: Its least and greatest value.
-        inches: Its length.
+        limits: The least and the greatest value of the axis.
+        inches: The length of the axis.
     """
     from matplotlib import ticker  # noqa: PLC0415 - optional, and slow to load
 
@@ -170,7 +173,7 @@ def number_ticks(axis: Axis, limits: tuple[float, float], inches: float) -> None
 
 
 def digits_of(values: Sequence[float]) -> int:
-    """Returns the number of significant digits, at least four, that show how values differ."""
+    """Returns how many significant digits are needed to show that values differ, at least four."""
     greatest, spread = (
         max(map(abs, values), default=0),
         max(values, default=0) - min(values, default=0),
@@ -184,8 +187,8 @@ def digits_of(values: Sequence[float]) -> int:
 def apart(wanted: Sequence[float], distance: float) -> list[float]:
     """Spreads sorted label positions to at least `distance`, inside 0 and 1 if they fit.
 
-    Positions that are too close become a block around their own middle. Blocks that meet are
-    merged (pool adjacent violators).
+    Positions that are too close form a block around their mean. Blocks that overlap are merged (the
+    algorithm "pool adjacent violators").
     """
     blocks: list[list[float]] = []
     for place in wanted:

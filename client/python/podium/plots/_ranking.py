@@ -39,9 +39,9 @@ __all__ = ["ranking_figure", "save_ranking"]
 
 _SHOWN, _PLACES, _DIGITS = 40, 6, 15
 _ROW, _LEAST_ROW, _AROUND = 0.23, 0.15, 0.6
-"""Inches: the height of an entry, and of the axis below all of them."""
+"""In inches: the height of an entry, and of the axis below the entries."""
 _LEAST_PLOT, _BETWEEN = 1.6, 0.4
-"""Inches: the width of the plot in a small figure, and the spaces between plot and texts."""
+"""In inches: the least width of the plot, and the spaces between plot and texts."""
 
 
 def save_ranking(
@@ -120,7 +120,7 @@ def _check_kind(found: object) -> None:
 
 
 def _room(figsize: tuple[float, float] | None) -> int:
-    """Returns the number of entries that there is room for, with three lines above them."""
+    """Returns the number of entries for which a figure has room, below a header of three lines."""
     if figsize is None:
         return _SHOWN
     return max(min(int((figsize[1] - _AROUND - 0.7) / _LEAST_ROW), _SHOWN), 1)
@@ -139,7 +139,7 @@ class _Labels(NamedTuple):
     left: float
     """The width of the names in inches."""
     width: float
-    """The width of the figure in inches, if the plot has its least width."""
+    """The width of the figure in inches if the plot has its least width."""
 
 
 def _labels(drawn: Sequence[_Entry], figsize: tuple[float, float] | None) -> _Labels:
@@ -153,7 +153,7 @@ def _labels(drawn: Sequence[_Entry], figsize: tuple[float, float] | None) -> _La
 
 
 class _Entry(NamedTuple):
-    """A place in the ranking, as it is drawn."""
+    """An entry of the ranking, with the texts and numbers to draw."""
 
     rank: int | None
     name: str
@@ -162,7 +162,7 @@ class _Entry(NamedTuple):
     text: str
     interval: tuple[float, float] | None = None
     ends: tuple[float, float] | None = None
-    """The least and the greatest member of a group."""
+    """The least and the greatest score of a group."""
     is_doubtful: bool = False
 
 
@@ -199,7 +199,7 @@ def _group_entry(group: RankedGroup) -> _Entry:
 
 
 def _with_half_width(mean: float, half_width: float | None) -> str:
-    """Writes a mean with as many digits as its interval has."""
+    """Returns a mean and half the width of its interval as text, with the same number of digits."""
     if half_width is None:
         return f"{mean:#.4g}"
     if not half_width:
@@ -212,7 +212,11 @@ def _with_half_width(mean: float, half_width: float | None) -> str:
 
 
 def _limits(drawn: Sequence[_Entry]) -> tuple[float, float]:
-    """Returns limits that fit the values, because wide intervals may hide all differences."""
+    """Returns the limits of the axis.
+
+    They fit the values and not the intervals, because a wide interval would make all differences
+    invisible.
+    """
     marks = [mark for entry in drawn for mark in (entry.value, *(entry.ends or ()))]
     low, high = min(marks), max(marks)
     room = 0.5 * (high - low) or 0.05 * abs(high) or 1.0

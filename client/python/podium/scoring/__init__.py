@@ -1,4 +1,4 @@
-"""Defines the results of `eval` and `score`, once for server and clients.
+"""Defines the results of `eval` and `score`, for the server and the Python clients.
 
 All functions are pure. They accept any objects with the fields of a `Row` or an `Arm`.
 """

@@ -24,10 +24,10 @@ def experiment_status(*, total: int, completed: int, failed: int) -> ExperimentS
 def best_arm(
     arms: Iterable[_A], metric: str | None, direction: str | None = None
 ) -> tuple[_A, float] | None:
-    """Returns the completed arm with the best score, and the score. Of equal ones, the first wins.
+    """Returns the completed arm with the best score, and the score.
 
-    NaN is never the best. Without a direction, greater scores are better. Returns None if no arm
-    has a score, or without a metric.
+    Of equal scores, the first arm's is used. NaN is never the best. Without a direction, greater
+    scores are better. Returns None if no metric is given, or if no arm has a score.
     """
     if metric is None:
         return None
@@ -43,7 +43,7 @@ def best_arm(
 
 
 def conclusion(arms: Sequence[_A], metric: str | None, direction: str | None = None) -> str:
-    """Returns a short summary of an experiment's arms as text."""
+    """Returns the conclusion as text: the best arm, and how many arms completed and failed."""
     best = best_arm(arms, metric, direction)
     return conclusion_of(arms, metric, None if best is None else (best[0].name, best[1]))
 
@@ -51,7 +51,10 @@ def conclusion(arms: Sequence[_A], metric: str | None, direction: str | None = N
 def conclusion_of(
     arms: Sequence[ListedArm], metric: str | None, best: tuple[str, float] | None
 ) -> str:
-    """Returns the same summary, given the name and score of the best arm if there is one."""
+    """Returns the same text as `conclusion`.
+
+    The caller passes the name and score of the best arm.
+    """
     if not arms:
         return "No arms."
     failed = [arm.name for arm in arms if arm.status == ArmStatus.FAILED]

@@ -12,10 +12,10 @@ _R = TypeVar("_R", bound=Row)
 
 
 def find_eval(rows: Iterable[_R], name: str, step: int | None = None) -> _R | None:
-    """Returns the row of a name, or its in-loop row at exactly a step; None if there is none.
+    """Returns the row that `eval` returns for a name, or for a name and a step.
 
-    Without a step: the post-training row if there is one, else the in-loop row with the
-    greatest step. Of rows with the same name and step, the first one is used.
+    None if there is none. Without a step: the post-training row if there is one, else the in-loop
+    row with the greatest step. Of rows with the same name and step, the first one is used.
     """
     named = (row for row in rows if row.name == name)
     if step is not None:
@@ -24,12 +24,15 @@ def find_eval(rows: Iterable[_R], name: str, step: int | None = None) -> _R | No
 
 
 def precedence(step: int | None) -> tuple[bool, int]:
-    """Returns a sort key. The row of a name with the greatest key is used if no step is given."""
+    """Returns a sort key for the rows of one name.
+
+    If no step is given, `eval` returns the row with the greatest key.
+    """
     return (True, 0) if step is None else (False, step)
 
 
 def primary_class(step: int | None, tags: Collection[str], model_ref: str | None) -> int | None:
-    """Returns a row's priority as primary eval. The first row of the lowest class is primary.
+    """Returns the class of a row. The primary eval is the first row of the lowest class.
 
     0: post-training and tagged `test`; 1: post-training; 2: in-loop; None: never primary, since
     another model was evaluated.
@@ -54,7 +57,7 @@ def primary(rows: Iterable[_R]) -> _R | None:
 
 
 def _distinct(rows: Iterable[_R]) -> Iterator[_R]:
-    """Yields the rows, but of rows with the same name and step only the first one."""
+    """Yields the rows. Of several rows with the same name and step, yields only the first."""
     seen: set[tuple[str, int | None]] = set()
     for row in rows:
         identity = (row.name, row.step)

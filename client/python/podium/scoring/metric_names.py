@@ -1,4 +1,4 @@
-"""Defines what a metric such as `bench.pass_rate` names."""
+"""Defines where a metric such as `bench.pass_rate` is looked up."""
 
 from podium._values.names import MOST_METRIC_BYTES, MOST_NAME_BYTES, wrong_name
 from podium.errors import error_for
@@ -9,9 +9,10 @@ __all__ = ["candidates", "check_eval_name", "check_metric"]
 def candidates(metric: str) -> list[tuple[str | None, str]]:
     """Returns the pairs (eval name, key) under which a metric is looked up, in this order.
 
-    The first pair that exists is used. There is a pair for each dot, from the left, and last the
-    whole text with the eval name None: the arm's eval metrics, then its training metrics. Names and
-    keys are never empty, so a dot at either end is not a separator.
+    The first pair that exists is used. For each dot, from the left, there is a pair with the eval
+    name before it and the key after it. The last pair is None and the whole text: a key in the
+    arm's eval metrics, else in its training metrics. Names and keys are never empty, so a dot at
+    either end is not a separator.
 
     Raises:
         InvalidArgumentError: The metric is empty.

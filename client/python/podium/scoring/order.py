@@ -38,7 +38,7 @@ class OrderKey(NamedTuple):
     section: int
     """0 for numbers, 1 for NaN, 2 for no score."""
     key: int
-    """The sort key of a number, negated if greater scores are better; 0 in other sections."""
+    """The sort key of a number, negated if greater scores are better. 0 for NaN and no score."""
 
 
 def order_key(score: float | None, direction: str | None = None) -> OrderKey:
@@ -55,7 +55,7 @@ def order_key(score: float | None, direction: str | None = None) -> OrderKey:
 class Ranks:
     """Assigns ranks to scores that come in order. Equal scores share a rank (1, 2, 2, 4).
 
-    An instance that is created with the fields of another one continues its count.
+    To continue on another page, create an instance with the fields of the previous one.
     """
 
     seen: int = 0
@@ -73,7 +73,10 @@ class Ranks:
 def ranked(
     scores: Sequence[float | None], direction: str | None = None
 ) -> list[tuple[int, int | None]]:
-    """Returns the index and rank of each score, best first. Equal scores keep their order."""
+    """Returns the index and the rank of each score, the best first.
+
+    Equal scores are in their original order.
+    """
     keys = [order_key(value, direction) for value in scores]
     ranks = Ranks()
     order = sorted(range(len(keys)), key=keys.__getitem__)

@@ -1,1 +1,1 @@
-"""The importers, one kind a module."""
+"""The importers of Podium: a module for each kind of results."""

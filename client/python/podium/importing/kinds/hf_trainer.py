@@ -1,8 +1,9 @@
 """`trainer_state.json` of Hugging Face's Trainer, and the results files beside it.
 
-A training has one in its folder and one in each checkpoint. States are of the same training if the
-log of one continues the log of the other. The longest one becomes the arm, the others are skipped.
-The results files of the folder (`all_results.json`, `eval_results.json` …) are of the longest one.
+A training has one such file in its folder, and one in each checkpoint. Two of them are of the same
+training if the log of one continues the log of the other. The longest becomes the arm, and the
+others are skipped. The results files of the folder (`all_results.json`, `eval_results.json` …) are
+of the longest one.
 """
 
 import hashlib
@@ -184,7 +185,7 @@ def _rows_of_results(results: _Entry) -> list[EvalResult]:
 
 
 def _is_state(file: Path) -> bool:
-    """Returns whether a file has the log of a training, or is one that was cut off."""
+    """Returns whether a file has the log of a training. The file may be cut off."""
     begin = head(file)
     return b'"log_history"' in begin or not begin.rstrip().endswith(b"}")
 
@@ -244,7 +245,7 @@ def _identity(log: _Log) -> str | None:
 
 
 def _name(path: Path, *, is_folders: bool) -> str:
-    """Returns the name of an arm: its folder, and its checkpoint unless `is_folders`.
+    """Returns the name of an arm: its folder and checkpoint, or with `is_folders` only its folder.
 
     Only the longest state of a folder gets the folder's name alone.
     """
@@ -279,7 +280,7 @@ def _training_metrics(log: _Log) -> dict[str, float]:
 
 
 def _series(log: _Log) -> dict[str, Series]:
-    """Returns the training metrics by step. Of entries of one step the last one counts."""
+    """Returns the training metrics by step. If a step has several entries, the last one is used."""
     points: dict[str, dict[int, float]] = {}
     for entry in log:
         step = step_from(entry.get("step"))

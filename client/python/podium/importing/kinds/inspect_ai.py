@@ -42,7 +42,10 @@ _STATUSES = {
     "started": ArmStatus.RUNNING,
 }
 _FACTS = ("task_args", "task_file", "metadata", "packages", "revision", "tags")
-"""Other facts that tell runs apart. Times are not among them: they differ between equal runs."""
+"""The other settings in which runs differ.
+
+Times are left out, because they differ between runs of the same settings.
+"""
 _SETTINGS = ("solver", "solver_args", "scorers", "model_generate_config", "model_roles")
 _DATASET = ("name", "location", "samples", "shuffled")
 
@@ -90,7 +93,7 @@ class InspectImporter:
 
 
 def _outer_keys(text: bytes) -> set[bytes]:
-    """Returns the outermost keys of a JSON object, of which `text` is the beginning."""
+    """Returns the outermost keys of a JSON object. `text` is its beginning."""
     depth, found = 0, set()
     for token in _TOKEN.finditer(text):
         if token[0] in b"{[":
@@ -129,7 +132,10 @@ def _zipped(path: Path) -> _Object:
 
 
 def _entry(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Returns an entry of a zip. The zip's directory may give a wrong size."""
+    """Returns the content of a zip's entry.
+
+    Limits its size, because the zip's directory may give a wrong one.
+    """
     with archive.open(name) as file:
         found = file.read(_HEADER_BYTES + 1)
     if len(found) > _HEADER_BYTES:
@@ -203,7 +209,7 @@ def _seed(log: _Object) -> int | None:
 
 
 def _settings(log: _Object) -> _Object:
-    """Returns how the model was asked and judged: solvers, scorers, generation settings."""
+    """Returns the settings of the evaluation: solvers, scorers, generation settings."""
     spec, plan = log["eval"], _plan(log)
     found = {key: spec[key] for key in _SETTINGS if spec.get(key)}
     if plan.get("steps"):
@@ -251,9 +257,10 @@ def _scores(log: _Object) -> list[_Object]:
 
 
 def _names(scores: list[_Object]) -> list[str]:
-    """Returns a unique name for each score, with its reducer of several epochs if it has one.
+    """Returns a unique name for each score.
 
-    Equal names get their scorer as a prefix, and a number as a suffix if they are still equal.
+    If a reducer combined several epochs, it is part of the name. If names are equal, their scorers
+    are added as prefixes. If they are still equal, numbers are added as suffixes.
     """
     names = [_name(score) for score in scores]
     counts = Counter(names)
@@ -282,7 +289,7 @@ def _metrics(score: _Object) -> dict[str, float]:
 
 
 def _values(score: _Object) -> _Object:
-    """Returns the values of a score's metrics, which recent logs wrap in objects."""
+    """Returns the values of a score's metrics. In recent logs, each is the `value` of an object."""
     found = score.get("metrics")
     metrics: _Object = found if isinstance(found, dict) else {}
     return {

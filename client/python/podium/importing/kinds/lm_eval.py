@@ -34,7 +34,7 @@ _SEEDS = ("random_seed", "numpy_seed", "torch_seed", "fewshot_seed")
 _FILE = re.compile(r"results(_\d{4}-\d\d-\d\d.*)?\.json")
 """The names that the harness gives to its files."""
 _MARKS = (b'"alias":', b',none"', b'"versions":', b'"n-shot":', b'"group_subtasks":')
-"""Text that only results of the harness have near their beginning."""
+"""A text near the beginning of a file by which results of the harness are recognized."""
 _FACTS = (
     "git_hash",
     "lm_eval_version",
@@ -101,13 +101,16 @@ def _has_tasks(content: _Object) -> bool:
 
 
 def _lacks_config(content: _Object) -> bool:
-    """Returns whether these are results of the harness whose configuration was removed."""
+    """Returns whether an object has results of the harness without their configuration."""
     marks = ("versions", "n-shot") if isinstance(content.get("results"), dict) else ()
     return bool(marks) and _has_tasks(content) and all(_maps(content, mark) for mark in marks)
 
 
 def _non_numbers(content: _Object) -> dict[str, list[str]]:
-    """Returns lists and objects among the metrics of each task. Texts are labels or N/A."""
+    """Returns the metrics of each task that are lists or objects.
+
+    Texts are not included, since they are labels or N/A.
+    """
     found = {
         task: [key for key in values if key != _COUNTS and isinstance(values[key], list | dict)]
         for task, values in _maps(content, "results").items()
@@ -142,7 +145,7 @@ def _suffix(content: _Object, path: Path, time: datetime | None) -> str:
 
 
 def _model(content: _Object) -> str:
-    """Returns the name of the model, which some files have only in its arguments."""
+    """Returns the name of the model. Some files have it only in the model's arguments."""
     name = content.get("model_name")
     if isinstance(name, str) and name:
         return name
@@ -174,7 +177,7 @@ def _run_config(content: _Object, model: str, name: str) -> RunConfig:
 
 
 def _settings(content: _Object) -> _Object:
-    """Returns how the model was evaluated, with the generation settings of each task.
+    """Returns the settings of the evaluation, with the generation settings of each task.
 
     Seeds that are equal to the first one are left out: it is the seed of the run_config.
     """
@@ -214,13 +217,19 @@ def _maps(content: _Object, field: str) -> Mapping[str, _Object]:
 
 
 def _metrics(task: _Object) -> dict[str, float]:
-    """Returns the metrics. A text is a label or N/A, also if it looks like a number."""
+    """Returns the metrics.
+
+    Texts are left out even if they look like numbers, since they are labels or N/A.
+    """
     values = {key: value for key, value in task.items() if not isinstance(value, str)}
     return {key.removesuffix(_NO_FILTER): value for key, value in numbers(values).items()}
 
 
 def _benchmark(content: _Object, task: str) -> str | None:
-    """Returns the task with its version and shots. Only equal ones are comparable."""
+    """Returns a benchmark_id: the task with its version and shots.
+
+    Only results that agree in all three are comparable.
+    """
     version = _maps(content, "versions").get(task)
     shots = _maps(content, "n-shot").get(task, content["config"].get("num_fewshot"))
     parts = [task]

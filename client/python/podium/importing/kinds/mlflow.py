@@ -60,8 +60,8 @@ class MlflowImporter:
     def claims(self, path: Path) -> Collection[Path]:
         """Returns a run's folder, or the description of an experiment.
 
-        Runs of an experiment are claimed separately. A deleted experiment is claimed as a whole, so
-        that its runs are not read.
+        The runs of an experiment are claimed separately. A deleted experiment is claimed as a
+        whole, so that its runs are not read.
         """
         meta = path / _META
         if not path.is_dir():
@@ -87,7 +87,7 @@ class MlflowImporter:
 
 
 def _is_run(folder: Path) -> bool:
-    """Returns whether a folder is of a run, even if its description is incomplete or missing."""
+    """Returns whether a folder has a run. Its description may be incomplete or missing."""
     meta = folder / _META
     if _RUN.fullmatch(folder.name):
         return meta.is_file() or any((folder / part).is_dir() for part in _PARTS_OF_RUN)
@@ -95,7 +95,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def _has_line(file: Path, pattern: str) -> bool:
-    """Returns whether a line near the beginning of a file begins with the pattern."""
+    """Returns whether one of the first lines of a file begins with a pattern."""
     return bool(re.search(rf"^{pattern}", head(file).decode(errors="replace"), re.MULTILINE))
 
 

@@ -25,12 +25,12 @@ def status_of(value: Any, error: str | None = None) -> ArmStatus:
 
 
 def text_or_none(value: Any) -> str | None:
-    """Returns a value as text, or None for None and for texts that mean none."""
+    """Returns a value as text. Returns None for None, and for texts such as `None`."""
     return None if value is None or str(value) in _NOTHING else str(value)
 
 
 def numbers_of(values: Any, source: str) -> Generator[Found, None, dict[str, float]]:
-    """Returns the numbers of an object. Yields a note about all other values."""
+    """Returns the values of an object that are numbers. Yields an item about the others."""
     given = values if isinstance(values, dict) else {}
     found = numbers(given)
     lost = [str(key) for key in given if key not in found]

@@ -1,7 +1,8 @@
 """The logs of an experiment: `experiment.md`, and a folder of `logs/` for each arm.
 
 The `conclusion.md` of an arm has its status, and its evals with rounded numbers. The exact numbers
-are in `logs/<split>/metrics.jsonl`. A step 0 there can mean none; `conclusion.md` says `step=None`.
+are in `logs/<split>/metrics.jsonl`. In these files, step 0 can mean that there is no step;
+`conclusion.md` then has `step=None`.
 """
 
 import re
@@ -24,7 +25,10 @@ _STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_")
 _FIELD = re.compile(r"- (hypothesis|status|conclusion|error): (.*)")
 _EVAL = re.compile(r"- eval \*\*(.+)\*\* \((\w+), step=(None|-?\d+)\): (.*)")
 _FILES = ("conclusion.md", "metrics.jsonl", "*/metrics.jsonl")
-"""Files in an arm's logs. An arm without a conclusion is running."""
+"""The files by which a folder is recognized as the logs of an arm.
+
+An arm without `conclusion.md` is running.
+"""
 _DIGITS = 4
 """The number of decimals in `conclusion.md`."""
 
@@ -97,7 +101,7 @@ def _arm(folder: Path) -> Generator[Found, None, ArmResult]:
 def _concluded_evals(
     file: Path, logged: list[EvalResult]
 ) -> Generator[Found, None, list[EvalResult]]:
-    """Reads the evals of a conclusion, with the exact numbers of the logs, then the other rows."""
+    """Returns the evals of a conclusion with the exact numbers of the logs, then the other rows."""
     rows, unmatched = [], list(logged)
     for number, line in enumerate(_lines(file), start=1):
         match = _EVAL.fullmatch(line)

@@ -30,7 +30,7 @@ _Object = dict[str, Any]
 
 
 def is_one(path: Path) -> bool:
-    """Returns whether a folder is a store, or the remaining half of one."""
+    """Returns whether a folder is a store, or has at least one of its two folders."""
     return any(
         (path / folder).is_dir() and any((path / folder).glob(f"*/{file}"))
         for folder, file in (
@@ -145,7 +145,7 @@ def _arm(
 
 
 def _run_result(content: _Object, identity: str) -> RunResult:
-    """Returns facts that differ between equal runs, and so are not part of the run_config."""
+    """Returns the facts about a run that can differ although its configuration is the same."""
     times = {key: content[key] for key in _TIMES if content.get(key) is not None}
     return RunResult(identity, str(content.get("status") or ""), extras=times)
 
