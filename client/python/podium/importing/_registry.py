@@ -12,6 +12,7 @@ from podium.importing.kinds.inspect_ai import InspectImporter
 from podium.importing.kinds.lightning import LightningImporter
 from podium.importing.kinds.lm_eval import LmEvalImporter
 from podium.importing.kinds.mlflow import MlflowImporter
+from podium.importing.kinds.optuna import OptunaImporter
 from podium.importing.kinds.podium_export import PodiumImporter
 from podium.importing.kinds.tensorboard import TensorboardImporter
 from podium.importing.kinds.wandb import WandbImporter
@@ -31,6 +32,7 @@ _OWN: tuple[type[Importer], ...] = (
     LightningImporter,
     LmEvalImporter,
     MlflowImporter,
+    OptunaImporter,
     PodiumImporter,
     TensorboardImporter,
     WandbImporter,

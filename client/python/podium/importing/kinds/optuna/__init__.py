@@ -1,0 +1,31 @@
+"""Studies of Optuna: SQLite files and journal files. A study is an experiment, a trial an arm."""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from podium.importing._found import Found
+from podium.importing.kinds.optuna import _journal, _sqlite, _study
+
+__all__ = ["OptunaImporter"]
+
+
+class OptunaImporter:
+    """Imports the studies of a storage."""
+
+    kind = "optuna"
+    summary = "studies of Optuna (SQLite or journal files)"
+
+    def claims(self, path: Path) -> Collection[Path]:
+        """Returns the file if it has the tables of Optuna, or is one of its journals."""
+        return [path] if path.is_file() and (_sqlite.is_one(path) or _journal.is_one(path)) else []
+
+    def read(self, path: Path) -> Iterator[Found]:
+        """Yields each study, then its trials."""
+        if _sqlite.is_one(path):
+            studies = yield from _sqlite.read(path)
+        elif _journal.is_one(path):
+            studies = yield from _journal.read(path)
+        else:
+            raise ValueError("neither a SQLite file nor a journal file of Optuna")
+        for study in studies:
+            yield from _study.found(study, str(path))

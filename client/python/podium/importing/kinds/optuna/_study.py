@@ -1,0 +1,161 @@
+"""A study as both storages have it, and its conversion to an experiment with arms."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from podium._model.results import (
+    ArmResult,
+    ArmStatus,
+    Component,
+    EvalResult,
+    RunConfig,
+    RunResult,
+)
+from podium.importing._configs import kept_values, seed_from
+from podium.importing._found import Found, FoundArm, FoundExperiment
+from podium.importing._values import number
+
+__all__ = ["STATES", "Study", "Trial", "found", "param", "time_of"]
+
+STATES = ("RUNNING", "COMPLETE", "PRUNED", "FAIL", "WAITING")
+"""The states of a trial, in the order of their numbers in a journal."""
+_STATUSES = {
+    "RUNNING": ArmStatus.RUNNING,
+    "COMPLETE": ArmStatus.COMPLETED,
+    "PRUNED": ArmStatus.CANCELLED,
+    "FAIL": ArmStatus.FAILED,
+    "WAITING": ArmStatus.PENDING,
+}
+_EVAL = "objective"
+_METRIC = "value"
+_DIGITS = 12
+
+
+@dataclass(slots=True)
+class Trial:
+    """A trial. The number counts the trials of its study."""
+
+    number: int
+    state: str = "RUNNING"
+    params: dict[str, Any] = field(default_factory=dict)
+    values: list[float] = field(default_factory=list)
+    reported: dict[int, float] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict)
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(slots=True)
+class Study:
+    """A study. The directions are those of its objectives: `minimize` or `maximize`."""
+
+    name: str
+    directions: list[str] = field(default_factory=list)
+    metric_names: list[str] = field(default_factory=list)
+    attributes: dict[str, Any] = field(default_factory=dict)
+    trials: list[Trial] = field(default_factory=list)
+
+
+def param(value: Any, distribution: Any) -> Any:
+    """Returns a parameter's value from the number that a storage keeps, and its distribution."""
+    given = json.loads(distribution) if isinstance(distribution, str) else distribution
+    name = str(given.get("name"))
+    if name == "CategoricalDistribution":
+        return given["attributes"]["choices"][int(value)]
+    return int(value) if name.startswith("Int") else float(value)
+
+
+def time_of(text: Any) -> datetime | None:
+    """Returns a time, with or without a zone, or None if there is none."""
+    try:
+        return datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def found(study: Study, source: str) -> Iterator[Found]:
+    """Yields the experiment and the arms of a study."""
+    names = _metric_names(study)
+    yield FoundExperiment(
+        study.name,
+        source,
+        success_metric=f"{_EVAL}.{names[0]}",
+        direction="maximize" if study.directions[:1] == ["maximize"] else "minimize",
+        metadata=kept_values(
+            {"optuna": {"directions": study.directions, "attributes": study.attributes}}
+        ),
+    )
+    identity = _identity(study)
+    for trial in study.trials:
+        yield FoundArm(study.name, _arm(trial, names, f"{identity}-{trial.number}"), source)
+
+
+def _metric_names(study: Study) -> list[str]:
+    count = max(len(study.directions), 1)
+    if isinstance(study.metric_names, list) and len(study.metric_names) == count:
+        return list(map(str, study.metric_names))
+    return [_METRIC] if count == 1 else [f"{_METRIC}_{place}" for place in range(count)]
+
+
+def _identity(study: Study) -> str:
+    """Returns a digest of the study and the start of its first trial, which do not change."""
+    start = study.trials[0].start if study.trials else None
+    digest = hashlib.sha256(f"{study.name}\n{start}".encode(errors="replace")).hexdigest()
+    return f"optuna-{digest[:_DIGITS]}"
+
+
+def _arm(trial: Trial, names: list[str], identity: str) -> ArmResult:
+    name = f"trial-{trial.number}"
+    status = _STATUSES[trial.state]
+    numbers = {key: _number(value) for key, value in trial.attributes.items()}
+    others = {key: value for key, value in trial.attributes.items() if numbers[key] is None}
+    return ArmResult(
+        name,
+        RunConfig(
+            name,
+            algorithm=Component("optuna", kept_values(trial.params)),
+            seed=seed_from(trial.params.get("seed")),
+        ),
+        status,
+        {key: value for key, value in numbers.items() if value is not None},
+        evals=list(_rows(trial, names)),
+        run_id=identity,
+        error=_error(trial),
+        train_seconds=_seconds(trial),
+        run_result=RunResult(identity, trial.state.lower(), extras=kept_values(others)),
+    )
+
+
+def _error(trial: Trial) -> str | None:
+    """Returns why a trial was pruned, in the words of Podium's integrations."""
+    if trial.state != "PRUNED":
+        return None
+    return f"pruned at step {max(trial.reported)}" if trial.reported else "pruned"
+
+
+def _number(value: Any) -> float | None:
+    return None if isinstance(value, str) else number(value)
+
+
+def _rows(trial: Trial, names: list[str]) -> Iterator[EvalResult]:
+    """Yields the reported values as in-loop rows, and the result of a complete trial."""
+    for step in sorted(trial.reported):
+        yield EvalResult(_EVAL, metrics={names[0]: trial.reported[step]}, step=step)
+    if trial.state == "COMPLETE" and len(trial.values) == len(names):
+        metrics: Mapping[str, float] = dict(zip(names, trial.values, strict=True))
+        row = EvalResult(_EVAL, metrics=dict(metrics), tags=["test"])
+        if trial.end is not None and trial.end.tzinfo is not None:
+            row.event_time = trial.end
+        yield row
+
+
+def _seconds(trial: Trial) -> float | None:
+    try:
+        seconds = (trial.end - trial.start).total_seconds() if trial.end and trial.start else None
+    except TypeError:  # only one of them has a zone
+        return None
+    return seconds if seconds is not None and seconds >= 0 else None
