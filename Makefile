@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c $(IS_NEW_ENOUGH) 2>/dev/null && echo $$python && break; done)
 IS_NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11))'
 
-CHECKS := test-slow lint types imports blocking-check proto-check docs-check wheel-check floors mutations chaos demo conformance
+CHECKS := test-slow lint types imports blocking-check proto-check docs-check wheel-check floors mutations chaos demo conformance page-check
 # What CI runs beside them: its libraries are 6 GB.
 HEAVY_CHECKS := test-integrations
 GENERATED := client/python/podium/v1
@@ -169,7 +169,7 @@ define document
 @$(BIN)/python tools/api_docs.py .cache/podium.binpb > $(1)
 endef
 
-.PHONY: proto proto-go proto-rust proto-typescript stubs-check blocking docs format lock clean help
+.PHONY: page proto proto-go proto-rust proto-typescript stubs-check blocking docs format lock clean help
 proto: .cache/proto/locked ## write client/python/podium/v1 anew
 	$(call generate,client/python)
 
@@ -194,6 +194,25 @@ proto-typescript: .cache/proto/locked ## write client/typescript/src/podium/v1 a
 		--es_opt=target=ts --es_opt=import_extension=js $(PROTOS) google/rpc/error_details.proto
 	@{ echo '/** Every message, enum and service of the protocol `podium.v1`, as they were generated. */'; \
 		printf 'export * from "./podium/v1/%s_pb.js";\n' $(basename $(notdir $(PROTOS))); } > $(TYPESCRIPT)/src/v1.ts
+
+PAGE := server/podium_server/web/static
+define build-page
+@rm -rf .cache/page-built
+@node page/build.mjs $(CURDIR)/.cache/page-built
+endef
+page/node_modules: page/package-lock.json $(TYPESCRIPT)/package-lock.json
+	@npm --prefix $(TYPESCRIPT) ci --silent
+	@npm --prefix page ci --silent
+	@touch $@
+
+page: page/node_modules ## build the page for browsers into the package of the server
+	$(call build-page)
+	@rm -rf $(PAGE) && cp -r .cache/page-built $(PAGE)
+
+page-check: page/node_modules ## the types of the page, and that the built page is current
+	@npm --prefix page run --silent types
+	$(call build-page)
+	diff --brief --recursive .cache/page-built $(PAGE) || { echo "The built page is not current: run make page."; exit 1; }
 
 contract: .venv/ready ## with a release: today's protos are what later ones stay compatible with
 	$(BIN)/buf breaking proto --against $(RELEASED)
@@ -223,11 +242,12 @@ lock: .venv/locked ## write requirements/*.txt anew, with the newest versions al
 	$(LOCK) requirements/proto.in --output-file requirements/proto.txt
 	$(LOCK) requirements/floor.in pyproject.toml --all-extras --output-file requirements/floor.txt --resolution lowest-direct
 	$(LOCK) requirements/integrations.in pyproject.toml --extra server --output-file requirements/integrations.txt
+	$(LOCK) requirements/page.in pyproject.toml --extra server --extra http --output-file requirements/page.txt
 	$(LOCK) requirements/dev.in pyproject.toml --all-extras --output-file requirements/dev.txt
 
 clean: ## remove the environments and everything else that was made
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
-	rm -rf client/*/build client/*/target client/*/node_modules
+	rm -rf client/*/build client/*/target client/*/node_modules page/node_modules
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -6,3 +6,4 @@
 
 export * from "./common.js";
 export { Client, type ClientOptions } from "./web_client.js";
+export { Code, ConnectError, type Interceptor } from "@connectrpc/connect";

@@ -17,10 +17,12 @@ from podium.errors import PodiumError
 
 from podium_server.rpc.audit import Audit, AuditedCall
 
-__all__ = ["CURRENT_CALL", "METRICS_PAGE", "ObservedCall", "Telemetry"]
+__all__ = ["CURRENT_CALL", "METRICS_PAGE", "SESSION_PAGE", "ObservedCall", "Telemetry"]
 
 METRICS_PAGE = "/metrics"
 """The page with the numbers. Its access rule has this name."""
+SESSION_PAGE = "/session"
+"""The path where the page for browsers sends its user's token. Its access rule has this name."""
 _BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """The upper bounds of the buckets of the time of calls, in seconds."""
 _CANCELLED = "CANCELLED"

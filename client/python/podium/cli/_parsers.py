@@ -37,6 +37,7 @@ COMMANDS = {
     "compare": "compare two arms or groups",
     "curve": "draw a metric by step",
     "watch": "show every change of an experiment as it happens",
+    "page": "open the page with leaderboards and curves in a browser",
     "server": "show the version and the limits of the server",
     "whoami": "show the token in use, and what it allows",
     "declare": "create an experiment, or set its unset fields",

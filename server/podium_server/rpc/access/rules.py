@@ -11,7 +11,7 @@ from podium.v1.recording_service_pb2 import RecordRequest
 
 from podium_server.api.callers import CALLER
 from podium_server.errors import unknown_experiment
-from podium_server.rpc.telemetry import CURRENT_CALL, METRICS_PAGE
+from podium_server.rpc.telemetry import CURRENT_CALL, METRICS_PAGE, SESSION_PAGE
 from podium_server.store.tokens import Role
 from podium_server.writes import refusal_of
 
@@ -61,12 +61,14 @@ RULES: Mapping[str, Rule] = {
     "podium.v1.AccessService.ListTokens": Rule(Role.ADMIN),
     "podium.v1.AccessService.RevokeToken": Rule(Role.ADMIN),
     METRICS_PAGE: Rule(Role.READER, is_about_all=True),
+    # It only keeps the caller's own token in a cookie.
+    SESSION_PAGE: Rule(Role.READER),
     # Load balancers and tools call these without a token. Everybody gets the same answers.
     "grpc.health.v1.Health.Check": _PUBLIC,
     "grpc.health.v1.Health.List": _PUBLIC,
     "grpc.health.v1.Health.Watch": _PUBLIC,
 }
-_OPTIONAL = {"grpc.health.v1.Health.List", METRICS_PAGE}
+_OPTIONAL = {"grpc.health.v1.Health.List", METRICS_PAGE, SESSION_PAGE}
 """Rules that may have no method: the oldest health service has no List, and not every server
 answers HTTP."""
 

@@ -34,6 +34,7 @@ from podium_server.rpc.errors import status_of
 from podium_server.rpc.fronts.connect_codec import CODECS, Payload, connect_error, method_info
 from podium_server.rpc.fronts.http_pages import MetricsPage, Scope, Send, send_error
 from podium_server.rpc.fronts.ports import ListenError
+from podium_server.rpc.fronts.web_page import WebPage, session_token
 from podium_server.rpc.handlers import Method, UnaryMethod
 from podium_server.rpc.telemetry import ObservedCall, Telemetry
 
@@ -199,6 +200,8 @@ class _Exchange:
         self.authorization = [
             value.decode("latin-1") for key, value in scope["headers"] if key == b"authorization"
         ]
+        if not self.authorization and (token := session_token(scope)):
+            self.authorization.append(f"Bearer {token}")
         self._receive, self._send = receive, send
         self._write_seconds = write_seconds
         self._body: bytes | None = None
@@ -299,6 +302,7 @@ class _Application(ConnectASGIApplication[None]):
         telemetry: Telemetry,
     ) -> None:
         self._metrics = MetricsPage(access, telemetry)
+        self._page = WebPage(access, telemetry)
         self._write_seconds = admission.write_seconds
         endpoints = {}
         for method in methods:
@@ -324,6 +328,9 @@ class _Application(ConnectASGIApplication[None]):
         exchange = _Exchange(scope, receive, send, self._write_seconds)
         if self._metrics.serves(scope):
             await self._metrics.answer(scope, exchange.peer, exchange.authorization, exchange.send)
+            return
+        if self._page.serves(scope):
+            await self._page.answer(scope, exchange.peer, receive, exchange.send)
             return
         _exchange.set(exchange)
         try:

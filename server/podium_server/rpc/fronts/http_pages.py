@@ -9,7 +9,7 @@ from podium.errors import PodiumError
 from podium_server.rpc.access.tokens import Access
 from podium_server.rpc.telemetry import METRICS_PAGE, Telemetry
 
-__all__ = ["MetricsPage", "Scope", "Send", "send_error"]
+__all__ = ["MetricsPage", "Scope", "Send", "send_error", "send_refusal"]
 
 Scope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -46,8 +46,7 @@ class MetricsPage:
             async with self._telemetry.call(METRICS_PAGE, peer):
                 await self._access.enter(METRICS_PAGE, lambda: authorization)
         except PodiumError as error:
-            status = _STATUSES.get(error.code, 503)
-            await send_error(send, status, error.code.lower(), error.message)
+            await send_refusal(send, error)
         else:
             await _send(send, 200, _TEXT, self._telemetry.text().encode())
 
@@ -55,6 +54,12 @@ class MetricsPage:
 async def send_error(send: Send, status: int, code: str, message: str) -> None:
     """Sends an error as JSON, in the form of Connect."""
     await _send(send, status, _JSON, json.dumps({"code": code, "message": message}).encode())
+
+
+async def send_refusal(send: Send, error: PodiumError) -> None:
+    """Sends the error of a caller that was rejected."""
+    status = _STATUSES.get(error.code, 503)
+    await send_error(send, status, error.code.lower(), error.message)
 
 
 async def _send(send: Send, status: int, content_type: bytes, body: bytes) -> None:

@@ -1,0 +1,51 @@
+/** The calls of the page. They are those of every client, with the same-origin cookie. */
+
+import { Client, type PodiumError } from "podium-client/browser";
+import { type Experiment, ResultsService } from "podium-client/v1";
+
+import { observed } from "./connection";
+
+/** The client of the server that the page is from. */
+export const client = new Client(undefined, { interceptors: [observed] });
+
+/** The reading calls of the protocol. */
+export const reads = ResultsService.method;
+
+/** The items of a list, page by page, up to a number of them. */
+export async function collected<P extends { nextPageToken: string }, T>(
+  page: (pageToken: string) => Promise<P>,
+  items: (page: P) => T[],
+  most = Infinity,
+): Promise<T[]> {
+  const found: T[] = [];
+  let token = "";
+  do {
+    const next = await page(token);
+    found.push(...items(next));
+    token = next.nextPageToken;
+  } while (token !== "" && found.length < most);
+  return found;
+}
+
+/** All experiments that the user may see. */
+export function listExperiments(signal: AbortSignal): Promise<Experiment[]> {
+  const page = (pageToken: string) =>
+    client.call(reads.listExperiments, { pageSize: 1000, pageToken }, { signal });
+  return collected(page, (found) => found.experiments);
+}
+
+/** Keeps the user's token for the calls of the page. Returns what is wrong with it, if anything. */
+export async function signIn(token: string): Promise<string | undefined> {
+  const response = await fetch("session", { method: "POST", body: token });
+  return response.ok ? undefined : ((await response.json()) as { message: string }).message;
+}
+
+/** Forgets the user's token. */
+export async function signOut(): Promise<void> {
+  await fetch("session", { method: "DELETE" });
+}
+
+/** Whether something was asked for that does not exist. */
+export function isMissing(error: unknown): boolean {
+  return (error as PodiumError).code === "NOT_FOUND";
+}

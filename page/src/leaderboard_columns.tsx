@@ -1,0 +1,193 @@
+/** The columns of a leaderboard. */
+
+import type { JSX } from "preact";
+
+import { RankFlag, type RankedGroup, type ScoresResponse } from "podium-client/v1";
+
+import { shortPath } from "./config";
+import { dateOf, formatNumber, sourceName, statusName } from "./format";
+import { isPicked, type Row, rowName, rowScore, withPick } from "./leaderboard";
+import type { Live } from "./live";
+import type { Ranking } from "./ranking";
+import { changed, linkTo } from "./route";
+import { Ago, Chip, type Column, Name, Status, Swatch } from "./ui";
+
+/** What the columns show. */
+export interface Shown {
+  readonly route: URLSearchParams;
+  readonly live: Live;
+  readonly configs: Map<string, Map<string, string>>;
+  readonly ranking: Ranking;
+  readonly rows: readonly Row[];
+  readonly paths: readonly string[];
+  readonly metrics: readonly string[];
+  readonly scores: ScoresResponse | undefined;
+}
+
+/** The columns, from the left. */
+export function columnsOf(shown: Shown): Column<Row>[] {
+  const { route, live, ranking } = shown;
+  const scale = scaleOf(shown.rows);
+  const byGroup = ranking.about.groupCounts !== undefined;
+  const columns: Column<Row>[] = [
+    { key: "rank", head: "#", kind: "number rank", cell: (row) => row.rank?.toString() ?? "–" },
+    { key: "name", head: byGroup ? "Group" : "Arm", kind: "name", cell: (row) => <NameCell route={route} row={row} /> },
+    { key: "score", head: <Name>{ranking.about.metric}</Name>, kind: "number score", cell: (row) => <Score row={row} /> },
+    { key: "plot", head: byGroup ? "Mean and 95 % interval" : "Score", kind: "plot", cell: (row) => <Plot row={row} scale={scale} /> },
+    byGroup
+      ? { key: "members", head: "Runs", cell: (row) => <Members row={row as RankedGroup} /> }
+      : { key: "source", head: "From", cell: (row) => <Source row={row} /> },
+    ...shown.paths.map((path): Column<Row> => ({
+      key: path, head: <span title={path}><Name>{shortPath(path)}</Name></span>, cell: (row) => configCell(shown, row, path),
+    })),
+  ];
+  if (!byGroup) {
+    columns.push(...metricColumns(shown));
+    columns.push({ key: "status", head: "Status", cell: (row) => "arm" in row && <Status name={statusName(row.status)} /> });
+    columns.push({
+      key: "heard", head: "Last heard",
+      cell: (row) => <Ago date={dateOf(live.arms.get(rowName(row))?.lastHeard ?? live.arms.get(rowName(row))?.updateTime)} />,
+    });
+  }
+  return columns;
+}
+
+function NameCell({ route, row }: { route: URLSearchParams; row: Row }): JSX.Element {
+  const name = rowName(row);
+  const isArm = "arm" in row || row.groupName === undefined;
+  const href = isArm
+    ? linkTo({ arm: name }, changed(route, { view: undefined }))
+    : linkTo({ by: "arm", group: name, q: undefined, status: ["completed", "running", "failed", "cancelled", "pending"] }, route);
+  return (
+    <>
+      <input type="checkbox" aria-label={`Select ${name}`} checked={isPicked(route, row)}
+        onChange={() => { location.hash = withPick(route, row).toString(); }} />
+      <Swatch name={name} />
+      <a href={href}><Name>{name}</Name></a>
+    </>
+  );
+}
+
+function Score({ row }: { row: Row }): JSX.Element {
+  const score = rowScore(row);
+  return score === undefined
+    ? <span class="quiet">{"arm" in row ? "no score" : "no mean"}</span>
+    : <b title={String(score)}>{formatNumber(score)}</b>;
+}
+
+function Source({ row }: { row: Row }): JSX.Element {
+  const source = "arm" in row ? row.source : undefined;
+  return (
+    <>
+      {source ? <Name>{sourceName(source)}</Name> : <span class="quiet">–</span>}
+      <Flags flags={row.flags} />
+    </>
+  );
+}
+
+function Members({ row }: { row: RankedGroup }): JSX.Element {
+  const notes: [bigint, string, string][] = [
+    [row.nans, "NaN", "bad"], [row.missing, "missing", "warn"], [row.failed, "failed", "bad"], [row.leftOut, "left out", ""],
+  ];
+  return (
+    <>
+      <span class="number" title="Runs whose score is a number, of all runs of the group">
+        {(row.statistics?.n ?? 0n).toString()} of {row.members.toString()}
+      </span>
+      {notes.map(([count, text, kind]) => count > 0n && <Chip key={text} kind={kind}>{count.toString()} {text}</Chip>)}
+      <Flags flags={row.flags.filter((flag) => flag !== RankFlag.NAN)} />
+    </>
+  );
+}
+
+function Flags({ flags }: { flags: readonly RankFlag[] }): JSX.Element {
+  return (
+    <>
+      {flags.includes(RankFlag.BENCHMARKS_DIFFER) && (
+        <Chip kind="warn" title="The rows of this eval have different benchmark_ids">benchmarks differ</Chip>
+      )}
+      {flags.includes(RankFlag.CONFIGS_DIFFER) && (
+        <Chip kind="warn" title="The configs of the members differ in more than name and seed">configs differ</Chip>
+      )}
+      {flags.includes(RankFlag.NAN) && <Chip kind="bad">NaN</Chip>}
+    </>
+  );
+}
+
+function configCell({ live, configs }: Shown, row: Row, path: string): JSX.Element | string {
+  const arms = "arm" in row
+    ? [row.arm]
+    : row.groupName === undefined ? [row.firstArm] : membersOf(live, row.groupName);
+  const values = new Set(arms.map((arm) => configs.get(arm)?.get(path)));
+  const [value] = values;
+  if (values.size > 1) {
+    return <span class="quiet">{values.size} values</span>;
+  }
+  return value === undefined ? <span class="quiet">–</span> : <Name>{value}</Name>;
+}
+
+const members = new WeakMap<ReadonlyMap<string, unknown>, Map<string, string[]>>();
+
+/** The names of the arms of a group. */
+export function membersOf(live: Live, groupName: string): string[] {
+  let groups = members.get(live.arms);
+  if (groups === undefined) {
+    groups = new Map();
+    for (const [name, arm] of live.arms) {
+      const names: string[] = groups.get(arm.groupName ?? "") ?? [];
+      groups.set(arm.groupName ?? "", names);
+      names.push(name);
+    }
+    members.set(live.arms, groups);
+  }
+  return groups.get(groupName) ?? [];
+}
+
+function metricColumns({ metrics, scores }: Shown): Column<Row>[] {
+  const index = new Map(scores?.arms.map((arm, place) => [arm.arm, place]));
+  return metrics.map((metric, column) => ({
+    key: `metric:${metric}`, head: <Name>{metric}</Name>, kind: "number",
+    cell: (row) => {
+      const place = index.get(rowName(row));
+      const values = scores?.columns[column];
+      return place !== undefined && values?.present[place]
+        ? <span title={String(values.values[place])}>{formatNumber(values.values[place]!)}</span>
+        : <span class="quiet">–</span>;
+    },
+  }));
+}
+
+type Scale = (value: number) => number;
+
+/** From numbers to per cent of the plot's width, for all rows alike. */
+function scaleOf(rows: readonly Row[]): Scale {
+  let [least, most] = [Infinity, -Infinity];
+  for (const row of rows) {
+    const { ciLow, ciHigh } = ("arm" in row ? undefined : row.statistics) ?? {};
+    for (const value of [rowScore(row), ciLow, ciHigh]) {
+      if (value !== undefined && Number.isFinite(value)) {
+        least = Math.min(least, value);
+        most = Math.max(most, value);
+      }
+    }
+  }
+  return (value) => (most > least ? 3 + (94 * (value - least)) / (most - least) : 50);
+}
+
+/** The score as a dot, with the interval as a line and the single scores' range as a thin one. */
+function Plot({ row, scale }: { row: Row; scale: Scale }): JSX.Element | null {
+  const score = rowScore(row);
+  if (score === undefined || !Number.isFinite(score)) {
+    return null;
+  }
+  const { ciLow, ciHigh } = ("arm" in row ? undefined : row.statistics) ?? {};
+  const hasInterval = ciLow !== undefined && ciHigh !== undefined;
+  const text = hasInterval ? `95 % interval ${formatNumber(ciLow)} to ${formatNumber(ciHigh)}` : "no interval: one run";
+  return (
+    <svg class="plot" role="img" aria-label={text}>
+      <title>{text}</title>
+      {hasInterval && <line x1={`${scale(ciLow)}%`} x2={`${scale(ciHigh)}%`} y1="50%" y2="50%" />}
+      <circle cx={`${scale(score)}%`} cy="50%" r="4" />
+    </svg>
+  );
+}

@@ -1,0 +1,202 @@
+/** Parts that several views share. */
+
+import type { ComponentChildren, JSX } from "preact";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+
+import { isMissing } from "./api";
+import { colorIndex } from "./colors";
+import { formatAgo } from "./format";
+
+const rowHeight = 36;
+/** Rows above and below the visible ones that are drawn too. */
+const spareRows = 8;
+
+/** A name as it was given. Its direction does not change the text around it. */
+export function Name({ children }: { children: string }): JSX.Element {
+  return <bdi class="name" title={children}>{children}</bdi>;
+}
+
+/** A square in the colour of an arm or a group. */
+export function Swatch({ name }: { name: string }): JSX.Element {
+  return <span class={`swatch c${colorIndex(name)}`} aria-hidden="true" />;
+}
+
+/** A status as a word and a coloured dot. */
+export function Status({ name }: { name: string }): JSX.Element {
+  return <span class={`status ${name}`}>{name}</span>;
+}
+
+/** A small note, such as a warning beside a score. */
+export function Chip({ kind = "", title, children }: {
+  kind?: string; title?: string; children: ComponentChildren;
+}): JSX.Element {
+  return <span class={`chip ${kind}`} title={title}>{children}</span>;
+}
+
+/** How long ago something was, kept up to date. */
+export function Ago({ date }: { date: Date | undefined }): JSX.Element {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 10_000);
+    return () => clearInterval(timer);
+  }, []);
+  return date === undefined ? <span class="quiet">–</span> : (
+    <time dateTime={date.toISOString()} title={date.toLocaleString()}>
+      {formatAgo(date, Math.max(now, date.getTime()))}
+    </time>
+  );
+}
+
+/** An error where the results would be. */
+export function Problem({ error, retry }: { error: unknown; retry?: () => void }): JSX.Element {
+  const text = error instanceof Error ? error.message : String(error);
+  return (
+    <div class="problem" role="alert">
+      <p>{isMissing(error) ? "There is no such experiment or arm, or your token does not include it." : text}</p>
+      {retry && <button type="button" onClick={retry}>Try again</button>}
+    </div>
+  );
+}
+
+/** A text where nothing can be shown. */
+export function Empty({ children }: { children: ComponentChildren }): JSX.Element {
+  return <p class="empty">{children}</p>;
+}
+
+/** A group of buttons of which one is pressed. */
+export function Choice<V extends string>({ label, value, options, onChange }: {
+  label: string; value: V; options: readonly (readonly [V, string])[]; onChange: (value: V) => void;
+}): JSX.Element {
+  return (
+    <div class="choice" role="group" aria-label={label}>
+      {options.map(([option, text]) => (
+        <button key={option} type="button" aria-pressed={option === value} onClick={() => onChange(option)}>
+          {text}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+/** A field for a text that is searched for. The key `/` goes to it. */
+export function Search({ label, value, onInput }: {
+  label: string; value: string; onInput: (value: string) => void;
+}): JSX.Element {
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    const find = (event: KeyboardEvent): void => {
+      if (event.key === "/" && !(event.target instanceof HTMLInputElement)) {
+        event.preventDefault();
+        field.current?.focus();
+      }
+    };
+    addEventListener("keydown", find);
+    return () => removeEventListener("keydown", find);
+  }, []);
+  return (
+    <input ref={field} type="search" aria-label={label} placeholder={`${label}  ( / )`} value={value}
+      onInput={(event) => onInput(event.currentTarget.value)} />
+  );
+}
+
+/** A column of a table. */
+export interface Column<T> {
+  readonly key: string;
+  readonly head: ComponentChildren;
+  readonly cell: (row: T, index: number) => ComponentChildren;
+  /** `number`, `name` or `wide`, for its alignment and width. */
+  readonly kind?: string;
+  readonly sort?: "ascending" | "descending" | undefined;
+}
+
+/** A table of any length: only the rows in sight are in the document. */
+export function VirtualTable<T>({ label, columns, rows, total = rows.length, keyOf, onEnd, isNew }: {
+  label: string; columns: readonly Column<T>[]; rows: readonly T[]; total?: number;
+  keyOf: (row: T) => string; onEnd?: (rows: number) => void; isNew?: (row: T) => boolean;
+}): JSX.Element {
+  const box = useRef<HTMLDivElement>(null);
+  const [place, setPlace] = useState({ top: 0, height: 900 });
+  const look = (): void => {
+    const { scrollTop = 0, clientHeight = 900 } = box.current ?? {};
+    setPlace((old) => (old.top === scrollTop && old.height === clientHeight ? old : { top: scrollTop, height: clientHeight }));
+  };
+  useLayoutEffect(() => {
+    const observer = new ResizeObserver(look);
+    observer.observe(box.current!);
+    look();
+    return () => observer.disconnect();
+  }, []);
+  const first = Math.max(0, Math.floor(place.top / rowHeight) - spareRows);
+  const last = Math.min(total, Math.ceil((place.top + place.height) / rowHeight) + spareRows);
+  useEffect(() => {
+    if (last > rows.length) {
+      onEnd?.(last);
+    }
+  }, [last, rows.length]);
+  const shown = rows.slice(first, last);
+  return (
+    <div ref={box} class="scroll" tabIndex={0} role="region" aria-label={label} onScroll={look}>
+      <table aria-rowcount={total + 1}>
+        <thead>
+          <tr aria-rowindex={1}>
+            {columns.map(({ key, head, kind = "", sort }) => (
+              <th key={key} scope="col" class={kind} aria-sort={sort}>{head}</th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          <Space rows={first} columns={columns.length} />
+          {shown.map((row, index) => (
+            <tr key={keyOf(row)} aria-rowindex={first + index + 2} class={isNew?.(row) ? "new" : ""}>
+              {columns.map(({ key, cell, kind = "" }) => <td key={key} class={kind}>{cell(row, first + index)}</td>)}
+            </tr>
+          ))}
+          <Space rows={total - first - shown.length} columns={columns.length} />
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Space({ rows, columns }: { rows: number; columns: number }): JSX.Element | null {
+  return rows <= 0 ? null : (
+    <tr aria-hidden="true" class="space"><td colSpan={columns} style={{ height: rows * rowHeight }} /></tr>
+  );
+}
+
+/** Saves a text as a file. */
+export function download(name: string, parts: BlobPart[], type: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob(parts, { type }));
+  link.download = name.replace(/[^\w.-]+/g, "_");
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+/** Lines of CSV. A text that a spreadsheet would calculate is kept as a text. */
+export function csv(rows: readonly (readonly (string | number)[])[]): string {
+  const cell = (value: string | number): string => {
+    const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  return rows.map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
+}
+
+/** What a call returns, asked for again when one of `inputs` changes. The old value stays meanwhile. */
+export function useCall<T>(
+  call: (signal: AbortSignal) => Promise<T>, inputs: readonly unknown[],
+): { value: T | undefined; error: unknown; isLoading: boolean; again: () => void } {
+  const [state, setState] = useState<{ value: T | undefined; error: unknown; isLoading: boolean }>(
+    { value: undefined, error: undefined, isLoading: true });
+  const [turn, setTurn] = useState(0);
+  useEffect(() => {
+    const ended = new AbortController();
+    setState((old) => ({ ...old, isLoading: true }));
+    call(ended.signal).then(
+      (value) => !ended.signal.aborted && setState({ value, error: undefined, isLoading: false }),
+      (error: unknown) => !ended.signal.aborted && setState((old) => ({ ...old, error, isLoading: false })),
+    );
+    return () => ended.abort();
+  }, [...inputs, turn]);
+  return { ...state, again: () => setTurn((old) => old + 1) };
+}

@@ -1,0 +1,160 @@
+"""The page with the results: its files, and the cookie that keeps a token for it.
+
+The files have no results in them, so everybody may load them. The page asks for results with the
+calls that every client makes. Scripts cannot read the cookie. It counts for reading calls only,
+and only if the page itself sends them: foreign pages have another Origin, which the front rejects.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from podium.errors import PodiumError
+
+from podium_server.rpc.access.tokens import Access
+from podium_server.rpc.fronts.http_pages import Scope, Send, send_error, send_refusal
+from podium_server.rpc.telemetry import SESSION_PAGE, Telemetry
+from podium_server.web import PageFile, page_files
+
+__all__ = ["WebPage", "session_token"]
+
+_READS = "/podium.v1.ResultsService"
+"""The path of the calls that a browser sends the cookie with."""
+_SECONDS = 30 * 24 * 3600
+_TOKEN_BYTES = 256
+_TOKEN = re.compile(rb"[\w-]+", re.ASCII)
+_HEADERS = (
+    (
+        b"content-security-policy",
+        (
+            b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+            b"img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+            b"require-trusted-types-for 'script'; trusted-types 'none'"
+        ),
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-cache"),
+    (b"vary", b"accept-encoding"),
+)
+
+
+class WebPage:
+    """Serves the page, and keeps the token of its user in a cookie.
+
+    Args:
+        access: Checks tokens.
+        telemetry: Counts the checks.
+    """
+
+    def __init__(self, access: Access, telemetry: Telemetry) -> None:
+        self._access = access
+        self._telemetry = telemetry
+        self._files = page_files()
+
+    def serves(self, scope: Scope) -> bool:
+        """Returns whether a request is for the page."""
+        return scope["path"] in self._files or scope["path"] == SESSION_PAGE
+
+    async def answer(
+        self, scope: Scope, peer: str, receive: Callable[[], Awaitable[dict[str, Any]]], send: Send
+    ) -> None:
+        """Answers a request for a file, or one to begin or end a session."""
+        headers = dict(scope["headers"])
+        file = self._files.get(scope["path"])
+        if file is not None and scope["method"] in {"GET", "HEAD"}:
+            await _send_file(file, headers, send)
+        elif file is not None:
+            await send_error(send, 405, "unimplemented", "use GET")
+        elif scope["method"] not in {"POST", "DELETE"}:
+            await send_error(send, 405, "unimplemented", "use POST or DELETE")
+        elif b"origin" not in headers:
+            await send_error(send, 403, "permission_denied", "sessions are for the page only")
+        elif scope["method"] == "POST":
+            await self._begin_session(headers, peer, await _token(receive), send)
+        else:
+            await _send_cookie(headers, b"", 0, send)
+
+    async def _begin_session(
+        self, headers: Mapping[bytes, bytes], peer: str, token: bytes, send: Send
+    ) -> None:
+        try:
+            async with self._telemetry.call(SESSION_PAGE, peer):
+                await self._access.enter(SESSION_PAGE, lambda: [f"Bearer {token.decode()}"])
+        except PodiumError as error:
+            await send_refusal(send, error)
+        else:
+            await _send_cookie(headers, token, _SECONDS, send)
+
+
+def session_token(scope: Scope) -> str | None:
+    """Returns the token in the cookie of a request, if it counts for that request."""
+    headers = dict(scope["headers"])
+    if b"origin" not in headers or not scope["path"].startswith(f"{_READS}/"):
+        return None
+    wanted = _cookie_name(headers)
+    for name, _, value in _cookies(scope["headers"]):
+        if name.strip() == wanted and _TOKEN.fullmatch(value):
+            return str(value.decode())
+    return None
+
+
+def _cookies(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, bytes, bytes]]:
+    for name, value in headers:
+        if name == b"cookie":
+            yield from (cookie.partition(b"=") for cookie in value.split(b";"))
+
+
+def _cookie_name(headers: Mapping[bytes, bytes]) -> bytes:
+    """Returns the name of the cookie. It has the port, since cookies of all ports are shared."""
+    port = headers.get(b"host", b"").rpartition(b":")[2]
+    return b"podium" + (b"_" + port if port.isdigit() else b"")
+
+
+async def _token(receive: Callable[[], Awaitable[dict[str, Any]]]) -> bytes:
+    """Reads a token from the body of a request. Returns an empty one if it cannot be a token."""
+    body = b""
+    while len(body) <= _TOKEN_BYTES:
+        event = await receive()
+        body += event.get("body", b"")
+        if not event.get("more_body", False):
+            break
+    token = body.strip()
+    return token if len(token) <= _TOKEN_BYTES and _TOKEN.fullmatch(token) else b""
+
+
+async def _send_cookie(
+    headers: Mapping[bytes, bytes], token: bytes, seconds: int, send: Send
+) -> None:
+    secure = b"; Secure" if headers[b"origin"].startswith(b"https:") else b""
+    cookie = b"%s=%s; Path=%s; Max-Age=%d; HttpOnly; SameSite=Strict%s" % (
+        _cookie_name(headers),
+        token,
+        _READS.encode(),
+        seconds,
+        secure,
+    )
+    await _send(send, 204, [(b"set-cookie", cookie), (b"cache-control", b"no-store")])
+
+
+async def _send_file(file: PageFile, headers: Mapping[bytes, bytes], send: Send) -> None:
+    known = [*_HEADERS, (b"etag", file.etag.encode())]
+    if headers.get(b"if-none-match") == file.etag.encode():
+        await _send(send, 304, known)
+        return
+    content = file.content
+    if b"gzip" in headers.get(b"accept-encoding", b""):
+        content = file.compressed
+        known.append((b"content-encoding", b"gzip"))
+    known.append((b"content-type", file.content_type.encode()))
+    known.append((b"content-length", str(len(content)).encode()))
+    await _send(send, 200, known, content)
+
+
+async def _send(
+    send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes = b""
+) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,114 @@
+"""The page over HTTP: its files, and the cookie that keeps a token for it."""
+
+import asyncio
+import gzip
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+
+import pytest
+from podium_server.serve import tokens
+
+from tests.server.access.serving import serving
+
+pytest.importorskip("connectrpc")
+
+_READ = "/podium.v1.ResultsService/ListExperiments"
+_WRITE = "/podium.v1.RecordingService/Record"
+
+
+async def _ask(
+    url: str, path: str, method: str = "GET", body: str | None = None, **headers: str
+) -> tuple[HTTPResponse, bytes]:
+    """Returns a response and its body. `headers` are named with `_` for `-`."""
+    host = url.removeprefix("http://")
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    def send() -> tuple[HTTPResponse, bytes]:
+        connection = HTTPConnection(host, timeout=120)
+        try:
+            connection.request(method, path, body, given)
+            response = connection.getresponse()
+            return response, response.read()
+        finally:
+            connection.close()
+
+    return await asyncio.to_thread(send)
+
+
+async def test_the_page_has_strict_headers(tmp_path: Path) -> None:
+    """Scripts, styles and calls of the page come from its server only, and no page may frame it."""
+    async with serving(tmp_path, http=("127.0.0.1:0",)) as [_, url]:
+        found, body = await _ask(url, "/")
+        assert (found.status, found.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert b'<script type="module" src="page.js"></script>' in body
+        rules = found.headers["content-security-policy"].split("; ")
+        assert {"default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"} <= set(rules)
+        assert found.headers["x-content-type-options"] == "nosniff"
+        script, _ = await _ask(url, "/page.js")
+        assert script.headers["content-type"] == "text/javascript; charset=utf-8"
+        assert (await _ask(url, "/nothing"))[0].status == 404
+        assert (await _ask(url, "/", "POST"))[0].status == 405
+
+
+async def test_files_are_compressed_and_kept(tmp_path: Path) -> None:
+    """A browser gets the script compressed, and asks afterwards only whether it has changed."""
+    async with serving(tmp_path, http=("127.0.0.1:0",)) as [_, url]:
+        plain, script = await _ask(url, "/page.js")
+        packed, compressed = await _ask(url, "/page.js", accept_encoding="gzip, br")
+        assert packed.headers["content-encoding"] == "gzip"
+        assert gzip.decompress(compressed) == script
+        again, nothing = await _ask(url, "/page.js", if_none_match=plain.headers["etag"])
+        assert (again.status, nothing) == (304, b"")
+
+
+async def test_rebinding_and_foreign_pages_are_rejected(tmp_path: Path) -> None:
+    """A name that resolves to this machine does not get the page, and a foreign page no session."""
+    async with serving(tmp_path, http=("127.0.0.1:0",)) as [_, url]:
+        assert (await _ask(url, "/", host="evil.example"))[0].status == 403
+        for origin in ("http://evil.example", "null", url.replace("127.0.0.1", "127.0.0.2")):
+            assert (await _ask(url, "/session", "POST", "x", origin=origin))[0].status == 403
+        assert (await _ask(url, "/session", "POST", "x"))[0].status == 403
+
+
+async def test_the_cookie_reads_for_the_page_only(tmp_path: Path) -> None:
+    """A token that was given once counts for reading calls of the page, and for nothing else."""
+    store = f"sqlite:///{tmp_path / 'podium.db'}"
+    _, token = await asyncio.to_thread(tokens.create, store, "admin", "admin", (), None)
+    async with serving(tmp_path, auth="tokens", http=("127.0.0.1:0",)) as [_, url]:
+        refused, _ = await _ask(url, "/session", "POST", "pdm_wrong", origin=url)
+        assert (refused.status, refused.headers["set-cookie"]) == (401, None)
+        given, _ = await _ask(url, "/session", "POST", f" {token}\n", origin=url)
+        cookie, *attributes = given.headers["set-cookie"].split("; ")
+        assert given.status == 204
+        assert {"HttpOnly", "SameSite=Strict", "Path=/podium.v1.ResultsService"} <= set(attributes)
+
+        async def status(path: str, **headers: str) -> int:
+            call = _ask(url, path, "POST", "{}", content_type="application/json", **headers)
+            return (await call)[0].status
+
+        assert await status(_READ, cookie=f"other=1; {cookie}", origin=url) == 200
+        assert await status(_READ, cookie=cookie) == 401  # no browser sends a call so
+        assert await status(_READ, cookie=cookie, origin="http://evil.example") == 403
+        assert await status(_READ, cookie=cookie.replace("podium_", "podium"), origin=url) == 401
+        assert await status(_READ, cookie="podium_=\xff", origin=url) in {400, 401}
+        assert await status(_WRITE, cookie=cookie, origin=url) == 401
+        ended, _ = await _ask(url, "/session", "DELETE", origin=url)
+        assert "Max-Age=0" in ended.headers["set-cookie"]
+
+
+async def test_a_cookie_of_https_is_secure(tmp_path: Path) -> None:
+    """Behind a proxy with TLS, the cookie never travels without encryption."""
+    store = f"sqlite:///{tmp_path / 'podium.db'}"
+    _, token = await asyncio.to_thread(tokens.create, store, "r", "reader", ("team",), None)
+    async with serving(tmp_path, auth="tokens", http=("127.0.0.1:0",)) as [_, url]:
+        origin = url.replace("http:", "https:")
+        given, _ = await _ask(url, "/session", "POST", token, origin=origin)
+        assert "Secure" in given.headers["set-cookie"].split("; ")
+
+
+@pytest.mark.parametrize("token", ["", "a b", "x" * 100_000, "a;b", "a\r\nset-cookie: x=1"])
+async def test_what_is_no_token_is_rejected(tmp_path: Path, token: str) -> None:
+    """Text that cannot be a token is rejected, and no part of it becomes a header."""
+    async with serving(tmp_path, auth="tokens", http=("127.0.0.1:0",)) as [_, url]:
+        found, _ = await _ask(url, "/session", "POST", token, origin=url)
+        assert (found.status, found.headers["set-cookie"]) == (401, None)
