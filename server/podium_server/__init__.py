@@ -1,1 +1,1 @@
-"""The Podium server: keeps results in a store and serves them over gRPC."""
+"""The Podium server: stores results, and serves them over gRPC."""

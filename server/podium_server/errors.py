@@ -5,7 +5,7 @@ from podium.errors import PodiumError, error_for
 __all__ = ["failure", "overloaded", "unknown_arm", "unknown_experiment"]
 
 _RETRY_SECONDS = 0.25
-"""The pause that a rejected client is asked to make before a retry. Clients add jitter."""
+"""The seconds that a rejected client is asked to wait before a retry. Clients add a random time."""
 
 
 def failure(reason: str, message: str, /, **metadata: str) -> PodiumError:

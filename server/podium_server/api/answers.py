@@ -1,4 +1,4 @@
-"""Builds responses from rows. Encoded parts are passed on without decoding."""
+"""Builds responses from rows. Parts that are stored encoded are copied without decoding them."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -94,7 +94,10 @@ def experiment(row: ExperimentRow) -> Experiment:
 
 
 def arm_counts(counts: Sequence[int]) -> ArmCounts:
-    """Returns the message of counts of arms, which are indexed by the number of a status."""
+    """Returns the message with counts of arms.
+
+    In `counts`, the index is the number of the status.
+    """
     _, pending, running, completed, failed, cancelled = counts
     return ArmCounts(
         pending=pending, running=running, completed=completed, failed=failed, cancelled=cancelled
@@ -102,7 +105,7 @@ def arm_counts(counts: Sequence[int]) -> ArmCounts:
 
 
 def arm_result(experiment_name: str, view: ArmView, rows: Iterable[bytes]) -> bytes:
-    """Encodes an arm, whose rows are encoded already."""
+    """Encodes an arm. Its rows are already encoded."""
     row = view.row
     answer = _recorded(view)
     answer.name = row.name
@@ -175,7 +178,7 @@ def score(found: Score) -> bytes:
 def score_source(origin: int, key: str, eval_name: str | None, step: int | None) -> ScoreSource:
     """Returns the message of a score's source.
 
-    The message is cached, since most scores have one of a few sources. Callers must not change it.
+    The message is cached, because there are few different sources. Callers must not change it.
     """
     return ScoreSource(origin=int(origin), key=key, eval_name=eval_name, step=step)  # type: ignore[arg-type]
 
@@ -215,7 +218,7 @@ def scores(metrics: Iterable[str], found: ScoreMatrix, token: str) -> ScoresResp
 
 
 def series(points: Iterable[Points]) -> Iterable[Series]:
-    """Returns one Series for each key, from points in order of steps."""
+    """Returns one Series for each key, made from points in the order of their steps."""
     found: dict[str, Series] = {}
     for step, values in points:
         for key, value in values.items():

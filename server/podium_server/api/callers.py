@@ -1,4 +1,4 @@
-"""The caller of a call, which `podium_server.rpc.access` sets before a handler runs."""
+"""The caller of a call. `podium_server.rpc.access` sets it before a handler runs."""
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -23,11 +23,17 @@ class Caller:
 
     token: TokenRow | None
     check_again: Callable[[], Awaitable[None]] = _is_unlimited
-    """Raises TOKEN_INVALID if the token has ended. Streams call it before each message."""
+    """A function that raises TOKEN_INVALID if the token has ended.
+
+    Streams call it before each message.
+    """
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        """The names that the caller is limited to. If there are none, all names are allowed."""
+        """The prefixes of names that the caller may use.
+
+        If there are none, all names are allowed.
+        """
         return () if self.token is None else self.token.prefixes
 
     def allows(self, experiment: str) -> bool:
@@ -36,7 +42,7 @@ class Caller:
 
 
 EVERYONE = Caller(None)
-"""Any caller of a server that answers calls without tokens."""
+"""The caller of each call on a server that requires no tokens."""
 
 CALLER: ContextVar[Caller] = ContextVar("podium_caller")
-"""The caller of the call that this task works on. Reading it fails unless a caller was set."""
+"""The caller of the call that runs in this task. Reading it fails if no caller was set."""

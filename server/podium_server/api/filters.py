@@ -32,11 +32,11 @@ _MOST_CONDITIONS = 100
 _COMPARED = {"null_value", "bool_value", "int_value", "double_value", "string_value"}
 
 ArmFilterRequest = results_pb2.ListArmsRequest | results_pb2.RankRequest | results_pb2.ScoresRequest
-"""The requests that filter arms, by fields of the same names."""
+"""The requests that filter arms. Their fields have the same names."""
 
 
 def arm_filter(request: ArmFilterRequest | results_pb2.WatchRequest) -> ArmFilter:
-    """Returns the filter of the arms that a list, a ranking, a matrix or a watch shows."""
+    """Returns the filter of arms of a request for a list, a ranking, a matrix or a watch."""
     shown = ArmFilter(
         statuses=frozenset(request.statuses),
         group_name=request.group_name if request.HasField("group_name") else None,
@@ -80,7 +80,7 @@ def check_config_filters(given: Sequence[ConfigFilter], limits: Limits) -> None:
 
 
 def eval_filter(request: results_pb2.ListEvalsRequest) -> EvalFilter:
-    """Returns the filter of the rows that a list shows."""
+    """Returns the filter of rows of a request for a list."""
     return EvalFilter(
         name=request.name if request.HasField("name") else None,
         min_step=request.min_step if request.HasField("min_step") else None,
@@ -89,7 +89,7 @@ def eval_filter(request: results_pb2.ListEvalsRequest) -> EvalFilter:
 
 
 def series_filter(request: results_pb2.ListSeriesRequest) -> SeriesFilter:
-    """Returns the filter of the points that a list shows."""
+    """Returns the filter of points of a request for a list."""
     keys = frozenset(request.keys)
     return (
         SeriesFilter(keys, request.max_step) if request.HasField("max_step") else SeriesFilter(keys)
@@ -99,7 +99,10 @@ def series_filter(request: results_pb2.ListSeriesRequest) -> SeriesFilter:
 def experiment_filter(
     request: results_pb2.ListExperimentsRequest, within: tuple[str, ...]
 ) -> ExperimentFilter:
-    """Returns the filter of the experiments that a list shows to its caller."""
+    """Returns the filter of experiments of a request for a list.
+
+    It includes the caller's prefixes.
+    """
     return ExperimentFilter(
         statuses=frozenset(map(experiment_status_from_proto, request.statuses)),
         name_prefix=request.name_prefix,

@@ -1,6 +1,6 @@
 """Page tokens and sizes of lists.
 
-A token has a place in a list, encrypted, and a keyed digest of the place and of the request. So
+A token contains an encrypted place in a list, and a keyed digest of the place and the request. So
 clients can neither read nor forge it, or use it for another request.
 """
 
@@ -39,7 +39,7 @@ def matrix_limits(page_size: int, metrics: int, limits: Limits) -> PageLimits:
 
 
 def series_limits(page_size: int, limits: Limits) -> PageLimits:
-    """Returns the limits of a page of a training series. Its size counts points."""
+    """Returns the limits of a page of a training series. The page size is a number of points."""
     check_range(page_size, "page_size", 0, _MOST_ROWS)
     points = min(page_size or limits.page_scores, limits.page_scores)
     return PageLimits(points, limits.page_bytes)
@@ -49,14 +49,17 @@ class PageTokens:
     """Writes and reads page tokens.
 
     Args:
-        key: A secret of the store. Every server of the store reads the tokens of the others.
+        key: A secret of the store. So tokens remain valid after a restart of the server.
     """
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
     def write(self, query: Message, place: int | str | None) -> str:
-        """Returns the token that continues a query at a place. It is empty at the end of a list."""
+        """Returns the token with which a list continues at a place.
+
+        At the end of a list, it is empty.
+        """
         if place is None:
             return ""
         encoded = str(place).encode()
@@ -68,7 +71,8 @@ class PageTokens:
         """Returns the place of a token, or `start` without a token.
 
         Raises:
-            PodiumError: PAGE_TOKEN_INVALID if no server of this store wrote it for this query.
+            PodiumError: PAGE_TOKEN_INVALID if this store's server did not write it for this
+                request.
         """
         if not token:
             return start
@@ -80,7 +84,10 @@ class PageTokens:
         return type(start)(place.decode())
 
     def _masked(self, digest: bytes, place: bytes) -> bytes:
-        """Hides a place, or shows it again. It may have the number of rows before a page."""
+        """Encrypts a place, or decrypts it.
+
+        A place may contain numbers that clients must not see.
+        """
         mask = shake_256(self._key + digest).digest(len(place))
         return bytes(a ^ b for a, b in zip(place, mask, strict=True))
 

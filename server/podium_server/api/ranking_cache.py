@@ -1,7 +1,7 @@
 """Caches the responses of rankings until the ranking changes.
 
-Arms that are training change the experiment all the time. A ranking of completed arms changes only
-when a completed arm changes. So a response is cached with the revision in which its ranking last
+A ranking of completed arms changes only when a completed arm changes, while running arms change the
+experiment all the time. So each response is cached with the revision in which its ranking last
 changed. Fields that change more often are not cached.
 """
 

@@ -51,8 +51,8 @@ _SHOWN_SOURCES = 100
 class Rankings:
     """Answers Rank from a store, or from a cache while the ranking has not changed.
 
-    The cache holds encoded responses without the revision and the counts of arms left out. These
-    change while arms are training; a ranking of completed arms does not.
+    The cache has encoded responses without two fields that change while arms are training: the
+    revision, and the counts of arms that are left out.
     """
 
     def __init__(self, store: Store, limits: Limits, cache_bytes: int) -> None:
@@ -100,7 +100,10 @@ class Rankings:
         return await self._store.members(asked.experiment, _query(asked), fold)
 
     def _keep(self, answer: "_Answer") -> bytes:
-        """Caches the part of an answer that stays valid. Returns the whole answer."""
+        """Caches the part of a response that remains valid until the ranking changes.
+
+        Returns the whole response.
+        """
         tally = answer.tally
         kept = answer.response.SerializeToString()
         question = answer.asked.SerializeToString(deterministic=True)
@@ -109,7 +112,7 @@ class Rankings:
 
 
 class _Answer(NamedTuple):
-    """A resolved request, and the part of its answer that is valid until the ranking changes."""
+    """A request with all defaults filled in, and the cached part of its response."""
 
     asked: RankRequest
     response: RankResponse
@@ -126,7 +129,7 @@ def _is_filtered(asked: RankRequest) -> bool:
 
 
 def _fresh(experiment: ExperimentRow, asked: RankRequest) -> bytes:
-    """Encodes the part of an answer that changes even if the ranking does not."""
+    """Encodes the part of a response that can change although the ranking does not."""
     fresh = RankResponse(revision=experiment.revision)
     if not _is_filtered(asked):
         fresh.counts.left_out.CopyFrom(_left_out(experiment.counts, asked))
@@ -189,7 +192,10 @@ _DIRECTIONS = {DIRECTION_MAXIMIZE: Direction.MAXIMIZE, DIRECTION_MINIMIZE: Direc
 
 
 def _resolved(request: RankRequest, experiment: ExperimentRow) -> RankRequest:
-    """Returns the request with all defaults filled in. Page tokens belong to this form."""
+    """Returns the request with all defaults filled in.
+
+    Page tokens are bound to this form of the request.
+    """
     asked = RankRequest()
     asked.CopyFrom(request)
     if not (request.HasField("metric") and request.direction):
@@ -239,7 +245,10 @@ def _read_place(place: str) -> tuple[RankPlace | None, Ranks]:
 
 
 def _add_arm(response: RankResponse, row: RankedRow, rank: int | None, mixed: set[str]) -> None:
-    """Adds an arm to the response in place. Copying a finished message takes twice the time."""
+    """Adds an arm to the response.
+
+    It fills in the fields in place, which takes half the time of copying a message.
+    """
     _, name, status, group_name, value, source, benchmark_id = row
     arm = response.arms.add(
         arm=name,

@@ -21,8 +21,10 @@ __all__ = ["Recording"]
 _MAX_SEQUENCE = 2**63 - 1
 _LARGE_CALL_BYTES = 64 * 1024
 _MANY_EVENTS = 20
-"""Calls with more events than this, eval rows not counted, take some milliseconds to read. They
-are read in a thread, like large requests, so that the event loop stays free."""
+"""A call with more events than this, without eval rows, takes some milliseconds to parse.
+
+Such calls are parsed in a thread, like large requests, so that the event loop stays free.
+"""
 
 
 class Recording:

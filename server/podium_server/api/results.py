@@ -64,8 +64,8 @@ _LAST_REVISION = 2**62
 def _candidates(metric: str) -> Sequence[tuple[str | None, str]]:
     """Returns the places to look up a score of a metric, in order.
 
-    They are cached, since clients request the same few metrics of every arm. The candidates of a
-    metric with many dots are not cached, because their size is the square of its length.
+    The result is cached, because clients request the same few metrics of many arms. For a metric
+    with many dots it is not cached, because its size grows with the square of the metric's length.
     """
     return (_known_candidates if metric.count(".") <= _MOST_DOTS else candidates)(metric)
 
@@ -79,7 +79,7 @@ class Results:
     Args:
         store: The store.
         limits: The limits of requests and pages.
-        ranking_cache_bytes: The memory for responses of rankings that do not change.
+        ranking_cache_bytes: The size of the cache of rankings.
     """
 
     def __init__(self, store: Store, limits: Limits, ranking_cache_bytes: int = 0) -> None:

@@ -30,7 +30,10 @@ from podium_server.store.tokens import Role, TokenRow, digest_of, is_within
 __all__ = ["Tokens", "new_row", "public", "revocable"]
 
 _MOST_TOKENS = 10_000
-"""The most tokens of a store, ended ones included. A server reads all of them every 2 seconds."""
+"""The most tokens of a store, including those that have ended.
+
+The server reads all of them every 2 seconds.
+"""
 _MOST_OF_A_NAME = 100
 _MOST_PREFIXES = 100
 _ROLES = {role.value: f"ROLE_{role.name}" for role in Role}
@@ -123,7 +126,7 @@ def new_row(
 
 
 def revocable(rows: Iterable[TokenRow], id_or_name: str, now: int) -> list[TokenRow]:
-    """Returns the live tokens with an id or a name."""
+    """Returns the valid tokens with an id or a name."""
     return [row for row in rows if id_or_name in {row.id, row.name} and row.is_live(now)]
 
 
@@ -143,9 +146,9 @@ def _message(row: TokenRow) -> token_pb2.Token:
 
 
 def _manager() -> TokenRow:
-    """Returns the token of the caller.
+    """Returns the token of the caller. Raises TOKEN_MISSING without a token.
 
-    Without a token, everybody could make tokens that are valid when the server requires them.
+    Otherwise everybody could create tokens, and use them once the server requires tokens.
     """
     token = CALLER.get().token
     if token is None:
@@ -162,7 +165,7 @@ def _is_included(prefix: str, manager: TokenRow) -> bool:
 
 
 def _included(rows: Iterable[TokenRow], manager: TokenRow) -> list[TokenRow]:
-    """Returns the tokens that allow nothing on names outside of the manager's prefixes."""
+    """Returns the tokens whose prefixes are all within the prefixes of the manager."""
     if not manager.prefixes:
         return list(rows)
     return [

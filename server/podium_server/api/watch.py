@@ -1,8 +1,8 @@
-"""Watch: sends a consumer the changes from one revision of an experiment to another, from the feed.
+"""The rpc Watch: sends clients the changes of an experiment from one revision to another.
 
-A watch keeps the last revision that it has sent completely, and at most one page. There is no queue
-of changes: a slow consumer gets fewer, larger steps. Each commit wakes the watches, so nothing is
-polled.
+A watch reads the changes from the feed of the store. It keeps only the last revision that it has
+sent completely, and at most one page. So there is no queue of changes: a slow client gets fewer,
+larger steps. Each commit wakes the watches, so nothing is polled.
 """
 
 import asyncio
@@ -43,13 +43,15 @@ _PAGE = PageLimits(200, 64 * 1024)
 _SERIES_PAGE = PageLimits(4_000, 0)
 _HEARTBEAT_SECONDS = 10.0
 _CHECK_SECONDS = 2.0
-"""The time between two checks of the token while nothing changes."""
+"""The seconds between two checks of the token while nothing changes."""
 _AHEAD_SECONDS = 5.0
-"""The seconds for which a consumer may be ahead of the store before it is reset."""
+"""If a client knows a later revision than the store, it is reset after these seconds."""
 _PAUSE_SECONDS = 0.004
 _PAUSE_OF_EACH_SECONDS = 0.0005
-"""The pause between two markers, for each watch of the experiment. With many watches the pause
-is longer, so that each step merges more commits."""
+"""The seconds that each watch of the experiment adds to the pause between two markers.
+
+With many watches, each step thus merges more commits.
+"""
 
 
 class Watches(ChangeListener):
@@ -63,7 +65,7 @@ class Watches(ChangeListener):
         store.listen(self)
 
     def changing(self, _subjects: Collection[Subject], /) -> None:
-        """Does nothing, since readers may still see the state before the commit."""
+        """Does nothing. Readers do not see the new state yet."""
 
     def changed(self, subjects: Collection[Subject], /) -> None:
         """Wakes the watches of the experiments that a commit has changed."""
@@ -97,7 +99,10 @@ class Watches(ChangeListener):
                 self._check_stopped()
 
     async def _begin(self, sent: "_Sent", wake: asyncio.Event) -> WatchResponse:
-        """Returns the first message. It resets a consumer of another epoch or too far ahead."""
+        """Returns the first message.
+
+        It resets a client that has another epoch, or a revision that the store does not reach.
+        """
         loop = asyncio.get_running_loop()
         ends = loop.time() + _AHEAD_SECONDS
         while True:
@@ -147,7 +152,7 @@ class Watches(ChangeListener):
 
 
 class _Sent:
-    """The revision that was sent to a consumer, and the arms that match its filters."""
+    """The revision that was sent to a client, and the arms that match its filters."""
 
     def __init__(self, store: Store, request: WatchRequest, turn: asyncio.Lock) -> None:
         self._store = store
@@ -164,15 +169,15 @@ class _Sent:
         self._declared: bytes | None = None
 
     async def look(self) -> ChangePage:
-        """Returns the first page of changes. Callers use only its experiment and epoch."""
+        """Returns the first page of changes. Callers only use its experiment and epoch."""
         return await self._store.changes(self._experiment, self._revision, None, PageLimits(1, 0))
 
     def is_ahead(self, page: ChangePage) -> bool:
-        """Returns whether the consumer is ahead of the store, in the store's own epoch."""
+        """Returns whether the client has a later revision than the store, of the same epoch."""
         return self._epoch in ("", page.epoch) and self._revision > page.experiment.revision
 
     def first_response(self, page: ChangePage) -> WatchResponse:
-        """Returns the first message. It resets a consumer that must discard its state."""
+        """Returns the first message. It has `reset` set if the client must discard its state."""
         is_other = self._epoch not in ("", page.epoch) or self._revision < page.experiment.deletion
         response = WatchResponse(
             reset=self._revision > 0 and (is_other or self._revision > page.experiment.revision)
@@ -186,8 +191,8 @@ class _Sent:
     async def advance(self) -> AsyncGenerator[WatchResponse]:
         """Yields everything that changed since the last marker, and the next marker.
 
-        An arm that newly matches the filters is sent with all its rows and series. They may be
-        newer than the page of changes. Later changes follow before the marker.
+        An arm that newly matches the filters is sent with all its rows and series. These can be
+        newer than the page of changes. The changes up to their revision follow before the marker.
         """
         place: ChangePlace | None = None
         begun = self._revision
@@ -222,9 +227,9 @@ class _Sent:
 
     @contextlib.asynccontextmanager
     async def _taking_turns(self) -> AsyncGenerator[None]:
-        """Lets one watch read a page at a time, and other calls in between.
+        """Makes watches read their pages one after the other, with other calls in between.
 
-        Many watches that begin together would otherwise delay all other calls by a page each.
+        Otherwise, many watches that begin together would delay all other calls.
         """
         async with self._turn:
             yield

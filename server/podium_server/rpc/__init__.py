@@ -1,1 +1,1 @@
-"""Receives and answers calls: admission, access, handlers of bytes, errors, health, fronts."""
+"""Receives and answers calls: admission, access, handlers, errors, health, fronts."""

@@ -1,7 +1,7 @@
-"""Admission: limits the calls that the server works on, and the memory of their messages.
+"""Admission: limits the concurrent calls, and the memory of their messages.
 
-A call is admitted before its request is read. A call beyond a limit is rejected at once. So
-admitted calls are answered in time, and the process stays within its memory.
+It decides about a call before the request is read. A call beyond a limit is rejected at once. So
+the other calls are answered in time, and the process stays within its memory.
 """
 
 import asyncio
@@ -25,9 +25,9 @@ _WARNING_SECONDS = 60.0
 _SMALL_BYTES = 16 * 1024
 """Requests and responses up to this size do not count for the limits on bytes."""
 _COPIES = 2
-"""Memory holds about two copies of a request that is processed, and of a response that is sent."""
+"""The number of copies in memory of a request that is processed, and of a response that is sent."""
 _CALLS_OF_EACH = 8
-"""The calls that each connection may always have under way, even if the server is at its limit."""
+"""The calls that each connection may always have, even if the server is at its limit."""
 _LAST_REFUSALS_SECONDS = 0.2
 _LAST_WATCHES_SECONDS = 0.1
 _QUIET_SECONDS = 0.03
@@ -36,10 +36,10 @@ _UNREAD = "clients do not read their responses fast enough; try again later"
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """The limits of the work that a server does at a time.
+    """The limits of what a server does at the same time.
 
     Attributes:
-        calls: The number of calls under way.
+        calls: The number of running calls.
         message_bytes: The size of a request in bytes.
         incomplete_requests: The number of requests of which only a part has arrived.
         request_bytes: The memory of the requests that are processed, in bytes.
@@ -62,7 +62,7 @@ Abort = Callable[[PodiumError], Awaitable[object]]
 
 
 class Admission:
-    """Limits calls under way, incomplete requests, and bytes of requests and responses."""
+    """Limits running calls, incomplete requests, and bytes of requests and responses."""
 
     def __init__(self, limits: AdmissionLimits) -> None:
         self.calls = SharedBudget(limits.calls, least=_CALLS_OF_EACH)
@@ -96,7 +96,7 @@ class Admission:
 
         Args:
             peer: The connection.
-            abort: Ends the call with an error. It is called from outside of the call's task.
+            abort: Ends the call with an error. Other tasks than that of the call use it.
 
         Raises:
             PodiumError: OVERLOADED if there is no room, SHUTTING_DOWN while the server stops.
@@ -132,10 +132,10 @@ class Admission:
         return overloaded(message)
 
     def unread(self, peer: str) -> PodiumError:
-        """Returns the error of a call for whose response there is no memory left.
+        """Returns the error of a call if there is no memory for its response.
 
-        Until the connection may retry, its calls are rejected at once. Computing responses that
-        cannot be sent would only delay other calls.
+        Rejects further calls of the connection until it may retry: computing responses that cannot
+        be sent would delay other calls.
         """
         error = self.overload(_UNREAD)
         self._wait_until[peer] = time.monotonic() + (error.retry_after or 0.0)
@@ -156,13 +156,13 @@ class Admission:
             self._all_left.set()
 
     def note_watch(self, call: "AdmittedCall") -> None:
-        """Counts a call as one that waits for changes, no longer as one under way."""
+        """Counts a call as a watch from now on, and no longer as a running call."""
         self._watching[call] = self._under_way.pop(call)
 
     async def close(self, seconds: float) -> None:
-        """Rejects new calls, waits for those under way, and rejects those that take too long.
+        """Rejects new calls, waits for running calls, and then rejects those that still run.
 
-        Watches whose clients do not read have not ended yet. They are rejected first.
+        Watches that have not ended, because their clients do not read, are rejected first.
         """
         self._is_closed = True
         if self._watching:
@@ -195,7 +195,7 @@ class Admission:
 
 
 class AdmittedCall:
-    """A call under way, and its share of the server's limits."""
+    """A running call, and what it takes of the server's limits."""
 
     __slots__ = ("_abort", "_admission", "_held", "_is_answered", "_is_watch", "peer", "refusal")
 
@@ -226,10 +226,7 @@ class AdmittedCall:
         return raw
 
     def watch(self) -> None:
-        """Counts the call as one that waits for changes.
-
-        Raises OVERLOADED if there are too many.
-        """
+        """Counts the call as a watch. Raises OVERLOADED if there are too many watches."""
         if not self._admission.watches.take(self.peer):
             raise self._admission.overload("the server has too many watches at once")
         self._is_watch = True
@@ -238,7 +235,7 @@ class AdmittedCall:
     def answer(self, response: bytes) -> bytes:
         """Reserves memory for the response until the client has read it.
 
-        Releases that of the request.
+        Releases the memory of the request.
 
         Raises:
             PodiumError: Too many bytes of earlier responses are unread, or the call was rejected
@@ -253,7 +250,7 @@ class AdmittedCall:
         return response
 
     def refuse(self, error: PodiumError) -> None:
-        """Ends the call with an error, in the task `refusal`, unless it is answered."""
+        """Ends the call with an error, unless it is answered. The task `refusal` does that."""
         if self.refusal is None and not self._is_answered:
             self.refusal = self._abort(error)
 

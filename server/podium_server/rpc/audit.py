@@ -1,8 +1,8 @@
-"""The audit log: one JSON object a line, for calls that change rights or remove results.
+"""The audit log: a JSON object in each line, for calls that change rights or remove results.
 
-It has every call that creates, lists or revokes tokens, deletes or replaces results, and a sample
-of the calls that were rejected for lack of rights. It never has a token. A call of the first kind
-is answered when its line is on disk.
+It has every call that creates, lists or revokes tokens, or that deletes or replaces results. Such a
+call is answered when its line is on disk. It also has a sample of the calls that were rejected for
+lack of rights. It never contains a token.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 _MOST_WAITING = 10_000
 """The most lines that wait for the disk. Further ones are lost, and counted."""
 _REFUSALS = 100
-"""The most refusals a minute that are written."""
+"""The most rejected calls a minute that are written."""
 _ROLES = {role.value: role.name for role in Role}
 _DENIED = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
 _SYNC_SECONDS = 5.0
@@ -43,12 +43,12 @@ class AuditError(Exception):
 
 
 class AuditedCall:
-    """A call, and what an audit log tells about it.
+    """A call, and the facts about it for the audit log.
 
     Attributes:
         method: The full name of the method.
         peer: The address of the client.
-        subject: What the request is about, if it belongs to the log in any case.
+        subject: The names that the request is about, if all calls of its kind are in the log.
         hidden_name: The experiment of the request, if the caller may not know that it exists.
     """
 
@@ -61,7 +61,7 @@ class AuditedCall:
         self.hidden_name: str | None = None
 
     def note_request(self, request: Message) -> None:
-        """Notes what a request is about, if calls of its kind belong to the log."""
+        """Stores the names that a request is about, if calls of its kind are in the log."""
         describe = _SUBJECTS.get(self.method)
         if describe is not None:
             self.subject = describe(request)
@@ -106,7 +106,7 @@ _SUBJECTS: Mapping[str, Callable[[Any], Mapping[str, Any] | None]] = {
 
 
 class Audit:
-    """Writes lines in a thread. If the file was renamed, as by logrotate, it begins a new one.
+    """Writes the log in a thread. If the file was renamed, as logrotate does, it begins a new file.
 
     Args:
         path: The file.
@@ -137,7 +137,7 @@ class Audit:
         self._thread.start()
 
     async def note(self, call: AuditedCall, code: str, reason: str) -> None:
-        """Writes a call that has ended, if it belongs to the log.
+        """Writes a line for a call that has ended, if such calls are in the log.
 
         Returns when the line is on disk, or after 5 seconds if the disk is too slow.
         """
@@ -174,7 +174,7 @@ class Audit:
         self._file.close()
 
     def _is_sampled(self) -> bool:
-        """Returns whether one more refusal may be written in this minute."""
+        """Returns whether one more rejected call may be written in this minute."""
         minute = _minute()
         if minute != self._minute:
             self._minute, self._refusals = minute, 0
@@ -195,7 +195,7 @@ class Audit:
                 return
 
     def _write(self, lines: list[str]) -> None:
-        """Writes lines to disk, after the number of those that were lost before."""
+        """Writes lines to disk. If lines were lost before, the first line has their number."""
         unreported = self.lost - self._reported
         count = [json.dumps({"time": _now(), "lost": unreported})] if unreported else []
         # The last line of a failed write may be incomplete.
@@ -213,7 +213,7 @@ class Audit:
 
 
 def _append(file: WatchedFileHandler, text: str) -> None:
-    """Writes a text to disk, without a buffer that would keep what a full disk rejects."""
+    """Writes a text to disk without a buffer. So no text remains in memory if the disk is full."""
     descriptor = file.stream.fileno()  # type: ignore[union-attr]  # it is open
     rest = memoryview(text.encode())
     while rest:

@@ -1,6 +1,6 @@
-"""Handlers of methods. They take and return bytes, are built once, and depend on no front.
+"""Handlers of methods. They take and return bytes, are built once, and are the same for all fronts.
 
-Handlers parse requests themselves, so that a malformed message is INVALID_ARGUMENT.
+They parse requests themselves, so that a malformed message gets INVALID_ARGUMENT.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -65,7 +65,10 @@ Method = UnaryMethod | StreamMethod
 
 
 def service_methods(service: ServiceDescriptor, servicer: object) -> list[Method]:
-    """Returns the methods of a service, served by the servicer's methods in snake case."""
+    """Returns the methods of a service.
+
+    The servicer has a method for each, with its name in snake case.
+    """
     methods: list[Method] = []
     for method in service.methods:
         parse, handle = _parser(method), getattr(servicer, snake_case(method.name))
@@ -84,7 +87,7 @@ def snake_case(name: str) -> str:
 
 
 def parsed(parse: Parser, raw: bytes) -> Any:
-    """Returns the message that a request holds.
+    """Parses a request.
 
     Raises:
         PodiumError: MALFORMED_REQUEST if the bytes cannot be parsed.

@@ -1,8 +1,9 @@
-"""Limits the number of incomplete requests at a time, and so the memory that they use.
+"""Limits the number of incomplete requests, and so the memory that they use.
 
-A request is read only when it has a slot. Until then flow control holds it back at its client. Each
-connection may always have one slot, so more slots can be in use than there are. A regular check
-then rejects slow requests, first those of the connections that have the most.
+A request is read only when it has a slot. Until then, HTTP/2 flow control makes its client wait.
+Each connection always gets one slot, even if all slots are in use. If more slots are in use than
+there should be, a regular check rejects slow requests, beginning with the connections that have the
+most.
 """
 
 import asyncio
@@ -18,9 +19,12 @@ from podium_server.rpc.shares import SharedBudget
 __all__ = ["ReadGate", "Reader"]
 
 _SLOW_SECONDS = 0.02
-"""A request on a local network arrives in less time. The regular check ignores such requests."""
+"""The seconds in which a request on a local network arrives.
+
+The regular check ignores requests that are younger.
+"""
 _READ_SECONDS = 30.0
-"""The time for a whole request to arrive. It equals the default deadline of a write."""
+"""The most seconds that a request may take to arrive. It is the default deadline of a write."""
 
 
 class Reader(Protocol):
@@ -33,7 +37,7 @@ class Reader(Protocol):
 
 
 class ReadGate:
-    """Gives slots to requests, which are then read.
+    """Reads requests when they get a slot.
 
     Args:
         slots: The number of incomplete requests at a time.
@@ -90,7 +94,10 @@ class ReadGate:
             del self._waiting[peer]
 
     def _sweep(self) -> None:
-        """Rejects requests that take too long, and slow requests if too many slots are in use."""
+        """Rejects requests that take too long.
+
+        If too many slots are in use, also rejects slow requests.
+        """
         loop = asyncio.get_running_loop()
         now = loop.time()
         for call in self._late(now - _READ_SECONDS):
@@ -104,7 +111,7 @@ class ReadGate:
         self._timer = loop.call_later(_SLOW_SECONDS, self._sweep) if self._since else None
 
     def _late(self, moment: float) -> list[Reader]:
-        """Returns the calls that began to read their requests before a moment, oldest first."""
+        """Returns the calls that began to read their requests before a moment, the oldest first."""
         return [call for call, since in self._since.items() if since <= moment]
 
     def _refuse(self, call: Reader, why: str) -> None:

@@ -6,9 +6,9 @@ __all__ = ["SharedBudget"]
 class SharedBudget:
     """Shares a capacity among connections.
 
-    A connection may use at most as much as is still free. So a single connection gets half of the
-    capacity, and a second one gets at least a quarter. A greedy connection cannot take everything,
-    and the total stays within the capacity.
+    A connection may use at most half of what the others leave free. So a single connection gets
+    half of the capacity, and a second one gets at least a quarter. So no connection can take
+    everything, and the total stays within the capacity.
 
     Args:
         capacity: The amount to share.

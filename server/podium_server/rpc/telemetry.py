@@ -1,6 +1,6 @@
 """Counts calls by method and outcome, and passes each call that has ended to the audit log.
 
-The numbers have the text form of Prometheus. They are those of one process, from its start on.
+The counts begin at the start of the process. They are shown in the text format of Prometheus.
 """
 
 import time
@@ -20,22 +20,25 @@ from podium_server.rpc.audit import Audit, AuditedCall
 __all__ = ["CURRENT_CALL", "METRICS_PAGE", "SESSION_PAGE", "ObservedCall", "Telemetry"]
 
 METRICS_PAGE = "/metrics"
-"""The page with the numbers. Its access rule has this name."""
+"""The path of the page with metrics. Its access rule has this name."""
 SESSION_PAGE = "/session"
-"""The path where the page for browsers sends its user's token. Its access rule has this name."""
+"""The path to which the page for browsers sends its user's token. Its access rule has this name."""
 _BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """The upper bounds of the buckets of the time of calls, in seconds."""
 _CANCELLED = "CANCELLED"
 
 Gauges = Callable[[], Mapping[str, float]]
-"""Returns numbers by name, without `podium_`. Names of counters end with `_total`."""
+"""A function that returns metrics by name, without `podium_`.
+
+Names of counters end with `_total`.
+"""
 
 
 class Telemetry:
-    """The numbers of a server.
+    """The metrics of a server.
 
     Args:
-        gauges: The numbers that other parts of the server keep.
+        gauges: The metrics that other parts of the server keep.
         audit: The audit log, or None if there is none.
         streams: The full names of methods that answer with streams. Their time is not counted.
     """
@@ -56,7 +59,7 @@ class Telemetry:
         return self._audit is not None
 
     def call(self, method: str, peer: str) -> "ObservedCall":
-        """Returns an observation of a call that begins now.
+        """Returns the object that measures a call. The call begins now.
 
         Args:
             method: The full name of the method.
@@ -65,7 +68,10 @@ class Telemetry:
         return ObservedCall(self, method, peer)
 
     async def end(self, call: "ObservedCall", error: BaseException | None) -> None:
-        """Counts a call. The audit log has it when this returns, if it belongs there."""
+        """Counts a call that has ended.
+
+        Returns when the audit log has it, if such calls are in the log.
+        """
         code, reason = _outcome(error)
         self._calls[call.method, code] += 1
         if reason:
@@ -77,7 +83,7 @@ class Telemetry:
             await self._audit.note(call, code, reason)
 
     def text(self) -> str:
-        """Returns all numbers in the text form of Prometheus."""
+        """Returns all metrics in the text format of Prometheus."""
         return "".join(f"{line}\n" for line in self._lines())
 
     def _lines(self) -> Iterator[str]:
@@ -98,7 +104,7 @@ class Telemetry:
 
 
 class ObservedCall(AuditedCall):
-    """A call that is counted when it ends. As a context, it ends with its block."""
+    """A call that is counted when it ends. As a context manager, it ends with its block."""
 
     __slots__ = ("_telemetry", "begin")
 
@@ -109,7 +115,10 @@ class ObservedCall(AuditedCall):
         CURRENT_CALL.set(self)
 
     def note_request(self, request: Message) -> None:
-        """Notes what a request is about, if there is an audit log: that reads all of its events."""
+        """Stores the names that a request is about.
+
+        Without an audit log it does nothing, since it has to read all events of the request.
+        """
         if self._telemetry.has_audit:
             super().note_request(request)
 
@@ -125,12 +134,12 @@ class ObservedCall(AuditedCall):
         await self._telemetry.end(self, error)
 
     async def end(self, error: BaseException | None) -> None:
-        """Ends the call, for a front whose calls are in several parts."""
+        """Ends the call. Fronts use it if they cannot use the call as a context manager."""
         await self._telemetry.end(self, error)
 
 
 CURRENT_CALL: ContextVar[ObservedCall | None] = ContextVar("podium_call", default=None)
-"""The call that this task works on."""
+"""The call that runs in this task."""
 
 
 class _Times:
@@ -146,7 +155,10 @@ class _Times:
         self._sum += seconds
 
     def lines(self, name: str, label: str) -> Iterator[str]:
-        """Yields the lines of the histogram. Each bucket includes those below it."""
+        """Yields the lines of the histogram.
+
+        Each bucket also counts the calls of the smaller buckets.
+        """
         count = 0
         for bound, number in zip((*_BOUNDS, "+Inf"), self._buckets, strict=True):
             count += number

@@ -1,1 +1,1 @@
-"""Starting and stopping a server: flags, settings, wiring, logs, signals."""
+"""Starts and stops a server: flags, settings, wiring, logs, signals."""

@@ -28,8 +28,8 @@ def check_addresses(settings: Settings) -> Reach:
     """Checks the addresses to listen on. Returns whether other machines can reach them.
 
     Raises:
-        ConfigError: An address is malformed. Or other machines could read and change results
-            through it, or read tokens on the network.
+        ConfigError: An address is malformed, or other machines can reach it and it is not
+            protected: they could read and change results, or read tokens on the network.
     """
     ports = [address for address in settings.listen if is_reachable(address)]
     http = [address for address in settings.http if is_reachable(address)]
@@ -62,7 +62,8 @@ async def needs_tokens(settings: Settings, store: Store, reach: Reach) -> bool:
     """Returns whether calls need tokens.
 
     Raises:
-        ConfigError: The store has tokens, and --insecure would ignore them or expose them.
+        ConfigError: --insecure is given, and the store has tokens. They would be ignored, or sent
+            without encryption.
     """
     if settings.auth is not None:
         return settings.auth == "tokens"

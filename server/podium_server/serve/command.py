@@ -32,9 +32,12 @@ __all__ = ["add_arguments", "loop_factory", "main", "run", "tune_collector"]
 _log = logging.getLogger(__name__)
 
 _COLLECT_EVERY = 20_000
-"""The number of new objects between two garbage collections. Calls leave almost no cycles."""
+"""The number of new objects between two garbage collections.
+
+It can be large, since calls leave almost no reference cycles.
+"""
 _OTHER_FILES = 200
-"""An upper bound of the open files of the store, the event loop and the log."""
+"""The most files that the store, the event loop and the log have open."""
 _EXIT_USAGE = 2
 _EXIT_FAILED = 3
 _LIMITS = {field.name: field for field in dataclasses.fields(Limits)}
@@ -237,9 +240,9 @@ def tune_collector() -> None:
 
 
 def loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
-    """Returns the event loop of uvloop, which is a fifth faster.
+    """Returns the factory of uvloop's event loop, which is a fifth faster.
 
-    Returns None if uvloop is not installed.
+    None if uvloop is not installed.
     """
     try:
         import uvloop  # noqa: PLC0415 - not on every platform

@@ -6,7 +6,7 @@ import os
 __all__ = ["read_variables", "variable_of"]
 
 _OLDER = {"listen": "PODIUM_LISTEN", "store": "PODIUM_STORE"}
-"""Options whose variables have other names, since other commands read them too."""
+"""Options whose environment variables have other names, because other commands use them too."""
 _NO = {"", "0", "false", "no"}
 
 
@@ -16,10 +16,10 @@ def variable_of(action: argparse.Action) -> str:
 
 
 def read_variables(parser: argparse.ArgumentParser) -> None:
-    """Uses the variables that are set as the defaults of their options.
+    """Makes the values of environment variables the defaults of their options.
 
-    An option that can be repeated takes several values, separated by commas. A malformed value
-    ends the process with a message that names the variable.
+    For an option that can be repeated, the values are separated by commas. A malformed value ends
+    the process with a message that names the variable.
     """
     for action in parser._actions:  # noqa: SLF001 - argparse has no public list of them
         variable = variable_of(action)

@@ -11,7 +11,7 @@ __all__ = ["set_up_logs"]
 
 _LIBRARIES = ("asyncio", "grpc")
 _LIBRARY_RECORDS = 10
-"""The most log records of these libraries in a minute, all together."""
+"""The most log records per minute of these libraries together."""
 
 
 def set_up_logs(style: str, level: str) -> None:
@@ -29,7 +29,8 @@ def set_up_logs(style: str, level: str) -> None:
 class _LibraryFilter(logging.Filter):
     """Limits the logged errors of gRPC and asyncio. A client can cause one with every call.
 
-    If a response cannot be sent because its client is gone, that is not an error of the server.
+    If a response cannot be sent because the client has disconnected, that is not logged as an
+    error.
     """
 
     def __init__(self) -> None:
@@ -54,7 +55,7 @@ class _LibraryFilter(logging.Filter):
 
 
 def _lowered(record: logging.LogRecord, message: str) -> bool:
-    """Changes a record to one line of level DEBUG. Returns whether that level is logged."""
+    """Changes a record to one line at level DEBUG. Returns whether that level is logged."""
     record.levelno, record.levelname = logging.DEBUG, "DEBUG"
     record.msg, record.args, record.exc_info, record.exc_text = message, (), None, None
     return logging.getLogger().isEnabledFor(logging.DEBUG)

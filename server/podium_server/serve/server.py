@@ -1,8 +1,8 @@
-"""The server as a whole: its store, its services, health, and how it stops.
+"""The server as a whole: starts and stops its store, its services and health.
 
 When the server stops, health reports NOT_SERVING first, and watches end. New calls are rejected
-with SHUTTING_DOWN. Calls under way get the grace period to end. The store is closed when all
-accepted writes are durable.
+with SHUTTING_DOWN. Running calls get the grace period to end. The store is closed when all accepted
+writes are durable.
 """
 
 import asyncio

@@ -12,11 +12,14 @@ __all__ = ["Auth", "ConfigError", "ServerTLS", "Settings"]
 
 
 Auth: TypeAlias = Literal["tokens", "none"]
-"""Whether calls need tokens. If the setting is None, the addresses and the store decide."""
+"""The values of `--auth`: whether calls need tokens.
+
+If it is None, that depends on the addresses and the store.
+"""
 
 
 class ConfigError(Exception):
-    """A setting is invalid. The message has the reason and a remedy."""
+    """A setting is invalid. The message has the reason, and how to fix it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The certificates of the ports. Changed files are read again."""
+"""Keeps the certificates of the ports. Changed files are read again."""
 
 import logging
 import threading
@@ -38,7 +38,7 @@ class Certificates:
         used = self._current
 
         def changed() -> grpc.ServerCertificateConfiguration | None:
-            """Returns files that the port does not use yet, or None.
+            """Returns new files, or None if the port already uses the current ones.
 
             gRPC calls this before each handshake.
             """

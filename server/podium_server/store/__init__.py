@@ -1,1 +1,1 @@
-"""Stores keep results. Here are the contract of a store, its rows, and the stores themselves."""
+"""Stores, which keep results: the contract of a store, its rows, and the SQLite store."""

@@ -35,7 +35,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 Subject: TypeAlias = "tuple[str, str | None]"
-"""An arm by experiment and name; without a name, everything in the experiment."""
+"""A subject: an arm by experiment and name. Without a name it is the whole experiment."""
 
 
 @dataclass(slots=True)
@@ -44,8 +44,9 @@ class ArmNeeds:
 
     For each of the `keys`, the store also loads the row that `eval(name)` returns. `all_rows` asks
     for every row without its content. The content is loaded for the rows in `keys`, and for those
-    in `sizes` whose content has one of these sizes. So a call loads no more than it sends, even if
-    the arm is large. `point_steps` are the steps whose points of the training series are needed.
+    in `sizes` whose content has one of these sizes. So a call does not load more content than it
+    sends, even if the arm is large. `point_steps` are the steps whose points of the training series
+    are needed.
     """
 
     parts: set[str] = field(default_factory=set)
@@ -57,7 +58,7 @@ class ArmNeeds:
 
 @dataclass(slots=True)
 class Needs:
-    """The rows that a call needs: those of the experiment, of a stream, and of arms by name.
+    """The data that a call needs: of the experiment, of a stream, and of arms by name.
 
     `content` asks for the experiment's content too.
     """
@@ -70,7 +71,7 @@ class Needs:
 
 @dataclass(slots=True)
 class LoadedArm:
-    """A loaded arm: its row, the requested parts (b"" if empty) and the rows found.
+    """A loaded arm: its row, the requested parts (b"" if empty) and the requested rows that exist.
 
     `answering` maps the eval name of each requested key to the row that `eval(name)` returns, or
     None. `points` has the values by key at each requested step. `has_points` is False if the arm
@@ -89,7 +90,7 @@ class LoadedArm:
 class Loaded:
     """The rows that a store found for a call.
 
-    Unknown arms are missing. The call may change the rows.
+    Arms that do not exist are not in it. The call may change the rows.
     """
 
     experiment: ExperimentRow | None
@@ -101,10 +102,10 @@ class Loaded:
 class StaleScores:
     """The scores of an arm that must be derived again after its rows are written.
 
-    `answering`: rows that `eval(name)` now returns, with their new scores. `names`: evals whose row
-    the store has to look up; `all_names`: whether that is so for all evals of the arm.
-    `primary`: whether the primary eval may have changed, and so all bare scores.
-    `metrics`: training metrics that changed, by key.
+    `answering` has the rows that `eval(name)` now returns, with their new scores. `names` are the
+    evals whose row the store has to look up; `all_names` means all evals of the arm. `primary`
+    tells whether the primary eval, and so all bare scores, may have changed. `metrics` has the
+    training metrics that changed, by key.
     """
 
     answering: dict[str, EvalRow] = field(default_factory=dict)
@@ -123,7 +124,7 @@ class StaleScores:
 class ArmChange:
     """The changes of one arm.
 
-    First, rows are removed. `clear_rows` removes all rows and all scores. `cut_after` removes the
+    Removals come first. `clear_rows` removes all rows and all scores. `cut_after` removes the
     post-training rows and those after a step. `remove_keys` removes the rows with these keys.
     Points of the training series are removed too: all (`clear_points`), or those after a step
     (`cut_points_after`). Then `parts`, `rows` and `points` are written. Points of other keys at the
@@ -145,7 +146,7 @@ class ArmChange:
 
 @dataclass(slots=True)
 class Changes:
-    """The changes of a call. Each removal gets `revision`, which is None if readers see no change.
+    """The changes of a call, with their revision. It is None if readers see no change.
 
     The experiment's content is written where it is not None.
 
@@ -165,7 +166,7 @@ class Changes:
         return bool(self.arms) or self.remove_arm is not None
 
     def subjects(self) -> set[Subject]:
-        """Returns the arms that are changed, or the whole experiment, also without a revision."""
+        """Returns the changed arms, or the whole experiment. The changes may have no revision."""
         if self.experiment is None:
             return set()
         experiment = self.experiment.name
@@ -179,11 +180,12 @@ class Changes:
 
 @dataclass(slots=True)
 class CurrentRows:
-    """The rows that an arm's stale scores are derived from, read after its changes were written.
+    """The rows from which an arm's stale scores are derived.
 
-    `answering` maps each stale eval name to the row that `eval(name)` returns: the post-training
-    row, else the one with the greatest step, else None. `first` is the first of the rows that have
-    a primary class, by class and position. `eval_count` is the number of rows.
+    They are read after its changes were written. `answering` maps each stale eval name to the row
+    that `eval(name)` returns: the post-training row, else the one with the greatest step, else
+    None. `first` is the first of the rows that have a primary class, by class and position.
+    `eval_count` is the number of rows.
     """
 
     answering: dict[str, EvalRow | None] = field(default_factory=dict)
@@ -196,9 +198,9 @@ class CurrentRows:
 class DerivedScores:
     """The scores that follow from the current rows of an arm.
 
-    `scores` has all scores of each eval name in it, or None if there are none. `bare`, if set, has
-    all bare scores. Both replace the stored scores. `training` has bare scores that are written
-    unless the key has a score of another origin.
+    `scores` has, for some eval names, all scores of the eval, or None if it has no scores. `bare`,
+    if set, has all bare scores. Both replace the stored scores. `training` has bare scores of
+    training metrics. They are not written if the key has a score of another origin.
     """
 
     scores: dict[str, RowScores | None] = field(default_factory=dict)
@@ -207,21 +209,21 @@ class DerivedScores:
 
 
 class Call(Protocol[T_co]):
-    """One call that changes results, decided without I/O."""
+    """A call that changes results. It decides without I/O."""
 
     @property
     def needs(self) -> Needs:
-        """Returns what has to be loaded before the call is decided."""
+        """Returns the data to load before `decide`."""
 
     @property
     def heavy(self) -> bool:
         """Returns whether the call may take more than a few milliseconds to apply."""
 
     def decide(self, loaded: Loaded) -> Changes:
-        """Returns what the call changes, or raises a `podium.PodiumError` and changes nothing."""
+        """Returns the changes of the call, or raises a `podium.PodiumError`."""
 
     def derive(self, change: ArmChange, current_rows: CurrentRows, /) -> DerivedScores:
         """Derives the primary eval (into `change.row`) and the scores from the current rows."""
 
     def result(self, changes: Changes) -> T_co:
-        """Returns the result of the call, once the changes are durable."""
+        """Returns the result of the call. It is called when the changes are durable."""

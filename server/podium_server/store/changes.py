@@ -1,20 +1,19 @@
 """The change feed of an experiment: what changed after a revision, in order of revision.
 
-A consumer that knows the state of revision `a` asks for the changes after `a`, page by page, and
-applies each item. A removal removes an arm or a row; an arm or a row replaces the one with the same
+A consumer that has the state of revision `a` reads the changes after `a`, page by page, and applies
+each item. A removal removes an arm or a row; an arm or a row replaces the one with the same
 identity. After the page whose `next` is None, the consumer has exactly the state of
-`experiment.revision`. That state includes commits between two pages, because an item that changes
-again moves to the end of the feed. Before the last page, the consumer's state is not that of one
-revision.
+`experiment.revision`. Commits between two pages are included, because an item that changes again
+moves to the end of the feed. Before the last page, the consumer's state mixes several revisions.
 
-An item is listed once, with its newest state. Within a revision, removals come before arms, and
+Each item is listed once, in its newest state. Within a revision, removals come before arms, and
 arms before rows. If the points of training series are asked for, they follow their arm. A row may
-come before its arm, if the arm changed again later. Changes of an arm's `last_heard` and `digest`
-alone have no revision, so the feed does not show them.
+come before its arm, if the arm changed again later. If only `last_heard` or `digest` of an arm
+changes, there is no new revision, and the feed does not show the change.
 
-If `after` is 0, the feed is a snapshot, and lists no removals from before it began. If `after` is
-less than `experiment.deletion`, the consumer knows an earlier experiment of this name. It must then
-discard its state and ask for the changes after 0.
+If `after` is 0, the feed is a snapshot. It lists no removals from before its first page. If `after`
+is less than `experiment.deletion`, the consumer has the state of an earlier experiment of this
+name. It must then discard its state and ask for the changes after 0.
 """
 
 from dataclasses import dataclass, field
@@ -69,7 +68,7 @@ class ChangePlace(NamedTuple):
     """The place where the next page of a feed begins. Only the store reads its fields.
 
     Attributes:
-        begun: The revision in which a snapshot began, or the revision that the consumer knew.
+        begun: The revision at which a snapshot began, or the revision that the consumer had.
         revision: The revision of the last item.
         kind: The kind of the last item.
         key: The sort key of the last item, among items of its kind in the revision.
@@ -83,7 +82,7 @@ class ChangePlace(NamedTuple):
 
 @dataclass(slots=True)
 class ChangePage:
-    """A page of a feed, the place to continue from (None if it is complete), and the experiment.
+    """A page of a feed, the place of the next page (None after the last), and the experiment.
 
     `epoch` identifies the experiment and the store. A consumer must discard state of another epoch.
     A copy of a store has its own epoch.

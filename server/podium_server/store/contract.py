@@ -20,16 +20,16 @@ the new scores, and writes these too;
 Calls on one experiment are applied one after the other; each sees all of those before it.
 
 **Reads.** Each read sees one committed state, which includes every call whose `transact` has
-returned. A read costs the same for any number of experiments, arms or rows. A page whose filters
-match few rows ends after it has read a bounded number of rows, and returns the place to continue
-from.
+returned. The time of a read does not depend on the number of experiments, arms or rows. A page
+reads at most a fixed number of rows. If its filters match few of them, the page ends early, with
+the place to continue from.
 
 **Damage.** Other programs can damage or change the files of a store. A store that notices this
-acknowledges nothing more: calls raise OUTCOME_UNKNOWN and reads SHUTTING_DOWN.
+acknowledges no further calls: calls raise OUTCOME_UNKNOWN, and reads raise SHUTTING_DOWN.
 
 **Listeners** are called twice at every commit, with the subjects that it changes: before the first
-reader can see the changes, and after the commit has succeeded or failed. The callers get their
-results after that.
+reader can see the changes, and after the commit has succeeded or failed. Callers get their results
+after the second call.
 
 **Names** compare as bytes. Doubles come back bit by bit, NaN and -0.0 included.
 """
@@ -75,12 +75,12 @@ T = TypeVar("T")
 
 
 class StoreError(Exception):
-    """A store cannot be opened. The message has the reason and a remedy."""
+    """A store cannot be opened. The message has the reason, and how to fix it."""
 
 
 @dataclass(slots=True, frozen=True)
 class PageLimits:
-    """The most rows and bytes that a page holds. One row always fits."""
+    """The most rows and bytes of a page. A page can always have one row."""
 
     rows: int
     size: int
@@ -88,7 +88,7 @@ class PageLimits:
 
 @dataclass(slots=True)
 class Page(Generic[T]):
-    """A page of a list, its revision, and the place to continue from (None at the end)."""
+    """A page of a list, its revision, and the place of the next page (None after the last)."""
 
     items: list[T]
     next: int | str | None
@@ -99,10 +99,10 @@ class ChangeListener(Protocol):
     """An object that is called when stored rows change."""
 
     def changing(self, subjects: Collection[Subject], /) -> None:
-        """Handles the beginning of a commit, before the first reader can see its changes."""
+        """Called at the beginning of a commit, before readers can see its changes."""
 
     def changed(self, subjects: Collection[Subject], /) -> None:
-        """Handles the end of the commit, whether it succeeded or failed."""
+        """Called at the end of a commit, whether it succeeded or failed."""
 
 
 class Store(ABC):
@@ -117,7 +117,7 @@ class Store(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Finishes calls under way and closes the store."""
+        """Finishes running calls, and closes the store."""
 
     @property
     @abstractmethod
@@ -157,7 +157,7 @@ class Store(ABC):
 
     @abstractmethod
     async def eval(self, experiment: str, arm: str, name: str, step: int | None) -> bytes | None:
-        """Returns an encoded row of an eval name, as `find_eval` chooses it.
+        """Returns the encoded row that `eval` returns for a name, or for a name and a step.
 
         With a step, it is the in-loop row at this step. Without a step, it is the post-training
         row, else the in-loop row with the greatest step.
@@ -167,13 +167,16 @@ class Store(ABC):
     async def score(
         self, experiment: str, arm: str, candidates: Sequence[tuple[str | None, str]]
     ) -> Score | None:
-        """Returns the score of the first candidate (eval name or None, key) that has one."""
+        """Returns the score of the first candidate that has one.
+
+        A candidate is an eval name, or None, and a key.
+        """
 
     @abstractmethod
     async def arm(
         self, experiment: str, arm: str, limits: PageLimits
     ) -> tuple[ArmView, Page[bytes]]:
-        """Returns an arm and the first page of its rows, both in the same state."""
+        """Returns an arm and the first page of its rows, both at the same revision."""
 
     @abstractmethod
     async def arms(
@@ -220,15 +223,15 @@ class Store(ABC):
 
         With `series`, the points of these training series are included.
 
-        A page costs the same for any number of arms, rows and changes.
-        `place` is the `next` of the previous page, or None for the first page.
+        The time for a page does not depend on the number of arms, rows and changes. `place` is the
+        `next` of the previous page, or None for the first page.
         """
 
     @abstractmethod
     async def rows(
         self, experiment: str, arm: str, after: int, limits: PageLimits
     ) -> Page[ChangedRow]:
-        """Returns the rows after a position (-1: from the first), in the form that the feed has."""
+        """Returns the rows after a position (-1: from the first), in the form of the feed."""
 
     @abstractmethod
     async def ranking_state(self, experiment: str) -> tuple[ExperimentRow, int]:
@@ -238,8 +241,8 @@ class Store(ABC):
     async def rank(self, experiment: str, query: RankQuery, limits: PageLimits) -> RankPage:
         """Returns a page of a ranking.
 
-        If only one candidate has scores, a page of COMPLETED arms costs the same for any number
-        of arms. Any other ranking reads every arm.
+        If only one candidate has scores, the time for a page of COMPLETED arms does not depend on
+        the number of arms. Any other ranking reads every arm.
         """
 
     @abstractmethod
@@ -251,7 +254,10 @@ class Store(ABC):
         shown: ArmFilter,
         metrics: Sequence[Sequence[tuple[str | None, str]]],
     ) -> ScoreMatrix:
-        """Returns the arms after an ordinal, with a column for the candidates of each metric."""
+        """Returns the arms after an ordinal, with a column of scores for each metric.
+
+        A metric is given by its candidates.
+        """
 
     @abstractmethod
     async def metrics(self, experiment: str, after: str, limits: PageLimits) -> Page[MetricRow]:
@@ -264,9 +270,9 @@ class Store(ABC):
     async def members(
         self, experiment: str, query: RankQuery, fold: Callable[[Iterable[MemberRow], RankTally], T]
     ) -> T:
-        """Returns the result of `fold` over every arm, in order of creation, and the tally.
+        """Passes all arms to `fold`, in order of creation.
 
-        Arms whose status is not in the query have no score. If there are many arms, `fold` runs in
-        another thread, so that other calls do not wait for it. The arms are never collected in a
-        list.
+        Returns its result, and counts of the arms. Arms whose status is not in the query have no
+        score. If there are many arms, `fold` runs in another thread, so that other calls do not
+        wait for it. The arms are never collected in a list.
         """

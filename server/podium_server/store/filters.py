@@ -9,7 +9,7 @@ __all__ = ["ArmFilter", "ConfigCondition", "EvalFilter", "ExperimentFilter", "Se
 
 @dataclass(frozen=True, slots=True)
 class ConfigCondition:
-    """Selects arms by a value of their configuration. The value must have the requested type.
+    """Selects arms by a value of their configuration. Values of another type do not match.
 
     Attributes:
         path: The path of the value, as a key of the JSON object in `ArmChange.parts["values"]`.
@@ -41,7 +41,7 @@ class ArmFilter:
 
 @dataclass(frozen=True, slots=True)
 class EvalFilter:
-    """Selects eval rows. With a bound of the step, only in-loop rows are selected.
+    """Selects eval rows. With `min_step` or `max_step`, only in-loop rows are selected.
 
     Attributes:
         name: The name of the eval.
@@ -77,7 +77,7 @@ class ExperimentFilter:
         name_prefix: The prefix that the name of an experiment must have.
         tags: The tags that an experiment must have. It needs all of them.
         within: Prefixes of whole segments. The name of an experiment must equal one of them, or be
-            below one. Other experiments have no effect on pages.
+            below one. Pages show no trace of other experiments.
     """
 
     statuses: frozenset[str] = frozenset()

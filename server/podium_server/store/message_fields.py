@@ -1,7 +1,7 @@
 """Reads single fields of the encoded messages that stores keep.
 
-Stores do not parse messages. Callers pass the values that a store indexes. Older versions wrote
-files without some of these values. For such files, this module reads the value from the bytes.
+Stores do not parse messages: callers pass the values that a store needs. Files of older versions
+lack some of these values. For such files, this module reads them from the bytes.
 """
 
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ __all__ = ["config_digest", "text_field"]
 _VARINT, _FIXED_64, _LENGTH, _FIXED_32 = 0, 1, 2, 5
 _SIZES = {_FIXED_64: 8, _FIXED_32: 4}
 _NAME, _SEED = 1, 8
-"""The numbers of the fields of a RunConfig that may differ within a group."""
+"""The numbers of the fields name and seed of a RunConfig, which may differ within a group."""
 
 
 def config_digest(config: bytes) -> bytes:
-    """Returns a digest that differs between configurations, except in name and seed.
+    """Returns a digest of a configuration without its name and seed.
 
     Args:
         config: The RunConfig in its deterministic encoding; empty parts are ignored.

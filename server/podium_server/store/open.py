@@ -1,4 +1,4 @@
-"""Opens stores by URL. Only this module knows which kinds of stores exist."""
+"""Opens stores by URL. All kinds of stores are listed in this module."""
 
 import asyncio
 from collections.abc import Callable
@@ -25,11 +25,11 @@ async def open_store(url: str, on_broken: Callable[[], None] = lambda: None) -> 
 
     Args:
         url: `sqlite:///relative.db` or `sqlite:////absolute.db`.
-        on_broken: Called once when the store can acknowledge no more calls; the process should
-            then close the store and end.
+        on_broken: Called once if the store can no longer acknowledge calls. The process should then
+            close the store and end.
 
     Raises:
-        StoreError: The URL does not begin like that of a store, or the store cannot be opened.
+        StoreError: The URL is of an unknown kind, or the store cannot be opened.
     """
     store = SqliteStore(_file(url), on_broken)
     await store.open()
@@ -97,7 +97,7 @@ def revoke_token(url: str, token_id: str, now: int) -> None:
 async def _prepare(path: Path) -> None:
     """Creates the store, or migrates it.
 
-    Does nothing if that is done, as it is while a server uses it.
+    Does nothing if it is up to date, as it is while a server uses it.
     """
     if not tokens.is_ready(path):
         store = SqliteStore(path)

@@ -27,7 +27,7 @@ _EVERY_ARM = ArmFilter()
 
 
 class RankPlace(NamedTuple):
-    """The place of an arm in a ranking. The smallest place comes first."""
+    """The place of an arm in a ranking. Arms are sorted by it."""
 
     key: OrderKey
     """The sort key of the arm's score."""
@@ -39,11 +39,11 @@ class RankPlace(NamedTuple):
 class RankQuery:
     """A query for a ranking.
 
-    Each arm is ranked by the first candidate (eval name or None, key) that it has.
+    Each arm is ranked by its score of the first candidate (eval name or None, key) that it has.
 
     `direction` is one of `podium.Direction`. `statuses` are the numbers of the statuses that are
     ranked. `after` is the place of the last arm before the page. Arms that do not match the filter
-    `shown` are neither ranked nor counted. The statuses of `shown` itself are empty.
+    `shown` are neither ranked nor counted. The filter's own statuses are empty.
     """
 
     candidates: tuple[tuple[str | None, str], ...]
@@ -68,7 +68,7 @@ class ScorePlace(NamedTuple):
 
 
 class RankedRow(NamedTuple):
-    """An arm in a ranking, and the score that it is ranked by, if it has one."""
+    """An arm in a ranking, and its score, if it has one."""
 
     place: RankPlace
     name: str
@@ -91,7 +91,7 @@ class MemberRow(NamedTuple):
 
 
 class RankSource(NamedTuple):
-    """The source of scores. Its missing parts are None."""
+    """A source of scores. Parts that it does not have are None."""
 
     origin: Origin
     eval_name: str | None
@@ -100,14 +100,14 @@ class RankSource(NamedTuple):
 
 @dataclass(slots=True)
 class RankTally:
-    """The experiment as the ranking saw it, and the counts of its arms.
+    """The experiment at the revision of the ranking, and counts of its arms.
 
     Attributes:
         experiment: The experiment, in the same state as the ranking.
         ranking_revision: The revision in which a COMPLETED arm last changed, if exactly the
             COMPLETED arms are ranked. Otherwise the revision of the experiment.
-        counts: The arms that the query shows, at the index of their status's number.
-        sources: The numbers of scores that are numbers and that are NaN, by source.
+        counts: The number of arms that the query shows. The index is the number of the status.
+        sources: By source: how many scores are numbers, and how many are NaN.
         without_score: The number of arms of the requested statuses that have no score.
     """
 
@@ -135,10 +135,10 @@ def left_out_of(counts: Sequence[int], statuses: Collection[int]) -> tuple[int, 
 
 @dataclass(slots=True)
 class ScoreMatrix:
-    """A page of arms and their scores. The arms have only the fields that lists filter by.
+    """A page of arms and their scores. The arms have only the fields by which lists are filtered.
 
     A column has the score of each arm, or 0 if there is none, and a flag that tells whether there
-    is one. `next` is the ordinal to continue from (None at the end).
+    is one. `next` is the ordinal of the next page (None after the last).
     """
 
     arms: list[ArmRow]
@@ -149,7 +149,7 @@ class ScoreMatrix:
 
 @dataclass(slots=True)
 class RankPage:
-    """A page of a ranking, and the place to continue from (None at the end)."""
+    """A page of a ranking, and the place of the next page (None after the last)."""
 
     rows: list[RankedRow]
     next: RankPlace | None

@@ -1,7 +1,6 @@
 """The rows that a store keeps: plain data, the same for every store.
 
-Contents that are used only as whole messages (configs, breakdowns, results) are opaque bytes. A
-store never parses them.
+Configurations, breakdowns and results are kept as encoded messages. A store never parses them.
 """
 
 from collections.abc import Mapping
@@ -31,15 +30,18 @@ __all__ = [
 ]
 
 VALUES_PART = "values"
-"""The name of the part that filters read: the configuration's values by path, a JSON object."""
+"""The name of the part that filters use: a JSON object with the configuration's values by path."""
 SERIES_PART = "series"
-"""The name of the part that says where the training series changed: see `series_changes`."""
+"""The name of the part with the changes of the training series: see `series_changes`."""
 PART_NAMES = ("config", "metrics", "facts", "given")
-"""The parts of an arm that are kept beside its row. Each is written only when it has changed."""
+"""The parts of an arm, which are stored separately from its row.
+
+A part is written only when it has changed.
+"""
 
 
 COMPLETED = 3
-"""The number of the status COMPLETED of `podium.v1.ArmStatus`. Arms with it are ranked."""
+"""The number of the status COMPLETED in `podium.v1.ArmStatus`. Arms with this status are ranked."""
 
 
 class Origin(IntEnum):
@@ -101,7 +103,7 @@ _fields_of = attrgetter(*(field.name for field in fields(ExperimentRow)))
 
 @dataclass(slots=True)
 class ArmRow:
-    """An arm without its parts and rows.
+    """The row of an arm, without its parts and eval rows.
 
     An arm is identified by its experiment and its `ordinal`, which is never reused and orders
     arms by creation. `primary` is the key of its primary eval, and `primary_class` is the class of
@@ -135,7 +137,7 @@ class ArmRow:
 
 @dataclass(slots=True)
 class ArmView:
-    """An arm for readers: its row, all its parts, and the content of its primary eval row."""
+    """An arm as reads return it: its row, its parts, and the content of its primary eval row."""
 
     row: ArmRow
     parts: dict[str, bytes]
@@ -186,7 +188,7 @@ class ScoreRow(NamedTuple):
 
 
 class RowScores(NamedTuple):
-    """All scores of an eval row: its metrics, and the common fields of their `ScoreRow`s."""
+    """All scores of an eval row: its metrics, and the fields that their `ScoreRow`s share."""
 
     metrics: Mapping[str, float]
     origin: Origin
@@ -195,7 +197,7 @@ class RowScores(NamedTuple):
 
 
 class MetricRow(NamedTuple):
-    """The number of arms that have a score on a metric, by the origin of the score.
+    """A metric, with the number of arms that have a score on it, by the origin of the score.
 
     `eval_name` is "" for the arms' own (bare) scores.
     """
@@ -216,7 +218,7 @@ class Score:
 
 @dataclass(slots=True)
 class StreamRow:
-    """The position of a stream: the last sequence number that was applied.
+    """A stream, with the last sequence number that was applied.
 
     `subject` is the name of the arm that the stream writes to, or "" for the experiment itself. It
     is None while the stream has sent only Skipped events. `owner` is the name of the token that

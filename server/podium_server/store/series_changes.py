@@ -1,10 +1,10 @@
-"""Where the training series of an arm have changed: a few pairs of a revision and a step.
+"""Keeps at which steps the training series of an arm changed: a few pairs of a revision and a step.
 
-A pair says that points at this step or later changed in this revision. Both numbers increase from
-pair to pair, since a change at an earlier step makes the pairs of later steps superfluous. A
-consumer of revision `a` needs the points from the step of the first pair whose revision is after
-`a`. Only some pairs are kept: older ones are merged, so a consumer that was away for long gets some
-points again that it has.
+A pair means that points at this step or later changed in this revision. Both numbers increase from
+pair to pair, because a change at an earlier step replaces the pairs of later steps. A consumer that
+has revision `a` needs the points from a step on: the step of the first pair with a later revision
+than `a`. Older pairs are merged, to keep few of them. So after a long interruption, a consumer gets
+some points that it already has.
 """
 
 import struct
@@ -14,11 +14,14 @@ __all__ = ["FIRST_STEP", "LAST_STEP", "changed_from", "with_change"]
 FIRST_STEP, LAST_STEP = -(2**63), 2**63 - 1
 _PAIR = struct.Struct("<qq")
 _MOST_PAIRS = 24
-"""Merging by the least ratio then repeats less than twice the needed points in 10^6 commits."""
+"""The most pairs.
+
+With this number, a consumer gets less than twice the points that it needs, in 10^6 commits.
+"""
 
 
 def with_change(content: bytes, revision: int, step: int) -> bytes:
-    """Returns the encoded pairs after a change of the points at a step or later."""
+    """Returns the encoded pairs, with the change of points at a step or later added."""
     pairs = [pair for pair in _PAIR.iter_unpack(content) if pair[1] < step]
     pairs.append((revision, step))
     if len(pairs) > _MOST_PAIRS:
@@ -32,7 +35,7 @@ def changed_from(content: bytes, after: int) -> int | None:
 
 
 def _merge_two(pairs: list[tuple[int, int]]) -> None:
-    """Merges the two neighbours whose merger repeats the smallest share of points."""
+    """Merges the two neighbouring pairs for which the fewest points are sent twice."""
     last = pairs[-1][1]
 
     def repeated(at: int) -> float:

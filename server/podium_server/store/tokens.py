@@ -1,4 +1,7 @@
-"""The tokens that a store keeps. Each allows calls in a role, on some names."""
+"""The tokens that a store keeps.
+
+The role of a token determines its calls, and the prefixes its names.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -23,8 +26,8 @@ class TokenRow:
 
     Attributes:
         id: The id, which is part of the token.
-        name: The name, chosen by people. Tokens with the same name are one writer, so that a new
-            token can replace an old one.
+        name: The name, chosen by people. Tokens with the same name may write the same streams, so
+            that a new token can replace an old one.
         digest: The SHA-256 of the token.
         role: The calls that the token allows.
         prefixes: The names of experiments that it allows calls on, including all names below them.
@@ -53,13 +56,13 @@ class TokenRow:
 
 
 def is_within(name: str, prefix: str) -> bool:
-    """Returns whether a name is a prefix of whole segments or below it: `team/a` in `team`."""
+    """Returns whether a name equals a prefix or is below it, such as `team/a` in `team`."""
     return name == prefix or name.startswith(prefix + "/")
 
 
 def digest_of(token: str) -> bytes:
     """Returns the digest under which a token is stored.
 
-    Its secret is long and random, so one hash is enough.
+    A token is long and random, so a single SHA-256 is enough.
     """
     return hashlib.sha256(token.encode()).digest()

@@ -1,4 +1,4 @@
-"""Defines the meaning of writes, without I/O. Rows and events become changes or errors.
+"""Defines the meaning of writes, without I/O: rows and events become changes or errors.
 
 `call` applies the events of a Record call, whose kinds are in `event_kinds`. `experiments`,
 `arms`, `attempts`, `outcomes` and `rows` apply each kind to the `state` of the call. `derive`

@@ -37,7 +37,7 @@ _ATTEMPT_FACTS: tuple[_Fact, ...] = (
     "eval_seconds",
     "provenance",
 )
-"""The parts that belong to one attempt. The next attempt does not keep them."""
+"""The parts that the next attempt does not keep."""
 _Output = Literal[
     "experiment", "revision", "create_time", "update_time", "attempt", "last_heard", "tags"
 ]
@@ -47,9 +47,9 @@ __all__ = ["WholeArm", "read_whole", "record_metrics", "record_whole", "start"]
 
 
 def start(state: CallState, event: ArmStarted, limits: Limits) -> None:
-    """Starts an attempt of a new or a known arm.
+    """Starts an attempt. Creates the arm if it does not exist.
 
-    Changes nothing if the attempt has started already.
+    Changes nothing if the attempt has already started.
     """
     arm = state.arm(event.arm)
     if arm is not None and attempts.is_newest(arm, event.attempt):
@@ -154,7 +154,7 @@ def record_whole(
 def _clear_outputs(result: ArmResult) -> None:
     """Clears the output-only fields of an arm and its rows, which a request may not set.
 
-    A row keeps its event_time, because only the writer knows it.
+    A row keeps its event_time, since it comes from the writer.
     """
     for name in _OUTPUTS:
         result.ClearField(name)
@@ -163,7 +163,7 @@ def _clear_outputs(result: ArmResult) -> None:
 
 
 def _parts_at_start(arm: ArmState | None, event: ArmStarted) -> dict[str, bytes]:
-    """Returns the parts that the arm has once the attempt has started."""
+    """Returns the parts that the arm has after the start of the attempt."""
     before = {name: b"" if arm is None else arm.part(name) for name in PART_NAMES}
     resumes = attempts.is_resumed(event)
     facts = ArmResult.FromString(before["facts"])

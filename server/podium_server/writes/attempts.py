@@ -36,9 +36,9 @@ def check_named(arm: ArmState, attempt_id: str | None) -> None:
 
 
 def is_newest(arm: ArmState, attempt: Attempt) -> bool:
-    """Returns whether this attempt has started already.
+    """Returns whether this attempt has already started.
 
-    Raises STALE_ATTEMPT if it started with another order.
+    Raises STALE_ATTEMPT if it was started with another order.
     """
     row = arm.row
     if row.attempt_id != attempt.id:
@@ -60,7 +60,7 @@ def is_resumed(event: ArmStarted) -> bool:
 def check_order(attempt: Attempt, now: int) -> None:
     """Raises FIELD_OUT_OF_RANGE if the order lies more than a day ahead of the server's clock.
 
-    No later attempt could be newer than such an order, so the arm would be locked.
+    With such an order, no later attempt could be newer, so the arm would be blocked.
     """
     latest = now // 1000 + _DAY_MS
     if attempt.order > latest:
@@ -122,7 +122,7 @@ def _check_config(arm: ArmState, event: ArmStarted) -> None:
 
 
 def _other_ways(arm: ArmState) -> str:
-    """Returns what a user can do to record another configuration."""
+    """Returns a text about what a user can do to record another configuration."""
     as_other = (
         "Record another configuration under another arm name; `podium outbox retry --as NAME` does "
         "that with rejected results"
@@ -152,7 +152,10 @@ def _stale(arm: ArmState, problem: str) -> PodiumError:
 
 
 def _shown(order: int) -> str:
-    """Returns an order as text. If the order is a time, the text includes that time."""
+    """Returns an order as text.
+
+    If the order is a time in milliseconds, the text includes that time in UTC.
+    """
     try:
         time = datetime.fromtimestamp(order / 1000, UTC) if order >= _FIRST_TIME_MS else None
     except (OverflowError, ValueError, OSError):

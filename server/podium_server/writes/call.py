@@ -30,9 +30,11 @@ __all__ = ["RecordCall", "RecordOutcome", "refusal_of"]
 
 _MANY_BYTES = 64 * 1024
 _MANY_REWRITES = 20
-"""Calls above these two limits take more than a few milliseconds. The first is the size of the
-request in bytes. The second is the number of events that rewrite more than a row, such as all
-training metrics of an arm."""
+"""Calls above one of these limits take more than a few milliseconds.
+
+The first limits the bytes of the request. The second limits the number of events that rewrite more
+than a row, such as all training metrics of an arm.
+"""
 _ROW = KINDS["eval_recorded"]
 _START = KINDS["arm_started"]
 
@@ -123,7 +125,7 @@ class RecordCall:
         return state.changes(stream)
 
     def derive(self, change: ArmChange, current_rows: CurrentRows) -> DerivedScores:
-        """Updates the primary eval of an arm, and returns the scores to write."""
+        """Updates the primary eval of an arm. Returns the scores to write."""
         return derive(change, current_rows)
 
     def result(self, changes: Changes) -> RecordOutcome:
@@ -219,7 +221,7 @@ def _needs_attempt(event: ParsedEvent) -> PodiumError:
 
 
 def _check_stream(stream: StreamRow, event: ParsedEvent) -> None:
-    """Raises an error if the stream's subject was deleted, or differs from the event's subject."""
+    """Raises an error if the stream's subject was deleted, or an event has another subject."""
     if event.subject is None:
         return
     if stream.state is not StreamState.OPEN:

@@ -1,4 +1,4 @@
-"""Deletes arms and experiments. A tombstone keeps the revision and closes the streams."""
+"""Deletes arms and experiments. A row is kept that has the revision. The streams are closed."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -78,7 +78,7 @@ class DeleteExperimentCall(_Deletion):
         return Needs(self.experiment)
 
     def decide(self, loaded: Loaded) -> Changes:
-        """Removes everything except the name and its revision.
+        """Removes everything except the experiment's name and revision.
 
         Raises NOT_FOUND like `DeleteArmCall`.
         """

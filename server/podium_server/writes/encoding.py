@@ -1,4 +1,4 @@
-"""Encodings and comparisons for writes. Two values are equal if their bits are equal."""
+"""Encodes and compares messages for writes. Two values are equal if their bits are equal."""
 
 import struct
 from hashlib import blake2b
@@ -12,7 +12,7 @@ _DOUBLE = struct.Struct("<d")
 
 
 def encode(message: Message) -> bytes:
-    """Encodes a message. The order of the entries in its maps makes no difference."""
+    """Encodes a message. Equal messages have equal encodings: the entries of maps are sorted."""
     return message.SerializeToString(deterministic=True)
 
 
@@ -22,7 +22,7 @@ def plain_time(time: Timestamp) -> Timestamp:
 
 
 def digest(message: Message) -> bytes:
-    """Returns a short digest that differs between different messages."""
+    """Returns a short digest of a message."""
     return blake2b(encode(message), digest_size=16).digest()
 
 

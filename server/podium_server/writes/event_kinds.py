@@ -18,7 +18,7 @@ from podium_server.writes.state import ArmState, CallState, ParsedRow
 __all__ = ["EXPERIMENT", "KINDS", "Context", "Kind", "ParsedEvent", "parse_event"]
 
 EXPERIMENT = ""
-"""The subject of events about the experiment itself; no arm has this name."""
+"""The subject of events about the experiment itself. No arm has this name, which is empty."""
 
 
 @dataclass(slots=True)
@@ -32,18 +32,21 @@ class Context:
 
 
 class Kind(NamedTuple):
-    """A kind of event. Its functions take the event's own message, or the result of `read`."""
+    """A kind of event.
+
+    Its functions take the message of the kind, or the result of `read` if there is one.
+    """
 
     subject: Callable[[Any], str | None]
-    """Returns the name of the event's arm, EXPERIMENT, or None if the event concerns neither."""
+    """A function that returns the name of the event's arm, EXPERIMENT, or None for neither."""
     need: Callable[[ArmNeeds, Any], None]
-    """Adds the data of the arm that the store must load."""
+    """A function that adds the data of the arm that the store must load."""
     apply: Callable[[Context, Any], None]
-    """Applies the event, or raises an error and changes nothing."""
+    """A function that applies the event. If it raises an error, it has changed nothing."""
     read: Callable[[Any], Any] = lambda body: body
-    """Parses the event's own message once. The other functions get the result."""
+    """A function that parses the message of the kind once. The other functions get its result."""
     attempt: Callable[[Any], str | None] = lambda _body: None
-    """Returns the attempt that the event names."""
+    """A function that returns the id of the attempt that the event names."""
     creates_experiment: bool = False
     """Whether the event is accepted before the experiment exists."""
     heavy: bool = False
@@ -52,7 +55,7 @@ class Kind(NamedTuple):
 
 @dataclass(slots=True)
 class ParsedEvent:
-    """An event that its kind has parsed, with its subject and its time."""
+    """A parsed event, with its subject and its time."""
 
     kind: Kind
     subject: str | None
@@ -93,7 +96,7 @@ def _read_row(body: EvalRecorded) -> ParsedRow:
 
 
 def _no_need(_needs: ArmNeeds, _body: Any) -> None:
-    """Adds nothing, since the arm's row is always loaded."""
+    """Adds nothing: only the arm's row is needed, which is always loaded."""
 
 
 def _need_everything(needs: ArmNeeds, whole: arms.WholeArm) -> None:

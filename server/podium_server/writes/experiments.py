@@ -14,7 +14,7 @@ __all__ = ["conclude", "declare"]
 def declare(state: CallState, index: int, event: ExperimentDeclared, limits: Limits) -> None:
     """Creates the experiment, or sets its unset fields.
 
-    Notes the fields that keep another value.
+    Adds the fields that keep another value to `kept`.
     """
     content = _content(state)
     kept = _fill_fields(content, event) + _fill_metadata(content, event)

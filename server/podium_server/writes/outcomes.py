@@ -1,4 +1,4 @@
-"""Records the end of an arm's training, regardless of the size of its result.
+"""Records the end of an arm's training. Its size is never a reason to reject it.
 
 If an end was rejected, its arm would stay RUNNING. Therefore texts that are too long are shortened,
 and a result that is too large is replaced by a note.
@@ -22,7 +22,7 @@ __all__ = ["finish", "shorten_errors"]
 _Field = Literal["error", "train_seconds", "run_result"]
 _FIELDS: tuple[_Field, ...] = get_args(_Field)
 _LEAST_ERROR_BYTES = 1024
-"""The length to which error texts may be shortened if the arm has no room left."""
+"""The bytes that are kept of an error text even if the arm has no room left."""
 _NAME_BYTES = 256
 
 
@@ -56,7 +56,10 @@ def _outcome(event: ArmFinished) -> ArmResult:
 
 
 def _fit(outcome: ArmResult, room: int, limits: Limits) -> None:
-    """Reduces an outcome to `room` bytes, or to some KiB if there is less room."""
+    """Shortens an outcome so that it fits into `room` bytes.
+
+    It keeps at least `_LEAST_ERROR_BYTES` of each error text, even if that is more.
+    """
     shorten_errors(outcome, limits.error_bytes)
     if outcome.HasField("run_result") and is_too_large(outcome.run_result, limits):
         _reduce(outcome.run_result)
@@ -95,5 +98,5 @@ def _reduce(result: RunResult) -> None:
 
 
 def _storable(text: str, most_bytes: int) -> str:
-    """Shortens a text, and replaces NUL characters, which stores cannot hold."""
+    """Shortens a text, and replaces NUL characters, which are not allowed in stored texts."""
     return shorten_middle(text.replace("\0", "\N{REPLACEMENT CHARACTER}"), most_bytes)

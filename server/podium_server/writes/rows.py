@@ -50,7 +50,7 @@ class WholeRow(NamedTuple):
 def read_all(arm: ArmResult) -> dict[EvalKey, WholeRow]:
     """Returns the rows of a whole arm by identity.
 
-    The first of several equal identities is used.
+    If several rows have the same identity, the first one is used.
     """
     rows: dict[EvalKey, WholeRow] = {}
     for row in arm.evals:
@@ -118,7 +118,7 @@ def _own_time(row: EvalResult) -> Timestamp | None:
 
 
 def check_mirror(result: ArmResult) -> None:
-    """Raises an error if eval_metrics or eval_breakdowns contradict the rows."""
+    """Raises an error if eval_metrics or eval_breakdowns differ from those of the primary eval."""
     if not (result.evals and (result.eval_metrics or result.eval_breakdowns)):
         return
     primary = _primary(result.evals)

@@ -47,7 +47,7 @@ class ParsedRow:
 
 
 class Progress:
-    """The state that the arms of a call share.
+    """The state of a call that all of its arms share.
 
     `now` is the time of the call in microseconds since 1970. `revision` is the revision of the
     changes of the call, and `changes_made` is their number. The object has no reference to an arm.
@@ -77,7 +77,7 @@ class Progress:
         return row.SerializeToString()
 
     def count(self, before: int, after: int) -> None:
-        """Moves an arm from one status to another in the experiment's counts."""
+        """Changes the experiment's counts when an arm gets another status."""
         counts = list(self.experiment.counts)
         if before:
             counts[before] -= 1
@@ -101,7 +101,7 @@ class CallState:
         self._arms = {name: ArmState(arm, self.progress) for name, arm in loaded.arms.items()}
 
     def serves(self, subject: str | None) -> bool:
-        """Returns whether the experiment exists, or the event needs none."""
+        """Returns whether the experiment exists, or the event is one that creates it."""
         return self.exists or subject is None
 
     def create_experiment(self) -> None:
@@ -143,7 +143,7 @@ class CallState:
 
 @dataclass(slots=True)
 class _Cut:
-    """The stored rows to keep: all of them, those up to the step `after`, or none."""
+    """Which stored rows are kept: all of them, those up to the step `after`, or none."""
 
     after: int | None = None
     everything: bool = False
@@ -178,10 +178,10 @@ class ArmState:
         self.row.last_heard = max(self.row.last_heard, self._call.now)
 
     def hear(self) -> None:
-        """Notes the time of an event of an unfinished arm, even if the event changes nothing else.
+        """Stores the time of an event of an unfinished arm, even if the event changes nothing else.
 
-        A new time alone makes no revision. It is written at most once in some seconds, so that
-        repeated calls do not each cost a commit.
+        A new time alone makes no revision. It is written at most once in some seconds, so that not
+        each repeated call needs a commit.
         """
         if not self.finished and self._call.now - self.row.last_heard >= _HEARD_MICROS:
             self.changed = True
@@ -201,7 +201,10 @@ class ArmState:
             self._move()
 
     def _move(self) -> None:
-        """Notes the revision in which the status or the group changed, for filters by these."""
+        """Stores the revision in which the status or the group changed.
+
+        Watches with filters need it.
+        """
         self.touch()
         self.row.moved = self._call.revision
 
@@ -223,7 +226,7 @@ class ArmState:
         return True
 
     def set_digest(self, digest: bytes) -> None:
-        """Notes the digest of the whole arm that was recorded last.
+        """Stores the digest of the whole arm that was recorded last.
 
         This alone makes no revision.
         """
@@ -254,7 +257,7 @@ class ArmState:
     ) -> None:
         """Writes a row.
 
-        Its position is the given one, else that of the row it replaces, else the last.
+        Without a given position, it gets that of the row that it replaces, or the last one.
         """
         arm, call = self.row, self._call
         key, primary_class = parsed.key, parsed.primary_class
@@ -274,7 +277,7 @@ class ArmState:
         self.touch()
 
     def _note_current(self, row: EvalRow) -> None:
-        """Notes whether `eval(name)` now returns this row.
+        """Stores whether `eval(name)` now returns this row.
 
         If that is unknown, the store looks it up.
         """
@@ -334,7 +337,7 @@ class ArmState:
         self.mark_primary_stale()
 
     def _forget_current(self) -> None:
-        """Makes the store look up again which rows `eval(name)` returns, after a removal."""
+        """After a removal, makes the store look up again which rows `eval(name)` returns."""
         stale_scores = self._change.stale_scores
         stale_scores.names.update(stale_scores.answering)
         stale_scores.answering.clear()
@@ -377,12 +380,12 @@ class ArmState:
             self._note_series(after + 1)
 
     def _note_series(self, step: int) -> None:
-        """Notes that the points at a step or later have changed."""
+        """Stores that points at a step or later have changed."""
         if self._series_from is None or step < self._series_from:
             self._series_from = step
 
     def note_metrics(self, metrics: dict[str, float]) -> None:
-        """Notes changed training metrics, so that their scores are written."""
+        """Marks training metrics as changed, so that their scores are written."""
         self._change.stale_scores.metrics.update(metrics)
 
     def change(self) -> ArmChange:

@@ -134,7 +134,7 @@ class Sender:
     def _look(self) -> None:
         """Searches the outboxes.
 
-        The next search begins at the earliest after three times the duration of this one.
+        The pause before the next search is at least three times as long as this search took.
         """
         begin = time.monotonic()
         self.streams.look(self._busy())

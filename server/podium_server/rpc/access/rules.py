@@ -26,7 +26,7 @@ class Rule(NamedTuple):
     field: str | None = None
     """The field of the request with the name of the experiment, which the token must include."""
     is_about_all: bool = False
-    """Whether the answer tells about all experiments, so that the token may not have prefixes."""
+    """Whether the response is about all experiments. Then the token must not have prefixes."""
 
 
 class RuleError(Exception):
@@ -69,8 +69,10 @@ RULES: Mapping[str, Rule] = {
     "grpc.health.v1.Health.Watch": _PUBLIC,
 }
 _OPTIONAL = {"grpc.health.v1.Health.List", METRICS_PAGE, SESSION_PAGE}
-"""Rules that may have no method: the oldest health service has no List, and not every server
-answers HTTP."""
+"""Rules whose methods a server may lack.
+
+The oldest health service has no List, and not every server answers HTTP.
+"""
 
 
 def check_rules(methods: Iterable[str]) -> None:
@@ -88,8 +90,8 @@ def check_rules(methods: Iterable[str]) -> None:
 def name_check(method: MethodDescriptor) -> Callable[[Any], bytes | None]:
     """Returns the check of a method's requests.
 
-    The check returns None if the call may continue. For a name outside of the caller's prefixes it
-    returns the response, or raises the error, for an experiment that does not exist.
+    The check returns None if the call may continue. If a name is outside of the caller's prefixes,
+    it answers as if the experiment did not exist: it returns that response, or raises that error.
 
     Raises:
         RuleError: The method has no rule, or its rule names a field that the request lacks.

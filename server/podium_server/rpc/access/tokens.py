@@ -19,12 +19,18 @@ from podium_server.store.tokens import Role, TokenRow, digest_of
 __all__ = ["Access", "authorization_of"]
 
 _FRESH_SECONDS = 2.0
-"""The time for which tokens from the store are cached. A revocation takes effect within it."""
+"""The seconds for which the tokens of the store are cached.
+
+A revocation takes effect within this time.
+"""
 _PAUSE_SECONDS = 0.1
-"""The least time between two reads of the tokens. So guesses cost the store ten reads a second."""
+"""The least seconds between two reads of the tokens.
+
+So unknown tokens cause at most ten reads a second.
+"""
 _SCHEME = "bearer "
 _CERTIFICATE = b"podium-token:"
-"""The prefix of a name (SAN) in a certificate that is followed by the id of a token."""
+"""In a certificate, a name (SAN) with this prefix and the id of a token stands for that token."""
 
 
 class Access:
@@ -32,7 +38,7 @@ class Access:
 
     Args:
         store: The store with the tokens.
-        is_on: Whether calls need tokens. Otherwise everybody may call every method.
+        is_on: Whether calls need tokens. If not, everybody may call every method.
         is_exposed: Whether calls can arrive over a network without encryption. If so, calls with
             tokens are rejected.
     """
@@ -43,7 +49,7 @@ class Access:
         self._is_exposed = is_exposed
         self._tokens: Mapping[str, TokenRow] = {}
         self._checked: dict[str, TokenRow] = {}
-        """The headers that were checked since the tokens were last read from the store."""
+        """A cache of checked headers. It is cleared when the tokens are read from the store."""
         self._read_at = -math.inf
         self._reading = asyncio.Lock()
 
@@ -123,7 +129,7 @@ class Access:
         return self._tokens if self._read_at > oldest else await self._read_after(oldest)
 
     async def _read_after(self, moment: float) -> Mapping[str, TokenRow]:
-        """Returns the tokens as they were at a moment or later. Calls share the reads of others."""
+        """Returns tokens that were read at a moment or later. Concurrent calls share one read."""
         pause = self._read_at + _PAUSE_SECONDS - time.monotonic()
         if pause > 0:
             await asyncio.sleep(pause)
@@ -142,7 +148,7 @@ def authorization_of(metadata: Iterable[tuple[str, str | bytes]]) -> list[str]:
 
 
 def _matching(tokens: Mapping[str, TokenRow], key: str, digest: bytes) -> TokenRow | None:
-    """Returns the token with an id and a digest, in the same time whether or not there is one."""
+    """Returns the token with an id and a digest, or None. Takes the same time in both cases."""
     found = tokens.get(key)
     is_equal = hmac.compare_digest(digest, found.digest if found else digest[::-1])
     return found if is_equal else None

@@ -1,7 +1,7 @@
 """The front for HTTP: Connect and gRPC-Web with the library connectrpc, served by uvicorn.
 
-An interceptor admits a call and reads its request. So an error has the form of the protocol that
-the call used.
+An interceptor of connectrpc admits a call and reads its request. So errors are in the protocol of
+the call.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ __all__ = ["ConnectFront"]
 
 T = TypeVar("T")
 _OVERSIZE = 2
-"""Requests up to this multiple of the limit are read, so that their error can name the size."""
+"""Requests up to this multiple of the limit are read, so that the error can contain their size."""
 _MAX_CONNECTIONS = 1_000
 _STOP_SECONDS = 1
 _FORM = "application/x-www-form-urlencoded"
@@ -109,7 +109,7 @@ class ConnectFront:
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that leaves signals to the process."""
+    """A uvicorn server that installs no signal handlers."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -139,9 +139,9 @@ def _bind(address: str) -> socket.socket:
 class _Guard:
     """Rejects requests that a script of a foreign web page has sent from the user's browser.
 
-    Without tokens, such a page could read and change results. On this machine's own addresses, the
-    Host header must be a name of this machine, since the page's own name may resolve to it (DNS
-    rebinding).
+    Without tokens, such a page could read and change results. On addresses of this machine, the
+    Host header must be a name of this machine. Otherwise a page could make its own host name
+    resolve to this machine (DNS rebinding).
     """
 
     def __init__(self, application: "_Application", *, is_local: bool) -> None:
@@ -167,7 +167,7 @@ class _Guard:
 
 
 def _as_json(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-    """Yields the headers. Replaces the content type that `curl --data` sends by that of JSON."""
+    """Yields the headers. Replaces the content type of `curl --data` by that of JSON."""
     for name, value in headers:
         yield name, b"application/json" if name == b"content-type" else value
 
@@ -233,7 +233,7 @@ class _Exchange:
         return self.call
 
     async def receive(self) -> dict[str, Any]:
-        """Returns the request that was read, and afterwards the end of the connection."""
+        """Returns the request at the first call, and the end of the connection at later calls."""
         if self._body is None:
             return await self._receive()
         body, self._body = self._body, None
@@ -245,7 +245,7 @@ class _Exchange:
             await self._send(event)
 
     async def run(self, work: Awaitable[T]) -> T:
-        """Awaits a part of the call. Raises an error if the call is rejected meanwhile."""
+        """Awaits a part of the call. If the call is rejected meanwhile, raises that error."""
         self._task = task = asyncio.ensure_future(work)
         try:
             return await task
@@ -367,9 +367,9 @@ def _endpoint(method: Method) -> Any:
 
 @contextlib.asynccontextmanager
 async def _ending(method: str) -> AsyncIterator[None]:
-    """Ends the observation of a call.
+    """Reports the end of a call to the telemetry.
 
-    Converts each error to one of connectrpc, with the same status as over gRPC.
+    Converts errors to those of connectrpc, with the same status as over gRPC.
     """
     observed = _exchange.get().observed
     failed: BaseException | None = None

@@ -20,11 +20,11 @@ _log = logging.getLogger(__name__)
 MAX_CONNECTIONS = 1_000
 """The most connections to each address at a time."""
 _OVERSIZE = 2
-"""Requests up to this multiple of the limit are read, so that their error has a reason."""
+"""Requests up to this multiple of the limit are read, so that the error can have a reason."""
 _LAST_RESPONSES_SECONDS = 0.1
-"""The time for the last responses to reach their clients. After that gRPC ends all calls."""
+"""The seconds in which the last responses must reach their clients. Then gRPC ends all calls."""
 _STOP_SECONDS = 1.0
-"""The time for gRPC to end. The process exits soon afterwards in any case."""
+"""The seconds that gRPC gets to end. The process exits soon afterwards in any case."""
 _LOOK_SECONDS = 0.1
 _REBIND_TRIES, _REBIND_SECONDS = 50, 0.02
 
@@ -66,8 +66,8 @@ def server_options(message_bytes: int) -> list[tuple[str, int]]:
 class GrpcioFront:
     """Serves methods with grpcio. Restarts its server when a call has ended it.
 
-    The server of grpcio ends for good if the path of a call is not UTF-8. The calls under way are
-    then lost, and clients connect again.
+    If the path of a call is not UTF-8, the server of grpcio ends. All running calls then fail, and
+    clients connect again.
 
     Args:
         services: The methods of each service, by its full name.
@@ -140,7 +140,7 @@ class GrpcioFront:
     async def _restart_when_ended(self) -> None:
         """Checks from time to time whether the server has ended.
 
-        Waiting for its end may never return.
+        It does not use gRPC's function for that, which may never return.
         """
         while True:
             try:

@@ -1,7 +1,7 @@
 """Handlers for grpcio's asyncio server.
 
-All methods are registered as request-streaming. So a handler runs before the request is complete,
-and decides whether to read it. A unary handler would run only afterwards.
+All methods are registered as methods with streams of requests. So a handler runs before the request
+is complete, and decides whether to read it. A handler of a unary method would run after that.
 """
 
 import asyncio
@@ -24,7 +24,10 @@ __all__ = ["generic_handler"]
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
 _aborts: set[asyncio.Task[None]] = set()
-"""Tasks that abort calls. The event loop itself keeps no reference to them."""
+"""The tasks that abort calls.
+
+They are kept here, because the event loop keeps no reference to them.
+"""
 
 
 def generic_handler(
@@ -120,7 +123,7 @@ async def _served(
 
 
 def _leaving(call: AdmittedCall) -> Any:
-    """Returns the callback for the time when the response is sent, or can no longer be sent."""
+    """Returns the callback to run when the response is sent, or can no longer be sent."""
     return lambda _context: call.leave()
 
 

@@ -1,4 +1,4 @@
-"""What the HTTP port answers beside calls: errors in JSON, and the page with the numbers."""
+"""The other responses of the HTTP port: errors as JSON, and the page with metrics."""
 
 import json
 from collections.abc import Awaitable, Callable, Iterable
@@ -20,11 +20,11 @@ _STATUSES = {"UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403}
 
 
 class MetricsPage:
-    """Serves the numbers of the server to callers that may see all experiments.
+    """Serves the metrics of the server, to callers that may see all experiments.
 
     Args:
         access: Decides which callers may see the page.
-        telemetry: The numbers.
+        telemetry: The metrics.
     """
 
     def __init__(self, access: Access, telemetry: Telemetry) -> None:

@@ -12,7 +12,10 @@ from podium_server.store.contract import StoreError
 __all__ = ["check_version", "connect", "fetch", "fetch_value", "make_log_durable"]
 
 _SAFE_VERSION = (3, 51, 3)
-"""Earlier versions can lose committed writes in WAL mode with two connections."""
+"""The oldest version of SQLite that is allowed.
+
+Earlier ones can lose committed writes in WAL mode with two connections.
+"""
 _CACHE_KIB = 12 * 1024
 _COPY_BYTES = 64 * 1024
 
@@ -27,7 +30,10 @@ def check_version(version: str) -> None:
 
 
 def connect(path: Path) -> apsw.Connection:
-    """Opens a connection. Query plans do not depend on values, so point reads are planned once."""
+    """Opens a connection.
+
+    Its query plans do not depend on values, so that a statement is planned only once.
+    """
     try:
         connection = apsw.Connection(str(path))
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
@@ -47,9 +53,9 @@ def _status(*counts: Any) -> str:
 def make_log_durable(path: Path) -> None:
     """Makes the commits in the log of an earlier process durable, before they are read.
 
-    A killed process leaves commits that are written but not synced. Results that are read from
-    them must survive a power cut too. The log is written again, because a second sync after a
-    failed one does nothing.
+    A killed process leaves commits that are written but not synced. Results that are read from them
+    must survive a power cut too. The log is written again instead of only synced, because a sync
+    after a failed sync does nothing.
     """
     name = f"{path}-wal"
     if not (path.exists() and Path(name).exists()):

@@ -17,7 +17,7 @@ __all__ = ["back_up", "check"]
 
 _MOST_FAULTS = 20
 _WITH_IDENTITY = 7
-"""The first version of the schema that has an identity. Each copy gets its own identity."""
+"""The first version of the schema in which a file has an identity. Each copy gets its own."""
 _FILES = ("", "-journal", "-wal", "-shm")
 
 
@@ -32,10 +32,10 @@ def check(path: Path) -> list[str]:
 
 
 def back_up(path: Path, target: Path) -> None:
-    """Copies a file as of one moment to a new file that only this user can read.
+    """Copies the state of a file at one moment to a new file that only this user can read.
 
-    The copy holds everything that was acknowledged before. It is checked and synced before it
-    gets its name, so an incomplete copy is never found under that name.
+    The copy has everything that was acknowledged before. It is checked and synced before it gets
+    its final name, so a file of that name is always complete.
 
     Raises:
         StoreError: The file cannot be read, or the copy cannot be written or is damaged.
@@ -81,7 +81,10 @@ def _create(part: Path) -> None:
 
 
 def _copy(source: apsw.Connection, part: Path) -> None:
-    """Copies all pages in one step, so that a writer cannot make the copy begin again."""
+    """Copies all pages in one step.
+
+    With several steps, each write in between would start the copy again.
+    """
     with closing(apsw.Connection(str(part))) as copy:
         with copy.backup("main", source, "main") as backup:
             backup.step(-1)

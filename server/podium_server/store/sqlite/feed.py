@@ -27,7 +27,10 @@ __all__ = ["changes"]
 
 _REMOVAL, _ARM, _ROW = range(3)
 _Found = tuple[Any, ...]
-"""A revision, a kind, and the key of an item of that kind; points follow the key of their arm."""
+"""The place of an item: its revision, its kind and its key.
+
+The key of points begins with the key of their arm.
+"""
 
 _REMOVALS = (
     "SELECT revision, 0, arm, eval_name, post, step FROM removals WHERE experiment = ? AND "
@@ -52,7 +55,10 @@ _SERIES_OF_ARM = (
 _PIECE = PageLimits(1_000, 0)
 _POINT_BYTES = 16
 _EMPTY_BYTES = 64 * 1024
-"""The size of a piece without points. It ends the page, because it has read many points."""
+"""The size that counts for a piece without points.
+
+It ends the page, because many points were read for it.
+"""
 _ROW_AT = (
     "SELECT position, content, stamp FROM evals "
     "WHERE experiment = ? AND arm = ? AND name = ? AND post = ? AND step = ?"
@@ -63,7 +69,7 @@ _FIRST: dict[int, tuple[Any, ...]] = {
     _ARM: (-1,),
     _ROW: (-1, "", 0, 0),
 }
-"""For each kind, a key that sorts before all its keys."""
+"""For each kind, a key that is sorted before all keys of the kind."""
 _SOURCES = {_REMOVAL: _REMOVALS, _ARM: _ARMS, _ROW: _ROWS}
 
 
@@ -75,7 +81,7 @@ def changes(
     limits: PageLimits,
     series: SeriesFilter | None = None,
 ) -> ChangePage:
-    """Returns a page of the changes after a revision, beginning at a place."""
+    """Returns a page of the changes after a revision. It begins at a place."""
     with reader.one_state():
         row = reader.experiment(experiment)
         begun = place.begun if place else after or row.revision

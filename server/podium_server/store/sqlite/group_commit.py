@@ -1,9 +1,8 @@
-"""Group commit: calls that come in while one transaction is made durable share the next.
+"""Group commit: calls that arrive while one transaction is committed share the next transaction.
 
-Statements run on the event loop's thread, where they cost microseconds; COMMIT, which waits
-for the disk, and calls that may move very many rows run in a thread of their own. Each call is
-decided before its first write. So a rejected call has nothing to undo, and does not affect the
-other calls.
+Statements take microseconds, and run on the event loop's thread. COMMIT waits for the disk, so it
+runs in a second thread. Calls that may change very many rows run there too. Each call is decided
+before its first write. So a rejected call has nothing to undo, and does not affect the other calls.
 """
 
 import asyncio
@@ -32,23 +31,23 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _GROUP_CALLS = 256
-"""The most calls in a transaction, so that the first one does not wait for long."""
+"""The most calls in a transaction. It limits how long the first one waits."""
 _TURN_SECONDS = 0.005
-"""The time for applying calls before other tasks of the event loop run."""
+"""The seconds in which calls are applied before other tasks of the event loop may run."""
 _GATHER_SECONDS = 0.01
-"""The longest wait for further calls of callers who shared the last commit."""
+"""The most seconds to wait for further calls, from the callers that shared the last commit."""
 _BUSY_SECONDS = 3.0
-"""The longest wait for another process that locks the file, such as a shell or a VACUUM."""
+"""The most seconds to wait for another process that locks the file, such as a SQLite shell."""
 _BUSY_PAUSE_SECONDS = 0.01
 _CHECK_SECONDS = 1.0
-"""The time between two checks of the file when there are no writes."""
+"""The seconds between two checks of the file while there are no writes."""
 DAMAGE = (apsw.CorruptError, apsw.NotADBError, FileDamagedError)
 """The errors that mean that the file is damaged."""
 
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """A call, the future that its caller waits for, and the result or error."""
+    """A call with its result or error, and the future for which its caller waits."""
 
     call: Call[Any]
     answer: asyncio.Future[Any]
@@ -56,7 +55,7 @@ class _Waiting:
     error: Exception | None = None
 
     def give(self) -> None:
-        """Passes the result or the error to the caller, unless the caller has given up."""
+        """Passes the result or the error to the caller, unless the caller was cancelled."""
         if self.answer.done():
             return
         if self.error is not None:
@@ -66,11 +65,7 @@ class _Waiting:
 
 
 class GroupCommit:
-    """Runs calls on one connection. Calls that wait together share a transaction.
-
-    `on_broken` is called once when the outcome of a transaction cannot be known, or when the file
-    is damaged: from then on every call is answered OUTCOME_UNKNOWN, and the process should end.
-    """
+    """Runs calls on one connection. Calls that wait at the same time share a transaction."""
 
     def __init__(
         self, connection: apsw.Connection, file: StoreFile, on_broken: Callable[[], None]
@@ -106,7 +101,7 @@ class GroupCommit:
         }
 
     async def submit(self, call: Call[T]) -> T:
-        """Runs a call; returns when it is durable."""
+        """Runs a call, and returns its result when it is durable."""
         if self.broken:
             raise _outcome_unknown()
         if self._closing:
@@ -147,7 +142,7 @@ class GroupCommit:
                 self.stop(error)
 
     def stop(self, why: Exception) -> None:
-        """Stops the store: the file is damaged, or its content is not known."""
+        """Stops the store, because the file is damaged or its content is unknown."""
         if self.broken:
             return
         self.broken = True
@@ -177,8 +172,8 @@ class GroupCommit:
         """Waits briefly, so that callers who shared the last commit can join the next one.
 
         A caller in a loop calls again at once. One shared commit takes less time than one for each
-        caller. The wait ends when this thread was idle for the duration of a commit, since no call
-        is being received then. After a commit of a single call, there is no wait.
+        caller. The wait ends when this thread was idle for as long as a commit takes, because then
+        no more calls are being received. After a commit of a single call, there is no wait.
         """
         ends = time.monotonic() + _GATHER_SECONDS
         idle = 0.0
@@ -191,7 +186,10 @@ class GroupCommit:
                 return
 
     async def _arrival(self) -> float:
-        """Waits for enough calls, but at most for the time of a commit. Returns the idle time."""
+        """Waits until there are enough calls, but at most as long as a commit takes.
+
+        Returns how long the thread was idle.
+        """
         begin, busy = time.monotonic(), time.thread_time()
         self._arrived.clear()
         timer = asyncio.get_running_loop().call_later(self._commit_seconds, self._arrived.set)
@@ -237,10 +235,7 @@ class GroupCommit:
             await asyncio.sleep(_BUSY_PAUSE_SECONDS)
 
     def _take_waiting(self, applied: list[_Waiting]) -> list[_Waiting]:
-        """Returns the applied and the waiting calls.
-
-        If there is no transaction, all of them fail together.
-        """
+        """Returns all calls without a result. All of them fail if a transaction cannot begin."""
         applied.extend(self._waiting)
         self._waiting.clear()
         return applied
@@ -261,13 +256,13 @@ class GroupCommit:
                 turn_ends = time.monotonic() + _TURN_SECONDS
 
     async def _apply(self, transaction: Transaction, call: Call[Any]) -> Changes:
-        """Applies a call in this thread, or in the thread of commits if the call is heavy."""
+        """Applies a call in this thread, or in the second thread if the call is heavy."""
         if not call.heavy:
             return transaction.apply(call)
         return await self._beside(transaction.apply, call)
 
     async def _beside(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Runs a function in the thread of commits."""
+        """Runs a function in the second thread."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._committer, function, *arguments)
 
@@ -313,7 +308,10 @@ class GroupCommit:
             waiting.error = error
 
     def _retry_without(self, applied: list[_Waiting], defect: Exception) -> None:
-        """Rolls back after a defect in a call, and queues the other calls again."""
+        """Rolls back if a call failed because of a defect.
+
+        Puts the other calls back into the queue.
+        """
         if not applied:
             raise defect
         broken = applied.pop()
@@ -331,7 +329,7 @@ class GroupCommit:
 
 
 def undone(error: apsw.Error) -> PodiumError:
-    """Returns the error of a call whose transaction failed and was rolled back."""
+    """Returns the error for a call if its transaction failed and was rolled back."""
     if isinstance(error, apsw.FullError):
         _log.error("the disk of the store is full")
         return failure(

@@ -1,4 +1,7 @@
-"""Lists in pages. A filter becomes an SQL condition, and a page reads a bounded number of rows."""
+"""Reads lists page by page. A filter becomes an SQL condition.
+
+A page reads at most a fixed number of rows.
+"""
 
 import json
 import sys
@@ -23,7 +26,10 @@ __all__ = [
 
 T = TypeVar("T")
 _SCAN_ROWS = 2_000
-"""The most rows that a page reads. After that it ends with the place to continue from."""
+"""The most rows that a page reads.
+
+If it is not full by then, it ends with the place to continue from.
+"""
 _HAS_TAGS = (
     "NOT EXISTS (SELECT 1 FROM json_each(?) wanted "
     "WHERE wanted.value NOT IN (SELECT value FROM json_each(tags)))"
@@ -40,11 +46,11 @@ _IS_NUMBER = "v.type IN ('integer', 'real')"
 _SURROGATES = range(0xD800, 0xE000)
 
 _Condition = tuple[str, tuple[Any, ...]]
-"""A condition, or "" for none, and its bindings."""
+"""An SQL condition ("" for none) and its bindings."""
 
 
 class ListQuery(NamedTuple):
-    """A list: the range of rows to read, in order of their places, and a condition for each row."""
+    """A query for a list: the rows to read, in order, and the condition that a row must meet."""
 
     place: str
     columns: str
@@ -54,7 +60,7 @@ class ListQuery(NamedTuple):
 
 
 def arms_query(experiment: int | None, after: int, shown: ArmFilter, columns: str) -> ListQuery:
-    """Lists the arms after an ordinal."""
+    """Returns the query for the arms after an ordinal."""
     where = "arms WHERE experiment = ? AND ordinal > ?"
     return ListQuery(
         "ordinal", columns, where, (experiment, after), _arm_conditions(experiment, shown)
@@ -64,7 +70,7 @@ def arms_query(experiment: int | None, after: int, shown: ArmFilter, columns: st
 def all_arms(
     connection: apsw.Connection, experiment: int | None, shown: ArmFilter, columns: str
 ) -> apsw.Cursor:
-    """Selects all arms that pass a filter, in order of creation."""
+    """Returns the query for all arms that pass a filter, in order of creation."""
     conditions, bindings = _joined(_arm_conditions(experiment, shown))
     statement = f"SELECT {columns} FROM arms WHERE experiment = ? AND {conditions} ORDER BY ordinal"
     return connection.execute(statement, (experiment, *bindings))
@@ -99,7 +105,7 @@ def _compared(value: bool | float | str | tuple[float, float] | None) -> _Condit
 
 
 def evals_query(experiment: int, arm: int, after: int, shown: EvalFilter) -> ListQuery:
-    """Lists the identities of the rows after a position."""
+    """Returns the query for the identities of the rows after a position."""
     conditions: list[_Condition] = [
         ("name = ?", () if shown.name is None else (shown.name,)),
         ("post = 0 AND step >= ?", () if shown.min_step is None else (shown.min_step,)),
@@ -111,7 +117,7 @@ def evals_query(experiment: int, arm: int, after: int, shown: EvalFilter) -> Lis
 
 
 def experiments_query(after: str, shown: ExperimentFilter, columns: str) -> ListQuery:
-    """Lists the experiments after a name."""
+    """Returns the query for the experiments after a name."""
     prefix = shown.name_prefix
     conditions: list[_Condition] = [
         ("deleted = ?", (0,)),

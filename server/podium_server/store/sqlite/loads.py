@@ -55,7 +55,7 @@ _NAMES = (
 class Loader:
     """Looks up rows in the open transaction of the connection.
 
-    `columns` keeps the column values of the arms that the transaction has loaded or written.
+    `columns` is a cache: the column values of the arms that the transaction has loaded or written.
     """
 
     def __init__(self, connection: apsw.Connection, points: PointTable) -> None:
@@ -113,7 +113,7 @@ class Loader:
         return content or b""
 
     def answering(self, place: _Place, name: str) -> EvalRow | None:
-        """Returns the row that `eval(name)` returns."""
+        """Returns the row that `eval(name)` returns, without a step."""
         return self._find(_ANSWERING, (*place, name))
 
     def first(self, place: _Place) -> EvalRow | None:

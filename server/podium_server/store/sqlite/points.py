@@ -21,7 +21,10 @@ POINT_TABLES = ("points", "point_keys")
 _Place = tuple[int, int]
 _POINT = struct.Struct("<Id")
 _SCANNED_BYTES = 50_000 * _POINT.size
-"""The most bytes that a page reads. After that it ends with the place to continue from."""
+"""The most bytes that a page reads.
+
+If it is not full by then, it ends with the place to continue from.
+"""
 
 _KEYS = "SELECT id, key FROM point_keys WHERE experiment = ? AND arm = ?"
 _PUT_KEY = "INSERT INTO point_keys VALUES (?,?,?,?)"
@@ -71,7 +74,7 @@ class PointTable:
             self._connection.execute(f"DELETE FROM {table} WHERE experiment = ? AND arm = ?", place)
 
     def forget(self) -> None:
-        """Clears the cached keys of arms, since some keys were removed."""
+        """Clears the cached keys of arms, because some keys were removed."""
         self._ids.clear()
 
     def _known(self, place: _Place) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """The rank index: the scores of COMPLETED arms in order, and their number by source.
 
-The transactions that write arms keep it up to date. The scores of an arm are added when the arm
-completes. So the index costs nothing during training.
+The index is updated in the transactions that write arms. The scores of an arm are added when the
+arm completes, so writes during training do not update the index.
 """
 
 import math
@@ -27,12 +27,15 @@ SCORED = (
     "CROSS JOIN scores s ON s.experiment = a.experiment AND s.arm = a.ordinal "
     "WHERE a.experiment = ?1 AND s.eval_name = ?2 AND s.key = ?3 {rest}"
 )
-"""Selects the scores of one candidate with their arms. The first column is a sort key."""
+"""A statement that selects the scores of one candidate with their arms.
+
+The first column is a sort key.
+"""
 SOURCE = (
     "CASE WHEN s.origin > 2 THEN '' WHEN s.eval_name = '' THEN a.primary_name "
     "ELSE s.eval_name END, ifnull(s.benchmark_id, '')"
 )
-"""Selects the eval name and the benchmark_id of a score `s` of an arm `a`, or '' for none."""
+"""An SQL expression: the eval name and the benchmark_id of a score `s` of an arm `a`, or ''."""
 _Entry = tuple[str, str, int, int, str, str]
 """A score of an arm: eval name, key, value, origin, source eval, benchmark_id."""
 
@@ -66,7 +69,7 @@ class RankWriter:
         self._revisions: dict[int, int] = {}
 
     def entries(self, experiment: int, ordinal: int) -> set[_Entry]:
-        """Returns the entries that an arm has in the index while it is COMPLETED."""
+        """Returns the entries that an arm must have in the index while it is COMPLETED."""
         return set(fetch(self._connection, _ENTRIES, (experiment, ordinal)))
 
     def note(self, experiment: int, revision: int | None) -> None:
@@ -119,14 +122,14 @@ _RUN = _kept("r.sort_key = ?4 AND r.arm > ?5 ORDER BY r.arm")
 _UPWARD = _kept(f"r.sort_key > ?4 AND r.sort_key < {NAN_KEY} ORDER BY r.sort_key, r.arm")
 _DOWNWARD = _kept("r.sort_key < ?4 ORDER BY r.sort_key DESC, r.arm DESC")
 _BELOW_ALL = -(2**63)
-"""Less than the sort key of every number."""
+"""A sort key that is less than that of every number."""
 _NAN = order_key(math.nan)
 
 _Row = tuple[Any, ...]
 
 
 def ranked_row(row: _Row, key: OrderKey) -> RankedRow:
-    """Returns a ranked arm from its place and the columns of `SCORED`."""
+    """Returns a ranked arm, made from its place and the columns of `SCORED`."""
     _, ordinal, name, status, group_name, bits, benchmark_id, *source = row
     value, at = codec.value_from(bits), _score_place(*source)
     return RankedRow(RankPlace(key, ordinal), name, status, group_name, value, at, benchmark_id)
@@ -178,7 +181,10 @@ class RankIndexReader:
         yield from (self._read(_UPWARD, beyond) if self._upward else self._downward(beyond))
 
     def _downward(self, below: int | None) -> Generator[_Row]:
-        """Yields the scores below a value. Equal scores are read again, in order of arms."""
+        """Yields the scores below a value, the greatest first.
+
+        SQLite reads equal scores in reverse order of arms, so they are read again.
+        """
         while below is not None:
             tied = None
             with closing(self._read(_DOWNWARD, below)) as rows:
@@ -195,7 +201,7 @@ class RankIndexReader:
             below = tied
 
     def _run(self, sort_key: int, after: int) -> Generator[_Row]:
-        """Yields the arms with a given score that come after one of these arms."""
+        """Yields the arms with a given score, after a certain arm."""
         return self._read(_RUN, sort_key, after)
 
     def _read(self, statement: str, *place: int) -> Generator[_Row]:

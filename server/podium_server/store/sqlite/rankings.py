@@ -1,7 +1,7 @@
 """The rankings of the SQLite store, from the rank index or over all arms.
 
-If one candidate has the scores of all COMPLETED arms, a page is read from the rank index, which
-costs the same however many arms there are. Any other ranking reads every arm.
+If all scores of the COMPLETED arms are of one candidate, a page is read from the rank index. The
+time for that does not depend on the number of arms. Any other ranking reads every arm.
 """
 
 from bisect import bisect_right
@@ -36,9 +36,9 @@ T = TypeVar("T")
 _Candidate = tuple[str | None, str]
 
 _FEW_ARMS = 1_000
-"""The most arms that are read on the event loop, where other calls wait."""
+"""The most arms that are read on the event loop. Other calls wait meanwhile."""
 _SCAN_ROWS = 2_000
-"""The most arms that a page reads to find those without a score."""
+"""The most arms that a page reads to find arms without a score."""
 
 _SOURCES = (
     "SELECT origin, source, benchmark_id, numbers, nans FROM rank_counts "
@@ -80,7 +80,7 @@ def _changed(reader: Reader, row: ExperimentRow) -> int:
 
 
 def rank(reader: Reader, experiment: str, query: RankQuery, limits: PageLimits) -> RankPage | None:
-    """Returns a page of a ranking, or None if very many arms would have to be read."""
+    """Returns a page of a ranking. Returns None if very many arms have to be read for it."""
     with reader.one_state():
         row = reader.experiment(experiment)
         page = _from_index(reader, row, query, limits)
@@ -90,7 +90,7 @@ def rank(reader: Reader, experiment: str, query: RankQuery, limits: PageLimits) 
 
 
 def rank_slowly(reader: Reader, experiment: str, query: RankQuery, limits: PageLimits) -> RankPage:
-    """Returns a page of a ranking, even if very many arms have to be read."""
+    """Returns a page of a ranking, even if very many arms have to be read for it."""
     with reader.one_state():
         row = reader.experiment(experiment)
         return _from_index(reader, row, query, limits) or _over_all(reader, row, query, limits)
@@ -214,9 +214,9 @@ def _shown(reader: Reader, row: ExperimentRow, query: RankQuery) -> dict[int, in
 def _first_scores(
     reader: Reader, row: ExperimentRow, query: RankQuery, shown: Mapping[int, int]
 ) -> dict[int, _Found]:
-    """Returns the score of each arm by ordinal.
+    """Returns the score of each arm, by the arm's ordinal.
 
-    It belongs to the arm's first candidate with a score.
+    It is the score of the first candidate that the arm has.
     """
     scores: dict[int, _Found] = {}
     sources: dict[tuple[Any, ...], RankSource] = {}
@@ -261,7 +261,7 @@ def _tally(
     query: RankQuery,
     counts: Sequence[int],
 ) -> RankTally:
-    """Returns the counts of all arms, given the sources of those that have scores."""
+    """Returns the counts of all arms. The caller passes the sources of the scores."""
     scores = sum(numbers + nans for numbers, nans in sources.values())
     arms = sum(counts[status] for status in query.statuses)
     changed = _changed(reader, row) if query.is_of_completed_arms else row.revision
@@ -281,7 +281,7 @@ def _load(
 
 
 def _place(row: ExperimentRow, candidate: _Candidate) -> tuple[int, str, str]:
-    """Returns the place of a candidate's scores in the tables."""
+    """Returns the eval name and key under which a candidate's scores are stored."""
     name, key = candidate
     return row.id or 0, name or "", key
 

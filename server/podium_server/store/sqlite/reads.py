@@ -35,7 +35,7 @@ from podium_server.store.sqlite.points import points_page
 __all__ = ["Reader"]
 
 _PLACES_LIMIT = 10_000
-"""The largest number of places of arms that are cached."""
+"""The most arms whose places are cached."""
 _Candidates = Sequence[tuple[str | None, str]]
 
 _PLACE = (
@@ -59,7 +59,7 @@ _BARE_SCORE = (
     "JOIN arms a ON a.experiment = s.experiment AND a.ordinal = s.arm "
     "WHERE s.experiment = ? AND s.arm = ? AND s.eval_name = '' AND s.key = ?"
 )
-"""A bare score also needs the name of the primary eval, which takes one more look-up."""
+"""For a bare score, the name of the primary eval is looked up too."""
 _EXPERIMENT = (
     f"SELECT {codec.EXPERIMENT_COLUMNS}, c.content FROM experiments x "
     "LEFT JOIN experiment_contents c ON c.experiment = x.id WHERE name = ? AND deleted = 0"
@@ -85,8 +85,9 @@ _SCORE_COLUMN = (
 class Reader(ChangeListener):
     """Reads on its own connection. Each read sees one committed state.
 
-    If the reader is notified of each commit (`may_share`), reads between two commits share a
-    transaction. Beginning one costs more than a point read. Otherwise each read has its own.
+    If the reader is notified of each commit (`may_share`), all reads between two commits share a
+    transaction, because beginning one takes longer than looking up a row. Otherwise each read has
+    its own transaction.
     """
 
     def __init__(self, connection: apsw.Connection, *, may_share: bool = False) -> None:
@@ -152,8 +153,8 @@ class Reader(ChangeListener):
     def _find_place(self, experiment: str, arm: str) -> tuple[int, int]:
         """Returns the place of an arm's rows. Caches the place for the next read.
 
-        A place is never reused, and a deleted arm leaves no rows there. So rows at a cached place
-        belong to the arm. If there are no rows, the place is looked up again.
+        A place is never used for another arm, and deleting an arm deletes its rows. So rows at a
+        cached place belong to the arm. If there are no rows, the place is looked up again.
         """
         for place in fetch(self.connection, _PLACE, (experiment, arm)):
             if len(self._places) >= _PLACES_LIMIT:
@@ -319,12 +320,12 @@ class Reader(ChangeListener):
         return ArmView(row, parts, primary)
 
     def encoded(self, place: tuple[int, int], key: Sequence[Any]) -> bytes:
-        """Returns the encoded row at the columns of a key."""
+        """Returns the encoded row with a key. The key is given as column values."""
         [(content, stamp)] = fetch(self.connection, _EVAL_BYTES, (*place, *key))
         return content + stamp  # type: ignore[no-any-return]
 
     def changing(self, _subjects: Collection[Subject]) -> None:
-        """Ends the transaction that reads share, so that the log can restart."""
+        """Ends the transaction that reads share, so that SQLite can reuse the log."""
         self._commits += 1
         if self._shares:
             self._execute("COMMIT")
@@ -342,7 +343,7 @@ class Reader(ChangeListener):
 
     @contextmanager
     def one_state(self) -> Iterator[None]:
-        """Makes all statements inside the block see the same committed state."""
+        """Makes all statements of the block read the same committed state."""
         self._share_state()
         if self._shares:
             yield

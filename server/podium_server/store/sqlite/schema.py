@@ -1,6 +1,6 @@
 """The tables of the SQLite store, and the migrations of older files.
 
-`MIGRATIONS[n]` brings a file from version n to n + 1. The version is kept in the file's
+`MIGRATIONS[n]` changes a file from version n to n + 1. The version is kept in the file's
 `user_version`. A released migration is never changed.
 """
 
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 APPLICATION_ID = 0x506F6469
-"""Marks a file as Podium's ("Podi")."""
+"""The mark of Podium's files ("Podi"): SQLite's `application_id`."""
 _MARK_AT = 68
 """The offset of the mark in the header of a SQLite file."""
 
@@ -290,7 +290,7 @@ _FUNCTIONS: Mapping[str, Any] = {
     "sort_key": lambda bits: sort_key(value_from(bits)),
     "text_field": text_field,
 }
-"""The Python functions that migrations need beside SQL."""
+"""Python functions that migrations call in SQL."""
 
 
 def check(connection: apsw.Connection, path: str) -> None:
@@ -332,7 +332,10 @@ def migrate(connection: apsw.Connection) -> None:
 
 
 def identify(connection: apsw.Connection, inode: int) -> None:
-    """Gives the store a new identity if its inode has changed, as that of a copied file has."""
+    """Gives the store a new identity if the file's inode has changed.
+
+    That is so in a copy of a file.
+    """
     connection.execute(
         "UPDATE identity SET inode = ?1, "
         "id = CASE inode WHEN 0 THEN id ELSE randomblob(8) END WHERE inode != ?1",

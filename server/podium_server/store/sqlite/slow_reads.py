@@ -17,7 +17,7 @@ _INTERRUPT_SECONDS = 0.01
 
 
 class SlowReads:
-    """Runs reads on its own connection, which is opened when it is first needed."""
+    """Runs reads on a connection of its own. It opens the connection at the first read."""
 
     def __init__(self, connect: Callable[[], apsw.Connection]) -> None:
         self._connect = connect

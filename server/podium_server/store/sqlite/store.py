@@ -42,9 +42,9 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _FEW_SCORES = 25_000
-"""The most scores that are read on the event loop, where other calls wait."""
+"""The most scores that are read on the event loop. Other calls wait meanwhile."""
 _CHECKED_BYTES = 4 * 1024 * 1024
-"""Larger files are checked in a thread while the server already answers."""
+"""Files with more bytes are checked in a thread, while the server already answers calls."""
 _CHECK_CACHE_KIB = 1024
 _INTERRUPT_SECONDS = 0.01
 
@@ -52,9 +52,9 @@ _INTERRUPT_SECONDS = 0.01
 def _reading(
     read: Callable[Concatenate[Reader, P], T],
 ) -> "Callable[Concatenate[SqliteStore, P], Coroutine[Any, Any, T]]":
-    """Makes a method of the store from a read.
+    """Makes a method of the store from a function that reads.
 
-    If a read finds the file damaged, the store stops.
+    If the function finds the file damaged, the store stops.
     """
 
     @wraps(read)
@@ -154,7 +154,11 @@ class SqliteStore(Store):
         return self._page_key
 
     def gauges(self) -> Mapping[str, float]:
-        """Returns the size of the file with its log, and the numbers of commits."""
+        """Returns numbers for monitoring.
+
+        They are the bytes of the file and its log, the numbers of commits and of their calls, and
+        the number of waiting writes.
+        """
         files = (self._path, Path(f"{self._path}-wal"))
         size = sum(file.stat().st_size for file in files if file.exists())
         return {"store_bytes": size, **self._group.gauges()}
@@ -164,7 +168,7 @@ class SqliteStore(Store):
         self._group.listen(listener)
 
     async def transact(self, call: Call[T]) -> T:
-        """Runs a call in a transaction that it may share with others."""
+        """Runs a call. Other calls may be in the same transaction."""
         return await self._group.submit(call)
 
     def trace(self, sink: Callable[[str, Any], None]) -> None:
@@ -179,7 +183,7 @@ class SqliteStore(Store):
     async def tokens(self) -> list[TokenRow]:
         """Returns all tokens.
 
-        It does not use the connection of other reads, which may share an older state.
+        Other reads can share an older state, so it uses a separate connection.
         """
         if self._group.broken:
             raise _stopped()
@@ -198,7 +202,7 @@ class SqliteStore(Store):
         await self._change_tokens(tokens.revoke, token_id, now)
 
     async def _change_tokens(self, change: Callable[..., None], *arguments: Any) -> None:
-        """Changes tokens in a thread, on a connection of its own, as `podium token` does."""
+        """Changes tokens in a thread, on a separate connection, as `podium token` does."""
         if self._group.broken:
             raise _stopped()
         try:
@@ -303,7 +307,7 @@ class _CheckBeside:
 
 
 def _check_content(connection: apsw.Connection) -> None:
-    """Checks every page; raises FileDamagedError with the first faults."""
+    """Checks every page. Raises FileDamagedError with the first faults that it finds."""
     faults = fetch_value(connection, "PRAGMA quick_check(1)")
     if faults != "ok":
         raise FileDamagedError(f"the file is damaged: {faults}")

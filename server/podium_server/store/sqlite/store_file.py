@@ -1,9 +1,8 @@
-"""The file of a store: only one server may use it, and only while no other program changes it.
+"""Protects the file of a store: only one server may use it, and no other program may change it.
 
 Other programs can remove, replace, truncate or overwrite the file while a server runs. SQLite does
-not notice that. It writes to a file that no program can open any more, or mixes its pages with
-those of another file. `StoreFile.check` notices such a change, so that no further call is
-acknowledged.
+not notice that. It would then write to a deleted file, or mix its pages with those of another file.
+`StoreFile.check` notices such a change, so that no further call is acknowledged.
 """
 
 import contextlib
@@ -28,10 +27,10 @@ class FileDamagedError(Exception):
 
 
 class _State(NamedTuple):
-    """The properties of a file that are compared to notice a change."""
+    """The properties of a file by which changes are noticed."""
 
     identity: tuple[int, int]
-    """The device and the inode: the same file under any name."""
+    """The device and the inode. They are the same under every name of a file."""
     size: int
     modified: int
 
@@ -39,8 +38,8 @@ class _State(NamedTuple):
 class StoreFile:
     """The file of an open store, its write-ahead log, and the index of the log.
 
-    Only `committed` writes to the file itself while the store is open. Any other change of its
-    size or time of modification comes from another program.
+    While the store is open, only `committed` writes to the file itself. If its size or modification
+    time changes otherwise, another program has changed it.
 
     Raises:
         StoreError: The file cannot be opened, or another server uses it under any name.
@@ -58,16 +57,16 @@ class StoreFile:
             self._stack = stack.pop_all()
 
     def _lock_name(self, stack: contextlib.ExitStack) -> None:
-        """Locks the name.
+        """Locks FILE.lock, and so the path.
 
-        A server for a file that replaces this one has to wait for this server's end.
+        If another file is put at this path, no other server can use it before this one ends.
         """
         lock = self._open(_beside(self.path, ".lock"))
         stack.callback(os.close, lock)
         _lock(lock, self.path)
 
     def _lock_file(self, stack: contextlib.ExitStack) -> None:
-        """Locks the file itself, which can have several names."""
+        """Locks the file itself, because it can have several names."""
         self._file = self._open(self.path)
         stack.callback(os.close, self._file)
         if sys.platform == "linux":
@@ -86,12 +85,13 @@ class StoreFile:
     def header(self) -> bytes:
         """Returns the header of the file.
 
-        Opening the file again for this would lose SQLite's locks.
+        It reads from the open file, because closing another descriptor of the file would release
+        SQLite's locks.
         """
         return os.pread(self._file, HEADER_BYTES, 0)
 
     def watch(self, connection: apsw.Connection) -> None:
-        """Begins to watch the files that the writing connection has opened."""
+        """Stores the state of the files that the writing connection has opened, for `check`."""
         connection.set_wal_hook(self._note_log)
         self._beside = {log: _state(log) for log in map(self._log, ("-wal", "-shm"))}
         self._state = _state(self._file)
@@ -120,7 +120,9 @@ class StoreFile:
             raise FileDamagedError(f"{self.path} was {how} while the server ran")
 
     def committed(self, connection: apsw.Connection) -> None:
-        """Notes the new size of the log. If the log is long, copies it into the file.
+        """Called after a commit. Stores the new size of the log.
+
+        If the log is long, copies it into the file.
 
         Raises:
             FileDamagedError: See `check`.
@@ -152,7 +154,7 @@ def _beside(path: Path, ending: str) -> Path:
 
 
 def _refuse_log_without_file(path: Path) -> None:
-    """Raises an error if a log has lost its file.
+    """Raises an error if there is a log without its file.
 
     SQLite would delete the log and begin an empty file.
     """
@@ -172,7 +174,7 @@ def _state(file: Path | int) -> _State:
 
 
 def _same_file(path: Path, before: _State) -> _State:
-    """Returns the state of a path that must be the same file as before."""
+    """Returns the state of a path. Raises an error if it is not the same file as before."""
     try:
         now = _state(path)
     except OSError as error:

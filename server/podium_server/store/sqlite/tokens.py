@@ -1,4 +1,4 @@
-"""The tokens in the file. The server reads them, and `podium token` changes them meanwhile."""
+"""Reads and changes the tokens in the file. `podium token` can change them while a server runs."""
 
 import contextlib
 import json
@@ -88,7 +88,10 @@ def _writing(path: Path) -> Iterator[apsw.Connection]:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[apsw.Connection]:
-    """Opens the file without ever copying the log into it, which only the server does."""
+    """Opens the file.
+
+    This connection never copies the log into it, because only the server may do that.
+    """
     connection = connect(path)
     try:
         connection.set_busy_timeout(_WAIT_MS)

@@ -65,14 +65,17 @@ _MOVE_ARM = (
 _lasting = itemgetter(
     *(at for at, name in enumerate(codec.ARM_COLUMNS.split(", ")) if name not in _MOVING)
 )
-"""Returns the columns of an arm that most eval rows do not change."""
+"""Returns the columns of an arm that do not change with most eval rows."""
 _SCORES_AT_ONCE = 8
 _PUT_SCORES = [
     "INSERT INTO scores VALUES "
     + ",".join(f"(?1,?2,?3,?{at},?{at + 1},?4,?5,?6)" for at in range(7, 7 + 2 * scores, 2))
     for scores in range(_SCORES_AT_ONCE + 1)
 ]
-"""Each statement writes as many scores as its index. One statement costs less than several."""
+"""Statements by the number of scores that they write.
+
+One statement for several scores is faster than several statements.
+"""
 _PUT_BARE = "INSERT INTO scores VALUES (?,?,?,?,?,?,?,?)"
 _PUT_TRAINING = (
     "INSERT INTO scores VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (experiment, arm, eval_name, key) "
@@ -92,7 +95,7 @@ _AFTER = " AND (post = 1 OR step > ?)"
 
 _OF_AN_ARM = ("evals", "scores", "arm_parts", *POINT_TABLES)
 _BARE = ""
-"""The eval name that bare scores are kept under."""
+"""The eval name under which bare scores are stored."""
 
 
 class Transaction:
@@ -113,7 +116,7 @@ class Transaction:
         self.subjects: set[Subject] = set()
 
     def apply(self, call: Call[Any]) -> Changes:
-        """Runs a call. If the call raises an error, nothing of it is written."""
+        """Runs a call. If it raises an error, it has written nothing."""
         changes = call.decide(self._load(call.needs))
         row = changes.experiment
         if row is not None:
@@ -187,7 +190,7 @@ class _Writer:
                 self._write_with_scores(change, call)
 
     def _write_ranked(self, change: ArmChange, call: Call[Any]) -> None:
-        """Writes an arm that is ranked before or after the change, and updates the rank index."""
+        """Writes an arm that is ranked before or after the change. Updates the rank index."""
         place = (self._experiment, change.row.ordinal)
         is_completed = change.row.status == COMPLETED
         may_move = change.stale_scores.any or change.was_completed != is_completed
